@@ -1,0 +1,205 @@
+"""The MDN-RNN over a described event: density of sequences, saving and loading.
+
+Stacked LSTMs listen (Graves 2013); each factor of the event has a head that is
+given the hidden state, the last event's features and the factors before it in the
+description's order, and yields a Bernoulli or a mixture density. The joint density
+of an event is therefore exact, the product of its factors (the chain rule).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from robojam import step
+from robojam.event import Event
+from robojam.mixture import Mixture
+from robojam.modelfile import Description, read, write
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a model remembers of what it heard, for a batch of B sequences.
+
+    hidden and cell (layers, B, units); last, now, before (B, P): the last place
+    (NaN when nothing was heard) and the last two velocities; heard (B, F): the last
+    event's features.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+    last: Tensor
+    now: Tensor
+    before: Tensor
+    heard: Tensor
+
+
+class EventModel(nn.Module):
+    """A recurrent mixture density network over sequences of one kind of event."""
+
+    def __init__(self, event: Event, *, units: int = 256, layers: int = 2, dropout: float = 0.0):
+        super().__init__()
+        self.event, self.units, self.layers = event, units, layers
+        count = step.feature_count(event)
+        self.places = event.position.dims if event.position else 0
+        self.rnn = nn.ModuleList(
+            nn.LSTM(units if layer else count, units, batch_first=True)
+            for layer in range(layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.start = nn.Parameter(torch.zeros(2, layers, units))
+        self.trunk = nn.Linear(
+            layers * units + count, sum(f.hidden for f in event.factors)
+        )
+        self.context = nn.ModuleList()
+        self.head = nn.ModuleList()
+        known = 0
+        for factor in event.factors:
+            self.context.append(
+                nn.Linear(known, factor.hidden, bias=False) if known else nn.Identity()
+            )
+            self.head.append(nn.Linear(factor.hidden, step.outputs(event, factor)))
+            known += factor.dims
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Forget little, carry motion on, and spread the components' means."""
+        with torch.no_grad():
+            for rnn in self.rnn:
+                rnn.bias_ih_l0[self.units : 2 * self.units] = 1.0
+                rnn.bias_hh_l0.zero_()
+            for factor, head in zip(self.event.factors, self.head, strict=True):
+                if factor.kind == "flag":
+                    continue
+                k, d = factor.components, factor.dims
+                head.weight.mul_(0.5)
+                head.bias.zero_()
+                head.bias[k : k * (1 + d)] = torch.randn(k * d)
+                shares = step.carries(self.event, factor)
+                if shares:
+                    head.bias[-k * shares :] = torch.eye(shares)[0].mul(0.8).repeat(k)
+
+    def initial(self, batch: int) -> State:
+        """Return the state of having heard nothing, for a batch."""
+        like = self.start
+        hidden = self.start[:, :, None].expand(2, self.layers, batch, self.units)
+        place = like.new_full((batch, self.places), torch.nan)
+        still = like.new_zeros((batch, self.places))
+        heard = like.new_zeros((batch, step.feature_count(self.event)))
+        return State(hidden[0], hidden[1], place, still, still, heard)
+
+    def listen(self, values: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
+        """Hear events (B, T, C): what is known *before* each, and the state after all.
+
+        Returns what the heads see (B, T, layers * units + F), the place, velocity and
+        velocity before (B, T, P) with which each event is predicted, and the state.
+        """
+        batch, length, _ = values.shape
+        if self.places:
+            here = step.place(torch, self.event, values)
+            first = torch.where(state.last.isnan(), here[:, 0], state.last)
+            last = torch.cat([first[:, None], here[:, :-1]], 1)
+            now = step.velocity(torch, self.event, values, last)
+            before = torch.cat([state.now[:, None], now[:, :-1]], 1)
+        else:
+            here = last = now = before = values.new_zeros((batch, length, 0))
+        heard = step.features(torch, self.event, values, last, now, before)
+        seen: list[Tensor] = []
+        hidden, cell = [], []
+        x = heard
+        for layer, rnn in enumerate(self.rnn):
+            h0, c0 = state.hidden[layer : layer + 1], state.cell[layer : layer + 1]
+            y, (h, c) = rnn(x, (h0.contiguous(), c0.contiguous()))
+            seen.append(torch.cat([h0.transpose(0, 1), y[:, :-1]], 1))
+            x = self.dropout(y)
+            hidden.append(h)
+            cell.append(c)
+        seen.append(torch.cat([state.heard[:, None], heard[:, :-1]], 1))
+        after = State(
+            torch.cat(hidden),
+            torch.cat(cell),
+            here[:, -1] if self.places else state.last,
+            now[:, -1] if self.places else state.now,
+            before[:, -1] if self.places else state.before,
+            heard[:, -1],
+        )
+        previous = torch.cat([state.now[:, None], now[:, :-1]], 1)
+        earlier = torch.cat([state.before[:, None], before[:, :-1]], 1)
+        return self.dropout(torch.cat(seen, -1)), last, previous, earlier, after
+
+    def predict(
+        self, trunk: Tensor, values: Tensor, last: Tensor, now: Tensor, before: Tensor
+    ) -> Tensor:
+        """Log density in nats of each factor of events (…, C) given the trunk's output.
+
+        Returns (…, factors), in the order of the description.
+        """
+        known: list[Tensor] = []
+        parts: list[Tensor] = []
+        at = 0
+        for i, factor in enumerate(self.event.factors):
+            inner = trunk[..., at : at + factor.hidden]
+            at += factor.hidden
+            if known:
+                inner = inner + self.context[i](torch.cat(known, -1))
+            out = self.head[i](torch.tanh(inner))
+            unit = step.normal(torch, factor, values)
+            known.append(unit)
+            if factor.kind == "flag":
+                sign = 2 * unit[..., 0] - 1
+                parts.append(functional.logsigmoid(sign * out[..., 0]))
+                continue
+            c = step.components(torch, self.event, factor, out, values, now, before)
+            target, stretch = unit, torch.full_like(unit[..., 0], factor.scale).log()
+            if factor.slides is not None:
+                slides = values[..., factor.slides : factor.slides + 1]
+                slid = (step.place(torch, self.event, values) - last) / factor.step
+                target = torch.where(slides > 0.5, slid, unit)
+                stretch = torch.where(slides[..., 0] > 0.5, factor.step, factor.scale).log()
+            density = Mixture(c.logits, c.mean, c.log_scale, c.lower).log_prob(target)
+            density = density - factor.dims * stretch
+            if factor.kind == "duration":
+                seconds = values[..., factor.columns[0]].clamp_min(step.TINY)
+                density = density - seconds.log()
+            parts.append(density)
+        return torch.stack(parts, -1)
+
+    def forward(self, values: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Log density in nats of each factor of each event of sequences (B, T, C).
+
+        Returns (B, T, factors), each given all events before it, and the state after.
+        """
+        state = state or self.initial(len(values))
+        seen, last, now, before, after = self.listen(values, state)
+        return self.predict(self.trunk(seen), values, last, now, before), after
+
+    def flagless(self, values: Tensor, state: State | None = None) -> Tensor:
+        """Log density (B, T) of events with their own flags summed out."""
+        state = state or self.initial(len(values))
+        seen, last, now, before, _ = self.listen(values, state)
+        trunk = self.trunk(seen)
+        terms: list[Tensor] = []
+        for flags in product((0.0, 1.0), repeat=len(self.event.flags)):
+            guess = values.clone()
+            for column, flag in zip(self.event.flags, flags, strict=True):
+                guess[..., column] = flag
+            terms.append(self.predict(trunk, guess, last, now, before).sum(-1))
+        return torch.logsumexp(torch.stack(terms), 0)
+
+
+def save(model: EventModel, path: Path, description: Description) -> None:
+    """Write a model's weights and its description to path, whole or not at all."""
+    write(path, description, {n: t.detach().numpy() for n, t in model.state_dict().items()})
+
+
+def load(path: Path) -> tuple[EventModel, Description]:
+    """Read a model from its file. Raises ModelFileError (see robojam.modelfile)."""
+    file = read(path)
+    model = EventModel(file.event, units=file.units, layers=file.layers)
+    model.load_state_dict({n: torch.from_numpy(a) for n, a in file.weights.items()})
+    return model.eval(), file.description

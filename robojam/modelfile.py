@@ -1,0 +1,187 @@
+"""A model as a file: safetensors, with everything needed to use it as metadata.
+
+Read here with numpy alone, so that nothing that plays waits for torch. Nothing is
+unpickled. Which model is the default, and where models live, is said here too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from robojam import step
+from robojam.event import Event
+
+#: The model that plays when none is named.
+DEFAULT = "touch.safetensors"
+FORMAT = 1
+_KEY = "robojam"
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be used; the text says which, and why."""
+
+
+class Data(msgspec.Struct, frozen=True):
+    """A file that a model was trained or scored on."""
+
+    name: str
+    sha256: str
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a model's file says of it, beside the weights.
+
+    score is in nats per event, lower is better, on score_on. temperature and
+    spread are those at which the model is best played.
+    """
+
+    event: Event
+    units: int
+    layers: int
+    format: int = FORMAT
+    temperature: float = 1.0
+    spread: float = 1.0
+    trained_on: tuple[Data, ...] = ()
+    steps: int = 0
+    score: float | None = None
+    score_on: tuple[Data, ...] = ()
+    made_with: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model as it was read: description, weights by name, and the file's SHA-256."""
+
+    path: Path
+    description: Description
+    weights: dict[str, np.ndarray[Any, Any]]
+    sha256: str
+
+    @property
+    def event(self) -> Event:
+        """What the model is over."""
+        return self.description.event
+
+    @property
+    def units(self) -> int:
+        """Width of each recurrent layer."""
+        return self.description.units
+
+    @property
+    def layers(self) -> int:
+        """How many recurrent layers."""
+        return self.description.layers
+
+
+def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
+    """Name every weight of a model, with its shape."""
+    count = step.feature_count(event)
+    hidden = [f.hidden for f in event.factors]
+    found: dict[str, tuple[int, ...]] = {
+        "start": (2, layers, units),
+        "trunk.weight": (sum(hidden), layers * units + count),
+        "trunk.bias": (sum(hidden),),
+    }
+    for layer in range(layers):
+        found[f"rnn.{layer}.weight_ih_l0"] = (4 * units, units if layer else count)
+        found[f"rnn.{layer}.weight_hh_l0"] = (4 * units, units)
+        found[f"rnn.{layer}.bias_ih_l0"] = (4 * units,)
+        found[f"rnn.{layer}.bias_hh_l0"] = (4 * units,)
+    known = 0
+    for i, factor in enumerate(event.factors):
+        out = step.outputs(event, factor)
+        if known:
+            found[f"context.{i}.weight"] = (factor.hidden, known)
+        found[f"head.{i}.weight"] = (out, factor.hidden)
+        found[f"head.{i}.bias"] = (out,)
+        known += factor.dims
+    return found
+
+
+def write(path: Path, description: Description, weights: dict[str, Any]) -> None:
+    """Write a model file, whole or not at all."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    metadata = {_KEY: msgspec.json.encode(description).decode()}
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(save_tensors(arrays, metadata=metadata))
+    os.replace(part, path)
+
+
+def read(path: Path) -> ModelFile:
+    """Read a model file. Raises ModelFileError, naming the file and what is wrong."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"there is no model file {path}") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
+    try:
+        weights = load_tensors(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelFileError(f"{path} is not a safetensors file: {error}") from error
+    text = _metadata(data).get(_KEY)
+    if not isinstance(text, str):
+        raise ModelFileError(f"{path} holds a model of another kind, not one of robojam's")
+    try:
+        made_for = msgspec.json.decode(text, type=dict[str, Any]).get("format")
+        if made_for != FORMAT:
+            raise ModelFileError(
+                f"{path} has model format {made_for!r}; this robojam reads format {FORMAT}"
+            )
+        description = msgspec.json.decode(text, type=Description)
+    except (msgspec.MsgspecError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"{path} has a damaged description: {error}") from error
+    wanted = shapes(description.event, description.units, description.layers)
+    for name in sorted(wanted.keys() | weights.keys()):
+        have = weights[name].shape if name in weights else None
+        if have != wanted.get(name):
+            raise ModelFileError(
+                f"{path} does not hold what its description says: {name} is {have}, "
+                f"not {wanted.get(name)}"
+            )
+        if not np.isfinite(weights[name]).all():
+            raise ModelFileError(f"{path} holds numbers that are not finite, in {name}")
+    return ModelFile(path, description, weights, hashlib.sha256(data).hexdigest())
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    size = int.from_bytes(data[:8], "little")
+    header = msgspec.json.decode(data[8 : 8 + size], type=dict[str, Any])
+    found = header.get("__metadata__", {})
+    return found if isinstance(found, dict) else {}
+
+
+def folder() -> Path:
+    """Return the folder of the models that robojam brings: an installed wheel's, or a checkout's."""
+    here = Path(__file__).resolve().parent
+    inside = here / "models"
+    return inside if inside.is_dir() else here.parent / "models"
+
+
+def find(model: str | None) -> Path:
+    """Find a model by path, or by its name among the models that robojam brings.
+
+    Raises ModelFileError when there is none.
+    """
+    if model is None:
+        return folder() / DEFAULT
+    path = Path(model)
+    brought = folder() / path.name
+    if not path.exists() and path.parent == Path() and brought.exists():
+        return brought
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {model}")
+    return path

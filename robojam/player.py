@@ -1,0 +1,258 @@
+"""A model at play: devices, state, sampling, many voices in one batch.
+
+On the CPU it is numpy that plays, for torch's cost of a call is several times the
+arithmetic of one touch, and importing it takes over a second; on CUDA and MPS it
+is torch. The mathematics is the same code (robojam.step).
+
+The random numbers of a touch come from a counter-based generator (Philox, Salmon
+et al. 2011) keyed by seed and voice, at the place given by how many touches the
+voice has played since seeding: nothing else moves them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import platform
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from robojam.jam import Proposal
+from robojam.modelfile import ModelFile, ModelFileError
+from robojam.step import Components, Memory, Network, components, normal
+
+TOUCH_COLUMNS = ("x", "y", "dt", "moving")
+#: Random numbers are made for so many touches of a voice at once.
+_BLOCK = 64
+#: Components of a forecast lighter than this are left out.
+_FAINT = 1e-3
+
+
+class DeviceError(ValueError):
+    """A device that this machine does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a player remembers: put back, it plays on as it would have then."""
+
+    memory: Memory
+    seed: int
+    counts: tuple[int, ...]
+
+
+def choose_device(name: str) -> str:
+    """Turn auto into cuda, mps or cpu, whichever is first at hand.
+
+    Raises DeviceError for a device that this machine does not have. torch is asked
+    only where a driver makes a GPU likely: it takes a second to answer.
+    """
+    if name == "cpu" or (name == "auto" and not _gpu_is_likely()):
+        return "cpu"
+    import torch
+
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next((device for device, there in found.items() if there), "cpu")
+    if not found.get(name, False):
+        there = ", ".join(["cpu", *(device for device, has in found.items() if has)])
+        raise DeviceError(f"this machine has no device {name}; it has {there}")
+    return name
+
+
+def _gpu_is_likely() -> bool:
+    if platform.system() == "Darwin":
+        return platform.machine() == "arm64"
+    library = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+class Player:
+    """One model played by one or more voices, which hear the same and play their own."""
+
+    def __init__(
+        self, file: ModelFile, *, device: str = "cpu", voices: int = 1, seed: int = 0
+    ) -> None:
+        """Prepare a model for play. Raises ModelFileError if it is not over touches."""
+        if file.event.columns != TOUCH_COLUMNS:
+            raise ModelFileError(
+                f"{file.path} is a model of {file.event.name}s, over "
+                f"({', '.join(file.event.columns)}); a jam wants one of touches"
+            )
+        self.file, self.device, self._voices = file, device, voices
+        self._xp, weights = _prepared(file.weights, device)
+        self.network = Network(self._xp, file.event, weights, file.layers)
+        self._half = np.asarray(file.event.noise, np.float32) / 2
+        self._temperature = self._spread = 1.0
+        self._factors = len(file.event.factors)
+        self.reset()
+        self.seed(seed)
+        self.propose(0)  # the first call is slower than all others
+
+    @property
+    def voices(self) -> int:
+        """How many voices."""
+        return self._voices
+
+    def temper(self, *, temperature: float, spread: float) -> None:
+        """Set how the voices choose: see Network.sample."""
+        self._temperature, self._spread = temperature, spread
+
+    def seed(self, seed: int) -> None:
+        """Begin the random numbers of every voice anew."""
+        self._seed = seed
+        self._counts = [0] * self._voices
+        self._drawn: dict[int, tuple[int, Any, Any]] = {}
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._memory = self.network.initial(self._voices)
+
+    def follow(self, other: Player) -> None:
+        """Go on with the random numbers of another player."""
+        self._seed = other._seed
+        self._counts = list(other._counts)
+        self._drawn = {}
+
+    def snapshot(self) -> Snapshot:
+        """Copy all that the player remembers."""
+        return Snapshot(deepcopy(self._memory), self._seed, tuple(self._counts))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put a snapshot back. The snapshot stays good."""
+        self._memory = deepcopy(snapshot.memory)
+        self._seed, self._counts = snapshot.seed, list(snapshot.counts)
+        self._drawn = {}
+
+    def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Let every voice hear a touch: screen units, seconds."""
+        row = np.array([[x, y, dt, moving]], np.float32) + self._half
+        row[0, 3] = moving
+        values = self._here(np.repeat(row, self._voices, 0))
+        self._memory = self.network.hear(self._memory, values)
+
+    def propose(self, voice: int) -> Proposal:
+        """Say what a voice would play next. Changes nothing."""
+        uniform, gauss = self._random(voice)
+        drawn = self.network.sample(
+            self._rows(voice),
+            uniform,
+            gauss,
+            temperature=self._temperature,
+            spread=self._spread,
+        )
+        x, y, dt, moving = drawn[0].tolist()
+        h = self._half
+        return Proposal(x - float(h[0]), y - float(h[1]), dt - float(h[2]), moving > 0.5)
+
+    def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Let a voice hear the touch it has just played, and use up its random numbers."""
+        self._counts[voice] += 1
+        row = np.array([[x, y, dt, moving]], np.float32) + self._half
+        row[0, 3] = moving
+        after = self.network.hear(self._rows(voice), self._here(row))
+        if self._voices == 1:
+            self._memory = after
+        else:
+            self._memory.write(slice(voice, voice + 1), after)
+
+    def count(self, voice: int) -> None:
+        """Use up the random numbers of a touch that was played and is not heard."""
+        self._counts[voice] += 1
+
+    def forecast(self) -> list[tuple[float, ...]]:
+        """Return what voice 0 expects next, as weight, mean x, y, deviation x, y, correlation.
+
+        The place's mixture for a slide and for a landing, each by its chance, at the
+        dt that is the geometric mean of what is expected; in screen units.
+        """
+        xp, network, event = self._xp, self.network, self.file.event
+        phase, dt, place = event.factors
+        memory = self._rows(0)
+        inner = network.inner(memory)
+        logit = float(network.head(0, inner, [])[0, 0])
+        groups: list[tuple[float, ...]] = []
+        for moving in (0.0, 1.0):
+            chance = 1 / (1 + math.exp(-logit if moving else logit))
+            values = self._here(np.array([[0, 0, 0, moving]], np.float32))
+            known = [normal(xp, phase, values)]
+            out = network.head(1, inner, known)
+            c = components(xp, event, dt, out, values, memory.now, memory.before)
+            weights = _weights(_numpy(c.logits)[0])
+            log_dt = float(weights @ _numpy(c.mean)[0, :, 0]) * dt.scale + dt.centre
+            values[0, 2] = math.exp(min(log_dt, 2.0))
+            known.append(normal(xp, dt, values))
+            out = network.head(2, inner, known)
+            c = components(xp, event, place, out, values, memory.now, memory.before)
+            last = _numpy(memory.last)[0]
+            groups += self._groups(c, chance, last if moving else None)
+        return groups
+
+    def _groups(
+        self, mixture: Components, chance: float, last: Any
+    ) -> list[tuple[float, ...]]:
+        """Turn a mixture into groups in screen units; last is where a slide sets off."""
+        factor = self.file.event.factors[2]
+        weights = chance * _weights(_numpy(mixture.logits)[0])
+        unit = factor.scale if last is None else factor.step
+        origin = np.full(2, factor.centre) if last is None else np.nan_to_num(last, nan=0.5)
+        mean = _numpy(mixture.mean)[0] * unit + origin - self._half[:2]
+        scale = np.exp(_numpy(mixture.log_scale)[0]) * unit
+        lower = _numpy(mixture.lower)[0, :, 0]
+        stretch = np.sqrt(1 + lower * lower)
+        table = np.column_stack(
+            [weights, mean, scale[:, 0], scale[:, 1] * stretch, lower / stretch]
+        )
+        return [tuple(row) for row in table[weights > _FAINT].tolist()]
+
+    def _rows(self, voice: int) -> Memory:
+        if self._voices == 1:
+            return self._memory
+        return self._memory.rows(slice(voice, voice + 1))
+
+    def _random(self, voice: int) -> tuple[Any, Any]:
+        """Return the random numbers of a voice's next touch, on the device: (1, factors), (1, 4)."""
+        block, row = divmod(self._counts[voice], _BLOCK)
+        held = self._drawn.get(voice)
+        if held is None or held[0] != block:
+            key = np.array([self._seed, voice], np.uint64)
+            bits = np.random.Philox(key=key, counter=[0, 0, block, 0])
+            draw = np.random.Generator(bits)
+            uniform = draw.random((_BLOCK, self._factors), np.float32)
+            gauss = draw.standard_normal((_BLOCK, len(TOUCH_COLUMNS)), np.float32)
+            held = self._drawn[voice] = (block, self._here(uniform), self._here(gauss))
+        return held[1][row : row + 1], held[2][row : row + 1]
+
+    def _here(self, array: Any) -> Any:
+        if self.device == "cpu":
+            return array
+        return self._xp.from_numpy(array).to(self.device)
+
+
+def _prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:
+    """Return the module that computes, and the weights as its arrays on the device."""
+    if device == "cpu":
+        return np, {name: array.astype(np.float32) for name, array in weights.items()}
+    import torch
+
+    torch.set_grad_enabled(False)
+    return torch, {
+        name: torch.from_numpy(array).float().to(device) for name, array in weights.items()
+    }
+
+
+def _numpy(array: Any) -> Any:
+    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+
+
+def _weights(logits: Any) -> Any:
+    raised = np.exp(logits - logits.max())
+    return raised / raised.sum()

@@ -1,0 +1,260 @@
+"""A recorded jam again: in time, or the machine's part made anew.
+
+Both stand where the jam stands in the engine, and are as pure: time comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from robojam.jam import Changed, Counts, Happening, Jam, Player, Proposal, Settings, Sounded
+from robojam.session import EndEvent, Event, Session, SetEvent, TouchEvent
+from robojam.touch import Phase, is_machine
+
+
+def settings_of(session: Session) -> Settings:
+    """Return the settings in force when a recording began."""
+    chosen = session.header.options
+    known = {f.name: chosen[f.name] for f in fields(Settings) if f.name in chosen}
+    return Settings(**known)
+
+
+# -- in time ---------------------------------------------------------------------------
+
+
+class NoPlayer:
+    """The player of a replay: everything has been played already."""
+
+    voices = 1
+
+    def temper(self, *, temperature: float, spread: float) -> None:
+        """Do nothing."""
+
+    def seed(self, seed: int) -> None:
+        """Do nothing."""
+
+    def reset(self) -> None:
+        """Do nothing."""
+
+    def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Do nothing."""
+
+    def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Do nothing."""
+
+    def count(self, voice: int) -> None:
+        """Do nothing."""
+
+    def follow(self, other: Player) -> None:
+        """Do nothing."""
+
+    def propose(self, voice: int) -> Proposal:
+        """Never: nothing asks a replay for more than what was recorded."""
+        raise RuntimeError("a replay proposes nothing")
+
+    def forecast(self) -> list[tuple[float, ...]]:
+        """Expect nothing."""
+        return []
+
+
+class Playback(Jam):
+    """A recorded jam at its own timing, in place of a live one.
+
+    speed is how many times faster; who, the players that sound (all, if None); lead,
+    seconds before it begins. Of the controls, pause holds it.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        sink: Callable[[Happening], None],
+        *,
+        settings: Settings,
+        counts: Counts,
+        speed: float = 1.0,
+        who: Collection[str] | None = None,
+        lead: float = 0.0,
+        on_end: Callable[[], None],
+    ) -> None:
+        super().__init__(NoPlayer(), settings, sink, counts)
+        self._events = [
+            e
+            for e in session.events
+            if not isinstance(e, TouchEvent) or who is None or named(e.touch.who, who)
+        ]
+        self._at = 0
+        self._speed, self._lead, self._on_end = speed, lead, on_end
+        self._down: dict[tuple[str, int], Sounded] = {}
+        self._over = False
+
+    @property
+    def would_begin(self) -> bool:
+        """A replay begins by itself."""
+        return True
+
+    @property
+    def fingers(self) -> int:
+        """How many recorded fingers are down."""
+        return len(self._down)
+
+    @property
+    def due(self) -> float | None:
+        """When the next recorded event happens again."""
+        if self.settings.pause or self._over:
+            return None
+        if self._at == len(self._events):
+            return self.t
+        return self._lead + self._events[self._at].t / self._speed
+
+    def begin(self) -> None:
+        """Begin."""
+
+    def advance(self, t: float) -> None:
+        """Let everything recorded until then happen again."""
+        while (due := self.due) is not None and due <= t:
+            self.t = max(self.t, due)
+            if self._at == len(self._events):
+                self._over = True
+                self._on_end()
+                return
+            event = self._events[self._at]
+            self._at += 1
+            self._again(event)
+        self.t = max(self.t, t)
+
+    def _again(self, event: Event) -> None:
+        if isinstance(event, TouchEvent):
+            touch = event.touch
+            scale = self.settings.timescale if is_machine(touch.who) else 1.0
+            if touch.phase is Phase.UP:
+                scale = 1.0
+            sounded = Sounded(self.t, touch, touch.dt * scale / self._speed)
+            if touch.phase is Phase.UP:
+                self._down.pop((touch.who, touch.id), None)
+            else:
+                self._down[touch.who, touch.id] = sounded
+                self.counts.played += is_machine(touch.who)
+            self.sink(sounded)
+            return
+        for name, value in event.values.items() if isinstance(event, SetEvent) else ():
+            if name == "pause":
+                continue  # it is in the times already; here it would hold the replay
+            if hasattr(self.settings, name):
+                setattr(self.settings, name, value)
+            self.sink(Changed(self.t, name, value["file"] if name == "model" else value))
+
+    def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
+        """Hold and go on; nothing else changes what was recorded."""
+        self.advance(t)
+        if name != "pause" or self.settings.pause == value:
+            return False
+        self.settings.pause = int(value)
+        self.sink(Changed(t, name, int(value)))
+        if value:
+            self._paused_at = t
+        else:
+            self._lead += t - self._paused_at
+        return True
+
+    def finger(self, t: float, *_: object, **__: object) -> None:
+        """A replay hears nobody."""
+        self.counts.drop("replaying")
+
+    def plain(self, t: float, *_: object, **__: object) -> None:
+        """A replay hears nobody."""
+        self.counts.drop("replaying")
+
+    def finish(self, t: float) -> None:
+        """Lift every finger that the recording leaves down."""
+        for sounded in list(self._down.values()):
+            touch = sounded.touch
+            up = type(touch)(touch.x, touch.y, t - sounded.t, Phase.UP, touch.id, touch.who)
+            self.sink(Sounded(t, up, up.dt))
+        self._down.clear()
+
+
+def named(who: str, wanted: Collection[str]) -> bool:
+    """Tell whether someone is wanted, by name or by kind: human and ai name all of theirs."""
+    return who in wanted or ("ai" if is_machine(who) else "human") in wanted
+
+
+# -- made anew ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first event that came out otherwise, from 0, and both; None where one has ended."""
+
+    index: int
+    recorded: Event | None
+    made: Event | None
+
+
+def regenerate(
+    session: Session,
+    player: Player,
+    load: Callable[[dict[str, Any]], Player],
+) -> Iterator[Event]:
+    """Make the machine's part anew from what the humans did; yield the events of the take.
+
+    player is the one the recording began with, seeded and reset here; load finds the
+    model that a control names.
+    """
+    settings = settings_of(session)
+    made: list[Event] = []
+    loaded: dict[str, Any] = {}
+
+    def sink(what: Happening) -> None:
+        if isinstance(what, Sounded):
+            made.append(TouchEvent(what.t, what.touch))
+        elif isinstance(what, Changed):
+            value = loaded if what.name == "model" else what.value
+            made.append(SetEvent(what.t, {what.name: value}))
+
+    player.reset()
+    player.seed(session.header.seed)
+    jam = Jam(player, settings, sink)
+    jam.begin()
+    last: dict[str, float] = {}
+    for event in session.events:
+        if isinstance(event, TouchEvent):
+            touch = event.touch
+            if is_machine(touch.who):
+                continue
+            own = None
+            if touch.phase is not Phase.UP:
+                # A dt that is not the time since the last touch is the player's own clock's.
+                since = event.t - last.get(touch.who, event.t)
+                own = None if touch.dt == since else touch.dt
+                last[touch.who] = event.t
+            jam.finger(
+                event.t, touch.who, touch.id, touch.phase, touch.x, touch.y, own_dt=own
+            )
+        elif isinstance(event, SetEvent):
+            for name, value in event.values.items():
+                if name == "model":
+                    loaded = value
+                    jam.swap(event.t, load(value), value["file"])
+                else:
+                    jam.control(event.t, name, value)
+        else:
+            jam.finish(event.t)
+            made.append(event)
+        yield from made
+        made.clear()
+    if not (session.events and isinstance(session.events[-1], EndEvent)):
+        jam.advance(session.duration)
+        yield from made
+
+
+def first_difference(session: Session, made: list[Event]) -> Difference | None:
+    """Find where a regenerated take leaves the recorded one."""
+    for index in range(max(len(session.events), len(made))):
+        was = session.events[index] if index < len(session.events) else None
+        now = made[index] if index < len(made) else None
+        if was != now:
+            return Difference(index, was, now)
+    return None
+

@@ -1,0 +1,59 @@
+"""A touch: the one thing that everything in robojam sends, hears, plays and keeps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Shortest and longest time between two touches that a machine plays, in seconds.
+MIN_DT = 0.001
+MAX_DT = 5.0
+#: A finger nobody lifts (a player without phases, a machine with no move pending)
+#: is lifted this many seconds after its last touch.
+LIFT_AFTER = 0.15
+#: For a player without phases: a longer pause than this, in seconds, is a new landing.
+PAUSE_IS_DOWN = 0.1
+
+
+class Phase(StrEnum):
+    """What the finger does: it lands, it slides, it lifts."""
+
+    DOWN = "down"
+    MOVE = "move"
+    UP = "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One touch of one finger.
+
+    x and y are in screen units, 0..1 from left to right and from top to bottom.
+    dt is in seconds, since the last down or move of the same ``who`` (0 for the
+    first); an ``up`` carries the last x and y, and its own time since then.
+    id tells fingers apart. who is ``human``, ``human2``, … or ``ai``, ``ai2``, ….
+    """
+
+    x: float
+    y: float
+    dt: float
+    phase: Phase
+    id: int = 0
+    who: str = "human"
+
+
+def clip(value: float, low: float, high: float) -> float:
+    """Return value, held to [low, high]. NaN has no place in a touch: ValueError."""
+    if math.isnan(value):
+        raise ValueError("a touch cannot hold NaN")
+    return low if value < low else high if value > high else value
+
+
+def nth(name: str, index: int) -> str:
+    """Name the index-th of a kind, from 0: human, human2, human3, …"""
+    return name if index == 0 else f"{name}{index + 1}"
+
+
+def is_machine(who: str) -> bool:
+    """Tell whether ``who`` is one of the machine's voices."""
+    return who == "ai" or (who.startswith("ai") and who[2:].isdecimal())

@@ -1,0 +1,262 @@
+"""Training: from corpora to a model file.
+
+Truncated backpropagation over windows of each performance, cut anew at every
+pass; fresh dequantisation noise and a random mirror image at every draw; Adam with
+a cosine to zero; and averaged weights (Polyak & Juditsky 1992), which are what is
+scored and kept. One pass over the corpus costs one pass.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robojam.corpus import Corpus
+from robojam.event import Event
+from robojam.evaluate import score
+from robojam.model import EventModel
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss is no number any more; the text says where it began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to train: sizes, and the schedule. A seed gives the same run again.
+
+    window and batch are in events; passes over the corpus; rate is Adam's at its
+    height; average is how much of the averaged weights stays at each step.
+    """
+
+    units: int = 256
+    layers: int = 2
+    dropout: float = 0.1
+    passes: float = 80.0
+    window: int = 192
+    batch: int = 6144
+    rate: float = 3e-3
+    warmup: int = 100
+    average: float = 0.997
+    clip: float = 1.0
+    decay: float = 0.0
+    mirror: bool = True
+    bfloat16: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. loss and score are in nats per event; rate in events per second.
+
+    score is None but after a held-out scoring; best is the best so far.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    left: float
+    score: float | None
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A window of one performance: rows start to end, and whether it is the beginning."""
+
+    start: int
+    end: int
+    opening: bool
+
+
+def cut(lengths: np.ndarray[Any, Any], window: int, rng: np.random.Generator) -> list[Chunk]:
+    """Cut performances into windows, each at a random offset, covering every event once.
+
+    A window begins with the last event of the one before, which is heard and not
+    scored, so that every event is scored exactly once.
+    """
+    chunks: list[Chunk] = []
+    start = 0
+    for length in lengths.tolist():
+        end = start + length
+        first = start + (length if length <= window else int(rng.integers(window // 2, window)))
+        chunks.append(Chunk(start, min(first, end), True))
+        at = first
+        while at < end:
+            stop = min(at + window, end)
+            chunks.append(Chunk(at - 1, stop, False))
+            at = stop
+        start = end
+    return chunks
+
+
+def batches(
+    chunks: list[Chunk], events: int, rng: np.random.Generator
+) -> Iterator[list[Chunk]]:
+    """Group windows of like length into batches of about so many events, shuffled."""
+    order = rng.permutation(len(chunks))
+    sizes = np.array([chunks[i].end - chunks[i].start for i in order])
+    order = order[np.argsort(sizes, kind="stable")]
+    groups: list[list[Chunk]] = [[]]
+    for i in order:
+        size = chunks[i].end - chunks[i].start
+        if groups[-1] and size * (len(groups[-1]) + 1) > events:
+            groups.append([])
+        groups[-1].append(chunks[i])
+    for i in rng.permutation(len(groups)):
+        yield groups[i]
+
+
+def mirrored(event: Event, values: Floats, rng: np.random.Generator) -> Floats:
+    """Turn each sequence (B, T, C) into one of the eight mirror images of its surface."""
+    columns = next(
+        (f.columns for f in event.factors if f.kind in ("position", "offset") and f.dims == 2),
+        None,
+    )
+    if columns is None:
+        return values
+    centre = next(f.centre for f in event.factors if f.columns == columns)
+    flips = rng.integers(0, 2, (3, len(values), 1)).astype(bool)
+    x, y = values[..., columns[0]].copy(), values[..., columns[1]].copy()
+    x = np.where(flips[0], 2 * centre - x, x)
+    y = np.where(flips[1], 2 * centre - y, y)
+    values[..., columns[0]] = np.where(flips[2], y, x)
+    values[..., columns[1]] = np.where(flips[2], x, y)
+    return values
+
+
+class Trainer:
+    """One training run over one corpus; iterate for its progress, stop when you like."""
+
+    def __init__(self, event: Event, corpus: Corpus, held_out: Corpus, settings: Settings):
+        torch.manual_seed(settings.seed)
+        self.rng = np.random.default_rng(settings.seed)
+        self.settings, self.corpus, self.held_out = settings, corpus, held_out
+        self.model = EventModel(
+            event, units=settings.units, layers=settings.layers, dropout=settings.dropout
+        )
+        self.averaged = copy.deepcopy(self.model).eval()
+        self.best: EventModel | None = None
+        self.best_score = math.inf
+        self.step = 0
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Train. Raises NotFiniteError, with the cause, when the loss is no number."""
+        s = self.settings
+        per_pass = sum(1 for _ in batches(cut(self.corpus.lengths, s.window, _rng(s)), s.batch, _rng(s)))
+        steps = max(1, round(s.passes * per_pass))
+        optimiser = torch.optim.Adam(self.model.parameters(), lr=s.rate, betas=(0.9, 0.98))
+        began, events, loss = time.monotonic(), 0, math.nan
+        while self.step < steps:
+            for group in batches(cut(self.corpus.lengths, s.window, self.rng), s.batch, self.rng):
+                for option in optimiser.param_groups:
+                    option["lr"] = s.rate * schedule(self.step, steps, s.warmup)
+                values, scored = self.draw(group)
+                now = self._learn(optimiser, values, scored, group)
+                loss = now if math.isnan(loss) else 0.98 * loss + 0.02 * now
+                self.step += 1
+                self._average()
+                events += int(scored.sum())
+                if self.step >= steps:
+                    break
+                yield self._progress(steps, loss, events, began, None)
+            found = score(self.averaged, self.held_out).joint
+            if found < self.best_score:
+                self.best_score, self.best = found, copy.deepcopy(self.averaged)
+            yield self._progress(steps, loss, events, began, found)
+
+    def _progress(
+        self, steps: int, loss: float, events: int, began: float, found: float | None
+    ) -> Progress:
+        spent = time.monotonic() - began
+        best = None if math.isinf(self.best_score) else self.best_score
+        left = spent / self.step * (steps - self.step)
+        return Progress(self.step, steps, loss, events / spent, left, found, best)
+
+    def draw(self, group: list[Chunk]) -> tuple[Tensor, Tensor]:
+        """Make a batch: events (B, T, C) with fresh noise, and which (B, T) are scored."""
+        event = self.model.event
+        longest = max(c.end - c.start for c in group)
+        values = np.ones((len(group), longest, len(event.columns)), np.float32) * 0.5
+        scored = np.zeros((len(group), longest), bool)
+        for row, chunk in enumerate(group):
+            size = chunk.end - chunk.start
+            values[row, :size] = self.corpus.events[chunk.start : chunk.end]
+            scored[row, 0 if chunk.opening else 1 : size] = True
+        noise = np.asarray(event.noise, np.float32)
+        values += self.rng.random(values.shape, np.float32) * noise
+        for factor in event.factors:
+            if factor.kind == "offset":  # dequantised about the whole number
+                values[..., list(factor.columns)] -= factor.noise / 2
+        if self.settings.mirror:
+            values = mirrored(event, values, self.rng)
+        return torch.from_numpy(values), torch.from_numpy(scored)
+
+    def _learn(
+        self,
+        optimiser: torch.optim.Optimizer,
+        values: Tensor,
+        scored: Tensor,
+        group: list[Chunk],
+    ) -> float:
+        self.model.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
+            state = self.model.initial(len(values))
+            seen, last, now, before, _ = self.model.listen(values, state)
+            trunk = self.model.trunk(seen)
+        parts = self.model.predict(trunk.float()[scored], values[scored], last[scored], now[scored], before[scored])
+        loss = -parts.sum(-1).mean()
+        value = float(loss)
+        if not math.isfinite(value):
+            raise NotFiniteError(self._cause(parts, scored, group))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        if not math.isfinite(float(norm)):
+            raise NotFiniteError(
+                f"at step {self.step} the gradient is not finite though the loss is "
+                f"{value:.3f}: lower the learning rate (now {optimiser.param_groups[0]['lr']:g})"
+            )
+        optimiser.step()
+        return value
+
+    def _cause(self, parts: Tensor, scored: Tensor, group: list[Chunk]) -> str:
+        broken = ~torch.isfinite(parts)
+        factor = self.model.event.factors[int(broken.any(0).nonzero()[0])].name
+        row, column = scored.nonzero()[int(broken.any(1).nonzero()[0])].tolist()
+        at = group[row].start + column
+        performance = int(np.searchsorted(np.cumsum(self.corpus.lengths), at, side="right"))
+        return (
+            f"at step {self.step} the loss is not finite: factor {factor!r} of event {at} "
+            f"(performance {performance + 1} of {self.corpus.name}), "
+            f"{self.corpus.events[at].tolist()}. Clean the corpus, or lower the learning rate."
+        )
+
+    def _average(self) -> None:
+        # A short memory at first, so that the untrained weights are soon forgotten.
+        keep = min(self.settings.average, 1 - 1 / (self.step / 10 + 1))
+        with torch.no_grad():
+            pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
+            for mean, weight in pairs:
+                mean.lerp_(weight, 1 - keep)
+
+
+def _rng(settings: Settings) -> np.random.Generator:
+    return np.random.default_rng(settings.seed)
+
+
+def schedule(step: int, steps: int, warmup: int) -> float:
+    """Share of the rate at a step: a rise over warmup, then a cosine to zero."""
+    rise = min(1.0, (step + 1) / warmup)
+    return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))

@@ -1,0 +1,92 @@
+"""What the machine expects, as light: the forecast drawn as the mixture it is.
+
+Painted small, each component an ellipse of light turned along its correlation, and
+made large at once; a new forecast takes the old one's place softly.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pygame
+
+from robojam.window.sprites import Sprites
+from robojam.window.state import Component
+from robojam.window.theme import GLOW, mix
+
+#: The longer side of the small picture, in pixels.
+SMALL = 200
+#: How fast the light follows a new forecast: its time constant, in seconds.
+FOLLOW = 0.12
+#: After so long, in seconds, it has come to rest.
+SETTLED = 1.2
+#: Deviations smaller than this, in screen units, are drawn as this.
+LEAST = 0.02
+
+
+class Glow:
+    """Keeps the light of the last frame, and leads it to what is expected now."""
+
+    def __init__(self, sprites: Sprites) -> None:
+        self._sprites = sprites
+        self._light: pygame.Surface | None = None
+        self._expected: tuple[Component, ...] = ()
+        self._changed = -math.inf
+        self._drawn = -math.inf
+
+    def restless(self, expected: tuple[Component, ...], now: float) -> bool:
+        """Whether the light will look different a moment later."""
+        return expected != self._expected or now - self._changed < SETTLED
+
+    def draw(
+        self, surface: pygame.Surface, expected: tuple[Component, ...], now: float
+    ) -> None:
+        """Add the light to the play surface."""
+        width, height = surface.get_size()
+        scale = SMALL / max(width, height)
+        size = max(2, round(width * scale)), max(2, round(height * scale))
+        if expected != self._expected:
+            self._expected, self._changed = expected, now
+        if self._light is None or self._light.get_size() != size:
+            self._light = pygame.Surface(size, depth=32)
+        if not expected and now - self._changed >= SETTLED:
+            self._light.fill((0, 0, 0))
+            self._drawn = now
+            return
+        target = self._paint(size)
+        share = 1 - math.exp(-max(0.0, now - self._drawn) / FOLLOW)
+        target.set_alpha(max(6, min(255, round(255 * share))))
+        self._light.blit(target, (0, 0))
+        self._drawn = now
+        surface.blit(
+            pygame.transform.smoothscale(self._light, (width, height)),
+            (0, 0),
+            special_flags=pygame.BLEND_RGB_ADD,
+        )
+
+    def _paint(self, size: tuple[int, int]) -> pygame.Surface:
+        picture = pygame.Surface(size, depth=32)
+        for component in self._expected:
+            ellipse(picture, self._sprites.soft(), component)
+        return pygame.transform.box_blur(picture, 2)
+
+
+def ellipse(picture: pygame.Surface, soft: pygame.Surface, component: Component) -> None:
+    """Add one component's light: as wide as three deviations along each of its axes."""
+    width, height = picture.get_size()
+    sd_x = min(1.0, max(LEAST, abs(component.sd_x))) * width
+    sd_y = min(1.0, max(LEAST, abs(component.sd_y))) * height
+    shared = max(-0.99, min(0.99, component.correlation)) * sd_x * sd_y
+    # the axes of the covariance ((sd_x², shared), (shared, sd_y²))
+    middle, half = (sd_x**2 + sd_y**2) / 2, (sd_x**2 - sd_y**2) / 2
+    reach = math.hypot(half, shared)
+    angle = math.degrees(0.5 * math.atan2(2 * shared, 2 * half))
+    long, short = math.sqrt(middle + reach), math.sqrt(max(1.0, middle - reach))
+    share = min(1.0, math.sqrt(max(0.0, component.weight))) * 0.6
+    share *= min(1.0, 0.3 + 0.7 * (0.12 * SMALL) / (long + short))
+    lit = soft.copy()
+    lit.fill(mix((0, 0, 0), GLOW, share), special_flags=pygame.BLEND_RGB_MULT)
+    lit = pygame.transform.smoothscale(lit, (max(3, round(6 * long)), max(3, round(6 * short))))
+    lit = pygame.transform.rotozoom(lit, -angle, 1.0)
+    x, y = component.x * (width - 1), component.y * (height - 1)
+    picture.blit(lit, lit.get_rect(center=(x, y)), special_flags=pygame.BLEND_RGB_ADD)

@@ -1,0 +1,81 @@
+"""Small pictures drawn once and stamped often: discs, diamonds, glows.
+
+Discs and diamonds are drawn four times too large and made small, so that their
+edges are smooth, and cover what is below; a glow is light on black, to be added.
+"""
+
+from __future__ import annotations
+
+import pygame
+
+from robojam.window.theme import Colour, mix
+
+#: Brightness is kept in so many steps.
+LEVELS = 24
+_BLACK: Colour = (0, 0, 0)
+_FINE = 4
+_MOST = 3000
+
+
+class Sprites:
+    """Makes and keeps the small pictures."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, Colour, int, int], pygame.Surface] = {}
+        self._soft: pygame.Surface | None = None
+
+    def disc(self, colour: Colour, radius: float, level: int) -> pygame.Surface:
+        """A filled disc; radius in pixels, level of brightness 0..LEVELS."""
+        return self._get("disc", colour, radius, level)
+
+    def diamond(self, colour: Colour, radius: float, level: int) -> pygame.Surface:
+        """A filled diamond, a little larger than the disc of the same radius."""
+        return self._get("diamond", colour, radius, level)
+
+    def glow(self, colour: Colour, radius: float, level: int) -> pygame.Surface:
+        """Light that falls off to nothing at the radius."""
+        return self._get("glow", colour, radius, level)
+
+    def soft(self) -> pygame.Surface:
+        """A Gaussian of white light, three standard deviations to each side, 96 pixels."""
+        if self._soft is None:
+            self._soft = _falloff(96, (255, 255, 255))
+        return self._soft
+
+    def _get(self, kind: str, colour: Colour, radius: float, level: int) -> pygame.Surface:
+        half = max(1, round(radius * 2))
+        key = (kind, colour, half, level)
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) > _MOST:
+                self._kept.clear()
+            found = _draw(kind, mix(_BLACK, colour, level / LEVELS), half / 2)
+            self._kept[key] = found
+        return found
+
+
+def _draw(kind: str, colour: Colour, radius: float) -> pygame.Surface:
+    if kind == "glow":
+        return _falloff(max(2, round(radius * 2)), colour)
+    reach = radius * 1.3 if kind == "diamond" else radius
+    size = 2 * int(reach + 1.5)
+    fine = pygame.Surface((size * _FINE, size * _FINE), pygame.SRCALPHA)
+    fine.fill((*colour, 0))  # so that the edge fades in colour, not to black
+    middle, far = size * _FINE / 2, reach * _FINE
+    if kind == "disc":
+        pygame.draw.circle(fine, colour, (middle, middle), far)
+    else:
+        corners = ((middle, middle - far), (middle + far, middle),
+                   (middle, middle + far), (middle - far, middle))  # fmt: skip
+        pygame.draw.polygon(fine, colour, corners)
+    return pygame.transform.smoothscale(fine, (size, size))
+
+
+def _falloff(size: int, colour: Colour) -> pygame.Surface:
+    """Light from the middle, as a Gaussian that reaches three deviations to the edge."""
+    small = pygame.Surface((96, 96), depth=32)
+    for step in range(96, 0, -1):
+        from_middle = step / 96
+        bright = (2.718281828 ** (-4.5 * from_middle**2) - 0.0111) / 0.9889
+        pygame.draw.circle(small, mix(_BLACK, colour, max(0.0, bright)), (48, 48), step / 2)
+    return pygame.transform.smoothscale(small, (size, size))

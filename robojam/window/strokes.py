@@ -1,0 +1,148 @@
+"""Strokes: what fingers leave on the surface, and how it fades. Pure; times in seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+#: A point has faded this long after it was touched, in seconds.
+FADE = 2.6
+#: The ring of a landing opens for this long, in seconds.
+RING = 0.55
+#: The head of a stroke has gone this long after its finger lifted, in seconds.
+HEAD = 0.35
+#: A finger of which nothing was heard for this long, in seconds, was lost on the way.
+LOST = 8.0
+#: So many points are kept at most: a stranger may send any number.
+MAX_POINTS = 6000
+#: How much of a new speed shows at once; the rest is the speed before.
+SPEED_SHARE = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a finger was: the instant, place in screen units, screen units a second."""
+
+    t: float
+    x: float
+    y: float
+    speed: float
+
+
+@dataclass(slots=True)
+class Stroke:
+    """One finger from landing to lift. ``mine`` when it is of this window's own hands."""
+
+    who: str
+    id: int
+    mine: bool
+    landed: Point
+    points: list[Point]
+    lifted: float | None = None
+
+    @property
+    def last(self) -> Point:
+        """Where the finger was last."""
+        return self.points[-1]
+
+    def head(self, now: float) -> float:
+        """How bright its head is, 0..1: full while the finger is down."""
+        if self.lifted is None:
+            return 1.0
+        return max(0.0, 1 - (now - self.lifted) / HEAD)
+
+
+def brightness(age: float) -> float:
+    """How bright a point of this age (seconds) is: 1 at first, smoothly to 0 at FADE."""
+    left = min(1.0, max(0.0, 1 - age / FADE))
+    return left * left * (3 - 2 * left)
+
+
+@dataclass(slots=True)
+class Strokes:
+    """Every stroke that can still be seen, in the order of landing."""
+
+    seen: list[Stroke] = field(default_factory=list)
+    count: int = 0
+
+    def __iter__(self) -> Iterator[Stroke]:
+        return iter(self.seen)
+
+    def held(self, who: str, finger: int, *, mine: bool) -> Stroke | None:
+        """Return the stroke that this finger is drawing, if it is down."""
+        for stroke in reversed(self.seen):
+            if (
+                stroke.lifted is None
+                and stroke.id == finger
+                and stroke.mine is mine
+                and (mine or stroke.who == who)
+            ):
+                return stroke
+        return None
+
+    def down(
+        self, who: str, finger: int, x: float, y: float, now: float, *, mine: bool
+    ) -> None:
+        """A finger lands; if it was down already, it was lifted first."""
+        self.up(who, finger, now, mine=mine)
+        point = Point(now, x, y, 0.0)
+        self.seen.append(Stroke(who, finger, mine, point, [point]))
+        self.count += 1
+        if self.count > MAX_POINTS:
+            self.fade(now)
+        while self.count > MAX_POINTS and len(self.seen) > 1:
+            self.count -= len(self.seen.pop(0).points)
+
+    def move(
+        self, who: str, finger: int, x: float, y: float, now: float, *, mine: bool
+    ) -> None:
+        """A finger slides; if it was not down, it lands."""
+        stroke = self.held(who, finger, mine=mine)
+        if stroke is None:
+            self.down(who, finger, x, y, now, mine=mine)
+            return
+        last = stroke.last
+        passed = max(0.004, now - last.t)
+        speed = math.hypot(x - last.x, y - last.y) / passed
+        speed = last.speed + (speed - last.speed) * SPEED_SHARE
+        stroke.points.append(Point(now, x, y, speed))
+        self.count += 1
+        if len(stroke.points) > MAX_POINTS:
+            del stroke.points[: MAX_POINTS // 2]
+            self.count -= MAX_POINTS // 2
+
+    def up(self, who: str, finger: int, now: float, *, mine: bool) -> None:
+        """A finger lifts; one that was not down is none of ours."""
+        stroke = self.held(who, finger, mine=mine)
+        if stroke is not None:
+            stroke.lifted = now
+
+    def lift(self, now: float, *, mine: bool, quiet: float = 0.0) -> None:
+        """Lift every finger of one side that has been still for ``quiet`` seconds."""
+        for stroke in self.seen:
+            if stroke.lifted is None and stroke.mine is mine and now - stroke.last.t >= quiet:
+                stroke.lifted = now
+
+    def fade(self, now: float) -> None:
+        """Let go of what can no longer be seen."""
+        self.lift(now, mine=False, quiet=LOST)
+        for stroke in self.seen:
+            gone = 0
+            while gone < len(stroke.points) - 1 and now - stroke.points[gone + 1].t > FADE:
+                gone += 1
+            if gone:
+                del stroke.points[:gone]
+        self.seen = [
+            stroke
+            for stroke in self.seen
+            if stroke.lifted is None
+            or now - max(stroke.last.t, stroke.lifted - FADE + HEAD) < FADE
+        ]
+        self.count = sum(len(stroke.points) for stroke in self.seen)
+
+    def restless(self, now: float) -> bool:
+        """Tell whether anything will look different a moment later."""
+        return any(
+            stroke.lifted is not None or now - stroke.last.t <= FADE for stroke in self.seen
+        )

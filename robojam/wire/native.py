@@ -1,0 +1,225 @@
+"""The native dialect: OSC messages to what they ask for, and touches to messages.
+
+One table says what may come in; `parse` reads a message by it and never raises.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from robojam.touch import Phase, Touch
+from robojam.wire.osc import Message, encode
+
+#: Finger ids and ports are whole numbers of 32 bits.
+_INT = range(-(2**31), 2**31)
+_SEED = range(2**63)
+_PORT = range(1, 2**16)
+#: A coordinate this far out is no coordinate: (screens report a little beyond 0..1).
+_FAR = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Finger:
+    """A finger of a player with phases; clipped tells that x or y was out of range."""
+
+    phase: Phase
+    id: int
+    x: float = 0.0
+    y: float = 0.0
+    clipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A touch of a player without phases. dt in seconds where it has its own clock."""
+
+    x: float
+    y: float
+    dt: float | None = None
+    clipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Something asked of the engine, by its name in the session file."""
+
+    name: str
+    value: float | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """The sender's host wants to be a monitor at a port, or no longer."""
+
+    port: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """The sender wants to know how the engine does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A message that is not for the engine, and why."""
+
+    reason: str
+
+
+Input = Finger | Plain | Control | Subscribe | StatusRequest | Dropped
+
+
+class _BadError(Exception):
+    """A message that is dropped, for the reason given."""
+
+
+def _number(value: Any) -> float:
+    if not math.isfinite(value):
+        raise _BadError("not finite")
+    return float(value)
+
+
+def _whole(value: Any, allowed: range) -> int:
+    number = _number(value) if isinstance(value, float) else value
+    if number != int(number):
+        raise _BadError("wrong arguments")
+    if int(number) not in allowed:
+        raise _BadError("out of range")
+    return int(number)
+
+
+def _place(x: Any, y: Any) -> tuple[float, float, bool]:
+    a, b = _number(x), _number(y)
+    if abs(a) > _FAR or abs(b) > _FAR:
+        raise _BadError("out of range")
+    inside = 0 <= a <= 1 and 0 <= b <= 1
+    return min(max(a, 0.0), 1.0), min(max(b, 0.0), 1.0), not inside
+
+
+def _finger(phase: Phase) -> Callable[..., Input]:
+    def read(finger: Any, x: Any, y: Any) -> Input:
+        return Finger(phase, _whole(finger, _INT), *_place(x, y))
+
+    return read
+
+
+def _up(finger: Any) -> Input:
+    return Finger(Phase.UP, _whole(finger, _INT))
+
+
+def _plain(x: Any, y: Any, dt: Any = None) -> Input:
+    a, b, clipped = _place(x, y)
+    if dt is None:
+        return Plain(a, b, None, clipped)
+    seconds = _number(dt)
+    if seconds < 0:
+        raise _BadError("out of range")
+    return Plain(a, b, seconds, clipped)
+
+
+def _trigger(name: str) -> Callable[[], Input]:
+    return lambda: Control(name, 1)
+
+
+def _float(name: str) -> Callable[[Any], Input]:
+    return lambda value: Control(name, _number(value))
+
+
+def _switch(name: str) -> Callable[[Any], Input]:
+    return lambda value: Control(name, _whole(value, range(2)))
+
+
+def _text(name: str) -> Callable[[str], Input]:
+    return lambda value: Control(name, value)
+
+
+def _monitor(*, on: bool) -> Callable[[Any], Input]:
+    return lambda port: Subscribe(_whole(port, _PORT), on)
+
+
+#: What may come in: address, and for each count of arguments their kinds ("n" a
+#: number of any type, "s" a text) and what makes an input of them.
+INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
+    "/robojam/down": {"nnn": _finger(Phase.DOWN)},
+    "/robojam/move": {"nnn": _finger(Phase.MOVE)},
+    "/robojam/up": {"n": _up},
+    "/touch": {"nn": _plain, "nnn": _plain},
+    "/robojam/answer": {"": _trigger("answer")},
+    "/robojam/mode": {"s": _text("mode")},
+    "/robojam/temperature": {"n": _float("temperature")},
+    "/robojam/spread": {"n": _float("spread")},
+    "/robojam/timescale": {"n": _float("timescale")},
+    "/robojam/threshold": {"n": _float("threshold")},
+    "/robojam/response": {"n": _float("response")},
+    "/robojam/pause": {"n": _switch("pause")},
+    "/robojam/reset": {"": _trigger("reset")},
+    "/robojam/panic": {"": _trigger("panic")},
+    "/robojam/record": {"n": _switch("record")},
+    "/robojam/seed": {"n": lambda value: Control("seed", _whole(value, _SEED))},
+    "/robojam/model": {"s": _text("model")},
+    "/robojam/subscribe": {"n": _monitor(on=True)},
+    "/robojam/unsubscribe": {"n": _monitor(on=False)},
+    "/robojam/status": {"": StatusRequest, "s": lambda _: Dropped("echo")},
+}
+#: What only an engine sends: coming in, it is its own, back through a loop.
+_OWN: Final = ("/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast")
+
+_KIND: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
+
+
+def parse(message: Message) -> Input:
+    """Read a message. What cannot be an input comes back as Dropped, with the reason."""
+    forms = INPUTS.get(message.address)
+    if forms is None:
+        return Dropped("echo" if message.address.startswith(_OWN) else "unknown address")
+    make = forms.get("".join(_KIND.get(tag, "?") for tag in message.tags))
+    if make is None:
+        return Dropped("wrong arguments")
+    try:
+        return make(*message.args)
+    except _BadError as bad:
+        return Dropped(str(bad))
+
+
+def touch(sounded: Touch, dt: float) -> bytes:
+    """Write a touch as it goes out; dt in seconds as scheduled."""
+    address = f"/robojam/{sounded.who}/{sounded.phase}"
+    if sounded.phase is Phase.UP:
+        return encode(address, "i", sounded.id)
+    return encode(address, "ifff", sounded.id, sounded.x, sounded.y, dt)
+
+
+def pending(who: str, finger: int, x: float, y: float, wait: float) -> bytes:
+    """Write the touch that is pending, due in wait seconds."""
+    return encode(f"/robojam/{who}/next", "ifff", finger, x, y, wait)
+
+
+def turn(whose: str) -> bytes:
+    """Write whose turn it is, human or ai."""
+    return encode("/robojam/turn", "s", whose)
+
+
+#: How each control that takes effect goes out.
+_TAGS: Final = {
+    **dict.fromkeys(("answer", "reset", "panic"), ""),
+    **dict.fromkeys(("mode", "model"), "s"),
+    **dict.fromkeys(("temperature", "spread", "timescale", "threshold", "response"), "f"),
+    **dict.fromkeys(("pause", "record"), "i"),
+    "seed": "h",
+}
+
+
+def control(name: str, value: float | int | str) -> bytes:
+    """Write a control as it took effect."""
+    tags = _TAGS[name]
+    return encode(f"/robojam/{name}", tags, *([value] if tags else []))
+
+
+def forecast(groups: Sequence[Sequence[float]]) -> bytes:
+    """Write what is expected next: groups of weight, means, deviations, correlation."""
+    flat = [value for group in groups for value in group]
+    return encode("/robojam/forecast", "f" * len(flat), *flat)

@@ -1,0 +1,146 @@
+"""OSC packets to messages and back.
+
+python-osc reads and writes the arguments. The structure around them is read
+here, because a stranger may send anything: python-osc walks bundles by
+recursion, follows a negative element size for ever, and does not tell of which
+type an argument was. Timetags are ignored: arrival counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pythonosc.parsing import osc_types
+
+#: Bundles within bundles beyond this depth are dropped.
+MAX_DEPTH = 8
+#: Strings longer than this many bytes are dropped.
+MAX_STRING = 255
+
+_BUNDLE = b"#bundle\0"
+_BUNDLE_HEAD = 16
+
+_READ: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
+    "i": osc_types.get_int,
+    "h": osc_types.get_int64,
+    "f": osc_types.get_float,
+    "d": osc_types.get_double,
+}
+_CONSTANT: dict[str, Any] = {"T": True, "F": False, "N": None, "I": float("inf")}
+
+_WRITE: dict[str, Callable[[Any], bytes]] = {
+    "i": osc_types.write_int,
+    "h": osc_types.write_int64,
+    "f": osc_types.write_float,
+    "d": osc_types.write_double,
+    "s": osc_types.write_string,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One OSC message: its address, the type tag of each argument, the arguments."""
+
+    address: str
+    tags: str
+    args: tuple[Any, ...]
+
+
+class MalformedError(ValueError):
+    """Bytes that are not OSC."""
+
+
+def decode(packet: bytes) -> tuple[list[Message], list[str]]:
+    """Read a packet: its messages in order, and for each part dropped the reason.
+
+    Never raises. Reasons are ``malformed``, ``nested`` and ``type`` (an argument
+    of a type that has no place in a jam).
+    """
+    messages: list[Message] = []
+    dropped: list[str] = []
+    pending: list[tuple[int, int, int]] = [(0, len(packet), 0)]
+    while pending:
+        start, end, depth = pending.pop()
+        if packet[start : start + len(_BUNDLE)] != _BUNDLE:
+            try:
+                messages.append(_message(packet[start:end]))
+            except MalformedError as error:
+                dropped.append(str(error))
+        elif depth == MAX_DEPTH:
+            dropped.append("nested")
+        else:
+            elements, torn = _elements(packet, start + _BUNDLE_HEAD, end)
+            pending += [(first, last, depth + 1) for first, last in reversed(elements)]
+            if torn or end - start < _BUNDLE_HEAD:
+                dropped.append("malformed")
+    return messages, dropped
+
+
+def _elements(packet: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], bool]:
+    """Find where the elements of a bundle lie, and whether the rest is torn."""
+    found: list[tuple[int, int]] = []
+    while at + 4 <= end:
+        size = int.from_bytes(packet[at : at + 4], "big", signed=True)
+        first = at + 4
+        if size <= 0 or first + size > end:
+            return found, True
+        found.append((first, first + size))
+        at = first + size
+    return found, at < end
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    zero = data.find(b"\0", at, at + MAX_STRING + 1)
+    if zero < 0:
+        raise MalformedError("malformed")
+    try:
+        return data[at:zero].decode(), (zero + 4) & ~3
+    except UnicodeDecodeError as error:
+        raise MalformedError("malformed") from error
+
+
+def _message(data: bytes) -> Message:
+    if not data.startswith(b"/"):
+        raise MalformedError("malformed")
+    address, at = _text(data, 0)
+    if at >= len(data):
+        return Message(address, "", ())  # some senders leave out an empty type tag
+    tags, at = _text(data, at)
+    if not tags.startswith(","):
+        raise MalformedError("malformed")
+    args: list[Any] = []
+    for tag in tags[1:]:
+        if tag == "s":
+            value, at = _text(data, at)
+        elif tag in _READ:
+            try:
+                value, at = _READ[tag](data, at)
+            except osc_types.ParseError as error:
+                raise MalformedError("malformed") from error
+        elif tag in _CONSTANT:
+            value = _CONSTANT[tag]
+        else:
+            raise MalformedError("type")
+        if at > len(data):
+            raise MalformedError("malformed")
+        args.append(value)
+    return Message(address, tags[1:], tuple(args))
+
+
+@cache
+def _head(address: str, tags: str) -> bytes:
+    return osc_types.write_string(address) + osc_types.write_string("," + tags)
+
+
+def encode(address: str, tags: str = "", *args: object) -> bytes:
+    """Write one message; each argument goes out as the type that its tag names.
+
+    Raises osc_types.BuildError for an argument that does not fit its tag.
+    """
+    if len(tags) != len(args):
+        raise ValueError(f"{address}: {len(args)} arguments for the type tags {tags!r}")
+    body = b"".join([_WRITE[tag](arg) for tag, arg in zip(tags, args, strict=True)])
+    return _head(address, tags) + body

@@ -1,0 +1,240 @@
+"""Who may import whom: the core stays pure, the engine free of torch, the start quick.
+
+`RULES` is the whole of it. A new module gets a row, which says
+
+- ours: the modules of robojam that it may import ("wire.*" is a package with all in it);
+- others: the packages of other people that it may import anywhere;
+- lazily: what of ours and of others it may import inside functions besides (and
+  under TYPE_CHECKING), so that nobody waits for it who does not need it;
+- pure: whether it is kept from clocks, threads, chance and the network too.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "robojam"
+
+#: What a module that does no I/O, starts no thread and never asks the time leaves alone.
+IMPURE = frozenset(
+    "asyncio concurrent multiprocessing queue random sched secrets select selectors signal"
+    " socket socketserver ssl subprocess threading time _thread".split()
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one module, or one package ("window.*"), may import."""
+
+    ours: str = ""
+    others: str = ""
+    lazily: str = ""
+    pure: bool = False
+
+
+RULES = {
+    "": Rule(pure=True),  # robojam/__init__.py
+    # What everything stands on
+    "touch": Rule(pure=True),
+    "options": Rule(others="msgspec", pure=True),
+    # The core: bytes, turns and files, as values
+    "wire": Rule("touch wire.*", "pythonosc", pure=True),
+    "wire.*": Rule("touch wire.*", "pythonosc", pure=True),
+    "hands": Rule("touch jam", pure=True),
+    "jam": Rule("touch hands", pure=True),
+    "session": Rule("touch", "msgspec", pure=True),
+    # The model
+    "event": Rule(others="msgspec", pure=True),
+    "step": Rule("event", "numpy", pure=True),
+    "mixture": Rule(others="torch", pure=True),
+    "modelfile": Rule("event step", "msgspec numpy safetensors", pure=True),
+    "model": Rule("event mixture modelfile step touch", "safetensors torch", pure=True),
+    # It knows of the jam only what the jam asks of a player
+    "player": Rule("event jam modelfile step touch", "numpy safetensors", lazily="torch"),
+    # Learning
+    "corpus": Rule("touch session", "msgspec numpy", pure=True),
+    "evaluate": Rule(
+        "corpus event mixture model modelfile player session step touch",
+        "numpy torch",
+        lazily="sklearn",
+    ),
+    "train": Rule(
+        "corpus evaluate event mixture model modelfile player session step touch", "numpy torch"
+    ),
+    # The engine, which is handed a player
+    "recorder": Rule("session touch", "msgspec"),
+    "ports": Rule("hands jam monitors options recorder session touch wire.*"),
+    "monitors": Rule("hands jam options ports recorder session touch wire.*", "msgspec"),
+    "server": Rule("hands jam monitors options ports recorder session touch wire.*", "msgspec"),
+    # A session again: it stands where the jam does, and is as pure
+    "replay": Rule("jam session touch", pure=True),
+    # Where the engine and a player are put together
+    "loading": Rule("modelfile player server session", "numpy threadpoolctl", lazily="torch"),
+    # What a person starts
+    "supervise": Rule("options touch wire.*"),
+    "window": Rule("touch wire.* window.*", lazily="pygame"),
+    "window.*": Rule("touch wire.* window.*", "pygame"),
+    "cli": Rule("options", "msgspec", lazily="*"),
+    "__main__": Rule("cli"),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's name, where it stands, and whether it waits to be needed."""
+
+    name: str
+    line: int
+    lazy: bool
+
+
+def imports(path: Path, modules: frozenset[str]) -> Iterator[Import]:
+    """Find every import in a file, also inside functions and by import_module."""
+    package = ("robojam", *path.relative_to(PACKAGE).parent.parts)
+
+    def walk(node: ast.AST, *, lazy: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, lazy)
+        elif isinstance(node, ast.ImportFrom):
+            up = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*up, *filter(None, [node.module])))
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield Import(whole if whole in modules else base, node.lineno, lazy)
+        elif isinstance(node, ast.Call) and node.args:
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            first = node.args[0]
+            if called in ("import_module", "__import__") and isinstance(first, ast.Constant):
+                yield Import(str(first.value), node.lineno, lazy)
+        lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        lazy = lazy or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, lazy=lazy)
+
+    return walk(ast.parse(path.read_text("utf-8")), lazy=False)
+
+
+def found() -> dict[str, Path]:
+    """Find every module of ours, by its name within robojam."""
+    named = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        named[".".join(part for part in parts if part != "__init__")] = path
+    return named
+
+
+def rule_of(module: str) -> Rule | None:
+    """Find the row of a module: its own, or else that of its package."""
+    if module in RULES:
+        return RULES[module]
+    return next((rule for name, rule in RULES.items() if fnmatchcase(module, name)), None)
+
+
+def within(name: str, allowed: str) -> bool:
+    """Tell whether a dotted name is one of those allowed."""
+    return any(
+        fnmatchcase(name, pattern) or name == pattern.removesuffix(".*")
+        for pattern in allowed.split()
+    )
+
+
+def breaches(module: str, path: Path, rule: Rule, modules: frozenset[str]) -> Iterator[str]:
+    """Tell of every import in a file that its row does not allow."""
+    for found_import in imports(path, modules):
+        top, _, rest = found_import.name.partition(".")
+        if top == "robojam":
+            allowed, name = f"{rule.ours} {module}", rest
+            if not rest:  # robojam itself: its version, and nothing else
+                continue
+        elif top in sys.stdlib_module_names:
+            if not (rule.pure and top in IMPURE):
+                continue
+            allowed, name = "", top
+        else:
+            allowed, name = rule.others, top
+        if within(name, allowed) or (found_import.lazy and within(name, rule.lazily)):
+            continue
+        kind = (
+            "it is to be pure" if top in IMPURE else f"allowed: {allowed.strip() or 'nothing'}"
+        )
+        later = f"; inside functions too: {rule.lazily}" if rule.lazily else ""
+        where = f"{path.name}:{found_import.line}"
+        yield f"{where}: {module} imports {found_import.name} ({kind}{later})"
+
+
+MODULES = found()
+NAMES = frozenset(f"robojam.{name}".removesuffix(".") for name in MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda name: name or "robojam")
+def test_a_module_imports_only_what_it_may(module):
+    rule = rule_of(module)
+    if rule is None:
+        pytest.fail(f"robojam.{module} has no row in RULES: say whom it may import")
+    told = list(breaches(module, MODULES[module], rule, NAMES))
+    assert not told, "\n".join(told)
+
+
+def test_the_table_itself_keeps_the_engine_and_the_window_from_the_model():
+    for module in ("server", "monitors", "ports", "jam", "hands", "supervise", "window.app"):
+        rule = rule_of(module)
+        assert rule is not None
+        for forbidden in ("model", "player", "mixture", "step", "train"):
+            assert not within(forbidden, f"{rule.ours} {rule.lazily}")
+        assert not within("torch", f"{rule.others} {rule.lazily}")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import time", "it is to be pure"),
+        ("def f():\n    from time import sleep", "breach.py:2"),
+        ("import torch.nn", "imports torch.nn"),
+        ("from robojam.model import EventModel", "imports robojam.model "),
+        ("from robojam import model", "imports robojam.model "),
+        ("from . import model", "imports robojam.model "),
+        ("from .model import EventModel", "imports robojam.model "),
+        ("from importlib import import_module\nimport_module('numpy')", "imports numpy"),
+    ],
+)
+def test_a_breach_is_found(source, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    path = tmp_path / "breach.py"
+    path.write_text(source)
+    modules = frozenset({"robojam", "robojam.model"})
+    assert told in "".join(breaches("breach", path, Rule("touch", pure=True), modules))
+
+
+def test_lazily_is_inside_functions_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    path = tmp_path / "breach.py"
+    path.write_text(
+        "import torch\n\ndef f():\n    import torch\n\nif TYPE_CHECKING:\n    import torch\n"
+    )
+    told = list(breaches("breach", path, Rule(lazily="torch"), NAMES))
+    assert [text.partition(": ")[0] for text in told] == ["breach.py:1"]
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("robojam.cli", "torch numpy pygame rich safetensors pythonosc"),
+        ("robojam.server", "torch pygame"),
+        ("robojam.player", "torch pygame"),
+        ("robojam.window.app", "torch numpy safetensors"),
+    ],
+)
+def test_nobody_waits_for_what_is_not_needed(module, heavy):
+    code = f"import sys, {module}; print(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, f"{module} cannot be imported:\n{ran.stderr}"
+    assert not set(heavy.split()) & set(ran.stdout.split())

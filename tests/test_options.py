@@ -1,0 +1,352 @@
+"""The options: one table, said on the command line and in TOML, by the same rules."""
+
+import argparse
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam import options
+from robojam.options import (
+    CONTROLS,
+    OPTIONS,
+    Options,
+    OptionsError,
+    Output,
+    Parser,
+    add_to,
+    in_range,
+    mode_named,
+    parse_address,
+    parse_output,
+    resolve,
+)
+
+NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = Parser(prog="robojam")
+    add_to(parser.add_subparsers(dest="command").add_parser("serve"))
+    return parser.parse_args(["serve", *arguments])
+
+
+def said(*arguments: str) -> Options:
+    return resolve(parse(*arguments))
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(OptionsError) as caught:
+        said(*arguments)
+    text = str(caught.value)
+    assert text.isprintable()  # so it is one line
+    return text
+
+
+@pytest.fixture
+def toml(tmp_path):
+    """Write a TOML file, and return its path."""
+
+    def write(text: str | bytes) -> str:
+        path = tmp_path / "jam.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    return write
+
+
+def test_the_defaults_are_those_of_the_contract():
+    assert said() == Options() == resolve(argparse.Namespace())
+    assert msgspec.to_builtins(Options()) == {
+        "model": None,
+        "device": "auto",
+        "mode": "call-response",
+        "threshold": 0.5,
+        "response": 5.0,
+        "temperature": None,
+        "spread": None,
+        "timescale": 1.0,
+        "voices": 1,
+        "seed": None,
+        "osc-in": "127.0.0.1:5005",
+        "osc-out": ("127.0.0.1:5006",),
+        "record": True,
+        "sessions": "sessions",
+        "log": None,
+        "verbose": False,
+    }
+
+
+def test_the_ranges_are_those_of_the_contract():
+    assert {option.name: (option.low, option.high) for option in NUMBERS} == {
+        "threshold": (0.02, 60),
+        "response": (0, 3600),
+        "temperature": (0, 10),
+        "spread": (0, 10),
+        "timescale": (0.001, 100),
+        "voices": (1, 4096),
+        "seed": (0, 2**63 - 1),
+    }
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_table(toml):
+    path = toml('threshold = 2\nspread = 0.5\nosc-out = ["a.local:1", "b.local:2"]\n')
+    chosen = said("--config", path, "--spread", "0", "--voices", "3")
+    assert (chosen.threshold, chosen.spread, chosen.voices, chosen.timescale) == (2.0, 0, 3, 1)
+    assert chosen.osc_out == ("a.local:1", "b.local:2")
+    assert said("--config", path, "--osc-out", "c:3").osc_out == ("c:3",)
+    # The default, but said, is not the default.
+    assert said("--config", path, "--threshold", "0.5").threshold == 0.5
+    assert said("--config", toml("record = false")).record is False
+    assert said("--config", toml("record = false"), "--record").record is True
+
+
+def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
+    given = {
+        "model": "m.safetensors", "device": "cpu", "mode": "duet", "threshold": 1.5,
+        "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
+        "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
+        "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
+    }  # fmt: skip
+    assert set(given) == {option.name for option in OPTIONS}
+    arguments = []
+    for name, value in given.items():
+        if isinstance(value, bool):
+            arguments.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                arguments += [f"--{name}", str(one)]
+    lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in given.items()]
+    expected = msgspec.convert(given, Options)
+    assert said(*arguments) == said("--config", toml("\n".join(lines))) == expected
+
+
+@given(st.sampled_from(NUMBERS), st.floats() | st.integers())
+def test_a_number_is_taken_just_when_it_is_in_range(option, value):
+    if option.kind is int:
+        value = round(value) if math.isfinite(value) else 7.5
+    allowed = isinstance(value, option.kind | int) and in_range(option.name, value)
+    namespace = argparse.Namespace(**{option.field: str(value)})
+    if allowed:
+        assert getattr(resolve(namespace), option.field) == value
+    else:
+        with pytest.raises(
+            OptionsError, match=rf"{option.name} = .*allowed: .* {option.low} to"
+        ):
+            resolve(namespace)
+
+
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1", '"1"', "true", "[1]"])
+def test_toml_refuses_the_same(option, text, toml):
+    where = f"jam.toml, line 3: {option.name} = "
+    assert where in refusal("--config", toml(f"# one\n\n{option.name} = {text}\n"))
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_has_the_range_of_its_option(name):
+    row = next(option for option in OPTIONS if option.name == name)
+    assert in_range(name, row.low)
+    assert in_range(name, row.high)
+    assert not in_range(name, math.nextafter(row.low, -math.inf))
+    assert not in_range(name, math.nextafter(row.high, math.inf))
+    assert not any(in_range(name, value) for value in (math.nan, math.inf, -math.inf))
+
+
+@pytest.mark.parametrize("name", ["mode", "tempo"])
+def test_what_is_no_number_has_no_range(name):
+    with pytest.raises(KeyError):
+        in_range(name, 1)
+
+
+def test_modes_go_by_our_names_and_by_those_of_impsy():
+    ours = ["call-response", "duet", "solo", "listen"]
+    assert [mode_named(name) for name in ours] == ours
+    theirs = ["callresponse", "polyphony", "battle", "useronly"]
+    assert [mode_named(name) for name in theirs] == ours
+    assert said("--mode", "battle").mode == "solo"
+    with pytest.raises(ValueError, match=r"'jazz'.*call-response, duet, solo, listen"):
+        mode_named("jazz")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:5005", ("127.0.0.1", 5005)),
+        ("0.0.0.0:0", ("0.0.0.0", 0)),
+        ("toms-ipad.local:65535", ("toms-ipad.local", 65535)),
+        (":7000", ("127.0.0.1", 7000)),
+        ("7000", ("127.0.0.1", 7000)),
+    ],
+)
+def test_addresses(text, address):
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ":", "host", "host:", "host:x", "h:-1", "h:65536", "h:1.5", "h:٣", "h: 1"),
+        *("1.2.3:4", "256.0.0.1:1", "01.2.3.4:1", "1.2.3.٤:5", "::1:5005", "[::1]:5005"),
+        *(
+            "a b:1",
+            "-a:1",
+            "a..b:1",
+            "h" * 64 + ":1",
+            "h:" + "9" * 5000,
+            "/native",
+            "h:1/native",
+        ),
+    ],
+)
+def test_what_is_no_address(text):
+    with pytest.raises(ValueError, match=r"HOST:PORT|neither an IPv4|is not 0 to 65535"):
+        parse_address(text)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_an_address_or_a_value_error(text):
+    try:
+        host, port = parse_address(text)
+    except ValueError as error:
+        assert str(error).isprintable()
+    else:
+        assert host.isascii()
+        assert 0 <= port <= 65535
+
+
+def test_outputs():
+    assert parse_output("h:5006") == Output("h", 5006, "native")
+    assert parse_output("10.0.0.2:1/native") == Output("10.0.0.2", 1, "native")
+    assert parse_address(":9", default_host="0.0.0.0") == ("0.0.0.0", 9)
+    for wrong in ("h:0", "h:5006/", "h:5006/tuio", "h/native", "h:1/native/native"):
+        with pytest.raises(ValueError, match=r"allowed: native|HOST:PORT|1 to 65535"):
+            parse_output(wrong)
+
+
+def test_a_refusal_on_the_command_line_names_it_the_key_the_value_and_the_range():
+    assert refusal("--threshold", "99") == (
+        "the command line: threshold = 99.0; allowed: a number from 0.02 to 60"
+    )
+    assert "device = 'tpu'; allowed: one of auto, cpu, cuda, mps" in refusal("--device", "tpu")
+    assert "'jazz'" in refusal("--mode", "jazz")
+    assert "osc-in: 'x' is not HOST:PORT" in refusal("--osc-in", "x")
+    assert "tuio" in refusal("--osc-out", "h:1", "--osc-out", "h:2/tuio")
+    assert "sessions = ''" in refusal("--sessions", "")
+    assert len(refusal("--seed", "9" * 10_000)) < 200
+
+
+def test_a_refusal_of_a_file_names_its_line(toml):
+    path = toml('# threshold = 1\nmode = "duet"\n  "threshold" = 99\n')
+    assert refusal("--config", path) == (
+        f"{path}, line 3: threshold = 99; allowed: a number from 0.02 to 60"
+    )
+    assert "line 2: log = 'a\\x00b'" in refusal("--config", toml('\r\nlog = "a\\u0000b"'))
+    assert "line 1: osc-out" in refusal("--config", toml("osc-out = 'h:1'"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "voices=1\nthreshhold = 1",
+            "line 2: no option is named 'threshhold'; did you mean thr",
+        ),
+        ("osc_out = []", "line 1: no option is named 'osc_out'; did you mean osc-out?"),
+        ("\n[serve]\nvoices = 1", "line 2: no option is named 'serve'"),
+        ("zzz.q = 1", "line 1: no option is named 'zzz'; allowed: model, device, mode"),
+        ("config = 'x'", "no option is named 'config'"),
+    ],
+)
+def test_an_unknown_key_is_an_error_that_suggests_what_is_known(text, told, toml):
+    assert told in refusal("--config", toml(text))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"voices 3", "not TOML: .*line 1"),
+        (b"voices = 1\nvoices = 2\n", "not TOML: .*line 2"),
+        (b"voices = \xff", "not UTF-8 text, from byte 9 on"),
+        (b"seed = " + b"9" * 5000, "not TOML"),
+        (b"seed = 0x" + b"f" * 5000, "seed = a number too long to show"),
+        (b"log = " + b"[" * 100_000, "not TOML"),
+    ],
+)
+def test_a_file_that_is_no_toml(content, told, toml):
+    assert re.search(told, refusal("--config", toml(content)))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    assert "none.toml: No such file" in refusal("--config", str(tmp_path / "none.toml"))
+    assert "directory" in refusal("--config", str(tmp_path))
+
+
+def test_a_file_from_notepad(toml):
+    assert said("--config", toml(b"\xef\xbb\xbfvoices = 2\r\n")).voices == 2
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_file_gives_options_or_one_clear_line(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_bytes(content)
+    try:
+        assert isinstance(resolve(argparse.Namespace(config=str(path))), Options)
+    except OptionsError as error:
+        assert str(error).startswith(str(path))
+        assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["serve", "--thresold", "3"], "did you mean --threshold? (robojam serve --help)"),
+        (["serve", "--threshold"], "expected one argument (robojam serve --help)"),
+        (["serve", "--thresh", "3"], "unrecognized arguments: --thresh 3"),
+        (["serve", "extra"], "unrecognized arguments: extra (robojam serve --help)"),
+        (["sing"], "(robojam --help)"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(arguments, told, capsys):
+    parser = Parser(prog="robojam")
+    add_to(parser.add_subparsers(dest="command").add_parser("serve"))
+    with pytest.raises(SystemExit) as left:
+        parser.parse_args(arguments)
+    assert left.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("robojam: ")
+    assert line.endswith("\n")
+    assert line.count("\n") == 1
+    assert told in line
+
+
+def test_help_tells_every_option_with_its_default_and_range(capsys):
+    with pytest.raises(SystemExit) as left:
+        parse("--help")
+    assert left.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for option in OPTIONS:
+        assert f"--{option.name}" in text
+        assert option.about in text
+        assert f"(default: {option.default_text})" in text
+    for option in NUMBERS:
+        assert option.allowed in text
+
+
+def test_options_are_cheap_to_import():
+    code = (
+        "import sys; before = set(sys.modules); import robojam.options; "
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    )
+    root = Path(options.__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, check=True
+    )
+    heavy = {"torch", "numpy", "pygame", "rich", "asyncio", "tomllib", "difflib"}
+    assert not heavy & set(ran.stdout.decode().split())

@@ -1,0 +1,283 @@
+"""The session format: exact round trips, torn files, and errors that name the line."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam.session import (
+    EndEvent,
+    Event,
+    Header,
+    ModelRef,
+    SessionError,
+    SetEvent,
+    TouchEvent,
+    candidates,
+    encode,
+    encode_header,
+    file_name,
+    parse,
+    read,
+)
+from robojam.touch import Phase, Touch
+
+HEADER = Header(
+    started="2026-11-20T10:30:00.25+00:00",
+    model=ModelRef(file="robojam.safetensors", sha256="ab12"),
+    device="cpu",
+    build="0.1.0",
+    seed=2**63 - 1,
+    options={"mode": "call-response", "threshold": 0.5, "osc-out": ["127.0.0.1:5006"]},
+)
+DOWN = TouchEvent(0.0, Touch(0.5, 0.25, 0.0, Phase.DOWN))
+HEAD = encode_header(HEADER)
+LINE = encode(DOWN)
+
+seconds = st.floats(0, 1e9, allow_nan=False)
+unit = st.floats(0, 1)
+who = st.sampled_from(["human", "human2", "human10", "ai", "ai2", "ai4096"])
+touches = st.builds(
+    Touch,
+    unit,
+    unit,
+    seconds,
+    st.sampled_from(list(Phase)),
+    st.integers(-(2**31), 2**31 - 1),
+    who,
+)
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text()
+values = st.dictionaries(
+    st.text(), scalars | st.floats(allow_nan=False, allow_infinity=False), max_size=4
+)
+events = st.one_of(
+    st.builds(TouchEvent, seconds, touches),
+    st.builds(SetEvent, seconds, values),
+)
+
+
+def bits(event: Event) -> bytes:
+    """An event's floats bit for bit: -0.0 is not 0.0 here."""
+    floats = [event.t]
+    if isinstance(event, TouchEvent):
+        floats += [event.touch.x, event.touch.y, event.touch.dt]
+    return struct.pack(f"{len(floats)}d", *floats)
+
+
+@given(st.lists(events, max_size=20), st.booleans())
+def test_what_was_written_comes_back_exactly(written: list[Event], ended: bool) -> None:
+    written.sort(key=lambda event: event.t)
+    if ended:
+        written.append(EndEvent(written[-1].t if written else 0.0, "quit"))
+    session = parse(HEAD + b"".join(map(encode, written)))
+    assert session.header == HEADER
+    assert list(session.events) == written
+    assert [bits(e) for e in session.events] == [bits(e) for e in written]
+    assert session.warnings == ()
+    assert session.ended == ("quit" if ended else None)
+
+
+def test_lines_are_as_the_contract_has_them() -> None:
+    assert json.loads(HEAD) == {
+        "robojam": 1,
+        "started": "2026-11-20T10:30:00.25+00:00",
+        "model": {"file": "robojam.safetensors", "sha256": "ab12"},
+        "device": "cpu",
+        "build": "0.1.0",
+        "seed": 2**63 - 1,
+        "options": {"mode": "call-response", "threshold": 0.5, "osc-out": ["127.0.0.1:5006"]},
+    }
+    assert HEAD.startswith(b'{"robojam":1,"started":')
+    assert LINE == (
+        b'{"t":0.0,"who":"human","phase":"down","id":0,"x":0.5,"y":0.25,"dt":0.0}\n'
+    )
+    assert encode(SetEvent(1, {"mode": "duet"})) == b'{"t":1.0,"set":{"mode":"duet"}}\n'
+    assert encode(EndEvent(2.5, "quit")) == b'{"t":2.5,"end":"quit"}\n'
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_never_written(bad: float) -> None:
+    for event in (
+        TouchEvent(bad, DOWN.touch),
+        TouchEvent(0, Touch(bad, 0, 0, Phase.DOWN)),
+        TouchEvent(0, Touch(0, bad, 0, Phase.DOWN)),
+        TouchEvent(0, Touch(0, 0, bad, Phase.DOWN)),
+        SetEvent(0, {"temperature": bad}),
+        SetEvent(0, {"deep": [{"in": (bad,)}]}),
+        EndEvent(bad, "quit"),
+    ):
+        with pytest.raises(ValueError, match=r"nan|inf"):
+            encode(event)
+    with pytest.raises(ValueError, match=r"nan|inf"):
+        encode_header(Header(**{**_fields(), "options": {"spread": bad}}))
+
+
+def _fields() -> dict[str, object]:
+    return {name: getattr(HEADER, name) for name in HEADER.__struct_fields__}
+
+
+def test_what_could_not_be_read_again_is_not_written() -> None:
+    for touch in (
+        Touch(1.5, 0, 0, Phase.DOWN),
+        Touch(0, -0.1, 0, Phase.DOWN),
+        Touch(0, 0, -1, Phase.DOWN),
+        Touch(0, 0, 0, Phase.DOWN, who="nobody"),
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            encode(TouchEvent(0, touch))
+    with pytest.raises(ValueError, match="cannot be recorded"):
+        encode(SetEvent(0, {"model": object()}))
+    with pytest.raises(ValueError, match="started"):
+        encode_header(Header(**{**_fields(), "started": "yesterday"}))
+
+
+def changed(old: str, new: str) -> bytes:
+    assert old.encode() in LINE
+    return LINE.replace(old.encode(), new.encode())
+
+
+BAD_LINES = {
+    "x is 1.5, and must be a number from 0 to 1": changed('"x":0.5', '"x":1.5'),
+    "y is -0.25": changed('"y":0.25', '"y":-0.25'),
+    "x is None": changed('"x":0.5', '"x":null'),
+    "x is '0.5'": changed('"x":0.5', '"x":"0.5"'),
+    "dt is -1.0": changed('"dt":0.0', '"dt":-1'),
+    "t is -1.0": changed('"t":0.0', '"t":-1'),
+    "t is 0.5, before the 1.0 of the line above": changed('"t":0.0', '"t":0.5'),
+    "Number out of range": changed('"t":0.0', '"t":1e999'),
+    "phase is 'jump', and must be down, move or up": changed("down", "jump"),
+    "who is 'human1', and must be human, human2": changed("human", "human1"),
+    "who is 'robot'": changed("human", "robot"),
+    "id is 0.5, and must be a whole number": changed('"id":0', '"id":0.5'),
+    "id is True": changed('"id":0', '"id":true'),
+    "is without dt": changed(',"dt":0.0', ""),
+    "is without t": b'{"end":"quit"}\n',
+    "is neither a touch, nor a control": b'{"t":2}\n',
+    "set is 3, and must be control names": b'{"t":2,"set":3}\n',
+    "end is 3, and must be text": b'{"t":2,"end":3}\n',
+    "is not JSON": b"hello\n",
+    "is not an event": b"[1]\n",
+    "is nested too deep": b'{"t":2,"set":' + b'{"a":' * 100_000 + b"\n",
+    r"is not JSON \('utf-8'": b'{"t":2,"end":"\xff"}\n',
+}
+
+
+@pytest.mark.parametrize("why", BAD_LINES)
+def test_a_wrong_line_is_named_with_the_reason(tmp_path: Path, why: str) -> None:
+    path = tmp_path / "jam.jsonl"
+    later = LINE.replace(b'"t":0.0', b'"t":1.0')
+    path.write_bytes(HEAD + later + BAD_LINES[why] + later)
+    with pytest.raises(SessionError, match=why) as caught:
+        read(path)
+    assert (caught.value.path, caught.value.line) == (path, 3)
+    assert str(caught.value).startswith(f"{path}, line 3: ")
+
+
+def test_nothing_may_come_after_the_end() -> None:
+    with pytest.raises(SessionError, match="line 3: comes after the end"):
+        parse(HEAD + encode(EndEvent(0, "quit")) + LINE)
+
+
+BAD_HEADS = {
+    "is empty": b"",
+    "is empty: nothing": b"\n \n",
+    "not JSON": b"PK\x03\x04\n",
+    "torn or not a robojam session": HEAD[:40],
+    'its first line has no "robojam"': LINE,
+    "was made by a newer robojam": HEAD.replace(b'"robojam":1', b'"robojam":2'),
+    "robojam is True": HEAD.replace(b'"robojam":1', b'"robojam":true'),
+    "robojam is 0": HEAD.replace(b'"robojam":1', b'"robojam":0'),
+    "is without seed": HEAD.replace(b'"seed"', b'"sead"'),
+    "started is 'x026": HEAD.replace(b'"2026', b'"x026'),
+    "model is": HEAD.replace(b'"ab12"', b"12"),
+    "seed is 1.5": HEAD.replace(b"9223372036854775807", b"1.5"),
+}
+
+
+@pytest.mark.parametrize("why", BAD_HEADS)
+def test_a_wrong_header_is_named_with_the_reason(why: str) -> None:
+    with pytest.raises(SessionError, match=why) as caught:
+        parse(BAD_HEADS[why], Path("jam.jsonl"))
+    assert str(caught.value).startswith("jam.jsonl")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.jsonl", tmp_path):
+        with pytest.raises(SessionError, match="cannot be read") as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_file_torn_anywhere_keeps_every_whole_line() -> None:
+    lines = [HEAD, LINE, encode(SetEvent(0.5, {"mode": "solo"})), encode(EndEvent(1.0, "é"))]
+    data = b"".join(lines)
+    for size in range(len(HEAD), len(data)):
+        session = parse(data[:size], Path("jam.jsonl"))
+        # A line whose newline alone is missing is whole.
+        ends = [sum(map(len, lines[: n + 1])) - 1 for n in range(1, len(lines))]
+        whole = sum(end <= size for end in ends)
+        assert len(session.events) == whole
+        torn = size not in [len(HEAD), *ends, *(end + 1 for end in ends)]
+        assert len(session.warnings) == torn
+        if torn:
+            assert f"jam.jsonl, line {whole + 2}" in session.warnings[0]
+
+
+def test_blocks_that_never_reached_the_disk_are_a_torn_line() -> None:
+    session = parse(HEAD + LINE + b"\0" * 4096)
+    assert (len(session.events), len(session.warnings)) == (1, 1)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_a_session_or_its_error(noise: bytes) -> None:
+    for data in (noise, HEAD + noise, HEAD + LINE + noise + b"\n" + LINE):
+        with suppress(SessionError):
+            assert parse(data).header.seed >= 0
+
+
+def test_unknown_keys_and_blank_lines_are_passed_over() -> None:
+    header = HEAD.replace(b"{", b'{"mood":"blue",', 1)
+    line = LINE.replace(b"{", b'{"pressure":0.5,', 1)
+    assert parse(header + b"\r\n" + line + b"\n").events == (DOWN,)
+
+
+def test_what_lists_and_replays_need() -> None:
+    events = [
+        DOWN,
+        TouchEvent(0.5, Touch(0.5, 0.5, 0.5, Phase.MOVE)),
+        SetEvent(1.0, {"mode": "duet", "temperature": 0.5}),
+        TouchEvent(1.0, Touch(0.5, 0.5, 0.5, Phase.UP)),
+        TouchEvent(2.0, Touch(0.5, 0.5, 0.25, Phase.DOWN, who="ai")),
+        SetEvent(2.5, {"mode": "call-response"}),
+        EndEvent(3.0, "quit"),
+    ]
+    session = parse(HEAD + b"".join(map(encode, events)))
+    summary = session.summary()
+    assert summary.touches == {"human": 2, "ai": 1}
+    assert summary.modes == ("call-response", "duet")
+    assert (summary.seconds, summary.ended) == (3.0, "quit")
+    assert summary.started == datetime(2026, 11, 20, 10, 30, 0, 250_000, tzinfo=UTC)
+    assert summary.model == "robojam.safetensors"
+    assert [e.t for e in session.touches()] == [0.0, 0.5, 1.0, 2.0]
+    assert [e.t for e in session.touches("ai")] == [2.0]
+    assert [e.t for e in session.touches(["human", "ai"])] == [0.0, 0.5, 1.0, 2.0]
+    assert parse(HEAD).duration == 0.0
+
+
+def test_names_are_in_utc_and_taken_ones_are_counted_on() -> None:
+    east = datetime(2026, 11, 20, 0, 30, 5, tzinfo=timezone(timedelta(hours=1)))
+    assert file_name(east) == "2026-11-19T23-30-05.jsonl"
+    assert [path.name for path in islice(candidates(Path("sessions"), east), 3)] == [
+        "2026-11-19T23-30-05.jsonl",
+        "2026-11-19T23-30-05-2.jsonl",
+        "2026-11-19T23-30-05-3.jsonl",
+    ]

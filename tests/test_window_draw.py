@@ -1,0 +1,283 @@
+"""What is drawn, under SDL's dummy driver: where, in which colours, and words that fit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+
+os.environ["SDL_VIDEODRIVER"] = "dummy"
+
+import pygame
+import pytest
+
+from robojam.touch import Phase
+from robojam.window import theme
+from robojam.window.draw import Picture
+from robojam.window.frame import Label, Part, clock, cut, fit, wrap
+from robojam.window.ribbon import along, ribbons
+from robojam.window.state import Component, Ghost, State
+from robojam.window.strokes import Point
+from robojam.window.theme import HUMANS, MACHINES, Metrics, shade
+
+SIZES = [(1, 1), (100, 80), (240, 180), (320, 240), (640, 400), (1280, 800), (800, 1280),
+         (400, 1600), (3840, 2160)]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fonts():
+    pygame.display.init()
+    pygame.font.init()
+    yield
+    pygame.quit()
+
+
+def busy(now: float = 10.0) -> State:
+    """A state in which everything there is shows at once."""
+    state = State(engine_name="127.0.0.1:5005", heard_last=now, turn="ai", touched=False)
+    state.mode, state.model, state.device = (
+        "call-response",
+        "models/default.safetensors",
+        "cuda",
+    )
+    state.controls.update(temperature=0.95, spread=1.05, timescale=1.0, pause=0.0)
+    state.recording, state.recording_since = "sessions/2026-11-20T10-00-00.jsonl", now - 4000
+    state.trouble = ("recording stopped: disk full (/home/somebody/a/long/path/of/sessions)",
+                     "the MIDI port is gone", "x" * 300)  # fmt: skip
+    state.restarted = now
+    state.say("silence until the next touch", now)
+    state.late_ms, state.dropped_new, state.dropped_told = 23.0, 1234, now
+    state.forecast, state.forecast_told = (Component(1.0, 0.5, 0.5, 0.1, 0.2, 0.9),), now
+    state.ghosts["ai"] = Ghost("ai", 0.9, 0.1, now, now + 0.3)
+    for who in ("human", "human2", "ai", "ai2"):
+        for i in range(30):
+            state.strokes.move(who, 1, i / 29, 0.3, now - 0.5 + i * 0.01, mine=False)
+    return state
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("help_shown", [False, True])
+def test_words_stay_inside_and_apart(size, help_shown):
+    screen = pygame.Surface(size)
+    state = busy()
+    state.help_shown = help_shown
+    if help_shown:
+        state.trouble, state.restarted, state.word_told = (), -math.inf, -math.inf
+    written = Picture().draw(screen, state, 10.0)
+    for rect in written:
+        assert screen.get_rect().contains(rect)
+    for one, other in itertools.combinations(written, 2):
+        assert not one.colliderect(other)
+    assert bool(written) == (size[0] >= 240 and size[1] >= 180)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_beginning_and_a_lost_engine_fit_too(size):
+    for state, now in ((State(engine_name="a-rather-long-host-name.local:5005"), 1.0),
+                       (State(engine_name="a-rather-long-host-name.local:5005"), 60.0),
+                       (State(heard_last=0.0), 60.0)):  # fmt: skip
+        screen = pygame.Surface(size)
+        written = Picture().draw(screen, state, now)
+        assert all(screen.get_rect().contains(rect) for rect in written)
+        assert not any(a.colliderect(b) for a, b in itertools.combinations(written, 2))
+
+
+@pytest.mark.parametrize(
+    "size", [(640, 400), (1280, 800), (800, 1280), (1920, 1080), (3840, 2160)]
+)
+def test_text_is_a_fortieth_of_the_height(size):
+    assert Metrics.of(size).text >= size[1] / 40
+
+
+def colour_at(screen: pygame.Surface, x: float, y: float) -> tuple[int, int, int]:
+    left, top, width, height = Metrics.of(screen.get_size()).play
+    r, g, b, _ = screen.get_at((round(left + x * (width - 1)), round(top + y * (height - 1))))
+    return r, g, b
+
+
+def away(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    return math.dist(one, other)
+
+
+def test_touches_appear_where_they_are_in_their_colours():
+    state = State(touched=True, heard_last=1.0)
+    state.touch(Phase.DOWN, 1000, 0.25, 0.25, 0.9)
+    state.touch(Phase.UP, 1000, 0.25, 0.25, 0.95)
+    state.strokes.down("ai", 0, 0.75, 0.25, 0.9, mine=False)
+    state.strokes.up("ai", 0, 0.95, mine=False)
+    for i in range(21):
+        state.touch(Phase.MOVE, 1001, 0.1 + i * 0.04, 0.6, 0.8 + i * 0.01)
+        state.strokes.move("ai", 0, 0.1 + i * 0.04, 0.8, 0.8 + i * 0.01, mine=False)
+    screen = pygame.Surface((1280, 800))
+    Picture().draw(screen, state, 1.2)
+    for x, y, colour in ((0.25, 0.25, HUMANS[0]), (0.75, 0.25, MACHINES[0]),
+                         (0.5, 0.6, HUMANS[0]), (0.5, 0.8, MACHINES[0])):  # fmt: skip
+        assert away(colour_at(screen, x, y), colour) < 80
+    assert away(colour_at(screen, 0.5, 0.4), theme.SURFACE) < 5
+
+
+def test_round_is_human_and_angular_is_the_machine():
+    screen = pygame.Surface((1280, 800))
+    state = State(touched=True)
+    state.strokes.down("human", 1, 0.25, 0.5, 1.0, mine=False)
+    state.strokes.down("ai", 0, 0.75, 0.5, 1.0, mine=False)
+    Picture().draw(screen, state, 3.0)  # the rings have opened and gone
+    head = Metrics.of((1280, 800)).head
+    _, _, width, height = Metrics.of((1280, 800)).play
+    dx, dy = 0.66 * head / width, 0.66 * head / height  # on a disc, beyond a diamond
+    assert away(colour_at(screen, 0.25 + dx, 0.5 + dy), HUMANS[0]) < 40
+    assert away(colour_at(screen, 0.75 + dx, 0.5 + dy), MACHINES[0]) > 100
+    tip = 1.15 * head / width  # on a diamond, beyond a disc
+    assert away(colour_at(screen, 0.25 + tip, 0.5), HUMANS[0]) > 100
+    assert away(colour_at(screen, 0.75 + tip, 0.5), MACHINES[0]) < 60
+
+
+def test_the_edge_tells_the_turn():
+    for turn, colour in (("human", HUMANS[0]), ("ai", MACHINES[0]), ("", theme.EDGE)):
+        screen = pygame.Surface((1280, 800))
+        Picture().draw(screen, State(turn=turn, heard_last=1.0), 1.0)
+        left, top, _, height = Metrics.of((1280, 800)).play
+        assert screen.get_at((left - 1, top + height // 2))[:3] == colour
+
+
+def test_it_fades_to_nothing_and_rests():
+    screen, picture = pygame.Surface((640, 400)), Picture()
+    empty = pygame.Surface((640, 400))
+    Picture().draw(empty, State(touched=True), 60.0)
+    state = busy(10.0)
+    picture.draw(screen, state, 10.0)
+    assert picture.restless(state, 10.1)
+    later = State(
+        strokes=state.strokes, forecast=state.forecast, forecast_told=10.0, touched=True
+    )
+    for who in ("human", "human2", "ai", "ai2"):
+        later.strokes.up(who, 1, 10.1, mine=False)
+    for t in (11.0, 13.5, 15.0, 60.0):
+        later.pass_time(t)
+        picture.draw(screen, later, t)
+    assert not picture.restless(later, 60.0)
+    assert pygame.image.tobytes(screen, "RGB") == pygame.image.tobytes(empty, "RGB")
+
+
+def test_the_forecast_glows_where_it_is_and_can_be_turned_off():
+    state = State(touched=True, heard_last=1.0)
+    state.forecast, state.forecast_told = (Component(1.0, 0.3, 0.7, 0.05, 0.05, 0.0),), 1.0
+    screen, picture = pygame.Surface((1280, 800)), Picture()
+    picture.draw(screen, state, 1.0)
+    picture.draw(screen, state, 1.5)
+    assert away(colour_at(screen, 0.3, 0.7), theme.SURFACE) > 40
+    assert away(colour_at(screen, 0.8, 0.2), theme.SURFACE) < 3
+    state.forecast_shown = False
+    for t in (1.6, 2.0, 4.0):
+        picture.draw(screen, state, t)
+    assert colour_at(screen, 0.3, 0.7) == theme.SURFACE
+
+
+def test_a_faster_slide_is_a_wider_ribbon():
+    def half(speed: float) -> float:
+        points = [Point(0.0, 0.1, 0.5, speed), Point(0.0, 0.9, 0.5, speed)]
+        ((_, left, right),) = ribbons(along(points, 0.0, (1000, 1000), 12.0))
+        return abs(left[0][1] - right[0][1]) / 2
+
+    assert 1 < half(0.0) < half(0.5) < half(3.0) < 12
+
+
+# Words, placed and cut
+
+
+def test_labels_make_room_by_rank():
+    labels = [
+        Label((Part("aaaaaaaaaa"),), 0, (Part("aaa"),)),
+        Label((Part("bbbb"),), 5, right=True),
+        Label((Part("cccc"),), 3, (Part("c"),), right=True),
+    ]
+
+    def shown(width: int) -> list[str]:
+        placed = fit(labels, left=0, right=width, gap=2,
+                     measure=lambda _, parts: sum(len(part.text) for part in parts))  # fmt: skip
+        return sorted(part.text for label in placed for part in label.parts)
+
+    assert shown(30) == ["aaaaaaaaaa", "bbbb", "cccc"]
+    assert shown(20) == ["aaaaaaaaaa", "bbbb", "c"] or shown(21)
+    assert shown(12) == ["aaa", "bbbb", "c"]
+    assert shown(7) == ["aaa", "c"]
+    assert shown(2) == ["aaa"]  # cut when it is drawn
+
+
+def test_wrap_and_cut():
+    assert wrap("one two three", width=8, measure=len, lines=2) == ["one two", "three"]
+    assert wrap("one two three four", width=8, measure=len, lines=2) == ["one two", "three f…"]
+    assert wrap("", width=8, measure=len, lines=2) == []
+    assert cut("abcdef", width=3, measure=len) == "ab…"
+    assert cut("abcdef", width=0, measure=len) == ""
+
+
+def test_clock():
+    assert [clock(t) for t in (-1, 7.9, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
+
+
+# Colours for every eye
+
+#: Machado, Oliveira & Fernandes (2009), "A Physiologically-based Model for Simulation of
+#: Color Vision Deficiency", severity 1.0; applied to linear RGB.
+BLINDNESS = {
+    "none": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216),
+                   (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413),
+                     (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602),
+                   (0.004733, 0.691367, 0.303900)),
+}  # fmt: skip
+
+
+def linear(colour: tuple[int, int, int]) -> list[float]:
+    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+            for c in (v / 255 for v in colour)]  # fmt: skip
+
+
+def lab(colour: tuple[int, int, int], blindness: str) -> tuple[float, float, float]:
+    """CIE L*a*b* (D65) of a colour as an eye of this kind sees it."""
+    rgb = linear(colour)
+    seen = [min(1.0, max(0.0, sum(m * v for m, v in zip(row, rgb, strict=True))))
+            for row in BLINDNESS[blindness]]  # fmt: skip
+    rows = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+    white = (0.9505, 1.0, 1.089)
+    x, y, z = (
+        t ** (1 / 3) if t > (6 / 29) ** 3 else t / (3 * (6 / 29) ** 2) + 4 / 29
+        for t in (
+            sum(m * v for m, v in zip(row, seen, strict=True)) / w
+            for row, w in zip(rows, white, strict=True)
+        )
+    )
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    """WCAG 2 contrast ratio."""
+    a, b = (0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in (linear(one), linear(other)))
+    return (max(a, b) + 0.05) / (min(a, b) + 0.05)
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_every_human_shade_differs_from_every_machine_shade(blindness):
+    worst = min(
+        math.dist(lab(human, blindness), lab(machine, blindness))
+        for human in HUMANS
+        for machine in MACHINES
+    )
+    assert worst > 40  # 2.3 is just noticeable; 40 is another colour
+
+
+@pytest.mark.parametrize("colour", [*HUMANS, *MACHINES, theme.TEXT, theme.QUIET, theme.ALERT])
+def test_contrast_is_enough_to_read(colour):
+    for ground in (theme.FRAME, theme.SURFACE, theme.PLATE):
+        assert contrast(colour, ground) >= 4.5
+    assert contrast(theme.RECORD, theme.FRAME) >= 4.5
+
+
+def test_each_player_has_a_shade_of_its_side():
+    assert len({shade(who) for who in ("human", "human2", "human3", "human4")}) == 4
+    assert shade("human5") == shade("human")
+    assert shade("ai2") == MACHINES[1]
+    assert shade("human²") in HUMANS  # whatever the name, it has a colour

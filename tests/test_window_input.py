@@ -1,0 +1,276 @@
+"""Hands and keys to OSC: what is pressed, and the very bytes that go out."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["SDL_VIDEODRIVER"] = "dummy"
+
+import pygame
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam.touch import Phase
+from robojam.window.app import App
+from robojam.window.fingers import MOUSE, Fingers
+from robojam.window.keys import HELP, Keys, command
+from robojam.window.state import State
+from robojam.window.theme import Metrics
+from robojam.wire.osc import encode
+
+
+class Wire:
+    """Stands where the link is, and keeps the bytes."""
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+
+    def send(self, address: str, tags: str = "", *args: object) -> None:
+        self.packets.append(encode(address, tags, *args))
+
+    def tick(self, now: float) -> float:
+        return now + 1
+
+    def received(self) -> list[object]:
+        return []
+
+
+@pytest.fixture
+def app():
+    pygame.display.init()
+    pygame.font.init()
+    screen = pygame.display.set_mode((640, 400))
+    pygame.event.clear()
+    yield App(screen, Wire(), size=(640, 400), name="127.0.0.1:5005")
+    pygame.quit()
+
+
+def press(app: App, key: int, letter: str = "", mod: int = 0) -> list[bytes]:
+    before = len(app.link.packets)
+    app.take(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=mod))
+    app.take(pygame.event.Event(pygame.KEYUP, key=key, mod=mod))
+    return app.link.packets[before:]
+
+
+def at(app: App, x: float, y: float) -> tuple[int, int]:
+    """Window pixels of a place on the surface."""
+    left, top, width, height = Metrics.of(app.screen.get_size()).play
+    return round(left + x * (width - 1)), round(top + y * (height - 1))
+
+
+# Fingers
+
+
+def test_fingers_take_the_lowest_free_id():
+    fingers = Fingers()
+    assert fingers.down(MOUSE, 0.5, 0.5)[0].id == 1000
+    assert [fingers.down(n, 0.1, 0.1)[0].id for n in range(3)] == [1001, 1002, 1003]
+    fingers.up(1)
+    assert fingers.down("new", 0.1, 0.1)[0].id == 1002
+
+
+def test_ten_fingers_and_no_more():
+    fingers = Fingers()
+    for n in range(10):
+        assert fingers.down(n, 0.1, 0.1)
+    assert fingers.down(10, 0.1, 0.1) == []
+    assert fingers.move(10, 0.2, 0.2) == []
+    assert len(fingers.lift_all()) == 10
+
+
+def test_a_pointer_beyond_the_surface_slides_along_its_edge():
+    fingers = Fingers()
+    fingers.down(MOUSE, 0.5, 0.5)
+    assert fingers.move(MOUSE, 1.7, -3)[0][2:] == (1.0, 0.0)
+    assert fingers.move(MOUSE, 1.9, -4) == []  # still there
+    assert fingers.up(MOUSE)[0] == (Phase.UP, 1000, 1.0, 0.0)
+    assert fingers.up(MOUSE) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("dmu"), st.integers(0, 12), st.floats(-1, 2))))
+def test_every_finger_that_lands_lifts_once(steps):
+    fingers = Fingers()
+    down: set[int] = set()
+    done = []
+    for what, pointer, x in steps:
+        done += (fingers.down(pointer, x, x) if what == "d"
+                 else fingers.move(pointer, x, x) if what == "m"
+                 else fingers.up(pointer))  # fmt: skip
+    for played in [*done, *fingers.lift_all()]:
+        assert 0 <= played.x <= 1
+        if played.phase is Phase.DOWN:
+            assert played.id not in down
+            down.add(played.id)
+        else:
+            assert played.id in down
+            if played.phase is Phase.UP:
+                down.remove(played.id)
+    assert not down
+
+
+# Events to bytes
+
+
+def test_mouse_press_drag_release(app):
+    down, moved = at(app, 0, 0), at(app, 1, 1)
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=down))
+    app.take(pygame.event.Event(pygame.MOUSEMOTION, pos=moved, buttons=(1, 0, 0)))
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=moved))
+    assert app.link.packets == [
+        # address, padded to 4; ",iff"; 1000; 0.0; 0.0
+        b"/robojam/down\0\0\0,iff\0\0\0\0" + bytes.fromhex("000003e8 00000000 00000000"),
+        b"/robojam/move\0\0\0,iff\0\0\0\0" + bytes.fromhex("000003e8 3f800000 3f800000"),
+        b"/robojam/up\0,i\0\0" + bytes.fromhex("000003e8"),
+    ]
+
+
+def test_every_move_is_sent_on_its_own(app):
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5)))
+    for i in range(50):
+        pygame.event.post(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, i / 50, 0.2)))
+    app.turn()
+    assert sum(b"/move" in packet for packet in app.link.packets) == 50
+
+
+def test_other_buttons_moves_without_a_press_and_the_frame_play_nothing(app):
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=3, pos=at(app, 0.5, 0.5)))
+    app.take(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, 0.6, 0.5)))
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(5, 2)))
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=(5, 2)))
+    assert app.link.packets == []
+
+
+@pytest.mark.skipif("sys.platform == 'darwin'", reason="there, fingers are the track pad's")
+def test_fingers_land_where_they_are(app):
+    x, y = at(app, 0.25, 0.75)
+    for finger in (7, 9):
+        app.take(pygame.event.Event(pygame.FINGERDOWN, touch_id=1, finger_id=finger,
+                                    x=x / 640, y=y / 400))  # fmt: skip
+    app.take(pygame.event.Event(pygame.FINGERUP, touch_id=1, finger_id=7, x=x / 640, y=y / 400))
+    heads = [packet[:16].rstrip(b"\0,i") for packet in app.link.packets]
+    assert heads == [b"/robojam/down", b"/robojam/down", b"/robojam/up"]
+    assert [s.id for s in app.state.strokes] == [1001, 1002]
+    assert app.state.strokes.seen[0].last.x == pytest.approx(0.25, abs=0.002)
+
+
+def test_losing_the_focus_lifts_what_is_held(app):
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5)))
+    app.take(pygame.event.Event(pygame.WINDOWFOCUSLOST))
+    assert app.link.packets[-1] == encode("/robojam/up", "i", 1000)
+    app.take(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, 0.6, 0.5)))
+    assert len(app.link.packets) == 2
+
+
+def test_closing_lifts_what_is_held(app):
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5)))
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    app.stay()
+    assert app.link.packets[-1] == encode("/robojam/up", "i", 1000)
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("key", "letter", "packet"),
+    [
+        (pygame.K_SPACE, " ", encode("/robojam/answer")),
+        (pygame.K_RETURN, "\r", encode("/robojam/answer")),
+        (pygame.K_1, "1", encode("/robojam/mode", "s", "call-response")),
+        (pygame.K_2, "é", encode("/robojam/mode", "s", "duet")),
+        (pygame.K_3, "3", encode("/robojam/mode", "s", "solo")),
+        (pygame.K_KP_4, "4", encode("/robojam/mode", "s", "listen")),
+        (pygame.K_BACKSPACE, "\b", encode("/robojam/reset")),
+        (pygame.K_ESCAPE, "", encode("/robojam/panic")),
+        (pygame.K_p, "p", encode("/robojam/pause", "i", 1)),
+        (pygame.K_r, "r", encode("/robojam/record", "i", 1)),
+        (pygame.K_UP, "", encode("/robojam/temperature", "f", 1.1)),
+        (pygame.K_DOWN, "", encode("/robojam/temperature", "f", 0.9)),
+        (pygame.K_RIGHT, "", encode("/robojam/spread", "f", 0.6)),
+        (pygame.K_LEFT, "", encode("/robojam/spread", "f", 0.4)),
+        (pygame.K_EQUALS, "+", encode("/robojam/timescale", "f", 1.1)),
+        (pygame.K_MINUS, "-", encode("/robojam/timescale", "f", 0.9091)),
+    ],
+)
+def test_keys_say_it_in_osc(app, key, letter, packet):
+    app.state.controls.update(temperature=1.0, spread=0.5, timescale=1.0)
+    assert press(app, key, letter) == [packet]
+
+
+def test_toggles_follow_what_the_engine_told(app):
+    app.state.controls["pause"] = 1.0
+    app.state.recording = "sessions/x.jsonl"
+    assert press(app, pygame.K_p, "p") == [encode("/robojam/pause", "i", 0)]
+    assert press(app, pygame.K_r, "r") == [encode("/robojam/record", "i", 0)]
+
+
+def test_controls_change_on_the_screen_only_when_told(app):
+    app.state.controls["temperature"] = 1.0
+    press(app, pygame.K_UP)
+    assert app.state.controls["temperature"] == 1.0
+
+
+def test_quick_presses_add_up_before_the_engine_has_told():
+    keys, state = Keys(), State()
+    state.controls["temperature"] = 1.0
+    sent = [keys.messages("warmer", state, t)[0][2][0] for t in (1.0, 1.1, 1.2)]
+    assert sent == pytest.approx([1.1, 1.2, 1.3])
+    assert keys.messages("warmer", state, 9.0)[0][2][0] == pytest.approx(1.1)  # they were lost
+
+
+@pytest.mark.parametrize(
+    ("name", "control", "start", "end"),
+    [("warmer", "temperature", 9.95, 10), ("cooler", "temperature", 0.05, 0),
+     ("slower", "timescale", 99, 100), ("faster", "timescale", 0.001, 0.001)],
+)  # fmt: skip
+def test_steps_stay_in_range(name, control, start, end):
+    state = State()
+    state.controls[control] = start
+    assert Keys().messages(name, state, 1.0) == [(f"/robojam/{control}", "f", (end,))]
+
+
+def test_a_step_from_nowhere_says_nothing():
+    assert Keys().messages("warmer", State(), 1.0) == []
+
+
+def test_keys_for_the_window_alone(app):
+    assert press(app, pygame.K_h, "h") == []
+    assert app.state.help_shown
+    press(app, pygame.K_F1)
+    assert not app.state.help_shown
+    press(app, pygame.K_f, "f")
+    assert not app.state.forecast_shown
+    press(app, pygame.K_q, "q")
+    assert not app.open
+
+
+def test_a_key_held_repeats_steps_but_not_toggles(app):
+    app.state.controls["temperature"] = 1.0
+    for key, letter in ((pygame.K_UP, ""), (pygame.K_p, "p")):
+        for _ in range(3):
+            app.take(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=0))
+    assert len(app.link.packets) == 3 + 1
+
+
+def test_modified_keys_are_the_desktop_s_own():
+    assert command(pygame.K_r, "r", pygame.KMOD_CTRL) == ""
+    assert command(pygame.K_f, "f", pygame.KMOD_LMETA) == "fullscreen"
+    assert command(pygame.K_f, "F", pygame.KMOD_LSHIFT) == "fullscreen"
+    assert command(pygame.K_F11, "", 0) == "fullscreen"
+    assert command(pygame.K_x, "x", 0) == ""
+
+
+def test_full_screen_and_back_keeps_playing(app):
+    press(app, pygame.K_F11)
+    assert app.screen.get_flags() & pygame.FULLSCREEN
+    assert press(app, pygame.K_ESCAPE) == [encode("/robojam/panic")]
+    assert not app.screen.get_flags() & pygame.FULLSCREEN
+    app.turn()
+
+
+def test_help_lists_every_key():
+    keys = " ".join(key for key, _ in HELP)
+    for key in ("space", "1  2  3  4", "up / down", "right / left", "+ / -", "p", "r",
+                "backspace", "esc", "f", "F11", "h", "q"):  # fmt: skip
+        assert key in keys
