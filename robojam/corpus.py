@@ -10,7 +10,7 @@ import hashlib
 import math
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -78,7 +78,7 @@ class Corpus:
 
 
 def clean(corpus: Corpus) -> Corpus:
-    """Return a corpus as DESIGN.md section 4, step 1, has it; cleaning twice alters nothing.
+    """Return a corpus as every model is scored (docs/measure.md); cleaning twice alters nothing.
 
     Touches with NaN are removed, then x and y clipped to 0..1 and dt to 0..5 s, the first
     dt of each performance made 0, and performances of fewer than 2 touches left out. Pen
@@ -104,8 +104,34 @@ def clean(corpus: Corpus) -> Corpus:
     return Corpus(events, lengths, corpus.columns, corpus.name, corpus.sha256, dict(+dropped))
 
 
+def join(corpora: Sequence[Corpus]) -> Corpus:
+    """Return several corpora of one kind as one. Raises ValueError for none, or for two kinds."""
+    if not corpora:
+        raise ValueError("no data was given")
+    first = corpora[0]
+    for other in corpora[1:]:
+        if other.columns != first.columns:
+            raise ValueError(
+                f"{first.name} holds ({', '.join(first.columns)}) and {other.name} "
+                f"({', '.join(other.columns)}): they cannot be joined"
+            )
+    if len(corpora) == 1:
+        return first
+    dropped: Counter[str] = Counter()
+    for corpus in corpora:
+        dropped.update(corpus.dropped)
+    return Corpus(
+        np.concatenate([corpus.events for corpus in corpora]),
+        np.concatenate([corpus.lengths for corpus in corpora]),
+        first.columns,
+        ", ".join(corpus.name for corpus in corpora),
+        ", ".join(corpus.sha256 for corpus in corpora),
+        dict(dropped),
+    )
+
+
 def dequantise(corpus: Corpus) -> Floats:
-    """Return the events off their lattice, (N, D) float64: DESIGN.md section 4, step 2.
+    """Return the events off their lattice, (N, D) float64; see docs/measure.md.
 
     The corpus is to be clean. The noise is the same every time. Strokes, whose offsets are
     whole numbers, are spread by ±1/2 about them.

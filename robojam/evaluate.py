@@ -1,12 +1,12 @@
 """How well a model predicts: nats per event on held-out performances.
 
-Exactly as the design lays down: cleaned, dequantised with a fixed seed, fed from
+As docs/measure.md lays down: cleaned, dequantised with a fixed seed, fed from
 the start of each performance, every event but the first scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +45,18 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
     count = int(np.maximum(cleaned.lengths - 1, 0).sum())
     if count == 0:
         raise ValueError(f"{corpus.name} has no performance of two events or more")
-    sums = torch.zeros(len(model.event.factors), dtype=torch.float64)
+    if corpus.columns != model.event.columns:
+        raise ValueError(
+            f"{corpus.name} holds ({', '.join(corpus.columns)}), and the model is over "
+            f"({', '.join(model.event.columns)})"
+        )
+    device = model.start.device
+    sums = torch.zeros(len(model.event.factors), dtype=torch.float64, device=device)
     whole = 0.0
     model.eval()
     with torch.inference_mode():
         for values, scored in _rows(cleaned, dequantise(cleaned)):
+            values, scored = values.to(device), scored.to(device)
             state = model.initial(len(values))
             for at in range(0, values.shape[1], BLOCK):
                 block, keep = values[:, at : at + BLOCK], scored[:, at : at + BLOCK]
@@ -65,6 +72,20 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
         dict(zip(names, means, strict=True)),
         -whole / count if flagless else None,
     )
+
+
+def together(scores: Sequence[Score]) -> Score:
+    """Average several files' scores, each by how many events were scored in it."""
+    total = sum(s.touches for s in scores)
+    shares = [s.touches / total for s in scores]
+    parts = {
+        name: sum(share * s.parts[name] for share, s in zip(shares, scores, strict=True))
+        for name in scores[0].parts
+    }
+    flagless = [s.xydt for s in scores if s.xydt is not None]
+    whole = sum(a * b for a, b in zip(shares, flagless, strict=False)) if flagless else None
+    joint = sum(share * s.joint for share, s in zip(shares, scores, strict=True))
+    return Score(total, joint, parts, whole)
 
 
 def _rows(corpus: Corpus, events: np.ndarray[Any, Any]) -> Iterator[tuple[Tensor, Tensor]]:

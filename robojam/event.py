@@ -84,9 +84,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             if factor.kind != "flag" and factor.components < 1:
                 raise ValueError(f"factor {factor.name!r}: at least one component")
             if factor.slides is not None and factor.slides not in known:
-                raise ValueError(
-                    f"factor {factor.name!r} slides by a flag that comes after it"
-                )
+                raise ValueError(f"factor {factor.name!r} slides by a flag that comes after it")
             if min(factor.scale, factor.step, self.speed) <= 0 or factor.noise < 0:
                 raise ValueError(f"factor {factor.name!r}: scales are above zero")
             known.update(factor.columns)

@@ -251,9 +251,7 @@ class Jam:
     ) -> None:
         """Feel a human's finger; own_dt in seconds where the player has its own clock."""
         self.advance(t)
-        self._feel(
-            t, phase, self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt)
-        )
+        self._feel(t, phase, self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
         """Feel a touch of a player without phases."""
@@ -461,7 +459,10 @@ class Jam:
     def _propose(self, voice: _Voice) -> None:
         made = self.player.propose(voice.index)
         made = Proposal(
-            clip(made.x, 0.0, 1.0), clip(made.y, 0.0, 1.0), clip(made.dt, MIN_DT, MAX_DT), made.moving
+            clip(made.x, 0.0, 1.0),
+            clip(made.y, 0.0, 1.0),
+            clip(made.dt, MIN_DT, MAX_DT),
+            made.moving,
         )
         due = max(voice.base + made.dt * self.settings.timescale, self._clock())
         if due > self._turn_end:

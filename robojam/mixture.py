@@ -100,9 +100,7 @@ class Mixture:
             columns.append(z)
         square = sum((z * z for z in columns), torch.zeros_like(columns[0]))  # (…, K)
         component = (
-            -0.5 * square
-            - self.log_scale.sum(-1)
-            - 0.5 * self.dims * math.log(2 * math.pi)
+            -0.5 * square - self.log_scale.sum(-1) - 0.5 * self.dims * math.log(2 * math.pi)
         )
         return torch.logsumexp(torch.log_softmax(self.logits, -1) + component, -1)
 

@@ -42,7 +42,9 @@ class State:
 class EventModel(nn.Module):
     """A recurrent mixture density network over sequences of one kind of event."""
 
-    def __init__(self, event: Event, *, units: int = 256, layers: int = 2, dropout: float = 0.0):
+    def __init__(
+        self, event: Event, *, units: int = 256, layers: int = 2, dropout: float = 0.0
+    ):
         super().__init__()
         self.event, self.units, self.layers = event, units, layers
         count = step.feature_count(event)
@@ -53,9 +55,7 @@ class EventModel(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.start = nn.Parameter(torch.zeros(2, layers, units))
-        self.trunk = nn.Linear(
-            layers * units + count, sum(f.hidden for f in event.factors)
-        )
+        self.trunk = nn.Linear(layers * units + count, sum(f.hidden for f in event.factors))
         self.context = nn.ModuleList()
         self.head = nn.ModuleList()
         known = 0
@@ -93,7 +93,9 @@ class EventModel(nn.Module):
         heard = like.new_zeros((batch, step.feature_count(self.event)))
         return State(hidden[0], hidden[1], place, still, still, heard)
 
-    def listen(self, values: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
+    def listen(
+        self, values: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
         """Hear events (B, T, C): what is known *before* each, and the state after all.
 
         Returns what the heads see (B, T, layers * units + F), the place, velocity and

@@ -179,9 +179,10 @@ def find(model: str | None) -> Path:
     if model is None:
         return folder() / DEFAULT
     path = Path(model)
-    brought = folder() / path.name
-    if not path.exists() and path.parent == Path() and brought.exists():
-        return brought
-    if not path.is_file():
-        raise ModelFileError(f"there is no model file {model}")
-    return path
+    candidates = [path]
+    if path.parent == Path():
+        candidates += [folder() / name for name in (model, f"{model}.safetensors")]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ModelFileError(f"there is no model file {model}")

@@ -196,9 +196,7 @@ class Player:
             groups += self._groups(c, chance, last if moving else None)
         return groups
 
-    def _groups(
-        self, mixture: Components, chance: float, last: Any
-    ) -> list[tuple[float, ...]]:
+    def _groups(self, mixture: Components, chance: float, last: Any) -> list[tuple[float, ...]]:
         """Turn a mixture into groups in screen units; last is where a slide sets off."""
         factor = self.file.event.factors[2]
         weights = chance * _weights(_numpy(mixture.logits)[0])

@@ -229,9 +229,7 @@ def regenerate(
                 since = event.t - last.get(touch.who, event.t)
                 own = None if touch.dt == since else touch.dt
                 last[touch.who] = event.t
-            jam.finger(
-                event.t, touch.who, touch.id, touch.phase, touch.x, touch.y, own_dt=own
-            )
+            jam.finger(event.t, touch.who, touch.id, touch.phase, touch.x, touch.y, own_dt=own)
         elif isinstance(event, SetEvent):
             for name, value in event.values.items():
                 if name == "model":
@@ -257,4 +255,3 @@ def first_difference(session: Session, made: list[Event]) -> Difference | None:
         if was != now:
             return Difference(index, was, now)
     return None
-

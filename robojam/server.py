@@ -28,7 +28,17 @@ from typing import Any, Final
 import msgspec
 
 from robojam import options as option
-from robojam.jam import Changed, Counts, Happening, Jam, Pending, Player, Settings, Sounded, Turned
+from robojam.jam import (
+    Changed,
+    Counts,
+    Happening,
+    Jam,
+    Pending,
+    Player,
+    Settings,
+    Sounded,
+    Turned,
+)
 from robojam.options import Options
 from robojam.ports import Address, Endpoint, Monitors, resolve
 from robojam.recorder import Recorder
@@ -86,7 +96,9 @@ class Server:
         self.options, self.playing, self.endpoint = options, playing, endpoint
         self._load, self._clock = load, clock
         self._make_jam, self._echo_humans = make_jam, echo_humans
-        self._outputs = [resolve(o.host, o.port) for o in map(option.parse_output, options.osc_out)]
+        self._outputs = [
+            resolve(o.host, o.port) for o in map(option.parse_output, options.osc_out)
+        ]
         self._monitors = Monitors(endpoint.send)
         self._humans: dict[str, str] = {}
         self._settings = settings

@@ -100,7 +100,9 @@ def carries(event: Event, factor: Factor) -> int:
     return 3 if factor.dims == 2 else 2
 
 
-def motion(xp: Any, event: Event, factor: Factor, values: Array, now: Array, before: Array) -> Array:
+def motion(
+    xp: Any, event: Event, factor: Factor, values: Array, now: Array, before: Array
+) -> Array:
     """What the last velocities would make of this event, (…, carries, P) in steps.
 
     The last velocity, the same turned by a right angle (so that a curve goes on
@@ -208,7 +210,10 @@ class Network:
         self.start = weights["start"]
         self.gates: list[tuple[Array, Array]] = []
         for layer in range(layers):
-            get = {k: weights[f"rnn.{layer}.{k}_l0"] for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+            get = {
+                k: weights[f"rnn.{layer}.{k}_l0"]
+                for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            }
             joined = concat(xp, [get["weight_ih"], get["weight_hh"]])
             bias = get["bias_ih"] + get["bias_hh"]
             units = bias.shape[0] // 4
@@ -343,7 +348,11 @@ class Network:
 
 def _transposed(xp: Any, weight: Array) -> Array:
     """Return weight.T, laid out in memory as it is read."""
-    return xp.ascontiguousarray(weight.T) if hasattr(xp, "ascontiguousarray") else weight.T.contiguous()
+    return (
+        xp.ascontiguousarray(weight.T)
+        if hasattr(xp, "ascontiguousarray")
+        else weight.T.contiguous()
+    )
 
 
 def _coloured(xp: Any, z: Array, lower: Array) -> Array:

@@ -45,7 +45,9 @@ def display_at_hand() -> bool:
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
     # Its standard input closes when this program ends, however it ends.
-    return subprocess.Popen([sys.executable, "-m", "robojam", *arguments], stdin=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "robojam", *arguments], stdin=subprocess.PIPE
+    )
 
 
 def _window_arguments(
@@ -53,7 +55,14 @@ def _window_arguments(
 ) -> list[str]:
     host = "127.0.0.1" if address[0] == "0.0.0.0" else address[0]
     more = ["--fullscreen"] if fullscreen else []
-    return ["window", "--engine", f"{host}:{address[1]}", "--size", f"{size[0]}x{size[1]}", *more]
+    return [
+        "window",
+        "--engine",
+        f"{host}:{address[1]}",
+        "--size",
+        f"{size[0]}x{size[1]}",
+        *more,
+    ]
 
 
 def serve_arguments(options: Options) -> list[str]:
@@ -206,7 +215,10 @@ class _Jam:
         at_once = time.monotonic() - self.began < _AT_ONCE
         self.deaths = self.deaths + 1 if at_once else 1
         if self.deaths >= _GIVE_UP:
-            print(f"robojam: the engine died {self.deaths} times in a row; giving up", file=sys.stderr)
+            print(
+                f"robojam: the engine died {self.deaths} times in a row; giving up",
+                file=sys.stderr,
+            )
             self.ended, self.stopping = 1, True
             return
         print("robojam: the engine died; starting it again", file=sys.stderr, flush=True)

@@ -12,17 +12,20 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from robojam.corpus import Corpus
-from robojam.event import Event
+from robojam import __version__
+from robojam.corpus import STROKE, TOUCH, Corpus
 from robojam.evaluate import score
-from robojam.model import EventModel
+from robojam.event import Event, stroke_event, touch_event
+from robojam.model import EventModel, save
+from robojam.modelfile import Data, Description
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -41,10 +44,12 @@ class Settings:
 
     units: int = 256
     layers: int = 2
-    dropout: float = 0.1
-    passes: float = 80.0
+    components: int = 16
+    hidden: int = 192
+    dropout: float = 0.0
+    passes: float = 100.0
     window: int = 192
-    batch: int = 6144
+    batch: int = 2560
     rate: float = 3e-3
     warmup: int = 100
     average: float = 0.997
@@ -53,6 +58,7 @@ class Settings:
     mirror: bool = True
     bfloat16: bool = True
     seed: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +142,61 @@ def mirrored(event: Event, values: Floats, rng: np.random.Generator) -> Floats:
     return values
 
 
-class Trainer:
-    """One training run over one corpus; iterate for its progress, stop when you like."""
+def event_of(corpus: Corpus, settings: Settings) -> Event:
+    """Describe the events of a corpus. Raises ValueError for columns nobody described."""
+    sizes = {"components": settings.components, "hidden": settings.hidden}
+    if corpus.columns == TOUCH:
+        return touch_event(**sizes)
+    if corpus.columns == STROKE:
+        return stroke_event(**sizes)
+    raise ValueError(
+        f"{corpus.name} holds ({', '.join(corpus.columns)}), not touches or strokes"
+    )
 
-    def __init__(self, event: Event, corpus: Corpus, held_out: Corpus, settings: Settings):
+
+def split(corpus: Corpus, *, every: int) -> tuple[Corpus, Corpus]:
+    """Hold every so many-th performance out: what to train on, and what is held out.
+
+    Raises ValueError when there are too few performances for both.
+    """
+    count = len(corpus.lengths)
+    if count < 2:
+        raise ValueError(
+            f"{corpus.name} has {count} performances of two events or more; training wants "
+            "two at least, or --val with others"
+        )
+    held = np.zeros(count, bool)
+    held[(every - 1) % count :: every] = True
+    rows = np.repeat(held, corpus.lengths)
+    train = replace(corpus, events=corpus.events[~rows], lengths=corpus.lengths[~held])
+    name = f"every {every}th performance of {corpus.name}"
+    return train, replace(
+        corpus, events=corpus.events[rows], lengths=corpus.lengths[held], name=name
+    )
+
+
+class Trainer:
+    """One training run over one corpus; iterate for its progress, stop when you like.
+
+    model is what learns, averaged its averaged weights, best those that scored best.
+    """
+
+    def __init__(self, corpus: Corpus, held_out: Corpus, settings: Settings) -> None:
+        """Prepare a run over a clean corpus. Raises ValueError when there is nothing in it."""
+        for data in (corpus, held_out):
+            if not (data.lengths >= 2).any():
+                raise ValueError(f"{data.name} has no performance of two events or more")
+        if held_out.columns != corpus.columns:
+            raise ValueError(f"{corpus.name} and {held_out.name} are of different kinds")
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.settings, self.corpus, self.held_out = settings, corpus, held_out
         self.model = EventModel(
-            event, units=settings.units, layers=settings.layers, dropout=settings.dropout
-        )
+            event_of(corpus, settings),
+            units=settings.units,
+            layers=settings.layers,
+            dropout=settings.dropout,
+        ).to(settings.device)
         self.averaged = copy.deepcopy(self.model).eval()
         self.best: EventModel | None = None
         self.best_score = math.inf
@@ -154,12 +205,17 @@ class Trainer:
     def __iter__(self) -> Iterator[Progress]:
         """Train. Raises NotFiniteError, with the cause, when the loss is no number."""
         s = self.settings
-        per_pass = sum(1 for _ in batches(cut(self.corpus.lengths, s.window, _rng(s)), s.batch, _rng(s)))
+        rng = np.random.default_rng(s.seed)
+        per_pass = sum(
+            1 for _ in batches(cut(self.corpus.lengths, s.window, rng), s.batch, rng)
+        )
         steps = max(1, round(s.passes * per_pass))
         optimiser = torch.optim.Adam(self.model.parameters(), lr=s.rate, betas=(0.9, 0.98))
         began, events, loss = time.monotonic(), 0, math.nan
         while self.step < steps:
-            for group in batches(cut(self.corpus.lengths, s.window, self.rng), s.batch, self.rng):
+            for group in batches(
+                cut(self.corpus.lengths, s.window, self.rng), s.batch, self.rng
+            ):
                 for option in optimiser.param_groups:
                     option["lr"] = s.rate * schedule(self.step, steps, s.warmup)
                 values, scored = self.draw(group)
@@ -175,6 +231,34 @@ class Trainer:
             if found < self.best_score:
                 self.best_score, self.best = found, copy.deepcopy(self.averaged)
             yield self._progress(steps, loss, events, began, found)
+
+    def save(
+        self,
+        path: Path,
+        *,
+        trained_on: tuple[Data, ...] = (),
+        score_on: tuple[Data, ...] = (),
+        licence: str = "",
+    ) -> None:
+        """Write the best weights so far to path, whole or not at all.
+
+        Raises ValueError before the first scoring: there are none.
+        """
+        if self.best is None:
+            raise ValueError("nothing has been scored yet: there is no model to keep")
+        s = self.settings
+        description = Description(
+            event=self.best.event,
+            units=s.units,
+            layers=s.layers,
+            trained_on=trained_on,
+            steps=self.step,
+            score=self.best_score,
+            score_on=score_on,
+            made_with=f"robojam {__version__}, torch {torch.__version__}, {s}",
+            licence=licence,
+        )
+        save(self.best, path, description)
 
     def _progress(
         self, steps: int, loss: float, events: int, began: float, found: float | None
@@ -201,7 +285,8 @@ class Trainer:
                 values[..., list(factor.columns)] -= factor.noise / 2
         if self.settings.mirror:
             values = mirrored(event, values, self.rng)
-        return torch.from_numpy(values), torch.from_numpy(scored)
+        device = self.settings.device
+        return torch.from_numpy(values).to(device), torch.from_numpy(scored).to(device)
 
     def _learn(
         self,
@@ -211,13 +296,17 @@ class Trainer:
         group: list[Chunk],
     ) -> float:
         self.model.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
+        with torch.autocast(values.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
             state = self.model.initial(len(values))
             seen, last, now, before, _ = self.model.listen(values, state)
             trunk = self.model.trunk(seen)
-        parts = self.model.predict(trunk.float()[scored], values[scored], last[scored], now[scored], before[scored])
+        # The heads in full precision, and only where something is scored: a density
+        # is a matter of small differences, and padding costs nothing.
+        parts = self.model.predict(
+            trunk.float()[scored], values[scored], last[scored], now[scored], before[scored]
+        )
         loss = -parts.sum(-1).mean()
-        value = float(loss)
+        value = float(loss.detach())
         if not math.isfinite(value):
             raise NotFiniteError(self._cause(parts, scored, group))
         optimiser.zero_grad(set_to_none=True)
@@ -250,10 +339,6 @@ class Trainer:
             pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
             for mean, weight in pairs:
                 mean.lerp_(weight, 1 - keep)
-
-
-def _rng(settings: Settings) -> np.random.Generator:
-    return np.random.default_rng(settings.seed)
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:

@@ -77,10 +77,12 @@ RULES = {
     # Where the engine and a player are put together
     "loading": Rule("modelfile player server session", "numpy threadpoolctl", lazily="torch"),
     # What a person starts
-    "supervise": Rule("options touch wire.*"),
+    "supervise": Rule("options touch wire.*", "msgspec"),
+    "logs": Rule(),
     "window": Rule("touch wire.* window.*", lazily="pygame"),
     "window.*": Rule("touch wire.* window.*", "pygame"),
-    "cli": Rule("options", "msgspec", lazily="*"),
+    "cli": Rule("options cli.*", "msgspec", lazily="*"),
+    "cli.*": Rule("options cli.*", "msgspec", lazily="*"),
     "__main__": Rule("cli"),
 }
 

@@ -61,8 +61,6 @@ def test_words_stay_inside_and_apart(size, help_shown):
     screen = pygame.Surface(size)
     state = busy()
     state.help_shown = help_shown
-    if help_shown:
-        state.trouble, state.restarted, state.word_told = (), -math.inf, -math.inf
     written = Picture().draw(screen, state, 10.0)
     for rect in written:
         assert screen.get_rect().contains(rect)
@@ -117,14 +115,14 @@ def test_touches_appear_where_they_are_in_their_colours():
 
 
 def test_round_is_human_and_angular_is_the_machine():
-    screen = pygame.Surface((1280, 800))
+    size = 3840, 2160
+    screen = pygame.Surface(size)
     state = State(touched=True)
     state.strokes.down("human", 1, 0.25, 0.5, 1.0, mine=False)
     state.strokes.down("ai", 0, 0.75, 0.5, 1.0, mine=False)
     Picture().draw(screen, state, 3.0)  # the rings have opened and gone
-    head = Metrics.of((1280, 800)).head
-    _, _, width, height = Metrics.of((1280, 800)).play
-    dx, dy = 0.66 * head / width, 0.66 * head / height  # on a disc, beyond a diamond
+    head, (_, _, width, height) = Metrics.of(size).head, Metrics.of(size).play
+    dx, dy = 0.68 * head / width, 0.68 * head / height  # on a disc, beyond a diamond
     assert away(colour_at(screen, 0.25 + dx, 0.5 + dy), HUMANS[0]) < 40
     assert away(colour_at(screen, 0.75 + dx, 0.5 + dy), MACHINES[0]) > 100
     tip = 1.15 * head / width  # on a diamond, beyond a disc
@@ -193,12 +191,14 @@ def test_labels_make_room_by_rank():
     ]
 
     def shown(width: int) -> list[str]:
-        placed = fit(labels, left=0, right=width, gap=2,
-                     measure=lambda _, parts: sum(len(part.text) for part in parts))  # fmt: skip
+        placed = fit(
+            labels, left=0, right=width, gap=2,
+            measure=lambda _, parts: sum(len(part.text) for part in parts),
+        )  # fmt: skip
         return sorted(part.text for label in placed for part in label.parts)
 
     assert shown(30) == ["aaaaaaaaaa", "bbbb", "cccc"]
-    assert shown(20) == ["aaaaaaaaaa", "bbbb", "c"] or shown(21)
+    assert shown(21) == ["aaaaaaaaaa", "bbbb", "c"]
     assert shown(12) == ["aaa", "bbbb", "c"]
     assert shown(7) == ["aaa", "c"]
     assert shown(2) == ["aaa"]  # cut when it is drawn

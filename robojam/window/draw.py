@@ -52,11 +52,12 @@ class Picture:
         self._edge(screen, box, said.turn, metrics)
         if not metrics.bare:
             self._bars(screen, said, metrics)
+            below = self._notices(screen, box, said.notices, metrics)
+            above = pygame.Rect(box.left, box.top, box.width, below - box.top)
             if state.help_shown:
-                self._help(screen, box, metrics)
+                self._help(screen, above, metrics)
             else:
-                self._hint(screen, box, said, metrics)
-            self._notices(screen, box, said.notices, metrics)
+                self._hint(screen, above, said, metrics)
         return list(self.lettering.written)
 
     def _touches(self, play: pygame.Surface, state: State, now: float, head: float) -> None:
@@ -152,6 +153,8 @@ class Picture:
         self, screen: pygame.Surface, box: pygame.Rect, said: Words, metrics: Metrics
     ) -> None:
         room = box.width - 2 * metrics.margin
+        if box.height < 5 * metrics.text:
+            return
         middle = box.centery - round(metrics.text * 0.9)
         for index, line in enumerate(said.hint):
             size = metrics.text if index else round(metrics.text * 1.25)
@@ -164,7 +167,8 @@ class Picture:
 
     def _notices(
         self, screen: pygame.Surface, box: pygame.Rect, notices: Parts, metrics: Metrics
-    ) -> None:
+    ) -> int:
+        """Write the notices from the bottom up; return where they begin, in pixels."""
         size, pad = metrics.text, round(metrics.text * 0.7)
         step = self.lettering.height(size)
         room = box.width - 2 * metrics.margin - 2 * pad
@@ -178,12 +182,13 @@ class Picture:
             plate = pygame.Rect(0, 0, wide + 2 * pad, step * len(lines) + pad)
             plate.midbottom = box.centerx, below
             if not lines or plate.top < box.top + metrics.margin:
-                return
+                break
             self._plate(screen, plate, _COLOURS[notice.tone], metrics)
             for index, line in enumerate(lines):
                 at = plate.left + pad, plate.top + pad // 2 + step * index + step // 2
                 self.lettering.write(screen, line, at, size, _COLOURS[notice.tone])
             below = plate.top - pad // 2
+        return below
 
     def _plate(
         self, screen: pygame.Surface, plate: pygame.Rect, colour: Colour, metrics: Metrics

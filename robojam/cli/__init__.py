@@ -1,0 +1,45 @@
+"""The commands: the only place that reads arguments or prints.
+
+Each room of this package holds a few commands. Everything heavy is imported by the
+command that needs it, so that --help and the window wait for nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+from robojam import __version__
+from robojam.cli import bench, play, replay, workshop
+from robojam.options import Parser
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command; leaves with its status."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        status = chosen.command(chosen)
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:  # what it printed to has gone (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    raise SystemExit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="robojam", description="A partner to jam with on a touch surface.")
+    parser.add_argument("--version", action="version", version=f"robojam {__version__}")
+    commands = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
+    for name, about, arguments, act in (
+        *play.COMMANDS,
+        *replay.COMMANDS,
+        *workshop.COMMANDS,
+        *bench.COMMANDS,
+    ):
+        made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
+        made.set_defaults(command=act)
+        arguments(made)
+    return parser

@@ -1,0 +1,48 @@
+"""What the commands share: how they read an argument, and how they refuse one."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from robojam.options import Options, OptionsError, resolve
+
+#: A command: its name, what it is for, what adds its arguments, and what runs it.
+Command = tuple[
+    str, str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]
+]
+
+
+def fail(why: object, status: int = 2) -> NoReturn:
+    """Say in one line what is wrong, and leave."""
+    print(f"robojam: {' '.join(str(why).split())}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def options(chosen: argparse.Namespace) -> Options:
+    """Resolve the options of a jam, or leave."""
+    try:
+        return resolve(chosen)
+    except OptionsError as error:
+        fail(error)
+
+
+def positive(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a whole number, 1 or more."""
+    if not (text.isdecimal() and 0 < int(text) < 10**9):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)

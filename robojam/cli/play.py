@@ -1,0 +1,150 @@
+"""jam, serve, window: the commands that play."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from typing import TYPE_CHECKING, Final
+
+from robojam.cli import ask
+from robojam.options import Options, add_to, parse_address
+
+if TYPE_CHECKING:
+    from robojam.server import Server
+
+#: Where the window looks for an engine when none is named.
+_ENGINE = "127.0.0.1:5005"
+
+
+def _jam_arguments(parser: argparse.ArgumentParser) -> None:
+    add_to(parser)
+    _window_size(parser)
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    add_to(parser)
+    parser.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
+
+
+def _window_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine",
+        metavar="HOST:PORT",
+        default=_ENGINE,
+        help=f"where the engine listens (default: {_ENGINE})",
+    )
+    _window_size(parser)
+
+
+def _window_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        default="1280x800",
+        type=_size,
+        help="of the window, in pixels (default: 1280x800)",
+    )
+    parser.add_argument("--fullscreen", action="store_true", help="begin on the full screen")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    sides = [int(side) if side.isdecimal() else 0 for side in (width, height)]
+    if not all(0 < side < 20_000 for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, as in 1280x800")
+    return sides[0], sides[1]
+
+
+def _jam(chosen: argparse.Namespace) -> int:
+    from robojam.modelfile import ModelFileError, find
+    from robojam.ports import Endpoint, PortError
+    from robojam.supervise import jam
+
+    options = ask.options(chosen)
+    try:  # nothing has started yet, and nothing will if any of this fails
+        find(options.model)
+        host, port = parse_address(options.osc_in)
+        Endpoint(host, port).close()
+    except (ModelFileError, PortError) as error:
+        ask.fail(error)
+    return jam(options, size=chosen.size, fullscreen=chosen.fullscreen)
+
+
+def _window(chosen: argparse.Namespace) -> int:
+    from robojam.window import run
+
+    try:
+        engine = parse_address(chosen.engine, lowest_port=1)
+    except ValueError as error:
+        ask.fail(f"--engine: {error}")
+    return run(engine=engine, size=chosen.size, fullscreen=chosen.fullscreen)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    from robojam.jam import Settings
+    from robojam.ports import Endpoint, PortError
+    from robojam.server import READY, Server
+
+    options = ask.options(chosen)
+    from robojam.loading import Models, load, one_thread
+    from robojam.modelfile import ModelFileError, find
+    from robojam.player import DeviceError, choose_device
+
+    one_thread()
+    try:
+        path = find(options.model)
+        endpoint = Endpoint(*parse_address(options.osc_in))
+        device = choose_device(options.device)
+        playing = load(path, device=device, voices=options.voices)
+        described = playing.player.file.description  # type: ignore[attr-defined]
+        settings = Settings(
+            mode=options.mode,
+            threshold=options.threshold,
+            response=options.response,
+            timescale=options.timescale,
+            temperature=described.temperature
+            if options.temperature is None
+            else options.temperature,
+            spread=described.spread if options.spread is None else options.spread,
+        )
+        models = Models(path, device=device, voices=options.voices)
+        server = Server(
+            options, playing, endpoint=endpoint, settings=settings, load=models.load
+        )
+    except (ModelFileError, PortError, DeviceError, OSError) as error:
+        ask.fail(error)
+    host, port = endpoint.address
+    ready = (
+        f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
+    )
+    return run(server, ready, options=options, until_eof=chosen.until_eof)
+
+
+def run(server: Server, ready: str, *, options: Options, until_eof: bool = False) -> int:
+    """Run an engine until it is asked to stop, by Ctrl-C, SIGTERM or its parent's end."""
+    import gc
+
+    from robojam.logs import logging_to
+    from robojam.server import close_on_eof
+
+    def stop(number: int, _frame: object) -> None:
+        server.stop(signal.Signals(number).name)
+
+    # A signal ends the loop's sleep by itself; the handler only says why.
+    signal.set_wakeup_fd(server.wake_fd, warn_on_full_buffer=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    if until_eof:
+        close_on_eof(server.stop)
+    gc.freeze()  # what is there now stays: later collections have less to look at
+    with logging_to(options.log, verbose=options.verbose):
+        print(ready, flush=True)
+        server.run()
+    return 0
+
+
+COMMANDS: Final[tuple[ask.Command, ...]] = (
+    ("jam", "the engine and its window", _jam_arguments, _jam),
+    ("serve", "the engine alone", _serve_arguments, _serve),
+    ("window", "the window alone", _window_arguments, _window),
+)
