@@ -162,6 +162,18 @@ def test_a_finger_whose_up_was_lost_is_lifted_by_the_status():
     assert state.strokes.seen[0].lifted == 2.5
 
 
+def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
+    state = State()
+    tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.0)
+    for t in range(2, 9):
+        status(state, t, fingers=0)
+        state.pass_time(t)
+    tell(state, 9.0, "/robojam/ai/move", "ifff", 0, 0.6, 0.5, 8.0)
+    (stroke,) = state.strokes
+    assert stroke.lifted is None
+    assert stroke.last.x == pytest.approx(0.6)
+
+
 # Engine
 
 

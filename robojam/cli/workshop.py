@@ -107,7 +107,9 @@ def _follow(trainer: Trainer, keep: Callable[[], None]) -> None:
                 continue
             if now.score == now.best:
                 keep()
-            console.print(f"step {now.step} of {now.steps}: {_told(now)}", highlight=False)
+            console.print(
+                f"step {now.step} of {now.steps}: {_told(now)}", highlight=False, soft_wrap=True
+            )
 
 
 def _told(now: Progress) -> str:

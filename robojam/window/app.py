@@ -129,7 +129,7 @@ class App:
         self._stale = True
         self._shown: Words | None = None
         self._drawn = float("-inf")
-        self._there = False
+        self._known = (False, float("-inf"))
 
     def stay(self) -> None:
         """Run until the window is closed; SIGINT and SIGTERM close it."""
@@ -168,9 +168,10 @@ class App:
             self.state.heard(message, t, utc)
             self._stale = self._stale or message.address != "/robojam/status"
         there = self.state.engine(time.monotonic()) is Engine.THERE
-        if there and not self._there:
+        known = there, self.state.restarted
+        if there and known != self._known:
             self.link.resubscribe()
-        self._there = there
+        self._known = known
 
     def take(self, event: pygame.event.Event) -> None:
         """Take one event: a touch is sent now, a key does what it does."""

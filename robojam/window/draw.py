@@ -5,7 +5,19 @@ from __future__ import annotations
 import pygame
 
 from robojam.window import theme
-from robojam.window.frame import Icon, Label, Parts, Placed, Tone, Words, cut, fit, words, wrap
+from robojam.window.frame import (
+    KEYS_HINT,
+    Icon,
+    Label,
+    Parts,
+    Placed,
+    Tone,
+    Words,
+    cut,
+    fit,
+    words,
+    wrap,
+)
 from robojam.window.glow import Glow
 from robojam.window.keys import HELP
 from robojam.window.lettering import Lettering
@@ -92,10 +104,9 @@ class Picture:
         low, step = metrics.height - metrics.bar // 2, round(metrics.text * 1.8)
         rows = [(said.top, metrics.bar // 2), (said.bottom, low)]
         if metrics.rows == 2:
-            rows[1:] = [
-                (tuple(label for label in said.bottom if not label.right), low - step),
-                (tuple(label for label in said.bottom if label.right), low),
-            ]
+            above = [label for label in said.bottom if not label.right or label is KEYS_HINT]
+            below = [label for label in said.bottom if label not in above]
+            rows[1:] = [(tuple(above), low - step), (tuple(below), low)]
         for labels, middle in rows:
             placed = fit(
                 labels,

@@ -91,7 +91,7 @@ def words(state: State, now: float) -> Words:
     turn = _side(state) if there else Tone.QUIET
     return Words(
         top=(_turn(turn), _doing(state, now), *_recording(state, now), *_engine(state)),
-        bottom=(*_mode(state), *_controls(state), *_health(state, now), _HELP),
+        bottom=(*_mode(state), *_controls(state), *_health(state, now), KEYS_HINT),
         notices=_notices(state, now),
         hint=() if state.touched or state.help_shown else (
             "play here, with the mouse or your fingers",
@@ -101,7 +101,8 @@ def words(state: State, now: float) -> Words:
     )  # fmt: skip
 
 
-_HELP = Label((Part("h"), Part("keys", Tone.QUIET)), rank=2, right=True)
+#: Tells how to see the keys.
+KEYS_HINT = Label((Part("h"), Part("keys", Tone.QUIET)), rank=2, right=True)
 
 
 def _side(state: State) -> Tone:

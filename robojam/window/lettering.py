@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,8 @@ FACES = (
     "/System/Library/Fonts/HelveticaNeue.ttc",
     "/System/Library/Fonts/Helvetica.ttc",
 )
+#: The face in pygame is smaller than its size says.
+OWN = 1.15
 #: So many written words are kept as pictures.
 KEPT = 200
 
@@ -29,6 +32,14 @@ KEPT = 200
 @cache
 def _face() -> str | None:
     return next((face for face in FACES if Path(face).is_file()), None)
+
+
+def _open(size: int) -> pygame.font.Font:
+    face = _face()
+    if face is not None:
+        with suppress(OSError, pygame.error):
+            return pygame.font.Font(face, size)
+    return pygame.font.Font(None, round(size * OWN))
 
 
 class Lettering:
@@ -44,10 +55,7 @@ class Lettering:
         if size not in self._fonts:
             if len(self._fonts) > 16:
                 self._fonts.clear()
-            try:
-                self._fonts[size] = pygame.font.Font(_face(), size)
-            except (OSError, pygame.error):
-                self._fonts[size] = pygame.font.Font(None, size)
+            self._fonts[size] = _open(size)
         return self._fonts[size]
 
     def width(self, text: str, size: int) -> int:
@@ -66,7 +74,7 @@ class Lettering:
         if key not in self._pictures:
             if len(self._pictures) > KEPT:
                 self._pictures.clear()
-            self._pictures[key] = self.font(size).render(text, True, colour)  # noqa: FBT003
+            self._pictures[key] = self.font(size).render(text, True, colour)
         picture = self._pictures[key]
         place = picture.get_rect(midleft=at)
         surface.blit(picture, place)

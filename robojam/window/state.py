@@ -108,7 +108,6 @@ class State:
     dropped_told: float = -math.inf
     heard_last: float | None = None
     played_last: float = -math.inf
-    turn_since: float = 0.0
     restarted: float = -math.inf
     word: str = ""
     word_told: float = -math.inf
@@ -165,7 +164,7 @@ class State:
             who: ghost for who, ghost in self.ghosts.items() if now < ghost.due + GHOST_HOLDS
         }
         if self.engine(now) is Engine.LOST:
-            self.strokes.lift(now, mine=False)
+            self.strokes.lift_theirs(now)
             self.ghosts.clear()
             self.forecast = ()
 
@@ -176,7 +175,7 @@ class State:
             case ["robojam", "status"]:
                 self._status(message.args, now, utc)
             case ["robojam", "turn"] if message.tags == "s":
-                self._turn(message.args[0], now)
+                self._turn(message.args[0])
             case ["robojam", "forecast"]:
                 self._forecast(message.args, now)
             case ["robojam", name] if name in _EVENTS:
@@ -217,9 +216,9 @@ class State:
                 self.played_last = now
                 self.ghosts.pop(who, None)
 
-    def _turn(self, turn: object, now: float) -> None:
+    def _turn(self, turn: object) -> None:
         if isinstance(turn, str) and turn != self.turn:
-            self.turn, self.turn_since = turn, now
+            self.turn = turn
             if not is_machine(turn):
                 self.ghosts.clear()
 
@@ -251,7 +250,7 @@ class State:
         for name in ("mode", "model", "device"):
             if isinstance(value := status.get(name), str):
                 setattr(self, name, value)
-        self._turn(status.get("turn"), now)
+        self._turn(status.get("turn"))
         if "paused" in status:
             self.controls["pause"] = float(bool(status["paused"]))
         if "recording" in status:
@@ -261,11 +260,11 @@ class State:
         self.late_ms = number(status.get("late_ms_p99")) or 0.0
         self._dropped(status.get("dropped"), now)
         if status.get("fingers") == 0:
-            self.strokes.lift(now, mine=False, quiet=1.0)  # its up was lost on the way
+            self.strokes.lift_theirs(now, quiet=1.0, machine=False)  # an up was lost
         started = str(status.get("started", ""))
         if self._started and started and started != self._started:
             self.restarted = now
-            self.strokes.lift(now, mine=False)
+            self.strokes.lift_theirs(now)
         self._started = started or self._started
         self._asked = True
 

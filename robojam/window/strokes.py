@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from robojam.touch import is_machine
+
 #: A point has faded this long after it was touched, in seconds.
 FADE = 2.6
 #: The ring of a landing opens for this long, in seconds.
 RING = 0.55
 #: The head of a stroke has gone this long after its finger lifted, in seconds.
 HEAD = 0.35
-#: A finger of which nothing was heard for this long, in seconds, was lost on the way.
-LOST = 8.0
 #: So many points are kept at most: a stranger may send any number.
 MAX_POINTS = 6000
 #: How much of a new speed shows at once; the rest is the speed before.
@@ -118,15 +118,18 @@ class Strokes:
         if stroke is not None:
             stroke.lifted = now
 
-    def lift(self, now: float, *, mine: bool, quiet: float = 0.0) -> None:
-        """Lift every finger of one side that has been still for ``quiet`` seconds."""
+    def lift_theirs(self, now: float, *, quiet: float = 0.0, machine: bool = True) -> None:
+        """Lift every finger but one's own that has been still for ``quiet`` seconds.
+
+        Without ``machine``, those of its voices stay down.
+        """
         for stroke in self.seen:
-            if stroke.lifted is None and stroke.mine is mine and now - stroke.last.t >= quiet:
+            theirs = not stroke.mine and (machine or not is_machine(stroke.who))
+            if theirs and stroke.lifted is None and now - stroke.last.t >= quiet:
                 stroke.lifted = now
 
     def fade(self, now: float) -> None:
         """Let go of what can no longer be seen."""
-        self.lift(now, mine=False, quiet=LOST)
         for stroke in self.seen:
             gone = 0
             while gone < len(stroke.points) - 1 and now - stroke.points[gone + 1].t > FADE:

@@ -15,6 +15,8 @@ from robojam.window.strokes import RING, Stroke, Strokes, brightness
 from robojam.window.theme import Colour, mix, shade
 
 _BLACK: Colour = (0, 0, 0)
+#: A touch due sooner than this, in seconds, is not announced: a slide would flicker.
+SOON = 0.06
 Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
 
 
@@ -28,6 +30,8 @@ class Trails:
         """Draw every stroke; head is the radius of a finger, in pixels."""
         stamps: Stamps = []
         glows: Stamps = []
+        for stroke in strokes:
+            self._ring(layer, stroke, shade(stroke.who), now, head)
         for stroke in strokes:
             colour = shade(stroke.who)
             self._landing(layer, stroke, colour, now, head)
@@ -43,11 +47,13 @@ class Trails:
         """Draw, faintly, where the pending touches will be; it closes in until then."""
         width, height = layer.get_size()
         for ghost in ghosts:
-            wait = max(0.05, min(1.0, ghost.due - ghost.told))
+            wait = min(1.0, ghost.due - ghost.told)
+            if wait < SOON:
+                continue
             left = min(1.0, max(0.0, (ghost.due - now) / wait))
             colour = mix(_BLACK, shade(ghost.who), 0.5 - 0.25 * left)
             middle = (ghost.x * (width - 1), ghost.y * (height - 1))
-            outline(layer, colour, middle, head * (1.35 + 1.4 * left), machine=True)
+            outline(layer, colour, middle, head * (1.35 + 1.4 * left), head, machine=True)
 
     def _line(
         self, layer: pygame.Surface, stroke: Stroke, colour: Colour, now: float, head: float
@@ -62,17 +68,17 @@ class Trails:
             lit = mix(_BLACK, colour, level / LEVELS)
             fill = [(round(x), round(y)) for x, y in left + right[::-1]]
             pygame.draw.polygon(layer, lit, fill)
-            pygame.draw.aalines(layer, lit, False, left)  # noqa: FBT003
-            pygame.draw.aalines(layer, lit, False, right)  # noqa: FBT003
+            pygame.draw.aalines(layer, lit, False, left)
+            pygame.draw.aalines(layer, lit, False, right)
         bead, run = head * 0.6, 0.0
         before = line[0]
         for spot in line:
             run += abs(spot.x - before.x) + abs(spot.y - before.y)
-            if machine and run > bead * 3.6:
+            if spot.turns:
+                _stamp(stamps, self._sprites.disc(colour, spot.half, spot.level), spot)
+            if machine and (run > bead * 3.6 or spot is line[-1]):
                 run = 0.0
                 _stamp(stamps, self._sprites.diamond(colour, bead, spot.level), spot)
-            elif not machine and spot.turns:
-                _stamp(stamps, self._sprites.disc(colour, spot.half, spot.level), spot)
             before = spot
         return stamps
 
@@ -90,12 +96,20 @@ class Trails:
         dot: Stamps = []
         _stamp(dot, shape(colour, head * 0.8, level), at)
         layer.fblits(dot)
-        opening = max(0.0, age) / RING
-        if opening < 1:
-            eased = 1 - (1 - opening) ** 3
-            lit = mix(_BLACK, colour, (1 - opening) ** 1.5)
-            radius = head * (1 + 3.2 * eased)
-            outline(layer, lit, at, radius, machine=machine)
+
+    def _ring(
+        self, layer: pygame.Surface, stroke: Stroke, colour: Colour, now: float, head: float
+    ) -> None:
+        opening = max(0.0, now - stroke.landed.t) / RING
+        if opening >= 1:
+            return
+        at = (
+            stroke.landed.x * (layer.get_width() - 1),
+            stroke.landed.y * (layer.get_height() - 1),
+        )
+        lit = mix(_BLACK, colour, (1 - opening) ** 1.5)
+        radius = head * (1 + 3.2 * (1 - (1 - opening) ** 3))
+        outline(layer, lit, at, radius, head, machine=is_machine(stroke.who))
 
     def _head(
         self, stamps: Stamps, glows: Stamps, stroke: Stroke, colour: Colour,
@@ -118,17 +132,18 @@ class Trails:
 
 
 def outline(
-    layer: pygame.Surface, colour: Colour, at: tuple[float, float], radius: float, *,
-    machine: bool,
+    layer: pygame.Surface, colour: Colour, at: tuple[float, float], radius: float,
+    head: float, *, machine: bool,
 ) -> None:  # fmt: skip
-    """Draw a ring for a human, an open diamond for the machine; radius in pixels."""
-    if machine:
-        x, y, far = *at, radius * 1.3
-        corners = ((x, y - far), (x + far, y), (x, y + far), (x - far, y))
-        for one, other in zip(corners, (*corners[1:], corners[0]), strict=True):
-            pygame.draw.aaline(layer, colour, one, other, 2)
-    else:
-        pygame.draw.aacircle(layer, colour, at, radius, 2)
+    """Draw a ring for a human, an open diamond for the machine; sizes in pixels."""
+    broad = max(2, round(head / 6))
+    if not machine:
+        pygame.draw.aacircle(layer, colour, at, radius, broad)
+        return
+    x, y, far = *at, radius * 1.3
+    corners = ((x, y - far), (x + far, y), (x, y + far), (x - far, y))
+    for one, other in zip(corners, (*corners[1:], corners[0]), strict=True):
+        pygame.draw.aaline(layer, colour, one, other, round(broad * 1.4))
 
 
 def _stamp(stamps: Stamps, picture: pygame.Surface, at: tuple[float, float] | Spot) -> None:

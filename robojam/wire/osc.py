@@ -17,8 +17,8 @@ from pythonosc.parsing import osc_types
 
 #: Bundles within bundles beyond this depth are dropped.
 MAX_DEPTH = 8
-#: Strings longer than this many bytes are dropped.
-MAX_STRING = 255
+#: Addresses longer than this many bytes are dropped.
+MAX_ADDRESS = 255
 
 _BUNDLE = b"#bundle\0"
 _BUNDLE_HEAD = 16
@@ -92,8 +92,8 @@ def _elements(packet: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], 
     return found, at < end
 
 
-def _text(data: bytes, at: int) -> tuple[str, int]:
-    zero = data.find(b"\0", at, at + MAX_STRING + 1)
+def _text(data: bytes, at: int, longest: int = 65536) -> tuple[str, int]:
+    zero = data.find(b"\0", at, at + longest + 1)
     if zero < 0:
         raise MalformedError("malformed")
     try:
@@ -105,7 +105,7 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
 def _message(data: bytes) -> Message:
     if not data.startswith(b"/"):
         raise MalformedError("malformed")
-    address, at = _text(data, 0)
+    address, at = _text(data, 0, MAX_ADDRESS)
     if at >= len(data):
         return Message(address, "", ())  # some senders leave out an empty type tag
     tags, at = _text(data, at)
