@@ -80,7 +80,7 @@ class Picture:
         self._layer.fill((0, 0, 0))
         self._trails.ghosts(self._layer, list(state.ghosts.values()), now, head)
         self._trails.draw(self._layer, state.strokes, now, head)
-        play.blit(self._layer, (0, 0), special_flags=pygame.BLEND_RGB_ADD)
+        play.blit(self._layer, (0, 0), special_flags=pygame.BLEND_RGB_MAX)
 
     def _edge(
         self, screen: pygame.Surface, box: pygame.Rect, turn: Tone, metrics: Metrics

@@ -82,7 +82,7 @@ def ellipse(picture: pygame.Surface, soft: pygame.Surface, component: Component)
     reach = math.hypot(half, shared)
     angle = math.degrees(0.5 * math.atan2(2 * shared, 2 * half))
     long, short = math.sqrt(middle + reach), math.sqrt(max(1.0, middle - reach))
-    share = min(1.0, math.sqrt(max(0.0, component.weight))) * 0.6
+    share = min(1.0, max(0.0, component.weight)) ** 0.85 * 0.55  # many in one place add up
     share *= min(1.0, 0.3 + 0.7 * (0.12 * SMALL) / (long + short))
     lit = soft.copy()
     lit.fill(mix((0, 0, 0), GLOW, share), special_flags=pygame.BLEND_RGB_MULT)

@@ -219,7 +219,9 @@ class State:
     def _turn(self, turn: object) -> None:
         if isinstance(turn, str) and turn != self.turn:
             self.turn = turn
-            if not is_machine(turn):
+            if is_machine(turn):
+                self.forecast = ()  # what was expected of the human
+            else:
                 self.ghosts.clear()
 
     def _forecast(self, args: tuple[Any, ...], now: float) -> None:

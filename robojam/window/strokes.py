@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 
 from robojam.touch import is_machine
 
-#: A point has faded this long after it was touched, in seconds.
-FADE = 2.6
+#: A point has faded this long after it was touched, in seconds: longer than the wait for
+#: an answer, so that call and answer are seen together.
+FADE = 7.0
+#: Most of its light has gone this long after, in seconds; what stays is its share.
+GLARE = 2.2
+AFTERGLOW = 0.4
 #: The ring of a landing opens for this long, in seconds.
 RING = 0.55
 #: The head of a stroke has gone this long after its finger lifted, in seconds.
@@ -55,7 +59,11 @@ class Stroke:
 
 def brightness(age: float) -> float:
     """How bright a point of this age (seconds) is: 1 at first, smoothly to 0 at FADE."""
-    left = min(1.0, max(0.0, 1 - age / FADE))
+    return (1 - AFTERGLOW) * _ease(1 - age / GLARE) + AFTERGLOW * _ease(1 - age / FADE)
+
+
+def _ease(left: float) -> float:
+    left = min(1.0, max(0.0, left))
     return left * left * (3 - 2 * left)
 
 

@@ -1,6 +1,6 @@
 """Strokes made visible: landings, slides and heads, round for humans, angular for machines.
 
-Everything is drawn as light on a black layer, which is then added to the surface.
+Everything is drawn as light on a black layer, and shows where it is brighter than the surface.
 """
 
 from __future__ import annotations
