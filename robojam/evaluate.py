@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from robojam.corpus import Corpus, clean, dequantise
-from robojam.model import EventModel, State
+from robojam.model import EventModel
 
 #: So many events are heard at once: what bounds memory on long performances.
 BLOCK = 1024
@@ -75,7 +75,12 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
 
 
 def together(scores: Sequence[Score]) -> Score:
-    """Average several files' scores, each by how many events were scored in it."""
+    """Average several files' scores, each by how many events were scored in it.
+
+    Raises ValueError for none.
+    """
+    if not scores:
+        raise ValueError("no data was given")
     total = sum(s.touches for s in scores)
     shares = [s.touches / total for s in scores]
     parts = {
@@ -83,7 +88,9 @@ def together(scores: Sequence[Score]) -> Score:
         for name in scores[0].parts
     }
     flagless = [s.xydt for s in scores if s.xydt is not None]
-    whole = sum(a * b for a, b in zip(shares, flagless, strict=False)) if flagless else None
+    whole = None
+    if len(flagless) == len(scores):
+        whole = sum(share * xydt for share, xydt in zip(shares, flagless, strict=True))
     joint = sum(share * s.joint for share, s in zip(shares, scores, strict=True))
     return Score(total, joint, parts, whole)
 

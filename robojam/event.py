@@ -22,9 +22,13 @@ Four kinds of factor:
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
+
+#: No layer is wider, and no mixture has more components: a file could ask for anything.
+MOST = 1 << 16
 
 
 class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +57,20 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """How many columns."""
         return len(self.columns)
 
+    def flaw(self) -> str | None:
+        """Say what is wrong with it by itself, if anything is."""
+        if self.dims != 1 and self.kind in ("flag", "duration"):
+            return f"a {self.kind} has one column"
+        if self.kind != "flag" and not 1 <= self.components <= MOST:
+            return f"1 to {MOST} components, not {self.components}"
+        if not 1 <= self.hidden <= MOST:
+            return f"a hidden layer of 1 to {MOST}, not {self.hidden}"
+        if not (0 < min(self.scale, self.step) <= max(self.scale, self.step) < math.inf):
+            return "scales are numbers above zero"
+        if not (0 <= self.noise < math.inf and math.isfinite(self.centre)):
+            return "its noise is zero or more, and its centre a number"
+        return None
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The description of an event: its columns, and its factors in their order.
@@ -75,19 +93,29 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 f"event {self.name!r}: its factors must cover each of the columns "
                 f"{', '.join(self.columns)} once"
             )
-        known: set[int] = set()
+        known: list[Factor] = []
         for factor in self.factors:
-            if factor.kind == "flag" and factor.dims != 1:
-                raise ValueError(f"factor {factor.name!r}: a flag has one column")
-            if factor.kind == "duration" and factor.dims != 1:
-                raise ValueError(f"factor {factor.name!r}: a duration has one column")
-            if factor.kind != "flag" and factor.components < 1:
-                raise ValueError(f"factor {factor.name!r}: at least one component")
-            if factor.slides is not None and factor.slides not in known:
-                raise ValueError(f"factor {factor.name!r} slides by a flag that comes after it")
-            if min(factor.scale, factor.step, self.speed) <= 0 or factor.noise < 0:
-                raise ValueError(f"factor {factor.name!r}: scales are above zero")
-            known.update(factor.columns)
+            wrong = factor.flaw() or self._flaw(factor, known)
+            if wrong:
+                raise ValueError(f"factor {factor.name!r}: {wrong}")
+            known.append(factor)
+        if not 0 < self.speed < math.inf:
+            raise ValueError(f"event {self.name!r}: its speed is a number above zero")
+
+    def _flaw(self, factor: Factor, known: list[Factor]) -> str | None:
+        """Say what is wrong with a factor after those that are known before it."""
+        if factor.name in [f.name for f in known]:
+            return "another one has its name"
+        if factor.slides is None:
+            return None
+        kinds = {f.columns[0]: f.kind for f in known}
+        if factor.kind != "position" or any(f.slides is not None for f in known):
+            return "only one position can slide"
+        if kinds.get(factor.slides) != "flag":
+            return f"it slides by column {factor.slides}, which is no flag that comes before it"
+        if self.duration is not None and kinds.get(self.duration) != "duration":
+            return f"velocities want column {self.duration} to be a duration before it"
+        return None
 
     @property
     def position(self) -> Factor | None:

@@ -121,8 +121,10 @@ class Hands:
         if held is not None and phase is Phase.DOWN:
             felt.append(self._up(t, key))
             held = None
-        first = who not in self._last
-        dt = 0.0 if first else own_dt if own_dt is not None else t - self._last[who]
+        since = t - self._last[who] if who in self._last else 0.0
+        # A clock that agrees is none of its own: so the dt that is recorded tells which it was.
+        own = own_dt if who in self._last and own_dt != since else None
+        dt = since if own is None else own
         self._last[who] = t
         if held is None:
             phase = Phase.DOWN
@@ -135,7 +137,7 @@ class Hands:
         if key == self.heard:
             heard, self._landing = moving, False
         touch = Touch(x, y, dt, phase, finger, who)
-        felt.append(Felt(t, touch, heard, None if first else own_dt))
+        felt.append(Felt(t, touch, heard, own))
         return felt
 
     def _up(self, t: float, key: Key) -> Felt:

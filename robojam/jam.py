@@ -65,7 +65,7 @@ class Player(Protocol):
         """Go on with the random numbers of another player of the same kind."""
 
     def forecast(self) -> list[tuple[float, ...]]:
-        """Return what voice 0 expects next, as weight, mean x, y, deviation x, y, correlation."""
+        """Return what voice 0 expects next, as weight, means, deviations, correlation."""
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A voice's next touch has been made, due at ``due``."""
+    """A voice's next touch has been made, due at ``due`` (paused: if it went on now)."""
 
     t: float
     who: str
@@ -157,7 +157,8 @@ class _Voice:
 
 
 #: What can be due, in the order in which it happens when due at the same instant.
-_LIFT_HUMAN, _TURN_ENDS, _LIFT, _TOUCH, _SILENCE = range(5)
+#: A human's finger that lifts by itself comes last, as a packet with that up would.
+_TURN_ENDS, _LIFT, _TOUCH, _SILENCE, _LIFT_HUMAN = range(5)
 
 
 class Jam:
@@ -179,8 +180,10 @@ class Jam:
         self._begun = False
         self._paused_at = 0.0
         self._heard_at: float | None = None  # the last touch that the model was fed
-        self._human_at: float | None = None  # the last down or move of any human
-        self._silent_from = math.inf  # when the silence began that the machine will answer
+        # The last down or move of any human, and when the silence began that the machine
+        # will answer; both by the machine's clock, which stands still while paused.
+        self._human_at = -math.inf
+        self._silent_from = math.inf
         self._turn_began = 0.0
         self.adopt(player)
 
@@ -251,15 +254,15 @@ class Jam:
     ) -> None:
         """Feel a human's finger; own_dt in seconds where the player has its own clock."""
         self.advance(t)
-        self._feel(t, phase, self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
+        self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
         """Feel a touch of a player without phases."""
         self.advance(t)
-        self._feel(t, Phase.MOVE, self.hands.plain(t, who, x, y, dt))
+        self._feel(self.hands.plain(t, who, x, y, dt))
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
-        """Let a control take effect at t; its value has been checked. Tell whether it had any."""
+        """Let a control take effect at t, its value checked. Tell whether it had any."""
         self.advance(t)
         act = getattr(self, f"_on_{name}", None)
         if act is not None:
@@ -322,10 +325,10 @@ class Jam:
         self._pass_turn("ai" if value == "solo" else "human")
         if value == "solo":
             self._play_on()
-        if value == "call-response" and self._human_at is not None and not self._silenced:
-            # A silence that is over already was answered, or was not meant to be.
-            if self._human_at + self.settings.threshold > self._clock():
-                self._silent_from = self._human_at
+        # A silence that is over already was answered, or was not meant to be.
+        waiting = self._human_at + self.settings.threshold > self._clock()
+        if value == "call-response" and waiting and not self._silenced:
+            self._silent_from = self._human_at
         return True
 
     def _on_pause(self, value: int) -> bool:
@@ -341,6 +344,7 @@ class Jam:
         if settings.pause:
             settings.pause = value
             self._shift(self.t - self._paused_at)
+            self._make_anew()
         if wakes:
             self._silenced = False
         if settings.mode == "solo":
@@ -376,23 +380,26 @@ class Jam:
 
     # -- the humans ----------------------------------------------------------------
 
-    def _feel(self, t: float, phase: Phase, felt: list[Felt] | str) -> None:
+    def _feel(self, felt: list[Felt] | str) -> None:
         if isinstance(felt, str):
             self.counts.drop(felt)
             return
-        mode = self.settings.mode
-        if phase is not Phase.UP:
-            self._human_at = t
-            if mode != "solo":
-                self._silenced = False
-            if mode == "call-response":
-                if self.turn == "ai":
-                    self._end_turn()
-                self._silent_from = self._clock()
         for one in felt:
+            if one.touch.phase is not Phase.UP:
+                self._break_in()
             self._sound(one)
-            if one.heard is not None and mode != "solo":
+            if one.heard is not None and self.settings.mode != "solo":
                 self._hear(one)
+
+    def _break_in(self) -> None:
+        """A human lands or slides: that is no silence, and the turn is theirs."""
+        self._human_at = self._clock()
+        if self.settings.mode != "solo":
+            self._silenced = False
+        if self.settings.mode == "call-response":
+            if self.turn == "ai":
+                self._end_turn()
+            self._silent_from = self._human_at
 
     def _sound(self, felt: Felt) -> None:
         self.sink(Sounded(felt.t, felt.touch, felt.touch.dt))
@@ -465,11 +472,11 @@ class Jam:
             made.moving,
         )
         due = max(voice.base + made.dt * self.settings.timescale, self._clock())
-        if due > self._turn_end:
+        if due >= self._turn_end:
             voice.pending, voice.due = None, math.inf  # it would never sound
             return
         voice.pending, voice.due = made, due
-        self.sink(Pending(self.t, voice.who, made, due))
+        self.sink(Pending(self.t, voice.who, made, self.t + (due - self._clock())))
 
     def _play(self, voice: _Voice) -> None:
         made = voice.pending
@@ -513,11 +520,11 @@ class Jam:
 
     def _shift(self, seconds: float) -> None:
         """Go on after a pause, with the waits that were left."""
+        self._human_at += seconds
         self._silent_from += seconds
         self._turn_began += seconds
         for voice in self._voices:
             voice.base += seconds
-            voice.due += seconds
 
     def _next(self) -> tuple[float, int, _Voice] | None:
         """What is due next: when, what, and of which voice."""

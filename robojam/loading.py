@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,8 @@ import threadpoolctl
 from robojam import __version__, modelfile
 from robojam.modelfile import ModelFileError
 from robojam.player import Player
-from robojam.server import Playing
 from robojam.session import ModelRef
+from robojam.takes import Playing
 
 
 def one_thread() -> None:
@@ -44,7 +46,8 @@ def load(path: Path, *, device: str, voices: int) -> Playing:
     """Load a model. Raises ModelFileError; device is cpu, cuda or mps."""
     file = modelfile.read(path)
     player = Player(file, device=device, voices=voices)
-    return Playing(player, ModelRef(path.name, file.sha256), device, build(device))
+    ref = ModelRef(path.name, file.sha256)
+    return Playing(player, ref, device, build(device), str(path))
 
 
 class Models:
@@ -52,27 +55,58 @@ class Models:
 
     def __init__(self, chosen: Path, *, device: str, voices: int) -> None:
         """Look beside the model that was chosen, then among those that robojam brings."""
-        self.folders = list(dict.fromkeys([chosen.resolve().parent, modelfile.folder()]))
+        self.folders = list(dict.fromkeys([chosen.parent.resolve(), modelfile.folder()]))
         self.device, self.voices = device, voices
+        self._lock = threading.Lock()
+        self._asked: tuple[str, Callable[[Playing | Exception], None]] | None = None
+        self._busy = False
+
+    def find(self, name: str) -> Path:
+        """Find a model by its file's name. Raises ModelFileError."""
+        for folder in self.folders:
+            path = _within(folder, name)
+            if path is not None:
+                return path
+        raise ModelFileError(f"there is no model {name!r} in the models folder")
 
     def load(self, name: str) -> Playing:
         """Load a model by its file's name. Raises ModelFileError."""
-        for folder in self.folders:
-            path = self._within(folder, name)
-            if path is not None:
-                return load(path, device=self.device, voices=self.voices)
-        raise ModelFileError(f"there is no model {name!r} in the models folder")
+        return load(self.find(name), device=self.device, voices=self.voices)
 
-    @staticmethod
-    def _within(folder: Path, name: str) -> Path | None:
-        """Find a file of that name in a folder itself, no link out of it."""
-        if name != Path(name).name or "\\" in name or ":" in name or "\0" in name:
-            return None
-        if not name.endswith(".safetensors"):
-            name += ".safetensors"
-        path = folder / name
-        try:
-            inside = path.is_file() and path.resolve().parent == folder.resolve()
-        except OSError:
-            return None
-        return path if inside else None
+    def ask(self, name: str, tell: Callable[[Playing | Exception], None]) -> None:
+        """Load a model in a thread of its own; tell it what came of it.
+
+        One is loaded at a time. Of those that are asked for meanwhile, the last is next.
+        """
+        with self._lock:
+            self._asked = name, tell
+            if not self._busy:
+                self._busy = True
+                threading.Thread(target=self._work, name="model", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if self._asked is None:
+                    self._busy = False
+                    return
+                (name, tell), self._asked = self._asked, None
+            try:
+                got: Playing | Exception = self.load(name)
+            except Exception as error:  # whatever it is, the jam goes on with what it has
+                got = error
+            tell(got)
+
+
+def _within(folder: Path, name: str) -> Path | None:
+    """Find a file of that name in a folder itself, no link out of it."""
+    if name != Path(name).name or set(name) & set("\\:\0"):
+        return None
+    if not name.endswith(".safetensors"):
+        name += ".safetensors"
+    path = folder / name
+    try:
+        inside = path.is_file() and path.resolve().parent == folder.resolve()
+    except (OSError, RuntimeError):  # a name too long, a link to itself
+        return None
+    return path if inside else None

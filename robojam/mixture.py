@@ -18,6 +18,8 @@ from torch.nn import functional
 
 #: log s never falls below this: a component may become narrow, not a point.
 FLOOR = -7.0
+#: Temperatures below this are 0: a logit divided by it may not be finite.
+COLD = 1e-6
 
 
 def width(dims: int, components: int) -> int:
@@ -116,10 +118,12 @@ class Mixture:
         temperature divides the logits (0: the likeliest component); spread
         multiplies every standard deviation (0: the component's mean).
         """
-        if temperature < 0 or spread < 0:
-            raise ValueError("temperature and spread are 0 or more")
+        if not (temperature >= 0 and spread >= 0):
+            raise ValueError(
+                f"temperature and spread are 0 or more, not {temperature} and {spread}"
+            )
         shape = self.logits.shape
-        if temperature == 0:
+        if temperature < COLD:
             chosen = self.logits.argmax(-1)
         else:
             weights = torch.softmax(self.logits / temperature, -1).reshape(-1, shape[-1])

@@ -8,6 +8,7 @@ of an event is therefore exact, the product of its factors (the chain rule).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -71,18 +72,18 @@ class EventModel(nn.Module):
         """Forget little, carry motion on, and spread the components' means."""
         with torch.no_grad():
             for rnn in self.rnn:
-                rnn.bias_ih_l0[self.units : 2 * self.units] = 1.0
-                rnn.bias_hh_l0.zero_()
+                rnn.get_parameter("bias_ih_l0")[self.units : 2 * self.units] = 1.0
+                rnn.get_parameter("bias_hh_l0").zero_()
             for factor, head in zip(self.event.factors, self.head, strict=True):
                 if factor.kind == "flag":
                     continue
                 k, d = factor.components, factor.dims
-                head.weight.mul_(0.5)
-                head.bias.zero_()
-                head.bias[k : k * (1 + d)] = torch.randn(k * d)
+                bias = head.get_parameter("bias").zero_()
+                head.get_parameter("weight").mul_(0.5)
+                bias[k : k * (1 + d)] = torch.randn(k * d)
                 shares = step.carries(self.event, factor)
                 if shares:
-                    head.bias[-k * shares :] = torch.eye(shares)[0].mul(0.8).repeat(k)
+                    bias[-k * shares :] = torch.eye(shares)[0].mul(0.8).repeat(k)
 
     def initial(self, batch: int) -> State:
         """Return the state of having heard nothing, for a batch."""
@@ -102,15 +103,16 @@ class EventModel(nn.Module):
         velocity before (B, T, P) with which each event is predicted, and the state.
         """
         batch, length, _ = values.shape
-        if self.places:
-            here = step.place(torch, self.event, values)
-            first = torch.where(state.last.isnan(), here[:, 0], state.last)
-            last = torch.cat([first[:, None], here[:, :-1]], 1)
-            now = step.velocity(torch, self.event, values, last)
+        position = self.event.position
+        if position is not None:
+            here = step.pick(values, position.columns)
+            last = torch.cat([state.last[:, None], here[:, :-1]], 1)
+            slid = step.slide(position, values, torch.where(last.isnan(), here, last))
+            now = step.velocity(self.event, values, slid)
             before = torch.cat([state.now[:, None], now[:, :-1]], 1)
         else:
-            here = last = now = before = values.new_zeros((batch, length, 0))
-        heard = step.features(torch, self.event, values, last, now, before)
+            here = last = slid = now = before = values.new_zeros((batch, length, 0))
+        heard = step.features(torch, self.event, values, slid, now, before)
         seen: list[Tensor] = []
         hidden, cell = [], []
         x = heard
@@ -157,12 +159,13 @@ class EventModel(nn.Module):
                 parts.append(functional.logsigmoid(sign * out[..., 0]))
                 continue
             c = step.components(torch, self.event, factor, out, values, now, before)
-            target, stretch = unit, torch.full_like(unit[..., 0], factor.scale).log()
+            target, stretch = unit, torch.full_like(unit[..., 0], math.log(factor.scale))
             if factor.slides is not None:
-                slides = values[..., factor.slides : factor.slides + 1]
-                slid = (step.place(torch, self.event, values) - last) / factor.step
-                target = torch.where(slides > 0.5, slid, unit)
-                stretch = torch.where(slides[..., 0] > 0.5, factor.step, factor.scale).log()
+                # There is no sliding from where nothing was heard.
+                slides = (values[..., factor.slides] > 0.5) & ~last[..., 0].isnan()
+                slid = (step.pick(values, factor.columns) - last) / factor.step
+                target = torch.where(slides[..., None], slid, unit)
+                stretch = stretch.masked_fill(slides, math.log(factor.step))
             density = Mixture(c.logits, c.mean, c.log_scale, c.lower).log_prob(target)
             density = density - factor.dims * stretch
             if factor.kind == "duration":
@@ -196,7 +199,9 @@ class EventModel(nn.Module):
 
 def save(model: EventModel, path: Path, description: Description) -> None:
     """Write a model's weights and its description to path, whole or not at all."""
-    write(path, description, {n: t.detach().numpy() for n, t in model.state_dict().items()})
+    write(
+        path, description, {n: t.detach().cpu().numpy() for n, t in model.state_dict().items()}
+    )
 
 
 def load(path: Path) -> tuple[EventModel, Description]:

@@ -10,7 +10,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from robojam import step
-from robojam.event import Event
+from robojam.event import MOST, Event
 
 #: The model that plays when none is named.
 DEFAULT = "touch.safetensors"
@@ -46,11 +46,11 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     event: Event
-    units: int
-    layers: int
+    units: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+    layers: Annotated[int, msgspec.Meta(ge=1, le=64)]
     format: int = FORMAT
-    temperature: float = 1.0
-    spread: float = 1.0
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
+    spread: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
     trained_on: tuple[Data, ...] = ()
     steps: int = 0
     score: float | None = None
@@ -110,17 +110,23 @@ def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
 
 
 def write(path: Path, description: Description, weights: dict[str, Any]) -> None:
-    """Write a model file, whole or not at all."""
+    """Write a model file, whole or not at all. Raises OSError where it cannot be written."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     metadata = {_KEY: msgspec.json.encode(description).decode()}
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(save_tensors(arrays, metadata=metadata))
-    os.replace(part, path)
+    try:
+        part.write_bytes(save_tensors(arrays, metadata=metadata))
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path) -> ModelFile:
     """Read a model file. Raises ModelFileError, naming the file and what is wrong."""
     try:
+        if path.exists() and not path.is_file():  # a device would be read for ever
+            raise ModelFileError(f"{path} is no file, and so no model")
         data = path.read_bytes()
     except FileNotFoundError:
         raise ModelFileError(f"there is no model file {path}") from None
@@ -128,33 +134,42 @@ def read(path: Path) -> ModelFile:
         raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
     try:
         weights = load_tensors(data)
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path} is not a safetensors file: {error}") from error
     text = _metadata(data).get(_KEY)
     if not isinstance(text, str):
         raise ModelFileError(f"{path} holds a model of another kind, not one of robojam's")
     try:
         made_for = msgspec.json.decode(text, type=dict[str, Any]).get("format")
-        if made_for != FORMAT:
-            raise ModelFileError(
-                f"{path} has model format {made_for!r}; this robojam reads format {FORMAT}"
-            )
-        description = msgspec.json.decode(text, type=Description)
-    except (msgspec.MsgspecError, ValueError) as error:
-        if isinstance(error, ModelFileError):
-            raise
+        if made_for == FORMAT:
+            description = msgspec.json.decode(text, type=Description)
+    except (ValueError, RecursionError) as error:  # all of msgspec's errors are ValueErrors
         raise ModelFileError(f"{path} has a damaged description: {error}") from error
+    if made_for != FORMAT:
+        raise ModelFileError(
+            f"{path} has model format {made_for!r}; this robojam reads format {FORMAT}"
+        )
     wanted = shapes(description.event, description.units, description.layers)
     for name in sorted(wanted.keys() | weights.keys()):
-        have = weights[name].shape if name in weights else None
+        have = weights[name].shape if name in weights else "missing"
         if have != wanted.get(name):
             raise ModelFileError(
                 f"{path} does not hold what its description says: {name} is {have}, "
-                f"not {wanted.get(name)}"
+                f"and should be {wanted.get(name, 'missing')}"
             )
-        if not np.isfinite(weights[name]).all():
-            raise ModelFileError(f"{path} holds numbers that are not finite, in {name}")
+        weights[name] = _floats(path, name, weights[name])
     return ModelFile(path, description, weights, hashlib.sha256(data).hexdigest())
+
+
+def _floats(path: Path, name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return weights as float32. Raises ModelFileError for what cannot be weights."""
+    if array.dtype.kind != "f":
+        raise ModelFileError(f"{path} holds {array.dtype} and no floats, in {name}")
+    with np.errstate(over="ignore"):
+        floats = array.astype(np.float32)
+    if not np.isfinite(floats).all():
+        raise ModelFileError(f"{path} holds numbers that are not finite, in {name}")
+    return floats
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
@@ -165,7 +180,7 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def folder() -> Path:
-    """Return the folder of the models that robojam brings: an installed wheel's, or a checkout's."""
+    """Return where robojam's own models are: in an installed wheel, or in a checkout."""
     here = Path(__file__).resolve().parent
     inside = here / "models"
     return inside if inside.is_dir() else here.parent / "models"
@@ -183,6 +198,11 @@ def find(model: str | None) -> Path:
     if path.parent == Path():
         candidates += [folder() / name for name in (model, f"{model}.safetensors")]
     for candidate in candidates:
-        if candidate.is_file():
-            return candidate
+        try:
+            if candidate.is_file():
+                return candidate
+        except OSError as error:  # too long a name, a folder that may not be entered
+            raise ModelFileError(
+                f"cannot read the model file {candidate}: {error.strerror}"
+            ) from error
     raise ModelFileError(f"there is no model file {model}")

@@ -25,6 +25,8 @@ from robojam.modelfile import ModelFile, ModelFileError
 from robojam.step import Components, Memory, Network, components, normal
 
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
+#: What a touch is made of: the kind of factor that each column belongs to.
+TOUCH_KINDS = ("position", "position", "duration", "flag")
 #: Random numbers are made for so many touches of a voice at once.
 _BLOCK = 64
 #: Components of a forecast lighter than this are left out.
@@ -70,7 +72,8 @@ def _gpu_is_likely() -> bool:
     try:
         driver = ctypes.CDLL(library)
         count = ctypes.c_int(0)
-        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+        driver.cuInit(0)
+        return bool(driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
     except (OSError, AttributeError):
         return False
 
@@ -82,20 +85,27 @@ class Player:
         self, file: ModelFile, *, device: str = "cpu", voices: int = 1, seed: int = 0
     ) -> None:
         """Prepare a model for play. Raises ModelFileError if it is not over touches."""
-        if file.event.columns != TOUCH_COLUMNS:
+        kinds = {column: f.kind for f in file.event.factors for column in f.columns}
+        found = tuple(kinds[column] for column in range(len(kinds)))
+        if file.event.columns != TOUCH_COLUMNS or found != TOUCH_KINDS:
             raise ModelFileError(
                 f"{file.path} is a model of {file.event.name}s, over "
-                f"({', '.join(file.event.columns)}); a jam wants one of touches"
+                f"({_named(file.event.columns, found)}); a jam wants one of touches, over "
+                f"({_named(TOUCH_COLUMNS, TOUCH_KINDS)})"
             )
         self.file, self.device, self._voices = file, device, voices
         self._xp, weights = _prepared(file.weights, device)
         self.network = Network(self._xp, file.event, weights, file.layers)
         self._half = np.asarray(file.event.noise, np.float32) / 2
+        self._halves: list[float] = self._half.tolist()
         self._temperature = self._spread = 1.0
         self._factors = len(file.event.factors)
         self.reset()
         self.seed(seed)
-        self.propose(0)  # the first call is slower than all others
+        self.play(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
+        self.propose(0)
+        self.reset()
+        self._counts[0] = 0
 
     @property
     def voices(self) -> int:
@@ -129,15 +139,15 @@ class Player:
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot back. The snapshot stays good."""
         self._memory = deepcopy(snapshot.memory)
-        self._seed, self._counts = snapshot.seed, list(snapshot.counts)
-        self._drawn = {}
+        if snapshot.seed != self._seed:
+            self.seed(snapshot.seed)
+        self._counts = list(snapshot.counts)
 
     def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let every voice hear a touch: screen units, seconds."""
-        row = np.array([[x, y, dt, moving]], np.float32) + self._half
-        row[0, 3] = moving
-        values = self._here(np.repeat(row, self._voices, 0))
-        self._memory = self.network.hear(self._memory, values)
+        row = self._fed(x, y, dt, moving)
+        rows = row if self._voices == 1 else np.repeat(row, self._voices, 0)
+        self._memory = self.network.hear(self._memory, self._here(rows))
 
     def propose(self, voice: int) -> Proposal:
         """Say what a voice would play next. Changes nothing."""
@@ -150,15 +160,14 @@ class Player:
             spread=self._spread,
         )
         x, y, dt, moving = drawn[0].tolist()
-        h = self._half
-        return Proposal(x - float(h[0]), y - float(h[1]), dt - float(h[2]), moving > 0.5)
+        half_x, half_y, half_dt, _ = self._halves
+        return Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
 
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
         self._counts[voice] += 1
-        row = np.array([[x, y, dt, moving]], np.float32) + self._half
-        row[0, 3] = moving
-        after = self.network.hear(self._rows(voice), self._here(row))
+        row = self._here(self._fed(x, y, dt, moving))
+        after = self.network.hear(self._rows(voice), row)
         if self._voices == 1:
             self._memory = after
         else:
@@ -172,28 +181,34 @@ class Player:
         """Return what voice 0 expects next, as weight, mean x, y, deviation x, y, correlation.
 
         The place's mixture for a slide and for a landing, each by its chance, at the
-        dt that is the geometric mean of what is expected; in screen units.
+        dt that is the geometric mean of what is expected; in screen units. Nothing
+        from a model that predicts in another order than phase, dt and place.
         """
         xp, network, event = self._xp, self.network, self.file.event
+        if [f.kind for f in event.factors] != ["flag", "duration", "position"]:
+            return []
         phase, dt, place = event.factors
         memory = self._rows(0)
-        inner = network.inner(memory)
-        logit = float(network.head(0, inner, [])[0, 0])
+        begun = network.inner(memory)
+        logit = float(network.head(0, begun)[0, 0])
+        last = _numpy(memory.last)[0]
+        unheard = bool(np.isnan(last).any()) or place.slides is None
         groups: list[tuple[float, ...]] = []
         for moving in (0.0, 1.0):
-            chance = 1 / (1 + math.exp(-logit if moving else logit))
+            chance = 0.5 + 0.5 * math.tanh((logit if moving else -logit) / 2)
             values = self._here(np.array([[0, 0, 0, moving]], np.float32))
-            known = [normal(xp, phase, values)]
-            out = network.head(1, inner, known)
-            c = components(xp, event, dt, out, values, memory.now, memory.before)
+            inner = network.told(0, begun, normal(xp, phase, values))
+            c = components(
+                xp, event, dt, network.head(1, inner), values, memory.now, memory.before
+            )
             weights = _weights(_numpy(c.logits)[0])
             log_dt = float(weights @ _numpy(c.mean)[0, :, 0]) * dt.scale + dt.centre
             values[0, 2] = math.exp(min(log_dt, 2.0))
-            known.append(normal(xp, dt, values))
-            out = network.head(2, inner, known)
-            c = components(xp, event, place, out, values, memory.now, memory.before)
-            last = _numpy(memory.last)[0]
-            groups += self._groups(c, chance, last if moving else None)
+            inner = network.told(1, inner, normal(xp, dt, values))
+            c = components(
+                xp, event, place, network.head(2, inner), values, memory.now, memory.before
+            )
+            groups += self._groups(c, chance, None if unheard or not moving else last)
         return groups
 
     def _groups(self, mixture: Components, chance: float, last: Any) -> list[tuple[float, ...]]:
@@ -201,7 +216,7 @@ class Player:
         factor = self.file.event.factors[2]
         weights = chance * _weights(_numpy(mixture.logits)[0])
         unit = factor.scale if last is None else factor.step
-        origin = np.full(2, factor.centre) if last is None else np.nan_to_num(last, nan=0.5)
+        origin = factor.centre if last is None else last
         mean = _numpy(mixture.mean)[0] * unit + origin - self._half[:2]
         scale = np.exp(_numpy(mixture.log_scale)[0]) * unit
         lower = _numpy(mixture.lower)[0, :, 0]
@@ -217,7 +232,7 @@ class Player:
         return self._memory.rows(slice(voice, voice + 1))
 
     def _random(self, voice: int) -> tuple[Any, Any]:
-        """Return the random numbers of a voice's next touch, on the device: (1, factors), (1, 4)."""
+        """Return the random numbers of a voice's next touch: (1, factors), (1, 4)."""
         block, row = divmod(self._counts[voice], _BLOCK)
         held = self._drawn.get(voice)
         if held is None or held[0] != block:
@@ -229,10 +244,12 @@ class Player:
             held = self._drawn[voice] = (block, self._here(uniform), self._here(gauss))
         return held[1][row : row + 1], held[2][row : row + 1]
 
+    def _fed(self, x: float, y: float, dt: float, moving: bool) -> Any:  # noqa: FBT001
+        """Return a touch as the model hears it, (1, 4): with the mean of its noise."""
+        return np.array([[x, y, dt, moving]], np.float32) + self._half
+
     def _here(self, array: Any) -> Any:
-        if self.device == "cpu":
-            return array
-        return self._xp.from_numpy(array).to(self.device)
+        return array if self._xp is np else self._xp.from_numpy(array).to(self.device)
 
 
 def _prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:
@@ -241,10 +258,13 @@ def _prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]
         return np, {name: array.astype(np.float32) for name, array in weights.items()}
     import torch
 
-    torch.set_grad_enabled(False)
     return torch, {
         name: torch.from_numpy(array).float().to(device) for name, array in weights.items()
     }
+
+
+def _named(columns: tuple[str, ...], kinds: tuple[str, ...]) -> str:
+    return ", ".join(f"{kind} {column}" for kind, column in zip(kinds, columns, strict=True))
 
 
 def _numpy(array: Any) -> Any:

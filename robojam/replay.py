@@ -6,19 +6,51 @@ Both stand where the jam stands in the engine, and are as pure: time comes in.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from robojam.jam import Changed, Counts, Happening, Jam, Player, Proposal, Settings, Sounded
-from robojam.session import EndEvent, Event, Session, SetEvent, TouchEvent
-from robojam.touch import Phase, is_machine
+from robojam.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
+from robojam.touch import Phase, Touch, is_machine
+
+#: What a control may be set to: anything of the same kind.
+_CONTROLS: dict[str, Any] = {
+    **{f.name: f.default for f in fields(Settings)},
+    **dict.fromkeys(("answer", "reset", "panic", "seed"), 1),
+    "model": {"file": ""},
+}
+#: No dt goes out that is longer than this, in seconds: it would not fit its 32 bits.
+_LONGEST = 1e9
 
 
 def settings_of(session: Session) -> Settings:
-    """Return the settings in force when a recording began."""
+    """Return the settings in force when a recording began.
+
+    Raises ValueError where these, or a control of the recording, cannot be.
+    """
     chosen = session.header.options
     known = {f.name: chosen[f.name] for f in fields(Settings) if f.name in chosen}
+    _check(1, known)
+    for line, event in enumerate(session.events, start=2):
+        if isinstance(event, SetEvent):
+            _check(line, event.values)
     return Settings(**known)
+
+
+def _check(line: int, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if name not in _CONTROLS:
+            raise ValueError(f"line {line}: there is no control {name!r:.60}")
+        if not _fits(_CONTROLS[name], value):
+            raise ValueError(f"line {line}: {name} cannot be {value!r:.60}")
+
+
+def _fits(example: Any, value: Any) -> bool:
+    if isinstance(example, dict):
+        return isinstance(value, dict) and isinstance(value.get("file"), str)
+    if isinstance(example, float):
+        return isinstance(value, int | float)
+    return isinstance(value, type(example))
 
 
 # -- in time ---------------------------------------------------------------------------
@@ -52,7 +84,7 @@ class NoPlayer:
 
     def propose(self, voice: int) -> Proposal:
         """Never: nothing asks a replay for more than what was recorded."""
-        raise RuntimeError("a replay proposes nothing")
+        raise RuntimeError(f"a replay proposes nothing, not for voice {voice}")
 
     def forecast(self) -> list[tuple[float, ...]]:
         """Expect nothing."""
@@ -126,17 +158,7 @@ class Playback(Jam):
 
     def _again(self, event: Event) -> None:
         if isinstance(event, TouchEvent):
-            touch = event.touch
-            scale = self.settings.timescale if is_machine(touch.who) else 1.0
-            if touch.phase is Phase.UP:
-                scale = 1.0
-            sounded = Sounded(self.t, touch, touch.dt * scale / self._speed)
-            if touch.phase is Phase.UP:
-                self._down.pop((touch.who, touch.id), None)
-            else:
-                self._down[touch.who, touch.id] = sounded
-                self.counts.played += is_machine(touch.who)
-            self.sink(sounded)
+            self._touch_again(event.touch)
             return
         for name, value in event.values.items() if isinstance(event, SetEvent) else ():
             if name == "pause":
@@ -145,32 +167,51 @@ class Playback(Jam):
                 setattr(self.settings, name, value)
             self.sink(Changed(self.t, name, value["file"] if name == "model" else value))
 
+    def _touch_again(self, touch: Touch) -> None:
+        finger, dt = (touch.who, touch.id), touch.dt
+        held = self._down.pop(finger, None)
+        if held is None:  # it may have been lifted to hold the replay
+            if touch.phase is Phase.UP:
+                return
+            touch = replace(touch, phase=Phase.DOWN)
+        if touch.phase is not Phase.UP and is_machine(touch.who):
+            dt *= self.settings.timescale
+            self.counts.played += 1
+        sounded = Sounded(self.t, touch, min(dt / self._speed, _LONGEST))
+        if touch.phase is not Phase.UP:
+            self._down[finger] = sounded
+        self.sink(sounded)
+
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
-        """Hold and go on; nothing else changes what was recorded."""
+        """Hold and go on; a panic holds too. Nothing else changes what was recorded."""
         self.advance(t)
-        if name != "pause" or self.settings.pause == value:
+        if name not in ("pause", "panic") or self.settings.pause == value:
             return False
         self.settings.pause = int(value)
-        self.sink(Changed(t, name, int(value)))
+        self.sink(Changed(t, "pause", int(value)))
         if value:
             self._paused_at = t
+            self._lift_all(t)
         else:
             self._lead += t - self._paused_at
         return True
 
-    def finger(self, t: float, *_: object, **__: object) -> None:
+    def finger(self, *_: object, **__: object) -> None:
         """A replay hears nobody."""
         self.counts.drop("replaying")
 
-    def plain(self, t: float, *_: object, **__: object) -> None:
+    def plain(self, *_: object, **__: object) -> None:
         """A replay hears nobody."""
         self.counts.drop("replaying")
 
     def finish(self, t: float) -> None:
-        """Lift every finger that the recording leaves down."""
+        """End it: lift every finger."""
+        self._lift_all(t)
+
+    def _lift_all(self, t: float) -> None:
         for sounded in list(self._down.values()):
             touch = sounded.touch
-            up = type(touch)(touch.x, touch.y, t - sounded.t, Phase.UP, touch.id, touch.who)
+            up = replace(touch, dt=t - sounded.t, phase=Phase.UP)
             self.sink(Sounded(t, up, up.dt))
         self._down.clear()
 
@@ -200,7 +241,7 @@ def regenerate(
     """Make the machine's part anew from what the humans did; yield the events of the take.
 
     player is the one the recording began with, seeded and reset here; load finds the
-    model that a control names.
+    model that a control names. Raises ValueError for controls that cannot be.
     """
     settings = settings_of(session)
     made: list[Event] = []
@@ -238,7 +279,10 @@ def regenerate(
                 else:
                     jam.control(event.t, name, value)
         else:
-            jam.finish(event.t)
+            if event.reason == CLOSED:
+                jam.advance(event.t)
+            else:
+                jam.finish(event.t)
             made.append(event)
         yield from made
         made.clear()
@@ -248,8 +292,12 @@ def regenerate(
 
 
 def first_difference(session: Session, made: list[Event]) -> Difference | None:
-    """Find where a regenerated take leaves the recorded one."""
-    for index in range(max(len(session.events), len(made))):
+    """Find where a regenerated take leaves the recorded one.
+
+    A recording that was cut off may lack what happened in its last instants.
+    """
+    longer = len(session.events) if session.ended is None else len(made)
+    for index in range(max(len(session.events), longer)):
         was = session.events[index] if index < len(session.events) else None
         now = made[index] if index < len(made) else None
         if was != now:

@@ -11,64 +11,42 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import queue
-import secrets
 import selectors
 import socket
-import sys
-import threading
 import time
-from array import array
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from robojam import options as option
-from robojam.jam import (
-    Changed,
-    Counts,
-    Happening,
-    Jam,
-    Pending,
-    Player,
-    Settings,
-    Sounded,
-    Turned,
-)
+from robojam.jam import Changed, Counts, Happening, Jam, Pending, Settings, Sounded, Turned
+from robojam.monitors import Monitors
 from robojam.options import Options
-from robojam.ports import Address, Endpoint, Monitors, resolve
-from robojam.recorder import Recorder
-from robojam.session import Header, ModelRef, SetEvent, TouchEvent
+from robojam.ports import Address, Endpoint, resolve
+from robojam.status import Lateness, Tally
+from robojam.takes import Playing, Takes
 from robojam.touch import Phase, is_machine, nth
 from robojam.wire import native, osc
 
 log = logging.getLogger("robojam")
 
+#: What the engine prints when it is ready begins so.
+READY: Final = "listening on udp://"
 #: Players that can be told apart by their host; more is a flood.
 MAX_HUMANS = 64
 #: Packets that are read before what is due is looked at again.
 _BURST = 32
 #: An engine this many seconds late was asleep (a closed lid, a stopped process): what
 #: was due meanwhile is not played in a heap, the machine goes on where it was.
-_ASLEEP = 1.0
-#: Seconds between forecasts to monitors: a window draws no more often.
-_FORECAST_EVERY = 1 / 30
-#: Latenesses that are kept for the status, in seconds.
-_LATENESSES = 1024
+_ASLEEP = 0.5
 
-
-@dataclass(frozen=True, slots=True)
-class Playing:
-    """A player with what the recording says of it."""
-
-    player: Player
-    model: ModelRef
-    device: str
-    build: str
+#: What comes of asking for a model: a player, or why there is none.
+Loaded = Playing | Exception
 
 
 class Server:
@@ -81,61 +59,42 @@ class Server:
         *,
         endpoint: Endpoint,
         settings: Settings,
-        load: Callable[[str], Playing],
+        load: Callable[[str, Callable[[Loaded], None]], None],
         make_jam: Callable[[Callable[[Happening], None], Counts], Jam] | None = None,
-        echo_humans: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare a jam.
 
-        load finds a model by its file's name within the models folder, and raises
-        ValueError where there is none; it is called in a thread of its own. make_jam
-        makes what stands in the jam's place in a replay; echo_humans lets the outputs
-        have the humans' touches too. Raises PortError when an output's host is not known.
+        load finds a model by its file's name within the models folder and hands over
+        what came of it, from a thread of its own. make_jam makes what stands in the
+        jam's place in a replay, where the outputs have the humans' touches too. Raises
+        PortError when an output's host is not known.
         """
         self.options, self.playing, self.endpoint = options, playing, endpoint
-        self._load, self._clock = load, clock
-        self._make_jam, self._echo_humans = make_jam, echo_humans
+        self._load, self._make_jam, self._clock = load, make_jam, clock
         self._outputs = [
             resolve(o.host, o.port) for o in map(option.parse_output, options.osc_out)
         ]
         self._monitors = Monitors(endpoint.send)
         self._humans: dict[str, str] = {}
         self._settings = settings
-        self._counts = Counts()
+        self._counts = Tally(clock)
         self._clipped = 0
-        self._late = array("d", bytes(8 * _LATENESSES))
-        self._lates = 0
+        self._late = Lateness()
         self._started = datetime.now(UTC)
-        self._trouble: list[str] = []
-        self._warned = -1.0
-        self._dropped_since = 0
-        self._forecast_at = -1.0
-        self._echoed: dict[str, float] = {}
-        self._loading = False
         self._stopping: str | None = None
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
-        self.recording = options.record
-        self._recorder = Recorder(
-            Path(options.sessions),
-            on_trouble=lambda what: self.call(lambda: self._in_trouble(what)),
-        )
-        self._origin: float | None = None
-        self._seed = options.seed
-        self._new_jam()
+        self._takes = Takes(options, on_trouble=self.call)
+        self.jam = self._new_jam()
 
     # -- from other threads ---------------------------------------------------------
 
     def call(self, act: Callable[[], None]) -> None:
         """Let the loop do something soon. For any thread."""
         self._calls.put(act)
-        self.wake()
-
-    def wake(self) -> None:
-        """End the loop's sleep. For any thread."""
         try:
             self._wake.send(b"\0")
         except OSError:
@@ -161,30 +120,43 @@ class Server:
             self._begin_if_alone(self._clock())
             try:
                 while self._stopping is None:
-                    selector.select(self._advance())
-                    self._drain()
+                    wait = self.advance()
+                    selector.select(None if wait == math.inf else wait)
+                    self.drain()
                     self._receive()
             finally:
-                self._finish(self._stopping or "error")
+                self.finish(self._stopping or "error")
 
     def _stop(self, reason: str) -> None:
         self._stopping = reason
 
-    def _advance(self) -> float | None:
-        """Play what is due; return the seconds until the next, None without end."""
-        if self._origin is None:
-            return None
-        now = self._clock() - self._origin
-        due = self.jam.due
-        if due is not None and now - due > _ASLEEP and not self._settings.pause:
-            log.warning("the engine was held up for %.1f s; going on from there", now - due)
-            self.jam.control(due, "pause", 1)
-            self.jam.control(now, "pause", 0)
-        self.jam.advance(now)
-        due = self.jam.due
-        return None if due is None else max(0.0, due + self._origin - self._clock())
+    def advance(self) -> float:
+        """Play what is due; return the seconds until there is more to do."""
+        now = self._clock()
+        self._monitors.lapse(now)
+        if self._takes.begun:
+            self._reach(now)
+        heard = (self._counts.heard, self._counts.played)
+        forecast = self.playing.player.forecast
+        look = self._monitors.expect(heard, forecast, self._clock(), self._wait())
+        return min(look, self._wait())
 
-    def _drain(self) -> None:
+    def _wait(self) -> float:
+        """Seconds until the next is due."""
+        due = self.jam.due if self._takes.begun else None
+        return math.inf if due is None else max(0.0, due - self._takes.t(self._clock()))
+
+    def _reach(self, now: float) -> float:
+        """Play what is due at or before now; return the time of the take."""
+        t, due = self._takes.t(now), self.jam.due
+        if due is not None and t - due > _ASLEEP and not self._settings.pause:
+            log.warning("the engine was held up for %.1f s; going on from there", t - due)
+            self.jam.control(due, "pause", 1)
+            self.jam.control(t, "pause", 0)
+        self.jam.advance(t)
+        return t
+
+    def drain(self) -> None:
         """Do what other threads asked for."""
         try:
             while self._woken.recv(4096):
@@ -199,225 +171,179 @@ class Server:
             got = self.endpoint.receive()
             if got is None:
                 return
-            self._packet(*got, self._clock())
+            self.packet(*got, self._clock())
 
-    def _finish(self, reason: str) -> None:
-        t = self._now(self._clock())
+    def finish(self, reason: str) -> None:
+        """Lift every finger, close the recording, give the port back."""
+        t = self._reach(self._clock()) if self._takes.begun else 0.0
         self.jam.finish(t)
-        self._recorder.end(t, reason)
-        self._recorder.close()
+        self._takes.end(t, reason)
+        self._takes.close()
         self.endpoint.close()
 
     # -- takes ------------------------------------------------------------------------------
 
-    def _new_jam(self) -> None:
-        """Wait for the first touch of a new take."""
-        self._origin = None
+    def _new_jam(self) -> Jam:
+        """Make what waits for the first touch of a new take."""
         if self._make_jam is not None:
-            self.jam = self._make_jam(self._happened, self._counts)
-        else:
-            self.jam = Jam(self.playing.player, self._settings, self._happened, self._counts)
-
-    def _now(self, arrival: float) -> float:
-        """Seconds since the beginning of the take; 0 while it waits to begin."""
-        return 0.0 if self._origin is None else arrival - self._origin
+            return self._make_jam(self._happened, self._counts)
+        return Jam(self.playing.player, self._settings, self._happened, self._counts)
 
     def _begin(self, arrival: float) -> None:
         """Begin the take, if it has not begun."""
-        if self._origin is not None:
-            return
-        self._origin = arrival
-        self.take_seed = secrets.randbits(63) if self._seed is None else self._seed
-        self.playing.player.reset()
-        self.playing.player.seed(self.take_seed)
-        if self.recording:
-            self._trouble.clear()
-            self._recorder.begin(self._header())
-        self.jam.begin()
+        if not self._takes.begun:
+            self._takes.begin(arrival, self.playing, self._settings)
+            self.jam.begin()
 
     def _begin_if_alone(self, arrival: float) -> None:
         """Begin the take if the machine plays on its own."""
-        if self._origin is None and self.jam.would_begin:
+        if self.jam.would_begin:
             self._begin(arrival)
-
-    def _header(self) -> Header:
-        chosen = msgspec.to_builtins(self.options)
-        in_force = asdict(self._settings) | {"seed": self.take_seed}
-        return Header(
-            started=datetime.now(UTC).isoformat(),
-            model=self.playing.model,
-            device=self.playing.device,
-            build=self.playing.build,
-            seed=self.take_seed,
-            options={**chosen, **in_force},
-        )
 
     # -- what comes in ----------------------------------------------------------------------
 
-    def _packet(self, data: bytes, sender: Address, arrival: float) -> None:
-        if self._origin is not None:
-            self.jam.advance(arrival - self._origin)
+    def packet(self, data: bytes, sender: Address, arrival: float) -> None:
+        """Take in a packet that arrived at an instant of the clock."""
+        if self._takes.begun:
+            self._reach(arrival)
         if self.endpoint.is_own(sender):
-            self._drop("echo")
+            self._counts.drop("echo")
             return
         messages, dropped = osc.decode(data)
         for reason in dropped:
-            self._drop(reason)
-        heard = self._counts.heard
+            self._counts.drop(reason)
         for message in messages:
             self._input(native.parse(message), sender, arrival)
-        if self._counts.heard != heard:
-            self._send_forecast(arrival)
 
     def _input(self, what: native.Input, sender: Address, arrival: float) -> None:
         if isinstance(what, native.Finger | native.Plain):
-            self._touch(what, sender, arrival)
+            self._touch(what, sender[0], arrival)
         elif isinstance(what, native.Control):
-            self._control(what.name, what.value, arrival)
+            self._control(what.name, what.value, sender[0], arrival)
         elif isinstance(what, native.Subscribe):
             self._subscribe((sender[0], what.port), arrival, on=what.on)
         elif isinstance(what, native.StatusRequest):
             self.endpoint.send(osc.encode("/robojam/status", "s", self.status()), sender)
         else:
-            self._drop(what.reason)
+            self._counts.drop(what.reason)
 
-    def _touch(
-        self, what: native.Finger | native.Plain, sender: Address, arrival: float
-    ) -> None:
-        who = self._who(sender[0])
-        if who is None:
-            self._drop("too many players")
-            return
-        absent = isinstance(what, native.Finger) and what.phase is Phase.UP
-        if not absent:
-            self._begin(arrival)
+    def _touch(self, what: native.Finger | native.Plain, host: str, arrival: float) -> None:
         self._clipped += what.clipped
-        t = self._now(arrival)
-        dropped = self._dropped_total()
+        if isinstance(what, native.Finger) and what.phase is Phase.UP:
+            if host in self._humans:
+                self.jam.finger(self._takes.t(arrival), self._humans[host], what.id, what.phase)
+            else:
+                self._counts.drop("absent finger")
+            return
+        if host not in self._humans:
+            if len(self._humans) >= MAX_HUMANS:
+                self._counts.drop("too many players")
+                return
+            self._humans[host] = nth("human", len(self._humans))
+            log.info("%s plays from %s", self._humans[host], host)
+        who = self._humans[host]
+        self._begin(arrival)
+        t = self._takes.t(arrival)
         if isinstance(what, native.Plain):
             self.jam.plain(t, who, what.x, what.y, what.dt)
         else:
             self.jam.finger(t, who, what.id, what.phase, what.x, what.y)
-        if self._dropped_total() != dropped:
-            self._warn()
-
-    def _who(self, host: str) -> str | None:
-        """Name a host: human, human2, … in the order of their first touch."""
-        if host not in self._humans:
-            if len(self._humans) >= MAX_HUMANS:
-                return None
-            self._humans[host] = nth("human", len(self._humans))
-        return self._humans[host]
 
     def _subscribe(self, who: Address, arrival: float, *, on: bool) -> None:
         if not on:
             self._monitors.remove(who)
             return
         if self.endpoint.is_own(who):
-            self._drop("echo")
+            self._counts.drop("echo")
             return
         new = self._monitors.add(who, arrival)
         if new is None:
-            self._drop("too many monitors")
-        if not new:
-            return
-        packets = [native.turn(self.jam.turn)]
-        packets += [native.control(name, value) for name, value in self._controls().items()]
-        for packet in packets:
-            self.endpoint.send(packet, who)
+            self._counts.drop("too many monitors")
+        if new:
+            log.info("%s:%d watches", *who)
+            self.endpoint.send(native.turn(self.jam.turn), who)
+            for name, value in self._controls().items():
+                if value is not None:
+                    self.endpoint.send(native.control(name, value), who)
 
     def _controls(self) -> dict[str, Any]:
-        """All controls as they are in force, by name."""
-        seed = self.take_seed if self._origin is not None else self._seed
+        """All controls as they are in force, by name; a seed not yet drawn is None."""
         return {
             **asdict(self._settings),
-            "record": int(self.recording),
+            "record": int(self._takes.recording),
             "model": self.playing.model.file,
-            **({} if seed is None else {"seed": seed}),
+            "seed": self._takes.seed,
         }
 
-    # -- controls -------------------------------------------------------------------------------
+    # -- controls ---------------------------------------------------------------------------
 
-    def _control(self, name: str, value: Any, arrival: float) -> None:
+    def _control(self, name: str, value: Any, host: str, arrival: float) -> None:
+        if self._make_jam is not None and name not in ("pause", "panic"):
+            self._counts.drop("replaying")
+            return
         if name == "mode":
             try:
                 value = option.mode_named(value)
             except ValueError:
-                self._drop("unknown mode")
+                self._counts.drop("unknown mode")
                 return
-        elif name in option.CONTROLS and not option.in_range(name, value):
-            self._drop("out of range")
+        elif name in option.CONTROLS:
+            value = self._in_range(name, value)
+            if value is None:
+                self._counts.drop("out of range")
+                return
+        if self._monitors.returned(name, value, host, arrival):
+            self._counts.drop("echo")
             return
         if name == "record":
             self._record(arrival, on=bool(value))
         elif name == "model":
-            self._ask_for_model(value)
+            self._load(value, lambda got: self.call(lambda: self._model_came(value, got)))
         else:
             if name == "seed":
-                self._seed = value
-            if name == "answer":
+                self._takes.reseed(value)
+            if name in ("answer", "panic"):  # the take's first event may be one of these
                 self._begin(arrival)
-            took = self.jam.control(self._now(arrival), name, value)
-            if not took:
-                self._confirm(name, arrival)
-            self._begin_if_alone(arrival)
-
-    def _confirm(self, name: str, arrival: float) -> None:
-        """Tell monitors a value that was asked for and is in force already.
-
-        Not more often than twenty times a second: a monitor that sends back what it
-        gets would else keep both busy for ever.
-        """
-        if name in asdict(self._settings) and arrival - self._echoed.get(name, -1.0) > 0.05:
-            self._echoed[name] = arrival
-            self._monitors.send(native.control(name, getattr(self._settings, name)))
-
-    def _record(self, arrival: float, *, on: bool) -> None:
-        if on == self.recording and (not on or self._origin is None):
-            return
-        t = self._now(arrival)
-        if on:
-            if self._origin is not None:
-                self.jam.finish(t)
-            self._recorder.end(t, "a new recording")
-            self.recording = True
-            self._new_jam()
-        else:
-            self._recorder.end(t, "record 0")
-            self.recording = False
-        self._monitors.send(native.control("record", int(on)))
+            self.jam.control(self._takes.t(arrival), name, value)
         self._begin_if_alone(arrival)
 
-    def _ask_for_model(self, name: str) -> None:
-        if self._loading:
-            self._drop("busy")
+    def _in_range(self, name: str, value: float) -> float | None:
+        """Return a control's value as it was meant: 32 bits are short of 0.02 by a hair."""
+        meant = value if option.in_range(name, value) else float(f"{value:.6g}")
+        if not option.in_range(name, meant):
+            return None
+        now = float(getattr(self._settings, name))
+        ours = native.control(name, now) == native.control(name, meant)  # back in 32 bits
+        return now if ours else meant
+
+    def _record(self, arrival: float, *, on: bool) -> None:
+        takes = self._takes
+        if on == takes.recording and not (on and takes.begun):
             return
-        if name == self.playing.model.file:
-            return
-        self._loading = True
+        t, turn = takes.t(arrival), self.jam.turn
+        if on:
+            if takes.begun:
+                self.jam.finish(t)
+            takes.end(t, "a new recording")
+            takes.await_next()
+            self.jam = self._new_jam()
+            if self.jam.turn != turn:
+                self._monitors.send(native.turn(self.jam.turn))
+        else:
+            takes.end(t)
+        takes.recording = on
+        self._monitors.control("record", int(on), arrival)
 
-        def load() -> None:
-            try:
-                loaded = self._load(name)
-            except Exception as error:  # whatever it is, the jam goes on with the model it has
-                why = str(error)
-                self.call(lambda: self._model_failed(why))
-            else:
-                self.call(lambda: self._model_loaded(loaded))
+    def _model_came(self, name: str, got: Loaded) -> None:
+        if isinstance(got, Exception):
+            self._counts.drop("no such model", f"{name!r:.80}: {got}")
+        elif got.model != self.playing.model:
+            now = self._clock()
+            t = self._reach(now) if self._takes.begun else 0.0
+            self.playing = got
+            self.jam.swap(t, got.player, got.model.file)
 
-        threading.Thread(target=load, name="model", daemon=True).start()
-
-    def _model_failed(self, why: str) -> None:
-        self._loading = False
-        self._drop("no such model")
-        log.warning("%s", why)
-
-    def _model_loaded(self, loaded: Playing) -> None:
-        self._loading = False
-        self.playing = loaded
-        self.jam.swap(self._now(self._clock()), loaded.player, loaded.model.file)
-
-    # -- what goes out --------------------------------------------------------------------------
+    # -- what goes out ----------------------------------------------------------------------
 
     def _happened(self, what: Happening) -> None:
         """Let everyone know at once; the jam's sink."""
@@ -425,14 +351,13 @@ class Server:
             touch = what.touch
             packet = native.touch(touch, what.dt)
             machine = is_machine(touch.who)
-            if machine or self._echo_humans:
+            if machine or self._make_jam is not None:
                 for output in self._outputs:
                     self.endpoint.send(packet, output)
-                if machine and touch.phase is not Phase.UP:
-                    self._lateness(what.t)
+            if machine and touch.phase is not Phase.UP:
+                self._late.add(self._takes.t(self._clock()) - what.t)
             self._monitors.send(packet)
-            if self.recording:
-                self._recorder.write(TouchEvent(what.t, touch))
+            self._takes.keep(what)
         elif isinstance(what, Pending):
             if self._monitors:
                 p = what.proposal
@@ -440,41 +365,27 @@ class Server:
         elif isinstance(what, Turned):
             self._monitors.send(native.turn(what.whose))
         else:
-            self._tell_change(what)
+            self._changed(what)
 
-    def _tell_change(self, what: Changed) -> None:
-        self._monitors.send(native.control(what.name, what.value))
-        if self.recording and self._origin is not None:
-            value: Any = what.value
-            if what.name == "model":
-                value = msgspec.structs.asdict(self.playing.model)
-            self._recorder.write(SetEvent(what.t, {what.name: value}))
+    def _changed(self, what: Changed) -> None:
+        self._monitors.control(what.name, what.value, self._clock())
+        is_model = what.name == "model"
+        value = msgspec.structs.asdict(self.playing.model) if is_model else what.value
+        self._takes.keep(what, value)
+        log.info("%s: %s", what.name, what.value)
 
-    def _send_forecast(self, now: float) -> None:
-        self._monitors.lapse(now)
-        if self._monitors and now - self._forecast_at >= _FORECAST_EVERY:
-            self._forecast_at = now
-            self._monitors.send(native.forecast(self.playing.player.forecast()))
-
-    def _lateness(self, due: float) -> None:
-        assert self._origin is not None
-        self._late[self._lates % _LATENESSES] = self._clock() - self._origin - due
-        self._lates += 1
-
-    # -- how it does ------------------------------------------------------------------------------
+    # -- how it does ------------------------------------------------------------------------
 
     def status(self) -> str:
         """Return what there is to know, as JSON."""
-        self._monitors.lapse(self._clock())
-        late = sorted(self._late[: min(self._lates, _LATENESSES)])
-        path = self._recorder.path
-        armed = "armed" if self.recording and self._recorder.failed is None else ""
         about: dict[str, Any] = {
             **self._controls(),
             "device": self.playing.device,
             "turn": self.jam.turn,
+            "turn_left": self.jam.turn_left,
             "paused": bool(self._settings.pause),
-            "recording": str(path) if path is not None else armed,
+            "recording": self._takes.recorded,
+            "trouble": self._takes.trouble,
             "fingers": self.jam.fingers,
             "played": self._counts.played,
             "heard": self._counts.heard,
@@ -482,48 +393,9 @@ class Server:
             "dropped": self._counts.dropped,
             "clipped": self._clipped,
             "unsent": self.endpoint.unsent,
-            "late_ms_p99": 1000 * late[int(0.99 * len(late))] if late else 0.0,
+            "late_ms_p99": 1000 * self._late.p99,
             "monitors": len(self._monitors),
-            "trouble": self._trouble,
             "started": self._started.isoformat(),
-            "turn_left": self.jam.turn_left,
             "voices": self.options.voices,
         }
         return json.dumps(about)
-
-    def _in_trouble(self, what: str) -> None:
-        """Tell the musician: in the log, in the status, and so in the window."""
-        log.error("%s", what)
-        self._trouble = [*self._trouble[-4:], what]
-
-    def _dropped_total(self) -> int:
-        return sum(self._counts.dropped.values())
-
-    def _drop(self, reason: str) -> None:
-        self._counts.drop(reason)
-        self._warn()
-
-    def _warn(self) -> None:
-        """Warn of what was dropped, once a second at most."""
-        now = self._clock()
-        if now - self._warned < 1.0:
-            return
-        self._warned = now
-        total = self._dropped_total()
-        reasons = ", ".join(f"{n} {reason}" for reason, n in self._counts.dropped.items())
-        log.warning("dropped %d so far (%s)", total, reasons)
-
-
-def close_on_eof(stop: Callable[[str], None]) -> None:
-    """Stop when standard input closes: the program that started this one is gone."""
-
-    def wait() -> None:
-        while sys.stdin.buffer.read(1024):
-            pass
-        stop("the program that started it is gone")
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
-
-
-#: What the engine prints when it is ready begins so.
-READY: Final = "listening on udp://"

@@ -24,6 +24,8 @@ from robojam.touch import Phase, Touch
 
 #: The version of the format, the first thing in every file.
 VERSION = 1
+#: Why a recording ended that was closed while its jam goes on: nothing is lifted then.
+CLOSED = "record 0"
 
 _SECONDS = "a number of seconds, 0 or more"
 #: What each field may hold, in the words of an error.

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any
+
+import numpy as np
 
 from robojam.event import Event, Factor
 
@@ -24,6 +28,10 @@ MAX_SPEED = 12.0
 MIN_DURATION = 1e-3
 #: Logarithms of durations are taken from here, in seconds.
 TINY = 1e-7
+#: A duration that is drawn has no logarithm beyond this: 15 years, and still finite.
+LONGEST = 20.0
+#: Temperatures below this are 0: a logit divided by it may not be finite.
+COLD = 1e-6
 
 
 def concat(xp: Any, arrays: list[Array]) -> Array:
@@ -31,65 +39,74 @@ def concat(xp: Any, arrays: list[Array]) -> Array:
     return arrays[0] if len(arrays) == 1 else xp.concatenate(arrays, -1)
 
 
+@cache
+def where_of(columns: tuple[int, ...]) -> slice | list[int]:
+    """Return how to index columns: by a slice, which copies nothing, where that will do."""
+    side_by_side = slice(columns[0], columns[-1] + 1)
+    return side_by_side if columns == tuple(range(columns[0], columns[-1] + 1)) else [*columns]
+
+
+def pick(values: Array, columns: tuple[int, ...]) -> Array:
+    """Return some columns (…, dims) of events."""
+    return values[..., where_of(columns)]
+
+
+def clipped(array: Array, low: float, high: float = math.inf) -> Array:
+    """Bring numbers into a range; what is no number stays none."""
+    if hasattr(array, "clamp"):
+        return array.clamp(low, high)
+    array = np.maximum(array, low)  # a third of np.clip's time
+    return array if high == math.inf else np.minimum(array, high)
+
+
 def feature_count(event: Event) -> int:
     """How many features describe one event that was heard."""
-    return sum(
-        f.dims * (4 if f.slides is not None else 1) if f.kind == "position" else f.dims
-        for f in event.factors
-    )
+    return sum(f.dims if f.slides is None else 4 * f.dims for f in event.factors)
 
 
 def normal(xp: Any, factor: Factor, values: Array) -> Array:
     """Bring a factor's columns (…, dims) of an event to about unit size."""
-    columns = concat(xp, [values[..., c : c + 1] for c in factor.columns])
+    columns = pick(values, factor.columns)
     if factor.kind == "flag":
         return columns
     if factor.kind == "duration":
-        columns = xp.log(xp.clip(columns, TINY, None))
+        columns = xp.log(clipped(columns, TINY))
     return (columns - factor.centre) / factor.scale
 
 
-def place(xp: Any, event: Event, values: Array) -> Array:
-    """Return the columns (…, P) of the place that an event has."""
-    assert event.position is not None
-    return concat(xp, [values[..., c : c + 1] for c in event.position.columns])
+def slide(factor: Factor, values: Array, last: Array) -> Array:
+    """How far (…, P) events slid from the places last: 0 where they landed."""
+    assert factor.slides is not None
+    return (pick(values, factor.columns) - last) * pick(values, (factor.slides,))
 
 
-def velocity(xp: Any, event: Event, values: Array, last: Array) -> Array:
-    """Velocity (…, P) with which an event slid from the place last, 0 where it landed."""
-    factor = event.position
-    assert factor is not None
-    moved = (place(xp, event, values) - last) * values[..., factor.slides : factor.slides + 1]
+def velocity(event: Event, values: Array, slid: Array) -> Array:
+    """Velocity (…, P) with which an event slid so far."""
     if event.duration is None:
-        return moved
-    seconds = xp.clip(values[..., event.duration : event.duration + 1], MIN_DURATION, None)
+        return slid
+    seconds = clipped(pick(values, (event.duration,)), MIN_DURATION)
     limit = MAX_SPEED * event.speed
-    return xp.clip(moved / seconds, -limit, limit)
+    return clipped(slid / seconds, -limit, limit)
 
 
 def features(
-    xp: Any, event: Event, values: Array, last: Array, now: Array, before: Array
+    xp: Any, event: Event, values: Array, slid: Array, now: Array, before: Array
 ) -> Array:
     """Return the features (…, feature_count) of events that were heard.
 
-    values (…, C) are the events; last (…, P) the places before them; now and
-    before (…, P) their velocities and those of the events before them.
+    values (…, C) are the events; slid (…, P) how far they slid; now and before
+    (…, P) their velocities and those of the events before them.
     """
     parts: list[Array] = []
     for factor in event.factors:
         unit = normal(xp, factor, values)
-        if factor.slides is None:
-            parts.append(xp.arcsinh(unit) if factor.kind == "offset" else unit)
-            continue
-        slid = (place(xp, event, values) - last) * values[
-            ..., factor.slides : factor.slides + 1
-        ]
-        parts += [
-            unit,
-            xp.arcsinh(slid / factor.step),
-            xp.arcsinh(now / event.speed),
-            xp.arcsinh(before / event.speed),
-        ]
+        parts.append(xp.arcsinh(unit) if factor.kind == "offset" else unit)
+        if factor.slides is not None:
+            parts += [
+                xp.arcsinh(slid / factor.step),
+                xp.arcsinh(now / event.speed),
+                xp.arcsinh(before / event.speed),
+            ]
     return concat(xp, parts)
 
 
@@ -109,13 +126,12 @@ def motion(
     curving), and the velocity before, each times the new duration; 0 for a landing.
     """
     assert event.duration is not None
+    assert factor.slides is not None
     bases = [now, before]
     if factor.dims == 2:
-        turned = concat(xp, [-now[..., 1:2], now[..., 0:1]])
-        bases = [now, turned, before]
-    seconds = values[..., event.duration : event.duration + 1]
-    scale = seconds * values[..., factor.slides : factor.slides + 1] / factor.step
-    return xp.stack([base * scale for base in bases], -2)
+        bases[1:1] = [-now[..., 1:], now[..., :1]]
+    scale = pick(values, (event.duration,)) * pick(values, (factor.slides,)) / factor.step
+    return concat(xp, bases).reshape(*now.shape[:-1], -1, factor.dims) * scale[..., None]
 
 
 def outputs(event: Event, factor: Factor) -> int:
@@ -126,10 +142,18 @@ def outputs(event: Event, factor: Factor) -> int:
     return factor.components * (1 + 2 * d + d * (d - 1) // 2 + carries(event, factor))
 
 
+def _parts(event: Event, factor: Factor) -> tuple[slice, ...]:
+    """Where one component's numbers stand: mean, raw log scale, lower, shares of motion."""
+    d = factor.dims
+    ends = [0, *accumulate((d, d, d * (d - 1) // 2, carries(event, factor)))]
+    return tuple(slice(start, end) for start, end in pairwise(ends))
+
+
 @dataclass(frozen=True, slots=True)
 class Components:
-    """A mixture's parameters in units of its factor: logits (…, K), mean (…, K, D),
-    log_scale (…, K, D), lower (…, K, D(D-1)/2), as in robojam.mixture.
+    """A mixture's parameters in units of its factor, shaped as in robojam.mixture.
+
+    logits (…, K), mean (…, K, D), log_scale (…, K, D), lower (…, K, D(D-1)/2).
     """
 
     logits: Array
@@ -148,17 +172,18 @@ def components(
     before: Array,
 ) -> Components:
     """Read a head's output as a mixture; values holds the factors that came before."""
-    k, d = factor.components, factor.dims
-    batch = out.shape[:-1]
-    ends = [k, k * (1 + d), k * (1 + 2 * d), k * (1 + 2 * d + d * (d - 1) // 2)]
-    mean = out[..., ends[0] : ends[1]].reshape(*batch, k, d)
-    raw = out[..., ends[1] : ends[2]].reshape(*batch, k, d) - FLOOR
+    k = factor.components
+    mean, raw, lower, shares = (
+        out[..., k * (1 + part.start) : k * (1 + part.stop)].reshape(
+            *out.shape[:-1], k, part.stop - part.start
+        )
+        for part in _parts(event, factor)
+    )
+    raw = raw - FLOOR
     log_scale = FLOOR + xp.logaddexp(raw, xp.zeros_like(raw))
-    lower = out[..., ends[2] : ends[3]].reshape(*batch, k, d * (d - 1) // 2)
     if carries(event, factor):
-        shares = out[..., ends[3] :].reshape(*batch, k, -1)
         mean = mean + shares @ motion(xp, event, factor, values, now, before)
-    return Components(out[..., : ends[0]], mean, log_scale, lower)
+    return Components(out[..., :k], mean, log_scale, lower)
 
 
 @dataclass(slots=True)
@@ -197,6 +222,25 @@ class Memory:
             mine[rows] = its
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is needed of one factor's head at play.
+
+    columns of the event; inner, its part of what the heads begin from; weight and
+    bias, its last layer; tell, what its outcome adds to what the later heads begin
+    from (None: nobody asks); index (K, ·), where each component's numbers stand in
+    its output, and parts, which of these are what.
+    """
+
+    columns: slice | list[int]
+    inner: slice
+    weight: Array
+    bias: Array
+    tell: Array | None
+    index: Array
+    parts: tuple[slice, ...]
+
+
 class Network:
     """A model's weights, laid out for one event at a time.
 
@@ -206,9 +250,10 @@ class Network:
     """
 
     def __init__(self, xp: Any, event: Event, weights: dict[str, Array], layers: int) -> None:
-        self.xp, self.event = xp, event
+        self.xp, self.event, self.position = xp, event, event.position
         self.start = weights["start"]
         self.gates: list[tuple[Array, Array]] = []
+        self.units = n = self.start.shape[-1]
         for layer in range(layers):
             get = {
                 k: weights[f"rnn.{layer}.{k}_l0"]
@@ -216,32 +261,56 @@ class Network:
             }
             joined = concat(xp, [get["weight_ih"], get["weight_hh"]])
             bias = get["bias_ih"] + get["bias_hh"]
-            units = bias.shape[0] // 4
             half = xp.ones_like(bias) * 0.5
-            half[2 * units : 3 * units] = 1.0  # the candidate's tanh is taken whole
+            half[2 * n : 3 * n] = 1.0  # the candidate's tanh is taken whole
             self.gates.append((_transposed(xp, joined * half[:, None]), bias * half))
-        self.units = units
         self.trunk = (_transposed(xp, weights["trunk.weight"]), weights["trunk.bias"])
-        self.context: list[Array | None] = []
-        self.heads: list[tuple[Array, Array]] = []
-        for i in range(len(event.factors)):
-            context = weights.get(f"context.{i}.weight")
-            self.context.append(None if context is None else _transposed(xp, context))
-            self.heads.append(
-                (_transposed(xp, weights[f"head.{i}.weight"]), weights[f"head.{i}.bias"])
-            )
+        self.heads = [self._laid_out(i, weights) for i in range(len(event.factors))]
+        self._one = xp.ones_like(self.start[0, 0, :1])
+        self._numbered: dict[int, Array] = {}
+
+    def _laid_out(self, i: int, weights: dict[str, Array]) -> Head:
+        xp, event = self.xp, self.event
+        factor = event.factors[i]
+        at = sum(f.hidden for f in event.factors[:i])
+        known = sum(f.dims for f in event.factors[:i])
+        told = [xp.zeros_like(self.trunk[0][: factor.dims, : at + factor.hidden])]
+        for j in range(i + 1, len(event.factors)):
+            context = weights[f"context.{j}.weight"][:, known : known + factor.dims]
+            told.append(_transposed(xp, context))
+        k, parts = factor.components, _parts(event, factor)
+        index = [
+            [
+                k * (1 + part.start) + component * (part.stop - part.start) + number
+                for part in parts
+                for number in range(part.stop - part.start)
+            ]
+            for component in range(k)
+        ]
+        return Head(
+            where_of(factor.columns),
+            slice(at, at + factor.hidden),
+            _transposed(xp, weights[f"head.{i}.weight"]),
+            weights[f"head.{i}.bias"],
+            concat(xp, told) if len(told) > 1 else None,
+            self._here(xp.asarray(index)),
+            parts,
+        )
+
+    def _here(self, array: Array) -> Array:
+        return array.to(self.start.device) if hasattr(array, "to") else array
 
     def initial(self, voices: int) -> Memory:
         """Return the memory of V voices that have heard nothing."""
         xp, start = self.xp, self.start
-        places = self.event.position.dims if self.event.position else 0
+        places = self.position.dims if self.position else 0
         blank = xp.concatenate([start[0, 0, :1][None] * 0] * voices)  # (V, 1)
         still = xp.concatenate([blank] * (places + 1), -1)[:, 1:]
         return Memory(
             [blank + start[0, layer] for layer in range(start.shape[1])],
             [blank + start[1, layer] for layer in range(start.shape[1])],
             still + math.nan,
-            still,
+            still + 0,
             still + 0,
             xp.concatenate([blank] * feature_count(self.event), -1),
         )
@@ -249,14 +318,14 @@ class Network:
     def hear(self, memory: Memory, values: Array) -> Memory:
         """Hear one event (V, C) each: return the memory after it."""
         xp, event = self.xp, self.event
-        last, now, before = memory.last, memory.now, memory.before
-        here = last
-        if event.position is not None:
-            here = place(xp, event, values)
-            last = xp.where(xp.isnan(last), here, last)
-            before = now
-            now = velocity(xp, event, values, last)
-        heard = x = features(xp, event, values, last, now, before)
+        here = slid = memory.last
+        now, before = memory.now, memory.before
+        if self.position is not None:
+            here = pick(values, self.position.columns)
+            last = xp.where(xp.isnan(memory.last), here, memory.last)
+            slid = slide(self.position, values, last)
+            now, before = velocity(event, values, slid), now
+        heard = x = features(xp, event, values, slid, now, before)
         hidden: list[Array] = []
         cell: list[Array] = []
         n = self.units
@@ -274,14 +343,15 @@ class Network:
         seen = concat(self.xp, [*memory.hidden, memory.heard])
         return seen @ self.trunk[0] + self.trunk[1]
 
-    def head(self, index: int, inner: Array, known: list[Array]) -> Array:
-        """Output of one factor's head, given the factors before it as unit values (V, ·)."""
-        at = sum(f.hidden for f in self.event.factors[:index])
-        inner = inner[:, at : at + self.event.factors[index].hidden]
-        context = self.context[index]
-        if context is not None:
-            inner = inner + concat(self.xp, known) @ context
-        return self.xp.tanh(inner) @ self.heads[index][0] + self.heads[index][1]
+    def told(self, i: int, inner: Array, unit: Array) -> Array:
+        """What the heads begin from once factor i is known, as unit values (V, dims)."""
+        tell = self.heads[i].tell
+        return inner if tell is None else inner + unit @ tell
+
+    def head(self, i: int, inner: Array) -> Array:
+        """Output of factor i's head, once told of the factors before it."""
+        head = self.heads[i]
+        return self.xp.tanh(inner[:, head.inner]) @ head.weight + head.bias
 
     def sample(
         self,
@@ -300,69 +370,75 @@ class Network:
         """
         xp, event = self.xp, self.event
         inner = self.inner(memory)
-        values = xp.zeros_like(gauss)
-        known: list[Array] = []
+        values = gauss * 0
         for i, factor in enumerate(event.factors):
-            out = self.head(i, inner, known)
-            u = uniform[:, i : i + 1]
-            columns = list(factor.columns)
+            head, out, u = self.heads[i], self.head(i, inner), uniform[:, i : i + 1]
             if factor.kind == "flag":
-                drawn = self._flag(out, u, temperature)
-                values[:, columns] = drawn
-                known.append(drawn)
-                continue
-            mixture = components(xp, event, factor, out, values, memory.now, memory.before)
-            unit = self._component(mixture, u, gauss[:, columns], temperature, spread)
-            drawn = unit * factor.scale + factor.centre
+                drawn = unit = self._flag(out, u, temperature)
+            else:
+                chosen = self._chosen(out[:, : factor.components], u, temperature)
+                numbers = out[self._rows(len(out)), head.index[chosen]]
+                z = gauss[:, head.columns] * spread
+                unit = self._unit(
+                    factor, [numbers[:, p] for p in head.parts], z, values, memory
+                )
+                drawn = unit * factor.scale + factor.centre
             if factor.kind == "duration":
-                drawn = xp.exp(drawn)
+                drawn = xp.exp(clipped(drawn, -LONGEST, LONGEST))
             if factor.slides is not None:
-                slides = values[:, factor.slides : factor.slides + 1] > 0.5
-                last = xp.where(xp.isnan(memory.last), drawn, memory.last)
-                drawn = xp.where(slides, last + unit * factor.step, drawn)
-            values[:, columns] = drawn
-            known.append(normal(xp, factor, values))
+                slides = (pick(values, (factor.slides,)) > 0.5) & ~xp.isnan(memory.last)
+                drawn = xp.where(slides, memory.last + unit * factor.step, drawn)
+            values[:, head.columns] = drawn
+            inner = self.told(i, inner, unit)
         return values
 
     def _flag(self, logit: Array, u: Array, temperature: float) -> Array:
-        if temperature == 0:
-            return (logit > 0) * (logit * 0 + 1)
+        if temperature < COLD:
+            return (logit > 0) * self._one
         chance = 0.5 + 0.5 * self.xp.tanh(logit / (2 * temperature))
-        return (u < chance) * (logit * 0 + 1)
+        return (u < chance) * self._one
 
-    def _component(
-        self, mixture: Components, u: Array, z: Array, temperature: float, spread: float
+    def _chosen(self, logits: Array, u: Array, temperature: float) -> Array:
+        """Choose a component (V,) by its weight."""
+        if temperature < COLD:
+            return logits.argmax(-1)
+        highest = logits[self._rows(len(logits)), logits.argmax(-1)[:, None]]
+        below = self.xp.exp((logits - highest) / temperature).cumsum(-1)
+        return (u * below[:, -1:] >= below[:, :-1]).sum(-1)
+
+    def _unit(
+        self, factor: Factor, numbers: list[Array], z: Array, values: Array, memory: Memory
     ) -> Array:
-        xp = self.xp
-        rows = xp.arange(len(u))
-        if temperature == 0:
-            chosen = mixture.logits.argmax(-1)
-        else:
-            logits = mixture.logits / temperature
-            highest = logits[rows, logits.argmax(-1)][:, None]
-            below = xp.cumsum(xp.exp(logits - highest), -1)
-            chosen = (u * below[:, -1:] >= below).sum(-1).clip(0, logits.shape[-1] - 1)
-        d = _coloured(xp, z, mixture.lower[rows, chosen])
-        return mixture.mean[rows, chosen] + spread * xp.exp(mixture.log_scale[rows, chosen]) * d
+        """Draw (V, D) from one component of a factor, in its own units."""
+        mean, raw, lower, shares = numbers
+        # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
+        unit = mean + (math.exp(FLOOR) + self.xp.exp(raw)) * _coloured(z, lower)
+        if not carries(self.event, factor):
+            return unit
+        push = motion(self.xp, self.event, factor, values, memory.now, memory.before)
+        return unit + (shares[:, None] @ push)[:, 0]
+
+    def _rows(self, voices: int) -> Array:
+        """Return the numbers of the voices' rows, (V, 1)."""
+        if voices not in self._numbered:
+            self._numbered[voices] = self._here(self.xp.arange(voices))[:, None]
+        return self._numbered[voices]
 
 
 def _transposed(xp: Any, weight: Array) -> Array:
     """Return weight.T, laid out in memory as it is read."""
-    return (
-        xp.ascontiguousarray(weight.T)
-        if hasattr(xp, "ascontiguousarray")
-        else weight.T.contiguous()
-    )
+    if hasattr(xp, "ascontiguousarray"):
+        return xp.ascontiguousarray(weight.T)
+    return weight.T.contiguous()
 
 
-def _coloured(xp: Any, z: Array, lower: Array) -> Array:
+def _coloured(z: Array, lower: Array) -> Array:
     """(I + C) z, for z (V, D) and the rows of C one after another, (V, D(D-1)/2)."""
-    columns = []
+    if z.shape[-1] == 1:
+        return z
+    coloured = z + 0  # not z itself, which is not ours to write in
     at = 0
-    for i in range(z.shape[-1]):
-        column = z[:, i]
-        for j in range(i):
-            column = column + lower[:, at + j] * z[:, j]
+    for i in range(1, z.shape[-1]):
+        coloured[:, i] += (lower[:, at : at + i] * z[:, :i]).sum(-1)
         at += i
-        columns.append(column)
-    return xp.stack(columns, -1)
+    return coloured

@@ -20,20 +20,22 @@ from typing import Any
 
 import msgspec
 
-from robojam.options import OPTIONS, Options, parse_address
+from robojam.options import Options, parse_address
 from robojam.wire import osc
 
 #: An engine that dies this many times in a row, each within so many seconds of its
 #: start, is not started again.
 _GIVE_UP, _AT_ONCE = 3, 10.0
-#: Seconds between renewals of the watch.
-_RENEW = 3.0
+#: Seconds between renewals of the watch, and until the engine is there to answer.
+_RENEW, _KNOCK = 3.0, 0.2
 #: Seconds that a program has to end when it is asked to.
 _PATIENCE = 8.0
 #: What the window's exit status says when there is no display (robojam.window.NO_DISPLAY).
 _NO_DISPLAY = 3
-#: Controls that are options too, and those that go by another type there.
-_IN_FORCE = ("mode", "threshold", "response", "temperature", "spread", "timescale", "model")
+#: Controls that are options under the same name.
+_OPTIONS = frozenset(
+    "mode threshold response temperature spread timescale seed record model".split()
+)
 
 
 def display_at_hand() -> bool:
@@ -46,59 +48,59 @@ def display_at_hand() -> bool:
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
     # Its standard input closes when this program ends, however it ends.
     return subprocess.Popen(
-        [sys.executable, "-m", "robojam", *arguments], stdin=subprocess.PIPE
+        [sys.executable, "-m", "robojam", *arguments, "--until-eof"], stdin=subprocess.PIPE
     )
 
 
-def _window_arguments(
-    address: tuple[str, int], size: tuple[int, int], *, fullscreen: bool
-) -> list[str]:
-    host = "127.0.0.1" if address[0] == "0.0.0.0" else address[0]
+def _start_window(
+    engine: tuple[str, int], size: tuple[int, int], *, fullscreen: bool
+) -> subprocess.Popen[bytes]:
+    host, port = reachable(engine)
     more = ["--fullscreen"] if fullscreen else []
-    return [
-        "window",
-        "--engine",
-        f"{host}:{address[1]}",
-        "--size",
-        f"{size[0]}x{size[1]}",
-        *more,
-    ]
+    return _start(
+        "window", "--engine", f"{host}:{port}", "--size", f"{size[0]}x{size[1]}", *more
+    )
 
 
-def serve_arguments(options: Options) -> list[str]:
-    """Say options on a command line."""
-    said: list[str] = ["serve", "--until-eof"]
-    for option in OPTIONS:
-        value: Any = getattr(options, option.field)
-        if value is None or value == option.default:
-            continue
-        if option.kind is bool:
-            said.append(f"--{option.name}" if value else f"--no-{option.name}")
-        elif option.kind is tuple:
-            for one in value:
-                said += [f"--{option.name}", one]
-        else:
-            said += [f"--{option.name}", str(value)]
-    return said
+def reachable(address: tuple[str, int]) -> tuple[str, int]:
+    """Return where a program on this machine finds what listens at an address."""
+    return ("127.0.0.1" if address[0] == "0.0.0.0" else address[0]), address[1]
 
 
-class _Watch:
-    """A monitor that keeps the options in force."""
+class Watch:
+    """A monitor that keeps the options in force.
 
-    def __init__(self, engine: tuple[str, int], options: Options) -> None:
+    find turns the name of a model that the engine plays into what its option would say.
+    """
+
+    def __init__(
+        self, engine: tuple[str, int], options: Options, *, find: Callable[[str], str]
+    ) -> None:
         self.options = options
-        self._engine = engine
+        self._find = find
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1" if engine[0].startswith("127.") else "", 0))
+        self._socket.connect(engine)  # and so hears nobody else
         self._socket.setblocking(False)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to watch an engine that is being started."""
+        self._heard = False
+        self._renewed = -_RENEW
 
     def fileno(self) -> int:
+        """For a selector."""
         return self._socket.fileno()
 
-    def renew(self) -> None:
-        port = self._socket.getsockname()[1]
-        with suppress(OSError):
-            self._socket.sendto(osc.encode("/robojam/subscribe", "i", port), self._engine)
+    def renew(self, now: float) -> float:
+        """Subscribe when it is time; return when it is next, in seconds from now."""
+        every = _RENEW if self._heard else _KNOCK
+        if now - self._renewed >= every:
+            self._renewed = now
+            port = self._socket.getsockname()[1]
+            with suppress(OSError):
+                self._socket.send(osc.encode("/robojam/subscribe", "i", port))
+        return self._renewed + every - now
 
     def read(self) -> None:
         """Take in what has come: of all that the engine tells, the controls."""
@@ -109,61 +111,77 @@ class _Watch:
                 continue  # the engine is not there: it will be
             except OSError:
                 return
+            self._heard = True
             for message in osc.decode(packet)[0]:
                 name = message.address.removeprefix("/robojam/")
-                if name in _IN_FORCE:
+                if name in _OPTIONS:
                     self._change(name, message.args[0])
-                elif name == "record":
-                    self._change(name, bool(message.args[0]))
 
-    def _change(self, field: str, value: Any) -> None:
-        if field == "model":
-            mine = os.path.basename(self.options.model or "")
-            if value == mine or self.options.model is None and value == self._first_model:
-                return
+    def _change(self, name: str, value: Any) -> None:
         if isinstance(value, float):
             value = float(f"{value:.7g}")  # a 32-bit number as it was meant
-        self.options = msgspec.structs.replace(self.options, **{field: value})
+        elif name == "record":
+            value = bool(value)
+        elif name == "model":
+            value = self._find(value)
+        self.options = msgspec.structs.replace(self.options, **{name: value})
 
-    _first_model: str | None = None
 
-
-def jam(options: Options, *, size: tuple[int, int], fullscreen: bool) -> int:
+def jam(
+    options: Options, *, size: tuple[int, int], fullscreen: bool, find: Callable[[str], str]
+) -> int:
     """Run the engine and the window until the window closes, or a signal comes.
 
-    Returns the exit status. Without a display the engine plays alone, and says so.
+    find turns the name of a model into what its option would say. Returns the exit
+    status. Without a display the engine plays alone, and says so.
     """
-    address = parse_address(options.osc_in)
-    window: subprocess.Popen[bytes] | None = None
-    if display_at_hand():
-        window = _start(*_window_arguments(address, size, fullscreen=fullscreen))
-    else:
-        print("there is no display here: the engine plays alone, over OSC", flush=True)
-    return _Jam(options, address, window).run()
+    playing = _Jam(Watch(reachable(parse_address(options.osc_in)), options, find=find))
+    with playing.signals():
+        if display_at_hand():
+            address = parse_address(options.osc_in)
+            playing.show(_start_window(address, size, fullscreen=fullscreen))
+        else:
+            print("there is no display here: the engine plays alone, over OSC", flush=True)
+        return playing.run()
 
 
 class _Jam:
     """The engine and the window of one jam, while they live."""
 
-    def __init__(
-        self, options: Options, address: tuple[str, int], window: subprocess.Popen[bytes] | None
-    ) -> None:
-        host = "127.0.0.1" if address[0] == "0.0.0.0" else address[0]
-        self.watch = _Watch((host, address[1]), options)
-        self.window = window
-        self.ended = 0
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.engine: subprocess.Popen[bytes] | None = None
+        self.window: subprocess.Popen[bytes] | None = None
+        self.status: int | None = None  # to end with; None while it goes on
         self.deaths = 0
-        self.stopping = False
         self.wake, self.woken = socket.socketpair()
         self.woken.setblocking(False)
         self.wake.setblocking(False)
-        self._start_engine()
-        if window is not None:
-            self._tell_end(window)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM end the jam, from now on."""
+        signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(-1)
+
+    def _on_signal(self, *_: object) -> None:
+        self.status = 0
+
+    def show(self, window: subprocess.Popen[bytes]) -> None:
+        """Take a window in."""
+        self.window = window
+        self._tell_end(window)
 
     def _start_engine(self) -> None:
         self.began = time.monotonic()
-        self.engine = _start(*serve_arguments(self.watch.options))
+        options = msgspec.json.encode(self.watch.options).decode()
+        self.engine = _start("serve", "--options", options)
+        self.watch.begin()
         self._tell_end(self.engine)
 
     def _tell_end(self, program: subprocess.Popen[bytes]) -> None:
@@ -177,59 +195,62 @@ class _Jam:
         threading.Thread(target=wait, daemon=True).start()
 
     def run(self) -> int:
-        signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.watch, selectors.EVENT_READ)
-            selector.register(self.woken, selectors.EVENT_READ)
-            while not self.stopping:
-                self.watch.renew()
-                selector.select(_RENEW)
-                with suppress(OSError):
-                    self.woken.recv(4096)
-                self.watch.read()
-                self._look()
-        for program in (self.engine, self.window):
-            if program is not None:
-                _end(program)
-        return self.ended
-
-    def _on_signal(self, *_: object) -> None:
-        self.stopping = True
+        """Play until it ends; return the exit status."""
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.watch, selectors.EVENT_READ)
+                selector.register(self.woken, selectors.EVENT_READ)
+                while self.status is None:
+                    self._look()
+                    if self.status is None:
+                        selector.select(self.watch.renew(time.monotonic()))
+                    with suppress(OSError):
+                        self.woken.recv(4096)
+                    self.watch.read()
+        finally:
+            for program in (self.engine, self.window):
+                if program is not None:
+                    _end(program)
+        return self.status or 0
 
     def _look(self) -> None:
         """See who is still there, and do what follows."""
         if self.window is not None and (status := self.window.poll()) is not None:
             self.window = None
-            if status == _NO_DISPLAY:
-                print("no window could be opened: the engine plays alone, over OSC", flush=True)
-            else:
-                self.stopping = True
-        status = self.engine.poll()
-        if status is None or self.stopping:
-            return
+            if status != _NO_DISPLAY:
+                self.status = 0
+                return
+            print("no window could be opened: the engine plays alone, over OSC", flush=True)
+        if self.engine is None:
+            self._start_engine()
+        elif (status := self.engine.poll()) is not None:
+            self._engine_ended(status)
+
+    def _engine_ended(self, status: int) -> None:
         if status in (0, 2):  # asked to end, or an option that cannot be
-            self.ended, self.stopping = status, True
+            self.status = status
             return
         at_once = time.monotonic() - self.began < _AT_ONCE
         self.deaths = self.deaths + 1 if at_once else 1
         if self.deaths >= _GIVE_UP:
-            print(
-                f"robojam: the engine died {self.deaths} times in a row; giving up",
-                file=sys.stderr,
-            )
-            self.ended, self.stopping = 1, True
-            return
-        print("robojam: the engine died; starting it again", file=sys.stderr, flush=True)
-        self._start_engine()
+            _say(f"the engine died {self.deaths} times in a row; giving up")
+            self.status = 1
+        else:
+            _say("the engine died; starting it again")
+            self._start_engine()
+
+
+def _say(what: str) -> None:
+    print(f"robojam: {what}", file=sys.stderr, flush=True)
 
 
 def _end(program: subprocess.Popen[bytes]) -> None:
     """Ask a program to end, and see to it."""
-    if program.poll() is None:
+    if program.stdin is not None:
         with suppress(OSError):
-            program.terminate()
+            program.stdin.close()
+    if program.poll() is None and os.name != "nt":  # there, this would kill it
+        program.terminate()
     try:
         program.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
@@ -245,7 +266,7 @@ def window_beside(
     if not wanted:
         yield
         return
-    window = _start(*_window_arguments(engine, (1280, 800), fullscreen=False))
+    window = _start_window(engine, (1280, 800), fullscreen=False)
 
     def wait() -> None:
         if window.wait() != _NO_DISPLAY:

@@ -96,8 +96,10 @@ def cut(lengths: np.ndarray[Any, Any], window: int, rng: np.random.Generator) ->
     start = 0
     for length in lengths.tolist():
         end = start + length
-        first = start + (length if length <= window else int(rng.integers(window // 2, window)))
-        chunks.append(Chunk(start, min(first, end), True))
+        first = end
+        if length > window:
+            first = start + int(rng.integers(max(1, window // 2), max(2, window)))
+        chunks.append(Chunk(start, first, True))
         at = first
         while at < end:
             stop = min(at + window, end)
@@ -200,7 +202,7 @@ class Trainer:
         self.averaged = copy.deepcopy(self.model).eval()
         self.best: EventModel | None = None
         self.best_score = math.inf
-        self.step = 0
+        self.best_step = self.step = 0
 
     def __iter__(self) -> Iterator[Progress]:
         """Train. Raises NotFiniteError, with the cause, when the loss is no number."""
@@ -228,8 +230,14 @@ class Trainer:
                     break
                 yield self._progress(steps, loss, events, began, None)
             found = score(self.averaged, self.held_out).joint
+            if not math.isfinite(found):
+                raise NotFiniteError(
+                    f"at step {self.step} the held-out score is {found}: {self.held_out.name} "
+                    "holds numbers too large, or the learning rate is too high."
+                )
             if found < self.best_score:
-                self.best_score, self.best = found, copy.deepcopy(self.averaged)
+                self.best_score, self.best_step = found, self.step
+                self.best = copy.deepcopy(self.averaged)
             yield self._progress(steps, loss, events, began, found)
 
     def save(
@@ -252,7 +260,7 @@ class Trainer:
             units=s.units,
             layers=s.layers,
             trained_on=trained_on,
-            steps=self.step,
+            steps=self.best_step,
             score=self.best_score,
             score_on=score_on,
             made_with=f"robojam {__version__}, torch {torch.__version__}, {s}",
@@ -266,7 +274,7 @@ class Trainer:
         spent = time.monotonic() - began
         best = None if math.isinf(self.best_score) else self.best_score
         left = spent / self.step * (steps - self.step)
-        return Progress(self.step, steps, loss, events / spent, left, found, best)
+        return Progress(self.step, steps, loss, events / max(spent, 1e-9), left, found, best)
 
     def draw(self, group: list[Chunk]) -> tuple[Tensor, Tensor]:
         """Make a batch: events (B, T, C) with fresh noise, and which (B, T) are scored."""
@@ -315,21 +323,31 @@ class Trainer:
         if not math.isfinite(float(norm)):
             raise NotFiniteError(
                 f"at step {self.step} the gradient is not finite though the loss is "
-                f"{value:.3f}: lower the learning rate (now {optimiser.param_groups[0]['lr']:g})"
+                f"{value:.3f}: lower the learning rate, "
+                f"which is {optimiser.param_groups[0]['lr']:g} here."
             )
         optimiser.step()
         return value
 
     def _cause(self, parts: Tensor, scored: Tensor, group: list[Chunk]) -> str:
+        """Say where the loss stopped being a number, and what to do."""
         broken = ~torch.isfinite(parts)
-        factor = self.model.event.factors[int(broken.any(0).nonzero()[0])].name
-        row, column = scored.nonzero()[int(broken.any(1).nonzero()[0])].tolist()
+        first = int(broken.any(1).nonzero()[0])
+        factor = self.model.event.factors[int(broken[first].nonzero()[0])].name
+        row, column = scored.nonzero()[first].tolist()
         at = group[row].start + column
+        # What was heard before it in its window may be what spoilt it.
+        heard = self.corpus.events[group[row].start : at + 1]
+        strange = np.flatnonzero(~np.isfinite(heard).all(1))
+        what = "Lower the learning rate."
+        if len(strange):
+            at = group[row].start + int(strange[0])
+            what = "Clean the corpus."
         performance = int(np.searchsorted(np.cumsum(self.corpus.lengths), at, side="right"))
         return (
             f"at step {self.step} the loss is not finite: factor {factor!r} of event {at} "
             f"(performance {performance + 1} of {self.corpus.name}), "
-            f"{self.corpus.events[at].tolist()}. Clean the corpus, or lower the learning rate."
+            f"{self.corpus.events[at].tolist()}. {what}"
         )
 
     def _average(self) -> None:

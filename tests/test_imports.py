@@ -69,13 +69,15 @@ RULES = {
     ),
     # The engine, which is handed a player
     "recorder": Rule("session touch", "msgspec"),
-    "ports": Rule("hands jam monitors options recorder session touch wire.*"),
-    "monitors": Rule("hands jam options ports recorder session touch wire.*", "msgspec"),
-    "server": Rule("hands jam monitors options ports recorder session touch wire.*", "msgspec"),
+    "ports": Rule(),
+    "monitors": Rule("ports wire.*"),
+    "status": Rule("jam"),
+    "takes": Rule("jam options recorder session touch", "msgspec"),
+    "server": Rule("jam monitors options ports status takes touch wire.*", "msgspec"),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("jam session touch", pure=True),
     # Where the engine and a player are put together
-    "loading": Rule("modelfile player server session", "numpy threadpoolctl", lazily="torch"),
+    "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),
@@ -185,7 +187,16 @@ def test_a_module_imports_only_what_it_may(module):
 
 
 def test_the_table_itself_keeps_the_engine_and_the_window_from_the_model():
-    for module in ("server", "monitors", "ports", "jam", "hands", "supervise", "window.app"):
+    for module in (
+        "server",
+        "takes",
+        "monitors",
+        "ports",
+        "jam",
+        "hands",
+        "supervise",
+        "window.app",
+    ):
         rule = rule_of(module)
         assert rule is not None
         for forbidden in ("model", "player", "mixture", "step", "train"):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import signal
-from typing import TYPE_CHECKING, Final
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from robojam.cli import ask
-from robojam.options import Options, add_to, parse_address
+from robojam.options import Options, add_to, parse_address, parse_output
 
 if TYPE_CHECKING:
     from robojam.server import Server
@@ -23,6 +28,12 @@ def _jam_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     add_to(parser)
+    _for_a_parent(parser)
+    parser.add_argument("--options", help=argparse.SUPPRESS)  # all of them at once, in JSON
+
+
+def _for_a_parent(parser: argparse.ArgumentParser) -> None:
+    """Add how a program is told by the one that starts it to end when that one does."""
     parser.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -34,6 +45,7 @@ def _window_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where the engine listens (default: {_ENGINE})",
     )
     _window_size(parser)
+    _for_a_parent(parser)
 
 
 def _window_size(parser: argparse.ArgumentParser) -> None:
@@ -56,18 +68,42 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _jam(chosen: argparse.Namespace) -> int:
-    from robojam.modelfile import ModelFileError, find
-    from robojam.ports import Endpoint, PortError
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    import msgspec
+
+    from robojam.loading import Models
+    from robojam.modelfile import ModelFileError, find, read
+    from robojam.ports import Endpoint, PortError, resolve
     from robojam.supervise import jam
 
     options = ask.options(chosen)
     try:  # nothing has started yet, and nothing will if any of this fails
-        find(options.model)
-        host, port = parse_address(options.osc_in)
-        Endpoint(host, port).close()
+        path = find(options.model)
+        read(path)
+        for output in map(parse_output, options.osc_out):
+            resolve(output.host, output.port)
+        endpoint = Endpoint(*parse_address(options.osc_in))
     except (ModelFileError, PortError) as error:
         ask.fail(error)
-    return jam(options, size=chosen.size, fullscreen=chosen.fullscreen)
+    endpoint.close()
+    for outlet in _log(options):
+        outlet.close()
+    host, port = endpoint.address  # a free one, if that was asked for
+    models = Models(path, device="cpu", voices=1)
+
+    def path_of(name: str) -> str:
+        try:
+            return str(models.find(name))
+        except ModelFileError:  # gone since: the engine will say so
+            return name
+
+    return jam(
+        msgspec.structs.replace(options, osc_in=f"{host}:{port}"),
+        size=chosen.size,
+        fullscreen=chosen.fullscreen,
+        find=path_of,
+    )
 
 
 def _window(chosen: argparse.Namespace) -> int:
@@ -77,15 +113,19 @@ def _window(chosen: argparse.Namespace) -> int:
         engine = parse_address(chosen.engine, lowest_port=1)
     except ValueError as error:
         ask.fail(f"--engine: {error}")
+    if chosen.until_eof:
+        _until_eof(lambda: signal.raise_signal(signal.SIGTERM))
     return run(engine=engine, size=chosen.size, fullscreen=chosen.fullscreen)
 
 
 def _serve(chosen: argparse.Namespace) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     from robojam.jam import Settings
     from robojam.ports import Endpoint, PortError
     from robojam.server import READY, Server
 
-    options = ask.options(chosen)
+    options = ask.options(chosen) if chosen.options is None else _from_parent(chosen.options)
     from robojam.loading import Models, load, one_thread
     from robojam.modelfile import ModelFileError, find
     from robojam.player import DeviceError, choose_device
@@ -108,10 +148,8 @@ def _serve(chosen: argparse.Namespace) -> int:
             spread=described.spread if options.spread is None else options.spread,
         )
         models = Models(path, device=device, voices=options.voices)
-        server = Server(
-            options, playing, endpoint=endpoint, settings=settings, load=models.load
-        )
-    except (ModelFileError, PortError, DeviceError, OSError) as error:
+        server = Server(options, playing, endpoint=endpoint, settings=settings, load=models.ask)
+    except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     host, port = endpoint.address
     ready = (
@@ -120,27 +158,60 @@ def _serve(chosen: argparse.Namespace) -> int:
     return run(server, ready, options=options, until_eof=chosen.until_eof)
 
 
+def _from_parent(text: str) -> Options:
+    import msgspec
+
+    return msgspec.json.decode(text, type=Options)
+
+
 def run(server: Server, ready: str, *, options: Options, until_eof: bool = False) -> int:
     """Run an engine until it is asked to stop, by Ctrl-C, SIGTERM or its parent's end."""
     import gc
 
     from robojam.logs import logging_to
-    from robojam.server import close_on_eof
 
     def stop(number: int, _frame: object) -> None:
         server.stop(signal.Signals(number).name)
 
-    # A signal ends the loop's sleep by itself; the handler only says why.
-    signal.set_wakeup_fd(server.wake_fd, warn_on_full_buffer=False)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    if until_eof:
-        close_on_eof(server.stop)
-    gc.freeze()  # what is there now stays: later collections have less to look at
-    with logging_to(options.log, verbose=options.verbose):
+    with logging_to(_log(options), verbose=options.verbose):
+        # A signal ends the loop's sleep by itself; the handler only says why.
+        signal.set_wakeup_fd(server.wake_fd, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        if until_eof:
+            _until_eof(lambda: server.stop("what started it has ended"))
+        gc.freeze()  # what is there now stays: later collections have less to look at
         print(ready, flush=True)
         server.run()
     return 0
+
+
+def _log(options: Options) -> list[logging.Handler]:
+    """Open the log, or leave."""
+    from robojam.logs import outlets
+
+    try:
+        return outlets(options.log)
+    except OSError as error:
+        ask.fail(f"cannot log to {options.log}: {error.strerror}")
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """Leave on a signal: nothing has begun yet, so there is nothing to lift or to close."""
+    raise SystemExit(0)
+
+
+def _until_eof(stop: Callable[[], None]) -> None:
+    """Stop when standard input closes: the program that started this one is gone."""
+
+    def wait() -> None:
+        # Not sys.stdin, whose lock would be held for ever.
+        with suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        stop()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 COMMANDS: Final[tuple[ask.Command, ...]] = (

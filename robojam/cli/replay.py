@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 import sys
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from robojam.cli import ask, play
 from robojam.options import parse_address
+
+if TYPE_CHECKING:
+    from robojam.jam import Player
+    from robojam.session import Event, Header, ModelRef, Session
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,36 +85,41 @@ def _replay(chosen: argparse.Namespace) -> int:
     return _play_again(chosen, session)
 
 
-def _play_again(chosen: argparse.Namespace, session: Any) -> int:
+def _play_again(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.ports import Endpoint, PortError
-    from robojam.replay import NoPlayer, Playback, settings_of
-    from robojam.server import READY, Playing, Server
+    from robojam.replay import NoPlayer, Playback, named, settings_of
+    from robojam.server import READY, Server
     from robojam.supervise import display_at_hand, window_beside
+    from robojam.takes import Playing
 
     window = display_at_hand() if chosen.window is None else chosen.window
+    header = session.header
     try:
-        osc_in = parse_address(chosen.osc_in)
-        options = ask.options(
-            argparse.Namespace(
-                record=False,
-                osc_in=chosen.osc_in,
-                **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
-            )
-        )
-        endpoint = Endpoint(*osc_in)
         settings = settings_of(session)
-        settings.pause = 0
-
-        def load(name: str) -> Playing:
-            raise ValueError(f"a replay loads no model, and so not {name!r}")
-
-        header = session.header
+    except ValueError as error:
+        ask.fail(f"{chosen.session}, {error}")
+    settings.pause = 0
+    played = session.summary().touches
+    for who in chosen.who or ():
+        if not any(named(one, [who]) for one in played):
+            ask.fail(
+                f"nobody named {who} plays there; there is {', '.join(played) or 'nobody'}"
+            )
+    options = ask.options(
+        argparse.Namespace(
+            record=False,
+            osc_in=chosen.osc_in,
+            **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
+        )
+    )
+    try:
+        endpoint = Endpoint(*parse_address(options.osc_in))
         server: Server = Server(
             options,
             Playing(NoPlayer(), header.model, header.device, header.build),
             endpoint=endpoint,
             settings=settings,
-            load=load,
+            load=lambda *_: None,  # a replay takes no such control
             make_jam=lambda sink, counts: Playback(
                 session,
                 sink,
@@ -119,9 +130,8 @@ def _play_again(chosen: argparse.Namespace, session: Any) -> int:
                 lead=1.0 if window else 0.0,
                 on_end=lambda: server.stop("the end"),
             ),
-            echo_humans=True,
         )
-    except (PortError, ValueError, TypeError) as error:
+    except PortError as error:
         ask.fail(error)
     host, port = endpoint.address
     ready = (
@@ -131,54 +141,99 @@ def _play_again(chosen: argparse.Namespace, session: Any) -> int:
         return play.run(server, ready, options=options)
 
 
-def _regenerate(chosen: argparse.Namespace, session: Any) -> int:
-    import dataclasses
-
-    import msgspec
-
+def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.loading import Models, load, one_thread
-    from robojam.modelfile import ModelFileError, find
-    from robojam.player import DeviceError, choose_device
-    from robojam.replay import first_difference, regenerate
-    from robojam.session import ModelRef, encode, encode_header
+    from robojam.modelfile import ModelFileError
+    from robojam.player import DeviceError
+    from robojam.replay import regenerate
+    from robojam.session import ModelRef
 
     one_thread()
     header = session.header
+    if chosen.to.exists() and chosen.session.samefile(chosen.to):
+        ask.fail(f"{chosen.to} is the recording itself: name another file")
+    differs: list[str] = []
+
+    def compare(what: str, was: object, now: object) -> None:
+        if was != now:
+            differs.append(f"{what} differs: recorded with {was}, now {now}")
+
+    def swap(ref: dict[str, Any]) -> Player:
+        swapped = models.load(ref["file"])
+        sha256 = swapped.model.sha256
+        compare(f"model {ref['file']}", ref.get("sha256"), sha256)
+        return swapped.player
+
     try:
-        device = choose_device(chosen.device or header.device)
-        path = find(chosen.model or header.options.get("model") or header.model.file)
+        device = _device(chosen.device, header.device)
+        path = _model(chosen.model, header)
         voices = int(header.options.get("voices", 1))
         playing = load(path, device=device, voices=voices)
         models = Models(path, device=device, voices=voices)
-        made = list(
-            regenerate(session, playing.player, lambda ref: models.load(ref["file"]).player)
-        )
-    except (ModelFileError, DeviceError, ValueError, TypeError, KeyError) as error:
+        made = list(regenerate(session, playing.player, swap))
+    except (ModelFileError, DeviceError) as error:
         ask.fail(error)
-    now = msgspec.structs.replace(
-        header,
-        model=ModelRef(playing.model.file, playing.model.sha256),
-        device=device,
-        build=playing.build,
-    )
+    except (ValueError, TypeError) as error:
+        ask.fail(f"{chosen.session}, {error}")
+    compare("model", _model_said(header.model), _model_said(playing.model))
+    compare("device", header.device, device)
+    compare("build", header.build, playing.build)
+    model = ModelRef(playing.model.file, playing.model.sha256)
+    now = msgspec.structs.replace(header, model=model, device=device, build=playing.build)
+    _write(chosen.to, now, made)
+    print("\n".join([f"{len(made)} events, to {chosen.to}", *differs]))
+    _say_difference(session, made)
+    return 0
+
+
+def _model_said(model: ModelRef) -> str:
+    return f"{model.file} ({model.sha256[:12]}…)"
+
+
+def _device(asked: str | None, recorded: str) -> str:
+    """Choose where to compute: where it was recorded, or else the CPU."""
+    from robojam.player import DeviceError, choose_device
+
+    if asked is not None:
+        return choose_device(asked)
     try:
-        lines = [encode_header(now), *map(encode, made)]
-        chosen.to.write_bytes(b"".join(lines))
+        return choose_device(recorded)
+    except DeviceError:
+        return "cpu"
+
+
+def _model(asked: str | None, header: Header) -> Path:
+    """Find the model that was asked for, or that it was recorded with, even if it moved."""
+    from robojam.modelfile import ModelFileError, find
+
+    if asked is not None:
+        return find(asked)
+    try:
+        return find(header.options.get("model") or header.model.file)
+    except (ModelFileError, TypeError):
+        return find(header.model.file)
+
+
+def _write(path: Path, header: Header, made: list[Event]) -> None:
+    from robojam.session import encode, encode_header
+
+    try:
+        path.write_bytes(b"".join([encode_header(header), *map(encode, made)]))
     except OSError as error:
-        ask.fail(f"cannot write {chosen.to}: {error.strerror}")
-    print(f"{len(made)} events, to {chosen.to}")
-    for what in ("model", "device", "build"):
-        was, have = getattr(header, what), getattr(now, what)
-        if was != have:
-            print(f"{what} differs: recorded with {was}, now {have}")
+        ask.fail(f"cannot write {path}: {error.strerror}")
+
+
+def _say_difference(session: Session, made: list[Event]) -> None:
+    from robojam.replay import first_difference
+    from robojam.session import encode
+
     difference = first_difference(session, made)
     if difference is None:
         print("the same, touch for touch")
-    else:
-        print(f"differs from line {difference.index + 2} on")
-        for label, event in (("recorded", difference.recorded), ("made", difference.made)):
-            print(f"  {label}: {dataclasses.asdict(event) if event else 'nothing more'}")
-    return 0
+        return
+    print(f"differs from line {difference.index + 2} on")
+    for label, event in (("recorded", difference.recorded), ("made", difference.made)):
+        print(f"  {label}: {encode(event).decode().strip() if event else 'nothing more'}")
 
 
 COMMANDS: Final[tuple[ask.Command, ...]] = (

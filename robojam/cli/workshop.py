@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,10 +43,16 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", metavar="N", type=ask.count, help="events in a batch, about")
     add("--window", metavar="N", type=ask.count, help="events in a window of backpropagation")
     add("--rate", metavar="RATE", type=ask.positive, help="learning rate at its height")
-    add("--seed", metavar="N", type=int, default=0, help="gives the same run (default: 0)")
+    add("--seed", metavar="N", type=_seed, default=0, help="gives the same run (default: 0)")
     add("--threads", metavar="N", type=ask.count, help="how many cores (default: all)")
     add("--device", choices=["cpu", "cuda"], default="cpu", help="where (default: cpu)")
     add("--licence", metavar="TEXT", default="", help="a note that goes into the model's file")
+
+
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at most 63 bits")
+    return int(text)
 
 
 def _train(chosen: argparse.Namespace) -> int:
@@ -52,10 +60,12 @@ def _train(chosen: argparse.Namespace) -> int:
     from robojam.modelfile import Data
     from robojam.train import NotFiniteError, Settings, Trainer, split
 
-    if chosen.to.is_dir() or not chosen.to.parent.is_dir():
-        ask.fail(f"--to {chosen.to}: not a file in a folder that is there")
+    if chosen.to.is_dir() or not os.access(chosen.to.parent, os.W_OK | os.X_OK):
+        ask.fail(f"--to {chosen.to}: not a file in a folder that can be written to")
     import torch
 
+    if chosen.device == "cuda" and not torch.cuda.is_available():
+        ask.fail("--device cuda: this machine has no CUDA device")
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
     names = "passes units layers components hidden batch window rate seed device".split()
@@ -72,6 +82,8 @@ def _train(chosen: argparse.Namespace) -> int:
         trainer = Trainer(data, held_out, settings)
     except (CorpusError, ValueError) as error:
         ask.fail(error)
+    except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
+        ask.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     about: dict[str, Any] = {
         "trained_on": tuple(Data(c.name, c.sha256) for c in corpora),
         "score_on": tuple(Data(c.name, c.sha256) for c in others),
@@ -80,13 +92,18 @@ def _train(chosen: argparse.Namespace) -> int:
     told = f"{data.name}: {len(data.lengths)} performances, {len(data.events)} events"
     print(f"{told}; held out {held_out.name}: {len(held_out.events)}", flush=True)
     try:
-        _follow(trainer, lambda: trainer.save(chosen.to, **about))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        try:
+            _follow(trainer, lambda: trainer.save(chosen.to, **about))
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            if trainer.best is None:
+                ask.fail("stopped before the first scoring: no model was made", 130)
+            trainer.save(chosen.to, **about)  # it may have been stopped while it wrote
     except NotFiniteError as error:
-        ask.fail(error, 1)
-    if trainer.best is None:
-        ask.fail("stopped before the first scoring: no model was made", 130)
+        kept = "" if trainer.best is None else f" The best until then is in {chosen.to}."
+        ask.fail(f"{error}{kept}", 1)
+    except OSError as error:
+        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}", 1)
     print(f"{chosen.to}: {trainer.best_score:.4f} nats per event on {held_out.name}")
     return 0
 
@@ -143,6 +160,8 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         result = together(scores)
     except (ModelFileError, CorpusError, ValueError) as error:
         ask.fail(error)
+    if not math.isfinite(result.joint):
+        ask.fail(f"{path} has no density there: {result.joint} nats per event", 1)
     about: dict[str, Any] = {
         "touches": result.touches,
         "joint": result.joint,
@@ -154,7 +173,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         return 0
     parts = " ".join(f"{name} {value:.4f}" for name, value in result.parts.items())
     names = ", ".join(corpus.name for corpus in corpora)
-    print(f"{path.name} on {names}: {result.touches} {model.event.name}s scored")
+    print(f"{path.name} on {names}: {result.touches} events scored")
     print(f"joint  {result.joint:9.4f} nats per {model.event.name}, lower is better")
     print(f"parts  {parts}")
     print(f"without its flags  {result.xydt:.4f}")

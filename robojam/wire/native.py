@@ -17,8 +17,9 @@ from robojam.wire.osc import Message, encode
 _INT = range(-(2**31), 2**31)
 _SEED = range(2**63)
 _PORT = range(1, 2**16)
-#: A coordinate this far out is no coordinate: (screens report a little beyond 0..1).
-_FAR = 1e9
+#: A player's own clock counts no longer pauses than this, in seconds; more would not
+#: fit the 32 bits in which a dt goes out.
+_LONGEST = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,6 @@ def _whole(value: Any, allowed: range) -> int:
 
 def _place(x: Any, y: Any) -> tuple[float, float, bool]:
     a, b = _number(x), _number(y)
-    if abs(a) > _FAR or abs(b) > _FAR:
-        raise _BadError("out of range")
     inside = 0 <= a <= 1 and 0 <= b <= 1
     return min(max(a, 0.0), 1.0), min(max(b, 0.0), 1.0), not inside
 
@@ -116,7 +115,7 @@ def _plain(x: Any, y: Any, dt: Any = None) -> Input:
     if dt is None:
         return Plain(a, b, None, clipped)
     seconds = _number(dt)
-    if seconds < 0:
+    if not 0 <= seconds <= _LONGEST:
         raise _BadError("out of range")
     return Plain(a, b, seconds, clipped)
 

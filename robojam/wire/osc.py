@@ -1,9 +1,9 @@
 """OSC packets to messages and back.
 
-python-osc reads and writes the arguments. The structure around them is read
-here, because a stranger may send anything: python-osc walks bundles by
-recursion, follows a negative element size for ever, and does not tell of which
-type an argument was. Timetags are ignored: arrival counts.
+python-osc writes. Reading is done here, because a stranger may send anything:
+python-osc walks bundles by recursion, follows a negative element size for ever,
+copies the rest of the packet for each argument, and does not tell of which type
+an argument was. Timetags are ignored: arrival counts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from struct import Struct
 from typing import Any
 
 from pythonosc.parsing import osc_types
@@ -23,11 +24,8 @@ MAX_ADDRESS = 255
 _BUNDLE = b"#bundle\0"
 _BUNDLE_HEAD = 16
 
-_READ: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
-    "i": osc_types.get_int,
-    "h": osc_types.get_int64,
-    "f": osc_types.get_float,
-    "d": osc_types.get_double,
+_NUMBER = {
+    tag: Struct(form) for tag, form in zip("ihfd", (">i", ">q", ">f", ">d"), strict=True)
 }
 _CONSTANT: dict[str, Any] = {"T": True, "F": False, "N": None, "I": float("inf")}
 
@@ -94,10 +92,11 @@ def _elements(packet: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], 
 
 def _text(data: bytes, at: int, longest: int = 65536) -> tuple[str, int]:
     zero = data.find(b"\0", at, at + longest + 1)
-    if zero < 0:
+    end = (zero + 4) & ~3
+    if zero < 0 or end > len(data):
         raise MalformedError("malformed")
     try:
-        return data[at:zero].decode(), (zero + 4) & ~3
+        return data[at:zero].decode(), end
     except UnicodeDecodeError as error:
         raise MalformedError("malformed") from error
 
@@ -106,7 +105,7 @@ def _message(data: bytes) -> Message:
     if not data.startswith(b"/"):
         raise MalformedError("malformed")
     address, at = _text(data, 0, MAX_ADDRESS)
-    if at >= len(data):
+    if at == len(data):
         return Message(address, "", ())  # some senders leave out an empty type tag
     tags, at = _text(data, at)
     if not tags.startswith(","):
@@ -115,17 +114,16 @@ def _message(data: bytes) -> Message:
     for tag in tags[1:]:
         if tag == "s":
             value, at = _text(data, at)
-        elif tag in _READ:
-            try:
-                value, at = _READ[tag](data, at)
-            except osc_types.ParseError as error:
-                raise MalformedError("malformed") from error
+        elif tag in _NUMBER:
+            number = _NUMBER[tag]
+            if at + number.size > len(data):
+                raise MalformedError("malformed")
+            (value,) = number.unpack_from(data, at)
+            at += number.size
         elif tag in _CONSTANT:
             value = _CONSTANT[tag]
         else:
             raise MalformedError("type")
-        if at > len(data):
-            raise MalformedError("malformed")
         args.append(value)
     return Message(address, tags[1:], tuple(args))
 

@@ -1,0 +1,265 @@
+"""robojam beside IMPSY, in turn on the same machine: latency, pace, CPU, start, one step.
+
+IMPSY comes from the package index into an environment of its own, for its TensorFlow
+must not meet our torch:
+
+    python3 -m venv ../impsy && ../impsy/bin/pip install impsy
+    .venv/bin/python benchmarks/against_impsy.py --impsy ../impsy/bin/python
+
+IMPSY runs its own program with its own OSC client and server; in place of a model it is
+given one that costs nothing and always asks for 20 ms, so that all that is measured is
+the program. robojam runs with its default model, and pays for it. For the cost of one
+step both run real networks of the same size, 2 x UNITS, five mixtures, three dimensions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from robojam.bench import Engine, percentile, processor
+from robojam.wire import osc
+
+DT = 0.02
+RUNNER = f"""
+import sys
+import numpy as np
+from impsy import mdrnn
+mdrnn.DummyMDRNN.generate = lambda self, previous: np.array([{DT}, 0.5, 0.5])
+from impsy.impsy import main
+main()
+"""
+STEP = """
+import json, sys, tempfile, time
+from pathlib import Path
+import numpy as np
+from impsy import mdrnn
+from impsy.tflite_converter import model_to_tflite
+out = {}
+for units in json.loads(sys.argv[1]):
+    with tempfile.TemporaryDirectory() as folder:
+        model = mdrnn.build_mdrnn_model(3, units, 5, 2, inference=True, seq_length=1)
+        path = Path(folder) / f"musicMDRNN-dim3-layers2-units{units}-mixtures5-scale10.keras"
+        model_to_tflite(model, path)
+        net = mdrnn.TfliteMDRNN.from_file(path.with_suffix(".tflite"))
+        value = np.array([0.02, 0.5, 0.5])
+        times = []
+        for i in range(2200):
+            began = time.perf_counter()
+            value = net.generate(value)
+            times.append(time.perf_counter() - began)
+            value = np.clip(value, 0.001, 1)
+        times = sorted(times[200:])
+        out[units] = [1000 * times[len(times) // 2], 1000 * times[int(0.99 * len(times))]]
+print("RESULT" + json.dumps(out))
+"""
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class Impsy:
+    """A running IMPSY, its input and its output."""
+
+    def __init__(self, python: str, mode: str) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        port = free_port()
+        self.out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.out.bind(("127.0.0.1", 0))
+        self.out.settimeout(60)
+        self.hand = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.address = ("127.0.0.1", port)
+        folder = Path(self.folder.name)
+        (folder / "run.py").write_text(RUNNER)
+        (folder / "config.toml").write_text(
+            "log_input = true\nlog_predictions = true\nverbose = false\n"
+            f'[interaction]\nmode = "{mode}"\nthreshold = 0.5\ninput_thru = false\n'
+            '[model]\ndimension = 3\nfile = "none"\nsize = "s"\nsigmatemp = 0.01\npitemp = 1\n'
+            "timescale = 1\n"
+            f'[osc]\nserver_ip = "127.0.0.1"\nserver_port = {port}\nclient_ip = "127.0.0.1"\n'
+            f"client_port = {self.out.getsockname()[1]}\n"
+        )
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [python, "run.py", "run", "-c", "config.toml"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
+        )
+
+    def send(self, x: float, y: float) -> float:
+        at = time.perf_counter()
+        self.hand.sendto(osc.encode("/interface", "ff", x, y), self.address)
+        return at
+
+    def hear(self) -> float:
+        while True:
+            packet = self.out.recv(65536)
+            if packet.startswith((b"/impsy", b"/prediction")):
+                return time.perf_counter()
+
+    def drain(self, seconds: float) -> None:
+        until = time.perf_counter() + seconds
+        while (left := until - time.perf_counter()) > 0:
+            self.out.settimeout(left)
+            try:
+                self.out.recv(65536)
+            except TimeoutError:
+                break
+        self.out.settimeout(60)
+
+    def cpu(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+def impsy(python: str, touches: int) -> dict[str, float]:
+    """Measure IMPSY."""
+    duet = Impsy(python, "polyphony")
+    first = 0.0
+    while first == 0.0:  # it answers nothing until it is ready
+        duet.send(0.5, 0.5)
+        duet.out.settimeout(0.05)
+        try:
+            first = duet.hear() - duet.began
+        except TimeoutError:
+            continue
+    duet.drain(0.5)
+    beyond = []
+    for i in range(touches):
+        sent = duet.send(0.3 + 0.4 * (i % 7) / 7, 0.5)
+        beyond.append(1000 * (duet.hear() - sent - DT))
+        duet.drain(0.005)
+    before, began = duet.cpu(), time.perf_counter()
+    time.sleep(3)
+    cpu = 100 * (duet.cpu() - before) / (time.perf_counter() - began)
+    duet.close()
+
+    solo = Impsy(python, "battle")
+    solo.hear()
+    at = [solo.hear() for _ in range(touches)]
+    gaps = [b - a for a, b in zip(at, at[1:], strict=False)]
+    solo.close()
+    return {
+        "start to first output, s": first,
+        "touch in to touch out beyond dt, p50, ms": percentile(beyond, 0.5),
+        "touch in to touch out beyond dt, p99, ms": percentile(beyond, 0.99),
+        "plays too slow by, %": 100 * (sum(gaps) / len(gaps) / DT - 1),
+        "CPU while waiting, % of a core": cpu,
+    }
+
+
+def robojam(touches: int) -> dict[str, float]:
+    """Measure robojam, with its default model."""
+    with tempfile.TemporaryDirectory() as folder:
+        duet = Engine("--mode", "duet", "--sessions", folder)
+        first = duet.ready_s
+        beyond = []
+        duet.send("/robojam/down", "iff", 1, 0.5, 0.5)
+        for i in range(touches):
+            sent = duet.send("/robojam/move", "iff", 1, 0.3 + 0.01 * (i % 40), 0.5)
+            for heard in duet.hear(sent + 0.1):
+                if heard.is_touch:
+                    beyond.append(1000 * (heard.at - sent - heard.args[3]))
+                    break
+        duet.close()
+        waiting = Engine("--sessions", folder)
+        list(waiting.hear(time.perf_counter() + 0.5))
+        before = waiting.status()
+        list(waiting.hear(time.perf_counter() + 3))
+        after = waiting.status()
+        waiting.close()
+        solo = Engine("--mode", "solo", "--sessions", folder)
+        at: list[float] = []
+        asked: list[float] = []
+        for heard in solo.hear(time.perf_counter() + 120):
+            if heard.is_touch:
+                at.append(heard.at)
+                asked.append(heard.args[3])
+                if len(at) > touches:
+                    break
+        solo.close()
+    return {
+        "start to first output, s": first,
+        "touch in to touch out beyond dt, p50, ms": percentile(beyond, 0.5),
+        "touch in to touch out beyond dt, p99, ms": percentile(beyond, 0.99),
+        "plays too slow by, %": 100 * ((at[-1] - at[0]) / sum(asked[1:]) - 1),
+        "CPU while waiting, % of a core": 100
+        * (after["cpu_s"] - before["cpu_s"])
+        / (after["uptime_s"] - before["uptime_s"]),
+    }
+
+
+def impsy_step(python: str, sizes: list[int]) -> dict[str, list[float]]:
+    """Time IMPSY's TFLite step with sampling: p50 and p99 in ms for each size."""
+    done = subprocess.run(
+        [python, "-c", STEP, json.dumps(sizes)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    line = next(x for x in done.stdout.splitlines() if x.startswith("RESULT"))
+    return dict(json.loads(line.removeprefix("RESULT")))
+
+
+def robojam_step(sizes: list[int]) -> dict[str, list[float]]:
+    """Time robojam's step with sampling, of the same architecture: p50 and p99 in ms."""
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("step.py"), *map(str, sizes)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return dict(json.loads(done.stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--impsy", required=True, metavar="PYTHON", help="of its environment")
+    parser.add_argument("--touches", type=int, default=300)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    ours, theirs = robojam(chosen.touches), impsy(chosen.impsy, chosen.touches)
+    sizes = [64, 256, 512]
+    for units, times in robojam_step(sizes).items():
+        ours[f"one step with sampling, 2 x {units}, p50, ms"] = times[0]
+        ours[f"one step with sampling, 2 x {units}, p99, ms"] = times[1]
+    for units, times in impsy_step(chosen.impsy, sizes).items():
+        theirs[f"one step with sampling, 2 x {units}, p50, ms"] = times[0]
+        theirs[f"one step with sampling, 2 x {units}, p99, ms"] = times[1]
+    if chosen.json:
+        version = subprocess.run(
+            [chosen.impsy, "-c", "from importlib.metadata import version as v; print(v('impsy'))"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        about = {"processor": processor(), "python": sys.version.split()[0], "impsy": version}
+        command = "python benchmarks/against_impsy.py --json"
+        print(json.dumps({"command": command, **about, "robojam": ours, "IMPSY": theirs}, indent=1))
+        return
+    print(f"{'':52}{'robojam':>12}{'IMPSY':>12}{'ratio':>9}")
+    for name, value in ours.items():
+        ratio = theirs[name] / value if value else float("inf")
+        print(f"{name:52}{value:12.4g}{theirs[name]:12.4g}{ratio:9.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The lattices of screens, and an exact density on them.
+
+A screen reports whole pixels: x and y are multiples of 1/n. Dequantised by noise
+narrower than that (docs/measure.md), its places lie in the teeth of a comb, and a
+density that knows the comb is higher on them by the share of the gaps. Which n a
+performance has is a hidden variable: each n is a hypothesis, "no lattice" another,
+with prior shares that the model's file holds; the density of a performance is their
+exact mixture (Bayes), and what is known of n at each touch is its posterior.
+
+Under a hypothesis each tooth is stretched to the whole cell, a bijection, so that
+densities over cells become densities over teeth by one constant. The model hears the
+middle of the cell: under a lattice, nothing of the noise is left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Floats = np.ndarray[Any, np.dtype[Any]]
+
+#: Corpora hold decimals and 32-bit numbers: places stray this far from their lattice.
+SLACK = 2e-6
+#: Performances with fewer touches than this inside the screen show no lattice.
+_FEW = 6
+#: Lattices that fewer performances than this share are left out.
+_RARE = 3
+
+
+def detect(places: Floats, lattices: tuple[int, ...]) -> int:
+    """Find the coarsest lattice on which all places (T, D) lie; 0 where there is none."""
+    inside = places[((places > 0) & (places < 1)).all(1)].astype(np.float64)
+    if len(inside) < _FEW:
+        return 0
+    left = np.array(sorted(lattices))
+    for few in (inside[:_FEW], inside):  # a few places rule most lattices out
+        pixels = few.reshape(-1, 1) * left
+        left = left[(np.abs(pixels - np.round(pixels)) < left * SLACK).all(0)]
+    return int(left[0]) if len(left) else 0
+
+
+def shares(performances: list[Floats], noise: float) -> tuple[tuple[int, float], ...]:
+    """Find the lattices of a corpus that are coarser than its noise, and their shares.
+
+    performances (T, D) are places as they were recorded; noise is the width of the
+    dequantising noise. Returns pairs of n and share; the rest shows no lattice.
+    """
+    finest = int(1 / (noise + 2 * SLACK))
+    candidates = tuple(range(100, finest))
+    found = [detect(places, candidates) for places in performances]
+    counts = {n: found.count(n) for n in sorted(set(found)) if n}
+    kept = {n: count for n, count in counts.items() if count >= _RARE}
+    return tuple((n, count / len(performances)) for n, count in kept.items())
+
+
+def teeth(places: Floats, n: int, noise: float) -> tuple[np.ndarray[Any, Any], Floats, Floats]:
+    """Read dequantised places (T, D) as cells of a lattice.
+
+    Returns whether each lies in a tooth (T,), the middles of the cells (T, D), and the
+    places with teeth stretched to cells (T, D). n = 0 is no lattice: the places are
+    their own middles.
+    """
+    if n == 0:
+        return np.ones(len(places), bool), places, places
+    tooth = noise + 2 * SLACK
+    cell = np.floor((places + SLACK) * n)
+    within = (places + SLACK - cell / n) / tooth
+    return (within <= 1).all(1), (cell + 0.5) / n, (cell + np.minimum(within, 1)) / n
+
+
+def gain(n: int, noise: float, dims: int) -> float:
+    """Log density, in nats, that a place of so many dimensions gains by its lattice."""
+    return 0.0 if n == 0 else -dims * float(np.log(n * (noise + 2 * SLACK)))

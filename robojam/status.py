@@ -1,0 +1,55 @@
+"""How the engine does: what it counts, how late it is, and when it warns."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Callable
+
+from robojam.jam import Counts
+
+log = logging.getLogger("robojam")
+
+#: So many latenesses are kept.
+_KEPT = 1024
+#: Seconds between two warnings of what was dropped, at least.
+_QUIET = 1.0
+
+
+class Tally(Counts):
+    """What has happened so far; it warns of what is dropped, once a second at most."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._warned = -_QUIET
+
+    def drop(self, reason: str, about: str = "") -> None:
+        """Count something that was dropped; about says more of it."""
+        super().drop(reason)
+        now = self._clock()
+        if now - self._warned < _QUIET:
+            return
+        self._warned = now
+        reasons = ", ".join(f"{n} {why}" for why, n in self.dropped.items())
+        more = f"; {about}" if about else ""
+        log.warning("dropped %d so far (%s)%s", sum(self.dropped.values()), reasons, more)
+
+
+class Lateness:
+    """How late the last touches were played, in seconds."""
+
+    def __init__(self) -> None:
+        self._late = array("d", bytes(8 * _KEPT))
+        self._count = 0
+
+    def add(self, seconds: float) -> None:
+        """Take in one."""
+        self._late[self._count % _KEPT] = seconds
+        self._count += 1
+
+    @property
+    def p99(self) -> float:
+        """What 99 of 100 stay below; 0 where there are none."""
+        late = sorted(self._late[: min(self._count, _KEPT)])
+        return late[int(0.99 * len(late))] if late else 0.0

@@ -1,0 +1,502 @@
+"""A model at play: what it remembers, its chance, its voices, its devices, its cost."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from learning import TOUCHES, TRAINED, filed, is_trained, small
+
+from robojam import modelfile, player
+from robojam.jam import Player as Protocol
+from robojam.jam import Proposal
+from robojam.model import load
+from robojam.modelfile import ModelFile, ModelFileError
+from robojam.player import DeviceError, Player, choose_device
+
+FILE = filed(small(TOUCHES, seed=3))
+HALF_PLACE, HALF_DT = 1 / 2048, 0.0005
+
+has_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+def listened(made: Player, count: int = 20, seed: int = 0) -> Player:
+    chance = random.Random(seed)
+    for i in range(count):
+        made.hear(chance.random(), chance.random(), 0.02 * chance.random(), i % 7 > 0)
+    return made
+
+
+def phrase(made: Player, count: int = 20, voice: int = 0) -> list[Proposal]:
+    """What a voice plays, hearing itself, with what it plays clipped as a jam does."""
+    played = []
+    for _ in range(count):
+        each = made.propose(voice)
+        played.append(each)
+        x, y = (min(max(v, 0.0), 1.0) for v in (each.x, each.y))
+        made.play(voice, x, y, min(max(each.dt, 0.001), 5.0), each.moving)
+    return played
+
+
+def table(proposals: list[Proposal]) -> Any:
+    return np.array([(p.x, p.y, p.dt, p.moving) for p in proposals])
+
+
+def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Player:
+    """A player that computes with torch, on the CPU: all of the GPU's path but the GPU."""
+
+    def prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:
+        return torch, {n: torch.from_numpy(a).float().to(device) for n, a in weights.items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(player, "_prepared", prepared)
+        return Player(FILE, device="cpu", **how)
+
+
+# What it remembers
+
+
+def test_it_is_the_player_that_a_jam_asks_for():
+    made: Protocol = Player(FILE, voices=3)
+    assert made.voices == 3
+
+
+def test_what_was_heard_alters_what_is_played():
+    one, other = (phrase(listened(Player(FILE, seed=1), seed=s)) for s in (0, 1))
+    assert one != other
+
+
+def test_to_propose_changes_nothing():
+    asked, silent = (listened(Player(FILE, seed=5)) for _ in range(2))
+    for _ in range(3):
+        assert asked.propose(0) == asked.propose(0)
+        asked.forecast()
+    assert phrase(asked) == phrase(silent)
+
+
+@pytest.mark.parametrize("voices", [1, 3])
+def test_restored_it_plays_on_as_it_would_have(voices):
+    made = listened(Player(FILE, voices=voices, seed=5))
+    phrase(made, 5, voices - 1)
+    kept = made.snapshot()
+    first = phrase(made, 70, voices - 1)  # past the next block of random numbers
+    listened(made, 9, seed=8)
+    for _ in range(2):  # the snapshot stays good
+        made.restore(kept)
+        assert phrase(made, 70, voices - 1) == first
+
+
+def test_restored_after_another_seed_it_has_the_old_one():
+    made = listened(Player(FILE, seed=5))
+    kept = made.snapshot()
+    first = phrase(made)
+    made.seed(6)
+    assert phrase(made) != first
+    made.restore(kept)
+    assert phrase(made) == first
+    again = Player(FILE, seed=77)  # nor need it be the same player
+    again.restore(kept)
+    assert phrase(again) == first
+
+
+def test_reset_forgets_what_was_heard_and_no_random_numbers():
+    made, fresh = listened(Player(FILE, seed=5)), Player(FILE, seed=5)
+    made.reset()
+    assert phrase(made, 5) == phrase(fresh, 5)
+    made.reset()
+    fresh.reset()
+    assert phrase(made, 5) == phrase(fresh, 5)
+    assert phrase(made, 5) != phrase(Player(FILE, seed=5), 5)
+
+
+def test_a_new_player_has_heard_nothing_and_used_no_chance():
+    """It is played a little when it is made, so that the first call is no slower."""
+    made = Player(FILE, seed=5)
+    first = phrase(made)
+    made.reset()
+    made.seed(5)
+    assert phrase(made) == first
+
+
+# Chance
+
+
+def test_random_numbers_depend_on_seed_voice_and_count_alone():
+    made = Player(FILE, voices=2, seed=9)
+    drawn = {}
+    for voice in (0, 1):
+        for count in (0, 1, 63, 64, 65, 200):
+            made._counts[voice] = count
+            drawn[voice, count] = [a.tolist() for a in made._random(voice)]
+    listened(made)
+    made.reset()
+    made.temper(temperature=0.3, spread=2)
+    for (voice, count), expected in sorted(drawn.items(), reverse=True):
+        made._counts[voice] = count
+        made.propose(1 - voice)
+        assert [a.tolist() for a in made._random(voice)] == expected
+    assert len({str(d) for d in drawn.values()}) == len(drawn)
+    alone = Player(FILE, voices=1, seed=9)
+    assert [a.tolist() for a in alone._random(0)] == drawn[0, 0]
+
+
+def test_seeds_and_voices_do_not_share_random_numbers():
+    seen = set()
+    for seed in (0, 1, 2, 2**63 - 1):
+        made = Player(FILE, voices=3, seed=seed)
+        for voice in range(3):
+            for _ in range(70):
+                uniform, gauss = made._random(voice)
+                seen.add((uniform.tobytes(), gauss.tobytes()))
+                made.count(voice)
+    assert len(seen) == 4 * 3 * 70
+
+
+def test_random_numbers_are_uniform_and_normal():
+    made = Player(FILE, seed=1)
+    uniform, gauss = [], []
+    for _ in range(4000):
+        u, z = made._random(0)
+        uniform.append(u[0])
+        gauss.append(z[0])
+        made.count(0)
+    u, z = np.array(uniform), np.array(gauss)
+    assert u.min() >= 0
+    assert u.max() < 1
+    np.testing.assert_allclose(u.mean(0), 0.5, atol=0.02)
+    np.testing.assert_allclose(np.corrcoef(z.T), np.eye(4), atol=0.06)
+    np.testing.assert_allclose(z.std(0), 1, atol=0.04)
+
+
+def test_count_uses_up_a_touch_that_is_not_heard():
+    made = listened(Player(FILE, seed=5))
+    first = made.propose(0)
+    made.count(0)
+    second = made.propose(0)
+    assert second != first
+    made.seed(5)
+    assert made.propose(0) == first
+
+
+def test_following_another_player_goes_on_with_its_random_numbers():
+    one, other = listened(Player(FILE, seed=5)), listened(Player(FILE, seed=6))
+    for _ in range(3):
+        one.count(0)
+    other.follow(one)
+    assert other.propose(0) == one.propose(0)
+    other.count(0)  # and has its own count from here
+    assert other.propose(0) != one.propose(0)
+
+
+@pytest.mark.parametrize(("temperature", "spread"), [(0, 0), (1, 1), (10, 10), (1e-9, 3)])
+def test_it_plays_at_any_temperature_and_spread(temperature, spread):
+    made = listened(Player(FILE, seed=5))
+    made.temper(temperature=temperature, spread=spread)
+    found = table(phrase(made, 50))
+    assert np.isfinite(found).all()
+    if temperature == spread == 0:
+        made.seed(99)  # without chance no seed matters
+        other = listened(Player(FILE, seed=6))
+        other.temper(temperature=0, spread=0)
+        np.testing.assert_array_equal(table(phrase(other, 50)), found)
+
+
+# Units
+
+
+class Ears:
+    """A network that says what it is fed, and plays one thing."""
+
+    def __init__(self, made: Player) -> None:
+        self.network, self.fed = made.network, []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+    def hear(self, memory: Any, values: Any) -> Any:
+        self.fed.append(values.tolist())
+        return self.network.hear(memory, values)
+
+    def sample(self, *_: Any, **__: Any) -> Any:
+        return np.array([[0.5, 0.25, 0.0205, 1.0]], np.float32)
+
+
+def test_half_the_noise_is_added_to_what_is_fed_and_taken_from_what_is_played():
+    made = Player(FILE)
+    made.network = ears = Ears(made)  # type: ignore[assignment]
+    made.hear(0.5, 0.25, 0.02, True)
+    made.play(0, 0.0, 1.0, 0.0, False)
+    for fed, (x, y, dt, moving) in zip(
+        ears.fed, [(0.5, 0.25, 0.02, 1), (0, 1, 0, 0)], strict=True
+    ):
+        expected = [x + HALF_PLACE, y + HALF_PLACE, dt + HALF_DT, moving]
+        np.testing.assert_allclose(fed, [expected], rtol=1e-6)
+    found = made.propose(0)
+    assert (found.x, found.y) == (0.5 - HALF_PLACE, 0.25 - HALF_PLACE)
+    assert found.dt == pytest.approx(0.02, abs=1e-8)
+    assert found.moving is True
+
+
+def test_all_that_a_proposal_holds_is_plain():
+    found = listened(Player(FILE)).propose(0)
+    assert [type(v) for v in (found.x, found.y, found.dt, found.moving)] == [
+        float,
+        float,
+        float,
+        bool,
+    ]
+
+
+# Voices
+
+
+def test_voices_that_hear_the_same_play_their_own():
+    made = listened(Player(FILE, voices=4, seed=5))
+    first = [made.propose(voice) for voice in range(4)]
+    assert len(set(first)) == 4
+    phrases = [phrase(made, 10, voice) for voice in range(4)]
+    assert [p[0] for p in phrases] == first
+
+
+def test_a_voice_in_a_batch_plays_as_it_would_alone():
+    """To 1e-5 a step: each is put back onto what the other played before the next."""
+    together = listened(Player(FILE, voices=5, seed=5))
+    alone = listened(Player(FILE, seed=5))
+    for _ in range(40):
+        mine, its = together.propose(0), alone.propose(0)
+        np.testing.assert_allclose(table([mine]), table([its]), rtol=1e-5, atol=1e-5)
+        for made in (together, alone):
+            made.play(0, its.x, its.y, abs(its.dt), its.moving)
+            made.hear(0.3, 0.4, 0.1, False)
+        together.play(3, 0.9, 0.9, 0.3, False)
+
+
+def test_what_one_voice_plays_another_does_not_hear():
+    made, other = (listened(Player(FILE, voices=3, seed=5)) for _ in range(2))
+    phrase(made, 10, 1)
+    assert made.propose(0) == other.propose(0)
+    assert made.propose(2) == other.propose(2)
+
+
+def test_a_snapshot_is_not_altered_by_what_voices_play():
+    made = listened(Player(FILE, voices=3, seed=5))
+    kept = made.snapshot()
+    before = [h.copy() for h in kept.memory.hidden]
+    phrase(made, 3, 1)
+    made.restore(kept)
+    phrase(made, 3, 2)
+    for mine, its in zip(kept.memory.hidden, before, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+# Forecast
+
+
+def test_the_forecast_is_what_samples_come_to():
+    # With one dt alone the forecast leaves nothing out: it is the mixture of places.
+    weights = {n: a.copy() for n, a in FILE.weights.items()}
+    weights["head.1.weight"][:] = 0
+    weights["head.1.bias"][3:] = [0, 0, 0, -30, -30, -30]
+    made = listened(Player(ModelFile(FILE.path, FILE.description, weights, "0"), seed=5))
+    groups = np.array(made.forecast())
+    assert groups.shape[1] == 6
+    share, mean, deviation, correlation = np.split(groups, [1, 3, 5], axis=1)
+    assert share.sum() == pytest.approx(1, abs=0.01)
+    assert (share > 0).all()
+    assert (deviation > 0).all()
+    assert (np.abs(correlation) < 1).all()
+    n, rng = 50_000, np.random.default_rng(0)
+    many = made.network.initial(n)
+    many.write(slice(0, n), made._memory)
+    uniform, gauss = rng.random((n, 3), np.float32), rng.standard_normal((n, 4), np.float32)
+    drawn = made.network.sample(many, uniform, gauss, temperature=1, spread=1)
+    places = drawn[:, :2] - HALF_PLACE
+    within = deviation[:, :, None] * deviation[:, None]
+    within[:, [0, 1], [1, 0]] *= correlation
+    expected = (share * mean).sum(0) / share.sum()
+    apart = mean - expected
+    covariance = (share[:, None] * (within + apart[:, :, None] * apart[:, None])).sum(0)
+    spread = np.sqrt(covariance.diagonal())
+    np.testing.assert_allclose(places.mean(0), expected, atol=0.03 * spread.max())
+    np.testing.assert_allclose(np.cov(places.T), covariance, atol=0.04 * covariance.max())
+
+
+@is_trained
+def test_the_forecast_of_the_default_model_is_where_its_touches_fall():
+    made = Player(modelfile.read(TRAINED), seed=2)
+    for i in range(30):  # a slide to the right
+        made.hear(0.2 + 0.01 * i, 0.5, 0.017, i > 0)
+    groups = np.array(made.forecast())
+    weights = groups[:, 0]
+    assert weights.sum() == pytest.approx(1, abs=0.02)
+    expected = weights @ groups[:, 1:3]
+    found = []
+    for _ in range(400):
+        found.append(made.propose(0))
+        made.count(0)
+    moved = table(found)
+    np.testing.assert_allclose(np.median(moved[:, :2], 0), expected, atol=0.02)
+    assert expected[0] > 0.49  # onward
+
+
+def test_a_forecast_can_be_asked_for_before_anything_was_heard():
+    groups = np.array(Player(FILE).forecast())
+    assert np.isfinite(groups).all()
+    assert groups[:, 0].sum() == pytest.approx(1, abs=0.01)
+
+
+def test_a_model_of_another_order_plays_and_forecasts_nothing():
+    phase, dt, place = TOUCHES.factors
+    event = msgspec.structs.replace(TOUCHES, factors=(dt, phase, place))
+    made = listened(Player(filed(small(event)), seed=5))
+    assert np.isfinite(table(phrase(made))).all()
+    assert made.forecast() == []
+
+
+def test_what_has_a_touchs_columns_and_is_none_is_refused():
+    phase, dt, place = TOUCHES.factors
+    wrong = (phase, dt, msgspec.structs.replace(place, kind="offset", slides=None))
+    file = filed(small(msgspec.structs.replace(TOUCHES, factors=wrong)))
+    with pytest.raises(ModelFileError, match="offset x, offset y, duration dt, flag moving"):
+        Player(file)
+
+
+def test_faint_components_are_left_out():
+    weights = {n: a.copy() for n, a in FILE.weights.items()}
+    weights["head.2.bias"][0] += 30
+    file = ModelFile(FILE.path, FILE.description, weights, "0")
+    assert len(listened(Player(file)).forecast()) == 2  # one for a slide, one for a landing
+
+
+# Devices
+
+
+def test_torch_plays_as_numpy_does(monkeypatch):
+    for voices in (1, 3):
+        mine = listened(Player(FILE, voices=voices, seed=5))
+        its = listened(on_torch(monkeypatch, voices=voices, seed=5))
+        assert isinstance(its._memory.hidden[0], torch.Tensor)
+        for _ in range(30):
+            one, other = mine.propose(voices - 1), its.propose(voices - 1)
+            np.testing.assert_allclose(table([one]), table([other]), rtol=1e-4, atol=1e-5)
+            for made in (mine, its):
+                made.play(voices - 1, one.x, one.y, abs(one.dt), one.moving)
+        np.testing.assert_allclose(mine.forecast(), its.forecast(), rtol=1e-3, atol=1e-4)
+
+
+def test_torch_is_put_back_as_numpy_is(monkeypatch):
+    made = listened(on_torch(monkeypatch, voices=2, seed=5))
+    kept = made.snapshot()
+    first = phrase(made, 5, 1)
+    made.restore(kept)
+    assert phrase(made, 5, 1) == first
+    made.reset()
+    assert made.propose(0) == on_torch(monkeypatch, voices=2, seed=5).propose(0)
+
+
+def test_a_player_leaves_torch_as_it_was(monkeypatch):
+    on_torch(monkeypatch)
+    assert torch.is_grad_enabled()
+
+
+def test_the_network_is_the_trained_models():
+    """What is played comes from the weights as training knows them."""
+    if not TRAINED.is_file():
+        pytest.skip("no default model here")
+    model, _ = load(TRAINED)
+    made = Player(modelfile.read(TRAINED))
+    rows = np.float32([[0.2 + 0.01 * i, 0.5, 0.017, i > 0] for i in range(40)])
+    for row in rows.tolist():
+        made.hear(row[0], row[1], row[2], bool(row[3]))
+    fed = torch.from_numpy(rows + np.float32([HALF_PLACE, HALF_PLACE, HALF_DT, 0]))[None]
+    with torch.inference_mode():
+        _, state = model(fed)
+    for mine, its in zip(made._memory.hidden, state.hidden, strict=True):
+        np.testing.assert_allclose(mine, its.numpy(), atol=2e-5)
+
+
+def test_the_cpu_is_always_there():
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in ("cpu", "cuda", "mps")
+
+
+def test_auto_takes_the_first_device_at_hand(monkeypatch):
+    monkeypatch.setattr(player, "_gpu_is_likely", lambda: True)
+    for cuda, mps, expected in [(1, 1, "cuda"), (0, 1, "mps"), (0, 0, "cpu")]:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=cuda: bool(there))
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda there=mps: bool(there))
+        assert choose_device("auto") == expected
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps", "tpu"])
+def test_a_device_that_is_not_there_is_an_error_that_says_what_is(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=f"no device {name}; it has cpu"):
+        choose_device(name)
+
+
+@pytest.mark.gpu
+@has_cuda
+def test_a_gpu_plays_as_the_cpu_does():
+    mine, its = (listened(Player(FILE, device=d, seed=5, voices=2)) for d in ("cpu", "cuda"))
+    for _ in range(30):
+        one, other = mine.propose(1), its.propose(1)
+        np.testing.assert_allclose(table([one]), table([other]), rtol=1e-3, atol=1e-4)
+        for made in (mine, its):
+            made.play(1, one.x, one.y, abs(one.dt), one.moving)
+
+
+# Cost
+
+
+def test_random_numbers_are_made_once_for_64_touches(monkeypatch):
+    made = listened(Player(FILE, seed=5))
+    generators: list[Any] = []
+    philox = np.random.Philox
+    monkeypatch.setattr(
+        np.random, "Philox", lambda **how: generators.append(how) or philox(**how)
+    )
+    made.seed(6)
+    phrase(made, 640)
+    assert len(generators) == 10
+    made.restore(made.snapshot())
+    made.propose(0)
+    made.propose(0)
+    assert len(generators) == 11  # the eleventh block, and a restored state keeps it
+
+
+def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
+    """No clock: what a touch costs is the calls into numpy, and these can be counted."""
+    made = listened(Player(FILE, seed=5))
+    calls = {"count": 0}
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            calls["count"] += 1
+            return getattr(np, name)
+
+    made.network.xp = Counting()
+    made.hear(0.5, 0.5, 0.02, True)
+    heard, calls["count"] = calls["count"], 0
+    made.propose(0)
+    assert heard <= 20
+    assert calls["count"] <= 20
+    for _ in range(500):  # and it is no more after a long jam
+        made.play(0, 0.5, 0.5, 0.02, True)
+    calls["count"] = 0
+    made.hear(0.5, 0.5, 0.02, True)
+    assert calls["count"] == heard
+
+
+def test_what_it_hears_for_long_stays_finite():
+    made = Player(FILE, seed=5)
+    for i in range(3000):
+        made.hear(float(i % 2), float(i % 3 == 0), (0.0, 5.0, 1e-4)[i % 3], i % 5 > 0)
+    found = made.propose(0)
+    assert all(math.isfinite(v) for v in (found.x, found.y, found.dt))

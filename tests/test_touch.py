@@ -1,0 +1,64 @@
+"""A touch, its limits, and the names of those who play."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam.touch import (
+    LIFT_AFTER,
+    MAX_DT,
+    MIN_DT,
+    PAUSE_IS_DOWN,
+    Phase,
+    Touch,
+    clip,
+    is_machine,
+    nth,
+)
+
+
+def test_the_numbers_of_the_contract() -> None:
+    assert (MIN_DT, MAX_DT, LIFT_AFTER, PAUSE_IS_DOWN) == (0.001, 5.0, 0.15, 0.1)
+    assert [str(phase) for phase in Phase] == ["down", "move", "up"]
+
+
+def test_a_touch_is_a_value() -> None:
+    touch = Touch(0.5, 0.25, 0.1, Phase.MOVE)
+    assert touch == Touch(0.5, 0.25, 0.1, Phase.MOVE, 0, "human")
+    assert hash(touch) == hash(dataclasses.replace(touch))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        touch.x = 0.0  # type: ignore[misc]
+
+
+@given(st.floats(allow_nan=False), st.floats(-10, 0), st.floats(0, 10))
+def test_clip_gives_the_nearest_in_range(value: float, low: float, high: float) -> None:
+    clipped = clip(value, low, high)
+    assert low <= clipped <= high
+    assert clipped == value or clipped in (low, high)
+    assert clip(clipped, low, high) == clipped
+
+
+def test_nan_is_no_coordinate() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        clip(math.nan, 0.0, 1.0)
+
+
+def test_names() -> None:
+    assert [nth("human", i) for i in range(3)] == ["human", "human2", "human3"]
+    assert [nth("ai", i) for i in (0, 1, 4095)] == ["ai", "ai2", "ai4096"]
+
+
+@given(st.integers(0, 5000))
+def test_a_voice_is_a_machine_and_a_human_is_not(index: int) -> None:
+    assert is_machine(nth("ai", index))
+    assert not is_machine(nth("human", index))
+
+
+@pytest.mark.parametrize("who", ["", "a", "aid", "ai-2", "ai 2", "AI", "human"])
+def test_other_names_are_no_machine(who: str) -> None:
+    assert not is_machine(who)

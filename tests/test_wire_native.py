@@ -1,0 +1,265 @@
+"""The native dialect: every line of the OSC tables, in and out, as exact as they are."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam.touch import Phase, Touch
+from robojam.wire import native
+from robojam.wire.native import Control, Dropped, Finger, Plain, StatusRequest, Subscribe
+from robojam.wire.osc import Message, decode, encode
+
+DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
+NAN, INF = math.nan, math.inf
+
+
+def parse(address: str, tags: str = "", *args: Any) -> native.Input:
+    """Send a message through bytes, as it comes in."""
+    (message,), dropped = decode(encode(address, tags, *args))
+    assert dropped == []
+    return native.parse(message)
+
+
+# -- in ------------------------------------------------------------------------------------
+
+IN = [
+    ("/robojam/down", "iff", (3, 0.5, 0.25), Finger(DOWN, 3, 0.5, 0.25)),
+    ("/robojam/move", "iff", (3, 0.5, 0.25), Finger(MOVE, 3, 0.5, 0.25)),
+    ("/robojam/up", "i", (3,), Finger(UP, 3)),
+    ("/touch", "ff", (0.5, 0.25), Plain(0.5, 0.25)),
+    ("/touch", "fff", (0.5, 0.25, 0.125), Plain(0.5, 0.25, 0.125)),
+    ("/robojam/answer", "", (), Control("answer", 1)),
+    ("/robojam/mode", "s", ("duet",), Control("mode", "duet")),
+    ("/robojam/temperature", "f", (0.5,), Control("temperature", 0.5)),
+    ("/robojam/spread", "f", (0.5,), Control("spread", 0.5)),
+    ("/robojam/timescale", "f", (0.5,), Control("timescale", 0.5)),
+    ("/robojam/threshold", "f", (0.5,), Control("threshold", 0.5)),
+    ("/robojam/response", "f", (0.5,), Control("response", 0.5)),
+    ("/robojam/pause", "i", (1,), Control("pause", 1)),
+    ("/robojam/reset", "", (), Control("reset", 1)),
+    ("/robojam/panic", "", (), Control("panic", 1)),
+    ("/robojam/record", "i", (0,), Control("record", 0)),
+    ("/robojam/seed", "i", (7,), Control("seed", 7)),
+    ("/robojam/seed", "h", (2**63 - 1,), Control("seed", 2**63 - 1)),
+    ("/robojam/model", "s", ("touch.safetensors",), Control("model", "touch.safetensors")),
+    ("/robojam/subscribe", "i", (5007,), Subscribe(5007, on=True)),
+    ("/robojam/unsubscribe", "i", (5007,), Subscribe(5007, on=False)),
+    ("/robojam/status", "", (), StatusRequest()),
+]
+
+
+@pytest.mark.parametrize(("address", "tags", "args", "meant"), IN)
+def test_every_line_of_the_table(
+    address: str, tags: str, args: tuple[Any, ...], meant: native.Input
+) -> None:
+    assert parse(address, tags, *args) == meant
+
+
+@pytest.mark.parametrize(("address", "tags", "args", "meant"), IN)
+def test_any_type_stands_for_a_number_and_nothing_else_does(
+    address: str, tags: str, args: tuple[Any, ...], meant: native.Input
+) -> None:
+    if not args or "s" in tags:
+        return
+    for kind in "fd":
+        if all(float(a) < 2**24 for a in args):
+            assert parse(address, kind * len(args), *map(float, args)) == meant
+    for wrong in "TFNI":
+        message = Message(address, wrong + tags[1:], (True, *args[1:]))
+        assert native.parse(message) == Dropped("wrong arguments")
+    assert parse(address, "s" + tags[1:], "0", *args[1:]) == Dropped("wrong arguments")
+
+
+@pytest.mark.parametrize("kind", "ihfd")
+def test_pd_sends_0_as_an_integer(kind: str) -> None:
+    zero: Any = 0 if kind in "ih" else 0.0
+    assert parse("/touch", "f" + kind, 0.5, zero) == Plain(0.5, 0.0)
+    assert parse("/robojam/down", kind + kind + "f", zero, zero, 0.5) == Finger(DOWN, 0, 0, 0.5)
+    assert parse("/robojam/response", kind, zero) == Control("response", 0.0)
+
+
+def test_what_is_read_is_of_the_right_kind() -> None:
+    finger = parse("/robojam/down", "dii", 3.0, 0, 1)
+    assert isinstance(finger, Finger)
+    assert [type(v) for v in (finger.id, finger.x, finger.y)] == [int, float, float]
+    control = parse("/robojam/threshold", "i", 1)
+    assert isinstance(control, Control)
+    assert isinstance(control.value, float)
+
+
+@pytest.mark.parametrize(("address", "tags", "args", "_"), IN)
+def test_a_wrong_count_is_dropped(address: str, tags: str, args: Any, _: object) -> None:
+    extra = parse(address, tags + "ii", *args, 1, 1)
+    assert extra == Dropped("wrong arguments")
+    if args and address != "/touch":
+        assert parse(address, tags[1:], *args[1:]) == Dropped("wrong arguments")
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+@pytest.mark.parametrize("kind", "fd")
+@pytest.mark.parametrize(("address", "tags", "args", "_"), IN)
+def test_nan_and_infinity_are_dropped(
+    value: float, kind: str, address: str, tags: str, args: Any, _: object
+) -> None:
+    for at in range(len(args)):
+        if tags[at] != "s":
+            hurt = (*args[:at], value, *args[at + 1 :])
+            assert parse(address, tags[:at] + kind + tags[at + 1 :], *hurt) == Dropped(
+                "not finite"
+            )
+
+
+@pytest.mark.parametrize(
+    ("address", "tags", "args", "reason"),
+    [
+        ("/robojam/down", "fff", (0.5, 0.5, 0.5), "wrong arguments"),  # ids are whole
+        ("/robojam/up", "d", (1e-9,), "wrong arguments"),
+        ("/robojam/pause", "f", (0.5,), "wrong arguments"),
+        ("/robojam/seed", "d", (1.5,), "wrong arguments"),
+        ("/robojam/subscribe", "f", (5007.5,), "wrong arguments"),
+        ("/robojam/down", "hff", (2**31, 0.5, 0.5), "out of range"),
+        ("/robojam/up", "d", (1e300,), "out of range"),
+        ("/robojam/pause", "i", (2,), "out of range"),
+        ("/robojam/record", "i", (-1,), "out of range"),
+        ("/robojam/seed", "i", (-1,), "out of range"),
+        ("/robojam/seed", "d", (2.0**63,), "out of range"),
+        ("/robojam/subscribe", "i", (0,), "out of range"),
+        ("/robojam/unsubscribe", "i", (65536,), "out of range"),
+        ("/touch", "fff", (0.5, 0.5, -0.001), "out of range"),
+        ("/touch", "ffd", (0.5, 0.5, 1e300), "out of range"),  # it would not fit a float
+        ("/robojam", "", (), "unknown address"),
+        ("/robojam/downs", "iff", (0, 0.5, 0.5), "unknown address"),
+        ("/", "", (), "unknown address"),
+        ("/robojam/ai/down", "ifff", (0, 0.5, 0.5, 0.1), "echo"),  # back through a loop
+        ("/robojam/ai2/up", "i", (0,), "echo"),
+        ("/robojam/human/move", "ifff", (0, 0.5, 0.5, 0.1), "echo"),
+        ("/robojam/turn", "s", ("ai",), "echo"),
+        ("/robojam/forecast", "ffffff", (1, 0.5, 0.5, 0.1, 0.1, 0), "echo"),
+        ("/robojam/status", "s", ("{}",), "echo"),
+    ],
+)
+def test_what_is_dropped_says_why(
+    address: str, tags: str, args: tuple[Any, ...], reason: str
+) -> None:
+    assert parse(address, tags, *args) == Dropped(reason)
+
+
+@pytest.mark.parametrize("far", [1.0001, 7.0, 1e10, 3e38])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_coordinate_out_of_range_is_clipped_and_told(far: float, sign: int) -> None:
+    edge = 1.0 if sign > 0 else 0.0
+    off = sign * far
+    assert parse("/robojam/down", "iff", 1, off, 0.5) == Finger(
+        DOWN, 1, edge, 0.5, clipped=True
+    )
+    assert parse("/robojam/move", "iff", 1, 0.5, off) == Finger(
+        MOVE, 1, 0.5, edge, clipped=True
+    )
+    assert parse("/touch", "ff", off, off) == Plain(edge, edge, clipped=True)
+    assert parse("/touch", "ddd", off, 0.5, 0.5) == Plain(edge, 0.5, 0.5, clipped=True)
+
+
+def test_the_edges_are_in_range() -> None:
+    assert parse("/touch", "ii", 0, 1) == Plain(0.0, 1.0, clipped=False)
+
+
+numbers = st.one_of(
+    st.tuples(st.sampled_from("ih"), st.integers(-(2**63), 2**63 - 1)),
+    st.tuples(st.sampled_from("fd"), st.floats()),
+    st.tuples(st.just("s"), st.text(max_size=8)),
+    st.sampled_from([("T", True), ("F", False), ("N", None), ("I", INF)]),
+)
+addresses = st.sampled_from([*native.INPUTS, "/robojam/ai/down", "/x"])
+
+
+@given(addresses, st.lists(numbers, max_size=4))
+def test_whatever_comes_is_an_input_within_its_range(address: str, typed: list[Any]) -> None:
+    tags = "".join(tag for tag, _ in typed)
+    got = native.parse(Message(address, tags, tuple(value for _, value in typed)))
+    if isinstance(got, Finger | Plain):
+        assert 0 <= got.x <= 1
+        assert 0 <= got.y <= 1
+    if isinstance(got, Finger):
+        assert isinstance(got.id, int)
+        native.touch(Touch(got.x, got.y, 0.0, got.phase, got.id), 0.0)  # it can be sent on
+    elif isinstance(got, Plain) and got.dt is not None:
+        native.touch(Touch(got.x, got.y, got.dt, DOWN), got.dt)
+    elif isinstance(got, Control) and isinstance(got.value, float):
+        assert math.isfinite(got.value)
+        assert not isinstance(got.value, bool)
+    elif isinstance(got, Subscribe):
+        assert 1 <= got.port <= 65535
+
+
+# -- out ---------------------------------------------------------------------------------------
+
+
+def sent(packet: bytes) -> Message:
+    (message,), dropped = decode(packet)
+    assert dropped == []
+    return message
+
+
+def test_touches_go_out_with_the_types_of_the_table() -> None:
+    down = Touch(0.5, 0.25, 0.125, DOWN, 0, "ai")
+    assert sent(native.touch(down, 0.25)) == Message(
+        "/robojam/ai/down", "ifff", (0, 0.5, 0.25, 0.25)
+    )
+    move = Touch(0.5, 0.25, 0.125, MOVE, 1003, "human2")
+    assert sent(native.touch(move, 0.125)) == Message(
+        "/robojam/human2/move", "ifff", (1003, 0.5, 0.25, 0.125)
+    )
+    up = Touch(0.5, 0.25, 0.125, UP, 0, "ai3")
+    assert sent(native.touch(up, 0.125)) == Message("/robojam/ai3/up", "i", (0,))
+
+
+def test_a_touch_in_golden_bytes() -> None:
+    packet = native.touch(Touch(1.0, 0.0, 0.5, DOWN, 2, "ai"), 0.5)
+    assert packet == (
+        b"/robojam/ai/down\0\0\0\0"
+        b",ifff\0\0\0"
+        b"\0\0\0\x02"  # i 2
+        b"\x3f\x80\0\0"  # f 1.0
+        b"\0\0\0\0"  # f 0.0
+        b"\x3f\0\0\0"  # f 0.5
+    )
+
+
+def test_what_monitors_get() -> None:
+    assert sent(native.turn("ai")) == Message("/robojam/turn", "s", ("ai",))
+    assert sent(native.pending("ai2", 0, 0.5, 0.25, 1.5)) == Message(
+        "/robojam/ai2/next", "ifff", (0, 0.5, 0.25, 1.5)
+    )
+    groups = [(0.75, 0.5, 0.5, 0.125, 0.125, 0.0), (0.25, 0.0, 1.0, 0.5, 0.5, -0.5)]
+    assert sent(native.forecast(groups)) == Message(
+        "/robojam/forecast", "f" * 12, groups[0] + groups[1]
+    )
+    assert sent(native.forecast([])) == Message("/robojam/forecast", "", ())
+
+
+@pytest.mark.parametrize(
+    ("address", "tags", "args", "meant"),
+    [row for row in IN if isinstance(row[3], Control) and row[:2] != ("/robojam/seed", "i")],
+)
+def test_a_control_goes_out_as_it_came_in(
+    address: str, tags: str, args: tuple[Any, ...], meant: Control
+) -> None:
+    assert sent(native.control(meant.name, meant.value)) == Message(address, tags, args)
+
+
+@given(
+    st.sampled_from([DOWN, MOVE]),
+    st.integers(-(2**31), 2**31 - 1),
+    *[st.floats(0, 1, width=32)] * 2,
+)
+def test_what_goes_out_for_a_finger_would_come_in_the_same(
+    phase: Phase, finger: int, x: float, y: float
+) -> None:
+    out = sent(native.touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
+    back = Message(f"/robojam/{phase}", "iff", out.args[:3])
+    assert native.parse(back) == Finger(phase, finger, x, y)

@@ -1,0 +1,258 @@
+"""OSC packets: golden bytes, the same as python-osc's, and whatever a stranger may send."""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message import OscMessage
+from pythonosc.osc_message_builder import OscMessageBuilder
+from pythonosc.parsing import osc_types
+
+from robojam.wire import native
+from robojam.wire.osc import MAX_ADDRESS, MAX_DEPTH, Message, decode, encode
+
+# fmt: off
+MOVE = (
+    b"/robojam/ai/move"
+    b"\0\0\0\0"  # 16 bytes, and at least one zero, to a multiple of 4
+    b",ifff"
+    b"\0\0\0"
+    b"\0\0\0\x07"  # i 7
+    b"\x3f\0\0\0"  # f 0.5
+    b"\x3e\x80\0\0"  # f 0.25
+    b"\x3e\0\0\0"  # f 0.125
+)
+TURN = b"/robojam/turn\0\0\0,s\0\0ai\0\0"
+PANIC = b"/robojam/panic\0\0,\0\0\0"
+SEED = b"/robojam/seed\0\0\0,h\0\0\x7f" + b"\xff" * 7  # the largest: 2**63 - 1
+GOLDEN = [
+    (MOVE, Message("/robojam/ai/move", "ifff", (7, 0.5, 0.25, 0.125))),
+    (TURN, Message("/robojam/turn", "s", ("ai",))),
+    (PANIC, Message("/robojam/panic", "", ())),
+    (SEED, Message("/robojam/seed", "h", (2**63 - 1,))),
+    (b"/d\0\0,d\0\0\x3f\xb9\x99\x99\x99\x99\x99\x9a", Message("/d", "d", (0.1,))),
+    (b"/i\0\0,i\0\0\xff\xff\xff\xff", Message("/i", "i", (-1,))),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("packet", "message"), GOLDEN)
+def test_golden_bytes(packet: bytes, message: Message) -> None:
+    assert encode(message.address, message.tags, *message.args) == packet
+    assert decode(packet) == ([message], [])
+
+
+def test_constants_without_bytes_are_read() -> None:
+    tags = b",TFNIi\0\0"
+    (message,), dropped = decode(b"/x\0\0" + tags + b"\0\0\0\x01")
+    assert (message.tags, message.args) == ("TFNIi", (True, False, None, math.inf, 1))
+    assert dropped == []
+
+
+def test_a_message_without_type_tags_has_no_arguments() -> None:
+    assert decode(b"/robojam/panic\0\0") == ([Message("/robojam/panic", "", ())], [])
+
+
+def test_what_does_not_fit_its_tag_is_an_error_of_the_caller() -> None:
+    with pytest.raises(osc_types.BuildError):
+        encode("/x", "i", 2**31)
+    with pytest.raises(ValueError, match="2 arguments for the type tags 'i'"):
+        encode("/x", "i", 1, 2)
+
+
+# -- the same as python-osc ----------------------------------------------------------------
+
+single = st.floats(width=32, allow_nan=False, allow_infinity=False)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
+arguments = st.one_of(
+    st.tuples(st.just("i"), st.integers(-(2**31), 2**31 - 1)),
+    st.tuples(st.just("h"), st.integers(-(2**63), 2**63 - 1)),
+    st.tuples(st.just("f"), single),
+    st.tuples(st.just("d"), st.floats(allow_nan=False)),
+    st.tuples(st.just("s"), texts),
+)
+messages = st.builds(
+    lambda address, typed: Message(
+        "/" + address, "".join(t for t, _ in typed), tuple(v for _, v in typed)
+    ),
+    st.text("abz/09_", max_size=20),
+    st.lists(arguments, max_size=8),
+)
+
+
+@given(messages)
+def test_what_is_written_is_read_by_us_and_by_python_osc(message: Message) -> None:
+    packet = encode(message.address, message.tags, *message.args)
+    assert decode(packet) == ([message], [])
+    theirs = OscMessage(packet)
+    assert (theirs.address, tuple(theirs.params)) == (message.address, message.args)
+
+
+@given(messages)
+def test_what_python_osc_writes_is_read(message: Message) -> None:
+    builder = OscMessageBuilder(message.address)
+    for tag, value in zip(message.tags, message.args, strict=True):
+        builder.add_arg(value, tag)
+    assert builder.build().dgram == encode(message.address, message.tags, *message.args)
+
+
+@given(st.lists(messages, max_size=4), st.lists(messages, max_size=4))
+def test_bundles_are_read_in_order_whatever_their_time(
+    first: list[Message], second: list[Message]
+) -> None:
+    outer, inner = OscBundleBuilder(IMMEDIATELY), OscBundleBuilder(2_000_000_000.5)
+    for bundle, part in ((outer, first), (inner, second)):
+        for m in part:
+            builder = OscMessageBuilder(m.address)
+            for tag, value in zip(m.tags, m.args, strict=True):
+                builder.add_arg(value, tag)
+            bundle.add_content(builder.build())
+    outer.add_content(inner.build())
+    assert decode(outer.build().dgram) == (first + second, [])
+
+
+# -- what a stranger may send -----------------------------------------------------------------
+
+
+def bundle(*elements: bytes) -> bytes:
+    sized = b"".join(struct.pack(">i", len(e)) + e for e in elements)
+    return b"#bundle\0" + bytes(7) + b"\1" + sized
+
+
+def nested(depth: int) -> bytes:
+    packet = PANIC
+    for _ in range(depth):
+        packet = bundle(packet)
+    return packet
+
+
+@pytest.mark.parametrize(
+    ("packet", "reason"),
+    [
+        (b"", "malformed"),
+        (b"\0" * 8, "malformed"),
+        (b"hello, world", "malformed"),
+        (b"robojam/panic\0\0\0,\0\0\0", "malformed"),  # no slash
+        (b"/robojam/panic", "malformed"),  # no zero
+        (b"/robojam/panic\0", "malformed"),  # not padded to a multiple of 4
+        (b"/robojam/panic\0\0,", "malformed"),
+        (b"/robojam/panic\0\0i\0\0\0\0\0\0\1", "malformed"),  # tags without a comma
+        (b"/\xff\xfe\0,\0\0\0", "malformed"),  # not UTF-8
+        (b"/i\0\0,i\0\0", "malformed"),  # an argument is missing
+        (b"/f\0\0,f\0\0\x3f\0\0", "malformed"),  # an argument is cut short
+        (b"/d\0\0,d\0\0\0\0\0\0", "malformed"),
+        (b"/s\0\0,s\0\0abcd", "malformed"),  # a string without an end
+        (b"/s\0\0,s\0\0abc", "malformed"),
+        (b"/s\0\0,s\0\0ab\0", "malformed"),  # a string that is not padded
+        (b"/b\0\0,b\0\0\0\0\0\0", "type"),  # a blob
+        (b"/m\0\0,[i]\0\0\0\0\0\0\0\1", "type"),  # an array
+        (b"/" + b"a" * MAX_ADDRESS + b"\0" * 4, "malformed"),
+        (b"/" + b"a" * 60_000 + b"\0" * 4, "malformed"),
+        (b"/s\0\0,s\0\0" + b"a" * 60_000, "malformed"),
+        (b"#bundle\0", "malformed"),  # no timetag
+        (bundle(PANIC)[:-1], "malformed"),
+        (bundle(b""), "malformed"),
+        (bundle()[:16] + b"\xff\xff\xff\xff" + PANIC, "malformed"),  # size -1
+        (bundle()[:16] + b"\x80\0\0\0" + PANIC, "malformed"),
+        (bundle()[:16] + b"\x7f\xff\xff\xff" + PANIC, "malformed"),
+        (nested(1000), "nested"),
+    ],
+)
+def test_what_is_no_osc_is_dropped_with_a_reason(packet: bytes, reason: str) -> None:
+    assert decode(packet) == ([], [reason])
+
+
+def test_what_is_good_in_a_bundle_stands() -> None:
+    blob = b"/b\0\0,b\0\0\0\0\0\0"
+    messages, dropped = decode(bundle(TURN, blob, PANIC, b"junk") + b"\0\0")
+    assert [m.address for m in messages] == ["/robojam/turn", "/robojam/panic"]
+    assert sorted(dropped) == ["malformed", "malformed", "type"]
+
+
+def test_bundles_may_be_nested_so_deep_and_no_deeper() -> None:
+    assert decode(nested(MAX_DEPTH))[1] == []
+    assert decode(nested(MAX_DEPTH + 1)) == ([], ["nested"])
+
+
+LONG = 60_000
+HOSTILE = {
+    "nested": nested(2000),
+    "many tiny elements": bundle(*[b"x"] * (LONG // 5)),
+    "many small messages": bundle(*[PANIC] * (LONG // 24)),
+    "many bundles": bundle(*[bundle()] * (LONG // 20)),
+    "many arguments": b"/a\0\0," + b"i" * (LONG // 5) + b"\0" * 4 + b"\0" * LONG,
+    "many strings": b"/a\0\0," + b"s" * (LONG // 5) + b"\0" * 4 + b"\0" * LONG,
+    "many constants": b"/a\0\0," + b"T" * LONG + b"\0" * 4,
+    "zeros": b"/" + b"\0" * LONG,
+    "no zeros": b"/" + b"a" * LONG,
+    "long text": encode("/robojam/mode", "s", "a" * LONG),
+}
+
+
+@pytest.mark.parametrize("packet", HOSTILE.values(), ids=HOSTILE)
+def test_no_packet_takes_long(packet: bytes) -> None:
+    began = time.perf_counter()
+    messages, _ = decode(packet)
+    for message in messages:
+        native.parse(message)
+    assert time.perf_counter() - began < 0.5  # tens of milliseconds, on a busy machine
+
+
+def swallow(packet: bytes) -> None:
+    """Decode and parse, as the engine does: a result, or a reason, and never an error."""
+    messages, dropped = decode(packet)
+    assert len(messages) + len(dropped) <= max(1, 2 * len(packet))
+    assert set(dropped) <= {"malformed", "nested", "type"}
+    for message in messages:
+        assert isinstance(native.parse(message), native.Input)
+
+
+@given(st.binary(max_size=200))
+@example(b"#bundle\0")
+def test_any_bytes(packet: bytes) -> None:
+    swallow(packet)
+    swallow(b"#bundle\0" + bytes(8) + packet)
+    swallow(b"/touch\0\0," + packet)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A packet that was good, and then was not."""
+    good = [*(packet for packet, _ in GOLDEN), bundle(MOVE, bundle(TURN, SEED), PANIC)]
+    packet = bytearray(draw(st.sampled_from(good)))
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(packet)))
+        how: Any = draw(st.sampled_from(["set", "insert", "delete", "cut"]))
+        if how == "set" and at < len(packet):
+            packet[at] = draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF, *b",#/ifhdsbTN"]))
+        elif how == "insert":
+            packet[at:at] = draw(st.binary(max_size=5))
+        elif how == "delete":
+            del packet[at : at + draw(st.integers(1, 5))]
+        elif how == "cut":
+            del packet[at:]
+    return bytes(packet)
+
+
+@given(mutated())
+def test_mutated_packets(packet: bytes) -> None:
+    swallow(packet)
+
+
+@pytest.mark.parametrize("packet", [packet for packet, _ in GOLDEN] + [bundle(MOVE, TURN)])
+def test_a_packet_cut_short_is_dropped(packet: bytes) -> None:
+    whole, _ = decode(packet)
+    for end in range(len(packet)):
+        messages, dropped = decode(packet[:end])
+        if dropped:
+            assert set(dropped) == {"malformed"}
+        assert len(messages) <= len(whole)
+        for message in messages:  # nothing is made of half an argument
+            assert message in whole or message.args == ()

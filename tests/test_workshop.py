@@ -1,0 +1,356 @@
+"""robojam train and robojam evaluate, as a person meets them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import STROKES, TOUCHES, corpus, described, npz, small
+
+from robojam import evaluate, modelfile, train
+from robojam.cli import main
+from robojam.evaluate import Score, score
+from robojam.model import load, save
+
+SIZES = (
+    "--units 8 --layers 1 --components 2 --hidden 8 --window 16 --batch 128 --passes 2".split()
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return npz(tmp_path / "some.npz", corpus(TOUCHES, [40, 30, 1, 25, 12]))
+
+
+@pytest.fixture
+def val(tmp_path: Path) -> Path:
+    return npz(tmp_path / "val.npz", corpus(TOUCHES, [20, 15], seed=1))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    made = small(TOUCHES)
+    save(made, tmp_path / "made.safetensors", described(made))
+    return tmp_path / "made.safetensors"
+
+
+def robojam(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run a command: its status, what it printed, and what it complained of."""
+    with pytest.raises(SystemExit) as left:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return int(left.value.code or 0), out, err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object, status: int = 2) -> str:
+    """Run a command that must fail, in one line."""
+    found, out, err = robojam(capsys, *arguments)
+    assert (found, out) == (status, "")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+def test_train_and_evaluate_end_to_end(data, val, tmp_path, capsys):
+    to = tmp_path / "mine.safetensors"
+    status, out, err = robojam(
+        capsys, "train", data, "--val", val, "--to", to, "--licence", "CC0", *SIZES
+    )
+    assert (status, err) == (0, "")
+    assert "4 performances, 107 events; held out val.npz: 35" in out
+    assert "step" in out
+    assert "loss" in out
+    assert "events/s" in out
+    assert "left" in out
+    assert "held out" in out
+    file = modelfile.read(to)
+    about = file.description
+    assert [d.name for d in about.trained_on] == ["some.npz"]
+    assert [d.name for d in about.score_on] == ["val.npz"]
+    assert len(about.trained_on[0].sha256) == 64
+    assert (about.units, about.layers, about.licence) == (8, 1, "CC0")
+    assert about.score is not None
+    assert f"{to}: {about.score:.4f} nats per event on val.npz" in out
+    assert not list(tmp_path.glob(".*.part"))
+
+    status, out, err = robojam(capsys, "evaluate", to, val, "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert list(found) == ["touches", "joint", "xydt", "parts"]
+    assert list(found["parts"]) == ["phase", "dt", "xy"]
+    assert found["touches"] == 33
+    assert found["joint"] == pytest.approx(about.score, abs=1e-5)
+    assert sum(found["parts"].values()) == pytest.approx(found["joint"], abs=1e-9)
+    assert found["xydt"] < found["joint"]
+
+    status, out, _ = robojam(capsys, "evaluate", to, val)
+    assert status == 0
+    assert f"{found['joint']:.4f}" in out
+    assert "33 events scored" in out
+
+
+def test_a_seed_gives_the_same_file(data, val, tmp_path, capsys):
+    made = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        to = tmp_path / f"{name}.safetensors"
+        status, _, _ = robojam(
+            capsys, "train", data, "--val", val, "--to", to, "--seed", seed, *SIZES
+        )
+        assert status == 0
+        made.append(to.read_bytes())
+    assert made[0] == made[1] != made[2]
+
+
+def test_without_val_every_tenth_performance_is_held_out(data, tmp_path, capsys):
+    to = tmp_path / "mine.safetensors"
+    status, out, _ = robojam(capsys, "train", data, "--to", to, *SIZES)
+    assert status == 0
+    assert "held out every 10th performance of some.npz" in out
+    assert load(to)[1].score_on == ()
+
+
+def test_a_folder_and_several_files_are_joined(data, val, tmp_path, capsys):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    npz(folder / "b.npz", corpus(TOUCHES, [9, 9]))
+    npz(folder / "a.npz", corpus(TOUCHES, [8]))
+    to = tmp_path / "mine.safetensors"
+    status, out, _ = robojam(capsys, "train", folder, data, "--val", val, "--to", to, *SIZES)
+    assert status == 0
+    assert [d.name for d in load(to)[1].trained_on] == ["a.npz", "b.npz", "some.npz"]
+    assert "a.npz, b.npz, some.npz: 7 performances" in out
+
+
+def test_strokes_train_and_are_scored_by_the_same_commands(tmp_path, capsys):
+    kanji = npz(tmp_path / "kanji.npz", corpus(STROKES, [30, 20, 25]))
+    to = tmp_path / "pen.safetensors"
+    status, _, _ = robojam(capsys, "train", kanji, "--to", to, *SIZES)
+    assert status == 0
+    assert load(to)[1].event.name == "stroke"
+    status, out, _ = robojam(capsys, "evaluate", to, kanji, "--json")
+    assert status == 0
+    assert list(json.loads(out)["parts"]) == ["offset", "lifted"]
+
+
+def test_evaluate_averages_several_files(model, data, val, capsys):
+    _, out, _ = robojam(capsys, "evaluate", model, data, val, "--json")
+    both = json.loads(out)
+    each = [json.loads(robojam(capsys, "evaluate", model, f, "--json")[1]) for f in (data, val)]
+    assert both["touches"] == sum(e["touches"] for e in each)
+    mean = sum(e["touches"] * e["joint"] for e in each) / both["touches"]
+    assert both["joint"] == pytest.approx(mean)
+
+
+def test_a_score_that_is_no_number_is_no_json(model, data, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "score", lambda *_, **__: Score(3, math.nan, {}, math.nan))
+    assert "nan nats" in refused(capsys, "evaluate", model, data, "--json", status=1)
+
+
+# Stopping
+
+
+def stopped_after(monkeypatch: pytest.MonkeyPatch, scorings: int) -> list[train.Trainer]:
+    """Press Ctrl-C after so many scorings, in the middle of a pass."""
+    trainers: list[train.Trainer] = []
+    whole = train.Trainer.__iter__
+
+    def pressed(self: train.Trainer) -> Any:
+        trainers.append(self)
+        left = scorings
+        for now in whole(self):
+            if left == 0:
+                raise KeyboardInterrupt
+            yield now
+            left -= now.score is not None
+
+    monkeypatch.setattr(train.Trainer, "__iter__", pressed)
+    return trainers
+
+
+def test_ctrl_c_keeps_the_best(data, val, tmp_path, capsys, monkeypatch):
+    trainers = stopped_after(monkeypatch, 2)
+    to = tmp_path / "mine.safetensors"
+    status, out, err = robojam(
+        capsys, "train", data, "--val", val, "--to", to, *SIZES, "--passes", 50
+    )
+    assert (status, err) == (0, "stopped\n")
+    assert f"{to}: {trainers[0].best_score:.4f}" in out
+    model, about = load(to)
+    assert about.score == trainers[0].best_score
+    assert about.steps == trainers[0].best_step < trainers[0].step
+    assert score(model, corpus(TOUCHES, [20, 15], seed=1)).joint == pytest.approx(about.score)
+
+
+def test_ctrl_c_before_anything_was_scored_makes_no_model(
+    data, val, tmp_path, capsys, monkeypatch
+):
+    stopped_after(monkeypatch, 0)
+    to = tmp_path / "mine.safetensors"
+    status, _, err = robojam(capsys, "train", data, "--val", val, "--to", to, *SIZES)
+    assert status == 130
+    assert "no model was made" in err
+    assert not to.exists()
+
+
+def test_ctrl_c_while_it_writes_loses_nothing(data, val, tmp_path, capsys, monkeypatch):
+    to = tmp_path / "mine.safetensors"
+    keep, tries = train.Trainer.save, []
+
+    def torn(self: train.Trainer, *a: Any, **k: Any) -> None:
+        tries.append(self)
+        if len(tries) == 1:
+            raise KeyboardInterrupt
+        keep(self, *a, **k)
+
+    monkeypatch.setattr(train.Trainer, "save", torn)
+    status, out, _ = robojam(capsys, "train", data, "--val", val, "--to", to, *SIZES)
+    assert status == 0
+    assert load(to)[1].score == tries[0].best_score
+    assert f"{tries[0].best_score:.4f}" in out
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_cause(
+    data, val, tmp_path, capsys, monkeypatch
+):
+    to = tmp_path / "mine.safetensors"
+    status, _, err = robojam(
+        capsys,
+        "train",
+        data,
+        "--val",
+        val,
+        "--to",
+        to,
+        *SIZES,
+        "--rate",
+        999_999,
+        "--passes",
+        400,
+    )
+    assert status == 1
+    assert err.startswith("robojam: at step ")
+    assert "learning rate" in err
+    assert err.count("\n") == 1
+    assert (f"in {to}" in err) == to.exists()
+
+
+def test_a_full_disk_is_told(data, val, tmp_path, capsys, monkeypatch):
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(train.Trainer, "save", full)
+    to = tmp_path / "mine.safetensors"
+    status, _, err = robojam(capsys, "train", data, "--val", val, "--to", to, *SIZES)
+    assert (status, err) == (1, f"robojam: {to} cannot be written: No space left on device\n")
+
+
+# Refusals: one line, status 2
+
+
+def test_train_says_what_is_wrong_with_its_data(data, tmp_path, capsys):
+    to, kanji = tmp_path / "m.safetensors", npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
+    lone = npz(tmp_path / "lone.npz", corpus(TOUCHES, [1, 1]))
+    single = npz(tmp_path / "single.npz", corpus(TOUCHES, [9]))
+    text = tmp_path / "text.npz"
+    text.write_text("hello")
+    (tmp_path / "empty").mkdir()
+    for arguments, told in [
+        ([tmp_path / "none.npz"], "none.npz: cannot be read"),
+        ([tmp_path / "empty"], "no performances in it"),
+        ([text], "text.npz"),
+        ([lone], "lone.npz has 0 performances of two"),
+        ([single], "single.npz has 1 performances"),
+        ([data, kanji], "cannot be joined"),
+        ([data, "--val", kanji], "different kinds"),
+        ([data, "--val", lone], "lone.npz has no performance of two"),
+        ([data, "--val", tmp_path / "none.npz"], "none.npz"),
+    ]:
+        assert told in refused(capsys, "train", *arguments, "--to", to, *SIZES)
+    assert not to.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+def test_train_says_where_it_cannot_write(data, tmp_path, capsys, monkeypatch):
+    for to in (tmp_path, tmp_path / "none" / "m.safetensors"):
+        assert "--to" in refused(capsys, "train", data, "--to", to)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    to = tmp_path / "m.safetensors"
+    assert "can be written" in refused(capsys, "train", data, "--to", to)
+
+
+def test_train_says_that_there_is_no_gpu(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    told = refused(capsys, "train", data, "--to", tmp_path / "m", "--device", "cuda")
+    assert "no CUDA device" in told
+
+
+def test_train_says_that_a_model_is_too_large(data, tmp_path, capsys, monkeypatch):
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nand a trace")
+
+    monkeypatch.setattr(train, "EventModel", full)
+    told = refused(capsys, "train", data, "--to", tmp_path / "m")
+    assert "sizes cannot be made: DefaultCPUAllocator" in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--units 0",
+        "--units many",
+        "--layers -1",
+        "--passes 0",
+        "--passes nan",
+        "--rate -1",
+        "--seed -1",
+        "--seed 9999999999999999999",
+        "--seed x",
+        "--device tpu",
+        "--what",
+    ],
+)
+def test_train_refuses_wrong_options(wrong, data, tmp_path, capsys):
+    status, _, err = robojam(capsys, "train", data, "--to", tmp_path / "m", *wrong.split())
+    assert status == 2
+    assert "Traceback" not in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_evaluate_says_what_is_wrong(model, data, tmp_path, capsys):
+    kanji = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
+    lone = npz(tmp_path / "lone.npz", corpus(TOUCHES, [1]))
+    text = tmp_path / "text.safetensors"
+    text.write_text("hello")
+    pickled = tmp_path / "old.npz"
+    np.savez(pickled, touches=np.array([{}], object))
+    for arguments, told in [
+        (["none", data], "no model file none"),
+        ([text, data], "text.safetensors is not a safetensors file"),
+        ([data, data], "some.npz is not a safetensors file"),
+        ([model, tmp_path / "none.npz"], "none.npz: cannot be read"),
+        ([model, kanji], "the model is over (x, y, dt, moving)"),
+        ([model, lone], "lone.npz has no performance of two"),
+        ([model, pickled], "old.npz"),
+        ([model, model], "made.safetensors"),
+    ]:
+        for more in ([], ["--json"]):
+            assert told in refused(capsys, "evaluate", *arguments, *more)
+
+
+def test_evaluate_as_a_program_of_its_own(model, data):
+    ran = subprocess.run(
+        [sys.executable, "-m", "robojam", "evaluate", str(model), str(data), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")  # no warning either
+    assert json.loads(ran.stdout)["touches"] == 39 + 29 + 24 + 11
