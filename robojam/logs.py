@@ -81,6 +81,6 @@ def _write(
         handler.handleError = _let_be  # type: ignore[assignment,method-assign]
     while (record := waiting.get()) is not None:
         for handler in handlers:
-            handler.handle(record)
+            handler.emit(record)  # not handle, whose lock the end would wait for
     for handler in handlers:
         handler.close()

@@ -163,7 +163,7 @@ def test_lateness_is_measured_and_moves_no_deadline(driven):
     assert dues == pytest.approx([0.05 * (i + 1) for i in range(len(dues))])
 
 
-# -- who plays ---------------------------------------------------------------------------------
+# -- who plays -------------------------------------------------------------------------------
 
 
 def test_hosts_are_told_apart_in_the_order_of_their_first_touch(driven):
@@ -188,7 +188,7 @@ def test_more_hosts_than_there_are_hands_are_dropped(driven):
     assert d.status()["dropped"] == {"too many players": 6}
 
 
-# -- bad input ---------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------
 
 BAD = {
     "malformed": [
@@ -310,7 +310,7 @@ def test_a_bundle_is_handled_in_order_and_its_timetag_ignored(driven):
     ]
 
 
-# -- monitors ------------------------------------------------------------------------------------
+# -- monitors --------------------------------------------------------------------------------
 
 CONTROLS = {
     "mode": "s",
@@ -426,7 +426,7 @@ def test_a_monitor_is_at_the_host_that_asked_and_nowhere_else(driven):
     assert {m.to for m in d.wire.sent} == {OUT, (STRANGER[0], 53)}
 
 
-# -- loops -----------------------------------------------------------------------------------------
+# -- loops -----------------------------------------------------------------------------------
 
 
 def test_what_the_engine_sent_itself_is_no_human(driven):
@@ -488,7 +488,7 @@ def test_the_same_control_many_times_is_no_loop_when_it_was_not_sent_back_at_onc
     assert len([m for m in told(d) if m.name == "answer"]) == 30
 
 
-# -- controls --------------------------------------------------------------------------------------
+# -- controls --------------------------------------------------------------------------------
 
 
 def test_the_status_tells_what_there_is_to_know(driven):
