@@ -50,7 +50,9 @@ class Report:
 
     figures: list[Figure] = field(default_factory=list)
 
-    def add(self, name: str, value: float, unit: str, limit: float | None, note: str = "") -> None:
+    def add(
+        self, name: str, value: float, unit: str, limit: float | None, note: str = ""
+    ) -> None:
         """Add a figure."""
         self.figures.append(Figure(name, value, unit, limit, note))
 
@@ -255,7 +257,7 @@ def solo(report: Report, touches: int, *options: str) -> None:
 
 
 def turns(report: Report, rounds: int, *options: str) -> None:
-    """How soon the machine answers a silence, and how soon it is still when the human is back."""
+    """How soon the machine answers a silence, and is still when the human is back."""
     threshold = 0.2
     answered: list[float] = []
     stilled: list[float] = []

@@ -78,7 +78,7 @@ class Corpus:
 
 
 def clean(corpus: Corpus) -> Corpus:
-    """Return a corpus as every model is scored (docs/measure.md); cleaning twice alters nothing.
+    """Return a corpus as models are scored (docs/measure.md); twice is as good as once.
 
     Touches with NaN are removed, then x and y clipped to 0..1 and dt to 0..5 s, the first
     dt of each performance made 0, and performances of fewer than 2 touches left out. Pen
@@ -105,7 +105,7 @@ def clean(corpus: Corpus) -> Corpus:
 
 
 def join(corpora: Sequence[Corpus]) -> Corpus:
-    """Return several corpora of one kind as one. Raises ValueError for none, or for two kinds."""
+    """Return several corpora as one. Raises ValueError for none, or for two kinds."""
     if not corpora:
         raise ValueError("no data was given")
     first = corpora[0]

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robojam import lattice
 from robojam.corpus import Corpus, clean, dequantise
 from robojam.model import EventModel
+
+Floats = np.ndarray[Any, np.dtype[Any]]
 
 #: So many events are heard at once: what bounds memory on long performances.
 BLOCK = 1024
@@ -50,28 +53,104 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
             f"{corpus.name} holds ({', '.join(corpus.columns)}), and the model is over "
             f"({', '.join(model.event.columns)})"
         )
-    device = model.start.device
-    sums = torch.zeros(len(model.event.factors), dtype=torch.float64, device=device)
-    whole = 0.0
+    events = dequantise(cleaned)
+    hypotheses = [(0, 1 - sum(share for _, share in model.event.lattices))]
+    hypotheses += model.event.lattices
+    prior = np.log([share for _, share in hypotheses])
+    sums, whole = np.zeros(len(model.event.factors)), 0.0
     model.eval()
     with torch.inference_mode():
-        for values, scored in _rows(cleaned, dequantise(cleaned)):
-            values, scored = values.to(device), scored.to(device)
-            state = model.initial(len(values))
-            for at in range(0, values.shape[1], BLOCK):
-                block, keep = values[:, at : at + BLOCK], scored[:, at : at + BLOCK]
+        for performances in _grouped(cleaned):
+            found = [
+                _under(model, [events[p] for p in performances], n, flagless=flagless)
+                for n, _ in hypotheses
+            ]
+            for row in range(len(performances)):
+                parts = np.stack([under[0][row] for under in found])
+                sums += lattice.mixed(parts, prior)[1:].sum(0)
                 if flagless:
-                    whole += float(model.flagless(block, state)[keep].double().sum())
-                parts, state = model(block, state)
-                sums += parts[keep].double().sum(0)
-    means = (-sums / count).tolist()
+                    # The flags of this event are summed out; what is known of its screen
+                    # comes from the events before, flags and all.
+                    summed = np.stack([under[1][row] for under in found])
+                    known = lattice.known(parts.sum(-1), prior)
+                    whole += float(np.logaddexp.reduce(known + summed, 0)[1:].sum())
     names = [factor.name for factor in model.event.factors]
     return Score(
         count,
         float(-sums.sum() / count),
-        dict(zip(names, means, strict=True)),
+        dict(zip(names, (-sums / count).tolist(), strict=True)),
         -whole / count if flagless else None,
     )
+
+
+def _under(
+    model: EventModel, performances: list[Floats], n: int, *, flagless: bool
+) -> tuple[list[Floats], list[Floats]]:
+    """Score performances (T, C) under the hypothesis of a lattice; n = 0 is none.
+
+    Returns for each the log densities of the factors of its events (T, F), and with the
+    flags summed out (T,), if asked for; -inf from the event on that rules it out.
+    """
+    position = model.event.position if n else None
+    heard, scored, ruled_out = [], [], []
+    for events in performances:
+        middles, spread = events.copy(), events.copy()
+        end, out = len(events), False
+        if position is not None:
+            columns = list(position.columns)
+            inside, middles[:, columns], spread[:, columns] = lattice.teeth(
+                events[:, columns], n, position.noise
+            )
+            out = not inside.all()
+            # The event that rules it out is scored still, but for its place.
+            end = int(np.argmin(inside)) + 1 if out else end
+        heard.append(middles[:end])
+        scored.append(spread[:end])
+        ruled_out.append(out)
+    parts, summed = _run(model, _padded(heard), _padded(scored), flagless=flagless)
+    if position is not None:
+        place = model.event.factors.index(position)
+        more = lattice.gain(n, position.noise, position.dims)
+        parts[..., place] += more
+        summed += more
+        for row, (events, out) in enumerate(zip(heard, ruled_out, strict=True)):
+            if out:
+                parts[row, len(events) - 1, place] = -np.inf
+                summed[row, len(events) - 1] = -np.inf
+    found: list[Floats] = []
+    found_summed: list[Floats] = []
+    for row, (events, reached) in enumerate(zip(performances, heard, strict=True)):
+        part = np.full((len(events), parts.shape[-1]), -np.inf)
+        part[: len(reached)] = parts[row, : len(reached)]
+        whole = np.full(len(events), -np.inf)
+        whole[: len(reached)] = summed[row, : len(reached)]
+        found.append(part)
+        found_summed.append(whole)
+    return found, found_summed
+
+
+def _run(
+    model: EventModel, heard: Tensor, scored: Tensor, *, flagless: bool
+) -> tuple[Floats, ...]:
+    """Run sequences (B, T, C) through a model, block by block, which bounds its memory.
+
+    Returns the factors' log densities (B, T, F), and those with the flags summed out
+    (B, T); zeros where these were not asked for.
+    """
+    device = model.start.device
+    state = model.initial(len(heard))
+    parts: list[Tensor] = []
+    summed: list[Tensor] = []
+    for at in range(0, heard.shape[1], BLOCK):
+        values = heard[:, at : at + BLOCK].to(device)
+        targets = scored[:, at : at + BLOCK].to(device)
+        if flagless:
+            summed.append(model.flagless(values, state, targets))
+        block, state = model(values, state, targets)
+        parts.append(block)
+        if not flagless:
+            summed.append(block[..., 0] * 0)
+    return tuple(torch.cat(blocks, 1).double().cpu().numpy() for blocks in (parts, summed))
 
 
 def together(scores: Sequence[Score]) -> Score:
@@ -95,18 +174,20 @@ def together(scores: Sequence[Score]) -> Score:
     return Score(total, joint, parts, whole)
 
 
-def _rows(corpus: Corpus, events: np.ndarray[Any, Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of performances of like length, padded: events (B, T, C), scored (B, T)."""
-    lengths = corpus.lengths
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    order = np.argsort(lengths, kind="stable")
+def _grouped(corpus: Corpus) -> Iterator[list[slice]]:
+    """Group performances of like length, as rows of the corpus."""
+    ends = np.cumsum(corpus.lengths)
+    order = np.argsort(corpus.lengths, kind="stable")
     for at in range(0, len(order), ROWS):
-        rows = order[at : at + ROWS]
-        longest = int(lengths[rows].max())
-        values = np.full((len(rows), longest, events.shape[1]), 0.5, np.float32)
-        scored = np.zeros((len(rows), longest), bool)
-        for row, p in enumerate(rows):
-            size = int(lengths[p])
-            values[row, :size] = events[starts[p] : starts[p] + size]
-            scored[row, 1:size] = True
-        yield torch.from_numpy(values), torch.from_numpy(scored)
+        yield [
+            slice(int(ends[p] - corpus.lengths[p]), int(ends[p])) for p in order[at : at + ROWS]
+        ]
+
+
+def _padded(sequences: list[Floats]) -> Tensor:
+    """Stack sequences (T, C), padded to the longest: (B, T, C)."""
+    longest = max(len(sequence) for sequence in sequences)
+    values = np.full((len(sequences), longest, sequences[0].shape[1]), 0.5, np.float32)
+    for row, sequence in enumerate(sequences):
+        values[row, : len(sequence)] = sequence
+    return torch.from_numpy(values)

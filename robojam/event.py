@@ -27,6 +27,8 @@ from typing import Literal
 
 import msgspec
 
+#: Teeth of a lattice are wider than the noise by this, for recorded places stray a little.
+MARGIN = 4e-6
 #: No layer is wider, and no mixture has more components: a file could ask for anything.
 MOST = 1 << 16
 
@@ -38,7 +40,9 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     zero mean and unit deviation; step is the scale of one slide of a position.
     noise is the width of the uniform noise that dequantises each column: the
     model was trained, and is fed, on values with it. Half of it is added to what
-    is fed in play, and taken from what is played.
+    is fed in play, and taken from what is played. lattices are pairs of n and share: of
+    the screens that report a position, that share has it in multiples of 1/n, coarser
+    than the noise (robojam.lattice); the others show no lattice.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     scale: float = 1.0
     step: float = 1.0
     slides: int | None = None
+    lattices: tuple[tuple[int, float], ...] = ()
 
     @property
     def dims(self) -> int:
@@ -69,6 +74,14 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return "scales are numbers above zero"
         if not (0 <= self.noise < math.inf and math.isfinite(self.centre)):
             return "its noise is zero or more, and its centre a number"
+        if any(n < 1 or not share > 0 for n, share in self.lattices):
+            return "a lattice has 1 line or more, and a share above zero"
+        if self.lattices and (
+            self.kind != "position"
+            or sum(share for _, share in self.lattices) >= 1
+            or max(n for n, _ in self.lattices) * (self.noise + MARGIN) >= 1
+        ):
+            return "lattices are of positions, coarser than the noise, and not of all screens"
         return None
 
 
@@ -123,6 +136,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return next((f for f in self.factors if f.slides is not None), None)
 
     @property
+    def lattices(self) -> tuple[tuple[int, float], ...]:
+        """The lattices on which its position may lie, and their shares."""
+        return self.position.lattices if self.position else ()
+
+    @property
     def flags(self) -> tuple[int, ...]:
         """The columns that are flags."""
         return tuple(f.columns[0] for f in self.factors if f.kind == "flag")
@@ -134,7 +152,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return tuple(widths[c] for c in range(len(self.columns)))
 
 
-def touch_event(*, components: int = 12, hidden: int = 128) -> Event:
+def touch_event(
+    *,
+    components: int = 12,
+    hidden: int = 128,
+    lattices: tuple[tuple[int, float], ...] = (),
+) -> Event:
     """Describe a touch: (x, y, dt, moving), the phase first, then dt, then the place.
 
     x and y are in screen units, dt in seconds; moving is 0 where the finger lands.
@@ -167,6 +190,7 @@ def touch_event(*, components: int = 12, hidden: int = 128) -> Event:
                 scale=0.25,
                 step=0.02,
                 slides=3,
+                lattices=lattices,
             ),
         ),
     )

@@ -14,21 +14,25 @@ middle of the cell: under a lattice, nothing of the noise is left.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from robojam.event import MARGIN
+
 Floats = np.ndarray[Any, np.dtype[Any]]
 
 #: Corpora hold decimals and 32-bit numbers: places stray this far from their lattice.
-SLACK = 2e-6
+SLACK = MARGIN / 2
 #: Performances with fewer touches than this inside the screen show no lattice.
 _FEW = 6
-#: Lattices that fewer performances than this share are left out.
+#: Lattices that fewer performances than this show are left out.
 _RARE = 3
 
 
-def detect(places: Floats, lattices: tuple[int, ...]) -> int:
+def detect(places: Floats, lattices: Sequence[int]) -> int:
     """Find the coarsest lattice on which all places (T, D) lie; 0 where there is none."""
     inside = places[((places > 0) & (places < 1)).all(1)].astype(np.float64)
     if len(inside) < _FEW:
@@ -40,21 +44,21 @@ def detect(places: Floats, lattices: tuple[int, ...]) -> int:
     return int(left[0]) if len(left) else 0
 
 
-def shares(performances: list[Floats], noise: float) -> tuple[tuple[int, float], ...]:
+def shares(performances: Iterable[Floats], noise: float) -> tuple[tuple[int, float], ...]:
     """Find the lattices of a corpus that are coarser than its noise, and their shares.
 
     performances (T, D) are places as they were recorded; noise is the width of the
-    dequantising noise. Returns pairs of n and share; the rest shows no lattice.
+    dequantising noise. Returns pairs of n and share; the rest shows no lattice, and one
+    performance more than there are is reckoned to it, so that it is never ruled out.
     """
-    finest = int(1 / (noise + 2 * SLACK))
-    candidates = tuple(range(100, finest))
+    candidates = range(100, int(1 / (noise + MARGIN)))
     found = [detect(places, candidates) for places in performances]
     counts = {n: found.count(n) for n in sorted(set(found)) if n}
-    kept = {n: count for n, count in counts.items() if count >= _RARE}
-    return tuple((n, count / len(performances)) for n, count in kept.items())
+    total = len(found) + 1
+    return tuple((n, count / total) for n, count in counts.items() if count >= _RARE)
 
 
-def teeth(places: Floats, n: int, noise: float) -> tuple[np.ndarray[Any, Any], Floats, Floats]:
+def teeth(places: Floats, n: int, noise: float) -> tuple[Floats, Floats, Floats]:
     """Read dequantised places (T, D) as cells of a lattice.
 
     Returns whether each lies in a tooth (T,), the middles of the cells (T, D), and the
@@ -63,12 +67,35 @@ def teeth(places: Floats, n: int, noise: float) -> tuple[np.ndarray[Any, Any], F
     """
     if n == 0:
         return np.ones(len(places), bool), places, places
-    tooth = noise + 2 * SLACK
     cell = np.floor((places + SLACK) * n)
-    within = (places + SLACK - cell / n) / tooth
-    return (within <= 1).all(1), (cell + 0.5) / n, (cell + np.minimum(within, 1)) / n
+    within = (places + SLACK - cell / n) / (noise + MARGIN)
+    return np.all(within <= 1, axis=1), (cell + 0.5) / n, (cell + np.clip(within, 0, 1)) / n
 
 
 def gain(n: int, noise: float, dims: int) -> float:
     """Log density, in nats, that a place of so many dimensions gains by its lattice."""
-    return 0.0 if n == 0 else -dims * float(np.log(n * (noise + 2 * SLACK)))
+    return -dims * math.log(n * (noise + MARGIN)) if n else 0.0
+
+
+def known(joint: Floats, prior: Floats) -> Floats:
+    """Say what is known of the hypotheses before each event, as log shares (H, T).
+
+    joint (H, T) are the log densities of the events under each, prior (H,) their log
+    shares at first.
+    """
+    after = prior[:, None] + np.cumsum(joint, 1)
+    before = np.concatenate([prior[:, None], after[:, :-1]], 1)
+    found: Floats = before - np.logaddexp.reduce(before, 0)
+    return found
+
+
+def mixed(parts: Floats, prior: Floats) -> Floats:
+    """Mix hypotheses exactly: log densities of events, given all events before.
+
+    parts (H, T, F) are the log densities of each event's factors under each hypothesis
+    (-inf where it is ruled out), prior (H,) the logarithms of the hypotheses' shares.
+    Returns (T, F): the chain-rule terms of the mixture.
+    """
+    before = known(parts.sum(-1), prior)
+    terms = np.logaddexp.reduce(before[..., None] + np.cumsum(parts, -1), 0)
+    return np.diff(terms, axis=-1, prepend=0.0)

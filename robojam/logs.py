@@ -83,4 +83,5 @@ def _write(
         for handler in handlers:
             handler.emit(record)  # not handle, whose lock the end would wait for
     for handler in handlers:
-        handler.close()
+        with suppress(OSError):
+            handler.close()

@@ -174,20 +174,28 @@ class EventModel(nn.Module):
             parts.append(density)
         return torch.stack(parts, -1)
 
-    def forward(self, values: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, values: Tensor, state: State | None = None, targets: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Log density in nats of each factor of each event of sequences (B, T, C).
 
-        Returns (B, T, factors), each given all events before it, and the state after.
+        values are the events as they are heard; targets as they are scored, if that is
+        otherwise (robojam.lattice). Returns (B, T, factors), each given all events
+        before it, and the state after.
         """
         state = state or self.initial(len(values))
         seen, last, now, before, after = self.listen(values, state)
-        return self.predict(self.trunk(seen), values, last, now, before), after
+        targets = values if targets is None else targets
+        return self.predict(self.trunk(seen), targets, last, now, before), after
 
-    def flagless(self, values: Tensor, state: State | None = None) -> Tensor:
-        """Log density (B, T) of events with their own flags summed out."""
+    def flagless(
+        self, values: Tensor, state: State | None = None, targets: Tensor | None = None
+    ) -> Tensor:
+        """Log density (B, T) of events with their own flags summed out; as `forward`."""
         state = state or self.initial(len(values))
         seen, last, now, before, _ = self.listen(values, state)
         trunk = self.trunk(seen)
+        values = values if targets is None else targets
         terms: list[Tensor] = []
         for flags in product((0.0, 1.0), repeat=len(self.event.flags)):
             guess = values.clone()

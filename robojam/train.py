@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robojam import __version__
+from robojam import __version__, lattice
 from robojam.corpus import STROKE, TOUCH, Corpus
 from robojam.evaluate import score
 from robojam.event import Event, stroke_event, touch_event
@@ -38,8 +38,9 @@ class NotFiniteError(ArithmeticError):
 class Settings:
     """How to train: sizes, and the schedule. A seed gives the same run again.
 
-    window and batch are in events; passes over the corpus; rate is Adam's at its
-    height; average is how much of the averaged weights stays at each step.
+    window and batch are in events; passes are over the corpus, and score_every so many
+    of them the held-out data is scored; rate is Adam's at its height; average is how
+    much of the averaged weights stays at each step.
     """
 
     units: int = 256
@@ -47,8 +48,8 @@ class Settings:
     components: int = 16
     hidden: int = 192
     dropout: float = 0.0
-    passes: float = 100.0
-    window: int = 192
+    passes: float = 120.0
+    window: int = 256
     batch: int = 2560
     rate: float = 3e-3
     warmup: int = 100
@@ -56,6 +57,8 @@ class Settings:
     clip: float = 1.0
     decay: float = 0.0
     mirror: bool = True
+    lattices: bool = True
+    score_every: int = 2
     bfloat16: bool = True
     seed: int = 0
     device: str = "cpu"
@@ -75,6 +78,18 @@ class Progress:
     left: float
     score: float | None
     best: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Windows of performances, padded to the longest.
+
+    Events as they are heard and as they are scored (B, T, C), and which are (B, T).
+    """
+
+    heard: Tensor
+    targets: Tensor
+    scored: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +161,17 @@ def mirrored(event: Event, values: Floats, rng: np.random.Generator) -> Floats:
 
 def event_of(corpus: Corpus, settings: Settings) -> Event:
     """Describe the events of a corpus. Raises ValueError for columns nobody described."""
-    sizes = {"components": settings.components, "hidden": settings.hidden}
+    s = settings
     if corpus.columns == TOUCH:
-        return touch_event(**sizes)
+        event = touch_event(components=s.components, hidden=s.hidden)
+        if not s.lattices or event.position is None:
+            return event
+        columns = list(event.position.columns)
+        places = (performance[:, columns] for performance in corpus.performances())
+        found = lattice.shares(places, event.position.noise)
+        return touch_event(components=s.components, hidden=s.hidden, lattices=found)
     if corpus.columns == STROKE:
-        return stroke_event(**sizes)
+        return stroke_event(components=s.components, hidden=s.hidden)
     raise ValueError(
         f"{corpus.name} holds ({', '.join(corpus.columns)}), not touches or strokes"
     )
@@ -199,6 +220,7 @@ class Trainer:
             layers=settings.layers,
             dropout=settings.dropout,
         ).to(settings.device)
+        self.lattices = self._lattices()
         self.averaged = copy.deepcopy(self.model).eval()
         self.best: EventModel | None = None
         self.best_score = math.inf
@@ -213,22 +235,25 @@ class Trainer:
         )
         steps = max(1, round(s.passes * per_pass))
         optimiser = torch.optim.Adam(self.model.parameters(), lr=s.rate, betas=(0.9, 0.98))
-        began, events, loss = time.monotonic(), 0, math.nan
+        began, events, passes, loss = time.monotonic(), 0, 0, math.nan
         while self.step < steps:
             for group in batches(
                 cut(self.corpus.lengths, s.window, self.rng), s.batch, self.rng
             ):
                 for option in optimiser.param_groups:
                     option["lr"] = s.rate * schedule(self.step, steps, s.warmup)
-                values, scored = self.draw(group)
-                now = self._learn(optimiser, values, scored, group)
+                batch = self.draw(group)
+                now = self._learn(optimiser, batch, group)
                 loss = now if math.isnan(loss) else 0.98 * loss + 0.02 * now
                 self.step += 1
                 self._average()
-                events += int(scored.sum())
+                events += int(batch.scored.sum())
                 if self.step >= steps:
                     break
                 yield self._progress(steps, loss, events, began, None)
+            passes += 1
+            if passes % s.score_every and self.step < steps:
+                continue
             found = score(self.averaged, self.held_out).joint
             if not math.isfinite(found):
                 raise NotFiniteError(
@@ -276,42 +301,71 @@ class Trainer:
         left = spent / self.step * (steps - self.step)
         return Progress(self.step, steps, loss, events / max(spent, 1e-9), left, found, best)
 
-    def draw(self, group: list[Chunk]) -> tuple[Tensor, Tensor]:
-        """Make a batch: events (B, T, C) with fresh noise, and which (B, T) are scored."""
+    def _lattices(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Find the lattice (0: none) of the performance that each event belongs to, (N,)."""
+        position = self.model.event.position
+        found = np.zeros(len(self.corpus.lengths), np.int64)
+        if position is not None and position.lattices:
+            columns, known = list(position.columns), [n for n, _ in position.lattices]
+            found[:] = [
+                lattice.detect(performance[:, columns], known)
+                for performance in self.corpus.performances()
+            ]
+        return np.repeat(found, self.corpus.lengths)
+
+    def draw(self, group: list[Chunk]) -> Batch:
+        """Make a batch, with fresh noise.
+
+        Where the screen's lattice is known, the middle of a place's cell is heard, and
+        the place is scored anywhere in it (robojam.lattice).
+        """
         event = self.model.event
         longest = max(c.end - c.start for c in group)
-        values = np.ones((len(group), longest, len(event.columns)), np.float32) * 0.5
+        values = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
         scored = np.zeros((len(group), longest), bool)
+        lines = np.zeros((len(group), 1, 1), np.float32)
         for row, chunk in enumerate(group):
             size = chunk.end - chunk.start
             values[row, :size] = self.corpus.events[chunk.start : chunk.end]
             scored[row, 0 if chunk.opening else 1 : size] = True
-        noise = np.asarray(event.noise, np.float32)
-        values += self.rng.random(values.shape, np.float32) * noise
+            lines[row] = self.lattices[chunk.start]
+        random = self.rng.random(values.shape, np.float32)
+        targets = values + random * np.asarray(event.noise, np.float32)
         for factor in event.factors:
             if factor.kind == "offset":  # dequantised about the whole number
-                values[..., list(factor.columns)] -= factor.noise / 2
+                targets[..., list(factor.columns)] -= factor.noise / 2
+        heard = targets.copy()
+        if event.position is not None:
+            columns, on = list(event.position.columns), np.maximum(lines, 1)
+            cell = np.round(values[..., columns] * on)
+            middle, spread = (cell + 0.5) / on, (cell + random[..., columns]) / on
+            heard[..., columns] = np.where(lines > 0, middle, heard[..., columns])
+            targets[..., columns] = np.where(lines > 0, spread, targets[..., columns])
         if self.settings.mirror:
-            values = mirrored(event, values, self.rng)
+            both = mirrored(event, np.concatenate([heard, targets], 1), self.rng)
+            heard, targets = both[:, :longest], both[:, longest:]
         device = self.settings.device
-        return torch.from_numpy(values).to(device), torch.from_numpy(scored).to(device)
+        return Batch(
+            *(torch.from_numpy(array.copy()).to(device) for array in (heard, targets, scored))
+        )
 
     def _learn(
-        self,
-        optimiser: torch.optim.Optimizer,
-        values: Tensor,
-        scored: Tensor,
-        group: list[Chunk],
+        self, optimiser: torch.optim.Optimizer, batch: Batch, group: list[Chunk]
     ) -> float:
         self.model.train()
-        with torch.autocast(values.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
-            state = self.model.initial(len(values))
-            seen, last, now, before, _ = self.model.listen(values, state)
+        scored, device = batch.scored, batch.heard.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.settings.bfloat16):
+            state = self.model.initial(len(batch.heard))
+            seen, last, now, before, _ = self.model.listen(batch.heard, state)
             trunk = self.model.trunk(seen)
         # The heads in full precision, and only where something is scored: a density
         # is a matter of small differences, and padding costs nothing.
         parts = self.model.predict(
-            trunk.float()[scored], values[scored], last[scored], now[scored], before[scored]
+            trunk.float()[scored],
+            batch.targets[scored],
+            last[scored],
+            now[scored],
+            before[scored],
         )
         loss = -parts.sum(-1).mean()
         value = float(loss.detach())

@@ -54,6 +54,7 @@ RULES = {
     "step": Rule("event", "numpy", pure=True),
     "mixture": Rule(others="torch", pure=True),
     "modelfile": Rule("event step", "msgspec numpy safetensors", pure=True),
+    "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
     "model": Rule("event mixture modelfile step touch", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
     "player": Rule("event jam modelfile step touch", "numpy safetensors", lazily="torch"),

@@ -30,14 +30,14 @@ def drawn(dims: int, k: int = 4, batch: tuple[int, ...] = (), seed: int = 0) -> 
 def factors(m: Mixture) -> Tensor:
     """L = diag(s) (I + C) of each component, (…, K, D, D)."""
     d = m.dims
-    strict = torch.zeros(*m.mean.shape, d, dtype=m.mean.dtype)
+    strict = torch.zeros(*m.loc.shape, d, dtype=m.loc.dtype)
     for at, (i, j) in enumerate(zip(*np.tril_indices(d, -1), strict=True)):
         strict[..., i, j] = m.lower[..., at]
-    return m.log_scale.exp()[..., None] * (torch.eye(d, dtype=m.mean.dtype) + strict)
+    return m.log_scale.exp()[..., None] * (torch.eye(d, dtype=m.loc.dtype) + strict)
 
 
 def reference(m: Mixture) -> MixtureSameFamily:
-    normals = MultivariateNormal(m.mean, scale_tril=factors(m))
+    normals = MultivariateNormal(m.loc, scale_tril=factors(m))
     return MixtureSameFamily(Categorical(logits=m.logits), normals)
 
 
@@ -64,7 +64,7 @@ def test_values_broadcast_over_the_batch():
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_gradients_are_right(dims):
     m = drawn(dims, k=3, batch=(2,))
-    parts = [t.requires_grad_() for t in (m.logits, m.mean, m.log_scale, m.lower)]
+    parts = [t.requires_grad_() for t in (m.logits, m.loc, m.log_scale, m.lower)]
     value = torch.randn(2, dims, dtype=torch.float64, requires_grad=True)
 
     def density(logits, mean, log_scale, lower, value):
@@ -90,8 +90,8 @@ def test_gradients_are_finite_where_every_component_is_far_away():
 def test_density_integrates_to_one(dims, points):
     m = drawn(dims, k=3)
     deviation = (factors(m) @ factors(m).mT).diagonal(dim1=-2, dim2=-1).sqrt()
-    low = (m.mean - 7 * deviation).amin(0)
-    high = (m.mean + 7 * deviation).amax(0)
+    low = (m.loc - 7 * deviation).amin(0)
+    high = (m.loc + 7 * deviation).amax(0)
     axes = [
         torch.linspace(float(a), float(b), points, dtype=torch.float64)
         for a, b in zip(low, high, strict=True)
@@ -110,7 +110,7 @@ def test_density_integrates_to_one(dims, points):
 def test_five_dimensions_integrate_to_one():
     # By importance: drawn from components twice as wide, weighed by the density.
     m = drawn(5, k=2)
-    wide = reference(Mixture(m.logits * 0, m.mean, m.log_scale + math.log(1.5), m.lower))
+    wide = reference(Mixture(m.logits * 0, m.loc, m.log_scale + math.log(1.5), m.lower))
     torch.manual_seed(0)
     values = wide.sample((100_000,))
     ratio = (m.log_prob(values) - wide.log_prob(values)).exp()
@@ -125,11 +125,11 @@ def test_five_dimensions_integrate_to_one():
 def test_samples_have_the_moments_of_the_mixture(dims):
     m = drawn(dims, k=3)
     n = 200_000
-    many = Mixture(*(t.expand(n, *t.shape) for t in (m.logits, m.mean, m.log_scale, m.lower)))
+    many = Mixture(*(t.expand(n, *t.shape) for t in (m.logits, m.loc, m.log_scale, m.lower)))
     values = many.sample(generator=torch.Generator().manual_seed(1))
     exact = reference(m)
     weights, within = m.logits.softmax(-1), factors(m) @ factors(m).mT
-    apart = m.mean - exact.mean
+    apart = m.loc - exact.mean
     covariance = (weights[:, None, None] * (within + apart[:, :, None] * apart[:, None])).sum(0)
     error = 5 * covariance.diagonal().sqrt() / n**0.5
     assert bool(((values.mean(0) - exact.mean).abs() < error).all())
@@ -141,7 +141,7 @@ def test_samples_have_the_moments_of_the_mixture(dims):
 def test_without_temperature_and_spread_a_sample_is_the_likeliest_mean():
     m = drawn(3, k=4, batch=(6,))
     best = m.logits.argmax(-1)
-    expected = m.mean[torch.arange(6), best]
+    expected = m.loc[torch.arange(6), best]
     torch.testing.assert_close(m.sample(temperature=0, spread=0), expected)
     torch.testing.assert_close(m.sample(temperature=1e-12, spread=0), expected)
 
@@ -180,9 +180,9 @@ def test_errors_name_both_shapes():
     with pytest.raises(ValueError, match=r"\(5, 3\).*2 dimensions, \(5, 4, 2\)"):
         m.log_prob(torch.zeros(5, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"\(5, 4\).*\(5, 3, 2\)"):
-        Mixture(m.logits, m.mean[:, :3], m.log_scale[:, :3], m.lower[:, :3])
+        Mixture(m.logits, m.loc[:, :3], m.log_scale[:, :3], m.lower[:, :3])
     with pytest.raises(ValueError, match=r"\(5, 4, 0\).*\(5, 4, 1\)"):
-        Mixture(m.logits, m.mean, m.log_scale, m.lower[..., :0])
+        Mixture(m.logits, m.loc, m.log_scale, m.lower[..., :0])
     with pytest.raises(ValueError, match=r"13 parameters .* 2 dimensions.* 6"):
         Mixture.from_parameters(torch.zeros(4, 13), 2)
     with pytest.raises(ValueError, match="0 parameters"):
@@ -195,7 +195,7 @@ def test_errors_name_both_shapes():
 def test_layer_gives_mixtures_for_any_leading_shape(dims):
     layer = MixtureLayer(6, dims, 4)
     m = layer(torch.randn(2, 3, 6))
-    assert m.mean.shape == (2, 3, 4, dims)
+    assert m.loc.shape == (2, 3, 4, dims)
     assert m.log_prob(torch.zeros(2, 3, dims)).shape == (2, 3)
     assert layer.linear.out_features == width(dims, 4)
     assert bool((m.log_scale >= FLOOR).all())

@@ -1,16 +1,19 @@
 """The engine on a clock that the test turns: what comes in, and what goes out."""
 
 import logging
+import tempfile
 from pathlib import Path
 
 import pytest
 from engine import OUT, Driven, playing, recordings
-from playing import Scripted, land, slide
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from playing import Scripted, Whimsical, land, slide
 
 from robojam.jam import Settings
 from robojam.session import SetEvent, TouchEvent, read
 from robojam.touch import Phase
-from robojam.wire import osc
+from robojam.wire import native, osc
 
 WATCH = ("127.0.0.1", 7000)
 STRANGER = ("192.168.1.66", 5005)
@@ -276,6 +279,40 @@ def test_hostile_packets_are_counted_by_reason_and_the_jam_is_unharmed(driven, c
     assert set(dropped) == set(BAD)
     warnings = [r for r in caplog.records if "dropped" in r.message]
     assert 3 <= len(warnings) <= 6  # in five seconds: one a second at most
+
+
+NUMBERS = st.one_of(
+    st.floats(width=32).map(lambda v: ("f", v)),
+    st.floats().map(lambda v: ("d", v)),
+    st.integers(-(2**31), 2**31 - 1).map(lambda v: ("i", v)),
+    st.integers(-(2**63), 2**63 - 1).map(lambda v: ("h", v)),
+    st.sampled_from([("i", 0), ("i", 1), ("f", 0.5), ("d", 0.02)]),
+)
+WORDS = st.sampled_from(["solo", "duet", "listen", "call-response", "b.safetensors", "\n", ""])
+ARGUMENTS = st.lists(NUMBERS | WORDS.map(lambda v: ("s", v)), max_size=4)
+MESSAGES = st.tuples(st.sampled_from([*native.INPUTS]), ARGUMENTS)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(MESSAGES, st.sampled_from([0.0, 0.01, 0.6])), max_size=30))
+def test_whatever_comes_in_the_jam_goes_on_and_ends_with_no_finger_down(coming):
+    with tempfile.TemporaryDirectory() as folder:
+        d = Driven(Path(folder), mode="duet")
+        d.models["b.safetensors"] = lambda: playing(Whimsical(), "b.safetensors", "0b")
+        watching(d)
+        for (address, arguments), pause in coming:
+            tags = "".join(tag for tag, _ in arguments)
+            d.send(address, tags, *(value for _, value in arguments))
+            d.wait(pause)
+            d.status()
+        d.server.finish("SIGTERM")
+        for path in recordings(d.folder):
+            down = set()
+            for event in read(path).touches():
+                finger = event.touch.who, event.touch.id
+                assert (finger in down) == (event.touch.phase is not Phase.DOWN)
+                (down.discard if event.touch.phase is Phase.UP else down.add)(finger)
+            assert not down or read(path).ended == "record 0"
 
 
 def test_a_coordinate_beyond_the_edge_is_clipped_and_counted(driven):

@@ -1,0 +1,206 @@
+"""Screens' lattices: found, stretched without loss, and mixed exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from learning import CORPUS, TOUCHES, corpus, has_corpus, small
+from msgspec.structs import replace as changed
+
+from robojam import lattice
+from robojam.corpus import clean, dequantise, read
+from robojam.evaluate import score
+from robojam.event import Event, touch_event
+from robojam.model import EventModel
+from robojam.train import Chunk, Settings, Trainer, event_of
+
+NOISE = 1 / 1024
+
+
+def on_screen(n: int, count: int, seed: int = 0) -> np.ndarray:
+    """Places (count, 2) as a screen of n lines reports them, in 32 bits."""
+    return (np.random.default_rng(seed).integers(1, n, (count, 2)) / n).astype(np.float32)
+
+
+@given(st.sampled_from([320, 576, 600, 686, 748, 1000]), st.integers(0, 99))
+def test_a_lattice_is_found(n, seed):
+    assert lattice.detect(on_screen(n, 60, seed), range(100, 1020)) in {
+        line for line in range(100, 1020) if n % line == 0 or line == n
+    }
+
+
+def test_no_lattice_is_found_where_there_is_none():
+    rng = np.random.default_rng(0)
+    assert lattice.detect(rng.random((60, 2)).astype(np.float32), range(100, 1020)) == 0
+    assert lattice.detect(on_screen(600, 4), range(100, 1020)) == 0  # too few to tell
+
+
+def test_what_lies_beyond_the_screen_tells_nothing():
+    places = on_screen(600, 60)
+    places[3] = [1.0, 0.123456]
+    assert lattice.detect(places, [600]) == 600
+
+
+def test_shares_leave_room_for_other_screens():
+    screens = [on_screen(600, 30, seed) for seed in range(8)]
+    screens += [np.random.default_rng(9).random((30, 2)) for _ in range(2)]
+    screens += [on_screen(500, 30)]  # too rare to be a kind of screen
+    assert lattice.shares(screens, NOISE) == ((600, 8 / 12),)
+    assert lattice.shares([on_screen(600, 30, seed) for seed in range(8)], NOISE) == (
+        (600, 8 / 9),
+    )
+
+
+@given(st.integers(100, 1000), st.floats(0, 1), st.integers(0, 1000))
+def test_a_tooth_is_stretched_to_its_cell(n, within, cell):
+    place = np.array([[cell / n + within * NOISE, cell / n]])
+    inside, middle, spread = lattice.teeth(place, n, NOISE)
+    assert inside.all()
+    assert middle[0] == pytest.approx((cell + 0.5) / n)
+    assert cell / n - 1e-9 <= spread[0, 0] <= (cell + 1) / n + 1e-9
+    assert spread[0, 0] == pytest.approx((cell + within) / n, abs=0.003 / n)
+
+
+def test_between_the_teeth_there_is_nothing():
+    inside, _, _ = lattice.teeth(np.array([[10.3 / 600, 0.5], [10.9 / 600, 0.5]]), 600, NOISE)
+    assert inside.tolist() == [True, False]
+
+
+def test_stretching_keeps_all_probability():
+    # The share of the teeth in the screen is what the gain gives back.
+    n = 600
+    places = np.stack([(np.arange(2_000_000) + 0.5) / 2_000_000] * 2, 1)
+    inside, _, _ = lattice.teeth(places, n, NOISE)
+    assert math.exp(-lattice.gain(n, NOISE, 1)) == pytest.approx(inside.mean(), abs=1e-3)
+    assert lattice.gain(n, NOISE, 2) == pytest.approx(2 * lattice.gain(n, NOISE, 1))
+    assert lattice.gain(0, NOISE, 2) == 0
+
+
+def test_mixing_is_bayes():
+    rng = np.random.default_rng(3)
+    parts = rng.normal(0, 2, (3, 5, 2))
+    parts[1, 3, 1] = -np.inf  # ruled out by the place of the fourth event
+    parts[1, 4:] = -np.inf
+    prior = np.log([0.5, 0.3, 0.2])
+    terms = lattice.mixed(parts, prior)
+    # By brute force: the chain rule on sums of products.
+    product = np.exp(prior)
+    for t in range(5):
+        last = product.sum()
+        for f in range(2):
+            product = product * np.exp(parts[:, t, f])
+            assert terms[t, f] == pytest.approx(math.log(product.sum() / last))
+            last = product.sum()
+
+
+def test_one_hypothesis_is_no_mixture():
+    parts = np.random.default_rng(0).normal(0, 1, (1, 6, 3))
+    assert lattice.mixed(parts, np.zeros(1)) == pytest.approx(parts[0])
+
+
+def with_lattices(model: EventModel, lattices: tuple[tuple[int, float], ...]) -> EventModel:
+    """The same model, told of lattices."""
+    factors = tuple(
+        changed(f, lattices=lattices) if f.kind == "position" else f
+        for f in model.event.factors
+    )
+    model.event = changed(model.event, factors=factors)
+    return model
+
+
+@pytest.mark.parametrize("n", [300, 700])
+def test_a_density_stays_one_under_a_lattice(n):
+    steps = 1 << 19
+    x = (np.arange(steps) + 0.5) / steps * 6 - 2.5  # over the screen and beyond
+    inside, _, spread = lattice.teeth(np.stack([x, x], 1), n, NOISE)
+    density = np.exp(-0.5 * ((spread[:, 0] - 0.4) / 0.2) ** 2) / (0.2 * math.sqrt(2 * math.pi))
+    total = (density * inside).sum() * 6 / steps * math.exp(lattice.gain(n, NOISE, 1))
+    assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_a_model_that_knows_the_lattice_is_better_by_the_gaps():
+    data = corpus(TOUCHES, [40] * 4, seed=2)
+    events = data.events.copy()
+    events[:, :2] = np.round(events[:, :2] * 500) / 500
+    data = replace(data, events=events)
+    plain = score(small(TOUCHES, seed=1), data, flagless=True)
+    told = score(with_lattices(small(TOUCHES, seed=1), ((500, 0.5),)), data, flagless=True)
+    gaps = 2 * math.log(1024 / 500)
+    assert plain.joint - told.joint == pytest.approx(gaps, abs=0.2)
+    assert told.parts["phase"] == pytest.approx(plain.parts["phase"], abs=0.05)
+    assert sum(told.parts.values()) == pytest.approx(told.joint)
+    assert told.xydt is not None
+    assert told.xydt <= told.joint
+
+
+def test_a_lattice_that_is_not_there_costs_its_share_and_no_more():
+    data = corpus(TOUCHES, [40] * 4, seed=2)
+    plain = score(small(TOUCHES, seed=1), data)
+    told = score(with_lattices(small(TOUCHES, seed=1), ((500, 0.5),)), data)
+    most = 4 * math.log(2) / plain.touches  # each performance rules it out once
+    assert plain.joint - 1e-9 <= told.joint <= plain.joint + most + 1e-9
+
+
+def test_training_hears_the_middle_and_is_scored_all_over_the_cell():
+    data = corpus(TOUCHES, [40] * 6, seed=2)
+    events = data.events.copy()
+    events[:, :2] = np.round(events[:, :2] * 500) / 500
+    data = replace(data, events=events)
+    settings = Settings(units=8, components=2, hidden=8, mirror=False, passes=1)
+    trainer = Trainer(data, data, settings)
+    assert trainer.model.event.lattices == ((500, 6 / 7),)
+    batch = trainer.draw([Chunk(0, 40, True)])
+    heard, targets = batch.heard[0, :, :2].numpy(), batch.targets[0, :, :2].numpy()
+    assert heard == pytest.approx(events[:40, :2] + 0.001, abs=1e-6)
+    off = (targets - events[:40, :2]) * 500
+    assert off.min() >= -1e-3
+    assert off.max() <= 1 + 1e-3
+    assert off.std() == pytest.approx(math.sqrt(1 / 12), abs=0.05)
+    assert torch.equal(batch.heard[..., 2:], batch.targets[..., 2:])
+
+
+def test_training_can_leave_lattices_alone():
+    data = corpus(TOUCHES, [40] * 6)
+    assert event_of(data, Settings(lattices=False)).lattices == ()
+
+
+@pytest.mark.parametrize(
+    "lattices",
+    [((1100, 0.5),), ((600, 1.0),), ((600, 0.6), (500, 0.4)), ((0, 0.5),), ((600, 0),)],
+)
+def test_lattices_that_cannot_be(lattices):
+    with pytest.raises(ValueError, match="lattice"):
+        touch_event(lattices=lattices)
+
+
+def test_an_event_tells_its_lattices():
+    event: Event = touch_event(lattices=((600, 0.5),))
+    assert event.lattices == ((600, 0.5),)
+
+
+@has_corpus
+def test_real_screens_are_found():
+    data = clean(read(CORPUS / "microjam_train.npz"))
+    found = dict(event_of(data, Settings()).lattices)
+    assert found[600] == pytest.approx(0.359, abs=0.001)
+    assert {576, 686, 748, 1000} < found.keys()
+
+
+@has_corpus
+def test_real_places_keep_to_the_teeth_of_their_screen():
+    data = clean(read(CORPUS / "microjam_val.npz"))
+    events = dequantise(data)
+    known = [n for n, _ in event_of(data, Settings()).lattices]
+    counted = 0
+    for start, end in zip(data.offsets[:-1], data.offsets[1:], strict=True):
+        n = lattice.detect(data.events[start:end, :2], known)
+        inside, _, _ = lattice.teeth(events[start:end, :2], n, NOISE)
+        assert inside.all()
+        counted += n > 0
+    assert counted > 100

@@ -1,0 +1,77 @@
+"""Who watches, until when, and what goes round in circles."""
+
+import math
+
+import pytest
+
+from robojam.monitors import Monitors
+
+HERE = ("127.0.0.1", 7000)
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def monitors(sent):
+    return Monitors(lambda packet, to: sent.append((packet, to)))
+
+
+def test_one_lapses_after_ten_seconds_unless_renewed(monitors, sent):
+    assert monitors.add(HERE, 0.0) is True
+    assert monitors.add(HERE, 6.0) is False
+    monitors.lapse(15.9)
+    monitors.send(b"a")
+    monitors.lapse(16.0)
+    monitors.send(b"b")
+    assert sent == [(b"a", HERE)]
+    assert monitors.add(HERE, 17.0) is True
+
+
+def test_there_are_eight_places_and_lapsed_ones_are_free(monitors):
+    for port in range(8):
+        assert monitors.add(("127.0.0.1", port), port / 10) is True
+    assert monitors.add(("127.0.0.1", 8), 9.9) is None
+    assert monitors.add(("127.0.0.1", 8), 10.0) is True
+    assert len(monitors) == 8
+    monitors.remove(("127.0.0.1", 8))
+    monitors.remove(("127.0.0.1", 8))
+    assert len(monitors) == 7
+
+
+def test_a_control_that_comes_back_at_once_again_and_again_is_a_loop(monitors):
+    monitors.add(HERE, 0.0)
+    now = 0.0
+    for _ in range(8):
+        monitors.control("reset", 1, now)
+        now += 0.01
+        assert not monitors.returned("reset", 1, HERE[0], now)
+    monitors.control("reset", 1, now)
+    assert monitors.returned("reset", 1, HERE[0], now + 0.01)
+    assert not monitors.returned("reset", 1, "10.0.0.1", now + 0.01)  # it watches nothing
+    assert not monitors.returned("answer", 1, HERE[0], now + 0.01)
+    assert not monitors.returned("reset", 1, HERE[0], now + 0.11)  # later: it is meant
+
+
+def test_what_is_expected_is_told_as_more_is_heard_not_too_often_and_when_there_is_time(
+    monitors, sent
+):
+    def forecast():
+        return [(1.0, 0.5, 0.5, 0.1, 0.1, 0.0)]
+
+    assert monitors.expect(1, forecast, 0.0, 1.0) == math.inf
+    assert not sent  # nobody watches
+    monitors.add(HERE, 0.0)
+    assert monitors.expect(1, forecast, 0.0, 0.001) == math.inf
+    assert not sent  # something is due
+    assert monitors.expect(1, forecast, 0.0, math.inf) == math.inf
+    assert len(sent) == 1
+    assert monitors.expect(1, forecast, 1.0, math.inf) == math.inf
+    assert len(sent) == 1  # nothing new was heard
+    assert monitors.expect(2, forecast, 0.01, math.inf) == pytest.approx(1 / 30 - 0.01)
+    assert monitors.expect(2, list, 1.0, math.inf) == math.inf
+    assert len(sent) == 1  # nothing is expected
+    assert monitors.expect(3, forecast, 2.0, math.inf) == math.inf
+    assert len(sent) == 2
