@@ -225,7 +225,7 @@ class Mixture(Distribution):
         """
         logits, loc, log_scale, lower, value = self._beside(value)
         if lower is None and not _traced():
-            density: Tensor = _Diagonal.apply(logits, loc, log_scale, value)
+            density: Tensor = _Diagonal.apply(logits, loc, log_scale, value)  # type: ignore[no-untyped-call]
             return density
         return _density(logits, loc, log_scale, lower, value)
 
@@ -239,7 +239,8 @@ class Mixture(Distribution):
         if lower is not None:
             raise NotImplementedError("correlated components have no cdf in closed form")
         below = torch.special.ndtr((value.unsqueeze(-2) - loc) * torch.exp(-log_scale))
-        return (torch.softmax(logits, -1) * below.prod(-1)).sum(-1)
+        chance: Tensor = (torch.softmax(logits, -1) * below.prod(-1)).sum(-1)
+        return chance
 
     def loss(
         self, value: Tensor, *, mask: Tensor | None = None, reduction: Reduction = "mean"
@@ -451,7 +452,8 @@ def _density(
     d = (value.unsqueeze(-2) - loc) * torch.exp(-log_scale)  # (…, K, D)
     square = (d if lower is None else _solved(d, lower)).square().sum(-1)  # (…, K)
     component = -0.5 * square - _volume(log_scale, dims) - 0.5 * dims * math.log(2 * math.pi)
-    return torch.logsumexp(torch.log_softmax(logits, -1) + component, -1)
+    density: Tensor = torch.logsumexp(torch.log_softmax(logits, -1) + component, -1)
+    return density
 
 
 def _volume(log_scale: Tensor, dims: int) -> Tensor:
@@ -464,7 +466,8 @@ def _volume(log_scale: Tensor, dims: int) -> Tensor:
 def _squared(z: Tensor) -> Tensor:
     """Squared length (…) of z (…, D), where nothing is to be differentiated."""
     if z.shape[-1] > ROWS:
-        return torch.linalg.vector_norm(z, dim=-1).square_()
+        length: Tensor = torch.linalg.vector_norm(z, dim=-1)
+        return length.square_()
     first, *others = z.unbind(-1)  # a sum over a short axis takes several times as long
     square = first.square()
     for column in others:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robojam import step
+from robojam import formulas
 from robojam.event import Event
 from robojam.mixture import Mixture
 from robojam.modelfile import Description, read, write
@@ -48,7 +48,7 @@ class EventModel(nn.Module):
     ):
         super().__init__()
         self.event, self.units, self.layers = event, units, layers
-        count = step.feature_count(event)
+        count = formulas.feature_count(event)
         self.places = event.position.dims if event.position else 0
         self.rnn = nn.ModuleList(
             nn.LSTM(units if layer else count, units, batch_first=True)
@@ -64,7 +64,7 @@ class EventModel(nn.Module):
             self.context.append(
                 nn.Linear(known, factor.hidden, bias=False) if known else nn.Identity()
             )
-            self.head.append(nn.Linear(factor.hidden, step.outputs(event, factor)))
+            self.head.append(nn.Linear(factor.hidden, formulas.outputs(event, factor)))
             known += factor.dims
         self._initialise()
 
@@ -81,7 +81,7 @@ class EventModel(nn.Module):
                 bias = head.get_parameter("bias").zero_()
                 head.get_parameter("weight").mul_(0.5)
                 bias[k : k * (1 + d)] = torch.randn(k * d)
-                shares = step.carries(self.event, factor)
+                shares = formulas.carries(self.event, factor)
                 if shares:
                     bias[-k * shares :] = torch.eye(shares)[0].mul(0.8).repeat(k)
 
@@ -91,7 +91,7 @@ class EventModel(nn.Module):
         hidden = self.start[:, :, None].expand(2, self.layers, batch, self.units)
         place = like.new_full((batch, self.places), torch.nan)
         still = like.new_zeros((batch, self.places))
-        heard = like.new_zeros((batch, step.feature_count(self.event)))
+        heard = like.new_zeros((batch, formulas.feature_count(self.event)))
         return State(hidden[0], hidden[1], place, still, still, heard)
 
     def listen(
@@ -105,14 +105,14 @@ class EventModel(nn.Module):
         batch, length, _ = values.shape
         position = self.event.position
         if position is not None:
-            here = step.pick(values, position.columns)
+            here = formulas.pick(values, position.columns)
             last = torch.cat([state.last[:, None], here[:, :-1]], 1)
-            slid = step.slide(position, values, torch.where(last.isnan(), here, last))
-            now = step.velocity(self.event, values, slid)
+            slid = formulas.slide(position, values, torch.where(last.isnan(), here, last))
+            now = formulas.velocity(self.event, values, slid)
             before = torch.cat([state.now[:, None], now[:, :-1]], 1)
         else:
             here = last = slid = now = before = values.new_zeros((batch, length, 0))
-        heard = step.features(torch, self.event, values, slid, now, before)
+        heard = formulas.features(torch, self.event, values, slid, now, before)
         seen: list[Tensor] = []
         hidden, cell = [], []
         x = heard
@@ -152,24 +152,24 @@ class EventModel(nn.Module):
             if known:
                 inner = inner + self.context[i](torch.cat(known, -1))
             out = self.head[i](torch.tanh(inner))
-            unit = step.normal(torch, factor, values)
+            unit = formulas.normal(torch, factor, values)
             known.append(unit)
             if factor.kind == "flag":
                 sign = 2 * unit[..., 0] - 1
                 parts.append(functional.logsigmoid(sign * out[..., 0]))
                 continue
-            c = step.components(torch, self.event, factor, out, values, now, before)
+            c = formulas.components(torch, self.event, factor, out, values, now, before)
             target, stretch = unit, torch.full_like(unit[..., 0], math.log(factor.scale))
             if factor.slides is not None:
                 # There is no sliding from where nothing was heard.
                 slides = (values[..., factor.slides] > 0.5) & ~last[..., 0].isnan()
-                slid = (step.pick(values, factor.columns) - last) / factor.step
+                slid = (formulas.pick(values, factor.columns) - last) / factor.step
                 target = torch.where(slides[..., None], slid, unit)
                 stretch = stretch.masked_fill(slides, math.log(factor.step))
             density = Mixture(c.logits, c.mean, c.log_scale, c.lower).log_prob(target)
             density = density - factor.dims * stretch
             if factor.kind == "duration":
-                seconds = values[..., factor.columns[0]].clamp_min(step.TINY)
+                seconds = values[..., factor.columns[0]].clamp_min(formulas.TINY)
                 density = density - seconds.log()
             parts.append(density)
         return torch.stack(parts, -1)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from robojam import step
+from robojam import formulas
 from robojam.event import MOST, Event
 
 #: The model that plays when none is named.
@@ -86,7 +86,7 @@ class ModelFile:
 
 def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
     """Name every weight of a model, with its shape."""
-    count = step.feature_count(event)
+    count = formulas.feature_count(event)
     hidden = [f.hidden for f in event.factors]
     found: dict[str, tuple[int, ...]] = {
         "start": (2, layers, units),
@@ -100,7 +100,7 @@ def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
         found[f"rnn.{layer}.bias_hh_l0"] = (4 * units,)
     known = 0
     for i, factor in enumerate(event.factors):
-        out = step.outputs(event, factor)
+        out = formulas.outputs(event, factor)
         if known:
             found[f"context.{i}.weight"] = (factor.hidden, known)
         found[f"head.{i}.weight"] = (out, factor.hidden)

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from robojam.jam import Proposal
+from robojam.formulas import Components, components, normal
+from robojam.happenings import Proposal
 from robojam.modelfile import ModelFile, ModelFileError
-from robojam.step import Components, Memory, Network, components, normal
+from robojam.step import Memory, Network
 
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
 #: What a touch is made of: the kind of factor that each column belongs to.

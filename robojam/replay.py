@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from robojam.jam import Changed, Counts, Happening, Jam, Player, Proposal, Settings, Sounded
+from robojam.happenings import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
+from robojam.jam import Jam
 from robojam.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch, is_machine
 
@@ -146,7 +147,7 @@ class Playback(Jam):
     def advance(self, t: float) -> None:
         """Let everything recorded until then happen again."""
         while (due := self.due) is not None and due <= t:
-            self.t = max(self.t, due)
+            self.clock.t = max(self.t, due)
             if self._at == len(self._events):
                 self._over = True
                 self._on_end()
@@ -154,7 +155,7 @@ class Playback(Jam):
             event = self._events[self._at]
             self._at += 1
             self._again(event)
-        self.t = max(self.t, t)
+        self.clock.t = max(self.t, t)
 
     def _again(self, event: Event) -> None:
         if isinstance(event, TouchEvent):
@@ -190,10 +191,11 @@ class Playback(Jam):
         self.settings.pause = int(value)
         self.sink(Changed(t, "pause", int(value)))
         if value:
-            self._paused_at = t
+            self.clock.stopped_at = t
             self._lift_all(t)
-        else:
-            self._lead += t - self._paused_at
+        elif self.clock.stopped_at is not None:
+            self._lead += t - self.clock.stopped_at
+            self.clock.stopped_at = None
         return True
 
     def finger(self, *_: object, **__: object) -> None:

@@ -24,7 +24,8 @@ from typing import Any, Final
 import msgspec
 
 from robojam import options as option
-from robojam.jam import Changed, Counts, Happening, Jam, Pending, Settings, Sounded, Turned
+from robojam.happenings import Changed, Counts, Happening, Pending, Settings, Sounded, Turned
+from robojam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.options import Options
 from robojam.ports import Address, Endpoint, resolve

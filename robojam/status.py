@@ -6,7 +6,7 @@ import logging
 from array import array
 from collections.abc import Callable
 
-from robojam.jam import Counts
+from robojam.happenings import Counts
 
 log = logging.getLogger("robojam")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from robojam.jam import Changed, Player, Settings, Sounded
+from robojam.happenings import Changed, Player, Settings, Sounded
 from robojam.options import Options
 from robojam.recorder import Recorder
 from robojam.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent

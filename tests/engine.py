@@ -19,7 +19,7 @@ from typing import Any
 
 from playing import Whimsical
 
-from robojam.jam import Settings
+from robojam.happenings import Settings
 from robojam.options import Options
 from robojam.server import Server
 from robojam.session import ModelRef, Session, read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from robojam.jam import Proposal
+from robojam.happenings import Proposal
 
 Row = tuple[float, float, float, bool]  # x, y, dt, moving
 

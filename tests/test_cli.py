@@ -32,6 +32,12 @@ from robojam.wire import osc
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 
 
+#: A machine that plays alone, and soon.
+BUSY = ("--mode", "solo", "--timescale", "0.2", "--seed", "3")
+#: One that answers soon, and until it is interrupted, whatever the model is like.
+SOON = ("--threshold", "0.1", "--response", "0", "--timescale", "0.3", "--seed", "3")
+
+
 def run(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, timeout=60, **more
@@ -81,12 +87,12 @@ def check(heard, who: str = "ai") -> list:
 
 def test_call_response_with_a_real_performance_from_ready_line_to_recording(tmp_path):
     touches = performances()[3]
-    with serving(tmp_path, "--threshold", "0.2", "--response", "2", "--seed", "3") as engine:
+    with serving(tmp_path, *SOON, "--threshold", "0.2") as engine:
         out = engine.out
         perform(out, touches)
         silent = time.perf_counter()
         assert not out.heard  # it waits its turn
-        out.until(lambda: len(out.heard) > 5 and time.perf_counter() - silent > 1.0)
+        out.until(lambda: len(out.heard) > 8)
         assert out.heard[0].at - silent > 0.15
         for before, after in zip(
             check_open(out.heard), check_open(out.heard)[1:], strict=False
@@ -139,8 +145,7 @@ def test_duet_solo_and_listen_with_a_real_performance(tmp_path):
 def test_answers_differ_with_what_was_heard_under_one_seed(tmp_path):
     answers = []
     for touches in (performances()[i] for i in (0, 1, 1)):
-        options = ("--threshold", "0.1", "--seed", "3", "--response", "1")
-        with serving(tmp_path, *options) as engine:
+        with serving(tmp_path, *SOON) as engine:
             for x, y, _, _ in touches[:25].tolist():  # with a clock of its own, and so
                 engine.out.send("/touch", "fff", x, y, 0.02)  # the very same twice
             engine.out.until(lambda: len(engine.out.heard) > 5)
@@ -170,7 +175,7 @@ def test_its_own_output_looped_back_is_no_human(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for host in ("127.0.0.1", "0.0.0.0"):
-        loop = ("--osc-out", f"127.0.0.1:{port}", "--mode", "solo", "--temperature", "1")
+        loop = ("--osc-out", f"127.0.0.1:{port}", *BUSY)
         with serving(tmp_path, *loop, osc_in=f"{host}:{port}") as engine:
             status = engine.out.ask(lambda s: s["dropped"].get("echo", 0) > 10)
             assert status["heard"] == 0
@@ -179,7 +184,7 @@ def test_its_own_output_looped_back_is_no_human(tmp_path):
 
 def test_hostile_packets_and_outputs_nobody_listens_to_do_no_harm(tmp_path):
     nobody = ("--osc-out", "127.0.0.1:9", "--osc-out", "255.255.255.255:5006")
-    with serving(tmp_path, *nobody, "--mode", "solo", stderr=subprocess.PIPE) as engine:
+    with serving(tmp_path, *nobody, *BUSY, stderr=subprocess.PIPE) as engine:
         noise = np.random.default_rng(1)
         for size in noise.integers(0, 1200, 300):
             engine.out.raw(noise.bytes(int(size)))
@@ -211,7 +216,7 @@ def test_other_models_by_name_alone_and_within_the_folder(tmp_path):
     padded = (size + 8).to_bytes(8, "little") + data[8 : 8 + size] + b" " * 8 + data[8 + size :]
     (models / "b.safetensors").write_bytes(padded)
     (models / "c.safetensors").write_bytes(b"not a model")
-    options = ("--model", str(models / "a.safetensors"), "--mode", "solo")
+    options = ("--model", str(models / "a.safetensors"), *BUSY)
     with serving(tmp_path / "sessions", *options) as engine:
         out = engine.out
         out.until(lambda: out.heard)
@@ -240,7 +245,7 @@ def test_other_models_by_name_alone_and_within_the_folder(tmp_path):
 
 
 def test_a_killed_engine_leaves_a_file_that_loads_and_is_complete(tmp_path):
-    with serving(tmp_path, "--mode", "solo") as engine:
+    with serving(tmp_path, *BUSY) as engine:
         engine.out.until(lambda: len(engine.out.heard) > 20)
         engine.end(signal.SIGKILL)
         engine.out.listen(0.05)
@@ -256,7 +261,7 @@ def test_a_killed_engine_leaves_a_file_that_loads_and_is_complete(tmp_path):
 
 
 def test_a_stopped_engine_goes_on_without_a_heap_of_late_touches(tmp_path):
-    with serving(tmp_path, "--mode", "solo", "--temperature", "1") as engine:
+    with serving(tmp_path, *BUSY) as engine:
         out = engine.out
         out.until(lambda: len(out.heard) > 10)
         engine.process.send_signal(signal.SIGSTOP)
@@ -265,7 +270,7 @@ def test_a_stopped_engine_goes_on_without_a_heap_of_late_touches(tmp_path):
         engine.process.send_signal(signal.SIGCONT)
         out.until(lambda: len(out.heard) > before + 10)
         heap = [m for m in out.heard[before:] if m.at - at < 0.02]
-        assert len(heap) < 8
+        assert len(heap) < 25  # of some hundreds that were due meanwhile
         assert engine.end() == 0
         out.listen(0.05)
         check(out.heard)
@@ -276,7 +281,7 @@ def test_a_full_disk_does_not_stop_the_jam_and_is_told(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     more = {"preexec_fn": small_files, "stderr": subprocess.PIPE}
-    with serving(tmp_path, "--mode", "solo", **more) as engine:
+    with serving(tmp_path, *BUSY, **more) as engine:
         status = engine.out.ask(lambda s: s["trouble"])
         assert "recording stopped" in status["trouble"][0]
         assert status["recording"] == ""
@@ -289,7 +294,7 @@ def test_a_full_disk_does_not_stop_the_jam_and_is_told(tmp_path):
 
 def test_a_folder_that_vanishes_does_not_stop_the_jam_and_is_told(tmp_path):
     folder = tmp_path / "sessions"
-    with serving(folder, "--mode", "solo") as engine:
+    with serving(folder, *BUSY) as engine:
         engine.out.ask(lambda s: s["recording"].endswith(".jsonl"))
         shutil.rmtree(folder)
         status = engine.out.ask(lambda s: s["trouble"])
@@ -396,7 +401,7 @@ def test_help_and_version_wait_for_nothing():
 def jam(tmp_path_factory) -> Path:
     """Record a short jam, with a control, a pause and a player without phases."""
     folder = tmp_path_factory.mktemp("jam")
-    with serving(folder, "--threshold", "0.1", "--response", "1") as engine:
+    with serving(folder, *SOON) as engine:
         out = engine.out
         for i in range(10):
             out.send("/touch", "fff", i / 10, 0.5, 0.02)
@@ -527,7 +532,7 @@ def test_liblo_plays_and_reads_what_comes_back(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     dump = subprocess.Popen(["oscdump", "-L", str(port)], stdout=subprocess.PIPE, text=True)
-    to = ("--osc-out", f"127.0.0.1:{port}", "--threshold", "0.1", "--response", "0.5")
+    to = ("--osc-out", f"127.0.0.1:{port}", *SOON)
     try:
         with serving(tmp_path, *to) as engine:
             url = f"osc.udp://127.0.0.1:{engine.address[1]}"

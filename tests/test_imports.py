@@ -46,39 +46,43 @@ RULES = {
     # The core: bytes, turns and files, as values
     "wire": Rule("touch wire.*", "pythonosc", pure=True),
     "wire.*": Rule("touch wire.*", "pythonosc", pure=True),
-    "hands": Rule("touch jam", pure=True),
-    "jam": Rule("touch hands", pure=True),
+    "hands": Rule("touch", pure=True),
+    "happenings": Rule("touch", pure=True),
+    "voices": Rule("happenings touch", pure=True),
+    "jam": Rule("hands happenings touch voices", pure=True),
     "session": Rule("touch", "msgspec", pure=True),
     # The model
     "event": Rule(others="msgspec", pure=True),
-    "step": Rule("event", "numpy", pure=True),
+    "lattice": Rule("event", "numpy", pure=True),
+    "formulas": Rule("event", "numpy", pure=True),
+    "step": Rule("event formulas", "numpy", pure=True),
     "mixture": Rule(others="torch", pure=True),
-    "modelfile": Rule("event step", "msgspec numpy safetensors", pure=True),
+    "modelfile": Rule("event formulas", "msgspec numpy safetensors", pure=True),
     "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
-    "model": Rule("event mixture modelfile step touch", "safetensors torch", pure=True),
+    "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
-    "player": Rule("event jam modelfile step touch", "numpy safetensors", lazily="torch"),
+    "player": Rule(
+        "event happenings modelfile network step", "numpy safetensors", lazily="torch"
+    ),
     # Learning
     "corpus": Rule("touch session", "msgspec numpy", pure=True),
-    "evaluate": Rule(
-        "corpus event mixture model modelfile player session step touch",
-        "numpy torch",
-        lazily="sklearn",
-    ),
-    "train": Rule(
-        "corpus evaluate event mixture model modelfile player session step touch", "numpy torch"
-    ),
+    "evaluate": Rule("corpus lattice model", "numpy torch"),
+    "train": Rule("corpus evaluate event lattice model modelfile", "numpy torch"),
     # The engine, which is handed a player
     "recorder": Rule("session touch", "msgspec"),
     "ports": Rule(),
     "monitors": Rule("ports wire.*"),
-    "status": Rule("jam"),
-    "takes": Rule("jam options recorder session touch", "msgspec"),
-    "server": Rule("jam monitors options ports status takes touch wire.*", "msgspec"),
+    "status": Rule("happenings"),
+    "takes": Rule("happenings options recorder session touch", "msgspec"),
+    "server": Rule(
+        "happenings jam monitors options ports status takes touch wire.*", "msgspec"
+    ),
     # A session again: it stands where the jam does, and is as pure
-    "replay": Rule("jam session touch", pure=True),
+    "replay": Rule("happenings jam session touch", pure=True),
     # Where the engine and a player are put together
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
+    # Measured from outside, by packets
+    "bench": Rule("wire.*"),
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),

@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
-from robojam.jam import (
+from robojam.happenings import (
     Changed,
     Counts,
     Happening,
-    Jam,
     Pending,
     Proposal,
     Settings,
     Sounded,
     Turned,
 )
+from robojam.jam import Jam
 from robojam.replay import first_difference, regenerate
 from robojam.session import EndEvent, Event, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, is_machine

@@ -13,8 +13,8 @@ import torch
 from learning import TOUCHES, TRAINED, filed, is_trained, small
 
 from robojam import modelfile, player
-from robojam.jam import Player as Protocol
-from robojam.jam import Proposal
+from robojam.happenings import Player as Protocol
+from robojam.happenings import Proposal
 from robojam.model import load
 from robojam.modelfile import ModelFile, ModelFileError
 from robojam.player import DeviceError, Player, choose_device

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
-from robojam.jam import Settings
+from robojam.happenings import Settings
 from robojam.session import SetEvent, TouchEvent, read
 from robojam.touch import Phase
 from robojam.wire import native, osc

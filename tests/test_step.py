@@ -10,11 +10,12 @@ import pytest
 import torch
 from learning import STROKES, TOUCHES, batch, filed, small
 
-from robojam import step
+from robojam import formulas
 from robojam.event import Event, Factor
 from robojam.mixture import Mixture
 from robojam.model import EventModel
-from robojam.step import Memory, Network, components
+from robojam.formulas import components
+from robojam.step import Memory, Network
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 
@@ -92,7 +93,7 @@ def test_the_heads_are_the_models(event):
         row, inner = values[:, t], net.inner(memory)
         for i, factor in enumerate(event.factors):
             out = net.head(i, inner)
-            unit = step.normal(np, factor, row)
+            unit = formulas.normal(np, factor, row)
             inner = net.told(i, inner, unit)
             if factor.kind == "flag":
                 found = -np.logaddexp(0, (1 - 2 * unit) * out)[:, 0]
@@ -101,7 +102,7 @@ def test_the_heads_are_the_models(event):
                 target, stretch = unit, np.full(2, math.log(factor.scale))
                 if factor.slides is not None and t > 0:
                     slides = row[:, factor.slides] > 0.5
-                    slid = (step.pick(row, factor.columns) - memory.last) / factor.step
+                    slid = (formulas.pick(row, factor.columns) - memory.last) / factor.step
                     target = np.where(slides[:, None], slid, unit)
                     stretch = np.where(slides, math.log(factor.step), stretch)
                 parts = (c.logits, c.mean, c.log_scale, c.lower, target)
@@ -154,7 +155,7 @@ def phi(z: Any) -> Any:
 
 
 def below(
-    mix: step.Components, along: Any, value: Any, temperature: float, spread: float
+    mix: formulas.Components, along: Any, value: Any, temperature: float, spread: float
 ) -> Any:
     """P(along · unit < value) for a mixture (N, K, …), under temperature and spread."""
     logits = torch.as_tensor(mix.logits, dtype=torch.float64) / temperature
@@ -186,7 +187,7 @@ def test_samples_follow_the_density(event, temperature, spread):
     inner = net.inner(many)
     for i, factor in enumerate(event.factors):
         out = net.head(i, inner)
-        unit = step.normal(np, factor, values)
+        unit = formulas.normal(np, factor, values)
         inner = net.told(i, inner, unit)
         if factor.kind == "flag":
             chance = 1 / (1 + np.exp(-out[:, 0].astype(np.float64) / temperature))
@@ -195,7 +196,7 @@ def test_samples_follow_the_density(event, temperature, spread):
             continue
         mix = components(np, event, factor, out, values, many.now, many.before)
         if factor.slides is not None:
-            slid = (step.pick(values, factor.columns) - many.last) / factor.step
+            slid = (formulas.pick(values, factor.columns) - many.last) / factor.step
             unit = np.where(values[:, [factor.slides]] > 0.5, slid, unit)
         d = factor.dims
         for along in (*np.eye(d), np.ones(d), np.arange(1, d + 1) * (-1.0) ** np.arange(d)):
@@ -231,7 +232,7 @@ def test_without_temperature_and_spread_it_is_the_likeliest_mean(event):
                 drawn = np.exp(drawn)
             if factor.slides is not None and values[0, factor.slides] == 1:
                 drawn = memory.last + unit * factor.step
-        values[:, step.where_of(factor.columns)] = drawn
+        values[:, formulas.where_of(factor.columns)] = drawn
         inner = net.told(i, inner, unit)
     for each in found:
         np.testing.assert_allclose(each, values, rtol=1e-5)
@@ -286,18 +287,18 @@ def test_memory_is_written_by_rows():
 
 def test_columns_side_by_side_are_a_view():
     values = np.zeros((2, 4), np.float32)
-    assert step.pick(values, (1, 2)).base is values
-    assert step.pick(values, (0, 2, 3)).shape == (2, 3)
-    assert step.where_of((2, 1)) == [2, 1]
+    assert formulas.pick(values, (1, 2)).base is values
+    assert formulas.pick(values, (0, 2, 3)).shape == (2, 3)
+    assert formulas.where_of((2, 1)) == [2, 1]
 
 
 @pytest.mark.parametrize("xp", [np, torch], ids=["numpy", "torch"])
 def test_what_is_no_number_stays_none(xp):
     array = xp.asarray([math.nan, -9.0, 0.5, 9.0])
-    found = np.asarray(step.clipped(array, -1, 1))
+    found = np.asarray(formulas.clipped(array, -1, 1))
     np.testing.assert_array_equal(found, [math.nan, -1, 0.5, 1])
     np.testing.assert_array_equal(
-        np.asarray(step.clipped(array, 0.25)), [math.nan, 0.25, 0.5, 9]
+        np.asarray(formulas.clipped(array, 0.25)), [math.nan, 0.25, 0.5, 9]
     )
 
 

@@ -121,7 +121,7 @@ def _window(chosen: argparse.Namespace) -> int:
 def _serve(chosen: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    from robojam.jam import Settings
+    from robojam.happenings import Settings
     from robojam.ports import Endpoint, PortError
     from robojam.server import READY, Server
 

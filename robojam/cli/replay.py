@@ -13,7 +13,7 @@ from robojam.cli import ask, play
 from robojam.options import parse_address
 
 if TYPE_CHECKING:
-    from robojam.jam import Player
+    from robojam.happenings import Player
     from robojam.session import Event, Header, ModelRef, Session
 
 

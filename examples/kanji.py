@@ -1,0 +1,299 @@
+"""Kanji that nobody has written: an MDN-RNN over pen strokes.
+
+    python examples/kanji.py ../shared/corpus/kanji_stroke3.npz --to kanji.png
+
+A point of a kanji is (dx, dy, pen lifted after it): the stroke-3 form of sketches.
+Here a fourth column says whether the kanji ends with it. That is another description
+of an event than a touch's; the model, its training data and its score are the same
+code (robojam.model, .corpus, .evaluate). It trains for some minutes (--passes), says
+how many nats it needs for a point of kanji it has not seen, and draws new ones at
+several temperatures. --against-diagonal trains a model of the same size besides, whose
+mixtures are five Gaussians without correlation.
+
+The corpus is not part of robojam. KanjiVG is © Ulrich Apel, CC BY-SA 3.0; as stroke-3
+it comes by way of hardmaru/sketch-rnn-datasets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from robojam.corpus import STROKE, Corpus, CorpusError, read
+from robojam.evaluate import score
+from robojam.event import Event, Factor
+from robojam.model import EventModel, load, save
+from robojam.modelfile import Data, Description
+from robojam.step import Network
+from robojam.train import batches, cut, schedule, split
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "kanji_stroke3.npz"
+LICENCE = "Trained on KanjiVG, © Ulrich Apel, CC BY-SA 3.0, by way of sketch-rnn-datasets."
+TEMPERATURES = (0.2, 0.4, 0.7, 1.0)
+LONGEST = 120  # points of a kanji
+
+
+def kanji_event(*, components: int = 20, hidden: int = 192) -> Event:
+    """Describe a point: where the pen goes, whether it is lifted, whether that was all."""
+    return Event(
+        name="kanji",
+        columns=(*STROKE, "ended"),
+        factors=(
+            Factor(
+                name="offset",
+                kind="offset",
+                columns=(0, 1),
+                components=components,
+                hidden=hidden,
+                noise=1.0,
+                scale=40.0,
+            ),
+            Factor(name="lifted", kind="flag", columns=(2,)),
+            Factor(name="ended", kind="flag", columns=(3,)),
+        ),
+    )
+
+
+def kanji(path: Path) -> tuple[Corpus, Corpus]:
+    """Read a file of strokes: what to learn from, and what is held out of it."""
+    corpus = read(path)
+    if corpus.columns != STROKE:
+        raise CorpusError(path, f"holds ({', '.join(corpus.columns)}), not pen strokes")
+    try:
+        held_out = read(path, split="test")
+    except CorpusError:
+        corpus, held_out = split(corpus, every=20)
+    return with_endings(corpus), with_endings(held_out)
+
+
+def with_endings(corpus: Corpus) -> Corpus:
+    """Add the column that is 1 at the last point of each kanji."""
+    ended = np.zeros((len(corpus.events), 1), np.float32)
+    ended[corpus.offsets[1:] - 1] = 1
+    return replace(
+        corpus, events=np.hstack([corpus.events, ended]), columns=(*STROKE, "ended")
+    )
+
+
+def sizes(model: EventModel) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def build(*, units: int, seed: int = 0, **described: int) -> EventModel:
+    torch.manual_seed(seed)
+    return EventModel(kanji_event(**described), units=units, layers=1)
+
+
+def diagonal(like: EventModel, components: int = 5) -> EventModel:
+    """Make a model no smaller than another one, its few Gaussians without correlation."""
+    hidden = like.event.factors[0].hidden
+    while True:
+        model = build(units=like.units, components=components, hidden=hidden)
+        if sizes(model) >= sizes(like):
+            break
+        hidden += 1
+    keep = torch.ones(model.head[0].out_features)
+    keep[-components:] = 0  # what makes x and y depend on each other stays 0
+    for parameter in model.head[0].parameters():
+        mask = keep.reshape(-1, *[1] * (parameter.ndim - 1))
+        parameter.data.mul_(mask)
+        parameter.register_hook(lambda gradient, mask=mask: gradient * mask)
+    return model
+
+
+def train(
+    model: EventModel,
+    corpus: Corpus,
+    *,
+    passes: float,
+    steps: int | None = None,
+    batch: int = 2048,
+    rate: float = 4e-3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> EventModel:
+    """Train a model; return its averaged weights. steps cuts it short."""
+    rng = np.random.default_rng(seed)
+    whole = cut(corpus.lengths, int(corpus.lengths.max()), rng)
+    each = sum(1 for _ in batches(whole, batch, rng))
+    steps = steps or max(1, round(passes * each))
+    averaged, done = copy.deepcopy(model).eval(), 0
+    adam = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.98))
+    task = progress.add_task("", total=steps, loss=math.nan) if progress else None
+    loss = math.nan
+    while done < steps:
+        for group in batches(whole, batch, rng):
+            longest = max(c.end - c.start for c in group)
+            values = np.zeros((len(group), longest, 4), np.float32)
+            real = np.zeros((len(group), longest), bool)
+            for row, c in enumerate(group):
+                values[row, : c.end - c.start] = corpus.events[c.start : c.end]
+                real[row, : c.end - c.start] = True
+            values[..., :2] += rng.random((*real.shape, 2), np.float32) - 0.5
+            events, scored = torch.from_numpy(values), torch.from_numpy(real)
+            for option in adam.param_groups:
+                option["lr"] = rate * schedule(done, steps, 50)
+            with torch.autocast("cpu", torch.bfloat16):
+                seen, *places, _ = model.listen(events, model.initial(len(events)))
+                trunk = model.trunk(seen)
+            places = [place[scored] for place in places]
+            nats = -model.predict(trunk.float()[scored], events[scored], *places).sum(-1).mean()
+            adam.zero_grad()
+            nats.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            adam.step()
+            done += 1
+            keep = min(0.995, 1 - 1 / (done / 10 + 1))
+            with torch.no_grad():
+                for mean, weight in zip(
+                    averaged.parameters(), model.parameters(), strict=True
+                ):
+                    mean.lerp_(weight, 1 - keep)
+            now = float(nats.detach())
+            loss = now if math.isnan(loss) else 0.98 * loss + 0.02 * now
+            if progress is not None:
+                progress.update(task, completed=done, loss=loss)
+            if done >= steps:
+                break
+    return averaged
+
+
+def nats(model: EventModel, held_out: Corpus) -> dict[str, float]:
+    """Nats per held-out point, offsets spread by ±1/2: in all, and factor by factor."""
+    found = score(model, held_out)
+    stroke = found.parts["offset"] + found.parts["lifted"]
+    return {"point": stroke, **found.parts, "points": found.touches}
+
+
+def write_new(
+    model: EventModel, count: int, *, temperature: float, seed: int = 0
+) -> list[np.ndarray]:
+    """Let a model write so many kanji: arrays of points (n, 4), until each ends."""
+    weights = {name: t.detach().numpy() for name, t in model.state_dict().items()}
+    network = Network(np, model.event, weights, model.layers)
+    rng = np.random.default_rng(seed)
+    memory, points = network.initial(count), []
+    for _ in range(LONGEST):
+        drawn = network.sample(
+            memory,
+            rng.random((count, 3), np.float32),
+            rng.standard_normal((count, 4), np.float32),
+            temperature=temperature,
+            spread=math.sqrt(temperature),  # as Sketch-RNN has it
+        )
+        points.append(drawn)
+        memory = network.hear(memory, drawn)
+    written = np.stack(points, 1)
+    ends = np.where(written[..., 3].any(1), written[..., 3].argmax(1) + 1, LONGEST)
+    return [kanji[:end] for kanji, end in zip(written, ends, strict=True)]
+
+
+def strokes(points: np.ndarray) -> list[np.ndarray]:
+    """Follow the pen: the strokes (n, 2) of a kanji, within a square of side 1."""
+    path = np.vstack([np.zeros((1, 2)), np.cumsum(points[:, :2], 0)])
+    low, high = path.min(0), path.max(0)
+    path = (path - (low + high) / 2) / max(*(high - low), 1)
+    lifted = np.flatnonzero(points[:, 2] > 0.5) + 1
+    return [s for s in np.split(path, lifted + 1) if len(s) > 1]
+
+
+def draw(sheet: dict[str, list[np.ndarray]], path: Path, title: str) -> None:
+    """Draw a contact sheet: a row of kanji for each name."""
+    from matplotlib.figure import Figure
+
+    columns = max(len(row) for row in sheet.values())
+    figure = Figure(figsize=(0.72 * columns + 1.1, 0.76 * len(sheet) + 0.45), dpi=150)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-1.9, columns - 0.35), ylim=(len(sheet) - 0.4, -0.95), aspect="equal")
+    axes.axis("off")
+    for y, (name, row) in enumerate(sheet.items()):
+        axes.text(-0.65, y, name, ha="right", va="center", fontsize=9)
+        ink = "#111111" if y else "#8c5a2b"
+        for x, points in enumerate(row):
+            for stroke in strokes(points):
+                axes.plot(
+                    x + 0.8 * stroke[:, 0],
+                    y + 0.8 * stroke[:, 1],
+                    color=ink,
+                    linewidth=1.15,
+                    solid_capstyle="round",
+                    solid_joinstyle="round",
+                )
+    axes.text(-1.8, -0.72, title, fontsize=9, va="center")
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS, help="a stroke-3 .npz")
+    parser.add_argument("--to", type=Path, default=Path("kanji.png"), help="the picture")
+    parser.add_argument("--passes", type=float, default=8, help="over the corpus")
+    parser.add_argument("--units", type=int, default=256, help="of the LSTM")
+    parser.add_argument("--quick", action="store_true", help="half a minute, to see it work")
+    parser.add_argument("--against-diagonal", action="store_true", help="train both")
+    parser.add_argument("--save", type=Path, help="keep the model as a .safetensors")
+    parser.add_argument("--model", type=Path, help="draw with a model that was kept")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    if not args.corpus.is_file():
+        parser.error(f"there is no {args.corpus}: name a stroke-3 file")
+    corpus, held_out = kanji(args.corpus)
+    steps = 40 if args.quick else None
+    found = {}
+    if args.model:
+        model = load(args.model)[0]
+    else:
+        model = build(units=args.units, seed=args.seed)
+    models = {"20 correlated": model}
+    if args.against_diagonal:
+        models["5 diagonal"] = diagonal(model)
+    for name in models:
+        if name != "20 correlated" or not args.model:
+            with Progress(
+                TextColumn(f"{name}, {sizes(models[name]):,} weights"),
+                BarColumn(),
+                TextColumn("{task.fields[loss]:.3f} nats"),
+                TimeRemainingColumn(),
+            ) as progress:
+                models[name] = train(
+                    models[name], corpus, passes=args.passes, steps=steps, progress=progress
+                )
+        found[name] = {"weights": sizes(models[name]), **nats(models[name], held_out)}
+        print(f"{name}: {found[name]['point']:.3f} nats per held-out point")
+    model = models["20 correlated"]
+    if args.save:
+        description = Description(
+            event=model.event,
+            units=model.units,
+            layers=model.layers,
+            trained_on=(Data(corpus.name, corpus.sha256),),
+            score=found["20 correlated"]["point"],
+            score_on=(Data(held_out.name, held_out.sha256),),
+            licence=LICENCE,
+        )
+        save(model, args.save, description)
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    real = [k.copy() for k in list(held_out.performances())[:12]]
+    sheet = {"people": real}
+    for temperature in TEMPERATURES:
+        sheet[f"at {temperature:g}"] = write_new(
+            model, 12, temperature=temperature, seed=args.seed
+        )
+    nats_of = found["20 correlated"]["point"]
+    draw(sheet, args.to, f"New kanji at several temperatures ({nats_of:.2f} nats per point)")
+    print(f"{args.to}: new kanji at {', '.join(map(str, TEMPERATURES))}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    main()

@@ -1,0 +1,119 @@
+"""What the jam, its player and those who listen to it say to one another: values alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from robojam.touch import Touch
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a player would play next: a place in screen units, dt in seconds unscaled."""
+
+    x: float
+    y: float
+    dt: float
+    moving: bool
+
+
+class Player(Protocol):
+    """A model at play, of one or more voices that hear the same and play their own."""
+
+    @property
+    def voices(self) -> int:
+        """How many voices."""
+
+    def temper(self, *, temperature: float, spread: float) -> None:
+        """Set how the voices choose."""
+
+    def seed(self, seed: int) -> None:
+        """Begin the random numbers of every voice anew."""
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+
+    def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Let every voice hear a touch."""
+
+    def propose(self, voice: int) -> Proposal:
+        """Say what a voice would play next. Changes nothing: the same again, if asked again."""
+
+    def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Let a voice hear the touch it has just played, and use up its random numbers."""
+
+    def count(self, voice: int) -> None:
+        """Use up the random numbers of a touch that was played and is not heard."""
+
+    def follow(self, other: Any) -> None:
+        """Go on with the random numbers of another player of the same kind."""
+
+    def forecast(self) -> list[tuple[float, ...]]:
+        """Return what voice 0 expects next, as weight, means, deviations, correlation."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What can be changed while playing; seconds for threshold and response."""
+
+    mode: str = "call-response"
+    threshold: float = 0.5
+    response: float = 5.0
+    temperature: float = 1.0
+    spread: float = 1.0
+    timescale: float = 1.0
+    pause: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sounded:
+    """A touch of anyone, at the instant it came or was due; dt in seconds as scheduled."""
+
+    t: float
+    touch: Touch
+    dt: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """The turn passed to human or ai."""
+
+    t: float
+    whose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A control took effect."""
+
+    t: float
+    name: str
+    value: float | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A voice's next touch has been made, due at ``due`` (paused: if it went on now)."""
+
+    t: float
+    who: str
+    proposal: Proposal
+    due: float
+
+
+Happening = Sounded | Turned | Changed | Pending
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened so far; dropped by reason."""
+
+    played: int = 0
+    heard: int = 0
+    replaced: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: str) -> None:
+        """Count something that was dropped."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1

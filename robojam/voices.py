@@ -1,0 +1,175 @@
+"""The machine's voices: what each plays next, when, and its one finger. Pure.
+
+A touch is due at the previous due time plus its dt times the timescale, so a late
+wake-up moves no deadline. The machine is one touch ahead, and a proposal is no part of
+the player's state until it has sounded: to take it back is to drop it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from robojam.happenings import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
+from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time of a take, in seconds since its beginning; it never runs backwards.
+
+    stopped_at is where the machine's own time stands still while it is paused.
+    """
+
+    t: float = 0.0
+    stopped_at: float | None = None
+
+    @property
+    def machine(self) -> float:
+        """The machine's time."""
+        return self.t if self.stopped_at is None else self.stopped_at
+
+
+@dataclass(slots=True)
+class Voice:
+    """One voice: what it would play, its finger, and from when its next dt counts."""
+
+    index: int
+    who: str
+    base: float = 0.0
+    pending: Proposal | None = None
+    due: float = math.inf
+    down: bool = False
+    x: float = 0.0
+    y: float = 0.0
+    touched: float = 0.0
+
+    @property
+    def lift_due(self) -> float:
+        """When its finger lifts, unless something comes between."""
+        if not self.down or (self.pending is not None and self.pending.moving):
+            return math.inf
+        return self.touched + LIFT_AFTER
+
+
+class Voices:
+    """All voices of a player: their proposals, and the touches that come of them."""
+
+    def __init__(
+        self,
+        player: Player,
+        settings: Settings,
+        *,
+        clock: Clock,
+        sink: Callable[[Happening], None],
+        counts: Counts,
+        turn_end: Callable[[], float],
+    ) -> None:
+        """turn_end says when the machine's turn ends: nothing sounds from then on."""
+        self.player, self.settings, self.clock = player, settings, clock
+        self.sink, self.counts, self._turn_end = sink, counts, turn_end
+        self.all = [Voice(i, nth("ai", i)) for i in range(player.voices)]
+
+    @property
+    def down(self) -> int:
+        """How many of them have their finger down."""
+        return sum(voice.down for voice in self.all)
+
+    @property
+    def pending(self) -> int:
+        """How many of them have a touch pending."""
+        return sum(voice.pending is not None for voice in self.all)
+
+    def next(self) -> tuple[float, bool, Voice]:
+        """What is due next: when, whether it is a touch or a lift, and of which voice.
+
+        Of what is due at the same instant lifts come first, then the first voice.
+        """
+        first = (math.inf, False, self.all[0])
+        for voice in self.all:
+            for when, touch in ((voice.lift_due, False), (voice.due, True)):
+                if (when, touch) < first[:2]:
+                    first = (when, touch, voice)
+        return first
+
+    def set_out(self, base: float) -> None:
+        """Every voice makes its next touch, due its dt after base."""
+        for voice in self.all:
+            voice.base = base
+            self.propose(voice)
+
+    def make_anew(self, *, late_ones_too: bool) -> None:
+        """Make again what is pending, or else was left out as too late for the turn."""
+        for voice in self.all:
+            if voice.pending is not None or late_ones_too:
+                self.propose(voice)
+
+    def take_back(self) -> None:
+        """Drop what is pending."""
+        for voice in self.all:
+            voice.pending, voice.due = None, math.inf
+
+    def propose(self, voice: Voice) -> None:
+        """Make a voice's next touch."""
+        made = self.player.propose(voice.index)
+        made = Proposal(
+            clip(made.x, 0.0, 1.0),
+            clip(made.y, 0.0, 1.0),
+            clip(made.dt, MIN_DT, MAX_DT),
+            made.moving,
+        )
+        now = self.clock.machine
+        due = max(voice.base + made.dt * self.settings.timescale, now)
+        if due >= self._turn_end():
+            voice.pending, voice.due = None, math.inf  # it would never sound
+            return
+        voice.pending, voice.due = made, due
+        t = self.clock.t
+        self.sink(Pending(t, voice.who, made, t + (due - now)))
+
+    def play(self, voice: Voice) -> None:
+        """Let the touch sound that is due, and leave at once; then hear it and go on.
+
+        In a duet it is not heard, and nothing follows until a human touches again.
+        """
+        made, t = voice.pending, self.clock.t
+        assert made is not None
+        moving = made.moving and voice.down
+        if not moving and voice.down:
+            self.lift(voice)
+        phase = Phase.MOVE if moving else Phase.DOWN
+        voice.down, voice.x, voice.y, voice.touched = True, made.x, made.y, t
+        voice.pending, voice.due = None, math.inf
+        self.counts.played += 1
+        touch = Touch(made.x, made.y, made.dt, phase, 0, voice.who)
+        self.sink(Sounded(t, touch, made.dt * self.settings.timescale))
+        if self.settings.mode == "duet":
+            self.player.count(voice.index)
+            return
+        self.player.play(voice.index, made.x, made.y, made.dt, moving)
+        voice.base = t
+        self.propose(voice)
+
+    def lift(self, voice: Voice) -> None:
+        """Lift a voice's finger where it is."""
+        voice.down = False
+        dt = self.clock.t - voice.touched
+        up = Touch(voice.x, voice.y, dt, Phase.UP, 0, voice.who)
+        self.sink(Sounded(self.clock.t, up, dt))
+
+    def lift_all(self) -> None:
+        """Lift every finger that is down."""
+        for voice in self.all:
+            if voice.down:
+                self.lift(voice)
+
+    def shift(self, seconds: float) -> None:
+        """Go on after a pause, with the waits that were left."""
+        for voice in self.all:
+            voice.base += seconds
+
+    def hand_over(self, player: Player) -> None:
+        """Let another player play the voices: each goes on from where it was."""
+        player.follow(self.player)
+        self.player = player
