@@ -62,7 +62,7 @@ RULES = {
     "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
     "player": Rule(
-        "event happenings modelfile network step", "numpy safetensors", lazily="torch"
+        "event formulas happenings modelfile step", "numpy safetensors", lazily="torch"
     ),
     # Learning
     "corpus": Rule("touch session", "msgspec numpy", pure=True),
