@@ -47,7 +47,7 @@ class Jam:
             turn_end=lambda: self._turn_end,
         )
         self._temper()
-        self._silenced = False
+        self.silenced = False
         self._begun = False
         self._heard_at: float | None = None  # the last touch that the model was fed
         # The last down or move of any human, and when the silence began that the machine
@@ -69,7 +69,7 @@ class Jam:
     @property
     def would_begin(self) -> bool:
         """Whether the machine begins by itself: solo, and nothing holds it."""
-        return self.settings.mode == "solo" and not (self._silenced or self.settings.pause)
+        return self.settings.mode == "solo" and not (self.silenced or self.settings.pause)
 
     @property
     def fingers(self) -> int:
@@ -160,7 +160,7 @@ class Jam:
     # -- controls with a meaning of their own ------------------------------------
 
     def _on_answer(self, _: object) -> bool:
-        if self._silenced or self.settings.mode in ("solo", "listen"):
+        if self.silenced or self.settings.mode in ("solo", "listen"):
             return False
         if self.settings.mode == "call-response" and self.turn == "ai":
             return False
@@ -184,13 +184,13 @@ class Jam:
             self._play_on()
         # A silence that is over already was answered, or was not meant to be.
         waiting = self._human_at + self.settings.threshold > self.clock.machine
-        if value == "call-response" and waiting and not self._silenced:
+        if value == "call-response" and waiting and not self.silenced:
             self._silent_from = self._human_at
         return True
 
     def _on_pause(self, value: int) -> bool:
         settings = self.settings
-        wakes = not value and self._silenced and settings.mode == "solo"
+        wakes = not value and self.silenced and settings.mode == "solo"
         if settings.pause == value and not wakes:
             return False
         self.sink(Changed(self.t, "pause", value))
@@ -207,7 +207,7 @@ class Jam:
             self.voices.shift(held)
             self._make_anew()
         if wakes:
-            self._silenced = False
+            self.silenced = False
         if settings.mode == "solo":
             self._play_on()
         return True
@@ -226,10 +226,10 @@ class Jam:
         return True
 
     def _on_panic(self, _: object) -> bool:
-        if self._silenced and not self.fingers:
+        if self.silenced and not self.fingers:
             return False
         self.sink(Changed(self.t, "panic", 1))
-        self._silenced = True
+        self.silenced = True
         self._silent_from = math.inf
         self.voices.take_back()
         self.voices.lift_all()
@@ -256,7 +256,7 @@ class Jam:
         """A human lands or slides: that is no silence, and the turn is theirs."""
         self._human_at = self.clock.machine
         if self.settings.mode != "solo":
-            self._silenced = False
+            self.silenced = False
         if self.settings.mode == "call-response":
             if self.turn == "ai":
                 self._end_turn()

@@ -29,7 +29,7 @@ from robojam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.options import Options
 from robojam.ports import Address, Endpoint, resolve
-from robojam.status import Lateness, Tally
+from robojam.status import Allowance, Lateness, Tally, memory_mb
 from robojam.takes import Playing, Takes
 from robojam.touch import Phase, is_machine, nth
 from robojam.wire import native, osc
@@ -45,6 +45,12 @@ _BURST = 32
 #: An engine this many seconds late was asleep (a closed lid, a stopped process): what
 #: was due meanwhile is not played in a heap, the machine goes on where it was.
 _ASLEEP = 0.5
+
+#: One that cannot keep up (a timescale of 0.001) goes on from where it has come after so
+#: many seconds, and hears what has come in meanwhile.
+_BUDGET = 0.1
+#: Touches of one host, and new recordings, that are taken in: a second, and in a burst.
+_TOUCHES, _RECORDINGS = (5000, 5000), (1, 10)
 
 #: What comes of asking for a model: a player, or why there is none.
 Loaded = Playing | Exception
@@ -78,11 +84,13 @@ class Server:
         ]
         self._monitors = Monitors(endpoint.send)
         self._humans: dict[str, str] = {}
+        self._allowed: dict[str, Allowance] = {}
+        self._recordings = Allowance(*_RECORDINGS)
         self._settings = settings
         self._counts = Tally(clock)
         self._clipped = 0
         self._late = Lateness()
-        self._started = datetime.now(UTC)
+        self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._woken = socket.socketpair()
@@ -149,11 +157,14 @@ class Server:
 
     def _reach(self, now: float) -> float:
         """Play what is due at or before now; return the time of the take."""
-        t, due = self._takes.t(now), self.jam.due
-        if due is not None and t - due > _ASLEEP and not self._settings.pause:
-            log.warning("the engine was held up for %.1f s; going on from there", t - due)
-            self.jam.control(due, "pause", 1)
-            self.jam.control(t, "pause", 0)
+        t, began = self._takes.t(now), self._clock()
+        while (due := self.jam.due) is not None and due <= t:
+            late = t - due > _ASLEEP or self._clock() - began > _BUDGET
+            if late and not (self._settings.pause or self.jam.silenced):
+                log.warning("the engine was held up for %.1f s; going on from there", t - due)
+                self.jam.control(due, "pause", 1)
+                self.jam.control(t, "pause", 0)
+            self.jam.advance(min(max(due, self.jam.t), t))
         self.jam.advance(t)
         return t
 
@@ -241,7 +252,11 @@ class Server:
                 self._counts.drop("too many players")
                 return
             self._humans[host] = nth("human", len(self._humans))
+            self._allowed[host] = Allowance(*_TOUCHES)
             log.info("%s plays from %s", self._humans[host], host)
+        if not self._allowed[host].take(arrival):
+            self._counts.drop("too fast")
+            return
         who = self._humans[host]
         self._begin(arrival)
         t = self._takes.t(arrival)
@@ -321,8 +336,14 @@ class Server:
         takes = self._takes
         if on == takes.recording and not (on and takes.begun):
             return
+        if on and not self._recordings.take(arrival):
+            self._counts.drop("too many recordings")
+            return
         t, turn = takes.t(arrival), self.jam.turn
         if on:
+            if self.jam.silenced and self._settings.mode == "solo":
+                self._settings.pause = 1  # a panic holds until pause 0, in the next take too
+                self._monitors.control("pause", 1, arrival)
             if takes.begun:
                 self.jam.finish(t)
             takes.end(t, "a new recording")
@@ -397,6 +418,9 @@ class Server:
             "late_ms_p99": 1000 * self._late.p99,
             "monitors": len(self._monitors),
             "started": self._started.isoformat(),
+            "uptime_s": self._clock() - self._since,
+            "cpu_s": time.process_time(),
+            "memory_mb": memory_mb(),
             "voices": self.options.voices,
         }
         return json.dumps(about)

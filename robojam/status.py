@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from array import array
 from collections.abc import Callable
 
@@ -34,6 +35,32 @@ class Tally(Counts):
         reasons = ", ".join(f"{n} {why}" for why, n in self.dropped.items())
         more = f"; {about}" if about else ""
         log.warning("dropped %d so far (%s)%s", sum(self.dropped.values()), reasons, more)
+
+
+class Allowance:
+    """How much of something a stranger may ask for: so many a second, and a burst of them."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst, self._left, self._at = rate, burst, burst, 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one, if there is one left at an instant in seconds."""
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def memory_mb() -> float | None:
+    """The most memory that this process had resident, in MB; None where it is not told."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 class Lateness:

@@ -12,9 +12,9 @@ from learning import STROKES, TOUCHES, batch, filed, small
 
 from robojam import formulas
 from robojam.event import Event, Factor
+from robojam.formulas import components
 from robojam.mixture import Mixture
 from robojam.model import EventModel
-from robojam.formulas import components
 from robojam.step import Memory, Network
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
