@@ -316,16 +316,21 @@ class Mixture(Distribution):
             return self.logits.argmax(-1).expand(shape)
         if shape.numel() == 0:
             return torch.zeros(shape, dtype=torch.long, device=self.logits.device)
-        weights = torch.softmax(self.logits / temperature, -1).reshape(-1, self.components)
+        weights = torch.softmax(self.logits / temperature, -1)
         count = sample_shape.numel()
-        drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
+        if count == 1:  # whose exponential clock rings first: what multinomial does, unchecked
+            clocks = torch.empty_like(weights).exponential_(generator=generator)
+            return (weights / clocks).argmax(-1).expand(shape)
+        table = weights.reshape(-1, self.components)
+        drawn = torch.multinomial(table, count, replacement=True, generator=generator)
         return drawn.mT.reshape(shape)
 
     @staticmethod
     def _of(table: Tensor, chosen: Tensor) -> Tensor:
         """Take of table (…, K, N) the rows chosen (…), any sample shape before them."""
-        table = table.expand(*chosen.shape, *table.shape[-2:])
-        return table.take_along_dim(chosen[..., None, None], -2).squeeze(-2)
+        shape, (_, n) = chosen.shape, table.shape[-2:]
+        index = chosen[..., None, None].expand(*shape, 1, n)
+        return table.expand(*shape, -1, n).gather(-2, index).squeeze(-2)
 
     def _beside(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]:
         """Return the parameters, and a value that fits them, all of one dtype."""
@@ -408,15 +413,17 @@ class _Diagonal(Function):
         dims = loc.shape[-1]
         inverse = torch.exp(-log_scale)
         z = (value.unsqueeze(-2) - loc).mul_(inverse)  # (…, K, D)
-        joint = (logits - _volume(log_scale, dims)).sub(_squared(z), alpha=0.5)
-        total = torch.logsumexp(joint, -1, keepdim=True)
-        whole = torch.logsumexp(logits, -1, keepdim=True)
-        ctx.save_for_backward(logits, loc, log_scale, value, joint, total, whole, z, inverse)
-        return (total - whole).squeeze(-1) - 0.5 * dims * math.log(2 * math.pi)
+        log_weights = torch.log_softmax(logits, -1)
+        joint = (log_weights - _volume(log_scale, dims)).sub(_squared(z), alpha=0.5)
+        total = torch.logsumexp(joint, -1)
+        ctx.save_for_backward(
+            logits, loc, log_scale, value, log_weights, joint, total, z, inverse
+        )
+        return total - 0.5 * dims * math.log(2 * math.pi)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        logits, loc, log_scale, value, joint, total, whole, z, inverse = ctx.saved_tensors
+        logits, loc, log_scale, value, log_weights, joint, total, z, inverse = ctx.saved_tensors
         needed = ctx.needs_input_grad
         if torch.is_grad_enabled():  # the gradient is to have a gradient: leave it to torch
             given = (logits, loc, log_scale, value)
@@ -425,8 +432,8 @@ class _Diagonal(Function):
             found = iter(torch.autograd.grad(density, wanted, grads[0], create_graph=True))
             return tuple(next(found) if need else None for need in needed)
         g = grads[0].unsqueeze(-1)
-        share = (joint - total).exp_().mul_(g)  # (…, K)
-        by_logits = share - (logits - whole).exp() * g
+        share = (joint - total.unsqueeze(-1)).exp_().mul_(g)  # (…, K)
+        by_logits = share - log_weights.exp() * g
         share = share.unsqueeze(-1)
         pull = share * z  # (…, K, D)
         by_scale = pull * z
@@ -435,13 +442,19 @@ class _Diagonal(Function):
         else:
             by_scale = by_scale.sum(-1, keepdim=True).sub_(share, alpha=loc.shape[-1])
         by_loc = pull.mul_(inverse)
-        by_value = -by_loc.sum(-2).sum_to_size(value.shape) if needed[3] else None
+        by_value = _shaped(-by_loc.sum(-2), value) if needed[3] else None
         return (
-            by_logits.sum_to_size(logits.shape),
-            by_loc.sum_to_size(loc.shape),
-            by_scale.sum_to_size(log_scale.shape),
+            _shaped(by_logits, logits),
+            _shaped(by_loc, loc),
+            _shaped(by_scale, log_scale),
             by_value,
         )
+
+
+def _shaped(gradient: Tensor, tensor: Tensor) -> Tensor:
+    """Sum a gradient over what a tensor was broadcast to."""
+    shape = tensor.shape
+    return gradient if gradient.shape == shape else gradient.sum_to_size(shape)
 
 
 def _density(
@@ -479,10 +492,10 @@ def _solved(d: Tensor, lower: Tensor) -> Tensor:
     """Solve (I + C) z = d for z (…, K, D): row by row, which costs no inverse."""
     dims = d.shape[-1]
     if dims > ROWS:
-        matrix = _strict(lower, dims)
-        return torch.linalg.solve_triangular(
-            matrix, d.unsqueeze(-1), upper=False, unitriangular=True
-        ).squeeze(-1)
+        solved: Tensor = torch.linalg.solve_triangular(
+            _strict(lower, dims), d.unsqueeze(-1), upper=False, unitriangular=True
+        )
+        return solved.squeeze(-1)
     c, columns = iter(lower.unbind(-1)), list(d.unbind(-1))
     for i in range(1, dims):
         for j in range(i):

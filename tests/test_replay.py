@@ -168,6 +168,18 @@ def test_a_recording_that_is_closed_while_fingers_are_down_is_made_anew(tmp_path
     assert first_difference(session, again(session)) is None
 
 
+def test_a_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
+    driven = Driven(tmp_path)
+    driven.send("/robojam/panic")
+    driven.send("/robojam/mode", "s", "solo")
+    driven.wait(1.0)
+    driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    driven.wait(2.0)
+    session = driven.end()
+    assert [e.touch.who for e in session.touches()] == ["human", "human"]
+    assert first_difference(session, again(session)) is None
+
+
 def test_a_second_take_is_made_anew_with_the_model_it_was_played_with(tmp_path):
     driven = Driven(tmp_path)
     driven.models["b.safetensors"] = lambda: playing(other(1), "b.safetensors", "0b")

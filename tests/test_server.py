@@ -148,7 +148,10 @@ def test_what_is_due_is_played_before_a_packet_is_handled(driven):
 def test_after_a_long_sleep_there_is_no_heap_of_late_touches(driven, caplog):
     d = driven(land(0.02), slide(0.02), mode="solo")
     d.wait(1.0)
-    for wake in (lambda: d.server.advance(), lambda: d.send("/robojam/status")):
+    for wake in (
+        lambda: d.server.advance(),
+        lambda: d.send("/robojam/down", "iff", 0, 0.5, 0.5),
+    ):
         d.take()
         d.now += 2.0
         wake()
@@ -630,8 +633,8 @@ def test_record_0_closes_the_file_and_the_jam_goes_on(driven):
     play(d)
     d.wait(0.5)
     assert out(d)
-    assert d.status()["recording"] == ""
     d.server.finish("SIGTERM")
+    assert d.status()["recording"] == ""
     session = read(recordings(d.folder)[0])
     assert len(recordings(d.folder)) == 1
     assert session.ended == "record 0"
