@@ -113,7 +113,8 @@ class Mixture(Distribution):
             for name, tensor in given.items():
                 if tensor is not None:
                     _finite(f"a mixture's {name}", tensor, lowest=name == "logits")
-        self.logits, self.loc, self.log_scale = (_wide(t) for t in (logits, loc, log_scale))
+        self.logits, self.loc, self._log_scale = (_wide(t) for t in (logits, loc, log_scale))
+        self._raw: Tensor | None = None
         self.lower = None if lower is None or lower.shape[-1] == 0 else _wide(lower)
         super().__init__(logits.shape[:-1], loc.shape[-1:], validate_args=False)
 
@@ -138,13 +139,16 @@ class Mixture(Distribution):
         logits, loc, raw, lower = _wide(parameters).split(
             [k, k * dims, k * deviations, k * below], dim=-1
         )
-        log_scale = (FLOOR + functional.softplus(raw - FLOOR)).unflatten(-1, (k, deviations))
+        loc, raw = loc.unflatten(-1, (k, dims)), raw.unflatten(-1, (k, deviations))
         c = lower.unflatten(-1, (k, below)) if below else None
         if covariance == "correlated" and c is not None:
             # Of the second deviation, what the first dimension does not explain.
+            log_scale = _floored(raw)
             rest = log_scale[..., 1:] - torch.hypot(c, torch.ones_like(c)).log()
-            log_scale = torch.cat([log_scale[..., :1], rest], -1)
-        return cls(logits, loc.unflatten(-1, (k, dims)), log_scale, c)
+            return cls(logits, loc, torch.cat([log_scale[..., :1], rest], -1), c)
+        mixture = cls(logits, loc, raw, c)
+        mixture._raw = mixture._log_scale  # to draw, only the chosen ones are needed
+        return mixture
 
     def shifted(self, offset: Tensor) -> Mixture:
         """Return this mixture with offset (…, K, D) added to its means."""
@@ -177,6 +181,16 @@ class Mixture(Distribution):
     def components(self) -> int:
         """K."""
         return self.loc.shape[-2]
+
+    @property
+    def log_scale(self) -> Tensor:
+        """Log s of each component, (…, K, D) or (…, K, 1)."""
+        if self._raw is None:
+            return self._log_scale
+        found = _floored(self._raw)
+        if torch.is_grad_enabled():  # else its gradient would be lost
+            self._log_scale, self._raw = found, None
+        return found
 
     @property
     def weights(self) -> Tensor:
@@ -301,7 +315,8 @@ class Mixture(Distribution):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is 0 or more and finite, not {number}")
         chosen = self._choose(Size(sample_shape), temperature / (1 + bias), generator)
-        loc, scale = self._of(self.loc, chosen), self._of(self.log_scale, chosen).exp()
+        loc, scale = self._of(self.loc, chosen), self._of(self._log_scale, chosen)
+        scale = (scale if self._raw is None else _floored(scale)).exp()
         z = torch.randn(loc.shape, generator=generator, dtype=loc.dtype, device=loc.device)
         if self.lower is not None:
             z = _coloured(z, self._of(self.lower, chosen))
@@ -457,13 +472,18 @@ def _shaped(gradient: Tensor, tensor: Tensor) -> Tensor:
     return gradient if gradient.shape == shape else gradient.sum_to_size(shape)
 
 
+def _floored(raw: Tensor) -> Tensor:
+    """Turn any number into a log s above FLOOR."""
+    return FLOOR + functional.softplus(raw - FLOOR)
+
+
 def _density(
     logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None, value: Tensor
 ) -> Tensor:
     """Log density (…) of values (…, D), by operations that torch can differentiate."""
     dims = loc.shape[-1]
     d = (value.unsqueeze(-2) - loc) * torch.exp(-log_scale)  # (…, K, D)
-    square = (d if lower is None else _solved(d, lower)).square().sum(-1)  # (…, K)
+    square = _length(d, lower)  # (…, K)
     component = -0.5 * square - _volume(log_scale, dims) - 0.5 * dims * math.log(2 * math.pi)
     density: Tensor = torch.logsumexp(torch.log_softmax(logits, -1) + component, -1)
     return density
@@ -488,19 +508,30 @@ def _squared(z: Tensor) -> Tensor:
     return square
 
 
-def _solved(d: Tensor, lower: Tensor) -> Tensor:
-    """Solve (I + C) z = d for z (…, K, D): row by row, which costs no inverse."""
+def _length(d: Tensor, lower: Tensor | None) -> Tensor:
+    """Squared length (…) of z (…, D), where (I + C) z = d.
+
+    Solved row by row, which costs no inverse, and summed likewise: a sum over a short
+    axis takes several times as long.
+    """
     dims = d.shape[-1]
     if dims > ROWS:
-        solved: Tensor = torch.linalg.solve_triangular(
-            _strict(lower, dims), d.unsqueeze(-1), upper=False, unitriangular=True
-        )
-        return solved.squeeze(-1)
-    c, columns = iter(lower.unbind(-1)), list(d.unbind(-1))
-    for i in range(1, dims):
-        for j in range(i):
-            columns[i] = columns[i] - next(c) * columns[j]
-    return torch.stack(columns, -1)
+        z = d
+        if lower is not None:
+            z = torch.linalg.solve_triangular(
+                _strict(lower, dims), d.unsqueeze(-1), upper=False, unitriangular=True
+            ).squeeze(-1)
+        return z.square().sum(-1)
+    columns = list(d.unbind(-1))
+    if lower is not None:
+        c = iter(lower.unbind(-1))
+        for i in range(1, dims):
+            for j in range(i):
+                columns[i] = columns[i] - next(c) * columns[j]
+    square = columns[0] * columns[0]
+    for column in columns[1:]:
+        square = square + column * column
+    return square
 
 
 def _coloured(z: Tensor, lower: Tensor) -> Tensor:

@@ -135,13 +135,14 @@ def jam(
     find turns the name of a model into what its option would say. Returns the exit
     status. Without a display the engine plays alone, and says so.
     """
+    seen = display_at_hand()
+    if not seen:
+        print("there is no display here: the engine plays alone, over OSC", flush=True)
     playing = _Jam(Watch(reachable(parse_address(options.osc_in)), options, find=find))
     with playing.signals():
-        if display_at_hand():
+        if seen:
             address = parse_address(options.osc_in)
             playing.show(_start_window(address, size, fullscreen=fullscreen))
-        else:
-            print("there is no display here: the engine plays alone, over OSC", flush=True)
         return playing.run()
 
 

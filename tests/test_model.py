@@ -22,6 +22,7 @@ from learning import (
 from torch import Tensor
 
 from robojam import corpus as corpora
+from robojam import formulas
 from robojam import model as models
 from robojam.event import Event, stroke_event, touch_event
 from robojam.mixture import Mixture
@@ -234,7 +235,7 @@ def test_a_density_of_doubles_is_one_of_doubles():
         event, factor = TOUCHES, TOUCHES.factors[2]
         known = torch.stack([values[0, 1, 3], (values[0, 1, 2].log() + 4.0)])
         inner = inner[-factor.hidden :] + model.context[2](known)
-        c = models.step.components(
+        c = formulas.components(
             torch,
             event,
             factor,
