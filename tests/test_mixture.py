@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
+from torch.distributions import (
+    Categorical,
+    ExpTransform,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    TransformedDistribution,
+)
 
 from robojam import formulas, mixture, step
-from robojam.mixture import FLOOR, Mixture, MixtureLayer, width
+from robojam.mixture import FLOOR, Covariance, Mixture, MixtureLayer, width
 
 torch.set_num_threads(1)  # nothing here is large enough to share
 
@@ -119,7 +126,322 @@ def test_five_dimensions_integrate_to_one():
     assert float(ratio.std()) / 100_000**0.5 < 0.01
 
 
+# The other covariances
+
+
+def parameters(
+    dims: int, kind: Covariance, batch: tuple[int, ...] = (6,), k: int = 4
+) -> Tensor:
+    g = torch.Generator().manual_seed(5)
+    return torch.randn(*batch, width(dims, k, kind), generator=g, dtype=torch.float64)
+
+
+def same_family(m: Mixture) -> MixtureSameFamily:
+    normals = MultivariateNormal(m.loc, scale_tril=m.scale_tril)
+    return MixtureSameFamily(Categorical(logits=m.logits), normals)
+
+
+EACH = [(d, kind) for d in (1, 2, 3, 12) for kind in ("spherical", "diagonal", "full")]
+EACH.append((2, "correlated"))
+
+
+@pytest.mark.parametrize(("dims", "kind"), EACH)
+def test_every_covariance_is_a_mixture_same_family(dims, kind):
+    p = parameters(dims, kind).requires_grad_()
+    m = Mixture.from_parameters(p, dims, kind)
+    value = 2 * torch.randn(3, 6, dims, dtype=torch.float64)
+    theirs = same_family(m)
+    found, expected = m.log_prob(value), theirs.log_prob(value)
+    assert found.shape == (3, 6)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    mine = torch.autograd.grad(found.sum(), p, retain_graph=True)[0]
+    torch.testing.assert_close(
+        mine, torch.autograd.grad(expected.sum(), p)[0], atol=1e-6, rtol=1e-6
+    )
+    for what in ("mean", "variance", "stddev", "batch_shape", "event_shape"):
+        theirs = same_family(m)
+        if isinstance(getattr(m, what), Tensor):
+            torch.testing.assert_close(getattr(m, what), getattr(theirs, what))
+        else:
+            assert getattr(m, what) == getattr(theirs, what)
+    torch.testing.assert_close(m.covariance_matrix.diagonal(dim1=-2, dim2=-1), m.variance)
+    assert m.sample((2, 3)).shape == theirs.sample((2, 3)).shape == (2, 3, 6, dims)
+
+
+@pytest.mark.parametrize(
+    ("dims", "kind"), [(1, "diagonal"), (3, "spherical"), (2, "correlated")]
+)
+def test_gradients_and_theirs_are_right_however_they_are_asked_for(dims, kind):
+    p = parameters(dims, kind, batch=(3,), k=2).requires_grad_()
+    value = torch.randn(2, 3, dims, dtype=torch.float64, requires_grad=True)
+
+    def density(p: Tensor, value: Tensor) -> Tensor:
+        return Mixture.from_parameters(p, dims, kind).log_prob(value)
+
+    assert torch.autograd.gradcheck(density, (p, value))
+    assert torch.autograd.gradgradcheck(density, (p, value))
+    each = torch.func.vmap(torch.func.grad(density))(p, value[0])
+    torch.testing.assert_close(each, torch.autograd.grad(density(p, value[0]).sum(), p)[0])
+
+
+def test_spherical_diagonal_and_correlated_are_full_ones():
+    p = parameters(2, "correlated")
+    m = Mixture.from_parameters(p, 2, "correlated")
+    covariance = m.scale_tril @ m.scale_tril.mT
+    scale = (FLOOR + nn.functional.softplus(p[..., 12:20] - FLOOR)).exp().unflatten(-1, (4, 2))
+    deviations = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+    torch.testing.assert_close(deviations, scale)  # as given, whatever the correlation
+    c = p[..., 20:]
+    found = covariance[..., 0, 1] / deviations.prod(-1)
+    torch.testing.assert_close(found, c / (1 + c * c).sqrt())
+    p = parameters(3, "spherical")
+    one = Mixture.from_parameters(p, 3, "spherical")
+    same = Mixture(one.logits, one.loc, one.log_scale.expand(one.loc.shape))
+    value = torch.randn(6, 3, dtype=torch.float64)
+    torch.testing.assert_close(one.log_prob(value), same.log_prob(value))
+    torch.testing.assert_close(one.variance, same.variance)
+
+
+def test_sizes_of_each_covariance():
+    assert [width(3, 2, kind) for kind in ("spherical", "diagonal", "full")] == [10, 14, 20]
+    assert width(2, 5, "correlated") == width(2, 5, "full") == 30
+    for dims, kind in EACH:
+        layer = MixtureLayer(7, dims, 4, covariance=kind, dtype=torch.float64)
+        assert layer.linear.out_features == width(dims, 4, kind)
+        assert layer(torch.randn(2, 0, 7, dtype=torch.float64)).batch_shape == (2, 0)
+    with pytest.raises(ValueError, match="two dimensions, not 3"):
+        width(3, 1, "correlated")
+    with pytest.raises(ValueError, match="spherical, diagonal, full, correlated, not 'round'"):
+        MixtureLayer(3, 2, 1, covariance="round")
+
+
+def test_cdf_where_there_is_one():
+    m = Mixture.from_parameters(parameters(1, "diagonal"), 1, "diagonal")
+    theirs = MixtureSameFamily(
+        Categorical(logits=m.logits), Normal(m.loc[..., 0], m.log_scale[..., 0].exp())
+    )
+    value = torch.linspace(-9, 9, 19, dtype=torch.float64)[:, None, None].expand(19, 6, 1)
+    torch.testing.assert_close(m.cdf(value), theirs.cdf(value[..., 0]))
+    flat = Mixture.from_parameters(parameters(3, "diagonal"), 3, "diagonal")
+    draws = flat.sample((20_000,), generator=torch.Generator().manual_seed(0))
+    at = torch.tensor([0.5, -0.2, 0.3], dtype=torch.float64)
+    share = (draws <= at).all(-1).double().mean(0)
+    torch.testing.assert_close(flat.cdf(at.expand(6, 3)), share, atol=0.015, rtol=0)
+    with pytest.raises(NotImplementedError, match="correlated"):
+        drawn(2).cdf(torch.zeros(2, dtype=torch.float64))
+
+
+def test_other_distributions_of_torch_stand_on_it():
+    # The touch model's head for durations: a mixture over (log dt - centre) / scale.
+    m = drawn(1, batch=(5,)).scaled(-4.0, 0.5)
+    durations = TransformedDistribution(m, [ExpTransform()])
+    dt = torch.rand(5, 1, dtype=torch.float64) + 0.01
+    inner = drawn(1, batch=(5,)).log_prob((dt.log() + 4) / 0.5)
+    by_hand = inner - math.log(0.5) - dt.log()[:, 0]
+    torch.testing.assert_close(durations.log_prob(dt), by_hand)
+    assert bool((durations.sample((9,)) > 0).all())
+    with pytest.raises(ValueError, match="above zero, not 0"):
+        m.scaled(0, 0)
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+@pytest.mark.parametrize("kind", ["spherical", "diagonal", "full"])
+@pytest.mark.parametrize(("dtype", "far"), [(torch.float64, 1e18), (torch.float32, 1e9)])
+def test_values_and_gradients_are_finite_very_far_away(dims, kind, dtype, far):
+    p = (0.3 * parameters(dims, kind)).to(dtype).requires_grad_()
+    m = Mixture.from_parameters(p, dims, kind)
+    value = (m.stddev * far).detach().requires_grad_()
+    density = m.log_prob(value)
+    density.sum().backward()
+    assert bool(density.isfinite().all())
+    assert float(density.detach().max()) < -0.01 * far
+    for tensor in (p, value):
+        assert tensor.grad is not None
+        assert bool(tensor.grad.isfinite().all())
+
+
+# Where and how it runs
+
+
+def trained(layer: nn.Module, x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    loss: Tensor = layer(x).loss(y, mask=mask)
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("dims", "kind"), [(1, "diagonal"), (3, "spherical"), (2, "correlated")]
+)
+def test_it_compiles_whole(dims, kind):
+    layer = MixtureLayer(5, dims, 4, covariance=kind)
+    x, y, mask = torch.randn(6, 5), torch.randn(6, dims), torch.arange(6) < 4
+    expected = trained(layer, x, y, mask)
+    torch._dynamo.reset()
+    compiled = torch.compile(trained, backend="aot_eager", fullgraph=True)
+    found = compiled(layer, x, y, mask)
+    torch.testing.assert_close(found, expected)
+    weight = layer.linear.weight
+    torch.testing.assert_close(
+        torch.autograd.grad(found, weight), torch.autograd.grad(expected, weight)
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["diagonal", "correlated"])
+def test_half_precision_is_answered_in_float32(dtype, kind):
+    m = Mixture.from_parameters(parameters(2, kind).to(dtype), 2, kind)
+    value = torch.randn(6, 2).to(dtype)
+    wide = dtype if dtype.itemsize > 2 else torch.float32
+    assert m.log_prob(value).dtype == m.sample().dtype == wide
+    doubled = Mixture.from_parameters(parameters(2, kind).to(dtype).double(), 2, kind)
+    torch.testing.assert_close(
+        m.log_prob(value).double(), doubled.log_prob(value.double()), atol=1e-3, rtol=1e-4
+    )
+    assert m.log_prob(value.double()).dtype == torch.float64
+
+
+def test_autocast_leaves_the_density_precise():
+    layer = MixtureLayer(5, 12, 3)
+    x, y = torch.randn(6, 5), torch.randn(6, 12)
+    with torch.autocast("cpu", torch.bfloat16):
+        m = layer(x)
+        loss = m.loss(y)
+        drawn = m.sample()
+    assert m.loc.dtype == loss.dtype == drawn.dtype == torch.float32
+    torch.testing.assert_close(loss, m.loss(y))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize(("dims", "kind"), EACH)
+def test_a_gpu_says_the_same(dims, kind):
+    p, value = parameters(dims, kind), torch.randn(6, dims, dtype=torch.float64)
+    m = Mixture.from_parameters(p.cuda(), dims, kind)
+    expected = Mixture.from_parameters(p, dims, kind).log_prob(value)
+    torch.testing.assert_close(m.log_prob(value.cuda()).cpu(), expected)
+    assert m.sample((2,)).device.type == "cuda"
+
+
+# Loss
+
+
+def test_loss_is_reduced_over_what_the_mask_keeps():
+    m = drawn(2, batch=(3, 4))
+    value = torch.randn(3, 4, 2, dtype=torch.float64)
+    each = -m.log_prob(value)
+    mask = torch.rand(3, 4) < 0.5
+    assert 0 < int(mask.sum()) < 12
+    value[~mask] = math.nan
+    m.loc.requires_grad_()
+    torch.testing.assert_close(m.loss(value, mask=mask), each[mask].mean())
+    torch.testing.assert_close(m.loss(value, mask=mask, reduction="sum"), each[mask].sum())
+    kept = m.loss(value, mask=mask, reduction="none")
+    torch.testing.assert_close(kept, torch.where(mask, each, 0.0))
+    m.loss(value, mask=mask).backward()
+    assert m.loc.grad is not None
+    assert bool(m.loc.grad.isfinite().all())
+    assert bool((m.loc.grad[~mask] == 0).all())
+    row = mask.any(0)
+    torch.testing.assert_close(
+        drawn(2, batch=(3, 4)).loss(torch.zeros(3, 4, 2, dtype=torch.float64), mask=row),
+        -m.log_prob(torch.zeros(3, 4, 2, dtype=torch.float64))[:, row].mean(),
+    )
+
+
+def test_losses_that_cannot_be():
+    m, value = drawn(2, batch=(4,)), torch.zeros(4, 2, dtype=torch.float64)
+    with pytest.raises(ValueError, match="mean, sum or none, not 'max'"):
+        m.loss(value, reduction="max")
+    with pytest.raises(ValueError, match=r"booleans, not torch\.float32"):
+        m.loss(value, mask=torch.ones(4))
+    with pytest.raises(ValueError, match=r"\(3,\).*\(4, 2\)"):
+        m.loss(value, mask=torch.ones(3, dtype=torch.bool))
+    with pytest.raises(ValueError, match="mean of no values"):
+        m.loss(value, mask=torch.zeros(4, dtype=torch.bool))
+    assert float(m.loss(value, mask=torch.zeros(4, dtype=torch.bool), reduction="sum")) == 0
+
+
+@pytest.mark.parametrize(("dims", "kind"), EACH)
+def test_an_empty_batch_is_answered_with_nothing(dims, kind):
+    m = Mixture.from_parameters(parameters(dims, kind, batch=(0,)).requires_grad_(), dims, kind)
+    value = torch.zeros(0, dims, dtype=torch.float64)
+    assert m.log_prob(value).shape == (0,)
+    assert m.sample().shape == (0, dims)
+    assert m.sample((3,), temperature=0).shape == (3, 0, dims)
+    assert m.mean.shape == m.mode.shape == m.variance.shape == (0, dims)
+    assert m.loss(value, reduction="sum").tolist() == 0
+    with pytest.raises(ValueError, match="mean of no values"):
+        m.loss(value)
+
+
+# What is not finite
+
+
+def test_what_is_not_finite_is_named_where_it_came_in():
+    layer, x = MixtureLayer(3, 2, 4), torch.zeros(5, 3)
+    x[2, 1] = math.nan
+    with mixture.checked(), pytest.raises(ValueError, match=r"features.*nan at \(2, 1\).* 1"):
+        layer(x)
+    assert bool(layer(x).log_prob(torch.zeros(5, 2)).isnan()[2])  # without, it goes on
+    m = layer(torch.zeros(5, 3))
+    with mixture.checked(), pytest.raises(ValueError, match=r"value.*inf at \(0, 0\).* 10"):
+        m.log_prob(torch.full((5, 2), math.inf))
+    with torch.no_grad():
+        layer.linear.bias[7] = math.nan
+    with mixture.checked(), pytest.raises(ValueError, match=r"linear.bias.*at \(7,\)"):
+        layer(torch.zeros(5, 3))
+    with mixture.checked():
+        closed = Mixture(torch.tensor([0.0, -math.inf]), torch.zeros(2, 1), torch.zeros(2, 1))
+        with pytest.raises(ValueError, match=r"log_scale.*at \(1, 0\)"):
+            Mixture(closed.logits, closed.loc, torch.tensor([[0.0], [math.nan]]))
+    assert not mixture._checking
+
+
+def test_integers_are_no_mixture():
+    one = torch.ones(1, 1)
+    with pytest.raises(ValueError, match=r"floats, not of torch.int64"):
+        Mixture(torch.ones(1, dtype=torch.long), one, one)
+    with pytest.raises(ValueError, match=r"floats, not torch.int64"):
+        drawn(1).log_prob(torch.ones(1, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"\(2, 3\) of torch.int64.*\(…, 3\)"):
+        MixtureLayer(3, 1, 1)(torch.ones(2, 3, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"\(2, 4\).*\(…, 3\)"):
+        MixtureLayer(3, 1, 1)(torch.ones(2, 4))
+    with pytest.raises(ValueError, match="at least one dimension and one component"):
+        Mixture(torch.ones(2, 0), torch.ones(2, 0, 1), torch.ones(2, 0, 1))
+    with pytest.raises(ValueError, match="at least one dimension and one component"):
+        MixtureLayer(3, 1, 0)
+
+
 # Sampling
+
+
+def test_bias_is_one_number_over_weights_and_deviations():
+    m = drawn(2, batch=(9,))
+
+    def sample(**how: float) -> Tensor:
+        return m.sample((4,), generator=torch.Generator().manual_seed(2), **how)
+
+    torch.testing.assert_close(sample(bias=0.0), sample())
+    torch.testing.assert_close(sample(bias=1.5), sample(temperature=0.4, spread=math.exp(-1.5)))
+    torch.testing.assert_close(sample(bias=1e7), m.mode.expand(4, 9, 2))
+
+
+def test_what_was_asked_for_without_gradients_leaves_them_be():
+    p = parameters(2, "full").requires_grad_()
+    m = Mixture.from_parameters(p, 2)
+    with torch.no_grad():
+        before = m.stddev
+    with torch.inference_mode():
+        m.sample()
+    m.loss(before).backward()
+    assert p.grad is not None
+    raw = p.grad[:, 12:20]  # logits 4, means 8, then the deviations
+    assert bool((raw != 0).all())
+
+
+def test_the_mode_is_the_mean_of_the_likeliest_component():
+    m = drawn(3, batch=(6,))
+    torch.testing.assert_close(m.mode, m.loc[torch.arange(6), m.logits.argmax(-1)])
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
@@ -251,24 +573,3 @@ def test_published_sizes():
 
     assert count(nn.Linear(1, 50), MixtureLayer(50, 1, 26)) == 4078
     assert count(nn.Linear(1, 15), nn.Linear(15, 15), MixtureLayer(15, 1, 5)) == 510
-
-
-def test_an_inverse_problem_is_learnt():
-    """PRML section 5.6: squared error stays at 0.052, a mixture finds the branches."""
-    rng = np.random.default_rng(0)
-    y = rng.uniform(0, 1, 1000)
-    x = y + 0.3 * np.sin(2 * np.pi * y) + rng.uniform(-0.1, 0.1, 1000)
-    inputs, targets = (torch.tensor(a, dtype=torch.float32)[:, None] for a in (x, y))
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(1, 50), nn.Tanh(), MixtureLayer(50, 1, 26))
-    adam = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for _ in range(600):
-        loss = -net(inputs).log_prob(targets).mean()
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-    assert float(loss.detach()) < -0.9  # -1.059 in the end; one Gaussian: about -0.06
-    likeliest = net(torch.tensor([[0.05], [0.95]])).sample(temperature=0, spread=0)
-    torch.testing.assert_close(
-        likeliest.detach(), torch.tensor([[0.02], [0.98]]), atol=0.06, rtol=0
-    )

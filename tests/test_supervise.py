@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -139,12 +140,17 @@ class Jam:
         self.client = Client(("127.0.0.1", 0))
 
     def line(self, *begins: str) -> str:
-        """Read on until a line that begins so."""
+        """Read on until a line that begins so; in time, or it is ended."""
         assert self.process.stdout is not None
-        while line := self.process.stdout.readline():
-            self.said.append(line)
-            if line.startswith(begins):
-                return line
+        patience = threading.Timer(PATIENCE, self.process.kill)
+        patience.start()
+        try:
+            while line := self.process.stdout.readline():
+                self.said.append(line)
+                if line.startswith(begins):
+                    return line
+        finally:
+            patience.cancel()
         raise AssertionError(f"it said no {begins}: {self.said}")
 
     def ready(self) -> None:
@@ -164,7 +170,8 @@ class Jam:
 
 @contextmanager
 def jamming(folder: Path, *options: str, **environment: str) -> Iterator[Jam]:
-    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    env = {k: v for k, v in os.environ.items() if k not in screens}
     process = subprocess.Popen(
         command(
             *("jam", "--osc-in", "127.0.0.1:0", "--osc-out", "127.0.0.1:9"),

@@ -1,0 +1,91 @@
+"""A mixture density network as a file: whole again, and nothing that should not be in it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from robojam import modelfile, network
+from robojam.mixture import MixtureLayer
+from robojam.modelfile import ModelFileError
+
+
+def chain(dtype: torch.dtype = torch.float32) -> nn.Sequential:
+    layers = [nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8, bias=False), nn.SiLU()]
+    return nn.Sequential(*layers, MixtureLayer(8, 2, 4, covariance="correlated")).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_network_comes_back_with_nothing_to_name(tmp_path, dtype):
+    net, path = chain(dtype), tmp_path / "net.safetensors"
+    network.save(net, path, note="a test")
+    again = network.load(path)
+    assert repr(again) == repr(net)
+    x, y = torch.randn(5, 3, dtype=dtype), torch.randn(5, 2, dtype=dtype)
+    assert torch.equal(again(x).log_prob(y), net(x).log_prob(y))
+    again(x).loss(y).backward()  # it can learn on
+    assert not again.training
+    assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Dropout(), nn.GELU("tanh"), nn.Bilinear(2, 2, 2)], ids=lambda x: str(x)
+)
+def test_a_layer_that_cannot_be_described_is_named(tmp_path, layer):
+    net = nn.Sequential(nn.Linear(2, 2), layer)
+    with pytest.raises(ValueError, match="cannot hold") as error:
+        network.save(net, tmp_path / "net.safetensors")
+    assert type(layer).__name__ in str(error.value)
+    with pytest.raises(ValueError, match="float32 or float64"):
+        network.save(chain(torch.float16), tmp_path / "net.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def described(tmp_path, change) -> None:
+    path = tmp_path / "net.safetensors"
+    network.save(chain(), path)
+    weights = {name: t.clone() for name, t in network.load(path).state_dict().items()}
+    text = json.loads(modelfile._metadata(path.read_bytes())["robojam"])
+    change(text, weights)
+    save_file(weights, path, metadata={"robojam": json.dumps(text)})
+    network.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t, w: t.update(format=1), "format 1"),
+        (lambda t, w: t["layers"].pop(0), "does not hold"),
+        (lambda t, w: t["layers"][1].update(name="exec"), "no layer 'exec'"),
+        (lambda t, w: t["layers"][0].update(type="lambda"), "does not hold"),
+        (lambda t, w: t["layers"][0].update(inputs=10**12), "does not hold"),
+        (lambda t, w: t["layers"][-1].update(dims=3), "does not hold.*two dimensions"),
+        (lambda t, w: w.pop("0.bias"), "0.bias"),
+        (lambda t, w: w["0.bias"].fill_(torch.nan), "0.bias is not of finite float32"),
+        (lambda t, w: w.update({"0.bias": w["0.bias"].double()}), "0.bias is not of finite"),
+    ],
+)
+def test_a_damaged_file_is_refused_and_says_why(tmp_path, change, told):
+    with pytest.raises(ModelFileError, match=f"(?s)net.safetensors.*{told}"):
+        described(tmp_path, change)
+
+
+def test_what_is_no_network(tmp_path):
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(ModelFileError, match="cannot read"):
+        network.load(path)
+    path.write_bytes(b"\x80\x04nothing")
+    with pytest.raises(ModelFileError, match="cannot read"):
+        network.load(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ModelFileError, match="does not hold"):
+        network.load(path)
+    network.save(chain(), path)
+    with pytest.raises(ModelFileError, match="network 1"):  # nor is a network a touch model
+        modelfile.read(path)
+    with pytest.raises(ModelFileError, match="format 1"):
+        network.load(modelfile.find(None))
