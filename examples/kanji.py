@@ -78,9 +78,7 @@ def with_endings(corpus: Corpus) -> Corpus:
     """Add the column that is 1 at the last point of each kanji."""
     ended = np.zeros((len(corpus.events), 1), np.float32)
     ended[corpus.offsets[1:] - 1] = 1
-    return replace(
-        corpus, events=np.hstack([corpus.events, ended]), columns=(*STROKE, "ended")
-    )
+    return replace(corpus, events=np.hstack([corpus.events, ended]), columns=(*STROKE, "ended"))
 
 
 def sizes(model: EventModel) -> int:
@@ -153,9 +151,7 @@ def train(
             done += 1
             keep = min(0.995, 1 - 1 / (done / 10 + 1))
             with torch.no_grad():
-                for mean, weight in zip(
-                    averaged.parameters(), model.parameters(), strict=True
-                ):
+                for mean, weight in zip(averaged.parameters(), model.parameters(), strict=True):
                     mean.lerp_(weight, 1 - keep)
             now = float(nats.detach())
             loss = now if math.isnan(loss) else 0.98 * loss + 0.02 * now
@@ -210,9 +206,9 @@ def draw(sheet: dict[str, list[np.ndarray]], path: Path, title: str) -> None:
     from matplotlib.figure import Figure
 
     columns = max(len(row) for row in sheet.values())
-    figure = Figure(figsize=(0.72 * columns + 1.1, 0.76 * len(sheet) + 0.45), dpi=150)
+    figure = Figure(figsize=(0.75 * (columns + 1.3), 0.75 * (len(sheet) + 0.55)), dpi=88)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-1.9, columns - 0.35), ylim=(len(sheet) - 0.4, -0.95), aspect="equal")
+    axes.set(xlim=(-1.7, columns - 0.4), ylim=(len(sheet) - 0.4, -0.95), aspect="equal")
     axes.axis("off")
     for y, (name, row) in enumerate(sheet.items()):
         axes.text(-0.65, y, name, ha="right", va="center", fontsize=9)
@@ -227,7 +223,7 @@ def draw(sheet: dict[str, list[np.ndarray]], path: Path, title: str) -> None:
                     solid_capstyle="round",
                     solid_joinstyle="round",
                 )
-    axes.text(-1.8, -0.72, title, fontsize=9, va="center")
+    axes.text(-0.5, -0.76, title, fontsize=9, va="center")
     figure.savefig(path)
 
 
@@ -235,7 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS, help="a stroke-3 .npz")
     parser.add_argument("--to", type=Path, default=Path("kanji.png"), help="the picture")
-    parser.add_argument("--passes", type=float, default=8, help="over the corpus")
+    parser.add_argument("--passes", type=float, default=14, help="over the corpus")
     parser.add_argument("--units", type=int, default=256, help="of the LSTM")
     parser.add_argument("--quick", action="store_true", help="half a minute, to see it work")
     parser.add_argument("--against-diagonal", action="store_true", help="train both")
@@ -249,10 +245,7 @@ def main() -> None:
     corpus, held_out = kanji(args.corpus)
     steps = 40 if args.quick else None
     found = {}
-    if args.model:
-        model = load(args.model)[0]
-    else:
-        model = build(units=args.units, seed=args.seed)
+    model = load(args.model)[0] if args.model else build(units=args.units, seed=args.seed)
     models = {"20 correlated": model}
     if args.against_diagonal:
         models["5 diagonal"] = diagonal(model)
