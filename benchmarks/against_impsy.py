@@ -246,14 +246,22 @@ def main() -> None:
         theirs[f"one step with sampling, 2 x {units}, p99, ms"] = times[1]
     if chosen.json:
         version = subprocess.run(
-            [chosen.impsy, "-c", "from importlib.metadata import version as v; print(v('impsy'))"],
+            [
+                chosen.impsy,
+                "-c",
+                "from importlib.metadata import version as v; print(v('impsy'))",
+            ],
             check=True,
             capture_output=True,
             text=True,
         ).stdout.strip()
         about = {"processor": processor(), "python": sys.version.split()[0], "impsy": version}
         command = "python benchmarks/against_impsy.py --json"
-        print(json.dumps({"command": command, **about, "robojam": ours, "IMPSY": theirs}, indent=1))
+        print(
+            json.dumps(
+                {"command": command, **about, "robojam": ours, "IMPSY": theirs}, indent=1
+            )
+        )
         return
     print(f"{'':52}{'robojam':>12}{'IMPSY':>12}{'ratio':>9}")
     for name, value in ours.items():

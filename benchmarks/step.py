@@ -1,7 +1,7 @@
 """Time one step with sampling: hear a touch, propose the next. Prints p50 and p99 in ms.
 
-    python benchmarks/step.py 64 256 512       # 2 x UNITS, five mixtures, random weights
-    python benchmarks/step.py models/touch.safetensors
+python benchmarks/step.py 64 256 512       # 2 x UNITS, five mixtures, random weights
+python benchmarks/step.py models/touch.safetensors
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def measure(file: ModelFile, steps: int = 3000) -> list[float]:
     for _ in range(steps + 200):
         began = time.perf_counter()
         p = player.propose(0)
-        player.play(0, min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5), p.moving)
+        player.play(
+            0, min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5), p.moving
+        )
         times.append(1000 * (time.perf_counter() - began))
     return [percentile(times[200:], 0.5), percentile(times[200:], 0.99)]
 

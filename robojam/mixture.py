@@ -602,6 +602,6 @@ def _finite(name: str, tensor: Tensor, *, lowest: bool = False) -> None:
     if bool(wrong.any()):
         at = tuple(wrong.nonzero()[0].tolist())
         raise ValueError(
-            f"{name}, of shape {tuple(tensor.shape)}, is {float(tensor[at])} at {at}, "
+            f"{name}, of shape {tuple(tensor.shape)}, is {tensor[at].item()} at {at}, "
             f"the first of {int(wrong.sum())}"
         )
