@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from robojam.bench import Engine, percentile, processor
@@ -154,7 +155,7 @@ def impsy(python: str, touches: int) -> dict[str, float]:
     solo = Impsy(python, "battle")
     solo.hear()
     at = [solo.hear() for _ in range(touches)]
-    gaps = [b - a for a, b in zip(at, at[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(at)]
     solo.close()
     return {
         "start to first output, s": first,
