@@ -50,17 +50,25 @@ def section_4(model: EventModel, events: Any, lengths: Any) -> dict[str, Any]:
         rows[0, 2] = 0
         rows[:, :2] += rng.random((len(rows), 2)) / 1024
         rows[:, 2] += rng.random(len(rows)) * 1e-3
-        state = None
-        with torch.inference_mode():
-            for i, row in enumerate(torch.from_numpy(rows)[:, None, None]):
-                parts, after = model(row, state)
-                if i:
-                    other = row.clone()
-                    other[..., 3] = 1 - row[..., 3]
-                    both = [parts.sum(), model(other, state)[0].sum()]
-                    flagless.append(float(torch.logsumexp(torch.stack(both), 0)))
-                    terms.append(parts.flatten().tolist())
-                state = after
+        screens = {0: 1 - sum(share for _, share in model.event.lattices)}
+        screens.update(model.event.lattices)
+        known = {n: math.log(share) for n, share in screens.items()}
+        states: dict[int, Any] = dict.fromkeys(known)
+        for i, row in enumerate(rows):
+            seen = {n: one_touch(model, row, n, states) for n in known}
+            before = np.logaddexp.reduce(list(known.values()))
+            sums = [
+                np.logaddexp.reduce(
+                    [known[n] + sum(parts[:k]) for n, (parts, _) in seen.items()]
+                )
+                for k in (1, 2, 3)
+            ]
+            if i:
+                terms.append(np.diff([before, *sums]).tolist())
+                summed = [known[n] + both for n, (_, both) in seen.items()]
+                flagless.append(np.logaddexp.reduce(summed) - before)
+            known = {n: known[n] + sum(parts) for n, (parts, _) in seen.items()}
+            known = {n: weight for n, weight in known.items() if weight > -math.inf}
     model.float()
     parts = -np.mean(terms, axis=0)
     return {
@@ -69,6 +77,27 @@ def section_4(model: EventModel, events: Any, lengths: Any) -> dict[str, Any]:
         "xydt": -float(np.mean(flagless)),
         "parts": dict(zip(("phase", "dt", "xy"), parts.tolist(), strict=True)),
     }
+
+
+def one_touch(
+    model: EventModel, row: Any, n: int, states: dict[int, Any]
+) -> tuple[list[float], float]:
+    """Score one touch on a screen of n lines (0: none): its parts, and with either phase."""
+    heard, scored, gain = row.copy(), row.copy(), 0.0
+    if n:
+        width = n * (1 / 1024 + 4e-6)  # of a tooth, in cells
+        cell, within = np.divmod((row[:2] + 2e-6) * n, 1.0)
+        heard[:2], scored[:2] = (cell + 0.5) / n, (cell + np.minimum(within / width, 1)) / n
+        gain = -2 * math.log(width) if (within <= width).all() else -math.inf
+    with torch.inference_mode():
+        values, target = (torch.from_numpy(r)[None, None] for r in (heard, scored))
+        other = target.clone()
+        other[..., 3] = 1 - target[..., 3]
+        parts, after = model(values, states[n], target)
+        both = [parts.sum(), model(values, states[n], other)[0].sum()]
+        states[n] = after
+    phase, dt, place = parts.flatten().tolist()
+    return [phase, dt, place + gain], float(torch.logsumexp(torch.stack(both), 0)) + gain
 
 
 def agree(found: Score, expected: dict[str, Any], error: float) -> None:
