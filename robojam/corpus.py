@@ -35,7 +35,7 @@ STROKE = ("dx", "dy", "lifted")
 _MOST_BYTES = 8 * 10**9
 _LARGE_BYTES = 64 * 10**6
 _MOST_RATIO = 100  # touches shrink to a half, a kanji to a third
-#: The noise of DESIGN.md section 4: lattices of 1/1024 of the screen, and of 1 ms.
+#: The noise of docs/measure.md: lattices of 1/1024 of the screen, and of 1 ms.
 _SCREEN = 1024
 _TICK = 1e-3
 

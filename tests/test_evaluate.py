@@ -1,4 +1,4 @@
-"""How well a model predicts: section 4 of the design, worked out again by other means."""
+"""How well a model predicts: docs/measure.md, worked out again by other means."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def raw(rows: Any, lengths: list[int]) -> Corpus:
     )
 
 
-def section_4(model: EventModel, events: Any, lengths: Any) -> dict[str, Any]:
+def laid_down(model: EventModel, events: Any, lengths: Any) -> dict[str, Any]:
     """Score touches as the design lays down, in float64, one after the other."""
     model, rng = model.double(), np.random.default_rng(0)
     terms: list[list[float]] = []
@@ -107,7 +107,7 @@ def agree(found: Score, expected: dict[str, Any], error: float) -> None:
     assert found.parts == pytest.approx(expected["parts"], abs=error)
 
 
-def test_it_is_section_4():
+def test_it_is_as_laid_down():
     made = corpus(TOUCHES, [30, 1, 2, 25, 0, 12])
     events = made.events.copy()
     events[3, 0], events[7, 2], events[30] = np.nan, np.nan, np.nan  # 30: the lone one
@@ -116,18 +116,18 @@ def test_it_is_section_4():
     events[33, 2] = 0.8  # no performance begins after a while
     events[31, 1] = np.nan  # leaves one touch of two: the performance falls out
     found = score(MODEL, raw(events, made.lengths.tolist()), flagless=True)
-    agree(found, section_4(MODEL, events, made.lengths), 1e-4)
+    agree(found, laid_down(MODEL, events, made.lengths), 1e-4)
     assert found.touches == 27 + 24 + 11
 
 
 @is_trained
 @has_corpus
-def test_it_is_section_4_for_the_default_model_on_what_people_played():
+def test_it_is_as_laid_down_for_the_default_model_on_what_people_played():
     whole = read(CORPUS / "microjam_val.npz")
     lengths = whole.lengths[:4]
     some = raw(whole.events[: lengths.sum()], lengths.tolist())
     model, _ = load(TRAINED)
-    agree(score(model, some, flagless=True), section_4(model, some.events, lengths), 1e-3)
+    agree(score(model, some, flagless=True), laid_down(model, some.events, lengths), 1e-3)
 
 
 def test_the_parts_sum_to_the_joint():

@@ -1,6 +1,6 @@
 """The jam on a clock that the test turns: whose turn it is, what is due when, what chance does.
 
-From the contracts in DESIGN.md, "Touch", "Modes" and "Time and chance". The times are
+From what is promised of touches, modes, time and chance. The times are
 in seconds; those of what happens are compared to a nanosecond.
 """
 

@@ -537,7 +537,7 @@ def test_what_is_written_twice_agrees():
     assert mixture.COLD == step.COLD
 
 
-# The systems of the field (MEASURED.md)
+# The systems of the field
 
 
 def test_published_component_densities():
