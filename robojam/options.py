@@ -91,6 +91,7 @@ _OscOut = Annotated[
     tuple[str, ...],
     _about("where it plays to; again: more", _OUTPUT, f"a list of {_OUTPUT}"),
 ]
+_Sound = Annotated[bool, _switch("a sound of its own; this version has none yet")]
 _Record = Annotated[bool, _switch("keep each jam as a session")]
 _Sessions = Annotated[str, _path("FOLDER", "where the sessions are kept")]
 _Log = Annotated[str, _path("FILE", "a file that the log goes to as well", "none")]
@@ -115,6 +116,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     seed: _Seed | None = None
     osc_in: _OscIn = "127.0.0.1:5005"
     osc_out: _OscOut = ("127.0.0.1:5006",)
+    sound: _Sound = False
     record: _Record = True
     sessions: _Sessions = "sessions"
     log: _Log | None = None

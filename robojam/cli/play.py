@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -152,6 +153,10 @@ def _serve(chosen: argparse.Namespace) -> int:
     except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     host, port = endpoint.address
+    if options.sound:
+        print(
+            "robojam: this version has no sound of its own; over OSC it plays", file=sys.stderr
+        )
     ready = (
         f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
     )
