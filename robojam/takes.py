@@ -62,6 +62,10 @@ class Takes:
         """Seconds from the beginning of the take to an instant; 0 while it waits to begin."""
         return 0.0 if self._origin is None else instant - self._origin
 
+    def at(self, t: float) -> float:
+        """Return the instant of t, in seconds from the beginning of the take."""
+        return t + (self._origin or 0.0)
+
     def begin(self, instant: float, playing: Playing, settings: Settings) -> None:
         """Begin a take: the player begins anew, and so does the recording."""
         self._origin = instant

@@ -21,6 +21,7 @@ from playing import Whimsical
 
 from robojam.happenings import Settings
 from robojam.options import Options
+from robojam.outlets import outlets
 from robojam.server import Server
 from robojam.session import ModelRef, Session, read
 from robojam.takes import Playing
@@ -101,6 +102,7 @@ class Driven:
             endpoint=self.wire,  # type: ignore[arg-type]
             settings=settings,
             load=self._load,
+            outlets=outlets(self.options, self.wire),  # type: ignore[arg-type]
             clock=lambda: self.now,
         )
         self.server._begin_if_alone(self.now)

@@ -74,8 +74,12 @@ RULES = {
     "monitors": Rule("ports wire.*"),
     "status": Rule("happenings"),
     "takes": Rule("happenings options recorder session touch", "msgspec"),
+    "guests": Rule("status touch"),
+    # What is plugged into it
+    "rig": Rule("happenings wire.*", pure=True),
+    "outlets": Rule("happenings options ports rig touch wire.*"),
     "server": Rule(
-        "happenings jam monitors options ports status takes touch wire.*", "msgspec"
+        "guests happenings jam monitors options ports rig status takes touch wire.*", "msgspec"
     ),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("happenings jam session touch", pure=True),

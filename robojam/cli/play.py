@@ -123,6 +123,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     from robojam.happenings import Settings
+    from robojam.outlets import outlets
     from robojam.ports import Endpoint, PortError
     from robojam.server import READY, Server
 
@@ -149,7 +150,14 @@ def _serve(chosen: argparse.Namespace) -> int:
             spread=described.spread if options.spread is None else options.spread,
         )
         models = Models(path, device=device, voices=options.voices)
-        server = Server(options, playing, endpoint=endpoint, settings=settings, load=models.ask)
+        server = Server(
+            options,
+            playing,
+            endpoint=endpoint,
+            settings=settings,
+            load=models.ask,
+            outlets=outlets(options, endpoint),
+        )
     except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     host, port = endpoint.address

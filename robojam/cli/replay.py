@@ -86,6 +86,7 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 
 def _play_again(chosen: argparse.Namespace, session: Session) -> int:
+    from robojam.outlets import outlets
     from robojam.ports import Endpoint, PortError
     from robojam.replay import NoPlayer, Playback, named, settings_of
     from robojam.server import READY, Server
@@ -120,6 +121,7 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
+            outlets=outlets(options, endpoint, everyone=True),
             make_jam=lambda sink, counts: Playback(
                 session,
                 sink,
