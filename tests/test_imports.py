@@ -66,9 +66,20 @@ RULES = {
         "event formulas happenings lean modelfile step", "numpy safetensors", lazily="torch"
     ),
     # Learning
-    "corpus": Rule("touch session", "msgspec numpy", pure=True),
+    "corpus": Rule("touch", "numpy", pure=True),
+    "phases": Rule(others="numpy", pure=True),
+    "formats": Rule("corpus formats.*", pure=True),
+    "formats.*": Rule("corpus formats.* phases session touch", "numpy", pure=True),
+    "survey": Rule("corpus lattice touch", "numpy", pure=True),
     "evaluate": Rule("corpus lattice model", "numpy torch"),
-    "train": Rule("corpus evaluate event lattice model modelfile", "numpy torch"),
+    "windows": Rule("corpus event lattice", "numpy torch", pure=True),
+    "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
+    "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
+    "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),
+    "generate": Rule("corpus modelfile player session step touch", "numpy"),
+    "picture": Rule("session touch", "numpy", lazily="matplotlib"),
+    "curves": Rule("train", lazily="matplotlib tensorboardX"),
+    "listing": Rule("session", "msgspec"),
     # The engine, which is handed a player
     "recorder": Rule("session touch", "msgspec"),
     "ports": Rule(),

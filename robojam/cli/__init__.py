@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.cli import bench, play, replay, workshop
+from robojam.cli import bench, corpus, play, replay, workshop
 from robojam.options import Parser
 
 
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, about, arguments, act in (
         *play.COMMANDS,
         *replay.COMMANDS,
+        *corpus.COMMANDS,
         *workshop.COMMANDS,
         *bench.COMMANDS,
     ):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from robojam.options import Options, OptionsError, resolve
@@ -46,3 +48,16 @@ def count(text: str) -> int:
     if not (text.isdecimal() and 0 < int(text) < 10**9):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def clock(seconds: float) -> str:
+    """Write a length of time as a clock would: 4:05, or 1:02:03."""
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def writable(path: Path) -> None:
+    """Leave where no file can be written at that place."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        fail(f"--to {path}: not a file in a folder that can be written to")

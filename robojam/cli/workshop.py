@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,12 +55,12 @@ def _seed(text: str) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError, clean, join, load_all
+    from robojam.corpus import CorpusError, clean, join
+    from robojam.formats import load_all
     from robojam.modelfile import Data
     from robojam.train import NotFiniteError, Settings, Trainer, split
 
-    if chosen.to.is_dir() or not os.access(chosen.to.parent, os.W_OK | os.X_OK):
-        ask.fail(f"--to {chosen.to}: not a file in a folder that can be written to")
+    ask.writable(chosen.to)
     import torch
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
@@ -146,7 +145,8 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError, load_all
+    from robojam.corpus import CorpusError
+    from robojam.formats import load_all
     from robojam.modelfile import ModelFileError, find
 
     try:
