@@ -45,9 +45,7 @@ def fit(x: np.ndarray, landing: np.ndarray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("corpus", type=Path, help="performances with phases")
-    parser.add_argument(
-        "--fit", action="store_true", help="fit the rule (scikit-learn)"
-    )
+    parser.add_argument("--fit", action="store_true", help="fit the rule (scikit-learn)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     corpus = clean(read(args.corpus))

@@ -53,9 +53,7 @@ def generate(
         if not len(here):
             break
         uniform, gauss = chance.draw(here, step)
-        drawn = network.sample(
-            memory, uniform, gauss, temperature=temperature, spread=spread
-        )
+        drawn = network.sample(memory, uniform, gauss, temperature=temperature, spread=spread)
         made = (drawn - half).astype(np.float64)
         made[:, :2] = made[:, :2].clip(0, 1)
         made[:, 2] = made[:, 2].clip(MIN_DT, MAX_DT)
@@ -77,12 +75,19 @@ def listen(network: Network, heard: Sequence[Floats], half: Floats) -> Memory:
     half is the mean of the noise the model was trained with.
     """
     order = np.argsort([-len(part) for part in heard], kind="stable")
-    memory = network.initial(len(heard))
     lengths = np.array([len(heard[i]) for i in order])
-    for step in range(int(lengths.max(initial=0))):
-        some = slice(0, int((lengths > step).sum()))  # the longest come first
-        rows = np.array([heard[i][step] for i in order[some]], np.float32) + half
-        memory.write(some, network.hear(memory.rows(some), rows))
+    touches = np.zeros((int(lengths.max(initial=0)), len(heard), len(half)), np.float32)
+    for row, i in enumerate(order):
+        touches[: lengths[row], row] = heard[i] + half
+    memory = some = network.initial(len(heard))
+    left = len(heard)
+    for step in range(len(touches)):
+        on = int((lengths > step).sum())  # the longest come first
+        if on < left:
+            memory.write(slice(on, left), some.rows(slice(on, left)))
+            left, some = on, some.rows(slice(0, on))
+        some = network.hear(some, touches[step, :left])
+    memory.write(slice(0, left), some)
     back = np.empty(len(order), int)
     back[order] = np.arange(len(order))
     return picked(memory, back)

@@ -336,7 +336,7 @@ class Trainer:
                 torch.cuda.empty_cache()
             part = Batch(batch.heard[:size], batch.targets[:size], batch.scored[:size])
             try:
-                self._loss(part)[0].backward()  # type: ignore[no-untyped-call]
+                self._loss(part)[0].backward()
             except (MemoryError, RuntimeError) as error:
                 if not _is_full(error):
                     raise

@@ -55,9 +55,7 @@ def remembered(file: ModelFile, *, seed: int) -> Corpus | None:
     if file.event.columns != TOUCH:
         return None
     nothing = [np.empty((0, len(TOUCH)))] * _TAKES
-    takes = generate(
-        file, nothing, seconds=_SECONDS, seed=seed, temperature=1.0, spread=1.0
-    )
+    takes = generate(file, nothing, seconds=_SECONDS, seed=seed, temperature=1.0, spread=1.0)
     takes = [take for take in takes if len(take) >= 2]
     lengths = np.array([len(take) for take in takes], np.int64)
     return Corpus(np.concatenate(takes), lengths, TOUCH, "what it played", "")

@@ -76,10 +76,14 @@ RULES = {
     "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
     "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
     "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),
-    "generate": Rule("corpus modelfile player session step touch", "numpy"),
+    "generate": Rule("modelfile player step touch", "numpy"),
     "picture": Rule("session touch", "numpy", lazily="matplotlib"),
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
     "listing": Rule("session", "msgspec"),
+    # What a rig has is asked of whoever knows, where that is installed
+    "rigfile": Rule("options", lazily="audio mido modelfile player"),
+    "composed": Rule("modelfile session touch", "numpy", pure=True),
+    "export": Rule("corpus formats.* picture session touch", "numpy"),
     # The engine, which is handed a player
     "recorder": Rule("session touch", "msgspec"),
     "ports": Rule(),

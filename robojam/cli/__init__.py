@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.cli import bench, corpus, play, replay, workshop
+from robojam.cli import bench, corpus, generate, init, play, replay, sessions, workshop
 from robojam.options import Parser
 
 
@@ -36,9 +36,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, about, arguments, act in (
         *play.COMMANDS,
         *replay.COMMANDS,
+        *sessions.COMMANDS,
+        *generate.COMMANDS,
         *corpus.COMMANDS,
         *workshop.COMMANDS,
         *bench.COMMANDS,
+        *init.COMMANDS,
     ):
         made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
         made.set_defaults(command=act)

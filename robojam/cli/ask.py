@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,3 +64,36 @@ def writable(path: Path) -> None:
     """Leave where no file can be written at that place."""
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         fail(f"--to {path}: not a file in a folder that can be written to")
+
+
+def whole(text: str) -> int:
+    """Read a whole number, 0 or more."""
+    if not (text.isdecimal() and int(text) < 10**9):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Read a seed."""
+    if not (text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at most 63 bits")
+    return int(text)
+
+
+@contextmanager
+def held_back_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let a first Ctrl-C wait until it is asked for; a second one interrupts at once."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(number: int, _frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
