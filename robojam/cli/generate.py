@@ -64,8 +64,10 @@ def _generate(chosen: argparse.Namespace) -> int:
         ask.fail(error)
     except MemoryError:
         ask.fail(f"{len(heard):,} at once do not fit into memory: take a smaller --count")
+    # A table or arrays hold what was made alone; a session and a picture, what came before.
+    whole = chosen.to.suffix.lower() in (".jsonl", ".png")
     made = [
-        composed(before, take, file=file, seed=seed, options=how)
+        composed(before if whole else before[:0], take, file=file, seed=seed, options=how)
         for before, take in zip(heard, takes, strict=True)
     ]
     try:
