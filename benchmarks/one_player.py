@@ -115,7 +115,7 @@ def main() -> None:
                 data, to = Path(folder) / "player.npz", Path(folder) / "mine.safetensors"
                 write(learnt, data)
                 began = time.monotonic()
-                command = ["train", data, "--from", args.model, "--to", to, "--threads", "2"]
+                command = ["train", data, "--from", args.model, "--to", to]
                 subprocess.run(
                     [sys.executable, "-m", "robojam", *map(str, command)],
                     check=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,10 @@ def board(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
     from tensorboardX import SummaryWriter
 
     def write(now: Progress) -> None:
-        writer.add_scalar("loss", now.loss, now.step)
+        if math.isfinite(now.loss):
+            writer.add_scalar("loss", now.loss, now.step)
         if now.score is not None:
-            writer.add_scalar("held out", now.score, now.step)
+            writer.add_scalar("held_out", now.score, now.step)
 
     with SummaryWriter(str(folder)) as writer:
         yield write
@@ -33,6 +35,7 @@ def draw(history: Sequence[Progress], path: Path, *, title: str) -> None:
     """Draw the loss and the held-out scores of a run, step by step, in nats per event."""
     from matplotlib.figure import Figure
 
+    history = [now for now in history if math.isfinite(now.loss)]  # before the first step
     if not history:
         return
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")

@@ -49,7 +49,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--window", metavar="N", type=ask.count, help="events in a window of backpropagation")
     add("--rate", metavar="RATE", type=ask.positive, help="learning rate at its height")
     add("--seed", metavar="N", type=ask.seed, help="gives the same run (default: 0)")
-    add("--threads", metavar="N", type=ask.count, help="how many cores (default: all)")
+    add("--threads", metavar="N", type=ask.count, help="how many cores (default: all; with --from one)")
     add("--device", choices=["cpu", "cuda"], help="where (default: cpu)")
     add("--machine", action="store_true", help="what the machine played in sessions, instead")
     add("--licence", metavar="TEXT", default="", help="a note that goes into the model's file")
@@ -73,8 +73,10 @@ def _train(chosen: argparse.Namespace) -> int:
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
         ask.fail("--device cuda: this machine has no CUDA device")
-    if chosen.threads is not None:
-        torch.set_num_threads(chosen.threads)
+    # What one player played is too little to share between cores.
+    threads = chosen.threads or (1 if chosen.start else None)
+    if threads is not None:
+        torch.set_num_threads(threads)
     try:
         run = _prepared(chosen)
     except (CorpusError, ModelFileError, ValueError) as error:
@@ -92,6 +94,8 @@ def _train(chosen: argparse.Namespace) -> int:
         if run.start is not None:
             _step_back(run, seed=trainer.settings.seed)
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
+    except ModuleNotFoundError:
+        ask.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
     except (NotFiniteError, TooLargeError) as error:
         kept = "" if trainer.best is None else f" The best until then is in {to}."
         ask.fail(f"{error}{kept}", 1)
