@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +140,7 @@ class Player:
         self._memory = self._one.memory
         self.seed(seed)
         self.play(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
-        self.propose(0)
+        self.propose([0])
         self.reset()
         self._counts[0] = 0
 
@@ -188,14 +189,22 @@ class Player:
         rows = self.network.here([fed] * self._voices)
         self._memory.write(slice(None), self.network.hear(self._memory, rows))
 
-    def propose(self, voice: int) -> Proposal:
-        """Say what a voice would play next. Changes nothing."""
-        uniform, gauss = self._random(voice)
-        x, y, dt, moving = self._one.sample(
-            voice, uniform, gauss, temperature=self._temperature, spread=self._spread
-        )
+    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+        """Say what some voices would play next, drawn as one batch. Changes nothing."""
+        chances = [self._random(voice) for voice in voices]
+        how: dict[str, Any] = {"temperature": self._temperature, "spread": self._spread}
+        if len(voices) == 1:
+            drawn = [self._one.sample(voices[0], *chances[0], **how)]
+        else:
+            uniform, gauss = (self.network.here([one[i] for one in chances]) for i in (0, 1))
+            drawn = self.network.sample(
+                self._memory.rows(list(voices)), uniform, gauss, **how
+            ).tolist()
         half_x, half_y, half_dt, _ = self._halves
-        return Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
+        return [
+            Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
+            for x, y, dt, moving in drawn
+        ]
 
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""

@@ -49,8 +49,8 @@ class Memory:
     before: Array
     heard: Array
 
-    def rows(self, rows: slice) -> Memory:
-        """Return some voices' part of it: a view, not a copy."""
+    def rows(self, rows: slice | list[int]) -> Memory:
+        """Return some voices' part of it: of a slice a view, else a copy."""
         return Memory(
             [h[rows] for h in self.hidden],
             [c[rows] for c in self.cell],
