@@ -34,7 +34,7 @@ from robojam.rig import Inlet, Outlet, Plugged
 from robojam.status import Allowance, Lateness, Tally, memory_mb
 from robojam.takes import Playing, Takes
 from robojam.touch import Phase, is_machine
-from robojam.wire import native, osc
+from robojam.wire import dialects, native, osc
 
 log = logging.getLogger("robojam")
 
@@ -69,6 +69,7 @@ class Server:
         load: Callable[[str, Callable[[Loaded], None]], None],
         outlets: Sequence[Outlet] = (),
         inlets: Sequence[Inlet] = (),
+        reader: dialects.Reader | None = None,
         make_jam: Callable[[Callable[[Happening], None], Counts], Jam] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -76,13 +77,15 @@ class Server:
 
         load finds a model by its file's name within the models folder and hands over
         what came of it, from a thread of its own. outlets and inlets are what is plugged
-        in besides the endpoint; the server closes them. make_jam makes what stands in
+        in besides the endpoint; the server closes them. reader reads what comes in at the
+        endpoint. make_jam makes what stands in
         the jam's place in a replay.
         """
         self.options, self.playing, self.endpoint = options, playing, endpoint
         self._load, self._make_jam, self._clock = load, make_jam, clock
         self._outlets, self._inlets = tuple(outlets), tuple(inlets)
         self._plugged: tuple[Plugged, ...] = (*self._outlets, *self._inlets)
+        self._reader = reader or dialects.Reader()
         self._monitors = Monitors(endpoint.send)
         self._guests = Guests()
         self._recordings = Allowance(*_RECORDINGS)
@@ -234,13 +237,14 @@ class Server:
         for reason in dropped:
             self._counts.drop(reason)
         for message in messages:
-            what = native.parse(message)
-            if isinstance(what, native.Subscribe):
-                self._subscribe((sender[0], what.port), arrival, on=what.on)
-            elif isinstance(what, native.StatusRequest):
-                self.endpoint.send(osc.encode("/robojam/status", "s", self.status()), sender)
-            else:
-                self._input(what, sender[0], arrival)
+            for source, what in self._reader.read(message, sender[0], arrival):
+                if isinstance(what, native.Subscribe):
+                    self._subscribe((sender[0], what.port), arrival, on=what.on)
+                elif isinstance(what, native.StatusRequest):
+                    answer = osc.encode("/robojam/status", "s", self.status())
+                    self.endpoint.send(answer, sender)
+                else:
+                    self._input(what, source, arrival)
 
     def take_in(self, inlet: Inlet) -> None:
         """Take in what an inlet has brought."""
@@ -256,7 +260,7 @@ class Server:
         elif isinstance(what, native.Control):
             self._control(what.name, what.value, source, arrival)
         elif isinstance(what, native.Dropped):
-            self._counts.drop(what.reason)
+            self._counts.drop(what.reason, what.about)
         else:
             self._counts.drop("wrong port")
 
@@ -436,6 +440,7 @@ class Server:
             "cpu_s": time.process_time(),
             "memory_mb": memory_mb(),
             "voices": self.options.voices,
+            **self._reader.status(),
         }
         for plugged in self._plugged:
             about |= plugged.status()

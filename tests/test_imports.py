@@ -79,6 +79,8 @@ RULES = {
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
     "outlets": Rule("happenings options ports rig touch wire.*"),
+    "tuio": Rule("ports wire.*"),
+    "announce": Rule(lazily="zeroconf ifaddr"),
     "server": Rule(
         "guests happenings jam monitors options ports rig status takes touch wire.*", "msgspec"
     ),
