@@ -70,17 +70,19 @@ RULES = {
     "evaluate": Rule("corpus lattice model", "numpy torch"),
     "train": Rule("corpus evaluate event lattice model modelfile", "numpy torch"),
     # The engine, which is handed a player
-    "recorder": Rule("session touch", "msgspec"),
+    "priority": Rule(lazily="ctypes"),
+    "recorder": Rule("priority session touch", "msgspec"),
     "ports": Rule(),
     "monitors": Rule("ports wire.*"),
     "status": Rule("happenings"),
-    "takes": Rule("happenings options recorder session touch", "msgspec"),
+    "takes": Rule("happenings options recorder session status touch", "msgspec"),
     "guests": Rule("status touch"),
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
     "outlets": Rule("happenings options ports rig touch wire.*"),
     "server": Rule(
-        "guests happenings jam monitors options ports rig status takes touch wire.*", "msgspec"
+        "guests happenings jam monitors options ports priority rig status takes touch wire.*",
+        "msgspec",
     ),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("happenings jam session touch", pure=True),
