@@ -89,7 +89,8 @@ RULES = {
     # Where the engine and a player are put together
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets
-    "bench": Rule("wire.*"),
+    "bench": Rule("bench.*"),
+    "bench.*": Rule("bench.* priority wire.*"),
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),
