@@ -30,6 +30,7 @@ from robojam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.options import Options
 from robojam.ports import Address, Endpoint
+from robojam.priority import ORDINARY
 from robojam.rig import Inlet, Outlet, Plugged
 from robojam.status import Allowance, Lateness, Tally, memory_mb
 from robojam.takes import Playing, Takes
@@ -91,8 +92,9 @@ class Server:
         self._recordings = Allowance(*_RECORDINGS)
         self._settings = settings
         self._counts = Tally(clock)
-        self._clipped = 0
+        self._clipped = self._held_up = 0
         self._late = Lateness()
+        self.priority = ORDINARY
         self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -171,6 +173,7 @@ class Server:
         while (due := self.jam.due) is not None and due <= t:
             late = t - due > _ASLEEP or self._clock() - began > _BUDGET
             if late and not (self._settings.pause or self.jam.silenced):
+                self._held_up += 1
                 log.warning("the engine was held up for %.1f s; going on from there", t - due)
                 self.jam.control(due, "pause", 1)
                 self.jam.control(t, "pause", 0)
@@ -199,7 +202,7 @@ class Server:
         """Lift every finger, close the recording, give the port back."""
         t = self._reach(self._clock()) if self._takes.begun else 0.0
         self.jam.finish(t)
-        self._takes.end(t, reason)
+        self._takes.end(t, reason, self._late)
         self._takes.close()
         for plugged in self._plugged:
             plugged.close()
@@ -365,13 +368,13 @@ class Server:
                 self._monitors.control("pause", 1, arrival)
             if takes.begun:
                 self.jam.finish(t)
-            takes.end(t, "a new recording")
+            takes.end(t, "a new recording", self._late)
             takes.await_next()
             self.jam = self._new_jam()
             if self.jam.turn != turn:
                 self._monitors.send(native.turn(self.jam.turn))
         else:
-            takes.end(t)
+            takes.end(t, late=self._late)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
 
@@ -434,6 +437,9 @@ class Server:
             "clipped": self._clipped,
             "unsent": self.endpoint.unsent,
             "late_ms_p99": 1000 * self._late.p99,
+            "late_ms_max": 1000 * self._late.worst,
+            "held_up": self._held_up,
+            "priority": self.priority,
             "monitors": len(self._monitors),
             "started": self._started.isoformat(),
             "uptime_s": self._clock() - self._since,

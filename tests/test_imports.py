@@ -70,11 +70,12 @@ RULES = {
     "evaluate": Rule("corpus lattice model", "numpy torch"),
     "train": Rule("corpus evaluate event lattice model modelfile", "numpy torch"),
     # The engine, which is handed a player
-    "recorder": Rule("session touch", "msgspec"),
+    "priority": Rule(lazily="ctypes"),
+    "recorder": Rule("priority session touch", "msgspec"),
     "ports": Rule(),
     "monitors": Rule("ports wire.*"),
     "status": Rule("happenings"),
-    "takes": Rule("happenings options recorder session touch", "msgspec"),
+    "takes": Rule("happenings options recorder session status touch", "msgspec"),
     "guests": Rule("status touch"),
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
@@ -82,14 +83,16 @@ RULES = {
     "tuio": Rule("ports wire.*"),
     "announce": Rule(lazily="zeroconf ifaddr"),
     "server": Rule(
-        "guests happenings jam monitors options ports rig status takes touch wire.*", "msgspec"
+        "guests happenings jam monitors options ports priority rig status takes touch wire.*",
+        "msgspec",
     ),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("happenings jam session touch", pure=True),
     # Where the engine and a player are put together
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets
-    "bench": Rule("wire.*"),
+    "bench": Rule("bench.*"),
+    "bench.*": Rule("bench.* priority wire.*"),
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),

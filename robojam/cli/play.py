@@ -245,6 +245,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
     import gc
 
     from robojam.logs import logging_to
+    from robojam.priority import raise_priority
 
     def stop(number: int, _frame: object) -> None:
         server.stop(signal.Signals(number).name)
@@ -257,6 +258,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
         if until_eof:
             _until_eof(lambda: server.stop("what started it has ended"))
         gc.freeze()  # what is there now stays: later collections have less to look at
+        server.priority = raise_priority()
         print(ready, flush=True)
         server.run()
     return 0
