@@ -33,7 +33,7 @@ def test_a_take_is_what_a_player_would_play():
         for x, y, dt, moving in part:
             player.hear(x, y, dt, moving > 0.5)
         for x, y, dt, moving in take[:40]:
-            made = player.propose(index)
+            (made,) = player.propose([index])
             assert x == pytest.approx(min(max(made.x, 0), 1), abs=1e-4)
             assert y == pytest.approx(min(max(made.y, 0), 1), abs=1e-4)
             assert dt == pytest.approx(min(max(made.dt, MIN_DT), MAX_DT), rel=1e-3, abs=1e-5)

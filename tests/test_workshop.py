@@ -410,7 +410,7 @@ def test_a_model_goes_on_from_another(model, data, tmp_path, capsys):
         ([data, "--from", model, "--units", 3], "the sizes are that model's"),
         ([data, "--from", model, "--size", "s"], "the sizes are that model's"),
         ([data, "--from", model, "--resume"], "without --from"),
-        ([strokes, "--from", model], "different kinds|a model of touches"),
+        ([strokes, "--from", model], "are of different kinds"),
     ]:
         assert re.search(told, refused(capsys, "train", *arguments, "--to", to))
 

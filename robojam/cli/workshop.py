@@ -49,7 +49,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--window", metavar="N", type=ask.count, help="events in a window of backpropagation")
     add("--rate", metavar="RATE", type=ask.positive, help="learning rate at its height")
     add("--seed", metavar="N", type=ask.seed, help="gives the same run (default: 0)")
-    add("--threads", metavar="N", type=ask.count, help="how many cores (default: all; with --from one)")
+    add("--threads", metavar="N", type=ask.count, help="cores (default: all; --from: one)")
     add("--device", choices=["cpu", "cuda"], help="where (default: cpu)")
     add("--machine", action="store_true", help="what the machine played in sessions, instead")
     add("--licence", metavar="TEXT", default="", help="a note that goes into the model's file")
@@ -162,7 +162,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     about |= {"temperature": description.temperature, "spread": description.spread}
     settings = tune.settings(start, Settings(), given)
     if data.columns != start.event.columns:
-        raise ValueError(f"{file.path} is a model of {start.event.name}s, and {data.name} not")
+        raise ValueError(f"{file.path} and {data.name} are of different kinds")
     return _Run(Trainer(data, held_out, settings, start=start), about, file)
 
 
