@@ -131,8 +131,7 @@ def train(
         score_every=1000,
         seed=seed,
     )
-    trainer = Trainer(corpus, held_out, settings, event=model.event)
-    trainer.model.load_state_dict(model.state_dict())
+    trainer = Trainer(corpus, held_out, settings, start=model)
     trainer.steps = steps or trainer.steps
     for parameter, like in zip(trainer.model.parameters(), model.parameters(), strict=True):
         for hook in (like._backward_hooks or {}).values():
@@ -240,7 +239,12 @@ def main() -> None:
                 TimeRemainingColumn(),
             ) as progress:
                 models[name] = train(
-                    models[name], corpus, passes=args.passes, steps=steps, progress=progress
+                    models[name],
+                    corpus,
+                    held_out,
+                    passes=args.passes,
+                    steps=steps,
+                    progress=progress,
                 )
         found[name] = {"weights": sizes(models[name]), **nats(models[name], held_out)}
         print(f"{name}: {found[name]['point']:.3f} nats per held-out point")

@@ -42,7 +42,7 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 _Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):
     """Any line after the first, as far as a list needs it; the sizes as they must be."""
 
     t: _Seconds
