@@ -79,7 +79,7 @@ def robojam_drives_impsy(python: str, touches: int) -> dict[str, float]:
         impsy.close()
     return {
         "touches of robojam's": played,
-        "touches that IMPSY logged from its interface": after["interface"] - before["interface"],
+        "touches that IMPSY logged of them": after["interface"] - before["interface"],
         "answers of IMPSY's": after["rnn"] - before["rnn"],
     }
 
