@@ -79,7 +79,8 @@ RULES = {
     "guests": Rule("status touch"),
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
-    "outlets": Rule("happenings options ports rig touch wire.*"),
+    "ahead": Rule("happenings ports touch wire.*"),
+    "outlets": Rule("ahead happenings options ports rig touch wire.*"),
     "tuio": Rule("ports wire.*"),
     "announce": Rule(lazily="zeroconf ifaddr"),
     "server": Rule(

@@ -81,6 +81,7 @@ def test_the_defaults_are_those_of_the_contract():
         "osc-in": "127.0.0.1:5005",
         "osc-out": ("127.0.0.1:5006",),
         "tuio-in": "3333",
+        "osc-ahead": 0.0,
         "touchosc": (),
         "announce": True,
         "sound": False,
@@ -98,6 +99,7 @@ def test_the_ranges_are_those_of_the_contract():
         "temperature": (0, 10),
         "spread": (0, 10),
         "timescale": (0.001, 100),
+        "osc-ahead": (0, 1000),
         "voices": (1, 4096),
         "seed": (0, 2**63 - 1),
     }
@@ -120,7 +122,7 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
         "model": "m.safetensors", "device": "cpu", "mode": "duet", "threshold": 1.5,
         "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
         "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
-        "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
+        "osc-ahead": 20, "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
         "sound": True, "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
     }  # fmt: skip
     assert set(given) == {option.name for option in OPTIONS}
