@@ -155,9 +155,13 @@ class Server:
         self._monitors.lapse(now)
         if self._takes.begun:
             self._reach(now)
+        gone, lapse = self._reader.lapse(now)
+        for source, what in gone:
+            self._input(what, source, now)
         heard = (self._counts.heard, self._counts.played)
         forecast = self.playing.player.forecast
         look = self._monitors.expect(heard, forecast, self._clock(), self._wait())
+        look = min(look, lapse)
         for outlet in self._outlets:
             look = min(look, outlet.look(self._clock()))
         return min(look, self._wait())

@@ -141,6 +141,20 @@ def test_two_tuio_sources_on_one_host_are_two_humans(tmp_path):
     assert [e.touch.who for e in engine.end().touches()][:2] == ["human", "human2"]
 
 
+def test_a_tuio_table_that_is_unplugged_leaves_no_finger_down(tmp_path):
+    engine = driven(tmp_path, "native", mode="listen")
+    for tags, args in [
+        ("si", ("alive", 1)),
+        ("sifffff", ("set", 1, 0.5, 0.5, 0.0, 0.0, 0.0)),
+        ("si", ("fseq", 1)),
+    ]:
+        engine.send(tuio.ADDRESS, tags, *args)
+    engine.wait(4.9)
+    assert engine.status()["fingers"] == 1
+    engine.wait(0.2)
+    assert engine.status()["fingers"] == 0
+
+
 def test_impsys_controls_take_effect(tmp_path):
     engine = driven(tmp_path, "native")
     engine.send("/impsy/sigmatemp", "f", 0.25)
