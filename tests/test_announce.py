@@ -61,12 +61,28 @@ def test_two_engines_on_one_machine_have_two_names():
     assert found[5991].name != found[5992].name
 
 
-def test_a_network_that_will_not_have_it_is_told_and_the_jam_goes_on(caplog):
-    with announce.announced("203.0.113.1", 5993):  # no address of this machine
+def test_a_network_that_will_not_have_it_is_told_and_the_jam_goes_on(tmp_path):
+    told = tmp_path / "stderr"
+    with told.open("w") as stderr:
+        ran = subprocess.run(
+            [command()[0], "-m", "robojam.announce", "203.0.113.1", "5993"],
+            stdin=subprocess.PIPE,
+            stderr=stderr,
+            timeout=PATIENCE,
+        )
+    assert ran.returncode == 0
+    assert "robojam: not announced on the network: " in told.read_text()
+
+
+@network
+def test_an_engine_that_is_killed_is_announced_no_more(tmp_path):
+    with serving(tmp_path, osc_in="0.0.0.0:0") as engine:
+        port = engine.address[1]
+        see(port)
+        engine.process.kill()
         end = time.monotonic() + PATIENCE
-        while not caplog.text and time.monotonic() < end:
-            time.sleep(0.01)
-    assert "not announced on the network" in caplog.text
+        while port in seen():
+            assert time.monotonic() < end
 
 
 def ports(capsys: pytest.CaptureFixture[str], *options: str) -> str:
