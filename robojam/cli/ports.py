@@ -118,7 +118,7 @@ def _named(module: str, function: str) -> Callable[[], Any]:
 
 
 def _midi() -> dict[str, list[str]]:
-    found = _named("robojam.midi", "names")()
+    found = _named("robojam.midilink", "names")()
     return {"in": list(found["in"]), "out": list(found["out"])}
 
 
