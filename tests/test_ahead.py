@@ -189,6 +189,21 @@ def test_the_timescale_in_force_is_that_of_the_dt(ahead):
     assert dts[:3] == [0.4, 0.05, 0.1]
 
 
+def test_a_wall_clock_that_is_set_back_moves_stamps_and_nothing_else(ahead):
+    """The receiver's wall is set back with it; when touches leave is no matter of walls."""
+    d = ahead(land(0.2), slide(0.1))
+    back = [0.0]
+    d.outlet._wall = lambda: EPOCH + d.now - back[0]
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.26)
+    back[0] = 3600.0
+    d.wait(0.25)
+    said = [one for one in d.receiver.said if one.name == "ai/down" or one.name == "ai/move"]
+    assert [one.left - 1000 for one in said] == pytest.approx([0.15, 0.25, 0.45], abs=1e-5)
+    stamps = [one.stamp - 1000 for one in said]
+    assert stamps == pytest.approx([0.2, 0.3, 0.5 - 3600], abs=1e-5)
+
+
 ACTS = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.004, 0.03, 0.06, 0.11, 0.3, 0.7, 1.9])),
     st.tuples(st.just("down"), st.integers(0, 2)),
