@@ -53,6 +53,9 @@ _BUDGET = 0.1
 #: New recordings that are begun for who asks: a second, and in a burst.
 _RECORDINGS = (1, 10)
 
+#: The controls that are no settings.
+_ACTS: Final = ("answer", "model", "panic", "record", "reset", "seed")
+
 #: What comes of asking for a model: a player, or why there is none.
 Loaded = Playing | Exception
 
@@ -322,6 +325,9 @@ class Server:
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
         if self._make_jam is not None and name not in ("pause", "panic"):
             self._counts.drop("replaying")
+            return
+        if name not in _ACTS and not hasattr(self._settings, name):
+            self._counts.drop("no such control", name)
             return
         if name == "mode":
             try:

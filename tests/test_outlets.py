@@ -198,3 +198,11 @@ def test_the_inlet_for_tuio(tmp_path):
     assert all(isinstance(what, Dropped) for _, what in came[1:])
     assert inlet.receive() == []
     inlet.close()
+
+
+def test_microjams_instrument_stops_nobody(tmp_path):
+    engine = driven(tmp_path, "native")
+    engine.send("/inst", "s", "strings")
+    engine.send("/inst", "s", "a spoon")
+    engine.send("/touch", "sfsfsf", "/x", 0.5, "/y", 0.5, "/z", 20.0)
+    assert engine.status()["heard"] == 1
