@@ -12,7 +12,17 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.cli import bench, corpus, generate, init, play, replay, sessions, workshop
+from robojam.cli import (
+    bench,
+    corpus,
+    generate,
+    init,
+    play,
+    ports,
+    replay,
+    sessions,
+    workshop,
+)
 from robojam.options import Parser
 
 
@@ -42,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         *workshop.COMMANDS,
         *bench.COMMANDS,
         *init.COMMANDS,
+        *ports.COMMANDS,
     ):
         made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
         made.set_defaults(command=act)
