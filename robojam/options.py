@@ -19,6 +19,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, get_arg
 import msgspec
 from msgspec import Meta, Struct
 
+from robojam.sound import lineup
+
 Mode = Literal["call-response", "duet", "solo", "listen"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 #: What IMPSY calls the same modes.
@@ -31,7 +33,7 @@ IMPSY_MODES: Final[dict[str, Mode]] = {
 #: The dialects in which an output can speak, the default first.
 DIALECTS: Final = ("native",)
 #: What can be changed while playing, by /robojam/temperature and so on.
-CONTROLS: Final = ("temperature", "spread", "timescale", "threshold", "response")
+CONTROLS: Final = ("temperature", "spread", "timescale", "threshold", "response", "volume")
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BYTE = re.compile("0|[1-9][0-9]{0,2}")
@@ -68,6 +70,9 @@ def _switch(text: str) -> Meta:
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Scale = Literal[
+    "free", "chromatic", "major", "minor", "dorian", "pentatonic", "whole-tone"
+]  # those of robojam.sound.lineup, spelt out for the type checker
 _Model = Annotated[str, _path("FILE", "the model that plays", "the one that comes along")]
 _Device = Annotated[Device, _word("DEVICE", "where the model computes", get_args(Device))]
 _Mode = Annotated[Mode, _word("MODE", "who plays when", MODES)]
@@ -91,7 +96,20 @@ _OscOut = Annotated[
     tuple[str, ...],
     _about("where it plays to; again: more", _OUTPUT, f"a list of {_OUTPUT}"),
 ]
-_Sound = Annotated[bool, _switch("a sound of its own; this version has none yet")]
+_Sound = Annotated[bool, _switch("a sound of its own, where there is an audio device")]
+_Instrument = Annotated[
+    str,
+    _about(
+        f"who plays which of {', '.join(lineup.INSTRUMENTS)}",
+        "WHO=INSTRUMENT,…",
+        f"WHO=INSTRUMENT,… of {', '.join(lineup.INSTRUMENTS)}",
+    ),
+]
+_Scale = Annotated[Scale, _word("SCALE", "what its pitches are held to", get_args(Scale))]
+_Volume = Annotated[float, _number(0, 1, "VOLUME", "how loud its sound is")]
+_SoundOut = Annotated[
+    str, _about("the audio device, or a part of its name", "NAME", "text", "the system's")
+]
 _Record = Annotated[bool, _switch("keep each jam as a session")]
 _Sessions = Annotated[str, _path("FOLDER", "where the sessions are kept")]
 _Log = Annotated[str, _path("FILE", "a file that the log goes to as well", "none")]
@@ -116,7 +134,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     seed: _Seed | None = None
     osc_in: _OscIn = "127.0.0.1:5005"
     osc_out: _OscOut = ("127.0.0.1:5006",)
-    sound: _Sound = False
+    sound: _Sound = True
+    sound_out: _SoundOut | None = None
+    instrument: _Instrument = lineup.DEFAULT
+    scale: _Scale = "free"
+    volume: _Volume = 0.7
     record: _Record = True
     sessions: _Sessions = "sessions"
     log: _Log | None = None
@@ -349,7 +371,9 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         kept = msgspec.convert(value, option.type)
         if option.kind is float and not in_range(option.name, kept):
             raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses
-        if option.field == "osc_in":
+        if option.field == "instrument":
+            kept = lineup.lineup(kept)
+        elif option.field == "osc_in":
             parse_address(kept)
         elif option.field == "osc_out":
             for output in kept:

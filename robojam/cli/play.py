@@ -6,7 +6,6 @@ import argparse
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from robojam.cli import ask
 from robojam.options import Options, add_to, parse_address, parse_output
 
 if TYPE_CHECKING:
+    from robojam.rig import Outlet
     from robojam.server import Server
 
 #: Where the window looks for an engine when none is named.
@@ -144,6 +144,9 @@ def _serve(chosen: argparse.Namespace) -> int:
             threshold=options.threshold,
             response=options.response,
             timescale=options.timescale,
+            instrument=options.instrument,
+            scale=options.scale,
+            volume=options.volume,
             temperature=described.temperature
             if options.temperature is None
             else options.temperature,
@@ -156,19 +159,30 @@ def _serve(chosen: argparse.Namespace) -> int:
             endpoint=endpoint,
             settings=settings,
             load=models.ask,
-            outlets=outlets(options, endpoint),
+            outlets=[*outlets(options, endpoint), *sound(options)],
         )
     except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     host, port = endpoint.address
-    if options.sound:
-        print(
-            "robojam: this version has no sound of its own; over OSC it plays", file=sys.stderr
-        )
     ready = (
         f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
     )
     return run(server, ready, options=options, until_eof=chosen.until_eof)
+
+
+def sound(options: Options) -> list[Outlet]:
+    """Make the synthesiser that the options ask for."""
+    if not options.sound:
+        return []
+    from robojam.sound.outlet import SoundOutlet
+
+    made = SoundOutlet(
+        instrument=options.instrument,
+        scale=options.scale,
+        volume=options.volume,
+        device=options.sound_out,
+    )
+    return [made]
 
 
 def _from_parent(text: str) -> Options:
