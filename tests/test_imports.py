@@ -99,6 +99,7 @@ RULES = {
     "sound.device": Rule(others="numpy", lazily="miniaudio"),
     "sound.program": Rule("happenings sound.device sound.line sound.synth", "numpy"),
     "sound.outlet": Rule("happenings sound.line"),
+    "render": Rule("happenings replay session sound.instruments sound.synth touch", "numpy"),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("happenings jam session sound.lineup touch", pure=True),
     # Where the engine and a player are put together

@@ -68,8 +68,9 @@ def _keys(m: Moment) -> Floats:
     slope = 2.9 - 1.7 * m.bright - 0.5 * m.struck
     struck = (0.35 + 0.65 * m.struck) * k**-slope
     struck[:, 1] *= 0.8 + 0.9 * m.bright[:, 0]
-    length = 2.2 * (220.0 / m.hz) ** np.float32(0.5) / (1.0 + 0.55 * (k - 1.0))
-    ringing = struck * np.exp(-m.age / length)
+    length = 1.7 * (220.0 / m.hz) ** np.float32(0.5) / (1.0 + 0.55 * (k - 1.0))
+    bloom = 0.62 + 0.38 * np.exp(-m.age / np.float32(0.11))
+    ringing = struck * bloom * np.exp(-m.age / length)
     # A slide bows the bar: a held tone that lasts as long as the finger moves.
     slid = 0.5 * m.energy * k ** -(slope + 0.4)
     knock = np.array([0.10, 0.035], np.float32) * (0.3 + m.bright) * m.struck
@@ -97,7 +98,7 @@ def _body(hz: Floats) -> Floats:
 
 
 def _strings(m: Moment) -> Floats:
-    slope = 2.1 - 0.95 * m.bright - 0.25 * m.energy
+    slope = 2.3 - 0.95 * m.bright - 0.25 * m.energy
     bowed = (0.50 + 0.5 * m.energy) * (0.75 + 0.25 * np.exp(-m.age / 0.3))
     own = bowed * _K[:_OWN] ** -slope * _body(m.hz * _K[:_OWN])
     # The other players of the section: each partial beats at a rate of its own.
@@ -119,7 +120,7 @@ _CHIRP_RATIOS = _K[:5]
 
 def _chirp(m: Moment) -> Floats:
     k = _K[:5]
-    slope = 3.6 - 2.0 * m.bright
+    slope = 4.1 - 3.0 * m.bright
     flutter = 1.0 - 0.55 * m.energy * (0.5 - 0.5 * np.cos(2 * np.pi * 17.0 * m.age))
     song = (0.38 + 0.35 * np.exp(-m.age / 0.12) + 0.5 * m.energy) * flutter
     return np.asarray(song * k**-slope * _level(m.hz), np.float32)
@@ -144,7 +145,7 @@ def _drums(m: Moment) -> Floats:
     slope = np.exp(-order * (0.75 - 0.6 * m.bright))
     length = 0.34 * (110.0 / m.hz) ** np.float32(0.4) / (1.0 + 0.5 * order)
     struck = (0.3 + 0.7 * m.struck) * np.exp(-m.age / length)
-    rolled = 0.45 * m.energy * _roll(m.age)
+    rolled = 0.3 * m.energy * _roll(m.age)
     return np.asarray((struck + rolled) * slope * _level(m.hz), np.float32)
 
 
@@ -159,7 +160,7 @@ def _drop(m: Moment) -> Floats:
 
 def _snap(m: Moment) -> Floats:
     once = (0.15 + 0.85 * m.bright) * m.struck * np.exp(-m.age / (0.02 + 0.09 * m.bright))
-    brushed = 0.35 * m.energy * (0.3 + m.bright) * (0.35 + 0.65 * _roll(m.age))
+    brushed = 0.25 * m.energy * (0.3 + m.bright) * (0.35 + 0.65 * _roll(m.age))
     return np.asarray(0.7 * (once + brushed), np.float32)
 
 
@@ -169,17 +170,17 @@ def _knock(m: Moment) -> Floats:
 
 _ALL = {
     "keys": Instrument(
-        _KEYS_RATIOS, _keys, _knock, _steady, gain=0.40, attack=0.002, release=0.028
+        _KEYS_RATIOS, _keys, _knock, _steady, gain=0.33, attack=0.002, release=0.028
     ),
     "strings": Instrument(
-        _STRING_RATIOS, _strings, _bow, _steady, gain=0.20, attack=0.014, release=0.030, air=1
+        _STRING_RATIOS, _strings, _bow, _steady, gain=0.29, attack=0.014, release=0.030, air=1
     ),
     "chirp": Instrument(
         _CHIRP_RATIOS,
         _chirp,
         _steady,
         _sweep,
-        gain=0.34,
+        gain=0.41,
         attack=0.004,
         release=0.024,
         transpose=12.0,
@@ -189,7 +190,7 @@ _ALL = {
         _drums,
         _snap,
         _drop,
-        gain=0.55,
+        gain=0.40,
         attack=0.001,
         release=0.030,
         transpose=-12.0,

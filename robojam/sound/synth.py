@@ -28,7 +28,7 @@ CEILING = 10 ** (-1 / 20)
 #: How loud it is unless told otherwise, 0..1.
 VOLUME = 0.7
 #: How much the room adds.
-_WET = 0.34
+_WET = 0.5
 #: Humans left, machine right, -1..1; each part is so wide from its lowest to its highest.
 _PLACE, _WIDTH = 0.42, 0.3
 #: Speeds, in screens a second, at which a slide and a landing have most of their effect.
