@@ -119,7 +119,8 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
         "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
         "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
         "sound": False, "sound-out": "Headphones", "instrument": "human=drums,ai=chirp",
-        "scale": "minor", "volume": 0.25, "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
+        "scale": "minor", "volume": 0.25, "record": False,
+        "sessions": "jams", "log": "log.txt", "verbose": True,
     }  # fmt: skip
     assert set(given) == {option.name for option in OPTIONS}
     arguments = []

@@ -14,7 +14,7 @@ import numpy as np
 
 #: What is asked of a device: a period of so many milliseconds, and so many of them. What
 #: is not asked for, some systems make 200 ms.
-PERIOD_MS, PERIODS = 5, 2
+PERIOD_MS, PERIODS = 4, 2
 #: Where sound can go, in the order in which it is tried: who runs JACK wants it used.
 _APIS = {
     "linux": ("JACK", "PULSEAUDIO", "ALSA"),
@@ -23,7 +23,7 @@ _APIS = {
 }
 #: Pulls of a device that its timing is told from, and those closer together than this,
 #: in seconds, are one of which the device's own buffer made several.
-_PULLS, _TOGETHER = 64, 0.0008
+_PULLS, _TOGETHER = 24, 0.0008
 #: Seconds by which a touch may be late at the synthesiser, and still sound in its place.
 _SLACK = 0.0005
 

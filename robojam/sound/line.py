@@ -33,6 +33,6 @@ def decode(data: bytes) -> tuple[Sounded | Changed, float] | None:
             at, name, value = msgspec.convert(fields, _CONTROL)
             return Changed(at, name, value), at
         at, who, phase, finger, x, y, dt = msgspec.convert(fields, _TOUCH)
-    except (msgspec.MsgspecError, TypeError):
+    except (ValueError, TypeError):  # msgspec's errors are ValueErrors
         return None
     return Sounded(at, Touch(x, y, dt, phase, finger, who), dt), at

@@ -148,7 +148,7 @@ class SoundOutlet:
                 self._state, self._ready = "playing", True
                 # What was changed while it started.
                 for name, value in self._settings.items():
-                    packet = encode(Changed(0.0, name, value), 0.0)
+                    packet = encode(Changed(0.0, name, value), time.perf_counter())
                     if packet is not None:
                         self._send(packet)
             elif "trouble" in what:

@@ -19,18 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from robojam.happenings import Changed
+from robojam.happenings import Changed, Happening, Sounded
 from robojam.sound.device import PERIOD_MS, PERIODS, Got, NoSoundError, Playing, Pulse
 from robojam.sound.line import decode
+from robojam.sound.lineup import INSTRUMENTS
 from robojam.sound.synth import RATE, Synth
+from robojam.touch import Phase, Touch
 
 #: Seconds until the device is looked at for the first time, and between looks. One that
 #: has asked for nothing from one look to the next is gone; then it is looked for.
 _FIRST, _LOOK = 0.5, 2.0
 #: Seconds that the last sound has to fade.
 _FADE = 0.06
-#: What happens this far from now, in seconds, is told by another clock: it happens now.
-_APART = 1.0
+#: What happened so many seconds ago, while there was no device, is not played any more.
+_PAST = 1.0
 
 
 class Player:
@@ -40,7 +42,7 @@ class Player:
         """Play what comes in by a socket that does not block."""
         self.synth, self.pulse = synth, Pulse(int(synth.rate))
         self._line = line
-        self._given = 0  # samples that the device has had
+        self._given = synth.at  # the next sample that the device will have
         self._left = np.zeros((0, 2), np.float32)
         self._ending = False
 
@@ -75,11 +77,10 @@ class Player:
                 continue  # the engine has gone: standard input will say so
             except OSError:
                 return
-            got = decode(data)
-            if got is not None:
-                what, at = got
-                at = at if abs(now - at) < _APART else now
-                self.synth.happened(what, self.pulse.sample(at))
+            what, at = decode(data) or (None, now)
+            if what is None or (at < now - _PAST and _lands(what)):
+                continue
+            self.synth.happened(what, self.pulse.sample(at))
 
     def got(self, playing: Playing) -> Got:
         """Say what the device gives."""
@@ -94,6 +95,11 @@ class Player:
         )
 
 
+def _lands(what: Happening) -> bool:
+    """Whether it is a touch that would sound, and not one that ends or a control."""
+    return isinstance(what, Sounded) and what.touch.phase is not Phase.UP
+
+
 def measure(seconds: float, *, device: str | None) -> Got:
     """Play silence for some seconds; return what was got. Raises NoSoundError."""
     player = Player(Synth(), None)
@@ -103,6 +109,16 @@ def measure(seconds: float, *, device: str | None) -> Got:
         return player.got(playing)
     finally:
         playing.close()
+
+
+def _warm_up() -> None:
+    """Let a tap of each instrument be made, so that the first touch finds all of it ready."""
+    for instrument in INSTRUMENTS:
+        synth = Synth(instrument=f"human={instrument}")
+        for phase in (Phase.DOWN, Phase.MOVE, Phase.UP):
+            synth.happened(Sounded(0.0, Touch(0.5, 0.5, 0.01, phase), 0.01), 0)
+        for _ in range(3):
+            synth.render()
 
 
 def _tell(**what: object) -> None:
@@ -122,8 +138,7 @@ def main(arguments: list[str]) -> int:
     line.connect(("127.0.0.1", about["port"]))  # and so hears nobody else
     line.setblocking(False)
     synth = Synth(instrument=about["instrument"], scale=about["scale"], volume=about["volume"])
-    for _ in range(4):  # what is made once is made before the first touch
-        synth.render()
+    _warm_up()
     gc.freeze()  # what is there now stays: later collections have less to look at
     player = Player(synth, line)
     try:

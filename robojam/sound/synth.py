@@ -22,7 +22,7 @@ from robojam.touch import Phase, Touch, is_machine
 #: Samples a second, where no device says otherwise.
 RATE = 48_000
 #: Ticks a second.
-TICKS = 200
+TICKS = 250
 #: The most a sample may be; 1 is full scale. One decibel is left for what comes after.
 CEILING = 10 ** (-1 / 20)
 #: How loud it is unless told otherwise, 0..1.

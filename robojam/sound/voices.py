@@ -20,7 +20,7 @@ SOUNDING = 24
 #: Places, with those for voices that fade because theirs was taken.
 _PLACES = 48
 #: How fast a taken voice fades, in seconds, and at what share of itself it is gone.
-_TAKEN, _GONE = 0.002, 1e-4
+_TAKEN, _GONE = 0.003, 1e-4
 #: How fast pitch, brightness and the finger's speed are followed, in seconds; how fast
 #: the speed of a finger that has stopped is forgotten.
 _GLIDE, _FOLLOW, _REST = 0.010, 0.020, 0.130
