@@ -15,8 +15,8 @@ _DELAYS = tuple(
 )  # fmt: skip
 #: Seconds until its sound has fallen by 60 dB.
 _LONG = 1.1
-#: Seconds in which the room falls silent when it must.
-_HUSH = 0.02
+#: Seconds in which the room falls silent when it must: longer than any voice needs to.
+_HUSH = 0.04
 
 
 def _hadamard(size: int) -> Floats:
