@@ -45,6 +45,8 @@ def _check(line: int, values: dict[str, Any]) -> None:
             raise ValueError(f"line {line}: there is no control {name!r:.60}")
         if not _fits(_CONTROLS[name], value):
             raise ValueError(f"line {line}: {name} cannot be {value!r:.60}")
+        if name == "volume" and not 0 <= value <= 1:
+            raise ValueError(f"line {line}: volume cannot be {value!r:.60}")
         if name in ("instrument", "scale"):
             try:
                 getattr(lineup, "lineup" if name == "instrument" else name)(value)
