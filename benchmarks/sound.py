@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 
 from robojam import bench
+from robojam.bench import measures
+from robojam.bench.client import engine
 from robojam.happenings import Sounded
 from robojam.sound.lineup import INSTRUMENTS
 from robojam.sound.synth import Synth
@@ -106,7 +108,7 @@ class Ear:
 def latency(taps: int) -> dict[str, Any]:
     """From a touch that leaves a musician's program to its first sample at the driver."""
     found: dict[str, Any] = {}
-    with jack(), bench.engine("--mode", "listen", "--instrument", "human=keys") as e:
+    with jack(), engine("--mode", "listen", "--sound", "--instrument", "human=keys") as e:
         ear = Ear()
         ear.listen()
         time.sleep(1.0)
@@ -173,10 +175,10 @@ def engine_beside(touches: int) -> dict[str, Any]:
     found: dict[str, Any] = {"with": [], "without": []}
     with jack():
         for _ in range(3):
-            for name, options in (("without", ["--no-sound"]), ("with", [])):
+            for name, options in (("without", []), ("with", ["--sound"])):
                 report = bench.Report()
-                bench.duet(report, touches, *options)
-                bench.solo(report, touches, *options)
+                measures.duet(report, touches, *options)
+                measures.solo(report, touches, *options)
                 found[name].append({f.name: round(f.value, 4) for f in report.figures})
     return found
 
