@@ -106,9 +106,9 @@ RULES = {
     "sound.line": Rule("happenings touch", "msgspec", pure=True),
     "sound.device": Rule(others="numpy", lazily="miniaudio"),
     "sound.program": Rule(
-        "happenings sound.device sound.line sound.lineup sound.synth touch", "numpy"
+        "happenings priority sound.device sound.line sound.lineup sound.synth touch", "numpy"
     ),
-    "sound.outlet": Rule("happenings sound.line"),
+    "sound.outlet": Rule("happenings priority sound.line"),
     "render": Rule("happenings replay session sound.instruments sound.synth touch", "numpy"),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("happenings jam session sound.lineup touch", pure=True),

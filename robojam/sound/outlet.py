@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from robojam.happenings import Changed, Happening
+from robojam.priority import keep_up
 from robojam.sound.line import encode
 
 log = logging.getLogger("robojam")
@@ -101,6 +102,7 @@ class SoundOutlet:
 
     def _keep(self) -> None:
         """Keep the process, until it cannot be kept or is not wanted."""
+        keep_up()
         while not self._closing.is_set():
             began = time.monotonic()
             try:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from robojam.happenings import Changed, Happening, Sounded
+from robojam.priority import raise_priority
 from robojam.sound.device import PERIOD_MS, PERIODS, Got, NoSoundError, Playing, Pulse
 from robojam.sound.line import decode
 from robojam.sound.lineup import INSTRUMENTS
@@ -44,7 +45,7 @@ class Player:
         self._line = line
         self._given = synth.at  # the next sample that the device will have
         self._left = np.zeros((0, 2), np.float32)
-        self._ending = False
+        self._ending = self._raised = False
 
     def hush(self) -> None:
         """Let everything fade. For any thread."""
@@ -52,6 +53,9 @@ class Player:
 
     def fill(self, frames: int) -> Any:
         """Make the next frames, float32 of shape (frames, 2)."""
+        if not self._raised:
+            self._raised = True
+            _raise()
         now = time.perf_counter()
         self.pulse.pulled(now, self._given, frames)
         self._take_in(now)
@@ -93,6 +97,12 @@ class Player:
             wait_ms=round(1000 * self.pulse.wait, 2),
             gaps=self.pulse.gaps,
         )
+
+
+def _raise() -> None:
+    """Ask for the device's thread to be woken first, where its system has not seen to it."""
+    if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        raise_priority()
 
 
 def _lands(what: Happening) -> bool:
