@@ -24,6 +24,9 @@ _APIS = {
 #: Pulls of a device that its timing is told from, and those closer together than this,
 #: in seconds, are one of which the device's own buffer made several.
 _PULLS, _TOGETHER = 24, 0.0008
+#: A device that asks for nothing in so many seconds, or in eight of its buffers, has left
+#: a gap.
+_STILL = 0.03
 #: Seconds by which a touch may be late at the synthesiser, and still sound in its place.
 _SLACK = 0.0005
 
@@ -189,28 +192,23 @@ class Pulse:
         self.rate = rate
         self.gaps = 0
         self._pulls: deque[tuple[float, int, int]] = deque(maxlen=_PULLS)
-        self._wait = 0.0
-        self._origin = 0.0
 
     def pulled(self, now: float, sample: int, frames: int) -> None:
         """Note that at an instant the device asks for some frames from a sample on."""
-        if self._pulls:
-            before, _, _ = self._pulls[-1]
-            if now - before > max(2 * PERIODS * self.buffer, 0.03):
-                self.gaps += 1
-                self._pulls.clear()
+        if self._pulls and now - self._pulls[-1][0] > max(_STILL, 8 * frames / self.rate):
+            self.gaps += 1
+            self._pulls.clear()
         self._pulls.append((now, sample, frames))
-        self._origin = min(at - first / self.rate for at, first, _ in self._pulls)
-        self._wait = max(n for _, _, n in self._pulls) / self.rate + _SLACK
 
     def sample(self, at: float) -> int:
         """Return the sample of what happens at an instant."""
-        return round((at - self._origin + self._wait) * self.rate)
+        origin = min(now - first / self.rate for now, first, _ in self._pulls)
+        return round((at - origin + self.wait) * self.rate)
 
     @property
     def wait(self) -> float:
         """Seconds that each touch is held."""
-        return self._wait
+        return max((n for _, _, n in self._pulls), default=0) / self.rate + _SLACK
 
     @property
     def buffer(self) -> float:
