@@ -65,6 +65,13 @@ class Settings:
     spread: float = 1.0
     timescale: float = 1.0
     pause: int = 0
+    instrument: str = "human=strings,ai=keys"
+    scale: str = "free"
+    volume: float = 0.7
+
+
+#: Settings of the sound alone: the machine plays on as if nothing had changed.
+OF_SOUND = ("instrument", "scale", "volume")
 
 
 @dataclass(frozen=True, slots=True)

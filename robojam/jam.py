@@ -18,7 +18,16 @@ import math
 from collections.abc import Callable
 
 from robojam.hands import Felt, Hands
-from robojam.happenings import Changed, Counts, Happening, Player, Settings, Sounded, Turned
+from robojam.happenings import (
+    OF_SOUND,
+    Changed,
+    Counts,
+    Happening,
+    Player,
+    Settings,
+    Sounded,
+    Turned,
+)
 from robojam.touch import MAX_DT, Phase, clip
 from robojam.voices import Clock, Voice, Voices
 
@@ -134,6 +143,8 @@ class Jam:
             return False
         setattr(self.settings, name, value)
         self.sink(Changed(self.t, name, value))
+        if name in OF_SOUND:
+            return True
         if name in ("temperature", "spread"):
             self._temper()
         self._make_anew()

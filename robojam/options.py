@@ -19,6 +19,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, get_arg
 import msgspec
 from msgspec import Meta, Struct
 
+from robojam.sound import lineup
+
 Mode = Literal["call-response", "duet", "solo", "listen"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 #: What IMPSY calls the same modes.
@@ -31,7 +33,7 @@ IMPSY_MODES: Final[dict[str, Mode]] = {
 #: The dialects in which an output can speak, the default first.
 DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
 #: What can be changed while playing, by /robojam/temperature and so on.
-CONTROLS: Final = ("temperature", "spread", "timescale", "threshold", "response")
+CONTROLS: Final = ("temperature", "spread", "timescale", "threshold", "response", "volume")
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
@@ -74,6 +76,9 @@ def _switch(text: str) -> Meta:
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Scale = Literal[
+    "free", "chromatic", "major", "minor", "dorian", "pentatonic", "whole-tone"
+]  # those of robojam.sound.lineup, spelt out for the type checker
 _Model = Annotated[str, _path("FILE", "the model that plays", "the one that comes along")]
 _Device = Annotated[Device, _word("DEVICE", "where the model computes", get_args(Device))]
 _Mode = Annotated[Mode, _word("MODE", "who plays when", MODES)]
@@ -127,7 +132,20 @@ _TouchOSC = Annotated[
 _Announce = Annotated[
     bool, _switch("be found on the network, where osc-in listens beyond this machine")
 ]
-_Sound = Annotated[bool, _switch("a sound of its own; this version has none yet")]
+_Sound = Annotated[bool, _switch("a sound of its own, where there is an audio device")]
+_Instrument = Annotated[
+    str,
+    _about(
+        f"who plays which of {', '.join(lineup.INSTRUMENTS)}",
+        "WHO=INSTRUMENT,…",
+        f"WHO=INSTRUMENT,… of {', '.join(lineup.INSTRUMENTS)}",
+    ),
+]
+_Scale = Annotated[Scale, _word("SCALE", "what its pitches are held to", get_args(Scale))]
+_Volume = Annotated[float, _number(0, 1, "VOLUME", "how loud its sound is")]
+_SoundOut = Annotated[
+    str, _about("the audio device, or a part of its name", "NAME", "text", "the system's")
+]
 _Record = Annotated[bool, _switch("keep each jam as a session")]
 _Sessions = Annotated[str, _path("FOLDER", "where the sessions are kept")]
 _Log = Annotated[str, _path("FILE", "a file that the log goes to as well", "none")]
@@ -156,7 +174,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     tuio_in: _TuioIn = "3333"
     touchosc: _TouchOSC = ()
     announce: _Announce = True
-    sound: _Sound = False
+    sound: _Sound = True
+    sound_out: _SoundOut | None = None
+    instrument: _Instrument = lineup.DEFAULT
+    scale: _Scale = "free"
+    volume: _Volume = 0.7
     record: _Record = True
     sessions: _Sessions = "sessions"
     log: _Log | None = None
@@ -414,7 +436,9 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         kept = msgspec.convert(value, option.type)
         if option.kind is float and not in_range(option.name, kept):
             raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses
-        if option.field == "osc_in":
+        if option.field == "instrument":
+            kept = lineup.lineup(kept)
+        elif option.field == "osc_in":
             parse_address(kept)
         elif option.field == "osc_out":
             for output in kept:

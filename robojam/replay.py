@@ -12,6 +12,7 @@ from typing import Any
 from robojam.happenings import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
 from robojam.jam import Jam
 from robojam.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
+from robojam.sound import lineup
 from robojam.touch import Phase, Touch, is_machine
 
 #: What a control may be set to: anything of the same kind.
@@ -44,6 +45,13 @@ def _check(line: int, values: dict[str, Any]) -> None:
             raise ValueError(f"line {line}: there is no control {name!r:.60}")
         if not _fits(_CONTROLS[name], value):
             raise ValueError(f"line {line}: {name} cannot be {value!r:.60}")
+        if name == "volume" and not 0 <= value <= 1:
+            raise ValueError(f"line {line}: volume cannot be {value!r:.60}")
+        if name in ("instrument", "scale"):
+            try:
+                getattr(lineup, "lineup" if name == "instrument" else name)(value)
+            except ValueError as error:
+                raise ValueError(f"line {line}: {error}") from error
 
 
 def _fits(example: Any, value: Any) -> bool:
@@ -184,8 +192,12 @@ class Playback(Jam):
         self.sink(sounded)
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
-        """Hold and go on; a panic holds too. Nothing else changes what was recorded."""
+        """Hold and go on (a panic holds too), and the volume: all else is as recorded."""
         self.advance(t)
+        if name == "volume" and self.settings.volume != value:
+            self.settings.volume = float(value)
+            self.sink(Changed(t, name, value))
+            return True
         if name not in ("pause", "panic") or self.settings.pause == value:
             return False
         self.settings.pause = int(value)

@@ -32,6 +32,7 @@ from robojam.options import Options
 from robojam.ports import Address, Endpoint
 from robojam.priority import ORDINARY
 from robojam.rig import Inlet, Outlet, Plugged
+from robojam.sound import lineup
 from robojam.status import Allowance, Lateness, Tally, memory_mb
 from robojam.takes import Playing, Takes
 from robojam.touch import Phase, is_machine
@@ -323,7 +324,7 @@ class Server:
     # -- controls ---------------------------------------------------------------------------
 
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
-        if self._make_jam is not None and name not in ("pause", "panic"):
+        if self._make_jam is not None and name not in ("pause", "panic", "volume"):
             self._counts.drop("replaying")
             return
         if name not in _ACTS and not hasattr(self._settings, name):
@@ -334,6 +335,12 @@ class Server:
                 value = option.mode_named(value)
             except ValueError:
                 self._counts.drop("unknown mode")
+                return
+        elif name in ("instrument", "scale"):
+            try:
+                value = self._named(name, value, source)
+            except ValueError:
+                self._counts.drop(f"unknown {name}")
                 return
         elif name in option.CONTROLS:
             value = self._in_range(name, value)
@@ -354,6 +361,15 @@ class Server:
                 self._begin(arrival)
             self.jam.control(self._takes.t(arrival), name, value)
         self._begin_if_alone(arrival)
+
+    def _named(self, name: str, value: str, source: str) -> str:
+        """Return an instrument or a scale as it is in force by that name, or ValueError."""
+        if name == "scale":
+            return lineup.scale(value)
+        who = self._guests.known(source)
+        if "=" not in value and who is not None:
+            value = f"{who}={value}"  # a player's own
+        return lineup.lineup(value, self._settings.instrument)
 
     def _in_range(self, name: str, value: float) -> float | None:
         """Return a control's value as it was meant: 32 bits are short of 0.02 by a hair."""

@@ -34,7 +34,8 @@ _PATIENCE = 8.0
 _NO_DISPLAY = 3
 #: Controls that are options under the same name.
 _OPTIONS = frozenset(
-    "mode threshold response temperature spread timescale seed record model".split()
+    "mode threshold response temperature spread timescale seed record model"
+    " instrument scale volume".split()
 )
 
 

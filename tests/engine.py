@@ -261,7 +261,7 @@ def serving(
     out = Client(("127.0.0.1", 0))
     process = subprocess.Popen(
         command(
-            *("serve", "--osc-in", osc_in, "--osc-out", f"127.0.0.1:{out.port}"),
+            *("serve", "--no-sound", "--osc-in", osc_in, "--osc-out", f"127.0.0.1:{out.port}"),
             *("--sessions", str(folder), "--device", "cpu", "--tuio-in", "none", *options),
         ),
         stdout=subprocess.PIPE,

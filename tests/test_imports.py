@@ -42,7 +42,7 @@ RULES = {
     "": Rule(pure=True),  # robojam/__init__.py
     # What everything stands on
     "touch": Rule(pure=True),
-    "options": Rule(others="msgspec", pure=True),
+    "options": Rule("sound.lineup", "msgspec", pure=True),
     # The core: bytes, turns and files, as values
     "wire": Rule("touch wire.*", "pythonosc", pure=True),
     "wire.*": Rule("touch wire.*", "pythonosc", pure=True),
@@ -102,11 +102,31 @@ RULES = {
     "tuio": Rule("ports wire.*"),
     "announce": Rule(lazily="zeroconf ifaddr"),
     "server": Rule(
-        "guests happenings jam monitors options ports priority rig status takes touch wire.*",
+        "guests happenings jam monitors options ports priority rig sound.lineup status takes"
+        " touch wire.*",
         "msgspec",
     ),
+    # The sound: names that all may read, a synthesiser that is as pure as the jam, and
+    # what is impure around it
+    "sound": Rule(lazily="sound.device sound.program"),
+    "sound.lineup": Rule(pure=True),
+    "sound.instruments": Rule("sound.lineup", "numpy", pure=True),
+    "sound.voices": Rule("sound.instruments sound.lineup", "numpy", pure=True),
+    "sound.room": Rule("sound.instruments", "numpy", pure=True),
+    "sound.synth": Rule(
+        "happenings sound.instruments sound.lineup sound.room sound.voices touch",
+        "numpy",
+        pure=True,
+    ),
+    "sound.line": Rule("happenings touch", "msgspec", pure=True),
+    "sound.device": Rule(others="numpy", lazily="miniaudio"),
+    "sound.program": Rule(
+        "happenings priority sound.device sound.line sound.lineup sound.synth touch", "numpy"
+    ),
+    "sound.outlet": Rule("happenings priority sound.line"),
+    "render": Rule("happenings replay session sound.instruments sound.synth touch", "numpy"),
     # A session again: it stands where the jam does, and is as pure
-    "replay": Rule("happenings jam session touch", pure=True),
+    "replay": Rule("happenings jam session sound.lineup touch", pure=True),
     # Where the engine and a player are put together
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets

@@ -84,7 +84,11 @@ def test_the_defaults_are_those_of_the_contract():
         "osc-ahead": 0.0,
         "touchosc": (),
         "announce": True,
-        "sound": False,
+        "sound": True,
+        "sound-out": None,
+        "instrument": "human=strings,ai=keys",
+        "scale": "free",
+        "volume": 0.7,
         "record": True,
         "sessions": "sessions",
         "log": None,
@@ -102,6 +106,7 @@ def test_the_ranges_are_those_of_the_contract():
         "osc-ahead": (0, 1000),
         "voices": (1, 4096),
         "seed": (0, 2**63 - 1),
+        "volume": (0, 1),
     }
 
 
@@ -123,8 +128,9 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
         "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
         "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
         "osc-ahead": 20, "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"],
-        "announce": False, "sound": True, "record": False, "sessions": "jams",
-        "log": "log.txt", "verbose": True,
+        "announce": False, "sound": False, "sound-out": "Headphones",
+        "instrument": "human=drums,ai=chirp", "scale": "minor", "volume": 0.25,
+        "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
     }  # fmt: skip
     assert set(given) == {option.name for option in OPTIONS}
     arguments = []

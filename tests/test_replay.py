@@ -361,7 +361,7 @@ def test_an_empty_recording_is_over_at_once():
     ("values", "told"),
     [
         ({"temperature": "hot"}, "line 2: temperature cannot be 'hot'"),
-        ({"volume": 1}, "line 2: there is no control 'volume'"),
+        ({"brightness": 1}, "line 2: there is no control 'brightness'"),
         ({"model": "b"}, "line 2: model cannot be 'b'"),
         ({"model": {}}, "line 2: model cannot be {}"),
         ({"seed": 1.5}, "line 2: seed cannot be 1.5"),

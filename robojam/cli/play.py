@@ -17,7 +17,7 @@ from robojam.options import Options, add_to, parse_address, parse_output
 
 if TYPE_CHECKING:
     from robojam.ports import Endpoint
-    from robojam.rig import Inlet
+    from robojam.rig import Inlet, Outlet
     from robojam.server import Server
     from robojam.wire.dialects import Reader
 
@@ -147,6 +147,9 @@ def _serve(chosen: argparse.Namespace) -> int:
             threshold=options.threshold,
             response=options.response,
             timescale=options.timescale,
+            instrument=options.instrument,
+            scale=options.scale,
+            volume=options.volume,
             temperature=described.temperature
             if options.temperature is None
             else options.temperature,
@@ -160,17 +163,13 @@ def _serve(chosen: argparse.Namespace) -> int:
             endpoint=endpoint,
             settings=settings,
             load=models.ask,
-            outlets=outlets(options, endpoint, reader),
+            outlets=[*outlets(options, endpoint, reader), *sound(options)],
             inlets=_inlets(options, endpoint, reader),
             reader=reader,
         )
     except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     host, port = endpoint.address
-    if options.sound:
-        print(
-            "robojam: this version has no sound of its own; over OSC it plays", file=sys.stderr
-        )
     ready = (
         f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
     )
@@ -232,6 +231,21 @@ def _announced(options: Options, endpoint: Endpoint) -> Iterator[None]:
     else:
         with announce.announced(*endpoint.address):
             yield
+
+
+def sound(options: Options) -> list[Outlet]:
+    """Make the synthesiser that the options ask for."""
+    if not options.sound:
+        return []
+    from robojam.sound.outlet import SoundOutlet
+
+    made = SoundOutlet(
+        instrument=options.instrument,
+        scale=options.scale,
+        volume=options.volume,
+        device=options.sound_out,
+    )
+    return [made]
 
 
 def _from_parent(text: str) -> Options:

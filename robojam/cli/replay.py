@@ -39,6 +39,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="show it (default: where there is a display)",
     )
     parser.add_argument(
+        "--sound",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let it be heard (default: where there is an audio device)",
+    )
+    parser.add_argument(
         "--osc-in",
         metavar="HOST:PORT",
         default="127.0.0.1:0",
@@ -116,6 +122,10 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
         argparse.Namespace(
             record=False,
             osc_in=chosen.osc_in,
+            sound=chosen.sound,
+            instrument=settings.instrument,
+            scale=settings.scale,
+            volume=settings.volume,
             **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
             **({"touchosc": chosen.touchosc} if chosen.touchosc else {}),
         )
@@ -129,7 +139,10 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
-            outlets=outlets(options, endpoint, reader, everyone=True),
+            outlets=[
+                *outlets(options, endpoint, reader, everyone=True),
+                *play.sound(options),
+            ],
             reader=reader,
             make_jam=lambda sink, counts: Playback(
                 session,

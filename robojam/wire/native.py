@@ -161,6 +161,9 @@ INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
     "/robojam/timescale": {"n": _float("timescale")},
     "/robojam/threshold": {"n": _float("threshold")},
     "/robojam/response": {"n": _float("response")},
+    "/robojam/instrument": {"s": _text("instrument")},
+    "/robojam/scale": {"s": _text("scale")},
+    "/robojam/volume": {"n": _float("volume")},
     "/robojam/pause": {"n": _switch("pause")},
     "/robojam/reset": {"": _trigger("reset")},
     "/robojam/panic": {"": _trigger("panic")},
@@ -217,8 +220,10 @@ def turn(whose: str) -> bytes:
 #: How each control that takes effect goes out.
 _TAGS: Final = {
     **dict.fromkeys(("answer", "reset", "panic"), ""),
-    **dict.fromkeys(("mode", "model"), "s"),
-    **dict.fromkeys(("temperature", "spread", "timescale", "threshold", "response"), "f"),
+    **dict.fromkeys(("mode", "model", "instrument", "scale"), "s"),
+    **dict.fromkeys(
+        ("temperature", "spread", "timescale", "threshold", "response", "volume"), "f"
+    ),
     **dict.fromkeys(("pause", "record"), "i"),
     "seed": "h",
 }
