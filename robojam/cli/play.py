@@ -16,6 +16,7 @@ from robojam.cli import ask
 from robojam.options import Options, add_to, parse_address, parse_output
 
 if TYPE_CHECKING:
+    from robojam.midi import Midi
     from robojam.server import Server
 
 #: Where the window looks for an engine when none is named.
@@ -150,13 +151,15 @@ def _serve(chosen: argparse.Namespace) -> int:
             spread=described.spread if options.spread is None else options.spread,
         )
         models = Models(path, device=device, voices=options.voices)
+        midi = midi_of(options)
         server = Server(
             options,
             playing,
             endpoint=endpoint,
             settings=settings,
             load=models.ask,
-            outlets=outlets(options, endpoint),
+            outlets=[*outlets(options, endpoint), *midi],
+            inlets=midi,
         )
     except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
@@ -169,6 +172,19 @@ def _serve(chosen: argparse.Namespace) -> int:
         f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
     )
     return run(server, ready, options=options, until_eof=chosen.until_eof)
+
+
+def midi_of(options: Options, *, everyone: bool = False) -> list[Midi]:
+    """Take the MIDI ports that the options name; everyone: for the humans' touches too."""
+    if not (options.midi_in or options.midi_out):
+        return []
+    from robojam.midi import Midi
+    from robojam.midilink import MidiError
+
+    try:
+        return [Midi(options, everyone=everyone)]
+    except MidiError as error:
+        ask.fail(error)
 
 
 def _from_parent(text: str) -> Options:

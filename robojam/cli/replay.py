@@ -51,6 +51,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="where it plays to; again: more (default: 127.0.0.1:5006)",
     )
     parser.add_argument(
+        "--midi-out",
+        metavar="NAME[/STYLE]",
+        action="append",
+        help="a MIDI port it plays to; again: more (default: none)",
+    )
+    parser.add_argument(
         "--regenerate", action="store_true", help="offline: make the machine's part anew"
     )
     parser.add_argument("--to", metavar="FILE", type=Path, help="where to, with --regenerate")
@@ -111,6 +117,7 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             record=False,
             osc_in=chosen.osc_in,
             **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
+            **({"midi_out": chosen.midi_out} if chosen.midi_out else {}),
         )
     )
     try:
@@ -121,7 +128,11 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
-            outlets=outlets(options, endpoint, everyone=True),
+            outlets=[
+                *outlets(options, endpoint, everyone=True),
+                *(midi := play.midi_of(options, everyone=True)),
+            ],
+            inlets=midi,
             make_jam=lambda sink, counts: Playback(
                 session,
                 sink,
