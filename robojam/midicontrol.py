@@ -5,6 +5,7 @@ In the TOML file, ``"cc 64" = "answer"`` or ``"note 36 on 10" = "mode solo"``.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final, NamedTuple
 
@@ -58,15 +59,18 @@ def parse_control(trigger: str, action: str) -> tuple[Trigger, Action]:
             "(0 to 127), and on CHANNEL (1 to 16) after it, as in 'cc 64 on 1'"
         )
     channel = int(found[3]) - 1 if found[3] else None
-    return Trigger(found[1], int(found[2]), channel), _action(action)
+    return Trigger(found[1], int(found[2]), channel), parse_action(action)
 
 
-def _action(text: str) -> Action:
+def parse_action(text: str) -> Action:
+    """Read what is set off, as in ``mode solo`` or ``temperature 0 2``. Raises ValueError."""
     name, _, rest = text.partition(" ")
     if name in RANGES:
         try:
             numbers = [float(word) for word in rest.split()]
         except ValueError:
+            numbers = [0.0] * 3
+        if not all(map(math.isfinite, numbers)):
             numbers = [0.0] * 3
         if len(numbers) == 1:
             return Action(name, "press", numbers[0])

@@ -33,6 +33,8 @@ HEART: Final = 255
 SCAN: Final = 0.25
 #: Ports of ours are not taken for somebody's.
 CLIENT: Final = "robojam"
+#: A receiver may lose what comes in a heap of more than so many messages; seconds between.
+_AT_ONCE, _BREATH = 64, 0.004
 #: Seconds until a JACK server that was not there is looked for again.
 _PATIENCE = 2.0
 
@@ -144,9 +146,11 @@ class Port:
 
     def send(self, data: bytes) -> None:
         """Send messages out, and know what sounds."""
-        for message in self.parser.feed(data)[0]:
+        for sent, message in enumerate(self.parser.feed(data)[0], start=1):
             self.sounding.sent(message)
             self.open.send_message(message)
+            if sent % _AT_ONCE == 0:
+                time.sleep(_BREATH)
 
     def close(self) -> None:
         """Let go of it."""

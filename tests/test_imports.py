@@ -87,6 +87,7 @@ RULES = {
     "midi": Rule(
         "happenings midicontrol midilink midiports midistyle options touch wire.*"
     ),
+    "midilearn": Rule("midicontrol wire.midi", pure=True),
     "midifile": Rule("midistyle session touch wire.*", lazily="mido", pure=True),
     "server": Rule(
         "guests happenings jam monitors options ports rig status takes touch wire.*", "msgspec"

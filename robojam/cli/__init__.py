@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.cli import bench, play, replay, workshop
+from robojam.cli import bench, midi, play, replay, workshop
 from robojam.options import Parser
 
 
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         *play.COMMANDS,
         *replay.COMMANDS,
         *workshop.COMMANDS,
+        *midi.COMMANDS,
         *bench.COMMANDS,
     ):
         made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
