@@ -169,8 +169,6 @@ class Midi:
         """Turn a switch over: from where it stands."""
         if not isinstance(what, Control):
             return what
-        if what.name == "panic":  # a second one too, when the jam is silent already
-            self._panic()
         if what.value != TOGGLE:
             return what
         if what.name == "pause":

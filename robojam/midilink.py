@@ -17,7 +17,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from robojam.midiports import HEART, OUTLETS, packet
+from robojam.midiports import HEART, HOPELESS, OUTLETS, packet
 from robojam.midistyle import Wanted
 
 log = logging.getLogger("robojam")
@@ -96,7 +96,7 @@ class Link:
             process.kill()
             process.wait()
             self._process, self._far = None, None
-            self._start_at = now + _AGAIN
+            self._start_at = math.inf if process.returncode == HOPELESS else now + _AGAIN
             self._died = True
             self.poke()
 

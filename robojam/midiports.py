@@ -29,6 +29,8 @@ from robojam.wire.midi import Parser, Sounding
 
 OUTLETS: Final = 128
 HEART: Final = 255
+#: The status of one that would not fare better if it were started again.
+HOPELESS: Final = 3
 #: Seconds between two looks at which ports there are: no system tells it by itself.
 SCAN: Final = 0.25
 #: Ports of ours are not taken for somebody's.
@@ -268,9 +270,9 @@ def run() -> int:
     say(packet("h", HEART, wanted["token"].encode()))
     try:
         systems = Systems()
-    except ImportError:
-        say(packet("e", HEART, b"python-rtmidi is missing"))
-        return 0
+    except ImportError as error:  # a library of the system's that it stands on
+        say(packet("e", HEART, f"python-rtmidi cannot be used: {error}".encode()[:500]))
+        return HOPELESS
     numbered = [(n, *one) for n, one in enumerate(wanted["in"])]
     numbered += [(OUTLETS + n, *one) for n, one in enumerate(wanted["out"])]
     ports = Ports(

@@ -67,7 +67,7 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     channel: Annotated[int, Meta(ge=1, le=16)] | None = None
     zone: Literal["lower", "upper", "none"] = "lower"
     members: Annotated[int, Meta(ge=1, le=15)] = 15
-    bend: Annotated[float, Meta(ge=1, le=96)] = 48.0
+    bend: Annotated[int, Meta(ge=1, le=96)] = 48
     low: Byte = 36
     high: Byte = 84
     key: Key = "C"
@@ -129,7 +129,7 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
 PRESETS: Final[dict[str, Style]] = {
     "mpe": Style(),
     "mpe-upper": Style(zone="upper"),
-    "mono": Style(zone="none", channel=1, bend=12.0, low=48, high=72),
+    "mono": Style(zone="none", channel=1, bend=12, low=48, high=72),
     "scale": Style(
         kind="notes", scale="minor pentatonic", key="A", low=45, high=81, y="velocity"
     ),

@@ -84,9 +84,7 @@ RULES = {
     "outlets": Rule("happenings options ports rig touch wire.*"),
     "midiports": Rule("wire.midi", lazily="rtmidi"),  # a process of its own
     "midilink": Rule("midiports midistyle"),
-    "midi": Rule(
-        "happenings midicontrol midilink midiports midistyle options touch wire.*"
-    ),
+    "midi": Rule("happenings midicontrol midilink midiports midistyle options touch wire.*"),
     "midilearn": Rule("midicontrol wire.midi", pure=True),
     "midifile": Rule("midistyle session touch wire.*", lazily="mido", pure=True),
     "server": Rule(

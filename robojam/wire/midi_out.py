@@ -43,8 +43,7 @@ class Writer:
         told = b""
         if style.master is not None:
             told += midi.parameter(style.master, midi.CONFIGURATION, style.members)
-        if style.kind == "mpe":
-            told += midi.parameter(style.channels[0], midi.BEND_RANGE, round(style.bend))
+        told += self._ranges(style.channels)
         if style.program is not None:
             # Some take it on the master channel alone, some on each.
             for channel in self.channels:
@@ -86,7 +85,17 @@ class Writer:
         self._fingers.clear()
         self._sent.clear()
         self._forget()
-        return self._sounding.release()
+        used = tuple(sorted(self._sounding.channels))
+        # Some forget the range with their controllers.
+        return self._sounding.release() + self._ranges(used)
+
+    def _ranges(self, channels: tuple[int, ...]) -> bytes:
+        """How far channels bend: to MPE one stands for all, to others each for itself."""
+        if self.style.kind != "mpe":
+            return b""
+        return b"".join(
+            midi.parameter(channel, midi.BEND_RANGE, self.style.bend) for channel in channels
+        )
 
     def _lifted(self, key: Key) -> bytes:
         return self._lift(self._fingers.pop(key))
