@@ -38,7 +38,7 @@ def measure(file: ModelFile, steps: int = 3000) -> list[float]:
     times = []
     for _ in range(steps + 200):
         began = time.perf_counter()
-        p = player.propose(0)
+        p = player.propose([0])[0]
         player.play(
             0, min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5), p.moving
         )

@@ -16,6 +16,8 @@ from typing import Final
 from robojam.happenings import Changed, Happening, Sounded, Turned
 from robojam.midicontrol import MODES
 from robojam.midilink import Link
+from robojam.midilink import MidiError as MidiError  # robojam ports asks for these here
+from robojam.midilink import names as names
 from robojam.midiports import OUTLETS
 from robojam.midistyle import PRESETS, Wanted, parse_port
 from robojam.options import Options

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from robojam.happenings import Happening, Sounded
 from robojam.options import Options, parse_output
 from robojam.ports import Address, Endpoint, resolve
 from robojam.rig import Outlet
-from robojam.touch import is_machine
-from robojam.wire import native
+from robojam.touch import Touch, is_machine
+from robojam.wire import dialects, impsy, microjam, native, osc, tuio
+
+#: In the timed dialect touches are for so many seconds after they are due: a receiver that
+#: schedules them plays them with no jitter at all, that much later.
+AHEAD: Final = 0.05
+
+#: Writes a touch that sounded at an instant of the engine's clock.
+Write = Callable[[Sounded, float], Sequence[bytes]]
 
 
-class NativeOutlet:
-    """One receiver of the native dialect."""
+class OscOutlet:
+    """One receiver of OSC, in a dialect."""
 
-    def __init__(self, endpoint: Endpoint, to: Address, *, everyone: bool) -> None:
+    def __init__(
+        self, endpoint: Endpoint, to: Address, write: Write, *, everyone: bool
+    ) -> None:
         """Send to an address; everyone: the humans' touches too."""
         self._endpoint, self._to, self._everyone = endpoint, to, everyone
+        self._write = write
 
     def happened(self, what: Happening, at: float) -> None:
         """Send a touch."""
-        del at
         if isinstance(what, Sounded) and (self._everyone or is_machine(what.touch.who)):
-            self._endpoint.send(native.touch(what.touch, what.dt), self._to)
+            for packet in self._write(what, at):
+                self._endpoint.send(packet, self._to)
 
     def look(self, now: float) -> float:
         """Nothing is due by itself."""
@@ -38,10 +53,79 @@ class NativeOutlet:
         """The endpoint is not its own."""
 
 
-def outlets(options: Options, endpoint: Endpoint, *, everyone: bool = False) -> list[Outlet]:
-    """Make what the options name. Raises PortError when a host is not known."""
-    named = map(parse_output, options.osc_out)
-    return [
-        NativeOutlet(endpoint, resolve(output.host, output.port), everyone=everyone)
-        for output in named
-    ]
+class TuioOutlet(OscOutlet):
+    """A receiver of TUIO, who is told once a second what is down."""
+
+    def __init__(self, endpoint: Endpoint, to: Address, source: str, *, everyone: bool) -> None:
+        """Send under a source name."""
+        self._writer = tuio.Writer(source)
+        self._told = -math.inf
+        super().__init__(endpoint, to, self._touch, everyone=everyone)
+
+    def _touch(self, what: Sounded, at: float) -> list[bytes]:
+        self._told = at
+        return [self._writer.touch(what.touch, at)]
+
+    def look(self, now: float) -> float:
+        """Tell it again, if a second has passed."""
+        if now - self._told >= tuio.REPEAT:
+            self._endpoint.send(self._writer.repeat(now), self._to)
+            self._told = now
+        return self._told + tuio.REPEAT - now
+
+
+def _timed(what: Sounded, at: float) -> list[bytes]:
+    """Write a touch with the instant it is for, by the clock that machines share."""
+    since_1970 = time.time() - time.perf_counter() + at
+    return [osc.bundle([native.touch(what.touch, what.dt)], at=since_1970 + AHEAD)]
+
+
+def tuio_source() -> str:
+    """Return the name that this engine has as a source of TUIO."""
+    return f"robojam:{os.getpid()}@{socket.gethostname()}"
+
+
+def outlets(
+    options: Options,
+    endpoint: Endpoint,
+    reader: dialects.Reader | None = None,
+    *,
+    everyone: bool = False,
+) -> list[Outlet]:
+    """Make what the options name. Raises PortError when a host is not known.
+
+    reader is told what is sent, so that it knows it when it comes back; the machine plays
+    on the pad that it knows of.
+    """
+    reader = reader or dialects.Reader()
+
+    def plain(write: Callable[[Touch], list[bytes]], *also: str) -> Write:
+        """Let a dialect without addresses of the machine's own be known by its numbers."""
+
+        def written(what: Sounded, at: float) -> list[bytes]:
+            packets = write(what.touch)
+            reader.echoes.sent(packets, at)
+            for address in also if packets else ():
+                place = (what.touch.x, what.touch.y)
+                reader.echoes.sent([osc.encode(address, "ff", *place)], at)
+            return packets
+
+        return written
+
+    writes: dict[str, Write] = {
+        "native": lambda what, _: [native.touch(what.touch, what.dt)],
+        "timed": _timed,
+        "touchosc": plain(reader.pads.write),
+        "microjam": plain(microjam.touch),
+        "impsy": plain(impsy.touch),
+        # IMPSY may send on what it is sent (its input_thru), as its own.
+        "interface": plain(impsy.interface, "/impsy"),
+    }
+    made: list[Outlet] = []
+    for output in map(parse_output, options.osc_out):
+        to = resolve(output.host, output.port)
+        if output.dialect == "tuio":
+            made.append(TuioOutlet(endpoint, to, tuio_source(), everyone=everyone))
+        else:
+            made.append(OscOutlet(endpoint, to, writes[output.dialect], everyone=everyone))
+    return made

@@ -30,11 +30,12 @@ from robojam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.options import Options
 from robojam.ports import Address, Endpoint
+from robojam.priority import ORDINARY
 from robojam.rig import Inlet, Outlet, Plugged
 from robojam.status import Allowance, Lateness, Tally, memory_mb
 from robojam.takes import Playing, Takes
 from robojam.touch import Phase, is_machine
-from robojam.wire import native, osc
+from robojam.wire import dialects, native, osc
 
 log = logging.getLogger("robojam")
 
@@ -69,6 +70,7 @@ class Server:
         load: Callable[[str, Callable[[Loaded], None]], None],
         outlets: Sequence[Outlet] = (),
         inlets: Sequence[Inlet] = (),
+        reader: dialects.Reader | None = None,
         make_jam: Callable[[Callable[[Happening], None], Counts], Jam] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -76,20 +78,23 @@ class Server:
 
         load finds a model by its file's name within the models folder and hands over
         what came of it, from a thread of its own. outlets and inlets are what is plugged
-        in besides the endpoint; the server closes them. make_jam makes what stands in
+        in besides the endpoint; the server closes them. reader reads what comes in at the
+        endpoint. make_jam makes what stands in
         the jam's place in a replay.
         """
         self.options, self.playing, self.endpoint = options, playing, endpoint
         self._load, self._make_jam, self._clock = load, make_jam, clock
         self._outlets, self._inlets = tuple(outlets), tuple(inlets)
         self._plugged: tuple[Plugged, ...] = (*self._outlets, *self._inlets)
+        self._reader = reader or dialects.Reader()
         self._monitors = Monitors(endpoint.send)
         self._guests = Guests()
         self._recordings = Allowance(*_RECORDINGS)
         self._settings = settings
         self._counts = Tally(clock)
-        self._clipped = 0
+        self._clipped = self._held_up = 0
         self._late = Lateness()
+        self.priority = ORDINARY
         self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -168,6 +173,7 @@ class Server:
         while (due := self.jam.due) is not None and due <= t:
             late = t - due > _ASLEEP or self._clock() - began > _BUDGET
             if late and not (self._settings.pause or self.jam.silenced):
+                self._held_up += 1
                 log.warning("the engine was held up for %.1f s; going on from there", t - due)
                 self.jam.control(due, "pause", 1)
                 self.jam.control(t, "pause", 0)
@@ -196,7 +202,7 @@ class Server:
         """Lift every finger, close the recording, give the port back."""
         t = self._reach(self._clock()) if self._takes.begun else 0.0
         self.jam.finish(t)
-        self._takes.end(t, reason)
+        self._takes.end(t, reason, self._late)
         self._takes.close()
         for plugged in self._plugged:
             plugged.close()
@@ -234,13 +240,14 @@ class Server:
         for reason in dropped:
             self._counts.drop(reason)
         for message in messages:
-            what = native.parse(message)
-            if isinstance(what, native.Subscribe):
-                self._subscribe((sender[0], what.port), arrival, on=what.on)
-            elif isinstance(what, native.StatusRequest):
-                self.endpoint.send(osc.encode("/robojam/status", "s", self.status()), sender)
-            else:
-                self._input(what, sender[0], arrival)
+            for source, what in self._reader.read(message, sender[0], arrival):
+                if isinstance(what, native.Subscribe):
+                    self._subscribe((sender[0], what.port), arrival, on=what.on)
+                elif isinstance(what, native.StatusRequest):
+                    answer = osc.encode("/robojam/status", "s", self.status())
+                    self.endpoint.send(answer, sender)
+                else:
+                    self._input(what, source, arrival)
 
     def take_in(self, inlet: Inlet) -> None:
         """Take in what an inlet has brought."""
@@ -256,7 +263,7 @@ class Server:
         elif isinstance(what, native.Control):
             self._control(what.name, what.value, source, arrival)
         elif isinstance(what, native.Dropped):
-            self._counts.drop(what.reason)
+            self._counts.drop(what.reason, what.about)
         else:
             self._counts.drop("wrong port")
 
@@ -364,13 +371,13 @@ class Server:
                 self._monitors.control("pause", 1, arrival)
             if takes.begun:
                 self.jam.finish(t)
-            takes.end(t, "a new recording")
+            takes.end(t, "a new recording", self._late)
             takes.await_next()
             self.jam = self._new_jam()
             if self.jam.turn != turn:
                 self._monitors.send(native.turn(self.jam.turn))
         else:
-            takes.end(t)
+            takes.end(t, late=self._late)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
 
@@ -433,12 +440,16 @@ class Server:
             "clipped": self._clipped,
             "unsent": self.endpoint.unsent,
             "late_ms_p99": 1000 * self._late.p99,
+            "late_ms_max": 1000 * self._late.worst,
+            "held_up": self._held_up,
+            "priority": self.priority,
             "monitors": len(self._monitors),
             "started": self._started.isoformat(),
             "uptime_s": self._clock() - self._since,
             "cpu_s": time.process_time(),
             "memory_mb": memory_mb(),
             "voices": self.options.voices,
+            **self._reader.status(),
         }
         for plugged in self._plugged:
             about |= plugged.status()

@@ -49,8 +49,8 @@ class Memory:
     before: Array
     heard: Array
 
-    def rows(self, rows: slice) -> Memory:
-        """Return some voices' part of it: a view, not a copy."""
+    def rows(self, rows: slice | list[int]) -> Memory:
+        """Return some voices' part of it: of a slice a view, else a copy."""
         return Memory(
             [h[rows] for h in self.hidden],
             [c[rows] for c in self.cell],
@@ -62,9 +62,10 @@ class Memory:
 
     def write(self, rows: slice, part: Memory) -> None:
         """Replace some voices' part of it."""
+        # before comes ahead of now: what was just heard has this now as its before.
         for mine, its in zip(
-            [*self.hidden, *self.cell, self.last, self.now, self.before, self.heard],
-            [*part.hidden, *part.cell, part.last, part.now, part.before, part.heard],
+            [*self.hidden, *self.cell, self.last, self.before, self.now, self.heard],
+            [*part.hidden, *part.cell, part.last, part.before, part.now, part.heard],
             strict=True,
         ):
             mine[rows] = its
@@ -144,6 +145,10 @@ class Network:
             self._here(xp.asarray(index)),
             parts,
         )
+
+    def here(self, rows: list[list[float]]) -> Array:
+        """Return rows of numbers as an array like the weights."""
+        return self._here(self.xp.asarray(rows, dtype=self.start.dtype))
 
     def _here(self, array: Array) -> Array:
         return array.to(self.start.device) if hasattr(array, "to") else array

@@ -16,6 +16,7 @@ from robojam.happenings import Changed, Player, Settings, Sounded
 from robojam.options import Options
 from robojam.recorder import Recorder
 from robojam.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
+from robojam.status import Lateness
 
 log = logging.getLogger("robojam")
 
@@ -94,9 +95,12 @@ class Takes:
         else:
             self._recorder.write(SetEvent(what.t, {what.name: value}))
 
-    def end(self, t: float, reason: str = CLOSED) -> None:
-        """End the recording, if there is one; the jam may go on."""
-        self._recorder.end(t, reason)
+    def end(self, t: float, reason: str = CLOSED, late: Lateness | None = None) -> None:
+        """End the recording, if there is one, with how late the machine played in it.
+
+        The jam may go on.
+        """
+        self._recorder.end(t, reason, None if late is None else late.take())
 
     def close(self) -> None:
         """Write what is waiting."""

@@ -60,24 +60,26 @@ RULES = {
     "lattice": Rule("event", "numpy", pure=True),
     "formulas": Rule("event", "numpy", pure=True),
     "step": Rule("event formulas", "numpy", pure=True),
+    "lean": Rule("event formulas step", "numpy", pure=True),
     "mixture": Rule(others="torch", pure=True),
     "modelfile": Rule("event formulas", "msgspec numpy safetensors", pure=True),
     "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
     "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
     "player": Rule(
-        "event formulas happenings modelfile step", "numpy safetensors", lazily="torch"
+        "event formulas happenings lean modelfile step", "numpy safetensors", lazily="torch"
     ),
     # Learning
     "corpus": Rule("touch session", "msgspec numpy", pure=True),
     "evaluate": Rule("corpus lattice model", "numpy torch"),
     "train": Rule("corpus evaluate event lattice model modelfile", "numpy torch"),
     # The engine, which is handed a player
-    "recorder": Rule("session touch", "msgspec"),
+    "priority": Rule(lazily="ctypes"),
+    "recorder": Rule("priority session touch", "msgspec"),
     "ports": Rule(),
     "monitors": Rule("ports wire.*"),
     "status": Rule("happenings"),
-    "takes": Rule("happenings options recorder session touch", "msgspec"),
+    "takes": Rule("happenings options recorder session status touch", "msgspec"),
     "guests": Rule("status touch"),
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
@@ -87,15 +89,19 @@ RULES = {
     "midi": Rule("happenings midicontrol midilink midiports midistyle options touch wire.*"),
     "midilearn": Rule("midicontrol wire.midi", pure=True),
     "midifile": Rule("midistyle session touch wire.*", lazily="mido", pure=True),
+    "tuio": Rule("ports wire.*"),
+    "announce": Rule(lazily="zeroconf ifaddr"),
     "server": Rule(
-        "guests happenings jam monitors options ports rig status takes touch wire.*", "msgspec"
+        "guests happenings jam monitors options ports priority rig status takes touch wire.*",
+        "msgspec",
     ),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("happenings jam session touch", pure=True),
     # Where the engine and a player are put together
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets
-    "bench": Rule("wire.*"),
+    "bench": Rule("bench.*"),
+    "bench.*": Rule("bench.* priority wire.*"),
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),

@@ -46,7 +46,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--osc-out",
-        metavar="HOST:PORT",
+        metavar="HOST:PORT[/DIALECT]",
         action="append",
         help="where it plays to; again: more (default: 127.0.0.1:5006)",
     )
@@ -55,6 +55,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[/STYLE]",
         action="append",
         help="a MIDI port it plays to; again: more (default: none)",
+    )
+    parser.add_argument(
+        "--touchosc",
+        metavar="ADDRESS[=AXES]",
+        action="append",
+        help="the pad that shows it, where it plays to TouchOSC",
     )
     parser.add_argument(
         "--regenerate", action="store_true", help="offline: make the machine's part anew"
@@ -118,8 +124,10 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             osc_in=chosen.osc_in,
             **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
             **({"midi_out": chosen.midi_out} if chosen.midi_out else {}),
+            **({"touchosc": chosen.touchosc} if chosen.touchosc else {}),
         )
     )
+    reader = play.dialects(options)
     try:
         endpoint = Endpoint(*parse_address(options.osc_in))
         server: Server = Server(
@@ -129,10 +137,11 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
             outlets=[
-                *outlets(options, endpoint, everyone=True),
+                *outlets(options, endpoint, reader, everyone=True),
                 *(midi := play.midi_of(options, everyone=True)),
             ],
             inlets=midi,
+            reader=reader,
             make_jam=lambda sink, counts: Playback(
                 session,
                 sink,
