@@ -78,11 +78,12 @@ class Echoes:
     def holds(self, message: bytes, now: float) -> bool:
         """Tell whether a message that came in went out a moment ago.
 
-        The end of a note never does: it ends what is held, and else nothing.
+        Never the end of a note, which ends what is held, and else nothing; nor a bend of
+        nothing, which everyone sends before a note.
         """
-        if message[0] & 0xF0 == midi.NOTE_OFF or (
-            message[0] & 0xF0 == midi.NOTE_ON and not message[2]
-        ):
+        kind = message[0] & 0xF0
+        ends = kind == midi.NOTE_OFF or (kind == midi.NOTE_ON and not message[2])
+        if ends or message[1:] == midi.bend(0, midi.CENTRE)[1:]:
             return False
         return now - self._sent.get(_key(message), -math.inf) < ECHO
 

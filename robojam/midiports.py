@@ -37,6 +37,8 @@ SCAN: Final = 0.25
 CLIENT: Final = "robojam"
 #: A receiver may lose what comes in a heap of more than so many messages; seconds between.
 _AT_ONCE, _BREATH = 64, 0.004
+#: Longer than any period of JACK's that is played with, in seconds.
+_FLUSH = 0.1
 #: Seconds until a JACK server that was not there is looked for again.
 _PATIENCE = 2.0
 
@@ -100,14 +102,20 @@ class Systems:
         for alike in (wanted.__eq__, lambda text: wanted in text):
             for api, number, full in there:
                 if alike(full.casefold()):
-                    made = self._make(api, outlets=outlets)
-                    # JACK and ALSA keep the number only until another port comes or goes.
-                    if made.get_port_name(number) != full:
-                        made.delete()
-                        return None
-                    made.open_port(number, "out" if outlets else "in")
-                    return made, full
+                    return self._opened(api, number, full, outlets=outlets), full
         return None
+
+    def _opened(self, api: int, number: int, full: str, *, outlets: bool) -> Any:
+        made = self._make(api, outlets=outlets)
+        try:
+            # JACK and ALSA keep the number only until another port comes or goes.
+            if made.get_port_name(number) != full:
+                raise OSError(f"{full} has just gone")
+            made.open_port(number, "out" if outlets else "in")
+        except self.errors:
+            made.delete()
+            raise
+        return made
 
     def open_virtual(self, name: str, *, outlets: bool) -> tuple[Any, str] | None:
         """Make a port that others connect to."""
@@ -208,9 +216,9 @@ class Ports:
                 port.open.set_callback(self._hears(port.number))
         except self._systems.errors as error:
             port.open = None
-            if str(error) != port.trouble:
+            if str(error) != port.trouble:  # told once, however often it is tried
                 port.trouble = str(error)
-                self._say(packet("e", port.number, str(error).encode()[:500]))
+                self._say(packet("e", port.number, f"{port.name}: {error}".encode()[:500]))
             return
         self._say(packet("o", port.number, port.full.encode()[:500]))
 
@@ -238,7 +246,7 @@ class Ports:
                 with suppress(*self._systems.errors):
                     port.send(port.sounding.release())
         # What was sent is on its way only at the next period of the system.
-        time.sleep(0.05)
+        time.sleep(_FLUSH)
         for port in self._ports:
             with suppress(*self._systems.errors):
                 port.close()
@@ -255,6 +263,8 @@ def _at_eof(ended: socket.socket) -> None:
 def run() -> int:
     """Hold the ports that the first line of standard input asks for, until its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine's to answer
+    # What comes in is heard on a thread of the system's, whose period may be a millisecond.
+    sys.setswitchinterval(0.0005)
     wanted = json.loads(_line())
     link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

@@ -189,9 +189,13 @@ def test_what_went_out_and_comes_back_is_an_echo_for_a_moment(one):
     one.touch("down")
     assert one.play(midi.note_on(3, 60, 1)) == [("midi:board", Dropped("echo"))]
     assert one.play(midi.note_off(3, 60)) == [("midi:board", Dropped("absent finger"))]
+    # The end of a note, and a bend of nothing, are no echoes: what is held would hang, and
+    # what lands would land elsewhere.
+    one.midi._echoes.sent(midi.bend(1, midi.CENTRE), one.now)
+    one.play(midi.bend(1, 0))
+    assert one.play(midi.bend(1, midi.CENTRE)) == []
     one.now += 2 * ECHO
     assert isinstance(one.play(midi.note_on(3, 60, 1))[0][1], Finger)
-    # The end of a note is no echo, whatever went out: what is held would hang.
     one.touch("up")
     assert one.play(midi.note_off(3, 60))[0][1].phase is Phase.UP
 

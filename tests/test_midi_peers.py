@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from engine import Client, command, serving, stop
+from engine import Client, command, recordings, serving, stop
 from jack import SOUNDFONT, Peer, jack, left_on, missing, peer, until  # noqa: F401
 
 from robojam.wire import midi
@@ -178,6 +178,41 @@ def test_a_synthesiser_that_echoes_is_not_heard(jack, tmp_path):  # noqa: F811
         assert status["heard"] == 0
         assert status["midi"]["in"][0]["messages"] > 5
         assert engine.end() == 0
+
+
+def test_a_port_of_its_own_that_others_connect_to(jack, tmp_path):  # noqa: F811
+    with (
+        peer(jack, "in", "Surge") as surge,
+        serving(tmp_path, "--midi-out", "virtual:answers/keys", "--mode", "solo") as engine,
+    ):
+        status = connected(engine.out)
+        port = status["midi"]["out"][0]["port"]
+        assert port == "robojam:answers"
+        mine = until(lambda: [p for p in jack.ports() if p.endswith(":answers")], port)
+        theirs = next(p for p in jack.ports() if p.startswith("Surge:"))
+        subprocess.run(["jack_connect", "-s", jack.name, mine[0], theirs], check=True)
+        until(lambda: ons(surge.heard) > 2, "notes")
+        assert engine.end() == 0
+        until(lambda: not left_on(surge.heard), "nothing is left on")
+
+
+def test_a_recorded_jam_is_played_again_over_midi(jack, tmp_path):  # noqa: F811
+    with serving(tmp_path, "--mode", "solo", "--seed", "5") as engine:
+        engine.out.until(lambda: sum(m.name == "ai/down" for m in engine.out.heard) > 3)
+        engine.end()
+    with peer(jack, "in", "Surge") as surge:
+        subprocess.run(
+            command(
+                *("replay", str(recordings(tmp_path)[-1]), "--no-window"),
+                *("--midi-out", "surge", "--osc-out", "127.0.0.1:9", "--speed", "3"),
+            ),
+            check=True,
+            timeout=60,
+            capture_output=True,
+        )
+        heard = surge.heard
+        assert ons(heard) >= 4  # from the first on
+        assert not left_on(heard)
 
 
 def test_learn_takes_what_is_turned(jack, tmp_path):  # noqa: F811

@@ -2,12 +2,13 @@
 
 import argparse
 
+import msgspec
 import pytest
 
 from robojam import midicontrol, options
 from robojam.midicontrol import Action, Trigger, parse_control
 from robojam.midistyle import PRESETS, Style, Wanted, parse_port, parse_styles
-from robojam.options import OptionsError, resolve
+from robojam.options import Options, OptionsError, resolve
 
 
 def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
@@ -76,6 +77,11 @@ def test_the_files_styles_are_known_to_the_command_line(tmp_path):
     assert chosen.midi["lead"].members == 3
     with pytest.raises(OptionsError, match="midi-out: no style is named 'lead'"):
         resolve(argparse.Namespace(midi_out=["Surge/lead"]))
+
+
+def test_styles_reach_the_engine_that_the_jam_starts():
+    chosen = Options(midi=parse_styles({"lead": {"bend": 12, "controls": {"cc 1": "panic"}}}))
+    assert msgspec.json.decode(msgspec.json.encode(chosen), type=Options) == chosen
 
 
 def test_controls_are_read():

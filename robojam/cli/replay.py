@@ -149,7 +149,7 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
                 counts=counts,
                 speed=chosen.speed,
                 who=chosen.who,
-                lead=1.0 if window else 0.0,
+                lead=1.0 if window or midi else 0.0,  # until they are there
                 on_end=lambda: server.stop("the end"),
             ),
         )
