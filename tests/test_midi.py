@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 from engine import Driven
+from hypothesis import given
+from hypothesis import strategies as st
 from jack import left_on
 
 from robojam import midi as rig
 from robojam.happenings import Changed, Sounded, Turned
 from robojam.midi import ECHO, GATHER, Midi
 from robojam.midiports import OUTLETS
-from robojam.midistyle import parse_styles
+from robojam.midistyle import PRESETS, parse_styles
 from robojam.options import Options
 from robojam.session import SetEvent
 from robojam.touch import Phase, Touch
@@ -268,3 +270,26 @@ def test_a_panic_reaches_the_ports_of_a_jam_that_is_silent_already(tmp_path):
     assert [what.name for what in heard if isinstance(what, Changed)] == ["panic"] * 3
     sets = [event for event in jam.end().events if isinstance(event, SetEvent)]
     assert len(sets) == 1  # it took effect once
+
+
+@given(
+    st.sampled_from([*PRESETS]),
+    st.lists(st.tuples(st.binary(max_size=40), st.sampled_from([0.0, 0.001, 0.1]))),
+)
+def test_whatever_bytes_come_nobody_is_left_holding_on(style, pieces):
+    with pytest.MonkeyPatch.context() as patch:
+        made = Rig(patch, midi_in=(f"board/{style}",))
+    told = []
+    for data, wait in pieces:
+        told += made.play(data)
+        made.now += wait
+        made.midi.look(made.now)
+        told += made.midi.receive()
+    told += made.say("g", 0)
+    down = set()
+    for source, what in told:
+        assert source == "midi:board"
+        if isinstance(what, Finger):
+            (down.discard if what.phase is Phase.UP else down.add)(what.id)
+    assert not down
+    made.midi.close()

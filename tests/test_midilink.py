@@ -3,10 +3,12 @@
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
+from engine import command
 
 from robojam import midilink
 from robojam.midilink import Link, MidiError, names
@@ -90,3 +92,20 @@ def test_ports_are_listed_where_there_is_no_midi_at_all(monkeypatch):
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "robojam-none")
     found = names()
     assert set(found) == {"in", "out"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["x", "--midi-in", "no such board"], "no MIDI port is named like no such board"),
+        (["dance"], "'dance' is no control"),
+    ],
+)
+def test_learn_says_what_cannot_be(arguments, told):
+    ran = subprocess.run(
+        command("learn", *arguments), capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert ran.returncode == 2
+    assert told in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert ran.stdout == ""
