@@ -16,7 +16,6 @@ import random
 import tempfile
 import time
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +130,7 @@ def main() -> None:
         "touches played": len(machine),
         "sent": jam.wire.touches,
         "lost": jam.wire.touches - len(machine),
-        "worst drift from dt to dt, s": drift(machine),
+        "worst drift from dt to dt, s": drift(session.events),
         "memory after a tenth, MB": first,
         "memory at the end, MB": last,
         "took, s": time.perf_counter() - began,
@@ -139,16 +138,20 @@ def main() -> None:
     print(json.dumps(found, indent=1) if chosen.json else found)
 
 
-def drift(machine: list[TouchEvent]) -> float:
-    """By how much two touches in a row are further apart than their dt, at most, in seconds.
+def drift(events: list[Any]) -> float:
+    """By how much two of the machine's touches in a row stray from their dt, in seconds.
 
-    Only where one followed the other in the same turn.
+    Where nothing came between: a human's touch or a control makes another beginning.
     """
-    worst = 0.0
-    for before, after in pairwise(machine):
-        apart = after.t - before.t
-        if apart < 5.0 and after.touch.phase == "move":
-            worst = max(worst, abs(apart - after.touch.dt))
+    worst, before = 0.0, None
+    for event in events:
+        touch = event.touch if isinstance(event, TouchEvent) else None
+        if touch is None or not is_machine(touch.who):
+            before = None
+        elif touch.phase != "up":
+            if before is not None:
+                worst = max(worst, abs(event.t - before - touch.dt))
+            before = event.t
     return worst
 
 

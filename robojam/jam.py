@@ -196,6 +196,7 @@ class Jam:
         self.sink(Changed(self.t, "pause", value))
         if value:
             settings.pause, self.clock.stopped_at = value, self.t
+            self.voices.withdraw()
             self.voices.lift_all()
             return True
         if self.clock.stopped_at is not None:

@@ -31,7 +31,7 @@ IMPSY_MODES: Final[dict[str, Mode]] = {
     "useronly": "listen",
 }
 #: The dialects in which an output can speak, the default first.
-DIALECTS: Final = ("native", "timed", "tuio", "touchosc", "microjam", "impsy", "interface")
+DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
 #: What can be changed while playing, by /robojam/temperature and so on.
 CONTROLS: Final = ("temperature", "spread", "timescale", "threshold", "response")
 
@@ -100,6 +100,16 @@ _OscOut = Annotated[
     tuple[str, ...],
     _about("where it plays to; again: more", _OUTPUT, f"a list of {_OUTPUT}"),
 ]
+_OscAhead = Annotated[
+    float,
+    _number(
+        0,
+        1000,
+        "MS",
+        "milliseconds by which touches go out early, each in a bundle stamped with the "
+        "instant it is due, to native outputs that schedule; 0 is when they are due",
+    ),
+]
 _MidiIn = Annotated[
     tuple[str, ...],
     _about("a MIDI port that plays, by a part of its name; again: more", _MIDI, _MIDI, "none"),
@@ -163,6 +173,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     seed: _Seed | None = None
     osc_in: _OscIn = "127.0.0.1:5005"
     osc_out: _OscOut = ("127.0.0.1:5006",)
+    osc_ahead: _OscAhead = 0.0
     midi_in: _MidiIn = ()
     midi_out: _MidiOut = ()
     midi: _Midi = {}

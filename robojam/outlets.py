@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 import os
 import socket
-import time
 from collections.abc import Callable, Sequence
-from typing import Final
 
+from robojam.ahead import AheadOutlet
 from robojam.happenings import Happening, Sounded
 from robojam.options import Options, parse_output
 from robojam.ports import Address, Endpoint, resolve
 from robojam.rig import Outlet
 from robojam.touch import Touch, is_machine
 from robojam.wire import dialects, impsy, microjam, native, osc, tuio
-
-#: In the timed dialect touches are for so many seconds after they are due: a receiver that
-#: schedules them plays them with no jitter at all, that much later.
-AHEAD: Final = 0.05
 
 #: Writes a touch that sounded at an instant of the engine's clock.
 Write = Callable[[Sounded, float], Sequence[bytes]]
@@ -74,12 +69,6 @@ class TuioOutlet(OscOutlet):
         return self._told + tuio.REPEAT - now
 
 
-def _timed(what: Sounded, at: float) -> list[bytes]:
-    """Write a touch with the instant it is for, by the clock that machines share."""
-    since_1970 = time.time() - time.perf_counter() + at
-    return [osc.bundle([native.touch(what.touch, what.dt)], at=since_1970 + AHEAD)]
-
-
 def tuio_source() -> str:
     """Return the name that this engine has as a source of TUIO."""
     return f"robojam:{os.getpid()}@{socket.gethostname()}"
@@ -114,7 +103,6 @@ def outlets(
 
     writes: dict[str, Write] = {
         "native": lambda what, _: [native.touch(what.touch, what.dt)],
-        "timed": _timed,
         "touchosc": plain(reader.pads.write),
         "microjam": plain(microjam.touch),
         "impsy": plain(impsy.touch),
@@ -124,7 +112,10 @@ def outlets(
     made: list[Outlet] = []
     for output in map(parse_output, options.osc_out):
         to = resolve(output.host, output.port)
-        if output.dialect == "tuio":
+        if output.dialect == "native" and options.osc_ahead and not everyone:
+            ahead, scale = options.osc_ahead / 1000, options.timescale
+            made.append(AheadOutlet(endpoint, to, ahead=ahead, timescale=scale))
+        elif output.dialect == "tuio":
             made.append(TuioOutlet(endpoint, to, tuio_source(), everyone=everyone))
         else:
             made.append(OscOutlet(endpoint, to, writes[output.dialect], everyone=everyone))

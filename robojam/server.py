@@ -405,8 +405,8 @@ class Server:
                 self._monitors.send(native.touch(touch, what.dt))
             self._takes.keep(what)
         elif isinstance(what, Pending):
-            if self._monitors:
-                p = what.proposal
+            p = what.proposal
+            if p is not None and self._monitors:
                 self._monitors.send(native.pending(what.who, 0, p.x, p.y, what.due - what.t))
         elif isinstance(what, Turned):
             self._monitors.send(native.turn(what.whose))

@@ -129,9 +129,16 @@ class Voices:
 
     def take_back(self) -> None:
         """Drop what is pending."""
+        self.withdraw()
         for voice in self.all:
             voice.pending, voice.due = None, math.inf
             self._enqueue(voice)
+
+    def withdraw(self) -> None:
+        """Tell that what is pending will not sound when it was said to."""
+        for voice in self.all:
+            if voice.pending is not None:
+                self.sink(Pending(self.clock.t, voice.who, None, math.inf))
 
     def _propose(self, voices: list[Voice]) -> None:
         """Make the next touches of some voices, as one batch."""
@@ -149,13 +156,15 @@ class Voices:
         )
         now = self.clock.machine
         due = max(voice.base + made.dt * self.settings.timescale, now)
-        if due >= self._turn_end():
-            voice.pending, voice.due = None, math.inf  # it would never sound
+        t = self.clock.t
+        if due >= self._turn_end():  # it would never sound
+            if voice.pending is not None:
+                self.sink(Pending(t, voice.who, None, math.inf))
+            voice.pending, voice.due = None, math.inf
             self._enqueue(voice)
             return
         voice.pending, voice.due = made, due
         self._enqueue(voice)
-        t = self.clock.t
         self.sink(Pending(t, voice.who, made, t + (due - now)))
 
     def play(self, voice: Voice) -> None:

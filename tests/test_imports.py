@@ -83,7 +83,8 @@ RULES = {
     "guests": Rule("status touch"),
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
-    "outlets": Rule("happenings options ports rig touch wire.*"),
+    "ahead": Rule("happenings ports touch wire.*"),
+    "outlets": Rule("ahead happenings options ports rig touch wire.*"),
     "midiports": Rule("wire.midi", lazily="rtmidi"),  # a process of its own
     "midilink": Rule("midiports midistyle"),
     "midi": Rule("happenings midicontrol midilink midiports midistyle options touch wire.*"),
