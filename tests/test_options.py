@@ -129,8 +129,6 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
         "announce": False, "sound": True, "record": False, "sessions": "jams",
         "log": "log.txt", "verbose": True,
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
-        "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
-        "sound": True, "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
     }  # fmt: skip
     assert set(given) | {"midi"} == {option.name for option in OPTIONS}  # tables: TOML alone
     arguments = []
