@@ -16,8 +16,6 @@ from typing import Final
 from robojam.happenings import Changed, Happening, Sounded, Turned
 from robojam.midicontrol import MODES
 from robojam.midilink import Link
-from robojam.midilink import MidiError as MidiError  # robojam ports asks for these here
-from robojam.midilink import names as names
 from robojam.midiports import OUTLETS
 from robojam.midistyle import PRESETS, Wanted, parse_port
 from robojam.options import Options
@@ -32,8 +30,9 @@ log = logging.getLogger("robojam")
 #: Seconds for which moves are gathered: a place's x and y come in two messages, about a
 #: millisecond apart on a MIDI cable.
 GATHER: Final = 0.002
-#: For so many seconds a message that went out, and comes in, is an echo.
-ECHO: Final = 0.25
+#: For so many seconds a message that went out, and comes in, is an echo. Longer than two
+#: long periods of JACK; shorter than it takes to strike what was heard.
+ECHO: Final = 0.06
 
 
 @dataclass(slots=True)
@@ -83,7 +82,7 @@ class Echoes:
         """
         kind = message[0] & 0xF0
         ends = kind == midi.NOTE_OFF or (kind == midi.NOTE_ON and not message[2])
-        if ends or message[1:] == midi.bend(0, midi.CENTRE)[1:]:
+        if ends or message == midi.bend(message[0] & 0x0F, midi.CENTRE):
             return False
         return now - self._sent.get(_key(message), -math.inf) < ECHO
 

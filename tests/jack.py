@@ -88,7 +88,12 @@ PEER = """
 import sys, threading, mido
 backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK")
 kind, client, port = sys.argv[1:]
-if kind == "in":
+if kind == "thru":
+    out = backend.open_output("out", client_name=client, virtual=True)
+    backend.open_input("in", client_name=client, virtual=True, callback=out.send)
+    print("ready", flush=True)
+    sys.stdin.read()
+elif kind == "in":
     def heard(message):
         print(message.hex(""), flush=True)
     backend.open_input(port, client_name=client, virtual=True, callback=heard)

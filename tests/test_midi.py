@@ -8,6 +8,7 @@ from engine import Driven
 from hypothesis import given
 from hypothesis import strategies as st
 from jack import left_on
+from playing import Scripted, land, slide
 
 from robojam import midi as rig
 from robojam.happenings import Changed, Sounded, Turned
@@ -185,6 +186,28 @@ def test_a_turn_taken_back_is_cut_and_one_that_ends_rings_on(one):
     one.midi.happened(Turned(5.0, "human"), one.now)
     one.touch("down", who="human", t=5.0)
     assert silenced(one.far.take())
+
+
+def test_the_jam_itself_tells_a_turn_taken_back_from_one_that_ends(one, tmp_path):
+    jam = Driven(tmp_path, Scripted(land(0.1), slide(0.1)), threshold=0.1, response=1.0)
+    jam.server._outlets = jam.server._plugged = (one.midi,)
+
+    def call():
+        jam.send("/robojam/down", "iff", 1, 0.5, 0.5)
+        jam.send("/robojam/up", "i", 1)
+
+    call()
+    jam.wait(0.5)
+    assert left_on(one.far.take())
+    call()
+    told = one.far.take()
+    assert not left_on([midi.note_on(0, 48, 64), *told])
+    assert silenced(told)
+    jam.wait(5.0)  # the turn comes to its own end
+    assert not silenced(one.far.take())
+    call()
+    assert one.far.take() == []
+    jam.end()
 
 
 def test_what_went_out_and_comes_back_is_an_echo_for_a_moment(one):

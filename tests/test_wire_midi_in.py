@@ -90,7 +90,9 @@ def test_a_note_off_that_never_comes_ends_with_all_notes_off_and_with_the_port()
         surface = reader(MPE)
         taken(surface, midi.note_on(1, 60, 90), midi.note_on(2, 61, 90))
         assert surface.take(midi.control(1, end, 0)) == [Finger(Phase.UP, 1 << 7 | 60)]
-        assert surface.lift() == [Finger(Phase.UP, 2 << 7 | 61)]
+        surface.take(midi.control(2, 74, 0))  # the last of it is not lost
+        move, up = surface.lift()
+        assert (move.phase, move.y, up) == (Phase.MOVE, 1.0, Finger(Phase.UP, 2 << 7 | 61))
         assert surface.lift() == []
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from robojam.midicontrol import MODES, Action, parse_control
+from robojam.midicontrol import MODES, Action, Trigger, parse_control
 from robojam.midistyle import Style
 from robojam.touch import Phase
 from robojam.wire import midi
@@ -87,8 +87,8 @@ class Reader:
         else:
             return None
         number = message[1]
-        action = self._controls.get((name, number, channel))  # type: ignore[call-overload]
-        action = action or self._controls.get((name, number, None))  # type: ignore[call-overload]
+        action = self._controls.get(Trigger(name, number, channel))
+        action = action or self._controls.get(Trigger(name, number, None))
         if action is None:
             return None
         return [
@@ -128,7 +128,6 @@ class _Notes(Reader):
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)
-        self._channels = [_Channel() for _ in range(16)]
         self._held: dict[tuple[int, int], tuple[float, float]] = {}
         self._struck: dict[tuple[int, int], int] = {}
         self._dirty: dict[tuple[int, int], None] = {}
@@ -193,8 +192,6 @@ class _Notes(Reader):
         return [told for key in dirty for told in self._move(key)]
 
     def lift(self) -> list[Input]:
-        self._channels = [_Channel() for _ in range(16)]
-        self._dirty.clear()
         return [told for key in list(self._held) for told in self._lift(*key)]
 
 
@@ -206,6 +203,12 @@ class _Mpe(_Notes):
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing but what the style says."""
+        style = self.style
+        self._channels = [_Channel() for _ in range(16)]
         self._zones = {0: 0, 15: 0}  # members by master
         master = style.master
         if master is None:
@@ -217,7 +220,7 @@ class _Mpe(_Notes):
 
     def lift(self) -> list[Input]:
         lifted = super().lift()
-        self.__init__(self.style)  # type: ignore[misc]
+        self._begin()
         return lifted
 
     def _members(self, master: int) -> range:
