@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -123,6 +124,13 @@ class Midi:
         self._link = Link(
             [one.wanted for one in self._ins], [one.wanted for one in self._outs], clock
         )
+
+    def await_ports(self, seconds: float) -> None:
+        """Wait until every port to play to is there, or so long: before the loop begins."""
+        end = self._clock() + seconds
+        while any(one.port is None for one in self._outs) and self._clock() < end:
+            select.select([self], [], [], 0.05)
+            self.receive()
 
     # -- in ---------------------------------------------------------------------------------
 

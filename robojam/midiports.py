@@ -241,12 +241,17 @@ class Ports:
 
     def finish(self) -> None:
         """Release all that sounds, and let go of every port."""
-        for port in self._ports:
-            if port.open is not None and port.is_outlet:
+        told = [
+            (port, port.sounding.release())
+            for port in self._ports
+            if port.open is not None and port.is_outlet
+        ]
+        for _ in range(2):  # a JACK that misses a period loses what was sent in it
+            for port, data in told:
                 with suppress(*self._systems.errors):
-                    port.send(port.sounding.release())
-        # What was sent is on its way only at the next period of the system.
-        time.sleep(_FLUSH)
+                    port.send(data)
+            # What was sent is on its way only at the next period of the system.
+            time.sleep(_FLUSH)
         for port in self._ports:
             with suppress(*self._systems.errors):
                 port.close()

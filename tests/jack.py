@@ -59,7 +59,11 @@ class Jack:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            ["jackd", "-n", self.name, "-r", "-d", "dummy", "-r", "48000", "-p", "256"],
+            # Long periods and patience: one that a busy machine misses loses what was sent.
+            [
+                *("jackd", "-n", self.name, "-r", "-t", "2000"),
+                *("-d", "dummy", "-r", "48000", "-p", "1024"),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

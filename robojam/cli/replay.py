@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from robojam.happenings import Player
     from robojam.session import Event, Header, ModelRef, Session
 
+#: Seconds that a replay waits for its MIDI ports: nothing of it is to be missed.
+_PORTS: Final = 3.0
+
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", type=Path, help="a recorded jam, .jsonl")
@@ -149,7 +152,7 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
                 counts=counts,
                 speed=chosen.speed,
                 who=chosen.who,
-                lead=1.0 if window or midi else 0.0,  # until they are there
+                lead=1.0 if window else 0.0,
                 on_end=lambda: server.stop("the end"),
             ),
         )
@@ -159,6 +162,8 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
     ready = (
         f"{READY}{host}:{port}, replays {chosen.session.name} to {', '.join(options.osc_out)}"
     )
+    for one in midi:
+        one.await_ports(_PORTS)
     with window_beside(endpoint.address, on_close=server.stop, wanted=window):
         return play.run(server, ready, options=options)
 
