@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -64,6 +65,7 @@ class Lean:
 
     def __init__(self, network: Network, voices: int) -> None:
         """Lay the weights of a network made with numpy out once more."""
+        self._network = network
         self.event = event = network.event
         n, f = network.units, feature_count(event)
         self._layers: list[_Layer] = []
@@ -133,6 +135,14 @@ class Lean:
         """Every voice has heard nothing."""
         self.memory.write(slice(None), self._blank)
 
+    def hear_all(self, values: list[float]) -> None:
+        """Let every voice hear one event (C): together, where there are several."""
+        if len(self._rows) == 1:
+            self.hear(0, values)
+            return
+        fed = self._network.here([values] * len(self._rows))
+        self.memory.write(slice(None), self._network.hear(self.memory, fed))
+
     def hear(self, voice: int, values: list[float]) -> None:
         """Let a voice hear one event (C)."""
         row, heard, reads = self._views[voice]
@@ -193,14 +203,31 @@ class Lean:
 
     def sample(
         self,
-        voice: int,
-        uniform: list[float],
-        gauss: list[float],
+        voices: Sequence[int],
+        chances: Sequence[tuple[list[float], list[float]]],
         *,
         temperature: float,
         spread: float,
+    ) -> list[list[float]]:
+        """Draw the next event (C) of some voices; their random numbers as Network.sample's."""
+        if len(voices) == 1:
+            return [self._sample(voices[0], *chances[0], temperature, spread)]
+        uniform, gauss = (self._network.here([one[i] for one in chances]) for i in (0, 1))
+        memory = self.memory.rows(list(voices))
+        drawn: list[list[float]] = self._network.sample(
+            memory, uniform, gauss, temperature=temperature, spread=spread
+        ).tolist()
+        return drawn
+
+    def _sample(
+        self,
+        voice: int,
+        uniform: list[float],
+        gauss: list[float],
+        temperature: float,
+        spread: float,
     ) -> list[float]:
-        """Draw a voice's next event (C); the random numbers as in Network.sample."""
+        """Draw one voice's next event."""
         inner = self._inner
         np.dot(self._rows[voice], self._trunk, out=inner)
         was = self._moved[voice].tolist()

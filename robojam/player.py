@@ -81,38 +81,6 @@ def _gpu_is_likely() -> bool:
         return False
 
 
-class Rows:
-    """A network stepped as Lean is, in batches of one, wherever its arrays are."""
-
-    def __init__(self, network: Network, voices: int) -> None:
-        self._network, self.memory = network, network.initial(voices)
-
-    def hear(self, voice: int, values: list[float]) -> None:
-        """Let a voice hear one event (C)."""
-        row = slice(voice, voice + 1)
-        after = self._network.hear(self.memory.rows(row), self._network.here([values]))
-        self.memory.write(row, after)
-
-    def sample(
-        self,
-        voice: int,
-        uniform: list[float],
-        gauss: list[float],
-        *,
-        temperature: float,
-        spread: float,
-    ) -> list[float]:
-        """Draw a voice's next event (C)."""
-        drawn: list[list[float]] = self._network.sample(
-            self.memory.rows(slice(voice, voice + 1)),
-            self._network.here([uniform]),
-            self._network.here([gauss]),
-            temperature=temperature,
-            spread=spread,
-        ).tolist()
-        return drawn[0]
-
-
 class Player:
     """One model played by one or more voices, which hear the same and play their own."""
 
@@ -135,9 +103,8 @@ class Player:
         self._halves: list[float] = self._half.tolist()
         self._temperature = self._spread = 1.0
         self._factors = len(file.event.factors)
-        self._blank = self.network.initial(voices)
-        self._one = Lean(self.network, voices) if self._xp is np else Rows(self.network, voices)
-        self._memory = self._one.memory
+        self._steps = _steps(self._xp, self.network, voices)
+        self._memory = self._steps.memory
         self.seed(seed)
         self.play(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
         self.propose([0])
@@ -161,7 +128,7 @@ class Player:
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._memory.write(slice(None), self._blank)
+        self._steps.reset()
 
     def follow(self, other: Player) -> None:
         """Go on with the random numbers of another player."""
@@ -182,24 +149,14 @@ class Player:
 
     def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let every voice hear a touch: screen units, seconds."""
-        fed = self._fed(x, y, dt, moving)
-        if self._voices == 1:
-            self._one.hear(0, fed)
-            return
-        rows = self.network.here([fed] * self._voices)
-        self._memory.write(slice(None), self.network.hear(self._memory, rows))
+        self._steps.hear_all(self._fed(x, y, dt, moving))
 
     def propose(self, voices: Sequence[int]) -> list[Proposal]:
         """Say what some voices would play next, drawn as one batch. Changes nothing."""
         chances = [self._random(voice) for voice in voices]
-        how: dict[str, Any] = {"temperature": self._temperature, "spread": self._spread}
-        if len(voices) == 1:
-            drawn = [self._one.sample(voices[0], *chances[0], **how)]
-        else:
-            uniform, gauss = (self.network.here([one[i] for one in chances]) for i in (0, 1))
-            drawn = self.network.sample(
-                self._memory.rows(list(voices)), uniform, gauss, **how
-            ).tolist()
+        drawn = self._steps.sample(
+            voices, chances, temperature=self._temperature, spread=self._spread
+        )
         half_x, half_y, half_dt, _ = self._halves
         return [
             Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
@@ -209,7 +166,7 @@ class Player:
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
         self._counts[voice] += 1
-        self._one.hear(voice, self._fed(x, y, dt, moving))
+        self._steps.hear(voice, self._fed(x, y, dt, moving))
 
     def count(self, voice: int) -> None:
         """Use up the random numbers of a touch that was played and is not heard."""
@@ -280,6 +237,15 @@ class Player:
     def _fed(self, x: float, y: float, dt: float, moving: bool) -> list[float]:  # noqa: FBT001
         """Return a touch as the model hears it: with the mean of its noise."""
         return [a + half for a, half in zip((x, y, dt, moving), self._halves, strict=True)]
+
+
+def _steps(xp: Any, network: Network, voices: int) -> Any:
+    """Return what steps the voices of a network: lean on a CPU, captured on a GPU."""
+    if xp is np:
+        return Lean(network, voices)
+    from robojam.captured import Captured
+
+    return Captured(network, voices)
 
 
 def _prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:

@@ -61,13 +61,16 @@ RULES = {
     "formulas": Rule("event", "numpy", pure=True),
     "step": Rule("event formulas", "numpy", pure=True),
     "lean": Rule("event formulas step", "numpy", pure=True),
+    "captured": Rule("step", "torch"),
     "mixture": Rule(others="torch", pure=True),
     "modelfile": Rule("event formulas", "msgspec numpy safetensors", pure=True),
     "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
     "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
     "player": Rule(
-        "event formulas happenings lean modelfile step", "numpy safetensors", lazily="torch"
+        "event formulas happenings lean modelfile step",
+        "numpy safetensors",
+        lazily="captured torch",
     ),
     # Learning
     "corpus": Rule("touch session", "msgspec numpy", pure=True),

@@ -72,7 +72,7 @@ def test_it_draws_what_a_batch_does(event, temperature, spread):
         drawn = [chances(event, 10 * seed + voice) for voice in range(3)]
         uniform, gauss = (np.array([one[i] for one in drawn], np.float32) for i in range(2))
         expected = network(model).sample(memory, uniform, gauss, **how)
-        found = [lean.sample(voice, *one, **how) for voice, one in enumerate(drawn)]
+        found = [lean.sample([voice], [one], **how)[0] for voice, one in enumerate(drawn)]
         np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
 
 
@@ -89,16 +89,15 @@ def test_it_draws_before_it_has_heard_anything(event):
             temperature=1,
             spread=1,
         )
-        found = Lean(net, 1).sample(0, uniform, gauss, temperature=1, spread=1)
-        np.testing.assert_allclose([found], expected, rtol=1e-4, atol=1e-5)
+        found = Lean(net, 1).sample([0], [(uniform, gauss)], temperature=1, spread=1)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_to_draw_changes_nothing_and_voices_are_apart():
     lean, _ = stepped(small(TOUCHES))
     before = [a.copy() for a in flat(lean.memory)]
-    uniform, gauss = chances(TOUCHES, 1)
-    first = lean.sample(1, uniform, gauss, temperature=1, spread=1)
-    assert lean.sample(1, uniform, gauss, temperature=1, spread=1) == first
+    first = lean.sample([1], [chances(TOUCHES, 1)], temperature=1, spread=1)
+    assert lean.sample([1], [chances(TOUCHES, 1)], temperature=1, spread=1) == first
     lean.hear(1, [0.1, 0.2, 0.3, 1.0])
     for mine, its in zip(flat(lean.memory), before, strict=True):
         np.testing.assert_array_equal(mine[[0, 2]], its[[0, 2]])
@@ -117,18 +116,18 @@ def test_wild_values_leave_finite_numbers():
     lean = Lean(network(small(TOUCHES)), 1)
     for row in ([0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1e-9, 1.0], [0.5, 0.5, 1e9, 0.0]):
         lean.hear(0, row)
-        drawn = lean.sample(0, *chances(TOUCHES, 1), temperature=10, spread=10)
-        assert all(map(math.isfinite, drawn))
+        drawn = lean.sample([0], [chances(TOUCHES, 1)], temperature=10, spread=10)
+        assert all(map(math.isfinite, drawn[0]))
     assert all(np.isfinite(a).all() for a in flat(lean.memory))
 
 
 def test_a_step_leaves_nothing_behind():
     """A jam of hours takes no more memory than one of minutes."""
     lean = Lean(network(small(TOUCHES)), 1)
-    uniform, gauss = chances(TOUCHES, 1)
+    drawn = [chances(TOUCHES, 1)]
 
     def step() -> None:
-        lean.hear(0, lean.sample(0, uniform, gauss, temperature=1, spread=1))
+        lean.hear(0, lean.sample([0], drawn, temperature=1, spread=1)[0])
 
     for _ in range(50):
         step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import partialmethod
 from typing import Any
 
 import msgspec
@@ -218,13 +219,15 @@ class Ears:
     def hear(self, _: int, values: list[float]) -> None:
         self.fed.append(values)
 
-    def sample(self, *_: Any, **__: Any) -> list[float]:
-        return [0.5, 0.25, 0.0205, 1.0]
+    hear_all = partialmethod(hear, 0)
+
+    def sample(self, *_: Any, **__: Any) -> list[list[float]]:
+        return [[0.5, 0.25, 0.0205, 1.0]]
 
 
 def test_half_the_noise_is_added_to_what_is_fed_and_taken_from_what_is_played():
     made = Player(FILE)
-    made._one = ears = Ears()  # type: ignore[assignment]
+    made._steps = ears = Ears()  # type: ignore[assignment]
     made.hear(0.5, 0.25, 0.02, True)
     made.play(0, 0.0, 1.0, 0.0, False)
     for fed, (x, y, dt, moving) in zip(

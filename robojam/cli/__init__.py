@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.cli import bench, midi, play, replay, workshop
+from robojam.cli import bench, midi, play, ports, replay, workshop
 from robojam.options import Parser
 
 
@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         *workshop.COMMANDS,
         *midi.COMMANDS,
         *bench.COMMANDS,
+        *ports.COMMANDS,
     ):
         made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
         made.set_defaults(command=act)
