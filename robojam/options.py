@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, get_arg
 import msgspec
 from msgspec import Meta, Struct
 
+from robojam.midistyle import PRESETS, Style, parse_port, parse_styles
 from robojam.sound import lineup
 
 Mode = Literal["call-response", "duet", "solo", "listen"]
@@ -39,6 +40,7 @@ _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
 _BYTE = re.compile("0|[1-9][0-9]{0,2}")
 _OUTPUT = "HOST:PORT[/DIALECT]"
+_MIDI = "NAME[/STYLE]"
 _PAD = "ADDRESS[=AXES]"
 #: In place of a pad: the next one that is touched.
 LEARN: Final = "learn"
@@ -112,6 +114,24 @@ _OscAhead = Annotated[
         "instant it is due, to native outputs that schedule; 0 is when they are due",
     ),
 ]
+_MidiIn = Annotated[
+    tuple[str, ...],
+    _about("a MIDI port that plays, by a part of its name; again: more", _MIDI, _MIDI, "none"),
+]
+_MidiOut = Annotated[
+    tuple[str, ...],
+    _about(
+        f"a MIDI port it plays to, in the style {', '.join(PRESETS)} or one of the file's; "
+        "again: more",
+        _MIDI,
+        _MIDI,
+        "none",
+    ),
+]
+_Midi = Annotated[
+    dict[str, Style],
+    _about("styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none"),
+]
 _TuioIn = Annotated[
     str,
     _about(
@@ -171,6 +191,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     osc_in: _OscIn = "127.0.0.1:5005"
     osc_out: _OscOut = ("127.0.0.1:5006",)
     osc_ahead: _OscAhead = 0.0
+    midi_in: _MidiIn = ()
+    midi_out: _MidiOut = ()
+    midi: _Midi = {}
     tuio_in: _TuioIn = "3333"
     touchosc: _TouchOSC = ()
     announce: _Announce = True
@@ -234,6 +257,7 @@ def _row(info: msgspec.structs.FieldInfo) -> Option:
 #: The table, in the order in which it is told.
 OPTIONS: Final = tuple(map(_row, msgspec.structs.fields(Options)))
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
+_BY_FIELD: Final = {option.field: option for option in OPTIONS}
 
 
 class OptionsError(ValueError):
@@ -343,6 +367,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     so that `resolve` knows what wins over the file.
     """
     for option in OPTIONS:
+        if option.kind is dict:
+            continue  # tables are of the file alone
         about = f"{option.about} (default: {option.default_text})"
         more: dict[str, Any] = {"action": "store", "metavar": option.metavar}
         if option.kind is bool:
@@ -373,6 +399,12 @@ def resolve(namespace: argparse.Namespace) -> Options:
         if hasattr(namespace, option.field):
             given = _number_of(option, getattr(namespace, option.field))
             chosen[option.field] = _checked(option, given, "the command line")
+    for name in ("midi_in", "midi_out"):  # whose styles may be the file's
+        for port in chosen.get(name, ()):
+            try:
+                parse_port(port, chosen.get("midi", {}))
+            except ValueError as error:
+                raise OptionsError(f"{_BY_FIELD[name].name}: {error}") from error
     return Options(**chosen)
 
 
@@ -433,6 +465,8 @@ def _checked(option: Option, value: Any, where: str) -> Any:
     try:
         if option.field == "mode" and isinstance(value, str):
             value = mode_named(value)
+        elif option.field == "midi":
+            return parse_styles(value)
         kept = msgspec.convert(value, option.type)
         if option.kind is float and not in_range(option.name, kept):
             raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses

@@ -359,7 +359,10 @@ class Server:
                 self._takes.reseed(value)
             if name in ("answer", "panic"):  # the take's first event may be one of these
                 self._begin(arrival)
-            self.jam.control(self._takes.t(arrival), name, value)
+            took = self.jam.control(self._takes.t(arrival), name, value)
+            if name == "panic" and not took:  # silent as it is; what it plays to may not be
+                for outlet in self._outlets:
+                    outlet.happened(Changed(self.jam.t, name, value), arrival)
         self._begin_if_alone(arrival)
 
     def _named(self, name: str, value: str, source: str) -> str:

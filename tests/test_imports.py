@@ -42,10 +42,14 @@ RULES = {
     "": Rule(pure=True),  # robojam/__init__.py
     # What everything stands on
     "touch": Rule(pure=True),
-    "options": Rule("sound.lineup", "msgspec", pure=True),
+    "midicontrol": Rule(pure=True),
+    "midistyle": Rule("midicontrol", "msgspec", pure=True),
+    "options": Rule("midistyle sound.lineup", "msgspec", pure=True),
     # The core: bytes, turns and files, as values
     "wire": Rule("touch wire.*", "pythonosc", pure=True),
     "wire.*": Rule("touch wire.*", "pythonosc", pure=True),
+    "wire.midi_in": Rule("midicontrol midistyle touch wire.*", pure=True),
+    "wire.midi_out": Rule("midistyle touch wire.*", pure=True),
     "hands": Rule("touch", pure=True),
     "happenings": Rule("touch", pure=True),
     "voices": Rule("happenings touch", pure=True),
@@ -99,6 +103,11 @@ RULES = {
     "rig": Rule("happenings wire.*", pure=True),
     "ahead": Rule("happenings ports touch wire.*"),
     "outlets": Rule("ahead happenings options ports rig touch wire.*"),
+    "midiports": Rule("wire.midi", lazily="rtmidi"),  # a process of its own
+    "midilink": Rule("midiports midistyle"),
+    "midi": Rule("happenings midicontrol midilink midiports midistyle options touch wire.*"),
+    "midilearn": Rule("midicontrol wire.midi", pure=True),
+    "midifile": Rule("midistyle session touch wire.*", lazily="mido", pure=True),
     "tuio": Rule("ports wire.*"),
     "announce": Rule(lazily="zeroconf ifaddr"),
     "server": Rule(

@@ -16,6 +16,7 @@ from robojam.cli import ask
 from robojam.options import Options, add_to, parse_address, parse_output
 
 if TYPE_CHECKING:
+    from robojam.midi import Midi
     from robojam.ports import Endpoint
     from robojam.rig import Inlet, Outlet
     from robojam.server import Server
@@ -157,14 +158,15 @@ def _serve(chosen: argparse.Namespace) -> int:
         )
         models = Models(path, device=device, voices=options.voices)
         reader = dialects(options)
+        midi = midi_of(options)
         server = Server(
             options,
             playing,
             endpoint=endpoint,
             settings=settings,
             load=models.ask,
-            outlets=[*outlets(options, endpoint, reader), *sound(options)],
-            inlets=_inlets(options, endpoint, reader),
+            outlets=[*outlets(options, endpoint, reader), *midi, *sound(options)],
+            inlets=[*_inlets(options, endpoint, reader), *midi],
             reader=reader,
         )
     except (ModelFileError, PortError, DeviceError) as error:
@@ -246,6 +248,19 @@ def sound(options: Options) -> list[Outlet]:
         device=options.sound_out,
     )
     return [made]
+
+
+def midi_of(options: Options, *, everyone: bool = False) -> list[Midi]:
+    """Take the MIDI ports that the options name; everyone: for the humans' touches too."""
+    if not (options.midi_in or options.midi_out):
+        return []
+    from robojam.midi import Midi
+    from robojam.midilink import MidiError
+
+    try:
+        return [Midi(options, everyone=everyone)]
+    except MidiError as error:
+        ask.fail(error)
 
 
 def _from_parent(text: str) -> Options:
