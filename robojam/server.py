@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -422,5 +423,7 @@ class Server:
             "cpu_s": time.process_time(),
             "memory_mb": memory_mb(),
             "voices": self.options.voices,
+            "memories": sorted(self.jam.past.stored),
+            "sessions": str(Path(self.options.sessions).resolve()),
         }
         return json.dumps(about)

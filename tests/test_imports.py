@@ -49,7 +49,8 @@ RULES = {
     "hands": Rule("touch", pure=True),
     "happenings": Rule("touch", pure=True),
     "voices": Rule("happenings touch", pure=True),
-    "jam": Rule("hands happenings touch voices", pure=True),
+    "past": Rule("touch", pure=True),
+    "jam": Rule("hands happenings past touch voices", pure=True),
     "session": Rule("touch", "msgspec", pure=True),
     # The model
     "event": Rule(others="msgspec", pure=True),
