@@ -87,8 +87,9 @@ RULES = {
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),
+    # It is a client: of the jam it knows what goes over the wire, and the files it leaves
     "window": Rule("touch wire.* window.*", lazily="pygame"),
-    "window.*": Rule("touch wire.* window.*", "pygame"),
+    "window.*": Rule("session touch wire.* window.*", "pygame"),
     "cli": Rule("options cli.*", "msgspec", lazily="*"),
     "cli.*": Rule("options cli.*", "msgspec", lazily="*"),
     "__main__": Rule("cli"),

@@ -31,7 +31,12 @@ def status(state: State, t: float, **fields: object) -> None:
 
 def said(state: State, t: float) -> str:
     frame = words(state, t)
-    parts = [part.text for label in (*frame.top, *frame.bottom) for part in label.parts]
+    parts = [
+        part.text
+        for row in (*frame.top, *frame.bottom)
+        for label in row
+        for part in label.parts
+    ]
     return " | ".join([*parts, *(notice.text for notice in frame.notices)])
 
 

@@ -10,10 +10,10 @@ from robojam.touch import is_machine
 
 #: A point has faded this long after it was touched, in seconds: longer than the wait for
 #: an answer, so that call and answer are seen together.
-FADE = 7.0
+FADE = 8.0
 #: Most of its light has gone this long after, in seconds; what stays is its share.
-GLARE = 2.2
-AFTERGLOW = 0.4
+GLARE = 2.5
+AFTERGLOW = 0.55
 #: The ring of a landing opens for this long, in seconds.
 RING = 0.55
 #: The head of a stroke has gone this long after its finger lifted, in seconds.
@@ -44,6 +44,9 @@ class Stroke:
     landed: Point
     points: list[Point]
     lifted: float | None = None
+    #: Tells it from every other; and how many of its first points were let go.
+    serial: int = 0
+    dropped: int = 0
 
     @property
     def last(self) -> Point:
@@ -73,6 +76,12 @@ class Strokes:
 
     seen: list[Stroke] = field(default_factory=list)
     count: int = 0
+    #: The serials of the first stroke and of the latest.
+    first: int = 1
+    latest: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.latest = self.first - 1
 
     def __iter__(self) -> Iterator[Stroke]:
         return iter(self.seen)
@@ -95,7 +104,8 @@ class Strokes:
         """A finger lands; if it was down already, it was lifted first."""
         self.up(who, finger, now, mine=mine)
         point = Point(now, x, y, 0.0)
-        self.seen.append(Stroke(who, finger, mine, point, [point]))
+        self.latest += 1
+        self.seen.append(Stroke(who, finger, mine, point, [point], serial=self.latest))
         self.count += 1
         if self.count > MAX_POINTS:
             self.fade(now)
@@ -118,6 +128,7 @@ class Strokes:
         self.count += 1
         if len(stroke.points) > MAX_POINTS:
             del stroke.points[: MAX_POINTS // 2]
+            stroke.dropped += MAX_POINTS // 2
             self.count -= MAX_POINTS // 2
 
     def up(self, who: str, finger: int, now: float, *, mine: bool) -> None:
@@ -144,6 +155,7 @@ class Strokes:
                 gone += 1
             if gone:
                 del stroke.points[:gone]
+                stroke.dropped += gone
         self.seen = [
             stroke
             for stroke in self.seen
