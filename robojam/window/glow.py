@@ -18,6 +18,8 @@ from robojam.window.theme import Theme, mix
 SMALL = 200
 #: How fast the light follows a new forecast: its time constant, in seconds.
 FOLLOW = 0.12
+#: Light is soft, and made anew no more often than this, in seconds.
+OFTEN = 0.03
 #: After so long, in seconds, it has come to rest.
 SETTLED = 1.2
 #: Deviations smaller than this, in screen units, are drawn as this.
@@ -31,6 +33,8 @@ class Glow:
         self._sprites = sprites
         self._light: pygame.Surface | None = None
         self._target: pygame.Surface | None = None
+        self._ground: pygame.Surface | None = None
+        self._look: Theme | None = None
         self._expected: tuple[Component, ...] = ()
         self._changed = -math.inf
         self._drawn = -math.inf
@@ -60,6 +64,13 @@ class Glow:
             return
         if new or self._target is None:
             self._target = self._paint(size, look)
+        if (
+            self._ground is not None
+            and self._ground.get_size() == play.get_size()
+            and (self._look == look and 0 <= now - self._drawn < OFTEN)
+        ):
+            play.blit(self._ground, (0, 0))
+            return
         share = 1 - math.exp(-max(0.0, now - self._drawn) / FOLLOW)
         self._target.set_alpha(max(6, min(255, round(255 * share))))
         self._light.blit(self._target, (0, 0))
@@ -68,7 +79,8 @@ class Glow:
         ground.fill(look.surface)
         flag = pygame.BLEND_RGB_SUB if look.ink else pygame.BLEND_RGB_ADD
         ground.blit(self._light, (0, 0), special_flags=flag)
-        pygame.transform.smoothscale(ground, (width, height), play)
+        self._ground, self._look = pygame.transform.smoothscale(ground, (width, height)), look
+        play.blit(self._ground, (0, 0))
 
     def _paint(self, size: tuple[int, int], look: Theme) -> pygame.Surface:
         picture = pygame.Surface(size, depth=32)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pygame
 
-from robojam.window.strokes import Point, Stroke
+from robojam.window.strokes import LEVELS, Point, Stroke, level
 from robojam.window.theme import Colour, Metrics
 
 #: The speed, in screen units a second, at which a line is half as wide as it gets.
@@ -24,13 +24,14 @@ HALF_SPEED = 1.2
 #: Points nearer than this to the last one, in pixels, do not bend the line.
 NEAR = 2.0
 #: A piece is closed when it is wider or higher than this, in pixels.
-PIECE = 72
+PIECE = 64
 #: Pixels between the bends of a smooth line.
 STEP = 6.0
 #: Pieces are drawn so many times larger, and made small: smooth edges.
 FINE = 2
-#: Brightness is kept in so many steps.
-LEVELS = 32
+
+
+Stamp = tuple[pygame.Surface, tuple[int, int]]
 
 
 class Spot(NamedTuple):
@@ -45,22 +46,24 @@ class Spot(NamedTuple):
 
 @dataclass(slots=True)
 class Piece:
-    """A picture of part of a stroke: where, of what instant, and as bright as it is now."""
+    """A picture of part of a stroke, of what instant, and how bright it is now.
+
+    stamp is that picture with where it goes, as pygame's fblits takes it.
+    """
 
     full: pygame.Surface
     at: tuple[int, int]
     t: float
     level: int = LEVELS
-    lit: pygame.Surface = field(init=False)
+    stamp: Stamp = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lit = self.full
+        self.stamp = (self.full, self.at)
 
-    def stamp(self, level: int, *, ink: bool) -> tuple[pygame.Surface, tuple[int, int]]:
-        """Return the picture at a brightness 1..LEVELS, and where it goes."""
-        if level != self.level:
-            self.level, self.lit = level, dimmed(self.full, level / LEVELS, ink=ink)
-        return self.lit, self.at
+    def dim(self, bright: int, *, ink: bool) -> None:
+        """Make it as bright as a level 1..LEVELS."""
+        self.level = bright
+        self.stamp = (dimmed(self.full, bright / LEVELS, ink=ink), self.at)
 
 
 def dimmed(picture: pygame.Surface, share: float, *, ink: bool) -> pygame.Surface:
@@ -90,10 +93,46 @@ class Ink:
     machine: bool
     closed: list[Piece] = field(default_factory=list)
     open: Piece | None = None
+    #: Of all pieces ever closed: how many were let go, and how many lie in the layer that
+    #: is shown, and in the one that is being laid (robojam.window.trails).
+    gone: int = 0
+    laid: int = 0
+    laying: int = 0
     _taken: int = 0
     _knots: list[Spot] = field(default_factory=list)
     _spots: list[Spot] = field(default_factory=list)
     _run: float = 0.0
+
+    def lit(self, now: float, *, first: int) -> list[Stamp]:
+        """Return the closed pieces from the first-th of all on, as bright as they are."""
+        ink = self.blank[0] > 0
+        stamps: list[Stamp] = []
+        faded = 0
+        for piece in self.closed[max(0, first - self.gone) :]:
+            bright = level(now - piece.t)
+            if not bright:
+                faded += 1
+                continue
+            if bright != piece.level:
+                piece.dim(bright, ink=ink)
+            stamps.append(piece.stamp)
+        if faded and first <= self.gone:  # the oldest come first
+            del self.closed[:faded]
+            self.gone += faded
+        return stamps
+
+    def fresh(self, now: float) -> list[Stamp]:
+        """Return what does not lie in the layer that is shown."""
+        stamps = (
+            self.lit(now, first=max(self.laid, self.gone + 1))
+            if self.laid
+            else (self.lit(now, first=0))
+        )
+        if self.open is not None and (bright := level(now - self.open.t)):
+            if bright != self.open.level:
+                self.open.dim(bright, ink=self.blank[0] > 0)
+            stamps.append(self.open.stamp)
+        return stamps
 
     def follow(self, stroke: Stroke) -> None:
         """Draw what the stroke has grown by."""

@@ -10,7 +10,8 @@ import math
 
 import pygame
 
-from robojam.window.ink import LEVELS, diamond
+from robojam.window.ink import diamond
+from robojam.window.strokes import LEVELS
 from robojam.window.theme import Colour, mix
 
 _BLACK: Colour = (0, 0, 0)

@@ -20,7 +20,7 @@ from robojam.window.strokes import Strokes
 from robojam.wire.osc import Message
 
 #: Nothing heard for this long, in seconds: the engine is lost.
-LOST_AFTER = 1.5
+LOST_AFTER = 2.5
 #: Not there for this long after the window opened, in seconds: perhaps nobody starts it.
 PATIENCE = 15.0
 #: For so long, in seconds, the window says that the engine was restarted, or a small thing.
@@ -269,6 +269,7 @@ class State:
                 ends = response > 0 and self.mode in ("", "call-response")
                 self._left, self._left_told = (response if ends else None), now
             else:
+                self.strokes.lift_theirs(now, humans=False)  # an up may have been lost
                 self.ghosts.clear()
 
     def _forecast(self, args: tuple[Any, ...], now: float) -> None:

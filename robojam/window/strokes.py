@@ -14,6 +14,8 @@ FADE = 8.0
 #: Most of its light has gone this long after, in seconds; what stays is its share.
 GLARE = 2.5
 AFTERGLOW = 0.55
+#: Brightness is kept in so many steps.
+LEVELS = 24
 #: The ring of a landing opens for this long, in seconds.
 RING = 0.55
 #: The head of a stroke has gone this long after its finger lifted, in seconds.
@@ -65,9 +67,20 @@ def brightness(age: float) -> float:
     return (1 - AFTERGLOW) * _ease(1 - age / GLARE) + AFTERGLOW * _ease(1 - age / FADE)
 
 
+def level(age: float) -> int:
+    """How bright a point of this age (seconds) is, in whole steps of LEVELS."""
+    tick = int(age * _TICKS)
+    return _LEVELS[max(0, tick)] if tick < len(_LEVELS) else 0
+
+
 def _ease(left: float) -> float:
     left = min(1.0, max(0.0, left))
     return left * left * (3 - 2 * left)
+
+
+#: The brightness of every age, looked up: it is asked for thousands of times a frame.
+_TICKS = 120
+_LEVELS = tuple(round(brightness(tick / _TICKS) * LEVELS) for tick in range(int(FADE * _TICKS)))
 
 
 @dataclass(slots=True)
@@ -137,13 +150,15 @@ class Strokes:
         if stroke is not None:
             stroke.lifted = now
 
-    def lift_theirs(self, now: float, *, quiet: float = 0.0, machine: bool = True) -> None:
+    def lift_theirs(
+        self, now: float, *, quiet: float = 0.0, machine: bool = True, humans: bool = True
+    ) -> None:
         """Lift every finger but one's own that has been still for ``quiet`` seconds.
 
-        Without ``machine``, those of its voices stay down.
+        Without ``machine``, those of its voices stay down; without ``humans``, the others.
         """
         for stroke in self.seen:
-            theirs = not stroke.mine and (machine or not is_machine(stroke.who))
+            theirs = not stroke.mine and (machine if is_machine(stroke.who) else humans)
             if theirs and stroke.lifted is None and now - stroke.last.t >= quiet:
                 stroke.lifted = now
 

@@ -9,6 +9,7 @@ holds every shade of one family apart from every shade of the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from robojam.touch import is_machine
 
@@ -51,11 +52,15 @@ class Theme:
 
     def shade(self, who: str) -> Colour:
         """Return the colour of a player: each human and each voice has its own."""
-        machine = is_machine(who)
-        number = who[2:] if machine else who.removeprefix("human")
-        index = int(number) - 1 if number.isascii() and number.isdecimal() else 0
-        family = self.machines if machine else self.humans
-        return family[index % len(family)]
+        family = self.machines if is_machine(who) else self.humans
+        return family[_number(who) % len(family)]
+
+
+@lru_cache(maxsize=1024)
+def _number(who: str) -> int:
+    """Which of its kind a player is, from 0."""
+    number = who[2:] if is_machine(who) else who.removeprefix("human")
+    return int(number) - 1 if number.isascii() and number.isdecimal() else 0
 
 
 DARK = Theme(

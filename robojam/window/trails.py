@@ -11,55 +11,100 @@ from collections.abc import Iterable
 import pygame
 
 from robojam.touch import is_machine
-from robojam.window.ink import LEVELS, Ink, Piece, diamond, fine_picture
+from robojam.window.ink import Ink, Piece, Stamp, diamond, fine_picture
 from robojam.window.sprites import Sprites
 from robojam.window.state import Ghost
-from robojam.window.strokes import RING, Stroke, Strokes, brightness
+from robojam.window.strokes import LEVELS, RING, Stroke, Strokes
 from robojam.window.theme import Colour, Metrics, Theme, mix
 
+Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
 #: A touch due sooner than this, in seconds, is not announced: a slide would flicker.
 SOON = 0.06
-Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
+#: The layer of what fades is laid over so many frames, and never older than this (s).
+SPREAD, STALE = 6, 0.3
 
 
 class Trails:
-    """Draws strokes and ghosts onto the play surface; keeps their pieces."""
+    """Draws strokes and ghosts onto the play surface; keeps their pieces.
+
+    What has been drawn and only fades lies in a layer. Another is laid behind it, a part
+    in each frame, and takes its place when it is whole: so no frame has to look at
+    everything that is seen, and each fades in steps too small to notice.
+    """
 
     def __init__(self, sprites: Sprites) -> None:
         self._sprites = sprites
         self._inks: dict[int, Ink] = {}
-        self._dots: dict[tuple[object, ...], list[pygame.Surface]] = {}
+        self._dots: dict[tuple[object, ...], pygame.Surface] = {}
         self._for: tuple[object, ...] = ()
+        self._queue: list[Ink] = []
 
     def draw(
         self, play: pygame.Surface, strokes: Strokes, now: float, m: Metrics, look: Theme
     ) -> None:
         """Draw every stroke on a play surface of these sizes."""
-        here = (m, look)
+        here = (m, look, id(strokes))
         if self._for != here:
             self._for = here
             self._inks.clear()
             self._dots.clear()
-        flag = pygame.BLEND_RGB_MIN if look.ink else pygame.BLEND_RGB_MAX
-        stamps: Stamps = []
+            self._front, self._back = (pygame.Surface(play.get_size(), depth=32) for _ in "fb")
+            self._laid_at = self._lay_began = -STALE
+        if not strokes.seen:
+            return
         for stroke in strokes:
-            stamps += self._line(stroke, now, m, look)
-            dot = self._landing(stroke, now, m, look)
-            if dot is not None:
-                stamps.append(dot)
-        play.fblits(stamps, flag)
+            self._follow(stroke, m, look)
+        flag = pygame.BLEND_RGB_MIN if look.ink else pygame.BLEND_RGB_MAX
+        self._lay(now, look, flag)
+        play.blit(self._front, (0, 0), special_flags=flag)
+        stamps: list[Stamp] = []
         glows: Stamps = []
         heads: Stamps = []
         for stroke in strokes:
+            stamps += self._inks[stroke.serial].fresh(now)
             if now - stroke.landed.t < RING:
                 self._ring(play, stroke, now, m, look)
             if stroke.lifted is None or stroke.head(now) > 0:
                 self._head(heads, glows, stroke, now, m, look)
+        play.fblits(stamps, flag)
         play.fblits(glows, pygame.BLEND_RGB_SUB if look.ink else pygame.BLEND_RGB_ADD)
         play.fblits(heads)
         if len(self._inks) > 2 * len(strokes.seen) + 16:
             there = {stroke.serial for stroke in strokes}
             self._inks = {n: ink for n, ink in self._inks.items() if n in there}
+
+    def _lay(self, now: float, look: Theme, flag: int) -> None:
+        """Lay a part of the next layer; all of it when the one that is shown is old."""
+        if not 0 <= now - self._laid_at < STALE:
+            self._queue = []
+        at_once = not self._queue and not 0 <= now - self._laid_at < STALE
+        if not self._queue:
+            self._lay_began = now
+            self._back.fill(look.blank)
+            self._queue = list(self._inks.values())
+            for ink in self._queue:
+                ink.laying = 0
+        count = len(self._queue) if at_once else -(-len(self._inks) // SPREAD)
+        part, self._queue = self._queue[:count], self._queue[count:]
+        stamps: list[Stamp] = []
+        for ink in part:
+            stamps += ink.lit(now, first=0)
+            ink.laying = ink.gone + len(ink.closed)
+        self._back.fblits(stamps, flag)
+        if not self._queue:
+            self._front, self._back = self._back, self._front
+            self._laid_at = self._lay_began
+            for ink in self._inks.values():
+                ink.laid = ink.laying
+
+    def _follow(self, stroke: Stroke, m: Metrics, look: Theme) -> None:
+        ink = self._inks.get(stroke.serial)
+        if ink is None:
+            machine = is_machine(stroke.who)
+            ink = Ink(m, look.shade(stroke.who), look.blank, machine)
+            ink.closed.append(self._landing(stroke, m, look))
+            self._inks[stroke.serial] = ink
+        ink.follow(stroke)
 
     def ghosts(
         self,
@@ -79,66 +124,25 @@ class Trails:
             middle = m.from_surface(ghost.x, ghost.y)
             outline(play, colour, middle, m.head * (1.35 + 1.4 * left), m.head, machine=True)
 
-    def _line(self, stroke: Stroke, now: float, m: Metrics, look: Theme) -> Stamps:
-        if len(stroke.points) < 2 and stroke.serial not in self._inks:
-            return []
-        ink = self._inks.get(stroke.serial)
-        if ink is None:
-            machine = is_machine(stroke.who)
-            ink = Ink(m, look.shade(stroke.who), look.blank, machine)
-            self._inks[stroke.serial] = ink
-        ink.follow(stroke)
-        stamps: Stamps = []
-        gone = 0
-        for piece in ink.closed:
-            level = round(brightness(now - piece.t) * LEVELS)
-            if level:
-                stamps.append(piece.stamp(level, ink=look.ink))
+    def _landing(self, stroke: Stroke, m: Metrics, look: Theme) -> Piece:
+        """Return the disc or the diamond where a finger landed."""
+        colour, machine = look.shade(stroke.who), is_machine(stroke.who)
+        radius = m.head * 0.8
+        size = 2 * int(radius * (1.3 if machine else 1) + 2)
+
+        def draw(fine: pygame.Surface) -> None:
+            middle, by = fine.get_width() / 2, fine.get_width() / size
+            if machine:
+                corners = diamond(middle - 0.5, middle - 0.5, radius * 1.3 * by)
+                pygame.draw.polygon(fine, colour, corners)
             else:
-                gone += 1
-        if gone:  # the oldest come first
-            del ink.closed[:gone]
-        if ink.open is not None and (level := _level(ink.open, now)):
-            stamps.append(ink.open.stamp(level, ink=look.ink))
-        return stamps
+                pygame.draw.circle(fine, colour, (middle, middle), radius * by)
 
-    def _landing(
-        self, stroke: Stroke, now: float, m: Metrics, look: Theme
-    ) -> tuple[pygame.Surface, tuple[float, float]] | None:
-        level = round(brightness(now - stroke.landed.t) * LEVELS)
-        if not level:
-            return None
-        dots = self._dot(look.shade(stroke.who), m.head * 0.8, look, is_machine(stroke.who))
-        dot = dots[level - 1]
-        half = dot.get_width() / 2
+        if (colour, machine) not in self._dots:
+            self._dots[colour, machine] = fine_picture((size, size), look.blank, draw)
         x, y = m.from_surface(stroke.landed.x, stroke.landed.y)
-        return dot, (round(x - half), round(y - half))
-
-    def _dot(
-        self,
-        colour: Colour,
-        radius: float,
-        look: Theme,
-        machine: bool,  # noqa: FBT001
-    ) -> list[pygame.Surface]:
-        """Return a disc or a diamond at each brightness; kept."""
-        key = (colour, machine)
-        if key not in self._dots:
-            size = 2 * int(radius * (1.3 if machine else 1) + 2)
-
-            def draw(fine: pygame.Surface) -> None:
-                middle, by = fine.get_width() / 2, fine.get_width() / size
-                if machine:
-                    corners = diamond(middle - 0.5, middle - 0.5, radius * 1.3 * by)
-                    pygame.draw.polygon(fine, colour, corners)
-                else:
-                    pygame.draw.circle(fine, colour, (middle, middle), radius * by)
-
-            full = Piece(fine_picture((size, size), look.blank, draw), (0, 0), 0.0)
-            self._dots[key] = [
-                full.stamp(level, ink=look.ink)[0] for level in range(1, LEVELS + 1)
-            ]
-        return self._dots[key]
+        at = (round(x - size / 2), round(y - size / 2))
+        return Piece(self._dots[colour, machine], at, stroke.landed.t)
 
     def _ring(
         self, play: pygame.Surface, stroke: Stroke, now: float, m: Metrics, look: Theme
@@ -169,10 +173,6 @@ class Trails:
             return
         _stamp(heads, shape(colour, m.head), at)
         _stamp(heads, shape(mix(colour, (255, 255, 255), 0.75), m.head * 0.5), at)
-
-
-def _level(piece: Piece, now: float) -> int:
-    return round(brightness(now - piece.t) * LEVELS)
 
 
 def outline(
