@@ -158,16 +158,16 @@ class App:
                 signal.signal(number, handler)
 
     def turn(self) -> None:
-        """Once round: draw if there is something new, wait, take what came."""
+        """Once round: take what came, draw if there is something new, wait."""
+        for event in pygame.event.get():
+            self.take(event)
+        self._receive()
         now = time.monotonic()
         due = min(self.link.tick(now), self.deeds.send_due(now))
         self.state.pass_time(now)
         due = min(due, self._show(now))
         wait = min(REST, due - time.monotonic())
-        first = pygame.event.wait(max(1, round(wait * 1000)))
-        for event in (first, *pygame.event.get()):
-            self.take(event)
-        self._receive()
+        self.take(pygame.event.wait(max(1, round(wait * 1000))))
 
     def _show(self, now: float) -> float:
         """Draw if there is something new; return when to look again."""
