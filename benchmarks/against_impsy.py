@@ -25,7 +25,8 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from robojam.bench import Engine, percentile, processor
+from robojam.bench import percentile, processor
+from robojam.bench.client import Engine
 from robojam.wire import osc
 
 DT = 0.02

@@ -1,13 +1,14 @@
-"""Time one step with sampling: hear a touch, propose the next. Prints p50 and p99 in ms.
+"""Time a step with sampling: touches heard, the next drawn, the values here. p50, p99 in ms.
 
 python benchmarks/step.py 64 256 512       # 2 x UNITS, five mixtures, random weights
 python benchmarks/step.py models/touch.safetensors
+python benchmarks/step.py models/touch.safetensors --device cuda --voices 4096   # one batch
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -32,24 +33,33 @@ def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:
     return ModelFile(Path("untrained"), description, weights, "")
 
 
-def measure(file: ModelFile, steps: int = 3000) -> list[float]:
-    """Return p50 and p99 of a step with sampling, in ms."""
-    player = Player(file, seed=1)
-    times = []
-    for _ in range(steps + 200):
+def measure(file: ModelFile, *, device: str, voices: int, steps: int = 3000) -> list[float]:
+    """Return p50 and p99 of a step, in ms: of one voice, or of all as one batch."""
+    player = Player(file, device=device, voices=voices, seed=1)
+    everyone, times = range(voices), []
+    for _ in range(steps + 200 if voices == 1 else 220):
         began = time.perf_counter()
-        p = player.propose(0)
-        player.play(
-            0, min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5), p.moving
-        )
+        p = player.propose(everyone)[0]
+        x, y, dt = min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5)
+        if voices == 1:
+            player.play(0, x, y, dt, p.moving)
+        else:
+            player.hear(x, y, dt, p.moving)
+            for voice in everyone:
+                player.count(voice)
         times.append(1000 * (time.perf_counter() - began))
-    return [percentile(times[200:], 0.5), percentile(times[200:], 0.99)]
+    return [percentile(times[-steps:], 0.5), percentile(times[-steps:], 0.99)]
 
 
 if __name__ == "__main__":
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("models", nargs="*", default=["64", "256", "512"])
+    asked.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"])
+    asked.add_argument("--voices", type=int, default=1)
+    chosen = asked.parse_args()
     one_thread()
     found = {}
-    for name in sys.argv[1:] or ["64", "256", "512"]:
+    for name in chosen.models:
         file = untrained(int(name)) if name.isdecimal() else read(Path(name))
-        found[name] = measure(file)
+        found[name] = measure(file, device=chosen.device, voices=chosen.voices)
     print(json.dumps(found))

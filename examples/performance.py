@@ -64,7 +64,7 @@ def answer(player: Player, voice: int, *, seconds: float = SECONDS) -> np.ndarra
     """Let a voice play until its time is over: touches (n, 4), as it would play them."""
     played, at = [], 0.0
     while True:
-        p = player.propose(voice)
+        p = player.propose([voice])[0]
         x, y = min(max(p.x, 0.0), 1.0), min(max(p.y, 0.0), 1.0)
         dt = min(max(p.dt, 0.001), 5.0)
         at += dt

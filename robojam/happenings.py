@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,8 +38,8 @@ class Player(Protocol):
     def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let every voice hear a touch."""
 
-    def propose(self, voice: int) -> Proposal:
-        """Say what a voice would play next. Changes nothing: the same again, if asked again."""
+    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+        """Say what some voices would play next. Changes nothing."""
 
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
@@ -100,11 +101,14 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A voice's next touch has been made, due at ``due`` (paused: if it went on now)."""
+    """A voice's next touch has been made, due at ``due`` (paused: if it went on now).
+
+    None, and infinity: what was pending will not sound, or not while it is paused.
+    """
 
     t: float
     who: str
-    proposal: Proposal
+    proposal: Proposal | None
     due: float
 
 

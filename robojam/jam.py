@@ -199,6 +199,7 @@ class Jam:
         self.sink(Changed(self.t, "pause", value))
         if value:
             settings.pause, self.clock.stopped_at = value, self.t
+            self.voices.withdraw()
             self.voices.lift_all()
             return True
         if self.clock.stopped_at is not None:
@@ -387,10 +388,8 @@ class Jam:
             plays = moment.turn == "ai" and not self.silenced
             self._turn_began = self.clock.machine - moment.turn_used
             self._pass_turn("ai" if plays else "human")
-        for voice, since in zip(self.voices.all, moment.bases, strict=True):
-            if plays:
-                voice.base = self.clock.machine - since
-                self.voices.propose(voice)
+        if plays:
+            self.voices.go_on([self.clock.machine - since for since in moment.bases])
 
     # -- what is due ---------------------------------------------------------------------
 

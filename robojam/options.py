@@ -29,13 +29,19 @@ IMPSY_MODES: Final[dict[str, Mode]] = {
     "useronly": "listen",
 }
 #: The dialects in which an output can speak, the default first.
-DIALECTS: Final = ("native",)
+DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
 #: What can be changed while playing, by /robojam/temperature and so on.
 CONTROLS: Final = ("temperature", "spread", "timescale", "threshold", "response")
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
 _BYTE = re.compile("0|[1-9][0-9]{0,2}")
 _OUTPUT = "HOST:PORT[/DIALECT]"
+_PAD = "ADDRESS[=AXES]"
+#: In place of a pad: the next one that is touched.
+LEARN: Final = "learn"
+#: In place of an address: nowhere.
+NONE: Final = "none"
 _BY_THE_MODEL = "as the model's file recommends"
 
 
@@ -91,6 +97,36 @@ _OscOut = Annotated[
     tuple[str, ...],
     _about("where it plays to; again: more", _OUTPUT, f"a list of {_OUTPUT}"),
 ]
+_OscAhead = Annotated[
+    float,
+    _number(
+        0,
+        1000,
+        "MS",
+        "milliseconds by which touches go out early, each in a bundle stamped with the "
+        "instant it is due, to native outputs that schedule; 0 is when they are due",
+    ),
+]
+_TuioIn = Annotated[
+    str,
+    _about(
+        "where it listens for TUIO, or none; without a host: where osc-in is",
+        "[HOST:]PORT",
+        "[HOST:]PORT or none",
+    ),
+]
+_TouchOSC = Annotated[
+    tuple[str, ...],
+    _about(
+        "a pad of TouchOSC that is played, or learn: the next one touched; again: more",
+        _PAD,
+        f"a list of {_PAD} or learn",
+        "none",
+    ),
+]
+_Announce = Annotated[
+    bool, _switch("be found on the network, where osc-in listens beyond this machine")
+]
 _Sound = Annotated[bool, _switch("a sound of its own; this version has none yet")]
 _Record = Annotated[bool, _switch("keep each jam as a session")]
 _Sessions = Annotated[str, _path("FOLDER", "where the sessions are kept")]
@@ -116,6 +152,10 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     seed: _Seed | None = None
     osc_in: _OscIn = "127.0.0.1:5005"
     osc_out: _OscOut = ("127.0.0.1:5006",)
+    osc_ahead: _OscAhead = 0.0
+    tuio_in: _TuioIn = "3333"
+    touchosc: _TouchOSC = ()
+    announce: _Announce = True
     sound: _Sound = False
     record: _Record = True
     sessions: _Sessions = "sessions"
@@ -249,6 +289,31 @@ def parse_output(text: str) -> Output:
     return Output(*parse_address(address, lowest_port=1), dialect or DIALECTS[0])
 
 
+class PadAt(NamedTuple):
+    """A pad of TouchOSC: its address, and what its two numbers are."""
+
+    address: str
+    axes: tuple[str, str]
+
+
+def parse_pad(text: str) -> PadAt:
+    """Read ADDRESS[=AXES]. Raises ValueError, which tells what is wrong."""
+    address, _, axes = text.partition("=")
+    if not _PAD_ADDRESS.fullmatch(address):
+        raise ValueError(
+            f"{_quoted(text)} is neither the address of a pad, as /1/xy, nor learn"
+        )
+    first, _, second = (axes or "x,-y").partition(",")
+    if {first.removeprefix("-"), second.removeprefix("-")} != {"x", "y"}:
+        raise ValueError(f"{_quoted(axes)} are no axes: x,-y (across, then up), y,x and so on")
+    return PadAt(address, (first, second))
+
+
+def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
+    """Read [HOST:]PORT, or none. Raises ValueError, which tells what is wrong."""
+    return None if text == NONE else parse_address(text, default_host=default_host)
+
+
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add every option of the table to the parser, and --config.
 
@@ -354,6 +419,12 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         elif option.field == "osc_out":
             for output in kept:
                 parse_output(output)
+        elif option.field == "tuio_in":
+            parse_tuio(kept, default_host="127.0.0.1")
+        elif option.field == "touchosc":
+            for pad in kept:
+                if pad != LEARN:
+                    parse_pad(pad)
     except msgspec.MsgspecError as error:
         told = f"{option.name} = {_quoted(value)}; allowed: {option.allowed}"
         raise OptionsError(f"{where}: {told}") from error

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 
 from robojam.formulas import Components, components, normal
 from robojam.happenings import Proposal
+from robojam.lean import Lean
 from robojam.modelfile import ModelFile, ModelFileError
 from robojam.step import Memory, Network
 
@@ -101,10 +103,11 @@ class Player:
         self._halves: list[float] = self._half.tolist()
         self._temperature = self._spread = 1.0
         self._factors = len(file.event.factors)
-        self.reset()
+        self._steps = _steps(self._xp, self.network, voices)
+        self._memory = self._steps.memory
         self.seed(seed)
         self.play(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
-        self.propose(0)
+        self.propose([0])
         self.reset()
         self._counts[0] = 0
 
@@ -125,7 +128,7 @@ class Player:
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._memory = self.network.initial(self._voices)
+        self._steps.reset()
 
     def follow(self, other: Player) -> None:
         """Go on with the random numbers of another player."""
@@ -139,40 +142,31 @@ class Player:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot back. The snapshot stays good."""
-        self._memory = deepcopy(snapshot.memory)
+        self._memory.write(slice(None), snapshot.memory)
         if snapshot.seed != self._seed:
             self.seed(snapshot.seed)
         self._counts = list(snapshot.counts)
 
     def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let every voice hear a touch: screen units, seconds."""
-        row = self._fed(x, y, dt, moving)
-        rows = row if self._voices == 1 else np.repeat(row, self._voices, 0)
-        self._memory = self.network.hear(self._memory, self._here(rows))
+        self._steps.hear_all(self._fed(x, y, dt, moving))
 
-    def propose(self, voice: int) -> Proposal:
-        """Say what a voice would play next. Changes nothing."""
-        uniform, gauss = self._random(voice)
-        drawn = self.network.sample(
-            self._rows(voice),
-            uniform,
-            gauss,
-            temperature=self._temperature,
-            spread=self._spread,
+    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+        """Say what some voices would play next, drawn as one batch. Changes nothing."""
+        chances = [self._random(voice) for voice in voices]
+        drawn = self._steps.sample(
+            voices, chances, temperature=self._temperature, spread=self._spread
         )
-        x, y, dt, moving = drawn[0].tolist()
         half_x, half_y, half_dt, _ = self._halves
-        return Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
+        return [
+            Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
+            for x, y, dt, moving in drawn
+        ]
 
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
         self._counts[voice] += 1
-        row = self._here(self._fed(x, y, dt, moving))
-        after = self.network.hear(self._rows(voice), row)
-        if self._voices == 1:
-            self._memory = after
-        else:
-            self._memory.write(slice(voice, voice + 1), after)
+        self._steps.hear(voice, self._fed(x, y, dt, moving))
 
     def count(self, voice: int) -> None:
         """Use up the random numbers of a touch that was played and is not heard."""
@@ -189,7 +183,7 @@ class Player:
         if [f.kind for f in event.factors] != ["flag", "duration", "position"]:
             return []
         phase, dt, place = event.factors
-        memory = self._rows(0)
+        memory = self._memory.rows(slice(0, 1))
         begun = network.inner(memory)
         logit = float(network.head(0, begun)[0, 0])
         last = _numpy(memory.last)[0]
@@ -197,7 +191,7 @@ class Player:
         groups: list[tuple[float, ...]] = []
         for moving in (0.0, 1.0):
             chance = 0.5 + 0.5 * math.tanh((logit if moving else -logit) / 2)
-            values = self._here(np.array([[0, 0, 0, moving]], np.float32))
+            values = network.here([[0.0, 0.0, 0.0, moving]])
             inner = network.told(0, begun, normal(xp, phase, values))
             c = components(
                 xp, event, dt, network.head(1, inner), values, memory.now, memory.before
@@ -227,13 +221,8 @@ class Player:
         )
         return [tuple(row) for row in table[weights > _FAINT].tolist()]
 
-    def _rows(self, voice: int) -> Memory:
-        if self._voices == 1:
-            return self._memory
-        return self._memory.rows(slice(voice, voice + 1))
-
-    def _random(self, voice: int) -> tuple[Any, Any]:
-        """Return the random numbers of a voice's next touch: (1, factors), (1, 4)."""
+    def _random(self, voice: int) -> tuple[list[float], list[float]]:
+        """Return the random numbers of a voice's next touch: factors, and columns."""
         block, row = divmod(self._counts[voice], _BLOCK)
         held = self._drawn.get(voice)
         if held is None or held[0] != block:
@@ -242,15 +231,21 @@ class Player:
             draw = np.random.Generator(bits)
             uniform = draw.random((_BLOCK, self._factors), np.float32)
             gauss = draw.standard_normal((_BLOCK, len(TOUCH_COLUMNS)), np.float32)
-            held = self._drawn[voice] = (block, self._here(uniform), self._here(gauss))
-        return held[1][row : row + 1], held[2][row : row + 1]
+            held = self._drawn[voice] = (block, uniform.tolist(), gauss.tolist())
+        return held[1][row], held[2][row]
 
-    def _fed(self, x: float, y: float, dt: float, moving: bool) -> Any:  # noqa: FBT001
-        """Return a touch as the model hears it, (1, 4): with the mean of its noise."""
-        return np.array([[x, y, dt, moving]], np.float32) + self._half
+    def _fed(self, x: float, y: float, dt: float, moving: bool) -> list[float]:  # noqa: FBT001
+        """Return a touch as the model hears it: with the mean of its noise."""
+        return [a + half for a, half in zip((x, y, dt, moving), self._halves, strict=True)]
 
-    def _here(self, array: Any) -> Any:
-        return array if self._xp is np else self._xp.from_numpy(array).to(self.device)
+
+def _steps(xp: Any, network: Network, voices: int) -> Any:
+    """Return what steps the voices of a network: lean on a CPU, captured on a GPU."""
+    if xp is np:
+        return Lean(network, voices)
+    from robojam.captured import Captured
+
+    return Captured(network, voices)
 
 
 def _prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:

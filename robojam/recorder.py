@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from robojam import session
+from robojam.priority import keep_up
 from robojam.session import EndEvent, Event, Header, TouchEvent
 
 #: Events written with one call at most, so that after a stall the first are soon safe.
@@ -97,11 +98,11 @@ class Recorder:
         self._put += 1
         self._queue.put(event)
 
-    def end(self, t: float, reason: str) -> None:
+    def end(self, t: float, reason: str, late_ms: dict[str, float] | None = None) -> None:
         """Close the current recording with its end line, at t seconds from its start."""
         if not self._closed:
             self._put += 1
-            self._queue.put(EndEvent(t, reason))
+            self._queue.put(EndEvent(t, reason, late_ms))
 
     def close(self, *, timeout: float = 5.0) -> None:
         """Write what is waiting, close the file and end the thread.
@@ -122,6 +123,7 @@ class Recorder:
     # What follows runs in the recorder's own thread.
 
     def _run(self) -> None:
+        keep_up()
         going = True
         while going:
             batch = [self._queue.get()]

@@ -5,7 +5,7 @@ Both stand where the jam stands in the engine, and are as pure: time comes in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -92,9 +92,9 @@ class NoPlayer:
     def restore(self, snapshot: object) -> None:
         """Do nothing."""
 
-    def propose(self, voice: int) -> Proposal:
+    def propose(self, voices: Sequence[int]) -> list[Proposal]:
         """Never: nothing asks a replay for more than what was recorded."""
-        raise RuntimeError(f"a replay proposes nothing, not for voice {voice}")
+        raise RuntimeError(f"a replay proposes nothing, not for voices {list(voices)}")
 
     def forecast(self) -> list[tuple[float, ...]]:
         """Expect nothing."""

@@ -16,7 +16,7 @@ import queue
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,22 +25,23 @@ from typing import Any, Final
 import msgspec
 
 from robojam import options as option
+from robojam.guests import Guests
 from robojam.happenings import Changed, Counts, Happening, Pending, Settings, Sounded, Turned
 from robojam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.options import Options
-from robojam.ports import Address, Endpoint, resolve
+from robojam.ports import Address, Endpoint
+from robojam.priority import ORDINARY
+from robojam.rig import Inlet, Outlet, Plugged
 from robojam.status import Allowance, Lateness, Tally, memory_mb
 from robojam.takes import Playing, Takes
-from robojam.touch import Phase, is_machine, nth
-from robojam.wire import native, osc
+from robojam.touch import Phase, is_machine
+from robojam.wire import dialects, native, osc
 
 log = logging.getLogger("robojam")
 
 #: What the engine prints when it is ready begins so.
 READY: Final = "listening on udp://"
-#: Players that can be told apart by their host; more is a flood.
-MAX_HUMANS = 64
 #: Packets that are read before what is due is looked at again.
 _BURST = 32
 #: An engine this many seconds late was asleep (a closed lid, a stopped process): what
@@ -50,8 +51,8 @@ _ASLEEP = 0.5
 #: One that cannot keep up (a timescale of 0.001) goes on from where it has come after so
 #: many seconds, and hears what has come in meanwhile.
 _BUDGET = 0.1
-#: Touches of one host, and new recordings, that are taken in: a second, and in a burst.
-_TOUCHES, _RECORDINGS = (5000, 5000), (1, 10)
+#: New recordings that are begun for who asks: a second, and in a burst.
+_RECORDINGS = (1, 10)
 
 #: What comes of asking for a model: a player, or why there is none.
 Loaded = Playing | Exception
@@ -68,29 +69,33 @@ class Server:
         endpoint: Endpoint,
         settings: Settings,
         load: Callable[[str, Callable[[Loaded], None]], None],
+        outlets: Sequence[Outlet] = (),
+        inlets: Sequence[Inlet] = (),
+        reader: dialects.Reader | None = None,
         make_jam: Callable[[Callable[[Happening], None], Counts], Jam] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare a jam.
 
         load finds a model by its file's name within the models folder and hands over
-        what came of it, from a thread of its own. make_jam makes what stands in the
-        jam's place in a replay, where the outputs have the humans' touches too. Raises
-        PortError when an output's host is not known.
+        what came of it, from a thread of its own. outlets and inlets are what is plugged
+        in besides the endpoint; the server closes them. reader reads what comes in at the
+        endpoint. make_jam makes what stands in
+        the jam's place in a replay.
         """
         self.options, self.playing, self.endpoint = options, playing, endpoint
         self._load, self._make_jam, self._clock = load, make_jam, clock
-        self._outputs = [
-            resolve(o.host, o.port) for o in map(option.parse_output, options.osc_out)
-        ]
+        self._outlets, self._inlets = tuple(outlets), tuple(inlets)
+        self._plugged: tuple[Plugged, ...] = (*self._outlets, *self._inlets)
+        self._reader = reader or dialects.Reader()
         self._monitors = Monitors(endpoint.send)
-        self._humans: dict[str, str] = {}
-        self._allowed: dict[str, Allowance] = {}
+        self._guests = Guests()
         self._recordings = Allowance(*_RECORDINGS)
         self._settings = settings
         self._counts = Tally(clock)
-        self._clipped = 0
+        self._clipped = self._held_up = 0
         self._late = Lateness()
+        self.priority = ORDINARY
         self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -127,13 +132,18 @@ class Server:
         with selectors.SelectSelector() as selector:
             selector.register(self.endpoint, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
+            for inlet in self._inlets:
+                selector.register(inlet, selectors.EVENT_READ, inlet)
             self._begin_if_alone(self._clock())
             try:
                 while self._stopping is None:
                     wait = self.advance()
-                    selector.select(None if wait == math.inf else wait)
+                    ready = selector.select(None if wait == math.inf else wait)
                     self.drain()
                     self._receive()
+                    for key, _ in ready:
+                        if key.data is not None:
+                            self.take_in(key.data)
             finally:
                 self.finish(self._stopping or "error")
 
@@ -149,6 +159,8 @@ class Server:
         heard = (self._counts.heard, self._counts.played)
         forecast = self.playing.player.forecast
         look = self._monitors.expect(heard, forecast, self._clock(), self._wait())
+        for outlet in self._outlets:
+            look = min(look, outlet.look(self._clock()))
         return min(look, self._wait())
 
     def _wait(self) -> float:
@@ -162,6 +174,7 @@ class Server:
         while (due := self.jam.due) is not None and due <= t:
             late = t - due > _ASLEEP or self._clock() - began > _BUDGET
             if late and not (self._settings.pause or self.jam.silenced):
+                self._held_up += 1
                 log.warning("the engine was held up for %.1f s; going on from there", t - due)
                 self.jam.control(due, "pause", 1)
                 self.jam.control(t, "pause", 0)
@@ -190,8 +203,10 @@ class Server:
         """Lift every finger, close the recording, give the port back."""
         t = self._reach(self._clock()) if self._takes.begun else 0.0
         self.jam.finish(t)
-        self._takes.end(t, reason)
+        self._takes.end(t, reason, self._late)
         self._takes.close()
+        for plugged in self._plugged:
+            plugged.close()
         self.endpoint.close()
 
     # -- takes ------------------------------------------------------------------------------
@@ -226,39 +241,46 @@ class Server:
         for reason in dropped:
             self._counts.drop(reason)
         for message in messages:
-            self._input(native.parse(message), sender, arrival)
+            for source, what in self._reader.read(message, sender[0], arrival):
+                if isinstance(what, native.Subscribe):
+                    self._subscribe((sender[0], what.port), arrival, on=what.on)
+                elif isinstance(what, native.StatusRequest):
+                    answer = osc.encode("/robojam/status", "s", self.status())
+                    self.endpoint.send(answer, sender)
+                else:
+                    self._input(what, source, arrival)
 
-    def _input(self, what: native.Input, sender: Address, arrival: float) -> None:
+    def take_in(self, inlet: Inlet) -> None:
+        """Take in what an inlet has brought."""
+        for source, what in inlet.receive():
+            arrival = self._clock()
+            if self._takes.begun:
+                self._reach(arrival)
+            self._input(what, source, arrival)
+
+    def _input(self, what: native.Input, source: str, arrival: float) -> None:
         if isinstance(what, native.Finger | native.Plain):
-            self._touch(what, sender[0], arrival)
+            self._touch(what, source, arrival)
         elif isinstance(what, native.Control):
-            self._control(what.name, what.value, sender[0], arrival)
-        elif isinstance(what, native.Subscribe):
-            self._subscribe((sender[0], what.port), arrival, on=what.on)
-        elif isinstance(what, native.StatusRequest):
-            self.endpoint.send(osc.encode("/robojam/status", "s", self.status()), sender)
+            self._control(what.name, what.value, source, arrival)
+        elif isinstance(what, native.Dropped):
+            self._counts.drop(what.reason, what.about)
         else:
-            self._counts.drop(what.reason)
+            self._counts.drop("wrong port")
 
-    def _touch(self, what: native.Finger | native.Plain, host: str, arrival: float) -> None:
+    def _touch(self, what: native.Finger | native.Plain, source: str, arrival: float) -> None:
         self._clipped += what.clipped
         if isinstance(what, native.Finger) and what.phase is Phase.UP:
-            if host in self._humans:
-                self.jam.finger(self._takes.t(arrival), self._humans[host], what.id, what.phase)
-            else:
+            known = self._guests.known(source)
+            if known is None:
                 self._counts.drop("absent finger")
+            else:
+                self.jam.finger(self._takes.t(arrival), known, what.id, what.phase)
             return
-        if host not in self._humans:
-            if len(self._humans) >= MAX_HUMANS:
-                self._counts.drop("too many players")
-                return
-            self._humans[host] = nth("human", len(self._humans))
-            self._allowed[host] = Allowance(*_TOUCHES)
-            log.info("%s plays from %s", self._humans[host], host)
-        if not self._allowed[host].take(arrival):
-            self._counts.drop("too fast")
+        who, refused = self._guests.let_in(source, arrival)
+        if refused:
+            self._counts.drop(refused)
             return
-        who = self._humans[host]
         self._begin(arrival)
         t = self._takes.t(arrival)
         if isinstance(what, native.Plain):
@@ -294,7 +316,7 @@ class Server:
 
     # -- controls ---------------------------------------------------------------------------
 
-    def _control(self, name: str, value: Any, host: str, arrival: float) -> None:
+    def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
         if self._make_jam is not None and name not in ("pause", "panic"):
             self._counts.drop("replaying")
             return
@@ -309,7 +331,7 @@ class Server:
             if value is None:
                 self._counts.drop("out of range")
                 return
-        if self._monitors.returned(name, value, host, arrival):
+        if self._monitors.returned(name, value, source, arrival):
             self._counts.drop("echo")
             return
         if name == "record":
@@ -347,13 +369,13 @@ class Server:
                 self._monitors.control("pause", 1, arrival)
             if takes.begun:
                 self.jam.finish(t)
-            takes.end(t, "a new recording")
+            takes.end(t, "a new recording", self._late)
             takes.await_next()
             self.jam = self._new_jam()
             if self.jam.turn != turn:
                 self._monitors.send(native.turn(self.jam.turn))
         else:
-            takes.end(t)
+            takes.end(t, late=self._late)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
 
@@ -370,20 +392,19 @@ class Server:
 
     def _happened(self, what: Happening) -> None:
         """Let everyone know at once; the jam's sink."""
+        at = self._takes.at(what.t) if self._takes.begun else self._clock()
+        for outlet in self._outlets:
+            outlet.happened(what, at)
         if isinstance(what, Sounded):
             touch = what.touch
-            packet = native.touch(touch, what.dt)
-            machine = is_machine(touch.who)
-            if machine or self._make_jam is not None:
-                for output in self._outputs:
-                    self.endpoint.send(packet, output)
-            if machine and touch.phase is not Phase.UP:
-                self._late.add(self._takes.t(self._clock()) - what.t)
-            self._monitors.send(packet)
+            if is_machine(touch.who) and touch.phase is not Phase.UP:
+                self._late.add(self._clock() - at)
+            if self._monitors:
+                self._monitors.send(native.touch(touch, what.dt))
             self._takes.keep(what)
         elif isinstance(what, Pending):
-            if self._monitors:
-                p = what.proposal
+            p = what.proposal
+            if p is not None and self._monitors:
                 self._monitors.send(native.pending(what.who, 0, p.x, p.y, what.due - what.t))
         elif isinstance(what, Turned):
             self._monitors.send(native.turn(what.whose))
@@ -417,6 +438,9 @@ class Server:
             "clipped": self._clipped,
             "unsent": self.endpoint.unsent,
             "late_ms_p99": 1000 * self._late.p99,
+            "late_ms_max": 1000 * self._late.worst,
+            "held_up": self._held_up,
+            "priority": self.priority,
             "monitors": len(self._monitors),
             "started": self._started.isoformat(),
             "uptime_s": self._clock() - self._since,
@@ -425,5 +449,8 @@ class Server:
             "voices": self.options.voices,
             "memories": sorted(self.jam.past.stored),
             "sessions": str(Path(self.options.sessions).resolve()),
+            **self._reader.status(),
         }
+        for plugged in self._plugged:
+            about |= plugged.status()
         return json.dumps(about)

@@ -99,10 +99,14 @@ class SetEvent:
 
 @dataclass(frozen=True, slots=True)
 class EndEvent:
-    """The end of the recording, and why it ended."""
+    """The end of the recording, and why it ended.
+
+    late_ms tells how late the machine's touches were sent, by percentile, in milliseconds.
+    """
 
     t: float
     reason: str
+    late_ms: dict[str, float] | None = None
 
 
 Event = TouchEvent | SetEvent | EndEvent
@@ -128,6 +132,7 @@ class _SetLine(msgspec.Struct):
 class _EndLine(msgspec.Struct):
     t: float
     end: str
+    late_ms: dict[str, float] | None = None
 
 
 _TOUCHES = msgspec.json.Decoder(_TouchLine)
@@ -162,8 +167,10 @@ def encode(event: Event) -> bytes:
         case SetEvent(values=values):
             _check_finite(values)
             return _encode({"t": t, "set": values})
-        case EndEvent(reason=reason):
-            return _encode({"t": t, "end": reason})
+        case EndEvent(reason=reason, late_ms=late_ms):
+            _check_finite(late_ms)
+            late = {} if late_ms is None else {"late_ms": late_ms}
+            return _encode({"t": t, "end": reason, **late})
 
 
 def _encode(value: object) -> bytes:
@@ -297,7 +304,7 @@ def _event(line: bytes) -> Event:
             return SetEvent(_seconds("t", control.t), control.set)
         if isinstance(found, dict) and "end" in found:
             end = msgspec.convert(found, _EndLine)
-            return EndEvent(_seconds("t", end.t), end.end)
+            return EndEvent(_seconds("t", end.t), end.end, end.late_ms)
         raise
     touch = Touch(read.x, read.y, read.dt, read.phase, read.id, read.who)
     _check_touch(touch)

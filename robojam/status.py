@@ -69,11 +69,30 @@ class Lateness:
     def __init__(self) -> None:
         self._late = array("d", bytes(8 * _KEPT))
         self._count = 0
+        self.worst = 0.0
+        self._worst_of_take, self._of_take = 0.0, 0
 
     def add(self, seconds: float) -> None:
         """Take in one."""
         self._late[self._count % _KEPT] = seconds
         self._count += 1
+        self._of_take += 1
+        if seconds > self._worst_of_take:
+            self._worst_of_take = seconds
+            self.worst = max(self.worst, seconds)
+
+    def take(self) -> dict[str, float] | None:
+        """Return what a recording keeps of it, in milliseconds, and begin the next take's.
+
+        None when nothing was played. The percentiles are those of the last touches.
+        """
+        kept, worst = min(self._of_take, _KEPT), self._worst_of_take
+        self._worst_of_take, self._of_take = 0.0, 0
+        if not kept:
+            return None
+        last = sorted(self._late[(self._count - 1 - i) % _KEPT] for i in range(kept))
+        at = {"p50": last[kept // 2], "p99": last[int(0.99 * kept)], "max": worst}
+        return {name: round(1000 * seconds, 3) for name, seconds in at.items()}
 
     @property
     def p99(self) -> float:

@@ -49,8 +49,8 @@ class Memory:
     before: Array
     heard: Array
 
-    def rows(self, rows: slice) -> Memory:
-        """Return some voices' part of it: a view, not a copy."""
+    def rows(self, rows: slice | list[int]) -> Memory:
+        """Return some voices' part of it: of a slice a view, else a copy."""
         return Memory(
             [h[rows] for h in self.hidden],
             [c[rows] for c in self.cell],
@@ -60,14 +60,15 @@ class Memory:
             self.heard[rows],
         )
 
-    def write(self, rows: slice, part: Memory) -> None:
-        """Replace some voices' part of it."""
+    def write(self, rows: slice, part: Memory, where: Array | None = None) -> None:
+        """Replace some voices' part of it, in place; where (·, 1): only theirs."""
+        # before comes ahead of now: what was just heard has this now as its before.
         for mine, its in zip(
-            [*self.hidden, *self.cell, self.last, self.now, self.before, self.heard],
-            [*part.hidden, *part.cell, part.last, part.now, part.before, part.heard],
+            [*self.hidden, *self.cell, self.last, self.before, self.now, self.heard],
+            [*part.hidden, *part.cell, part.last, part.before, part.now, part.heard],
             strict=True,
         ):
-            mine[rows] = its
+            mine[rows] = its if where is None else its.where(where, mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,10 @@ class Network:
             parts,
         )
 
+    def here(self, rows: list[list[float]]) -> Array:
+        """Return rows of numbers as an array like the weights."""
+        return self._here(self.xp.asarray(rows, dtype=self.start.dtype))
+
     def _here(self, array: Array) -> Array:
         return array.to(self.start.device) if hasattr(array, "to") else array
 
@@ -207,14 +212,15 @@ class Network:
         uniform: Array,
         gauss: Array,
         *,
-        temperature: float,
-        spread: float,
+        temperature: float | Array,
+        spread: float | Array,
     ) -> Array:
         """Draw the next event (V, C) of each voice from given random numbers.
 
         uniform (V, factors) in [0, 1) chooses flags and components, gauss (V, C) is
         standard normal. temperature divides logits (0: the likeliest); spread
-        multiplies every deviation (0: the mean).
+        multiplies every deviation (0: the mean). Both may be arrays of no dimension, the
+        temperature then at least COLD.
         """
         xp, event = self.xp, self.event
         inner = self.inner(memory)
@@ -240,15 +246,15 @@ class Network:
             inner = self.told(i, inner, unit)
         return values
 
-    def _flag(self, logit: Array, u: Array, temperature: float) -> Array:
-        if temperature < COLD:
+    def _flag(self, logit: Array, u: Array, temperature: float | Array) -> Array:
+        if _is_cold(temperature):
             return (logit > 0) * self._one
         chance = 0.5 + 0.5 * self.xp.tanh(logit / (2 * temperature))
         return (u < chance) * self._one
 
-    def _chosen(self, logits: Array, u: Array, temperature: float) -> Array:
+    def _chosen(self, logits: Array, u: Array, temperature: float | Array) -> Array:
         """Choose a component (V,) by its weight."""
-        if temperature < COLD:
+        if _is_cold(temperature):
             return logits.argmax(-1)
         highest = logits[self._rows(len(logits)), logits.argmax(-1)[:, None]]
         below = self.xp.exp((logits - highest) / temperature).cumsum(-1)
@@ -271,6 +277,11 @@ class Network:
         if voices not in self._numbered:
             self._numbered[voices] = self._here(self.xp.arange(voices))[:, None]
         return self._numbered[voices]
+
+
+def _is_cold(temperature: float | Array) -> bool:
+    """Tell whether a temperature is 0; an array's is not looked at, which would wait for it."""
+    return isinstance(temperature, int | float) and temperature < COLD
 
 
 def _transposed(xp: Any, weight: Array) -> Array:

@@ -16,6 +16,7 @@ from robojam.happenings import Changed, Player, Settings, Sounded
 from robojam.options import Options
 from robojam.recorder import Recorder
 from robojam.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
+from robojam.status import Lateness
 
 log = logging.getLogger("robojam")
 
@@ -62,6 +63,10 @@ class Takes:
         """Seconds from the beginning of the take to an instant; 0 while it waits to begin."""
         return 0.0 if self._origin is None else instant - self._origin
 
+    def at(self, t: float) -> float:
+        """Return the instant of t, in seconds from the beginning of the take."""
+        return t + (self._origin or 0.0)
+
     def begin(self, instant: float, playing: Playing, settings: Settings) -> None:
         """Begin a take: the player begins anew, and so does the recording."""
         self._origin = instant
@@ -90,9 +95,12 @@ class Takes:
         else:
             self._recorder.write(SetEvent(what.t, {what.name: value}))
 
-    def end(self, t: float, reason: str = CLOSED) -> None:
-        """End the recording, if there is one; the jam may go on."""
-        self._recorder.end(t, reason)
+    def end(self, t: float, reason: str = CLOSED, late: Lateness | None = None) -> None:
+        """End the recording, if there is one, with how late the machine played in it.
+
+        The jam may go on.
+        """
+        self._recorder.end(t, reason, None if late is None else late.take())
 
     def close(self) -> None:
         """Write what is waiting."""

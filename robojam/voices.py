@@ -8,11 +8,15 @@ the player's state until it has sounded: to take it back is to drop it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from robojam.happenings import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
+
+#: The queue is cleared of what is out of date when it is longer than so many times the voices.
+_SLACK = 8
 
 
 @dataclass(slots=True)
@@ -44,6 +48,7 @@ class Voice:
     x: float = 0.0
     y: float = 0.0
     touched: float = 0.0
+    turned: int = 0  # how many times its place in the queue has changed
 
     @property
     def lift_due(self) -> float:
@@ -54,7 +59,12 @@ class Voice:
 
 
 class Voices:
-    """All voices of a player: their proposals, and the touches that come of them."""
+    """All voices of a player: their proposals, and the touches that come of them.
+
+    What each does next by itself stands in a queue (a heap), so that a thousand voices
+    are not looked through for the one that is due. An entry whose voice has changed since
+    is out of date, and is passed over when it comes up.
+    """
 
     def __init__(
         self,
@@ -70,6 +80,7 @@ class Voices:
         self.player, self.settings, self.clock = player, settings, clock
         self.sink, self.counts, self._turn_end = sink, counts, turn_end
         self.all = [Voice(i, nth("ai", i)) for i in range(player.voices)]
+        self._queue: list[tuple[float, bool, int, int]] = []
 
     @property
     def down(self) -> int:
@@ -86,33 +97,63 @@ class Voices:
 
         Of what is due at the same instant lifts come first, then the first voice.
         """
-        first = (math.inf, False, self.all[0])
-        for voice in self.all:
-            for when, touch in ((voice.lift_due, False), (voice.due, True)):
-                if (when, touch) < first[:2]:
-                    first = (when, touch, voice)
-        return first
+        queue, voices = self._queue, self.all
+        while queue:
+            when, touch, index, turned = queue[0]
+            voice = voices[index]
+            if voice.turned == turned:
+                return when, touch, voice
+            heappop(queue)
+        return math.inf, False, voices[0]
+
+    def _enqueue(self, voice: Voice) -> None:
+        """Give a voice its place in the queue, after a change."""
+        voice.turned += 1
+        lift, due = voice.lift_due, voice.due
+        first = lift if lift <= due else due
+        if first < math.inf:
+            heappush(self._queue, (first, due < lift, voice.index, voice.turned))
+        if len(self._queue) > _SLACK * len(self.all) + _SLACK:
+            self._queue = [e for e in self._queue if self.all[e[2]].turned == e[3]]
+            heapify(self._queue)
 
     def set_out(self, base: float) -> None:
         """Every voice makes its next touch, due its dt after base."""
         for voice in self.all:
             voice.base = base
-            self.propose(voice)
+        self._propose(self.all)
+
+    def go_on(self, bases: Sequence[float]) -> None:
+        """Every voice makes its next touch, due its dt after its own base."""
+        for voice, base in zip(self.all, bases, strict=True):
+            voice.base = base
+        self._propose(self.all)
 
     def make_anew(self, *, late_ones_too: bool) -> None:
         """Make again what is pending, or else was left out as too late for the turn."""
-        for voice in self.all:
-            if voice.pending is not None or late_ones_too:
-                self.propose(voice)
+        self._propose([v for v in self.all if v.pending is not None or late_ones_too])
 
     def take_back(self) -> None:
         """Drop what is pending."""
+        self.withdraw()
         for voice in self.all:
             voice.pending, voice.due = None, math.inf
+            self._enqueue(voice)
 
-    def propose(self, voice: Voice) -> None:
-        """Make a voice's next touch."""
-        made = self.player.propose(voice.index)
+    def withdraw(self) -> None:
+        """Tell that what is pending will not sound when it was said to."""
+        for voice in self.all:
+            if voice.pending is not None:
+                self.sink(Pending(self.clock.t, voice.who, None, math.inf))
+
+    def _propose(self, voices: list[Voice]) -> None:
+        """Make the next touches of some voices, as one batch."""
+        made = self.player.propose([voice.index for voice in voices]) if voices else []
+        for voice, proposal in zip(voices, made, strict=True):
+            self._await(voice, proposal)
+
+    def _await(self, voice: Voice, made: Proposal) -> None:
+        """Let a voice's next touch be pending, if it will sound at all."""
         made = Proposal(
             clip(made.x, 0.0, 1.0),
             clip(made.y, 0.0, 1.0),
@@ -121,11 +162,15 @@ class Voices:
         )
         now = self.clock.machine
         due = max(voice.base + made.dt * self.settings.timescale, now)
-        if due >= self._turn_end():
-            voice.pending, voice.due = None, math.inf  # it would never sound
+        t = self.clock.t
+        if due >= self._turn_end():  # it would never sound
+            if voice.pending is not None:
+                self.sink(Pending(t, voice.who, None, math.inf))
+            voice.pending, voice.due = None, math.inf
+            self._enqueue(voice)
             return
         voice.pending, voice.due = made, due
-        t = self.clock.t
+        self._enqueue(voice)
         self.sink(Pending(t, voice.who, made, t + (due - now)))
 
     def play(self, voice: Voice) -> None:
@@ -135,12 +180,13 @@ class Voices:
         """
         made, t = voice.pending, self.clock.t
         assert made is not None
+        voice.pending, voice.due = None, math.inf
         moving = made.moving and voice.down
         if not moving and voice.down:
             self.lift(voice)
         phase = Phase.MOVE if moving else Phase.DOWN
         voice.down, voice.x, voice.y, voice.touched = True, made.x, made.y, t
-        voice.pending, voice.due = None, math.inf
+        self._enqueue(voice)
         self.counts.played += 1
         touch = Touch(made.x, made.y, made.dt, phase, 0, voice.who)
         self.sink(Sounded(t, touch, made.dt * self.settings.timescale))
@@ -149,11 +195,12 @@ class Voices:
             return
         self.player.play(voice.index, made.x, made.y, made.dt, moving)
         voice.base = t
-        self.propose(voice)
+        self._propose([voice])
 
     def lift(self, voice: Voice) -> None:
         """Lift a voice's finger where it is."""
         voice.down = False
+        self._enqueue(voice)
         dt = self.clock.t - voice.touched
         up = Touch(voice.x, voice.y, dt, Phase.UP, 0, voice.who)
         self.sink(Sounded(self.clock.t, up, dt))

@@ -19,8 +19,10 @@ from typing import Any
 
 from playing import Whimsical
 
+from robojam.cli import play
 from robojam.happenings import Settings
 from robojam.options import Options
+from robojam.outlets import outlets
 from robojam.server import Server
 from robojam.session import ModelRef, Session, read
 from robojam.takes import Playing
@@ -95,12 +97,15 @@ class Driven:
         names = ("mode", "threshold", "response", "timescale")
         settings = Settings(**{name: getattr(self.options, name) for name in names})
         self.models: dict[str, Callable[[], Playing]] = {}
+        reader = play.dialects(self.options)
         self.server = Server(
             self.options,
             playing(player or Whimsical(voices=self.options.voices)),
             endpoint=self.wire,  # type: ignore[arg-type]
             settings=settings,
             load=self._load,
+            outlets=outlets(self.options, self.wire, reader),  # type: ignore[arg-type]
+            reader=reader,
             clock=lambda: self.now,
         )
         self.server._begin_if_alone(self.now)
@@ -257,7 +262,7 @@ def serving(
     process = subprocess.Popen(
         command(
             *("serve", "--osc-in", osc_in, "--osc-out", f"127.0.0.1:{out.port}"),
-            *("--sessions", str(folder), "--device", "cpu", *options),
+            *("--sessions", str(folder), "--device", "cpu", "--tuio-in", "none", *options),
         ),
         stdout=subprocess.PIPE,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from robojam.happenings import Proposal
 
@@ -46,7 +47,10 @@ class Scripted:
         for fed in self.fed:
             fed.append((x, y, dt, moving))
 
-    def propose(self, voice: int) -> Proposal:
+    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+        return [self.choose(voice) for voice in voices]
+
+    def choose(self, voice: int) -> Proposal:
         return self.script[self.counts[voice] % len(self.script)]
 
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:
@@ -73,7 +77,7 @@ class Scripted:
 class Whimsical(Scripted):
     """Plays by seed, voice, count, temper and what it was last fed; not always in range."""
 
-    def propose(self, voice: int) -> Proposal:
+    def choose(self, voice: int) -> Proposal:
         last = tuple(self.fed[voice][-3:])
         state = (self.seeded, voice, self.counts[voice], self.tempered, last)
         chance = random.Random(hash(state))  # of numbers alone, so the same in every run

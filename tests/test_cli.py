@@ -273,6 +273,34 @@ def test_a_stopped_engine_goes_on_without_a_heap_of_late_touches(tmp_path):
         check(out.heard)
 
 
+def test_a_burst_of_packets_and_a_monitor_that_does_not_read_delay_no_beat(tmp_path):
+    """What came in is taken in or counted, and the machine's own time goes on as it was."""
+    with (
+        serving(tmp_path, "--mode", "solo", "--seed", "3") as engine,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf,
+    ):
+        out = engine.out
+        deaf.bind(("127.0.0.1", 0))
+        out.send("/robojam/subscribe", "i", deaf.getsockname()[1])
+        out.until(lambda: len(out.heard) > 10)
+        packet = osc.encode("/robojam/move", "iff", 1, 0.5, 0.5)
+        for _ in range(10_000):
+            out.raw(packet)
+        before = len(out.heard)
+        out.until(lambda: len(out.heard) > before + 20)
+        status = out.ask()
+        assert engine.end() == 0
+        out.listen(0.05)
+        check(out.heard)
+    session = recording(tmp_path)
+    taken_in = session.summary().touches["human"]
+    assert 1000 < taken_in + status["dropped"].get("too fast", 0) <= 10_000
+    machine = [e for e in session.touches("ai") if e.touch.phase is not Phase.UP]
+    if not status["held_up"]:
+        for was, now in pairwise(machine):
+            assert now.t - was.t == pytest.approx(now.touch.dt, abs=1e-6)
+
+
 def test_a_full_disk_does_not_stop_the_jam_and_is_told(tmp_path):
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

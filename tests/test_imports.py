@@ -57,33 +57,47 @@ RULES = {
     "lattice": Rule("event", "numpy", pure=True),
     "formulas": Rule("event", "numpy", pure=True),
     "step": Rule("event formulas", "numpy", pure=True),
+    "lean": Rule("event formulas step", "numpy", pure=True),
+    "captured": Rule("step", "torch"),
     "mixture": Rule(others="torch", pure=True),
     "modelfile": Rule("event formulas", "msgspec numpy safetensors", pure=True),
     "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
     "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
     "player": Rule(
-        "event formulas happenings modelfile step", "numpy safetensors", lazily="torch"
+        "event formulas happenings lean modelfile step",
+        "numpy safetensors",
+        lazily="captured torch",
     ),
     # Learning
     "corpus": Rule("touch session", "msgspec numpy", pure=True),
     "evaluate": Rule("corpus lattice model", "numpy torch"),
     "train": Rule("corpus evaluate event lattice model modelfile", "numpy torch"),
     # The engine, which is handed a player
-    "recorder": Rule("session touch", "msgspec"),
+    "priority": Rule(lazily="ctypes"),
+    "recorder": Rule("priority session touch", "msgspec"),
     "ports": Rule(),
     "monitors": Rule("ports wire.*"),
     "status": Rule("happenings"),
-    "takes": Rule("happenings options recorder session touch", "msgspec"),
+    "takes": Rule("happenings options recorder session status touch", "msgspec"),
+    "guests": Rule("status touch"),
+    # What is plugged into it
+    "rig": Rule("happenings wire.*", pure=True),
+    "ahead": Rule("happenings ports touch wire.*"),
+    "outlets": Rule("ahead happenings options ports rig touch wire.*"),
+    "tuio": Rule("ports wire.*"),
+    "announce": Rule(lazily="zeroconf ifaddr"),
     "server": Rule(
-        "happenings jam monitors options ports status takes touch wire.*", "msgspec"
+        "guests happenings jam monitors options ports priority rig status takes touch wire.*",
+        "msgspec",
     ),
     # A session again: it stands where the jam does, and is as pure
     "replay": Rule("happenings jam session touch", pure=True),
     # Where the engine and a player are put together
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets
-    "bench": Rule("wire.*"),
+    "bench": Rule("bench.*"),
+    "bench.*": Rule("bench.* priority wire.*"),
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),

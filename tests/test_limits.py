@@ -14,10 +14,10 @@ class Slow(Scripted):
 
     engine: Driven | None = None
 
-    def propose(self, voice):
+    def choose(self, voice):
         if self.engine is not None:
             self.engine.now += 0.005
-        return super().propose(voice)
+        return super().choose(voice)
 
 
 @pytest.fixture

@@ -15,16 +15,20 @@ from hypothesis import strategies as st
 from robojam import options
 from robojam.options import (
     CONTROLS,
+    DIALECTS,
     OPTIONS,
     Options,
     OptionsError,
     Output,
+    PadAt,
     Parser,
     add_to,
     in_range,
     mode_named,
     parse_address,
     parse_output,
+    parse_pad,
+    parse_tuio,
     resolve,
 )
 
@@ -76,6 +80,10 @@ def test_the_defaults_are_those_of_the_contract():
         "seed": None,
         "osc-in": "127.0.0.1:5005",
         "osc-out": ("127.0.0.1:5006",),
+        "tuio-in": "3333",
+        "osc-ahead": 0.0,
+        "touchosc": (),
+        "announce": True,
         "sound": False,
         "record": True,
         "sessions": "sessions",
@@ -91,6 +99,7 @@ def test_the_ranges_are_those_of_the_contract():
         "temperature": (0, 10),
         "spread": (0, 10),
         "timescale": (0.001, 100),
+        "osc-ahead": (0, 1000),
         "voices": (1, 4096),
         "seed": (0, 2**63 - 1),
     }
@@ -113,7 +122,9 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
         "model": "m.safetensors", "device": "cpu", "mode": "duet", "threshold": 1.5,
         "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
         "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
-        "sound": True, "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
+        "osc-ahead": 20, "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"],
+        "announce": False, "sound": True, "record": False, "sessions": "jams",
+        "log": "log.txt", "verbose": True,
     }  # fmt: skip
     assert set(given) == {option.name for option in OPTIONS}
     arguments = []
@@ -226,9 +237,42 @@ def test_outputs():
     assert parse_output("h:5006") == Output("h", 5006, "native")
     assert parse_output("10.0.0.2:1/native") == Output("10.0.0.2", 1, "native")
     assert parse_address(":9", default_host="0.0.0.0") == ("0.0.0.0", 9)
-    for wrong in ("h:0", "h:5006/", "h:5006/tuio", "h/native", "h:1/native/native"):
+    for wrong in ("h:0", "h:5006/", "h:5006/tuio2", "h/native", "h:1/native/native"):
         with pytest.raises(ValueError, match=r"allowed: native|HOST:PORT|1 to 65535"):
             parse_output(wrong)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_output_may_speak_any_dialect(dialect):
+    assert parse_output(f"h:1/{dialect}") == Output("h", 1, dialect)
+    assert said("--osc-out", f"h:1/{dialect}").osc_out == (f"h:1/{dialect}",)
+
+
+def test_pads():
+    assert parse_pad("/1/xy") == PadAt("/1/xy", ("x", "-y"))
+    assert parse_pad("/pad=-y,x") == PadAt("/pad", ("-y", "x"))
+    for wrong in (
+        "1/xy",
+        "/",
+        "/a b",
+        "/1/xy/",
+        "/1/*",
+        "",
+        "/1/xy=x",
+        "/1/xy=x,x",
+        "/1=x,y,x",
+    ):
+        with pytest.raises(ValueError, match=r"no axes|address of a pad"):
+            parse_pad(wrong)
+    assert "touchosc: 'z' are no axes" in refusal("--touchosc", "/1/xy=z")
+    assert "touchosc: 'pad' is neither" in refusal("--touchosc", "learn", "--touchosc", "pad")
+
+
+def test_where_tuio_is_listened_for():
+    assert parse_tuio("3333", default_host="0.0.0.0") == ("0.0.0.0", 3333)
+    assert parse_tuio("h:0", default_host="0.0.0.0") == ("h", 0)
+    assert parse_tuio("none", default_host="0.0.0.0") is None
+    assert "tuio-in: 'nowhere' is not HOST:PORT" in refusal("--tuio-in", "nowhere")
 
 
 def test_a_refusal_on_the_command_line_names_it_the_key_the_value_and_the_range():
@@ -238,7 +282,7 @@ def test_a_refusal_on_the_command_line_names_it_the_key_the_value_and_the_range(
     assert "device = 'tpu'; allowed: one of auto, cpu, cuda, mps" in refusal("--device", "tpu")
     assert "'jazz'" in refusal("--mode", "jazz")
     assert "osc-in: 'x' is not HOST:PORT" in refusal("--osc-in", "x")
-    assert "tuio" in refusal("--osc-out", "h:1", "--osc-out", "h:2/tuio")
+    assert "tuio" in refusal("--osc-out", "h:1", "--osc-out", "h:2/tuo")
     assert "sessions = ''" in refusal("--sessions", "")
     assert len(refusal("--seed", "9" * 10_000)) < 200
 

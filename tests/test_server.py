@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
 from robojam.happenings import Settings
-from robojam.session import SetEvent, TouchEvent, read
+from robojam.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
 from robojam.wire import native, osc
 
@@ -70,6 +70,17 @@ def test_the_machine_answers_in_time_and_with_exact_types(driven):
     assert sent[1].args == pytest.approx((0, 0.5, 0.5, 0.1))
     assert [m.at - silent_from for m in sent] == pytest.approx([0.7, 0.8, 0.8], abs=1e-6)
     assert d.status()["turn"] == "human"
+
+
+def test_a_recording_ends_with_how_late_it_was_played(driven):
+    d = driven(land(0.1), slide(0.05), mode="solo")
+    d.send("/robojam/pause", "i", 0)
+    d.wait(1.0, late=lambda: 0.002)
+    assert d.status()["late_ms_max"] == pytest.approx(2.0)
+    assert d.status()["held_up"] == 0
+    end = d.end().events[-1]
+    assert isinstance(end, EndEvent)
+    assert end.late_ms == {"p50": 2.0, "p99": 2.0, "max": 2.0}
 
 
 def test_what_was_recorded_is_what_was_sent(driven):

@@ -31,3 +31,23 @@ def test_lateness_is_that_which_99_of_100_stay_below_of_the_last_thousand():
     for _ in range(1024):
         late.add(0.001)
     assert late.p99 == 0.001
+
+
+def test_a_recording_keeps_how_late_its_own_touches_were():
+    late = Lateness()
+    assert late.take() is None
+    for ms in range(1, 101):
+        late.add(ms / 1000)
+    assert late.take() == {"p50": 51.0, "p99": 100.0, "max": 100.0}
+    late.add(0.002)
+    assert late.take() == {"p50": 2.0, "p99": 2.0, "max": 2.0}
+    assert late.worst == 0.1
+    assert late.take() is None
+
+
+def test_a_long_recording_keeps_the_worst_of_all_and_the_rest_of_the_last():
+    late = Lateness()
+    late.add(5.0)
+    for _ in range(3000):
+        late.add(0.001)
+    assert late.take() == {"p50": 1.0, "p99": 1.0, "max": 5000.0}

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from typing import TYPE_CHECKING, Final
 
 from robojam.cli import ask
 
 if TYPE_CHECKING:
-    from robojam.bench import Figure, Report
+    from robojam.bench import Report
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--quick", action="store_true", help="fewer touches: under 30 seconds")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--quick",
+        dest="length",
+        action="store_const",
+        const="quick",
+        default="",
+        help="the least that tells something: under 20 seconds",
+    )
+    length.add_argument(
+        "--long",
+        dest="length",
+        action="store_const",
+        const="long",
+        help="a solo of 20,000 touches: a quarter of an hour",
+    )
     parser.add_argument("--model", metavar="FILE", help="the model that plays")
 
 
@@ -25,7 +39,7 @@ def _bench(chosen: argparse.Namespace) -> int:
 
     report = Report()
     try:
-        for doing, report in run(quick=chosen.quick, model=chosen.model):  # noqa: B007
+        for doing, report in run(length=chosen.length, model=chosen.model):  # noqa: B007
             if doing:
                 print(f"measuring {doing} …", file=sys.stderr, flush=True)
     except BenchError as error:
@@ -47,16 +61,10 @@ def _table(report: Report) -> None:
     for name in ("what", "measured", "at most", ""):
         table.add_column(name, justify="right" if name in ("measured", "at most") else "left")
     for figure in report.figures:
-        limit = "" if figure.limit is None else f"{figure.limit:g} {figure.unit}"
-        table.add_row(figure.name, f"{figure.value:.3g} {figure.unit}", limit, _verdict(figure))
+        limit = "" if figure.limit is None else f"{figure.limit:.3g} {figure.unit}"
+        said = "; ".join(filter(None, (figure.verdict, figure.note)))
+        table.add_row(figure.name, f"{figure.value:.3g} {figure.unit}", limit, said)
     Console().print(table)
-
-
-def _verdict(figure: Figure) -> str:
-    if figure.limit is None or math.isnan(figure.value):
-        return figure.note
-    said = "good" if figure.value <= figure.limit else "worse than it should be"
-    return f"{said}; {figure.note}" if figure.note else said
 
 
 COMMANDS: Final[tuple[ask.Command, ...]] = (

@@ -8,15 +8,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from robojam.cli import ask
 from robojam.options import Options, add_to, parse_address, parse_output
 
 if TYPE_CHECKING:
+    from robojam.ports import Endpoint
+    from robojam.rig import Inlet
     from robojam.server import Server
+    from robojam.wire.dialects import Reader
 
 #: Where the window looks for an engine when none is named.
 _ENGINE = "127.0.0.1:5005"
@@ -133,6 +136,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     from robojam.happenings import Settings
+    from robojam.outlets import outlets
     from robojam.ports import Endpoint, PortError
     from robojam.server import READY, Server
 
@@ -159,7 +163,17 @@ def _serve(chosen: argparse.Namespace) -> int:
             spread=described.spread if options.spread is None else options.spread,
         )
         models = Models(path, device=device, voices=options.voices)
-        server = Server(options, playing, endpoint=endpoint, settings=settings, load=models.ask)
+        reader = dialects(options)
+        server = Server(
+            options,
+            playing,
+            endpoint=endpoint,
+            settings=settings,
+            load=models.ask,
+            outlets=outlets(options, endpoint, reader),
+            inlets=_inlets(options, endpoint, reader),
+            reader=reader,
+        )
     except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     host, port = endpoint.address
@@ -170,7 +184,64 @@ def _serve(chosen: argparse.Namespace) -> int:
     ready = (
         f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
     )
-    return run(server, ready, options=options, until_eof=chosen.until_eof)
+    with _announced(options, endpoint):
+        return run(server, ready, options=options, until_eof=chosen.until_eof)
+
+
+def dialects(options: Options) -> Reader:
+    """Make what reads OSC, in all its dialects."""
+    from robojam.options import LEARN, parse_pad
+    from robojam.outlets import tuio_source
+    from robojam.wire.dialects import Reader
+    from robojam.wire.touchosc import Pad, Pads
+    from robojam.wire.tuio import Listener
+
+    def learnt(pad: Pad) -> None:
+        told = f"{pad.address}={','.join(pad.axes)}"
+        logging.getLogger("robojam").info("a pad: next time --touchosc %s takes it", told)
+
+    named = [Pad(*parse_pad(text)) for text in options.touchosc if text != LEARN]
+    pads = Pads(named, learning=LEARN in options.touchosc, on_learnt=learnt)
+    return Reader(pads=pads, listener=Listener(tuio_source()))
+
+
+def _inlets(options: Options, endpoint: Endpoint, reader: Reader) -> list[Inlet]:
+    """Make what is listened to besides OSC. A port that cannot be had is no reason to stop."""
+    from robojam.options import parse_tuio
+    from robojam.ports import Endpoint, PortError
+    from robojam.tuio import TuioInlet
+
+    at = parse_tuio(options.tuio_in, default_host=endpoint.address[0])
+    if at is None:
+        return []
+    try:
+        return [TuioInlet(Endpoint(*at), reader.listener)]
+    except PortError as error:
+        why = str(error).partition(". Close it")[0]
+        print(
+            f"robojam: no TUIO for now: {why}; going on without it (--tuio-in none: not asked "
+            "for; --tuio-in PORT: another)",
+            file=sys.stderr,
+        )
+        return []
+
+
+@contextmanager
+def _announced(options: Options, endpoint: Endpoint) -> Iterator[None]:
+    """Let the engine be found on the network, where it listens there and may be."""
+    from robojam import announce
+
+    if not options.announce or not announce.is_beyond(endpoint.address[0]):
+        yield
+    elif not announce.is_installed():
+        print(
+            "robojam: not announced on the network: that takes pip install 'robojam[net]'",
+            file=sys.stderr,
+        )
+        yield
+    else:
+        with announce.announced(*endpoint.address):
+            yield
 
 
 def _from_parent(text: str) -> Options:
@@ -184,6 +255,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
     import gc
 
     from robojam.logs import logging_to
+    from robojam.priority import raise_priority
 
     def stop(number: int, _frame: object) -> None:
         server.stop(signal.Signals(number).name)
@@ -196,6 +268,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
         if until_eof:
             _until_eof(lambda: server.stop("what started it has ended"))
         gc.freeze()  # what is there now stays: later collections have less to look at
+        server.priority = raise_priority()
         print(ready, flush=True)
         server.run()
     return 0

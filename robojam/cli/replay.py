@@ -46,9 +46,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--osc-out",
-        metavar="HOST:PORT",
+        metavar="HOST:PORT[/DIALECT]",
         action="append",
         help="where it plays to; again: more (default: 127.0.0.1:5006)",
+    )
+    parser.add_argument(
+        "--touchosc",
+        metavar="ADDRESS[=AXES]",
+        action="append",
+        help="the pad that shows it, where it plays to TouchOSC",
     )
     parser.add_argument(
         "--regenerate", action="store_true", help="offline: make the machine's part anew"
@@ -86,6 +92,7 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 
 def _play_again(chosen: argparse.Namespace, session: Session) -> int:
+    from robojam.outlets import outlets
     from robojam.ports import Endpoint, PortError
     from robojam.replay import NoPlayer, Playback, named, settings_of
     from robojam.server import READY, Server
@@ -110,8 +117,10 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             record=False,
             osc_in=chosen.osc_in,
             **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
+            **({"touchosc": chosen.touchosc} if chosen.touchosc else {}),
         )
     )
+    reader = play.dialects(options)
     try:
         endpoint = Endpoint(*parse_address(options.osc_in))
         server: Server = Server(
@@ -120,6 +129,8 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
+            outlets=outlets(options, endpoint, reader, everyone=True),
+            reader=reader,
             make_jam=lambda sink, counts: Playback(
                 session,
                 sink,

@@ -6,7 +6,7 @@ One table says what may come in; `parse` reads a message by it and never raises.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,57 +66,61 @@ class StatusRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A message that is not for the engine, and why."""
+    """A message that is not for the engine, and why; about tells a person more."""
 
     reason: str
+    about: str = ""
 
 
 Input = Finger | Plain | Control | Subscribe | StatusRequest | Dropped
 
 
-class _BadError(Exception):
+class BadError(Exception):
     """A message that is dropped, for the reason given."""
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """Read a number. Raises BadError where it is not finite."""
     if not math.isfinite(value):
-        raise _BadError("not finite")
+        raise BadError("not finite")
     return float(value)
 
 
-def _whole(value: Any, allowed: range) -> int:
-    number = _number(value) if isinstance(value, float) else value
-    if number != int(number):
-        raise _BadError("wrong arguments")
-    if int(number) not in allowed:
-        raise _BadError("out of range")
-    return int(number)
+def whole(value: Any, allowed: range) -> int:
+    """Read a whole number, in whichever type. Raises BadError."""
+    meant = number(value) if isinstance(value, float) else value
+    if meant != int(meant):
+        raise BadError("wrong arguments")
+    if int(meant) not in allowed:
+        raise BadError("out of range")
+    return int(meant)
 
 
-def _place(x: Any, y: Any) -> tuple[float, float, bool]:
-    a, b = _number(x), _number(y)
+def place(x: Any, y: Any) -> tuple[float, float, bool]:
+    """Read x and y, and whether they had to be clipped to the screen. Raises BadError."""
+    a, b = number(x), number(y)
     inside = 0 <= a <= 1 and 0 <= b <= 1
     return min(max(a, 0.0), 1.0), min(max(b, 0.0), 1.0), not inside
 
 
 def _finger(phase: Phase) -> Callable[..., Input]:
     def read(finger: Any, x: Any, y: Any) -> Input:
-        return Finger(phase, _whole(finger, _INT), *_place(x, y))
+        return Finger(phase, whole(finger, _INT), *place(x, y))
 
     return read
 
 
 def _up(finger: Any) -> Input:
-    return Finger(Phase.UP, _whole(finger, _INT))
+    return Finger(Phase.UP, whole(finger, _INT))
 
 
 def _plain(x: Any, y: Any, dt: Any = None) -> Input:
-    a, b, clipped = _place(x, y)
+    a, b, clipped = place(x, y)
     if dt is None:
         return Plain(a, b, None, clipped)
-    seconds = _number(dt)
+    seconds = number(dt)
     if not 0 <= seconds <= _LONGEST:
-        raise _BadError("out of range")
+        raise BadError("out of range")
     return Plain(a, b, seconds, clipped)
 
 
@@ -125,11 +129,11 @@ def _trigger(name: str) -> Callable[[], Input]:
 
 
 def _float(name: str) -> Callable[[Any], Input]:
-    return lambda value: Control(name, _number(value))
+    return lambda value: Control(name, number(value))
 
 
 def _switch(name: str) -> Callable[[Any], Input]:
-    return lambda value: Control(name, _whole(value, range(2)))
+    return lambda value: Control(name, whole(value, range(2)))
 
 
 def _text(name: str) -> Callable[[str], Input]:
@@ -137,23 +141,26 @@ def _text(name: str) -> Callable[[str], Input]:
 
 
 def _back(seconds: Any) -> Input:
-    if not 0 <= (value := _number(seconds)) <= MAX_BACK:
-        raise _BadError("out of range")
+    if not 0 <= (value := number(seconds)) <= MAX_BACK:
+        raise BadError("out of range")
     return Control("back", value)
 
 
 def _memory(name: str) -> Callable[[str], Input]:
     def read(which: str) -> Input:
         if len(which) != 1 or which.upper() not in MEMORIES:
-            raise _BadError("out of range")
+            raise BadError("out of range")
         return Control(name, which.upper())
 
     return read
 
 
 def _monitor(*, on: bool) -> Callable[[Any], Input]:
-    return lambda port: Subscribe(_whole(port, _PORT), on)
+    return lambda port: Subscribe(whole(port, _PORT), on)
 
+
+#: A dialect's table: address, then the kinds of its arguments, then what reads them.
+Table = Mapping[str, Mapping[str, Callable[..., Input]]]
 
 #: What may come in: address, and for each count of arguments their kinds ("n" a
 #: number of any type, "s" a text) and what makes an input of them.
@@ -173,7 +180,7 @@ INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
     "/robojam/reset": {"": _trigger("reset")},
     "/robojam/panic": {"": _trigger("panic")},
     "/robojam/record": {"n": _switch("record")},
-    "/robojam/seed": {"n": lambda value: Control("seed", _whole(value, _SEED))},
+    "/robojam/seed": {"n": lambda value: Control("seed", whole(value, _SEED))},
     "/robojam/model": {"s": _text("model")},
     "/robojam/back": {"n": _back},
     "/robojam/store": {"s": _memory("store")},
@@ -190,7 +197,12 @@ _KIND: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
 
 def parse(message: Message) -> Input:
     """Read a message. What cannot be an input comes back as Dropped, with the reason."""
-    forms = INPUTS.get(message.address)
+    return read(message, INPUTS)
+
+
+def read(message: Message, table: Table) -> Input:
+    """Read a message by a table of what may come in."""
+    forms = table.get(message.address)
     if forms is None:
         return Dropped("echo" if message.address.startswith(_OWN) else "unknown address")
     make = forms.get("".join(_KIND.get(tag, "?") for tag in message.tags))
@@ -198,7 +210,7 @@ def parse(message: Message) -> Input:
         return Dropped("wrong arguments")
     try:
         return make(*message.args)
-    except _BadError as bad:
+    except BadError as bad:
         return Dropped(str(bad))
 
 

@@ -8,7 +8,7 @@ an argument was. Timetags are ignored: arrival counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from struct import Struct
@@ -23,6 +23,8 @@ MAX_ADDRESS = 255
 
 _BUNDLE = b"#bundle\0"
 _BUNDLE_HEAD = 16
+#: Timetags count from 1900, and clocks from 1970: the seconds between.
+_NTP = 2_208_988_800
 
 _NUMBER = {
     tag: Struct(form) for tag, form in zip("ihfd", (">i", ">q", ">f", ">d"), strict=True)
@@ -142,3 +144,17 @@ def encode(address: str, tags: str = "", *args: object) -> bytes:
         raise ValueError(f"{address}: {len(args)} arguments for the type tags {tags!r}")
     body = b"".join([_WRITE[tag](arg) for tag, arg in zip(tags, args, strict=True)])
     return _head(address, tags) + body
+
+
+def bundle(packets: Iterable[bytes], *, at: float | None = None) -> bytes:
+    """Write packets as one; at is the instant they are for, in seconds since 1970.
+
+    Without one they are for at once.
+    """
+    if at is None:
+        tag = 1
+    else:
+        whole, part = divmod(at, 1)
+        tag = (int(whole) + _NTP << 32) + int(part * 2**32)
+    sized = b"".join(len(packet).to_bytes(4, "big") + packet for packet in packets)
+    return _BUNDLE + (tag & 2**64 - 1).to_bytes(8, "big") + sized

@@ -1,0 +1,144 @@
+"""Found without typing: the engine on the network, and what else speaks OSC there.
+
+OSC's receivers announce themselves as `_osc._udp` by zeroconf (RFC 6762, RFC 6763).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from robojam import __version__
+
+if TYPE_CHECKING:
+    from zeroconf import ServiceInfo, Zeroconf
+
+log = logging.getLogger("robojam")
+
+SERVICE: Final = "_osc._udp.local."
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """Who listens for OSC on the network, at HOST:PORT."""
+
+    name: str
+    host: str
+    port: int
+
+
+def is_installed() -> bool:
+    """Tell whether there is what announces and looks."""
+    from importlib.util import find_spec
+
+    return find_spec("zeroconf") is not None
+
+
+def is_beyond(host: str) -> bool:
+    """Tell whether who listens at an IPv4 address is heard from beyond this machine."""
+    return not host.startswith("127.")
+
+
+def addresses() -> list[str]:
+    """Return this machine's IPv4 addresses that others can reach."""
+    found: set[str] = set()
+    try:
+        import ifaddr
+    except ImportError:
+        with suppress(OSError):
+            found = set(socket.gethostbyname_ex(socket.gethostname())[2])
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        ):
+            one.connect(("192.0.2.1", 9))  # sends nothing: asks which way it would go
+            found.add(one.getsockname()[0])
+    else:
+        found = {str(ip.ip) for card in ifaddr.get_adapters() for ip in card.ips if ip.is_IPv4}
+    return sorted(host for host in found if is_beyond(host))
+
+
+@contextmanager
+def announced(host: str, port: int) -> Iterator[None]:
+    """Announce who listens at HOST:PORT, for as long as it lasts; nobody waits for it."""
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=_announce, args=(host, port, ended), name="announce", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=2)
+
+
+def _announce(host: str, port: int, ended: threading.Event) -> None:
+    """Announce until the end. On a network that will not have it, the jam goes on."""
+    from zeroconf import Error
+
+    try:
+        with _network(host) as network:
+            network.register_service(_service(host, port), allow_name_change=True)
+            ended.wait()
+            network.unregister_all_services()
+    except (OSError, Error, RuntimeError) as error:
+        log.warning("not announced on the network: %s", error or type(error).__name__)
+
+
+def _service(host: str, port: int) -> ServiceInfo:
+    from zeroconf import ServiceInfo
+
+    here = socket.gethostname().partition(".")[0]
+    return ServiceInfo(
+        SERVICE,
+        f"robojam on {here:.40}.{SERVICE}",
+        port=port,
+        parsed_addresses=[host] if host != "0.0.0.0" else addresses(),
+        properties={"program": "robojam", "version": __version__},
+        server=f"{here:.40}.local.",
+    )
+
+
+@contextmanager
+def _network(host: str = "0.0.0.0") -> Iterator[Zeroconf]:
+    from zeroconf import InterfaceChoice, IPVersion, Zeroconf
+
+    cards = InterfaceChoice.All if host == "0.0.0.0" else [host]
+    network = Zeroconf(interfaces=cards, ip_version=IPVersion.V4Only)
+    try:
+        yield network
+    finally:
+        network.close()
+
+
+def look_around(seconds: float) -> list[Found]:
+    """Look for who listens for OSC on the network, for some seconds.
+
+    Raises OSError where there is no network.
+    """
+    from zeroconf import ServiceBrowser, ServiceStateChange
+
+    names: set[str] = set()
+
+    def changed(name: str, state_change: ServiceStateChange, **_: object) -> None:
+        if state_change is not ServiceStateChange.Removed:
+            names.add(name)
+
+    found: list[Found] = []
+    with _network() as network:
+        browser = ServiceBrowser(network, SERVICE, handlers=[changed])
+        time.sleep(seconds)
+        for name in sorted(names):
+            info = network.get_service_info(SERVICE, name, timeout=500)
+            if info is not None and info.port:
+                told = name.removesuffix("." + SERVICE)
+                found += [Found(told, host, info.port) for host in info.parsed_addresses()]
+        browser.cancel()
+    return sorted(found)

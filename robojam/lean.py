@@ -1,0 +1,313 @@
+"""One voice's step on the CPU, as cheap as its arithmetic: hear a touch, draw the next.
+
+The mathematics is that of robojam.step, which is written for batches. For one voice the
+products are small and the cost is in the calls: so numbers that are few are Python's own,
+and the rest is a product and a handful of numpy calls a layer, into arrays that are there
+already. Biases are rows of the weights, met by ones in the state.
+
+A voice's state is one row: what was heard, then each layer's output, a one before each.
+A layer reads its own part of the row in place, and the heads begin from all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from robojam.event import Factor
+from robojam.formulas import (
+    FLOOR,
+    MAX_SPEED,
+    MIN_DURATION,
+    TINY,
+    Array,
+    feature_count,
+)
+from robojam.step import COLD, LONGEST, Memory, Network
+
+_HALF = np.array(0.5, np.float32)
+#: The least deviation of a component.
+_LEAST = math.exp(FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One layer: the part of the row that it reads, where it writes, and its weights."""
+
+    reads: slice
+    writes: slice
+    weight: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """One factor's head; later, what begins the heads after it, and tell, what it adds."""
+
+    factor: Factor
+    inner: slice
+    seen: Array
+    hidden: Array
+    weight: Array
+    out: Array
+    later: slice
+    tell: Array | None
+    index: Array
+    parts: tuple[slice, ...]
+
+
+class Lean:
+    """A network stepped for one voice at a time, and the state of V voices."""
+
+    def __init__(self, network: Network, voices: int) -> None:
+        """Lay the weights of a network made with numpy out once more."""
+        self._network = network
+        self.event = event = network.event
+        n, f = network.units, feature_count(event)
+        self._layers: list[_Layer] = []
+        at = f  # of the one before the layer's output
+        for i, (weight, bias) in enumerate(network.gates):
+            fed = len(weight) - n
+            rows = [weight[:fed], bias[None], weight[fed:]]
+            if i:
+                rows = [bias[None], weight[:fed], 0 * bias[None], weight[fed:]]
+            reads = slice(at - n - 1 if i else 0, at + 1 + n)
+            writes = slice(at + 1, at + 1 + n)
+            self._layers.append(_Layer(reads, writes, np.concatenate(rows)))
+            at += 1 + n
+        weight, bias = network.trunk
+        hidden = np.split(weight[: -f or None], len(network.gates))
+        ones = [bias[None], *([0 * bias[None]] * (len(hidden) - 1))]
+        rows = [one for pair in zip(ones, hidden, strict=True) for one in pair]
+        self._trunk = np.concatenate([weight[len(weight) - f :], *rows])
+        self._heads = [self._laid_out(network, i) for i in range(len(event.factors))]
+        self._features = f
+        self._inner = np.zeros(len(bias), np.float32)
+        self._gates = np.zeros(4 * n, np.float32)
+        self._opened = np.zeros(4 * n, np.float32)
+        z, s = self._gates, self._opened
+        self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
+        self._in, self._forget, self._out = s[:n], s[n : 2 * n], s[3 * n :]
+        self._blank = network.initial(voices)
+        self._rows = np.ones((voices, at), np.float32)
+        places = event.position.dims if event.position else 0
+        self._moved = np.zeros((voices, 3 * places), np.float32)
+        self._cells = [np.zeros((voices, n), np.float32) for _ in self._layers]
+        self._views = [
+            (row, row[:f], [row[layer.reads] for layer in self._layers]) for row in self._rows
+        ]
+        self._places = places
+        self.memory = Memory(
+            [self._rows[:, layer.writes] for layer in self._layers],
+            self._cells,
+            self._moved[:, :places],
+            self._moved[:, places : 2 * places],
+            self._moved[:, 2 * places :],
+            self._rows[:, :f],
+        )
+        self.reset()
+
+    def _laid_out(self, network: Network, i: int) -> _Head:
+        head, factor = network.heads[i], self.event.factors[i]
+        weight = np.concatenate([head.weight, head.bias[None]])
+        seen = np.ones(len(weight), np.float32)
+        later = slice(head.inner.stop, len(network.trunk[1]))
+        tell = None if head.tell is None else np.ascontiguousarray(head.tell[:, later])
+        out = np.zeros(weight.shape[1], np.float32)
+        return _Head(
+            factor=factor,
+            inner=head.inner,
+            seen=seen,
+            hidden=seen[:-1],
+            weight=weight,
+            out=out,
+            later=later,
+            tell=tell,
+            index=head.index,
+            parts=head.parts,
+        )
+
+    def reset(self) -> None:
+        """Every voice has heard nothing."""
+        self.memory.write(slice(None), self._blank)
+
+    def hear_all(self, values: list[float]) -> None:
+        """Let every voice hear one event (C): together, where there are several."""
+        if len(self._rows) == 1:
+            self.hear(0, values)
+            return
+        fed = self._network.here([values] * len(self._rows))
+        self.memory.write(slice(None), self._network.hear(self.memory, fed))
+
+    def hear(self, voice: int, values: list[float]) -> None:
+        """Let a voice hear one event (C)."""
+        row, heard, reads = self._views[voice]
+        heard[:] = self._heard(voice, values)
+        z, s = self._gates, self._opened
+        for layer, read, cells in zip(self._layers, reads, self._cells, strict=True):
+            cell = cells[voice]
+            np.dot(read, layer.weight, out=z)
+            np.tanh(z, out=z)
+            np.multiply(z, _HALF, out=s)
+            np.add(s, _HALF, out=s)
+            np.multiply(cell, self._forget, out=cell)
+            np.multiply(self._candidate, self._in, out=self._candidate)
+            np.add(cell, self._candidate, out=cell)
+            np.tanh(cell, out=self._scratch)
+            np.multiply(self._scratch, self._out, out=row[layer.writes])
+
+    def _heard(self, voice: int, values: list[float]) -> list[float]:
+        """Move a voice to an event; return the event's features."""
+        event, moved = self.event, self._moved[voice]
+        heard: list[float] = []
+        for factor in event.factors:
+            if factor.kind == "flag":
+                heard += [values[column] for column in factor.columns]
+            elif factor.kind == "duration":
+                seconds = max(values[factor.columns[0]], TINY)
+                heard.append((math.log(seconds) - factor.centre) / factor.scale)
+            else:
+                unit = [(values[c] - factor.centre) / factor.scale for c in factor.columns]
+                if factor.slides is None:
+                    heard += map(math.asinh, unit) if factor.kind == "offset" else unit
+                    continue
+                p = self._places
+                was = moved.tolist()
+                slid, now = self._slid(factor, values, was[:p])
+                before = was[p : 2 * p]
+                moved[:] = [values[c] for c in factor.columns] + now + before
+                heard += unit
+                heard += [math.asinh(one / factor.step) for one in slid]
+                heard += [math.asinh(one / event.speed) for one in now + before]
+        return heard
+
+    def _slid(
+        self, factor: Factor, values: list[float], last: list[float]
+    ) -> tuple[list[float], list[float]]:
+        """How far an event slid from the last place, and how fast."""
+        assert factor.slides is not None
+        if math.isnan(last[0]):  # nothing was heard yet
+            still = [0.0] * len(last)
+            return still, still
+        moving = values[factor.slides]
+        slid = [(values[c] - at) * moving for c, at in zip(factor.columns, last, strict=True)]
+        if self.event.duration is None:
+            return slid, slid
+        seconds = max(values[self.event.duration], MIN_DURATION)
+        limit = MAX_SPEED * self.event.speed
+        return slid, [min(max(one / seconds, -limit), limit) for one in slid]
+
+    def sample(
+        self,
+        voices: Sequence[int],
+        chances: Sequence[tuple[list[float], list[float]]],
+        *,
+        temperature: float,
+        spread: float,
+    ) -> list[list[float]]:
+        """Draw the next event (C) of some voices; their random numbers as Network.sample's."""
+        if len(voices) == 1:
+            return [self._sample(voices[0], *chances[0], temperature, spread)]
+        uniform, gauss = (self._network.here([one[i] for one in chances]) for i in (0, 1))
+        memory = self.memory.rows(list(voices))
+        drawn: list[list[float]] = self._network.sample(
+            memory, uniform, gauss, temperature=temperature, spread=spread
+        ).tolist()
+        return drawn
+
+    def _sample(
+        self,
+        voice: int,
+        uniform: list[float],
+        gauss: list[float],
+        temperature: float,
+        spread: float,
+    ) -> list[float]:
+        """Draw one voice's next event."""
+        inner = self._inner
+        np.dot(self._rows[voice], self._trunk, out=inner)
+        was = self._moved[voice].tolist()
+        values = [0.0] * len(gauss)
+        for head, u in zip(self._heads, uniform, strict=True):
+            factor = head.factor
+            np.tanh(inner[head.inner], out=head.hidden)
+            np.dot(head.seen, head.weight, out=head.out)
+            if factor.kind == "flag":
+                unit = [_flag(float(head.out[0]), u, temperature)]
+                values[factor.columns[0]] = unit[0]
+            else:
+                numbers = _chosen(head, u, temperature)
+                z = [gauss[column] * spread for column in factor.columns]
+                unit = self._unit(head, numbers, z, values, was)
+                _settle(factor, unit, values, was)
+            if head.tell is not None:
+                rest = inner[head.later]
+                for one, row in zip(unit, head.tell, strict=True):
+                    rest += np.float32(one) * row
+        return values
+
+    def _unit(
+        self,
+        head: _Head,
+        numbers: list[float],
+        z: list[float],
+        values: list[float],
+        was: list[float],
+    ) -> list[float]:
+        """Draw from one component of a factor, in its own units."""
+        mean, raw, lower, shares = (numbers[part] for part in head.parts)
+        unit = []
+        at = 0
+        for i, (centre, wide) in enumerate(zip(mean, raw, strict=True)):
+            mixed = z[i]
+            for j in range(i):
+                mixed += lower[at + j] * z[j]
+            at += i
+            # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
+            unit.append(centre + (_LEAST + math.exp(wide)) * mixed)
+        factor, p = head.factor, self._places
+        if not shares or factor.slides is None or self.event.duration is None:
+            return unit
+        scale = values[self.event.duration] * values[factor.slides] / factor.step
+        bases = [was[p : 2 * p], was[2 * p :]]
+        if p == 2:
+            bases[1:1] = [[-was[p + 1], was[p]]]
+        for share, base in zip(shares, bases, strict=True):
+            unit = [one + share * scale * b for one, b in zip(unit, base, strict=True)]
+        return unit
+
+
+def _flag(logit: float, u: float, temperature: float) -> float:
+    if temperature < COLD:
+        return float(logit > 0)
+    return float(u < 0.5 + 0.5 * math.tanh(logit / (2 * temperature)))
+
+
+def _chosen(head: _Head, u: float, temperature: float) -> list[float]:
+    """Choose a component by its weight; return its numbers."""
+    k = head.factor.components
+    logits = head.out[:k].tolist()
+    highest = max(logits)
+    if temperature < COLD:
+        chosen = logits.index(highest)
+    else:
+        below = list(accumulate(math.exp((one - highest) / temperature) for one in logits))
+        chosen = min(bisect_right(below, u * below[-1]), k - 1)
+    numbers: list[float] = head.out[head.index[chosen]].tolist()
+    return numbers
+
+
+def _settle(factor: Factor, unit: list[float], values: list[float], was: list[float]) -> None:
+    """Set a factor's columns from what was drawn in its units."""
+    slides = factor.slides is not None and values[factor.slides] > 0.5 and was[0] == was[0]
+    for i, column in enumerate(factor.columns):
+        drawn = (
+            was[i] + unit[i] * factor.step if slides else unit[i] * factor.scale + factor.centre
+        )
+        if factor.kind == "duration":
+            drawn = math.exp(min(max(drawn, -LONGEST), LONGEST))
+        values[column] = drawn

@@ -1,0 +1,316 @@
+"""TUIO 1.1, profile 2Dcur: frames in, frames out, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam.touch import Phase, Touch
+from robojam.wire import tuio
+from robojam.wire.native import Dropped, Finger, Input
+from robojam.wire.osc import Message, bundle, decode, encode
+
+DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
+HOST = "192.168.0.3"
+APP = "tuio:192.168.0.3/app"
+
+# fmt: off
+#: A finger lands in the middle, the first frame of a source.
+LANDED = (
+    b"#bundle\0" b"\0\0\0\0\0\0\0\x01"  # at once
+    b"\0\0\0\x1c" b"/tuio/2Dcur\0" b",ss\0" b"source\0\0" b"app\0"
+    b"\0\0\0\x1c" b"/tuio/2Dcur\0" b",si\0" b"alive\0\0\0" b"\0\0\0\x01"  # cursor 1
+    b"\0\0\0\x34" b"/tuio/2Dcur\0" b",sifffff\0\0\0\0" b"set\0" b"\0\0\0\x01"
+    b"\x3f\0\0\0" b"\x3e\x80\0\0"  # x 0.5, y 0.25
+    b"\0\0\0\0" b"\0\0\0\0" b"\0\0\0\0"  # X, Y and m: at rest
+    b"\0\0\0\x1c" b"/tuio/2Dcur\0" b",si\0" b"fseq\0\0\0\0" b"\0\0\0\x01"
+)
+# fmt: on
+
+
+def frame(
+    number: int,
+    *cursors: tuple[int, float, float],
+    alive: list[int] | None = None,
+    source: str | None = "app",
+) -> bytes:
+    """A frame as a tracker sends it."""
+    ids = [c[0] for c in cursors] if alive is None else alive
+    named = [] if source is None else [encode(tuio.ADDRESS, "ss", "source", source)]
+    return bundle(
+        [
+            *named,
+            encode(tuio.ADDRESS, "s" + "i" * len(ids), "alive", *ids),
+            *(
+                encode(tuio.ADDRESS, "sifffff", "set", c, x, y, 0.0, 0.0, 0.0)
+                for c, x, y in cursors
+            ),
+            encode(tuio.ADDRESS, "si", "fseq", number),
+        ]
+    )
+
+
+def read(listener: tuio.Listener, packet: bytes, host: str = HOST) -> list[tuple[str, Input]]:
+    return [one for m in decode(packet)[0] for one in listener.read(m, host)]
+
+
+def touched(listener: tuio.Listener, packet: bytes, host: str = HOST) -> list[Input]:
+    return [what for _, what in read(listener, packet, host)]
+
+
+# -- in ------------------------------------------------------------------------------------
+
+
+def test_a_finger_lands_slides_and_is_missed():
+    listener = tuio.Listener()
+    assert read(listener, LANDED) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
+    assert read(listener, frame(2, (1, 0.75, 0.5))) == [(APP, Finger(MOVE, 1, 0.75, 0.5))]
+    assert read(listener, frame(3)) == [(APP, Finger(UP, 1))]
+
+
+def test_a_finger_that_is_told_again_where_it_is_is_held_still():
+    listener = tuio.Listener()
+    assert touched(listener, frame(1, (1, 0.5, 0.25)))
+    assert touched(listener, frame(2, (1, 0.5, 0.25))) == []
+    assert touched(listener, frame(3, alive=[1])) == []
+    assert touched(listener, frame(-1, (1, 0.5, 0.25))) == []
+
+
+def test_several_fingers_are_kept_apart():
+    listener = tuio.Listener()
+    both = touched(listener, frame(1, (1, 0.25, 0.25), (2, 0.75, 0.75)))
+    assert both == [Finger(DOWN, 1, 0.25, 0.25), Finger(DOWN, 2, 0.75, 0.75)]
+    assert touched(listener, frame(2, (2, 0.5, 0.5))) == [
+        Finger(UP, 1),
+        Finger(MOVE, 2, 0.5, 0.5),
+    ]
+
+
+def test_two_sources_with_the_same_ids_are_two_players():
+    listener = tuio.Listener()
+    assert read(listener, frame(7, (1, 0.5, 0.5))) == [(APP, Finger(DOWN, 1, 0.5, 0.5))]
+    other = "tuio:192.168.0.3/table"
+    came = read(listener, frame(1, (1, 0.25, 0.5), source="table"))
+    assert came == [(other, Finger(DOWN, 1, 0.25, 0.5))]
+    assert read(listener, frame(2, source="table")) == [(other, Finger(UP, 1))]
+    assert read(listener, frame(8, (1, 0.75, 0.5))) == [(APP, Finger(MOVE, 1, 0.75, 0.5))]
+    # The same program on another machine is another, and one without a name is its host.
+    third = read(listener, frame(1, (1, 0.5, 0.5)), host="10.0.0.2")
+    assert third == [("tuio:10.0.0.2/app", Finger(DOWN, 1, 0.5, 0.5))]
+    unnamed = read(listener, frame(1, (1, 0.5, 0.5), source=None), host="10.0.0.2")
+    assert unnamed == [("tuio:10.0.0.2", Finger(DOWN, 1, 0.5, 0.5))]
+
+
+def test_older_frames_are_dropped_unless_the_source_began_anew():
+    listener = tuio.Listener()
+    assert touched(listener, frame(500, (1, 0.5, 0.5)))
+    assert touched(listener, frame(499, (1, 0.1, 0.1))) == [Dropped("old frame")]
+    assert touched(listener, frame(400, alive=[])) == [Dropped("old frame")]
+    assert touched(listener, frame(500, (1, 0.6, 0.5)))  # a frame in more than one bundle
+    restarted = touched(listener, frame(399, (9, 0.2, 0.2)))
+    assert restarted == [Finger(UP, 1), Finger(DOWN, 9, *place(0.2, 0.2))]
+    assert touched(listener, frame(400, (9, 0.3, 0.2)))
+
+
+def test_its_own_output_is_no_player():
+    listener = tuio.Listener("robojam:7@here")
+    writer = tuio.Writer("robojam:7@here")
+    came = read(listener, writer.touch(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
+    assert came == [(HOST, Dropped("echo"))]
+    other = tuio.Writer("robojam:8@here")
+    came = read(listener, other.touch(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
+    assert came == [(f"tuio:{HOST}/robojam:8@here", Finger(DOWN, 1, 0.5, 0.5))]
+
+
+def test_messages_may_come_one_by_one():
+    listener = tuio.Listener()
+    messages = decode(LANDED)[0]
+    assert [listener.read(m, HOST) for m in messages[:-1]] == [[], [], []]
+    assert listener.read(messages[-1], HOST) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
+
+
+@pytest.mark.parametrize("end", range(len(LANDED)))
+def test_half_a_bundle_plays_nothing_and_the_next_one_is_whole(end):
+    listener = tuio.Listener()
+    assert touched(listener, LANDED[:end]) == []
+    came = touched(listener, frame(2, (2, 0.75, 0.75)))
+    assert [what for what in came if what != Dropped("torn frame")] == [
+        Finger(DOWN, 2, 0.75, 0.75)
+    ]
+
+
+def test_a_torn_frame_is_counted():
+    listener = tuio.Listener()
+    for message in decode(LANDED)[0][:3]:
+        listener.read(message, HOST)
+    assert touched(listener, frame(2, alive=[])) == [Dropped("torn frame")]
+
+
+@pytest.mark.parametrize(
+    ("tags", "args", "reason"),
+    [
+        ("", (), "wrong arguments"),
+        ("i", (1,), "wrong arguments"),
+        ("s", ("set",), "wrong arguments"),
+        ("s", ("jump",), "wrong arguments"),
+        ("si", ("source", 1), "wrong arguments"),
+        ("ss", ("alive", "1"), "wrong arguments"),
+        ("sf", ("alive", 0.5), "wrong arguments"),
+        ("sh", ("alive", 2**40), "out of range"),
+        ("siff", ("set", 1, float("nan"), 0.5), "not finite"),
+        ("siss", ("set", 1, "a", "b"), "wrong arguments"),
+        ("ss", ("fseq", "x"), "wrong arguments"),
+        ("s", ("fseq",), "wrong arguments"),
+    ],
+)
+def test_what_is_no_frame_is_dropped(tags: str, args: tuple[Any, ...], reason: str):
+    listener = tuio.Listener()
+    assert listener.read(Message(tuio.ADDRESS, tags, args), HOST) == [(HOST, Dropped(reason))]
+
+
+def test_a_place_beyond_the_table_is_clipped_and_told():
+    came = touched(tuio.Listener(), frame(1, (1, 1.5, -0.5)))
+    assert came == [Finger(DOWN, 1, 1.0, 0.0, clipped=True)]
+
+
+def test_a_flood_of_sources_is_held_off():
+    listener = tuio.Listener()
+    came = [touched(listener, frame(1, (1, 0.5, 0.5), source=f"s{i}"))[0] for i in range(80)]
+    assert came[63] == Finger(DOWN, 1, 0.5, 0.5)
+    assert set(came[64:]) == {Dropped("too many players")}
+    for i in range(1000):
+        read(listener, frame(1, (1, 0.5, 0.5)), host=f"10.0.{i // 250}.{i % 250}")
+    assert len(listener._coming) <= 64
+    crowd = [(i, 0.5, 0.5) for i in range(1000)]
+    assert len(touched(tuio.Listener(), frame(1, *crowd))) <= 64
+
+
+messages = st.builds(
+    lambda verb, more: Message(
+        tuio.ADDRESS,
+        "".join(tag for tag, _ in [*verb, *more]),
+        tuple(v for _, v in [*verb, *more]),
+    ),
+    st.sampled_from([[("s", v)] for v in ("source", "alive", "set", "fseq", "")] + [[]]),
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("i"), st.integers(-(2**31), 2**31 - 1)),
+            st.tuples(st.just("h"), st.integers(-(2**63), 2**63 - 1)),
+            st.tuples(st.sampled_from("fd"), st.floats()),
+            st.tuples(st.just("s"), st.text(max_size=9)),
+            st.tuples(st.just("T"), st.just(True)),
+            st.tuples(st.just("N"), st.none()),
+        ),
+        max_size=8,
+    ),
+)
+
+
+@given(st.lists(messages, max_size=30))
+def test_whatever_comes_is_a_touch_or_a_counted_drop(came: list[Message]):
+    listener = tuio.Listener()
+    down: set[int] = set()
+    for message in came:
+        for source, what in listener.read(message, HOST):
+            assert isinstance(source, str)
+            assert isinstance(what, Finger | Dropped)
+            if isinstance(what, Finger):
+                assert 0 <= what.x <= 1
+                assert 0 <= what.y <= 1
+                # Nothing lifts that is not down, and nothing lands twice.
+                assert (what.phase is DOWN) == ((source, what.id) not in down)
+                (down.discard if what.phase is UP else down.add)((source, what.id))
+
+
+# -- out -----------------------------------------------------------------------------------
+
+
+def place(x: float, y: float) -> tuple[float, float]:
+    """A place as 32 bits hold it."""
+    a, b = struct.unpack("<ff", struct.pack("<ff", x, y))
+    return a, b
+
+
+def test_a_landing_as_bytes():
+    packet = tuio.Writer("app").touch(Touch(0.5, 0.25, 0.0, DOWN, 0, "ai"), 10.0)
+    assert packet == LANDED
+
+
+def sets(packet: bytes) -> list[tuple[Any, ...]]:
+    return [m.args[1:] for m in decode(packet)[0] if m.args[0] == "set"]
+
+
+def only(packet: bytes, verb: str) -> tuple[Any, ...]:
+    (found,) = [m.args[1:] for m in decode(packet)[0] if m.args[0] == verb]
+    return found
+
+
+def test_velocities_and_accelerations_are_true():
+    writer = tuio.Writer("robojam")
+    assert sets(writer.touch(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)) == [
+        (1, 0.25, 0.25, 0.0, 0.0, 0.0)
+    ]
+    # Three and four eighths of the screen in an eighth of a second, from rest.
+    (moved,) = sets(writer.touch(Touch(0.625, 0.75, 0.125, MOVE, 0, "ai"), 1.125))
+    assert moved == (1, 0.625, 0.75, 3.0, 4.0, pytest.approx(5 / 0.125))
+    # The same speed, another way: no acceleration.
+    (moved,) = sets(writer.touch(Touch(0.25, 0.25, 0.125, MOVE, 0, "ai"), 1.25))
+    assert moved == (1, 0.25, 0.25, -3.0, -4.0, pytest.approx(0.0))
+    (moved,) = sets(writer.touch(Touch(0.25, 0.25, 0.125, MOVE, 0, "ai"), 1.375))
+    assert moved == (1, 0.25, 0.25, 0.0, 0.0, pytest.approx(-40.0))
+    (moved,) = sets(writer.touch(Touch(0.5, 0.25, 0.0, MOVE, 0, "ai"), 1.375))
+    assert moved[3:] == (0.0, 0.0, pytest.approx(-40.0))  # no time has passed to tell
+
+
+def test_what_is_down_is_told_again_and_has_come_to_rest():
+    writer = tuio.Writer("robojam")
+    writer.touch(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)
+    writer.touch(Touch(0.5, 0.25, 0.125, MOVE, 0, "ai"), 1.125)
+    writer.touch(Touch(0.75, 0.75, 0.0, DOWN, 0, "ai2"), 2.0)
+    again = writer.repeat(2.125)
+    assert sets(again) == [(1, 0.5, 0.25, 0.0, 0.0, 0.0), (2, 0.75, 0.75, 0.0, 0.0, 0.0)]
+    assert only(again, "alive") == (1, 2)
+    assert only(again, "fseq") == (-1,)
+    assert only(writer.touch(Touch(0.75, 0.75, 0.1, UP, 0, "ai2"), 2.2), "alive") == (1,)
+
+
+def test_each_landing_is_a_cursor_of_its_own_and_frames_count_up():
+    writer = tuio.Writer("robojam")
+    numbers = []
+    for at, phase in enumerate((DOWN, UP, DOWN, UP)):
+        packet = writer.touch(Touch(0.5, 0.5, 0.1, phase, 0, "ai"), float(at))
+        assert only(packet, "alive") == (() if phase is UP else (1 + at // 2,))
+        numbers.append(only(packet, "fseq")[0])
+    assert numbers == [1, 2, 3, 4]
+    assert only(writer.repeat(9.0), "alive") == ()
+
+
+unit = st.floats(0, 1, width=32)
+steps = st.lists(
+    st.tuples(st.sampled_from(["ai", "ai2"]), st.sampled_from([DOWN, MOVE, UP]), unit, unit),
+    max_size=40,
+)
+
+
+@given(steps)
+def test_what_is_written_is_read_as_it_was(played):
+    writer, listener = tuio.Writer("robojam"), tuio.Listener()
+    down: dict[str, tuple[float, float]] = {}
+    for i, (who, phase, x, y) in enumerate(played):
+        if phase is UP and who not in down:
+            continue
+        if phase is MOVE and who not in down:
+            phase = DOWN
+        still = phase is MOVE and down[who] == (x, y)
+        lifted = phase is DOWN and who in down
+        came = touched(listener, writer.touch(Touch(x, y, 0.01, phase, 0, who), i * 0.01))
+        expected = ([UP] if lifted else []) + ([] if still else [phase])
+        assert [what.phase for what in came] == expected  # type: ignore[union-attr]
+        if expected and phase is not UP:
+            assert (came[-1].x, came[-1].y) == (x, y)  # type: ignore[union-attr]
+        down.pop(who, None) if phase is UP else down.update({who: (x, y)})
+        assert touched(listener, writer.repeat(i * 0.01)) == []
