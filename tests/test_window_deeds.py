@@ -211,7 +211,8 @@ def test_a_turned_window_plays_where_it_is_touched(app, quarters):  # noqa: F811
 
 def test_the_light_of_a_connection_is_lit_while_something_comes():
     state = State()
-    state.heard_last, state.active["osc"] = 1.0, 1.0
+    state.heard_last = 1.0
+    state.connections.use("osc", 1.0)
     icons = [
         {label.icon.value for row in words(state, t).top for label in row} for t in (1.1, 1.3)
     ]

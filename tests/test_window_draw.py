@@ -49,7 +49,9 @@ def busy(now: float = 10.0) -> State:
     state.say("silence until the next touch", now)
     state.late_ms, state.dropped_new, state.dropped_told = 23.0, 1234, now
     state.forecast, state.forecast_told = (Component(1.0, 0.5, 0.5, 0.1, 0.2, 0.9),), now
-    state.memories, state.connected = ("A", "B"), {"midi": "", "sound": "no audio device"}
+    state.memories = ("A", "B")
+    state.connections.tell("midi", {"in": [{"messages": 3}], "out": []}, now)
+    state.connections.tell("sound", {"state": "no sound: no device"}, now)
     state.ghosts["ai"] = Ghost("ai", 0.9, 0.1, now, now + 0.3)
     for who in ("human", "human2", "ai", "ai2"):
         for i in range(30):
@@ -66,7 +68,8 @@ def test_words_stay_inside_and_apart(size, name, quarters):
     state.view.panel, state.view.quarters = name, quarters
     size = turned(size, quarters)
     if name:  # over all those troubles there would be no room for it
-        state.trouble, state.word, state.restarted, state.connected = (), "", -9.0, {}
+        state.trouble, state.word, state.restarted = (), "", -9.0
+        state.connections.there.clear()
     panel = panel_of(state, entries=(), page=0, rerun=None, full=False, busy=False)
     written = Picture().draw(screen, state, 10.0, panel=panel)
     for rect in written:

@@ -129,9 +129,9 @@ def _lights(state: State, now: float) -> Iterator[Label]:
     """One light for each way in or out: lit while something comes through."""
     if state.engine(now) is not Engine.THERE:
         return
-    for name, trouble in {"osc": "", **state.connected}.items():
+    for name, trouble in {"osc": "", **state.connections.there}.items():
         tone = Tone.ALERT if trouble else Tone.QUIET
-        icon = Icon.LIT if state.is_active(name, now) else Icon.LIGHT
+        icon = Icon.LIT if state.connections.lit(name, now) else Icon.LIGHT
         yield Label((Part(name, tone),), 9, (), right=True, icon=icon)
 
 
@@ -176,9 +176,7 @@ def _health(state: State, now: float) -> tuple[Label, ...]:
 
 def _notices(state: State, now: float) -> Parts:
     told = [Part(trouble, Tone.ALERT) for trouble in state.trouble if trouble]
-    told += [
-        Part(f"{name}: {said}", Tone.ALERT) for name, said in state.connected.items() if said
-    ]
+    told += [Part(wrong, Tone.ALERT) for wrong in state.connections.wrong(now)]
     if now - state.restarted < NEWS:
         told.insert(0, Part("the engine was restarted" + _where(state.recording)))
     if state.view.keys_play:

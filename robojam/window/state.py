@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any
 
 from robojam.touch import Phase, clip, is_machine
+from robojam.window.connections import Connections
 from robojam.window.echo import Echoes
 from robojam.window.strokes import Strokes
 from robojam.wire.osc import Message
@@ -37,8 +38,6 @@ _EVENTS = {
     "reset": "the machine has forgotten what it heard",
     "panic": "silence until the next touch",
 }
-#: A connection's light stays lit for so long after something came through, in seconds.
-LIT = 0.15
 
 
 class Engine(Enum):
@@ -123,8 +122,7 @@ class State:
     view: View = field(default_factory=View)
     memories: tuple[str, ...] = ()
     sessions: str = ""
-    connected: dict[str, str] = field(default_factory=dict)
-    active: dict[str, float] = field(default_factory=dict)
+    connections: Connections = field(default_factory=Connections)
     touched: bool = False
     late_ms: float = 0.0
     dropped: int | None = None
@@ -137,7 +135,6 @@ class State:
     word_told: float = -math.inf
     _left: float | None = None
     _left_told: float = 0.0
-    _counts: dict[str, object] = field(default_factory=dict)
     _started: str = ""
     _asked: bool = False
 
@@ -167,10 +164,6 @@ class State:
         passed = 0.0 if self.paused else now - self._left_told
         left = max(0.0, self._left - passed)
         return left, max(left, self.controls.get("response", left))
-
-    def is_active(self, name: str, now: float) -> bool:
-        """Whether something has just come through a connection."""
-        return now - self.active.get(name, -math.inf) < LIT
 
     def expected(self, now: float) -> tuple[Component, ...]:
         """The forecast, as long as it holds and is wanted."""
@@ -253,9 +246,8 @@ class State:
             self.touched = True
             draw = self.strokes.down if what == "down" else self.strokes.move
             draw(who, int(finger), x, y, now, mine=False)
-            self.active["sound"] = now
-            if not is_machine(who):
-                self.active["osc"] = now
+            for used in ("sound",) if is_machine(who) else ("sound", "osc"):
+                self.connections.use(used, now)
             if is_machine(who):
                 self.played_last = now
                 self.ghosts.pop(who, None)
@@ -319,7 +311,7 @@ class State:
         if isinstance(sessions := status.get("sessions"), str):
             self.sessions = sessions
         for name in ("midi", "sound"):
-            self._connection(name, status.get(name), now)
+            self.connections.tell(name, status.get(name), now)
         if "paused" in status:
             self.controls["pause"] = float(bool(status["paused"]))
         if "recording" in status:
@@ -336,17 +328,6 @@ class State:
             self.strokes.lift_theirs(now)
         self._started = started or self._started
         self._asked = True
-
-    def _connection(self, name: str, told: object, now: float) -> None:
-        """Take what the status says of a connection, in whatever words; none: not there."""
-        if not told:
-            self.connected.pop(name, None)
-            return
-        said = told.get("trouble") or told.get("error") if isinstance(told, dict) else None
-        self.connected[name] = str(said or "")
-        if name in self._counts and self._counts[name] != told and name != "sound":
-            self.active[name] = now
-        self._counts[name] = told
 
     def _record(self, told: object, now: float, utc: datetime) -> None:
         wanted = number(told)
