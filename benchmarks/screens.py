@@ -106,7 +106,7 @@ def main() -> None:
         ("keys", ANSWER, {"panel": "help"}),
         ("sessions", 16.0, {"panel": "sessions"}),
         ("recording", 17.5, {"panel": "player", "rerun": rerun}),
-        ("lost", 21.0, {}),
+        ("lost", packets[-1][0] + 3.0, {}),
         ("waiting", 0.9, {}),
         ("small", ANSWER, {"size": (640, 400)}),
         ("portrait", ANSWER, {"size": (600, 960)}),
