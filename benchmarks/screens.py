@@ -56,7 +56,7 @@ def shot(packets: Packets, name: str, t: float, *, size: Size = (1280, 800), she
     picture.draw(screen, state, t, panel=panel, rerun=rerun)
     path = DOCS / "window" / f"{name}.png"
     pygame.image.save(screen, path)
-    smaller = ["-strip", "-colors", "200", "-define", "png:compression-level=9"]
+    smaller = ["-strip", "+dither", "-colors", "240", "-define", "png:compression-level=9"]
     subprocess.run(["mogrify", *smaller, str(path)], check=False)
 
 

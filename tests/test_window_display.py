@@ -51,7 +51,7 @@ def test_a_real_pointer_and_real_keys_play_and_turn_the_controls(tmp_path):
     def do(*what: str) -> None:
         subprocess.run(["xdotool", *what], env=display, check=True, timeout=PATIENCE)
 
-    with serving(tmp_path) as engine, screen("800x500") as display:
+    with serving(tmp_path, "--threshold", "60") as engine, screen("800x500") as display:
         window = subprocess.Popen(
             command("window", "--engine", f"127.0.0.1:{engine.address[1]}", "--size",
                     "800x500"),
@@ -64,8 +64,7 @@ def test_a_real_pointer_and_real_keys_play_and_turn_the_controls(tmp_path):
             for i in range(10):
                 do("mousemove", str(300 + 10 * i), "250")
             do("mouseup", "1")
-            heard = watching.ask(lambda status: status["heard"] >= 5)
-            assert heard["fingers"] == 0
+            watching.ask(lambda status: status["heard"] >= 5 and not status["fingers"])
             do("key", "Up")
             watching.ask(lambda status: status["temperature"] != 1.0)
             do("key", "A")

@@ -166,7 +166,9 @@ def _controls(state: State) -> Iterator[Label]:
 
 
 def _health(state: State, now: float) -> tuple[Label, ...]:
-    parts = []
+    parts: list[Part] = []
+    if state.engine(now) is not Engine.THERE:
+        return ()  # what it last told is no longer so
     if state.late_ms > LATE_MS:
         parts.append(Part(f"{state.late_ms:.0f} ms late", Tone.ALERT))
     if now - state.dropped_told < DROPS_SHOW:
