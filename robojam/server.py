@@ -54,6 +54,9 @@ _BUDGET = 0.1
 #: New recordings that are begun for who asks: a second, and in a burst.
 _RECORDINGS = (1, 10)
 
+#: The controls that are no settings.
+_ACTS: Final = frozenset("answer back model panic recall record reset seed store".split())
+
 #: What comes of asking for a model: a player, or why there is none.
 Loaded = Playing | Exception
 
@@ -156,9 +159,13 @@ class Server:
         self._monitors.lapse(now)
         if self._takes.begun:
             self._reach(now)
+        gone, lapse = self._reader.lapse(now)
+        for source, what in gone:
+            self._input(what, source, now)
         heard = (self._counts.heard, self._counts.played)
         forecast = self.playing.player.forecast
         look = self._monitors.expect(heard, forecast, self._clock(), self._wait())
+        look = min(look, lapse)
         for outlet in self._outlets:
             look = min(look, outlet.look(self._clock()))
         return min(look, self._wait())
@@ -319,6 +326,9 @@ class Server:
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
         if self._make_jam is not None and name not in ("pause", "panic"):
             self._counts.drop("replaying")
+            return
+        if name not in _ACTS and not hasattr(self._settings, name):
+            self._counts.drop("no such control", name)
             return
         if name == "mode":
             try:

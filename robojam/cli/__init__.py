@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.cli import bench, play, replay, workshop
+from robojam.cli import bench, play, ports, replay, workshop
 from robojam.options import Parser
 
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         *replay.COMMANDS,
         *workshop.COMMANDS,
         *bench.COMMANDS,
+        *ports.COMMANDS,
     ):
         made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
         made.set_defaults(command=act)
