@@ -50,6 +50,12 @@ class Player(Protocol):
     def follow(self, other: Any) -> None:
         """Go on with the random numbers of another player of the same kind."""
 
+    def snapshot(self) -> Any:
+        """Copy all that the player remembers, its random numbers' places too."""
+
+    def restore(self, snapshot: Any) -> None:
+        """Put a snapshot back. The snapshot stays good."""
+
     def forecast(self) -> list[tuple[float, ...]]:
         """Return what voice 0 expects next, as weight, means, deviations, correlation."""
 

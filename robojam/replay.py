@@ -19,6 +19,9 @@ from robojam.touch import Phase, Touch, is_machine
 _CONTROLS: dict[str, Any] = {
     **{f.name: f.default for f in fields(Settings)},
     **dict.fromkeys(("answer", "reset", "panic", "seed"), 1),
+    "back": 1.0,
+    "store": "",
+    "recall": "",
     "model": {"file": ""},
 }
 #: No dt goes out that is longer than this, in seconds: it would not fit its 32 bits.
@@ -89,6 +92,12 @@ class NoPlayer:
         """Do nothing."""
 
     def follow(self, other: Player) -> None:
+        """Do nothing."""
+
+    def snapshot(self) -> None:
+        """Remember nothing."""
+
+    def restore(self, snapshot: object) -> None:
         """Do nothing."""
 
     def propose(self, voices: Sequence[int]) -> list[Proposal]:

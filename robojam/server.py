@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -55,7 +56,7 @@ _BUDGET = 0.1
 _RECORDINGS = (1, 10)
 
 #: The controls that are no settings.
-_ACTS: Final = ("answer", "model", "panic", "record", "reset", "seed")
+_ACTS: Final = frozenset("answer back model panic recall record reset seed store".split())
 
 #: What comes of asking for a model: a player, or why there is none.
 Loaded = Playing | Exception
@@ -475,6 +476,8 @@ class Server:
             "cpu_s": time.process_time(),
             "memory_mb": memory_mb(),
             "voices": self.options.voices,
+            "memories": sorted(self.jam.past.stored),
+            "sessions": str(Path(self.options.sessions).resolve()),
             **self._reader.status(),
         }
         for plugged in self._plugged:

@@ -8,7 +8,7 @@ the player's state until it has sounded: to take it back is to drop it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -120,6 +120,12 @@ class Voices:
     def set_out(self, base: float) -> None:
         """Every voice makes its next touch, due its dt after base."""
         for voice in self.all:
+            voice.base = base
+        self._propose(self.all)
+
+    def go_on(self, bases: Sequence[float]) -> None:
+        """Every voice makes its next touch, due its dt after its own base."""
+        for voice, base in zip(self.all, bases, strict=True):
             voice.base = base
         self._propose(self.all)
 

@@ -53,7 +53,8 @@ RULES = {
     "hands": Rule("touch", pure=True),
     "happenings": Rule("touch", pure=True),
     "voices": Rule("happenings touch", pure=True),
-    "jam": Rule("hands happenings touch voices", pure=True),
+    "past": Rule("touch", pure=True),
+    "jam": Rule("hands happenings past touch voices", pure=True),
     "session": Rule("touch", "msgspec", pure=True),
     # The model
     "event": Rule(others="msgspec", pure=True),
@@ -144,8 +145,9 @@ RULES = {
     # What a person starts
     "supervise": Rule("options touch wire.*", "msgspec"),
     "logs": Rule(),
+    # It is a client: of the jam it knows what goes over the wire, and the files it leaves
     "window": Rule("touch wire.* window.*", lazily="pygame"),
-    "window.*": Rule("touch wire.* window.*", "pygame"),
+    "window.*": Rule("session touch wire.* window.*", "pygame"),
     "cli": Rule("options cli.*", "msgspec", lazily="*"),
     "cli.*": Rule("options cli.*", "msgspec", lazily="*"),
     "__main__": Rule("cli"),

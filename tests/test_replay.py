@@ -75,6 +75,10 @@ CONTROLS = (
     ("panic", "", ()),
     ("seed", "h", (1, 2**62)),
     ("model", "s", ("b.safetensors", "a.safetensors", "none")),
+    ("back", "f", (0.0, 0.5, 3.0, 60.0)),
+    ("back", "f", (1.0, 2.0)),
+    ("store", "s", ("A", "b")),
+    ("recall", "s", ("A", "B", "C")),
     ("subscribe", "i", (4001, 4002)),
 )
 

@@ -62,6 +62,14 @@ def _window_size(parser: argparse.ArgumentParser) -> None:
         help="of the window, in pixels (default: 1280x800)",
     )
     parser.add_argument("--fullscreen", action="store_true", help="begin on the full screen")
+    parser.add_argument(
+        "--theme", choices=["dark", "light", "stage"], default="dark",
+        help="dark, light, or stage: black and without words (default: dark)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--turn", metavar="DEGREES", type=int, choices=[0, 90, 180, 270], default=0,
+        help="turn the picture clockwise, for a table: 90, 180 or 270",
+    )  # fmt: skip
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -80,7 +88,7 @@ def _jam(chosen: argparse.Namespace) -> int:
     from robojam.loading import Models
     from robojam.modelfile import ModelFileError, find, read
     from robojam.ports import Endpoint, PortError, resolve
-    from robojam.supervise import jam
+    from robojam.supervise import Window, jam
 
     options = ask.options(chosen)
     try:  # nothing has started yet, and nothing will if any of this fails
@@ -105,8 +113,7 @@ def _jam(chosen: argparse.Namespace) -> int:
 
     return jam(
         msgspec.structs.replace(options, osc_in=f"{host}:{port}"),
-        size=chosen.size,
-        fullscreen=chosen.fullscreen,
+        window=Window(chosen.size, chosen.fullscreen, chosen.theme, chosen.turn),
         find=path_of,
     )
 
@@ -120,7 +127,10 @@ def _window(chosen: argparse.Namespace) -> int:
         ask.fail(f"--engine: {error}")
     if chosen.until_eof:
         _until_eof(lambda: signal.raise_signal(signal.SIGTERM))
-    return run(engine=engine, size=chosen.size, fullscreen=chosen.fullscreen)
+    return run(
+        engine=engine, size=chosen.size, fullscreen=chosen.fullscreen, theme=chosen.theme,
+        turn=chosen.turn,
+    )  # fmt: skip
 
 
 def _serve(chosen: argparse.Namespace) -> int:
