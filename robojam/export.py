@@ -79,6 +79,26 @@ def write_png(sessions: Sequence[Session], path: Path) -> list[Path]:
     return [path]
 
 
+def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
+    """Write each as a MIDI file."""
+    from robojam import midifile
+
+    places = numbered(path, len(sessions))
+    for session, place in zip(sessions, places, strict=True):
+        midifile.write(session, place)
+    return places
+
+
+def write_wav(sessions: Sequence[Session], path: Path) -> list[Path]:
+    """Let each sound, into a file."""
+    from robojam import render
+
+    places = numbered(path, len(sessions))
+    for session, place in zip(sessions, places, strict=True):
+        render.write_wav(session, place)
+    return places
+
+
 def write_session(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write each as a session again."""
     places = numbered(path, len(sessions))
@@ -112,6 +132,8 @@ Writer = Callable[[Sequence[Session], Path], list[Path]]
 #: Raises OSError, and ValueError for what cannot be written so.
 WRITERS: dict[str, Writer] = {
     ".csv": write_csv,
+    ".mid": write_mid,
     ".npz": write_npz,
     ".png": write_png,
+    ".wav": write_wav,
 }

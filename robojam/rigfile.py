@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import platform
 from collections.abc import Callable
 from typing import Any
@@ -81,26 +79,32 @@ def devices() -> list[str]:
 
 def midi_inputs() -> list[str]:
     """Name the MIDI ports that play."""
-    return _midi("get_input_names")
+    return _midi("in")
 
 
 def midi_outputs() -> list[str]:
     """Name the MIDI ports that can be played to."""
-    return _midi("get_output_names")
+    return _midi("out")
 
 
-def _midi(which: str) -> list[str]:
-    if importlib.util.find_spec("mido") is None:
+def _midi(way: str) -> list[str]:
+    from robojam.midilink import MidiError, names
+
+    try:
+        return names()[way]
+    except MidiError:
         return []
-    names = getattr(importlib.import_module("mido"), which)()
-    return [str(name) for name in dict.fromkeys(names)]
 
 
 def audio_outputs() -> list[str]:
-    """Name the audio devices, as far as they are known."""
-    if importlib.util.find_spec("robojam.audio") is None:
+    """Name the audio devices."""
+    from robojam import sound
+    from robojam.sound.device import NoSoundError
+
+    try:
+        return [device.name for device in sound.devices()]
+    except NoSoundError:
         return []
-    return list(importlib.import_module("robojam.audio").output_names())
 
 
 _LOOKS: dict[str, Callable[[], list[str]]] = {
@@ -108,5 +112,5 @@ _LOOKS: dict[str, Callable[[], list[str]]] = {
     "device": devices,
     "midi-in": midi_inputs,
     "midi-out": midi_outputs,
-    "sound": audio_outputs,
+    "sound-out": audio_outputs,
 }

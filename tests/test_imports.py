@@ -89,9 +89,9 @@ RULES = {
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
     "listing": Rule("session", "msgspec"),
     # What a rig has is asked of whoever knows, where that is installed
-    "rigfile": Rule("options", lazily="audio mido modelfile player"),
+    "rigfile": Rule("options", lazily="midilink modelfile player sound sound.device"),
     "composed": Rule("modelfile session touch", "numpy", pure=True),
-    "export": Rule("corpus formats.* picture session touch", "numpy"),
+    "export": Rule("corpus formats.* picture session touch", "numpy", lazily="midifile render"),
     # The engine, which is handed a player
     "priority": Rule(lazily="ctypes"),
     "recorder": Rule("priority session touch", "msgspec"),

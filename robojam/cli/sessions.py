@@ -114,7 +114,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         help="recorded jams; several make a contact sheet, or numbered files",
     )
     parser.add_argument(
-        "--to", metavar="FILE", type=Path, required=True, help=".csv, .npz or .png"
+        "--to", metavar="FILE", type=Path, required=True, help=".csv, .mid, .npz, .png or .wav"
     )
     parser.add_argument(
         "--who", metavar="NAME", action="append", help="only these: human, ai, human2, …"
