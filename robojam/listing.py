@@ -6,19 +6,23 @@ written again once it is made.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from robojam import session
+from robojam import __version__, session
 from robojam.session import SessionError, Summary
 
 #: Beside the sessions: {file: {"name": …, "note": …}}.
 NAMES = "names.json"
+#: Beside them too: what was found in each when it was last looked into.
+SEEN = ".seen.json"
 
 
 class Named(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,9 +52,10 @@ class _Line(msgspec.Struct, gc=False):
     t: _Seconds
     who: str = ""
     phase: Literal["", "down", "move", "up"] = ""
-    x: _Unit = 0.0
-    y: _Unit = 0.0
-    dt: _Seconds = 0.0
+    id: int | None = None
+    x: _Unit = math.nan
+    y: _Unit = math.nan
+    dt: _Seconds = math.nan
     set: dict[str, Any] | None = None
     end: str | None = None
 
@@ -58,10 +63,37 @@ class _Line(msgspec.Struct, gc=False):
 _LINES = msgspec.json.Decoder(_Line)
 
 
+class _Seen(msgspec.Struct, frozen=True):
+    """Summaries of whole sessions by file, and the size and time (ns) each then had."""
+
+    version: str
+    of: dict[str, tuple[int, int, Summary]]
+
+
 def entries(folder: Path) -> list[Entry]:
-    """List the sessions of a folder, the oldest first. Raises OSError, ValueError."""
+    """List the sessions of a folder, the oldest first. Raises OSError, ValueError.
+
+    Only those that are new or have changed since the last time are read.
+    """
     named = names(folder)
-    found = [entry(path, named) for path in folder.glob("*.jsonl") if path.is_file()]
+    before = _seen(folder)
+    now: dict[str, tuple[int, int, Summary]] = {}
+    found: list[Entry] = []
+    for path in folder.glob("*.jsonl"):
+        if not path.is_file():
+            continue
+        about = path.stat()
+        size, time, summary = before.get(path.name, (-1, -1, None))
+        if summary is None or (size, time) != (about.st_size, about.st_mtime_ns):
+            one = entry(path, named)
+        else:
+            one = Entry(path, named.get(path.name, Named()), summary)
+        if one.summary is not None:
+            now[path.name] = (about.st_size, about.st_mtime_ns, one.summary)
+        found.append(one)
+    if now != before:
+        with suppress(OSError):  # a folder that cannot be written to is listed as well
+            _write(folder / SEEN, msgspec.json.encode(_Seen(__version__, now)))
     return sorted(found, key=_age)
 
 
@@ -73,6 +105,15 @@ def entry(path: Path, named: dict[str, Named]) -> Entry:
     except SessionError as error:
         where = "" if error.line is None else f"line {error.line} "
         return Entry(path, about, None, where + error.why)
+
+
+def _seen(folder: Path) -> dict[str, tuple[int, int, Summary]]:
+    """Read what was found the last time; nothing, where that is damaged or another's."""
+    try:
+        found = msgspec.json.decode((folder / SEEN).read_bytes(), type=_Seen)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found.of if found.version == __version__ else {}
 
 
 def _age(found: Entry) -> tuple[str, int, str]:
@@ -92,20 +133,41 @@ def _quick(path: Path) -> Summary | None:
         lines = _LINES.decode_lines(rest)
     except (OSError, ValueError, RecursionError):
         return None
-    times = [line.t for line in lines]
-    if times != sorted(times) or any(line.end is not None for line in lines[:-1]):
+    told = [line for line in lines if not line.who]  # controls, and the end
+    if not (_in_order(lines) and _whole(lines, told)):
         return None
     header = session.parse(head + b"\n").header
     modes = [header.options.get("mode")]
-    modes += [line.set.get("mode") for line in lines if line.set is not None]
-    played = Counter(line.who for line in lines if line.who and line.phase != "up")
+    modes += [line.set.get("mode") for line in told if line.set is not None]
+    played = Counter([line.who for line in lines if line.phase != "up"])
+    del played[""]
+    if not all(map(session.is_player, {line.who for line in lines if line.who})):
+        return None
     return Summary(
         started=session.instant(header.started),
-        seconds=times[-1] if times else 0.0,
+        seconds=lines[-1].t if lines else 0.0,
         touches=dict(played),
         modes=tuple(dict.fromkeys(mode for mode in modes if isinstance(mode, str))),
         model=header.model.file,
         ended=lines[-1].end if lines else None,
+    )
+
+
+def _in_order(lines: list[_Line]) -> bool:
+    times = [line.t for line in lines]
+    return times == sorted(times) and math.isfinite(sum(times))
+
+
+def _whole(lines: list[_Line], told: list[_Line]) -> bool:
+    """Tell whether each touch has all that it must, and each other line says something."""
+    ends = [line for line in told if line.end is not None]
+    phased = sum([line.phase != "" and line.id is not None for line in lines])
+    return (
+        all((line.set is None) != (line.end is None) for line in told)
+        and ends in ([], lines[-1:])
+        and phased == len(lines) - len(told)
+        # A number that is missing is NaN, and so is any sum it is in; infinity is too much.
+        and math.isfinite(sum([line.x + line.y + line.dt for line in lines if line.who]))
     )
 
 
@@ -128,6 +190,15 @@ def rename(path: Path, *, name: str | None, note: str | None) -> None:
     named[path.name] = now
     if now == Named():
         del named[path.name]
-    part = folder / f".{NAMES}.part"
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")
-    os.replace(part, folder / NAMES)
+    _write(folder / NAMES, msgspec.json.format(msgspec.json.encode(named)) + b"\n")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all. Raises OSError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -332,7 +332,7 @@ def _check_touch(touch: Touch) -> None:
     if not 0.0 <= touch.y <= 1.0:
         raise ValueError(_wrong("y", touch.y))
     _seconds("dt", touch.dt)
-    if not _is_player(touch.who):
+    if not is_player(touch.who):
         raise ValueError(_wrong("who", touch.who))
 
 
@@ -354,7 +354,8 @@ def _check_finite(value: object) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _is_player(who: str) -> bool:
+def is_player(who: str) -> bool:
+    """Tell whether a name is that of a player: human, human2, … or ai, ai2, …"""
     return _WHO.fullmatch(who) is not None
 
 

@@ -57,6 +57,11 @@ def test_the_quick_look_tells_what_a_whole_reading_does(folder, monkeypatch):
         (JAM.replace(b'"x":0.1', b'"x":7.5'), "line 6 x is 7.5"),
         (HEAD + b"rubbish\n" + LINE, "line 2 is not JSON"),
         (HEAD + encode(EndEvent(9.0, "x"))[:-1].replace(b"9", b"-9") + b"\n", "line 2 t is -9"),
+        (JAM.replace(b'"dt":0.1', b'"dx":0.1'), "is without dt"),
+        (JAM.replace(b'"id":0,', b""), "is without id"),
+        (JAM.replace(b'"who":"ai2"', b'"who":"ai0"'), "line 6 who is 'ai0'"),
+        (JAM.replace(b'"phase":"down"', b'"phase":""'), "phase is ''"),
+        (JAM.replace(b'"set"', b'"get"'), "line 5 is neither a touch"),
         (b"", "is empty"),
         (b"hello\n", "line 1"),
         (HEAD.replace(b'"robojam":1', b'"robojam":2'), "newer robojam"),
@@ -72,6 +77,46 @@ def test_damaged_ones_are_shown_as_such(held, told, folder):
     else:
         assert found.summary is None
         assert told in found.wrong
+
+
+def test_only_what_is_new_or_changed_is_read_again(folder, monkeypatch):
+    first = listing.entries(folder)
+    looked: list[str] = []
+    look = listing.entry
+    monkeypatch.setattr(
+        listing, "entry", lambda path, named: (looked.append(path.name), look(path, named))[1]
+    )
+    assert listing.entries(folder) == first
+    assert looked == []
+    (folder / "later.jsonl").write_bytes(JAM)
+    (folder / "bad.jsonl").write_bytes(b"hello\n")
+    listing.rename(folder / f"{WHOLE}.jsonl", name="one", note=None)
+    named = {found.path.stem: found.named.name for found in listing.entries(folder)}
+    assert named == {WHOLE: "one", "later": "", "bad": ""}
+    assert sorted(looked) == ["bad.jsonl", "later.jsonl"]
+    (folder / f"{WHOLE}.jsonl").write_bytes(HEAD)
+    listing.entries(folder)  # and what is damaged is read every time
+    assert sorted(looked[2:]) == [f"{WHOLE}.jsonl", "bad.jsonl"]
+    (folder / "later.jsonl").unlink()
+    listing.entries(folder)
+    assert b"later" not in (folder / listing.SEEN).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "held", [b"", b"\xff", b"[]", b'{"version":"0","of":{}}', b"[" * 9999, None]
+)
+def test_what_was_seen_may_be_damaged(held, folder):
+    found = listing.entries(folder)
+    seen = folder / listing.SEEN
+    kept = seen.read_bytes()
+    if held is None:  # of another robojam, which may have summed up otherwise
+        held = kept.replace(b"human", b"other").replace(b'"version":"', b'"version":"0.')
+    seen.write_bytes(held)
+    assert listing.entries(folder) == found
+    assert seen.read_bytes() == kept
+    seen.unlink()
+    seen.mkdir()  # it cannot be written
+    assert listing.entries(folder) == found
 
 
 def test_the_oldest_comes_first(folder):

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -58,6 +58,19 @@ def clock(seconds: float) -> str:
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def columns(rows: list[tuple[str, ...]], *, right: Collection[int] = ()) -> Iterator[str]:
+    """Lay rows out under their heads, the first of them; right are columns of numbers.
+
+    A thousand rows take rich's tables half a second.
+    """
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, tuple("─" * width for width in wide))
+    for row in rows:
+        cells = zip(row, wide, strict=True)
+        laid = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(cells)]
+        yield "  ".join(laid).rstrip()
 
 
 def writable(path: Path) -> None:

@@ -69,36 +69,28 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _table(found: list[Entry]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in ("session", "began", "length", "touches", "modes", "model", "name"):
-        right = head in ("length", "touches")
-        table.add_column(
-            head, justify="right" if right else "left", no_wrap=head in ("session", "length")
-        )
+    rows = [("session", "began", "length", "touches", "modes", "model", "")]
     for entry in found:
         told = " ".join(filter(None, [entry.named.name, _note(entry.named.note)]))
         about = entry.summary
         if about is None:
-            cells = [entry.path.stem, "damaged", "", "", entry.wrong, "", told]
-        else:
-            by = [f"{who} {count:,}" for who, count in about.touches.items()]
-            cells = [
+            why = f"{told}: {entry.wrong}" if told else entry.wrong
+            rows.append((entry.path.stem, "damaged", "", "", "", "", why))
+            continue
+        by = [f"{who} {count:,}" for who, count in about.touches.items()]
+        more = [f"and {len(by) - 3} more"] if len(by) > 4 else []
+        rows.append(
+            (
                 entry.path.stem,
                 f"{about.started.astimezone():%Y-%m-%d %H:%M}",
                 ask.clock(about.seconds),
-                "\n".join(by if len(by) <= 4 else [*by[:3], f"and {len(by) - 3} more"]),
+                ", ".join([*(by[:3] if more else by), *more]),
                 ", ".join(about.modes) + ("" if about.ended else " (cut off)"),
                 about.model.removesuffix(".safetensors"),
                 told,
-            ]
-        table.add_row(*(Text(cell) for cell in cells))
-    wide = sys.stdout.isatty()
-    Console(width=None if wide else 140).print(table)
+            )
+        )
+    print("\n".join(ask.columns(rows, right={2})))
 
 
 def _note(note: str) -> str:
