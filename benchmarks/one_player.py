@@ -71,8 +71,8 @@ INSTRUMENTS: dict[str, Callable[[np.ndarray], None] | None] = {
 }
 
 
-def player(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus, Corpus]:
-    """Return what is learnt from a stand-in, what else they played, and all the others."""
+def player(corpus: Corpus, seed: int) -> tuple[list[int], list[int], list[int]]:
+    """Choose performances: to learn a stand-in from, what else they played, all others."""
     parts = list(corpus.performances())
     styles = np.array([style(part) for part in parts])
     styles = (styles - styles.mean(0)) / styles.std(0)
@@ -87,19 +87,21 @@ def player(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus, Corpus]:
     at = int(np.searchsorted(ends, LEARNT)) + 1
     rest = [i for i in range(len(parts)) if i not in chosen]
 
-    def of(some: list[int], name: str) -> Corpus:
-        events = np.concatenate([parts[i] for i in some])
-        lengths = np.array([len(parts[i]) for i in some], np.int64)
-        return replace(corpus, events=events, lengths=lengths, name=name)
+    return chosen[:at], chosen[at:], rest
 
-    return of(chosen[:at], "learnt"), of(chosen[at:], "theirs"), of(rest, "others")
+
+def of(corpus: Corpus, some: list[int], name: str) -> Corpus:
+    parts = list(corpus.performances())
+    events = np.concatenate([parts[i] for i in some])
+    lengths = np.array([len(parts[i]) for i in some], np.int64)
+    return replace(corpus, events=events, lengths=lengths, name=name)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("corpus", type=Path, help="performances the model has not learnt from")
     parser.add_argument("--model", type=Path, default=Path("models/touch.safetensors"))
-    parser.add_argument("--players", type=int, default=3)
+    parser.add_argument("--players", type=int, default=3, help="how many stand-ins")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     corpus = clean(read(args.corpus))
@@ -107,7 +109,11 @@ def main() -> None:
     found = []
     for seed in range(args.players):
         for instrument, play in INSTRUMENTS.items():
-            learnt, theirs, others = player(corpus, seed)
+            chosen = player(corpus, seed)
+            learnt, theirs, others = (
+                of(corpus, some, name)
+                for some, name in zip(chosen, ("learnt", "theirs", "others"), strict=True)
+            )
             for part in (learnt, theirs):
                 if play is not None:
                     play(part.events)
@@ -132,6 +138,8 @@ def main() -> None:
                 "theirs after": round(score(after, theirs).joint, 3),
                 "others before": round(score(before, others).joint, 3),
                 "others after": round(score(after, others).joint, 3),
+                "learnt performances": sorted(chosen[0]),
+                "their other performances": sorted(chosen[1]),
             }
             print(row, flush=True)
             found.append(row)

@@ -29,6 +29,10 @@ STROKE = ("dx", "dy", "lifted")
 #: The noise of docs/measure.md: lattices of 1/1024 of the screen, and of 1 ms.
 _SCREEN = 1024
 _TICK = 1e-3
+#: Of what was left out, so many places are named.
+_TOLD = 3
+#: What one of them and several are called.
+LINES = ("line", "lines")
 
 
 class CorpusError(ValueError):
@@ -47,8 +51,10 @@ class Corpus:
     ``events`` is (N, D), float32 or float64, with the columns named in ``columns``;
     ``lengths`` is (P,), int64, how many events each performance has, and sums to N.
     ``sha256`` is that of the file, in hex. ``dropped`` counts, by reason, what reading and
-    cleaning left out or altered: touches, or performances where the reason says so.
-    ``source`` says what the file is; ``inferred`` of how many touches it knew no phase.
+    cleaning left out or altered: touches, or performances where the reason says so;
+    ``places`` says where the first few of them were. ``source`` says what the file is;
+    ``inferred`` of how many touches it knew no phase; ``lines`` (N,), where it is text, in
+    which line each was, until it is cleaned.
     """
 
     events: Floats
@@ -59,6 +65,16 @@ class Corpus:
     dropped: dict[str, int] = field(default_factory=dict)
     source: str = "arrays"
     inferred: int = 0
+    places: dict[str, str] = field(default_factory=dict)
+    lines: Integers | None = None
+
+    @property
+    def told(self) -> list[str]:
+        """What was left out or altered, why and where: a line for each reason."""
+        return [
+            f"{why}: {count:,}" + (f" ({self.places[why]})" if why in self.places else "")
+            for why, count in self.dropped.items()
+        ]
 
     @property
     def offsets(self) -> Integers:
@@ -84,18 +100,61 @@ def clean(corpus: Corpus) -> Corpus:
     long_enough = lengths >= 2
     kept = whole & long_enough[performance]
     events, lengths = corpus.events[kept], lengths[long_enough]
-    dropped = Counter(corpus.dropped)
-    dropped["touches with NaN"] += int((~whole).sum())
-    dropped["performances of fewer than 2 touches"] += int((~long_enough).sum())
+    dropped, places = Counter(corpus.dropped), dict(corpus.places)
+
+    def note(why: str, altered: Integers) -> None:
+        if len(altered):
+            dropped[why] += len(altered)
+            places[why] = placed(altered, corpus.lengths, corpus.columns, corpus.lines)
+
+    note("touches with NaN", np.flatnonzero(~whole))
+    short = np.flatnonzero(~long_enough)
+    if len(short):
+        dropped["performances of fewer than 2 touches"] += len(short)
+        places["performances of fewer than 2 touches"] = listed(
+            ("performance", "performances"), short + 1
+        )
     if corpus.columns == TOUCH:
         first = (np.cumsum(lengths) - lengths).astype(np.int64)
-        dropped["first dt made 0"] += int(np.count_nonzero(events[first, 2]))
+        rows = np.flatnonzero(kept)
+        note("first touches with dt made 0", rows[first[events[first, 2] != 0]])
         events[first, 2] = 0
-        for column, highest in enumerate((1.0, 1.0, MAX_DT)):
+        for column, (highest, unit) in enumerate(((1.0, ""), (1.0, ""), (MAX_DT, " s"))):
             clipped = np.clip(events[:, column], 0.0, highest)
-            dropped[f"{TOUCH[column]} clipped"] += int((clipped != events[:, column]).sum())
+            why = f"touches with {TOUCH[column]} clipped to 0..{highest:g}{unit}"
+            note(why, rows[clipped != events[:, column]])
             events[:, column] = clipped
-    return replace(corpus, events=events, lengths=lengths, dropped=dict(+dropped))
+    return replace(
+        corpus,
+        events=events,
+        lengths=lengths,
+        dropped=dict(+dropped),
+        places=places,
+        lines=None,
+    )
+
+
+def placed(
+    rows: Integers, lengths: Integers, columns: tuple[str, ...], lines: Integers | None = None
+) -> str:
+    """Say where some events are: in which lines, or in which performances (from 1)."""
+    if lines is not None:
+        return listed(LINES, lines[rows])
+    some, ends = rows[:_TOLD], np.cumsum(lengths)
+    which = np.searchsorted(ends, some, side="right")
+    numbers = some - (ends - lengths)[which] + 1
+    what = ("touch", "touches") if columns == TOUCH else ("point", "points")
+    told = [
+        f"{listed(what, numbers[which == one])} of performance {one + 1}"
+        for one in dict.fromkeys(which.tolist())
+    ]
+    return ", ".join(told) + (", …" if len(rows) > _TOLD else "")
+
+
+def listed(what: tuple[str, str], numbers: Sequence[int] | Integers) -> str:
+    """Name the first few of many, by what one and several of them are called."""
+    some = ", ".join(str(number) for number in numbers[:_TOLD])
+    return f"{what[len(numbers) > 1]} {some}{', …' if len(numbers) > _TOLD else ''}"
 
 
 def join(corpora: Sequence[Corpus]) -> Corpus:

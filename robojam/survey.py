@@ -33,6 +33,7 @@ def survey(corpus: Corpus) -> dict[str, Any]:
         "touches": len(corpus.events),
         "inferred": corpus.inferred,
         "dropped": corpus.dropped,
+        "places": corpus.places,
     }
     if len(corpus.lengths) == 0:
         return found

@@ -165,10 +165,10 @@ def test_cleaning_counts_what_it_does() -> None:
     assert cleaned.dropped == {
         "touches with NaN": 3,
         "performances of fewer than 2 touches": 3,
-        "first dt made 0": 1,
-        "x clipped": 3,
-        "y clipped": 1,
-        "dt clipped": 2,
+        "first touches with dt made 0": 1,
+        "touches with x clipped to 0..1": 3,
+        "touches with y clipped to 0..1": 1,
+        "touches with dt clipped to 0..5 s": 2,
     }
     assert np.isnan(corpus.events).any(), "cleaning is not to touch what it was given"
 
@@ -380,7 +380,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "must be numbers; it is complex64": {"touches": ROWS.astype("c8"), "lengths": [5]},
     "must be numbers; it is <U1": {"touches": ROWS.astype("<U1"), "lengths": [5]},
     "must be numbers; it is bool": {"touches": ROWS > 0, "lengths": [5]},
-    "moving must be 0 or 1, and is 0.1 in row 1": {
+    r"moving must be 0 or 1, and is 0.1 \(touch 2 of performance 1\)": {
         "touches": ROWS[:, [0, 1, 3, 2]],
         "lengths": [5],
     },

@@ -64,11 +64,11 @@ def test_lines_that_are_none_are_left_out_and_told(tmp_path, monkeypatch):
     bad = "what, is, this, 1, 0\n1, 2\n0.3, 0.6, nan, 1, 1\n0.2, -0.1, 7, 1, 1\n"
     found = read(text(tmp_path, MICROJAM + bad + "0.4, 0.7, 0.5, 1, 1, 9\n0.5,1,1,1,1\n" * 9))
     assert len(found.events) == 4 + 9
-    assert found.dropped == {"lines without 5 numbers, the first of them line 4,": 2 + 9}
+    assert found.dropped == {"lines that are not 5 numbers": 2 + 9}
     cleaned = clean(found)
     assert cleaned.dropped["touches with NaN"] == 1
-    assert cleaned.dropped["x clipped"] == 1
-    assert cleaned.dropped["dt clipped"] >= 1  # time went back
+    assert cleaned.dropped["touches with x clipped to 0..1"] == 1
+    assert cleaned.dropped["touches with dt clipped to 0..5 s"] >= 1  # time went back
 
 
 def test_what_no_csv_can_be_made_of(tmp_path):
@@ -92,7 +92,7 @@ def test_an_impsy_log(tmp_path):
     found = read(path)
     assert (found.source, found.inferred) == ("IMPSY log", 2)
     np.testing.assert_allclose(found.events[:, :3], [[0.5, 0.25, 0], [0.6, 0.25, 0.5]])
-    assert found.dropped == {"lines without a time and 2 numbers, the first of them line 4,": 1}
+    assert found.dropped == {"lines that are not a time, a name and 2 numbers": 1}
     machine = read(path, machine=True)
     np.testing.assert_allclose(machine.events, [[0.9, 0.9, 0, 0]])
 

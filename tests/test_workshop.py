@@ -448,7 +448,7 @@ def test_corpus_says_what_there_is(data, tmp_path, capsys):
     status, out, err = robojam(capsys, "corpus", data, table, "--to", tmp_path / "all.npz")
     assert (status, err) == (0, "")
     assert "some.npz (arrays): 4 performances, 107 touches" in out
-    assert "1 lines without 3 numbers, the first of them line 4" in out
+    assert "lines that are not 3 numbers: 1 (line 4)" in out
     assert "in all         5 performances, 109 touches" in out
     assert "of 2 touches inferred" in out
     status, out, _ = robojam(capsys, "corpus", tmp_path / "all.npz", "--json")

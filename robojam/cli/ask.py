@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from robojam.options import Options, OptionsError, resolve
+
+if TYPE_CHECKING:
+    from robojam.corpus import Corpus
 
 #: A command: its name, what it is for, what adds its arguments, and what runs it.
 Command = tuple[
@@ -71,6 +74,11 @@ def columns(rows: list[tuple[str, ...]], *, right: Collection[int] = ()) -> Iter
         cells = zip(row, wide, strict=True)
         laid = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(cells)]
         yield "  ".join(laid).rstrip()
+
+
+def told(corpora: Iterable[Corpus]) -> list[str]:
+    """Say what was left out of each corpus or altered in it, in lines."""
+    return [f"{corpus.name}: {line}" for corpus in corpora for line in corpus.told]
 
 
 def writable(path: Path) -> None:

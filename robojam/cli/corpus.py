@@ -7,9 +7,12 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from robojam.cli import ask
+
+if TYPE_CHECKING:
+    from robojam.corpus import Corpus
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +64,7 @@ def _corpus(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(json.dumps(about))
     else:
-        print("\n".join(_said(about)))
+        print("\n".join(_said(about, cleaned)))
     if joined is None:
         ask.fail("nothing is left: no performance of two touches or more")
     if chosen.to is not None:
@@ -73,13 +76,11 @@ def _corpus(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _said(about: dict[str, Any]) -> Iterator[str]:
+def _said(about: dict[str, Any], cleaned: list[Corpus]) -> Iterator[str]:
     """Say it in lines: each file with what was left out of it, and then the whole."""
-    for found in about["files"]:
-        head = f"{found['name']} ({found['source']}): {_counted(found)}"
-        yield head
-        for why, count in found["dropped"].items():
-            yield f"    {count:,} {why}"
+    for corpus, found in zip(cleaned, about["files"], strict=True):
+        yield f"{found['name']} ({found['source']}): {_counted(found)}"
+        yield from (f"    {line}" for line in corpus.told)
     if "all" not in about:
         return
     whole = about["all"]
@@ -114,7 +115,9 @@ def _said(about: dict[str, Any]) -> Iterator[str]:
 def _counted(found: dict[str, Any]) -> str:
     seconds = found.get("seconds")
     lasted = "" if seconds is None else f", {ask.clock(seconds)} of playing"
-    return f"{found['performances']:,} performances, {found['touches']:,} touches{lasted}"
+    performances = "performance" if found["performances"] == 1 else "performances"
+    played = f"{found['performances']:,} {performances}, {found['touches']:,} touches"
+    return played + lasted
 
 
 COMMANDS: Final[tuple[ask.Command, ...]] = (

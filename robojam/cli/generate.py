@@ -21,7 +21,13 @@ _MOST = 100_000
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--from", metavar="FILE", dest="start", type=Path, help="a performance to go on from")
-    add("--to", metavar="FILE", type=Path, required=True, help=".jsonl, .csv, .npz or .png")
+    add(
+        "--to",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help=".jsonl, .csv, .mid, .npz, .png or .wav",
+    )
     add("--seconds", metavar="N", type=ask.positive, default=5.0, help="of each (default: 5)")
     add("--count", metavar="N", type=ask.count, default=1, help="how many (default: 1)")
     add("--seed", metavar="N", type=ask.seed, help="gives the same again (default: drawn)")
@@ -46,7 +52,8 @@ def _generate(chosen: argparse.Namespace) -> int:
         ask.fail("--seconds: at most 3600")
     try:
         file = read(find(chosen.model))
-        heard = _heard(chosen.start) * chosen.count
+        heard, told = _heard(chosen.start)
+        heard *= chosen.count
     except (ModelFileError, CorpusError) as error:
         ask.fail(error)
     if len(heard) > _MOST:
@@ -77,28 +84,32 @@ def _generate(chosen: argparse.Namespace) -> int:
     except OSError as error:
         ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
     touches = sum(len(take) for take in takes)
+    for line in told:
+        print(line)
     where = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
     print(f"{len(takes):,} performances, {touches:,} touches, seed {seed}: {where}")
     return 0
 
 
-def _heard(path: Path | None) -> list[np.ndarray[Any, Any]]:
-    """Read what is to be heard first: the performances of a file, or nothing."""
+def _heard(path: Path | None) -> tuple[list[np.ndarray[Any, Any]], list[str]]:
+    """Read what is to be heard first: the performances of a file, or nothing.
+
+    Returns what was left out of it as well, in lines.
+    """
     import numpy as np
 
     from robojam.corpus import TOUCH, CorpusError, clean
     from robojam.formats import load_all
 
     if path is None:
-        return [np.empty((0, len(TOUCH)))]
-    found: list[np.ndarray[Any, Any]] = []
-    for corpus in load_all([path]):
-        if corpus.columns != TOUCH:
-            raise CorpusError(path, "holds pen strokes: it plays on from touches")
-        found += clean(corpus).performances()
+        return [np.empty((0, len(TOUCH)))], []
+    corpora = [clean(corpus) for corpus in load_all([path])]
+    if any(corpus.columns != TOUCH for corpus in corpora):
+        raise CorpusError(path, "holds pen strokes: it plays on from touches")
+    found = [performance for corpus in corpora for performance in corpus.performances()]
     if not found:
         raise CorpusError(path, "holds no performance of two touches or more")
-    return found
+    return found, ask.told(corpora)
 
 
 def _tempered(given: float | None, name: str, recommended: float) -> float:

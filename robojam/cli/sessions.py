@@ -69,7 +69,9 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _table(found: list[Entry]) -> None:
-    rows = [("session", "began", "length", "touches", "modes", "model", "")]
+    rows: list[tuple[str, ...]] = [
+        ("session", "began", "length", "touches", "modes", "model", "")
+    ]
     for entry in found:
         told = " ".join(filter(None, [entry.named.name, _note(entry.named.note)]))
         about = entry.summary

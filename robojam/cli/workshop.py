@@ -84,6 +84,8 @@ def _train(chosen: argparse.Namespace) -> int:
     except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
         ask.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     trainer, to = run.trainer, chosen.to
+    for line in run.told:
+        print(line)
     told = f"{trainer.corpus.name}: {len(trainer.corpus.lengths)} performances, "
     told += f"{len(trainer.corpus.events)} events"
     print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events)}")
@@ -109,10 +111,15 @@ def _train(chosen: argparse.Namespace) -> int:
 
 @dataclass(slots=True)
 class _Run:
-    """A run that is about to begin: what else its file will say, what it goes on from."""
+    """A run that is about to begin.
+
+    about is what else its file will say, told what was left out of its data, and start what
+    it goes on from.
+    """
 
     trainer: Trainer
     about: dict[str, Any]
+    told: list[str]
     start: ModelFile | None = None
     history: list[Progress] = field(default_factory=list)
 
@@ -129,11 +136,12 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     def warn(error: ValueError) -> None:
         print(f"robojam: {error}; it is left out", file=sys.stderr)
 
-    corpora = load_all(chosen.data, machine=chosen.machine, refused=warn)
-    others = load_all(chosen.val or [], refused=warn)
-    data = join([clean(corpus) for corpus in corpora])
+    corpora = [clean(c) for c in load_all(chosen.data, machine=chosen.machine, refused=warn)]
+    others = [clean(c) for c in load_all(chosen.val or [], refused=warn)]
+    told = ask.told([*corpora, *others])
+    data = join(corpora)
     if others:
-        held_out = join([clean(corpus) for corpus in others])
+        held_out = join(others)
     else:
         data, held_out = split(data, every=10)
     given = {n: getattr(chosen, n) for n in _SETTINGS.split() if getattr(chosen, n) is not None}
@@ -144,7 +152,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
             if was != value:
                 raise ValueError(f"--resume: this run has --{name} {was}, not {value}")
         about = {k: tuple(Data(**d) for d in v) if "_on" in k else v for k, v in about.items()}
-        return _Run(trainer, about)
+        return _Run(trainer, about, told)
     about = {
         "trained_on": tuple(Data(c.name, c.sha256) for c in corpora),
         "score_on": tuple(Data(c.name, c.sha256) for c in others),
@@ -152,7 +160,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     }
     if chosen.start is None:
         settings = replace(Settings(), **{**SIZES.get(chosen.size, {}), **given})
-        return _Run(Trainer(data, held_out, settings), about)
+        return _Run(Trainer(data, held_out, settings), about, told)
     if sizes := given.keys() & {"units", "layers", "components", "hidden"} or chosen.size:
         raise ValueError(f"--from: the sizes are that model's, without {', '.join(sizes)}")
     file = read(find(chosen.start))
@@ -163,7 +171,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     settings = tune.settings(start, Settings(), given)
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
-    return _Run(Trainer(data, held_out, settings, start=start), about, file)
+    return _Run(Trainer(data, held_out, settings, start=start), about, told, file)
 
 
 def _step_back(run: _Run, *, seed: int) -> None:

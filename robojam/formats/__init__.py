@@ -99,6 +99,8 @@ def read(path: Path, *, split: str | None = None, machine: bool = False) -> Corp
         parts.dropped,
         source=parts.source,
         inferred=parts.inferred,
+        places=parts.places,
+        lines=parts.lines,
     )
 
 

@@ -45,7 +45,7 @@ def read_npz(path: Path, split: str | None, *, machine: bool = False) -> Parts: 
     if columns == TOUCH and rows.ndim == 2 and rows.shape[1] == 3:
         return timed(_floats(rows), divided, name, "arrays")
     events = _events(path, keys[0], rows, columns)
-    return Parts(events, divided, columns, name, "arrays")
+    return flagged(path, Parts(events, divided, columns, name))
 
 
 def read_npy(path: Path, split: str | None, *, machine: bool = False) -> Parts:  # noqa: ARG001
@@ -124,7 +124,8 @@ def _performances(
     divided = np.array(lengths, np.int64)
     if known:
         joined = np.concatenate(rows)
-        return Parts(_events(path, arrays[0][0], joined, TOUCH), divided, TOUCH, path.name)
+        events = _events(path, arrays[0][0], joined, TOUCH)
+        return flagged(path, Parts(events, divided, TOUCH, path.name))
     joined = np.concatenate([part[:, :3] for part in rows])
     return timed(_floats(joined), divided, path.name, "RoboJam arrays")
 
@@ -187,7 +188,7 @@ def _events(
         raise CorpusError(
             path, f"{key} must be (N, {len(columns)}): {names}; it is {rows.shape}"
         )
-    return flagged(path, key, _floats(rows), columns)
+    return _floats(rows)
 
 
 def _lengths(

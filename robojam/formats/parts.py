@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from robojam import phases
-from robojam.corpus import TOUCH, CorpusError, Floats, Integers
+from robojam.corpus import TOUCH, CorpusError, Floats, Integers, placed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,31 +22,28 @@ class Parts:
     source: str = "arrays"
     dropped: dict[str, int] = field(default_factory=dict)
     inferred: int = 0
+    places: dict[str, str] = field(default_factory=dict)
+    lines: Integers | None = None
 
 
-def timed(
-    touches: Floats,
-    lengths: Integers,
-    name: str,
-    source: str,
-    dropped: dict[str, int] | None = None,
-) -> Parts:
+def timed(touches: Floats, lengths: Integers, name: str, source: str) -> Parts:
     """Complete touches without phases, (N, 3) of x, y and dt, by the rule for them."""
     events = np.empty((len(touches), len(TOUCH)), touches.dtype)
     events[:, :3] = touches
     events[:, 3] = phases.moving(touches, lengths)
-    return Parts(events, lengths, TOUCH, name, source, dropped or {}, len(touches))
+    return Parts(events, lengths, TOUCH, name, source, inferred=len(touches))
 
 
-def flagged(path: Path, key: str, events: Floats, columns: tuple[str, ...]) -> Floats:
-    """Return events whose last column is 0 or 1 (or NaN). Raises CorpusError otherwise."""
-    flags = events[:, -1]
-    strange = np.flatnonzero((flags != 0) & (flags != 1) & ~np.isnan(flags))
+def flagged(path: Path, parts: Parts) -> Parts:
+    """Return parts whose last column is 0 or 1 (or NaN). Raises CorpusError otherwise."""
+    flags = parts.events[:, -1]
+    strange = np.flatnonzero((flags != 0) & (flags != 1) & ~np.isnan(flags))[:1]
     if len(strange):
-        names = ", ".join(columns)
-        found = f"{flags[strange[0]]:g} in row {strange[0]}"
+        where = placed(strange, parts.lengths, parts.columns, parts.lines)
+        names = ", ".join(parts.columns)
         raise CorpusError(
             path,
-            f"{columns[-1]} must be 0 or 1, and is {found}: are {key} {names}, in this order?",
+            f"{parts.columns[-1]} must be 0 or 1, and is {flags[strange[0]]:g} ({where}): are "
+            f"its columns {names}, in this order?",
         )
-    return events
+    return parts

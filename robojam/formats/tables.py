@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from robojam.corpus import TOUCH, CorpusError, Integers
+from robojam.corpus import LINES, TOUCH, CorpusError, Integers, listed
 from robojam.formats.parts import Parts, flagged, timed
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -37,8 +37,8 @@ class _Sieve:
 
     width: int
     line: int  # the number of the next one, from 1
-    dropped: int = 0
-    first: int = 0
+    dropped: list[int] = field(default_factory=list)  # the numbers of these
+    kept: list[Integers] = field(default_factory=list)  # and of those of each block
 
     def rows(
         self, block: bytes, prefix: re.Pattern[bytes] | None = None
@@ -46,20 +46,22 @@ class _Sieve:
         """Read a block of whole lines; return its rows, and the lines that they are of."""
         found = self._parsed(block, prefix)
         lines = block.count(b"\n")
+        numbers = np.arange(self.line, self.line + lines)
         if found is None:
             begins = b"" if prefix is None else prefix.pattern
             whole = re.compile(begins + _NUMBER + (b"," + _NUMBER) * (self.width - 1) + rb"$")
-            kept = []
+            kept = {}
             for number, line in enumerate(block.split(b"\n")[:-1], start=self.line):
                 if whole.match(line):
-                    kept.append(line)
+                    kept[number] = line
                 elif line.strip():
-                    self.dropped += 1
-                    self.first = self.first or number
-            block = b"".join(line + b"\n" for line in kept)
+                    self.dropped.append(number)
+            block = b"".join(line + b"\n" for line in kept.values())
+            numbers = np.array(list(kept), np.int64)
             found = self._parsed(block, prefix)
             assert found is not None
         self.line += lines
+        self.kept.append(numbers)
         return found, block
 
     def _parsed(self, block: bytes, prefix: re.Pattern[bytes] | None) -> Array | None:
@@ -82,18 +84,24 @@ class _Sieve:
             return None
         return values.reshape(lines, self.width) if values.size == lines * self.width else None
 
-    def told(self, what: str) -> dict[str, int]:
-        """Say what was left out."""
+    @property
+    def lines(self) -> Integers:
+        """Which line each row was."""
+        return np.concatenate([np.empty(0, np.int64), *self.kept])
+
+    def told(self, what: str) -> tuple[dict[str, int], dict[str, str]]:
+        """Say what was left out, and where."""
         if not self.dropped:
-            return {}
-        return {f"lines without {what}, the first of them line {self.first},": self.dropped}
+            return {}, {}
+        why = f"lines that are not {what}"
+        return {why: len(self.dropped)}, {why: listed(LINES, self.dropped)}
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     """Yield a file in blocks of whole lines, the last one ended too."""
     left = b""
     while block := file.read(_BLOCK):
-        block = left + block.replace(b"\r\n", b"\n")
+        block = (left + block).replace(b"\r\n", b"\n")
         end = block.rfind(b"\n") + 1
         left = block[end:]
         if end:
@@ -132,7 +140,6 @@ def read_csv(path: Path, split: str | None, *, machine: bool = False) -> Parts: 
                 block = block.replace(b",", b".").replace(b";", b",")
             found.append(sieve.rows(block.replace(b'"', b""))[0][:, wanted])
     touches = np.concatenate(found) if found else np.empty((0, len(wanted)))
-    told = sieve.told(f"{len(names)} numbers")
     if not len(touches):
         why = f"has no line of {len(names)} numbers ({', '.join(names)})"
         raise CorpusError(path, f"{why}{_comma(path, len(names))}")
@@ -141,18 +148,23 @@ def read_csv(path: Path, split: str | None, *, machine: bool = False) -> Parts: 
     else:
         starts = np.array([0])
     lengths = np.diff(starts, append=len(touches)).astype(np.int64)
-    if "moving" not in names:
-        return timed(touches, lengths, path.name, "CSV", told)
-    events = flagged(path, "rows", touches, TOUCH)
-    return Parts(events, lengths, TOUCH, path.name, "CSV", told)
+    dropped, places = sieve.told(f"{len(names)} numbers")
+    if "moving" in names:
+        parts = Parts(touches, lengths, TOUCH, path.name, "CSV")
+    else:
+        parts = timed(touches, lengths, path.name, "CSV")
+    return flagged(path, replace(parts, dropped=dropped, places=places, lines=sieve.lines))
 
 
 def _since(times: Array) -> tuple[Integers, Array]:
     """Return where performances start, and the time since the touch before each."""
-    again = (times[1:] == 0) & (times[:-1] > 0)
-    starts = np.concatenate(([0], np.flatnonzero(again) + 1)).astype(np.int64)
-    dt = np.diff(times, prepend=times[:1])
-    dt[starts] = 0
+    known = np.flatnonzero(np.isfinite(times))  # where one is none, the next goes on
+    some = times[known]
+    again = (some[1:] == 0) & (some[:-1] > 0)
+    starts = np.concatenate(([0], known[np.flatnonzero(again) + 1])).astype(np.int64)
+    dt = np.full(len(times), np.nan)
+    dt[known] = np.diff(some, prepend=some[:1])
+    dt[starts[1:]] = 0
     return starts, dt
 
 
@@ -176,7 +188,7 @@ def read_log(path: Path, split: str | None, *, machine: bool = False) -> Parts:
         raise CorpusError(path, f"has no split {split!r}: it is whole")
     with path.open("rb") as file:
         sieve = _Sieve(_log_width(path, file), 1)
-        times, values = [], []
+        times, values, taken = [], [], []
         who = b"rnn" if machine else b"interface"
         for block in _blocks(file):
             rows, lines = sieve.rows(block, LOGGED)
@@ -188,13 +200,16 @@ def read_log(path: Path, split: str | None, *, machine: bool = False) -> Parts:
                 raise CorpusError(path, f"has a time that is none: {error}") from error
             times.append(when[wanted])
             values.append(rows[wanted, :2])
+            taken.append(wanted)
     xy, when = np.concatenate(values), np.concatenate(times)
-    dropped = sieve.told(f"a time and {sieve.width} numbers")
+    dropped, places = sieve.told(f"a time, a name and {sieve.width} numbers")
     if sieve.width > 2:
         dropped["third numbers (a touch has x and y)"] = len(xy)
     dt = np.diff(when, prepend=when[:1]).astype(np.float64) * 1e-6
     lengths = np.array([len(xy)] if len(xy) else [], np.int64)
-    return timed(np.column_stack([xy, dt]), lengths, path.name, "IMPSY log", dropped)
+    parts = timed(np.column_stack([xy, dt]), lengths, path.name, "IMPSY log")
+    lines = sieve.lines[np.concatenate(taken)]
+    return replace(parts, dropped=dropped, places=places, lines=lines)
 
 
 def _log_width(path: Path, file: IO[bytes]) -> int:
