@@ -82,6 +82,7 @@ RULES = {
     "formats.*": Rule("corpus formats.* phases session touch", "numpy", pure=True),
     "survey": Rule("corpus lattice touch", "numpy", pure=True),
     "evaluate": Rule("corpus lattice model", "numpy torch"),
+    "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
     "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
     "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
