@@ -12,9 +12,11 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
+from robojam.choosing import Parser
 from robojam.cli import (
     bench,
     corpus,
+    evaluate,
     generate,
     init,
     midi,
@@ -24,7 +26,6 @@ from robojam.cli import (
     sessions,
     workshop,
 )
-from robojam.options import Parser
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         *generate.COMMANDS,
         *corpus.COMMANDS,
         *workshop.COMMANDS,
+        *evaluate.COMMANDS,
         *midi.COMMANDS,
         *bench.COMMANDS,
         *init.COMMANDS,

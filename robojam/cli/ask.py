@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from robojam.options import Options, OptionsError, resolve
+from robojam.choosing import OptionsError, resolve
+from robojam.options import Options
 
 if TYPE_CHECKING:
     from robojam.corpus import Corpus
