@@ -23,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from robojam.corpus import Corpus, clean, write
 from robojam.evaluate import score
@@ -104,12 +105,14 @@ def main() -> None:
     parser.add_argument("--players", type=int, default=3, help="how many stand-ins")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
+    torch.set_num_threads(1)
     corpus = clean(read(args.corpus))
     before, _ = load(args.model)
     found = []
     for seed in range(args.players):
+        chosen = player(corpus, seed)
+        others_before = score(before, of(corpus, chosen[2], "others")).joint
         for instrument, play in INSTRUMENTS.items():
-            chosen = player(corpus, seed)
             learnt, theirs, others = (
                 of(corpus, some, name)
                 for some, name in zip(chosen, ("learnt", "theirs", "others"), strict=True)
@@ -136,7 +139,7 @@ def main() -> None:
                 "seconds": round(seconds, 1),
                 "theirs before": round(score(before, theirs).joint, 3),
                 "theirs after": round(score(after, theirs).joint, 3),
-                "others before": round(score(before, others).joint, 3),
+                "others before": round(others_before, 3),
                 "others after": round(score(after, others).joint, 3),
                 "learnt performances": sorted(chosen[0]),
                 "their other performances": sorted(chosen[1]),

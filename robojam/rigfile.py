@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -10,23 +11,56 @@ from robojam.options import OPTIONS, Option
 
 _HEAD = """\
 # robojam: the options of a jam, for `robojam jam --config THIS-FILE` and `robojam serve`.
-# Each stands here as it is without this file; take the # away to change it. The command
-# line wins over the file.
+# Each stands here as it is without this file; take the # away from where no space follows
+# it to change it. The command line wins over the file.
 """
 #: What is written where the default is for the engine to know.
-_EXAMPLES: dict[str, Any] = {"model": "touch", "seed": 1, "log": "robojam.log"}
+_EXAMPLES: dict[str, Any] = {
+    "model": "touch",
+    "seed": 1,
+    "sound_out": "USB",
+    "log": "robojam.log",
+}
+#: In place of the default of a table: the file ends with it, as TOML wants.
+_TABLES = {
+    "midi": """\
+#[midi.lead]
+#like = "scale"
+#key = "D"
+#scale = "dorian"
+#program = 5
+
+#[midi.desk]
+#like = "cc"
+#controls = { "cc 64" = "answer", "cc 1" = "temperature 0 2" }
+"""
+}
+_WIDTH = 90
 
 
 def written() -> str:
     """Return the text of the file, with what this machine has."""
     parts = [_HEAD]
-    for option in OPTIONS:
-        lines = [f"# {option.about[:1].upper()}{option.about[1:]}: {option.allowed}."]
+    for option in sorted(OPTIONS, key=lambda option: option.name in _TABLES):
+        lines = _comment(f"{option.about[:1].upper()}{option.about[1:]}: {option.allowed}.")
         if option.default is None:
-            lines.append(f"# Without it: {option.default_text}.")
-        lines += [f"# Here: {found}" for found in _here(option.name)]
-        parts.append("\n".join([*lines, f"#{option.name} = {_toml(_value(option))}"]) + "\n")
+            lines += _comment(f"Without it: {option.default_text}.")
+        for found in _here(option.name):
+            lines += _comment(f"Here: {found}")
+        value = _TABLES.get(option.name) or f"#{option.name} = {_toml(_value(option))}\n"
+        parts.append("\n".join([*lines, value]))
     return "\n".join(parts)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="#   ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _value(option: Option) -> Any:

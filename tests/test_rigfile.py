@@ -33,13 +33,25 @@ def test_as_it_is_written_it_changes_nothing(tmp_path, capsys):
     assert run(capsys, "init", "--print")[1] == rigfile.written()
 
 
+def uncommented(text: str) -> str:
+    return re.sub(r"^#(?! )", "", text, flags=re.MULTILINE)
+
+
 def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
     text = rigfile.written()
-    values = re.findall(r"^#([a-z-]+) = ", text, re.MULTILINE)
-    assert values == [option.name for option in OPTIONS]
+    assert set(tomllib.loads(uncommented(text))) == {option.name for option in OPTIONS}
     to = tmp_path / "all.toml"
-    to.write_text(re.sub(r"^#([a-z-]+ = )", r"\1", text, flags=re.MULTILINE), "utf-8")
-    resolved(to)
+    to.write_text(uncommented(text), "utf-8")
+    every = resolved(to)
+    assert set(every.midi) == {"lead", "desk"}
+    for line in re.findall("^#([a-z-]+ = .*)", text.partition("#[midi")[0], re.MULTILINE):
+        to.write_text(line, "utf-8")  # and each by itself
+        resolved(to)
+
+
+def test_its_lines_are_short(monkeypatch):
+    monkeypatch.setitem(rigfile._LOOKS, "mode", lambda: ["a long " * 30])
+    assert max(map(len, rigfile.written().splitlines())) <= 90
 
 
 def test_what_this_machine_has_is_named(monkeypatch):

@@ -384,6 +384,30 @@ def test_a_run_that_was_stopped_goes_on(data, val, tmp_path, capsys, monkeypatch
     )
 
 
+def test_a_run_from_a_model_goes_on_too(model, data, val, tmp_path, capsys, monkeypatch):
+    straight, to = tmp_path / "straight.safetensors", tmp_path / "mine.safetensors"
+    fresh = ["train", data, "--val", val, "--patience", 0]
+    command = [*fresh, "--from", model, "--passes", 9]
+    assert robojam(capsys, *command, "--to", straight)[0] == 0
+    with monkeypatch.context() as patched:
+        stopped_after(patched, 2)
+        status, out, _ = robojam(capsys, *command, "--to", to)
+    assert (status, "--resume goes on" in out) == (0, True)
+    load(to)
+    told = refused(capsys, *fresh, "--to", to, "--resume")
+    assert f"say --from {model}" in told
+    told = refused(capsys, *fresh, "--from", straight, "--to", to, "--resume")
+    assert f"say --from {model}" in told
+    assert robojam(capsys, *command, "--to", to, "--resume")[0] == 0
+    assert to.read_bytes() == straight.read_bytes()
+    assert not (tmp_path / "mine.run").exists()
+    with monkeypatch.context() as patched:
+        stopped_after(patched, 2)
+        assert robojam(capsys, *fresh, *SIZES, "--passes", 9, "--to", to)[0] == 0
+    told = refused(capsys, *command, "--to", to, "--resume")
+    assert "from nothing: without --from" in told
+
+
 def test_ctrl_c_is_held_back_until_the_step_is_done():
     # As it is in the foreground: a program that is started in the background ignores it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -414,7 +438,7 @@ def test_a_model_goes_on_from_another(model, data, tmp_path, capsys):
         ([data, "--from", "none"], "no model file none"),
         ([data, "--from", model, "--units", 3], "the sizes are that model's"),
         ([data, "--from", model, "--size", "s"], "the sizes are that model's"),
-        ([data, "--from", model, "--resume"], "without --from"),
+        ([data, "--from", model, "--resume"], "there is no run"),
         ([strokes, "--from", model], "are of different kinds"),
     ]:
         assert re.search(told, refused(capsys, "train", *arguments, "--to", to))

@@ -65,8 +65,8 @@ def _train(chosen: argparse.Namespace) -> int:
     from robojam.train import NotFiniteError, TooLargeError
 
     ask.writable(chosen.to)
-    if chosen.resume and (chosen.start or chosen.size):
-        ask.fail("--resume goes on with the run as it was: without --from and --size")
+    if chosen.resume and chosen.size:
+        ask.fail("--resume goes on with the run as it was: without --size")
     import torch
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
@@ -102,7 +102,7 @@ def _train(chosen: argparse.Namespace) -> int:
     except OSError as error:
         ask.fail(f"{to} cannot be written: {error.strerror or error}", 1)
     print(f"{to}: {trainer.best_score:.4f} nats per event on {trainer.held_out.name}")
-    if stopped and run.start is None:
+    if stopped:
         print("the same command with --resume goes on")
     return 0
 
@@ -143,6 +143,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     else:
         data, held_out = split(data, every=10)
     given = {n: getattr(chosen, n) for n in _SETTINGS.split() if getattr(chosen, n) is not None}
+    file = read(find(chosen.start)) if chosen.start else None
     if chosen.resume:
         trainer, about = checkpoint.resume(checkpoint.beside(chosen.to), data, held_out)
         for name, value in given.items():
@@ -150,18 +151,24 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
             if was != value:
                 raise ValueError(f"--resume: this run has --{name} {was}, not {value}")
         about = {k: tuple(Data(**d) for d in v) if "_on" in k else v for k, v in about.items()}
-        return _Run(trainer, about, told)
+        name, sha256 = about.pop("from", ("", ""))
+        if sha256 != (file.sha256 if file else ""):
+            began = (
+                f"from {name}: say --from {name}" if sha256 else "from nothing: without --from"
+            )
+            raise ValueError(f"--resume: this run went on {began}, as it was then")
+        trainer.started = file is not None
+        return _Run(trainer, about, told, file)
     about = {
         "trained_on": tuple(Data(c.name, c.sha256) for c in corpora),
         "score_on": tuple(Data(c.name, c.sha256) for c in others),
         "licence": chosen.licence,
     }
-    if chosen.start is None:
+    if file is None:
         settings = replace(Settings(), **{**SIZES.get(chosen.size, {}), **given})
         return _Run(Trainer(data, held_out, settings), about, told)
     if sizes := given.keys() & {"units", "layers", "components", "hidden"} or chosen.size:
         raise ValueError(f"--from: the sizes are that model's, without {', '.join(sizes)}")
-    file = read(find(chosen.start))
     start, description = load(file.path)
     about["trained_on"] = description.trained_on + about["trained_on"]
     about["licence"] = chosen.licence or description.licence
@@ -205,10 +212,11 @@ def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
     trainer, to = run.trainer, chosen.to
     console = Console()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
-    plain = {
+    plain: dict[str, Any] = {
         k: [msgspec.to_builtins(d) for d in v] if "_on" in k else v
         for k, v in run.about.items()
     }
+    plain["from"] = [str(run.start.path), run.start.sha256] if run.start else ["", ""]
     with (
         ask.held_back_interrupt() as pressed,
         curves.board(chosen.tensorboard) as board,
@@ -223,13 +231,11 @@ def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
                 if now.score is not None:
                     if now.score == now.best:
                         trainer.save(to, **run.about)
-                    if run.start is None:
-                        checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                    checkpoint.keep(trainer, checkpoint.beside(to), plain)
                     told = f"step {now.step} of {now.steps}: {_told(now)}"
                     console.print(told, highlight=False, soft_wrap=True)
                 if pressed():
-                    if run.start is None:
-                        checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                    checkpoint.keep(trainer, checkpoint.beside(to), plain)
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
