@@ -322,7 +322,10 @@ def _header(line: bytes, path: Path | None) -> Header:
         header = _HEADERS.decode(line)
         instant(header.started)
     except (ValueError, RecursionError) as error:
-        raise SessionError(path, 1, _why(error, line)) from error
+        why = _why(error, line)
+        raise SessionError(
+            path, 1, why if _is_json(line) else f"is not a robojam session: it {why}"
+        ) from error
     return header
 
 

@@ -64,6 +64,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
 
 
+def performances(count: int) -> str:
+    """Count performances."""
+    return f"{count:,} performance{'' if count == 1 else 's'}"
+
+
 def columns(rows: list[tuple[str, ...]], *, right: Collection[int] = ()) -> Iterator[str]:
     """Lay rows out under their heads, the first of them; right are columns of numbers.
 

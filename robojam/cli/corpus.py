@@ -115,9 +115,8 @@ def _said(about: dict[str, Any], cleaned: list[Corpus]) -> Iterator[str]:
 def _counted(found: dict[str, Any]) -> str:
     seconds = found.get("seconds")
     lasted = "" if seconds is None else f", {ask.clock(seconds)} of playing"
-    performances = "performance" if found["performances"] == 1 else "performances"
-    played = f"{found['performances']:,} {performances}, {found['touches']:,} touches"
-    return played + lasted
+    performances = ask.performances(found["performances"])
+    return f"{performances}, {found['touches']:,} touches{lasted}"
 
 
 COMMANDS: Final[tuple[ask.Command, ...]] = (

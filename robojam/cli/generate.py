@@ -87,7 +87,7 @@ def _generate(chosen: argparse.Namespace) -> int:
     for line in told:
         print(line)
     where = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
-    print(f"{len(takes):,} performances, {touches:,} touches, seed {seed}: {where}")
+    print(f"{ask.performances(len(takes))}, {touches:,} touches, seed {seed}: {where}")
     return 0
 
 

@@ -84,7 +84,7 @@ def _train(chosen: argparse.Namespace) -> int:
     trainer, to = run.trainer, chosen.to
     for line in run.told:
         print(line)
-    told = f"{trainer.corpus.name}: {len(trainer.corpus.lengths)} performances, "
+    told = f"{trainer.corpus.name}: {ask.performances(len(trainer.corpus.lengths))}, "
     told += f"{len(trainer.corpus.events)} events"
     print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events)}")
     try:
@@ -252,10 +252,8 @@ def _told(now: Progress) -> str:
     minutes, seconds = divmod(round(now.left), 60)
     best = "" if now.best is None else f", held out {now.best:.3f}"
     score = "" if now.score is None else f" (now {now.score:.3f})"
-    return (
-        f"loss {now.loss:.3f}{best}{score}, {now.rate:,.0f} events/s, "
-        f"{minutes}:{seconds:02d} left"
-    )
+    loss = "before the first step" if math.isnan(now.loss) else f"loss {now.loss:.3f}"
+    return f"{loss}{best}{score}, {now.rate:,.0f} events/s, {minutes}:{seconds:02d} left"
 
 
 COMMANDS: Final[tuple[ask.Command, ...]] = (
