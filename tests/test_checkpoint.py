@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from learning import TOUCHES, corpus, small
+from learning import TOUCHES, corpus
 
-from robojam import checkpoint, tune
+from robojam import checkpoint
 from robojam.checkpoint import RunError
-from robojam.evaluate import score
 from robojam.train import Settings, TooLargeError, Trainer
 
 SETTINGS = Settings(
@@ -81,29 +80,3 @@ def test_a_batch_that_does_not_fit_names_one_that_does(monkeypatch):
     monkeypatch.setattr(Trainer, "_loss", lambda *_: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(TooLargeError, match="no smaller one"):
         list(Trainer(DATA, HELD_OUT, SETTINGS))
-
-
-def test_going_on_from_a_model_begins_with_it():
-    start = small(TOUCHES)
-    how = tune.settings(start, Settings(), {"passes": 1.0})
-    trainer = Trainer(DATA, HELD_OUT, how, start=start)
-    first = next(iter(trainer))
-    assert first.step == 0
-    assert first.score == pytest.approx(score(start, HELD_OUT).joint)
-    assert not how.mirror
-
-
-def test_it_steps_back_as_far_as_it_must_remember():
-    memory = corpus(TOUCHES, [50, 50], seed=2)
-    models = [small(TOUCHES), small(TOUCHES, seed=1)]
-    start, other = sorted(models, key=lambda model: score(model, memory).joint)
-    before = score(start, memory).joint
-    model, found, share = tune.stepped_back(start, other, memory, HELD_OUT)
-    assert 0 <= share < 1
-    assert score(model, memory).joint <= before + tune.ALLOWED
-    assert found == pytest.approx(score(model, HELD_OUT).joint)
-    _, _, share = tune.stepped_back(start, start, memory, HELD_OUT)
-    assert share == 1
-    halfway = tune.between(start, other, 0.5)
-    for mine, one, two in zip(*(m.parameters() for m in (halfway, start, other)), strict=True):
-        torch.testing.assert_close(mine, (one + two) / 2)

@@ -1,4 +1,4 @@
-"""Sessions for other programs: what comes back, and the pictures."""
+"""Sessions for other programs: what comes back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from test_listing import run
 
-from robojam import picture
 from robojam.export import WRITERS, streams
 from robojam.formats import read as read_performances
-from robojam.picture import strokes
 from robojam.session import read
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "sessions").glob("example*.jsonl"))
@@ -39,31 +37,6 @@ def test_an_npz_holds_every_part(tmp_path, capsys):
     assert found.lengths.tolist() == wanted
     assert run(capsys, "export", *EXAMPLES, "--to", tmp_path / "b.npz", "--who", "ai")[0] == 0
     assert read_performances(tmp_path / "b.npz").lengths.tolist() == wanted[1::2]
-
-
-def test_pictures(tmp_path, capsys):
-    from matplotlib.image import imread
-
-    for name, paths in (("one", EXAMPLES[:1]), ("sheet", EXAMPLES * 3)):
-        to = tmp_path / f"{name}.png"
-        assert run(capsys, "export", *paths, "--to", to)[0] == 0
-        pixels = imread(to)[..., :3]
-        # Warm for people, cool for the machine, on paper.
-        assert ((pixels[..., 0] - pixels[..., 2]) > 0.4).mean() > 0.002
-        assert ((pixels[..., 2] - pixels[..., 0]) > 0.25).mean() > 0.002
-        assert np.allclose(pixels[0, 0], [0xF7 / 255, 0xF2 / 255, 0xE8 / 255], atol=0.01)
-
-
-def test_strokes_are_from_landing_to_lifting():
-    session = read(EXAMPLES[0])  # the duet
-    found = strokes(session)
-    downs = [e for e in session.touches() if e.touch.phase == "down"]
-    assert len(found) == len(downs)
-    assert sum(len(s.t) for s in found) == sum(session.summary().touches.values())
-    assert sum(s.tap for s in found if not s.machine) == 4
-    curve = picture._curved(np.array([[0, 0], [0.5, 0.5], [1, 0.0]]))
-    assert curve[0].tolist() == [0, 0]
-    assert curve[-1].tolist() == [1, 0]
 
 
 def test_what_cannot_be_exported(tmp_path, capsys):

@@ -1,0 +1,39 @@
+"""The picture of a run: that it is drawn, and shows the best."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from robojam import curves
+from robojam.train import Progress
+
+
+def run(scores: list[float | None]) -> list[Progress]:
+    return [
+        Progress(step, len(scores), -step / 9 if step else math.nan, 100.0, 1.0, score, score)
+        for step, score in enumerate(scores)
+    ]
+
+
+def test_a_run_is_drawn(tmp_path):
+    from matplotlib.image import imread
+
+    to = tmp_path / "run.png"
+    curves.draw(run([-1.0, None, -2.0, None, -1.5]), to, title="a run")
+    red = np.array([0xC8, 0x55, 0x3D]) / 255  # the held-out scores
+    drawn = np.abs(imread(to)[..., :3] - red).max(-1) < 0.1
+    assert drawn.sum() > 200
+    curves.draw(run([-1.0, None, None]), to, title="without a score since")
+    assert (np.abs(imread(to)[..., :3] - red).max(-1) < 0.1).sum() == 0
+
+
+def test_of_a_run_without_steps_there_is_no_picture(tmp_path):
+    curves.draw(run([-1.0]), tmp_path / "run.png", title="none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nowhere_is_a_board_too():
+    with curves.board(None) as board:
+        assert board(run([None])[0]) is None
