@@ -393,7 +393,7 @@ def test_what_is_not_finite_is_named_where_it_came_in():
         closed = Mixture(torch.tensor([0.0, -math.inf]), torch.zeros(2, 1), torch.zeros(2, 1))
         with pytest.raises(ValueError, match=r"log_scale.*at \(1, 0\)"):
             Mixture(closed.logits, closed.loc, torch.tensor([[0.0], [math.nan]]))
-    assert not mixture._checking
+    assert not mixture.checking._checking
 
 
 def test_integers_are_no_mixture():

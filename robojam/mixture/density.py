@@ -1,0 +1,177 @@
+"""The log density of a mixture, and its gradient, which is known.
+
+With the share r of each component in the density of a value, d = (value - loc) / s,
+(I + C) z = d and (I + C)ᵀ w = z, the gradient of the log density is (Bishop 1994, here for
+a triangular C) r - weight for a logit, r w / s for a mean, r (w d - 1) for a log s and
+r wᵢ zⱼ for a Cᵢⱼ. It is worked out beside the density, in few passes, and on a CPU in
+blocks that stay in its cache. Without correlation d, z and w are one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from robojam.mixture.layout import FLOOR, Layout, Parts
+from robojam.mixture.triangle import ROWS, squared, twice
+
+#: So many numbers of a tensor (…, K, D) are a block.
+BLOCK = 1 << 16
+
+_FLOOR = torch.tensor(FLOOR)
+
+
+def log_density(parts: Parts, value: Tensor) -> Tensor:
+    """Log density (…) of values (…, D), by operations that torch can differentiate."""
+    logits, loc, log_scale, lower = parts
+    dims = loc.shape[-1]
+    d = (value.unsqueeze(-2) - loc) * torch.exp(-log_scale)  # (…, K, D)
+    component = -0.5 * squared(d, lower) - _volume(log_scale, dims)
+    joint = torch.log_softmax(logits, -1) + component - 0.5 * dims * math.log(2 * math.pi)
+    density: Tensor = torch.logsumexp(joint, -1)
+    return density
+
+
+class Density(Function):
+    """Log density (…) of values (…, D) under mixtures written as numbers (…, N)."""
+
+    @staticmethod
+    def forward(ctx: Any, numbers: Tensor, value: Tensor, layout: Layout) -> Tensor:
+        """Work out the density, and beside it what `backward` gives away."""
+        ctx.save_for_backward(numbers, value)
+        ctx.layout, ctx.shapes = layout, (numbers.shape, value.shape)
+        density, *ctx.slopes = _in_blocks(
+            numbers, value, layout, by_value=ctx.needs_input_grad[1]
+        )
+        return density
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Multiply by the slopes, in place: they are of use once."""
+        needed = ctx.needs_input_grad[:2]
+        if torch.is_grad_enabled():  # the gradient is to have a gradient: leave it to torch
+            numbers, value = ctx.saved_tensors
+            wanted = [t for t, need in zip((numbers, value), needed, strict=True) if need]
+            density = log_density(ctx.layout.read(numbers), value)
+            found = iter(torch.autograd.grad(density, wanted, grads[0], create_graph=True))
+            return *(next(found) if need else None for need in needed), None
+        slopes, ctx.slopes = ctx.slopes, None
+        if slopes is None:  # whoever asked first was given them
+            numbers, value = ctx.saved_tensors
+            _, *slopes = _in_blocks(numbers, value, ctx.layout, by_value=needed[1])
+        g = grads[0].unsqueeze(-1)
+        times = Tensor.mul if transformed() else Tensor.mul_
+        return *(
+            times(slope, g).sum_to_size(shape) if need else None
+            for slope, shape, need in zip(slopes, ctx.shapes, needed, strict=True)
+        ), None
+
+
+def transformed() -> bool:
+    """Whether torch is compiling or transforming: then it wants to see each operation."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def _in_blocks(
+    numbers: Tensor, value: Tensor, layout: Layout, *, by_value: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Work out `_with_slopes`, block by block where there is much of it."""
+    lead = numbers.shape[:-1]
+    each = max(1, BLOCK // (layout.components * layout.dims))
+    if numbers.is_cuda or lead.numel() < 2 * each or value.shape[:-1] != lead:
+        return _with_slopes(numbers, value, layout, by_value=by_value)
+    numbers, value = numbers.flatten(0, -2), value.flatten(0, -2)
+    density = numbers.new_empty(len(numbers))
+    slope = numbers.new_empty(numbers.shape)
+    value_slope = value.new_empty(value.shape) if by_value else None
+    for at in range(0, len(numbers), each):
+        rows = slice(at, at + each)
+        block, _, along = _with_slopes(
+            numbers[rows], value[rows], layout, by_value=by_value, out=slope[rows]
+        )
+        density[rows] = block
+        if value_slope is not None and along is not None:
+            value_slope[rows] = along
+    return (
+        density.view(lead),
+        slope.view(*lead, -1),
+        None if value_slope is None else value_slope.view(*lead, -1),
+    )
+
+
+def _with_slopes(
+    numbers: Tensor,
+    value: Tensor,
+    layout: Layout,
+    *,
+    by_value: bool,
+    out: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Work out the density (…), its slope (…, N) along numbers, and (…, D) along value.
+
+    The first slope is written to out, if there is one; the second is None if nobody asks.
+    """
+    dims = layout.dims
+    logits, loc, raw, lower = layout.split(numbers)
+    log_scale = raw if layout.covariance is None else torch.logaddexp(raw, _FLOOR)
+    inverse = own = log_scale.neg().exp_()
+    if layout.covariance == "correlated":
+        assert lower is not None
+        rest = torch.hypot(lower, torch.ones_like(lower))
+        own, inverse = inverse, inverse.clone()
+        inverse[..., 1:] *= rest
+        log_scale[..., 1:] -= rest.log()
+    d = (value.unsqueeze(-2) - loc).mul_(inverse)  # (…, K, D)
+    z, w = (d, d) if lower is None else twice(d, lower)
+    log_weights = torch.log_softmax(logits, -1)
+    joint = torch.sub(log_weights - _volume(log_scale, dims), _length(z), alpha=0.5)
+    share = torch.softmax(joint, -1)  # (…, K)
+    # The likeliest component has at least a Kth: no other way to the sum is as short.
+    top = joint.amax(-1)
+    density = torch.fmax(top, top - share.amax(-1).log_())  # where all is -inf, so is it
+    by_logits = share - log_weights.exp_()
+    share = share.unsqueeze(-1)
+    pull = share * w  # (…, K, D)
+    slopes = [by_logits]
+    by_scale = pull * d
+    if layout.deviations == dims:
+        by_scale.sub_(share)
+    else:
+        by_scale = by_scale.sum(-1, keepdim=True).sub_(share, alpha=dims)
+    if lower is not None:
+        row, column = torch.tril_indices(dims, dims, -1, device=lower.device)
+        by_lower = pull[..., row] * z[..., column]
+        if layout.covariance == "correlated":
+            by_lower -= by_scale[..., 1:] * lower / (1 + lower * lower)
+    if layout.covariance is not None:  # along what stands for log s
+        by_scale.addcmul_(by_scale, own, value=-math.exp(FLOOR))
+    by_loc = pull.mul_(inverse)
+    slopes += [by_loc.flatten(-2), by_scale.flatten(-2)]
+    if lower is not None:
+        slopes.append(by_lower.flatten(-2))
+    slope = torch.cat(slopes, -1, out=out)
+    found = -by_loc.sum(-2) if by_value else None
+    return density.sub_(0.5 * dims * math.log(2 * math.pi)), slope, found
+
+
+def _volume(log_scale: Tensor, dims: int) -> Tensor:
+    """Log determinant of L, (…, K), from log s (…, K, D) or (…, K, 1)."""
+    if log_scale.shape[-1] == 1:
+        return log_scale.squeeze(-1) * dims
+    return log_scale.sum(-1)
+
+
+def _length(z: Tensor) -> Tensor:
+    """Squared length (…) of z (…, D), where nothing is to be differentiated."""
+    if z.shape[-1] > ROWS:
+        length: Tensor = torch.linalg.vector_norm(z, dim=-1)
+        return length.square_()
+    first, *others = z.unbind(-1)  # a sum over a short axis takes several times as long
+    square = first.square()
+    for column in others:
+        square.addcmul_(column, column)
+    return square
