@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from robojam.mixture.layout import FLOOR, Layout, Parts
+from robojam.mixture.layout import FLOOR, Layout, Parts, floored
 from robojam.mixture.triangle import ROWS, squared, twice
 
 #: So many numbers of a tensor (…, K, D) are a block.
 BLOCK = 1 << 16
-
-_FLOOR = torch.tensor(FLOOR)
+#: With fewer, what a step costs is that it is one.
+MANY = 1 << 12
 
 
 def log_density(parts: Parts, value: Tensor) -> Tensor:
@@ -117,18 +117,14 @@ def _with_slopes(
     """
     dims = layout.dims
     logits, loc, raw, lower = layout.split(numbers)
-    log_scale = raw if layout.covariance is None else torch.logaddexp(raw, _FLOOR)
-    inverse = own = log_scale.neg().exp_()
+    log_scale = layout.log_scale(raw, lower)
+    scale = own = log_scale.exp()
     if layout.covariance == "correlated":
-        assert lower is not None
-        rest = torch.hypot(lower, torch.ones_like(lower))
-        own, inverse = inverse, inverse.clone()
-        inverse[..., 1:] *= rest
-        log_scale[..., 1:] -= rest.log()
-    d = (value.unsqueeze(-2) - loc).mul_(inverse)  # (…, K, D)
+        own = torch.exp(floored(raw))
+    d = (value.unsqueeze(-2) - loc).div_(scale)  # (…, K, D)
     z, w = (d, d) if lower is None else twice(d, lower)
     log_weights = torch.log_softmax(logits, -1)
-    joint = torch.sub(log_weights - _volume(log_scale, dims), _length(z), alpha=0.5)
+    joint = log_weights - _summed(torch.addcmul(log_scale, z, z, value=0.5))
     share = torch.softmax(joint, -1)  # (…, K)
     # The likeliest component has at least a Kth: no other way to the sum is as short.
     top = joint.amax(-1)
@@ -136,26 +132,23 @@ def _with_slopes(
     by_logits = share - log_weights.exp_()
     share = share.unsqueeze(-1)
     pull = share * w  # (…, K, D)
-    slopes = [by_logits]
-    by_scale = pull * d
-    if layout.deviations == dims:
-        by_scale.sub_(share)
-    else:
-        by_scale = by_scale.sum(-1, keepdim=True).sub_(share, alpha=dims)
+    by_scale = pull * d - share
+    if layout.deviations < dims:
+        by_scale = by_scale.sum(-1, keepdim=True)
     if lower is not None:
         row, column = torch.tril_indices(dims, dims, -1, device=lower.device)
         by_lower = pull[..., row] * z[..., column]
         if layout.covariance == "correlated":
             by_lower -= by_scale[..., 1:] * lower / (1 + lower * lower)
     if layout.covariance is not None:  # along what stands for log s
-        by_scale.addcmul_(by_scale, own, value=-math.exp(FLOOR))
-    by_loc = pull.mul_(inverse)
-    slopes += [by_loc.flatten(-2), by_scale.flatten(-2)]
+        by_scale.addcdiv_(by_scale, own, value=-math.exp(FLOOR))
+    by_loc = pull.div_(scale)
+    slopes = [by_logits, by_loc.flatten(-2), by_scale.flatten(-2)]
     if lower is not None:
         slopes.append(by_lower.flatten(-2))
     slope = torch.cat(slopes, -1, out=out)
-    found = -by_loc.sum(-2) if by_value else None
-    return density.sub_(0.5 * dims * math.log(2 * math.pi)), slope, found
+    along = -by_loc.sum(-2) if by_value else None
+    return density.sub_(0.5 * dims * math.log(2 * math.pi)), slope, along
 
 
 def _volume(log_scale: Tensor, dims: int) -> Tensor:
@@ -165,13 +158,15 @@ def _volume(log_scale: Tensor, dims: int) -> Tensor:
     return log_scale.sum(-1)
 
 
-def _length(z: Tensor) -> Tensor:
-    """Squared length (…) of z (…, D), where nothing is to be differentiated."""
-    if z.shape[-1] > ROWS:
-        length: Tensor = torch.linalg.vector_norm(z, dim=-1)
-        return length.square_()
-    first, *others = z.unbind(-1)  # a sum over a short axis takes several times as long
-    square = first.square()
-    for column in others:
-        square.addcmul_(column, column)
-    return square
+def _summed(terms: Tensor) -> Tensor:
+    """Sum terms (…, D), where nothing is to be differentiated."""
+    dims = terms.shape[-1]
+    if dims == 1:
+        return terms.squeeze(-1)
+    if dims > ROWS or terms.numel() < MANY:
+        return terms.sum(-1)
+    first, *others = terms.unbind(-1)  # a sum over a short axis takes several times as long
+    total = first + others[0]
+    for other in others[1:]:
+        total += other
+    return total

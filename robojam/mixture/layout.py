@@ -21,10 +21,11 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 #: log s never falls below this: a component may become narrow, not a point.
 FLOOR = -7.0
+
+_FLOOR = torch.tensor(FLOOR)
 
 Covariance = Literal["spherical", "diagonal", "full", "correlated"]
 
@@ -79,12 +80,17 @@ class Layout(NamedTuple):
         """Read log s (…, n) of components from what stands for it, and from their C."""
         if self.covariance is None:
             return raw
-        found = FLOOR + functional.softplus(raw - FLOOR)
+        found = floored(raw)
         if self.covariance != "correlated" or lower is None:
             return found
         # Of the second deviation, what the first dimension does not explain.
         rest = found[..., 1:] - torch.hypot(lower, torch.ones_like(lower)).log()
         return torch.cat([found[..., :1], rest], -1)
+
+
+def floored(raw: Tensor) -> Tensor:
+    """Turn any number into a log s above FLOOR."""
+    return torch.logaddexp(raw, _FLOOR)
 
 
 def width(dims: int, components: int, covariance: Covariance = "full") -> int:
