@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.autograd import Function
 
 from robojam.mixture.layout import FLOOR, Layout, Parts, floored
-from robojam.mixture.triangle import ROWS, squared, twice
+from robojam.mixture.triangle import ROWS, below, squared, twice
 
 #: So many numbers of a tensor (…, K, D) are a block.
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 #: With fewer, what a step costs is that it is one.
 MANY = 1 << 12
 
@@ -136,8 +136,7 @@ def _with_slopes(
     if layout.deviations < dims:
         by_scale = by_scale.sum(-1, keepdim=True)
     if lower is not None:
-        row, column = torch.tril_indices(dims, dims, -1, device=lower.device)
-        by_lower = pull[..., row] * z[..., column]
+        by_lower = below(pull, z)
         if layout.covariance == "correlated":
             by_lower -= by_scale[..., 1:] * lower / (1 + lower * lower)
     if layout.covariance is not None:  # along what stands for log s

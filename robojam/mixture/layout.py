@@ -90,7 +90,7 @@ class Layout(NamedTuple):
 
 def floored(raw: Tensor) -> Tensor:
     """Turn any number into a log s above FLOOR."""
-    return torch.logaddexp(raw, _FLOOR)
+    return torch.logaddexp(raw.contiguous(), _FLOOR)  # ten times as long on a slice
 
 
 def width(dims: int, components: int, covariance: Covariance = "full") -> int:

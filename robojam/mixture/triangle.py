@@ -71,6 +71,16 @@ def twice(d: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(columns, -1), torch.stack(back, -1)
 
 
+def below(left: Tensor, right: Tensor) -> Tensor:
+    """Rows below the diagonal of left rightᵀ (…, D, D), both (…, D): (…, D(D-1)/2)."""
+    dims = left.shape[-1]
+    if dims > ROWS:
+        row, column = torch.tril_indices(dims, dims, -1, device=left.device)
+        return left[..., row] * right[..., column]
+    rows, columns = left.unbind(-1), right.unbind(-1)
+    return torch.stack([rows[i] * columns[j] for i in range(1, dims) for j in range(i)], -1)
+
+
 def _solve(matrix: Tensor, right: Tensor, *, upper: bool) -> Tensor:
     found: Tensor = torch.linalg.solve_triangular(
         matrix, right.unsqueeze(-1), upper=upper, unitriangular=True
