@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.autograd import Function
 
 from robojam.mixture.layout import FLOOR, Layout, Parts, floored
@@ -37,38 +37,50 @@ def log_density(parts: Parts, value: Tensor) -> Tensor:
 
 
 class Density(Function):
-    """Log density (…) of values (…, D) under mixtures written as numbers (…, N)."""
+    """Log density (…) of values (…, D) under mixtures written as numbers (…, N).
+
+    With a factor it is their sum times that, in one step: a loss.
+    """
 
     @staticmethod
-    def forward(ctx: Any, numbers: Tensor, value: Tensor, layout: Layout) -> Tensor:
+    def forward(
+        ctx: Any, numbers: Tensor, value: Tensor, layout: Layout, factor: float | None
+    ) -> Tensor:
         """Work out the density, and beside it what `backward` gives away."""
         ctx.save_for_backward(numbers, value)
-        ctx.layout, ctx.shapes = layout, (numbers.shape, value.shape)
+        ctx.layout, ctx.factor, ctx.shapes = layout, factor, (numbers.shape, value.shape)
         density, *ctx.slopes = _in_blocks(
             numbers, value, layout, by_value=ctx.needs_input_grad[1]
         )
-        return density
+        return density if factor is None else density.sum().mul_(factor)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Multiply by the slopes, in place: they are of use once."""
         needed = ctx.needs_input_grad[:2]
+        g = grads[0].unsqueeze(-1) if ctx.factor is None else grads[0] * ctx.factor
         if torch.is_grad_enabled():  # the gradient is to have a gradient: leave it to torch
-            numbers, value = ctx.saved_tensors
-            wanted = [t for t, need in zip((numbers, value), needed, strict=True) if need]
-            density = log_density(ctx.layout.read(numbers), value)
-            found = iter(torch.autograd.grad(density, wanted, grads[0], create_graph=True))
-            return *(next(found) if need else None for need in needed), None
+            given = ctx.saved_tensors
+            wanted = [t for t, need in zip(given, needed, strict=True) if need]
+            density = log_density(ctx.layout.read(given[0]), given[1]).unsqueeze(-1)
+            g = g.expand(density.shape)
+            found = iter(torch.autograd.grad(density, wanted, g, create_graph=True))
+            return *(next(found) if need else None for need in needed), None, None
         slopes, ctx.slopes = ctx.slopes, None
         if slopes is None:  # whoever asked first was given them
             numbers, value = ctx.saved_tensors
             _, *slopes = _in_blocks(numbers, value, ctx.layout, by_value=needed[1])
-        g = grads[0].unsqueeze(-1)
         times = Tensor.mul if transformed() else Tensor.mul_
-        return *(
-            times(slope, g).sum_to_size(shape) if need else None
+        along = [
+            _shaped(times(slope, g), shape) if need else None
             for slope, shape, need in zip(slopes, ctx.shapes, needed, strict=True)
-        ), None
+        ]
+        return *along, None, None
+
+
+def _shaped(slope: Tensor, shape: Size) -> Tensor:
+    """Sum a slope over what a tensor of this shape was broadcast to."""
+    return slope if slope.shape == shape else slope.sum_to_size(shape)
 
 
 def transformed() -> bool:

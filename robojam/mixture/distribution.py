@@ -20,6 +20,8 @@ COLD = 1e-6
 
 Reduction = Literal["mean", "sum", "none"]
 
+_NOTHING = "the mean of no values is no number: there must be one, or take the sum"
+
 
 class Mixture(Distribution):
     """A mixture of Gaussians over D dimensions with K components.
@@ -182,15 +184,27 @@ class Mixture(Distribution):
 
         Raises ValueError for a value of another width, and for integers.
         """
+        return self._log_prob(value)
+
+    def _log_prob(self, value: Tensor, *, loss: bool = False) -> Tensor:
+        """Return the log densities (…), or minus their mean."""
         mixture, value = self._beside(value)
+        factor = None
+        if loss:
+            shape, mine = value.shape[:-1], self.batch_shape
+            count = (shape if shape == mine else torch.broadcast_shapes(shape, mine)).numel()
+            if not count:
+                raise ValueError(_NOTHING)
+            factor = -1 / count
         if torch.is_grad_enabled() and not transformed():
             numbers = mixture._numbers
             if numbers is None:
                 numbers = joined(mixture._read())
             if numbers.requires_grad or value.requires_grad:
-                density: Tensor = Density.apply(numbers, value, mixture._layout)  # type: ignore[no-untyped-call]
-                return density
-        return log_density(mixture._read(), value)
+                fast: Tensor = Density.apply(numbers, value, mixture._layout, factor)  # type: ignore[no-untyped-call]
+                return fast
+        density = log_density(mixture._read(), value)
+        return density if factor is None else density.sum() * factor
 
     def cdf(self, value: Tensor) -> Tensor:
         """Chance of being at or below value (…, D) in every dimension, shape (…).
@@ -226,21 +240,18 @@ class Mixture(Distribution):
                 raise ValueError(
                     f"mask {tuple(mask.shape)} does not fit values {tuple(value.shape)}"
                 ) from None
-        density = self.log_prob(value)
-        if mask is None and reduction == "mean" and density.numel():
-            return density.mean().neg()
-        each = -density
+        elif reduction == "mean":
+            return self._log_prob(value, loss=True)
+        each = -self.log_prob(value)
         if mask is not None:
             each = each.masked_fill(~mask, 0.0)
         if reduction == "none":
             return each
-        if reduction == "sum":
+        if reduction == "sum" or mask is None:
             return each.sum()
-        count = each.numel() if mask is None else mask.expand(each.shape).sum()
+        count = mask.expand(each.shape).sum()
         if not torch.compiler.is_compiling() and not bool(count):
-            raise ValueError(
-                "the mean of no values is no number: there must be one, or take the sum"
-            )
+            raise ValueError(_NOTHING)
         return each.sum() / count
 
     @torch.no_grad()
