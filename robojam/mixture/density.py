@@ -70,7 +70,8 @@ class Density(Function):
         if slopes is None:  # whoever asked first was given them
             numbers, value = ctx.saved_tensors
             _, *slopes = _in_blocks(numbers, value, ctx.layout, by_value=needed[1])
-        times = Tensor.mul if transformed() else Tensor.mul_
+        many = transformed() or torch._C._functorch.is_legacy_batchedtensor(g)
+        times = Tensor.mul if many else Tensor.mul_
         along = [
             _shaped(times(slope, g), shape) if need else None
             for slope, shape, need in zip(slopes, ctx.shapes, needed, strict=True)
