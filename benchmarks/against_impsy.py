@@ -73,9 +73,12 @@ def free_port() -> int:
 class Impsy:
     """A running IMPSY, its input and its output."""
 
-    def __init__(self, python: str, mode: str) -> None:
+    def __init__(
+        self, python: str, mode: str, to: tuple[str, int] | None = None, port: int = 0
+    ) -> None:
+        """Start it; it plays to an address, or else to where `hear` listens."""
         self.folder = tempfile.TemporaryDirectory()
-        port = free_port()
+        port = port or free_port()
         self.out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.out.bind(("127.0.0.1", 0))
         self.out.settimeout(60)
@@ -89,7 +92,7 @@ class Impsy:
             '[model]\ndimension = 3\nfile = "none"\nsize = "s"\nsigmatemp = 0.01\npitemp = 1\n'
             "timescale = 1\n"
             f'[osc]\nserver_ip = "127.0.0.1"\nserver_port = {port}\nclient_ip = "127.0.0.1"\n'
-            f"client_port = {self.out.getsockname()[1]}\n"
+            f"client_port = {(to or self.out.getsockname())[1]}\n"
         )
         self.began = time.perf_counter()
         self.process = subprocess.Popen(

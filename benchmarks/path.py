@@ -23,7 +23,7 @@ from robojam.loading import load, one_thread
 from robojam.modelfile import find
 from robojam.monitors import Monitors
 from robojam.options import Options
-from robojam.outlets import NativeOutlet, outlets
+from robojam.outlets import OscOutlet, outlets
 from robojam.player import Player
 from robojam.ports import Endpoint
 from robojam.server import Server
@@ -45,7 +45,7 @@ PARTS: list[tuple[Any, str, str]] = [
     (Jam, "advance", "the schedule (each look)"),
     (Voices, "play", "the voice plays it"),
     (Server, "_happened", "telling everyone (each happening)"),
-    (NativeOutlet, "happened", "a touch to OSC bytes (each happening)"),
+    (OscOutlet, "happened", "a touch to OSC bytes (each happening)"),
     (Monitors, "send", "to the monitors (each packet)"),
     (Endpoint, "send", "the socket sends (each packet)"),
     (Takes, "keep", "to the recorder's queue"),

@@ -17,7 +17,6 @@ it comes by way of hardmaru/sketch-rnn-datasets.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import math
 from dataclasses import replace
@@ -27,13 +26,14 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from robojam.corpus import STROKE, Corpus, CorpusError, read
+from robojam.corpus import STROKE, Corpus, CorpusError
 from robojam.evaluate import score
 from robojam.event import Event, Factor
+from robojam.formats import read
 from robojam.model import EventModel, load, save
 from robojam.modelfile import Data, Description
 from robojam.step import Network
-from robojam.train import batches, cut, schedule, split
+from robojam.train import Settings, Trainer, split
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "kanji_stroke3.npz"
 LICENCE = "Trained on KanjiVG, © Ulrich Apel, CC BY-SA 3.0, by way of sketch-rnn-datasets."
@@ -110,56 +110,37 @@ def diagonal(like: EventModel, components: int = 5) -> EventModel:
 def train(
     model: EventModel,
     corpus: Corpus,
+    held_out: Corpus,
     *,
     passes: float,
     steps: int | None = None,
-    batch: int = 2048,
-    rate: float = 4e-3,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> EventModel:
-    """Train a model; return its averaged weights. steps cuts it short."""
-    rng = np.random.default_rng(seed)
-    whole = cut(corpus.lengths, int(corpus.lengths.max()), rng)
-    each = sum(1 for _ in batches(whole, batch, rng))
-    steps = steps or max(1, round(passes * each))
-    averaged, done = copy.deepcopy(model).eval(), 0
-    adam = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.98))
-    task = progress.add_task("", total=steps, loss=math.nan) if progress else None
-    loss = math.nan
-    while done < steps:
-        for group in batches(whole, batch, rng):
-            longest = max(c.end - c.start for c in group)
-            values = np.zeros((len(group), longest, 4), np.float32)
-            real = np.zeros((len(group), longest), bool)
-            for row, c in enumerate(group):
-                values[row, : c.end - c.start] = corpus.events[c.start : c.end]
-                real[row, : c.end - c.start] = True
-            values[..., :2] += rng.random((*real.shape, 2), np.float32) - 0.5
-            events, scored = torch.from_numpy(values), torch.from_numpy(real)
-            for option in adam.param_groups:
-                option["lr"] = rate * schedule(done, steps, 50)
-            with torch.autocast("cpu", torch.bfloat16):
-                seen, *places, _ = model.listen(events, model.initial(len(events)))
-                trunk = model.trunk(seen)
-            places = [place[scored] for place in places]
-            nats = -model.predict(trunk.float()[scored], events[scored], *places).sum(-1).mean()
-            adam.zero_grad()
-            nats.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            adam.step()
-            done += 1
-            keep = min(0.995, 1 - 1 / (done / 10 + 1))
-            with torch.no_grad():
-                for mean, weight in zip(averaged.parameters(), model.parameters(), strict=True):
-                    mean.lerp_(weight, 1 - keep)
-            now = float(nats.detach())
-            loss = now if math.isnan(loss) else 0.98 * loss + 0.02 * now
-            if progress is not None:
-                progress.update(task, completed=done, loss=loss)
-            if done >= steps:
-                break
-    return averaged
+    """Train a model; return the weights that scored best. steps cuts it short."""
+    settings = Settings(
+        units=model.units,
+        layers=1,
+        passes=passes,
+        window=int(corpus.lengths.max()),
+        batch=2048,
+        rate=4e-3,
+        warmup=50,
+        average=0.995,
+        mirror=False,
+        score_every=1000,
+        seed=seed,
+    )
+    trainer = Trainer(corpus, held_out, settings, start=model)
+    trainer.steps = steps or trainer.steps
+    for parameter, like in zip(trainer.model.parameters(), model.parameters(), strict=True):
+        for hook in (like._backward_hooks or {}).values():
+            parameter.register_hook(hook)
+    task = progress.add_task("", total=trainer.steps, loss=math.nan) if progress else None
+    for now in trainer:
+        if progress is not None:
+            progress.update(task, completed=now.step, loss=now.loss)
+    return trainer.best
 
 
 def nats(model: EventModel, held_out: Corpus) -> dict[str, float]:
@@ -258,7 +239,12 @@ def main() -> None:
                 TimeRemainingColumn(),
             ) as progress:
                 models[name] = train(
-                    models[name], corpus, passes=args.passes, steps=steps, progress=progress
+                    models[name],
+                    corpus,
+                    held_out,
+                    passes=args.passes,
+                    steps=steps,
+                    progress=progress,
                 )
         found[name] = {"weights": sizes(models[name]), **nats(models[name], held_out)}
         print(f"{name}: {found[name]['point']:.3f} nats per held-out point")

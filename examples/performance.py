@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robojam.corpus import clean, read
+from robojam.corpus import clean
+from robojam.formats import read
 from robojam.mixture import Mixture
 from robojam.modelfile import find
 from robojam.modelfile import read as read_model

@@ -5,9 +5,11 @@ OSC's receivers announce themselves as `_osc._udp` by zeroconf (RFC 6762, RFC 67
 
 from __future__ import annotations
 
-import logging
+import os
+import signal
 import socket
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,8 +20,6 @@ from robojam import __version__
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
-
-log = logging.getLogger("robojam")
 
 SERVICE: Final = "_osc._udp.local."
 
@@ -66,30 +66,42 @@ def addresses() -> list[str]:
 
 @contextmanager
 def announced(host: str, port: int) -> Iterator[None]:
-    """Announce who listens at HOST:PORT, for as long as it lasts; nobody waits for it."""
-    ended = threading.Event()
-    thread = threading.Thread(
-        target=_announce, args=(host, port, ended), name="announce", daemon=True
+    """Announce who listens at HOST:PORT, for as long as it lasts; nobody waits for it.
+
+    A process of its own does it: on a busy network there is much to read and to answer,
+    and the engine's deadlines wait for no other thread.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "robojam.announce", host, str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
     )
-    thread.start()
     try:
         yield
     finally:
-        ended.set()
-        thread.join(timeout=2)
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def _announce(host: str, port: int, ended: threading.Event) -> None:
-    """Announce until the end. On a network that will not have it, the jam goes on."""
+def main(host: str, port: str) -> None:
+    """Announce until standard input ends, as it does when the engine does, however."""
     from zeroconf import Error
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's: its end is ours
     try:
         with _network(host) as network:
-            network.register_service(_service(host, port), allow_name_change=True)
-            ended.wait()
+            network.register_service(_service(host, int(port)), allow_name_change=True)
+            while os.read(0, 1024):
+                pass
             network.unregister_all_services()
     except (OSError, Error, RuntimeError) as error:
-        log.warning("not announced on the network: %s", error or type(error).__name__)
+        why = str(error) or type(error).__name__
+        print(f"robojam: not announced on the network: {why}", file=sys.stderr)
 
 
 def _service(host: str, port: int) -> ServiceInfo:
@@ -142,3 +154,7 @@ def look_around(seconds: float) -> list[Found]:
                 found += [Found(told, host, info.port) for host in info.parsed_addresses()]
         browser.cancel()
     return sorted(found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -50,6 +50,12 @@ class Player(Protocol):
     def follow(self, other: Any) -> None:
         """Go on with the random numbers of another player of the same kind."""
 
+    def snapshot(self) -> Any:
+        """Copy all that the player remembers, its random numbers' places too."""
+
+    def restore(self, snapshot: Any) -> None:
+        """Put a snapshot back. The snapshot stays good."""
+
     def forecast(self) -> list[tuple[float, ...]]:
         """Return what voice 0 expects next, as weight, means, deviations, correlation."""
 
@@ -65,6 +71,13 @@ class Settings:
     spread: float = 1.0
     timescale: float = 1.0
     pause: int = 0
+    instrument: str = "human=strings,ai=keys"
+    scale: str = "free"
+    volume: float = 0.7
+
+
+#: Settings of the sound alone: the machine plays on as if nothing had changed.
+OF_SOUND = ("instrument", "scale", "volume")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +108,17 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A voice's next touch has been made, due at ``due`` (paused: if it went on now).
+    """A voice's next touch has been made, due at ``due``; held, if it went on now.
 
-    None, and infinity: what was pending will not sound, or not while it is paused.
+    held is so while the machine is paused. None, and infinity: what was pending will not
+    sound, or not while it is paused.
     """
 
     t: float
     who: str
     proposal: Proposal | None
     due: float
+    held: bool = False
 
 
 Happening = Sounded | Turned | Changed | Pending

@@ -18,7 +18,17 @@ import math
 from collections.abc import Callable
 
 from robojam.hands import Felt, Hands
-from robojam.happenings import Changed, Counts, Happening, Player, Settings, Sounded, Turned
+from robojam.happenings import (
+    OF_SOUND,
+    Changed,
+    Counts,
+    Happening,
+    Player,
+    Settings,
+    Sounded,
+    Turned,
+)
+from robojam.past import Moment, Past
 from robojam.touch import MAX_DT, Phase, clip
 from robojam.voices import Clock, Voice, Voices
 
@@ -46,6 +56,7 @@ class Jam:
             counts=self.counts,
             turn_end=lambda: self._turn_end,
         )
+        self.past = Past(player.voices)
         self._temper()
         self.silenced = False
         self._begun = False
@@ -134,6 +145,8 @@ class Jam:
             return False
         setattr(self.settings, name, value)
         self.sink(Changed(self.t, name, value))
+        if name in OF_SOUND:
+            return True
         if name in ("temperature", "spread"):
             self._temper()
         self._make_anew()
@@ -145,6 +158,7 @@ class Jam:
         self.sink(Changed(self.t, "model", name))
         self.voices.lift_all()
         self.voices.hand_over(player)
+        self.past.forget()
         self._temper()
         self._forget()
         self._make_anew()
@@ -214,6 +228,7 @@ class Jam:
         return True
 
     def _on_reset(self, _: object) -> bool:
+        self._remember()
         self.sink(Changed(self.t, "reset", 1))
         self.player.reset()
         self._forget()
@@ -224,6 +239,33 @@ class Jam:
         self.sink(Changed(self.t, "seed", value))
         self.player.seed(value)
         self._make_anew()
+        return True
+
+    def _on_back(self, seconds: float) -> bool:
+        if not self._begun:
+            self.counts.drop("nothing to go back to")
+            return False
+        self._remember()
+        moment = self.past.at(self.t - seconds)
+        if moment is not None:
+            self._go_back(moment, "back", seconds)
+        return moment is not None
+
+    def _on_store(self, name: str) -> bool:
+        if not self._begun:
+            self.counts.drop("nothing to store")
+            return False
+        self.sink(Changed(self.t, "store", name))
+        self.past.stored[name] = self._moment()
+        return True
+
+    def _on_recall(self, name: str) -> bool:
+        moment = self.past.stored.get(name)
+        if moment is None:
+            self.counts.drop("nothing stored there")
+            return False
+        self._remember()
+        self._go_back(moment, "recall", name)
         return True
 
     def _on_panic(self, _: object) -> bool:
@@ -271,6 +313,7 @@ class Jam:
         dt = 0.0 if self._heard_at is None else felt.t - self._heard_at
         if felt.own_dt is not None and self._heard_at is not None:
             dt = felt.own_dt
+        self._remember()
         self._heard_at = felt.t
         self.counts.heard += 1
         self.player.hear(touch.x, touch.y, clip(dt, 0.0, MAX_DT), bool(felt.heard))
@@ -297,6 +340,7 @@ class Jam:
 
     def _pass_turn(self, whose: str) -> None:
         if self.turn != whose:
+            self._remember()
             self.turn = whose
             self.sink(Turned(self.t, whose))
 
@@ -319,6 +363,44 @@ class Jam:
     def _temper(self) -> None:
         s = self.settings
         self.player.temper(temperature=s.temperature, spread=s.spread)
+
+    # -- back ------------------------------------------------------------------------------
+
+    def _remember(self) -> None:
+        """Keep how it is now, if that is long enough since the last time."""
+        if self.past.wants(self.t):
+            self.past.keep(self._moment())
+
+    def _moment(self) -> Moment:
+        now = self.clock.machine
+        return Moment(
+            self.t,
+            self.player.snapshot(),
+            None if self._heard_at is None else self.t - self._heard_at,
+            self.turn,
+            now - self._turn_began,
+            tuple(now - voice.base for voice in self.voices.all),
+        )
+
+    def _go_back(self, moment: Moment, name: str, value: float | str) -> None:
+        """Go on as it was then: the model's memory, whose turn, and how much of it is left.
+
+        Controls stay as they are now, and fingers that are down are down.
+        """
+        self.sink(Changed(self.t, name, value))
+        self.voices.take_back()
+        self.voices.lift_all()
+        self.player.restore(moment.player)
+        self.hands.forget()
+        self._heard_at = None if moment.since is None else self.t - moment.since
+        self._silent_from = math.inf
+        plays = self.settings.mode == "solo" and self.would_begin
+        if self.settings.mode == "call-response":
+            plays = moment.turn == "ai" and not self.silenced
+            self._turn_began = self.clock.machine - moment.turn_used
+            self._pass_turn("ai" if plays else "human")
+        if plays:
+            self.voices.go_on([self.clock.machine - since for since in moment.bases])
 
     # -- what is due ---------------------------------------------------------------------
 
@@ -349,6 +431,7 @@ class Jam:
             self._sound(felt)
 
     def _play(self, voice: Voice) -> None:
+        self._remember()
         if self.settings.mode != "duet":
             self._heard_at = self.t
         self.voices.play(voice)

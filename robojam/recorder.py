@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from io import FileIO
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -232,7 +233,7 @@ class _File:
         """Open a new file under the first name that is free, making the folder."""
         self._directory.mkdir(parents=True, exist_ok=True)
         started = datetime.fromisoformat(self._header.started)
-        for path in session.candidates(self._directory, started):
+        for path in candidates(self._directory, started):
             with suppress(FileExistsError):
                 # Readable too: what was written can be had back if the file vanishes.
                 file = path.open("x+b", buffering=0)
@@ -290,3 +291,17 @@ class _File:
         with vanished:
             self._write(file)
         self._tell(f"the recording had vanished, and was written again: {self.path}")
+
+
+def file_name(started: datetime) -> str:
+    """Return the name of a recording begun then, in UTC; one without a zone is UTC."""
+    zoned = started if started.tzinfo is not None else started.replace(tzinfo=UTC)
+    return f"{zoned.astimezone(UTC):%Y-%m-%dT%H-%M-%S}.jsonl"
+
+
+def candidates(directory: Path, started: datetime) -> Iterator[Path]:
+    """Yield the names a recording may have, the best first: …, …-2, …-3, without end."""
+    first = directory / file_name(started)
+    yield first
+    for number in count(2):
+        yield first.with_name(f"{first.stem}-{number}{first.suffix}")

@@ -12,12 +12,16 @@ from typing import Any
 from robojam.happenings import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
 from robojam.jam import Jam
 from robojam.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
+from robojam.sound import lineup
 from robojam.touch import Phase, Touch, is_machine
 
 #: What a control may be set to: anything of the same kind.
 _CONTROLS: dict[str, Any] = {
     **{f.name: f.default for f in fields(Settings)},
     **dict.fromkeys(("answer", "reset", "panic", "seed"), 1),
+    "back": 1.0,
+    "store": "",
+    "recall": "",
     "model": {"file": ""},
 }
 #: No dt goes out that is longer than this, in seconds: it would not fit its 32 bits.
@@ -44,6 +48,13 @@ def _check(line: int, values: dict[str, Any]) -> None:
             raise ValueError(f"line {line}: there is no control {name!r:.60}")
         if not _fits(_CONTROLS[name], value):
             raise ValueError(f"line {line}: {name} cannot be {value!r:.60}")
+        if name == "volume" and not 0 <= value <= 1:
+            raise ValueError(f"line {line}: volume cannot be {value!r:.60}")
+        if name in ("instrument", "scale"):
+            try:
+                getattr(lineup, "lineup" if name == "instrument" else name)(value)
+            except ValueError as error:
+                raise ValueError(f"line {line}: {error}") from error
 
 
 def _fits(example: Any, value: Any) -> bool:
@@ -81,6 +92,12 @@ class NoPlayer:
         """Do nothing."""
 
     def follow(self, other: Player) -> None:
+        """Do nothing."""
+
+    def snapshot(self) -> None:
+        """Remember nothing."""
+
+    def restore(self, snapshot: object) -> None:
         """Do nothing."""
 
     def propose(self, voices: Sequence[int]) -> list[Proposal]:
@@ -184,8 +201,12 @@ class Playback(Jam):
         self.sink(sounded)
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
-        """Hold and go on; a panic holds too. Nothing else changes what was recorded."""
+        """Hold and go on (a panic holds too), and the volume: all else is as recorded."""
         self.advance(t)
+        if name == "volume" and self.settings.volume != value:
+            self.settings.volume = float(value)
+            self.sink(Changed(t, name, value))
+            return True
         if name not in ("pause", "panic") or self.settings.pause == value:
             return False
         self.settings.pause = int(value)

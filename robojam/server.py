@@ -12,18 +12,18 @@ from __future__ import annotations
 import json
 import logging
 import math
-import queue
 import selectors
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from robojam import options as option
+from robojam.calls import Calls
+from robojam.controls import OF_A_REPLAY, RefusedError, meant
 from robojam.guests import Guests
 from robojam.happenings import Changed, Counts, Happening, Pending, Settings, Sounded, Turned
 from robojam.jam import Jam
@@ -97,31 +97,15 @@ class Server:
         self.priority = ORDINARY
         self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._wake, self._woken = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
-        self._takes = Takes(options, on_trouble=self.call)
+        self.calls = Calls()
+        self._takes = Takes(options, on_trouble=self.calls.put)
         self.jam = self._new_jam()
 
     # -- from other threads ---------------------------------------------------------
 
-    def call(self, act: Callable[[], None]) -> None:
-        """Let the loop do something soon. For any thread."""
-        self._calls.put(act)
-        try:
-            self._wake.send(b"\0")
-        except OSError:
-            return  # it is awake: its socket is full, or closed
-
     def stop(self, reason: str) -> None:
         """Let the loop end, soon. For any thread and for signal handlers."""
-        self.call(lambda: self._stop(reason))
-
-    @property
-    def wake_fd(self) -> int:
-        """For signal.set_wakeup_fd."""
-        return self._wake.fileno()
+        self.calls.put(lambda: self._stop(reason))
 
     # -- the loop ------------------------------------------------------------------------
 
@@ -130,7 +114,7 @@ class Server:
         # Not epoll: it rounds deadlines up to whole milliseconds.
         with selectors.SelectSelector() as selector:
             selector.register(self.endpoint, selectors.EVENT_READ)
-            selector.register(self._woken, selectors.EVENT_READ)
+            selector.register(self.calls, selectors.EVENT_READ)
             for inlet in self._inlets:
                 selector.register(inlet, selectors.EVENT_READ, inlet)
             self._begin_if_alone(self._clock())
@@ -138,7 +122,7 @@ class Server:
                 while self._stopping is None:
                     wait = self.advance()
                     ready = selector.select(None if wait == math.inf else wait)
-                    self.drain()
+                    self.calls.drain()
                     self._receive()
                     for key, _ in ready:
                         if key.data is not None:
@@ -155,9 +139,13 @@ class Server:
         self._monitors.lapse(now)
         if self._takes.begun:
             self._reach(now)
+        gone, lapse = self._reader.lapse(now)
+        for source, what in gone:
+            self._input(what, source, now)
         heard = (self._counts.heard, self._counts.played)
         forecast = self.playing.player.forecast
         look = self._monitors.expect(heard, forecast, self._clock(), self._wait())
+        look = min(look, lapse)
         for outlet in self._outlets:
             look = min(look, outlet.look(self._clock()))
         return min(look, self._wait())
@@ -180,16 +168,6 @@ class Server:
             self.jam.advance(min(max(due, self.jam.t), t))
         self.jam.advance(t)
         return t
-
-    def drain(self) -> None:
-        """Do what other threads asked for."""
-        try:
-            while self._woken.recv(4096):
-                pass
-        except OSError:
-            pass  # drained
-        while not self._calls.empty():
-            self._calls.get_nowait()()
 
     def _receive(self) -> None:
         for _ in range(_BURST):
@@ -316,43 +294,31 @@ class Server:
     # -- controls ---------------------------------------------------------------------------
 
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
-        if self._make_jam is not None and name not in ("pause", "panic"):
+        if self._make_jam is not None and name not in OF_A_REPLAY:
             self._counts.drop("replaying")
             return
-        if name == "mode":
-            try:
-                value = option.mode_named(value)
-            except ValueError:
-                self._counts.drop("unknown mode")
-                return
-        elif name in option.CONTROLS:
-            value = self._in_range(name, value)
-            if value is None:
-                self._counts.drop("out of range")
-                return
+        try:
+            value = meant(name, value, self._settings, self._guests.known(source))
+        except RefusedError as refused:
+            self._counts.drop(refused.reason, refused.about)
+            return
         if self._monitors.returned(name, value, source, arrival):
             self._counts.drop("echo")
             return
         if name == "record":
             self._record(arrival, on=bool(value))
         elif name == "model":
-            self._load(value, lambda got: self.call(lambda: self._model_came(value, got)))
+            self._load(value, lambda got: self.calls.put(lambda: self._model_came(value, got)))
         else:
             if name == "seed":
                 self._takes.reseed(value)
             if name in ("answer", "panic"):  # the take's first event may be one of these
                 self._begin(arrival)
-            self.jam.control(self._takes.t(arrival), name, value)
+            took = self.jam.control(self._takes.t(arrival), name, value)
+            if name == "panic" and not took:  # silent as it is; what it plays to may not be
+                for outlet in self._outlets:
+                    outlet.happened(Changed(self.jam.t, name, value), arrival)
         self._begin_if_alone(arrival)
-
-    def _in_range(self, name: str, value: float) -> float | None:
-        """Return a control's value as it was meant: 32 bits are short of 0.02 by a hair."""
-        meant = value if option.in_range(name, value) else float(f"{value:.6g}")
-        if not option.in_range(name, meant):
-            return None
-        now = float(getattr(self._settings, name))
-        ours = native.control(name, now) == native.control(name, meant)  # back in 32 bits
-        return now if ours else meant
 
     def _record(self, arrival: float, *, on: bool) -> None:
         takes = self._takes
@@ -446,6 +412,8 @@ class Server:
             "cpu_s": time.process_time(),
             "memory_mb": memory_mb(),
             "voices": self.options.voices,
+            "memories": sorted(self.jam.past.stored),
+            "sessions": str(Path(self.options.sessions).resolve()),
             **self._reader.status(),
         }
         for plugged in self._plugged:

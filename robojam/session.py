@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +144,7 @@ def encode_header(header: Header) -> bytes:
     Raises ValueError for what cannot be written: NaN, infinities, values JSON has no
     form for, and a ``started`` that is not ISO-8601.
     """
-    _instant(header.started)
+    instant(header.started)
     _check_finite(header.options)
     return _encode({"robojam": VERSION, **msgspec.structs.asdict(header)})
 
@@ -161,7 +160,6 @@ def encode(event: Event) -> bytes:
         case TouchEvent(touch=touch):
             _check_touch(touch)
             x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
-            # int(): a numpy integer is no int to msgspec.
             finger = int(touch.id)  # a numpy integer is no int to msgspec
             return _encode(_TouchLine(t, touch.who, Phase(touch.phase), finger, x, y, dt))
         case SetEvent(values=values):
@@ -209,7 +207,7 @@ class Session:
     @property
     def started(self) -> datetime:
         """The instant of t = 0, with its time zone."""
-        return _instant(self.header.started)
+        return instant(self.header.started)
 
     @property
     def duration(self) -> float:
@@ -322,7 +320,7 @@ def _header(line: bytes, path: Path | None) -> Header:
         if type(version) is not int or version != VERSION:
             raise ValueError(_wrong("robojam", version))
         header = _HEADERS.decode(line)
-        _instant(header.started)
+        instant(header.started)
     except (ValueError, RecursionError) as error:
         raise SessionError(path, 1, _why(error, line)) from error
     return header
@@ -392,24 +390,10 @@ def _why(error: Exception, line: bytes) -> str:
     return str(error)
 
 
-def _instant(started: str) -> datetime:
+def instant(started: str) -> datetime:
     """Return the instant a header names. Raises ValueError for one that names none."""
     try:
-        instant = datetime.fromisoformat(started)
+        found = datetime.fromisoformat(started)
     except ValueError as error:
         raise ValueError(_wrong("started", started)) from error
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
-
-
-def file_name(started: datetime) -> str:
-    """Return the name of a recording begun then, in UTC; one without a zone is UTC."""
-    zoned = started if started.tzinfo is not None else started.replace(tzinfo=UTC)
-    return f"{zoned.astimezone(UTC):%Y-%m-%dT%H-%M-%S}.jsonl"
-
-
-def candidates(directory: Path, started: datetime) -> Iterator[Path]:
-    """Yield the names a recording may have, the best first: …, …-2, …-3, without end."""
-    first = directory / file_name(started)
-    yield first
-    for number in count(2):
-        yield first.with_name(f"{first.stem}-{number}{first.suffix}")
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -16,11 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from robojam.options import Options, parse_address
+from robojam.addresses import parse_address
+from robojam.options import Options
 from robojam.wire import osc
 
 #: An engine that dies this many times in a row, each within so many seconds of its
@@ -34,7 +36,8 @@ _PATIENCE = 8.0
 _NO_DISPLAY = 3
 #: Controls that are options under the same name.
 _OPTIONS = frozenset(
-    "mode threshold response temperature spread timescale seed record model".split()
+    "mode threshold response temperature spread timescale seed record model"
+    " instrument scale volume".split()
 )
 
 
@@ -52,14 +55,23 @@ def _start(*arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _start_window(
-    engine: tuple[str, int], size: tuple[int, int], *, fullscreen: bool
-) -> subprocess.Popen[bytes]:
-    host, port = reachable(engine)
-    more = ["--fullscreen"] if fullscreen else []
-    return _start(
-        "window", "--engine", f"{host}:{port}", "--size", f"{size[0]}x{size[1]}", *more
-    )
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How the window is opened: its size in pixels, theme, and turned by how many degrees."""
+
+    size: tuple[int, int] = (1280, 800)
+    fullscreen: bool = False
+    theme: str = "dark"
+    turn: int = 0
+
+    def start(self, engine: tuple[str, int]) -> subprocess.Popen[bytes]:
+        """Open it."""
+        host, port = reachable(engine)
+        more = ["--fullscreen"] if self.fullscreen else []
+        return _start(
+            "window", "--engine", f"{host}:{port}", "--size", f"{self.size[0]}x{self.size[1]}",
+            "--theme", self.theme, "--turn", str(self.turn), *more,
+        )  # fmt: skip
 
 
 def reachable(address: tuple[str, int]) -> tuple[str, int]:
@@ -127,9 +139,7 @@ class Watch:
         self.options = msgspec.structs.replace(self.options, **{name: value})
 
 
-def jam(
-    options: Options, *, size: tuple[int, int], fullscreen: bool, find: Callable[[str], str]
-) -> int:
+def jam(options: Options, *, window: Window, find: Callable[[str], str]) -> int:
     """Run the engine and the window until the window closes, or a signal comes.
 
     find turns the name of a model into what its option would say. Returns the exit
@@ -142,7 +152,7 @@ def jam(
     with playing.signals():
         if seen:
             address = parse_address(options.osc_in)
-            playing.show(_start_window(address, size, fullscreen=fullscreen))
+            playing.show(window.start(address))
         return playing.run()
 
 
@@ -267,7 +277,7 @@ def window_beside(
     if not wanted:
         yield
         return
-    window = _start_window(engine, (1280, 800), fullscreen=False)
+    window = Window().start(engine)
 
     def wait() -> None:
         if window.wait() != _NO_DISPLAY:

@@ -14,6 +14,9 @@ MAX_DT = 5.0
 LIFT_AFTER = 0.15
 #: For a player without phases: a longer pause than this, in seconds, is a new landing.
 PAUSE_IS_DOWN = 0.1
+#: The jam can be put back by so many seconds, and has memories of these names.
+MAX_BACK = 60.0
+MEMORIES = "ABCDEFGH"
 
 
 class Phase(StrEnum):

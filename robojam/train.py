@@ -1,4 +1,4 @@
-"""Training: from corpora to a model file.
+"""Training: from corpora to a model file, from nothing or from another model.
 
 Truncated backpropagation over windows of each performance, cut anew at every
 pass; fresh dequantisation noise and a random mirror image at every draw; Adam with
@@ -25,13 +25,16 @@ from robojam.corpus import STROKE, TOUCH, Corpus
 from robojam.evaluate import score
 from robojam.event import Event, stroke_event, touch_event
 from robojam.model import EventModel, save
-from robojam.modelfile import Data, Description
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
+from robojam.modelfile import Description
+from robojam.windows import Batch, Chunk, Windows, batches, cut
 
 
 class NotFiniteError(ArithmeticError):
     """The loss is no number any more; the text says where it began."""
+
+
+class TooLargeError(MemoryError):
+    """A batch does not fit into the device's memory; the text names one that would."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,9 @@ class Settings:
     """How to train: sizes, and the schedule. A seed gives the same run again.
 
     window and batch are in events; passes are over the corpus, and score_every so many
-    of them the held-out data is scored; rate is Adam's at its height; average is how
-    much of the averaged weights stays at each step.
+    of them the held-out data is scored; after patience scorings without a better one it
+    is over (0: never); rate is Adam's at its height; average is how much of the averaged
+    weights stays at each step.
     """
 
     units: int = 256
@@ -55,13 +59,21 @@ class Settings:
     warmup: int = 100
     average: float = 0.997
     clip: float = 1.0
-    decay: float = 0.0
     mirror: bool = True
     lattices: bool = True
     score_every: int = 2
+    patience: int = 10
     bfloat16: bool = True
     seed: int = 0
     device: str = "cpu"
+
+
+#: The sizes of a model by name; m is that of the default model.
+SIZES: dict[str, dict[str, int]] = {
+    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 96},
+    "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
+    "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,85 +90,6 @@ class Progress:
     left: float
     score: float | None
     best: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Windows of performances, padded to the longest.
-
-    Events as they are heard and as they are scored (B, T, C), and which are (B, T).
-    """
-
-    heard: Tensor
-    targets: Tensor
-    scored: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A window of one performance: rows start to end, and whether it is the beginning."""
-
-    start: int
-    end: int
-    opening: bool
-
-
-def cut(lengths: np.ndarray[Any, Any], window: int, rng: np.random.Generator) -> list[Chunk]:
-    """Cut performances into windows, each at a random offset, covering every event once.
-
-    A window begins with the last event of the one before, which is heard and not
-    scored, so that every event is scored exactly once.
-    """
-    chunks: list[Chunk] = []
-    start = 0
-    for length in lengths.tolist():
-        end = start + length
-        first = end
-        if length > window:
-            first = start + int(rng.integers(max(1, window // 2), max(2, window)))
-        chunks.append(Chunk(start, first, True))
-        at = first
-        while at < end:
-            stop = min(at + window, end)
-            chunks.append(Chunk(at - 1, stop, False))
-            at = stop
-        start = end
-    return chunks
-
-
-def batches(
-    chunks: list[Chunk], events: int, rng: np.random.Generator
-) -> Iterator[list[Chunk]]:
-    """Group windows of like length into batches of about so many events, shuffled."""
-    order = rng.permutation(len(chunks))
-    sizes = np.array([chunks[i].end - chunks[i].start for i in order])
-    order = order[np.argsort(sizes, kind="stable")]
-    groups: list[list[Chunk]] = [[]]
-    for i in order:
-        size = chunks[i].end - chunks[i].start
-        if groups[-1] and size * (len(groups[-1]) + 1) > events:
-            groups.append([])
-        groups[-1].append(chunks[i])
-    for i in rng.permutation(len(groups)):
-        yield groups[i]
-
-
-def mirrored(event: Event, values: Floats, rng: np.random.Generator) -> Floats:
-    """Turn each sequence (B, T, C) into one of the eight mirror images of its surface."""
-    columns = next(
-        (f.columns for f in event.factors if f.kind in ("position", "offset") and f.dims == 2),
-        None,
-    )
-    if columns is None:
-        return values
-    centre = next(f.centre for f in event.factors if f.columns == columns)
-    flips = rng.integers(0, 2, (3, len(values), 1)).astype(bool)
-    x, y = values[..., columns[0]].copy(), values[..., columns[1]].copy()
-    x = np.where(flips[0], 2 * centre - x, x)
-    y = np.where(flips[1], 2 * centre - y, y)
-    values[..., columns[0]] = np.where(flips[2], y, x)
-    values[..., columns[1]] = np.where(flips[2], x, y)
-    return values
 
 
 def event_of(corpus: Corpus, settings: Settings) -> Event:
@@ -202,10 +135,24 @@ class Trainer:
     """One training run over one corpus; iterate for its progress, stop when you like.
 
     model is what learns, averaged its averaged weights, best those that scored best.
+    Whenever it has yielded, all that it needs to go on is in its attributes
+    (robojam.checkpoint): iterate again, or another day, and it goes on.
     """
 
-    def __init__(self, corpus: Corpus, held_out: Corpus, settings: Settings) -> None:
-        """Prepare a run over a clean corpus. Raises ValueError when there is nothing in it."""
+    def __init__(
+        self,
+        corpus: Corpus,
+        held_out: Corpus,
+        settings: Settings,
+        *,
+        event: Event | None = None,
+        start: EventModel | None = None,
+    ) -> None:
+        """Prepare a run over a clean corpus, from nothing or from the weights of start.
+
+        event describes what the corpus holds, if that is not touches or strokes. Raises
+        ValueError when there is nothing in it.
+        """
         for data in (corpus, held_out):
             if not (data.lengths >= 2).any():
                 raise ValueError(f"{data.name} has no performance of two events or more")
@@ -214,68 +161,96 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.settings, self.corpus, self.held_out = settings, corpus, held_out
+        if start is not None:
+            event = start.event
         self.model = EventModel(
-            event_of(corpus, settings),
+            event or event_of(corpus, settings),
             units=settings.units,
             layers=settings.layers,
             dropout=settings.dropout,
-        ).to(settings.device)
-        self.lattices = self._lattices()
+        )
+        if start is not None:
+            self.model.load_state_dict(start.state_dict())
+        self.started = start is not None
+        self.model.to(settings.device)
+        self.windows = Windows(corpus, self.model.event)
         self.averaged = copy.deepcopy(self.model).eval()
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=settings.rate, betas=(0.9, 0.98)
+        )
+        rng = np.random.default_rng(settings.seed)
+        lengths, window = corpus.lengths, settings.window
+        per_pass = sum(1 for _ in batches(cut(lengths, window, rng), settings.batch, rng))
+        self.steps = max(1, round(settings.passes * per_pass))
         self.best: EventModel | None = None
-        self.best_score = math.inf
-        self.best_step = self.step = 0
+        self.best_score, self.loss = math.inf, math.nan
+        self.best_step = self.step = self.passes = self.stale = 0
+        # Of the pass that is under way: how many batches are done, and the random numbers
+        # from which it was cut.
+        self.done = 0
+        self.cut_with: dict[str, Any] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to do: all steps are done, or nothing gets better."""
+        patience = self.settings.patience
+        return self.step >= self.steps or 0 < patience <= self.stale
 
     def __iter__(self) -> Iterator[Progress]:
         """Train. Raises NotFiniteError, with the cause, when the loss is no number."""
         s = self.settings
-        rng = np.random.default_rng(s.seed)
-        per_pass = sum(
-            1 for _ in batches(cut(self.corpus.lengths, s.window, rng), s.batch, rng)
-        )
-        steps = max(1, round(s.passes * per_pass))
-        optimiser = torch.optim.Adam(self.model.parameters(), lr=s.rate, betas=(0.9, 0.98))
-        began, events, passes, loss = time.monotonic(), 0, 0, math.nan
-        while self.step < steps:
-            for group in batches(
-                cut(self.corpus.lengths, s.window, self.rng), s.batch, self.rng
-            ):
-                for option in optimiser.param_groups:
-                    option["lr"] = s.rate * schedule(self.step, steps, s.warmup)
+        began, events, first = time.monotonic(), 0, self.step
+        if self.started and self.best is None:  # what it began with may be the best there is
+            yield self._progress(events, began, first, self._score())
+        while not self.over:
+            for group in self._pass()[self.done :]:
+                for option in self.optimiser.param_groups:
+                    option["lr"] = s.rate * schedule(self.step, self.steps, s.warmup)
                 batch = self.draw(group)
-                now = self._learn(optimiser, batch, group)
-                loss = now if math.isnan(loss) else 0.98 * loss + 0.02 * now
+                now = self._learn(batch, group)
+                self.loss = now if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * now
                 self.step += 1
+                self.done += 1
                 self._average()
                 events += int(batch.scored.sum())
-                if self.step >= steps:
+                if self.step >= self.steps:
                     break
-                yield self._progress(steps, loss, events, began, None)
-            passes += 1
-            if passes % s.score_every and self.step < steps:
+                yield self._progress(events, began, first, None)
+            self.done = 0
+            self.passes += 1
+            if self.passes % s.score_every and self.step < self.steps:
                 continue
-            found = score(self.averaged, self.held_out).joint
-            if not math.isfinite(found):
-                raise NotFiniteError(
-                    f"at step {self.step} the held-out score is {found}: {self.held_out.name} "
-                    "holds numbers too large, or the learning rate is too high."
-                )
-            if found < self.best_score:
-                self.best_score, self.best_step = found, self.step
-                self.best = copy.deepcopy(self.averaged)
-            yield self._progress(steps, loss, events, began, found)
+            yield self._progress(events, began, first, self._score())
 
-    def save(
-        self,
-        path: Path,
-        *,
-        trained_on: tuple[Data, ...] = (),
-        score_on: tuple[Data, ...] = (),
-        licence: str = "",
-    ) -> None:
+    def _pass(self) -> list[list[Chunk]]:
+        """Cut a pass into batches; the same again, when it is under way."""
+        rng = self.rng
+        if self.done:
+            rng = np.random.default_rng()
+            rng.bit_generator.state = self.cut_with
+        else:
+            self.cut_with = copy.deepcopy(dict(rng.bit_generator.state))
+        chunks = cut(self.corpus.lengths, self.settings.window, rng)
+        return list(batches(chunks, self.settings.batch, rng))
+
+    def _score(self) -> float:
+        found = score(self.averaged, self.held_out).joint
+        if not math.isfinite(found):
+            raise NotFiniteError(
+                f"at step {self.step} the held-out score is {found}: {self.held_out.name} "
+                "holds numbers too large, or the learning rate is too high."
+            )
+        self.stale += 1
+        if found < self.best_score:
+            self.best_score, self.best_step, self.stale = found, self.step, 0
+            self.best = copy.deepcopy(self.averaged)
+        return found
+
+    def save(self, path: Path, **about: Any) -> None:
         """Write the best weights so far to path, whole or not at all.
 
-        Raises ValueError before the first scoring: there are none.
+        about is what else the file is to say (robojam.modelfile.Description): trained_on,
+        score_on, licence. Raises ValueError before the first scoring: there are none.
         """
         if self.best is None:
             raise ValueError("nothing has been scored yet: there is no model to keep")
@@ -284,75 +259,27 @@ class Trainer:
             event=self.best.event,
             units=s.units,
             layers=s.layers,
-            trained_on=trained_on,
             steps=self.best_step,
             score=self.best_score,
-            score_on=score_on,
             made_with=f"robojam {__version__}, torch {torch.__version__}, {s}",
-            licence=licence,
+            **about,
         )
         save(self.best, path, description)
 
-    def _progress(
-        self, steps: int, loss: float, events: int, began: float, found: float | None
-    ) -> Progress:
+    def _progress(self, events: int, began: float, first: int, found: float | None) -> Progress:
         spent = time.monotonic() - began
         best = None if math.isinf(self.best_score) else self.best_score
-        left = spent / self.step * (steps - self.step)
-        return Progress(self.step, steps, loss, events / max(spent, 1e-9), left, found, best)
-
-    def _lattices(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Find the lattice (0: none) of the performance that each event belongs to, (N,)."""
-        position = self.model.event.position
-        found = np.zeros(len(self.corpus.lengths), np.int64)
-        if position is not None and position.lattices:
-            columns, known = list(position.columns), [n for n, _ in position.lattices]
-            found[:] = [
-                lattice.detect(performance[:, columns], known)
-                for performance in self.corpus.performances()
-            ]
-        return np.repeat(found, self.corpus.lengths)
+        left = spent / max(self.step - first, 1) * (self.steps - self.step)
+        rate = events / max(spent, 1e-9)
+        return Progress(self.step, self.steps, self.loss, rate, left, found, best)
 
     def draw(self, group: list[Chunk]) -> Batch:
-        """Make a batch, with fresh noise.
+        """Make a batch, with fresh noise."""
+        s = self.settings
+        return self.windows.draw(group, self.rng, mirror=s.mirror, device=s.device)
 
-        Where the screen's lattice is known, the middle of a place's cell is heard, and
-        the place is scored anywhere in it (robojam.lattice).
-        """
-        event = self.model.event
-        longest = max(c.end - c.start for c in group)
-        values = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
-        scored = np.zeros((len(group), longest), bool)
-        lines = np.zeros((len(group), 1, 1), np.float32)
-        for row, chunk in enumerate(group):
-            size = chunk.end - chunk.start
-            values[row, :size] = self.corpus.events[chunk.start : chunk.end]
-            scored[row, 0 if chunk.opening else 1 : size] = True
-            lines[row] = self.lattices[chunk.start]
-        random = self.rng.random(values.shape, np.float32)
-        targets = values + random * np.asarray(event.noise, np.float32)
-        for factor in event.factors:
-            if factor.kind == "offset":  # dequantised about the whole number
-                targets[..., list(factor.columns)] -= factor.noise / 2
-        heard = targets.copy()
-        if event.position is not None:
-            columns, on = list(event.position.columns), np.maximum(lines, 1)
-            cell = np.round(values[..., columns] * on)
-            middle, spread = (cell + 0.5) / on, (cell + random[..., columns]) / on
-            heard[..., columns] = np.where(lines > 0, middle, heard[..., columns])
-            targets[..., columns] = np.where(lines > 0, spread, targets[..., columns])
-        if self.settings.mirror:
-            both = mirrored(event, np.concatenate([heard, targets], 1), self.rng)
-            heard, targets = both[:, :longest], both[:, longest:]
-        device = self.settings.device
-        return Batch(
-            *(torch.from_numpy(array.copy()).to(device) for array in (heard, targets, scored))
-        )
-
-    def _learn(
-        self, optimiser: torch.optim.Optimizer, batch: Batch, group: list[Chunk]
-    ) -> float:
-        self.model.train()
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, and its factors' log densities."""
         scored, device = batch.scored, batch.heard.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.settings.bfloat16):
             state = self.model.initial(len(batch.heard))
@@ -367,21 +294,56 @@ class Trainer:
             now[scored],
             before[scored],
         )
-        loss = -parts.sum(-1).mean()
+        return -parts.sum(-1).mean(), parts
+
+    def _learn(self, batch: Batch, group: list[Chunk]) -> float:
+        self.model.train()
+        try:
+            return self._stepped(batch, group)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_full(error):
+                raise
+        # Not while the error is held, which holds what filled the memory.
+        raise TooLargeError(self._fitting(batch))
+
+    def _stepped(self, batch: Batch, group: list[Chunk]) -> float:
+        loss, parts = self._loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise NotFiniteError(self._cause(parts, scored, group))
-        optimiser.zero_grad(set_to_none=True)
+            raise NotFiniteError(self._cause(parts, batch.scored, group))
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         if not math.isfinite(float(norm)):
             raise NotFiniteError(
                 f"at step {self.step} the gradient is not finite though the loss is "
                 f"{value:.3f}: lower the learning rate, "
-                f"which is {optimiser.param_groups[0]['lr']:g} here."
+                f"which is {self.optimiser.param_groups[0]['lr']:g} here."
             )
-        optimiser.step()
+        self.optimiser.step()
         return value
+
+    def _fitting(self, batch: Batch) -> str:
+        """Find by trial the batch that fits, and name it."""
+        size, device = len(batch.heard), self.settings.device
+        told = (
+            f"a batch of {self.settings.batch} events does not fit into the memory of {device}"
+        )
+        while size > 1:
+            size //= 2
+            self.optimiser.zero_grad(set_to_none=True)
+            if device == "cuda":
+                torch.cuda.empty_cache()
+            part = Batch(batch.heard[:size], batch.targets[:size], batch.scored[:size])
+            try:
+                self._loss(part)[0].backward()
+            except (MemoryError, RuntimeError) as error:
+                if not _is_full(error):
+                    raise
+                continue
+            fits = max(1, self.settings.batch * size // len(batch.heard))
+            return f"{told}: --batch {fits} would"
+        return f"{told}, and no smaller one does: take a smaller --size or --window"
 
     def _cause(self, parts: Tensor, scored: Tensor, group: list[Chunk]) -> str:
         """Say where the loss stopped being a number, and what to do."""
@@ -417,3 +379,9 @@ def schedule(step: int, steps: int, warmup: int) -> float:
     """Share of the rate at a step: a rise over warmup, then a cosine to zero."""
     rise = min(1.0, (step + 1) / warmup)
     return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+
+def _is_full(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out: torch has several ways to."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from robojam.ports import Endpoint
 from robojam.wire import osc, tuio
 from robojam.wire.native import Dropped, Input
@@ -13,9 +16,14 @@ _BURST = 32
 class TuioInlet:
     """TUIO from any number of sources, each a player."""
 
-    def __init__(self, endpoint: Endpoint, listener: tuio.Listener) -> None:
-        """Listen at an endpoint, which is closed with it."""
-        self._endpoint, self._listener = endpoint, listener
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        listener: tuio.Listener,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Listen at an endpoint, which is closed with it; clock is the engine's."""
+        self._endpoint, self._listener, self._clock = endpoint, listener, clock
 
     def fileno(self) -> int:
         """For a selector."""
@@ -33,7 +41,7 @@ class TuioInlet:
             out += [(host, Dropped(reason)) for reason in dropped]
             for message in messages:
                 if message.address == tuio.ADDRESS:
-                    out += self._listener.read(message, host)
+                    out += self._listener.read(message, host, self._clock())
                 elif not message.address.startswith("/tuio"):
                     told = f"{message.address!r:.80} at the port for TUIO"
                     out.append((host, Dropped("unknown address", told)))

@@ -8,7 +8,7 @@ the player's state until it has sounded: to take it back is to drop it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -123,6 +123,12 @@ class Voices:
             voice.base = base
         self._propose(self.all)
 
+    def go_on(self, bases: Sequence[float]) -> None:
+        """Every voice makes its next touch, due its dt after its own base."""
+        for voice, base in zip(self.all, bases, strict=True):
+            voice.base = base
+        self._propose(self.all)
+
     def make_anew(self, *, late_ones_too: bool) -> None:
         """Make again what is pending, or else was left out as too late for the turn."""
         self._propose([v for v in self.all if v.pending is not None or late_ones_too])
@@ -165,7 +171,8 @@ class Voices:
             return
         voice.pending, voice.due = made, due
         self._enqueue(voice)
-        self.sink(Pending(t, voice.who, made, t + (due - now)))
+        held = self.clock.stopped_at is not None
+        self.sink(Pending(t, voice.who, made, t + (due - now), held))
 
     def play(self, voice: Voice) -> None:
         """Let the touch sound that is due, and leave at once; then hear it and go on.

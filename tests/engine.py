@@ -121,7 +121,7 @@ class Driven:
 
     def raw(self, packet: bytes, sender: tuple[str, int] = HAND) -> None:
         self.server.packet(packet, sender, self.now)
-        self.server.drain()
+        self.server.calls.drain()
 
     def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:
         """Let time pass; late is by how much the loop wakes late, in seconds."""
@@ -261,7 +261,7 @@ def serving(
     out = Client(("127.0.0.1", 0))
     process = subprocess.Popen(
         command(
-            *("serve", "--osc-in", osc_in, "--osc-out", f"127.0.0.1:{out.port}"),
+            *("serve", "--no-sound", "--osc-in", osc_in, "--osc-out", f"127.0.0.1:{out.port}"),
             *("--sessions", str(folder), "--device", "cpu", "--tuio-in", "none", *options),
         ),
         stdout=subprocess.PIPE,

@@ -63,6 +63,13 @@ class Scripted:
     def follow(self, other: Scripted) -> None:
         self.seeded, self.counts = other.seeded, list(other.counts)
 
+    def snapshot(self) -> object:
+        return self.seeded, list(self.counts), [list(fed) for fed in self.fed]
+
+    def restore(self, snapshot: tuple[int, list[int], list[list[Row]]]) -> None:
+        self.seeded, counts, fed = snapshot
+        self.counts, self.fed = list(counts), [list(rows) for rows in fed]
+
     def forecast(self) -> list[tuple[float, ...]]:
         return [(1.0, 0.5, 0.5, 0.1, 0.1, 0.0)]
 

@@ -385,7 +385,9 @@ def test_what_cannot_be_is_told_in_one_line_with_status_2(name, options, told, t
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
-    process = subprocess.Popen(command("serve", "--osc-in", "127.0.0.1:0"), cwd=tmp_path)
+    process = subprocess.Popen(
+        command("serve", "--no-sound", "--osc-in", "127.0.0.1:0"), cwd=tmp_path
+    )
     try:
         end = time.monotonic() + PATIENCE
         status = Path(f"/proc/{process.pid}/status")
@@ -446,7 +448,13 @@ def replaying(jam: Path, *options: str) -> tuple[list, str]:
     out = Client(("127.0.0.1", 0))
     process = subprocess.Popen(
         command(
-            "replay", str(jam), "--osc-out", f"127.0.0.1:{out.port}", "--no-window", *options
+            "replay",
+            str(jam),
+            "--osc-out",
+            f"127.0.0.1:{out.port}",
+            "--no-window",
+            "--no-sound",
+            *options,
         ),
         stdout=subprocess.PIPE,
         text=True,
@@ -486,12 +494,12 @@ def test_a_replay_may_be_faster_and_of_some_alone(jam):
 def test_a_replay_of_nobody_or_of_nothing_is_refused(jam, tmp_path):
     (tmp_path / "empty.jsonl").write_bytes(b"")
     lines = jam.read_bytes().splitlines(keepends=True)
-    (tmp_path / "bad.jsonl").write_bytes(lines[0] + b'{"t": 0.5, "set": {"volume": 3}}\n')
+    (tmp_path / "bad.jsonl").write_bytes(lines[0] + b'{"t": 0.5, "set": {"brightness": 3}}\n')
     for arguments, told in (
         ([str(jam), "--who", "human7"], "nobody named human7 plays there; there is human, ai"),
         ([str(tmp_path / "none.jsonl")], "none.jsonl: cannot be read: No such file"),
         ([str(tmp_path / "empty.jsonl")], "empty.jsonl: is empty"),
-        ([str(tmp_path / "bad.jsonl")], "bad.jsonl, line 2: there is no control 'volume'"),
+        ([str(tmp_path / "bad.jsonl")], "bad.jsonl, line 2: there is no control 'brightness'"),
         ([str(jam), "--speed", "0"], "'0' is not a number above 0"),
         ([str(jam), "--regenerate"], "--regenerate wants --to FILE"),
         ([str(jam), "--to", "x"], "--to goes with --regenerate"),

@@ -24,10 +24,9 @@ from robojam.corpus import (
     CorpusError,
     clean,
     dequantise,
-    heard,
-    load_all,
-    read,
 )
+from robojam.formats import load_all, read
+from robojam.formats.recorded import heard
 from robojam.session import EndEvent, Header, ModelRef, TouchEvent, encode, encode_header
 from robojam.touch import Phase, Touch
 
@@ -371,10 +370,10 @@ def header_of(shape: tuple[int, ...], descr: str = "<f4") -> bytes:
 
 
 REFUSED: dict[str, dict[str, Any]] = {
-    r"holds arr_0, but no touches.*convert it": {"arr_0": ROWS},
+    r"holds arr_0, but no touches.*convert it": {"arr_0": ROWS[:, :2]},
     "has touches, but no lengths": {"touches": ROWS},
-    r"must be \(N, 4\): x, y, dt, moving; it is \(5, 3\)": {
-        "touches": ROWS[:, :3],
+    r"must be \(N, 4\): x, y, dt, moving; it is \(5, 2\)": {
+        "touches": ROWS[:, :2],
         "lengths": [5],
     },
     r"it is \(20,\)": {"touches": ROWS.ravel(), "lengths": [20]},
@@ -425,8 +424,8 @@ def test_what_is_pickled_is_refused_unopened(tmp_path: Path, key: str) -> None:
     [
         (b"", "is empty"),
         (b"PK\x03\x04 but no more", "is damaged"),
-        (b"time,x,y\n", "is neither"),
-        (b"\x93NUMPY", "is neither"),
+        (b"time,x,y\n", "has no line of 3 numbers"),
+        (b"\x93NUMPY", "is damaged, or no .npy"),
         (b"{}\n", "is not a robojam session"),
     ],
 )
@@ -470,7 +469,7 @@ def test_a_zip_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
 
 def test_what_would_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = npz(tmp_path / "a.npz", touches=ROWS, lengths=[5])
-    monkeypatch.setattr("robojam.corpus._MOST_BYTES", 200)
+    monkeypatch.setattr("robojam.formats.arrays._MOST_BYTES", 200)
     with pytest.raises(CorpusError, match=r"touches unpacks to .* is the most: split it"):
         read(path)
 

@@ -20,8 +20,9 @@ from learning import (
 )
 
 from robojam import evaluate
-from robojam.corpus import TOUCH, Corpus, read
+from robojam.corpus import TOUCH, Corpus
 from robojam.evaluate import Score, score, together
+from robojam.formats import read
 from robojam.model import EventModel, load
 
 MODEL = small(TOUCHES, seed=1)

@@ -132,7 +132,7 @@ def test_kanji_are_learnt_and_written(tmp_path):
     assert (len(corpus.lengths), len(held_out.lengths)) == (10_000, 500)
     net = kanji.build(units=48, components=8, hidden=32)
     before = kanji.nats(net, held_out)["point"]
-    net = kanji.train(net, corpus, passes=1, steps=25)
+    net = kanji.train(net, corpus, held_out, passes=1, steps=25)
     after = kanji.nats(net, held_out)["point"]
     assert after < before - 0.5
     written = kanji.write_new(net, 3, temperature=0.5)
@@ -164,7 +164,7 @@ def test_a_diagonal_model_of_kanji_stays_diagonal_and_is_no_smaller():
     events = np.random.default_rng(0).normal(0, 30, (48, 4)).round().astype(np.float32)
     events[:, 2:] = 0
     corpus = Corpus(events, lengths, ("dx", "dy", "lifted", "ended"), "made up", "")
-    learnt = kanji.train(other, corpus, passes=1, steps=5)
+    learnt = kanji.train(other, corpus, corpus, passes=1, steps=5)
     assert bool((learnt.head[0].weight[-5:] == 0).all())
     assert bool((learnt.head[0].bias[-5:] == 0).all())
     assert bool((learnt.head[0].weight[:-5] != 0).any())

@@ -42,14 +42,21 @@ RULES = {
     "": Rule(pure=True),  # robojam/__init__.py
     # What everything stands on
     "touch": Rule(pure=True),
-    "options": Rule(others="msgspec", pure=True),
+    "midi.controls": Rule(pure=True),
+    "midi.styles": Rule("midi.controls", "msgspec", pure=True),
+    "addresses": Rule(pure=True),
+    "options": Rule("addresses midi.styles sound.lineup", "msgspec", pure=True),
+    "choosing": Rule("addresses midi.styles options sound.lineup", "msgspec", pure=True),
     # The core: bytes, turns and files, as values
     "wire": Rule("touch wire.*", "pythonosc", pure=True),
     "wire.*": Rule("touch wire.*", "pythonosc", pure=True),
+    "wire.midi_in": Rule("midi.controls midi.styles touch wire.*", pure=True),
+    "wire.midi_out": Rule("midi.styles touch wire.*", pure=True),
     "hands": Rule("touch", pure=True),
     "happenings": Rule("touch", pure=True),
     "voices": Rule("happenings touch", pure=True),
-    "jam": Rule("hands happenings touch voices", pure=True),
+    "past": Rule("touch", pure=True),
+    "jam": Rule("hands happenings past touch voices", pure=True),
     "session": Rule("touch", "msgspec", pure=True),
     # The model
     "event": Rule(others="msgspec", pure=True),
@@ -70,9 +77,27 @@ RULES = {
         lazily="captured torch",
     ),
     # Learning
-    "corpus": Rule("touch session", "msgspec numpy", pure=True),
+    "corpus": Rule("touch", "numpy", pure=True),
+    "phases": Rule(others="numpy", pure=True),
+    "formats": Rule("corpus formats.*", pure=True),
+    "formats.*": Rule("corpus formats.* phases session touch", "numpy", pure=True),
+    "survey": Rule("corpus lattice touch", "numpy", pure=True),
     "evaluate": Rule("corpus lattice model", "numpy torch"),
-    "train": Rule("corpus evaluate event lattice model modelfile", "numpy torch"),
+    "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
+    "windows": Rule("corpus event lattice", "numpy torch", pure=True),
+    "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
+    "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
+    "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),
+    "generate": Rule("modelfile player step touch", "numpy"),
+    "picture": Rule("session touch", "numpy", lazily="matplotlib"),
+    "curves": Rule("train", lazily="matplotlib tensorboardX"),
+    "listing": Rule("session", "msgspec"),
+    # What a rig has is asked of whoever knows, where that is installed
+    "rigfile": Rule("options", lazily="midi.link modelfile player sound sound.device"),
+    "composed": Rule("modelfile session touch", "numpy", pure=True),
+    "export": Rule(
+        "corpus formats.* picture session touch", "numpy", lazily="midi.file render"
+    ),
     # The engine, which is handed a player
     "priority": Rule(lazily="ctypes"),
     "recorder": Rule("priority session touch", "msgspec"),
@@ -84,27 +109,58 @@ RULES = {
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
     "ahead": Rule("happenings ports touch wire.*"),
-    "outlets": Rule("ahead happenings options ports rig touch wire.*"),
+    "outlets": Rule("addresses ahead happenings options ports rig touch wire.*"),
+    "midi.ports": Rule("wire.midi", lazily="rtmidi"),  # a process of its own
+    "midi.link": Rule("midi.ports midi.styles"),
+    "midi": Rule(pure=True),
+    "midi.plug": Rule(
+        "happenings midi.controls midi.link midi.ports midi.styles options touch wire.*"
+    ),
+    "midi.learn": Rule("midi.controls wire.midi", pure=True),
+    "midi.file": Rule("midi.styles session touch wire.*", lazily="mido", pure=True),
     "tuio": Rule("ports wire.*"),
     "announce": Rule(lazily="zeroconf ifaddr"),
+    "calls": Rule(),
+    "controls": Rule("happenings options sound.lineup wire.*", pure=True),
     "server": Rule(
-        "guests happenings jam monitors options ports priority rig status takes touch wire.*",
+        "calls controls guests happenings jam monitors options ports priority rig status takes"
+        " touch wire.*",
         "msgspec",
     ),
+    # The sound: names that all may read, a synthesiser that is as pure as the jam, and
+    # what is impure around it
+    "sound": Rule(lazily="sound.device sound.program"),
+    "sound.lineup": Rule(pure=True),
+    "sound.instruments": Rule("sound.lineup", "numpy", pure=True),
+    "sound.voices": Rule("sound.instruments sound.lineup", "numpy", pure=True),
+    "sound.room": Rule("sound.instruments", "numpy", pure=True),
+    "sound.synth": Rule(
+        "happenings sound.instruments sound.lineup sound.room sound.voices touch",
+        "numpy",
+        pure=True,
+    ),
+    "sound.line": Rule("happenings touch", "msgspec", pure=True),
+    "sound.device": Rule(others="numpy", lazily="miniaudio"),
+    "sound.program": Rule(
+        "happenings priority sound.device sound.line sound.lineup sound.synth touch", "numpy"
+    ),
+    "sound.outlet": Rule("happenings priority sound.line"),
+    "render": Rule("happenings replay session sound.instruments sound.synth touch", "numpy"),
     # A session again: it stands where the jam does, and is as pure
-    "replay": Rule("happenings jam session touch", pure=True),
+    "replay": Rule("happenings jam session sound.lineup touch", pure=True),
     # Where the engine and a player are put together
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets
     "bench": Rule("bench.*"),
     "bench.*": Rule("bench.* priority wire.*"),
     # What a person starts
-    "supervise": Rule("options touch wire.*", "msgspec"),
+    "supervise": Rule("addresses options touch wire.*", "msgspec"),
     "logs": Rule(),
+    # It is a client: of the jam it knows what goes over the wire, and the files it leaves
     "window": Rule("touch wire.* window.*", lazily="pygame"),
-    "window.*": Rule("touch wire.* window.*", "pygame"),
-    "cli": Rule("options cli.*", "msgspec", lazily="*"),
-    "cli.*": Rule("options cli.*", "msgspec", lazily="*"),
+    "window.*": Rule("session touch wire.* window.*", "pygame"),
+    "cli": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
+    "cli.*": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
     "__main__": Rule("cli"),
 }
 

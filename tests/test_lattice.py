@@ -14,11 +14,13 @@ from learning import CORPUS, TOUCHES, corpus, has_corpus, small
 from msgspec.structs import replace as changed
 
 from robojam import lattice
-from robojam.corpus import clean, dequantise, read
+from robojam.corpus import clean, dequantise
 from robojam.evaluate import score
 from robojam.event import Event, touch_event
+from robojam.formats import read
 from robojam.model import EventModel
-from robojam.train import Chunk, Settings, Trainer, event_of
+from robojam.train import Settings, Trainer, event_of
+from robojam.windows import Chunk
 
 NOISE = 1 / 1024
 

@@ -13,24 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam import options
-from robojam.options import (
-    CONTROLS,
+from robojam.addresses import (
     DIALECTS,
-    OPTIONS,
-    Options,
-    OptionsError,
     Output,
     PadAt,
-    Parser,
-    add_to,
-    in_range,
-    mode_named,
     parse_address,
     parse_output,
     parse_pad,
     parse_tuio,
-    resolve,
 )
+from robojam.choosing import OptionsError, Parser, add_to, resolve
+from robojam.options import CONTROLS, OPTIONS, Options, in_range, mode_named
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
@@ -80,11 +73,18 @@ def test_the_defaults_are_those_of_the_contract():
         "seed": None,
         "osc-in": "127.0.0.1:5005",
         "osc-out": ("127.0.0.1:5006",),
+        "midi-in": (),
+        "midi-out": (),
+        "midi": {},
         "tuio-in": "3333",
         "osc-ahead": 0.0,
         "touchosc": (),
         "announce": True,
-        "sound": False,
+        "sound": True,
+        "sound-out": None,
+        "instrument": "human=strings,ai=keys",
+        "scale": "free",
+        "volume": 0.7,
         "record": True,
         "sessions": "sessions",
         "log": None,
@@ -102,6 +102,7 @@ def test_the_ranges_are_those_of_the_contract():
         "osc-ahead": (0, 1000),
         "voices": (1, 4096),
         "seed": (0, 2**63 - 1),
+        "volume": (0, 1),
     }
 
 
@@ -123,10 +124,12 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
         "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
         "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
         "osc-ahead": 20, "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"],
-        "announce": False, "sound": True, "record": False, "sessions": "jams",
-        "log": "log.txt", "verbose": True,
+        "announce": False, "sound": False, "sound-out": "Headphones",
+        "instrument": "human=drums,ai=chirp", "scale": "minor", "volume": 0.25,
+        "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
+        "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
     }  # fmt: skip
-    assert set(given) == {option.name for option in OPTIONS}
+    assert set(given) | {"midi"} == {option.name for option in OPTIONS}  # tables: TOML alone
     arguments = []
     for name, value in given.items():
         if isinstance(value, bool):
@@ -377,6 +380,8 @@ def test_help_tells_every_option_with_its_default_and_range(capsys):
     assert left.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     for option in OPTIONS:
+        if option.name == "midi":
+            continue
         assert f"--{option.name}" in text
         assert option.about in text
         assert f"(default: {option.default_text})" in text

@@ -255,7 +255,7 @@ def test_pure_data_sounds_what_the_machine_plays_and_pitch_follows_x(tmp_path):
     with pure_data(tmp_path, 1) as data:
         ran = subprocess.run(
             command(
-                *("replay", str(session), "--no-window"),
+                *("replay", str(session), "--no-window", "--no-sound"),
                 *("--osc-out", f"127.0.0.1:{data.listen}"),
             ),
             capture_output=True,

@@ -75,6 +75,10 @@ CONTROLS = (
     ("panic", "", ()),
     ("seed", "h", (1, 2**62)),
     ("model", "s", ("b.safetensors", "a.safetensors", "none")),
+    ("back", "f", (0.0, 0.5, 3.0, 60.0)),
+    ("back", "f", (1.0, 2.0)),
+    ("store", "s", ("A", "b")),
+    ("recall", "s", ("A", "B", "C")),
     ("subscribe", "i", (4001, 4002)),
 )
 
@@ -361,7 +365,7 @@ def test_an_empty_recording_is_over_at_once():
     ("values", "told"),
     [
         ({"temperature": "hot"}, "line 2: temperature cannot be 'hot'"),
-        ({"volume": 1}, "line 2: there is no control 'volume'"),
+        ({"brightness": 1}, "line 2: there is no control 'brightness'"),
         ({"model": "b"}, "line 2: model cannot be 'b'"),
         ({"model": {}}, "line 2: model cannot be {}"),
         ({"seed": 1.5}, "line 2: seed cannot be 1.5"),

@@ -374,6 +374,9 @@ CONTROLS = {
     "record": "i",
     "model": "s",
     "seed": "h",
+    "instrument": "s",
+    "scale": "s",
+    "volume": "f",
 }
 
 
@@ -593,6 +596,44 @@ def test_impsys_names_of_modes_are_ours(driven):
     for impsy, ours in (names | {"callresponse": "call-response"}).items():
         d.send("/robojam/mode", "s", impsy)
         assert d.status()["mode"] == ours
+
+
+def test_the_sound_changes_while_playing_and_is_told_and_recorded(driven):
+    d = driven(land(0.1), slide(0.05))
+    watching(d)
+    play(d)
+    d.wait(0.65)
+    d.take()
+    due = d.server.jam.due
+    for address, tags, value in (
+        ("/robojam/instrument", "s", "ai=drums"),
+        ("/robojam/instrument", "s", "AI = drums"),  # it is so already
+        ("/robojam/instrument", "s", "chirp"),
+        ("/inst", "s", "keys"),
+        ("/robojam/scale", "s", "Minor"),
+        ("/robojam/volume", "f", 0.5),
+        ("/robojam/instrument", "s", "ai=banjo"),
+        ("/robojam/scale", "s", "loud"),
+        ("/robojam/volume", "f", 1.5),
+    ):
+        d.send(address, tags, value)
+    changed = [
+        ("instrument", "human=strings,ai=drums"),
+        ("instrument", "human=chirp,ai=drums"),
+        ("instrument", "human=keys,ai=drums"),
+        ("scale", "minor"),
+        ("volume", 0.5),
+    ]
+    assert [(m.name, *m.args) for m in told(d)] == changed  # and the machine plays on
+    assert d.server.jam.due == due
+    status = d.status()
+    assert (status["instrument"], status["scale"], status["volume"]) == (
+        "human=keys,ai=drums", "minor", 0.5,
+    )  # fmt: skip
+    drops = ("unknown instrument", "unknown scale", "out of range")
+    assert [status["dropped"].get(why) for why in drops] == [1, 1, 1]
+    kept = [e.values for e in d.end().events if isinstance(e, SetEvent)]
+    assert kept == [{name: value} for name, value in changed]
 
 
 def test_answer_passes_the_turn_with_nothing_heard(driven):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robojam.recorder import candidates, file_name
 from robojam.session import (
     EndEvent,
     Event,
@@ -22,10 +23,8 @@ from robojam.session import (
     SessionError,
     SetEvent,
     TouchEvent,
-    candidates,
     encode,
     encode_header,
-    file_name,
     parse,
     read,
 )

@@ -174,7 +174,7 @@ def jamming(folder: Path, *options: str, **environment: str) -> Iterator[Jam]:
     env = {k: v for k, v in os.environ.items() if k not in screens}
     process = subprocess.Popen(
         command(
-            *("jam", "--osc-in", "127.0.0.1:0", "--osc-out", "127.0.0.1:9"),
+            *("jam", "--no-sound", "--osc-in", "127.0.0.1:0", "--osc-out", "127.0.0.1:9"),
             *("--sessions", str(folder), "--device", "cpu", *options),
         ),
         env={**env, **environment},

@@ -15,23 +15,14 @@ from hypothesis import strategies as st
 from learning import CORPUS, STROKES, TOUCHES, corpus, has_corpus, rows
 
 from robojam import train
-from robojam.corpus import STROKE, TOUCH, Corpus, clean, read
+from robojam.corpus import STROKE, TOUCH, Corpus, clean
 from robojam.evaluate import score
 from robojam.event import Event, Factor
+from robojam.formats import read
 from robojam.model import load
 from robojam.modelfile import Data
-from robojam.train import (
-    Chunk,
-    NotFiniteError,
-    Settings,
-    Trainer,
-    batches,
-    cut,
-    event_of,
-    mirrored,
-    schedule,
-    split,
-)
+from robojam.train import NotFiniteError, Settings, Trainer, event_of, schedule, split
+from robojam.windows import Chunk, batches, cut, mirrored
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4)
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from robojam.touch import Phase
 from robojam.window.app import App
+from robojam.window.deeds import Deeds
 from robojam.window.fingers import MOUSE, Fingers
-from robojam.window.keys import HELP, Keys, command
+from robojam.window.keys import HELP, command
+from robojam.window.shelf import Shelf
 from robojam.window.state import State
 from robojam.window.theme import Metrics
 from robojam.wire.osc import encode
@@ -55,8 +57,9 @@ def press(app: App, key: int, letter: str = "", mod: int = 0) -> list[bytes]:
 
 def at(app: App, x: float, y: float) -> tuple[int, int]:
     """Window pixels of a place on the surface."""
-    left, top, width, height = Metrics.of(app.screen.get_size()).play
-    return round(left + x * (width - 1)), round(top + y * (height - 1))
+    metrics = Metrics.of(app.screen.get_size())
+    across, down = metrics.from_surface(x, y)
+    return round(metrics.play[0] + across), round(metrics.play[1] + down)
 
 
 # Fingers
@@ -182,6 +185,9 @@ def test_closing_lifts_what_is_held(app):
         (pygame.K_3, "3", encode("/robojam/mode", "s", "solo")),
         (pygame.K_KP_4, "4", encode("/robojam/mode", "s", "listen")),
         (pygame.K_BACKSPACE, "\b", encode("/robojam/reset")),
+        (pygame.K_z, "z", encode("/robojam/back", "f", 10.0)),
+        (pygame.K_a, "A", encode("/robojam/store", "s", "A")),
+        (pygame.K_b, "b", encode("/robojam/recall", "s", "B")),
         (pygame.K_ESCAPE, "", encode("/robojam/panic")),
         (pygame.K_p, "p", encode("/robojam/pause", "i", 1)),
         (pygame.K_r, "r", encode("/robojam/record", "i", 1)),
@@ -211,36 +217,52 @@ def test_controls_change_on_the_screen_only_when_told(app):
     assert app.state.controls["temperature"] == 1.0
 
 
+def idle(**controls: float) -> Deeds:
+    """What keys and fingers ask for, without a window."""
+    state = State()
+    state.controls.update(controls)
+    return Deeds(state, Wire(), Shelf(wake=lambda: None))
+
+
 def test_quick_presses_add_up_before_the_engine_has_told():
-    keys, state = Keys(), State()
-    state.controls["temperature"] = 1.0
-    sent = [keys.messages("warmer", state, t)[0][2][0] for t in (1.0, 1.1, 1.2)]
-    assert sent == pytest.approx([1.1, 1.2, 1.3])
-    assert keys.messages("warmer", state, 9.0)[0][2][0] == pytest.approx(1.1)  # they were lost
+    deeds = idle(temperature=1.0)
+    for t in (
+        1.0,
+        1.1,
+        1.2,
+        9.0,
+    ):  # before the last, the engine should have told: they were lost
+        deeds.do("step:temperature:1", t)
+    told = [encode("/robojam/temperature", "f", value) for value in (1.1, 1.2, 1.3, 1.1)]
+    assert deeds.wire.packets == told
 
 
 @pytest.mark.parametrize(
     ("name", "control", "start", "end"),
-    [("warmer", "temperature", 9.95, 10), ("cooler", "temperature", 0.05, 0),
-     ("slower", "timescale", 99, 100), ("faster", "timescale", 0.001, 0.001)],
+    [("1", "temperature", 9.95, 10), ("-1", "temperature", 0.05, 0),
+     ("1", "timescale", 99, 100), ("-1", "timescale", 0.001, 0.001),
+     ("1", "threshold", 59, 60), ("-1", "threshold", 0.02, 0.02),
+     ("1", "response", 3599, 3600), ("1", "response", 0, 0), ("-1", "response", 0, 30)],
 )  # fmt: skip
 def test_steps_stay_in_range(name, control, start, end):
-    state = State()
-    state.controls[control] = start
-    assert Keys().messages(name, state, 1.0) == [(f"/robojam/{control}", "f", (end,))]
+    deeds = idle(**{control: start})
+    deeds.do(f"step:{control}:{name}", 1.0)
+    assert deeds.wire.packets == [encode(f"/robojam/{control}", "f", end)]
 
 
 def test_a_step_from_nowhere_says_nothing():
-    assert Keys().messages("warmer", State(), 1.0) == []
+    deeds = idle()
+    deeds.do("step:temperature:1", 1.0)
+    assert deeds.wire.packets == []
 
 
 def test_keys_for_the_window_alone(app):
     assert press(app, pygame.K_h, "h") == []
-    assert app.state.help_shown
+    assert app.state.view.panel == "help"
     press(app, pygame.K_F1)
-    assert not app.state.help_shown
+    assert app.state.view.panel == ""
     press(app, pygame.K_f, "f")
-    assert not app.state.forecast_shown
+    assert not app.state.view.forecast
     press(app, pygame.K_q, "q")
     assert not app.open
 
@@ -272,5 +294,6 @@ def test_full_screen_and_back_keeps_playing(app):
 def test_help_lists_every_key():
     keys = " ".join(key for key, _ in HELP)
     for key in ("space", "1  2  3  4", "up / down", "right / left", "+ / -", "p", "r",
-                "backspace", "esc", "f", "F11", "h", "q"):  # fmt: skip
+                "backspace", "esc", "f", "F11", "h", "q", "[ / ]", ", / .", "z", "tab",
+                "t", "o"):  # fmt: skip
         assert key in keys

@@ -31,7 +31,12 @@ def status(state: State, t: float, **fields: object) -> None:
 
 def said(state: State, t: float) -> str:
     frame = words(state, t)
-    parts = [part.text for label in (*frame.top, *frame.bottom) for part in label.parts]
+    parts = [
+        part.text
+        for row in (*frame.top, *frame.bottom)
+        for label in row
+        for part in label.parts
+    ]
     return " | ".join([*parts, *(notice.text for notice in frame.notices)])
 
 
@@ -184,18 +189,18 @@ def test_liveness_from_starting_to_lost_and_back():
     status(state, 121.0, mode="duet", turn="human")
     assert state.engine(121.5) is Engine.THERE
     assert "listening" in said(state, 121.5)
-    assert state.engine(122.6) is Engine.LOST
-    assert "engine lost, waiting for it" in said(state, 122.6)
-    tell(state, 123.0, "/robojam/turn", "s", "ai")
-    assert state.engine(123.0) is Engine.THERE
+    assert state.engine(123.6) is Engine.LOST
+    assert "engine lost, waiting for it" in said(state, 123.6)
+    tell(state, 124.0, "/robojam/turn", "s", "ai")
+    assert state.engine(124.0) is Engine.THERE
 
 
 def test_a_lost_engine_holds_no_fingers_but_ours():
     state = State()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.6, 0.2)
-    state.pass_time(3.0)
-    assert [(s.who, s.lifted) for s in state.strokes] == [("human", None), ("ai", 3.0)]
+    state.pass_time(4.0)
+    assert [(s.who, s.lifted) for s in state.strokes] == [("human", None), ("ai", 4.0)]
 
 
 def test_restart_is_told_with_the_new_file_for_some_seconds():
@@ -314,3 +319,77 @@ def test_no_message_can_hurt(messages):
         words(state, float(t))
     for stroke in state.strokes:
         assert all(0 <= p.x <= 1 and 0 <= p.y <= 1 for p in stroke.points)
+
+
+# Connections, memories, the turn
+
+
+def lights(state: State, t: float) -> dict[str, str]:
+    labels = (label for row in words(state, t).top for label in row)
+    return {
+        label.parts[0].text: label.icon.value for label in labels if "li" in label.icon.value
+    }
+
+
+def test_a_light_for_each_connection_that_is_there():
+    state = State()
+    status(state, 1.0)
+    assert lights(state, 1.0) == {"osc": "light"}
+    port = {"wanted": "Keys", "connected": True, "messages": 3, "idle_s": 1.0}
+    status(state, 2.0, midi={"in": [port], "out": [], "trouble": None},
+           sound={"state": "playing", "unsent": 0, "rate": 48000})  # fmt: skip
+    assert lights(state, 2.0) == {"osc": "light", "midi": "light", "sound": "light"}
+    status(
+        state,
+        3.0,
+        midi={"in": [{**port, "idle_s": 2.0}], "out": []},
+        sound={"state": "starting"},
+    )
+    assert lights(state, 3.0)["midi"] == "light"  # nothing came
+    status(state, 4.0, midi={"in": [{**port, "messages": 4}], "out": []})
+    assert lights(state, 4.0) == {"osc": "light", "midi": "lit"}
+    status(state, 5.0, midi={"in": [], "out": [], "trouble": None})
+    assert lights(state, 5.0) == {"osc": "light"}
+
+
+def test_sound_that_fails_is_told_for_a_while_and_stays_marked():
+    state = State()
+    for t in (1.0, 2.0, 20.0):
+        status(state, t, sound={"state": "no sound: no device; the jam goes on without"})
+        assert ("no sound: no device" in said(state, t)) is (t < 9)
+    assert "sound" in lights(state, 20.0)
+
+
+def test_memories_are_those_the_engine_has():
+    state = State()
+    status(state, 1.0, memories=["A"])
+    assert "recall A" in said(state, 1.0)
+    tell(state, 1.1, "/robojam/store", "s", "B")
+    assert "recall B" in said(state, 1.1)
+    tell(state, 1.2, "/robojam/back", "f", 10.0)
+    assert "as it was 10 seconds ago" in said(state, 1.2)
+    status(state, 2.0, memories=[])  # another recording has begun
+    assert "recall" not in said(state, 2.0)
+
+
+def test_the_turn_counts_down_at_once_and_by_the_status():
+    state = State()
+    tell(state, 1.0, "/robojam/response", "f", 5.0)
+    tell(state, 1.0, "/robojam/turn", "s", "ai")
+    assert state.turn_left(3.0) == pytest.approx((3.0, 5.0))
+    status(state, 3.5, turn="ai", turn_left=1.5)
+    assert state.turn_left(4.0) == pytest.approx((1.0, 5.0))
+    assert "1 s left" in said(state, 4.0)
+    tell(state, 4.5, "/robojam/turn", "s", "human")
+    assert state.turn_left(4.5) is None
+    tell(state, 5.0, "/robojam/response", "f", 0.0)
+    tell(state, 5.0, "/robojam/turn", "s", "ai")
+    assert state.turn_left(5.0) is None
+
+
+def test_a_machine_finger_whose_up_was_lost_is_lifted_when_its_turn_ends():
+    state = State()
+    tell(state, 1.0, "/robojam/turn", "s", "ai")
+    tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.0)
+    tell(state, 1.5, "/robojam/turn", "s", "human")
+    assert state.strokes.seen[0].lifted == 1.5

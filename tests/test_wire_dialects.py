@@ -156,6 +156,7 @@ def test_a_pad_as_bytes():
     assert pads.write(touch(0.5, 0.25, MOVE)) == PAD_DOWN[1:]
     assert pads.write(touch(0.5, 0.25, UP)) == PAD_UP
     assert Pads().write(touch(0.5, 0.25)) == []
+    assert pads.write(touch(0.5, 0.25, who="ai2")) == []  # it has one dot
     assert pad(*PAD_DOWN, *PAD_UP) == [Finger(DOWN, 2000, 0.5, 0.25), Finger(UP, 2000)]
 
 

@@ -47,6 +47,9 @@ IN = [
     ("/robojam/seed", "i", (7,), Control("seed", 7)),
     ("/robojam/seed", "h", (2**63 - 1,), Control("seed", 2**63 - 1)),
     ("/robojam/model", "s", ("touch.safetensors",), Control("model", "touch.safetensors")),
+    ("/robojam/back", "f", (10.0,), Control("back", 10.0)),
+    ("/robojam/store", "s", ("A",), Control("store", "A")),
+    ("/robojam/recall", "s", ("B",), Control("recall", "B")),
     ("/robojam/subscribe", "i", (5007,), Subscribe(5007, on=True)),
     ("/robojam/unsubscribe", "i", (5007,), Subscribe(5007, on=False)),
     ("/robojam/status", "", (), StatusRequest()),
@@ -263,3 +266,18 @@ def test_what_goes_out_for_a_finger_would_come_in_the_same(
     out = sent(native.touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
     back = Message(f"/robojam/{phase}", "iff", out.args[:3])
     assert native.parse(back) == Finger(phase, finger, x, y)
+
+
+@pytest.mark.parametrize("seconds", [-0.1, 60.5, 1e9])
+def test_back_goes_no_further_than_what_is_kept(seconds: float) -> None:
+    assert parse("/robojam/back", "f", seconds) == Dropped("out of range")
+
+
+@pytest.mark.parametrize("name", ["", "AB", "I", "ß", "7"])
+def test_a_memory_has_one_of_eight_names(name: str) -> None:
+    for what in ("store", "recall"):
+        assert parse(f"/robojam/{what}", "s", name) == Dropped("out of range")
+
+
+def test_a_memory_may_be_named_by_a_small_letter() -> None:
+    assert parse("/robojam/recall", "s", "h") == Control("recall", "H")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -54,8 +55,10 @@ def frame(
     )
 
 
-def read(listener: tuio.Listener, packet: bytes, host: str = HOST) -> list[tuple[str, Input]]:
-    return [one for m in decode(packet)[0] for one in listener.read(m, host)]
+def read(
+    listener: tuio.Listener, packet: bytes, host: str = HOST, now: float = 0.0
+) -> list[tuple[str, Input]]:
+    return [one for m in decode(packet)[0] for one in listener.read(m, host, now)]
 
 
 def touched(listener: tuio.Listener, packet: bytes, host: str = HOST) -> list[Input]:
@@ -126,11 +129,27 @@ def test_its_own_output_is_no_player():
     assert came == [(f"tuio:{HOST}/robojam:8@here", Finger(DOWN, 1, 0.5, 0.5))]
 
 
+def test_a_source_that_is_gone_has_lifted():
+    listener = tuio.Listener()
+    assert listener.lapse(0.0) == ([], math.inf)
+    read(listener, frame(1, (1, 0.5, 0.5), (2, 0.25, 0.5)), now=10.0)
+    read(listener, frame(1, (1, 0.5, 0.5), source="other"), now=11.0)
+    read(listener, frame(-1, alive=[1], source="other"), now=13.0)
+    assert listener.lapse(14.0) == ([], 1.0)
+    gone = [(APP, Finger(UP, 1)), (APP, Finger(UP, 2))]
+    assert listener.lapse(15.0) == (gone, 3.0)
+    assert listener.lapse(15.5) == ([], 2.5)
+    # It was a bad cable, and the finger is still there.
+    assert read(listener, frame(9, (1, 0.5, 0.5)), now=16.0) == [
+        (APP, Finger(DOWN, 1, 0.5, 0.5))
+    ]
+
+
 def test_messages_may_come_one_by_one():
     listener = tuio.Listener()
     messages = decode(LANDED)[0]
-    assert [listener.read(m, HOST) for m in messages[:-1]] == [[], [], []]
-    assert listener.read(messages[-1], HOST) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
+    assert [listener.read(m, HOST, 0.0) for m in messages[:-1]] == [[], [], []]
+    assert listener.read(messages[-1], HOST, 0.0) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
 
 
 @pytest.mark.parametrize("end", range(len(LANDED)))
@@ -146,7 +165,7 @@ def test_half_a_bundle_plays_nothing_and_the_next_one_is_whole(end):
 def test_a_torn_frame_is_counted():
     listener = tuio.Listener()
     for message in decode(LANDED)[0][:3]:
-        listener.read(message, HOST)
+        listener.read(message, HOST, 0.0)
     assert touched(listener, frame(2, alive=[])) == [Dropped("torn frame")]
 
 
@@ -169,7 +188,9 @@ def test_a_torn_frame_is_counted():
 )
 def test_what_is_no_frame_is_dropped(tags: str, args: tuple[Any, ...], reason: str):
     listener = tuio.Listener()
-    assert listener.read(Message(tuio.ADDRESS, tags, args), HOST) == [(HOST, Dropped(reason))]
+    assert listener.read(Message(tuio.ADDRESS, tags, args), HOST, 0.0) == [
+        (HOST, Dropped(reason))
+    ]
 
 
 def test_a_place_beyond_the_table_is_clipped_and_told():
@@ -215,7 +236,7 @@ def test_whatever_comes_is_a_touch_or_a_counted_drop(came: list[Message]):
     listener = tuio.Listener()
     down: set[int] = set()
     for message in came:
-        for source, what in listener.read(message, HOST):
+        for source, what in listener.read(message, HOST, 0.0):
             assert isinstance(source, str)
             assert isinstance(what, Finger | Dropped)
             if isinstance(what, Finger):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 from learning import STROKES, TOUCHES, corpus, described, npz, small
 
 from robojam import evaluate, modelfile, train
-from robojam.cli import main
+from robojam.cli import ask, main
 from robojam.evaluate import Score, score
 from robojam.model import load, save
 
@@ -354,3 +356,121 @@ def test_evaluate_as_a_program_of_its_own(model, data):
     )
     assert (ran.returncode, ran.stderr) == (0, "")  # no warning either
     assert json.loads(ran.stdout)["touches"] == 39 + 29 + 24 + 11
+
+
+# Going on
+
+
+def test_a_run_that_was_stopped_goes_on(data, val, tmp_path, capsys, monkeypatch):
+    straight, to = tmp_path / "straight.safetensors", tmp_path / "mine.safetensors"
+    command = ["train", data, "--val", val, *SIZES, "--passes", 9]
+    assert robojam(capsys, *command, "--to", straight)[0] == 0
+    assert not (tmp_path / "straight.run").exists()
+    assert (tmp_path / "straight.png").read_bytes().startswith(b"\x89PNG")
+    with monkeypatch.context() as patched:
+        stopped_after(patched, 2)
+        status, out, _ = robojam(capsys, *command, "--to", to)
+    assert (status, "--resume goes on" in out) == (0, True)
+    assert (tmp_path / "mine.run").exists()
+    told = refused(capsys, *command, "--to", to, "--resume", "--units", 9)
+    assert "this run has --units 8, not 9" in told
+    told = refused(capsys, "train", val, "--to", to, "--resume")
+    assert "other data" in told
+    status, out, err = robojam(capsys, "train", data, "--val", val, "--to", to, "--resume")
+    assert (status, err) == (0, "")
+    assert to.read_bytes() == straight.read_bytes()
+    assert "there is no run" in refused(
+        capsys, "train", data, "--val", val, "--to", to, "--resume"
+    )
+
+
+def test_ctrl_c_is_held_back_until_the_step_is_done():
+    # As it is in the foreground: a program that is started in the background ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ask.held_back_interrupt() as pressed:
+            assert not pressed()
+            signal.raise_signal(signal.SIGINT)
+            assert pressed()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_model_goes_on_from_another(model, data, tmp_path, capsys):
+    to = tmp_path / "mine.safetensors"
+    status, out, err = robojam(
+        capsys, "train", data, "--from", model, "--to", to, "--passes", 2, "--licence", "CC0"
+    )
+    assert (status, err) == (0, "")
+    assert "of the way" in out
+    made, about = load(to)
+    assert made.event == load(model)[0].event
+    assert [d.name for d in about.trained_on] == ["some.npz"]
+    assert about.licence == "CC0"
+    strokes = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9, 9]))
+    for arguments, told in [
+        ([data, "--from", "none"], "no model file none"),
+        ([data, "--from", model, "--units", 3], "the sizes are that model's"),
+        ([data, "--from", model, "--size", "s"], "the sizes are that model's"),
+        ([data, "--from", model, "--resume"], "without --from"),
+        ([strokes, "--from", model], "are of different kinds"),
+    ]:
+        assert re.search(told, refused(capsys, "train", *arguments, "--to", to))
+
+
+def test_sizes_by_name(data, tmp_path, capsys):
+    to = tmp_path / "mine.safetensors"
+    how = ("--passes", 0.1, "--size", "s", "--batch", 64)
+    status, _, err = robojam(capsys, "train", data, "--to", to, *how)
+    assert (status, err) == (0, "")
+    assert load(to)[1].units == train.SIZES["s"]["units"] == 64
+
+
+def test_a_run_can_be_followed_in_tensorboard(data, tmp_path, capsys):
+    pytest.importorskip("tensorboardX")
+    to, board = tmp_path / "mine.safetensors", tmp_path / "board"
+    status, _, _ = robojam(capsys, "train", data, "--to", to, *SIZES, "--tensorboard", board)
+    assert status == 0
+    (events,) = board.iterdir()
+    assert b"held_out" in events.read_bytes()
+
+
+def test_tensorboard_that_is_not_there(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    to = tmp_path / "mine.safetensors"
+    status, _, err = robojam(capsys, "train", data, "--to", to, *SIZES, "--tensorboard", "b")
+    assert (status, "robojam[report]" in err) == (2, True)
+
+
+# What there is in it
+
+
+def test_corpus_says_what_there_is(data, tmp_path, capsys):
+    table = tmp_path / "a.csv"
+    table.write_text("time,x,y\n0,0.5,0.5\n0.1,0.6,0.5\nwhat\n")
+    status, out, err = robojam(capsys, "corpus", data, table, "--to", tmp_path / "all.npz")
+    assert (status, err) == (0, "")
+    assert "some.npz (arrays): 4 performances, 107 touches" in out
+    assert "1 lines without 3 numbers, the first of them line 4" in out
+    assert "in all         5 performances, 109 touches" in out
+    assert "of 2 touches inferred" in out
+    status, out, _ = robojam(capsys, "corpus", tmp_path / "all.npz", "--json")
+    assert json.loads(out)["all"]["performances"] == 5
+
+
+def test_corpus_goes_on_with_what_is_left(data, tmp_path, capsys):
+    bad = tmp_path / "bad.npz"
+    bad.write_text("hello")
+    status, out, err = robojam(capsys, "corpus", bad, data, tmp_path / "none")
+    assert status == 0
+    assert "in all         4 performances" in out
+    assert [line.partition(": ")[2][:20] for line in err.splitlines()]
+    assert err.count("\n") == 2
+    status, _, err = robojam(capsys, "corpus", bad)
+    assert status == 2
+    assert "nothing is left" in err
+    kanji = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
+    assert "cannot be joined" in refused(capsys, "corpus", data, kanji)
+    assert robojam(capsys, "corpus", kanji)[0] == 0

@@ -65,7 +65,7 @@ class Engine:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"),
-                *("--osc-out", f"127.0.0.1:{port}", *options),
+                *("--osc-out", f"127.0.0.1:{port}", "--no-sound", *options),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -12,8 +12,20 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.cli import bench, play, replay, workshop
-from robojam.options import Parser
+from robojam.choosing import Parser
+from robojam.cli import (
+    bench,
+    corpus,
+    evaluate,
+    generate,
+    init,
+    midi,
+    play,
+    ports,
+    replay,
+    sessions,
+    workshop,
+)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -36,8 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     for name, about, arguments, act in (
         *play.COMMANDS,
         *replay.COMMANDS,
+        *sessions.COMMANDS,
+        *generate.COMMANDS,
+        *corpus.COMMANDS,
         *workshop.COMMANDS,
+        *evaluate.COMMANDS,
+        *midi.COMMANDS,
         *bench.COMMANDS,
+        *init.COMMANDS,
+        *ports.COMMANDS,
     ):
         made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
         made.set_defaults(command=act)

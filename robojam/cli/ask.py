@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
-from robojam.options import Options, OptionsError, resolve
+from robojam.choosing import OptionsError, resolve
+from robojam.options import Options
 
 #: A command: its name, what it is for, what adds its arguments, and what runs it.
 Command = tuple[
@@ -46,3 +52,49 @@ def count(text: str) -> int:
     if not (text.isdecimal() and 0 < int(text) < 10**9):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def clock(seconds: float) -> str:
+    """Write a length of time as a clock would: 4:05, or 1:02:03."""
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def writable(path: Path) -> None:
+    """Leave where no file can be written at that place."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        fail(f"--to {path}: not a file in a folder that can be written to")
+
+
+def whole(text: str) -> int:
+    """Read a whole number, 0 or more."""
+    if not (text.isdecimal() and int(text) < 10**9):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Read a seed."""
+    if not (text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at most 63 bits")
+    return int(text)
+
+
+@contextmanager
+def held_back_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let a first Ctrl-C wait until it is asked for; a second one interrupts at once."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(number: int, _frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from robojam.addresses import parse_address, parse_output
+from robojam.choosing import add_to
 from robojam.cli import ask
-from robojam.options import Options, add_to, parse_address, parse_output
+from robojam.options import Options
 
 if TYPE_CHECKING:
+    from robojam.midi.plug import Midi
     from robojam.ports import Endpoint
-    from robojam.rig import Inlet
+    from robojam.rig import Inlet, Outlet
     from robojam.server import Server
     from robojam.wire.dialects import Reader
 
@@ -61,6 +64,14 @@ def _window_size(parser: argparse.ArgumentParser) -> None:
         help="of the window, in pixels (default: 1280x800)",
     )
     parser.add_argument("--fullscreen", action="store_true", help="begin on the full screen")
+    parser.add_argument(
+        "--theme", choices=["dark", "light", "stage"], default="dark",
+        help="dark, light, or stage: black and without words (default: dark)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--turn", metavar="DEGREES", type=int, choices=[0, 90, 180, 270], default=0,
+        help="turn the picture clockwise, for a table: 90, 180 or 270",
+    )  # fmt: skip
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -79,7 +90,7 @@ def _jam(chosen: argparse.Namespace) -> int:
     from robojam.loading import Models
     from robojam.modelfile import ModelFileError, find, read
     from robojam.ports import Endpoint, PortError, resolve
-    from robojam.supervise import jam
+    from robojam.supervise import Window, jam
 
     options = ask.options(chosen)
     try:  # nothing has started yet, and nothing will if any of this fails
@@ -104,8 +115,7 @@ def _jam(chosen: argparse.Namespace) -> int:
 
     return jam(
         msgspec.structs.replace(options, osc_in=f"{host}:{port}"),
-        size=chosen.size,
-        fullscreen=chosen.fullscreen,
+        window=Window(chosen.size, chosen.fullscreen, chosen.theme, chosen.turn),
         find=path_of,
     )
 
@@ -119,7 +129,10 @@ def _window(chosen: argparse.Namespace) -> int:
         ask.fail(f"--engine: {error}")
     if chosen.until_eof:
         _until_eof(lambda: signal.raise_signal(signal.SIGTERM))
-    return run(engine=engine, size=chosen.size, fullscreen=chosen.fullscreen)
+    return run(
+        engine=engine, size=chosen.size, fullscreen=chosen.fullscreen, theme=chosen.theme,
+        turn=chosen.turn,
+    )  # fmt: skip
 
 
 def _serve(chosen: argparse.Namespace) -> int:
@@ -147,6 +160,9 @@ def _serve(chosen: argparse.Namespace) -> int:
             threshold=options.threshold,
             response=options.response,
             timescale=options.timescale,
+            instrument=options.instrument,
+            scale=options.scale,
+            volume=options.volume,
             temperature=described.temperature
             if options.temperature is None
             else options.temperature,
@@ -154,23 +170,20 @@ def _serve(chosen: argparse.Namespace) -> int:
         )
         models = Models(path, device=device, voices=options.voices)
         reader = dialects(options)
+        midi = midi_of(options)
         server = Server(
             options,
             playing,
             endpoint=endpoint,
             settings=settings,
             load=models.ask,
-            outlets=outlets(options, endpoint, reader),
-            inlets=_inlets(options, endpoint, reader),
+            outlets=[*outlets(options, endpoint, reader), *midi, *sound(options)],
+            inlets=[*_inlets(options, endpoint, reader), *midi],
             reader=reader,
         )
     except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     host, port = endpoint.address
-    if options.sound:
-        print(
-            "robojam: this version has no sound of its own; over OSC it plays", file=sys.stderr
-        )
     ready = (
         f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
     )
@@ -180,7 +193,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 def dialects(options: Options) -> Reader:
     """Make what reads OSC, in all its dialects."""
-    from robojam.options import LEARN, parse_pad
+    from robojam.addresses import LEARN, parse_pad
     from robojam.outlets import tuio_source
     from robojam.wire.dialects import Reader
     from robojam.wire.touchosc import Pad, Pads
@@ -197,7 +210,7 @@ def dialects(options: Options) -> Reader:
 
 def _inlets(options: Options, endpoint: Endpoint, reader: Reader) -> list[Inlet]:
     """Make what is listened to besides OSC. A port that cannot be had is no reason to stop."""
-    from robojam.options import parse_tuio
+    from robojam.addresses import parse_tuio
     from robojam.ports import Endpoint, PortError
     from robojam.tuio import TuioInlet
 
@@ -234,6 +247,34 @@ def _announced(options: Options, endpoint: Endpoint) -> Iterator[None]:
             yield
 
 
+def sound(options: Options) -> list[Outlet]:
+    """Make the synthesiser that the options ask for."""
+    if not options.sound:
+        return []
+    from robojam.sound.outlet import SoundOutlet
+
+    made = SoundOutlet(
+        instrument=options.instrument,
+        scale=options.scale,
+        volume=options.volume,
+        device=options.sound_out,
+    )
+    return [made]
+
+
+def midi_of(options: Options, *, everyone: bool = False) -> list[Midi]:
+    """Take the MIDI ports that the options name; everyone: for the humans' touches too."""
+    if not (options.midi_in or options.midi_out):
+        return []
+    from robojam.midi.link import MidiError
+    from robojam.midi.plug import Midi
+
+    try:
+        return [Midi(options, everyone=everyone)]
+    except MidiError as error:
+        ask.fail(error)
+
+
 def _from_parent(text: str) -> Options:
     import msgspec
 
@@ -252,7 +293,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
 
     with logging_to(_log(options), verbose=options.verbose):
         # A signal ends the loop's sleep by itself; the handler only says why.
-        signal.set_wakeup_fd(server.wake_fd, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(server.calls.wake_fd, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         if until_eof:

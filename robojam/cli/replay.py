@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from robojam.addresses import parse_address
 from robojam.cli import ask, play
-from robojam.options import parse_address
 
 if TYPE_CHECKING:
     from robojam.happenings import Player
     from robojam.session import Event, Header, ModelRef, Session
+
+#: Seconds that a replay waits for its MIDI ports: nothing of it is to be missed.
+_PORTS: Final = 3.0
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +42,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="show it (default: where there is a display)",
     )
     parser.add_argument(
+        "--sound",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let it be heard (default: where there is an audio device)",
+    )
+    parser.add_argument(
         "--osc-in",
         metavar="HOST:PORT",
         default="127.0.0.1:0",
@@ -49,6 +58,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT[/DIALECT]",
         action="append",
         help="where it plays to; again: more (default: 127.0.0.1:5006)",
+    )
+    parser.add_argument(
+        "--midi-out",
+        metavar="NAME[/STYLE]",
+        action="append",
+        help="a MIDI port it plays to; again: more (default: none)",
     )
     parser.add_argument(
         "--touchosc",
@@ -116,7 +131,12 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
         argparse.Namespace(
             record=False,
             osc_in=chosen.osc_in,
+            sound=chosen.sound,
+            instrument=settings.instrument,
+            scale=settings.scale,
+            volume=settings.volume,
             **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
+            **({"midi_out": chosen.midi_out} if chosen.midi_out else {}),
             **({"touchosc": chosen.touchosc} if chosen.touchosc else {}),
         )
     )
@@ -129,7 +149,12 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
-            outlets=outlets(options, endpoint, reader, everyone=True),
+            outlets=[
+                *outlets(options, endpoint, reader, everyone=True),
+                *(midi := play.midi_of(options, everyone=True)),
+                *play.sound(options),
+            ],
+            inlets=midi,
             reader=reader,
             make_jam=lambda sink, counts: Playback(
                 session,
@@ -148,6 +173,8 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
     ready = (
         f"{READY}{host}:{port}, replays {chosen.session.name} to {', '.join(options.osc_out)}"
     )
+    for one in midi:
+        one.await_ports(_PORTS)
     with window_beside(endpoint.address, on_close=server.stop, wanted=window):
         return play.run(server, ready, options=options)
 

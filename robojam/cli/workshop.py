@@ -1,20 +1,19 @@
-"""train, evaluate: the commands that make models and judge them."""
+"""train: a model from performances."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import os
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from robojam.cli import ask
 
 if TYPE_CHECKING:
+    from robojam.modelfile import ModelFile
     from robojam.train import Progress, Trainer
 
 
@@ -35,7 +34,11 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="held-out data; again: more (default: every tenth performance)",
     )
+    add("--from", metavar="MODEL", dest="start", help="go on from a model: learn a player")
+    add("--resume", action="store_true", help="go on exactly where this run was stopped")
+    add("--size", choices=["s", "m", "l"], help="small, as the default model, or large")
     add("--passes", metavar="N", type=ask.positive, help="passes over the data")
+    add("--patience", metavar="N", type=ask.whole, help="scorings without a better one: over")
     add("--units", metavar="N", type=ask.count, help="width of each recurrent layer")
     add("--layers", metavar="N", type=ask.count, help="how many recurrent layers")
     add("--components", metavar="N", type=ask.count, help="components of each mixture")
@@ -43,90 +46,192 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", metavar="N", type=ask.count, help="events in a batch, about")
     add("--window", metavar="N", type=ask.count, help="events in a window of backpropagation")
     add("--rate", metavar="RATE", type=ask.positive, help="learning rate at its height")
-    add("--seed", metavar="N", type=_seed, default=0, help="gives the same run (default: 0)")
-    add("--threads", metavar="N", type=ask.count, help="how many cores (default: all)")
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="where (default: cpu)")
+    add("--seed", metavar="N", type=ask.seed, help="gives the same run (default: 0)")
+    add("--threads", metavar="N", type=ask.count, help="cores (default: all; --from: one)")
+    add("--device", choices=["cpu", "cuda"], help="where (default: cpu)")
+    add("--machine", action="store_true", help="what the machine played in sessions, instead")
     add("--licence", metavar="TEXT", default="", help="a note that goes into the model's file")
+    add("--picture", metavar="FILE.png", type=Path, help="of the run (default: beside MODEL)")
+    add("--tensorboard", metavar="FOLDER", type=Path, help="follow the run in TensorBoard")
 
 
-def _seed(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**63):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at most 63 bits")
-    return int(text)
+#: What of a run's settings can be said on the command line.
+_SETTINGS = "passes patience units layers components hidden batch window rate seed device"
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError, clean, join, load_all
-    from robojam.modelfile import Data
-    from robojam.train import NotFiniteError, Settings, Trainer, split
+    from robojam.corpus import CorpusError
+    from robojam.modelfile import ModelFileError
+    from robojam.train import NotFiniteError, TooLargeError
 
-    if chosen.to.is_dir() or not os.access(chosen.to.parent, os.W_OK | os.X_OK):
-        ask.fail(f"--to {chosen.to}: not a file in a folder that can be written to")
+    ask.writable(chosen.to)
+    if chosen.resume and (chosen.start or chosen.size):
+        ask.fail("--resume goes on with the run as it was: without --from and --size")
     import torch
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
         ask.fail("--device cuda: this machine has no CUDA device")
-    if chosen.threads is not None:
-        torch.set_num_threads(chosen.threads)
-    names = "passes units layers components hidden batch window rate seed device".split()
-    given = {name: getattr(chosen, name) for name in names}
-    settings = replace(Settings(), **{k: v for k, v in given.items() if v is not None})
+    # What one player played is too little to share between cores.
+    threads = chosen.threads or (1 if chosen.start else None)
+    if threads is not None:
+        torch.set_num_threads(threads)
     try:
-        corpora = load_all(chosen.data)
-        others = load_all(chosen.val or [])
-        data = join([clean(corpus) for corpus in corpora])
-        if others:
-            held_out = join([clean(corpus) for corpus in others])
-        else:
-            data, held_out = split(data, every=10)
-        trainer = Trainer(data, held_out, settings)
-    except (CorpusError, ValueError) as error:
+        run = _prepared(chosen)
+    except (CorpusError, ModelFileError, ValueError) as error:
         ask.fail(error)
     except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
         ask.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
-    about: dict[str, Any] = {
+    trainer, to = run.trainer, chosen.to
+    told = f"{trainer.corpus.name}: {len(trainer.corpus.lengths)} performances, "
+    told += f"{len(trainer.corpus.events)} events"
+    print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events)}")
+    try:
+        stopped = _follow(run, chosen)
+        if trainer.best is None:
+            ask.fail("stopped before the first scoring: no model was made", 130)
+        if run.start is not None:
+            _step_back(run, seed=trainer.settings.seed)
+        trainer.save(to, **run.about)  # it may have been stopped while it wrote
+    except ModuleNotFoundError:
+        ask.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
+    except (NotFiniteError, TooLargeError) as error:
+        kept = "" if trainer.best is None else f" The best until then is in {to}."
+        ask.fail(f"{error}{kept}", 1)
+    except OSError as error:
+        ask.fail(f"{to} cannot be written: {error.strerror or error}", 1)
+    print(f"{to}: {trainer.best_score:.4f} nats per event on {trainer.held_out.name}")
+    if stopped and run.start is None:
+        print("the same command with --resume goes on")
+    return 0
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run that is about to begin: what else its file will say, what it goes on from."""
+
+    trainer: Trainer
+    about: dict[str, Any]
+    start: ModelFile | None = None
+    history: list[Progress] = field(default_factory=list)
+
+
+def _prepared(chosen: argparse.Namespace) -> _Run:
+    """Read the data, and make a run over it. Raises ValueError and its kin."""
+    from robojam import checkpoint, tune
+    from robojam.corpus import clean, join
+    from robojam.formats import load_all
+    from robojam.model import load
+    from robojam.modelfile import Data, find, read
+    from robojam.train import SIZES, Settings, Trainer, split
+
+    def warn(error: ValueError) -> None:
+        print(f"robojam: {error}; it is left out", file=sys.stderr)
+
+    corpora = load_all(chosen.data, machine=chosen.machine, refused=warn)
+    others = load_all(chosen.val or [], refused=warn)
+    data = join([clean(corpus) for corpus in corpora])
+    if others:
+        held_out = join([clean(corpus) for corpus in others])
+    else:
+        data, held_out = split(data, every=10)
+    given = {n: getattr(chosen, n) for n in _SETTINGS.split() if getattr(chosen, n) is not None}
+    if chosen.resume:
+        trainer, about = checkpoint.resume(checkpoint.beside(chosen.to), data, held_out)
+        for name, value in given.items():
+            was = getattr(trainer.settings, name)
+            if was != value:
+                raise ValueError(f"--resume: this run has --{name} {was}, not {value}")
+        about = {k: tuple(Data(**d) for d in v) if "_on" in k else v for k, v in about.items()}
+        return _Run(trainer, about)
+    about = {
         "trained_on": tuple(Data(c.name, c.sha256) for c in corpora),
         "score_on": tuple(Data(c.name, c.sha256) for c in others),
         "licence": chosen.licence,
     }
-    told = f"{data.name}: {len(data.lengths)} performances, {len(data.events)} events"
-    print(f"{told}; held out {held_out.name}: {len(held_out.events)}", flush=True)
-    try:
-        try:
-            _follow(trainer, lambda: trainer.save(chosen.to, **about))
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            if trainer.best is None:
-                ask.fail("stopped before the first scoring: no model was made", 130)
-            trainer.save(chosen.to, **about)  # it may have been stopped while it wrote
-    except NotFiniteError as error:
-        kept = "" if trainer.best is None else f" The best until then is in {chosen.to}."
-        ask.fail(f"{error}{kept}", 1)
-    except OSError as error:
-        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}", 1)
-    print(f"{chosen.to}: {trainer.best_score:.4f} nats per event on {held_out.name}")
-    return 0
+    if chosen.start is None:
+        settings = replace(Settings(), **{**SIZES.get(chosen.size, {}), **given})
+        return _Run(Trainer(data, held_out, settings), about)
+    if sizes := given.keys() & {"units", "layers", "components", "hidden"} or chosen.size:
+        raise ValueError(f"--from: the sizes are that model's, without {', '.join(sizes)}")
+    file = read(find(chosen.start))
+    start, description = load(file.path)
+    about["trained_on"] = description.trained_on + about["trained_on"]
+    about["licence"] = chosen.licence or description.licence
+    about |= {"temperature": description.temperature, "spread": description.spread}
+    settings = tune.settings(start, Settings(), given)
+    if data.columns != start.event.columns:
+        raise ValueError(f"{file.path} and {data.name} are of different kinds")
+    return _Run(Trainer(data, held_out, settings, start=start), about, file)
 
 
-def _follow(trainer: Trainer, keep: Callable[[], None]) -> None:
-    """Train, keep the best so far in its file, and show how it goes."""
+def _step_back(run: _Run, *, seed: int) -> None:
+    """Go back towards the model this one came from, as far as it must remember that."""
+    from robojam import tune
+    from robojam.model import load
+
+    trainer, file = run.trainer, run.start
+    assert file is not None
+    assert trainer.best is not None
+    memory = tune.remembered(file, seed=seed)
+    if memory is None:
+        return
+    start, _ = load(file.path)
+    best, trainer.best_score, share = tune.stepped_back(
+        start, trainer.best.cpu(), memory, trainer.held_out
+    )
+    trainer.best = best
+    print(f"{100 * share:.0f} % of the way, so that what it knew is kept")
+
+
+def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
+    """Train, keep the best and the run in their files, and show how it goes.
+
+    Returns whether it was stopped: by Ctrl-C, after the step that is under way.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
+    from robojam import checkpoint, curves
+
+    trainer, to = run.trainer, chosen.to
     console = Console()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        for now in trainer:
-            bar.update(task, total=now.steps, completed=now.step, description=_told(now))
-            if now.score is None:
-                continue
-            if now.score == now.best:
-                keep()
-            console.print(
-                f"step {now.step} of {now.steps}: {_told(now)}", highlight=False, soft_wrap=True
-            )
+    plain = {
+        k: [msgspec.to_builtins(d) for d in v] if "_on" in k else v
+        for k, v in run.about.items()
+    }
+    with (
+        ask.held_back_interrupt() as pressed,
+        curves.board(chosen.tensorboard) as board,
+        Bar(*columns, console=console, transient=True) as bar,
+    ):
+        try:
+            task = bar.add_task("", total=None)
+            for now in trainer:
+                bar.update(task, total=now.steps, completed=now.step, description=_told(now))
+                run.history.append(now)
+                board(now)
+                if now.score is not None:
+                    if now.score == now.best:
+                        trainer.save(to, **run.about)
+                    if run.start is None:
+                        checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                    told = f"step {now.step} of {now.steps}: {_told(now)}"
+                    console.print(told, highlight=False, soft_wrap=True)
+                if pressed():
+                    if run.start is None:
+                        checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return True
+    if trainer.step < trainer.steps:
+        print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
+    checkpoint.beside(to).unlink(missing_ok=True)
+    picture = chosen.picture or to.with_suffix(".png")
+    curves.draw(run.history, picture, title=f"{to.stem}: {trainer.corpus.name}")
+    return False
 
 
 def _told(now: Progress) -> str:
@@ -139,48 +244,6 @@ def _told(now: Progress) -> str:
     )
 
 
-def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a model file, or a name")
-    parser.add_argument("data", metavar="DATA", nargs="+", type=Path, help="held-out corpora")
-    parser.add_argument("--json", action="store_true", help="for machines")
-
-
-def _evaluate(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError, load_all
-    from robojam.modelfile import ModelFileError, find
-
-    try:
-        path = find(chosen.model)
-        corpora = load_all(chosen.data)
-        from robojam.evaluate import score, together
-        from robojam.model import load
-
-        model, _ = load(path)
-        scores = [score(model, corpus, flagless=True) for corpus in corpora]
-        result = together(scores)
-    except (ModelFileError, CorpusError, ValueError) as error:
-        ask.fail(error)
-    if not math.isfinite(result.joint):
-        ask.fail(f"{path} has no density there: {result.joint} nats per event", 1)
-    about: dict[str, Any] = {
-        "touches": result.touches,
-        "joint": result.joint,
-        "xydt": result.xydt,
-        "parts": result.parts,
-    }
-    if chosen.json:
-        print(json.dumps(about))
-        return 0
-    parts = " ".join(f"{name} {value:.4f}" for name, value in result.parts.items())
-    names = ", ".join(corpus.name for corpus in corpora)
-    print(f"{path.name} on {names}: {result.touches} events scored")
-    print(f"joint  {result.joint:9.4f} nats per {model.event.name}, lower is better")
-    print(f"parts  {parts}")
-    print(f"without its flags  {result.xydt:.4f}")
-    return 0
-
-
 COMMANDS: Final[tuple[ask.Command, ...]] = (
     ("train", "a model from corpora and sessions", _train_arguments, _train),
-    ("evaluate", "how well a model predicts", _evaluate_arguments, _evaluate),
 )

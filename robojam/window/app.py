@@ -22,14 +22,20 @@ import pygame
 
 from robojam.touch import Phase
 from robojam.window import NO_DISPLAY, theme
+from robojam.window.board import Hit
+from robojam.window.deeds import Deeds
+from robojam.window.dials import DIALS
 from robojam.window.draw import Picture
-from robojam.window.fingers import MOUSE, Fingers, Played
+from robojam.window.fingers import MOST, MOUSE, Fingers, Played
 from robojam.window.frame import Words, words
-from robojam.window.keys import REPEATING, Keys, command
+from robojam.window.keyboard import Keyboard, place
+from robojam.window.keys import command, repeats
 from robojam.window.link import Link
-from robojam.window.sprites import LEVELS, Sprites
+from robojam.window.panels import Panel, panel_of
+from robojam.window.shelf import Shelf
+from robojam.window.sprites import Sprites
 from robojam.window.state import Engine, State
-from robojam.window.theme import Metrics
+from robojam.window.theme import THEMES, Metrics, turned, unturn
 
 #: Time between frames while something moves, in seconds.
 FRAME = 1 / 60
@@ -44,7 +50,9 @@ _EXPOSED = frozenset(
 )  # fmt: skip
 
 
-def open_window(*, engine: tuple[str, int], size: tuple[int, int], fullscreen: bool) -> int:
+def open_window(
+    *, engine: tuple[str, int], size: tuple[int, int], fullscreen: bool, theme: str, turn: int
+) -> int:
     """See ``robojam.window.run``."""
     asked = os.environ.get("SDL_VIDEODRIVER", "")
     _prepare()
@@ -65,7 +73,9 @@ def open_window(*, engine: tuple[str, int], size: tuple[int, int], fullscreen: b
         print(f"robojam: {engine[0]}: no such host ({error.strerror})", file=sys.stderr)
         return 2
     try:
-        App(screen, link, size=size, name=f"{engine[0]}:{engine[1]}").stay()
+        app = App(screen, link, size=size, name=f"{engine[0]}:{engine[1]}")
+        app.state.view.theme, app.state.view.quarters = theme, turn // 90 % 4
+        app.stay()
     finally:
         link.close()
         pygame.quit()
@@ -76,6 +86,7 @@ def _prepare() -> None:
     """Tell SDL, before it starts, how it is used here."""
     os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # a finger is not the mouse too,
     os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # nor the mouse a finger
+    os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # all pixels there are
     if not sys.platform.startswith("linux"):
         return
     # pixels straight to the screen: by way of OpenGL without a GPU a frame costs 6 ms more
@@ -97,9 +108,9 @@ def _show(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
 def _emblem() -> pygame.Surface:
     """The two players: a disc and a diamond."""
     picture, sprites = pygame.Surface((64, 64), depth=32), Sprites()
-    picture.fill(theme.SURFACE)
-    disc = sprites.disc(theme.HUMANS[0], 14, LEVELS)
-    diamond = sprites.diamond(theme.MACHINES[0], 13, LEVELS)
+    picture.fill(theme.DARK.surface)
+    disc = sprites.disc(theme.DARK.humans[0], 14)
+    diamond = sprites.diamond(theme.DARK.machines[0], 13)
     for shape, at in ((disc, (22, 40)), (diamond, (42, 23))):
         picture.blit(shape, shape.get_rect(center=at))
     return picture
@@ -121,13 +132,16 @@ class App:
         self.link = link
         self.state = State(engine_name=name, opened=time.monotonic())
         self.fingers = Fingers()
-        self.keys = Keys()
+        self.keyboard = Keyboard()
         self.picture = Picture()
+        self.shelf = Shelf(wake=_wake)
+        self.deeds = Deeds(self.state, link, self.shelf)
         self.open = True
         self._size = size
         self._held_keys: set[int] = set()
+        self._pressed: dict[object, tuple[Hit, float, float]] = {}
         self._stale = True
-        self._shown: Words | None = None
+        self._shown: tuple[Words, Panel | None] | None = None
         self._drawn = float("-inf")
         self._known = (False, float("-inf"))
 
@@ -139,34 +153,51 @@ class App:
             while self.open:
                 self.turn()
         finally:
-            self._play(self.fingers.lift_all())
+            self._lift_all()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def turn(self) -> None:
-        """Once round: draw if there is something new, wait, take what came."""
-        now = time.monotonic()
-        due = self.link.tick(now)
-        self.state.pass_time(now)
-        moving = self.picture.restless(self.state, now)
-        said = words(self.state, now)
-        if self._stale or moving or said != self._shown:
-            if now - self._drawn >= FRAME * 0.95:
-                self.picture.draw(self.screen, self.state, now)
-                pygame.display.flip()
-                self._drawn, self._stale, self._shown = now, False, said
-            due = min(due, self._drawn + FRAME)
-        wait = min(REST, due - time.monotonic())
-        first = pygame.event.wait(max(1, round(wait * 1000)))
-        for event in (first, *pygame.event.get()):
+        """Once round: take what came, draw if there is something new, wait."""
+        for event in pygame.event.get():
             self.take(event)
         self._receive()
+        now = time.monotonic()
+        due = min(self.link.tick(now), self.deeds.send_due(now))
+        self.state.pass_time(now)
+        due = min(due, self._show(now))
+        wait = min(REST, due - time.monotonic())
+        self.take(pygame.event.wait(max(1, round(wait * 1000))))
+
+    def _show(self, now: float) -> float:
+        """Draw if there is something new; return when to look again."""
+        rerun = self.deeds.rerun
+        if rerun is not None:
+            rerun.advance(now)
+        if self.keyboard.walks:
+            self._play(self.keyboard.slide(self.fingers, now))
+        panel = panel_of(
+            self.state, entries=self.shelf.entries, page=self.deeds.page, rerun=rerun,
+            full=self._is_full(), busy=self.shelf.busy,
+        )  # fmt: skip
+        said = words(self.state, now)
+        moving = self.picture.restless(self.state, now) or self.keyboard.walks
+        moving = moving or (rerun is not None and rerun.playing)
+        if not (self._stale or moving or (said, panel) != self._shown):
+            return now + REST
+        if now - self._drawn >= FRAME * 0.95:
+            self.picture.draw(self.screen, self.state, now, panel=panel, rerun=rerun, said=said)
+            pygame.display.flip()
+            self._drawn, self._stale, self._shown = now, False, (said, panel)
+        return self._drawn + FRAME
 
     def _receive(self) -> None:
         utc = datetime.now(UTC)
         for t, message in self.link.received():
             self.state.heard(message, t, utc)
             self._stale = self._stale or message.address != "/robojam/status"
+        while self.shelf.said:
+            self.state.say(self.shelf.said.pop(0), time.monotonic())
         there = self.state.engine(time.monotonic()) is Engine.THERE
         known = there, self.state.restarted
         if there and known != self._known:
@@ -180,43 +211,123 @@ class App:
             self.open = False
         elif kind == pygame.WINDOWFOCUSLOST:
             self._held_keys.clear()
-            self._play(self.fingers.lift_all())
+            self._lift_all()
         elif kind == pygame.KEYDOWN:
             self._key(event)
         elif kind == pygame.KEYUP:
             self._held_keys.discard(event.key)
+            self._play(self.keyboard.up(getattr(event, "scancode", 0), self.fingers))
         elif kind in _EXPOSED:
             self._stale = True
+            self.picture.forget()
             self.screen = pygame.display.get_surface() or self.screen
-        elif kind in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP) and event.button == 1:
-            self._point(MOUSE, kind == pygame.MOUSEBUTTONDOWN, event.pos)
-        elif kind == pygame.MOUSEMOTION:
-            self._slide(MOUSE, event.pos)
+        elif kind in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION):
+            self._mouse(event)
         elif sys.platform != "darwin":  # there, fingers are those on the track pad
             self._finger(event)
+
+    # -- hands -------------------------------------------------------------------------------
+
+    def _mouse(self, event: pygame.event.Event) -> None:
+        """A mouse, or a pen; not a finger that comes as a mouse too."""
+        if getattr(event, "touch", False):
+            return
+        at = self._unturned(*event.pos)
+        if event.type == pygame.MOUSEMOTION:
+            self._slide(MOUSE, at)
+        elif event.button == 1:
+            if event.type == pygame.MOUSEBUTTONDOWN:
+                self._land(MOUSE, at)
+            else:
+                self._lift(MOUSE, at)
 
     def _finger(self, event: pygame.event.Event) -> None:
         if event.type not in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP):
             return
         width, height = self.screen.get_size()
-        at = event.x * width, event.y * height
+        at = self._unturned(event.x * width, event.y * height)
         pointer = (event.touch_id, event.finger_id)
-        if event.type == pygame.FINGERMOTION:
-            self._slide(pointer, at)
-        else:
-            self._point(pointer, event.type == pygame.FINGERDOWN, at)
+        does = {
+            pygame.FINGERDOWN: self._land,
+            pygame.FINGERMOTION: self._slide,
+            pygame.FINGERUP: self._lift,
+        }
+        does[event.type](pointer, at)
 
-    def _point(self, pointer: object, down: bool, at: tuple[float, float]) -> None:  # noqa: FBT001
-        metrics = Metrics.of(self.screen.get_size())
-        if not down:
-            self._play([*self.fingers.move(pointer, *metrics.to_surface(*at)),
-                        *self.fingers.up(pointer)])  # fmt: skip
-        elif metrics.inside(*at):
-            self._play(self.fingers.down(pointer, *metrics.to_surface(*at)))
+    def _unturned(self, x: float, y: float) -> tuple[float, float]:
+        return unturn(x, y, self.screen.get_size(), self.state.view.quarters)
+
+    def _metrics(self) -> Metrics:
+        size = turned(self.screen.get_size(), self.state.view.quarters)
+        return Metrics.of(size, words=THEMES[self.state.view.theme].words)
+
+    def _land(self, pointer: object, at: tuple[float, float]) -> None:
+        hit = next((h for h in reversed(self.picture.hits) if h.has(*at)), None)
+        if hit is not None:
+            self._press(pointer, hit, at[0])
+        elif self._metrics().inside(*at):
+            if len(self.fingers.held) >= MOST and pointer != MOUSE:
+                self.state.say(
+                    f"{MOST} fingers play at once; the others wait", time.monotonic()
+                )
+            self._play(self.fingers.down(pointer, *self._metrics().to_surface(*at)))
 
     def _slide(self, pointer: object, at: tuple[float, float]) -> None:
-        metrics = Metrics.of(self.screen.get_size())
-        self._play(self.fingers.move(pointer, *metrics.to_surface(*at)))
+        if pointer in self._pressed:
+            self._drag(pointer, at[0])
+        elif pointer in self.fingers.held:
+            self._play(self.fingers.move(pointer, *self._metrics().to_surface(*at)))
+
+    def _lift(self, pointer: object, at: tuple[float, float]) -> None:
+        pressed = self._pressed.pop(pointer, None)
+        if pressed is None:
+            self._slide(pointer, at)
+            self._play(self.fingers.up(pointer))
+            return
+        hit = pressed[0]
+        self.state.view.grabbed = ""
+        self._stale = True
+        if (
+            hit.action
+            and not hit.exact
+            and not hit.action.startswith("slide:")
+            and hit.has(*at)
+        ):
+            self._do(hit.action)
+
+    def _press(self, pointer: object, hit: Hit, x: float) -> None:
+        """A finger is on the frame: a control is turned; anything else waits for the lift."""
+        self._stale = True
+        if hit.action == "panic":
+            self._do("panic")  # at once
+            return
+        name = hit.action.removeprefix("slide:")
+        share = hit.share(x)
+        if hit.action.startswith("slide:"):
+            self.state.view.grabbed = name
+            if not hit.exact:
+                value = self.state.controls.get(name)
+                share = 0.0 if value is None else DIALS[name].share(value)
+        self._pressed[pointer] = (hit, x, share)
+        if hit.exact:
+            self._drag(pointer, x)
+
+    def _drag(self, pointer: object, x: float) -> None:
+        hit, began, share = self._pressed[pointer]
+        share += (x - began) / hit.span
+        self._stale = True
+        if hit.action == "scrub":
+            self.deeds.scrub_to(share)
+        elif hit.action.startswith("slide:"):
+            name = hit.action.removeprefix("slide:")
+            if name in self.state.controls and (hit.exact or abs(x - began) > 2):
+                self.deeds.turn_dial(name, share, time.monotonic())
+
+    def _lift_all(self) -> None:
+        self._pressed.clear()
+        self.state.view.grabbed = ""
+        self.keyboard.held.clear()
+        self._play(self.fingers.lift_all())
 
     def _play(self, played: list[Played]) -> None:
         for phase, finger, x, y in played:
@@ -227,30 +338,46 @@ class App:
             self.state.touch(phase, finger, x, y, time.monotonic())
             self._stale = True
 
+    # -- keys --------------------------------------------------------------------------------
+
     def _key(self, event: pygame.event.Event) -> None:
-        name = command(event.key, event.unicode, event.mod)
         again = event.key in self._held_keys
         self._held_keys.add(event.key)
-        if again and name not in REPEATING:
-            return
         self._stale = True
-        state = self.state
-        if name == "quit":
+        now, view = time.monotonic(), self.state.view
+        if view.typing is not None:
+            self.deeds.type(
+                event.unicode, now, cancel=event.key == pygame.K_ESCAPE,
+                done=event.key in (pygame.K_RETURN, pygame.K_KP_ENTER),
+                back=event.key == pygame.K_BACKSPACE,
+            )  # fmt: skip
+            return
+        plain = not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META)
+        scancode = getattr(event, "scancode", 0)
+        if view.keys_play and plain and place(scancode) is not None:
+            self._play(self.keyboard.down(scancode, self.fingers, now))
+            return
+        action = command(event.key, event.unicode, event.mod, panel=view.panel)
+        if not again or repeats(action):
+            self._do(action)
+
+    def _do(self, action: str) -> None:
+        if action == "quit":
             self.open = False
-        elif name == "help":
-            state.help_shown = not state.help_shown
-        elif name == "forecast":
-            state.forecast_shown = not state.forecast_shown
-        elif name == "fullscreen" or (name == "panic" and self._is_full()):
+        elif action == "fullscreen" or (action == "panic" and self._is_full()):
             self._fullscreen()
-        for address, tags, args in self.keys.messages(name, state, time.monotonic()):
-            self.link.send(address, tags, *args)
+        if action in ("turn", "theme", "typing"):
+            self._lift_all()  # what is held would be somewhere else
+            self.picture.forget()
+        self.deeds.do(action, time.monotonic())
+        self._stale = True
 
     def _is_full(self) -> bool:
         return bool(self.screen.get_flags() & pygame.FULLSCREEN)
 
     def _fullscreen(self) -> None:
-        self._play(self.fingers.lift_all())
+        self._lift_all()
+        self.picture.forget()
         full = self._is_full()
         if not full:
             self._size = self.screen.get_size()

@@ -14,9 +14,11 @@ from robojam.wire.osc import Message, decode, encode
 
 #: The engine lets a monitor lapse after 10 s; it is renewed every so many seconds.
 RENEW = 2.0
-#: The engine is asked how it is every so many seconds: twice in the time after
-#: which it counts as lost, so that one lost packet says nothing.
+#: The engine is asked how it is every so many seconds: several times in the time after
+#: which it counts as lost, so that lost packets say nothing.
 ASK = 0.7
+#: Nothing heard for so many seconds: perhaps packets get lost, and it is asked more often.
+QUIET, INSIST = 0.9, 0.12
 #: So many packets wait at most while the window is busy; then the oldest go.
 MAX_WAITING = 8192
 
@@ -60,6 +62,7 @@ class Link:
         self._woken = False
         self._closed = threading.Event()
         self._renew = self._ask = float("-inf")
+        self._heard = time.monotonic()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.bind((self._home if self._loopback else everywhere, 0))
         self.port = int(self._socket.getsockname()[1])
@@ -77,7 +80,7 @@ class Link:
             self._renew = now + RENEW
             self.send("/robojam/subscribe", "i", self.port)
         if now >= self._ask:
-            self._ask = now + ASK
+            self._ask = now + (INSIST if now - self._heard > QUIET else ASK)
             self.send("/robojam/status")
         return min(self._renew, self._ask)
 
@@ -116,7 +119,8 @@ class Link:
                 continue
             if not packet or not self._is_engine(str(source[0])):
                 continue
-            self._arrived.append((time.monotonic(), packet))
+            self._heard = time.monotonic()
+            self._arrived.append((self._heard, packet))
             if not self._woken:
                 self._woken = True
                 self._wake()

@@ -6,12 +6,14 @@ edges are smooth, and cover what is below; a glow is light on black, to be added
 
 from __future__ import annotations
 
+import math
+
 import pygame
 
+from robojam.window.ink import diamond
+from robojam.window.strokes import LEVELS
 from robojam.window.theme import Colour, mix
 
-#: Brightness is kept in so many steps.
-LEVELS = 24
 _BLACK: Colour = (0, 0, 0)
 _FINE = 4
 _MOST = 3000
@@ -24,17 +26,17 @@ class Sprites:
         self._kept: dict[tuple[str, Colour, int, int], pygame.Surface] = {}
         self._soft: pygame.Surface | None = None
 
-    def disc(self, colour: Colour, radius: float, level: int) -> pygame.Surface:
-        """A filled disc; radius in pixels, level of brightness 0..LEVELS."""
-        return self._get("disc", colour, radius, level)
+    def disc(self, colour: Colour, radius: float) -> pygame.Surface:
+        """A filled disc; radius in pixels."""
+        return self._get("disc", colour, radius)
 
-    def diamond(self, colour: Colour, radius: float, level: int) -> pygame.Surface:
+    def diamond(self, colour: Colour, radius: float) -> pygame.Surface:
         """A filled diamond, a little larger than the disc of the same radius."""
-        return self._get("diamond", colour, radius, level)
+        return self._get("diamond", colour, radius)
 
     def glow(self, colour: Colour, radius: float, level: int) -> pygame.Surface:
-        """Light that falls off to nothing at the radius."""
-        return self._get("glow", colour, radius, level)
+        """Light that falls off to nothing at the radius; level of brightness 0..LEVELS."""
+        return self._get("glow", mix(_BLACK, colour, level / LEVELS), radius)
 
     def soft(self) -> pygame.Surface:
         """A Gaussian of white light, three standard deviations to each side, 96 pixels."""
@@ -42,15 +44,14 @@ class Sprites:
             self._soft = _falloff(96, (255, 255, 255))
         return self._soft
 
-    def _get(self, kind: str, colour: Colour, radius: float, level: int) -> pygame.Surface:
+    def _get(self, kind: str, colour: Colour, radius: float) -> pygame.Surface:
         half = max(1, round(radius * 2))
-        key = (kind, colour, half, level)
+        key = (kind, colour, half, 0)
         found = self._kept.get(key)
         if found is None:
             if len(self._kept) > _MOST:
                 self._kept.clear()
-            found = _draw(kind, mix(_BLACK, colour, level / LEVELS), half / 2)
-            self._kept[key] = found
+            found = self._kept[key] = _draw(kind, colour, half / 2)
         return found
 
 
@@ -65,9 +66,7 @@ def _draw(kind: str, colour: Colour, radius: float) -> pygame.Surface:
     if kind == "disc":
         pygame.draw.circle(fine, colour, (middle, middle), far)
     else:
-        corners = ((middle, middle - far), (middle + far, middle),
-                   (middle, middle + far), (middle - far, middle))  # fmt: skip
-        pygame.draw.polygon(fine, colour, corners)
+        pygame.draw.polygon(fine, colour, diamond(middle - 0.5, middle - 0.5, far))
     return pygame.transform.smoothscale(fine, (size, size))
 
 
@@ -76,6 +75,6 @@ def _falloff(size: int, colour: Colour) -> pygame.Surface:
     small = pygame.Surface((96, 96), depth=32)
     for step in range(96, 0, -1):
         from_middle = step / 96
-        bright = (2.718281828 ** (-4.5 * from_middle**2) - 0.0111) / 0.9889
+        bright = (math.exp(-4.5 * from_middle**2) - 0.0111) / 0.9889
         pygame.draw.circle(small, mix(_BLACK, colour, max(0.0, bright)), (48, 48), step / 2)
     return pygame.transform.smoothscale(small, (size, size))

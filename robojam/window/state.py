@@ -11,15 +11,17 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
 from robojam.touch import Phase, clip, is_machine
+from robojam.window.connections import Connections
 from robojam.window.echo import Echoes
 from robojam.window.strokes import Strokes
 from robojam.wire.osc import Message
 
 #: Nothing heard for this long, in seconds: the engine is lost.
-LOST_AFTER = 1.5
+LOST_AFTER = 2.5
 #: Not there for this long after the window opened, in seconds: perhaps nobody starts it.
 PATIENCE = 15.0
 #: For so long, in seconds, the window says that the engine was restarted, or a small thing.
@@ -81,6 +83,24 @@ def number(value: object) -> float | None:
 
 
 @dataclass(slots=True)
+class View:
+    """What this window alone decides: what it shows, and how.
+
+    panel is what lies open (help, controls, sessions, player, or nothing); quarters,
+    how far the picture is turned; grabbed, the control that a finger turns; typing,
+    a name that is being written; typed_keys, whether letters play.
+    """
+
+    panel: str = ""
+    theme: str = "dark"
+    quarters: int = 0
+    forecast: bool = True
+    grabbed: str = ""
+    typing: str | None = None
+    keys_play: bool = False
+
+
+@dataclass(slots=True)
 class State:
     """All of it. ``opened`` is the instant at which the window opened."""
 
@@ -99,8 +119,10 @@ class State:
     ghosts: dict[str, Ghost] = field(default_factory=dict)
     forecast: tuple[Component, ...] = ()
     forecast_told: float = -math.inf
-    forecast_shown: bool = True
-    help_shown: bool = False
+    view: View = field(default_factory=View)
+    memories: tuple[str, ...] = ()
+    sessions: str = ""
+    connections: Connections = field(default_factory=Connections)
     touched: bool = False
     late_ms: float = 0.0
     dropped: int | None = None
@@ -111,6 +133,8 @@ class State:
     restarted: float = -math.inf
     word: str = ""
     word_told: float = -math.inf
+    _left: float | None = None
+    _left_told: float = 0.0
     _started: str = ""
     _asked: bool = False
 
@@ -133,14 +157,23 @@ class State:
             stroke.lifted is None and is_machine(stroke.who) for stroke in self.strokes
         )
 
+    def turn_left(self, now: float) -> tuple[float, float] | None:
+        """Seconds left of the machine's turn, and of how many; None where it has no end."""
+        if self._left is None or not is_machine(self.turn):
+            return None
+        passed = 0.0 if self.paused else now - self._left_told
+        left = max(0.0, self._left - passed)
+        return left, max(left, self.controls.get("response", left))
+
     def expected(self, now: float) -> tuple[Component, ...]:
         """The forecast, as long as it holds and is wanted."""
         fresh = now - self.forecast_told < FORECAST_HOLDS
-        return self.forecast if fresh and self.forecast_shown else ()
+        return self.forecast if fresh and self.view.forecast else ()
 
     def restless(self, now: float) -> bool:
         """Whether the surface will look different a moment later, though nothing comes."""
-        return bool(self.ghosts) or self.strokes.restless(now)
+        counting = self.turn_left(now) is not None and not self.paused
+        return bool(self.ghosts) or counting or self.strokes.restless(now)
 
     # What happens
 
@@ -175,13 +208,14 @@ class State:
             case ["robojam", "status"]:
                 self._status(message.args, now, utc)
             case ["robojam", "turn"] if message.tags == "s":
-                self._turn(message.args[0])
+                self._turn(message.args[0], now)
             case ["robojam", "forecast"]:
                 self._forecast(message.args, now)
             case ["robojam", name] if name in _EVENTS:
                 self.say(_EVENTS[name], now)
-                if name != "answer":
-                    self.ghosts.clear()
+                self.ghosts.clear()
+            case ["robojam", "back" | "store" | "recall" as name] if message.args:
+                self._went_back(name, message.args[0], now)
             case ["robojam", "record"] if len(message.args) == 1:
                 self._record(message.args[0], now, utc)
             case ["robojam", name] if len(message.args) == 1:
@@ -212,16 +246,22 @@ class State:
             self.touched = True
             draw = self.strokes.down if what == "down" else self.strokes.move
             draw(who, int(finger), x, y, now, mine=False)
+            for used in ("sound",) if is_machine(who) else ("sound", "osc"):
+                self.connections.use(used, now)
             if is_machine(who):
                 self.played_last = now
                 self.ghosts.pop(who, None)
 
-    def _turn(self, turn: object) -> None:
+    def _turn(self, turn: object, now: float) -> None:
         if isinstance(turn, str) and turn != self.turn:
             self.turn = turn
             if is_machine(turn):
                 self.forecast = ()  # what was expected of the human
+                response = self.controls.get("response", 0.0)
+                ends = response > 0 and self.mode in ("", "call-response")
+                self._left, self._left_told = (response if ends else None), now
             else:
+                self.strokes.lift_theirs(now, humans=False)  # an up may have been lost
                 self.ghosts.clear()
 
     def _forecast(self, args: tuple[Any, ...], now: float) -> None:
@@ -232,6 +272,17 @@ class State:
         groups = (Component(*whole[i : i + 6]) for i in range(0, len(whole), 6))
         self.forecast = tuple(sorted(groups, key=lambda group: -group.weight)[:12])
         self.forecast_told = now
+
+    def _went_back(self, name: str, value: object, now: float) -> None:
+        if name == "back":
+            self.say(f"as it was {number(value) or 0:g} seconds ago", now)
+        elif name == "store":
+            self.memories = tuple(sorted({*self.memories, str(value)}))
+            self.say(f"kept as memory {value}", now)
+        else:
+            self.say(f"as it was in memory {value}", now)
+        if name != "store":
+            self.ghosts.clear()
 
     def _control(self, name: str, value: object) -> None:
         if name in _WORDS and isinstance(value, str):
@@ -252,7 +303,15 @@ class State:
         for name in ("mode", "model", "device"):
             if isinstance(value := status.get(name), str):
                 setattr(self, name, value)
-        self._turn(status.get("turn"))
+        self._turn(status.get("turn"), now)
+        if "turn_left" in status:
+            self._left, self._left_told = number(status["turn_left"]), now
+        memories = status.get("memories")
+        self.memories = tuple(map(str, memories)) if isinstance(memories, list) else ()
+        if isinstance(sessions := status.get("sessions"), str):
+            self.sessions = sessions
+        for name in ("midi", "sound"):
+            self.connections.tell(name, status.get(name), now)
         if "paused" in status:
             self.controls["pause"] = float(bool(status["paused"]))
         if "recording" in status:
@@ -297,7 +356,7 @@ class State:
 
 def _age(recording: str, utc: datetime) -> float:
     """How long ago a recording began, in seconds, by its name; 0 when it does not tell."""
-    name = recording.replace("\\", "/").rsplit("/", 1)[-1][:19]
+    name = PurePath(recording.replace("\\", "/")).name[:19]
     try:
         began = datetime.strptime(name, "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
     except ValueError:

@@ -10,10 +10,12 @@ from robojam.touch import is_machine
 
 #: A point has faded this long after it was touched, in seconds: longer than the wait for
 #: an answer, so that call and answer are seen together.
-FADE = 7.0
+FADE = 8.0
 #: Most of its light has gone this long after, in seconds; what stays is its share.
-GLARE = 2.2
-AFTERGLOW = 0.4
+GLARE = 2.5
+AFTERGLOW = 0.55
+#: Brightness is kept in so many steps.
+LEVELS = 24
 #: The ring of a landing opens for this long, in seconds.
 RING = 0.55
 #: The head of a stroke has gone this long after its finger lifted, in seconds.
@@ -44,6 +46,9 @@ class Stroke:
     landed: Point
     points: list[Point]
     lifted: float | None = None
+    #: Tells it from every other; and how many of its first points were let go.
+    serial: int = 0
+    dropped: int = 0
 
     @property
     def last(self) -> Point:
@@ -62,9 +67,20 @@ def brightness(age: float) -> float:
     return (1 - AFTERGLOW) * _ease(1 - age / GLARE) + AFTERGLOW * _ease(1 - age / FADE)
 
 
+def level(age: float) -> int:
+    """How bright a point of this age (seconds) is, in whole steps of LEVELS."""
+    tick = int(age * _TICKS)
+    return _LEVELS[max(0, tick)] if tick < len(_LEVELS) else 0
+
+
 def _ease(left: float) -> float:
     left = min(1.0, max(0.0, left))
     return left * left * (3 - 2 * left)
+
+
+#: The brightness of every age, looked up: it is asked for thousands of times a frame.
+_TICKS = 120
+_LEVELS = tuple(round(brightness(tick / _TICKS) * LEVELS) for tick in range(int(FADE * _TICKS)))
 
 
 @dataclass(slots=True)
@@ -73,6 +89,12 @@ class Strokes:
 
     seen: list[Stroke] = field(default_factory=list)
     count: int = 0
+    #: The serials of the first stroke and of the latest.
+    first: int = 1
+    latest: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.latest = self.first - 1
 
     def __iter__(self) -> Iterator[Stroke]:
         return iter(self.seen)
@@ -95,7 +117,8 @@ class Strokes:
         """A finger lands; if it was down already, it was lifted first."""
         self.up(who, finger, now, mine=mine)
         point = Point(now, x, y, 0.0)
-        self.seen.append(Stroke(who, finger, mine, point, [point]))
+        self.latest += 1
+        self.seen.append(Stroke(who, finger, mine, point, [point], serial=self.latest))
         self.count += 1
         if self.count > MAX_POINTS:
             self.fade(now)
@@ -118,6 +141,7 @@ class Strokes:
         self.count += 1
         if len(stroke.points) > MAX_POINTS:
             del stroke.points[: MAX_POINTS // 2]
+            stroke.dropped += MAX_POINTS // 2
             self.count -= MAX_POINTS // 2
 
     def up(self, who: str, finger: int, now: float, *, mine: bool) -> None:
@@ -126,13 +150,15 @@ class Strokes:
         if stroke is not None:
             stroke.lifted = now
 
-    def lift_theirs(self, now: float, *, quiet: float = 0.0, machine: bool = True) -> None:
+    def lift_theirs(
+        self, now: float, *, quiet: float = 0.0, machine: bool = True, humans: bool = True
+    ) -> None:
         """Lift every finger but one's own that has been still for ``quiet`` seconds.
 
-        Without ``machine``, those of its voices stay down.
+        Without ``machine``, those of its voices stay down; without ``humans``, the others.
         """
         for stroke in self.seen:
-            theirs = not stroke.mine and (machine or not is_machine(stroke.who))
+            theirs = not stroke.mine and (machine if is_machine(stroke.who) else humans)
             if theirs and stroke.lifted is None and now - stroke.last.t >= quiet:
                 stroke.lifted = now
 
@@ -144,6 +170,7 @@ class Strokes:
                 gone += 1
             if gone:
                 del stroke.points[:gone]
+                stroke.dropped += gone
         self.seen = [
             stroke
             for stroke in self.seen

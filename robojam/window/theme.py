@@ -2,13 +2,14 @@
 
 Humans are warm and round, the machine is cool and angular. The two families start
 from the orange and the sky blue of Okabe & Ito's palette for all eyes; a test
-simulates the three kinds of colour blindness and holds every shade of one family
-apart from every shade of the other.
+simulates the three kinds of colour blindness, and a projector that washes out, and
+holds every shade of one family apart from every shade of the other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from robojam.touch import is_machine
 
@@ -16,50 +17,79 @@ Colour = tuple[int, int, int]
 #: left, top, width, height, in pixels.
 Box = tuple[int, int, int, int]
 
-FRAME: Colour = (11, 13, 18)
-SURFACE: Colour = (18, 21, 29)
-EDGE: Colour = (52, 58, 74)
-PLATE: Colour = (28, 32, 43)
-TEXT: Colour = (238, 240, 246)
-QUIET: Colour = (154, 162, 180)
-RECORD: Colour = (255, 88, 96)
-ALERT: Colour = (255, 226, 120)
-
-#: Shades for human, human2, …; then from the first again.
-HUMANS: tuple[Colour, ...] = (
-    (255, 172, 40),
-    (255, 112, 72),
-    (250, 222, 96),
-    (255, 158, 134),
-)
-#: Shades for ai, ai2, …; then from the first again.
-MACHINES: tuple[Colour, ...] = (
-    (74, 186, 255),
-    (104, 132, 255),
-    (120, 222, 255),
-    (150, 168, 255),
-)
-#: What the machine expects next, added to the surface as light.
-GLOW: Colour = (70, 132, 220)
-
 #: Narrower or lower than this, in pixels, the window is all surface and no text.
 BARE_WIDTH = 240
 BARE_HEIGHT = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """One set of colours. humans, machines: shades for each player, round and round.
+
+    ``ink`` where strokes are darker than what they are drawn on; ``words`` where the
+    frame is shown at all.
+    """
+
+    name: str
+    frame: Colour
+    surface: Colour
+    edge: Colour
+    plate: Colour
+    text: Colour
+    quiet: Colour
+    record: Colour
+    alert: Colour
+    glow: Colour
+    humans: tuple[Colour, ...]
+    machines: tuple[Colour, ...]
+    ink: bool = False
+    words: bool = True
+
+    @property
+    def blank(self) -> Colour:
+        """What a stroke is before it shows: no light, or no ink."""
+        return (255, 255, 255) if self.ink else (0, 0, 0)
+
+    def shade(self, who: str) -> Colour:
+        """Return the colour of a player: each human and each voice has its own."""
+        family = self.machines if is_machine(who) else self.humans
+        return family[_number(who) % len(family)]
+
+
+@lru_cache(maxsize=1024)
+def _number(who: str) -> int:
+    """Which of its kind a player is, from 0."""
+    number = who[2:] if is_machine(who) else who.removeprefix("human")
+    return int(number) - 1 if number.isascii() and number.isdecimal() else 0
+
+
+DARK = Theme(
+    name="dark", frame=(11, 13, 18), surface=(18, 21, 29), edge=(52, 58, 74),
+    plate=(31, 36, 48), text=(238, 240, 246), quiet=(160, 168, 186), record=(255, 98, 104),
+    alert=(255, 226, 120), glow=(70, 132, 220),
+    humans=((255, 172, 40), (255, 112, 72), (250, 222, 96), (255, 158, 134)),
+    machines=((74, 186, 255), (104, 132, 255), (120, 222, 255), (150, 168, 255)),
+)  # fmt: skip
+STAGE = Theme(
+    name="stage", frame=(0, 0, 0), surface=(0, 0, 0), edge=(40, 44, 54), plate=(22, 25, 33),
+    text=(238, 240, 246), quiet=(160, 168, 186), record=(255, 98, 104), alert=(255, 226, 120),
+    glow=(70, 132, 220), humans=DARK.humans, machines=DARK.machines, words=False,
+)  # fmt: skip
+LIGHT = Theme(
+    name="light", frame=(236, 234, 229), surface=(252, 251, 248), edge=(176, 173, 165),
+    plate=(219, 216, 208), text=(24, 26, 32), quiet=(82, 84, 92), record=(176, 16, 32),
+    alert=(128, 72, 0), glow=(60, 120, 214),
+    humans=((176, 70, 0), (166, 30, 12), (140, 92, 0), (186, 50, 62)),
+    machines=((0, 88, 204), (52, 40, 190), (0, 104, 176), (72, 72, 214)),
+    ink=True,
+)  # fmt: skip
+THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT, STAGE)}
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
     """Return colour with ``share`` (0..1) of the way gone to other."""
     a, b, c = (round(p + (q - p) * share) for p, q in zip(colour, other, strict=True))
     return a, b, c
-
-
-def shade(who: str) -> Colour:
-    """Return the colour of a player: each human and each voice has its own."""
-    machine = is_machine(who)
-    number = who[2:] if machine else who.removeprefix("human")
-    index = int(number) - 1 if number.isascii() and number.isdecimal() else 0
-    family = MACHINES if machine else HUMANS
-    return family[index % len(family)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,36 +104,67 @@ class Metrics:
     play: Box
     edge: int
     head: float
-    #: How many rows of words stand below the surface.
+    #: How many rows of words stand above and below the surface.
     rows: int = 1
 
     @property
     def bare(self) -> bool:
-        """Whether the window is too small for words."""
+        """Whether there are no words: the window is too small for them, or on stage."""
         return self.bar == 0
 
+    @property
+    def row(self) -> int:
+        """How far one row of words is from the next."""
+        return round(self.text * 2.1)
+
     @classmethod
-    def of(cls, size: tuple[int, int]) -> Metrics:
-        """Lay out a window of this size: text of 1/36 of the height, bars, surface."""
+    def of(cls, size: tuple[int, int], *, words: bool = True) -> Metrics:
+        """Lay out a window of this size: text of 1/38 of the height, bars, surface."""
         width, height = max(1, size[0]), max(1, size[1])
         unit = min(width, height)
         edge = max(1, round(unit / 260))
         head = max(3.0, unit / 64)
-        if width < BARE_WIDTH or height < BARE_HEIGHT:
+        if width < BARE_WIDTH or height < BARE_HEIGHT or not words:
             return cls(width, height, 0, 0, 0, (0, 0, width, height), edge, head)
-        text = max(13, round(min(height / 36, width / 24)))
-        bar, margin = round(text * 2.3), round(text * 0.8)
-        rows = 2 if height > width else 1
-        below = bar + (rows - 1) * round(text * 1.8)
-        play = (margin, bar, width - 2 * margin, height - bar - below)
+        text = max(13, round(min(height / 38, width / 24)))
+        bar, margin = round(text * 2.5), round(text * 0.8)
+        rows = 2 if width < 50 * text else 1
+        more = (rows - 1) * round(text * 2.1)
+        play = (margin, bar + more, width - 2 * margin, height - 2 * bar - 2 * more)
         return cls(width, height, text, bar, margin, play, edge, head, rows)
+
+    @property
+    def inset(self) -> int:
+        """How far inside the surface's edge a touch at 0 or 1 is, so that all of it shows."""
+        return round(self.head * 1.4)
 
     def to_surface(self, x: float, y: float) -> tuple[float, float]:
         """Turn window pixels into screen units of the surface, 0..1 when on it."""
         left, top, width, height = self.play
-        return (x - left) / max(1, width - 1), (y - top) / max(1, height - 1)
+        return ((x - left - self.inset) / max(1, width - 1 - 2 * self.inset),
+                (y - top - self.inset) / max(1, height - 1 - 2 * self.inset))  # fmt: skip
+
+    def from_surface(self, x: float, y: float) -> tuple[float, float]:
+        """Turn screen units into pixels of the play surface, from its left upper corner."""
+        _, _, width, height = self.play
+        return (self.inset + x * max(1, width - 1 - 2 * self.inset),
+                self.inset + y * max(1, height - 1 - 2 * self.inset))  # fmt: skip
 
     def inside(self, x: float, y: float) -> bool:
         """Tell whether window pixels are on the surface."""
         left, top, width, height = self.play
         return left <= x < left + width and top <= y < top + height
+
+
+#: The window may be turned by so many quarters, clockwise: for a table with people round it.
+def turned(size: tuple[int, int], quarters: int) -> tuple[int, int]:
+    """Return the size of the picture that fills a window of this size, once turned."""
+    return (size[1], size[0]) if quarters % 2 else size
+
+
+def unturn(x: float, y: float, size: tuple[int, int], quarters: int) -> tuple[float, float]:
+    """Turn a place in the window of this size (pixels) into the place in the picture."""
+    width, height = size
+    return [(x, y), (y, width - 1 - x), (width - 1 - x, height - 1 - y), (height - 1 - y, x)][
+        quarters % 4
+    ]

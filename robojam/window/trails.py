@@ -1,152 +1,194 @@
 """Strokes made visible: landings, slides and heads, round for humans, angular for machines.
 
-Everything is drawn as light on a black layer, and shows where it is brighter than the surface.
+On dark themes a stroke is light and shows where it is brighter than what is below; on the
+light one it is ink, and shows where it is darker.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pygame
 
 from robojam.touch import is_machine
-from robojam.window.ribbon import Spot, along, ribbons
-from robojam.window.sprites import LEVELS, Sprites
+from robojam.window.ink import Ink, Piece, Stamp, diamond, fine_picture
+from robojam.window.sprites import Sprites
 from robojam.window.state import Ghost
-from robojam.window.strokes import RING, Stroke, Strokes, brightness
-from robojam.window.theme import Colour, mix, shade
+from robojam.window.strokes import LEVELS, RING, Stroke, Strokes
+from robojam.window.theme import Colour, Metrics, Theme, mix
 
-_BLACK: Colour = (0, 0, 0)
+Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
 #: A touch due sooner than this, in seconds, is not announced: a slide would flicker.
 SOON = 0.06
-Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
+#: The layer of what fades is laid over so many frames, and never older than this (s).
+SPREAD, STALE = 6, 0.3
 
 
 class Trails:
-    """Draws strokes and ghosts onto a layer of the size of the play surface."""
+    """Draws strokes and ghosts onto the play surface; keeps their pieces.
+
+    What has been drawn and only fades lies in a layer. Another is laid behind it, a part
+    in each frame, and takes its place when it is whole: so no frame has to look at
+    everything that is seen, and each fades in steps too small to notice.
+    """
 
     def __init__(self, sprites: Sprites) -> None:
         self._sprites = sprites
+        self._inks: dict[int, Ink] = {}
+        self._dots: dict[tuple[object, ...], pygame.Surface] = {}
+        self._for: tuple[object, ...] = ()
+        self._queue: list[Ink] = []
 
-    def draw(self, layer: pygame.Surface, strokes: Strokes, now: float, head: float) -> None:
-        """Draw every stroke; head is the radius of a finger, in pixels."""
-        stamps: Stamps = []
+    def draw(
+        self, play: pygame.Surface, strokes: Strokes, now: float, m: Metrics, look: Theme
+    ) -> None:
+        """Draw every stroke on a play surface of these sizes."""
+        here = (m, look, id(strokes))
+        if self._for != here:
+            self._for = here
+            self._inks.clear()
+            self._dots.clear()
+            self._front, self._back = (pygame.Surface(play.get_size(), depth=32) for _ in "fb")
+            self._laid_at = self._lay_began = -STALE
+        if not strokes.seen:
+            return
+        for stroke in strokes:
+            self._follow(stroke, m, look)
+        flag = pygame.BLEND_RGB_MIN if look.ink else pygame.BLEND_RGB_MAX
+        self._lay(now, look, flag)
+        play.blit(self._front, (0, 0), special_flags=flag)
+        stamps: list[Stamp] = []
         glows: Stamps = []
+        heads: Stamps = []
         for stroke in strokes:
-            self._ring(layer, stroke, shade(stroke.who), now, head)
-        for stroke in strokes:
-            colour = shade(stroke.who)
-            self._landing(layer, stroke, colour, now, head)
-            beads = self._line(layer, stroke, colour, now, head)
-            layer.fblits(beads)
-            self._head(stamps, glows, stroke, colour, now, head, layer)
-        layer.fblits(glows, pygame.BLEND_RGB_MAX)
-        layer.fblits(stamps)
+            stamps += self._inks[stroke.serial].fresh(now)
+            if now - stroke.landed.t < RING:
+                self._ring(play, stroke, now, m, look)
+            if stroke.lifted is None or stroke.head(now) > 0:
+                self._head(heads, glows, stroke, now, m, look)
+        play.fblits(stamps, flag)
+        play.fblits(glows, pygame.BLEND_RGB_SUB if look.ink else pygame.BLEND_RGB_ADD)
+        play.fblits(heads)
+        if len(self._inks) > 2 * len(strokes.seen) + 16:
+            there = {stroke.serial for stroke in strokes}
+            self._inks = {n: ink for n, ink in self._inks.items() if n in there}
+
+    def _lay(self, now: float, look: Theme, flag: int) -> None:
+        """Lay a part of the next layer; all of it when the one that is shown is old."""
+        if not 0 <= now - self._laid_at < STALE:
+            self._queue = []
+        at_once = not self._queue and not 0 <= now - self._laid_at < STALE
+        if not self._queue:
+            self._lay_began = now
+            self._back.fill(look.blank)
+            self._queue = list(self._inks.values())
+            for ink in self._queue:
+                ink.laying = 0
+        count = len(self._queue) if at_once else -(-len(self._inks) // SPREAD)
+        part, self._queue = self._queue[:count], self._queue[count:]
+        stamps: list[Stamp] = []
+        for ink in part:
+            stamps += ink.lit(now, first=0)
+            ink.laying = ink.gone + len(ink.closed)
+        self._back.fblits(stamps, flag)
+        if not self._queue:
+            self._front, self._back = self._back, self._front
+            self._laid_at = self._lay_began
+            for ink in self._inks.values():
+                ink.laid = ink.laying
+
+    def _follow(self, stroke: Stroke, m: Metrics, look: Theme) -> None:
+        ink = self._inks.get(stroke.serial)
+        if ink is None:
+            machine = is_machine(stroke.who)
+            ink = Ink(m, look.shade(stroke.who), look.blank, machine)
+            ink.closed.append(self._landing(stroke, m, look))
+            self._inks[stroke.serial] = ink
+        ink.follow(stroke)
 
     def ghosts(
-        self, layer: pygame.Surface, ghosts: list[Ghost], now: float, head: float
+        self,
+        play: pygame.Surface,
+        ghosts: Iterable[Ghost],
+        now: float,
+        m: Metrics,
+        look: Theme,
     ) -> None:
         """Draw, faintly, where the pending touches will be; it closes in until then."""
-        width, height = layer.get_size()
         for ghost in ghosts:
             wait = min(1.0, ghost.due - ghost.told)
             if wait < SOON:
                 continue
             left = min(1.0, max(0.0, (ghost.due - now) / wait))
-            colour = mix(_BLACK, shade(ghost.who), 0.5 - 0.25 * left)
-            middle = (ghost.x * (width - 1), ghost.y * (height - 1))
-            outline(layer, colour, middle, head * (1.35 + 1.4 * left), head, machine=True)
+            colour = mix(look.surface, look.shade(ghost.who), 0.5 - 0.25 * left)
+            middle = m.from_surface(ghost.x, ghost.y)
+            outline(play, colour, middle, m.head * (1.35 + 1.4 * left), m.head, machine=True)
 
-    def _line(
-        self, layer: pygame.Surface, stroke: Stroke, colour: Colour, now: float, head: float
-    ) -> Stamps:
-        stamps: Stamps = []
-        machine = is_machine(stroke.who)
-        size = layer.get_width() - 1, layer.get_height() - 1
-        line = along(stroke.points, now, size, head * (0.5 if machine else 1.0))
-        if len(line) < 2:
-            return stamps
-        for level, left, right in ribbons(line):
-            lit = mix(_BLACK, colour, level / LEVELS)
-            fill = [(round(x), round(y)) for x, y in left + right[::-1]]
-            pygame.draw.polygon(layer, lit, fill)
-            pygame.draw.aalines(layer, lit, False, left)
-            pygame.draw.aalines(layer, lit, False, right)
-        bead, run = head * 0.6, 0.0
-        before = line[0]
-        for spot in line:
-            run += abs(spot.x - before.x) + abs(spot.y - before.y)
-            if spot.turns:
-                _stamp(stamps, self._sprites.disc(colour, spot.half, spot.level), spot)
-            if machine and (run > bead * 3.6 or spot is line[-1]):
-                run = 0.0
-                _stamp(stamps, self._sprites.diamond(colour, bead, spot.level), spot)
-            before = spot
-        return stamps
+    def _landing(self, stroke: Stroke, m: Metrics, look: Theme) -> Piece:
+        """Return the disc or the diamond where a finger landed."""
+        colour, machine = look.shade(stroke.who), is_machine(stroke.who)
+        radius = m.head * 0.8
+        size = 2 * int(radius * (1.3 if machine else 1) + 2)
 
-    def _landing(
-        self, layer: pygame.Surface, stroke: Stroke, colour: Colour, now: float, head: float
-    ) -> None:
-        age = now - stroke.landed.t
-        level = round(brightness(age) * LEVELS)
-        if not level:
-            return
-        machine = is_machine(stroke.who)
-        at = (stroke.landed.x * (layer.get_width() - 1),
-              stroke.landed.y * (layer.get_height() - 1))  # fmt: skip
-        shape = self._sprites.diamond if machine else self._sprites.disc
-        dot: Stamps = []
-        _stamp(dot, shape(colour, head * 0.8, level), at)
-        layer.fblits(dot)
+        def draw(fine: pygame.Surface) -> None:
+            middle, by = fine.get_width() / 2, fine.get_width() / size
+            if machine:
+                corners = diamond(middle - 0.5, middle - 0.5, radius * 1.3 * by)
+                pygame.draw.polygon(fine, colour, corners)
+            else:
+                pygame.draw.circle(fine, colour, (middle, middle), radius * by)
+
+        if (colour, machine) not in self._dots:
+            self._dots[colour, machine] = fine_picture((size, size), look.blank, draw)
+        x, y = m.from_surface(stroke.landed.x, stroke.landed.y)
+        at = (round(x - size / 2), round(y - size / 2))
+        return Piece(self._dots[colour, machine], at, stroke.landed.t)
 
     def _ring(
-        self, layer: pygame.Surface, stroke: Stroke, colour: Colour, now: float, head: float
+        self, play: pygame.Surface, stroke: Stroke, now: float, m: Metrics, look: Theme
     ) -> None:
         opening = max(0.0, now - stroke.landed.t) / RING
-        if opening >= 1:
-            return
         at = (
-            stroke.landed.x * (layer.get_width() - 1),
-            stroke.landed.y * (layer.get_height() - 1),
+            stroke.landed.x * (play.get_width() - 1),
+            stroke.landed.y * (play.get_height() - 1),
         )
-        lit = mix(_BLACK, colour, (1 - opening) ** 1.5)
-        radius = head * (1 + 3.2 * (1 - (1 - opening) ** 3))
-        outline(layer, lit, at, radius, head, machine=is_machine(stroke.who))
+        lit = mix(look.surface, look.shade(stroke.who), (1 - opening) ** 1.5)
+        radius = m.head * (1 + 3.2 * (1 - (1 - opening) ** 3))
+        outline(play, lit, at, radius, m.head, machine=is_machine(stroke.who))
 
     def _head(
-        self, stamps: Stamps, glows: Stamps, stroke: Stroke, colour: Colour,
-        now: float, head: float, layer: pygame.Surface,
+        self, heads: Stamps, glows: Stamps, stroke: Stroke,
+        now: float, m: Metrics, look: Theme,
     ) -> None:  # fmt: skip
         lit = stroke.head(now)
-        if not lit:
-            return
         down = stroke.lifted is None
-        at = (stroke.last.x * (layer.get_width() - 1), stroke.last.y * (layer.get_height() - 1))
-        halo = self._sprites.glow(mix(_BLACK, colour, 0.4), head * 4.5, round(lit * LEVELS))
-        _stamp(glows, halo, at)
+        colour = look.shade(stroke.who)
+        at = m.from_surface(stroke.last.x, stroke.last.y)
+        inverse = (255 - colour[0], 255 - colour[1], 255 - colour[2]) if look.ink else colour
+        halo = mix((0, 0, 0), inverse, 0.25 if look.ink else 0.4)
+        _stamp(glows, self._sprites.glow(halo, m.head * 4.5, round(lit * LEVELS)), at)
         machine = is_machine(stroke.who)
         shape = self._sprites.diamond if machine else self._sprites.disc
-        level = LEVELS if down else round(brightness(now - stroke.last.t) * LEVELS)
-        _stamp(stamps, shape(colour, head * (1 if down else 0.8 * lit), level), at)
-        if down:
-            core = mix(colour, (255, 255, 255), 0.75)
-            _stamp(stamps, shape(core, head * 0.5, LEVELS), at)
+        if not down:
+            return
+        _stamp(heads, shape(colour, m.head), at)
+        _stamp(heads, shape(mix(colour, (255, 255, 255), 0.75), m.head * 0.5), at)
 
 
 def outline(
-    layer: pygame.Surface, colour: Colour, at: tuple[float, float], radius: float,
+    play: pygame.Surface, colour: Colour, at: tuple[float, float], radius: float,
     head: float, *, machine: bool,
 ) -> None:  # fmt: skip
     """Draw a ring for a human, an open diamond for the machine; sizes in pixels."""
     broad = max(2, round(head / 6))
     if not machine:
-        pygame.draw.aacircle(layer, colour, at, radius, broad)
+        pygame.draw.aacircle(play, colour, at, radius, broad)
         return
-    x, y, far = *at, radius * 1.3
-    corners = ((x, y - far), (x + far, y), (x, y + far), (x - far, y))
+    corners = diamond(*at, radius * 1.3)
     for one, other in zip(corners, (*corners[1:], corners[0]), strict=True):
-        pygame.draw.aaline(layer, colour, one, other, round(broad * 1.4))
+        pygame.draw.aaline(play, colour, one, other, round(broad * 1.4))
 
 
-def _stamp(stamps: Stamps, picture: pygame.Surface, at: tuple[float, float] | Spot) -> None:
+def _stamp(stamps: Stamps, picture: pygame.Surface, at: tuple[float, float]) -> None:
     half = picture.get_width() / 2
-    x, y = at[0], at[1]
-    stamps.append((picture, (round(x - half), round(y - half))))
+    stamps.append((picture, (round(at[0] - half), round(at[1] - half))))

@@ -76,7 +76,7 @@ class Reader:
         Returns what it asks for, each with the source that names its player. Never raises.
         """
         if message.address == tuio.ADDRESS:
-            return self.listener.read(message, host)
+            return self.listener.read(message, host, now)
         if message.address.startswith("/tuio"):
             return []  # trackers send their other profiles with it, and that is well
         if message.address == LEARN:
@@ -91,6 +91,10 @@ class Reader:
         if what == Dropped("unknown address"):
             what = Dropped("unknown address", _hint(message))
         return [(host, what)]
+
+    def lapse(self, now: float) -> tuple[list[tuple[str, Input]], float]:
+        """Return what happens because nothing comes, and in how many seconds to look again."""
+        return self.listener.lapse(now)
 
     def status(self) -> dict[str, object]:
         """Say which pads are played, and whether the next is being learnt."""

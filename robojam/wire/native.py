@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from robojam.touch import Phase, Touch
+from robojam.touch import MAX_BACK, MEMORIES, Phase, Touch
 from robojam.wire.osc import Message, encode
 
 #: Finger ids and ports are whole numbers of 32 bits.
@@ -140,6 +140,21 @@ def _text(name: str) -> Callable[[str], Input]:
     return lambda value: Control(name, value)
 
 
+def _back(seconds: Any) -> Input:
+    if not 0 <= (value := number(seconds)) <= MAX_BACK:
+        raise BadError("out of range")
+    return Control("back", value)
+
+
+def _memory(name: str) -> Callable[[str], Input]:
+    def read(which: str) -> Input:
+        if len(which) != 1 or which.upper() not in MEMORIES:
+            raise BadError("out of range")
+        return Control(name, which.upper())
+
+    return read
+
+
 def _monitor(*, on: bool) -> Callable[[Any], Input]:
     return lambda port: Subscribe(whole(port, _PORT), on)
 
@@ -161,12 +176,18 @@ INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
     "/robojam/timescale": {"n": _float("timescale")},
     "/robojam/threshold": {"n": _float("threshold")},
     "/robojam/response": {"n": _float("response")},
+    "/robojam/instrument": {"s": _text("instrument")},
+    "/robojam/scale": {"s": _text("scale")},
+    "/robojam/volume": {"n": _float("volume")},
     "/robojam/pause": {"n": _switch("pause")},
     "/robojam/reset": {"": _trigger("reset")},
     "/robojam/panic": {"": _trigger("panic")},
     "/robojam/record": {"n": _switch("record")},
     "/robojam/seed": {"n": lambda value: Control("seed", whole(value, _SEED))},
     "/robojam/model": {"s": _text("model")},
+    "/robojam/back": {"n": _back},
+    "/robojam/store": {"s": _memory("store")},
+    "/robojam/recall": {"s": _memory("recall")},
     "/robojam/subscribe": {"n": _monitor(on=True)},
     "/robojam/unsubscribe": {"n": _monitor(on=False)},
     "/robojam/status": {"": StatusRequest, "s": lambda _: Dropped("echo")},
@@ -217,8 +238,10 @@ def turn(whose: str) -> bytes:
 #: How each control that takes effect goes out.
 _TAGS: Final = {
     **dict.fromkeys(("answer", "reset", "panic"), ""),
-    **dict.fromkeys(("mode", "model"), "s"),
-    **dict.fromkeys(("temperature", "spread", "timescale", "threshold", "response"), "f"),
+    **dict.fromkeys(("mode", "model", "store", "recall", "instrument", "scale"), "s"),
+    **dict.fromkeys(
+        ("temperature", "spread", "timescale", "threshold", "response", "volume", "back"), "f"
+    ),
     **dict.fromkeys(("pause", "record"), "i"),
     "seed": "h",
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from robojam.touch import Phase, Touch
+from robojam.touch import Phase, Touch, is_machine
 from robojam.wire.native import BadError, Dropped, Finger, Input, Plain, number, place
 from robojam.wire.osc import Message, encode
 
@@ -147,8 +147,11 @@ class Pads:
         return [Finger(phase, key[1], *at)]
 
     def write(self, sounded: Touch) -> list[bytes]:
-        """Write a touch as the first pad sends it, so that its dot moves; none: nothing."""
-        if not self.pads:
+        """Write a touch as the first pad sends it, so that its dot moves.
+
+        Nothing where there is no pad, and of further voices: a pad has one dot.
+        """
+        if not self.pads or (is_machine(sounded.who) and sounded.who != "ai"):
             return []
         pad = self.pads[0]
         if sounded.phase is Phase.UP:

@@ -24,6 +24,8 @@ _ANEW = 100
 #: Sources, and cursors of each, that are told apart; more is a flood.
 _SOURCES, _CURSORS = 64, 64
 _INT = range(-(2**31), 2**31)
+#: A source that says nothing for so many seconds is gone: they repeat themselves once a second.
+_GONE = 5.0
 #: Seconds after which what is down is told again, and after which it has come to rest.
 REPEAT: Final = 1.0
 _REST = 0.5
@@ -33,9 +35,10 @@ Place = tuple[float, float, bool]
 
 @dataclass(slots=True)
 class _Source:
-    """What is known of one source: its last frame, and where its cursors are."""
+    """What is known of one source: its last frame and when it came, its cursors' places."""
 
     frame: int = -1
+    heard: float = 0.0
     cursors: dict[int, Place] = field(default_factory=dict)
 
 
@@ -44,6 +47,7 @@ class _Frame:
     """A frame that is coming in from one host."""
 
     source: str = ""
+    now: float = 0.0
     alive: set[int] | None = None
     moved: dict[int, Place] = field(default_factory=dict)
 
@@ -57,8 +61,8 @@ class Listener:
         self._coming: dict[str, _Frame] = {}
         self._sources: dict[str, _Source] = {}
 
-    def read(self, message: Message, host: str) -> list[tuple[str, Input]]:
-        """Read a message: nothing until a frame is whole, then all that it changed.
+    def read(self, message: Message, host: str, now: float) -> list[tuple[str, Input]]:
+        """Read a message at an instant: nothing until a frame is whole, then what it changed.
 
         Each comes with its player's source. Never raises.
         """
@@ -69,12 +73,25 @@ class Listener:
         if host not in self._coming and len(self._coming) >= _SOURCES:
             self._coming.pop(next(iter(self._coming)))
         frame = self._coming.setdefault(host, _Frame())
+        frame.now = now
         try:
             return act(self, frame, host, *message.args[1:])
         except BadError as bad:
             return [(host, Dropped(str(bad)))]
         except (TypeError, OverflowError, ValueError):
             return [(host, Dropped("wrong arguments"))]
+
+    def lapse(self, now: float) -> tuple[list[tuple[str, Input]], float]:
+        """Lift the fingers of sources that are gone; say in how many seconds to look again."""
+        out: list[tuple[str, Input]] = []
+        first = math.inf
+        for player, source in self._sources.items():
+            if source.cursors and source.heard + _GONE <= now:
+                out += [(player, Finger(Phase.UP, cursor)) for cursor in source.cursors]
+                source.cursors.clear()
+            elif source.cursors:
+                first = min(first, source.heard + _GONE - now)
+        return out, first
 
     def _source(self, frame: _Frame, host: str, name: Any) -> list[tuple[str, Input]]:
         if not isinstance(name, str):
@@ -113,6 +130,7 @@ class Listener:
         if player not in self._sources and len(self._sources) >= _SOURCES:
             return [(player, Dropped("too many players"))]
         source = self._sources.setdefault(player, _Source())
+        source.heard = frame.now
         if count >= 0:  # -1 tells again what was told already
             if 0 < source.frame - count <= _ANEW:
                 return [(player, Dropped("old frame"))]

@@ -1,0 +1,120 @@
+"""Make the pictures of the window that these pages show, from a real jam.
+
+    python benchmarks/screens.py
+
+Real performances are played to a real engine, once; what it told the window is then drawn
+at chosen instants, and as a short animation of a call and its answer.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+
+import pygame
+from told import Jam, Packets, lively, performances, told
+
+from robojam.session import read
+from robojam.window.draw import Picture
+from robojam.window.panels import panel_of
+from robojam.window.rerun import Rerun
+from robojam.window.shelf import Shelf
+from robojam.window.state import State
+
+DOCS = Path(__file__).parents[1] / "docs"
+#: When, in seconds of the jam, the human plays and the machine answers.
+CALL, ANSWER = 4.2, 7.2
+Size = tuple[int, int]
+
+
+def settle(
+    picture: Picture, screen: pygame.Surface, jam: Jam, t: float, **shown: object
+) -> State:
+    """Draw the last second up to an instant, so that all that moves is where it would be."""
+    for i in range(60):
+        state = jam.until(t - 1 + i / 60)
+        picture.draw(screen, state, t - 1 + i / 60, **shown)  # type: ignore[arg-type]
+    return jam.until(t)
+
+
+def shot(packets: Packets, name: str, t: float, *, size: Size = (1280, 800), shelf: Shelf,
+         rerun: Rerun | None = None, **view: object) -> None:  # fmt: skip
+    """Save one picture of the window."""
+    screen = pygame.display.set_mode(size)
+    jam, picture = Jam(packets), Picture()
+    for key, value in view.items():
+        setattr(jam.state.view, key, value)
+    settle(picture, screen, jam, t, rerun=rerun)
+    state = jam.state
+    panel = panel_of(state, entries=shelf.entries, page=0, rerun=rerun, full=False, busy=False)
+    picture.draw(screen, state, t, panel=panel, rerun=rerun)
+    path = DOCS / "window" / f"{name}.png"
+    pygame.image.save(screen, path)
+    smaller = ["-strip", "+dither", "-colors", "240", "-define", "png:compression-level=9"]
+    subprocess.run(["mogrify", *smaller, str(path)], check=False)
+
+
+def animation(packets: Packets, begin: float, end: float, *, size: Size = (640, 400)) -> None:
+    """Save the call and its answer as a GIF, 15 frames a second (ImageMagick joins them)."""
+    jam, picture = Jam(packets), Picture()
+    screen = pygame.display.set_mode(size)
+    settle(picture, screen, jam, begin)
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(round((end - begin) * 60)):
+            t = begin + i / 60
+            picture.draw(screen, jam.until(t), t)
+            if i % 4 == 0:
+                pygame.image.save(screen, f"{folder}/{i:05}.png")
+        frames = sorted(str(path) for path in Path(folder).iterdir())
+        subprocess.run(
+            ["convert", "-delay", "6.67", "-loop", "0", *frames, "+dither", "-colors", "40",
+             "-layers", "Optimize", str(DOCS / "window" / "call_and_answer.gif")], check=True,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Play, draw, save."""
+    kept = Path(tempfile.gettempdir()) / "robojam_screens"
+    kept.mkdir(exist_ok=True)
+    jam = kept / "told.pickle"
+    if not jam.exists():
+        found = lively(performances())
+        played = told(kept, [found[3], found[11]], "--seed", "12", "--response", "4")
+        jam.write_bytes(pickle.dumps(played))
+    packets: Packets = pickle.loads(jam.read_bytes())
+    pygame.display.init()
+    pygame.font.init()
+    (DOCS / "window").mkdir(exist_ok=True)
+    shelf = Shelf(wake=lambda: None)
+    shelf.folder = kept
+    shelf._read()
+    path = shelf.entries[0].path
+    rerun = Rerun(read(path), path.stem)
+    rerun.seek(6.5)
+    for name, t, options in (
+        ("call", CALL, {}),
+        ("answer", ANSWER, {}),
+        ("light", ANSWER, {"theme": "light"}),
+        ("stage", ANSWER, {"theme": "stage"}),
+        ("controls", ANSWER, {"panel": "controls"}),
+        ("keys", ANSWER, {"panel": "help"}),
+        ("sessions", 16.0, {"panel": "sessions"}),
+        ("recording", 17.5, {"panel": "player", "rerun": rerun}),
+        ("lost", packets[-1][0] + 3.0, {}),
+        ("waiting", 0.9, {}),
+        ("small", ANSWER, {"size": (640, 400)}),
+        ("portrait", ANSWER, {"size": (600, 960)}),
+        ("table", ANSWER, {"quarters": 2, "size": (960, 600)}),
+    ):
+        shot(packets, name, t, shelf=shelf, **options)  # type: ignore[arg-type]
+    animation(packets, 1.0, 9.5)
+
+
+if __name__ == "__main__":
+    main()

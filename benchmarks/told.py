@@ -1,0 +1,106 @@
+"""What an engine tells a window while people play: recorded once, drawn as often as wanted.
+
+The performances are real, from the corpus, and so is the engine. `told` plays them to it
+and keeps every packet that a monitor gets with its instant; `Jam` lets a window's state
+hear them again, up to any instant, without an engine and without waiting.
+"""
+
+from __future__ import annotations
+
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from robojam.window.link import read
+from robojam.window.state import State
+from robojam.wire.osc import encode
+
+ROOT = Path(__file__).parents[1]
+CORPUS = ROOT.parent / "shared" / "corpus" / "microjam_val.npz"
+Packets = list[tuple[float, bytes]]
+
+
+def performances() -> list[np.ndarray]:
+    """The corpus, performance by performance: x, y, dt, moving."""
+    with np.load(CORPUS) as data:
+        ends = np.cumsum(data["lengths"])
+        return np.split(data["touches"], ends[:-1])
+
+
+def lively(found: list[np.ndarray]) -> list[np.ndarray]:
+    """Those with swipes and taps, of a few seconds."""
+    return [p for p in found if 90 < len(p) < 200 and 3.2 < p[1:, 2].sum() < 5
+            and 4 <= (p[:, 3] < 0.5).sum() <= 12]  # fmt: skip
+
+
+def told(folder: Path, phrases: list[np.ndarray], *options: str, rest: float = 5.2) -> Packets:
+    """Play performances to an engine, each followed by a rest (s); return what it told."""
+    engine = subprocess.Popen(
+        [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0",
+         "--sessions", str(folder), "--device", "cpu", "--no-sound", *options],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert engine.stdout is not None
+    port = int(engine.stdout.readline().split(",")[0].rsplit(":", 1)[1])
+    got: Packets = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.bind(("127.0.0.1", 0))
+        link.connect(("127.0.0.1", port))
+        renewed = -9.0
+
+        def listen(seconds: float) -> None:
+            nonlocal renewed
+            end = time.monotonic() + seconds
+            while (left := end - time.monotonic()) > 0:
+                if time.monotonic() - renewed > 0.7:
+                    renewed = time.monotonic()
+                    link.send(encode("/robojam/subscribe", "i", link.getsockname()[1]))
+                    link.send(encode("/robojam/status"))
+                if select.select([link], [], [], min(left, 0.5))[0]:
+                    got.append((time.monotonic(), link.recv(65536)))
+
+        listen(1.0)
+        for phrase in phrases:
+            for x, y, dt, moving in phrase.clip(0, 1):
+                listen(float(dt))
+                address = "/robojam/move" if moving > 0.5 else "/robojam/down"
+                link.send(encode(address, "iff", 0, float(x), float(y)))
+            link.send(encode("/robojam/up", "i", 0))
+            listen(rest)
+    engine.send_signal(signal.SIGTERM)
+    engine.wait()
+    return [(t - got[0][0], packet) for t, packet in got]
+
+
+def kept(path: Path) -> Packets:
+    """Read packets that were kept."""
+    packets: Packets = pickle.loads(path.read_bytes())
+    return packets
+
+
+@dataclass
+class Jam:
+    """A window's state that hears what was told."""
+
+    packets: Packets
+    state: State = field(default_factory=State)
+    _next: int = 0
+
+    def until(self, t: float) -> State:
+        """Let it hear everything until then."""
+        while self._next < len(self.packets) and self.packets[self._next][0] <= t:
+            at, packet = self.packets[self._next]
+            self._next += 1
+            for message in read(packet):
+                self.state.heard(message, at, datetime.now(UTC))
+        self.state.pass_time(t)
+        return self.state

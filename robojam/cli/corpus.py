@@ -1,0 +1,122 @@
+"""corpus: what is in performances from any program; joined and cleaned."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from robojam.cli import ask
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="+",
+        type=Path,
+        help="files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions",
+    )
+    parser.add_argument("--to", metavar="FILE.npz", type=Path, help="join and clean them")
+    parser.add_argument(
+        "--machine",
+        action="store_true",
+        help="what the machine played, in sessions and logs, not the humans",
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _corpus(chosen: argparse.Namespace) -> int:
+    from robojam.corpus import CorpusError, clean, join, write
+    from robojam.formats import load_all
+    from robojam.survey import survey
+
+    if chosen.to is not None:
+        ask.writable(chosen.to)
+    refused: list[str] = []
+
+    def refuse(error: CorpusError) -> None:
+        print(f"robojam: {error}", file=sys.stderr)
+        refused.append(str(error))
+
+    cleaned = []
+    for path in chosen.data:
+        try:
+            for corpus in load_all([path], machine=chosen.machine, refused=refuse):
+                cleaned.append(clean(corpus))
+        except CorpusError as error:
+            refuse(error)
+    full = [corpus for corpus in cleaned if len(corpus.events)]
+    about: dict[str, Any] = {"files": [survey(corpus) for corpus in cleaned]}
+    try:
+        joined = join(full) if full else None
+    except ValueError as error:
+        ask.fail(error)
+    if joined is not None:
+        about["all"] = survey(joined)
+    about["refused"] = refused
+    if chosen.json:
+        print(json.dumps(about))
+    else:
+        print("\n".join(_said(about)))
+    if joined is None:
+        ask.fail("nothing is left: no performance of two touches or more")
+    if chosen.to is not None:
+        try:
+            write(joined, chosen.to)
+        except OSError as error:
+            ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+        print(f"to {chosen.to}", file=sys.stderr if chosen.json else sys.stdout)
+    return 0
+
+
+def _said(about: dict[str, Any]) -> Iterator[str]:
+    """Say it in lines: each file with what was left out of it, and then the whole."""
+    for found in about["files"]:
+        head = f"{found['name']} ({found['source']}): {_counted(found)}"
+        yield head
+        for why, count in found["dropped"].items():
+            yield f"    {count:,} {why}"
+    if "all" not in about:
+        return
+    whole = about["all"]
+    yield ""
+    yield f"in all         {_counted(whole)}"
+    low, first, half, third, high = whole["quartiles"]["touches"]
+    yield (
+        f"a performance  half have {first:,.0f} to {third:,.0f} touches, the middle one "
+        f"{half:,.0f}; {low:,.0f} to {high:,.0f} in all"
+    )
+    if "seconds" not in whole:
+        return
+    low, first, half, third, high = whole["quartiles"]["seconds"]
+    yield (
+        f"               half last {first:.1f} to {third:.1f} s, the middle one {half:.1f}; "
+        f"{low:.1f} to {high:.1f} in all"
+    )
+    share = 100 * whole["landings"] / whole["touches"]
+    known = "as they were recorded"
+    if whole["inferred"]:
+        known = f"of {whole['inferred']:,} touches inferred: 92 of 100 landings are found so"
+    yield f"phases         {share:.1f} % of the touches are landings; {known}"
+    screens = [
+        (f"1/{n} ({count})" if n != "0" else f"none to be seen ({count})")
+        for n, count in list(whole["screens"].items())[:8]
+    ]
+    of = whole["screens_of"]
+    beyond = f", of the first {of:,}" if of < whole["performances"] else ""
+    yield f"lattices       {', '.join(screens)}{beyond}"
+
+
+def _counted(found: dict[str, Any]) -> str:
+    seconds = found.get("seconds")
+    lasted = "" if seconds is None else f", {ask.clock(seconds)} of playing"
+    return f"{found['performances']:,} performances, {found['touches']:,} touches{lasted}"
+
+
+COMMANDS: Final[tuple[ask.Command, ...]] = (
+    ("corpus", "what is in performances from any program", _arguments, _corpus),
+)

@@ -1,0 +1,119 @@
+"""generate: performances made offline, from nothing or going on from one."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from robojam.cli import ask
+from robojam.options import in_range
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: No more takes than this are made at once: each needs its own memory.
+_MOST = 100_000
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--from", metavar="FILE", dest="start", type=Path, help="a performance to go on from")
+    add(
+        "--to",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help=".jsonl, .csv, .mid, .npz, .png or .wav",
+    )
+    add("--seconds", metavar="N", type=ask.positive, default=5.0, help="of each (default: 5)")
+    add("--count", metavar="N", type=ask.count, default=1, help="how many (default: 1)")
+    add("--seed", metavar="N", type=ask.seed, help="gives the same again (default: drawn)")
+    add("--temperature", metavar="T", type=float, help="how adventurous its choices are")
+    add("--spread", metavar="S", type=float, help="how far it strays from them")
+    add("--model", metavar="FILE", help="the model that plays (default: the one it comes with)")
+
+
+def _generate(chosen: argparse.Namespace) -> int:
+    from robojam.composed import composed
+    from robojam.corpus import CorpusError
+    from robojam.export import WRITERS, write_session
+    from robojam.generate import generate
+    from robojam.modelfile import ModelFileError, find, read
+
+    writers = {".jsonl": write_session, **WRITERS}
+    writer = writers.get(chosen.to.suffix.lower())
+    if writer is None:
+        ask.fail(f"--to {chosen.to}: generated is to {', '.join(writers)}")
+    ask.writable(chosen.to)
+    if chosen.seconds > 3600:
+        ask.fail("--seconds: at most 3600")
+    try:
+        file = read(find(chosen.model))
+        heard = _heard(chosen.start) * chosen.count
+    except (ModelFileError, CorpusError) as error:
+        ask.fail(error)
+    if len(heard) > _MOST:
+        ask.fail(f"{len(heard):,} performances at once: {_MOST:,} are the most")
+    seed = secrets.randbits(63) if chosen.seed is None else chosen.seed
+    how: dict[str, Any] = {
+        "temperature": _tempered(
+            chosen.temperature, "temperature", file.description.temperature
+        ),
+        "spread": _tempered(chosen.spread, "spread", file.description.spread),
+    }
+    try:
+        takes = generate(file, heard, seconds=chosen.seconds, seed=seed, **how)
+    except ModelFileError as error:
+        ask.fail(error)
+    except MemoryError:
+        ask.fail(f"{len(heard):,} at once do not fit into memory: take a smaller --count")
+    # A table or arrays hold what was made alone; a session and a picture, what came before.
+    whole = chosen.to.suffix.lower() in (".jsonl", ".png")
+    made = [
+        composed(before if whole else before[:0], take, file=file, seed=seed, options=how)
+        for before, take in zip(heard, takes, strict=True)
+    ]
+    try:
+        written = writer(made, chosen.to)
+    except ValueError as error:
+        ask.fail(error, 1)
+    except OSError as error:
+        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+    touches = sum(len(take) for take in takes)
+    where = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
+    print(f"{len(takes):,} performances, {touches:,} touches, seed {seed}: {where}")
+    return 0
+
+
+def _heard(path: Path | None) -> list[np.ndarray[Any, Any]]:
+    """Read what is to be heard first: the performances of a file, or nothing."""
+    import numpy as np
+
+    from robojam.corpus import TOUCH, CorpusError, clean
+    from robojam.formats import load_all
+
+    if path is None:
+        return [np.empty((0, len(TOUCH)))]
+    found: list[np.ndarray[Any, Any]] = []
+    for corpus in load_all([path]):
+        if corpus.columns != TOUCH:
+            raise CorpusError(path, "holds pen strokes: it plays on from touches")
+        found += clean(corpus).performances()
+    if not found:
+        raise CorpusError(path, "holds no performance of two touches or more")
+    return found
+
+
+def _tempered(given: float | None, name: str, recommended: float) -> float:
+    value = recommended if given is None else given
+    if math.isnan(value) or not in_range(name, value):
+        ask.fail(f"--{name} {value}: a number from 0 to 10")
+    return value
+
+
+COMMANDS: Final[tuple[ask.Command, ...]] = (
+    ("generate", "performances made offline, from nothing or from one", _arguments, _generate),
+)

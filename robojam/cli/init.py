@@ -1,0 +1,44 @@
+"""init: a commented robojam.toml for this machine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from robojam.cli import ask
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        metavar="FILE.toml",
+        nargs="?",
+        type=Path,
+        default=Path("robojam.toml"),
+        help="what to write (default: robojam.toml); one that is there is left alone",
+    )
+    parser.add_argument("--print", action="store_true", dest="show", help="only show it")
+
+
+def _init(chosen: argparse.Namespace) -> int:
+    from robojam.rigfile import written
+
+    text = written()
+    if chosen.show:
+        print(text, end="")
+        return 0
+    try:
+        with chosen.file.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        ask.fail(f"{chosen.file} is there already: it is left as it is; name another")
+    except OSError as error:
+        ask.fail(f"{chosen.file} cannot be written: {error.strerror or error}")
+    print(f"{chosen.file}: uncomment what you want, then robojam jam --config {chosen.file}")
+    return 0
+
+
+COMMANDS: Final[tuple[ask.Command, ...]] = (
+    ("init", "a commented robojam.toml for this machine", _arguments, _init),
+)

@@ -1,0 +1,184 @@
+"""sessions, export: what has been recorded, and the same for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from robojam.cli import ask
+from robojam.options import Options
+
+if TYPE_CHECKING:
+    from robojam.listing import Entry
+    from robojam.session import Session
+
+
+def _sessions_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "where",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        default=Path(Options().sessions),
+        help="a folder of sessions, or one of them (default: sessions)",
+    )
+    parser.add_argument("--name", help="a name for the one session that is named")
+    parser.add_argument("--note", help='a note to it; "" takes it away')
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _sessions(chosen: argparse.Namespace) -> int:
+    from robojam import listing
+
+    where = chosen.where
+    try:
+        if chosen.name is not None or chosen.note is not None:
+            if not where.is_file():
+                ask.fail("--name and --note want the file of one session")
+            listing.rename(where, name=chosen.name, note=chosen.note)
+        if where.is_file():
+            found = [listing.entry(where, listing.names(where.parent))]
+        elif where.is_dir():
+            found = listing.entries(where)
+        else:
+            ask.fail(f"there is no folder {where}")
+    except ValueError as error:
+        ask.fail(error)
+    except OSError as error:
+        ask.fail(f"{error.filename or where}: {error.strerror or error}")
+    if chosen.json:
+        print(json.dumps([_plain(entry) for entry in found]))
+    elif not found:
+        print(f"nothing has been recorded in {where}")
+    else:
+        _table(found)
+    return 0
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    plain: dict[str, Any] = {"file": entry.path.name, "path": str(entry.path)}
+    plain |= {"name": entry.named.name, "note": entry.named.note}
+    if entry.summary is None:
+        return plain | {"damaged": entry.wrong}
+    return plain | dict(msgspec.to_builtins(entry.summary))
+
+
+def _table(found: list[Entry]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("session", "began", "length", "touches", "modes", "model", "name"):
+        right = head in ("length", "touches")
+        table.add_column(
+            head, justify="right" if right else "left", no_wrap=head in ("session", "length")
+        )
+    for entry in found:
+        told = " ".join(filter(None, [entry.named.name, _note(entry.named.note)]))
+        about = entry.summary
+        if about is None:
+            cells = [entry.path.stem, "damaged", "", "", entry.wrong, "", told]
+        else:
+            by = [f"{who} {count:,}" for who, count in about.touches.items()]
+            cells = [
+                entry.path.stem,
+                f"{about.started.astimezone():%Y-%m-%d %H:%M}",
+                ask.clock(about.seconds),
+                "\n".join(by if len(by) <= 4 else [*by[:3], f"and {len(by) - 3} more"]),
+                ", ".join(about.modes) + ("" if about.ended else " (cut off)"),
+                about.model.removesuffix(".safetensors"),
+                told,
+            ]
+        table.add_row(*(Text(cell) for cell in cells))
+    wide = sys.stdout.isatty()
+    Console(width=None if wide else 140).print(table)
+
+
+def _note(note: str) -> str:
+    return f"({note})" if note else ""
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sessions",
+        metavar="SESSION",
+        nargs="+",
+        type=Path,
+        help="recorded jams; several make a contact sheet, or numbered files",
+    )
+    parser.add_argument(
+        "--to", metavar="FILE", type=Path, required=True, help=".csv, .mid, .npz, .png or .wav"
+    )
+    parser.add_argument(
+        "--who", metavar="NAME", action="append", help="only these: human, ai, human2, …"
+    )
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from robojam.export import WRITERS
+    from robojam.session import SessionError, read
+
+    writer = WRITERS.get(chosen.to.suffix.lower())
+    if writer is None:
+        ask.fail(f"--to {chosen.to}: exported is to {', '.join(WRITERS)}")
+    ask.writable(chosen.to)
+    paths = [
+        p for path in chosen.sessions for p in (_inside(path) if path.is_dir() else [path])
+    ]
+    found: list[Session] = []
+    for path in paths:
+        try:
+            session = read(path)
+        except SessionError as error:
+            if len(paths) == 1:
+                ask.fail(error)
+            print(f"robojam: {error}; it is left out", file=sys.stderr)
+            continue
+        for warning in session.warnings:
+            print(f"robojam: {warning}", file=sys.stderr)
+        found.append(_only(session, chosen.who))
+    found = [session for session in found if session.summary().touches]
+    if not found:
+        ask.fail("there is nothing to export: nobody plays there")
+    try:
+        written = writer(found, chosen.to)
+    except ValueError as error:
+        ask.fail(error)
+    except OSError as error:
+        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+    said = [str(path) for path in written[:8]]
+    more = f" and {len(written) - 8} more" if len(written) > 8 else ""
+    print(", ".join(said) + more)
+    return 0
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl"))
+
+
+def _only(session: Session, who: list[str] | None) -> Session:
+    """Leave the touches of some players alone."""
+    if who is None:
+        return session
+    from dataclasses import replace
+
+    from robojam.replay import named
+    from robojam.session import TouchEvent
+
+    kept = [
+        e for e in session.events if not isinstance(e, TouchEvent) or named(e.touch.who, who)
+    ]
+    return replace(session, events=tuple(kept))
+
+
+COMMANDS: Final[tuple[ask.Command, ...]] = (
+    ("sessions", "what has been recorded", _sessions_arguments, _sessions),
+    ("export", "a session for other programs, or as a picture", _export_arguments, _export),
+)

@@ -1,0 +1,130 @@
+"""Offline: many performances at once, from nothing or going on from what was played.
+
+Every take is a row of one batch. The random numbers of a take are those of a player's voice
+(robojam.player): they depend on the seed, on which take it is and on how many touches it
+has had, and not on how many others are made beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from robojam.modelfile import ModelFile
+from robojam.player import TOUCH_COLUMNS, Player
+from robojam.step import Memory, Network
+from robojam.touch import MAX_DT, MIN_DT
+
+Floats = np.ndarray[Any, np.dtype[Any]]
+
+#: Random numbers are made for so many touches of a take at once, as a player makes them.
+_BLOCK = 64
+#: No take has more touches a second than this, however small its dt.
+_DENSEST = 1 / MIN_DT
+
+
+def generate(
+    file: ModelFile,
+    heard: Sequence[Floats],
+    *,
+    seconds: float,
+    seed: int,
+    temperature: float,
+    spread: float,
+) -> list[Floats]:
+    """Let a model go on from performances that it heard; return a take for each.
+
+    heard are clean performances (n, 4): x, y in screens, dt in seconds, moving; one of no
+    touches lets it begin from nothing. Takes (n, 4) are of the same form: the first dt
+    counts from the last touch heard, and the sum of them is below seconds. Raises
+    ModelFileError for a model that is not over touches.
+    """
+    network = Player(file).network
+    half = np.asarray(file.event.noise, np.float32) / 2
+    memory = listen(network, heard, half)
+    count = len(heard)
+    chance = _Chance(seed, count, len(file.event.factors))
+    steps: list[tuple[Floats, Floats]] = []  # which takes, and their touches
+    here = np.arange(count)
+    time, landed = np.zeros(count), np.zeros(count, bool)
+    for step in range(int(seconds * _DENSEST) + 1):
+        if not len(here):
+            break
+        uniform, gauss = chance.draw(here, step)
+        drawn = network.sample(memory, uniform, gauss, temperature=temperature, spread=spread)
+        made = (drawn - half).astype(np.float64)
+        made[:, :2] = made[:, :2].clip(0, 1)
+        made[:, 2] = made[:, 2].clip(MIN_DT, MAX_DT)
+        made[:, 3] = (drawn[:, 3] > 0.5) & landed[here]  # no finger slides that is not down
+        time[here] += made[:, 2]
+        on = time[here] < seconds
+        if not on.all():
+            here, made, memory = here[on], made[on], picked(memory, on)
+        landed[here] = True
+        steps.append((here, made))
+        if len(here):
+            memory = network.hear(memory, made.astype(np.float32) + half)
+    return _by_take(steps, count)
+
+
+def listen(network: Network, heard: Sequence[Floats], half: Floats) -> Memory:
+    """Let a row of a batch hear each performance, all at once: the memory after them.
+
+    half is the mean of the noise the model was trained with.
+    """
+    order = np.argsort([-len(part) for part in heard], kind="stable")
+    lengths = np.array([len(heard[i]) for i in order])
+    touches = np.zeros((int(lengths.max(initial=0)), len(heard), len(half)), np.float32)
+    for row, i in enumerate(order):
+        touches[: lengths[row], row] = heard[i] + half
+    memory = some = network.initial(len(heard))
+    left = len(heard)
+    for step in range(len(touches)):
+        on = int((lengths > step).sum())  # the longest come first
+        if on < left:
+            memory.write(slice(on, left), some.rows(slice(on, left)))
+            left, some = on, some.rows(slice(0, on))
+        some = network.hear(some, touches[step, :left])
+    memory.write(slice(0, left), some)
+    back = np.empty(len(order), int)
+    back[order] = np.arange(len(order))
+    return picked(memory, back)
+
+
+def picked(memory: Memory, rows: Floats) -> Memory:
+    """Return some rows of a memory, by their numbers or a mask: a copy."""
+    return memory.rows(rows)  # type: ignore[arg-type]
+
+
+def _by_take(steps: list[tuple[Floats, Floats]], count: int) -> list[Floats]:
+    """Put the touches of each take together, in their order."""
+    if not steps:
+        return [np.empty((0, len(TOUCH_COLUMNS))) for _ in range(count)]
+    whose = np.concatenate([here for here, _ in steps])
+    touches = np.concatenate([made for _, made in steps])
+    order = np.argsort(whose, kind="stable")
+    ends = np.cumsum(np.bincount(whose, minlength=count))[:-1]
+    return np.split(touches[order], ends)
+
+
+class _Chance:
+    """The random numbers of many takes, made in blocks."""
+
+    def __init__(self, seed: int, takes: int, factors: int) -> None:
+        self._seed, self._factors, self._block = seed, factors, -1
+        self._uniform = np.empty((takes, _BLOCK, factors), np.float32)
+        self._gauss = np.empty((takes, _BLOCK, len(TOUCH_COLUMNS)), np.float32)
+
+    def draw(self, takes: Floats, step: int) -> tuple[Floats, Floats]:
+        """Return those of the step-th touch of some takes: (V, factors), (V, 4)."""
+        block, row = divmod(step, _BLOCK)
+        if block != self._block:
+            self._block = block
+            for take in takes.tolist():
+                key = np.array([self._seed, take], np.uint64)
+                draw = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, block, 0]))
+                self._uniform[take] = draw.random((_BLOCK, self._factors), np.float32)
+                self._gauss[take] = draw.standard_normal(self._gauss.shape[1:], np.float32)
+        return self._uniform[takes, row], self._gauss[takes, row]

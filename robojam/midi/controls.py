@@ -1,0 +1,89 @@
+"""Controls by MIDI: what a note, a controller or a program sets off, as a person says it.
+
+In the TOML file, ``"cc 64" = "answer"`` or ``"note 36 on 10" = "mode solo"``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final, NamedTuple
+
+#: What may be turned by a controller, and from where to where when nothing else is said.
+RANGES: Final = {
+    "temperature": (0.0, 2.0),
+    "spread": (0.0, 2.0),
+    "timescale": (0.25, 4.0),
+    "threshold": (0.1, 2.0),
+    "response": (0.0, 20.0),
+    "volume": (0.0, 1.0),
+}
+MODES: Final = ("call-response", "duet", "solo", "listen")
+_TRIGGER = re.compile(r"(note|cc|program) ([0-9]{1,3})(?: on ([0-9]{1,2}))?")
+_WORDS: Final = {
+    "answer": ("",),
+    "panic": ("",),
+    "reset": ("",),
+    "pause": ("", "hold", "0", "1"),
+    "record": ("hold", "0", "1"),
+    "mode": ("", *MODES),
+}
+
+
+class Trigger(NamedTuple):
+    """What sets a control off: a note, a controller or a program; channel 0 to 15 or any."""
+
+    kind: str
+    number: int
+    channel: int | None
+
+
+class Action(NamedTuple):
+    """What it sets off: a control, how it follows, and for numbers from where to where.
+
+    how is ``press`` (with value), ``toggle``, ``hold`` or ``range``.
+    """
+
+    name: str
+    how: str
+    value: str | float = 1
+    low: float = 0.0
+    high: float = 0.0
+
+
+def parse_control(trigger: str, action: str) -> tuple[Trigger, Action]:
+    """Read a control as in ``"cc 64" = "answer"``. Raises ValueError."""
+    found = _TRIGGER.fullmatch(trigger)
+    if not found or int(found[2]) > 127 or not 1 <= int(found[3] or 1) <= 16:
+        raise ValueError(
+            f"{trigger!r:.60} sets off no control; allowed: note N, cc N or program N "
+            "(0 to 127), and on CHANNEL (1 to 16) after it, as in 'cc 64 on 1'"
+        )
+    channel = int(found[3]) - 1 if found[3] else None
+    return Trigger(found[1], int(found[2]), channel), parse_action(action)
+
+
+def parse_action(text: str) -> Action:
+    """Read what is set off, as in ``mode solo`` or ``temperature 0 2``. Raises ValueError."""
+    name, _, rest = text.partition(" ")
+    if name in RANGES:
+        try:
+            numbers = [float(word) for word in rest.split()]
+        except ValueError:
+            numbers = [0.0] * 3
+        if not all(map(math.isfinite, numbers)):
+            numbers = [0.0] * 3
+        if len(numbers) == 1:
+            return Action(name, "press", numbers[0])
+        low, high = numbers if len(numbers) == 2 else RANGES[name]
+        if len(numbers) < 3 and (name != "timescale" or min(low, high) > 0):
+            return Action(name, "range", 1, low, high)
+        raise ValueError(f"{text!r:.60} is not {name}, {name} VALUE or {name} LOW HIGH")
+    if rest not in _WORDS.get(name, ()):
+        allowed = ", ".join(f"{word} {'|'.join(filter(None, _WORDS[word]))}" for word in _WORDS)
+        raise ValueError(
+            f"{text!r:.60} is no control; allowed: {allowed}, {', '.join(RANGES)} LOW HIGH"
+        )
+    if rest == "hold" or (not rest and name in ("pause", "mode")):
+        return Action(name, rest or "toggle")
+    return Action(name, "press", int(rest) if rest.isdecimal() else rest or 1)

@@ -1,0 +1,305 @@
+"""MIDI ports as the engine sees them: an inlet of many ports, and an outlet of many.
+
+The ports themselves are held by another process (robojam.midi.ports says why); here no
+call waits for it. That process is watched: one that hangs or dies is started again.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from robojam.happenings import Changed, Happening, Sounded, Turned
+from robojam.midi.controls import MODES
+from robojam.midi.link import Link
+from robojam.midi.ports import OUTLETS
+from robojam.midi.styles import PRESETS, Wanted, parse_port
+from robojam.options import Options
+from robojam.touch import Phase, is_machine
+from robojam.wire import midi
+from robojam.wire.midi_in import TOGGLE, Reader, reader
+from robojam.wire.midi_out import Writer, writer
+from robojam.wire.native import Control, Dropped, Input
+
+log = logging.getLogger("robojam")
+
+#: Seconds for which moves are gathered: a place's x and y come in two messages, about a
+#: millisecond apart on a MIDI cable.
+GATHER: Final = 0.002
+#: For so many seconds a message that went out, and comes in, is an echo. Longer than two
+#: long periods of JACK; shorter than it takes to strike what was heard.
+ECHO: Final = 0.06
+
+
+@dataclass(slots=True)
+class _In:
+    """A port that is listened to."""
+
+    wanted: Wanted
+    source: str
+    reader: Reader
+    parser: midi.Parser = field(default_factory=midi.Parser)
+    port: str | None = None
+    messages: int = 0
+    last: float | None = None
+
+
+@dataclass(slots=True)
+class _Out:
+    """A port that is played to."""
+
+    wanted: Wanted
+    writer: Writer
+    port: str | None = None
+    begun: bool = False
+    messages: int = 0
+    unsent: int = 0
+
+
+class Echoes:
+    """What has gone out lately, so that a synthesiser that repeats it is not heard."""
+
+    def __init__(self) -> None:
+        self._sent: dict[bytes, float] = {}
+
+    def sent(self, message: bytes, now: float) -> None:
+        """Take note of a message."""
+        key = _key(message)
+        self._sent.pop(key, None)
+        self._sent[key] = now
+        while len(self._sent) > 4096:
+            del self._sent[next(iter(self._sent))]
+
+    def holds(self, message: bytes, now: float) -> bool:
+        """Tell whether a message that came in went out a moment ago.
+
+        Never the end of a note, which ends what is held, and else nothing; nor a bend of
+        nothing, which everyone sends before a note.
+        """
+        kind = message[0] & 0xF0
+        ends = kind == midi.NOTE_OFF or (kind == midi.NOTE_ON and not message[2])
+        if ends or message == midi.bend(message[0] & 0x0F, midi.CENTRE):
+            return False
+        return now - self._sent.get(_key(message), -math.inf) < ECHO
+
+
+def _key(message: bytes) -> bytes:
+    """What is left of a note by a synthesiser that repeats it in its own way."""
+    return message[1:2] if message[0] & 0xF0 == midi.NOTE_ON else message
+
+
+class Midi:
+    """Every MIDI port of an engine. Inlet and outlet in one."""
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        everyone: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Ask for the ports that the options name; everyone: play the humans' touches too.
+
+        Raises MidiError where there is no MIDI.
+        """
+        self._clock, self._everyone = clock, everyone
+        styles = PRESETS | options.midi
+        self._ins = [
+            _In(wanted, _source(wanted, n), reader(styles[wanted.style]))
+            for n, wanted in enumerate(parse_port(o, options.midi) for o in options.midi_in)
+        ]
+        self._outs = [
+            _Out(wanted, writer(styles[wanted.style]))
+            for wanted in (parse_port(o, options.midi) for o in options.midi_out)
+        ]
+        self._mode, self._pause = options.mode, 0
+        self._echoes = Echoes()
+        self._turned = -math.inf
+        self._flush = math.inf
+        self._link = Link(
+            [one.wanted for one in self._ins], [one.wanted for one in self._outs], clock
+        )
+
+    def await_ports(self, seconds: float) -> None:
+        """Wait until every port to play to is there, or so long: before the loop begins."""
+        end = self._clock() + seconds
+        while any(one.port is None for one in self._outs) and self._clock() < end:
+            select.select([self], [], [], 0.05)
+            self.receive()
+
+    # -- in ---------------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._link.fileno()
+
+    def receive(self) -> list[tuple[str, Input]]:
+        """Return what came in, each with the name of its port."""
+        now = self._clock()
+        came: list[tuple[str, Input]] = []
+        for letter, number, data in self._link.receive():
+            came += self._said(letter, number, data, now)
+        if now >= self._flush:
+            self._flush = math.inf
+            came += [(i.source, one) for i in self._ins for one in i.reader.moved()]
+        elif self._flush == math.inf and any(i.reader.waiting for i in self._ins):
+            self._flush = now + GATHER
+        return [(source, self._resolved(one)) for source, one in came]
+
+    def _said(
+        self, letter: str, number: int, data: bytes, now: float
+    ) -> list[tuple[str, Input]]:
+        """Take in a word of the process that holds the ports."""
+        if letter == "m" and number < len(self._ins):
+            return self._message(self._ins[number], data, now)
+        if letter == "o":
+            self._opened(number, data.decode(errors="replace"))
+        elif letter == "g":
+            return self._gone(number)
+        return []
+
+    def _message(self, inlet: _In, data: bytes, now: float) -> list[tuple[str, Input]]:
+        messages, dropped = inlet.parser.feed(data)
+        inlet.messages += len(messages)
+        inlet.last = now
+        told: list[Input] = [Dropped(reason) for reason in dropped]
+        for message in messages:
+            if self._echoes.holds(message, now):
+                told.append(Dropped("echo"))
+            else:
+                told += inlet.reader.take(message)
+        return [(inlet.source, one) for one in told]
+
+    def _resolved(self, what: Input) -> Input:
+        """Turn a switch over: from where it stands."""
+        if not isinstance(what, Control):
+            return what
+        if what.value != TOGGLE:
+            return what
+        if what.name == "pause":
+            return replace(what, value=1 - self._pause)
+        return replace(what, value=MODES[(MODES.index(self._mode) + 1) % len(MODES)])
+
+    def _opened(self, number: int, name: str) -> None:
+        if number < OUTLETS:
+            self._ins[number].port = name
+            log.info("MIDI in: %s is there", name)
+            return
+        outlet = self._outs[number - OUTLETS]
+        outlet.port = name
+        log.info("MIDI out: %s is there (%s)", name, outlet.wanted.style)
+        if not outlet.begun:
+            self._send(outlet, outlet.writer.clear())
+            outlet.begun = True
+        self._send(outlet, outlet.writer.start())
+
+    def _gone(self, number: int) -> list[tuple[str, Input]]:
+        """A port was pulled: what was held on it is lifted."""
+        told: list[tuple[str, Input]] = []
+        if number < OUTLETS:
+            inlet = self._ins[number]
+            lifted = [*map(Dropped, inlet.parser.cut()), *inlet.reader.lift()]
+            inlet.parser = midi.Parser()
+            told = [(inlet.source, one) for one in lifted]
+            was, inlet.port, kind = inlet.port, None, "in"
+        else:
+            outlet = self._outs[number - OUTLETS]
+            outlet.writer.panic()  # it sounds no more there; nothing can be sent
+            was, outlet.port, kind = outlet.port, None, "out"
+        if was is not None:
+            log.warning("MIDI %s: %s is gone; it is taken again when it returns", kind, was)
+        return told
+
+    # -- out --------------------------------------------------------------------------------
+
+    def happened(self, what: Happening, at: float) -> None:
+        """Play a touch; silence what sounds where the jam is taken back or turned."""
+        if isinstance(what, Sounded):
+            touch = what.touch
+            machine = is_machine(touch.who)
+            if not machine and touch.phase is not Phase.UP and what.t == self._turned:
+                self._turned = -math.inf
+                self._panic()
+            if machine or self._everyone:
+                for outlet in self._outs:
+                    if outlet.port is not None:
+                        self._send(outlet, outlet.writer.touch(at, touch))
+        elif isinstance(what, Turned):
+            # A turn that a touch takes back ends at the instant of that touch.
+            taken_back = what.whose == "human" and not self._everyone
+            self._turned = what.t if taken_back else -math.inf
+        elif isinstance(what, Changed):
+            if what.name == "mode":
+                self._mode = str(what.value)  # type: ignore[assignment]
+            elif what.name == "pause":
+                self._pause = int(what.value)
+            if what.name in ("mode", "panic"):
+                self._panic()
+
+    def _panic(self) -> None:
+        for outlet in self._outs:
+            self._send(outlet, outlet.writer.panic())
+
+    def _send(self, outlet: _Out, data: bytes) -> None:
+        if not data or outlet.port is None:
+            return
+        now = self._clock()
+        messages = midi.Parser().feed(data)[0]
+        if self._ins:
+            for message in messages:
+                self._echoes.sent(message, now)
+        outlet.messages += len(messages)
+        if not self._link.send(OUTLETS + self._outs.index(outlet), data):
+            outlet.unsent += len(messages)
+
+    def look(self, now: float) -> float:
+        """Gather moves, and watch over the process that holds the ports."""
+        self._link.watch(now)
+        if now >= self._flush:
+            self._link.poke()
+            return 1.0
+        return min(1.0, self._flush - now)
+
+    # -- how it does ------------------------------------------------------------------------
+
+    def status(self) -> dict[str, object]:
+        """Say which ports there are, and how much went through them."""
+        now = self._clock()
+        ins = [
+            {
+                "wanted": one.wanted.name,
+                "style": one.wanted.style,
+                "port": one.port,
+                "connected": one.port is not None,
+                "messages": one.messages,
+                "idle_s": None if one.last is None else now - one.last,
+            }
+            for one in self._ins
+        ]
+        outs = [
+            {
+                "wanted": one.wanted.name,
+                "style": one.wanted.style,
+                "port": one.port,
+                "connected": one.port is not None,
+                "messages": one.messages,
+                "unsent": one.unsent,
+            }
+            for one in self._outs
+        ]
+        more = {"restarts": self._link.restarts, "trouble": self._link.trouble}
+        return {"midi": {"in": ins, "out": outs, **more}}
+
+    def close(self) -> None:
+        """Release all that sounds, and give the ports back."""
+        self._panic()
+        self._link.close()
+
+
+def _source(wanted: Wanted, number: int) -> str:
+    return f"midi:{wanted.name}" if not number else f"midi:{wanted.name} ({number + 1})"

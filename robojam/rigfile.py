@@ -1,0 +1,116 @@
+"""The commented TOML file of a rig: every option, and what this machine has for it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from robojam.options import OPTIONS, Option
+
+_HEAD = """\
+# robojam: the options of a jam, for `robojam jam --config THIS-FILE` and `robojam serve`.
+# Each stands here as it is without this file; take the # away to change it. The command
+# line wins over the file.
+"""
+#: What is written where the default is for the engine to know.
+_EXAMPLES: dict[str, Any] = {"model": "touch", "seed": 1, "log": "robojam.log"}
+
+
+def written() -> str:
+    """Return the text of the file, with what this machine has."""
+    parts = [_HEAD]
+    for option in OPTIONS:
+        lines = [f"# {option.about[:1].upper()}{option.about[1:]}: {option.allowed}."]
+        if option.default is None:
+            lines.append(f"# Without it: {option.default_text}.")
+        lines += [f"# Here: {found}" for found in _here(option.name)]
+        parts.append("\n".join([*lines, f"#{option.name} = {_toml(_value(option))}"]) + "\n")
+    return "\n".join(parts)
+
+
+def _value(option: Option) -> Any:
+    if option.default is not None:
+        return option.default
+    return _EXAMPLES.get(option.field, 1.0 if option.kind is float else "")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _here(option: str) -> list[str]:
+    """Say what this machine has for an option; nothing where that cannot be told."""
+    look = _LOOKS.get(option)
+    if look is None:
+        return []
+    try:
+        return look()
+    except Exception:  # a driver may fail in any way, and the file is as good without it
+        return []
+
+
+def models() -> list[str]:
+    """Name the models that come along."""
+    from robojam.modelfile import folder
+
+    return [", ".join(sorted(path.stem for path in folder().glob("*.safetensors")))]
+
+
+def devices() -> list[str]:
+    """Name where a model can compute."""
+    from robojam.player import DeviceError, choose_device
+
+    found = ["cpu"]
+    for name in ("cuda", "mps"):
+        try:
+            found.append(choose_device(name))
+        except DeviceError:
+            continue
+    return [f"{', '.join(found)} ({platform.processor() or platform.machine()})"]
+
+
+def midi_inputs() -> list[str]:
+    """Name the MIDI ports that play."""
+    return _midi("in")
+
+
+def midi_outputs() -> list[str]:
+    """Name the MIDI ports that can be played to."""
+    return _midi("out")
+
+
+def _midi(way: str) -> list[str]:
+    from robojam.midi.link import MidiError, names
+
+    try:
+        return names()[way]
+    except MidiError:
+        return []
+
+
+def audio_outputs() -> list[str]:
+    """Name the audio devices."""
+    from robojam import sound
+    from robojam.sound.device import NoSoundError
+
+    try:
+        return [device.name for device in sound.devices()]
+    except NoSoundError:
+        return []
+
+
+_LOOKS: dict[str, Callable[[], list[str]]] = {
+    "model": models,
+    "device": devices,
+    "midi-in": midi_inputs,
+    "midi-out": midi_outputs,
+    "sound-out": audio_outputs,
+}

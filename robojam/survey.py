@@ -1,0 +1,54 @@
+"""What is in performances: how many, how long, their phases, their screens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+
+from robojam import lattice
+from robojam.corpus import TOUCH, Corpus
+from robojam.touch import MAX_DT
+
+#: Lattices are looked for from this many lines of a screen to that many.
+_LINES = range(100, 4097)
+#: Of so many performances it is found out, a quick look at each.
+_LOOKED_AT = 2000
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def survey(corpus: Corpus) -> dict[str, Any]:
+    """Say what is in a clean corpus, as plain numbers for a person or for JSON.
+
+    Times are in seconds; ``quartiles`` are the least, the quarters and the most of a
+    performance; ``screens`` counts performances by the lattice 1/n on which they lie (0:
+    none is to be seen), among the first ``screens_of``.
+    """
+    found: dict[str, Any] = {
+        "name": corpus.name,
+        "source": corpus.source,
+        "performances": len(corpus.lengths),
+        "touches": len(corpus.events),
+        "inferred": corpus.inferred,
+        "dropped": corpus.dropped,
+    }
+    if len(corpus.lengths) == 0:
+        return found
+    found["quartiles"] = {"touches": np.quantile(corpus.lengths, _QUANTILES).tolist()}
+    if corpus.columns != TOUCH:
+        return found
+    dt = corpus.events[:, 2]
+    seconds = np.add.reduceat(dt, corpus.offsets[:-1], dtype=np.float64)
+    found["seconds"] = float(seconds.sum())
+    found["quartiles"]["seconds"] = np.quantile(seconds, _QUANTILES).tolist()
+    found["landings"] = int((corpus.events[:, 3] == 0).sum())
+    found["rests"] = int((dt >= MAX_DT).sum())
+    some = list(islice(pairwise(corpus.offsets), _LOOKED_AT))
+    screens = Counter(
+        lattice.detect(corpus.events[start:end, :2], _LINES) for start, end in some
+    )
+    found["screens"] = {str(n): count for n, count in screens.most_common()}
+    found["screens_of"] = len(some)
+    return found

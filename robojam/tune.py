@@ -1,0 +1,85 @@
+"""Learning from one player: a model goes on from another without forgetting much.
+
+A few passes at a low rate, nothing mirrored, for a player's left is not their right. Then
+the weights step back towards those they came from, as far as must be: what the first
+model plays by itself stands for all that it had learnt, for its corpus is not at hand,
+and its density there may fall by ALLOWED nats a touch and no more (weights between a
+model and what came of it: Wortsman et al. 2022).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from robojam.corpus import TOUCH, Corpus
+from robojam.evaluate import score
+from robojam.generate import generate
+from robojam.model import EventModel
+from robojam.modelfile import ModelFile
+from robojam.train import Settings
+
+#: How much worse a model may predict what it played before, in nats a touch.
+ALLOWED = 0.05
+#: How far from the first weights to the new ones: the first share that is allowed.
+SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)
+#: What is played to remember: so many takes of so many seconds.
+_TAKES = 48
+_SECONDS = 5.0
+
+
+def settings(start: EventModel, chosen: Settings, given: dict[str, Any]) -> Settings:
+    """Return how to go on from a model: its sizes, a low rate and few passes."""
+    recipe: dict[str, Any] = {
+        "rate": 1e-4,
+        "passes": 12.0,
+        "batch": 512,
+        "window": 128,
+        "warmup": 10,
+        "average": 0.95,
+        "mirror": False,
+        "patience": 3,
+        **given,
+        "units": start.units,
+        "layers": start.layers,
+    }
+    return replace(chosen, **recipe)
+
+
+def remembered(file: ModelFile, *, seed: int) -> Corpus | None:
+    """Let a model of touches play by itself, as what it is to remember; None for others."""
+    if file.event.columns != TOUCH:
+        return None
+    nothing = [np.empty((0, len(TOUCH)))] * _TAKES
+    takes = generate(file, nothing, seconds=_SECONDS, seed=seed, temperature=1.0, spread=1.0)
+    takes = [take for take in takes if len(take) >= 2]
+    lengths = np.array([len(take) for take in takes], np.int64)
+    return Corpus(np.concatenate(takes), lengths, TOUCH, "what it played", "")
+
+
+def stepped_back(
+    start: EventModel, tuned: EventModel, memory: Corpus, held_out: Corpus
+) -> tuple[EventModel, float, float]:
+    """Return the weights as far on the way as memory allows, their score, and the share.
+
+    The score is in nats per event on held_out.
+    """
+    before = score(start, memory).joint
+    for share in SHARES:
+        model = between(start, tuned, share)
+        if score(model, memory).joint - before <= ALLOWED:
+            return model, score(model, held_out).joint, share
+    return start, score(start, held_out).joint, 0.0
+
+
+def between(start: EventModel, tuned: EventModel, share: float) -> EventModel:
+    """Return a model whose weights lie so far on the way from one to another."""
+    made = copy.deepcopy(start)
+    with torch.no_grad():
+        for mine, its in zip(made.parameters(), tuned.parameters(), strict=True):
+            mine.lerp_(its, share)
+    return made.eval()

@@ -1,0 +1,66 @@
+"""A recording as a strip: time to the right, the humans' part above, the machine's below."""
+
+from __future__ import annotations
+
+import pygame
+
+from robojam.touch import Phase, is_machine
+from robojam.window.rerun import Rerun
+from robojam.window.theme import Theme, mix
+
+
+class Timeline:
+    """Draws the strip once, and where it has come to as often as asked."""
+
+    def __init__(self) -> None:
+        self._strip: pygame.Surface | None = None
+        self._for: tuple[object, ...] = ()
+
+    def draw(self, screen: pygame.Surface, box: pygame.Rect, rerun: Rerun, look: Theme) -> None:
+        """Draw it into a box of the screen."""
+        here = (rerun.session, box.size, look)
+        if self._strip is None or self._for != here:
+            self._strip, self._for = _strip(box.size, rerun, look), here
+        screen.blit(self._strip, box)
+        share = rerun.at / rerun.duration if rerun.duration else 0.0
+        x = box.left + round(share * (box.width - 1))
+        thick = max(2, box.height // 24)
+        pygame.draw.line(screen, look.text, (x, box.top), (x, box.bottom - 1), thick)
+        pygame.draw.circle(screen, look.text, (x, box.top + thick), thick * 2)
+
+
+def _strip(size: tuple[int, int], rerun: Rerun, look: Theme) -> pygame.Surface:
+    """Each finger's x over time, in two lanes: a dot where it landed, a line while down."""
+    width, height = size
+    strip = pygame.Surface(size, depth=32)
+    strip.fill(look.frame)
+    lane = height // 2
+    for top in (0, lane):
+        box = pygame.Rect(0, top, width, lane - 1)
+        pygame.draw.rect(strip, look.surface, box, border_radius=max(2, height // 20))
+    last: dict[tuple[str, int], tuple[float, float]] = {}
+    length = rerun.duration or 1.0
+    dot = max(2.0, height / 26)
+    for event in rerun.touches:
+        touch = event.touch
+        key = (touch.who, touch.id)
+        if touch.phase is Phase.UP:
+            last.pop(key, None)
+            continue
+        low = is_machine(touch.who)
+        inner = lane - 1 - 4 * dot
+        at = (
+            dot + event.t / length * (width - 1 - 2 * dot),
+            (lane if low else 0) + 2 * dot + (1 - touch.x) * inner,
+        )
+        colour = look.shade(touch.who)
+        if key in last and touch.phase is Phase.MOVE:
+            pygame.draw.aaline(strip, mix(look.surface, colour, 0.85), last[key], at, 2)
+        elif low:
+            corners = [(at[0], at[1] - dot * 1.3), (at[0] + dot * 1.3, at[1]),
+                       (at[0], at[1] + dot * 1.3), (at[0] - dot * 1.3, at[1])]  # fmt: skip
+            pygame.draw.polygon(strip, colour, corners)
+        else:
+            pygame.draw.aacircle(strip, colour, at, dot)
+        last[key] = at
+    return strip

@@ -1,0 +1,365 @@
+"""What comes in by MIDI: messages to fingers and controls. Pure.
+
+A reader keeps the state of one port. Landings and lifts are told at once; moves are
+gathered until `moved` is asked, for a place's x and y come in two messages. A 14-bit
+value of which only the coarse half comes stands as that half.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from robojam.midi.controls import MODES, Action, Trigger, parse_control
+from robojam.midi.styles import Style
+from robojam.touch import Phase
+from robojam.wire import midi
+from robojam.wire.native import Control, Dropped, Finger, Input, Plain
+
+#: Values of a control that the reader cannot know by itself.
+TOGGLE = "toggle"
+HALF = "half a 14-bit value"
+#: All sound off, all notes off, and what ends all notes besides.
+_SILENCE = (midi.SOUND_OFF, *range(midi.NOTES_OFF, 128))
+
+
+@dataclass(slots=True)
+class _Channel:
+    """What one channel has been told."""
+
+    bend: int = midi.CENTRE
+    range: float = 2.0  # in semitones
+    values: dict[int, int] = field(default_factory=dict)  # controllers
+    pressure: int = 0
+    parameter: tuple[int, int] = (127, 127)  # none
+
+    @property
+    def semitones(self) -> float:
+        """How far the pitch is bent."""
+        return (self.bend - midi.CENTRE) / midi.CENTRE * self.range
+
+
+class Reader:
+    """One port's messages. ``waiting`` tells that moves are gathered."""
+
+    def __init__(self, style: Style) -> None:
+        self.style = style
+        self._controls = dict(parse_control(*pair) for pair in style.controls.items())
+        self._pressed: dict[tuple[str, int, int], int] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are moves to tell."""
+        return False
+
+    def take(self, message: bytes) -> list[Input]:
+        """Take a whole channel message in; return what is told at once."""
+        control = self._control(message)
+        if control is not None:
+            return control
+        wanted = self.style.channel if self.style.master is None else None
+        if wanted is not None and message[0] & 0x0F != wanted - 1:
+            return []
+        return self._surface(message)
+
+    def _surface(self, message: bytes) -> list[Input]:
+        raise NotImplementedError
+
+    def moved(self) -> list[Input]:
+        """Return the moves gathered since the last call."""
+        return []
+
+    def lift(self) -> list[Input]:
+        """Lift every finger: the port is gone, or has said that nothing sounds."""
+        return []
+
+    # -- controls ------------------------------------------------------------------
+
+    def _control(self, message: bytes) -> list[Input] | None:
+        """Return what a message sets off, or None where it is no control."""
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind in (midi.NOTE_ON, midi.NOTE_OFF):
+            name, value = "note", message[2] if kind == midi.NOTE_ON else 0
+        elif kind == midi.CONTROL:
+            name, value = "cc", message[2]
+        elif kind == midi.PROGRAM:
+            name, value = "program", 127
+        else:
+            return None
+        number = message[1]
+        action = self._controls.get(Trigger(name, number, channel))
+        action = action or self._controls.get(Trigger(name, number, None))
+        if action is None:
+            return None
+        return [
+            Control(action.name, what)
+            for what in self._set_off(action, name, (name, number, channel), value)
+        ]
+
+    def _set_off(
+        self, action: Action, kind: str, key: tuple[str, int, int], value: int
+    ) -> list[float | int | str]:
+        last, self._pressed[key] = self._pressed.get(key, 0), value
+        down = 1 if kind == "note" else 64
+        # Some switches send nothing when they are let go: the same again is another press.
+        press = value >= down and (last < down or last == value or kind == "program")
+        if action.how == "hold":
+            return [int(value >= down)] if (value >= down) != (last >= down) else []
+        if action.how == "range" and (kind == "cc" or press):
+            return [_between(action, value)]
+        if action.name == "mode" and action.how == "toggle" and kind == "cc":
+            mode = MODES[value * len(MODES) // 128]
+            return [mode] if mode != MODES[last * len(MODES) // 128] or not last else []
+        if not press or action.how == "range":
+            return []
+        return [TOGGLE if action.how == "toggle" else action.value]
+
+
+def _between(action: Action, value: int) -> float:
+    """Turn a value of 0 to 127 into a control's; a timescale goes by factors."""
+    part = value / 127
+    if action.name == "timescale":
+        return action.low * math.pow(action.high / action.low, part)
+    return action.low + (action.high - action.low) * part
+
+
+class _Notes(Reader):
+    """Fingers that are notes: what MPE and plain notes share. An id is channel and note."""
+
+    def __init__(self, style: Style) -> None:
+        super().__init__(style)
+        self._held: dict[tuple[int, int], tuple[float, float]] = {}
+        self._struck: dict[tuple[int, int], int] = {}
+        self._dirty: dict[tuple[int, int], None] = {}
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._dirty)
+
+    def _surface(self, message: bytes) -> list[Input]:
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == midi.NOTE_ON and message[2]:
+            return self._land(channel, message[1], message[2])
+        if kind in (midi.NOTE_ON, midi.NOTE_OFF):
+            return self._lift(channel, message[1])
+        if kind == midi.CONTROL and message[1] in _SILENCE:
+            keys = [key for key in self._held if key[0] == channel]
+            return [told for key in keys for told in self._lift(*key)]
+        return self._shape(message)
+
+    def _shape(self, message: bytes) -> list[Input]:
+        """Take in what is neither a note nor its end."""
+        del message
+        return []
+
+    def _place(self, channel: int, note: int) -> tuple[float, float]:
+        """Where a finger is: x and y, which may lie outside 0..1."""
+        low, high, velocity = self.style.low, self.style.high, self._struck[channel, note]
+        return (note - low) / (high - low), self._down_to(max(velocity - 1, 0) / 126)
+
+    def _down_to(self, part: float) -> float:
+        return 1 - part if self.style.top else part
+
+    def _told(self, phase: Phase, key: tuple[int, int]) -> Finger:
+        x, y = self._held[key] = self._place(*key)
+        inside = 0 <= x <= 1 and 0 <= y <= 1
+        clipped = min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+        return Finger(phase, key[0] << 7 | key[1], *clipped, not inside)
+
+    def _land(self, channel: int, note: int, velocity: int) -> list[Input]:
+        key = channel, note
+        before = self._lift(channel, note) if key in self._held else []
+        self._struck[key] = velocity
+        self._dirty.pop(key, None)
+        return [*before, self._told(Phase.DOWN, key)]
+
+    def _lift(self, channel: int, note: int) -> list[Input]:
+        key = channel, note
+        if key not in self._held:
+            return [Dropped("absent finger")]
+        last = self._move(key) if key in self._dirty else []
+        self._dirty.pop(key, None)
+        del self._held[key], self._struck[key]
+        return [*last, Finger(Phase.UP, channel << 7 | note)]
+
+    def _move(self, key: tuple[int, int]) -> list[Input]:
+        if self._held[key] == self._place(*key):
+            return []
+        return [self._told(Phase.MOVE, key)]
+
+    def moved(self) -> list[Input]:
+        dirty, self._dirty = self._dirty, {}
+        return [told for key in dirty for told in self._move(key)]
+
+    def lift(self) -> list[Input]:
+        return [told for key in list(self._held) for told in self._lift(*key)]
+
+
+class _Mpe(_Notes):
+    """A zone of MPE: a note is a finger, its bend slides it, y is a controller.
+
+    Notes on channels outside the zone are fingers too, so that a plain keyboard plays.
+    """
+
+    def __init__(self, style: Style) -> None:
+        super().__init__(style)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing but what the style says."""
+        style = self.style
+        self._channels = [_Channel() for _ in range(16)]
+        self._zones = {0: 0, 15: 0}  # members by master
+        master = style.master
+        if master is None:
+            self._channels[(style.channel or 1) - 1].range = style.bend
+        else:
+            self._configure(master, style.members)
+            for channel in self._members(master):
+                self._channels[channel].range = style.bend
+
+    def lift(self) -> list[Input]:
+        lifted = super().lift()
+        self._begin()
+        return lifted
+
+    def _members(self, master: int) -> range:
+        count = self._zones[master]
+        return range(1, 1 + count) if master == 0 else range(15 - count, 15)
+
+    def _master(self, channel: int) -> int | None:
+        return next((m for m in self._zones if channel in self._members(m)), None)
+
+    def _configure(self, master: int, members: int) -> None:
+        """A configuration message: the newer zone takes channels from the older."""
+        self._zones[master] = min(members, 15)
+        other = 15 - master
+        self._zones[other] = min(self._zones[other], max(0, 14 - self._zones[master]))
+        self._channels[master].range = 2.0
+        for channel in self._members(master):
+            self._channels[channel].range = 48.0
+
+    def _place(self, channel: int, note: int) -> tuple[float, float]:
+        style, own, master = self.style, self._channels[channel], self._master(channel)
+        pitch = note + own.semitones
+        if master is not None:
+            pitch += self._channels[master].semitones
+        if isinstance(style.y, int):
+            value = own.values.get(style.y)
+            if value is None and master is not None:
+                value = self._channels[master].values.get(style.y)
+            value = 64 if value is None else value
+        elif style.y == "pressure":
+            value = own.pressure
+        else:
+            value = self._struck[channel, note]
+        x = (pitch - style.low) / (style.high - style.low)
+        return x, self._down_to(value / 127)
+
+    def _shape(self, message: bytes) -> list[Input]:
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        own = self._channels[channel]
+        if kind == midi.BEND:
+            own.bend = message[1] | message[2] << 7
+        elif kind == midi.PRESSURE:
+            own.pressure = message[1]
+        elif kind == midi.POLY_PRESSURE:
+            own.pressure = message[2]
+        elif kind == midi.CONTROL:
+            dropped = self._controller(channel, own, message[1], message[2])
+            if dropped:
+                return dropped
+        concerned = set(self._members(channel)) if channel in self._zones else set()
+        for key in self._held:
+            if key[0] == channel or key[0] in concerned:
+                self._dirty[key] = None
+        return []
+
+    def _controller(self, channel: int, own: _Channel, number: int, value: int) -> list[Input]:
+        if number == midi.RPN:
+            own.parameter = value, own.parameter[1]
+        elif number == midi.RPN_FINE:
+            own.parameter = own.parameter[0], value
+        elif number in (98, 99):
+            own.parameter = 127, 127  # a parameter of the maker's own
+        elif number == midi.DATA:
+            return self._parameter(channel, own.parameter, value)
+        elif number == midi.RESET_CONTROLLERS:
+            own.bend, own.pressure, own.parameter = midi.CENTRE, 0, (127, 127)
+            own.values.clear()
+        else:
+            own.values[number] = value
+        return []
+
+    def _parameter(self, channel: int, which: tuple[int, int], value: int) -> list[Input]:
+        """A registered parameter's coarse value. One whose number never came is dropped."""
+        if which == (0, midi.CONFIGURATION) and channel in self._zones:
+            self._configure(channel, value)
+        elif which == (0, midi.BEND_RANGE):
+            master = self._master(channel)
+            # One member's range is every member's.
+            for one in [channel] if master is None else self._members(master):
+                self._channels[one].range = float(value)
+        elif 127 in which:
+            return [Dropped("MIDI parameter without its number")]
+        return []
+
+
+class _Controllers(Reader):
+    """Two controllers, x and y, whose finger is down while they change."""
+
+    def __init__(self, style: Style) -> None:
+        super().__init__(style)
+        self._coarse: dict[int, int] = {}
+        self._half: set[int] = set()
+        self._parts: dict[int, float] = {}
+        self._dirty = False
+
+    @property
+    def waiting(self) -> bool:
+        return self._dirty
+
+    def _surface(self, message: bytes) -> list[Input]:
+        if message[0] & 0xF0 != midi.CONTROL:
+            return []
+        style, number, value = self.style, message[1], message[2]
+        axes = (style.x, style.y)
+        dropped: list[Input] = []
+        if style.fine and number - 32 in axes:
+            number -= 32
+            if number not in self._coarse:
+                return [Dropped(HALF)]
+            self._half.discard(number)
+            part = (self._coarse[number] << 7 | value) / 16383
+        elif number in axes:
+            if number in self._half and self._coarse[number] != value:
+                dropped = [Dropped(HALF)]
+            self._coarse[number] = value
+            part = value / 127
+            if style.fine:
+                self._half.add(number)
+        else:
+            return []
+        if self._parts.get(number) != part:
+            self._parts[number] = part
+            self._dirty = True
+        return dropped
+
+    def moved(self) -> list[Input]:
+        if not self._dirty:
+            return []
+        self._dirty = False
+        assert isinstance(self.style.y, int)
+        x, y = (self._parts.get(axis, 0.5) for axis in (self.style.x, self.style.y))
+        return [Plain(x, 1 - y if self.style.top else y)]
+
+    def lift(self) -> list[Input]:
+        self._coarse.clear()
+        self._half.clear()
+        self._dirty = False
+        return []  # a finger without phases lifts by itself
+
+
+def reader(style: Style) -> Reader:
+    """Make the reader of a style."""
+    return {"mpe": _Mpe, "notes": _Notes, "cc": _Controllers}[style.kind](style)

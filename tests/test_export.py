@@ -1,0 +1,86 @@
+"""Sessions for other programs: what comes back, and the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_listing import run
+
+from robojam import picture
+from robojam.export import WRITERS, streams
+from robojam.formats import read as read_performances
+from robojam.picture import strokes
+from robojam.session import read
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "sessions").glob("example*.jsonl"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_csv_comes_back(path, tmp_path, capsys):
+    status, out, _ = run(capsys, "export", path, "--to", tmp_path / "a.csv")
+    assert status == 0
+    session = read(path)
+    played = streams(session)
+    assert out.strip() == ", ".join(str(tmp_path / f"a-{who}.csv") for who in played)
+    for who, (_, rows) in played.items():
+        again = read_performances(tmp_path / f"a-{who}.csv")
+        assert again.inferred == 0
+        np.testing.assert_array_equal(again.events[:, [0, 1, 3]], rows[:, [0, 1, 3]])
+        np.testing.assert_allclose(again.events[1:, 2], rows[1:, 2], atol=1e-9)
+    np.testing.assert_array_equal(played["human"][1], read_performances(path).events)
+
+
+def test_an_npz_holds_every_part(tmp_path, capsys):
+    assert run(capsys, "export", *EXAMPLES, "--to", tmp_path / "a.npz")[0] == 0
+    found = read_performances(tmp_path / "a.npz")
+    wanted = [len(rows) for p in EXAMPLES for _, rows in streams(read(p)).values()]
+    assert found.lengths.tolist() == wanted
+    assert run(capsys, "export", *EXAMPLES, "--to", tmp_path / "b.npz", "--who", "ai")[0] == 0
+    assert read_performances(tmp_path / "b.npz").lengths.tolist() == wanted[1::2]
+
+
+def test_pictures(tmp_path, capsys):
+    from matplotlib.image import imread
+
+    for name, paths in (("one", EXAMPLES[:1]), ("sheet", EXAMPLES * 3)):
+        to = tmp_path / f"{name}.png"
+        assert run(capsys, "export", *paths, "--to", to)[0] == 0
+        pixels = imread(to)[..., :3]
+        # Warm for people, cool for the machine, on paper.
+        assert ((pixels[..., 0] - pixels[..., 2]) > 0.4).mean() > 0.002
+        assert ((pixels[..., 2] - pixels[..., 0]) > 0.25).mean() > 0.002
+        assert np.allclose(pixels[0, 0], [0xF7 / 255, 0xF2 / 255, 0xE8 / 255], atol=0.01)
+
+
+def test_strokes_are_from_landing_to_lifting():
+    session = read(EXAMPLES[0])  # the duet
+    found = strokes(session)
+    downs = [e for e in session.touches() if e.touch.phase == "down"]
+    assert len(found) == len(downs)
+    assert sum(len(s.t) for s in found) == sum(session.summary().touches.values())
+    assert sum(s.tap for s in found if not s.machine) == 4
+    curve = picture._curved(np.array([[0, 0], [0.5, 0.5], [1, 0.0]]))
+    assert curve[0].tolist() == [0, 0]
+    assert curve[-1].tolist() == [1, 0]
+
+
+def test_what_cannot_be_exported(tmp_path, capsys):
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text("hello\n")
+    quiet = tmp_path / "quiet.jsonl"
+    quiet.write_bytes(EXAMPLES[0].read_bytes().partition(b"\n")[0] + b"\n")
+    for arguments, told in [
+        ([EXAMPLES[0], "--to", tmp_path / "a.xyz"], ".csv, .mid, .npz, .png, .wav"),
+        ([torn, "--to", tmp_path / "a.csv"], "torn.jsonl"),
+        ([tmp_path / "none.jsonl", "--to", tmp_path / "a.csv"], "cannot be read"),
+        ([quiet, "--to", tmp_path / "a.png"], "nobody plays"),
+        ([EXAMPLES[0], "--who", "human9", "--to", tmp_path / "a.png"], "nobody plays"),
+        ([EXAMPLES[0], "--to", tmp_path / "none" / "a.csv"], "written to"),
+    ]:
+        status, _, err = run(capsys, "export", *arguments)
+        assert status == 2
+        assert told in err
+    assert run(capsys, "export", torn, EXAMPLES[0], "--to", tmp_path / "b.npz")[0] == 0
+    assert set(WRITERS) >= {".csv", ".npz", ".png"}

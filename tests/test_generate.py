@@ -1,0 +1,118 @@
+"""Performances made offline: those a player would play, whatever is made beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from learning import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
+from test_listing import run
+
+from robojam.composed import composed
+from robojam.corpus import clean
+from robojam.formats import read as read_performances
+from robojam.generate import generate
+from robojam.player import Player
+from robojam.session import encode, encode_header, parse, read
+from robojam.touch import MAX_DT, MIN_DT
+
+FILE = filed(small(TOUCHES))
+NOTHING = np.empty((0, 4))
+HOW = {"seconds": 2.0, "seed": 7, "temperature": 1.0, "spread": 1.0}
+
+
+def heard(count: int, seed: int = 0) -> np.ndarray:
+    return rows(TOUCHES, count, np.random.default_rng(seed)).astype(np.float64)
+
+
+def test_a_take_is_what_a_player_would_play():
+    before = [NOTHING, heard(9), heard(30), NOTHING]
+    takes = generate(FILE, before, **HOW)
+    for index, (part, take) in enumerate(zip(before, takes, strict=True)):
+        player = Player(FILE, voices=len(before), seed=7)
+        player.temper(temperature=1.0, spread=1.0)
+        for x, y, dt, moving in part:
+            player.hear(x, y, dt, moving > 0.5)
+        for x, y, dt, moving in take[:40]:
+            (made,) = player.propose([index])
+            assert x == pytest.approx(min(max(made.x, 0), 1), abs=1e-4)
+            assert y == pytest.approx(min(max(made.y, 0), 1), abs=1e-4)
+            assert dt == pytest.approx(min(max(made.dt, MIN_DT), MAX_DT), rel=1e-3, abs=1e-5)
+            player.play(index, x, y, dt, moving > 0.5)
+
+
+def test_takes_do_not_depend_on_how_many_there_are():
+    some, more = (generate(FILE, [heard(5)] * n, **HOW) for n in (2, 9))
+    for one, other in zip(some, more, strict=False):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert not np.array_equal(some[0][:5], some[1][:5])
+
+
+def test_takes_are_as_a_jam_would_have_them():
+    for take in generate(FILE, [NOTHING] * 20, **HOW):
+        assert take[:, 2].sum() < 2.0
+        assert ((take[:, :2] >= 0) & (take[:, :2] <= 1)).all()
+        assert ((take[:, 2] >= MIN_DT) & (take[:, 2] <= MAX_DT)).all()
+        assert len(take) == 0 or take[0, 3] == 0  # it lands before it slides
+
+
+def test_cold_and_narrow_is_the_same_for_every_seed():
+    one, two = (
+        generate(FILE, [heard(5)], seconds=1, seed=seed, temperature=0, spread=0)[0]
+        for seed in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_session_of_it_is_read_as_one():
+    before, (take,) = heard(20), generate(FILE, [heard(20)], **HOW)
+    made = composed(before, take, file=FILE, seed=7, options={"temperature": 1.0})
+    again = parse(b"".join([encode_header(made.header), *map(encode, made.events)]))
+    assert again.events == made.events
+    down: set[str] = set()
+    for event in again.touches():  # each finger lands, slides and lifts
+        who, phase = event.touch.who, event.touch.phase
+        assert (who in down) == (phase != "down")
+        (down.discard if phase == "up" else down.add)(who)
+    assert not down
+    assert again.summary().touches == {"human": 20, "ai": len(take)}
+
+
+@is_trained
+def test_the_command(tmp_path, capsys):
+    def make(*arguments):
+        status, out, err = run(capsys, "generate", "--seed", "3", *arguments)
+        assert (status, err) == (0, "")
+        return out
+
+    make("--to", tmp_path / "a.jsonl", "--seconds", "1.5", "--model", TRAINED)
+    session = read(tmp_path / "a.jsonl")
+    assert session.duration < 1.5 + 0.2
+    assert set(session.summary().touches) == {"ai"}
+    make("--to", tmp_path / "c.npz", "--count", "5", "--seconds", "1")
+    going_on = len(clean(read_performances(tmp_path / "c.npz")).lengths)
+    out = make("--from", tmp_path / "c.npz", "--to", tmp_path / "d.csv", "--seconds", "1")
+    assert f"{going_on} performances" in out
+    names = [f"d-{i}.csv" for i in range(1, going_on + 1)]
+    assert sorted(p.name for p in tmp_path.glob("d*")) == names
+    make("--from", tmp_path / "d-1.csv", "--to", tmp_path / "e.png", "--seconds", "1")
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    make("--to", tmp_path / "f.jsonl", "--seconds", "1.5")
+    one, two = (read(tmp_path / f"{name}.jsonl").events for name in "af")
+    assert one == two
+
+
+@has_corpus
+def test_what_it_refuses(tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("hello")
+    for arguments, told in [
+        (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .mid, .npz, .png, .wav"),
+        (["--to", tmp_path / "a.csv", "--from", tmp_path / "bad.csv"], "bad.csv"),
+        (["--to", tmp_path / "a.csv", "--from", CORPUS / "kanji_stroke3.npz"], "pen strokes"),
+        (["--to", tmp_path / "a.csv", "--model", "none"], "no model file none"),
+        (["--to", tmp_path / "a.csv", "--temperature", "nan"], "from 0 to 10"),
+        (["--to", tmp_path / "a.csv", "--spread", "11"], "from 0 to 10"),
+        (["--to", tmp_path / "a.csv", "--seconds", "4000"], "3600"),
+    ]:
+        status, _, err = run(capsys, "generate", *arguments)
+        assert status == 2
+        assert told in err

@@ -1,0 +1,110 @@
+"""What a list of recordings tells, of whole ones and of damaged ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_session import DOWN, HEAD, LINE
+
+from robojam import listing, session
+from robojam.cli import main
+from robojam.session import EndEvent, SetEvent, TouchEvent, encode
+from robojam.touch import Phase, Touch
+
+JAM = b"".join(
+    [
+        HEAD,
+        LINE,
+        encode(TouchEvent(0.5, Touch(0.5, 0.3, 0.5, Phase.MOVE))),
+        encode(TouchEvent(0.6, Touch(0.5, 0.3, 0.1, Phase.UP))),
+        encode(SetEvent(1.0, {"mode": "duet"})),
+        encode(TouchEvent(2.0, Touch(0.1, 0.3, 0.1, Phase.DOWN, 0, "ai2"))),
+        encode(EndEvent(9.5, "SIGTERM")),
+    ]
+)
+WHOLE = "2026-11-20T10-30-00"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / f"{WHOLE}.jsonl").write_bytes(JAM)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main([str(a) for a in arguments])
+    return (left.value.code or 0, *capsys.readouterr())
+
+
+def test_the_quick_look_tells_what_a_whole_reading_does(folder, monkeypatch):
+    for held in (JAM, JAM.rpartition(b'{"t":9.5')[0], HEAD, HEAD + LINE):
+        path = folder / f"{WHOLE}.jsonl"
+        path.write_bytes(held)
+        slow = session.read(path).summary()
+        with monkeypatch.context() as patched:
+            patched.setattr(session, "read", None)  # it is not needed
+            assert listing.entry(path, {}).summary == slow
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        (JAM + b"more", None),  # a torn last line: the rest stands
+        (JAM[:-9], None),
+        (JAM + encode(EndEvent(10.0, "x")), "line 8 comes after the end"),
+        (JAM.replace(b'"x":0.1', b'"x":7.5'), "line 6 x is 7.5"),
+        (HEAD + b"rubbish\n" + LINE, "line 2 is not JSON"),
+        (HEAD + encode(EndEvent(9.0, "x"))[:-1].replace(b"9", b"-9") + b"\n", "line 2 t is -9"),
+        (b"", "is empty"),
+        (b"hello\n", "line 1"),
+        (HEAD.replace(b'"robojam":1', b'"robojam":2'), "newer robojam"),
+    ],
+)
+def test_damaged_ones_are_shown_as_such(held, told, folder):
+    path = folder / f"{WHOLE}.jsonl"
+    path.write_bytes(held)
+    found = listing.entry(path, {})
+    if told is None:
+        assert found.summary is not None
+        assert found.summary.touches["human"] == 2
+    else:
+        assert found.summary is None
+        assert told in found.wrong
+
+
+def test_the_oldest_comes_first(folder):
+    for name in (f"{WHOLE}-10", f"{WHOLE}-2", "2026-11-19T10-30-00"):
+        (folder / f"{name}.jsonl").write_bytes(JAM)
+    names = [entry.path.stem for entry in listing.entries(folder)]
+    assert names == ["2026-11-19T10-30-00", WHOLE, f"{WHOLE}-2", f"{WHOLE}-10"]
+
+
+def test_names_and_notes(folder, capsys):
+    path = folder / f"{WHOLE}.jsonl"
+    assert run(capsys, "sessions", path, "--name", "Évening", "--note", "the good one")[0] == 0
+    status, out, _ = run(capsys, "sessions", folder)
+    assert (status, "Évening (the good one)" in out) == (0, True)
+    assert "duet" in out
+    assert run(capsys, "sessions", path, "--note", "")[0] == 0
+    status, out, _ = run(capsys, "sessions", folder, "--json")
+    (found,) = json.loads(out)
+    assert (found["name"], found["note"]) == ("Évening", "")
+    assert found["touches"] == {"human": 2, "ai2": 1}
+    assert found["modes"] == ["call-response", "duet"]
+    assert (found["seconds"], found["ended"]) == (9.5, "SIGTERM")
+    assert path.read_bytes() == JAM  # a recording is never written again
+    (folder / listing.NAMES).write_text("[]")
+    status, _, err = run(capsys, "sessions", folder)
+    assert (status, "holds no names" in err) == (2, True)
+
+
+def test_what_there_is_not(tmp_path, capsys):
+    assert run(capsys, "sessions", tmp_path / "none")[0] == 2
+    assert run(capsys, "sessions", tmp_path, "--name", "x")[0] == 2
+    assert run(capsys, "sessions", tmp_path)[:2] == (
+        0,
+        f"nothing has been recorded in {tmp_path}\n",
+    )
+    assert DOWN.t == 0

@@ -1,0 +1,90 @@
+"""MIDI learn: what is meant is taken, and what comes of it is read back."""
+
+import tomllib
+
+import pytest
+
+from robojam.midi.learn import Learner
+from robojam.midi.styles import parse_port, parse_styles
+from robojam.wire import midi
+
+
+def turned(learner, number, values=range(0, 40, 4), port="Desk", channel=0):
+    return [learner.take(port, midi.control(channel, number, value)) for value in values]
+
+
+def learnt(learner):
+    """What is written, read as the options read it."""
+    tables = tomllib.loads(learner.toml())
+    styles = parse_styles(tables["midi"])
+    return [parse_port(port, styles) for port in tables["midi-in"]], styles
+
+
+def test_a_knob_is_taken_when_it_is_turned_and_not_when_it_trembles():
+    learner = Learner(["x", "y"])
+    assert set(turned(learner, 9, [64, 65, 64, 63])) == {None}
+    assert ("Desk", "cc", 20, 0) in turned(learner, 20)
+    assert learner.wish == "y"
+    assert set(turned(learner, 20)) == {None}  # it is still being turned
+    turned(learner, 21)
+    assert learner.wish is None
+    assert learner.take("Desk", midi.control(0, 1, 0)) is None
+    (port,), styles = learnt(learner)
+    assert (port.name, port.style) == ("Desk", "learnt")
+    style = styles["learnt"]
+    assert (style.kind, style.x, style.y, style.channel, style.fine) == ("cc", 20, 21, 1, False)
+
+
+def test_switches_keys_and_programs_are_taken_as_controls():
+    learner = Learner(["answer", "mode solo", "panic", "temperature 0 1"])
+    assert learner.take("Desk", midi.control(2, 64, 127)) == ("Desk", "cc", 64, 2)
+    learner.take("Desk", midi.control(2, 64, 0))
+    assert learner.take("Desk", midi.note_on(9, 36, 0)) is None  # a note-off
+    assert learner.take("Desk", midi.note_on(9, 36, 1)) == ("Desk", "note", 36, 9)
+    assert learner.take("Desk", midi.program(0, 5, None)) == ("Desk", "program", 5, 0)
+    turned(learner, 7)
+    assert learnt(learner)[1]["learnt"].controls == {
+        "cc 64 on 3": "answer",
+        "note 36 on 10": "mode solo",
+        "program 5 on 1": "panic",
+        "cc 7 on 1": "temperature 0 1",
+    }
+
+
+def test_14_bits_are_noticed():
+    learner = Learner(["x", "y"])
+    for number in (16, 17):
+        for value in range(0, 60, 5):
+            learner.take("Desk", midi.control(0, number, value))
+            learner.take("Desk", midi.control(0, number + 32, 77))
+    assert learnt(learner)[1]["learnt"].fine
+
+
+def test_a_key_for_x_is_a_keyboard_or_mpe_and_each_port_has_a_table():
+    learner = Learner(["x", "answer"])
+    learner.take('Linn "Strument"', midi.note_on(3, 60, 99))
+    learner.take("Pedal", midi.control(0, 64, 127))
+    ports, styles = learnt(learner)
+    assert [port.name for port in ports] == ['Linn "Strument"', "Pedal"]
+    assert styles["learnt"].kind == "mpe"
+    assert styles["learnt2"].controls == {"cc 64 on 1": "answer"}
+
+
+def test_what_is_no_knob_of_anybodys_is_not_taken():
+    learner = Learner(["x"])
+    for number in (98, 99, 100, 101, 120, 123):
+        assert set(turned(learner, number)) == {None}
+    assert learner.take("Desk", midi.bend(0, 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        (["dance"], "'dance' is no control"),
+        (["x", "x"], "each can be learnt once"),
+        (["mode jazz"], "'mode jazz' is no control"),
+    ],
+)
+def test_a_wish_there_is_not(wishes, told):
+    with pytest.raises(ValueError, match=told):
+        Learner(wishes)

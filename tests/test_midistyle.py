@@ -1,0 +1,114 @@
+"""Styles and controls of MIDI, as they are said in the TOML file."""
+
+import argparse
+
+import msgspec
+import pytest
+
+from robojam import options
+from robojam.choosing import OptionsError, resolve
+from robojam.midi import controls as midicontrol
+from robojam.midi.controls import Action, Trigger, parse_control
+from robojam.midi.styles import PRESETS, Style, Wanted, parse_port, parse_styles
+from robojam.options import Options
+
+
+def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
+    styles = parse_styles(
+        {
+            "lead": {"like": "scale", "key": "D", "scale": "dorian", "channel": 3},
+            "wide": {"low": 0, "high": 127, "full-speed": 0},
+            "desk": {"like": "pedal", "x": 20, "controls": {"note 36": "mode solo"}},
+        }
+    )
+    assert styles["lead"] == Style(
+        kind="notes", key="D", scale="dorian", channel=3, low=45, high=81, y="velocity"
+    )
+    assert styles["wide"] == Style(low=0, high=127, full_speed=0.0)
+    assert styles["desk"].controls == {"note 36": "mode solo"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("midi = 3", "allowed: tables as [midi.NAME]"),
+        ("[midi]\nlead = 3", "lead is no table"),
+        ("[midi.mpe]\nx = 1", "a preset has it"),
+        ('[midi.lead]\nlike = "jazz"', "like = 'jazz'; allowed: mpe, mpe-upper, mono,"),
+        ("[midi.lead]\nlike = 3", "like = 3; allowed"),
+        ("[midi.lead]\nvolume = 3", "there is no volume; allowed: like, kind, channel,"),
+        ("[midi.lead]\nx = 300", "lead: x = 300: Expected `int` <= 127"),
+        ('[midi.lead]\nscale = "jazz"', "lead: scale = 'jazz'"),
+        ('[midi.lead]\ny = "breath"', "lead: y = 'breath'"),
+        ("[midi.lead]\nlow = 90", "low is 90, and must be below high, 84"),
+        ('[midi.lead]\nlike = "cc14"\nx = 40', "14 bits are of controllers 0 to 31"),
+        ('[midi.lead]\nlike = "cc"\ny = "pressure"', "y is pressure, and must be a controller"),
+        ('[midi.lead]\nzone = "none"', "a channel must be named"),
+        ('[midi.lead.controls]\n"cc 64" = "dance"', "'dance' is no control; allowed: answer"),
+        ('[midi.lead.controls]\n"cc 128" = "answer"', "'cc 128' sets off no control"),
+        ('[midi.lead.controls]\n"cc 1 on 17" = "answer"', "'cc 1 on 17' sets off no control"),
+        ('[midi.lead.controls]\n"cc 1" = "timescale 0 2"', "timescale LOW HIGH"),
+        ('[midi.lead.controls]\n"cc 1" = "spread nan 2"', "spread LOW HIGH"),
+        ('[midi.lead.controls]\n"cc 1" = 3', "lead: "),
+        ('midi-in = ["Board/lead"]', "midi-in: no style is named 'lead'; allowed: mpe,"),
+        ('midi-out = ["/mpe"]', "midi-out: '/mpe' is not NAME[/STYLE]"),
+        ("midi-in = [3]", "midi-in"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(text, told, tmp_path):
+    path = tmp_path / "rig.toml"
+    path.write_text(text)
+    with pytest.raises(OptionsError) as error:
+        resolve(argparse.Namespace(config=str(path)))
+    line = str(error.value)
+    assert told in line
+    assert "\n" not in line
+
+
+def test_a_port_is_a_part_of_its_name_and_a_style():
+    own = parse_styles({"lead": {}})
+    assert parse_port("Seaboard", {}) == Wanted("Seaboard", "mpe", virtual=False)
+    assert parse_port("USB/MIDI 1/keys", {}) == Wanted("USB/MIDI 1", "keys", virtual=False)
+    assert parse_port("virtual:robojam/lead", own) == Wanted("robojam", "lead", virtual=True)
+
+
+def test_the_files_styles_are_known_to_the_command_line(tmp_path):
+    path = tmp_path / "rig.toml"
+    path.write_text("[midi.lead]\nmembers = 3\n")
+    chosen = resolve(argparse.Namespace(config=str(path), midi_out=["Surge/lead"]))
+    assert chosen.midi["lead"].members == 3
+    with pytest.raises(OptionsError, match="midi-out: no style is named 'lead'"):
+        resolve(argparse.Namespace(midi_out=["Surge/lead"]))
+
+
+def test_styles_reach_the_engine_that_the_jam_starts():
+    chosen = Options(midi=parse_styles({"lead": {"bend": 12, "controls": {"cc 1": "panic"}}}))
+    assert msgspec.json.decode(msgspec.json.encode(chosen), type=Options) == chosen
+
+
+def test_controls_are_read():
+    assert parse_control("cc 64", "answer") == (
+        Trigger("cc", 64, None),
+        Action("answer", "press"),
+    )
+    assert parse_control("note 0 on 16", "record 0") == (
+        Trigger("note", 0, 15),
+        Action("record", "press", 0),
+    )
+    assert parse_control("cc 1", "spread 0.5 1.5")[1] == Action("spread", "range", 1, 0.5, 1.5)
+
+
+def test_the_controls_are_those_of_the_options():
+    assert options.MODES == midicontrol.MODES
+    assert set(options.CONTROLS) == set(midicontrol.RANGES)
+    for name, ends in midicontrol.RANGES.items():
+        for end in ends:
+            assert options.in_range(name, end)
+
+
+def test_every_preset_is_told_of_in_the_readme():
+    from engine import ROOT
+
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in PRESETS:
+        assert f"`{name}`" in text

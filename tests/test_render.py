@@ -1,0 +1,103 @@
+"""A recorded jam as a sound file."""
+
+import wave
+
+import numpy as np
+import pytest
+
+from robojam.happenings import Changed, Settings, Sounded
+from robojam.render import happenings, render, write_wav
+from robojam.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
+from robojam.sound.synth import RATE, Synth
+from robojam.touch import Phase, Touch
+
+
+def session_of(*events, **options):
+    header = Header(
+        started="2026-11-20T10:30:00+00:00",
+        model=ModelRef("a.safetensors", "0a"),
+        device="cpu",
+        build="a build",
+        seed=1,
+        options=options,
+    )
+    return Session(header, events)
+
+
+def touch(t, phase, who="human", x=0.5, dt=0.1, finger=0):
+    return TouchEvent(t, Touch(x, 0.5, dt, Phase(phase), finger, who))
+
+
+JAM = (
+    touch(0.0, "down", dt=0.0),
+    touch(0.1, "move", x=0.52),
+    touch(0.4, "up", dt=0.3),
+    SetEvent(0.5, {"instrument": "human=strings,ai=chirp"}),
+    SetEvent(0.5, {"timescale": 2.0}),
+    touch(0.8, "down", "ai", x=0.8),
+    touch(1.0, "move", "ai", x=0.7),
+    EndEvent(1.5, "SIGINT"),
+)
+
+
+def test_what_sounds_comes_in_order_with_its_dt_as_scheduled_and_ends_lifted():
+    got = list(happenings(session_of(*JAM, timescale=1.0)))
+    assert [type(one) for one in got] == [Sounded] * 3 + [Changed] * 2 + [Sounded] * 3
+    assert [one.dt for one in got if isinstance(one, Sounded)] == [0.0, 0.1, 0.3, 0.2, 0.2, 0.0]
+    assert (got[-1].t, got[-1].touch.phase, got[-1].touch.who) == (1.5, Phase.UP, "ai")
+    only = [one for one in happenings(session_of(*JAM), ["ai"]) if isinstance(one, Sounded)]
+    assert {one.touch.who for one in only} == {"ai"}
+
+
+def test_the_file_is_what_the_synthesiser_plays_live(tmp_path):
+    path = tmp_path / "jam.wav"
+    session = session_of(*JAM)
+    seconds = write_wav(session, path)
+    synth = Synth()
+    for what in happenings(session):
+        synth.happened(what, round(what.t * RATE))
+    live = np.concatenate([synth.render() for _ in range(round(seconds * RATE) // synth.tick)])
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, RATE)
+        kept = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    assert len(kept) == len(live)
+    assert np.abs(kept / 32767 - live).max() < 2.1 / 32767  # the noise of a bit
+    assert 1.5 < seconds < 4.6
+    assert kept[-1].tolist() == [0, 0] or np.abs(kept[-100:]).max() <= 2
+
+
+def test_the_settings_and_controls_of_the_recording_are_honoured():
+    quiet = np.concatenate(list(render(session_of(*JAM, volume=0.1))))
+    loud = np.concatenate(list(render(session_of(*JAM, volume=0.9))))
+    assert np.abs(loud).max() > 10 * np.abs(quiet).max()
+    muted = session_of(*JAM[:3], SetEvent(0.45, {"volume": 0.0}), *JAM[3:])
+    after = np.concatenate(list(render(muted)))[round(0.75 * RATE) :]
+    assert np.abs(after).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"instrument": "human=banjo"}, "line 1: no instrument is named 'banjo'"),
+        ({"scale": "loud"}, "line 1: no scale is named 'loud'"),
+        ({"volume": "much"}, "line 1: volume cannot be 'much'"),
+        ({"volume": 1e9}, "line 1: volume cannot be"),
+    ],
+)
+def test_what_cannot_be_is_said_before_there_is_a_file(tmp_path, options, why):
+    with pytest.raises(ValueError, match=why):
+        write_wav(session_of(*JAM, **options), tmp_path / "jam.wav")
+    with pytest.raises(ValueError, match=why.replace("line 1", "line 2")):
+        write_wav(session_of(SetEvent(0.0, options)), tmp_path / "jam.wav")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_from_before_there_was_sound_has_the_usual_one():
+    before = np.concatenate(list(render(session_of(*JAM[:3]))))
+    now = Settings()
+    said = session_of(*JAM[:3], instrument=now.instrument, scale=now.scale, volume=now.volume)
+    assert (before == np.concatenate(list(render(said)))).all()
+
+
+def test_nothing_recorded_is_an_empty_jam(tmp_path):
+    assert write_wav(session_of(), tmp_path / "jam.wav") < 0.1

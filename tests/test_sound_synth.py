@@ -1,0 +1,316 @@
+"""The synthesiser, by what it sounds like: rendered and measured."""
+
+import math
+
+import numpy as np
+import pytest
+
+from robojam.happenings import Changed, Sounded
+from robojam.sound.lineup import INSTRUMENTS, note
+from robojam.sound.room import Limiter, Room
+from robojam.sound.synth import CEILING, RATE, Synth
+from robojam.sound.voices import SOUNDING
+from robojam.touch import Phase, Touch
+
+#: How far each instrument plays from where the surface says, in semitones.
+TRANSPOSED = {"chirp": 12, "drums": -12}
+
+
+def touch(t, phase, x=0.5, y=0.5, *, who="human", finger=0, dt=0.0):
+    return Sounded(t, Touch(x, y, dt, Phase(phase), finger, who), dt)
+
+
+def tap(t, length, x=0.5, y=0.5, **more):
+    return [touch(t, "down", x, y, **more), touch(t + length, "up", x, y, dt=length, **more)]
+
+
+def slide(t, seconds, *, who="human", speed=1.5, finger=0):
+    """A finger going to and fro, a touch every 17 ms."""
+    made = [touch(t, "down", 0.3, 0.4, who=who, finger=finger)]
+    for i in range(1, int(seconds / 0.017)):
+        x = 0.3 + 0.2 * math.sin(speed * i * 0.017 * 5)
+        made.append(touch(t + 0.017 * i, "move", x, 0.4, who=who, finger=finger, dt=0.017))
+    return [*made, touch(t + seconds, "up", 0.3, 0.4, who=who, finger=finger)]
+
+
+def heard(happenings, seconds, *, rate=RATE, dry=False, **settings):
+    """Render what happens; float64 of shape (frames, 2)."""
+    synth = Synth(rate, **settings)
+    if dry:
+        synth._room.render = np.zeros_like  # the voices alone
+    for what in happenings:
+        synth.happened(what, round(what.t * rate))
+    return np.concatenate(
+        [synth.render() for _ in range(int(seconds * rate / synth.tick))]
+    ).astype(float)
+
+
+def decibels(sound):
+    return 10 * np.log10(np.mean(sound**2) + 1e-30)
+
+
+def between(sound, start, end, rate=RATE):
+    return sound[round(start * rate) : round(end * rate)]
+
+
+def strongest(sound, near, rate=RATE):
+    """The frequency of the strongest partial within a semitone of one."""
+    window = sound * np.hanning(len(sound))
+    size = 1 << 20
+    power, hz = np.abs(np.fft.rfft(window, size)), np.fft.rfftfreq(size, 1 / rate)
+    close = (hz > near / 1.06) & (hz < near * 1.06)
+    return hz[close][power[close].argmax()]
+
+
+def fundamental(instrument, x):
+    return 440 * 2 ** ((note(x) + TRANSPOSED.get(instrument, 0) - 69) / 12)
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_the_pitch_is_that_of_x_within_five_cents(instrument, rate):
+    for x in (0.03, 0.371, 0.98):
+        wanted = fundamental(instrument, x)
+        sound = heard(tap(0, 1.5, x), 1.5, rate=rate, instrument=instrument, dry=True)
+        # A skin is silent soon; the others are heard long enough to beat and come back.
+        start, end = (0.1, 0.5) if instrument == "drums" else (0.3, 1.5)
+        got = strongest(between(sound.sum(1), start, end, rate), wanted, rate)
+        assert abs(1200 * math.log2(got / wanted)) < 5, (x, got, wanted)
+
+
+# A skin that is not struck again has no pitch any more.
+@pytest.mark.parametrize("instrument", [one for one in INSTRUMENTS if one != "drums"])
+def test_the_pitch_follows_a_slide_within_five_cents(instrument):
+    way = [touch(0.1 + 0.02 * i, "move", 0.2 + 0.01 * i, 0.5, dt=0.02) for i in range(41)]
+    sound = heard([touch(0, "down", 0.2), *way], 2.4, instrument=instrument, dry=True)
+    wanted = fundamental(instrument, 0.6)
+    got = strongest(between(sound.sum(1), 1.4, 2.4), wanted)  # the finger rests
+    assert abs(1200 * math.log2(got / wanted)) < 5
+
+
+def test_a_scale_holds_the_pitch():
+    sound = heard(tap(0, 1, 0.49), 1, instrument="keys", scale="chromatic", dry=True)
+    wanted = 440 * 2 ** ((63 - 69) / 12)
+    got = strongest(between(sound.sum(1), 0.2, 1), wanted)
+    assert abs(1200 * math.log2(got / wanted)) < 1
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_a_landing_is_heard_at_its_sample_and_a_lift_within_20_ms(instrument):
+    down, up = 0.10031, 0.3007
+    sound = heard([touch(down, "down"), touch(up, "up")], 1.0, instrument=instrument, dry=True)
+    first = np.flatnonzero(np.abs(sound).max(1) > 1e-7)[0]
+    assert 0 <= first - down * RATE < 0.0005 * RATE  # not before, and not later than that
+    attack = decibels(between(sound, down, down + 0.02))
+    assert attack > decibels(between(sound, down, down + 0.3)) - 12  # it is there at once
+    held = heard([touch(down, "down")], 1.0, instrument=instrument, dry=True)
+    after = decibels(between(sound, up + 0.02, up + 0.03))
+    assert after < decibels(between(held, up + 0.02, up + 0.03)) - 4
+    assert decibels(between(sound, up + 0.25, up + 0.5)) < -90
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_a_faster_finger_is_louder_and_brighter(instrument):
+    def rubbed(far):  # to and fro about one place, so that the pitch stays
+        return [touch(0, "down", 0.3)] + [
+            touch(0.017 * i, "move", 0.3 + far * (-1) ** i / 2, dt=0.017) for i in range(1, 70)
+        ]
+
+    slow, fast = (
+        between(heard(rubbed(far), 1.2, instrument=instrument, dry=True), 0.5, 1.2)
+        for far in (0.002, 0.03)
+    )
+    assert decibels(fast) > decibels(slow) + 2
+    assert centroid(fast) > centroid(slow)
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_higher_on_the_surface_is_brighter(instrument):
+    low = heard(tap(0, 0.5, y=0.95), 0.5, instrument=instrument, dry=True)
+    high = heard(tap(0, 0.5, y=0.05), 0.5, instrument=instrument, dry=True)
+    assert centroid(high) > 1.1 * centroid(low)
+
+
+def centroid(sound):
+    power = np.abs(np.fft.rfft(sound.sum(1))) ** 2
+    hz = np.fft.rfftfreq(len(sound), 1 / RATE)
+    return (power * hz).sum() / power.sum()
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_human_and_machine_are_apart_in_the_stereo_field_and_in_the_spectrum(instrument):
+    both = f"human={instrument},ai={instrument}"
+    human = heard(tap(0.1, 0.8), 1.0, instrument=both)
+    machine = heard(tap(0.1, 0.8, who="ai"), 1.0, instrument=both)
+    assert decibels(human[:, 0]) > decibels(human[:, 1]) + 5
+    assert decibels(machine[:, 1]) > decibels(machine[:, 0]) + 5
+    # Even one instrument is two sounds: the machine's second partial is much fainter.
+    first = fundamental(instrument, 0.5)
+    ratio = 1.594 if instrument == "drums" else 2.0
+    powers = []
+    for sound in (human, machine):
+        part = between(sound.sum(1), 0.15, 0.6)
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 18))
+        hz = np.fft.rfftfreq(1 << 18, 1 / RATE)
+        one, two = (
+            spectrum[(hz > at / 1.05) & (hz < at * 1.05)].max() for at in (first, ratio * first)
+        )
+        powers.append(20 * np.log10(two / one))
+    assert powers[0] > powers[1] + 6
+
+
+def test_no_place_on_the_surface_puts_them_on_the_other_side():
+    for x in (0.0, 1.0):
+        human, machine = (
+            heard(tap(0, 0.3, x, who=who), 0.3, dry=True) for who in ("human", "ai")
+        )
+        assert decibels(human[:, 0]) > decibels(human[:, 1]) + 1
+        assert decibels(machine[:, 1]) > decibels(machine[:, 0]) + 1
+
+
+def test_no_instrument_is_much_louder_than_another():
+    loud = {}
+    for instrument in INSTRUMENTS:
+        phrase = slide(0.0, 1.5) + [
+            one for i in range(6) for one in tap(1.7 + 0.25 * i, 0.12, 0.15 * i + 0.1)
+        ]
+        loud[instrument] = decibels(heard(phrase, 3.4, instrument=instrument))
+    assert max(loud.values()) - min(loud.values()) < 6, loud  # unweighted; see benchmarks/
+
+
+def test_fifty_fingers_stay_within_full_scale():
+    crowd = [
+        one
+        for i in range(50)
+        for one in slide(0.0005 * i, 0.8, who=("human", "ai")[i % 2], finger=i)
+    ]
+    sound = heard(crowd, 1.5, volume=1.0, instrument="human=drums,ai=strings")
+    assert np.abs(sound).max() <= CEILING
+    assert np.isfinite(sound).all()
+    assert np.abs(sound.mean(0)).max() < 2e-3  # no DC
+
+
+def steps(sound):
+    """How far the second difference goes beyond what smooth waves have."""
+    return np.abs(np.diff(sound, 2, axis=0)).max()
+
+
+@pytest.mark.parametrize("instrument", ["keys", "strings"])
+def test_a_stolen_voice_ends_without_a_step(instrument):
+    """Low and dark voices are smooth; a step would stand out from them."""
+    low = [touch(0.0, "down", 0.0, 1.0, finger=i) for i in range(SOUNDING)]
+    thieves = [touch(0.5 + 0.0007 * i, "down", 0.0, 1.0, finger=100 + i) for i in range(20)]
+    quiet = {"instrument": instrument, "volume": 0.05, "dry": True}
+    calm = steps(between(heard(low, 1.0, **quiet), 0.3, 0.9))
+    robbed = steps(between(heard(low + thieves, 1.0, **quiet), 0.3, 0.9))
+    landing = steps(heard(thieves[:20], 1.0, **quiet))
+    assert robbed < 1.5 * (calm + landing)
+    synth = Synth()
+    for what in low + thieves:
+        synth.happened(what, round(what.t * RATE))
+    for _ in range(160):
+        synth.render()
+    assert synth.voices.stolen == 20
+    assert synth.voices.sounding <= SOUNDING
+
+
+def test_a_cut_voice_would_be_a_step():
+    """What the test above measures does find one."""
+    low = [touch(0.0, "down", 0.0, 1.0)]
+    sound = heard(low, 1.0, instrument="keys", volume=0.05, dry=True)
+    cut = sound.copy()
+    peak = 24_000 + int(np.argmax(np.abs(sound[24_000:24_960, 0])))
+    cut[peak:] = 0.0
+    assert steps(cut[20_000:40_000]) > 5 * steps(sound[20_000:40_000])
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_a_panic_is_smooth_and_then_there_is_silence(instrument):
+    played = [
+        *slide(0.0, 2.0),
+        *slide(0.0, 2.0, who="ai"),
+        Changed(1.0, "panic", 1),
+    ]
+    played = [one for one in played if one.t <= 1.0]
+    sound = heard(played, 2.0, instrument=f"human={instrument},ai={instrument}")
+    assert np.abs(between(sound, 1.06, 2.0)).max() == 0.0
+    if instrument in ("keys", "strings"):
+        assert steps(between(sound, 0.99, 1.06)) < 2 * steps(between(sound, 0.5, 0.99))
+
+
+def test_after_a_panic_one_plays_on():
+    played = [*tap(0, 0.5), Changed(0.6, "panic", 1), *tap(1.0, 0.5)]
+    sound = heard(played, 1.5)
+    assert decibels(between(sound, 1.1, 1.4)) > -40
+
+
+def test_the_instrument_changes_while_playing_for_those_who_land_then():
+    change = Changed(0.5, "instrument", "human=chirp,ai=keys")
+    sound = heard([*tap(0, 0.4), change, *tap(0.6, 0.6)], 1.2, dry=True)
+    for start, instrument in ((0.1, "strings"), (0.7, "chirp")):
+        wanted = fundamental(instrument, 0.5)
+        part = between(sound.sum(1), start, start + 0.3)
+        got = strongest(part, wanted)
+        assert abs(1200 * math.log2(got / wanted)) < 10
+    below = fundamental("strings", 0.5)
+    part = between(sound.sum(1), 0.8, 1.1) * np.hanning(round(0.3 * RATE))
+    spectrum, hz = np.abs(np.fft.rfft(part)), np.fft.rfftfreq(len(part), 1 / RATE)
+    assert spectrum[(hz > below / 1.06) & (hz < below * 1.06)].max() < 0.01 * spectrum.max()
+
+
+def test_the_volume_changes_without_a_step_and_zero_is_silence():
+    fade = Changed(0.5, "volume", 0.0)
+    sound = heard([touch(0, "down", 0.0, 1.0), fade], 1.5, instrument="keys")
+    assert steps(between(sound, 0.4, 1.4)) < 1.5 * steps(between(sound, 0.2, 0.5))
+    assert decibels(between(sound, 1.2, 1.5)) < -100
+
+
+def test_the_same_happens_the_same_sounds_and_one_tick_later_too():
+    phrase = slide(0.1, 0.5) + tap(0.3, 0.2, who="ai")
+    assert (heard(phrase, 1.0) == heard(phrase, 1.0)).all()
+    late = [type(one)(one.t + 0.048, one.touch, one.dt) for one in slide(0.1, 0.5)]
+    first, second = heard(slide(0.1, 0.5), 0.6, dry=True), heard(late, 0.7, dry=True)
+    tones = decibels(first - second[round(0.048 * RATE) :][: len(first)])
+    assert tones < decibels(first) - 20  # but for the bow's noise, which goes on
+
+
+def test_what_nobody_plays_costs_nothing_and_is_silent():
+    synth = Synth()
+    assert not any(synth.render().any() for _ in range(20))
+    synth.happened(touch(0, "up"), synth.at)  # of an absent finger
+    synth.happened(touch(0, "move", finger=3), synth.at)  # a slide of one is a landing
+    assert any(synth.render().any() for _ in range(20))
+
+
+def test_what_is_late_happens_next():
+    synth = Synth()
+    for _ in range(10):
+        synth.render()
+    synth.happened(touch(0, "down"), 0)
+    assert np.abs(np.concatenate([synth.render() for _ in range(4)])).max() > 0.01
+
+
+def test_the_room_fades_as_it_should_and_its_sides_differ():
+    room, tick = Room(RATE, 240), 240
+    click = np.zeros((2, tick), np.float32)
+    click[:, 0] = 1.0
+    made = [room.render(click)] + [room.render(np.zeros_like(click)) for _ in range(500)]
+    sound = np.concatenate(made, 1)
+    left = 10 * np.log10(np.cumsum((sound[0] ** 2)[::-1])[::-1] / (sound[0] ** 2).sum() + 1e-30)
+    sixty = 2 * (np.argmax(left < -35) - np.argmax(left < -5)) / RATE
+    assert 0.6 < sixty < 1.4
+    assert abs(np.corrcoef(sound)[0, 1]) < 0.3
+    assert room.empty
+
+
+def test_the_limiter_holds_the_ceiling_without_a_step_and_lets_go():
+    limiter = Limiter(RATE, 240, ceiling=0.9, release=0.2)
+    t = np.arange(RATE) / RATE
+    tone = np.sin(2 * np.pi * 100 * t) * np.where((t > 0.3) & (t < 0.6), 4.0, 0.5)
+    tone = np.asarray([tone, tone], np.float32)
+    out = np.concatenate([limiter.render(tone[:, i : i + 240]) for i in range(0, RATE, 240)], 1)
+    assert np.abs(out).max() <= np.float32(0.9)
+    assert np.abs(out[:, : int(0.29 * RATE)]).max() == pytest.approx(0.5, rel=1e-3)
+    assert np.abs(out[:, -2400:]).max() > 0.35
+    held = out[0, int(0.32 * RATE) : int(0.58 * RATE)]
+    assert np.abs(np.diff(held, 2)).max() < 0.01

@@ -1,0 +1,461 @@
+"""What is done from the frame and the panels: dials, memories, recordings, letters."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["SDL_VIDEODRIVER"] = "dummy"
+
+import threading
+import time
+from pathlib import Path
+
+import pygame
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_window_input import Wire, app, at, idle, press  # noqa: F401
+
+from robojam.session import EndEvent, Header, ModelRef, TouchEvent, encode, encode_header
+from robojam.touch import Phase, Touch
+from robojam.window.dials import DIALS
+from robojam.window.fingers import MOST, Fingers
+from robojam.window.frame import words
+from robojam.window.keyboard import ROWS, SPEED, Keyboard
+from robojam.window.rerun import SPEEDS, Rerun
+from robojam.window.shelf import Shelf
+from robojam.window.state import State
+from robojam.window.strokes import FADE
+from robojam.wire import osc
+
+DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
+
+
+def recorded(folder: Path, name: str = "2026-11-20T10-00-00.jsonl", version: int = 1) -> Path:
+    """A jam: a swipe and a tap, the machine's answer, and another tap."""
+    header = Header(
+        started="2026-11-20T10:00:00+00:00",
+        model=ModelRef("a.safetensors", "0a"),
+        device="cpu",
+        build="x",
+        seed=1,
+        options={"mode": "call-response"},
+    )
+    events = [
+        *((i * 0.1, "human", MOVE if i else DOWN, i / 10) for i in range(10)),
+        (0.95, "human", UP, 0.9), (1.2, "human", DOWN, 0.2), (1.3, "human", UP, 0.2),
+        *((2 + i * 0.1, "ai", MOVE if i else DOWN, 1 - i / 10) for i in range(10)),
+        (3.1, "ai", UP, 0.1), (9.0, "human", DOWN, 0.5), (9.1, "human", UP, 0.5),
+    ]  # fmt: skip
+    lines = [TouchEvent(t, Touch(x, 0.5, 0.1, phase, 0, who)) for t, who, phase, x in events]
+    path = folder / name
+    head = encode_header(header).replace(b'"robojam":1', b'"robojam":%d' % version)
+    path.write_bytes(b"".join([head, *map(encode, lines), encode(EndEvent(10.0, "SIGTERM"))]))
+    return path
+
+
+def rerun(folder: Path) -> Rerun:
+    from robojam.session import read
+
+    return Rerun(read(recorded(folder)), "a jam")
+
+
+def finger(kind: int, x: float, y: float, who: int = 1) -> pygame.event.Event:
+    return pygame.event.Event(kind, touch_id=1, finger_id=who, x=x / 640, y=y / 400)
+
+
+def hit(app, action: str) -> tuple[float, float]:  # noqa: F811
+    """Draw, and find where to touch for an action; what lies above comes first."""
+    app._stale, app._drawn = True, float("-inf")
+    app._show(time.monotonic())
+    found = next(h for h in reversed(app.picture.hits) if h.action == action)
+    left, top, width, height = found.box
+    return left + width / 2, top + height / 2
+
+
+def click(app, action: str) -> list[bytes]:  # noqa: F811
+    before = len(app.link.packets)
+    at_ = tuple(map(round, hit(app, action)))
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at_))
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=at_))
+    return app.link.packets[before:]
+
+
+def there(app) -> State:  # noqa: F811
+    """An engine that has told all there is."""
+    state = app.state
+    state.heard_last, state.turn, state.mode = time.monotonic() + 100, "human", "call-response"
+    state.controls.update(
+        temperature=1.0, spread=1.0, timescale=1.0, threshold=0.5, response=5.0
+    )
+    state.memories, state.touched = ("A",), True
+    return state
+
+
+# -- the frame -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "packet"),
+    [
+        ("answer", osc.encode("/robojam/answer")),
+        ("panic", osc.encode("/robojam/panic")),
+        ("record", osc.encode("/robojam/record", "i", 1)),
+        ("back:10", osc.encode("/robojam/back", "f", 10.0)),
+        ("recall:A", osc.encode("/robojam/recall", "s", "A")),
+        ("mode:duet", osc.encode("/robojam/mode", "s", "duet")),
+    ],
+)
+def test_what_the_frame_offers_is_touched_and_said_in_osc(app, action, packet):  # noqa: F811
+    there(app)
+    assert click(app, action) == [packet]
+    assert not app.fingers.held
+
+
+@pytest.mark.parametrize(
+    "action", ["back:30", "store:B", "pause", "reset", "forecast", "theme", "turn", "typing"]
+)
+def test_what_more_offers_is_touched_too(app, action):  # noqa: F811
+    state = there(app)
+    click(app, "controls")
+    before = (state.view.forecast, state.view.theme, state.view.quarters, state.view.keys_play)
+    packets = click(app, action)
+    after = (state.view.forecast, state.view.theme, state.view.quarters, state.view.keys_play)
+    assert bool(packets) != (before != after)
+
+
+def test_a_finger_that_slides_off_a_button_takes_it_back(app):  # noqa: F811
+    there(app)
+    x, y = hit(app, "answer")
+    app.take(finger(pygame.FINGERDOWN, x, y))
+    app.take(finger(pygame.FINGERUP, *at(app, 0.5, 0.5)))
+    assert app.link.packets == []
+
+
+def test_a_dial_in_the_frame_is_turned_from_where_it_is(app):  # noqa: F811
+    there(app)
+    x, y = hit(app, "slide:temperature")
+    app.take(finger(pygame.FINGERDOWN, x, y))
+    app.take(finger(pygame.FINGERMOTION, x + 40, y))
+    assert app.state.view.grabbed == "temperature"
+    app.take(finger(pygame.FINGERUP, x + 40, y))
+    assert app.state.view.grabbed == ""
+    (packet,) = app.link.packets
+    (message,), _ = osc.decode(packet)
+    assert message.address == "/robojam/temperature"
+    assert 1.0 < message.args[0] < 2.0
+    assert app.state.controls["temperature"] == 1.0  # until the engine tells
+
+
+def test_a_dial_in_the_panel_stands_where_the_finger_is(app):  # noqa: F811
+    there(app).controls["spread"] = 0.3
+    app.state.view.panel = "controls"
+    x, y = hit(app, "slide:spread")
+    app.take(finger(pygame.FINGERDOWN, x, y))
+    app.take(finger(pygame.FINGERUP, x, y))
+    (message,), _ = osc.decode(app.link.packets[-1])
+    assert message.args[0] == pytest.approx(1.0, abs=0.02)
+
+
+def test_beside_an_open_panel_the_surface_plays_and_under_it_not(app):  # noqa: F811
+    there(app)
+    app.state.view.panel = "controls"
+    hit(app, "pause")
+    plate = next(h for h in app.picture.hits if h.action == "")
+    x, y = plate.box[0] + 2, plate.box[1] + 2
+    app.take(finger(pygame.FINGERDOWN, x, y))
+    app.take(finger(pygame.FINGERUP, x, y))
+    assert app.link.packets == []
+    app.take(finger(pygame.FINGERDOWN, plate.box[0] - 20, 200))
+    assert b"/robojam/down" in app.link.packets[-1]
+
+
+def test_a_window_of_a_hundred_pixels_is_all_surface(app):  # noqa: F811
+    app.screen = pygame.display.set_mode((100, 80))
+    there(app)
+    app._show(time.monotonic())
+    assert app.picture.hits == []
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(50, 40)))
+    (message,), _ = osc.decode(app.link.packets[-1])
+    assert message.args[1:] == pytest.approx((0.5, 0.5), abs=0.02)
+
+
+def test_fifty_fingers_ten_play_and_the_window_says_so(app):  # noqa: F811
+    there(app)
+    for i in range(50):
+        app.take(finger(pygame.FINGERDOWN, *at(app, (i % 10) / 10, (i // 10) / 5), who=i))
+    assert len(app.fingers.held) == MOST == 10
+    assert "10 fingers play at once" in app.state.word
+    for i in range(50):
+        app.take(finger(pygame.FINGERUP, *at(app, 0.5, 0.5), who=i))
+    downs = sum(b"/down" in p for p in app.link.packets)
+    ups = sum(b"/up" in p for p in app.link.packets)
+    assert downs == ups == 10
+
+
+def test_a_finger_that_comes_as_a_mouse_too_plays_once(app):  # noqa: F811
+    there(app)
+    pos = at(app, 0.5, 0.5)
+    app.take(finger(pygame.FINGERDOWN, *pos))
+    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=pos, touch=True))
+    assert len(app.link.packets) == 1
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_window_plays_where_it_is_touched(app, quarters):  # noqa: F811
+    app.state.view.quarters, app.state.view.theme = quarters, "stage"
+    app.take(finger(pygame.FINGERDOWN, 639, 0))  # the right upper corner
+    (message,), _ = osc.decode(app.link.packets[-1])
+    assert message.args[1:] == {1: (0.0, 0.0), 2: (0.0, 1.0), 3: (1.0, 1.0)}[quarters]
+
+
+def test_the_light_of_a_connection_is_lit_while_something_comes():
+    state = State()
+    state.heard_last = 1.0
+    state.connections.use("osc", 1.0)
+    icons = [
+        {label.icon.value for row in words(state, t).top for label in row} for t in (1.1, 1.3)
+    ]
+    assert "lit" in icons[0]
+    assert "lit" not in icons[1]
+
+
+# -- dials -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dial", DIALS.values(), ids=lambda dial: dial.name)
+@given(share=st.floats(0, 1))
+def test_a_dial_shows_what_it_was_turned_to(dial, share):
+    value = dial.value(share)
+    assert dial.lowest <= value <= dial.highest
+    assert dial.share(value) == pytest.approx(share, abs=0.05)
+    assert dial.told(value)
+
+
+# -- letters that play -----------------------------------------------------------------------
+
+
+def test_one_letter_is_a_tap_and_a_second_a_swipe():
+    keyboard, fingers = Keyboard(), Fingers()
+    (down,) = keyboard.down(ROWS[1][0], fingers, 1.0)
+    assert down.phase is DOWN
+    assert keyboard.down(ROWS[1][4], fingers, 1.1) == []
+    (first,) = keyboard.slide(fingers, 1.15)
+    assert first.phase is MOVE
+    assert first.x - down.x == pytest.approx(0.15 * SPEED)
+    (there_,) = keyboard.slide(fingers, 9.0)
+    assert keyboard.slide(fingers, 9.1) == []
+    assert there_.x > first.x
+    assert keyboard.up(ROWS[1][4], fingers) == []
+    (up,) = keyboard.up(ROWS[1][0], fingers)
+    assert up.phase is UP
+
+
+def test_letters_play_only_when_asked_to(app):  # noqa: F811
+    there(app)
+    event = {"key": pygame.K_p, "unicode": "p", "mod": 0, "scancode": ROWS[0][9]}
+    app.take(pygame.event.Event(pygame.KEYDOWN, **event))
+    app.take(pygame.event.Event(pygame.KEYUP, **event))
+    assert app.link.packets == [osc.encode("/robojam/pause", "i", 1)]
+    press(app, pygame.K_TAB, "\t")
+    app.take(pygame.event.Event(pygame.KEYDOWN, **event))
+    app.take(pygame.event.Event(pygame.KEYUP, **event))
+    assert [osc.decode(p)[0][0].address for p in app.link.packets[1:]] == [
+        "/robojam/down", "/robojam/up"]  # fmt: skip
+
+
+# -- recordings ------------------------------------------------------------------------------
+
+
+def test_it_plays_in_its_own_time_holds_and_goes_on(tmp_path):
+    again = rerun(tmp_path)
+    again.play(100.0)
+    again.advance(101.0)
+    assert again.at == pytest.approx(1.0)
+    (stroke,) = again.strokes
+    assert (stroke.who, len(stroke.points), stroke.lifted) == ("human", 10, 0.95)
+    again.hold()
+    again.advance(150.0)
+    assert again.at == pytest.approx(1.0)
+    again.faster(1)
+    again.play(200.0)
+    again.advance(200.6)
+    assert again.at == pytest.approx(2.2)
+    assert {s.who for s in again.strokes} == {"human", "ai"}
+
+
+def test_it_ends_or_goes_round(tmp_path):
+    again = rerun(tmp_path)
+    again.play(0.0)
+    again.advance(99.0)
+    assert (again.at, again.playing) == (10.0, False)
+    again.loop = True
+    again.play(100.0)
+    assert again.at == 0.0
+    again.advance(111.0)
+    assert again.at == pytest.approx(1.0)
+    assert again.playing
+    assert len(next(iter(again.strokes)).points) == 10
+
+
+@given(t=st.floats(-1, 12))
+def test_wherever_it_is_scrubbed_to_it_shows_what_was_seen_then(t, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scrub")
+    there_, played = rerun(folder), rerun(folder)
+    there_.seek(t)
+    played.play(0.0)
+    for i in range(1, 101):
+        played.advance(there_.at * i / 100)
+    seen = [[(p.t, p.x) for p in s.points if there_.at - p.t < FADE] for s in there_.strokes]
+    want = [[(p.t, p.x) for p in s.points if there_.at - p.t < FADE] for s in played.strokes]
+    assert [s for s in seen if s] == [s for s in want if s]
+
+
+def test_speeds_go_round(tmp_path):
+    again = rerun(tmp_path)
+    for _ in SPEEDS:
+        again.faster(1)
+    assert again.speed == 1.0
+
+
+@pytest.mark.parametrize(("at_", "began"), [(0.0, 0.0), (0.5, 0.0), (5.0, 0.0), (9.5, 9.0)])
+def test_a_phrase_is_all_that_was_played_between_answers(tmp_path, at_, began):
+    again = rerun(tmp_path)
+    again.seek(at_)
+    phrase = again.phrase()
+    assert phrase[0].t == began
+    assert {e.touch.who for e in phrase} == {"human"}
+    assert len(phrase) == (2 if began else 13)
+
+
+def test_answer_this_again_plays_the_phrase_to_the_engine_in_time(tmp_path):
+    deeds = idle()
+    deeds.shelf.folder = tmp_path
+    recorded(tmp_path)
+    deeds.shelf._read()
+    deeds.do("open:0", 0.0)
+    assert deeds.state.view.panel == "player"
+    deeds.rerun.seek(5.0)
+    deeds.do("again", 100.0)
+    assert deeds.state.view.panel == ""
+    sent: list[tuple[float, str]] = []
+    t = 100.0
+    while (due := deeds.send_due(t)) < float("inf") or deeds.wire.packets:
+        sent += [(t, osc.decode(p)[0][0].address) for p in deeds.wire.packets]
+        deeds.wire.packets.clear()
+        t = due
+    assert [a.rsplit("/", 1)[1] for _, a in sent] == [
+        "down", *["move"] * 9, "up", "down", "up", "answer"]  # fmt: skip
+    assert sent[9][0] - sent[0][0] == pytest.approx(0.9)
+    assert sent[-1][0] < 101.5
+
+
+def test_a_panic_stops_a_phrase_and_lifts_its_fingers(tmp_path):
+    deeds = idle()
+    recorded(tmp_path)
+    deeds.shelf.folder = tmp_path
+    deeds.shelf._read()
+    deeds.do("open:0", 0.0)
+    deeds.do("again", 0.0)
+    deeds.send_due(0.2)
+    deeds.wire.packets.clear()
+    deeds.do("panic", 0.3)
+    said = [osc.decode(p)[0][0].address for p in deeds.wire.packets]
+    assert said[0] == "/robojam/panic"
+    assert "/robojam/up" in said
+    assert deeds.send_due(9.0) == float("inf")
+
+
+def test_a_file_from_a_newer_robojam_is_listed_with_why_and_the_rest_plays(tmp_path):
+    recorded(tmp_path)
+    recorded(tmp_path, "new.jsonl", version=9)
+    (tmp_path / "torn.jsonl").write_bytes(b'{"robo')
+    woken = threading.Event()
+    shelf = Shelf(wake=woken.set)
+    shelf.folder = tmp_path
+    shelf.refresh()
+    assert woken.wait(10)
+    why = {entry.path.name: entry.why for entry in shelf.entries}
+    assert why["2026-11-20T10-00-00.jsonl"] == ""
+    assert why["new.jsonl"] == "was made by a newer robojam (format 9): update robojam"
+    assert "torn" in why["torn.jsonl"]
+
+
+def test_a_file_that_becomes_unreadable_is_told_when_it_is_opened(tmp_path):
+    deeds = idle()
+    path = recorded(tmp_path)
+    deeds.shelf.folder = tmp_path
+    deeds.shelf._read()
+    path.unlink()
+    deeds.do("open:0", 1.0)
+    assert deeds.rerun is None
+    assert "cannot be read" in deeds.state.word
+
+
+def test_rename_keeps_the_file_and_harms_no_other(tmp_path):
+    deeds = idle()
+    path = recorded(tmp_path)
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(b"x")
+    deeds.shelf.folder = tmp_path
+    deeds.shelf._read()
+    deeds.do(f"open:{[e.path for e in deeds.shelf.entries].index(path)}", 0.0)
+    deeds.do("rename", 0.0)
+    for _ in range(40):
+        deeds.type("", 0.0, back=True)
+    for letter in "other":
+        deeds.type(letter, 0.0)
+    deeds.type("", 0.0, done=True)
+    assert "already" in deeds.state.word
+    assert other.read_bytes() == b"x"
+    for letter in " /../one":
+        deeds.type(letter, 0.0)
+    deeds.type("", 0.0, done=True)
+    assert deeds.rerun.session.path == tmp_path / "other ..one.jsonl"
+    assert deeds.rerun.session.path.exists()
+    assert not path.exists()
+    deeds.do("rename", 0.0)
+    deeds.type("", 0.0, cancel=True)
+    assert deeds.state.view.typing is None
+
+
+def test_while_a_name_is_written_keys_write(app, tmp_path):  # noqa: F811
+    there(app)
+    recorded(tmp_path)
+    app.shelf.folder = tmp_path
+    app.shelf._read()
+    app.deeds.do("open:0", 0.0)
+    app.deeds.do("rename", 0.0)
+    assert press(app, pygame.K_p, "p") == []
+    assert app.state.view.typing.endswith("p")
+    assert press(app, pygame.K_ESCAPE) == []
+    assert app.state.view.typing is None
+
+
+def test_a_picture_that_cannot_be_drawn_is_told(tmp_path, monkeypatch):
+    woken = threading.Event()
+    shelf = Shelf(wake=woken.set)
+    monkeypatch.setattr("robojam.window.shelf.sys.executable", "/nowhere/python")
+    shelf.export(tmp_path / "a.jsonl")
+    assert woken.wait(10)
+    assert shelf.said == ["no picture could be drawn here"]
+
+
+def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):  # noqa: F811
+    there(app)
+    recorded(tmp_path)
+    app.shelf.folder = tmp_path
+    app.shelf._read()
+    app.state.view.panel = "sessions"
+    click(app, "open:0")
+    assert app.deeds.rerun.playing
+    click(app, "play")
+    assert not app.deeds.rerun.playing
+    click(app, "scrub")
+    assert app.deeds.rerun.at == pytest.approx(5.0, abs=0.1)
+    click(app, "loop")
+    click(app, "speed")
+    assert (app.deeds.rerun.loop, app.deeds.rerun.speed) == (True, 2.0)
+    click(app, "close")
+    assert app.deeds.rerun is None
+    assert app.state.view.panel == ""

@@ -1,0 +1,98 @@
+"""MIDI bytes: golden ones, streams in pieces, and anything at all."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam.wire import midi
+from robojam.wire.midi import CUT_OFF, STRAY, Parser, Sounding
+
+STREAM = bytes.fromhex(
+    "90 3c 40"  # channel 1: middle C is struck
+    "40 40"  # running status: E
+    "f8"  # a clock, which may stand anywhere
+    "e1 00 f8 40"  # and does, within a bend of channel 2: none
+    "f0 7d 01 02 f7"  # exclusive to somebody
+    "c9 05"  # channel 10: program 6
+    "3f"  # running status again: program 64
+    "f2 01 02"  # a song's position ends the running status
+    "01 02"  # so these belong to nothing
+    "b0 4a"  # a controller, torn …
+    "80 3c 40"  # … by the end of middle C
+)
+WHOLE = ["903c40", "904040", "e10040", "c905", "c93f", "803c40"]
+
+
+def test_a_stream_is_told_apart():
+    messages, dropped = Parser().feed(STREAM)
+    assert [message.hex() for message in messages] == WHOLE
+    assert dropped == [STRAY, CUT_OFF]
+
+
+@given(st.lists(st.integers(0, len(STREAM))))
+def test_a_stream_may_come_in_pieces(cuts):
+    parser, messages, dropped = Parser(), [], []
+    places = [0, *sorted(cuts), len(STREAM)]
+    for start, end in pairwise(places):
+        got, lost = parser.feed(STREAM[start:end])
+        messages += got
+        dropped += lost
+    assert [message.hex() for message in messages] == WHOLE
+    # A heap of stray bytes is told once for each piece it comes in.
+    assert set(dropped) == {STRAY, CUT_OFF}
+
+
+def test_what_is_torn_at_the_end_is_counted_when_the_port_goes():
+    parser = Parser()
+    assert parser.feed(b"\x90\x3c") == ([], [])
+    assert parser.cut() == [CUT_OFF]
+    assert parser.cut() == []
+
+
+@given(st.lists(st.binary(max_size=64)))
+def test_anything_at_all_is_whole_messages_or_a_reason(pieces):
+    parser = Parser()
+    for piece in pieces:
+        messages, dropped = parser.feed(piece)
+        assert set(dropped) <= {STRAY, CUT_OFF}
+        for message in messages:
+            assert 0x80 <= message[0] < 0xF0
+            assert len(message) == (2 if message[0] >> 4 in (0xC, 0xD) else 3)
+            assert max(message[1:]) < 0x80
+            assert Parser().feed(message) == ([message], [])
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (midi.note_on(0, 60, 96), "90 3c 60"),
+        (midi.note_off(15, 60), "8f 3c 40"),
+        (midi.bend(1, midi.CENTRE), "e1 00 40"),
+        (midi.bend(1, 16383), "e1 7f 7f"),
+        (midi.pressure(1, 5), "d1 05"),
+        # The configuration message of a lower zone of 15 members: registered parameter 6.
+        (midi.parameter(0, 6, 15), "b0 65 00  b0 64 06  b0 06 0f  b0 65 7f  b0 64 7f"),
+        (midi.program(9, 4, None), "c9 04"),
+        (midi.program(0, 4, 130), "b0 00 01  b0 20 02  c0 04"),
+        # Pedal, all notes off, all controllers, all sound off.
+        (midi.silence(2), "b2 40 00  b2 7b 00  b2 79 00  b2 78 00"),
+    ],
+)
+def test_what_is_written(made, expected):
+    assert made == bytes.fromhex(expected)
+
+
+def test_what_sounds_is_released_by_real_note_offs_and_then_silenced():
+    sounding = Sounding()
+    for message in (
+        midi.note_on(1, 60, 9),
+        midi.note_on(2, 62, 9),
+        midi.note_off(1, 60),
+        midi.note_on(2, 64, 9),
+        midi.note_on(2, 64, 0),  # a note-off too
+    ):
+        sounding.sent(message)
+    assert sounding.release() == midi.note_off(2, 62) + midi.silence(1) + midi.silence(2)
+    assert sounding.release() == b""
