@@ -5,8 +5,8 @@
 x = t + 0.3 sin(2πt) + noise is easily learnt from t to x. Asked the other way round, a
 network that minimises squared error answers with the average of what is right, which is
 itself wrong: first with a straight line (0.048), later with the exact average (0.038), and
-nothing that gives one answer can be better (`limits`). The same network with 26 Gaussians at its end, 4,078 weights in all, gives
-every branch its share. Some twenty seconds.
+nothing that gives one answer can be better (`limits`). The same network with 26 Gaussians
+at its end, 4,078 weights in all, gives every branch its share. Some twenty seconds.
 """
 
 from __future__ import annotations

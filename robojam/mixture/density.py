@@ -10,13 +10,14 @@ blocks that stay in its cache. Without correlation d, z and w are one.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Size, Tensor
 from torch.autograd import Function
 
-from robojam.mixture.layout import FLOOR, Layout, Parts, floored
+from robojam.mixture.layout import FLOOR, Layout, Parts, floored, joined
 from robojam.mixture.triangle import ROWS, below, squared, twice
 
 #: So many numbers of a tensor (…, K, D) are a block.
@@ -37,46 +38,49 @@ def log_density(parts: Parts, value: Tensor) -> Tensor:
 
 
 class Density(Function):
-    """Log density (…) of values (…, D) under mixtures written as numbers (…, N).
+    """Log density (…) of values (…, D) under mixtures, given as numbers (…, N) or as parts.
 
     With a factor it is their sum times that, in one step: a loss.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, numbers: Tensor, value: Tensor, layout: Layout, factor: float | None
+        ctx: Any, layout: Layout, factor: float | None, value: Tensor, *given: Tensor
     ) -> Tensor:
         """Work out the density, and beside it what `backward` gives away."""
-        ctx.save_for_backward(numbers, value)
-        ctx.layout, ctx.factor, ctx.shapes = layout, factor, (numbers.shape, value.shape)
-        density, *ctx.slopes = _in_blocks(
-            numbers, value, layout, by_value=ctx.needs_input_grad[1]
-        )
+        ctx.save_for_backward(value, *given)
+        ctx.layout, ctx.factor = layout, factor
+        ctx.shapes = [t.shape for t in (value, *given)]
+        density, ctx.slopes = _slopes(layout, value, given, by_value=ctx.needs_input_grad[2])
         return density if factor is None else density.sum().mul_(factor)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Multiply by the slopes, in place: they are of use once."""
-        needed = ctx.needs_input_grad[:2]
-        g = grads[0].unsqueeze(-1) if ctx.factor is None else grads[0] * ctx.factor
+        needed = ctx.needs_input_grad[2:]
+        g = grads[0] if ctx.factor is None else grads[0] * ctx.factor
         if torch.is_grad_enabled():  # the gradient is to have a gradient: leave it to torch
-            given = ctx.saved_tensors
-            wanted = [t for t, need in zip(given, needed, strict=True) if need]
-            density = log_density(ctx.layout.read(given[0]), given[1]).unsqueeze(-1)
+            value, *given = tensors = ctx.saved_tensors
+            wanted = [t for t, need in zip(tensors, needed, strict=True) if need]
+            parts = ctx.layout.read(given[0]) if len(given) == 1 else Parts(*given)
+            density = log_density(parts, value)
             g = g.expand(density.shape)
             found = iter(torch.autograd.grad(density, wanted, g, create_graph=True))
-            return *(next(found) if need else None for need in needed), None, None
+            return None, None, *(next(found) if need else None for need in needed)
         slopes, ctx.slopes = ctx.slopes, None
         if slopes is None:  # whoever asked first was given them
-            numbers, value = ctx.saved_tensors
-            _, *slopes = _in_blocks(numbers, value, ctx.layout, by_value=needed[1])
+            value, *given = ctx.saved_tensors
+            _, slopes = _slopes(ctx.layout, value, given, by_value=needed[0])
         many = transformed() or torch._C._functorch.is_legacy_batchedtensor(g)
         times = Tensor.mul if many else Tensor.mul_
-        along = [
-            _shaped(times(slope, g), shape) if need else None
-            for slope, shape, need in zip(slopes, ctx.shapes, needed, strict=True)
-        ]
-        return *along, None, None
+        along: list[Tensor | None] = [None, None]
+        for slope, shape, need in zip(slopes, ctx.shapes, needed, strict=True):
+            if not need:
+                along.append(None)
+                continue
+            each = g[(..., *[None] * (slope.ndim - g.ndim))] if ctx.factor is None else g
+            along.append(_shaped(times(slope, each), shape))
+        return tuple(along)
 
 
 def _shaped(slope: Tensor, shape: Size) -> Tensor:
@@ -89,47 +93,46 @@ def transformed() -> bool:
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
-def _in_blocks(
-    numbers: Tensor, value: Tensor, layout: Layout, *, by_value: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Work out `_with_slopes`, block by block where there is much of it."""
-    lead = numbers.shape[:-1]
+def _slopes(
+    layout: Layout, value: Tensor, given: Sequence[Tensor], *, by_value: bool
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Work out the density, and its slopes along value (None: nobody asks) and what is given.
+
+    Much of it is gone through block by block.
+    """
+    if len(given) > 1:
+        density, slopes, along = _with_slopes(Parts(*given), value, layout, by_value=by_value)
+        return density, [along, *slopes]
+    numbers, lead = given[0], value.shape[:-1]
     each = max(1, BLOCK // (layout.components * layout.dims))
-    if numbers.is_cuda or lead.numel() < 2 * each or value.shape[:-1] != lead:
-        return _with_slopes(numbers, value, layout, by_value=by_value)
+    if numbers.is_cuda or lead.numel() < 2 * each or numbers.shape[:-1] != lead:
+        density, slopes, along = _with_slopes(
+            layout.split(numbers), value, layout, by_value=by_value
+        )
+        return density, [along, joined(slopes)]
     numbers, value = numbers.flatten(0, -2), value.flatten(0, -2)
-    density = numbers.new_empty(len(numbers))
-    slope = numbers.new_empty(numbers.shape)
-    value_slope = value.new_empty(value.shape) if by_value else None
+    density, slope = numbers.new_empty(len(numbers)), numbers.new_empty(numbers.shape)
+    whole = value.new_empty(value.shape) if by_value else None
     for at in range(0, len(numbers), each):
         rows = slice(at, at + each)
-        block, _, along = _with_slopes(
-            numbers[rows], value[rows], layout, by_value=by_value, out=slope[rows]
+        density[rows], slopes, along = _with_slopes(
+            layout.split(numbers[rows]), value[rows], layout, by_value=by_value
         )
-        density[rows] = block
-        if value_slope is not None and along is not None:
-            value_slope[rows] = along
-    return (
-        density.view(lead),
+        joined(slopes, out=slope[rows])
+        if whole is not None and along is not None:
+            whole[rows] = along
+    return density.view(lead), [
+        None if whole is None else whole.view(*lead, -1),
         slope.view(*lead, -1),
-        None if value_slope is None else value_slope.view(*lead, -1),
-    )
+    ]
 
 
 def _with_slopes(
-    numbers: Tensor,
-    value: Tensor,
-    layout: Layout,
-    *,
-    by_value: bool,
-    out: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Work out the density (…), its slope (…, N) along numbers, and (…, D) along value.
-
-    The first slope is written to out, if there is one; the second is None if nobody asks.
-    """
+    parts: Parts, value: Tensor, layout: Layout, *, by_value: bool
+) -> tuple[Tensor, list[Tensor], Tensor | None]:
+    """Work out the density (…), its slopes along the parts as they stand, and along value."""
     dims = layout.dims
-    logits, loc, raw, lower = layout.split(numbers)
+    logits, loc, raw, lower = parts
     log_scale = layout.log_scale(raw, lower)
     scale = own = log_scale.exp()
     if layout.covariance == "correlated":
@@ -155,12 +158,11 @@ def _with_slopes(
     if layout.covariance is not None:  # along what stands for log s
         by_scale.addcdiv_(by_scale, own, value=-math.exp(FLOOR))
     by_loc = pull.div_(scale)
-    slopes = [by_logits, by_loc.flatten(-2), by_scale.flatten(-2)]
+    slopes = [by_logits, by_loc, by_scale]
     if lower is not None:
-        slopes.append(by_lower.flatten(-2))
-    slope = torch.cat(slopes, -1, out=out)
+        slopes.append(by_lower)
     along = -by_loc.sum(-2) if by_value else None
-    return density.sub_(0.5 * dims * math.log(2 * math.pi)), slope, along
+    return density.sub_(0.5 * dims * math.log(2 * math.pi)), slopes, along
 
 
 def _volume(log_scale: Tensor, dims: int) -> Tensor:

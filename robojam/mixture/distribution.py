@@ -12,7 +12,7 @@ from torch.distributions import Distribution, constraints
 
 from robojam.mixture.checking import broadcasts, checking, finite, fitting, wide
 from robojam.mixture.density import Density, log_density, transformed
-from robojam.mixture.layout import Covariance, Parts, joined, laid_out, layout_of
+from robojam.mixture.layout import Covariance, Parts, laid_out, layout_of
 from robojam.mixture.triangle import coloured, strict
 
 #: Temperatures below this are 0: a logit divided by it may not be finite.
@@ -197,11 +197,10 @@ class Mixture(Distribution):
                 raise ValueError(_NOTHING)
             factor = -1 / count
         if torch.is_grad_enabled() and not transformed():
-            numbers = mixture._numbers
-            if numbers is None:
-                numbers = joined(mixture._read())
-            if numbers.requires_grad or value.requires_grad:
-                fast: Tensor = Density.apply(numbers, value, mixture._layout, factor)  # type: ignore[no-untyped-call]
+            numbers, parts = mixture._numbers, mixture._parts
+            given = [p for p in parts or () if p is not None] if numbers is None else [numbers]
+            if value.requires_grad or any(t.requires_grad for t in given):
+                fast: Tensor = Density.apply(mixture._layout, factor, value, *given)  # type: ignore[no-untyped-call]
                 return fast
         density = log_density(mixture._read(), value)
         return density if factor is None else density.sum() * factor

@@ -17,6 +17,7 @@ The covariance of a component is of one of four kinds:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -119,13 +120,13 @@ def laid_out(dims: int, components: int, covariance: Covariance) -> Layout:
 
 
 def layout_of(parts: Parts) -> Layout:
-    """Say where the numbers of these parts stand when they are `joined`."""
+    """Describe parts that are given as they are to be read."""
     components, dims = parts.loc.shape[-2:]
     below = 0 if parts.lower is None else parts.lower.shape[-1]
     return Layout(dims, components, parts.log_scale.shape[-1], below, None)
 
 
-def joined(parts: Parts) -> Tensor:
-    """Write parts as numbers (…, N), for `layout_of` to read."""
-    logits, *others = (part for part in parts if part is not None)
-    return torch.cat([logits, *(other.flatten(-2) for other in others)], -1)
+def joined(parts: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+    """Write parts, or what is shaped as they are, as numbers (…, N)."""
+    logits, *others = parts
+    return torch.cat([logits, *(other.flatten(-2) for other in others)], -1, out=out)
