@@ -97,7 +97,7 @@ def test_no_performance_is_on_both_sides_of_a_fold():
 @is_trained
 def test_the_default_model_is_measured_and_the_controls_stand(capsys):
     val = CORPUS / "microjam_val.npz"
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["evaluate", str(TRAINED), str(val), "--play", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["performances"] == len(halves(list(clean(read(val)).performances())))
