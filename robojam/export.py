@@ -81,7 +81,7 @@ def write_png(sessions: Sequence[Session], path: Path) -> list[Path]:
 
 def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write each as a MIDI file."""
-    from robojam import midifile
+    from robojam.midi import file as midifile
 
     places = numbered(path, len(sessions))
     for session, place in zip(sessions, places, strict=True):

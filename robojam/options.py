@@ -8,18 +8,16 @@ Only msgspec and the standard library are imported, for `robojam --help` waits f
 
 from __future__ import annotations
 
-import argparse
 import math
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from types import NoneType
-from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
 
-from robojam.midistyle import PRESETS, Style, parse_port, parse_styles
+from robojam.addresses import quoted
+from robojam.midi.styles import PRESETS, Style
 from robojam.sound import lineup
 
 Mode = Literal["call-response", "duet", "solo", "listen"]
@@ -31,21 +29,12 @@ IMPSY_MODES: Final[dict[str, Mode]] = {
     "battle": "solo",
     "useronly": "listen",
 }
-#: The dialects in which an output can speak, the default first.
-DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
 #: What can be changed while playing, by /robojam/temperature and so on.
 CONTROLS: Final = ("temperature", "spread", "timescale", "threshold", "response", "volume")
 
-_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-_PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
-_BYTE = re.compile("0|[1-9][0-9]{0,2}")
 _OUTPUT = "HOST:PORT[/DIALECT]"
 _MIDI = "NAME[/STYLE]"
 _PAD = "ADDRESS[=AXES]"
-#: In place of a pad: the next one that is touched.
-LEARN: Final = "learn"
-#: In place of an address: nowhere.
-NONE: Final = "none"
 _BY_THE_MODEL = "as the model's file recommends"
 
 
@@ -256,12 +245,8 @@ def _row(info: msgspec.structs.FieldInfo) -> Option:
 
 #: The table, in the order in which it is told.
 OPTIONS: Final = tuple(map(_row, msgspec.structs.fields(Options)))
-_BY_NAME: Final = {option.name: option for option in OPTIONS}
-_BY_FIELD: Final = {option.field: option for option in OPTIONS}
-
-
-class OptionsError(ValueError):
-    """An option that cannot be: where it stands, what it is, what is allowed. One line."""
+BY_NAME: Final = {option.name: option for option in OPTIONS}
+BY_FIELD: Final = {option.field: option for option in OPTIONS}
 
 
 def in_range(name: str, value: float) -> bool:
@@ -269,7 +254,7 @@ def in_range(name: str, value: float) -> bool:
 
     Raises KeyError for an option that is no number.
     """
-    option = _BY_NAME[name]
+    option = BY_NAME[name]
     if option.kind not in (int, float):
         raise KeyError(name)
     return option.low <= value <= option.high
@@ -285,240 +270,5 @@ def mode_named(name: str) -> Mode:
             return mode
     if name not in IMPSY_MODES:
         allowed = f"{', '.join(MODES)} (or IMPSY's {', '.join(IMPSY_MODES)})"
-        raise ValueError(f"no mode is named {_quoted(name)}; allowed: {allowed}")
+        raise ValueError(f"no mode is named {quoted(name)}; allowed: {allowed}")
     return IMPSY_MODES[name]
-
-
-def parse_address(
-    text: str, *, default_host: str = "127.0.0.1", lowest_port: int = 0
-) -> tuple[str, int]:
-    """Read HOST:PORT, :PORT or PORT; the host is an IPv4 address or a name.
-
-    Port 0 stands for any free one, where something listens; where something is sent
-    to, lowest_port is 1. Raises ValueError, which tells what is wrong.
-    """
-    host, _, port = text.rpartition(":")
-    host = host or default_host
-    if not (port.isascii() and port.isdecimal() and len(port) <= 5):
-        raise ValueError(f"{_quoted(text)} is not HOST:PORT")
-    if not lowest_port <= int(port) <= 65535:
-        raise ValueError(f"port {port} of {_quoted(text)} is not {lowest_port} to 65535")
-    if not _is_host(host):
-        raise ValueError(f"{_quoted(host)} is neither an IPv4 address nor the name of a host")
-    return host, int(port)
-
-
-def _is_host(host: str) -> bool:
-    labels = host.split(".")
-    if labels[-1].isdecimal():  # no name ends in a number, so this wants to be an address
-        return len(labels) == 4 and all(
-            _BYTE.fullmatch(label) and int(label) < 256 for label in labels
-        )
-    return len(host) <= 253 and all(map(_HOST_LABEL.fullmatch, labels))
-
-
-class Output(NamedTuple):
-    """Where the machine's touches go, and in which dialect."""
-
-    host: str
-    port: int
-    dialect: str
-
-
-def parse_output(text: str) -> Output:
-    """Read HOST:PORT[/DIALECT]. Raises ValueError, which tells what is wrong."""
-    address, slash, dialect = text.partition("/")
-    if slash and dialect not in DIALECTS:
-        raise ValueError(
-            f"no dialect is named {_quoted(dialect)}; allowed: {', '.join(DIALECTS)}"
-        )
-    return Output(*parse_address(address, lowest_port=1), dialect or DIALECTS[0])
-
-
-class PadAt(NamedTuple):
-    """A pad of TouchOSC: its address, and what its two numbers are."""
-
-    address: str
-    axes: tuple[str, str]
-
-
-def parse_pad(text: str) -> PadAt:
-    """Read ADDRESS[=AXES]. Raises ValueError, which tells what is wrong."""
-    address, _, axes = text.partition("=")
-    if not _PAD_ADDRESS.fullmatch(address):
-        raise ValueError(
-            f"{_quoted(text)} is neither the address of a pad, as /1/xy, nor learn"
-        )
-    first, _, second = (axes or "x,-y").partition(",")
-    if {first.removeprefix("-"), second.removeprefix("-")} != {"x", "y"}:
-        raise ValueError(f"{_quoted(axes)} are no axes: x,-y (across, then up), y,x and so on")
-    return PadAt(address, (first, second))
-
-
-def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
-    """Read [HOST:]PORT, or none. Raises ValueError, which tells what is wrong."""
-    return None if text == NONE else parse_address(text, default_host=default_host)
-
-
-def add_to(parser: argparse.ArgumentParser) -> None:
-    """Add every option of the table to the parser, and --config.
-
-    None of them has a default there: what is absent from the namespace was not given,
-    so that `resolve` knows what wins over the file.
-    """
-    for option in OPTIONS:
-        if option.kind is dict:
-            continue  # tables are of the file alone
-        about = f"{option.about} (default: {option.default_text})"
-        more: dict[str, Any] = {"action": "store", "metavar": option.metavar}
-        if option.kind is bool:
-            more = {"action": argparse.BooleanOptionalAction}
-        elif option.kind is tuple:
-            more["action"] = "append"
-        if option.kind in (int, float) or option.kind is Literal:
-            about = f"{option.about}: {option.allowed} (default: {option.default_text})"
-        parser.add_argument(
-            f"--{option.name}", dest=option.field, default=argparse.SUPPRESS, help=about, **more
-        )
-    parser.add_argument(
-        "--config",
-        metavar="FILE.toml",
-        help="a file of these options by the same names; the command line wins over it",
-    )
-
-
-def resolve(namespace: argparse.Namespace) -> Options:
-    """Make the options of a parsed command line and the TOML file it names.
-
-    The command line wins over the file, and the file over the table. Raises
-    OptionsError, which names the file and line, or the command line.
-    """
-    config = getattr(namespace, "config", None)
-    chosen = {} if config is None else _from_toml(config)
-    for option in OPTIONS:
-        if hasattr(namespace, option.field):
-            given = _number_of(option, getattr(namespace, option.field))
-            chosen[option.field] = _checked(option, given, "the command line")
-    for name in ("midi_in", "midi_out"):  # whose styles may be the file's
-        for port in chosen.get(name, ()):
-            try:
-                parse_port(port, chosen.get("midi", {}))
-            except ValueError as error:
-                raise OptionsError(f"{_BY_FIELD[name].name}: {error}") from error
-    return Options(**chosen)
-
-
-def _from_toml(path: str) -> dict[str, Any]:
-    """Read and check the options in a TOML file, by their fields in Options."""
-    import tomllib
-
-    try:
-        text = Path(path).read_text("utf-8-sig")  # Notepad begins a file with a mark
-        table = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise OptionsError(f"{path}: not UTF-8 text, from byte {error.start} on") from error
-    except OSError as error:
-        raise OptionsError(f"{path}: {error.strerror or error}") from error
-    except RecursionError as error:
-        raise OptionsError(f"{path}: not TOML: nested too deeply") from error
-    except ValueError as error:  # not only TOMLDecodeError: a number of 5000 digits
-        raise OptionsError(f"{path}: not TOML: {error}") from error
-    chosen: dict[str, Any] = {}
-    for name, value in table.items():
-        where = f"{path}, line {_line_of(name, text)}"
-        option = _BY_NAME.get(name)
-        if option is None:
-            hint = _nearest(name.lower().replace("_", "-"), _BY_NAME)
-            hint = hint or f"; allowed: {', '.join(_BY_NAME)}"
-            raise OptionsError(f"{where}: no option is named {_quoted(name)}{hint}")
-        chosen[option.field] = _checked(option, value, where)
-    return chosen
-
-
-def _line_of(name: str, text: str) -> int:
-    """Find the line, counted from 1, where a key of the top table or its own table stands."""
-    pattern = rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]"
-    found = re.search(pattern, text, re.MULTILINE)
-    return 1 + text.count("\n", 0, found.start() if found else 0)
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """Suggest the one that was meant, or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _number_of(option: Option, given: Any) -> Any:
-    """Read a number from its text on the command line. What is none is left for _checked."""
-    if option.kind not in (int, float):
-        return given
-    try:
-        return option.kind(given)
-    except ValueError:
-        return given
-
-
-def _checked(option: Option, value: Any, where: str) -> Any:
-    """Return value as Options holds it, by the one set of rules; else OptionsError."""
-    try:
-        if option.field == "mode" and isinstance(value, str):
-            value = mode_named(value)
-        elif option.field == "midi":
-            return parse_styles(value)
-        kept = msgspec.convert(value, option.type)
-        if option.kind is float and not in_range(option.name, kept):
-            raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses
-        if option.field == "instrument":
-            kept = lineup.lineup(kept)
-        elif option.field == "osc_in":
-            parse_address(kept)
-        elif option.field == "osc_out":
-            for output in kept:
-                parse_output(output)
-        elif option.field == "tuio_in":
-            parse_tuio(kept, default_host="127.0.0.1")
-        elif option.field == "touchosc":
-            for pad in kept:
-                if pad != LEARN:
-                    parse_pad(pad)
-    except msgspec.MsgspecError as error:
-        told = f"{option.name} = {_quoted(value)}; allowed: {option.allowed}"
-        raise OptionsError(f"{where}: {told}") from error
-    except ValueError as error:
-        raise OptionsError(f"{where}: {option.name}: {error}") from error
-    return kept
-
-
-def _quoted(value: Any) -> str:
-    """Show a value in one line, and a long one in part."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no integer of more than 4300 digits
-        return "a number too long to show"
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-class Parser(argparse.ArgumentParser):
-    """An argparse parser that says what is wrong in one line, and leaves with status 2."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        # An abbreviation would be ambiguous as soon as another option comes.
-        super().__init__(*args, **{"allow_abbrev": False, **more})
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse a whole command line; what is left over is told by the command it is of."""
-        parsed, left = self.parse_known_args(args, namespace)
-        if left:
-            told: argparse.ArgumentParser = self
-            for action in self._actions:
-                if isinstance(action, argparse._SubParsersAction):
-                    told = action.choices.get(getattr(parsed, str(action.dest), ""), self)
-            hint = _nearest(left[0].partition("=")[0], told._option_string_actions)
-            told.error(f"unrecognized arguments: {' '.join(left)}{hint}")
-        return parsed
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line, with where to read more, and exit with status 2."""
-        self.exit(2, f"robojam: {' '.join(message.split())} ({self.prog} --help)\n")

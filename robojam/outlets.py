@@ -7,9 +7,10 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
+from robojam.addresses import parse_output
 from robojam.ahead import AheadOutlet
 from robojam.happenings import Happening, Sounded
-from robojam.options import Options, parse_output
+from robojam.options import Options
 from robojam.ports import Address, Endpoint, resolve
 from robojam.rig import Outlet
 from robojam.touch import Touch, is_machine

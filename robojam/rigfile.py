@@ -88,7 +88,7 @@ def midi_outputs() -> list[str]:
 
 
 def _midi(way: str) -> list[str]:
-    from robojam.midilink import MidiError, names
+    from robojam.midi.link import MidiError, names
 
     try:
         return names()[way]

@@ -12,9 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import queue
 import selectors
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -24,7 +22,8 @@ from typing import Any, Final
 
 import msgspec
 
-from robojam import options as option
+from robojam.calls import Calls
+from robojam.controls import OF_A_REPLAY, RefusedError, meant
 from robojam.guests import Guests
 from robojam.happenings import Changed, Counts, Happening, Pending, Settings, Sounded, Turned
 from robojam.jam import Jam
@@ -33,7 +32,6 @@ from robojam.options import Options
 from robojam.ports import Address, Endpoint
 from robojam.priority import ORDINARY
 from robojam.rig import Inlet, Outlet, Plugged
-from robojam.sound import lineup
 from robojam.status import Allowance, Lateness, Tally, memory_mb
 from robojam.takes import Playing, Takes
 from robojam.touch import Phase, is_machine
@@ -54,9 +52,6 @@ _ASLEEP = 0.5
 _BUDGET = 0.1
 #: New recordings that are begun for who asks: a second, and in a burst.
 _RECORDINGS = (1, 10)
-
-#: The controls that are no settings.
-_ACTS: Final = frozenset("answer back model panic recall record reset seed store".split())
 
 #: What comes of asking for a model: a player, or why there is none.
 Loaded = Playing | Exception
@@ -102,31 +97,15 @@ class Server:
         self.priority = ORDINARY
         self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._wake, self._woken = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
-        self._takes = Takes(options, on_trouble=self.call)
+        self.calls = Calls()
+        self._takes = Takes(options, on_trouble=self.calls.put)
         self.jam = self._new_jam()
 
     # -- from other threads ---------------------------------------------------------
 
-    def call(self, act: Callable[[], None]) -> None:
-        """Let the loop do something soon. For any thread."""
-        self._calls.put(act)
-        try:
-            self._wake.send(b"\0")
-        except OSError:
-            return  # it is awake: its socket is full, or closed
-
     def stop(self, reason: str) -> None:
         """Let the loop end, soon. For any thread and for signal handlers."""
-        self.call(lambda: self._stop(reason))
-
-    @property
-    def wake_fd(self) -> int:
-        """For signal.set_wakeup_fd."""
-        return self._wake.fileno()
+        self.calls.put(lambda: self._stop(reason))
 
     # -- the loop ------------------------------------------------------------------------
 
@@ -135,7 +114,7 @@ class Server:
         # Not epoll: it rounds deadlines up to whole milliseconds.
         with selectors.SelectSelector() as selector:
             selector.register(self.endpoint, selectors.EVENT_READ)
-            selector.register(self._woken, selectors.EVENT_READ)
+            selector.register(self.calls, selectors.EVENT_READ)
             for inlet in self._inlets:
                 selector.register(inlet, selectors.EVENT_READ, inlet)
             self._begin_if_alone(self._clock())
@@ -143,7 +122,7 @@ class Server:
                 while self._stopping is None:
                     wait = self.advance()
                     ready = selector.select(None if wait == math.inf else wait)
-                    self.drain()
+                    self.calls.drain()
                     self._receive()
                     for key, _ in ready:
                         if key.data is not None:
@@ -189,16 +168,6 @@ class Server:
             self.jam.advance(min(max(due, self.jam.t), t))
         self.jam.advance(t)
         return t
-
-    def drain(self) -> None:
-        """Do what other threads asked for."""
-        try:
-            while self._woken.recv(4096):
-                pass
-        except OSError:
-            pass  # drained
-        while not self._calls.empty():
-            self._calls.get_nowait()()
 
     def _receive(self) -> None:
         for _ in range(_BURST):
@@ -325,36 +294,21 @@ class Server:
     # -- controls ---------------------------------------------------------------------------
 
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
-        if self._make_jam is not None and name not in ("pause", "panic", "volume"):
+        if self._make_jam is not None and name not in OF_A_REPLAY:
             self._counts.drop("replaying")
             return
-        if name not in _ACTS and not hasattr(self._settings, name):
-            self._counts.drop("no such control", name)
+        try:
+            value = meant(name, value, self._settings, self._guests.known(source))
+        except RefusedError as refused:
+            self._counts.drop(refused.reason, refused.about)
             return
-        if name == "mode":
-            try:
-                value = option.mode_named(value)
-            except ValueError:
-                self._counts.drop("unknown mode")
-                return
-        elif name in ("instrument", "scale"):
-            try:
-                value = self._named(name, value, source)
-            except ValueError:
-                self._counts.drop(f"unknown {name}")
-                return
-        elif name in option.CONTROLS:
-            value = self._in_range(name, value)
-            if value is None:
-                self._counts.drop("out of range")
-                return
         if self._monitors.returned(name, value, source, arrival):
             self._counts.drop("echo")
             return
         if name == "record":
             self._record(arrival, on=bool(value))
         elif name == "model":
-            self._load(value, lambda got: self.call(lambda: self._model_came(value, got)))
+            self._load(value, lambda got: self.calls.put(lambda: self._model_came(value, got)))
         else:
             if name == "seed":
                 self._takes.reseed(value)
@@ -365,24 +319,6 @@ class Server:
                 for outlet in self._outlets:
                     outlet.happened(Changed(self.jam.t, name, value), arrival)
         self._begin_if_alone(arrival)
-
-    def _named(self, name: str, value: str, source: str) -> str:
-        """Return an instrument or a scale as it is in force by that name, or ValueError."""
-        if name == "scale":
-            return lineup.scale(value)
-        who = self._guests.known(source)
-        if "=" not in value and who is not None:
-            value = f"{who}={value}"  # a player's own
-        return lineup.lineup(value, self._settings.instrument)
-
-    def _in_range(self, name: str, value: float) -> float | None:
-        """Return a control's value as it was meant: 32 bits are short of 0.02 by a hair."""
-        meant = value if option.in_range(name, value) else float(f"{value:.6g}")
-        if not option.in_range(name, meant):
-            return None
-        now = float(getattr(self._settings, name))
-        ours = native.control(name, now) == native.control(name, meant)  # back in 32 bits
-        return now if ours else meant
 
     def _record(self, arrival: float, *, on: bool) -> None:
         takes = self._takes

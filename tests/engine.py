@@ -121,7 +121,7 @@ class Driven:
 
     def raw(self, packet: bytes, sender: tuple[str, int] = HAND) -> None:
         self.server.packet(packet, sender, self.now)
-        self.server.drain()
+        self.server.calls.drain()
 
     def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:
         """Let time pass; late is by how much the loop wakes late, in seconds."""

@@ -42,14 +42,16 @@ RULES = {
     "": Rule(pure=True),  # robojam/__init__.py
     # What everything stands on
     "touch": Rule(pure=True),
-    "midicontrol": Rule(pure=True),
-    "midistyle": Rule("midicontrol", "msgspec", pure=True),
-    "options": Rule("midistyle sound.lineup", "msgspec", pure=True),
+    "midi.controls": Rule(pure=True),
+    "midi.styles": Rule("midi.controls", "msgspec", pure=True),
+    "addresses": Rule(pure=True),
+    "options": Rule("addresses midi.styles sound.lineup", "msgspec", pure=True),
+    "choosing": Rule("addresses midi.styles options sound.lineup", "msgspec", pure=True),
     # The core: bytes, turns and files, as values
     "wire": Rule("touch wire.*", "pythonosc", pure=True),
     "wire.*": Rule("touch wire.*", "pythonosc", pure=True),
-    "wire.midi_in": Rule("midicontrol midistyle touch wire.*", pure=True),
-    "wire.midi_out": Rule("midistyle touch wire.*", pure=True),
+    "wire.midi_in": Rule("midi.controls midi.styles touch wire.*", pure=True),
+    "wire.midi_out": Rule("midi.styles touch wire.*", pure=True),
     "hands": Rule("touch", pure=True),
     "happenings": Rule("touch", pure=True),
     "voices": Rule("happenings touch", pure=True),
@@ -89,9 +91,11 @@ RULES = {
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
     "listing": Rule("session", "msgspec"),
     # What a rig has is asked of whoever knows, where that is installed
-    "rigfile": Rule("options", lazily="midilink modelfile player sound sound.device"),
+    "rigfile": Rule("options", lazily="midi.link modelfile player sound sound.device"),
     "composed": Rule("modelfile session touch", "numpy", pure=True),
-    "export": Rule("corpus formats.* picture session touch", "numpy", lazily="midifile render"),
+    "export": Rule(
+        "corpus formats.* picture session touch", "numpy", lazily="midi.file render"
+    ),
     # The engine, which is handed a player
     "priority": Rule(lazily="ctypes"),
     "recorder": Rule("priority session touch", "msgspec"),
@@ -103,16 +107,21 @@ RULES = {
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
     "ahead": Rule("happenings ports touch wire.*"),
-    "outlets": Rule("ahead happenings options ports rig touch wire.*"),
-    "midiports": Rule("wire.midi", lazily="rtmidi"),  # a process of its own
-    "midilink": Rule("midiports midistyle"),
-    "midi": Rule("happenings midicontrol midilink midiports midistyle options touch wire.*"),
-    "midilearn": Rule("midicontrol wire.midi", pure=True),
-    "midifile": Rule("midistyle session touch wire.*", lazily="mido", pure=True),
+    "outlets": Rule("addresses ahead happenings options ports rig touch wire.*"),
+    "midi.ports": Rule("wire.midi", lazily="rtmidi"),  # a process of its own
+    "midi.link": Rule("midi.ports midi.styles"),
+    "midi": Rule(pure=True),
+    "midi.plug": Rule(
+        "happenings midi.controls midi.link midi.ports midi.styles options touch wire.*"
+    ),
+    "midi.learn": Rule("midi.controls wire.midi", pure=True),
+    "midi.file": Rule("midi.styles session touch wire.*", lazily="mido", pure=True),
     "tuio": Rule("ports wire.*"),
     "announce": Rule(lazily="zeroconf ifaddr"),
+    "calls": Rule(),
+    "controls": Rule("happenings options sound.lineup wire.*", pure=True),
     "server": Rule(
-        "guests happenings jam monitors options ports priority rig sound.lineup status takes"
+        "calls controls guests happenings jam monitors options ports priority rig status takes"
         " touch wire.*",
         "msgspec",
     ),
@@ -143,13 +152,13 @@ RULES = {
     "bench": Rule("bench.*"),
     "bench.*": Rule("bench.* priority wire.*"),
     # What a person starts
-    "supervise": Rule("options touch wire.*", "msgspec"),
+    "supervise": Rule("addresses options touch wire.*", "msgspec"),
     "logs": Rule(),
     # It is a client: of the jam it knows what goes over the wire, and the files it leaves
     "window": Rule("touch wire.* window.*", lazily="pygame"),
     "window.*": Rule("session touch wire.* window.*", "pygame"),
-    "cli": Rule("options cli.*", "msgspec", lazily="*"),
-    "cli.*": Rule("options cli.*", "msgspec", lazily="*"),
+    "cli": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
+    "cli.*": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
     "__main__": Rule("cli"),
 }
 

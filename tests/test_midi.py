@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from jack import left_on
 from playing import Scripted, land, slide
 
-from robojam import midi as rig
 from robojam.happenings import Changed, Sounded, Turned
-from robojam.midi import ECHO, GATHER, Midi
-from robojam.midiports import OUTLETS
-from robojam.midistyle import PRESETS, parse_styles
+from robojam.midi import plug as rig
+from robojam.midi.plug import ECHO, GATHER, Midi
+from robojam.midi.ports import OUTLETS
+from robojam.midi.styles import PRESETS, parse_styles
 from robojam.options import Options
 from robojam.session import SetEvent
 from robojam.touch import Phase, Touch

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jack import SOUNDFONT, left_on, missing
 
-from robojam.midifile import write
-from robojam.midistyle import PRESETS, Style
+from robojam.midi.file import write
+from robojam.midi.styles import PRESETS, Style
 from robojam.session import Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi_in import reader

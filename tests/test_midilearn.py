@@ -4,8 +4,8 @@ import tomllib
 
 import pytest
 
-from robojam.midilearn import Learner
-from robojam.midistyle import parse_port, parse_styles
+from robojam.midi.learn import Learner
+from robojam.midi.styles import parse_port, parse_styles
 from robojam.wire import midi
 
 

@@ -10,10 +10,10 @@ import time
 import pytest
 from engine import command
 
-from robojam import midilink
-from robojam.midilink import Link, MidiError, names
-from robojam.midiports import HEART, OUTLETS, packet
-from robojam.midistyle import Wanted
+from robojam.midi import link as midilink
+from robojam.midi.link import Link, MidiError, names
+from robojam.midi.ports import HEART, OUTLETS, packet
+from robojam.midi.styles import Wanted
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")
 PATIENCE = 20.0

@@ -5,10 +5,12 @@ import argparse
 import msgspec
 import pytest
 
-from robojam import midicontrol, options
-from robojam.midicontrol import Action, Trigger, parse_control
-from robojam.midistyle import PRESETS, Style, Wanted, parse_port, parse_styles
-from robojam.options import Options, OptionsError, resolve
+from robojam import options
+from robojam.choosing import OptionsError, resolve
+from robojam.midi import controls as midicontrol
+from robojam.midi.controls import Action, Trigger, parse_control
+from robojam.midi.styles import PRESETS, Style, Wanted, parse_port, parse_styles
+from robojam.options import Options
 
 
 def test_a_table_is_like_a_preset_with_what_is_said_otherwise():

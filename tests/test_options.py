@@ -13,24 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam import options
-from robojam.options import (
-    CONTROLS,
+from robojam.addresses import (
     DIALECTS,
-    OPTIONS,
-    Options,
-    OptionsError,
     Output,
     PadAt,
-    Parser,
-    add_to,
-    in_range,
-    mode_named,
     parse_address,
     parse_output,
     parse_pad,
     parse_tuio,
-    resolve,
 )
+from robojam.choosing import OptionsError, Parser, add_to, resolve
+from robojam.options import CONTROLS, OPTIONS, Options, in_range, mode_named
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 

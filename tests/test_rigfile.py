@@ -11,7 +11,8 @@ import pytest
 from test_listing import run
 
 from robojam import rigfile
-from robojam.options import OPTIONS, Options, Parser, add_to, resolve
+from robojam.choosing import Parser, add_to, resolve
+from robojam.options import OPTIONS, Options
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.midistyle import PRESETS, Style
+from robojam.midi.styles import PRESETS, Style
 from robojam.touch import Phase
 from robojam.wire import midi
 from robojam.wire.midi_in import HALF, TOGGLE, reader

@@ -12,6 +12,7 @@ import sys
 from typing import NoReturn
 
 from robojam import __version__
+from robojam.choosing import Parser
 from robojam.cli import (
     bench,
     corpus,
@@ -24,7 +25,6 @@ from robojam.cli import (
     sessions,
     workshop,
 )
-from robojam.options import Parser
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

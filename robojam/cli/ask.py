@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from robojam.options import Options, OptionsError, resolve
+from robojam.choosing import OptionsError, resolve
+from robojam.options import Options
 
 #: A command: its name, what it is for, what adds its arguments, and what runs it.
 Command = tuple[

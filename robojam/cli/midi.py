@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from robojam.cli import ask
 
 if TYPE_CHECKING:
-    from robojam.midilearn import Learner
-    from robojam.midilink import Link
+    from robojam.midi.learn import Learner
+    from robojam.midi.link import Link
 
 _TODO: Final = {"x": "turn its knob, or play a key, now", "y": "turn its knob now"}
 
@@ -33,9 +33,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _learn(chosen: argparse.Namespace) -> int:
     import time
 
-    from robojam.midilearn import Learner
-    from robojam.midilink import Link, MidiError, names
-    from robojam.midistyle import Wanted
+    from robojam.midi.learn import Learner
+    from robojam.midi.link import Link, MidiError, names
+    from robojam.midi.styles import Wanted
 
     try:
         learner = Learner(chosen.wishes)

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from robojam.addresses import parse_address, parse_output
+from robojam.choosing import add_to
 from robojam.cli import ask
-from robojam.options import Options, add_to, parse_address, parse_output
+from robojam.options import Options
 
 if TYPE_CHECKING:
-    from robojam.midi import Midi
+    from robojam.midi.plug import Midi
     from robojam.ports import Endpoint
     from robojam.rig import Inlet, Outlet
     from robojam.server import Server
@@ -191,7 +193,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 def dialects(options: Options) -> Reader:
     """Make what reads OSC, in all its dialects."""
-    from robojam.options import LEARN, parse_pad
+    from robojam.addresses import LEARN, parse_pad
     from robojam.outlets import tuio_source
     from robojam.wire.dialects import Reader
     from robojam.wire.touchosc import Pad, Pads
@@ -208,7 +210,7 @@ def dialects(options: Options) -> Reader:
 
 def _inlets(options: Options, endpoint: Endpoint, reader: Reader) -> list[Inlet]:
     """Make what is listened to besides OSC. A port that cannot be had is no reason to stop."""
-    from robojam.options import parse_tuio
+    from robojam.addresses import parse_tuio
     from robojam.ports import Endpoint, PortError
     from robojam.tuio import TuioInlet
 
@@ -264,8 +266,8 @@ def midi_of(options: Options, *, everyone: bool = False) -> list[Midi]:
     """Take the MIDI ports that the options name; everyone: for the humans' touches too."""
     if not (options.midi_in or options.midi_out):
         return []
-    from robojam.midi import Midi
-    from robojam.midilink import MidiError
+    from robojam.midi.link import MidiError
+    from robojam.midi.plug import Midi
 
     try:
         return [Midi(options, everyone=everyone)]
@@ -291,7 +293,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
 
     with logging_to(_log(options), verbose=options.verbose):
         # A signal ends the loop's sleep by itself; the handler only says why.
-        signal.set_wakeup_fd(server.wake_fd, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(server.calls.wake_fd, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         if until_eof:

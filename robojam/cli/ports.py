@@ -12,8 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
 
+from robojam.addresses import parse_address, parse_output, parse_tuio
 from robojam.cli import ask
-from robojam.options import OPTIONS, Options, parse_address, parse_output, parse_tuio
+from robojam.options import OPTIONS, Options
 
 #: Seconds to look around on the network, and to wait for an engine's status.
 _LOOK, _ANSWER = 1.0, 0.3
@@ -118,7 +119,7 @@ def _named(module: str, function: str) -> Callable[[], Any]:
 
 
 def _midi() -> dict[str, list[str]]:
-    found = _named("robojam.midilink", "names")()
+    found = _named("robojam.midi.link", "names")()
     return {"in": list(found["in"]), "out": list(found["out"])}
 
 

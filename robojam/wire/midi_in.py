@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from robojam.midicontrol import MODES, Action, Trigger, parse_control
-from robojam.midistyle import Style
+from robojam.midi.controls import MODES, Action, Trigger, parse_control
+from robojam.midi.styles import Style
 from robojam.touch import Phase
 from robojam.wire import midi
 from robojam.wire.native import Control, Dropped, Finger, Input, Plain

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from robojam.midistyle import Style
+from robojam.midi.styles import Style
 from robojam.touch import Phase, Touch
 from robojam.wire import midi
 

@@ -1,6 +1,6 @@
 """MIDI ports as the engine sees them: an inlet of many ports, and an outlet of many.
 
-The ports themselves are held by another process (robojam.midiports says why); here no
+The ports themselves are held by another process (robojam.midi.ports says why); here no
 call waits for it. That process is watched: one that hangs or dies is started again.
 """
 
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from robojam.happenings import Changed, Happening, Sounded, Turned
-from robojam.midicontrol import MODES
-from robojam.midilink import Link
-from robojam.midiports import OUTLETS
-from robojam.midistyle import PRESETS, Wanted, parse_port
+from robojam.midi.controls import MODES
+from robojam.midi.link import Link
+from robojam.midi.ports import OUTLETS
+from robojam.midi.styles import PRESETS, Wanted, parse_port
 from robojam.options import Options
 from robojam.touch import Phase, is_machine
 from robojam.wire import midi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robojam.midistyle import PRESETS, Style
+from robojam.midi.styles import PRESETS, Style
 from robojam.session import Session, TouchEvent
 from robojam.touch import Phase, Touch
 from robojam.wire import midi

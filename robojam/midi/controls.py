@@ -16,6 +16,7 @@ RANGES: Final = {
     "timescale": (0.25, 4.0),
     "threshold": (0.1, 2.0),
     "response": (0.0, 20.0),
+    "volume": (0.0, 1.0),
 }
 MODES: Final = ("call-response", "duet", "solo", "listen")
 _TRIGGER = re.compile(r"(note|cc|program) ([0-9]{1,3})(?: on ([0-9]{1,2}))?")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from robojam.midicontrol import parse_action
+from robojam.midi.controls import parse_action
 from robojam.wire import midi
 
 #: A knob is meant when its value has moved by this much; less is a loose one's trembling.

@@ -1,0 +1,95 @@
+"""Where things are: hosts and ports, outputs in their dialects, pads; read from text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+#: The dialects in which an output can speak, the default first.
+DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
+#: In place of a pad: the next one that is touched.
+LEARN: Final = "learn"
+#: In place of an address: nowhere.
+NONE: Final = "none"
+
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
+_BYTE = re.compile("0|[1-9][0-9]{0,2}")
+
+
+def parse_address(
+    text: str, *, default_host: str = "127.0.0.1", lowest_port: int = 0
+) -> tuple[str, int]:
+    """Read HOST:PORT, :PORT or PORT; the host is an IPv4 address or a name.
+
+    Port 0 stands for any free one, where something listens; where something is sent
+    to, lowest_port is 1. Raises ValueError, which tells what is wrong.
+    """
+    host, _, port = text.rpartition(":")
+    host = host or default_host
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5):
+        raise ValueError(f"{quoted(text)} is not HOST:PORT")
+    if not lowest_port <= int(port) <= 65535:
+        raise ValueError(f"port {port} of {quoted(text)} is not {lowest_port} to 65535")
+    if not _is_host(host):
+        raise ValueError(f"{quoted(host)} is neither an IPv4 address nor the name of a host")
+    return host, int(port)
+
+
+def _is_host(host: str) -> bool:
+    labels = host.split(".")
+    if labels[-1].isdecimal():  # no name ends in a number, so this wants to be an address
+        return len(labels) == 4 and all(
+            _BYTE.fullmatch(label) and int(label) < 256 for label in labels
+        )
+    return len(host) <= 253 and all(map(_HOST_LABEL.fullmatch, labels))
+
+
+class Output(NamedTuple):
+    """Where the machine's touches go, and in which dialect."""
+
+    host: str
+    port: int
+    dialect: str
+
+
+def parse_output(text: str) -> Output:
+    """Read HOST:PORT[/DIALECT]. Raises ValueError, which tells what is wrong."""
+    address, slash, dialect = text.partition("/")
+    if slash and dialect not in DIALECTS:
+        raise ValueError(
+            f"no dialect is named {quoted(dialect)}; allowed: {', '.join(DIALECTS)}"
+        )
+    return Output(*parse_address(address, lowest_port=1), dialect or DIALECTS[0])
+
+
+class PadAt(NamedTuple):
+    """A pad of TouchOSC: its address, and what its two numbers are."""
+
+    address: str
+    axes: tuple[str, str]
+
+
+def parse_pad(text: str) -> PadAt:
+    """Read ADDRESS[=AXES]. Raises ValueError, which tells what is wrong."""
+    address, _, axes = text.partition("=")
+    if not _PAD_ADDRESS.fullmatch(address):
+        raise ValueError(f"{quoted(text)} is neither the address of a pad, as /1/xy, nor learn")
+    first, _, second = (axes or "x,-y").partition(",")
+    if {first.removeprefix("-"), second.removeprefix("-")} != {"x", "y"}:
+        raise ValueError(f"{quoted(axes)} are no axes: x,-y (across, then up), y,x and so on")
+    return PadAt(address, (first, second))
+
+
+def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
+    """Read [HOST:]PORT, or none. Raises ValueError, which tells what is wrong."""
+    return None if text == NONE else parse_address(text, default_host=default_host)
+
+
+def quoted(value: Any) -> str:
+    """Show a value in one line, and a long one in part."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "a number too long to show"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,175 @@
+"""The options as they were chosen: the command line over a TOML file over the table."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from robojam.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio, quoted
+from robojam.midi.styles import parse_port, parse_styles
+from robojam.options import BY_FIELD, BY_NAME, OPTIONS, Option, Options, in_range, mode_named
+from robojam.sound import lineup
+
+
+class OptionsError(ValueError):
+    """An option that cannot be: where it stands, what it is, what is allowed. One line."""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add every option of the table to the parser, and --config.
+
+    None of them has a default there: what is absent from the namespace was not given,
+    so that `resolve` knows what wins over the file.
+    """
+    for option in OPTIONS:
+        if option.kind is dict:
+            continue  # tables are of the file alone
+        about = f"{option.about} (default: {option.default_text})"
+        more: dict[str, Any] = {"action": "store", "metavar": option.metavar}
+        if option.kind is bool:
+            more = {"action": argparse.BooleanOptionalAction}
+        elif option.kind is tuple:
+            more["action"] = "append"
+        if option.kind in (int, float) or option.kind is Literal:
+            about = f"{option.about}: {option.allowed} (default: {option.default_text})"
+        parser.add_argument(
+            f"--{option.name}", dest=option.field, default=argparse.SUPPRESS, help=about, **more
+        )
+    parser.add_argument(
+        "--config",
+        metavar="FILE.toml",
+        help="a file of these options by the same names; the command line wins over it",
+    )
+
+
+def resolve(namespace: argparse.Namespace) -> Options:
+    """Make the options of a parsed command line and the TOML file it names.
+
+    The command line wins over the file, and the file over the table. Raises
+    OptionsError, which names the file and line, or the command line.
+    """
+    config = getattr(namespace, "config", None)
+    chosen = {} if config is None else _from_toml(config)
+    for option in OPTIONS:
+        if hasattr(namespace, option.field):
+            given = _number_of(option, getattr(namespace, option.field))
+            chosen[option.field] = _checked(option, given, "the command line")
+    for name in ("midi_in", "midi_out"):  # whose styles may be the file's
+        for port in chosen.get(name, ()):
+            try:
+                parse_port(port, chosen.get("midi", {}))
+            except ValueError as error:
+                raise OptionsError(f"{BY_FIELD[name].name}: {error}") from error
+    return Options(**chosen)
+
+
+def _from_toml(path: str) -> dict[str, Any]:
+    """Read and check the options in a TOML file, by their fields in Options."""
+    import tomllib
+
+    try:
+        text = Path(path).read_text("utf-8-sig")  # Notepad begins a file with a mark
+        table = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise OptionsError(f"{path}: not UTF-8 text, from byte {error.start} on") from error
+    except OSError as error:
+        raise OptionsError(f"{path}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise OptionsError(f"{path}: not TOML: nested too deeply") from error
+    except ValueError as error:  # not only TOMLDecodeError: a number of 5000 digits
+        raise OptionsError(f"{path}: not TOML: {error}") from error
+    chosen: dict[str, Any] = {}
+    for name, value in table.items():
+        where = f"{path}, line {_line_of(name, text)}"
+        option = BY_NAME.get(name)
+        if option is None:
+            hint = _nearest(name.lower().replace("_", "-"), BY_NAME)
+            hint = hint or f"; allowed: {', '.join(BY_NAME)}"
+            raise OptionsError(f"{where}: no option is named {quoted(name)}{hint}")
+        chosen[option.field] = _checked(option, value, where)
+    return chosen
+
+
+def _line_of(name: str, text: str) -> int:
+    """Find the line, counted from 1, where a key of the top table or its own table stands."""
+    pattern = rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]"
+    found = re.search(pattern, text, re.MULTILINE)
+    return 1 + text.count("\n", 0, found.start() if found else 0)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Suggest the one that was meant, or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _number_of(option: Option, given: Any) -> Any:
+    """Read a number from its text on the command line. What is none is left for _checked."""
+    if option.kind not in (int, float):
+        return given
+    try:
+        return option.kind(given)
+    except ValueError:
+        return given
+
+
+def _checked(option: Option, value: Any, where: str) -> Any:
+    """Return value as Options holds it, by the one set of rules; else OptionsError."""
+    try:
+        if option.field == "mode" and isinstance(value, str):
+            value = mode_named(value)
+        elif option.field == "midi":
+            return parse_styles(value)
+        kept = msgspec.convert(value, option.type)
+        if option.kind is float and not in_range(option.name, kept):
+            raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses
+        if option.field == "instrument":
+            kept = lineup.lineup(kept)
+        elif option.field == "osc_in":
+            parse_address(kept)
+        elif option.field == "osc_out":
+            for output in kept:
+                parse_output(output)
+        elif option.field == "tuio_in":
+            parse_tuio(kept, default_host="127.0.0.1")
+        elif option.field == "touchosc":
+            for pad in kept:
+                if pad != LEARN:
+                    parse_pad(pad)
+    except msgspec.MsgspecError as error:
+        told = f"{option.name} = {quoted(value)}; allowed: {option.allowed}"
+        raise OptionsError(f"{where}: {told}") from error
+    except ValueError as error:
+        raise OptionsError(f"{where}: {option.name}: {error}") from error
+    return kept
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser that says what is wrong in one line, and leaves with status 2."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        # An abbreviation would be ambiguous as soon as another option comes.
+        super().__init__(*args, **{"allow_abbrev": False, **more})
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse a whole command line; what is left over is told by the command it is of."""
+        parsed, left = self.parse_known_args(args, namespace)
+        if left:
+            told: argparse.ArgumentParser = self
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction):
+                    told = action.choices.get(getattr(parsed, str(action.dest), ""), self)
+            hint = _nearest(left[0].partition("=")[0], told._option_string_actions)
+            told.error(f"unrecognized arguments: {' '.join(left)}{hint}")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line, with where to read more, and exit with status 2."""
+        self.exit(2, f"robojam: {' '.join(message.split())} ({self.prog} --help)\n")

@@ -1,0 +1,1 @@
+"""MIDI: how ports speak, who holds them, what is learnt of a controller, files."""
