@@ -104,6 +104,7 @@ RULES = {
     "status": Rule("happenings"),
     "takes": Rule("happenings options recorder session status touch", "msgspec"),
     "guests": Rule("status touch"),
+    "audition": Rule("hands happenings status touch wire.*", pure=True),
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
     "ahead": Rule("happenings ports touch wire.*"),
@@ -121,8 +122,8 @@ RULES = {
     "calls": Rule(),
     "controls": Rule("happenings options sound.lineup wire.*", pure=True),
     "server": Rule(
-        "calls controls guests happenings jam monitors options ports priority rig status takes"
-        " touch wire.*",
+        "audition calls controls guests happenings jam monitors options ports priority rig"
+        " status takes touch wire.*",
         "msgspec",
     ),
     # The sound: names that all may read, a synthesiser that is as pure as the jam, and
@@ -156,7 +157,7 @@ RULES = {
     "logs": Rule(),
     # It is a client: of the jam it knows what goes over the wire, and the files it leaves
     "window": Rule("touch wire.* window.*", lazily="pygame"),
-    "window.*": Rule("session touch wire.* window.*", "pygame"),
+    "window.*": Rule("session sound.lineup touch wire.* window.*", "pygame"),
     "cli": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
     "cli.*": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
     "__main__": Rule("cli"),

@@ -22,6 +22,7 @@ import pygame
 
 from robojam.touch import Phase
 from robojam.window import NO_DISPLAY, theme
+from robojam.window.audition import Audition
 from robojam.window.board import Hit
 from robojam.window.deeds import Deeds
 from robojam.window.dials import DIALS
@@ -136,6 +137,7 @@ class App:
         self.picture = Picture()
         self.shelf = Shelf(wake=_wake)
         self.deeds = Deeds(self.state, link, self.shelf)
+        self.audition = Audition(link)
         self.open = True
         self._size = size
         self._held_keys: set[int] = set()
@@ -154,6 +156,7 @@ class App:
                 self.turn()
         finally:
             self._lift_all()
+            self.audition.follow(None, time.monotonic())
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -174,6 +177,8 @@ class App:
         rerun = self.deeds.rerun
         if rerun is not None:
             rerun.advance(now)
+        if self.audition.follow(rerun, now):
+            self.state.connections.use("sound", now)
         if self.keyboard.walks:
             self._play(self.keyboard.slide(self.fingers, now))
         panel = panel_of(
@@ -195,6 +200,8 @@ class App:
         utc = datetime.now(UTC)
         for t, message in self.link.received():
             self.state.heard(message, t, utc)
+            if message.address == "/robojam/panic":
+                self.deeds.hold()
             self._stale = self._stale or message.address != "/robojam/status"
         while self.shelf.said:
             self.state.say(self.shelf.said.pop(0), time.monotonic())

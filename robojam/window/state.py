@@ -31,8 +31,10 @@ PLAYING, DROPS_SHOW = 0.6, 10.0
 #: What is expected is shown for so long after it was told, and a ghost after it was due.
 FORECAST_HOLDS, GHOST_HOLDS = 3.0, 0.4
 
-_NUMBERS = ("temperature", "spread", "timescale", "threshold", "response", "pause", "seed")
-_WORDS = ("mode", "model")
+_NUMBERS = frozenset(
+    "temperature spread timescale threshold response volume pause seed".split()
+)
+_WORDS = ("mode", "model", "instrument", "scale")
 _EVENTS = {
     "answer": "the machine was asked to answer",
     "reset": "the machine has forgotten what it heard",
@@ -111,6 +113,8 @@ class State:
     controls: dict[str, float] = field(default_factory=dict)
     mode: str = ""
     model: str = ""
+    instrument: str = ""
+    scale: str = ""
     device: str = ""
     turn: str = ""
     recording: str = ""
@@ -286,10 +290,7 @@ class State:
 
     def _control(self, name: str, value: object) -> None:
         if name in _WORDS and isinstance(value, str):
-            if name == "mode":
-                self.mode = value
-            else:
-                self.model = value
+            setattr(self, name, value)
         elif name in _NUMBERS and (told := number(value)) is not None:
             self.controls[name] = told
 
@@ -300,7 +301,7 @@ class State:
             return
         if not isinstance(status, dict):
             return
-        for name in ("mode", "model", "device"):
+        for name in (*_WORDS, "device"):
             if isinstance(value := status.get(name), str):
                 setattr(self, name, value)
         self._turn(status.get("turn"), now)

@@ -56,9 +56,7 @@ class Layer:
         if self._parts is None:
             within = self.picture.get_rect()
             boxes = (box.clip(within) for box in _runs(self._tiles))
-            self._parts = [
-                (self.picture.subsurface(box), box.topleft) for box in boxes if box.size > (0, 0)
-            ]
+            self._parts = [(self.picture.subsurface(box), box.topleft) for box in boxes if box]
         return self._parts
 
 

@@ -14,10 +14,10 @@ import pygame
 from robojam.touch import is_machine
 from robojam.window.ink import Ink, Piece, Stamp, diamond, fine_picture
 from robojam.window.sprites import Sprites
-from robojam.window.tiles import Layer
 from robojam.window.state import Ghost
 from robojam.window.strokes import LEVELS, RING, Stroke, Strokes
 from robojam.window.theme import Colour, Metrics, Theme, mix
+from robojam.window.tiles import Layer
 
 Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
 #: A touch due sooner than this, in seconds, is not announced: a slide would flicker.
@@ -159,11 +159,8 @@ class Trails:
         if ring is None:
             share = opened / RINGS
             radius = m.head * (1 + 3.2 * (1 - (1 - share) ** 3))
-            half = math.ceil(radius * 1.3 + m.head)
-            ring = pygame.Surface((2 * half, 2 * half), depth=32)
-            ring.fill(look.blank)
             lit = mix(look.surface, shade, (1 - share) ** 1.5)
-            outline(ring, lit, (half, half), radius, m.head, machine=machine)
+            ring = _hollow(lit, look.blank, radius, m.head, machine=machine)
             self._rings[shade, machine, opened] = ring
         x, y = m.from_surface(stroke.landed.x, stroke.landed.y)
         half = ring.get_width() // 2
@@ -186,6 +183,25 @@ class Trails:
             return
         _stamp(heads, shape(colour, m.head), at)
         _stamp(heads, shape(mix(colour, (255, 255, 255), 0.75), m.head * 0.5), at)
+
+
+def _hollow(
+    colour: Colour, blank: Colour, radius: float, head: float, *, machine: bool
+) -> pygame.Surface:
+    """Return a ring for a human, an open diamond for the machine; sizes in pixels."""
+    reach, broad = radius * (1.3 if machine else 1), max(1.5, head / 6)
+    size = 2 * math.ceil(reach + broad)
+
+    def draw(fine: pygame.Surface) -> None:
+        middle, by = fine.get_width() / 2, fine.get_width() / size
+        for far, lit in ((reach + broad / 2, colour), (reach - broad / 2, blank)):
+            if machine:
+                corners = diamond(middle - 0.5, middle - 0.5, far * by)
+                pygame.draw.polygon(fine, lit, corners)
+            else:
+                pygame.draw.circle(fine, lit, (middle, middle), far * by)
+
+    return fine_picture((size, size), blank, draw)
 
 
 def outline(
