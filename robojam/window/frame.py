@@ -157,6 +157,7 @@ def _controls(state: State) -> Iterator[Label]:
             continue
         if dial.name == "volume" and "sound" not in state.connections.there:
             continue
+        rank = rank if dial.name != "volume" else 20  # the modes are wanted sooner
         held = state.view.grabbed == dial.name
         told = Part(dial.told(value))
         yield Label(
