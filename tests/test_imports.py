@@ -151,7 +151,7 @@ RULES = {
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets
     "bench": Rule("bench.*"),
-    "bench.*": Rule("bench.* priority wire.*"),
+    "bench.*": Rule("bench.* priority wire.*", lazily="sound sound.device"),
     # What a person starts
     "supervise": Rule("addresses options touch wire.*", "msgspec"),
     "logs": Rule(),
