@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pygame
 
 from robojam.window.board import Board, Hit
@@ -30,6 +32,7 @@ class Picture:
         self._glow = Glow(self._sprites)
         self._timeline = Timeline()
         self._rerun: Rerun | None = None
+        self._covered = 0
         self._canvas: pygame.Surface | None = None
         self._framed: tuple[object, ...] = ()
         self._bars: tuple[list[pygame.Rect], list[Hit]] = ([], [])
@@ -85,7 +88,9 @@ class Picture:
         if rerun is not self._rerun:
             self._rerun, self._again = rerun, Trails(self._sprites)
         if rerun is not None:
-            self._again.draw(play, rerun.strokes, rerun.at, metrics, look)
+            seen = self._above(metrics, panel)
+            part = screen.subsurface(pygame.Rect(seen.play))
+            self._again.draw(part, rerun.strokes, rerun.at, seen, look)
         if state.ghosts and state.view.forecast:
             self._trails.ghosts(play, state.ghosts.values(), now, metrics, look)
         self._trails.draw(play, state.strokes, now, metrics, look)
@@ -98,6 +103,14 @@ class Picture:
             else:
                 self._hint(above, said)
         return list(self.lettering.written)
+
+    def _above(self, m: Metrics, panel: Panel | None) -> Metrics:
+        """Return sizes for what is seen whole above a low panel, if there is room for it."""
+        left, top, width, height = m.play
+        left_over = height - self._covered
+        if m.bare or panel is None or not panel.low or left_over < height // 3:
+            return m
+        return replace(m, play=(left, top, width, left_over))
 
     def _frame(self, screen: pygame.Surface, said: Words, quarters: int) -> None:
         """Draw the bars, if they say something new; else they are still there."""
@@ -154,6 +167,7 @@ class Picture:
         if room.width < 100 or room.height < 60:
             return
         pictures = self._board.panel(panel, room)
+        self._covered = pictures[""].height + m.margin if panel.low else 0
         if rerun is not None and "scrub" in pictures:
             self._timeline.draw(screen, pictures["scrub"], rerun, self._board.look)
 
