@@ -72,6 +72,15 @@ class Component:
     sd_y: float
     correlation: float
 
+    def turned(self, quarters: int) -> Component:
+        """Return it as it is seen when the surface is turned by so many quarters, clockwise."""
+        if not quarters % 4:
+            return self
+        one = Component(
+            self.weight, 1 - self.y, self.x, self.sd_y, self.sd_x, -self.correlation
+        )
+        return one.turned(quarters - 1)
+
 
 def number(value: object) -> float | None:
     """Return a finite number, or None for anything else."""
