@@ -200,11 +200,36 @@ def run_self(python: str, *arguments: str) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
+def sweep(rows: list[dict], rounds: int, seconds: float) -> None:
+    """Measure robojam and torch in turns, case by case, and keep what is shorter."""
+    for row in rows:
+        case, what = case_of(row), row["what"]
+        found = measure({n: make(*case)[what] for n, make in SYSTEMS.items()}, rounds, seconds)
+        row["us"] |= {name: min(us, row["us"][name]) for name, us in found.items()}
+        ratio = row["us"]["torch"] / row["us"]["robojam"]
+        print(*case, what, row["us"], f"{ratio:.2f} times as fast", flush=True)
+
+
+def sweep_keras(rows: list[dict], python: str, *, quick: bool) -> None:
+    """Measure keras-mdn-layer under a Python of its own, and keep what is shorter."""
+    lines = run_self(python, "--keras-alone", *(["--quick"] if quick else [])).splitlines()
+    asked = [c for c in cases(quick=quick) if c[0] == "diagonal"]
+    for case, line in zip(asked, lines, strict=True):
+        for what, us in json.loads(line).items():
+            for row in rows:
+                if case_of(row) == case and row["what"] == what:
+                    row["us"]["keras"] = min(us, row["us"].get("keras", math.inf))
+
+
+def case_of(row: dict) -> tuple[str, int, int, int]:
+    return row["kind"], row["dims"], row["components"], row["batch"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--to", type=Path, help="write the results as JSON")
     parser.add_argument("--keras", help="a Python that has keras-mdn-layer")
-    parser.add_argument("--quick", action="store_true", help="small batches, once")
+    parser.add_argument("--quick", action="store_true", help="small batches, shorter")
     parser.add_argument("--keras-alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     rounds, seconds = (2, 0.05) if args.quick else (ROUNDS, SECONDS)
@@ -221,21 +246,10 @@ def main() -> None:
         for case in asked
         for what in ("density", "sample")
     ]
-    for row in rows * SWEEPS:  # again later on: whoever else used the machine has gone by
-        case, what = (row["kind"], row["dims"], row["components"], row["batch"]), row["what"]
-        found = measure({n: make(*case)[what] for n, make in SYSTEMS.items()}, rounds, seconds)
-        row["us"] = {name: min(us, row["us"][name]) for name, us in found.items()}
-        ratio = row["us"]["torch"] / row["us"]["robojam"]
-        print(*case, what, row["us"], f"{ratio:.2f} times as fast", flush=True)
-    if args.keras:
-        quick = ["--quick"] if args.quick else []
-        lines = run_self(args.keras, "--keras-alone", *quick).splitlines()
-        for case, line in zip([c for c in asked if c[0] == "diagonal"], lines, strict=True):
-            for what, us in json.loads(line).items():
-                for row in rows:
-                    here = (row["kind"], row["dims"], row["components"], row["batch"])
-                    if here == case and row["what"] == what:
-                        row["us"]["keras"] = us
+    for _ in range(SWEEPS):  # again later on: whoever else used the machine has gone by
+        sweep(rows, rounds, seconds)
+        if args.keras:
+            sweep_keras(rows, args.keras, quick=args.quick)
     memory = []
     for case in MEMORY:
         mb = {s: round(peak(make(*case)["density"]), 1) for s, make in SYSTEMS.items()}

@@ -90,7 +90,8 @@ class AheadOutlet:
         elif isinstance(what, Pending):
             voice = self._voices.setdefault(what.who, _Voice())
             self._take_back(what.who, voice)
-            voice.next, voice.due = what.proposal, at + (what.due - what.t)
+            if not what.held:
+                voice.next, voice.due = what.proposal, at + (what.due - what.t)
         elif isinstance(what, Changed) and what.name == "timescale":
             self._timescale = float(what.value)
 

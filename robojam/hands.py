@@ -64,6 +64,8 @@ class Hands:
     @property
     def lift_due(self) -> float | None:
         """When the next finger lifts by itself."""
+        if not self._down:
+            return None
         return min((f.lift for f in self._down.values() if f.lift is not None), default=None)
 
     def lift(self, t: float) -> Iterator[Felt]:

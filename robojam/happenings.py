@@ -117,15 +117,17 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A voice's next touch has been made, due at ``due`` (paused: if it went on now).
+    """A voice's next touch has been made, due at ``due``; held, if it went on now.
 
-    None, and infinity: what was pending will not sound, or not while it is paused.
+    held is so while the machine is paused. None, and infinity: what was pending will not
+    sound, or not while it is paused.
     """
 
     t: float
     who: str
     proposal: Proposal | None
     due: float
+    held: bool = False
 
 
 Happening = Sounded | Auditioned | Turned | Changed | Pending

@@ -104,7 +104,7 @@ class Jam:
     def advance(self, t: float) -> None:
         """Let everything happen that is due at or before t, each at its own instant."""
         while (due := self._next())[0] <= t:
-            when, _, act = due
+            when, act = due
             self.clock.t = max(self.t, when)
             act()
         self.clock.t = max(self.t, t)
@@ -404,27 +404,39 @@ class Jam:
 
     # -- what is due ---------------------------------------------------------------------
 
-    def _next(self) -> tuple[float, int, Callable[[], None]]:
-        """What happens next by itself: when, its rank at that instant, and the act.
+    def _next(self) -> tuple[float, Callable[[], None]]:
+        """What happens next by itself: when, and the act. Never, if nothing will.
 
-        Never, if nothing will. A human's finger that lifts by itself comes last, as a
-        packet with that up would.
+        Of what is due at the same instant the turn's end comes first, then the voices' lifts
+        and touches, a silence that is answered, and last a human's finger that lifts by
+        itself, as a packet with that up would.
         """
+        # Asked for several times a touch: compared in order of rank, and no more.
         lift = self.hands.lift_due
-        first = (math.inf if lift is None else lift, 4, self._lift_humans)
+        first = math.inf if lift is None else lift
         if self.settings.pause or not self._begun:
-            return first
-        when, touch, voice = self.voices.next()
+            return first, self._lift_humans
+        act = self._lift_humans
         silence = self._silent_from + self.settings.threshold
-        due = [
-            (self._turn_end, 0, self._end_turn),
-            (when, 2, lambda: self._play(voice))
-            if touch
-            else (when, 1, lambda: self.voices.lift(voice)),
-            (silence, 3, lambda: self._begin_turn(self.t)),
-            first,
-        ]
-        return min(due, key=lambda one: one[:2])
+        if silence <= first:
+            first, act = silence, self._answer_silence
+        when, _, _ = self.voices.next()
+        if when <= first:
+            first, act = when, self._next_of_voices
+        end = self._turn_end
+        if end <= first:
+            first, act = end, self._end_turn
+        return first, act
+
+    def _answer_silence(self) -> None:
+        self._begin_turn(self.t)
+
+    def _next_of_voices(self) -> None:
+        _, touch, voice = self.voices.next()
+        if touch:
+            self._play(voice)
+        else:
+            self.voices.lift(voice)
 
     def _lift_humans(self) -> None:
         for felt in self.hands.lift(self.t):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from robojam.session import EndEvent, Event, Header, TouchEvent
 
 #: Events written with one call at most, so that after a stall the first are soon safe.
 _BATCH = 1000
+#: Seconds for which more is gathered once there is one: many voices' touches are written
+#: together, and the engine is not woken in upon for each of them.
+_GATHER = 0.004
 #: Bytes of controls kept while the first touch is awaited; past it the file is made anyway.
 _KEPT = 1 << 20
 
@@ -128,6 +132,8 @@ class Recorder:
         going = True
         while going:
             batch = [self._queue.get()]
+            if batch[0] is not None:
+                time.sleep(_GATHER)
             with suppress(queue.Empty):
                 while len(batch) < _BATCH:
                     batch.append(self._queue.get_nowait())

@@ -171,7 +171,8 @@ class Voices:
             return
         voice.pending, voice.due = made, due
         self._enqueue(voice)
-        self.sink(Pending(t, voice.who, made, t + (due - now)))
+        held = self.clock.stopped_at is not None
+        self.sink(Pending(t, voice.who, made, t + (due - now), held))
 
     def play(self, voice: Voice) -> None:
         """Let the touch sound that is due, and leave at once; then hear it and go on.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from engine import HAND, Driven
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
@@ -220,6 +220,7 @@ ACTS = st.one_of(
 
 
 @settings(deadline=None)
+@example([("mode", "duet"), ("pause", 1), ("down", 0)], 1, 1)
 @given(st.lists(ACTS, max_size=25), st.integers(1, 2), st.integers(0, 99))
 def test_a_scheduling_receiver_plays_what_the_jam_does(acts, voices, seed):
     """Whatever happens: every touch once and in time, and what was taken back lifted."""

@@ -72,7 +72,7 @@ def test_what_cannot_be_exported(tmp_path, capsys):
     quiet = tmp_path / "quiet.jsonl"
     quiet.write_bytes(EXAMPLES[0].read_bytes().partition(b"\n")[0] + b"\n")
     for arguments, told in [
-        ([EXAMPLES[0], "--to", tmp_path / "a.xyz"], ".csv, .npz, .png"),
+        ([EXAMPLES[0], "--to", tmp_path / "a.xyz"], ".csv, .mid, .npz, .png, .wav"),
         ([torn, "--to", tmp_path / "a.csv"], "torn.jsonl"),
         ([tmp_path / "none.jsonl", "--to", tmp_path / "a.csv"], "cannot be read"),
         ([quiet, "--to", tmp_path / "a.png"], "nobody plays"),

@@ -105,7 +105,7 @@ def test_the_command(tmp_path, capsys):
 def test_what_it_refuses(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("hello")
     for arguments, told in [
-        (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .npz, .png"),
+        (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .mid, .npz, .png, .wav"),
         (["--to", tmp_path / "a.csv", "--from", tmp_path / "bad.csv"], "bad.csv"),
         (["--to", tmp_path / "a.csv", "--from", CORPUS / "kanji_stroke3.npz"], "pen strokes"),
         (["--to", tmp_path / "a.csv", "--model", "none"], "no model file none"),

@@ -18,7 +18,7 @@ from torch.distributions import (
 )
 
 from robojam import formulas, mixture, step
-from robojam.mixture import FLOOR, Covariance, Mixture, MixtureLayer, width
+from robojam.mixture import FLOOR, Covariance, Mixture, MixtureLayer, density, width
 
 torch.set_num_threads(1)  # nothing here is large enough to share
 
@@ -184,6 +184,66 @@ def test_gradients_and_theirs_are_right_however_they_are_asked_for(dims, kind):
     torch.testing.assert_close(each, torch.autograd.grad(density(p, value[0]).sum(), p)[0])
 
 
+@pytest.mark.parametrize(("dims", "kind"), [*EACH, (9, "full")])
+def test_many_are_worked_out_in_blocks_and_are_the_same(dims, kind, monkeypatch):
+    p, value = parameters(dims, kind, batch=(5, 11)), torch.randn(5, 11, dims).double()
+
+    def found() -> list[Tensor]:
+        given = [t.clone().requires_grad_() for t in (p, value)]
+        each = Mixture.from_parameters(given[0], dims, kind).log_prob(given[1])
+        return [each, *torch.autograd.grad(each, given, torch.linspace(1, 2, 11).expand(5, 11))]
+
+    whole = found()
+    monkeypatch.setattr(density, "BLOCK", 4 * 4 * dims)  # four rows of the 55
+    monkeypatch.setattr(density, "MANY", 1)
+    for a, b in zip(found(), whole, strict=True):
+        torch.testing.assert_close(a, b)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            Mixture.from_parameters(p, dims, kind).log_prob(value), whole[0]
+        )
+
+
+@pytest.mark.parametrize(("dims", "kind"), [(3, "diagonal"), (2, "correlated")])
+def test_gradients_can_be_had_again_and_many_at_once(dims, kind):
+    p = parameters(dims, kind).requires_grad_()
+    value = torch.randn(6, dims, dtype=torch.float64, requires_grad=True)
+    each = Mixture.from_parameters(p, dims, kind).log_prob(value)
+    again = Mixture.from_parameters(p, dims, kind).log_prob(value)
+    many = torch.autograd.grad(again, (p, value), torch.eye(6).double(), is_grads_batched=True)
+    for row, g in enumerate(torch.eye(6).double()):
+        one = torch.autograd.grad(each, (p, value), g, retain_graph=True)
+        for a, b in zip(one, many, strict=True):
+            torch.testing.assert_close(a, b[row])
+    torch.autograd.grad(each.sum(), p)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(each.sum(), p)
+
+
+@pytest.mark.parametrize("batch", [(), (6,)])
+def test_the_mean_loss_is_that_of_the_densities(batch):
+    p = parameters(2, "correlated", batch=batch).requires_grad_()
+    value = torch.randn(3, 6, 2, dtype=torch.float64)
+
+    def loss(p: Tensor) -> Tensor:
+        return Mixture.from_parameters(p, 2, "correlated").loss(value)
+
+    expected = -Mixture.from_parameters(p, 2, "correlated").log_prob(value).mean()
+    torch.testing.assert_close(loss(p), expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss(p), p), torch.autograd.grad(expected, p)
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(loss(p), expected)
+    assert torch.autograd.gradgradcheck(loss, (p,))
+
+
+def test_beyond_the_largest_number_a_density_is_none():
+    p, value = torch.zeros(1, width(1, 2)), torch.full((1, 1), 1e30)
+    for given in (p, p.requires_grad_()):
+        assert Mixture.from_parameters(given, 1).log_prob(value).tolist() == [-math.inf]
+
+
 def test_spherical_diagonal_and_correlated_are_full_ones():
     p = parameters(2, "correlated")
     m = Mixture.from_parameters(p, 2, "correlated")
@@ -244,8 +304,7 @@ def test_other_distributions_of_torch_stand_on_it():
         m.scaled(0, 0)
 
 
-@pytest.mark.parametrize("dims", [1, 3])
-@pytest.mark.parametrize("kind", ["spherical", "diagonal", "full"])
+@pytest.mark.parametrize(("dims", "kind"), EACH)
 @pytest.mark.parametrize(("dtype", "far"), [(torch.float64, 1e18), (torch.float32, 1e9)])
 def test_values_and_gradients_are_finite_very_far_away(dims, kind, dtype, far):
     p = (0.3 * parameters(dims, kind)).to(dtype).requires_grad_()
@@ -393,13 +452,15 @@ def test_what_is_not_finite_is_named_where_it_came_in():
         closed = Mixture(torch.tensor([0.0, -math.inf]), torch.zeros(2, 1), torch.zeros(2, 1))
         with pytest.raises(ValueError, match=r"log_scale.*at \(1, 0\)"):
             Mixture(closed.logits, closed.loc, torch.tensor([[0.0], [math.nan]]))
-    assert not mixture._checking
+    assert not mixture.checking._checking
 
 
 def test_integers_are_no_mixture():
     one = torch.ones(1, 1)
     with pytest.raises(ValueError, match=r"floats, not of torch.int64"):
         Mixture(torch.ones(1, dtype=torch.long), one, one)
+    with pytest.raises(ValueError, match=r"floats, not of torch.int64"):
+        Mixture.from_parameters(torch.ones(6, dtype=torch.long), 2)
     with pytest.raises(ValueError, match=r"floats, not torch.int64"):
         drawn(1).log_prob(torch.ones(1, dtype=torch.long))
     with pytest.raises(ValueError, match=r"\(2, 3\) of torch.int64.*\(…, 3\)"):
@@ -488,10 +549,11 @@ def test_temperature_divides_the_logits():
     torch.testing.assert_close(found, (logits / 2).softmax(-1), atol=0.01, rtol=0)
 
 
-@pytest.mark.parametrize(("temperature", "spread"), [(-1, 1), (1, -0.1), (math.nan, 1)])
-def test_no_such_temperature_or_spread(temperature, spread):
-    with pytest.raises(ValueError, match="0 or more"):
-        drawn(1).sample(temperature=temperature, spread=spread)
+@pytest.mark.parametrize("name", ["temperature", "spread", "bias"])
+@pytest.mark.parametrize("number", [-0.1, math.nan, math.inf])
+def test_no_such_temperature_spread_or_bias(name, number):
+    with pytest.raises(ValueError, match=f"{name} is 0 or more and finite, not {number}"):
+        drawn(1).sample(**{name: number})
 
 
 # Shapes
@@ -509,8 +571,16 @@ def test_errors_name_both_shapes():
         Mixture.from_parameters(torch.zeros(4, 13), 2)
     with pytest.raises(ValueError, match="0 parameters"):
         Mixture.from_parameters(torch.zeros(4, 0), 2)
-    with pytest.raises(ValueError, match="0"):
+    with pytest.raises(ValueError, match="one dimension and one component, not 0 and 2"):
         MixtureLayer(3, 0, 2)
+    with pytest.raises(ValueError, match=r"value \(\) .*\(5, 4, 2\)"):
+        m.log_prob(torch.tensor(1.0))
+    with pytest.raises(ValueError, match=r"value \(4, 2\) .*\(5, 4, 2\)"):
+        m.log_prob(torch.zeros(4, 2))
+    with pytest.raises(ValueError, match=r"value \(4, 2\) .*\(5, 4, 2\)"):
+        m.loss(torch.zeros(4, 2))
+    with pytest.raises(ValueError, match=r"value \(5, 3\) .*\(5, 4, 2\)"):
+        m.cdf(torch.zeros(5, 3))
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3, 5])

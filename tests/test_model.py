@@ -22,7 +22,7 @@ from learning import (
 from torch import Tensor
 
 from robojam import corpus as corpora
-from robojam import formulas
+from robojam import formats, formulas
 from robojam import model as models
 from robojam.event import Event, stroke_event, touch_event
 from robojam.mixture import Mixture
@@ -75,7 +75,7 @@ def test_step_by_step_is_as_in_whole_for_the_default_model():
 @has_corpus
 def test_step_by_step_is_as_in_whole_on_what_people_played():
     model, _ = models.load(TRAINED)
-    data = corpora.clean(corpora.read(TRAINED.parents[2] / "shared/corpus/microjam_val.npz"))
+    data = corpora.clean(formats.read(TRAINED.parents[2] / "shared/corpus/microjam_val.npz"))
     ends = np.cumsum(data.lengths)
     start = int(ends[np.flatnonzero(data.lengths >= 100)[0]] - 100)
     values = torch.from_numpy(corpora.dequantise(data)[start : start + 100])[None]

@@ -78,10 +78,9 @@ def test_the_pitch_is_that_of_x_within_five_cents(instrument, rate):
         assert abs(1200 * math.log2(got / wanted)) < 5, (x, got, wanted)
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS)
+# A skin that is not struck again has no pitch any more.
+@pytest.mark.parametrize("instrument", [one for one in INSTRUMENTS if one != "drums"])
 def test_the_pitch_follows_a_slide_within_five_cents(instrument):
-    if instrument == "drums":
-        pytest.skip("a skin that is not struck again has no pitch any more")
     way = [touch(0.1 + 0.02 * i, "move", 0.2 + 0.01 * i, 0.5, dt=0.02) for i in range(41)]
     sound = heard([touch(0, "down", 0.2), *way], 2.4, instrument=instrument, dry=True)
     wanted = fundamental(instrument, 0.6)

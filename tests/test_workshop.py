@@ -385,12 +385,17 @@ def test_a_run_that_was_stopped_goes_on(data, val, tmp_path, capsys, monkeypatch
 
 
 def test_ctrl_c_is_held_back_until_the_step_is_done():
-    with ask.held_back_interrupt() as pressed:
-        assert not pressed()
-        signal.raise_signal(signal.SIGINT)
-        assert pressed()
-        with pytest.raises(KeyboardInterrupt):
+    # As it is in the foreground: a program that is started in the background ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ask.held_back_interrupt() as pressed:
+            assert not pressed()
             signal.raise_signal(signal.SIGINT)
+            assert pressed()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_model_goes_on_from_another(model, data, tmp_path, capsys):

@@ -112,7 +112,7 @@ class Engine:
         if _SO_TIMESTAMPNS is None:
             return self.out.recv(65536), time.perf_counter()
         packet, ancillary, _, _ = self.out.recvmsg(65536, 64)
-        now, wall = time.perf_counter(), time.time()
+        now, wall = _both_clocks()
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
                 seconds, nanoseconds = _TIMESPEC.unpack(data[: _TIMESPEC.size])
@@ -174,6 +174,14 @@ def window(of: Engine) -> Iterator[None]:
     finally:
         shown.terminate()
         shown.wait(PATIENCE)
+
+
+def _both_clocks() -> tuple[float, float]:
+    """Read perf_counter and the wall's clock at the same instant, to 20 microseconds."""
+    while True:
+        before, wall, after = time.perf_counter(), time.time(), time.perf_counter()
+        if after - before < 2e-5:
+            return after, wall
 
 
 def _display() -> bool:

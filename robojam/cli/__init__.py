@@ -16,6 +16,7 @@ from robojam.choosing import Parser
 from robojam.cli import (
     bench,
     corpus,
+    evaluate,
     generate,
     init,
     midi,
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         *generate.COMMANDS,
         *corpus.COMMANDS,
         *workshop.COMMANDS,
+        *evaluate.COMMANDS,
         *midi.COMMANDS,
         *bench.COMMANDS,
         *init.COMMANDS,

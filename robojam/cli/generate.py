@@ -21,7 +21,13 @@ _MOST = 100_000
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--from", metavar="FILE", dest="start", type=Path, help="a performance to go on from")
-    add("--to", metavar="FILE", type=Path, required=True, help=".jsonl, .csv, .npz or .png")
+    add(
+        "--to",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help=".jsonl, .csv, .mid, .npz, .png or .wav",
+    )
     add("--seconds", metavar="N", type=ask.positive, default=5.0, help="of each (default: 5)")
     add("--count", metavar="N", type=ask.count, default=1, help="how many (default: 1)")
     add("--seed", metavar="N", type=ask.seed, help="gives the same again (default: drawn)")

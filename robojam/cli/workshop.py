@@ -1,10 +1,8 @@
-"""train, evaluate: the commands that make models and judge them."""
+"""train: a model from performances."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -246,49 +244,6 @@ def _told(now: Progress) -> str:
     )
 
 
-def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a model file, or a name")
-    parser.add_argument("data", metavar="DATA", nargs="+", type=Path, help="held-out corpora")
-    parser.add_argument("--json", action="store_true", help="for machines")
-
-
-def _evaluate(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError
-    from robojam.formats import load_all
-    from robojam.modelfile import ModelFileError, find
-
-    try:
-        path = find(chosen.model)
-        corpora = load_all(chosen.data)
-        from robojam.evaluate import score, together
-        from robojam.model import load
-
-        model, _ = load(path)
-        scores = [score(model, corpus, flagless=True) for corpus in corpora]
-        result = together(scores)
-    except (ModelFileError, CorpusError, ValueError) as error:
-        ask.fail(error)
-    if not math.isfinite(result.joint):
-        ask.fail(f"{path} has no density there: {result.joint} nats per event", 1)
-    about: dict[str, Any] = {
-        "touches": result.touches,
-        "joint": result.joint,
-        "xydt": result.xydt,
-        "parts": result.parts,
-    }
-    if chosen.json:
-        print(json.dumps(about))
-        return 0
-    parts = " ".join(f"{name} {value:.4f}" for name, value in result.parts.items())
-    names = ", ".join(corpus.name for corpus in corpora)
-    print(f"{path.name} on {names}: {result.touches} events scored")
-    print(f"joint  {result.joint:9.4f} nats per {model.event.name}, lower is better")
-    print(f"parts  {parts}")
-    print(f"without its flags  {result.xydt:.4f}")
-    return 0
-
-
 COMMANDS: Final[tuple[ask.Command, ...]] = (
     ("train", "a model from corpora and sessions", _train_arguments, _train),
-    ("evaluate", "how well a model predicts", _evaluate_arguments, _evaluate),
 )

@@ -1,0 +1,117 @@
+"""evaluate: how well a model predicts, and how like people it plays."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from robojam.cli import ask
+
+if TYPE_CHECKING:
+    from robojam.corpus import Corpus
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model file, or a name")
+    parser.add_argument("data", metavar="DATA", nargs="+", type=Path, help="held-out corpora")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument(
+        "--play", action="store_true", help="how like people it plays, instead: can one tell?"
+    )
+    for name in ("temperature", "spread"):
+        parser.add_argument(
+            f"--{name}",
+            metavar=name[0].upper(),
+            type=float,
+            help="with --play (default: as the model's file recommends)",
+        )
+    parser.add_argument("--seed", metavar="N", type=ask.seed, default=0, help="with --play")
+
+
+def _evaluate(chosen: argparse.Namespace) -> int:
+    from robojam.corpus import CorpusError
+    from robojam.formats import load_all
+    from robojam.modelfile import ModelFileError, find
+
+    try:
+        path = find(chosen.model)
+        corpora = load_all(chosen.data)
+        if chosen.play:
+            return _play(chosen, path, corpora)
+        from robojam.evaluate import score, together
+        from robojam.model import load
+
+        model, _ = load(path)
+        scores = [score(model, corpus, flagless=True) for corpus in corpora]
+        result = together(scores)
+    except (ModelFileError, CorpusError, ValueError) as error:
+        ask.fail(error)
+    if not math.isfinite(result.joint):
+        ask.fail(f"{path} has no density there: {result.joint} nats per event", 1)
+    about: dict[str, Any] = {
+        "touches": result.touches,
+        "joint": result.joint,
+        "xydt": result.xydt,
+        "parts": result.parts,
+    }
+    if chosen.json:
+        print(json.dumps(about))
+        return 0
+    parts = " ".join(f"{name} {value:.4f}" for name, value in result.parts.items())
+    names = ", ".join(corpus.name for corpus in corpora)
+    print(f"{path.name} on {names}: {result.touches} events scored")
+    print(f"joint  {result.joint:9.4f} nats per {model.event.name}, lower is better")
+    print(f"parts  {parts}")
+    print(f"without its flags  {result.xydt:.4f}")
+    return 0
+
+
+def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
+    """Tell how like people a model plays. Raises ValueError and its kin."""
+    from robojam import likeness
+    from robojam.corpus import clean, join
+    from robojam.modelfile import read
+    from robojam.options import in_range
+
+    file = read(path)
+    how = {
+        "temperature": file.description.temperature,
+        "spread": file.description.spread,
+    }
+    for name in how:
+        given = getattr(chosen, name)
+        if given is not None:
+            if not in_range(name, given):
+                raise ValueError(f"--{name} {given} is not 0 to 10")
+            how[name] = given
+    try:
+        data = list(join([clean(corpus) for corpus in corpora]).performances())
+        found = likeness.compare(file, data, seed=chosen.seed, **how)
+    except ModuleNotFoundError:
+        ask.fail("--play wants scikit-learn: pip install 'robojam[report]'")
+    if chosen.json:
+        print(json.dumps(found.as_json()))
+        return 0
+    print(
+        f"{path.name}: {found.performances} performances, {likeness.CONTINUATIONS} answers each"
+    )
+    print(f"at temperature {found.temperature:g}, spread {found.spread:g}")
+    print("told apart, 0.5 to 1 (nobody can, anybody can), with its 95 % interval:")
+    for who, area in (
+        ("the machine from people", found.machine),
+        ("people from other people", found.people),
+        ("people from people 1.3 times as fast", found.sped_up),
+    ):
+        print(f"  {who:37}{area.auc:.3f}  {area.low:.3f} to {area.high:.3f}")
+    print("what stands out, people and machine:")
+    for name, people, its in found.stands_out:
+        print(f"  {name:37}{people:7.3f} {its:7.3f}")
+    return 0
+
+
+COMMANDS: Final[tuple[ask.Command, ...]] = (
+    ("evaluate", "how well a model predicts", _arguments, _evaluate),
+)

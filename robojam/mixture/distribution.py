@@ -1,0 +1,346 @@
+"""The distribution that a mixture layer yields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Distribution, constraints
+
+from robojam.mixture.checking import broadcasts, checking, finite, fitting, wide
+from robojam.mixture.density import Density, log_density, transformed
+from robojam.mixture.layout import Covariance, Parts, laid_out, layout_of
+from robojam.mixture.triangle import coloured, strict
+
+#: Temperatures below this are 0: a logit divided by it may not be finite.
+COLD = 1e-6
+
+Reduction = Literal["mean", "sum", "none"]
+
+_NOTHING = "the mean of no values is no number: there must be one, or take the sum"
+
+
+class Mixture(Distribution):
+    """A mixture of Gaussians over D dimensions with K components.
+
+    Shapes, with any leading batch shape (…): logits (…, K); loc (…, K, D), the
+    components' means; log_scale (…, K, D), or (…, K, 1) for one deviation in all
+    dimensions; lower (…, K, D(D-1)/2), the rows of C one after another, or None for
+    no correlation. Half precision is computed, and answered, in float32.
+
+    Raises ValueError for shapes that do not belong together and for integers.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 (torch's own)
+    support = constraints.real_vector
+
+    def __init__(
+        self, logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None = None
+    ) -> None:
+        fitting(logits, loc, log_scale, lower)
+        lower = None if lower is None or lower.shape[-1] == 0 else wide(lower)
+        parts = Parts(wide(logits), wide(loc), wide(log_scale), lower)
+        if checking():
+            _named_finite(parts)
+        self._parts: Parts | None = parts
+        self._numbers: Tensor | None = None
+        self._layout = layout_of(parts)
+        super().__init__(logits.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    @classmethod
+    def from_parameters(
+        cls, parameters: Tensor, dims: int, covariance: Covariance = "full"
+    ) -> Mixture:
+        """Read a mixture from the last axis of parameters (…, width(dims, K, covariance)).
+
+        They stand in the order logits, means, raw log s, C. Raises ValueError if no
+        number of components fits, and for integers.
+        """
+        each = laid_out(dims, 1, covariance).width
+        size = parameters.shape[-1] if parameters.ndim else 0
+        if size == 0 or size % each:
+            raise ValueError(
+                f"{size} parameters are no mixture over {dims} dimensions: each component "
+                f"takes {each}"
+            )
+        if not parameters.is_floating_point():
+            raise ValueError(f"a mixture is made of floats, not of {parameters.dtype}")
+        mixture = cls.__new__(cls)
+        mixture._layout = laid_out(dims, size // each, covariance)
+        mixture._numbers, mixture._parts = wide(parameters), None
+        if checking():
+            _named_finite(mixture._layout.split(mixture._numbers))
+        batch, event = parameters.shape[:-1], Size((dims,))
+        Distribution.__init__(mixture, batch, event, validate_args=False)
+        return mixture
+
+    def _read(self) -> Parts:
+        """Read the parts from the numbers, where they are needed by themselves."""
+        if self._parts is not None:
+            return self._parts
+        assert self._numbers is not None
+        parts = self._layout.read(self._numbers)
+        if torch.is_grad_enabled():  # else their gradient would be lost
+            self._parts = parts
+        return parts
+
+    def shifted(self, offset: Tensor) -> Mixture:
+        """Return this mixture with offset (…, K, D) added to its means."""
+        return Mixture(self.logits, self.loc + offset, self.log_scale, self.lower)
+
+    def scaled(self, centre: float, scale: float) -> Mixture:
+        """Return the mixture of centre + scale · value, for a scale above zero."""
+        if not 0 < scale < math.inf:
+            raise ValueError(f"a scale is a number above zero, not {scale}")
+        log_scale = self.log_scale + math.log(scale)
+        return Mixture(self.logits, self.loc * scale + centre, log_scale, self.lower)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Mixture:
+        """Return this mixture repeated to a batch shape, as a view."""
+        k, d = self.components, self.dims
+        lower = self.lower
+        return Mixture(
+            self.logits.expand(*batch_shape, k),
+            self.loc.expand(*batch_shape, k, d),
+            self.log_scale.expand(*batch_shape, k, self.log_scale.shape[-1]),
+            None if lower is None else lower.expand(*batch_shape, k, lower.shape[-1]),
+        )
+
+    @property
+    def dims(self) -> int:
+        """D."""
+        return self._layout.dims
+
+    @property
+    def components(self) -> int:
+        """K."""
+        return self._layout.components
+
+    @property
+    def logits(self) -> Tensor:
+        """Logarithm of each component's weight, but for a constant, (…, K)."""
+        return self._read().logits
+
+    @property
+    def loc(self) -> Tensor:
+        """Mean of each component, (…, K, D)."""
+        return self._read().loc
+
+    @property
+    def log_scale(self) -> Tensor:
+        """Log s of each component, (…, K, D) or (…, K, 1)."""
+        return self._read().log_scale
+
+    @property
+    def lower(self) -> Tensor | None:
+        """C of each component, (…, K, D(D-1)/2), row after row; None without correlation."""
+        return self._read().lower
+
+    @property
+    def weights(self) -> Tensor:
+        """Weight of each component, (…, K)."""
+        return torch.softmax(self.logits, -1)
+
+    @property
+    def scale_tril(self) -> Tensor:
+        """L of each component, (…, K, D, D): its covariance is L Lᵀ."""
+        scale = self.log_scale.exp().expand(self.loc.shape)
+        if self.lower is None:
+            return torch.diag_embed(scale)
+        unit = torch.eye(self.dims, dtype=scale.dtype, device=scale.device)
+        return scale[..., None] * (unit + strict(self.lower, self.dims))
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the whole mixture, (…, D)."""
+        return (self.weights[..., None] * self.loc).sum(-2)
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of each dimension of the whole mixture, (…, D)."""
+        within = (2 * self.log_scale).exp().expand(self.loc.shape)
+        if self.lower is not None:
+            within = self.scale_tril.square().sum(-1)
+        apart = (self.loc - self.mean.unsqueeze(-2)).square()
+        return (self.weights[..., None] * (within + apart)).sum(-2)
+
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """Covariance of the whole mixture, (…, D, D)."""
+        factor, apart = self.scale_tril, self.loc - self.mean.unsqueeze(-2)
+        each = factor @ factor.mT + apart[..., None] * apart[..., None, :]
+        return (self.weights[..., None, None] * each).sum(-3)
+
+    @property
+    def mode(self) -> Tensor:
+        """Mean of the likeliest component, (…, D): PRML's approximate conditional mode."""
+        return _of(self.loc, self.logits.argmax(-1))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density in nats of value (…, D), shape (…).
+
+        Raises ValueError for a value of another width, and for integers.
+        """
+        return self._log_prob(value)
+
+    def _log_prob(self, value: Tensor, *, loss: bool = False) -> Tensor:
+        """Return the log densities (…), or minus their mean."""
+        mixture, value = self._beside(value)
+        factor = None
+        if loss:
+            shape, mine = value.shape[:-1], self.batch_shape
+            count = (shape if shape == mine else torch.broadcast_shapes(shape, mine)).numel()
+            if not count:
+                raise ValueError(_NOTHING)
+            factor = -1 / count
+        if torch.is_grad_enabled() and not transformed():
+            numbers, parts = mixture._numbers, mixture._parts
+            given = [p for p in parts or () if p is not None] if numbers is None else [numbers]
+            if value.requires_grad or any(t.requires_grad for t in given):
+                fast: Tensor = Density.apply(mixture._layout, factor, value, *given)  # type: ignore[no-untyped-call]
+                return fast
+        density = log_density(mixture._read(), value)
+        return density if factor is None else density.sum() * factor
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """Chance of being at or below value (…, D) in every dimension, shape (…).
+
+        Raises NotImplementedError where components are correlated: there is no
+        closed form.
+        """
+        mixture, value = self._beside(value)
+        logits, loc, log_scale, lower = mixture._read()
+        if lower is not None:
+            raise NotImplementedError("correlated components have no cdf in closed form")
+        below = torch.special.ndtr((value.unsqueeze(-2) - loc) * torch.exp(-log_scale))
+        chance: Tensor = (torch.softmax(logits, -1) * below.prod(-1)).sum(-1)
+        return chance
+
+    def loss(
+        self, value: Tensor, *, mask: Tensor | None = None, reduction: Reduction = "mean"
+    ) -> Tensor:
+        """Negative log density in nats of value (…, D), reduced over what mask (…) keeps.
+
+        mask is of booleans, True where a value counts; what is masked may be anything,
+        NaN too. "none" gives 0 there. Raises ValueError for the mean of nothing (the
+        sum of nothing is 0), for a mask that does not fit, and for other reductions.
+        """
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"a reduction is mean, sum or none, not {reduction!r}")
+        if mask is not None:
+            if mask.dtype != torch.bool:
+                raise ValueError(f"a mask is of booleans, not {mask.dtype}")
+            try:
+                value = torch.where(mask.unsqueeze(-1), value, torch.zeros_like(value))
+            except RuntimeError:
+                raise ValueError(
+                    f"mask {tuple(mask.shape)} does not fit values {tuple(value.shape)}"
+                ) from None
+        elif reduction == "mean":
+            return self._log_prob(value, loss=True)
+        each = -self.log_prob(value)
+        if mask is not None:
+            each = each.masked_fill(~mask, 0.0)
+        if reduction == "none":
+            return each
+        if reduction == "sum" or mask is None:
+            return each.sum()
+        count = mask.expand(each.shape).sum()
+        if not torch.compiler.is_compiling() and not bool(count):
+            raise ValueError(_NOTHING)
+        return each.sum() / count
+
+    @torch.no_grad()
+    def sample(
+        self,
+        sample_shape: Sequence[int] = (),
+        *,
+        temperature: float = 1.0,
+        spread: float = 1.0,
+        bias: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw values, sample_shape + (…, D).
+
+        temperature divides the logits (0: the likeliest component); spread multiplies
+        every standard deviation (0: the component's mean). bias is Graves's (2013,
+        section 5.4), one number over both: temperature 1 / (1 + bias), spread
+        exp(-bias). Raises ValueError for any that is negative or not finite.
+        """
+        for name, number in (("temperature", temperature), ("spread", spread), ("bias", bias)):
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{name} is 0 or more and finite, not {number}")
+        parts = self._parts
+        if parts is None:  # only the chosen ones' deviations need to be read
+            assert self._numbers is not None
+            parts = self._layout.split(self._numbers)
+        logits, loc, raw, lower = parts
+        chosen = self._choose(logits, Size(sample_shape), temperature / (1 + bias), generator)
+        lower = None if lower is None else _of(lower, chosen)
+        loc, scale = _of(loc, chosen), self._layout.log_scale(_of(raw, chosen), lower).exp_()
+        z = torch.randn(loc.shape, generator=generator, dtype=loc.dtype, device=loc.device)
+        if lower is not None:
+            z = coloured(z, lower)
+        return torch.addcmul(loc, scale, z, value=spread * math.exp(-bias))
+
+    def _choose(
+        self,
+        logits: Tensor,
+        sample_shape: Size,
+        temperature: float,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Choose a component for each sample, sample_shape + (…)."""
+        shape = sample_shape + self.batch_shape
+        if temperature < COLD:
+            return logits.argmax(-1).expand(shape)
+        if shape.numel() == 0:
+            return torch.zeros(shape, dtype=torch.long, device=logits.device)
+        weights = torch.softmax(logits if temperature == 1 else logits / temperature, -1)
+        count = sample_shape.numel()
+        if count == 1:  # whose exponential clock rings first: what multinomial does, unchecked
+            clocks = torch.empty_like(weights).exponential_(generator=generator)
+            return weights.div_(clocks).argmax(-1).expand(shape)
+        table = weights.reshape(-1, self.components)
+        drawn = torch.multinomial(table, count, replacement=True, generator=generator)
+        return drawn.mT.reshape(shape)
+
+    def _beside(self, value: Tensor) -> tuple[Mixture, Tensor]:
+        """Return a value that fits this mixture, and the mixture, of one dtype with it."""
+        if not value.is_floating_point():
+            raise ValueError(f"a value is of floats, not {value.dtype}")
+        dims, shape = self._layout.dims, value.shape
+        if shape[-1:] != (dims,) or not broadcasts(shape[:-1], self.batch_shape):
+            raise ValueError(
+                f"value {tuple(shape)} does not fit a mixture over {dims} dimensions, "
+                f"{tuple(self.loc.shape)}"
+            )
+        if checking():
+            finite("a value", value)
+        mine = (self.logits if self._numbers is None else self._numbers).dtype
+        if value.dtype == mine:
+            return self, value
+        dtype = torch.promote_types(mine, value.dtype)
+        if dtype == mine:
+            return self, value.to(dtype)
+        logits, loc, log_scale, lower = self._read()
+        lower = None if lower is None else lower.to(dtype)
+        return Mixture(logits.to(dtype), loc.to(dtype), log_scale.to(dtype), lower), value
+
+
+def _of(table: Tensor, chosen: Tensor) -> Tensor:
+    """Take of table (…, K, N) the rows chosen (…), any sample shape before them."""
+    shape, n = chosen.shape, table.shape[-1]
+    index = chosen.view(*shape, 1, 1).expand(*shape, 1, n)
+    if table.shape[:-2] != shape:
+        table = table.expand(*shape, -1, n)
+    return table.gather(-2, index).squeeze(-2)
+
+
+def _named_finite(parts: Parts) -> None:
+    """Raise ValueError for parameters that are not finite."""
+    for name, part in zip(Parts._fields, parts, strict=True):
+        finite(f"a mixture's {name}", part, lowest=name == "logits")

@@ -1,0 +1,56 @@
+"""The layer at the end of a mixture density network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from robojam.mixture.checking import checking, finite
+from robojam.mixture.distribution import Mixture
+from robojam.mixture.layout import Covariance, width
+
+
+class MixtureLayer(nn.Module):
+    """A linear layer from features (…, F) to a Mixture over dims dimensions.
+
+    The means start spread over about a unit normal, so that the components have
+    work of their own from the first step.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        dims: int,
+        components: int,
+        *,
+        covariance: Covariance = "full",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        size = width(dims, components, covariance)
+        self.dims, self.components, self.covariance = dims, components, covariance
+        self.linear = nn.Linear(features, size, device=device, dtype=dtype)
+        with torch.no_grad():
+            self.linear.weight.mul_(0.5)
+            self.linear.bias.zero_()
+            means = slice(components, components * (1 + dims))
+            self.linear.bias[means] = torch.randn(components * dims, device=device, dtype=dtype)
+
+    def forward(self, features: Tensor) -> Mixture:
+        """Return the mixtures for features (…, F)."""
+        linear = self.linear
+        if features.shape[-1:] != (linear.in_features,) or not features.is_floating_point():
+            raise ValueError(
+                f"features {tuple(features.shape)} of {features.dtype} do not fit: they are "
+                f"floats (…, {linear.in_features})"
+            )
+        if checking():
+            finite("the features given to a mixture layer", features)
+            finite("a mixture layer's linear.weight", linear.weight)
+            finite("a mixture layer's linear.bias", linear.bias)
+        return Mixture.from_parameters(linear(features), self.dims, self.covariance)
+
+    def extra_repr(self) -> str:
+        """Say what it yields."""
+        return f"dims={self.dims}, components={self.components}, covariance={self.covariance!r}"
