@@ -53,7 +53,8 @@ def shot(packets: Packets, name: str, t: float, *, size: Size = (1280, 800), she
     settle(picture, screen, jam, t, rerun=rerun)
     state = jam.state
     panel = panel_of(state, entries=shelf.entries, page=0, rerun=rerun, full=False, busy=False)
-    picture.draw(screen, state, t, panel=panel, rerun=rerun)
+    for _ in range(2):  # what lies open is known, then what is above it
+        picture.draw(screen, state, t, panel=panel, rerun=rerun)
     path = DOCS / "window" / f"{name}.png"
     pygame.image.save(screen, path)
     smaller = ["-strip", "+dither", "-colors", "240", "-define", "png:compression-level=9"]
@@ -105,7 +106,7 @@ def main() -> None:
         ("controls", ANSWER, {"panel": "controls"}),
         ("keys", ANSWER, {"panel": "help"}),
         ("sessions", 16.0, {"panel": "sessions"}),
-        ("recording", 17.5, {"panel": "player", "rerun": rerun}),
+        ("recording", 0.9, {"panel": "player", "rerun": rerun}),
         ("lost", packets[-1][0] + 3.0, {}),
         ("waiting", 0.9, {}),
         ("small", ANSWER, {"size": (640, 400)}),

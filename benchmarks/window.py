@@ -62,7 +62,7 @@ def frames(size: tuple[int, int], touches: Touches, *, theme: str = "dark", quar
     screen = pygame.display.set_mode(size)
     state, picture = State(heard_last=0.0, turn="ai", mode="call-response"), Picture()
     state.controls.update(temperature=1.0, spread=1.0, timescale=1.0, threshold=0.5, response=5)
-    state.view.theme, state.view.quarters = theme, quarters
+    state.view.theme, state.view.quarters, state.touched = theme, quarters, True
     times, used, seen, at = [], [], [], 0
     for frame in range(round(seconds * 60)):
         t = frame / 60

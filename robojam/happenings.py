@@ -90,6 +90,15 @@ class Sounded:
 
 
 @dataclass(frozen=True, slots=True)
+class Auditioned:
+    """A touch that is listened to and no part of the jam: only the sound takes it."""
+
+    t: float
+    touch: Touch
+    dt: float
+
+
+@dataclass(frozen=True, slots=True)
 class Turned:
     """The turn passed to human or ai."""
 
@@ -121,7 +130,7 @@ class Pending:
     held: bool = False
 
 
-Happening = Sounded | Turned | Changed | Pending
+Happening = Sounded | Auditioned | Turned | Changed | Pending
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from robojam.audition import Booth
 from robojam.calls import Calls
 from robojam.controls import OF_A_REPLAY, RefusedError, meant
 from robojam.guests import Guests
@@ -89,6 +90,7 @@ class Server:
         self._reader = reader or dialects.Reader()
         self._monitors = Monitors(endpoint.send)
         self._guests = Guests()
+        self._booth = Booth(self._let_out)
         self._recordings = Allowance(*_RECORDINGS)
         self._settings = settings
         self._counts = Tally(clock)
@@ -145,7 +147,7 @@ class Server:
         heard = (self._counts.heard, self._counts.played)
         forecast = self.playing.player.forecast
         look = self._monitors.expect(heard, forecast, self._clock(), self._wait())
-        look = min(look, lapse)
+        look = min(look, lapse, self._booth.lapse(now))
         for outlet in self._outlets:
             look = min(look, outlet.look(self._clock()))
         return min(look, self._wait())
@@ -221,6 +223,9 @@ class Server:
             for source, what in self._reader.read(message, sender[0], arrival):
                 if isinstance(what, native.Subscribe):
                     self._subscribe((sender[0], what.port), arrival, on=what.on)
+                elif isinstance(what, native.Audition):
+                    if refused := self._booth.take(what, arrival):
+                        self._counts.drop(refused)
                 elif isinstance(what, native.StatusRequest):
                     answer = osc.encode("/robojam/status", "s", self.status())
                     self.endpoint.send(answer, sender)
@@ -315,9 +320,10 @@ class Server:
             if name in ("answer", "panic"):  # the take's first event may be one of these
                 self._begin(arrival)
             took = self.jam.control(self._takes.t(arrival), name, value)
-            if name == "panic" and not took:  # silent as it is; what it plays to may not be
-                for outlet in self._outlets:
-                    outlet.happened(Changed(self.jam.t, name, value), arrival)
+            if name == "panic":
+                self._booth.end(arrival)
+                if not took:  # silent as it is; what it plays to may not be
+                    self._let_out(Changed(self.jam.t, name, value), arrival)
         self._begin_if_alone(arrival)
 
     def _record(self, arrival: float, *, on: bool) -> None:
@@ -358,8 +364,7 @@ class Server:
     def _happened(self, what: Happening) -> None:
         """Let everyone know at once; the jam's sink."""
         at = self._takes.at(what.t) if self._takes.begun else self._clock()
-        for outlet in self._outlets:
-            outlet.happened(what, at)
+        self._let_out(what, at)
         if isinstance(what, Sounded):
             touch = what.touch
             if is_machine(touch.who) and touch.phase is not Phase.UP:
@@ -373,8 +378,12 @@ class Server:
                 self._monitors.send(native.pending(what.who, 0, p.x, p.y, what.due - what.t))
         elif isinstance(what, Turned):
             self._monitors.send(native.turn(what.whose))
-        else:
+        elif isinstance(what, Changed):
             self._changed(what)
+
+    def _let_out(self, what: Happening, at: float) -> None:
+        for outlet in self._outlets:
+            outlet.happened(what, at)
 
     def _changed(self, what: Changed) -> None:
         self._monitors.control(what.name, what.value, self._clock())

@@ -106,6 +106,7 @@ RULES = {
     "status": Rule("happenings"),
     "takes": Rule("happenings options recorder session status touch", "msgspec"),
     "guests": Rule("status touch"),
+    "audition": Rule("hands happenings status touch wire.*", pure=True),
     # What is plugged into it
     "rig": Rule("happenings wire.*", pure=True),
     "ahead": Rule("happenings ports touch wire.*"),
@@ -123,8 +124,8 @@ RULES = {
     "calls": Rule(),
     "controls": Rule("happenings options sound.lineup wire.*", pure=True),
     "server": Rule(
-        "calls controls guests happenings jam monitors options ports priority rig status takes"
-        " touch wire.*",
+        "audition calls controls guests happenings jam monitors options ports priority rig"
+        " status takes touch wire.*",
         "msgspec",
     ),
     # The sound: names that all may read, a synthesiser that is as pure as the jam, and
@@ -152,13 +153,13 @@ RULES = {
     "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
     # Measured from outside, by packets
     "bench": Rule("bench.*"),
-    "bench.*": Rule("bench.* priority wire.*"),
+    "bench.*": Rule("bench.* priority wire.*", lazily="sound sound.device"),
     # What a person starts
     "supervise": Rule("addresses options touch wire.*", "msgspec"),
     "logs": Rule(),
     # It is a client: of the jam it knows what goes over the wire, and the files it leaves
     "window": Rule("touch wire.* window.*", lazily="pygame"),
-    "window.*": Rule("session touch wire.* window.*", "pygame"),
+    "window.*": Rule("session sound.lineup touch wire.* window.*", "pygame"),
     "cli": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
     "cli.*": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
     "__main__": Rule("cli"),

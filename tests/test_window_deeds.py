@@ -459,3 +459,58 @@ def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):  # noqa: F811
     click(app, "close")
     assert app.deeds.rerun is None
     assert app.state.view.panel == ""
+
+
+# -- the sound -------------------------------------------------------------------------------
+
+
+def test_instruments_and_scales_go_round_and_quick_presses_are_not_lost(app):  # noqa: F811
+    there(app)
+    sound = app.state
+    sound.instrument, sound.scale = "human=strings,ai=keys,ai2=drums", "free"
+    click(app, "controls")
+    sent = [click(app, "instrument:human"), click(app, "instrument:human")]
+    sent += [click(app, "instrument:ai"), click(app, "scale"), click(app, "scale")]
+    assert [packet for packets in sent for packet in packets] == [
+        osc.encode("/robojam/instrument", "s", "human=chirp"),
+        osc.encode("/robojam/instrument", "s", "human=drums"),
+        osc.encode("/robojam/instrument", "s", "ai=strings"),
+        osc.encode("/robojam/scale", "s", "chromatic"),
+        osc.encode("/robojam/scale", "s", "major"),
+    ]
+
+
+def test_what_the_engine_has_not_told_is_not_changed(app):  # noqa: F811
+    there(app)
+    click(app, "controls")
+    assert click(app, "instrument:human") == click(app, "scale") == []
+
+
+def test_the_volume_is_among_the_dials_where_there_is_sound(app):  # noqa: F811
+    state = there(app)
+    state.controls["volume"] = 0.7
+
+    def shown() -> set[str]:
+        rows = words(state, time.monotonic()).bottom
+        return {label.action for row in rows for label in row}
+
+    assert "slide:volume" not in shown()
+    state.connections.tell("sound", {"state": "playing"}, 0.0)
+    assert "slide:volume" in shown()
+    app.deeds.do("step:volume:1", time.monotonic())
+    assert app.link.packets[-1] == osc.encode("/robojam/volume", "f", 0.75)
+    app.deeds.do("step:volume:1", time.monotonic())
+    assert app.link.packets[-1] == osc.encode("/robojam/volume", "f", 0.8)
+
+
+def test_a_recording_that_is_played_is_heard_and_panic_closes_it(app, tmp_path):  # noqa: F811
+    there(app)
+    app.deeds.rerun = rerun(tmp_path)
+    app.state.view.panel = "player"
+    app.deeds.do("play", time.monotonic())
+    app._show(time.monotonic())
+    assert osc.encode("/robojam/audition", "i", 1) in app.link.packets
+    app.deeds.do("panic", time.monotonic())
+    app._show(time.monotonic())
+    assert app.deeds.rerun is None
+    assert app.link.packets[-1] == osc.encode("/robojam/audition", "i", 0)

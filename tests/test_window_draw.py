@@ -435,3 +435,21 @@ def test_it_looks_as_it_did(name):
     far = [abs(a - b) for a, b in zip(was, now, strict=True)]
     assert sum(far) / len(far) < 1.0  # of 255: edges may be a shade smoother or rougher
     assert sum(one > 48 for one in far) < len(far) / 200
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("panel", ["", "controls"])
+def test_what_is_turned_looks_as_it_does_upright(quarters, panel):
+    """It is drawn turned, not turned when it is drawn: all but the words."""
+    pictures = []
+    for turn in (0, quarters):
+        screen = pygame.Surface(turned((640, 400), turn), depth=32)
+        state, picture = golden("dark"), Picture()
+        state.view.quarters, state.view.panel = turn, panel
+        shown = panel_of(state, entries=(), page=0, rerun=None, full=False, busy=False)
+        for t in (0.7, 0.8, 0.9, 1.0):
+            picture.draw(screen, state, t, panel=shown)
+        upright = pygame.transform.rotate(screen, 90 * turn)
+        pictures.append(pygame.image.tobytes(upright, "RGB"))
+    far = [abs(a - b) for a, b in zip(*pictures, strict=True)]
+    assert sum(far) / len(far) < 1.5  # edges fall on other pixels

@@ -29,6 +29,8 @@ def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Re
     options = [] if model is None else ["--model", model]
     yield "an engine at rest", report
     measures.rest(report, 1.0 if quick else 10.0, *options)
+    yield "the sound", report
+    measures.sound(report, 1.0 if quick else 3.0)
     yield "a duet", report
     measures.duet(report, 60 if quick else 500, *options)
     yield "turns", report

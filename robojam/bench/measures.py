@@ -171,6 +171,24 @@ def choir(report: Report, voices: int, seconds: float, *options: str) -> None:
     )
 
 
+def sound(report: Report, seconds: float) -> None:
+    """What buffer the audio device gives, which a touch waits for to be heard."""
+    from robojam.sound import measure
+    from robojam.sound.device import NoSoundError
+
+    name, limit = "touch to sound: the device's buffer", 10.0
+    try:
+        got = measure(seconds)
+    except NoSoundError as error:
+        report.add(name, math.nan, "ms", limit, note=str(error), kind="latency")
+        return
+    note = (
+        f"{got.name} ({got.api}); {got.asked_ms:g} ms asked for; a touch is held for"
+        f" {got.wait_ms:g} ms so that all are equally late; {got.gaps} gaps"
+    )
+    report.add(name, got.buffer_ms, "ms", limit, note=note, kind="latency")
+
+
 def _played(e: Engine, touches: int) -> tuple[list[float], list[float]]:
     """Hear so many touches: when each came, and when it was due since the beginning."""
     at: list[float] = []

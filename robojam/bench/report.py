@@ -87,7 +87,12 @@ class Report:
             "cores": os.cpu_count() or 1,
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "figures": {
-                f.name: {"value": f.value, "unit": f.unit, "limit": f.limit, "note": f.note}
+                f.name: {
+                    "value": None if math.isnan(f.value) else f.value,
+                    "unit": f.unit,
+                    "limit": f.limit,
+                    "note": f.note,
+                }
                 for f in self.figures
             },
         }

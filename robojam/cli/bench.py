@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +64,8 @@ def _table(report: Report) -> None:
     for figure in report.figures:
         limit = "" if figure.limit is None else f"{figure.limit:.3g} {figure.unit}"
         said = "; ".join(filter(None, (figure.verdict, figure.note)))
-        table.add_row(figure.name, f"{figure.value:.3g} {figure.unit}", limit, said)
+        value = "" if math.isnan(figure.value) else f"{figure.value:.3g} {figure.unit}"
+        table.add_row(figure.name, value, limit, said)
     Console().print(table)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from robojam.happenings import Changed, Happening, Sounded
+from robojam.happenings import Auditioned, Changed, Happening, Sounded
 from robojam.touch import Phase, Touch
 
 #: Controls that the synthesiser knows; the others are not sent.
@@ -17,7 +17,7 @@ _CONTROL = tuple[float, str, float | str]
 
 def encode(what: Happening, at: float) -> bytes | None:
     """Write what happens at an instant of the clock; None for what makes no sound."""
-    if isinstance(what, Sounded):
+    if isinstance(what, Sounded | Auditioned):
         touch = what.touch
         return _ENCODE((at, touch.who, touch.phase, touch.id, touch.x, touch.y, what.dt))
     if isinstance(what, Changed) and what.name in CONTROLS:

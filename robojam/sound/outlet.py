@@ -159,7 +159,10 @@ class SoundOutlet:
                 self._state = "playing"
                 log.warning("%s", what["back"])
             else:
-                self._got = what["got"]
+                got = what["got"]
+                if not self._got:
+                    log.info("sound: %(name)s (%(api)s), %(buffer_ms)g ms at a time", got)
+                self._got = got
 
     def _trouble(self, what: str) -> None:
         self._state, self._got = what, {}

@@ -21,10 +21,12 @@ from typing import Any
 import pygame
 
 from robojam.touch import Phase
-from robojam.window import NO_DISPLAY, theme
+from robojam.window import NO_DISPLAY
+from robojam.window.audition import Audition
 from robojam.window.board import Hit
 from robojam.window.deeds import Deeds
 from robojam.window.dials import DIALS
+from robojam.window.display import prepare, show
 from robojam.window.draw import Picture
 from robojam.window.fingers import MOST, MOUSE, Fingers, Played
 from robojam.window.frame import Words, words
@@ -33,7 +35,6 @@ from robojam.window.keys import command, repeats
 from robojam.window.link import Link
 from robojam.window.panels import Panel, panel_of
 from robojam.window.shelf import Shelf
-from robojam.window.sprites import Sprites
 from robojam.window.state import Engine, State
 from robojam.window.theme import THEMES, Metrics, turned, unturn
 
@@ -55,13 +56,13 @@ def open_window(
 ) -> int:
     """See ``robojam.window.run``."""
     asked = os.environ.get("SDL_VIDEODRIVER", "")
-    _prepare()
+    prepare()
     try:
         pygame.display.init()
         if pygame.display.get_driver() in ("dummy", "offscreen") and not asked:
             raise pygame.error("no video device")
         pygame.font.init()
-        screen = _show(size, fullscreen=fullscreen)
+        screen = show(size, fullscreen=fullscreen)
     except pygame.error as error:
         pygame.quit()
         print(f"robojam: there is no display to open a window on ({error})", file=sys.stderr)
@@ -80,40 +81,6 @@ def open_window(
         link.close()
         pygame.quit()
     return 0
-
-
-def _prepare() -> None:
-    """Tell SDL, before it starts, how it is used here."""
-    os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # a finger is not the mouse too,
-    os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # nor the mouse a finger
-    os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # all pixels there are
-    if not sys.platform.startswith("linux"):
-        return
-    # pixels straight to the screen: by way of OpenGL without a GPU a frame costs 6 ms more
-    os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
-    desktop = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
-    if not any(os.environ.get(name) for name in desktop):
-        # only the bare console is left; looking for a desktop would print errors
-        os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
-
-
-def _show(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
-    pygame.display.set_caption("robojam")
-    pygame.display.set_icon(_emblem())
-    if fullscreen:
-        return pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
-    return pygame.display.set_mode(size, pygame.RESIZABLE)
-
-
-def _emblem() -> pygame.Surface:
-    """The two players: a disc and a diamond."""
-    picture, sprites = pygame.Surface((64, 64), depth=32), Sprites()
-    picture.fill(theme.DARK.surface)
-    disc = sprites.disc(theme.DARK.humans[0], 14)
-    diamond = sprites.diamond(theme.DARK.machines[0], 13)
-    for shape, at in ((disc, (22, 40)), (diamond, (42, 23))):
-        picture.blit(shape, shape.get_rect(center=at))
-    return picture
 
 
 def _wake() -> None:
@@ -136,6 +103,7 @@ class App:
         self.picture = Picture()
         self.shelf = Shelf(wake=_wake)
         self.deeds = Deeds(self.state, link, self.shelf)
+        self.audition = Audition(link)
         self.open = True
         self._size = size
         self._held_keys: set[int] = set()
@@ -154,6 +122,7 @@ class App:
                 self.turn()
         finally:
             self._lift_all()
+            self.audition.follow(None, time.monotonic())
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -174,6 +143,8 @@ class App:
         rerun = self.deeds.rerun
         if rerun is not None:
             rerun.advance(now)
+        if self.audition.follow(rerun, now):
+            self.state.connections.use("sound", now)
         if self.keyboard.walks:
             self._play(self.keyboard.slide(self.fingers, now))
         panel = panel_of(
@@ -195,6 +166,8 @@ class App:
         utc = datetime.now(UTC)
         for t, message in self.link.received():
             self.state.heard(message, t, utc)
+            if message.address == "/robojam/panic":
+                self.deeds.hold()
             self._stale = self._stale or message.address != "/robojam/status"
         while self.shelf.said:
             self.state.say(self.shelf.said.pop(0), time.monotonic())
@@ -382,7 +355,7 @@ class App:
         if not full:
             self._size = self.screen.get_size()
         try:
-            self.screen = _show(self._size, fullscreen=not full)
+            self.screen = show(self._size, fullscreen=not full)
         except pygame.error as error:
             self.state.say(f"no full screen here ({error})", time.monotonic())
 

@@ -152,7 +152,10 @@ class Board:
         pygame.draw.rect(self.screen, edge, box, max(1, m.edge // 2), border_radius=radius)
 
     def panel(self, panel: Panel, box: pygame.Rect) -> dict[str, pygame.Rect]:
-        """Draw a panel within a box; return where its pictures go, by their action."""
+        """Draw a panel within a box; return where its pictures go, by their action.
+
+        By no action, where the panel is.
+        """
         tall = sum(3.0 if row[0].action == "scrub" else 1.0 for row in panel.rows)
         for size in range(self.metrics.text, 6, -1):
             pad, gap = round(size * 0.8), max(2, round(size * 0.4))
@@ -175,7 +178,7 @@ class Board:
         self.plate(plate, self.look.quiet)
         reach = (plate.left, plate.top, plate.width, plate.height)
         self.hits.append(Hit(reach, "", 1, False))  # what lies below is not touched through it
-        pictures: dict[str, pygame.Rect] = {}
+        pictures = {"": plate}
         top = plate.top + pad
         for row in rows:
             row_high = step * (3 if row[0].action == "scrub" else 1)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from robojam.session import SessionError, read
+from robojam.sound.lineup import INSTRUMENTS, SCALES, lineup, plays
 from robojam.touch import Phase
 from robojam.window.dials import DIALS
 from robojam.window.panels import PAGE
@@ -26,7 +27,7 @@ Send = tuple[str, str, tuple[float | int | str, ...]]
 FORGET = 0.5
 #: The fingers of a phrase that is played again have ids from this one on.
 AGAIN_ID = 2000
-_STEPS = {"temperature": 0.1, "spread": 0.1}
+_STEPS = {"temperature": 0.1, "spread": 0.1, "volume": 0.05}
 _FACTORS = {"timescale": 1.1, "threshold": 1.25, "response": 1.25}
 _PLAIN = ("answer", "reset", "panic")
 _PANELS = ("help", "controls", "sessions")
@@ -50,7 +51,7 @@ class Deeds:
     page: int = 0
     #: What is to be sent when, in the order of its instants (seconds): a phrase played again.
     pending: list[tuple[float, Send]] = field(default_factory=list)
-    _asked: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _asked: dict[str, tuple[Any, float]] = field(default_factory=dict)
 
     def do(self, action: str, now: float) -> None:
         """Do what is asked for; nothing for a name that means nothing here."""
@@ -59,7 +60,7 @@ class Deeds:
             self.wire.send(f"/robojam/{name}")
             if name == "panic":
                 self._drop_pending()
-                self.state.view.panel = ""
+                self.state.view.panel, self.rerun = "", None
         elif name == "mode":
             self.wire.send("/robojam/mode", "s", about)
         elif name == "pause":
@@ -70,6 +71,8 @@ class Deeds:
             self.wire.send("/robojam/back", "f", float(about))
         elif name in ("store", "recall"):
             self.wire.send(f"/robojam/{name}", "s", about)
+        elif name in ("instrument", "scale"):
+            self._choose(name, about, now)
         elif name == "step":
             self._step(*about.split(":"), now=now)
         elif name in _PANELS:
@@ -116,8 +119,23 @@ class Deeds:
 
     def _in_force(self, name: str, now: float) -> float | None:
         value = self.state.controls.get(name)
+        asked: float
         asked, when = self._asked.get(name, (0.0, float("-inf")))
         return asked if value is not None and now - when < FORGET else value
+
+    def _choose(self, name: str, who: str, now: float) -> None:
+        """Choose the next instrument of someone's, or the next scale; round and round."""
+        told = self.state.instrument if name == "instrument" else self.state.scale
+        asked, when = self._asked.get(name, ("", float("-inf")))
+        if not (before := asked if now - when < FORGET else told):
+            return  # the engine has not told what it is now
+        if name == "scale":
+            value = sent = _after(before, tuple(SCALES))
+        else:
+            sent = f"{who}={_after(plays(who, before), INSTRUMENTS)}"
+            value = lineup(sent, before)
+        self._asked[name] = (value, now)
+        self.wire.send(f"/robojam/{name}", "s", sent)
 
     def _set(self, name: str, value: float, now: float) -> None:
         self._asked[name] = (value, now)
@@ -128,6 +146,11 @@ class Deeds:
         value = DIALS[name].value(share)
         if value != self._in_force(name, now):
             self._set(name, value, now)
+
+    def hold(self) -> None:
+        """Hold the recording that is played."""
+        if self.rerun is not None:
+            self.rerun.hold()
 
     # -- recordings --------------------------------------------------------------------------
 
@@ -244,3 +267,8 @@ class Deeds:
             _, (address, tags, args) = self.pending.pop(0)
             self.wire.send(address, tags, *args)
         return self.pending[0][0] if self.pending else float("inf")
+
+
+def _after(name: str, names: tuple[str, ...]) -> str:
+    at = names.index(name) if name in names else -1
+    return names[(at + 1) % len(names)]

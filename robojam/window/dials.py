@@ -70,5 +70,6 @@ DIALS: dict[str, Dial] = {
         Dial(
             "response", "answers for", "answer", 0.5, 30.0, 0.0, 3600.0, log=True, endless=True
         ),
+        Dial("volume", "volume", "vol", 0.0, 1.0, 0.0, 1.0),
     )
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pygame
 
 from robojam.window.board import Board, Hit
@@ -12,8 +14,8 @@ from robojam.window.lettering import Lettering
 from robojam.window.panels import Panel
 from robojam.window.rerun import Rerun
 from robojam.window.sprites import Sprites
-from robojam.window.state import State
-from robojam.window.theme import THEMES, Metrics, mix, turned
+from robojam.window.state import Component, State
+from robojam.window.theme import THEMES, Box, Metrics, Theme, mix, turned
 from robojam.window.timeline import Timeline
 from robojam.window.trails import Trails
 
@@ -30,6 +32,7 @@ class Picture:
         self._glow = Glow(self._sprites)
         self._timeline = Timeline()
         self._rerun: Rerun | None = None
+        self._covered = 0
         self._canvas: pygame.Surface | None = None
         self._framed: tuple[object, ...] = ()
         self._bars: tuple[list[pygame.Rect], list[Hit]] = ([], [])
@@ -45,7 +48,7 @@ class Picture:
 
     def restless(self, state: State, now: float) -> bool:
         """Whether the picture will change a moment later, though nothing comes."""
-        return state.restless(now) or self._glow.restless(state.expected(now), now)
+        return state.restless(now) or self._glow.restless(_expected(state, now), now)
 
     def draw(
         self, screen: pygame.Surface, state: State, now: float, *,
@@ -56,54 +59,80 @@ class Picture:
         panel is what lies open, rerun a recording that is looked at, said what the
         frame says, if that is known already.
         """
-        quarters = state.view.quarters
-        if not quarters:
-            return self._draw(screen, state, now, panel, rerun, said)
+        look, quarters = THEMES[state.view.theme], state.view.quarters
         size = turned(screen.get_size(), quarters)
-        if self._canvas is None or self._canvas.get_size() != size:
-            self._canvas = pygame.Surface(size, depth=32)
-            self.forget()
-        written = self._draw(self._canvas, state, now, panel, rerun, said)
-        if quarters == 2:
-            screen.blit(pygame.transform.flip(self._canvas, True, True), (0, 0))
-        else:
-            screen.blit(pygame.transform.rotate(self._canvas, -90 * quarters), (0, 0))
-        return written
-
-    def _draw(
-        self, screen: pygame.Surface, state: State, now: float,
-        panel: Panel | None, rerun: Rerun | None, said: Words | None,
-    ) -> list[pygame.Rect]:  # fmt: skip
-        look = THEMES[state.view.theme]
-        metrics = Metrics.of(screen.get_size(), words=look.words)
+        m = replace(Metrics.of(size, words=look.words), quarters=quarters)
         said = said or words(state, now)
-        self._board.begin(screen, look, metrics)
-        box = pygame.Rect(metrics.play)
-        self._frame(screen, said, state.view.quarters)
-        play = screen.subsurface(box)
-        self._glow.draw(play, state.expected(now), now, look)
+        canvas = self._upright(screen, m)
+        self._board.begin(canvas, look, m)
+        box = pygame.Rect(m.play)
+        if self._frame(canvas, said) and quarters:
+            screen.blit(pygame.transform.rotate(canvas, -90 * quarters), (0, 0))
+        self._surface(screen, state, now, m, look, panel, rerun)
+        self._edge(screen, box, said.turn, state.turn_left(now))
+        if not m.bare and (panel is not None or said.notices or any(said.hint)):
+            place = m.turn(m.play)
+            if quarters:
+                below = screen.subsurface(place)
+                canvas.blit(pygame.transform.rotate(below, 90 * quarters), box)
+            self._words(canvas, box, said, panel, rerun)
+            if quarters:
+                above = canvas.subsurface(box)
+                screen.blit(pygame.transform.rotate(above, -90 * quarters), place[:2])
+        return list(self.lettering.written)
+
+    def _upright(self, screen: pygame.Surface, m: Metrics) -> pygame.Surface:
+        """Return what words are written on: what is turned is turned when they are."""
+        if not m.quarters:
+            return screen
+        if self._canvas is None or self._canvas.get_size() != (m.width, m.height):
+            self._canvas = pygame.Surface((m.width, m.height), depth=32)
+            self.forget()
+        return self._canvas
+
+    def _surface(
+        self, screen: pygame.Surface, state: State, now: float, m: Metrics, look: Theme,
+        panel: Panel | None, rerun: Rerun | None,
+    ) -> None:  # fmt: skip
+        """Draw the light and the strokes, turned as they are to be seen: most of a frame."""
+        play = screen.subsurface(m.turn(m.play))
+        self._glow.draw(play, _expected(state, now), now, look)
         if rerun is not self._rerun:
             self._rerun, self._again = rerun, Trails(self._sprites)
         if rerun is not None:
-            self._again.draw(play, rerun.strokes, rerun.at, metrics, look)
+            seen = self._above(m, panel)
+            part = screen.subsurface(m.turn(seen.play))
+            self._again.draw(part, rerun.strokes, rerun.at, seen, look)
         if state.ghosts and state.view.forecast:
-            self._trails.ghosts(play, state.ghosts.values(), now, metrics, look)
-        self._trails.draw(play, state.strokes, now, metrics, look)
-        self._edge(screen, box, said.turn, state.turn_left(now))
-        if not metrics.bare:
-            below = self._notices(box, said.notices)
-            above = pygame.Rect(box.left, box.top, box.width, below - box.top)
-            if panel is not None:
-                self._panel(screen, panel, above, rerun)
-            else:
-                self._hint(above, said)
-        return list(self.lettering.written)
+            self._trails.ghosts(play, state.ghosts.values(), now, m, look)
+        self._trails.draw(play, state.strokes, now, m, look)
 
-    def _frame(self, screen: pygame.Surface, said: Words, quarters: int) -> None:
+    def _words(
+        self, canvas: pygame.Surface, box: pygame.Rect, said: Words,
+        panel: Panel | None, rerun: Rerun | None,
+    ) -> None:  # fmt: skip
+        """Write what stands on the surface."""
+        below = self._notices(box, said.notices)
+        above = pygame.Rect(box.left, box.top, box.width, below - box.top)
+        if panel is not None:
+            self._panel(canvas, panel, above, rerun)
+        else:
+            self._hint(above, said)
+
+    def _above(self, m: Metrics, panel: Panel | None) -> Metrics:
+        """Return sizes for what is seen whole above a low panel, if there is room for it."""
+        left, top, width, height = m.play
+        left_over = height - self._covered
+        if m.bare or panel is None or not panel.low or left_over < height // 3:
+            return m
+        return replace(m, play=(left, top, width, left_over))
+
+    def _frame(self, screen: pygame.Surface, said: Words) -> bool:
         """Draw the bars, if they say something new; else they are still there."""
         m, look = self._board.metrics, self._board.look
-        here = (screen.get_size(), look, said.top, said.bottom, quarters)
-        if here != self._framed:
+        here = (m, look, said.top, said.bottom)
+        new = here != self._framed
+        if new:
             self._framed = here
             screen.fill(look.frame)
             self.lettering.written.clear()
@@ -122,6 +151,7 @@ class Picture:
             self._bars = (list(self.lettering.written), list(self._board.hits))
         self.lettering.written[:] = self._bars[0]
         self._board.hits[:] = self._bars[1]
+        return new
 
     def _edge(
         self, screen: pygame.Surface, box: pygame.Rect, turn: Tone,
@@ -134,15 +164,17 @@ class Picture:
         radius = 0 if m.bare else round(m.text * 0.5)
         if radius:  # the frame covers the surface's square corners
             cover = around.inflate(radius, radius)
-            pygame.draw.rect(screen, look.frame, cover, radius, border_radius=radius)
+            pygame.draw.rect(
+                screen, look.frame, m.turn(_box(cover)), radius, border_radius=radius
+            )
         counts = turn is Tone.MACHINE and left is not None
         dim = mix(look.frame, colour, 0.35) if counts else colour
-        pygame.draw.rect(screen, dim, around, m.edge, border_radius=radius)
+        pygame.draw.rect(screen, dim, m.turn(_box(around)), m.edge, border_radius=radius)
         if counts and left is not None and left[1] > 0:
             long = round((around.width - 2 * radius) * left[0] / left[1])
             bar = pygame.Rect(0, around.top, long, 2 * m.edge)
             bar.centerx = around.centerx
-            pygame.draw.rect(screen, colour, bar, border_radius=m.edge)
+            pygame.draw.rect(screen, colour, m.turn(_box(bar)), border_radius=m.edge)
 
     # On the surface
 
@@ -154,6 +186,7 @@ class Picture:
         if room.width < 100 or room.height < 60:
             return
         pictures = self._board.panel(panel, room)
+        self._covered = pictures[""].height + m.margin if panel.low else 0
         if rerun is not None and "scrub" in pictures:
             self._timeline.draw(screen, pictures["scrub"], rerun, self._board.look)
 
@@ -196,3 +229,12 @@ class Picture:
                 self.lettering.write(self._board.screen, line, at, size, colour)
             below = plate.top - pad // 2
         return below
+
+
+def _expected(state: State, now: float) -> tuple[Component, ...]:
+    """Return the forecast as it is seen, turned as the picture is."""
+    return tuple(group.turned(state.view.quarters) for group in state.expected(now))
+
+
+def _box(rect: pygame.Rect) -> Box:
+    return rect.left, rect.top, rect.width, rect.height

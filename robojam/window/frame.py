@@ -155,6 +155,9 @@ def _controls(state: State) -> Iterator[Label]:
     for rank, dial in enumerate(DIALS.values(), start=3):
         if (value := state.controls.get(dial.name)) is None:
             continue
+        if dial.name == "volume" and "sound" not in state.connections.there:
+            continue
+        rank = rank if dial.name != "volume" else 20  # the modes are wanted sooner
         held = state.view.grabbed == dial.name
         told = Part(dial.told(value))
         yield Label(

@@ -19,7 +19,7 @@ SMALL = 200
 #: How fast the light follows a new forecast: its time constant, in seconds.
 FOLLOW = 0.12
 #: Light is soft, and made anew no more often than this, in seconds.
-OFTEN = 0.03
+OFTEN = 0.045
 #: After so long, in seconds, it has come to rest.
 SETTLED = 1.2
 #: Deviations smaller than this, in screen units, are drawn as this.
@@ -35,6 +35,7 @@ class Glow:
         self._target: pygame.Surface | None = None
         self._ground: pygame.Surface | None = None
         self._look: Theme | None = None
+        self._unpainted = False
         self._expected: tuple[Component, ...] = ()
         self._changed = -math.inf
         self._drawn = -math.inf
@@ -62,15 +63,14 @@ class Glow:
             self._drawn = now
             play.fill(look.surface)
             return
-        if new or self._target is None:
-            self._target = self._paint(size, look)
-        if (
-            self._ground is not None
-            and self._ground.get_size() == play.get_size()
-            and (self._look == look and 0 <= now - self._drawn < OFTEN)
-        ):
+        self._unpainted = self._unpainted or new
+        if self._ground is None or self._ground.get_size() != play.get_size():
+            self._ground, self._look = pygame.Surface(play.get_size(), depth=32), None
+        if self._look == look and 0 <= now - self._drawn < OFTEN:
             play.blit(self._ground, (0, 0))
             return
+        if self._unpainted or self._target is None or self._look != look:
+            self._target, self._unpainted = self._paint(size, look), False
         share = 1 - math.exp(-max(0.0, now - self._drawn) / FOLLOW)
         self._target.set_alpha(max(6, min(255, round(255 * share))))
         self._light.blit(self._target, (0, 0))
@@ -79,7 +79,8 @@ class Glow:
         ground.fill(look.surface)
         flag = pygame.BLEND_RGB_SUB if look.ink else pygame.BLEND_RGB_ADD
         ground.blit(self._light, (0, 0), special_flags=flag)
-        self._ground, self._look = pygame.transform.smoothscale(ground, (width, height)), look
+        pygame.transform.smoothscale(ground, (width, height), self._ground)
+        self._look = look
         play.blit(self._ground, (0, 0))
 
     def _paint(self, size: tuple[int, int], look: Theme) -> pygame.Surface:

@@ -18,6 +18,7 @@ import pygame
 
 from robojam.window.strokes import LEVELS, Point, Stroke, level
 from robojam.window.theme import Colour, Metrics
+from robojam.window.tiles import Tiles, tiles_of
 
 #: The speed, in screen units a second, at which a line is half as wide as it gets.
 HALF_SPEED = 1.2
@@ -56,9 +57,11 @@ class Piece:
     t: float
     level: int = LEVELS
     stamp: Stamp = field(init=False)
+    tiles: Tiles = field(init=False)
 
     def __post_init__(self) -> None:
         self.stamp = (self.full, self.at)
+        self.tiles = tiles_of((*self.at, *self.full.get_size()))
 
     def dim(self, bright: int, *, ink: bool) -> None:
         """Make it as bright as a level 1..LEVELS."""

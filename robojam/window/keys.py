@@ -14,6 +14,8 @@ HELP: tuple[tuple[str, str], ...] = (
     ("+ / -", "timescale"),
     ("[ / ]", "answers after"),
     (", / .", "answers for"),
+    ("i  m  k", "your sound, the machine's, scale"),
+    ("v / V", "quieter, louder"),
     ("z", "back ten seconds"),
     ("a  b / A  B", "recall / keep a memory"),
     ("p  backspace  esc", "pause, forget, panic"),
@@ -40,7 +42,8 @@ _BY_LETTER = {
     "F": "fullscreen", "+": "step:timescale:1", "=": "step:timescale:1",
     "-": "step:timescale:-1", "[": "step:threshold:-1", "]": "step:threshold:1",
     ",": "step:response:-1", ".": "step:response:1", "z": "back:10", "s": "sessions",
-    "c": "controls", "t": "theme", "o": "turn",
+    "i": "instrument:human", "m": "instrument:ai", "k": "scale", "v": "step:volume:-1",
+    "V": "step:volume:1", "c": "controls", "t": "theme", "o": "turn",
     "a": "recall:A", "b": "recall:B", "A": "store:A", "B": "store:B",
 }  # fmt: skip
 #: While a recording is open, some keys are its own.

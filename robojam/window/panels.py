@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from robojam.sound.lineup import DEFAULT, plays
 from robojam.touch import is_machine
 from robojam.window.dials import DIALS
 from robojam.window.fitting import Tone, clock
@@ -73,6 +74,7 @@ def _controls(state: State, *, full: bool) -> Panel:
         fill = 0.0 if value is None else dial.share(value)
         held = view.grabbed == dial.name
         dials.append((Cell(dial.called, f"slide:{dial.name}", told, fill, held),))
+    line = state.instrument or DEFAULT
     memories: list[Cell] = []
     for name in "AB":
         kept = name in state.memories
@@ -85,6 +87,11 @@ def _controls(state: State, *, full: bool) -> Panel:
     return Panel(
         (
             *dials,
+            (
+                Cell("your sound", "instrument:human", plays("human", line)),
+                Cell("the machine's", "instrument:ai", plays("ai", line)),
+                Cell("scale", "scale", state.scale),
+            ),
             tuple(Cell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
             tuple(memories),
             (

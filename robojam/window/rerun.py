@@ -30,13 +30,16 @@ class Rerun:
     playing: bool = False
     strokes: Strokes = field(default_factory=Strokes)
     touches: tuple[TouchEvent, ...] = ()
-    _times: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    #: How often it went elsewhere than on, and from where it has gone on since (seconds).
+    jumps: int = 0
+    since: float = 0.0
     _next: int = 0
     _now: float | None = None
 
     def __post_init__(self) -> None:
         self.touches = tuple(self.session.touches())
-        self._times = [event.t for event in self.touches]
+        self.times = [event.t for event in self.touches]
 
     @property
     def duration(self) -> float:
@@ -47,7 +50,7 @@ class Rerun:
         """Play on from where it is; at the end, from the beginning."""
         if self.at >= self.duration:
             self.seek(0.0)
-        self.playing, self._now = True, now
+        self.playing, self._now, self.since = True, now, self.at
 
     def hold(self) -> None:
         """Hold it where it is."""
@@ -60,7 +63,10 @@ class Rerun:
         self.at += max(0.0, now - self._now) * self.speed
         self._now = now
         if self.at >= self.duration and self.loop and self.duration > 0:
-            self.seek(self.at % self.duration)
+            rest = self.at % self.duration
+            self.seek(0.0)
+            self.at = rest
+            self._take()
         elif self.at >= self.duration:
             self.at = self.duration
             self._take()
@@ -71,12 +77,13 @@ class Rerun:
     def seek(self, t: float) -> None:
         """Go to a time of the recording, and show what would be seen then."""
         self.at = min(self.duration, max(0.0, t))
+        self.jumps, self.since = self.jumps + 1, self.at
         self.strokes = Strokes(first=self.strokes.latest + 1)
-        self._next = bisect_left(self._times, self.at - FADE)
+        self._next = bisect_left(self.times, self.at - FADE)
         self._take()
 
     def _take(self) -> None:
-        end = bisect_right(self._times, self.at)
+        end = bisect_right(self.times, self.at)
         for event in self.touches[self._next : end]:
             touch = event.touch
             if touch.phase is Phase.UP:

@@ -31,8 +31,10 @@ PLAYING, DROPS_SHOW = 0.6, 10.0
 #: What is expected is shown for so long after it was told, and a ghost after it was due.
 FORECAST_HOLDS, GHOST_HOLDS = 3.0, 0.4
 
-_NUMBERS = ("temperature", "spread", "timescale", "threshold", "response", "pause", "seed")
-_WORDS = ("mode", "model")
+_NUMBERS = frozenset(
+    "temperature spread timescale threshold response volume pause seed".split()
+)
+_WORDS = ("mode", "model", "instrument", "scale")
 _EVENTS = {
     "answer": "the machine was asked to answer",
     "reset": "the machine has forgotten what it heard",
@@ -69,6 +71,15 @@ class Component:
     sd_x: float
     sd_y: float
     correlation: float
+
+    def turned(self, quarters: int) -> Component:
+        """Return it as it is seen when the surface is turned by so many quarters, clockwise."""
+        if not quarters % 4:
+            return self
+        one = Component(
+            self.weight, 1 - self.y, self.x, self.sd_y, self.sd_x, -self.correlation
+        )
+        return one.turned(quarters - 1)
 
 
 def number(value: object) -> float | None:
@@ -111,6 +122,8 @@ class State:
     controls: dict[str, float] = field(default_factory=dict)
     mode: str = ""
     model: str = ""
+    instrument: str = ""
+    scale: str = ""
     device: str = ""
     turn: str = ""
     recording: str = ""
@@ -286,10 +299,7 @@ class State:
 
     def _control(self, name: str, value: object) -> None:
         if name in _WORDS and isinstance(value, str):
-            if name == "mode":
-                self.mode = value
-            else:
-                self.model = value
+            setattr(self, name, value)
         elif name in _NUMBERS and (told := number(value)) is not None:
             self.controls[name] = told
 
@@ -300,7 +310,7 @@ class State:
             return
         if not isinstance(status, dict):
             return
-        for name in ("mode", "model", "device"):
+        for name in (*_WORDS, "device"):
             if isinstance(value := status.get(name), str):
                 setattr(self, name, value)
         self._turn(status.get("turn"), now)

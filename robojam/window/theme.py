@@ -106,6 +106,8 @@ class Metrics:
     head: float
     #: How many rows of words stand above and below the surface.
     rows: int = 1
+    #: How far the picture is turned, in quarters clockwise; the sizes are those before.
+    quarters: int = 0
 
     @property
     def bare(self) -> bool:
@@ -145,10 +147,26 @@ class Metrics:
                 (y - top - self.inset) / max(1, height - 1 - 2 * self.inset))  # fmt: skip
 
     def from_surface(self, x: float, y: float) -> tuple[float, float]:
-        """Turn screen units into pixels of the play surface, from its left upper corner."""
+        """Turn screen units into pixels of the play surface, from its left upper corner.
+
+        Where the picture is turned, into those of the turned surface.
+        """
         _, _, width, height = self.play
-        return (self.inset + x * max(1, width - 1 - 2 * self.inset),
-                self.inset + y * max(1, height - 1 - 2 * self.inset))  # fmt: skip
+        right = self.inset + x * max(1, width - 1 - 2 * self.inset)
+        down = self.inset + y * max(1, height - 1 - 2 * self.inset)
+        return [(right, down), (height - 1 - down, right),
+                (width - 1 - right, height - 1 - down), (down, width - 1 - right)][
+            self.quarters % 4
+        ]  # fmt: skip
+
+    def turn(self, box: Box) -> Box:
+        """Return where a box of the picture is in the window, once turned."""
+        left, top, width, height = box
+        right, low = self.width - left - width, self.height - top - height
+        return [(left, top, width, height), (low, left, height, width),
+                (right, low, width, height), (top, right, height, width)][
+            self.quarters % 4
+        ]  # fmt: skip
 
     def inside(self, x: float, y: float) -> bool:
         """Tell whether window pixels are on the surface."""

@@ -6,6 +6,7 @@ light one it is ink, and shows where it is darker.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pygame
@@ -16,10 +17,13 @@ from robojam.window.sprites import Sprites
 from robojam.window.state import Ghost
 from robojam.window.strokes import LEVELS, RING, Stroke, Strokes
 from robojam.window.theme import Colour, Metrics, Theme, mix
+from robojam.window.tiles import Layer
 
 Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
 #: A touch due sooner than this, in seconds, is not announced: a slide would flicker.
 SOON = 0.06
+#: The ring of a landing opens in so many steps.
+RINGS = 33
 #: The layer of what fades is laid over so many frames, and never older than this (s).
 SPREAD, STALE = 6, 0.3
 
@@ -36,6 +40,7 @@ class Trails:
         self._sprites = sprites
         self._inks: dict[int, Ink] = {}
         self._dots: dict[tuple[object, ...], pygame.Surface] = {}
+        self._rings: dict[tuple[Colour, bool, int], pygame.Surface] = {}
         self._for: tuple[object, ...] = ()
         self._queue: list[Ink] = []
 
@@ -48,22 +53,23 @@ class Trails:
             self._for = here
             self._inks.clear()
             self._dots.clear()
-            self._front, self._back = (pygame.Surface(play.get_size(), depth=32) for _ in "fb")
+            self._front, self._back = (Layer(play.get_size(), look.blank) for _ in "fb")
+            self._rings.clear()
             self._laid_at = self._lay_began = -STALE
         if not strokes.seen:
             return
         for stroke in strokes:
             self._follow(stroke, m, look)
         flag = pygame.BLEND_RGB_MIN if look.ink else pygame.BLEND_RGB_MAX
-        self._lay(now, look, flag)
-        play.blit(self._front, (0, 0), special_flags=flag)
+        self._lay(now, flag)
+        play.fblits(self._front.covered(), flag)
         stamps: list[Stamp] = []
         glows: Stamps = []
         heads: Stamps = []
         for stroke in strokes:
             stamps += self._inks[stroke.serial].fresh(now)
             if now - stroke.landed.t < RING:
-                self._ring(play, stroke, now, m, look)
+                stamps.append(self._ring(stroke, now, m, look))
             if stroke.lifted is None or stroke.head(now) > 0:
                 self._head(heads, glows, stroke, now, m, look)
         play.fblits(stamps, flag)
@@ -73,14 +79,14 @@ class Trails:
             there = {stroke.serial for stroke in strokes}
             self._inks = {n: ink for n, ink in self._inks.items() if n in there}
 
-    def _lay(self, now: float, look: Theme, flag: int) -> None:
+    def _lay(self, now: float, flag: int) -> None:
         """Lay a part of the next layer; all of it when the one that is shown is old."""
         if not 0 <= now - self._laid_at < STALE:
             self._queue = []
         at_once = not self._queue and not 0 <= now - self._laid_at < STALE
         if not self._queue:
             self._lay_began = now
-            self._back.fill(look.blank)
+            self._back.clear()
             self._queue = list(self._inks.values())
             for ink in self._queue:
                 ink.laying = 0
@@ -90,7 +96,8 @@ class Trails:
         for ink in part:
             stamps += ink.lit(now, first=0)
             ink.laying = ink.gone + len(ink.closed)
-        self._back.fblits(stamps, flag)
+            self._back.cover(piece.tiles for piece in ink.closed)
+        self._back.picture.fblits(stamps, flag)
         if not self._queue:
             self._front, self._back = self._back, self._front
             self._laid_at = self._lay_began
@@ -144,17 +151,20 @@ class Trails:
         at = (round(x - size / 2), round(y - size / 2))
         return Piece(self._dots[colour, machine], at, stroke.landed.t)
 
-    def _ring(
-        self, play: pygame.Surface, stroke: Stroke, now: float, m: Metrics, look: Theme
-    ) -> None:
-        opening = max(0.0, now - stroke.landed.t) / RING
-        at = (
-            stroke.landed.x * (play.get_width() - 1),
-            stroke.landed.y * (play.get_height() - 1),
-        )
-        lit = mix(look.surface, look.shade(stroke.who), (1 - opening) ** 1.5)
-        radius = m.head * (1 + 3.2 * (1 - (1 - opening) ** 3))
-        outline(play, lit, at, radius, m.head, machine=is_machine(stroke.who))
+    def _ring(self, stroke: Stroke, now: float, m: Metrics, look: Theme) -> Stamp:
+        """Return the ring of a landing, as far as it has opened; each is drawn once."""
+        opened = round(max(0.0, now - stroke.landed.t) / RING * RINGS)
+        shade, machine = look.shade(stroke.who), is_machine(stroke.who)
+        ring = self._rings.get((shade, machine, opened))
+        if ring is None:
+            share = opened / RINGS
+            radius = m.head * (1 + 3.2 * (1 - (1 - share) ** 3))
+            lit = mix(look.surface, shade, (1 - share) ** 1.5)
+            ring = _hollow(lit, look.blank, radius, m.head, machine=machine)
+            self._rings[shade, machine, opened] = ring
+        x, y = m.from_surface(stroke.landed.x, stroke.landed.y)
+        half = ring.get_width() // 2
+        return ring, (round(x) - half, round(y) - half)
 
     def _head(
         self, heads: Stamps, glows: Stamps, stroke: Stroke,
@@ -173,6 +183,25 @@ class Trails:
             return
         _stamp(heads, shape(colour, m.head), at)
         _stamp(heads, shape(mix(colour, (255, 255, 255), 0.75), m.head * 0.5), at)
+
+
+def _hollow(
+    colour: Colour, blank: Colour, radius: float, head: float, *, machine: bool
+) -> pygame.Surface:
+    """Return a ring for a human, an open diamond for the machine; sizes in pixels."""
+    reach, broad = radius * (1.3 if machine else 1), max(1.5, head / 6)
+    size = 2 * math.ceil(reach + broad)
+
+    def draw(fine: pygame.Surface) -> None:
+        middle, by = fine.get_width() / 2, fine.get_width() / size
+        for far, lit in ((reach + broad / 2, colour), (reach - broad / 2, blank)):
+            if machine:
+                corners = diamond(middle - 0.5, middle - 0.5, far * by)
+                pygame.draw.polygon(fine, lit, corners)
+            else:
+                pygame.draw.circle(fine, lit, (middle, middle), far * by)
+
+    return fine_picture((size, size), blank, draw)
 
 
 def outline(

@@ -6,6 +6,7 @@ One table says what may come in; `parse` reads a message by it and never raises.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,9 @@ _PORT = range(1, 2**16)
 #: A player's own clock counts no longer pauses than this, in seconds; more would not
 #: fit the 32 bits in which a dt goes out.
 _LONGEST = 1e9
+#: Who may be auditioned, and how long before its time a touch may come, in seconds.
+_PLAYER = re.compile(r"(human|ai)([1-9][0-9]{0,3})?")
+_AHEAD = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,22 @@ class Plain:
     y: float
     dt: float | None = None
     clipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Audition:
+    """A touch to be heard and not played, wait seconds from now.
+
+    Without a phase, it tells whether the audition goes on.
+    """
+
+    phase: Phase | None = None
+    who: str = ""
+    id: int = 0
+    x: float = 0.0
+    y: float = 0.0
+    wait: float = 0.0
+    on: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +92,7 @@ class Dropped:
     about: str = ""
 
 
-Input = Finger | Plain | Control | Subscribe | StatusRequest | Dropped
+Input = Finger | Plain | Audition | Control | Subscribe | StatusRequest | Dropped
 
 
 class BadError(Exception):
@@ -122,6 +142,21 @@ def _plain(x: Any, y: Any, dt: Any = None) -> Input:
     if not 0 <= seconds <= _LONGEST:
         raise BadError("out of range")
     return Plain(a, b, seconds, clipped)
+
+
+def _audition(phase: Phase) -> Callable[..., Input]:
+    def read(who: str, finger: Any, *rest: Any) -> Input:
+        wait = number(rest[-1])
+        if not _PLAYER.fullmatch(who) or not 0 <= wait <= _AHEAD:
+            raise BadError("out of range")
+        at = (0.0, 0.0) if phase is Phase.UP else place(*rest[:2])[:2]
+        return Audition(phase, who, whole(finger, _INT), *at, wait)
+
+    return read
+
+
+def _auditions(value: Any) -> Input:
+    return Audition(on=bool(whole(value, range(2))))
 
 
 def _trigger(name: str) -> Callable[[], Input]:
@@ -190,6 +225,10 @@ INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
     "/robojam/recall": {"s": _memory("recall")},
     "/robojam/subscribe": {"n": _monitor(on=True)},
     "/robojam/unsubscribe": {"n": _monitor(on=False)},
+    "/robojam/audition": {"n": _auditions},
+    "/robojam/audition/down": {"snnnn": _audition(Phase.DOWN)},
+    "/robojam/audition/move": {"snnnn": _audition(Phase.MOVE)},
+    "/robojam/audition/up": {"snn": _audition(Phase.UP)},
     "/robojam/status": {"": StatusRequest, "s": lambda _: Dropped("echo")},
 }
 #: What only an engine sends: coming in, it is its own, back through a loop.

@@ -1,0 +1,72 @@
+"""A layer of the surface that knows which of its tiles have anything on them.
+
+What a frame costs is the memory that it touches: empty tiles are neither cleared nor laid
+on anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pygame
+
+from robojam.window.theme import Box, Colour
+
+#: The sides of a tile, in pixels.
+TILE = 128
+
+#: Numbers of tiles: column and row.
+Tiles = frozenset[tuple[int, int]]
+
+
+def tiles_of(box: Box) -> Tiles:
+    """Return the tiles that a box in pixels lies on."""
+    left, top, width, height = box
+    return frozenset(
+        (column, row)
+        for column in range(left // TILE, (left + width - 1) // TILE + 1)
+        for row in range(top // TILE, (top + height - 1) // TILE + 1)
+    )
+
+
+class Layer:
+    """A picture of this size, blank at first."""
+
+    def __init__(self, size: tuple[int, int], blank: Colour) -> None:
+        self.picture = pygame.Surface(size, depth=32)
+        self.picture.fill(blank)
+        self._blank = blank
+        self._tiles: set[tuple[int, int]] = set()
+        self._parts: list[tuple[pygame.Surface, tuple[int, int]]] | None = []
+
+    def clear(self) -> None:
+        """Make it blank again."""
+        for part, _ in self.covered():
+            part.fill(self._blank)
+        self._tiles.clear()
+        self._parts = None
+
+    def cover(self, tiles: Iterable[Tiles]) -> None:
+        """Note where something is drawn on it."""
+        self._tiles.update(*tiles)
+        self._parts = None
+
+    def covered(self) -> list[tuple[pygame.Surface, tuple[int, int]]]:
+        """Return the parts with anything on them, each with its place: runs of tiles."""
+        if self._parts is None:
+            within = self.picture.get_rect()
+            boxes = (box.clip(within) for box in _runs(self._tiles))
+            self._parts = [(self.picture.subsurface(box), box.topleft) for box in boxes if box]
+        return self._parts
+
+
+def _runs(tiles: set[tuple[int, int]]) -> list[pygame.Rect]:
+    """Join tiles that stand side by side, as few boxes as rows allow."""
+    found: list[pygame.Rect] = []
+    for row, column in sorted((row, column) for column, row in tiles):
+        box = pygame.Rect(column * TILE, row * TILE, TILE, TILE)
+        if found and found[-1].top == box.top and found[-1].right == box.left:
+            found[-1].width += TILE
+        else:
+            found.append(box)
+    return found
