@@ -21,17 +21,21 @@ from typing import Any
 
 import numpy as np
 
+from robojam.foresight import Foresight
 from robojam.formulas import Components, components, normal
 from robojam.happenings import Proposal
 from robojam.lean import Lean
 from robojam.modelfile import ModelFile, ModelFileError
 from robojam.step import Memory, Network
+from robojam.touch import MAX_DT, MIN_DT, clip
 
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
 #: What a touch is made of: the kind of factor that each column belongs to.
 TOUCH_KINDS = ("position", "position", "duration", "flag")
 #: Random numbers are made for so many touches of a voice at once.
 _BLOCK = 64
+#: From so many voices on, they are stepped as batches, a touch ahead: below, one by one.
+_CHOIR = 8
 #: Components of a forecast lighter than this are left out.
 _FAINT = 1e-3
 
@@ -105,6 +109,14 @@ class Player:
         self._factors = len(file.event.factors)
         self._steps = _steps(self._xp, self.network, voices)
         self._memory = self._steps.memory
+        self._ahead: Foresight | None = None
+        if voices >= _CHOIR and self._xp is np:
+            self._ahead = Foresight(
+                self._memory,
+                self.network.initial(voices),
+                hear=lambda memory, rows: self.network.hear(memory, self.network.here(rows)),
+                draw=self._after_next,
+            )
         self.seed(seed)
         self.play(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
         self.propose([0])
@@ -119,22 +131,26 @@ class Player:
     def temper(self, *, temperature: float, spread: float) -> None:
         """Set how the voices choose: see Network.sample."""
         self._temperature, self._spread = temperature, spread
+        self._came_between()
 
     def seed(self, seed: int) -> None:
         """Begin the random numbers of every voice anew."""
         self._seed = seed
         self._counts = [0] * self._voices
         self._drawn: dict[int, tuple[int, Any, Any]] = {}
+        self._came_between()
 
     def reset(self) -> None:
         """Forget all that was heard."""
         self._steps.reset()
+        self._came_between()
 
     def follow(self, other: Player) -> None:
         """Go on with the random numbers of another player."""
         self._seed = other._seed
         self._counts = list(other._counts)
         self._drawn = {}
+        self._came_between()
 
     def snapshot(self) -> Snapshot:
         """Copy all that the player remembers."""
@@ -146,17 +162,50 @@ class Player:
         if snapshot.seed != self._seed:
             self.seed(snapshot.seed)
         self._counts = list(snapshot.counts)
+        self._came_between()
 
     def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let every voice hear a touch: screen units, seconds."""
         self._steps.hear_all(self._fed(x, y, dt, moving))
+        self._came_between()
 
     def propose(self, voices: Sequence[int]) -> list[Proposal]:
         """Say what some voices would play next, drawn as one batch. Changes nothing."""
+        if self._ahead is not None:
+            return self._proposed(self._ahead, voices)
+        return self._sampled(voices)
+
+    def _sampled(self, voices: Sequence[int]) -> list[Proposal]:
         chances = [self._random(voice) for voice in voices]
         drawn = self._steps.sample(
             voices, chances, temperature=self._temperature, spread=self._spread
         )
+        return self._as_proposals(drawn)
+
+    def _proposed(self, ahead: Foresight, voices: Sequence[int]) -> list[Proposal]:
+        """Propose what was foreseen, and the rest as one batch; foresee from there."""
+        fresh = [voice for voice in voices if ahead.next(voice) is None]
+        made = dict(zip(fresh, self._sampled(fresh) if fresh else [], strict=True))
+        found = [made[voice] if voice in made else ahead.next(voice) for voice in voices]
+        for voice, p in zip(voices, found, strict=True):
+            x, y = clip(p.x, 0.0, 1.0), clip(p.y, 0.0, 1.0)
+            ahead.awaits(voice, self._fed(x, y, clip(p.dt, MIN_DT, MAX_DT), p.moving))
+        return found
+
+    def _after_next(self, memory: Memory, voices: Sequence[int]) -> list[Proposal]:
+        """Draw what voices play after their next touch, from rows of a memory."""
+        chances = [self._random(voice, later=1) for voice in voices]
+        uniform, gauss = (self.network.here([one[i] for one in chances]) for i in (0, 1))
+        drawn = self.network.sample(
+            memory, uniform, gauss, temperature=self._temperature, spread=self._spread
+        )
+        return self._as_proposals(drawn.tolist())
+
+    def _came_between(self) -> None:
+        if self._ahead is not None:
+            self._ahead.clear()
+
+    def _as_proposals(self, drawn: list[list[float]]) -> list[Proposal]:
         half_x, half_y, half_dt, _ = self._halves
         return [
             Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
@@ -165,12 +214,16 @@ class Player:
 
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
+        fed = self._fed(x, y, dt, moving)
+        if self._ahead is None or not self._ahead.comes(voice, fed):
+            self._steps.hear(voice, fed)
         self._counts[voice] += 1
-        self._steps.hear(voice, self._fed(x, y, dt, moving))
 
     def count(self, voice: int) -> None:
         """Use up the random numbers of a touch that was played and is not heard."""
         self._counts[voice] += 1
+        if self._ahead is not None:
+            self._ahead.drop(voice)
 
     def forecast(self) -> list[tuple[float, ...]]:
         """Return what voice 0 expects next, as weight, mean x, y, deviation x, y, correlation.
@@ -221,9 +274,12 @@ class Player:
         )
         return [tuple(row) for row in table[weights > _FAINT].tolist()]
 
-    def _random(self, voice: int) -> tuple[list[float], list[float]]:
-        """Return the random numbers of a voice's next touch: factors, and columns."""
-        block, row = divmod(self._counts[voice], _BLOCK)
+    def _random(self, voice: int, later: int = 0) -> tuple[list[float], list[float]]:
+        """Return the random numbers of a voice's next touch, or of a later one.
+
+        As many as there are factors, and as there are columns.
+        """
+        block, row = divmod(self._counts[voice] + later, _BLOCK)
         held = self._drawn.get(voice)
         if held is None or held[0] != block:
             key = np.array([self._seed, voice], np.uint64)

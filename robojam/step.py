@@ -60,7 +60,7 @@ class Memory:
             self.heard[rows],
         )
 
-    def write(self, rows: slice, part: Memory, where: Array | None = None) -> None:
+    def write(self, rows: slice | list[int], part: Memory, where: Array | None = None) -> None:
         """Replace some voices' part of it, in place; where (·, 1): only theirs."""
         # before comes ahead of now: what was just heard has this now as its before.
         for mine, its in zip(

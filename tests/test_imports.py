@@ -65,6 +65,7 @@ RULES = {
     "step": Rule("event formulas", "numpy", pure=True),
     "lean": Rule("event formulas step", "numpy", pure=True),
     "captured": Rule("step", "torch"),
+    "foresight": Rule("step", pure=True),
     "mixture": Rule("mixture.*", pure=True),
     "mixture.*": Rule("mixture.*", "torch", pure=True),
     "modelfile": Rule("event formulas", "msgspec numpy safetensors", pure=True),
@@ -72,7 +73,7 @@ RULES = {
     "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
     "player": Rule(
-        "event formulas happenings lean modelfile step",
+        "event foresight formulas happenings lean modelfile step touch",
         "numpy safetensors",
         lazily="captured torch",
     ),

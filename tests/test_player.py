@@ -499,3 +499,83 @@ def test_what_it_hears_for_long_stays_finite():
         made.hear(float(i % 2), float(i % 3 == 0), (0.0, 5.0, 1e-4)[i % 3], i % 5 > 0)
     found = made.propose([0])[0]
     assert all(math.isfinite(v) for v in (found.x, found.y, found.dt))
+
+
+# A choir, stepped as batches a touch ahead
+
+
+def choir(seed: int = 5, *, ahead: bool = True, voices: int = 9) -> Player:
+    made = Player(FILE, voices=voices, seed=seed)
+    assert made._ahead is not None
+    if not ahead:
+        made._ahead = None
+    return listened(made)
+
+
+def sing(made: Player, rounds: int, *, order: int = 0) -> list[list[Proposal]]:
+    """Voices play in turn, some more often than others, as a jam lets them."""
+    sung = []
+    rng = np.random.default_rng(order)
+    made.propose(range(made.voices))
+    for _ in range(rounds):
+        voice = int(rng.integers(made.voices))
+        (p,) = made.propose([voice])
+        x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
+        made.play(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
+        sung.append([p, *made.propose([voice])])
+    return sung
+
+
+def test_a_choir_sings_as_its_voices_would_one_by_one():
+    """To 1e-5 a touch at first; what differs in the last bits grows apart over many."""
+    ahead, alone = sing(choir(), 60), sing(choir(ahead=False), 60)
+    for mine, its in zip(ahead, alone, strict=True):
+        np.testing.assert_allclose(table(mine), table(its), rtol=1e-3, atol=1e-4)
+
+
+def test_a_choir_sings_the_same_again_to_the_bit():
+    assert sing(choir(), 200) == sing(choir(), 200)
+    assert sing(choir(), 40) != sing(choir(seed=6), 40)
+
+
+@pytest.mark.parametrize(
+    "what", ["hear", "temper", "seed", "reset", "restore", "count", "otherwise"]
+)
+def test_what_comes_between_undoes_what_was_foreseen(what):
+    def between(made: Player) -> list[list[Proposal]]:
+        sing(made, 30)
+        kept = made.snapshot()
+        sing(made, 7, order=1)
+        {
+            "hear": lambda: made.hear(0.1, 0.9, 0.3, False),
+            "temper": lambda: made.temper(temperature=0.2, spread=0.5),
+            "seed": lambda: made.seed(77),
+            "reset": made.reset,
+            "restore": lambda: made.restore(kept),
+            "count": lambda: made.count(3),
+            "otherwise": lambda: made.play(3, 0.5, 0.5, 0.123, False),
+        }[what]()
+        return sing(made, 30, order=2)
+
+    for mine, its in zip(between(choir()), between(choir(ahead=False)), strict=True):
+        np.testing.assert_allclose(table(mine), table(its), rtol=2e-3, atol=2e-4)
+
+
+def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
+    made = choir(voices=32)
+    calls = [0]
+    hear = made.network.hear
+
+    def counted(memory: Any, values: Any) -> Any:
+        calls[0] += 1
+        return hear(memory, values)
+
+    monkeypatch.setattr(made.network, "hear", counted)
+    made.propose(range(32))
+    for _ in range(10):
+        for voice in range(32):
+            (p,) = made.propose([voice])
+            x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
+            made.play(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
+            made.propose([voice])
+    assert calls[0] <= 12
