@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-import selectors
+import select
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,24 +114,22 @@ class Server:
 
     def run(self) -> None:
         """Play until stopped; then lift every finger and close the recording."""
-        # Not epoll: it rounds deadlines up to whole milliseconds.
-        with selectors.SelectSelector() as selector:
-            selector.register(self.endpoint, selectors.EVENT_READ)
-            selector.register(self.calls, selectors.EVENT_READ)
-            for inlet in self._inlets:
-                selector.register(inlet, selectors.EVENT_READ, inlet)
-            self._begin_if_alone(self._clock())
-            try:
-                while self._stopping is None:
-                    wait = self.advance()
-                    ready = selector.select(None if wait == math.inf else wait)
-                    self.calls.drain()
-                    self._receive()
-                    for key, _ in ready:
-                        if key.data is not None:
-                            self.take_in(key.data)
-            finally:
-                self.finish(self._stopping or "error")
+        acts: dict[int, Callable[[], None]] = {
+            self.calls.fileno(): self.calls.drain,
+            self.endpoint.fileno(): self._receive,
+            **{inlet.fileno(): partial(self.take_in, inlet) for inlet in self._inlets},
+        }
+        files = list(acts)
+        self._begin_if_alone(self._clock())
+        try:
+            while self._stopping is None:
+                wait = self.advance()
+                # Not epoll: it rounds deadlines up to whole milliseconds.
+                ready, _, _ = select.select(files, (), (), None if wait == math.inf else wait)
+                for file in ready:
+                    acts[file]()
+        finally:
+            self.finish(self._stopping or "error")
 
     def _stop(self, reason: str) -> None:
         self._stopping = reason
