@@ -23,6 +23,8 @@ from robojam.wire import native, osc
 
 #: Two instants that are this near are the same, in seconds: sums of floats differ.
 _SAME = 1e-6
+#: Stamps by the wall's clock that are this near to the last one do not go back.
+_NEAR = 1e-4
 
 
 @dataclass(slots=True)
@@ -31,7 +33,7 @@ class _Voice:
 
     down, and touched when: the voice as the jam has it. held: the finger as the receiver
     will have it, once all that was sent has come due; lands and lifts, the stamps of the
-    last touch and of the last up that were sent.
+    last touch and of the last up that were sent; told, the last of both by the wall's clock.
     """
 
     next: Proposal | None = None
@@ -44,6 +46,7 @@ class _Voice:
     held: bool = False
     lands: float = -math.inf
     lifts: float = -math.inf
+    told: float = -math.inf
 
     @property
     def lift(self) -> float:
@@ -88,10 +91,7 @@ class AheadOutlet:
             if is_machine(what.touch.who):
                 self._sounded(what, at)
         elif isinstance(what, Pending):
-            voice = self._voices.setdefault(what.who, _Voice())
-            self._take_back(what.who, voice)
-            if not what.held:
-                voice.next, voice.due = what.proposal, at + (what.due - what.t)
+            self._pending(what, at + (what.due - what.t))
         elif isinstance(what, Changed) and what.name == "timescale":
             self._timescale = float(what.value)
 
@@ -119,6 +119,15 @@ class AheadOutlet:
             if voice.held:
                 self._up(who, voice, max(self._clock(), voice.lands))
 
+    def _pending(self, what: Pending, due: float) -> None:
+        voice = self._voices.setdefault(what.who, _Voice())
+        same = voice.next == what.proposal and abs(voice.due - due) < _SAME
+        if same and not what.held:
+            return  # made anew, and the same again: it may be on its way
+        self._take_back(what.who, voice)
+        if not what.held:
+            voice.next, voice.due = what.proposal, due
+
     def _sounded(self, what: Sounded, at: float) -> None:
         touch = what.touch
         voice = self._voices.setdefault(touch.who, _Voice())
@@ -132,7 +141,7 @@ class AheadOutlet:
         if not planned:
             moving = touch.phase is Phase.MOVE
             made = Proposal(touch.x, touch.y, touch.dt, moving)
-            self._touch(touch.who, voice, made, max(at, voice.lands))
+            self._touch(touch.who, voice, made, at)
         voice.next, voice.due, voice.sent = None, math.inf, False
         voice.down, voice.touched, voice.x, voice.y = True, at, touch.x, touch.y
 
@@ -144,6 +153,7 @@ class AheadOutlet:
 
     def _touch(self, who: str, voice: _Voice, made: Proposal | None, stamp: float) -> None:
         assert made is not None
+        stamp = max(stamp, voice.lands)  # not before what was taken back and lifted
         packets = []
         moving = made.moving and voice.held
         if not moving and voice.held:
@@ -151,16 +161,21 @@ class AheadOutlet:
         voice.x, voice.y = made.x, made.y
         phase = Phase.MOVE if moving else Phase.DOWN
         packets.append(self._written(who, voice, phase, made.dt * self._timescale))
-        self._send(packets, stamp)
+        self._send(voice, packets, stamp)
         voice.held, voice.lands = True, stamp
 
     def _up(self, who: str, voice: _Voice, stamp: float) -> None:
-        self._send([self._written(who, voice, Phase.UP, 0.0)], stamp)
+        self._send(voice, [self._written(who, voice, Phase.UP, 0.0)], stamp)
         voice.held, voice.lifts = False, stamp
 
     def _written(self, who: str, voice: _Voice, phase: Phase, dt: float) -> bytes:
         return native.touch(Touch(voice.x, voice.y, dt, phase, 0, who), dt)
 
-    def _send(self, packets: list[bytes], stamp: float) -> None:
+    def _send(self, voice: _Voice, packets: list[bytes], stamp: float) -> None:
         since_1970 = self._wall() + (stamp - self._clock())
+        # The wall's seconds are so many that the last bits are lost: an up is not to come
+        # before its touch for that.
+        if 0 < voice.told - since_1970 < _NEAR:
+            since_1970 = voice.told
+        voice.told = since_1970
         self._endpoint.send(osc.bundle(packets, at=since_1970), self._to)
