@@ -15,7 +15,7 @@ from robojam.bench.report import Figure, Report, percentile, processor
 
 __all__ = ["BenchError", "Figure", "Report", "percentile", "processor", "run"]
 
-#: Touches of a solo, by how long the bench may take; the long one takes twelve minutes.
+#: Touches of a solo, by how long the bench may take; the long one takes six minutes.
 _SOLO = {"quick": 120, "": 1000, "long": 20_000}
 
 
@@ -36,7 +36,7 @@ def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Re
     yield "turns", report
     measures.turns(report, 3 if quick else 30, *options)
     yield "solo", report
-    measures.solo(report, _SOLO[length], *(measures.FASTER if quick else ()), *options)
+    measures.solo(report, _SOLO[length], *(measures.FASTER if length else ()), *options)
     if not quick:
         yield "solo, with a window that draws", report
         measures.beside_a_window(report, 1000, *options)

@@ -30,7 +30,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         dest="length",
         action="store_const",
         const="long",
-        help="a solo of 20,000 touches: a quarter of an hour",
+        help="a solo of 20,000 touches: a dozen minutes",
     )
     parser.add_argument("--model", metavar="FILE", help="the model that plays")
 
