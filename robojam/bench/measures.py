@@ -156,7 +156,7 @@ def choir(report: Report, voices: int, seconds: float, *options: str) -> None:
     due: dict[str, float] = {}
     offsets: list[float] = []
     # Voices that hear no human play about 50 touches a second at that timescale.
-    pace = ("--timescale", "0.38", "--seed", "1")
+    pace = ("--timescale", "0.395", "--seed", "1")
     arguments = ("--mode", "solo", "--voices", str(voices), *pace)
     with engine(*arguments, *options) as e:
         for heard in e.hear(time.perf_counter() + seconds):
