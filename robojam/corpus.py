@@ -5,7 +5,6 @@ Millions of touches are two arrays, never lists of objects; robojam.formats read
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from robojam.touch import MAX_DT
+from robojam.whole import whole
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -208,15 +208,9 @@ def write(corpus: Corpus, path: Path) -> None:
     keys = ("touches", "lengths")
     if corpus.columns != TOUCH:
         keys = ("train_strokes", "train_lengths")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            held: dict[str, Any] = {
-                keys[0]: corpus.events.astype(np.float32),
-                keys[1]: corpus.lengths.astype(np.int32),
-            }
-            np.savez_compressed(file, **held)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    held: dict[str, Any] = {
+        keys[0]: corpus.events.astype(np.float32),
+        keys[1]: corpus.lengths.astype(np.int32),
+    }
+    with whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **held)

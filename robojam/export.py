@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from robojam.corpus import TOUCH, Corpus, write
 from robojam.formats.recorded import heard
 from robojam.session import Session, encode, encode_header
 from robojam.touch import Phase, is_machine
+from robojam.whole import whole
 
 Rows = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -59,7 +59,8 @@ def write_csv(sessions: Sequence[Session], path: Path) -> list[Path]:
                 f"{t!r}, {x!r}, {y!r}, {_PRESSURE!r}, {moving:.0f}"
                 for t, (x, y, _, moving) in zip(times.tolist(), rows.tolist(), strict=True)
             ]
-            _whole(one, ("\n".join(lines) + "\n").encode())
+            with whole(one) as part:
+                part.write_bytes(("\n".join(lines) + "\n").encode())
             written.append(one)
     return written
 
@@ -103,7 +104,10 @@ def write_session(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write each as a session again."""
     places = numbered(path, len(sessions))
     for session, place in zip(sessions, places, strict=True):
-        _whole(place, b"".join([encode_header(session.header), *map(encode, session.events)]))
+        with whole(place) as part:
+            part.write_bytes(
+                b"".join([encode_header(session.header), *map(encode, session.events)])
+            )
     return places
 
 
@@ -113,17 +117,6 @@ def numbered(path: Path, count: int) -> list[Path]:
         return [path]
     wide = len(str(count))
     return [path.with_stem(f"{path.stem}-{i:0{wide}}") for i in range(1, count + 1)]
-
-
-def _whole(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 Writer = Callable[[Sequence[Session], Path], list[Path]]

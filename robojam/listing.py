@@ -7,7 +7,6 @@ written again once it is made.
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import msgspec
 
 from robojam import __version__, session
 from robojam.session import SessionError, Summary
+from robojam.whole import whole
 
 #: Beside the sessions: {file: {"name": …, "note": …}}.
 NAMES = "names.json"
@@ -92,8 +92,9 @@ def entries(folder: Path) -> list[Entry]:
             now[path.name] = (about.st_size, about.st_mtime_ns, one.summary)
         found.append(one)
     if now != before:
-        with suppress(OSError):  # a folder that cannot be written to is listed as well
-            _write(folder / SEEN, msgspec.json.encode(_Seen(__version__, now)))
+        # A folder that cannot be written to is listed as well.
+        with suppress(OSError), whole(folder / SEEN) as part:
+            part.write_bytes(msgspec.json.encode(_Seen(__version__, now)))
     return sorted(found, key=_age)
 
 
@@ -190,15 +191,5 @@ def rename(path: Path, *, name: str | None, note: str | None) -> None:
     named[path.name] = now
     if now == Named():
         del named[path.name]
-    _write(folder / NAMES, msgspec.json.format(msgspec.json.encode(named)) + b"\n")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all. Raises OSError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with whole(folder / NAMES) as part:
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")

@@ -7,7 +7,6 @@ unpickled. Which model is the default, and where models live, is said here too.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from safetensors.numpy import save as save_tensors
 
 from robojam import formulas
 from robojam.event import MOST, Event
+from robojam.whole import whole
 
 #: The model that plays when none is named.
 DEFAULT = "touch.safetensors"
@@ -113,13 +113,8 @@ def write(path: Path, description: Description, weights: dict[str, Any]) -> None
     """Write a model file, whole or not at all. Raises OSError where it cannot be written."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     metadata = {_KEY: msgspec.json.encode(description).decode()}
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole(path) as part:
         part.write_bytes(save_tensors(arrays, metadata=metadata))
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> ModelFile:

@@ -68,7 +68,8 @@ RULES = {
     "foresight": Rule("step", pure=True),
     "mixture": Rule("mixture.*", pure=True),
     "mixture.*": Rule("mixture.*", "torch", pure=True),
-    "modelfile": Rule("event formulas", "msgspec numpy safetensors", pure=True),
+    "whole": Rule(pure=True),
+    "modelfile": Rule("event formulas whole", "msgspec numpy safetensors", pure=True),
     "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
     "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
@@ -78,7 +79,7 @@ RULES = {
         lazily="captured torch",
     ),
     # Learning
-    "corpus": Rule("touch", "numpy", pure=True),
+    "corpus": Rule("touch whole", "numpy", pure=True),
     "phases": Rule(others="numpy", pure=True),
     "formats": Rule("corpus formats.*", pure=True),
     "formats.*": Rule("corpus formats.* phases session touch", "numpy", pure=True),
@@ -92,12 +93,12 @@ RULES = {
     "generate": Rule("modelfile player step touch", "numpy"),
     "picture": Rule("session touch", "numpy", lazily="matplotlib"),
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
-    "listing": Rule("session", "msgspec"),
+    "listing": Rule("session whole", "msgspec"),
     # What a rig has is asked of whoever knows, where that is installed
     "rigfile": Rule("options", lazily="midi.link modelfile player sound sound.device"),
     "composed": Rule("modelfile session touch", "numpy", pure=True),
     "export": Rule(
-        "corpus formats.* picture session touch", "numpy", lazily="midi.file render"
+        "corpus formats.* picture session touch whole", "numpy", lazily="midi.file render"
     ),
     # The engine, which is handed a player
     "priority": Rule(lazily="ctypes"),
