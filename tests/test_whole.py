@@ -19,9 +19,14 @@ def test_what_was_written_takes_the_place_of_the_file(tmp_path):
 def test_on_an_error_what_was_there_stands_and_nothing_is_left(tmp_path, wrong):
     path = tmp_path / "a.txt"
     path.write_text("before")
-    with pytest.raises(wrong), whole(path) as part:
-        part.write_text("half")
-        raise wrong
+
+    def half() -> None:
+        with whole(path) as part:
+            part.write_text("half")
+            raise wrong
+
+    with pytest.raises(wrong):
+        half()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
