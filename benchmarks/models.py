@@ -6,10 +6,11 @@
     python benchmarks/models.py --table            # the table of benchmarks/README.md
 
 Each run is one line of results/models.jsonl, and is not run twice: what identifies it is
-the variant, the seed, the passes, and `base`, a digest of robojam's own settings and of the
-shapes of the weights they give. When those change, all is run anew, and the table is of the
-newest. Passes are few, so that all of it is done in an afternoon on one core: what an idea
-is worth here says nothing of what it does against learning by heart, which begins later.
+the variant, the seed, the passes, the units, and `base`, a digest of robojam's own settings
+and of the shapes of the weights they give. When those change, all is run anew, and the table
+is of the newest. Units and passes are few, so that all of it is done in an afternoon on one
+core: what an idea is worth here says nothing of what it does against learning by heart, which
+begins later.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import platform
 import shlex
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -110,25 +111,25 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def key(line: dict[str, Any]) -> tuple[Any, ...]:
     """Tell one run from another."""
-    return tuple(line[name] for name in ("variant", "seed", "passes", "base"))
+    return tuple(line[name] for name in ("variant", "seed", "passes", "units", "base"))
 
 
 def table(found: list[dict[str, Any]]) -> str:
     """Say in markdown what each idea was worth, for the newest base that was measured."""
     newest = [line for line in found if line["base"] == found[-1]["base"]]
-    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, float, int | None], list[dict[str, Any]]] = {}
     for name in VARIANTS:
         for line in newest:
             if line["variant"] == name:
-                groups.setdefault((name, line["passes"]), []).append(line)
+                groups.setdefault((name, line["passes"], line["units"]), []).append(line)
     rows = [
-        "| variant | | passes | nats per touch | better by | phase, dt, place | "
+        "| variant | | units | passes | nats per touch | better by | phase, dt, place | "
         "(x, y, dt) | weights | touches/s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (name, passes), some in groups.items():
+    for (name, passes, units), some in groups.items():
         joint, xydt = (_values(some, what) for what in ("joint", "xydt"))
-        beside = _values(groups.get(("baseline", passes), []), "joint")
+        beside = _values(groups.get(("baseline", passes, units), []), "joint")
         better = ""
         if joint and beside and name != "baseline":
             better = f"{np.mean(beside) - np.mean(joint):+.2f}"
@@ -140,6 +141,7 @@ def table(found: list[dict[str, Any]]) -> str:
         cells = (
             name,
             VARIANTS[name].about,
+            f"{units or ''}",
             f"{passes:g} × {len(some)}" if passes else "",
             _told(joint),
             better,
@@ -168,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", metavar="NAME", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--passes", type=float, default=6.0, help="default 6")
+    parser.add_argument("--units", type=int, default=128, help="of what says none; default 128")
     parser.add_argument("--seeds", metavar="N", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--data", type=Path, default=Path("../shared/corpus"))
     parser.add_argument("--to", type=Path, default=RESULTS, help="where the lines are kept")
@@ -191,10 +194,13 @@ def main() -> None:
         for seed in chosen.seeds[:1] if variant.fixed else chosen.seeds:
             passes = 0.0 if variant.fixed else chosen.passes * variant.share
             about = {"variant": name, "seed": seed, "passes": passes, "base": base()}
+            about["units"] = None if variant.reference else chosen.units
             if key(about) in map(key, lines(chosen.to)):
                 continue
-            settings = replace(
-                Settings(**variant.settings), passes=passes, seed=seed, score_every=1 << 30
+            settings = Settings(
+                **{"units": chosen.units}
+                | variant.settings
+                | {"passes": passes, "seed": seed, "score_every": 1 << 30}
             )
             found = run(variant, corpus, held_out, settings)
             line = (
@@ -206,7 +212,7 @@ def main() -> None:
                     "versions": f"robojam {__version__}, torch {torch.__version__}, "
                     f"Python {platform.python_version()}",
                     "command": f"python benchmarks/models.py --only {shlex.quote(name)} "
-                    f"--seeds {seed} --passes {chosen.passes:g}",
+                    f"--seeds {seed} --passes {chosen.passes:g} --units {chosen.units}",
                 }
             )
             with chosen.to.open("a", encoding="utf-8") as file:

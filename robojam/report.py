@@ -150,19 +150,19 @@ def _answers(
             axes.set(xlim=(-0.02, 1.02), ylim=(1.02, -0.02), xticks=[], yticks=[])
             for spine in axes.spines.values():
                 spine.set_visible(True)
-            _lines(axes, opening, FAINT, 0.6)
+            lines(axes, opening, FAINT, 0.6)
             last = opening[-1:]
             slid = np.concatenate([last, played])  # it may slide on from what was heard
-            _lines(axes, slid, (PEOPLE if row == 0 else MACHINE)[1], 1.0, begun=1)
+            lines(axes, slid, (PEOPLE if row == 0 else MACHINE)[1], 1.0, begun=1)
 
 
-def _lines(axes: Axes, touches: Floats, colour: str, breadth: float, *, begun: int = 0) -> None:
+def lines(axes: Axes, touches: Floats, colour: str, breadth: float, *, begun: int = 0) -> None:
     """Draw strokes as lines, and every landing as a dot; the first begun are not shown."""
     from matplotlib.collections import LineCollection
 
     places, moves = touches[:, :2], touches[1:, 3] > 0.5
-    lines = np.stack([places[:-1], places[1:]], 1)[moves]
-    axes.add_collection(LineCollection(list(lines), colors=colour, linewidths=breadth))
+    moved = np.stack([places[:-1], places[1:]], 1)[moves]
+    axes.add_collection(LineCollection(list(moved), colors=colour, linewidths=breadth))
     landings = places[begun:][touches[begun:, 3] < 0.5]
     axes.plot(*landings.T, "o", color=colour, ms=2.2 * breadth, mew=0)
 
