@@ -15,12 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from answers import SECONDS, answers, pieces
 from matplotlib.figure import Figure
+from PIL import Image
 
 from robojam.corpus import clean
 from robojam.formats import read as read_corpus
@@ -136,7 +138,14 @@ def draw(
         "means, and the middle half"
     )
     figure.text(0.5 / wide, y, text, color=INK, size=9.5)
-    figure.savefig(path, facecolor=PAPER, metadata={"Software": None})
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture as a small file: 64 colours are enough for lines."""
+    with BytesIO() as drawn:
+        figure.savefig(drawn, format="png", facecolor=PAPER)
+        Image.open(drawn).convert("RGB").quantize(64).save(path, format="PNG", optimize=True)
 
 
 def main() -> None:

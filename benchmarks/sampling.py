@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from opening import figures
+from opening import figures, save
 
 from robojam.corpus import clean
 from robojam.formats import read as read_corpus
@@ -68,7 +68,7 @@ def draw(heard: Floats, made: dict[tuple[float, float], Any], path: Path) -> Non
         if temperature == TEMPERATURES[0]:
             name = f"spread {spread:g}"
             figure.text(x / wide, 1 - (y - 0.1) / high, name, color=INK, size=8.5)
-    figure.savefig(path, facecolor=PAPER, metadata={"Software": None})
+    save(figure, path)
 
 
 def main() -> None:

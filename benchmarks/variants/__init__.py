@@ -60,14 +60,14 @@ def _set(idea: str, **settings: Any) -> Variant:
 
 #: All of them by name; the baseline is robojam.train as it stands.
 VARIANTS: dict[str, Variant] = {
-    "baseline": Variant(idea="`robojam train` as it stands, 2 × 256", xydt=True),
+    "baseline": Variant(idea="`robojam train` as it stands", xydt=True),
     # What others have
     "last touch": Variant(idea=last_touch.__doc__ or "", reference=last_touch, fixed=True),
     "constant velocity": Variant(
         idea=constant_velocity.__doc__ or "", reference=constant_velocity, fixed=True
     ),
-    "impsy": Variant(idea=impsy.__doc__ or "", reference=impsy, share=4.0),
-    "robojam 2018": Variant(idea=robojam_2018.__doc__ or "", reference=robojam_2018),
+    "impsy": Variant(idea=impsy.__doc__ or "", reference=impsy, share=2.0),
+    "robojam 2018": Variant(idea=robojam_2018.__doc__ or "", reference=robojam_2018, share=0.5),
     # Motion
     "no motion carried on": Variant(
         idea="means of a move are set off by no share of the last velocities",
@@ -117,8 +117,8 @@ VARIANTS: dict[str, Variant] = {
     # The network
     "s": _set("2 × 64, 8 components", **SIZES["s"]),
     "l": Variant(idea="2 × 512, 24 components", settings=SIZES["l"], share=0.5),
-    "one layer": _set("1 × 256", layers=1),
-    "three layers": Variant(idea="3 × 256", settings={"layers": 3}, share=0.5),
+    "one layer": _set("one layer for two", layers=1),
+    "three layers": Variant(idea="three layers for two", settings={"layers": 3}, share=0.5),
     "gru": Variant(idea="GRUs for LSTMs (Cho et al. 2014)", model=cells.GRUs),
     "linear recurrence": Variant(
         idea="gates that see the input alone (minGRU, Feng et al. 2024), and an output gate",

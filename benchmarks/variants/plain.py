@@ -140,9 +140,9 @@ def impsy(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
     """IMPSY's and keras-mdn-layer's head, five diagonal normals over x, y, dt; 2 × 128
 
     Without a phase. x, y and dt times 10, as IMPSY scales them, go into two LSTMs of 128
-    (IMPSY's size m) and a linear layer yields the mixture of what follows. Adam at 1e-3, a
-    cosine to zero, gradients clipped at 1; windows, batches and dequantising noise as
-    robojam trains with, no mirror images, no averaged weights.
+    (IMPSY's size m) and a linear layer yields the mixture of what follows. Trained as robojam
+    trains: its windows, mirror images, noise, batches, Adam and schedule; without averaged
+    weights.
     """
     net = _Net(settings.seed, 128, 2, [((0, 1, 2), 5, "diagonal")], scale=10.0)
     return _trained(net, corpus, held_out, settings)
@@ -194,16 +194,16 @@ def _trained(net: _Net, corpus: Corpus, held_out: Corpus, settings: Settings) ->
     windows = Windows(corpus, touch_event())
     per_pass = sum(1 for _ in batches(cut(corpus.lengths, s.window, rng), s.batch, rng))
     steps = max(1, round(s.passes * per_pass))
-    optimiser = torch.optim.Adam(net.parameters())
+    optimiser = torch.optim.Adam(net.parameters(), betas=(0.9, 0.98))
     step = touches = 0
     while step < steps:
         for group in batches(cut(corpus.lengths, s.window, rng), s.batch, rng):
-            optimiser.param_groups[0]["lr"] = 1e-3 * schedule(step, steps, s.warmup)
-            batch = windows.draw(group, rng, mirror=False, device="cpu")
+            optimiser.param_groups[0]["lr"] = s.rate * schedule(step, steps, s.warmup)
+            batch = windows.draw(group, rng, mirror=s.mirror, device="cpu")
             density = net(batch.targets, batch.scored[:, 1:])
             optimiser.zero_grad(set_to_none=True)
             (-density.mean()).backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(net.parameters(), s.clip)
             optimiser.step()
             step, touches = step + 1, touches + len(density)
             if step >= steps:
