@@ -52,8 +52,9 @@ _PARTS = ("phase", "dt", "xy")
 
 def base() -> str:
     """Tell one state of robojam's recipe from another."""
-    event = touch_event(components=Settings().components, hidden=Settings().hidden)
-    known = (replace(Settings(), passes=0), event, shapes(event, Settings().units, Settings().layers))
+    s = replace(Settings(), passes=0)
+    event = touch_event(components=s.components, hidden=s.hidden)
+    known = (s, event, shapes(event, s.units, s.layers))
     return hashlib.sha256(repr(known).encode()).hexdigest()[:8]
 
 
@@ -197,11 +198,9 @@ def main() -> None:
             about["units"] = None if variant.reference else chosen.units
             if key(about) in map(key, lines(chosen.to)):
                 continue
-            settings = Settings(
-                **{"units": chosen.units}
-                | variant.settings
-                | {"passes": passes, "seed": seed, "score_every": 1 << 30}
-            )
+            # Scored once, at the end.
+            of_run = {"passes": passes, "seed": seed, "score_every": 1 << 30}
+            settings = Settings(**{"units": chosen.units} | variant.settings | of_run)
             found = run(variant, corpus, held_out, settings)
             line = (
                 about
