@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from step import measure
 from variants import VARIANTS, Variant
+from variants.cells import Ensemble
 
 from robojam import __version__, train
 from robojam.corpus import Corpus, clean
@@ -82,9 +83,16 @@ def run(
     )
     with variant.within(), replaced:
         event = variant.event(train.event_of(corpus, settings))
-        trainer = Trainer(corpus, held_out, settings, event=event)
-        rates = [now.rate for now in trainer if now.score is None]
-    assert trainer.best is not None
+        learnt = []
+        for member in range(variant.members):
+            one = replace(settings, seed=settings.seed + 1000 * member)
+            trainer = Trainer(corpus, held_out, one, event=event)
+            rates = [now.rate for now in trainer if now.score is None]
+            assert trainer.best is not None
+            learnt.append(trainer.best)
+        if len(learnt) > 1:
+            together: Any = Ensemble(learnt)
+            scored(together, held_out)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         trainer.save(path)
@@ -96,9 +104,9 @@ def run(
         "joint": scores[-1].joint,
         "xydt": scores[-1].xydt,
         "parts": scores[-1].parts,
-        "parameters": sum(p.numel() for p in trainer.best.parameters()),
-        "steps": trainer.steps,
-        "file_bytes": size,
+        "parameters": sum(p.numel() for model in learnt for p in model.parameters()),
+        "steps": trainer.steps * len(learnt),
+        "file_bytes": size * len(learnt),
         "step_ms": step and [round(ms, 4) for ms in step],
     }
 

@@ -26,7 +26,8 @@ class Variant:
     """One experiment over robojam.train, or (reference) a model with a training of its own.
 
     share is of the passes that are asked for: what is dear gets fewer, and is compared
-    with the baseline of as many. xydt: whether the density without the phase is wanted too;
+    with the baseline of as many. members: how many are trained, each from a seed of its own,
+    and their densities averaged. xydt: whether the density without the phase is wanted too;
     fixed: that there is no chance in it, and one seed is enough.
     """
 
@@ -38,6 +39,7 @@ class Variant:
     within: Callable[[], AbstractContextManager[object]] = nullcontext
     reference: Reference | None = None
     share: float = 1.0
+    members: int = 1
     xydt: bool = False
     fixed: bool = False
 
@@ -45,7 +47,10 @@ class Variant:
     def plays(self) -> bool:
         """Whether robojam could play its file as it is."""
         return (
-            self.reference is None and self.model is EventModel and self.within is nullcontext
+            self.reference is None
+            and self.model is EventModel
+            and self.within is nullcontext
+            and self.members == 1
         )
 
     @property
@@ -128,6 +133,9 @@ VARIANTS: dict[str, Variant] = {
         idea="layer norm in the LSTMs (Ba et al. 2016)", model=cells.Normed, share=0.5
     ),
     "state from zero": Variant(idea="the initial state is 0, not learnt", model=cells.FromZero),
+    "two together": Variant(
+        idea="the densities of two models averaged: what might be distilled into one", members=2
+    ),
     # The training
     "dropout": _set("a tenth of what layers tell each other is dropped", dropout=0.1),
     "recurrent dropout": Variant(

@@ -6,6 +6,8 @@ the outputs (B, T, units) and the last of both, as nn.LSTM does.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,9 +15,33 @@ from torch import Tensor, nn
 
 from robojam import formulas
 from robojam.event import Event
-from robojam.model import EventModel
+from robojam.model import EventModel, State
 
 Both = tuple[Tensor, Tensor]
+
+
+class Ensemble:
+    """Models whose densities of each factor are averaged; it can be scored, and no more."""
+
+    def __init__(self, models: Sequence[EventModel]) -> None:
+        self.models, self.event, self.start = models, models[0].event, models[0].start
+
+    def eval(self) -> None:
+        for model in self.models:
+            model.eval()
+
+    def initial(self, batch: int) -> list[State]:
+        return [model.initial(batch) for model in self.models]
+
+    def __call__(
+        self, values: Tensor, states: list[State], targets: Tensor
+    ) -> tuple[Tensor, list[State]]:
+        told = [
+            model(values, state, targets)
+            for model, state in zip(self.models, states, strict=True)
+        ]
+        parts = torch.stack([parts for parts, _ in told])
+        return parts.logsumexp(0) - math.log(len(parts)), [state for _, state in told]
 
 
 class FromZero(EventModel):
