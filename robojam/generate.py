@@ -96,7 +96,7 @@ def _wait(
         if not len(early):
             return
         uniform, gauss = chance.draw(early, 0, again)
-        some = memory.rows(early)
+        some = picked(memory, early)
         drawn[early] = network.sample(
             some, uniform, gauss, temperature=temperature, spread=spread
         )
