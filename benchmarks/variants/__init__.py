@@ -108,6 +108,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     # The data
     "no mirror images": _set("performances as they are", mirror=False),
+    "mirror images to the end": _set("the last steps too are of mirror images", upright=0.0),
     "stretched in time": Variant(
         idea="copies as fast and as slow as 1.15 times", windows=copies.Stretched
     ),
