@@ -18,7 +18,14 @@ from robojam.model import EventModel
 from robojam.train import SIZES
 from robojam.windows import Windows
 from variants import cells, copies, inside
-from variants.plain import Reference, constant_velocity, impsy, last_touch, robojam_2018
+from variants.plain import (
+    Reference,
+    constant_velocity,
+    impsy,
+    last_touch,
+    robojam_2018,
+    robojam_head,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +79,10 @@ VARIANTS: dict[str, Variant] = {
         idea=constant_velocity.__doc__ or "", reference=constant_velocity, fixed=True
     ),
     "impsy": Variant(idea=impsy.__doc__ or "", reference=impsy, share=2.0),
-    "robojam 2018": Variant(idea=robojam_2018.__doc__ or "", reference=robojam_2018, share=0.5),
+    "robojam 2018": Variant(idea=robojam_2018.__doc__ or "", reference=robojam_2018),
+    "robojam's head": Variant(
+        idea=robojam_head.__doc__ or "", reference=robojam_head, share=2.0
+    ),
     # Motion
     "no motion carried on": Variant(
         idea="means of a move are set off by no share of the last velocities",

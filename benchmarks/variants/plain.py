@@ -151,14 +151,26 @@ def impsy(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
 def robojam_2018(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
     """RoboJam's head (2018): 16 correlated normals over x, y, and 16 over dt; 3 × 512
 
-    Without a phase. x, y and dt go into three LSTMs of 512, and linear layers yield two
-    mixtures that know nothing of one another (Martin & Torresen 2018). Trained as `impsy`.
+    Without a phase. x, y and dt times 10 go into three LSTMs of 512, and linear layers
+    yield two mixtures that know nothing of one another (Martin & Torresen 2018). Trained as
+    `impsy`.
     """
-    heads: list[Head] = [((0, 1), 16, "correlated"), ((2,), 16, "diagonal")]
-    return _trained(_Net(settings.seed, 512, 3, heads, scale=1.0), corpus, held_out, settings)
+    net = _Net(settings.seed, 512, 3, _ROBOJAM, scale=10.0)
+    return _trained(net, corpus, held_out, settings)
 
 
+def robojam_head(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
+    """the same head as small as IMPSY's: 2 × 128
+
+    As `robojam_2018`; what differs from `impsy` is the head.
+    """
+    net = _Net(settings.seed, 128, 2, _ROBOJAM, scale=10.0)
+    return _trained(net, corpus, held_out, settings)
+
+
+#: Columns, how many components, and what their covariance is like.
 Head = tuple[tuple[int, ...], int, Covariance]
+_ROBOJAM: list[Head] = [((0, 1), 16, "correlated"), ((2,), 16, "diagonal")]
 
 
 class _Net(nn.Module):
