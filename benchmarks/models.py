@@ -133,8 +133,8 @@ def table(found: list[dict[str, Any]]) -> str:
                 groups.setdefault((name, line["passes"], line["units"]), []).append(line)
     rows = [
         "| variant | | units | passes | nats per touch | better by | phase, dt, place | "
-        "(x, y, dt) | weights | touches/s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "(x, y, dt) | weights |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for (name, passes, units), some in groups.items():
         joint, xydt = (_values(some, what) for what in ("joint", "xydt"))
@@ -146,7 +146,6 @@ def table(found: list[dict[str, Any]]) -> str:
         if joint:
             each = np.mean([[line["parts"][part] for part in _PARTS] for line in some], 0)
             parts = ", ".join(f"{nats:.2f}" for nats in each)
-        rate = np.mean([line["touches_per_second"] for line in some])
         cells = (
             name,
             VARIANTS[name].about,
@@ -157,7 +156,6 @@ def table(found: list[dict[str, Any]]) -> str:
             parts,
             _told(xydt),
             f"{some[0]['parameters']:,}",
-            f"{rate:,.0f}" if rate else "",
         )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
