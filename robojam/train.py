@@ -73,7 +73,7 @@ class Settings:
 
 #: The sizes of a model by name; m is that of the default model.
 SIZES: dict[str, dict[str, int]] = {
-    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 96},
+    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52},
     "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
     "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
 }
