@@ -110,27 +110,6 @@ def event_of(corpus: Corpus, settings: Settings) -> Event:
     )
 
 
-def split(corpus: Corpus, *, every: int) -> tuple[Corpus, Corpus]:
-    """Hold every so many-th performance out: what to train on, and what is held out.
-
-    Raises ValueError when there are too few performances for both.
-    """
-    count = len(corpus.lengths)
-    if count < 2:
-        raise ValueError(
-            f"{corpus.name} has {count} performances of two events or more; training wants "
-            "two at least, or --val with others"
-        )
-    held = np.zeros(count, bool)
-    held[(every - 1) % count :: every] = True
-    rows = np.repeat(held, corpus.lengths)
-    train = replace(corpus, events=corpus.events[~rows], lengths=corpus.lengths[~held])
-    name = f"every {every}th performance of {corpus.name}"
-    return train, replace(
-        corpus, events=corpus.events[rows], lengths=corpus.lengths[held], name=name
-    )
-
-
 class Trainer:
     """One training run over one corpus; iterate for its progress, stop when you like.
 

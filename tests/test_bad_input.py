@@ -245,7 +245,7 @@ def test_where_nothing_is_left_it_ends(case, tmp_path, capsys):
     path = file(tmp_path, name, held)
     for command, told in [
         (["corpus", path, "--to", tmp_path / "to.npz"], "nothing is left: no performance of"),
-        (["train", path, "--to", tmp_path / "to"], f"{name} has 0 performances of two events"),
+        (["train", path, "--to", tmp_path / "to"], f"{name} has no performance of two events"),
         (["generate", "--from", path, "--to", tmp_path / "to.csv"], "holds no performance of"),
     ]:
         status, _, err = run(capsys, *command)

@@ -87,6 +87,7 @@ RULES = {
     "evaluate": Rule("corpus lattice model", "numpy torch"),
     "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
+    "heldout": Rule("corpus", "numpy", pure=True),
     "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
     "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
     "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),

@@ -19,9 +19,10 @@ from robojam.corpus import STROKE, TOUCH, Corpus, clean
 from robojam.evaluate import score
 from robojam.event import Event, Factor
 from robojam.formats import read
+from robojam.heldout import split
 from robojam.model import load
 from robojam.modelfile import Data
-from robojam.train import NotFiniteError, Settings, Trainer, event_of, schedule, split
+from robojam.train import NotFiniteError, Settings, Trainer, event_of, schedule
 from robojam.windows import Chunk, batches, cut, mirrored
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4)
@@ -330,28 +331,6 @@ def test_columns_that_nobody_described():
 def test_the_sizes_of_the_event_are_the_settings():
     event = event_of(DATA, replace(SMALL, components=7, hidden=20))
     assert [(f.components, f.hidden) for f in event.factors] == [(0, 32), (7, 10), (7, 20)]
-
-
-# Held out
-
-
-@pytest.mark.parametrize(("count", "held"), [(2, [1]), (9, [0]), (10, [9]), (25, [9, 19])])
-def test_every_tenth_performance_is_held_out(count, held):
-    lengths = list(range(2, 2 + count))
-    data = corpus(TOUCHES, lengths)
-    rest, out = split(data, every=10)
-    assert out.lengths.tolist() == [lengths[i] for i in held]
-    assert sorted(rest.lengths.tolist() + out.lengths.tolist()) == lengths
-    np.testing.assert_array_equal(next(out.performances()), list(data.performances())[held[0]])
-    assert out.name == "every 10th performance of made"
-    assert rest.columns == out.columns == TOUCH
-
-
-@pytest.mark.parametrize("lengths", [[], [5]])
-def test_too_few_performances_to_hold_one_out(lengths):
-    data = Corpus(np.zeros((sum(lengths), 4)), np.array(lengths, np.int64), TOUCH, "few", "0")
-    with pytest.raises(ValueError, match=r"few has . performances"):
-        split(data, every=10)
 
 
 @pytest.mark.gpu

@@ -260,7 +260,7 @@ def test_a_full_disk_is_told(data, val, tmp_path, capsys, monkeypatch):
 def test_train_says_what_is_wrong_with_its_data(data, tmp_path, capsys):
     to, kanji = tmp_path / "m.safetensors", npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
     lone = npz(tmp_path / "lone.npz", corpus(TOUCHES, [1, 1]))
-    single = npz(tmp_path / "single.npz", corpus(TOUCHES, [9]))
+    single = npz(tmp_path / "single.npz", corpus(TOUCHES, [3]))
     text = tmp_path / "text.npz"
     text.write_text("hello")
     (tmp_path / "empty").mkdir()
@@ -268,8 +268,8 @@ def test_train_says_what_is_wrong_with_its_data(data, tmp_path, capsys):
         ([tmp_path / "none.npz"], "none.npz: cannot be read"),
         ([tmp_path / "empty"], "no performances in it"),
         ([text], "text.npz"),
-        ([lone], "lone.npz has 0 performances of two"),
-        ([single], "single.npz has 1 performances"),
+        ([lone], "lone.npz has no performance of two"),
+        ([single], "single.npz has one performance"),
         ([data, kanji], "cannot be joined"),
         ([data, "--val", kanji], "different kinds"),
         ([data, "--val", lone], "lone.npz has no performance of two"),

@@ -33,7 +33,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         type=Path,
         action="append",
-        help="held-out data; again: more (default: every tenth performance)",
+        help="held-out data; again: more (default: a tenth of DATA)",
     )
     add("--from", metavar="MODEL", dest="start", help="go on from a model: learn a player")
     add("--resume", action="store_true", help="go on exactly where this run was stopped")
@@ -128,9 +128,10 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     from robojam import checkpoint, tune
     from robojam.corpus import clean, join
     from robojam.formats import load_all
+    from robojam.heldout import split
     from robojam.model import load
     from robojam.modelfile import Data, find, read
-    from robojam.train import SIZES, Settings, Trainer, split
+    from robojam.train import SIZES, Settings, Trainer
 
     def warn(error: ValueError) -> None:
         print(f"robojam: {error}; it is left out", file=sys.stderr)
