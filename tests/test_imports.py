@@ -99,7 +99,9 @@ RULES = {
     "rigfile": Rule("options", lazily="midi.link modelfile player sound sound.device"),
     "composed": Rule("modelfile session touch", "numpy", pure=True),
     "export": Rule(
-        "corpus formats.* picture session touch whole", "numpy", lazily="midi.file render"
+        "corpus formats.* listing picture session touch whole",
+        "numpy",
+        lazily="midi.file render",
     ),
     # The engine, which is handed a player
     "priority": Rule(lazily="ctypes"),
