@@ -105,7 +105,9 @@ _OscAhead = Annotated[
 ]
 _MidiIn = Annotated[
     tuple[str, ...],
-    _about("a MIDI port that plays, by a part of its name", _MIDI, f"a list of {_MIDI}", "none"),
+    _about(
+        "a MIDI port that plays, by a part of its name", _MIDI, f"a list of {_MIDI}", "none"
+    ),
 ]
 _MidiOut = Annotated[
     tuple[str, ...],

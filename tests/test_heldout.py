@@ -81,9 +81,7 @@ def test_strokes_are_cut_where_the_pen_was_lifted():
     assert re.fullmatch(r"the last \d+ points of made", out.name)
 
 
-@given(
-    lengths=st.lists(st.integers(2, 40), min_size=1, max_size=5), every=st.integers(2, 20)
-)
+@given(lengths=st.lists(st.integers(2, 40), min_size=1, max_size=5), every=st.integers(2, 20))
 def test_both_parts_can_be_learnt_from_and_scored(lengths, every):
     data = corpus(TOUCHES, lengths)
     if len(lengths) == 1 and lengths[0] < 4:

@@ -52,7 +52,9 @@ def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
 def test_of_what_stands_in_a_list_several_are_shown_as_toml_wants_them(tmp_path):
     text, to = rigfile.written(), tmp_path / "several.toml"
     assert "again" not in text  # as the command line has it
-    shown = dict(re.findall(r"^# One or more, in brackets: (([a-z-]+) = .*)", text, re.MULTILINE))
+    shown = dict(
+        re.findall(r"^# One or more, in brackets: (([a-z-]+) = .*)", text, re.MULTILINE)
+    )
     assert set(shown.values()) == {o.name for o in OPTIONS if o.kind is tuple}
     to.write_text("\n".join(shown), "utf-8")
     every = resolved(to)
@@ -63,7 +65,7 @@ def test_of_what_stands_in_a_list_several_are_shown_as_toml_wants_them(tmp_path)
 def test_one_alone_without_its_brackets_is_told_how(tmp_path):
     to = tmp_path / "rig.toml"
     to.write_text('\nmidi-in = "Foot/pedal"\n', "utf-8")
-    with pytest.raises(OptionsError, match="line 2: midi-in = .*: a list of .* alone") as told:
+    with pytest.raises(OptionsError, match=r"line 2: midi-in = .*: a list of .* alone") as told:
         resolved(to)
     to.write_text("midi-in = " + str(told.value).rpartition(": ")[2], "utf-8")
     assert resolved(to).midi_in == ("Foot/pedal",)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from learning import CORPUS, STROKES, TOUCHES, corpus, has_corpus, rows
 
 from robojam import train
-from robojam.corpus import STROKE, TOUCH, Corpus, clean
+from robojam.corpus import STROKE, Corpus, clean
 from robojam.evaluate import score
 from robojam.event import Event, Factor
 from robojam.formats import read
@@ -158,7 +158,7 @@ def test_what_has_no_surface_has_no_mirror_image():
 
 
 def test_the_rate_rises_and_falls_to_nothing():
-    rates = [schedule(step, 1000, 100) for step in range(1001)]
+    rates = [schedule(step, step / 1000, 100) for step in range(1001)]
     assert rates[0] == pytest.approx(0.01)
     assert max(rates) == pytest.approx(0.976, abs=0.01)
     assert rates[-1] == pytest.approx(0, abs=1e-12)
@@ -212,6 +212,42 @@ def test_passes_may_be_parts_of_one():
     assert run(passes=0.001).step == 1
     whole = run(passes=1).step
     assert run(passes=1.5).step == round(1.5 * whole)
+
+
+class Clock:
+    """A clock on which each look at it takes so many seconds."""
+
+    def __init__(self, tick: float) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def monotonic(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+def test_a_run_ends_when_its_time_is_up_as_one_that_has_made_all_passes(monkeypatch):
+    monkeypatch.setattr(train, "time", Clock(1.0))
+    trainer = Trainer(DATA, HELD_OUT, replace(SMALL, passes=1000, minutes=1))
+    shares, rates = [], []
+    for now in trainer:
+        assert 0 <= now.left <= 60
+        shares.append(trainer.share)
+        rates.append(trainer.optimiser.param_groups[0]["lr"])
+    assert 30 < trainer.step < 62 < trainer.steps
+    assert shares == sorted(shares)
+    assert trainer.over
+    assert rates[-1] < SMALL.rate / 100
+    assert now.score is not None
+    assert trainer.best is not None
+
+
+def test_a_run_that_is_in_time_is_the_same_as_without_a_limit(monkeypatch):
+    whole = run(passes=10)
+    monkeypatch.setattr(train, "time", Clock(60 / (whole.step + 8)))
+    timed = run(passes=10, minutes=1)
+    assert timed.step == whole.step
+    for name, weight in whole.averaged.state_dict().items():
+        assert torch.equal(weight, timed.averaged.state_dict()[name]), name
 
 
 def test_the_best_is_kept_when_later_weights_are_worse(tmp_path, monkeypatch):

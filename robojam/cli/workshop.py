@@ -39,6 +39,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on exactly where this run was stopped")
     add("--size", choices=["s", "m", "l"], help="small, as the default model, or large")
     add("--passes", metavar="N", type=ask.positive, help="passes over the data")
+    add("--minutes", metavar="N", type=ask.positive, help="to learn in (--from: half, for few)")
     add("--patience", metavar="N", type=ask.whole, help="scorings without a better one: over")
     add("--units", metavar="N", type=ask.count, help="width of each recurrent layer")
     add("--layers", metavar="N", type=ask.count, help="how many recurrent layers")
@@ -57,7 +58,9 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 #: What of a run's settings can be said on the command line.
-_SETTINGS = "passes patience units layers components hidden batch window rate seed device"
+_SETTINGS = (
+    "passes minutes patience units layers components hidden batch window rate seed device"
+)
 
 
 def _train(chosen: argparse.Namespace) -> int:
@@ -175,7 +178,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     about["trained_on"] = description.trained_on + about["trained_on"]
     about["licence"] = chosen.licence or description.licence
     about |= {"temperature": description.temperature, "spread": description.spread}
-    settings = tune.settings(start, Settings(), given)
+    settings = tune.settings(start, Settings(), given, events=len(data.events))
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
     return _Run(Trainer(data, held_out, settings, start=start), about, told, file)
@@ -242,7 +245,9 @@ def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return True
-    if trainer.step < trainer.steps:
+    if trainer.step < trainer.steps and trainer.share >= 1:
+        print(f"its time was up, after {trainer.step} of {trainer.steps} steps")
+    elif trainer.step < trainer.steps:
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
     checkpoint.beside(to).unlink(missing_ok=True)
     picture = chosen.picture or to.with_suffix(".png")
