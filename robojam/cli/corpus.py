@@ -63,9 +63,11 @@ def _corpus(chosen: argparse.Namespace) -> int:
     about["refused"] = refused
     if chosen.json:
         print(json.dumps(about))
-    else:
+    elif cleaned:
         print("\n".join(_said(about, cleaned)))
     if joined is None:
+        if not cleaned:  # each was refused, and the reason told
+            return 2
         ask.fail("nothing is left: no performance of two touches or more")
     if chosen.to is not None:
         try:
