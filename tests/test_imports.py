@@ -57,7 +57,8 @@ RULES = {
     "voices": Rule("happenings touch", pure=True),
     "past": Rule("touch", pure=True),
     "jam": Rule("hands happenings past touch voices", pure=True),
-    "session": Rule("touch", "msgspec", pure=True),
+    "sessionlines": Rule("touch", "msgspec", pure=True),
+    "session": Rule("sessionlines touch", "msgspec", pure=True),
     # The model
     "event": Rule(others="msgspec", pure=True),
     "lattice": Rule("event", "numpy", pure=True),
@@ -94,7 +95,7 @@ RULES = {
     "generate": Rule("modelfile player step touch", "numpy"),
     "picture": Rule("session touch", "numpy", lazily="matplotlib"),
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
-    "listing": Rule("session whole", "msgspec"),
+    "listing": Rule("session sessionlines whole", "msgspec"),
     # What a rig has is asked of whoever knows, where that is installed
     "rigfile": Rule("options", lazily="midi.link modelfile player sound sound.device"),
     "composed": Rule("modelfile session touch", "numpy", pure=True),
