@@ -68,7 +68,10 @@ def _cut(corpus: Corpus, which: int, wanted: float) -> tuple[Corpus, Corpus] | N
     told = f"the last {len(rest):,} points"
     if corpus.columns == TOUCH:
         seconds = float(rest[1:, 2].sum())
-        told = f"the last {seconds:,.{0 if seconds >= 10 else 1}f} s"
+        minutes, left = divmod(round(seconds), 60)
+        told = f"the last {seconds:.1f} s" if seconds < 10 else f"the last {left} s"
+        if minutes:
+            told = f"the last {minutes} min {left} s"
         if rest[0, 3] == 0:
             told += f", after a pause of {rest[0, 2]:.2g} s,"
         rest[0, 2:] = 0  # it lands, and nothing was before it

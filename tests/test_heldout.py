@@ -58,6 +58,15 @@ def test_where_nobody_paused_the_stroke_is_cut():
     assert (rest.lengths.tolist(), out.lengths.tolist()) == ([300], [700])
 
 
+@pytest.mark.parametrize(
+    ("dt", "told"), [(0.02, "2.0 s"), (0.2, "20 s"), (1.0, "1 min 39 s"), (5.0, "8 min 15 s")]
+)
+def test_how_long_that_is_is_told(dt, told):
+    data = jam(1000)
+    data.events[1:, 2] = dt
+    assert split(data, every=10)[1].name == f"the last {told} of jam.jsonl"
+
+
 def test_a_long_jam_beside_short_ones_is_cut_and_they_are_learnt_from():
     short, long = corpus(TOUCHES, [20, 30]), jam(1000, (880, 1.0))
     data = Corpus(
