@@ -39,8 +39,18 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--from", metavar="MODEL", dest="start", help="go on from a model: learn a player")
     add("--resume", action="store_true", help="go on exactly where this run was stopped")
     add("--size", choices=["s", "m", "l"], help="small, as the default model, or large")
-    add("--passes", metavar="N", type=ask.positive, help="passes over the data")
-    add("--minutes", metavar="N", type=ask.positive, help="to learn in (--from: half, for few)")
+    add(
+        "--passes",
+        metavar="N",
+        type=ask.positive,
+        help="passes over the data (default: 120; --from: 12)",
+    )
+    add(
+        "--minutes",
+        metavar="N",
+        type=ask.positive,
+        help="at most (default: as long as it takes; --from: 0.5 for each 2,000 events)",
+    )
     add("--patience", metavar="N", type=ask.whole, help="scorings without a better one: over")
     add("--units", metavar="N", type=ask.count, help="width of each recurrent layer")
     add("--layers", metavar="N", type=ask.count, help="how many recurrent layers")
