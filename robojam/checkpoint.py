@@ -27,7 +27,7 @@ from robojam.train import Settings, Trainer
 SUFFIX = ".run"
 _KEY = "robojam"
 _FORMAT = "run 1"
-_PLAIN = ("step", "passes", "done", "stale", "best_step")
+_PLAIN = ("step", "passes", "done", "stale", "best_step", "upright")
 
 
 class RunError(ValueError):

@@ -43,7 +43,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         "--passes",
         metavar="N",
         type=ask.positive,
-        help="passes over the data (default: 120; --from: 12)",
+        help="passes over the data (default: 80; --from: 12)",
     )
     add(
         "--minutes",
