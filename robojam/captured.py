@@ -75,14 +75,18 @@ class Captured:
     def sample(
         self,
         voices: Sequence[int],
-        chances: Sequence[tuple[list[float], list[float]]],
+        chances: Any,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
-        """Draw the next event (C) of some voices; their random numbers as Network.sample's."""
+        """Draw the next event (C) of N voices.
+
+        chances (N, factors + C): their random numbers as Network.sample's, the uniform
+        ones first; an array, or lists.
+        """
         rows = list(voices)
-        self._drawn[rows] = torch.tensor([uniform + gauss for uniform, gauss in chances])
+        self._drawn[rows] = torch.as_tensor(chances, dtype=torch.float32)
         self._chance.copy_(self._drawn, non_blocking=True)
         if self._tempered != (temperature, spread):
             self._tempered = (temperature, spread)
