@@ -66,6 +66,8 @@ class Jam:
         self._human_at = -math.inf
         self._silent_from = math.inf
         self._turn_began = 0.0
+        # What happens next by itself, while that is known: asked for several times a touch.
+        self._upcoming: tuple[float, Callable[[], None]] | None = None
 
     @property
     def t(self) -> float:
@@ -97,23 +99,30 @@ class Jam:
 
     def begin(self) -> None:
         """Begin the take, at t = 0."""
-        self._begun = True
+        self._begun, self._upcoming = True, None
         if self.settings.mode == "solo":
             self._play_on()
 
     def advance(self, t: float) -> None:
         """Let everything happen that is due at or before t, each at its own instant."""
-        while (due := self._next())[0] <= t:
+        clock = self.clock
+        while (due := self._upcoming or self._look())[0] <= t:
             when, act = due
-            self.clock.t = max(self.t, when)
+            clock.t = max(clock.t, when)
             act()
-        self.clock.t = max(self.t, t)
+            self._upcoming = None
+        clock.t = max(clock.t, t)
 
     @property
     def due(self) -> float | None:
         """When something happens next by itself; None while nothing will."""
-        when = self._next()[0]
-        return None if math.isinf(when) else max(when, self.t)
+        when = (self._upcoming or self._look())[0]
+        return None if when == math.inf else max(when, self.clock.t)
+
+    def _come(self, t: float) -> None:
+        """Come to t, where something is about to change."""
+        self.advance(t)
+        self._upcoming = None
 
     def finger(
         self,
@@ -127,17 +136,17 @@ class Jam:
         own_dt: float | None = None,
     ) -> None:
         """Feel a human's finger; own_dt in seconds where the player has its own clock."""
-        self.advance(t)
+        self._come(t)
         self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
         """Feel a touch of a player without phases."""
-        self.advance(t)
+        self._come(t)
         self._feel(self.hands.plain(t, who, x, y, dt))
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
         """Let a control take effect at t, its value checked. Tell whether it had any."""
-        self.advance(t)
+        self._come(t)
         act = getattr(self, f"_on_{name}", None)
         if act is not None:
             return bool(act(value))
@@ -154,7 +163,7 @@ class Jam:
 
     def swap(self, t: float, player: Player, name: str) -> None:
         """Play with another player from t on."""
-        self.advance(t)
+        self._come(t)
         self.sink(Changed(self.t, "model", name))
         self.voices.lift_all()
         self.voices.hand_over(player)
@@ -165,7 +174,7 @@ class Jam:
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
-        self.advance(t)
+        self._come(t)
         self.voices.take_back()
         for felt in self.hands.lift_all(self.t):
             self._sound(felt)
@@ -404,19 +413,20 @@ class Jam:
 
     # -- what is due ---------------------------------------------------------------------
 
-    def _next(self) -> tuple[float, Callable[[], None]]:
-        """What happens next by itself: when, and the act. Never, if nothing will.
+    def _look(self) -> tuple[float, Callable[[], None]]:
+        """Find what happens next by itself: when, and the act. Never, if nothing will.
 
         Of what is due at the same instant the turn's end comes first, then the voices' lifts
         and touches, a silence that is answered, and last a human's finger that lifts by
         itself, as a packet with that up would.
         """
-        # Asked for several times a touch: compared in order of rank, and no more.
+        # Compared in order of rank, and no more: this is in the path of every touch.
         lift = self.hands.lift_due
         first = math.inf if lift is None else lift
-        if self.settings.pause or not self._begun:
-            return first, self._lift_humans
         act = self._lift_humans
+        if self.settings.pause or not self._begun:
+            self._upcoming = first, act
+            return self._upcoming
         silence = self._silent_from + self.settings.threshold
         if silence <= first:
             first, act = silence, self._answer_silence
@@ -426,7 +436,8 @@ class Jam:
         end = self._turn_end
         if end <= first:
             first, act = end, self._end_turn
-        return first, act
+        self._upcoming = first, act
+        return self._upcoming
 
     def _answer_silence(self) -> None:
         self._begin_turn(self.t)

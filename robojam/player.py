@@ -32,6 +32,8 @@ from robojam.touch import MAX_DT, MIN_DT, clip
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
 #: What a touch is made of: the kind of factor that each column belongs to.
 TOUCH_KINDS = ("position", "position", "duration", "flag")
+#: What a touch can be, column by column.
+_LEAST, _MOST = (0.0, 0.0, MIN_DT, 0.0), (1.0, 1.0, MAX_DT, 1.0)
 #: From so many voices on, they are stepped as batches, a touch ahead: below, one by one.
 _CHOIR = 8
 #: Components of a forecast lighter than this are left out.
@@ -200,10 +202,14 @@ class Player:
             temperature=self._temperature,
             spread=self._spread,
         )
-        half_x, half_y, half_dt, _ = self._halves
+        made = drawn.astype(np.float64) - self._halves
+        sounds = np.minimum(np.maximum(made, _LEAST), _MOST)
+        # A flag is 0 or 1, and has no noise.
         return [
-            self._draft(Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5))
-            for x, y, dt, moving in drawn.tolist()
+            Draft(Proposal(x, y, dt, moving > 0.5), (*played, moving > 0.5), heard)
+            for (x, y, dt, moving), (*played, _), heard in zip(
+                made.tolist(), sounds.tolist(), (sounds + self._halves).tolist(), strict=True
+            )
         ]
 
     def _draft(self, made: Proposal) -> Draft:
