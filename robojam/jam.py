@@ -15,7 +15,8 @@ recording can be regenerated exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from robojam.hands import Felt, Hands
 from robojam.happenings import (
@@ -99,9 +100,10 @@ class Jam:
 
     def begin(self) -> None:
         """Begin the take, at t = 0."""
-        self._begun, self._upcoming = True, None
+        self._begun = True
         if self.settings.mode == "solo":
             self._play_on()
+        self._upcoming = None
 
     def advance(self, t: float) -> None:
         """Let everything happen that is due at or before t, each at its own instant."""
@@ -109,6 +111,7 @@ class Jam:
         while (due := self._upcoming or self._look())[0] <= t:
             when, act = due
             clock.t = max(clock.t, when)
+            self._upcoming = None  # the sink may ask, before and after all that act does
             act()
             self._upcoming = None
         clock.t = max(clock.t, t)
@@ -119,9 +122,12 @@ class Jam:
         when = (self._upcoming or self._look())[0]
         return None if when == math.inf else max(when, self.clock.t)
 
-    def _come(self, t: float) -> None:
-        """Come to t, where something is about to change."""
+    @contextmanager
+    def _at(self, t: float) -> Iterator[None]:
+        """Come to t, where something changes: what was to happen next may not."""
         self.advance(t)
+        self._upcoming = None
+        yield
         self._upcoming = None
 
     def finger(
@@ -136,20 +142,22 @@ class Jam:
         own_dt: float | None = None,
     ) -> None:
         """Feel a human's finger; own_dt in seconds where the player has its own clock."""
-        self._come(t)
-        self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
+        with self._at(t):
+            self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
         """Feel a touch of a player without phases."""
-        self._come(t)
-        self._feel(self.hands.plain(t, who, x, y, dt))
+        with self._at(t):
+            self._feel(self.hands.plain(t, who, x, y, dt))
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
         """Let a control take effect at t, its value checked. Tell whether it had any."""
-        self._come(t)
-        act = getattr(self, f"_on_{name}", None)
-        if act is not None:
-            return bool(act(value))
+        with self._at(t):
+            act = getattr(self, f"_on_{name}", None)
+            return self._set(name, value) if act is None else bool(act(value))
+
+    def _set(self, name: str, value: float | int | str) -> bool:
+        """Let a control take effect that is no more than its value."""
         if getattr(self.settings, name) == value:
             return False
         setattr(self.settings, name, value)
@@ -163,22 +171,22 @@ class Jam:
 
     def swap(self, t: float, player: Player, name: str) -> None:
         """Play with another player from t on."""
-        self._come(t)
-        self.sink(Changed(self.t, "model", name))
-        self.voices.lift_all()
-        self.voices.hand_over(player)
-        self.past.forget()
-        self._temper()
-        self._forget()
-        self._make_anew()
+        with self._at(t):
+            self.sink(Changed(self.t, "model", name))
+            self.voices.lift_all()
+            self.voices.hand_over(player)
+            self.past.forget()
+            self._temper()
+            self._forget()
+            self._make_anew()
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
-        self._come(t)
-        self.voices.take_back()
-        for felt in self.hands.lift_all(self.t):
-            self._sound(felt)
-        self.voices.lift_all()
+        with self._at(t):
+            self.voices.take_back()
+            for felt in self.hands.lift_all(self.t):
+                self._sound(felt)
+            self.voices.lift_all()
 
     # -- controls with a meaning of their own ------------------------------------
 
