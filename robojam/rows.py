@@ -56,6 +56,7 @@ class Rows:
         self.last, self.now, self.before = (
             slice(cell + i * places, cell + (i + 1) * places) for i in range(3)
         )
+        self.velocities = slice(self.now.start, self.before.stop)
         weight, bias = network.trunk
         hidden = np.split(weight[: -f or None], len(network.gates))
         ones = [bias[None], *([0 * bias[None]] * (len(hidden) - 1))]

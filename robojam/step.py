@@ -222,22 +222,8 @@ class Network:
         multiplies every deviation (0: the mean). Both may be arrays of no dimension, the
         temperature then at least COLD.
         """
-        return self.draw(
-            self.inner(memory), memory, uniform, gauss, temperature=temperature, spread=spread
-        )
-
-    def draw(
-        self,
-        inner: Array,
-        memory: Memory,
-        uniform: Array,
-        gauss: Array,
-        *,
-        temperature: float | Array,
-        spread: float | Array,
-    ) -> Array:
-        """Draw as `sample` does, from what the heads begin from; of memory, what moves."""
         xp, event = self.xp, self.event
+        inner = self.inner(memory)
         values = gauss * 0
         for i, factor in enumerate(event.factors):
             head, out, u = self.heads[i], self.head(i, inner), uniform[:, i : i + 1]

@@ -64,7 +64,7 @@ RULES = {
     "formulas": Rule("event", "numpy", pure=True),
     "step": Rule("event formulas", "numpy", pure=True),
     "rows": Rule("formulas step", "numpy", pure=True),
-    "chorus": Rule("formulas rows step", "numpy", pure=True),
+    "chorus": Rule("event formulas rows step", "numpy", pure=True),
     "lean": Rule("chorus event formulas rows step", "numpy", pure=True),
     "captured": Rule("step", "torch"),
     "foresight": Rule("chorus happenings", "numpy", pure=True),
