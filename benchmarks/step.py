@@ -36,17 +36,15 @@ def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:
 def measure(file: ModelFile, *, device: str, voices: int, steps: int = 3000) -> list[float]:
     """Return p50 and p99 of a step, in ms: of one voice, or of all as one batch."""
     player = Player(file, device=device, voices=voices, seed=1)
-    everyone, times = range(voices), []
+    times = []
     for _ in range(steps + 200 if voices == 1 else 220):
         began = time.perf_counter()
-        p = player.propose(everyone)[0]
-        x, y, dt = min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5)
         if voices == 1:
+            p = player.propose([0])[0]
+            x, y, dt = min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5)
             player.play(0, x, y, dt, p.moving)
         else:
-            player.hear(x, y, dt, p.moving)
-            for voice in everyone:
-                player.count(voice)
+            player.together()
         times.append(1000 * (time.perf_counter() - began))
     return [percentile(times[-steps:], 0.5), percentile(times[-steps:], 0.99)]
 

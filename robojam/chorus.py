@@ -22,7 +22,7 @@ import numpy as np
 
 from robojam.event import Factor
 from robojam.formulas import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Array, carries, where_of
-from robojam.rows import Rows
+from robojam.rows import Rows, aligned
 from robojam.step import COLD, LONGEST, Network
 
 #: Columns of a block, at most, and rows that are stepped together: from about a million
@@ -315,7 +315,7 @@ def _blocks(weight: Array) -> Array:
     """Return a weight (K, N) in blocks of columns, (B, K, N / B)."""
     k, n = weight.shape
     width = max(w for w in range(1, _COLUMNS + 1) if n % w == 0)
-    return np.ascontiguousarray(weight.reshape(k, n // width, width).transpose(1, 0, 2))
+    return aligned(weight.reshape(k, n // width, width).transpose(1, 0, 2))
 
 
 def _product(x: Array, blocks: Array, out: Array) -> None:

@@ -123,7 +123,7 @@ class Jam:
         return None if when == math.inf else max(when, self.clock.t)
 
     @contextmanager
-    def _at(self, t: float) -> Iterator[None]:
+    def _changing(self, t: float) -> Iterator[None]:
         """Come to t, where something changes: what was to happen next may not."""
         self.advance(t)
         self._upcoming = None
@@ -142,17 +142,17 @@ class Jam:
         own_dt: float | None = None,
     ) -> None:
         """Feel a human's finger; own_dt in seconds where the player has its own clock."""
-        with self._at(t):
+        with self._changing(t):
             self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
         """Feel a touch of a player without phases."""
-        with self._at(t):
+        with self._changing(t):
             self._feel(self.hands.plain(t, who, x, y, dt))
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
         """Let a control take effect at t, its value checked. Tell whether it had any."""
-        with self._at(t):
+        with self._changing(t):
             act = getattr(self, f"_on_{name}", None)
             return self._set(name, value) if act is None else bool(act(value))
 
@@ -171,7 +171,7 @@ class Jam:
 
     def swap(self, t: float, player: Player, name: str) -> None:
         """Play with another player from t on."""
-        with self._at(t):
+        with self._changing(t):
             self.sink(Changed(self.t, "model", name))
             self.voices.lift_all()
             self.voices.hand_over(player)
@@ -182,7 +182,7 @@ class Jam:
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
-        with self._at(t):
+        with self._changing(t):
             self.voices.take_back()
             for felt in self.hands.lift_all(self.t):
                 self._sound(felt)

@@ -107,8 +107,15 @@ class Lean:
         """Let every voice hear one event (C): together, where there are several."""
         if self.chorus is None:
             self.hear(0, values)
-            return
-        self.chorus.hear(self.state, np.array([values] * len(self.state), np.float32))
+        else:
+            self.hear_each(np.array([values] * len(self.state), np.float32))
+
+    def hear_each(self, values: Array) -> None:
+        """Let every voice hear an event of its own (V, C)."""
+        if self.chorus is None:
+            self.hear(0, values[0].tolist())
+        else:
+            self.chorus.hear(self.state, values)
 
     def hear(self, voice: int, values: list[float]) -> None:
         """Let a voice hear one event (C)."""
@@ -186,6 +193,13 @@ class Lean:
             self.state[list(voices)], chances, temperature=temperature, spread=spread
         ).tolist()
         return drawn
+
+    def sample_all(self, chances: Array, *, temperature: float, spread: float) -> Array:
+        """Draw the next event of every voice, (V, C); chances (V, ·) as for `sample`."""
+        if self.chorus is None:
+            drawn = self._sample(0, chances[0].tolist(), temperature, spread)
+            return np.array([drawn], np.float32)
+        return self.chorus.sample(self.state, chances, temperature=temperature, spread=spread)
 
     def _sample(
         self, voice: int, chances: Sequence[float], temperature: float, spread: float

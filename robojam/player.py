@@ -108,6 +108,7 @@ class Player:
         self._temperature = self._spread = 1.0
         columns, factors = len(TOUCH_COLUMNS), len(file.event.factors)
         self._chance = Chance(voices, uniform=factors, normal=columns)
+        self._everyone = np.arange(voices)
         self._steps = _steps(self._xp, self.network, voices)
         self._memory = self._steps.memory
         self._ahead: Foresight | None = None
@@ -134,7 +135,7 @@ class Player:
     def seed(self, seed: int) -> None:
         """Begin the random numbers of every voice anew."""
         self._seed = seed
-        self._counts = [0] * self._voices
+        self._counts = np.zeros(self._voices, np.int64)
         self._chance.seed(seed)
         self._came_between()
 
@@ -146,20 +147,20 @@ class Player:
     def follow(self, other: Player) -> None:
         """Go on with the random numbers of another player."""
         self._seed = other._seed
-        self._counts = list(other._counts)
+        self._counts = other._counts.copy()
         self._chance.seed(other._seed)
         self._came_between()
 
     def snapshot(self) -> Snapshot:
         """Copy all that the player remembers."""
-        return Snapshot(deepcopy(self._memory), self._seed, tuple(self._counts))
+        return Snapshot(deepcopy(self._memory), self._seed, tuple(self._counts.tolist()))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot back. The snapshot stays good."""
         self._memory.write(slice(None), snapshot.memory)
         if snapshot.seed != self._seed:
             self.seed(snapshot.seed)
-        self._counts = list(snapshot.counts)
+        self._counts = np.array(snapshot.counts, np.int64)
         self._came_between()
 
     def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
@@ -228,6 +229,21 @@ class Player:
             self._steps.hear(voice, self._fed(x, y, dt, moving))
         self._counts[voice] += 1
 
+    def together(self) -> Any:
+        """Let every voice play its next touch and hear it, all as one batch, in arrays.
+
+        For voices that keep step, as many as there may be. Returns what sounds, (V, 4).
+        """
+        chances = self._chance.rows(self._everyone, self._counts)
+        drawn = self._steps.sample_all(
+            chances, temperature=self._temperature, spread=self._spread
+        )
+        sounds = np.minimum(np.maximum(drawn - self._half, _LEAST), _MOST)
+        self._steps.hear_each((sounds + self._half).astype(np.float32))
+        self._counts += 1
+        self._came_between()
+        return sounds
+
     def count(self, voice: int) -> None:
         """Use up the random numbers of a touch that was played and is not heard."""
         self._counts[voice] += 1
@@ -286,9 +302,9 @@ class Player:
     def _chances(self, voices: Sequence[int], later: int = 0) -> Any:
         """Return the random numbers (N, ·) of N voices' next touches, or of later ones."""
         if len(voices) == 1:  # as a list, for that is what one voice is stepped with
-            return [self._chance.row(voices[0], self._counts[voices[0]] + later)]
-        counts = [self._counts[voice] + later for voice in voices]
-        return self._chance.rows(voices, np.array(counts))
+            return [self._chance.row(voices[0], int(self._counts[voices[0]]) + later)]
+        which = np.asarray(voices)
+        return self._chance.rows(which, self._counts[which] + later)
 
     def _fed(self, x: float, y: float, dt: float, moving: bool) -> list[float]:  # noqa: FBT001
         """Return a touch as the model hears it: with the mean of its noise."""

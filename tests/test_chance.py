@@ -19,7 +19,7 @@ def seeded(seed: int, voices: int = 2) -> Chance:
 
 
 def rows(made: Chance, voices: list[int], counts: list[int]) -> Any:
-    return made.rows(voices, np.array(counts))
+    return made.rows(np.array(voices), np.array(counts))
 
 
 def test_numbers_depend_on_seed_voice_and_count_alone():
@@ -77,12 +77,21 @@ def test_they_are_uniform_and_normal():
     np.testing.assert_allclose(z.std(0), 1, atol=0.04)
 
 
-def test_a_block_is_made_once(monkeypatch):
-    made, generators = seeded(6), []
-    philox = np.random.Philox
-    monkeypatch.setattr(
-        np.random, "Philox", lambda **how: generators.append(how) or philox(**how)
-    )
+def test_voices_in_step_do_not_want_their_blocks_at_once():
+    made, everyone, filled = seeded(6, voices=128), np.arange(128), [0]
+    fill = np.random.Generator.random
+
+    class Counting:
+        def __init__(self, draw: Any) -> None:
+            self.draw = draw
+            self.standard_normal = draw.standard_normal
+
+        def random(self, **how: Any) -> None:
+            filled[0] += 1
+            fill(self.draw, **how)
+
+    made._draw = Counting(made._draw)  # type: ignore[assignment]
     for count in range(640):
-        made.row(0, count)
-    assert len(generators) == 10
+        filled[0] = 0
+        made.rows(everyone, np.full(128, count))
+        assert filled[0] <= (128 + 2 if count == 0 else 2)

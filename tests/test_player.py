@@ -409,22 +409,6 @@ def test_a_gpu_plays_as_the_cpu_does():
 # Cost
 
 
-def test_random_numbers_are_made_once_for_64_touches(monkeypatch):
-    made = listened(Player(FILE, seed=5))
-    generators: list[Any] = []
-    philox = np.random.Philox
-    monkeypatch.setattr(
-        np.random, "Philox", lambda **how: generators.append(how) or philox(**how)
-    )
-    made.seed(6)
-    phrase(made, 640)
-    assert len(generators) == 10
-    made.restore(made.snapshot())
-    made.propose([0])[0]
-    made.propose([0])[0]
-    assert len(generators) == 11  # the eleventh block, and a restored state keeps it
-
-
 def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
     """No clock: what a touch costs is the calls into numpy, and these can be counted."""
     made = listened(Player(FILE, seed=5))
@@ -535,3 +519,34 @@ def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
             made.play(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
             made.propose([voice])
     assert calls[0] <= 12
+
+
+# Voices that keep step
+
+
+@pytest.mark.parametrize("on", ["numpy", "torch"])
+@pytest.mark.parametrize("voices", [1, 5, 40])
+def test_voices_in_step_play_as_they_would_one_by_one(voices, on, monkeypatch):
+    """To 1e-5 a step: each is put back onto what the others played before the next."""
+
+    def made() -> Player:
+        if on == "torch":
+            return listened(on_torch(monkeypatch, voices=voices, seed=5))
+        return listened(Player(FILE, voices=voices, seed=5))
+
+    together, alone = made(), made()
+    for _ in range(70):  # past the next block of random numbers
+        alone.restore(together.snapshot())
+        expected = table(alone.propose(range(voices)))
+        sounds = together.together()
+        assert sounds.shape == (voices, 4)
+        np.testing.assert_allclose(
+            sounds, np.clip(expected, (0, 0, 0.001, 0), (1, 1, 5, 1)), rtol=1e-5, atol=2e-5
+        )
+        for voice, (x, y, dt, moving) in enumerate(sounds.tolist()):
+            alone.play(voice, x, y, dt, moving > 0.5)
+        np.testing.assert_allclose(
+            np.concatenate([np.asarray(h) for h in together._memory.hidden]),
+            np.concatenate([np.asarray(h) for h in alone._memory.hidden]),
+            atol=1e-5,
+        )
