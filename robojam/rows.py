@@ -15,7 +15,6 @@ import numpy as np
 from robojam.formulas import Array, feature_count
 from robojam.step import Memory, Network
 
-
 #: Bytes of a cache line, and the numbers of 32 bits in it.
 _LINE, _NUMBERS = 64, 16
 

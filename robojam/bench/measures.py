@@ -176,7 +176,7 @@ def sing(voices: int, seconds: float, *options: str) -> Sung:
     offsets: list[float] = []
     # Voices that hear no human play about 50 touches a second at that timescale at first,
     # and 70 after ten seconds.
-    pace = ("--timescale", "0.385", "--seed", "1")
+    pace = ("--timescale", "0.395", "--seed", "1")
     arguments = ("--mode", "solo", "--voices", str(voices), *pace)
     with engine(*arguments, *options) as e:
         before = e.status()
