@@ -56,7 +56,8 @@ RULES = {
     "happenings": Rule("touch", pure=True),
     "voices": Rule("happenings touch", pure=True),
     "past": Rule("touch", pure=True),
-    "jam": Rule("hands happenings past touch voices", pure=True),
+    "turns": Rule("hands happenings past voices", pure=True),
+    "jam": Rule("hands happenings touch turns voices", pure=True),
     "session": Rule("touch", "msgspec", pure=True),
     # The model
     "event": Rule(others="msgspec", pure=True),
