@@ -21,6 +21,8 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 
 #: Random numbers are made for so many touches of a take at once, as a player makes them.
 _BLOCK = 64
+#: So often a first touch is drawn that would come too early.
+_TRIES = 256
 #: No take has more touches a second than this, however small its dt.
 _DENSEST = 1 / MIN_DT
 
@@ -33,13 +35,16 @@ def generate(
     seed: int,
     temperature: float,
     spread: float,
+    silent: Floats | None = None,
 ) -> list[Floats]:
     """Let a model go on from performances that it heard; return a take for each.
 
     heard are clean performances (n, 4): x, y in screens, dt in seconds, moving; one of no
     touches lets it begin from nothing. Takes (n, 4) are of the same form: the first dt
-    counts from the last touch heard, and the sum of them is below seconds. Raises
-    ModelFileError for a model that is not over touches.
+    counts from the last touch heard, whose finger is still down, so that the first touch
+    may slide on from it; the sum of them is below seconds. silent, for each, are the
+    seconds that nothing has followed what was heard: the first touch comes after them.
+    Raises ModelFileError for a model that is not over touches.
     """
     network = Player(file).network
     half = np.asarray(file.event.noise, np.float32) / 2
@@ -48,12 +53,15 @@ def generate(
     chance = _Chance(seed, count, len(file.event.factors))
     steps: list[tuple[Floats, Floats]] = []  # which takes, and their touches
     here = np.arange(count)
-    time, landed = np.zeros(count), np.zeros(count, bool)
+    time = np.zeros(count)
+    landed = np.array([len(part) > 0 for part in heard], bool)
     for step in range(int(seconds * _DENSEST) + 1):
         if not len(here):
             break
         uniform, gauss = chance.draw(here, step)
         drawn = network.sample(memory, uniform, gauss, temperature=temperature, spread=spread)
+        if step == 0 and silent is not None:
+            _wait(drawn, silent + half[2], network, memory, chance, temperature, spread)
         made = (drawn - half).astype(np.float64)
         made[:, :2] = made[:, :2].clip(0, 1)
         made[:, 2] = made[:, 2].clip(MIN_DT, MAX_DT)
@@ -67,6 +75,33 @@ def generate(
         if len(here):
             memory = network.hear(memory, made.astype(np.float32) + half)
     return _by_take(steps, count)
+
+
+def _wait(
+    drawn: Floats,
+    silent: Floats,
+    network: Network,
+    memory: Memory,
+    chance: _Chance,
+    temperature: float,
+    spread: float,
+) -> None:
+    """Draw those touches (B, C) anew, in place, that would have come in a silence (B,).
+
+    What is drawn until it comes later is drawn from the density given that it does. Of a
+    silence that the model holds for next to impossible, the last drawn ends it.
+    """
+    early = np.flatnonzero(drawn[:, 2] < silent)
+    for again in range(1, _TRIES):
+        if not len(early):
+            return
+        uniform, gauss = chance.draw(early, 0, again)
+        some = picked(memory, early)
+        drawn[early] = network.sample(
+            some, uniform, gauss, temperature=temperature, spread=spread
+        )
+        early = early[drawn[early, 2] < silent[early]]
+    drawn[early, 2] += silent[early]
 
 
 def listen(network: Network, heard: Sequence[Floats], half: Floats) -> Memory:
@@ -117,14 +152,24 @@ class _Chance:
         self._uniform = np.empty((takes, _BLOCK, factors), np.float32)
         self._gauss = np.empty((takes, _BLOCK, len(TOUCH_COLUMNS)), np.float32)
 
-    def draw(self, takes: Floats, step: int) -> tuple[Floats, Floats]:
-        """Return those of the step-th touch of some takes: (V, factors), (V, 4)."""
+    def draw(self, takes: Floats, step: int, again: int = 0) -> tuple[Floats, Floats]:
+        """Return those of the step-th touch of some takes: (V, factors), (V, 4).
+
+        again counts how often that touch has been drawn before.
+        """
+        if again:
+            drawn = [self._made(take, 0, again, 1) for take in takes.tolist()]
+            return np.concatenate([u for u, _ in drawn]), np.concatenate([g for _, g in drawn])
         block, row = divmod(step, _BLOCK)
         if block != self._block:
             self._block = block
             for take in takes.tolist():
-                key = np.array([self._seed, take], np.uint64)
-                draw = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, block, 0]))
-                self._uniform[take] = draw.random((_BLOCK, self._factors), np.float32)
-                self._gauss[take] = draw.standard_normal(self._gauss.shape[1:], np.float32)
+                self._uniform[take], self._gauss[take] = self._made(take, block, 0, _BLOCK)
         return self._uniform[takes, row], self._gauss[takes, row]
+
+    def _made(self, take: int, block: int, again: int, rows: int) -> tuple[Floats, Floats]:
+        key = np.array([self._seed, take], np.uint64)
+        bits = np.random.Philox(key=key, counter=[0, 0, block, again])
+        draw = np.random.Generator(bits)
+        uniform = draw.random((rows, self._factors), np.float32)
+        return uniform, draw.standard_normal((rows, len(TOUCH_COLUMNS)), np.float32)

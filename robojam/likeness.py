@@ -62,7 +62,10 @@ class Likeness:
 
 
 def halves(performances: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
-    """Part those that take part at half of their time: what is heard, and what followed."""
+    """Part those that take part at half of their time: what is heard, and what followed.
+
+    The first dt that followed counts from the last touch heard, and spans the middle.
+    """
     parted = []
     for touches in performances:
         at = touches[:, 2].cumsum()
@@ -83,8 +86,17 @@ def continued(
     spread: float,
     times: int = CONTINUATIONS,
 ) -> list[Floats]:
-    """Let a model go on from each first half as long as the second lasted, so many times."""
+    """Let a model go on from each first half as long as the second lasted, so many times.
+
+    It goes on from the middle: it has heard the silence since the last touch as well,
+    which people's first touch comes after, too.
+    """
     lasted = [float(after[:, 2].sum()) for _, after in parts for _ in range(times)]
+    silent = [
+        (float(after[:, 2].sum()) - float(before[:, 2].sum())) / 2
+        for before, after in parts
+        for _ in range(times)
+    ]
     takes = generate(
         file,
         [before for before, _ in parts for _ in range(times)],
@@ -92,6 +104,7 @@ def continued(
         seed=seed,
         temperature=temperature,
         spread=spread,
+        silent=np.array(silent),
     )
     return [
         take[take[:, 2].cumsum() <= seconds]

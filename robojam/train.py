@@ -1,9 +1,10 @@
 """Training: from corpora to a model file, from nothing or from another model.
 
 Truncated backpropagation over windows of each performance, cut anew at every
-pass; fresh dequantisation noise and a random mirror image at every draw; Adam with
-a cosine to zero; and averaged weights (Polyak & Juditsky 1992), which are what is
-scored and kept. One pass over the corpus costs one pass.
+pass; fresh dequantisation noise at every draw, and a random mirror image but for the
+run's end, where the model learns which way is up; Adam with a cosine to zero; and
+averaged weights (Polyak & Juditsky 1992), which are what is scored and kept. One pass
+over the corpus costs one pass.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Settings:
     window and batch are in events; passes are over the corpus, and score_every so many
     of them the held-out data is scored; after patience scorings without a better one it
     is over (0: never); rate is Adam's at its height; average is how much of the averaged
-    weights stays at each step.
+    weights stays at each step. mirror shows mirror images of the surface, but for the last
+    share of the steps that is upright: what is kept then is the best of those.
     """
 
     units: int = 256
@@ -52,7 +54,7 @@ class Settings:
     components: int = 16
     hidden: int = 192
     dropout: float = 0.0
-    passes: float = 120.0
+    passes: float = 80.0
     window: int = 256
     batch: int = 2560
     rate: float = 3e-3
@@ -60,6 +62,7 @@ class Settings:
     average: float = 0.997
     clip: float = 1.0
     mirror: bool = True
+    upright: float = 0.08
     lattices: bool = True
     score_every: int = 2
     patience: int = 10
@@ -182,6 +185,7 @@ class Trainer:
         lengths, window = corpus.lengths, settings.window
         per_pass = sum(1 for _ in batches(cut(lengths, window, rng), settings.batch, rng))
         self.steps = max(1, round(settings.passes * per_pass))
+        self.upright = round(self.steps * (1 - settings.upright)) if settings.mirror else -1
         self.best: EventModel | None = None
         self.best_score, self.loss = math.inf, math.nan
         self.best_step = self.step = self.passes = self.stale = 0
@@ -241,6 +245,8 @@ class Trainer:
                 "holds numbers too large, or the learning rate is too high."
             )
         self.stale += 1
+        if self.best_step <= self.upright < self.step:
+            self.best_score = math.inf  # what has not seen which way is up is not compared
         if found < self.best_score:
             self.best_score, self.best_step, self.stale = found, self.step, 0
             self.best = copy.deepcopy(self.averaged)
@@ -276,7 +282,8 @@ class Trainer:
     def draw(self, group: list[Chunk]) -> Batch:
         """Make a batch, with fresh noise."""
         s = self.settings
-        return self.windows.draw(group, self.rng, mirror=s.mirror, device=s.device)
+        mirror = self.step < self.upright
+        return self.windows.draw(group, self.rng, mirror=mirror, device=s.device)
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, and its factors' log densities."""

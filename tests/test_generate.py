@@ -55,6 +55,32 @@ def test_takes_are_as_a_jam_would_have_them():
         assert len(take) == 0 or take[0, 3] == 0  # it lands before it slides
 
 
+def test_what_goes_on_may_slide_from_where_the_finger_is():
+    takes = generate(FILE, [heard(5)] * 60, **HOW)
+    slides = [take[0, 3] for take in takes if len(take)]
+    assert 0 < sum(slides) < len(slides)
+
+
+def test_a_first_touch_comes_after_the_silence_that_was_heard():
+    """Its dt is as those of all first touches are that come late enough, by themselves."""
+    part, silence = heard(5), 0.02
+    how = {**HOW, "seconds": 5.0}
+    free = generate(FILE, [part] * 3000, **how)
+    late = generate(FILE, [part] * 600, **{**how, "seed": 8}, silent=np.full(600, silence))
+    of_free = np.array([take[0, 2] for take in free if len(take)])
+    of_late = np.array([take[0, 2] for take in late if len(take)])
+    assert (of_free < silence).mean() > 0.2
+    assert of_late.min() >= silence - 1e-6
+    wanted = of_free[of_free >= silence]
+    shares = [np.percentile(of_late, [25, 50, 75]), np.percentile(wanted, [25, 50, 75])]
+    np.testing.assert_allclose(*shares, rtol=0.15)
+
+
+def test_a_silence_that_no_draw_outlasts_is_waited_for_all_the_same():
+    (take,) = generate(FILE, [heard(5)], **{**HOW, "seconds": 5.001}, silent=np.array([80.0]))
+    assert take[0, 2] == MAX_DT  # as long as a jam's touch can be
+
+
 def test_cold_and_narrow_is_the_same_for_every_seed():
     one, two = (
         generate(FILE, [heard(5)], seconds=1, seed=seed, temperature=0, spread=0)[0]

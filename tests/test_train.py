@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from robojam.formats import read
 from robojam.model import load
 from robojam.modelfile import Data
 from robojam.train import NotFiniteError, Settings, Trainer, event_of, schedule, split
-from robojam.windows import Chunk, batches, cut, mirrored
+from robojam.windows import Chunk, Windows, batches, cut, mirrored
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4)
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)
@@ -113,6 +114,25 @@ def test_a_batch_is_the_events_with_noise_of_their_lattice():
         assert (noise[:, :3].max(0) > 3e-4).all()
     again = trainer.draw(group).targets.numpy()
     assert (again[0, :10, :3] != values[0, :10, :3]).all()  # fresh at every draw
+
+
+def test_a_run_ends_upright_and_keeps_what_it_ends_with(monkeypatch):
+    shown = []
+
+    def draw(self, group, rng, *, mirror, device):
+        shown.append(mirror)
+        return real(self, group, rng, mirror=mirror, device=device)
+
+    real = Windows.draw
+    monkeypatch.setattr(Windows, "draw", draw)
+    scores = iter([-9.0, -1.0, -2.0, -1.5])  # the best is one that never was upright
+    monkeypatch.setattr("robojam.train.score", lambda *_: SimpleNamespace(joint=next(scores)))
+    trainer = Trainer(DATA, HELD_OUT, replace(SMALL, passes=4, score_every=1, upright=0.75))
+    for _ in trainer:
+        pass
+    a_pass = trainer.steps // 4
+    assert shown == [True] * a_pass + [False] * (trainer.steps - a_pass)
+    assert (trainer.best_score, trainer.best_step) == (-2.0, 3 * a_pass)
 
 
 def test_strokes_are_spread_about_their_whole_numbers():

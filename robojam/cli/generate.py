@@ -71,10 +71,19 @@ def _generate(chosen: argparse.Namespace) -> int:
         ask.fail(error)
     except MemoryError:
         ask.fail(f"{len(heard):,} at once do not fit into memory: take a smaller --count")
-    # A table or arrays hold what was made alone; a session and a picture, what came before.
-    whole = chosen.to.suffix.lower() in (".jsonl", ".png")
+    # A table or arrays hold what was made alone, as it goes on from what came before; a
+    # session and a picture hold that too; what sounds begins with a finger that lands.
+    kind = chosen.to.suffix.lower()
+    whole, table = kind in (".jsonl", ".png"), kind in (".csv", ".npz")
     made = [
-        composed(before if whole else before[:0], take, file=file, seed=seed, options=how)
+        composed(
+            before if whole else before[:0],
+            take,
+            file=file,
+            seed=seed,
+            options=how,
+            goes_on=table and len(before) > 0,
+        )
         for before, take in zip(heard, takes, strict=True)
     ]
     try:
