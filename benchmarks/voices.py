@@ -48,6 +48,7 @@ def run(voices: int, seconds: float) -> dict[str, Any]:
         **late,
         "late_ms_worst": max(sung.late, default=0.0),
         "held_up": sung.held_up,
+        **{f"bare_timer_ms_p{100 * float(p):g}": late for p, late in sung.bare.items()},
         "load": os.getloadavg()[0],
     }
 

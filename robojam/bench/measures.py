@@ -156,13 +156,15 @@ def busy(report: Report, seconds: float, *options: str) -> None:
 class Sung:
     """What many voices did: how late each touch was, in ms, and what it cost.
 
-    rate is in touches a second, of all voices; core the share of a core that the engine took.
+    rate is in touches a second, of all voices; core the share of a core that the engine took;
+    bare, how late a bare timer was beside it, in ms by percentile.
     """
 
     late: list[float]
     rate: float
     core: float
     held_up: int
+    bare: dict[str, float]
 
     @property
     def each(self) -> float:
@@ -178,7 +180,7 @@ def sing(voices: int, seconds: float, *options: str) -> Sung:
     # and 70 after ten seconds.
     pace = ("--timescale", "0.395", "--seed", "1")
     arguments = ("--mode", "solo", "--voices", str(voices), *pace)
-    with engine(*arguments, *options) as e:
+    with engine(*arguments, *options) as e, bare_timer() as bare:
         before = e.status()
         for heard in e.hear(time.perf_counter() + seconds):
             if heard.is_touch:
@@ -191,7 +193,7 @@ def sing(voices: int, seconds: float, *options: str) -> Sung:
         after[name] - before[name] for name in ("uptime_s", "cpu_s", "played")
     )
     late = [1000 * (offset - early) for offset in offsets]
-    return Sung(late, played / spent, cpu / spent, after["held_up"])
+    return Sung(late, played / spent, cpu / spent, after["held_up"], bare)
 
 
 def choir(report: Report, voices: int, seconds: float, *options: str) -> None:
