@@ -2,11 +2,20 @@
 
     python benchmarks/one_player.py ../shared/corpus/microjam_val.npz --json FILE
 
-Nobody in the corpus has a name, so performances that are alike stand in for one player: a
-performance is drawn, and those nearest to it in style are taken with it until there are
-4,500 touches (share of landings, speed, dt, how much of the surface, jumps). Of these 2,000
-are learnt from; the rest of them, and all other performances, are what is scored. The model
-has met people like these, on screens like these. So the same players are also put at
+    python benchmarks/one_player.py ../shared/corpus/microjam_train.npz --without FEWER.npz
+    robojam train FEWER.npz --val ../shared/corpus/microjam_val.npz --passes 50 --to MODEL
+    python benchmarks/one_player.py ../shared/corpus/microjam_train.npz --model MODEL \\
+        --others ../shared/corpus/microjam_val.npz --json FILE
+
+Nobody in the corpus has a name. A performance of more than 2,000 touches is surely one
+player's: there are five, all in the training file, so a model is made without them; their
+first 2,000 touches are learnt from, what follows is scored (with --others).
+
+Besides, performances that are alike stand in for one player: a performance is drawn, and
+those nearest to it in style are taken with it until there are 4,500 touches (share of
+landings, speed, dt, how much of the surface, jumps). Of these 2,000 are learnt from; the
+rest of them, and all other performances, are what is scored. The model has met people like
+these, on screens like these. So the same players are also put at
 another instrument than the corpus's phones: a table, slower, of which they use a part; a
 tablet that reports every 8 ms; a hand at half the tempo. The command is `robojam train DATA
 --from MODEL --to FILE`, as anybody would call it.
@@ -14,11 +23,12 @@ tablet that reports every 8 ms; a hand at half the tempo. The command is `roboja
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +101,41 @@ def player(corpus: Corpus, seed: int) -> tuple[list[int], list[int], list[int]]:
     return chosen[:at], chosen[at:], rest
 
 
+#: Who it is, what is learnt from, what else is theirs, and what is others'.
+Set = tuple[dict[str, object], Corpus, Corpus, Corpus]
+
+
+def longest(corpus: Corpus, others: Corpus) -> Iterator[Set]:
+    """Yield each player of more than LEARNT touches: what is learnt, the rest, others'."""
+    for i in np.flatnonzero(corpus.lengths > LEARNT).tolist():
+        events = list(corpus.performances())[i].copy()
+        events[LEARNT, 2:] = 0  # what follows is a performance of its own
+        parts = (events[:LEARNT], events[LEARNT:])
+        learnt, theirs = (
+            replace(corpus, events=part, lengths=np.array([len(part)]), name=f"of {i}")
+            for part in parts
+        )
+        yield {"player": f"performance {i}"}, learnt, theirs, others
+
+
+def alike(corpus: Corpus, players: int) -> Iterator[Set]:
+    """Yield stand-ins, each at each instrument."""
+    for seed in range(players):
+        learnt, theirs, others = player(corpus, seed)
+        for instrument, play in INSTRUMENTS.items():
+            parts = [of(corpus, some, "theirs") for some in (learnt, theirs)]
+            for part in parts:
+                if play is not None:
+                    play(part.events)
+            about = {
+                "player": seed,
+                "instrument": instrument,
+                "learnt performances": sorted(learnt),
+                "their other performances": sorted(theirs),
+            }
+            yield about, *parts, of(corpus, others, "others")
+
+
 def of(corpus: Corpus, some: list[int], name: str) -> Corpus:
     parts = list(corpus.performances())
     events = np.concatenate([parts[i] for i in some])
@@ -103,49 +148,58 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="performances the model has not learnt from")
     parser.add_argument("--model", type=Path, default=Path("models/touch.safetensors"))
     parser.add_argument("--players", type=int, default=3, help="how many stand-ins")
+    parser.add_argument("--others", type=Path, help="score these; the longest are the players")
+    parser.add_argument("--without", type=Path, help="write the corpus without the longest")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     corpus = clean(read(args.corpus))
+    if args.without:
+        few = np.flatnonzero(corpus.lengths <= LEARNT).tolist()
+        write(of(corpus, few, "without"), args.without)
+        return
     before, _ = load(args.model)
+    sets = alike(corpus, args.players)
+    if args.others:
+        sets = longest(corpus, clean(read(args.others)))
     found = []
-    for seed in range(args.players):
-        chosen = player(corpus, seed)
-        others_before = score(before, of(corpus, chosen[2], "others")).joint
-        for instrument, play in INSTRUMENTS.items():
-            learnt, theirs, others = (
-                of(corpus, some, name)
-                for some, name in zip(chosen, ("learnt", "theirs", "others"), strict=True)
+    for about, learnt, theirs, others in sets:
+        with tempfile.TemporaryDirectory() as folder:
+            data, to = Path(folder) / "player.npz", Path(folder) / "mine.safetensors"
+            write(learnt, data)
+            began, cpu = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+            command = ["train", data, "--from", args.model, "--to", to]
+            subprocess.run(
+                [sys.executable, "-m", "robojam", *map(str, command)],
+                check=True,
+                capture_output=True,
             )
-            for part in (learnt, theirs):
-                if play is not None:
-                    play(part.events)
-            with tempfile.TemporaryDirectory() as folder:
-                data, to = Path(folder) / "player.npz", Path(folder) / "mine.safetensors"
-                write(learnt, data)
-                began = time.monotonic()
-                command = ["train", data, "--from", args.model, "--to", to]
-                subprocess.run(
-                    [sys.executable, "-m", "robojam", *map(str, command)],
-                    check=True,
-                    capture_output=True,
-                )
-                seconds = time.monotonic() - began
-                after, _ = load(to)
-            row = {
-                "player": seed,
-                "instrument": instrument,
-                "learnt from": len(learnt.events),
-                "seconds": round(seconds, 1),
-                "theirs before": round(score(before, theirs).joint, 3),
-                "theirs after": round(score(after, theirs).joint, 3),
-                "others before": round(others_before, 3),
-                "others after": round(score(after, others).joint, 3),
-                "learnt performances": sorted(chosen[0]),
-                "their other performances": sorted(chosen[1]),
-            }
-            print(row, flush=True)
-            found.append(row)
+            seconds, spent = (
+                time.monotonic() - began,
+                resource.getrusage(resource.RUSAGE_CHILDREN),
+            )
+            after, _ = load(to)
+        scores = {
+            f"{whose} {when}": round(score(model, data).joint, 3)
+            for whose, data in (("theirs", theirs), ("others", others))
+            for when, model in (("before", before), ("after", after))
+        }
+        row = {
+            **about,
+            "learnt from": len(learnt.events),
+            "scored": int((theirs.lengths - 1).sum()),
+            "seconds": round(seconds, 1),
+            "of the processor": round(
+                spent.ru_utime + spent.ru_stime - cpu.ru_utime - cpu.ru_stime, 1
+            ),
+            **scores,
+            "better by": round(scores["theirs before"] - scores["theirs after"], 3),
+            "others worse by": round(scores["others after"] - scores["others before"], 3),
+        }
+        print(
+            {name: told for name, told in row.items() if "performances" not in name}, flush=True
+        )
+        found.append(row)
     if args.json:
         args.json.write_text(json.dumps(found, indent=2) + "\n")
 

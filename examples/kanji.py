@@ -30,10 +30,11 @@ from robojam.corpus import STROKE, Corpus, CorpusError
 from robojam.evaluate import score
 from robojam.event import Event, Factor
 from robojam.formats import read
+from robojam.heldout import split
 from robojam.model import EventModel, load, save
 from robojam.modelfile import Data, Description
 from robojam.step import Network
-from robojam.train import Settings, Trainer, split
+from robojam.train import Settings, Trainer
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "kanji_stroke3.npz"
 LICENCE = "Trained on KanjiVG, © Ulrich Apel, CC BY-SA 3.0, by way of sketch-rnn-datasets."

@@ -27,7 +27,7 @@ from robojam.train import Settings, Trainer
 SUFFIX = ".run"
 _KEY = "robojam"
 _FORMAT = "run 1"
-_PLAIN = ("step", "passes", "done", "stale", "best_step")
+_PLAIN = ("step", "passes", "done", "stale", "best_step", "upright")
 
 
 class RunError(ValueError):
@@ -45,6 +45,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     loss: float | None
     rng: str  # JSON of numpy's generator: its numbers have 128 bits
     cut_with: str
+    spent: float = 0.0
 
 
 def beside(model: Path) -> Path:
@@ -77,6 +78,7 @@ def keep(trainer: Trainer, path: Path, about: dict[str, Any]) -> None:
         loss=None if np.isnan(trainer.loss) else trainer.loss,
         rng=json.dumps(trainer.rng.bit_generator.state),
         cut_with=json.dumps(trainer.cut_with),
+        spent=trainer.spent,
     )
     write(path, described, arrays)
 
@@ -115,6 +117,7 @@ def _restore(trainer: Trainer, kept: _Kept, arrays: dict[str, np.ndarray[Any, An
     if kept.best_score is not None:
         trainer.best, trainer.best_score = copy.deepcopy(trainer.averaged), kept.best_score
         _load(trainer.best, "best", arrays)
+    trainer.spent = kept.spent
     trainer.loss = np.nan if kept.loss is None else kept.loss
     names = [name for name, _ in _weights(trainer.model)]
     moments = ("step", "exp_avg", "exp_avg_sq")

@@ -29,7 +29,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     for option in OPTIONS:
         if option.kind is dict:
             continue  # tables are of the file alone
-        about = f"{option.about} (default: {option.default_text})"
+        again = "; again: more" if option.kind is tuple else ""
+        about = f"{option.about}{again} (default: {option.default_text})"
         more: dict[str, Any] = {"action": "store", "metavar": option.metavar}
         if option.kind is bool:
             more = {"action": argparse.BooleanOptionalAction}
@@ -145,6 +146,8 @@ def _checked(option: Option, value: Any, where: str) -> Any:
                     parse_pad(pad)
     except msgspec.MsgspecError as error:
         told = f"{option.name} = {quoted(value)}; allowed: {option.allowed}"
+        if option.kind is tuple and isinstance(value, str):
+            told += f", also of one alone: [{quoted(value)}]"
         raise OptionsError(f"{where}: {told}") from error
     except ValueError as error:
         raise OptionsError(f"{where}: {option.name}: {error}") from error

@@ -35,13 +35,13 @@ def draw(history: Sequence[Progress], path: Path, *, title: str) -> None:
     """Draw the loss and the held-out scores of a run, step by step, in nats per event."""
     from matplotlib.figure import Figure
 
-    history = [now for now in history if math.isfinite(now.loss)]  # before the first step
-    if not history:
+    learnt = [now for now in history if math.isfinite(now.loss)]  # not before the first step
+    if not learnt:
         return
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    steps = [now.step for now in history]
-    losses = [now.loss for now in history]
+    steps = [now.step for now in learnt]
+    losses = [now.loss for now in learnt]
     scored = [(now.step, now.score) for now in history if now.score is not None]
     axes.plot(steps, losses, color="#9a9aa2", linewidth=1, label="training, smoothed")
     if scored:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam import picture
+from robojam import listing, picture
 from robojam.corpus import TOUCH, Corpus, write
 from robojam.formats.recorded import heard
 from robojam.session import Session, encode, encode_header
@@ -76,8 +76,19 @@ def write_npz(sessions: Sequence[Session], path: Path) -> list[Path]:
 
 def write_png(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Draw them: a poster of one, a contact sheet of several."""
-    picture.draw(sessions, path)
+    picture.draw(sessions, path, names=[_called(session) for session in sessions])
     return [path]
+
+
+def _called(session: Session) -> str:
+    """Return the name that was given to a session; "" where none can be read."""
+    if session.path is None:
+        return ""
+    try:
+        named = listing.names(session.path.parent)
+    except (OSError, ValueError):  # `robojam sessions` tells of it; a picture goes without
+        return ""
+    return named.get(session.path.name, listing.Named()).name
 
 
 def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:

@@ -17,6 +17,7 @@ import msgspec
 
 from robojam import __version__, session
 from robojam.session import SessionError, Summary
+from robojam.sessionlines import instant, is_player
 from robojam.whole import whole
 
 #: Beside the sessions: {file: {"name": …, "note": …}}.
@@ -142,10 +143,10 @@ def _quick(path: Path) -> Summary | None:
     modes += [line.set.get("mode") for line in told if line.set is not None]
     played = Counter([line.who for line in lines if line.phase != "up"])
     del played[""]
-    if not all(map(session.is_player, {line.who for line in lines if line.who})):
+    if not all(map(is_player, {line.who for line in lines if line.who})):
         return None
     return Summary(
-        started=session.instant(header.started),
+        started=instant(header.started),
         seconds=lines[-1].t if lines else 0.0,
         touches=dict(played),
         modes=tuple(dict.fromkeys(mode for mode in modes if isinstance(mode, str))),

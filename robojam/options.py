@@ -91,7 +91,7 @@ _OscIn = Annotated[
 ]
 _OscOut = Annotated[
     tuple[str, ...],
-    _about("where it plays to; again: more", _OUTPUT, f"a list of {_OUTPUT}"),
+    _about("where it plays to", _OUTPUT, f"a list of {_OUTPUT}"),
 ]
 _OscAhead = Annotated[
     float,
@@ -105,15 +105,16 @@ _OscAhead = Annotated[
 ]
 _MidiIn = Annotated[
     tuple[str, ...],
-    _about("a MIDI port that plays, by a part of its name; again: more", _MIDI, _MIDI, "none"),
+    _about(
+        "a MIDI port that plays, by a part of its name", _MIDI, f"a list of {_MIDI}", "none"
+    ),
 ]
 _MidiOut = Annotated[
     tuple[str, ...],
     _about(
-        f"a MIDI port it plays to, in the style {', '.join(PRESETS)} or one of the file's; "
-        "again: more",
+        f"a MIDI port it plays to, in the style {', '.join(PRESETS)} or one of the file's",
         _MIDI,
-        _MIDI,
+        f"a list of {_MIDI}",
         "none",
     ),
 ]
@@ -132,7 +133,7 @@ _TuioIn = Annotated[
 _TouchOSC = Annotated[
     tuple[str, ...],
     _about(
-        "a pad of TouchOSC that is played, or learn: the next one touched; again: more",
+        "a pad of TouchOSC that is played, or learn: the next one touched",
         _PAD,
         f"a list of {_PAD} or learn",
         "none",

@@ -7,6 +7,7 @@ from left to right as time passed, high where the finger was high.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-PAPER, INK, FAINT = "#f7f2e8", "#2b2a2f", "#b9b2a6"
+PAPER, INK, FAINT, GREY = "#f7f2e8", "#2b2a2f", "#b9b2a6", "#857d71"
 #: From early to late.
 PEOPLE = ("#f4b183", "#e4572e", "#8a1c2b")
 MACHINE = ("#8fd3d1", "#2a7f9e", "#1d2f6f")
@@ -66,19 +67,23 @@ def strokes(session: Session) -> list[Stroke]:
     ]
 
 
-def draw(sessions: Sequence[Session], path: Path) -> None:
+def draw(sessions: Sequence[Session], path: Path, *, names: Sequence[str] = ()) -> None:
     """Draw a session as a poster, or several as a contact sheet, to a .png.
 
-    Raises ValueError when nothing was played in any of them.
+    names are what they are called, each "" where it has no name but its date. Raises
+    ValueError when nothing was played in any of them.
     """
     drawn = [(session, strokes(session)) for session in sessions]
     if not any(found for _, found in drawn):
         raise ValueError("nothing was played: there is nothing to draw")
-    figure = _poster(*drawn[0]) if len(drawn) == 1 else _sheet(drawn)
-    figure.savefig(path, format="png", facecolor=PAPER, metadata={"Software": None})
+    called = [" ".join(name.split()) for name in names or [""] * len(drawn)]
+    with warnings.catch_warnings():  # letters that the font has not are boxes
+        warnings.filterwarnings("ignore", "Glyph")
+        figure = _poster(*drawn[0], called[0]) if len(drawn) == 1 else _sheet(drawn, called)
+        figure.savefig(path, format="png", facecolor=PAPER, metadata={"Software": None})
 
 
-def _poster(session: Session, found: list[Stroke]) -> Figure:
+def _poster(session: Session, found: list[Stroke], called: str) -> Figure:
     from matplotlib.figure import Figure
 
     wide, high = 9.0, 12.0
@@ -92,10 +97,14 @@ def _poster(session: Session, found: list[Stroke]) -> Figure:
     score = figure.add_axes((margin, 1.62 / high, side, 1.45 / high))
     _score(score, session, found)
     people, machine, lasted = _counts(session)
-    name = f"{session.started:%-d %B %Y}" if _dated(session) else "robojam"
-    figure.text(margin, 0.86 / high, name, color=INK, size=19, weight="light", va="baseline")
-    told = f"{lasted}   {session.started:%H:%M}" if _dated(session) else lasted
-    figure.text(1 - margin, 0.86 / high, told, color=INK, size=11, ha="right", va="baseline")
+    day, hour = _when(session, "%-d %B %Y")
+    right = "   ".join(filter(None, (lasted, day if called else "", hour)))
+    y = 0.86 / high
+    figure.text(1 - margin, y, right, color=INK, size=11, ha="right", va="baseline")
+    title = _fitted(called or day or "robojam", 19, side * wide * 72 - _width(right, 11) - 24)
+    figure.text(
+        margin, y, title, color=INK, size=19, weight="light", va="baseline", parse_math=False
+    )
     x = margin
     for colour, text in ((PEOPLE[1], people), (MACHINE[1], machine)):
         if text:
@@ -104,29 +113,62 @@ def _poster(session: Session, found: list[Stroke]) -> Figure:
     return figure
 
 
-def _sheet(drawn: Sequence[tuple[Session, list[Stroke]]]) -> Figure:
+def _sheet(drawn: Sequence[tuple[Session, list[Stroke]]], called: Sequence[str]) -> Figure:
     from matplotlib.figure import Figure
 
     columns = min(len(drawn), max(2, round(len(drawn) ** 0.5 * 1.15)))
     rows = -(-len(drawn) // columns)
-    cell, gap, margin = 2.2, 0.45, 0.6
+    cell, gap, below, margin = 2.2, 0.45, 0.4, 0.6
     wide = 2 * margin + columns * cell + (columns - 1) * gap
-    high = 2 * margin + rows * (cell + gap)
+    high = 2 * margin + rows * (cell + below) + (rows - 1) * gap / 2
     # However many there are, no picture is wider than 16,000 pixels.
     figure = Figure(figsize=(wide, high), dpi=min(170, 16_000 / max(wide, high)))
     for index, (session, found) in enumerate(drawn):
         row, column = divmod(index, columns)
         left = margin + column * (cell + gap)
-        top = margin + row * (cell + gap)
+        top = margin + row * (cell + below + gap / 2)
         place = (left / wide, 1 - (top + cell) / high, cell / wide, cell / high)
         _surface(figure.add_axes(place), session, found, scale=cell / 6 * 1.5)
         _, _, lasted = _counts(session)
-        when = f"{session.started:%-d %b %Y %H:%M}" if _dated(session) else f"{index + 1}"
-        y = 1 - (top + cell + 0.16) / high
-        figure.text(left / wide, y, when, color=INK, size=7, va="center")
+        when = " ".join(_when(session, "%-d %b %Y")).strip() or f"{index + 1}"
+        # Its name and below it when it was; without one, when it was stands for it.
+        lines = [(when, 8.5, INK)]
+        if called[index]:
+            lines = [(_fitted(called[index], 8.5, cell * 72), 8.5, INK), (when, 7.0, GREY)]
+        for line, (told, size, colour) in enumerate(lines):
+            y = 1 - (top + cell + 0.17 * (line + 1)) / high
+            figure.text(
+                left / wide, y, told, color=colour, size=size, va="center", parse_math=False
+            )
         end = (left + cell) / wide
-        figure.text(end, y, lasted, color=FAINT, size=7, va="center", ha="right")
+        figure.text(end, y, lasted, color=GREY, size=7, va="center", ha="right")
     return figure
+
+
+def _when(session: Session, day: str) -> tuple[str, str]:
+    """Say on which day, and at what time of it here; "" where it was never played."""
+    if session.started.year <= 1970:
+        return "", ""
+    started = session.started.astimezone()
+    return started.strftime(day), f"{started:%H:%M}"
+
+
+def _width(text: str, size: float) -> float:
+    """Measure how broad a line would be, in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextToPath
+
+    found = TextToPath().get_text_width_height_descent(text, FontProperties(size=size), False)
+    return float(found[0])
+
+
+def _fitted(text: str, size: float, room: float) -> str:
+    """Shorten a line to so many points."""
+    if _width(text, size) <= room:
+        return text
+    while len(text) > 1 and _width(text + "…", size) > room:
+        text = text[:-1].rstrip()
+    return text + "…"
 
 
 def _surface(axes: Axes, session: Session, found: list[Stroke], *, scale: float) -> None:
@@ -243,11 +285,6 @@ def _curved(points: Array) -> Array:
     )  # fmt: skip
     found: Array = np.concatenate([curve.swapaxes(0, 1).reshape(-1, 2), stilled[-1:]])
     return found
-
-
-def _dated(session: Session) -> bool:
-    """Whether it was played at some time at all: what was generated may not have been."""
-    return session.started.year > 1970
 
 
 def _counts(session: Session) -> tuple[str, str, str]:

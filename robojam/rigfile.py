@@ -21,6 +21,13 @@ _EXAMPLES: dict[str, Any] = {
     "sound_out": "USB",
     "log": "robojam.log",
 }
+#: Several of what stands in a list.
+_LISTS = {
+    "osc_out": ("127.0.0.1:5006", "192.168.0.23:9000/touchosc"),
+    "midi_in": ("LinnStrument", "Foot/pedal"),
+    "midi_out": ("Surge", "Minilogue/scale"),
+    "touchosc": ("/1/xy", "/2/xy"),
+}
 #: In place of the default of a table: the file ends with it, as TOML wants.
 _TABLES = {
     "midi": """\
@@ -47,6 +54,9 @@ def written() -> str:
             lines += _comment(f"Without it: {option.default_text}.")
         for found in _here(option.name):
             lines += _comment(f"Here: {found}")
+        if option.kind is tuple:
+            several = _toml(_LISTS[option.field])
+            lines += _comment(f"One or more, in brackets: {option.name} = {several}")
         value = _TABLES.get(option.name) or f"#{option.name} = {_toml(_value(option))}\n"
         parts.append("\n".join([*lines, value]))
     return "\n".join(parts)

@@ -7,59 +7,36 @@ file. All times are in seconds since the start of the recording.
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from robojam.sessionlines import (
+    NEWER,
+    VERSION,
+    SessionError,
+    check_finite,
+    check_seconds,
+    check_touch,
+    instant,
+    is_json,
+    why_not,
+    wrong,
+)
 from robojam.touch import Phase, Touch
 
-#: The version of the format, the first thing in every file.
-VERSION = 1
+__all__ = [
+    "CLOSED", "EndEvent", "Event", "Header", "ModelRef", "Session", "SessionError", "SetEvent",
+    "Summary", "TouchEvent", "encode", "encode_header", "parse", "read",
+]  # fmt: skip
+
 #: Why a recording ended that was closed while its jam goes on: nothing is lifted then.
 CLOSED = "record 0"
-
-_SECONDS = "a number of seconds, 0 or more"
-#: What each field may hold, in the words of an error.
-_ALLOWED = {
-    "robojam": "the whole number 1",
-    "started": "a date and time as in 2026-11-20T10:30:00+00:00",
-    "model": "the model's file and sha256",
-    "device": "text",
-    "build": "text",
-    "seed": "a whole number",
-    "options": "option names with their values",
-    "t": _SECONDS,
-    "who": "human, human2, … or ai, ai2, …",
-    "phase": "down, move or up",
-    "id": "a whole number",
-    "x": "a number from 0 to 1",
-    "y": "a number from 0 to 1",
-    "dt": _SECONDS,
-    "set": "control names with their values",
-    "end": "text",
-}
-_WHO = re.compile(r"(human|ai)([2-9]|[1-9][0-9]+)?")
-_FIELD = re.compile(r"at `\$\.(\w+)")  # how msgspec names the place of an error
-_MISSING = re.compile(r"missing required field `(\w+)`")
-
-
-class SessionError(ValueError):
-    """A session file that cannot be read: which file, which line (from 1), and why."""
-
-    def __init__(self, path: Path | None, line: int | None, why: str) -> None:
-        where = str(path) if path is not None else "session"
-        super().__init__(f"{where}{'' if line is None else f', line {line}'}: {why}")
-        self.path = path
-        self.line = line
-        self.why = why
 
 
 class ModelRef(msgspec.Struct, frozen=True):
@@ -145,7 +122,7 @@ def encode_header(header: Header) -> bytes:
     form for, and a ``started`` that is not ISO-8601.
     """
     instant(header.started)
-    _check_finite(header.options)
+    check_finite(header.options)
     return _encode({"robojam": VERSION, **msgspec.structs.asdict(header)})
 
 
@@ -155,18 +132,18 @@ def encode(event: Event) -> bytes:
     Raises ValueError for an event that `read` would refuse (NaN, an infinity, a
     coordinate outside 0..1, a time before the start), or that JSON has no form for.
     """
-    t = _seconds("t", float(event.t))
+    t = check_seconds("t", float(event.t))
     match event:
         case TouchEvent(touch=touch):
-            _check_touch(touch)
+            check_touch(touch)
             x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
             finger = int(touch.id)  # a numpy integer is no int to msgspec
             return _encode(_TouchLine(t, touch.who, Phase(touch.phase), finger, x, y, dt))
         case SetEvent(values=values):
-            _check_finite(values)
+            check_finite(values)
             return _encode({"t": t, "set": values})
         case EndEvent(reason=reason, late_ms=late_ms):
-            _check_finite(late_ms)
+            check_finite(late_ms)
             late = {} if late_ms is None else {"late_ms": late_ms}
             return _encode({"t": t, "end": reason, **late})
 
@@ -262,7 +239,7 @@ def parse(data: bytes, path: Path | None = None) -> Session:
         raise SessionError(path, None, "is empty: nothing was recorded in it")
     lines = data.split(b"\n")
     warnings: tuple[str, ...] = ()
-    if lines[-1].strip() and not _is_json(lines[-1]):  # nothing, in a whole file
+    if lines[-1].strip() and not is_json(lines[-1]):  # nothing, in a whole file
         if len(lines) == 1:
             raise SessionError(path, 1, "is torn or not a robojam session: not JSON")
         warnings = (str(SessionError(path, len(lines), "is torn, and left out")),)
@@ -285,7 +262,7 @@ def _events(lines: list[bytes], path: Path | None) -> Iterator[Event]:
         except (ValueError, RecursionError) as error:
             if not line.strip():  # an editor's blank line says nothing, and harms nothing
                 continue
-            raise SessionError(path, number, _why(error, line)) from error
+            raise SessionError(path, number, why_not(error, line)) from error
         last = event.t
         ended = isinstance(event, EndEvent)
         yield event
@@ -299,14 +276,14 @@ def _event(line: bytes) -> Event:
         found = msgspec.json.decode(line)
         if isinstance(found, dict) and "set" in found:
             control = msgspec.convert(found, _SetLine)
-            return SetEvent(_seconds("t", control.t), control.set)
+            return SetEvent(check_seconds("t", control.t), control.set)
         if isinstance(found, dict) and "end" in found:
             end = msgspec.convert(found, _EndLine)
-            return EndEvent(_seconds("t", end.t), end.end, end.late_ms)
+            return EndEvent(check_seconds("t", end.t), end.end, end.late_ms)
         raise
     touch = Touch(read.x, read.y, read.dt, read.phase, read.id, read.who)
-    _check_touch(touch)
-    return TouchEvent(_seconds("t", read.t), touch)
+    check_touch(touch)
+    return TouchEvent(check_seconds("t", read.t), touch)
 
 
 def _header(line: bytes, path: Path | None) -> Header:
@@ -316,88 +293,14 @@ def _header(line: bytes, path: Path | None) -> Header:
             raise ValueError('is not a robojam session: its first line has no "robojam"')
         version = found["robojam"]
         if type(version) is int and version > VERSION:
-            raise ValueError(f"was made by a newer robojam (format {version}): update robojam")
+            raise ValueError(f"{NEWER} (format {version}): update robojam")
         if type(version) is not int or version != VERSION:
-            raise ValueError(_wrong("robojam", version))
+            raise ValueError(wrong("robojam", version))
         header = _HEADERS.decode(line)
         instant(header.started)
     except (ValueError, RecursionError) as error:
-        why = _why(error, line)
+        why = why_not(error, line)
         raise SessionError(
-            path, 1, why if _is_json(line) else f"is not a robojam session: it {why}"
+            path, 1, why if is_json(line) else f"is not a robojam session: it {why}"
         ) from error
     return header
-
-
-def _check_touch(touch: Touch) -> None:
-    if not 0.0 <= touch.x <= 1.0:  # false for NaN too
-        raise ValueError(_wrong("x", touch.x))
-    if not 0.0 <= touch.y <= 1.0:
-        raise ValueError(_wrong("y", touch.y))
-    _seconds("dt", touch.dt)
-    if not is_player(touch.who):
-        raise ValueError(_wrong("who", touch.who))
-
-
-def _seconds(field: str, value: float) -> float:
-    if not 0.0 <= value < math.inf:
-        raise ValueError(_wrong(field, value))
-    return value
-
-
-def _check_finite(value: object) -> None:
-    """Raise ValueError where value holds NaN or an infinity, which JSON would make null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value!r} cannot be recorded: only finite numbers can")
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            _check_finite(item)
-
-
-@lru_cache(maxsize=1024)
-def is_player(who: str) -> bool:
-    """Tell whether a name is that of a player: human, human2, … or ai, ai2, …"""
-    return _WHO.fullmatch(who) is not None
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        msgspec.json.decode(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _wrong(field: str, value: object) -> str:
-    return f"{field} is {value!r:.60}, and must be {_ALLOWED[field]}"
-
-
-def _why(error: Exception, line: bytes) -> str:
-    """Return what is wrong with a line, in a musician's words."""
-    if isinstance(error, RecursionError):
-        return "is nested too deep"
-    if isinstance(error, msgspec.ValidationError):
-        found = msgspec.json.decode(line) if _is_json(line) else str(error)
-        if not isinstance(found, dict):
-            return f"is not an event of a robojam session ({found!r:.60})"
-        if not found.keys() & {"robojam", "who", "set", "end"}:
-            return "is neither a touch, nor a control (set), nor an end"
-        place = _FIELD.search(str(error))
-        if place and place[1] in found:
-            return _wrong(place[1], found[place[1]])
-        missing = _MISSING.search(str(error))
-        return f"is without {missing[1]}" if missing else str(error)
-    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
-        return f"is not JSON ({error})"
-    return str(error)
-
-
-def instant(started: str) -> datetime:
-    """Return the instant a header names. Raises ValueError for one that names none."""
-    try:
-        found = datetime.fromisoformat(started)
-    except ValueError as error:
-        raise ValueError(_wrong("started", started)) from error
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -13,7 +13,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,11 @@ class Settings:
 
     window and batch are in events; passes are over the corpus, and score_every so many
     of them the held-out data is scored; after patience scorings without a better one it
-    is over (0: never); rate is Adam's at its height; average is how much of the averaged
-    weights stays at each step. mirror shows mirror images of the surface, but for the last
-    share of the steps that is upright: what is kept then is the best of those.
+    is over (0: never), and after so many minutes (0: never), by which the rate has fallen
+    to nothing as it does after all passes; rate is Adam's at its height; average is how
+    much of the averaged weights stays at each step. mirror shows mirror images of the
+    surface, but for the last share of the steps that is upright: what is kept then is the
+    best of those.
     """
 
     units: int = 256
@@ -66,6 +68,7 @@ class Settings:
     lattices: bool = True
     score_every: int = 2
     patience: int = 10
+    minutes: float = 0.0
     bfloat16: bool = True
     seed: int = 0
     device: str = "cpu"
@@ -73,10 +76,14 @@ class Settings:
 
 #: The sizes of a model by name; m is that of the default model.
 SIZES: dict[str, dict[str, int]] = {
-    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 96},
+    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52},
     "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
     "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
 }
+
+
+#: From this share of its minutes on a run that is late hurries.
+HASTE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +117,6 @@ def event_of(corpus: Corpus, settings: Settings) -> Event:
         return stroke_event(components=s.components, hidden=s.hidden)
     raise ValueError(
         f"{corpus.name} holds ({', '.join(corpus.columns)}), not touches or strokes"
-    )
-
-
-def split(corpus: Corpus, *, every: int) -> tuple[Corpus, Corpus]:
-    """Hold every so many-th performance out: what to train on, and what is held out.
-
-    Raises ValueError when there are too few performances for both.
-    """
-    count = len(corpus.lengths)
-    if count < 2:
-        raise ValueError(
-            f"{corpus.name} has {count} performances of two events or more; training wants "
-            "two at least, or --val with others"
-        )
-    held = np.zeros(count, bool)
-    held[(every - 1) % count :: every] = True
-    rows = np.repeat(held, corpus.lengths)
-    train = replace(corpus, events=corpus.events[~rows], lengths=corpus.lengths[~held])
-    name = f"every {every}th performance of {corpus.name}"
-    return train, replace(
-        corpus, events=corpus.events[rows], lengths=corpus.lengths[held], name=name
     )
 
 
@@ -189,27 +175,48 @@ class Trainer:
         self.best: EventModel | None = None
         self.best_score, self.loss = math.inf, math.nan
         self.best_step = self.step = self.passes = self.stale = 0
+        self.spent = 0.0  # seconds
         # Of the pass that is under way: how many batches are done, and the random numbers
         # from which it was cut.
         self.done = 0
         self.cut_with: dict[str, Any] = {}
 
     @property
+    def share(self) -> float:
+        """How much of the run is done, by its steps or by its time: 1 is all of it.
+
+        Time counts from HASTE of it on: what needs less than it is given is the same run
+        on every machine, however slowly it begins.
+        """
+        by_steps, limit = self.step / self.steps, 60 * self.settings.minutes
+        if not limit:
+            return by_steps
+        return max(by_steps, (self.spent / limit - HASTE) / (1 - HASTE))
+
+    @property
     def over(self) -> bool:
-        """Whether there is nothing more to do: all steps are done, or nothing gets better."""
+        """Whether there is nothing more to do, no time left, or nothing gets better."""
         patience = self.settings.patience
-        return self.step >= self.steps or 0 < patience <= self.stale
+        return self.share >= 1 or 0 < patience <= self.stale
 
     def __iter__(self) -> Iterator[Progress]:
         """Train. Raises NotFiniteError, with the cause, when the loss is no number."""
         s = self.settings
-        began, events, first = time.monotonic(), 0, self.step
+        before, events, first = self.spent, 0, self.step
+        began = time.monotonic() - before
+
+        def told(found: float | None) -> Progress:
+            self.spent = time.monotonic() - began
+            return self._progress(events, self.step - first, self.spent - before, found)
+
         if self.started and self.best is None:  # what it began with may be the best there is
-            yield self._progress(events, began, first, self._score())
+            yield told(self._score())
         while not self.over:
             for group in self._pass()[self.done :]:
                 for option in self.optimiser.param_groups:
-                    option["lr"] = s.rate * schedule(self.step, self.steps, s.warmup)
+                    option["lr"] = s.rate * schedule(self.step, self.share, s.warmup)
+                if s.mirror and self.share >= 1 - s.upright:  # of a hurried run too
+                    self.upright = min(self.upright, self.step)
                 batch = self.draw(group)
                 now = self._learn(batch, group)
                 self.loss = now if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * now
@@ -217,14 +224,15 @@ class Trainer:
                 self.done += 1
                 self._average()
                 events += int(batch.scored.sum())
-                if self.step >= self.steps:
+                progress = told(None)
+                if self.share >= 1:
                     break
-                yield self._progress(events, began, first, None)
+                yield progress
             self.done = 0
             self.passes += 1
-            if self.passes % s.score_every and self.step < self.steps:
+            if self.passes % s.score_every and self.share < 1:
                 continue
-            yield self._progress(events, began, first, self._score())
+            yield told(self._score())
 
     def _pass(self) -> list[list[Chunk]]:
         """Cut a pass into batches; the same again, when it is under way."""
@@ -272,10 +280,12 @@ class Trainer:
         )
         save(self.best, path, description)
 
-    def _progress(self, events: int, began: float, first: int, found: float | None) -> Progress:
-        spent = time.monotonic() - began
+    def _progress(self, events: int, steps: int, spent: float, found: float | None) -> Progress:
+        """Tell of the run; events, steps and seconds are of this time that it goes on."""
         best = None if math.isinf(self.best_score) else self.best_score
-        left = spent / max(self.step - first, 1) * (self.steps - self.step)
+        left = spent / max(steps, 1) * (self.steps - self.step)
+        if self.settings.minutes:
+            left = max(0.0, min(left, 60 * self.settings.minutes - self.spent))
         rate = events / max(spent, 1e-9)
         return Progress(self.step, self.steps, self.loss, rate, left, found, best)
 
@@ -382,10 +392,10 @@ class Trainer:
                 mean.lerp_(weight, 1 - keep)
 
 
-def schedule(step: int, steps: int, warmup: int) -> float:
-    """Share of the rate at a step: a rise over warmup, then a cosine to zero."""
+def schedule(step: int, share: float, warmup: int) -> float:
+    """Share of the rate at a step, so far into the run: a rise, then a cosine to zero."""
     rise = min(1.0, (step + 1) / warmup)
-    return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
 def _is_full(error: BaseException) -> bool:

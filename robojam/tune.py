@@ -10,6 +10,7 @@ model and what came of it: Wortsman et al. 2022).
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from dataclasses import replace
 from typing import Any
 
@@ -27,13 +28,21 @@ from robojam.train import Settings
 ALLOWED = 0.05
 #: How far from the first weights to the new ones: the first share that is allowed.
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)
+#: It takes so many seconds at most for each event, and so many in all for few of them: ten
+#: times what it takes on one free core, so that it ends on a busy or slow machine too.
+PER_EVENT, LEAST = 0.015, 30.0
 #: What is played to remember: so many takes of so many seconds.
 _TAKES = 48
 _SECONDS = 5.0
 
 
-def settings(start: EventModel, chosen: Settings, given: dict[str, Any]) -> Settings:
-    """Return how to go on from a model: its sizes, a low rate and few passes."""
+def settings(
+    start: EventModel, chosen: Settings, given: dict[str, Any], *, events: int
+) -> Settings:
+    """Return how to go on from a model: its sizes, a low rate, few passes, little time.
+
+    events are how many there are to learn from.
+    """
     recipe: dict[str, Any] = {
         "rate": 1e-4,
         "passes": 12.0,
@@ -43,6 +52,7 @@ def settings(start: EventModel, chosen: Settings, given: dict[str, Any]) -> Sett
         "average": 0.95,
         "mirror": False,
         "patience": 3,
+        "minutes": max(LEAST, PER_EVENT * events) / 60,
         **given,
         "units": start.units,
         "layers": start.layers,
@@ -69,11 +79,15 @@ def stepped_back(
     The score is in nats per event on held_out.
     """
     before = score(start, memory).joint
-    for share in SHARES:
-        model = between(start, tuned, share)
-        if score(model, memory).joint - before <= ALLOWED:
-            return model, score(model, held_out).joint, share
-    return start, score(start, held_out).joint, 0.0
+
+    def allowed(share: float) -> bool:
+        return score(between(start, tuned, share), memory).joint - before <= ALLOWED
+
+    # The farther, the worse: of the shares in their order, the first that is allowed.
+    at = 0 if allowed(SHARES[0]) else bisect_left(SHARES, True, lo=1, key=allowed)
+    share = (*SHARES, 0.0)[at]
+    model = between(start, tuned, share)
+    return model, score(model, held_out).joint, share
 
 
 def between(start: EventModel, tuned: EventModel, share: float) -> EventModel:

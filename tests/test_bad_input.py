@@ -245,13 +245,25 @@ def test_where_nothing_is_left_it_ends(case, tmp_path, capsys):
     path = file(tmp_path, name, held)
     for command, told in [
         (["corpus", path, "--to", tmp_path / "to.npz"], "nothing is left: no performance of"),
-        (["train", path, "--to", tmp_path / "to"], f"{name} has 0 performances of two events"),
+        (["train", path, "--to", tmp_path / "to"], f"{name} has no performance of two events"),
         (["generate", "--from", path, "--to", tmp_path / "to.csv"], "holds no performance of"),
     ]:
         status, _, err = run(capsys, *command)
         assert (status, err.count("\n")) == (2, 1)
         assert told in err
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_session_that_the_machine_played_alone_is_told_as_such(tmp_path, capsys):
+    path, to = tmp_path / "a.jsonl", tmp_path / "b.npz"
+    assert run(capsys, "generate", "--seed", 2, "--to", path)[0] == 0
+    for command in ("corpus", "train", "generate --from"):
+        status, out, err = run(capsys, *command.split(), path, "--to", to)
+        assert status == 2
+        assert "touches, all by the machine (with --machine they are read): " in out + err
+    assert not to.exists()
+    assert run(capsys, "generate", "--from", path, "--machine", "--to", to)[0] == 0
+    assert run(capsys, "corpus", path, "--machine")[0] == 0
 
 
 def test_a_folder_with_none(tmp_path, capsys):
@@ -277,5 +289,5 @@ def test_the_real_command_line(tmp_path):
         [sys.executable, "-m", "robojam", "corpus", path], capture_output=True, text=True
     )
     assert left.returncode == 2
-    assert left.stdout == "\n" * left.stdout.count("\n")
-    assert [line.partition(": ")[0] for line in left.stderr.splitlines()] == ["robojam"] * 2
+    assert left.stdout == ""
+    assert [line.partition(": ")[0] for line in left.stderr.splitlines()] == ["robojam"]

@@ -32,6 +32,7 @@ def test_a_run_goes_on_exactly(steps, tmp_path):
     second, about = checkpoint.resume(tmp_path / "a.run", DATA, HELD_OUT)
     assert about == {"licence": "mine"}
     assert second.best_score == first.best_score
+    assert second.spent == first.spent
     rest = [replace(now, rate=0, left=0) for now in second]
     assert rest == told[len(told) - len(rest) :]
     assert second.step == straight.step

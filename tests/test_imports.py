@@ -58,7 +58,8 @@ RULES = {
     "past": Rule("touch", pure=True),
     "turns": Rule("hands happenings past voices", pure=True),
     "jam": Rule("hands happenings touch turns voices", pure=True),
-    "session": Rule("touch", "msgspec", pure=True),
+    "sessionlines": Rule("touch", "msgspec", pure=True),
+    "session": Rule("sessionlines touch", "msgspec", pure=True),
     # The model
     "event": Rule(others="msgspec", pure=True),
     "lattice": Rule("event", "numpy", pure=True),
@@ -91,18 +92,21 @@ RULES = {
     "evaluate": Rule("corpus lattice model", "numpy torch"),
     "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
+    "heldout": Rule("corpus", "numpy", pure=True),
     "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
     "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
     "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),
     "generate": Rule("modelfile player step touch", "numpy"),
     "picture": Rule("session touch", "numpy", lazily="matplotlib"),
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
-    "listing": Rule("session whole", "msgspec"),
+    "listing": Rule("session sessionlines whole", "msgspec"),
     # What a rig has is asked of whoever knows, where that is installed
     "rigfile": Rule("options", lazily="midi.link modelfile player sound sound.device"),
     "composed": Rule("modelfile session touch", "numpy", pure=True),
     "export": Rule(
-        "corpus formats.* picture session touch whole", "numpy", lazily="midi.file render"
+        "corpus formats.* listing picture session touch whole",
+        "numpy",
+        lazily="midi.file render",
     ),
     # The engine, which is handed a player
     "priority": Rule(lazily="ctypes"),

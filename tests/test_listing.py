@@ -145,6 +145,16 @@ def test_names_and_notes(folder, capsys):
     assert (status, "holds no names" in err) == (2, True)
 
 
+def test_a_newer_one_is_not_called_damaged(folder, capsys):
+    (folder / "b.jsonl").write_bytes(HEAD.replace(b'"robojam":1', b'"robojam":2'))
+    (folder / "c.jsonl").write_bytes(b"hello\n")
+    status, out, _ = run(capsys, "sessions", folder)
+    assert status == 0
+    states = {line.split()[0]: line.split()[1] for line in out.splitlines()}
+    assert (states["b"], states["c"]) == ("newer", "damaged")
+    assert "update robojam" in out
+
+
 def test_what_there_is_not(tmp_path, capsys):
     assert run(capsys, "sessions", tmp_path / "none")[0] == 2
     assert run(capsys, "sessions", tmp_path, "--name", "x")[0] == 2

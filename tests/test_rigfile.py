@@ -11,7 +11,7 @@ import pytest
 from test_listing import run
 
 from robojam import rigfile
-from robojam.choosing import Parser, add_to, resolve
+from robojam.choosing import OptionsError, Parser, add_to, resolve
 from robojam.options import OPTIONS, Options
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
@@ -47,6 +47,28 @@ def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
     for line in re.findall("^#([a-z-]+ = .*)", text.partition("#[midi")[0], re.MULTILINE):
         to.write_text(line, "utf-8")  # and each by itself
         resolved(to)
+
+
+def test_of_what_stands_in_a_list_several_are_shown_as_toml_wants_them(tmp_path):
+    text, to = rigfile.written(), tmp_path / "several.toml"
+    assert "again" not in text  # as the command line has it
+    shown = dict(
+        re.findall(r"^# One or more, in brackets: (([a-z-]+) = .*)", text, re.MULTILINE)
+    )
+    assert set(shown.values()) == {o.name for o in OPTIONS if o.kind is tuple}
+    to.write_text("\n".join(shown), "utf-8")
+    every = resolved(to)
+    for name in shown.values():
+        assert len(getattr(every, name.replace("-", "_"))) == 2
+
+
+def test_one_alone_without_its_brackets_is_told_how(tmp_path):
+    to = tmp_path / "rig.toml"
+    to.write_text('\nmidi-in = "Foot/pedal"\n', "utf-8")
+    with pytest.raises(OptionsError, match=r"line 2: midi-in = .*: a list of .* alone") as told:
+        resolved(to)
+    to.write_text("midi-in = " + str(told.value).rpartition(": ")[2], "utf-8")
+    assert resolved(to).midi_in == ("Foot/pedal",)
 
 
 def test_its_lines_are_short(monkeypatch):

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from learning import CORPUS, STROKES, TOUCHES, corpus, has_corpus, rows
 
 from robojam import train
-from robojam.corpus import STROKE, TOUCH, Corpus, clean
+from robojam.corpus import STROKE, Corpus, clean
 from robojam.evaluate import score
 from robojam.event import Event, Factor
 from robojam.formats import read
+from robojam.heldout import split
 from robojam.model import load
 from robojam.modelfile import Data
-from robojam.train import NotFiniteError, Settings, Trainer, event_of, schedule, split
+from robojam.train import NotFiniteError, Settings, Trainer, event_of, schedule
 from robojam.windows import Chunk, Windows, batches, cut, mirrored
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4)
@@ -177,7 +178,7 @@ def test_what_has_no_surface_has_no_mirror_image():
 
 
 def test_the_rate_rises_and_falls_to_nothing():
-    rates = [schedule(step, 1000, 100) for step in range(1001)]
+    rates = [schedule(step, step / 1000, 100) for step in range(1001)]
     assert rates[0] == pytest.approx(0.01)
     assert max(rates) == pytest.approx(0.976, abs=0.01)
     assert rates[-1] == pytest.approx(0, abs=1e-12)
@@ -231,6 +232,43 @@ def test_passes_may_be_parts_of_one():
     assert run(passes=0.001).step == 1
     whole = run(passes=1).step
     assert run(passes=1.5).step == round(1.5 * whole)
+
+
+class Clock:
+    """A clock on which each look at it takes so many seconds."""
+
+    def __init__(self, tick: float) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def monotonic(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+def test_a_run_ends_when_its_time_is_up_as_one_that_has_made_all_passes(monkeypatch):
+    monkeypatch.setattr(train, "time", Clock(1.0))
+    trainer = Trainer(DATA, HELD_OUT, replace(SMALL, passes=1000, minutes=1))
+    shares, rates = [], []
+    for now in trainer:
+        assert 0 <= now.left <= 60
+        shares.append(trainer.share)
+        rates.append(trainer.optimiser.param_groups[0]["lr"])
+    assert 30 < trainer.step < 62 < trainer.steps
+    assert shares == sorted(shares)
+    assert trainer.over
+    assert 0 < trainer.upright < trainer.step  # which way is up is learnt in a hurry too
+    assert rates[-1] < SMALL.rate / 100
+    assert now.score is not None
+    assert trainer.best is not None
+
+
+def test_a_run_that_is_in_time_is_the_same_as_without_a_limit(monkeypatch):
+    whole = run(passes=10)
+    monkeypatch.setattr(train, "time", Clock(60 / (whole.step + 8)))
+    timed = run(passes=10, minutes=1)
+    assert timed.step == whole.step
+    for name, weight in whole.averaged.state_dict().items():
+        assert torch.equal(weight, timed.averaged.state_dict()[name]), name
 
 
 def test_the_best_is_kept_when_later_weights_are_worse(tmp_path, monkeypatch):
@@ -350,28 +388,6 @@ def test_columns_that_nobody_described():
 def test_the_sizes_of_the_event_are_the_settings():
     event = event_of(DATA, replace(SMALL, components=7, hidden=20))
     assert [(f.components, f.hidden) for f in event.factors] == [(0, 32), (7, 10), (7, 20)]
-
-
-# Held out
-
-
-@pytest.mark.parametrize(("count", "held"), [(2, [1]), (9, [0]), (10, [9]), (25, [9, 19])])
-def test_every_tenth_performance_is_held_out(count, held):
-    lengths = list(range(2, 2 + count))
-    data = corpus(TOUCHES, lengths)
-    rest, out = split(data, every=10)
-    assert out.lengths.tolist() == [lengths[i] for i in held]
-    assert sorted(rest.lengths.tolist() + out.lengths.tolist()) == lengths
-    np.testing.assert_array_equal(next(out.performances()), list(data.performances())[held[0]])
-    assert out.name == "every 10th performance of made"
-    assert rest.columns == out.columns == TOUCH
-
-
-@pytest.mark.parametrize("lengths", [[], [5]])
-def test_too_few_performances_to_hold_one_out(lengths):
-    data = Corpus(np.zeros((sum(lengths), 4)), np.array(lengths, np.int64), TOUCH, "few", "0")
-    with pytest.raises(ValueError, match=r"few has . performances"):
-        split(data, every=10)
 
 
 @pytest.mark.gpu

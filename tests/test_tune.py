@@ -15,7 +15,7 @@ DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed
 
 def test_going_on_from_a_model_begins_with_it():
     start = small(TOUCHES)
-    how = tune.settings(start, Settings(), {"passes": 1.0})
+    how = tune.settings(start, Settings(), {"passes": 1.0}, events=130)
     trainer = Trainer(DATA, HELD_OUT, how, start=start)
     first = next(iter(trainer))
     assert first.step == 0

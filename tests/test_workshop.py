@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -18,7 +19,7 @@ import torch
 from learning import STROKES, TOUCHES, corpus, described, npz, small
 
 from robojam import evaluate, modelfile, train
-from robojam.cli import ask, main
+from robojam.cli import ask, main, workshop
 from robojam.evaluate import Score, score
 from robojam.model import load, save
 
@@ -202,6 +203,63 @@ def test_ctrl_c_before_anything_was_scored_makes_no_model(
     assert not to.exists()
 
 
+def test_ctrl_c_before_it_begins_waits_until_it_can_be_gone_on_with(
+    data, val, tmp_path, capsys, monkeypatch
+):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    prepared = workshop._prepared
+
+    def pressed(chosen: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return prepared(chosen)
+
+    to = tmp_path / "mine.safetensors"
+    command = ("train", data, "--val", val, "--to", to, *SIZES)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(workshop, "_prepared", pressed)
+            status, _, err = robojam(capsys, *command)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (status, "--resume goes on" in err, to.exists()) == (130, True, False)
+    assert robojam(capsys, *command, "--resume")[::2] == (0, "")
+    load(to)
+
+
+def test_one_long_jam_is_enough(model, data, tmp_path, capsys):
+    jam = npz(tmp_path / "jam.npz", corpus(TOUCHES, [200]))
+    to = tmp_path / "mine.safetensors"
+    for more in (SIZES, ["--from", model, "--passes", 2]):
+        status, out, err = robojam(capsys, "train", jam, "--to", to, *more)
+        assert (status, err) == (0, "")
+        assert re.search(
+            r"held out the last [\d.]+ s(, after a pause of [\d.]+ s,)? of jam", out
+        )
+        load(to)
+
+
+def test_its_time_is_told_when_it_is_up(data, val, tmp_path, capsys):
+    to = tmp_path / "mine.safetensors"
+    how = (*SIZES, "--passes", 99999, "--minutes", 0.001, "--patience", 0)
+    status, out, err = robojam(capsys, "train", data, "--val", val, "--to", to, *how)
+    assert (status, err) == (0, "")
+    assert re.search(r"its time was up, after \d+ of \d+ steps", out)
+    load(to)
+
+
+def test_where_nothing_predicts_better_it_stays_as_it_was(
+    model, data, val, tmp_path, capsys, monkeypatch
+):
+    to, worse = tmp_path / "mine.safetensors", itertools.count()
+    monkeypatch.setattr(train, "score", lambda *_: Score(1, float(next(worse)), {}))
+    status, out, _ = robojam(
+        capsys, "train", data, "--val", val, "--from", model, "--to", to, "--passes", 4
+    )
+    assert (status, "it is made still" in out) == (0, True)
+    was, made = load(model)[0].state_dict(), load(to)[0].state_dict()
+    assert all(torch.equal(was[name], made[name]) for name in was)
+
+
 def test_ctrl_c_while_it_writes_loses_nothing(data, val, tmp_path, capsys, monkeypatch):
     to = tmp_path / "mine.safetensors"
     keep, tries = train.Trainer.save, []
@@ -260,7 +318,7 @@ def test_a_full_disk_is_told(data, val, tmp_path, capsys, monkeypatch):
 def test_train_says_what_is_wrong_with_its_data(data, tmp_path, capsys):
     to, kanji = tmp_path / "m.safetensors", npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
     lone = npz(tmp_path / "lone.npz", corpus(TOUCHES, [1, 1]))
-    single = npz(tmp_path / "single.npz", corpus(TOUCHES, [9]))
+    single = npz(tmp_path / "single.npz", corpus(TOUCHES, [3]))
     text = tmp_path / "text.npz"
     text.write_text("hello")
     (tmp_path / "empty").mkdir()
@@ -268,8 +326,8 @@ def test_train_says_what_is_wrong_with_its_data(data, tmp_path, capsys):
         ([tmp_path / "none.npz"], "none.npz: cannot be read"),
         ([tmp_path / "empty"], "no performances in it"),
         ([text], "text.npz"),
-        ([lone], "lone.npz has 0 performances of two"),
-        ([single], "single.npz has 1 performances"),
+        ([lone], "lone.npz has no performance of two"),
+        ([single], "single.npz has one performance"),
         ([data, kanji], "cannot be joined"),
         ([data, "--val", kanji], "different kinds"),
         ([data, "--val", lone], "lone.npz has no performance of two"),
@@ -428,7 +486,7 @@ def test_a_model_goes_on_from_another(model, data, tmp_path, capsys):
         capsys, "train", data, "--from", model, "--to", to, "--passes", 2, "--licence", "CC0"
     )
     assert (status, err) == (0, "")
-    assert "of the way" in out
+    assert "of what it learnt is kept" in out
     made, about = load(to)
     assert made.event == load(model)[0].event
     assert [d.name for d in about.trained_on] == ["some.npz"]
@@ -494,7 +552,7 @@ def test_corpus_goes_on_with_what_is_left(data, tmp_path, capsys):
     assert err.count("\n") == 2
     status, _, err = robojam(capsys, "corpus", bad)
     assert status == 2
-    assert "nothing is left" in err
+    assert err.count("\n") == 1
     kanji = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
     assert "cannot be joined" in refused(capsys, "corpus", data, kanji)
     assert robojam(capsys, "corpus", kanji)[0] == 0

@@ -63,9 +63,11 @@ def _corpus(chosen: argparse.Namespace) -> int:
     about["refused"] = refused
     if chosen.json:
         print(json.dumps(about))
-    else:
+    elif cleaned:
         print("\n".join(_said(about, cleaned)))
     if joined is None:
+        if not cleaned:  # each was refused, and the reason told
+            return 2
         ask.fail("nothing is left: no performance of two touches or more")
     if chosen.to is not None:
         try:
@@ -86,18 +88,21 @@ def _said(about: dict[str, Any], cleaned: list[Corpus]) -> Iterator[str]:
     whole = about["all"]
     yield ""
     yield f"in all         {_counted(whole)}"
-    low, first, half, third, high = whole["quartiles"]["touches"]
-    yield (
-        f"a performance  half have {first:,.0f} to {third:,.0f} touches, the middle one "
-        f"{half:,.0f}; {low:,.0f} to {high:,.0f} in all"
-    )
+    several = whole["performances"] > 1
+    if several:
+        low, first, half, third, high = whole["quartiles"]["touches"]
+        yield (
+            f"a performance  half have {first:,.0f} to {third:,.0f} touches, the middle one "
+            f"{half:,.0f}; {low:,.0f} to {high:,.0f} in all"
+        )
     if "seconds" not in whole:
         return
-    low, first, half, third, high = whole["quartiles"]["seconds"]
-    yield (
-        f"               half last {first:.1f} to {third:.1f} s, the middle one {half:.1f}; "
-        f"{low:.1f} to {high:.1f} in all"
-    )
+    if several:
+        low, first, half, third, high = map(_lasting, whole["quartiles"]["seconds"])
+        yield (
+            f"               half last {first} to {third}, the middle one {half}; "
+            f"{low} to {high} in all"
+        )
     share = 100 * whole["landings"] / whole["touches"]
     known = "as they were recorded"
     if whole["inferred"]:
@@ -110,6 +115,10 @@ def _said(about: dict[str, Any], cleaned: list[Corpus]) -> Iterator[str]:
     of = whole["screens_of"]
     beyond = f", of the first {of:,}" if of < whole["performances"] else ""
     yield f"lattices       {', '.join(screens)}{beyond}"
+
+
+def _lasting(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 600 else ask.clock(seconds)
 
 
 def _counted(found: dict[str, Any]) -> str:

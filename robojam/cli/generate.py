@@ -21,6 +21,7 @@ _MOST = 100_000
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--from", metavar="FILE", dest="start", type=Path, help="a performance to go on from")
+    add("--machine", action="store_true", help="go on from what the machine played in it")
     add(
         "--to",
         metavar="FILE",
@@ -52,7 +53,7 @@ def _generate(chosen: argparse.Namespace) -> int:
         ask.fail("--seconds: at most 3600")
     try:
         file = read(find(chosen.model))
-        heard, told = _heard(chosen.start)
+        heard, told = _heard(chosen.start, machine=chosen.machine)
         heard *= chosen.count
     except (ModelFileError, CorpusError) as error:
         ask.fail(error)
@@ -100,7 +101,7 @@ def _generate(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _heard(path: Path | None) -> tuple[list[np.ndarray[Any, Any]], list[str]]:
+def _heard(path: Path | None, *, machine: bool) -> tuple[list[np.ndarray[Any, Any]], list[str]]:
     """Read what is to be heard first: the performances of a file, or nothing.
 
     Returns what was left out of it as well, in lines.
@@ -112,12 +113,13 @@ def _heard(path: Path | None) -> tuple[list[np.ndarray[Any, Any]], list[str]]:
 
     if path is None:
         return [np.empty((0, len(TOUCH)))], []
-    corpora = [clean(corpus) for corpus in load_all([path])]
+    corpora = [clean(corpus) for corpus in load_all([path], machine=machine)]
     if any(corpus.columns != TOUCH for corpus in corpora):
         raise CorpusError(path, "holds pen strokes: it plays on from touches")
     found = [performance for corpus in corpora for performance in corpus.performances()]
     if not found:
-        raise CorpusError(path, "holds no performance of two touches or more")
+        why = "".join(f"; {line}" for corpus in corpora for line in corpus.told)
+        raise CorpusError(path, f"holds no performance of two touches or more{why}")
     return found, ask.told(corpora)
 
 

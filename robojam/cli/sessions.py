@@ -39,14 +39,15 @@ def _sessions(chosen: argparse.Namespace) -> int:
     try:
         if chosen.name is not None or chosen.note is not None:
             if not where.is_file():
-                ask.fail("--name and --note want the file of one session")
+                none = "" if where.is_dir() else f": there is no file {where}"
+                ask.fail(f"--name and --note want the file of one session{none}")
             listing.rename(where, name=chosen.name, note=chosen.note)
         if where.is_file():
             found = [listing.entry(where, listing.names(where.parent))]
         elif where.is_dir():
             found = listing.entries(where)
         else:
-            ask.fail(f"there is no folder {where}")
+            ask.fail(f"there is no {'file' if where.suffix else 'folder'} {where}")
     except ValueError as error:
         ask.fail(error)
     except OSError as error:
@@ -69,6 +70,8 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _table(found: list[Entry]) -> None:
+    from robojam.sessionlines import NEWER
+
     rows: list[tuple[str, ...]] = [
         ("session", "began", "length", "touches", "modes", "model", "")
     ]
@@ -77,7 +80,9 @@ def _table(found: list[Entry]) -> None:
         about = entry.summary
         if about is None:
             why = f"{told}: {entry.wrong}" if told else entry.wrong
-            rows.append((entry.path.stem, "damaged", "", "", "", "", why))
+            # A newer session is whole: it is this robojam that is too old.
+            state = "newer" if NEWER in entry.wrong else "damaged"
+            rows.append((entry.path.stem, state, "", "", "", "", why))
             continue
         by = [f"{who} {count:,}" for who, count in about.touches.items()]
         more = [f"and {len(by) - 3} more"] if len(by) > 4 else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,12 +34,23 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         type=Path,
         action="append",
-        help="held-out data; again: more (default: every tenth performance)",
+        help="held-out data; again: more (default: a tenth of DATA)",
     )
     add("--from", metavar="MODEL", dest="start", help="go on from a model: learn a player")
     add("--resume", action="store_true", help="go on exactly where this run was stopped")
     add("--size", choices=["s", "m", "l"], help="small, as the default model, or large")
-    add("--passes", metavar="N", type=ask.positive, help="passes over the data")
+    add(
+        "--passes",
+        metavar="N",
+        type=ask.positive,
+        help="passes over the data (default: 80; --from: 12)",
+    )
+    add(
+        "--minutes",
+        metavar="N",
+        type=ask.positive,
+        help="at most (default: as long as it takes; --from: 0.5 for each 2,000 events)",
+    )
     add("--patience", metavar="N", type=ask.whole, help="scorings without a better one: over")
     add("--units", metavar="N", type=ask.count, help="width of each recurrent layer")
     add("--layers", metavar="N", type=ask.count, help="how many recurrent layers")
@@ -57,18 +69,26 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 #: What of a run's settings can be said on the command line.
-_SETTINGS = "passes patience units layers components hidden batch window rate seed device"
+_SETTINGS = (
+    "passes minutes patience units layers components hidden batch window rate seed device"
+)
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError
-    from robojam.modelfile import ModelFileError
-    from robojam.train import NotFiniteError, TooLargeError
-
     ask.writable(chosen.to)
     if chosen.resume and chosen.size:
         ask.fail("--resume goes on with the run as it was: without --size")
+    # From here on: not even torch can be imported by halves.
+    with ask.held_back_interrupt() as pressed:
+        return _trained(chosen, pressed)
+
+
+def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool]) -> int:
     import torch
+
+    from robojam.corpus import CorpusError
+    from robojam.modelfile import ModelFileError
+    from robojam.train import NotFiniteError, TooLargeError
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
         ask.fail("--device cuda: this machine has no CUDA device")
@@ -86,12 +106,16 @@ def _train(chosen: argparse.Namespace) -> int:
     for line in run.told:
         print(line)
     told = f"{trainer.corpus.name}: {ask.performances(len(trainer.corpus.lengths))}, "
-    told += f"{len(trainer.corpus.events)} events"
-    print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events)}")
+    told += f"{len(trainer.corpus.events):,} events"
+    print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events):,}")
     try:
-        stopped = _follow(run, chosen)
+        stopped = _follow(run, chosen, pressed)
         if trainer.best is None:
-            ask.fail("stopped before the first scoring: no model was made", 130)
+            ask.fail(
+                "stopped before the first scoring: no model was made; the same command with "
+                "--resume goes on",
+                130,
+            )
         if run.start is not None:
             _step_back(run, seed=trainer.settings.seed)
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
@@ -128,9 +152,10 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     from robojam import checkpoint, tune
     from robojam.corpus import clean, join
     from robojam.formats import load_all
+    from robojam.heldout import split
     from robojam.model import load
     from robojam.modelfile import Data, find, read
-    from robojam.train import SIZES, Settings, Trainer, split
+    from robojam.train import SIZES, Settings, Trainer
 
     def warn(error: ValueError) -> None:
         print(f"robojam: {error}; it is left out", file=sys.stderr)
@@ -142,7 +167,10 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     if others:
         held_out = join(others)
     else:
-        data, held_out = split(data, every=10)
+        try:
+            data, held_out = split(data, every=10)
+        except ValueError as error:
+            raise ValueError("; ".join([str(error), *told])) from error
     given = {n: getattr(chosen, n) for n in _SETTINGS.split() if getattr(chosen, n) is not None}
     file = read(find(chosen.start)) if chosen.start else None
     if chosen.resume:
@@ -174,7 +202,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     about["trained_on"] = description.trained_on + about["trained_on"]
     about["licence"] = chosen.licence or description.licence
     about |= {"temperature": description.temperature, "spread": description.spread}
-    settings = tune.settings(start, Settings(), given)
+    settings = tune.settings(start, Settings(), given, events=len(data.events))
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
     return _Run(Trainer(data, held_out, settings, start=start), about, told, file)
@@ -188,6 +216,9 @@ def _step_back(run: _Run, *, seed: int) -> None:
     trainer, file = run.trainer, run.start
     assert file is not None
     assert trainer.best is not None
+    if trainer.best_step == 0:
+        print(f"nothing that it learnt makes it predict better: it is {file.path.stem} still")
+        return
     memory = tune.remembered(file, seed=seed)
     if memory is None:
         return
@@ -196,10 +227,11 @@ def _step_back(run: _Run, *, seed: int) -> None:
         start, trainer.best.cpu(), memory, trainer.held_out
     )
     trainer.best = best
-    print(f"{100 * share:.0f} % of the way, so that what it knew is kept")
+    kept = "all" if share == 1 else f"{100 * share:.0f} %" if share else "nothing"
+    print(f"{kept} of what it learnt is kept: of what it knew it may forget little")
 
 
-def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
+def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) -> bool:
     """Train, keep the best and the run in their files, and show how it goes.
 
     Returns whether it was stopped: by Ctrl-C, after the step that is under way.
@@ -219,9 +251,8 @@ def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
     }
     plain["from"] = [str(run.start.path), run.start.sha256] if run.start else ["", ""]
     with (
-        ask.held_back_interrupt() as pressed,
         curves.board(chosen.tensorboard) as board,
-        Bar(*columns, console=console, transient=True) as bar,
+        Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         try:
             task = bar.add_task("", total=None)
@@ -241,7 +272,9 @@ def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return True
-    if trainer.step < trainer.steps:
+    if trainer.step < trainer.steps and trainer.share >= 1:
+        print(f"its time was up, after {trainer.step} of {trainer.steps} steps")
+    elif trainer.step < trainer.steps:
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
     checkpoint.beside(to).unlink(missing_ok=True)
     picture = chosen.picture or to.with_suffix(".png")
@@ -250,11 +283,14 @@ def _follow(run: _Run, chosen: argparse.Namespace) -> bool:
 
 
 def _told(now: Progress) -> str:
-    minutes, seconds = divmod(round(now.left), 60)
-    best = "" if now.best is None else f", held out {now.best:.3f}"
-    score = "" if now.score is None else f" (now {now.score:.3f})"
-    loss = "before the first step" if math.isnan(now.loss) else f"loss {now.loss:.3f}"
-    return f"{loss}{best}{score}, {now.rate:,.0f} events/s, {minutes}:{seconds:02d} left"
+    told = [] if math.isnan(now.loss) else [f"loss {now.loss:.3f}"]
+    if now.best is not None:
+        told.append(f"held out {now.best:.3f}")
+    if now.score is not None and now.score != now.best:
+        told[-1] += f" (now {now.score:.3f})"
+    if now.rate:  # before the first step there is nothing to reckon from
+        told += [f"{now.rate:,.0f} events/s", f"{ask.clock(now.left)} left"]
+    return ", ".join(told)
 
 
 COMMANDS: Final[tuple[ask.Command, ...]] = (

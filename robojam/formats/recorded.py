@@ -46,6 +46,13 @@ def performed(recorded: Session, name: str, *, machine: bool = False) -> Parts:
     events = np.array(rows, dtype=np.float64).reshape(-1, len(TOUCH))
     lengths = np.array([len(part) for part in parts], dtype=np.int64)
     dropped = {"torn last line": 1} if recorded.warnings else {}
+    if not rows:
+        # Not what was asked for; else a session that is full would be empty without a word.
+        whose = "a human" if machine else "the machine"
+        played = sum(event.touch.phase is not Phase.UP for event in recorded.touches())
+        how = "without" if machine else "with"
+        dropped |= {f"touches, all by {whose} ({how} --machine they are read)": played}
+        dropped = {why: count for why, count in dropped.items() if count}
     return Parts(events, lengths, TOUCH, name, "session", dropped)
 
 
