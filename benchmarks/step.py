@@ -3,6 +3,9 @@
 python benchmarks/step.py 64 256 512       # 2 x UNITS, five mixtures, random weights
 python benchmarks/step.py models/touch.safetensors
 python benchmarks/step.py models/touch.safetensors --device cuda --voices 4096   # one batch
+
+With --besides the network costs nothing: what is left is random numbers, units and limits,
+all that the host does for voices on a GPU but to hand it their numbers and take them back.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,20 +37,35 @@ def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:
     return ModelFile(Path("untrained"), description, weights, "")
 
 
-def measure(file: ModelFile, *, device: str, voices: int, steps: int = 3000) -> list[float]:
+class Nothing:
+    """Stands where a network does: whatever it hears, it draws the same."""
+
+    def __init__(self, voices: int) -> None:
+        self._drawn = np.random.default_rng(0).random((voices, 4), np.float32)
+
+    def sample_all(self, _: Any, **__: float) -> Any:
+        return self._drawn
+
+    def hear_each(self, _: Any) -> None:
+        pass
+
+
+def measure(
+    file: ModelFile, *, device: str, voices: int, besides: bool = False, steps: int = 3000
+) -> list[float]:
     """Return p50 and p99 of a step, in ms: of one voice, or of all as one batch."""
     player = Player(file, device=device, voices=voices, seed=1)
-    everyone, times = range(voices), []
+    if besides:
+        player._steps = Nothing(voices)
+    times = []
     for _ in range(steps + 200 if voices == 1 else 220):
         began = time.perf_counter()
-        p = player.propose(everyone)[0]
-        x, y, dt = min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5)
         if voices == 1:
+            p = player.propose([0])[0]
+            x, y, dt = min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5)
             player.play(0, x, y, dt, p.moving)
         else:
-            player.hear(x, y, dt, p.moving)
-            for voice in everyone:
-                player.count(voice)
+            player.together()
         times.append(1000 * (time.perf_counter() - began))
     return [percentile(times[-steps:], 0.5), percentile(times[-steps:], 0.99)]
 
@@ -56,10 +75,15 @@ if __name__ == "__main__":
     asked.add_argument("models", nargs="*", default=["64", "256", "512"])
     asked.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"])
     asked.add_argument("--voices", type=int, default=1)
+    asked.add_argument("--besides", action="store_true")
     chosen = asked.parse_args()
+    if chosen.besides and chosen.voices == 1:
+        asked.error("--besides is for many voices: add --voices")
     one_thread()
     found = {}
     for name in chosen.models:
         file = untrained(int(name)) if name.isdecimal() else read(Path(name))
-        found[name] = measure(file, device=chosen.device, voices=chosen.voices)
+        found[name] = measure(
+            file, device=chosen.device, voices=chosen.voices, besides=chosen.besides
+        )
     print(json.dumps(found))

@@ -72,24 +72,44 @@ class Captured:
         self._in.copy_(self._fed, non_blocking=True)
         self._hear()
 
+    def hear_each(self, values: Any) -> None:
+        """Let every voice hear an event of its own, an array (V, C)."""
+        self._fed[:, :-1] = torch.from_numpy(values)
+        self._fed[:, -1] = 1.0
+        self._in.copy_(self._fed, non_blocking=True)
+        self._hear()
+
     def sample(
         self,
         voices: Sequence[int],
-        chances: Sequence[tuple[list[float], list[float]]],
+        chances: Any,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
-        """Draw the next event (C) of some voices; their random numbers as Network.sample's."""
+        """Draw the next event (C) of N voices.
+
+        chances (N, factors + C): their random numbers as Network.sample's, the uniform
+        ones first; an array, or lists.
+        """
         rows = list(voices)
-        self._drawn[rows] = torch.tensor([uniform + gauss for uniform, gauss in chances])
+        self._drawn[rows] = torch.as_tensor(chances, dtype=torch.float32)
+        self._draw(temperature, spread)
+        drawn: list[list[float]] = self._out.cpu()[rows].tolist()
+        return drawn
+
+    def sample_all(self, chances: Any, *, temperature: float, spread: float) -> Any:
+        """Draw the next event of every voice, an array (V, C) on the host; chances (V, ·)."""
+        self._drawn.copy_(torch.from_numpy(chances))
+        self._draw(temperature, spread)
+        return self._out.cpu().numpy()
+
+    def _draw(self, temperature: float, spread: float) -> None:
         self._chance.copy_(self._drawn, non_blocking=True)
         if self._tempered != (temperature, spread):
             self._tempered = (temperature, spread)
             self._how.copy_(torch.tensor([max(temperature, COLD), spread]))
         (self._cold if temperature < COLD else self._warm)()
-        drawn: list[list[float]] = self._out.cpu()[rows].tolist()
-        return drawn
 
     def _heard(self) -> None:
         after = self._network.hear(self.memory, self._in[:, :-1])

@@ -14,14 +14,26 @@ recording is made anew to the bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from robojam.step import Memory
+import numpy as np
 
-#: The most voices that are stepped at once: the loop waits for them.
-MOST = 32
+from robojam.chorus import MOST
+from robojam.happenings import Proposal
 
-Values = list[float]
+Array = Any
+
+
+class Draft(NamedTuple):
+    """What a voice would play: as proposed, as it would sound, and as it would be heard.
+
+    sounds is the place in range, the dt in range and whether it slides; heard (C) is that
+    as the model is fed it.
+    """
+
+    proposal: Proposal
+    sounds: tuple[float, float, float, bool]
+    heard: list[float]
 
 
 class Foresight:
@@ -29,60 +41,65 @@ class Foresight:
 
     def __init__(
         self,
-        memory: Memory,
-        spare: Memory,
+        state: Array,
         *,
-        hear: Callable[[Memory, list[Values]], Memory],
-        draw: Callable[[Memory, Sequence[int]], list[Any]],
+        hear: Callable[[Array, Array], None],
+        draw: Callable[[Array, Sequence[int]], list[Draft]],
     ) -> None:
-        """Foresee for the voices of a memory; spare is another of its size.
+        """Foresee for the voices of some rows, each what one remembers.
 
-        hear lets rows of a memory hear an event each; draw draws what voices play after
-        their next touch, from rows of a memory.
+        hear lets the voices of N rows hear an event (N, C) each, in place; draw draws what
+        voices play after their next touch, from their rows.
         """
-        self._memory, self._spare = memory, spare
+        self._state, self._spare = state, np.empty_like(state)
         self._hear, self._draw = hear, draw
-        self._awaited: dict[int, Values] = {}
-        self._foreseen: dict[int, Any] = {}
-        self._next: dict[int, Any] = {}
+        self._awaited: dict[int, Draft] = {}  # not yet stepped, in the order in which it came
+        self._stepped: dict[int, tuple[Draft, Draft]] = {}  # awaited, and what follows it
+        self._next: dict[int, Draft] = {}
 
     def clear(self) -> None:
         """Something came between: nothing is foreseen."""
         self._awaited.clear()
-        self._foreseen.clear()
+        self._stepped.clear()
         self._next.clear()
 
     def drop(self, voice: int) -> None:
         """The same, for one voice."""
-        for table in (self._awaited, self._foreseen, self._next):
-            table.pop(voice, None)
+        self._awaited.pop(voice, None)
+        self._stepped.pop(voice, None)
+        self._next.pop(voice, None)
 
-    def awaits(self, voice: int, values: Values) -> None:
-        """A voice's next touch is made: values are what it will hear when that sounds."""
-        if voice not in self._foreseen:
-            self._awaited[voice] = values
+    def awaits(self, voice: int, draft: Draft) -> None:
+        """A voice's next touch is made: it will hear that when it sounds."""
+        self._next[voice] = draft
+        if voice not in self._stepped:
+            self._awaited[voice] = draft
 
-    def next(self, voice: int) -> Any:
-        """Return what was drawn for a voice when its last touch sounded, or None."""
+    def next(self, voice: int) -> Draft | None:
+        """Return what a voice plays next, where that is known already."""
         return self._next.get(voice)
 
-    def comes(self, voice: int, values: Values) -> bool:
+    def comes(self, voice: int, sounds: tuple[float, float, float, bool]) -> bool:
         """A voice's touch sounds: let it have been heard, if it was awaited just so."""
-        if self._awaited.get(voice) != values:
+        awaited = self._awaited.get(voice)
+        if awaited is not None and awaited.sounds == sounds:
+            self._foresee(voice)
+        stepped = self._stepped.pop(voice, None)
+        if stepped is None or stepped[0].sounds != sounds:
             self.drop(voice)
             return False
-        if voice not in self._foreseen:
-            self._foresee(voice)
-        row = slice(voice, voice + 1)
-        self._memory.write(row, self._spare.rows(row))
-        self._next[voice] = self._foreseen.pop(voice)
-        del self._awaited[voice]
+        self._state[voice] = self._spare[voice]
+        self._next[voice] = stepped[1]
         return True
 
     def _foresee(self, voice: int) -> None:
         """Step the voice that is needed and others that will be, as one batch."""
-        others = [v for v in self._awaited if v not in self._foreseen and v != voice]
-        voices = [voice, *others[: MOST - 1]]
-        after = self._hear(self._memory.rows(voices), [self._awaited[v] for v in voices])
-        self._spare.write(voices, after)
-        self._foreseen.update(zip(voices, self._draw(after, voices), strict=True))
+        first = self._awaited.pop(voice)
+        others = list(self._awaited)[: MOST - 1]
+        voices = [voice, *others]
+        drafts = [first, *map(self._awaited.pop, others)]
+        rows = self._state[voices]
+        self._hear(rows, np.array([draft.heard for draft in drafts], np.float32))
+        self._spare[voices] = rows
+        pairs = zip(drafts, self._draw(rows, voices), strict=True)
+        self._stepped.update(zip(voices, pairs, strict=True))

@@ -15,83 +15,21 @@ recording can be regenerated exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from robojam.hands import Felt, Hands
-from robojam.happenings import (
-    OF_SOUND,
-    Changed,
-    Counts,
-    Happening,
-    Player,
-    Settings,
-    Sounded,
-    Turned,
-)
-from robojam.past import Moment, Past
+from robojam.hands import Felt
+from robojam.happenings import OF_SOUND, Changed, Player
 from robojam.touch import MAX_DT, Phase, clip
-from robojam.voices import Clock, Voice, Voices
+from robojam.turns import Turns
+from robojam.voices import Voice
 
 
-class Jam:
+class Jam(Turns):
     """Turn-taking and schedule of one take."""
 
-    def __init__(
-        self,
-        player: Player,
-        settings: Settings,
-        sink: Callable[[Happening], None],
-        counts: Counts | None = None,
-    ) -> None:
-        self.settings, self.sink = settings, sink
-        self.counts = counts or Counts()
-        self.hands = Hands()
-        self.turn = "ai" if settings.mode == "solo" else "human"
-        self.clock = Clock(stopped_at=0.0 if settings.pause else None)
-        self.voices = Voices(
-            player,
-            settings,
-            clock=self.clock,
-            sink=sink,
-            counts=self.counts,
-            turn_end=lambda: self._turn_end,
-        )
-        self.past = Past(player.voices)
-        self._temper()
-        self.silenced = False
-        self._begun = False
-        self._heard_at: float | None = None  # the last touch that the model was fed
-        # The last down or move of any human, and when the silence began that the machine
-        # will answer; both by the machine's clock, which stands still while paused.
-        self._human_at = -math.inf
-        self._silent_from = math.inf
-        self._turn_began = 0.0
-
-    @property
-    def t(self) -> float:
-        """Seconds since the beginning of the take, as far as it has come."""
-        return self.clock.t
-
-    @property
-    def player(self) -> Player:
-        """Who plays the voices."""
-        return self.voices.player
-
-    @property
-    def would_begin(self) -> bool:
-        """Whether the machine begins by itself: solo, and nothing holds it."""
-        return self.settings.mode == "solo" and not (self.silenced or self.settings.pause)
-
-    @property
-    def fingers(self) -> int:
-        """How many fingers are down, everyone's."""
-        return len(self.hands) + self.voices.down
-
-    @property
-    def turn_left(self) -> float | None:
-        """Seconds left of the machine's turn at self.t; None where it has no end."""
-        end = self._turn_end
-        return None if math.isinf(end) else max(0.0, end - self.clock.machine)
+    #: What happens next by itself, while that is known: it is asked for several times a touch.
+    _upcoming: tuple[float, Callable[[], None]] | None = None
 
     # -- what comes in ---------------------------------------------------------
 
@@ -100,20 +38,32 @@ class Jam:
         self._begun = True
         if self.settings.mode == "solo":
             self._play_on()
+        self._upcoming = None
 
     def advance(self, t: float) -> None:
         """Let everything happen that is due at or before t, each at its own instant."""
-        while (due := self._next())[0] <= t:
+        clock = self.clock
+        while (due := self._upcoming or self._look())[0] <= t:
             when, act = due
-            self.clock.t = max(self.t, when)
+            clock.t = max(clock.t, when)
+            self._upcoming = None  # the sink may ask, before and after all that act does
             act()
-        self.clock.t = max(self.t, t)
+            self._upcoming = None
+        clock.t = max(clock.t, t)
 
     @property
     def due(self) -> float | None:
         """When something happens next by itself; None while nothing will."""
-        when = self._next()[0]
-        return None if math.isinf(when) else max(when, self.t)
+        when = (self._upcoming or self._look())[0]
+        return None if when == math.inf else max(when, self.clock.t)
+
+    @contextmanager
+    def _changing(self, t: float) -> Iterator[None]:
+        """Come to t, where something changes: what was to happen next may not."""
+        self.advance(t)
+        self._upcoming = None
+        yield
+        self._upcoming = None
 
     def finger(
         self,
@@ -127,20 +77,22 @@ class Jam:
         own_dt: float | None = None,
     ) -> None:
         """Feel a human's finger; own_dt in seconds where the player has its own clock."""
-        self.advance(t)
-        self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
+        with self._changing(t):
+            self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
         """Feel a touch of a player without phases."""
-        self.advance(t)
-        self._feel(self.hands.plain(t, who, x, y, dt))
+        with self._changing(t):
+            self._feel(self.hands.plain(t, who, x, y, dt))
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
         """Let a control take effect at t, its value checked. Tell whether it had any."""
-        self.advance(t)
-        act = getattr(self, f"_on_{name}", None)
-        if act is not None:
-            return bool(act(value))
+        with self._changing(t):
+            act = getattr(self, f"_on_{name}", None)
+            return self._set(name, value) if act is None else bool(act(value))
+
+    def _set(self, name: str, value: float | int | str) -> bool:
+        """Let a control take effect that is no more than its value."""
         if getattr(self.settings, name) == value:
             return False
         setattr(self.settings, name, value)
@@ -154,22 +106,22 @@ class Jam:
 
     def swap(self, t: float, player: Player, name: str) -> None:
         """Play with another player from t on."""
-        self.advance(t)
-        self.sink(Changed(self.t, "model", name))
-        self.voices.lift_all()
-        self.voices.hand_over(player)
-        self.past.forget()
-        self._temper()
-        self._forget()
-        self._make_anew()
+        with self._changing(t):
+            self.sink(Changed(self.t, "model", name))
+            self.voices.lift_all()
+            self.voices.hand_over(player)
+            self.past.forget()
+            self._temper()
+            self._forget()
+            self._make_anew()
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
-        self.advance(t)
-        self.voices.take_back()
-        for felt in self.hands.lift_all(self.t):
-            self._sound(felt)
-        self.voices.lift_all()
+        with self._changing(t):
+            self.voices.take_back()
+            for felt in self.hands.lift_all(self.t):
+                self._sound(felt)
+            self.voices.lift_all()
 
     # -- controls with a meaning of their own ------------------------------------
 
@@ -305,9 +257,6 @@ class Jam:
                 self._end_turn()
             self._silent_from = self._human_at
 
-    def _sound(self, felt: Felt) -> None:
-        self.sink(Sounded(felt.t, felt.touch, felt.touch.dt))
-
     def _hear(self, felt: Felt) -> None:
         touch = felt.touch
         dt = 0.0 if self._heard_at is None else felt.t - self._heard_at
@@ -321,102 +270,22 @@ class Jam:
             self.counts.replaced += self.voices.pending
             self.voices.set_out(self.clock.machine)
 
-    def _forget(self) -> None:
-        self._heard_at = None
-        self.hands.forget()
-
-    # -- the machine's turn ------------------------------------------------------------
-
-    def _begin_turn(self, t: float) -> None:
-        self._silent_from = math.inf
-        self._turn_began = t
-        self._pass_turn("ai")
-        self.voices.set_out(t)
-
-    def _end_turn(self) -> None:
-        self.voices.take_back()
-        self.voices.lift_all()
-        self._pass_turn("human")
-
-    def _pass_turn(self, whose: str) -> None:
-        if self.turn != whose:
-            self._remember()
-            self.turn = whose
-            self.sink(Turned(self.t, whose))
-
-    @property
-    def _turn_end(self) -> float:
-        s = self.settings
-        if s.mode != "call-response" or self.turn != "ai" or s.response == 0:
-            return math.inf
-        return self._turn_began + s.response
-
-    def _play_on(self) -> None:
-        """Solo: set out, unless it plays already or something holds it."""
-        if self._begun and self.would_begin and not self.voices.pending:
-            self.voices.set_out(self.clock.machine)
-
-    def _make_anew(self) -> None:
-        answering = self.settings.mode == "call-response" and self.turn == "ai"
-        self.voices.make_anew(late_ones_too=answering)
-
-    def _temper(self) -> None:
-        s = self.settings
-        self.player.temper(temperature=s.temperature, spread=s.spread)
-
-    # -- back ------------------------------------------------------------------------------
-
-    def _remember(self) -> None:
-        """Keep how it is now, if that is long enough since the last time."""
-        if self.past.wants(self.t):
-            self.past.keep(self._moment())
-
-    def _moment(self) -> Moment:
-        now = self.clock.machine
-        return Moment(
-            self.t,
-            self.player.snapshot(),
-            None if self._heard_at is None else self.t - self._heard_at,
-            self.turn,
-            now - self._turn_began,
-            tuple(now - voice.base for voice in self.voices.all),
-        )
-
-    def _go_back(self, moment: Moment, name: str, value: float | str) -> None:
-        """Go on as it was then: the model's memory, whose turn, and how much of it is left.
-
-        Controls stay as they are now, and fingers that are down are down.
-        """
-        self.sink(Changed(self.t, name, value))
-        self.voices.take_back()
-        self.voices.lift_all()
-        self.player.restore(moment.player)
-        self.hands.forget()
-        self._heard_at = None if moment.since is None else self.t - moment.since
-        self._silent_from = math.inf
-        plays = self.settings.mode == "solo" and self.would_begin
-        if self.settings.mode == "call-response":
-            plays = moment.turn == "ai" and not self.silenced
-            self._turn_began = self.clock.machine - moment.turn_used
-            self._pass_turn("ai" if plays else "human")
-        if plays:
-            self.voices.go_on([self.clock.machine - since for since in moment.bases])
-
     # -- what is due ---------------------------------------------------------------------
 
-    def _next(self) -> tuple[float, Callable[[], None]]:
-        """What happens next by itself: when, and the act. Never, if nothing will.
+    def _look(self) -> tuple[float, Callable[[], None]]:
+        """Find what happens next by itself: when, and the act. Never, if nothing will.
 
         Of what is due at the same instant the turn's end comes first, then the voices' lifts
         and touches, a silence that is answered, and last a human's finger that lifts by
         itself, as a packet with that up would.
         """
-        # Asked for several times a touch: compared in order of rank, and no more.
+        # Compared in order of rank, and no more: this is in the path of every touch.
         lift = self.hands.lift_due
         first = math.inf if lift is None else lift
-        if self.settings.pause or not self._begun:
-            return first, self._lift_humans
         act = self._lift_humans
+        if self.settings.pause or not self._begun:
+            self._upcoming = first, act
+            return self._upcoming
         silence = self._silent_from + self.settings.threshold
         if silence <= first:
             first, act = silence, self._answer_silence
@@ -426,7 +295,8 @@ class Jam:
         end = self._turn_end
         if end <= first:
             first, act = end, self._end_turn
-        return first, act
+        self._upcoming = first, act
+        return self._upcoming
 
     def _answer_silence(self) -> None:
         self._begin_turn(self.t)

@@ -3,10 +3,7 @@
 The mathematics is that of robojam.step, which is written for batches. For one voice the
 products are small and the cost is in the calls: so numbers that are few are Python's own,
 and the rest is a product and a handful of numpy calls a layer, into arrays that are there
-already. Biases are rows of the weights, met by ones in the state.
-
-A voice's state is one row: what was heard, then each layer's output, a one before each.
-A layer reads its own part of the row in place, and the heads begin from all of it.
+already: a voice's state is a row (robojam.rows). Several voices are a batch's (chorus).
 """
 
 from __future__ import annotations
@@ -19,6 +16,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from robojam.chorus import Chorus
 from robojam.event import Factor
 from robojam.formulas import (
     FLOOR,
@@ -26,22 +24,13 @@ from robojam.formulas import (
     MIN_DURATION,
     TINY,
     Array,
-    feature_count,
 )
-from robojam.step import COLD, LONGEST, Memory, Network
+from robojam.rows import Rows
+from robojam.step import COLD, LONGEST, Network
 
 _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.
 _LEAST = math.exp(FLOOR)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """One layer: the part of the row that it reads, where it writes, and its weights."""
-
-    reads: slice
-    writes: slice
-    weight: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,51 +54,30 @@ class Lean:
 
     def __init__(self, network: Network, voices: int) -> None:
         """Lay the weights of a network made with numpy out once more."""
-        self._network = network
-        self.event = event = network.event
-        n, f = network.units, feature_count(event)
-        self._layers: list[_Layer] = []
-        at = f  # of the one before the layer's output
-        for i, (weight, bias) in enumerate(network.gates):
-            fed = len(weight) - n
-            rows = [weight[:fed], bias[None], weight[fed:]]
-            if i:
-                rows = [bias[None], weight[:fed], 0 * bias[None], weight[fed:]]
-            reads = slice(at - n - 1 if i else 0, at + 1 + n)
-            writes = slice(at + 1, at + 1 + n)
-            self._layers.append(_Layer(reads, writes, np.concatenate(rows)))
-            at += 1 + n
-        weight, bias = network.trunk
-        hidden = np.split(weight[: -f or None], len(network.gates))
-        ones = [bias[None], *([0 * bias[None]] * (len(hidden) - 1))]
-        rows = [one for pair in zip(ones, hidden, strict=True) for one in pair]
-        self._trunk = np.concatenate([weight[len(weight) - f :], *rows])
-        self._heads = [self._laid_out(network, i) for i in range(len(event.factors))]
-        self._features = f
-        self._inner = np.zeros(len(bias), np.float32)
+        self.event = network.event
+        self.rows = rows = Rows(network)
+        self.chorus = Chorus(network, rows) if voices > 1 else None
+        n = network.units
+        self._heads = [self._laid_out(network, i) for i in range(len(self.event.factors))]
+        self._inner = np.zeros(rows.trunk.shape[1], np.float32)
         self._gates = np.zeros(4 * n, np.float32)
         self._opened = np.zeros(4 * n, np.float32)
         z, s = self._gates, self._opened
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
         self._in, self._forget, self._out = s[:n], s[n : 2 * n], s[3 * n :]
-        self._blank = network.initial(voices)
-        self._rows = np.ones((voices, at), np.float32)
-        places = event.position.dims if event.position else 0
-        self._moved = np.zeros((voices, 3 * places), np.float32)
-        self._cells = [np.zeros((voices, n), np.float32) for _ in self._layers]
+        self._blank = rows.blank(1)
+        self.state = rows.blank(voices)
+        self.memory = rows.memory(self.state)
+        self._places = self.event.position.dims if self.event.position else 0
         self._views = [
-            (row, row[:f], [row[layer.reads] for layer in self._layers]) for row in self._rows
+            (
+                row[rows.heard],
+                row[rows.moved],
+                row[rows.seen],
+                [(row[la.reads], row[la.cell], row[la.writes]) for la in rows.layers],
+            )
+            for row in self.state
         ]
-        self._places = places
-        self.memory = Memory(
-            [self._rows[:, layer.writes] for layer in self._layers],
-            self._cells,
-            self._moved[:, :places],
-            self._moved[:, places : 2 * places],
-            self._moved[:, 2 * places :],
-            self._rows[:, :f],
-        )
-        self.reset()
 
     def _laid_out(self, network: Network, i: int) -> _Head:
         head, factor = network.heads[i], self.event.factors[i]
@@ -133,24 +101,29 @@ class Lean:
 
     def reset(self) -> None:
         """Every voice has heard nothing."""
-        self.memory.write(slice(None), self._blank)
+        self.state[:] = self._blank
 
     def hear_all(self, values: list[float]) -> None:
         """Let every voice hear one event (C): together, where there are several."""
-        if len(self._rows) == 1:
+        if self.chorus is None:
             self.hear(0, values)
-            return
-        fed = self._network.here([values] * len(self._rows))
-        self.memory.write(slice(None), self._network.hear(self.memory, fed))
+        else:
+            self.hear_each(np.array([values] * len(self.state), np.float32))
+
+    def hear_each(self, values: Array) -> None:
+        """Let every voice hear an event of its own (V, C)."""
+        if self.chorus is None:
+            self.hear(0, values[0].tolist())
+        else:
+            self.chorus.hear(self.state, values)
 
     def hear(self, voice: int, values: list[float]) -> None:
         """Let a voice hear one event (C)."""
-        row, heard, reads = self._views[voice]
-        heard[:] = self._heard(voice, values)
+        heard, moved, _, layers = self._views[voice]
+        heard[:] = self._heard(moved, values)
         z, s = self._gates, self._opened
-        for layer, read, cells in zip(self._layers, reads, self._cells, strict=True):
-            cell = cells[voice]
-            np.dot(read, layer.weight, out=z)
+        for layer, (reads, cell, writes) in zip(self.rows.layers, layers, strict=True):
+            np.dot(reads, layer.weight, out=z)
             np.tanh(z, out=z)
             np.multiply(z, _HALF, out=s)
             np.add(s, _HALF, out=s)
@@ -158,11 +131,11 @@ class Lean:
             np.multiply(self._candidate, self._in, out=self._candidate)
             np.add(cell, self._candidate, out=cell)
             np.tanh(cell, out=self._scratch)
-            np.multiply(self._scratch, self._out, out=row[layer.writes])
+            np.multiply(self._scratch, self._out, out=writes)
 
-    def _heard(self, voice: int, values: list[float]) -> list[float]:
+    def _heard(self, moved: Array, values: list[float]) -> list[float]:
         """Move a voice to an event; return the event's features."""
-        event, moved = self.event, self._moved[voice]
+        event = self.event
         heard: list[float] = []
         for factor in event.factors:
             if factor.kind == "flag":
@@ -204,35 +177,41 @@ class Lean:
     def sample(
         self,
         voices: Sequence[int],
-        chances: Sequence[tuple[list[float], list[float]]],
+        chances: Sequence[Sequence[float]],
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
-        """Draw the next event (C) of some voices; their random numbers as Network.sample's."""
+        """Draw the next event (C) of N voices.
+
+        chances (N, factors + C): their random numbers, the uniform ones first.
+        """
         if len(voices) == 1:
-            return [self._sample(voices[0], *chances[0], temperature, spread)]
-        uniform, gauss = (self._network.here([one[i] for one in chances]) for i in (0, 1))
-        memory = self.memory.rows(list(voices))
-        drawn: list[list[float]] = self._network.sample(
-            memory, uniform, gauss, temperature=temperature, spread=spread
+            return [self._sample(voices[0], chances[0], temperature, spread)]
+        assert self.chorus is not None
+        drawn: list[list[float]] = self.chorus.sample(
+            self.state[list(voices)], chances, temperature=temperature, spread=spread
         ).tolist()
         return drawn
 
+    def sample_all(self, chances: Array, *, temperature: float, spread: float) -> Array:
+        """Draw the next event of every voice, (V, C); chances (V, ·) as for `sample`."""
+        if self.chorus is None:
+            drawn = self._sample(0, chances[0].tolist(), temperature, spread)
+            return np.array([drawn], np.float32)
+        return self.chorus.sample(self.state, chances, temperature=temperature, spread=spread)
+
     def _sample(
-        self,
-        voice: int,
-        uniform: list[float],
-        gauss: list[float],
-        temperature: float,
-        spread: float,
+        self, voice: int, chances: Sequence[float], temperature: float, spread: float
     ) -> list[float]:
         """Draw one voice's next event."""
         inner = self._inner
-        np.dot(self._rows[voice], self._trunk, out=inner)
-        was = self._moved[voice].tolist()
+        _, moved, seen, _ = self._views[voice]
+        np.dot(seen, self.rows.trunk, out=inner)
+        was = moved.tolist()
+        gauss = chances[len(self._heads) :]
         values = [0.0] * len(gauss)
-        for head, u in zip(self._heads, uniform, strict=True):
+        for head, u in zip(self._heads, chances, strict=False):
             factor = head.factor
             np.tanh(inner[head.inner], out=head.hidden)
             np.dot(head.seen, head.weight, out=head.out)

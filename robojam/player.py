@@ -4,9 +4,8 @@ On the CPU it is numpy that plays, for torch's cost of a call is several times t
 arithmetic of one touch, and importing it takes over a second; on CUDA and MPS it
 is torch. The mathematics is the same code (robojam.step).
 
-The random numbers of a touch come from a counter-based generator (Philox, Salmon
-et al. 2011) keyed by seed and voice, at the place given by how many touches the
-voice has played since seeding: nothing else moves them.
+The random numbers of a touch depend on the seed, the voice, and how many touches it has
+played since seeding (robojam.chance): nothing else moves them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from robojam.foresight import Foresight
+from robojam.chance import Chance
+from robojam.foresight import Draft, Foresight
 from robojam.formulas import Components, components, normal
 from robojam.happenings import Proposal
 from robojam.lean import Lean
@@ -32,8 +32,8 @@ from robojam.touch import MAX_DT, MIN_DT, clip
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
 #: What a touch is made of: the kind of factor that each column belongs to.
 TOUCH_KINDS = ("position", "position", "duration", "flag")
-#: Random numbers are made for so many touches of a voice at once.
-_BLOCK = 64
+#: What a touch can be, column by column.
+_LEAST, _MOST = (0.0, 0.0, MIN_DT, 0.0), (1.0, 1.0, MAX_DT, 1.0)
 #: From so many voices on, they are stepped as batches, a touch ahead: below, one by one.
 _CHOIR = 8
 #: Components of a forecast lighter than this are left out.
@@ -106,16 +106,15 @@ class Player:
         self._half = np.asarray(file.event.noise, np.float32) / 2
         self._halves: list[float] = self._half.tolist()
         self._temperature = self._spread = 1.0
-        self._factors = len(file.event.factors)
+        columns, factors = len(TOUCH_COLUMNS), len(file.event.factors)
+        self._chance = Chance(voices, uniform=factors, normal=columns)
+        self._everyone = np.arange(voices)
         self._steps = _steps(self._xp, self.network, voices)
         self._memory = self._steps.memory
         self._ahead: Foresight | None = None
         if voices >= _CHOIR and self._xp is np:
             self._ahead = Foresight(
-                self._memory,
-                self.network.initial(voices),
-                hear=lambda memory, rows: self.network.hear(memory, self.network.here(rows)),
-                draw=self._after_next,
+                self._steps.state, hear=self._steps.chorus.hear, draw=self._after_next
             )
         self.seed(seed)
         self.play(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
@@ -136,8 +135,8 @@ class Player:
     def seed(self, seed: int) -> None:
         """Begin the random numbers of every voice anew."""
         self._seed = seed
-        self._counts = [0] * self._voices
-        self._drawn: dict[int, tuple[int, Any, Any]] = {}
+        self._counts = np.zeros(self._voices, np.int64)
+        self._chance.seed(seed)
         self._came_between()
 
     def reset(self) -> None:
@@ -148,20 +147,20 @@ class Player:
     def follow(self, other: Player) -> None:
         """Go on with the random numbers of another player."""
         self._seed = other._seed
-        self._counts = list(other._counts)
-        self._drawn = {}
+        self._counts = other._counts.copy()
+        self._chance.seed(other._seed)
         self._came_between()
 
     def snapshot(self) -> Snapshot:
         """Copy all that the player remembers."""
-        return Snapshot(deepcopy(self._memory), self._seed, tuple(self._counts))
+        return Snapshot(deepcopy(self._memory), self._seed, tuple(self._counts.tolist()))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot back. The snapshot stays good."""
         self._memory.write(slice(None), snapshot.memory)
         if snapshot.seed != self._seed:
             self.seed(snapshot.seed)
-        self._counts = list(snapshot.counts)
+        self._counts = np.array(snapshot.counts, np.int64)
         self._came_between()
 
     def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
@@ -176,48 +175,74 @@ class Player:
         return self._sampled(voices)
 
     def _sampled(self, voices: Sequence[int]) -> list[Proposal]:
-        chances = [self._random(voice) for voice in voices]
         drawn = self._steps.sample(
-            voices, chances, temperature=self._temperature, spread=self._spread
+            voices, self._chances(voices), temperature=self._temperature, spread=self._spread
         )
-        return self._as_proposals(drawn)
-
-    def _proposed(self, ahead: Foresight, voices: Sequence[int]) -> list[Proposal]:
-        """Propose what was foreseen, and the rest as one batch; foresee from there."""
-        fresh = [voice for voice in voices if ahead.next(voice) is None]
-        made = dict(zip(fresh, self._sampled(fresh) if fresh else [], strict=True))
-        found = [made[voice] if voice in made else ahead.next(voice) for voice in voices]
-        for voice, p in zip(voices, found, strict=True):
-            x, y = clip(p.x, 0.0, 1.0), clip(p.y, 0.0, 1.0)
-            ahead.awaits(voice, self._fed(x, y, clip(p.dt, MIN_DT, MAX_DT), p.moving))
-        return found
-
-    def _after_next(self, memory: Memory, voices: Sequence[int]) -> list[Proposal]:
-        """Draw what voices play after their next touch, from rows of a memory."""
-        chances = [self._random(voice, later=1) for voice in voices]
-        uniform, gauss = (self.network.here([one[i] for one in chances]) for i in (0, 1))
-        drawn = self.network.sample(
-            memory, uniform, gauss, temperature=self._temperature, spread=self._spread
-        )
-        return self._as_proposals(drawn.tolist())
-
-    def _came_between(self) -> None:
-        if self._ahead is not None:
-            self._ahead.clear()
-
-    def _as_proposals(self, drawn: list[list[float]]) -> list[Proposal]:
         half_x, half_y, half_dt, _ = self._halves
         return [
             Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
             for x, y, dt, moving in drawn
         ]
 
+    def _proposed(self, ahead: Foresight, voices: Sequence[int]) -> list[Proposal]:
+        """Propose what was foreseen, and the rest as one batch; foresee from there."""
+        fresh = [voice for voice in voices if ahead.next(voice) is None]
+        made = dict(zip(fresh, self._sampled(fresh) if fresh else [], strict=True))
+        found = []
+        for voice in voices:
+            draft = ahead.next(voice) or self._draft(made[voice])
+            ahead.awaits(voice, draft)
+            found.append(draft.proposal)
+        return found
+
+    def _after_next(self, rows: Any, voices: Sequence[int]) -> list[Draft]:
+        """Draw what voices play after their next touch, from rows that have heard it."""
+        drawn = self._steps.chorus.sample(
+            rows,
+            self._chances(voices, later=1),
+            temperature=self._temperature,
+            spread=self._spread,
+        )
+        made = drawn.astype(np.float64) - self._halves
+        sounds = np.minimum(np.maximum(made, _LEAST), _MOST)
+        # A flag is 0 or 1, and has no noise.
+        return [
+            Draft(Proposal(x, y, dt, moving > 0.5), (*played, moving > 0.5), heard)
+            for (x, y, dt, moving), (*played, _), heard in zip(
+                made.tolist(), sounds.tolist(), (sounds + self._halves).tolist(), strict=True
+            )
+        ]
+
+    def _draft(self, made: Proposal) -> Draft:
+        """Say how a proposal sounds, and how it is heard then."""
+        x, y = clip(made.x, 0.0, 1.0), clip(made.y, 0.0, 1.0)
+        sounds = x, y, clip(made.dt, MIN_DT, MAX_DT), made.moving
+        return Draft(made, sounds, self._fed(*sounds))
+
+    def _came_between(self) -> None:
+        if self._ahead is not None:
+            self._ahead.clear()
+
     def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
-        fed = self._fed(x, y, dt, moving)
-        if self._ahead is None or not self._ahead.comes(voice, fed):
-            self._steps.hear(voice, fed)
+        if self._ahead is None or not self._ahead.comes(voice, (x, y, dt, moving)):
+            self._steps.hear(voice, self._fed(x, y, dt, moving))
         self._counts[voice] += 1
+
+    def together(self) -> Any:
+        """Let every voice play its next touch and hear it, all as one batch, in arrays.
+
+        For voices that keep step, as many as there may be. Returns what sounds, (V, 4).
+        """
+        chances = self._chance.rows(self._everyone, self._counts)
+        drawn = self._steps.sample_all(
+            chances, temperature=self._temperature, spread=self._spread
+        )
+        sounds = np.minimum(np.maximum(drawn - self._half, _LEAST), _MOST)
+        self._steps.hear_each((sounds + self._half).astype(np.float32))
+        self._counts += 1
+        self._came_between()
+        return sounds
 
     def count(self, voice: int) -> None:
         """Use up the random numbers of a touch that was played and is not heard."""
@@ -274,21 +299,12 @@ class Player:
         )
         return [tuple(row) for row in table[weights > _FAINT].tolist()]
 
-    def _random(self, voice: int, later: int = 0) -> tuple[list[float], list[float]]:
-        """Return the random numbers of a voice's next touch, or of a later one.
-
-        As many as there are factors, and as there are columns.
-        """
-        block, row = divmod(self._counts[voice] + later, _BLOCK)
-        held = self._drawn.get(voice)
-        if held is None or held[0] != block:
-            key = np.array([self._seed, voice], np.uint64)
-            bits = np.random.Philox(key=key, counter=[0, 0, block, 0])
-            draw = np.random.Generator(bits)
-            uniform = draw.random((_BLOCK, self._factors), np.float32)
-            gauss = draw.standard_normal((_BLOCK, len(TOUCH_COLUMNS)), np.float32)
-            held = self._drawn[voice] = (block, uniform.tolist(), gauss.tolist())
-        return held[1][row], held[2][row]
+    def _chances(self, voices: Sequence[int], later: int = 0) -> Any:
+        """Return the random numbers (N, ·) of N voices' next touches, or of later ones."""
+        if len(voices) == 1:  # as a list, for that is what one voice is stepped with
+            return [self._chance.row(voices[0], int(self._counts[voices[0]]) + later)]
+        which = np.asarray(voices)
+        return self._chance.rows(which, self._counts[which] + later)
 
     def _fed(self, x: float, y: float, dt: float, moving: bool) -> list[float]:  # noqa: FBT001
         """Return a touch as the model hears it: with the mean of its noise."""

@@ -128,7 +128,6 @@ class Recorder:
     # What follows runs in the recorder's own thread.
 
     def _run(self) -> None:
-        keep_up()
         going = True
         while going:
             batch = [self._queue.get()]
@@ -148,6 +147,8 @@ class Recorder:
 
     def _take(self, item: _Begin | Event) -> None:
         if isinstance(item, _Begin):
+            # Here and not when the thread begins: the engine's is not raised before it runs.
+            keep_up()
             self._finish()
             self._failed = None
             self._file = _File(self._directory, item.header, self._tell)

@@ -143,10 +143,12 @@ class Server:
         gone, lapse = self._reader.lapse(now)
         for source, what in gone:
             self._input(what, source, now)
-        heard = (self._counts.heard, self._counts.played)
-        forecast = self.playing.player.forecast
-        look = self._monitors.expect(heard, forecast, self._clock(), self._wait())
-        look = min(look, lapse, self._booth.lapse(now))
+        look = min(lapse, self._booth.lapse(now))
+        if self._monitors:
+            heard = (self._counts.heard, self._counts.played)
+            forecast = self.playing.player.forecast
+            expect = self._monitors.expect(heard, forecast, self._clock(), self._wait())
+            look = min(look, expect)
         for outlet in self._outlets:
             look = min(look, outlet.look(self._clock()))
         return min(look, self._wait())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 #: Shortest and longest time between two touches that a machine plays, in seconds.
 MIN_DT = 0.001
@@ -57,6 +58,7 @@ def nth(name: str, index: int) -> str:
     return name if index == 0 else f"{name}{index + 1}"
 
 
+@lru_cache(maxsize=8192)
 def is_machine(who: str) -> bool:
     """Tell whether ``who`` is one of the machine's voices."""
     return who == "ai" or (who.startswith("ai") and who[2:].isdecimal())

@@ -154,12 +154,13 @@ class Voices:
 
     def _await(self, voice: Voice, made: Proposal) -> None:
         """Let a voice's next touch be pending, if it will sound at all."""
-        made = Proposal(
-            clip(made.x, 0.0, 1.0),
-            clip(made.y, 0.0, 1.0),
-            clip(made.dt, MIN_DT, MAX_DT),
-            made.moving,
-        )
+        if not (0.0 <= made.x <= 1.0 and 0.0 <= made.y <= 1.0 and MIN_DT <= made.dt <= MAX_DT):
+            made = Proposal(
+                clip(made.x, 0.0, 1.0),
+                clip(made.y, 0.0, 1.0),
+                clip(made.dt, MIN_DT, MAX_DT),
+                made.moving,
+            )
         now = self.clock.machine
         due = max(voice.base + made.dt * self.settings.timescale, now)
         t = self.clock.t

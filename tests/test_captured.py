@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from learning import TOUCHES, small
-from test_lean import EVENTS, chances, events
+from test_lean import EVENTS, as_arrays, chances, events
 from test_step import flat, network
 
 from robojam import captured
@@ -45,7 +45,7 @@ def test_a_batch_is_the_networks(event, device, temperature, spread):
         memory = net.hear(memory, np.stack([row] * 3))
     for seed in range(20):
         drawn = [chances(event, 10 * seed + voice) for voice in range(3)]
-        uniform, gauss = (np.array([one[i] for one in drawn], np.float32) for i in range(2))
+        uniform, gauss = as_arrays(event, drawn)
         how: dict[str, Any] = {"temperature": temperature, "spread": spread}
         expected = net.sample(memory, uniform, gauss, **how)
         found = made.sample([0, 1, 2], drawn, **how)

@@ -1064,3 +1064,44 @@ def test_a_recording_is_regenerated_exactly(inputs: list[Input], start: dict[str
     voices = start.get("voices", 1)
     made = regenerate(session, Whimsical(voices=voices), lambda _: Whimsical(voices=voices))
     assert first_difference(session, list(made)) is None
+
+
+# -- what is next, which is kept while it is known --------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_to_ask_what_is_due_alters_nothing_and_is_never_out_of_date(mode: str) -> None:
+    """Asked in the midst of what happens, and before and after: as if looked for anew."""
+
+    def jam(*, nosy: bool) -> tuple[Take, list[Happening]]:
+        take = Take(player=Whimsical(voices=3), mode=mode, threshold=0.1, response=0.9)
+        told: list[Happening] = []
+
+        def sink(what: Happening) -> None:
+            told.append(what)
+            if nosy:
+                assert take.jam.due is None or take.jam.due >= take.jam.t
+
+        take.jam.sink = take.jam.voices.sink = sink
+        return take, told
+
+    quiet, nosy = jam(nosy=False), jam(nosy=True)
+    for take, _ in (quiet, nosy):
+        t = 0.0
+        for i in range(120):
+            t += 0.01 + 0.37 * (i % 13 == 12)
+            take.down(t, finger=i % 3) if i % 5 == 0 else take.move(t, finger=i % 3)
+            if i % 11 == 10:
+                take.jam.plain(t, "human2", 0.1, 0.2)
+            if i % 17 == 16:
+                name = ("pause", "pause", "panic", "reset", "timescale", "answer", "mode")[
+                    i % 7
+                ]
+                value = {"timescale": 0.5 + i / 60, "mode": MODES[i % 4]}.get(name, i % 2)
+                take.set(t, name, value)
+            if take is nosy[0]:
+                kept, _ = take.jam._upcoming or take.jam._look()
+                assert kept == take.jam._look()[0]
+        take.jam.finish(t + 3.0)
+    assert quiet[1] == nosy[1]
+    assert len(quiet[1]) > 100

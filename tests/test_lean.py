@@ -19,10 +19,15 @@ from robojam.step import Memory
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
 
 
-def chances(event: Event, seed: int) -> tuple[list[float], list[float]]:
+def chances(event: Event, seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
-    uniform = rng.random(len(event.factors), np.float32)
-    return uniform.tolist(), rng.standard_normal(len(event.columns), np.float32).tolist()
+    uniform = rng.random(len(event.factors), np.float32).tolist()
+    return [*uniform, *rng.standard_normal(len(event.columns), np.float32).tolist()]
+
+
+def as_arrays(event: Event, drawn: list[list[float]]) -> Any:
+    """The same as the uniform ones and the normal ones."""
+    return np.split(np.array(drawn, np.float32), [len(event.factors)], axis=1)
 
 
 def events(event: Event, voices: int, length: int) -> np.ndarray[Any, Any]:
@@ -70,7 +75,7 @@ def test_it_draws_what_a_batch_does(event, temperature, spread):
     lean, memory = stepped(model)
     for seed in range(40):
         drawn = [chances(event, 10 * seed + voice) for voice in range(3)]
-        uniform, gauss = (np.array([one[i] for one in drawn], np.float32) for i in range(2))
+        uniform, gauss = as_arrays(event, drawn)
         expected = network(model).sample(memory, uniform, gauss, **how)
         found = [lean.sample([voice], [one], **how)[0] for voice, one in enumerate(drawn)]
         np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
@@ -81,15 +86,9 @@ def test_it_draws_before_it_has_heard_anything(event):
     model = small(event)
     net = network(model)
     for seed in range(20):
-        uniform, gauss = chances(event, seed)
-        expected = net.sample(
-            net.initial(1),
-            np.array([uniform], np.float32),
-            np.array([gauss], np.float32),
-            temperature=1,
-            spread=1,
-        )
-        found = Lean(net, 1).sample([0], [(uniform, gauss)], temperature=1, spread=1)
+        drawn = [chances(event, seed)]
+        expected = net.sample(net.initial(1), *as_arrays(event, drawn), temperature=1, spread=1)
+        found = Lean(net, 1).sample([0], drawn, temperature=1, spread=1)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -14,8 +14,10 @@ import torch
 from learning import TOUCHES, TRAINED, filed, is_trained, small
 
 from robojam import modelfile, player
+from robojam.chorus import Chorus
 from robojam.happenings import Player as Protocol
 from robojam.happenings import Proposal
+from robojam.lean import Lean
 from robojam.model import load
 from robojam.modelfile import ModelFile, ModelFileError
 from robojam.player import DeviceError, Player, choose_device
@@ -125,53 +127,6 @@ def test_a_new_player_has_heard_nothing_and_used_no_chance():
 
 
 # Chance
-
-
-def test_random_numbers_depend_on_seed_voice_and_count_alone():
-    made = Player(FILE, voices=2, seed=9)
-    drawn = {}
-    for voice in (0, 1):
-        for count in (0, 1, 63, 64, 65, 200):
-            made._counts[voice] = count
-            drawn[voice, count] = made._random(voice)
-    listened(made)
-    made.reset()
-    made.temper(temperature=0.3, spread=2)
-    for (voice, count), expected in sorted(drawn.items(), reverse=True):
-        made._counts[voice] = count
-        made.propose([1 - voice])[0]
-        assert made._random(voice) == expected
-    assert len({str(d) for d in drawn.values()}) == len(drawn)
-    alone = Player(FILE, voices=1, seed=9)
-    assert alone._random(0) == drawn[0, 0]
-
-
-def test_seeds_and_voices_do_not_share_random_numbers():
-    seen = set()
-    for seed in (0, 1, 2, 2**63 - 1):
-        made = Player(FILE, voices=3, seed=seed)
-        for voice in range(3):
-            for _ in range(70):
-                uniform, gauss = made._random(voice)
-                seen.add((*uniform, *gauss))
-                made.count(voice)
-    assert len(seen) == 4 * 3 * 70
-
-
-def test_random_numbers_are_uniform_and_normal():
-    made = Player(FILE, seed=1)
-    uniform, gauss = [], []
-    for _ in range(4000):
-        u, z = made._random(0)
-        uniform.append(u)
-        gauss.append(z)
-        made.count(0)
-    u, z = np.array(uniform), np.array(gauss)
-    assert u.min() >= 0
-    assert u.max() < 1
-    np.testing.assert_allclose(u.mean(0), 0.5, atol=0.02)
-    np.testing.assert_allclose(np.corrcoef(z.T), np.eye(4), atol=0.06)
-    np.testing.assert_allclose(z.std(0), 1, atol=0.04)
 
 
 def test_count_uses_up_a_touch_that_is_not_heard():
@@ -454,22 +409,6 @@ def test_a_gpu_plays_as_the_cpu_does():
 # Cost
 
 
-def test_random_numbers_are_made_once_for_64_touches(monkeypatch):
-    made = listened(Player(FILE, seed=5))
-    generators: list[Any] = []
-    philox = np.random.Philox
-    monkeypatch.setattr(
-        np.random, "Philox", lambda **how: generators.append(how) or philox(**how)
-    )
-    made.seed(6)
-    phrase(made, 640)
-    assert len(generators) == 10
-    made.restore(made.snapshot())
-    made.propose([0])[0]
-    made.propose([0])[0]
-    assert len(generators) == 11  # the eleventh block, and a restored state keeps it
-
-
 def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
     """No clock: what a touch costs is the calls into numpy, and these can be counted."""
     made = listened(Player(FILE, seed=5))
@@ -564,13 +503,14 @@ def test_what_comes_between_undoes_what_was_foreseen(what):
 def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
     made = choir(voices=32)
     calls = [0]
-    hear = made.network.hear
+    hear = Chorus.hear
 
-    def counted(memory: Any, values: Any) -> Any:
+    def counted(self: Chorus, rows: Any, values: Any) -> None:
         calls[0] += 1
-        return hear(memory, values)
+        hear(self, rows, values)
 
-    monkeypatch.setattr(made.network, "hear", counted)
+    monkeypatch.setattr(Chorus, "hear", counted)
+    monkeypatch.setattr(Lean, "hear", None)
     made.propose(range(32))
     for _ in range(10):
         for voice in range(32):
@@ -579,3 +519,34 @@ def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
             made.play(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
             made.propose([voice])
     assert calls[0] <= 12
+
+
+# Voices that keep step
+
+
+@pytest.mark.parametrize("on", ["numpy", "torch"])
+@pytest.mark.parametrize("voices", [1, 5, 40])
+def test_voices_in_step_play_as_they_would_one_by_one(voices, on, monkeypatch):
+    """To 1e-5 a step: each is put back onto what the others played before the next."""
+
+    def made() -> Player:
+        if on == "torch":
+            return listened(on_torch(monkeypatch, voices=voices, seed=5))
+        return listened(Player(FILE, voices=voices, seed=5))
+
+    together, alone = made(), made()
+    for _ in range(70):  # past the next block of random numbers
+        alone.restore(together.snapshot())
+        expected = table(alone.propose(range(voices)))
+        sounds = together.together()
+        assert sounds.shape == (voices, 4)
+        np.testing.assert_allclose(
+            sounds, np.clip(expected, (0, 0, 0.001, 0), (1, 1, 5, 1)), rtol=1e-5, atol=2e-5
+        )
+        for voice, (x, y, dt, moving) in enumerate(sounds.tolist()):
+            alone.play(voice, x, y, dt, moving > 0.5)
+        np.testing.assert_allclose(
+            np.concatenate([np.asarray(h) for h in together._memory.hidden]),
+            np.concatenate([np.asarray(h) for h in alone._memory.hidden]),
+            atol=1e-5,
+        )

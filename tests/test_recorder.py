@@ -341,3 +341,17 @@ def test_after_close_nothing_is_taken_and_nothing_raised(tmp_path: Path) -> None
     recorder.end(1.0, "quit")
     recorder.close()
     assert (list(tmp_path.iterdir()), told, recorder.dropped) == ([], [], 1)
+
+
+def test_it_keeps_up_with_an_engine_that_was_raised_after_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ordinary thread that holds the interpreter's lock is put off, and the engine waits."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "robojam.recorder.keep_up", lambda: asked.append(threading.current_thread().name)
+    )
+    with Recorder(tmp_path, on_trouble=print) as recorder:
+        asked.clear()  # what it asked for before the engine's thread was raised
+        recorder.begin(HEADER)
+    assert asked == ["recorder"]

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
+from robojam import recorder
 from robojam.happenings import Settings
 from robojam.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
@@ -782,3 +784,29 @@ def test_events_are_in_the_order_of_handling(driven):
     times = [e.t for e in d.end().events]
     assert times == sorted(times)
     assert all(isinstance(e, TouchEvent) for e in d.end().events[:-1])
+
+
+# -- a slow disk -----------------------------------------------------------------------------
+
+
+def test_a_disk_that_hangs_holds_nothing_up_and_loses_nothing(tmp_path, monkeypatch):
+    """The disk takes its first line only when all has been played: nobody waits for it."""
+    hung, free, write = threading.Event(), threading.Event(), recorder._File._write
+
+    def hangs(self, file):
+        hung.set()
+        assert free.wait(30)
+        write(self, file)
+
+    monkeypatch.setattr(recorder._File, "_write", hangs)
+    d = Driven(tmp_path, voices=9, mode="solo")
+    d.wait(0.5)
+    assert hung.wait(30)
+    d.wait(20.0)
+    assert d.status()["trouble"] == []
+    assert len(out(d)) > 100
+    free.set()
+    session = d.end()
+    sent = [m.address.split("/")[2:] for m in out(d)]
+    assert [[e.touch.who, e.touch.phase] for e in session.touches()] == sent
+    assert session.ended == "SIGTERM"

@@ -63,6 +63,10 @@ def test_a_message_without_type_tags_has_no_arguments() -> None:
 def test_what_does_not_fit_its_tag_is_an_error_of_the_caller() -> None:
     with pytest.raises(osc_types.BuildError):
         encode("/x", "i", 2**31)
+    with pytest.raises(osc_types.BuildError):
+        encode("/x", "ifs", 1, "two", "three")
+    with pytest.raises(osc_types.BuildError):
+        encode("/x", "if", 1, "two")
     with pytest.raises(ValueError, match="2 arguments for the type tags 'i'"):
         encode("/x", "i", 1, 2)
 

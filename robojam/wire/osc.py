@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from struct import Struct
+from struct import error as struct_error
 from typing import Any
 
 from pythonosc.parsing import osc_types
@@ -131,8 +132,11 @@ def _message(data: bytes) -> Message:
 
 
 @cache
-def _head(address: str, tags: str) -> bytes:
-    return osc_types.write_string(address) + osc_types.write_string("," + tags)
+def _form(address: str, tags: str) -> tuple[bytes, Struct | None]:
+    """Return how a message begins, and how its arguments go out where they are numbers."""
+    head = osc_types.write_string(address) + osc_types.write_string("," + tags)
+    numbers = set(tags) <= set(_NUMBER)
+    return head, Struct(">" + tags.replace("h", "q")) if numbers else None
 
 
 def encode(address: str, tags: str = "", *args: object) -> bytes:
@@ -142,8 +146,13 @@ def encode(address: str, tags: str = "", *args: object) -> bytes:
     """
     if len(tags) != len(args):
         raise ValueError(f"{address}: {len(args)} arguments for the type tags {tags!r}")
-    body = b"".join([_WRITE[tag](arg) for tag, arg in zip(tags, args, strict=True)])
-    return _head(address, tags) + body
+    head, numbers = _form(address, tags)
+    if numbers is not None:
+        try:
+            return head + numbers.pack(*args)
+        except struct_error as error:
+            raise osc_types.BuildError(f"{address}: {error}") from error
+    return head + b"".join([_WRITE[tag](arg) for tag, arg in zip(tags, args, strict=True)])
 
 
 def bundle(packets: Iterable[bytes], *, at: float | None = None) -> bytes:
