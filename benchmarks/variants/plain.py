@@ -160,7 +160,7 @@ def robojam_2018(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
 
 
 def robojam_head(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
-    """the same head as small as IMPSY's: 2 × 128
+    """RoboJam's head as small as IMPSY's network: 2 × 128
 
     As `robojam_2018`; what differs from `impsy` is the head.
     """
