@@ -133,13 +133,13 @@ def compare(
         )
     rng = np.random.default_rng(seed)
     made = continued(file, parts, seed=seed, temperature=temperature, spread=spread)
-    real = _described([after for _, after in parts], rng)
-    machine = _described(made, rng)
+    real = described([after for _, after in parts], rng)
+    machine = described(made, rng)
     group = np.arange(len(parts))
     groups = np.concatenate([group, group.repeat(CONTINUATIONS)])
     is_machine = np.arange(len(groups)) >= len(real)
     faster = [after * [1, 1, 1 / _SPED_UP, 1] for _, after in parts]
-    sped = np.concatenate([real, _described(faster, rng)])
+    sped = np.concatenate([real, described(faster, rng)])
     return Likeness(
         performances=len(parts),
         temperature=temperature,
@@ -185,7 +185,7 @@ def _stands_out(real: Floats, machine: Floats) -> list[tuple[str, float, float]]
     return [(NAMES[i], float(people[i]), float(its[i])) for i in order[:8]]
 
 
-def _described(performances: Sequence[Floats], rng: np.random.Generator) -> Floats:
+def described(performances: Sequence[Floats], rng: np.random.Generator) -> Floats:
     """Describe each by what a musician would notice, jittered."""
     rows = []
     for touches in performances:

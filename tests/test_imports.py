@@ -98,6 +98,7 @@ RULES = {
     "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),
     "generate": Rule("modelfile player step touch", "numpy"),
     "picture": Rule("session touch", "numpy", lazily="matplotlib"),
+    "report": Rule("likeness modelfile picture whole", "numpy", lazily="matplotlib"),
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
     "listing": Rule("session sessionlines whole", "msgspec"),
     # What a rig has is asked of whoever knows, where that is installed

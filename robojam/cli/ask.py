@@ -87,10 +87,10 @@ def told(corpora: Iterable[Corpus]) -> list[str]:
     return [f"{corpus.name}: {line}" for corpus in corpora for line in corpus.told]
 
 
-def writable(path: Path) -> None:
-    """Leave where no file can be written at that place."""
+def writable(path: Path, *, option: str = "--to") -> None:
+    """Leave where no file can be written at that place, which an option names."""
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        fail(f"--to {path}: not a file in a folder that can be written to")
+        fail(f"{option} {path}: not a file in a folder that can be written to")
 
 
 def whole(text: str) -> int:

@@ -29,6 +29,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
             help="with --play (default: as the model's file recommends)",
         )
     parser.add_argument("--seed", metavar="N", type=ask.seed, default=0, help="with --play")
+    parser.add_argument(
+        "--page", metavar="FILE", type=Path, help="with --play: pictures too, .png .svg .pdf"
+    )
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
@@ -36,6 +39,8 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     from robojam.formats import load_all
     from robojam.modelfile import ModelFileError, find
 
+    if chosen.page is not None:
+        _check_page(chosen.page, play=chosen.play)
     try:
         path = find(chosen.model)
         corpora = load_all(chosen.data)
@@ -69,6 +74,17 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _check_page(path: Path, *, play: bool) -> None:
+    """Leave, before any work, where there can be no page."""
+    from robojam.report import KINDS
+
+    if not play:
+        ask.fail("--page is of --play: name that too")
+    if path.suffix.lower() not in KINDS:
+        ask.fail(f"--page {path}: a page is {', '.join(KINDS)}")
+    ask.writable(path, option="--page")
+
+
 def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     """Tell how like people a model plays. Raises ValueError and its kin."""
     from robojam import likeness
@@ -92,6 +108,14 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
         found = likeness.compare(file, data, seed=chosen.seed, **how)
     except ModuleNotFoundError:
         ask.fail("--play wants scikit-learn: pip install 'robojam[report]'")
+    if chosen.page is not None:
+        from robojam import report
+
+        names = ", ".join(corpus.name for corpus in corpora)
+        try:
+            report.draw(file, data, found, chosen.page, seed=chosen.seed, data=names)
+        except OSError as error:
+            ask.fail(f"{chosen.page}: {error.strerror}")
     if chosen.json:
         print(json.dumps(found.as_json()))
         return 0

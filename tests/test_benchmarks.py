@@ -1,0 +1,98 @@
+"""The programs that judge models: each variant still trains, and what is wrong is counted."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from learning import TOUCHES, corpus
+
+from robojam import formulas, train
+from robojam.train import Settings
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+if not BENCHMARKS.is_dir():
+    pytest.skip("no benchmarks/ here", allow_module_level=True)
+sys.path.append(str(BENCHMARKS))
+
+import answers  # noqa: E402
+from variants import VARIANTS  # noqa: E402
+
+import models  # noqa: E402
+
+LARGE = ("l", "robojam 2018")
+
+
+def touches(*rows: tuple[float, float, float]) -> Any:
+    """Slides (x, y, dt) of one finger."""
+    return np.array([[x, y, dt, 1.0] for x, y, dt in rows])
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in LARGE])
+def test_a_variant_trains_is_scored_and_leaves_nothing_behind(name, monkeypatch):
+    monkeypatch.setattr(models, "measure", lambda *_, **__: [0.0, 0.0])
+    variant = VARIANTS[name]
+    small = {"units": 8, "hidden": 8, "components": 2, "window": 16, "batch": 64, "passes": 1}
+    before = dict(vars(formulas)), train.EventModel, train.Windows, train.score
+    settings = Settings(**{**variant.settings, **small})
+    found = models.run(
+        variant, corpus(TOUCHES, [40, 30]), corpus(TOUCHES, [20], seed=1), settings
+    )
+    assert before == (dict(vars(formulas)), train.EventModel, train.Windows, train.score)
+    assert math.isfinite(found["xydt"] if found["joint"] is None else found["joint"])
+    if found["parts"]:
+        assert sum(found["parts"].values()) == pytest.approx(found["joint"])
+    assert found["parameters"] > 0
+
+
+def test_a_table_tells_what_is_better_than_the_baseline():
+    about = {"base": "b", "units": 8, "passes": 1.0, "xydt": None, "parameters": 10}
+    about |= {"touches_per_second": 5, "parts": {"phase": 1.0, "dt": 2.0, "xy": 3.0}}
+    runs = [("baseline", 0, -1.0), ("baseline", 1, -3.0), ("gru", 0, -4.0)]
+    lines = [about | {"variant": v, "seed": s, "joint": joint} for v, s, joint in runs]
+    older = lines[0] | {"base": "a", "variant": "s"}
+    rows = models.table([older, *lines]).splitlines()[2:]
+    assert len(rows) == 2
+    assert "-2.00 (-3.00 to -1.00)" in rows[0]
+    assert "| gru |" in rows[1]
+    assert "| +2.00 |" in rows[1]
+
+
+def test_what_is_stuck_at_a_point():
+    held = touches((0.5, 0.5, 0), (0.5, 0.5, 3))
+    assert answers.stuck_at_a_point(held) == 0  # a rest, and not stuck
+    repeated = touches(*[(0.5, 0.5, 0.2)] * 8)
+    assert answers.stuck_at_a_point(repeated) == pytest.approx(1.4)
+    assert answers.stuck_at_a_point(touches(*[(0.5, 0.5, 1.2)] * 8)) == 0
+    creeping = touches(*[(0.5 + i / 2000, 0.5, 0.1) for i in range(40)])
+    assert answers.stuck_at_a_point(creeping) == pytest.approx(0.3)
+
+
+def test_what_is_stuck_at_an_edge():
+    along = touches(*[(0.0, 0.1 * i, 0.3) for i in range(6)])
+    assert answers.stuck_at_an_edge(along) == pytest.approx(1.5)
+    assert answers.stuck_at_a_point(along) == 0
+    left = touches(*[(0.0 if i % 3 else 0.5, 0.1 * i, 0.3) for i in range(9)])
+    assert answers.stuck_at_an_edge(left) == 0
+    assert answers.stuck_at_an_edge(np.empty((0, 4))) == 0
+
+
+def test_what_is_a_flood_and_what_is_silent():
+    flood = touches(*[(0.1, 0.1, 0.001)] * 300)
+    assert answers.most_in_a_second(flood) == 300
+    found = answers.judged([flood, touches((0.5, 0.5, 1)), np.empty((0, 4))])
+    assert found["touches in a second"]["pieces"] == 1
+    assert found["touches in a second"]["worst"][0] == [0, 300.0]
+    assert found["silent throughout"] == {"pieces": 1, "which": [2]}
+
+
+def test_pieces_are_of_five_seconds_and_lose_nothing():
+    played = touches((0.1, 0.1, 0), (0.2, 0.1, 4), (0.3, 0.1, 3), (0.4, 0.1, 9))
+    found = answers.pieces([played])
+    assert [len(piece) for piece in found] == [2, 1, 0, 1]
+    assert found[1][0, 2] == pytest.approx(2)
+    assert found[3][0, 2] == pytest.approx(1)
