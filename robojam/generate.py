@@ -21,7 +21,7 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 
 #: Random numbers are made for so many touches of a take at once, as a player makes them.
 _BLOCK = 64
-#: So often a first touch is drawn that would come too early.
+#: So often a first touch is drawn that would come too early or too late.
 _TRIES = 256
 #: No take has more touches a second than this, however small its dt.
 _DENSEST = 1 / MIN_DT
@@ -42,10 +42,13 @@ def generate(
     heard are clean performances (n, 4): x, y in screens, dt in seconds, moving; one of no
     touches lets it begin from nothing. Takes (n, 4) are of the same form: the first dt
     counts from the last touch heard, whose finger is still down, so that the first touch
-    may slide on from it; the sum of them is below seconds. silent, for each, are the
-    seconds that nothing has followed what was heard: the first touch comes after them.
-    Raises ModelFileError for a model that is not over touches.
+    may slide on from it; the sum of them is below seconds, but one comes, if the model does
+    not hold that for next to impossible. silent, for each, are the seconds that nothing has
+    followed what was heard: the first touch comes after them. Raises ModelFileError for a
+    model that is not over touches.
     """
+    how = {"temperature": temperature, "spread": spread}
+    least = np.zeros(len(heard)) if silent is None else silent
     network = Player(file).network
     half = np.asarray(file.event.noise, np.float32) / 2
     memory = listen(network, heard, half)
@@ -58,10 +61,10 @@ def generate(
     for step in range(int(seconds * _DENSEST) + 1):
         if not len(here):
             break
-        uniform, gauss = chance.draw(here, step)
-        drawn = network.sample(memory, uniform, gauss, temperature=temperature, spread=spread)
-        if step == 0 and silent is not None:
-            _wait(drawn, silent + half[2], network, memory, chance, temperature, spread)
+        if step:
+            drawn = network.sample(memory, *chance.draw(here, step), **how)
+        else:
+            drawn = _first(network, memory, chance, least + half[2], seconds + half[2], how)
         made = (drawn - half).astype(np.float64)
         made[:, :2] = made[:, :2].clip(0, 1)
         made[:, 2] = made[:, 2].clip(MIN_DT, MAX_DT)
@@ -77,31 +80,29 @@ def generate(
     return _by_take(steps, count)
 
 
-def _wait(
-    drawn: Floats,
-    silent: Floats,
+def _first(
     network: Network,
     memory: Memory,
     chance: _Chance,
-    temperature: float,
-    spread: float,
-) -> None:
-    """Draw those touches (B, C) anew, in place, that would have come in a silence (B,).
+    least: Floats,
+    most: float,
+    how: dict[str, float],
+) -> Floats:
+    """Draw the first touches (B, C), whose dt is at least so long (B,) and below most.
 
-    What is drawn until it comes later is drawn from the density given that it does. Of a
-    silence that the model holds for next to impossible, the last drawn ends it.
+    What is drawn until it is so is drawn from the density given that it is. A silence that
+    the model holds for next to impossible is ended by what is drawn last.
     """
-    early = np.flatnonzero(drawn[:, 2] < silent)
+    drawn: Floats = network.sample(memory, *chance.draw(np.arange(len(least)), 0), **how)
     for again in range(1, _TRIES):
-        if not len(early):
-            return
-        uniform, gauss = chance.draw(early, 0, again)
-        some = picked(memory, early)
-        drawn[early] = network.sample(
-            some, uniform, gauss, temperature=temperature, spread=spread
-        )
-        early = early[drawn[early, 2] < silent[early]]
-    drawn[early, 2] += silent[early]
+        anew = np.flatnonzero((drawn[:, 2] < least) | (drawn[:, 2] >= most))
+        if not len(anew):
+            return drawn
+        chances = chance.draw(anew, 0, again)
+        drawn[anew] = network.sample(picked(memory, anew), *chances, **how)
+    early = drawn[:, 2] < least
+    drawn[early, 2] += least[early]
+    return drawn
 
 
 def listen(network: Network, heard: Sequence[Floats], half: Floats) -> Memory:

@@ -17,6 +17,8 @@ from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of what is out of date when it is longer than so many times the voices.
 _SLACK = 8
+#: So often what would begin a turn too late is drawn again.
+_TRIES = 16
 
 
 @dataclass(slots=True)
@@ -118,10 +120,25 @@ class Voices:
             heapify(self._queue)
 
     def set_out(self, base: float) -> None:
-        """Every voice makes its next touch, due its dt after base."""
+        """Every voice makes its next touch, due its dt after base.
+
+        What would come after the end of its turn is drawn again, for it would be all of it:
+        people rest for long at times, but a partner who does not answer is taken for broken.
+        """
         for voice in self.all:
             voice.base = base
-        self._propose(self.all)
+        left, scale = self._turn_end() - base, self.settings.timescale
+        made = self.player.propose([voice.index for voice in self.all])
+        for _ in range(_TRIES):
+            late = [i for i, proposal in enumerate(made) if proposal.dt * scale >= left]
+            if not late:
+                break
+            for index in late:
+                self.player.count(index)
+            for index, proposal in zip(late, self.player.propose(late), strict=True):
+                made[index] = proposal
+        for voice, proposal in zip(self.all, made, strict=True):
+            self._await(voice, proposal)
 
     def go_on(self, bases: Sequence[float]) -> None:
         """Every voice makes its next touch, due its dt after its own base."""

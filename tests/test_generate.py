@@ -76,6 +76,13 @@ def test_a_first_touch_comes_after_the_silence_that_was_heard():
     np.testing.assert_allclose(*shares, rtol=0.15)
 
 
+def test_no_take_is_silence_alone():
+    free = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": 5.0})
+    short = float(np.percentile([take[0, 2] for take in free], 10))
+    takes = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": short})
+    assert all(len(take) > 0 and take[0, 2] < short for take in takes)
+
+
 def test_a_silence_that_no_draw_outlasts_is_waited_for_all_the_same():
     (take,) = generate(FILE, [heard(5)], **{**HOW, "seconds": 5.001}, silent=np.array([80.0]))
     assert take[0, 2] == MAX_DT  # as long as a jam's touch can be
