@@ -6,7 +6,8 @@ Of the performances that take part (docs/measure.md), in their order, every seco
 the first on, is half A, the others are half B. On half A each temperature is tried with each
 spread, over some seeds, and the pair with the least mean area under the ROC curve is
 chosen; what it reaches on half B, where nothing was chosen, is the figure, with its interval
-and both controls beside it, and so is what temperature 1 with spread 1 reaches there.
+and both controls beside it, and so is what the pair in the model's file, and temperature 1
+with spread 1, reach there.
 
 Half a validation set is too small to choose by: areas that differ by less than 0.1 are the
 same there. So every third performance of the second file, of which the model has learnt, is
@@ -67,6 +68,14 @@ def main() -> None:
         print(*tried[-1].values(), flush=True)
     best = min(tried, key=lambda one: one["auc"])
     how = {name: best[name] for name in ("temperature", "spread")}
+    shown = {
+        "as chosen": how,
+        "as in the file": {
+            "temperature": file.description.temperature,
+            "spread": file.description.spread,
+        },
+        "at 1 and 1": {"temperature": 1.0, "spread": 1.0},
+    }
     found = {
         "model": file.path.name,
         "sha256": file.sha256,
@@ -78,11 +87,8 @@ def main() -> None:
             "chosen": how,
         },
         "half B": {
-            "as chosen": [asdict(likeness.compare(file, b, seed=s, **how)) for s in args.seeds],
-            "at 1 and 1": [
-                asdict(likeness.compare(file, b, seed=s, temperature=1.0, spread=1.0))
-                for s in args.seeds
-            ],
+            name: [asdict(likeness.compare(file, b, seed=s, **pair)) for s in args.seeds]
+            for name, pair in shown.items()
         },
     }
     if args.write:
