@@ -1,0 +1,78 @@
+"""How fast a model of the default size trains, and how soon it is as good as IMPSY's.
+
+    python benchmarks/throughput.py ../shared/corpus/microjam_{train,val}.npz [--json FILE]
+
+A run as `robojam train` begins it, scored after every pass, until (x, y, dt) without the
+phase score as well as IMPSY's own program does after its 25 minutes (-11.63 nats per touch
+on the validation performances). The scorings are left out of the times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from robojam.corpus import clean
+from robojam.evaluate import score
+from robojam.formats import read
+from robojam.train import Settings, Trainer
+
+IMPSY = -11.63
+#: So many passes at least, for the rate.
+PASSES = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("train", type=Path)
+    parser.add_argument("held_out", type=Path)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    args = parser.parse_args()
+    torch.set_flush_denormal(True)
+    corpus, held_out = clean(read(args.train)), clean(read(args.held_out))
+    trainer = Trainer(corpus, held_out, Settings(score_every=1))
+    spent, touches, passes, reached = 0.0, 0, 0, 0.0
+    since = time.monotonic()
+    for progress in trainer:
+        if progress.score is None:
+            continue
+        scored = time.monotonic()
+        score(trainer.averaged, held_out)
+        now = time.monotonic()
+        spent += scored - since - (now - scored)  # a pass, and as long a scoring less
+        touches, passes = touches + len(corpus.events), passes + 1
+        found = score(trainer.averaged, held_out, flagless=True).xydt
+        assert found is not None
+        print(f"{touches / spent:,.0f} touches/s, {found:.3f} after {spent:.1f} s", flush=True)
+        if found <= IMPSY and not reached:
+            reached = spent
+        if reached and passes >= PASSES:
+            break
+        since = time.monotonic()
+    told = {
+        "touches a second": round(touches / spent),
+        "passes": passes,
+        "seconds to IMPSY's score": round(reached, 1),
+        "IMPSY's score": IMPSY,
+        "IMPSY's minutes": 25,
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "command": " ".join(sys.argv),
+    }
+    text = json.dumps(told, indent=2)
+    print(text)
+    if args.json:
+        args.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
