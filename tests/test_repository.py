@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import robojam
+from robojam import modelfile
 
 ROOT = Path(__file__).parents[1]
 MAX_BYTES = 10_000_000
@@ -105,10 +106,21 @@ def test_the_readme_tells_what_each_dependency_is_for():
     assert not unexplained, f"README.md says nothing of {', '.join(unexplained)}"
 
 
-def test_every_model_has_its_card_and_is_small_enough_to_clone():
-    for model in (ROOT / "models").glob("*.safetensors"):
-        assert model.with_suffix(".md").is_file(), f"{model.name} has no card beside it"
-        assert model.stat().st_size <= MAX_BYTES, f"{model.name} is over 10 MB"
+@pytest.mark.parametrize(("name", "most"), [("touch", 10_000_000), ("small", 300_000)])
+def test_a_model_has_its_card_and_is_small_enough(name: str, most: int):
+    path = ROOT / "models" / f"{name}.safetensors"
+    about = modelfile.read(path).description
+    card = path.with_suffix(".md").read_text("utf-8")
+    assert path.stat().st_size <= most
+    assert about.score is not None
+    assert f"{-about.score:.3f} nats" in card
+    assert f"temperature {about.temperature:g}, spread {about.spread:g}" in card
+    assert [data.name in card for data in about.trained_on] == [True]
+
+
+def test_every_model_is_looked_at():
+    found = sorted(path.stem for path in (ROOT / "models").glob("*.safetensors"))
+    assert found == ["small", "touch"]
 
 
 def test_no_tracked_file_is_large():
