@@ -5,7 +5,7 @@ arithmetic of one touch, and importing it takes over a second; on CUDA and MPS i
 is torch. The mathematics is the same code (robojam.step).
 
 The random numbers of a touch depend on the seed, the voice, and how many touches it has
-played since seeding (robojam.chance): nothing else moves them.
+played, or made in vain, since seeding (robojam.chance): nothing else moves them.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class Player:
         return sounds
 
     def count(self, voice: int) -> None:
-        """Use up the random numbers of a touch that was played and is not heard."""
+        """Use up the random numbers of a touch that is not heard: a duet's, or one made in vain."""
         self._counts[voice] += 1
         if self._ahead is not None:
             self._ahead.drop(voice)
