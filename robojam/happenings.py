@@ -45,7 +45,7 @@ class Player(Protocol):
         """Let a voice hear the touch it has just played, and use up its random numbers."""
 
     def count(self, voice: int) -> None:
-        """Use up the random numbers of a touch that is not heard: a duet's, one made in vain."""
+        """Use up the random numbers of a touch not heard: a duet's, or one made in vain."""
 
     def follow(self, other: Any) -> None:
         """Go on with the random numbers of another player of the same kind."""

@@ -245,7 +245,7 @@ class Player:
         return sounds
 
     def count(self, voice: int) -> None:
-        """Use up the random numbers of a touch that is not heard: a duet's, one made in vain."""
+        """Use up the random numbers of a touch not heard: a duet's, or one made in vain."""
         self._counts[voice] += 1
         if self._ahead is not None:
             self._ahead.drop(voice)
