@@ -149,3 +149,23 @@ def test_what_it_refuses(tmp_path, capsys):
         status, _, err = run(capsys, "generate", *arguments)
         assert status == 2
         assert told in err
+
+
+@is_trained
+def test_the_machines_part_of_a_session_is_gone_on_from(capsys, tmp_path):
+    alone = tmp_path / "alone.jsonl"
+    how = ("--seconds", 1, "--seed", 3)
+    assert run(capsys, "generate", "--to", alone, *how)[0] == 0
+    to = tmp_path / "on.csv"
+    code, _, said = run(capsys, "generate", "--from", alone, "--to", to, *how)
+    assert code == 2
+    assert "--machine" in said
+    assert run(capsys, "generate", "--from", alone, "--machine", "--to", to, *how)[0] == 0
+    assert to.stat().st_size > 0
+
+
+def test_nobodys_part_of_nothing_is_gone_on_from(capsys, tmp_path):
+    code, _, said = run(capsys, "generate", "--machine", "--to", tmp_path / "a.csv")
+    assert code == 2
+    assert "--machine is of --from" in said
+    assert not list(tmp_path.iterdir())

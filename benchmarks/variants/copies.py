@@ -6,6 +6,7 @@ were recorded. Dequantising noise comes after the alteration, as it does in the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +17,12 @@ from robojam.windows import Batch, Chunk, Windows
 Floats = np.ndarray[Any, np.dtype[Any]]
 
 
-class Altered(Windows):
+class Altered(Windows, ABC):
     """Windows of which half are altered by `altered`."""
 
+    @abstractmethod
     def altered(self, touches: Floats, rng: np.random.Generator) -> tuple[Floats, bool]:
         """Return other touches, and whether they still lie on their screen's lattice."""
-        raise NotImplementedError
 
     def draw(
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str

@@ -49,6 +49,8 @@ def _generate(chosen: argparse.Namespace) -> int:
     if writer is None:
         ask.fail(f"--to {chosen.to}: generated is to {', '.join(writers)}")
     ask.writable(chosen.to)
+    if chosen.machine and chosen.start is None:
+        ask.fail("--machine is of --from: name a session too")
     if chosen.seconds > 3600:
         ask.fail("--seconds: at most 3600")
     try:
