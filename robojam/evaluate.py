@@ -92,22 +92,19 @@ def _under(
     flags summed out (T,), if asked for; -inf from the event on that rules it out.
     """
     position = model.event.position if n else None
-    heard, scored, ruled_out = [], [], []
+    heard, ruled_out = [], []
     for events in performances:
-        middles, spread = events.copy(), events.copy()
-        end, out = len(events), False
+        middles, end, out = events.copy(), len(events), False
         if position is not None:
             columns = list(position.columns)
-            inside, middles[:, columns], spread[:, columns] = lattice.teeth(
-                events[:, columns], n, position.noise
-            )
+            inside, middles[:, columns] = lattice.teeth(events[:, columns], n, position.noise)
             out = not inside.all()
             # The event that rules it out is scored still, but for its place.
             end = int(np.argmin(inside)) + 1 if out else end
         heard.append(middles[:end])
-        scored.append(spread[:end])
         ruled_out.append(out)
-    parts, summed = _run(model, _padded(heard), _padded(scored), flagless=flagless)
+    cell = 1 / n if position is not None else None
+    parts, summed = _run(model, _padded(heard), cell, flagless=flagless)
     if position is not None:
         place = model.event.factors.index(position)
         more = lattice.gain(n, position.noise, position.dims)
@@ -130,23 +127,25 @@ def _under(
 
 
 def _run(
-    model: EventModel, heard: Tensor, scored: Tensor, *, flagless: bool
+    model: EventModel, heard: Tensor, cell: float | None, *, flagless: bool
 ) -> tuple[Floats, ...]:
     """Run sequences (B, T, C) through a model, block by block, which bounds its memory.
+
+    cell is how wide the cells are in which places are known to lie, if a lattice's.
 
     Returns the factors' log densities (B, T, F), and those with the flags summed out
     (B, T); zeros where these were not asked for.
     """
     device = model.start.device
     state = model.initial(len(heard))
+    width = None if cell is None else torch.full((len(heard),), cell, device=device)
     parts: list[Tensor] = []
     summed: list[Tensor] = []
     for at in range(0, heard.shape[1], BLOCK):
         values = heard[:, at : at + BLOCK].to(device)
-        targets = scored[:, at : at + BLOCK].to(device)
         if flagless:
-            summed.append(model.flagless(values, state, targets))
-        block, state = model(values, state, targets)
+            summed.append(model.flagless(values, state, width))
+        block, state = model(values, state, width)
         parts.append(block)
         if not flagless:
             summed.append(block[..., 0] * 0)

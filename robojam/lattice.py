@@ -7,9 +7,10 @@ performance has is a hidden variable: each n is a hypothesis, "no lattice" anoth
 with prior shares that the model's file holds; the density of a performance is their
 exact mixture (Bayes), and what is known of n at each touch is its posterior.
 
-Under a hypothesis each tooth is stretched to the whole cell, a bijection, so that
-densities over cells become densities over teeth by one constant. The model hears the
-middle of the cell: under a lattice, nothing of the noise is left.
+Under a hypothesis a place is known to lie in its cell, and is as likely as the model
+finds the cell: its chance is spread evenly over the tooth, so that a mean density over
+the cell becomes one over the tooth by a constant. The model hears the middle of the
+cell: under a lattice, nothing of the noise is left.
 """
 
 from __future__ import annotations
@@ -51,25 +52,24 @@ def shares(performances: Iterable[Floats], noise: float) -> tuple[tuple[int, flo
     dequantising noise. Returns pairs of n and share; the rest shows no lattice, and one
     performance more than there are is reckoned to it, so that it is never ruled out.
     """
-    candidates = range(100, int(1 / (noise + MARGIN)))
+    candidates = range(100, math.ceil(1 / (noise + MARGIN)))
     found = [detect(places, candidates) for places in performances]
     counts = {n: found.count(n) for n in sorted(set(found)) if n}
     total = len(found) + 1
     return tuple((n, count / total) for n, count in counts.items() if count >= _RARE)
 
 
-def teeth(places: Floats, n: int, noise: float) -> tuple[Floats, Floats, Floats]:
+def teeth(places: Floats, n: int, noise: float) -> tuple[Floats, Floats]:
     """Read dequantised places (T, D) as cells of a lattice.
 
-    Returns whether each lies in a tooth (T,), the middles of the cells (T, D), and the
-    places with teeth stretched to cells (T, D). n = 0 is no lattice: the places are
-    their own middles.
+    Returns whether each lies in a tooth (T,), and the middles of the cells (T, D). n = 0 is
+    no lattice: the places are their own middles.
     """
     if n == 0:
-        return np.ones(len(places), bool), places, places
+        return np.ones(len(places), bool), places
     cell = np.floor((places + SLACK) * n)
-    within = (places + SLACK - cell / n) / (noise + MARGIN)
-    return np.all(within <= 1, axis=1), (cell + 0.5) / n, (cell + np.clip(within, 0, 1)) / n
+    inside = (places + SLACK - cell / n) <= noise + MARGIN
+    return np.all(inside, axis=1), (cell + 0.5) / n
 
 
 def gain(n: int, noise: float, dims: int) -> float:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robojam import formulas
-from robojam.event import Event
+from robojam.event import Event, Factor
 from robojam.mixture import Mixture
 from robojam.modelfile import Description, read, write
 
@@ -137,11 +137,19 @@ class EventModel(nn.Module):
         return self.dropout(torch.cat(seen, -1)), last, previous, earlier, after
 
     def predict(
-        self, trunk: Tensor, values: Tensor, last: Tensor, now: Tensor, before: Tensor
+        self,
+        trunk: Tensor,
+        values: Tensor,
+        last: Tensor,
+        now: Tensor,
+        before: Tensor,
+        cell: Tensor,
     ) -> Tensor:
         """Log density in nats of each factor of events (…, C) given the trunk's output.
 
-        Returns (…, factors), in the order of the description.
+        cell (…) is how wide the cells are in the middles of which their places lie.
+        Returns (…, factors), in the order of the description: what is dequantised, and
+        places, by the mean density over what the noise, or the cell, leaves open.
         """
         known: list[Tensor] = []
         parts: list[Tensor] = []
@@ -159,49 +167,82 @@ class EventModel(nn.Module):
                 parts.append(functional.logsigmoid(sign * out[..., 0]))
                 continue
             c = formulas.components(torch, self.event, factor, out, values, now, before)
-            target, stretch = unit, torch.full_like(unit[..., 0], math.log(factor.scale))
-            if factor.slides is not None:
-                # There is no sliding from where nothing was heard.
-                slides = (values[..., factor.slides] > 0.5) & ~last[..., 0].isnan()
-                slid = (formulas.pick(values, factor.columns) - last) / factor.step
-                target = torch.where(slides[..., None], slid, unit)
-                stretch = stretch.masked_fill(slides, math.log(factor.step))
-            density = Mixture(c.logits, c.mean, c.log_scale, c.lower).log_prob(target)
-            density = density - factor.dims * stretch
-            if factor.kind == "duration":
-                seconds = values[..., factor.columns[0]].clamp_min(formulas.TINY)
-                density = density - seconds.log()
-            parts.append(density)
+            mixture = Mixture(c.logits, c.mean, c.log_scale, c.lower)
+            parts.append(self._density(factor, mixture, values, last, cell))
         return torch.stack(parts, -1)
 
+    def _density(
+        self, factor: Factor, mixture: Mixture, values: Tensor, last: Tensor, cell: Tensor
+    ) -> Tensor:
+        """Log density (…) of a factor of events (…, C) under its mixture."""
+        unit = formulas.normal(torch, factor, values)
+        if factor.kind == "duration":
+            return self._in_seconds(factor, mixture, values)
+        if factor.slides is None:
+            return mixture.log_prob(unit) - factor.dims * math.log(factor.scale)
+        # There is no sliding from where nothing was heard.
+        slides = (values[..., factor.slides, None] > 0.5) & ~last[..., :1].isnan()
+        slid = (formulas.pick(values, factor.columns) - last) / factor.step
+        scale = torch.where(slides, unit.new_tensor(factor.step), unit.new_tensor(factor.scale))
+        target = torch.where(slides, slid, unit)
+        if not factor.noise:
+            return mixture.log_prob(target) - factor.dims * scale[..., 0].log()
+        chance = mixture.interval_log_prob(target, cell[..., None] / scale)
+        return chance - factor.dims * cell.log()
+
+    @staticmethod
+    def _in_seconds(factor: Factor, mixture: Mixture, values: Tensor) -> Tensor:
+        """Log density (…) of the seconds among events (…, C), whose logarithms are mixed."""
+        unit = formulas.normal(torch, factor, values)
+        if not factor.noise:
+            seconds = formulas.pick(values, factor.columns)[..., 0].clamp_min(formulas.TINY)
+            density: Tensor = mixture.log_prob(unit) - math.log(factor.scale) - seconds.log()
+            return density
+        # low to high is the noise's width, but where that begins below nothing at all
+        seconds, half = formulas.pick(values, factor.columns), factor.noise / 2
+        low = (seconds - half).clamp_min(formulas.TINY)
+        gap = (seconds + half - formulas.TINY).clamp(formulas.TINY, factor.noise)
+        width = torch.log1p(gap / low)
+        middle = low.log() + width / 2
+        chance = mixture.interval_log_prob(
+            (middle - factor.centre) / factor.scale, width / factor.scale
+        )
+        return chance - math.log(factor.noise)
+
     def forward(
-        self, values: Tensor, state: State | None = None, targets: Tensor | None = None
+        self, values: Tensor, state: State | None = None, cell: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Log density in nats of each factor of each event of sequences (B, T, C).
 
-        values are the events as they are heard; targets as they are scored, if that is
-        otherwise (robojam.lattice). Returns (B, T, factors), each given all events
+        cell (B,) is the width of the cells that places are known by, if it is not that of
+        the noise (robojam.lattice). Returns (B, T, factors), each given all events
         before it, and the state after.
         """
         state = state or self.initial(len(values))
         seen, last, now, before, after = self.listen(values, state)
-        targets = values if targets is None else targets
-        return self.predict(self.trunk(seen), targets, last, now, before), after
+        wide = self._cells(values, cell)
+        return self.predict(self.trunk(seen), values, last, now, before, wide), after
+
+    def _cells(self, values: Tensor, cell: Tensor | None) -> Tensor:
+        """How wide the cells of events (B, T, C) are, (B, T)."""
+        if cell is None:
+            position = self.event.position
+            cell = values.new_full(values.shape[:1], position.noise if position else 0.0)
+        return cell[:, None].expand(values.shape[:2])
 
     def flagless(
-        self, values: Tensor, state: State | None = None, targets: Tensor | None = None
+        self, values: Tensor, state: State | None = None, cell: Tensor | None = None
     ) -> Tensor:
         """Log density (B, T) of events with their own flags summed out; as `forward`."""
         state = state or self.initial(len(values))
         seen, last, now, before, _ = self.listen(values, state)
-        trunk = self.trunk(seen)
-        values = values if targets is None else targets
+        trunk, wide = self.trunk(seen), self._cells(values, cell)
         terms: list[Tensor] = []
         for flags in product((0.0, 1.0), repeat=len(self.event.flags)):
             guess = values.clone()
             for column, flag in zip(self.event.flags, flags, strict=True):
                 guess[..., column] = flag
-            terms.append(self.predict(trunk, guess, last, now, before).sum(-1))
+            terms.append(self.predict(trunk, guess, last, now, before, wide).sum(-1))
         return torch.logsumexp(torch.stack(terms), 0)
 
 

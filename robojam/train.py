@@ -306,10 +306,11 @@ class Trainer:
         # is a matter of small differences, and padding costs nothing.
         parts = self.model.predict(
             trunk.float()[scored],
-            batch.targets[scored],
+            batch.heard[scored],
             last[scored],
             now[scored],
             before[scored],
+            batch.cell[scored],
         )
         return -parts.sum(-1).mean(), parts
 
@@ -351,7 +352,7 @@ class Trainer:
             self.optimiser.zero_grad(set_to_none=True)
             if device == "cuda":
                 torch.cuda.empty_cache()
-            part = Batch(batch.heard[:size], batch.targets[:size], batch.scored[:size])
+            part = Batch(batch.heard[:size], batch.cell[:size], batch.scored[:size])
             try:
                 self._loss(part)[0].backward()
             except (MemoryError, RuntimeError) as error:

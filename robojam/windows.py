@@ -21,11 +21,12 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 class Batch:
     """Windows of performances, padded to the longest.
 
-    Events as they are heard and as they are scored (B, T, C), and which are (B, T).
+    Events (B, T, C), how wide the cells are in which their places are known to lie (B, T),
+    and which of them are scored (B, T).
     """
 
     heard: Tensor
-    targets: Tensor
+    cell: Tensor
     scored: Tensor
 
 
@@ -120,34 +121,31 @@ class Windows:
     ) -> Batch:
         """Make a batch, with fresh noise, and perhaps each window's mirror image.
 
-        Where the screen's lattice is known, the middle of a place's cell is heard, and
-        the place is scored anywhere in it (robojam.lattice).
+        Where the screen's lattice is known, the middle of a place's cell is heard
+        (robojam.lattice); where it is not, the place with noise.
         """
         event = self.event
         longest = max(c.end - c.start for c in group)
-        values = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
+        heard = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
         scored = np.zeros((len(group), longest), bool)
         lines = np.zeros((len(group), 1, 1), np.float32)
         for row, chunk in enumerate(group):
             size = chunk.end - chunk.start
-            values[row, :size] = self.corpus.events[chunk.start : chunk.end]
+            heard[row, :size] = self.corpus.events[chunk.start : chunk.end]
             scored[row, 0 if chunk.opening else 1 : size] = True
             lines[row] = self._lines[chunk.start]
-        random = rng.random(values.shape, np.float32)
-        targets = values + random * np.asarray(event.noise, np.float32)
+        places = None if event.position is None else heard[..., [*event.position.columns]]
+        heard += rng.random(heard.shape, np.float32) * np.asarray(event.noise, np.float32)
         for factor in event.factors:
             if factor.kind == "offset":  # dequantised about the whole number
-                targets[..., list(factor.columns)] -= factor.noise / 2
-        heard = targets.copy()
+                heard[..., list(factor.columns)] -= factor.noise / 2
+        cell = np.zeros((len(group), 1), np.float32)
         if event.position is not None:
             columns, on = list(event.position.columns), np.maximum(lines, 1)
-            cell = np.round(values[..., columns] * on)
-            middle, spread = (cell + 0.5) / on, (cell + random[..., columns]) / on
+            middle = (np.round(places * on) + 0.5) / on
             heard[..., columns] = np.where(lines > 0, middle, heard[..., columns])
-            targets[..., columns] = np.where(lines > 0, spread, targets[..., columns])
+            cell = np.where(lines > 0, 1 / on, event.position.noise)[..., 0]
         if mirror:
-            both = mirrored(event, np.concatenate([heard, targets], 1), rng)
-            heard, targets = both[:, :longest], both[:, longest:]
-        return Batch(
-            *(torch.from_numpy(array.copy()).to(device) for array in (heard, targets, scored))
-        )
+            heard = mirrored(event, heard, rng)
+        known = (heard, np.broadcast_to(cell, scored.shape), scored)
+        return Batch(*(torch.from_numpy(array.copy()).to(device) for array in known))

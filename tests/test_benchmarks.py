@@ -49,6 +49,16 @@ def test_a_variant_trains_is_scored_and_leaves_nothing_behind(name, monkeypatch)
     assert found["parameters"] > 0
 
 
+@pytest.mark.parametrize("name", ["impsy", "robojam's head"])
+def test_what_others_have_learns_when_it_is_trained(name):
+    data, held_out = corpus(TOUCHES, [40] * 8), corpus(TOUCHES, [40], seed=1)
+    before, after = (
+        models.run(VARIANTS[name], data, held_out, Settings(batch=64, window=16, passes=passes))
+        for passes in (0.01, 12)
+    )
+    assert after["xydt"] < before["xydt"] - 0.5
+
+
 def test_a_table_tells_what_is_better_than_the_baseline():
     about = {"base": "b", "units": 8, "passes": 1.0, "xydt": None, "parameters": 10}
     about |= {"touches_per_second": 5, "parts": {"phase": 1.0, "dt": 2.0, "xy": 3.0}}

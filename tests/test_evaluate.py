@@ -84,18 +84,19 @@ def one_touch(
     model: EventModel, row: Any, n: int, states: dict[int, Any]
 ) -> tuple[list[float], float]:
     """Score one touch on a screen of n lines (0: none): its parts, and with either phase."""
-    heard, scored, gain = row.copy(), row.copy(), 0.0
+    heard, gain, known = row.copy(), 0.0, 1 / 1024
     if n:
         width = n * (1 / 1024 + 4e-6)  # of a tooth, in cells
         cell, within = np.divmod((row[:2] + 2e-6) * n, 1.0)
-        heard[:2], scored[:2] = (cell + 0.5) / n, (cell + np.minimum(within / width, 1)) / n
+        heard[:2], known = (cell + 0.5) / n, 1 / n
         gain = -2 * math.log(width) if (within <= width).all() else -math.inf
     with torch.inference_mode():
-        values, target = (torch.from_numpy(r)[None, None] for r in (heard, scored))
-        other = target.clone()
-        other[..., 3] = 1 - target[..., 3]
-        parts, after = model(values, states[n], target)
-        both = [parts.sum(), model(values, states[n], other)[0].sum()]
+        values = torch.from_numpy(heard)[None, None]
+        other = values.clone()
+        other[..., 3] = 1 - values[..., 3]
+        wide = torch.tensor([known], dtype=values.dtype)
+        parts, after = model(values, states[n], wide)
+        both = [parts.sum(), model(other, states[n], wide)[0].sum()]
         states[n] = after
     phase, dt, place = parts.flatten().tolist()
     return [phase, dt, place + gain], float(torch.logsumexp(torch.stack(both), 0)) + gain

@@ -18,6 +18,7 @@ from robojam.corpus import clean, dequantise
 from robojam.evaluate import score
 from robojam.event import Event, touch_event
 from robojam.formats import read
+from robojam.mixture import Mixture
 from robojam.model import EventModel
 from robojam.train import Settings, Trainer, event_of
 from robojam.windows import Chunk
@@ -60,25 +61,23 @@ def test_shares_leave_room_for_other_screens():
 
 
 @given(st.integers(100, 1000), st.floats(0, 1), st.integers(0, 1000))
-def test_a_tooth_is_stretched_to_its_cell(n, within, cell):
+def test_a_tooth_tells_its_cell(n, within, cell):
     place = np.array([[cell / n + within * NOISE, cell / n]])
-    inside, middle, spread = lattice.teeth(place, n, NOISE)
+    inside, middle = lattice.teeth(place, n, NOISE)
     assert inside.all()
     assert middle[0] == pytest.approx((cell + 0.5) / n)
-    assert cell / n - 1e-9 <= spread[0, 0] <= (cell + 1) / n + 1e-9
-    assert spread[0, 0] == pytest.approx((cell + within) / n, abs=0.003 / n)
 
 
 def test_between_the_teeth_there_is_nothing():
-    inside, _, _ = lattice.teeth(np.array([[10.3 / 600, 0.5], [10.9 / 600, 0.5]]), 600, NOISE)
+    inside, _ = lattice.teeth(np.array([[10.3 / 600, 0.5], [10.9 / 600, 0.5]]), 600, NOISE)
     assert inside.tolist() == [True, False]
 
 
-def test_stretching_keeps_all_probability():
+def test_the_gain_is_what_the_gaps_are_worth():
     # The share of the teeth in the screen is what the gain gives back.
     n = 600
     places = np.stack([(np.arange(2_000_000) + 0.5) / 2_000_000] * 2, 1)
-    inside, _, _ = lattice.teeth(places, n, NOISE)
+    inside, _ = lattice.teeth(places, n, NOISE)
     assert math.exp(-lattice.gain(n, NOISE, 1)) == pytest.approx(inside.mean(), abs=1e-3)
     assert lattice.gain(n, NOISE, 2) == pytest.approx(2 * lattice.gain(n, NOISE, 1))
     assert lattice.gain(0, NOISE, 2) == 0
@@ -118,11 +117,15 @@ def with_lattices(model: EventModel, lattices: tuple[tuple[int, float], ...]) ->
 
 @pytest.mark.parametrize("n", [300, 700])
 def test_a_density_stays_one_under_a_lattice(n):
-    steps = 1 << 19
+    steps = 1 << 20
     x = (np.arange(steps) + 0.5) / steps * 6 - 2.5  # over the screen and beyond
-    inside, _, spread = lattice.teeth(np.stack([x, x], 1), n, NOISE)
-    density = np.exp(-0.5 * ((spread[:, 0] - 0.4) / 0.2) ** 2) / (0.2 * math.sqrt(2 * math.pi))
-    total = (density * inside).sum() * 6 / steps * math.exp(lattice.gain(n, NOISE, 1))
+    inside, middle = lattice.teeth(np.stack([x, x], 1), n, NOISE)
+    mixture = Mixture(
+        torch.zeros(1), torch.full((1, 1), 0.4).double(), torch.full((1, 1), math.log(0.03))
+    )
+    chance = mixture.interval_log_prob(torch.from_numpy(middle[:, :1]), 1 / n).exp().numpy()
+    density = chance * n * math.exp(lattice.gain(n, NOISE, 1))
+    total = (density * inside).sum() * 6 / steps
     assert total == pytest.approx(1, abs=1e-3)
 
 
@@ -149,7 +152,7 @@ def test_a_lattice_that_is_not_there_costs_its_share_and_no_more():
     assert plain.joint - 1e-9 <= told.joint <= plain.joint + most + 1e-9
 
 
-def test_training_hears_the_middle_and_is_scored_all_over_the_cell():
+def test_training_hears_the_middle_and_is_scored_by_the_cell():
     data = corpus(TOUCHES, [40] * 6, seed=2)
     events = data.events.copy()
     events[:, :2] = np.round(events[:, :2] * 500) / 500
@@ -158,13 +161,26 @@ def test_training_hears_the_middle_and_is_scored_all_over_the_cell():
     trainer = Trainer(data, data, settings)
     assert trainer.model.event.lattices == ((500, 6 / 7),)
     batch = trainer.draw([Chunk(0, 40, True)])
-    heard, targets = batch.heard[0, :, :2].numpy(), batch.targets[0, :, :2].numpy()
-    assert heard == pytest.approx(events[:40, :2] + 0.001, abs=1e-6)
-    off = (targets - events[:40, :2]) * 500
-    assert off.min() >= -1e-3
-    assert off.max() <= 1 + 1e-3
-    assert off.std() == pytest.approx(math.sqrt(1 / 12), abs=0.05)
-    assert torch.equal(batch.heard[..., 2:], batch.targets[..., 2:])
+    assert batch.heard[0, :, :2].numpy() == pytest.approx(events[:40, :2] + 0.001, abs=1e-6)
+    assert batch.cell.numpy() == pytest.approx(1 / 500)
+    assert batch.cell.shape == batch.scored.shape
+
+
+def test_how_a_screen_rounds_does_not_reward_certainty_without_end():
+    """A density at a point would grow with every narrowing; the chance of a cell is 1."""
+    model = small(TOUCHES, seed=1)
+    still = torch.tensor([[0.5005, 0.5005, 0.0165, 1.0]]).repeat(1, 3, 1)
+    with torch.no_grad():
+        for sharp in (-2.0, -6.0, -20.0, -60.0):
+            head, factor = model.head[2], model.event.factors[2]
+            k, d = factor.components, factor.dims
+            weight, bias = head.get_parameter("weight").zero_(), head.get_parameter("bias")
+            bias.zero_()
+            assert weight.shape[0] == len(bias)
+            bias[k * (1 + d) : k * (1 + 2 * d)] = sharp
+            parts, _ = model(still, None, torch.tensor([1 / 1000]))
+            assert float(parts[0, 1:, 2].max()) <= 2 * math.log(1000) + 1e-4
+    assert float(parts[0, 1:, 2].min()) == pytest.approx(2 * math.log(1000), abs=1e-3)
 
 
 def test_training_can_leave_lattices_alone():
@@ -202,7 +218,7 @@ def test_real_places_keep_to_the_teeth_of_their_screen():
     counted = 0
     for start, end in zip(data.offsets[:-1], data.offsets[1:], strict=True):
         n = lattice.detect(data.events[start:end, :2], known)
-        inside, _, _ = lattice.teeth(events[start:end, :2], n, NOISE)
+        inside, _ = lattice.teeth(events[start:end, :2], n, NOISE)
         assert inside.all()
         counted += n > 0
     assert counted > 100

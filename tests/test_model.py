@@ -217,7 +217,8 @@ def test_the_phase_and_dt_integrate_to_one_by_themselves():
         log_dt = torch.linspace(-16, 20, 4001, dtype=torch.float64)
         for moving in (0.0, 1.0):
             values = torch.full((len(log_dt), 1, 4), 0.5, dtype=torch.float64)
-            values[:, 0, 2], values[:, 0, 3] = log_dt.exp(), moving
+            # The middle of the noise is added to what is mixed: down to half of it below 0.
+            values[:, 0, 2], values[:, 0, 3] = log_dt.exp() - 0.5e-3, moving
             parts, _ = model(values, repeated(state, len(log_dt)))
             dt = (parts[:, 0, 1] + log_dt).exp().sum() * (log_dt[1] - log_dt[0])
             assert float(dt) == pytest.approx(1, abs=1e-4)  # the rest is below 0.1 µs
@@ -245,8 +246,9 @@ def test_a_density_of_doubles_is_one_of_doubles():
             before[0, 1],
         )
         at = (values[0, 1, :2] - last[0, 1]) / factor.step
-        density = Mixture(c.logits, c.mean, c.log_scale, c.lower).log_prob(at)
-    expected = float(density) - 2 * math.log(factor.step)
+        mixture = Mixture(c.logits, c.mean, c.log_scale, c.lower)
+        chance = mixture.interval_log_prob(at, factor.noise / factor.step)
+    expected = float(chance) - 2 * math.log(factor.noise)
     assert float(found[0, 1, 2]) == pytest.approx(expected, abs=1e-12)
 
 

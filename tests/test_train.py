@@ -103,8 +103,8 @@ def test_a_batch_is_the_events_with_noise_of_their_lattice():
     trainer = Trainer(DATA, HELD_OUT, replace(SMALL, mirror=False))
     group = [Chunk(0, 10, True), Chunk(49, 55, False)]
     batch = trainer.draw(group)
-    values, scored = batch.targets.numpy(), batch.scored.numpy()
-    assert (batch.heard.numpy() == values).all()  # these places lie on no lattice
+    values, scored = batch.heard.numpy(), batch.scored.numpy()
+    assert (batch.cell.numpy() == np.float32(1 / 1024)).all()  # they lie on no lattice
     assert scored.sum(1).tolist() == [10, 5]
     assert not scored[1, 0]
     for row, chunk in enumerate(group):
@@ -113,7 +113,7 @@ def test_a_batch_is_the_events_with_noise_of_their_lattice():
         assert (noise >= -1e-7).all()
         assert (noise <= np.array([1 / 1024, 1 / 1024, 1e-3, 0]) + 1e-7).all()
         assert (noise[:, :3].max(0) > 3e-4).all()
-    again = trainer.draw(group).targets.numpy()
+    again = trainer.draw(group).heard.numpy()
     assert (again[0, :10, :3] != values[0, :10, :3]).all()  # fresh at every draw
 
 
@@ -139,7 +139,7 @@ def test_a_run_ends_upright_and_keeps_what_it_ends_with(monkeypatch):
 def test_strokes_are_spread_about_their_whole_numbers():
     data = corpus(STROKES, [400])
     trainer = Trainer(data, data, replace(SMALL, mirror=False))
-    values = trainer.draw([Chunk(0, 400, True)]).targets.numpy()[0]
+    values = trainer.draw([Chunk(0, 400, True)]).heard.numpy()[0]
     noise = values - data.events
     assert np.abs(noise[:, :2]).max() <= 0.5 + 1e-5
     assert abs(noise[:, :2].mean()) < 0.05

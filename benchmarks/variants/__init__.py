@@ -102,6 +102,10 @@ VARIANTS: dict[str, Variant] = {
         within=inside.one_stays,
     ),
     # The density
+    "points": Variant(
+        idea="the density at a point of a pixel or millisecond, not the chance of the whole",
+        within=inside.points,
+    ),
     "no lattices": _set(
         "places have a density of their own, no screen's lattice", lattices=False
     ),

@@ -34,11 +34,10 @@ class Ensemble:
         return [model.initial(batch) for model in self.models]
 
     def __call__(
-        self, values: Tensor, states: list[State], targets: Tensor
+        self, values: Tensor, states: list[State], cell: Tensor | None = None
     ) -> tuple[Tensor, list[State]]:
         told = [
-            model(values, state, targets)
-            for model, state in zip(self.models, states, strict=True)
+            model(values, state, cell) for model, state in zip(self.models, states, strict=True)
         ]
         parts = torch.stack([parts for parts, _ in told])
         return parts.logsumexp(0) - math.log(len(parts)), [state for _, state in told]

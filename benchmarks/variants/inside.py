@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from robojam import formulas
 from robojam.event import Event, Factor
+from robojam.mixture import Mixture
 
 
 @contextmanager
@@ -51,6 +52,17 @@ def one_stays() -> Any:
         return replace(found, mean=found.mean.masked_fill(stays[..., None], 0.0))
 
     return _replaced(components=fixed)
+
+
+def points() -> Any:
+    """Score the density at a point drawn from each interval, and not the interval's chance."""
+
+    def at_a_point(mixture: Mixture, value: Tensor, width: Tensor | float) -> Tensor:
+        wide = torch.as_tensor(width, dtype=value.dtype).expand(value.shape)
+        point = value + (torch.rand_like(value) - 0.5) * wide
+        return mixture.log_prob(point) + wide.log().sum(-1)
+
+    return mock.patch.object(Mixture, "interval_log_prob", at_a_point)
 
 
 #: So many features are added by `more_of_the_stroke`.

@@ -210,9 +210,9 @@ def _trained(net: _Net, corpus: Corpus, held_out: Corpus, settings: Settings) ->
     step = touches = 0
     while step < steps:
         for group in batches(cut(corpus.lengths, s.window, rng), s.batch, rng):
-            optimiser.param_groups[0]["lr"] = s.rate * schedule(step, steps, s.warmup)
+            optimiser.param_groups[0]["lr"] = s.rate * schedule(step, step / steps, s.warmup)
             batch = windows.draw(group, rng, mirror=s.mirror, device="cpu")
-            density = net(batch.targets, batch.scored[:, 1:])
+            density = net(batch.heard, batch.scored[:, 1:])
             optimiser.zero_grad(set_to_none=True)
             (-density.mean()).backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), s.clip)

@@ -12,8 +12,9 @@ from torch.distributions import Distribution, constraints
 
 from robojam.mixture.checking import broadcasts, checking, finite, fitting, wide
 from robojam.mixture.density import Density, log_density, transformed
+from robojam.mixture.interval import log_chance
 from robojam.mixture.layout import Covariance, Parts, laid_out, layout_of
-from robojam.mixture.triangle import coloured, strict
+from robojam.mixture.triangle import coloured, solved, strict
 
 #: Temperatures below this are 0: a logit divided by it may not be finite.
 COLD = 1e-6
@@ -204,6 +205,24 @@ class Mixture(Distribution):
                 return fast
         density = log_density(mixture._read(), value)
         return density if factor is None else density.sum() * factor
+
+    def interval_log_prob(self, value: Tensor, width: Tensor | float) -> Tensor:
+        """Log chance of value ± width / 2 in every dimension, shape (…).
+
+        It is the log likelihood of a value (…, D) of which only an interval is known, such
+        as a pixel; width (…, D) or one number, above zero. Where components are correlated
+        each dimension is given the middles of those before it, which sums to one over any
+        lattice. It can be differentiated once. Raises ValueError as `log_prob` does.
+        """
+        mixture, value = self._beside(value)
+        logits, loc, log_scale, lower = mixture._read()
+        scale = torch.exp(-log_scale)
+        z = (value.unsqueeze(-2) - loc) * scale  # (…, K, D)
+        if lower is not None:
+            z = solved(z, lower)
+        half = 0.5 * torch.as_tensor(width, dtype=z.dtype, device=z.device).expand(value.shape)
+        each = log_chance(z, (half.unsqueeze(-2) * scale).expand(z.shape)).sum(-1)
+        return torch.logsumexp(torch.log_softmax(logits, -1) + each, -1)
 
     def cdf(self, value: Tensor) -> Tensor:
         """Chance of being at or below value (…, D) in every dimension, shape (…).

@@ -42,6 +42,13 @@ def whitened(d: Tensor, lower: Tensor) -> list[Tensor]:
     return columns
 
 
+def solved(d: Tensor, lower: Tensor) -> Tensor:
+    """Solve (I + C) z = d (…, D): z."""
+    if d.shape[-1] > ROWS:
+        return _solve(strict(lower, d.shape[-1]), d, upper=False)
+    return torch.stack(whitened(d, lower), -1)
+
+
 def squared(d: Tensor, lower: Tensor | None) -> Tensor:
     """Squared length (…) of z (…, D), where (I + C) z = d."""
     dims = d.shape[-1]
