@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from robojam.evaluate import score
 from robojam.event import Event, stroke_event, touch_event
 from robojam.model import EventModel, save
 from robojam.modelfile import Description
+from robojam.together import Alone
 from robojam.windows import Batch, Chunk, Windows, batches, cut
 
 
@@ -125,7 +126,8 @@ class Trainer:
 
     model is what learns, averaged its averaged weights, best those that scored best.
     Whenever it has yielded, all that it needs to go on is in its attributes
-    (robojam.checkpoint): iterate again, or another day, and it goes on.
+    (robojam.checkpoint): iterate again, or another day, and it goes on. together are the
+    processes that train it, of which this is one.
     """
 
     def __init__(
@@ -161,6 +163,7 @@ class Trainer:
         if start is not None:
             self.model.load_state_dict(start.state_dict())
         self.started = start is not None
+        self.together = Alone()
         self.model.to(settings.device)
         self.windows = Windows(corpus, self.model.event)
         self.averaged = copy.deepcopy(self.model).eval()
@@ -206,7 +209,7 @@ class Trainer:
         began = time.monotonic() - before
 
         def told(found: float | None) -> Progress:
-            self.spent = time.monotonic() - began
+            self.spent = self.together.first(lambda: time.monotonic() - began)
             return self._progress(events, self.step - first, self.spent - before, found)
 
         if self.started and self.best is None:  # what it began with may be the best there is
@@ -218,12 +221,13 @@ class Trainer:
                 if s.mirror and self.share >= 1 - s.upright:  # of a hurried run too
                     self.upright = min(self.upright, self.step)
                 batch = self.draw(group)
-                now = self._learn(batch, group)
+                scored = int(batch.scored.sum())
+                now = self._learn(batch, group, scored)
                 self.loss = now if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * now
                 self.step += 1
                 self.done += 1
                 self._average()
-                events += int(batch.scored.sum())
+                events += scored
                 progress = told(None)
                 if self.share >= 1:
                     break
@@ -246,7 +250,7 @@ class Trainer:
         return list(batches(chunks, self.settings.batch, rng))
 
     def _score(self) -> float:
-        found = score(self.averaged, self.held_out).joint
+        found = self.together.first(lambda: score(self.averaged, self.held_out).joint)
         if not math.isfinite(found):
             raise NotFiniteError(
                 f"at step {self.step} the held-out score is {found}: {self.held_out.name} "
@@ -314,32 +318,47 @@ class Trainer:
         )
         return -parts.sum(-1).mean(), parts
 
-    def _learn(self, batch: Batch, group: list[Chunk]) -> float:
+    def _learn(self, batch: Batch, group: list[Chunk], scored: int) -> float:
+        """Make a step on a batch, of which so many events are scored; return its loss."""
         self.model.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        rows = self.together.rows
+        part = batch.part(rows)
+        with self.together.agreed():
+            loss = self._fitted(part, lambda: self._backward(part, group[rows], scored))
+        return self._fitted(part, lambda: self._stepped(loss))
+
+    def _fitted(self, batch: Batch, do: Callable[[], float]) -> float:
         try:
-            return self._stepped(batch, group)
+            return do()
         except (MemoryError, RuntimeError) as error:
             if not _is_full(error):
                 raise
         # Not while the error is held, which holds what filled the memory.
         raise TooLargeError(self._fitting(batch))
 
-    def _stepped(self, batch: Batch, group: list[Chunk]) -> float:
+    def _backward(self, batch: Batch, group: list[Chunk], scored: int) -> float:
+        """Find the gradient; return what this part of a batch adds to the loss of all."""
+        if not group:
+            return 0.0
         loss, parts = self._loss(batch)
-        value = float(loss.detach())
+        value, share = float(loss.detach()), len(parts) / scored
         if not math.isfinite(value):
             raise NotFiniteError(self._cause(parts, batch.scored, group))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss * share).backward()
+        return value * share
+
+    def _stepped(self, mine: float) -> float:
+        loss = self.together.summed(self.model.parameters(), mine)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         if not math.isfinite(float(norm)):
             raise NotFiniteError(
                 f"at step {self.step} the gradient is not finite though the loss is "
-                f"{value:.3f}: lower the learning rate, "
+                f"{loss:.3f}: lower the learning rate, "
                 f"which is {self.optimiser.param_groups[0]['lr']:g} here."
             )
         self.optimiser.step()
-        return value
+        return loss
 
     def _fitting(self, batch: Batch) -> str:
         """Find by trial the batch that fits, and name it."""
@@ -352,9 +371,8 @@ class Trainer:
             self.optimiser.zero_grad(set_to_none=True)
             if device == "cuda":
                 torch.cuda.empty_cache()
-            part = Batch(batch.heard[:size], batch.cell[:size], batch.scored[:size])
             try:
-                self._loss(part)[0].backward()
+                self._loss(batch.part(slice(size)))[0].backward()
             except (MemoryError, RuntimeError) as error:
                 if not _is_full(error):
                     raise

@@ -29,6 +29,10 @@ class Batch:
     cell: Tensor
     scored: Tensor
 
+    def part(self, rows: slice) -> Batch:
+        """Return some of its windows."""
+        return Batch(self.heard[rows], self.cell[rows], self.scored[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

@@ -93,7 +93,10 @@ RULES = {
     "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
     "heldout": Rule("corpus", "numpy", pure=True),
-    "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
+    "together": Rule(lazily="torch"),
+    "train": Rule(
+        "corpus evaluate event lattice model modelfile together windows", "numpy torch"
+    ),
     "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
     "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),
     "generate": Rule("modelfile player step touch", "numpy"),

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ from robojam.cli import ask
 
 if TYPE_CHECKING:
     from robojam.modelfile import ModelFile
+    from robojam.together import Alone
     from robojam.train import Progress, Trainer
 
 
@@ -75,19 +77,27 @@ _SETTINGS = (
 
 
 def _train(chosen: argparse.Namespace) -> int:
+    from robojam.together import ElsewhereError, joined
+
+    # From here on: not even torch can be imported by halves.
+    with ask.held_back_interrupt() as pressed:
+        try:
+            with joined() as together:
+                return _trained(chosen, pressed, together)
+        except ElsewhereError as error:
+            ask.fail(error, 1)
+    return 0  # another process tells what came of it
+
+
+def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: Alone) -> int:
     ask.writable(chosen.to)
     if chosen.resume and chosen.size:
         ask.fail("--resume goes on with the run as it was: without --size")
-    # From here on: not even torch can be imported by halves.
-    with ask.held_back_interrupt() as pressed:
-        return _trained(chosen, pressed)
-
-
-def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool]) -> int:
     import torch
 
     from robojam.corpus import CorpusError
     from robojam.modelfile import ModelFileError
+    from robojam.together import ElsewhereError
     from robojam.train import NotFiniteError, TooLargeError
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
@@ -97,12 +107,14 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool]) -> int:
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        run = _prepared(chosen)
+        with together.agreed():
+            run = _prepared(chosen)
     except (CorpusError, ModelFileError, ValueError) as error:
         ask.fail(error)
     except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
         ask.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     trainer, to = run.trainer, chosen.to
+    trainer.together = together
     for line in run.told:
         print(line)
     told = f"{trainer.corpus.name}: {ask.performances(len(trainer.corpus.lengths))}, "
@@ -110,6 +122,8 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool]) -> int:
     print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events):,}")
     try:
         stopped = _follow(run, chosen, pressed)
+        if not together.leads:
+            return 0
         if trainer.best is None:
             ask.fail(
                 "stopped before the first scoring: no model was made; the same command with "
@@ -121,7 +135,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool]) -> int:
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
     except ModuleNotFoundError:
         ask.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
-    except (NotFiniteError, TooLargeError) as error:
+    except (NotFiniteError, TooLargeError, ElsewhereError) as error:
         kept = "" if trainer.best is None else f" The best until then is in {to}."
         ask.fail(f"{error}{kept}", 1)
     except OSError as error:
@@ -242,7 +256,7 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
 
     from robojam import checkpoint, curves
 
-    trainer, to = run.trainer, chosen.to
+    trainer, to, together = run.trainer, chosen.to, run.trainer.together
     console = Console()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
     plain: dict[str, Any] = {
@@ -251,27 +265,34 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
     }
     plain["from"] = [str(run.start.path), run.start.sha256] if run.start else ["", ""]
     with (
-        curves.board(chosen.tensorboard) as board,
+        curves.board(chosen.tensorboard if together.leads else None) as board,
         Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
+        task = bar.add_task("", total=None)
+
+        def shown(now: Progress) -> bool:
+            bar.update(task, total=now.steps, completed=now.step, description=_told(now))
+            run.history.append(now)
+            board(now)
+            if now.score is not None:
+                if now.score == now.best:
+                    trainer.save(to, **run.about)
+                checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                told = f"step {now.step} of {now.steps}: {_told(now)}"
+                console.print(told, highlight=False, soft_wrap=True)
+            if stopped := pressed():
+                checkpoint.keep(trainer, checkpoint.beside(to), plain)
+            return stopped
+
         try:
-            task = bar.add_task("", total=None)
             for now in trainer:
-                bar.update(task, total=now.steps, completed=now.step, description=_told(now))
-                run.history.append(now)
-                board(now)
-                if now.score is not None:
-                    if now.score == now.best:
-                        trainer.save(to, **run.about)
-                    checkpoint.keep(trainer, checkpoint.beside(to), plain)
-                    told = f"step {now.step} of {now.steps}: {_told(now)}"
-                    console.print(told, highlight=False, soft_wrap=True)
-                if pressed():
-                    checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                if together.first(partial(shown, now)):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return True
+    if not together.leads:
+        return False
     if trainer.step < trainer.steps and trainer.share >= 1:
         print(f"its time was up, after {trainer.step} of {trainer.steps} steps")
     elif trainer.step < trainer.steps:

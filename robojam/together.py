@@ -1,0 +1,164 @@
+"""Several processes that train one model: torchrun --nproc-per-node 2 -m robojam train …
+
+Each of them draws every batch whole, from the same random numbers, and learns from its own
+rows of it; their gradients sum to that of the batch. So it is the run that one process
+makes, but for rounding, and every process knows all of it. The first of them leads: it
+alone scores, writes and speaks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Parameter
+
+#: The others wait so long while the first one scores. Whoever is gone is noticed at once.
+_LONGEST = timedelta(days=1)
+
+
+class ElsewhereError(Exception):
+    """Another process of this training has failed, or is gone; the text says which, and why."""
+
+
+class Alone:
+    """The one process of a training: it leads, and waits for nobody.
+
+    rows are those of a batch that this process learns from.
+    """
+
+    leads = True
+    rows = slice(None)
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Do something in every process: what fails in one of them fails in all.
+
+        Raises ElsewhereError where it was another that failed.
+        """
+        yield
+
+    def first(self, find: Callable[[], float]) -> float:
+        """Return what the first process finds, in each; the others do not look for it."""
+        return find()
+
+    def summed(self, weights: Iterable[Parameter], loss: float) -> float:
+        """Sum the gradients of the weights over all processes, in place, and the loss."""
+        del weights
+        return loss
+
+
+class Together(Alone):
+    """One process of several, of which rank is the number, from 0."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.leads = rank == 0
+        self.rows = slice(rank, None, size)
+        self._size = size
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Do something in every process: what fails in one of them fails in all."""
+        import torch
+
+        mine: BaseException | None = None
+        try:
+            yield
+        except BaseException as error:
+            mine = error
+        failed = torch.tensor(0 if mine is None else 1)
+        self._sum(failed)
+        if not failed:
+            return
+        why = enumerate(self._each(None if mine is None else str(mine) or repr(mine)), 1)
+        if mine is not None:
+            raise mine
+        told = next(f"in process {n} of {self._size}: {text}" for n, text in why if text)
+        raise ElsewhereError(told)
+
+    def first(self, find: Callable[[], float]) -> float:
+        """Return what the first process finds, in each; the others do not look for it."""
+        import torch
+
+        with self.agreed():
+            found = torch.tensor(find() if self.leads else 0.0, dtype=torch.float64)
+        self._sum(found)
+        return float(found)
+
+    def summed(self, weights: Iterable[Parameter], loss: float) -> float:
+        """Sum the gradients of the weights over all processes, in place, and the loss."""
+        import torch
+
+        known = list(weights)
+        # Where a batch has fewer rows than there are processes, some of them have none.
+        grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in known]
+        flat = torch.cat([*(g.flatten() for g in grads), grads[0].new_tensor([loss])])
+        self._sum(flat)
+        parts = flat.split([*(w.numel() for w in known), 1])
+        for weight, part in zip(known, parts[:-1], strict=True):
+            weight.grad = part.view_as(weight)
+        return float(flat[-1])
+
+    def _sum(self, values: Tensor) -> None:
+        from torch import distributed
+
+        with _meeting():
+            distributed.all_reduce(values)
+
+    def _each(self, mine: str | None) -> list[str | None]:
+        from torch import distributed
+
+        found: list[str | None] = [None] * self._size
+        with _meeting():
+            distributed.all_gather_object(found, mine)
+        return found
+
+
+@contextmanager
+def _meeting() -> Iterator[None]:
+    """Say in one line that somebody did not come. Raises ElsewhereError."""
+    try:
+        yield
+    except RuntimeError as error:
+        why = str(error).partition("\n")[0]
+        raise ElsewhereError(f"another process of this training is gone: {why}") from error
+
+
+@contextmanager
+def joined() -> Iterator[Alone]:
+    """Join the processes that were started together, if this is one of several.
+
+    All but the first are silent, and what is to be told, by a status too, the first tells.
+    Raises ElsewhereError where they do not find each other.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        yield Alone()
+        return
+    import torch
+    from torch import distributed
+
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        distributed.init_process_group(timeout=_LONGEST)  # gloo, and on a GPU nccl
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ElsewhereError(f"the processes of this training do not meet: {error}") from error
+    try:
+        rank, size = distributed.get_rank(), distributed.get_world_size()
+        if rank == 0:
+            yield Together(rank, size)
+            return
+        with (
+            open(os.devnull, "w") as null,
+            redirect_stdout(null),
+            redirect_stderr(null),
+            suppress(SystemExit, ElsewhereError),
+        ):
+            yield Together(rank, size)
+    finally:
+        distributed.destroy_process_group()
