@@ -5,20 +5,24 @@ Millions of touches are two arrays, never lists of objects; robojam.formats read
 
 from __future__ import annotations
 
-from collections import Counter
+import io
+import math
+import zipfile
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from robojam.ondisk import Floats, Rows, Stored, blocks, joined
 from robojam.touch import MAX_DT
 from robojam.whole import whole
 
-Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: The columns of a corpus of touches (units as in `robojam.touch.Touch`; moving is 0 where
 #: the finger lands and 1 where it slides), and of one of pen strokes (offsets in the file's
@@ -31,6 +35,18 @@ _SCREEN = 1024
 _TICK = 1e-3
 #: Of what was left out, so many places are named.
 _TOLD = 3
+#: From so many bytes on events are left on disk where they can be, and written as they are:
+#: what is packed must be unpacked into memory.
+LARGE = 10**9
+#: Why cleaning leaves out or alters what it does, in the order in which it is told.
+NOT_A_NUMBER, SHORT = "touches with NaN", "performances of fewer than 2 touches"
+FIRST = "first touches with dt made 0"
+CLIPPED = {
+    "touches with x clipped to 0..1": 1.0,
+    "touches with y clipped to 0..1": 1.0,
+    f"touches with dt clipped to 0..{MAX_DT:g} s": MAX_DT,
+}
+REASONS = (NOT_A_NUMBER, SHORT, FIRST, *CLIPPED)
 #: What one of them and several are called.
 LINES = ("line", "lines")
 
@@ -48,7 +64,8 @@ class CorpusError(ValueError):
 class Corpus:
     """The performances of one file, one after the other.
 
-    ``events`` is (N, D), float32 or float64, with the columns named in ``columns``;
+    ``events`` is (N, D), float32 or float64, with the columns named in ``columns``, and may
+    lie on disk (robojam.ondisk);
     ``lengths`` is (P,), int64, how many events each performance has, and sums to N.
     ``sha256`` is that of the file, in hex. ``dropped`` counts, by reason, what reading and
     cleaning left out or altered: touches, or performances where the reason says so;
@@ -57,7 +74,7 @@ class Corpus:
     which line each was, until it is cleaned.
     """
 
-    events: Floats
+    events: Rows
     lengths: Integers
     columns: tuple[str, ...]
     name: str
@@ -82,56 +99,111 @@ class Corpus:
         return np.concatenate(([0], np.cumsum(self.lengths, dtype=np.int64)))
 
     def performances(self) -> Iterator[Floats]:
-        """Yield each performance in file order, (n, D), as a view of ``events``."""
-        for start, end in pairwise(self.offsets):
+        """Yield each performance in file order, (n, D): a view of ``events`` in memory."""
+        for start, end in pairwise(self.offsets.tolist()):
             yield self.events[start:end]
 
+    def blocks(self) -> Iterator[tuple[Floats, Integers]]:
+        """Yield all events, some (n, D) at a time, and whose performance each is of, (n,)."""
+        starts, ends = self.offsets[:-1], self.offsets[1:]
+        for start, events in blocks(self.events):
+            end = start + len(events)
+            first, last = np.searchsorted(ends, [start, end - 1], side="right")
+            some = np.arange(first, last + 1)
+            counts = np.minimum(ends[some], end) - np.maximum(starts[some], start)
+            yield events, np.repeat(some, counts)
 
-def clean(corpus: Corpus) -> Corpus:
+
+def clean(corpus: Corpus, *, into: IO[bytes] | None = None) -> Corpus:
     """Return a corpus as models are scored (docs/measure.md); twice is as good as once.
 
     Touches with NaN are removed, then x and y clipped to 0..1 and dt to 0..5 s, the first
     dt of each performance made 0, and performances of fewer than 2 touches left out. Pen
     strokes have no range to be clipped to.
+
+    What is clean goes to the end of a file, where one is given, and stays there. Raises
+    ValueError where none is, and events that lie on disk want cleaning.
     """
-    performance = np.repeat(np.arange(len(corpus.lengths)), corpus.lengths)
-    whole = ~np.isnan(corpus.events).any(axis=1)
-    lengths = np.bincount(performance[whole], minlength=len(corpus.lengths)).astype(np.int64)
+    lengths = np.zeros(len(corpus.lengths), np.int64)
+    for events, performance in corpus.blocks():
+        whole = performance[~np.isnan(events).any(axis=1)]
+        first, last = performance[[0, -1]]
+        lengths[first : last + 1] += np.bincount(whole - first, minlength=last + 1 - first)
     long_enough = lengths >= 2
-    kept = whole & long_enough[performance]
-    events, lengths = corpus.events[kept], lengths[long_enough]
-    dropped, places = Counter(corpus.dropped), dict(corpus.places)
-
-    def note(why: str, altered: Integers) -> None:
-        if len(altered):
-            dropped[why] += len(altered)
-            places[why] = placed(altered, corpus.lengths, corpus.columns, corpus.lines)
-
-    note("touches with NaN", np.flatnonzero(~whole))
-    short = np.flatnonzero(~long_enough)
-    if len(short):
-        dropped["performances of fewer than 2 touches"] += len(short)
-        places["performances of fewer than 2 touches"] = listed(
-            ("performance", "performances"), short + 1
+    altered = _Altered(corpus)
+    cleaned = _cleaned(corpus, long_enough, altered)
+    shape = int(lengths[long_enough].sum()), len(corpus.columns)
+    rows = corpus.events
+    if into is not None:
+        rows = Stored(into, into.seek(0, io.SEEK_END), shape, rows.dtype)
+        for block in cleaned:
+            into.write(block.tobytes())
+    elif isinstance(rows, np.ndarray):
+        rows, at = np.empty(shape, rows.dtype), 0
+        for block in cleaned:
+            rows[at : (at := at + len(block))] = block
+    else:
+        deque(cleaned, maxlen=0)  # to see that they are as they were
+    altered.note(SHORT, np.flatnonzero(~long_enough))
+    dropped, places = altered.told()
+    if rows is corpus.events and dropped:
+        told = "; ".join(f"{why}: {count:,}" for why, count in dropped.items())
+        raise ValueError(
+            f"{corpus.name} is too large to be cleaned in memory ({told}): "
+            "robojam corpus … --to FILE.npz makes a clean file of it"
         )
-    if corpus.columns == TOUCH:
-        first = (np.cumsum(lengths) - lengths).astype(np.int64)
-        rows = np.flatnonzero(kept)
-        note("first touches with dt made 0", rows[first[events[first, 2] != 0]])
-        events[first, 2] = 0
-        for column, (highest, unit) in enumerate(((1.0, ""), (1.0, ""), (MAX_DT, " s"))):
-            clipped = np.clip(events[:, column], 0.0, highest)
-            why = f"touches with {TOUCH[column]} clipped to 0..{highest:g}{unit}"
-            note(why, rows[clipped != events[:, column]])
-            events[:, column] = clipped
     return replace(
         corpus,
-        events=events,
-        lengths=lengths,
-        dropped=dict(+dropped),
-        places=places,
+        events=rows,
+        lengths=lengths[long_enough],
+        dropped=dict(Counter(corpus.dropped) + dropped),
+        places={**corpus.places, **places},
         lines=None,
     )
+
+
+def _cleaned(corpus: Corpus, long_enough: Bools, altered: _Altered) -> Iterator[Floats]:
+    """Clean some events at a time, (n, D), and note what is altered and left out."""
+    start, last = 0, -1
+    for events, performance in corpus.blocks():
+        whole = ~np.isnan(events).any(axis=1)
+        altered.note(NOT_A_NUMBER, start + np.flatnonzero(~whole))
+        kept = np.flatnonzero(whole & long_enough[performance])
+        rows, start = start + kept, start + len(events)
+        events, performance = events[kept], performance[kept]
+        if corpus.columns == TOUCH:
+            first = np.flatnonzero(np.diff(performance, prepend=last))
+            last = performance[-1] if len(performance) else last
+            altered.note(FIRST, rows[first[events[first, 2] != 0]])
+            events[first, 2] = 0
+            for column, (why, highest) in enumerate(CLIPPED.items()):
+                clipped = np.clip(events[:, column], 0.0, highest)
+                altered.note(why, rows[clipped != events[:, column]])
+                events[:, column] = clipped
+        yield events
+
+
+class _Altered:
+    """What cleaning leaves out and alters: how many for each reason, and the first of them."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+        self._found = {why: (0, np.zeros(0, np.int64)) for why in REASONS}
+
+    def note(self, why: str, some: Integers) -> None:
+        count, first = self._found[why]
+        self._found[why] = count + len(some), np.concatenate([first, some])[: _TOLD + 1]
+
+    def told(self) -> tuple[Counter[str], dict[str, str]]:
+        """Count by reason, and say where the first few are."""
+        corpus, found = self._corpus, {w: f for w, f in self._found.items() if f[0]}
+        places = {
+            why: listed(("performance", "performances"), first + 1)
+            if why == SHORT
+            else placed(first, corpus.lengths, corpus.columns, corpus.lines)
+            for why, (_, first) in found.items()
+        }
+        return Counter({why: count for why, (count, _) in found.items()}), places
 
 
 def placed(
@@ -174,7 +246,7 @@ def join(corpora: Sequence[Corpus]) -> Corpus:
     for corpus in corpora:
         dropped.update(corpus.dropped)
     return Corpus(
-        np.concatenate([corpus.events for corpus in corpora]),
+        joined([(corpus.events, 0, len(corpus.events)) for corpus in corpora]),
         np.concatenate([corpus.lengths for corpus in corpora]),
         first.columns,
         ", ".join(corpus.name for corpus in corpora),
@@ -191,26 +263,42 @@ def dequantise(corpus: Corpus) -> Floats:
     The corpus is to be clean. The noise is the same every time. Strokes, whose offsets are
     whole numbers, are spread by ±1/2 about them.
     """
-    rng = np.random.default_rng(0)
-    events = corpus.events.astype(np.float64)
-    for start, end in pairwise(corpus.offsets):
-        places = rng.random((end - start, 2))
-        if corpus.columns == TOUCH:
-            events[start:end, :2] += places / _SCREEN
-            events[start:end, 2] += rng.random(end - start) * _TICK
-        else:
-            events[start:end, :2] += places - 0.5
+    parts = [dequantised(corpus, start, end) for start, end in pairwise(corpus.offsets)]
+    return np.concatenate([np.empty((0, len(corpus.columns))), *parts])
+
+
+def dequantised(corpus: Corpus, start: int, end: int) -> Floats:
+    """Return a performance, rows start to end, as it is among all that are dequantised."""
+    touches = corpus.columns == TOUCH
+    chance = np.random.PCG64(0)
+    chance.advance(int(start) * (3 if touches else 2))  # past what those before it were given
+    rng = np.random.Generator(chance)
+    events = corpus.events[start:end].astype(np.float64)
+    places = rng.random((len(events), 2))
+    if touches:
+        events[:, :2] += places / _SCREEN
+        events[:, 2] += rng.random(len(events)) * _TICK
+    else:
+        events[:, :2] += places - 0.5
     return events
 
 
 def write(corpus: Corpus, path: Path) -> None:
-    """Write a corpus as an .npz, whole or not at all. Raises OSError."""
+    """Write a corpus as an .npz, whole or not at all: packed, if it is not LARGE.
+
+    Raises OSError.
+    """
     keys = ("touches", "lengths")
     if corpus.columns != TOUCH:
         keys = ("train_strokes", "train_lengths")
-    held: dict[str, Any] = {
-        keys[0]: corpus.events.astype(np.float32),
-        keys[1]: corpus.lengths.astype(np.int32),
-    }
-    with whole(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **held)
+    shape = len(corpus.events), len(corpus.columns)
+    size = 4 * math.prod(shape)
+    how = zipfile.ZIP_STORED if size >= LARGE else zipfile.ZIP_DEFLATED
+    with whole(path) as part, zipfile.ZipFile(part, "w", how) as archive:
+        with archive.open(f"{keys[0]}.npy", "w", force_zip64=True) as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for events, _ in corpus.blocks():
+                file.write(events.astype("<f4").tobytes())
+        with archive.open(f"{keys[1]}.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array(file, corpus.lengths.astype(np.int32))

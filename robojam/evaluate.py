@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from robojam import lattice
-from robojam.corpus import Corpus, clean, dequantise
+from robojam.corpus import Corpus, clean, dequantised
 from robojam.model import EventModel
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -53,7 +53,6 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
             f"{corpus.name} holds ({', '.join(corpus.columns)}), and the model is over "
             f"({', '.join(model.event.columns)})"
         )
-    events = dequantise(cleaned)
     hypotheses = [(0, 1 - sum(share for _, share in model.event.lattices))]
     hypotheses += model.event.lattices
     prior = np.log([share for _, share in hypotheses])
@@ -61,10 +60,8 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
     model.eval()
     with torch.inference_mode():
         for performances in _grouped(cleaned):
-            found = [
-                _under(model, [events[p] for p in performances], n, flagless=flagless)
-                for n, _ in hypotheses
-            ]
+            events = [dequantised(cleaned, p.start, p.stop) for p in performances]
+            found = [_under(model, events, n, flagless=flagless) for n, _ in hypotheses]
             for row in range(len(performances)):
                 parts = np.stack([under[0][row] for under in found])
                 sums += lattice.mixed(parts, prior)[1:].sum(0)

@@ -9,11 +9,13 @@ before it is heard.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from robojam.corpus import TOUCH, Corpus
+from robojam.ondisk import Rows, joined
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -42,12 +44,18 @@ def split(corpus: Corpus, *, every: int) -> tuple[Corpus, Corpus]:
         )
     held = np.zeros(count, bool)
     held[(every - 1) % count :: every] = True
-    rows = np.repeat(held, corpus.lengths)
-    train = replace(corpus, events=corpus.events[~rows], lengths=corpus.lengths[~held])
     name = f"every {every}th performance of {corpus.name}"
+    train = replace(corpus, events=_of(corpus, ~held), lengths=corpus.lengths[~held])
     return train, replace(
-        corpus, events=corpus.events[rows], lengths=corpus.lengths[held], name=name
+        corpus, events=_of(corpus, held), lengths=corpus.lengths[held], name=name
     )
+
+
+def _of(corpus: Corpus, held: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
+    """Return the events of some performances: held (P,) says of which."""
+    edges = np.flatnonzero(np.diff(held, prepend=False, append=False))
+    runs = pairwise(corpus.offsets[edges].tolist())
+    return joined([(corpus.events, start, end) for start, end in list(runs)[::2]])
 
 
 def _cut(corpus: Corpus, which: int, wanted: float) -> tuple[Corpus, Corpus] | None:
@@ -62,7 +70,9 @@ def _cut(corpus: Corpus, which: int, wanted: float) -> tuple[Corpus, Corpus] | N
     lengths[which] = at
     train = replace(
         corpus,
-        events=np.concatenate([corpus.events[: start + at], corpus.events[end:]]),
+        events=joined(
+            [(corpus.events, 0, start + at), (corpus.events, end, len(corpus.events))]
+        ),
         lengths=lengths,
     )
     told = f"the last {len(rest):,} points"

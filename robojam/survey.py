@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -40,16 +40,18 @@ def survey(corpus: Corpus) -> dict[str, Any]:
     found["quartiles"] = {"touches": np.quantile(corpus.lengths, _QUANTILES).tolist()}
     if corpus.columns != TOUCH:
         return found
-    dt = corpus.events[:, 2]
-    seconds = np.add.reduceat(dt, corpus.offsets[:-1], dtype=np.float64)
+    seconds = np.zeros(len(corpus.lengths))
+    landings = rests = 0
+    for events, performance in corpus.blocks():
+        first, last = performance[[0, -1]]
+        seconds[first : last + 1] += np.bincount(performance - first, weights=events[:, 2])
+        landings += int((events[:, 3] == 0).sum())
+        rests += int((events[:, 2] >= MAX_DT).sum())
     found["seconds"] = float(seconds.sum())
     found["quartiles"]["seconds"] = np.quantile(seconds, _QUANTILES).tolist()
-    found["landings"] = int((corpus.events[:, 3] == 0).sum())
-    found["rests"] = int((dt >= MAX_DT).sum())
-    some = list(islice(pairwise(corpus.offsets), _LOOKED_AT))
-    screens = Counter(
-        lattice.detect(corpus.events[start:end, :2], _LINES) for start, end in some
-    )
+    found["landings"], found["rests"] = landings, rests
+    some = islice(corpus.performances(), _LOOKED_AT)
+    screens = Counter(lattice.detect(performance[:, :2], _LINES) for performance in some)
     found["screens"] = {str(n): count for n, count in screens.most_common()}
-    found["screens_of"] = len(some)
+    found["screens_of"] = screens.total()
     return found

@@ -389,17 +389,18 @@ class Trainer:
         row, column = scored.nonzero()[first].tolist()
         at = group[row].start + column
         # What was heard before it in its window may be what spoilt it.
-        heard = self.corpus.events[group[row].start : at + 1]
-        strange = np.flatnonzero(~np.isfinite(heard).all(1))
+        heard = self.corpus.events[group[row].start : group[row].end]
+        event = heard[column]
+        strange = np.flatnonzero(~np.isfinite(heard[: column + 1]).all(1))
         what = "Lower the learning rate."
         if len(strange):
-            at = group[row].start + int(strange[0])
+            at, event = group[row].start + int(strange[0]), heard[strange[0]]
             what = "Clean the corpus."
         performance = int(np.searchsorted(np.cumsum(self.corpus.lengths), at, side="right"))
         return (
             f"at step {self.step} the loss is not finite: factor {factor!r} of event {at} "
             f"(performance {performance + 1} of {self.corpus.name}), "
-            f"{self.corpus.events[at].tolist()}. {what}"
+            f"{event.tolist()}. {what}"
         )
 
     def _average(self) -> None:

@@ -106,10 +106,11 @@ class Windows:
 
     def __init__(self, corpus: Corpus, event: Event) -> None:
         self.corpus, self.event = corpus, event
+        self._ends = np.cumsum(corpus.lengths)
         self._lines = self._lattices()
 
     def _lattices(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Find the lattice (0: none) of the performance that each event belongs to, (N,)."""
+        """Find the lattice (0: none) of each performance, (P,)."""
         position = self.event.position
         found = np.zeros(len(self.corpus.lengths), np.int64)
         if position is not None and position.lattices:
@@ -118,7 +119,7 @@ class Windows:
                 lattice.detect(performance[:, columns], known)
                 for performance in self.corpus.performances()
             ]
-        return np.repeat(found, self.corpus.lengths)
+        return found
 
     def draw(
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str
@@ -137,7 +138,7 @@ class Windows:
             size = chunk.end - chunk.start
             heard[row, :size] = self.corpus.events[chunk.start : chunk.end]
             scored[row, 0 if chunk.opening else 1 : size] = True
-            lines[row] = self._lines[chunk.start]
+            lines[row] = self._lines[self._ends.searchsorted(chunk.start, "right")]
         places = None if event.position is None else heard[..., [*event.position.columns]]
         heard += rng.random(heard.shape, np.float32) * np.asarray(event.noise, np.float32)
         for factor in event.factors:

@@ -20,7 +20,7 @@ from learning import (
 )
 
 from robojam import evaluate
-from robojam.corpus import TOUCH, Corpus
+from robojam.corpus import TOUCH, Corpus, clean, dequantise
 from robojam.evaluate import Score, score, together
 from robojam.formats import read
 from robojam.model import EventModel, load
@@ -161,7 +161,7 @@ def test_long_performances_are_heard_in_pieces():
     data = corpus(TOUCHES, [2 * evaluate.BLOCK + 5])
     found = score(MODEL, data, flagless=True)
     model = MODEL.double()
-    noisy = torch.from_numpy(evaluate.dequantise(evaluate.clean(data)))[None]
+    noisy = torch.from_numpy(dequantise(clean(data)))[None]
     with torch.inference_mode():
         parts, _ = model(noisy)
     MODEL.float()

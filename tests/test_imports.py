@@ -84,15 +84,16 @@ RULES = {
         lazily="captured torch",
     ),
     # Learning
-    "corpus": Rule("touch whole", "numpy", pure=True),
+    "ondisk": Rule(others="numpy", pure=True),
+    "corpus": Rule("ondisk touch whole", "numpy", pure=True),
     "phases": Rule(others="numpy", pure=True),
     "formats": Rule("corpus formats.*", pure=True),
-    "formats.*": Rule("corpus formats.* phases session touch", "numpy", pure=True),
+    "formats.*": Rule("corpus formats.* ondisk phases session touch", "numpy", pure=True),
     "survey": Rule("corpus lattice touch", "numpy", pure=True),
     "evaluate": Rule("corpus lattice model", "numpy torch"),
     "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
-    "heldout": Rule("corpus", "numpy", pure=True),
+    "heldout": Rule("corpus ondisk", "numpy", pure=True),
     "together": Rule(lazily="torch"),
     "train": Rule(
         "corpus evaluate event lattice model modelfile together windows", "numpy torch"

@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from robojam.cli import ask
 
@@ -33,24 +34,34 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _corpus(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError, clean, join, write
-    from robojam.formats import load_all
+    if chosen.to is None:
+        return _told(chosen, None)
+    ask.writable(chosen.to)
+    # What is clean waits there for the file that it goes into: it need not fit in memory.
+    try:
+        with TemporaryFile(dir=chosen.to.parent) as room:
+            return _told(chosen, room)
+    except OSError as error:
+        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+
+
+def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
+    from robojam.corpus import clean, join, write
+    from robojam.formats import each
     from robojam.survey import survey
 
-    if chosen.to is not None:
-        ask.writable(chosen.to)
     refused: list[str] = []
 
-    def refuse(error: CorpusError) -> None:
+    def refuse(error: ValueError) -> None:
         print(f"robojam: {error}", file=sys.stderr)
         refused.append(str(error))
 
     cleaned = []
     for path in chosen.data:
         try:
-            for corpus in load_all([path], machine=chosen.machine, refused=refuse):
-                cleaned.append(clean(corpus))
-        except CorpusError as error:
+            for corpus in each([path], machine=chosen.machine, refused=refuse):
+                cleaned.append(clean(corpus, into=room))
+        except ValueError as error:
             refuse(error)
     full = [corpus for corpus in cleaned if len(corpus.events)]
     about: dict[str, Any] = {"files": [survey(corpus) for corpus in cleaned]}
@@ -70,10 +81,7 @@ def _corpus(chosen: argparse.Namespace) -> int:
             return 2
         ask.fail("nothing is left: no performance of two touches or more")
     if chosen.to is not None:
-        try:
-            write(joined, chosen.to)
-        except OSError as error:
-            ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+        write(joined, chosen.to)
         print(f"to {chosen.to}", file=sys.stderr if chosen.json else sys.stdout)
     return 0
 

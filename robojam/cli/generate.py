@@ -39,7 +39,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _generate(chosen: argparse.Namespace) -> int:
     from robojam.composed import composed
-    from robojam.corpus import CorpusError
     from robojam.export import WRITERS, write_session
     from robojam.generate import generate
     from robojam.modelfile import ModelFileError, find, read
@@ -57,7 +56,7 @@ def _generate(chosen: argparse.Namespace) -> int:
         file = read(find(chosen.model))
         heard, told = _heard(chosen.start, machine=chosen.machine)
         heard *= chosen.count
-    except (ModelFileError, CorpusError) as error:
+    except ValueError as error:
         ask.fail(error)
     if len(heard) > _MOST:
         ask.fail(f"{len(heard):,} performances at once: {_MOST:,} are the most")

@@ -97,6 +97,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
 
     from robojam.corpus import CorpusError
     from robojam.modelfile import ModelFileError
+    from robojam.ondisk import ChangedError
     from robojam.together import ElsewhereError
     from robojam.train import NotFiniteError, TooLargeError
 
@@ -135,7 +136,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
     except ModuleNotFoundError:
         ask.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
-    except (NotFiniteError, TooLargeError, ElsewhereError) as error:
+    except (NotFiniteError, TooLargeError, ElsewhereError, ChangedError) as error:
         kept = "" if trainer.best is None else f" The best until then is in {to}."
         ask.fail(f"{error}{kept}", 1)
     except OSError as error:
@@ -165,7 +166,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     """Read the data, and make a run over it. Raises ValueError and its kin."""
     from robojam import checkpoint, tune
     from robojam.corpus import clean, join
-    from robojam.formats import load_all
+    from robojam.formats import each
     from robojam.heldout import split
     from robojam.model import load
     from robojam.modelfile import Data, find, read
@@ -174,8 +175,8 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     def warn(error: ValueError) -> None:
         print(f"robojam: {error}; it is left out", file=sys.stderr)
 
-    corpora = [clean(c) for c in load_all(chosen.data, machine=chosen.machine, refused=warn)]
-    others = [clean(c) for c in load_all(chosen.val or [], refused=warn)]
+    corpora = [clean(c) for c in each(chosen.data, machine=chosen.machine, refused=warn)]
+    others = [clean(c) for c in each(chosen.val or [], refused=warn)]
     told = ask.told([*corpora, *others])
     data = join(corpora)
     if others:

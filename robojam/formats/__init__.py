@@ -6,7 +6,7 @@ Nothing is unpickled. Each kind has a reader in a module of its own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from robojam.corpus import Corpus, CorpusError
@@ -30,15 +30,25 @@ def load_all(
     machine: bool = False,
     refused: Callable[[CorpusError], None] | None = None,
 ) -> list[Corpus]:
+    """Read files as each does, all of them. Raises CorpusError."""
+    return list(each(paths, split=split, machine=machine, refused=refused))
+
+
+def each(
+    paths: Iterable[Path],
+    *,
+    split: str | None = None,
+    machine: bool = False,
+    refused: Callable[[CorpusError], None] | None = None,
+) -> Iterator[Corpus]:
     """Read files, and of each folder those that hold performances, in order of their names.
 
     refused is told of files in folders that cannot be read; without it they are errors as
     any other. Raises CorpusError for a file that cannot be read, a folder that has none.
     """
-    corpora: list[Corpus] = []
     for path in paths:
         if not path.is_dir():
-            corpora.append(read(path, split=split, machine=machine))
+            yield read(path, split=split, machine=machine)
             continue
         inside = sorted(
             p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES and not _is_note(p)
@@ -47,18 +57,20 @@ def load_all(
         if not inside:
             raise CorpusError(path, f"has no performances in it (no {kinds})")
         wrong: CorpusError | None = None
-        before = len(corpora)
+        some = False
         for file in inside:
             try:
-                corpora.append(read(file, split=split, machine=machine))
+                corpus = read(file, split=split, machine=machine)
             except CorpusError as error:
                 if refused is None:
                     raise
                 refused(error)
                 wrong = wrong or error
-        if wrong is not None and len(corpora) == before:
+            else:
+                some = True
+                yield corpus
+        if wrong is not None and not some:
             raise CorpusError(path, "has no performances in it that can be read") from wrong
-    return corpora
 
 
 def _is_note(path: Path) -> bool:
@@ -83,9 +95,9 @@ def read(path: Path, *, split: str | None = None, machine: bool = False) -> Corp
     try:
         with path.open("rb") as file:
             start = file.read(512)
+            parts = _reader(path, start)(path, split, machine=machine)
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        parts = _reader(path, start)(path, split, machine=machine)
     except OSError as error:
         raise CorpusError(path, f"cannot be read: {error.strerror or error}") from error
     except MemoryError as error:

@@ -6,14 +6,16 @@ What a file declares is checked before memory is given to it.
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 
-from robojam.corpus import STROKE, TOUCH, CorpusError, Floats, Integers
+from robojam.corpus import LARGE, STROKE, TOUCH, CorpusError, Integers
 from robojam.formats.parts import Parts, flagged, timed
+from robojam.ondisk import Floats, Rows, Stored, floats
 
 #: No array may unpack to more bytes than this, nor, where it is large, shrink this much.
 _MOST_BYTES = 8 * 10**9
@@ -34,7 +36,9 @@ def read_npz(path: Path, split: str | None, *, machine: bool = False) -> Parts: 
             keys, columns, name = _layout(path, archive, names, split)
             if columns is None:
                 return _performances(path, [(k, _array(path, archive, k)) for k in keys], split)
-            rows, lengths = (_array(path, archive, key) for key in keys)
+            stored = _stored(path, archive, keys[0], columns)
+            rows = _array(path, archive, keys[0]) if stored is None else stored
+            lengths = _array(path, archive, keys[1])
     except CorpusError:
         raise
     except MemoryError as error:
@@ -42,9 +46,13 @@ def read_npz(path: Path, split: str | None, *, machine: bool = False) -> Parts: 
     except Exception as error:  # a broken archive can make zipfile raise nearly anything
         raise CorpusError(path, f"is damaged, or no .npz: {error}") from error
     divided = _lengths(path, keys, lengths, len(rows))
-    if columns == TOUCH and rows.ndim == 2 and rows.shape[1] == 3:
+    events: Rows
+    if isinstance(rows, Stored):
+        events = rows
+    elif columns == TOUCH and rows.ndim == 2 and rows.shape[1] == 3:
         return timed(_floats(rows), divided, name, "arrays")
-    events = _events(path, keys[0], rows, columns)
+    else:
+        events = _events(path, keys[0], rows, columns)
     return flagged(path, Parts(events, divided, columns, name))
 
 
@@ -143,19 +151,53 @@ def _array(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, An
         return _filled(path, file, key, size)
 
 
+def _stored(
+    path: Path, archive: zipfile.ZipFile, key: str, columns: tuple[str, ...]
+) -> Stored | None:
+    """Leave rows (N, D) where they lie, if they are many and lie there as they are."""
+    info = archive.getinfo(f"{key}.npy")
+    if info.file_size < LARGE or info.compress_type != zipfile.ZIP_STORED:
+        return None
+    with archive.open(info) as file:
+        shape, by_column, dtype = _declared(path, file, key)
+        if by_column or len(shape) != 2 or shape[1] != len(columns):
+            return None
+        _check(path, key, shape, dtype, info.file_size - file.tell())
+        begin = file.tell()
+        lying = path.open("rb")
+        lying.seek(info.header_offset + 26)  # of the entry, where its name's length is
+        name, extra = struct.unpack("<HH", lying.read(4))
+        rows = Stored(lying, info.header_offset + 30 + name + extra + begin, shape, dtype)
+        rows.watch()
+        while file.read(1 << 20):  # all of it is there, and its checksum is right
+            pass
+    return rows
+
+
 def _filled(path: Path, file: IO[bytes], key: str, size: int) -> np.ndarray[Any, Any]:
     """Read the array that begins here, of so many bytes in all."""
     if size > _MOST_BYTES:
         most = f"{_MOST_BYTES / 1e9:.0f} GB is the most"
-        raise CorpusError(path, f"{key} unpacks to {size / 1e9:.1f} GB; {most}: split it")
+        raise CorpusError(
+            path,
+            f"{key} unpacks to {size / 1e9:.1f} GB; {most}: split it, or do not pack it "
+            "(np.savez)",
+        )
     shape, by_column, dtype = _declared(path, file, key)
-    declared, room = math.prod(shape) * dtype.itemsize, size - file.tell()
+    room = size - file.tell()
+    _check(path, key, shape, dtype, room)
+    order: Literal["C", "F"] = "F" if by_column else "C"
+    return np.ndarray(shape, dtype, file.read(room), order=order)
+
+
+def _check(
+    path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], room: int
+) -> None:
+    """Raise CorpusError for what are no numbers, or do not fill that many bytes."""
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise CorpusError(path, f"{key} must be numbers; it is {dtype}")
-    if min(shape, default=0) < 0 or declared != room:
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != room:
         raise CorpusError(path, f"{key} is broken: {dtype} {shape} in {room} bytes")
-    order: Literal["C", "F"] = "F" if by_column else "C"
-    return np.ndarray(shape, dtype, file.read(declared), order=order)
 
 
 def _declared(
@@ -176,7 +218,7 @@ def _declared(
 
 def _floats(rows: np.ndarray[Any, Any]) -> Floats:
     """Return the narrowest floats that hold them all exactly, and float32 at least."""
-    return rows.astype(np.result_type(rows.dtype, np.float32))
+    return rows.astype(floats(rows.dtype))
 
 
 def _events(

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from robojam import phases
-from robojam.corpus import TOUCH, CorpusError, Floats, Integers, placed
+from robojam.corpus import TOUCH, CorpusError, Integers, placed
+from robojam.ondisk import Floats, Rows, blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """Events (N, D), lengths (P,), and what they are; see robojam.corpus.Corpus."""
 
-    events: Floats
+    events: Rows
     lengths: Integers
     columns: tuple[str, ...]
     name: str
@@ -36,14 +37,15 @@ def timed(touches: Floats, lengths: Integers, name: str, source: str) -> Parts:
 
 def flagged(path: Path, parts: Parts) -> Parts:
     """Return parts whose last column is 0 or 1 (or NaN). Raises CorpusError otherwise."""
-    flags = parts.events[:, -1]
-    strange = np.flatnonzero((flags != 0) & (flags != 1) & ~np.isnan(flags))[:1]
-    if len(strange):
-        where = placed(strange, parts.lengths, parts.columns, parts.lines)
-        names = ", ".join(parts.columns)
-        raise CorpusError(
-            path,
-            f"{parts.columns[-1]} must be 0 or 1, and is {flags[strange[0]]:g} ({where}): are "
-            f"its columns {names}, in this order?",
-        )
+    for start, events in blocks(parts.events):
+        flags = events[:, -1]
+        strange = np.flatnonzero((flags != 0) & (flags != 1) & ~np.isnan(flags))[:1]
+        if len(strange):
+            where = placed(start + strange, parts.lengths, parts.columns, parts.lines)
+            names = ", ".join(parts.columns)
+            raise CorpusError(
+                path,
+                f"{parts.columns[-1]} must be 0 or 1, and is {flags[strange[0]]:g} ({where}): "
+                f"are its columns {names}, in this order?",
+            )
     return parts
