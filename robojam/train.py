@@ -28,15 +28,8 @@ from robojam.event import Event, stroke_event, touch_event
 from robojam.model import EventModel, save
 from robojam.modelfile import Description
 from robojam.together import Alone
+from robojam.troubles import NotFiniteError, TooLargeError, cause, is_full
 from robojam.windows import Batch, Chunk, Windows, batches, cut
-
-
-class NotFiniteError(ArithmeticError):
-    """The loss is no number any more; the text says where it began."""
-
-
-class TooLargeError(MemoryError):
-    """A batch does not fit into the device's memory; the text names one that would."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,7 +325,7 @@ class Trainer:
         try:
             return do()
         except (MemoryError, RuntimeError) as error:
-            if not _is_full(error):
+            if not is_full(error):
                 raise
         # Not while the error is held, which holds what filled the memory.
         raise TooLargeError(self._fitting(batch))
@@ -344,7 +337,8 @@ class Trainer:
         loss, parts = self._loss(batch)
         value, share = float(loss.detach()), len(parts) / scored
         if not math.isfinite(value):
-            raise NotFiniteError(self._cause(parts, batch.scored, group))
+            why = cause(self.corpus, self.model.event, parts, batch.scored, group)
+            raise NotFiniteError(f"at step {self.step} the loss is not finite: {why}")
         (loss * share).backward()
         return value * share
 
@@ -374,34 +368,12 @@ class Trainer:
             try:
                 self._loss(batch.part(slice(size)))[0].backward()
             except (MemoryError, RuntimeError) as error:
-                if not _is_full(error):
+                if not is_full(error):
                     raise
                 continue
             fits = max(1, self.settings.batch * size // len(batch.heard))
             return f"{told}: --batch {fits} would"
         return f"{told}, and no smaller one does: take a smaller --size or --window"
-
-    def _cause(self, parts: Tensor, scored: Tensor, group: list[Chunk]) -> str:
-        """Say where the loss stopped being a number, and what to do."""
-        broken = ~torch.isfinite(parts)
-        first = int(broken.any(1).nonzero()[0])
-        factor = self.model.event.factors[int(broken[first].nonzero()[0])].name
-        row, column = scored.nonzero()[first].tolist()
-        at = group[row].start + column
-        # What was heard before it in its window may be what spoilt it.
-        heard = self.corpus.events[group[row].start : group[row].end]
-        event = heard[column]
-        strange = np.flatnonzero(~np.isfinite(heard[: column + 1]).all(1))
-        what = "Lower the learning rate."
-        if len(strange):
-            at, event = group[row].start + int(strange[0]), heard[strange[0]]
-            what = "Clean the corpus."
-        performance = int(np.searchsorted(np.cumsum(self.corpus.lengths), at, side="right"))
-        return (
-            f"at step {self.step} the loss is not finite: factor {factor!r} of event {at} "
-            f"(performance {performance + 1} of {self.corpus.name}), "
-            f"{event.tolist()}. {what}"
-        )
 
     def _average(self) -> None:
         # A short memory at first, so that the untrained weights are soon forgotten.
@@ -416,9 +388,3 @@ def schedule(step: int, share: float, warmup: int) -> float:
     """Share of the rate at a step, so far into the run: a rise, then a cosine to zero."""
     rise = min(1.0, (step + 1) / warmup)
     return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-
-
-def _is_full(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out: torch has several ways to."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text

@@ -10,7 +10,8 @@ from learning import TOUCHES, corpus
 
 from robojam import checkpoint
 from robojam.checkpoint import RunError
-from robojam.train import Settings, TooLargeError, Trainer
+from robojam.train import Settings, Trainer
+from robojam.troubles import TooLargeError
 
 SETTINGS = Settings(
     units=8, components=2, hidden=8, passes=5, window=16, batch=128, warmup=4, dropout=0.1

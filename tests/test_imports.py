@@ -95,8 +95,10 @@ RULES = {
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
     "heldout": Rule("corpus ondisk", "numpy", pure=True),
     "together": Rule(lazily="torch"),
+    "troubles": Rule("corpus event windows", "numpy torch", pure=True),
     "train": Rule(
-        "corpus evaluate event lattice model modelfile together windows", "numpy torch"
+        "corpus evaluate event lattice model modelfile together troubles windows",
+        "numpy torch",
     ),
     "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
     "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),

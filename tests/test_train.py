@@ -23,7 +23,8 @@ from robojam.formats import read
 from robojam.heldout import split
 from robojam.model import load
 from robojam.modelfile import Data
-from robojam.train import NotFiniteError, Settings, Trainer, event_of, schedule
+from robojam.train import Settings, Trainer, event_of, schedule
+from robojam.troubles import NotFiniteError
 from robojam.windows import Chunk, Windows, batches, cut, mirrored
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4)

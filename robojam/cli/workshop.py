@@ -99,7 +99,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     from robojam.modelfile import ModelFileError
     from robojam.ondisk import ChangedError
     from robojam.together import ElsewhereError
-    from robojam.train import NotFiniteError, TooLargeError
+    from robojam.troubles import NotFiniteError, TooLargeError
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
         ask.fail("--device cuda: this machine has no CUDA device")
