@@ -139,8 +139,8 @@ class Trainer:
     ) -> None:
         """Prepare a run over a clean corpus, from nothing or from the weights of start.
 
-        event describes what the corpus holds, if that is not touches or strokes. Raises
-        ValueError when there is nothing in it.
+        event describes what the corpus holds, if that is not touches or strokes, or not as
+        start has it. Raises ValueError when there is nothing in it.
         """
         for data in (corpus, held_out):
             if not (data.lengths >= 2).any():
@@ -150,7 +150,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.settings, self.corpus, self.held_out = settings, corpus, held_out
-        if start is not None:
+        if start is not None and event is None:
             event = start.event
         self.model = EventModel(
             event or event_of(corpus, settings),

@@ -95,7 +95,9 @@ RULES = {
     "heldout": Rule("corpus", "numpy", pure=True),
     "train": Rule("corpus evaluate event lattice model modelfile windows", "numpy torch"),
     "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
-    "tune": Rule("corpus evaluate event generate model modelfile train", "numpy torch"),
+    "tune": Rule(
+        "corpus evaluate event generate lattice model modelfile train", "msgspec numpy torch"
+    ),
     "generate": Rule("modelfile player step touch", "numpy"),
     "picture": Rule("session touch", "numpy", lazily="matplotlib"),
     "report": Rule("likeness modelfile picture whole", "numpy", lazily="matplotlib"),
