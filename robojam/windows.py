@@ -128,18 +128,18 @@ class Windows:
         longest = max(c.end - c.start for c in group)
         heard = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
         scored = np.zeros((len(group), longest), bool)
-        lines = np.zeros((len(group), 1, 1), np.float32)
+        lines = np.zeros((len(group), longest, 1), np.float32)
         for row, chunk in enumerate(group):
             size = chunk.end - chunk.start
             heard[row, :size] = self.corpus.events[chunk.start : chunk.end]
             scored[row, 0 if chunk.opening else 1 : size] = True
-            lines[row] = self._lines[chunk.start]
+            lines[row, :size, 0] = self._lines[chunk.start : chunk.end]
         places = None if event.position is None else heard[..., [*event.position.columns]]
         heard += rng.random(heard.shape, np.float32) * np.asarray(event.noise, np.float32)
         for factor in event.factors:
             if factor.kind == "offset":  # dequantised about the whole number
                 heard[..., list(factor.columns)] -= factor.noise / 2
-        cell = np.zeros((len(group), 1), np.float32)
+        cell = np.zeros(scored.shape, np.float32)
         if event.position is not None:
             columns, on = list(event.position.columns), np.maximum(lines, 1)
             middle = (np.round(places * on) + 0.5) / on
@@ -147,5 +147,5 @@ class Windows:
             cell = np.where(lines > 0, 1 / on, event.position.noise)[..., 0]
         if mirror:
             heard = mirrored(event, heard, rng)
-        known = (heard, np.broadcast_to(cell, scored.shape), scored)
+        known = (heard, cell, scored)
         return Batch(*(torch.from_numpy(array.copy()).to(device) for array in known))

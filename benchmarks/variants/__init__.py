@@ -134,6 +134,10 @@ VARIANTS: dict[str, Variant] = {
         idea="copies in which one move of eight is left out, its dt added to the next",
         windows=copies.Dropped,
     ),
+    "preceded": Variant(
+        idea="half of the openings come after another performance's end, and a pause",
+        windows=copies.Preceded,
+    ),
     # The network
     "s": _set("2 × 64, 8 components", **SIZES["s"]),
     "l": Variant(idea="2 × 512, 24 components", settings=SIZES["l"], share=0.5),
