@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from robojam.happenings import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
+from robojam.linger import Linger
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of what is out of date when it is longer than so many times the voices.
 _SLACK = 8
-#: So often what would begin a turn too late is drawn again.
+#: So often what would begin a turn too late, or stay where it is too long, is drawn again.
 _TRIES = 16
 
 
@@ -51,6 +52,7 @@ class Voice:
     y: float = 0.0
     touched: float = 0.0
     turned: int = 0  # how many times its place in the queue has changed
+    linger: Linger = field(default_factory=Linger)
 
     @property
     def lift_due(self) -> float:
@@ -127,18 +129,8 @@ class Voices:
         """
         for voice in self.all:
             voice.base = base
-        left, scale = self._turn_end() - base, self.settings.timescale
-        made = self.player.propose([voice.index for voice in self.all])
-        for _ in range(_TRIES):
-            late = [i for i, proposal in enumerate(made) if proposal.dt * scale >= left]
-            if not late:
-                break
-            for index in late:
-                self.player.count(index)
-            for index, proposal in zip(late, self.player.propose(late), strict=True):
-                made[index] = proposal
-        for voice, proposal in zip(self.all, made, strict=True):
-            self._await(voice, proposal)
+            voice.linger.leave()
+        self._propose(self.all, left=self._turn_end() - base)
 
     def go_on(self, bases: Sequence[float]) -> None:
         """Every voice makes its next touch, due its dt after its own base."""
@@ -163,9 +155,29 @@ class Voices:
             if voice.pending is not None:
                 self.sink(Pending(self.clock.t, voice.who, None, math.inf))
 
-    def _propose(self, voices: list[Voice]) -> None:
-        """Make the next touches of some voices, as one batch."""
+    def _propose(self, voices: list[Voice], *, left: float = math.inf) -> None:
+        """Make the next touches of some voices, as one batch, within so many seconds."""
         made = self.player.propose([voice.index for voice in voices]) if voices else []
+        scale = self.settings.timescale
+        for _ in range(_TRIES):
+            again = [
+                i
+                for i, (voice, p) in enumerate(zip(voices, made, strict=True))
+                if p.dt * scale >= left
+                or voice.linger.too_long(
+                    voice.base + p.dt * scale,
+                    clip(p.x, 0.0, 1.0),
+                    clip(p.y, 0.0, 1.0),
+                    moving=p.moving,
+                )
+            ]
+            if not again:
+                break
+            those = [voices[i].index for i in again]
+            for index in those:
+                self.player.count(index)
+            for i, proposal in zip(again, self.player.propose(those), strict=True):
+                made[i] = proposal
         for voice, proposal in zip(voices, made, strict=True):
             self._await(voice, proposal)
 
@@ -213,6 +225,7 @@ class Voices:
             self.player.count(voice.index)
             return
         self.player.play(voice.index, made.x, made.y, made.dt, moving)
+        voice.linger.touch(t, made.x, made.y, moving=moving)
         voice.base = t
         self._propose([voice])
 

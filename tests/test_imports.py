@@ -54,7 +54,8 @@ RULES = {
     "wire.midi_out": Rule("midi.styles touch wire.*", pure=True),
     "hands": Rule("touch", pure=True),
     "happenings": Rule("touch", pure=True),
-    "voices": Rule("happenings touch", pure=True),
+    "linger": Rule(pure=True),
+    "voices": Rule("happenings linger touch", pure=True),
     "past": Rule("touch", pure=True),
     "turns": Rule("hands happenings past voices", pure=True),
     "jam": Rule("hands happenings touch turns voices", pure=True),
@@ -98,7 +99,7 @@ RULES = {
     "tune": Rule(
         "corpus evaluate event generate lattice model modelfile train", "msgspec numpy torch"
     ),
-    "generate": Rule("modelfile player step touch", "numpy"),
+    "generate": Rule("linger modelfile player step touch", "numpy"),
     "picture": Rule("session touch", "numpy", lazily="matplotlib"),
     "report": Rule("likeness modelfile picture whole", "numpy", lazily="matplotlib"),
     "curves": Rule("train", lazily="matplotlib tensorboardX"),
