@@ -80,8 +80,7 @@ def generate(
             made[anew] = _sounding(drawn[anew], half)
         made[:, 3] *= landed[here]  # no finger slides that is not down
         time[here] += made[:, 2]
-        for take, t, row in zip(here.tolist(), time[here].tolist(), made.tolist(), strict=True):
-            lingers[take].touch(t, row[0], row[1], moving=row[3] > 0)
+        _take_in(lingers, here, time, made)
         on = time[here] < seconds
         if not on.all():
             here, made, memory = here[on], made[on], picked(memory, on)
@@ -107,6 +106,17 @@ def _lingering(lingers: list[Linger], here: Floats, time: Floats, made: Floats) 
     return np.flatnonzero(
         [lingers[take].too_long(t, x, y, moving=on > 0) for take, t, (x, y, _, on) in at]
     )
+
+
+def _take_in(lingers: list[Linger], here: Floats, time: Floats, made: Floats) -> None:
+    """Note where the takes here have come to with touches (B, C), off an edge if need be."""
+    for row, (take, t, touch) in enumerate(
+        zip(here.tolist(), time[here].tolist(), made.tolist(), strict=True)
+    ):
+        linger, (x, y, _, moving) = lingers[take], touch
+        x, y = linger.aside(t, x, y)
+        linger.touch(t, x, y, moving=moving > 0)
+        made[row, :2] = x, y
 
 
 def _first(

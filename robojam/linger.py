@@ -36,7 +36,23 @@ class Linger:
             first = self._first(x, y)
             if first < len(near) and t - near[first][0] > LONG:
                 return True
-        return any(
+        return any(self._stayed(t, x, y))
+
+    def aside(self, t: float, x: float, y: float) -> tuple[float, float]:
+        """Return the place as it is, or off the edges at which it would stay for too long.
+
+        For where all draws would leave the surface: what lies beyond an edge is at it.
+        """
+        left, right, top, bottom = self._stayed(t, x, y)
+        off = 2 * NEAR
+        return (
+            off if left else 1 - off if right else x,
+            off if top else 1 - off if bottom else y,
+        )
+
+    def _stayed(self, t: float, x: float, y: float) -> tuple[bool, ...]:
+        """Tell which edges another touch at t would have stayed at for too long."""
+        return tuple(
             at and since is not None and t - since[1] <= _APART and t - since[0] > LONG
             for since, at in zip(self._edges, _at(x, y), strict=True)
         )

@@ -61,6 +61,19 @@ class Voice:
             return math.inf
         return self.touched + LIFT_AFTER
 
+    def would_stay(self, made: Proposal, scale: float) -> bool:
+        """Tell whether it would stay where it is for too long, with time scaled so."""
+        at = self.base + made.dt * scale
+        return self.linger.too_long(at, made.x, made.y, moving=made.moving)
+
+
+def within(made: Proposal) -> Proposal:
+    """Return a proposal on the surface and in time, if it is not."""
+    if 0.0 <= made.x <= 1.0 and 0.0 <= made.y <= 1.0 and MIN_DT <= made.dt <= MAX_DT:
+        return made
+    x, y = clip(made.x, 0.0, 1.0), clip(made.y, 0.0, 1.0)
+    return Proposal(x, y, clip(made.dt, MIN_DT, MAX_DT), made.moving)
+
 
 class Voices:
     """All voices of a player: their proposals, and the touches that come of them.
@@ -156,20 +169,18 @@ class Voices:
                 self.sink(Pending(self.clock.t, voice.who, None, math.inf))
 
     def _propose(self, voices: list[Voice], *, left: float = math.inf) -> None:
-        """Make the next touches of some voices, as one batch, within so many seconds."""
+        """Make the next touches of some voices, as one batch, within so many seconds.
+
+        What would come later, or stay where it is for too long, is drawn again.
+        """
         made = self.player.propose([voice.index for voice in voices]) if voices else []
+        made = [within(proposal) for proposal in made]
         scale = self.settings.timescale
         for _ in range(_TRIES):
             again = [
                 i
-                for i, (voice, p) in enumerate(zip(voices, made, strict=True))
-                if p.dt * scale >= left
-                or voice.linger.too_long(
-                    voice.base + p.dt * scale,
-                    clip(p.x, 0.0, 1.0),
-                    clip(p.y, 0.0, 1.0),
-                    moving=p.moving,
-                )
+                for i, (voice, proposal) in enumerate(zip(voices, made, strict=True))
+                if proposal.dt * scale >= left or voice.would_stay(proposal, scale)
             ]
             if not again:
                 break
@@ -177,19 +188,16 @@ class Voices:
             for index in those:
                 self.player.count(index)
             for i, proposal in zip(again, self.player.propose(those), strict=True):
-                made[i] = proposal
+                made[i] = within(proposal)
         for voice, proposal in zip(voices, made, strict=True):
+            at = voice.base + proposal.dt * scale
+            x, y = voice.linger.aside(at, proposal.x, proposal.y)
+            if (x, y) != (proposal.x, proposal.y):
+                proposal = Proposal(x, y, proposal.dt, proposal.moving)
             self._await(voice, proposal)
 
     def _await(self, voice: Voice, made: Proposal) -> None:
         """Let a voice's next touch be pending, if it will sound at all."""
-        if not (0.0 <= made.x <= 1.0 and 0.0 <= made.y <= 1.0 and MIN_DT <= made.dt <= MAX_DT):
-            made = Proposal(
-                clip(made.x, 0.0, 1.0),
-                clip(made.y, 0.0, 1.0),
-                clip(made.dt, MIN_DT, MAX_DT),
-                made.moving,
-            )
         now = self.clock.machine
         due = max(voice.base + made.dt * self.settings.timescale, now)
         t = self.clock.t

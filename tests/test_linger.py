@@ -64,6 +64,17 @@ def test_who_leaves_an_edge_begins_anew():
     assert not any(stays(*((0.1 * i, x, 0.5, True) for i, x in enumerate(places))))
 
 
+def test_off_an_edge_that_it_does_not_leave_it_is_put():
+    linger = Linger()
+    for i in range(9):
+        assert linger.aside(i / 10, 0.3, 1.0) == (0.3, 1.0)
+        linger.touch(i / 10, 0.3, 1.0, moving=True)
+    assert linger.aside(0.9, 0.3, 1.0) == (0.3, 1 - 2 * NEAR)
+    assert linger.aside(0.9, 0.0, NEAR) == (0.0, NEAR)
+    linger.touch(0.9, 0.3, 1 - 2 * NEAR, moving=True)
+    assert linger.aside(1.0, 0.3, 1.0) == (0.3, 1.0)
+
+
 def test_in_a_jam_what_would_stay_is_drawn_again():
     held = [slide(0.2, 0.5, 0.5)] * 6
     take = Take(land(0.2, 0.5, 0.5), *held, slide(0.2, 0.9, 0.9), mode="solo").until(3.0)
@@ -81,3 +92,12 @@ def test_in_a_jam_what_would_stay_is_drawn_again():
 def test_who_can_only_stay_stays():
     take = Take(slide(0.25, 0.5, 0.5), mode="solo").until(9.0)
     assert take.counts.played > 30
+
+
+def test_who_can_only_slide_along_an_edge_leaves_it_now_and_then():
+    script = [slide(0.125, 1.0, (i % 50) / 50) for i in range(200)]
+    take = Take(*script, mode="solo").until(9.0)
+    xs = [h.touch.x for h in take.sounded]
+    runs = "".join("1" if x == 1.0 else " " for x in xs).split()
+    assert {x for x in xs if x != 1.0} == {1 - 2 * NEAR}
+    assert max(len(run) for run in runs) * 0.125 <= LONG + 0.125
