@@ -4,8 +4,9 @@
 
 At the temperature and spread that the model's file recommends, each of 5 s: six of ten go on
 from the first half of a performance of the first file, two of ten from a single tap, two of
-ten begin from nothing. Beside them, by the same definitions, stands what people played: all
-files, cut into pieces of 5 s and what remains.
+ten begin from nothing. Beside them stand, by the same definitions, as many as are made where
+nothing that would stay at a point or an edge is drawn again (robojam.linger), and what people
+played: all files, cut into pieces of 5 s and what remains.
 """
 
 from __future__ import annotations
