@@ -26,55 +26,51 @@ class Linger:
 
     def leave(self) -> None:
         """Forget all that was touched."""
-        self._near: list[tuple[float, float, float]] = []  # t, x, y: in a square of 2 NEAR
-        self._edges: list[tuple[float, float] | None] = [None] * 4  # first and last t at each
+        # t, x, y: in a square of 2 NEAR; of those that are LONG ago the last one alone
+        self._near: list[tuple[float, float, float]] = []
+        self._edges: dict[int, tuple[float, float]] = {}  # the first and the last t at each
 
     def too_long(self, t: float, x: float, y: float, *, moving: bool) -> bool:
         """Tell whether another touch at t, in seconds, would make it stay for too long."""
         near = self._near
-        if moving and near and t - near[-1][0] <= _APART:
-            first = self._first(x, y)
+        if moving and near:
+            first = self._first(t, x, y)
             if first < len(near) and t - near[first][0] > LONG:
                 return True
-        return any(self._stayed(t, x, y))
+        return bool(self._edges) and any(self._stayed(t, edge) for edge in _edges(x, y))
 
     def aside(self, t: float, x: float, y: float) -> tuple[float, float]:
         """Return the place as it is, or off the edges at which it would stay for too long.
 
         For where all draws would leave the surface: what lies beyond an edge is at it.
         """
-        left, right, top, bottom = self._stayed(t, x, y)
-        off = 2 * NEAR
-        return (
-            off if left else 1 - off if right else x,
-            off if top else 1 - off if bottom else y,
-        )
-
-    def _stayed(self, t: float, x: float, y: float) -> tuple[bool, ...]:
-        """Tell which edges another touch at t would have stayed at for too long."""
-        return tuple(
-            at and since is not None and t - since[1] <= _APART and t - since[0] > LONG
-            for since, at in zip(self._edges, _at(x, y), strict=True)
-        )
+        if self._edges:
+            for edge in _edges(x, y):
+                if self._stayed(t, edge):
+                    off = 2 * NEAR if edge % 2 == 0 else 1 - 2 * NEAR
+                    x, y = (off, y) if edge < 2 else (x, off)
+        return x, y
 
     def touch(self, t: float, x: float, y: float, *, moving: bool) -> None:
         """Take in a touch that sounded."""
         near = self._near
-        if not moving or (near and t - near[-1][0] > _APART):
-            near.clear()
-        else:
-            del near[: self._first(x, y)]
+        del near[: self._first(t, x, y) if moving else len(near)]
+        while len(near) > 1 and t - near[1][0] > LONG:
+            del near[0]
         near.append((t, x, y))
-        for edge, (since, at) in enumerate(zip(self._edges, _at(x, y), strict=True)):
-            goes_on = since is not None and t - since[1] <= _APART
-            self._edges[edge] = ((since[0] if since and goes_on else t), t) if at else None
+        at = _edges(x, y)
+        if at or self._edges:
+            before = self._edges
+            self._edges = {e: (before[e][0] if self._goes_on(t, e) else t, t) for e in at}
 
-    def _first(self, x: float, y: float) -> int:
+    def _first(self, t: float, x: float, y: float) -> int:
         """From which of the touches on all lie within a square with another at x, y."""
-        low_x = high_x = x
-        low_y = high_y = y
         near = self._near
         at = len(near)
+        if not at or t - near[-1][0] > _APART:
+            return at
+        low_x = high_x = x
+        low_y = high_y = y
         while at:
             _, x, y = near[at - 1]
             low_x, high_x = min(low_x, x), max(high_x, x)
@@ -84,7 +80,18 @@ class Linger:
             at -= 1
         return at
 
+    def _goes_on(self, t: float, edge: int) -> bool:
+        """Tell whether a touch at t at an edge goes on with what was there."""
+        return edge in self._edges and t - self._edges[edge][1] <= _APART
 
-def _at(x: float, y: float) -> tuple[bool, bool, bool, bool]:
-    """Tell at which edges a place is."""
-    return x <= NEAR, x >= 1 - NEAR, y <= NEAR, y >= 1 - NEAR
+    def _stayed(self, t: float, edge: int) -> bool:
+        """Tell whether a touch at t at an edge would stay there for too long."""
+        return self._goes_on(t, edge) and t - self._edges[edge][0] > LONG
+
+
+def _edges(x: float, y: float) -> list[int]:
+    """Tell at which edges a place is: 0 and 1 left and right, 2 and 3 top and bottom."""
+    if NEAR < x < 1 - NEAR and NEAR < y < 1 - NEAR:
+        return []
+    at = (x <= NEAR, x >= 1 - NEAR, y <= NEAR, y >= 1 - NEAR)
+    return [edge for edge, here in enumerate(at) if here]

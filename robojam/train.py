@@ -42,9 +42,10 @@ class TooLargeError(MemoryError):
 class Settings:
     """How to train: sizes, and the schedule. A seed gives the same run again.
 
-    window and batch are in events; passes are over the corpus, and score_every so many
-    of them the held-out data is scored; after patience scorings without a better one it
-    is over (0: never), and after so many minutes (0: never), by which the rate has fallen
+    dropout is the share of what the layers tell each other, and the heads, that is left out
+    at each step; window and batch are in events; passes are over the corpus, and score_every
+    so many of them the held-out data is scored; after patience scorings without a better one
+    it is over (0: never), and after so many minutes (0: never), by which the rate has fallen
     to nothing as it does after all passes; rate is Adam's at its height; average is how
     much of the averaged weights stays at each step. mirror shows mirror images of the
     surface, but for the last share of the steps that is upright: what is kept then is the
@@ -55,10 +56,10 @@ class Settings:
     layers: int = 2
     components: int = 16
     hidden: int = 192
-    dropout: float = 0.0
+    dropout: float = 0.1
     passes: float = 80.0
-    window: int = 256
-    batch: int = 2560
+    window: int = 128
+    batch: int = 1280
     rate: float = 3e-3
     warmup: int = 100
     average: float = 0.997
@@ -74,9 +75,10 @@ class Settings:
     device: str = "cpu"
 
 
-#: The sizes of a model by name; m is that of the default model.
-SIZES: dict[str, dict[str, int]] = {
-    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52},
+#: The sizes of a model by name; m is that of the default model. What is small has nothing
+#: to spare: nothing of it is dropped.
+SIZES: dict[str, dict[str, Any]] = {
+    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52, "dropout": 0.0},
     "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
     "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
 }

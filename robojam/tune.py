@@ -49,6 +49,7 @@ def settings(
     events are how many there are to learn from.
     """
     recipe: dict[str, Any] = {
+        "dropout": 0.0,
         "rate": 1e-4,
         "passes": 12.0,
         "batch": 512,
