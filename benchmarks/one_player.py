@@ -35,12 +35,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from robojam import lattice
 from robojam.corpus import Corpus, clean, write
 from robojam.evaluate import score
 from robojam.formats import read
 from robojam.model import load
 
 LEARNT, OF = 2000, 4500
+#: Screens that few have.
+SCREENS = (576, 748)
 
 
 def style(touches: np.ndarray) -> list[float]:
@@ -106,7 +109,7 @@ Set = tuple[dict[str, object], Corpus, Corpus, Corpus]
 
 
 def longest(corpus: Corpus, others: Corpus) -> Iterator[Set]:
-    """Yield each player of more than LEARNT touches: what is learnt, the rest, others'."""
+    """Yield players the model was made without: what is learnt, the rest, others'."""
     for i in np.flatnonzero(corpus.lengths > LEARNT).tolist():
         events = list(corpus.performances())[i].copy()
         events[LEARNT, 2:] = 0  # what follows is a performance of its own
@@ -116,6 +119,30 @@ def longest(corpus: Corpus, others: Corpus) -> Iterator[Set]:
             for part in parts
         )
         yield {"player": f"performance {i}"}, learnt, theirs, others
+    for known in of_screen(corpus):
+        yield *known, others
+
+
+def of_screen(corpus: Corpus) -> Iterator[tuple[dict[str, object], Corpus, Corpus]]:
+    """Yield performances on a screen that few have: what is learnt, the rest."""
+    on = screens(corpus)
+    for n in SCREENS:
+        some = np.random.default_rng(n).permutation(np.flatnonzero(on == n))
+        at = int(np.searchsorted(np.cumsum(corpus.lengths[some]), LEARNT)) + 1
+        learnt, theirs = some[:at].tolist(), some[at:].tolist()
+        about = {
+            "player": f"a screen of {n} lines",
+            "learnt performances": sorted(learnt),
+            "their other performances": sorted(theirs),
+        }
+        yield about, of(corpus, learnt, "learnt"), of(corpus, theirs, "theirs")
+
+
+def screens(corpus: Corpus) -> np.ndarray:
+    """Tell the lattice of each performance; of the longest, that it is none of SCREENS."""
+    known = range(100, 1019)
+    found = np.array([lattice.detect(part[:, :2], known) for part in corpus.performances()])
+    return np.where(corpus.lengths > LEARNT, 0, found)
 
 
 def alike(corpus: Corpus, players: int) -> Iterator[Set]:
@@ -155,7 +182,8 @@ def main() -> None:
     torch.set_num_threads(1)
     corpus = clean(read(args.corpus))
     if args.without:
-        few = np.flatnonzero(corpus.lengths <= LEARNT).tolist()
+        left = (corpus.lengths <= LEARNT) & ~np.isin(screens(corpus), SCREENS)
+        few = np.flatnonzero(left).tolist()
         write(of(corpus, few, "without"), args.without)
         return
     before, _ = load(args.model)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from robojam.linger import Linger
 from robojam.modelfile import ModelFile
 from robojam.player import TOUCH_COLUMNS, Player
 from robojam.step import Memory, Network
@@ -23,6 +24,8 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 _BLOCK = 64
 #: So often a first touch is drawn that would come too early or too late.
 _TRIES = 256
+#: So often one that would stay where the finger is for too long, as in a jam.
+_STAYS = 16
 #: No take has more touches a second than this, however small its dt.
 _DENSEST = 1 / MIN_DT
 
@@ -43,7 +46,8 @@ def generate(
     touches lets it begin from nothing. Takes (n, 4) are of the same form: the first dt
     counts from the last touch heard, whose finger is still down, so that the first touch
     may slide on from it; the sum of them is below seconds, but one comes, if the model does
-    not hold that for next to impossible. silent, for each, are the seconds that nothing has
+    not hold that for next to impossible; and none stays where it is for long
+    (robojam.linger). silent, for each, are the seconds that nothing has
     followed what was heard: the first touch comes after them. Raises ModelFileError for a
     model that is not over touches.
     """
@@ -58,6 +62,7 @@ def generate(
     here = np.arange(count)
     time = np.zeros(count)
     landed = np.array([len(part) > 0 for part in heard], bool)
+    lingers = [Linger() for _ in heard]
     for step in range(int(seconds * _DENSEST) + 1):
         if not len(here):
             break
@@ -65,11 +70,17 @@ def generate(
             drawn = network.sample(memory, *chance.draw(here, step), **how)
         else:
             drawn = _first(network, memory, chance, least + half[2], seconds + half[2], how)
-        made = (drawn - half).astype(np.float64)
-        made[:, :2] = made[:, :2].clip(0, 1)
-        made[:, 2] = made[:, 2].clip(MIN_DT, MAX_DT)
-        made[:, 3] = (drawn[:, 3] > 0.5) & landed[here]  # no finger slides that is not down
+        made = _sounding(drawn, half)
+        for again in range(1, _STAYS):
+            anew = _lingering(lingers, here, time, made)
+            if not len(anew):
+                break
+            chances = chance.draw(here[anew], step, again)
+            drawn[anew] = network.sample(picked(memory, anew), *chances, **how)
+            made[anew] = _sounding(drawn[anew], half)
+        made[:, 3] *= landed[here]  # no finger slides that is not down
         time[here] += made[:, 2]
+        _take_in(lingers, here, time, made)
         on = time[here] < seconds
         if not on.all():
             here, made, memory = here[on], made[on], picked(memory, on)
@@ -78,6 +89,34 @@ def generate(
         if len(here):
             memory = network.hear(memory, made.astype(np.float32) + half)
     return _by_take(steps, count)
+
+
+def _sounding(drawn: Floats, half: Floats) -> Floats:
+    """Return touches (B, C) as they sound, of what was drawn."""
+    made: Floats = (drawn - half).astype(np.float64)
+    made[:, :2] = made[:, :2].clip(0, 1)
+    made[:, 2] = made[:, 2].clip(MIN_DT, MAX_DT)
+    made[:, 3] = drawn[:, 3] > 0.5
+    return made
+
+
+def _lingering(lingers: list[Linger], here: Floats, time: Floats, made: Floats) -> Floats:
+    """Tell which of the touches (B, C) of the takes here would stay for too long."""
+    at = zip(here.tolist(), (time[here] + made[:, 2]).tolist(), made.tolist(), strict=True)
+    return np.flatnonzero(
+        [lingers[take].too_long(t, x, y, moving=on > 0) for take, t, (x, y, _, on) in at]
+    )
+
+
+def _take_in(lingers: list[Linger], here: Floats, time: Floats, made: Floats) -> None:
+    """Note where the takes here have come to with touches (B, C), off an edge if need be."""
+    for row, (take, t, touch) in enumerate(
+        zip(here.tolist(), time[here].tolist(), made.tolist(), strict=True)
+    ):
+        linger, (x, y, _, moving) = lingers[take], touch
+        x, y = linger.aside(t, x, y)
+        linger.touch(t, x, y, moving=moving > 0)
+        made[row, :2] = x, y
 
 
 def _first(
@@ -159,7 +198,7 @@ class _Chance:
         again counts how often that touch has been drawn before.
         """
         if again:
-            drawn = [self._made(take, 0, again, 1) for take in takes.tolist()]
+            drawn = [self._made(take, 0, again, 1, step) for take in takes.tolist()]
             return np.concatenate([u for u, _ in drawn]), np.concatenate([g for _, g in drawn])
         block, row = divmod(step, _BLOCK)
         if block != self._block:
@@ -168,9 +207,11 @@ class _Chance:
                 self._uniform[take], self._gauss[take] = self._made(take, block, 0, _BLOCK)
         return self._uniform[takes, row], self._gauss[takes, row]
 
-    def _made(self, take: int, block: int, again: int, rows: int) -> tuple[Floats, Floats]:
+    def _made(
+        self, take: int, block: int, again: int, rows: int, step: int = 0
+    ) -> tuple[Floats, Floats]:
         key = np.array([self._seed, take], np.uint64)
-        bits = np.random.Philox(key=key, counter=[0, 0, block, again])
+        bits = np.random.Philox(key=key, counter=[0, step, block, again])
         draw = np.random.Generator(bits)
         uniform = draw.random((rows, self._factors), np.float32)
         return uniform, draw.standard_normal((rows, len(TOUCH_COLUMNS)), np.float32)

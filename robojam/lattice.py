@@ -45,18 +45,31 @@ def detect(places: Floats, lattices: Sequence[int]) -> int:
     return int(left[0]) if len(left) else 0
 
 
-def shares(performances: Iterable[Floats], noise: float) -> tuple[tuple[int, float], ...]:
+def shares(
+    performances: Iterable[Floats], noise: float, *, rare: int = _RARE
+) -> tuple[tuple[int, float], ...]:
     """Find the lattices of a corpus that are coarser than its noise, and their shares.
 
     performances (T, D) are places as they were recorded; noise is the width of the
-    dequantising noise. Returns pairs of n and share; the rest shows no lattice, and one
-    performance more than there are is reckoned to it, so that it is never ruled out.
+    dequantising noise; what fewer than rare of them show is left out. Returns pairs of n
+    and share; the rest shows no lattice, and one performance more than there are is
+    reckoned to it, so that it is never ruled out.
     """
     candidates = range(100, math.ceil(1 / (noise + MARGIN)))
     found = [detect(places, candidates) for places in performances]
     counts = {n: found.count(n) for n in sorted(set(found)) if n}
     total = len(found) + 1
-    return tuple((n, count / total) for n, count in counts.items() if count >= _RARE)
+    return tuple((n, count / total) for n, count in counts.items() if count >= rare)
+
+
+def halved(
+    some: Iterable[tuple[int, float]], others: Iterable[tuple[int, float]]
+) -> tuple[tuple[int, float], ...]:
+    """Give half of all to the lattices and shares of one corpus, half to another's."""
+    both: dict[int, float] = {}
+    for n, share in (*some, *others):
+        both[n] = both.get(n, 0.0) + share / 2
+    return tuple(sorted(both.items()))
 
 
 def teeth(places: Floats, n: int, noise: float) -> tuple[Floats, Floats]:

@@ -1,9 +1,9 @@
 """Several processes that train one model: torchrun --nproc-per-node 2 -m robojam train …
 
-Each of them draws every batch whole, from the same random numbers, and learns from its own
-rows of it; their gradients sum to that of the batch. So it is the run that one process
-makes, but for rounding, and every process knows all of it. The first of them leads: it
-alone scores, writes and speaks.
+Each of them draws every batch whole, and all that is dropped in it, from the same random
+numbers, and learns from its own rows of it; their gradients sum to that of the batch. So it
+is the run that one process makes, but for rounding, and every process knows all of it. The
+first of them leads: it alone scores, writes and speaks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
 
+    from robojam.model import EventModel
+
 #: The others wait so long while the first one scores. Whoever is gone is noticed at once.
 _LONGEST = timedelta(days=1)
 
@@ -27,13 +29,17 @@ class ElsewhereError(Exception):
 
 
 class Alone:
-    """The one process of a training: it leads, and waits for nobody.
-
-    rows are those of a batch that this process learns from.
-    """
+    """The one process of a training: it leads, and waits for nobody."""
 
     leads = True
-    rows = slice(None)
+
+    def join(self, model: EventModel) -> None:
+        """Take part in the training of a model, before its first step."""
+
+    def rows(self, batch: int) -> slice:
+        """Return the rows of the next batch, of so many, that this process learns from."""
+        del batch
+        return slice(None)
 
     @contextmanager
     def agreed(self) -> Iterator[None]:
@@ -58,8 +64,32 @@ class Together(Alone):
 
     def __init__(self, rank: int, size: int) -> None:
         self.leads = rank == 0
-        self.rows = slice(rank, None, size)
-        self._size = size
+        self._rows, self._size, self._batch = slice(rank, None, size), size, 0
+
+    def join(self, model: EventModel) -> None:
+        """Let a model draw what it drops of whole batches, as one process does."""
+        import torch
+        from torch.nn import functional
+
+        class Dropout(torch.nn.Dropout):
+            def forward(self, values: Tensor) -> Tensor:
+                batch, (length, width) = together._batch, values.shape[1:]
+                if values.stride(0) <= values.stride(1):  # as it lies, so it is drawn
+                    whole = values.new_ones((length, batch, width)).transpose(0, 1)
+                else:
+                    whole = values.new_ones((batch, length, width))
+                kept = functional.dropout(whole, self.p, self.training)[together._rows]
+                # Where a batch does not fit, smaller ones are tried.
+                return values * kept[: len(values)]
+
+        together = self
+        if model.dropout.p:
+            model.dropout = Dropout(model.dropout.p)
+
+    def rows(self, batch: int) -> slice:
+        """Return the rows of the next batch, of so many, that this process learns from."""
+        self._batch = batch
+        return self._rows
 
     @contextmanager
     def agreed(self) -> Iterator[None]:

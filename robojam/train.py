@@ -36,9 +36,10 @@ from robojam.windows import Batch, Chunk, Windows, batches, cut
 class Settings:
     """How to train: sizes, and the schedule. A seed gives the same run again.
 
-    window and batch are in events; passes are over the corpus, and score_every so many
-    of them the held-out data is scored; after patience scorings without a better one it
-    is over (0: never), and after so many minutes (0: never), by which the rate has fallen
+    dropout is the share of what the layers tell each other, and the heads, that is left out
+    at each step; window and batch are in events; passes are over the corpus, and score_every
+    so many of them the held-out data is scored; after patience scorings without a better one
+    it is over (0: never), and after so many minutes (0: never), by which the rate has fallen
     to nothing as it does after all passes; rate is Adam's at its height; average is how
     much of the averaged weights stays at each step. mirror shows mirror images of the
     surface, but for the last share of the steps that is upright: what is kept then is the
@@ -49,10 +50,10 @@ class Settings:
     layers: int = 2
     components: int = 16
     hidden: int = 192
-    dropout: float = 0.0
+    dropout: float = 0.1
     passes: float = 80.0
-    window: int = 256
-    batch: int = 2560
+    window: int = 128
+    batch: int = 1280
     rate: float = 3e-3
     warmup: int = 100
     average: float = 0.997
@@ -68,9 +69,10 @@ class Settings:
     device: str = "cpu"
 
 
-#: The sizes of a model by name; m is that of the default model.
-SIZES: dict[str, dict[str, int]] = {
-    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52},
+#: The sizes of a model by name; m is that of the default model. What is small has nothing
+#: to spare: nothing of it is dropped.
+SIZES: dict[str, dict[str, Any]] = {
+    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52, "dropout": 0.0},
     "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
     "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
 }
@@ -134,8 +136,8 @@ class Trainer:
     ) -> None:
         """Prepare a run over a clean corpus, from nothing or from the weights of start.
 
-        event describes what the corpus holds, if that is not touches or strokes. Raises
-        ValueError when there is nothing in it.
+        event describes what the corpus holds, if that is not touches or strokes, or not as
+        start has it. Raises ValueError when there is nothing in it.
         """
         for data in (corpus, held_out):
             if not (data.lengths >= 2).any():
@@ -145,7 +147,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.settings, self.corpus, self.held_out = settings, corpus, held_out
-        if start is not None:
+        if start is not None and event is None:
             event = start.event
         self.model = EventModel(
             event or event_of(corpus, settings),
@@ -292,13 +294,17 @@ class Trainer:
         mirror = self.step < self.upright
         return self.windows.draw(group, self.rng, mirror=mirror, device=s.device)
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, and its factors' log densities."""
-        scored, device = batch.scored, batch.heard.device.type
+    def _listen(self, batch: Batch) -> tuple[Tensor, ...]:
+        device = batch.heard.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.settings.bfloat16):
             state = self.model.initial(len(batch.heard))
             seen, last, now, before, _ = self.model.listen(batch.heard, state)
-            trunk = self.model.trunk(seen)
+            return self.model.trunk(seen), last, now, before
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, and its factors' log densities."""
+        trunk, last, now, before = self._listen(batch)
+        scored = batch.scored
         # The heads in full precision, and only where something is scored: a density
         # is a matter of small differences, and padding costs nothing.
         parts = self.model.predict(
@@ -315,7 +321,7 @@ class Trainer:
         """Make a step on a batch, of which so many events are scored; return its loss."""
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        rows = self.together.rows
+        rows = self.together.rows(len(group))
         part = batch.part(rows)
         with self.together.agreed():
             loss = self._fitted(part, lambda: self._backward(part, group[rows], scored))
@@ -332,7 +338,8 @@ class Trainer:
 
     def _backward(self, batch: Batch, group: list[Chunk], scored: int) -> float:
         """Find the gradient; return what this part of a batch adds to the loss of all."""
-        if not group:
+        if not group:  # fewer rows than processes
+            self._listen(batch)  # for what it draws
             return 0.0
         loss, parts = self._loss(batch)
         value, share = float(loss.detach()), len(parts) / scored

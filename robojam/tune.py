@@ -1,10 +1,12 @@
 """Learning from one player: a model goes on from another without forgetting much.
 
-A few passes at a low rate, nothing mirrored, for a player's left is not their right. Then
-the weights step back towards those they came from, as far as must be: what the first
-model plays by itself stands for all that it had learnt, for its corpus is not at hand,
-and its density there may fall by ALLOWED nats a touch and no more (weights between a
-model and what came of it: Wortsman et al. 2022).
+The lattice of the player's screen is learnt by looking at it: half of what the model
+expects of screens is then that of theirs. The rest takes training: a few passes at a low
+rate, nothing mirrored, for a player's left is not their right. Then the weights step back
+towards those they came from, as far as must be: what the first model plays by itself
+stands for all that it had learnt, for its corpus is not at hand, and its density there
+may fall by ALLOWED nats a touch and no more (weights between a model and what came of it:
+Wortsman et al. 2022).
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec.structs import replace as replaced
 
+from robojam import lattice
 from robojam.corpus import TOUCH, Corpus
 from robojam.evaluate import score
+from robojam.event import Event
 from robojam.generate import generate
 from robojam.model import EventModel
 from robojam.modelfile import ModelFile
@@ -44,6 +49,7 @@ def settings(
     events are how many there are to learn from.
     """
     recipe: dict[str, Any] = {
+        "dropout": 0.0,
         "rate": 1e-4,
         "passes": 12.0,
         "batch": 512,
@@ -58,6 +64,21 @@ def settings(
         "layers": start.layers,
     }
     return replace(chosen, **recipe)
+
+
+def event(start: EventModel, corpus: Corpus) -> Event:
+    """Return what a model is over that has met the screens of a corpus, too."""
+    position = start.event.position
+    if position is None or corpus.columns != start.event.columns:
+        return start.event
+    columns = list(position.columns)
+    places = (performance[:, columns] for performance in corpus.performances())
+    found = lattice.shares(places, position.noise, rare=1)
+    if not found:
+        return start.event
+    told = replaced(position, lattices=lattice.halved(start.event.lattices, found))
+    factors = (told if f is position else f for f in start.event.factors)
+    return replaced(start.event, factors=tuple(factors))
 
 
 def remembered(file: ModelFile, *, seed: int) -> Corpus | None:
@@ -92,8 +113,8 @@ def stepped_back(
 
 def between(start: EventModel, tuned: EventModel, share: float) -> EventModel:
     """Return a model whose weights lie so far on the way from one to another."""
-    made = copy.deepcopy(start)
+    made = copy.deepcopy(tuned)
     with torch.no_grad():
-        for mine, its in zip(made.parameters(), tuned.parameters(), strict=True):
-            mine.lerp_(its, share)
+        for mine, first in zip(made.parameters(), start.parameters(), strict=True):
+            mine.copy_(first.lerp(mine, share))
     return made.eval()

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from robojam.happenings import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
+from robojam.linger import Linger
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of what is out of date when it is longer than so many times the voices.
 _SLACK = 8
-#: So often what would begin a turn too late is drawn again.
+#: So often what would begin a turn too late, or stay where it is too long, is drawn again.
 _TRIES = 16
 
 
@@ -51,6 +52,7 @@ class Voice:
     y: float = 0.0
     touched: float = 0.0
     turned: int = 0  # how many times its place in the queue has changed
+    linger: Linger = field(default_factory=Linger)
 
     @property
     def lift_due(self) -> float:
@@ -58,6 +60,19 @@ class Voice:
         if not self.down or (self.pending is not None and self.pending.moving):
             return math.inf
         return self.touched + LIFT_AFTER
+
+    def would_stay(self, made: Proposal, scale: float) -> bool:
+        """Tell whether it would stay where it is for too long, with time scaled so."""
+        at = self.base + made.dt * scale
+        return self.linger.too_long(at, made.x, made.y, moving=made.moving)
+
+
+def within(made: Proposal) -> Proposal:
+    """Return a proposal on the surface and in time, if it is not."""
+    if 0.0 <= made.x <= 1.0 and 0.0 <= made.y <= 1.0 and MIN_DT <= made.dt <= MAX_DT:
+        return made
+    x, y = clip(made.x, 0.0, 1.0), clip(made.y, 0.0, 1.0)
+    return Proposal(x, y, clip(made.dt, MIN_DT, MAX_DT), made.moving)
 
 
 class Voices:
@@ -127,18 +142,8 @@ class Voices:
         """
         for voice in self.all:
             voice.base = base
-        left, scale = self._turn_end() - base, self.settings.timescale
-        made = self.player.propose([voice.index for voice in self.all])
-        for _ in range(_TRIES):
-            late = [i for i, proposal in enumerate(made) if proposal.dt * scale >= left]
-            if not late:
-                break
-            for index in late:
-                self.player.count(index)
-            for index, proposal in zip(late, self.player.propose(late), strict=True):
-                made[index] = proposal
-        for voice, proposal in zip(self.all, made, strict=True):
-            self._await(voice, proposal)
+            voice.linger.leave()
+        self._propose(self.all, left=self._turn_end() - base)
 
     def go_on(self, bases: Sequence[float]) -> None:
         """Every voice makes its next touch, due its dt after its own base."""
@@ -163,21 +168,36 @@ class Voices:
             if voice.pending is not None:
                 self.sink(Pending(self.clock.t, voice.who, None, math.inf))
 
-    def _propose(self, voices: list[Voice]) -> None:
-        """Make the next touches of some voices, as one batch."""
+    def _propose(self, voices: list[Voice], *, left: float = math.inf) -> None:
+        """Make the next touches of some voices, as one batch, within so many seconds.
+
+        What would come later, or stay where it is for too long, is drawn again.
+        """
         made = self.player.propose([voice.index for voice in voices]) if voices else []
+        made = [within(proposal) for proposal in made]
+        scale = self.settings.timescale
+        for _ in range(_TRIES):
+            again = [
+                i
+                for i, (voice, proposal) in enumerate(zip(voices, made, strict=True))
+                if proposal.dt * scale >= left or voice.would_stay(proposal, scale)
+            ]
+            if not again:
+                break
+            those = [voices[i].index for i in again]
+            for index in those:
+                self.player.count(index)
+            for i, proposal in zip(again, self.player.propose(those), strict=True):
+                made[i] = within(proposal)
         for voice, proposal in zip(voices, made, strict=True):
+            at = voice.base + proposal.dt * scale
+            x, y = voice.linger.aside(at, proposal.x, proposal.y)
+            if (x, y) != (proposal.x, proposal.y):
+                proposal = Proposal(x, y, proposal.dt, proposal.moving)
             self._await(voice, proposal)
 
     def _await(self, voice: Voice, made: Proposal) -> None:
         """Let a voice's next touch be pending, if it will sound at all."""
-        if not (0.0 <= made.x <= 1.0 and 0.0 <= made.y <= 1.0 and MIN_DT <= made.dt <= MAX_DT):
-            made = Proposal(
-                clip(made.x, 0.0, 1.0),
-                clip(made.y, 0.0, 1.0),
-                clip(made.dt, MIN_DT, MAX_DT),
-                made.moving,
-            )
         now = self.clock.machine
         due = max(voice.base + made.dt * self.settings.timescale, now)
         t = self.clock.t
@@ -213,6 +233,7 @@ class Voices:
             self.player.count(voice.index)
             return
         self.player.play(voice.index, made.x, made.y, made.dt, moving)
+        voice.linger.touch(t, made.x, made.y, moving=moving)
         voice.base = t
         self._propose([voice])
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from robojam import lattice
-from robojam.corpus import Corpus
+from robojam.corpus import Corpus, Integers
 from robojam.event import Event
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -101,16 +101,26 @@ def mirrored(event: Event, values: Floats, rng: np.random.Generator) -> Floats:
     return values
 
 
+class _OfEvents:
+    """What is known of each performance, (P,), asked for as an array over all events is."""
+
+    def __init__(self, known: Integers, ends: Integers) -> None:
+        self._known, self._ends = known, ends
+
+    def __getitem__(self, which: int | slice) -> Any:
+        rows = which if isinstance(which, int) else np.arange(*which.indices(self._ends[-1]))
+        return self._known[np.searchsorted(self._ends, rows, side="right")]
+
+
 class Windows:
     """The windows of a clean corpus, as a model over an event hears and is scored on them."""
 
     def __init__(self, corpus: Corpus, event: Event) -> None:
         self.corpus, self.event = corpus, event
-        self._ends = np.cumsum(corpus.lengths)
         self._lines = self._lattices()
 
-    def _lattices(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Find the lattice (0: none) of each performance, (P,)."""
+    def _lattices(self) -> _OfEvents:
+        """Find the lattice (0: none) of the performance that each event belongs to."""
         position = self.event.position
         found = np.zeros(len(self.corpus.lengths), np.int64)
         if position is not None and position.lattices:
@@ -119,7 +129,7 @@ class Windows:
                 lattice.detect(performance[:, columns], known)
                 for performance in self.corpus.performances()
             ]
-        return found
+        return _OfEvents(found, self.corpus.offsets[1:])
 
     def draw(
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str
@@ -133,18 +143,18 @@ class Windows:
         longest = max(c.end - c.start for c in group)
         heard = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
         scored = np.zeros((len(group), longest), bool)
-        lines = np.zeros((len(group), 1, 1), np.float32)
+        lines = np.zeros((len(group), longest, 1), np.float32)
         for row, chunk in enumerate(group):
             size = chunk.end - chunk.start
             heard[row, :size] = self.corpus.events[chunk.start : chunk.end]
             scored[row, 0 if chunk.opening else 1 : size] = True
-            lines[row] = self._lines[self._ends.searchsorted(chunk.start, "right")]
+            lines[row, :size, 0] = self._lines[chunk.start : chunk.end]
         places = None if event.position is None else heard[..., [*event.position.columns]]
         heard += rng.random(heard.shape, np.float32) * np.asarray(event.noise, np.float32)
         for factor in event.factors:
             if factor.kind == "offset":  # dequantised about the whole number
                 heard[..., list(factor.columns)] -= factor.noise / 2
-        cell = np.zeros((len(group), 1), np.float32)
+        cell = np.zeros(scored.shape, np.float32)
         if event.position is not None:
             columns, on = list(event.position.columns), np.maximum(lines, 1)
             middle = (np.round(places * on) + 0.5) / on
@@ -152,5 +162,5 @@ class Windows:
             cell = np.where(lines > 0, 1 / on, event.position.noise)[..., 0]
         if mirror:
             heard = mirrored(event, heard, rng)
-        known = (heard, np.broadcast_to(cell, scored.shape), scored)
+        known = (heard, cell, scored)
         return Batch(*(torch.from_numpy(array.copy()).to(device) for array in known))

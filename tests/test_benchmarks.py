@@ -13,6 +13,7 @@ from learning import TOUCHES, corpus
 
 from robojam import formulas, train
 from robojam.train import Settings
+from robojam.windows import Chunk
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 if not BENCHMARKS.is_dir():
@@ -20,7 +21,7 @@ if not BENCHMARKS.is_dir():
 sys.path.append(str(BENCHMARKS))
 
 import answers  # noqa: E402
-from variants import VARIANTS  # noqa: E402
+from variants import VARIANTS, copies  # noqa: E402
 
 import models  # noqa: E402
 
@@ -47,6 +48,20 @@ def test_a_variant_trains_is_scored_and_leaves_nothing_behind(name, monkeypatch)
     if found["parts"]:
         assert sum(found["parts"].values()) == pytest.approx(found["joint"])
     assert found["parameters"] > 0
+
+
+def test_what_came_before_an_opening_is_heard_and_not_scored():
+    data = corpus(TOUCHES, [20] * 30)
+    windows = copies.Preceded(data, TOUCHES)
+    group = [Chunk(start, start + 20, True) for start in data.offsets[:-1].tolist()]
+    batch = windows.draw(group, np.random.default_rng(0), mirror=False, device="cpu")
+    scored, dt = batch.scored.numpy(), batch.heard[..., 2].numpy()
+    preceded = ~scored[:, 0]
+    assert 5 < preceded.sum() < 25
+    assert (scored.sum(1) == np.where(preceded, 19, 20)).all()
+    pauses = dt[preceded, scored[preceded].argmax(1) - 1]
+    assert ((pauses >= 0.3) & (pauses <= 3.01)).all()
+    assert windows.corpus is data
 
 
 @pytest.mark.parametrize("name", ["impsy", "robojam's head"])

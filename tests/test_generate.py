@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from learning import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
 from test_listing import run
 
@@ -11,6 +14,7 @@ from robojam.composed import composed
 from robojam.corpus import clean
 from robojam.formats import read as read_performances
 from robojam.generate import generate
+from robojam.modelfile import ModelFile
 from robojam.player import Player
 from robojam.session import encode, encode_header, parse, read
 from robojam.touch import MAX_DT, MIN_DT
@@ -169,3 +173,38 @@ def test_nobodys_part_of_nothing_is_gone_on_from(capsys, tmp_path):
     assert code == 2
     assert "--machine is of --from" in said
     assert not list(tmp_path.iterdir())
+
+
+def likes_to_stay() -> ModelFile:
+    """A model that slides every 18 ms: nine times of ten nowhere, else a hundredth away."""
+    model = small(TOUCHES)
+    with torch.no_grad():
+        for head in model.head:
+            head.get_parameter("weight").zero_()
+            head.get_parameter("bias").zero_()
+        model.head[0].get_parameter("bias").fill_(20)
+        for head, factor in zip(model.head[1:], TOUCHES.factors[1:], strict=True):
+            k, d, bias = factor.components, factor.dims, head.get_parameter("bias")
+            bias[:k] = torch.tensor([math.log(9), 0.0] + [-50.0] * (k - 2))
+            bias[k * (1 + d) : k * (1 + 2 * d)] = -20
+            if factor.slides is not None:
+                bias[k + d : k + 2 * d] = 0.01 / factor.step * torch.tensor([1.0, -1.0])
+    return filed(model)
+
+
+def test_no_take_stays_where_it_is_for_long(monkeypatch):
+    how = {**HOW, "seconds": 3.0}
+    start = [np.array([[0.1, 0.9, 0.0, 0.0]])] * 60
+
+    def longest(take: np.ndarray) -> float:
+        leaves = np.flatnonzero(np.abs(np.diff(take[:, 0])) > 0.005)
+        at = take[:, 2].cumsum()
+        return float(np.diff(at[np.concatenate([[0], leaves, [len(at) - 1]])]).max())
+
+    monkeypatch.setattr("robojam.linger.LONG", 0.3)
+    guarded = [longest(take) for take in generate(likes_to_stay(), start, **how)]
+    assert max(guarded) < 0.45  # sixteen times nowhere, of ten times nine: it can happen
+    monkeypatch.setattr("robojam.linger.LONG", 9.0)
+    free = [longest(take) for take in generate(likes_to_stay(), start, **how)]
+    assert np.mean(np.array(free) > 0.45) > 0.3
+    assert np.mean(guarded) < np.mean(free)

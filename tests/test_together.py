@@ -47,10 +47,11 @@ with joined() as together:
     for batch in (64, 1):
         settings = Settings(
             units=8, components=2, hidden=8, passes=4, window=16, batch=batch, warmup=4,
-            bfloat16=False, score_every=1,
+            bfloat16=False, score_every=1, dropout=0.1,
         )
         trainer = Trainer(corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30]), settings)
         trainer.together = together
+        together.join(trainer.model)
         losses = [now.loss for now in trainer]
         weights = {n: w.numpy() for n, w in trainer.model.state_dict().items()}
         np.savez(f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}-{batch}.npz",
@@ -108,7 +109,7 @@ def both(*command: object) -> tuple[list[int], str, list[str]]:
 
 def complaints(err: str) -> list[str]:
     """Take what robojam says from what others say too."""
-    assert "Traceback" not in err.partition("torch/distributed/run.py")[0]
+    assert "Traceback" not in err.partition("torch/distributed/run.py")[0], err
     return [line for line in err.splitlines() if line.startswith("robojam: ")]
 
 

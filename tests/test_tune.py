@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
-from learning import TOUCHES, corpus, small
+from learning import STROKES, TOUCHES, corpus, small
 
 from robojam import tune
+from robojam.corpus import Corpus
 from robojam.evaluate import score
 from robojam.train import Settings, Trainer
 
@@ -37,3 +42,40 @@ def test_it_steps_back_as_far_as_it_must_remember():
     halfway = tune.between(start, other, 0.5)
     for mine, one, two in zip(*(m.parameters() for m in (halfway, start, other)), strict=True):
         torch.testing.assert_close(mine, (one + two) / 2)
+
+
+def on_screen(data: Corpus, n: int) -> Corpus:
+    events = data.events.copy()
+    events[:, :2] = np.round(events[:, :2] * n) / n
+    return replace(data, events=events)
+
+
+def test_a_player_s_screen_is_learnt_by_looking_at_it():
+    start = small(TOUCHES)
+    start.event = tune.event(start, on_screen(corpus(TOUCHES, [40] * 6), 600))
+    assert start.event.lattices == ((600, 6 / 7 / 2),)
+    theirs, rest = on_screen(corpus(TOUCHES, [60]), 500), on_screen(HELD_OUT, 500)
+    event = tune.event(start, theirs)
+    assert event.lattices == ((500, 1 / 4), (600, 6 / 7 / 4))
+    how = tune.settings(start, Settings(), {"passes": 1.0}, events=60)
+    trainer = Trainer(theirs, rest, how, event=event, start=start)
+    before, after = score(start, rest).joint, next(iter(trainer)).score
+    assert after is not None
+    assert before - after > math.log(1024 / 500)  # what the gaps are worth is twice that
+    # Whoever plays at another screen pays for it once, by the share that is gone.
+    others = on_screen(HELD_OUT, 600)
+    assert score(trainer.averaged, others).joint <= (
+        score(start, others).joint + math.log(2) / 29 + 1e-3
+    )
+
+
+def test_a_model_of_strokes_knows_no_screens():
+    start, strokes = small(STROKES), corpus(STROKES, [30] * 4)
+    assert tune.event(start, strokes) is start.event
+    assert tune.event(small(TOUCHES), DATA).lattices == ()
+
+
+def test_stepping_back_keeps_the_screens_that_were_met():
+    start, tuned = small(TOUCHES), small(TOUCHES, seed=1)
+    tuned.event = tune.event(tuned, on_screen(corpus(TOUCHES, [60]), 500))
+    assert tune.between(start, tuned, 0.0).event == tuned.event

@@ -134,6 +134,10 @@ VARIANTS: dict[str, Variant] = {
         idea="copies in which one move of eight is left out, its dt added to the next",
         windows=copies.Dropped,
     ),
+    "preceded": Variant(
+        idea="half of the openings come after another performance's end, and a pause",
+        windows=copies.Preceded,
+    ),
     # The network
     "s": _set("2 × 64, 8 components", **SIZES["s"]),
     "l": Variant(idea="2 × 512, 24 components", settings=SIZES["l"], share=0.5),
@@ -152,17 +156,18 @@ VARIANTS: dict[str, Variant] = {
         idea="the densities of two models averaged: what might be distilled into one", members=2
     ),
     # The training
-    "dropout": _set("a tenth of what layers tell each other is dropped", dropout=0.1),
+    "no dropout": _set("nothing of what layers tell each other is dropped", dropout=0.0),
+    "twice the dropout": _set("a fifth of it is dropped, for a tenth", dropout=0.2),
     "recurrent dropout": Variant(
         idea="a tenth of the recurrent weights is dropped (Merity et al. 2017)",
         model=cells.Dropping,
     ),
     "no average": _set("the last weights, not their average", average=0.0),
-    "window 64": _set("windows of 64 touches for 256", window=64),
-    "window 128": _set("windows of 128 touches for 256", window=128),
-    "window 512": _set("windows of 512 touches for 256", window=512),
-    "half the batch": _set("batches of 1,280 touches for 2,560", batch=1280),
-    "twice the batch": _set("batches of 5,120 touches for 2,560", batch=5120),
+    **{
+        f"window {n}": _set(f"windows of {n} touches for 128", window=n) for n in (64, 256, 512)
+    },
+    "half the batch": _set("batches of 640 touches for 1,280", batch=640),
+    "twice the batch": _set("batches of 2,560 touches for 1,280", batch=2560),
     "a third of the rate": _set("Adam at 1e-3 for 3e-3", rate=1e-3),
     "twice the rate": _set("Adam at 6e-3 for 3e-3", rate=6e-3),
     "float32": Variant(

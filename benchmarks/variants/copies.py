@@ -1,4 +1,4 @@
-"""Windows of altered copies: stretched in time, scaled, with points left out.
+"""Windows of altered copies: stretched in time, scaled, with points left out, after others.
 
 Half of the windows are altered, each by an amount of its own; the other half are as they
 were recorded. Dequantising noise comes after the alteration, as it does in the scoring.
@@ -77,3 +77,47 @@ class Dropped(Altered):
         touches = touches[~out]
         touches[1:, 2] = np.diff(clock)
         return touches, True
+
+
+class Preceded(Windows):
+    """Half of the openings come after the end of another performance, and a pause.
+
+    In a jam nothing begins from nothing but the first phrase. What comes before is heard
+    and not scored, and neither is the touch that ends the pause.
+    """
+
+    #: What is heard of the other performance, in touches; the pause, in seconds.
+    BEFORE, PAUSE = (8, 160), (0.3, 3.0)
+
+    def draw(
+        self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str
+    ) -> Batch:
+        """Make a batch as Windows does, with what came before."""
+        corpus, lines = self.corpus, self._lines
+        parts, screens, chunks, heard, at = [], [], [], [], 0
+        for chunk in group:
+            touches, n = corpus.events[chunk.start : chunk.end], lines[chunk.start]
+            before, theirs = touches[:0], lines[:0]
+            if chunk.opening and rng.random() < 0.5:
+                which = int(rng.integers(len(corpus.lengths)))
+                end = int(corpus.offsets[which + 1])
+                begin = max(end - int(rng.integers(*self.BEFORE)), int(corpus.offsets[which]))
+                before, theirs = corpus.events[begin:end], lines[begin:end]
+                touches = touches.copy()
+                touches[0, 2] = rng.uniform(*self.PAUSE)
+            parts += [before, touches]
+            size = len(before) + len(touches)
+            screens += [theirs, np.full(len(touches), n, np.int64)]
+            chunks.append(Chunk(at, at + size, chunk.opening))
+            heard.append(len(before))
+            at += size
+        self.corpus = replace(corpus, events=np.concatenate(parts))
+        self._lines = np.concatenate(screens)
+        try:
+            batch = super().draw(chunks, rng, mirror=mirror, device=device)
+        finally:
+            self.corpus, self._lines = corpus, lines
+        for row, size in enumerate(heard):
+            if size:
+                batch.scored[row, : size + 1] = False
+        return batch

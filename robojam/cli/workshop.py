@@ -116,6 +116,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
         ask.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     trainer, to = run.trainer, chosen.to
     trainer.together = together
+    together.join(trainer.model)
     for line in run.told:
         print(line)
     told = f"{trainer.corpus.name}: {ask.performances(len(trainer.corpus.lengths))}, "
@@ -220,7 +221,12 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     settings = tune.settings(start, Settings(), given, events=len(data.events))
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
-    return _Run(Trainer(data, held_out, settings, start=start), about, told, file)
+    event = tune.event(start, data)
+    known = {n for n, _ in start.event.lattices}
+    new = [f"{n:,}" for n, _ in event.lattices if n not in known]
+    if new:
+        told.append(f"new to {file.path.stem}: screens of {', '.join(new)} lines")
+    return _Run(Trainer(data, held_out, settings, event=event, start=start), about, told, file)
 
 
 def _step_back(run: _Run, *, seed: int) -> None:
@@ -232,7 +238,7 @@ def _step_back(run: _Run, *, seed: int) -> None:
     assert file is not None
     assert trainer.best is not None
     if trainer.best_step == 0:
-        print(f"nothing that it learnt makes it predict better: it is {file.path.stem} still")
+        print(f"nothing learnt makes it predict better: its weights are {file.path.stem}'s")
         return
     memory = tune.remembered(file, seed=seed)
     if memory is None:
