@@ -166,7 +166,7 @@ def joined() -> Iterator[Alone]:
     All but the first are silent, and what is to be told, by a status too, the first tells.
     Raises ElsewhereError where they do not find each other.
     """
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if os.environ.get("WORLD_SIZE", "1") in ("", "1"):
         yield Alone()
         return
     import torch

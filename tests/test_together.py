@@ -99,7 +99,7 @@ def both(*command: object) -> tuple[list[int], str, list[str]]:
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
     programs = [started(*command, **where, RANK=r, LOCAL_RANK=r) for r in ("0", "1")]
     try:
-        said = [program.communicate(timeout=60) for program in programs]
+        said = [program.communicate(timeout=120) for program in programs]
     finally:
         for program in programs:
             program.kill()
@@ -142,7 +142,7 @@ def test_two_processes_make_the_run_that_one_makes(tmp_path, monkeypatch):
 def test_torchrun_makes_the_model_that_one_process_makes(data, val, tmp_path):
     command = ["train", data, "--val", val, *SIZES, "--to"]
     with torchrun("-m", "robojam", *command, tmp_path / "two.safetensors") as program:
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=120)
     assert (program.returncode, complaints(err)) == (0, [])
     assert out.count("held out val.npz: 35") == 1
     assert out.count("nats per event on val.npz") == 1
@@ -163,7 +163,7 @@ def test_ctrl_c_stops_both_and_what_was_best_is_there(data, val, tmp_path):
         while "step" not in program.stdout.readline():
             pass
         program.send_signal(signal.SIGINT)
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=120)
     assert err.splitlines().count("stopped") == 1
     assert out.count("--resume goes on") == 1
     run, _ = checkpoint.resume(tmp_path / "mine.run", read(data), read(val))
@@ -223,6 +223,14 @@ def test_bad_data_is_told_once(data, tmp_path):
     statuses, out, err = both("-m", "robojam", "train", data, bad, "--to", tmp_path / "m")
     assert (statuses, out, len(err)) == ([2, 0], "", 1)
     assert "bad.npz: is neither" in err[0]
+
+
+def test_processes_that_do_not_meet(data, tmp_path):
+    command = ["-m", "robojam", "train", data, "--to", tmp_path / "m"]
+    with started(*command, WORLD_SIZE="2") as program:
+        out, err = program.communicate(timeout=120)
+    assert (program.returncode, out, err.count("\n")) == (1, "", 1)
+    assert "the processes of this training do not meet: " in err
 
 
 def test_a_process_alone_loads_nothing_for_others():
