@@ -46,7 +46,7 @@ def _corpus(chosen: argparse.Namespace) -> int:
 
 
 def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
-    from robojam.corpus import clean, join, write
+    from robojam.corpus import CorpusError, clean, join, write
     from robojam.formats import each
     from robojam.survey import survey
 
@@ -60,8 +60,11 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
     for path in chosen.data:
         try:
             for corpus in each([path], machine=chosen.machine, refused=refuse):
-                cleaned.append(clean(corpus, into=room))
-        except ValueError as error:
+                try:
+                    cleaned.append(clean(corpus, into=room))
+                except ValueError as error:  # too large: the others are told of still
+                    refuse(error)
+        except CorpusError as error:
             refuse(error)
     full = [corpus for corpus in cleaned if len(corpus.events)]
     about: dict[str, Any] = {"files": [survey(corpus) for corpus in cleaned]}
