@@ -230,6 +230,17 @@ def test_what_is_too_large_to_be_cleaned_in_memory_is_cleaned_to_a_file(
     np.testing.assert_array_equal(found.lengths, inside.lengths)
 
 
+def test_what_is_too_large_to_be_cleaned_hides_nothing(tmp_path, large, capsys):
+    np.savez(tmp_path / "a.npz", touches=DIRTY, lengths=[len(DIRTY)])
+    npz(tmp_path / "b.npz", corpus(TOUCHES, LENGTHS))
+    with pytest.raises(SystemExit) as left:
+        main(["corpus", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert (left.value.code, err.count("\n")) == (0, 1)
+    assert "a.npz is too large" in err
+    assert f"b.npz (arrays): {len(LENGTHS)} performances" in out
+
+
 # What is wrong with it
 
 
