@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine import PATIENCE, ROOT, command, first_line, recording, serving, stop
+from engine import PATIENCE, ROOT, Client, command, first_line, recording, serving, stop
 
 from robojam.session import Header, ModelRef, TouchEvent, encode, encode_header
 from robojam.touch import Phase, Touch
@@ -102,14 +102,20 @@ def test_liblo_plays_in_each_dialect_and_is_answered_in_it(dialect, tmp_path):
             *("--osc-out", f"127.0.0.1:{port}/{dialect}", "--touchosc", "/1/xy", *SOON),
         ) as engine,
     ):
+        monitor = Client(engine.address)
+        monitor.send("/robojam/subscribe", "i", monitor.port)
+        monitor.until(lambda: monitor.heard)
         for words in SENT[dialect]:
             oscsend(engine.address[1], *words)
-        engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.heard))
+        for up in ("/robojam/human/up", "/robojam/ai/up"):  # in either order
+            monitor.until(lambda up=up: any(m.address == up for m in monitor.heard))
+        monitor.close()
         missing, came = set(PLAYED[dialect]), []
         while missing:
             came.append(dumped(dump))
             missing -= {came[-1][:2]}
         status = engine.out.ask(lambda s: s["played"])
+        engine.end()
     allowed = PLAYED[dialect] | {("/robojam/ai/move", "ifff")}
     assert {line[:2] for line in came} <= allowed
     assert status["heard"] == 1

@@ -78,6 +78,28 @@ def test_numpy_and_torch_remember_the_same_as_the_model(event):
             np.testing.assert_allclose(np.asarray(mine), its.numpy(), rtol=0, atol=3e-6)
 
 
+def density(factor, mixture, row, last):
+    """Log density (B,) of a factor of events (B, C): over what its noise leaves open."""
+    values = torch.from_numpy(formulas.pick(row, factor.columns)).double()
+    if factor.kind == "duration":
+        off = torch.tensor([[-0.5, 0.5]]) * factor.noise
+        ends = ((values + off).clamp_min(formulas.TINY).log() - factor.centre) / factor.scale
+        if factor.noise:
+            middle, width = ends.mean(1, keepdim=True), ends[:, 1:] - ends[:, :1]
+            return mixture.interval_log_prob(middle, width) - math.log(factor.noise)
+        return mixture.log_prob(ends[:, :1]) - values.log()[:, 0] - math.log(factor.scale)
+    target = (values - factor.centre) / factor.scale
+    scale = torch.full_like(values[:, :1], factor.scale)
+    if factor.slides is not None and last is not None:
+        slides = torch.from_numpy(row[:, factor.slides] > 0.5)[:, None]
+        target = torch.where(slides, (values - torch.from_numpy(last)) / factor.step, target)
+        scale = torch.where(slides, factor.step, scale)
+    if factor.slides is None or not factor.noise:
+        return mixture.log_prob(target) - factor.dims * scale[:, 0].log()
+    chance = mixture.interval_log_prob(target, factor.noise / scale)
+    return chance - factor.dims * math.log(factor.noise)
+
+
 @pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
 def test_the_heads_are_the_models(event):
     """What play samples from has the densities that training reckons."""
@@ -99,17 +121,9 @@ def test_the_heads_are_the_models(event):
                 found = -np.logaddexp(0, (1 - 2 * unit) * out)[:, 0]
             else:
                 c = components(np, event, factor, out, row, memory.now, memory.before)
-                target, stretch = unit, np.full(2, math.log(factor.scale))
-                if factor.slides is not None and t > 0:
-                    slides = row[:, factor.slides] > 0.5
-                    slid = (formulas.pick(row, factor.columns) - memory.last) / factor.step
-                    target = np.where(slides[:, None], slid, unit)
-                    stretch = np.where(slides, math.log(factor.step), stretch)
-                parts = (c.logits, c.mean, c.log_scale, c.lower, target)
-                *mixture, at = (torch.from_numpy(np.ascontiguousarray(p)) for p in parts)
-                found = Mixture(*mixture).log_prob(at).numpy() - factor.dims * stretch
-                if factor.kind == "duration":
-                    found = found - np.log(row[:, factor.columns[0]])
+                parts = (c.logits, c.mean, c.log_scale, c.lower)
+                mixture = Mixture(*(torch.from_numpy(np.ascontiguousarray(p)) for p in parts))
+                found = density(factor, mixture, row, memory.last if t else None).numpy()
             np.testing.assert_allclose(found, expected[:, t, i].numpy(), atol=2e-4, rtol=1e-4)
         memory = net.hear(memory, row)
 
