@@ -33,11 +33,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("train", type=Path)
     parser.add_argument("held_out", type=Path)
+    parser.add_argument(
+        "--batch", type=int, default=Settings().batch, help="touches in a batch"
+    )
+    parser.add_argument("--window", type=int, default=Settings().window, help="in a window")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     torch.set_flush_denormal(True)
     corpus, held_out = clean(read(args.train)), clean(read(args.held_out))
-    trainer = Trainer(corpus, held_out, Settings(score_every=1))
+    trainer = Trainer(
+        corpus, held_out, Settings(batch=args.batch, window=args.window, score_every=1)
+    )
     spent, touches, passes, reached = 0.0, 0, 0, 0.0
     since = time.monotonic()
     for progress in trainer:
