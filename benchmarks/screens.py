@@ -20,6 +20,8 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 from told import Jam, Packets, lively, performances, told
 
+from robojam.modelfile import find
+from robojam.modelfile import read as read_model
 from robojam.session import read
 from robojam.window.draw import Picture
 from robojam.window.panels import panel_of
@@ -81,7 +83,8 @@ def animation(packets: Packets, begin: float, end: float, *, size: Size = (640, 
 
 def main() -> None:
     """Play, draw, save."""
-    kept = Path(tempfile.gettempdir()) / "robojam_screens"
+    model = read_model(find(None)).sha256[:12]  # another one plays another jam
+    kept = Path(tempfile.gettempdir()) / f"robojam_screens_{model}"
     kept.mkdir(exist_ok=True)
     jam = kept / "told.pickle"
     if not jam.exists():
