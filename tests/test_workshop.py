@@ -556,3 +556,14 @@ def test_corpus_goes_on_with_what_is_left(data, tmp_path, capsys):
     kanji = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
     assert "cannot be joined" in refused(capsys, "corpus", data, kanji)
     assert robojam(capsys, "corpus", kanji)[0] == 0
+
+
+def test_what_is_joined_is_written_though_nobody_reads_what_is_told(data, tmp_path):
+    to = tmp_path / "joined.npz"
+    told, unread = os.pipe()
+    os.close(told)
+    command = [sys.executable, "-m", "robojam", "corpus", str(data), "--to", str(to)]
+    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(unread)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(np.load(to)["touches"]) == 107  # and the lone one is left out

@@ -41,6 +41,8 @@ def _corpus(chosen: argparse.Namespace) -> int:
     try:
         with TemporaryFile(dir=chosen.to.parent) as room:
             return _told(chosen, room)
+    except BrokenPipeError:  # nobody reads what is told: main knows what to do
+        raise
     except OSError as error:
         ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
 
@@ -74,6 +76,8 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
         ask.fail(error)
     if joined is not None:
         about["all"] = survey(joined)
+        if chosen.to is not None:  # before anything is told: who reads that may have left
+            write(joined, chosen.to)
     about["refused"] = refused
     if chosen.json:
         print(json.dumps(about))
@@ -84,7 +88,6 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
             return 2
         ask.fail("nothing is left: no performance of two touches or more")
     if chosen.to is not None:
-        write(joined, chosen.to)
         print(f"to {chosen.to}", file=sys.stderr if chosen.json else sys.stdout)
     return 0
 
