@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robojam import formulas
+from robojam.dropout import Dropout
 from robojam.event import Event, Factor
 from robojam.mixture import Mixture
 from robojam.modelfile import Description, read, write
@@ -54,7 +55,7 @@ class EventModel(nn.Module):
             nn.LSTM(units if layer else count, units, batch_first=True)
             for layer in range(layers)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.start = nn.Parameter(torch.zeros(2, layers, units))
         self.trunk = nn.Linear(layers * units + count, sum(f.hidden for f in event.factors))
         self.context = nn.ModuleList()
@@ -118,9 +119,9 @@ class EventModel(nn.Module):
         x = heard
         for layer, rnn in enumerate(self.rnn):
             h0, c0 = state.hidden[layer : layer + 1], state.cell[layer : layer + 1]
-            y, (h, c) = rnn(x, (h0.contiguous(), c0.contiguous()))
+            y, (h, c) = rnn(self.dropout(x) if layer else x, (h0.contiguous(), c0.contiguous()))
             seen.append(torch.cat([h0.transpose(0, 1), y[:, :-1]], 1))
-            x = self.dropout(y)
+            x = y
             hidden.append(h)
             cell.append(c)
         seen.append(torch.cat([state.heard[:, None], heard[:, :-1]], 1))

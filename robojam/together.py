@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
 
+    from robojam.dropout import Dropout
     from robojam.model import EventModel
 
 #: The others wait so long while the first one scores. Whoever is gone is noticed at once.
@@ -64,31 +65,18 @@ class Together(Alone):
 
     def __init__(self, rank: int, size: int) -> None:
         self.leads = rank == 0
-        self._rows, self._size, self._batch = slice(rank, None, size), size, 0
+        self._rows, self._size = slice(rank, None, size), size
+        self._dropout: Dropout | None = None
 
     def join(self, model: EventModel) -> None:
         """Let a model draw what it drops of whole batches, as one process does."""
-        import torch
-        from torch.nn import functional
-
-        class Dropout(torch.nn.Dropout):
-            def forward(self, values: Tensor) -> Tensor:
-                batch, (length, width) = together._batch, values.shape[1:]
-                if values.stride(0) <= values.stride(1):  # as it lies, so it is drawn
-                    whole = values.new_ones((length, batch, width)).transpose(0, 1)
-                else:
-                    whole = values.new_ones((batch, length, width))
-                kept = functional.dropout(whole, self.p, self.training)[together._rows]
-                # Where a batch does not fit, smaller ones are tried.
-                return values * kept[: len(values)]
-
-        together = self
-        if model.dropout.p:
-            model.dropout = Dropout(model.dropout.p)
+        self._dropout = model.dropout
+        self._dropout.rows = self._rows
 
     def rows(self, batch: int) -> slice:
         """Return the rows of the next batch, of so many, that this process learns from."""
-        self._batch = batch
+        if self._dropout is not None:
+            self._dropout.batch = batch
         return self._rows
 
     @contextmanager

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from robojam import __version__, lattice
 from robojam.corpus import STROKE, TOUCH, Corpus
@@ -163,7 +164,10 @@ class Trainer:
         self.windows = Windows(corpus, self.model.event)
         self.averaged = copy.deepcopy(self.model).eval()
         self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=settings.rate, betas=(0.9, 0.98)
+            self.model.parameters(),
+            lr=settings.rate,
+            betas=(0.9, 0.98),
+            fused=settings.device in ("cpu", "cuda"),
         )
         rng = np.random.default_rng(settings.seed)
         lengths, window = corpus.lengths, settings.window
@@ -385,10 +389,8 @@ class Trainer:
     def _average(self) -> None:
         # A short memory at first, so that the untrained weights are soon forgotten.
         keep = min(self.settings.average, 1 - 1 / (self.step / 10 + 1))
-        with torch.no_grad():
-            pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
-            for mean, weight in pairs:
-                mean.lerp_(weight, 1 - keep)
+        means, weights = self.averaged.parameters(), self.model.parameters()
+        get_ema_multi_avg_fn(keep)(list(means), list(weights), None)
 
 
 def schedule(step: int, share: float, warmup: int) -> float:

@@ -76,7 +76,8 @@ RULES = {
     "whole": Rule(pure=True),
     "modelfile": Rule("event formulas whole", "msgspec numpy safetensors", pure=True),
     "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
-    "model": Rule("event formulas mixture modelfile", "safetensors torch", pure=True),
+    "dropout": Rule("", "torch", pure=True),
+    "model": Rule("dropout event formulas mixture modelfile", "safetensors torch", pure=True),
     # It knows of the jam only what the jam asks of a player
     "chance": Rule(others="numpy"),
     "player": Rule(
@@ -95,7 +96,7 @@ RULES = {
     "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
     "heldout": Rule("corpus ondisk", "numpy", pure=True),
-    "together": Rule(lazily="model torch"),
+    "together": Rule(lazily="dropout model torch"),
     "troubles": Rule("corpus event windows", "numpy torch", pure=True),
     "train": Rule(
         "corpus evaluate event lattice model modelfile together troubles windows",
