@@ -33,6 +33,7 @@ import torch
 from step import measure
 from variants import VARIANTS, Variant
 from variants.cells import Ensemble
+from variants.distilled import Taught
 
 from robojam import __version__, train
 from robojam.corpus import Corpus, clean
@@ -83,10 +84,15 @@ def run(
     )
     with variant.within(), replaced:
         event = variant.event(train.event_of(corpus, settings))
-        learnt = []
-        for member in range(variant.members):
+        learnt: list[EventModel] = []
+        runs = variant.members + variant.taught
+        for member in range(runs):
             one = replace(settings, seed=settings.seed + 1000 * member)
-            trainer = Trainer(corpus, held_out, one, event=event)
+            if member < variant.members:
+                trainer = Trainer(corpus, held_out, one, event=event)
+            else:
+                trainer = Taught(corpus, held_out, one, event=event, teachers=learnt)
+                learnt = []
             rates = [now.rate for now in trainer if now.score is None]
             assert trainer.best is not None
             learnt.append(trainer.best)
@@ -105,7 +111,7 @@ def run(
         "xydt": scores[-1].xydt,
         "parts": scores[-1].parts,
         "parameters": sum(p.numel() for model in learnt for p in model.parameters()),
-        "steps": trainer.steps * len(learnt),
+        "steps": trainer.steps * runs,
         "file_bytes": size * len(learnt),
         "step_ms": step and [round(ms, 4) for ms in step],
     }

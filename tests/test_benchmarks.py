@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from learning import TOUCHES, corpus
 
 from robojam import formulas, train
@@ -22,6 +24,7 @@ sys.path.append(str(BENCHMARKS))
 
 import answers  # noqa: E402
 from variants import VARIANTS, copies  # noqa: E402
+from variants.distilled import Taught  # noqa: E402
 
 import models  # noqa: E402
 
@@ -121,3 +124,32 @@ def test_pieces_are_of_five_seconds_and_lose_nothing():
     assert [len(piece) for piece in found] == [2, 1, 0, 1]
     assert found[1][0, 2] == pytest.approx(2)
     assert found[3][0, 2] == pytest.approx(1)
+
+
+def test_what_teachers_draw_is_what_they_think():
+    """Of their own draws they think as of what they would draw, blurred as data is."""
+    data = corpus(TOUCHES, [40] * 12)
+    settings = Settings(units=16, hidden=16, components=2, window=64, batch=480, passes=60)
+    learnt = []
+    for seed in (0, 1):
+        trainer = train.Trainer(data, data, replace(settings, seed=seed, dropout=0.0))
+        for _ in trainer:
+            pass
+        learnt.append(trainer.best)
+    pupil = Taught(data, data, settings, event=learnt[0].event, teachers=learnt)
+    batch = pupil.draw(pupil._pass()[0])
+    drawn = torch.stack([pupil.drawn(batch) for _ in range(40)])
+    heard = batch.heard[batch.scored]
+    assert drawn.shape == (40, *heard.shape)
+    assert (drawn[..., 2] >= 0).all()
+    # A phase is drawn as often as the teachers' mean chance of it says.
+    chances = []
+    for teacher in learnt:
+        seen, *_ = teacher.listen(batch.heard, teacher.initial(len(batch.heard)))
+        logit = teacher.head[0](
+            torch.tanh(teacher.trunk(seen)[..., : teacher.event.factors[0].hidden])
+        )
+        chances.append(torch.sigmoid(logit[batch.scored][:, 0]))
+    chance = torch.stack(chances).mean(0).detach()
+    assert float((drawn[..., 3].mean(0) - chance).abs().mean()) < 0.08
+    assert float(drawn[..., 3].mean() - chance.mean()) == pytest.approx(0, abs=0.02)

@@ -34,8 +34,9 @@ class Variant:
 
     share is of the passes that are asked for: what is dear gets fewer, and is compared
     with the baseline of as many. members: how many are trained, each from a seed of its own,
-    and their densities averaged. xydt: whether the density without the phase is wanted too;
-    fixed: that there is no chance in it, and one seed is enough.
+    and their densities averaged, or (taught) distilled into one more. xydt: whether the
+    density without the phase is wanted too; fixed: that there is no chance in it, and one
+    seed is enough.
     """
 
     idea: str
@@ -47,6 +48,7 @@ class Variant:
     reference: Reference | None = None
     share: float = 1.0
     members: int = 1
+    taught: bool = False
     xydt: bool = False
     fixed: bool = False
 
@@ -57,7 +59,7 @@ class Variant:
             self.reference is None
             and self.model is EventModel
             and self.within is nullcontext
-            and self.members == 1
+            and (self.members == 1 or self.taught)
         )
 
     @property
@@ -154,6 +156,11 @@ VARIANTS: dict[str, Variant] = {
     "state from zero": Variant(idea="the initial state is 0, not learnt", model=cells.FromZero),
     "two together": Variant(
         idea="the densities of two models averaged: what might be distilled into one", members=2
+    ),
+    "two distilled": Variant(
+        idea="two models teach a third: half of what it learns is what they would draw",
+        members=2,
+        taught=True,
     ),
     # The training
     "no dropout": _set("nothing of what layers tell each other is dropped", dropout=0.0),
