@@ -31,18 +31,68 @@ SLACK = MARGIN / 2
 _FEW = 6
 #: Lattices that fewer performances than this show are left out.
 _RARE = 3
+#: So many are looked at together: places, and lattices for each performance.
+_BLOCK = 1 << 16
 
 
 def detect(places: Floats, lattices: Sequence[int]) -> int:
     """Find the coarsest lattice on which all places (T, D) lie; 0 where there is none."""
-    inside = places[((places > 0) & (places < 1)).all(1)].astype(np.float64)
-    if len(inside) < _FEW:
-        return 0
-    left = np.array(sorted(lattices))
-    for few in (inside[:_FEW], inside):  # a few places rule most lattices out
-        pixels = few.reshape(-1, 1) * left
-        left = left[(np.abs(pixels - np.round(pixels)) < left * SLACK).all(0)]
-    return int(left[0]) if len(left) else 0
+    return int(detected([places], lattices)[0])
+
+
+def detected(performances: Iterable[Floats], lattices: Sequence[int]) -> Floats:
+    """Find what `detect` finds in each performance, (P,), in many of them at a time."""
+    found = [np.zeros(0, np.int64)]
+    block: list[Floats] = []
+    size = 0
+    for places in performances:
+        block.append(places)
+        size += len(places) + len(lattices)
+        if size >= _BLOCK:
+            found.append(_detected(block, lattices))
+            block, size = [], 0
+    if block:
+        found.append(_detected(block, lattices))
+    return np.concatenate(found)
+
+
+def _detected(block: list[Floats], lattices: Sequence[int]) -> Floats:
+    """Find the lattice of each performance, (P,): by a few of its places, then by all."""
+    whose = np.repeat(np.arange(len(block)), [len(places) for places in block])
+    places = np.ascontiguousarray(np.concatenate(block).T, np.float64)
+    inside = ((places > 0) & (places < 1)).all(0)
+    whose, places = whose[inside], places.compress(inside, 1)
+    counts = np.bincount(whose, minlength=len(block))
+    begins = np.cumsum(counts) - counts
+    many = np.flatnonzero(counts >= _FEW)
+    # Pairs of a performance and a lattice, in their order: a few places leave few of them.
+    every = np.array(sorted(lattices), np.float64)
+    rows, columns = np.nonzero(_on(places[0, begins[many], None], every))
+    which, n = many[rows], every[columns]
+    for place in range(_FEW):
+        for column in places:
+            on = _on(column[begins[which] + place], n)
+            which, n = which[on], n[on]
+    found = np.zeros(len(block), np.int64)
+    while len(which):  # whether all places lie on the coarsest that each has left
+        asked, wrong = np.zeros((2, len(block)), bool)
+        asked[which] = True
+        rows = np.flatnonzero(asked[whose])
+        coarsest = np.diff(which, prepend=-1) > 0
+        found[which[coarsest]] = n[coarsest]
+        off = ~_on(places.take(rows, 1), found[whose[rows]])
+        wrong[whose[rows[off.any(0)]]] = True
+        found[wrong] = 0
+        left = wrong[which] & ~coarsest
+        which, n = which[left], n[left]
+    return found
+
+
+def _on(places: Floats, n: Floats) -> Floats:
+    """Tell which places lie on lattices of 1/n."""
+    pixels = places * n
+    found: Floats = np.abs(pixels - np.round(pixels)) < n * SLACK
+    return found
 
 
 def shares(
@@ -56,10 +106,10 @@ def shares(
     reckoned to it, so that it is never ruled out.
     """
     candidates = range(100, math.ceil(1 / (noise + MARGIN)))
-    found = [detect(places, candidates) for places in performances]
-    counts = {n: found.count(n) for n in sorted(set(found)) if n}
-    total = len(found) + 1
-    return tuple((n, count / total) for n, count in counts.items() if count >= rare)
+    found = detected(performances, candidates)
+    lines, counts = np.unique(found[found > 0], return_counts=True)
+    counted = zip(lines.tolist(), counts.tolist(), strict=True)
+    return tuple((n, count / (len(found) + 1)) for n, count in counted if count >= rare)
 
 
 def halved(

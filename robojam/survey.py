@@ -51,7 +51,8 @@ def survey(corpus: Corpus) -> dict[str, Any]:
     found["quartiles"]["seconds"] = np.quantile(seconds, _QUANTILES).tolist()
     found["landings"], found["rests"] = landings, rests
     some = islice(corpus.performances(), _LOOKED_AT)
-    screens = Counter(lattice.detect(performance[:, :2], _LINES) for performance in some)
+    places = (performance[:, :2] for performance in some)
+    screens = Counter(lattice.detected(places, _LINES).tolist())
     found["screens"] = {str(n): count for n, count in screens.most_common()}
     found["screens_of"] = screens.total()
     return found

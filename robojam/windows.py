@@ -125,10 +125,8 @@ class Windows:
         found = np.zeros(len(self.corpus.lengths), np.int64)
         if position is not None and position.lattices:
             columns, known = list(position.columns), [n for n, _ in position.lattices]
-            found[:] = [
-                lattice.detect(performance[:, columns], known)
-                for performance in self.corpus.performances()
-            ]
+            places = (performance[:, columns] for performance in self.corpus.performances())
+            found = lattice.detected(places, known)
         return _OfEvents(found, self.corpus.offsets[1:])
 
     def draw(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning import CORPUS, TOUCHES, corpus, has_corpus, small
 from msgspec.structs import replace as changed
@@ -48,6 +50,56 @@ def test_what_lies_beyond_the_screen_tells_nothing():
     places = on_screen(600, 60)
     places[3] = [1.0, 0.123456]
     assert lattice.detect(places, [600]) == 600
+
+
+def plainly(places: np.ndarray, lattices: Sequence[int]) -> int:
+    """What a lattice of a performance is, without any haste."""
+    inside = places[((places > 0) & (places < 1)).all(1)].astype(np.float64)
+    if len(inside) < 6:
+        return 0
+    n = np.array(sorted(lattices), int)
+    pixels = inside.reshape(-1, 1) * n
+    on = (np.abs(pixels - np.round(pixels)) < n * lattice.SLACK).all(0)
+    return int(n[on][0]) if on.any() else 0
+
+
+def played(rng: np.random.Generator) -> np.ndarray:
+    """A performance (T, 2), long or short, on a lattice, nearly on one, on two, or on none."""
+    n = int(rng.choice([2, 4, 100, 150, 300, 576, 600, 900, 1000, 1019]))
+    count = int(rng.choice([0, 1, 5, 6, 7, 8, 30, 200]))
+    places = rng.integers(0, n + 1, (count, 2)) / n  # at the edges too
+    kind = rng.integers(7)
+    if kind == 0:
+        places = rng.random((count, 2))
+    elif kind == 1:  # what begins on a coarse lattice goes on on a finer one
+        places[6:] = rng.integers(1, 600, places[6:].shape) / 600
+    elif kind == 2:
+        places[-1:] += rng.choice([0.5, 1, 1.5]) * lattice.SLACK
+    elif kind == 3:  # as near to what is allowed as it can be
+        places += rng.choice([-1, 1], places.shape) * lattice.SLACK
+    elif kind == 4:
+        places[rng.random(count) < 0.5, 0] = rng.choice([-0.1, 0, 1, 1.5, np.nan])
+    elif kind == 5:
+        places[:] = 0.5
+        places[6:7] = rng.random(places[6:7].shape)
+    return places.astype(rng.choice([np.float32, np.float64]))
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 1 << 30),
+    st.integers(0, 40),
+    st.sampled_from([range(100, 1020), [600], [1000, 300, 600, 576], []]),
+    st.sampled_from([1, 1 << 11, 1 << 16]),
+)
+def test_many_performances_at_a_time_are_as_each_alone(seed, count, lattices, block):
+    rng = np.random.default_rng(seed)
+    performances = [played(rng) for _ in range(count)]
+    with mock.patch.object(lattice, "_BLOCK", block):
+        found = lattice.detected(iter(performances), lattices)
+    assert found.dtype == np.int64
+    assert found.tolist() == [plainly(places, lattices) for places in performances]
+    assert [lattice.detect(places, lattices) for places in performances] == found.tolist()
 
 
 def test_shares_leave_room_for_other_screens():
