@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from robojam.ondisk import Floats, Rows, Stored, blocks, joined
+from robojam.ondisk import Floats, Rows, Stored, blocks, joined, parted
 from robojam.touch import MAX_DT
 from robojam.whole import whole
 
@@ -100,8 +100,7 @@ class Corpus:
 
     def performances(self) -> Iterator[Floats]:
         """Yield each performance in file order, (n, D): a view of ``events`` in memory."""
-        for start, end in pairwise(self.offsets.tolist()):
-            yield self.events[start:end]
+        return parted(self.events, self.offsets)
 
     def blocks(self) -> Iterator[tuple[Floats, Integers]]:
         """Yield all events, some (n, D) at a time, and whose performance each is of, (n,)."""

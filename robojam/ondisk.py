@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -95,6 +96,18 @@ def blocks(rows: Rows) -> Iterator[tuple[int, Floats]]:
     """Yield all rows, some at a time, and where they begin."""
     for start in range(0, len(rows), _BLOCK):
         yield start, rows[start : start + _BLOCK]
+
+
+def parted(rows: Rows, offsets: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Floats]:
+    """Yield the rows from each offset to the next, which are read many at a time."""
+    first = 0
+    while first < len(offsets) - 1:
+        start = offsets[first]
+        last = max(first + 1, int(np.searchsorted(offsets, start + _BLOCK, "right")) - 1)
+        some = rows[start : offsets[last]]
+        for begin, end in pairwise((offsets[first : last + 1] - start).tolist()):
+            yield some[begin:end]
+        first = last
 
 
 def floats(kind: np.dtype[Any]) -> np.dtype[Any]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -72,6 +73,18 @@ def test_pieces_are_their_parts_one_after_the_other(bounds, start, stop):
             np.testing.assert_array_equal(rows[start:stop], whole[start:stop])
             for at, block in ondisk.blocks(rows):
                 np.testing.assert_array_equal(block, whole[at : at + len(block)])
+
+
+@given(st.lists(st.integers(0, 9), max_size=8), st.integers(1, 20))
+def test_what_is_read_many_at_a_time_is_parted_as_it_was(lengths, block):
+    offsets = np.cumsum([0, *lengths])
+    whole = np.random.default_rng(0).random((int(offsets[-1]), 2))
+    with TemporaryFile() as file, mock.patch.object(ondisk, "_BLOCK", block):
+        file.write(whole.tobytes())
+        for rows in (whole, Stored(file, 0, whole.shape, whole.dtype)):
+            parts = list(ondisk.parted(rows, offsets))
+            assert [len(part) for part in parts] == lengths
+            np.testing.assert_array_equal(np.concatenate([whole[:0], *parts]), whole)
 
 
 def test_what_is_in_memory_is_joined_there():
