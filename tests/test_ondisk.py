@@ -310,6 +310,34 @@ def test_a_damaged_file_is_refused(place, tmp_path, large):
         read(path)
 
 
+@pytest.mark.parametrize("wrong", ["damaged", "lengths", "no lengths", "flags"])
+def test_what_is_refused_is_closed(wrong, tmp_path, large, monkeypatch):
+    made, path = corpus(TOUCHES, [*LENGTHS, 900]), tmp_path / "a.npz"
+    arrays = {"touches": made.events, "lengths": made.lengths}
+    if wrong == "flags":
+        arrays["touches"] = made.events + 0.5
+    elif wrong == "lengths":
+        arrays["lengths"] = made.lengths[1:]
+    elif wrong == "no lengths":
+        arrays["lengths"] = np.array(["one"])
+    np.savez(path, **arrays)
+    if wrong == "damaged":
+        raw = bytearray(path.read_bytes())
+        raw[raw.index(made.events[9].tobytes())] ^= 1
+        path.write_bytes(raw)
+    opened, plainly = [], Path.open
+
+    def noted(self: Path, *how: Any) -> Any:
+        opened.append(plainly(self, *how))
+        return opened[-1]
+
+    monkeypatch.setattr(Path, "open", noted)
+    with pytest.raises(CorpusError) as _:  # kept, and with it all that its frames hold
+        read(path)
+    assert len(opened) == 2
+    assert all(file.closed for file in opened)
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "told"),
     [

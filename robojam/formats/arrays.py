@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -30,13 +31,20 @@ CONVERT = (
 
 def read_npz(path: Path, split: str | None, *, machine: bool = False) -> Parts:  # noqa: ARG001
     """Read an archive of arrays. Raises CorpusError."""
+    with ExitStack() as opened:  # whatever is wrong closes the file
+        parts = _read_npz(path, split, opened)
+        opened.pop_all()
+    return parts
+
+
+def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Parts:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             keys, columns, name = _layout(path, archive, names, split)
             if columns is None:
                 return _performances(path, [(k, _array(path, archive, k)) for k in keys], split)
-            stored = _stored(path, archive, keys[0], columns)
+            stored = _stored(path, archive, keys[0], columns, opened)
             rows = _array(path, archive, keys[0]) if stored is None else stored
             lengths = _array(path, archive, keys[1])
     except CorpusError:
@@ -152,9 +160,16 @@ def _array(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, An
 
 
 def _stored(
-    path: Path, archive: zipfile.ZipFile, key: str, columns: tuple[str, ...]
+    path: Path,
+    archive: zipfile.ZipFile,
+    key: str,
+    columns: tuple[str, ...],
+    opened: ExitStack,
 ) -> Stored | None:
-    """Leave rows (N, D) where they lie, if they are many and lie there as they are."""
+    """Leave rows (N, D) where they lie, if they are many and lie there as they are.
+
+    opened will hold their file.
+    """
     info = archive.getinfo(f"{key}.npy")
     if info.file_size < LARGE or info.compress_type != zipfile.ZIP_STORED:
         return None
@@ -164,7 +179,7 @@ def _stored(
             return None
         _check(path, key, shape, dtype, info.file_size - file.tell())
         begin = file.tell()
-        lying = path.open("rb")
+        lying = opened.enter_context(path.open("rb"))
         lying.seek(info.header_offset + 26)  # of the entry, where its name's length is
         name, extra = struct.unpack("<HH", lying.read(4))
         rows = Stored(lying, info.header_offset + 30 + name + extra + begin, shape, dtype)
