@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.linger import Linger
+from robojam.linger import AGAIN, Linger
 from robojam.modelfile import ModelFile
 from robojam.player import TOUCH_COLUMNS, Player
 from robojam.step import Memory, Network
@@ -24,8 +24,6 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 _BLOCK = 64
 #: So often a first touch is drawn that would come too early or too late.
 _TRIES = 256
-#: So often one that would stay where the finger is for too long, as in a jam.
-_STAYS = 16
 #: No take has more touches a second than this, however small its dt.
 _DENSEST = 1 / MIN_DT
 
@@ -71,7 +69,7 @@ def generate(
         else:
             drawn = _first(network, memory, chance, least + half[2], seconds + half[2], how)
         made = _sounding(drawn, half)
-        for again in range(1, _STAYS):
+        for again in range(1, AGAIN):
             anew = _lingering(lingers, here, time, made)
             if not len(anew):
                 break

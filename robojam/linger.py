@@ -12,6 +12,8 @@ from __future__ import annotations
 NEAR = 1 / 1024
 #: Longer than this, in seconds, no finger of the machine's is to stay.
 LONG = 0.8
+#: So often what would stay for longer is drawn again, at most.
+AGAIN = 16
 #: What is so many seconds apart is no staying, but two places that happen to be one.
 _APART = 1.0
 

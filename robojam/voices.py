@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from robojam.happenings import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
-from robojam.linger import Linger
+from robojam.linger import AGAIN, Linger
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of what is out of date when it is longer than so many times the voices.
 _SLACK = 8
-#: So often what would begin a turn too late, or stay where it is too long, is drawn again.
-_TRIES = 16
 
 
 @dataclass(slots=True)
@@ -171,12 +169,13 @@ class Voices:
     def _propose(self, voices: list[Voice], *, left: float = math.inf) -> None:
         """Make the next touches of some voices, as one batch, within so many seconds.
 
-        What would come later, or stay where it is for too long, is drawn again.
+        What would come later, or stay where it is for too long, is drawn again, AGAIN times
+        at most.
         """
         made = self.player.propose([voice.index for voice in voices]) if voices else []
         made = [within(proposal) for proposal in made]
         scale = self.settings.timescale
-        for _ in range(_TRIES):
+        for _ in range(AGAIN):
             again = [
                 i
                 for i, (voice, proposal) in enumerate(zip(voices, made, strict=True))
