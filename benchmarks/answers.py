@@ -12,7 +12,6 @@ played: all files, cut into pieces of 5 s and what remains.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from kept import tell
 
 from robojam import linger
 from robojam.corpus import clean
@@ -192,10 +192,7 @@ def main() -> None:
         found[kind] = judged(made)
     found["all answers"] = judged(everything)
     found["all, as they are drawn"] = judged(as_drawn)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n")
+    tell(found, args.json)
 
 
 if __name__ == "__main__":

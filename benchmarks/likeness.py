@@ -17,7 +17,6 @@ laid to half A. --write keeps what was chosen in the model's file.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from kept import tell
 
 from robojam import likeness
 from robojam.corpus import clean
@@ -93,10 +93,7 @@ def main() -> None:
     }
     if args.write:
         write(file.path, msgspec.structs.replace(file.description, **how), file.weights)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n")
+    tell(found, args.json)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ depends on: the synthesiser's tick.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import time
 from pathlib import Path
 
 import numpy as np
+from kept import tell
 from numpy.typing import NDArray
 
 from robojam import bench
@@ -131,9 +131,7 @@ def main() -> None:
         round(statistics.median(speeds), 1),
         round(min(speeds), 1),
     ]
-    print(json.dumps(found, indent=1))
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(found, indent=1) + "\n")
+    tell(found, chosen.json, indent=1)
 
 
 if __name__ == "__main__":

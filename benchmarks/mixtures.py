@@ -26,6 +26,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from kept import keep
+
 DIMS, COMPONENTS = (1, 3, 64), (5, 26)
 BATCHES = (1, 16, 256, 4096, 65_536)
 MOST = 120_000_000  # numbers in the largest tensor
@@ -263,11 +265,8 @@ def main() -> None:
                 f"{other}: {ratios[0]:.2f} to {ratios[-1]:.2f} times as fast, "
                 f"median {ratios[len(ratios) // 2]:.2f}"
             )
-    if args.to:
-        machine = f"{platform.machine()}, one thread, torch {torch.__version__}"
-        args.to.write_text(
-            json.dumps({"machine": machine, "times": rows, "memory": memory}, indent=1) + "\n"
-        )
+    machine = f"{platform.machine()}, one thread, torch {torch.__version__}"
+    keep({"machine": machine, "times": rows, "memory": memory}, args.to, indent=1)
 
 
 if __name__ == "__main__":

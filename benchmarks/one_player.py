@@ -22,7 +22,6 @@ tablet that reports every 8 ms; a hand at half the tempo. The command is `roboja
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kept import keep
 
 from robojam import lattice
 from robojam.corpus import Corpus, clean, write
@@ -228,8 +228,7 @@ def main() -> None:
             {name: told for name, told in row.items() if "performances" not in name}, flush=True
         )
         found.append(row)
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    keep(found, args.json)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ them stands what people played in the file, in pieces of 5 s.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from answers import SECONDS, answers, pieces
+from kept import tell
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -181,10 +181,7 @@ def main() -> None:
         before, heard = heard, [np.concatenate(both) for both in zip(heard, made, strict=True)]
     shown["its own tenth answer"] = list(zip(before, made, strict=True))[::every][:_SHOWN]
     found["answers in a row"] = rounds
-    text = json.dumps(found, indent=2)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n")
+    tell(found, args.json)
     if args.picture:
         draw(shown, rounds, people, args.picture)
 

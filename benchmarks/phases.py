@@ -5,10 +5,10 @@ python benchmarks/phases.py ../shared/corpus/microjam_train.npz --fit
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
+from kept import tell
 
 from robojam import phases
 from robojam.corpus import clean
@@ -60,9 +60,7 @@ def main() -> None:
         "the rule": told(inferred[~first], landing[~first]),
         "a pause of 0.1 s alone": told((corpus.events[:, 2] > 0.1)[~first], landing[~first]),
     }
-    print(json.dumps(found, indent=2))
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    tell(found, args.json)
 
 
 if __name__ == "__main__":

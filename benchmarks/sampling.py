@@ -11,11 +11,11 @@ second. `--json` has more of it.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import keep
 from matplotlib.figure import Figure
 from opening import figures, save
 
@@ -93,9 +93,8 @@ def main() -> None:
             made[temperature, spread] = takes[args.opening], found
             rows.append({**how, **found})
             print(rows[-1], flush=True)
-    if args.json:
-        about = {"model": file.path.name, "sha256": file.sha256, "seed": args.seed}
-        args.json.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")
+    about = {"model": file.path.name, "sha256": file.sha256, "seed": args.seed}
+    keep({**about, "rows": rows}, args.json)
     if args.picture:
         draw(heard[args.opening], made, args.picture)
 

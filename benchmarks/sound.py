@@ -10,7 +10,6 @@ the library that was the alternative is measured beside it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import tell
 
 from robojam import bench
 from robojam.bench import measures
@@ -293,10 +293,7 @@ def main() -> None:
         "where it runs": where_it_runs(8.0, signalflow=chosen.signalflow),
         "engine": engine_beside(chosen.touches),
     }
-    text = json.dumps(found, indent=1)
-    print(text)
-    if chosen.to is not None:
-        chosen.to.write_text(text + "\n")
+    tell(found, chosen.to, indent=1)
 
 
 if __name__ == "__main__":

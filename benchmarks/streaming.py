@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
+from kept import keep, versions
 
 from robojam.corpus import LARGE, clean, write
 from robojam.formats import read
@@ -90,10 +90,9 @@ def main() -> None:
         "runs": found,
         "left on disk from, GB": LARGE / 1e9,
         "machine": platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": versions(),
     }
-    if args.json:
-        args.json.write_text(json.dumps(told, indent=2) + "\n")
+    keep(told, args.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ on the validation performances). The scorings are left out of the times.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from kept import tell, versions
 
 from robojam.corpus import clean
 from robojam.evaluate import score
@@ -71,13 +71,10 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": versions(),
         "command": " ".join(sys.argv),
     }
-    text = json.dumps(told, indent=2)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n")
+    tell(told, args.json)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 import pygame
+from kept import keep
 from told import CORPUS, ROOT, lively, performances
 
 from robojam.bench import percentile
@@ -230,8 +231,7 @@ def main() -> None:
     if shutil.which("Xvfb"):
         found["alive"] = alive(5.0 if chosen.quick else 15.0)
         print("alive", found["alive"])
-    if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=1) + "\n")
+    keep(found, chosen.json, indent=1)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from kept import tell
 
 from robojam.corpus import clean
 from robojam.formats import read
@@ -74,9 +75,7 @@ def main() -> None:
         found[f"{ANSWERS} x 5 s answers to {ANSWERS} performances"] = run(
             *generate, "--from", half
         )
-    print(json.dumps(found, indent=2))
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    tell(found, args.json)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ if not BENCHMARKS.is_dir():
 sys.path.append(str(BENCHMARKS))
 
 import answers  # noqa: E402
+import kept  # noqa: E402
 from variants import VARIANTS, copies  # noqa: E402
 from variants.distilled import Taught  # noqa: E402
 
@@ -153,3 +155,14 @@ def test_what_teachers_draw_is_what_they_think():
     chance = torch.stack(chances).mean(0).detach()
     assert float((drawn[..., 3].mean(0) - chance).abs().mean()) < 0.08
     assert float(drawn[..., 3].mean() - chance.mean()) == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("indent", [1, 2])
+def test_what_is_told_is_what_is_kept(indent, tmp_path, capsys):
+    path, found = tmp_path / "a.json", {"pieces": 2, "worst": [1.5, None]}
+    kept.tell(found, None, indent=indent)
+    kept.tell(found, path, indent=indent)
+    told = path.read_text()
+    assert capsys.readouterr().out == told + told
+    assert json.loads(told) == found
+    assert told.splitlines()[1] == " " * indent + '"pieces": 2,'
