@@ -30,6 +30,7 @@ from robojam.server import Server
 from robojam.takes import Takes
 from robojam.voices import Voices
 from robojam.wire import native, osc
+from robojam.witnesses import Witnesses
 
 TOUCHES = 2000
 #: What is timed, in the order in which a touch meets it.
@@ -44,7 +45,7 @@ PARTS: list[tuple[Any, str, str]] = [
     (Server, "advance", "what is due, and until when to sleep"),
     (Jam, "advance", "the schedule (each look)"),
     (Voices, "play", "the voice plays it"),
-    (Server, "_happened", "telling everyone (each happening)"),
+    (Witnesses, "happened", "telling everyone (each happening)"),
     (OscOutlet, "happened", "a touch to OSC bytes (each happening)"),
     (Monitors, "send", "to the monitors (each packet)"),
     (Endpoint, "send", "the socket sends (each packet)"),

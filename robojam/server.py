@@ -21,23 +21,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from robojam.audition import Booth
 from robojam.calls import Calls
 from robojam.controls import OF_A_REPLAY, RefusedError, meant
 from robojam.guests import Guests
-from robojam.happenings import Changed, Counts, Happening, Pending, Settings, Sounded, Turned
+from robojam.happenings import Changed, Counts, Happening, Settings
 from robojam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.options import Options
 from robojam.ports import Address, Endpoint
 from robojam.priority import ORDINARY
 from robojam.rig import Inlet, Outlet, Plugged
-from robojam.status import Allowance, Lateness, Tally, memory_mb
+from robojam.status import Allowance, Tally, memory_mb
 from robojam.takes import Playing, Takes
-from robojam.touch import Phase, is_machine
+from robojam.touch import Phase
 from robojam.wire import dialects, native, osc
+from robojam.witnesses import Witnesses
 
 log = logging.getLogger("robojam")
 
@@ -86,22 +85,24 @@ class Server:
         """
         self.options, self.playing, self.endpoint = options, playing, endpoint
         self._load, self._make_jam, self._clock = load, make_jam, clock
-        self._outlets, self._inlets = tuple(outlets), tuple(inlets)
-        self._plugged: tuple[Plugged, ...] = (*self._outlets, *self._inlets)
+        self._inlets = tuple(inlets)
+        self._plugged: tuple[Plugged, ...] = (*outlets, *inlets)
         self._reader = reader or dialects.Reader()
         self._monitors = Monitors(endpoint.send)
         self._guests = Guests()
-        self._booth = Booth(self._let_out)
         self._recordings = Allowance(*_RECORDINGS)
         self._settings = settings
         self._counts = Tally(clock)
         self._clipped = self._held_up = 0
-        self._late = Lateness()
         self.priority = ORDINARY
         self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
         self.calls = Calls()
         self._takes = Takes(options, on_trouble=self.calls.put)
+        self._witnesses = Witnesses(
+            outlets, self._monitors, self._takes, lambda: self.playing.model, clock
+        )
+        self._booth = Booth(self._witnesses.let_out)
         self.jam = self._new_jam()
 
     # -- from other threads ---------------------------------------------------------
@@ -149,9 +150,7 @@ class Server:
             forecast = self.playing.player.forecast
             expect = self._monitors.expect(heard, forecast, self._clock(), self._wait())
             look = min(look, expect)
-        for outlet in self._outlets:
-            look = min(look, outlet.look(self._clock()))
-        return min(look, self._wait())
+        return min(look, self._witnesses.look(), self._wait())
 
     def _wait(self) -> float:
         """Seconds until the next is due."""
@@ -183,7 +182,7 @@ class Server:
         """Lift every finger, close the recording, give the port back."""
         t = self._reach(self._clock()) if self._takes.begun else 0.0
         self.jam.finish(t)
-        self._takes.end(t, reason, self._late)
+        self._takes.end(t, reason, self._witnesses.late)
         self._takes.close()
         for plugged in self._plugged:
             plugged.close()
@@ -194,8 +193,8 @@ class Server:
     def _new_jam(self) -> Jam:
         """Make what waits for the first touch of a new take."""
         if self._make_jam is not None:
-            return self._make_jam(self._happened, self._counts)
-        return Jam(self.playing.player, self._settings, self._happened, self._counts)
+            return self._make_jam(self._witnesses.happened, self._counts)
+        return Jam(self.playing.player, self._settings, self._witnesses.happened, self._counts)
 
     def _begin(self, arrival: float) -> None:
         """Begin the take, if it has not begun."""
@@ -324,7 +323,7 @@ class Server:
             if name == "panic":
                 self._booth.end(arrival)
                 if not took:  # silent as it is; what it plays to may not be
-                    self._let_out(Changed(self.jam.t, name, value), arrival)
+                    self._witnesses.let_out(Changed(self.jam.t, name, value), arrival)
         self._begin_if_alone(arrival)
 
     def _record(self, arrival: float, *, on: bool) -> None:
@@ -341,13 +340,13 @@ class Server:
                 self._monitors.control("pause", 1, arrival)
             if takes.begun:
                 self.jam.finish(t)
-            takes.end(t, "a new recording", self._late)
+            takes.end(t, "a new recording", self._witnesses.late)
             takes.await_next()
             self.jam = self._new_jam()
             if self.jam.turn != turn:
                 self._monitors.send(native.turn(self.jam.turn))
         else:
-            takes.end(t, late=self._late)
+            takes.end(t, late=self._witnesses.late)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
 
@@ -359,39 +358,6 @@ class Server:
             t = self._reach(now) if self._takes.begun else 0.0
             self.playing = got
             self.jam.swap(t, got.player, got.model.file)
-
-    # -- what goes out ----------------------------------------------------------------------
-
-    def _happened(self, what: Happening) -> None:
-        """Let everyone know at once; the jam's sink."""
-        at = self._takes.at(what.t) if self._takes.begun else self._clock()
-        self._let_out(what, at)
-        if isinstance(what, Sounded):
-            touch = what.touch
-            if is_machine(touch.who) and touch.phase is not Phase.UP:
-                self._late.add(self._clock() - at)
-            if self._monitors:
-                self._monitors.send(native.touch(touch, what.dt))
-            self._takes.keep(what)
-        elif isinstance(what, Pending):
-            p = what.proposal
-            if p is not None and self._monitors:
-                self._monitors.send(native.pending(what.who, 0, p.x, p.y, what.due - what.t))
-        elif isinstance(what, Turned):
-            self._monitors.send(native.turn(what.whose))
-        elif isinstance(what, Changed):
-            self._changed(what)
-
-    def _let_out(self, what: Happening, at: float) -> None:
-        for outlet in self._outlets:
-            outlet.happened(what, at)
-
-    def _changed(self, what: Changed) -> None:
-        self._monitors.control(what.name, what.value, self._clock())
-        is_model = what.name == "model"
-        value = msgspec.structs.asdict(self.playing.model) if is_model else what.value
-        self._takes.keep(what, value)
-        log.info("%s: %s", what.name, what.value)
 
     # -- how it does ------------------------------------------------------------------------
 
@@ -412,8 +378,8 @@ class Server:
             "dropped": self._counts.dropped,
             "clipped": self._clipped,
             "unsent": self.endpoint.unsent,
-            "late_ms_p99": 1000 * self._late.p99,
-            "late_ms_max": 1000 * self._late.worst,
+            "late_ms_p99": 1000 * self._witnesses.late.p99,
+            "late_ms_max": 1000 * self._witnesses.late.worst,
             "held_up": self._held_up,
             "priority": self.priority,
             "monitors": len(self._monitors),

@@ -93,7 +93,7 @@ class Ahead(Driven):
             clock=lambda: self.now,
             wall=lambda: EPOCH + self.now,
         )
-        self.server._outlets = self.server._plugged = (self.outlet, self.plain)
+        self.server._witnesses.outlets = self.server._plugged = (self.outlet, self.plain)
 
 
 @pytest.fixture

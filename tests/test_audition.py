@@ -56,7 +56,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.driven = Driven(folder)
         self.ear = Ear()
-        self.driven.server._outlets = (*self.driven.server._outlets, self.ear)
+        self.driven.server._witnesses.outlets += (self.ear,)
         self.sent: list[Message] = []
 
     def send(self, address: str, tags: str = "", *args: object) -> None:

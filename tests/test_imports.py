@@ -144,10 +144,10 @@ RULES = {
     "announce": Rule(lazily="zeroconf ifaddr"),
     "calls": Rule(),
     "controls": Rule("happenings options sound.lineup wire.*", pure=True),
+    "witnesses": Rule("happenings monitors rig session status takes touch wire.*", "msgspec"),
     "server": Rule(
         "audition calls controls guests happenings jam monitors options ports priority rig"
-        " status takes touch wire.*",
-        "msgspec",
+        " status takes touch wire.* witnesses",
     ),
     # The sound: names that all may read, a synthesiser that is as pure as the jam, and
     # what is impure around it

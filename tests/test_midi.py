@@ -190,7 +190,7 @@ def test_a_turn_taken_back_is_cut_and_one_that_ends_rings_on(one):
 
 def test_the_jam_itself_tells_a_turn_taken_back_from_one_that_ends(one, tmp_path):
     jam = Driven(tmp_path, Scripted(land(0.1), slide(0.1)), threshold=0.1, response=1.0)
-    jam.server._outlets = jam.server._plugged = (one.midi,)
+    jam.server._witnesses.outlets = jam.server._plugged = (one.midi,)
 
     def call():
         jam.send("/robojam/down", "iff", 1, 0.5, 0.5)
@@ -287,7 +287,7 @@ def test_a_panic_reaches_the_ports_of_a_jam_that_is_silent_already(tmp_path):
             pass
 
     jam = Driven(tmp_path)
-    jam.server._outlets = jam.server._plugged = (Plug(),)
+    jam.server._witnesses.outlets = jam.server._plugged = (Plug(),)
     jam.send("/touch", "ff", 0.5, 0.5)
     for _ in range(3):
         jam.send("/robojam/panic")

@@ -60,7 +60,7 @@ class Plug:
 
 def driven(tmp_path: Any, plug: Plug, **options: Any) -> Driven:
     jam = Driven(tmp_path, **options)
-    jam.server._inlets = jam.server._outlets = (plug,)
+    jam.server._inlets = jam.server._witnesses.outlets = (plug,)
     jam.server._plugged = (plug,)
     return jam
 
