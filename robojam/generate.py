@@ -69,7 +69,7 @@ def generate(
         else:
             drawn = _first(network, memory, chance, least + half[2], seconds + half[2], how)
         made = _sounding(drawn, half)
-        for again in range(1, AGAIN):
+        for again in range(1, AGAIN + 1):
             anew = _lingering(lingers, here, time, made)
             if not len(anew):
                 break

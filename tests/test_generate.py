@@ -10,10 +10,12 @@ import torch
 from learning import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
 from test_listing import run
 
+from robojam import generate as offline
 from robojam.composed import composed
 from robojam.corpus import clean
 from robojam.formats import read as read_performances
 from robojam.generate import generate
+from robojam.linger import AGAIN
 from robojam.modelfile import ModelFile
 from robojam.player import Player
 from robojam.session import encode, encode_header, parse, read
@@ -208,3 +210,16 @@ def test_no_take_stays_where_it_is_for_long(monkeypatch):
     free = [longest(take) for take in generate(likes_to_stay(), start, **how)]
     assert np.mean(np.array(free) > 0.45) > 0.3
     assert np.mean(guarded) < np.mean(free)
+
+
+def test_what_stays_is_drawn_again_as_often_as_in_a_jam(monkeypatch):
+    drawn, kept = [], []
+    # Each draw would stay.
+    monkeypatch.setattr("robojam.generate._lingering", lambda *_: np.arange(1))
+    monkeypatch.setattr("robojam.generate._take_in", lambda *_: kept.append(1))
+    sounding = offline._sounding
+    monkeypatch.setattr(
+        "robojam.generate._sounding", lambda *made: drawn.append(1) or sounding(*made)
+    )
+    generate(FILE, [heard(5)], **HOW)
+    assert len(drawn) == len(kept) * (1 + AGAIN) > 0
