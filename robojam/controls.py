@@ -41,7 +41,7 @@ def meant(name: str, value: Any, settings: Settings, who: str | None) -> Any:
             own = who is not None and "=" not in value
             return lineup.lineup(f"{who}={value}" if own else value, settings.instrument)
     except ValueError as error:
-        raise RefusedError(f"unknown {name}") from error
+        raise RefusedError(f"unknown {name}", f"{value!r:.80}") from error
     return value
 
 
@@ -49,6 +49,6 @@ def _in_range(name: str, value: float, now: float) -> float:
     """Return a number as it was meant: 32 bits are short of 0.02 by a hair."""
     whole = value if options.in_range(name, value) else float(f"{value:.6g}")
     if not options.in_range(name, whole):
-        raise RefusedError("out of range")
+        raise RefusedError("out of range", f"{name} {value:g}")
     ours = native.control(name, now) == native.control(name, whole)  # back in 32 bits
     return now if ours else whole

@@ -225,7 +225,7 @@ BAD = {
         osc.encode("/robojam/down", "sff", "0", 0.5, 0.5),
         osc.encode("/robojam/down", "fff", 0.5, 0.5, 0.5),
         osc.encode("/robojam/mode", "i", 1),
-        osc.encode("/robojam/answer", "i", 1),
+        osc.encode("/robojam/answer", "s", "now"),
         osc.encode("/touch", "f", 0.5),
     ],
     "not finite": [

@@ -229,9 +229,9 @@ def test_the_next_pad_that_is_touched_is_learnt_and_only_that():
     assert read(reader, at(0.5, 0.75)) == [Plain(0.5, 0.25)]
     assert learnt == [XY]
     assert reader.status() == {"pads": ["/1/xy=x,-y"], "learning": False}
-    assert read(reader, at(0.5, 0.5, "/2/xy"))[0] == Dropped(
-        "unknown address", "'/2/xy' ff; if that is a pad: --touchosc /2/xy"
-    )
+    what = read(reader, at(0.5, 0.5, "/2/xy"))[0]
+    assert what == Dropped("unknown address")
+    assert what.about == "'/2/xy' ff; if that is a pad: --touchosc /2/xy"
     read(reader, encode(dialects.LEARN))
     read(reader, at(0.5, 0.5, "/2/multi/3"))
     assert learnt == [XY, Pad("/2/multi")]
@@ -274,6 +274,41 @@ def test_the_native_dialect_is_read_as_before():
 
 def test_other_tuio_profiles_come_along_and_are_no_fault():
     assert ask("/tuio/2Dobj", "si", "fseq", 1) == []
+
+
+@pytest.mark.parametrize("name", ["answer", "panic", "reset"])
+def test_a_button_asks_as_it_is_pressed_and_for_nothing_as_it_is_let_go(name: str):
+    address = f"/robojam/{name}"
+    assert ask(address, "f", 1.0) == ask(address, "i", 1) == [Control(name, 1)]
+    assert ask(address) == [Control(name, 1)]
+    assert ask(address, "f", 0.0) == ask(address, "i", 0) == []
+    assert ask(address, "f", NAN) == [Dropped("not finite")]
+    assert ask(address, "s", "1") == [Dropped("wrong arguments")]
+    assert ask(address, "ff", 1.0, 1.0) == [Dropped("wrong arguments")]
+
+
+@pytest.mark.parametrize(
+    ("address", "tags", "args", "reason"),
+    [
+        ("/robojam/down", "ff", (0.5, 0.5), "wrong arguments"),
+        ("/robojam/pause", "i", (2,), "out of range"),
+        ("/touch", "ff", (NAN, 0.5), "not finite"),
+        ("/touches", "ff", (0.5, 0.5), "unknown address"),
+    ],
+)
+def test_what_cannot_be_used_is_told_by_its_address(
+    address: str, tags: str, args: tuple[Any, ...], reason: str
+):
+    (what,) = ask(address, tags, *args)
+    assert isinstance(what, Dropped)
+    assert what.reason == reason
+    assert f"'{address}' {tags}" in what.about
+
+
+def test_what_a_pad_sends_and_cannot_be_used_is_told_too():
+    (what,) = read(Reader(pads=Pads([XY])), encode("/1/xy", "fff", 0.5, 0.5, 0.5))
+    assert isinstance(what, Dropped)
+    assert (what.reason, what.about) == ("wrong arguments", "'/1/xy' fff")
 
 
 def test_what_is_unknown_is_told_by_name():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from robojam.wire import impsy, microjam, native, touchosc, tuio
@@ -24,7 +25,7 @@ def _joined(*tables: Table) -> Table:
 
 
 #: What may come in at fixed addresses, of all dialects.
-INPUTS: Final[Table] = _joined(native.INPUTS, microjam.INPUTS, impsy.INPUTS)
+INPUTS: Final[Table] = _joined(native.INPUTS, microjam.INPUTS, impsy.INPUTS, touchosc.INPUTS)
 #: Asks for the next pad that is touched to be taken.
 LEARN: Final = "/robojam/learn"
 
@@ -85,12 +86,8 @@ class Reader:
         if self.echoes.returned(message, now):
             return [(host, Dropped("echo"))]
         played = self.pads.read(message, host)
-        if played is not None:
-            return [(host, what) for what in played]
-        what = native.read(message, INPUTS)
-        if what == Dropped("unknown address"):
-            what = Dropped("unknown address", _hint(message))
-        return [(host, what)]
+        whats = [native.read(message, INPUTS)] if played is None else played
+        return [(host, _told(what, message)) for what in whats if what != touchosc.LET_GO]
 
     def lapse(self, now: float) -> tuple[list[tuple[str, Input]], float]:
         """Return what happens because nothing comes, and in how many seconds to look again."""
@@ -102,9 +99,11 @@ class Reader:
         return {"pads": pads, "learning": self.pads.learning}
 
 
-def _hint(message: Message) -> str:
-    """Say what an unknown message was."""
+def _told(what: Input, message: Message) -> Input:
+    """Say of what is dropped which message it was."""
+    if not isinstance(what, Dropped) or what.reason == "echo":
+        return what
     told = f"{message.address!r:.80} {message.tags:.20}"
-    if touchosc.is_pad(message):
-        return f"{told}; if that is a pad: --touchosc {message.address:.80}"
-    return told
+    if what.reason == "unknown address" and touchosc.is_pad(message):
+        told += f"; if that is a pad: --touchosc {message.address:.80}"
+    return replace(what, about=told)

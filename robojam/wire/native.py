@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from robojam.touch import MAX_BACK, MEMORIES, Phase, Touch
@@ -86,10 +86,10 @@ class StatusRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A message that is not for the engine, and why; about tells a person more."""
+    """A message that is not for the engine, and why; about tells a person more of it."""
 
     reason: str
-    about: str = ""
+    about: str = field(default="", compare=False)
 
 
 Input = Finger | Plain | Audition | Control | Subscribe | StatusRequest | Dropped

@@ -2,7 +2,8 @@
 
 A pad sends `/page/pad a b`, and, if its touch is sent too, `/page/pad/z` 1 and 0 as it is
 touched and let go; the fingers of a multi-pad are `/page/pad/1`, `/page/pad/2`, …. Which
-pads are played is said, or learnt from the next one that is touched.
+pads are played is said, or learnt from the next one that is touched. A button sends 1 as it is
+pressed and 0 as it is let go, also to what takes no number.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from robojam.touch import Phase, Touch, is_machine
-from robojam.wire.native import BadError, Dropped, Finger, Input, Plain, number, place
+from robojam.wire.native import (
+    BadError,
+    Control,
+    Dropped,
+    Finger,
+    Input,
+    Plain,
+    Table,
+    number,
+    place,
+)
 from robojam.wire.osc import Message, encode
 
 #: Two numbers, across and up, as TouchOSC sends them unless it is told otherwise.
@@ -26,6 +37,18 @@ _MOST = 64
 _TOUCHED: Final = ("/z", "/touch")
 #: Addresses of other dialects, which are never learnt.
 _TAKEN: Final = ("/robojam", "/touch", "/tuio", "/impsy", "/interface", "/prediction", "/inst")
+#: A button that is let go asks for nothing, and nothing is wrong with that.
+LET_GO: Final = Dropped("let go")
+
+
+def _button(name: str) -> Callable[[Any], Input]:
+    return lambda value: Control(name, 1) if number(value) > 0 else LET_GO
+
+
+#: What may come in at fixed addresses, in the form of native.INPUTS: buttons.
+INPUTS: Final[Table] = {
+    f"/robojam/{name}": {"n": _button(name)} for name in ("answer", "reset", "panic")
+}
 
 
 @dataclass(frozen=True, slots=True)
