@@ -41,6 +41,17 @@ _OPTIONS = frozenset(
 )
 
 
+def that_end() -> list[signal.Signals]:
+    """Return the signals that ask to end: Ctrl-C, SIGTERM, and of a terminal that is closed.
+
+    The last is none on Windows, nor where one was started to outlive its terminal (nohup).
+    """
+    asking = [signal.SIGINT, signal.SIGTERM]
+    if os.name != "nt" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asking.append(signal.SIGHUP)
+    return asking
+
+
 def display_at_hand() -> bool:
     """Tell whether a window can be opened, as far as the environment says."""
     if sys.platform.startswith("linux") and "SDL_VIDEODRIVER" not in os.environ:
@@ -49,9 +60,12 @@ def display_at_hand() -> bool:
 
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
-    # Its standard input closes when this program ends, however it ends.
+    # Its standard input closes when this program ends, however it ends: a Ctrl-C, or a
+    # terminal that is closed, is for this one alone, whenever it comes.
     return subprocess.Popen(
-        [sys.executable, "-m", "robojam", *arguments, "--until-eof"], stdin=subprocess.PIPE
+        [sys.executable, "-m", "robojam", *arguments, "--until-eof"],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
@@ -171,9 +185,9 @@ class _Jam:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM end the jam, from now on."""
+        """Let what asks to end it end the jam, from now on."""
         signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in that_end():
             signal.signal(number, self._on_signal)
         try:
             yield

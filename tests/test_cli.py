@@ -257,6 +257,27 @@ def test_a_killed_engine_leaves_a_file_that_loads_and_is_complete(tmp_path):
     assert "the same, touch for touch" in ran.stdout, ran
 
 
+def test_a_terminal_that_is_closed_ends_it_as_ctrl_c_does(tmp_path):
+    with serving(tmp_path, *BUSY) as engine:
+        engine.out.until(lambda: len(engine.out.heard) > 20)
+        assert engine.end(signal.SIGHUP) == 0
+        engine.out.listen(0.05)
+        assert engine.out.heard[-1].address == "/robojam/ai/up"
+    assert recording(tmp_path).ended == "SIGHUP"
+
+
+def _ignores_hangup():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+
+
+def test_an_engine_that_is_to_outlive_its_terminal_does(tmp_path):
+    with serving(tmp_path, *BUSY, preexec_fn=_ignores_hangup) as engine:
+        engine.process.send_signal(signal.SIGHUP)
+        engine.out.until(lambda: len(engine.out.heard) > 20)
+        assert engine.end() == 0
+    assert recording(tmp_path).ended == "SIGTERM"
+
+
 def test_a_stopped_engine_goes_on_without_a_heap_of_late_touches(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
         out = engine.out
@@ -384,7 +405,7 @@ def test_what_cannot_be_is_told_in_one_line_with_status_2(name, options, told, t
     assert set(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
     process = subprocess.Popen(
         command("serve", "--no-sound", "--osc-in", "127.0.0.1:0"), cwd=tmp_path
@@ -394,7 +415,7 @@ def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
         status = Path(f"/proc/{process.pid}/status")
         while time.monotonic() < end:  # until it has said what it does with the signal
             caught = [s for s in status.read_text().splitlines() if s.startswith("SigCgt")]
-            if int(caught[0].split()[1], 16) & 1 << (signal.SIGTERM - 1):
+            if all(int(caught[0].split()[1], 16) & 1 << (n - 1) for n in (how, signal.SIGTERM)):
                 break
         process.send_signal(how)
         assert process.wait(PATIENCE) == 0

@@ -260,7 +260,7 @@ def test_a_dead_engine_is_started_again_with_the_options_then_in_force(tmp_path)
 
 
 @linux
-@pytest.mark.parametrize("who", ["window", "engine", "SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("who", ["window", "engine", "SIGINT", "SIGHUP", "SIGKILL"])
 def test_when_one_ends_all_end_and_the_recording_is_closed(who, tmp_path):
     with jamming(tmp_path, "--mode", "solo", **WINDOW) as jam:
         jam.client.ask(lambda s: s["recording"].endswith("jsonl") and s["monitors"] == 2)
@@ -277,6 +277,27 @@ def test_when_one_ends_all_end_and_the_recording_is_closed(who, tmp_path):
         wait_for(lambda: all(map(gone, programs.values())))
     assert recording(tmp_path).ended is not None
     assert [e.touch.phase for e in recording(tmp_path).touches("ai")][-1] == "up"
+
+
+@linux
+def test_a_ctrl_c_while_it_starts_leaves_without_a_word(tmp_path):
+    process = subprocess.Popen(
+        command("jam", "--no-sound", "--osc-in", "127.0.0.1:0", "--sessions", str(tmp_path)),
+        env={**os.environ, **WINDOW},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        jam = Jam(process, tmp_path)
+        wait_for(lambda: set(jam.programs()) == {"serve", "window"})  # and have hardly begun
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all that it holds
+        said, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        stop(process)
+    assert process.returncode == 0
+    assert "Traceback" not in said
 
 
 @linux

@@ -30,8 +30,8 @@ from robojam.cli import (
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command; leaves with its status."""
-    chosen = _parser().parse_args(arguments)
     try:
+        chosen = _parser().parse_args(arguments)
         status = chosen.command(chosen)
     except KeyboardInterrupt:
         status = 130

@@ -83,15 +83,15 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _jam(chosen: argparse.Namespace) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
     import msgspec
 
     from robojam.loading import Models
     from robojam.modelfile import ModelFileError, find, read
     from robojam.ports import Endpoint, PortError, resolve
-    from robojam.supervise import Window, jam
+    from robojam.supervise import Window, jam, that_end
 
+    for number in that_end():
+        signal.signal(number, _leave)
     options = ask.options(chosen)
     try:  # nothing has started yet, and nothing will if any of this fails
         path = find(options.model)
@@ -136,7 +136,9 @@ def _window(chosen: argparse.Namespace) -> int:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    from robojam.supervise import that_end
+
+    for number in that_end():
         signal.signal(number, _leave)
     from robojam.happenings import Settings
     from robojam.outlets import outlets
@@ -282,11 +284,12 @@ def _from_parent(text: str) -> Options:
 
 
 def run(server: Server, ready: str, *, options: Options, until_eof: bool = False) -> int:
-    """Run an engine until it is asked to stop, by Ctrl-C, SIGTERM or its parent's end."""
+    """Run an engine until it is asked to stop, by a signal or its parent's end."""
     import gc
 
     from robojam.logs import logging_to
     from robojam.priority import raise_priority
+    from robojam.supervise import that_end
 
     def stop(number: int, _frame: object) -> None:
         server.stop(signal.Signals(number).name)
@@ -294,7 +297,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
     with logging_to(_log(options), verbose=options.verbose):
         # A signal ends the loop's sleep by itself; the handler only says why.
         signal.set_wakeup_fd(server.calls.wake_fd, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in that_end():
             signal.signal(number, stop)
         if until_eof:
             _until_eof(lambda: server.stop("what started it has ended"))
