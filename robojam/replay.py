@@ -109,6 +109,34 @@ class NoPlayer:
         return []
 
 
+def turns(events: Sequence[Event], mode: str) -> list[str]:
+    """Tell whose turn it is at each event of a recording that begins in a mode.
+
+    No recording says so, but who plays does: a turn is the machine's from its first touch
+    on, and until its finger lifts for good.
+    """
+    machine_next = [False]  # whether the next landing or slide is the machine's
+    for event in reversed(events):
+        machine = machine_next[-1]
+        if isinstance(event, TouchEvent) and event.touch.phase is not Phase.UP:
+            machine = is_machine(event.touch.who)
+        machine_next.append(machine)
+    found: list[str] = []
+    turn = "ai" if mode == "solo" else "human"
+    for event, machine in zip(events, machine_next[-2::-1], strict=True):
+        if isinstance(event, SetEvent) and "mode" in event.values:
+            mode = event.values["mode"]
+            turn = "ai" if mode == "solo" else "human"
+        elif isinstance(event, TouchEvent) and mode == "call-response":
+            theirs = is_machine(event.touch.who)
+            if event.touch.phase is not Phase.UP:
+                turn = "ai" if theirs else "human"
+            elif theirs and not machine:
+                turn = "human"
+        found.append(turn)
+    return found
+
+
 class Playback(Jam):
     """A recorded jam at its own timing, in place of a live one.
 
@@ -129,11 +157,12 @@ class Playback(Jam):
         on_end: Callable[[], None],
     ) -> None:
         super().__init__(NoPlayer(), settings, sink, counts)
-        self._events = [
+        again = [
             e
             for e in session.events
             if not isinstance(e, TouchEvent) or who is None or named(e.touch.who, who)
         ]
+        self._events = list(zip(again, turns(again, settings.mode), strict=True))
         self._at = 0
         self._speed, self._lead, self._on_end = speed, lead, on_end
         self._down: dict[tuple[str, int], Sounded] = {}
@@ -150,13 +179,17 @@ class Playback(Jam):
         return len(self._down)
 
     @property
+    def turn_left(self) -> None:
+        """Nobody knows: a turn may have been cut short, and is over when it is."""
+
+    @property
     def due(self) -> float | None:
         """When the next recorded event happens again."""
         if self.settings.pause or self._over:
             return None
         if self._at == len(self._events):
             return self.t
-        return self._lead + self._events[self._at].t / self._speed
+        return self._lead + self._events[self._at][0].t / self._speed
 
     def begin(self) -> None:
         """Begin."""
@@ -169,9 +202,14 @@ class Playback(Jam):
                 self._over = True
                 self._on_end()
                 return
-            event = self._events[self._at]
+            event, turn = self._events[self._at]
             self._at += 1
+            lifts = isinstance(event, TouchEvent) and event.touch.phase is Phase.UP
+            if not lifts:
+                self._pass_turn(turn)
             self._again(event)
+            if lifts:
+                self._pass_turn(turn)
         self.clock.t = max(self.t, t)
 
     def _again(self, event: Event) -> None:

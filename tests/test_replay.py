@@ -8,7 +8,7 @@ import pytest
 from engine import MODEL, Driven, playing
 from playing import Whimsical
 
-from robojam.happenings import Changed, Counts, Settings, Sounded
+from robojam.happenings import Changed, Counts, Settings, Sounded, Turned
 from robojam.replay import Playback, first_difference, named, regenerate, settings_of
 from robojam.session import (
     EndEvent,
@@ -270,6 +270,10 @@ class Replaying:
                 if isinstance(h, Sounded)]  # fmt: skip
 
     @property
+    def turned(self):
+        return [(h.t, h.whose) for h in self.happened if isinstance(h, Turned)]
+
+    @property
     def changes(self):
         return [(h.t, h.name, h.value) for h in self.happened if isinstance(h, Changed)]
 
@@ -288,6 +292,49 @@ def test_everything_happens_again_at_its_own_instant_and_order():
     assert replaying.changes == [(0.5, "temperature", 0.5), (3.6, "model", "b.safetensors")]
     assert replaying.ended == 1
     assert replaying.playback.due is None
+
+
+def test_the_turn_is_that_of_who_plays():
+    replaying = Replaying(session_of(*JAM))
+    assert replaying.playback.turn == "human"
+    replaying.playback.advance(2.0)
+    assert replaying.playback.turn == "ai"
+    assert replaying.playback.turn_left is None
+    replaying.playback.advance(100.0)
+    assert replaying.turned == [(1.0, "ai"), (3.65, "human")]
+    happened = replaying.happened
+    first, last = (happened.index(h) for h in happened if isinstance(h, Turned))
+    assert happened[first + 1].touch.who == "ai"  # it begins, and then it sounds
+    assert happened[last - 1].touch.phase is Phase.UP  # it lifts, and then it ends
+
+
+def test_a_rest_of_the_machines_is_part_of_its_turn_and_a_mode_decides_for_itself():
+    replaying = Replaying(
+        session_of(
+            touch(0.0, "down", dt=0.0),
+            touch(0.1, "up"),
+            touch(1.0, "down", "ai"),
+            touch(1.2, "up", "ai"),
+            touch(2.0, "down", "ai"),
+            touch(2.1, "up", "ai"),
+            touch(2.1, "down"),
+            SetEvent(3.0, {"mode": "solo"}),
+            touch(3.5, "move"),
+            SetEvent(4.0, {"mode": "duet"}),
+            touch(4.5, "down", "ai"),
+        )
+    )
+    replaying.playback.advance(100.0)
+    assert replaying.turned == [(1.0, "ai"), (2.1, "human"), (3.0, "ai"), (4.0, "human")]
+
+
+@pytest.mark.parametrize(
+    ("who", "turned"), [("ai", [(1.0, "ai"), (3.65, "human")]), ("human", [])]
+)
+def test_of_some_alone_the_turns_are_those_that_are_heard(who, turned):
+    replaying = Replaying(session_of(*JAM), who=[who])
+    replaying.playback.advance(100.0)
+    assert replaying.turned == turned
 
 
 def test_faster_everything_is_sooner_and_dt_is_shorter():
