@@ -350,6 +350,12 @@ def test_answer_this_again_plays_the_phrase_to_the_engine_in_time(tmp_path):
     assert sent[-1][0] < 101.5
 
 
+def test_after_a_panic_in_solo_one_press_lets_it_go_on(app):  # noqa: F811
+    state = there(app)
+    state.mode, state.silenced = "solo", True
+    assert press(app, pygame.K_p, "p") == [osc.encode("/robojam/pause", "i", 0)]
+
+
 def test_a_panic_stops_a_phrase_and_lifts_its_fingers(tmp_path):
     deeds = idle()
     recorded(tmp_path)

@@ -252,6 +252,38 @@ def test_controls_mode_and_pause_are_shown_as_told():
         assert words_ in shown
 
 
+def test_a_panic_in_solo_holds_the_machine_until_it_may_go_on():
+    state = State()
+    tell(state, 1.0, "/robojam/mode", "s", "solo")
+    tell(state, 1.0, "/robojam/turn", "s", "ai")
+    tell(state, 1.1, "/robojam/panic")
+    status(state, 1.2, mode="solo", turn="ai", paused=False)
+    tell(state, 1.3, "/robojam/human/down", "ifff", 0, 0.5, 0.5, 0.1)
+    assert state.paused
+    assert "silence until it may go on: p" in said(state, 1.3)
+    assert "paused" in said(state, 1.3)
+    tell(state, 2.0, "/robojam/pause", "i", 0)
+    assert not state.paused
+    assert "answering" in said(state, 2.0)
+    tell(state, 3.0, "/robojam/panic")
+    tell(state, 3.1, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.1)  # another let it go on
+    assert not state.paused
+
+
+def test_a_panic_elsewhere_holds_until_the_next_touch():
+    state = State()
+    tell(state, 1.0, "/robojam/mode", "s", "call-response")
+    tell(state, 1.1, "/robojam/panic")
+    assert not state.paused
+    assert "silence until the next touch" in said(state, 1.1)
+    tell(state, 1.2, "/robojam/mode", "s", "solo")  # and is silent there too
+    assert state.paused
+    tell(state, 1.3, "/robojam/mode", "s", "call-response")
+    state.touch(Phase.DOWN, 1000, 0.5, 0.5, 1.4)
+    tell(state, 1.5, "/robojam/mode", "s", "solo")
+    assert not state.paused
+
+
 def test_trouble_and_drops_are_shown_only_when_they_matter():
     state = State()
     status(state, 1.0, dropped={"malformed": 3}, late_ms_p99=1.2, trouble=[])

@@ -120,6 +120,7 @@ class State:
     strokes: Strokes = field(default_factory=Strokes)
     echoes: Echoes = field(default_factory=Echoes)
     controls: dict[str, float] = field(default_factory=dict)
+    silenced: bool = False  # by a panic
     mode: str = ""
     model: str = ""
     instrument: str = ""
@@ -161,8 +162,8 @@ class State:
 
     @property
     def paused(self) -> bool:
-        """Whether the machine is held."""
-        return bool(self.controls.get("pause", 0))
+        """Whether the machine is held; in solo, by a panic too."""
+        return bool(self.controls.get("pause", 0)) or (self.silenced and self.mode == "solo")
 
     def playing(self, now: float) -> bool:
         """Whether a voice of the machine is sounding, or has just been."""
@@ -197,6 +198,7 @@ class State:
         if phase is Phase.UP:
             self.strokes.up(who, finger, now, mine=True)
             return
+        self._wakes(who)
         self.echoes.sent(finger, x, y, now)
         if phase is Phase.DOWN:
             self.strokes.down(who, finger, x, y, now, mine=True)
@@ -225,7 +227,9 @@ class State:
             case ["robojam", "forecast"]:
                 self._forecast(message.args, now)
             case ["robojam", name] if name in _EVENTS:
-                self.say(_EVENTS[name], now)
+                self.silenced = self.silenced or name == "panic"
+                held = name == "panic" and self.paused
+                self.say("silence until it may go on: p" if held else _EVENTS[name], now)
                 self.ghosts.clear()
             case ["robojam", "back" | "store" | "recall" as name] if message.args:
                 self._went_back(name, message.args[0], now)
@@ -257,6 +261,7 @@ class State:
             self.ghosts[who] = Ghost(who, x, y, now, now + clip(rest[2], 0, 60))
         elif what in ("down", "move") and not self.echoes.mine(who, int(finger), x, y, now):
             self.touched = True
+            self._wakes(who)
             draw = self.strokes.down if what == "down" else self.strokes.move
             draw(who, int(finger), x, y, now, mine=False)
             for used in ("sound",) if is_machine(who) else ("sound", "osc"):
@@ -264,6 +269,11 @@ class State:
             if is_machine(who):
                 self.played_last = now
                 self.ghosts.pop(who, None)
+
+    def _wakes(self, who: str) -> None:
+        """Someone plays: that ends a panic, but in solo only if it is the machine."""
+        if is_machine(who) or self.mode != "solo":
+            self.silenced = False
 
     def _turn(self, turn: object, now: float) -> None:
         if isinstance(turn, str) and turn != self.turn:
@@ -302,6 +312,8 @@ class State:
             setattr(self, name, value)
         elif name in _NUMBERS and (told := number(value)) is not None:
             self.controls[name] = told
+            if name == "pause":
+                self.silenced = False
 
     def _status(self, args: tuple[Any, ...], now: float, utc: datetime) -> None:
         try:
@@ -334,7 +346,7 @@ class State:
             self.strokes.lift_theirs(now, quiet=1.0, machine=False)  # an up was lost
         started = str(status.get("started", ""))
         if self._started and started and started != self._started:
-            self.restarted = now
+            self.restarted, self.silenced = now, False
             self.strokes.lift_theirs(now)
         self._started = started or self._started
         self._asked = True
