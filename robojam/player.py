@@ -59,7 +59,7 @@ def choose_device(name: str) -> str:
     Raises DeviceError for a device that this machine does not have. torch is asked
     only where a driver makes a GPU likely: it takes a second to answer.
     """
-    if name == "cpu" or (name == "auto" and not _gpu_is_likely()):
+    if name == "cpu" or (name == "auto" and not any(map(may_have, ("cuda", "mps")))):
         return "cpu"
     import torch
 
@@ -72,9 +72,10 @@ def choose_device(name: str) -> str:
     return name
 
 
-def _gpu_is_likely() -> bool:
-    if platform.system() == "Darwin":
-        return platform.machine() == "arm64"
+def may_have(device: str) -> bool:
+    """Tell whether this machine may have a device: cuda or mps. Nothing waits for torch."""
+    if device == "mps":
+        return platform.system() == "Darwin" and platform.machine() == "arm64"
     library = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(library)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -358,6 +359,10 @@ def test_an_engine_ends_while_nobody_reads_what_it_says(tmp_path):
         assert engine.end() == 0
 
 
+#: A device that this machine does not have, wherever the tests are run.
+ABSENT = "cuda" if sys.platform == "darwin" else "mps"
+
+
 @pytest.fixture
 def taken():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
@@ -381,6 +386,7 @@ def taken():
             "{tmp}/foreign.safetensors is not a safetens",
         ),
         (["--model", "{tmp}"], "there is no model file {tmp}"),
+        (["--device", ABSENT], f"this machine has no device {ABSENT}"),
         (["--mode", "loud"], "'loud'"),
         (["--threshold", "0"], "a number from 0.02 to 60"),
         (["--voices", "0"], "a whole number from 1 to 4096"),

@@ -380,7 +380,7 @@ def test_the_cpu_is_always_there():
 
 
 def test_auto_takes_the_first_device_at_hand(monkeypatch):
-    monkeypatch.setattr(player, "_gpu_is_likely", lambda: True)
+    monkeypatch.setattr(player, "may_have", lambda _: True)
     for cuda, mps, expected in [(1, 1, "cuda"), (0, 1, "mps"), (0, 0, "cpu")]:
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=cuda: bool(there))
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda there=mps: bool(there))

@@ -87,6 +87,7 @@ def _jam(chosen: argparse.Namespace) -> int:
 
     from robojam.loading import Models
     from robojam.modelfile import ModelFileError, find, read
+    from robojam.player import DeviceError, choose_device, may_have
     from robojam.ports import Endpoint, PortError, resolve
     from robojam.supervise import Window, jam, that_end
 
@@ -96,10 +97,12 @@ def _jam(chosen: argparse.Namespace) -> int:
     try:  # nothing has started yet, and nothing will if any of this fails
         path = find(options.model)
         read(path)
+        if options.device in ("cuda", "mps") and not may_have(options.device):
+            choose_device(options.device)  # which says what there is instead
         for output in map(parse_output, options.osc_out):
             resolve(output.host, output.port)
         endpoint = Endpoint(*parse_address(options.osc_in))
-    except (ModelFileError, PortError) as error:
+    except (ModelFileError, PortError, DeviceError) as error:
         ask.fail(error)
     endpoint.close()
     for outlet in _log(options):
