@@ -12,7 +12,7 @@ from playing import Scripted, land, slide
 
 from robojam.happenings import Changed, Sounded, Turned
 from robojam.midi import plug as rig
-from robojam.midi.plug import ECHO, GATHER, Midi
+from robojam.midi.plug import ECHO, GATHER, MISSED, Midi
 from robojam.midi.ports import OUTLETS
 from robojam.midi.styles import PRESETS, parse_styles
 from robojam.options import Options
@@ -261,6 +261,27 @@ def test_the_status_tells_of_every_port(one):
         }
     ]
     assert about["out"][0]["unsent"] == 1
+
+
+def test_a_port_that_is_not_there_is_told_once(monkeypatch, caplog):
+    made = Rig(monkeypatch, midi_in=("board", "bord"), midi_out=("virtual:robot", "surge"))
+    made.say("o", 0, b"Board:midi")
+    made.now += MISSED - 0.1
+    assert made.midi.look(made.now) <= 1.0
+    assert not caplog.messages  # it may take a moment
+    for _ in range(3):
+        made.now += 1.0
+        made.midi.look(made.now)
+    told = [message.partition(" is not there")[0] for message in caplog.messages]
+    assert told == ["MIDI in: bord", "MIDI out: robot", "MIDI out: surge"]
+    assert "robojam ports" in caplog.messages[0]
+
+
+def test_where_there_is_no_midi_at_all_that_alone_is_told(monkeypatch, caplog):
+    made = Rig(monkeypatch, midi_in=("board",))
+    made.far.trouble = "python-rtmidi cannot be used"
+    made.midi.look(made.now + 10.0)
+    assert not caplog.messages
 
 
 def test_at_the_end_all_is_silenced(one):

@@ -31,6 +31,8 @@ log = logging.getLogger("robojam")
 #: Seconds for which moves are gathered: a place's x and y come in two messages, about a
 #: millisecond apart on a MIDI cable.
 GATHER: Final = 0.002
+#: A port that is not there so many seconds after the start is told: its name may be wrong.
+MISSED: Final = 3.0
 #: For so many seconds a message that went out, and comes in, is an echo. Longer than two
 #: long periods of JACK; shorter than it takes to strike what was heard.
 ECHO: Final = 0.06
@@ -121,6 +123,7 @@ class Midi:
         self._echoes = Echoes()
         self._turned = -math.inf
         self._flush = math.inf
+        self._miss_at = clock() + MISSED
         self._link = Link(
             [one.wanted for one in self._ins], [one.wanted for one in self._outs], clock
         )
@@ -258,12 +261,29 @@ class Midi:
             outlet.unsent += len(messages)
 
     def look(self, now: float) -> float:
-        """Gather moves, and watch over the process that holds the ports."""
+        """Gather moves, and watch over the ports and the process that holds them."""
         self._link.watch(now)
+        if now >= self._miss_at:
+            self._miss_at = math.inf
+            self._tell_missing()
         if now >= self._flush:
             self._link.poke()
             return 1.0
         return min(1.0, self._flush - now)
+
+    def _tell_missing(self) -> None:
+        """Tell which ports have not come. What ails them all has been told."""
+        if self._link.trouble is not None:
+            return
+        for kind, ports in (("in", self._ins), ("out", self._outs)):
+            for wanted in (one.wanted for one in ports if one.port is None):
+                why = "no port is named like that"
+                if wanted.virtual:
+                    why = "there is no MIDI system to make it in"
+                log.warning(
+                    "MIDI %s: %s is not there (%s; robojam ports shows what is); it is "
+                    "taken when it comes", kind, wanted.name, why,
+                )  # fmt: skip
 
     # -- how it does ------------------------------------------------------------------------
 
