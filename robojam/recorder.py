@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from errno import EACCES, ENOTDIR
 from io import FileIO
 from itertools import count
 from pathlib import Path
@@ -38,6 +39,11 @@ class _Begin:
     header: Header
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Asks whether a recording could be written at all."""
+
+
 class Recorder:
     """Records one jam after another into a folder, each into a file of its own.
 
@@ -54,7 +60,7 @@ class Recorder:
         self._directory = directory
         self._on_trouble = on_trouble
         self._limit = limit
-        self._queue: queue.SimpleQueue[_Begin | Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Begin | _Look | Event | None] = queue.SimpleQueue()
         # Each counter has one thread that writes it, so that none needs a lock.
         self._put = 0  # the engine's
         self._overflow = 0  # the engine's
@@ -82,6 +88,11 @@ class Recorder:
     def dropped(self) -> int:
         """How many events were not written, since the recorder was made."""
         return self._overflow + self._refused
+
+    def look(self) -> None:
+        """Tell now what would be in the way of a recording, as far as one can see."""
+        if not self._closed:
+            self._queue.put(_Look())
 
     def begin(self, header: Header) -> None:
         """Start a new recording, closing the one before without an end line.
@@ -142,10 +153,14 @@ class Recorder:
                     break
                 self._take(item)
             self._flush()
-            self._taken += sum(not isinstance(item, _Begin | None) for item in batch)
+            self._taken += sum(not isinstance(item, _Begin | _Look | None) for item in batch)
         self._finish()
 
-    def _take(self, item: _Begin | Event) -> None:
+    def _take(self, item: _Begin | _Look | Event) -> None:
+        if isinstance(item, _Look):
+            if why := _obstacle(self._directory):
+                self._tell(f"no recording can be written into {self._directory}: {why}")
+            return
         if isinstance(item, _Begin):
             # Here and not when the thread begins: the engine's is not raised before it runs.
             keep_up()
@@ -167,7 +182,10 @@ class Recorder:
             self._file.flush()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
-            self._failed = f"recording stopped: {why}; what was written stands"
+            stands = f"{why}; what was written stands"
+            if self._file.is_empty:
+                stands = f"nothing can be written into {self._directory}: {why}"
+            self._failed = f"recording stopped: {stands}"
             self._drop_file(self._file)
             self._tell(self._failed)
 
@@ -201,6 +219,11 @@ class _File:
         self._whole = 0  # of them, up to the end of the last whole line
         self._refused = 0
         self._lost = False  # the file is gone, and could not be written again so far
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it stands, not even its first line."""
+        return self._whole == 0
 
     def add(self, event: Event) -> None:
         """Put an event among the lines waiting; one that has no form as a line is told."""
@@ -298,6 +321,19 @@ class _File:
         with vanished:
             self._write(file)
         self._tell(f"the recording had vanished, and was written again: {self.path}")
+
+
+def _obstacle(directory: Path) -> str | None:
+    """Say why nothing could be written into a folder, which may have to be made first."""
+    try:
+        for there in (directory.absolute(), *directory.absolute().parents):
+            if there.is_dir():
+                return None if os.access(there, os.W_OK | os.X_OK) else os.strerror(EACCES)
+            if there.exists():
+                return os.strerror(ENOTDIR)
+    except OSError as error:  # a name too long
+        return error.strerror
+    return None
 
 
 def file_name(started: datetime) -> str:

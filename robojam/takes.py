@@ -54,6 +54,9 @@ class Takes:
             Path(options.sessions), on_trouble=lambda what: on_trouble(lambda: self._tell(what))
         )
 
+        if options.record:
+            self._recorder.look()
+
     @property
     def begun(self) -> bool:
         """Whether a take has begun."""

@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_the_next_jam_tries_anew(
         for number in range(5):
             recorder.write(touch(float(number)))
         wait_for(lambda: told)
-        assert told[0].startswith("recording stopped: ")
+        assert told[0].startswith(f"recording stopped: nothing can be written into {folder}: ")
         assert (recorder.failed, recorder.path) == (told[0], None)
         recorder.end(9.0, "quit")
         folder.unlink()
@@ -141,6 +141,28 @@ def test_a_folder_that_cannot_be_made_is_told_and_the_next_jam_tries_anew(
         assert recorder.failed is None
     assert (len(told), recorder.dropped) == (1, 5)
     assert played(folder / f"{NAME}.jsonl") == [touch(0.0)]
+
+
+@pytest.mark.parametrize("where", ["a file", "within a file", "too long", "no right"])
+def test_what_will_be_in_the_way_is_told_before_the_first_touch(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").touch()
+    folder = tmp_path / {"too long": "x" * 300, "within a file": "a file/s"}.get(where, where)
+    if where == "no right":
+        monkeypatch.setattr("os.access", lambda *_: False)
+    with recording(folder) as (recorder, told):
+        recorder.look()
+        wait_for(lambda: told)
+    assert told[0].startswith(f"no recording can be written into {folder}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+def test_a_folder_that_can_be_made_is_in_nobodys_way_and_not_made_yet(tmp_path: Path) -> None:
+    with recording(tmp_path / "a" / "b") as (recorder, told):
+        recorder.look()
+    assert not told
+    assert not list(tmp_path.iterdir())
 
 
 @posix
