@@ -76,7 +76,8 @@ def write_npz(sessions: Sequence[Session], path: Path) -> list[Path]:
 
 def write_png(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Draw them: a poster of one, a contact sheet of several."""
-    picture.draw(sessions, path, names=[_called(session) for session in sessions])
+    with whole(path) as part:
+        picture.draw(sessions, part, names=[_called(session) for session in sessions])
     return [path]
 
 
@@ -97,7 +98,8 @@ def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
 
     places = numbered(path, len(sessions))
     for session, place in zip(sessions, places, strict=True):
-        midifile.write(session, place)
+        with whole(place) as part:
+            midifile.write(session, part)
     return places
 
 
@@ -107,7 +109,8 @@ def write_wav(sessions: Sequence[Session], path: Path) -> list[Path]:
 
     places = numbered(path, len(sessions))
     for session, place in zip(sessions, places, strict=True):
-        render.write_wav(session, place)
+        with whole(place) as part:
+            render.write_wav(session, part)
     return places
 
 

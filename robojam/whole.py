@@ -12,8 +12,12 @@ from pathlib import Path
 def whole(path: Path) -> Iterator[Path]:
     """Yield where to write what then takes the place of path; on any error nothing does.
 
-    Raises OSError where it cannot be put there.
+    What is there and is no file (/dev/null, a pipe) is written to itself. Raises OSError
+    where it cannot be put there.
     """
+    if path.exists() and not path.is_file():
+        yield path
+        return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

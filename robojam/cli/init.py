@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Final
 
@@ -23,16 +24,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _init(chosen: argparse.Namespace) -> int:
     from robojam.rigfile import written
+    from robojam.whole import whole
 
     text = written()
     if chosen.show:
         print(text, end="")
         return 0
     try:
-        with chosen.file.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        ask.fail(f"{chosen.file} is there already: it is left as it is; name another")
+        if os.path.lexists(chosen.file):
+            ask.fail(f"{chosen.file} is there already: it is left as it is; name another")
+        with whole(chosen.file) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
         ask.fail(f"{chosen.file} cannot be written: {error.strerror or error}")
     print(f"{chosen.file}: uncomment what you want, then robojam jam --config {chosen.file}")

@@ -254,9 +254,11 @@ def _model(asked: str | None, header: Header) -> Path:
 
 def _write(path: Path, header: Header, made: list[Event]) -> None:
     from robojam.session import encode, encode_header
+    from robojam.whole import whole
 
     try:
-        path.write_bytes(b"".join([encode_header(header), *map(encode, made)]))
+        with whole(path) as part:
+            part.write_bytes(b"".join([encode_header(header), *map(encode, made)]))
     except OSError as error:
         ask.fail(f"cannot write {path}: {error.strerror}")
 
