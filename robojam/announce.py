@@ -6,7 +6,6 @@ OSC's receivers announce themselves as `_osc._udp` by zeroconf (RFC 6762, RFC 67
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -75,6 +74,7 @@ def announced(host: str, port: int) -> Iterator[None]:
         [sys.executable, "-m", "robojam.announce", host, str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C is the engine's: its end is ours
     )
     try:
         yield
@@ -92,7 +92,6 @@ def main(host: str, port: str) -> None:
     """Announce until standard input ends, as it does when the engine does, however."""
     from zeroconf import Error
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's: its end is ours
     try:
         with _network(host) as network:
             network.register_service(_service(host, int(port)), allow_name_change=True)

@@ -292,6 +292,30 @@ def hand_to(port):
 
 @pytest.mark.peer
 @needs_jack
+def test_a_ctrl_c_lets_what_sounds_fade_and_is_no_failure(jack):
+    command = [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"]
+    # A MIDI port takes its time to end, in which the sound would be missed.
+    engine = subprocess.Popen(
+        [*command, *"--no-record --tuio-in none --mode solo --midi-out virtual:keys".split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    try:
+        hand = hand_to(int(engine.stdout.readline().partition(",")[0].rpartition(":")[2]))
+        wait_for(lambda: "buffer_ms" in hand.sound())
+        os.killpg(engine.pid, signal.SIGINT)  # as a terminal does, to all that it holds
+        _, told = engine.communicate(timeout=PATIENCE)
+    finally:
+        engine.kill()
+        engine.wait()
+    assert (engine.returncode, told) == (0, "")
+
+
+@pytest.mark.peer
+@needs_jack
 def test_a_device_that_goes_is_told_once_and_the_sound_comes_back(jack, caplog):
     caplog.set_level(logging.WARNING)
     outlet = SoundOutlet(instrument="human=keys", scale="free", volume=0.5)

@@ -133,6 +133,7 @@ class SoundOutlet:
             stderr=subprocess.DEVNULL,
             text=True,
             env=os.environ | alone,
+            start_new_session=True,  # a Ctrl-C is the engine's: its end is ours
         ) as process:
             self._process = process
             if self._closing.is_set() and process.stdin is not None:
