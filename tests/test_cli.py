@@ -1,6 +1,7 @@
 """The commands, as a person or a program starts them: real processes, real sockets."""
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -17,6 +18,7 @@ from engine import (
     CORPUS,
     MODEL,
     PATIENCE,
+    ROOT,
     Client,
     address_of,
     command,
@@ -428,6 +430,20 @@ def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
     finally:
         stop(process)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_where_a_letter_is_not_known_another_stands(encoding):
+    ran = subprocess.run(
+        command("sessions", str(ROOT / "sessions")),
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"example-duet" in ran.stdout
+    assert ("\u2500".encode() in ran.stdout) is (encoding == "utf-8")
 
 
 def test_the_log_goes_to_a_file_too(tmp_path):

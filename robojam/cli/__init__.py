@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 from robojam import __version__
@@ -30,6 +31,8 @@ from robojam.cli import (
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command; leaves with its status."""
+    if isinstance(sys.stdout, TextIOWrapper):  # not every console or pipe knows all letters
+        sys.stdout.reconfigure(errors="replace")
     try:
         chosen = _parser().parse_args(arguments)
         status = chosen.command(chosen)
