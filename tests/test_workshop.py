@@ -84,7 +84,9 @@ def test_train_and_evaluate_end_to_end(data, val, tmp_path, capsys):
     assert f"{to}: {about.score:.4f} nats per event on val.npz" in out
     assert not list(tmp_path.glob(".*.part"))
 
+    threads = torch.get_num_threads()
     status, out, err = robojam(capsys, "evaluate", to, val, "--json")
+    assert torch.get_num_threads() == threads  # it took one, and gave the others back
     assert (status, err) == (0, "")
     found = json.loads(out)
     assert list(found) == ["touches", "joint", "xydt", "parts"]

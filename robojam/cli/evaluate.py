@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,7 +52,8 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         from robojam.model import load
 
         model, _ = load(path)
-        scores = [score(model, corpus, flagless=True) for corpus in corpora]
+        with _one_thread():
+            scores = [score(model, corpus, flagless=True) for corpus in corpora]
         result = together(scores)
     except (ModelFileError, CorpusError, ValueError) as error:
         ask.fail(error)
@@ -72,6 +75,23 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     print(f"parts  {parts}")
     print(f"without its flags  {result.xydt:.4f}")
     return 0
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Score on one thread.
+
+    Steps are small, and where another program is at work as well, torch's threads wait for
+    one another most of the time, and burn the cores meanwhile.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check_page(path: Path, *, play: bool) -> None:
