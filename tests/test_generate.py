@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from engine import ROOT
 from learning import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
 from test_listing import run
 
@@ -155,6 +156,16 @@ def test_what_it_refuses(tmp_path, capsys):
         status, _, err = run(capsys, "generate", *arguments)
         assert status == 2
         assert told in err
+
+
+def test_what_it_goes_on_from_is_not_written_over(tmp_path, capsys):
+    jam = tmp_path / "jam.jsonl"
+    jam.write_bytes((ROOT / "sessions" / "example.jsonl").read_bytes())
+    before = jam.read_bytes()
+    status, _, err = run(capsys, "generate", "--from", jam, "--to", jam)
+    assert status == 2
+    assert "is what it goes on from" in err
+    assert jam.read_bytes() == before
 
 
 @is_trained

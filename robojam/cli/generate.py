@@ -48,6 +48,9 @@ def _generate(chosen: argparse.Namespace) -> int:
     if writer is None:
         ask.fail(f"--to {chosen.to}: generated is to {', '.join(writers)}")
     ask.writable(chosen.to)
+    start, to = chosen.start, chosen.to
+    if start is not None and start.exists() and to.exists() and start.samefile(to):
+        ask.fail(f"{to} is what it goes on from: name another file")
     if chosen.machine and chosen.start is None:
         ask.fail("--machine is of --from: name a session too")
     if chosen.seconds > 3600:
