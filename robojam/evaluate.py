@@ -16,6 +16,7 @@ from torch import Tensor
 
 from robojam import lattice
 from robojam.corpus import Corpus, clean, dequantised
+from robojam.event import Event
 from robojam.model import EventModel
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -56,19 +57,17 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
     hypotheses = [(0, 1 - sum(share for _, share in model.event.lattices))]
     hypotheses += model.event.lattices
     prior = np.log([share for _, share in hypotheses])
+    lattices = [n for n, _ in hypotheses]
     sums, whole = np.zeros(len(model.event.factors)), 0.0
     model.eval()
     with torch.inference_mode():
         for performances in _grouped(cleaned):
             events = [dequantised(cleaned, p.start, p.stop) for p in performances]
-            found = [_under(model, events, n, flagless=flagless) for n, _ in hypotheses]
-            for row in range(len(performances)):
-                parts = np.stack([under[0][row] for under in found])
+            for parts, summed in _under(model, events, lattices, flagless=flagless):
                 sums += lattice.mixed(parts, prior)[1:].sum(0)
                 if flagless:
                     # The flags of this event are summed out; what is known of its screen
                     # comes from the events before, flags and all.
-                    summed = np.stack([under[1][row] for under in found])
                     known = lattice.known(parts.sum(-1), prior)
                     whole += float(np.logaddexp.reduce(known + summed, 0)[1:].sum())
     names = [factor.name for factor in model.event.factors]
@@ -80,73 +79,100 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What is heard of a performance under the hypothesis of a lattice, 0 being none.
+
+    events (T, C) end with the one that rules it out, if one does: that is scored still, but
+    for its place.
+    """
+
+    row: int
+    which: int
+    lattice: int
+    events: Floats
+    ruled_out: bool
+
+
 def _under(
-    model: EventModel, performances: list[Floats], n: int, *, flagless: bool
-) -> tuple[list[Floats], list[Floats]]:
-    """Score performances (T, C) under the hypothesis of a lattice; n = 0 is none.
+    model: EventModel, performances: list[Floats], lattices: list[int], *, flagless: bool
+) -> list[tuple[Floats, Floats]]:
+    """Score performances (T, C) under the hypotheses (H) of their lattices.
 
-    Returns for each the log densities of the factors of its events (T, F), and with the
-    flags summed out (T,), if asked for; -inf from the event on that rules it out.
+    Returns for each the log densities of the factors of its events (H, T, F), and with the
+    flags summed out (H, T), if asked for; -inf from the event on that rules one out.
     """
-    position = model.event.position if n else None
-    heard, ruled_out = [], []
-    for events in performances:
-        middles, end, out = events.copy(), len(events), False
-        if position is not None:
-            columns = list(position.columns)
-            inside, middles[:, columns] = lattice.teeth(events[:, columns], n, position.noise)
-            out = not inside.all()
-            # The event that rules it out is scored still, but for its place.
-            end = int(np.argmin(inside)) + 1 if out else end
-        heard.append(middles[:end])
-        ruled_out.append(out)
-    cell = 1 / n if position is not None else None
-    parts, summed = _run(model, _padded(heard), cell, flagless=flagless)
-    if position is not None:
-        place = model.event.factors.index(position)
-        more = lattice.gain(n, position.noise, position.dims)
-        parts[..., place] += more
-        summed += more
-        for row, (events, out) in enumerate(zip(heard, ruled_out, strict=True)):
-            if out:
-                parts[row, len(events) - 1, place] = -np.inf
-                summed[row, len(events) - 1] = -np.inf
-    found: list[Floats] = []
-    found_summed: list[Floats] = []
-    for row, (events, reached) in enumerate(zip(performances, heard, strict=True)):
-        part = np.full((len(events), parts.shape[-1]), -np.inf)
-        part[: len(reached)] = parts[row, : len(reached)]
-        whole = np.full(len(events), -np.inf)
-        whole[: len(reached)] = summed[row, : len(reached)]
-        found.append(part)
-        found_summed.append(whole)
-    return found, found_summed
+    event, position = model.event, model.event.position
+    blank = np.full((len(lattices), 1, len(event.factors)), -np.inf)
+    found = [(blank.repeat(len(p), 1), blank[..., 0].repeat(len(p), 1)) for p in performances]
+    heard = [
+        _heard(event, events, row, which, n)
+        for row, events in enumerate(performances)
+        for which, n in enumerate(lattices)
+    ]
+    for some in _alike(heard):
+        parts, summed = _run(model, some, flagless=flagless)
+        for one, its, whole in zip(some, parts, summed, strict=True):
+            size = len(one.events)
+            if one.lattice and position is not None:
+                place = event.factors.index(position)
+                more = lattice.gain(one.lattice, position.noise, position.dims)
+                its[:, place] += more
+                whole += more
+                if one.ruled_out:
+                    its[size - 1, place] = whole[size - 1] = -np.inf
+            for told, what in zip(found[one.row], (its, whole), strict=True):
+                told[one.which, :size] = what[:size]
+    return found
 
 
-def _run(
-    model: EventModel, heard: Tensor, cell: float | None, *, flagless: bool
-) -> tuple[Floats, ...]:
-    """Run sequences (B, T, C) through a model, block by block, which bounds its memory.
+def _alike(heard: list[_Heard]) -> Iterator[list[_Heard]]:
+    """Group what is of like length: most is ruled out at once, and costs next to nothing."""
+    group: list[_Heard] = []
+    for one in sorted(heard, key=lambda one: len(one.events)):
+        if group and (len(group) == ROWS or len(one.events) > 1.25 * len(group[0].events) + 8):
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
 
-    cell is how wide the cells are in which places are known to lie, if a lattice's.
 
-    Returns the factors' log densities (B, T, F), and those with the flags summed out
-    (B, T); zeros where these were not asked for.
+def _heard(event: Event, events: Floats, row: int, which: int, n: int) -> _Heard:
+    """Say what is heard of a performance (T, C) under a lattice: the middles of its cells."""
+    if not n or event.position is None:
+        return _Heard(row, which, 0, events, ruled_out=False)
+    columns, middles = list(event.position.columns), events.copy()
+    inside, middles[:, columns] = lattice.teeth(events[:, columns], n, event.position.noise)
+    out = not inside.all()
+    end = int(np.argmin(inside)) + 1 if out else len(events)
+    return _Heard(row, which, n, middles[:end], ruled_out=out)
+
+
+def _run(model: EventModel, some: list[_Heard], *, flagless: bool) -> tuple[Floats, Floats]:
+    """Run what is heard, padded to the longest, through a model.
+
+    It goes block by block, which bounds memory. Returns the factors' log densities (B, T, F),
+    and those with the flags summed out (B, T); zeros where these were not asked for.
     """
-    device = model.start.device
-    state = model.initial(len(heard))
-    width = None if cell is None else torch.full((len(heard),), cell, device=device)
+    device, position = model.start.device, model.event.position
+    noise = position.noise if position is not None else 0.0
+    cells = [1 / one.lattice if one.lattice else noise for one in some]
+    width = torch.tensor(cells, dtype=torch.float32, device=device)
+    heard, state = _padded([one.events for one in some]), model.initial(len(some))
     parts: list[Tensor] = []
     summed: list[Tensor] = []
     for at in range(0, heard.shape[1], BLOCK):
         values = heard[:, at : at + BLOCK].to(device)
         if flagless:
-            summed.append(model.flagless(values, state, width))
-        block, state = model(values, state, width)
+            block, whole, state = model.flagless(values, state, width)
+        else:
+            block, state = model(values, state, width)
+            whole = block[..., 0] * 0
         parts.append(block)
-        if not flagless:
-            summed.append(block[..., 0] * 0)
-    return tuple(torch.cat(blocks, 1).double().cpu().numpy() for blocks in (parts, summed))
+        summed.append(whole)
+    found = [torch.cat(blocks, 1).double().cpu().numpy() for blocks in (parts, summed)]
+    return found[0], found[1]
 
 
 def together(scores: Sequence[Score]) -> Score:

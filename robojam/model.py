@@ -233,10 +233,10 @@ class EventModel(nn.Module):
 
     def flagless(
         self, values: Tensor, state: State | None = None, cell: Tensor | None = None
-    ) -> Tensor:
-        """Log density (B, T) of events with their own flags summed out; as `forward`."""
+    ) -> tuple[Tensor, Tensor, State]:
+        """As `forward`, with the log density (B, T) of each event, its own flags summed out."""
         state = state or self.initial(len(values))
-        seen, last, now, before, _ = self.listen(values, state)
+        seen, last, now, before, after = self.listen(values, state)
         trunk, wide = self.trunk(seen), self._cells(values, cell)
         terms: list[Tensor] = []
         for flags in product((0.0, 1.0), repeat=len(self.event.flags)):
@@ -244,7 +244,8 @@ class EventModel(nn.Module):
             for column, flag in zip(self.event.flags, flags, strict=True):
                 guess[..., column] = flag
             terms.append(self.predict(trunk, guess, last, now, before, wide).sum(-1))
-        return torch.logsumexp(torch.stack(terms), 0)
+        parts = self.predict(trunk, values, last, now, before, wide)
+        return parts, torch.logsumexp(torch.stack(terms), 0), after
 
 
 def save(model: EventModel, path: Path, description: Description) -> None:

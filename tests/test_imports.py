@@ -92,7 +92,7 @@ RULES = {
     "formats": Rule("corpus formats.*", pure=True),
     "formats.*": Rule("corpus formats.* ondisk phases session touch", "numpy", pure=True),
     "survey": Rule("corpus lattice touch", "numpy", pure=True),
-    "evaluate": Rule("corpus lattice model", "numpy torch"),
+    "evaluate": Rule("corpus event lattice model", "numpy torch"),
     "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
     "windows": Rule("corpus event lattice", "numpy torch", pure=True),
     "heldout": Rule("corpus ondisk", "numpy", pure=True),
