@@ -99,6 +99,7 @@ class Server:
         self._stopping: str | None = None
         self.calls = Calls()
         self._takes = Takes(options, on_trouble=self.calls.put)
+        self._sessions = str(Path(options.sessions).resolve())  # a dead disk is not asked again
         self._witnesses = Witnesses(
             outlets, self._monitors, self._takes, lambda: self.playing.model, clock
         )
@@ -389,7 +390,7 @@ class Server:
             "memory_mb": memory_mb(),
             "voices": self.options.voices,
             "memories": sorted(self.jam.past.stored),
-            "sessions": str(Path(self.options.sessions).resolve()),
+            "sessions": self._sessions,
             **self._reader.status(),
         }
         for plugged in self._plugged:

@@ -260,6 +260,7 @@ def test_a_killed_engine_leaves_a_file_that_loads_and_is_complete(tmp_path):
     assert "the same, touch for touch" in ran.stdout, ran
 
 
+@pytest.mark.usefixtures("hangup")
 def test_a_terminal_that_is_closed_ends_it_as_ctrl_c_does(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
         engine.out.until(lambda: len(engine.out.heard) > 20)
@@ -413,6 +414,7 @@ def test_what_cannot_be_is_told_in_one_line_with_status_2(name, options, told, t
     assert set(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
     process = subprocess.Popen(
@@ -463,6 +465,12 @@ def test_help_and_version_wait_for_nothing():
     assert "--threshold" in run("serve", "--help").stdout
     assert run().returncode == 2
     assert run("sing").returncode == 2
+
+
+def test_without_a_command_its_help_says_what_there_is():
+    bare = run()
+    assert bare.returncode == 2
+    assert bare.stderr == run("--help").stdout
 
 
 # -- replay ----------------------------------------------------------------------------------

@@ -260,6 +260,7 @@ def test_a_dead_engine_is_started_again_with_the_options_then_in_force(tmp_path)
 
 
 @linux
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("who", ["window", "engine", "SIGINT", "SIGHUP", "SIGKILL"])
 def test_when_one_ends_all_end_and_the_recording_is_closed(who, tmp_path):
     with jamming(tmp_path, "--mode", "solo", **WINDOW) as jam:
