@@ -34,13 +34,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if isinstance(sys.stdout, TextIOWrapper):  # not every console or pipe knows all letters
         sys.stdout.reconfigure(errors="replace")
     try:
-        parser = _parser()
-        chosen = parser.parse_args(arguments)
-        if chosen.name is None:
-            parser.print_help(sys.stderr)
-            status = 2
-        else:
-            status = chosen.command(chosen)
+        chosen = _parser().parse_args(arguments)
+        status = chosen.command(chosen)
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:  # what it printed to has gone (| head)
@@ -52,7 +47,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="robojam", description="A partner to jam with on a touch surface.")
     parser.add_argument("--version", action="version", version=f"robojam {__version__}")
-    commands = parser.add_subparsers(dest="name", metavar="COMMAND")
+
+    def bare(_: argparse.Namespace) -> int:
+        parser.print_help(sys.stderr)
+        return 2
+
+    parser.set_defaults(command=bare)
+    commands = parser.add_subparsers(metavar="COMMAND")
     for name, about, arguments, act in (
         *play.COMMANDS,
         *replay.COMMANDS,
