@@ -14,12 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robojam.corpus import Corpus
-from robojam.event import Event
 from robojam.formulas import where_of
 from robojam.model import EventModel
 from robojam.step import Memory, Network
-from robojam.train import Settings, Trainer
+from robojam.train import Trainer
 from robojam.windows import Batch
 
 #: How much of what a pupil learns is its teachers', and not the corpus'.
@@ -41,16 +39,8 @@ class _Drawing(Network):
 class Taught(Trainer):
     """A run in which models of the same kind of event teach another."""
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        held_out: Corpus,
-        settings: Settings,
-        *,
-        event: Event | None = None,
-        teachers: Sequence[EventModel],
-    ) -> None:
-        super().__init__(corpus, held_out, settings, event=event)
+    def __init__(self, *data: Any, teachers: Sequence[EventModel], **more: Any) -> None:
+        super().__init__(*data, **more)
         self.teachers = [(teacher.eval(), _Drawing(teacher)) for teacher in teachers]
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
