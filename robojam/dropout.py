@@ -18,7 +18,10 @@ class Dropout(nn.Module):
     """
 
     def __init__(self, share: float) -> None:
+        """Leave out a share in [0, 1). Raises ValueError for another."""
         super().__init__()
+        if not 0 <= share < 1:
+            raise ValueError(f"a share that is left out is from 0 to below 1, not {share}")
         self.share = share
         self.batch: int | None = None
         self.rows = slice(None)

@@ -56,3 +56,9 @@ def test_what_passes_keeps_its_kind_and_carries_its_slope() -> None:
     assert passed.dtype == torch.bfloat16
     assert values.grad is not None
     assert torch.equal(values.grad, passed.detach())
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to below 1"):
+        Dropout(share)
