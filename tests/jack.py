@@ -47,26 +47,44 @@ def until(there: Callable[[], Any], what: str = "", seconds: float = PATIENCE) -
     return found
 
 
+def _forgotten() -> None:
+    """Remove JACK's metadata where no server runs to whom they belong.
+
+    They are one file for all servers of a user, and one that a killed program left half
+    made lets every program wait for many seconds and servers crash, from then on.
+    """
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if comm.read_text().startswith("jackd"):  # or jackdbus
+                return
+    shutil.rmtree(f"/dev/shm/jack_db-{os.getuid()}", ignore_errors=True)
+
+
 class Jack:
     """A JACK server without a sound card, by a name of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, period: int = 1024) -> None:
         # One for a checkout, not for a test: a machine has room for eight names, and one
         # that was killed gives its up only to the next of the same name.
         self.name = f"robojam{crc32(str(ROOT).encode()) % 1000}"
         self.socket = Path(f"/dev/shm/jack_{self.name}_{os.getuid()}_0")
         self.process: subprocess.Popen[bytes] | None = None
+        self._period = period  # frames
 
     def start(self) -> None:
+        _forgotten()
+        self.socket.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            # Long periods and patience: one that a busy machine misses loses what was sent.
+            # Patience: a period that a busy machine misses loses what was sent.
             [
                 *("jackd", "-n", self.name, "-r", "-t", "2000"),
-                *("-d", "dummy", "-r", "48000", "-p", "1024"),
+                *("-d", "dummy", "-r", "48000", "-p", str(self._period)),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        # Nobody asks before it listens: it makes the metadata's file before, undisturbed.
+        until(self.socket.exists, "jackd listens")
         until(self.ports, "jackd lists its ports")
 
     def ports(self) -> list[str]:
@@ -82,7 +100,7 @@ class Jack:
 
     def end(self) -> None:
         assert self.process is not None
-        self.process.terminate()
+        self.process.terminate()  # it takes its files with it
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(3)
         stop(self.process)
@@ -176,17 +194,24 @@ def left_on(messages: list[bytes]) -> set[tuple[int, int]]:
     return on
 
 
-@pytest.fixture
-def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jack]:
+@contextmanager
+def running(monkeypatch: pytest.MonkeyPatch, period: int = 1024) -> Iterator[Jack]:
     """A JACK server that everything started from here finds."""
-    server = Jack()
+    server = Jack(period)
     monkeypatch.setenv("JACK_DEFAULT_SERVER", server.name)
     monkeypatch.setenv("JACK_NO_START_SERVER", "1")
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.end()
+
+
+@pytest.fixture
+def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jack]:
+    """A JACK server with long periods, for MIDI."""
+    with running(monkeypatch) as server:
+        yield server
 
 
 @contextmanager

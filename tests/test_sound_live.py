@@ -15,6 +15,7 @@ import pytest
 from engine import PATIENCE, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from jack import running
 
 from robojam import sound
 from robojam.happenings import Changed, Pending, Proposal, Sounded, Turned
@@ -24,8 +25,6 @@ from robojam.sound.outlet import SoundOutlet
 from robojam.sound.program import Player
 from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch
-
-SERVER = "robojam-test"
 
 
 def tap(phase="down", x=0.5, finger=0):
@@ -196,36 +195,10 @@ needs_jack = pytest.mark.skipif(
 )
 
 
-class Jack:
-    """A JACK server without a card."""
-
-    def __init__(self):
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["jackd", "-n", SERVER, "-r", "-d", "dummy", "-r", "48000", "-p", "256"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_for(lambda: "system:playback_1" in self.ports())
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-
-    @staticmethod
-    def ports():
-        listed = subprocess.run(["jack_lsp", "-s", SERVER], capture_output=True, text=True)
-        return listed.stdout.split()
-
-
 @pytest.fixture
 def jack(monkeypatch):
-    monkeypatch.setenv("JACK_DEFAULT_SERVER", SERVER)
-    server = Jack()
-    yield server
-    server.stop()
+    with running(monkeypatch, period=256) as server:
+        yield server
 
 
 @pytest.mark.peer
@@ -321,7 +294,7 @@ def test_a_device_that_goes_is_told_once_and_the_sound_comes_back(jack, caplog):
     outlet = SoundOutlet(instrument="human=keys", scale="free", volume=0.5)
     outlet.look(0.0)
     wait_for(lambda: outlet.status()["sound"]["state"] == "playing")
-    jack.stop()
+    jack.end()
     wait_for(lambda: caplog.records)
     outlet.happened(tap(), time.perf_counter())
     assert "gone; the jam goes on" in caplog.records[0].getMessage()
