@@ -93,12 +93,12 @@ def test_a_cable_that_is_pulled_and_put_back_plays_on(jack, tmp_path):  # noqa: 
         connected(engine.out, there=False)  # neither is there yet: it plays all the same
         with peer(jack, "in", "Surge") as first:
             connected(engine.out)
-            until(lambda: ons(first.heard) > 3, "notes at a port that came later")
+            until(lambda: ons(first.heard) > 0, "notes at a port that came later")
             first.pull()
         connected(engine.out, there=False)
         with peer(jack, "in", "Surge") as second:
             connected(engine.out)
-            until(lambda: ons(second.heard) > 3, "notes again")
+            until(lambda: ons(second.heard) > 0, "notes again")
             with peer(jack, "out", "Board") as board:
                 connected(engine.out, "in")
                 board.send(midi.note_on(1, 60, 90))
@@ -145,14 +145,14 @@ def test_jack_dies_under_the_jam_and_comes_back(jack, tmp_path):  # noqa: F811
     with serving(tmp_path, "--midi-out", "surge", *QUICK, "--mode", "solo") as engine:
         with peer(jack, "in", "Surge") as surge:
             connected(engine.out)
-            until(lambda: ons(surge.heard) > 3, "notes")
+            until(lambda: ons(surge.heard) > 0, "notes")
             jack.kill()
         before = engine.out.ask()["played"]
         engine.out.ask(lambda status: status["played"] > before + 10)  # the jam goes on
         jack.start()
         with peer(jack, "in", "Surge") as surge:
             connected(engine.out)
-            until(lambda: ons(surge.heard) > 3, "notes again")
+            until(lambda: ons(surge.heard) > 0, "notes again")
         assert engine.out.ask()["midi"]["restarts"] > 0
         assert engine.end() == 0
 
@@ -186,7 +186,7 @@ def test_a_port_of_its_own_that_others_connect_to(jack, tmp_path):  # noqa: F811
         mine = until(lambda: [p for p in jack.ports() if p.endswith(":answers")], port)
         theirs = next(p for p in jack.ports() if p.startswith("Surge:"))
         subprocess.run(["jack_connect", "-s", jack.name, mine[0], theirs], check=True)
-        until(lambda: ons(surge.heard) > 2, "notes")
+        until(lambda: ons(surge.heard) > 0, "notes")
         assert engine.end() == 0
         until(lambda: not left_on(surge.heard), "nothing is left on")
 
