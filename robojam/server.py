@@ -47,12 +47,13 @@ _BURST = 32
 #: An engine this many seconds late was asleep (a closed lid, a stopped process): what
 #: was due meanwhile is not played in a heap, the machine goes on where it was.
 _ASLEEP = 0.5
-
 #: One that cannot keep up (a timescale of 0.001) goes on from where it has come after so
 #: many seconds, and hears what has come in meanwhile.
 _BUDGET = 0.1
 #: New recordings that are begun for who asks: a second, and in a burst.
 _RECORDINGS = (1, 10)
+#: Times that it was held up which are told: a second, and in a burst. All are counted.
+_TELLING = (0.1, 3)
 
 #: What comes of asking for a model: a player, or why there is none.
 Loaded = Playing | Exception
@@ -80,8 +81,7 @@ class Server:
         load finds a model by its file's name within the models folder and hands over
         what came of it, from a thread of its own. outlets and inlets are what is plugged
         in besides the endpoint; the server closes them. reader reads what comes in at the
-        endpoint. make_jam makes what stands in
-        the jam's place in a replay.
+        endpoint. make_jam makes what stands in the jam's place in a replay.
         """
         self.options, self.playing, self.endpoint = options, playing, endpoint
         self._load, self._make_jam, self._clock = load, make_jam, clock
@@ -91,6 +91,7 @@ class Server:
         self._monitors = Monitors(endpoint.send)
         self._guests = Guests()
         self._recordings = Allowance(*_RECORDINGS)
+        self._telling = Allowance(*_TELLING)
         self._settings = settings
         self._counts = Tally(clock)
         self._clipped = self._held_up = 0
@@ -165,7 +166,8 @@ class Server:
             late = t - due > _ASLEEP or self._clock() - began > _BUDGET
             if late and not (self._settings.pause or self.jam.silenced):
                 self._held_up += 1
-                log.warning("the engine was held up for %.1f s; going on from there", t - due)
+                if self._telling.take(self._clock()):
+                    log.warning("held up for %.1f s; the jam goes on from there", t - due)
                 self.jam.control(due, "pause", 1)
                 self.jam.control(t, "pause", 0)
             self.jam.advance(min(max(due, self.jam.t), t))

@@ -174,6 +174,16 @@ def test_after_a_long_sleep_there_is_no_heap_of_late_touches(driven, caplog):
     assert "held up for 2.0 s" in caplog.text
 
 
+def test_one_that_is_held_up_again_and_again_is_counted_and_told_a_few_times(driven, caplog):
+    d = driven(land(0.02), slide(0.02), mode="solo")
+    d.wait(1.0)
+    for _ in range(20):
+        d.now += 1.0
+        d.server.advance()
+    assert d.status()["held_up"] == 20
+    assert 2 <= caplog.text.count("held up") <= 6
+
+
 def test_lateness_is_measured_and_moves_no_deadline(driven):
     d = driven(land(0.05), slide(0.05), mode="solo")
     d.wait(2.0, lambda: 0.004)
