@@ -372,6 +372,7 @@ class Server:
             "turn": self.jam.turn,
             "turn_left": self.jam.turn_left,
             "paused": bool(self._settings.pause),
+            "replaying": self._make_jam is not None,
             "recording": self._takes.recorded,
             "trouble": self._takes.trouble,
             "fingers": self.jam.fingers,

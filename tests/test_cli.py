@@ -543,6 +543,25 @@ def test_a_replay_may_be_faster_and_of_some_alone(jam):
     assert spans[0] == pytest.approx(spans[1] / 4, abs=0.1)
 
 
+def test_a_replay_tells_that_it_is_one_and_takes_a_pause_alone(jam):
+    out = Client(("127.0.0.1", 0))
+    slow = ("--speed", "0.1", "--no-window", "--no-sound")
+    process = subprocess.Popen(
+        command("replay", str(jam), "--osc-out", f"127.0.0.1:{out.port}", *slow),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        out.engine = address_of(first_line(process))
+        assert out.ask()["replaying"] is True
+        out.send("/robojam/temperature", "f", 0.5)
+        out.send("/robojam/pause", "i", 1)
+        out.ask(lambda status: status["paused"] and status["dropped"] == {"replaying": 1})
+    finally:
+        stop(process)
+        out.close()
+
+
 def test_a_replay_of_nobody_or_of_nothing_is_refused(jam, tmp_path):
     (tmp_path / "empty.jsonl").write_bytes(b"")
     lines = jam.read_bytes().splitlines(keepends=True)

@@ -124,6 +124,28 @@ def test_what_more_offers_is_touched_too(app, action):  # noqa: F811
     assert bool(packets) != (before != after)
 
 
+def test_a_recording_that_plays_is_offered_what_it_takes_and_nothing_else(app):  # noqa: F811
+    state = there(app)
+    state.replaying = True
+    hit(app, "controls")
+    assert {h.action for h in app.picture.hits} == {"panic", "sessions", "controls", "help"}
+    modes = [label.parts[0].text for label in words(state, time.monotonic()).bottom[0]]
+    assert modes == ["call-response"]
+    click(app, "controls")
+    hit(app, "pause")
+    always = {"", "panic", "sessions", "controls", "help"}
+    offered = {h.action for h in app.picture.hits} - always
+    assert offered == {
+        *("slide:volume", "pause", "forecast", "theme", "turn", "typing", "fullscreen")
+    }
+    for action in ("answer", "mode:solo", "back:5", "recall:A", "step:temperature:1", "record"):
+        app.deeds.do(action, 1.0)
+    assert app.link.packets == []
+    assert state.word.startswith("a recording plays")
+    app.deeds.do("pause", 1.0)
+    assert app.link.packets == [osc.encode("/robojam/pause", "i", 1)]
+
+
 def test_a_finger_that_slides_off_a_button_takes_it_back(app):  # noqa: F811
     there(app)
     x, y = hit(app, "answer")

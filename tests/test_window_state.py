@@ -182,6 +182,17 @@ def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
 # Engine
 
 
+def test_a_recording_that_plays_is_told_until_there_is_a_jam_again():
+    state = State()
+    status(state, 1.0, mode="call-response", turn="human", replaying=True)
+    assert "a recording plays" in said(state, 1.0)
+    assert "pass the turn" not in said(state, 1.0)
+    assert words(state, 1.0).hint == ()
+    status(state, 2.0, mode="call-response", turn="human", replaying=False)
+    assert "listening" in said(state, 2.0)
+    assert "pass the turn" in said(state, 2.0)
+
+
 def test_liveness_from_starting_to_lost_and_back():
     state = State(engine_name="127.0.0.1:5005", opened=100.0)
     assert "starting the engine…" in said(state, 101.0)

@@ -56,7 +56,9 @@ class Deeds:
     def do(self, action: str, now: float) -> None:
         """Do what is asked for; nothing for a name that means nothing here."""
         name, _, about = action.partition(":")
-        if name in _PLAIN:
+        if self.state.refuses(action):
+            self.state.say("a recording plays: it takes pause, panic and volume", now)
+        elif name in _PLAIN:
             self.wire.send(f"/robojam/{name}")
             if name == "panic":
                 self._drop_pending()

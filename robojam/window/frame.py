@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from robojam.touch import is_machine
@@ -39,20 +39,32 @@ def words(state: State, now: float) -> Words:
     there = state.engine(now) is Engine.THERE
     turn = _side(state) if there else Tone.QUIET
     playing = state.touched or state.view.panel
+    top = (
+        (_turn(turn), _doing(state, now), *_health(state, now), *_recording(state, now),
+         _button("panic", "panic", 2, Tone.ALERT)),
+        (*_answer(turn), *_back(state), *_lights(state, now), *_engine(state),
+         _button("sessions", "sessions", 6, on=state.view.panel in ("sessions", "player")),
+         _button("more", "controls", 1, on=state.view.panel == "controls")),
+    )  # fmt: skip
     return Words(
-        top=((_turn(turn), _doing(state, now), *_health(state, now), *_recording(state, now),
-              _button("panic", "panic", 2, Tone.ALERT)),
-             (*_answer(turn), *_back(state), *_lights(state, now), *_engine(state),
-              _button("sessions", "sessions", 6, on=state.view.panel in ("sessions", "player")),
-              _button("more", "controls", 1, on=state.view.panel == "controls"))),
-        bottom=(tuple(_modes(state)), tuple(_controls(state))),
+        top=(_taken(state, top[0]), _taken(state, top[1])),
+        bottom=(_taken(state, _modes(state)), _taken(state, _controls(state))),
         notices=_notices(state, now),
-        hint=() if playing else (
+        hint=() if playing or state.replaying else (
             "play here, with the mouse or your fingers",
             "rest, and the machine answers" if state.mode in ("", "call-response") else "",
         ),
         turn=turn,
     )  # fmt: skip
+
+
+def _taken(state: State, labels: Iterable[Label]) -> tuple[Label, ...]:
+    """Leave out what the engine would not do, and from what tells something, the doing."""
+    return tuple(
+        replace(label, action="", fill=None) if state.refuses(label.action) else label
+        for label in labels
+        if label.on or label.fill is not None or not state.refuses(label.action)
+    )
 
 
 def _side(state: State) -> Tone:
@@ -80,6 +92,8 @@ def _doing(state: State, now: float) -> Label:
         return _one("starting the engine…", Tone.QUIET, rank=1, short="starting…")
     if state.paused:
         return _one("paused", Tone.ALERT, rank=1)
+    if state.replaying:
+        return _one("a recording plays", Tone.QUIET, rank=1, short="a recording")
     playing = state.playing(now)
     does = "playing" if playing else "answering" if is_machine(state.turn) else "listening"
     if (left := state.turn_left(now)) is not None:

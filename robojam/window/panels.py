@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robojam.sound.lineup import DEFAULT, plays
 from robojam.touch import is_machine
@@ -53,7 +53,10 @@ def panel_of(state: State, *, entries: tuple[Entry, ...], page: int, rerun: Reru
     """Return what lies open, if anything does."""
     view = state.view
     if view.panel == "controls":
-        return _controls(state, full=full)
+        rows = (
+            tuple(_taken(state, cell) for cell in row) for row in _controls(state, full=full)
+        )
+        return Panel(tuple(rows))
     if view.panel == "help":
         rows = ((Cell(keys, tone=Tone.TEXT, wide=0.7), Cell(does, tone=Tone.QUIET))
                 for keys, does in HELP)  # fmt: skip
@@ -65,7 +68,13 @@ def panel_of(state: State, *, entries: tuple[Entry, ...], page: int, rerun: Reru
     return None
 
 
-def _controls(state: State, *, full: bool) -> Panel:
+def _taken(state: State, cell: Cell) -> Cell:
+    if not state.refuses(cell.action):
+        return cell
+    return replace(cell, action="", tone=Tone.QUIET, off=True)
+
+
+def _controls(state: State, *, full: bool) -> tuple[Row, ...]:
     view = state.view
     dials = []
     for dial in DIALS.values():
@@ -84,32 +93,30 @@ def _controls(state: State, *, full: bool) -> Panel:
                  tone=_lit(kept),
  off=not kept,),
         ]  # fmt: skip
-    return Panel(
+    return (
+        *dials,
         (
-            *dials,
-            (
-                Cell("your sound", "instrument:human", plays("human", line)),
-                Cell("the machine's", "instrument:ai", plays("ai", line)),
-                Cell("scale", "scale", state.scale),
-            ),
-            tuple(Cell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
-            tuple(memories),
-            (
-                Cell("go on" if state.paused else "pause", "pause", on=state.paused),
-                Cell("forget all", "reset"),
-                Cell("stop recording" if state.recording else "record", "record"),
-            ),
-            (
-                Cell("its mind", "forecast", "on" if view.forecast else "off"),
-                Cell("theme", "theme", view.theme),
-                Cell("turned", "turn", f"{90 * view.quarters}°"),
-            ),
-            (
-                Cell("letters play", "typing", "on" if view.keys_play else "off"),
-                Cell("full screen", "fullscreen", "on" if full else "off"),
-                Cell("close", "controls"),
-            ),
-        )
+            Cell("your sound", "instrument:human", plays("human", line)),
+            Cell("the machine's", "instrument:ai", plays("ai", line)),
+            Cell("scale", "scale", state.scale),
+        ),
+        tuple(Cell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
+        tuple(memories),
+        (
+            Cell("go on" if state.paused else "pause", "pause", on=state.paused),
+            Cell("forget all", "reset"),
+            Cell("stop recording" if state.recording else "record", "record"),
+        ),
+        (
+            Cell("its mind", "forecast", "on" if view.forecast else "off"),
+            Cell("theme", "theme", view.theme),
+            Cell("turned", "turn", f"{90 * view.quarters}°"),
+        ),
+        (
+            Cell("letters play", "typing", "on" if view.keys_play else "off"),
+            Cell("full screen", "fullscreen", "on" if full else "off"),
+            Cell("close", "controls"),
+        ),
     )
 
 

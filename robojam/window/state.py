@@ -35,6 +35,11 @@ _NUMBERS = frozenset(
     "temperature spread timescale threshold response volume pause seed".split()
 )
 _WORDS = ("mode", "model", "instrument", "scale")
+#: What is asked of a jam, and is nothing to an engine that plays a recording.
+_OF_A_JAM = frozenset(
+    "answer reset record mode model back store recall instrument scale "
+    "temperature spread timescale threshold response".split()
+)
 _EVENTS = {
     "answer": "the machine was asked to answer",
     "reset": "the machine has forgotten what it heard",
@@ -121,6 +126,7 @@ class State:
     echoes: Echoes = field(default_factory=Echoes)
     controls: dict[str, float] = field(default_factory=dict)
     silenced: bool = False  # by a panic
+    replaying: bool = False  # the engine plays a recording
     mode: str = ""
     model: str = ""
     instrument: str = ""
@@ -164,6 +170,12 @@ class State:
     def paused(self) -> bool:
         """Whether the machine is held; in solo, by a panic too."""
         return bool(self.controls.get("pause", 0)) or (self.silenced and self.mode == "solo")
+
+    def refuses(self, action: str) -> bool:
+        """Whether the engine, which plays a recording, does not do what an action asks."""
+        name, _, about = action.partition(":")
+        asked = about.partition(":")[0] if name in ("slide", "step") else name
+        return self.replaying and asked in _OF_A_JAM
 
     def playing(self, now: float) -> bool:
         """Whether a voice of the machine is sounding, or has just been."""
@@ -325,6 +337,7 @@ class State:
         for name in (*_WORDS, "device"):
             if isinstance(value := status.get(name), str):
                 setattr(self, name, value)
+        self.replaying = status.get("replaying") is True
         self._turn(status.get("turn"), now)
         if "turn_left" in status:
             self._left, self._left_told = number(status["turn_left"]), now
