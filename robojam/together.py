@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import timedelta
+from traceback import clear_frames
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def _meeting() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        clear_frames(error.__traceback__)  # they hold the group that is to go
         why = str(error).partition("\n")[0]
         raise ElsewhereError(f"another process of this training is gone: {why}") from error
 
@@ -158,6 +160,11 @@ def joined() -> Iterator[Alone]:
         yield Alone()
         return
     import torch
+
+    # The defaults of its functions would hold, for ever, a group that was made before its
+    # import, which is torch's optimisers'; and an interpreter that ends while gloo's threads
+    # let go of their tensors aborts (github.com/pytorch/pytorch/pull/179291).
+    import torch.distributed.nn
     from torch import distributed
 
     try:

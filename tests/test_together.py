@@ -38,10 +38,14 @@ pytestmark = [
 #: Runs of so many events in a batch; each process leaves what came of them behind.
 RUN = """
 import os, sys
+from pathlib import Path
 import numpy as np
 from learning import TOUCHES, corpus
 from robojam.together import joined
 from robojam.train import Settings, Trainer
+
+def threads():  # Linux names them
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 with joined() as together:
     for batch in (64, 1):
@@ -56,6 +60,10 @@ with joined() as together:
         weights = {n: w.numpy() for n, w in trainer.model.state_dict().items()}
         np.savez(f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}-{batch}.npz",
             score=trainer.best_score, step=trainer.step, losses=losses, **weights)
+    running = threads()
+if "RANK" in os.environ and running:
+    assert any("gloo" in name for name in running), running
+    assert not any("gloo" in name for name in threads()), threads()
 """
 
 #: `robojam train`, in the second process of which something happens at a step.
@@ -104,7 +112,9 @@ def both(*command: object) -> tuple[list[int], str, list[str]]:
         for program in programs:
             program.kill()
     out, err = ("".join(texts) for texts in zip(*said, strict=True))
-    return [program.returncode for program in programs], out, complaints(err)
+    statuses = [program.returncode for program in programs]
+    assert min(statuses) >= 0, f"ended by a signal: {statuses}\n{err}"
+    return statuses, out, complaints(err)
 
 
 def complaints(err: str) -> list[str]:
