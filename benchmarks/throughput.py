@@ -16,13 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-import torch
 from kept import tell, versions
 
-from robojam.corpus import clean
-from robojam.evaluate import score
-from robojam.formats import read
-from robojam.train import Settings, Trainer
+from robojam.together import wait_asleep
 
 IMPSY = -11.63
 #: So many passes at least, for the rate.
@@ -30,6 +26,14 @@ PASSES = 5
 
 
 def main() -> None:
+    wait_asleep()
+    import torch
+
+    from robojam.corpus import clean
+    from robojam.evaluate import score
+    from robojam.formats import read
+    from robojam.train import Settings, Trainer
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("train", type=Path)
     parser.add_argument("held_out", type=Path)

@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 _LONGEST = timedelta(days=1)
 
 
+#: How often a thread of OpenMP looks whether it is its turn before it sleeps.
+_LOOKS = "1000"
+
+
+def wait_asleep() -> None:
+    """Let torch's threads wait for each other asleep; to be called before torch is loaded.
+
+    GNU's OpenMP, torch's on Linux, looks 300,000 times. On a machine that has other things
+    to do it takes the time from the very thread that it waits for, and a step of training
+    takes ten times as long; on a quiet one it makes no difference.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _LOOKS)
+
+
 class ElsewhereError(Exception):
     """Another process of this training has failed, or is gone; the text says which, and why."""
 

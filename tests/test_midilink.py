@@ -39,6 +39,17 @@ def until(link, there):
     return said
 
 
+def test_it_has_begun_when_it_first_speaks_or_is_gone(link, monkeypatch):
+    assert not link.begun
+    until(link, lambda said: link.begun)
+    monkeypatch.setattr(sys, "executable", "false")
+    gone = Link([BOARD], [], time.monotonic)
+    end = time.monotonic() + PATIENCE
+    while not gone.begun:
+        assert time.monotonic() < end
+    gone.close()
+
+
 def test_it_comes_to_life_and_ends(link):
     assert link.send(OUTLETS, b"\x90\x3c\x40") is False  # nobody is there yet
     until(link, lambda said: any(letter == "h" for letter, *_ in said))

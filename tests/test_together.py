@@ -256,3 +256,23 @@ def test_a_process_alone_loads_nothing_for_others():
         for module in ("torch", "robojam.train, robojam.together, robojam.checkpoint")
     ]
     assert alone[0] == alone[1]
+
+
+def test_threads_wait_asleep_unless_it_was_said_how_they_wait():
+    code = """
+import os, sys
+from robojam import together
+from robojam.cli import main
+
+def seen():
+    print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
+    sys.exit()
+
+together.joined = seen
+main(["train", "some.npz", "--to", "mine.safetensors"])
+"""
+    for said, spins in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7")):
+        with started("-c", code, **said) as program:
+            assert program.communicate(timeout=60)[0] == f"{spins} False\n"
+    with started("-c", code, OMP_WAIT_POLICY="active") as program:
+        assert program.communicate(timeout=60)[0] == "None False\n"

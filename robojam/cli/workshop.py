@@ -77,8 +77,9 @@ _SETTINGS = (
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from robojam.together import ElsewhereError, joined
+    from robojam.together import ElsewhereError, joined, wait_asleep
 
+    wait_asleep()
     # From here on: not even torch can be imported by halves.
     with ask.held_back_interrupt() as pressed:
         try:

@@ -84,6 +84,13 @@ class Link:
         except OSError as error:
             self.trouble = str(error)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the process has begun to look for ports, or will not."""
+        return (
+            self._far is not None or self._process is None or self._process.poll() is not None
+        )
+
     def watch(self, now: float) -> None:
         """Start the process again when it is gone or hangs. To be called once a second."""
         if now >= self._start_at:

@@ -33,6 +33,8 @@ log = logging.getLogger("robojam")
 GATHER: Final = 0.002
 #: A port that is not there so many seconds after the start is told: its name may be wrong.
 MISSED: Final = 3.0
+#: What looks for them has so many seconds to begin.
+_BEGINS: Final = 10.0
 #: For so many seconds a message that went out, and comes in, is an echo. Longer than two
 #: long periods of JACK; shorter than it takes to strike what was heard.
 ECHO: Final = 0.06
@@ -129,9 +131,15 @@ class Midi:
         )
 
     def await_ports(self, seconds: float) -> None:
-        """Wait until every port to play to is there, or so long: before the loop begins."""
-        end = self._clock() + seconds
+        """Wait until every port to play to is there: before the loop begins.
+
+        So long from when they are looked for on; on a busy machine that takes a while.
+        """
+        end = self._clock() + _BEGINS
+        begun = False
         while any(one.port is None for one in self._outs) and self._clock() < end:
+            if not begun and (begun := self._link.begun):
+                end = self._clock() + seconds
             select.select([self], [], [], 0.05)
             self.receive()
 
