@@ -10,8 +10,10 @@ on the validation performances). The scorings are left out of the times.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import platform
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +25,7 @@ from robojam.together import wait_asleep
 IMPSY = -11.63
 #: So many passes at least, for the rate.
 PASSES = 5
+BUSY = "while True: sum(range(100_000))"
 
 
 def main() -> None:
@@ -42,12 +45,37 @@ def main() -> None:
     )
     parser.add_argument("--window", type=int, default=Settings().window, help="in a window")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--steps", type=int, help="time so many steps, and nothing else")
+    parser.add_argument(
+        "--beside", type=int, default=0, help="so many programs that want a core all the time"
+    )
     args = parser.parse_args()
+    others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(args.beside)]
+    atexit.register(lambda: [other.kill() for other in others])
     torch.set_flush_denormal(True)
     corpus, held_out = clean(read(args.train)), clean(read(args.held_out))
     trainer = Trainer(
         corpus, held_out, Settings(batch=args.batch, window=args.window, score_every=1)
     )
+    conditions = {
+        "threads": torch.get_num_threads(),
+        "beside": args.beside,
+        "looks before it sleeps": os.environ.get("GOMP_SPINCOUNT"),
+        "load": os.getloadavg()[0],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": versions(),
+        "command": " ".join(sys.argv),
+    }
+    if args.steps:
+        steps = iter(trainer)
+        for _ in range(5):
+            next(steps)
+        began = time.monotonic()
+        for _ in range(args.steps):
+            next(steps)
+        each = 1000 * (time.monotonic() - began) / args.steps
+        tell({"ms a step": round(each, 1), **conditions}, args.json)
+        return
     spent, touches, passes, reached = 0.0, 0, 0, 0.0
     since = time.monotonic()
     for progress in trainer:
@@ -72,11 +100,7 @@ def main() -> None:
         "seconds to IMPSY's score": round(reached, 1),
         "IMPSY's score": IMPSY,
         "IMPSY's minutes": 25,
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": versions(),
-        "command": " ".join(sys.argv),
+        **conditions,
     }
     tell(told, args.json)
 
