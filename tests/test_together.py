@@ -258,7 +258,9 @@ def test_a_process_alone_loads_nothing_for_others():
     assert alone[0] == alone[1]
 
 
-def test_threads_wait_asleep_unless_it_was_said_how_they_wait():
+def test_threads_wait_asleep_unless_it_was_said_how_they_wait(monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
     code = """
 import os, sys
 from robojam import together
