@@ -90,8 +90,7 @@ class Server:
         self._reader = reader or dialects.Reader()
         self._monitors = Monitors(endpoint.send)
         self._guests = Guests()
-        self._recordings = Allowance(*_RECORDINGS)
-        self._telling = Allowance(*_TELLING)
+        self._recordings, self._telling = Allowance(*_RECORDINGS), Allowance(*_TELLING)
         self._settings = settings
         self._counts = Tally(clock)
         self._clipped = self._held_up = 0

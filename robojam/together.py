@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 #: The others wait so long while the first one scores. Whoever is gone is noticed at once.
 _LONGEST = timedelta(days=1)
-
-
 #: How often a thread of OpenMP looks whether it is its turn before it sleeps.
 _LOOKS = "1000"
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robojam.controls import OF_A_REPLAY
 from robojam.touch import Phase
 from robojam.window.frame import words
 from robojam.window.state import Engine, State
@@ -180,6 +181,20 @@ def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
 
 
 # Engine
+
+
+@pytest.mark.parametrize(
+    "action", ["pause", "panic", "slide:volume", "step:volume:1", "sessions"]
+)
+def test_what_a_replay_takes_is_not_refused(action):
+    assert {"pause", "panic", "volume"} == OF_A_REPLAY
+    assert not State(replaying=True).refuses(action)
+
+
+@pytest.mark.parametrize("action", ["answer", "mode:duet", "slide:spread", "step:response:1"])
+def test_what_it_does_not_take_is_refused_there_alone(action):
+    assert State(replaying=True).refuses(action)
+    assert not State().refuses(action)
 
 
 def test_a_recording_that_plays_is_told_until_there_is_a_jam_again():
