@@ -1,5 +1,7 @@
 """The engine's end of the process that holds the ports: it is real here, without any port."""
 
+import itertools
+import math
 import os
 import select
 import signal
@@ -12,8 +14,10 @@ from engine import command
 
 from robojam.midi import link as midilink
 from robojam.midi.link import Link, MidiError, names
+from robojam.midi.plug import Midi
 from robojam.midi.ports import HEART, OUTLETS, packet
 from robojam.midi.styles import Wanted
+from robojam.options import Options
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")
 PATIENCE = 20.0
@@ -48,6 +52,26 @@ def test_it_has_begun_when_it_first_speaks_or_is_gone(link, monkeypatch):
     while not gone.begun:
         assert time.monotonic() < end
     gone.close()
+
+
+@pytest.mark.parametrize(("begins", "waits"), [(6, 9), (math.inf, 10)])
+def test_ports_are_awaited_from_when_they_are_looked_for_on(monkeypatch, begins, waits):
+    ticks = itertools.count(0.0, 0.25)
+    looked = []  # how often it was asked whether they are looked for
+
+    def begun(_link):
+        looked.append(next(ticks))
+        return looked[-1] >= begins
+
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "robojam-none")
+    monkeypatch.setattr(Link, "begun", property(begun))
+    midi = Midi(Options(midi_out=("no such board",)), clock=lambda: next(ticks))
+    monkeypatch.setattr("select.select", lambda *_: ([], [], []))
+    midi.await_ports(3.0)
+    monkeypatch.undo()
+    assert next(ticks) == pytest.approx(waits, abs=1.5)
+    assert looked
+    midi.close()
 
 
 def test_it_comes_to_life_and_ends(link):
