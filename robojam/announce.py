@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
 
 SERVICE: Final = "_osc._udp.local."
+#: Seconds that a look takes. Who has answered by multicast within the last second waits until
+#: that is over (RFC 6762, section 6): a shorter look right after another one sees nobody.
+LOOK: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -129,12 +132,16 @@ def _network(host: str = "0.0.0.0") -> Iterator[Zeroconf]:
         network.close()
 
 
-def look_around(seconds: float) -> list[Found]:
-    """Look for who listens for OSC on the network, for some seconds.
+def look_around(seconds: float = LOOK) -> list[Found]:
+    """Return the OSC receivers that answer on the network within some seconds.
 
+    Every question is sent by multicast (QM). A browser's usual first question asks for a
+    unicast answer (QU), which goes to port 5353 of this machine, and there to whichever of
+    the processes that share the port the system picks: other programs on the same machine
+    would not be seen.
     Raises OSError where there is no network.
     """
-    from zeroconf import ServiceBrowser, ServiceStateChange
+    from zeroconf import DNSQuestionType, ServiceBrowser, ServiceStateChange
 
     names: set[str] = set()
 
@@ -144,10 +151,11 @@ def look_around(seconds: float) -> list[Found]:
 
     found: list[Found] = []
     with _network() as network:
-        browser = ServiceBrowser(network, SERVICE, handlers=[changed])
+        multicast = DNSQuestionType.QM
+        browser = ServiceBrowser(network, SERVICE, handlers=[changed], question_type=multicast)
         time.sleep(seconds)
         for name in sorted(names):
-            info = network.get_service_info(SERVICE, name, timeout=500)
+            info = network.get_service_info(SERVICE, name, 500, multicast)
             if info is not None and info.port:
                 told = name.removesuffix("." + SERVICE)
                 found += [Found(told, host, info.port) for host in info.parsed_addresses()]

@@ -16,8 +16,8 @@ from robojam.addresses import parse_address, parse_output, parse_tuio
 from robojam.cli import ask
 from robojam.options import OPTIONS, Options
 
-#: Seconds to look around on the network, and to wait for an engine's status.
-_LOOK, _ANSWER = 1.0, 0.3
+#: Seconds to wait for an engine's status.
+_ANSWER = 0.3
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,7 @@ def _ports(chosen: argparse.Namespace) -> int:
             "compute": asked.submit(_compute),
         }
         if not chosen.no_network:
+            print("looking for OSC programs on the network …", file=sys.stderr, flush=True)
             answers["network"] = asked.submit(_network)
         for name, answer in answers.items():
             try:
@@ -147,7 +148,7 @@ def _network() -> list[dict[str, Any]]:
         raise ImportError("to look around: pip install 'robojam[net]'")
     return [
         {"name": one.name, "address": f"{one.host}:{one.port}"}
-        for one in announce.look_around(_LOOK)
+        for one in announce.look_around()
     ]
 
 
