@@ -18,8 +18,8 @@ from typing import IO, Any
 import numpy as np
 
 from robojam.ondisk import Floats, Rows, Stored, blocks, joined, parted
+from robojam.system.atomic_file import whole
 from robojam.touch import MAX_DT
-from robojam.whole import whole
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]

@@ -12,8 +12,8 @@ from robojam import listing, picture
 from robojam.corpus import TOUCH, Corpus, write
 from robojam.formats.recorded import heard
 from robojam.session import Session, encode, encode_header
+from robojam.system.atomic_file import whole
 from robojam.touch import Phase, is_machine
-from robojam.whole import whole
 
 Rows = np.ndarray[Any, np.dtype[np.float64]]
 

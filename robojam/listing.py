@@ -18,7 +18,7 @@ import msgspec
 from robojam import __version__, session
 from robojam.session import SessionError, Summary
 from robojam.sessionlines import instant, is_player
-from robojam.whole import whole
+from robojam.system.atomic_file import whole
 
 #: Beside the sessions: {file: {"name": …, "note": …}}.
 NAMES = "names.json"

@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_tensors
 
 from robojam import formulas
 from robojam.event import MOST, Event
-from robojam.whole import whole
+from robojam.system.atomic_file import whole
 
 #: The model that plays when none is named.
 DEFAULT = "touch.safetensors"

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Self
 
 from robojam import session
-from robojam.priority import keep_up
 from robojam.session import EndEvent, Event, Header, TouchEvent
+from robojam.system.priority import keep_up
 
 #: Events written with one call at most, so that after a stall the first are soon safe.
 _BATCH = 1000

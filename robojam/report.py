@@ -16,7 +16,7 @@ from robojam import likeness
 from robojam.likeness import Likeness
 from robojam.modelfile import ModelFile
 from robojam.picture import FAINT, INK, MACHINE, PAPER, PEOPLE
-from robojam.whole import whole
+from robojam.system.atomic_file import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from robojam.audition import Booth
-from robojam.calls import Calls
 from robojam.controls import OF_A_REPLAY, RefusedError, meant
 from robojam.guests import Guests
 from robojam.happenings import Changed, Counts, Happening, Settings
@@ -30,9 +29,10 @@ from robojam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.options import Options
 from robojam.ports import Address, Endpoint
-from robojam.priority import ORDINARY
 from robojam.rig import Inlet, Outlet, Plugged
 from robojam.status import Allowance, Tally, memory_mb
+from robojam.system.call_queue import Calls
+from robojam.system.priority import ORDINARY
 from robojam.takes import Playing, Takes
 from robojam.touch import Phase
 from robojam.wire import dialects, native, osc

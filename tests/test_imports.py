@@ -1,12 +1,11 @@
-"""Who may import whom: the core stays pure, the engine free of torch, the start quick.
+"""Which package may import which: imports go down only, and heavy libraries wait.
 
-`RULES` is the whole of it. A new module gets a row, which says
+`PACKAGES` lists the packages from the lowest level to the highest. A module imports its own
+package and packages of lower levels, nothing beside it and nothing above it. A row says
 
-- ours: the modules of robojam that it may import ("wire.*" is a package with all in it);
+- level: its height; packages of one level do not import one another;
 - others: the packages of other people that it may import anywhere;
-- lazily: what of ours and of others it may import inside functions besides (and
-  under TYPE_CHECKING), so that nobody waits for it who does not need it;
-- pure: whether it is kept from clocks, threads, chance and the network too.
+- lazily: those that it may import inside functions (and under TYPE_CHECKING) only.
 """
 
 import ast
@@ -14,176 +13,70 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "robojam"
 
-#: What a module that does no I/O, starts no thread and never asks the time leaves alone.
+
+@dataclass(frozen=True)
+class Row:
+    """What the modules of one package may import."""
+
+    level: int
+    others: str = ""
+    lazily: str = ""
+
+
+PACKAGES = {
+    "touch": Row(0),
+    "music": Row(0),
+    "system": Row(0, lazily="ctypes"),
+    "controls": Row(1),
+    "mixture": Row(1, "torch"),
+    "wire": Row(2, "msgspec pythonosc"),
+    "model": Row(2, "msgspec numpy safetensors torch"),
+    "jam": Row(3),
+    "config": Row(3, "msgspec"),
+    "player": Row(4, "numpy", lazily="torch"),
+    "sound": Row(4, "msgspec numpy", lazily="miniaudio"),
+    "sessions": Row(4, "msgspec numpy"),
+    "ports": Row(5, lazily="ifaddr rtmidi zeroconf"),
+    "corpus": Row(5, "numpy"),
+    "window": Row(5, "pygame"),
+    "engine": Row(6, "msgspec numpy threadpoolctl", lazily="torch"),
+    "export": Row(6, "numpy", lazily="matplotlib mido"),
+    "evaluation": Row(7, "numpy torch", lazily="matplotlib sklearn"),
+    "app": Row(7, "msgspec"),
+    "training": Row(8, "msgspec numpy safetensors torch", lazily="matplotlib tensorboardX"),
+    "bench": Row(8),
+    "cli": Row(9, "msgspec", lazily="numpy rich torch"),
+    "__main__": Row(10),
+}
+
+#: Modules that do no I/O, start no thread, and are given the time and their random numbers.
+PURE = (
+    "touch music controls mixture wire jam config model.event model.features model.lattice"
+    " player.reference player.cpu_single player.cpu_batch player.state_layout player.lookahead"
+    " sessions.session sessions.validation sessions.compose sessions.playback"
+    " sessions.regenerate sessions.strokes"
+    " sound.instruments sound.voices sound.synth sound.line sound.reverb corpus.infer_phase"
+    " corpus.split engine.preview training.batches"
+).split()
+#: What a pure module leaves alone.
 IMPURE = frozenset(
     "asyncio concurrent multiprocessing queue random sched secrets select selectors signal"
     " socket socketserver ssl subprocess threading time _thread".split()
 )
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What one module, or one package ("window.*"), may import."""
-
-    ours: str = ""
-    others: str = ""
-    lazily: str = ""
-    pure: bool = False
-
-
-RULES = {
-    "": Rule(pure=True),  # robojam/__init__.py
-    # What everything stands on
-    "touch": Rule(pure=True),
-    "midi.controls": Rule(pure=True),
-    "midi.styles": Rule("midi.controls", "msgspec", pure=True),
-    "addresses": Rule(pure=True),
-    "options": Rule("addresses midi.styles sound.lineup", "msgspec", pure=True),
-    "choosing": Rule("addresses midi.styles options sound.lineup", "msgspec", pure=True),
-    # The core: bytes, turns and files, as values
-    "wire": Rule("touch wire.*", "pythonosc", pure=True),
-    "wire.*": Rule("touch wire.*", "pythonosc", pure=True),
-    "wire.midi_in": Rule("midi.controls midi.styles touch wire.*", pure=True),
-    "wire.midi_out": Rule("midi.styles touch wire.*", pure=True),
-    "hands": Rule("touch", pure=True),
-    "happenings": Rule("touch", pure=True),
-    "linger": Rule(pure=True),
-    "voices": Rule("happenings linger touch", pure=True),
-    "past": Rule("touch", pure=True),
-    "turns": Rule("hands happenings past voices", pure=True),
-    "jam": Rule("hands happenings touch turns voices", pure=True),
-    "sessionlines": Rule("touch", "msgspec", pure=True),
-    "session": Rule("sessionlines touch", "msgspec", pure=True),
-    # The model
-    "event": Rule(others="msgspec", pure=True),
-    "lattice": Rule("event", "numpy", pure=True),
-    "formulas": Rule("event", "numpy", pure=True),
-    "step": Rule("event formulas", "numpy", pure=True),
-    "rows": Rule("formulas step", "numpy", pure=True),
-    "chorus": Rule("event formulas rows step", "numpy", pure=True),
-    "lean": Rule("chorus event formulas rows step", "numpy", pure=True),
-    "captured": Rule("step", "torch"),
-    "foresight": Rule("chorus happenings", "numpy", pure=True),
-    "mixture": Rule("mixture.*", pure=True),
-    "mixture.*": Rule("mixture.*", "torch", pure=True),
-    "whole": Rule(pure=True),
-    "modelfile": Rule("event formulas whole", "msgspec numpy safetensors", pure=True),
-    "network": Rule("event mixture modelfile", "msgspec safetensors torch", pure=True),
-    "dropout": Rule("", "torch", pure=True),
-    "model": Rule("dropout event formulas mixture modelfile", "safetensors torch", pure=True),
-    # It knows of the jam only what the jam asks of a player
-    "chance": Rule(others="numpy"),
-    "player": Rule(
-        "chance event foresight formulas happenings lean modelfile step touch",
-        "numpy safetensors",
-        lazily="captured torch",
-    ),
-    # Learning
-    "ondisk": Rule(others="numpy", pure=True),
-    "corpus": Rule("ondisk touch whole", "numpy", pure=True),
-    "phases": Rule(others="numpy", pure=True),
-    "formats": Rule("corpus formats.*", pure=True),
-    "formats.*": Rule("corpus formats.* ondisk phases session touch", "numpy", pure=True),
-    "survey": Rule("corpus lattice touch", "numpy", pure=True),
-    "evaluate": Rule("corpus event lattice model", "numpy torch"),
-    "likeness": Rule("generate modelfile", "numpy", lazily="sklearn"),
-    "windows": Rule("corpus event lattice", "numpy torch", pure=True),
-    "heldout": Rule("corpus ondisk", "numpy", pure=True),
-    "together": Rule(lazily="dropout model torch"),
-    "troubles": Rule("corpus event windows", "numpy torch", pure=True),
-    "train": Rule(
-        "corpus evaluate event lattice model modelfile together troubles windows",
-        "numpy torch",
-    ),
-    "checkpoint": Rule("corpus event model modelfile train", "msgspec numpy safetensors torch"),
-    "tune": Rule(
-        "corpus evaluate event generate lattice model modelfile train", "msgspec numpy torch"
-    ),
-    "generate": Rule("linger modelfile player step touch", "numpy"),
-    "picture": Rule("session touch", "numpy", lazily="matplotlib"),
-    "report": Rule("likeness modelfile picture whole", "numpy", lazily="matplotlib"),
-    "curves": Rule("train", lazily="matplotlib tensorboardX"),
-    "listing": Rule("session sessionlines whole", "msgspec"),
-    # What a rig has is asked of whoever knows, where that is installed
-    "rigfile": Rule("options", lazily="midi.link modelfile player sound sound.device"),
-    "composed": Rule("modelfile session touch", "numpy", pure=True),
-    "export": Rule(
-        "corpus formats.* listing picture session touch whole",
-        "numpy",
-        lazily="midi.file render",
-    ),
-    # The engine, which is handed a player
-    "priority": Rule(lazily="ctypes"),
-    "recorder": Rule("priority session touch", "msgspec"),
-    "ports": Rule(),
-    "monitors": Rule("ports wire.*"),
-    "status": Rule("happenings"),
-    "takes": Rule("happenings options recorder session status touch", "msgspec"),
-    "guests": Rule("status touch"),
-    "audition": Rule("hands happenings status touch wire.*", pure=True),
-    # What is plugged into it
-    "rig": Rule("happenings wire.*", pure=True),
-    "ahead": Rule("happenings ports touch wire.*"),
-    "outlets": Rule("addresses ahead happenings options ports rig touch wire.*"),
-    "midi.ports": Rule("wire.midi", lazily="rtmidi"),  # a process of its own
-    "midi.link": Rule("midi.ports midi.styles"),
-    "midi": Rule(pure=True),
-    "midi.plug": Rule(
-        "happenings midi.controls midi.link midi.ports midi.styles options touch wire.*"
-    ),
-    "midi.learn": Rule("midi.controls wire.midi", pure=True),
-    "midi.file": Rule("midi.styles session touch wire.*", lazily="mido", pure=True),
-    "tuio": Rule("ports wire.*"),
-    "announce": Rule(lazily="zeroconf ifaddr"),
-    "calls": Rule(),
-    "controls": Rule("happenings options sound.lineup wire.*", pure=True),
-    "witnesses": Rule("happenings monitors rig session status takes touch wire.*", "msgspec"),
-    "server": Rule(
-        "audition calls controls guests happenings jam monitors options ports priority rig"
-        " status takes touch wire.* witnesses",
-    ),
-    # The sound: names that all may read, a synthesiser that is as pure as the jam, and
-    # what is impure around it
-    "sound": Rule(lazily="sound.device sound.program"),
-    "sound.lineup": Rule(pure=True),
-    "sound.instruments": Rule("sound.lineup", "numpy", pure=True),
-    "sound.voices": Rule("sound.instruments sound.lineup", "numpy", pure=True),
-    "sound.room": Rule("sound.instruments", "numpy", pure=True),
-    "sound.synth": Rule(
-        "happenings sound.instruments sound.lineup sound.room sound.voices touch",
-        "numpy",
-        pure=True,
-    ),
-    "sound.line": Rule("happenings touch", "msgspec", pure=True),
-    "sound.device": Rule(others="numpy", lazily="miniaudio"),
-    "sound.program": Rule(
-        "happenings priority sound.device sound.line sound.lineup sound.synth touch", "numpy"
-    ),
-    "sound.outlet": Rule("happenings priority sound.line"),
-    "render": Rule("happenings replay session sound.instruments sound.synth touch", "numpy"),
-    # A session again: it stands where the jam does, and is as pure
-    "replay": Rule("happenings jam session sound.lineup touch", pure=True),
-    # Where the engine and a player are put together
-    "loading": Rule("modelfile player session takes", "numpy threadpoolctl", lazily="torch"),
-    # Measured from outside, by packets
-    "bench": Rule("bench.*"),
-    "bench.*": Rule("bench.* priority wire.*", lazily="sound sound.device"),
-    # What a person starts
-    "supervise": Rule("addresses options touch wire.*", "msgspec"),
-    "logs": Rule(),
-    # It is a client: of the jam it knows what goes over the wire, and the files it leaves
-    "window": Rule("touch wire.* window.*", lazily="pygame"),
-    "window.*": Rule("session sound.lineup touch wire.* window.*", "pygame"),
-    "cli": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
-    "cli.*": Rule("addresses choosing options cli.*", "msgspec", lazily="*"),
-    "__main__": Rule("cli"),
+#: Single modules that do without what their package may import.
+WITHOUT = {
+    "model.event": "numpy safetensors torch",
+    "model.features": "safetensors torch",
+    "model.lattice": "safetensors torch",
+    "model.file": "torch",
+    "sessions.session": "numpy",
+    "sessions.recorder": "numpy",
 }
 
 
@@ -208,8 +101,8 @@ def imports(path: Path, modules: frozenset[str]) -> Iterator[Import]:
             up = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join((*up, *filter(None, [node.module])))
             for alias in node.names:
-                whole = f"{base}.{alias.name}"
-                yield Import(whole if whole in modules else base, node.lineno, lazy)
+                full = f"{base}.{alias.name}"
+                yield Import(full if full in modules else base, node.lineno, lazy)
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
             first = node.args[0]
@@ -223,8 +116,8 @@ def imports(path: Path, modules: frozenset[str]) -> Iterator[Import]:
     return walk(ast.parse(path.read_text("utf-8")), lazy=False)
 
 
-def found() -> dict[str, Path]:
-    """Find every module of ours, by its name within robojam."""
+def all_modules() -> dict[str, Path]:
+    """Find every module of robojam, by its name within robojam."""
     named = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -232,117 +125,101 @@ def found() -> dict[str, Path]:
     return named
 
 
-def rule_of(module: str) -> Rule | None:
-    """Find the row of a module: its own, or else that of its package."""
-    if module in RULES:
-        return RULES[module]
-    return next((rule for name, rule in RULES.items() if fnmatchcase(module, name)), None)
+def is_pure(module: str) -> bool:
+    """Tell whether a module, or the package that it is in, is listed as pure."""
+    return any(module == pure or module.startswith(pure + ".") for pure in PURE)
 
 
-def within(name: str, allowed: str) -> bool:
-    """Tell whether a dotted name is one of those allowed."""
-    return any(
-        fnmatchcase(name, pattern) or name == pattern.removesuffix(".*")
-        for pattern in allowed.split()
-    )
-
-
-def breaches(module: str, path: Path, rule: Rule, modules: frozenset[str]) -> Iterator[str]:
-    """Tell of every import in a file that its row does not allow."""
-    for found_import in imports(path, modules):
-        top, _, rest = found_import.name.partition(".")
+def breaches(module: str, path: Path, modules: frozenset[str]) -> Iterator[str]:
+    """Describe every import in a file that the tables do not allow."""
+    package = module.partition(".")[0]
+    row = PACKAGES[package]
+    for one in imports(path, modules):
+        top, _, rest = one.name.partition(".")
+        where = f"{path.name}:{one.line}: {module} imports {one.name}"
         if top == "robojam":
-            allowed, name = f"{rule.ours} {module}", rest
-            if not rest:  # robojam itself: its version, and nothing else
+            to = rest.partition(".")[0]
+            if to in ("", package):  # robojam itself: its version
                 continue
+            if f"robojam.{to}" in MOVING:
+                continue
+            if to not in PACKAGES or PACKAGES[to].level >= row.level:
+                yield f"{where}, which is not below it"
         elif top in sys.stdlib_module_names:
-            if not (rule.pure and top in IMPURE):
-                continue
-            allowed, name = "", top
-        else:
-            allowed, name = rule.others, top
-        if within(name, allowed) or (found_import.lazy and within(name, rule.lazily)):
-            continue
-        kind = (
-            "it is to be pure" if top in IMPURE else f"allowed: {allowed.strip() or 'nothing'}"
-        )
-        later = f"; inside functions too: {rule.lazily}" if rule.lazily else ""
-        where = f"{path.name}:{found_import.line}"
-        yield f"{where}: {module} imports {found_import.name} ({kind}{later})"
+            if top in IMPURE and is_pure(module):
+                yield f"{where}, and is listed as pure"
+        elif top in WITHOUT.get(module, "").split():
+            yield f"{where}, and is to do without"
+        elif top not in row.others.split() and not (one.lazy and top in row.lazily.split()):
+            later = f"; inside functions: {row.lazily}" if row.lazily else ""
+            yield f"{where} (allowed: {row.others or 'nothing'}{later})"
 
 
-MODULES = found()
-NAMES = frozenset(f"robojam.{name}".removesuffix(".") for name in MODULES)
+#: Modules that have not found their package yet.
+MOVING = frozenset(f"robojam.{path.stem}" for path in PACKAGE.glob("*.py"))
+MODULES = {name: path for name, path in all_modules().items() if "." in name}
+NAMES = frozenset({"robojam", *MOVING, *(f"robojam.{name}" for name in MODULES)})
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda name: name or "robojam")
-def test_a_module_imports_only_what_it_may(module):
-    rule = rule_of(module)
-    if rule is None:
-        pytest.fail(f"robojam.{module} has no row in RULES: say whom it may import")
-    told = list(breaches(module, MODULES[module], rule, NAMES))
-    assert not told, "\n".join(told)
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_only_lower_packages_and_listed_libraries(module):
+    if module.partition(".")[0] not in PACKAGES:
+        pytest.fail(f"robojam.{module} has no row in PACKAGES: say whom it may import")
+    found = list(breaches(module, MODULES[module], NAMES))
+    assert not found, "\n".join(found)
 
 
-def test_the_table_itself_keeps_the_engine_and_the_window_from_the_model():
-    for module in (
-        "server",
-        "takes",
-        "monitors",
-        "ports",
-        "jam",
-        "hands",
-        "supervise",
-        "window.app",
-    ):
-        rule = rule_of(module)
-        assert rule is not None
-        for forbidden in ("model", "player", "mixture", "step", "train"):
-            assert not within(forbidden, f"{rule.ours} {rule.lazily}")
-        assert not within("torch", f"{rule.others} {rule.lazily}")
+@pytest.mark.skip(reason="the modules are moving")
+def test_every_module_that_is_listed_exists():
+    packages = {name.partition(".")[0] for name in MODULES}
+    assert set(PACKAGES) == packages
+    assert not [name for name in (*PURE, *WITHOUT) if name not in MODULES]
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "expected"),
     [
-        ("import time", "it is to be pure"),
+        ("import time", "is listed as pure"),
         ("def f():\n    from time import sleep", "breach.py:2"),
         ("import torch.nn", "imports torch.nn"),
-        ("from robojam.model import EventModel", "imports robojam.model "),
-        ("from robojam import model", "imports robojam.model "),
-        ("from . import model", "imports robojam.model "),
-        ("from .model import EventModel", "imports robojam.model "),
+        ("from robojam.model.mdrnn import MDRNN", "which is not below it"),
+        ("from robojam.model import mdrnn", "imports robojam.model.mdrnn"),
+        ("from ..model import mdrnn", "imports robojam.model.mdrnn"),
+        ("from robojam.wire import osc", "which is not below it"),
         ("from importlib import import_module\nimport_module('numpy')", "imports numpy"),
     ],
 )
-def test_a_breach_is_found(source, told, tmp_path, monkeypatch):
+def test_an_import_that_is_not_allowed_is_found(source, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
-    path = tmp_path / "breach.py"
+    path = tmp_path / "wire" / "breach.py"
+    path.parent.mkdir()
     path.write_text(source)
-    modules = frozenset({"robojam", "robojam.model"})
-    assert told in "".join(breaches("breach", path, Rule("touch", pure=True), modules))
+    modules = frozenset({"robojam.model", "robojam.model.mdrnn", "robojam.wire.osc"})
+    monkeypatch.setitem(PACKAGES, "breach", Row(0))
+    module = "breach" if "wire" in source else "wire.breach"
+    assert expected in "".join(breaches(module, path, modules))
 
 
-def test_lazily_is_inside_functions_only(tmp_path, monkeypatch):
+def test_a_library_that_may_be_imported_lazily_is_refused_at_the_top(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     path = tmp_path / "breach.py"
     path.write_text(
         "import torch\n\ndef f():\n    import torch\n\nif TYPE_CHECKING:\n    import torch\n"
     )
-    told = list(breaches("breach", path, Rule(lazily="torch"), NAMES))
-    assert [text.partition(": ")[0] for text in told] == ["breach.py:1"]
+    found = list(breaches("player.breach", path, NAMES))
+    assert [text.partition(": ")[0] for text in found] == ["breach.py:1"]
 
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
         ("robojam.cli", "torch numpy pygame rich safetensors pythonosc"),
-        ("robojam.server", "torch pygame"),
-        ("robojam.player", "torch pygame"),
+        ("robojam.engine.engine", "torch pygame"),
+        ("robojam.player.player", "torch pygame"),
         ("robojam.window.app", "torch numpy safetensors"),
     ],
 )
-def test_nobody_waits_for_what_is_not_needed(module, heavy):
+def test_importing_a_module_does_not_load_heavy_libraries(module, heavy):
     code = f"import sys, {module}; print(*sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True

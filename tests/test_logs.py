@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from robojam.logs import logging_to, outlets
+from robojam.system.log_queue import logging_to, outlets
 
 KEPT: list[object] = []
 log = logging.getLogger("robojam")

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from robojam import priority
-from robojam.priority import ORDINARY, RAISED, REAL_TIME, keep_up, raise_priority
+from robojam.system import priority
+from robojam.system.priority import ORDINARY, RAISED, REAL_TIME, keep_up, raise_priority
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="as Linux has it")
 

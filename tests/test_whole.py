@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from robojam.whole import whole
+from robojam.system.atomic_file import whole
 
 
 def test_what_was_written_takes_the_place_of_the_file(tmp_path):

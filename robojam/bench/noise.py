@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from robojam.bench.report import percentile
-from robojam.priority import raise_priority
+from robojam.system.priority import raise_priority
 
 #: Seconds from one deadline to the next.
 INTERVAL = 0.02

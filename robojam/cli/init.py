@@ -24,7 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _init(chosen: argparse.Namespace) -> int:
     from robojam.rigfile import written
-    from robojam.whole import whole
+    from robojam.system.atomic_file import whole
 
     text = written()
     if chosen.show:

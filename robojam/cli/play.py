@@ -290,9 +290,9 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
     """Run an engine until it is asked to stop, by a signal or its parent's end."""
     import gc
 
-    from robojam.logs import logging_to
-    from robojam.priority import raise_priority
     from robojam.supervise import that_end
+    from robojam.system.log_queue import logging_to
+    from robojam.system.priority import raise_priority
 
     def stop(number: int, _frame: object) -> None:
         server.stop(signal.Signals(number).name)
@@ -313,7 +313,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
 
 def _log(options: Options) -> list[logging.Handler]:
     """Open the log, or leave."""
-    from robojam.logs import outlets
+    from robojam.system.log_queue import outlets
 
     try:
         return outlets(options.log)

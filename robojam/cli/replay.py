@@ -254,7 +254,7 @@ def _model(asked: str | None, header: Header) -> Path:
 
 def _write(path: Path, header: Header, made: list[Event]) -> None:
     from robojam.session import encode, encode_header
-    from robojam.whole import whole
+    from robojam.system.atomic_file import whole
 
     try:
         with whole(path) as part:

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import IO, Any
 
 from robojam.happenings import Changed, Happening
-from robojam.priority import keep_up
 from robojam.sound.line import encode
+from robojam.system.priority import keep_up
 
 log = logging.getLogger("robojam")
 

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from robojam.happenings import Changed, Happening, Sounded
-from robojam.priority import raise_priority
 from robojam.sound.device import PERIOD_MS, PERIODS, Got, NoSoundError, Playing, Pulse
 from robojam.sound.line import decode
 from robojam.sound.lineup import INSTRUMENTS
 from robojam.sound.synth import RATE, Synth
+from robojam.system.priority import raise_priority
 from robojam.touch import Phase, Touch
 
 #: Seconds until the device is looked at for the first time, and between looks. One that

@@ -1,0 +1,1 @@
+"""Operating system services: child processes, queues between threads, priority, files."""
