@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from robojam import bench
 from robojam.happenings import Changed, Sounded
-from robojam.sound.lineup import INSTRUMENTS
+from robojam.music import INSTRUMENTS
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch
 

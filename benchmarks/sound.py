@@ -28,7 +28,7 @@ from robojam import bench
 from robojam.bench import measures
 from robojam.bench.client import engine
 from robojam.happenings import Sounded
-from robojam.sound.lineup import INSTRUMENTS
+from robojam.music import INSTRUMENTS
 from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch
 

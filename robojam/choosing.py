@@ -10,10 +10,10 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
+from robojam import music
 from robojam.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio, quoted
 from robojam.midi.styles import parse_port, parse_styles
 from robojam.options import BY_FIELD, BY_NAME, OPTIONS, Option, Options, in_range, mode_named
-from robojam.sound import lineup
 
 
 class OptionsError(ValueError):
@@ -132,7 +132,7 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         if option.kind is float and not in_range(option.name, kept):
             raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses
         if option.field == "instrument":
-            kept = lineup.lineup(kept)
+            kept = music.lineup(kept)
         elif option.field == "osc_in":
             parse_address(kept)
         elif option.field == "osc_out":

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from robojam import options
+from robojam import music, options
 from robojam.happenings import Settings
-from robojam.sound import lineup
 from robojam.wire import native
 
 #: The controls that are no settings.
@@ -36,10 +35,10 @@ def meant(name: str, value: Any, settings: Settings, who: str | None) -> Any:
         if name == "mode":
             return options.mode_named(value)
         if name == "scale":
-            return lineup.scale(value)
+            return music.scale(value)
         if name == "instrument":
             own = who is not None and "=" not in value
-            return lineup.lineup(f"{who}={value}" if own else value, settings.instrument)
+            return music.lineup(f"{who}={value}" if own else value, settings.instrument)
     except ValueError as error:
         raise RefusedError(f"unknown {name}", f"{value!r:.80}") from error
     return value

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 import msgspec
 from msgspec import Meta, Struct
 
+from robojam import music
 from robojam.addresses import quoted
 from robojam.midi.styles import PRESETS, Style
-from robojam.sound import lineup
 
 Mode = Literal["call-response", "duet", "solo", "listen"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -69,7 +69,7 @@ def _switch(text: str) -> Meta:
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Scale = Literal[
     "free", "chromatic", "major", "minor", "dorian", "pentatonic", "whole-tone"
-]  # those of robojam.sound.lineup, spelt out for the type checker
+]  # those of robojam.music, spelt out for the type checker
 _Model = Annotated[str, _path("FILE", "the model that plays", "the one that comes along")]
 _Device = Annotated[Device, _word("DEVICE", "where the model computes", get_args(Device))]
 _Mode = Annotated[Mode, _word("MODE", "who plays when", MODES)]
@@ -146,9 +146,9 @@ _Sound = Annotated[bool, _switch("a sound of its own, where there is an audio de
 _Instrument = Annotated[
     str,
     _about(
-        f"who plays which of {', '.join(lineup.INSTRUMENTS)}",
+        f"who plays which of {', '.join(music.INSTRUMENTS)}",
         "WHO=INSTRUMENT,…",
-        f"WHO=INSTRUMENT,… of {', '.join(lineup.INSTRUMENTS)}",
+        f"WHO=INSTRUMENT,… of {', '.join(music.INSTRUMENTS)}",
     ),
 ]
 _Scale = Annotated[Scale, _word("SCALE", "what its pitches are held to", get_args(Scale))]
@@ -189,7 +189,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     announce: _Announce = True
     sound: _Sound = True
     sound_out: _SoundOut | None = None
-    instrument: _Instrument = lineup.DEFAULT
+    instrument: _Instrument = music.DEFAULT
     scale: _Scale = "free"
     volume: _Volume = 0.7
     record: _Record = True

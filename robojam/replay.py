@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from robojam import music
 from robojam.happenings import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
 from robojam.jam import Jam
 from robojam.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
-from robojam.sound import lineup
 from robojam.touch import Phase, Touch, is_machine
 
 #: What a control may be set to: anything of the same kind.
@@ -52,7 +52,7 @@ def _check(line: int, values: dict[str, Any]) -> None:
             raise ValueError(f"line {line}: volume cannot be {value!r:.60}")
         if name in ("instrument", "scale"):
             try:
-                getattr(lineup, "lineup" if name == "instrument" else name)(value)
+                getattr(music, "lineup" if name == "instrument" else name)(value)
             except ValueError as error:
                 raise ValueError(f"line {line}: {error}") from error
 

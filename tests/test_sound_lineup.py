@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam.happenings import Settings
+from robojam.music import DEFAULT, INSTRUMENTS, SCALES, lineup, note, plays, scale
 from robojam.options import Options, Scale
-from robojam.sound.lineup import DEFAULT, INSTRUMENTS, SCALES, lineup, note, plays, scale
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from robojam.happenings import Changed, Sounded
-from robojam.sound.lineup import INSTRUMENTS, note
+from robojam.music import INSTRUMENTS, note
 from robojam.sound.room import Limiter, Room
 from robojam.sound.synth import CEILING, RATE, Synth
 from robojam.sound.voices import SOUNDING

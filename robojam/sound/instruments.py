@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robojam.sound.lineup import INSTRUMENTS
+from robojam.music import INSTRUMENTS
 
 Floats = NDArray[np.float32]
 

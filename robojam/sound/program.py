@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from robojam.happenings import Changed, Happening, Sounded
+from robojam.music import INSTRUMENTS
 from robojam.sound.device import PERIOD_MS, PERIODS, Got, NoSoundError, Playing, Pulse
 from robojam.sound.line import decode
-from robojam.sound.lineup import INSTRUMENTS
 from robojam.sound.synth import RATE, Synth
 from robojam.system.priority import raise_priority
 from robojam.touch import Phase, Touch

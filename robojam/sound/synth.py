@@ -13,8 +13,8 @@ from itertools import count
 import numpy as np
 
 from robojam.happenings import Changed, Happening, Sounded
+from robojam.music import DEFAULT, SCALES, lineup, note, plays
 from robojam.sound.instruments import Floats
-from robojam.sound.lineup import DEFAULT, SCALES, lineup, note, plays
 from robojam.sound.room import Limiter, Room
 from robojam.sound.voices import Landing, Voices
 from robojam.touch import Phase, Touch, is_machine

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from robojam.music import INSTRUMENTS
 from robojam.sound.instruments import ALL, PARTIALS, Floats, Instrument, Moment
-from robojam.sound.lineup import INSTRUMENTS
 
 #: So many voices sound at once; another one takes the place of the faintest.
 SOUNDING = 24

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from robojam.music import INSTRUMENTS, SCALES, lineup, plays
 from robojam.session import SessionError, read
-from robojam.sound.lineup import INSTRUMENTS, SCALES, lineup, plays
 from robojam.touch import Phase
 from robojam.window.dials import DIALS
 from robojam.window.panels import PAGE

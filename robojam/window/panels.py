@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from robojam.sound.lineup import DEFAULT, plays
+from robojam.music import DEFAULT, plays
 from robojam.touch import is_machine
 from robojam.window.dials import DIALS
 from robojam.window.fitting import Tone, clock
