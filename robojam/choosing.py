@@ -12,8 +12,8 @@ import msgspec
 
 from robojam import music
 from robojam.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio, quoted
-from robojam.midi.styles import parse_port, parse_styles
 from robojam.options import BY_FIELD, BY_NAME, OPTIONS, Option, Options, in_range, mode_named
+from robojam.wire.midi.styles import parse_port, parse_styles
 
 
 class OptionsError(ValueError):

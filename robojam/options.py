@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from robojam import music
 from robojam.addresses import quoted
-from robojam.midi.styles import PRESETS, Style
+from robojam.wire.midi.styles import PRESETS, Style
 
 Mode = Literal["call-response", "duet", "solo", "listen"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)

@@ -14,11 +14,11 @@ from robojam.happenings import Changed, Sounded, Turned
 from robojam.midi import plug as rig
 from robojam.midi.plug import ECHO, GATHER, MISSED, Midi
 from robojam.midi.ports import OUTLETS
-from robojam.midi.styles import PRESETS, parse_styles
 from robojam.options import Options
 from robojam.session import SetEvent
 from robojam.touch import Phase, Touch
-from robojam.wire import midi
+from robojam.wire.midi import stream
+from robojam.wire.midi.styles import PRESETS, parse_styles
 from robojam.wire.native import Control, Dropped, Finger
 
 
@@ -59,7 +59,7 @@ class Far:
         """The messages sent to an outlet since the last call."""
         data = b"".join(d for n, d in self.sent if n == OUTLETS + number)
         self.sent = [(n, d) for n, d in self.sent if n != OUTLETS + number]
-        return midi.Parser().feed(data)[0]
+        return stream.Parser().feed(data)[0]
 
 
 class Rig:
@@ -99,11 +99,11 @@ def one(monkeypatch):
 def test_a_port_is_a_player_and_moves_are_gathered(one):
     assert one.midi.look(one.now) == 1.0
     down = Finger(Phase.DOWN, 1 << 7 | 60, 0.5, 1 - 64 / 127)
-    assert one.play(midi.note_on(1, 60, 9)) == [("midi:board", down)]
-    assert one.play(midi.bend(1, 9000)) == []
+    assert one.play(stream.note_on(1, 60, 9)) == [("midi:board", down)]
+    assert one.play(stream.bend(1, 9000)) == []
     assert one.midi.look(one.now) == pytest.approx(GATHER)
     one.now += GATHER / 2
-    assert one.play(midi.control(1, 74, 127)) == []
+    assert one.play(stream.control(1, 74, 127)) == []
     one.now += GATHER
     assert one.midi.look(one.now) > 0
     assert one.far.pokes == 1
@@ -114,21 +114,21 @@ def test_a_port_is_a_player_and_moves_are_gathered(one):
 
 def test_two_ports_are_two_players(monkeypatch):
     two = Rig(monkeypatch, midi_in=("board", "board/keys"))
-    ((first, _),) = two.play(midi.note_on(0, 60, 9), 0)
-    ((second, _),) = two.play(midi.note_on(0, 60, 9), 1)
+    ((first, _),) = two.play(stream.note_on(0, 60, 9), 0)
+    ((second, _),) = two.play(stream.note_on(0, 60, 9), 1)
     assert first != second
 
 
 def test_a_pulled_port_lifts_what_it_held_and_counts_what_was_torn(one):
-    one.play(midi.note_on(1, 60, 9) + midi.note_on(2, 61, 9) + b"\x91\x3c")
+    one.play(stream.note_on(1, 60, 9) + stream.note_on(2, 61, 9) + b"\x91\x3c")
     told = [what for _, what in one.say("g", 0)]
-    assert told[0] == Dropped(midi.CUT_OFF)
+    assert told[0] == Dropped(stream.CUT_OFF)
     assert [what.phase for what in told[1:]] == [Phase.UP, Phase.UP]
     assert one.midi.status()["midi"]["in"][0]["connected"] is False
     one.say("o", 0, b"Board:midi")
     # A data byte that comes first now belongs to nothing of before.
-    assert one.play(b"\x40") == [("midi:board", Dropped(midi.STRAY))]
-    assert len(one.play(midi.note_on(1, 60, 9))) == 1
+    assert one.play(b"\x40") == [("midi:board", Dropped(stream.STRAY))]
+    assert len(one.play(stream.note_on(1, 60, 9))) == 1
 
 
 def test_the_first_time_all_there_can_be_is_released_and_then_the_port_is_set_up(monkeypatch):
@@ -137,13 +137,13 @@ def test_the_first_time_all_there_can_be_is_released_and_then_the_port_is_set_up
     assert made.far.sent == []  # it is not there: nobody waits for it
     made.say("o", OUTLETS, b"Surge:midi")
     told = made.far.take()
-    assert midi.note_off(1, 60) in told
-    assert b"".join(told).endswith(midi.program(15, 4, None))
+    assert stream.note_off(1, 60) in told
+    assert b"".join(told).endswith(stream.program(15, 4, None))
     made.say("g", OUTLETS)
     made.touch("move")
     assert made.far.take() == []
     made.say("o", OUTLETS, b"Surge:midi")
-    assert midi.note_off(1, 60) not in made.far.take()  # others may be playing it by now
+    assert stream.note_off(1, 60) not in made.far.take()  # others may be playing it by now
     made.touch("move")
     assert left_on(made.far.take()) == {(1, 60)}  # a finger that slides sounds again
 
@@ -152,16 +152,16 @@ def test_the_machine_sounds_and_the_humans_do_not_unless_everyone_does(one, monk
     one.touch("down", who="human")
     assert one.far.take() == []
     one.touch("down")
-    assert one.far.take() == [midi.note_on(0, 60, 64)]
+    assert one.far.take() == [stream.note_on(0, 60, 64)]
     replay = Rig(monkeypatch, everyone=True, midi_out=("surge/keys",))
     replay.say("o", OUTLETS, b"Surge:midi")
     replay.far.take()
     replay.touch("down", who="human")
-    assert replay.far.take() == [midi.note_on(0, 60, 64)]
+    assert replay.far.take() == [stream.note_on(0, 60, 64)]
 
 
 def silenced(messages):
-    return [m for m in messages if m[:2] == bytes((0xB0, midi.SOUND_OFF))]
+    return [m for m in messages if m[:2] == bytes((0xB0, stream.SOUND_OFF))]
 
 
 @pytest.mark.parametrize("name", ["mode", "panic"])
@@ -170,7 +170,7 @@ def test_a_change_of_mode_and_a_panic_silence_the_port(one, name):
     one.midi.happened(Changed(0.0, name, "solo" if name == "mode" else 1), one.now)
     told = one.far.take()
     assert not left_on(told)
-    assert b"".join(told).endswith(midi.silence(0))
+    assert b"".join(told).endswith(stream.silence(0))
     one.midi.happened(Changed(0.0, "spread", 1.0), one.now)
     assert one.far.take() == []
 
@@ -213,17 +213,17 @@ def test_the_jam_itself_tells_a_turn_taken_back_from_one_that_ends(one, tmp_path
 
 def test_what_went_out_and_comes_back_is_an_echo_for_a_moment(one):
     one.touch("down")
-    assert one.play(midi.note_on(3, 60, 1)) == [("midi:board", Dropped("echo"))]
-    assert one.play(midi.note_off(3, 60)) == [("midi:board", Dropped("absent finger"))]
+    assert one.play(stream.note_on(3, 60, 1)) == [("midi:board", Dropped("echo"))]
+    assert one.play(stream.note_off(3, 60)) == [("midi:board", Dropped("absent finger"))]
     # The end of a note, and a bend of nothing, are no echoes: what is held would hang, and
     # what lands would land elsewhere.
-    one.midi._echoes.sent(midi.bend(1, midi.CENTRE), one.now)
-    one.play(midi.bend(1, 0))
-    assert one.play(midi.bend(1, midi.CENTRE)) == []
+    one.midi._echoes.sent(stream.bend(1, stream.CENTRE), one.now)
+    one.play(stream.bend(1, 0))
+    assert one.play(stream.bend(1, stream.CENTRE)) == []
     one.now += 2 * ECHO
-    assert isinstance(one.play(midi.note_on(3, 60, 1))[0][1], Finger)
+    assert isinstance(one.play(stream.note_on(3, 60, 1))[0][1], Finger)
     one.touch("up")
-    assert one.play(midi.note_off(3, 60))[0][1].phase is Phase.UP
+    assert one.play(stream.note_off(3, 60))[0][1].phase is Phase.UP
 
 
 def test_switches_turn_over_from_where_things_stand(monkeypatch):
@@ -231,7 +231,7 @@ def test_switches_turn_over_from_where_things_stand(monkeypatch):
     made = Rig(monkeypatch, midi_in=("b/d",), styles={"d": {"controls": controls}}, mode="solo")
 
     def press(note):
-        ((_, control),) = made.play(midi.note_on(0, note, 1))
+        ((_, control),) = made.play(stream.note_on(0, note, 1))
         assert isinstance(control, Control)
         made.midi.happened(Changed(0.0, control.name, control.value), made.now)
         return control.value
@@ -243,7 +243,7 @@ def test_switches_turn_over_from_where_things_stand(monkeypatch):
 
 
 def test_the_status_tells_of_every_port(one):
-    one.play(midi.note_on(1, 60, 9))
+    one.play(stream.note_on(1, 60, 9))
     one.now += 3
     one.touch("down")
     one.far.takes = False

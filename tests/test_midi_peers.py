@@ -11,7 +11,7 @@ from engine import Client, command, recordings, serving, stop
 from jack import SOUNDFONT, Peer, jack, left_on, missing, peer, until  # noqa: F401
 
 from robojam.session import read
-from robojam.wire import midi
+from robojam.wire.midi import stream
 
 pytestmark = [
     pytest.mark.peer,
@@ -26,12 +26,14 @@ def connected(client: Client, side: str = "out", *, there: bool = True):
 
 def stroke(peer: Peer, channel: int = 1, note: int = 60, length: int = 20) -> None:
     """A finger of an MPE controller: it lands, slides for a third of a second, and lifts."""
-    peer.send(midi.bend(channel, 8192), midi.control(channel, 74, 64))
-    peer.send(midi.note_on(channel, note, 90))
+    peer.send(stream.bend(channel, 8192), stream.control(channel, 74, 64))
+    peer.send(stream.note_on(channel, note, 90))
     for step in range(length):
         time.sleep(0.017)  # as fast as a finger is read
-        peer.send(midi.bend(channel, 8192 + 40 * step), midi.control(channel, 74, 64 + step))
-    peer.send(midi.note_off(channel, note))
+        peer.send(
+            stream.bend(channel, 8192 + 40 * step), stream.control(channel, 74, 64 + step)
+        )
+    peer.send(stream.note_off(channel, note))
 
 
 def ons(messages):
@@ -101,13 +103,13 @@ def test_a_cable_that_is_pulled_and_put_back_plays_on(jack, tmp_path):  # noqa: 
             until(lambda: ons(second.heard) > 0, "notes again")
             with peer(jack, "out", "Board") as board:
                 connected(engine.out, "in")
-                board.send(midi.note_on(1, 60, 90))
+                board.send(stream.note_on(1, 60, 90))
                 engine.out.ask(lambda status: status["fingers"] >= 1)
                 board.raw(b"\x91\x3c")  # half a message, and gone
                 time.sleep(0.05)
                 board.pull()
                 status = connected(engine.out, "in", there=False)
-                status = engine.out.ask(lambda status: status["dropped"].get(midi.CUT_OFF))
+                status = engine.out.ask(lambda status: status["dropped"].get(stream.CUT_OFF))
             with peer(jack, "out", "Board") as board:
                 connected(engine.out, "in")
             engine.out.send("/robojam/panic")
@@ -222,9 +224,9 @@ def test_learn_takes_what_is_turned(jack, tmp_path):  # noqa: F811
             assert process.stderr is not None
             heard = ""
             for asked, act in (
-                ("x:", lambda: [midi.control(0, 20, n) for n in range(0, 40, 3)]),
-                ("y:", lambda: [midi.control(0, 21, n) for n in range(0, 40, 3)]),
-                ("answer:", lambda: [midi.control(0, 64, 127)]),
+                ("x:", lambda: [stream.control(0, 20, n) for n in range(0, 40, 3)]),
+                ("y:", lambda: [stream.control(0, 21, n) for n in range(0, 40, 3)]),
+                ("answer:", lambda: [stream.control(0, 64, 127)]),
             ):
                 while not heard.startswith(asked):
                     heard = process.stderr.readline()
@@ -248,9 +250,9 @@ def test_learn_takes_what_is_turned(jack, tmp_path):  # noqa: F811
     ):
         connected(engine.out, "in")
         for n in range(10):
-            desk.send(midi.control(0, 20, 10 * n), midi.control(0, 21, 5 * n))
+            desk.send(stream.control(0, 20, 10 * n), stream.control(0, 21, 5 * n))
             time.sleep(0.02)
         engine.out.ask(lambda status: status["heard"] >= 9)
-        desk.send(midi.control(0, 64, 127))
+        desk.send(stream.control(0, 64, 127))
         engine.out.ask(lambda status: status["played"] > 0)
         assert engine.end() == 0

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from jack import SOUNDFONT, left_on, missing
 
 from robojam.midi.file import write
-from robojam.midi.styles import PRESETS, Style
 from robojam.session import Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
-from robojam.wire.midi_in import reader
+from robojam.wire.midi.reader import reader
+from robojam.wire.midi.styles import PRESETS, Style
 from robojam.wire.native import Finger
 
 HEADER = Header(

@@ -4,13 +4,13 @@ import tomllib
 
 import pytest
 
-from robojam.midi.learn import Learner
-from robojam.midi.styles import parse_port, parse_styles
-from robojam.wire import midi
+from robojam.wire.midi import stream
+from robojam.wire.midi.learn import Learner
+from robojam.wire.midi.styles import parse_port, parse_styles
 
 
 def turned(learner, number, values=range(0, 40, 4), port="Desk", channel=0):
-    return [learner.take(port, midi.control(channel, number, value)) for value in values]
+    return [learner.take(port, stream.control(channel, number, value)) for value in values]
 
 
 def learnt(learner):
@@ -28,7 +28,7 @@ def test_a_knob_is_taken_when_it_is_turned_and_not_when_it_trembles():
     assert set(turned(learner, 20)) == {None}  # it is still being turned
     turned(learner, 21)
     assert learner.wish is None
-    assert learner.take("Desk", midi.control(0, 1, 0)) is None
+    assert learner.take("Desk", stream.control(0, 1, 0)) is None
     (port,), styles = learnt(learner)
     assert (port.name, port.style) == ("Desk", "learnt")
     style = styles["learnt"]
@@ -37,11 +37,11 @@ def test_a_knob_is_taken_when_it_is_turned_and_not_when_it_trembles():
 
 def test_switches_keys_and_programs_are_taken_as_controls():
     learner = Learner(["answer", "mode solo", "panic", "temperature 0 1"])
-    assert learner.take("Desk", midi.control(2, 64, 127)) == ("Desk", "cc", 64, 2)
-    learner.take("Desk", midi.control(2, 64, 0))
-    assert learner.take("Desk", midi.note_on(9, 36, 0)) is None  # a note-off
-    assert learner.take("Desk", midi.note_on(9, 36, 1)) == ("Desk", "note", 36, 9)
-    assert learner.take("Desk", midi.program(0, 5, None)) == ("Desk", "program", 5, 0)
+    assert learner.take("Desk", stream.control(2, 64, 127)) == ("Desk", "cc", 64, 2)
+    learner.take("Desk", stream.control(2, 64, 0))
+    assert learner.take("Desk", stream.note_on(9, 36, 0)) is None  # a note-off
+    assert learner.take("Desk", stream.note_on(9, 36, 1)) == ("Desk", "note", 36, 9)
+    assert learner.take("Desk", stream.program(0, 5, None)) == ("Desk", "program", 5, 0)
     turned(learner, 7)
     assert learnt(learner)[1]["learnt"].controls == {
         "cc 64 on 3": "answer",
@@ -55,15 +55,15 @@ def test_14_bits_are_noticed():
     learner = Learner(["x", "y"])
     for number in (16, 17):
         for value in range(0, 60, 5):
-            learner.take("Desk", midi.control(0, number, value))
-            learner.take("Desk", midi.control(0, number + 32, 77))
+            learner.take("Desk", stream.control(0, number, value))
+            learner.take("Desk", stream.control(0, number + 32, 77))
     assert learnt(learner)[1]["learnt"].fine
 
 
 def test_a_key_for_x_is_a_keyboard_or_mpe_and_each_port_has_a_table():
     learner = Learner(["x", "answer"])
-    learner.take('Linn "Strument"', midi.note_on(3, 60, 99))
-    learner.take("Pedal", midi.control(0, 64, 127))
+    learner.take('Linn "Strument"', stream.note_on(3, 60, 99))
+    learner.take("Pedal", stream.control(0, 64, 127))
     ports, styles = learnt(learner)
     assert [port.name for port in ports] == ['Linn "Strument"', "Pedal"]
     assert styles["learnt"].kind == "mpe"
@@ -74,7 +74,7 @@ def test_what_is_no_knob_of_anybodys_is_not_taken():
     learner = Learner(["x"])
     for number in (98, 99, 100, 101, 120, 123):
         assert set(turned(learner, number)) == {None}
-    assert learner.take("Desk", midi.bend(0, 0)) is None
+    assert learner.take("Desk", stream.bend(0, 0)) is None
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from robojam.midi import link as midilink
 from robojam.midi.link import Link, MidiError, names
 from robojam.midi.plug import Midi
 from robojam.midi.ports import HEART, OUTLETS, packet
-from robojam.midi.styles import Wanted
 from robojam.options import Options
+from robojam.wire.midi.styles import Wanted
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")
 PATIENCE = 20.0

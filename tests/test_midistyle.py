@@ -7,10 +7,10 @@ import pytest
 
 from robojam import options
 from robojam.choosing import OptionsError, resolve
-from robojam.midi import controls as midicontrol
-from robojam.midi.controls import Action, Trigger, parse_control
-from robojam.midi.styles import PRESETS, Style, Wanted, parse_port, parse_styles
 from robojam.options import Options
+from robojam.wire.midi import bindings as midicontrol
+from robojam.wire.midi.bindings import Action, Trigger, parse_control
+from robojam.wire.midi.styles import PRESETS, Style, Wanted, parse_port, parse_styles
 
 
 def test_a_table_is_like_a_preset_with_what_is_said_otherwise():

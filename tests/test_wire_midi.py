@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.wire import midi
-from robojam.wire.midi import CUT_OFF, STRAY, Parser, Sounding
+from robojam.wire.midi import stream
+from robojam.wire.midi.stream import CUT_OFF, STRAY, Parser, Sounding
 
 STREAM = bytes.fromhex(
     "90 3c 40"  # channel 1: middle C is struck
@@ -67,17 +67,17 @@ def test_anything_at_all_is_whole_messages_or_a_reason(pieces):
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        (midi.note_on(0, 60, 96), "90 3c 60"),
-        (midi.note_off(15, 60), "8f 3c 40"),
-        (midi.bend(1, midi.CENTRE), "e1 00 40"),
-        (midi.bend(1, 16383), "e1 7f 7f"),
-        (midi.pressure(1, 5), "d1 05"),
+        (stream.note_on(0, 60, 96), "90 3c 60"),
+        (stream.note_off(15, 60), "8f 3c 40"),
+        (stream.bend(1, stream.CENTRE), "e1 00 40"),
+        (stream.bend(1, 16383), "e1 7f 7f"),
+        (stream.pressure(1, 5), "d1 05"),
         # The configuration message of a lower zone of 15 members: registered parameter 6.
-        (midi.parameter(0, 6, 15), "b0 65 00  b0 64 06  b0 06 0f  b0 65 7f  b0 64 7f"),
-        (midi.program(9, 4, None), "c9 04"),
-        (midi.program(0, 4, 130), "b0 00 01  b0 20 02  c0 04"),
+        (stream.parameter(0, 6, 15), "b0 65 00  b0 64 06  b0 06 0f  b0 65 7f  b0 64 7f"),
+        (stream.program(9, 4, None), "c9 04"),
+        (stream.program(0, 4, 130), "b0 00 01  b0 20 02  c0 04"),
         # Pedal, all notes off, all controllers, all sound off.
-        (midi.silence(2), "b2 40 00  b2 7b 00  b2 79 00  b2 78 00"),
+        (stream.silence(2), "b2 40 00  b2 7b 00  b2 79 00  b2 78 00"),
     ],
 )
 def test_what_is_written(made, expected):
@@ -87,12 +87,12 @@ def test_what_is_written(made, expected):
 def test_what_sounds_is_released_by_real_note_offs_and_then_silenced():
     sounding = Sounding()
     for message in (
-        midi.note_on(1, 60, 9),
-        midi.note_on(2, 62, 9),
-        midi.note_off(1, 60),
-        midi.note_on(2, 64, 9),
-        midi.note_on(2, 64, 0),  # a note-off too
+        stream.note_on(1, 60, 9),
+        stream.note_on(2, 62, 9),
+        stream.note_off(1, 60),
+        stream.note_on(2, 64, 9),
+        stream.note_on(2, 64, 0),  # a note-off too
     ):
         sounding.sent(message)
-    assert sounding.release() == midi.note_off(2, 62) + midi.silence(1) + midi.silence(2)
+    assert sounding.release() == stream.note_off(2, 62) + stream.silence(1) + stream.silence(2)
     assert sounding.release() == b""

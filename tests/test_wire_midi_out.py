@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.midi.styles import PRESETS, Style
 from robojam.touch import Phase, Touch
-from robojam.wire import midi
-from robojam.wire.midi import Parser
-from robojam.wire.midi_in import reader
-from robojam.wire.midi_out import writer
+from robojam.wire.midi import stream
+from robojam.wire.midi.reader import reader
+from robojam.wire.midi.stream import Parser
+from robojam.wire.midi.styles import PRESETS, Style
+from robojam.wire.midi.writer import writer
 from robojam.wire.native import Finger, Plain
 
 MPE = PRESETS["mpe"]
@@ -69,19 +69,19 @@ def test_each_finger_has_a_channel_and_the_one_that_rested_longest_is_next():
     assert split(out.touch(2.0, touch("down", who="ai2")))[-1][0] & 15 == 1
     # More fingers than channels: the oldest gives way.
     told = split(out.touch(3.0, touch("down", who="ai4")))
-    assert told[0] == midi.note_off(3, 60)
-    assert told[-1] == midi.note_on(3, 60, 96)
+    assert told[0] == stream.note_off(3, 60)
+    assert told[-1] == stream.note_on(3, 60, 96)
 
 
 def test_one_channel_bends_as_far_as_it_can_and_then_strikes_again():
     out = writer(Style(zone="none", channel=1, bend=2, low=48, high=72))
     out.touch(0.0, touch("down", 0.5))
     near = split(out.touch(0.1, touch("move", 0.5 + 2 / 24)))
-    assert midi.bend(0, 16383) in near
+    assert stream.bend(0, 16383) in near
     far = split(out.touch(0.2, touch("move", 0.5 + 4 / 24)))
-    assert far[0] == midi.note_off(0, 60)
-    assert far[-1] == midi.note_on(0, 64, 96)
-    assert midi.bend(0, 8192) in far
+    assert far[0] == stream.note_off(0, 60)
+    assert far[-1] == stream.note_on(0, 64, 96)
+    assert stream.bend(0, 8192) in far
 
 
 def test_the_notes_of_a_scale_a_glide_strikes_each():
@@ -130,8 +130,8 @@ def test_panic_releases_what_sounds_and_silences_what_was_used():
     out.touch(0.0, touch("down", who="ai2"))
     out.touch(0.0, touch("up"))
     told = split(out.panic())
-    assert told[0] == midi.note_off(2, 60)
-    assert b"".join(told[1:9]) == midi.silence(1) + midi.silence(2)
+    assert told[0] == stream.note_off(2, 60)
+    assert b"".join(told[1:9]) == stream.silence(1) + stream.silence(2)
     assert out.panic() == b""
     assert out.touch(0.1, touch("up", who="ai2")) == b""
     # A finger that goes on sliding is struck again, and shaped anew.
@@ -144,8 +144,8 @@ def test_what_a_killed_engine_left_is_cleared_by_note_offs_for_all_there_can_be(
         told = split(writer(style).clear())
         for x in range(101):
             struck = split(writer(style).touch(0.0, touch("down", x / 100)))[-1]
-            assert midi.note_off(struck[0] & 15, struck[1]) in told
-        assert told[-4:] == split(midi.silence(writer(style).channels[-1]))
+            assert stream.note_off(struck[0] & 15, struck[1]) in told
+        assert told[-4:] == split(stream.silence(writer(style).channels[-1]))
 
 
 PLACES = st.floats(0, 1)

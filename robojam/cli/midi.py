@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from robojam.cli import ask
 
 if TYPE_CHECKING:
-    from robojam.midi.learn import Learner
     from robojam.midi.link import Link
+    from robojam.wire.midi.learn import Learner
 
 _TODO: Final = {"x": "turn its knob, or play a key, now", "y": "turn its knob now"}
 
@@ -33,9 +33,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _learn(chosen: argparse.Namespace) -> int:
     import time
 
-    from robojam.midi.learn import Learner
     from robojam.midi.link import Link, MidiError, names
-    from robojam.midi.styles import Wanted
+    from robojam.wire.midi.learn import Learner
+    from robojam.wire.midi.styles import Wanted
 
     try:
         learner = Learner(chosen.wishes)
@@ -65,7 +65,7 @@ def _take(learner: Learner, link: Link, ports: list[str]) -> None:
     import select
     import time
 
-    from robojam.wire.midi import Parser
+    from robojam.wire.midi.stream import Parser
 
     parsers = [Parser() for _ in ports]
     _say(f"listening to {', '.join(ports)}; Ctrl-C ends it")

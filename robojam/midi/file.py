@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robojam.midi.styles import PRESETS, Style
 from robojam.session import Session, TouchEvent
 from robojam.touch import Phase, Touch
-from robojam.wire import midi
-from robojam.wire.midi_out import Writer, writer
+from robojam.wire.midi import stream
+from robojam.wire.midi.styles import PRESETS, Style
+from robojam.wire.midi.writer import Writer, writer
 
 #: With this many ticks to a beat and this many microseconds, a tick is 50 microseconds.
 _TICKS, _BEAT = 10_000, 500_000
@@ -39,7 +39,7 @@ def _track(mido, session: Session, who: str, out: Writer):  # type: ignore[no-un
     at = 0
     down: dict[int, Touch] = {}
     for t, data in [(0.0, out.start()), *_played(session, who, out, down)]:
-        for message in midi.Parser().feed(data)[0]:
+        for message in stream.Parser().feed(data)[0]:
             tick = max(at, round(t / _TICK))
             track.append(mido.Message.from_bytes(message, time=tick - at))
             at = tick

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from robojam.midi.ports import HEART, HOPELESS, OUTLETS, packet
-from robojam.midi.styles import Wanted
+from robojam.wire.midi.styles import Wanted
 
 log = logging.getLogger("robojam")
 

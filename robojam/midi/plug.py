@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from robojam.happenings import Changed, Happening, Sounded, Turned
-from robojam.midi.controls import MODES
 from robojam.midi.link import Link
 from robojam.midi.ports import OUTLETS
-from robojam.midi.styles import PRESETS, Wanted, parse_port
 from robojam.options import Options
 from robojam.touch import Phase, is_machine
-from robojam.wire import midi
-from robojam.wire.midi_in import TOGGLE, Reader, reader
-from robojam.wire.midi_out import Writer, writer
+from robojam.wire.midi import stream
+from robojam.wire.midi.bindings import MODES
+from robojam.wire.midi.reader import TOGGLE, Reader, reader
+from robojam.wire.midi.styles import PRESETS, Wanted, parse_port
+from robojam.wire.midi.writer import Writer, writer
 from robojam.wire.native import Control, Dropped, Input
 
 log = logging.getLogger("robojam")
@@ -47,7 +47,7 @@ class _In:
     wanted: Wanted
     source: str
     reader: Reader
-    parser: midi.Parser = field(default_factory=midi.Parser)
+    parser: stream.Parser = field(default_factory=stream.Parser)
     port: str | None = None
     messages: int = 0
     last: float | None = None
@@ -86,15 +86,15 @@ class Echoes:
         nothing, which everyone sends before a note.
         """
         kind = message[0] & 0xF0
-        ends = kind == midi.NOTE_OFF or (kind == midi.NOTE_ON and not message[2])
-        if ends or message == midi.bend(message[0] & 0x0F, midi.CENTRE):
+        ends = kind == stream.NOTE_OFF or (kind == stream.NOTE_ON and not message[2])
+        if ends or message == stream.bend(message[0] & 0x0F, stream.CENTRE):
             return False
         return now - self._sent.get(_key(message), -math.inf) < ECHO
 
 
 def _key(message: bytes) -> bytes:
     """What is left of a note by a synthesiser that repeats it in its own way."""
-    return message[1:2] if message[0] & 0xF0 == midi.NOTE_ON else message
+    return message[1:2] if message[0] & 0xF0 == stream.NOTE_ON else message
 
 
 class Midi:
@@ -215,7 +215,7 @@ class Midi:
         if number < OUTLETS:
             inlet = self._ins[number]
             lifted = [*map(Dropped, inlet.parser.cut()), *inlet.reader.lift()]
-            inlet.parser = midi.Parser()
+            inlet.parser = stream.Parser()
             told = [(inlet.source, one) for one in lifted]
             was, inlet.port, kind = inlet.port, None, "in"
         else:
@@ -260,7 +260,7 @@ class Midi:
         if not data or outlet.port is None:
             return
         now = self._clock()
-        messages = midi.Parser().feed(data)[0]
+        messages = stream.Parser().feed(data)[0]
         if self._ins:
             for message in messages:
                 self._echoes.sent(message, now)

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from robojam.wire.midi import Parser, Sounding
+from robojam.wire.midi.stream import Parser, Sounding
 
 OUTLETS: Final = 128
 HEART: Final = 255

@@ -10,24 +10,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from robojam.midi.controls import MODES, Action, Trigger, parse_control
-from robojam.midi.styles import Style
 from robojam.touch import Phase
-from robojam.wire import midi
+from robojam.wire.midi import stream
+from robojam.wire.midi.bindings import MODES, Action, Trigger, parse_control
+from robojam.wire.midi.styles import Style
 from robojam.wire.native import Control, Dropped, Finger, Input, Plain
 
 #: Values of a control that the reader cannot know by itself.
 TOGGLE = "toggle"
 HALF = "half a 14-bit value"
 #: All sound off, all notes off, and what ends all notes besides.
-_SILENCE = (midi.SOUND_OFF, *range(midi.NOTES_OFF, 128))
+_SILENCE = (stream.SOUND_OFF, *range(stream.NOTES_OFF, 128))
 
 
 @dataclass(slots=True)
 class _Channel:
     """What one channel has been told."""
 
-    bend: int = midi.CENTRE
+    bend: int = stream.CENTRE
     range: float = 2.0  # in semitones
     values: dict[int, int] = field(default_factory=dict)  # controllers
     pressure: int = 0
@@ -36,7 +36,7 @@ class _Channel:
     @property
     def semitones(self) -> float:
         """How far the pitch is bent."""
-        return (self.bend - midi.CENTRE) / midi.CENTRE * self.range
+        return (self.bend - stream.CENTRE) / stream.CENTRE * self.range
 
 
 class Reader:
@@ -78,11 +78,11 @@ class Reader:
     def _control(self, message: bytes) -> list[Input] | None:
         """Return what a message sets off, or None where it is no control."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
-        if kind in (midi.NOTE_ON, midi.NOTE_OFF):
-            name, value = "note", message[2] if kind == midi.NOTE_ON else 0
-        elif kind == midi.CONTROL:
+        if kind in (stream.NOTE_ON, stream.NOTE_OFF):
+            name, value = "note", message[2] if kind == stream.NOTE_ON else 0
+        elif kind == stream.CONTROL:
             name, value = "cc", message[2]
-        elif kind == midi.PROGRAM:
+        elif kind == stream.PROGRAM:
             name, value = "program", 127
         else:
             return None
@@ -138,11 +138,11 @@ class _Notes(Reader):
 
     def _surface(self, message: bytes) -> list[Input]:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
-        if kind == midi.NOTE_ON and message[2]:
+        if kind == stream.NOTE_ON and message[2]:
             return self._land(channel, message[1], message[2])
-        if kind in (midi.NOTE_ON, midi.NOTE_OFF):
+        if kind in (stream.NOTE_ON, stream.NOTE_OFF):
             return self._lift(channel, message[1])
-        if kind == midi.CONTROL and message[1] in _SILENCE:
+        if kind == stream.CONTROL and message[1] in _SILENCE:
             keys = [key for key in self._held if key[0] == channel]
             return [told for key in keys for told in self._lift(*key)]
         return self._shape(message)
@@ -259,13 +259,13 @@ class _Mpe(_Notes):
     def _shape(self, message: bytes) -> list[Input]:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         own = self._channels[channel]
-        if kind == midi.BEND:
+        if kind == stream.BEND:
             own.bend = message[1] | message[2] << 7
-        elif kind == midi.PRESSURE:
+        elif kind == stream.PRESSURE:
             own.pressure = message[1]
-        elif kind == midi.POLY_PRESSURE:
+        elif kind == stream.POLY_PRESSURE:
             own.pressure = message[2]
-        elif kind == midi.CONTROL:
+        elif kind == stream.CONTROL:
             dropped = self._controller(channel, own, message[1], message[2])
             if dropped:
                 return dropped
@@ -276,16 +276,16 @@ class _Mpe(_Notes):
         return []
 
     def _controller(self, channel: int, own: _Channel, number: int, value: int) -> list[Input]:
-        if number == midi.RPN:
+        if number == stream.RPN:
             own.parameter = value, own.parameter[1]
-        elif number == midi.RPN_FINE:
+        elif number == stream.RPN_FINE:
             own.parameter = own.parameter[0], value
         elif number in (98, 99):
             own.parameter = 127, 127  # a parameter of the maker's own
-        elif number == midi.DATA:
+        elif number == stream.DATA:
             return self._parameter(channel, own.parameter, value)
-        elif number == midi.RESET_CONTROLLERS:
-            own.bend, own.pressure, own.parameter = midi.CENTRE, 0, (127, 127)
+        elif number == stream.RESET_CONTROLLERS:
+            own.bend, own.pressure, own.parameter = stream.CENTRE, 0, (127, 127)
             own.values.clear()
         else:
             own.values[number] = value
@@ -293,9 +293,9 @@ class _Mpe(_Notes):
 
     def _parameter(self, channel: int, which: tuple[int, int], value: int) -> list[Input]:
         """A registered parameter's coarse value. One whose number never came is dropped."""
-        if which == (0, midi.CONFIGURATION) and channel in self._zones:
+        if which == (0, stream.CONFIGURATION) and channel in self._zones:
             self._configure(channel, value)
-        elif which == (0, midi.BEND_RANGE):
+        elif which == (0, stream.BEND_RANGE):
             master = self._master(channel)
             # One member's range is every member's.
             for one in [channel] if master is None else self._members(master):
@@ -320,7 +320,7 @@ class _Controllers(Reader):
         return self._dirty
 
     def _surface(self, message: bytes) -> list[Input]:
-        if message[0] & 0xF0 != midi.CONTROL:
+        if message[0] & 0xF0 != stream.CONTROL:
             return []
         style, number, value = self.style, message[1], message[2]
         axes = (style.x, style.y)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from robojam.midi.controls import parse_action
-from robojam.wire import midi
+from robojam.wire.midi import stream
+from robojam.wire.midi.bindings import parse_action
 
 #: A knob is meant when its value has moved by this much; less is a loose one's trembling.
 TURNED: Final = 12
@@ -47,11 +47,11 @@ class Learner:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         if wish is None:
             return None
-        if kind == midi.CONTROL:
+        if kind == stream.CONTROL:
             return self._controller(wish, port, channel, message[1], message[2])
-        if kind == midi.NOTE_ON and message[2]:
+        if kind == stream.NOTE_ON and message[2]:
             return self._have(wish, (port, "note", message[1], channel))
-        if kind == midi.PROGRAM and wish not in _AXES:
+        if kind == stream.PROGRAM and wish not in _AXES:
             return self._have(wish, (port, "program", message[1], channel))
         return None
 
@@ -63,7 +63,7 @@ class Learner:
         if 32 <= number < 64 and (coarse in self._seen or coarse in self.taken.values()):
             self.fine.add(coarse)
             return None
-        if number >= midi.SOUND_OFF or number in (98, 99, midi.RPN, midi.RPN_FINE):
+        if number >= stream.SOUND_OFF or number in (98, 99, stream.RPN, stream.RPN_FINE):
             return None
         low, high = self._seen.get(source, (value, value))
         new = source not in self._seen

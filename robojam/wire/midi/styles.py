@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from robojam.midi.controls import parse_control
+from robojam.wire.midi.bindings import parse_control
 
 Byte = Annotated[int, Meta(ge=0, le=127)]
 #: Scales by their steps from the key, in semitones.

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from robojam.midi.styles import Style
 from robojam.touch import Phase, Touch
-from robojam.wire import midi
+from robojam.wire.midi import stream
+from robojam.wire.midi.styles import Style
 
 Key = tuple[str, int]  # who, finger
 
@@ -34,7 +34,7 @@ class Writer:
     def __init__(self, style: Style) -> None:
         self.style = style
         self._fingers: dict[Key, _Finger] = {}
-        self._sounding = midi.Sounding()
+        self._sounding = stream.Sounding()
         self._sent: dict[bytes, bytes] = {}
 
     def start(self) -> bytes:
@@ -42,12 +42,12 @@ class Writer:
         style = self.style
         told = b""
         if style.master is not None:
-            told += midi.parameter(style.master, midi.CONFIGURATION, style.members)
+            told += stream.parameter(style.master, stream.CONFIGURATION, style.members)
         told += self._ranges(style.channels)
         if style.program is not None:
             # Some take it on the master channel alone, some on each.
             for channel in self.channels:
-                told += midi.program(channel, style.program - 1, style.bank)
+                told += stream.program(channel, style.program - 1, style.bank)
         return told
 
     @property
@@ -61,11 +61,11 @@ class Writer:
         offs = b""
         if self.style.kind != "cc":
             offs = b"".join(
-                midi.note_off(channel, note)
+                stream.note_off(channel, note)
                 for channel in self.style.channels
                 for note in range(self.style.low, self.style.high + 1)
             )
-        return offs + b"".join(map(midi.silence, self.channels))
+        return offs + b"".join(map(stream.silence, self.channels))
 
     def touch(self, t: float, touch: Touch) -> bytes:
         """Write a touch at t, in seconds: it lands, slides or lifts."""
@@ -94,7 +94,8 @@ class Writer:
         if self.style.kind != "mpe":
             return b""
         return b"".join(
-            midi.parameter(channel, midi.BEND_RANGE, self.style.bend) for channel in channels
+            stream.parameter(channel, stream.BEND_RANGE, self.style.bend)
+            for channel in channels
         )
 
     def _lifted(self, key: Key) -> bytes:
@@ -127,7 +128,7 @@ class Writer:
 
     def _set(self, message: bytes) -> bytes:
         """Write a value, unless it is set already."""
-        size = 2 if message[0] & 0xF0 == midi.CONTROL else 1
+        size = 2 if message[0] & 0xF0 == stream.CONTROL else 1
         if self._sent.get(message[:size]) == message:
             return b""
         self._sent[message[:size]] = message
@@ -154,19 +155,19 @@ class _Mpe(Writer):
     def _bend(self, finger: _Finger) -> int:
         low, high = self.style.low, self.style.high
         away = low + (high - low) * finger.x - finger.note
-        return midi.CENTRE + round(away / self.style.bend * midi.CENTRE)
+        return stream.CENTRE + round(away / self.style.bend * stream.CENTRE)
 
     def _shape(self, finger: _Finger) -> bytes:
         bend = min(max(self._bend(finger), 0), 16383)
-        told = self._set(midi.bend(finger.channel, bend))
+        told = self._set(stream.bend(finger.channel, bend))
         if isinstance(self.style.y, int):
             number = self.style.y
-            told += self._set(midi.control(finger.channel, number, self._value(finger.y)))
+            told += self._set(stream.control(finger.channel, number, self._value(finger.y)))
         if self.style.y == "pressure":
-            told += self._set(midi.pressure(finger.channel, self._value(finger.y)))
+            told += self._set(stream.pressure(finger.channel, self._value(finger.y)))
         elif self.style.full_speed:
             pressed = min(1.0, finger.speed / self.style.full_speed)
-            told += self._set(midi.pressure(finger.channel, round(127 * pressed)))
+            told += self._set(stream.pressure(finger.channel, round(127 * pressed)))
         return told
 
     def _land(self, finger: _Finger) -> bytes:
@@ -184,17 +185,17 @@ class _Mpe(Writer):
             velocity = max(1, self._value(finger.y))
         # What shapes a note is set before it begins, or its first instant would be wrong.
         shape = self._shape(finger)
-        return shape + self._say(midi.note_on(finger.channel, finger.note, velocity))
+        return shape + self._say(stream.note_on(finger.channel, finger.note, velocity))
 
     def _slid(self, finger: _Finger) -> bytes:
         if 0 <= self._bend(finger) <= 16384:
             return self._shape(finger)
         # Farther than the bend reaches: struck again from where it is.
-        return self._say(midi.note_off(finger.channel, finger.note)) + self._strike(finger)
+        return self._say(stream.note_off(finger.channel, finger.note)) + self._strike(finger)
 
     def _lift(self, finger: _Finger) -> bytes:
         self._free.append(finger.channel)
-        return self._say(midi.note_off(finger.channel, finger.note))
+        return self._say(stream.note_off(finger.channel, finger.note))
 
 
 class _Notes(Writer):
@@ -215,19 +216,19 @@ class _Notes(Writer):
         finger.note, finger.channel = self._note(finger.x), self._channel
         told = b""
         if self._holders(finger.note):  # another finger has it: it is struck again
-            told += self._say(midi.note_off(self._channel, finger.note))
+            told += self._say(stream.note_off(self._channel, finger.note))
         velocity = self.style.velocity
         if self.style.y == "velocity":
             velocity = 1 + self._value(finger.y, 126)
         told += self._timbre(finger)
-        return told + self._say(midi.note_on(self._channel, finger.note, velocity))
+        return told + self._say(stream.note_on(self._channel, finger.note, velocity))
 
     def _timbre(self, finger: _Finger) -> bytes:
         if self.style.y == "velocity":
             return b""
         if self.style.y == "pressure":
-            return self._set(midi.pressure(self._channel, self._value(finger.y)))
-        return self._set(midi.control(self._channel, self.style.y, self._value(finger.y)))
+            return self._set(stream.pressure(self._channel, self._value(finger.y)))
+        return self._set(stream.control(self._channel, self.style.y, self._value(finger.y)))
 
     def _slid(self, finger: _Finger) -> bytes:
         if self._note(finger.x) == finger.note:
@@ -238,7 +239,7 @@ class _Notes(Writer):
     def _lift(self, finger: _Finger) -> bytes:
         if self._holders(finger.note):
             return b""
-        return self._say(midi.note_off(self._channel, finger.note))
+        return self._say(stream.note_off(self._channel, finger.note))
 
 
 class _Controllers(Writer):
@@ -251,7 +252,7 @@ class _Controllers(Writer):
         finger.channel = next((one for one in ring if one not in taken), first)
         told = self._shape(finger)
         if self.style.gate is not None:
-            told += self._set(midi.control(finger.channel, self.style.gate, 127))
+            told += self._set(stream.control(finger.channel, self.style.gate, 127))
         return told
 
     def _slid(self, finger: _Finger) -> bytes:
@@ -265,17 +266,17 @@ class _Controllers(Writer):
 
     def _pair(self, channel: int, number: int, part: float) -> bytes:
         if not self.style.fine:
-            return self._set(midi.control(channel, number, round(part * 127)))
+            return self._set(stream.control(channel, number, round(part * 127)))
         value = round(part * 16383)
-        coarse = self._set(midi.control(channel, number, value >> 7))
+        coarse = self._set(stream.control(channel, number, value >> 7))
         if coarse:  # which sets the fine half to 0 at the far end
-            self._sent.pop(midi.control(channel, number + 32, 0)[:2], None)
-        return coarse + self._set(midi.control(channel, number + 32, value & 127))
+            self._sent.pop(stream.control(channel, number + 32, 0)[:2], None)
+        return coarse + self._set(stream.control(channel, number + 32, value & 127))
 
     def _lift(self, finger: _Finger) -> bytes:
         if self.style.gate is None:
             return b""
-        return self._set(midi.control(finger.channel, self.style.gate, 0))
+        return self._set(stream.control(finger.channel, self.style.gate, 0))
 
 
 def writer(style: Style) -> Writer:

@@ -1,0 +1,1 @@
+"""MIDI messages to touches and back: pure, no ports."""
