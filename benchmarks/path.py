@@ -17,12 +17,12 @@ import time
 from typing import Any
 
 from robojam.bench import percentile
+from robojam.config.options import Options
 from robojam.happenings import Settings
 from robojam.jam import Jam
 from robojam.loading import load, one_thread
 from robojam.modelfile import find
 from robojam.monitors import Monitors
-from robojam.options import Options
 from robojam.outlets import OscOutlet, outlets
 from robojam.player import Player
 from robojam.ports import Endpoint

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from robojam.config.options import Options
 from robojam.happenings import Settings
 from robojam.loading import load, one_thread
 from robojam.modelfile import find
-from robojam.options import Options
 from robojam.outlets import outlets
 from robojam.server import Server
 from robojam.session import TouchEvent, read

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from robojam import music, options
+from robojam import music
+from robojam.config import options
 from robojam.happenings import Settings
 from robojam.wire import native
 

@@ -7,10 +7,10 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from robojam.addresses import parse_output
 from robojam.ahead import AheadOutlet
+from robojam.config.addresses import parse_output
+from robojam.config.options import Options
 from robojam.happenings import Happening, Sounded
-from robojam.options import Options
 from robojam.ports import Address, Endpoint, resolve
 from robojam.rig import Outlet
 from robojam.touch import Touch, is_machine

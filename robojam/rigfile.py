@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from robojam.options import OPTIONS, Option
+from robojam.config.options import OPTIONS, Option
 
 _HEAD = """\
 # robojam: the options of a jam, for `robojam jam --config THIS-FILE` and `robojam serve`.

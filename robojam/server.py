@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from robojam.audition import Booth
+from robojam.config.options import Options
 from robojam.controls import OF_A_REPLAY, RefusedError, meant
 from robojam.guests import Guests
 from robojam.happenings import Changed, Counts, Happening, Settings
 from robojam.jam import Jam
 from robojam.monitors import Monitors
-from robojam.options import Options
 from robojam.ports import Address, Endpoint
 from robojam.rig import Inlet, Outlet, Plugged
 from robojam.status import Allowance, Tally, memory_mb

@@ -21,8 +21,8 @@ from typing import Any
 
 import msgspec
 
-from robojam.addresses import parse_address
-from robojam.options import Options
+from robojam.config.addresses import parse_address
+from robojam.config.options import Options
 from robojam.wire import osc
 
 #: An engine that dies this many times in a row, each within so many seconds of its

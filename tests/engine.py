@@ -20,8 +20,8 @@ from typing import Any
 from playing import Whimsical
 
 from robojam.cli import play
+from robojam.config.options import Options
 from robojam.happenings import Settings
-from robojam.options import Options
 from robojam.outlets import outlets
 from robojam.server import Server
 from robojam.session import ModelRef, Session, read

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from jack import left_on
 from playing import Scripted, land, slide
 
+from robojam.config.options import Options
 from robojam.happenings import Changed, Sounded, Turned
 from robojam.midi import plug as rig
 from robojam.midi.plug import ECHO, GATHER, MISSED, Midi
 from robojam.midi.ports import OUTLETS
-from robojam.options import Options
 from robojam.session import SetEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream

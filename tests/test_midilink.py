@@ -12,11 +12,11 @@ import time
 import pytest
 from engine import command
 
+from robojam.config.options import Options
 from robojam.midi import link as midilink
 from robojam.midi.link import Link, MidiError, names
 from robojam.midi.plug import Midi
 from robojam.midi.ports import HEART, OUTLETS, packet
-from robojam.options import Options
 from robojam.wire.midi.styles import Wanted
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")

@@ -5,9 +5,9 @@ import argparse
 import msgspec
 import pytest
 
-from robojam import options
-from robojam.choosing import OptionsError, resolve
-from robojam.options import Options
+from robojam.config import options
+from robojam.config.load import OptionsError, resolve
+from robojam.config.options import Options
 from robojam.wire.midi import bindings as midicontrol
 from robojam.wire.midi.bindings import Action, Trigger, parse_control
 from robojam.wire.midi.styles import PRESETS, Style, Wanted, parse_port, parse_styles

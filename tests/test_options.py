@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam import options
-from robojam.addresses import (
+from robojam.config import options
+from robojam.config.addresses import (
     DIALECTS,
     Output,
     PadAt,
@@ -22,8 +22,8 @@ from robojam.addresses import (
     parse_pad,
     parse_tuio,
 )
-from robojam.choosing import OptionsError, Parser, add_to, resolve
-from robojam.options import CONTROLS, OPTIONS, Options, in_range, mode_named
+from robojam.config.load import OptionsError, Parser, add_to, resolve
+from robojam.config.options import CONTROLS, OPTIONS, Options, in_range, mode_named
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
@@ -391,10 +391,10 @@ def test_help_tells_every_option_with_its_default_and_range(capsys):
 
 def test_options_are_cheap_to_import():
     code = (
-        "import sys; before = set(sys.modules); import robojam.options; "
+        "import sys; before = set(sys.modules); import robojam.config.options; "
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
-    root = Path(options.__file__).parents[1]
+    root = Path(options.__file__).parents[2]
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, check=True
     )

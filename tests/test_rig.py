@@ -9,8 +9,8 @@ from typing import Any
 from engine import PATIENCE, Driven, Wire, playing
 from playing import Whimsical
 
+from robojam.config.options import Options
 from robojam.happenings import Happening, Settings, Sounded, Turned
-from robojam.options import Options
 from robojam.server import Server
 from robojam.touch import Phase
 from robojam.wire.native import Control, Dropped, Finger, Input, StatusRequest

@@ -11,8 +11,8 @@ import pytest
 from test_listing import run
 
 from robojam import rigfile
-from robojam.choosing import OptionsError, Parser, add_to, resolve
-from robojam.options import OPTIONS, Options
+from robojam.config.load import OptionsError, Parser, add_to, resolve
+from robojam.config.options import OPTIONS, Options
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 

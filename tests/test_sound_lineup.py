@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robojam.config.options import Options, Scale
 from robojam.happenings import Settings
 from robojam.music import DEFAULT, INSTRUMENTS, SCALES, lineup, note, plays, scale
-from robojam.options import Options, Scale
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from engine import MODEL, PATIENCE, Client, address_of, command, recording, recordings, stop
 
-from robojam.options import Options
+from robojam.config.options import Options
 from robojam.session import read
 from robojam.supervise import Watch, display_at_hand, reachable
 from robojam.wire import native

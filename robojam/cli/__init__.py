@@ -13,7 +13,6 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from robojam import __version__
-from robojam.choosing import Parser
 from robojam.cli import (
     bench,
     corpus,
@@ -27,6 +26,7 @@ from robojam.cli import (
     sessions,
     workshop,
 )
+from robojam.config.load import Parser
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from robojam.choosing import OptionsError, resolve
-from robojam.options import Options
+from robojam.config.load import OptionsError, resolve
+from robojam.config.options import Options
 
 if TYPE_CHECKING:
     from robojam.corpus import Corpus

@@ -108,9 +108,9 @@ def _check_page(path: Path, *, play: bool) -> None:
 def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     """Tell how like people a model plays. Raises ValueError and its kin."""
     from robojam import likeness
+    from robojam.config.options import in_range
     from robojam.corpus import clean, join
     from robojam.modelfile import read
-    from robojam.options import in_range
 
     file = read(path)
     how = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from robojam.cli import ask
-from robojam.options import in_range
+from robojam.config.options import in_range
 
 if TYPE_CHECKING:
     import numpy as np

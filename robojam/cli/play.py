@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from robojam.addresses import parse_address, parse_output
-from robojam.choosing import add_to
 from robojam.cli import ask
-from robojam.options import Options
+from robojam.config.addresses import parse_address, parse_output
+from robojam.config.load import add_to
+from robojam.config.options import Options
 
 if TYPE_CHECKING:
     from robojam.midi.plug import Midi
@@ -198,7 +198,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 def dialects(options: Options) -> Reader:
     """Make what reads OSC, in all its dialects."""
-    from robojam.addresses import LEARN, parse_pad
+    from robojam.config.addresses import LEARN, parse_pad
     from robojam.outlets import tuio_source
     from robojam.wire.dialects import Reader
     from robojam.wire.touchosc import Pad, Pads
@@ -215,7 +215,7 @@ def dialects(options: Options) -> Reader:
 
 def _inlets(options: Options, endpoint: Endpoint, reader: Reader) -> list[Inlet]:
     """Make what is listened to besides OSC. A port that cannot be had is no reason to stop."""
-    from robojam.addresses import parse_tuio
+    from robojam.config.addresses import parse_tuio
     from robojam.ports import Endpoint, PortError
     from robojam.tuio import TuioInlet
 

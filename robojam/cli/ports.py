@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
 
-from robojam.addresses import parse_address, parse_output, parse_tuio
 from robojam.cli import ask
-from robojam.options import OPTIONS, Options
+from robojam.config.addresses import parse_address, parse_output, parse_tuio
+from robojam.config.options import OPTIONS, Options
 
 #: Seconds to wait for an engine's status.
 _ANSWER = 0.3

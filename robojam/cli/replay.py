@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from robojam.addresses import parse_address
 from robojam.cli import ask, play
+from robojam.config.addresses import parse_address
 
 if TYPE_CHECKING:
     from robojam.happenings import Player

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from robojam.cli import ask
-from robojam.options import Options
+from robojam.config.options import Options
 
 if TYPE_CHECKING:
     from robojam.listing import Entry

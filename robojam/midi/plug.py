@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from robojam.config.options import Options
 from robojam.happenings import Changed, Happening, Sounded, Turned
 from robojam.midi.link import Link
 from robojam.midi.ports import OUTLETS
-from robojam.options import Options
 from robojam.touch import Phase, is_machine
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import MODES

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from robojam import music
-from robojam.addresses import quoted
+from robojam.config.addresses import quoted
 from robojam.wire.midi.styles import PRESETS, Style
 
 Mode = Literal["call-response", "duet", "solo", "listen"]

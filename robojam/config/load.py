@@ -11,8 +11,23 @@ from typing import Any, Literal, NoReturn
 import msgspec
 
 from robojam import music
-from robojam.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio, quoted
-from robojam.options import BY_FIELD, BY_NAME, OPTIONS, Option, Options, in_range, mode_named
+from robojam.config.addresses import (
+    LEARN,
+    parse_address,
+    parse_output,
+    parse_pad,
+    parse_tuio,
+    quoted,
+)
+from robojam.config.options import (
+    BY_FIELD,
+    BY_NAME,
+    OPTIONS,
+    Option,
+    Options,
+    in_range,
+    mode_named,
+)
 from robojam.wire.midi.styles import parse_port, parse_styles
 
 
