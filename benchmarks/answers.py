@@ -26,7 +26,7 @@ from robojam.corpus import clean
 from robojam.formats import read as read_corpus
 from robojam.generate import generate
 from robojam.loading import one_thread
-from robojam.modelfile import ModelFile, find, read
+from robojam.model.file import ModelFile, find, read
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

@@ -17,7 +17,7 @@ from variants.distilled import Taught
 
 from robojam.corpus import clean
 from robojam.formats import read
-from robojam.model import load
+from robojam.model.mdrnn import load
 from robojam.train import SIZES, Settings
 
 

@@ -30,7 +30,7 @@ from robojam import likeness
 from robojam.corpus import clean
 from robojam.formats import read as read_corpus
 from robojam.loading import one_thread
-from robojam.modelfile import find, read, write
+from robojam.model.file import find, read, write
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

@@ -38,12 +38,12 @@ from variants.distilled import Taught
 from robojam import __version__, train
 from robojam.corpus import Corpus, clean
 from robojam.evaluate import Score, score
-from robojam.event import touch_event
 from robojam.formats import read
 from robojam.loading import one_thread
-from robojam.model import EventModel
-from robojam.modelfile import read as read_model
-from robojam.modelfile import shapes
+from robojam.model.event import touch_event
+from robojam.model.file import read as read_model
+from robojam.model.file import shapes
+from robojam.model.mdrnn import EventModel
 from robojam.train import Settings, Trainer
 
 HERE = Path(__file__).parent

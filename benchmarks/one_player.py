@@ -35,11 +35,11 @@ import numpy as np
 import torch
 from kept import keep
 
-from robojam import lattice
 from robojam.corpus import Corpus, clean, write
 from robojam.evaluate import score
 from robojam.formats import read
-from robojam.model import load
+from robojam.model import lattice
+from robojam.model.mdrnn import load
 
 LEARNT, OF = 2000, 4500
 #: Screens that few have.

@@ -28,7 +28,7 @@ from robojam.corpus import clean
 from robojam.formats import read as read_corpus
 from robojam.likeness import describe, halves
 from robojam.loading import one_thread
-from robojam.modelfile import find, read
+from robojam.model.file import find, read
 from robojam.picture import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.report import lines
 

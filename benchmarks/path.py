@@ -21,7 +21,7 @@ from robojam.config.options import Options
 from robojam.happenings import Settings
 from robojam.jam import Jam
 from robojam.loading import load, one_thread
-from robojam.modelfile import find
+from robojam.model.file import find
 from robojam.monitors import Monitors
 from robojam.outlets import OscOutlet, outlets
 from robojam.player import Player

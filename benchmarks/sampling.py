@@ -24,7 +24,7 @@ from robojam.formats import read as read_corpus
 from robojam.generate import generate
 from robojam.likeness import halves
 from robojam.loading import one_thread
-from robojam.modelfile import find, read
+from robojam.model.file import find, read
 from robojam.picture import FAINT, INK, MACHINE, PAPER
 from robojam.report import lines
 

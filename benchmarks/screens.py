@@ -20,8 +20,8 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 from told import Jam, Packets, lively, performances, told
 
-from robojam.modelfile import find
-from robojam.modelfile import read as read_model
+from robojam.model.file import find
+from robojam.model.file import read as read_model
 from robojam.session import read
 from robojam.window.draw import Picture
 from robojam.window.panels import panel_of

@@ -22,7 +22,7 @@ from typing import Any
 from robojam.config.options import Options
 from robojam.happenings import Settings
 from robojam.loading import load, one_thread
-from robojam.modelfile import find
+from robojam.model.file import find
 from robojam.outlets import outlets
 from robojam.server import Server
 from robojam.session import TouchEvent, read

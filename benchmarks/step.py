@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from robojam.bench import percentile
-from robojam.event import touch_event
 from robojam.loading import one_thread
-from robojam.modelfile import Description, ModelFile, read, shapes
+from robojam.model.event import touch_event
+from robojam.model.file import Description, ModelFile, read, shapes
 from robojam.player import Player
 
 

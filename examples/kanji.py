@@ -5,7 +5,7 @@
 A point of a kanji is (dx, dy, pen lifted after it): the stroke-3 form of sketches.
 Here a fourth column says whether the kanji ends with it. That is another description
 of an event than a touch's; the model, its training data and its score are the same
-code (robojam.model, .corpus, .evaluate). It trains for some minutes (--passes), says
+code (robojam.model.mdrnn, .corpus, .evaluate). It trains for some minutes (--passes), says
 how many nats it needs for a point of kanji it has not seen, and draws new ones at
 several temperatures. --against-diagonal trains a model of the same size besides, whose
 mixtures are five Gaussians without correlation.
@@ -28,11 +28,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from robojam.corpus import STROKE, Corpus, CorpusError
 from robojam.evaluate import score
-from robojam.event import Event, Factor
 from robojam.formats import read
 from robojam.heldout import split
-from robojam.model import EventModel, load, save
-from robojam.modelfile import Data, Description
+from robojam.model.event import Event, Factor
+from robojam.model.file import Data, Description
+from robojam.model.mdrnn import EventModel, load, save
 from robojam.step import Network
 from robojam.train import Settings, Trainer
 

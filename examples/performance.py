@@ -20,8 +20,8 @@ import torch
 from robojam.corpus import clean
 from robojam.formats import read
 from robojam.mixture import Mixture
-from robojam.modelfile import find
-from robojam.modelfile import read as read_model
+from robojam.model.file import find
+from robojam.model.file import read as read_model
 from robojam.player import Player
 
 SECONDS, ANSWERS = 5.0, 5

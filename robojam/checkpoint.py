@@ -18,9 +18,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from robojam.corpus import Corpus
-from robojam.event import Event
-from robojam.model import EventModel
-from robojam.modelfile import write
+from robojam.model.event import Event
+from robojam.model.file import write
+from robojam.model.mdrnn import EventModel
 from robojam.train import Settings, Trainer
 
 #: What a run's file is called: as its model, with this in place of .safetensors.

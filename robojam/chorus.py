@@ -20,8 +20,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robojam.event import Factor
-from robojam.formulas import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Array, carries, where_of
+from robojam.model.event import Factor
+from robojam.model.features import (
+    FLOOR,
+    MAX_SPEED,
+    MIN_DURATION,
+    TINY,
+    Array,
+    carries,
+    where_of,
+)
 from robojam.rows import Rows, aligned
 from robojam.step import COLD, LONGEST, Network
 
@@ -118,7 +126,7 @@ class Chorus:
 
 
 class _Features:
-    """What of an event is heard, for a batch: robojam.formulas.features."""
+    """What of an event is heard, for a batch: robojam.model.features.features."""
 
     def __init__(self, network: Network, rows: Rows) -> None:
         event, self._rows = network.event, rows
@@ -279,7 +287,7 @@ class _Head:
         return unit
 
     def push(self, numbers: Array, values: Array, now: Array, before: Array) -> Array:
-        """What the last velocities add to a slide, (V, D): robojam.formulas.motion."""
+        """What the last velocities add to a slide, (V, D): robojam.model.features.motion."""
         factor = self.factor
         assert self.shares is not None
         assert self._duration is not None

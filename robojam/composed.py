@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from robojam import __version__
-from robojam.modelfile import ModelFile
+from robojam.model.file import ModelFile
 from robojam.session import (
     EndEvent,
     Header,

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robojam import lattice
 from robojam.corpus import Corpus, clean, dequantised
-from robojam.event import Event
-from robojam.model import EventModel
+from robojam.model import lattice
+from robojam.model.event import Event
+from robojam.model.mdrnn import EventModel
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

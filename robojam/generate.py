@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from robojam.linger import AGAIN, Linger
-from robojam.modelfile import ModelFile
+from robojam.model.file import ModelFile
 from robojam.player import TOUCH_COLUMNS, Player
 from robojam.step import Memory, Network
 from robojam.touch import MAX_DT, MIN_DT

@@ -17,14 +17,8 @@ from itertools import accumulate
 import numpy as np
 
 from robojam.chorus import Chorus
-from robojam.event import Factor
-from robojam.formulas import (
-    FLOOR,
-    MAX_SPEED,
-    MIN_DURATION,
-    TINY,
-    Array,
-)
+from robojam.model.event import Factor
+from robojam.model.features import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Array
 from robojam.rows import Rows
 from robojam.step import COLD, LONGEST, Network
 

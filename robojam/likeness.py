@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from robojam.generate import generate
-from robojam.modelfile import ModelFile
+from robojam.model.file import ModelFile
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import threadpoolctl
 
-from robojam import __version__, modelfile
-from robojam.modelfile import ModelFileError
+from robojam import __version__
+from robojam.model import file as modelfile
+from robojam.model.file import ModelFileError
 from robojam.player import Player
 from robojam.session import ModelRef
 from robojam.takes import Playing

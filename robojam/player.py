@@ -22,10 +22,10 @@ import numpy as np
 
 from robojam.chance import Chance
 from robojam.foresight import Draft, Foresight
-from robojam.formulas import Components, components, normal
 from robojam.happenings import Proposal
 from robojam.lean import Lean
-from robojam.modelfile import ModelFile, ModelFileError
+from robojam.model.features import Components, components, normal
+from robojam.model.file import ModelFile, ModelFileError
 from robojam.step import Memory, Network
 from robojam.touch import MAX_DT, MIN_DT, clip
 

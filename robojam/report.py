@@ -14,7 +14,7 @@ import numpy as np
 
 from robojam import likeness
 from robojam.likeness import Likeness
-from robojam.modelfile import ModelFile
+from robojam.model.file import ModelFile
 from robojam.picture import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.system.atomic_file import whole
 

@@ -103,7 +103,7 @@ def _here(option: str) -> list[str]:
 
 def models() -> list[str]:
     """Name the models that come along."""
-    from robojam.modelfile import folder
+    from robojam.model.file import folder
 
     return [", ".join(sorted(path.stem for path in folder().glob("*.safetensors")))]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robojam.formulas import Array, feature_count
+from robojam.model.features import Array, feature_count
 from robojam.step import Memory, Network
 
 #: Bytes of a cache line, and the numbers of 32 bits in it.

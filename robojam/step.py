@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from robojam.event import Event, Factor
-from robojam.formulas import (
+from robojam.model.event import Event, Factor
+from robojam.model.features import (
     FLOOR,
     Array,
     carries,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from robojam import lattice
 from robojam.corpus import TOUCH, Corpus
+from robojam.model import lattice
 from robojam.touch import MAX_DT
 
 #: Lattices are looked for from this many lines of a screen to that many.

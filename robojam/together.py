@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
 
-    from robojam.dropout import Dropout
-    from robojam.model import EventModel
+    from robojam.model.dropout import Dropout
+    from robojam.model.mdrnn import EventModel
 
 #: The others wait so long while the first one scores. Whoever is gone is noticed at once.
 _LONGEST = timedelta(days=1)

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from robojam import __version__, lattice
+from robojam import __version__
 from robojam.corpus import STROKE, TOUCH, Corpus
 from robojam.evaluate import score
-from robojam.event import Event, stroke_event, touch_event
-from robojam.model import EventModel, save
-from robojam.modelfile import Description
+from robojam.model import lattice
+from robojam.model.event import Event, stroke_event, touch_event
+from robojam.model.file import Description
+from robojam.model.mdrnn import EventModel, save
 from robojam.together import Alone
 from robojam.troubles import NotFiniteError, TooLargeError, cause, is_full
 from robojam.windows import Batch, Chunk, Windows, batches, cut
@@ -266,7 +267,7 @@ class Trainer:
     def save(self, path: Path, **about: Any) -> None:
         """Write the best weights so far to path, whole or not at all.
 
-        about is what else the file is to say (robojam.modelfile.Description): trained_on,
+        about is what else the file is to say (robojam.model.file.Description): trained_on,
         score_on, licence. Raises ValueError before the first scoring: there are none.
         """
         if self.best is None:

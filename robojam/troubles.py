@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robojam.corpus import Corpus
-from robojam.event import Event
+from robojam.model.event import Event
 from robojam.windows import Chunk
 
 

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from msgspec.structs import replace as replaced
 
-from robojam import lattice
 from robojam.corpus import TOUCH, Corpus
 from robojam.evaluate import score
-from robojam.event import Event
 from robojam.generate import generate
-from robojam.model import EventModel
-from robojam.modelfile import ModelFile
+from robojam.model import lattice
+from robojam.model.event import Event
+from robojam.model.file import ModelFile
+from robojam.model.mdrnn import EventModel
 from robojam.train import Settings
 
 #: How much worse a model may predict what it played before, in nats a touch.

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robojam import lattice
 from robojam.corpus import Corpus, Integers
-from robojam.event import Event
+from robojam.model import lattice
+from robojam.model.event import Event
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -135,7 +135,7 @@ class Windows:
         """Make a batch, with fresh noise, and perhaps each window's mirror image.
 
         Where the screen's lattice is known, the middle of a place's cell is heard
-        (robojam.lattice); where it is not, the place with noise.
+        (robojam.model.lattice); where it is not, the place with noise.
         """
         event = self.event
         longest = max(c.end - c.start for c in group)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from robojam import modelfile
 from robojam.corpus import STROKE, TOUCH, Corpus
-from robojam.event import Event, stroke_event, touch_event
-from robojam.model import EventModel
-from robojam.modelfile import Description, ModelFile
+from robojam.model import file
+from robojam.model.event import Event, stroke_event, touch_event
+from robojam.model.file import Description, ModelFile
+from robojam.model.mdrnn import EventModel
 
 torch.set_num_threads(1)  # nothing here is large enough to share
 
@@ -23,7 +23,7 @@ STROKES = stroke_event(components=3, hidden=8, scale=5.0)
 
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
 has_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="no ../shared/corpus here")
-TRAINED = modelfile.folder() / modelfile.DEFAULT
+TRAINED = file.folder() / file.DEFAULT
 is_trained = pytest.mark.skipif(not TRAINED.is_file(), reason="no default model here")
 
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 from learning import TOUCHES, corpus
 
-from robojam import formulas, train
+from robojam import train
+from robojam.model import features
 from robojam.train import Settings
 from robojam.windows import Chunk
 
@@ -43,12 +44,12 @@ def test_a_variant_trains_is_scored_and_leaves_nothing_behind(name, monkeypatch)
     monkeypatch.setattr(models, "measure", lambda *_, **__: [0.0, 0.0])
     variant = VARIANTS[name]
     small = {"units": 8, "hidden": 8, "components": 2, "window": 16, "batch": 64, "passes": 1}
-    before = dict(vars(formulas)), train.EventModel, train.Windows, train.score
+    before = dict(vars(features)), train.EventModel, train.Windows, train.score
     settings = Settings(**{**variant.settings, **small})
     found = models.run(
         variant, corpus(TOUCHES, [40, 30]), corpus(TOUCHES, [20], seed=1), settings
     )
-    assert before == (dict(vars(formulas)), train.EventModel, train.Windows, train.score)
+    assert before == (dict(vars(features)), train.EventModel, train.Windows, train.score)
     assert math.isfinite(found["xydt"] if found["joint"] is None else found["joint"])
     if found["parts"]:
         assert sum(found["parts"].values()) == pytest.approx(found["joint"])

@@ -12,7 +12,7 @@ from test_step import flat, network
 
 from robojam.chorus import MOST, Chorus
 from robojam.lean import Lean
-from robojam.model import EventModel
+from robojam.model.mdrnn import EventModel
 from robojam.rows import Rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from robojam.dropout import Dropout
+from robojam.model.dropout import Dropout
 
 ONES = torch.ones(7, 211, 101)
 

@@ -23,7 +23,7 @@ from robojam import evaluate
 from robojam.corpus import TOUCH, Corpus, clean, dequantise
 from robojam.evaluate import Score, score, together
 from robojam.formats import read
-from robojam.model import EventModel, load
+from robojam.model.mdrnn import EventModel, load
 
 MODEL = small(TOUCHES, seed=1)
 

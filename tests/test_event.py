@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from robojam.event import MOST, Event, Factor, stroke_event, touch_event
+from robojam.model.event import MOST, Event, Factor, stroke_event, touch_event
 
 
 def test_a_touch_is_predicted_phase_first_then_dt_then_the_place():

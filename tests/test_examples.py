@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from robojam import model, network
 from robojam.corpus import Corpus
-from robojam.modelfile import Description
+from robojam.model import mdrnn, sequential_file
+from robojam.model.file import Description
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -70,8 +70,8 @@ def test_inverse_problem_squared_error_fails_and_a_mixture_does_not(tmp_path):
     assert inverse.off_branch(net) < 0.1  # the noise reaches so far
     # Kept and loaded, it is the same network, with nothing to name.
     path = tmp_path / "inverse.safetensors"
-    network.save(net, path)
-    again = network.load(path)
+    sequential_file.save(net, path)
+    again = sequential_file.load(path)
     torch.testing.assert_close(again(x).log_prob(t), net(x).log_prob(t), rtol=0, atol=0)
     pytest.importorskip("matplotlib")
     inverse.draw(again, squared, x, t, tmp_path / "inverse.png")
@@ -138,8 +138,8 @@ def test_kanji_are_learnt_and_written(tmp_path):
     written = kanji.write_new(net, 3, temperature=0.5)
     assert all(1 <= len(points) <= kanji.LONGEST for points in written)
     path = tmp_path / "kanji.safetensors"
-    model.save(net, path, Description(event=net.event, units=48, layers=1))
-    assert kanji.nats(model.load(path)[0], held_out)["point"] == pytest.approx(after)
+    mdrnn.save(net, path, Description(event=net.event, units=48, layers=1))
+    assert kanji.nats(mdrnn.load(path)[0], held_out)["point"] == pytest.approx(after)
     pytest.importorskip("matplotlib")
     kanji.draw({"new": written}, tmp_path / "kanji.png", "New")
     assert drawn(tmp_path / "kanji.png")

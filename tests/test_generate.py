@@ -17,7 +17,7 @@ from robojam.corpus import clean
 from robojam.formats import read as read_performances
 from robojam.generate import generate
 from robojam.linger import AGAIN
-from robojam.modelfile import ModelFile
+from robojam.model.file import ModelFile
 from robojam.player import Player
 from robojam.session import encode, encode_header, parse, read
 from robojam.touch import MAX_DT, MIN_DT

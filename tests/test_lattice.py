@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from learning import CORPUS, TOUCHES, corpus, has_corpus, small
 from msgspec.structs import replace as changed
 
-from robojam import lattice
 from robojam.corpus import clean, dequantise
 from robojam.evaluate import score
-from robojam.event import Event, touch_event
 from robojam.formats import read
 from robojam.mixture import Mixture
-from robojam.model import EventModel
+from robojam.model import lattice
+from robojam.model.event import Event, touch_event
+from robojam.model.mdrnn import EventModel
 from robojam.train import Settings, Trainer, event_of
 from robojam.windows import Chunk
 

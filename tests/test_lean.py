@@ -11,9 +11,9 @@ import pytest
 from learning import STROKES, TOUCHES, small
 from test_step import LINE, SPACE, flat, network
 
-from robojam.event import Event
 from robojam.lean import Lean
-from robojam.model import EventModel
+from robojam.model.event import Event
+from robojam.model.mdrnn import EventModel
 from robojam.step import Memory
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)

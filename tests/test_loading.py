@@ -8,9 +8,10 @@ import threading
 import pytest
 from engine import MODEL, PATIENCE
 
-from robojam import loading, modelfile
+from robojam import loading
 from robojam.loading import Models, load, one_thread
-from robojam.modelfile import ModelFileError
+from robojam.model import file
+from robojam.model.file import ModelFileError
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 
@@ -36,7 +37,7 @@ def test_a_model_is_found_by_its_name_with_its_ending_or_without(models):
         assert models.find(name) == folder / "b.safetensors"
     assert models.find("inner") == folder / "inner.safetensors"
     # Where the folder has none, those that robojam brings.
-    assert models.find(modelfile.DEFAULT) == modelfile.folder() / modelfile.DEFAULT
+    assert models.find(file.DEFAULT) == file.folder() / file.DEFAULT
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,13 @@ from learning import (
 from torch import Tensor
 
 from robojam import corpus as corpora
-from robojam import formats, formulas
-from robojam import model as models
-from robojam.event import Event, stroke_event, touch_event
+from robojam import formats
 from robojam.mixture import Mixture
-from robojam.model import EventModel, State
-from robojam.modelfile import shapes
+from robojam.model import features
+from robojam.model import mdrnn as models
+from robojam.model.event import Event, stroke_event, touch_event
+from robojam.model.file import shapes
+from robojam.model.mdrnn import EventModel, State
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 
@@ -237,7 +238,7 @@ def test_a_density_of_doubles_is_one_of_doubles():
         event, factor = TOUCHES, TOUCHES.factors[2]
         known = torch.stack([values[0, 1, 3], (values[0, 1, 2].log() + 4.0)])
         inner = inner[-factor.hidden :] + model.context[2](known)
-        c = formulas.components(
+        c = features.components(
             torch,
             event,
             factor,

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from learning import STROKES, TOUCHES, TRAINED, described, is_trained, small
 from safetensors.numpy import save as save_tensors
 
-from robojam import modelfile
-from robojam.modelfile import Data, Description, ModelFileError
+from robojam.model import file as modelfile
+from robojam.model.file import Data, Description, ModelFileError
 from robojam.player import Player
 
 MODEL = small(TOUCHES)
@@ -315,7 +315,7 @@ def test_weights_that_lie_otherwise_are_written_as_they_are(path):
 def test_models_are_found_in_a_checkout_and_in_an_installed_wheel(tmp_path, monkeypatch):
     package = tmp_path / "site" / "robojam"
     package.mkdir(parents=True)
-    monkeypatch.setattr(modelfile, "__file__", str(package / "modelfile.py"))
+    monkeypatch.setattr(modelfile, "__file__", str(package / "model" / "file.py"))
     assert modelfile.folder() == tmp_path / "site" / "models"
     (package / "models").mkdir()
     assert modelfile.folder() == package / "models"

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from robojam import modelfile, network
 from robojam.mixture import MixtureLayer
-from robojam.modelfile import ModelFileError
+from robojam.model import file, sequential_file
+from robojam.model.file import ModelFileError
 
 
 def chain(dtype: torch.dtype = torch.float32) -> nn.Sequential:
@@ -22,8 +22,8 @@ def chain(dtype: torch.dtype = torch.float32) -> nn.Sequential:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_network_comes_back_with_nothing_to_name(tmp_path, dtype):
     net, path = chain(dtype), tmp_path / "net.safetensors"
-    network.save(net, path, note="a test")
-    again = network.load(path)
+    sequential_file.save(net, path, note="a test")
+    again = sequential_file.load(path)
     assert repr(again) == repr(net)
     x, y = torch.randn(5, 3, dtype=dtype), torch.randn(5, 2, dtype=dtype)
     assert torch.equal(again(x).log_prob(y), net(x).log_prob(y))
@@ -38,21 +38,21 @@ def test_a_network_comes_back_with_nothing_to_name(tmp_path, dtype):
 def test_a_layer_that_cannot_be_described_is_named(tmp_path, layer):
     net = nn.Sequential(nn.Linear(2, 2), layer)
     with pytest.raises(ValueError, match="cannot hold") as error:
-        network.save(net, tmp_path / "net.safetensors")
+        sequential_file.save(net, tmp_path / "net.safetensors")
     assert type(layer).__name__ in str(error.value)
     with pytest.raises(ValueError, match="float32 or float64"):
-        network.save(chain(torch.float16), tmp_path / "net.safetensors")
+        sequential_file.save(chain(torch.float16), tmp_path / "net.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 
 def described(tmp_path, change) -> None:
     path = tmp_path / "net.safetensors"
-    network.save(chain(), path)
-    weights = {name: t.clone() for name, t in network.load(path).state_dict().items()}
-    text = json.loads(modelfile._metadata(path.read_bytes())["robojam"])
+    sequential_file.save(chain(), path)
+    weights = {name: t.clone() for name, t in sequential_file.load(path).state_dict().items()}
+    text = json.loads(file._metadata(path.read_bytes())["robojam"])
     change(text, weights)
     save_file(weights, path, metadata={"robojam": json.dumps(text)})
-    network.load(path)
+    sequential_file.load(path)
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_a_damaged_file_is_refused_and_says_why(tmp_path, change, told):
 def test_what_is_no_network(tmp_path):
     path = tmp_path / "net.safetensors"
     with pytest.raises(ModelFileError, match="cannot read"):
-        network.load(path)
+        sequential_file.load(path)
     path.write_bytes(b"\x80\x04nothing")
     with pytest.raises(ModelFileError, match="cannot read"):
-        network.load(path)
+        sequential_file.load(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ModelFileError, match="does not hold"):
-        network.load(path)
-    network.save(chain(), path)
+        sequential_file.load(path)
+    sequential_file.save(chain(), path)
     with pytest.raises(ModelFileError, match="network 1"):  # nor is a network a touch model
-        modelfile.read(path)
+        file.read(path)
     with pytest.raises(ModelFileError, match="format 1"):
-        network.load(modelfile.find(None))
+        sequential_file.load(file.find(None))

@@ -13,13 +13,14 @@ import pytest
 import torch
 from learning import TOUCHES, TRAINED, filed, is_trained, small
 
-from robojam import modelfile, player
+from robojam import player
 from robojam.chorus import Chorus
 from robojam.happenings import Player as Protocol
 from robojam.happenings import Proposal
 from robojam.lean import Lean
-from robojam.model import load
-from robojam.modelfile import ModelFile, ModelFileError
+from robojam.model import file as modelfile
+from robojam.model.file import ModelFile, ModelFileError
+from robojam.model.mdrnn import load
 from robojam.player import DeviceError, Player, choose_device
 
 FILE = filed(small(TOUCHES, seed=3))

@@ -12,7 +12,7 @@ from learning import TOUCHES, corpus, described, npz, small
 
 from robojam import likeness, report
 from robojam.cli import main
-from robojam.model import save
+from robojam.model.mdrnn import save
 
 
 @pytest.fixture

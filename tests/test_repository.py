@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import robojam
-from robojam import modelfile
+from robojam.model import file
 
 ROOT = Path(__file__).parents[1]
 MAX_BYTES = 10_000_000
@@ -109,7 +109,7 @@ def test_the_readme_tells_what_each_dependency_is_for():
 @pytest.mark.parametrize(("name", "most"), [("touch", 10_000_000), ("small", 300_000)])
 def test_a_model_has_its_card_and_is_small_enough(name: str, most: int):
     path = ROOT / "models" / f"{name}.safetensors"
-    about = modelfile.read(path).description
+    about = file.read(path).description
     card = path.with_suffix(".md").read_text("utf-8")
     assert path.stat().st_size <= most
     assert about.score is not None

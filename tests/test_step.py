@@ -10,11 +10,11 @@ import pytest
 import torch
 from learning import STROKES, TOUCHES, batch, filed, small
 
-from robojam import formulas
-from robojam.event import Event, Factor
-from robojam.formulas import components
 from robojam.mixture import Mixture
-from robojam.model import EventModel
+from robojam.model import features
+from robojam.model.event import Event, Factor
+from robojam.model.features import components
+from robojam.model.mdrnn import EventModel
 from robojam.step import Memory, Network
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
@@ -80,10 +80,10 @@ def test_numpy_and_torch_remember_the_same_as_the_model(event):
 
 def density(factor, mixture, row, last):
     """Log density (B,) of a factor of events (B, C): over what its noise leaves open."""
-    values = torch.from_numpy(formulas.pick(row, factor.columns)).double()
+    values = torch.from_numpy(features.pick(row, factor.columns)).double()
     if factor.kind == "duration":
         off = torch.tensor([[-0.5, 0.5]]) * factor.noise
-        ends = ((values + off).clamp_min(formulas.TINY).log() - factor.centre) / factor.scale
+        ends = ((values + off).clamp_min(features.TINY).log() - factor.centre) / factor.scale
         if factor.noise:
             middle, width = ends.mean(1, keepdim=True), ends[:, 1:] - ends[:, :1]
             return mixture.interval_log_prob(middle, width) - math.log(factor.noise)
@@ -115,7 +115,7 @@ def test_the_heads_are_the_models(event):
         row, inner = values[:, t], net.inner(memory)
         for i, factor in enumerate(event.factors):
             out = net.head(i, inner)
-            unit = formulas.normal(np, factor, row)
+            unit = features.normal(np, factor, row)
             inner = net.told(i, inner, unit)
             if factor.kind == "flag":
                 found = -np.logaddexp(0, (1 - 2 * unit) * out)[:, 0]
@@ -169,7 +169,7 @@ def phi(z: Any) -> Any:
 
 
 def below(
-    mix: formulas.Components, along: Any, value: Any, temperature: float, spread: float
+    mix: features.Components, along: Any, value: Any, temperature: float, spread: float
 ) -> Any:
     """P(along · unit < value) for a mixture (N, K, …), under temperature and spread."""
     logits = torch.as_tensor(mix.logits, dtype=torch.float64) / temperature
@@ -201,7 +201,7 @@ def test_samples_follow_the_density(event, temperature, spread):
     inner = net.inner(many)
     for i, factor in enumerate(event.factors):
         out = net.head(i, inner)
-        unit = formulas.normal(np, factor, values)
+        unit = features.normal(np, factor, values)
         inner = net.told(i, inner, unit)
         if factor.kind == "flag":
             chance = 1 / (1 + np.exp(-out[:, 0].astype(np.float64) / temperature))
@@ -210,7 +210,7 @@ def test_samples_follow_the_density(event, temperature, spread):
             continue
         mix = components(np, event, factor, out, values, many.now, many.before)
         if factor.slides is not None:
-            slid = (formulas.pick(values, factor.columns) - many.last) / factor.step
+            slid = (features.pick(values, factor.columns) - many.last) / factor.step
             unit = np.where(values[:, [factor.slides]] > 0.5, slid, unit)
         d = factor.dims
         for along in (*np.eye(d), np.ones(d), np.arange(1, d + 1) * (-1.0) ** np.arange(d)):
@@ -246,7 +246,7 @@ def test_without_temperature_and_spread_it_is_the_likeliest_mean(event):
                 drawn = np.exp(drawn)
             if factor.slides is not None and values[0, factor.slides] == 1:
                 drawn = memory.last + unit * factor.step
-        values[:, formulas.where_of(factor.columns)] = drawn
+        values[:, features.where_of(factor.columns)] = drawn
         inner = net.told(i, inner, unit)
     for each in found:
         np.testing.assert_allclose(each, values, rtol=1e-5)
@@ -301,18 +301,18 @@ def test_memory_is_written_by_rows():
 
 def test_columns_side_by_side_are_a_view():
     values = np.zeros((2, 4), np.float32)
-    assert formulas.pick(values, (1, 2)).base is values
-    assert formulas.pick(values, (0, 2, 3)).shape == (2, 3)
-    assert formulas.where_of((2, 1)) == [2, 1]
+    assert features.pick(values, (1, 2)).base is values
+    assert features.pick(values, (0, 2, 3)).shape == (2, 3)
+    assert features.where_of((2, 1)) == [2, 1]
 
 
 @pytest.mark.parametrize("xp", [np, torch], ids=["numpy", "torch"])
 def test_what_is_no_number_stays_none(xp):
     array = xp.asarray([math.nan, -9.0, 0.5, 9.0])
-    found = np.asarray(formulas.clipped(array, -1, 1))
+    found = np.asarray(features.clipped(array, -1, 1))
     np.testing.assert_array_equal(found, [math.nan, -1, 0.5, 1])
     np.testing.assert_array_equal(
-        np.asarray(formulas.clipped(array, 0.25)), [math.nan, 0.25, 0.5, 9]
+        np.asarray(features.clipped(array, 0.25)), [math.nan, 0.25, 0.5, 9]
     )
 
 

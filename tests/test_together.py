@@ -20,7 +20,7 @@ from learning import TOUCHES, corpus, npz
 from robojam import checkpoint
 from robojam.cli import main
 from robojam.formats import read
-from robojam.model import load
+from robojam.model.mdrnn import load
 from robojam.train import Settings, Trainer
 
 ROOT = Path(__file__).parents[1]

@@ -18,11 +18,11 @@ from learning import CORPUS, STROKES, TOUCHES, corpus, has_corpus, rows
 from robojam import train
 from robojam.corpus import STROKE, Corpus, clean
 from robojam.evaluate import score
-from robojam.event import Event, Factor
 from robojam.formats import read
 from robojam.heldout import split
-from robojam.model import load
-from robojam.modelfile import Data
+from robojam.model.event import Event, Factor
+from robojam.model.file import Data
+from robojam.model.mdrnn import load
 from robojam.train import Settings, Trainer, event_of, schedule
 from robojam.troubles import NotFiniteError
 from robojam.windows import Chunk, Windows, batches, cut, mirrored

@@ -18,10 +18,11 @@ import pytest
 import torch
 from learning import STROKES, TOUCHES, corpus, described, npz, small
 
-from robojam import evaluate, modelfile, train
+from robojam import evaluate, train
 from robojam.cli import ask, main, workshop
 from robojam.evaluate import Score, score
-from robojam.model import load, save
+from robojam.model import file as modelfile
+from robojam.model.mdrnn import load, save
 
 SIZES = (
     "--units 8 --layers 1 --components 2 --hidden 8 --window 16 --batch 128 --passes 2".split()

@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from robojam.event import Event
-from robojam.model import EventModel
+from robojam.model.event import Event
+from robojam.model.mdrnn import EventModel
 from robojam.train import SIZES
 from robojam.windows import Windows
 from variants import cells, copies, inside

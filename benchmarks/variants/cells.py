@@ -1,4 +1,4 @@
-"""Other recurrences in place of robojam.model's LSTMs, and other ways to train these.
+"""Other recurrences in place of robojam.model.mdrnn's LSTMs, and other ways to train these.
 
 Each takes x (B, T, F) and the output and state before it, (1, B, units) each, and returns
 the outputs (B, T, units) and the last of both, as nn.LSTM does.
@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from robojam import formulas
-from robojam.event import Event
-from robojam.model import EventModel, State
+from robojam.model import features as formulas
+from robojam.model.event import Event
+from robojam.model.mdrnn import EventModel, State
 
 Both = tuple[Tensor, Tensor]
 

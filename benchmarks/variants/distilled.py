@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robojam.formulas import where_of
-from robojam.model import EventModel
+from robojam.model.features import where_of
+from robojam.model.mdrnn import EventModel
 from robojam.step import Memory, Network
 from robojam.train import Trainer
 from robojam.windows import Batch

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from robojam import formulas
-from robojam.event import Event, Factor
 from robojam.mixture import Mixture
+from robojam.model import features as formulas
+from robojam.model.event import Event, Factor
 
 
 @contextmanager

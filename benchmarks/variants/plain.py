@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from robojam.corpus import Corpus, dequantise
-from robojam.event import touch_event
-from robojam.formulas import MAX_SPEED, MIN_DURATION, TINY
 from robojam.mixture import Covariance, MixtureLayer
+from robojam.model.event import touch_event
+from robojam.model.features import MAX_SPEED, MIN_DURATION, TINY
 from robojam.train import Settings, schedule
 from robojam.windows import Windows, batches, cut
 

@@ -39,7 +39,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _evaluate(chosen: argparse.Namespace) -> int:
     from robojam.corpus import CorpusError
     from robojam.formats import load_all
-    from robojam.modelfile import ModelFileError, find
+    from robojam.model.file import ModelFileError, find
 
     if chosen.page is not None:
         _check_page(chosen.page, play=chosen.play)
@@ -49,7 +49,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         if chosen.play:
             return _play(chosen, path, corpora)
         from robojam.evaluate import score, together
-        from robojam.model import load
+        from robojam.model.mdrnn import load
 
         model, _ = load(path)
         with _one_thread():
@@ -110,7 +110,7 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     from robojam import likeness
     from robojam.config.options import in_range
     from robojam.corpus import clean, join
-    from robojam.modelfile import read
+    from robojam.model.file import read
 
     file = read(path)
     how = {

@@ -41,7 +41,7 @@ def _generate(chosen: argparse.Namespace) -> int:
     from robojam.composed import composed
     from robojam.export import WRITERS, write_session
     from robojam.generate import generate
-    from robojam.modelfile import ModelFileError, find, read
+    from robojam.model.file import ModelFileError, find, read
 
     writers = {".jsonl": write_session, **WRITERS}
     writer = writers.get(chosen.to.suffix.lower())

@@ -181,7 +181,7 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
 
 def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.loading import Models, load, one_thread
-    from robojam.modelfile import ModelFileError
+    from robojam.model.file import ModelFileError
     from robojam.player import DeviceError
     from robojam.replay import regenerate
     from robojam.session import ModelRef
@@ -242,7 +242,7 @@ def _device(asked: str | None, recorded: str) -> str:
 
 def _model(asked: str | None, header: Header) -> Path:
     """Find the model that was asked for, or that it was recorded with, even if it moved."""
-    from robojam.modelfile import ModelFileError, find
+    from robojam.model.file import ModelFileError, find
 
     if asked is not None:
         return find(asked)

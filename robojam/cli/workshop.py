@@ -16,7 +16,7 @@ import msgspec
 from robojam.cli import ask
 
 if TYPE_CHECKING:
-    from robojam.modelfile import ModelFile
+    from robojam.model.file import ModelFile
     from robojam.together import Alone
     from robojam.train import Progress, Trainer
 
@@ -97,7 +97,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     import torch
 
     from robojam.corpus import CorpusError
-    from robojam.modelfile import ModelFileError
+    from robojam.model.file import ModelFileError
     from robojam.ondisk import ChangedError
     from robojam.together import ElsewhereError
     from robojam.troubles import NotFiniteError, TooLargeError
@@ -170,8 +170,8 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     from robojam.corpus import clean, join
     from robojam.formats import each
     from robojam.heldout import split
-    from robojam.model import load
-    from robojam.modelfile import Data, find, read
+    from robojam.model.file import Data, find, read
+    from robojam.model.mdrnn import load
     from robojam.train import SIZES, Settings, Trainer
 
     def warn(error: ValueError) -> None:
@@ -233,7 +233,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
 def _step_back(run: _Run, *, seed: int) -> None:
     """Go back towards the model this one came from, as far as it must remember that."""
     from robojam import tune
-    from robojam.model import load
+    from robojam.model.mdrnn import load
 
     trainer, file = run.trainer, run.start
     assert file is not None

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robojam import formulas
-from robojam.dropout import Dropout
-from robojam.event import Event, Factor
 from robojam.mixture import Mixture
-from robojam.modelfile import Description, read, write
+from robojam.model import features
+from robojam.model.dropout import Dropout
+from robojam.model.event import Event, Factor
+from robojam.model.file import Description, read, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class EventModel(nn.Module):
     ):
         super().__init__()
         self.event, self.units, self.layers = event, units, layers
-        count = formulas.feature_count(event)
+        count = features.feature_count(event)
         self.places = event.position.dims if event.position else 0
         self.rnn = nn.ModuleList(
             nn.LSTM(units if layer else count, units, batch_first=True)
@@ -65,7 +65,7 @@ class EventModel(nn.Module):
             self.context.append(
                 nn.Linear(known, factor.hidden, bias=False) if known else nn.Identity()
             )
-            self.head.append(nn.Linear(factor.hidden, formulas.outputs(event, factor)))
+            self.head.append(nn.Linear(factor.hidden, features.outputs(event, factor)))
             known += factor.dims
         self._initialise()
 
@@ -82,7 +82,7 @@ class EventModel(nn.Module):
                 bias = head.get_parameter("bias").zero_()
                 head.get_parameter("weight").mul_(0.5)
                 bias[k : k * (1 + d)] = torch.randn(k * d)
-                shares = formulas.carries(self.event, factor)
+                shares = features.carries(self.event, factor)
                 if shares:
                     bias[-k * shares :] = torch.eye(shares)[0].mul(0.8).repeat(k)
 
@@ -92,7 +92,7 @@ class EventModel(nn.Module):
         hidden = self.start[:, :, None].expand(2, self.layers, batch, self.units)
         place = like.new_full((batch, self.places), torch.nan)
         still = like.new_zeros((batch, self.places))
-        heard = like.new_zeros((batch, formulas.feature_count(self.event)))
+        heard = like.new_zeros((batch, features.feature_count(self.event)))
         return State(hidden[0], hidden[1], place, still, still, heard)
 
     def listen(
@@ -106,14 +106,14 @@ class EventModel(nn.Module):
         batch, length, _ = values.shape
         position = self.event.position
         if position is not None:
-            here = formulas.pick(values, position.columns)
+            here = features.pick(values, position.columns)
             last = torch.cat([state.last[:, None], here[:, :-1]], 1)
-            slid = formulas.slide(position, values, torch.where(last.isnan(), here, last))
-            now = formulas.velocity(self.event, values, slid)
+            slid = features.slide(position, values, torch.where(last.isnan(), here, last))
+            now = features.velocity(self.event, values, slid)
             before = torch.cat([state.now[:, None], now[:, :-1]], 1)
         else:
             here = last = slid = now = before = values.new_zeros((batch, length, 0))
-        heard = formulas.features(torch, self.event, values, slid, now, before)
+        heard = features.features(torch, self.event, values, slid, now, before)
         seen: list[Tensor] = []
         hidden, cell = [], []
         x = heard
@@ -161,13 +161,13 @@ class EventModel(nn.Module):
             if known:
                 inner = inner + self.context[i](torch.cat(known, -1))
             out = self.head[i](torch.tanh(inner))
-            unit = formulas.normal(torch, factor, values)
+            unit = features.normal(torch, factor, values)
             known.append(unit)
             if factor.kind == "flag":
                 sign = 2 * unit[..., 0] - 1
                 parts.append(functional.logsigmoid(sign * out[..., 0]))
                 continue
-            c = formulas.components(torch, self.event, factor, out, values, now, before)
+            c = features.components(torch, self.event, factor, out, values, now, before)
             mixture = Mixture(c.logits, c.mean, c.log_scale, c.lower)
             parts.append(self._density(factor, mixture, values, last, cell))
         return torch.stack(parts, -1)
@@ -176,14 +176,14 @@ class EventModel(nn.Module):
         self, factor: Factor, mixture: Mixture, values: Tensor, last: Tensor, cell: Tensor
     ) -> Tensor:
         """Log density (…) of a factor of events (…, C) under its mixture."""
-        unit = formulas.normal(torch, factor, values)
+        unit = features.normal(torch, factor, values)
         if factor.kind == "duration":
             return self._in_seconds(factor, mixture, values)
         if factor.slides is None:
             return mixture.log_prob(unit) - factor.dims * math.log(factor.scale)
         # There is no sliding from where nothing was heard.
         slides = (values[..., factor.slides, None] > 0.5) & ~last[..., :1].isnan()
-        slid = (formulas.pick(values, factor.columns) - last) / factor.step
+        slid = (features.pick(values, factor.columns) - last) / factor.step
         scale = torch.where(slides, unit.new_tensor(factor.step), unit.new_tensor(factor.scale))
         target = torch.where(slides, slid, unit)
         if not factor.noise:
@@ -194,15 +194,15 @@ class EventModel(nn.Module):
     @staticmethod
     def _in_seconds(factor: Factor, mixture: Mixture, values: Tensor) -> Tensor:
         """Log density (…) of the seconds among events (…, C), whose logarithms are mixed."""
-        unit = formulas.normal(torch, factor, values)
+        unit = features.normal(torch, factor, values)
         if not factor.noise:
-            seconds = formulas.pick(values, factor.columns)[..., 0].clamp_min(formulas.TINY)
+            seconds = features.pick(values, factor.columns)[..., 0].clamp_min(features.TINY)
             density: Tensor = mixture.log_prob(unit) - math.log(factor.scale) - seconds.log()
             return density
         # low to high is the noise's width, but where that begins below nothing at all
-        seconds, half = formulas.pick(values, factor.columns), factor.noise / 2
-        low = (seconds - half).clamp_min(formulas.TINY)
-        gap = (seconds + half - formulas.TINY).clamp(formulas.TINY, factor.noise)
+        seconds, half = features.pick(values, factor.columns), factor.noise / 2
+        low = (seconds - half).clamp_min(features.TINY)
+        gap = (seconds + half - features.TINY).clamp(features.TINY, factor.noise)
         width = torch.log1p(gap / low)
         middle = low.log() + width / 2
         chance = mixture.interval_log_prob(
@@ -216,7 +216,7 @@ class EventModel(nn.Module):
         """Log density in nats of each factor of each event of sequences (B, T, C).
 
         cell (B,) is the width of the cells that places are known by, if it is not that of
-        the noise (robojam.lattice). Returns (B, T, factors), each given all events
+        the noise (robojam.model.lattice). Returns (B, T, factors), each given all events
         before it, and the state after.
         """
         state = state or self.initial(len(values))
@@ -256,7 +256,7 @@ def save(model: EventModel, path: Path, description: Description) -> None:
 
 
 def load(path: Path) -> tuple[EventModel, Description]:
-    """Read a model from its file. Raises ModelFileError (see robojam.modelfile)."""
+    """Read a model from its file. Raises ModelFileError (see robojam.model.file)."""
     file = read(path)
     model = EventModel(file.event, units=file.units, layers=file.layers)
     model.load_state_dict({n: torch.from_numpy(a) for n, a in file.weights.items()})

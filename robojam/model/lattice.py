@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.event import MARGIN
+from robojam.model.event import MARGIN
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

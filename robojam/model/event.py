@@ -42,7 +42,7 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model was trained, and is fed, on values with it. Half of it is added to what
     is fed in play, and taken from what is played. lattices are pairs of n and share: of
     the screens that report a position, that share has it in multiples of 1/n, coarser
-    than the noise (robojam.lattice); the others show no lattice.
+    than the noise (robojam.model.lattice); the others show no lattice.
     """
 
     name: str

@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from robojam import formulas
-from robojam.event import MOST, Event
+from robojam.model import features
+from robojam.model.event import MOST, Event
 from robojam.system.atomic_file import whole
 
 #: The model that plays when none is named.
@@ -86,7 +86,7 @@ class ModelFile:
 
 def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
     """Name every weight of a model, with its shape."""
-    count = formulas.feature_count(event)
+    count = features.feature_count(event)
     hidden = [f.hidden for f in event.factors]
     found: dict[str, tuple[int, ...]] = {
         "start": (2, layers, units),
@@ -100,7 +100,7 @@ def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
         found[f"rnn.{layer}.bias_hh_l0"] = (4 * units,)
     known = 0
     for i, factor in enumerate(event.factors):
-        out = formulas.outputs(event, factor)
+        out = features.outputs(event, factor)
         if known:
             found[f"context.{i}.weight"] = (factor.hidden, known)
         found[f"head.{i}.weight"] = (out, factor.hidden)
@@ -176,7 +176,7 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 def folder() -> Path:
     """Return where robojam's own models are: in an installed wheel, or in a checkout."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     inside = here / "models"
     return inside if inside.is_dir() else here.parent / "models"
 

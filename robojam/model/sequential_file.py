@@ -2,7 +2,7 @@
 
 Any chain of linear layers, the usual nonlinearities and a mixture layer at its end
 can be kept and comes back whole: what it is made of is said in the file, so that
-whoever loads it need not. A recurrent model over events has robojam.model.
+whoever loads it need not. A recurrent model over events has robojam.model.mdrnn.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from robojam.event import MOST
 from robojam.mixture import Covariance, MixtureLayer
-from robojam.modelfile import ModelFileError, write
+from robojam.model.event import MOST
+from robojam.model.file import ModelFileError, write
 
 FORMAT = "network 1"
 Size = Annotated[int, msgspec.Meta(ge=1, le=MOST)]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.event import Event, Factor
+from robojam.model.event import Event, Factor
 
 Array = Any  # a numpy array or a torch tensor
 

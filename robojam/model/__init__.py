@@ -1,0 +1,1 @@
+"""The model: event description, features, the MDN-RNN in torch, and its file."""
