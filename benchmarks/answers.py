@@ -5,7 +5,7 @@
 At the temperature and spread that the model's file recommends, each of 5 s: six of ten go on
 from the first half of a performance of the first file, two of ten from a single tap, two of
 ten begin from nothing. Beside them stand, by the same definitions, as many as are made where
-nothing that would stay at a point or an edge is drawn again (robojam.linger), and what people
+nothing that would stay at a point or an edge is drawn again (robojam.jam.dwell), and what people
 played: all files, cut into pieces of 5 s and what remains.
 """
 
@@ -21,10 +21,10 @@ from unittest import mock
 import numpy as np
 from kept import tell
 
-from robojam import linger
 from robojam.corpus import clean
 from robojam.formats import read as read_corpus
 from robojam.generate import generate
+from robojam.jam import dwell
 from robojam.loading import one_thread
 from robojam.model.file import ModelFile, find, read
 
@@ -185,7 +185,7 @@ def main() -> None:
     as_drawn: list[Floats] = []
     for kind, heard in openings(corpora[0], args.answers, args.seed).items():
         seed = args.seed + 1_000_000 * len(everything)
-        with mock.patch.object(linger, "LONG", math.inf):
+        with mock.patch.object(dwell, "LONG", math.inf):
             as_drawn += answers(file, heard, seed=seed, **how)
         made = answers(file, heard, seed=seed, **how)
         everything += made

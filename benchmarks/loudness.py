@@ -20,7 +20,7 @@ from kept import tell
 from numpy.typing import NDArray
 
 from robojam import bench
-from robojam.happenings import Changed, Sounded
+from robojam.jam.events import Changed, Sounded
 from robojam.music import INSTRUMENTS
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch

@@ -18,8 +18,9 @@ from typing import Any
 
 from robojam.bench import percentile
 from robojam.config.options import Options
-from robojam.happenings import Settings
-from robojam.jam import Jam
+from robojam.jam.events import Settings
+from robojam.jam.jam import Jam
+from robojam.jam.voices import Voices
 from robojam.loading import load, one_thread
 from robojam.model.file import find
 from robojam.monitors import Monitors
@@ -28,7 +29,6 @@ from robojam.player import Player
 from robojam.ports import Endpoint
 from robojam.server import Server
 from robojam.takes import Takes
-from robojam.voices import Voices
 from robojam.wire import native, osc
 from robojam.witnesses import Witnesses
 

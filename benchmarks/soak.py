@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from robojam.config.options import Options
-from robojam.happenings import Settings
+from robojam.jam.events import Settings
 from robojam.loading import load, one_thread
 from robojam.model.file import find
 from robojam.outlets import outlets

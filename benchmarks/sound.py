@@ -27,7 +27,7 @@ from kept import tell
 from robojam import bench
 from robojam.bench import measures
 from robojam.bench.client import engine
-from robojam.happenings import Sounded
+from robojam.jam.events import Sounded
 from robojam.music import INSTRUMENTS
 from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch

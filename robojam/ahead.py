@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from robojam.happenings import Changed, Happening, Pending, Proposal, Sounded
+from robojam.jam.events import Changed, Happening, Pending, Proposal, Sounded
 from robojam.ports import Address, Endpoint
 from robojam.touch import LIFT_AFTER, Phase, Touch, is_machine
 from robojam.wire import native, osc

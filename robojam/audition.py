@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from robojam.hands import Felt, Hands
-from robojam.happenings import Auditioned
+from robojam.jam.events import Auditioned
+from robojam.jam.fingers import Felt, Hands
 from robojam.status import Allowance
 from robojam.touch import Phase
 from robojam.wire.native import Audition

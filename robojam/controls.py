@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from robojam import music
 from robojam.config import options
-from robojam.happenings import Settings
+from robojam.jam.events import Settings
 from robojam.wire import native
 
 #: The controls that are no settings.

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from robojam.chorus import MOST
-from robojam.happenings import Proposal
+from robojam.jam.events import Proposal
 
 Array = Any
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.linger import AGAIN, Linger
+from robojam.jam.dwell import AGAIN, Linger
 from robojam.model.file import ModelFile
 from robojam.player import TOUCH_COLUMNS, Player
 from robojam.step import Memory, Network
@@ -45,7 +45,7 @@ def generate(
     counts from the last touch heard, whose finger is still down, so that the first touch
     may slide on from it; the sum of them is below seconds, but one comes, if the model does
     not hold that for next to impossible; and none stays where it is for long
-    (robojam.linger). silent, for each, are the seconds that nothing has
+    (robojam.jam.dwell). silent, for each, are the seconds that nothing has
     followed what was heard: the first touch comes after them. Raises ModelFileError for a
     model that is not over touches.
     """

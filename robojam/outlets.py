@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from robojam.ahead import AheadOutlet
 from robojam.config.addresses import parse_output
 from robojam.config.options import Options
-from robojam.happenings import Happening, Sounded
+from robojam.jam.events import Happening, Sounded
 from robojam.ports import Address, Endpoint, resolve
 from robojam.rig import Outlet
 from robojam.touch import Touch, is_machine

@@ -22,7 +22,7 @@ import numpy as np
 
 from robojam.chance import Chance
 from robojam.foresight import Draft, Foresight
-from robojam.happenings import Proposal
+from robojam.jam.events import Proposal
 from robojam.lean import Lean
 from robojam.model.features import Components, components, normal
 from robojam.model.file import ModelFile, ModelFileError

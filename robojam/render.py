@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.happenings import Changed, Happening, Settings, Sounded
+from robojam.jam.events import Changed, Happening, Settings, Sounded
 from robojam.replay import named, settings_of
 from robojam.session import Session, SetEvent, TouchEvent
 from robojam.sound.instruments import Floats

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from robojam import music
-from robojam.happenings import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
-from robojam.jam import Jam
+from robojam.jam.events import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
+from robojam.jam.jam import Jam
 from robojam.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch, is_machine
 

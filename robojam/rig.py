@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from robojam.happenings import Happening
+from robojam.jam.events import Happening
 from robojam.wire.native import Input
 
 

@@ -25,8 +25,8 @@ from robojam.audition import Booth
 from robojam.config.options import Options
 from robojam.controls import OF_A_REPLAY, RefusedError, meant
 from robojam.guests import Guests
-from robojam.happenings import Changed, Counts, Happening, Settings
-from robojam.jam import Jam
+from robojam.jam.events import Changed, Counts, Happening, Settings
+from robojam.jam.jam import Jam
 from robojam.monitors import Monitors
 from robojam.ports import Address, Endpoint
 from robojam.rig import Inlet, Outlet, Plugged

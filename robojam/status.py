@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Callable
 
-from robojam.happenings import Counts
+from robojam.jam.events import Counts
 
 log = logging.getLogger("robojam")
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from robojam.config.options import Options
-from robojam.happenings import Changed, Player, Settings, Sounded
+from robojam.jam.events import Changed, Player, Settings, Sounded
 from robojam.recorder import Recorder
 from robojam.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
 from robojam.status import Lateness

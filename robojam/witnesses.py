@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from robojam.happenings import Changed, Happening, Pending, Sounded, Turned
+from robojam.jam.events import Changed, Happening, Pending, Sounded, Turned
 from robojam.monitors import Monitors
 from robojam.rig import Outlet
 from robojam.session import ModelRef

@@ -21,7 +21,7 @@ from playing import Whimsical
 
 from robojam.cli import play
 from robojam.config.options import Options
-from robojam.happenings import Settings
+from robojam.jam.events import Settings
 from robojam.outlets import outlets
 from robojam.server import Server
 from robojam.session import ModelRef, Session, read

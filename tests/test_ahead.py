@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
 from robojam.ahead import AheadOutlet
-from robojam.happenings import Happening, Sounded
+from robojam.jam.events import Happening, Sounded
 from robojam.touch import Phase, is_machine
 from robojam.wire import osc
 

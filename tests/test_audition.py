@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_window_deeds import recorded
 
 from robojam.audition import LAPSE
-from robojam.happenings import Auditioned, Changed, Sounded
+from robojam.jam.events import Auditioned, Changed, Sounded
 from robojam.session import read
 from robojam.sound.line import decode, encode
 from robojam.touch import Phase

@@ -16,7 +16,7 @@ from robojam.composed import composed
 from robojam.corpus import clean
 from robojam.formats import read as read_performances
 from robojam.generate import generate
-from robojam.linger import AGAIN
+from robojam.jam.dwell import AGAIN
 from robojam.model.file import ModelFile
 from robojam.player import Player
 from robojam.session import encode, encode_header, parse, read
@@ -214,10 +214,10 @@ def test_no_take_stays_where_it_is_for_long(monkeypatch):
         at = take[:, 2].cumsum()
         return float(np.diff(at[np.concatenate([[0], leaves, [len(at) - 1]])]).max())
 
-    monkeypatch.setattr("robojam.linger.LONG", 0.3)
+    monkeypatch.setattr("robojam.jam.dwell.LONG", 0.3)
     guarded = [longest(take) for take in generate(likes_to_stay(), start, **how)]
     assert max(guarded) < 0.45  # sixteen times nowhere, of ten times nine: it can happen
-    monkeypatch.setattr("robojam.linger.LONG", 9.0)
+    monkeypatch.setattr("robojam.jam.dwell.LONG", 9.0)
     free = [longest(take) for take in generate(likes_to_stay(), start, **how)]
     assert np.mean(np.array(free) > 0.45) > 0.3
     assert np.mean(guarded) < np.mean(free)

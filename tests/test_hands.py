@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.hands import MAX_FINGERS, Felt, Hands
+from robojam.jam.fingers import MAX_FINGERS, Felt, Hands
 from robojam.touch import LIFT_AFTER, Phase, Touch
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP

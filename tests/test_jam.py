@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
-from robojam.happenings import (
+from robojam.jam.events import (
     Changed,
     Counts,
     Happening,
@@ -24,7 +24,7 @@ from robojam.happenings import (
     Sounded,
     Turned,
 )
-from robojam.jam import Jam
+from robojam.jam.jam import Jam
 from robojam.replay import first_difference, regenerate
 from robojam.session import EndEvent, Event, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, is_machine

@@ -7,7 +7,7 @@ import pytest
 from playing import land, slide
 from test_jam import Take
 
-from robojam.linger import LONG, NEAR, Linger
+from robojam.jam.dwell import LONG, NEAR, Linger
 
 
 def stays(*touches: tuple[float, float, float, bool]) -> list[bool]:

@@ -11,7 +11,7 @@ from jack import left_on
 from playing import Scripted, land, slide
 
 from robojam.config.options import Options
-from robojam.happenings import Changed, Sounded, Turned
+from robojam.jam.events import Changed, Sounded, Turned
 from robojam.midi import plug as rig
 from robojam.midi.plug import ECHO, GATHER, MISSED, Midi
 from robojam.midi.ports import OUTLETS

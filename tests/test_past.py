@@ -10,7 +10,7 @@ from engine import CORPUS, MODEL, Driven
 from playing import Scripted, Whimsical, land
 from test_jam import Take
 
-from robojam.past import GRAIN, Moment, Past
+from robojam.jam.history import GRAIN, Moment, Past
 from robojam.replay import first_difference, regenerate
 from robojam.touch import MAX_BACK
 

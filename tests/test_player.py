@@ -15,8 +15,8 @@ from learning import TOUCHES, TRAINED, filed, is_trained, small
 
 from robojam import player
 from robojam.chorus import Chorus
-from robojam.happenings import Player as Protocol
-from robojam.happenings import Proposal
+from robojam.jam.events import Player as Protocol
+from robojam.jam.events import Proposal
 from robojam.lean import Lean
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFile, ModelFileError

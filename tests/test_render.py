@@ -5,7 +5,7 @@ import wave
 import numpy as np
 import pytest
 
-from robojam.happenings import Changed, Settings, Sounded
+from robojam.jam.events import Changed, Settings, Sounded
 from robojam.render import happenings, render, write_wav
 from robojam.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.sound.synth import RATE, Synth

@@ -8,7 +8,7 @@ import pytest
 from engine import MODEL, Driven, playing
 from playing import Whimsical
 
-from robojam.happenings import Changed, Counts, Settings, Sounded, Turned
+from robojam.jam.events import Changed, Counts, Settings, Sounded, Turned
 from robojam.replay import Playback, first_difference, named, regenerate, settings_of
 from robojam.session import (
     EndEvent,

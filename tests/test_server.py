@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
 from robojam import recorder
-from robojam.happenings import Settings
+from robojam.jam.events import Settings
 from robojam.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
 from robojam.wire import native, osc

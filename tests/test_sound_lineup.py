@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam.config.options import Options, Scale
-from robojam.happenings import Settings
+from robojam.jam.events import Settings
 from robojam.music import DEFAULT, INSTRUMENTS, SCALES, lineup, note, plays, scale
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jack import running
 
 from robojam import sound
-from robojam.happenings import Changed, Pending, Proposal, Sounded, Turned
+from robojam.jam.events import Changed, Pending, Proposal, Sounded, Turned
 from robojam.sound.device import NoSoundError, Pulse
 from robojam.sound.line import decode, encode
 from robojam.sound.outlet import SoundOutlet

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from robojam.happenings import Changed, Sounded
+from robojam.jam.events import Changed, Sounded
 from robojam.music import INSTRUMENTS, note
 from robojam.sound.room import Limiter, Room
 from robojam.sound.synth import CEILING, RATE, Synth

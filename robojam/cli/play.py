@@ -143,7 +143,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     for number in that_end():
         signal.signal(number, _leave)
-    from robojam.happenings import Settings
+    from robojam.jam.events import Settings
     from robojam.outlets import outlets
     from robojam.ports import Endpoint, PortError
     from robojam.server import READY, Server

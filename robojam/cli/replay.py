@@ -13,7 +13,7 @@ from robojam.cli import ask, play
 from robojam.config.addresses import parse_address
 
 if TYPE_CHECKING:
-    from robojam.happenings import Player
+    from robojam.jam.events import Player
     from robojam.session import Event, Header, ModelRef, Session
 
 #: Seconds that a replay waits for its MIDI ports: nothing of it is to be missed.

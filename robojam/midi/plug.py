@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from robojam.config.options import Options
-from robojam.happenings import Changed, Happening, Sounded, Turned
+from robojam.jam.events import Changed, Happening, Sounded, Turned
 from robojam.midi.link import Link
 from robojam.midi.ports import OUTLETS
 from robojam.touch import Phase, is_machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from robojam.happenings import Auditioned, Changed, Happening, Sounded
+from robojam.jam.events import Auditioned, Changed, Happening, Sounded
 from robojam.touch import Phase, Touch
 
 #: Controls that the synthesiser knows; the others are not sent.

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import IO, Any
 
-from robojam.happenings import Changed, Happening
+from robojam.jam.events import Changed, Happening
 from robojam.sound.line import encode
 from robojam.system.priority import keep_up
 

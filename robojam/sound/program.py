@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.happenings import Changed, Happening, Sounded
+from robojam.jam.events import Changed, Happening, Sounded
 from robojam.music import INSTRUMENTS
 from robojam.sound.device import PERIOD_MS, PERIODS, Got, NoSoundError, Playing, Pulse
 from robojam.sound.line import decode

@@ -12,7 +12,7 @@ from itertools import count
 
 import numpy as np
 
-from robojam.happenings import Changed, Happening, Sounded
+from robojam.jam.events import Changed, Happening, Sounded
 from robojam.music import DEFAULT, SCALES, lineup, note, plays
 from robojam.sound.instruments import Floats
 from robojam.sound.room import Limiter, Room

@@ -1,6 +1,6 @@
 """Whose turn it is: a take's state, how a turn begins and ends, and how one goes back.
 
-Pure, as all of the jam is. What a turn has in it is the voices' (robojam.voices); when it
+Pure, as all of the jam is. What a turn has in it is the voices' (robojam.jam.voices); when it
 begins and ends by itself, and what humans and controls do to it, is the jam's.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from robojam.hands import Felt, Hands
-from robojam.happenings import Changed, Counts, Happening, Player, Settings, Sounded, Turned
-from robojam.past import Moment, Past
-from robojam.voices import Clock, Voices
+from robojam.jam.events import Changed, Counts, Happening, Player, Settings, Sounded, Turned
+from robojam.jam.fingers import Felt, Hands
+from robojam.jam.history import Moment, Past
+from robojam.jam.voices import Clock, Voices
 
 
 class Turns:

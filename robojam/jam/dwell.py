@@ -1,7 +1,7 @@
 """How long a finger has stayed where it is: at a point, or at an edge of the surface.
 
 People rest a finger for seconds at times; a machine that does so is taken for stuck. What
-would keep it in its place for longer than LONG is drawn again (robojam.voices,
+would keep it in its place for longer than LONG is drawn again (robojam.jam.voices,
 robojam.generate). A finger that taps one place again and again is not staying there; but
 at an edge it is, for there it taps what it cannot reach.
 """

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-from robojam.happenings import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
-from robojam.linger import AGAIN, Linger
+from robojam.jam.dwell import AGAIN, Linger
+from robojam.jam.events import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of what is out of date when it is longer than so many times the voices.

@@ -18,11 +18,11 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from robojam.hands import Felt
-from robojam.happenings import OF_SOUND, Changed, Player
+from robojam.jam.events import OF_SOUND, Changed, Player
+from robojam.jam.fingers import Felt
+from robojam.jam.turns import Turns
+from robojam.jam.voices import Voice
 from robojam.touch import MAX_DT, Phase, clip
-from robojam.turns import Turns
-from robojam.voices import Voice
 
 
 class Jam(Turns):
