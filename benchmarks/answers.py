@@ -23,10 +23,10 @@ from kept import tell
 
 from robojam.corpus import clean
 from robojam.formats import read as read_corpus
-from robojam.generate import generate
 from robojam.jam import dwell
 from robojam.loading import one_thread
 from robojam.model.file import ModelFile, find, read
+from robojam.player.generate import generate
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

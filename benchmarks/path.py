@@ -25,7 +25,7 @@ from robojam.loading import load, one_thread
 from robojam.model.file import find
 from robojam.monitors import Monitors
 from robojam.outlets import OscOutlet, outlets
-from robojam.player import Player
+from robojam.player.player import Player
 from robojam.ports import Endpoint
 from robojam.server import Server
 from robojam.takes import Takes

@@ -21,11 +21,11 @@ from opening import figures, save
 
 from robojam.corpus import clean
 from robojam.formats import read as read_corpus
-from robojam.generate import generate
 from robojam.likeness import halves
 from robojam.loading import one_thread
 from robojam.model.file import find, read
 from robojam.picture import FAINT, INK, MACHINE, PAPER
+from robojam.player.generate import generate
 from robojam.report import lines
 
 Floats = np.ndarray[Any, np.dtype[Any]]

@@ -22,7 +22,7 @@ from robojam.bench import percentile
 from robojam.loading import one_thread
 from robojam.model.event import touch_event
 from robojam.model.file import Description, ModelFile, read, shapes
-from robojam.player import Player
+from robojam.player.player import Player
 
 
 def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:

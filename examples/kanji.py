@@ -33,7 +33,7 @@ from robojam.heldout import split
 from robojam.model.event import Event, Factor
 from robojam.model.file import Data, Description
 from robojam.model.mdrnn import EventModel, load, save
-from robojam.step import Network
+from robojam.player.reference import Network
 from robojam.train import Settings, Trainer
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "kanji_stroke3.npz"

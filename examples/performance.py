@@ -22,7 +22,7 @@ from robojam.formats import read
 from robojam.mixture import Mixture
 from robojam.model.file import find
 from robojam.model.file import read as read_model
-from robojam.player import Player
+from robojam.player.player import Player
 
 SECONDS, ANSWERS = 5.0, 5
 

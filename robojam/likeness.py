@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from robojam.generate import generate
 from robojam.model.file import ModelFile
+from robojam.player.generate import generate
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

@@ -22,11 +22,11 @@ from msgspec.structs import replace as replaced
 
 from robojam.corpus import TOUCH, Corpus
 from robojam.evaluate import score
-from robojam.generate import generate
 from robojam.model import lattice
 from robojam.model.event import Event
 from robojam.model.file import ModelFile
 from robojam.model.mdrnn import EventModel
+from robojam.player.generate import generate
 from robojam.train import Settings
 
 #: How much worse a model may predict what it played before, in nats a touch.

@@ -12,8 +12,8 @@ from learning import TOUCHES, small
 from test_lean import EVENTS, as_arrays, chances, events
 from test_step import flat, network
 
-from robojam import captured
-from robojam.captured import Captured
+from robojam.player import cuda_graph
+from robojam.player.cuda_graph import Captured
 
 DEVICES = pytest.mark.parametrize(
     "device",
@@ -98,7 +98,7 @@ def test_what_cannot_be_captured_is_run_as_it_is(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "Stream", refuse)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     ran: list[int] = []
-    run = captured._graph(lambda: ran.append(1))
+    run = cuda_graph._graph(lambda: ran.append(1))
     ran.clear()
     run()
     assert ran == [1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.chance import Chance
+from robojam.player.random_streams import Chance
 
 #: Blocks end at 64.
 COUNTS = (0, 1, 63, 64, 65, 200)

@@ -10,10 +10,10 @@ from learning import TOUCHES, small
 from test_lean import EVENTS, as_arrays, chances, events
 from test_step import flat, network
 
-from robojam.chorus import MOST, Chorus
-from robojam.lean import Lean
 from robojam.model.mdrnn import EventModel
-from robojam.rows import Rows
+from robojam.player.cpu_batch import MOST, Chorus
+from robojam.player.cpu_single import Lean
+from robojam.player.state_layout import Rows
 
 
 def sung(model: EventModel, voices: int, length: int = 12) -> tuple[Chorus, Rows, Any, Any]:

@@ -11,14 +11,14 @@ from engine import ROOT
 from learning import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
 from test_listing import run
 
-from robojam import generate as offline
 from robojam.composed import composed
 from robojam.corpus import clean
 from robojam.formats import read as read_performances
-from robojam.generate import generate
 from robojam.jam.dwell import AGAIN
 from robojam.model.file import ModelFile
-from robojam.player import Player
+from robojam.player import generate as offline
+from robojam.player.generate import generate
+from robojam.player.player import Player
 from robojam.session import encode, encode_header, parse, read
 from robojam.touch import MAX_DT, MIN_DT
 
@@ -226,11 +226,11 @@ def test_no_take_stays_where_it_is_for_long(monkeypatch):
 def test_what_stays_is_drawn_again_as_often_as_in_a_jam(monkeypatch):
     drawn, kept = [], []
     # Each draw would stay.
-    monkeypatch.setattr("robojam.generate._lingering", lambda *_: np.arange(1))
-    monkeypatch.setattr("robojam.generate._take_in", lambda *_: kept.append(1))
+    monkeypatch.setattr("robojam.player.generate._lingering", lambda *_: np.arange(1))
+    monkeypatch.setattr("robojam.player.generate._take_in", lambda *_: kept.append(1))
     sounding = offline._sounding
     monkeypatch.setattr(
-        "robojam.generate._sounding", lambda *made: drawn.append(1) or sounding(*made)
+        "robojam.player.generate._sounding", lambda *made: drawn.append(1) or sounding(*made)
     )
     generate(FILE, [heard(5)], **HOW)
     assert len(drawn) == len(kept) * (1 + AGAIN) > 0

@@ -11,10 +11,10 @@ import pytest
 from learning import STROKES, TOUCHES, small
 from test_step import LINE, SPACE, flat, network
 
-from robojam.lean import Lean
 from robojam.model.event import Event
 from robojam.model.mdrnn import EventModel
-from robojam.step import Memory
+from robojam.player.cpu_single import Lean
+from robojam.player.reference import Memory
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
 

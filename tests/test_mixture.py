@@ -17,9 +17,10 @@ from torch.distributions import (
     TransformedDistribution,
 )
 
-from robojam import mixture, step
+from robojam import mixture
 from robojam.mixture import FLOOR, Covariance, Mixture, MixtureLayer, density, width
 from robojam.model import features
+from robojam.player import reference as step
 
 torch.set_num_threads(1)  # nothing here is large enough to share
 
@@ -603,7 +604,7 @@ def test_shifted_moves_the_means_alone():
 
 
 def test_what_is_written_twice_agrees():
-    # robojam.mixture may import torch alone, robojam.step no torch: both need these.
+    # robojam.mixture may import torch alone, robojam.player.reference no torch: both need these.
     assert mixture.FLOOR == features.FLOOR
     assert mixture.COLD == step.COLD
 

@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 
 from robojam.model import file as modelfile
 from robojam.model.file import Data, Description, ModelFileError
-from robojam.player import Player
+from robojam.player.player import Player
 
 MODEL = small(TOUCHES)
 WEIGHTS = {n: t.detach().numpy() for n, t in MODEL.state_dict().items()}

@@ -13,15 +13,15 @@ import pytest
 import torch
 from learning import TOUCHES, TRAINED, filed, is_trained, small
 
-from robojam import player
-from robojam.chorus import Chorus
 from robojam.jam.events import Player as Protocol
 from robojam.jam.events import Proposal
-from robojam.lean import Lean
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.model.mdrnn import load
-from robojam.player import DeviceError, Player, choose_device
+from robojam.player import player
+from robojam.player.cpu_batch import Chorus
+from robojam.player.cpu_single import Lean
+from robojam.player.player import DeviceError, Player, choose_device
 
 FILE = filed(small(TOUCHES, seed=3))
 HALF_PLACE, HALF_DT = 1 / 2048, 0.0005

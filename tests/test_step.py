@@ -15,7 +15,7 @@ from robojam.model import features
 from robojam.model.event import Event, Factor
 from robojam.model.features import components
 from robojam.model.mdrnn import EventModel
-from robojam.step import Memory, Network
+from robojam.player.reference import Memory, Network
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from robojam.model.features import where_of
 from robojam.model.mdrnn import EventModel
-from robojam.step import Memory, Network
+from robojam.player.reference import Memory, Network
 from robojam.train import Trainer
 from robojam.windows import Batch
 

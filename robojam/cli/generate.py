@@ -40,8 +40,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _generate(chosen: argparse.Namespace) -> int:
     from robojam.composed import composed
     from robojam.export import WRITERS, write_session
-    from robojam.generate import generate
     from robojam.model.file import ModelFileError, find, read
+    from robojam.player.generate import generate
 
     writers = {".jsonl": write_session, **WRITERS}
     writer = writers.get(chosen.to.suffix.lower())

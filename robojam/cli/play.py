@@ -87,7 +87,7 @@ def _jam(chosen: argparse.Namespace) -> int:
 
     from robojam.loading import Models
     from robojam.model.file import ModelFileError, find, read
-    from robojam.player import DeviceError, choose_device, may_have
+    from robojam.player.player import DeviceError, choose_device, may_have
     from robojam.ports import Endpoint, PortError, resolve
     from robojam.supervise import Window, jam, that_end
 
@@ -151,7 +151,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     options = ask.options(chosen) if chosen.options is None else _from_parent(chosen.options)
     from robojam.loading import Models, load, one_thread
     from robojam.model.file import ModelFileError, find
-    from robojam.player import DeviceError, choose_device
+    from robojam.player.player import DeviceError, choose_device
 
     one_thread()
     try:

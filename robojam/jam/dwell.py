@@ -2,7 +2,7 @@
 
 People rest a finger for seconds at times; a machine that does so is taken for stuck. What
 would keep it in its place for longer than LONG is drawn again (robojam.jam.voices,
-robojam.generate). A finger that taps one place again and again is not staying there; but
+robojam.player.generate). A finger that taps one place again and again is not staying there; but
 at an edge it is, for there it taps what it cannot reach.
 """
 

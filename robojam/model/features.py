@@ -2,7 +2,7 @@
 
 Written once for numpy arrays and torch tensors alike: ``xp`` is the module that
 made them. Training runs it over whole sequences with torch, play runs it event by
-event (robojam.step). The last axis is features, all before it batch.
+event (robojam.player.reference). The last axis is features, all before it batch.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robojam.model.features import Array, feature_count
-from robojam.step import Memory, Network
+from robojam.player.reference import Memory, Network
 
 #: Bytes of a cache line, and the numbers of 32 bits in it.
 _LINE, _NUMBERS = 64, 16

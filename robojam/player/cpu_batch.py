@@ -1,6 +1,6 @@
 """Many voices' step on the CPU as one batch: hear a touch each, draw the next.
 
-The mathematics is that of robojam.step, which is written for any array; this is written for
+The mathematics is that of robojam.player.reference, which is written for any array; this is written for
 numpy and for a few dozen voices, where most of the time is not arithmetic.
 
 The products: a BLAS that is given a small batch and large weights spends its time on
@@ -30,8 +30,8 @@ from robojam.model.features import (
     carries,
     where_of,
 )
-from robojam.rows import Rows, aligned
-from robojam.step import COLD, LONGEST, Network
+from robojam.player.reference import COLD, LONGEST, Network
+from robojam.player.state_layout import Rows, aligned
 
 #: Columns of a block, at most, and rows that are stepped together: from about a million
 #: products in one, OpenBLAS repacks.

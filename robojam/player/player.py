@@ -2,10 +2,10 @@
 
 On the CPU it is numpy that plays, for torch's cost of a call is several times the
 arithmetic of one touch, and importing it takes over a second; on CUDA and MPS it
-is torch. The mathematics is the same code (robojam.step).
+is torch. The mathematics is the same code (robojam.player.reference).
 
 The random numbers of a touch depend on the seed, the voice, and how many touches it has
-played, or made in vain, since seeding (robojam.chance): nothing else moves them.
+played, or made in vain, since seeding (robojam.player.random_streams): nothing else moves them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from robojam.chance import Chance
-from robojam.foresight import Draft, Foresight
 from robojam.jam.events import Proposal
-from robojam.lean import Lean
 from robojam.model.features import Components, components, normal
 from robojam.model.file import ModelFile, ModelFileError
-from robojam.step import Memory, Network
+from robojam.player.cpu_single import Lean
+from robojam.player.lookahead import Draft, Foresight
+from robojam.player.random_streams import Chance
+from robojam.player.reference import Memory, Network
 from robojam.touch import MAX_DT, MIN_DT, clip
 
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
@@ -316,7 +316,7 @@ def _steps(xp: Any, network: Network, voices: int) -> Any:
     """Return what steps the voices of a network: lean on a CPU, captured on a GPU."""
     if xp is np:
         return Lean(network, voices)
-    from robojam.captured import Captured
+    from robojam.player.cuda_graph import Captured
 
     return Captured(network, voices)
 

@@ -1,9 +1,9 @@
 """One voice's step on the CPU, as cheap as its arithmetic: hear a touch, draw the next.
 
-The mathematics is that of robojam.step, which is written for batches. For one voice the
+The mathematics is that of robojam.player.reference, which is written for batches. For one voice the
 products are small and the cost is in the calls: so numbers that are few are Python's own,
 and the rest is a product and a handful of numpy calls a layer, into arrays that are there
-already: a voice's state is a row (robojam.rows). Several voices are a batch's (chorus).
+already: a voice's state is a row (robojam.player.state_layout). Several voices are a batch's (chorus).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from itertools import accumulate
 
 import numpy as np
 
-from robojam.chorus import Chorus
 from robojam.model.event import Factor
 from robojam.model.features import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Array
-from robojam.rows import Rows
-from robojam.step import COLD, LONGEST, Network
+from robojam.player.cpu_batch import Chorus
+from robojam.player.reference import COLD, LONGEST, Network
+from robojam.player.state_layout import Rows
 
 _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.

@@ -1,7 +1,7 @@
 """Offline: many performances at once, from nothing or going on from what was played.
 
 Every take is a row of one batch. The random numbers of a take are those of a player's voice
-(robojam.player): they depend on the seed, on which take it is and on how many touches it
+(robojam.player.player): they depend on the seed, on which take it is and on how many touches it
 has had, and not on how many others are made beside it.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from robojam.jam.dwell import AGAIN, Linger
 from robojam.model.file import ModelFile
-from robojam.player import TOUCH_COLUMNS, Player
-from robojam.step import Memory, Network
+from robojam.player.player import TOUCH_COLUMNS, Player
+from robojam.player.reference import Memory, Network
 from robojam.touch import MAX_DT, MIN_DT
 
 Floats = np.ndarray[Any, np.dtype[Any]]

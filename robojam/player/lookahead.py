@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robojam.chorus import MOST
 from robojam.jam.events import Proposal
+from robojam.player.cpu_batch import MOST
 
 Array = Any
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from robojam.step import COLD, Network
+from robojam.player.reference import COLD, Network
 
 log = logging.getLogger("robojam")
 
