@@ -24,9 +24,9 @@ from robojam.jam.voices import Voices
 from robojam.loading import load, one_thread
 from robojam.model.file import find
 from robojam.monitors import Monitors
-from robojam.outlets import OscOutlet, outlets
 from robojam.player.player import Player
-from robojam.ports import Endpoint
+from robojam.ports.osc_out import OscOutlet, outlets
+from robojam.ports.udp import Endpoint
 from robojam.server import Server
 from robojam.takes import Takes
 from robojam.wire import native, osc

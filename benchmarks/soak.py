@@ -23,7 +23,7 @@ from robojam.config.options import Options
 from robojam.jam.events import Settings
 from robojam.loading import load, one_thread
 from robojam.model.file import find
-from robojam.outlets import outlets
+from robojam.ports.osc_out import outlets
 from robojam.server import Server
 from robojam.session import TouchEvent, read
 from robojam.touch import is_machine

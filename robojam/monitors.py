@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from robojam.ports import Address
+from robojam.ports.udp import Address
 from robojam.wire import native
 
 #: At most so many monitors watch; each lapses after so many seconds unless renewed.

@@ -132,7 +132,7 @@ def midi_outputs() -> list[str]:
 
 
 def _midi(way: str) -> list[str]:
-    from robojam.midi.link import MidiError, names
+    from robojam.ports.midi_client import MidiError, names
 
     try:
         return names()[way]

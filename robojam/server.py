@@ -28,8 +28,8 @@ from robojam.guests import Guests
 from robojam.jam.events import Changed, Counts, Happening, Settings
 from robojam.jam.jam import Jam
 from robojam.monitors import Monitors
-from robojam.ports import Address, Endpoint
-from robojam.rig import Inlet, Outlet, Plugged
+from robojam.ports.interface import Inlet, Outlet, Plugged
+from robojam.ports.udp import Address, Endpoint
 from robojam.status import Allowance, Tally, memory_mb
 from robojam.system.call_queue import Calls
 from robojam.system.priority import ORDINARY

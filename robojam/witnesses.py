@@ -10,7 +10,7 @@ import msgspec
 
 from robojam.jam.events import Changed, Happening, Pending, Sounded, Turned
 from robojam.monitors import Monitors
-from robojam.rig import Outlet
+from robojam.ports.interface import Outlet
 from robojam.session import ModelRef
 from robojam.status import Lateness
 from robojam.takes import Takes

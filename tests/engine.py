@@ -22,7 +22,7 @@ from playing import Whimsical
 from robojam.cli import play
 from robojam.config.options import Options
 from robojam.jam.events import Settings
-from robojam.outlets import outlets
+from robojam.ports.osc_out import outlets
 from robojam.server import Server
 from robojam.session import ModelRef, Session, read
 from robojam.takes import Playing

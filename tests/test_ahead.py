@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
-from robojam.ahead import AheadOutlet
 from robojam.jam.events import Happening, Sounded
+from robojam.ports.osc_scheduled import AheadOutlet
 from robojam.touch import Phase, is_machine
 from robojam.wire import osc
 

@@ -11,28 +11,28 @@ from contextlib import ExitStack
 import pytest
 from engine import PATIENCE, command, serving
 
-from robojam import announce
 from robojam.cli import main
+from robojam.ports import discovery
 
 LOOKING = "looking for OSC programs on the network …\n"
 
 zeroconf = pytest.importorskip("zeroconf")
-network = pytest.mark.skipif(not announce.addresses(), reason="no network here")
+network = pytest.mark.skipif(not discovery.addresses(), reason="no network here")
 
 
 def test_loopback_is_not_beyond_this_machine():
-    assert not announce.is_beyond("127.0.0.1")
-    assert announce.is_beyond("0.0.0.0")
-    assert all(announce.is_beyond(host) for host in announce.addresses())
+    assert not discovery.is_beyond("127.0.0.1")
+    assert discovery.is_beyond("0.0.0.0")
+    assert all(discovery.is_beyond(host) for host in discovery.addresses())
 
 
-def seen() -> dict[int, announce.Found]:
+def seen() -> dict[int, discovery.Found]:
     """The engines that are announced, by their ports."""
-    found = announce.look_around()
+    found = discovery.look_around()
     return {one.port: one for one in found if one.name.startswith("robojam on ")}
 
 
-def see(*ports: int) -> dict[int, announce.Found]:
+def see(*ports: int) -> dict[int, discovery.Found]:
     """Look until all of these are announced."""
     end = time.monotonic() + PATIENCE
     while not set(ports) <= (found := seen()).keys():
@@ -49,7 +49,7 @@ def test_an_engine_that_listens_to_others_is_announced_until_it_ends(tmp_path):
         port = engine.address[1]
         found = see(port)
         assert not found.keys() & {quiet.address[1], alone.address[1]}
-        assert found[port].host in announce.addresses()
+        assert found[port].host in discovery.addresses()
         assert engine.end() == 0
         end = time.monotonic() + PATIENCE
         while port in seen():
@@ -58,7 +58,7 @@ def test_an_engine_that_listens_to_others_is_announced_until_it_ends(tmp_path):
 
 @network
 def test_two_engines_on_one_machine_have_two_names_and_are_seen_at_every_look():
-    with announce.announced("0.0.0.0", 5991), announce.announced("0.0.0.0", 5992):
+    with discovery.announced("0.0.0.0", 5991), discovery.announced("0.0.0.0", 5992):
         found = see(5991, 5992)  # they may still be starting
         assert found[5991].name != found[5992].name
         for _ in range(10):
@@ -69,7 +69,7 @@ def test_a_network_that_will_not_have_it_is_told_and_the_jam_goes_on(tmp_path):
     told = tmp_path / "stderr"
     with told.open("w") as stderr:
         ran = subprocess.run(
-            [command()[0], "-m", "robojam.announce", "203.0.113.1", "5993"],
+            [command()[0], "-m", "robojam.ports.discovery", "203.0.113.1", "5993"],
             stdin=subprocess.PIPE,
             stderr=stderr,
             timeout=PATIENCE,
@@ -109,13 +109,13 @@ def test_ports_in_json(capsys):
 @network
 def test_ports_on_one_screen_with_who_is_there(capsys):
     info = zeroconf.ServiceInfo(
-        announce.SERVICE,
-        f"Phone TouchOSC.{announce.SERVICE}",
+        discovery.SERVICE,
+        f"Phone TouchOSC.{discovery.SERVICE}",
         port=9000,
         parsed_addresses=["192.0.2.77"],
         server="phone.local.",
     )
-    with announce._network() as there:
+    with discovery._network() as there:
         there.register_service(info, allow_name_change=True)
         screen = ports(capsys)
         there.unregister_service(info)

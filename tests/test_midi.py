@@ -12,9 +12,9 @@ from playing import Scripted, land, slide
 
 from robojam.config.options import Options
 from robojam.jam.events import Changed, Sounded, Turned
-from robojam.midi import plug as rig
-from robojam.midi.plug import ECHO, GATHER, MISSED, Midi
-from robojam.midi.ports import OUTLETS
+from robojam.ports import midi as rig
+from robojam.ports.midi import ECHO, GATHER, MISSED, Midi
+from robojam.ports.midi_process import OUTLETS
 from robojam.session import SetEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream

@@ -13,10 +13,10 @@ import pytest
 from engine import command
 
 from robojam.config.options import Options
-from robojam.midi import link as midilink
-from robojam.midi.link import Link, MidiError, names
-from robojam.midi.plug import Midi
-from robojam.midi.ports import HEART, OUTLETS, packet
+from robojam.ports import midi_client as midilink
+from robojam.ports.midi import Midi
+from robojam.ports.midi_client import Link, MidiError, names
+from robojam.ports.midi_process import HEART, OUTLETS, packet
 from robojam.wire.midi.styles import Wanted
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")

@@ -12,10 +12,10 @@ import pytest
 from engine import HAND, OUT, PATIENCE, Driven, Sent
 from playing import Scripted, land, slide
 
-from robojam.outlets import tuio_source
-from robojam.ports import Endpoint
+from robojam.ports.osc_out import tuio_source
+from robojam.ports.tuio_in import TuioInlet
+from robojam.ports.udp import Endpoint
 from robojam.touch import Phase, Touch
-from robojam.tuio import TuioInlet
 from robojam.wire import osc, tuio
 from robojam.wire.native import Dropped, Finger
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 from engine import PATIENCE
 
-from robojam.ports import Endpoint, PortError, resolve
+from robojam.ports.udp import Endpoint, PortError, resolve
 
 
 @pytest.fixture

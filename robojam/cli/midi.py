@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from robojam.cli import ask
 
 if TYPE_CHECKING:
-    from robojam.midi.link import Link
+    from robojam.ports.midi_client import Link
     from robojam.wire.midi.learn import Learner
 
 _TODO: Final = {"x": "turn its knob, or play a key, now", "y": "turn its knob now"}
@@ -33,7 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _learn(chosen: argparse.Namespace) -> int:
     import time
 
-    from robojam.midi.link import Link, MidiError, names
+    from robojam.ports.midi_client import Link, MidiError, names
     from robojam.wire.midi.learn import Learner
     from robojam.wire.midi.styles import Wanted
 

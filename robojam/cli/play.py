@@ -18,9 +18,9 @@ from robojam.config.load import add_to
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
-    from robojam.midi.plug import Midi
-    from robojam.ports import Endpoint
-    from robojam.rig import Inlet, Outlet
+    from robojam.ports.interface import Inlet, Outlet
+    from robojam.ports.midi import Midi
+    from robojam.ports.udp import Endpoint
     from robojam.server import Server
     from robojam.wire.dialects import Reader
 
@@ -88,7 +88,7 @@ def _jam(chosen: argparse.Namespace) -> int:
     from robojam.loading import Models
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.player import DeviceError, choose_device, may_have
-    from robojam.ports import Endpoint, PortError, resolve
+    from robojam.ports.udp import Endpoint, PortError, resolve
     from robojam.supervise import Window, jam, that_end
 
     for number in that_end():
@@ -144,8 +144,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     for number in that_end():
         signal.signal(number, _leave)
     from robojam.jam.events import Settings
-    from robojam.outlets import outlets
-    from robojam.ports import Endpoint, PortError
+    from robojam.ports.osc_out import outlets
+    from robojam.ports.udp import Endpoint, PortError
     from robojam.server import READY, Server
 
     options = ask.options(chosen) if chosen.options is None else _from_parent(chosen.options)
@@ -199,7 +199,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 def dialects(options: Options) -> Reader:
     """Make what reads OSC, in all its dialects."""
     from robojam.config.addresses import LEARN, parse_pad
-    from robojam.outlets import tuio_source
+    from robojam.ports.osc_out import tuio_source
     from robojam.wire.dialects import Reader
     from robojam.wire.touchosc import Pad, Pads
     from robojam.wire.tuio import Listener
@@ -216,8 +216,8 @@ def dialects(options: Options) -> Reader:
 def _inlets(options: Options, endpoint: Endpoint, reader: Reader) -> list[Inlet]:
     """Make what is listened to besides OSC. A port that cannot be had is no reason to stop."""
     from robojam.config.addresses import parse_tuio
-    from robojam.ports import Endpoint, PortError
-    from robojam.tuio import TuioInlet
+    from robojam.ports.tuio_in import TuioInlet
+    from robojam.ports.udp import Endpoint, PortError
 
     at = parse_tuio(options.tuio_in, default_host=endpoint.address[0])
     if at is None:
@@ -237,18 +237,18 @@ def _inlets(options: Options, endpoint: Endpoint, reader: Reader) -> list[Inlet]
 @contextmanager
 def _announced(options: Options, endpoint: Endpoint) -> Iterator[None]:
     """Let the engine be found on the network, where it listens there and may be."""
-    from robojam import announce
+    from robojam.ports import discovery
 
-    if not options.announce or not announce.is_beyond(endpoint.address[0]):
+    if not options.announce or not discovery.is_beyond(endpoint.address[0]):
         yield
-    elif not announce.is_installed():
+    elif not discovery.is_installed():
         print(
             "robojam: not announced on the network: that takes pip install 'robojam[net]'",
             file=sys.stderr,
         )
         yield
     else:
-        with announce.announced(*endpoint.address):
+        with discovery.announced(*endpoint.address):
             yield
 
 
@@ -271,8 +271,8 @@ def midi_of(options: Options, *, everyone: bool = False) -> list[Midi]:
     """Take the MIDI ports that the options name; everyone: for the humans' touches too."""
     if not (options.midi_in or options.midi_out):
         return []
-    from robojam.midi.link import MidiError
-    from robojam.midi.plug import Midi
+    from robojam.ports.midi import Midi
+    from robojam.ports.midi_client import MidiError
 
     try:
         return [Midi(options, everyone=everyone)]

@@ -57,7 +57,7 @@ def _ports(chosen: argparse.Namespace) -> int:
 
 
 def _addresses() -> list[str]:
-    from robojam.announce import addresses
+    from robojam.ports.discovery import addresses
 
     return addresses()
 
@@ -79,7 +79,7 @@ def _osc() -> list[dict[str, Any]]:
 
 def _used_by(host: str, port: int) -> str | None:
     """Say who listens at an address of this machine; None when nobody does."""
-    from robojam.ports import Endpoint, PortError
+    from robojam.ports.udp import Endpoint, PortError
 
     try:
         Endpoint(host, port).close()
@@ -92,7 +92,7 @@ def _engine_at(host: str, port: int) -> str | None:
     """Ask for the status of an engine; None when none answers."""
     import select
 
-    from robojam.ports import Endpoint
+    from robojam.ports.udp import Endpoint
     from robojam.wire import osc
 
     with closing(Endpoint(host, 0)) as asking:
@@ -120,7 +120,7 @@ def _named(module: str, function: str) -> Callable[[], Any]:
 
 
 def _midi() -> dict[str, list[str]]:
-    found = _named("robojam.midi.link", "names")()
+    found = _named("robojam.ports.midi_client", "names")()
     return {"in": list(found["in"]), "out": list(found["out"])}
 
 
@@ -142,13 +142,13 @@ def _compute() -> list[dict[str, str]]:
 
 
 def _network() -> list[dict[str, Any]]:
-    from robojam import announce
+    from robojam.ports import discovery
 
-    if not announce.is_installed():
+    if not discovery.is_installed():
         raise ImportError("to look around: pip install 'robojam[net]'")
     return [
         {"name": one.name, "address": f"{one.host}:{one.port}"}
-        for one in announce.look_around()
+        for one in discovery.look_around()
     ]
 
 

@@ -107,8 +107,8 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 
 def _play_again(chosen: argparse.Namespace, session: Session) -> int:
-    from robojam.outlets import outlets
-    from robojam.ports import Endpoint, PortError
+    from robojam.ports.osc_out import outlets
+    from robojam.ports.udp import Endpoint, PortError
     from robojam.replay import NoPlayer, Playback, named, settings_of
     from robojam.server import READY, Server
     from robojam.supervise import display_at_hand, window_beside

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from robojam.jam.events import Changed, Happening, Pending, Proposal, Sounded
-from robojam.ports import Address, Endpoint
+from robojam.ports.udp import Address, Endpoint
 from robojam.touch import LIFT_AFTER, Phase, Touch, is_machine
 from robojam.wire import native, osc
 

@@ -74,7 +74,7 @@ def announced(host: str, port: int) -> Iterator[None]:
     and the engine's deadlines wait for no other thread.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "robojam.announce", host, str(port)],
+        [sys.executable, "-m", "robojam.ports.discovery", host, str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,  # a Ctrl-C is the engine's: its end is ours

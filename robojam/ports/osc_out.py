@@ -7,12 +7,12 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from robojam.ahead import AheadOutlet
 from robojam.config.addresses import parse_output
 from robojam.config.options import Options
 from robojam.jam.events import Happening, Sounded
-from robojam.ports import Address, Endpoint, resolve
-from robojam.rig import Outlet
+from robojam.ports.interface import Outlet
+from robojam.ports.osc_scheduled import AheadOutlet
+from robojam.ports.udp import Address, Endpoint, resolve
 from robojam.touch import Touch, is_machine
 from robojam.wire import dialects, impsy, microjam, native, osc, tuio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from robojam.ports import Endpoint
+from robojam.ports.udp import Endpoint
 from robojam.wire import osc, tuio
 from robojam.wire.native import Dropped, Input
 

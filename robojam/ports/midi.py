@@ -1,6 +1,6 @@
 """MIDI ports as the engine sees them: an inlet of many ports, and an outlet of many.
 
-The ports themselves are held by another process (robojam.midi.ports says why); here no
+The ports themselves are held by another process (robojam.ports.midi_process says why); here no
 call waits for it. That process is watched: one that hangs or dies is started again.
 """
 
@@ -16,8 +16,8 @@ from typing import Final
 
 from robojam.config.options import Options
 from robojam.jam.events import Changed, Happening, Sounded, Turned
-from robojam.midi.link import Link
-from robojam.midi.ports import OUTLETS
+from robojam.ports.midi_client import Link
+from robojam.ports.midi_process import OUTLETS
 from robojam.touch import Phase, is_machine
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import MODES

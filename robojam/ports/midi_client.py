@@ -1,4 +1,4 @@
-"""The engine's end of the process that holds the MIDI ports (robojam.midi.ports).
+"""The engine's end of the process that holds the MIDI ports (robojam.ports.midi_process).
 
 No call waits for it. It is watched: one that hangs or dies is started again.
 """
@@ -17,7 +17,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from robojam.midi.ports import HEART, HOPELESS, OUTLETS, packet
+from robojam.ports.midi_process import HEART, HOPELESS, OUTLETS, packet
 from robojam.wire.midi.styles import Wanted
 
 log = logging.getLogger("robojam")
@@ -72,7 +72,7 @@ class Link:
         }
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "robojam.midi.ports"],
+                [sys.executable, "-m", "robojam.ports.midi_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # the systems complain there in their own words
@@ -172,7 +172,7 @@ def names() -> dict[str, list[str]]:
         raise MidiError(MISSING)
     try:
         ran = subprocess.run(
-            [sys.executable, "-m", "robojam.midi.ports", "names"],
+            [sys.executable, "-m", "robojam.ports.midi_process", "names"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=10,

@@ -1,0 +1,1 @@
+"""Sockets and devices: UDP, OSC outputs, TUIO input, MIDI ports, discovery."""
