@@ -25,7 +25,7 @@ from typing import Any
 from robojam.bench import Report, measures, percentile
 from robojam.bench.client import engine, window
 from robojam.bench.noise import bare_timer
-from robojam.session import read
+from robojam.sessions.session import read
 from robojam.touch import Phase
 
 #: Seconds for which the disk is stuck, and free between.

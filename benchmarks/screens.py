@@ -22,7 +22,7 @@ from told import Jam, Packets, lively, performances, told
 
 from robojam.model.file import find
 from robojam.model.file import read as read_model
-from robojam.session import read
+from robojam.sessions.session import read
 from robojam.window.draw import Picture
 from robojam.window.panels import panel_of
 from robojam.window.rerun import Rerun

@@ -25,7 +25,7 @@ from robojam.loading import load, one_thread
 from robojam.model.file import find
 from robojam.ports.osc_out import outlets
 from robojam.server import Server
-from robojam.session import TouchEvent, read
+from robojam.sessions.session import TouchEvent, read
 from robojam.touch import is_machine
 from robojam.wire import osc
 

@@ -23,7 +23,7 @@ from against_impsy import Impsy
 
 from robojam.bench import processor
 from robojam.bench.client import Engine
-from robojam.session import read
+from robojam.sessions.session import read
 from robojam.touch import is_machine
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from robojam import listing, picture
+from robojam import picture
 from robojam.corpus import TOUCH, Corpus, write
 from robojam.formats.recorded import heard
-from robojam.session import Session, encode, encode_header
+from robojam.sessions import library
+from robojam.sessions.session import Session, encode, encode_header
 from robojam.system.atomic_file import whole
 from robojam.touch import Phase, is_machine
 
@@ -86,10 +87,10 @@ def _called(session: Session) -> str:
     if session.path is None:
         return ""
     try:
-        named = listing.names(session.path.parent)
+        named = library.names(session.path.parent)
     except (OSError, ValueError):  # `robojam sessions` tells of it; a picture goes without
         return ""
-    return named.get(session.path.name, listing.Named()).name
+    return named.get(session.path.name, library.Named()).name
 
 
 def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:

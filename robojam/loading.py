@@ -14,7 +14,7 @@ from robojam import __version__
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
 from robojam.player.player import Player
-from robojam.session import ModelRef
+from robojam.sessions.session import ModelRef
 from robojam.takes import Playing
 
 

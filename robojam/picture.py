@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robojam.session import Session
+from robojam.sessions.session import Session
 from robojam.touch import Phase, is_machine
 
 if TYPE_CHECKING:

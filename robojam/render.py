@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from robojam.jam.events import Changed, Happening, Settings, Sounded
-from robojam.replay import named, settings_of
-from robojam.session import Session, SetEvent, TouchEvent
+from robojam.sessions.playback import named, settings_of
+from robojam.sessions.session import Session, SetEvent, TouchEvent
 from robojam.sound.instruments import Floats
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch, is_machine

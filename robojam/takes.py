@@ -14,8 +14,8 @@ import msgspec
 
 from robojam.config.options import Options
 from robojam.jam.events import Changed, Player, Settings, Sounded
-from robojam.recorder import Recorder
-from robojam.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
+from robojam.sessions.recorder import Recorder
+from robojam.sessions.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
 from robojam.status import Lateness
 
 log = logging.getLogger("robojam")

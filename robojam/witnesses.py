@@ -11,7 +11,7 @@ import msgspec
 from robojam.jam.events import Changed, Happening, Pending, Sounded, Turned
 from robojam.monitors import Monitors
 from robojam.ports.interface import Outlet
-from robojam.session import ModelRef
+from robojam.sessions.session import ModelRef
 from robojam.status import Lateness
 from robojam.takes import Takes
 from robojam.touch import Phase, is_machine

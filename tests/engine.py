@@ -24,7 +24,7 @@ from robojam.config.options import Options
 from robojam.jam.events import Settings
 from robojam.ports.osc_out import outlets
 from robojam.server import Server
-from robojam.session import ModelRef, Session, read
+from robojam.sessions.session import ModelRef, Session, read
 from robojam.takes import Playing
 from robojam.wire import osc
 

@@ -13,7 +13,7 @@ from test_window_deeds import recorded
 
 from robojam.audition import LAPSE
 from robojam.jam.events import Auditioned, Changed, Sounded
-from robojam.session import read
+from robojam.sessions.session import read
 from robojam.sound.line import decode, encode
 from robojam.touch import Phase
 from robojam.window.audition import AHEAD, Audition

@@ -29,7 +29,7 @@ from engine import (
     stop,
 )
 
-from robojam.session import SetEvent, encode, encode_header, read
+from robojam.sessions.session import SetEvent, encode, encode_header, read
 from robojam.touch import Phase, is_machine
 from robojam.wire import osc
 

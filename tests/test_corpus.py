@@ -27,7 +27,14 @@ from robojam.corpus import (
 )
 from robojam.formats import load_all, read
 from robojam.formats.recorded import heard
-from robojam.session import EndEvent, Header, ModelRef, TouchEvent, encode, encode_header
+from robojam.sessions.session import (
+    EndEvent,
+    Header,
+    ModelRef,
+    TouchEvent,
+    encode,
+    encode_header,
+)
 from robojam.touch import Phase, Touch
 
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"

@@ -10,7 +10,7 @@ from test_listing import run
 
 from robojam.export import WRITERS, streams
 from robojam.formats import read as read_performances
-from robojam.session import read
+from robojam.sessions.session import read
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "sessions").glob("example*.jsonl"))
 

@@ -11,7 +11,6 @@ from engine import ROOT
 from learning import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
 from test_listing import run
 
-from robojam.composed import composed
 from robojam.corpus import clean
 from robojam.formats import read as read_performances
 from robojam.jam.dwell import AGAIN
@@ -19,7 +18,8 @@ from robojam.model.file import ModelFile
 from robojam.player import generate as offline
 from robojam.player.generate import generate
 from robojam.player.player import Player
-from robojam.session import encode, encode_header, parse, read
+from robojam.sessions.compose import composed
+from robojam.sessions.session import encode, encode_header, parse, read
 from robojam.touch import MAX_DT, MIN_DT
 
 FILE = filed(small(TOUCHES))

@@ -25,8 +25,16 @@ from robojam.jam.events import (
     Turned,
 )
 from robojam.jam.jam import Jam
-from robojam.replay import first_difference, regenerate
-from robojam.session import EndEvent, Event, Header, ModelRef, Session, SetEvent, TouchEvent
+from robojam.sessions.playback import first_difference, regenerate
+from robojam.sessions.session import (
+    EndEvent,
+    Event,
+    Header,
+    ModelRef,
+    Session,
+    SetEvent,
+    TouchEvent,
+)
 from robojam.touch import Phase, is_machine
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP

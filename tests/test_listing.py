@@ -7,9 +7,9 @@ import json
 import pytest
 from test_session import DOWN, HEAD, LINE
 
-from robojam import listing, session
 from robojam.cli import main
-from robojam.session import EndEvent, SetEvent, TouchEvent, encode
+from robojam.sessions import library, session
+from robojam.sessions.session import EndEvent, SetEvent, TouchEvent, encode
 from robojam.touch import Phase, Touch
 
 JAM = b"".join(
@@ -45,7 +45,7 @@ def test_the_quick_look_tells_what_a_whole_reading_does(folder, monkeypatch):
         slow = session.read(path).summary()
         with monkeypatch.context() as patched:
             patched.setattr(session, "read", None)  # it is not needed
-            assert listing.entry(path, {}).summary == slow
+            assert library.entry(path, {}).summary == slow
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_quick_look_tells_what_a_whole_reading_does(folder, monkeypatch):
 def test_damaged_ones_are_shown_as_such(held, told, folder):
     path = folder / f"{WHOLE}.jsonl"
     path.write_bytes(held)
-    found = listing.entry(path, {})
+    found = library.entry(path, {})
     if told is None:
         assert found.summary is not None
         assert found.summary.touches["human"] == 2
@@ -80,49 +80,49 @@ def test_damaged_ones_are_shown_as_such(held, told, folder):
 
 
 def test_only_what_is_new_or_changed_is_read_again(folder, monkeypatch):
-    first = listing.entries(folder)
+    first = library.entries(folder)
     looked: list[str] = []
-    look = listing.entry
+    look = library.entry
     monkeypatch.setattr(
-        listing, "entry", lambda path, named: (looked.append(path.name), look(path, named))[1]
+        library, "entry", lambda path, named: (looked.append(path.name), look(path, named))[1]
     )
-    assert listing.entries(folder) == first
+    assert library.entries(folder) == first
     assert looked == []
     (folder / "later.jsonl").write_bytes(JAM)
     (folder / "bad.jsonl").write_bytes(b"hello\n")
-    listing.rename(folder / f"{WHOLE}.jsonl", name="one", note=None)
-    named = {found.path.stem: found.named.name for found in listing.entries(folder)}
+    library.rename(folder / f"{WHOLE}.jsonl", name="one", note=None)
+    named = {found.path.stem: found.named.name for found in library.entries(folder)}
     assert named == {WHOLE: "one", "later": "", "bad": ""}
     assert sorted(looked) == ["bad.jsonl", "later.jsonl"]
     (folder / f"{WHOLE}.jsonl").write_bytes(HEAD)
-    listing.entries(folder)  # and what is damaged is read every time
+    library.entries(folder)  # and what is damaged is read every time
     assert sorted(looked[2:]) == [f"{WHOLE}.jsonl", "bad.jsonl"]
     (folder / "later.jsonl").unlink()
-    listing.entries(folder)
-    assert b"later" not in (folder / listing.SEEN).read_bytes()
+    library.entries(folder)
+    assert b"later" not in (folder / library.SEEN).read_bytes()
 
 
 @pytest.mark.parametrize(
     "held", [b"", b"\xff", b"[]", b'{"version":"0","of":{}}', b"[" * 9999, None]
 )
 def test_what_was_seen_may_be_damaged(held, folder):
-    found = listing.entries(folder)
-    seen = folder / listing.SEEN
+    found = library.entries(folder)
+    seen = folder / library.SEEN
     kept = seen.read_bytes()
     if held is None:  # of another robojam, which may have summed up otherwise
         held = kept.replace(b"human", b"other").replace(b'"version":"', b'"version":"0.')
     seen.write_bytes(held)
-    assert listing.entries(folder) == found
+    assert library.entries(folder) == found
     assert seen.read_bytes() == kept
     seen.unlink()
     seen.mkdir()  # it cannot be written
-    assert listing.entries(folder) == found
+    assert library.entries(folder) == found
 
 
 def test_the_oldest_comes_first(folder):
     for name in (f"{WHOLE}-10", f"{WHOLE}-2", "2026-11-19T10-30-00"):
         (folder / f"{name}.jsonl").write_bytes(JAM)
-    names = [entry.path.stem for entry in listing.entries(folder)]
+    names = [entry.path.stem for entry in library.entries(folder)]
     assert names == ["2026-11-19T10-30-00", WHOLE, f"{WHOLE}-2", f"{WHOLE}-10"]
 
 
@@ -140,7 +140,7 @@ def test_names_and_notes(folder, capsys):
     assert found["modes"] == ["call-response", "duet"]
     assert (found["seconds"], found["ended"]) == (9.5, "SIGTERM")
     assert path.read_bytes() == JAM  # a recording is never written again
-    (folder / listing.NAMES).write_text("[]")
+    (folder / library.NAMES).write_text("[]")
     status, _, err = run(capsys, "sessions", folder)
     assert (status, "holds no names" in err) == (2, True)
 

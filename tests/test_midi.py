@@ -15,7 +15,7 @@ from robojam.jam.events import Changed, Sounded, Turned
 from robojam.ports import midi as rig
 from robojam.ports.midi import ECHO, GATHER, MISSED, Midi
 from robojam.ports.midi_process import OUTLETS
-from robojam.session import SetEvent
+from robojam.sessions.session import SetEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
 from robojam.wire.midi.styles import PRESETS, parse_styles

@@ -10,7 +10,7 @@ import pytest
 from engine import Client, command, recordings, serving, stop
 from jack import SOUNDFONT, Peer, jack, left_on, missing, peer, until  # noqa: F401
 
-from robojam.session import read
+from robojam.sessions.session import read
 from robojam.wire.midi import stream
 
 pytestmark = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jack import SOUNDFONT, left_on, missing
 
 from robojam.midi.file import write
-from robojam.session import Header, ModelRef, Session, SetEvent, TouchEvent
+from robojam.sessions.session import Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi.reader import reader
 from robojam.wire.midi.styles import PRESETS, Style

@@ -11,7 +11,7 @@ from playing import Scripted, Whimsical, land
 from test_jam import Take
 
 from robojam.jam.history import GRAIN, Moment, Past
-from robojam.replay import first_difference, regenerate
+from robojam.sessions.playback import first_difference, regenerate
 from robojam.touch import MAX_BACK
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from engine import PATIENCE, ROOT, Client, command, first_line, recording, serving, stop
 
-from robojam.session import Header, ModelRef, TouchEvent, encode, encode_header
+from robojam.sessions.session import Header, ModelRef, TouchEvent, encode, encode_header
 from robojam.touch import Phase, Touch
 
 SOON = ("--threshold", "0.02", "--response", "0.4", "--seed", "7")

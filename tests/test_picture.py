@@ -16,7 +16,7 @@ from test_listing import run
 
 from robojam import picture
 from robojam.picture import strokes
-from robojam.session import read
+from robojam.sessions.session import read
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "sessions").glob("example*.jsonl"))
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from robojam import session
-from robojam.recorder import Recorder
-from robojam.session import EndEvent, Event, Header, ModelRef, SetEvent, TouchEvent
+from robojam.sessions import session
+from robojam.sessions.recorder import Recorder
+from robojam.sessions.session import EndEvent, Event, Header, ModelRef, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
 
 HEADER = Header(
@@ -371,7 +371,8 @@ def test_it_keeps_up_with_an_engine_that_was_raised_after_it_was_made(
     """An ordinary thread that holds the interpreter's lock is put off, and the engine waits."""
     asked: list[str] = []
     monkeypatch.setattr(
-        "robojam.recorder.keep_up", lambda: asked.append(threading.current_thread().name)
+        "robojam.sessions.recorder.keep_up",
+        lambda: asked.append(threading.current_thread().name),
     )
     with Recorder(tmp_path, on_trouble=print) as recorder:
         asked.clear()  # what it asked for before the engine's thread was raised

@@ -7,7 +7,7 @@ import pytest
 
 from robojam.jam.events import Changed, Settings, Sounded
 from robojam.render import happenings, render, write_wav
-from robojam.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
+from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch
 

@@ -9,8 +9,8 @@ from engine import MODEL, Driven, playing
 from playing import Whimsical
 
 from robojam.jam.events import Changed, Counts, Settings, Sounded, Turned
-from robojam.replay import Playback, first_difference, named, regenerate, settings_of
-from robojam.session import (
+from robojam.sessions.playback import Playback, first_difference, named, regenerate, settings_of
+from robojam.sessions.session import (
     EndEvent,
     Header,
     ModelRef,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
-from robojam import recorder
 from robojam.jam.events import Settings
-from robojam.session import EndEvent, SetEvent, TouchEvent, read
+from robojam.sessions import recorder
+from robojam.sessions.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
 from robojam.wire import native, osc
 

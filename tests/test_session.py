@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.recorder import candidates, file_name
-from robojam.session import (
+from robojam.sessions.recorder import candidates, file_name
+from robojam.sessions.session import (
     EndEvent,
     Event,
     Header,

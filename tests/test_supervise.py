@@ -18,7 +18,7 @@ import pytest
 from engine import MODEL, PATIENCE, Client, address_of, command, recording, recordings, stop
 
 from robojam.config.options import Options
-from robojam.session import read
+from robojam.sessions.session import read
 from robojam.supervise import Watch, display_at_hand, reachable
 from robojam.wire import native
 

@@ -16,7 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_window_input import Wire, app, at, idle, press  # noqa: F401
 
-from robojam.session import EndEvent, Header, ModelRef, TouchEvent, encode, encode_header
+from robojam.sessions.session import (
+    EndEvent,
+    Header,
+    ModelRef,
+    TouchEvent,
+    encode,
+    encode_header,
+)
 from robojam.touch import Phase, Touch
 from robojam.window.dials import DIALS
 from robojam.window.fingers import MOST, Fingers
@@ -55,7 +62,7 @@ def recorded(folder: Path, name: str = "2026-11-20T10-00-00.jsonl", version: int
 
 
 def rerun(folder: Path) -> Rerun:
-    from robojam.session import read
+    from robojam.sessions.session import read
 
     return Rerun(read(recorded(folder)), "a jam")
 

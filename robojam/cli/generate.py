@@ -38,10 +38,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(chosen: argparse.Namespace) -> int:
-    from robojam.composed import composed
     from robojam.export import WRITERS, write_session
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.generate import generate
+    from robojam.sessions.compose import composed
 
     writers = {".jsonl": write_session, **WRITERS}
     writer = writers.get(chosen.to.suffix.lower())

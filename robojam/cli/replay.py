@@ -14,7 +14,7 @@ from robojam.config.addresses import parse_address
 
 if TYPE_CHECKING:
     from robojam.jam.events import Player
-    from robojam.session import Event, Header, ModelRef, Session
+    from robojam.sessions.session import Event, Header, ModelRef, Session
 
 #: Seconds that a replay waits for its MIDI ports: nothing of it is to be missed.
 _PORTS: Final = 3.0
@@ -89,7 +89,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    from robojam.session import SessionError, read
+    from robojam.sessions.session import SessionError, read
 
     try:
         session = read(chosen.session)
@@ -109,8 +109,8 @@ def _replay(chosen: argparse.Namespace) -> int:
 def _play_again(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.ports.osc_out import outlets
     from robojam.ports.udp import Endpoint, PortError
-    from robojam.replay import NoPlayer, Playback, named, settings_of
     from robojam.server import READY, Server
+    from robojam.sessions.playback import NoPlayer, Playback, named, settings_of
     from robojam.supervise import display_at_hand, window_beside
     from robojam.takes import Playing
 
@@ -183,8 +183,8 @@ def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.loading import Models, load, one_thread
     from robojam.model.file import ModelFileError
     from robojam.player.player import DeviceError
-    from robojam.replay import regenerate
-    from robojam.session import ModelRef
+    from robojam.sessions.playback import regenerate
+    from robojam.sessions.session import ModelRef
 
     one_thread()
     header = session.header
@@ -253,7 +253,7 @@ def _model(asked: str | None, header: Header) -> Path:
 
 
 def _write(path: Path, header: Header, made: list[Event]) -> None:
-    from robojam.session import encode, encode_header
+    from robojam.sessions.session import encode, encode_header
     from robojam.system.atomic_file import whole
 
     try:
@@ -264,8 +264,8 @@ def _write(path: Path, header: Header, made: list[Event]) -> None:
 
 
 def _say_difference(session: Session, made: list[Event]) -> None:
-    from robojam.replay import first_difference
-    from robojam.session import encode
+    from robojam.sessions.playback import first_difference
+    from robojam.sessions.session import encode
 
     difference = first_difference(session, made)
     if difference is None:

@@ -14,8 +14,8 @@ from robojam.cli import ask
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
-    from robojam.listing import Entry
-    from robojam.session import Session
+    from robojam.sessions.library import Entry
+    from robojam.sessions.session import Session
 
 
 def _sessions_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def _sessions_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _sessions(chosen: argparse.Namespace) -> int:
-    from robojam import listing
+    from robojam.sessions import library
 
     where = chosen.where
     try:
@@ -41,11 +41,11 @@ def _sessions(chosen: argparse.Namespace) -> int:
             if not where.is_file():
                 none = "" if where.is_dir() else f": there is no file {where}"
                 ask.fail(f"--name and --note want the file of one session{none}")
-            listing.rename(where, name=chosen.name, note=chosen.note)
+            library.rename(where, name=chosen.name, note=chosen.note)
         if where.is_file():
-            found = [listing.entry(where, listing.names(where.parent))]
+            found = [library.entry(where, library.names(where.parent))]
         elif where.is_dir():
-            found = listing.entries(where)
+            found = library.entries(where)
         else:
             ask.fail(f"there is no {'file' if where.suffix else 'folder'} {where}")
     except ValueError as error:
@@ -70,7 +70,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _table(found: list[Entry]) -> None:
-    from robojam.sessionlines import NEWER
+    from robojam.sessions.validation import NEWER
 
     rows: list[tuple[str, ...]] = [
         ("session", "began", "length", "touches", "modes", "model", "")
@@ -122,7 +122,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _export(chosen: argparse.Namespace) -> int:
     from robojam.export import WRITERS
-    from robojam.session import SessionError, read
+    from robojam.sessions.session import SessionError, read
 
     writer = WRITERS.get(chosen.to.suffix.lower())
     if writer is None:
@@ -168,8 +168,8 @@ def _only(session: Session, who: list[str] | None) -> Session:
         return session
     from dataclasses import replace
 
-    from robojam.replay import named
-    from robojam.session import TouchEvent
+    from robojam.sessions.playback import named
+    from robojam.sessions.session import TouchEvent
 
     kept = [
         e for e in session.events if not isinstance(e, TouchEvent) or named(e.touch.who, who)

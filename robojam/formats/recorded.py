@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam import session
 from robojam.corpus import TOUCH, CorpusError
 from robojam.formats.parts import Parts
-from robojam.session import Session, TouchEvent
+from robojam.sessions import session
+from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robojam.session import Session, TouchEvent
+from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
 from robojam.wire.midi.styles import PRESETS, Style

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from robojam.music import INSTRUMENTS, SCALES, lineup, plays
-from robojam.session import SessionError, read
+from robojam.sessions.session import SessionError, read
 from robojam.touch import Phase
 from robojam.window.dials import DIALS
 from robojam.window.panels import PAGE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
-from robojam.session import Session, TouchEvent
+from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine
 from robojam.window.strokes import FADE, Strokes
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from robojam.session import SessionError, Summary, read
+from robojam.sessions.session import SessionError, Summary, read
 
 #: So many recordings are listed, the newest first.
 MOST = 400

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from robojam import __version__, session
-from robojam.session import SessionError, Summary
-from robojam.sessionlines import instant, is_player
+from robojam import __version__
+from robojam.sessions import session
+from robojam.sessions.session import SessionError, Summary
+from robojam.sessions.validation import instant, is_player
 from robojam.system.atomic_file import whole
 
 #: Beside the sessions: {file: {"name": …, "note": …}}.

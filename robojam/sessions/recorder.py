@@ -21,8 +21,8 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
-from robojam import session
-from robojam.session import EndEvent, Event, Header, TouchEvent
+from robojam.sessions import session
+from robojam.sessions.session import EndEvent, Event, Header, TouchEvent
 from robojam.system.priority import keep_up
 
 #: Events written with one call at most, so that after a stall the first are soon safe.

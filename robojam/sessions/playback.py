@@ -12,7 +12,7 @@ from typing import Any
 from robojam import music
 from robojam.jam.events import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
 from robojam.jam.jam import Jam
-from robojam.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
+from robojam.sessions.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch, is_machine
 
 #: What a control may be set to: anything of the same kind.

@@ -10,14 +10,7 @@ import numpy as np
 
 from robojam import __version__
 from robojam.model.file import ModelFile
-from robojam.session import (
-    EndEvent,
-    Header,
-    ModelRef,
-    Session,
-    SetEvent,
-    TouchEvent,
-)
+from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import LIFT_AFTER, Phase, Touch
 
 Rows = np.ndarray[Any, np.dtype[np.float64]]

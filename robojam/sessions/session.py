@@ -1,7 +1,7 @@
 """The recorded form of a jam: JSON Lines, written as it happens, read back exactly.
 
 A header line, then one event a line in the order of handling: touches, controls, and the
-end. Nothing here starts a thread or asks what time it is; `robojam.recorder` writes the
+end. Nothing here starts a thread or asks what time it is; `robojam.sessions.recorder` writes the
 file. All times are in seconds since the start of the recording.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from robojam.sessionlines import (
+from robojam.sessions.validation import (
     NEWER,
     VERSION,
     SessionError,

@@ -1,0 +1,1 @@
+"""Recorded jams: file format, recorder, library, playback and regeneration."""
