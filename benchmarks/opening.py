@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from robojam.corpus import clean
+from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.formats import read as read_corpus
 from robojam.likeness import describe, halves
 from robojam.loading import one_thread
 from robojam.model.file import find, read
-from robojam.picture import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.report import lines
 
 Floats = np.ndarray[Any, np.dtype[Any]]

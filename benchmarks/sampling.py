@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from opening import figures, save
 
 from robojam.corpus import clean
+from robojam.export.poster import FAINT, INK, MACHINE, PAPER
 from robojam.formats import read as read_corpus
 from robojam.likeness import halves
 from robojam.loading import one_thread
 from robojam.model.file import find, read
-from robojam.picture import FAINT, INK, MACHINE, PAPER
 from robojam.player.generate import generate
 from robojam.report import lines
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_listing import run
 
-from robojam.export import WRITERS, streams
+from robojam.export.writers import WRITERS, streams
 from robojam.formats import read as read_performances
 from robojam.sessions.session import read
 

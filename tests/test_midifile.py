@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jack import SOUNDFONT, left_on, missing
 
-from robojam.midi.file import write
+from robojam.export.midi_file import write
 from robojam.sessions.session import Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi.reader import reader

@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from test_listing import run
 
-from robojam import picture
-from robojam.picture import strokes
+from robojam.export import poster as picture
+from robojam.export.poster import strokes
 from robojam.sessions.session import read
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "sessions").glob("example*.jsonl"))

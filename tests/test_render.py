@@ -5,8 +5,8 @@ import wave
 import numpy as np
 import pytest
 
+from robojam.export.wav import happenings, render, write_wav
 from robojam.jam.events import Changed, Settings, Sounded
-from robojam.render import happenings, render, write_wav
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch

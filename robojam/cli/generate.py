@@ -38,7 +38,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(chosen: argparse.Namespace) -> int:
-    from robojam.export import WRITERS, write_session
+    from robojam.export.writers import WRITERS, write_session
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.generate import generate
     from robojam.sessions.compose import composed

@@ -121,7 +121,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    from robojam.export import WRITERS
+    from robojam.export.writers import WRITERS
     from robojam.sessions.session import SessionError, read
 
     writer = WRITERS.get(chosen.to.suffix.lower())

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from robojam import picture
 from robojam.corpus import TOUCH, Corpus, write
+from robojam.export import poster
 from robojam.formats.recorded import heard
 from robojam.sessions import library
 from robojam.sessions.session import Session, encode, encode_header
@@ -78,7 +78,7 @@ def write_npz(sessions: Sequence[Session], path: Path) -> list[Path]:
 def write_png(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Draw them: a poster of one, a contact sheet of several."""
     with whole(path) as part:
-        picture.draw(sessions, part, names=[_called(session) for session in sessions])
+        poster.draw(sessions, part, names=[_called(session) for session in sessions])
     return [path]
 
 
@@ -95,7 +95,7 @@ def _called(session: Session) -> str:
 
 def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write each as a MIDI file."""
-    from robojam.midi import file as midifile
+    from robojam.export import midi_file as midifile
 
     places = numbered(path, len(sessions))
     for session, place in zip(sessions, places, strict=True):
@@ -106,12 +106,12 @@ def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
 
 def write_wav(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Let each sound, into a file."""
-    from robojam import render
+    from robojam.export import wav
 
     places = numbered(path, len(sessions))
     for session, place in zip(sessions, places, strict=True):
         with whole(place) as part:
-            render.write_wav(session, part)
+            wav.write_wav(session, part)
     return places
 
 
