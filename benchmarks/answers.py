@@ -21,8 +21,8 @@ from unittest import mock
 import numpy as np
 from kept import tell
 
-from robojam.corpus import clean
-from robojam.formats import read as read_corpus
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read as read_corpus
 from robojam.jam import dwell
 from robojam.loading import one_thread
 from robojam.model.file import ModelFile, find, read

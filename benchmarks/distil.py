@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from variants.distilled import Taught
 
-from robojam.corpus import clean
-from robojam.formats import read
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read
 from robojam.model.mdrnn import load
 from robojam.train import SIZES, Settings
 

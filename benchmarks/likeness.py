@@ -27,8 +27,8 @@ import numpy as np
 from kept import tell
 
 from robojam import likeness
-from robojam.corpus import clean
-from robojam.formats import read as read_corpus
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read as read_corpus
 from robojam.loading import one_thread
 from robojam.model.file import find, read, write
 

@@ -36,9 +36,9 @@ from variants.cells import Ensemble
 from variants.distilled import Taught
 
 from robojam import __version__, train
-from robojam.corpus import Corpus, clean
+from robojam.corpus.corpus import Corpus, clean
+from robojam.corpus.formats import read
 from robojam.evaluate import Score, score
-from robojam.formats import read
 from robojam.loading import one_thread
 from robojam.model.event import touch_event
 from robojam.model.file import read as read_model

@@ -35,9 +35,9 @@ import numpy as np
 import torch
 from kept import keep
 
-from robojam.corpus import Corpus, clean, write
+from robojam.corpus.corpus import Corpus, clean, write
+from robojam.corpus.formats import read
 from robojam.evaluate import score
-from robojam.formats import read
 from robojam.model import lattice
 from robojam.model.mdrnn import load
 

@@ -24,9 +24,9 @@ from kept import tell
 from matplotlib.figure import Figure
 from PIL import Image
 
-from robojam.corpus import clean
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read as read_corpus
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
-from robojam.formats import read as read_corpus
 from robojam.likeness import describe, halves
 from robojam.loading import one_thread
 from robojam.model.file import find, read

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from kept import tell
 
-from robojam import phases
-from robojam.corpus import clean
-from robojam.formats import read
+from robojam.corpus import infer_phase
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read
 
 
 def told(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -26,7 +26,7 @@ def told(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def fit(x: np.ndarray, landing: np.ndarray) -> None:
-    """Print the constants of robojam/phases.py, fitted to sizes (N, 4) and truth (N,)."""
+    """Print the constants of robojam/corpus/infer_phase.py, fitted to sizes (N, 4) and truth (N,)."""
     from sklearn.linear_model import LogisticRegression
 
     pairs = [(i, j) for i in range(4) for j in range(i, 4)]
@@ -53,8 +53,8 @@ def main() -> None:
     first[corpus.offsets[:-1]] = True
     landing = corpus.events[:, 3] == 0
     if args.fit:
-        fit(phases.sizes(corpus.events[:, :3], first)[~first], landing[~first])
-    inferred = phases.moving(corpus.events[:, :3], corpus.lengths) == 0
+        fit(infer_phase.sizes(corpus.events[:, :3], first)[~first], landing[~first])
+    inferred = infer_phase.moving(corpus.events[:, :3], corpus.lengths) == 0
     found = {
         "corpus": corpus.name,
         "the rule": told(inferred[~first], landing[~first]),

@@ -19,9 +19,9 @@ from kept import keep
 from matplotlib.figure import Figure
 from opening import figures, save
 
-from robojam.corpus import clean
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read as read_corpus
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER
-from robojam.formats import read as read_corpus
 from robojam.likeness import halves
 from robojam.loading import one_thread
 from robojam.model.file import find, read

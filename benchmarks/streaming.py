@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from kept import keep, versions
 
-from robojam.corpus import LARGE, clean, write
-from robojam.formats import read
-from robojam.heldout import split
-from robojam.ondisk import Pieces
+from robojam.corpus.corpus import LARGE, clean, write
+from robojam.corpus.formats import read
+from robojam.corpus.split import split
+from robojam.corpus.stored_rows import Pieces
 from robojam.train import Settings, Trainer
 
 STEPS = 20

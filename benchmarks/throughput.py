@@ -32,9 +32,9 @@ def main() -> None:
     wait_asleep()
     import torch
 
-    from robojam.corpus import clean
+    from robojam.corpus.corpus import clean
+    from robojam.corpus.formats import read
     from robojam.evaluate import score
-    from robojam.formats import read
     from robojam.train import Settings, Trainer
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from kept import tell
 
-from robojam.corpus import clean
-from robojam.formats import read
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read
 
 ROOT = Path(__file__).parents[1]
 TOUCHES, SESSIONS, ANSWERS = 10_000_000, 1000, 1000

@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from robojam.corpus import STROKE, Corpus, CorpusError
+from robojam.corpus.corpus import STROKE, Corpus, CorpusError
+from robojam.corpus.formats import read
+from robojam.corpus.split import split
 from robojam.evaluate import score
-from robojam.formats import read
-from robojam.heldout import split
 from robojam.model.event import Event, Factor
 from robojam.model.file import Data, Description
 from robojam.model.mdrnn import EventModel, load, save

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robojam.corpus import clean
-from robojam.formats import read
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read
 from robojam.mixture import Mixture
 from robojam.model.file import find
 from robojam.model.file import read as read_model

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from robojam.corpus import Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.model.event import Event
 from robojam.model.file import write
 from robojam.model.mdrnn import EventModel

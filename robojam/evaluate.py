@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robojam.corpus import Corpus, clean, dequantised
+from robojam.corpus.corpus import Corpus, clean, dequantised
 from robojam.model import lattice
 from robojam.model.event import Event
 from robojam.model.mdrnn import EventModel

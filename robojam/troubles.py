@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robojam.corpus import Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.model.event import Event
 from robojam.windows import Chunk
 

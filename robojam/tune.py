@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from msgspec.structs import replace as replaced
 
-from robojam.corpus import TOUCH, Corpus
+from robojam.corpus.corpus import TOUCH, Corpus
 from robojam.evaluate import score
 from robojam.model import lattice
 from robojam.model.event import Event

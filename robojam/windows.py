@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robojam.corpus import Corpus, Integers
+from robojam.corpus.corpus import Corpus, Integers
 from robojam.model import lattice
 from robojam.model.event import Event
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from robojam.corpus import STROKE, TOUCH, Corpus
+from robojam.corpus.corpus import STROKE, TOUCH, Corpus
 from robojam.model import file
 from robojam.model.event import Event, stroke_event, touch_event
 from robojam.model.file import Description, ModelFile

@@ -17,16 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from robojam.corpus import (
-    STROKE,
-    TOUCH,
-    Corpus,
-    CorpusError,
-    clean,
-    dequantise,
-)
-from robojam.formats import load_all, read
-from robojam.formats.recorded import heard
+from robojam.corpus.corpus import STROKE, TOUCH, Corpus, CorpusError, clean, dequantise
+from robojam.corpus.formats import load_all, read
+from robojam.corpus.formats.recorded import heard
 from robojam.sessions.session import (
     EndEvent,
     Header,
@@ -476,7 +469,7 @@ def test_a_zip_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
 
 def test_what_would_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = npz(tmp_path / "a.npz", touches=ROWS, lengths=[5])
-    monkeypatch.setattr("robojam.formats.arrays._MOST_BYTES", 200)
+    monkeypatch.setattr("robojam.corpus.formats.arrays._MOST_BYTES", 200)
     with pytest.raises(CorpusError, match=r"touches unpacks to .* is the most: split it"):
         read(path)
 

@@ -20,9 +20,9 @@ from learning import (
 )
 
 from robojam import evaluate
-from robojam.corpus import TOUCH, Corpus, clean, dequantise
+from robojam.corpus.corpus import TOUCH, Corpus, clean, dequantise
+from robojam.corpus.formats import read
 from robojam.evaluate import Score, score, together
-from robojam.formats import read
 from robojam.model.mdrnn import EventModel, load
 
 MODEL = small(TOUCHES, seed=1)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from robojam.corpus import Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.model import mdrnn, sequential_file
 from robojam.model.file import Description
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_listing import run
 
+from robojam.corpus.formats import read as read_performances
 from robojam.export.writers import WRITERS, streams
-from robojam.formats import read as read_performances
 from robojam.sessions.session import read
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "sessions").glob("example*.jsonl"))

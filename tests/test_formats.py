@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from learning import CORPUS, has_corpus
 
-from robojam import phases
-from robojam.corpus import TOUCH, CorpusError, clean, join, write
-from robojam.formats import load_all, read, tables
-from robojam.survey import survey
+from robojam.corpus import infer_phase
+from robojam.corpus.corpus import TOUCH, CorpusError, clean, join, write
+from robojam.corpus.formats import load_all, read, tables
+from robojam.corpus.summary import survey
 
 MICROJAM = "time, x, y, z, moving\n0.0, 0.5, 0.5, 38.2, 0\n0.25, 0.6, 0.5, 38.2, 1\n"
 IMPSY = (
@@ -184,7 +184,7 @@ def test_phases_are_inferred_as_often_rightly_as_is_told():
     first = np.zeros(len(truth.events), bool)
     first[truth.offsets[:-1]] = True
     landing = (truth.events[:, 3] == 0)[~first]
-    guess = (phases.moving(truth.events[:, :3], truth.lengths) == 0)[~first]
+    guess = (infer_phase.moving(truth.events[:, :3], truth.lengths) == 0)[~first]
     right = (landing & guess).sum()
     assert right / landing.sum() > 0.91
     assert right / guess.sum() > 0.91
@@ -196,9 +196,9 @@ def test_phases_do_not_depend_on_how_many_are_read_at_once(monkeypatch):
     rng = np.random.default_rng(0)
     touches = np.column_stack([rng.random((500, 2)), rng.exponential(0.05, 500)])
     lengths = np.array([0, 3, 1, 400, 96])
-    whole = phases.moving(touches, lengths)
-    monkeypatch.setattr(phases, "_BLOCK", 7)
-    np.testing.assert_array_equal(phases.moving(touches, lengths), whole)
+    whole = infer_phase.moving(touches, lengths)
+    monkeypatch.setattr(infer_phase, "_BLOCK", 7)
+    np.testing.assert_array_equal(infer_phase.moving(touches, lengths), whole)
     assert set(whole.tolist()) == {0.0, 1.0}
     assert whole[[0, 3, 4, 404]].tolist() == [0, 0, 0, 0]
-    assert phases.moving(np.empty((0, 3)), np.array([], int)).tolist() == []
+    assert infer_phase.moving(np.empty((0, 3)), np.array([], int)).tolist() == []

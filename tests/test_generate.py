@@ -11,8 +11,8 @@ from engine import ROOT
 from learning import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
 from test_listing import run
 
-from robojam.corpus import clean
-from robojam.formats import read as read_performances
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read as read_performances
 from robojam.jam.dwell import AGAIN
 from robojam.model.file import ModelFile
 from robojam.player import generate as offline

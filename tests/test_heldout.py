@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from learning import STROKES, TOUCHES, corpus
 
-from robojam.corpus import TOUCH, Corpus, clean
-from robojam.heldout import split
+from robojam.corpus.corpus import TOUCH, Corpus, clean
+from robojam.corpus.split import split
 
 
 def jam(count: int, *pauses: tuple[int, float]) -> Corpus:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from learning import CORPUS, TOUCHES, corpus, has_corpus, small
 from msgspec.structs import replace as changed
 
-from robojam.corpus import clean, dequantise
+from robojam.corpus.corpus import clean, dequantise
+from robojam.corpus.formats import read
 from robojam.evaluate import score
-from robojam.formats import read
 from robojam.mixture import Mixture
 from robojam.model import lattice
 from robojam.model.event import Event, touch_event

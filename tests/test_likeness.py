@@ -13,8 +13,8 @@ from learning import CORPUS, TRAINED, has_corpus, is_trained
 
 from robojam import likeness
 from robojam.cli import main
-from robojam.corpus import clean
-from robojam.formats import read
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read
 from robojam.likeness import NAMES, describe, halves
 
 

@@ -21,8 +21,8 @@ from learning import (
 )
 from torch import Tensor
 
-from robojam import corpus as corpora
-from robojam import formats
+from robojam.corpus import corpus as corpora
+from robojam.corpus import formats
 from robojam.mixture import Mixture
 from robojam.model import features
 from robojam.model import mdrnn as models

@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from learning import STROKES, TOUCHES, corpus, npz
 
-from robojam import ondisk
 from robojam.cli import main
-from robojam.corpus import Corpus, CorpusError, clean, join, write
+from robojam.corpus import stored_rows
+from robojam.corpus.corpus import Corpus, CorpusError, clean, join, write
+from robojam.corpus.formats import read
+from robojam.corpus.split import split
+from robojam.corpus.stored_rows import ChangedError, Pieces, Stored
 from robojam.evaluate import score
-from robojam.formats import read
-from robojam.heldout import split
-from robojam.ondisk import ChangedError, Pieces, Stored
 from robojam.train import Settings, Trainer
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=2, window=16, batch=128, warmup=4)
@@ -34,15 +34,15 @@ LENGTHS = [40, 3, 25, 60, 2, 31, 9, 12, 7, 20, 33]
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is large."""
-    monkeypatch.setattr("robojam.formats.arrays.LARGE", 1)
-    monkeypatch.setattr("robojam.corpus.LARGE", 1)
+    monkeypatch.setattr("robojam.corpus.formats.arrays.LARGE", 1)
+    monkeypatch.setattr("robojam.corpus.corpus.LARGE", 1)
 
 
 def both(path: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[Corpus, Corpus]:
     """A file's corpus in memory, and on disk."""
     inside = read(path, **how)
     with monkeypatch.context() as patched:
-        patched.setattr("robojam.formats.arrays.LARGE", 1)
+        patched.setattr("robojam.corpus.formats.arrays.LARGE", 1)
         outside = read(path, **how)
     assert isinstance(inside.events, np.ndarray)
     assert isinstance(outside.events, Stored)
@@ -66,12 +66,12 @@ def test_pieces_are_their_parts_one_after_the_other(bounds, start, stop):
         whole = np.concatenate([p[min(b) : max(b)] for p, b in zip(parts, bounds, strict=True)])
         for rows in (
             Pieces(runs),
-            ondisk.joined(runs),
+            stored_rows.joined(runs),
             Pieces([(Pieces(runs), 0, len(whole))]),
         ):
             assert len(rows) == len(whole)
             np.testing.assert_array_equal(rows[start:stop], whole[start:stop])
-            for at, block in ondisk.blocks(rows):
+            for at, block in stored_rows.blocks(rows):
                 np.testing.assert_array_equal(block, whole[at : at + len(block)])
 
 
@@ -79,17 +79,17 @@ def test_pieces_are_their_parts_one_after_the_other(bounds, start, stop):
 def test_what_is_read_many_at_a_time_is_parted_as_it_was(lengths, block):
     offsets = np.cumsum([0, *lengths])
     whole = np.random.default_rng(0).random((int(offsets[-1]), 2))
-    with TemporaryFile() as file, mock.patch.object(ondisk, "_BLOCK", block):
+    with TemporaryFile() as file, mock.patch.object(stored_rows, "_BLOCK", block):
         file.write(whole.tobytes())
         for rows in (whole, Stored(file, 0, whole.shape, whole.dtype)):
-            parts = list(ondisk.parted(rows, offsets))
+            parts = list(stored_rows.parted(rows, offsets))
             assert [len(part) for part in parts] == lengths
             np.testing.assert_array_equal(np.concatenate([whole[:0], *parts]), whole)
 
 
 def test_what_is_in_memory_is_joined_there():
     assert isinstance(
-        ondisk.joined([(np.ones((3, 2)), 0, 2), (np.ones((1, 2)), 0, 1)]), np.ndarray
+        stored_rows.joined([(np.ones((3, 2)), 0, 2), (np.ones((1, 2)), 0, 1)]), np.ndarray
     )
 
 
@@ -163,7 +163,7 @@ def test_it_takes_little_memory(tmp_path, monkeypatch):
     np.savez(path, touches=np.tile(made.events, (4000, 1)), lengths=[1000] * 4000)
     held_out, peaks = corpus(TOUCHES, [30], seed=1), []
     for limit in (size + 1000, size):  # read into memory, and left on disk
-        monkeypatch.setattr("robojam.formats.arrays.LARGE", limit)
+        monkeypatch.setattr("robojam.corpus.formats.arrays.LARGE", limit)
         tracemalloc.start()
         trainer = Trainer(
             clean(read(path)), held_out, replace(SMALL, window=256, lattices=False)
@@ -199,7 +199,7 @@ def test_how_much_is_cleaned_at_a_time_does_not_matter(block, monkeypatch):
     whole = clean(dirty)
     assert whole.events.tolist()[0] == [0.5, 0.5, 0, 1]
     assert whole.lengths.tolist() == [2, 2]
-    monkeypatch.setattr(ondisk, "_BLOCK", block)
+    monkeypatch.setattr(stored_rows, "_BLOCK", block)
     with TemporaryFile() as room:
         room.write(b"before")
         for some in (clean(dirty), clean(dirty, into=room)):
@@ -363,7 +363,7 @@ def test_a_flag_that_is_none_is_told_with_its_place(tmp_path, large, monkeypatch
     made = corpus(TOUCHES, LENGTHS)
     made.events[50, 3] = 0.5
     path = npz(tmp_path / "a.npz", made)
-    monkeypatch.setattr(ondisk, "_BLOCK", 16)
+    monkeypatch.setattr(stored_rows, "_BLOCK", 16)
     with pytest.raises(CorpusError, match=r"and is 0.5 \(touch 8 of performance 3\)"):
         read(path)
 
@@ -371,7 +371,7 @@ def test_a_flag_that_is_none_is_told_with_its_place(tmp_path, large, monkeypatch
 def test_what_is_written_is_packed_unless_it_is_large(tmp_path, monkeypatch):
     made = corpus(TOUCHES, LENGTHS)
     for limit, how in ((10**9, zipfile.ZIP_DEFLATED), (1, zipfile.ZIP_STORED)):
-        monkeypatch.setattr("robojam.corpus.LARGE", limit)
+        monkeypatch.setattr("robojam.corpus.corpus.LARGE", limit)
         write(made, tmp_path / "a.npz")
         with zipfile.ZipFile(tmp_path / "a.npz") as archive:
             assert {entry.compress_type for entry in archive.infolist()} == {how}

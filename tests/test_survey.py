@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from learning import STROKES, corpus
 
-from robojam import survey as surveys
-from robojam.corpus import TOUCH, Corpus
-from robojam.survey import survey
+from robojam.corpus import summary as surveys
+from robojam.corpus.corpus import TOUCH, Corpus
+from robojam.corpus.summary import survey
 
 FIRST = [(0.0, 0.5, 0, 0), (0.25, 0.5, 0.5, 1), (0.25, 0.5, 5, 0)]
 SECOND = [(i / 600, 7 / 600, 0.1 * (i > 0), i > 0) for i in range(1, 9)]

@@ -19,7 +19,7 @@ from learning import TOUCHES, corpus, npz
 
 from robojam import checkpoint
 from robojam.cli import main
-from robojam.formats import read
+from robojam.corpus.formats import read
 from robojam.model.mdrnn import load
 from robojam.train import Settings, Trainer
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from learning import CORPUS, STROKES, TOUCHES, corpus, has_corpus, rows
 
 from robojam import train
-from robojam.corpus import STROKE, Corpus, clean
+from robojam.corpus.corpus import STROKE, Corpus, clean
+from robojam.corpus.formats import read
+from robojam.corpus.split import split
 from robojam.evaluate import score
-from robojam.formats import read
-from robojam.heldout import split
 from robojam.model.event import Event, Factor
 from robojam.model.file import Data
 from robojam.model.mdrnn import load

@@ -11,7 +11,7 @@ import torch
 from learning import STROKES, TOUCHES, corpus, small
 
 from robojam import tune
-from robojam.corpus import Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.evaluate import score
 from robojam.train import Settings, Trainer
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robojam.corpus import Corpus, dequantise
+from robojam.corpus.corpus import Corpus, dequantise
 from robojam.mixture import Covariance, MixtureLayer
 from robojam.model.event import touch_event
 from robojam.model.features import MAX_SPEED, MIN_DURATION, TINY

@@ -17,7 +17,7 @@ from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
-    from robojam.corpus import Corpus
+    from robojam.corpus.corpus import Corpus
 
 #: A command: its name, what it is for, what adds its arguments, and what runs it.
 Command = tuple[

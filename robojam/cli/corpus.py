@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from robojam.cli import ask
 
 if TYPE_CHECKING:
-    from robojam.corpus import Corpus
+    from robojam.corpus.corpus import Corpus
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +48,9 @@ def _corpus(chosen: argparse.Namespace) -> int:
 
 
 def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
-    from robojam.corpus import CorpusError, clean, join, write
-    from robojam.formats import each
-    from robojam.survey import survey
+    from robojam.corpus.corpus import CorpusError, clean, join, write
+    from robojam.corpus.formats import each
+    from robojam.corpus.summary import survey
 
     refused: list[str] = []
 

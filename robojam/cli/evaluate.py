@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from robojam.cli import ask
 
 if TYPE_CHECKING:
-    from robojam.corpus import Corpus
+    from robojam.corpus.corpus import Corpus
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +37,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
-    from robojam.corpus import CorpusError
-    from robojam.formats import load_all
+    from robojam.corpus.corpus import CorpusError
+    from robojam.corpus.formats import load_all
     from robojam.model.file import ModelFileError, find
 
     if chosen.page is not None:
@@ -109,7 +109,7 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     """Tell how like people a model plays. Raises ValueError and its kin."""
     from robojam import likeness
     from robojam.config.options import in_range
-    from robojam.corpus import clean, join
+    from robojam.corpus.corpus import clean, join
     from robojam.model.file import read
 
     file = read(path)

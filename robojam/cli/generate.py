@@ -112,8 +112,8 @@ def _heard(path: Path | None, *, machine: bool) -> tuple[list[np.ndarray[Any, An
     """
     import numpy as np
 
-    from robojam.corpus import TOUCH, CorpusError, clean
-    from robojam.formats import load_all
+    from robojam.corpus.corpus import TOUCH, CorpusError, clean
+    from robojam.corpus.formats import load_all
 
     if path is None:
         return [np.empty((0, len(TOUCH)))], []

@@ -96,9 +96,9 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
         ask.fail("--resume goes on with the run as it was: without --size")
     import torch
 
-    from robojam.corpus import CorpusError
+    from robojam.corpus.corpus import CorpusError
+    from robojam.corpus.stored_rows import ChangedError
     from robojam.model.file import ModelFileError
-    from robojam.ondisk import ChangedError
     from robojam.together import ElsewhereError
     from robojam.troubles import NotFiniteError, TooLargeError
 
@@ -167,9 +167,9 @@ class _Run:
 def _prepared(chosen: argparse.Namespace) -> _Run:
     """Read the data, and make a run over it. Raises ValueError and its kin."""
     from robojam import checkpoint, tune
-    from robojam.corpus import clean, join
-    from robojam.formats import each
-    from robojam.heldout import split
+    from robojam.corpus.corpus import clean, join
+    from robojam.corpus.formats import each
+    from robojam.corpus.split import split
     from robojam.model.file import Data, find, read
     from robojam.model.mdrnn import load
     from robojam.train import SIZES, Settings, Trainer

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from robojam.corpus import TOUCH, Corpus, write
+from robojam.corpus.corpus import TOUCH, Corpus, write
+from robojam.corpus.formats.recorded import heard
 from robojam.export import poster
-from robojam.formats.recorded import heard
 from robojam.sessions import library
 from robojam.sessions.session import Session, encode, encode_header
 from robojam.system.atomic_file import whole

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam import phases
-from robojam.corpus import TOUCH, CorpusError, Integers, placed
-from robojam.ondisk import Floats, Rows, blocks
+from robojam.corpus import infer_phase
+from robojam.corpus.corpus import TOUCH, CorpusError, Integers, placed
+from robojam.corpus.stored_rows import Floats, Rows, blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Events (N, D), lengths (P,), and what they are; see robojam.corpus.Corpus."""
+    """Events (N, D), lengths (P,), and what they are; see robojam.corpus.corpus.Corpus."""
 
     events: Rows
     lengths: Integers
@@ -31,7 +31,7 @@ def timed(touches: Floats, lengths: Integers, name: str, source: str) -> Parts:
     """Complete touches without phases, (N, 3) of x, y and dt, by the rule for them."""
     events = np.empty((len(touches), len(TOUCH)), touches.dtype)
     events[:, :3] = touches
-    events[:, 3] = phases.moving(touches, lengths)
+    events[:, 3] = infer_phase.moving(touches, lengths)
     return Parts(events, lengths, TOUCH, name, source, inferred=len(touches))
 
 

@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from robojam.corpus import LINES, TOUCH, CorpusError, Integers, listed
-from robojam.formats.parts import Parts, flagged, timed
+from robojam.corpus.corpus import LINES, TOUCH, CorpusError, Integers, listed
+from robojam.corpus.formats.parts import Parts, flagged, timed
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

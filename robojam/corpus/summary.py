@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.corpus import TOUCH, Corpus
+from robojam.corpus.corpus import TOUCH, Corpus
 from robojam.model import lattice
 from robojam.touch import MAX_DT
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam.corpus import TOUCH, CorpusError
-from robojam.formats.parts import Parts
+from robojam.corpus.corpus import TOUCH, CorpusError
+from robojam.corpus.formats.parts import Parts
 from robojam.sessions import session
 from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine

@@ -14,9 +14,9 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from robojam.corpus import LARGE, STROKE, TOUCH, CorpusError, Integers
-from robojam.formats.parts import Parts, flagged, timed
-from robojam.ondisk import Floats, Rows, Stored, floats
+from robojam.corpus.corpus import LARGE, STROKE, TOUCH, CorpusError, Integers
+from robojam.corpus.formats.parts import Parts, flagged, timed
+from robojam.corpus.stored_rows import Floats, Rows, Stored, floats
 
 #: No array may unpack to more bytes than this, nor, where it is large, shrink this much.
 _MOST_BYTES = 8 * 10**9

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from robojam.corpus import TOUCH, Corpus
-from robojam.ondisk import Rows, joined
+from robojam.corpus.corpus import TOUCH, Corpus
+from robojam.corpus.stored_rows import Rows, joined
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

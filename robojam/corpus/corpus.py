@@ -1,6 +1,6 @@
 """Performances as arrays: what a model learns from and is measured on.
 
-Millions of touches are two arrays, never lists of objects; robojam.formats reads them.
+Millions of touches are two arrays, never lists of objects; robojam.corpus.formats reads them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from robojam.ondisk import Floats, Rows, Stored, blocks, joined, parted
+from robojam.corpus.stored_rows import Floats, Rows, Stored, blocks, joined, parted
 from robojam.system.atomic_file import whole
 from robojam.touch import MAX_DT
 
@@ -65,7 +65,7 @@ class Corpus:
     """The performances of one file, one after the other.
 
     ``events`` is (N, D), float32 or float64, with the columns named in ``columns``, and may
-    lie on disk (robojam.ondisk);
+    lie on disk (robojam.corpus.stored_rows);
     ``lengths`` is (P,), int64, how many events each performance has, and sums to N.
     ``sha256`` is that of the file, in hex. ``dropped`` counts, by reason, what reading and
     cleaning left out or altered: touches, or performances where the reason says so;

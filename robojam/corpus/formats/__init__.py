@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from robojam.corpus import Corpus, CorpusError
-from robojam.formats import arrays, recorded, tables
-from robojam.formats.parts import Parts
+from robojam.corpus.corpus import Corpus, CorpusError
+from robojam.corpus.formats import arrays, recorded, tables
+from robojam.corpus.formats.parts import Parts
 
 #: How a file begins that is no text, and who reads it.
 _READERS: tuple[tuple[bytes, Callable[..., Parts]], ...] = (

@@ -1,0 +1,1 @@
+"""Corpora: performances from any program, cleaned, joined, split and summarised."""
