@@ -23,8 +23,8 @@ from kept import tell
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
+from robojam.engine.model_loader import one_thread
 from robojam.jam import dwell
-from robojam.loading import one_thread
 from robojam.model.file import ModelFile, find, read
 from robojam.player.generate import generate
 

@@ -29,7 +29,7 @@ from kept import tell
 from robojam import likeness
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
-from robojam.loading import one_thread
+from robojam.engine.model_loader import one_thread
 from robojam.model.file import find, read, write
 
 Floats = np.ndarray[Any, np.dtype[Any]]

@@ -26,9 +26,9 @@ from PIL import Image
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
+from robojam.engine.model_loader import one_thread
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.likeness import describe, halves
-from robojam.loading import one_thread
 from robojam.model.file import find, read
 from robojam.report import lines
 

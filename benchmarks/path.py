@@ -18,19 +18,19 @@ from typing import Any
 
 from robojam.bench import percentile
 from robojam.config.options import Options
+from robojam.engine.engine import Server
+from robojam.engine.model_loader import load, one_thread
+from robojam.engine.monitors import Monitors
+from robojam.engine.publisher import Witnesses
+from robojam.engine.takes import Takes
 from robojam.jam.events import Settings
 from robojam.jam.jam import Jam
 from robojam.jam.voices import Voices
-from robojam.loading import load, one_thread
 from robojam.model.file import find
-from robojam.monitors import Monitors
 from robojam.player.player import Player
 from robojam.ports.osc_out import OscOutlet, outlets
 from robojam.ports.udp import Endpoint
-from robojam.server import Server
-from robojam.takes import Takes
 from robojam.wire import native, osc
-from robojam.witnesses import Witnesses
 
 TOUCHES = 2000
 #: What is timed, in the order in which a touch meets it.

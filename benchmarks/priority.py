@@ -23,7 +23,7 @@ from soak import Jam
 from robojam.bench import measures
 from robojam.bench.measures import FASTER
 from robojam.bench.report import Report
-from robojam.loading import one_thread
+from robojam.engine.model_loader import one_thread
 
 _WITHOUT = ("setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice")
 

@@ -21,9 +21,9 @@ from opening import figures, save
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
+from robojam.engine.model_loader import one_thread
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER
 from robojam.likeness import halves
-from robojam.loading import one_thread
 from robojam.model.file import find, read
 from robojam.player.generate import generate
 from robojam.report import lines

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from robojam.config.options import Options
+from robojam.engine.engine import Server
+from robojam.engine.model_loader import load, one_thread
 from robojam.jam.events import Settings
-from robojam.loading import load, one_thread
 from robojam.model.file import find
 from robojam.ports.osc_out import outlets
-from robojam.server import Server
 from robojam.sessions.session import TouchEvent, read
 from robojam.touch import is_machine
 from robojam.wire import osc

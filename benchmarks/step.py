@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from robojam.bench import percentile
-from robojam.loading import one_thread
+from robojam.engine.model_loader import one_thread
 from robojam.model.event import touch_event
 from robojam.model.file import Description, ModelFile, read, shapes
 from robojam.player.player import Player

@@ -21,11 +21,11 @@ from playing import Whimsical
 
 from robojam.cli import play
 from robojam.config.options import Options
+from robojam.engine.engine import Server
+from robojam.engine.takes import Playing
 from robojam.jam.events import Settings
 from robojam.ports.osc_out import outlets
-from robojam.server import Server
 from robojam.sessions.session import ModelRef, Session, read
-from robojam.takes import Playing
 from robojam.wire import osc
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_window_deeds import recorded
 
-from robojam.audition import LAPSE
+from robojam.engine.preview import LAPSE
 from robojam.jam.events import Auditioned, Changed, Sounded
 from robojam.sessions.session import read
 from robojam.sound.line import decode, encode

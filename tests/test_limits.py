@@ -6,7 +6,7 @@ import pytest
 from engine import Driven, recordings
 from playing import Scripted, land, slide
 
-from robojam.status import Allowance
+from robojam.engine.metrics import Allowance
 
 
 class Slow(Scripted):

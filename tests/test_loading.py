@@ -8,8 +8,8 @@ import threading
 import pytest
 from engine import MODEL, PATIENCE
 
-from robojam import loading
-from robojam.loading import Models, load, one_thread
+from robojam.engine import model_loader
+from robojam.engine.model_loader import Models, load, one_thread
 from robojam.model import file
 from robojam.model.file import ModelFileError
 
@@ -79,7 +79,7 @@ def test_of_those_asked_for_meanwhile_the_last_is_loaded_next(models, monkeypatc
         loaded.append(path.stem)
         return path.stem
 
-    monkeypatch.setattr(loading, "load", slow)
+    monkeypatch.setattr(model_loader, "load", slow)
 
     def ask(name: str) -> None:
         models.ask(name, lambda got: told.put((name, got)))

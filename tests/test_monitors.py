@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from robojam.monitors import Monitors
+from robojam.engine.monitors import Monitors
 
 HERE = ("127.0.0.1", 7000)
 

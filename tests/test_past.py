@@ -225,7 +225,7 @@ def test_it_is_told_to_monitors_and_in_the_status_and_recorded(tmp_path):
 @pytest.mark.skipif(not CORPUS.exists(), reason=f"no {CORPUS}")
 @pytest.mark.parametrize("voices", [1, 3, 9])
 def test_a_real_jam_that_goes_back_is_made_anew_bit_for_bit(voices, tmp_path):
-    from robojam.loading import load, one_thread
+    from robojam.engine.model_loader import load, one_thread
 
     one_thread()
 

@@ -203,7 +203,7 @@ def test_a_second_take_is_made_anew_with_the_model_it_was_played_with(tmp_path):
 @pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 @pytest.mark.parametrize("voices", [1, 3, 9])
 def test_the_real_player_too_is_made_anew(voices, tmp_path):
-    from robojam.loading import load, one_thread
+    from robojam.engine.model_loader import load, one_thread
 
     one_thread()
 

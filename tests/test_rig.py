@@ -10,8 +10,8 @@ from engine import PATIENCE, Driven, Wire, playing
 from playing import Whimsical
 
 from robojam.config.options import Options
+from robojam.engine.engine import Server
 from robojam.jam.events import Happening, Settings, Sounded, Turned
-from robojam.server import Server
 from robojam.touch import Phase
 from robojam.wire.native import Control, Dropped, Finger, Input, StatusRequest
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from robojam.status import Lateness, Tally
+from robojam.engine.metrics import Lateness, Tally
 
 
 def test_what_is_dropped_is_counted_and_told_once_a_second_at_most(caplog):

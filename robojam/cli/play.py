@@ -18,10 +18,10 @@ from robojam.config.load import add_to
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
+    from robojam.engine.engine import Server
     from robojam.ports.interface import Inlet, Outlet
     from robojam.ports.midi import Midi
     from robojam.ports.udp import Endpoint
-    from robojam.server import Server
     from robojam.wire.dialects import Reader
 
 #: Where the window looks for an engine when none is named.
@@ -85,7 +85,7 @@ def _size(text: str) -> tuple[int, int]:
 def _jam(chosen: argparse.Namespace) -> int:
     import msgspec
 
-    from robojam.loading import Models
+    from robojam.engine.model_loader import Models
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.player import DeviceError, choose_device, may_have
     from robojam.ports.udp import Endpoint, PortError, resolve
@@ -143,13 +143,13 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     for number in that_end():
         signal.signal(number, _leave)
+    from robojam.engine.engine import READY, Server
     from robojam.jam.events import Settings
     from robojam.ports.osc_out import outlets
     from robojam.ports.udp import Endpoint, PortError
-    from robojam.server import READY, Server
 
     options = ask.options(chosen) if chosen.options is None else _from_parent(chosen.options)
-    from robojam.loading import Models, load, one_thread
+    from robojam.engine.model_loader import Models, load, one_thread
     from robojam.model.file import ModelFileError, find
     from robojam.player.player import DeviceError, choose_device
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from robojam.status import Allowance
+from robojam.engine.metrics import Allowance
 from robojam.touch import nth
 
 log = logging.getLogger("robojam")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from robojam.engine.metrics import Lateness
+from robojam.engine.monitors import Monitors
+from robojam.engine.takes import Takes
 from robojam.jam.events import Changed, Happening, Pending, Sounded, Turned
-from robojam.monitors import Monitors
 from robojam.ports.interface import Outlet
 from robojam.sessions.session import ModelRef
-from robojam.status import Lateness
-from robojam.takes import Takes
 from robojam.touch import Phase, is_machine
 from robojam.wire import native
 

@@ -11,11 +11,11 @@ import numpy as np
 import threadpoolctl
 
 from robojam import __version__
+from robojam.engine.takes import Playing
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
 from robojam.player.player import Player
 from robojam.sessions.session import ModelRef
-from robojam.takes import Playing
 
 
 def one_thread() -> None:

@@ -21,22 +21,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from robojam.audition import Booth
 from robojam.config.options import Options
 from robojam.controls import OF_A_REPLAY, RefusedError, meant
-from robojam.guests import Guests
+from robojam.engine.metrics import Allowance, Tally, memory_mb
+from robojam.engine.monitors import Monitors
+from robojam.engine.participants import Guests
+from robojam.engine.preview import Booth
+from robojam.engine.publisher import Witnesses
+from robojam.engine.takes import Playing, Takes
 from robojam.jam.events import Changed, Counts, Happening, Settings
 from robojam.jam.jam import Jam
-from robojam.monitors import Monitors
 from robojam.ports.interface import Inlet, Outlet, Plugged
 from robojam.ports.udp import Address, Endpoint
-from robojam.status import Allowance, Tally, memory_mb
 from robojam.system.call_queue import Calls
 from robojam.system.priority import ORDINARY
-from robojam.takes import Playing, Takes
 from robojam.touch import Phase
 from robojam.wire import dialects, native, osc
-from robojam.witnesses import Witnesses
 
 log = logging.getLogger("robojam")
 

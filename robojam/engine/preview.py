@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from robojam.engine.metrics import Allowance
 from robojam.jam.events import Auditioned
 from robojam.jam.fingers import Felt, Hands
-from robojam.status import Allowance
 from robojam.touch import Phase
 from robojam.wire.native import Audition
 

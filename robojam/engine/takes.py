@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from robojam.config.options import Options
+from robojam.engine.metrics import Lateness
 from robojam.jam.events import Changed, Player, Settings, Sounded
 from robojam.sessions.recorder import Recorder
 from robojam.sessions.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
-from robojam.status import Lateness
 
 log = logging.getLogger("robojam")
 

@@ -1,0 +1,1 @@
+"""The engine: one loop that owns the clock and the ports, and lets the jam happen."""
