@@ -26,10 +26,10 @@ import msgspec
 import numpy as np
 from kept import tell
 
-from robojam import likeness
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
 from robojam.engine.model_loader import one_thread
+from robojam.evaluation import likeness
 from robojam.model.file import find, read, write
 
 Floats = np.ndarray[Any, np.dtype[Any]]

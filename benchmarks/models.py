@@ -39,7 +39,7 @@ from robojam import __version__, train
 from robojam.corpus.corpus import Corpus, clean
 from robojam.corpus.formats import read
 from robojam.engine.model_loader import one_thread
-from robojam.evaluate import Score, score
+from robojam.evaluation.likelihood import Score, score
 from robojam.model.event import touch_event
 from robojam.model.file import read as read_model
 from robojam.model.file import shapes

@@ -37,7 +37,7 @@ from kept import keep
 
 from robojam.corpus.corpus import Corpus, clean, write
 from robojam.corpus.formats import read
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.model import lattice
 from robojam.model.mdrnn import load
 

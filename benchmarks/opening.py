@@ -27,14 +27,14 @@ from PIL import Image
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
 from robojam.engine.model_loader import one_thread
+from robojam.evaluation.likeness import describe, halves
+from robojam.evaluation.report import lines
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
-from robojam.likeness import describe, halves
 from robojam.model.file import find, read
-from robojam.report import lines
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
-#: What is told of each answer, as robojam.likeness describes it, and in which words.
+#: What is told of each answer, as robojam.evaluation.likeness describes it, and in which words.
 TOLD = {
     "touches a second": "touches a second",
     "strokes a second": "strokes a second",

@@ -22,11 +22,11 @@ from opening import figures, save
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
 from robojam.engine.model_loader import one_thread
+from robojam.evaluation.likeness import halves
+from robojam.evaluation.report import lines
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER
-from robojam.likeness import halves
 from robojam.model.file import find, read
 from robojam.player.generate import generate
-from robojam.report import lines
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

@@ -34,7 +34,7 @@ def main() -> None:
 
     from robojam.corpus.corpus import clean
     from robojam.corpus.formats import read
-    from robojam.evaluate import score
+    from robojam.evaluation.likelihood import score
     from robojam.train import Settings, Trainer
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

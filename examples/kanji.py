@@ -29,7 +29,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from robojam.corpus.corpus import STROKE, Corpus, CorpusError
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.model.event import Event, Factor
 from robojam.model.file import Data, Description
 from robojam.model.mdrnn import EventModel, load, save

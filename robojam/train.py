@@ -24,7 +24,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from robojam import __version__
 from robojam.corpus.corpus import STROKE, TOUCH, Corpus
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.model import lattice
 from robojam.model.event import Event, stroke_event, touch_event
 from robojam.model.file import Description

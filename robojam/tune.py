@@ -21,7 +21,7 @@ import torch
 from msgspec.structs import replace as replaced
 
 from robojam.corpus.corpus import TOUCH, Corpus
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.model import lattice
 from robojam.model.event import Event
 from robojam.model.file import ModelFile

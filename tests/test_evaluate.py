@@ -19,10 +19,10 @@ from learning import (
     small,
 )
 
-from robojam import evaluate
 from robojam.corpus.corpus import TOUCH, Corpus, clean, dequantise
 from robojam.corpus.formats import read
-from robojam.evaluate import Score, score, together
+from robojam.evaluation import likelihood
+from robojam.evaluation.likelihood import Score, score, together
 from robojam.model.mdrnn import EventModel, load
 
 MODEL = small(TOUCHES, seed=1)
@@ -149,8 +149,8 @@ def test_without_its_phase_a_touch_is_likelier():
 def test_how_it_is_batched_does_not_matter(block, rows, monkeypatch):
     data = corpus(TOUCHES, [50, 3, 90, 2, 17])
     expected = score(MODEL, data, flagless=True)
-    monkeypatch.setattr(evaluate, "BLOCK", block)
-    monkeypatch.setattr(evaluate, "ROWS", rows)
+    monkeypatch.setattr(likelihood, "BLOCK", block)
+    monkeypatch.setattr(likelihood, "ROWS", rows)
     found = score(MODEL, data, flagless=True)
     assert found.touches == expected.touches
     assert found.joint == pytest.approx(expected.joint, abs=1e-5)
@@ -158,7 +158,7 @@ def test_how_it_is_batched_does_not_matter(block, rows, monkeypatch):
 
 
 def test_long_performances_are_heard_in_pieces():
-    data = corpus(TOUCHES, [2 * evaluate.BLOCK + 5])
+    data = corpus(TOUCHES, [2 * likelihood.BLOCK + 5])
     found = score(MODEL, data, flagless=True)
     model = MODEL.double()
     noisy = torch.from_numpy(dequantise(clean(data)))[None]

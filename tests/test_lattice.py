@@ -17,7 +17,7 @@ from msgspec.structs import replace as changed
 
 from robojam.corpus.corpus import clean, dequantise
 from robojam.corpus.formats import read
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.mixture import Mixture
 from robojam.model import lattice
 from robojam.model.event import Event, touch_event

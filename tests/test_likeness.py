@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from learning import CORPUS, TRAINED, has_corpus, is_trained
 
-from robojam import likeness
 from robojam.cli import main
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read
-from robojam.likeness import NAMES, describe, halves
+from robojam.evaluation import likeness
+from robojam.evaluation.likeness import NAMES, describe, halves
 
 
 def stroke(n: int, dt: float = 0.02, wobble: float = 0.0, seed: int = 0) -> Any:

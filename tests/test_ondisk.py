@@ -24,7 +24,7 @@ from robojam.corpus.corpus import Corpus, CorpusError, clean, join, write
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.corpus.stored_rows import ChangedError, Pieces, Stored
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.train import Settings, Trainer
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=2, window=16, batch=128, warmup=4)

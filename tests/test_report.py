@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from learning import TOUCHES, corpus, described, npz, small
 
-from robojam import likeness, report
 from robojam.cli import main
+from robojam.evaluation import likeness, report
 from robojam.model.mdrnn import save
 
 
@@ -97,6 +97,6 @@ def test_rates_are_of_the_answers_that_still_go_on():
 
 
 def test_nobody_waits_for_a_page_who_wants_none(model, data, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "robojam.report", None)
+    monkeypatch.setitem(sys.modules, "robojam.evaluation.report", None)
     assert evaluate(model, data, "--json") == 0
     capsys.readouterr()

@@ -19,7 +19,7 @@ from robojam import train
 from robojam.corpus.corpus import STROKE, Corpus, clean
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.model.event import Event, Factor
 from robojam.model.file import Data
 from robojam.model.mdrnn import load

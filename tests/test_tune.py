@@ -12,7 +12,7 @@ from learning import STROKES, TOUCHES, corpus, small
 
 from robojam import tune
 from robojam.corpus.corpus import Corpus
-from robojam.evaluate import score
+from robojam.evaluation.likelihood import score
 from robojam.train import Settings, Trainer
 
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)

@@ -18,9 +18,10 @@ import pytest
 import torch
 from learning import STROKES, TOUCHES, corpus, described, npz, small
 
-from robojam import evaluate, train
+from robojam import train
 from robojam.cli import ask, main, workshop
-from robojam.evaluate import Score, score
+from robojam.evaluation import likelihood
+from robojam.evaluation.likelihood import Score, score
 from robojam.model import file as modelfile
 from robojam.model.mdrnn import load, save
 
@@ -156,7 +157,7 @@ def test_evaluate_averages_several_files(model, data, val, capsys):
 
 
 def test_a_score_that_is_no_number_is_no_json(model, data, capsys, monkeypatch):
-    monkeypatch.setattr(evaluate, "score", lambda *_, **__: Score(3, math.nan, {}, math.nan))
+    monkeypatch.setattr(likelihood, "score", lambda *_, **__: Score(3, math.nan, {}, math.nan))
     assert "nan nats" in refused(capsys, "evaluate", model, data, "--json", status=1)
 
 

@@ -48,7 +48,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         corpora = load_all(chosen.data)
         if chosen.play:
             return _play(chosen, path, corpora)
-        from robojam.evaluate import score, together
+        from robojam.evaluation.likelihood import score, together
         from robojam.model.mdrnn import load
 
         model, _ = load(path)
@@ -96,7 +96,7 @@ def _one_thread() -> Iterator[None]:
 
 def _check_page(path: Path, *, play: bool) -> None:
     """Leave, before any work, where there can be no page."""
-    from robojam.report import KINDS
+    from robojam.evaluation.report import KINDS
 
     if not play:
         ask.fail("--page is of --play: name that too")
@@ -107,9 +107,9 @@ def _check_page(path: Path, *, play: bool) -> None:
 
 def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     """Tell how like people a model plays. Raises ValueError and its kin."""
-    from robojam import likeness
     from robojam.config.options import in_range
     from robojam.corpus.corpus import clean, join
+    from robojam.evaluation import likeness
     from robojam.model.file import read
 
     file = read(path)
@@ -129,7 +129,7 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     except ModuleNotFoundError:
         ask.fail("--play wants scikit-learn: pip install 'robojam[report]'")
     if chosen.page is not None:
-        from robojam import report
+        from robojam.evaluation import report
 
         names = ", ".join(corpus.name for corpus in corpora)
         try:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robojam import likeness
+from robojam.evaluation import likeness
+from robojam.evaluation.likeness import Likeness
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
-from robojam.likeness import Likeness
 from robojam.model.file import ModelFile
 from robojam.system.atomic_file import whole
 

@@ -1,0 +1,1 @@
+"""Evaluation: likelihood of held-out touches, and likeness of the play to people's."""
