@@ -18,7 +18,7 @@ from variants.distilled import Taught
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read
 from robojam.model.mdrnn import load
-from robojam.train import SIZES, Settings
+from robojam.training.trainer import SIZES, Settings
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from variants import VARIANTS, Variant
 from variants.cells import Ensemble
 from variants.distilled import Taught
 
-from robojam import __version__, train
+from robojam import __version__
 from robojam.corpus.corpus import Corpus, clean
 from robojam.corpus.formats import read
 from robojam.engine.model_loader import one_thread
@@ -44,7 +44,8 @@ from robojam.model.event import touch_event
 from robojam.model.file import read as read_model
 from robojam.model.file import shapes
 from robojam.model.mdrnn import EventModel
-from robojam.train import Settings, Trainer
+from robojam.training import trainer as train
+from robojam.training.trainer import Settings, Trainer
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "models.jsonl"

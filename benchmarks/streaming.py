@@ -26,7 +26,7 @@ from robojam.corpus.corpus import LARGE, clean, write
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.corpus.stored_rows import Pieces
-from robojam.train import Settings, Trainer
+from robojam.training.trainer import Settings, Trainer
 
 STEPS = 20
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kept import tell, versions
 
-from robojam.together import wait_asleep
+from robojam.training.distributed import wait_asleep
 
 IMPSY = -11.63
 #: So many passes at least, for the rate.
@@ -35,7 +35,7 @@ def main() -> None:
     from robojam.corpus.corpus import clean
     from robojam.corpus.formats import read
     from robojam.evaluation.likelihood import score
-    from robojam.train import Settings, Trainer
+    from robojam.training.trainer import Settings, Trainer
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("train", type=Path)

@@ -34,7 +34,7 @@ from robojam.model.event import Event, Factor
 from robojam.model.file import Data, Description
 from robojam.model.mdrnn import EventModel, load, save
 from robojam.player.reference import Network
-from robojam.train import Settings, Trainer
+from robojam.training.trainer import Settings, Trainer
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "kanji_stroke3.npz"
 LICENCE = "Trained on KanjiVG, © Ulrich Apel, CC BY-SA 3.0, by way of sketch-rnn-datasets."

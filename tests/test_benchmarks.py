@@ -14,10 +14,10 @@ import pytest
 import torch
 from learning import TOUCHES, corpus
 
-from robojam import train
 from robojam.model import features
-from robojam.train import Settings
-from robojam.windows import Chunk
+from robojam.training import trainer as train
+from robojam.training.batches import Chunk
+from robojam.training.trainer import Settings
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 if not BENCHMARKS.is_dir():

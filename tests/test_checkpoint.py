@@ -8,10 +8,10 @@ import pytest
 import torch
 from learning import TOUCHES, corpus
 
-from robojam import checkpoint
-from robojam.checkpoint import RunError
-from robojam.train import Settings, Trainer
-from robojam.troubles import TooLargeError
+from robojam.training import checkpoint
+from robojam.training.checkpoint import RunError
+from robojam.training.trainer import Settings, Trainer
+from robojam.training.troubles import TooLargeError
 
 SETTINGS = Settings(
     units=8, components=2, hidden=8, passes=5, window=16, batch=128, warmup=4, dropout=0.1

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from robojam import curves
-from robojam.train import Progress
+from robojam.training import plots
+from robojam.training.trainer import Progress
 
 
 def run(scores: list[float | None]) -> list[Progress]:
@@ -21,7 +21,7 @@ def test_a_run_is_drawn(tmp_path):
     from matplotlib.image import imread
 
     to = tmp_path / "run.png"
-    curves.draw(run([-1.0, None, -2.0, None, -1.5]), to, title="a run")
+    plots.draw(run([-1.0, None, -2.0, None, -1.5]), to, title="a run")
     red = np.array([0xC8, 0x55, 0x3D]) / 255  # the held-out scores
 
     def drawn() -> int:
@@ -29,17 +29,17 @@ def test_a_run_is_drawn(tmp_path):
 
     assert drawn() > 200
     # What it began with is the best there is, where nothing better came.
-    curves.draw(run([-1.0, None, None]), to, title="without a score since")
+    plots.draw(run([-1.0, None, None]), to, title="without a score since")
     assert drawn() > 0
-    curves.draw(run([None, None, None]), to, title="without a score")
+    plots.draw(run([None, None, None]), to, title="without a score")
     assert drawn() == 0
 
 
 def test_of_a_run_without_steps_there_is_no_picture(tmp_path):
-    curves.draw(run([-1.0]), tmp_path / "run.png", title="none")
+    plots.draw(run([-1.0]), tmp_path / "run.png", title="none")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nowhere_is_a_board_too():
-    with curves.board(None) as board:
+    with plots.board(None) as board:
         assert board(run([None])[0]) is None

@@ -22,8 +22,8 @@ from robojam.mixture import Mixture
 from robojam.model import lattice
 from robojam.model.event import Event, touch_event
 from robojam.model.mdrnn import EventModel
-from robojam.train import Settings, Trainer, event_of
-from robojam.windows import Chunk
+from robojam.training.batches import Chunk
+from robojam.training.trainer import Settings, Trainer, event_of
 
 NOISE = 1 / 1024
 

@@ -17,11 +17,11 @@ import pytest
 import torch
 from learning import TOUCHES, corpus, npz
 
-from robojam import checkpoint
 from robojam.cli import main
 from robojam.corpus.formats import read
 from robojam.model.mdrnn import load
-from robojam.train import Settings, Trainer
+from robojam.training import checkpoint
+from robojam.training.trainer import Settings, Trainer
 
 ROOT = Path(__file__).parents[1]
 SIZES = (
@@ -253,7 +253,10 @@ def test_a_process_alone_loads_nothing_for_others():
             check=True,
             text=True,
         ).stdout
-        for module in ("torch", "robojam.train, robojam.together, robojam.checkpoint")
+        for module in (
+            "torch",
+            "robojam.training.trainer, robojam.training.distributed, robojam.training.checkpoint",
+        )
     ]
     assert alone[0] == alone[1]
 

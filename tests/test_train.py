@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning import CORPUS, STROKES, TOUCHES, corpus, has_corpus, rows
 
-from robojam import train
 from robojam.corpus.corpus import STROKE, Corpus, clean
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
@@ -23,9 +22,10 @@ from robojam.evaluation.likelihood import score
 from robojam.model.event import Event, Factor
 from robojam.model.file import Data
 from robojam.model.mdrnn import load
-from robojam.train import Settings, Trainer, event_of, schedule
-from robojam.troubles import NotFiniteError
-from robojam.windows import Chunk, Windows, batches, cut, mirrored
+from robojam.training import trainer as train
+from robojam.training.batches import Chunk, Windows, batches, cut, mirrored
+from robojam.training.trainer import Settings, Trainer, event_of, schedule
+from robojam.training.troubles import NotFiniteError
 
 SMALL = Settings(units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4)
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)
@@ -128,7 +128,9 @@ def test_a_run_ends_upright_and_keeps_what_it_ends_with(monkeypatch):
     real = Windows.draw
     monkeypatch.setattr(Windows, "draw", draw)
     scores = iter([-9.0, -1.0, -2.0, -1.5])  # the best is one that never was upright
-    monkeypatch.setattr("robojam.train.score", lambda *_: SimpleNamespace(joint=next(scores)))
+    monkeypatch.setattr(
+        "robojam.training.trainer.score", lambda *_: SimpleNamespace(joint=next(scores))
+    )
     trainer = Trainer(DATA, HELD_OUT, replace(SMALL, passes=4, score_every=1, upright=0.75))
     for _ in trainer:
         pass

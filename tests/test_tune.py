@@ -10,17 +10,17 @@ import pytest
 import torch
 from learning import STROKES, TOUCHES, corpus, small
 
-from robojam import tune
 from robojam.corpus.corpus import Corpus
 from robojam.evaluation.likelihood import score
-from robojam.train import Settings, Trainer
+from robojam.training import finetune
+from robojam.training.trainer import Settings, Trainer
 
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)
 
 
 def test_going_on_from_a_model_begins_with_it():
     start = small(TOUCHES)
-    how = tune.settings(start, Settings(), {"passes": 1.0}, events=130)
+    how = finetune.settings(start, Settings(), {"passes": 1.0}, events=130)
     trainer = Trainer(DATA, HELD_OUT, how, start=start)
     first = next(iter(trainer))
     assert first.step == 0
@@ -33,13 +33,13 @@ def test_it_steps_back_as_far_as_it_must_remember():
     models = [small(TOUCHES), small(TOUCHES, seed=1)]
     start, other = sorted(models, key=lambda model: score(model, memory).joint)
     before = score(start, memory).joint
-    model, found, share = tune.stepped_back(start, other, memory, HELD_OUT)
+    model, found, share = finetune.stepped_back(start, other, memory, HELD_OUT)
     assert 0 <= share < 1
-    assert score(model, memory).joint <= before + tune.ALLOWED
+    assert score(model, memory).joint <= before + finetune.ALLOWED
     assert found == pytest.approx(score(model, HELD_OUT).joint)
-    _, _, share = tune.stepped_back(start, start, memory, HELD_OUT)
+    _, _, share = finetune.stepped_back(start, start, memory, HELD_OUT)
     assert share == 1
-    halfway = tune.between(start, other, 0.5)
+    halfway = finetune.between(start, other, 0.5)
     for mine, one, two in zip(*(m.parameters() for m in (halfway, start, other)), strict=True):
         torch.testing.assert_close(mine, (one + two) / 2)
 
@@ -52,12 +52,12 @@ def on_screen(data: Corpus, n: int) -> Corpus:
 
 def test_a_player_s_screen_is_learnt_by_looking_at_it():
     start = small(TOUCHES)
-    start.event = tune.event(start, on_screen(corpus(TOUCHES, [40] * 6), 600))
+    start.event = finetune.event(start, on_screen(corpus(TOUCHES, [40] * 6), 600))
     assert start.event.lattices == ((600, 6 / 7 / 2),)
     theirs, rest = on_screen(corpus(TOUCHES, [60]), 500), on_screen(HELD_OUT, 500)
-    event = tune.event(start, theirs)
+    event = finetune.event(start, theirs)
     assert event.lattices == ((500, 1 / 4), (600, 6 / 7 / 4))
-    how = tune.settings(start, Settings(), {"passes": 1.0}, events=60)
+    how = finetune.settings(start, Settings(), {"passes": 1.0}, events=60)
     trainer = Trainer(theirs, rest, how, event=event, start=start)
     before, after = score(start, rest).joint, next(iter(trainer)).score
     assert after is not None
@@ -71,11 +71,11 @@ def test_a_player_s_screen_is_learnt_by_looking_at_it():
 
 def test_a_model_of_strokes_knows_no_screens():
     start, strokes = small(STROKES), corpus(STROKES, [30] * 4)
-    assert tune.event(start, strokes) is start.event
-    assert tune.event(small(TOUCHES), DATA).lattices == ()
+    assert finetune.event(start, strokes) is start.event
+    assert finetune.event(small(TOUCHES), DATA).lattices == ()
 
 
 def test_stepping_back_keeps_the_screens_that_were_met():
     start, tuned = small(TOUCHES), small(TOUCHES, seed=1)
-    tuned.event = tune.event(tuned, on_screen(corpus(TOUCHES, [60]), 500))
-    assert tune.between(start, tuned, 0.0).event == tuned.event
+    tuned.event = finetune.event(tuned, on_screen(corpus(TOUCHES, [60]), 500))
+    assert finetune.between(start, tuned, 0.0).event == tuned.event

@@ -18,12 +18,12 @@ import pytest
 import torch
 from learning import STROKES, TOUCHES, corpus, described, npz, small
 
-from robojam import train
 from robojam.cli import ask, main, workshop
 from robojam.evaluation import likelihood
 from robojam.evaluation.likelihood import Score, score
 from robojam.model import file as modelfile
 from robojam.model.mdrnn import load, save
+from robojam.training import trainer
 
 SIZES = (
     "--units 8 --layers 1 --components 2 --hidden 8 --window 16 --batch 128 --passes 2".split()
@@ -164,12 +164,12 @@ def test_a_score_that_is_no_number_is_no_json(model, data, capsys, monkeypatch):
 # Stopping
 
 
-def stopped_after(monkeypatch: pytest.MonkeyPatch, scorings: int) -> list[train.Trainer]:
+def stopped_after(monkeypatch: pytest.MonkeyPatch, scorings: int) -> list[trainer.Trainer]:
     """Press Ctrl-C after so many scorings, in the middle of a pass."""
-    trainers: list[train.Trainer] = []
-    whole = train.Trainer.__iter__
+    trainers: list[trainer.Trainer] = []
+    whole = trainer.Trainer.__iter__
 
-    def pressed(self: train.Trainer) -> Any:
+    def pressed(self: trainer.Trainer) -> Any:
         trainers.append(self)
         left = scorings
         for now in whole(self):
@@ -178,7 +178,7 @@ def stopped_after(monkeypatch: pytest.MonkeyPatch, scorings: int) -> list[train.
             yield now
             left -= now.score is not None
 
-    monkeypatch.setattr(train.Trainer, "__iter__", pressed)
+    monkeypatch.setattr(trainer.Trainer, "__iter__", pressed)
     return trainers
 
 
@@ -255,7 +255,7 @@ def test_where_nothing_predicts_better_it_stays_as_it_was(
     model, data, val, tmp_path, capsys, monkeypatch
 ):
     to, worse = tmp_path / "mine.safetensors", itertools.count()
-    monkeypatch.setattr(train, "score", lambda *_: Score(1, float(next(worse)), {}))
+    monkeypatch.setattr(trainer, "score", lambda *_: Score(1, float(next(worse)), {}))
     status, out, _ = robojam(
         capsys, "train", data, "--val", val, "--from", model, "--to", to, "--passes", 4
     )
@@ -266,15 +266,15 @@ def test_where_nothing_predicts_better_it_stays_as_it_was(
 
 def test_ctrl_c_while_it_writes_loses_nothing(data, val, tmp_path, capsys, monkeypatch):
     to = tmp_path / "mine.safetensors"
-    keep, tries = train.Trainer.save, []
+    keep, tries = trainer.Trainer.save, []
 
-    def torn(self: train.Trainer, *a: Any, **k: Any) -> None:
+    def torn(self: trainer.Trainer, *a: Any, **k: Any) -> None:
         tries.append(self)
         if len(tries) == 1:
             raise KeyboardInterrupt
         keep(self, *a, **k)
 
-    monkeypatch.setattr(train.Trainer, "save", torn)
+    monkeypatch.setattr(trainer.Trainer, "save", torn)
     status, out, _ = robojam(capsys, "train", data, "--val", val, "--to", to, *SIZES)
     assert status == 0
     assert load(to)[1].score == tries[0].best_score
@@ -310,7 +310,7 @@ def test_a_full_disk_is_told(data, val, tmp_path, capsys, monkeypatch):
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(train.Trainer, "save", full)
+    monkeypatch.setattr(trainer.Trainer, "save", full)
     to = tmp_path / "mine.safetensors"
     status, _, err = robojam(capsys, "train", data, "--val", val, "--to", to, *SIZES)
     assert (status, err) == (1, f"robojam: {to} cannot be written: No space left on device\n")
@@ -360,7 +360,7 @@ def test_train_says_that_a_model_is_too_large(data, tmp_path, capsys, monkeypatc
     def full(*_: Any, **__: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nand a trace")
 
-    monkeypatch.setattr(train, "EventModel", full)
+    monkeypatch.setattr(trainer, "EventModel", full)
     told = refused(capsys, "train", data, "--to", tmp_path / "m")
     assert "sizes cannot be made: DefaultCPUAllocator" in told
 
@@ -511,7 +511,7 @@ def test_sizes_by_name(data, tmp_path, capsys):
     how = ("--passes", 0.1, "--size", "s", "--batch", 64)
     status, _, err = robojam(capsys, "train", data, "--to", to, *how)
     assert (status, err) == (0, "")
-    assert load(to)[1].units == train.SIZES["s"]["units"] == 64
+    assert load(to)[1].units == trainer.SIZES["s"]["units"] == 64
 
 
 def test_a_run_can_be_followed_in_tensorboard(data, tmp_path, capsys):

@@ -1,6 +1,6 @@
 """The named experiments of benchmarks/models.py: what each changes, and nothing else.
 
-A variant says what it alters of robojam.train: settings, the event, the class of the model
+A variant says what it alters of robojam.training.trainer: settings, the event, the class of the model
 or of the windows, or (`within`) functions that are replaced while it runs. Nothing of it is
 a switch in robojam itself: what proves worth having is written into robojam, and its
 variant then takes it out again.
@@ -15,8 +15,8 @@ from typing import Any
 
 from robojam.model.event import Event
 from robojam.model.mdrnn import EventModel
-from robojam.train import SIZES
-from robojam.windows import Windows
+from robojam.training.batches import Windows
+from robojam.training.trainer import SIZES
 from variants import cells, copies, inside
 from variants.plain import (
     Reference,
@@ -30,7 +30,7 @@ from variants.plain import (
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One experiment over robojam.train, or (reference) a model with a training of its own.
+    """One experiment over robojam.training.trainer, or (reference) a model with a training of its own.
 
     share is of the passes that are asked for: what is dear gets fewer, and is compared
     with the baseline of as many. members: how many are trained, each from a seed of its own,
@@ -72,7 +72,7 @@ def _set(idea: str, **settings: Any) -> Variant:
     return Variant(idea=idea, settings=settings)
 
 
-#: All of them by name; the baseline is robojam.train as it stands.
+#: All of them by name; the baseline is robojam.training.trainer as it stands.
 VARIANTS: dict[str, Variant] = {
     "baseline": Variant(idea="`robojam train` as it stands", xydt=True),
     # What others have

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.windows import Batch, Chunk, Windows
+from robojam.training.batches import Batch, Chunk, Windows
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

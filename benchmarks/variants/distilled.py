@@ -17,8 +17,8 @@ from torch import Tensor
 from robojam.model.features import where_of
 from robojam.model.mdrnn import EventModel
 from robojam.player.reference import Memory, Network
-from robojam.train import Trainer
-from robojam.windows import Batch
+from robojam.training.batches import Batch
+from robojam.training.trainer import Trainer
 
 #: How much of what a pupil learns is its teachers', and not the corpus'.
 SHARE = 0.5

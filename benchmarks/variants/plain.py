@@ -20,8 +20,8 @@ from robojam.corpus.corpus import Corpus, dequantise
 from robojam.mixture import Covariance, MixtureLayer
 from robojam.model.event import touch_event
 from robojam.model.features import MAX_SPEED, MIN_DURATION, TINY
-from robojam.train import Settings, schedule
-from robojam.windows import Windows, batches, cut
+from robojam.training.batches import Windows, batches, cut
+from robojam.training.trainer import Settings, schedule
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 

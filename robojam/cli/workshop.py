@@ -17,8 +17,8 @@ from robojam.cli import ask
 
 if TYPE_CHECKING:
     from robojam.model.file import ModelFile
-    from robojam.together import Alone
-    from robojam.train import Progress, Trainer
+    from robojam.training.distributed import Alone
+    from robojam.training.trainer import Progress, Trainer
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ _SETTINGS = (
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from robojam.together import ElsewhereError, joined, wait_asleep
+    from robojam.training.distributed import ElsewhereError, joined, wait_asleep
 
     wait_asleep()
     # From here on: not even torch can be imported by halves.
@@ -99,8 +99,8 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     from robojam.corpus.corpus import CorpusError
     from robojam.corpus.stored_rows import ChangedError
     from robojam.model.file import ModelFileError
-    from robojam.together import ElsewhereError
-    from robojam.troubles import NotFiniteError, TooLargeError
+    from robojam.training.distributed import ElsewhereError
+    from robojam.training.troubles import NotFiniteError, TooLargeError
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
         ask.fail("--device cuda: this machine has no CUDA device")
@@ -166,13 +166,13 @@ class _Run:
 
 def _prepared(chosen: argparse.Namespace) -> _Run:
     """Read the data, and make a run over it. Raises ValueError and its kin."""
-    from robojam import checkpoint, tune
     from robojam.corpus.corpus import clean, join
     from robojam.corpus.formats import each
     from robojam.corpus.split import split
     from robojam.model.file import Data, find, read
     from robojam.model.mdrnn import load
-    from robojam.train import SIZES, Settings, Trainer
+    from robojam.training import checkpoint, finetune
+    from robojam.training.trainer import SIZES, Settings, Trainer
 
     def warn(error: ValueError) -> None:
         print(f"robojam: {error}; it is left out", file=sys.stderr)
@@ -219,10 +219,10 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     about["trained_on"] = description.trained_on + about["trained_on"]
     about["licence"] = chosen.licence or description.licence
     about |= {"temperature": description.temperature, "spread": description.spread}
-    settings = tune.settings(start, Settings(), given, events=len(data.events))
+    settings = finetune.settings(start, Settings(), given, events=len(data.events))
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
-    event = tune.event(start, data)
+    event = finetune.event(start, data)
     known = {n for n, _ in start.event.lattices}
     new = [f"{n:,}" for n, _ in event.lattices if n not in known]
     if new:
@@ -232,8 +232,8 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
 
 def _step_back(run: _Run, *, seed: int) -> None:
     """Go back towards the model this one came from, as far as it must remember that."""
-    from robojam import tune
     from robojam.model.mdrnn import load
+    from robojam.training import finetune
 
     trainer, file = run.trainer, run.start
     assert file is not None
@@ -241,11 +241,11 @@ def _step_back(run: _Run, *, seed: int) -> None:
     if trainer.best_step == 0:
         print(f"nothing learnt makes it predict better: its weights are {file.path.stem}'s")
         return
-    memory = tune.remembered(file, seed=seed)
+    memory = finetune.remembered(file, seed=seed)
     if memory is None:
         return
     start, _ = load(file.path)
-    best, trainer.best_score, share = tune.stepped_back(
+    best, trainer.best_score, share = finetune.stepped_back(
         start, trainer.best.cpu(), memory, trainer.held_out
     )
     trainer.best = best
@@ -262,7 +262,7 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    from robojam import checkpoint, curves
+    from robojam.training import checkpoint, plots
 
     trainer, to, together = run.trainer, chosen.to, run.trainer.together
     console = Console()
@@ -273,7 +273,7 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
     }
     plain["from"] = [str(run.start.path), run.start.sha256] if run.start else ["", ""]
     with (
-        curves.board(chosen.tensorboard if together.leads else None) as board,
+        plots.board(chosen.tensorboard if together.leads else None) as board,
         Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("", total=None)
@@ -307,7 +307,7 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
     checkpoint.beside(to).unlink(missing_ok=True)
     picture = chosen.picture or to.with_suffix(".png")
-    curves.draw(run.history, picture, title=f"{to.stem}: {trainer.corpus.name}")
+    plots.draw(run.history, picture, title=f"{to.stem}: {trainer.corpus.name}")
     return False
 
 

@@ -21,7 +21,7 @@ from robojam.corpus.corpus import Corpus
 from robojam.model.event import Event
 from robojam.model.file import write
 from robojam.model.mdrnn import EventModel
-from robojam.train import Settings, Trainer
+from robojam.training.trainer import Settings, Trainer
 
 #: What a run's file is called: as its model, with this in place of .safetensors.
 SUFFIX = ".run"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robojam.corpus.corpus import Corpus
 from robojam.model.event import Event
-from robojam.windows import Chunk
+from robojam.training.batches import Chunk
 
 
 class NotFiniteError(ArithmeticError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from robojam.train import Progress
+from robojam.training.trainer import Progress
 
 
 @contextmanager

@@ -29,9 +29,9 @@ from robojam.model import lattice
 from robojam.model.event import Event, stroke_event, touch_event
 from robojam.model.file import Description
 from robojam.model.mdrnn import EventModel, save
-from robojam.together import Alone
-from robojam.troubles import NotFiniteError, TooLargeError, cause, is_full
-from robojam.windows import Batch, Chunk, Windows, batches, cut
+from robojam.training.batches import Batch, Chunk, Windows, batches, cut
+from robojam.training.distributed import Alone
+from robojam.training.troubles import NotFiniteError, TooLargeError, cause, is_full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class Trainer:
 
     model is what learns, averaged its averaged weights, best those that scored best.
     Whenever it has yielded, all that it needs to go on is in its attributes
-    (robojam.checkpoint): iterate again, or another day, and it goes on. together are the
+    (robojam.training.checkpoint): iterate again, or another day, and it goes on. together are the
     processes that train it, of which this is one.
     """
 

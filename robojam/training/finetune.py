@@ -27,7 +27,7 @@ from robojam.model.event import Event
 from robojam.model.file import ModelFile
 from robojam.model.mdrnn import EventModel
 from robojam.player.generate import generate
-from robojam.train import Settings
+from robojam.training.trainer import Settings
 
 #: How much worse a model may predict what it played before, in nats a touch.
 ALLOWED = 0.05
