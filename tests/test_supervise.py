@@ -17,9 +17,9 @@ import msgspec
 import pytest
 from engine import MODEL, PATIENCE, Client, address_of, command, recording, recordings, stop
 
+from robojam.app.supervisor import Watch, display_at_hand, reachable
 from robojam.config.options import Options
 from robojam.sessions.session import read
-from robojam.supervise import Watch, display_at_hand, reachable
 from robojam.wire import native
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")

@@ -23,7 +23,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _init(chosen: argparse.Namespace) -> int:
-    from robojam.rigfile import written
+    from robojam.app.config_template import written
     from robojam.system.atomic_file import whole
 
     text = written()

@@ -85,11 +85,11 @@ def _size(text: str) -> tuple[int, int]:
 def _jam(chosen: argparse.Namespace) -> int:
     import msgspec
 
+    from robojam.app.supervisor import Window, jam, that_end
     from robojam.engine.model_loader import Models
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.player import DeviceError, choose_device, may_have
     from robojam.ports.udp import Endpoint, PortError, resolve
-    from robojam.supervise import Window, jam, that_end
 
     for number in that_end():
         signal.signal(number, _leave)
@@ -139,7 +139,7 @@ def _window(chosen: argparse.Namespace) -> int:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    from robojam.supervise import that_end
+    from robojam.app.supervisor import that_end
 
     for number in that_end():
         signal.signal(number, _leave)
@@ -290,7 +290,7 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
     """Run an engine until it is asked to stop, by a signal or its parent's end."""
     import gc
 
-    from robojam.supervise import that_end
+    from robojam.app.supervisor import that_end
     from robojam.system.log_queue import logging_to
     from robojam.system.priority import raise_priority
 

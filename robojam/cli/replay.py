@@ -107,12 +107,12 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 
 def _play_again(chosen: argparse.Namespace, session: Session) -> int:
+    from robojam.app.supervisor import display_at_hand, window_beside
     from robojam.engine.engine import READY, Server
     from robojam.engine.takes import Playing
     from robojam.ports.osc_out import outlets
     from robojam.ports.udp import Endpoint, PortError
     from robojam.sessions.playback import NoPlayer, Playback, named, settings_of
-    from robojam.supervise import display_at_hand, window_beside
 
     window = display_at_hand() if chosen.window is None else chosen.window
     header = session.header

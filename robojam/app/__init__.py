@@ -1,0 +1,1 @@
+"""What the commands start, put together: engine, supervisor, configuration template."""
