@@ -18,7 +18,8 @@ import pytest
 import torch
 from learning import STROKES, TOUCHES, corpus, described, npz, small
 
-from robojam.cli import ask, main, workshop
+from robojam.cli import arguments as ask
+from robojam.cli import main, train
 from robojam.evaluation import likelihood
 from robojam.evaluation.likelihood import Score, score
 from robojam.model import file as modelfile
@@ -211,7 +212,7 @@ def test_ctrl_c_before_it_begins_waits_until_it_can_be_gone_on_with(
     data, val, tmp_path, capsys, monkeypatch
 ):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    prepared = workshop._prepared
+    prepared = train._prepared
 
     def pressed(chosen: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
@@ -221,7 +222,7 @@ def test_ctrl_c_before_it_begins_waits_until_it_can_be_gone_on_with(
     command = ("train", data, "--val", val, "--to", to, *SIZES)
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(workshop, "_prepared", pressed)
+            patched.setattr(train, "_prepared", pressed)
             status, _, err = robojam(capsys, *command)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -19,12 +19,12 @@ from robojam.cli import (
     evaluate,
     generate,
     init,
-    midi,
+    learn,
     play,
     ports,
     replay,
     sessions,
-    workshop,
+    train,
 )
 from robojam.config.load import Parser
 
@@ -60,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         *sessions.COMMANDS,
         *generate.COMMANDS,
         *corpus.COMMANDS,
-        *workshop.COMMANDS,
+        *train.COMMANDS,
         *evaluate.COMMANDS,
-        *midi.COMMANDS,
+        *learn.COMMANDS,
         *bench.COMMANDS,
         *init.COMMANDS,
         *ports.COMMANDS,

@@ -8,7 +8,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Final
 
-from robojam.cli import ask
+from robojam.cli import arguments
 
 if TYPE_CHECKING:
     from robojam.bench import Report
@@ -44,7 +44,7 @@ def _bench(chosen: argparse.Namespace) -> int:
             if doing:
                 print(f"measuring {doing} …", file=sys.stderr, flush=True)
     except BenchError as error:
-        ask.fail(error, 1)
+        arguments.fail(error, 1)
     if chosen.json:
         command = " ".join(["robojam bench", *sys.argv[2:]])
         print(json.dumps(report.as_json(command), indent=1))
@@ -69,6 +69,6 @@ def _table(report: Report) -> None:
     Console().print(table)
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("bench", "latency, timing and CPU use on this machine", _arguments, _bench),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from robojam.cli import ask
+from robojam.cli import arguments
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
@@ -36,7 +36,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _corpus(chosen: argparse.Namespace) -> int:
     if chosen.to is None:
         return _told(chosen, None)
-    ask.writable(chosen.to)
+    arguments.writable(chosen.to)
     # What is clean waits there for the file that it goes into: it need not fit in memory.
     try:
         with TemporaryFile(dir=chosen.to.parent) as room:
@@ -44,7 +44,7 @@ def _corpus(chosen: argparse.Namespace) -> int:
     except BrokenPipeError:  # nobody reads what is told: main knows what to do
         raise
     except OSError as error:
-        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+        arguments.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
 
 
 def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
@@ -73,7 +73,7 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
     try:
         joined = join(full) if full else None
     except ValueError as error:
-        ask.fail(error)
+        arguments.fail(error)
     if joined is not None:
         about["all"] = survey(joined)
         if chosen.to is not None:  # before anything is told: who reads that may have left
@@ -86,7 +86,7 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
     if joined is None:
         if not cleaned:  # each was refused, and the reason told
             return 2
-        ask.fail("nothing is left: no performance of two touches or more")
+        arguments.fail("nothing is left: no performance of two touches or more")
     if chosen.to is not None:
         print(f"to {chosen.to}", file=sys.stderr if chosen.json else sys.stdout)
     return 0
@@ -132,16 +132,16 @@ def _said(about: dict[str, Any], cleaned: list[Corpus]) -> Iterator[str]:
 
 
 def _lasting(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 600 else ask.clock(seconds)
+    return f"{seconds:.1f} s" if seconds < 600 else arguments.clock(seconds)
 
 
 def _counted(found: dict[str, Any]) -> str:
     seconds = found.get("seconds")
-    lasted = "" if seconds is None else f", {ask.clock(seconds)} of playing"
-    performances = ask.performances(found["performances"])
+    lasted = "" if seconds is None else f", {arguments.clock(seconds)} of playing"
+    performances = arguments.performances(found["performances"])
     return f"{performances}, {found['touches']:,} touches{lasted}"
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("corpus", "what is in performances from any program", _arguments, _corpus),
 )

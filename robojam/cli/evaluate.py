@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from robojam.cli import ask
+from robojam.cli import arguments
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
@@ -30,7 +30,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
             type=float,
             help="with --play (default: as the model's file recommends)",
         )
-    parser.add_argument("--seed", metavar="N", type=ask.seed, default=0, help="with --play")
+    parser.add_argument(
+        "--seed", metavar="N", type=arguments.seed, default=0, help="with --play"
+    )
     parser.add_argument(
         "--page", metavar="FILE", type=Path, help="with --play: pictures too, .png .svg .pdf"
     )
@@ -56,9 +58,9 @@ def _evaluate(chosen: argparse.Namespace) -> int:
             scores = [score(model, corpus, flagless=True) for corpus in corpora]
         result = together(scores)
     except (ModelFileError, CorpusError, ValueError) as error:
-        ask.fail(error)
+        arguments.fail(error)
     if not math.isfinite(result.joint):
-        ask.fail(f"{path} has no density there: {result.joint} nats per event", 1)
+        arguments.fail(f"{path} has no density there: {result.joint} nats per event", 1)
     about: dict[str, Any] = {
         "touches": result.touches,
         "joint": result.joint,
@@ -99,10 +101,10 @@ def _check_page(path: Path, *, play: bool) -> None:
     from robojam.evaluation.report import KINDS
 
     if not play:
-        ask.fail("--page is of --play: name that too")
+        arguments.fail("--page is of --play: name that too")
     if path.suffix.lower() not in KINDS:
-        ask.fail(f"--page {path}: a page is {', '.join(KINDS)}")
-    ask.writable(path, option="--page")
+        arguments.fail(f"--page {path}: a page is {', '.join(KINDS)}")
+    arguments.writable(path, option="--page")
 
 
 def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
@@ -127,7 +129,7 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
         data = list(join([clean(corpus) for corpus in corpora]).performances())
         found = likeness.compare(file, data, seed=chosen.seed, **how)
     except ModuleNotFoundError:
-        ask.fail("--play wants scikit-learn: pip install 'robojam[report]'")
+        arguments.fail("--play wants scikit-learn: pip install 'robojam[report]'")
     if chosen.page is not None:
         from robojam.evaluation import report
 
@@ -135,7 +137,7 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
         try:
             report.draw(file, data, found, chosen.page, seed=chosen.seed, data=names)
         except OSError as error:
-            ask.fail(f"{chosen.page}: {error.strerror}")
+            arguments.fail(f"{chosen.page}: {error.strerror}")
     if chosen.json:
         print(json.dumps(found.as_json()))
         return 0
@@ -156,6 +158,6 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     return 0
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("evaluate", "how well a model predicts", _arguments, _evaluate),
 )

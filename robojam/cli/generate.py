@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from robojam.cli import ask
+from robojam.cli import arguments
 from robojam.config.options import in_range
 
 if TYPE_CHECKING:
@@ -29,9 +29,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help=".jsonl, .csv, .mid, .npz, .png or .wav",
     )
-    add("--seconds", metavar="N", type=ask.positive, default=5.0, help="of each (default: 5)")
-    add("--count", metavar="N", type=ask.count, default=1, help="how many (default: 1)")
-    add("--seed", metavar="N", type=ask.seed, help="gives the same again (default: drawn)")
+    add(
+        "--seconds",
+        metavar="N",
+        type=arguments.positive,
+        default=5.0,
+        help="of each (default: 5)",
+    )
+    add("--count", metavar="N", type=arguments.count, default=1, help="how many (default: 1)")
+    add(
+        "--seed", metavar="N", type=arguments.seed, help="gives the same again (default: drawn)"
+    )
     add("--temperature", metavar="T", type=float, help="how adventurous its choices are")
     add("--spread", metavar="S", type=float, help="how far it strays from them")
     add("--model", metavar="FILE", help="the model that plays (default: the one it comes with)")
@@ -46,23 +54,23 @@ def _generate(chosen: argparse.Namespace) -> int:
     writers = {".jsonl": write_session, **WRITERS}
     writer = writers.get(chosen.to.suffix.lower())
     if writer is None:
-        ask.fail(f"--to {chosen.to}: generated is to {', '.join(writers)}")
-    ask.writable(chosen.to)
+        arguments.fail(f"--to {chosen.to}: generated is to {', '.join(writers)}")
+    arguments.writable(chosen.to)
     start, to = chosen.start, chosen.to
     if start is not None and start.exists() and to.exists() and start.samefile(to):
-        ask.fail(f"{to} is what it goes on from: name another file")
+        arguments.fail(f"{to} is what it goes on from: name another file")
     if chosen.machine and chosen.start is None:
-        ask.fail("--machine is of --from: name a session too")
+        arguments.fail("--machine is of --from: name a session too")
     if chosen.seconds > 3600:
-        ask.fail("--seconds: at most 3600")
+        arguments.fail("--seconds: at most 3600")
     try:
         file = read(find(chosen.model))
         heard, told = _heard(chosen.start, machine=chosen.machine)
         heard *= chosen.count
     except ValueError as error:
-        ask.fail(error)
+        arguments.fail(error)
     if len(heard) > _MOST:
-        ask.fail(f"{len(heard):,} performances at once: {_MOST:,} are the most")
+        arguments.fail(f"{len(heard):,} performances at once: {_MOST:,} are the most")
     seed = secrets.randbits(63) if chosen.seed is None else chosen.seed
     how: dict[str, Any] = {
         "temperature": _tempered(
@@ -73,9 +81,9 @@ def _generate(chosen: argparse.Namespace) -> int:
     try:
         takes = generate(file, heard, seconds=chosen.seconds, seed=seed, **how)
     except ModelFileError as error:
-        ask.fail(error)
+        arguments.fail(error)
     except MemoryError:
-        ask.fail(f"{len(heard):,} at once do not fit into memory: take a smaller --count")
+        arguments.fail(f"{len(heard):,} at once do not fit into memory: take a smaller --count")
     # A table or arrays hold what was made alone, as it goes on from what came before; a
     # session and a picture hold that too; what sounds begins with a finger that lands.
     kind = chosen.to.suffix.lower()
@@ -94,14 +102,14 @@ def _generate(chosen: argparse.Namespace) -> int:
     try:
         written = writer(made, chosen.to)
     except ValueError as error:
-        ask.fail(error, 1)
+        arguments.fail(error, 1)
     except OSError as error:
-        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+        arguments.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
     touches = sum(len(take) for take in takes)
     for line in told:
         print(line)
     where = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
-    print(f"{ask.performances(len(takes))}, {touches:,} touches, seed {seed}: {where}")
+    print(f"{arguments.performances(len(takes))}, {touches:,} touches, seed {seed}: {where}")
     return 0
 
 
@@ -124,16 +132,16 @@ def _heard(path: Path | None, *, machine: bool) -> tuple[list[np.ndarray[Any, An
     if not found:
         why = "".join(f"; {line}" for corpus in corpora for line in corpus.told)
         raise CorpusError(path, f"holds no performance of two touches or more{why}")
-    return found, ask.told(corpora)
+    return found, arguments.told(corpora)
 
 
 def _tempered(given: float | None, name: str, recommended: float) -> float:
     value = recommended if given is None else given
     if math.isnan(value) or not in_range(name, value):
-        ask.fail(f"--{name} {value}: a number from 0 to 10")
+        arguments.fail(f"--{name} {value}: a number from 0 to 10")
     return value
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("generate", "performances made offline, from nothing or from one", _arguments, _generate),
 )

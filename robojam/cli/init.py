@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from robojam.cli import ask
+from robojam.cli import arguments
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,15 +32,15 @@ def _init(chosen: argparse.Namespace) -> int:
         return 0
     try:
         if os.path.lexists(chosen.file):
-            ask.fail(f"{chosen.file} is there already: it is left as it is; name another")
+            arguments.fail(f"{chosen.file} is there already: it is left as it is; name another")
         with whole(chosen.file) as part:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
-        ask.fail(f"{chosen.file} cannot be written: {error.strerror or error}")
+        arguments.fail(f"{chosen.file} cannot be written: {error.strerror or error}")
     print(f"{chosen.file}: uncomment what you want, then robojam jam --config {chosen.file}")
     return 0
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("init", "a commented robojam.toml for this machine", _arguments, _init),
 )

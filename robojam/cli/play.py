@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from robojam.cli import ask
+from robojam.cli import arguments
 from robojam.config.addresses import parse_address, parse_output
 from robojam.config.load import add_to
 from robojam.config.options import Options
@@ -93,7 +93,7 @@ def _jam(chosen: argparse.Namespace) -> int:
 
     for number in that_end():
         signal.signal(number, _leave)
-    options = ask.options(chosen)
+    options = arguments.options(chosen)
     try:  # nothing has started yet, and nothing will if any of this fails
         path = find(options.model)
         read(path)
@@ -103,7 +103,7 @@ def _jam(chosen: argparse.Namespace) -> int:
             resolve(output.host, output.port)
         endpoint = Endpoint(*parse_address(options.osc_in))
     except (ModelFileError, PortError, DeviceError) as error:
-        ask.fail(error)
+        arguments.fail(error)
     endpoint.close()
     for outlet in _log(options):
         outlet.close()
@@ -129,7 +129,7 @@ def _window(chosen: argparse.Namespace) -> int:
     try:
         engine = parse_address(chosen.engine, lowest_port=1)
     except ValueError as error:
-        ask.fail(f"--engine: {error}")
+        arguments.fail(f"--engine: {error}")
     if chosen.until_eof:
         _until_eof(lambda: signal.raise_signal(signal.SIGTERM))
     return run(
@@ -148,7 +148,9 @@ def _serve(chosen: argparse.Namespace) -> int:
     from robojam.ports.osc_out import outlets
     from robojam.ports.udp import Endpoint, PortError
 
-    options = ask.options(chosen) if chosen.options is None else _from_parent(chosen.options)
+    options = (
+        arguments.options(chosen) if chosen.options is None else _from_parent(chosen.options)
+    )
     from robojam.engine.model_loader import Models, load, one_thread
     from robojam.model.file import ModelFileError, find
     from robojam.player.player import DeviceError, choose_device
@@ -187,7 +189,7 @@ def _serve(chosen: argparse.Namespace) -> int:
             reader=reader,
         )
     except (ModelFileError, PortError, DeviceError) as error:
-        ask.fail(error)
+        arguments.fail(error)
     host, port = endpoint.address
     ready = (
         f"{READY}{host}:{port}, plays to {', '.join(options.osc_out)}: {path.name} on {device}"
@@ -277,7 +279,7 @@ def midi_of(options: Options, *, everyone: bool = False) -> list[Midi]:
     try:
         return [Midi(options, everyone=everyone)]
     except MidiError as error:
-        ask.fail(error)
+        arguments.fail(error)
 
 
 def _from_parent(text: str) -> Options:
@@ -318,7 +320,7 @@ def _log(options: Options) -> list[logging.Handler]:
     try:
         return outlets(options.log)
     except OSError as error:
-        ask.fail(f"cannot log to {options.log}: {error.strerror}")
+        arguments.fail(f"cannot log to {options.log}: {error.strerror}")
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
@@ -339,7 +341,7 @@ def _until_eof(stop: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("jam", "the engine and its window", _jam_arguments, _jam),
     ("serve", "the engine alone", _serve_arguments, _serve),
     ("window", "the window alone", _window_arguments, _window),

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
 
-from robojam.cli import ask
+from robojam.cli import arguments
 from robojam.config.addresses import parse_address, parse_output, parse_tuio
 from robojam.config.options import OPTIONS, Options
 
@@ -235,7 +235,7 @@ def _said(one: dict[str, Any]) -> str:
     return f"in use, {one['used by']}"
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     (
         "ports",
         "what is on this machine and on the network, and what to type",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from robojam.cli import ask, play
+from robojam.cli import arguments, play
 from robojam.config.addresses import parse_address
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed",
         metavar="FACTOR",
-        type=ask.positive,
+        type=arguments.positive,
         default=1.0,
         help="how many times faster (default: 1)",
     )
@@ -94,15 +94,15 @@ def _replay(chosen: argparse.Namespace) -> int:
     try:
         session = read(chosen.session)
     except SessionError as error:
-        ask.fail(error)
+        arguments.fail(error)
     for warning in session.warnings:
         print(f"robojam: {warning}", file=sys.stderr)
     if chosen.regenerate:
         if chosen.to is None:
-            ask.fail("--regenerate wants --to FILE")
+            arguments.fail("--regenerate wants --to FILE")
         return _regenerate(chosen, session)
     if chosen.to is not None:
-        ask.fail("--to goes with --regenerate")
+        arguments.fail("--to goes with --regenerate")
     return _play_again(chosen, session)
 
 
@@ -119,15 +119,15 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
     try:
         settings = settings_of(session)
     except ValueError as error:
-        ask.fail(f"{chosen.session}, {error}")
+        arguments.fail(f"{chosen.session}, {error}")
     settings.pause = 0
     played = session.summary().touches
     for who in chosen.who or ():
         if not any(named(one, [who]) for one in played):
-            ask.fail(
+            arguments.fail(
                 f"nobody named {who} plays there; there is {', '.join(played) or 'nobody'}"
             )
-    options = ask.options(
+    options = arguments.options(
         argparse.Namespace(
             record=False,
             osc_in=chosen.osc_in,
@@ -168,7 +168,7 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
             ),
         )
     except PortError as error:
-        ask.fail(error)
+        arguments.fail(error)
     host, port = endpoint.address
     ready = (
         f"{READY}{host}:{port}, replays {chosen.session.name} to {', '.join(options.osc_out)}"
@@ -189,7 +189,7 @@ def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
     one_thread()
     header = session.header
     if chosen.to.exists() and chosen.session.samefile(chosen.to):
-        ask.fail(f"{chosen.to} is the recording itself: name another file")
+        arguments.fail(f"{chosen.to} is the recording itself: name another file")
     differs: list[str] = []
 
     def compare(what: str, was: object, now: object) -> None:
@@ -210,9 +210,9 @@ def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
         models = Models(path, device=device, voices=voices)
         made = list(regenerate(session, playing.player, swap))
     except (ModelFileError, DeviceError) as error:
-        ask.fail(error)
+        arguments.fail(error)
     except (ValueError, TypeError) as error:
-        ask.fail(f"{chosen.session}, {error}")
+        arguments.fail(f"{chosen.session}, {error}")
     compare("model", _model_said(header.model), _model_said(playing.model))
     compare("device", header.device, device)
     compare("build", header.build, playing.build)
@@ -260,7 +260,7 @@ def _write(path: Path, header: Header, made: list[Event]) -> None:
         with whole(path) as part:
             part.write_bytes(b"".join([encode_header(header), *map(encode, made)]))
     except OSError as error:
-        ask.fail(f"cannot write {path}: {error.strerror}")
+        arguments.fail(f"cannot write {path}: {error.strerror}")
 
 
 def _say_difference(session: Session, made: list[Event]) -> None:
@@ -276,6 +276,6 @@ def _say_difference(session: Session, made: list[Event]) -> None:
         print(f"  {label}: {encode(event).decode().strip() if event else 'nothing more'}")
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("replay", "a recorded jam again, in time or made anew", _arguments, _replay),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from robojam.cli import ask
+from robojam.cli import arguments
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
@@ -40,18 +40,18 @@ def _sessions(chosen: argparse.Namespace) -> int:
         if chosen.name is not None or chosen.note is not None:
             if not where.is_file():
                 none = "" if where.is_dir() else f": there is no file {where}"
-                ask.fail(f"--name and --note want the file of one session{none}")
+                arguments.fail(f"--name and --note want the file of one session{none}")
             library.rename(where, name=chosen.name, note=chosen.note)
         if where.is_file():
             found = [library.entry(where, library.names(where.parent))]
         elif where.is_dir():
             found = library.entries(where)
         else:
-            ask.fail(f"there is no {'file' if where.suffix else 'folder'} {where}")
+            arguments.fail(f"there is no {'file' if where.suffix else 'folder'} {where}")
     except ValueError as error:
-        ask.fail(error)
+        arguments.fail(error)
     except OSError as error:
-        ask.fail(f"{error.filename or where}: {error.strerror or error}")
+        arguments.fail(f"{error.filename or where}: {error.strerror or error}")
     if chosen.json:
         print(json.dumps([_plain(entry) for entry in found]))
     elif not found:
@@ -90,14 +90,14 @@ def _table(found: list[Entry]) -> None:
             (
                 entry.path.stem,
                 f"{about.started.astimezone():%Y-%m-%d %H:%M}",
-                ask.clock(about.seconds),
+                arguments.clock(about.seconds),
                 ", ".join([*(by[:3] if more else by), *more]),
                 ", ".join(about.modes) + ("" if about.ended else " (cut off)"),
                 about.model.removesuffix(".safetensors"),
                 told,
             )
         )
-    print("\n".join(ask.columns(rows, right={2})))
+    print("\n".join(arguments.columns(rows, right={2})))
 
 
 def _note(note: str) -> str:
@@ -126,8 +126,8 @@ def _export(chosen: argparse.Namespace) -> int:
 
     writer = WRITERS.get(chosen.to.suffix.lower())
     if writer is None:
-        ask.fail(f"--to {chosen.to}: exported is to {', '.join(WRITERS)}")
-    ask.writable(chosen.to)
+        arguments.fail(f"--to {chosen.to}: exported is to {', '.join(WRITERS)}")
+    arguments.writable(chosen.to)
     paths = [
         p for path in chosen.sessions for p in (_inside(path) if path.is_dir() else [path])
     ]
@@ -137,7 +137,7 @@ def _export(chosen: argparse.Namespace) -> int:
             session = read(path)
         except SessionError as error:
             if len(paths) == 1:
-                ask.fail(error)
+                arguments.fail(error)
             print(f"robojam: {error}; it is left out", file=sys.stderr)
             continue
         for warning in session.warnings:
@@ -145,13 +145,13 @@ def _export(chosen: argparse.Namespace) -> int:
         found.append(_only(session, chosen.who))
     found = [session for session in found if session.summary().touches]
     if not found:
-        ask.fail("there is nothing to export: nobody plays there")
+        arguments.fail("there is nothing to export: nobody plays there")
     try:
         written = writer(found, chosen.to)
     except ValueError as error:
-        ask.fail(error)
+        arguments.fail(error)
     except OSError as error:
-        ask.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+        arguments.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
     said = [str(path) for path in written[:8]]
     more = f" and {len(written) - 8} more" if len(written) > 8 else ""
     print(", ".join(said) + more)
@@ -177,7 +177,7 @@ def _only(session: Session, who: list[str] | None) -> Session:
     return replace(session, events=tuple(kept))
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("sessions", "what has been recorded", _sessions_arguments, _sessions),
     ("export", "a session for other programs, or as a picture", _export_arguments, _export),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from robojam.cli import ask
+from robojam.cli import arguments
 
 if TYPE_CHECKING:
     from robojam.model.file import ModelFile
@@ -44,25 +44,37 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--passes",
         metavar="N",
-        type=ask.positive,
+        type=arguments.positive,
         help="passes over the data (default: 80; --from: 12)",
     )
     add(
         "--minutes",
         metavar="N",
-        type=ask.positive,
+        type=arguments.positive,
         help="at most (default: as long as it takes; --from: 0.5 for each 2,000 events)",
     )
-    add("--patience", metavar="N", type=ask.whole, help="scorings without a better one: over")
-    add("--units", metavar="N", type=ask.count, help="width of each recurrent layer")
-    add("--layers", metavar="N", type=ask.count, help="how many recurrent layers")
-    add("--components", metavar="N", type=ask.count, help="components of each mixture")
-    add("--hidden", metavar="N", type=ask.count, help="width of the heads' hidden layer")
-    add("--batch", metavar="N", type=ask.count, help="events in a batch, about")
-    add("--window", metavar="N", type=ask.count, help="events in a window of backpropagation")
-    add("--rate", metavar="RATE", type=ask.positive, help="learning rate at its height")
-    add("--seed", metavar="N", type=ask.seed, help="gives the same run (default: 0)")
-    add("--threads", metavar="N", type=ask.count, help="cores (default: all; --from: one)")
+    add(
+        "--patience",
+        metavar="N",
+        type=arguments.whole,
+        help="scorings without a better one: over",
+    )
+    add("--units", metavar="N", type=arguments.count, help="width of each recurrent layer")
+    add("--layers", metavar="N", type=arguments.count, help="how many recurrent layers")
+    add("--components", metavar="N", type=arguments.count, help="components of each mixture")
+    add("--hidden", metavar="N", type=arguments.count, help="width of the heads' hidden layer")
+    add("--batch", metavar="N", type=arguments.count, help="events in a batch, about")
+    add(
+        "--window",
+        metavar="N",
+        type=arguments.count,
+        help="events in a window of backpropagation",
+    )
+    add("--rate", metavar="RATE", type=arguments.positive, help="learning rate at its height")
+    add("--seed", metavar="N", type=arguments.seed, help="gives the same run (default: 0)")
+    add(
+        "--threads", metavar="N", type=arguments.count, help="cores (default: all; --from: one)"
+    )
     add("--device", choices=["cpu", "cuda"], help="where (default: cpu)")
     add("--machine", action="store_true", help="what the machine played in sessions, instead")
     add("--licence", metavar="TEXT", default="", help="a note that goes into the model's file")
@@ -81,19 +93,19 @@ def _train(chosen: argparse.Namespace) -> int:
 
     wait_asleep()
     # From here on: not even torch can be imported by halves.
-    with ask.held_back_interrupt() as pressed:
+    with arguments.held_back_interrupt() as pressed:
         try:
             with joined() as together:
                 return _trained(chosen, pressed, together)
         except ElsewhereError as error:
-            ask.fail(error, 1)
+            arguments.fail(error, 1)
     return 0  # another process tells what came of it
 
 
 def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: Alone) -> int:
-    ask.writable(chosen.to)
+    arguments.writable(chosen.to)
     if chosen.resume and chosen.size:
-        ask.fail("--resume goes on with the run as it was: without --size")
+        arguments.fail("--resume goes on with the run as it was: without --size")
     import torch
 
     from robojam.corpus.corpus import CorpusError
@@ -103,7 +115,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     from robojam.training.troubles import NotFiniteError, TooLargeError
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
-        ask.fail("--device cuda: this machine has no CUDA device")
+        arguments.fail("--device cuda: this machine has no CUDA device")
     # What one player played is too little to share between cores.
     threads = chosen.threads or (1 if chosen.start else None)
     if threads is not None:
@@ -112,15 +124,15 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
         with together.agreed():
             run = _prepared(chosen)
     except (CorpusError, ModelFileError, ValueError) as error:
-        ask.fail(error)
+        arguments.fail(error)
     except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
-        ask.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
+        arguments.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     trainer, to = run.trainer, chosen.to
     trainer.together = together
     together.join(trainer.model)
     for line in run.told:
         print(line)
-    told = f"{trainer.corpus.name}: {ask.performances(len(trainer.corpus.lengths))}, "
+    told = f"{trainer.corpus.name}: {arguments.performances(len(trainer.corpus.lengths))}, "
     told += f"{len(trainer.corpus.events):,} events"
     print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events):,}")
     try:
@@ -128,7 +140,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
         if not together.leads:
             return 0
         if trainer.best is None:
-            ask.fail(
+            arguments.fail(
                 "stopped before the first scoring: no model was made; the same command with "
                 "--resume goes on",
                 130,
@@ -137,12 +149,12 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
             _step_back(run, seed=trainer.settings.seed)
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
     except ModuleNotFoundError:
-        ask.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
+        arguments.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
     except (NotFiniteError, TooLargeError, ElsewhereError, ChangedError) as error:
         kept = "" if trainer.best is None else f" The best until then is in {to}."
-        ask.fail(f"{error}{kept}", 1)
+        arguments.fail(f"{error}{kept}", 1)
     except OSError as error:
-        ask.fail(f"{to} cannot be written: {error.strerror or error}", 1)
+        arguments.fail(f"{to} cannot be written: {error.strerror or error}", 1)
     print(f"{to}: {trainer.best_score:.4f} nats per event on {trainer.held_out.name}")
     if stopped:
         print("the same command with --resume goes on")
@@ -179,7 +191,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
 
     corpora = [clean(c) for c in each(chosen.data, machine=chosen.machine, refused=warn)]
     others = [clean(c) for c in each(chosen.val or [], refused=warn)]
-    told = ask.told([*corpora, *others])
+    told = arguments.told([*corpora, *others])
     data = join(corpora)
     if others:
         held_out = join(others)
@@ -318,10 +330,10 @@ def _told(now: Progress) -> str:
     if now.score is not None and now.score != now.best:
         told[-1] += f" (now {now.score:.3f})"
     if now.rate:  # before the first step there is nothing to reckon from
-        told += [f"{now.rate:,.0f} events/s", f"{ask.clock(now.left)} left"]
+        told += [f"{now.rate:,.0f} events/s", f"{arguments.clock(now.left)} left"]
     return ", ".join(told)
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("train", "a model from corpora and sessions", _train_arguments, _train),
 )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from robojam.cli import ask
+from robojam.cli import arguments
 
 if TYPE_CHECKING:
     from robojam.ports.midi_client import Link
@@ -45,10 +45,10 @@ def _learn(chosen: argparse.Namespace) -> int:
         if not ports:
             named = f" is named like {wanted}" if wanted else " is there"
             known = f"; there is {', '.join(there)}" if there else ""
-            ask.fail(f"no MIDI port{named}{known}. Plug it in, and try again")
+            arguments.fail(f"no MIDI port{named}{known}. Plug it in, and try again")
         link = Link([Wanted(name, "", virtual=False) for name in ports], [], time.monotonic)
     except (ValueError, MidiError) as error:
-        ask.fail(error)
+        arguments.fail(error)
     try:
         _take(learner, link, ports)
     except KeyboardInterrupt:
@@ -91,6 +91,6 @@ def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-COMMANDS: Final[tuple[ask.Command, ...]] = (
+COMMANDS: Final[tuple[arguments.Command, ...]] = (
     ("learn", "MIDI learn: what you turn or press is taken", _arguments, _learn),
 )
