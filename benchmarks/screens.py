@@ -23,11 +23,11 @@ from told import Jam, Packets, lively, performances, told
 from robojam.model.file import find
 from robojam.model.file import read as read_model
 from robojam.sessions.session import read
-from robojam.window.draw import Picture
-from robojam.window.panels import panel_of
-from robojam.window.rerun import Rerun
-from robojam.window.shelf import Shelf
-from robojam.window.state import State
+from robojam.window.client.state import State
+from robojam.window.recordings.library import Shelf
+from robojam.window.recordings.playback import Rerun
+from robojam.window.view.panels import panel_of
+from robojam.window.view.scene import Picture
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: When, in seconds of the jam, the human plays and the machine answers.

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam.window.link import read
-from robojam.window.state import State
+from robojam.window.client.link import read
+from robojam.window.client.state import State
 from robojam.wire.osc import encode
 
 ROOT = Path(__file__).parents[1]

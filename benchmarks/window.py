@@ -34,9 +34,9 @@ from told import CORPUS, ROOT, lively, performances
 
 from robojam.bench import percentile
 from robojam.window.app import App
-from robojam.window.draw import Picture
-from robojam.window.state import Component, State
-from robojam.window.strokes import FADE
+from robojam.window.client.state import Component, State
+from robojam.window.client.strokes import FADE
+from robojam.window.view.scene import Picture
 from robojam.wire.osc import encode
 
 PLAYERS = ("human", "human2", "human3", "human4", "ai", "ai2", "ai3", "ai4")

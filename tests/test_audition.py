@@ -16,8 +16,8 @@ from robojam.jam.events import Auditioned, Changed, Sounded
 from robojam.sessions.session import read
 from robojam.sound.line import decode, encode
 from robojam.touch import Phase
-from robojam.window.audition import AHEAD, Audition
-from robojam.window.rerun import Rerun
+from robojam.window.recordings.playback import Rerun
+from robojam.window.recordings.preview import AHEAD, Audition
 from robojam.wire.osc import Message
 from robojam.wire.osc import encode as osc
 

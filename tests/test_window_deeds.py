@@ -25,14 +25,14 @@ from robojam.sessions.session import (
     encode_header,
 )
 from robojam.touch import Phase, Touch
-from robojam.window.dials import DIALS
-from robojam.window.fingers import MOST, Fingers
-from robojam.window.frame import words
-from robojam.window.keyboard import ROWS, SPEED, Keyboard
-from robojam.window.rerun import SPEEDS, Rerun
-from robojam.window.shelf import Shelf
-from robojam.window.state import State
-from robojam.window.strokes import FADE
+from robojam.window.client.state import State
+from robojam.window.client.strokes import FADE
+from robojam.window.input.dials import DIALS
+from robojam.window.input.fingers import MOST, Fingers
+from robojam.window.input.keyboard import ROWS, SPEED, Keyboard
+from robojam.window.recordings.library import Shelf
+from robojam.window.recordings.playback import SPEEDS, Rerun
+from robojam.window.view.frame import words
 from robojam.wire import osc
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
@@ -470,7 +470,7 @@ def test_while_a_name_is_written_keys_write(app, tmp_path):  # noqa: F811
 def test_a_picture_that_cannot_be_drawn_is_told(tmp_path, monkeypatch):
     woken = threading.Event()
     shelf = Shelf(wake=woken.set)
-    monkeypatch.setattr("robojam.window.shelf.sys.executable", "/nowhere/python")
+    monkeypatch.setattr("robojam.window.recordings.library.sys.executable", "/nowhere/python")
     shelf.export(tmp_path / "a.jsonl")
     assert woken.wait(10)
     assert shelf.said == ["no picture could be drawn here"]

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from engine import MODEL, PATIENCE, Client, command, serving, stop
 
-from robojam.window.link import Link
-from robojam.window.state import Engine, State
+from robojam.window.client.link import Link
+from robojam.window.client.state import Engine, State
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 TOOLS = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]

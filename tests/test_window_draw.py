@@ -13,12 +13,12 @@ import pygame
 import pytest
 
 from robojam.touch import Phase
-from robojam.window.draw import Picture
-from robojam.window.fitting import Label, Part, clock, cut, fit, wrap
-from robojam.window.ink import half_width
-from robojam.window.panels import panel_of
-from robojam.window.state import Component, Ghost, State
-from robojam.window.theme import DARK, LIGHT, STAGE, THEMES, Metrics, turned, unturn
+from robojam.window.client.state import Component, Ghost, State
+from robojam.window.view.panels import panel_of
+from robojam.window.view.scene import Picture
+from robojam.window.view.stroke_image import half_width
+from robojam.window.view.text_fit import Label, Part, clock, cut, fit, wrap
+from robojam.window.view.theme import DARK, LIGHT, STAGE, THEMES, Metrics, turned, unturn
 
 HUMANS, MACHINES = DARK.humans, DARK.machines
 SIZES = [(1, 1), (100, 80), (240, 180), (320, 240), (640, 400), (1280, 800), (800, 1280),
@@ -207,11 +207,11 @@ def test_a_slide_drawn_bit_by_bit_is_the_same_as_drawn_at_once():
 
 
 def test_a_still_line_is_not_drawn_again_however_old(monkeypatch):
-    from robojam.window import ink
+    from robojam.window.view import stroke_image
 
     drawn = []
-    fine = ink.fine_picture
-    monkeypatch.setattr(ink, "fine_picture", lambda *a: drawn.append(a) or fine(*a))
+    fine = stroke_image.fine_picture
+    monkeypatch.setattr(stroke_image, "fine_picture", lambda *a: drawn.append(a) or fine(*a))
     state, picture = State(touched=True), Picture()
     screen = pygame.Surface((1280, 800))
     for i in range(200):

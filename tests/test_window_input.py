@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam.touch import Phase
+from robojam.window.actions import Deeds
 from robojam.window.app import App
-from robojam.window.deeds import Deeds
-from robojam.window.fingers import MOUSE, Fingers
-from robojam.window.keys import HELP, command
-from robojam.window.shelf import Shelf
-from robojam.window.state import State
-from robojam.window.theme import Metrics
+from robojam.window.client.state import State
+from robojam.window.input.fingers import MOUSE, Fingers
+from robojam.window.input.keys import HELP, command
+from robojam.window.recordings.library import Shelf
+from robojam.window.view.theme import Metrics
 from robojam.wire.osc import encode
 
 

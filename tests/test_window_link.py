@@ -14,7 +14,7 @@ import time
 import pytest
 
 from robojam.window import NO_DISPLAY
-from robojam.window.link import ASK, RENEW, Link, read
+from robojam.window.client.link import ASK, RENEW, Link, read
 from robojam.wire.osc import decode, encode
 
 

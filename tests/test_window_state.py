@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from robojam.controls import OF_A_REPLAY
 from robojam.touch import Phase
-from robojam.window.frame import words
-from robojam.window.state import Engine, State
-from robojam.window.strokes import FADE, MAX_POINTS, Strokes, brightness
+from robojam.window.client.state import Engine, State
+from robojam.window.client.strokes import FADE, MAX_POINTS, Strokes, brightness
+from robojam.window.view.frame import words
 from robojam.wire.osc import Message, decode, encode
 
 UTC_NOW = datetime(2026, 11, 20, 10, 0, 30, tzinfo=UTC)

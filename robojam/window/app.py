@@ -22,21 +22,21 @@ import pygame
 
 from robojam.touch import Phase
 from robojam.window import NO_DISPLAY
-from robojam.window.audition import Audition
-from robojam.window.board import Hit
-from robojam.window.deeds import Deeds
-from robojam.window.dials import DIALS
-from robojam.window.display import prepare, show
-from robojam.window.draw import Picture
-from robojam.window.fingers import MOST, MOUSE, Fingers, Played
-from robojam.window.frame import Words, words
-from robojam.window.keyboard import Keyboard, place
-from robojam.window.keys import command, repeats
-from robojam.window.link import Link
-from robojam.window.panels import Panel, panel_of
-from robojam.window.shelf import Shelf
-from robojam.window.state import Engine, State
-from robojam.window.theme import THEMES, Metrics, turned, unturn
+from robojam.window.actions import Deeds
+from robojam.window.client.link import Link
+from robojam.window.client.state import Engine, State
+from robojam.window.input.dials import DIALS
+from robojam.window.input.fingers import MOST, MOUSE, Fingers, Played
+from robojam.window.input.keyboard import Keyboard, place
+from robojam.window.input.keys import command, repeats
+from robojam.window.recordings.library import Shelf
+from robojam.window.recordings.preview import Audition
+from robojam.window.view.display import prepare, show
+from robojam.window.view.frame import Words, words
+from robojam.window.view.panels import Panel, panel_of
+from robojam.window.view.scene import Picture
+from robojam.window.view.theme import THEMES, Metrics, turned, unturn
+from robojam.window.view.widgets import Hit
 
 #: Time between frames while something moves, in seconds.
 FRAME = 1 / 60

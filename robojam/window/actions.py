@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from robojam.music import INSTRUMENTS, SCALES, lineup, plays
 from robojam.sessions.session import SessionError, read
 from robojam.touch import Phase
-from robojam.window.dials import DIALS
-from robojam.window.panels import PAGE
-from robojam.window.rerun import Rerun
-from robojam.window.shelf import Shelf
-from robojam.window.state import State
-from robojam.window.theme import THEMES
+from robojam.window.client.state import State
+from robojam.window.input.dials import DIALS
+from robojam.window.recordings.library import Shelf
+from robojam.window.recordings.playback import Rerun
+from robojam.window.view.panels import PAGE
+from robojam.window.view.theme import THEMES
 
 #: One OSC message to send: address, type tags, arguments.
 Send = tuple[str, str, tuple[float | int | str, ...]]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from robojam.touch import is_machine
-from robojam.window.dials import DIALS
-from robojam.window.fitting import Icon, Label, Part, Parts, Tone, clock
-from robojam.window.state import DROPS_SHOW, NEWS, PATIENCE, WORD, Engine, State
+from robojam.window.client.state import DROPS_SHOW, NEWS, PATIENCE, WORD, Engine, State
+from robojam.window.input.dials import DIALS
+from robojam.window.view.text_fit import Icon, Label, Part, Parts, Tone, clock
 
 #: Touches this late, in milliseconds, can be noticed, and are told of.
 LATE_MS = 5.0

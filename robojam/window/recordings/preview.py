@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from robojam.touch import Phase
-from robojam.window.rerun import Rerun
+from robojam.window.recordings.playback import Rerun
 
 #: Touches are sent so long before they are due, in seconds: longer than a frame takes.
 AHEAD = 0.06

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pygame
 
 from robojam.touch import Phase, is_machine
-from robojam.window.rerun import Rerun
-from robojam.window.theme import Theme, mix
+from robojam.window.recordings.playback import Rerun
+from robojam.window.view.theme import Theme, mix
 
 
 class Timeline:

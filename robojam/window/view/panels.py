@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from robojam.music import DEFAULT, plays
 from robojam.touch import is_machine
-from robojam.window.dials import DIALS
-from robojam.window.fitting import Tone, clock
-from robojam.window.keys import HELP
-from robojam.window.rerun import Rerun
-from robojam.window.shelf import Entry
-from robojam.window.state import State
+from robojam.window.client.state import State
+from robojam.window.input.dials import DIALS
+from robojam.window.input.keys import HELP
+from robojam.window.recordings.library import Entry
+from robojam.window.recordings.playback import Rerun
+from robojam.window.view.text_fit import Tone, clock
 
 #: So many recordings are on one page.
 PAGE = 8

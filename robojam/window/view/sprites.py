@@ -10,9 +10,9 @@ import math
 
 import pygame
 
-from robojam.window.ink import diamond
-from robojam.window.strokes import LEVELS
-from robojam.window.theme import Colour, mix
+from robojam.window.client.strokes import LEVELS
+from robojam.window.view.stroke_image import diamond
+from robojam.window.view.theme import Colour, mix
 
 _BLACK: Colour = (0, 0, 0)
 _FINE = 4

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from robojam.touch import Phase, clip
-from robojam.window.echo import FIRST_ID
+from robojam.window.client.echo import FIRST_ID
 
 #: The mouse, among the pointers; its id is FIRST_ID, the first finger's is one more.
 MOUSE = "mouse"

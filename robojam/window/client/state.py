@@ -15,9 +15,9 @@ from pathlib import PurePath
 from typing import Any
 
 from robojam.touch import Phase, clip, is_machine
-from robojam.window.connections import Connections
-from robojam.window.echo import Echoes
-from robojam.window.strokes import Strokes
+from robojam.window.client.connections import Connections
+from robojam.window.client.echo import Echoes
+from robojam.window.client.strokes import Strokes
 from robojam.wire.osc import Message
 
 #: Nothing heard for this long, in seconds: the engine is lost.

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pygame
 
-from robojam.window.board import Board, Hit
-from robojam.window.fitting import Parts, Tone, wrap
-from robojam.window.frame import Words, words
-from robojam.window.glow import Glow
-from robojam.window.lettering import Lettering
-from robojam.window.panels import Panel
-from robojam.window.rerun import Rerun
-from robojam.window.sprites import Sprites
-from robojam.window.state import Component, State
-from robojam.window.theme import THEMES, Box, Metrics, Theme, mix, turned
-from robojam.window.timeline import Timeline
-from robojam.window.trails import Trails
+from robojam.window.client.state import Component, State
+from robojam.window.recordings.playback import Rerun
+from robojam.window.view.forecast_view import Glow
+from robojam.window.view.frame import Words, words
+from robojam.window.view.panels import Panel
+from robojam.window.view.sprites import Sprites
+from robojam.window.view.strokes_view import Trails
+from robojam.window.view.text import Lettering
+from robojam.window.view.text_fit import Parts, Tone, wrap
+from robojam.window.view.theme import THEMES, Box, Metrics, Theme, mix, turned
+from robojam.window.view.timeline import Timeline
+from robojam.window.view.widgets import Board, Hit
 
 
 class Picture:

@@ -10,9 +10,9 @@ import math
 
 import pygame
 
-from robojam.window.sprites import Sprites
-from robojam.window.state import Component
-from robojam.window.theme import Theme, mix
+from robojam.window.client.state import Component
+from robojam.window.view.sprites import Sprites
+from robojam.window.view.theme import Theme, mix
 
 #: The longer side of the small picture, in pixels.
 SMALL = 200

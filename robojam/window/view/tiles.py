@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pygame
 
-from robojam.window.theme import Box, Colour
+from robojam.window.view.theme import Box, Colour
 
 #: The sides of a tile, in pixels.
 TILE = 128

@@ -7,8 +7,8 @@ import sys
 
 import pygame
 
-from robojam.window.sprites import Sprites
-from robojam.window.theme import DARK
+from robojam.window.view.sprites import Sprites
+from robojam.window.view.theme import DARK
 
 
 def prepare() -> None:

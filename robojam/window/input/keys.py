@@ -1,4 +1,4 @@
-"""Keys: which does what, by the name of an action (see robojam.window.deeds)."""
+"""Keys: which does what, by the name of an action (see robojam.window.actions)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pygame
 
-from robojam.window.theme import Colour
+from robojam.window.view.theme import Colour
 
 #: Plain faces that come with systems, the first one found; else the one in pygame.
 FACES = (

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import pygame
 
-from robojam.window.fitting import Icon, Label, Parts, Placed, Tone, cut, fit
-from robojam.window.lettering import Lettering
-from robojam.window.panels import Cell, Panel
-from robojam.window.sprites import Sprites
-from robojam.window.theme import Colour, Metrics, Theme, mix
+from robojam.window.view.panels import Cell, Panel
+from robojam.window.view.sprites import Sprites
+from robojam.window.view.text import Lettering
+from robojam.window.view.text_fit import Icon, Label, Parts, Placed, Tone, cut, fit
+from robojam.window.view.theme import Colour, Metrics, Theme, mix
 
 
 class Hit(NamedTuple):

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 import pygame
 
 from robojam.touch import is_machine
-from robojam.window.ink import Ink, Piece, Stamp, diamond, fine_picture
-from robojam.window.sprites import Sprites
-from robojam.window.state import Ghost
-from robojam.window.strokes import LEVELS, RING, Stroke, Strokes
-from robojam.window.theme import Colour, Metrics, Theme, mix
-from robojam.window.tiles import Layer
+from robojam.window.client.state import Ghost
+from robojam.window.client.strokes import LEVELS, RING, Stroke, Strokes
+from robojam.window.view.sprites import Sprites
+from robojam.window.view.stroke_image import Ink, Piece, Stamp, diamond, fine_picture
+from robojam.window.view.theme import Colour, Metrics, Theme, mix
+from robojam.window.view.tiles import Layer
 
 Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
 #: A touch due sooner than this, in seconds, is not announced: a slide would flicker.

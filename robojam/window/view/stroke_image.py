@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import pygame
 
-from robojam.window.strokes import LEVELS, Point, Stroke, level
-from robojam.window.theme import Colour, Metrics
-from robojam.window.tiles import Tiles, tiles_of
+from robojam.window.client.strokes import LEVELS, Point, Stroke, level
+from robojam.window.view.theme import Colour, Metrics
+from robojam.window.view.tiles import Tiles, tiles_of
 
 #: The speed, in screen units a second, at which a line is half as wide as it gets.
 HALF_SPEED = 1.2
@@ -97,7 +97,7 @@ class Ink:
     closed: list[Piece] = field(default_factory=list)
     open: Piece | None = None
     #: Of all pieces ever closed: how many were let go, and how many lie in the layer that
-    #: is shown, and in the one that is being laid (robojam.window.trails).
+    #: is shown, and in the one that is being laid (robojam.window.view.strokes_view).
     gone: int = 0
     laid: int = 0
     laying: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from robojam.window.fingers import Fingers, Played
+from robojam.window.input.fingers import Fingers, Played
 
 #: How fast the finger slides, in screen units a second.
 SPEED = 1.6

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine
-from robojam.window.strokes import FADE, Strokes
+from robojam.window.client.strokes import FADE, Strokes
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 #: A silence of so many seconds parts two phrases.
