@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from robojam.bench import percentile, processor
-from robojam.bench.client import Engine
+from robojam.bench.client import EngineProcess
 from robojam.wire import osc
 
 DT = 0.02
@@ -108,7 +108,7 @@ class Impsy:
         self.hand.sendto(osc.encode("/interface", "ff", x, y), self.address)
         return at
 
-    def hear(self) -> float:
+    def feed(self) -> float:
         while True:
             packet = self.out.recv(65536)
             if packet.startswith((b"/impsy", b"/prediction")):
@@ -142,14 +142,14 @@ def impsy(python: str, touches: int) -> dict[str, float]:
         duet.send(0.5, 0.5)
         duet.out.settimeout(0.05)
         try:
-            first = duet.hear() - duet.began
+            first = duet.feed() - duet.began
         except TimeoutError:
             continue
     duet.drain(0.5)
     beyond = []
     for i in range(touches):
         sent = duet.send(0.3 + 0.4 * (i % 7) / 7, 0.5)
-        beyond.append(1000 * (duet.hear() - sent - DT))
+        beyond.append(1000 * (duet.feed() - sent - DT))
         duet.drain(0.005)
     before, began = duet.cpu(), time.perf_counter()
     time.sleep(3)
@@ -157,8 +157,8 @@ def impsy(python: str, touches: int) -> dict[str, float]:
     duet.close()
 
     solo = Impsy(python, "battle")
-    solo.hear()
-    at = [solo.hear() for _ in range(touches)]
+    solo.feed()
+    at = [solo.feed() for _ in range(touches)]
     gaps = [b - a for a, b in pairwise(at)]
     solo.close()
     return {
@@ -173,27 +173,27 @@ def impsy(python: str, touches: int) -> dict[str, float]:
 def robojam(touches: int) -> dict[str, float]:
     """Measure robojam, with its default model."""
     with tempfile.TemporaryDirectory() as folder:
-        duet = Engine("--mode", "duet", "--sessions", folder)
+        duet = EngineProcess("--mode", "duet", "--sessions", folder)
         first = duet.ready_s
         beyond = []
         duet.send("/robojam/down", "iff", 1, 0.5, 0.5)
         for i in range(touches):
             sent = duet.send("/robojam/move", "iff", 1, 0.3 + 0.01 * (i % 40), 0.5)
-            for heard in duet.hear(sent + 0.1):
+            for heard in duet.feed(sent + 0.1):
                 if heard.is_touch:
                     beyond.append(1000 * (heard.at - sent - heard.args[3]))
                     break
         duet.close()
-        waiting = Engine("--sessions", folder)
-        list(waiting.hear(time.perf_counter() + 0.5))
+        waiting = EngineProcess("--sessions", folder)
+        list(waiting.feed(time.perf_counter() + 0.5))
         before = waiting.status()
-        list(waiting.hear(time.perf_counter() + 3))
+        list(waiting.feed(time.perf_counter() + 3))
         after = waiting.status()
         waiting.close()
-        solo = Engine("--mode", "solo", "--sessions", folder)
+        solo = EngineProcess("--mode", "solo", "--sessions", folder)
         at: list[float] = []
         asked: list[float] = []
-        for heard in solo.hear(time.perf_counter() + 120):
+        for heard in solo.feed(time.perf_counter() + 120):
             if heard.is_touch:
                 at.append(heard.at)
                 asked.append(heard.args[3])

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from robojam.bench import percentile
-from robojam.bench.client import Engine
+from robojam.bench.client import EngineProcess
 from robojam.bench.measures import FASTER
 
 PROGRAM = """
@@ -61,7 +61,7 @@ def listen(touches: int, *options: str) -> list[list[float]]:
             while next(said)[:1] != ["READY"]:
                 pass
             to = ("--osc-out", f"127.0.0.1:{port}", *options)
-            engine = Engine("--mode", "solo", "--sessions", folder, *FASTER, *to)
+            engine = EngineProcess("--mode", "solo", "--sessions", folder, *FASTER, *to)
             found: list[list[float]] = []
             while len(found) < touches:
                 words = next(said)

@@ -63,10 +63,10 @@ def played(touches: int, folder: Path, *, drawn: bool = False) -> dict[str, Any]
     options = ("--mode", "solo", *measures.FASTER, "--sessions", str(folder))
     with engine(*options) as e, bare_timer() as bare, window(e) if drawn else nullcontext():
         began = time.perf_counter()
-        heard = sum(h.is_touch for h in e.hear(began + 1.0))
+        heard = sum(h.is_touch for h in e.feed(began + 1.0))
         at, due = measures._played(e, touches)
         e.send("/robojam/pause", "i", 1)
-        heard += len(at) + sum(h.is_touch for h in e.hear(time.perf_counter() + 0.3))
+        heard += len(at) + sum(h.is_touch for h in e.feed(time.perf_counter() + 0.3))
         status = e.status()
     errors = measures._errors(at, due)
     (path,) = folder.glob("*.jsonl")

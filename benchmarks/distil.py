@@ -18,7 +18,7 @@ from variants.distilled import Taught
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read
 from robojam.model.mdrnn import load
-from robojam.training.trainer import SIZES, Settings
+from robojam.training.trainer import SIZES, TrainingSettings
 
 
 def main() -> None:
@@ -28,11 +28,11 @@ def main() -> None:
     parser.add_argument("--teachers", type=Path, nargs="+", required=True)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--size", choices=SIZES, default="m")
-    parser.add_argument("--passes", type=float, default=Settings().passes)
+    parser.add_argument("--passes", type=float, default=TrainingSettings().passes)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_flush_denormal(True)
-    settings = Settings(**SIZES[args.size], passes=args.passes, seed=args.seed)
+    settings = TrainingSettings(**SIZES[args.size], passes=args.passes, seed=args.seed)
     pupil = Taught(
         clean(read(args.train)),
         clean(read(args.held_out)),

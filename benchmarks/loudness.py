@@ -20,7 +20,7 @@ from kept import tell
 from numpy.typing import NDArray
 
 from robojam import bench
-from robojam.jam.events import Changed, Sounded
+from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.music import INSTRUMENTS
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch
@@ -94,8 +94,8 @@ def rendered(rows: NDArray[np.float64], instrument: str, who: str) -> tuple[Sign
         while synth.at + synth.tick <= sample:
             parts.append(synth.render())
         touch = Touch(float(x), float(y), float(dt), phase, 0, who)
-        synth.happened(Sounded(t, touch, float(dt)), sample)
-    synth.happened(Changed(t, "panic", 1), round((t + 0.15) * RATE))
+        synth.handle(TouchPlayed(t, touch, float(dt)), sample)
+    synth.handle(ControlChanged(t, "panic", 1), round((t + 0.15) * RATE))
     while synth.at < (t + 0.5) * RATE:
         parts.append(synth.render())
     took = time.process_time() - began

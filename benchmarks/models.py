@@ -45,7 +45,7 @@ from robojam.model.file import read as read_model
 from robojam.model.file import shapes
 from robojam.model.mdrnn import EventModel
 from robojam.training import trainer as train
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "models.jsonl"
@@ -55,14 +55,14 @@ _PARTS = ("phase", "dt", "xy")
 
 def base() -> str:
     """Tell one state of robojam's recipe from another."""
-    s = replace(Settings(), passes=0)
+    s = replace(TrainingSettings(), passes=0)
     event = touch_event(components=s.components, hidden=s.hidden)
     known = (s, event, shapes(event, s.units, s.layers))
     return hashlib.sha256(repr(known).encode()).hexdigest()[:8]
 
 
 def run(
-    variant: Variant, corpus: Corpus, held_out: Corpus, settings: Settings
+    variant: Variant, corpus: Corpus, held_out: Corpus, settings: TrainingSettings
 ) -> dict[str, Any]:
     """Train a variant and score it: what its line says beside its name."""
     began = time.monotonic()
@@ -81,7 +81,7 @@ def run(
         return scores[-1]
 
     replaced = mock.patch.multiple(
-        train, EventModel=variant.model, Windows=variant.windows, score=scored
+        train, EventModel=variant.model, WindowSampler=variant.windows, score=scored
     )
     with variant.within(), replaced:
         event = variant.event(train.event_of(corpus, settings))
@@ -213,7 +213,7 @@ def main() -> None:
                 continue
             # Scored once, at the end.
             of_run = {"passes": passes, "seed": seed, "score_every": 1 << 30}
-            settings = Settings(**{"units": chosen.units} | variant.settings | of_run)
+            settings = TrainingSettings(**{"units": chosen.units} | variant.settings | of_run)
             found = run(variant, corpus, held_out, settings)
             line = (
                 about

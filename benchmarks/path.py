@@ -18,39 +18,39 @@ from typing import Any
 
 from robojam.bench import percentile
 from robojam.config.options import Options
-from robojam.engine.engine import Server
+from robojam.engine.engine import Engine
 from robojam.engine.model_loader import load, one_thread
 from robojam.engine.monitors import Monitors
-from robojam.engine.publisher import Witnesses
+from robojam.engine.publisher import Publisher
 from robojam.engine.takes import Takes
 from robojam.jam.events import Settings
 from robojam.jam.jam import Jam
 from robojam.jam.voices import Voices
 from robojam.model.file import find
-from robojam.player.player import Player
-from robojam.ports.osc_out import OscOutlet, outlets
+from robojam.player.player import ModelPlayer
+from robojam.ports.osc_out import OscOutput, make_outputs
 from robojam.ports.udp import Endpoint
 from robojam.wire import native, osc
 
 TOUCHES = 2000
 #: What is timed, in the order in which a touch meets it.
 PARTS: list[tuple[Any, str, str]] = [
-    (Server, "_receive", "the socket receives (twice: until it is empty)"),
-    (Server, "packet", "whose it is"),
+    (Engine, "_receive", "the socket receives (twice: until it is empty)"),
+    (Engine, "packet", "whose it is"),
     (osc, "decode", "bytes to an OSC message"),
     (native, "parse", "a message to a finger"),
     (Jam, "finger", "fingers and turns"),
-    (Player, "hear", "the model hears it"),
-    (Player, "propose", "the model draws the answer"),
-    (Server, "advance", "what is due, and until when to sleep"),
+    (ModelPlayer, "feed", "the model hears it"),
+    (ModelPlayer, "sample", "the model draws the answer"),
+    (Engine, "advance", "what is due, and until when to sleep"),
     (Jam, "advance", "the schedule (each look)"),
     (Voices, "play", "the voice plays it"),
-    (Witnesses, "happened", "telling everyone (each happening)"),
-    (OscOutlet, "happened", "a touch to OSC bytes (each happening)"),
+    (Publisher, "handle", "telling everyone (each event)"),
+    (OscOutput, "handle", "a touch to OSC bytes (each event)"),
     (Monitors, "send", "to the monitors (each packet)"),
     (Endpoint, "send", "the socket sends (each packet)"),
     (Takes, "keep", "to the recorder's queue"),
-    (Player, "forecast", "the forecast, for the monitors, 30 a second at most"),
+    (ModelPlayer, "forecast", "the forecast, for the monitors, 30 a second at most"),
 ]
 
 
@@ -106,13 +106,13 @@ def measure(model: str, folder: str) -> dict[str, tuple[float, float]]:
     # Answers are due soon, so that none is replaced by the next touch.
     settings = Settings(mode="duet", timescale=0.001)
     options = Options(sessions=folder, seed=1, osc_out=(f"127.0.0.1:{port}",), mode="duet")
-    server = Server(
+    server = Engine(
         options,
         load(find(model), device="cpu", voices=1),
         endpoint=endpoint,
         settings=settings,
         load=lambda *_: None,
-        outlets=outlets(options, endpoint),
+        outputs=make_outputs(options, endpoint),
     )
     hand.sendto(osc.encode("/robojam/subscribe", "i", port), endpoint.address)
     server._receive()

@@ -49,7 +49,7 @@ def collections(seconds: float) -> dict[str, float]:
         before = jam.wire.touches
         jam.wait(seconds)
         gc.callbacks.pop()
-        jam.server.finish("the end")
+        jam.engine.finish("the end")
         return {"touches": jam.wire.touches - before, "collections": ran[0]}
 
 

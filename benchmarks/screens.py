@@ -23,11 +23,11 @@ from told import Jam, Packets, lively, performances, told
 from robojam.model.file import find
 from robojam.model.file import read as read_model
 from robojam.sessions.session import read
-from robojam.window.client.state import State
-from robojam.window.recordings.library import Shelf
-from robojam.window.recordings.playback import Rerun
+from robojam.window.client.state import WindowState
+from robojam.window.recordings.library import RecordingsPanel
+from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.panels import panel_of
-from robojam.window.view.scene import Picture
+from robojam.window.view.scene import Scene
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: When, in seconds of the jam, the human plays and the machine answers.
@@ -36,8 +36,8 @@ Size = tuple[int, int]
 
 
 def settle(
-    picture: Picture, screen: pygame.Surface, jam: Jam, t: float, **shown: object
-) -> State:
+    picture: Scene, screen: pygame.Surface, jam: Jam, t: float, **shown: object
+) -> WindowState:
     """Draw the last second up to an instant, so that all that moves is where it would be."""
     for i in range(60):
         state = jam.until(t - 1 + i / 60)
@@ -45,11 +45,11 @@ def settle(
     return jam.until(t)
 
 
-def shot(packets: Packets, name: str, t: float, *, size: Size = (1280, 800), shelf: Shelf,
-         rerun: Rerun | None = None, **view: object) -> None:  # fmt: skip
+def shot(packets: Packets, name: str, t: float, *, size: Size = (1280, 800), shelf: RecordingsPanel,
+         rerun: RecordingPlayback | None = None, **view: object) -> None:  # fmt: skip
     """Save one picture of the window."""
     screen = pygame.display.set_mode(size)
-    jam, picture = Jam(packets), Picture()
+    jam, picture = Jam(packets), Scene()
     for key, value in view.items():
         setattr(jam.state.view, key, value)
     settle(picture, screen, jam, t, rerun=rerun)
@@ -65,7 +65,7 @@ def shot(packets: Packets, name: str, t: float, *, size: Size = (1280, 800), she
 
 def animation(packets: Packets, begin: float, end: float, *, size: Size = (640, 400)) -> None:
     """Save the call and its answer as a GIF, 15 frames a second (ImageMagick joins them)."""
-    jam, picture = Jam(packets), Picture()
+    jam, picture = Jam(packets), Scene()
     screen = pygame.display.set_mode(size)
     settle(picture, screen, jam, begin)
     with tempfile.TemporaryDirectory() as folder:
@@ -95,11 +95,11 @@ def main() -> None:
     pygame.display.init()
     pygame.font.init()
     (DOCS / "window").mkdir(exist_ok=True)
-    shelf = Shelf(wake=lambda: None)
+    shelf = RecordingsPanel(wake=lambda: None)
     shelf.folder = kept
     shelf._read()
     path = shelf.entries[0].path
-    rerun = Rerun(read(path), path.stem)
+    rerun = RecordingPlayback(read(path), path.stem)
     rerun.seek(6.5)
     for name, t, options in (
         ("call", CALL, {}),

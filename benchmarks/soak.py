@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from robojam.config.options import Options
-from robojam.engine.engine import Server
+from robojam.engine.engine import Engine
 from robojam.engine.model_loader import load, one_thread
 from robojam.jam.events import Settings
 from robojam.model.file import find
-from robojam.ports.osc_out import outlets
+from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import TouchEvent, read
 from robojam.touch import is_machine
 from robojam.wire import osc
@@ -59,26 +59,26 @@ class Jam:
         self.now = 0.0
         self.wire = Wire()
         options = Options(sessions=folder, seed=1, osc_out=("127.0.0.1:9000",))
-        self.server = Server(
+        self.engine = Engine(
             options,
             load(find(options.model), device="cpu", voices=1),
             endpoint=self.wire,  # type: ignore[arg-type]
             settings=Settings(),
             load=lambda *_: None,
-            outlets=outlets(options, self.wire),  # type: ignore[arg-type]
+            outputs=make_outputs(options, self.wire),  # type: ignore[arg-type]
             clock=lambda: self.now,
         )
 
     def send(self, address: str, tags: str = "", *args: Any) -> None:
-        self.server.packet(osc.encode(address, tags, *args), HAND, self.now)
+        self.engine.packet(osc.encode(address, tags, *args), HAND, self.now)
 
     def wait(self, seconds: float) -> None:
         """Turn the clock from deadline to deadline."""
         end = self.now + seconds
-        while (due := self.now + self.server.advance()) <= end:
+        while (due := self.now + self.engine.advance()) <= end:
             self.now = math.nextafter(due, math.inf)
         self.now = end
-        self.server.advance()
+        self.engine.advance()
 
 
 def phrase(jam: Jam, chance: random.Random) -> None:
@@ -120,7 +120,7 @@ def main() -> None:
             if math.isnan(first) and jam.now > chosen.hours * 360:
                 first = resident()
         last = resident()
-        jam.server.finish("the end")
+        jam.engine.finish("the end")
         (path,) = Path(folder).glob("*.jsonl")
         session = read(path)
     played = [e for e in session.events if isinstance(e, TouchEvent)]

@@ -27,7 +27,7 @@ from kept import tell
 from robojam import bench
 from robojam.bench import measures
 from robojam.bench.client import engine
-from robojam.jam.events import Sounded
+from robojam.jam.events import TouchPlayed
 from robojam.music import INSTRUMENTS
 from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch
@@ -141,9 +141,9 @@ def latency(taps: int) -> dict[str, Any]:
     return found
 
 
-def chord(fingers: int) -> list[Sounded]:
+def chord(fingers: int) -> list[TouchPlayed]:
     return [
-        Sounded(0.0, Touch(i / max(fingers, 2), 0.3, 0.0, Phase.DOWN, i, "human"), 0.0)
+        TouchPlayed(0.0, Touch(i / max(fingers, 2), 0.3, 0.0, Phase.DOWN, i, "human"), 0.0)
         for i in range(fingers)
     ]
 
@@ -155,7 +155,7 @@ def cost() -> dict[str, Any]:
         for fingers in (1, 4, 24):
             synth = Synth(instrument=f"human={instrument}")
             for what in chord(fingers):
-                synth.happened(what, 0)
+                synth.handle(what, 0)
             best = min(_second(synth) for _ in range(3))
             found[f"{instrument}, {fingers}"] = round(100 * best, 2)
     silent = Synth()
@@ -212,7 +212,7 @@ def where_it_runs(seconds: float, *, signalflow: bool) -> dict[str, Any]:
     def play() -> None:
         synth = Synth(instrument="human=strings")
         for what in chord(8):
-            synth.happened(what, 0)
+            synth.handle(what, 0)
         due = time.perf_counter()
         while not stop.is_set():
             synth.render()

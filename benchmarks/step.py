@@ -21,8 +21,8 @@ import numpy as np
 from robojam.bench import percentile
 from robojam.engine.model_loader import one_thread
 from robojam.model.event import touch_event
-from robojam.model.file import Description, ModelFile, read, shapes
-from robojam.player.player import Player
+from robojam.model.file import ModelDescription, ModelFile, read, shapes
+from robojam.player.player import ModelPlayer
 
 
 def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:
@@ -33,7 +33,7 @@ def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:
         name: rng.normal(0, 0.05, shape).astype(np.float32)
         for name, shape in shapes(event, units, layers).items()
     }
-    description = Description(event=event, units=units, layers=layers)
+    description = ModelDescription(event=event, units=units, layers=layers)
     return ModelFile(Path("untrained"), description, weights, "")
 
 
@@ -46,7 +46,7 @@ class Nothing:
     def sample_all(self, _: Any, **__: float) -> Any:
         return self._drawn
 
-    def hear_each(self, _: Any) -> None:
+    def feed_each(self, _: Any) -> None:
         pass
 
 
@@ -54,16 +54,16 @@ def measure(
     file: ModelFile, *, device: str, voices: int, besides: bool = False, steps: int = 3000
 ) -> list[float]:
     """Return p50 and p99 of a step, in ms: of one voice, or of all as one batch."""
-    player = Player(file, device=device, voices=voices, seed=1)
+    player = ModelPlayer(file, device=device, voices=voices, seed=1)
     if besides:
         player._steps = Nothing(voices)
     times = []
     for _ in range(steps + 200 if voices == 1 else 220):
         began = time.perf_counter()
         if voices == 1:
-            p = player.propose([0])[0]
+            p = player.sample([0])[0]
             x, y, dt = min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5)
-            player.play(0, x, y, dt, p.moving)
+            player.commit(0, x, y, dt, p.moving)
         else:
             player.together()
         times.append(1000 * (time.perf_counter() - began))

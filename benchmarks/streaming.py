@@ -26,7 +26,7 @@ from robojam.corpus.corpus import LARGE, clean, write
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.corpus.stored_rows import Pieces
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 
 STEPS = 20
 
@@ -42,11 +42,11 @@ def learnt(path: Path) -> dict[str, object]:
     """Learn from a file for some steps."""
     # Torch takes what it needs for a model and a batch before anything is measured.
     some = clean(read(path.with_name("some.npz")))
-    for _ in zip(range(STEPS), Trainer(some, some, Settings()), strict=False):
+    for _ in zip(range(STEPS), Trainer(some, some, TrainingSettings()), strict=False):
         pass
     before, began = resident(), time.process_time()
     rest, held_out = split(clean(read(path)), every=10)
-    trainer = Trainer(rest, held_out, Settings())
+    trainer = Trainer(rest, held_out, TrainingSettings())
     loaded = time.process_time() - began
     for _ in zip(range(STEPS), trainer, strict=False):
         pass

@@ -35,15 +35,17 @@ def main() -> None:
     from robojam.corpus.corpus import clean
     from robojam.corpus.formats import read
     from robojam.evaluation.likelihood import score
-    from robojam.training.trainer import Settings, Trainer
+    from robojam.training.trainer import Trainer, TrainingSettings
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("train", type=Path)
     parser.add_argument("held_out", type=Path)
     parser.add_argument(
-        "--batch", type=int, default=Settings().batch, help="touches in a batch"
+        "--batch", type=int, default=TrainingSettings().batch, help="touches in a batch"
     )
-    parser.add_argument("--window", type=int, default=Settings().window, help="in a window")
+    parser.add_argument(
+        "--window", type=int, default=TrainingSettings().window, help="in a window"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--steps", type=int, help="time so many steps, and nothing else")
     parser.add_argument(
@@ -55,7 +57,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     corpus, held_out = clean(read(args.train)), clean(read(args.held_out))
     trainer = Trainer(
-        corpus, held_out, Settings(batch=args.batch, window=args.window, score_every=1)
+        corpus, held_out, TrainingSettings(batch=args.batch, window=args.window, score_every=1)
     )
     conditions = {
         "threads": torch.get_num_threads(),

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from robojam.window.client.link import read
-from robojam.window.client.state import State
+from robojam.window.client.state import WindowState
 from robojam.wire.osc import encode
 
 ROOT = Path(__file__).parents[1]
@@ -92,10 +92,10 @@ class Jam:
     """A window's state that hears what was told."""
 
     packets: Packets
-    state: State = field(default_factory=State)
+    state: WindowState = field(default_factory=WindowState)
     _next: int = 0
 
-    def until(self, t: float) -> State:
+    def until(self, t: float) -> WindowState:
         """Let it hear everything until then."""
         while self._next < len(self.packets) and self.packets[self._next][0] <= t:
             at, packet = self.packets[self._next]

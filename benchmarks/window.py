@@ -34,9 +34,9 @@ from told import CORPUS, ROOT, lively, performances
 
 from robojam.bench import percentile
 from robojam.window.app import App
-from robojam.window.client.state import Component, State
+from robojam.window.client.state import Component, WindowState
 from robojam.window.client.strokes import FADE
-from robojam.window.view.scene import Picture
+from robojam.window.view.scene import Scene
 from robojam.wire.osc import encode
 
 PLAYERS = ("human", "human2", "human3", "human4", "ai", "ai2", "ai3", "ai4")
@@ -61,7 +61,7 @@ def frames(size: tuple[int, int], touches: Touches, *, theme: str = "dark", quar
            seconds: float = 20.0) -> dict[str, float]:  # fmt: skip
     """Draw every frame of a performance; return the times of a frame, in ms."""
     screen = pygame.display.set_mode(size)
-    state, picture = State(heard_last=0.0, turn="ai", mode="call-response"), Picture()
+    state, picture = WindowState(heard_last=0.0, turn="ai", mode="call-response"), Scene()
     state.controls.update(temperature=1.0, spread=1.0, timescale=1.0, threshold=0.5, response=5)
     state.view.theme, state.view.quarters, state.touched = theme, quarters, True
     times, used, seen, at = [], [], [], 0

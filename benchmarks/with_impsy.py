@@ -22,7 +22,7 @@ from typing import Any
 from against_impsy import Impsy
 
 from robojam.bench import processor
-from robojam.bench.client import Engine
+from robojam.bench.client import EngineProcess
 from robojam.sessions.session import read
 from robojam.touch import is_machine
 
@@ -48,7 +48,7 @@ def until(there: Callable[[], bool], seconds: float, what: str) -> None:
 def impsy_drives_robojam(python: str, touches: int) -> dict[str, float]:
     """IMPSY in battle, on its own; robojam answers each of its touches."""
     with tempfile.TemporaryDirectory() as folder:
-        duet = Engine("--mode", "duet", "--sessions", folder)
+        duet = EngineProcess("--mode", "duet", "--sessions", folder)
         impsy = Impsy(python, "battle", duet.address)
         until(lambda: duet.status()["heard"] >= touches, 60, "IMPSY drives robojam")
         impsy.close()
@@ -69,7 +69,7 @@ def robojam_drives_impsy(python: str, touches: int) -> dict[str, float]:
     host, port = impsy.address
     with tempfile.TemporaryDirectory() as folder:
         to = ("--osc-out", f"{host}:{port}/interface")
-        solo = Engine("--mode", "solo", "--sessions", folder, *to)
+        solo = EngineProcess("--mode", "solo", "--sessions", folder, *to)
         until(lambda: solo.status()["played"] >= touches, 60, "robojam drives IMPSY")
         solo.send("/robojam/pause", "i", 1)
         time.sleep(1)
@@ -88,7 +88,9 @@ def both(python: str, seconds: float) -> dict[str, float]:
     """A jam of the two: robojam duet and IMPSY polyphony, begun by one human touch."""
     with tempfile.TemporaryDirectory() as folder:
         place = free()
-        duet = Engine("--mode", "duet", "--sessions", folder, "--osc-out", f"{place}/interface")
+        duet = EngineProcess(
+            "--mode", "duet", "--sessions", folder, "--osc-out", f"{place}/interface"
+        )
         impsy = Impsy(python, "polyphony", duet.address, int(place.rpartition(":")[2]))
         end = time.monotonic() + 60
         while not logged(impsy)["rnn"] and time.monotonic() < end:  # it is not ready yet
@@ -111,7 +113,7 @@ def both(python: str, seconds: float) -> dict[str, float]:
     }
 
 
-def settled(engine: Engine) -> dict[str, Any]:
+def settled(engine: EngineProcess) -> dict[str, Any]:
     """Wait until an engine plays no more; return its status."""
     before: dict[str, Any] = {}
     while before.get("played") != (now := engine.status())["played"]:
@@ -126,7 +128,7 @@ def hear_one(impsy: Impsy) -> None:
     for _ in range(300):
         impsy.send(0.5, 0.5)
         try:
-            impsy.hear()
+            impsy.feed()
         except TimeoutError:
             continue
         impsy.drain(1.0)

@@ -30,11 +30,11 @@ from robojam.corpus.corpus import STROKE, Corpus, CorpusError
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.evaluation.likelihood import score
-from robojam.model.event import Event, Factor
-from robojam.model.file import Data, Description
+from robojam.model.event import EventSpec, Factor
+from robojam.model.file import Data, ModelDescription
 from robojam.model.mdrnn import EventModel, load, save
 from robojam.player.reference import Network
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "kanji_stroke3.npz"
 LICENCE = "Trained on KanjiVG, © Ulrich Apel, CC BY-SA 3.0, by way of sketch-rnn-datasets."
@@ -42,9 +42,9 @@ TEMPERATURES = (0.2, 0.4, 0.7, 1.0)
 LONGEST = 120  # points of a kanji
 
 
-def kanji_event(*, components: int = 20, hidden: int = 192) -> Event:
+def kanji_event(*, components: int = 20, hidden: int = 192) -> EventSpec:
     """Describe a point: where the pen goes, whether it is lifted, whether that was all."""
-    return Event(
+    return EventSpec(
         name="kanji",
         columns=(*STROKE, "ended"),
         factors=(
@@ -119,7 +119,7 @@ def train(
     progress: Progress | None = None,
 ) -> EventModel:
     """Train a model; return the weights that scored best. steps cuts it short."""
-    settings = Settings(
+    settings = TrainingSettings(
         units=model.units,
         layers=1,
         passes=passes,
@@ -168,7 +168,7 @@ def write_new(
             spread=math.sqrt(temperature),  # as Sketch-RNN has it
         )
         points.append(drawn)
-        memory = network.hear(memory, drawn)
+        memory = network.feed(memory, drawn)
     written = np.stack(points, 1)
     ends = np.where(written[..., 3].any(1), written[..., 3].argmax(1) + 1, LONGEST)
     return [kanji[:end] for kanji, end in zip(written, ends, strict=True)]
@@ -251,7 +251,7 @@ def main() -> None:
         print(f"{name}: {found[name]['point']:.3f} nats per held-out point")
     model = models["20 correlated"]
     if args.save:
-        description = Description(
+        description = ModelDescription(
             event=model.event,
             units=model.units,
             layers=model.layers,

@@ -22,7 +22,7 @@ from robojam.corpus.formats import read
 from robojam.mixture import Mixture
 from robojam.model.file import find
 from robojam.model.file import read as read_model
-from robojam.player.player import Player
+from robojam.player.player import ModelPlayer
 
 SECONDS, ANSWERS = 5.0, 5
 
@@ -42,17 +42,17 @@ def gesture() -> np.ndarray:
     return np.array(rows, np.float32)
 
 
-def load(model: str | None = None, *, voices: int = ANSWERS, seed: int = 0) -> Player:
+def load(model: str | None = None, *, voices: int = ANSWERS, seed: int = 0) -> ModelPlayer:
     """Load a model by path or name; without, robojam's own."""
-    return Player(read_model(find(model)), voices=voices, seed=seed)
+    return ModelPlayer(read_model(find(model)), voices=voices, seed=seed)
 
 
-def hear(player: Player, touches: np.ndarray) -> None:
+def hear(player: ModelPlayer, touches: np.ndarray) -> None:
     for x, y, dt, moving in touches.tolist():
-        player.hear(x, y, dt, moving > 0.5)
+        player.feed(x, y, dt, moving > 0.5)
 
 
-def expected(player: Player) -> Mixture:
+def expected(player: ModelPlayer) -> Mixture:
     """Say what is expected of the next touch, as a mixture over the place."""
     weight, x, y, sx, sy, rho = np.array(player.forecast(), np.float32).T
     lean = np.sqrt(1 - rho**2)
@@ -61,11 +61,11 @@ def expected(player: Player) -> Mixture:
     return Mixture(logits, loc, log_scale, torch.from_numpy((rho / lean)[:, None]))
 
 
-def answer(player: Player, voice: int, *, seconds: float = SECONDS) -> np.ndarray:
+def answer(player: ModelPlayer, voice: int, *, seconds: float = SECONDS) -> np.ndarray:
     """Let a voice play until its time is over: touches (n, 4), as it would play them."""
     played, at = [], 0.0
     while True:
-        p = player.propose([voice])[0]
+        p = player.sample([voice])[0]
         x, y = min(max(p.x, 0.0), 1.0), min(max(p.y, 0.0), 1.0)
         dt = min(max(p.dt, 0.001), 5.0)
         at += dt

@@ -23,7 +23,7 @@ class RefusedError(ValueError):
         self.reason, self.about = reason, about
 
 
-def meant(name: str, value: Any, settings: Settings, who: str | None) -> Any:
+def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
     """Return a control's value as it was meant; who is the player who sent it, if one did.
 
     Raises RefusedError.

@@ -21,10 +21,10 @@ from playing import Whimsical
 
 from robojam.cli import play
 from robojam.config.options import Options
-from robojam.engine.engine import Server
-from robojam.engine.takes import Playing
+from robojam.engine.engine import Engine
+from robojam.engine.takes import LoadedPlayer
 from robojam.jam.events import Settings
-from robojam.ports.osc_out import outlets
+from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import ModelRef, Session, read
 from robojam.wire import osc
 
@@ -96,19 +96,19 @@ class Driven:
         self.options = Options(**chosen)
         names = ("mode", "threshold", "response", "timescale")
         settings = Settings(**{name: getattr(self.options, name) for name in names})
-        self.models: dict[str, Callable[[], Playing]] = {}
+        self.models: dict[str, Callable[[], LoadedPlayer]] = {}
         reader = play.dialects(self.options)
-        self.server = Server(
+        self.engine = Engine(
             self.options,
             playing(player or Whimsical(voices=self.options.voices)),
             endpoint=self.wire,  # type: ignore[arg-type]
             settings=settings,
             load=self._load,
-            outlets=outlets(self.options, self.wire, reader),  # type: ignore[arg-type]
+            outputs=make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
             reader=reader,
             clock=lambda: self.now,
         )
-        self.server._begin_if_alone(self.now)
+        self.engine._begin_if_alone(self.now)
 
     def _load(self, name: str, tell: Callable[[Any], None]) -> None:
         make = self.models.get(name)
@@ -120,22 +120,22 @@ class Driven:
         self.raw(osc.encode(address, tags, *args), sender)
 
     def raw(self, packet: bytes, sender: tuple[str, int] = HAND) -> None:
-        self.server.packet(packet, sender, self.now)
-        self.server.calls.drain()
+        self.engine.packet(packet, sender, self.now)
+        self.engine.calls.drain()
 
     def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:
         """Let time pass; late is by how much the loop wakes late, in seconds."""
         end = self.now + seconds
         while True:
-            due = math.nextafter(self.now + self.server.advance(), math.inf)
+            due = math.nextafter(self.now + self.engine.advance(), math.inf)
             if due > end:
                 break
             self.now = min(due + late(), end)
         self.now = end
-        self.server.advance()
+        self.engine.advance()
 
     def status(self) -> dict[str, Any]:
-        return dict(json.loads(self.server.status()))
+        return dict(json.loads(self.engine.status()))
 
     def take(self) -> list[Sent]:
         """What was sent since the last call."""
@@ -144,12 +144,12 @@ class Driven:
 
     def end(self) -> Session:
         """End it, and read its last recording."""
-        self.server.finish("SIGTERM")
+        self.engine.finish("SIGTERM")
         return recording(self.folder)
 
 
-def playing(player: Any, name: str = "a.safetensors", sha256: str = "0a") -> Playing:
-    return Playing(player, ModelRef(name, sha256), "cpu", "a build", f"/models/{name}")
+def playing(player: Any, name: str = "a.safetensors", sha256: str = "0a") -> LoadedPlayer:
+    return LoadedPlayer(player, ModelRef(name, sha256), "cpu", "a build", f"/models/{name}")
 
 
 def recordings(folder: Path) -> list[Path]:
@@ -228,7 +228,7 @@ class Client:
 
 
 @dataclass
-class Engine:
+class RunningEngine:
     """A running engine, with the client that is its output."""
 
     process: subprocess.Popen[str]
@@ -256,7 +256,7 @@ def address_of(line: str) -> tuple[str, int]:
 @contextmanager
 def serving(
     folder: Path, *options: str, osc_in: str = "127.0.0.1:0", **popen: Any
-) -> Iterator[Engine]:
+) -> Iterator[RunningEngine]:
     """Start an engine, wait until it is ready, and end it in the end, however the test ends."""
     out = Client(("127.0.0.1", 0))
     process = subprocess.Popen(
@@ -270,7 +270,7 @@ def serving(
     )
     try:
         out.engine = address_of(first_line(process))
-        yield Engine(process, out.engine, out, folder)
+        yield RunningEngine(process, out.engine, out, folder)
     finally:
         stop(process)
         out.close()

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from robojam.corpus.corpus import STROKE, TOUCH, Corpus
 from robojam.model import file
-from robojam.model.event import Event, stroke_event, touch_event
-from robojam.model.file import Description, ModelFile
+from robojam.model.event import EventSpec, stroke_event, touch_event
+from robojam.model.file import ModelDescription, ModelFile
 from robojam.model.mdrnn import EventModel
 
 torch.set_num_threads(1)  # nothing here is large enough to share
@@ -27,7 +27,7 @@ TRAINED = file.folder() / file.DEFAULT
 is_trained = pytest.mark.skipif(not TRAINED.is_file(), reason="no default model here")
 
 
-def small(event: Event, *, seed: int = 0, units: int = 8, layers: int = 2) -> EventModel:
+def small(event: EventSpec, *, seed: int = 0, units: int = 8, layers: int = 2) -> EventModel:
     """A model of random weights, larger than those that training begins with."""
     torch.manual_seed(seed)
     model = EventModel(event, units=units, layers=layers).eval()
@@ -37,8 +37,8 @@ def small(event: Event, *, seed: int = 0, units: int = 8, layers: int = 2) -> Ev
     return model
 
 
-def described(model: EventModel, **about: Any) -> Description:
-    return Description(event=model.event, units=model.units, layers=model.layers, **about)
+def described(model: EventModel, **about: Any) -> ModelDescription:
+    return ModelDescription(event=model.event, units=model.units, layers=model.layers, **about)
 
 
 def filed(model: EventModel) -> ModelFile:
@@ -47,7 +47,7 @@ def filed(model: EventModel) -> ModelFile:
     return ModelFile(Path("small.safetensors"), described(model), weights, "0")
 
 
-def rows(event: Event, count: int, rng: np.random.Generator) -> Any:
+def rows(event: EventSpec, count: int, rng: np.random.Generator) -> Any:
     """A performance (count, C), float32, that wanders as a finger or a pen does."""
     walk = rng.standard_normal((count, 2))
     flags = rng.random(count) < 0.8
@@ -60,14 +60,16 @@ def rows(event: Event, count: int, rng: np.random.Generator) -> Any:
     return np.column_stack([places, dt, flags]).astype(np.float32)
 
 
-def batch(event: Event, size: int, length: int, seed: int = 0) -> Tensor:
+def batch(event: EventSpec, size: int, length: int, seed: int = 0) -> Tensor:
     """Performances (size, length, C), off the lattice a little."""
     rng = np.random.default_rng(seed)
     values = np.stack([rows(event, length, rng) for _ in range(size)])
     return torch.from_numpy(values + np.float32(3e-4) * np.asarray(event.noise, np.float32))
 
 
-def corpus(event: Event, lengths: list[int], *, seed: int = 0, name: str = "made") -> Corpus:
+def corpus(
+    event: EventSpec, lengths: list[int], *, seed: int = 0, name: str = "made"
+) -> Corpus:
     rng = np.random.default_rng(seed)
     columns = STROKE if event.columns == STROKE else TOUCH
     events = np.concatenate([rows(event, n, rng) for n in lengths])

@@ -33,7 +33,7 @@ class Scripted:
         self.tempered: tuple[float, float] | None = None
         self.seed(0)
 
-    def temper(self, *, temperature: float, spread: float) -> None:
+    def set_sampling(self, *, temperature: float, spread: float) -> None:
         self.tempered = temperature, spread
 
     def seed(self, seed: int) -> None:
@@ -42,25 +42,25 @@ class Scripted:
     def reset(self) -> None:
         self.fed = [[] for _ in range(self.voices)]
 
-    def hear(self, x: float, y: float, dt: float, moving: bool) -> None:
+    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:
         self.heard.append((x, y, dt, moving))
         for fed in self.fed:
             fed.append((x, y, dt, moving))
 
-    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+    def sample(self, voices: Sequence[int]) -> list[Proposal]:
         return [self.choose(voice) for voice in voices]
 
     def choose(self, voice: int) -> Proposal:
         return self.script[self.counts[voice] % len(self.script)]
 
-    def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:
+    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:
         self.counts[voice] += 1
         self.fed[voice].append((x, y, dt, moving))
 
-    def count(self, voice: int) -> None:
+    def skip(self, voice: int) -> None:
         self.counts[voice] += 1
 
-    def follow(self, other: Scripted) -> None:
+    def continue_from(self, other: Scripted) -> None:
         self.seeded, self.counts = other.seeded, list(other.counts)
 
     def snapshot(self) -> object:

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
-from robojam.jam.events import Happening, Sounded
-from robojam.ports.osc_scheduled import AheadOutlet
+from robojam.jam.events import Event, TouchPlayed
+from robojam.ports.osc_scheduled import ScheduledOscOutput
 from robojam.touch import Phase, is_machine
 from robojam.wire import osc
 
@@ -60,16 +60,16 @@ class Receiver:
 
 
 class Played:
-    """An outlet that keeps what sounded, and when."""
+    """An output that keeps what sounded, and when."""
 
     def __init__(self) -> None:
-        self.sounded: list[tuple[float, Sounded]] = []
+        self.sounded: list[tuple[float, TouchPlayed]] = []
 
-    def happened(self, what: Happening, at: float) -> None:
-        if isinstance(what, Sounded) and is_machine(what.touch.who):
+    def handle(self, what: Event, at: float) -> None:
+        if isinstance(what, TouchPlayed) and is_machine(what.touch.who):
             self.sounded.append((at, what))
 
-    def look(self, _: float) -> float:
+    def advance(self, _: float) -> float:
         return math.inf
 
     def status(self) -> dict[str, object]:
@@ -85,7 +85,7 @@ class Ahead(Driven):
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
         super().__init__(folder, player, **{"mode": "listen", **options})
         self.receiver, self.plain = Receiver(self), Played()
-        self.outlet = AheadOutlet(
+        self.output = ScheduledOscOutput(
             self.receiver,  # type: ignore[arg-type]
             TO,
             ahead=AHEAD,
@@ -93,7 +93,7 @@ class Ahead(Driven):
             clock=lambda: self.now,
             wall=lambda: EPOCH + self.now,
         )
-        self.server._witnesses.outlets = self.server._plugged = (self.outlet, self.plain)
+        self.engine._publisher.outputs = self.engine._ports = (self.output, self.plain)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_new_recording_and_the_end_leave_no_finger_down(ahead):
     assert d.receiver.played()[-1].name == "ai/up"
     d.send("/robojam/down", "iff", 1, 0.5, 0.5)
     d.wait(0.27)
-    d.server.finish("the end")
+    d.engine.finish("the end")
     assert d.receiver.played()[-1].name == "ai/up"
 
 
@@ -193,7 +193,7 @@ def test_a_wall_clock_that_is_set_back_moves_stamps_and_nothing_else(ahead):
     """The receiver's wall is set back with it; when touches leave is no matter of walls."""
     d = ahead(land(0.2), slide(0.1))
     back = [0.0]
-    d.outlet._wall = lambda: EPOCH + d.now - back[0]
+    d.output._wall = lambda: EPOCH + d.now - back[0]
     d.send("/robojam/mode", "s", "solo")
     d.wait(0.26)
     back[0] = 3600.0
@@ -246,7 +246,7 @@ def test_a_scheduling_receiver_plays_what_the_jam_does(acts, voices, seed):
                 )
                 d.send(f"/robojam/{name}", tag, value, sender=(HAND[0], 1))
         d.wait(0.3)
-        d.server.finish("the end")
+        d.engine.finish("the end")
     said = [one for one in d.receiver.said if not one.name.endswith("/up")]
     assert all(one.left <= one.stamp + 1e-5 for one in d.receiver.said)
     assert all(one.left >= one.stamp - AHEAD - 1e-5 for one in said)
@@ -267,7 +267,7 @@ def test_a_scheduling_receiver_plays_what_the_jam_does(acts, voices, seed):
     assert not any(held.values())
 
 
-def _told(said: list[Said], at: float, what: Sounded) -> Said:
+def _told(said: list[Said], at: float, what: TouchPlayed) -> Said:
     """Find what was said of a touch: for its instant, or as late as what was taken back."""
     for one in said:
         same = one.name.startswith(f"{what.touch.who}/") and one.args[1:3] == pytest.approx(

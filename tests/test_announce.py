@@ -26,13 +26,13 @@ def test_loopback_is_not_beyond_this_machine():
     assert all(discovery.is_beyond(host) for host in discovery.addresses())
 
 
-def seen() -> dict[int, discovery.Found]:
+def seen() -> dict[int, discovery.DiscoveredReceiver]:
     """The engines that are announced, by their ports."""
     found = discovery.look_around()
     return {one.port: one for one in found if one.name.startswith("robojam on ")}
 
 
-def see(*ports: int) -> dict[int, discovery.Found]:
+def see(*ports: int) -> dict[int, discovery.DiscoveredReceiver]:
     """Look until all of these are announced."""
     end = time.monotonic() + PATIENCE
     while not set(ports) <= (found := seen()).keys():

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from test_window_deeds import recorded
 
 from robojam.engine.preview import LAPSE
-from robojam.jam.events import Auditioned, Changed, Sounded
+from robojam.jam.events import ControlChanged, TouchPlayed, TouchPreviewed
 from robojam.sessions.session import read
 from robojam.sound.line import decode, encode
 from robojam.touch import Phase
-from robojam.window.recordings.playback import Rerun
-from robojam.window.recordings.preview import AHEAD, Audition
+from robojam.window.recordings.playback import RecordingPlayback
+from robojam.window.recordings.preview import AHEAD, PreviewPlayer
 from robojam.wire.osc import Message
 from robojam.wire.osc import encode as osc
 
@@ -25,15 +25,15 @@ FRAME = 1 / 60
 
 
 class Ear:
-    """An outlet that notes what it is given, and when."""
+    """An output that notes what it is given, and when."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[object, float]] = []
 
-    def happened(self, what, at):
+    def handle(self, what, at):
         self.heard.append((what, at))
 
-    def look(self, now):
+    def advance(self, now):
         return float("inf")
 
     def status(self):
@@ -46,7 +46,7 @@ class Ear:
         return [
             (at, what.touch.who, what.touch.phase)
             for what, at in self.heard
-            if isinstance(what, Auditioned)
+            if isinstance(what, TouchPreviewed)
         ]
 
 
@@ -56,14 +56,16 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.driven = Driven(folder)
         self.ear = Ear()
-        self.driven.server._witnesses.outlets += (self.ear,)
+        self.driven.engine._publisher.outputs += (self.ear,)
         self.sent: list[Message] = []
 
     def send(self, address: str, tags: str = "", *args: object) -> None:
         self.sent.append(Message(address, tags, args))
         self.driven.raw(osc(address, tags, *args))
 
-    def play(self, rerun: Rerun, audition: Audition, seconds: float, frame=FRAME) -> None:
+    def play(
+        self, rerun: RecordingPlayback, audition: PreviewPlayer, seconds: float, frame=FRAME
+    ) -> None:
         for _ in range(round(seconds / frame)):
             rerun.advance(self.driven.now)
             audition.follow(rerun, self.driven.now)
@@ -77,7 +79,7 @@ def engine(tmp_path):
 
 @pytest.fixture
 def rerun(tmp_path):
-    return Rerun(read(recorded(tmp_path)), "a jam")
+    return RecordingPlayback(read(recorded(tmp_path)), "a jam")
 
 
 @pytest.mark.parametrize("frame", [FRAME, 0.05])
@@ -88,7 +90,7 @@ def test_each_touch_is_heard_at_its_own_instant_however_slow_the_frames(
     rerun.speed = speed
     began = engine.driven.now
     rerun.play(began)
-    engine.play(rerun, Audition(engine), 10.5 / speed, frame=frame)
+    engine.play(rerun, PreviewPlayer(engine), 10.5 / speed, frame=frame)
     heard = engine.ear.auditioned()
     wanted = [(began + e.t / speed, e.touch.who, e.touch.phase) for e in rerun.touches]
     assert [one[1:] for one in heard] == [one[1:] for one in wanted]
@@ -101,20 +103,20 @@ def test_the_jam_hears_nothing_of_it_nor_any_monitor_nor_the_recording(engine, r
     engine.driven.wait(0.5)
     engine.driven.take()
     rerun.play(engine.driven.now)
-    engine.play(rerun, Audition(engine), 11)
+    engine.play(rerun, PreviewPlayer(engine), 11)
     status = engine.driven.status()
     assert (status["heard"], status["played"], status["fingers"]) == (0, 0, 0)
     assert status["dropped"] == {}
     assert engine.driven.take() == []
     assert not list(engine.driven.folder.glob("*.jsonl"))
-    assert not [what for what, _ in engine.ear.heard if isinstance(what, Sounded)]
+    assert not [what for what, _ in engine.ear.heard if isinstance(what, TouchPlayed)]
 
 
 def test_its_fingers_are_none_of_the_jams(engine):
     engine.send("/robojam/down", "iff", 1, 0.5, 0.5)
     engine.send("/robojam/audition/down", "sifff", "human", 1, 0.2, 0.2, 0.0)
     engine.send("/robojam/audition", "i", 0)
-    ids = {what.touch.id for what, _ in engine.ear.heard if isinstance(what, Auditioned)}
+    ids = {what.touch.id for what, _ in engine.ear.heard if isinstance(what, TouchPreviewed)}
     assert len(ids) == 1
     assert 1 not in ids
     assert engine.driven.status()["fingers"] == 1
@@ -135,7 +137,7 @@ def held(engine) -> int:
     ],
 )
 def test_what_is_held_is_lifted_where_it_is_held_or_goes_elsewhere(engine, rerun, stops):
-    audition = Audition(engine)
+    audition = PreviewPlayer(engine)
     rerun.play(engine.driven.now)
     engine.play(rerun, audition, 0.5)
     assert held(engine) == 1
@@ -148,7 +150,7 @@ def test_what_is_held_is_lifted_where_it_is_held_or_goes_elsewhere(engine, rerun
 def test_in_a_loop_the_first_touch_is_heard_each_time(engine, rerun):
     rerun.loop, rerun.speed = True, 4.0
     rerun.play(engine.driven.now)
-    engine.play(rerun, Audition(engine), 7.6)
+    engine.play(rerun, PreviewPlayer(engine), 7.6)
     landed = [at for at, who, phase in engine.ear.auditioned() if phase is Phase.DOWN]
     assert len(landed) >= 3 * 4
     assert held(engine) in (0, 1)
@@ -156,7 +158,7 @@ def test_in_a_loop_the_first_touch_is_heard_each_time(engine, rerun):
 
 def test_a_window_that_is_gone_leaves_no_sound_behind(engine, rerun):
     rerun.play(engine.driven.now)
-    engine.play(rerun, Audition(engine), 0.5)
+    engine.play(rerun, PreviewPlayer(engine), 0.5)
     assert held(engine) == 1
     engine.driven.wait(LAPSE + 0.1)
     assert held(engine) == 0
@@ -164,10 +166,10 @@ def test_a_window_that_is_gone_leaves_no_sound_behind(engine, rerun):
 
 def test_panic_ends_it(engine, rerun):
     rerun.play(engine.driven.now)
-    engine.play(rerun, Audition(engine), 0.5)
+    engine.play(rerun, PreviewPlayer(engine), 0.5)
     engine.send("/robojam/panic")
     assert held(engine) == 0
-    assert any(isinstance(what, Changed) for what, _ in engine.ear.heard)
+    assert any(isinstance(what, ControlChanged) for what, _ in engine.ear.heard)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_whatever_is_auditioned_ends_with_nothing_held(tmp_path_factory, touches
     assert held(engine) == 0
     times = [at for at, *_ in engine.ear.auditioned()]
     assert times == sorted(times)
-    json.loads(engine.driven.server.status())
+    json.loads(engine.driven.engine.status())
 
 
 def test_the_sound_takes_it_as_a_touch(engine):

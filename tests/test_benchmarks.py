@@ -17,7 +17,7 @@ from learning import TOUCHES, corpus
 from robojam.model import features
 from robojam.training import trainer as train
 from robojam.training.batches import Chunk
-from robojam.training.trainer import Settings
+from robojam.training.trainer import TrainingSettings
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 if not BENCHMARKS.is_dir():
@@ -44,12 +44,12 @@ def test_a_variant_trains_is_scored_and_leaves_nothing_behind(name, monkeypatch)
     monkeypatch.setattr(models, "measure", lambda *_, **__: [0.0, 0.0])
     variant = VARIANTS[name]
     small = {"units": 8, "hidden": 8, "components": 2, "window": 16, "batch": 64, "passes": 1}
-    before = dict(vars(features)), train.EventModel, train.Windows, train.score
-    settings = Settings(**{**variant.settings, **small})
+    before = dict(vars(features)), train.EventModel, train.WindowSampler, train.score
+    settings = TrainingSettings(**{**variant.settings, **small})
     found = models.run(
         variant, corpus(TOUCHES, [40, 30]), corpus(TOUCHES, [20], seed=1), settings
     )
-    assert before == (dict(vars(features)), train.EventModel, train.Windows, train.score)
+    assert before == (dict(vars(features)), train.EventModel, train.WindowSampler, train.score)
     assert math.isfinite(found["xydt"] if found["joint"] is None else found["joint"])
     if found["parts"]:
         assert sum(found["parts"].values()) == pytest.approx(found["joint"])
@@ -74,7 +74,9 @@ def test_what_came_before_an_opening_is_heard_and_not_scored():
 def test_what_others_have_learns_when_it_is_trained(name):
     data, held_out = corpus(TOUCHES, [40] * 8), corpus(TOUCHES, [40], seed=1)
     before, after = (
-        models.run(VARIANTS[name], data, held_out, Settings(batch=64, window=16, passes=passes))
+        models.run(
+            VARIANTS[name], data, held_out, TrainingSettings(batch=64, window=16, passes=passes)
+        )
         for passes in (0.01, 12)
     )
     assert after["xydt"] < before["xydt"] - 0.5
@@ -132,7 +134,9 @@ def test_pieces_are_of_five_seconds_and_lose_nothing():
 def test_what_teachers_draw_is_what_they_think():
     """Of their own draws they think as of what they would draw, blurred as data is."""
     data = corpus(TOUCHES, [40] * 12)
-    settings = Settings(units=16, hidden=16, components=2, window=64, batch=480, passes=60)
+    settings = TrainingSettings(
+        units=16, hidden=16, components=2, window=64, batch=480, passes=60
+    )
     learnt = []
     for seed in (0, 1):
         trainer = train.Trainer(data, data, replace(settings, seed=seed, dropout=0.0))

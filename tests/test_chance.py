@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from robojam.player.random_streams import Chance
+from robojam.player.random_streams import RandomStreams
 
 #: Blocks end at 64.
 COUNTS = (0, 1, 63, 64, 65, 200)
 
 
-def seeded(seed: int, voices: int = 2) -> Chance:
-    made = Chance(voices, uniform=3, normal=4)
+def seeded(seed: int, voices: int = 2) -> RandomStreams:
+    made = RandomStreams(voices, uniform=3, normal=4)
     made.seed(seed)
     return made
 
 
-def rows(made: Chance, voices: list[int], counts: list[int]) -> Any:
+def rows(made: RandomStreams, voices: list[int], counts: list[int]) -> Any:
     return made.rows(np.array(voices), np.array(counts))
 
 

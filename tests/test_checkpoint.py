@@ -10,10 +10,10 @@ from learning import TOUCHES, corpus
 
 from robojam.training import checkpoint
 from robojam.training.checkpoint import RunError
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 from robojam.training.troubles import TooLargeError
 
-SETTINGS = Settings(
+SETTINGS = TrainingSettings(
     units=8, components=2, hidden=8, passes=5, window=16, batch=128, warmup=4, dropout=0.1
 )
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)

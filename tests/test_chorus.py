@@ -11,19 +11,21 @@ from test_lean import EVENTS, as_arrays, chances, events
 from test_step import flat, network
 
 from robojam.model.mdrnn import EventModel
-from robojam.player.cpu_batch import MOST, Chorus
-from robojam.player.cpu_single import Lean
-from robojam.player.state_layout import Rows
+from robojam.player.cpu_batch import MOST, BatchStepper
+from robojam.player.cpu_single import SingleStepper
+from robojam.player.state_layout import StateLayout
 
 
-def sung(model: EventModel, voices: int, length: int = 12) -> tuple[Chorus, Rows, Any, Any]:
+def sung(
+    model: EventModel, voices: int, length: int = 12
+) -> tuple[BatchStepper, StateLayout, Any, Any]:
     """A chorus, its rows, and the memory of a network that has heard the same."""
     net = network(model)
-    rows = Rows(net)
-    chorus, state, memory = Chorus(net, rows), rows.blank(voices), net.initial(voices)
+    rows = StateLayout(net)
+    chorus, state, memory = BatchStepper(net, rows), rows.blank(voices), net.initial(voices)
     for values in events(model.event, voices, length).swapaxes(0, 1):
-        memory = net.hear(memory, values)
-        chorus.hear(state, values)
+        memory = net.feed(memory, values)
+        chorus.feed(state, values)
     return chorus, rows, state, memory
 
 
@@ -64,13 +66,13 @@ def test_a_voice_alone_and_in_a_batch_agree(event):
     """To 1e-5 a step: each is put back onto the other's state before the next."""
     model = small(event)
     net = network(model)
-    rows = Rows(net)
-    chorus, lean = Chorus(net, rows), Lean(net, 9)
+    rows = StateLayout(net)
+    chorus, lean = BatchStepper(net, rows), SingleStepper(net, 9)
     for values in events(event, 9, 30).swapaxes(0, 1):
         together = lean.state.copy()
-        chorus.hear(together, values)
+        chorus.feed(together, values)
         for voice, row in enumerate(values.tolist()):
-            lean.hear(voice, row)
+            lean.feed(voice, row)
         np.testing.assert_allclose(together, lean.state, rtol=0, atol=1e-5)
 
 
@@ -81,7 +83,7 @@ def test_what_is_put_back_goes_on_as_it_was():
     for _ in range(2):
         some = kept.copy()
         for row in values.swapaxes(0, 1):
-            chorus.hear(some, row)
+            chorus.feed(some, row)
         after.append(some)
     np.testing.assert_array_equal(*after)
     assert (after[0] != kept).any()

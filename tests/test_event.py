@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from robojam.model.event import MOST, Event, Factor, stroke_event, touch_event
+from robojam.model.event import MOST, EventSpec, Factor, stroke_event, touch_event
 
 
 def test_a_touch_is_predicted_phase_first_then_dt_then_the_place():
@@ -34,7 +34,7 @@ def test_a_stroke_has_no_place_and_no_time():
 
 @pytest.mark.parametrize("event", [touch_event(), stroke_event(scale=3.5)])
 def test_a_description_travels_as_json(event):
-    assert msgspec.json.decode(msgspec.json.encode(event), type=Event) == event
+    assert msgspec.json.decode(msgspec.json.encode(event), type=EventSpec) == event
 
 
 FLAG = Factor(name="f", kind="flag", columns=(0,))
@@ -42,8 +42,8 @@ TIME = Factor(name="t", kind="duration", columns=(1,), components=2)
 PLACE = Factor(name="p", kind="position", columns=(2,), components=2, slides=0)
 
 
-def made(*factors: Factor, columns: str = "f t p", **more: Any) -> Event:
-    return Event(name="e", columns=tuple(columns.split()), factors=factors, **more)
+def made(*factors: Factor, columns: str = "f t p", **more: Any) -> EventSpec:
+    return EventSpec(name="e", columns=tuple(columns.split()), factors=factors, **more)
 
 
 def but(factor: Factor, **changed: Any) -> Factor:

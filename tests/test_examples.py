@@ -16,7 +16,7 @@ import torch
 
 from robojam.corpus.corpus import Corpus
 from robojam.model import mdrnn, sequential_file
-from robojam.model.file import Description
+from robojam.model.file import ModelDescription
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -138,7 +138,7 @@ def test_kanji_are_learnt_and_written(tmp_path):
     written = kanji.write_new(net, 3, temperature=0.5)
     assert all(1 <= len(points) <= kanji.LONGEST for points in written)
     path = tmp_path / "kanji.safetensors"
-    mdrnn.save(net, path, Description(event=net.event, units=48, layers=1))
+    mdrnn.save(net, path, ModelDescription(event=net.event, units=48, layers=1))
     assert kanji.nats(mdrnn.load(path)[0], held_out)["point"] == pytest.approx(after)
     pytest.importorskip("matplotlib")
     kanji.draw({"new": written}, tmp_path / "kanji.png", "New")
@@ -174,7 +174,7 @@ def test_performance_is_heard_expected_and_answered(tmp_path):
     performance = example("performance")
     touches = performance.gesture()
     player = performance.load()
-    performance.hear(player, touches)
+    performance.feed(player, touches)
     expected = performance.expected(player)
     # It is in the middle of a stroke that moves on to the right, and expects it there.
     ahead = 2 * touches[-1, :2] - touches[-2, :2]
@@ -185,7 +185,7 @@ def test_performance_is_heard_expected_and_answered(tmp_path):
         assert bool(((answer[:, :2] >= 0) & (answer[:, :2] <= 1)).all())
     assert len({answer.tobytes() for answer in answers}) == 5
     again = performance.load()
-    performance.hear(again, touches)
+    performance.feed(again, touches)
     assert performance.answer(again, 0, seconds=1.0).tobytes() == answers[0].tobytes()
     pytest.importorskip("matplotlib")
     performance.draw([touches], [expected], [answers], tmp_path / "performance.png")

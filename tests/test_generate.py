@@ -17,7 +17,7 @@ from robojam.jam.dwell import AGAIN
 from robojam.model.file import ModelFile
 from robojam.player import generate as offline
 from robojam.player.generate import generate
-from robojam.player.player import Player
+from robojam.player.player import ModelPlayer
 from robojam.sessions.compose import composed
 from robojam.sessions.session import encode, encode_header, parse, read
 from robojam.touch import MAX_DT, MIN_DT
@@ -35,16 +35,16 @@ def test_a_take_is_what_a_player_would_play():
     before = [NOTHING, heard(9), heard(30), NOTHING]
     takes = generate(FILE, before, **HOW)
     for index, (part, take) in enumerate(zip(before, takes, strict=True)):
-        player = Player(FILE, voices=len(before), seed=7)
-        player.temper(temperature=1.0, spread=1.0)
+        player = ModelPlayer(FILE, voices=len(before), seed=7)
+        player.set_sampling(temperature=1.0, spread=1.0)
         for x, y, dt, moving in part:
-            player.hear(x, y, dt, moving > 0.5)
+            player.feed(x, y, dt, moving > 0.5)
         for x, y, dt, moving in take[:40]:
-            (made,) = player.propose([index])
+            (made,) = player.sample([index])
             assert x == pytest.approx(min(max(made.x, 0), 1), abs=1e-4)
             assert y == pytest.approx(min(max(made.y, 0), 1), abs=1e-4)
             assert dt == pytest.approx(min(max(made.dt, MIN_DT), MAX_DT), rel=1e-3, abs=1e-5)
-            player.play(index, x, y, dt, moving > 0.5)
+            player.commit(index, x, y, dt, moving > 0.5)
 
 
 def test_takes_do_not_depend_on_how_many_there_are():

@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.jam.fingers import MAX_FINGERS, Felt, Hands
+from robojam.jam.fingers import MAX_FINGERS, FingerEvent, Fingers
 from robojam.touch import LIFT_AFTER, Phase, Touch
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 
 
 def feel(
-    hands: Hands, t: float, phase: Phase, finger: int = 0, who: str = "human", x: float = 0.5
-) -> list[Felt]:
+    hands: Fingers, t: float, phase: Phase, finger: int = 0, who: str = "human", x: float = 0.5
+) -> list[FingerEvent]:
     felt = hands.finger(t, who, finger, phase, x, 1 - x)
     assert not isinstance(felt, str), felt
     return felt
 
 
-def one(felt: list[Felt]) -> Felt:
+def one(felt: list[FingerEvent]) -> FingerEvent:
     assert len(felt) == 1
     return felt[0]
 
 
-def phases(felt: list[Felt]) -> list[Phase]:
+def phases(felt: list[FingerEvent]) -> list[Phase]:
     return [f.touch.phase for f in felt]
 
 
@@ -33,13 +33,13 @@ def phases(felt: list[Felt]) -> list[Phase]:
 
 
 def test_dt_is_the_time_since_the_last_down_or_move_and_0_for_the_first() -> None:
-    hands = Hands()
+    hands = Fingers()
     assert one(feel(hands, 3.0, DOWN)).touch == Touch(0.5, 0.5, 0.0, DOWN)
     assert one(feel(hands, 3.25, MOVE, x=0.25)).touch == Touch(0.25, 0.75, 0.25, MOVE)
 
 
 def test_an_up_carries_the_last_place_and_its_own_time_and_does_not_reset_dt() -> None:
-    hands = Hands()
+    hands = Fingers()
     feel(hands, 1.0, DOWN, x=0.25)
     lifted = one(feel(hands, 1.5, UP, x=0.9))
     assert lifted.touch == Touch(0.25, 0.75, 0.5, UP)
@@ -48,7 +48,7 @@ def test_an_up_carries_the_last_place_and_its_own_time_and_does_not_reset_dt() -
 
 
 def test_dt_is_of_the_same_who_whichever_finger_it_was() -> None:
-    hands = Hands()
+    hands = Fingers()
     feel(hands, 1.0, DOWN, finger=1)
     assert one(feel(hands, 1.5, DOWN, 1, "human2")).touch.dt == 0.0
     assert one(feel(hands, 1.75, DOWN, 2)).touch.dt == 0.75
@@ -57,11 +57,11 @@ def test_dt_is_of_the_same_who_whichever_finger_it_was() -> None:
 
 
 def test_a_move_of_an_absent_finger_is_a_down() -> None:
-    assert one(feel(Hands(), 1.0, MOVE)).touch.phase is DOWN
+    assert one(feel(Fingers(), 1.0, MOVE)).touch.phase is DOWN
 
 
 def test_a_down_of_a_present_finger_lifts_it_first() -> None:
-    hands = Hands()
+    hands = Fingers()
     feel(hands, 1.0, DOWN, x=0.25)
     lifted, landed = feel(hands, 1.5, DOWN, x=0.75)
     assert lifted.touch == Touch(0.25, 0.75, 0.5, UP)
@@ -70,13 +70,13 @@ def test_a_down_of_a_present_finger_lifts_it_first() -> None:
 
 
 def test_an_up_of_an_absent_finger_is_ignored_and_told() -> None:
-    hands = Hands()
+    hands = Fingers()
     assert hands.finger(1.0, "human", 3, UP, 0.0, 0.0) == "absent finger"
     assert one(feel(hands, 2.0, DOWN)).touch.dt == 0.0
 
 
 def test_fingers_are_kept_apart_by_player_and_id() -> None:
-    hands = Hands()
+    hands = Fingers()
     for who in ("human", "human2"):
         for finger in (0, 1000):
             assert one(feel(hands, 1.0, DOWN, finger, who)).touch.phase is DOWN
@@ -87,7 +87,7 @@ def test_fingers_are_kept_apart_by_player_and_id() -> None:
 
 
 def test_a_flood_of_fingers_is_bounded() -> None:
-    hands = Hands()
+    hands = Fingers()
     for finger in range(MAX_FINGERS):
         feel(hands, 1.0, DOWN, finger)
     assert hands.finger(2.0, "human2", 7, MOVE, 0.5, 0.5) == "too many fingers"
@@ -99,7 +99,7 @@ def test_a_flood_of_fingers_is_bounded() -> None:
 
 
 def test_lift_all_lifts_every_finger_once() -> None:
-    hands = Hands()
+    hands = Fingers()
     feel(hands, 1.0, DOWN, 0)
     hands.plain(1.5, "human2", 0.5, 0.5, None)
     assert {(f.touch.who, f.touch.phase, f.touch.dt) for f in hands.lift_all(2.0)} == {
@@ -115,7 +115,7 @@ def test_lift_all_lifts_every_finger_once() -> None:
 
 
 def test_one_finger_is_heard_as_it_plays() -> None:
-    hands = Hands()
+    hands = Fingers()
     heard = [
         one(feel(hands, t, p)).heard for t, p in ((1, DOWN), (2, MOVE), (3, UP), (4, MOVE))
     ]
@@ -123,7 +123,7 @@ def test_one_finger_is_heard_as_it_plays() -> None:
 
 
 def test_the_finger_that_last_landed_is_heard_whoevers_it_is() -> None:
-    hands = Hands()
+    hands = Fingers()
     assert one(feel(hands, 1.0, DOWN, 1)).heard is False
     assert one(feel(hands, 2.0, DOWN, 1, "human2")).heard is False
     assert one(feel(hands, 3.0, MOVE, 1)).heard is None
@@ -131,7 +131,7 @@ def test_the_finger_that_last_landed_is_heard_whoevers_it_is() -> None:
 
 
 def test_when_it_lifts_the_most_recent_one_still_down_is_heard_as_a_down() -> None:
-    hands = Hands()
+    hands = Fingers()
     for finger in (1, 2, 3):
         feel(hands, finger, DOWN, finger)
     feel(hands, 4.0, UP, 3)
@@ -145,7 +145,7 @@ def test_when_it_lifts_the_most_recent_one_still_down_is_heard_as_a_down() -> No
 
 
 def test_another_fingers_lift_changes_nothing() -> None:
-    hands = Hands()
+    hands = Fingers()
     feel(hands, 1.0, DOWN, 1)
     feel(hands, 2.0, DOWN, 2)
     feel(hands, 3.0, UP, 1)
@@ -153,7 +153,7 @@ def test_another_fingers_lift_changes_nothing() -> None:
 
 
 def test_the_one_that_comes_next_is_the_one_that_landed_last_of_those_still_down() -> None:
-    hands = Hands()
+    hands = Fingers()
     for t, finger in enumerate((1, 2, 3, 1)):  # 1 lands again, after 3
         feel(hands, t, DOWN, finger)
     assert one(feel(hands, 5.0, MOVE, 1)).heard is True
@@ -163,7 +163,7 @@ def test_the_one_that_comes_next_is_the_one_that_landed_last_of_those_still_down
 
 
 def test_what_a_forgetful_model_hears_next_is_a_landing() -> None:
-    hands = Hands()
+    hands = Fingers()
     feel(hands, 1.0, DOWN)
     hands.forget()
     assert [one(feel(hands, t, MOVE)).heard for t in (2.0, 3.0)] == [False, True]
@@ -180,7 +180,7 @@ steps = st.lists(
 
 @given(steps)
 def test_the_stream_is_as_the_contract_says(steps: list[Step]) -> None:
-    hands = Hands()
+    hands = Fingers()
     landed: list[tuple[str, int]] = []  # those down, in order of landing
     stream: tuple[str, int] | None = None  # whose last touch was the last that was heard
     for t, (who, finger, phase) in enumerate(steps):
@@ -210,15 +210,15 @@ def test_the_stream_is_as_the_contract_says(steps: list[Step]) -> None:
 
 
 def plain(
-    hands: Hands, t: float, dt: float | None = None, who: str = "human", x: float = 0.5
-) -> list[Felt]:
+    hands: Fingers, t: float, dt: float | None = None, who: str = "human", x: float = 0.5
+) -> list[FingerEvent]:
     felt = hands.plain(t, who, x, 0.5, dt)
     assert not isinstance(felt, str)
     return felt
 
 
 def test_more_than_a_tenth_of_a_second_after_the_last_is_a_down_else_a_move() -> None:
-    hands = Hands()
+    hands = Fingers()
     assert phases(plain(hands, 1.0)) == [DOWN]
     assert phases(plain(hands, 1.09)) == [MOVE]
     assert phases(plain(hands, 1.18)) == [MOVE]
@@ -229,13 +229,13 @@ def test_more_than_a_tenth_of_a_second_after_the_last_is_a_down_else_a_move() ->
 
 
 def test_exactly_a_tenth_is_not_more() -> None:
-    hands = Hands()
+    hands = Fingers()
     plain(hands, 0.0)
     assert phases(plain(hands, 0.1)) == [MOVE]
 
 
 def test_an_up_follows_without_another_touch() -> None:
-    hands = Hands()
+    hands = Fingers()
     plain(hands, 1.0)
     plain(hands, 1.05, x=0.25)
     assert hands.lift_due == 1.05 + LIFT_AFTER
@@ -247,7 +247,7 @@ def test_an_up_follows_without_another_touch() -> None:
 
 
 def test_fingers_lift_by_themselves_in_the_order_of_their_instants() -> None:
-    hands = Hands()
+    hands = Fingers()
     plain(hands, 1.0, who="human2")
     plain(hands, 1.01, who="human")
     plain(hands, 1.02, who="human2")
@@ -255,14 +255,14 @@ def test_fingers_lift_by_themselves_in_the_order_of_their_instants() -> None:
 
 
 def test_it_is_finger_0_and_a_player_with_phases_holds_it() -> None:
-    hands = Hands()
+    hands = Fingers()
     assert one(plain(hands, 1.0)).touch.id == 0
     assert one(feel(hands, 1.05, MOVE, 0)).touch.phase is MOVE
     assert hands.lift_due is None
 
 
 def test_its_own_clock_decides_the_phase() -> None:
-    hands = Hands()
+    hands = Fingers()
     plain(hands, 1.0, 0.0)
     late = one(plain(hands, 1.12, 0.02))
     assert (late.touch.phase, late.touch.dt, late.own_dt) == (MOVE, 0.02, 0.02)
@@ -271,19 +271,19 @@ def test_its_own_clock_decides_the_phase() -> None:
 
 
 def test_the_first_touch_has_dt_0_whatever_its_own_clock_says() -> None:
-    felt = one(plain(Hands(), 1.0, 0.75))
+    felt = one(plain(Fingers(), 1.0, 0.75))
     assert (felt.touch.phase, felt.touch.dt, felt.own_dt) == (DOWN, 0.0, None)
 
 
 def test_a_clock_that_agrees_is_none_of_its_own() -> None:
     """A recording holds one dt: by it a regeneration knows whose clock that was."""
-    hands = Hands()
+    hands = Fingers()
     plain(hands, 1.0, 0.0)
     assert one(plain(hands, 1.0625, 0.0625)).own_dt is None
 
 
 def test_arrival_decides_the_up_even_with_a_clock_of_its_own() -> None:
-    hands = Hands()
+    hands = Fingers()
     plain(hands, 1.0, 0.0)
     assert len(list(hands.lift(1.0 + LIFT_AFTER))) == 1
     again = one(plain(hands, 1.4, 0.02))  # a move of an absent finger

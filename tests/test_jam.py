@@ -15,23 +15,23 @@ from hypothesis import strategies as st
 from playing import Scripted, Whimsical, land, slide
 
 from robojam.jam.events import (
-    Changed,
-    Counts,
-    Happening,
-    Pending,
+    ControlChanged,
+    Counters,
+    Event,
     Proposal,
     Settings,
-    Sounded,
-    Turned,
+    TouchPending,
+    TouchPlayed,
+    TurnChanged,
 )
 from robojam.jam.jam import Jam
 from robojam.sessions.playback import first_difference, regenerate
 from robojam.sessions.session import (
     EndEvent,
-    Event,
     Header,
     ModelRef,
     Session,
+    SessionEvent,
     SetEvent,
     TouchEvent,
 )
@@ -49,8 +49,8 @@ class Take:
     ) -> None:
         self.player = player or Scripted(*script, voices=voices)
         self.settings = Settings(**options)
-        self.counts = Counts()
-        self.out: list[Happening] = []
+        self.counts = Counters()
+        self.out: list[Event] = []
         self.jam = Jam(self.player, self.settings, self.out.append, self.counts)
         self.jam.begin()
 
@@ -71,8 +71,8 @@ class Take:
         return self.jam.control(t, name, value)
 
     @property
-    def sounded(self) -> list[Sounded]:
-        return [h for h in self.out if isinstance(h, Sounded)]
+    def sounded(self) -> list[TouchPlayed]:
+        return [h for h in self.out if isinstance(h, TouchPlayed)]
 
     def played(self, who: str = "ai") -> list[tuple[str, float]]:
         """What someone has played: phases, each with its instant."""
@@ -80,22 +80,22 @@ class Take:
 
     @property
     def turns(self) -> list[tuple[str, float]]:
-        return [(h.whose, round(h.t, 9)) for h in self.out if isinstance(h, Turned)]
+        return [(h.whose, round(h.t, 9)) for h in self.out if isinstance(h, TurnChanged)]
 
     @property
-    def pending(self) -> Pending:
-        return [h for h in self.out if isinstance(h, Pending)][-1]
+    def pending(self) -> TouchPending:
+        return [h for h in self.out if isinstance(h, TouchPending)][-1]
 
     @property
     def order(self) -> list[str]:
         """What has happened, in order, in a word each; what is pending left out."""
         words = []
         for h in self.out:
-            if isinstance(h, Sounded):
+            if isinstance(h, TouchPlayed):
                 words.append(f"{h.touch.who} {h.touch.phase}")
-            elif isinstance(h, Turned):
+            elif isinstance(h, TurnChanged):
                 words.append(f"turn {h.whose}")
-            elif isinstance(h, Changed):
+            elif isinstance(h, ControlChanged):
                 words.append(f"{h.name} {h.value}")
         return words
 
@@ -165,13 +165,13 @@ def test_an_answer_that_would_be_silence_alone_is_drawn_again() -> None:
     take = Take(land(1.0), land(4.0), land(0.25), slide(0.5), threshold=0.5, response=1.0)
     take.down(1.0)
     assert take.until(4.0).played()[:2] == [("down", 1.75), ("move", 2.25)]
-    pending = [h for h in take.out if isinstance(h, Pending) and h.proposal]
+    pending = [h for h in take.out if isinstance(h, TouchPending) and h.proposal]
     assert pending[0].proposal == land(0.25)  # what was drawn before it was never told
 
 
 def test_of_many_voices_those_alone_are_drawn_again_that_would_be_silent() -> None:
     player = Scripted(land(2.0), land(0.25), voices=3)
-    player.count(1)
+    player.skip(1)
     take = Take(player=player, threshold=0.5, response=1.0)
     take.down(1.0)
     take.until(1.6)
@@ -909,11 +909,11 @@ def test_another_model_has_heard_nothing() -> None:
 
 
 def test_nothing_is_due_before_the_take_begins() -> None:
-    out: list[Happening] = []
+    out: list[Event] = []
     jam = Jam(Scripted(), Settings(mode="listen"), out.append)
-    assert not jam.would_begin
+    assert not jam.starts_alone
     jam.control(0.0, "mode", "solo")
-    assert jam.would_begin
+    assert jam.starts_alone
     assert jam.due is None
     jam.begin()
     assert jam.due == pytest.approx(0.1)
@@ -1004,12 +1004,12 @@ def test_what_happens_obeys_the_rules(inputs: list[Input], start: dict[str, Any]
     for h in take.out:
         assert h.t >= t  # time never runs backwards
         t = h.t
-        if isinstance(h, Turned):
+        if isinstance(h, TurnChanged):
             assert h.whose != turn
             turn = h.whose
-        elif isinstance(h, Pending):
+        elif isinstance(h, TouchPending):
             assert h.due >= h.t
-        elif isinstance(h, Changed):
+        elif isinstance(h, ControlChanged):
             mode = h.value if h.name == "mode" else mode
             pause = h.value if h.name == "pause" else pause
             silenced |= h.name == "panic"
@@ -1060,14 +1060,14 @@ def test_chance_counts_what_has_sounded_and_what_was_drawn_in_vain(
     take = play(inputs, start)
     counts: dict[str, int] = {}
     for h in take.out:
-        if isinstance(h, Changed) and h.name == "seed":
+        if isinstance(h, ControlChanged) and h.name == "seed":
             counts = {}
-        if isinstance(h, Sounded) and h.touch.phase is not UP:
+        if isinstance(h, TouchPlayed) and h.touch.phase is not UP:
             counts[h.touch.who] = counts.get(h.touch.who, 0) + 1
     played = [counts.get(who, 0) for who in ("ai", "ai2")[: start.get("voices", 1)]]
     used = take.jam.player.counts  # type: ignore[attr-defined]
     assert all(more >= least for more, least in zip(used, played, strict=True))
-    if "ai" not in counts and not any(isinstance(h, Turned) for h in take.out):
+    if "ai" not in counts and not any(isinstance(h, TurnChanged) for h in take.out):
         assert used == played  # nothing was to sound, and nothing was drawn again
 
 
@@ -1075,11 +1075,11 @@ def test_chance_counts_what_has_sounded_and_what_was_drawn_in_vain(
 @settings(max_examples=150, deadline=None)
 def test_a_recording_is_regenerated_exactly(inputs: list[Input], start: dict[str, Any]) -> None:
     take = play(inputs, start)
-    events: list[Event] = []
+    events: list[SessionEvent] = []
     for h in take.out:
-        if isinstance(h, Sounded):
+        if isinstance(h, TouchPlayed):
             events.append(TouchEvent(h.t, h.touch))
-        elif isinstance(h, Changed):
+        elif isinstance(h, ControlChanged):
             value = {"file": h.value} if h.name == "model" else h.value
             events.append(SetEvent(h.t, {h.name: value}))
     events.append(EndEvent(take.jam.t, "stopped"))
@@ -1104,11 +1104,11 @@ def test_a_recording_is_regenerated_exactly(inputs: list[Input], start: dict[str
 def test_to_ask_what_is_due_alters_nothing_and_is_never_out_of_date(mode: str) -> None:
     """Asked in the midst of what happens, and before and after: as if looked for anew."""
 
-    def jam(*, nosy: bool) -> tuple[Take, list[Happening]]:
+    def jam(*, nosy: bool) -> tuple[Take, list[Event]]:
         take = Take(player=Whimsical(voices=3), mode=mode, threshold=0.1, response=0.9)
-        told: list[Happening] = []
+        told: list[Event] = []
 
-        def sink(what: Happening) -> None:
+        def sink(what: Event) -> None:
             told.append(what)
             if nosy:
                 assert take.jam.due is None or take.jam.due >= take.jam.t

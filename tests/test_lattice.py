@@ -20,10 +20,10 @@ from robojam.corpus.formats import read
 from robojam.evaluation.likelihood import score
 from robojam.mixture import Mixture
 from robojam.model import lattice
-from robojam.model.event import Event, touch_event
+from robojam.model.event import EventSpec, touch_event
 from robojam.model.mdrnn import EventModel
 from robojam.training.batches import Chunk
-from robojam.training.trainer import Settings, Trainer, event_of
+from robojam.training.trainer import Trainer, TrainingSettings, event_of
 
 NOISE = 1 / 1024
 
@@ -209,7 +209,7 @@ def test_training_hears_the_middle_and_is_scored_by_the_cell():
     events = data.events.copy()
     events[:, :2] = np.round(events[:, :2] * 500) / 500
     data = replace(data, events=events)
-    settings = Settings(units=8, components=2, hidden=8, mirror=False, passes=1)
+    settings = TrainingSettings(units=8, components=2, hidden=8, mirror=False, passes=1)
     trainer = Trainer(data, data, settings)
     assert trainer.model.event.lattices == ((500, 6 / 7),)
     batch = trainer.draw([Chunk(0, 40, True)])
@@ -237,7 +237,7 @@ def test_how_a_screen_rounds_does_not_reward_certainty_without_end():
 
 def test_training_can_leave_lattices_alone():
     data = corpus(TOUCHES, [40] * 6)
-    assert event_of(data, Settings(lattices=False)).lattices == ()
+    assert event_of(data, TrainingSettings(lattices=False)).lattices == ()
 
 
 @pytest.mark.parametrize(
@@ -250,14 +250,14 @@ def test_lattices_that_cannot_be(lattices):
 
 
 def test_an_event_tells_its_lattices():
-    event: Event = touch_event(lattices=((600, 0.5),))
+    event: EventSpec = touch_event(lattices=((600, 0.5),))
     assert event.lattices == ((600, 0.5),)
 
 
 @has_corpus
 def test_real_screens_are_found():
     data = clean(read(CORPUS / "microjam_train.npz"))
-    found = dict(event_of(data, Settings()).lattices)
+    found = dict(event_of(data, TrainingSettings()).lattices)
     assert found[600] == pytest.approx(0.359, abs=0.001)
     assert {576, 686, 748, 1000} < found.keys()
 
@@ -266,7 +266,7 @@ def test_real_screens_are_found():
 def test_real_places_keep_to_the_teeth_of_their_screen():
     data = clean(read(CORPUS / "microjam_val.npz"))
     events = dequantise(data)
-    known = [n for n, _ in event_of(data, Settings()).lattices]
+    known = [n for n, _ in event_of(data, TrainingSettings()).lattices]
     counted = 0
     for start, end in zip(data.offsets[:-1], data.offsets[1:], strict=True):
         n = lattice.detect(data.events[start:end, :2], known)

@@ -11,26 +11,26 @@ import pytest
 from learning import STROKES, TOUCHES, small
 from test_step import LINE, SPACE, flat, network
 
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel
-from robojam.player.cpu_single import Lean
+from robojam.player.cpu_single import SingleStepper
 from robojam.player.reference import Memory
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
 
 
-def chances(event: Event, seed: int) -> list[float]:
+def chances(event: EventSpec, seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
     uniform = rng.random(len(event.factors), np.float32).tolist()
     return [*uniform, *rng.standard_normal(len(event.columns), np.float32).tolist()]
 
 
-def as_arrays(event: Event, drawn: list[list[float]]) -> Any:
+def as_arrays(event: EventSpec, drawn: list[list[float]]) -> Any:
     """The same as the uniform ones and the normal ones."""
     return np.split(np.array(drawn, np.float32), [len(event.factors)], axis=1)
 
 
-def events(event: Event, voices: int, length: int) -> np.ndarray[Any, Any]:
+def events(event: EventSpec, voices: int, length: int) -> np.ndarray[Any, Any]:
     """Events (voices, length, C), their flags 0 or 1."""
     rng = np.random.default_rng(4)
     values = rng.random((voices, length, len(event.columns)), np.float32)
@@ -39,18 +39,20 @@ def events(event: Event, voices: int, length: int) -> np.ndarray[Any, Any]:
     return values
 
 
-def stepped(model: EventModel, length: int = 30, voices: int = 3) -> tuple[Lean, Memory]:
+def stepped(
+    model: EventModel, length: int = 30, voices: int = 3
+) -> tuple[SingleStepper, Memory]:
     """A lean network and a batch's memory that have heard the same."""
     net = network(model)
-    lean, memory = Lean(net, voices), net.initial(voices)
+    lean, memory = SingleStepper(net, voices), net.initial(voices)
     for values in events(model.event, voices, length).swapaxes(0, 1):
-        memory = net.hear(memory, values)
+        memory = net.feed(memory, values)
         for voice, row in enumerate(values.tolist()):
-            lean.hear(voice, row)
+            lean.feed(voice, row)
     return lean, memory
 
 
-def agree(lean: Lean, memory: Memory) -> None:
+def agree(lean: SingleStepper, memory: Memory) -> None:
     for mine, its in zip(flat(lean.memory), flat(memory), strict=True):
         np.testing.assert_allclose(mine, its, rtol=0, atol=2e-5)
 
@@ -88,7 +90,7 @@ def test_it_draws_before_it_has_heard_anything(event):
     for seed in range(20):
         drawn = [chances(event, seed)]
         expected = net.sample(net.initial(1), *as_arrays(event, drawn), temperature=1, spread=1)
-        found = Lean(net, 1).sample([0], drawn, temperature=1, spread=1)
+        found = SingleStepper(net, 1).sample([0], drawn, temperature=1, spread=1)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -97,7 +99,7 @@ def test_to_draw_changes_nothing_and_voices_are_apart():
     before = [a.copy() for a in flat(lean.memory)]
     first = lean.sample([1], [chances(TOUCHES, 1)], temperature=1, spread=1)
     assert lean.sample([1], [chances(TOUCHES, 1)], temperature=1, spread=1) == first
-    lean.hear(1, [0.1, 0.2, 0.3, 1.0])
+    lean.feed(1, [0.1, 0.2, 0.3, 1.0])
     for mine, its in zip(flat(lean.memory), before, strict=True):
         np.testing.assert_array_equal(mine[[0, 2]], its[[0, 2]])
 
@@ -106,15 +108,15 @@ def test_reset_forgets():
     lean, _ = stepped(small(TOUCHES))
     lean.reset()
     for mine, its in zip(
-        flat(lean.memory), flat(Lean(network(small(TOUCHES)), 3).memory), strict=True
+        flat(lean.memory), flat(SingleStepper(network(small(TOUCHES)), 3).memory), strict=True
     ):
         np.testing.assert_array_equal(mine, its)
 
 
 def test_wild_values_leave_finite_numbers():
-    lean = Lean(network(small(TOUCHES)), 1)
+    lean = SingleStepper(network(small(TOUCHES)), 1)
     for row in ([0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1e-9, 1.0], [0.5, 0.5, 1e9, 0.0]):
-        lean.hear(0, row)
+        lean.feed(0, row)
         drawn = lean.sample([0], [chances(TOUCHES, 1)], temperature=10, spread=10)
         assert all(map(math.isfinite, drawn[0]))
     assert all(np.isfinite(a).all() for a in flat(lean.memory))
@@ -122,11 +124,11 @@ def test_wild_values_leave_finite_numbers():
 
 def test_a_step_leaves_nothing_behind():
     """A jam of hours takes no more memory than one of minutes."""
-    lean = Lean(network(small(TOUCHES)), 1)
+    lean = SingleStepper(network(small(TOUCHES)), 1)
     drawn = [chances(TOUCHES, 1)]
 
     def step() -> None:
-        lean.hear(0, lean.sample([0], drawn, temperature=1, spread=1)[0])
+        lean.feed(0, lean.sample([0], drawn, temperature=1, spread=1)[0])
 
     for _ in range(50):
         step()

@@ -6,7 +6,7 @@ import pytest
 from engine import Driven, recordings
 from playing import Scripted, land, slide
 
-from robojam.engine.metrics import Allowance
+from robojam.engine.metrics import RateLimiter
 
 
 class Slow(Scripted):
@@ -30,11 +30,11 @@ def driven(tmp_path):
 
     yield make
     for one in made:
-        one.server.finish("the end of the test")
+        one.engine.finish("the end of the test")
 
 
 def test_an_allowance_is_a_rate_and_a_burst():
-    allowance = Allowance(10, 3)
+    allowance = RateLimiter(10, 3)
     assert [allowance.take(5.0) for _ in range(5)] == [True, True, True, False, False]
     assert [allowance.take(5.15), allowance.take(5.15)] == [True, False]
     assert [allowance.take(60.0) for _ in range(4)] == [True, True, True, False]
@@ -46,7 +46,7 @@ def test_a_timescale_that_nobody_can_keep_up_with_blocks_nothing(driven):
     player.engine = d
     d.now += 0.4
     began = d.now
-    d.server.advance()
+    d.engine.advance()
     assert d.now - began < 0.3  # not the 20,000 touches that were due
     d.now += 0.1
     d.send("/robojam/panic")
@@ -75,7 +75,7 @@ def test_recordings_cannot_be_made_without_end(driven):
         d.send("/robojam/record", "i", 1)
         d.send("/robojam/down", "iff", 0, 0.5, 0.5)
     assert d.status()["dropped"]["too many recordings"] > 25
-    d.server.finish("SIGTERM")
+    d.engine.finish("SIGTERM")
     assert len(recordings(d.folder)) < 13
 
 

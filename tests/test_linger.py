@@ -7,12 +7,12 @@ import pytest
 from playing import land, slide
 from test_jam import Take
 
-from robojam.jam.dwell import LONG, NEAR, Linger
+from robojam.jam.dwell import LONG, NEAR, DwellLimiter
 
 
 def stays(*touches: tuple[float, float, float, bool]) -> list[bool]:
     """Tell of each touch (t, x, y, moving) whether it makes the finger stay too long."""
-    linger, found = Linger(), []
+    linger, found = DwellLimiter(), []
     for t, x, y, moving in touches:
         found.append(linger.too_long(t, x, y, moving=moving))
         linger.touch(t, x, y, moving=moving)
@@ -65,7 +65,7 @@ def test_who_leaves_an_edge_begins_anew():
 
 
 def test_off_an_edge_that_it_does_not_leave_it_is_put():
-    linger = Linger()
+    linger = DwellLimiter()
     for i in range(9):
         assert linger.aside(i / 10, 0.3, 1.0) == (0.3, 1.0)
         linger.touch(i / 10, 0.3, 1.0, moving=True)

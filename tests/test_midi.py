@@ -11,10 +11,10 @@ from jack import left_on
 from playing import Scripted, land, slide
 
 from robojam.config.options import Options
-from robojam.jam.events import Changed, Sounded, Turned
+from robojam.jam.events import ControlChanged, TouchPlayed, TurnChanged
 from robojam.ports import midi as rig
-from robojam.ports.midi import ECHO, GATHER, MISSED, Midi
-from robojam.ports.midi_process import OUTLETS
+from robojam.ports.midi import ECHO, GATHER, MISSED, MidiPorts
+from robojam.ports.midi_process import OUTPUTS
 from robojam.sessions.session import SetEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
@@ -56,10 +56,10 @@ class Far:
         self.closed = True
 
     def take(self, number: int = 0) -> list[bytes]:
-        """The messages sent to an outlet since the last call."""
-        data = b"".join(d for n, d in self.sent if n == OUTLETS + number)
-        self.sent = [(n, d) for n, d in self.sent if n != OUTLETS + number]
-        return stream.Parser().feed(data)[0]
+        """The messages sent to an output since the last call."""
+        data = b"".join(d for n, d in self.sent if n == OUTPUTS + number)
+        self.sent = [(n, d) for n, d in self.sent if n != OUTPUTS + number]
+        return stream.MidiParser().feed(data)[0]
 
 
 class Rig:
@@ -67,9 +67,9 @@ class Rig:
 
     def __init__(self, monkeypatch, *, everyone=False, styles=None, **ports) -> None:
         self.now = 100.0
-        monkeypatch.setattr(rig, "Link", Far)
+        monkeypatch.setattr(rig, "MidiClient", Far)
         options = Options(midi=parse_styles(styles or {}), **ports)
-        self.midi = Midi(options, everyone=everyone, clock=lambda: self.now)
+        self.midi = MidiPorts(options, everyone=everyone, clock=lambda: self.now)
         self.far: Far = self.midi._link  # type: ignore[assignment]
 
     def say(self, letter: str, number: int = 0, data: bytes = b""):
@@ -82,8 +82,8 @@ class Rig:
     def touch(
         self, phase: str, x: float = 0.5, y: float = 0.5, who: str = "ai", t: float = 0.0
     ):
-        what = Sounded(t, Touch(x, y, 0.1, Phase(phase), 0, who), 0.1)
-        self.midi.happened(what, self.now)
+        what = TouchPlayed(t, Touch(x, y, 0.1, Phase(phase), 0, who), 0.1)
+        self.midi.handle(what, self.now)
 
 
 @pytest.fixture
@@ -91,25 +91,25 @@ def one(monkeypatch):
     """One port in and one out, both there, and what they were told at the start forgotten."""
     made = Rig(monkeypatch, midi_in=("board",), midi_out=("surge/keys",))
     made.say("o", 0, b"Board:midi")
-    made.say("o", OUTLETS, b"Surge:midi")
+    made.say("o", OUTPUTS, b"Surge:midi")
     made.far.take()
     return made
 
 
 def test_a_port_is_a_player_and_moves_are_gathered(one):
-    assert one.midi.look(one.now) == 1.0
+    assert one.midi.advance(one.now) == 1.0
     down = Finger(Phase.DOWN, 1 << 7 | 60, 0.5, 1 - 64 / 127)
     assert one.play(stream.note_on(1, 60, 9)) == [("midi:board", down)]
     assert one.play(stream.bend(1, 9000)) == []
-    assert one.midi.look(one.now) == pytest.approx(GATHER)
+    assert one.midi.advance(one.now) == pytest.approx(GATHER)
     one.now += GATHER / 2
     assert one.play(stream.control(1, 74, 127)) == []
     one.now += GATHER
-    assert one.midi.look(one.now) > 0
+    assert one.midi.advance(one.now) > 0
     assert one.far.pokes == 1
     ((source, move),) = one.midi.receive()
     assert (source, move.phase, move.y) == ("midi:board", Phase.MOVE, 0.0)
-    assert one.midi.look(one.now) == 1.0
+    assert one.midi.advance(one.now) == 1.0
 
 
 def test_two_ports_are_two_players(monkeypatch):
@@ -135,14 +135,14 @@ def test_the_first_time_all_there_can_be_is_released_and_then_the_port_is_set_up
     made = Rig(monkeypatch, midi_out=("surge/lead",), styles={"lead": {"program": 5}})
     made.touch("down")
     assert made.far.sent == []  # it is not there: nobody waits for it
-    made.say("o", OUTLETS, b"Surge:midi")
+    made.say("o", OUTPUTS, b"Surge:midi")
     told = made.far.take()
     assert stream.note_off(1, 60) in told
     assert b"".join(told).endswith(stream.program(15, 4, None))
-    made.say("g", OUTLETS)
+    made.say("g", OUTPUTS)
     made.touch("move")
     assert made.far.take() == []
-    made.say("o", OUTLETS, b"Surge:midi")
+    made.say("o", OUTPUTS, b"Surge:midi")
     assert stream.note_off(1, 60) not in made.far.take()  # others may be playing it by now
     made.touch("move")
     assert left_on(made.far.take()) == {(1, 60)}  # a finger that slides sounds again
@@ -154,7 +154,7 @@ def test_the_machine_sounds_and_the_humans_do_not_unless_everyone_does(one, monk
     one.touch("down")
     assert one.far.take() == [stream.note_on(0, 60, 64)]
     replay = Rig(monkeypatch, everyone=True, midi_out=("surge/keys",))
-    replay.say("o", OUTLETS, b"Surge:midi")
+    replay.say("o", OUTPUTS, b"Surge:midi")
     replay.far.take()
     replay.touch("down", who="human")
     assert replay.far.take() == [stream.note_on(0, 60, 64)]
@@ -167,30 +167,30 @@ def silenced(messages):
 @pytest.mark.parametrize("name", ["mode", "panic"])
 def test_a_change_of_mode_and_a_panic_silence_the_port(one, name):
     one.touch("down")
-    one.midi.happened(Changed(0.0, name, "solo" if name == "mode" else 1), one.now)
+    one.midi.handle(ControlChanged(0.0, name, "solo" if name == "mode" else 1), one.now)
     told = one.far.take()
     assert not left_on(told)
     assert b"".join(told).endswith(stream.silence(0))
-    one.midi.happened(Changed(0.0, "spread", 1.0), one.now)
+    one.midi.handle(ControlChanged(0.0, "spread", 1.0), one.now)
     assert one.far.take() == []
 
 
 def test_a_turn_taken_back_is_cut_and_one_that_ends_rings_on(one):
     one.touch("down")
     one.touch("up", t=2.0)
-    one.midi.happened(Turned(2.0, "human"), one.now)
+    one.midi.handle(TurnChanged(2.0, "human"), one.now)
     one.touch("down", who="human", t=3.0)
     assert not silenced(one.far.take())
     one.touch("down")
     one.touch("up", t=5.0)
-    one.midi.happened(Turned(5.0, "human"), one.now)
+    one.midi.handle(TurnChanged(5.0, "human"), one.now)
     one.touch("down", who="human", t=5.0)
     assert silenced(one.far.take())
 
 
 def test_the_jam_itself_tells_a_turn_taken_back_from_one_that_ends(one, tmp_path):
     jam = Driven(tmp_path, Scripted(land(0.1), slide(0.1)), threshold=0.1, response=1.0)
-    jam.server._witnesses.outlets = jam.server._plugged = (one.midi,)
+    jam.engine._publisher.outputs = jam.engine._ports = (one.midi,)
 
     def call():
         jam.send("/robojam/down", "iff", 1, 0.5, 0.5)
@@ -233,12 +233,12 @@ def test_switches_turn_over_from_where_things_stand(monkeypatch):
     def press(note):
         ((_, control),) = made.play(stream.note_on(0, note, 1))
         assert isinstance(control, Control)
-        made.midi.happened(Changed(0.0, control.name, control.value), made.now)
+        made.midi.handle(ControlChanged(0.0, control.name, control.value), made.now)
         return control.value
 
     assert [press(1), press(1), press(1)] == [1, 0, 1]
     assert [press(2), press(2), press(2)] == ["listen", "call-response", "duet"]
-    made.midi.happened(Changed(0.0, "pause", 0), made.now)  # by somebody else
+    made.midi.handle(ControlChanged(0.0, "pause", 0), made.now)  # by somebody else
     assert press(1) == 1
 
 
@@ -267,11 +267,11 @@ def test_a_port_that_is_not_there_is_told_once(monkeypatch, caplog):
     made = Rig(monkeypatch, midi_in=("board", "bord"), midi_out=("virtual:robot", "surge"))
     made.say("o", 0, b"Board:midi")
     made.now += MISSED - 0.1
-    assert made.midi.look(made.now) <= 1.0
+    assert made.midi.advance(made.now) <= 1.0
     assert not caplog.messages  # it may take a moment
     for _ in range(3):
         made.now += 1.0
-        made.midi.look(made.now)
+        made.midi.advance(made.now)
     told = [message.partition(" is not there")[0] for message in caplog.messages]
     assert told == ["MIDI in: bord", "MIDI out: robot", "MIDI out: surge"]
     assert "robojam ports" in caplog.messages[0]
@@ -280,7 +280,7 @@ def test_a_port_that_is_not_there_is_told_once(monkeypatch, caplog):
 def test_where_there_is_no_midi_at_all_that_alone_is_told(monkeypatch, caplog):
     made = Rig(monkeypatch, midi_in=("board",))
     made.far.trouble = "python-rtmidi cannot be used"
-    made.midi.look(made.now + 10.0)
+    made.midi.advance(made.now + 10.0)
     assert not caplog.messages
 
 
@@ -295,10 +295,10 @@ def test_a_panic_reaches_the_ports_of_a_jam_that_is_silent_already(tmp_path):
     heard = []
 
     class Plug:
-        def happened(self, what, at):
+        def handle(self, what, at):
             heard.append(what)
 
-        def look(self, now):
+        def advance(self, now):
             return 1.0
 
         def status(self):
@@ -308,11 +308,11 @@ def test_a_panic_reaches_the_ports_of_a_jam_that_is_silent_already(tmp_path):
             pass
 
     jam = Driven(tmp_path)
-    jam.server._witnesses.outlets = jam.server._plugged = (Plug(),)
+    jam.engine._publisher.outputs = jam.engine._ports = (Plug(),)
     jam.send("/touch", "ff", 0.5, 0.5)
     for _ in range(3):
         jam.send("/robojam/panic")
-    assert [what.name for what in heard if isinstance(what, Changed)] == ["panic"] * 3
+    assert [what.name for what in heard if isinstance(what, ControlChanged)] == ["panic"] * 3
     sets = [event for event in jam.end().events if isinstance(event, SetEvent)]
     assert len(sets) == 1  # it took effect once
 
@@ -328,7 +328,7 @@ def test_whatever_bytes_come_nobody_is_left_holding_on(style, pieces):
     for data, wait in pieces:
         told += made.play(data)
         made.now += wait
-        made.midi.look(made.now)
+        made.midi.advance(made.now)
         told += made.midi.receive()
     told += made.say("g", 0)
     down = set()

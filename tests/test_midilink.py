@@ -14,9 +14,9 @@ from engine import command
 
 from robojam.config.options import Options
 from robojam.ports import midi_client as midilink
-from robojam.ports.midi import Midi
-from robojam.ports.midi_client import Link, MidiError, names
-from robojam.ports.midi_process import HEART, OUTLETS, packet
+from robojam.ports.midi import MidiPorts
+from robojam.ports.midi_client import MidiClient, MidiError, names
+from robojam.ports.midi_process import HEART, OUTPUTS, packet
 from robojam.wire.midi.styles import Wanted
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")
@@ -27,7 +27,7 @@ BOARD = Wanted("no such board", "mpe", virtual=False)
 @pytest.fixture
 def link(monkeypatch):
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "robojam-none")
-    made = Link([BOARD], [BOARD], time.monotonic)
+    made = MidiClient([BOARD], [BOARD], time.monotonic)
     yield made
     made.close()
 
@@ -47,7 +47,7 @@ def test_it_has_begun_when_it_first_speaks_or_is_gone(link, monkeypatch):
     assert not link.begun
     until(link, lambda said: link.begun)
     monkeypatch.setattr(sys, "executable", "false")
-    gone = Link([BOARD], [], time.monotonic)
+    gone = MidiClient([BOARD], [], time.monotonic)
     end = time.monotonic() + PATIENCE
     while not gone.begun:
         assert time.monotonic() < end
@@ -64,8 +64,8 @@ def test_ports_are_awaited_from_when_they_are_looked_for_on(monkeypatch, begins,
         return looked[-1] >= begins
 
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "robojam-none")
-    monkeypatch.setattr(Link, "begun", property(begun))
-    midi = Midi(Options(midi_out=("no such board",)), clock=lambda: next(ticks))
+    monkeypatch.setattr(MidiClient, "begun", property(begun))
+    midi = MidiPorts(Options(midi_out=("no such board",)), clock=lambda: next(ticks))
     monkeypatch.setattr("select.select", lambda *_: ([], [], []))
     midi.await_ports(3.0)
     monkeypatch.undo()
@@ -75,9 +75,9 @@ def test_ports_are_awaited_from_when_they_are_looked_for_on(monkeypatch, begins,
 
 
 def test_it_comes_to_life_and_ends(link):
-    assert link.send(OUTLETS, b"\x90\x3c\x40") is False  # nobody is there yet
+    assert link.send(OUTPUTS, b"\x90\x3c\x40") is False  # nobody is there yet
     until(link, lambda said: any(letter == "h" for letter, *_ in said))
-    assert link.send(OUTLETS, b"\x90\x3c\x40") is True
+    assert link.send(OUTPUTS, b"\x90\x3c\x40") is True
     process = link._process
     link.close()
     assert process.returncode == 0
@@ -89,7 +89,7 @@ def test_one_that_dies_is_started_again_and_its_ports_are_gone_meanwhile(link, m
     os.kill(link._process.pid, signal.SIGKILL)
     said = until(link, lambda said: sum(letter == "g" for letter, *_ in said) == 2)
     assert ("g", 0, b"") in said
-    assert ("g", OUTLETS, b"") in said
+    assert ("g", OUTPUTS, b"") in said
     until(link, lambda said: any(letter == "h" for letter, *_ in said))
     assert link.restarts == 1
 
@@ -118,7 +118,7 @@ def test_a_stranger_is_not_listened_to(link):
 def test_without_rtmidi_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(midilink, "find_spec", lambda _: None)
     with pytest.raises(MidiError, match="pip install python-rtmidi"):
-        Link([BOARD], [], time.monotonic)
+        MidiClient([BOARD], [], time.monotonic)
     with pytest.raises(MidiError, match="python-rtmidi"):
         names()
 

@@ -26,7 +26,7 @@ from robojam.corpus import formats
 from robojam.mixture import Mixture
 from robojam.model import features
 from robojam.model import mdrnn as models
-from robojam.model.event import Event, stroke_event, touch_event
+from robojam.model.event import EventSpec, stroke_event, touch_event
 from robojam.model.file import shapes
 from robojam.model.mdrnn import EventModel, State
 
@@ -259,7 +259,7 @@ def test_a_density_of_doubles_is_one_of_doubles():
 
 @pytest.mark.parametrize("event", [touch_event(), stroke_event()], ids=["touch", "stroke"])
 @pytest.mark.parametrize(("units", "layers"), [(16, 1), (24, 3)])
-def test_a_model_has_the_weights_that_its_file_is_checked_for(event: Event, units, layers):
+def test_a_model_has_the_weights_that_its_file_is_checked_for(event: EventSpec, units, layers):
     model = EventModel(event, units=units, layers=layers)
     found = {n: tuple(t.shape) for n, t in model.state_dict().items()}
     assert found == shapes(event, units, layers)

@@ -19,12 +19,12 @@ from learning import STROKES, TOUCHES, TRAINED, described, is_trained, small
 from safetensors.numpy import save as save_tensors
 
 from robojam.model import file as modelfile
-from robojam.model.file import Data, Description, ModelFileError
-from robojam.player.player import Player
+from robojam.model.file import Data, ModelDescription, ModelFileError
+from robojam.player.player import ModelPlayer
 
 MODEL = small(TOUCHES)
 WEIGHTS = {n: t.detach().numpy() for n, t in MODEL.state_dict().items()}
-DESCRIPTION = Description(
+DESCRIPTION = ModelDescription(
     event=TOUCHES,
     units=8,
     layers=2,
@@ -263,7 +263,7 @@ def test_a_model_of_something_else_plays_no_jam(tmp_path):
     with pytest.raises(
         ModelFileError, match=r"kanji.* model of strokes.* dx, .* dy, .* lifted.*touches"
     ):
-        Player(modelfile.read(path))
+        ModelPlayer(modelfile.read(path))
 
 
 @settings(

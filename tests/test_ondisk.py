@@ -25,9 +25,11 @@ from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.corpus.stored_rows import ChangedError, Pieces, Stored
 from robojam.evaluation.likelihood import score
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 
-SMALL = Settings(units=8, components=2, hidden=8, passes=2, window=16, batch=128, warmup=4)
+SMALL = TrainingSettings(
+    units=8, components=2, hidden=8, passes=2, window=16, batch=128, warmup=4
+)
 LENGTHS = [40, 3, 25, 60, 2, 31, 9, 12, 7, 20, 33]
 
 

@@ -22,14 +22,14 @@ from robojam.config.addresses import (
     parse_pad,
     parse_tuio,
 )
-from robojam.config.load import OptionsError, Parser, add_to, resolve
+from robojam.config.load import OptionParser, OptionsError, add_to, resolve
 from robojam.config.options import CONTROLS, OPTIONS, Options, in_range, mode_named
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
 
 def parse(*arguments: str) -> argparse.Namespace:
-    parser = Parser(prog="robojam")
+    parser = OptionParser(prog="robojam")
     add_to(parser.add_subparsers(dest="command").add_parser("serve"))
     return parser.parse_args(["serve", *arguments])
 
@@ -362,7 +362,7 @@ def test_any_file_gives_options_or_one_clear_line(tmp_path_factory, content):
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(arguments, told, capsys):
-    parser = Parser(prog="robojam")
+    parser = OptionParser(prog="robojam")
     add_to(parser.add_subparsers(dest="command").add_parser("serve"))
     with pytest.raises(SystemExit) as left:
         parser.parse_args(arguments)

@@ -13,7 +13,7 @@ from engine import HAND, OUT, PATIENCE, Driven, Sent
 from playing import Scripted, land, slide
 
 from robojam.ports.osc_out import tuio_source
-from robojam.ports.tuio_in import TuioInlet
+from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import Endpoint
 from robojam.touch import Phase, Touch
 from robojam.wire import osc, tuio
@@ -171,10 +171,10 @@ def test_impsys_controls_take_effect(tmp_path):
     assert engine.status()["dropped"] == {"out of range": 1, "unknown mode": 1}
 
 
-def test_the_inlet_for_tuio(tmp_path):
-    inlet = TuioInlet(Endpoint("127.0.0.1", 0), tuio.Listener())
-    port = int(str(inlet.status()["tuio"]).rpartition(":")[2])
-    packet = tuio.Writer("app").touch(Touch(0.5, 0.25, 0.0, Phase.DOWN, 0, "ai"), 0.0)
+def test_the_input_for_tuio(tmp_path):
+    input = TuioInput(Endpoint("127.0.0.1", 0), tuio.TuioReader())
+    port = int(str(input.status()["tuio"]).rpartition(":")[2])
+    packet = tuio.TuioWriter("app").touch(Touch(0.5, 0.25, 0.0, Phase.DOWN, 0, "ai"), 0.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as table:
         table.connect(("127.0.0.1", port))
         for one in (
@@ -188,7 +188,7 @@ def test_the_inlet_for_tuio(tmp_path):
     came: list[Any] = []
     end = time.monotonic() + PATIENCE
     while len(came) < 4 and time.monotonic() < end:
-        came += inlet.receive()
+        came += input.receive()
     assert came[0] == ("tuio:127.0.0.1/app", Finger(Phase.DOWN, 1, 0.5, 0.25))
     assert [what.reason for _, what in came[1:]] == [
         "malformed",
@@ -196,8 +196,8 @@ def test_the_inlet_for_tuio(tmp_path):
         "unknown address",
     ]
     assert all(isinstance(what, Dropped) for _, what in came[1:])
-    assert inlet.receive() == []
-    inlet.close()
+    assert input.receive() == []
+    input.close()
 
 
 def test_microjams_instrument_stops_nobody(tmp_path):

@@ -10,13 +10,13 @@ from engine import CORPUS, MODEL, Driven
 from playing import Scripted, Whimsical, land
 from test_jam import Take
 
-from robojam.jam.history import GRAIN, Moment, Past
+from robojam.jam.history import GRAIN, History, JamSnapshot
 from robojam.sessions.playback import first_difference, regenerate
 from robojam.touch import MAX_BACK
 
 
-def moment(t: float) -> Moment:
-    return Moment(t, None, None, "human", 0.0, ())
+def moment(t: float) -> JamSnapshot:
+    return JamSnapshot(t, None, None, "human", 0.0, ())
 
 
 # -- what is kept -----------------------------------------------------------------------------
@@ -24,7 +24,7 @@ def moment(t: float) -> Moment:
 
 @pytest.mark.parametrize("voices", [1, 16, 64, 4096])
 def test_what_is_kept_is_bounded_however_long_and_however_many(voices):
-    past = Past(voices)
+    past = History(voices)
     kept = []
     for i in range(20_000):
         if past.wants(i * 0.01):
@@ -36,7 +36,7 @@ def test_what_is_kept_is_bounded_however_long_and_however_many(voices):
 
 
 def test_the_moment_found_is_the_first_no_earlier_and_else_the_last():
-    past = Past(1)
+    past = History(1)
     assert past.at(0.0) is None
     for t in (1.0, 2.0, 5.0):
         past.keep(moment(t))

@@ -19,9 +19,9 @@ from robojam.model import file as modelfile
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.model.mdrnn import load
 from robojam.player import player
-from robojam.player.cpu_batch import Chorus
-from robojam.player.cpu_single import Lean
-from robojam.player.player import DeviceError, Player, choose_device
+from robojam.player.cpu_batch import BatchStepper
+from robojam.player.cpu_single import SingleStepper
+from robojam.player.player import DeviceError, ModelPlayer, choose_device
 
 FILE = filed(small(TOUCHES, seed=3))
 HALF_PLACE, HALF_DT = 1 / 2048, 0.0005
@@ -29,21 +29,21 @@ HALF_PLACE, HALF_DT = 1 / 2048, 0.0005
 has_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
-def listened(made: Player, count: int = 20, seed: int = 0) -> Player:
+def listened(made: ModelPlayer, count: int = 20, seed: int = 0) -> ModelPlayer:
     chance = random.Random(seed)
     for i in range(count):
-        made.hear(chance.random(), chance.random(), 0.02 * chance.random(), i % 7 > 0)
+        made.feed(chance.random(), chance.random(), 0.02 * chance.random(), i % 7 > 0)
     return made
 
 
-def phrase(made: Player, count: int = 20, voice: int = 0) -> list[Proposal]:
+def phrase(made: ModelPlayer, count: int = 20, voice: int = 0) -> list[Proposal]:
     """What a voice plays, hearing itself, with what it plays clipped as a jam does."""
     played = []
     for _ in range(count):
-        each = made.propose([voice])[0]
+        each = made.sample([voice])[0]
         played.append(each)
         x, y = (min(max(v, 0.0), 1.0) for v in (each.x, each.y))
-        made.play(voice, x, y, min(max(each.dt, 0.001), 5.0), each.moving)
+        made.commit(voice, x, y, min(max(each.dt, 0.001), 5.0), each.moving)
     return played
 
 
@@ -51,7 +51,7 @@ def table(proposals: list[Proposal]) -> Any:
     return np.array([(p.x, p.y, p.dt, p.moving) for p in proposals])
 
 
-def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Player:
+def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> ModelPlayer:
     """A player that computes with torch, on the CPU: all of the GPU's path but the GPU."""
 
     def prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:
@@ -59,33 +59,33 @@ def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Player:
 
     with monkeypatch.context() as patch:
         patch.setattr(player, "_prepared", prepared)
-        return Player(FILE, device="cpu", **how)
+        return ModelPlayer(FILE, device="cpu", **how)
 
 
 # What it remembers
 
 
 def test_it_is_the_player_that_a_jam_asks_for():
-    made: Protocol = Player(FILE, voices=3)
+    made: Protocol = ModelPlayer(FILE, voices=3)
     assert made.voices == 3
 
 
 def test_what_was_heard_alters_what_is_played():
-    one, other = (phrase(listened(Player(FILE, seed=1), seed=s)) for s in (0, 1))
+    one, other = (phrase(listened(ModelPlayer(FILE, seed=1), seed=s)) for s in (0, 1))
     assert one != other
 
 
 def test_to_propose_changes_nothing():
-    asked, silent = (listened(Player(FILE, seed=5)) for _ in range(2))
+    asked, silent = (listened(ModelPlayer(FILE, seed=5)) for _ in range(2))
     for _ in range(3):
-        assert asked.propose([0])[0] == asked.propose([0])[0]
+        assert asked.sample([0])[0] == asked.sample([0])[0]
         asked.forecast()
     assert phrase(asked) == phrase(silent)
 
 
 @pytest.mark.parametrize("voices", [1, 3])
 def test_restored_it_plays_on_as_it_would_have(voices):
-    made = listened(Player(FILE, voices=voices, seed=5))
+    made = listened(ModelPlayer(FILE, voices=voices, seed=5))
     phrase(made, 5, voices - 1)
     kept = made.snapshot()
     first = phrase(made, 70, voices - 1)  # past the next block of random numbers
@@ -96,31 +96,31 @@ def test_restored_it_plays_on_as_it_would_have(voices):
 
 
 def test_restored_after_another_seed_it_has_the_old_one():
-    made = listened(Player(FILE, seed=5))
+    made = listened(ModelPlayer(FILE, seed=5))
     kept = made.snapshot()
     first = phrase(made)
     made.seed(6)
     assert phrase(made) != first
     made.restore(kept)
     assert phrase(made) == first
-    again = Player(FILE, seed=77)  # nor need it be the same player
+    again = ModelPlayer(FILE, seed=77)  # nor need it be the same player
     again.restore(kept)
     assert phrase(again) == first
 
 
 def test_reset_forgets_what_was_heard_and_no_random_numbers():
-    made, fresh = listened(Player(FILE, seed=5)), Player(FILE, seed=5)
+    made, fresh = listened(ModelPlayer(FILE, seed=5)), ModelPlayer(FILE, seed=5)
     made.reset()
     assert phrase(made, 5) == phrase(fresh, 5)
     made.reset()
     fresh.reset()
     assert phrase(made, 5) == phrase(fresh, 5)
-    assert phrase(made, 5) != phrase(Player(FILE, seed=5), 5)
+    assert phrase(made, 5) != phrase(ModelPlayer(FILE, seed=5), 5)
 
 
 def test_a_new_player_has_heard_nothing_and_used_no_chance():
     """It is played a little when it is made, so that the first call is no slower."""
-    made = Player(FILE, seed=5)
+    made = ModelPlayer(FILE, seed=5)
     first = phrase(made)
     made.reset()
     made.seed(5)
@@ -131,35 +131,35 @@ def test_a_new_player_has_heard_nothing_and_used_no_chance():
 
 
 def test_count_uses_up_a_touch_that_is_not_heard():
-    made = listened(Player(FILE, seed=5))
-    first = made.propose([0])[0]
-    made.count(0)
-    second = made.propose([0])[0]
+    made = listened(ModelPlayer(FILE, seed=5))
+    first = made.sample([0])[0]
+    made.skip(0)
+    second = made.sample([0])[0]
     assert second != first
     made.seed(5)
-    assert made.propose([0])[0] == first
+    assert made.sample([0])[0] == first
 
 
 def test_following_another_player_goes_on_with_its_random_numbers():
-    one, other = listened(Player(FILE, seed=5)), listened(Player(FILE, seed=6))
+    one, other = listened(ModelPlayer(FILE, seed=5)), listened(ModelPlayer(FILE, seed=6))
     for _ in range(3):
-        one.count(0)
-    other.follow(one)
-    assert other.propose([0])[0] == one.propose([0])[0]
-    other.count(0)  # and has its own count from here
-    assert other.propose([0])[0] != one.propose([0])[0]
+        one.skip(0)
+    other.continue_from(one)
+    assert other.sample([0])[0] == one.sample([0])[0]
+    other.skip(0)  # and has its own count from here
+    assert other.sample([0])[0] != one.sample([0])[0]
 
 
 @pytest.mark.parametrize(("temperature", "spread"), [(0, 0), (1, 1), (10, 10), (1e-9, 3)])
 def test_it_plays_at_any_temperature_and_spread(temperature, spread):
-    made = listened(Player(FILE, seed=5))
-    made.temper(temperature=temperature, spread=spread)
+    made = listened(ModelPlayer(FILE, seed=5))
+    made.set_sampling(temperature=temperature, spread=spread)
     found = table(phrase(made, 50))
     assert np.isfinite(found).all()
     if temperature == spread == 0:
         made.seed(99)  # without chance no seed matters
-        other = listened(Player(FILE, seed=6))
-        other.temper(temperature=0, spread=0)
+        other = listened(ModelPlayer(FILE, seed=6))
+        other.set_sampling(temperature=0, spread=0)
         np.testing.assert_array_equal(table(phrase(other, 50)), found)
 
 
@@ -172,33 +172,33 @@ class Ears:
     def __init__(self) -> None:
         self.fed: list[list[float]] = []
 
-    def hear(self, _: int, values: list[float]) -> None:
+    def feed(self, _: int, values: list[float]) -> None:
         self.fed.append(values)
 
-    hear_all = partialmethod(hear, 0)
+    feed_all = partialmethod(feed, 0)
 
     def sample(self, *_: Any, **__: Any) -> list[list[float]]:
         return [[0.5, 0.25, 0.0205, 1.0]]
 
 
 def test_half_the_noise_is_added_to_what_is_fed_and_taken_from_what_is_played():
-    made = Player(FILE)
+    made = ModelPlayer(FILE)
     made._steps = ears = Ears()  # type: ignore[assignment]
-    made.hear(0.5, 0.25, 0.02, True)
-    made.play(0, 0.0, 1.0, 0.0, False)
+    made.feed(0.5, 0.25, 0.02, True)
+    made.commit(0, 0.0, 1.0, 0.0, False)
     for fed, (x, y, dt, moving) in zip(
         ears.fed, [(0.5, 0.25, 0.02, 1), (0, 1, 0, 0)], strict=True
     ):
         expected = [x + HALF_PLACE, y + HALF_PLACE, dt + HALF_DT, moving]
         np.testing.assert_allclose(fed, expected, rtol=1e-6)
-    found = made.propose([0])[0]
+    found = made.sample([0])[0]
     assert (found.x, found.y) == (0.5 - HALF_PLACE, 0.25 - HALF_PLACE)
     assert found.dt == pytest.approx(0.02, abs=1e-8)
     assert found.moving is True
 
 
 def test_all_that_a_proposal_holds_is_plain():
-    found = listened(Player(FILE)).propose([0])[0]
+    found = listened(ModelPlayer(FILE)).sample([0])[0]
     assert [type(v) for v in (found.x, found.y, found.dt, found.moving)] == [
         float,
         float,
@@ -211,8 +211,8 @@ def test_all_that_a_proposal_holds_is_plain():
 
 
 def test_voices_that_hear_the_same_play_their_own():
-    made = listened(Player(FILE, voices=4, seed=5))
-    first = [made.propose([voice])[0] for voice in range(4)]
+    made = listened(ModelPlayer(FILE, voices=4, seed=5))
+    first = [made.sample([voice])[0] for voice in range(4)]
     assert len(set(first)) == 4
     phrases = [phrase(made, 10, voice) for voice in range(4)]
     assert [p[0] for p in phrases] == first
@@ -220,26 +220,26 @@ def test_voices_that_hear_the_same_play_their_own():
 
 def test_a_voice_in_a_batch_plays_as_it_would_alone():
     """To 1e-5 a step: each is put back onto what the other played before the next."""
-    together = listened(Player(FILE, voices=5, seed=5))
-    alone = listened(Player(FILE, seed=5))
+    together = listened(ModelPlayer(FILE, voices=5, seed=5))
+    alone = listened(ModelPlayer(FILE, seed=5))
     for _ in range(40):
-        mine, its = together.propose([0])[0], alone.propose([0])[0]
+        mine, its = together.sample([0])[0], alone.sample([0])[0]
         np.testing.assert_allclose(table([mine]), table([its]), rtol=1e-5, atol=1e-5)
         for made in (together, alone):
-            made.play(0, its.x, its.y, abs(its.dt), its.moving)
-            made.hear(0.3, 0.4, 0.1, False)
-        together.play(3, 0.9, 0.9, 0.3, False)
+            made.commit(0, its.x, its.y, abs(its.dt), its.moving)
+            made.feed(0.3, 0.4, 0.1, False)
+        together.commit(3, 0.9, 0.9, 0.3, False)
 
 
 def test_what_one_voice_plays_another_does_not_hear():
-    made, other = (listened(Player(FILE, voices=3, seed=5)) for _ in range(2))
+    made, other = (listened(ModelPlayer(FILE, voices=3, seed=5)) for _ in range(2))
     phrase(made, 10, 1)
-    assert made.propose([0])[0] == other.propose([0])[0]
-    assert made.propose([2])[0] == other.propose([2])[0]
+    assert made.sample([0])[0] == other.sample([0])[0]
+    assert made.sample([2])[0] == other.sample([2])[0]
 
 
 def test_a_snapshot_is_not_altered_by_what_voices_play():
-    made = listened(Player(FILE, voices=3, seed=5))
+    made = listened(ModelPlayer(FILE, voices=3, seed=5))
     kept = made.snapshot()
     before = [h.copy() for h in kept.memory.hidden]
     phrase(made, 3, 1)
@@ -257,7 +257,7 @@ def test_the_forecast_is_what_samples_come_to():
     weights = {n: a.copy() for n, a in FILE.weights.items()}
     weights["head.1.weight"][:] = 0
     weights["head.1.bias"][3:] = [0, 0, 0, -30, -30, -30]
-    made = listened(Player(ModelFile(FILE.path, FILE.description, weights, "0"), seed=5))
+    made = listened(ModelPlayer(ModelFile(FILE.path, FILE.description, weights, "0"), seed=5))
     groups = np.array(made.forecast())
     assert groups.shape[1] == 6
     share, mean, deviation, correlation = np.split(groups, [1, 3, 5], axis=1)
@@ -283,24 +283,24 @@ def test_the_forecast_is_what_samples_come_to():
 
 @is_trained
 def test_the_forecast_of_the_default_model_is_where_its_touches_fall():
-    made = Player(modelfile.read(TRAINED), seed=2)
+    made = ModelPlayer(modelfile.read(TRAINED), seed=2)
     for i in range(30):  # a slide to the right
-        made.hear(0.2 + 0.01 * i, 0.5, 0.017, i > 0)
+        made.feed(0.2 + 0.01 * i, 0.5, 0.017, i > 0)
     groups = np.array(made.forecast())
     weights = groups[:, 0]
     assert weights.sum() == pytest.approx(1, abs=0.02)
     expected = weights @ groups[:, 1:3]
     found = []
     for _ in range(400):
-        found.append(made.propose([0])[0])
-        made.count(0)
+        found.append(made.sample([0])[0])
+        made.skip(0)
     moved = table(found)
     np.testing.assert_allclose(np.median(moved[:, :2], 0), expected, atol=0.02)
     assert expected[0] > 0.49  # onward
 
 
 def test_a_forecast_can_be_asked_for_before_anything_was_heard():
-    groups = np.array(Player(FILE).forecast())
+    groups = np.array(ModelPlayer(FILE).forecast())
     assert np.isfinite(groups).all()
     assert groups[:, 0].sum() == pytest.approx(1, abs=0.01)
 
@@ -308,7 +308,7 @@ def test_a_forecast_can_be_asked_for_before_anything_was_heard():
 def test_a_model_of_another_order_plays_and_forecasts_nothing():
     phase, dt, place = TOUCHES.factors
     event = msgspec.structs.replace(TOUCHES, factors=(dt, phase, place))
-    made = listened(Player(filed(small(event)), seed=5))
+    made = listened(ModelPlayer(filed(small(event)), seed=5))
     assert np.isfinite(table(phrase(made))).all()
     assert made.forecast() == []
 
@@ -318,14 +318,16 @@ def test_what_has_a_touchs_columns_and_is_none_is_refused():
     wrong = (phase, dt, msgspec.structs.replace(place, kind="offset", slides=None))
     file = filed(small(msgspec.structs.replace(TOUCHES, factors=wrong)))
     with pytest.raises(ModelFileError, match="offset x, offset y, duration dt, flag moving"):
-        Player(file)
+        ModelPlayer(file)
 
 
 def test_faint_components_are_left_out():
     weights = {n: a.copy() for n, a in FILE.weights.items()}
     weights["head.2.bias"][0] += 30
     file = ModelFile(FILE.path, FILE.description, weights, "0")
-    assert len(listened(Player(file)).forecast()) == 2  # one for a slide, one for a landing
+    assert (
+        len(listened(ModelPlayer(file)).forecast()) == 2
+    )  # one for a slide, one for a landing
 
 
 # Devices
@@ -333,14 +335,14 @@ def test_faint_components_are_left_out():
 
 def test_torch_plays_as_numpy_does(monkeypatch):
     for voices in (1, 3):
-        mine = listened(Player(FILE, voices=voices, seed=5))
+        mine = listened(ModelPlayer(FILE, voices=voices, seed=5))
         its = listened(on_torch(monkeypatch, voices=voices, seed=5))
         assert isinstance(its._memory.hidden[0], torch.Tensor)
         for _ in range(30):
-            one, other = mine.propose([voices - 1])[0], its.propose([voices - 1])[0]
+            one, other = mine.sample([voices - 1])[0], its.sample([voices - 1])[0]
             np.testing.assert_allclose(table([one]), table([other]), rtol=1e-4, atol=1e-5)
             for made in (mine, its):
-                made.play(voices - 1, one.x, one.y, abs(one.dt), one.moving)
+                made.commit(voices - 1, one.x, one.y, abs(one.dt), one.moving)
         np.testing.assert_allclose(mine.forecast(), its.forecast(), rtol=1e-3, atol=1e-4)
 
 
@@ -351,7 +353,7 @@ def test_torch_is_put_back_as_numpy_is(monkeypatch):
     made.restore(kept)
     assert phrase(made, 5, 1) == first
     made.reset()
-    assert made.propose([0])[0] == on_torch(monkeypatch, voices=2, seed=5).propose([0])[0]
+    assert made.sample([0])[0] == on_torch(monkeypatch, voices=2, seed=5).sample([0])[0]
 
 
 def test_a_player_leaves_torch_as_it_was(monkeypatch):
@@ -364,10 +366,10 @@ def test_the_network_is_the_trained_models():
     if not TRAINED.is_file():
         pytest.skip("no default model here")
     model, _ = load(TRAINED)
-    made = Player(modelfile.read(TRAINED))
+    made = ModelPlayer(modelfile.read(TRAINED))
     rows = np.float32([[0.2 + 0.01 * i, 0.5, 0.017, i > 0] for i in range(40)])
     for row in rows.tolist():
-        made.hear(row[0], row[1], row[2], bool(row[3]))
+        made.feed(row[0], row[1], row[2], bool(row[3]))
     fed = torch.from_numpy(rows + np.float32([HALF_PLACE, HALF_PLACE, HALF_DT, 0]))[None]
     with torch.inference_mode():
         _, state = model(fed)
@@ -399,12 +401,14 @@ def test_a_device_that_is_not_there_is_an_error_that_says_what_is(name, monkeypa
 @pytest.mark.gpu
 @has_cuda
 def test_a_gpu_plays_as_the_cpu_does():
-    mine, its = (listened(Player(FILE, device=d, seed=5, voices=2)) for d in ("cpu", "cuda"))
+    mine, its = (
+        listened(ModelPlayer(FILE, device=d, seed=5, voices=2)) for d in ("cpu", "cuda")
+    )
     for _ in range(30):
-        one, other = mine.propose([1])[0], its.propose([1])[0]
+        one, other = mine.sample([1])[0], its.sample([1])[0]
         np.testing.assert_allclose(table([one]), table([other]), rtol=1e-3, atol=1e-4)
         for made in (mine, its):
-            made.play(1, one.x, one.y, abs(one.dt), one.moving)
+            made.commit(1, one.x, one.y, abs(one.dt), one.moving)
 
 
 # Cost
@@ -412,7 +416,7 @@ def test_a_gpu_plays_as_the_cpu_does():
 
 def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
     """No clock: what a touch costs is the calls into numpy, and these can be counted."""
-    made = listened(Player(FILE, seed=5))
+    made = listened(ModelPlayer(FILE, seed=5))
     calls = {"count": 0}
 
     class Counting:
@@ -421,48 +425,48 @@ def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
             return getattr(np, name)
 
     made.network.xp = Counting()
-    made.hear(0.5, 0.5, 0.02, True)
+    made.feed(0.5, 0.5, 0.02, True)
     heard, calls["count"] = calls["count"], 0
-    made.propose([0])[0]
+    made.sample([0])[0]
     assert heard <= 20
     assert calls["count"] <= 20
     for _ in range(500):  # and it is no more after a long jam
-        made.play(0, 0.5, 0.5, 0.02, True)
+        made.commit(0, 0.5, 0.5, 0.02, True)
     calls["count"] = 0
-    made.hear(0.5, 0.5, 0.02, True)
+    made.feed(0.5, 0.5, 0.02, True)
     assert calls["count"] == heard
 
 
 def test_what_it_hears_for_long_stays_finite():
-    made = Player(FILE, seed=5)
+    made = ModelPlayer(FILE, seed=5)
     for i in range(3000):
-        made.hear(float(i % 2), float(i % 3 == 0), (0.0, 5.0, 1e-4)[i % 3], i % 5 > 0)
-    found = made.propose([0])[0]
+        made.feed(float(i % 2), float(i % 3 == 0), (0.0, 5.0, 1e-4)[i % 3], i % 5 > 0)
+    found = made.sample([0])[0]
     assert all(math.isfinite(v) for v in (found.x, found.y, found.dt))
 
 
 # A choir, stepped as batches a touch ahead
 
 
-def choir(seed: int = 5, *, ahead: bool = True, voices: int = 9) -> Player:
-    made = Player(FILE, voices=voices, seed=seed)
+def choir(seed: int = 5, *, ahead: bool = True, voices: int = 9) -> ModelPlayer:
+    made = ModelPlayer(FILE, voices=voices, seed=seed)
     assert made._ahead is not None
     if not ahead:
         made._ahead = None
     return listened(made)
 
 
-def sing(made: Player, rounds: int, *, order: int = 0) -> list[list[Proposal]]:
+def sing(made: ModelPlayer, rounds: int, *, order: int = 0) -> list[list[Proposal]]:
     """Voices play in turn, some more often than others, as a jam lets them."""
     sung = []
     rng = np.random.default_rng(order)
-    made.propose(range(made.voices))
+    made.sample(range(made.voices))
     for _ in range(rounds):
         voice = int(rng.integers(made.voices))
-        (p,) = made.propose([voice])
+        (p,) = made.sample([voice])
         x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
-        made.play(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
-        sung.append([p, *made.propose([voice])])
+        made.commit(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
+        sung.append([p, *made.sample([voice])])
     return sung
 
 
@@ -482,18 +486,18 @@ def test_a_choir_sings_the_same_again_to_the_bit():
     "what", ["hear", "temper", "seed", "reset", "restore", "count", "otherwise"]
 )
 def test_what_comes_between_undoes_what_was_foreseen(what):
-    def between(made: Player) -> list[list[Proposal]]:
+    def between(made: ModelPlayer) -> list[list[Proposal]]:
         sing(made, 30)
         kept = made.snapshot()
         sing(made, 7, order=1)
         {
-            "hear": lambda: made.hear(0.1, 0.9, 0.3, False),
-            "temper": lambda: made.temper(temperature=0.2, spread=0.5),
+            "hear": lambda: made.feed(0.1, 0.9, 0.3, False),
+            "temper": lambda: made.set_sampling(temperature=0.2, spread=0.5),
             "seed": lambda: made.seed(77),
             "reset": made.reset,
             "restore": lambda: made.restore(kept),
-            "count": lambda: made.count(3),
-            "otherwise": lambda: made.play(3, 0.5, 0.5, 0.123, False),
+            "count": lambda: made.skip(3),
+            "otherwise": lambda: made.commit(3, 0.5, 0.5, 0.123, False),
         }[what]()
         return sing(made, 30, order=2)
 
@@ -504,21 +508,21 @@ def test_what_comes_between_undoes_what_was_foreseen(what):
 def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
     made = choir(voices=32)
     calls = [0]
-    hear = Chorus.hear
+    hear = BatchStepper.feed
 
-    def counted(self: Chorus, rows: Any, values: Any) -> None:
+    def counted(self: BatchStepper, rows: Any, values: Any) -> None:
         calls[0] += 1
         hear(self, rows, values)
 
-    monkeypatch.setattr(Chorus, "hear", counted)
-    monkeypatch.setattr(Lean, "hear", None)
-    made.propose(range(32))
+    monkeypatch.setattr(BatchStepper, "feed", counted)
+    monkeypatch.setattr(SingleStepper, "feed", None)
+    made.sample(range(32))
     for _ in range(10):
         for voice in range(32):
-            (p,) = made.propose([voice])
+            (p,) = made.sample([voice])
             x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
-            made.play(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
-            made.propose([voice])
+            made.commit(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
+            made.sample([voice])
     assert calls[0] <= 12
 
 
@@ -530,22 +534,22 @@ def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
 def test_voices_in_step_play_as_they_would_one_by_one(voices, on, monkeypatch):
     """To 1e-5 a step: each is put back onto what the others played before the next."""
 
-    def made() -> Player:
+    def made() -> ModelPlayer:
         if on == "torch":
             return listened(on_torch(monkeypatch, voices=voices, seed=5))
-        return listened(Player(FILE, voices=voices, seed=5))
+        return listened(ModelPlayer(FILE, voices=voices, seed=5))
 
     together, alone = made(), made()
     for _ in range(70):  # past the next block of random numbers
         alone.restore(together.snapshot())
-        expected = table(alone.propose(range(voices)))
+        expected = table(alone.sample(range(voices)))
         sounds = together.together()
         assert sounds.shape == (voices, 4)
         np.testing.assert_allclose(
             sounds, np.clip(expected, (0, 0, 0.001, 0), (1, 1, 5, 1)), rtol=1e-5, atol=2e-5
         )
         for voice, (x, y, dt, moving) in enumerate(sounds.tolist()):
-            alone.play(voice, x, y, dt, moving > 0.5)
+            alone.commit(voice, x, y, dt, moving > 0.5)
         np.testing.assert_allclose(
             np.concatenate([np.asarray(h) for h in together._memory.hidden]),
             np.concatenate([np.asarray(h) for h in alone._memory.hidden]),

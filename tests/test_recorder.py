@@ -16,7 +16,14 @@ import pytest
 
 from robojam.sessions import session
 from robojam.sessions.recorder import Recorder
-from robojam.sessions.session import EndEvent, Event, Header, ModelRef, SetEvent, TouchEvent
+from robojam.sessions.session import (
+    EndEvent,
+    Header,
+    ModelRef,
+    SessionEvent,
+    SetEvent,
+    TouchEvent,
+)
 from robojam.touch import Phase, Touch
 
 HEADER = Header(
@@ -49,7 +56,7 @@ def recording(folder: Path, *, limit: int = 200_000) -> Iterator[tuple[Recorder,
         yield recorder, told
 
 
-def played(path: Path) -> list[Event]:
+def played(path: Path) -> list[SessionEvent]:
     return list(session.read(path).events)
 
 

@@ -5,8 +5,8 @@ import wave
 import numpy as np
 import pytest
 
-from robojam.export.wav import happenings, render, write_wav
-from robojam.jam.events import Changed, Settings, Sounded
+from robojam.export.wav import events, render, write_wav
+from robojam.jam.events import ControlChanged, Settings, TouchPlayed
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch
@@ -41,11 +41,20 @@ JAM = (
 
 
 def test_what_sounds_comes_in_order_with_its_dt_as_scheduled_and_ends_lifted():
-    got = list(happenings(session_of(*JAM, timescale=1.0)))
-    assert [type(one) for one in got] == [Sounded] * 3 + [Changed] * 2 + [Sounded] * 3
-    assert [one.dt for one in got if isinstance(one, Sounded)] == [0.0, 0.1, 0.3, 0.2, 0.2, 0.0]
+    got = list(events(session_of(*JAM, timescale=1.0)))
+    assert [type(one) for one in got] == [TouchPlayed] * 3 + [ControlChanged] * 2 + [
+        TouchPlayed
+    ] * 3
+    assert [one.dt for one in got if isinstance(one, TouchPlayed)] == [
+        0.0,
+        0.1,
+        0.3,
+        0.2,
+        0.2,
+        0.0,
+    ]
     assert (got[-1].t, got[-1].touch.phase, got[-1].touch.who) == (1.5, Phase.UP, "ai")
-    only = [one for one in happenings(session_of(*JAM), ["ai"]) if isinstance(one, Sounded)]
+    only = [one for one in events(session_of(*JAM), ["ai"]) if isinstance(one, TouchPlayed)]
     assert {one.touch.who for one in only} == {"ai"}
 
 
@@ -54,8 +63,8 @@ def test_the_file_is_what_the_synthesiser_plays_live(tmp_path):
     session = session_of(*JAM)
     seconds = write_wav(session, path)
     synth = Synth()
-    for what in happenings(session):
-        synth.happened(what, round(what.t * RATE))
+    for what in events(session):
+        synth.handle(what, round(what.t * RATE))
     live = np.concatenate([synth.render() for _ in range(round(seconds * RATE) // synth.tick)])
     with wave.open(str(path)) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, RATE)

@@ -8,7 +8,7 @@ import pytest
 from engine import MODEL, Driven, playing
 from playing import Whimsical
 
-from robojam.jam.events import Changed, Counts, Settings, Sounded, Turned
+from robojam.jam.events import ControlChanged, Counters, Settings, TouchPlayed, TurnChanged
 from robojam.sessions.playback import Playback, first_difference, named, regenerate, settings_of
 from robojam.sessions.session import (
     EndEvent,
@@ -30,7 +30,7 @@ MODES = ("call-response", "duet", "solo", "listen", "battle", "polyphony")
 
 def other(voices: int) -> Whimsical:
     player = Whimsical(voices=voices)
-    player.temper(temperature=0.5, spread=0.5)
+    player.set_sampling(temperature=0.5, spread=0.5)
     return player
 
 
@@ -253,11 +253,11 @@ class Replaying:
     """A playback on a clock that the test turns."""
 
     def __init__(self, session: Session, **more) -> None:
-        self.happened: list = []
+        self.handle: list = []
         self.ended = 0
         settings = settings_of(session)
         self.playback = Playback(
-            session, self.happened.append, settings=settings, counts=Counts(),
+            session, self.handle.append, settings=settings, counts=Counters(),
             on_end=self._end, **more,
         )  # fmt: skip
 
@@ -266,16 +266,16 @@ class Replaying:
 
     @property
     def touches(self):
-        return [(h.t, h.touch.who, h.touch.phase.value, h.dt) for h in self.happened
-                if isinstance(h, Sounded)]  # fmt: skip
+        return [(h.t, h.touch.who, h.touch.phase.value, h.dt) for h in self.handle
+                if isinstance(h, TouchPlayed)]  # fmt: skip
 
     @property
     def turned(self):
-        return [(h.t, h.whose) for h in self.happened if isinstance(h, Turned)]
+        return [(h.t, h.whose) for h in self.handle if isinstance(h, TurnChanged)]
 
     @property
     def changes(self):
-        return [(h.t, h.name, h.value) for h in self.happened if isinstance(h, Changed)]
+        return [(h.t, h.name, h.value) for h in self.handle if isinstance(h, ControlChanged)]
 
 
 def test_everything_happens_again_at_its_own_instant_and_order():
@@ -302,8 +302,8 @@ def test_the_turn_is_that_of_who_plays():
     assert replaying.playback.turn_left is None
     replaying.playback.advance(100.0)
     assert replaying.turned == [(1.0, "ai"), (3.65, "human")]
-    happened = replaying.happened
-    first, last = (happened.index(h) for h in happened if isinstance(h, Turned))
+    happened = replaying.handle
+    first, last = (happened.index(h) for h in happened if isinstance(h, TurnChanged))
     assert happened[first + 1].touch.who == "ai"  # it begins, and then it sounds
     assert happened[last - 1].touch.phase is Phase.UP  # it lifts, and then it ends
 
@@ -403,7 +403,7 @@ def test_what_a_killed_recording_leaves_down_is_lifted_in_the_end():
 
 def test_an_empty_recording_is_over_at_once():
     replaying = Replaying(session_of())
-    assert replaying.playback.would_begin
+    assert replaying.playback.starts_alone
     replaying.playback.advance(0.0)
     assert replaying.ended == 1
 

@@ -1,4 +1,4 @@
-"""What is plugged into the engine: an inlet and an outlet of the test's own."""
+"""What is plugged into the engine: an input and an output of the test's own."""
 
 import math
 import socket
@@ -10,19 +10,19 @@ from engine import PATIENCE, Driven, Wire, playing
 from playing import Whimsical
 
 from robojam.config.options import Options
-from robojam.engine.engine import Server
-from robojam.jam.events import Happening, Settings, Sounded, Turned
+from robojam.engine.engine import Engine
+from robojam.jam.events import Event, Settings, TouchPlayed, TurnChanged
 from robojam.touch import Phase
 from robojam.wire.native import Control, Dropped, Finger, Input, StatusRequest
 
 
 class Plug:
-    """An inlet and an outlet in one: what is put in comes in, what goes out is kept."""
+    """An input and an output in one: what is put in comes in, what goes out is kept."""
 
     def __init__(self) -> None:
         self.near, self.far = socket.socketpair()
         self.waiting: list[tuple[str, Input]] = []
-        self.heard: list[tuple[Happening, float]] = []
+        self.heard: list[tuple[Event, float]] = []
         self.looks: list[float] = []
         self.closed = False
 
@@ -38,10 +38,10 @@ class Plug:
         came, self.waiting = self.waiting, []
         return came
 
-    def happened(self, what: Happening, at: float) -> None:
+    def handle(self, what: Event, at: float) -> None:
         self.heard.append((what, at))
 
-    def look(self, now: float) -> float:
+    def advance(self, now: float) -> float:
         self.looks.append(now)
         return 1.0
 
@@ -54,24 +54,26 @@ class Plug:
     @property
     def touches(self) -> list[tuple[str, Phase, float]]:
         return [
-            (w.touch.who, w.touch.phase, at) for w, at in self.heard if isinstance(w, Sounded)
+            (w.touch.who, w.touch.phase, at)
+            for w, at in self.heard
+            if isinstance(w, TouchPlayed)
         ]
 
 
 def driven(tmp_path: Any, plug: Plug, **options: Any) -> Driven:
     jam = Driven(tmp_path, **options)
-    jam.server._inlets = jam.server._witnesses.outlets = (plug,)
-    jam.server._plugged = (plug,)
+    jam.engine._inputs = jam.engine._publisher.outputs = (plug,)
+    jam.engine._ports = (plug,)
     return jam
 
 
-def test_each_source_of_an_inlet_is_a_player_of_its_own(tmp_path):
+def test_each_source_of_an_input_is_a_player_of_its_own(tmp_path):
     plug = Plug()
     jam = driven(tmp_path, plug, mode="listen")
     jam.send("/robojam/down", "iff", 1, 0.1, 0.1)
     plug.put("midi:left", Finger(Phase.DOWN, 1, 0.5, 0.5))
     plug.put("midi:right", Finger(Phase.DOWN, 1, 0.6, 0.5), Finger(Phase.UP, 1))
-    jam.server.take_in(plug)
+    jam.engine.take_in(plug)
     assert [touch[:2] for touch in plug.touches] == [
         ("human", Phase.DOWN),
         ("human2", Phase.DOWN),
@@ -85,43 +87,43 @@ def test_controls_come_in_and_what_does_not_fit_is_counted(tmp_path):
     jam = driven(tmp_path, plug)
     plug.put("midi:a", Control("mode", "duet"), Dropped("torn"), StatusRequest())
     plug.put("midi:a", Control("temperature", 1e9))
-    jam.server.take_in(plug)
+    jam.engine.take_in(plug)
     status = jam.status()
     assert status["mode"] == "duet"
     assert status["dropped"] == {"torn": 1, "wrong port": 1, "out of range": 1}
     assert status["plug"] == len(plug.heard)
 
 
-def test_an_outlet_is_told_all_with_the_instant_at_which_it_was_due(tmp_path):
+def test_an_output_is_told_all_with_the_instant_at_which_it_was_due(tmp_path):
     plug = Plug()
     jam = driven(tmp_path, plug, threshold=0.5)
     jam.send("/robojam/down", "iff", 1, 0.5, 0.5)
     jam.wait(2.0, late=lambda: 0.013)
-    turned = [at for what, at in plug.heard if isinstance(what, Turned)]
+    turned = [at for what, at in plug.heard if isinstance(what, TurnChanged)]
     assert turned == [1000.5]  # not when the loop woke
-    played = [what for what, _ in plug.heard if isinstance(what, Sounded)]
+    played = [what for what, _ in plug.heard if isinstance(what, TouchPlayed)]
     assert len(played) > 2
     assert all(at == 1000.0 + what.t for what, at in plug.heard)
 
 
-def test_an_outlet_is_looked_at_when_it_asked_to_be(tmp_path):
+def test_an_output_is_looked_at_when_it_asked_to_be(tmp_path):
     plug = Plug()
     jam = driven(tmp_path, plug, mode="listen")
-    assert jam.server.advance() == 1.0
+    assert jam.engine.advance() == 1.0
     assert plug.looks == [1000.0]
 
 
-def test_the_loop_wakes_for_an_inlet_and_closes_what_is_plugged_in(tmp_path):
+def test_the_loop_wakes_for_an_input_and_closes_what_is_plugged_in(tmp_path):
     plug = Plug()
     endpoint = Quiet()
-    server = Server(
+    server = Engine(
         Options(record=False, sessions=str(tmp_path)),
         playing(Whimsical(voices=1)),
         endpoint=endpoint,  # type: ignore[arg-type]
         settings=Settings(mode="listen"),
         load=lambda *_: None,
-        inlets=(plug,),
-        outlets=(plug,),
+        inputs=(plug,),
+        outputs=(plug,),
     )
     loop = threading.Thread(target=server.run)
     loop.start()

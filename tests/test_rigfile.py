@@ -11,14 +11,14 @@ import pytest
 from test_listing import run
 
 from robojam.app import config_template
-from robojam.config.load import OptionsError, Parser, add_to, resolve
+from robojam.config.load import OptionParser, OptionsError, add_to, resolve
 from robojam.config.options import OPTIONS, Options
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 
 
 def resolved(path: Path) -> Options:
-    parser = Parser()
+    parser = OptionParser()
     add_to(parser)
     return resolve(parser.parse_args(["--config", str(path)]))
 

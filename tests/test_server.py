@@ -34,7 +34,7 @@ def driven(tmp_path):
 
     yield make
     for one in made:
-        one.server.finish("the end of the test")
+        one.engine.finish("the end of the test")
 
 
 def watching(driven: Driven) -> None:
@@ -116,7 +116,7 @@ def test_in_every_mode_what_goes_out_is_legal(driven, mode):
     for _ in range(3):
         play(d)
         d.wait(2.0)
-    d.server.finish("SIGTERM")
+    d.engine.finish("SIGTERM")
     down: dict[str, bool] = {}
     for m in out(d):
         who, what = m.name.split("/")
@@ -162,7 +162,7 @@ def test_after_a_long_sleep_there_is_no_heap_of_late_touches(driven, caplog):
     d = driven(land(0.02), slide(0.02), mode="solo")
     d.wait(1.0)
     for wake in (
-        lambda: d.server.advance(),
+        lambda: d.engine.advance(),
         lambda: d.send("/robojam/down", "iff", 0, 0.5, 0.5),
     ):
         d.take()
@@ -179,7 +179,7 @@ def test_one_that_is_held_up_again_and_again_is_counted_and_told_a_few_times(dri
     d.wait(1.0)
     for _ in range(20):
         d.now += 1.0
-        d.server.advance()
+        d.engine.advance()
     assert d.status()["held_up"] == 20
     assert 2 <= caplog.text.count("held up") <= 6
 
@@ -331,7 +331,7 @@ def test_whatever_comes_in_the_jam_goes_on_and_ends_with_no_finger_down(coming):
             d.send(address, tags, *(value for _, value in arguments))
             d.wait(pause)
             d.status()
-        d.server.finish("SIGTERM")
+        d.engine.finish("SIGTERM")
         for path in recordings(d.folder):
             down = set()
             for event in read(path).touches():
@@ -497,7 +497,7 @@ def test_a_monitor_is_at_the_host_that_asked_and_nowhere_else(driven):
 
 def test_what_the_engine_sent_itself_is_no_human(driven):
     d = driven(mode="duet")
-    d.wire.on_sent = lambda packet, to: d.server.packet(packet, d.wire.address, d.now)
+    d.wire.on_sent = lambda packet, to: d.engine.packet(packet, d.wire.address, d.now)
     play(d)
     d.wait(1.0)
     assert set(d.status()["dropped"]) == {"echo"}
@@ -573,7 +573,7 @@ def test_the_status_tells_what_there_is_to_know(driven):
     assert status["heard"] == 10
     assert status["paused"] is True
     assert status["mode"] == "duet"
-    d.server._takes.close()
+    d.engine._takes.close()
     assert d.status()["fingers"] == 0
 
 
@@ -616,7 +616,7 @@ def test_the_sound_changes_while_playing_and_is_told_and_recorded(driven):
     play(d)
     d.wait(0.65)
     d.take()
-    due = d.server.jam.due
+    due = d.engine.jam.due
     for address, tags, value in (
         ("/robojam/instrument", "s", "ai=drums"),
         ("/robojam/instrument", "s", "AI = drums"),  # it is so already
@@ -637,7 +637,7 @@ def test_the_sound_changes_while_playing_and_is_told_and_recorded(driven):
         ("volume", 0.5),
     ]
     assert [(m.name, *m.args) for m in told(d)] == changed  # and the machine plays on
-    assert d.server.jam.due == due
+    assert d.engine.jam.due == due
     status = d.status()
     assert (status["instrument"], status["scale"], status["volume"]) == (
         "human=keys,ai=drums", "minor", 0.5,
@@ -662,7 +662,7 @@ def test_answer_passes_the_turn_with_nothing_heard(driven):
 
 def test_a_new_recording_begins_anew_in_a_file_of_its_own(driven):
     d = driven(land(0.1), slide(0.05))
-    player = d.server.playing.player
+    player = d.engine.playing.player
     watching(d)
     play(d)
     d.wait(1.0)
@@ -680,7 +680,7 @@ def test_a_new_recording_begins_anew_in_a_file_of_its_own(driven):
     assert player.fed == [[(pytest.approx(i / 3), 0.5, pytest.approx(0.02 if i else 0), i > 0)
                            for i in range(3)]]  # fmt: skip
     assert (player.seeded, player.counts) == (7, [0])
-    d.server.finish("SIGTERM")
+    d.engine.finish("SIGTERM")
     first, second = map(read, recordings(d.folder))
     assert first.ended == "a new recording"
     assert first.events[-2].touch.phase is Phase.UP
@@ -697,7 +697,7 @@ def test_record_0_closes_the_file_and_the_jam_goes_on(driven):
     play(d)
     d.wait(0.5)
     assert out(d)
-    d.server.finish("SIGTERM")
+    d.engine.finish("SIGTERM")
     assert d.status()["recording"] == ""
     session = read(recordings(d.folder)[0])
     assert len(recordings(d.folder)) == 1
@@ -714,7 +714,7 @@ def test_seeds_are_drawn_for_each_take_unless_one_was_asked_for(driven):
         d.send("/robojam/record", "i", 1)
         play(d, 1)
         seeds.append(d.status()["seed"])
-        assert d.server.playing.player.seeded == seeds[-1]
+        assert d.engine.playing.player.seeded == seeds[-1]
     assert seeds[2:] == [5, 5]
     assert len({*seeds}) == 3
     d.send("/robojam/seed", "h", 2**63 - 1)
@@ -763,11 +763,11 @@ def test_nothing_is_recorded_without_record_nor_before_a_touch(driven, tmp_path:
     d = driven(record=False)
     play(d)
     d.wait(1.0)
-    d.server.finish("SIGTERM")
+    d.engine.finish("SIGTERM")
     quiet = driven()
     quiet.send("/robojam/temperature", "f", 0.5)
     quiet.wait(5.0)
-    quiet.server.finish("SIGTERM")
+    quiet.engine.finish("SIGTERM")
     assert not list(tmp_path.rglob("*.jsonl"))
 
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from robojam.sessions.recorder import candidates, file_name
 from robojam.sessions.session import (
     EndEvent,
-    Event,
     Header,
     ModelRef,
     SessionError,
+    SessionEvent,
     SetEvent,
     TouchEvent,
     encode,
@@ -64,7 +64,7 @@ events = st.one_of(
 )
 
 
-def bits(event: Event) -> bytes:
+def bits(event: SessionEvent) -> bytes:
     """An event's floats bit for bit: -0.0 is not 0.0 here."""
     floats = [event.t]
     if isinstance(event, TouchEvent):
@@ -73,7 +73,7 @@ def bits(event: Event) -> bytes:
 
 
 @given(st.lists(events, max_size=20), st.booleans())
-def test_what_was_written_comes_back_exactly(written: list[Event], ended: bool) -> None:
+def test_what_was_written_comes_back_exactly(written: list[SessionEvent], ended: bool) -> None:
     written.sort(key=lambda event: event.t)
     if ended:
         written.append(EndEvent(written[-1].t if written else 0.0, "quit"))

@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from jack import running
 
 from robojam import sound
-from robojam.jam.events import Changed, Pending, Proposal, Sounded, Turned
+from robojam.jam.events import ControlChanged, Proposal, TouchPending, TouchPlayed, TurnChanged
 from robojam.sound.device import NoSoundError, Pulse
 from robojam.sound.line import decode, encode
-from robojam.sound.outlet import SoundOutlet
-from robojam.sound.program import Player
+from robojam.sound.output import SoundOutput
+from robojam.sound.program import SynthProgram
 from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch
 
 
 def tap(phase="down", x=0.5, finger=0):
-    return Sounded(0.0, Touch(x, 0.5, 0.0, Phase(phase), finger, "human"), 0.0)
+    return TouchPlayed(0.0, Touch(x, 0.5, 0.0, Phase(phase), finger, "human"), 0.0)
 
 
 def wait_for(what, patience=PATIENCE):
@@ -44,25 +44,25 @@ def wait_for(what, patience=PATIENCE):
 
 def test_what_sounds_crosses_and_what_does_not_stays():
     touch = Touch(0.25, 0.5, 0.125, Phase.MOVE, 3, "ai2")
-    got = decode(encode(Sounded(7.0, touch, 0.25), 42.5))
+    got = decode(encode(TouchPlayed(7.0, touch, 0.25), 42.5))
     assert got == (
-        Sounded(42.5, touch.__class__(0.25, 0.5, 0.25, Phase.MOVE, 3, "ai2"), 0.25),
+        TouchPlayed(42.5, touch.__class__(0.25, 0.5, 0.25, Phase.MOVE, 3, "ai2"), 0.25),
         42.5,
     )
     for name, value in (("instrument", "ai=keys"), ("volume", 0.5), ("panic", 1)):
-        assert decode(encode(Changed(1.0, name, value), 2.0)) == (
-            Changed(2.0, name, value),
+        assert decode(encode(ControlChanged(1.0, name, value), 2.0)) == (
+            ControlChanged(2.0, name, value),
             2.0,
         )
-    assert encode(Turned(0.0, "ai"), 1.0) is None
-    assert encode(Changed(0.0, "temperature", 0.5), 1.0) is None
-    assert encode(Pending(0.0, "ai", Proposal(0.0, 0.0, 0.1, True), 1.0), 1.0) is None
+    assert encode(TurnChanged(0.0, "ai"), 1.0) is None
+    assert encode(ControlChanged(0.0, "temperature", 0.5), 1.0) is None
+    assert encode(TouchPending(0.0, "ai", Proposal(0.0, 0.0, 0.1, True), 1.0), 1.0) is None
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_are_a_happening_or_nothing(data):
     got = decode(data)
-    assert got is None or isinstance(got[0], Sounded | Changed)
+    assert got is None or isinstance(got[0], TouchPlayed | ControlChanged)
 
 
 # -- time ------------------------------------------------------------------------------------
@@ -115,8 +115,8 @@ class Line:
 def test_frames_come_in_any_number_and_are_the_same_sound():
     def made(sizes):
         synth = Synth()
-        synth.happened(tap(), 100)
-        player = Player(synth, None)
+        synth.handle(tap(), 100)
+        player = SynthProgram(synth, None)
         return np.concatenate([player.fill(n) for n in sizes])
 
     even, odd = made([192] * 20), made([1, 191, 500, 7, 1024, 256, 300, 1561])
@@ -126,12 +126,12 @@ def test_frames_come_in_any_number_and_are_the_same_sound():
 
 def test_what_came_while_there_was_no_device_is_not_played_but_ended():
     now = time.perf_counter()
-    old = [encode(tap(), now - 60), encode(Changed(0.0, "volume", 0.5), now - 60)]
+    old = [encode(tap(), now - 60), encode(ControlChanged(0.0, "volume", 0.5), now - 60)]
     synth = Synth()
-    player = Player(synth, Line(*old))
+    player = SynthProgram(synth, Line(*old))
     assert not any(player.fill(192).any() for _ in range(10))
     assert synth._volume == 0.5
-    assert Player(synth, Line(b"noise", encode(tap(), now))).fill(4096).any()
+    assert SynthProgram(synth, Line(b"noise", encode(tap(), now))).fill(4096).any()
 
 
 # -- without a device ------------------------------------------------------------------------
@@ -153,15 +153,15 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="its audio is L
 @needs_linux
 def test_without_a_device_there_is_one_line_and_the_jam_goes_on(nowhere, caplog):
     caplog.set_level(logging.WARNING)
-    outlet = SoundOutlet(instrument="human=keys,ai=keys", scale="free", volume=0.5)
-    assert outlet.look(0.0) == float("inf")
-    outlet.happened(tap(), 0.0)
+    output = SoundOutput(instrument="human=keys,ai=keys", scale="free", volume=0.5)
+    assert output.advance(0.0) == float("inf")
+    output.handle(tap(), 0.0)
     wait_for(lambda: caplog.records)
-    outlet.happened(tap(), 0.0)
+    output.handle(tap(), 0.0)
     told = "no sound: no audio device was found; the jam goes on without"
     assert [record.getMessage() for record in caplog.records] == [told]
-    assert outlet.status()["sound"]["state"] == told
-    outlet.close()
+    assert output.status()["sound"]["state"] == told
+    output.close()
 
 
 @needs_linux
@@ -175,17 +175,17 @@ def test_without_a_device_measuring_says_so(nowhere):
 
 def test_a_synthesiser_that_dies_at_once_is_not_started_for_ever(monkeypatch, caplog):
     monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
-    outlet = SoundOutlet(instrument="human=keys", scale="free", volume=0.5)
-    outlet.look(0.0)
+    output = SoundOutput(instrument="human=keys", scale="free", volume=0.5)
+    output.advance(0.0)
     wait_for(lambda: caplog.records)
-    outlet.close()
+    output.close()
     assert [r.getMessage() for r in caplog.records] == [
         "the sound has failed; the jam goes on without"
     ]
 
 
 def test_it_can_be_closed_before_it_has_begun():
-    SoundOutlet(instrument="human=keys", scale="free", volume=0.5).close()
+    SoundOutput(instrument="human=keys", scale="free", volume=0.5).close()
 
 
 # -- with one ----------------------------------------------------------------------------------
@@ -291,18 +291,18 @@ def test_a_ctrl_c_lets_what_sounds_fade_and_is_no_failure(jack):
 @needs_jack
 def test_a_device_that_goes_is_told_once_and_the_sound_comes_back(jack, caplog):
     caplog.set_level(logging.WARNING)
-    outlet = SoundOutlet(instrument="human=keys", scale="free", volume=0.5)
-    outlet.look(0.0)
-    wait_for(lambda: outlet.status()["sound"]["state"] == "playing")
+    output = SoundOutput(instrument="human=keys", scale="free", volume=0.5)
+    output.advance(0.0)
+    wait_for(lambda: output.status()["sound"]["state"] == "playing")
     jack.end()
     wait_for(lambda: caplog.records)
-    outlet.happened(tap(), time.perf_counter())
+    output.handle(tap(), time.perf_counter())
     assert "gone; the jam goes on" in caplog.records[0].getMessage()
     jack.start()
-    wait_for(lambda: outlet.status()["sound"]["state"] == "playing")
+    wait_for(lambda: output.status()["sound"]["state"] == "playing")
     assert len(caplog.records) == 2
     assert "back" in caplog.records[1].getMessage()
     began = time.monotonic()
-    outlet.close()
+    output.close()
     assert time.monotonic() - began < 5
-    assert outlet._process.poll() == 0
+    assert output._process.poll() == 0

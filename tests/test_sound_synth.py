@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from robojam.jam.events import Changed, Sounded
+from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.music import INSTRUMENTS, note
 from robojam.sound.room import Limiter, Room
 from robojam.sound.synth import CEILING, RATE, Synth
@@ -17,7 +17,7 @@ TRANSPOSED = {"chirp": 12, "drums": -12}
 
 
 def touch(t, phase, x=0.5, y=0.5, *, who="human", finger=0, dt=0.0):
-    return Sounded(t, Touch(x, y, dt, Phase(phase), finger, who), dt)
+    return TouchPlayed(t, Touch(x, y, dt, Phase(phase), finger, who), dt)
 
 
 def tap(t, length, x=0.5, y=0.5, **more):
@@ -33,13 +33,13 @@ def slide(t, seconds, *, who="human", speed=1.5, finger=0):
     return [*made, touch(t + seconds, "up", 0.3, 0.4, who=who, finger=finger)]
 
 
-def heard(happenings, seconds, *, rate=RATE, dry=False, **settings):
+def heard(events, seconds, *, rate=RATE, dry=False, **settings):
     """Render what happens; float64 of shape (frames, 2)."""
     synth = Synth(rate, **settings)
     if dry:
         synth._room.render = np.zeros_like  # the voices alone
-    for what in happenings:
-        synth.happened(what, round(what.t * rate))
+    for what in events:
+        synth.handle(what, round(what.t * rate))
     return np.concatenate(
         [synth.render() for _ in range(int(seconds * rate / synth.tick))]
     ).astype(float)
@@ -207,7 +207,7 @@ def test_a_stolen_voice_ends_without_a_step(instrument):
     assert robbed < 1.5 * (calm + landing)
     synth = Synth()
     for what in low + thieves:
-        synth.happened(what, round(what.t * RATE))
+        synth.handle(what, round(what.t * RATE))
     for _ in range(160):
         synth.render()
     assert synth.voices.stolen == 20
@@ -229,7 +229,7 @@ def test_a_panic_is_smooth_and_then_there_is_silence(instrument):
     played = [
         *slide(0.0, 2.0),
         *slide(0.0, 2.0, who="ai"),
-        Changed(1.0, "panic", 1),
+        ControlChanged(1.0, "panic", 1),
     ]
     played = [one for one in played if one.t <= 1.0]
     sound = heard(played, 2.0, instrument=f"human={instrument},ai={instrument}")
@@ -239,13 +239,13 @@ def test_a_panic_is_smooth_and_then_there_is_silence(instrument):
 
 
 def test_after_a_panic_one_plays_on():
-    played = [*tap(0, 0.5), Changed(0.6, "panic", 1), *tap(1.0, 0.5)]
+    played = [*tap(0, 0.5), ControlChanged(0.6, "panic", 1), *tap(1.0, 0.5)]
     sound = heard(played, 1.5)
     assert decibels(between(sound, 1.1, 1.4)) > -40
 
 
 def test_the_instrument_changes_while_playing_for_those_who_land_then():
-    change = Changed(0.5, "instrument", "human=chirp,ai=keys")
+    change = ControlChanged(0.5, "instrument", "human=chirp,ai=keys")
     sound = heard([*tap(0, 0.4), change, *tap(0.6, 0.6)], 1.2, dry=True)
     for start, instrument in ((0.1, "strings"), (0.7, "chirp")):
         wanted = fundamental(instrument, 0.5)
@@ -259,7 +259,7 @@ def test_the_instrument_changes_while_playing_for_those_who_land_then():
 
 
 def test_the_volume_changes_without_a_step_and_zero_is_silence():
-    fade = Changed(0.5, "volume", 0.0)
+    fade = ControlChanged(0.5, "volume", 0.0)
     sound = heard([touch(0, "down", 0.0, 1.0), fade], 1.5, instrument="keys")
     assert steps(between(sound, 0.4, 1.4)) < 1.5 * steps(between(sound, 0.2, 0.5))
     assert decibels(between(sound, 1.2, 1.5)) < -100
@@ -277,8 +277,8 @@ def test_the_same_happens_the_same_sounds_and_one_tick_later_too():
 def test_what_nobody_plays_costs_nothing_and_is_silent():
     synth = Synth()
     assert not any(synth.render().any() for _ in range(20))
-    synth.happened(touch(0, "up"), synth.at)  # of an absent finger
-    synth.happened(touch(0, "move", finger=3), synth.at)  # a slide of one is a landing
+    synth.handle(touch(0, "up"), synth.at)  # of an absent finger
+    synth.handle(touch(0, "move", finger=3), synth.at)  # a slide of one is a landing
     assert any(synth.render().any() for _ in range(20))
 
 
@@ -286,7 +286,7 @@ def test_what_is_late_happens_next():
     synth = Synth()
     for _ in range(10):
         synth.render()
-    synth.happened(touch(0, "down"), 0)
+    synth.handle(touch(0, "down"), 0)
     assert np.abs(np.concatenate([synth.render() for _ in range(4)])).max() > 0.01
 
 

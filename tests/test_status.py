@@ -2,12 +2,12 @@
 
 import pytest
 
-from robojam.engine.metrics import Lateness, Tally
+from robojam.engine.metrics import DropCounter, Lateness
 
 
 def test_what_is_dropped_is_counted_and_told_once_a_second_at_most(caplog):
     now = [0.0]
-    tally = Tally(lambda: now[0])
+    tally = DropCounter(lambda: now[0])
     for step in range(300):
         now[0] = step / 100
         tally.drop("malformed" if step % 2 else "nested", "what was in it")

@@ -12,7 +12,7 @@ from learning import STROKES, TOUCHES, batch, filed, small
 
 from robojam.mixture import Mixture
 from robojam.model import features
-from robojam.model.event import Event, Factor
+from robojam.model.event import EventSpec, Factor
 from robojam.model.features import components
 from robojam.model.mdrnn import EventModel
 from robojam.player.reference import Memory, Network
@@ -20,7 +20,7 @@ from robojam.player.reference import Memory, Network
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 
 #: A place in three dimensions, columns that do not lie side by side, no duration.
-SPACE = Event(
+SPACE = EventSpec(
     name="space",
     columns=("x", "held", "y", "z"),
     factors=(
@@ -31,7 +31,7 @@ SPACE = Event(
     ),
 )
 #: A line: one dimension, with time.
-LINE = Event(
+LINE = EventSpec(
     name="line",
     columns=("dt", "held", "x"),
     duration=0,
@@ -54,7 +54,7 @@ def heard(model: EventModel, xp: Any = np, length: int = 12, voices: int = 1) ->
     net = network(model, xp)
     memory = net.initial(voices)
     for values in batch(model.event, voices, length).unbind(1):
-        memory = net.hear(memory, values.numpy() if xp is np else values)
+        memory = net.feed(memory, values.numpy() if xp is np else values)
     return memory
 
 
@@ -125,7 +125,7 @@ def test_the_heads_are_the_models(event):
                 mixture = Mixture(*(torch.from_numpy(np.ascontiguousarray(p)) for p in parts))
                 found = density(factor, mixture, row, memory.last if t else None).numpy()
             np.testing.assert_allclose(found, expected[:, t, i].numpy(), atol=2e-4, rtol=1e-4)
-        memory = net.hear(memory, row)
+        memory = net.feed(memory, row)
 
 
 @pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
@@ -150,7 +150,7 @@ def test_numpy_and_torch_draw_the_same(event, temperature, spread):
         )
         np.testing.assert_array_equal(gauss, kept)  # random numbers may be asked for again
         np.testing.assert_allclose(mine, its.numpy(), rtol=2e-4, atol=2e-5)
-        memories = [nets[0].hear(memories[0], mine), nets[1].hear(memories[1], its)]
+        memories = [nets[0].feed(memories[0], mine), nets[1].feed(memories[1], its)]
 
 
 # Samples follow the density
@@ -192,7 +192,7 @@ def test_samples_follow_the_density(event, temperature, spread):
     net = network(model)
     memory = net.initial(1)
     for row in rng.random((6, 1, len(event.columns)), np.float32):
-        memory = net.hear(memory, np.where(np.isin(np.arange(row.size), event.flags), 1, row))
+        memory = net.feed(memory, np.where(np.isin(np.arange(row.size), event.flags), 1, row))
     many = net.initial(n)
     many.write(slice(0, n), memory)
     uniform = rng.random((n, len(event.factors)), np.float32)

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from engine import MODEL, PATIENCE, Client, address_of, command, recording, recordings, stop
 
-from robojam.app.supervisor import Watch, display_at_hand, reachable
+from robojam.app.supervisor import ControlMonitor, display_at_hand, reachable
 from robojam.config.options import Options
 from robojam.sessions.session import read
 from robojam.wire import native
@@ -39,7 +39,7 @@ def engine():
 
 def watched(engine: socket.socket, options: Options, *told: tuple[str, Any]) -> Options:
     """Let an engine tell of controls; return the options that are in force then."""
-    watch = Watch(engine.getsockname(), options, find=lambda name: f"/models/{name}")
+    watch = ControlMonitor(engine.getsockname(), options, find=lambda name: f"/models/{name}")
     watch.renew(0.0)
     packet, asker = engine.recvfrom(100)
     assert packet.startswith(b"/robojam/subscribe")
@@ -75,7 +75,7 @@ def test_the_options_in_force_are_those_the_engine_tells(engine):
 
 
 def test_nobody_but_the_engine_is_listened_to(engine):
-    watch = Watch(engine.getsockname(), Options(), find=str)
+    watch = ControlMonitor(engine.getsockname(), Options(), find=str)
     watch.renew(0.0)
     _, asker = engine.recvfrom(100)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -86,7 +86,7 @@ def test_nobody_but_the_engine_is_listened_to(engine):
 
 
 def test_it_knocks_until_the_engine_is_there_and_then_renews_in_time(engine):
-    watch = Watch(engine.getsockname(), Options(), find=str)
+    watch = ControlMonitor(engine.getsockname(), Options(), find=str)
     assert watch.renew(0.0) == pytest.approx(0.2)
     assert watch.renew(0.1) == pytest.approx(0.1)
     assert watch.renew(0.2) == pytest.approx(0.2)
@@ -103,7 +103,7 @@ def test_an_engine_that_is_not_there_does_no_harm():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         address = free.getsockname()
-    watch = Watch(address, Options(), find=str)
+    watch = ControlMonitor(address, Options(), find=str)
     for now in range(5):
         watch.renew(float(now))
         watch.read()

@@ -21,7 +21,7 @@ from robojam.cli import main
 from robojam.corpus.formats import read
 from robojam.model.mdrnn import load
 from robojam.training import checkpoint
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 
 ROOT = Path(__file__).parents[1]
 SIZES = (
@@ -182,7 +182,7 @@ def test_ctrl_c_stops_both_and_what_was_best_is_there(data, val, tmp_path):
 
 def test_two_processes_go_on_where_one_was_stopped(data, val, tmp_path):
     to = tmp_path / "mine.safetensors"
-    settings = Settings(units=8, components=2, hidden=8, passes=4, window=16, batch=128)
+    settings = TrainingSettings(units=8, components=2, hidden=8, passes=4, window=16, batch=128)
     straight, stopped = (Trainer(read(data), read(val), settings) for _ in range(2))
     for _ in straight:
         pass

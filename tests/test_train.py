@@ -19,15 +19,17 @@ from robojam.corpus.corpus import STROKE, Corpus, clean
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.evaluation.likelihood import score
-from robojam.model.event import Event, Factor
+from robojam.model.event import EventSpec, Factor
 from robojam.model.file import Data
 from robojam.model.mdrnn import load
 from robojam.training import trainer as train
-from robojam.training.batches import Chunk, Windows, batches, cut, mirrored
-from robojam.training.trainer import Settings, Trainer, event_of, schedule
+from robojam.training.batches import Chunk, WindowSampler, batches, cut, mirrored
+from robojam.training.trainer import Trainer, TrainingSettings, event_of, schedule
 from robojam.training.troubles import NotFiniteError
 
-SMALL = Settings(units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4)
+SMALL = TrainingSettings(
+    units=8, components=2, hidden=8, passes=3, window=16, batch=128, warmup=4
+)
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)
 
 
@@ -125,8 +127,8 @@ def test_a_run_ends_upright_and_keeps_what_it_ends_with(monkeypatch):
         shown.append(mirror)
         return real(self, group, rng, mirror=mirror, device=device)
 
-    real = Windows.draw
-    monkeypatch.setattr(Windows, "draw", draw)
+    real = WindowSampler.draw
+    monkeypatch.setattr(WindowSampler, "draw", draw)
     scores = iter([-9.0, -1.0, -2.0, -1.5])  # the best is one that never was upright
     monkeypatch.setattr(
         "robojam.training.trainer.score", lambda *_: SimpleNamespace(joint=next(scores))
@@ -171,7 +173,7 @@ def test_mirror_images_are_isometries_of_the_surface(event):
 
 
 def test_what_has_no_surface_has_no_mirror_image():
-    line = Event(
+    line = EventSpec(
         name="line",
         columns=("x",),
         factors=(Factor(name="x", kind="position", columns=(0,), components=1),),

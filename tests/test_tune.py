@@ -13,14 +13,14 @@ from learning import STROKES, TOUCHES, corpus, small
 from robojam.corpus.corpus import Corpus
 from robojam.evaluation.likelihood import score
 from robojam.training import finetune
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)
 
 
 def test_going_on_from_a_model_begins_with_it():
     start = small(TOUCHES)
-    how = finetune.settings(start, Settings(), {"passes": 1.0}, events=130)
+    how = finetune.settings(start, TrainingSettings(), {"passes": 1.0}, events=130)
     trainer = Trainer(DATA, HELD_OUT, how, start=start)
     first = next(iter(trainer))
     assert first.step == 0
@@ -57,7 +57,7 @@ def test_a_player_s_screen_is_learnt_by_looking_at_it():
     theirs, rest = on_screen(corpus(TOUCHES, [60]), 500), on_screen(HELD_OUT, 500)
     event = finetune.event(start, theirs)
     assert event.lattices == ((500, 1 / 4), (600, 6 / 7 / 4))
-    how = finetune.settings(start, Settings(), {"passes": 1.0}, events=60)
+    how = finetune.settings(start, TrainingSettings(), {"passes": 1.0}, events=60)
     trainer = Trainer(theirs, rest, how, event=event, start=start)
     before, after = score(start, rest).joint, next(iter(trainer)).score
     assert after is not None

@@ -25,13 +25,13 @@ from robojam.sessions.session import (
     encode_header,
 )
 from robojam.touch import Phase, Touch
-from robojam.window.client.state import State
+from robojam.window.client.state import WindowState
 from robojam.window.client.strokes import FADE
 from robojam.window.input.dials import DIALS
-from robojam.window.input.fingers import MOST, Fingers
+from robojam.window.input.fingers import MOST, FingerInput
 from robojam.window.input.keyboard import ROWS, SPEED, Keyboard
-from robojam.window.recordings.library import Shelf
-from robojam.window.recordings.playback import SPEEDS, Rerun
+from robojam.window.recordings.library import RecordingsPanel
+from robojam.window.recordings.playback import SPEEDS, RecordingPlayback
 from robojam.window.view.frame import words
 from robojam.wire import osc
 
@@ -61,10 +61,10 @@ def recorded(folder: Path, name: str = "2026-11-20T10-00-00.jsonl", version: int
     return path
 
 
-def rerun(folder: Path) -> Rerun:
+def rerun(folder: Path) -> RecordingPlayback:
     from robojam.sessions.session import read
 
-    return Rerun(read(recorded(folder)), "a jam")
+    return RecordingPlayback(read(recorded(folder)), "a jam")
 
 
 def finger(kind: int, x: float, y: float, who: int = 1) -> pygame.event.Event:
@@ -88,7 +88,7 @@ def click(app, action: str) -> list[bytes]:  # noqa: F811
     return app.link.packets[before:]
 
 
-def there(app) -> State:  # noqa: F811
+def there(app) -> WindowState:  # noqa: F811
     """An engine that has told all there is."""
     state = app.state
     state.heard_last, state.turn, state.mode = time.monotonic() + 100, "human", "call-response"
@@ -239,7 +239,7 @@ def test_a_turned_window_plays_where_it_is_touched(app, quarters):  # noqa: F811
 
 
 def test_the_light_of_a_connection_is_lit_while_something_comes():
-    state = State()
+    state = WindowState()
     state.heard_last = 1.0
     state.connections.use("osc", 1.0)
     icons = [
@@ -265,7 +265,7 @@ def test_a_dial_shows_what_it_was_turned_to(dial, share):
 
 
 def test_one_letter_is_a_tap_and_a_second_a_swipe():
-    keyboard, fingers = Keyboard(), Fingers()
+    keyboard, fingers = Keyboard(), FingerInput()
     (down,) = keyboard.down(ROWS[1][0], fingers, 1.0)
     assert down.phase is DOWN
     assert keyboard.down(ROWS[1][4], fingers, 1.1) == []
@@ -406,7 +406,7 @@ def test_a_file_from_a_newer_robojam_is_listed_with_why_and_the_rest_plays(tmp_p
     recorded(tmp_path, "new.jsonl", version=9)
     (tmp_path / "torn.jsonl").write_bytes(b'{"robo')
     woken = threading.Event()
-    shelf = Shelf(wake=woken.set)
+    shelf = RecordingsPanel(wake=woken.set)
     shelf.folder = tmp_path
     shelf.refresh()
     assert woken.wait(10)
@@ -469,7 +469,7 @@ def test_while_a_name_is_written_keys_write(app, tmp_path):  # noqa: F811
 
 def test_a_picture_that_cannot_be_drawn_is_told(tmp_path, monkeypatch):
     woken = threading.Event()
-    shelf = Shelf(wake=woken.set)
+    shelf = RecordingsPanel(wake=woken.set)
     monkeypatch.setattr("robojam.window.recordings.library.sys.executable", "/nowhere/python")
     shelf.export(tmp_path / "a.jsonl")
     assert woken.wait(10)

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from engine import MODEL, PATIENCE, Client, command, serving, stop
 
-from robojam.window.client.link import Link
-from robojam.window.client.state import Engine, State
+from robojam.window.client.link import EngineConnection
+from robojam.window.client.state import EngineState, WindowState
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 TOOLS = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]
@@ -123,10 +123,10 @@ def test_with_half_of_the_packets_lost_the_window_stays_with_the_jam(tmp_path):
     woken = threading.Event()
     with serving(tmp_path, "--threshold", "0.2", "--response", "0.6") as engine:
         lossy = Lossy(engine.address)
-        link = Link(lossy.front.getsockname(), wake=woken.set)
-        state = State()
+        link = EngineConnection(lossy.front.getsockname(), wake=woken.set)
+        state = WindowState()
         try:
-            seen: set[Engine] = set()
+            seen: set[EngineState] = set()
             began = time.monotonic()
             x = 0.0
             while (passed := time.monotonic() - began) < 6.0:
@@ -145,8 +145,8 @@ def test_with_half_of_the_packets_lost_the_window_stays_with_the_jam(tmp_path):
                     link.send("/robojam/up", "i", 1000)
             now = time.monotonic()
             assert lossy.lost > 50
-            assert Engine.THERE in seen
-            assert Engine.LOST not in seen
+            assert EngineState.THERE in seen
+            assert EngineState.LOST not in seen
             assert state.controls["response"] == pytest.approx(0.6)
             machine = [s for s in state.strokes if s.who == "ai"]
             assert machine  # it was seen to play

@@ -13,9 +13,9 @@ import pygame
 import pytest
 
 from robojam.touch import Phase
-from robojam.window.client.state import Component, Ghost, State
+from robojam.window.client.state import Component, Ghost, WindowState
 from robojam.window.view.panels import panel_of
-from robojam.window.view.scene import Picture
+from robojam.window.view.scene import Scene
 from robojam.window.view.stroke_image import half_width
 from robojam.window.view.text_fit import Label, Part, clock, cut, fit, wrap
 from robojam.window.view.theme import DARK, LIGHT, STAGE, THEMES, Metrics, turned, unturn
@@ -33,9 +33,9 @@ def fonts():
     pygame.quit()
 
 
-def busy(now: float = 10.0) -> State:
+def busy(now: float = 10.0) -> WindowState:
     """A state in which everything there is shows at once."""
-    state = State(engine_name="127.0.0.1:5005", heard_last=now, turn="ai", touched=False)
+    state = WindowState(engine_name="127.0.0.1:5005", heard_last=now, turn="ai", touched=False)
     state.mode, state.model, state.device = (
         "call-response",
         "models/default.safetensors",
@@ -71,7 +71,7 @@ def test_words_stay_inside_and_apart(size, name, quarters):
         state.trouble, state.word, state.restarted = (), "", -9.0
         state.connections.there.clear()
     panel = panel_of(state, entries=(), page=0, rerun=None, full=False, busy=False)
-    written = Picture().draw(screen, state, 10.0, panel=panel)
+    written = Scene().draw(screen, state, 10.0, panel=panel)
     for rect in written:
         assert pygame.Rect(0, 0, *size).contains(rect)
     for one, other in itertools.combinations(written, 2):
@@ -81,11 +81,11 @@ def test_words_stay_inside_and_apart(size, name, quarters):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_beginning_and_a_lost_engine_fit_too(size):
-    for state, now in ((State(engine_name="a-rather-long-host-name.local:5005"), 1.0),
-                       (State(engine_name="a-rather-long-host-name.local:5005"), 60.0),
-                       (State(heard_last=0.0), 60.0)):  # fmt: skip
+    for state, now in ((WindowState(engine_name="a-rather-long-host-name.local:5005"), 1.0),
+                       (WindowState(engine_name="a-rather-long-host-name.local:5005"), 60.0),
+                       (WindowState(heard_last=0.0), 60.0)):  # fmt: skip
         screen = pygame.Surface(size)
-        written = Picture().draw(screen, state, now)
+        written = Scene().draw(screen, state, now)
         assert all(screen.get_rect().contains(rect) for rect in written)
         assert not any(a.colliderect(b) for a, b in itertools.combinations(written, 2))
 
@@ -109,7 +109,7 @@ def away(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
 
 
 def test_touches_appear_where_they_are_in_their_colours():
-    state = State(touched=True, heard_last=1.0)
+    state = WindowState(touched=True, heard_last=1.0)
     state.touch(Phase.DOWN, 1000, 0.25, 0.25, 0.9)
     state.touch(Phase.UP, 1000, 0.25, 0.25, 0.95)
     state.strokes.down("ai", 0, 0.75, 0.25, 0.9, mine=False)
@@ -118,7 +118,7 @@ def test_touches_appear_where_they_are_in_their_colours():
         state.touch(Phase.MOVE, 1001, 0.1 + i * 0.04, 0.6, 0.8 + i * 0.01)
         state.strokes.move("ai", 0, 0.1 + i * 0.04, 0.8, 0.8 + i * 0.01, mine=False)
     screen = pygame.Surface((1280, 800))
-    Picture().draw(screen, state, 1.2)
+    Scene().draw(screen, state, 1.2)
     for x, y, colour in ((0.25, 0.25, HUMANS[0]), (0.75, 0.25, MACHINES[0]),
                          (0.5, 0.6, HUMANS[0]), (0.5, 0.8, MACHINES[0])):  # fmt: skip
         assert away(colour_at(screen, x, y), colour) < 80
@@ -128,10 +128,10 @@ def test_touches_appear_where_they_are_in_their_colours():
 def test_round_is_human_and_angular_is_the_machine():
     size = 3840, 2160
     screen = pygame.Surface(size)
-    state = State(touched=True)
+    state = WindowState(touched=True)
     state.strokes.down("human", 1, 0.25, 0.5, 1.0, mine=False)
     state.strokes.down("ai", 0, 0.75, 0.5, 1.0, mine=False)
-    Picture().draw(screen, state, 3.0)  # the rings have opened and gone
+    Scene().draw(screen, state, 3.0)  # the rings have opened and gone
     head, (_, _, width, height) = Metrics.of(size).head, Metrics.of(size).play
     dx, dy = 0.68 * head / width, 0.68 * head / height  # on a disc, beyond a diamond
     assert away(colour_at(screen, 0.25 + dx, 0.5 + dy), HUMANS[0]) < 40
@@ -144,19 +144,19 @@ def test_round_is_human_and_angular_is_the_machine():
 def test_the_edge_tells_the_turn():
     for turn, colour in (("human", HUMANS[0]), ("ai", MACHINES[0]), ("", DARK.edge)):
         screen = pygame.Surface((1280, 800))
-        Picture().draw(screen, State(turn=turn, heard_last=1.0), 1.0)
+        Scene().draw(screen, WindowState(turn=turn, heard_last=1.0), 1.0)
         left, top, _, height = Metrics.of((1280, 800)).play
         assert screen.get_at((left - 1, top + height // 2))[:3] == colour
 
 
 def test_it_fades_to_nothing_and_rests():
-    screen, picture = pygame.Surface((640, 400)), Picture()
+    screen, picture = pygame.Surface((640, 400)), Scene()
     empty = pygame.Surface((640, 400))
-    Picture().draw(empty, State(touched=True), 60.0)
+    Scene().draw(empty, WindowState(touched=True), 60.0)
     state = busy(10.0)
     picture.draw(screen, state, 10.0)
     assert picture.restless(state, 10.1)
-    later = State(
+    later = WindowState(
         strokes=state.strokes, forecast=state.forecast, forecast_told=10.0, touched=True
     )
     for who in ("human", "human2", "ai", "ai2"):
@@ -169,9 +169,9 @@ def test_it_fades_to_nothing_and_rests():
 
 
 def test_the_forecast_glows_where_it_is_and_can_be_turned_off():
-    state = State(touched=True, heard_last=1.0)
+    state = WindowState(touched=True, heard_last=1.0)
     state.forecast, state.forecast_told = (Component(1.0, 0.3, 0.7, 0.05, 0.05, 0.0),), 1.0
-    screen, picture = pygame.Surface((1280, 800)), Picture()
+    screen, picture = pygame.Surface((1280, 800)), Scene()
     picture.draw(screen, state, 1.0)
     picture.draw(screen, state, 1.5)
     assert away(colour_at(screen, 0.3, 0.7), DARK.surface) > 40
@@ -193,9 +193,9 @@ def lit(screen: pygame.Surface, ground: tuple[int, int, int]) -> int:
 
 
 def test_a_slide_drawn_bit_by_bit_is_the_same_as_drawn_at_once():
-    bit_by_bit, at_once = Picture(), Picture()
+    bit_by_bit, at_once = Scene(), Scene()
     screens = [pygame.Surface((640, 400)) for _ in range(2)]
-    states = [State(touched=True, heard_last=1.0) for _ in range(2)]
+    states = [WindowState(touched=True, heard_last=1.0) for _ in range(2)]
     for i in range(60):
         for state in states:
             x, y = 0.5 + 0.4 * math.cos(i / 6), 0.5 + 0.4 * math.sin(i / 7)
@@ -212,7 +212,7 @@ def test_a_still_line_is_not_drawn_again_however_old(monkeypatch):
     drawn = []
     fine = stroke_image.fine_picture
     monkeypatch.setattr(stroke_image, "fine_picture", lambda *a: drawn.append(a) or fine(*a))
-    state, picture = State(touched=True), Picture()
+    state, picture = WindowState(touched=True), Scene()
     screen = pygame.Surface((1280, 800))
     for i in range(200):
         state.strokes.move("human", 1, i / 200, 0.5, 1.0 + i * 0.01, mine=False)
@@ -363,18 +363,18 @@ def test_on_stage_there_is_black_light_and_no_word():
     state.view.theme, state.forecast = "stage", ()
     state.strokes.seen.clear()
     state.ghosts.clear()
-    picture = Picture()
+    picture = Scene()
     assert picture.draw(screen, state, 10.0) == []
     assert screen.get_at((640, 400))[:3] == STAGE.surface == (0, 0, 0)
     assert [hit.action for hit in picture.hits] == ["theme"]  # the way out, by a finger
 
 
 def test_in_the_light_strokes_are_ink():
-    screen, state = pygame.Surface((640, 400)), State(touched=True, heard_last=1.0)
+    screen, state = pygame.Surface((640, 400)), WindowState(touched=True, heard_last=1.0)
     state.view.theme = "light"
     for i in range(30):
         state.strokes.move("ai", 0, i / 29, 0.5, 1 + i * 0.01, mine=False)
-    Picture().draw(screen, state, 1.4)
+    Scene().draw(screen, state, 1.4)
     assert away(colour_at(screen, 0.5, 0.5), LIGHT.machines[0]) < 80
     assert colour_at(screen, 0.5, 0.9) == LIGHT.surface
 
@@ -382,11 +382,11 @@ def test_in_the_light_strokes_are_ink():
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 def test_what_is_turned_is_touched_where_it_is_seen(quarters):
     size = (900, 600)
-    screen, state = pygame.Surface(size), State(touched=True, heard_last=1.0)
+    screen, state = pygame.Surface(size), WindowState(touched=True, heard_last=1.0)
     state.view.quarters, state.view.theme = quarters, "stage"
     state.strokes.down("human", 1, 0.25, 0.1, 1.0, mine=False)
     state.strokes.up("human", 1, 1.0, mine=False)
-    Picture().draw(screen, state, 1.9)
+    Scene().draw(screen, state, 1.9)
     seen = pygame.mask.from_threshold(screen, HUMANS[0], (150, 110, 50, 255))
     x, y = seen.connected_component().centroid()
     metrics = Metrics.of(turned(size, quarters), words=False)
@@ -397,9 +397,9 @@ def test_what_is_turned_is_touched_where_it_is_seen(quarters):
 # Golden pictures
 
 
-def golden(name: str) -> State:
+def golden(name: str) -> WindowState:
     """A small jam of no words: a swipe, taps, the machine's line, ghost and light."""
-    state = State(touched=True, heard_last=1.0, turn="ai")
+    state = WindowState(touched=True, heard_last=1.0, turn="ai")
     state.view.theme = name
     for i in range(40):
         x = 0.1 + i * 0.012
@@ -422,7 +422,7 @@ def test_it_looks_as_it_did(name):
 
     To look at what has changed, and to keep it: ROBOJAM_GOLDEN=keep.
     """
-    screen, picture = pygame.Surface((200, 150)), Picture()
+    screen, picture = pygame.Surface((200, 150)), Scene()
     for t in (0.7, 0.8, 0.9, 1.0):
         picture.draw(screen, golden(name), t)
     path = Path(__file__).parent / "golden" / f"window_{name}.png"
@@ -444,7 +444,7 @@ def test_what_is_turned_looks_as_it_does_upright(quarters, panel):
     pictures = []
     for turn in (0, quarters):
         screen = pygame.Surface(turned((640, 400), turn), depth=32)
-        state, picture = golden("dark"), Picture()
+        state, picture = golden("dark"), Scene()
         state.view.quarters, state.view.panel = turn, panel
         shown = panel_of(state, entries=(), page=0, rerun=None, full=False, busy=False)
         for t in (0.7, 0.8, 0.9, 1.0):

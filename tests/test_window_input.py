@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam.touch import Phase
-from robojam.window.actions import Deeds
+from robojam.window.actions import Actions
 from robojam.window.app import App
-from robojam.window.client.state import State
-from robojam.window.input.fingers import MOUSE, Fingers
+from robojam.window.client.state import WindowState
+from robojam.window.input.fingers import MOUSE, FingerInput
 from robojam.window.input.keys import HELP, command
-from robojam.window.recordings.library import Shelf
+from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.view.theme import Metrics
 from robojam.wire.osc import encode
 
@@ -66,7 +66,7 @@ def at(app: App, x: float, y: float) -> tuple[int, int]:
 
 
 def test_fingers_take_the_lowest_free_id():
-    fingers = Fingers()
+    fingers = FingerInput()
     assert fingers.down(MOUSE, 0.5, 0.5)[0].id == 1000
     assert [fingers.down(n, 0.1, 0.1)[0].id for n in range(3)] == [1001, 1002, 1003]
     fingers.up(1)
@@ -74,7 +74,7 @@ def test_fingers_take_the_lowest_free_id():
 
 
 def test_ten_fingers_and_no_more():
-    fingers = Fingers()
+    fingers = FingerInput()
     for n in range(10):
         assert fingers.down(n, 0.1, 0.1)
     assert fingers.down(10, 0.1, 0.1) == []
@@ -83,7 +83,7 @@ def test_ten_fingers_and_no_more():
 
 
 def test_a_pointer_beyond_the_surface_slides_along_its_edge():
-    fingers = Fingers()
+    fingers = FingerInput()
     fingers.down(MOUSE, 0.5, 0.5)
     assert fingers.move(MOUSE, 1.7, -3)[0][2:] == (1.0, 0.0)
     assert fingers.move(MOUSE, 1.9, -4) == []  # still there
@@ -93,7 +93,7 @@ def test_a_pointer_beyond_the_surface_slides_along_its_edge():
 
 @given(st.lists(st.tuples(st.sampled_from("dmu"), st.integers(0, 12), st.floats(-1, 2))))
 def test_every_finger_that_lands_lifts_once(steps):
-    fingers = Fingers()
+    fingers = FingerInput()
     down: set[int] = set()
     done = []
     for what, pointer, x in steps:
@@ -217,11 +217,11 @@ def test_controls_change_on_the_screen_only_when_told(app):
     assert app.state.controls["temperature"] == 1.0
 
 
-def idle(**controls: float) -> Deeds:
+def idle(**controls: float) -> Actions:
     """What keys and fingers ask for, without a window."""
-    state = State()
+    state = WindowState()
     state.controls.update(controls)
-    return Deeds(state, Wire(), Shelf(wake=lambda: None))
+    return Actions(state, Wire(), RecordingsPanel(wake=lambda: None))
 
 
 def test_quick_presses_add_up_before_the_engine_has_told():

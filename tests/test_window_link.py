@@ -14,7 +14,7 @@ import time
 import pytest
 
 from robojam.window import NO_DISPLAY
-from robojam.window.client.link import ASK, RENEW, Link, read
+from robojam.window.client.link import ASK, RENEW, EngineConnection, read
 from robojam.wire.osc import decode, encode
 
 
@@ -33,7 +33,7 @@ def woken():
 
 @pytest.fixture
 def link(engine, woken):
-    link = Link(engine.getsockname(), wake=woken.set)
+    link = EngineConnection(engine.getsockname(), wake=woken.set)
     yield link
     link.close()
 
@@ -94,7 +94,7 @@ def test_an_engine_that_is_not_there_does_no_harm(woken):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         address = gone.getsockname()
-    link = Link(address, wake=woken.set)
+    link = EngineConnection(address, wake=woken.set)
     for i in range(20):
         link.send("/robojam/down", "iff", 1000, 0.5, i / 20)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as engine:
@@ -105,7 +105,7 @@ def test_an_engine_that_is_not_there_does_no_harm(woken):
 
 
 def test_closing_leaves_the_monitors_and_no_thread(engine, woken):
-    link = Link(engine.getsockname(), wake=woken.set)
+    link = EngineConnection(engine.getsockname(), wake=woken.set)
     link.close()
     link.close()
     message, _ = hear(engine)
@@ -115,7 +115,7 @@ def test_closing_leaves_the_monitors_and_no_thread(engine, woken):
 
 def test_an_unknown_host_is_an_error(woken):
     with pytest.raises(OSError, match=r".+"):
-        Link(("no.such.host.invalid", 5005), wake=woken.set)
+        EngineConnection(("no.such.host.invalid", 5005), wake=woken.set)
 
 
 # The whole program, as a process

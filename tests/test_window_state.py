@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from robojam.controls import OF_A_REPLAY
 from robojam.touch import Phase
-from robojam.window.client.state import Engine, State
+from robojam.window.client.state import EngineState, WindowState
 from robojam.window.client.strokes import FADE, MAX_POINTS, Strokes, brightness
 from robojam.window.view.frame import words
 from robojam.wire.osc import Message, decode, encode
@@ -20,17 +20,17 @@ from robojam.wire.osc import Message, decode, encode
 UTC_NOW = datetime(2026, 11, 20, 10, 0, 30, tzinfo=UTC)
 
 
-def tell(state: State, t: float, address: str, tags: str = "", *args: object) -> None:
+def tell(state: WindowState, t: float, address: str, tags: str = "", *args: object) -> None:
     """The engine tells something, over its own bytes."""
     (message,) = decode(encode(address, tags, *args))[0]
     state.heard(message, t, UTC_NOW)
 
 
-def status(state: State, t: float, **fields: object) -> None:
+def status(state: WindowState, t: float, **fields: object) -> None:
     state.heard(Message("/robojam/status", "s", (json.dumps(fields),)), t, UTC_NOW)
 
 
-def said(state: State, t: float) -> str:
+def said(state: WindowState, t: float) -> str:
     frame = words(state, t)
     parts = [
         part.text
@@ -45,7 +45,7 @@ def said(state: State, t: float) -> str:
 
 
 def test_own_touch_shows_at_once_without_an_engine():
-    state = State()
+    state = WindowState()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     state.touch(Phase.MOVE, 1000, 0.4, 0.3, 1.1)
     (stroke,) = state.strokes
@@ -57,7 +57,7 @@ def test_own_touch_shows_at_once_without_an_engine():
 
 
 def test_echo_of_own_touch_is_not_drawn_twice_and_tells_who_we_are():
-    state = State()
+    state = WindowState()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 1.01, "/robojam/human2/down", "ifff", 1000, 0.2, 0.3, 0.0)
     state.touch(Phase.MOVE, 1000, 0.4, 0.3, 1.02)
@@ -72,7 +72,7 @@ def test_echo_of_own_touch_is_not_drawn_twice_and_tells_who_we_are():
 
 
 def test_another_window_with_the_same_ids_is_drawn():
-    state = State()
+    state = WindowState()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 1.01, "/robojam/human/down", "ifff", 1000, 0.2, 0.3, 0.0)
     tell(state, 1.02, "/robojam/human2/down", "ifff", 1000, 0.7, 0.7, 0.0)
@@ -83,14 +83,14 @@ def test_another_window_with_the_same_ids_is_drawn():
 
 
 def test_a_late_echo_is_somebody_else():
-    state = State()
+    state = WindowState()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 9.0, "/robojam/human/down", "ifff", 1000, 0.2, 0.3, 0.0)
     assert len(list(state.strokes)) == 2
 
 
 def test_machine_touch_ghost_and_playing():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/ai/next", "ifff", 0, 0.5, 0.6, 0.2)
     ghost = state.ghosts["ai"]
     assert (ghost.told, ghost.due) == (1.0, pytest.approx(1.2))
@@ -103,7 +103,7 @@ def test_machine_touch_ghost_and_playing():
 
 
 def test_ghost_goes_when_the_turn_does_or_when_overdue():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/turn", "s", "ai")
     tell(state, 1.0, "/robojam/ai/next", "ifff", 0, 0.5, 0.6, 0.2)
     tell(state, 1.1, "/robojam/turn", "s", "human")
@@ -116,7 +116,7 @@ def test_ghost_goes_when_the_turn_does_or_when_overdue():
 
 
 def test_everything_fades_and_then_rests():
-    state = State()
+    state = WindowState()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 0.0)
     state.touch(Phase.UP, 1000, 0.2, 0.3, 0.1)
     assert state.restless(1.0)
@@ -126,7 +126,7 @@ def test_everything_fades_and_then_rests():
 
 
 def test_a_held_finger_stays_and_comes_to_rest():
-    state = State()
+    state = WindowState()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 0.0)
     state.pass_time(60.0)
     (stroke,) = state.strokes
@@ -160,7 +160,7 @@ def test_speed_follows_the_slide():
 
 
 def test_a_finger_whose_up_was_lost_is_lifted_by_the_status():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/human2/down", "ifff", 3, 0.5, 0.5, 0.0)
     status(state, 1.5, fingers=0)
     assert state.strokes.seen[0].lifted is None  # it may be on its way
@@ -169,7 +169,7 @@ def test_a_finger_whose_up_was_lost_is_lifted_by_the_status():
 
 
 def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.0)
     for t in range(2, 9):
         status(state, t, fingers=0)
@@ -188,17 +188,17 @@ def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
 )
 def test_what_a_replay_takes_is_not_refused(action):
     assert {"pause", "panic", "volume"} == OF_A_REPLAY
-    assert not State(replaying=True).refuses(action)
+    assert not WindowState(replaying=True).refuses(action)
 
 
 @pytest.mark.parametrize("action", ["answer", "mode:duet", "slide:spread", "step:response:1"])
 def test_what_it_does_not_take_is_refused_there_alone(action):
-    assert State(replaying=True).refuses(action)
-    assert not State().refuses(action)
+    assert WindowState(replaying=True).refuses(action)
+    assert not WindowState().refuses(action)
 
 
 def test_a_recording_that_plays_is_told_until_there_is_a_jam_again():
-    state = State()
+    state = WindowState()
     status(state, 1.0, mode="call-response", turn="human", replaying=True)
     assert "a recording plays" in said(state, 1.0)
     assert "pass the turn" not in said(state, 1.0)
@@ -209,20 +209,20 @@ def test_a_recording_that_plays_is_told_until_there_is_a_jam_again():
 
 
 def test_liveness_from_starting_to_lost_and_back():
-    state = State(engine_name="127.0.0.1:5005", opened=100.0)
+    state = WindowState(engine_name="127.0.0.1:5005", opened=100.0)
     assert "starting the engine…" in said(state, 101.0)
     assert "waiting for the engine at 127.0.0.1:5005" in said(state, 120.0)
     status(state, 121.0, mode="duet", turn="human")
-    assert state.engine(121.5) is Engine.THERE
+    assert state.engine(121.5) is EngineState.THERE
     assert "listening" in said(state, 121.5)
-    assert state.engine(123.6) is Engine.LOST
+    assert state.engine(123.6) is EngineState.LOST
     assert "engine lost, waiting for it" in said(state, 123.6)
     tell(state, 124.0, "/robojam/turn", "s", "ai")
-    assert state.engine(124.0) is Engine.THERE
+    assert state.engine(124.0) is EngineState.THERE
 
 
 def test_a_lost_engine_holds_no_fingers_but_ours():
-    state = State()
+    state = WindowState()
     state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.6, 0.2)
     state.pass_time(4.0)
@@ -230,7 +230,7 @@ def test_a_lost_engine_holds_no_fingers_but_ours():
 
 
 def test_restart_is_told_with_the_new_file_for_some_seconds():
-    state = State()
+    state = WindowState()
     status(state, 1.0, started="A", recording="sessions/2026-11-20T10-00-00.jsonl")
     assert "restarted" not in said(state, 1.0)
     status(state, 2.0, started="A")
@@ -246,7 +246,7 @@ def test_restart_is_told_with_the_new_file_for_some_seconds():
 
 
 def test_recording_light_counts_from_the_beginning():
-    state = State()
+    state = WindowState()
     status(state, 100.0, recording="sessions/2026-11-20T10-00-00.jsonl")  # began 30 s ago
     assert "0:31" in said(state, 101.0)
     status(state, 101.0, recording="")
@@ -258,7 +258,7 @@ def test_recording_light_counts_from_the_beginning():
 
 
 def test_record_control_shows_before_the_next_status():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/record", "i", 1)
     assert state.recording == "armed"
     tell(state, 2.0, "/robojam/record", "i", 0)
@@ -266,7 +266,7 @@ def test_record_control_shows_before_the_next_status():
 
 
 def test_controls_mode_and_pause_are_shown_as_told():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/mode", "s", "solo")
     tell(state, 1.0, "/robojam/temperature", "f", 0.7)
     tell(state, 1.0, "/robojam/spread", "f", 1.25)
@@ -279,7 +279,7 @@ def test_controls_mode_and_pause_are_shown_as_told():
 
 
 def test_a_panic_in_solo_holds_the_machine_until_it_may_go_on():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/mode", "s", "solo")
     tell(state, 1.0, "/robojam/turn", "s", "ai")
     tell(state, 1.1, "/robojam/panic")
@@ -297,7 +297,7 @@ def test_a_panic_in_solo_holds_the_machine_until_it_may_go_on():
 
 
 def test_a_panic_elsewhere_holds_until_the_next_touch():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/mode", "s", "call-response")
     tell(state, 1.1, "/robojam/panic")
     assert not state.paused
@@ -311,7 +311,7 @@ def test_a_panic_elsewhere_holds_until_the_next_touch():
 
 
 def test_trouble_and_drops_are_shown_only_when_they_matter():
-    state = State()
+    state = WindowState()
     status(state, 1.0, dropped={"malformed": 3}, late_ms_p99=1.2, trouble=[])
     assert "dropped" not in said(state, 1.0)
     assert "late" not in said(state, 1.0)
@@ -332,14 +332,14 @@ def test_trouble_and_drops_are_shown_only_when_they_matter():
      ("s", ('{"late_ms_p99": 1' + "0" * 400 + ', "fingers": null}',))],
 )  # fmt: skip
 def test_a_status_that_makes_no_sense_hurts_nobody(tags, args):
-    state = State(mode="duet")
+    state = WindowState(mode="duet")
     state.heard(Message("/robojam/status", tags, args), 1.0, UTC_NOW)
     assert state.mode == "duet"
     said(state, 1.0)
 
 
 def test_forecast_holds_for_a_while_and_is_bounded():
-    state = State()
+    state = WindowState()
     group = (0.5, 0.2, 0.3, 0.05, 0.06, 0.1)
     tell(state, 1.0, "/robojam/forecast", "f" * 120, *(group * 20))
     assert len(state.expected(1.1)) == 12
@@ -369,7 +369,7 @@ ADDRESSES = ["/robojam/ai/down", "/robojam/ai2/move", "/robojam/human/up", "/rob
     )
 )  # fmt: skip
 def test_no_message_can_hurt(messages):
-    state = State()
+    state = WindowState()
     for t, (address, args) in enumerate(messages):
         tags = "s" if args and isinstance(args[0], str) else "f" * len(args)
         state.heard(Message(address, tags, tuple(args)), float(t), UTC_NOW)
@@ -382,7 +382,7 @@ def test_no_message_can_hurt(messages):
 # Connections, memories, the turn
 
 
-def lights(state: State, t: float) -> dict[str, str]:
+def lights(state: WindowState, t: float) -> dict[str, str]:
     labels = (label for row in words(state, t).top for label in row)
     return {
         label.parts[0].text: label.icon.value for label in labels if "li" in label.icon.value
@@ -390,7 +390,7 @@ def lights(state: State, t: float) -> dict[str, str]:
 
 
 def test_a_light_for_each_connection_that_is_there():
-    state = State()
+    state = WindowState()
     status(state, 1.0)
     assert lights(state, 1.0) == {"osc": "light"}
     port = {"wanted": "Keys", "connected": True, "messages": 3, "idle_s": 1.0}
@@ -411,7 +411,7 @@ def test_a_light_for_each_connection_that_is_there():
 
 
 def test_sound_that_fails_is_told_for_a_while_and_stays_marked():
-    state = State()
+    state = WindowState()
     for t in (1.0, 2.0, 20.0):
         status(state, t, sound={"state": "no sound: no device; the jam goes on without"})
         assert ("no sound: no device" in said(state, t)) is (t < 9)
@@ -419,7 +419,7 @@ def test_sound_that_fails_is_told_for_a_while_and_stays_marked():
 
 
 def test_memories_are_those_the_engine_has():
-    state = State()
+    state = WindowState()
     status(state, 1.0, memories=["A"])
     assert "recall A" in said(state, 1.0)
     tell(state, 1.1, "/robojam/store", "s", "B")
@@ -431,7 +431,7 @@ def test_memories_are_those_the_engine_has():
 
 
 def test_the_turn_counts_down_at_once_and_by_the_status():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/response", "f", 5.0)
     tell(state, 1.0, "/robojam/turn", "s", "ai")
     assert state.turn_left(3.0) == pytest.approx((3.0, 5.0))
@@ -446,7 +446,7 @@ def test_the_turn_counts_down_at_once_and_by_the_status():
 
 
 def test_a_machine_finger_whose_up_was_lost_is_lifted_when_its_turn_ends():
-    state = State()
+    state = WindowState()
     tell(state, 1.0, "/robojam/turn", "s", "ai")
     tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.0)
     tell(state, 1.5, "/robojam/turn", "s", "human")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from robojam.touch import Phase, Touch
 from robojam.wire import dialects, impsy, microjam, native, osc
-from robojam.wire.dialects import Reader
-from robojam.wire.native import Control, Dropped, Finger, Input, Plain
+from robojam.wire.dialects import OscReader
+from robojam.wire.native import Control, Dropped, Finger, Input, PhaselessTouch
 from robojam.wire.osc import Message, decode, encode
 from robojam.wire.touchosc import Pad, Pads
 
@@ -21,7 +21,7 @@ HOST = "10.0.0.2"
 NAN = math.nan
 
 
-def read(reader: Reader, packet: bytes, now: float = 0.0, host: str = HOST) -> list[Input]:
+def read(reader: OscReader, packet: bytes, now: float = 0.0, host: str = HOST) -> list[Input]:
     """Read a packet as it comes in, from a host that plays by its own name."""
     out = []
     for message in decode(packet)[0]:
@@ -32,7 +32,7 @@ def read(reader: Reader, packet: bytes, now: float = 0.0, host: str = HOST) -> l
 
 
 def ask(address: str, tags: str = "", *args: Any) -> list[Input]:
-    return read(Reader(), encode(address, tags, *args))
+    return read(OscReader(), encode(address, tags, *args))
 
 
 def touch(x: float, y: float, phase: Phase = DOWN, who: str = "ai") -> Touch:
@@ -62,25 +62,29 @@ PAD_UP = [b"/1/xy/z\0" b",f\0\0" b"\0\0\0\0"]
 def test_microjam_as_bytes():
     assert microjam.touch(touch(0.5, 0.25)) == [MICROJAM]
     assert microjam.touch(touch(0.5, 0.25, UP)) == []
-    assert read(Reader(), MICROJAM) == [Plain(0.5, 0.25)]
+    assert read(OscReader(), MICROJAM) == [PhaselessTouch(0.5, 0.25)]
 
 
 @pytest.mark.parametrize(
     ("tags", "args", "meant"),
     [
-        ("sfsfsf", ("/x", 0.5, "/y", 0.25, "/z", 38.9), Plain(0.5, 0.25)),
-        ("sfsfsf", ("/z", 38.9, "/y", 0.25, "/x", 0.5), Plain(0.5, 0.25)),
-        ("sisisi", ("/x", 1, "/y", 0, "/z", 0), Plain(1.0, 0.0)),
-        ("sfsf", ("/x", 0.5, "/y", 0.25), Plain(0.5, 0.25)),
-        ("sfsfsf", ("/x", 1.5, "/y", 0.25, "/z", 1.0), Plain(1.0, 0.25, None, clipped=True)),
+        ("sfsfsf", ("/x", 0.5, "/y", 0.25, "/z", 38.9), PhaselessTouch(0.5, 0.25)),
+        ("sfsfsf", ("/z", 38.9, "/y", 0.25, "/x", 0.5), PhaselessTouch(0.5, 0.25)),
+        ("sisisi", ("/x", 1, "/y", 0, "/z", 0), PhaselessTouch(1.0, 0.0)),
+        ("sfsf", ("/x", 0.5, "/y", 0.25), PhaselessTouch(0.5, 0.25)),
+        (
+            "sfsfsf",
+            ("/x", 1.5, "/y", 0.25, "/z", 1.0),
+            PhaselessTouch(1.0, 0.25, None, clipped=True),
+        ),
         ("sfsfsf", ("/x", NAN, "/y", 0.25, "/z", 1.0), Dropped("not finite")),
         ("sfsfsf", ("/x", 0.5, "/y", 0.25, "/z", NAN), Dropped("not finite")),
         ("sfsfsf", ("/x", 0.5, "/x", 0.25, "/z", 1.0), Dropped("wrong arguments")),
         ("sfsfsf", ("/x", 0.5, "/y", 0.25, "/w", 1.0), Dropped("wrong arguments")),
         ("sfs", ("/x", 0.5, "/y"), Dropped("wrong arguments")),
         ("s", ("/x",), Dropped("wrong arguments")),
-        ("ff", (0.5, 0.25), Plain(0.5, 0.25)),  # with numbers it is native
-        ("fff", (0.5, 0.25, 0.125), Plain(0.5, 0.25, 0.125)),
+        ("ff", (0.5, 0.25), PhaselessTouch(0.5, 0.25)),  # with numbers it is native
+        ("fff", (0.5, 0.25, 0.125), PhaselessTouch(0.5, 0.25, 0.125)),
     ],
 )
 def test_touch_is_told_by_its_type_tags(tags: str, args: tuple[Any, ...], meant: Input):
@@ -99,14 +103,16 @@ def test_impsy_as_bytes():
     assert impsy.touch(touch(0.5, 0.25)) == [IMPSY, PREDICTION]
     assert impsy.interface(touch(0.5, 0.25, MOVE)) == [INTERFACE]
     assert impsy.touch(touch(0.5, 0.25, UP)) == impsy.interface(touch(0.5, 0.25, UP)) == []
-    assert read(Reader(), INTERFACE) == read(Reader(), IMPSY) == [Plain(0.5, 0.25)]
+    assert (
+        read(OscReader(), INTERFACE) == read(OscReader(), IMPSY) == [PhaselessTouch(0.5, 0.25)]
+    )
 
 
 @pytest.mark.parametrize(
     ("address", "tags", "args", "meant"),
     [
-        ("/interface", "ii", (1, 0), Plain(1.0, 0.0)),
-        ("/interface", "ff", (-1.0, 0.5), Plain(0.0, 0.5, None, clipped=True)),
+        ("/interface", "ii", (1, 0), PhaselessTouch(1.0, 0.0)),
+        ("/interface", "ff", (-1.0, 0.5), PhaselessTouch(0.0, 0.5, None, clipped=True)),
         ("/interface", "fff", (0.5, 0.5, 0.5), Dropped("wrong arguments")),
         ("/interface", "f", (0.5,), Dropped("wrong arguments")),
         ("/impsy/mode", "s", ("polyphony",), Control("mode", "polyphony")),
@@ -138,7 +144,7 @@ XY = Pad("/1/xy")
 
 
 def pad(*packets: bytes, pads: Pads | None = None) -> list[Input]:
-    reader = Reader(pads=pads or Pads([XY]))
+    reader = OscReader(pads=pads or Pads([XY]))
     return [what for packet in packets for what in read(reader, packet)]
 
 
@@ -161,7 +167,10 @@ def test_a_pad_as_bytes():
 
 
 def test_a_pad_that_does_not_tell_when_it_is_touched_is_a_player_without_phases():
-    assert pad(at(0.5, 0.75), at(0.25, 0.75)) == [Plain(0.5, 0.25), Plain(0.25, 0.25)]
+    assert pad(at(0.5, 0.75), at(0.25, 0.75)) == [
+        PhaselessTouch(0.5, 0.25),
+        PhaselessTouch(0.25, 0.25),
+    ]
 
 
 def test_the_place_may_come_before_the_touch_or_after_it():
@@ -192,7 +201,7 @@ def test_axes_may_be_swapped_and_turned(axes, numbers):
     turned = Pad("/1/xy", axes)
     assert turned.place(*numbers) == (0.125, 0.25)
     assert turned.numbers(0.125, 0.25) == numbers
-    assert pad(at(*numbers), pads=Pads([turned])) == [Plain(0.125, 0.25)]
+    assert pad(at(*numbers), pads=Pads([turned])) == [PhaselessTouch(0.125, 0.25)]
 
 
 def test_a_multi_pad_has_fingers():
@@ -210,7 +219,7 @@ def test_a_multi_pad_has_fingers():
 
 def test_the_next_pad_that_is_touched_is_learnt_and_only_that():
     learnt: list[Pad] = []
-    reader = Reader(pads=Pads(on_learnt=learnt.append))
+    reader = OscReader(pads=Pads(on_learnt=learnt.append))
     assert read(reader, at(0.5, 0.5))[0].reason == "unknown address"  # type: ignore[union-attr]
     assert read(reader, encode(dialects.LEARN)) == []
     assert reader.status() == {"pads": [], "learning": True}
@@ -224,9 +233,9 @@ def test_the_next_pad_that_is_touched_is_learnt_and_only_that():
     ):
         assert isinstance(read(reader, stranger)[0], Dropped)
     for other in (encode("/interface", "ff", 0.5, 0.5), encode("/touch", "ff", 0.5, 0.5)):
-        assert isinstance(read(reader, other)[0], Plain)
+        assert isinstance(read(reader, other)[0], PhaselessTouch)
     assert learnt == []
-    assert read(reader, at(0.5, 0.75)) == [Plain(0.5, 0.25)]
+    assert read(reader, at(0.5, 0.75)) == [PhaselessTouch(0.5, 0.25)]
     assert learnt == [XY]
     assert reader.status() == {"pads": ["/1/xy=x,-y"], "learning": False}
     what = read(reader, at(0.5, 0.5, "/2/xy"))[0]
@@ -252,11 +261,11 @@ def test_what_is_no_touch_of_a_pad_is_dropped(packet):
 
 
 def test_a_pads_place_is_clipped_and_told():
-    assert pad(at(2.0, 0.75)) == [Plain(1.0, 0.25, None, clipped=True)]
+    assert pad(at(2.0, 0.75)) == [PhaselessTouch(1.0, 0.25, None, clipped=True)]
 
 
 def test_a_flood_of_fingers_is_bounded():
-    reader = Reader(pads=Pads([XY]))
+    reader = OscReader(pads=Pads([XY]))
     for i in range(2000):
         read(reader, z(1), host=f"10.0.{i // 250}.{i % 250}")
     assert len(reader.pads._held) <= 1024
@@ -306,7 +315,7 @@ def test_what_cannot_be_used_is_told_by_its_address(
 
 
 def test_what_a_pad_sends_and_cannot_be_used_is_told_too():
-    (what,) = read(Reader(pads=Pads([XY])), encode("/1/xy", "fff", 0.5, 0.5, 0.5))
+    (what,) = read(OscReader(pads=Pads([XY])), encode("/1/xy", "fff", 0.5, 0.5, 0.5))
     assert isinstance(what, Dropped)
     assert (what.reason, what.about) == ("wrong arguments", "'/1/xy' fff")
 
@@ -319,16 +328,16 @@ def test_what_is_unknown_is_told_by_name():
 
 
 def test_what_was_sent_and_comes_back_soon_is_an_echo_once():
-    reader = Reader()
+    reader = OscReader()
     reader.echoes.sent([MICROJAM], now=10.0)
     assert read(reader, MICROJAM, now=10.1) == [Dropped("echo")]
-    assert read(reader, MICROJAM, now=10.2) == [Plain(0.5, 0.25)]
+    assert read(reader, MICROJAM, now=10.2) == [PhaselessTouch(0.5, 0.25)]
     reader.echoes.sent([MICROJAM], now=11.0)
-    assert read(reader, MICROJAM, now=12.5) == [Plain(0.5, 0.25)]
+    assert read(reader, MICROJAM, now=12.5) == [PhaselessTouch(0.5, 0.25)]
 
 
 def test_echoes_do_not_heap_up():
-    echoes = dialects.Echoes()
+    echoes = dialects.EchoFilter()
     for i in range(5000):
         echoes.sent([encode("/impsy", "ff", i / 5000, 0.5)], now=i * 0.01)
     assert len(echoes._sent) <= 1024
@@ -339,10 +348,10 @@ unit = st.floats(0, 1, width=32)
 
 @given(unit, unit)
 def test_round_trips(x, y):
-    told = Plain(x, y)
-    assert read(Reader(), microjam.touch(touch(x, y))[0]) == [told]
-    assert read(Reader(), impsy.interface(touch(x, y))[0]) == [told]
-    assert read(Reader(), impsy.touch(touch(x, y))[0]) == [told]
+    told = PhaselessTouch(x, y)
+    assert read(OscReader(), microjam.touch(touch(x, y))[0]) == [told]
+    assert read(OscReader(), impsy.interface(touch(x, y))[0]) == [told]
+    assert read(OscReader(), impsy.touch(touch(x, y))[0]) == [told]
 
 
 AXES = [(s + a, t + b) for a, b in ("xy", "yx") for s in ("", "-") for t in ("", "-")]
@@ -394,13 +403,13 @@ values = st.one_of(
     )
 )
 def test_whatever_comes_is_read_or_dropped(came):
-    reader = Reader(pads=Pads([XY], learning=True))
+    reader = OscReader(pads=Pads([XY], learning=True))
     for address, more in came:
         message = Message(address, "".join(t for t, _ in more), tuple(v for _, v in more))
         for source, what in reader.read(message, HOST, 0.0):
             assert isinstance(source, str)
             assert isinstance(what, Input)
-            if isinstance(what, Finger | Plain):
+            if isinstance(what, Finger | PhaselessTouch):
                 assert 0 <= what.x <= 1
                 assert 0 <= what.y <= 1
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam.wire.midi import stream
-from robojam.wire.midi.stream import CUT_OFF, STRAY, Parser, Sounding
+from robojam.wire.midi.stream import CUT_OFF, STRAY, MidiParser, Sounding
 
 STREAM = bytes.fromhex(
     "90 3c 40"  # channel 1: middle C is struck
@@ -26,14 +26,14 @@ WHOLE = ["903c40", "904040", "e10040", "c905", "c93f", "803c40"]
 
 
 def test_a_stream_is_told_apart():
-    messages, dropped = Parser().feed(STREAM)
+    messages, dropped = MidiParser().feed(STREAM)
     assert [message.hex() for message in messages] == WHOLE
     assert dropped == [STRAY, CUT_OFF]
 
 
 @given(st.lists(st.integers(0, len(STREAM))))
 def test_a_stream_may_come_in_pieces(cuts):
-    parser, messages, dropped = Parser(), [], []
+    parser, messages, dropped = MidiParser(), [], []
     places = [0, *sorted(cuts), len(STREAM)]
     for start, end in pairwise(places):
         got, lost = parser.feed(STREAM[start:end])
@@ -45,7 +45,7 @@ def test_a_stream_may_come_in_pieces(cuts):
 
 
 def test_what_is_torn_at_the_end_is_counted_when_the_port_goes():
-    parser = Parser()
+    parser = MidiParser()
     assert parser.feed(b"\x90\x3c") == ([], [])
     assert parser.cut() == [CUT_OFF]
     assert parser.cut() == []
@@ -53,7 +53,7 @@ def test_what_is_torn_at_the_end_is_counted_when_the_port_goes():
 
 @given(st.lists(st.binary(max_size=64)))
 def test_anything_at_all_is_whole_messages_or_a_reason(pieces):
-    parser = Parser()
+    parser = MidiParser()
     for piece in pieces:
         messages, dropped = parser.feed(piece)
         assert set(dropped) <= {STRAY, CUT_OFF}
@@ -61,7 +61,7 @@ def test_anything_at_all_is_whole_messages_or_a_reason(pieces):
             assert 0x80 <= message[0] < 0xF0
             assert len(message) == (2 if message[0] >> 4 in (0xC, 0xD) else 3)
             assert max(message[1:]) < 0x80
-            assert Parser().feed(message) == ([message], [])
+            assert MidiParser().feed(message) == ([message], [])
 
 
 @pytest.mark.parametrize(

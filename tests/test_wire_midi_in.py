@@ -10,7 +10,7 @@ from robojam.touch import Phase
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import HALF, TOGGLE, reader
 from robojam.wire.midi.styles import PRESETS, Style
-from robojam.wire.native import Control, Dropped, Finger, Plain
+from robojam.wire.native import Control, Dropped, Finger, PhaselessTouch
 
 MPE = PRESETS["mpe"]
 
@@ -65,9 +65,9 @@ def test_the_master_channel_bends_the_whole_zone():
 
 def test_a_configuration_message_and_a_bend_range_are_obeyed():
     surface = reader(MPE)
-    for message in stream.Parser().feed(stream.parameter(0, 6, 4) + stream.parameter(2, 0, 24))[
-        0
-    ]:
+    for message in stream.MidiParser().feed(
+        stream.parameter(0, 6, 4) + stream.parameter(2, 0, 24)
+    )[0]:
         assert surface.take(message) == []
     taken(surface, stream.note_on(5, 60, 90), stream.note_on(1, 60, 90))
     move = finger(taken(surface, stream.bend(1, 8192 + 4096)))
@@ -135,10 +135,12 @@ def test_a_style_of_one_channel_hears_no_other():
 def test_two_controllers_are_a_touch_told_together():
     surface = reader(PRESETS["cc"])
     assert surface.take(stream.control(0, 16, 127)) == []
-    assert surface.moved() == [Plain(1.0, 0.5)]  # y is in the middle until it is turned
+    assert surface.moved() == [
+        PhaselessTouch(1.0, 0.5)
+    ]  # y is in the middle until it is turned
     surface.take(stream.control(0, 16, 0))
     surface.take(stream.control(0, 17, 127))
-    assert surface.moved() == [Plain(0.0, 0.0)]
+    assert surface.moved() == [PhaselessTouch(0.0, 0.0)]
     surface.take(stream.control(0, 17, 127))
     assert surface.moved() == []  # the same is no change
     assert taken(surface, stream.control(0, 18, 3), stream.note_on(0, 1, 1)) == []
@@ -148,12 +150,12 @@ def test_14_bit_values_and_their_halves():
     surface = reader(PRESETS["cc14"])
     surface.take(stream.control(0, 16, 64))
     surface.take(stream.control(0, 48, 1))
-    assert surface.moved() == [Plain((64 * 128 + 1) / 16383, 0.5)]
+    assert surface.moved() == [PhaselessTouch((64 * 128 + 1) / 16383, 0.5)]
     surface.take(stream.control(0, 48, 2))  # the fine half alone is a small step
-    assert surface.moved() == [Plain((64 * 128 + 2) / 16383, 0.5)]
+    assert surface.moved() == [PhaselessTouch((64 * 128 + 2) / 16383, 0.5)]
     # The coarse half alone stands for itself; one that never got its fine half is counted.
     assert surface.take(stream.control(0, 16, 127)) == []
-    assert surface.moved() == [Plain(1.0, 0.5)]
+    assert surface.moved() == [PhaselessTouch(1.0, 0.5)]
     assert surface.take(stream.control(0, 16, 0)) == [Dropped(HALF)]
     assert surface.take(stream.control(0, 49, 7)) == [Dropped(HALF)]  # a fine half of nothing
 
@@ -225,8 +227,8 @@ def test_whatever_comes_fingers_land_slide_and_lift_in_order_and_none_is_left(st
     down = set()
     told = [one for message in messages for one in taken(surface, message)] + surface.lift()
     for one in told:
-        assert isinstance(one, Finger | Plain | Control | Dropped)
-        if isinstance(one, Finger | Plain):
+        assert isinstance(one, Finger | PhaselessTouch | Control | Dropped)
+        if isinstance(one, Finger | PhaselessTouch):
             assert 0 <= one.x <= 1
             assert 0 <= one.y <= 1
         if isinstance(one, Finger):

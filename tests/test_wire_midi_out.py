@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import reader
-from robojam.wire.midi.stream import Parser
+from robojam.wire.midi.stream import MidiParser
 from robojam.wire.midi.styles import PRESETS, Style
 from robojam.wire.midi.writer import writer
-from robojam.wire.native import Finger, Plain
+from robojam.wire.native import Finger, PhaselessTouch
 
 MPE = PRESETS["mpe"]
 
@@ -20,7 +20,7 @@ def touch(phase, x=0.5, y=0.5, *, who="ai", finger=0):
 
 
 def split(data):
-    messages, dropped = Parser().feed(data)
+    messages, dropped = MidiParser().feed(data)
     assert not dropped
     assert b"".join(messages) == data
     return messages
@@ -213,7 +213,7 @@ def test_a_stroke_goes_out_and_comes_back(name, places):
                 if getattr(told, "phase", None) is not Phase.UP:
                     x, y = told.x, told.y
         for told in surface.moved():
-            assert isinstance(told, Finger | Plain)
+            assert isinstance(told, Finger | PhaselessTouch)
             x, y = told.x, told.y
         if style.kind == "notes" and n:
             continue  # within a note no slide is sent

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from robojam.touch import Phase, Touch
 from robojam.wire import native
-from robojam.wire.native import Control, Dropped, Finger, Plain, StatusRequest, Subscribe
+from robojam.wire.native import (
+    Control,
+    Dropped,
+    Finger,
+    PhaselessTouch,
+    StatusRequest,
+    Subscribe,
+)
 from robojam.wire.osc import Message, decode, encode
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
@@ -31,8 +38,8 @@ IN = [
     ("/robojam/down", "iff", (3, 0.5, 0.25), Finger(DOWN, 3, 0.5, 0.25)),
     ("/robojam/move", "iff", (3, 0.5, 0.25), Finger(MOVE, 3, 0.5, 0.25)),
     ("/robojam/up", "i", (3,), Finger(UP, 3)),
-    ("/touch", "ff", (0.5, 0.25), Plain(0.5, 0.25)),
-    ("/touch", "fff", (0.5, 0.25, 0.125), Plain(0.5, 0.25, 0.125)),
+    ("/touch", "ff", (0.5, 0.25), PhaselessTouch(0.5, 0.25)),
+    ("/touch", "fff", (0.5, 0.25, 0.125), PhaselessTouch(0.5, 0.25, 0.125)),
     ("/robojam/answer", "", (), Control("answer", 1)),
     ("/robojam/mode", "s", ("duet",), Control("mode", "duet")),
     ("/robojam/temperature", "f", (0.5,), Control("temperature", 0.5)),
@@ -81,7 +88,7 @@ def test_any_type_stands_for_a_number_and_nothing_else_does(
 @pytest.mark.parametrize("kind", "ihfd")
 def test_pd_sends_0_as_an_integer(kind: str) -> None:
     zero: Any = 0 if kind in "ih" else 0.0
-    assert parse("/touch", "f" + kind, 0.5, zero) == Plain(0.5, 0.0)
+    assert parse("/touch", "f" + kind, 0.5, zero) == PhaselessTouch(0.5, 0.0)
     assert parse("/robojam/down", kind + kind + "f", zero, zero, 0.5) == Finger(DOWN, 0, 0, 0.5)
     assert parse("/robojam/response", kind, zero) == Control("response", 0.0)
 
@@ -163,12 +170,12 @@ def test_a_coordinate_out_of_range_is_clipped_and_told(far: float, sign: int) ->
     assert parse("/robojam/move", "iff", 1, 0.5, off) == Finger(
         MOVE, 1, 0.5, edge, clipped=True
     )
-    assert parse("/touch", "ff", off, off) == Plain(edge, edge, clipped=True)
-    assert parse("/touch", "ddd", off, 0.5, 0.5) == Plain(edge, 0.5, 0.5, clipped=True)
+    assert parse("/touch", "ff", off, off) == PhaselessTouch(edge, edge, clipped=True)
+    assert parse("/touch", "ddd", off, 0.5, 0.5) == PhaselessTouch(edge, 0.5, 0.5, clipped=True)
 
 
 def test_the_edges_are_in_range() -> None:
-    assert parse("/touch", "ii", 0, 1) == Plain(0.0, 1.0, clipped=False)
+    assert parse("/touch", "ii", 0, 1) == PhaselessTouch(0.0, 1.0, clipped=False)
 
 
 numbers = st.one_of(
@@ -184,13 +191,13 @@ addresses = st.sampled_from([*native.INPUTS, "/robojam/ai/down", "/x"])
 def test_whatever_comes_is_an_input_within_its_range(address: str, typed: list[Any]) -> None:
     tags = "".join(tag for tag, _ in typed)
     got = native.parse(Message(address, tags, tuple(value for _, value in typed)))
-    if isinstance(got, Finger | Plain):
+    if isinstance(got, Finger | PhaselessTouch):
         assert 0 <= got.x <= 1
         assert 0 <= got.y <= 1
     if isinstance(got, Finger):
         assert isinstance(got.id, int)
         native.touch(Touch(got.x, got.y, 0.0, got.phase, got.id), 0.0)  # it can be sent on
-    elif isinstance(got, Plain) and got.dt is not None:
+    elif isinstance(got, PhaselessTouch) and got.dt is not None:
         native.touch(Touch(got.x, got.y, got.dt, DOWN), got.dt)
     elif isinstance(got, Control) and isinstance(got.value, float):
         assert math.isfinite(got.value)

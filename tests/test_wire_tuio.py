@@ -56,12 +56,12 @@ def frame(
 
 
 def read(
-    listener: tuio.Listener, packet: bytes, host: str = HOST, now: float = 0.0
+    listener: tuio.TuioReader, packet: bytes, host: str = HOST, now: float = 0.0
 ) -> list[tuple[str, Input]]:
     return [one for m in decode(packet)[0] for one in listener.read(m, host, now)]
 
 
-def touched(listener: tuio.Listener, packet: bytes, host: str = HOST) -> list[Input]:
+def touched(listener: tuio.TuioReader, packet: bytes, host: str = HOST) -> list[Input]:
     return [what for _, what in read(listener, packet, host)]
 
 
@@ -69,14 +69,14 @@ def touched(listener: tuio.Listener, packet: bytes, host: str = HOST) -> list[In
 
 
 def test_a_finger_lands_slides_and_is_missed():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     assert read(listener, LANDED) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
     assert read(listener, frame(2, (1, 0.75, 0.5))) == [(APP, Finger(MOVE, 1, 0.75, 0.5))]
     assert read(listener, frame(3)) == [(APP, Finger(UP, 1))]
 
 
 def test_a_finger_that_is_told_again_where_it_is_is_held_still():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     assert touched(listener, frame(1, (1, 0.5, 0.25)))
     assert touched(listener, frame(2, (1, 0.5, 0.25))) == []
     assert touched(listener, frame(3, alive=[1])) == []
@@ -84,7 +84,7 @@ def test_a_finger_that_is_told_again_where_it_is_is_held_still():
 
 
 def test_several_fingers_are_kept_apart():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     both = touched(listener, frame(1, (1, 0.25, 0.25), (2, 0.75, 0.75)))
     assert both == [Finger(DOWN, 1, 0.25, 0.25), Finger(DOWN, 2, 0.75, 0.75)]
     assert touched(listener, frame(2, (2, 0.5, 0.5))) == [
@@ -94,7 +94,7 @@ def test_several_fingers_are_kept_apart():
 
 
 def test_two_sources_with_the_same_ids_are_two_players():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     assert read(listener, frame(7, (1, 0.5, 0.5))) == [(APP, Finger(DOWN, 1, 0.5, 0.5))]
     other = "tuio:192.168.0.3/table"
     came = read(listener, frame(1, (1, 0.25, 0.5), source="table"))
@@ -109,7 +109,7 @@ def test_two_sources_with_the_same_ids_are_two_players():
 
 
 def test_older_frames_are_dropped_unless_the_source_began_anew():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     assert touched(listener, frame(500, (1, 0.5, 0.5)))
     assert touched(listener, frame(499, (1, 0.1, 0.1))) == [Dropped("old frame")]
     assert touched(listener, frame(400, alive=[])) == [Dropped("old frame")]
@@ -120,17 +120,17 @@ def test_older_frames_are_dropped_unless_the_source_began_anew():
 
 
 def test_its_own_output_is_no_player():
-    listener = tuio.Listener("robojam:7@here")
-    writer = tuio.Writer("robojam:7@here")
+    listener = tuio.TuioReader("robojam:7@here")
+    writer = tuio.TuioWriter("robojam:7@here")
     came = read(listener, writer.touch(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
     assert came == [(HOST, Dropped("echo"))]
-    other = tuio.Writer("robojam:8@here")
+    other = tuio.TuioWriter("robojam:8@here")
     came = read(listener, other.touch(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
     assert came == [(f"tuio:{HOST}/robojam:8@here", Finger(DOWN, 1, 0.5, 0.5))]
 
 
 def test_a_source_that_is_gone_has_lifted():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     assert listener.lapse(0.0) == ([], math.inf)
     read(listener, frame(1, (1, 0.5, 0.5), (2, 0.25, 0.5)), now=10.0)
     read(listener, frame(1, (1, 0.5, 0.5), source="other"), now=11.0)
@@ -146,7 +146,7 @@ def test_a_source_that_is_gone_has_lifted():
 
 
 def test_messages_may_come_one_by_one():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     messages = decode(LANDED)[0]
     assert [listener.read(m, HOST, 0.0) for m in messages[:-1]] == [[], [], []]
     assert listener.read(messages[-1], HOST, 0.0) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
@@ -154,7 +154,7 @@ def test_messages_may_come_one_by_one():
 
 @pytest.mark.parametrize("end", range(len(LANDED)))
 def test_half_a_bundle_plays_nothing_and_the_next_one_is_whole(end):
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     assert touched(listener, LANDED[:end]) == []
     came = touched(listener, frame(2, (2, 0.75, 0.75)))
     assert [what for what in came if what != Dropped("torn frame")] == [
@@ -163,7 +163,7 @@ def test_half_a_bundle_plays_nothing_and_the_next_one_is_whole(end):
 
 
 def test_a_torn_frame_is_counted():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     for message in decode(LANDED)[0][:3]:
         listener.read(message, HOST, 0.0)
     assert touched(listener, frame(2, alive=[])) == [Dropped("torn frame")]
@@ -187,19 +187,19 @@ def test_a_torn_frame_is_counted():
     ],
 )
 def test_what_is_no_frame_is_dropped(tags: str, args: tuple[Any, ...], reason: str):
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     assert listener.read(Message(tuio.ADDRESS, tags, args), HOST, 0.0) == [
         (HOST, Dropped(reason))
     ]
 
 
 def test_a_place_beyond_the_table_is_clipped_and_told():
-    came = touched(tuio.Listener(), frame(1, (1, 1.5, -0.5)))
+    came = touched(tuio.TuioReader(), frame(1, (1, 1.5, -0.5)))
     assert came == [Finger(DOWN, 1, 1.0, 0.0, clipped=True)]
 
 
 def test_a_flood_of_sources_is_held_off():
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     came = [touched(listener, frame(1, (1, 0.5, 0.5), source=f"s{i}"))[0] for i in range(80)]
     assert came[63] == Finger(DOWN, 1, 0.5, 0.5)
     assert set(came[64:]) == {Dropped("too many players")}
@@ -207,7 +207,7 @@ def test_a_flood_of_sources_is_held_off():
         read(listener, frame(1, (1, 0.5, 0.5)), host=f"10.0.{i // 250}.{i % 250}")
     assert len(listener._coming) <= 64
     crowd = [(i, 0.5, 0.5) for i in range(1000)]
-    assert len(touched(tuio.Listener(), frame(1, *crowd))) <= 64
+    assert len(touched(tuio.TuioReader(), frame(1, *crowd))) <= 64
 
 
 messages = st.builds(
@@ -233,7 +233,7 @@ messages = st.builds(
 
 @given(st.lists(messages, max_size=30))
 def test_whatever_comes_is_a_touch_or_a_counted_drop(came: list[Message]):
-    listener = tuio.Listener()
+    listener = tuio.TuioReader()
     down: set[int] = set()
     for message in came:
         for source, what in listener.read(message, HOST, 0.0):
@@ -257,7 +257,7 @@ def place(x: float, y: float) -> tuple[float, float]:
 
 
 def test_a_landing_as_bytes():
-    packet = tuio.Writer("app").touch(Touch(0.5, 0.25, 0.0, DOWN, 0, "ai"), 10.0)
+    packet = tuio.TuioWriter("app").touch(Touch(0.5, 0.25, 0.0, DOWN, 0, "ai"), 10.0)
     assert packet == LANDED
 
 
@@ -271,7 +271,7 @@ def only(packet: bytes, verb: str) -> tuple[Any, ...]:
 
 
 def test_velocities_and_accelerations_are_true():
-    writer = tuio.Writer("robojam")
+    writer = tuio.TuioWriter("robojam")
     assert sets(writer.touch(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)) == [
         (1, 0.25, 0.25, 0.0, 0.0, 0.0)
     ]
@@ -288,7 +288,7 @@ def test_velocities_and_accelerations_are_true():
 
 
 def test_what_is_down_is_told_again_and_has_come_to_rest():
-    writer = tuio.Writer("robojam")
+    writer = tuio.TuioWriter("robojam")
     writer.touch(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)
     writer.touch(Touch(0.5, 0.25, 0.125, MOVE, 0, "ai"), 1.125)
     writer.touch(Touch(0.75, 0.75, 0.0, DOWN, 0, "ai2"), 2.0)
@@ -300,7 +300,7 @@ def test_what_is_down_is_told_again_and_has_come_to_rest():
 
 
 def test_each_landing_is_a_cursor_of_its_own_and_frames_count_up():
-    writer = tuio.Writer("robojam")
+    writer = tuio.TuioWriter("robojam")
     numbers = []
     for at, phase in enumerate((DOWN, UP, DOWN, UP)):
         packet = writer.touch(Touch(0.5, 0.5, 0.1, phase, 0, "ai"), float(at))
@@ -319,7 +319,7 @@ steps = st.lists(
 
 @given(steps)
 def test_what_is_written_is_read_as_it_was(played):
-    writer, listener = tuio.Writer("robojam"), tuio.Listener()
+    writer, listener = tuio.TuioWriter("robojam"), tuio.TuioReader()
     down: dict[str, tuple[float, float]] = {}
     for i, (who, phase, x, y) in enumerate(played):
         if phase is UP and who not in down:

@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel
-from robojam.training.batches import Windows
+from robojam.training.batches import WindowSampler
 from robojam.training.trainer import SIZES
 from variants import cells, copies, inside
 from variants.plain import (
@@ -41,9 +41,9 @@ class Variant:
 
     idea: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    event: Callable[[Event], Event] = lambda event: event
+    event: Callable[[EventSpec], EventSpec] = lambda event: event
     model: type[EventModel] = EventModel
-    windows: type[Windows] = Windows
+    windows: type[WindowSampler] = WindowSampler
     within: Callable[[], AbstractContextManager[object]] = nullcontext
     reference: Reference | None = None
     share: float = 1.0

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from robojam.model import features as formulas
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel, State
 
 Both = tuple[Tensor, Tensor]
@@ -46,7 +46,7 @@ class Ensemble:
 class FromZero(EventModel):
     """A model whose initial state is not learnt."""
 
-    def __init__(self, event: Event, **sizes: Any) -> None:
+    def __init__(self, event: EventSpec, **sizes: Any) -> None:
         super().__init__(event, **sizes)
         self.start.requires_grad_(False)
 
@@ -56,7 +56,7 @@ class _Other(EventModel):
 
     cell: ClassVar[type[nn.Module]]
 
-    def __init__(self, event: Event, **sizes: Any) -> None:
+    def __init__(self, event: EventSpec, **sizes: Any) -> None:
         super().__init__(event, **sizes)
         count = formulas.feature_count(event)
         self.rnn = nn.ModuleList(

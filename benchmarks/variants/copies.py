@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from robojam.training.batches import Batch, Chunk, Windows
+from robojam.training.batches import Batch, Chunk, WindowSampler
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
 
-class Altered(Windows, ABC):
+class Altered(WindowSampler, ABC):
     """Windows of which half are altered by `altered`."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Dropped(Altered):
         return touches, True
 
 
-class Preceded(Windows):
+class Preceded(WindowSampler):
     """Half of the openings come after the end of another performance, and a pause.
 
     In a jam nothing begins from nothing but the first phrase. What comes before is heard

@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from robojam.mixture import Mixture
 from robojam.model import features as formulas
-from robojam.model.event import Event, Factor
+from robojam.model.event import EventSpec, Factor
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def one_stays() -> Any:
     """Let the first component of a slide have its mean at the last place."""
     components = formulas.components
 
-    def fixed(xp: Any, event: Event, factor: Factor, out: Tensor, values: Tensor,
+    def fixed(xp: Any, event: EventSpec, factor: Factor, out: Tensor, values: Tensor,
               *motion: Tensor) -> Any:  # fmt: skip
         found = components(xp, event, factor, out, values, *motion)
         if factor.slides is None:
@@ -76,7 +76,7 @@ def more_of_the_stroke() -> Any:
     """
     features, count = formulas.features, formulas.feature_count
 
-    def more(xp: Any, event: Event, values: Tensor, slid: Tensor, now: Tensor,
+    def more(xp: Any, event: EventSpec, values: Tensor, slid: Tensor, now: Tensor,
              before: Tensor) -> Tensor:  # fmt: skip
         told = features(xp, event, values, slid, now, before)
         position = event.position
@@ -112,15 +112,15 @@ def more_of_the_stroke() -> Any:
     return _replaced(features=more, feature_count=lambda event: count(event) + _MORE)
 
 
-def _ordered(event: Event, *names: str) -> tuple[Factor, ...]:
+def _ordered(event: EventSpec, *names: str) -> tuple[Factor, ...]:
     by_name = {factor.name: factor for factor in event.factors}
     return tuple(by_name[name] for name in names)
 
 
-def dt_before_phase(event: Event) -> Event:
+def dt_before_phase(event: EventSpec) -> EventSpec:
     return msgspec.structs.replace(event, factors=_ordered(event, "dt", "phase", "xy"))
 
 
-def place_before_dt(event: Event) -> Event:
+def place_before_dt(event: EventSpec) -> EventSpec:
     factors = _ordered(event, "phase", "xy", "dt")
     return msgspec.structs.replace(event, factors=factors, duration=None)

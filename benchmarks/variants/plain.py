@@ -20,8 +20,8 @@ from robojam.corpus.corpus import Corpus, dequantise
 from robojam.mixture import Covariance, MixtureLayer
 from robojam.model.event import touch_event
 from robojam.model.features import MAX_SPEED, MIN_DURATION, TINY
-from robojam.training.batches import Windows, batches, cut
-from robojam.training.trainer import Settings, schedule
+from robojam.training.batches import WindowSampler, batches, cut
+from robojam.training.trainer import TrainingSettings, schedule
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,10 +39,10 @@ class Found:
 
 
 #: A corpus to learn from, one to be scored on, both clean, and how to train.
-Reference = Callable[[Corpus, Corpus, Settings], Found]
+Reference = Callable[[Corpus, Corpus, TrainingSettings], Found]
 
 
-def last_touch(corpus: Corpus, held_out: Corpus, _settings: Settings) -> Found:
+def last_touch(corpus: Corpus, held_out: Corpus, _settings: TrainingSettings) -> Found:
     """the last touch again, with fitted spread
 
     The phase by the shares of what followed the last phase; the logarithm of dt about that
@@ -53,7 +53,7 @@ def last_touch(corpus: Corpus, held_out: Corpus, _settings: Settings) -> Found:
     return _by_rule(corpus, held_out, moves=False)
 
 
-def constant_velocity(corpus: Corpus, held_out: Corpus, _settings: Settings) -> Found:
+def constant_velocity(corpus: Corpus, held_out: Corpus, _settings: TrainingSettings) -> Found:
     """the last velocity goes on, with fitted spread
 
     As `last_touch`, but that a move's place is spread about the last place and the last
@@ -136,7 +136,7 @@ def _density(residuals: Floats, share: Floats, deviation: Floats) -> Floats:
     return found
 
 
-def impsy(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
+def impsy(corpus: Corpus, held_out: Corpus, settings: TrainingSettings) -> Found:
     """IMPSY's and keras-mdn-layer's head, five diagonal normals over x, y, dt; 2 × 128
 
     Without a phase. x, y and dt times 10, as IMPSY scales them, go into two LSTMs of 128
@@ -148,7 +148,7 @@ def impsy(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
     return _trained(net, corpus, held_out, settings)
 
 
-def robojam_2018(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
+def robojam_2018(corpus: Corpus, held_out: Corpus, settings: TrainingSettings) -> Found:
     """RoboJam's head (2018): 16 correlated normals over x, y, and 16 over dt; 3 × 512
 
     Without a phase. x, y and dt times 10 go into three LSTMs of 512, and linear layers
@@ -159,7 +159,7 @@ def robojam_2018(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
     return _trained(net, corpus, held_out, settings)
 
 
-def robojam_head(corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
+def robojam_head(corpus: Corpus, held_out: Corpus, settings: TrainingSettings) -> Found:
     """RoboJam's head as small as IMPSY's network: 2 × 128
 
     As `robojam_2018`; what differs from `impsy` is the head.
@@ -201,9 +201,9 @@ class _Net(nn.Module):
         return density
 
 
-def _trained(net: _Net, corpus: Corpus, held_out: Corpus, settings: Settings) -> Found:
+def _trained(net: _Net, corpus: Corpus, held_out: Corpus, settings: TrainingSettings) -> Found:
     s, rng = settings, np.random.default_rng(settings.seed)
-    windows = Windows(corpus, touch_event())
+    windows = WindowSampler(corpus, touch_event())
     per_pass = sum(1 for _ in batches(cut(corpus.lengths, s.window, rng), s.batch, rng))
     steps = max(1, round(s.passes * per_pass))
     optimiser = torch.optim.Adam(net.parameters(), betas=(0.9, 0.98))

@@ -70,7 +70,7 @@ def _start(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowOptions:
     """How the window is opened: its size in pixels, theme, and turned by how many degrees."""
 
     size: tuple[int, int] = (1280, 800)
@@ -93,7 +93,7 @@ def reachable(address: tuple[str, int]) -> tuple[str, int]:
     return ("127.0.0.1" if address[0] == "0.0.0.0" else address[0]), address[1]
 
 
-class Watch:
+class ControlMonitor:
     """A monitor that keeps the options in force.
 
     find turns the name of a model that the engine plays into what its option would say.
@@ -153,7 +153,7 @@ class Watch:
         self.options = msgspec.structs.replace(self.options, **{name: value})
 
 
-def jam(options: Options, *, window: Window, find: Callable[[str], str]) -> int:
+def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) -> int:
     """Run the engine and the window until the window closes, or a signal comes.
 
     find turns the name of a model into what its option would say. Returns the exit
@@ -162,7 +162,9 @@ def jam(options: Options, *, window: Window, find: Callable[[str], str]) -> int:
     seen = display_at_hand()
     if not seen:
         print("there is no display here: the engine plays alone, over OSC", flush=True)
-    playing = _Jam(Watch(reachable(parse_address(options.osc_in)), options, find=find))
+    playing = Supervisor(
+        ControlMonitor(reachable(parse_address(options.osc_in)), options, find=find)
+    )
     with playing.signals():
         if seen:
             address = parse_address(options.osc_in)
@@ -170,10 +172,10 @@ def jam(options: Options, *, window: Window, find: Callable[[str], str]) -> int:
         return playing.run()
 
 
-class _Jam:
+class Supervisor:
     """The engine and the window of one jam, while they live."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ControlMonitor) -> None:
         self.watch = watch
         self.engine: subprocess.Popen[bytes] | None = None
         self.window: subprocess.Popen[bytes] | None = None
@@ -291,7 +293,7 @@ def window_beside(
     if not wanted:
         yield
         return
-    window = Window().start(engine)
+    window = WindowOptions().start(engine)
 
     def wait() -> None:
         if window.wait() != _NO_DISPLAY:

@@ -46,7 +46,7 @@ class Heard:
         )
 
 
-class Engine:
+class EngineProcess:
     """A running engine and a client of it."""
 
     def __init__(self, *options: str, output: bool = True) -> None:
@@ -98,7 +98,7 @@ class Engine:
         self.hand.sendto(packet, self.address)
         return at
 
-    def hear(self, until: float) -> Iterator[Heard]:
+    def feed(self, until: float) -> Iterator[Heard]:
         """Yield what the engine's output brings until then, in perf_counter's seconds."""
         while True:
             left = until - time.perf_counter()
@@ -132,7 +132,7 @@ class Engine:
     def cpu_share(self, seconds: float) -> float:
         """Share of a core that it takes over some seconds, in percent."""
         before = self.status()
-        list(self.hear(time.perf_counter() + seconds))
+        list(self.feed(time.perf_counter() + seconds))
         after = self.status()
         return float(
             100 * (after["cpu_s"] - before["cpu_s"]) / (after["uptime_s"] - before["uptime_s"])
@@ -140,10 +140,10 @@ class Engine:
 
 
 @contextmanager
-def engine(*options: str) -> Iterator[Engine]:
+def engine(*options: str) -> Iterator[EngineProcess]:
     """Keep an engine for the block; its recordings go with it."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Engine("--sessions", folder, *options)
+        made = EngineProcess("--sessions", folder, *options)
         try:
             yield made
         finally:
@@ -151,7 +151,7 @@ def engine(*options: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def window(of: Engine) -> Iterator[None]:
+def window(of: EngineProcess) -> Iterator[None]:
     """Keep a window of an engine for the block, drawn unseen where there is no display."""
     unseen = {} if _display() else {"SDL_VIDEODRIVER": "dummy"}
     shown = subprocess.Popen(

@@ -9,7 +9,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from robojam.bench.client import BenchError, Engine, engine, window
+from robojam.bench.client import BenchError, EngineProcess, engine, window
 from robojam.bench.noise import bare_timer
 from robojam.bench.report import Report, percentile
 
@@ -35,14 +35,14 @@ def duet(report: Report, touches: int, *options: str) -> None:
     beyond: list[float] = []
     with engine("--mode", "duet", *options) as e:
         e.send("/robojam/down", "iff", 1, 0.5, 0.5)
-        list(e.hear(time.perf_counter() + 0.3))
+        list(e.feed(time.perf_counter() + 0.3))
         for i in range(touches):
             angle = i / 9
             x, y = 0.5 + 0.3 * math.cos(angle), 0.5 + 0.3 * math.sin(angle)
             sent = e.send("/robojam/move", "iff", 1, x, y)
             # The next touch goes out when the answer has come, as a finger moves: about
             # every 17 ms. An answer that is due much later is left to be replaced.
-            for heard in e.hear(sent + 0.1):
+            for heard in e.feed(sent + 0.1):
                 if heard.is_touch:
                     beyond.append(1000 * (heard.at - sent - heard.args[3]))
                     break
@@ -65,7 +65,7 @@ def turns(report: Report, rounds: int, *options: str) -> None:
             sent = e.send("/robojam/down", "iff", 1, 0.4, 0.4)
             e.send("/robojam/up", "i", 1)
             played = 0
-            for heard in e.hear(sent + 4.0):
+            for heard in e.feed(sent + 4.0):
                 if not heard.is_touch:
                     continue
                 if played == 0:
@@ -75,12 +75,12 @@ def turns(report: Report, rounds: int, *options: str) -> None:
                     break
             back = e.send("/robojam/down", "iff", 1, 0.6, 0.6)
             e.send("/robojam/up", "i", 1)
-            for heard in e.hear(back + 0.15):
+            for heard in e.feed(back + 0.15):
                 if heard.address == "/robojam/ai/up":
                     stilled.append(1000 * (heard.at - back))
                 elif heard.is_touch and heard.at > back + 0.002:
                     after += 1
-            list(e.hear(time.perf_counter() + 0.01))
+            list(e.feed(time.perf_counter() + 0.01))
     report.add(
         "silence to first answer, beyond threshold and dt, p99",
         percentile(answered, 0.99),
@@ -141,7 +141,7 @@ def beside_a_window(report: Report, touches: int, *options: str) -> None:
 def busy(report: Report, seconds: float, *options: str) -> None:
     """What 60 touches a second cost."""
     with engine("--mode", "solo", *FASTER, *options) as e:
-        list(e.hear(time.perf_counter() + 1.0))
+        list(e.feed(time.perf_counter() + 1.0))
         before = e.status()
         share = e.cpu_share(seconds)
         after = e.status()
@@ -182,7 +182,7 @@ def sing(voices: int, seconds: float, *options: str) -> Sung:
     arguments = ("--mode", "solo", "--voices", str(voices), *pace)
     with engine(*arguments, *options) as e, bare_timer() as bare:
         before = e.status()
-        for heard in e.hear(time.perf_counter() + seconds):
+        for heard in e.feed(time.perf_counter() + seconds):
             if heard.is_touch:
                 who = heard.address.split("/")[2]
                 due[who] = due.get(who, 0.0) + heard.args[3]
@@ -225,11 +225,11 @@ def sound(report: Report, seconds: float) -> None:
     report.add(name, got.buffer_ms, "ms", limit, note=note, kind="latency")
 
 
-def _played(e: Engine, touches: int) -> tuple[list[float], list[float]]:
+def _played(e: EngineProcess, touches: int) -> tuple[list[float], list[float]]:
     """Hear so many touches: when each came, and when it was due since the beginning."""
     at: list[float] = []
     due: list[float] = []
-    for heard in e.hear(time.perf_counter() + 60 + touches / 5):
+    for heard in e.feed(time.perf_counter() + 60 + touches / 5):
         if heard.is_touch:
             at.append(heard.at)
             due.append((due[-1] if due else 0.0) + heard.args[3])
@@ -242,9 +242,9 @@ def _played(e: Engine, touches: int) -> tuple[list[float], list[float]]:
     return at, due
 
 
-def _touches(e: Engine, seconds: float) -> int:
+def _touches(e: EngineProcess, seconds: float) -> int:
     """Hear some seconds; return how many touches came."""
-    return sum(heard.is_touch for heard in e.hear(time.perf_counter() + seconds))
+    return sum(heard.is_touch for heard in e.feed(time.perf_counter() + seconds))
 
 
 def _errors(at: list[float], due: list[float]) -> list[float]:
@@ -262,7 +262,7 @@ def _drift(at: list[float], due: list[float]) -> float:
     return 100 * abs(gone) / (due[-1] - due[0]) * 1.5
 
 
-def _memory(e: Engine) -> float:
+def _memory(e: EngineProcess) -> float:
     return float(e.status().get("memory_mb") or math.nan)
 
 

@@ -26,7 +26,7 @@ from robojam.cli import (
     sessions,
     train,
 )
-from robojam.config.load import Parser
+from robojam.config.load import OptionParser
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="robojam", description="A partner to jam with on a touch surface.")
+    parser = OptionParser(
+        prog="robojam", description="A partner to jam with on a touch surface."
+    )
     parser.add_argument("--version", action="version", version=f"robojam {__version__}")
 
     def bare(_: argparse.Namespace) -> int:

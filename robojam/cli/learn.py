@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from robojam.cli import arguments
 
 if TYPE_CHECKING:
-    from robojam.ports.midi_client import Link
+    from robojam.ports.midi_client import MidiClient
     from robojam.wire.midi.learn import Learner
 
 _TODO: Final = {"x": "turn its knob, or play a key, now", "y": "turn its knob now"}
@@ -33,7 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _learn(chosen: argparse.Namespace) -> int:
     import time
 
-    from robojam.ports.midi_client import Link, MidiError, names
+    from robojam.ports.midi_client import MidiClient, MidiError, names
     from robojam.wire.midi.learn import Learner
     from robojam.wire.midi.styles import Wanted
 
@@ -46,7 +46,9 @@ def _learn(chosen: argparse.Namespace) -> int:
             named = f" is named like {wanted}" if wanted else " is there"
             known = f"; there is {', '.join(there)}" if there else ""
             arguments.fail(f"no MIDI port{named}{known}. Plug it in, and try again")
-        link = Link([Wanted(name, "", virtual=False) for name in ports], [], time.monotonic)
+        link = MidiClient(
+            [Wanted(name, "", virtual=False) for name in ports], [], time.monotonic
+        )
     except (ValueError, MidiError) as error:
         arguments.fail(error)
     try:
@@ -60,14 +62,14 @@ def _learn(chosen: argparse.Namespace) -> int:
     return 0 if learner.wish is None else 130
 
 
-def _take(learner: Learner, link: Link, ports: list[str]) -> None:
+def _take(learner: Learner, link: MidiClient, ports: list[str]) -> None:
     """Listen until all is learnt; say on the way what to do."""
     import select
     import time
 
-    from robojam.wire.midi.stream import Parser
+    from robojam.wire.midi.stream import MidiParser
 
-    parsers = [Parser() for _ in ports]
+    parsers = [MidiParser() for _ in ports]
     _say(f"listening to {', '.join(ports)}; Ctrl-C ends it")
     asked = None
     while (wish := learner.wish) is not None:

@@ -18,11 +18,11 @@ from robojam.config.load import add_to
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
-    from robojam.engine.engine import Server
-    from robojam.ports.interface import Inlet, Outlet
-    from robojam.ports.midi import Midi
+    from robojam.engine.engine import Engine
+    from robojam.ports.interface import InputPort, OutputPort
+    from robojam.ports.midi import MidiPorts
     from robojam.ports.udp import Endpoint
-    from robojam.wire.dialects import Reader
+    from robojam.wire.dialects import OscReader
 
 #: Where the window looks for an engine when none is named.
 _ENGINE = "127.0.0.1:5005"
@@ -85,7 +85,7 @@ def _size(text: str) -> tuple[int, int]:
 def _jam(chosen: argparse.Namespace) -> int:
     import msgspec
 
-    from robojam.app.supervisor import Window, jam, that_end
+    from robojam.app.supervisor import WindowOptions, jam, that_end
     from robojam.engine.model_loader import Models
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.player import DeviceError, choose_device, may_have
@@ -105,8 +105,8 @@ def _jam(chosen: argparse.Namespace) -> int:
     except (ModelFileError, PortError, DeviceError) as error:
         arguments.fail(error)
     endpoint.close()
-    for outlet in _log(options):
-        outlet.close()
+    for handler in _log(options):
+        handler.close()
     host, port = endpoint.address  # a free one, if that was asked for
     models = Models(path, device="cpu", voices=1)
 
@@ -118,7 +118,7 @@ def _jam(chosen: argparse.Namespace) -> int:
 
     return jam(
         msgspec.structs.replace(options, osc_in=f"{host}:{port}"),
-        window=Window(chosen.size, chosen.fullscreen, chosen.theme, chosen.turn),
+        window=WindowOptions(chosen.size, chosen.fullscreen, chosen.theme, chosen.turn),
         find=path_of,
     )
 
@@ -143,9 +143,9 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     for number in that_end():
         signal.signal(number, _leave)
-    from robojam.engine.engine import READY, Server
+    from robojam.engine.engine import READY, Engine
     from robojam.jam.events import Settings
-    from robojam.ports.osc_out import outlets
+    from robojam.ports.osc_out import make_outputs
     from robojam.ports.udp import Endpoint, PortError
 
     options = (
@@ -178,14 +178,14 @@ def _serve(chosen: argparse.Namespace) -> int:
         models = Models(path, device=device, voices=options.voices)
         reader = dialects(options)
         midi = midi_of(options)
-        server = Server(
+        server = Engine(
             options,
             playing,
             endpoint=endpoint,
             settings=settings,
             load=models.ask,
-            outlets=[*outlets(options, endpoint, reader), *midi, *sound(options)],
-            inlets=[*_inlets(options, endpoint, reader), *midi],
+            outputs=[*make_outputs(options, endpoint, reader), *midi, *sound(options)],
+            inputs=[*_inputs(options, endpoint, reader), *midi],
             reader=reader,
         )
     except (ModelFileError, PortError, DeviceError) as error:
@@ -198,13 +198,13 @@ def _serve(chosen: argparse.Namespace) -> int:
         return run(server, ready, options=options, until_eof=chosen.until_eof)
 
 
-def dialects(options: Options) -> Reader:
+def dialects(options: Options) -> OscReader:
     """Make what reads OSC, in all its dialects."""
     from robojam.config.addresses import LEARN, parse_pad
     from robojam.ports.osc_out import tuio_source
-    from robojam.wire.dialects import Reader
+    from robojam.wire.dialects import OscReader
     from robojam.wire.touchosc import Pad, Pads
-    from robojam.wire.tuio import Listener
+    from robojam.wire.tuio import TuioReader
 
     def learnt(pad: Pad) -> None:
         told = f"{pad.address}={','.join(pad.axes)}"
@@ -212,20 +212,20 @@ def dialects(options: Options) -> Reader:
 
     named = [Pad(*parse_pad(text)) for text in options.touchosc if text != LEARN]
     pads = Pads(named, learning=LEARN in options.touchosc, on_learnt=learnt)
-    return Reader(pads=pads, listener=Listener(tuio_source()))
+    return OscReader(pads=pads, listener=TuioReader(tuio_source()))
 
 
-def _inlets(options: Options, endpoint: Endpoint, reader: Reader) -> list[Inlet]:
+def _inputs(options: Options, endpoint: Endpoint, reader: OscReader) -> list[InputPort]:
     """Make what is listened to besides OSC. A port that cannot be had is no reason to stop."""
     from robojam.config.addresses import parse_tuio
-    from robojam.ports.tuio_in import TuioInlet
+    from robojam.ports.tuio_in import TuioInput
     from robojam.ports.udp import Endpoint, PortError
 
     at = parse_tuio(options.tuio_in, default_host=endpoint.address[0])
     if at is None:
         return []
     try:
-        return [TuioInlet(Endpoint(*at), reader.listener)]
+        return [TuioInput(Endpoint(*at), reader.listener)]
     except PortError as error:
         why = str(error).partition(". Close it")[0]
         print(
@@ -254,13 +254,13 @@ def _announced(options: Options, endpoint: Endpoint) -> Iterator[None]:
             yield
 
 
-def sound(options: Options) -> list[Outlet]:
+def sound(options: Options) -> list[OutputPort]:
     """Make the synthesiser that the options ask for."""
     if not options.sound:
         return []
-    from robojam.sound.outlet import SoundOutlet
+    from robojam.sound.output import SoundOutput
 
-    made = SoundOutlet(
+    made = SoundOutput(
         instrument=options.instrument,
         scale=options.scale,
         volume=options.volume,
@@ -269,15 +269,15 @@ def sound(options: Options) -> list[Outlet]:
     return [made]
 
 
-def midi_of(options: Options, *, everyone: bool = False) -> list[Midi]:
+def midi_of(options: Options, *, everyone: bool = False) -> list[MidiPorts]:
     """Take the MIDI ports that the options name; everyone: for the humans' touches too."""
     if not (options.midi_in or options.midi_out):
         return []
-    from robojam.ports.midi import Midi
+    from robojam.ports.midi import MidiPorts
     from robojam.ports.midi_client import MidiError
 
     try:
-        return [Midi(options, everyone=everyone)]
+        return [MidiPorts(options, everyone=everyone)]
     except MidiError as error:
         arguments.fail(error)
 
@@ -288,7 +288,7 @@ def _from_parent(text: str) -> Options:
     return msgspec.json.decode(text, type=Options)
 
 
-def run(server: Server, ready: str, *, options: Options, until_eof: bool = False) -> int:
+def run(server: Engine, ready: str, *, options: Options, until_eof: bool = False) -> int:
     """Run an engine until it is asked to stop, by a signal or its parent's end."""
     import gc
 
@@ -315,10 +315,10 @@ def run(server: Server, ready: str, *, options: Options, until_eof: bool = False
 
 def _log(options: Options) -> list[logging.Handler]:
     """Open the log, or leave."""
-    from robojam.system.log_queue import outlets
+    from robojam.system.log_queue import make_handlers
 
     try:
-        return outlets(options.log)
+        return make_handlers(options.log)
     except OSError as error:
         arguments.fail(f"cannot log to {options.log}: {error.strerror}")
 

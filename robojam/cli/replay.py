@@ -14,7 +14,7 @@ from robojam.config.addresses import parse_address
 
 if TYPE_CHECKING:
     from robojam.jam.events import Player
-    from robojam.sessions.session import Event, Header, ModelRef, Session
+    from robojam.sessions.session import Header, ModelRef, Session, SessionEvent
 
 #: Seconds that a replay waits for its MIDI ports: nothing of it is to be missed.
 _PORTS: Final = 3.0
@@ -108,9 +108,9 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 def _play_again(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.app.supervisor import display_at_hand, window_beside
-    from robojam.engine.engine import READY, Server
-    from robojam.engine.takes import Playing
-    from robojam.ports.osc_out import outlets
+    from robojam.engine.engine import READY, Engine
+    from robojam.engine.takes import LoadedPlayer
+    from robojam.ports.osc_out import make_outputs
     from robojam.ports.udp import Endpoint, PortError
     from robojam.sessions.playback import NoPlayer, Playback, named, settings_of
 
@@ -143,18 +143,18 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
     reader = play.dialects(options)
     try:
         endpoint = Endpoint(*parse_address(options.osc_in))
-        server: Server = Server(
+        server: Engine = Engine(
             options,
-            Playing(NoPlayer(), header.model, header.device, header.build),
+            LoadedPlayer(NoPlayer(), header.model, header.device, header.build),
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
-            outlets=[
-                *outlets(options, endpoint, reader, everyone=True),
+            outputs=[
+                *make_outputs(options, endpoint, reader, everyone=True),
                 *(midi := play.midi_of(options, everyone=True)),
                 *play.sound(options),
             ],
-            inlets=midi,
+            inputs=midi,
             reader=reader,
             make_jam=lambda sink, counts: Playback(
                 session,
@@ -252,7 +252,7 @@ def _model(asked: str | None, header: Header) -> Path:
         return find(header.model.file)
 
 
-def _write(path: Path, header: Header, made: list[Event]) -> None:
+def _write(path: Path, header: Header, made: list[SessionEvent]) -> None:
     from robojam.sessions.session import encode, encode_header
     from robojam.system.atomic_file import whole
 
@@ -263,7 +263,7 @@ def _write(path: Path, header: Header, made: list[Event]) -> None:
         arguments.fail(f"cannot write {path}: {error.strerror}")
 
 
-def _say_difference(session: Session, made: list[Event]) -> None:
+def _say_difference(session: Session, made: list[SessionEvent]) -> None:
     from robojam.sessions.playback import first_difference
     from robojam.sessions.session import encode
 

@@ -14,7 +14,7 @@ from robojam.cli import arguments
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
-    from robojam.sessions.library import Entry
+    from robojam.sessions.library import LibraryEntry
     from robojam.sessions.session import Session
 
 
@@ -61,7 +61,7 @@ def _sessions(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
+def _plain(entry: LibraryEntry) -> dict[str, Any]:
     plain: dict[str, Any] = {"file": entry.path.name, "path": str(entry.path)}
     plain |= {"name": entry.named.name, "note": entry.named.note}
     if entry.summary is None:
@@ -69,7 +69,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
     return plain | dict(msgspec.to_builtins(entry.summary))
 
 
-def _table(found: list[Entry]) -> None:
+def _table(found: list[LibraryEntry]) -> None:
     from robojam.sessions.validation import NEWER
 
     rows: list[tuple[str, ...]] = [

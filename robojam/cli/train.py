@@ -184,7 +184,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     from robojam.model.file import Data, find, read
     from robojam.model.mdrnn import load
     from robojam.training import checkpoint, finetune
-    from robojam.training.trainer import SIZES, Settings, Trainer
+    from robojam.training.trainer import SIZES, Trainer, TrainingSettings
 
     def warn(error: ValueError) -> None:
         print(f"robojam: {error}; it is left out", file=sys.stderr)
@@ -223,7 +223,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
         "licence": chosen.licence,
     }
     if file is None:
-        settings = replace(Settings(), **{**SIZES.get(chosen.size, {}), **given})
+        settings = replace(TrainingSettings(), **{**SIZES.get(chosen.size, {}), **given})
         return _Run(Trainer(data, held_out, settings), about, told)
     if sizes := given.keys() & {"units", "layers", "components", "hidden"} or chosen.size:
         raise ValueError(f"--from: the sizes are that model's, without {', '.join(sizes)}")
@@ -231,7 +231,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     about["trained_on"] = description.trained_on + about["trained_on"]
     about["licence"] = chosen.licence or description.licence
     about |= {"temperature": description.temperature, "spread": description.spread}
-    settings = finetune.settings(start, Settings(), given, events=len(data.events))
+    settings = finetune.settings(start, TrainingSettings(), given, events=len(data.events))
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
     event = finetune.event(start, data)

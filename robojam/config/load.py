@@ -169,7 +169,7 @@ def _checked(option: Option, value: Any, where: str) -> Any:
     return kept
 
 
-class Parser(argparse.ArgumentParser):
+class OptionParser(argparse.ArgumentParser):
     """An argparse parser that says what is wrong in one line, and leaves with status 2."""
 
     def __init__(self, *args: Any, **more: Any) -> None:

@@ -22,18 +22,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from robojam.config.options import Options
-from robojam.controls import OF_A_REPLAY, RefusedError, meant
-from robojam.engine.metrics import Allowance, Tally, memory_mb
+from robojam.controls import OF_A_REPLAY, RefusedError, validate_control
+from robojam.engine.metrics import DropCounter, RateLimiter, memory_mb
 from robojam.engine.monitors import Monitors
-from robojam.engine.participants import Guests
-from robojam.engine.preview import Booth
-from robojam.engine.publisher import Witnesses
-from robojam.engine.takes import Playing, Takes
-from robojam.jam.events import Changed, Counts, Happening, Settings
+from robojam.engine.participants import Participants
+from robojam.engine.preview import Preview
+from robojam.engine.publisher import Publisher
+from robojam.engine.takes import LoadedPlayer, Takes
+from robojam.jam.events import ControlChanged, Counters, Event, Settings
 from robojam.jam.jam import Jam
-from robojam.ports.interface import Inlet, Outlet, Plugged
+from robojam.ports.interface import InputPort, OutputPort, Port
 from robojam.ports.udp import Address, Endpoint
-from robojam.system.call_queue import Calls
+from robojam.system.call_queue import CallQueue
 from robojam.system.priority import ORDINARY
 from robojam.touch import Phase
 from robojam.wire import dialects, native, osc
@@ -56,54 +56,54 @@ _RECORDINGS = (1, 10)
 _TELLING = (0.1, 3)
 
 #: What comes of asking for a model: a player, or why there is none.
-Loaded = Playing | Exception
+Loaded = LoadedPlayer | Exception
 
 
-class Server:
+class Engine:
     """The engine of a jam. `run` returns when it is asked to stop."""
 
     def __init__(
         self,
         options: Options,
-        playing: Playing,
+        playing: LoadedPlayer,
         *,
         endpoint: Endpoint,
         settings: Settings,
         load: Callable[[str, Callable[[Loaded], None]], None],
-        outlets: Sequence[Outlet] = (),
-        inlets: Sequence[Inlet] = (),
-        reader: dialects.Reader | None = None,
-        make_jam: Callable[[Callable[[Happening], None], Counts], Jam] | None = None,
+        outputs: Sequence[OutputPort] = (),
+        inputs: Sequence[InputPort] = (),
+        reader: dialects.OscReader | None = None,
+        make_jam: Callable[[Callable[[Event], None], Counters], Jam] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare a jam.
 
         load finds a model by its file's name within the models folder and hands over
-        what came of it, from a thread of its own. outlets and inlets are what is plugged
+        what came of it, from a thread of its own. outputs and inputs are what is plugged
         in besides the endpoint; the server closes them. reader reads what comes in at the
         endpoint. make_jam makes what stands in the jam's place in a replay.
         """
         self.options, self.playing, self.endpoint = options, playing, endpoint
         self._load, self._make_jam, self._clock = load, make_jam, clock
-        self._inlets = tuple(inlets)
-        self._plugged: tuple[Plugged, ...] = (*outlets, *inlets)
-        self._reader = reader or dialects.Reader()
+        self._inputs = tuple(inputs)
+        self._ports: tuple[Port, ...] = (*outputs, *inputs)
+        self._reader = reader or dialects.OscReader()
         self._monitors = Monitors(endpoint.send)
-        self._guests = Guests()
-        self._recordings, self._telling = Allowance(*_RECORDINGS), Allowance(*_TELLING)
+        self._participants = Participants()
+        self._recordings, self._telling = RateLimiter(*_RECORDINGS), RateLimiter(*_TELLING)
         self._settings = settings
-        self._counts = Tally(clock)
+        self._counts = DropCounter(clock)
         self._clipped = self._held_up = 0
         self.priority = ORDINARY
         self._started, self._since = datetime.now(UTC), clock()
         self._stopping: str | None = None
-        self.calls = Calls()
+        self.calls = CallQueue()
         self._takes = Takes(options, on_trouble=self.calls.put)
         self._sessions = str(Path(options.sessions).resolve())  # a dead disk is not asked again
-        self._witnesses = Witnesses(
-            outlets, self._monitors, self._takes, lambda: self.playing.model, clock
+        self._publisher = Publisher(
+            outputs, self._monitors, self._takes, lambda: self.playing.model, clock
         )
-        self._booth = Booth(self._witnesses.let_out)
+        self._preview = Preview(self._publisher.send_to_outputs)
         self.jam = self._new_jam()
 
     # -- from other threads ---------------------------------------------------------
@@ -119,7 +119,7 @@ class Server:
         acts: dict[int, Callable[[], None]] = {
             self.calls.fileno(): self.calls.drain,
             self.endpoint.fileno(): self._receive,
-            **{inlet.fileno(): partial(self.take_in, inlet) for inlet in self._inlets},
+            **{port.fileno(): partial(self.take_in, port) for port in self._inputs},
         }
         files = list(acts)
         self._begin_if_alone(self._clock())
@@ -145,13 +145,13 @@ class Server:
         gone, lapse = self._reader.lapse(now)
         for source, what in gone:
             self._input(what, source, now)
-        look = min(lapse, self._booth.lapse(now))
+        look = min(lapse, self._preview.lapse(now))
         if self._monitors:
             heard = (self._counts.heard, self._counts.played)
             forecast = self.playing.player.forecast
             expect = self._monitors.expect(heard, forecast, self._clock(), self._wait())
             look = min(look, expect)
-        return min(look, self._witnesses.look(), self._wait())
+        return min(look, self._publisher.advance(), self._wait())
 
     def _wait(self) -> float:
         """Seconds until the next is due."""
@@ -184,9 +184,9 @@ class Server:
         """Lift every finger, close the recording, give the port back."""
         t = self._reach(self._clock()) if self._takes.begun else 0.0
         self.jam.finish(t)
-        self._takes.end(t, reason, self._witnesses.late)
+        self._takes.end(t, reason, self._publisher.late)
         self._takes.close()
-        for plugged in self._plugged:
+        for plugged in self._ports:
             plugged.close()
         self.endpoint.close()
 
@@ -195,8 +195,8 @@ class Server:
     def _new_jam(self) -> Jam:
         """Make what waits for the first touch of a new take."""
         if self._make_jam is not None:
-            return self._make_jam(self._witnesses.happened, self._counts)
-        return Jam(self.playing.player, self._settings, self._witnesses.happened, self._counts)
+            return self._make_jam(self._publisher.handle, self._counts)
+        return Jam(self.playing.player, self._settings, self._publisher.handle, self._counts)
 
     def _begin(self, arrival: float) -> None:
         """Begin the take, if it has not begun."""
@@ -206,7 +206,7 @@ class Server:
 
     def _begin_if_alone(self, arrival: float) -> None:
         """Begin the take if the machine plays on its own."""
-        if self.jam.would_begin:
+        if self.jam.starts_alone:
             self._begin(arrival)
 
     # -- what comes in ----------------------------------------------------------------------
@@ -225,8 +225,8 @@ class Server:
             for source, what in self._reader.read(message, sender[0], arrival):
                 if isinstance(what, native.Subscribe):
                     self._subscribe((sender[0], what.port), arrival, on=what.on)
-                elif isinstance(what, native.Audition):
-                    if refused := self._booth.take(what, arrival):
+                elif isinstance(what, native.PreviewTouch):
+                    if refused := self._preview.take(what, arrival):
                         self._counts.drop(refused)
                 elif isinstance(what, native.StatusRequest):
                     answer = osc.encode("/robojam/status", "s", self.status())
@@ -234,16 +234,16 @@ class Server:
                 else:
                     self._input(what, source, arrival)
 
-    def take_in(self, inlet: Inlet) -> None:
-        """Take in what an inlet has brought."""
-        for source, what in inlet.receive():
+    def take_in(self, port: InputPort) -> None:
+        """Handle what an input port has received."""
+        for source, what in port.receive():
             arrival = self._clock()
             if self._takes.begun:
                 self._reach(arrival)
             self._input(what, source, arrival)
 
     def _input(self, what: native.Input, source: str, arrival: float) -> None:
-        if isinstance(what, native.Finger | native.Plain):
+        if isinstance(what, native.Finger | native.PhaselessTouch):
             self._touch(what, source, arrival)
         elif isinstance(what, native.Control):
             self._control(what.name, what.value, source, arrival)
@@ -252,22 +252,24 @@ class Server:
         else:
             self._counts.drop("wrong port")
 
-    def _touch(self, what: native.Finger | native.Plain, source: str, arrival: float) -> None:
+    def _touch(
+        self, what: native.Finger | native.PhaselessTouch, source: str, arrival: float
+    ) -> None:
         self._clipped += what.clipped
         if isinstance(what, native.Finger) and what.phase is Phase.UP:
-            known = self._guests.known(source)
+            known = self._participants.known(source)
             if known is None:
                 self._counts.drop("absent finger")
             else:
                 self.jam.finger(self._takes.t(arrival), known, what.id, what.phase)
             return
-        who, refused = self._guests.let_in(source, arrival)
+        who, refused = self._participants.let_in(source, arrival)
         if refused:
             self._counts.drop(refused)
             return
         self._begin(arrival)
         t = self._takes.t(arrival)
-        if isinstance(what, native.Plain):
+        if isinstance(what, native.PhaselessTouch):
             self.jam.plain(t, who, what.x, what.y, what.dt)
         else:
             self.jam.finger(t, who, what.id, what.phase, what.x, what.y)
@@ -305,7 +307,9 @@ class Server:
             self._counts.drop("replaying")
             return
         try:
-            value = meant(name, value, self._settings, self._guests.known(source))
+            value = validate_control(
+                name, value, self._settings, self._participants.known(source)
+            )
         except RefusedError as refused:
             self._counts.drop(refused.reason, refused.about)
             return
@@ -323,9 +327,11 @@ class Server:
                 self._begin(arrival)
             took = self.jam.control(self._takes.t(arrival), name, value)
             if name == "panic":
-                self._booth.end(arrival)
+                self._preview.end(arrival)
                 if not took:  # silent as it is; what it plays to may not be
-                    self._witnesses.let_out(Changed(self.jam.t, name, value), arrival)
+                    self._publisher.send_to_outputs(
+                        ControlChanged(self.jam.t, name, value), arrival
+                    )
         self._begin_if_alone(arrival)
 
     def _record(self, arrival: float, *, on: bool) -> None:
@@ -342,13 +348,13 @@ class Server:
                 self._monitors.control("pause", 1, arrival)
             if takes.begun:
                 self.jam.finish(t)
-            takes.end(t, "a new recording", self._witnesses.late)
+            takes.end(t, "a new recording", self._publisher.late)
             takes.await_next()
             self.jam = self._new_jam()
             if self.jam.turn != turn:
                 self._monitors.send(native.turn(self.jam.turn))
         else:
-            takes.end(t, late=self._witnesses.late)
+            takes.end(t, late=self._publisher.late)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
 
@@ -381,8 +387,8 @@ class Server:
             "dropped": self._counts.dropped,
             "clipped": self._clipped,
             "unsent": self.endpoint.unsent,
-            "late_ms_p99": 1000 * self._witnesses.late.p99,
-            "late_ms_max": 1000 * self._witnesses.late.worst,
+            "late_ms_p99": 1000 * self._publisher.late.p99,
+            "late_ms_max": 1000 * self._publisher.late.worst,
             "held_up": self._held_up,
             "priority": self.priority,
             "monitors": len(self._monitors),
@@ -395,6 +401,6 @@ class Server:
             "sessions": self._sessions,
             **self._reader.status(),
         }
-        for plugged in self._plugged:
+        for plugged in self._ports:
             about |= plugged.status()
         return json.dumps(about)

@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Callable
 
-from robojam.jam.events import Counts
+from robojam.jam.events import Counters
 
 log = logging.getLogger("robojam")
 
@@ -17,7 +17,7 @@ _KEPT = 1024
 _QUIET = 1.0
 
 
-class Tally(Counts):
+class DropCounter(Counters):
     """What has happened so far; it warns of what is dropped, once a second at most."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -37,7 +37,7 @@ class Tally(Counts):
         log.warning("dropped %d so far (%s)%s", sum(self.dropped.values()), reasons, more)
 
 
-class Allowance:
+class RateLimiter:
     """How much of something a stranger may ask for: so many a second, and a burst of them."""
 
     def __init__(self, rate: float, burst: float) -> None:

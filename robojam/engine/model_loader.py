@@ -11,10 +11,10 @@ import numpy as np
 import threadpoolctl
 
 from robojam import __version__
-from robojam.engine.takes import Playing
+from robojam.engine.takes import LoadedPlayer
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
-from robojam.player.player import Player
+from robojam.player.player import ModelPlayer
 from robojam.sessions.session import ModelRef
 
 
@@ -43,12 +43,12 @@ def build(device: str) -> str:
     return ", ".join(parts)
 
 
-def load(path: Path, *, device: str, voices: int) -> Playing:
+def load(path: Path, *, device: str, voices: int) -> LoadedPlayer:
     """Load a model. Raises ModelFileError; device is cpu, cuda or mps."""
     file = modelfile.read(path)
-    player = Player(file, device=device, voices=voices)
+    player = ModelPlayer(file, device=device, voices=voices)
     ref = ModelRef(path.name, file.sha256)
-    return Playing(player, ref, device, build(device), str(path))
+    return LoadedPlayer(player, ref, device, build(device), str(path))
 
 
 class Models:
@@ -59,7 +59,7 @@ class Models:
         self.folders = list(dict.fromkeys([chosen.parent.resolve(), modelfile.folder()]))
         self.device, self.voices = device, voices
         self._lock = threading.Lock()
-        self._asked: tuple[str, Callable[[Playing | Exception], None]] | None = None
+        self._asked: tuple[str, Callable[[LoadedPlayer | Exception], None]] | None = None
         self._busy = False
 
     def find(self, name: str) -> Path:
@@ -70,11 +70,11 @@ class Models:
                 return path
         raise ModelFileError(f"there is no model {name!r} in the models folder")
 
-    def load(self, name: str) -> Playing:
+    def load(self, name: str) -> LoadedPlayer:
         """Load a model by its file's name. Raises ModelFileError."""
         return load(self.find(name), device=self.device, voices=self.voices)
 
-    def ask(self, name: str, tell: Callable[[Playing | Exception], None]) -> None:
+    def ask(self, name: str, tell: Callable[[LoadedPlayer | Exception], None]) -> None:
         """Load a model in a thread of its own; tell it what came of it.
 
         One is loaded at a time. Of those that are asked for meanwhile, the last is next.
@@ -93,7 +93,7 @@ class Models:
                     return
                 (name, tell), self._asked = self._asked, None
             try:
-                got: Playing | Exception = self.load(name)
+                got: LoadedPlayer | Exception = self.load(name)
             except Exception as error:  # whatever it is, the jam goes on with what it has
                 got = error
             tell(got)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from robojam.engine.metrics import Allowance
+from robojam.engine.metrics import RateLimiter
 from robojam.touch import nth
 
 log = logging.getLogger("robojam")
@@ -15,12 +15,12 @@ MAX_HUMANS = 64
 _TOUCHES = (5000, 5000)
 
 
-class Guests:
+class Participants:
     """The humans, each known by its source: a host, a TUIO source, a MIDI port."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._allowed: dict[str, Allowance] = {}
+        self._allowed: dict[str, RateLimiter] = {}
 
     def known(self, source: str) -> str | None:
         """Return the name of who plays from a source; None when nobody has yet."""
@@ -35,6 +35,6 @@ class Guests:
             if len(self._names) >= MAX_HUMANS:
                 return "", "too many players"
             self._names[source] = nth("human", len(self._names))
-            self._allowed[source] = Allowance(*_TOUCHES)
+            self._allowed[source] = RateLimiter(*_TOUCHES)
             log.info("%s plays from %s", self._names[source], source)
         return self._names[source], "" if self._allowed[source].take(now) else "too fast"

@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from robojam.engine.metrics import Allowance
-from robojam.jam.events import Auditioned
-from robojam.jam.fingers import Felt, Hands
+from robojam.engine.metrics import RateLimiter
+from robojam.jam.events import TouchPreviewed
+from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.touch import Phase
-from robojam.wire.native import Audition
+from robojam.wire.native import PreviewTouch
 
 #: Who auditions says so again before so many seconds have passed, or is gone.
 LAPSE = 2.0
@@ -24,17 +24,17 @@ _APART = 2**32
 _TOUCHES = (5000, 5000)
 
 
-class Booth:
+class Preview:
     """The fingers that are only listened to."""
 
-    def __init__(self, out: Callable[[Auditioned, float], None]) -> None:
+    def __init__(self, out: Callable[[TouchPreviewed, float], None]) -> None:
         """Let them be heard by out, which takes each with its instant of the clock (s)."""
         self._out = out
-        self._hands = Hands()
-        self._allowed = Allowance(*_TOUCHES)
+        self._hands = Fingers()
+        self._allowed = RateLimiter(*_TOUCHES)
         self._until = self._heard = -math.inf
 
-    def take(self, what: Audition, arrival: float) -> str:
+    def take(self, what: PreviewTouch, arrival: float) -> str:
         """Take in a touch, or that the audition goes on or is over.
 
         Returns nothing, or the reason why it is dropped.
@@ -58,7 +58,7 @@ class Booth:
         """Lift everything, when what has come before its time is over."""
         for one in self._hands.lift_all(max(now, self._until)):
             self._sound(one)
-        self._hands = Hands()
+        self._hands = Fingers()
 
     def lapse(self, now: float) -> float:
         """End it if it was left; return the seconds until then, infinity for never."""
@@ -70,6 +70,6 @@ class Booth:
             return math.inf
         return left
 
-    def _sound(self, felt: Felt) -> None:
+    def _sound(self, felt: FingerEvent) -> None:
         touch = replace(felt.touch, id=felt.touch.id + _APART)
-        self._out(Auditioned(felt.t, touch, touch.dt), felt.t)
+        self._out(TouchPreviewed(felt.t, touch, touch.dt), felt.t)

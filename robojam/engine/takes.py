@@ -14,7 +14,7 @@ import msgspec
 
 from robojam.config.options import Options
 from robojam.engine.metrics import Lateness
-from robojam.jam.events import Changed, Player, Settings, Sounded
+from robojam.jam.events import ControlChanged, Player, Settings, TouchPlayed
 from robojam.sessions.recorder import Recorder
 from robojam.sessions.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
 
@@ -25,7 +25,7 @@ _TROUBLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Playing:
+class LoadedPlayer:
     """A player with what the recording says of it; path is where its model's file lies."""
 
     player: Player
@@ -70,7 +70,7 @@ class Takes:
         """Return the instant of t, in seconds from the beginning of the take."""
         return t + (self._origin or 0.0)
 
-    def begin(self, instant: float, playing: Playing, settings: Settings) -> None:
+    def begin(self, instant: float, playing: LoadedPlayer, settings: Settings) -> None:
         """Begin a take: the player begins anew, and so does the recording."""
         self._origin = instant
         self.seed = secrets.randbits(63) if self._asked is None else self._asked
@@ -89,11 +89,11 @@ class Takes:
         """Take a seed that was asked for: it is that of the takes to come, too."""
         self._asked = self.seed = seed
 
-    def keep(self, what: Sounded | Changed, value: Any = None) -> None:
+    def keep(self, what: TouchPlayed | ControlChanged, value: Any = None) -> None:
         """Record a touch, or a control with its value."""
         if not self.recording or self._origin is None:
             return
-        if isinstance(what, Sounded):
+        if isinstance(what, TouchPlayed):
             self._recorder.write(TouchEvent(what.t, what.touch))
         else:
             self._recorder.write(SetEvent(what.t, {what.name: value}))
@@ -116,7 +116,7 @@ class Takes:
             return str(self._recorder.path)
         return "armed" if self.recording and self._recorder.failed is None else ""
 
-    def _header(self, playing: Playing, settings: Settings, seed: int) -> Header:
+    def _header(self, playing: LoadedPlayer, settings: Settings, seed: int) -> Header:
         in_force = asdict(settings) | {"seed": seed, "model": playing.path}
         return Header(
             started=datetime.now(UTC).isoformat(),

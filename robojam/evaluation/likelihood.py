@@ -16,7 +16,7 @@ from torch import Tensor
 
 from robojam.corpus.corpus import Corpus, clean, dequantised
 from robojam.model import lattice
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -138,7 +138,7 @@ def _alike(heard: list[_Heard]) -> Iterator[list[_Heard]]:
         yield group
 
 
-def _heard(event: Event, events: Floats, row: int, which: int, n: int) -> _Heard:
+def _heard(event: EventSpec, events: Floats, row: int, which: int, n: int) -> _Heard:
     """Say what is heard of a performance (T, C) under a lattice: the middles of its cells."""
     if not n or event.position is None:
         return _Heard(row, which, 0, events, ruled_out=False)

@@ -8,7 +8,7 @@ from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
 from robojam.wire.midi.styles import PRESETS, Style
-from robojam.wire.midi.writer import Writer, writer
+from robojam.wire.midi.writer import MidiWriter, writer
 
 #: With this many ticks to a beat and this many microseconds, a tick is 50 microseconds.
 _TICKS, _BEAT = 10_000, 500_000
@@ -33,13 +33,13 @@ def write(session: Session, to: Path, *, style: Style = PRESETS["mpe"]) -> None:
     song.save(str(to))
 
 
-def _track(mido, session: Session, who: str, out: Writer):  # type: ignore[no-untyped-def]
+def _track(mido, session: Session, who: str, out: MidiWriter):  # type: ignore[no-untyped-def]
     """Make the track of one player."""
     track = mido.MidiTrack([mido.MetaMessage("track_name", name=who)])
     at = 0
     down: dict[int, Touch] = {}
     for t, data in [(0.0, out.start()), *_played(session, who, out, down)]:
-        for message in stream.Parser().feed(data)[0]:
+        for message in stream.MidiParser().feed(data)[0]:
             tick = max(at, round(t / _TICK))
             track.append(mido.Message.from_bytes(message, time=tick - at))
             at = tick
@@ -48,7 +48,7 @@ def _track(mido, session: Session, who: str, out: Writer):  # type: ignore[no-un
 
 
 def _played(
-    session: Session, who: str, out: Writer, down: dict[int, Touch]
+    session: Session, who: str, out: MidiWriter, down: dict[int, Touch]
 ) -> list[tuple[float, bytes]]:
     """Write the touches of one player, and lift what is left."""
     played = []

@@ -1,6 +1,6 @@
 """A recorded jam as a sound file: the synthesiser of the engine, without waiting.
 
-The same happenings at the same samples make the same sound as they did live.
+The same events at the same samples make the same sound as they did live.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.jam.events import Changed, Happening, Settings, Sounded
+from robojam.jam.events import ControlChanged, Event, Settings, TouchPlayed
 from robojam.sessions.playback import named, settings_of
 from robojam.sessions.session import Session, SetEvent, TouchEvent
 from robojam.sound.instruments import Floats
@@ -25,7 +25,7 @@ _TAIL = 3.0
 _NOTHING = 2.0**-16
 
 
-def happenings(session: Session, who: Collection[str] | None = None) -> Iterator[Happening]:
+def events(session: Session, who: Collection[str] | None = None) -> Iterator[Event]:
     """Yield what a recording makes sound, in order; who, the players heard (all, if None).
 
     What was down when the recording ended is lifted then. Raises ValueError for a
@@ -44,15 +44,15 @@ def happenings(session: Session, who: Collection[str] | None = None) -> Iterator
                 down[touch.who, touch.id] = touch
             stretched = is_machine(touch.who) and touch.phase is not Phase.UP
             dt = touch.dt * (settings.timescale if stretched else 1.0)
-            yield Sounded(event.t, touch, dt)
+            yield TouchPlayed(event.t, touch, dt)
         elif isinstance(event, SetEvent):
             for name, value in event.values.items():
                 if name == "timescale":
                     settings.timescale = value
-                yield Changed(event.t, name, value)
+                yield ControlChanged(event.t, name, value)
     for touch in down.values():
         up = Touch(touch.x, touch.y, 0.0, Phase.UP, touch.id, touch.who)
-        yield Sounded(session.duration, up, 0.0)
+        yield TouchPlayed(session.duration, up, 0.0)
 
 
 def render(
@@ -70,8 +70,8 @@ def render(
         scale=settings.scale,
         volume=settings.volume,
     )
-    for what in happenings(session, who):
-        synth.happened(what, round(what.t * rate))
+    for what in events(session, who):
+        synth.handle(what, round(what.t * rate))
     end, last = session.duration * rate, (session.duration + _TAIL) * rate
     while synth.at < last:
         made = synth.render()

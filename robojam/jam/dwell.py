@@ -18,7 +18,7 @@ AGAIN = 16
 _APART = 1.0
 
 
-class Linger:
+class DwellLimiter:
     """The touches of one voice that are near to its last one, and those along an edge."""
 
     __slots__ = ("_edges", "_near")

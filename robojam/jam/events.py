@@ -26,7 +26,7 @@ class Player(Protocol):
     def voices(self) -> int:
         """How many voices."""
 
-    def temper(self, *, temperature: float, spread: float) -> None:
+    def set_sampling(self, *, temperature: float, spread: float) -> None:
         """Set how the voices choose."""
 
     def seed(self, seed: int) -> None:
@@ -35,19 +35,19 @@ class Player(Protocol):
     def reset(self) -> None:
         """Forget all that was heard."""
 
-    def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let every voice hear a touch."""
 
-    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+    def sample(self, voices: Sequence[int]) -> list[Proposal]:
         """Say what some voices would play next. Changes nothing."""
 
-    def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
 
-    def count(self, voice: int) -> None:
+    def skip(self, voice: int) -> None:
         """Use up the random numbers of a touch not heard: a duet's, or one made in vain."""
 
-    def follow(self, other: Any) -> None:
+    def continue_from(self, other: Any) -> None:
         """Go on with the random numbers of another player of the same kind."""
 
     def snapshot(self) -> Any:
@@ -81,7 +81,7 @@ OF_SOUND = ("instrument", "scale", "volume")
 
 
 @dataclass(frozen=True, slots=True)
-class Sounded:
+class TouchPlayed:
     """A touch of anyone, at the instant it came or was due; dt in seconds as scheduled."""
 
     t: float
@@ -90,7 +90,7 @@ class Sounded:
 
 
 @dataclass(frozen=True, slots=True)
-class Auditioned:
+class TouchPreviewed:
     """A touch that is listened to and no part of the jam: only the sound takes it."""
 
     t: float
@@ -99,7 +99,7 @@ class Auditioned:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class TurnChanged:
     """The turn passed to human or ai."""
 
     t: float
@@ -107,7 +107,7 @@ class Turned:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ControlChanged:
     """A control took effect."""
 
     t: float
@@ -116,7 +116,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class TouchPending:
     """A voice's next touch has been made, due at ``due``; held, if it went on now.
 
     held is so while the machine is paused. None, and infinity: what was pending will not
@@ -130,11 +130,11 @@ class Pending:
     held: bool = False
 
 
-Happening = Sounded | Auditioned | Turned | Changed | Pending
+Event = TouchPlayed | TouchPreviewed | TurnChanged | ControlChanged | TouchPending
 
 
 @dataclass(slots=True)
-class Counts:
+class Counters:
     """What has happened so far; dropped by reason."""
 
     played: int = 0

@@ -30,7 +30,7 @@ class _Finger:
 
 
 @dataclass(frozen=True, slots=True)
-class Felt:
+class FingerEvent:
     """What came of a finger: the touch, and whether the model hears it, how.
 
     heard is None for what is not part of the stream that the model hears, else
@@ -43,7 +43,7 @@ class Felt:
     own_dt: float | None = None
 
 
-class Hands:
+class Fingers:
     """The fingers of all humans."""
 
     def __init__(self) -> None:
@@ -68,21 +68,21 @@ class Hands:
             return None
         return min((f.lift for f in self._down.values() if f.lift is not None), default=None)
 
-    def lift(self, t: float) -> Iterator[Felt]:
+    def lift(self, t: float) -> Iterator[FingerEvent]:
         """Lift the fingers that lift by themselves at or before t."""
         due = [(f.lift, key) for key, f in self._down.items() if f.lift is not None]
         for when, key in sorted(due):
             if when <= t:
                 yield self._up(when, key)
 
-    def lift_all(self, t: float) -> Iterator[Felt]:
+    def lift_all(self, t: float) -> Iterator[FingerEvent]:
         """Lift every finger."""
         for key in list(self._down):
             yield self._up(t, key)
 
     def plain(
         self, t: float, who: str, x: float, y: float, dt: float | None
-    ) -> list[Felt] | str:
+    ) -> list[FingerEvent] | str:
         """Feel a touch of a player without phases; dt is its own clock's, if it has one.
 
         Returns what came of it in order, or the reason why it was dropped.
@@ -106,7 +106,7 @@ class Hands:
         y: float,
         *,
         own_dt: float | None = None,
-    ) -> list[Felt] | str:
+    ) -> list[FingerEvent] | str:
         """Feel a finger land, slide or lift.
 
         A move of an absent finger is a down; a down of a present one lifts it
@@ -117,7 +117,7 @@ class Hands:
         held = self._down.get(key)
         if phase is Phase.UP:
             return [self._up(t, key)] if held else "absent finger"
-        felt: list[Felt] = []
+        felt: list[FingerEvent] = []
         if held is None and len(self._down) >= MAX_FINGERS:
             return "too many fingers"
         if held is not None and phase is Phase.DOWN:
@@ -139,13 +139,13 @@ class Hands:
         if key == self.heard:
             heard, self._landing = moving, False
         touch = Touch(x, y, dt, phase, finger, who)
-        felt.append(Felt(t, touch, heard, own))
+        felt.append(FingerEvent(t, touch, heard, own))
         return felt
 
-    def _up(self, t: float, key: Key) -> Felt:
+    def _up(self, t: float, key: Key) -> FingerEvent:
         finger = self._down.pop(key)
         if key == self.heard:
             # The most recent one still down is heard from its next touch, as a down.
             self.heard = next(reversed(self._down), None)
             self._landing = True
-        return Felt(t, Touch(finger.x, finger.y, t - finger.t, Phase.UP, key[1], key[0]))
+        return FingerEvent(t, Touch(finger.x, finger.y, t - finger.t, Phase.UP, key[1], key[0]))

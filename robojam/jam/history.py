@@ -18,7 +18,7 @@ GRAIN, MANY = 0.25, 16
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class JamSnapshot:
     """How the jam was at t, in seconds of the take.
 
     player is what the player remembers; since, the seconds since the model was last
@@ -34,23 +34,25 @@ class Moment:
     bases: tuple[float, ...]
 
 
-class Past:
+class History:
     """The moments of the last minute, and those that were stored by name."""
 
     def __init__(self, voices: int) -> None:
         self.grain = GRAIN * max(1.0, voices / MANY)
-        self._moments: deque[Moment] = deque(maxlen=max(2, round(MAX_BACK / self.grain) + 1))
-        self.stored: dict[str, Moment] = {}
+        self._moments: deque[JamSnapshot] = deque(
+            maxlen=max(2, round(MAX_BACK / self.grain) + 1)
+        )
+        self.stored: dict[str, JamSnapshot] = {}
 
     def wants(self, t: float) -> bool:
         """Whether a moment at t is worth keeping."""
         return not self._moments or t - self._moments[-1].t >= self.grain
 
-    def keep(self, moment: Moment) -> None:
+    def keep(self, moment: JamSnapshot) -> None:
         """Keep a moment; the oldest makes room."""
         self._moments.append(moment)
 
-    def at(self, t: float) -> Moment | None:
+    def at(self, t: float) -> JamSnapshot | None:
         """Return the moment nearest to t, or None where nothing was kept.
 
         The first that is no earlier: it was kept just before the model was fed again,

@@ -18,8 +18,8 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from robojam.jam.events import OF_SOUND, Changed, Player
-from robojam.jam.fingers import Felt
+from robojam.jam.events import OF_SOUND, ControlChanged, Player
+from robojam.jam.fingers import FingerEvent
 from robojam.jam.turns import Turns
 from robojam.jam.voices import Voice
 from robojam.touch import MAX_DT, Phase, clip
@@ -78,12 +78,12 @@ class Jam(Turns):
     ) -> None:
         """Feel a human's finger; own_dt in seconds where the player has its own clock."""
         with self._changing(t):
-            self._feel(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
+            self._handle_finger(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
         """Feel a touch of a player without phases."""
         with self._changing(t):
-            self._feel(self.hands.plain(t, who, x, y, dt))
+            self._handle_finger(self.hands.plain(t, who, x, y, dt))
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
         """Let a control take effect at t, its value checked. Tell whether it had any."""
@@ -96,29 +96,29 @@ class Jam(Turns):
         if getattr(self.settings, name) == value:
             return False
         setattr(self.settings, name, value)
-        self.sink(Changed(self.t, name, value))
+        self.sink(ControlChanged(self.t, name, value))
         if name in OF_SOUND:
             return True
         if name in ("temperature", "spread"):
-            self._temper()
-        self._make_anew()
+            self._apply_sampling()
+        self._resample()
         return True
 
     def swap(self, t: float, player: Player, name: str) -> None:
         """Play with another player from t on."""
         with self._changing(t):
-            self.sink(Changed(self.t, "model", name))
+            self.sink(ControlChanged(self.t, "model", name))
             self.voices.lift_all()
-            self.voices.hand_over(player)
+            self.voices.change_player(player)
             self.past.forget()
-            self._temper()
+            self._apply_sampling()
             self._forget()
-            self._make_anew()
+            self._resample()
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
         with self._changing(t):
-            self.voices.take_back()
+            self.voices.cancel()
             for felt in self.hands.lift_all(self.t):
                 self._sound(felt)
             self.voices.lift_all()
@@ -130,9 +130,9 @@ class Jam(Turns):
             return False
         if self.settings.mode == "call-response" and self.turn == "ai":
             return False
-        self.sink(Changed(self.t, "answer", 1))
+        self.sink(ControlChanged(self.t, "answer", 1))
         if self.settings.mode == "duet":
-            self.voices.set_out(self.clock.machine)
+            self.voices.start(self.clock.machine)
         else:
             self._begin_turn(self.clock.machine)
         return True
@@ -141,8 +141,8 @@ class Jam(Turns):
         if self.settings.mode == value:
             return False
         self.settings.mode = value
-        self.sink(Changed(self.t, "mode", value))
-        self.voices.take_back()
+        self.sink(ControlChanged(self.t, "mode", value))
+        self.voices.cancel()
         self.voices.lift_all()
         self._silent_from = math.inf
         self._pass_turn("ai" if value == "solo" else "human")
@@ -159,10 +159,10 @@ class Jam(Turns):
         wakes = not value and self.silenced and settings.mode == "solo"
         if settings.pause == value and not wakes:
             return False
-        self.sink(Changed(self.t, "pause", value))
+        self.sink(ControlChanged(self.t, "pause", value))
         if value:
             settings.pause, self.clock.stopped_at = value, self.t
-            self.voices.withdraw()
+            self.voices.announce_cancelled()
             self.voices.lift_all()
             return True
         if self.clock.stopped_at is not None:
@@ -172,7 +172,7 @@ class Jam(Turns):
             self._silent_from += held
             self._turn_began += held
             self.voices.shift(held)
-            self._make_anew()
+            self._resample()
         if wakes:
             self.silenced = False
         if settings.mode == "solo":
@@ -181,16 +181,16 @@ class Jam(Turns):
 
     def _on_reset(self, _: object) -> bool:
         self._remember()
-        self.sink(Changed(self.t, "reset", 1))
+        self.sink(ControlChanged(self.t, "reset", 1))
         self.player.reset()
         self._forget()
-        self._make_anew()
+        self._resample()
         return True
 
     def _on_seed(self, value: int) -> bool:
-        self.sink(Changed(self.t, "seed", value))
+        self.sink(ControlChanged(self.t, "seed", value))
         self.player.seed(value)
-        self._make_anew()
+        self._resample()
         return True
 
     def _on_back(self, seconds: float) -> bool:
@@ -207,7 +207,7 @@ class Jam(Turns):
         if not self._begun:
             self.counts.drop("nothing to store")
             return False
-        self.sink(Changed(self.t, "store", name))
+        self.sink(ControlChanged(self.t, "store", name))
         self.past.stored[name] = self._moment()
         return True
 
@@ -223,10 +223,10 @@ class Jam(Turns):
     def _on_panic(self, _: object) -> bool:
         if self.silenced and not self.fingers:
             return False
-        self.sink(Changed(self.t, "panic", 1))
+        self.sink(ControlChanged(self.t, "panic", 1))
         self.silenced = True
         self._silent_from = math.inf
-        self.voices.take_back()
+        self.voices.cancel()
         self.voices.lift_all()
         for felt in self.hands.lift_all(self.t):
             self._sound(felt)
@@ -236,7 +236,7 @@ class Jam(Turns):
 
     # -- the humans ----------------------------------------------------------------
 
-    def _feel(self, felt: list[Felt] | str) -> None:
+    def _handle_finger(self, felt: list[FingerEvent] | str) -> None:
         if isinstance(felt, str):
             self.counts.drop(felt)
             return
@@ -245,7 +245,7 @@ class Jam(Turns):
                 self._break_in()
             self._sound(one)
             if one.heard is not None and self.settings.mode != "solo":
-                self._hear(one)
+                self._feed(one)
 
     def _break_in(self) -> None:
         """A human lands or slides: that is no silence, and the turn is theirs."""
@@ -257,7 +257,7 @@ class Jam(Turns):
                 self._end_turn()
             self._silent_from = self._human_at
 
-    def _hear(self, felt: Felt) -> None:
+    def _feed(self, felt: FingerEvent) -> None:
         touch = felt.touch
         dt = 0.0 if self._heard_at is None else felt.t - self._heard_at
         if felt.own_dt is not None and self._heard_at is not None:
@@ -265,10 +265,10 @@ class Jam(Turns):
         self._remember()
         self._heard_at = felt.t
         self.counts.heard += 1
-        self.player.hear(touch.x, touch.y, clip(dt, 0.0, MAX_DT), bool(felt.heard))
+        self.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), bool(felt.heard))
         if self.settings.mode == "duet":
             self.counts.replaced += self.voices.pending
-            self.voices.set_out(self.clock.machine)
+            self.voices.start(self.clock.machine)
 
     # -- what is due ---------------------------------------------------------------------
 

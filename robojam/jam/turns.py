@@ -9,9 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from robojam.jam.events import Changed, Counts, Happening, Player, Settings, Sounded, Turned
-from robojam.jam.fingers import Felt, Hands
-from robojam.jam.history import Moment, Past
+from robojam.jam.events import (
+    ControlChanged,
+    Counters,
+    Event,
+    Player,
+    Settings,
+    TouchPlayed,
+    TurnChanged,
+)
+from robojam.jam.fingers import FingerEvent, Fingers
+from robojam.jam.history import History, JamSnapshot
 from robojam.jam.voices import Clock, Voices
 
 
@@ -22,12 +30,12 @@ class Turns:
         self,
         player: Player,
         settings: Settings,
-        sink: Callable[[Happening], None],
-        counts: Counts | None = None,
+        sink: Callable[[Event], None],
+        counts: Counters | None = None,
     ) -> None:
         self.settings, self.sink = settings, sink
-        self.counts = counts or Counts()
-        self.hands = Hands()
+        self.counts = counts or Counters()
+        self.hands = Fingers()
         self.turn = "ai" if settings.mode == "solo" else "human"
         self.clock = Clock(stopped_at=0.0 if settings.pause else None)
         self.voices = Voices(
@@ -38,8 +46,8 @@ class Turns:
             counts=self.counts,
             turn_end=lambda: self._turn_end,
         )
-        self.past = Past(player.voices)
-        self._temper()
+        self.past = History(player.voices)
+        self._apply_sampling()
         self.silenced = False
         self._begun = False
         self._heard_at: float | None = None  # the last touch that the model was fed
@@ -60,7 +68,7 @@ class Turns:
         return self.voices.player
 
     @property
-    def would_begin(self) -> bool:
+    def starts_alone(self) -> bool:
         """Whether the machine begins by itself: solo, and nothing holds it."""
         return self.settings.mode == "solo" and not (self.silenced or self.settings.pause)
 
@@ -75,8 +83,8 @@ class Turns:
         end = self._turn_end
         return None if math.isinf(end) else max(0.0, end - self.clock.machine)
 
-    def _sound(self, felt: Felt) -> None:
-        self.sink(Sounded(felt.t, felt.touch, felt.touch.dt))
+    def _sound(self, felt: FingerEvent) -> None:
+        self.sink(TouchPlayed(felt.t, felt.touch, felt.touch.dt))
 
     def _forget(self) -> None:
         self._heard_at = None
@@ -88,10 +96,10 @@ class Turns:
         self._silent_from = math.inf
         self._turn_began = t
         self._pass_turn("ai")
-        self.voices.set_out(t)
+        self.voices.start(t)
 
     def _end_turn(self) -> None:
-        self.voices.take_back()
+        self.voices.cancel()
         self.voices.lift_all()
         self._pass_turn("human")
 
@@ -99,7 +107,7 @@ class Turns:
         if self.turn != whose:
             self._remember()
             self.turn = whose
-            self.sink(Turned(self.t, whose))
+            self.sink(TurnChanged(self.t, whose))
 
     @property
     def _turn_end(self) -> float:
@@ -110,16 +118,16 @@ class Turns:
 
     def _play_on(self) -> None:
         """Solo: set out, unless it plays already or something holds it."""
-        if self._begun and self.would_begin and not self.voices.pending:
-            self.voices.set_out(self.clock.machine)
+        if self._begun and self.starts_alone and not self.voices.pending:
+            self.voices.start(self.clock.machine)
 
-    def _make_anew(self) -> None:
+    def _resample(self) -> None:
         answering = self.settings.mode == "call-response" and self.turn == "ai"
-        self.voices.make_anew(late_ones_too=answering)
+        self.voices.resample(late_ones_too=answering)
 
-    def _temper(self) -> None:
+    def _apply_sampling(self) -> None:
         s = self.settings
-        self.player.temper(temperature=s.temperature, spread=s.spread)
+        self.player.set_sampling(temperature=s.temperature, spread=s.spread)
 
     # -- back ------------------------------------------------------------------------------
 
@@ -128,9 +136,9 @@ class Turns:
         if self.past.wants(self.t):
             self.past.keep(self._moment())
 
-    def _moment(self) -> Moment:
+    def _moment(self) -> JamSnapshot:
         now = self.clock.machine
-        return Moment(
+        return JamSnapshot(
             self.t,
             self.player.snapshot(),
             None if self._heard_at is None else self.t - self._heard_at,
@@ -139,22 +147,22 @@ class Turns:
             tuple(now - voice.base for voice in self.voices.all),
         )
 
-    def _go_back(self, moment: Moment, name: str, value: float | str) -> None:
+    def _go_back(self, moment: JamSnapshot, name: str, value: float | str) -> None:
         """Go on as it was then: the model's memory, whose turn, and how much of it is left.
 
         Controls stay as they are now, and fingers that are down are down.
         """
-        self.sink(Changed(self.t, name, value))
-        self.voices.take_back()
+        self.sink(ControlChanged(self.t, name, value))
+        self.voices.cancel()
         self.voices.lift_all()
         self.player.restore(moment.player)
         self.hands.forget()
         self._heard_at = None if moment.since is None else self.t - moment.since
         self._silent_from = math.inf
-        plays = self.settings.mode == "solo" and self.would_begin
+        plays = self.settings.mode == "solo" and self.starts_alone
         if self.settings.mode == "call-response":
             plays = moment.turn == "ai" and not self.silenced
             self._turn_began = self.clock.machine - moment.turn_used
             self._pass_turn("ai" if plays else "human")
         if plays:
-            self.voices.go_on([self.clock.machine - since for since in moment.bases])
+            self.voices.resume([self.clock.machine - since for since in moment.bases])

@@ -12,8 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-from robojam.jam.dwell import AGAIN, Linger
-from robojam.jam.events import Counts, Happening, Pending, Player, Proposal, Settings, Sounded
+from robojam.jam.dwell import AGAIN, DwellLimiter
+from robojam.jam.events import (
+    Counters,
+    Event,
+    Player,
+    Proposal,
+    Settings,
+    TouchPending,
+    TouchPlayed,
+)
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of what is out of date when it is longer than so many times the voices.
@@ -50,7 +58,7 @@ class Voice:
     y: float = 0.0
     touched: float = 0.0
     turned: int = 0  # how many times its place in the queue has changed
-    linger: Linger = field(default_factory=Linger)
+    linger: DwellLimiter = field(default_factory=DwellLimiter)
 
     @property
     def lift_due(self) -> float:
@@ -87,8 +95,8 @@ class Voices:
         settings: Settings,
         *,
         clock: Clock,
-        sink: Callable[[Happening], None],
-        counts: Counts,
+        sink: Callable[[Event], None],
+        counts: Counters,
         turn_end: Callable[[], float],
     ) -> None:
         """turn_end says when the machine's turn ends: nothing sounds from then on."""
@@ -132,7 +140,7 @@ class Voices:
             self._queue = [e for e in self._queue if self.all[e[2]].turned == e[3]]
             heapify(self._queue)
 
-    def set_out(self, base: float) -> None:
+    def start(self, base: float) -> None:
         """Every voice makes its next touch, due its dt after base.
 
         What would come after the end of its turn is drawn again, for it would be all of it:
@@ -141,38 +149,38 @@ class Voices:
         for voice in self.all:
             voice.base = base
             voice.linger.leave()
-        self._propose(self.all, left=self._turn_end() - base)
+        self._sample_touches(self.all, left=self._turn_end() - base)
 
-    def go_on(self, bases: Sequence[float]) -> None:
+    def resume(self, bases: Sequence[float]) -> None:
         """Every voice makes its next touch, due its dt after its own base."""
         for voice, base in zip(self.all, bases, strict=True):
             voice.base = base
-        self._propose(self.all)
+        self._sample_touches(self.all)
 
-    def make_anew(self, *, late_ones_too: bool) -> None:
+    def resample(self, *, late_ones_too: bool) -> None:
         """Make again what is pending, or else was left out as too late for the turn."""
-        self._propose([v for v in self.all if v.pending is not None or late_ones_too])
+        self._sample_touches([v for v in self.all if v.pending is not None or late_ones_too])
 
-    def take_back(self) -> None:
+    def cancel(self) -> None:
         """Drop what is pending."""
-        self.withdraw()
+        self.announce_cancelled()
         for voice in self.all:
             voice.pending, voice.due = None, math.inf
             self._enqueue(voice)
 
-    def withdraw(self) -> None:
+    def announce_cancelled(self) -> None:
         """Tell that what is pending will not sound when it was said to."""
         for voice in self.all:
             if voice.pending is not None:
-                self.sink(Pending(self.clock.t, voice.who, None, math.inf))
+                self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
 
-    def _propose(self, voices: list[Voice], *, left: float = math.inf) -> None:
+    def _sample_touches(self, voices: list[Voice], *, left: float = math.inf) -> None:
         """Make the next touches of some voices, as one batch, within so many seconds.
 
         What would come later, or stay where it is for too long, is drawn again, AGAIN times
         at most.
         """
-        made = self.player.propose([voice.index for voice in voices]) if voices else []
+        made = self.player.sample([voice.index for voice in voices]) if voices else []
         made = [within(proposal) for proposal in made]
         scale = self.settings.timescale
         for _ in range(AGAIN):
@@ -185,8 +193,8 @@ class Voices:
                 break
             those = [voices[i].index for i in again]
             for index in those:
-                self.player.count(index)
-            for i, proposal in zip(again, self.player.propose(those), strict=True):
+                self.player.skip(index)
+            for i, proposal in zip(again, self.player.sample(those), strict=True):
                 made[i] = within(proposal)
         for voice, proposal in zip(voices, made, strict=True):
             at = voice.base + proposal.dt * scale
@@ -202,14 +210,14 @@ class Voices:
         t = self.clock.t
         if due >= self._turn_end():  # it would never sound
             if voice.pending is not None:
-                self.sink(Pending(t, voice.who, None, math.inf))
+                self.sink(TouchPending(t, voice.who, None, math.inf))
             voice.pending, voice.due = None, math.inf
             self._enqueue(voice)
             return
         voice.pending, voice.due = made, due
         self._enqueue(voice)
         held = self.clock.stopped_at is not None
-        self.sink(Pending(t, voice.who, made, t + (due - now), held))
+        self.sink(TouchPending(t, voice.who, made, t + (due - now), held))
 
     def play(self, voice: Voice) -> None:
         """Let the touch sound that is due, and leave at once; then hear it and go on.
@@ -227,14 +235,14 @@ class Voices:
         self._enqueue(voice)
         self.counts.played += 1
         touch = Touch(made.x, made.y, made.dt, phase, 0, voice.who)
-        self.sink(Sounded(t, touch, made.dt * self.settings.timescale))
+        self.sink(TouchPlayed(t, touch, made.dt * self.settings.timescale))
         if self.settings.mode == "duet":
-            self.player.count(voice.index)
+            self.player.skip(voice.index)
             return
-        self.player.play(voice.index, made.x, made.y, made.dt, moving)
+        self.player.commit(voice.index, made.x, made.y, made.dt, moving)
         voice.linger.touch(t, made.x, made.y, moving=moving)
         voice.base = t
-        self._propose([voice])
+        self._sample_touches([voice])
 
     def lift(self, voice: Voice) -> None:
         """Lift a voice's finger where it is."""
@@ -242,7 +250,7 @@ class Voices:
         self._enqueue(voice)
         dt = self.clock.t - voice.touched
         up = Touch(voice.x, voice.y, dt, Phase.UP, 0, voice.who)
-        self.sink(Sounded(self.clock.t, up, dt))
+        self.sink(TouchPlayed(self.clock.t, up, dt))
 
     def lift_all(self) -> None:
         """Lift every finger that is down."""
@@ -255,7 +263,7 @@ class Voices:
         for voice in self.all:
             voice.base += seconds
 
-    def hand_over(self, player: Player) -> None:
+    def change_player(self, player: Player) -> None:
         """Let another player play the voices: each goes on from where it was."""
-        player.follow(self.player)
+        player.continue_from(self.player)
         self.player = player

@@ -85,7 +85,7 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The description of an event: its columns, and its factors in their order.
 
     duration is the column of seconds by which velocities are reckoned, if any;
@@ -157,12 +157,12 @@ def touch_event(
     components: int = 12,
     hidden: int = 128,
     lattices: tuple[tuple[int, float], ...] = (),
-) -> Event:
+) -> EventSpec:
     """Describe a touch: (x, y, dt, moving), the phase first, then dt, then the place.
 
     x and y are in screen units, dt in seconds; moving is 0 where the finger lands.
     """
-    return Event(
+    return EventSpec(
         name="touch",
         columns=("x", "y", "dt", "moving"),
         duration=2,
@@ -196,12 +196,12 @@ def touch_event(
     )
 
 
-def stroke_event(*, components: int = 12, hidden: int = 128, scale: float = 20.0) -> Event:
+def stroke_event(*, components: int = 12, hidden: int = 128, scale: float = 20.0) -> EventSpec:
     """Describe a point of a pen stroke, as in stroke-3: (dx, dy, lifted after it).
 
     dx and dy are whole numbers, dequantised by ±0.5.
     """
-    return Event(
+    return EventSpec(
         name="stroke",
         columns=("dx", "dy", "lifted"),
         factors=(

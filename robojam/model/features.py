@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from robojam.model.event import Event, Factor
+from robojam.model.event import EventSpec, Factor
 
 Array = Any  # a numpy array or a torch tensor
 
@@ -54,7 +54,7 @@ def clipped(array: Array, low: float, high: float = math.inf) -> Array:
     return array if high == math.inf else np.minimum(array, high)
 
 
-def feature_count(event: Event) -> int:
+def feature_count(event: EventSpec) -> int:
     """How many features describe one event that was heard."""
     return sum(f.dims if f.slides is None else 4 * f.dims for f in event.factors)
 
@@ -75,7 +75,7 @@ def slide(factor: Factor, values: Array, last: Array) -> Array:
     return (pick(values, factor.columns) - last) * pick(values, (factor.slides,))
 
 
-def velocity(event: Event, values: Array, slid: Array) -> Array:
+def velocity(event: EventSpec, values: Array, slid: Array) -> Array:
     """Velocity (…, P) with which an event slid so far."""
     if event.duration is None:
         return slid
@@ -85,7 +85,7 @@ def velocity(event: Event, values: Array, slid: Array) -> Array:
 
 
 def features(
-    xp: Any, event: Event, values: Array, slid: Array, now: Array, before: Array
+    xp: Any, event: EventSpec, values: Array, slid: Array, now: Array, before: Array
 ) -> Array:
     """Return the features (…, feature_count) of events that were heard.
 
@@ -105,7 +105,7 @@ def features(
     return concat(xp, parts)
 
 
-def carries(event: Event, factor: Factor) -> int:
+def carries(event: EventSpec, factor: Factor) -> int:
     """How many shares of motion each component of a factor carries on."""
     if factor.slides is None or event.duration is None:
         return 0
@@ -113,7 +113,7 @@ def carries(event: Event, factor: Factor) -> int:
 
 
 def motion(
-    xp: Any, event: Event, factor: Factor, values: Array, now: Array, before: Array
+    xp: Any, event: EventSpec, factor: Factor, values: Array, now: Array, before: Array
 ) -> Array:
     """What the last velocities would make of this event, (…, carries, P) in steps.
 
@@ -129,7 +129,7 @@ def motion(
     return concat(xp, bases).reshape(*now.shape[:-1], -1, factor.dims) * scale[..., None]
 
 
-def outputs(event: Event, factor: Factor) -> int:
+def outputs(event: EventSpec, factor: Factor) -> int:
     """How many numbers a factor's head gives."""
     if factor.kind == "flag":
         return 1
@@ -137,7 +137,7 @@ def outputs(event: Event, factor: Factor) -> int:
     return factor.components * (1 + 2 * d + d * (d - 1) // 2 + carries(event, factor))
 
 
-def parts_of(event: Event, factor: Factor) -> tuple[slice, ...]:
+def parts_of(event: EventSpec, factor: Factor) -> tuple[slice, ...]:
     """Where one component's numbers stand: mean, raw log scale, lower, shares of motion."""
     d = factor.dims
     ends = [0, *accumulate((d, d, d * (d - 1) // 2, carries(event, factor)))]
@@ -159,7 +159,7 @@ class Components:
 
 def components(
     xp: Any,
-    event: Event,
+    event: EventSpec,
     factor: Factor,
     out: Array,
     values: Array,

@@ -18,7 +18,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from robojam.model import features
-from robojam.model.event import MOST, Event
+from robojam.model.event import MOST, EventSpec
 from robojam.system.atomic_file import whole
 
 #: The model that plays when none is named.
@@ -38,14 +38,14 @@ class Data(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Description(msgspec.Struct, frozen=True, kw_only=True):
+class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """All that a model's file says of it, beside the weights.
 
     score is in nats per event, lower is better, on score_on. temperature and
     spread are those at which the model is best played.
     """
 
-    event: Event
+    event: EventSpec
     units: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
     layers: Annotated[int, msgspec.Meta(ge=1, le=64)]
     format: int = FORMAT
@@ -64,12 +64,12 @@ class ModelFile:
     """A model as it was read: description, weights by name, and the file's SHA-256."""
 
     path: Path
-    description: Description
+    description: ModelDescription
     weights: dict[str, np.ndarray[Any, Any]]
     sha256: str
 
     @property
-    def event(self) -> Event:
+    def event(self) -> EventSpec:
         """What the model is over."""
         return self.description.event
 
@@ -84,7 +84,7 @@ class ModelFile:
         return self.description.layers
 
 
-def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
+def shapes(event: EventSpec, units: int, layers: int) -> dict[str, tuple[int, ...]]:
     """Name every weight of a model, with its shape."""
     count = features.feature_count(event)
     hidden = [f.hidden for f in event.factors]
@@ -109,7 +109,7 @@ def shapes(event: Event, units: int, layers: int) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def write(path: Path, description: Description, weights: dict[str, Any]) -> None:
+def write(path: Path, description: ModelDescription, weights: dict[str, Any]) -> None:
     """Write a model file, whole or not at all. Raises OSError where it cannot be written."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     metadata = {_KEY: msgspec.json.encode(description).decode()}
@@ -137,7 +137,7 @@ def read(path: Path) -> ModelFile:
     try:
         made_for = msgspec.json.decode(text, type=dict[str, Any]).get("format")
         if made_for == FORMAT:
-            description = msgspec.json.decode(text, type=Description)
+            description = msgspec.json.decode(text, type=ModelDescription)
     except (ValueError, RecursionError) as error:  # all of msgspec's errors are ValueErrors
         raise ModelFileError(f"{path} has a damaged description: {error}") from error
     if made_for != FORMAT:

@@ -20,8 +20,8 @@ from torch.nn import functional
 from robojam.mixture import Mixture
 from robojam.model import features
 from robojam.model.dropout import Dropout
-from robojam.model.event import Event, Factor
-from robojam.model.file import Description, read, write
+from robojam.model.event import EventSpec, Factor
+from robojam.model.file import ModelDescription, read, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class EventModel(nn.Module):
     """A recurrent mixture density network over sequences of one kind of event."""
 
     def __init__(
-        self, event: Event, *, units: int = 256, layers: int = 2, dropout: float = 0.0
+        self, event: EventSpec, *, units: int = 256, layers: int = 2, dropout: float = 0.0
     ):
         super().__init__()
         self.event, self.units, self.layers = event, units, layers
@@ -248,14 +248,14 @@ class EventModel(nn.Module):
         return parts, torch.logsumexp(torch.stack(terms), 0), after
 
 
-def save(model: EventModel, path: Path, description: Description) -> None:
+def save(model: EventModel, path: Path, description: ModelDescription) -> None:
     """Write a model's weights and its description to path, whole or not at all."""
     write(
         path, description, {n: t.detach().cpu().numpy() for n, t in model.state_dict().items()}
     )
 
 
-def load(path: Path) -> tuple[EventModel, Description]:
+def load(path: Path) -> tuple[EventModel, ModelDescription]:
     """Read a model from its file. Raises ModelFileError (see robojam.model.file)."""
     file = read(path)
     model = EventModel(file.event, units=file.units, layers=file.layers)

@@ -31,7 +31,7 @@ from robojam.model.features import (
     where_of,
 )
 from robojam.player.reference import COLD, LONGEST, Network
-from robojam.player.state_layout import Rows, aligned
+from robojam.player.state_layout import StateLayout, aligned
 
 #: Columns of a block, at most, and rows that are stepped together: from about a million
 #: products in one, OpenBLAS repacks.
@@ -42,10 +42,10 @@ _HALF = np.array(0.5, np.float32)
 _LEAST = np.array(math.exp(FLOOR), np.float32)
 
 
-class Chorus:
+class BatchStepper:
     """A network stepped for some voices at once, from and into their rows."""
 
-    def __init__(self, network: Network, rows: Rows) -> None:
+    def __init__(self, network: Network, rows: StateLayout) -> None:
         """Lay the weights out in blocks."""
         self._rows, self._event = rows, network.event
         n = network.units
@@ -59,13 +59,13 @@ class Chorus:
         self._features = _Features(network, rows)
         self._heads = [_Head(network, i) for i in range(len(network.heads))]
 
-    def hear(self, rows: Array, values: Array) -> None:
+    def feed(self, rows: Array, values: Array) -> None:
         """Let the voices of V rows hear one event (V, C) each: their rows are changed."""
         for at in range(0, len(rows), MOST):
-            self._hear(rows[at : at + MOST], values[at : at + MOST])
+            self._feed(rows[at : at + MOST], values[at : at + MOST])
 
-    def _hear(self, x: Array, values: Array) -> None:
-        self._features.hear(x, values)
+    def _feed(self, x: Array, values: Array) -> None:
+        self._features.feed(x, values)
         n, z = self._units, self._z[: len(x)]
         opened, candidate = z[:, : 3 * n], z[:, 3 * n :]
         into, kept, out = z[:, :n], z[:, n : 2 * n], z[:, 2 * n : 3 * n]
@@ -128,7 +128,7 @@ class Chorus:
 class _Features:
     """What of an event is heard, for a batch: robojam.model.features.features."""
 
-    def __init__(self, network: Network, rows: Rows) -> None:
+    def __init__(self, network: Network, rows: StateLayout) -> None:
         event, self._rows = network.event, rows
         self._position, self._duration = event.position, event.duration
         take: list[int] = []
@@ -158,7 +158,7 @@ class _Features:
         self._scale = np.array(scale, np.float32)
         self._limit = np.float32(MAX_SPEED * event.speed)
 
-    def hear(self, x: Array, values: Array) -> None:
+    def feed(self, x: Array, values: Array) -> None:
         """Move the voices of some rows to an event each, and write what is heard of it."""
         f, position = values[:, self._take], self._position
         for column in self._logs:

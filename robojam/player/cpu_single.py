@@ -18,9 +18,9 @@ import numpy as np
 
 from robojam.model.event import Factor
 from robojam.model.features import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Array
-from robojam.player.cpu_batch import Chorus
+from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import COLD, LONGEST, Network
-from robojam.player.state_layout import Rows
+from robojam.player.state_layout import StateLayout
 
 _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.
@@ -43,14 +43,14 @@ class _Head:
     parts: tuple[slice, ...]
 
 
-class Lean:
+class SingleStepper:
     """A network stepped for one voice at a time, and the state of V voices."""
 
     def __init__(self, network: Network, voices: int) -> None:
         """Lay the weights of a network made with numpy out once more."""
         self.event = network.event
-        self.rows = rows = Rows(network)
-        self.chorus = Chorus(network, rows) if voices > 1 else None
+        self.rows = rows = StateLayout(network)
+        self.chorus = BatchStepper(network, rows) if voices > 1 else None
         n = network.units
         self._heads = [self._laid_out(network, i) for i in range(len(self.event.factors))]
         self._inner = np.zeros(rows.trunk.shape[1], np.float32)
@@ -97,21 +97,21 @@ class Lean:
         """Every voice has heard nothing."""
         self.state[:] = self._blank
 
-    def hear_all(self, values: list[float]) -> None:
+    def feed_all(self, values: list[float]) -> None:
         """Let every voice hear one event (C): together, where there are several."""
         if self.chorus is None:
-            self.hear(0, values)
+            self.feed(0, values)
         else:
-            self.hear_each(np.array([values] * len(self.state), np.float32))
+            self.feed_each(np.array([values] * len(self.state), np.float32))
 
-    def hear_each(self, values: Array) -> None:
+    def feed_each(self, values: Array) -> None:
         """Let every voice hear an event of its own (V, C)."""
         if self.chorus is None:
-            self.hear(0, values[0].tolist())
+            self.feed(0, values[0].tolist())
         else:
-            self.chorus.hear(self.state, values)
+            self.chorus.feed(self.state, values)
 
-    def hear(self, voice: int, values: list[float]) -> None:
+    def feed(self, voice: int, values: list[float]) -> None:
         """Let a voice hear one event (C)."""
         heard, moved, _, layers = self._views[voice]
         heard[:] = self._heard(moved, values)

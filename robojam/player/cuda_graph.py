@@ -30,7 +30,7 @@ _WARM_UPS = 3
 Act = Callable[[], None]
 
 
-class Captured:
+class CudaGraphStepper:
     """A network on a device, and the state of V voices there."""
 
     def __init__(self, network: Network, voices: int) -> None:
@@ -49,7 +49,7 @@ class Captured:
         self._drawn = _staged(self._chance)
         capture = _graph if device.type == "cuda" else _plainly
         with torch.inference_mode():
-            self._hear = capture(self._heard)
+            self._feed = capture(self._heard)
             self._warm = capture(lambda: self._sampled(self._how[0]))
             self._cold = capture(lambda: self._sampled(0.0))
         self._tempered = (1.0, 1.0)
@@ -59,25 +59,25 @@ class Captured:
         """Every voice has heard nothing."""
         self.memory.write(slice(None), self._blank)
 
-    def hear(self, voice: int, values: list[float]) -> None:
+    def feed(self, voice: int, values: list[float]) -> None:
         """Let a voice hear one event (C)."""
         self._fed.zero_()
         self._fed[voice] = torch.tensor([*values, 1.0])
         self._in.copy_(self._fed, non_blocking=True)
-        self._hear()
+        self._feed()
 
-    def hear_all(self, values: list[float]) -> None:
+    def feed_all(self, values: list[float]) -> None:
         """Let every voice hear one event (C)."""
         self._fed[:] = torch.tensor([*values, 1.0])
         self._in.copy_(self._fed, non_blocking=True)
-        self._hear()
+        self._feed()
 
-    def hear_each(self, values: Any) -> None:
+    def feed_each(self, values: Any) -> None:
         """Let every voice hear an event of its own, an array (V, C)."""
         self._fed[:, :-1] = torch.from_numpy(values)
         self._fed[:, -1] = 1.0
         self._in.copy_(self._fed, non_blocking=True)
-        self._hear()
+        self._feed()
 
     def sample(
         self,
@@ -112,7 +112,7 @@ class Captured:
         (self._cold if temperature < COLD else self._warm)()
 
     def _heard(self) -> None:
-        after = self._network.hear(self.memory, self._in[:, :-1])
+        after = self._network.feed(self.memory, self._in[:, :-1])
         self.memory.write(slice(None), after, where=self._in[:, -1:] > 0.5)
 
     def _sampled(self, temperature: Any) -> None:

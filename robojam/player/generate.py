@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from robojam.jam.dwell import AGAIN, Linger
+from robojam.jam.dwell import AGAIN, DwellLimiter
 from robojam.model.file import ModelFile
-from robojam.player.player import TOUCH_COLUMNS, Player
+from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
 from robojam.player.reference import Memory, Network
 from robojam.touch import MAX_DT, MIN_DT
 
@@ -51,7 +51,7 @@ def generate(
     """
     how = {"temperature": temperature, "spread": spread}
     least = np.zeros(len(heard)) if silent is None else silent
-    network = Player(file).network
+    network = ModelPlayer(file).network
     half = np.asarray(file.event.noise, np.float32) / 2
     memory = listen(network, heard, half)
     count = len(heard)
@@ -60,7 +60,7 @@ def generate(
     here = np.arange(count)
     time = np.zeros(count)
     landed = np.array([len(part) > 0 for part in heard], bool)
-    lingers = [Linger() for _ in heard]
+    lingers = [DwellLimiter() for _ in heard]
     for step in range(int(seconds * _DENSEST) + 1):
         if not len(here):
             break
@@ -85,7 +85,7 @@ def generate(
         landed[here] = True
         steps.append((here, made))
         if len(here):
-            memory = network.hear(memory, made.astype(np.float32) + half)
+            memory = network.feed(memory, made.astype(np.float32) + half)
     return _by_take(steps, count)
 
 
@@ -98,7 +98,7 @@ def _sounding(drawn: Floats, half: Floats) -> Floats:
     return made
 
 
-def _lingering(lingers: list[Linger], here: Floats, time: Floats, made: Floats) -> Floats:
+def _lingering(lingers: list[DwellLimiter], here: Floats, time: Floats, made: Floats) -> Floats:
     """Tell which of the touches (B, C) of the takes here would stay for too long."""
     at = zip(here.tolist(), (time[here] + made[:, 2]).tolist(), made.tolist(), strict=True)
     return np.flatnonzero(
@@ -106,7 +106,7 @@ def _lingering(lingers: list[Linger], here: Floats, time: Floats, made: Floats) 
     )
 
 
-def _take_in(lingers: list[Linger], here: Floats, time: Floats, made: Floats) -> None:
+def _take_in(lingers: list[DwellLimiter], here: Floats, time: Floats, made: Floats) -> None:
     """Note where the takes here have come to with touches (B, C), off an edge if need be."""
     for row, (take, t, touch) in enumerate(
         zip(here.tolist(), time[here].tolist(), made.tolist(), strict=True)
@@ -159,7 +159,7 @@ def listen(network: Network, heard: Sequence[Floats], half: Floats) -> Memory:
         if on < left:
             memory.write(slice(on, left), some.rows(slice(on, left)))
             left, some = on, some.rows(slice(0, on))
-        some = network.hear(some, touches[step, :left])
+        some = network.feed(some, touches[step, :left])
     memory.write(slice(0, left), some)
     back = np.empty(len(order), int)
     back[order] = np.arange(len(order))

@@ -36,7 +36,7 @@ class Draft(NamedTuple):
     heard: list[float]
 
 
-class Foresight:
+class Lookahead:
     """What some voices will have heard, and what they will play then."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Foresight:
         voices play after their next touch, from their rows.
         """
         self._state, self._spare = state, np.empty_like(state)
-        self._hear, self._draw = hear, draw
+        self._feed, self._draw = hear, draw
         self._awaited: dict[int, Draft] = {}  # not yet stepped, in the order in which it came
         self._stepped: dict[int, tuple[Draft, Draft]] = {}  # awaited, and what follows it
         self._next: dict[int, Draft] = {}
@@ -99,7 +99,7 @@ class Foresight:
         voices = [voice, *others]
         drafts = [first, *map(self._awaited.pop, others)]
         rows = self._state[voices]
-        self._hear(rows, np.array([draft.heard for draft in drafts], np.float32))
+        self._feed(rows, np.array([draft.heard for draft in drafts], np.float32))
         self._spare[voices] = rows
         pairs = zip(drafts, self._draw(rows, voices), strict=True)
         self._stepped.update(zip(voices, pairs, strict=True))

@@ -23,9 +23,9 @@ import numpy as np
 from robojam.jam.events import Proposal
 from robojam.model.features import Components, components, normal
 from robojam.model.file import ModelFile, ModelFileError
-from robojam.player.cpu_single import Lean
-from robojam.player.lookahead import Draft, Foresight
-from robojam.player.random_streams import Chance
+from robojam.player.cpu_single import SingleStepper
+from robojam.player.lookahead import Draft, Lookahead
+from robojam.player.random_streams import RandomStreams
 from robojam.player.reference import Memory, Network
 from robojam.touch import MAX_DT, MIN_DT, clip
 
@@ -86,7 +86,7 @@ def may_have(device: str) -> bool:
         return False
 
 
-class Player:
+class ModelPlayer:
     """One model played by one or more voices, which hear the same and play their own."""
 
     def __init__(
@@ -108,18 +108,18 @@ class Player:
         self._halves: list[float] = self._half.tolist()
         self._temperature = self._spread = 1.0
         columns, factors = len(TOUCH_COLUMNS), len(file.event.factors)
-        self._chance = Chance(voices, uniform=factors, normal=columns)
+        self._chance = RandomStreams(voices, uniform=factors, normal=columns)
         self._everyone = np.arange(voices)
         self._steps = _steps(self._xp, self.network, voices)
         self._memory = self._steps.memory
-        self._ahead: Foresight | None = None
+        self._ahead: Lookahead | None = None
         if voices >= _CHOIR and self._xp is np:
-            self._ahead = Foresight(
-                self._steps.state, hear=self._steps.chorus.hear, draw=self._after_next
+            self._ahead = Lookahead(
+                self._steps.state, hear=self._steps.chorus.feed, draw=self._after_next
             )
         self.seed(seed)
-        self.play(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
-        self.propose([0])
+        self.commit(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
+        self.sample([0])
         self.reset()
         self._counts[0] = 0
 
@@ -128,7 +128,7 @@ class Player:
         """How many voices."""
         return self._voices
 
-    def temper(self, *, temperature: float, spread: float) -> None:
+    def set_sampling(self, *, temperature: float, spread: float) -> None:
         """Set how the voices choose: see Network.sample."""
         self._temperature, self._spread = temperature, spread
         self._came_between()
@@ -145,7 +145,7 @@ class Player:
         self._steps.reset()
         self._came_between()
 
-    def follow(self, other: Player) -> None:
+    def continue_from(self, other: ModelPlayer) -> None:
         """Go on with the random numbers of another player."""
         self._seed = other._seed
         self._counts = other._counts.copy()
@@ -164,12 +164,12 @@ class Player:
         self._counts = np.array(snapshot.counts, np.int64)
         self._came_between()
 
-    def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let every voice hear a touch: screen units, seconds."""
-        self._steps.hear_all(self._fed(x, y, dt, moving))
+        self._steps.feed_all(self._fed(x, y, dt, moving))
         self._came_between()
 
-    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+    def sample(self, voices: Sequence[int]) -> list[Proposal]:
         """Say what some voices would play next, drawn as one batch. Changes nothing."""
         if self._ahead is not None:
             return self._proposed(self._ahead, voices)
@@ -185,7 +185,7 @@ class Player:
             for x, y, dt, moving in drawn
         ]
 
-    def _proposed(self, ahead: Foresight, voices: Sequence[int]) -> list[Proposal]:
+    def _proposed(self, ahead: Lookahead, voices: Sequence[int]) -> list[Proposal]:
         """Propose what was foreseen, and the rest as one batch; foresee from there."""
         fresh = [voice for voice in voices if ahead.next(voice) is None]
         made = dict(zip(fresh, self._sampled(fresh) if fresh else [], strict=True))
@@ -224,10 +224,10 @@ class Player:
         if self._ahead is not None:
             self._ahead.clear()
 
-    def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Let a voice hear the touch it has just played, and use up its random numbers."""
         if self._ahead is None or not self._ahead.comes(voice, (x, y, dt, moving)):
-            self._steps.hear(voice, self._fed(x, y, dt, moving))
+            self._steps.feed(voice, self._fed(x, y, dt, moving))
         self._counts[voice] += 1
 
     def together(self) -> Any:
@@ -240,12 +240,12 @@ class Player:
             chances, temperature=self._temperature, spread=self._spread
         )
         sounds = np.minimum(np.maximum(drawn - self._half, _LEAST), _MOST)
-        self._steps.hear_each((sounds + self._half).astype(np.float32))
+        self._steps.feed_each((sounds + self._half).astype(np.float32))
         self._counts += 1
         self._came_between()
         return sounds
 
-    def count(self, voice: int) -> None:
+    def skip(self, voice: int) -> None:
         """Use up the random numbers of a touch not heard: a duet's, or one made in vain."""
         self._counts[voice] += 1
         if self._ahead is not None:
@@ -315,10 +315,10 @@ class Player:
 def _steps(xp: Any, network: Network, voices: int) -> Any:
     """Return what steps the voices of a network: lean on a CPU, captured on a GPU."""
     if xp is np:
-        return Lean(network, voices)
-    from robojam.player.cuda_graph import Captured
+        return SingleStepper(network, voices)
+    from robojam.player.cuda_graph import CudaGraphStepper
 
-    return Captured(network, voices)
+    return CudaGraphStepper(network, voices)
 
 
 def _prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:

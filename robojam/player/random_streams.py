@@ -17,7 +17,7 @@ Array = Any
 _BLOCK = 64
 
 
-class Chance:
+class RandomStreams:
     """What V voices draw by: uniform numbers in [0, 1), then standard normal ones.
 
     Two blocks of each voice are kept, and the one that will be wanted next is made while the

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from robojam.model.event import Event, Factor
+from robojam.model.event import EventSpec, Factor
 from robojam.model.features import (
     FLOOR,
     Array,
@@ -98,7 +98,9 @@ class Network:
     serves all four gates.
     """
 
-    def __init__(self, xp: Any, event: Event, weights: dict[str, Array], layers: int) -> None:
+    def __init__(
+        self, xp: Any, event: EventSpec, weights: dict[str, Array], layers: int
+    ) -> None:
         self.xp, self.event, self.position = xp, event, event.position
         self.start = weights["start"]
         self.gates: list[tuple[Array, Array]] = []
@@ -168,7 +170,7 @@ class Network:
             xp.concatenate([blank] * feature_count(self.event), -1),
         )
 
-    def hear(self, memory: Memory, values: Array) -> Memory:
+    def feed(self, memory: Memory, values: Array) -> Memory:
         """Hear one event (V, C) each: return the memory after it."""
         xp, event = self.xp, self.event
         here = slid = memory.last

@@ -32,7 +32,7 @@ def aligned(array: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerLayout:
     """One layer: the parts of a row that it reads and writes, its cells, its weights."""
 
     reads: slice
@@ -41,7 +41,7 @@ class Layer:
     weight: Array
 
 
-class Rows:
+class StateLayout:
     """Where in a row what stands, for one network made with numpy."""
 
     def __init__(self, network: Network) -> None:
@@ -51,7 +51,7 @@ class Rows:
         places = event.position.dims if event.position else 0
         self.heard = slice(0, f)
         self.seen = slice(0, f + (1 + n) * len(network.gates))
-        self.layers: list[Layer] = []
+        self.layers: list[LayerLayout] = []
         out, cell = f, self.seen.stop  # of the one before the layer's output; of its cells
         for i, (weight, bias) in enumerate(network.gates):
             fed = len(weight) - n
@@ -59,7 +59,7 @@ class Rows:
             if i:
                 rows = [bias[None], weight[:fed], 0 * bias[None], weight[fed:]]
             self.layers.append(
-                Layer(
+                LayerLayout(
                     reads=slice(out - n - 1 if i else 0, out + 1 + n),
                     writes=slice(out + 1, out + 1 + n),
                     cell=slice(cell, cell + n),

@@ -27,7 +27,7 @@ LOOK: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Found:
+class DiscoveredReceiver:
     """Who listens for OSC on the network, at HOST:PORT."""
 
     name: str
@@ -132,7 +132,7 @@ def _network(host: str = "0.0.0.0") -> Iterator[Zeroconf]:
         network.close()
 
 
-def look_around(seconds: float = LOOK) -> list[Found]:
+def look_around(seconds: float = LOOK) -> list[DiscoveredReceiver]:
     """Return the OSC receivers that answer on the network within some seconds.
 
     Every question is sent by multicast (QM). A browser's usual first question asks for a
@@ -149,7 +149,7 @@ def look_around(seconds: float = LOOK) -> list[Found]:
         if state_change is not ServiceStateChange.Removed:
             names.add(name)
 
-    found: list[Found] = []
+    found: list[DiscoveredReceiver] = []
     with _network() as network:
         multicast = DNSQuestionType.QM
         browser = ServiceBrowser(network, SERVICE, handlers=[changed], question_type=multicast)
@@ -158,7 +158,10 @@ def look_around(seconds: float = LOOK) -> list[Found]:
             info = network.get_service_info(SERVICE, name, 500, multicast)
             if info is not None and info.port:
                 told = name.removesuffix("." + SERVICE)
-                found += [Found(told, host, info.port) for host in info.parsed_addresses()]
+                found += [
+                    DiscoveredReceiver(told, host, info.port)
+                    for host in info.parsed_addresses()
+                ]
         browser.cancel()
     return sorted(found)
 

@@ -1,14 +1,14 @@
-"""What is plugged into the engine: inlets that bring touches in, outlets that let them out."""
+"""What is plugged into the engine: inputs that bring touches in, outputs that let them out."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from robojam.jam.events import Happening
+from robojam.jam.events import Event
 from robojam.wire.native import Input
 
 
-class Plugged(Protocol):
+class Port(Protocol):
     """Anything that is plugged in."""
 
     def status(self) -> dict[str, object]:
@@ -18,7 +18,7 @@ class Plugged(Protocol):
         """Silence what sounds there, and give the port back."""
 
 
-class Inlet(Plugged, Protocol):
+class InputPort(Port, Protocol):
     """A port that brings in touches and controls. Nothing here blocks or raises."""
 
     def fileno(self) -> int:
@@ -31,15 +31,15 @@ class Inlet(Plugged, Protocol):
         """
 
 
-class Outlet(Plugged, Protocol):
-    """Where happenings go: receivers of OSC, a MIDI port, the synthesiser.
+class OutputPort(Port, Protocol):
+    """Where events go: receivers of OSC, a MIDI port, the synthesiser.
 
     It is called on the loop's thread, in the path of a deadline: nothing here blocks
     or raises, and what could not be sent is counted.
     """
 
-    def happened(self, what: Happening, at: float) -> None:
+    def handle(self, what: Event, at: float) -> None:
         """Let it be heard; at is the clock's instant of what.t, in seconds."""
 
-    def look(self, now: float) -> float:
+    def advance(self, now: float) -> float:
         """Do what is due by itself; return the seconds until the next, infinity for never."""

@@ -1,4 +1,4 @@
-"""MIDI ports as the engine sees them: an inlet of many ports, and an outlet of many.
+"""MIDI ports as the engine sees them: an input of many ports, and an output of many.
 
 The ports themselves are held by another process (robojam.ports.midi_process says why); here no
 call waits for it. That process is watched: one that hangs or dies is started again.
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from robojam.config.options import Options
-from robojam.jam.events import Changed, Happening, Sounded, Turned
-from robojam.ports.midi_client import Link
-from robojam.ports.midi_process import OUTLETS
+from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
+from robojam.ports.midi_client import MidiClient
+from robojam.ports.midi_process import OUTPUTS
 from robojam.touch import Phase, is_machine
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import MODES
-from robojam.wire.midi.reader import TOGGLE, Reader, reader
+from robojam.wire.midi.reader import TOGGLE, MidiReader, reader
 from robojam.wire.midi.styles import PRESETS, Wanted, parse_port
-from robojam.wire.midi.writer import Writer, writer
+from robojam.wire.midi.writer import MidiWriter, writer
 from robojam.wire.native import Control, Dropped, Input
 
 log = logging.getLogger("robojam")
@@ -46,8 +46,8 @@ class _In:
 
     wanted: Wanted
     source: str
-    reader: Reader
-    parser: stream.Parser = field(default_factory=stream.Parser)
+    reader: MidiReader
+    parser: stream.MidiParser = field(default_factory=stream.MidiParser)
     port: str | None = None
     messages: int = 0
     last: float | None = None
@@ -58,14 +58,14 @@ class _Out:
     """A port that is played to."""
 
     wanted: Wanted
-    writer: Writer
+    writer: MidiWriter
     port: str | None = None
     begun: bool = False
     messages: int = 0
     unsent: int = 0
 
 
-class Echoes:
+class MidiEchoFilter:
     """What has gone out lately, so that a synthesiser that repeats it is not heard."""
 
     def __init__(self) -> None:
@@ -97,8 +97,8 @@ def _key(message: bytes) -> bytes:
     return message[1:2] if message[0] & 0xF0 == stream.NOTE_ON else message
 
 
-class Midi:
-    """Every MIDI port of an engine. Inlet and outlet in one."""
+class MidiPorts:
+    """Every MIDI port of an engine. Inlet and output in one."""
 
     def __init__(
         self,
@@ -122,11 +122,11 @@ class Midi:
             for wanted in (parse_port(o, options.midi) for o in options.midi_out)
         ]
         self._mode, self._pause = options.mode, 0
-        self._echoes = Echoes()
+        self._echoes = MidiEchoFilter()
         self._turned = -math.inf
         self._flush = math.inf
         self._miss_at = clock() + MISSED
-        self._link = Link(
+        self._link = MidiClient(
             [one.wanted for one in self._ins], [one.wanted for one in self._outs], clock
         )
 
@@ -174,17 +174,17 @@ class Midi:
             return self._gone(number)
         return []
 
-    def _message(self, inlet: _In, data: bytes, now: float) -> list[tuple[str, Input]]:
-        messages, dropped = inlet.parser.feed(data)
-        inlet.messages += len(messages)
-        inlet.last = now
+    def _message(self, input: _In, data: bytes, now: float) -> list[tuple[str, Input]]:
+        messages, dropped = input.parser.feed(data)
+        input.messages += len(messages)
+        input.last = now
         told: list[Input] = [Dropped(reason) for reason in dropped]
         for message in messages:
             if self._echoes.holds(message, now):
                 told.append(Dropped("echo"))
             else:
-                told += inlet.reader.take(message)
-        return [(inlet.source, one) for one in told]
+                told += input.reader.take(message)
+        return [(input.source, one) for one in told]
 
     def _resolved(self, what: Input) -> Input:
         """Turn a switch over: from where it stands."""
@@ -197,54 +197,54 @@ class Midi:
         return replace(what, value=MODES[(MODES.index(self._mode) + 1) % len(MODES)])
 
     def _opened(self, number: int, name: str) -> None:
-        if number < OUTLETS:
+        if number < OUTPUTS:
             self._ins[number].port = name
             log.info("MIDI in: %s is there", name)
             return
-        outlet = self._outs[number - OUTLETS]
-        outlet.port = name
-        log.info("MIDI out: %s is there (%s)", name, outlet.wanted.style)
-        if not outlet.begun:
-            self._send(outlet, outlet.writer.clear())
-            outlet.begun = True
-        self._send(outlet, outlet.writer.start())
+        output = self._outs[number - OUTPUTS]
+        output.port = name
+        log.info("MIDI out: %s is there (%s)", name, output.wanted.style)
+        if not output.begun:
+            self._send(output, output.writer.clear())
+            output.begun = True
+        self._send(output, output.writer.start())
 
     def _gone(self, number: int) -> list[tuple[str, Input]]:
         """A port was pulled: what was held on it is lifted."""
         told: list[tuple[str, Input]] = []
-        if number < OUTLETS:
-            inlet = self._ins[number]
-            lifted = [*map(Dropped, inlet.parser.cut()), *inlet.reader.lift()]
-            inlet.parser = stream.Parser()
-            told = [(inlet.source, one) for one in lifted]
-            was, inlet.port, kind = inlet.port, None, "in"
+        if number < OUTPUTS:
+            input = self._ins[number]
+            lifted = [*map(Dropped, input.parser.cut()), *input.reader.lift()]
+            input.parser = stream.MidiParser()
+            told = [(input.source, one) for one in lifted]
+            was, input.port, kind = input.port, None, "in"
         else:
-            outlet = self._outs[number - OUTLETS]
-            outlet.writer.panic()  # it sounds no more there; nothing can be sent
-            was, outlet.port, kind = outlet.port, None, "out"
+            output = self._outs[number - OUTPUTS]
+            output.writer.panic()  # it sounds no more there; nothing can be sent
+            was, output.port, kind = output.port, None, "out"
         if was is not None:
             log.warning("MIDI %s: %s is gone; it is taken again when it returns", kind, was)
         return told
 
     # -- out --------------------------------------------------------------------------------
 
-    def happened(self, what: Happening, at: float) -> None:
+    def handle(self, what: Event, at: float) -> None:
         """Play a touch; silence what sounds where the jam is taken back or turned."""
-        if isinstance(what, Sounded):
+        if isinstance(what, TouchPlayed):
             touch = what.touch
             machine = is_machine(touch.who)
             if not machine and touch.phase is not Phase.UP and what.t == self._turned:
                 self._turned = -math.inf
                 self._panic()
             if machine or self._everyone:
-                for outlet in self._outs:
-                    if outlet.port is not None:
-                        self._send(outlet, outlet.writer.touch(at, touch))
-        elif isinstance(what, Turned):
+                for output in self._outs:
+                    if output.port is not None:
+                        self._send(output, output.writer.touch(at, touch))
+        elif isinstance(what, TurnChanged):
             # A turn that a touch takes back ends at the instant of that touch.
             taken_back = what.whose == "human" and not self._everyone
             self._turned = what.t if taken_back else -math.inf
-        elif isinstance(what, Changed):
+        elif isinstance(what, ControlChanged):
             if what.name == "mode":
                 self._mode = str(what.value)  # type: ignore[assignment]
             elif what.name == "pause":
@@ -253,22 +253,22 @@ class Midi:
                 self._panic()
 
     def _panic(self) -> None:
-        for outlet in self._outs:
-            self._send(outlet, outlet.writer.panic())
+        for output in self._outs:
+            self._send(output, output.writer.panic())
 
-    def _send(self, outlet: _Out, data: bytes) -> None:
-        if not data or outlet.port is None:
+    def _send(self, output: _Out, data: bytes) -> None:
+        if not data or output.port is None:
             return
         now = self._clock()
-        messages = stream.Parser().feed(data)[0]
+        messages = stream.MidiParser().feed(data)[0]
         if self._ins:
             for message in messages:
                 self._echoes.sent(message, now)
-        outlet.messages += len(messages)
-        if not self._link.send(OUTLETS + self._outs.index(outlet), data):
-            outlet.unsent += len(messages)
+        output.messages += len(messages)
+        if not self._link.send(OUTPUTS + self._outs.index(output), data):
+            output.unsent += len(messages)
 
-    def look(self, now: float) -> float:
+    def advance(self, now: float) -> float:
         """Gather moves, and watch over the ports and the process that holds them."""
         self._link.watch(now)
         if now >= self._miss_at:

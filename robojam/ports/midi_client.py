@@ -17,7 +17,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from robojam.ports.midi_process import HEART, HOPELESS, OUTLETS, packet
+from robojam.ports.midi_process import HEART, HOPELESS, OUTPUTS, packet
 from robojam.wire.midi.styles import Wanted
 
 log = logging.getLogger("robojam")
@@ -39,8 +39,8 @@ class MidiError(ValueError):
     """MIDI that cannot be had; the text says why, and what to do."""
 
 
-class Link:
-    """The ports that are wanted, in order: inlets from 0, outlets from OUTLETS."""
+class MidiClient:
+    """The ports that are wanted, in order: inputs from 0, outputs from OUTPUTS."""
 
     def __init__(
         self, ins: Sequence[Wanted], outs: Sequence[Wanted], clock: Callable[[], float]
@@ -121,7 +121,7 @@ class Link:
         said: list[tuple[str, int, bytes]] = []
         if self._died:
             self._died = False
-            numbers = [*range(len(self._ins)), *range(OUTLETS, OUTLETS + len(self._outs))]
+            numbers = [*range(len(self._ins)), *range(OUTPUTS, OUTPUTS + len(self._outs))]
             said += [("g", number, b"") for number in numbers]
         for _ in range(_BURST):
             try:

@@ -7,7 +7,7 @@ be killed and started anew. When the engine dies, this one releases all that sou
 They talk by datagrams on the loopback; the engine's death is the end of standard input.
 A datagram is a letter, a port's number, and what there is to say:
 ``m`` MIDI bytes, ``o`` it is open (its full name), ``g`` it is gone, ``e`` what went wrong,
-``h`` still alive. Inlets count from 0, outlets from OUTLETS.
+``h`` still alive. Inputs count from 0, outputs from OUTPUTS.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from robojam.wire.midi.stream import Parser, Sounding
+from robojam.wire.midi.stream import MidiParser, Sounding
 
-OUTLETS: Final = 128
+OUTPUTS: Final = 128
 HEART: Final = 255
 #: The status of one that would not fare better if it were started again.
 HOPELESS: Final = 3
@@ -48,7 +48,7 @@ def packet(letter: str, port: int = HEART, data: bytes = b"") -> bytes:
     return letter.encode() + bytes((port,)) + data
 
 
-class Systems:
+class MidiSystems:
     """The MIDI systems of this machine, each with a pair that lists its ports."""
 
     def __init__(self) -> None:
@@ -87,46 +87,46 @@ class Systems:
             return True
         return bool(api != self._rtmidi.API_RTMIDI_DUMMY)
 
-    def names(self, *, outlets: bool) -> Iterator[tuple[int, int, str]]:
+    def names(self, *, outputs: bool) -> Iterator[tuple[int, int, str]]:
         """Yield the system, number and name of every port that is not ours."""
         for api, pair in self._listers.items():
             with suppress(*self.errors):
-                for number, name in enumerate(pair[outlets].get_ports()):
+                for number, name in enumerate(pair[outputs].get_ports()):
                     if name and not name.startswith(CLIENT):
                         yield api, number, name
 
-    def open(self, name: str, taken: set[str], *, outlets: bool) -> tuple[Any, str] | None:
+    def open(self, name: str, taken: set[str], *, outputs: bool) -> tuple[Any, str] | None:
         """Open the first port whose name holds name, or has it; None when there is none."""
-        there = [one for one in self.names(outlets=outlets) if one[2] not in taken]
+        there = [one for one in self.names(outputs=outputs) if one[2] not in taken]
         wanted = name.casefold()
         for alike in (wanted.__eq__, lambda text: wanted in text):
             for api, number, full in there:
                 if alike(full.casefold()):
-                    return self._opened(api, number, full, outlets=outlets), full
+                    return self._opened(api, number, full, outputs=outputs), full
         return None
 
-    def _opened(self, api: int, number: int, full: str, *, outlets: bool) -> Any:
-        made = self._make(api, outlets=outlets)
+    def _opened(self, api: int, number: int, full: str, *, outputs: bool) -> Any:
+        made = self._make(api, outputs=outputs)
         try:
             # JACK and ALSA keep the number only until another port comes or goes.
             if made.get_port_name(number) != full:
                 raise OSError(f"{full} has just gone")
-            made.open_port(number, "out" if outlets else "in")
+            made.open_port(number, "out" if outputs else "in")
         except self.errors:
             made.delete()
             raise
         return made
 
-    def open_virtual(self, name: str, *, outlets: bool) -> tuple[Any, str] | None:
+    def open_virtual(self, name: str, *, outputs: bool) -> tuple[Any, str] | None:
         """Make a port that others connect to."""
         for api in self._listers:
-            made = self._make(api, outlets=outlets)
+            made = self._make(api, outputs=outputs)
             made.open_virtual_port(name)
             return made, f"{CLIENT}:{name}"
         return None
 
-    def _make(self, api: int, *, outlets: bool) -> Any:
-        kind = self._rtmidi.MidiOut if outlets else self._rtmidi.MidiIn
+    def _make(self, api: int, *, outputs: bool) -> Any:
+        kind = self._rtmidi.MidiOut if outputs else self._rtmidi.MidiIn
         return kind(api, CLIENT)
 
 
@@ -142,17 +142,17 @@ def _jack_server() -> str:
     return ""
 
 
-class Port:
+class MidiPort:
     """One port that is wanted: open while it is there."""
 
     def __init__(self, number: int, name: str, *, virtual: bool) -> None:
         self.number, self.name, self.virtual = number, name, virtual
-        self.is_outlet = number >= OUTLETS
+        self.is_output = number >= OUTPUTS
         self.open: Any = None
         self.full = ""
         self.trouble = ""
         self.sounding = Sounding()
-        self.parser = Parser()
+        self.parser = MidiParser()
 
     def send(self, data: bytes) -> None:
         """Send messages out, and know what sounds."""
@@ -174,7 +174,7 @@ class Ports:
     """All ports that are wanted, opened when they come and let go when they leave."""
 
     def __init__(
-        self, systems: Systems, ports: list[Port], say: Callable[[bytes], None]
+        self, systems: MidiSystems, ports: list[MidiPort], say: Callable[[bytes], None]
     ) -> None:
         self._systems, self._ports, self._say = systems, ports, say
 
@@ -182,9 +182,9 @@ class Ports:
         """Look which ports there are; False when all is to begin anew."""
         if not self._systems.look(now):
             return False
-        for outlets in (False, True):
-            there = {name for *_, name in self._systems.names(outlets=outlets)}
-            mine = [port for port in self._ports if port.is_outlet is outlets]
+        for outputs in (False, True):
+            there = {name for *_, name in self._systems.names(outputs=outputs)}
+            mine = [port for port in self._ports if port.is_output is outputs]
             for port in mine:
                 if port.open is not None and not port.virtual and port.full not in there:
                     self.gone(port)
@@ -193,24 +193,24 @@ class Ports:
                     self._try(port, {p.full for p in mine if p.open is not None})
         return True
 
-    def gone(self, port: Port) -> None:
+    def gone(self, port: MidiPort) -> None:
         """A port has been pulled."""
         with suppress(*self._systems.errors):
             port.close()
         port.open = None
         self._say(packet("g", port.number))
 
-    def _try(self, port: Port, taken: set[str]) -> None:
-        outlets = port.is_outlet
+    def _try(self, port: MidiPort, taken: set[str]) -> None:
+        outputs = port.is_output
         try:
             if port.virtual:
-                found = self._systems.open_virtual(port.name, outlets=outlets)
+                found = self._systems.open_virtual(port.name, outputs=outputs)
             else:
-                found = self._systems.open(port.name, taken, outlets=outlets)
+                found = self._systems.open(port.name, taken, outputs=outputs)
             if found is None:
                 return
             port.open, port.full = found
-            if outlets:  # what it still sounded when it was pulled
+            if outputs:  # what it still sounded when it was pulled
                 port.send(port.sounding.release())
             else:
                 port.open.set_callback(self._hears(port.number))
@@ -244,7 +244,7 @@ class Ports:
         told = [
             (port, port.sounding.release())
             for port in self._ports
-            if port.open is not None and port.is_outlet
+            if port.open is not None and port.is_output
         ]
         for _ in range(2):  # a JACK that misses a period loses what was sent in it
             for port, data in told:
@@ -284,14 +284,16 @@ def run() -> int:
 
     say(packet("h", HEART, wanted["token"].encode()))
     try:
-        systems = Systems()
+        systems = MidiSystems()
     except ImportError as error:  # a library of the system's that it stands on
         say(packet("e", HEART, f"python-rtmidi cannot be used: {error}".encode()[:500]))
         return HOPELESS
     numbered = [(n, *one) for n, one in enumerate(wanted["in"])]
-    numbered += [(OUTLETS + n, *one) for n, one in enumerate(wanted["out"])]
+    numbered += [(OUTPUTS + n, *one) for n, one in enumerate(wanted["out"])]
     ports = Ports(
-        systems, [Port(n, name, virtual=bool(virtual)) for n, name, virtual in numbered], say
+        systems,
+        [MidiPort(n, name, virtual=bool(virtual)) for n, name, virtual in numbered],
+        say,
     )
     if not _serve(ports, link, end, say):
         return 1
@@ -334,11 +336,11 @@ def _serve(
 
 def names() -> dict[str, list[str]]:
     """List the ports there are: ``in``, those that send to us, and ``out``."""
-    systems = Systems()
+    systems = MidiSystems()
     systems.look(_PATIENCE)
     return {
-        "in": [name for *_, name in systems.names(outlets=False)],
-        "out": [name for *_, name in systems.names(outlets=True)],
+        "in": [name for *_, name in systems.names(outputs=False)],
+        "out": [name for *_, name in systems.names(outputs=True)],
     }
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from robojam.jam.events import Changed, Happening, Pending, Proposal, Sounded
+from robojam.jam.events import ControlChanged, Event, Proposal, TouchPending, TouchPlayed
 from robojam.ports.udp import Address, Endpoint
 from robojam.touch import LIFT_AFTER, Phase, Touch, is_machine
 from robojam.wire import native, osc
@@ -64,7 +64,7 @@ class _Voice:
         return min(self.lift, math.inf if self.sent else self.due)
 
 
-class AheadOutlet:
+class ScheduledOscOutput:
     """A receiver of the native dialect that schedules, told some seconds ahead."""
 
     def __init__(
@@ -85,17 +85,17 @@ class AheadOutlet:
         self._timescale, self._clock, self._wall = timescale, clock, wall
         self._voices: dict[str, _Voice] = {}
 
-    def happened(self, what: Happening, at: float) -> None:
+    def handle(self, what: Event, at: float) -> None:
         """Plan what is pending, send what could not be planned, mend what was taken back."""
-        if isinstance(what, Sounded):
+        if isinstance(what, TouchPlayed):
             if is_machine(what.touch.who):
                 self._sounded(what, at)
-        elif isinstance(what, Pending):
+        elif isinstance(what, TouchPending):
             self._pending(what, at + (what.due - what.t))
-        elif isinstance(what, Changed) and what.name == "timescale":
+        elif isinstance(what, ControlChanged) and what.name == "timescale":
             self._timescale = float(what.value)
 
-    def look(self, now: float) -> float:
+    def advance(self, now: float) -> float:
         """Send what is due within the span; return the seconds until the next is."""
         first = math.inf
         for who, voice in self._voices.items():
@@ -119,7 +119,7 @@ class AheadOutlet:
             if voice.held:
                 self._up(who, voice, max(self._clock(), voice.lands))
 
-    def _pending(self, what: Pending, due: float) -> None:
+    def _pending(self, what: TouchPending, due: float) -> None:
         voice = self._voices.setdefault(what.who, _Voice())
         same = voice.next == what.proposal and abs(voice.due - due) < _SAME
         if same and not what.held:
@@ -128,7 +128,7 @@ class AheadOutlet:
         if not what.held:
             voice.next, voice.due = what.proposal, due
 
-    def _sounded(self, what: Sounded, at: float) -> None:
+    def _sounded(self, what: TouchPlayed, at: float) -> None:
         touch = what.touch
         voice = self._voices.setdefault(touch.who, _Voice())
         planned = voice.sent and abs(at - voice.due) < _SAME

@@ -1,4 +1,4 @@
-"""The inlet for TUIO, at the port where its trackers send."""
+"""The input for TUIO, at the port where its trackers send."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from robojam.wire.native import Dropped, Input
 _BURST = 32
 
 
-class TuioInlet:
+class TuioInput:
     """TUIO from any number of sources, each a player."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        listener: tuio.Listener,
+        listener: tuio.TuioReader,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Listen at an endpoint, which is closed with it; clock is the engine's."""

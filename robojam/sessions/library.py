@@ -35,7 +35,7 @@ class Named(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LibraryEntry:
     """A recorded session; what is wrong with it, where something is (summary is None)."""
 
     path: Path
@@ -72,7 +72,7 @@ class _Seen(msgspec.Struct, frozen=True):
     of: dict[str, tuple[int, int, Summary]]
 
 
-def entries(folder: Path) -> list[Entry]:
+def entries(folder: Path) -> list[LibraryEntry]:
     """List the sessions of a folder, the oldest first. Raises OSError, ValueError.
 
     Only those that are new or have changed since the last time are read.
@@ -80,7 +80,7 @@ def entries(folder: Path) -> list[Entry]:
     named = names(folder)
     before = _seen(folder)
     now: dict[str, tuple[int, int, Summary]] = {}
-    found: list[Entry] = []
+    found: list[LibraryEntry] = []
     for path in folder.glob("*.jsonl"):
         if not path.is_file():
             continue
@@ -89,7 +89,7 @@ def entries(folder: Path) -> list[Entry]:
         if summary is None or (size, time) != (about.st_size, about.st_mtime_ns):
             one = entry(path, named)
         else:
-            one = Entry(path, named.get(path.name, Named()), summary)
+            one = LibraryEntry(path, named.get(path.name, Named()), summary)
         if one.summary is not None:
             now[path.name] = (about.st_size, about.st_mtime_ns, one.summary)
         found.append(one)
@@ -100,14 +100,14 @@ def entries(folder: Path) -> list[Entry]:
     return sorted(found, key=_age)
 
 
-def entry(path: Path, named: dict[str, Named]) -> Entry:
+def entry(path: Path, named: dict[str, Named]) -> LibraryEntry:
     """Look into one session."""
     about = named.get(path.name, Named())
     try:
-        return Entry(path, about, _quick(path) or session.read(path).summary())
+        return LibraryEntry(path, about, _quick(path) or session.read(path).summary())
     except SessionError as error:
         where = "" if error.line is None else f"line {error.line} "
-        return Entry(path, about, None, where + error.why)
+        return LibraryEntry(path, about, None, where + error.why)
 
 
 def _seen(folder: Path) -> dict[str, tuple[int, int, Summary]]:
@@ -119,7 +119,7 @@ def _seen(folder: Path) -> dict[str, tuple[int, int, Summary]]:
     return found.of if found.version == __version__ else {}
 
 
-def _age(found: Entry) -> tuple[str, int, str]:
+def _age(found: LibraryEntry) -> tuple[str, int, str]:
     """Order by the time in the name, then by number: …, …-2, …, …-10."""
     stem = found.path.stem
     return stem[:19], len(stem), stem

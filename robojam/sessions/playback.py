@@ -10,9 +10,24 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from robojam import music
-from robojam.jam.events import Changed, Counts, Happening, Player, Proposal, Settings, Sounded
+from robojam.jam.events import (
+    ControlChanged,
+    Counters,
+    Event,
+    Player,
+    Proposal,
+    Settings,
+    TouchPlayed,
+)
 from robojam.jam.jam import Jam
-from robojam.sessions.session import CLOSED, EndEvent, Event, Session, SetEvent, TouchEvent
+from robojam.sessions.session import (
+    CLOSED,
+    EndEvent,
+    Session,
+    SessionEvent,
+    SetEvent,
+    TouchEvent,
+)
 from robojam.touch import Phase, Touch, is_machine
 
 #: What a control may be set to: anything of the same kind.
@@ -73,7 +88,7 @@ class NoPlayer:
 
     voices = 1
 
-    def temper(self, *, temperature: float, spread: float) -> None:
+    def set_sampling(self, *, temperature: float, spread: float) -> None:
         """Do nothing."""
 
     def seed(self, seed: int) -> None:
@@ -82,16 +97,16 @@ class NoPlayer:
     def reset(self) -> None:
         """Do nothing."""
 
-    def hear(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Do nothing."""
 
-    def play(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Do nothing."""
 
-    def count(self, voice: int) -> None:
+    def skip(self, voice: int) -> None:
         """Do nothing."""
 
-    def follow(self, other: Player) -> None:
+    def continue_from(self, other: Player) -> None:
         """Do nothing."""
 
     def snapshot(self) -> None:
@@ -100,7 +115,7 @@ class NoPlayer:
     def restore(self, snapshot: object) -> None:
         """Do nothing."""
 
-    def propose(self, voices: Sequence[int]) -> list[Proposal]:
+    def sample(self, voices: Sequence[int]) -> list[Proposal]:
         """Never: nothing asks a replay for more than what was recorded."""
         raise RuntimeError(f"a replay proposes nothing, not for voices {list(voices)}")
 
@@ -109,7 +124,7 @@ class NoPlayer:
         return []
 
 
-def turns(events: Sequence[Event], mode: str) -> list[str]:
+def turns(events: Sequence[SessionEvent], mode: str) -> list[str]:
     """Tell whose turn it is at each event of a recording that begins in a mode.
 
     No recording says so, but who plays does: a turn is the machine's from its first touch
@@ -147,10 +162,10 @@ class Playback(Jam):
     def __init__(
         self,
         session: Session,
-        sink: Callable[[Happening], None],
+        sink: Callable[[Event], None],
         *,
         settings: Settings,
-        counts: Counts,
+        counts: Counters,
         speed: float = 1.0,
         who: Collection[str] | None = None,
         lead: float = 0.0,
@@ -165,11 +180,11 @@ class Playback(Jam):
         self._events = list(zip(again, turns(again, settings.mode), strict=True))
         self._at = 0
         self._speed, self._lead, self._on_end = speed, lead, on_end
-        self._down: dict[tuple[str, int], Sounded] = {}
+        self._down: dict[tuple[str, int], TouchPlayed] = {}
         self._over = False
 
     @property
-    def would_begin(self) -> bool:
+    def starts_alone(self) -> bool:
         """A replay begins by itself."""
         return True
 
@@ -212,7 +227,7 @@ class Playback(Jam):
                 self._pass_turn(turn)
         self.clock.t = max(self.t, t)
 
-    def _again(self, event: Event) -> None:
+    def _again(self, event: SessionEvent) -> None:
         if isinstance(event, TouchEvent):
             self._touch_again(event.touch)
             return
@@ -221,7 +236,7 @@ class Playback(Jam):
                 continue  # it is in the times already; here it would hold the replay
             if hasattr(self.settings, name):
                 setattr(self.settings, name, value)
-            self.sink(Changed(self.t, name, value["file"] if name == "model" else value))
+            self.sink(ControlChanged(self.t, name, value["file"] if name == "model" else value))
 
     def _touch_again(self, touch: Touch) -> None:
         finger, dt = (touch.who, touch.id), touch.dt
@@ -233,7 +248,7 @@ class Playback(Jam):
         if touch.phase is not Phase.UP and is_machine(touch.who):
             dt *= self.settings.timescale
             self.counts.played += 1
-        sounded = Sounded(self.t, touch, min(dt / self._speed, _LONGEST))
+        sounded = TouchPlayed(self.t, touch, min(dt / self._speed, _LONGEST))
         if touch.phase is not Phase.UP:
             self._down[finger] = sounded
         self.sink(sounded)
@@ -243,12 +258,12 @@ class Playback(Jam):
         self.advance(t)
         if name == "volume" and self.settings.volume != value:
             self.settings.volume = float(value)
-            self.sink(Changed(t, name, value))
+            self.sink(ControlChanged(t, name, value))
             return True
         if name not in ("pause", "panic") or self.settings.pause == value:
             return False
         self.settings.pause = int(value)
-        self.sink(Changed(t, "pause", int(value)))
+        self.sink(ControlChanged(t, "pause", int(value)))
         if value:
             self.clock.stopped_at = t
             self._lift_all(t)
@@ -273,7 +288,7 @@ class Playback(Jam):
         for sounded in list(self._down.values()):
             touch = sounded.touch
             up = replace(touch, dt=t - sounded.t, phase=Phase.UP)
-            self.sink(Sounded(t, up, up.dt))
+            self.sink(TouchPlayed(t, up, up.dt))
         self._down.clear()
 
 
@@ -290,28 +305,28 @@ class Difference:
     """The first event that came out otherwise, from 0, and both; None where one has ended."""
 
     index: int
-    recorded: Event | None
-    made: Event | None
+    recorded: SessionEvent | None
+    made: SessionEvent | None
 
 
 def regenerate(
     session: Session,
     player: Player,
     load: Callable[[dict[str, Any]], Player],
-) -> Iterator[Event]:
+) -> Iterator[SessionEvent]:
     """Make the machine's part anew from what the humans did; yield the events of the take.
 
     player is the one the recording began with, seeded and reset here; load finds the
     model that a control names. Raises ValueError for controls that cannot be.
     """
     settings = settings_of(session)
-    made: list[Event] = []
+    made: list[SessionEvent] = []
     loaded: dict[str, Any] = {}
 
-    def sink(what: Happening) -> None:
-        if isinstance(what, Sounded):
+    def sink(what: Event) -> None:
+        if isinstance(what, TouchPlayed):
             made.append(TouchEvent(what.t, what.touch))
-        elif isinstance(what, Changed):
+        elif isinstance(what, ControlChanged):
             value = loaded if what.name == "model" else what.value
             made.append(SetEvent(what.t, {what.name: value}))
 
@@ -352,7 +367,7 @@ def regenerate(
         yield from made
 
 
-def first_difference(session: Session, made: list[Event]) -> Difference | None:
+def first_difference(session: Session, made: list[SessionEvent]) -> Difference | None:
     """Find where a regenerated take leaves the recorded one.
 
     A recording that was cut off may lack what happened in its last instants.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from robojam.sessions import session
-from robojam.sessions.session import EndEvent, Event, Header, TouchEvent
+from robojam.sessions.session import EndEvent, Header, SessionEvent, TouchEvent
 from robojam.system.priority import keep_up
 
 #: Events written with one call at most, so that after a stall the first are soon safe.
@@ -60,7 +60,9 @@ class Recorder:
         self._directory = directory
         self._on_trouble = on_trouble
         self._limit = limit
-        self._queue: queue.SimpleQueue[_Begin | _Look | Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Begin | _Look | SessionEvent | None] = (
+            queue.SimpleQueue()
+        )
         # Each counter has one thread that writes it, so that none needs a lock.
         self._put = 0  # the engine's
         self._overflow = 0  # the engine's
@@ -103,7 +105,7 @@ class Recorder:
         if not self._closed:
             self._queue.put(_Begin(header))
 
-    def write(self, event: Event) -> None:
+    def write(self, event: SessionEvent) -> None:
         """Hand over one event of the recording begun last."""
         if self._closed or self._put - self._taken >= self._limit:
             self._overflow += 1
@@ -156,7 +158,7 @@ class Recorder:
             self._taken += sum(not isinstance(item, _Begin | _Look | None) for item in batch)
         self._finish()
 
-    def _take(self, item: _Begin | _Look | Event) -> None:
+    def _take(self, item: _Begin | _Look | SessionEvent) -> None:
         if isinstance(item, _Look):
             if why := _obstacle(self._directory):
                 self._tell(f"no recording can be written into {self._directory}: {why}")
@@ -225,7 +227,7 @@ class _File:
         """Whether nothing of it stands, not even its first line."""
         return self._whole == 0
 
-    def add(self, event: Event) -> None:
+    def add(self, event: SessionEvent) -> None:
         """Put an event among the lines waiting; one that has no form as a line is told."""
         try:
             self._waiting += session.encode(event)

@@ -85,7 +85,7 @@ class EndEvent:
     late_ms: dict[str, float] | None = None
 
 
-Event = TouchEvent | SetEvent | EndEvent
+SessionEvent = TouchEvent | SetEvent | EndEvent
 
 
 class _TouchLine(msgspec.Struct):
@@ -126,7 +126,7 @@ def encode_header(header: Header) -> bytes:
     return _encode({"robojam": VERSION, **msgspec.structs.asdict(header)})
 
 
-def encode(event: Event) -> bytes:
+def encode(event: SessionEvent) -> bytes:
     """Return one event as a line with its newline; its floats come back exactly.
 
     Raises ValueError for an event that `read` would refuse (NaN, an infinity, a
@@ -177,7 +177,7 @@ class Session:
     """A recorded jam: its header and its events, in the order they were handled."""
 
     header: Header
-    events: tuple[Event, ...]
+    events: tuple[SessionEvent, ...]
     path: Path | None = None
     warnings: tuple[str, ...] = ()
 
@@ -248,7 +248,7 @@ def parse(data: bytes, path: Path | None = None) -> Session:
     return Session(header, tuple(_events(lines, path)), path, warnings)
 
 
-def _events(lines: list[bytes], path: Path | None) -> Iterator[Event]:
+def _events(lines: list[bytes], path: Path | None) -> Iterator[SessionEvent]:
     """Yield the events of the lines after the header, in order."""
     last = 0.0
     ended = False
@@ -268,7 +268,7 @@ def _events(lines: list[bytes], path: Path | None) -> Iterator[Event]:
         yield event
 
 
-def _event(line: bytes) -> Event:
+def _event(line: bytes) -> SessionEvent:
     """Return the event a line holds. Raises ValueError where it holds none."""
     try:
         read = _TOUCHES.decode(line)

@@ -2,7 +2,7 @@
 
 It runs in a process of its own, which the engine tells what happens: so many sines want
 an interpreter to themselves, or they would make the music late. In the order a touch
-travels: `outlet` (in the engine), `line` (bytes between the two), `program` (the other
+travels: `output` (in the engine), `line` (bytes between the two), `program` (the other
 process), `device`, `synth`, `voices`, `instruments`, `room`. `lineup` holds the names.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from robojam.sound.device import Device, Got
+    from robojam.sound.device import BufferInfo, Device
 
 
 def devices() -> list[Device]:
@@ -24,7 +24,7 @@ def devices() -> list[Device]:
     return devices()
 
 
-def measure(seconds: float = 1.0, *, device: str | None = None) -> Got:
+def measure(seconds: float = 1.0, *, device: str | None = None) -> BufferInfo:
     """Play silence for some seconds and return what buffer was asked for, and got.
 
     Raises NoSoundError (of robojam.sound.device), in one line, when there is no device.

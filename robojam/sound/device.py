@@ -46,7 +46,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
+class BufferInfo:
     """What a device gives. Times are in milliseconds.
 
     buffer is what it takes at a time, measured; asked, what it was asked to. wait is
@@ -113,7 +113,7 @@ def devices() -> list[Device]:
         return [device for device, _, _ in _found()]
 
 
-class Playing:
+class OpenDevice:
     """A device that plays what a function fills in."""
 
     def __init__(self, fill: Fill, *, rate: int, name: str | None = None) -> None:

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from robojam.jam.events import Changed, Happening, Sounded
+from robojam.jam.events import ControlChanged, Event, TouchPlayed
 from robojam.music import INSTRUMENTS
-from robojam.sound.device import PERIOD_MS, PERIODS, Got, NoSoundError, Playing, Pulse
+from robojam.sound.device import PERIOD_MS, PERIODS, BufferInfo, NoSoundError, OpenDevice, Pulse
 from robojam.sound.line import decode
 from robojam.sound.synth import RATE, Synth
 from robojam.system.priority import raise_priority
@@ -36,7 +36,7 @@ _FADE = 0.06
 _PAST = 1.0
 
 
-class Player:
+class SynthProgram:
     """Samples for a device, of what a socket brings."""
 
     def __init__(self, synth: Synth, line: socket.socket | None) -> None:
@@ -61,7 +61,7 @@ class Player:
         self._take_in(now)
         if self._ending:
             self._ending = False
-            self.synth.happened(Changed(now, "panic", 1), 0)
+            self.synth.handle(ControlChanged(now, "panic", 1), 0)
         ticks, ready = [self._left], len(self._left)
         while ready < frames:
             ticks.append(self.synth.render())
@@ -84,11 +84,11 @@ class Player:
             what, at = decode(data) or (None, now)
             if what is None or (at < now - _PAST and _lands(what)):
                 continue
-            self.synth.happened(what, self.pulse.sample(at))
+            self.synth.handle(what, self.pulse.sample(at))
 
-    def got(self, playing: Playing) -> Got:
+    def got(self, playing: OpenDevice) -> BufferInfo:
         """Say what the device gives."""
-        return Got(
+        return BufferInfo(
             name=playing.device.name,
             api=playing.device.api,
             rate=int(self.synth.rate),
@@ -105,15 +105,15 @@ def _raise() -> None:
         raise_priority()
 
 
-def _lands(what: Happening) -> bool:
+def _lands(what: Event) -> bool:
     """Whether it is a touch that would sound, and not one that ends or a control."""
-    return isinstance(what, Sounded) and what.touch.phase is not Phase.UP
+    return isinstance(what, TouchPlayed) and what.touch.phase is not Phase.UP
 
 
-def measure(seconds: float, *, device: str | None) -> Got:
+def measure(seconds: float, *, device: str | None) -> BufferInfo:
     """Play silence for some seconds; return what was got. Raises NoSoundError."""
-    player = Player(Synth(), None)
-    playing = Playing(player.fill, rate=RATE, name=device)
+    player = SynthProgram(Synth(), None)
+    playing = OpenDevice(player.fill, rate=RATE, name=device)
     try:
         time.sleep(seconds)
         return player.got(playing)
@@ -126,7 +126,7 @@ def _warm_up() -> None:
     for instrument in INSTRUMENTS:
         synth = Synth(instrument=f"human={instrument}")
         for phase in (Phase.DOWN, Phase.MOVE, Phase.UP):
-            synth.happened(Sounded(0.0, Touch(0.5, 0.5, 0.01, phase), 0.01), 0)
+            synth.handle(TouchPlayed(0.0, Touch(0.5, 0.5, 0.01, phase), 0.01), 0)
         for _ in range(3):
             synth.render()
 
@@ -139,7 +139,7 @@ def _tell(**what: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Play until standard input closes. The one argument is what `outlet` says, in JSON."""
+    """Play until standard input closes. The one argument is what `output` says, in JSON."""
     about: dict[str, Any] = json.loads(arguments[0])
     ended = threading.Event()
     threading.Thread(target=_await_end, args=(ended,), daemon=True).start()
@@ -150,9 +150,9 @@ def main(arguments: list[str]) -> int:
     synth = Synth(instrument=about["instrument"], scale=about["scale"], volume=about["volume"])
     _warm_up()
     gc.freeze()  # what is there now stays: later collections have less to look at
-    player = Player(synth, line)
+    player = SynthProgram(synth, line)
     try:
-        playing = Playing(player.fill, rate=RATE, name=about["device"])
+        playing = OpenDevice(player.fill, rate=RATE, name=about["device"])
     except NoSoundError as error:
         _tell(trouble=f"no sound: {error}; the jam goes on without")
         return 0
@@ -161,15 +161,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _watch(player: Player, first: Playing, ended: threading.Event, device: str | None) -> None:
+def _watch(
+    player: SynthProgram, first: OpenDevice, ended: threading.Event, device: str | None
+) -> None:
     """Wait for the end; tell how the device does, when it goes, and when it is back."""
-    playing: Playing | None = first
+    playing: OpenDevice | None = first
     pulls, told, wait = -1, None, _FIRST
     while not ended.wait(wait):
         wait = _LOOK
         if playing is None:
             try:
-                playing = Playing(player.fill, rate=RATE, name=device)
+                playing = OpenDevice(player.fill, rate=RATE, name=device)
             except NoSoundError:
                 continue
             _tell(back=f"the sound is back, on {playing.device.name}")

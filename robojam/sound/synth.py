@@ -1,4 +1,4 @@
-"""The synthesiser: happenings in, samples out. It knows no device and no clock.
+"""The synthesiser: events in, samples out. It knows no device and no clock.
 
 Live and offline it is the same: what happens is scheduled at a sample, and samples are
 made a tick at a time.
@@ -12,11 +12,11 @@ from itertools import count
 
 import numpy as np
 
-from robojam.jam.events import Changed, Happening, Sounded
+from robojam.jam.events import ControlChanged, Event, TouchPlayed
 from robojam.music import DEFAULT, SCALES, lineup, note, plays
 from robojam.sound.instruments import Floats
 from robojam.sound.room import Limiter, Room
-from robojam.sound.voices import Landing, Voices
+from robojam.sound.voices import Landing, Polyphony
 from robojam.touch import Phase, Touch, is_machine
 
 #: Samples a second, where no device says otherwise.
@@ -50,13 +50,13 @@ class Synth:
     ) -> None:
         """Be silent, at a sample rate in Hz. Raises ValueError for an unknown instrument."""
         self.rate, self.tick = rate, round(rate / TICKS)
-        self.voices = Voices(rate, self.tick)
+        self.voices = Polyphony(rate, self.tick)
         self._room = Room(rate, self.tick)
         self._limiter = Limiter(rate, self.tick, ceiling=CEILING, release=0.25)
         self._lineup, self._scale = lineup(instrument), scale
         self._gain = self._volume = volume
         self._fader = 1 - math.exp(-self.tick / rate / _FADER)
-        self._due: list[tuple[int, int, Happening]] = []
+        self._due: list[tuple[int, int, Event]] = []
         self._number = count()
         self._places: dict[tuple[str, int], int] = {}
         self._owners: dict[int, tuple[str, int]] = {}
@@ -64,9 +64,9 @@ class Synth:
         self._ramp = np.arange(1, self.tick + 1, dtype=np.float32) / self.tick
         self.at = 0  # the next sample that is made
 
-    def happened(self, what: Happening, sample: int) -> None:
+    def handle(self, what: Event, sample: int) -> None:
         """Schedule what happens at a sample; what is in the past happens next."""
-        if isinstance(what, Sounded | Changed):
+        if isinstance(what, TouchPlayed | ControlChanged):
             heapq.heappush(self._due, (sample, next(self._number), what))
 
     def render(self) -> Floats:
@@ -74,9 +74,9 @@ class Synth:
         end = self.at + self.tick
         while self._due and self._due[0][0] < end:
             sample, _, what = heapq.heappop(self._due)
-            if isinstance(what, Changed):
+            if isinstance(what, ControlChanged):
                 self._change(what)
-            elif isinstance(what, Sounded):
+            elif isinstance(what, TouchPlayed):
                 self._touch(what, max(sample - self.at, 0))
         if self.voices.silent and self._room.empty:
             self.at, self._gain = end, self._volume
@@ -94,7 +94,7 @@ class Synth:
 
     # -- what happens --------------------------------------------------------------------
 
-    def _touch(self, what: Sounded, offset: int) -> None:
+    def _touch(self, what: TouchPlayed, offset: int) -> None:
         touch = what.touch
         finger = (touch.who, touch.id)
         place = self._places.get(finger)
@@ -152,7 +152,7 @@ class Synth:
             return 0.0
         return math.hypot(touch.x - last.x, touch.y - last.y) / max(dt, 0.004)
 
-    def _change(self, what: Changed) -> None:
+    def _change(self, what: ControlChanged) -> None:
         if what.name == "panic":
             self.voices.hush()
             self._room.hush()

@@ -54,7 +54,7 @@ def _air(rate: float) -> Floats:
     return np.asarray(bands, np.float32)
 
 
-class Voices:
+class Polyphony:
     """Every voice that sounds, at a sample rate in Hz, rendered in ticks of some samples."""
 
     def __init__(self, rate: float, tick: int) -> None:

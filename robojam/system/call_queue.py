@@ -9,7 +9,7 @@ from collections.abc import Callable
 Act = Callable[[], None]
 
 
-class Calls:
+class CallQueue:
     """Acts that wait for the loop, and a socket that wakes it."""
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class _Sieve(logging.handlers.QueueHandler):
             self.queue.put_nowait(record)
 
 
-def outlets(path: str | None) -> list[logging.Handler]:
+def make_handlers(path: str | None) -> list[logging.Handler]:
     """Open what is logged to. Raises OSError when the file at path cannot be opened."""
     handlers: list[logging.Handler] = [logging.StreamHandler(_unbuffered(sys.stderr))]
     handlers[0].setFormatter(logging.Formatter("robojam: %(message)s"))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from robojam.corpus.corpus import Corpus, Integers
 from robojam.model import lattice
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -83,7 +83,7 @@ def batches(
         yield groups[i]
 
 
-def mirrored(event: Event, values: Floats, rng: np.random.Generator) -> Floats:
+def mirrored(event: EventSpec, values: Floats, rng: np.random.Generator) -> Floats:
     """Turn each sequence (B, T, C) into one of the eight mirror images of its surface."""
     columns = next(
         (f.columns for f in event.factors if f.kind in ("position", "offset") and f.dims == 2),
@@ -112,10 +112,10 @@ class _OfEvents:
         return self._known[np.searchsorted(self._ends, rows, side="right")]
 
 
-class Windows:
+class WindowSampler:
     """The windows of a clean corpus, as a model over an event hears and is scored on them."""
 
-    def __init__(self, corpus: Corpus, event: Event) -> None:
+    def __init__(self, corpus: Corpus, event: EventSpec) -> None:
         self.corpus, self.event = corpus, event
         self._lines = self._lattices()
 

@@ -18,10 +18,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from robojam.corpus.corpus import Corpus
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 from robojam.model.file import write
 from robojam.model.mdrnn import EventModel
-from robojam.training.trainer import Settings, Trainer
+from robojam.training.trainer import Trainer, TrainingSettings
 
 #: What a run's file is called: as its model, with this in place of .safetensors.
 SUFFIX = ".run"
@@ -36,7 +36,7 @@ class RunError(ValueError):
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     format: str
-    event: Event
+    event: EventSpec
     settings: dict[str, Any]
     data: tuple[str, str]
     about: dict[str, Any]
@@ -97,7 +97,7 @@ def resume(path: Path, corpus: Corpus, held_out: Corpus) -> tuple[Trainer, dict[
             raise RunError(f"{path} is a run of format {kept.format!r}, not {_FORMAT!r}")
         if kept.data != (corpus.sha256, held_out.sha256):
             raise RunError(f"{path} is a run over other data: name the same files again")
-        trainer = Trainer(corpus, held_out, Settings(**kept.settings), event=kept.event)
+        trainer = Trainer(corpus, held_out, TrainingSettings(**kept.settings), event=kept.event)
         _restore(trainer, kept, arrays)
     except FileNotFoundError:
         raise RunError(f"there is no run {path} to go on with") from None

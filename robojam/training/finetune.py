@@ -23,11 +23,11 @@ from msgspec.structs import replace as replaced
 from robojam.corpus.corpus import TOUCH, Corpus
 from robojam.evaluation.likelihood import score
 from robojam.model import lattice
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 from robojam.model.file import ModelFile
 from robojam.model.mdrnn import EventModel
 from robojam.player.generate import generate
-from robojam.training.trainer import Settings
+from robojam.training.trainer import TrainingSettings
 
 #: How much worse a model may predict what it played before, in nats a touch.
 ALLOWED = 0.05
@@ -42,8 +42,8 @@ _SECONDS = 5.0
 
 
 def settings(
-    start: EventModel, chosen: Settings, given: dict[str, Any], *, events: int
-) -> Settings:
+    start: EventModel, chosen: TrainingSettings, given: dict[str, Any], *, events: int
+) -> TrainingSettings:
     """Return how to go on from a model: its sizes, a low rate, few passes, little time.
 
     events are how many there are to learn from.
@@ -66,7 +66,7 @@ def settings(
     return replace(chosen, **recipe)
 
 
-def event(start: EventModel, corpus: Corpus) -> Event:
+def event(start: EventModel, corpus: Corpus) -> EventSpec:
     """Return what a model is over that has met the screens of a corpus, too."""
     position = start.event.position
     if position is None or corpus.columns != start.event.columns:

@@ -26,16 +26,16 @@ from robojam import __version__
 from robojam.corpus.corpus import STROKE, TOUCH, Corpus
 from robojam.evaluation.likelihood import score
 from robojam.model import lattice
-from robojam.model.event import Event, stroke_event, touch_event
-from robojam.model.file import Description
+from robojam.model.event import EventSpec, stroke_event, touch_event
+from robojam.model.file import ModelDescription
 from robojam.model.mdrnn import EventModel, save
-from robojam.training.batches import Batch, Chunk, Windows, batches, cut
+from robojam.training.batches import Batch, Chunk, WindowSampler, batches, cut
 from robojam.training.distributed import Alone
 from robojam.training.troubles import NotFiniteError, TooLargeError, cause, is_full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class TrainingSettings:
     """How to train: sizes, and the schedule. A seed gives the same run again.
 
     dropout is the share of what the layers tell each other, and the heads, that is left out
@@ -100,7 +100,7 @@ class Progress:
     best: float | None
 
 
-def event_of(corpus: Corpus, settings: Settings) -> Event:
+def event_of(corpus: Corpus, settings: TrainingSettings) -> EventSpec:
     """Describe the events of a corpus. Raises ValueError for columns nobody described."""
     s = settings
     if corpus.columns == TOUCH:
@@ -131,9 +131,9 @@ class Trainer:
         self,
         corpus: Corpus,
         held_out: Corpus,
-        settings: Settings,
+        settings: TrainingSettings,
         *,
-        event: Event | None = None,
+        event: EventSpec | None = None,
         start: EventModel | None = None,
     ) -> None:
         """Prepare a run over a clean corpus, from nothing or from the weights of start.
@@ -162,7 +162,7 @@ class Trainer:
         self.started = start is not None
         self.together = Alone()
         self.model.to(settings.device)
-        self.windows = Windows(corpus, self.model.event)
+        self.windows = WindowSampler(corpus, self.model.event)
         self.averaged = copy.deepcopy(self.model).eval()
         self.optimiser = torch.optim.Adam(
             self.model.parameters(),
@@ -273,7 +273,7 @@ class Trainer:
         if self.best is None:
             raise ValueError("nothing has been scored yet: there is no model to keep")
         s = self.settings
-        description = Description(
+        description = ModelDescription(
             event=self.best.event,
             units=s.units,
             layers=s.layers,

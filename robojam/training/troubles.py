@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robojam.corpus.corpus import Corpus
-from robojam.model.event import Event
+from robojam.model.event import EventSpec
 from robojam.training.batches import Chunk
 
 
@@ -22,7 +22,7 @@ class TooLargeError(MemoryError):
 
 
 def cause(
-    corpus: Corpus, event: Event, parts: Tensor, scored: Tensor, group: Sequence[Chunk]
+    corpus: Corpus, event: EventSpec, parts: Tensor, scored: Tensor, group: Sequence[Chunk]
 ) -> str:
     """Say where in a batch the loss stopped being a number, and what to do.
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from robojam.music import INSTRUMENTS, SCALES, lineup, plays
 from robojam.sessions.session import SessionError, read
 from robojam.touch import Phase
-from robojam.window.client.state import State
+from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
-from robojam.window.recordings.library import Shelf
-from robojam.window.recordings.playback import Rerun
+from robojam.window.recordings.library import RecordingsPanel
+from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.panels import PAGE
 from robojam.window.view.theme import THEMES
 
@@ -41,13 +41,13 @@ class Wire(Protocol):
 
 
 @dataclass(slots=True)
-class Deeds:
+class Actions:
     """Does what is asked for."""
 
-    state: State
+    state: WindowState
     wire: Wire
-    shelf: Shelf
-    rerun: Rerun | None = None
+    shelf: RecordingsPanel
+    rerun: RecordingPlayback | None = None
     page: int = 0
     #: What is to be sent when, in the order of its instants (seconds): a phrase played again.
     pending: list[tuple[float, Send]] = field(default_factory=list)
@@ -172,14 +172,14 @@ class Deeds:
             return
         path = self.shelf.entries[number].path
         try:
-            self.rerun = Rerun(read(path), path.stem)
+            self.rerun = RecordingPlayback(read(path), path.stem)
         except SessionError as error:
             self.state.say(f"{path.name} {error.why}", now)
             return
         self.state.view.panel = "player"
         self.rerun.play(now)
 
-    def _rerun(self, rerun: Rerun, name: str, about: str, now: float) -> None:
+    def _rerun(self, rerun: RecordingPlayback, name: str, about: str, now: float) -> None:
         path = rerun.session.path
         if name == "play":
             if rerun.playing:
@@ -225,13 +225,13 @@ class Deeds:
             except ValueError as error:
                 self.state.say(str(error), now)
                 return
-            fresh = Rerun(read(path), path.stem, speed=rerun.speed, loop=rerun.loop)
+            fresh = RecordingPlayback(read(path), path.stem, speed=rerun.speed, loop=rerun.loop)
             fresh.seek(rerun.at)
             self.rerun, view.typing = fresh, None
         elif letter.isprintable():
             view.typing = (view.typing + letter)[:80]
 
-    def _again(self, rerun: Rerun, now: float) -> None:
+    def _again(self, rerun: RecordingPlayback, now: float) -> None:
         """Play the humans' last phrase to the engine once more, and pass it the turn."""
         phrase = rerun.phrase()
         if not phrase:

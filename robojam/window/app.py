@@ -22,19 +22,19 @@ import pygame
 
 from robojam.touch import Phase
 from robojam.window import NO_DISPLAY
-from robojam.window.actions import Deeds
-from robojam.window.client.link import Link
-from robojam.window.client.state import Engine, State
+from robojam.window.actions import Actions
+from robojam.window.client.link import EngineConnection
+from robojam.window.client.state import EngineState, WindowState
 from robojam.window.input.dials import DIALS
-from robojam.window.input.fingers import MOST, MOUSE, Fingers, Played
+from robojam.window.input.fingers import MOST, MOUSE, FingerInput, Played
 from robojam.window.input.keyboard import Keyboard, place
 from robojam.window.input.keys import command, repeats
-from robojam.window.recordings.library import Shelf
-from robojam.window.recordings.preview import Audition
+from robojam.window.recordings.library import RecordingsPanel
+from robojam.window.recordings.preview import PreviewPlayer
 from robojam.window.view.display import prepare, show
 from robojam.window.view.frame import Words, words
 from robojam.window.view.panels import Panel, panel_of
-from robojam.window.view.scene import Picture
+from robojam.window.view.scene import Scene
 from robojam.window.view.theme import THEMES, Metrics, turned, unturn
 from robojam.window.view.widgets import Hit
 
@@ -68,7 +68,7 @@ def open_window(
         print(f"robojam: there is no display to open a window on ({error})", file=sys.stderr)
         return NO_DISPLAY
     try:
-        link = Link(engine, wake=_wake)
+        link = EngineConnection(engine, wake=_wake)
     except OSError as error:
         pygame.quit()
         print(f"robojam: {engine[0]}: no such host ({error.strerror})", file=sys.stderr)
@@ -93,17 +93,22 @@ class App:
     """The open window."""
 
     def __init__(
-        self, screen: pygame.Surface, link: Link, *, size: tuple[int, int], name: str
+        self,
+        screen: pygame.Surface,
+        link: EngineConnection,
+        *,
+        size: tuple[int, int],
+        name: str,
     ) -> None:
         self.screen = screen
         self.link = link
-        self.state = State(engine_name=name, opened=time.monotonic())
-        self.fingers = Fingers()
+        self.state = WindowState(engine_name=name, opened=time.monotonic())
+        self.fingers = FingerInput()
         self.keyboard = Keyboard()
-        self.picture = Picture()
-        self.shelf = Shelf(wake=_wake)
-        self.deeds = Deeds(self.state, link, self.shelf)
-        self.audition = Audition(link)
+        self.picture = Scene()
+        self.shelf = RecordingsPanel(wake=_wake)
+        self.deeds = Actions(self.state, link, self.shelf)
+        self.audition = PreviewPlayer(link)
         self.open = True
         self._size = size
         self._held_keys: set[int] = set()
@@ -171,7 +176,7 @@ class App:
             self._stale = self._stale or message.address != "/robojam/status"
         while self.shelf.said:
             self.state.say(self.shelf.said.pop(0), time.monotonic())
-        there = self.state.engine(time.monotonic()) is Engine.THERE
+        there = self.state.engine(time.monotonic()) is EngineState.THERE
         known = there, self.state.restarted
         if there and known != self._known:
             self.link.resubscribe()

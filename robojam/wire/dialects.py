@@ -30,7 +30,7 @@ INPUTS: Final[Table] = _joined(native.INPUTS, microjam.INPUTS, impsy.INPUTS, tou
 LEARN: Final = "/robojam/learn"
 
 
-class Echoes:
+class EchoFilter:
     """What the engine has sent, for it may come back through a loop.
 
     Where the address does not tell what is the machine's, the very numbers do: each that
@@ -57,19 +57,19 @@ class Echoes:
         return at is not None and now - at <= _ECHO
 
 
-class Reader:
+class OscReader:
     """Reads the messages of all dialects. It knows the fingers of those that tell of none."""
 
     def __init__(
         self,
         *,
         pads: touchosc.Pads | None = None,
-        listener: tuio.Listener | None = None,
+        listener: tuio.TuioReader | None = None,
     ) -> None:
         """Read; pads are those that are played in TouchOSC."""
         self.pads = pads or touchosc.Pads()
-        self.listener = listener or tuio.Listener()
-        self.echoes = Echoes()
+        self.listener = listener or tuio.TuioReader()
+        self.echoes = EchoFilter()
 
     def read(self, message: Message, host: str, now: float) -> list[tuple[str, Input]]:
         """Read a message that came from a host, at an instant in seconds.

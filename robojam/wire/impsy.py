@@ -11,13 +11,13 @@ import math
 from typing import Any, Final
 
 from robojam.touch import Phase, Touch
-from robojam.wire.native import BadError, Control, Input, Plain, Table, number, place
+from robojam.wire.native import BadError, Control, Input, PhaselessTouch, Table, number, place
 from robojam.wire.osc import encode
 
 
 def _plain(x: Any, y: Any) -> Input:
     a, b, clipped = place(x, y)
-    return Plain(a, b, None, clipped)
+    return PhaselessTouch(a, b, None, clipped)
 
 
 def _spread(sigmatemp: Any) -> Input:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from robojam.touch import Phase, Touch
-from robojam.wire.native import BadError, Control, Input, Plain, Table, number, place
+from robojam.wire.native import BadError, Control, Input, PhaselessTouch, Table, number, place
 from robojam.wire.osc import encode
 
 #: A fingertip's radius in points, which MicroJam sends as z and sounds as loudness.
@@ -22,7 +22,7 @@ def _touch(*named: Any) -> Input:
         raise BadError("wrong arguments")
     number(values.get("/z", 0.0))
     x, y, clipped = place(values["/x"], values["/y"])
-    return Plain(x, y, None, clipped)
+    return PhaselessTouch(x, y, None, clipped)
 
 
 def _instrument(name: str) -> Input:

@@ -38,7 +38,7 @@ class Finger:
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
+class PhaselessTouch:
     """A touch of a player without phases. dt in seconds where it has its own clock."""
 
     x: float
@@ -48,7 +48,7 @@ class Plain:
 
 
 @dataclass(frozen=True, slots=True)
-class Audition:
+class PreviewTouch:
     """A touch to be heard and not played, wait seconds from now.
 
     Without a phase, it tells whether the audition goes on.
@@ -92,7 +92,7 @@ class Dropped:
     about: str = field(default="", compare=False)
 
 
-Input = Finger | Plain | Audition | Control | Subscribe | StatusRequest | Dropped
+Input = Finger | PhaselessTouch | PreviewTouch | Control | Subscribe | StatusRequest | Dropped
 
 
 class BadError(Exception):
@@ -137,11 +137,11 @@ def _up(finger: Any) -> Input:
 def _plain(x: Any, y: Any, dt: Any = None) -> Input:
     a, b, clipped = place(x, y)
     if dt is None:
-        return Plain(a, b, None, clipped)
+        return PhaselessTouch(a, b, None, clipped)
     seconds = number(dt)
     if not 0 <= seconds <= _LONGEST:
         raise BadError("out of range")
-    return Plain(a, b, seconds, clipped)
+    return PhaselessTouch(a, b, seconds, clipped)
 
 
 def _audition(phase: Phase) -> Callable[..., Input]:
@@ -150,13 +150,13 @@ def _audition(phase: Phase) -> Callable[..., Input]:
         if not _PLAYER.fullmatch(who) or not 0 <= wait <= _AHEAD:
             raise BadError("out of range")
         at = (0.0, 0.0) if phase is Phase.UP else place(*rest[:2])[:2]
-        return Audition(phase, who, whole(finger, _INT), *at, wait)
+        return PreviewTouch(phase, who, whole(finger, _INT), *at, wait)
 
     return read
 
 
 def _auditions(value: Any) -> Input:
-    return Audition(on=bool(whole(value, range(2))))
+    return PreviewTouch(on=bool(whole(value, range(2))))
 
 
 def _trigger(name: str) -> Callable[[], Input]:

@@ -20,7 +20,7 @@ from robojam.wire.native import (
     Dropped,
     Finger,
     Input,
-    Plain,
+    PhaselessTouch,
     Table,
     number,
     place,
@@ -161,7 +161,7 @@ class Pads:
     def _moved(self, key: tuple[str, int], at: tuple[float, float, bool]) -> list[Input]:
         held = self._held.get(key)
         if held is None:  # it does not tell when it is touched
-            return [Plain(at[0], at[1], None, at[2])]
+            return [PhaselessTouch(at[0], at[1], None, at[2])]
         held.place, held.fresh = at, True
         if not held.touched:
             return []  # what tells of the touch comes next

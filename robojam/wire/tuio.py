@@ -52,7 +52,7 @@ class _Frame:
     moved: dict[int, Place] = field(default_factory=dict)
 
 
-class Listener:
+class TuioReader:
     """What comes in as TUIO, from any number of sources."""
 
     def __init__(self, own: str = "") -> None:
@@ -151,10 +151,10 @@ class Listener:
 
 #: What may come in: the first argument, and what reads the rest.
 _VERBS: Final = {
-    "source": Listener._source,
-    "alive": Listener._alive,
-    "set": Listener._set,
-    "fseq": Listener._fseq,
+    "source": TuioReader._source,
+    "alive": TuioReader._alive,
+    "set": TuioReader._set,
+    "fseq": TuioReader._fseq,
 }
 
 
@@ -171,7 +171,7 @@ class _Cursor:
     acceleration: float = 0.0
 
 
-class Writer:
+class TuioWriter:
     """What goes out as TUIO, to one receiver."""
 
     def __init__(self, source: str) -> None:

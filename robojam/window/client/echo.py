@@ -30,7 +30,7 @@ def as_sent(value: float) -> float:
 
 
 @dataclass(slots=True)
-class Echoes:
+class ControlEchoFilter:
     """What was sent and has not come back yet."""
 
     who: str = "human"

@@ -41,7 +41,7 @@ def _is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host.split("%", 1)[0]).is_loopback
 
 
-class Link:
+class EngineConnection:
     """Sends to the engine, and holds what came from it with the instant it came.
 
     engine is its host and port; ``wake`` is called from the listening thread when

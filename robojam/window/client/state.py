@@ -16,7 +16,7 @@ from typing import Any
 
 from robojam.touch import Phase, clip, is_machine
 from robojam.window.client.connections import Connections
-from robojam.window.client.echo import Echoes
+from robojam.window.client.echo import ControlEchoFilter
 from robojam.window.client.strokes import Strokes
 from robojam.wire.osc import Message
 
@@ -47,7 +47,7 @@ _EVENTS = {
 }
 
 
-class Engine(Enum):
+class EngineState(Enum):
     """How the engine is, seen from here."""
 
     STARTING = "starting"
@@ -117,13 +117,13 @@ class View:
 
 
 @dataclass(slots=True)
-class State:
+class WindowState:
     """All of it. ``opened`` is the instant at which the window opened."""
 
     engine_name: str = ""
     opened: float = 0.0
     strokes: Strokes = field(default_factory=Strokes)
-    echoes: Echoes = field(default_factory=Echoes)
+    echoes: ControlEchoFilter = field(default_factory=ControlEchoFilter)
     controls: dict[str, float] = field(default_factory=dict)
     silenced: bool = False  # by a panic
     replaying: bool = False  # the engine plays a recording
@@ -160,11 +160,11 @@ class State:
 
     # What is seen from outside
 
-    def engine(self, now: float) -> Engine:
+    def engine(self, now: float) -> EngineState:
         """How the engine is at this instant."""
         if self.heard_last is None:
-            return Engine.STARTING
-        return Engine.THERE if now - self.heard_last < LOST_AFTER else Engine.LOST
+            return EngineState.STARTING
+        return EngineState.THERE if now - self.heard_last < LOST_AFTER else EngineState.LOST
 
     @property
     def paused(self) -> bool:
@@ -223,7 +223,7 @@ class State:
         self.ghosts = {
             who: ghost for who, ghost in self.ghosts.items() if now < ghost.due + GHOST_HOLDS
         }
-        if self.engine(now) is Engine.LOST:
+        if self.engine(now) is EngineState.LOST:
             self.strokes.lift_theirs(now)
             self.ghosts.clear()
             self.forecast = ()

@@ -25,7 +25,7 @@ class Played(NamedTuple):
 
 
 @dataclass(slots=True)
-class Fingers:
+class FingerInput:
     """The pointers that are down, each with its id and its last place."""
 
     held: dict[Hashable, Played] = field(default_factory=dict)

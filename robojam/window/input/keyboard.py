@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from robojam.window.input.fingers import Fingers, Played
+from robojam.window.input.fingers import FingerInput, Played
 
 #: How fast the finger slides, in screen units a second.
 SPEED = 1.6
@@ -39,7 +39,7 @@ class Keyboard:
     held: list[int] = field(default_factory=list)
     _slid: float = 0.0
 
-    def down(self, key: int, fingers: Fingers, now: float) -> list[Played]:
+    def down(self, key: int, fingers: FingerInput, now: float) -> list[Played]:
         """A key goes down."""
         at = place(key)
         if at is None or key in self.held:
@@ -50,14 +50,14 @@ class Keyboard:
         self._slid = now
         return fingers.down(POINTER, *at)
 
-    def up(self, key: int, fingers: Fingers) -> list[Played]:
+    def up(self, key: int, fingers: FingerInput) -> list[Played]:
         """A key comes up."""
         if key not in self.held:
             return []
         self.held.remove(key)
         return [] if self.held else fingers.up(POINTER)
 
-    def slide(self, fingers: Fingers, now: float) -> list[Played]:
+    def slide(self, fingers: FingerInput, now: float) -> list[Played]:
         """Slide on towards the key that was pressed last."""
         finger = fingers.held.get(POINTER)
         if not self.held or finger is None:

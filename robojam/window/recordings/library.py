@@ -24,7 +24,7 @@ _NAME = re.compile(r"[^\w .()+,=@-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordingEntry:
     """One recording: what there is to tell of it, or why it cannot be read."""
 
     path: Path
@@ -32,15 +32,15 @@ class Entry:
     why: str = ""
 
 
-class Shelf:
+class RecordingsPanel:
     """The recordings of one folder."""
 
     def __init__(self, *, wake: Callable[[], None]) -> None:
         self.folder = Path("sessions")
-        self.entries: tuple[Entry, ...] = ()
+        self.entries: tuple[RecordingEntry, ...] = ()
         self.said: list[str] = []
         self._wake = wake
-        self._known: dict[Path, tuple[tuple[int, int], Entry]] = {}
+        self._known: dict[Path, tuple[tuple[int, int], RecordingEntry]] = {}
         self._reading: threading.Thread | None = None
 
     @property
@@ -124,8 +124,8 @@ class Shelf:
         self._wake()
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path) -> RecordingEntry:
     try:
-        return Entry(path, read(path).summary())
+        return RecordingEntry(path, read(path).summary())
     except SessionError as error:
-        return Entry(path, None, error.why)
+        return RecordingEntry(path, None, error.why)

@@ -19,7 +19,7 @@ REST = 0.6
 
 
 @dataclass(slots=True)
-class Rerun:
+class RecordingPlayback:
     """One recording, and how far it has come (seconds)."""
 
     session: Session

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from robojam.touch import Phase
-from robojam.window.recordings.playback import Rerun
+from robojam.window.recordings.playback import RecordingPlayback
 
 #: Touches are sent so long before they are due, in seconds: longer than a frame takes.
 AHEAD = 0.06
@@ -23,16 +23,16 @@ class Wire(Protocol):
 
 
 @dataclass(slots=True)
-class Audition:
+class PreviewPlayer:
     """What of a recording has been sent, and what is next."""
 
     wire: Wire
-    _of: Rerun | None = None
+    _of: RecordingPlayback | None = None
     _jumps: int = 0
     _next: int = 0
     _told: float = float("-inf")
 
-    def follow(self, rerun: Rerun | None, now: float) -> int:
+    def follow(self, rerun: RecordingPlayback | None, now: float) -> int:
         """Send what is soon due of a recording that has come to where it is at an instant.
 
         Returns how many touches were sent.

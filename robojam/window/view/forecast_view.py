@@ -26,7 +26,7 @@ SETTLED = 1.2
 LEAST = 0.02
 
 
-class Glow:
+class ForecastView:
     """Keeps the light of the last frame, and leads it to what is expected now."""
 
     def __init__(self, sprites: Sprites) -> None:

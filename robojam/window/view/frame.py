@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from robojam.touch import is_machine
-from robojam.window.client.state import DROPS_SHOW, NEWS, PATIENCE, WORD, Engine, State
+from robojam.window.client.state import (
+    DROPS_SHOW,
+    NEWS,
+    PATIENCE,
+    WORD,
+    EngineState,
+    WindowState,
+)
 from robojam.window.input.dials import DIALS
 from robojam.window.view.text_fit import Icon, Label, Part, Parts, Tone, clock
 
@@ -34,9 +41,9 @@ class Words:
     turn: Tone
 
 
-def words(state: State, now: float) -> Words:
+def words(state: WindowState, now: float) -> Words:
     """Say what the musician should know at this instant (seconds)."""
-    there = state.engine(now) is Engine.THERE
+    there = state.engine(now) is EngineState.THERE
     turn = _side(state) if there else Tone.QUIET
     playing = state.touched or state.view.panel
     top = (
@@ -58,7 +65,7 @@ def words(state: State, now: float) -> Words:
     )  # fmt: skip
 
 
-def _taken(state: State, labels: Iterable[Label]) -> tuple[Label, ...]:
+def _taken(state: WindowState, labels: Iterable[Label]) -> tuple[Label, ...]:
     """Leave out what the engine would not do, and from what tells something, the doing."""
     return tuple(
         replace(label, action="", fill=None) if state.refuses(label.action) else label
@@ -67,7 +74,7 @@ def _taken(state: State, labels: Iterable[Label]) -> tuple[Label, ...]:
     )
 
 
-def _side(state: State) -> Tone:
+def _side(state: WindowState) -> Tone:
     if not state.turn:
         return Tone.QUIET
     return Tone.MACHINE if is_machine(state.turn) else Tone.HUMAN
@@ -81,11 +88,11 @@ def _turn(turn: Tone) -> Label:
     return Label((Part("you", turn),), rank=0, icon=Icon.HUMAN)
 
 
-def _doing(state: State, now: float) -> Label:
+def _doing(state: WindowState, now: float) -> Label:
     engine = state.engine(now)
-    if engine is Engine.LOST:
+    if engine is EngineState.LOST:
         return _one("engine lost, waiting for it", Tone.ALERT, rank=1, short="engine lost")
-    if engine is Engine.STARTING:
+    if engine is EngineState.STARTING:
         if now - state.opened > PATIENCE and state.engine_name:
             waiting = f"waiting for the engine at {state.engine_name}"
             return _one(waiting, Tone.QUIET, rank=1, short="no engine yet")
@@ -119,15 +126,15 @@ def _answer(turn: Tone) -> tuple[Label, ...]:
     return (Label((Part("pass the turn"),), 3, (Part("pass"),), action="answer"),)
 
 
-def _back(state: State) -> Iterator[Label]:
+def _back(state: WindowState) -> Iterator[Label]:
     short = (Part(f"-{BACK:.0f} s"),)
     yield Label((Part(f"back {BACK:.0f} s"),), 5, short, action=f"back:{BACK:.0f}")
     for name in state.memories:
         yield Label((Part(f"recall {name}"),), 7, (Part(name),), action=f"recall:{name}")
 
 
-def _recording(state: State, now: float) -> tuple[Label, ...]:
-    if state.engine(now) is not Engine.THERE:
+def _recording(state: WindowState, now: float) -> tuple[Label, ...]:
+    if state.engine(now) is not EngineState.THERE:
         return ()
     if not state.recording:
         off = (Part("not recording", Tone.QUIET),)
@@ -139,9 +146,9 @@ def _recording(state: State, now: float) -> tuple[Label, ...]:
     return (Label(passed, 2, None, True, Icon.RECORD, "record"),)
 
 
-def _lights(state: State, now: float) -> Iterator[Label]:
+def _lights(state: WindowState, now: float) -> Iterator[Label]:
     """One light for each way in or out: lit while something comes through."""
-    if state.engine(now) is not Engine.THERE:
+    if state.engine(now) is not EngineState.THERE:
         return
     for name, trouble in {"osc": "", **state.connections.there}.items():
         tone = Tone.ALERT if trouble else Tone.QUIET
@@ -149,13 +156,13 @@ def _lights(state: State, now: float) -> Iterator[Label]:
         yield Label((Part(name, tone),), 9, (), right=True, icon=icon)
 
 
-def _engine(state: State) -> tuple[Label, ...]:
+def _engine(state: WindowState) -> tuple[Label, ...]:
     name = PurePosixPath(state.model.replace("\\", "/")).name.removesuffix(".safetensors")
     parts = [Part(word, Tone.QUIET) for word in (name, state.device) if word]
     return (Label(tuple(parts), 10, (), right=True),) if parts else ()
 
 
-def _modes(state: State) -> Iterator[Label]:
+def _modes(state: WindowState) -> Iterator[Label]:
     if not state.mode:
         return
     known = MODES if state.mode in MODES else (state.mode,)
@@ -165,7 +172,7 @@ def _modes(state: State) -> Iterator[Label]:
         yield Label(part, 1 if on else rank, action=f"mode:{mode}", on=on)
 
 
-def _controls(state: State) -> Iterator[Label]:
+def _controls(state: WindowState) -> Iterator[Label]:
     for rank, dial in enumerate(DIALS.values(), start=3):
         if (value := state.controls.get(dial.name)) is None:
             continue
@@ -182,9 +189,9 @@ def _controls(state: State) -> Iterator[Label]:
                 on=state.view.panel == "help")  # fmt: skip
 
 
-def _health(state: State, now: float) -> tuple[Label, ...]:
+def _health(state: WindowState, now: float) -> tuple[Label, ...]:
     parts: list[Part] = []
-    if state.engine(now) is not Engine.THERE:
+    if state.engine(now) is not EngineState.THERE:
         return ()  # what it last told is no longer so
     if state.late_ms > LATE_MS:
         parts.append(Part(f"{state.late_ms:.0f} ms late", Tone.ALERT))
@@ -193,7 +200,7 @@ def _health(state: State, now: float) -> tuple[Label, ...]:
     return (Label(tuple(parts), rank=2, right=True),) if parts else ()
 
 
-def _notices(state: State, now: float) -> Parts:
+def _notices(state: WindowState, now: float) -> Parts:
     told = [Part(trouble, Tone.ALERT) for trouble in state.trouble if trouble]
     told += [Part(wrong, Tone.ALERT) for wrong in state.connections.wrong(now)]
     if now - state.restarted < NEWS:

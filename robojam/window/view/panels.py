@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from robojam.music import DEFAULT, plays
 from robojam.touch import is_machine
-from robojam.window.client.state import State
+from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.input.keys import HELP
-from robojam.window.recordings.library import Entry
-from robojam.window.recordings.playback import Rerun
+from robojam.window.recordings.library import RecordingEntry
+from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.text_fit import Tone, clock
 
 #: So many recordings are on one page.
@@ -48,7 +48,7 @@ class Panel:
     low: bool = False
 
 
-def panel_of(state: State, *, entries: tuple[Entry, ...], page: int, rerun: Rerun | None,
+def panel_of(state: WindowState, *, entries: tuple[RecordingEntry, ...], page: int, rerun: RecordingPlayback | None,
              full: bool, busy: bool) -> Panel | None:  # fmt: skip
     """Return what lies open, if anything does."""
     view = state.view
@@ -68,13 +68,13 @@ def panel_of(state: State, *, entries: tuple[Entry, ...], page: int, rerun: Reru
     return None
 
 
-def _taken(state: State, cell: Cell) -> Cell:
+def _taken(state: WindowState, cell: Cell) -> Cell:
     if not state.refuses(cell.action):
         return cell
     return replace(cell, action="", tone=Tone.QUIET, off=True)
 
 
-def _controls(state: State, *, full: bool) -> tuple[Row, ...]:
+def _controls(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     view = state.view
     dials = []
     for dial in DIALS.values():
@@ -120,7 +120,7 @@ def _controls(state: State, *, full: bool) -> tuple[Row, ...]:
     )
 
 
-def _sessions(entries: tuple[Entry, ...], page: int, *, busy: bool) -> Panel:
+def _sessions(entries: tuple[RecordingEntry, ...], page: int, *, busy: bool) -> Panel:
     shown = entries[page * PAGE : (page + 1) * PAGE]
     rows: list[Row] = [(_entry(entry, page * PAGE + i),) for i, entry in enumerate(shown)]
     if not rows:
@@ -141,7 +141,7 @@ def _lit(there: bool) -> Tone:  # noqa: FBT001
     return Tone.TEXT if there else Tone.QUIET
 
 
-def _entry(entry: Entry, number: int) -> Cell:
+def _entry(entry: RecordingEntry, number: int) -> Cell:
     """Tell of a recording in a line: its name; how long, what was played, in which modes."""
     name = called(entry.path.stem)
     summary = entry.summary
@@ -159,7 +159,7 @@ def called(stem: str) -> str:
     return f"{dated[1]}  {dated[2].replace('-', ':')}{dated[3] or ''}" if dated else stem
 
 
-def _player(rerun: Rerun, typing: str | None) -> Panel:
+def _player(rerun: RecordingPlayback, typing: str | None) -> Panel:
     speed = f"×{rerun.speed:g}"
     where = f"{clock(rerun.at)} / {clock(rerun.duration)}"
     naming = Cell(f"name: {typing}_", "rename", "enter keeps it, esc does not", on=True)

@@ -6,32 +6,32 @@ from dataclasses import replace
 
 import pygame
 
-from robojam.window.client.state import Component, State
-from robojam.window.recordings.playback import Rerun
-from robojam.window.view.forecast_view import Glow
+from robojam.window.client.state import Component, WindowState
+from robojam.window.recordings.playback import RecordingPlayback
+from robojam.window.view.forecast_view import ForecastView
 from robojam.window.view.frame import Words, words
 from robojam.window.view.panels import Panel
 from robojam.window.view.sprites import Sprites
-from robojam.window.view.strokes_view import Trails
-from robojam.window.view.text import Lettering
+from robojam.window.view.strokes_view import StrokesView
+from robojam.window.view.text import TextRenderer
 from robojam.window.view.text_fit import Parts, Tone, wrap
 from robojam.window.view.theme import THEMES, Box, Metrics, Theme, mix, turned
 from robojam.window.view.timeline import Timeline
-from robojam.window.view.widgets import Board, Hit
+from robojam.window.view.widgets import Hit, Widgets
 
 
-class Picture:
+class Scene:
     """Draws a state; keeps what is worth keeping from frame to frame."""
 
     def __init__(self) -> None:
-        self.lettering = Lettering()
+        self.lettering = TextRenderer()
         self._sprites = Sprites()
-        self._board = Board(self.lettering, self._sprites)
-        self._trails = Trails(self._sprites)
-        self._again = Trails(self._sprites)
-        self._glow = Glow(self._sprites)
+        self._board = Widgets(self.lettering, self._sprites)
+        self._trails = StrokesView(self._sprites)
+        self._again = StrokesView(self._sprites)
+        self._glow = ForecastView(self._sprites)
         self._timeline = Timeline()
-        self._rerun: Rerun | None = None
+        self._rerun: RecordingPlayback | None = None
         self._covered = 0
         self._canvas: pygame.Surface | None = None
         self._framed: tuple[object, ...] = ()
@@ -46,13 +46,13 @@ class Picture:
         """Draw everything anew: what was on the screen may be gone."""
         self._framed = ()
 
-    def restless(self, state: State, now: float) -> bool:
+    def restless(self, state: WindowState, now: float) -> bool:
         """Whether the picture will change a moment later, though nothing comes."""
         return state.restless(now) or self._glow.restless(_expected(state, now), now)
 
     def draw(
-        self, screen: pygame.Surface, state: State, now: float, *,
-        panel: Panel | None = None, rerun: Rerun | None = None, said: Words | None = None,
+        self, screen: pygame.Surface, state: WindowState, now: float, *,
+        panel: Panel | None = None, rerun: RecordingPlayback | None = None, said: Words | None = None,
     ) -> list[pygame.Rect]:  # fmt: skip
         """Draw the state at an instant (seconds); return where words were written.
 
@@ -91,14 +91,14 @@ class Picture:
         return self._canvas
 
     def _surface(
-        self, screen: pygame.Surface, state: State, now: float, m: Metrics, look: Theme,
-        panel: Panel | None, rerun: Rerun | None,
+        self, screen: pygame.Surface, state: WindowState, now: float, m: Metrics, look: Theme,
+        panel: Panel | None, rerun: RecordingPlayback | None,
     ) -> None:  # fmt: skip
         """Draw the light and the strokes, turned as they are to be seen: most of a frame."""
         play = screen.subsurface(m.turn(m.play))
         self._glow.draw(play, _expected(state, now), now, look)
         if rerun is not self._rerun:
-            self._rerun, self._again = rerun, Trails(self._sprites)
+            self._rerun, self._again = rerun, StrokesView(self._sprites)
         if rerun is not None:
             seen = self._above(m, panel)
             part = screen.subsurface(m.turn(seen.play))
@@ -109,7 +109,7 @@ class Picture:
 
     def _words(
         self, canvas: pygame.Surface, box: pygame.Rect, said: Words,
-        panel: Panel | None, rerun: Rerun | None,
+        panel: Panel | None, rerun: RecordingPlayback | None,
     ) -> None:  # fmt: skip
         """Write what stands on the surface."""
         below = self._notices(box, said.notices)
@@ -179,7 +179,11 @@ class Picture:
     # On the surface
 
     def _panel(
-        self, screen: pygame.Surface, panel: Panel, above: pygame.Rect, rerun: Rerun | None
+        self,
+        screen: pygame.Surface,
+        panel: Panel,
+        above: pygame.Rect,
+        rerun: RecordingPlayback | None,
     ) -> None:
         m = self._board.metrics
         room = above.inflate(-2 * m.margin, -2 * m.margin)
@@ -231,7 +235,7 @@ class Picture:
         return below
 
 
-def _expected(state: State, now: float) -> tuple[Component, ...]:
+def _expected(state: WindowState, now: float) -> tuple[Component, ...]:
     """Return the forecast as it is seen, turned as the picture is."""
     return tuple(group.turned(state.view.quarters) for group in state.expected(now))
 

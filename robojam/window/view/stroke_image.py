@@ -87,7 +87,7 @@ def half_width(speed: float, head: float) -> float:
 
 
 @dataclass(slots=True)
-class Ink:
+class StrokeImage:
     """The pieces of one stroke on a surface of these sizes."""
 
     metrics: Metrics

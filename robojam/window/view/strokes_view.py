@@ -15,9 +15,9 @@ from robojam.touch import is_machine
 from robojam.window.client.state import Ghost
 from robojam.window.client.strokes import LEVELS, RING, Stroke, Strokes
 from robojam.window.view.sprites import Sprites
-from robojam.window.view.stroke_image import Ink, Piece, Stamp, diamond, fine_picture
+from robojam.window.view.stroke_image import Piece, Stamp, StrokeImage, diamond, fine_picture
 from robojam.window.view.theme import Colour, Metrics, Theme, mix
-from robojam.window.view.tiles import Layer
+from robojam.window.view.tiles import TileLayer
 
 Stamps = list[tuple[pygame.Surface, tuple[float, float]]]
 #: A touch due sooner than this, in seconds, is not announced: a slide would flicker.
@@ -28,7 +28,7 @@ RINGS = 33
 SPREAD, STALE = 6, 0.3
 
 
-class Trails:
+class StrokesView:
     """Draws strokes and ghosts onto the play surface; keeps their pieces.
 
     What has been drawn and only fades lies in a layer. Another is laid behind it, a part
@@ -38,11 +38,11 @@ class Trails:
 
     def __init__(self, sprites: Sprites) -> None:
         self._sprites = sprites
-        self._inks: dict[int, Ink] = {}
+        self._inks: dict[int, StrokeImage] = {}
         self._dots: dict[tuple[object, ...], pygame.Surface] = {}
         self._rings: dict[tuple[Colour, bool, int], pygame.Surface] = {}
         self._for: tuple[object, ...] = ()
-        self._queue: list[Ink] = []
+        self._queue: list[StrokeImage] = []
 
     def draw(
         self, play: pygame.Surface, strokes: Strokes, now: float, m: Metrics, look: Theme
@@ -53,7 +53,7 @@ class Trails:
             self._for = here
             self._inks.clear()
             self._dots.clear()
-            self._front, self._back = (Layer(play.get_size(), look.blank) for _ in "fb")
+            self._front, self._back = (TileLayer(play.get_size(), look.blank) for _ in "fb")
             self._rings.clear()
             self._laid_at = self._lay_began = -STALE
         if not strokes.seen:
@@ -108,7 +108,7 @@ class Trails:
         ink = self._inks.get(stroke.serial)
         if ink is None:
             machine = is_machine(stroke.who)
-            ink = Ink(m, look.shade(stroke.who), look.blank, machine)
+            ink = StrokeImage(m, look.shade(stroke.who), look.blank, machine)
             ink.closed.append(self._landing(stroke, m, look))
             self._inks[stroke.serial] = ink
         ink.follow(stroke)

@@ -42,7 +42,7 @@ def _open(size: int) -> pygame.font.Font:
     return pygame.font.Font(None, round(size * OWN))
 
 
-class Lettering:
+class TextRenderer:
     """Writes; keeps fonts and written words, and where words stand in this frame."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ def tiles_of(box: Box) -> Tiles:
     )
 
 
-class Layer:
+class TileLayer:
     """A picture of this size, blank at first."""
 
     def __init__(self, size: tuple[int, int], blank: Colour) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pygame
 
 from robojam.touch import Phase, is_machine
-from robojam.window.recordings.playback import Rerun
+from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.theme import Theme, mix
 
 
@@ -16,7 +16,9 @@ class Timeline:
         self._strip: pygame.Surface | None = None
         self._for: tuple[object, ...] = ()
 
-    def draw(self, screen: pygame.Surface, box: pygame.Rect, rerun: Rerun, look: Theme) -> None:
+    def draw(
+        self, screen: pygame.Surface, box: pygame.Rect, rerun: RecordingPlayback, look: Theme
+    ) -> None:
         """Draw it into a box of the screen."""
         here = (rerun.session, box.size, look)
         if self._strip is None or self._for != here:
@@ -29,7 +31,7 @@ class Timeline:
         pygame.draw.circle(screen, look.text, (x, box.top + thick), thick * 2)
 
 
-def _strip(size: tuple[int, int], rerun: Rerun, look: Theme) -> pygame.Surface:
+def _strip(size: tuple[int, int], rerun: RecordingPlayback, look: Theme) -> pygame.Surface:
     """Each finger's x over time, in two lanes: a dot where it landed, a line while down."""
     width, height = size
     strip = pygame.Surface(size, depth=32)

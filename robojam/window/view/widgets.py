@@ -9,7 +9,7 @@ import pygame
 
 from robojam.window.view.panels import Cell, Panel
 from robojam.window.view.sprites import Sprites
-from robojam.window.view.text import Lettering
+from robojam.window.view.text import TextRenderer
 from robojam.window.view.text_fit import Icon, Label, Parts, Placed, Tone, cut, fit
 from robojam.window.view.theme import Colour, Metrics, Theme, mix
 
@@ -36,10 +36,10 @@ class Hit(NamedTuple):
         return (x - self.box[0]) / max(1, self.box[2] - 1)
 
 
-class Board:
+class Widgets:
     """Writes in one theme and one size."""
 
-    def __init__(self, lettering: Lettering, sprites: Sprites) -> None:
+    def __init__(self, lettering: TextRenderer, sprites: Sprites) -> None:
         self.lettering, self._sprites = lettering, sprites
         self.hits: list[Hit] = []
 

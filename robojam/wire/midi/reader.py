@@ -14,7 +14,7 @@ from robojam.touch import Phase
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import MODES, Action, Trigger, parse_control
 from robojam.wire.midi.styles import Style
-from robojam.wire.native import Control, Dropped, Finger, Input, Plain
+from robojam.wire.native import Control, Dropped, Finger, Input, PhaselessTouch
 
 #: Values of a control that the reader cannot know by itself.
 TOGGLE = "toggle"
@@ -39,7 +39,7 @@ class _Channel:
         return (self.bend - stream.CENTRE) / stream.CENTRE * self.range
 
 
-class Reader:
+class MidiReader:
     """One port's messages. ``waiting`` tells that moves are gathered."""
 
     def __init__(self, style: Style) -> None:
@@ -123,7 +123,7 @@ def _between(action: Action, value: int) -> float:
     return action.low + (action.high - action.low) * part
 
 
-class _Notes(Reader):
+class _Notes(MidiReader):
     """Fingers that are notes: what MPE and plain notes share. An id is channel and note."""
 
     def __init__(self, style: Style) -> None:
@@ -305,7 +305,7 @@ class _Mpe(_Notes):
         return []
 
 
-class _Controllers(Reader):
+class _Controllers(MidiReader):
     """Two controllers, x and y, whose finger is down while they change."""
 
     def __init__(self, style: Style) -> None:
@@ -351,7 +351,7 @@ class _Controllers(Reader):
         self._dirty = False
         assert isinstance(self.style.y, int)
         x, y = (self._parts.get(axis, 0.5) for axis in (self.style.x, self.style.y))
-        return [Plain(x, 1 - y if self.style.top else y)]
+        return [PhaselessTouch(x, 1 - y if self.style.top else y)]
 
     def lift(self) -> list[Input]:
         self._coarse.clear()
@@ -360,6 +360,6 @@ class _Controllers(Reader):
         return []  # a finger without phases lifts by itself
 
 
-def reader(style: Style) -> Reader:
+def reader(style: Style) -> MidiReader:
     """Make the reader of a style."""
     return {"mpe": _Mpe, "notes": _Notes, "cc": _Controllers}[style.kind](style)

@@ -22,7 +22,7 @@ CENTRE: Final = 8192
 CUT_OFF, STRAY = "MIDI cut off", "MIDI without a status"
 
 
-class Parser:
+class MidiParser:
     """The stream of one port. A message may come in pieces, and its status be left out."""
 
     def __init__(self) -> None:

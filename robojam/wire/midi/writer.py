@@ -28,7 +28,7 @@ class _Finger:
     speed: float = 0.0
 
 
-class Writer:
+class MidiWriter:
     """One port's messages."""
 
     def __init__(self, style: Style) -> None:
@@ -142,7 +142,7 @@ def _speed(finger: _Finger, touch: Touch, t: float) -> float:
     return 0.5 * (finger.speed + speed)
 
 
-class _Mpe(Writer):
+class _Mpe(MidiWriter):
     """Each finger on a member channel of its own: pitch with bend, y, speed as pressure."""
 
     def __init__(self, style: Style) -> None:
@@ -198,7 +198,7 @@ class _Mpe(Writer):
         return self._say(stream.note_off(finger.channel, finger.note))
 
 
-class _Notes(Writer):
+class _Notes(MidiWriter):
     """The notes of a scale, lying side by side along x; a glide strikes each it reaches."""
 
     def __init__(self, style: Style) -> None:
@@ -242,7 +242,7 @@ class _Notes(Writer):
         return self._say(stream.note_off(self._channel, finger.note))
 
 
-class _Controllers(Writer):
+class _Controllers(MidiWriter):
     """Two controllers; each further finger has the next channel."""
 
     def _land(self, finger: _Finger) -> bytes:
@@ -279,6 +279,6 @@ class _Controllers(Writer):
         return self._set(stream.control(finger.channel, self.style.gate, 0))
 
 
-def writer(style: Style) -> Writer:
+def writer(style: Style) -> MidiWriter:
     """Make the writer of a style."""
     return {"mpe": _Mpe, "notes": _Notes, "cc": _Controllers}[style.kind](style)

@@ -1,4 +1,4 @@
-"""The synthesiser as the engine sees it: an outlet that tells another process what happens."""
+"""The synthesiser as the engine sees it: an output that tells another process what happens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import IO, Any
 
-from robojam.jam.events import Changed, Happening
+from robojam.jam.events import ControlChanged, Event
 from robojam.sound.line import encode
 from robojam.system.priority import keep_up
 
@@ -27,7 +27,7 @@ _AT_ONCE = 10.0
 _PATIENCE = 1.0
 
 
-class SoundOutlet:
+class SoundOutput:
     """Lets everyone be heard. Whatever goes wrong there, the jam goes on."""
 
     def __init__(
@@ -56,9 +56,9 @@ class SoundOutlet:
 
     # -- on the engine's thread --------------------------------------------------------
 
-    def happened(self, what: Happening, at: float) -> None:
+    def handle(self, what: Event, at: float) -> None:
         """Let it be heard."""
-        if isinstance(what, Changed) and what.name in self._settings:
+        if isinstance(what, ControlChanged) and what.name in self._settings:
             self._settings[what.name] = what.value
         if not self._ready:
             return
@@ -72,7 +72,7 @@ class SoundOutlet:
         except OSError:  # it is gone, or does not listen just now
             self._unsent += 1
 
-    def look(self, now: float) -> float:
+    def advance(self, now: float) -> float:
         """Start the process, the first time."""
         del now
         if self._thread is None:
@@ -151,7 +151,7 @@ class SoundOutlet:
                 self._state, self._ready = "playing", True
                 # What was changed while it started.
                 for name, value in self._settings.items():
-                    packet = encode(Changed(0.0, name, value), time.perf_counter())
+                    packet = encode(ControlChanged(0.0, name, value), time.perf_counter())
                     if packet is not None:
                         self._send(packet)
             elif "trouble" in what:
