@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning import TOUCHES, corpus
+from support.models import TOUCHES, corpus
 
 from robojam.model import features
 from robojam.training import trainer as train

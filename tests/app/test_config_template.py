@@ -1,0 +1,94 @@
+"""The commented file of a rig: what it says is what the options are."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from test_listing import run
+
+from robojam.app import config_template
+from robojam.config.load import OptionParser, OptionsError, add_to, resolve
+from robojam.config.options import OPTIONS, Options
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
+
+
+def resolved(path: Path) -> Options:
+    parser = OptionParser()
+    add_to(parser)
+    return resolve(parser.parse_args(["--config", str(path)]))
+
+
+def test_as_it_is_written_it_changes_nothing(tmp_path, capsys):
+    to = tmp_path / "robojam.toml"
+    assert run(capsys, "init", to)[0] == 0
+    assert tomllib.loads(to.read_text("utf-8")) == {}
+    assert resolved(to) == resolve(argparse.Namespace())
+    status, _, err = run(capsys, "init", to)
+    assert (status, "is there already" in err) == (2, True)
+    assert run(capsys, "init", "--print")[1] == config_template.written()
+
+
+def uncommented(text: str) -> str:
+    return re.sub(r"^#(?! )", "", text, flags=re.MULTILINE)
+
+
+def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
+    text = config_template.written()
+    assert set(tomllib.loads(uncommented(text))) == {option.name for option in OPTIONS}
+    to = tmp_path / "all.toml"
+    to.write_text(uncommented(text), "utf-8")
+    every = resolved(to)
+    assert set(every.midi) == {"lead", "desk"}
+    for line in re.findall("^#([a-z-]+ = .*)", text.partition("#[midi")[0], re.MULTILINE):
+        to.write_text(line, "utf-8")  # and each by itself
+        resolved(to)
+
+
+def test_of_what_stands_in_a_list_several_are_shown_as_toml_wants_them(tmp_path):
+    text, to = config_template.written(), tmp_path / "several.toml"
+    assert "again" not in text  # as the command line has it
+    shown = dict(
+        re.findall(r"^# One or more, in brackets: (([a-z-]+) = .*)", text, re.MULTILINE)
+    )
+    assert set(shown.values()) == {o.name for o in OPTIONS if o.kind is tuple}
+    to.write_text("\n".join(shown), "utf-8")
+    every = resolved(to)
+    for name in shown.values():
+        assert len(getattr(every, name.replace("-", "_"))) == 2
+
+
+def test_one_alone_without_its_brackets_is_told_how(tmp_path):
+    to = tmp_path / "rig.toml"
+    to.write_text('\nmidi-in = "Foot/pedal"\n', "utf-8")
+    with pytest.raises(OptionsError, match=r"line 2: midi-in = .*: a list of .* alone") as told:
+        resolved(to)
+    to.write_text("midi-in = " + str(told.value).rpartition(": ")[2], "utf-8")
+    assert resolved(to).midi_in == ("Foot/pedal",)
+
+
+def test_its_lines_are_short(monkeypatch):
+    monkeypatch.setitem(config_template._LOOKS, "mode", lambda: ["a long " * 30])
+    assert max(map(len, config_template.written().splitlines())) <= 90
+
+
+def test_what_this_machine_has_is_named(monkeypatch):
+    assert "# Here: cpu" in config_template.written()
+    monkeypatch.setitem(config_template._LOOKS, "mode", lambda: ["a piano", "a flute"])
+    assert "# Here: a piano\n# Here: a flute\n#mode" in config_template.written()
+
+    def fails() -> list[str]:
+        raise OSError("the driver is in a bad mood")
+
+    monkeypatch.setitem(config_template._LOOKS, "mode", fails)
+    assert "piano" not in config_template.written()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_options(path):
+    assert len(EXAMPLES) == 3
+    assert resolved(path) != resolve(argparse.Namespace())

@@ -1,0 +1,375 @@
+"""The engine and the window of a jam, started, watched and ended together."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.engine import (
+    MODEL,
+    PATIENCE,
+    Client,
+    address_of,
+    command,
+    recording,
+    recordings,
+    stop,
+)
+
+from robojam.app.supervisor import ControlMonitor, display_at_hand, reachable
+from robojam.config.options import Options
+from robojam.sessions.session import read
+from robojam.wire import native
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+
+
+# -- the watch ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        one.settimeout(PATIENCE)
+        yield one
+
+
+def watched(engine: socket.socket, options: Options, *told: tuple[str, Any]) -> Options:
+    """Let an engine tell of controls; return the options that are in force then."""
+    watch = ControlMonitor(engine.getsockname(), options, find=lambda name: f"/models/{name}")
+    watch.renew(0.0)
+    packet, asker = engine.recvfrom(100)
+    assert packet.startswith(b"/robojam/subscribe")
+    assert native.parse(_message(packet)) == native.Subscribe(asker[1], on=True)
+    for name, value in told:
+        engine.sendto(native.control(name, value), asker)
+    engine.sendto(native.turn("human"), asker)
+    watch.read()
+    return watch.options
+
+
+def _message(packet: bytes):
+    from robojam.wire.osc import decode
+
+    return decode(packet)[0][0]
+
+
+def test_the_options_in_force_are_those_the_engine_tells(engine):
+    options = Options(mode="duet", temperature=None, seed=None)
+    now = watched(
+        engine,
+        options,
+        *(("mode", "solo"), ("temperature", 0.7), ("threshold", 0.02), ("response", 0.0)),
+        *(("seed", 2**62), ("record", 0), ("model", "b.safetensors"), ("pause", 1)),
+        *(("reset", 1), ("timescale", 0.001), ("spread", 10.0)),
+    )
+    assert now == msgspec.structs.replace(
+        options, mode="solo", temperature=0.7, threshold=0.02, response=0.0, seed=2**62,
+        record=False, model="/models/b.safetensors", timescale=0.001, spread=10.0,
+    )  # fmt: skip
+    # And so they are passed on, and taken.
+    assert msgspec.json.decode(msgspec.json.encode(now), type=Options) == now
+
+
+def test_nobody_but_the_engine_is_listened_to(engine):
+    watch = ControlMonitor(engine.getsockname(), Options(), find=str)
+    watch.renew(0.0)
+    _, asker = engine.recvfrom(100)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(native.control("mode", "solo"), asker)
+    engine.sendto(native.control("mode", "duet"), asker)
+    watch.read()
+    assert watch.options.mode == "duet"
+
+
+def test_it_knocks_until_the_engine_is_there_and_then_renews_in_time(engine):
+    watch = ControlMonitor(engine.getsockname(), Options(), find=str)
+    assert watch.renew(0.0) == pytest.approx(0.2)
+    assert watch.renew(0.1) == pytest.approx(0.1)
+    assert watch.renew(0.2) == pytest.approx(0.2)
+    _, asker = engine.recvfrom(100)
+    engine.sendto(native.turn("human"), asker)
+    watch.read()
+    assert watch.renew(0.3) == pytest.approx(2.9)
+    assert 0 < watch.renew(3.2) < 10  # a monitor lapses after that
+    watch.begin()  # another engine is being started
+    assert watch.renew(3.3) == pytest.approx(0.2)
+
+
+def test_an_engine_that_is_not_there_does_no_harm():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        address = free.getsockname()
+    watch = ControlMonitor(address, Options(), find=str)
+    for now in range(5):
+        watch.renew(float(now))
+        watch.read()
+    assert watch.options == Options()
+
+
+def test_what_listens_everywhere_is_reached_on_this_machine():
+    assert reachable(("0.0.0.0", 5005)) == ("127.0.0.1", 5005)
+    assert reachable(("192.168.1.2", 5005)) == ("192.168.1.2", 5005)
+
+
+def test_a_display_is_known_by_the_environment(monkeypatch):
+    for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert not display_at_hand()
+    for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "x")
+            assert display_at_hand()
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert display_at_hand()
+
+
+# -- whole jams ------------------------------------------------------------------------------
+
+
+class Jam:
+    """A running `robojam jam`, its programs, and a client of its engine."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.process, self.folder = process, folder
+        self.said: list[str] = []
+        self.client = Client(("127.0.0.1", 0))
+
+    def line(self, *begins: str) -> str:
+        """Read on until a line that begins so; in time, or it is ended."""
+        assert self.process.stdout is not None
+        patience = threading.Timer(PATIENCE, self.process.kill)
+        patience.start()
+        try:
+            while line := self.process.stdout.readline():
+                self.said.append(line)
+                if line.startswith(begins):
+                    return line
+        finally:
+            patience.cancel()
+        raise AssertionError(f"it said no {begins}: {self.said}")
+
+    def ready(self) -> None:
+        self.client.engine = address_of(self.line("listening on udp://"))
+
+    def programs(self) -> dict[str, int]:
+        """Its programs by name, with their process ids."""
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError, IndexError):
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == self.process.pid:
+                    words = (path / "cmdline").read_bytes().split(b"\0")
+                    found[words[words.index(b"robojam") + 1].decode()] = int(path.name)
+        return found
+
+
+@contextmanager
+def jamming(folder: Path, *options: str, **environment: str) -> Iterator[Jam]:
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    env = {k: v for k, v in os.environ.items() if k not in screens}
+    process = subprocess.Popen(
+        command(
+            *("jam", "--no-sound", "--osc-in", "127.0.0.1:0", "--osc-out", "127.0.0.1:9"),
+            *("--sessions", str(folder), "--device", "cpu", *options),
+        ),
+        env={**env, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    jam = Jam(process, folder)
+    programs: dict[str, int] = {}
+    try:
+        jam.ready()
+        programs = jam.programs()
+        yield jam
+    finally:
+        programs |= jam.programs()
+        stop(process)
+        jam.client.close()
+        for program in programs.values():
+            with suppress(OSError):
+                os.kill(program, signal.SIGKILL)
+
+
+def wait_for(there: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not there():
+        assert time.monotonic() < end
+        select.select([], [], [], 0.01)
+
+
+def gone(program: int) -> bool:
+    try:
+        state = Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+WINDOW = {"SDL_VIDEODRIVER": "dummy"}
+
+
+@linux
+def test_a_dead_engine_is_started_again_with_the_options_then_in_force(tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    shutil.copy(MODEL, models / "a.safetensors")
+    data = MODEL.read_bytes()  # the same under another name and hash
+    size = int.from_bytes(data[:8], "little")
+    padded = (size + 8).to_bytes(8, "little") + data[8 : 8 + size] + b" " * 8 + data[8 + size :]
+    (models / "b.safetensors").write_bytes(padded)
+    options = ("--model", str(models / "a.safetensors"), "--voices", "2", "--seed", "5")
+    with jamming(tmp_path / "s", *options, **WINDOW) as jam:
+        client = jam.client
+        for name, tags, value in (
+            ("temperature", "f", 0.7),
+            ("threshold", "f", 0.02),
+            ("seed", "i", 9),
+            ("model", "s", "b.safetensors"),
+            ("mode", "s", "solo"),
+        ):
+            client.send(f"/robojam/{name}", tags, value)
+        client.ask(lambda s: s["model"] == "b.safetensors" and s["recording"].endswith("jsonl"))
+        # The supervisor watches, and so does the window: then all changes have reached both.
+        client.ask(lambda s: s["monitors"] == 2)
+        before = jam.programs()
+        os.kill(before["serve"], signal.SIGKILL)
+        jam.line("robojam: the engine died; starting it again")
+        jam.ready()
+        status = client.ask(lambda s: s["recording"].endswith("jsonl"))
+        in_force = ("mode", "temperature", "threshold", "seed", "model", "voices")
+        assert [status[name] for name in in_force] == [
+            *("solo", 0.7, 0.02, 9, "b.safetensors", 2)
+        ]
+        after = jam.programs()
+        assert after["window"] == before["window"]
+        jam.process.send_signal(signal.SIGTERM)
+        assert jam.process.wait(PATIENCE) == 0
+        wait_for(lambda: all(map(gone, after.values())))
+    first, second = map(read, recordings(tmp_path / "s"))
+    assert first.ended is None
+    assert second.ended is not None
+    assert second.header.seed == 9
+    assert second.header.options["model"] == str(models / "b.safetensors")
+
+
+@linux
+@pytest.mark.usefixtures("hangup")
+@pytest.mark.parametrize("who", ["window", "engine", "SIGINT", "SIGHUP", "SIGKILL"])
+def test_when_one_ends_all_end_and_the_recording_is_closed(who, tmp_path):
+    with jamming(tmp_path, "--mode", "solo", **WINDOW) as jam:
+        jam.client.ask(lambda s: s["recording"].endswith("jsonl") and s["monitors"] == 2)
+        programs = jam.programs()
+        assert set(programs) == {"serve", "window"}
+        if who == "window":
+            os.kill(programs["window"], signal.SIGTERM)  # as by its close button
+        elif who == "engine":
+            os.kill(programs["serve"], signal.SIGTERM)
+        else:
+            jam.process.send_signal(signal.Signals[who])
+        status = jam.process.wait(PATIENCE)
+        assert status == (-signal.SIGKILL if who == "SIGKILL" else 0)
+        wait_for(lambda: all(map(gone, programs.values())))
+    assert recording(tmp_path).ended is not None
+    assert [e.touch.phase for e in recording(tmp_path).touches("ai")][-1] == "up"
+
+
+@linux
+def test_a_ctrl_c_while_it_starts_leaves_without_a_word(tmp_path):
+    process = subprocess.Popen(
+        command("jam", "--no-sound", "--osc-in", "127.0.0.1:0", "--sessions", str(tmp_path)),
+        env={**os.environ, **WINDOW},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        jam = Jam(process, tmp_path)
+        wait_for(lambda: set(jam.programs()) == {"serve", "window"})  # and have hardly begun
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all that it holds
+        said, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        stop(process)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+
+
+@linux
+def test_without_a_display_the_engine_plays_alone_and_says_so(tmp_path):
+    with jamming(tmp_path) as jam:
+        assert "there is no display here: the engine plays alone, over OSC\n" in jam.said
+        assert set(jam.programs()) == {"serve"}
+        jam.process.send_signal(signal.SIGTERM)
+        assert jam.process.wait(PATIENCE) == 0
+
+
+@linux
+def test_a_display_that_is_not_there_leaves_the_engine_alone(tmp_path):
+    with jamming(tmp_path, DISPLAY=":7931") as jam:
+        said = "no window could be opened: the engine plays alone, over OSC\n"
+        if said not in jam.said:
+            jam.line(said)
+        assert jam.client.ask()["mode"] == "call-response"
+        jam.process.send_signal(signal.SIGTERM)
+        assert jam.process.wait(PATIENCE) == 0
+
+
+@linux
+def test_an_engine_that_keeps_dying_is_given_up(tmp_path):
+    with jamming(tmp_path, **WINDOW) as jam:
+        for death in range(3):
+            os.kill(jam.programs()["serve"], signal.SIGKILL)
+            if death < 2:
+                jam.line("robojam: the engine died; starting it again")
+                jam.ready()
+        jam.line("robojam: the engine died 3 times in a row; giving up")
+        assert jam.process.wait(PATIENCE) == 1
+        wait_for(lambda: not jam.programs())
+
+
+@pytest.mark.peer
+@linux
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no Xvfb here")
+def test_a_window_on_a_display_shows_what_the_engine_tells(tmp_path):
+    read_end, write_end = os.pipe()
+    display = subprocess.Popen(
+        [
+            "Xvfb",
+            "-displayfd",
+            str(write_end),
+            "-screen",
+            "0",
+            "800x600x24",
+            "-nolisten",
+            "tcp",
+        ],
+        pass_fds=[write_end],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    try:
+        number = os.read(read_end, 16).decode().strip()
+        assert number, "Xvfb did not start"
+        with jamming(tmp_path, "--size", "640x480", DISPLAY=f":{number}") as jam:
+            jam.client.ask(lambda s: s["monitors"] == 2)
+            jam.process.send_signal(signal.SIGINT)
+            assert jam.process.wait(PATIENCE) == 0
+    finally:
+        stop(display)
+        os.close(read_end)

@@ -1,0 +1,662 @@
+"""The commands, as a person or a program starts them: real processes, real sockets."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.engine import (
+    CORPUS,
+    MODEL,
+    PATIENCE,
+    ROOT,
+    Client,
+    address_of,
+    command,
+    first_line,
+    recording,
+    recordings,
+    serving,
+    stop,
+)
+
+from robojam.sessions.session import SetEvent, encode, encode_header, read
+from robojam.touch import Phase, is_machine
+from robojam.wire import osc
+
+pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+
+
+#: A machine that plays alone, and soon.
+BUSY = ("--mode", "solo", "--timescale", "0.2", "--seed", "3")
+#: One that answers soon, and until it is interrupted, whatever the model is like.
+SOON = ("--threshold", "0.1", "--response", "0", "--timescale", "0.3", "--seed", "3")
+
+
+def run(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=60, **more
+    )
+
+
+def performances() -> list[np.ndarray]:
+    """Held-out performances of a second or two: x, y, dt, moving."""
+    if not CORPUS.exists():
+        pytest.skip("the corpus is not here")
+    with np.load(CORPUS) as data:
+        split = np.split(data["touches"], np.cumsum(data["lengths"])[:-1])
+    return [p for p in split if len(p) > 30 and 1.0 < p[:, 2].sum() < 3.0]
+
+
+def perform(client: Client, touches: np.ndarray, speed: float = 2.0) -> None:
+    """Play a performance in its own time, and take in what comes meanwhile."""
+    due = time.monotonic()
+    for i, (x, y, dt, moving) in enumerate(touches.tolist()):
+        due += dt / speed if i else 0.0
+        client.listen(due - time.monotonic())
+        phase = "move" if moving and i else "down"
+        client.send(f"/robojam/{phase}", "iff", 0, x, y)
+    client.send("/robojam/up", "i", 0)
+
+
+def check(heard, who: str = "ai") -> list:
+    """Check that what a machine played is legal; return its touches."""
+    down = False
+    for m in heard:
+        assert m.address.startswith(f"/robojam/{who}/"), m
+        what = m.address.rsplit("/", 1)[1]
+        assert down == (what != "down"), m
+        down = what != "up"
+        assert m.tags == ("i" if what == "up" else "ifff")
+        assert m.args[0] == 0
+        if what != "up":
+            assert 0 <= m.args[1] <= 1
+            assert 0 <= m.args[2] <= 1
+            assert 0 < m.args[3] < 5.01
+    assert not down
+    return [m for m in heard if not m.address.endswith("up")]
+
+
+# -- a jam over UDP --------------------------------------------------------------------------
+
+
+def test_call_response_with_a_real_performance_from_ready_line_to_recording(tmp_path):
+    touches = performances()[3]
+    with serving(tmp_path, *SOON, "--threshold", "1") as engine:
+        out = engine.out
+        perform(out, touches)
+        silent = time.perf_counter()
+        assert not out.heard  # it waits its turn
+        out.until(lambda: len(out.heard) > 8)
+        assert out.heard[0].at - silent > 0.9
+        touches = [m for m in out.heard if not m.address.endswith("up")]
+        for before, after in pairwise(touches):
+            assert after.at - before.at == pytest.approx(after.args[3], abs=0.15)
+        out.send("/robojam/down", "iff", 0, 0.5, 0.5)
+        assert out.ask()["turn"] == "human"
+        assert out.heard[-1].address.endswith("up")
+        theirs = len(out.heard)
+        out.listen(0.15)
+        assert len(out.heard) == theirs  # the turn was taken back
+        assert engine.end() == 0
+        check(out.heard)
+    session = recording(tmp_path)
+    assert session.ended == "SIGTERM"
+    mine = list(session.touches("ai"))
+    assert [str(e.touch.phase) for e in mine] == [m.address.rsplit("/")[-1] for m in out.heard]
+    assert [round(e.touch.x, 5) for e in mine if e.touch.phase is not Phase.UP] == [
+        round(m.args[1], 5) for m in check(out.heard)
+    ]
+
+
+def test_duet_solo_and_listen_with_a_real_performance(tmp_path):
+    touches = performances()[5]
+    with serving(tmp_path, "--mode", "duet", "--seed", "3") as engine:
+        out = engine.out
+        perform(out, touches)
+        out.until(lambda: out.heard)
+        status = out.ask()
+        answered = out.ask(lambda s: s["played"] + s["replaced"] >= len(touches) - 1)
+        assert answered["heard"] == len(touches)
+        assert status["mode"] == "duet"
+        out.send("/robojam/mode", "s", "useronly")
+        out.ask(lambda s: s["mode"] == "listen" and s["fingers"] == 0)
+        quiet = len(out.heard)
+        perform(out, touches, speed=8.0)
+        out.listen(0.2)
+        assert len(out.heard) == quiet
+        out.send("/robojam/mode", "s", "battle")
+        out.until(lambda: len(out.heard) > quiet + 10)
+        assert engine.end(signal.SIGINT) == 0
+        out.listen(0.05)
+        check(out.heard)
+    assert recording(tmp_path).ended == "SIGINT"
+
+
+def test_answers_differ_with_what_was_heard_under_one_seed(tmp_path):
+    answers = []
+    for touches in (performances()[i] for i in (0, 1, 1)):
+        with serving(tmp_path, *SOON) as engine:
+            for x, y, _, _ in touches[:25].tolist():  # with a clock of its own, and so
+                engine.out.send("/touch", "fff", x, y, 0.02)  # the very same twice
+            engine.out.until(lambda: len(engine.out.heard) > 5)
+            answers.append([m.args[1:3] for m in engine.out.heard[:5]])
+    assert answers[0] != answers[1]
+    assert answers[1] == answers[2]
+
+
+def test_a_monitor_and_a_second_human_on_another_host(tmp_path):
+    with serving(tmp_path, "--mode", "listen", osc_in="0.0.0.0:0") as engine:
+        monitor = Client(engine.address)
+        monitor.send("/robojam/subscribe", "i", monitor.port)
+        monitor.until(lambda: len(monitor.heard) >= 11)
+        second = Client(engine.address, host="127.0.0.2")
+        engine.out.send("/robojam/down", "iff", 0, 0.5, 0.5)
+        monitor.until(lambda: monitor.heard[-1].address == "/robojam/human/down")
+        second.send("/robojam/down", "iff", 0, 0.5, 0.5)
+        monitor.until(lambda: monitor.heard[-1].address == "/robojam/human2/down")
+        second.send("/robojam/up", "i", 0)
+        monitor.until(lambda: monitor.heard[-1].address == "/robojam/human2/up")
+        second.close()
+        monitor.close()
+
+
+def test_its_own_output_looped_back_is_no_human(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for host in ("127.0.0.1", "0.0.0.0"):
+        loop = ("--osc-out", f"127.0.0.1:{port}", *BUSY)
+        with serving(tmp_path, *loop, osc_in=f"{host}:{port}") as engine:
+            status = engine.out.ask(lambda s: s["dropped"].get("echo", 0) > 10)
+            assert status["heard"] == 0
+            assert set(status["dropped"]) == {"echo"}
+
+
+def test_hostile_packets_and_outputs_nobody_listens_to_do_no_harm(tmp_path):
+    nobody = ("--osc-out", "127.0.0.1:9", "--osc-out", "255.255.255.255:5006")
+    with serving(tmp_path, *nobody, *BUSY, stderr=subprocess.PIPE) as engine:
+        noise = np.random.default_rng(1)
+        for size in noise.integers(0, 1200, 300):
+            engine.out.raw(noise.bytes(int(size)))
+        for _ in range(100):
+            engine.out.raw(b"#bundle\0" + bytes(8) + noise.bytes(100))
+        for _ in range(100):
+            engine.out.raw(osc.encode("/touch", "ffd", 0.5, 0.5, 1e300))
+            engine.out.raw(osc.encode("/robojam/temperature", "d", -1e300))
+        status = engine.out.ask(lambda s: sum(s["dropped"].values()) >= 590)
+        assert status["dropped"]["malformed"] >= 300
+        assert status["dropped"]["out of range"] == 200
+        played = status["played"]
+        engine.out.ask(lambda s: s["played"] > played)
+        assert engine.end() == 0
+        assert engine.process.stderr is not None
+        said = engine.process.stderr.read().splitlines()
+    assert len(said) < 10, "one warning a second at most"
+    assert all(line.startswith("robojam: dropped ") for line in said)
+
+
+def test_other_models_by_name_alone_and_within_the_folder(tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    shutil.copy(MODEL, models / "a.safetensors")
+    shutil.copy(MODEL, tmp_path / "outside.safetensors")
+    (models / "link.safetensors").symlink_to(tmp_path / "outside.safetensors")
+    data = MODEL.read_bytes()  # the same with another name and hash: a space more in its header
+    size = int.from_bytes(data[:8], "little")
+    padded = (size + 8).to_bytes(8, "little") + data[8 : 8 + size] + b" " * 8 + data[8 + size :]
+    (models / "b.safetensors").write_bytes(padded)
+    (models / "c.safetensors").write_bytes(b"not a model")
+    options = ("--model", str(models / "a.safetensors"), *BUSY)
+    with serving(tmp_path / "sessions", *options) as engine:
+        out = engine.out
+        out.until(lambda: out.heard)
+        bad = [
+            "../outside.safetensors",
+            str(tmp_path / "outside.safetensors"),
+            "link.safetensors",
+        ]
+        bad += ["c.safetensors", "", ".", "..", "nobody", "models/a.safetensors", "x" * 3000]
+        for count, name in enumerate(bad, start=1):
+            out.send("/robojam/model", "s", name)
+            out.ask(lambda s, n=count: s["dropped"].get("no such model", 0) == n)
+        assert out.ask()["model"] == "a.safetensors"
+        out.send("/robojam/model", "s", "b.safetensors")
+        played = out.ask(lambda s: s["model"] == "b.safetensors")["played"]
+        out.ask(lambda s: s["played"] > played)
+        assert engine.end() == 0
+    sets = [
+        e.values for e in recording(tmp_path / "sessions").events if isinstance(e, SetEvent)
+    ]
+    assert [s["model"]["file"] for s in sets] == ["b.safetensors"]
+    assert sets[0]["model"]["sha256"] != recording(tmp_path / "sessions").header.model.sha256
+
+
+# -- what goes wrong -------------------------------------------------------------------------
+
+
+def test_a_killed_engine_leaves_a_file_that_loads_and_is_complete(tmp_path):
+    with serving(tmp_path, *BUSY) as engine:
+        engine.out.until(lambda: len(engine.out.heard) > 20)
+        engine.end(signal.SIGKILL)
+        engine.out.listen(0.05)
+        heard = [m.address.rsplit("/")[-1] for m in engine.out.heard]
+    session = recording(tmp_path)
+    assert session.ended is None
+    recorded = [str(e.touch.phase) for e in session.touches("ai")]
+    assert recorded == heard[: len(recorded)]
+    assert len(heard) - len(recorded) <= 2
+    to = tmp_path / "again.jsonl"
+    ran = run("replay", str(session.path), "--regenerate", "--to", str(to))
+    assert "the same, touch for touch" in ran.stdout, ran
+
+
+@pytest.mark.usefixtures("hangup")
+def test_a_terminal_that_is_closed_ends_it_as_ctrl_c_does(tmp_path):
+    with serving(tmp_path, *BUSY) as engine:
+        engine.out.until(lambda: len(engine.out.heard) > 20)
+        assert engine.end(signal.SIGHUP) == 0
+        engine.out.listen(0.05)
+        assert engine.out.heard[-1].address == "/robojam/ai/up"
+    assert recording(tmp_path).ended == "SIGHUP"
+
+
+def _ignores_hangup():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+
+
+def test_an_engine_that_is_to_outlive_its_terminal_does(tmp_path):
+    with serving(tmp_path, *BUSY, preexec_fn=_ignores_hangup) as engine:
+        engine.process.send_signal(signal.SIGHUP)
+        engine.out.until(lambda: len(engine.out.heard) > 20)
+        assert engine.end() == 0
+    assert recording(tmp_path).ended == "SIGTERM"
+
+
+def test_a_stopped_engine_goes_on_without_a_heap_of_late_touches(tmp_path):
+    with serving(tmp_path, *BUSY) as engine:
+        out = engine.out
+        out.until(lambda: len(out.heard) > 10)
+        engine.process.send_signal(signal.SIGSTOP)
+        out.listen(2.0)
+        before, at = len(out.heard), time.perf_counter()
+        engine.process.send_signal(signal.SIGCONT)
+        out.until(lambda: len(out.heard) > before + 10)
+        heap = [m for m in out.heard[before:] if m.at - at < 0.02]
+        assert len(heap) < 25  # of some hundreds that were due meanwhile
+        assert engine.end() == 0
+        out.listen(0.05)
+        check(out.heard)
+
+
+def test_a_burst_of_packets_and_a_monitor_that_does_not_read_delay_no_beat(tmp_path):
+    """What came in is taken in or counted, and the machine's own time goes on as it was."""
+    with (
+        serving(tmp_path, "--mode", "solo", "--seed", "3") as engine,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf,
+    ):
+        out = engine.out
+        deaf.bind(("127.0.0.1", 0))
+        out.send("/robojam/subscribe", "i", deaf.getsockname()[1])
+        out.until(lambda: len(out.heard) > 10)
+        packet = osc.encode("/robojam/move", "iff", 1, 0.5, 0.5)
+        for _ in range(10_000):
+            out.raw(packet)
+        before = len(out.heard)
+        out.until(lambda: len(out.heard) > before + 20)
+        status = out.ask()
+        assert engine.end() == 0
+        out.listen(0.05)
+        check(out.heard)
+    session = recording(tmp_path)
+    taken_in = session.summary().touches["human"]
+    assert 1000 < taken_in + status["dropped"].get("too fast", 0) <= 10_000
+    machine = [e for e in session.touches("ai") if e.touch.phase is not Phase.UP]
+    if not status["held_up"]:
+        for was, now in pairwise(machine):
+            assert now.t - was.t == pytest.approx(now.touch.dt, abs=1e-6)
+
+
+def test_a_full_disk_does_not_stop_the_jam_and_is_told(tmp_path):
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    more = {"preexec_fn": small_files, "stderr": subprocess.PIPE}
+    with serving(tmp_path, *BUSY, **more) as engine:
+        status = engine.out.ask(lambda s: s["trouble"])
+        assert "recording stopped" in status["trouble"][0]
+        assert status["recording"] == ""
+        engine.out.ask(lambda s: s["played"] > status["played"])
+        assert engine.end() == 0
+        assert engine.process.stderr is not None
+        assert "recording stopped" in engine.process.stderr.read()
+    assert len(list(recording(tmp_path).touches())) > 5  # what was written stands
+
+
+def test_a_folder_that_vanishes_does_not_stop_the_jam_and_is_told(tmp_path):
+    folder = tmp_path / "sessions"
+    with serving(folder, *BUSY) as engine:
+        engine.out.ask(lambda s: s["recording"].endswith(".jsonl"))
+        shutil.rmtree(folder)
+        status = engine.out.ask(lambda s: s["trouble"])
+        assert "vanished" in status["trouble"][0]
+        assert engine.end() == 0
+    assert recording(folder).ended == "SIGTERM"
+
+
+def test_an_engine_ends_while_nobody_reads_what_it_says(tmp_path):
+    with serving(tmp_path, "--verbose", stderr=subprocess.PIPE) as engine:
+        for i in range(3000):  # more than a pipe holds
+            engine.out.send("/robojam/temperature", "f", i / 1000)
+            if i % 100 == 0:
+                engine.out.ask()
+        assert engine.end() == 0
+
+
+#: A device that this machine does not have, wherever the tests are run.
+ABSENT = "cuda" if sys.platform == "darwin" else "mps"
+
+
+@pytest.fixture
+def taken():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
+        busy.bind(("127.0.0.1", 0))
+        yield busy.getsockname()[1]
+
+
+@pytest.mark.parametrize("name", ["serve", "jam"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--osc-in", "127.0.0.1:{taken}"], "port {taken} of 127.0.0.1 is in use"),
+        (["--osc-in", "203.0.113.1:0"], "cannot listen on 203.0.113.1:0"),
+        (["--osc-out", "no.such.host.invalid:5006"], "there is no host no.such.host.invalid"),
+        (
+            ["--model", "{tmp}/none.safetensors"],
+            "there is no model file {tmp}/none.safetensors",
+        ),
+        (
+            ["--model", "{tmp}/foreign.safetensors"],
+            "{tmp}/foreign.safetensors is not a safetens",
+        ),
+        (["--model", "{tmp}"], "there is no model file {tmp}"),
+        (["--device", ABSENT], f"this machine has no device {ABSENT}"),
+        (["--mode", "loud"], "'loud'"),
+        (["--threshold", "0"], "a number from 0.02 to 60"),
+        (["--voices", "0"], "a whole number from 1 to 4096"),
+        (["--loud"], "unrecognized arguments: --loud"),
+        (["--config", "{tmp}/bad.toml"], "bad.toml, line 2: no option is named 'tempo'"),
+        (["--config", "{tmp}/none.toml"], "none.toml: No such file"),
+        (["--log", "{tmp}/none/log"], "cannot log to {tmp}/none/log: No such file"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line_with_status_2(name, options, told, tmp_path, taken):
+    (tmp_path / "foreign.safetensors").write_bytes(b"PK\3\4 something else")
+    (tmp_path / "bad.toml").write_text('mode = "solo"\ntempo = 3\n')
+    free = [] if "--osc-in" in options else ["--osc-in", "127.0.0.1:0"]
+    filled = [o.format(taken=taken, tmp=tmp_path) for o in options]
+    before = set(tmp_path.rglob("*"))
+    quiet = ("--tuio-in", "none", "--no-sound")  # which may have something to say of their own
+    ran = run(name, *free, *quiet, "--sessions", str(tmp_path / "s"), *filled)
+    assert ran.returncode == 2, ran
+    assert ran.stdout == ""
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    assert told.format(taken=taken, tmp=tmp_path) in ran.stderr
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("hangup")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
+    process = subprocess.Popen(
+        command("serve", "--no-sound", "--osc-in", "127.0.0.1:0"), cwd=tmp_path
+    )
+    try:
+        end = time.monotonic() + PATIENCE
+        status = Path(f"/proc/{process.pid}/status")
+        while time.monotonic() < end:  # until it has said what it does with the signal
+            caught = [s for s in status.read_text().splitlines() if s.startswith("SigCgt")]
+            if all(int(caught[0].split()[1], 16) & 1 << (n - 1) for n in (how, signal.SIGTERM)):
+                break
+        process.send_signal(how)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        stop(process)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_where_a_letter_is_not_known_another_stands(encoding):
+    ran = subprocess.run(
+        command("sessions", str(ROOT / "sessions")),
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"example-duet" in ran.stdout
+    assert ("\u2500".encode() in ran.stdout) is (encoding == "utf-8")
+
+
+def test_the_log_goes_to_a_file_too(tmp_path):
+    with serving(tmp_path, "--log", str(tmp_path / "log"), "--verbose") as engine:
+        engine.out.raw(b"noise")
+        engine.out.send("/robojam/down", "iff", 0, 0.5, 0.5)
+        engine.out.ask(lambda s: s["heard"])
+        assert engine.end() == 0
+    log = (tmp_path / "log").read_text()
+    assert "WARNING dropped 1 so far (1 malformed)" in log
+    assert "INFO human plays from 127.0.0.1" in log
+
+
+def test_help_and_version_wait_for_nothing():
+    assert "usage: robojam" in run("--help").stdout
+    assert run("--version").stdout.startswith("robojam ")
+    assert "--threshold" in run("serve", "--help").stdout
+    assert run().returncode == 2
+    assert run("sing").returncode == 2
+
+
+def test_without_a_command_its_help_says_what_there_is():
+    bare = run()
+    assert bare.returncode == 2
+    assert bare.stderr == run("--help").stdout
+
+
+# -- replay ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def jam(tmp_path_factory) -> Path:
+    """Record a short jam, with a control, a pause and a player without phases."""
+    folder = tmp_path_factory.mktemp("jam")
+    with serving(folder, *SOON) as engine:
+        out = engine.out
+        for i in range(10):
+            out.send("/touch", "fff", i / 10, 0.5, 0.02)
+            out.listen(0.02)
+        out.until(lambda: len(out.heard) > 5)
+        out.send("/robojam/temperature", "f", 0.8)
+        out.send("/robojam/pause", "i", 1)
+        out.listen(0.3)
+        out.send("/robojam/pause", "i", 0)
+        out.send("/robojam/down", "iff", 3, 0.5, 0.5)
+        out.until(lambda: len(out.heard) > 12)
+        assert engine.end() == 0
+    return recordings(folder)[-1]
+
+
+def replaying(jam: Path, *options: str) -> tuple[list, str]:
+    out = Client(("127.0.0.1", 0))
+    process = subprocess.Popen(
+        command(
+            "replay",
+            str(jam),
+            "--osc-out",
+            f"127.0.0.1:{out.port}",
+            "--no-window",
+            "--no-sound",
+            *options,
+        ),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = first_line(process)
+        assert address_of(line)
+        out.until(lambda: process.poll() is not None or not out.receive(0.2))
+        assert process.wait(PATIENCE) == 0
+        out.listen(0.05)
+        return out.heard, line
+    finally:
+        stop(process)
+        out.close()
+
+
+def test_a_replay_plays_everyone_in_time_and_ends(jam):
+    session = read(jam)
+    heard, line = replaying(jam)
+    assert "replays" in line
+    events = list(session.touches())
+    assert [m.name for m in heard] == [f"{e.touch.who}/{e.touch.phase}" for e in events]
+    shift = heard[0].at - events[0].t
+    off = sorted(abs(m.at - e.t - shift) for m, e in zip(heard, events, strict=True))
+    assert off[len(off) // 2] < 0.02
+
+
+def test_a_replay_may_be_faster_and_of_some_alone(jam):
+    session = read(jam)
+    heard, _ = replaying(jam, "--speed", "4", "--who", "ai")
+    events = list(session.touches("ai"))
+    assert [m.name for m in heard] == [f"ai/{e.touch.phase}" for e in events]
+    spans = heard[-1].at - heard[0].at, events[-1].t - events[0].t
+    assert spans[0] == pytest.approx(spans[1] / 4, abs=0.1)
+
+
+def test_a_replay_tells_that_it_is_one_and_takes_a_pause_alone(jam):
+    out = Client(("127.0.0.1", 0))
+    slow = ("--speed", "0.1", "--no-window", "--no-sound")
+    process = subprocess.Popen(
+        command("replay", str(jam), "--osc-out", f"127.0.0.1:{out.port}", *slow),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        out.engine = address_of(first_line(process))
+        assert out.ask()["replaying"] is True
+        out.send("/robojam/temperature", "f", 0.5)
+        out.send("/robojam/pause", "i", 1)
+        out.ask(lambda status: status["paused"] and status["dropped"] == {"replaying": 1})
+    finally:
+        stop(process)
+        out.close()
+
+
+def test_a_replay_of_nobody_or_of_nothing_is_refused(jam, tmp_path):
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    lines = jam.read_bytes().splitlines(keepends=True)
+    (tmp_path / "bad.jsonl").write_bytes(lines[0] + b'{"t": 0.5, "set": {"brightness": 3}}\n')
+    for arguments, told in (
+        ([str(jam), "--who", "human7"], "nobody named human7 plays there; there is human, ai"),
+        ([str(tmp_path / "none.jsonl")], "none.jsonl: cannot be read: No such file"),
+        ([str(tmp_path / "empty.jsonl")], "empty.jsonl: is empty"),
+        ([str(tmp_path / "bad.jsonl")], "bad.jsonl, line 2: there is no control 'brightness'"),
+        ([str(jam), "--speed", "0"], "'0' is not a number above 0"),
+        ([str(jam), "--regenerate"], "--regenerate wants --to FILE"),
+        ([str(jam), "--to", "x"], "--to goes with --regenerate"),
+        ([str(jam), "--regenerate", "--to", str(jam)], "is the recording itself"),
+        ([str(jam), "--regenerate", "--to", str(tmp_path / "no/x")], "cannot write"),
+    ):
+        ran = run("replay", "--no-window", *arguments)
+        assert ran.returncode == 2, ran
+        assert told in ran.stderr
+        assert ran.stderr.count("\n") == 1, ran.stderr
+    assert jam.read_bytes() == b"".join(lines)
+
+
+def test_a_jam_is_made_anew_to_the_byte_and_says_what_differs(jam, tmp_path):
+    to = tmp_path / "again.jsonl"
+    ran = run("replay", str(jam), "--regenerate", "--to", str(to))
+    assert ran.returncode == 0, ran
+    assert ran.stdout.splitlines()[-1] == "the same, touch for touch"
+    assert to.read_bytes() == jam.read_bytes()
+    session = read(jam)
+    moved = json.loads(encode_header(session.header))
+    moved["build"], moved["device"] = "another build", "cuda"
+    moved["options"]["model"] = "/no/longer/there.safetensors"
+    moved["model"]["sha256"] = "00"
+    (tmp_path / "moved.jsonl").write_text(
+        json.dumps(moved) + "\n" + "".join(encode(e).decode() for e in session.events)
+    )
+    ran = run("replay", str(tmp_path / "moved.jsonl"), "--regenerate", "--to", str(to))
+    assert ran.returncode == 0, ran
+    assert "model differs: recorded with touch.safetensors (00…), now touch" in ran.stdout
+    assert "build differs: recorded with another build, now robojam" in ran.stdout
+    ran = run("replay", str(jam), "--regenerate", "--to", str(to), "--model", "none")
+    assert (ran.returncode, ran.stderr) == (2, "robojam: there is no model file none\n")
+
+
+def test_with_one_touch_altered_the_answer_is_another(jam, tmp_path):
+    lines = jam.read_bytes().splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if b'"x":0.5' in line or b'"x":0.6' in line)
+    event = json.loads(lines[at])
+    altered = json.dumps({**event, "x": 0.05}).encode() + b"\n"
+    changed = tmp_path / "altered.jsonl"
+    changed.write_bytes(b"".join([*lines[:at], altered, *lines[at + 1 :]]))
+    ran = run("replay", str(changed), "--regenerate", "--to", str(tmp_path / "b.jsonl"))
+    assert "differs from line" in ran.stdout
+    was, now = read(jam), read(tmp_path / "b.jsonl")
+    assert now.events[: at - 1] == was.events[: at - 1]
+    after = was.events[at - 1].t
+    played = [
+        [e for e in s.touches() if is_machine(e.touch.who) and e.t > after] for s in (was, now)
+    ]
+    assert played[0][0] != played[1][0]
+
+
+# -- other programs --------------------------------------------------------------------------
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(
+    not (shutil.which("oscsend") and shutil.which("oscdump")), reason="no liblo-tools here"
+)
+def test_liblo_plays_and_reads_what_comes_back(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    dump = subprocess.Popen(["oscdump", "-L", str(port)], stdout=subprocess.PIPE, text=True)
+    to = ("--osc-out", f"127.0.0.1:{port}", *SOON)
+    try:
+        with serving(tmp_path, *to) as engine:
+            url = f"osc.udp://127.0.0.1:{engine.address[1]}"
+            for words in (
+                ("/robojam/down", "iff", "0", "0.2", "0.2"),
+                ("/robojam/move", "iff", "0", "0.3", "0.3"),
+                ("/robojam/up", "i", "0"),
+                ("/robojam/answer",),
+            ):
+                subprocess.run(["oscsend", url, *words], check=True, timeout=PATIENCE)
+            lines = []
+            assert dump.stdout is not None
+            while not lines or "/up " not in lines[-1]:
+                lines.append(first_line(dump).strip())
+                assert lines[-1], lines
+    finally:
+        stop(dump)
+    words = [line.split() for line in lines]
+    named = [next(i for i, w in enumerate(line) if w.startswith("/")) for line in words]
+    parsed = [(line[at], line[at + 1]) for line, at in zip(words, named, strict=True)]
+    assert parsed[0] == ("/robojam/ai/down", "ifff")
+    assert parsed[-1] == ("/robojam/ai/up", "i")
+    assert {"ifff", "i"} == {tags for _, tags in parsed}

@@ -1,0 +1,204 @@
+"""Performances as other programs keep them: recognised by content, bad lines told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.models import CORPUS, has_corpus
+
+from robojam.corpus import infer_phase
+from robojam.corpus.corpus import TOUCH, CorpusError, clean, join, write
+from robojam.corpus.formats import load_all, read, tables
+from robojam.corpus.summary import survey
+
+MICROJAM = "time, x, y, z, moving\n0.0, 0.5, 0.5, 38.2, 0\n0.25, 0.6, 0.5, 38.2, 1\n"
+IMPSY = (
+    "2024-06-12T12:34:56.500000,interface,0.5,0.25\n"
+    "2024-06-12T12:34:56.750000,rnn,0.9,0.9\n"
+    "2024-06-12T12:34:57,interface,0.6,0.25\n"
+)
+
+
+def text(folder: Path, held: str, name: str = "data") -> Path:
+    (folder / name).write_text(held, "utf-8")
+    return folder / name
+
+
+def test_a_microjam_csv(tmp_path):
+    found = read(text(tmp_path, MICROJAM))
+    assert (found.source, found.columns, found.inferred) == ("CSV", TOUCH, 0)
+    np.testing.assert_array_equal(found.events, [[0.5, 0.5, 0, 0], [0.6, 0.5, 0.25, 1]])
+    assert found.dropped == {}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        MICROJAM.replace("\n", "\r\n"),
+        "\ufeff" + MICROJAM,
+        MICROJAM.replace(" ", ""),
+        MICROJAM.rstrip("\n"),
+        MICROJAM.replace("\n0.25", "\n\n0.25"),
+        MICROJAM.replace(", ", ";").replace(".", ","),  # as a spreadsheet in Oslo writes it
+        '"time","x","y","z","moving"\n' + MICROJAM.partition("\n")[2],
+        "y,dt,x,moving\n0.5,0,0.5,0\n0.5,0.25,0.6,1\n",
+    ],
+)
+def test_a_csv_however_it_is_written(held, tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(held.encode())
+    np.testing.assert_array_equal(read(path).events, [[0.5, 0.5, 0, 0], [0.6, 0.5, 0.25, 1]])
+
+
+def test_a_time_that_begins_again_is_another_performance(tmp_path):
+    body = MICROJAM.partition("\n")[2]
+    assert read(text(tmp_path, MICROJAM + body + body)).lengths.tolist() == [2, 2, 2]
+
+
+def test_lines_that_are_none_are_left_out_and_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK", 64)  # several blocks, and lines across them
+    bad = "what, is, this, 1, 0\n1, 2\n0.3, 0.6, nan, 1, 1\n0.2, -0.1, 7, 1, 1\n"
+    found = read(text(tmp_path, MICROJAM + bad + "0.4, 0.7, 0.5, 1, 1, 9\n0.5,1,1,1,1\n" * 9))
+    assert len(found.events) == 4 + 9
+    assert found.dropped == {"lines that are not 5 numbers": 2 + 9}
+    cleaned = clean(found)
+    assert cleaned.dropped["touches with NaN"] == 1
+    assert cleaned.dropped["touches with x clipped to 0..1"] == 1
+    assert cleaned.dropped["touches with dt clipped to 0..5 s"] >= 1  # time went back
+
+
+def test_what_no_csv_can_be_made_of(tmp_path):
+    comma = "time,x,y,z,moving\n0,0,0,5,0,5,1,0,0\n"
+    for held, told in [
+        (comma, "decimal point"),
+        ("time,x,y,z,moving\n", "no line of 5 numbers"),
+        ("time,x,y,moving\n0,1,1,0.5\n", "moving must be 0 or 1"),
+        ("a,b\n1,2\n", "is neither"),
+        ("\n", "is empty"),
+    ]:
+        with pytest.raises(CorpusError, match=told):
+            read(text(tmp_path, held))
+    (tmp_path / "wide").write_bytes(MICROJAM.encode("utf-16"))
+    with pytest.raises(CorpusError, match="UTF-16"):
+        read(tmp_path / "wide")
+
+
+def test_an_impsy_log(tmp_path):
+    path = text(tmp_path, IMPSY + "torn, line\n")
+    found = read(path)
+    assert (found.source, found.inferred) == ("IMPSY log", 2)
+    np.testing.assert_allclose(found.events[:, :3], [[0.5, 0.25, 0], [0.6, 0.25, 0.5]])
+    assert found.dropped == {"lines that are not a time, a name and 2 numbers": 1}
+    machine = read(path, machine=True)
+    np.testing.assert_allclose(machine.events, [[0.9, 0.9, 0, 0]])
+
+
+def test_an_impsy_log_of_another_instrument_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match="8 numbers a line"):
+        read(text(tmp_path, "2024-06-12T12:34:56,interface" + ",0.5" * 8 + "\n"))
+    with pytest.raises(CorpusError, match="a time that is none"):
+        read(text(tmp_path, IMPSY.replace("-06-", "-16-")))
+    found = read(text(tmp_path, IMPSY.replace("\n", ",0.7\n")))  # with a pressure
+    assert len(found.events) == 2
+
+
+def test_robojam_arrays(tmp_path):
+    one, two = np.random.default_rng(0).random((2, 20, 3))
+    np.savez(tmp_path / "a.npz", one, two[:7])
+    np.save(tmp_path / "b.npy", one)
+    np.save(tmp_path / "c.npy", np.stack([one, two]))
+    np.savez(tmp_path / "d.npz", touches=one, lengths=[15, 5])
+    assert [
+        read(tmp_path / n).lengths.tolist() for n in ("a.npz", "b.npy", "c.npy", "d.npz")
+    ] == [
+        [20, 7],
+        [20],
+        [20, 20],
+        [15, 5],
+    ]
+    found = read(tmp_path / "c.npy")
+    np.testing.assert_array_equal(found.events[20:, :3], two)
+    assert found.events[[0, 20], 3].tolist() == [0, 0]
+    np.save(tmp_path / "p.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(CorpusError, match="pickled"):
+        read(tmp_path / "p.npy")
+    np.save(tmp_path / "w.npy", np.zeros((4, 7)))
+    with pytest.raises(CorpusError, match=r"\(4, 7\)"):
+        read(tmp_path / "w.npy")
+
+
+def test_a_folder_of_all_kinds(tmp_path):
+    text(tmp_path, MICROJAM, "a.csv")
+    text(tmp_path, IMPSY, "b.log")
+    text(tmp_path, "remember the milk\n", "notes.txt")
+    text(tmp_path, "time,x,y\n", "bad.csv")
+    told: list[str] = []
+    found = load_all([tmp_path], refused=lambda error: told.append(str(error)))
+    assert [corpus.name for corpus in found] == ["a.csv", "b.log"]
+    assert len(told) == 1
+    assert "bad.csv" in told[0]
+    (tmp_path / "a.csv").unlink()
+    (tmp_path / "b.log").unlink()
+    with pytest.raises(CorpusError, match="no performances in it"):
+        load_all([tmp_path], refused=lambda _: None)
+
+
+def test_what_is_joined_is_written_and_read_again(tmp_path):
+    both = join(
+        [clean(read(text(tmp_path, held, n))) for n, held in [("a", MICROJAM), ("b", IMPSY)]]
+    )
+    write(both, tmp_path / "c.npz")
+    again = read(tmp_path / "c.npz")
+    np.testing.assert_allclose(again.events, both.events, atol=1e-7)
+    assert again.lengths.tolist() == both.lengths.tolist() == [2, 2]
+    about = survey(both)
+    assert (about["performances"], about["touches"], about["inferred"]) == (2, 4, 2)
+    assert about["seconds"] == pytest.approx(0.75)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"0123456789.,;\n -e+x", "nan", "inf", "time,x,y\n"]), max_size=60
+    )
+)
+def test_text_is_read_or_refused(tmp_path_factory, parts):
+    path = tmp_path_factory.mktemp("text") / "a.csv"
+    path.write_text("time,x,y,z,moving\n" + "".join(parts))
+    try:
+        found = clean(read(path))
+    except CorpusError:
+        return
+    assert np.isfinite(found.events).all()
+
+
+# Phases
+
+
+@has_corpus
+def test_phases_are_inferred_as_often_rightly_as_is_told():
+    truth = clean(read(CORPUS / "microjam_val.npz"))
+    first = np.zeros(len(truth.events), bool)
+    first[truth.offsets[:-1]] = True
+    landing = (truth.events[:, 3] == 0)[~first]
+    guess = (infer_phase.moving(truth.events[:, :3], truth.lengths) == 0)[~first]
+    right = (landing & guess).sum()
+    assert right / landing.sum() > 0.91
+    assert right / guess.sum() > 0.91
+    pause = (truth.events[:, 2] > 0.1)[~first]
+    assert (pause & landing).sum() / landing.sum() < 0.85  # what a pause alone would find
+
+
+def test_phases_do_not_depend_on_how_many_are_read_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    touches = np.column_stack([rng.random((500, 2)), rng.exponential(0.05, 500)])
+    lengths = np.array([0, 3, 1, 400, 96])
+    whole = infer_phase.moving(touches, lengths)
+    monkeypatch.setattr(infer_phase, "_BLOCK", 7)
+    np.testing.assert_array_equal(infer_phase.moving(touches, lengths), whole)
+    assert set(whole.tolist()) == {0.0, 1.0}
+    assert whole[[0, 3, 4, 404]].tolist() == [0, 0, 0, 0]
+    assert infer_phase.moving(np.empty((0, 3)), np.array([], int)).tolist() == []

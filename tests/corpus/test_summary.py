@@ -1,0 +1,44 @@
+"""What is told of performances: reckoned by hand here."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from support.models import STROKES, corpus
+
+from robojam.corpus import summary as surveys
+from robojam.corpus.corpus import TOUCH, Corpus
+from robojam.corpus.summary import survey
+
+FIRST = [(0.0, 0.5, 0, 0), (0.25, 0.5, 0.5, 1), (0.25, 0.5, 5, 0)]
+SECOND = [(i / 600, 7 / 600, 0.1 * (i > 0), i > 0) for i in range(1, 9)]
+
+
+def made(*performances: list[tuple[float, ...]]) -> Corpus:
+    lengths = np.array([len(performance) for performance in performances], np.int64)
+    events = np.array([row for part in performances for row in part], float).reshape(-1, 4)
+    return Corpus(events, lengths, TOUCH, "made", "", {"touches with NaN": 2}, inferred=3)
+
+
+def test_what_is_told_is_plain_and_right(monkeypatch):
+    found = survey(made(FIRST, SECOND, SECOND))
+    assert json.loads(json.dumps(found)) == found
+    assert (found["performances"], found["touches"], found["inferred"]) == (3, 19, 3)
+    assert found["dropped"] == {"touches with NaN": 2}
+    assert found["seconds"] == pytest.approx(5.5 + 2 * 0.8)
+    assert (found["landings"], found["rests"]) == (2, 1)
+    assert found["quartiles"]["touches"] == [3, 5.5, 8, 8, 8]
+    assert found["quartiles"]["seconds"][-1] == pytest.approx(5.5)
+    assert found["screens"] == {"600": 2, "0": 1}
+    monkeypatch.setattr(surveys, "_LOOKED_AT", 1)
+    found = survey(made(FIRST, SECOND, SECOND))
+    assert (found["screens"], found["screens_of"]) == ({"0": 1}, 1)
+
+
+def test_of_nothing_and_of_strokes_less_is_told():
+    assert "quartiles" not in survey(made())
+    found = survey(corpus(STROKES, [9, 4]))
+    assert found["quartiles"]["touches"] == [4, 5.25, 6.5, 7.75, 9]
+    assert "seconds" not in found

@@ -1,0 +1,100 @@
+"""Jams as pictures: posters and contact sheets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from test_listing import run
+
+from robojam.export import poster as picture
+from robojam.export.poster import strokes
+from robojam.sessions.session import read
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"))
+
+
+def test_pictures(tmp_path, capsys):
+    from matplotlib.image import imread
+
+    for name, paths in (("one", EXAMPLES[:1]), ("sheet", EXAMPLES * 3)):
+        to = tmp_path / f"{name}.png"
+        assert run(capsys, "export", *paths, "--to", to)[0] == 0
+        pixels = imread(to)[..., :3]
+        # Warm for people, cool for the machine, on paper.
+        assert ((pixels[..., 0] - pixels[..., 2]) > 0.4).mean() > 0.002
+        assert ((pixels[..., 2] - pixels[..., 0]) > 0.25).mean() > 0.002
+        assert np.allclose(pixels[0, 0], [0xF7 / 255, 0xF2 / 255, 0xE8 / 255], atol=0.01)
+
+
+def test_strokes_are_from_landing_to_lifting():
+    session = read(EXAMPLES[0])  # the duet
+    found = strokes(session)
+    downs = [e for e in session.touches() if e.touch.phase == "down"]
+    assert len(found) == len(downs)
+    assert sum(len(s.t) for s in found) == sum(session.summary().touches.values())
+    assert sum(s.tap for s in found if not s.machine) == 4
+    curve = picture._curved(np.array([[0, 0], [0.5, 0.5], [1, 0.0]]))
+    assert curve[0].tolist() == [0, 0]
+    assert curve[-1].tolist() == [1, 0]
+
+
+def test_each_is_named_or_dated(tmp_path, capsys):
+    folder, to = tmp_path / "jams", tmp_path / "to.png"
+    folder.mkdir()
+    for path in EXAMPLES:
+        (folder / path.name).write_bytes(path.read_bytes())
+    assert run(capsys, "sessions", folder / EXAMPLES[0].name, "--name", "Rain")[0] == 0
+    told: list[list[str]] = []
+    for made, paths in (("_sheet", [folder]), ("_poster", [folder / EXAMPLES[0].name])):
+        with pytest.MonkeyPatch.context() as patched:
+            draw = getattr(picture, made)
+
+            def kept(*a: Any, draw: Any = draw) -> Figure:
+                figure = draw(*a)
+                told.append([text.get_text() for text in figure.texts])
+                return figure
+
+            patched.setattr(picture, made, kept)
+            assert run(capsys, "export", *paths, "--to", to)[::2] == (0, "")
+    sheet, poster = told
+    assert sheet[0] == "Rain"
+    assert re.fullmatch(r"\d+ Nov 2026 \d\d:28", sheet[1])
+    assert re.fullmatch(r"\d+ Nov 2026 \d\d:25", sheet[3])  # it has no name
+    assert len(sheet) == 5
+    assert "Rain" in poster
+    assert any(re.search(r"13.8 s +\d+ November 2026 +\d\d:28", text) for text in poster)
+    (folder / "names.json").write_text("torn")
+    assert run(capsys, "export", folder, "--to", to)[::2] == (0, "")
+
+
+@pytest.mark.parametrize("name", ["W" * 200, "$\\frac", "\u96e8\n$x$", "a " * 60])
+def test_a_name_of_any_kind_stays_below_its_picture(name, tmp_path, recwarn):
+    session = read(EXAMPLES[0])
+    for count in (1, 2):
+        to = tmp_path / f"{count}.png"
+        picture.draw([session] * count, to, names=[name] * count)
+        assert to.read_bytes().startswith(b"\x89PNG")
+    # Those of what is drawn: another test's rubbish may be collected here.
+    assert not [warning for warning in recwarn if warning.category is UserWarning]
+    figure = picture._sheet([(session, [])] * 2, [" ".join(name.split())] * 2)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    names = [t for t in figure.texts if t.get_size() > 8]
+    for axes, text in zip(figure.axes, names, strict=True):
+        place, around = text.get_window_extent(renderer), axes.get_window_extent(renderer)
+        assert place.x1 <= around.x1 + 2
+        assert place.y1 < around.y0
+
+
+def test_what_was_never_played_has_a_number():
+    session = read(EXAMPLES[0])
+    header = msgspec.structs.replace(session.header, started="1970-01-01T00:00:00+00:00")
+    figure = picture._sheet([(replace(session, header=header), [])] * 2, ["", ""])
+    assert [text.get_text() for text in figure.texts][::2] == ["1", "2"]

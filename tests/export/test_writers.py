@@ -1,0 +1,59 @@
+"""Sessions for other programs: what comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_listing import run
+
+from robojam.corpus.formats import read as read_performances
+from robojam.export.writers import WRITERS, streams
+from robojam.sessions.session import read
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_csv_comes_back(path, tmp_path, capsys):
+    status, out, _ = run(capsys, "export", path, "--to", tmp_path / "a.csv")
+    assert status == 0
+    session = read(path)
+    played = streams(session)
+    assert out.strip() == ", ".join(str(tmp_path / f"a-{who}.csv") for who in played)
+    for who, (_, rows) in played.items():
+        again = read_performances(tmp_path / f"a-{who}.csv")
+        assert again.inferred == 0
+        np.testing.assert_array_equal(again.events[:, [0, 1, 3]], rows[:, [0, 1, 3]])
+        np.testing.assert_allclose(again.events[1:, 2], rows[1:, 2], atol=1e-9)
+    np.testing.assert_array_equal(played["human"][1], read_performances(path).events)
+
+
+def test_an_npz_holds_every_part(tmp_path, capsys):
+    assert run(capsys, "export", *EXAMPLES, "--to", tmp_path / "a.npz")[0] == 0
+    found = read_performances(tmp_path / "a.npz")
+    wanted = [len(rows) for p in EXAMPLES for _, rows in streams(read(p)).values()]
+    assert found.lengths.tolist() == wanted
+    assert run(capsys, "export", *EXAMPLES, "--to", tmp_path / "b.npz", "--who", "ai")[0] == 0
+    assert read_performances(tmp_path / "b.npz").lengths.tolist() == wanted[1::2]
+
+
+def test_what_cannot_be_exported(tmp_path, capsys):
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text("hello\n")
+    quiet = tmp_path / "quiet.jsonl"
+    quiet.write_bytes(EXAMPLES[0].read_bytes().partition(b"\n")[0] + b"\n")
+    for arguments, told in [
+        ([EXAMPLES[0], "--to", tmp_path / "a.xyz"], ".csv, .mid, .npz, .png, .wav"),
+        ([torn, "--to", tmp_path / "a.csv"], "torn.jsonl"),
+        ([tmp_path / "none.jsonl", "--to", tmp_path / "a.csv"], "cannot be read"),
+        ([quiet, "--to", tmp_path / "a.png"], "nobody plays"),
+        ([EXAMPLES[0], "--who", "human9", "--to", tmp_path / "a.png"], "nobody plays"),
+        ([EXAMPLES[0], "--to", tmp_path / "none" / "a.csv"], "written to"),
+    ]:
+        status, _, err = run(capsys, "export", *arguments)
+        assert status == 2
+        assert told in err
+    assert run(capsys, "export", torn, EXAMPLES[0], "--to", tmp_path / "b.npz")[0] == 0
+    assert set(WRITERS) == {".csv", ".mid", ".npz", ".png", ".wav"}

@@ -1,0 +1,342 @@
+"""Model files: read back as written, and refused in one clear sentence where damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save as save_tensors
+from support.models import STROKES, TOUCHES, TRAINED, described, is_trained, small
+
+from robojam.model import file as modelfile
+from robojam.model.file import Data, ModelDescription, ModelFileError
+from robojam.player.player import ModelPlayer
+
+MODEL = small(TOUCHES)
+WEIGHTS = {n: t.detach().numpy() for n, t in MODEL.state_dict().items()}
+DESCRIPTION = ModelDescription(
+    event=TOUCHES,
+    units=8,
+    layers=2,
+    temperature=0.9,
+    spread=0.8,
+    trained_on=(Data("a.npz", "0" * 64), Data("b.jsonl", "1" * 64)),
+    steps=1234,
+    score=-12.83,
+    score_on=(Data("c.npz", "2" * 64),),
+    made_with="robojam 0.1.0",
+    licence="CC BY 4.0",
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "m.safetensors"
+    modelfile.write(path, DESCRIPTION, WEIGHTS)
+    return path
+
+
+def rewritten(path: Path, text: str | bytes | None = None, **changed: Any) -> Path:
+    """Write the file anew with another description, or other weights (None: without)."""
+    weights = {n: a for n, a in {**WEIGHTS, **changed}.items() if a is not None}
+    if text is None:
+        text = msgspec.json.encode(DESCRIPTION)
+    text = text if isinstance(text, str) else text.decode()
+    path.write_bytes(save_tensors(weights, metadata={"robojam": text}))
+    return path
+
+
+def as_json(**changed: Any) -> str:
+    """The description as JSON, with parts of it replaced."""
+    return json.dumps({**json.loads(msgspec.json.encode(DESCRIPTION)), **changed})
+
+
+def refusal(path: Path) -> str:
+    """What is said of a file that is no model: one sentence, that names it."""
+    with pytest.raises(ModelFileError) as caught:
+        modelfile.read(path)
+    told = str(caught.value)
+    assert str(path) in told
+    assert "\n" not in told
+    return told.replace(str(path), "FILE")
+
+
+def test_a_model_comes_back_as_it_was_written(path):
+    file = modelfile.read(path)
+    assert file.description == DESCRIPTION
+    assert (file.event, file.units, file.layers) == (TOUCHES, 8, 2)
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file.weights.keys() == WEIGHTS.keys()
+    for name, array in WEIGHTS.items():
+        np.testing.assert_array_equal(file.weights[name], array)
+        assert file.weights[name].dtype == np.float32
+        assert file.weights[name].flags.writeable  # torch warns of what is not
+
+
+def test_halves_and_doubles_are_read_as_floats(path):
+    for kind in (np.float16, np.float64):
+        file = modelfile.read(
+            rewritten(path, **{n: a.astype(kind) for n, a in WEIGHTS.items()})
+        )
+        assert {a.dtype for a in file.weights.values()} == {np.dtype(np.float32)}
+        np.testing.assert_allclose(file.weights["start"], WEIGHTS["start"], atol=1e-3)
+
+
+@is_trained
+def test_the_default_model_can_be_read():
+    file = modelfile.read(modelfile.find(None))
+    assert file.path == TRAINED
+    assert file.event.columns == ("x", "y", "dt", "moving")
+    assert TRAINED.stat().st_size <= 10e6
+
+
+# What is refused
+
+
+def test_no_file(tmp_path):
+    assert refusal(tmp_path / "none.safetensors") == "there is no model file FILE"
+    assert refusal(tmp_path) == "FILE is no file, and so no model"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "no file" in refusal(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00" * 7,
+        b"\xff" * 64,
+        b"hello, this is no model at all",
+        (2**40).to_bytes(8, "little") + b"{}",
+        (10**9).to_bytes(8, "little"),
+        (2).to_bytes(8, "little") + b"[]",
+        (4).to_bytes(8, "little") + b'{"a"',
+        b"PK\x03\x04" + b"\0" * 60,
+    ],
+)
+def test_what_is_no_safetensors(path, data):
+    path.write_bytes(data)
+    assert "FILE is not a safetensors file" in refusal(path)
+
+
+class Trap:
+    def __reduce__(self) -> Any:
+        return (os.mkdir, ("trap",))
+
+
+def test_nothing_is_unpickled(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    path.write_bytes(pickle.dumps(Trap()))
+    assert "FILE is not a safetensors file" in refusal(path)
+    assert not Path("trap").exists()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
+def test_what_is_torn(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    assert "FILE is not a safetensors file" in refusal(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}])
+def test_what_another_program_made(path, metadata):
+    path.write_bytes(save_tensors(WEIGHTS, metadata=metadata))
+    assert refusal(path) == "FILE holds a model of another kind, not one of robojam's"
+
+
+def test_a_newer_format_is_named(path):
+    told = refusal(rewritten(path, as_json(format=2, units={"of a": "new kind"})))
+    assert told == "FILE has model format 2; this robojam reads format 1"
+    assert "format None" in refusal(rewritten(path, as_json(format=None)))
+
+
+EVENT = json.loads(msgspec.json.encode(TOUCHES))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[1]",
+        '{"format": 1}',
+        "[" * 100_000,
+        as_json(units=0),
+        as_json(units=-8),
+        as_json(units="many"),
+        as_json(units=10**9),
+        as_json(units=10**30),
+        as_json(layers=0),
+        as_json(layers=10**9),
+        as_json(temperature=-1),
+        as_json(temperature=1e9),
+        as_json(spread=11),
+        as_json(score="good"),
+        as_json(trained_on=[{"name": "a"}]),
+        as_json(event=None),
+        as_json(event={**EVENT, "columns": []}),
+        as_json(event={**EVENT, "columns": ["x"] * 1000}),
+        as_json(event={**EVENT, "factors": []}),
+        as_json(event={**EVENT, "duration": 9}),
+        as_json(event={**EVENT, "new": 1}),
+        as_json(
+            event={**EVENT, "factors": [{**f, "components": 10**9} for f in EVENT["factors"]]}
+        ),
+        as_json(event={**EVENT, "factors": [{**f, "hidden": 10**9} for f in EVENT["factors"]]}),
+        as_json(event={**EVENT, "factors": [{**f, "hidden": -1} for f in EVENT["factors"]]}),
+        as_json(
+            event={**EVENT, "factors": [{**f, "kind": "pickle"} for f in EVENT["factors"]]}
+        ),
+        as_json(event={**EVENT, "factors": [{**f, "scale": 0} for f in EVENT["factors"]]}),
+        as_json().replace('"speed": 0.8', '"speed": 1e999'),
+        as_json().replace('"speed": 0.8', '"speed": NaN'),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_damaged_description(path, text):
+    assert re.search(
+        "FILE has (a damaged description|model format)", refusal(rewritten(path, text))
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"start": None}, "start is missing, and should be (2, 2, 8)"),
+        ({"more": np.zeros(3, np.float32)}, "more is (3,), and should be missing"),
+        ({"start": np.zeros((2, 2, 9), np.float32)}, "start is (2, 2, 9)"),
+        ({"start": np.zeros((2, 2, 8, 1), np.float32)}, "start is (2, 2, 8, 1)"),
+        ({"start": np.zeros((2, 2, 8), np.int64)}, "int64"),
+        ({"start": np.full((2, 2, 8), np.nan, np.float32)}, "not finite, in start"),
+        ({"trunk.bias": np.full(56, -np.inf, np.float32)}, "not finite, in trunk.bias"),
+        ({"trunk.bias": np.full(56, 1e300)}, "not finite, in trunk.bias"),
+    ],
+)
+def test_weights_that_are_not_the_descriptions(path, changed, told):
+    assert told in refusal(rewritten(path, **changed))
+
+
+@pytest.mark.parametrize("sizes", [{"units": 9}, {"layers": 3}, {"units": 65536, "layers": 64}])
+def test_sizes_that_are_not_the_weights(path, sizes):
+    assert "does not hold what its description says" in refusal(
+        rewritten(path, as_json(**sizes))
+    )
+
+
+def test_tensors_that_numpy_has_not(path):
+    """A file of another precision, bfloat16, whose sizes are right all the same."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    at = 0
+    for name, about in sorted(header.items()):
+        if name != "__metadata__":
+            length = 2 * int(np.prod(about["shape"]))
+            about["dtype"], about["data_offsets"] = "BF16", [at, at + length]
+            at += length
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(at))
+    told = refusal(path)
+    assert "BF16" in told or "bfloat16" in told or "not a safetensors file" in told
+
+
+def test_a_model_of_something_else_plays_no_jam(tmp_path):
+    model = small(STROKES)
+    weights = {n: t.detach().numpy() for n, t in model.state_dict().items()}
+    path = tmp_path / "kanji.safetensors"
+    modelfile.write(path, described(model), weights)
+    with pytest.raises(
+        ModelFileError, match=r"kanji.* model of strokes.* dx, .* dy, .* lifted.*touches"
+    ):
+        ModelPlayer(modelfile.read(path))
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(at=st.integers(0, 4_000), value=st.binary(min_size=1, max_size=9))
+def test_any_damage_is_a_result_or_a_refusal(path, at, value):
+    data = bytearray(path.read_bytes())
+    torn = path.with_name("torn.safetensors")
+    torn.write_bytes(data[:at] + value + data[at + len(value) :])
+    try:
+        file = modelfile.read(torn)
+    except ModelFileError as error:
+        assert str(torn) in str(error)
+    else:
+        assert all(np.isfinite(a).all() for a in file.weights.values())
+
+
+# Writing
+
+
+def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
+    before = path.read_bytes()
+
+    def torn(_: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", torn)
+    with pytest.raises(OSError, match="No space"):
+        modelfile.write(path, DESCRIPTION, WEIGHTS)
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        modelfile.write(path, DESCRIPTION, WEIGHTS)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["m.safetensors"]
+
+
+def test_weights_that_lie_otherwise_are_written_as_they_are(path):
+    turned = {n: np.asfortranarray(a) for n, a in WEIGHTS.items()}
+    modelfile.write(path, DESCRIPTION, turned)
+    for name, array in modelfile.read(path).weights.items():
+        np.testing.assert_array_equal(array, WEIGHTS[name])
+
+
+# Finding
+
+
+def test_models_are_found_in_a_checkout_and_in_an_installed_wheel(tmp_path, monkeypatch):
+    package = tmp_path / "site" / "robojam"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(modelfile, "__file__", str(package / "model" / "file.py"))
+    assert modelfile.folder() == tmp_path / "site" / "models"
+    (package / "models").mkdir()
+    assert modelfile.folder() == package / "models"
+    assert modelfile.find(None) == package / "models" / modelfile.DEFAULT
+
+
+def test_a_model_is_found_by_path_and_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(modelfile, "folder", lambda: tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    ours = tmp_path / "models" / "mine.safetensors"
+    ours.touch()
+    assert modelfile.find("mine") == modelfile.find("mine.safetensors") == ours
+    assert modelfile.find(str(ours)) == ours
+    Path("mine").touch()  # a path comes first
+    assert modelfile.find("mine") == Path("mine")
+
+
+@pytest.mark.parametrize("name", ["none", "../models/none", "x" * 5000, "a\0b", "", "."])
+def test_no_such_model(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelFileError) as caught:
+        modelfile.find(name)
+    assert "\n" not in str(caught.value)

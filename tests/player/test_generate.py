@@ -1,0 +1,236 @@
+"""Performances made offline: those a player would play, whatever is made beside them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from support.engine import ROOT
+from support.models import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
+from test_listing import run
+
+from robojam.corpus.corpus import clean
+from robojam.corpus.formats import read as read_performances
+from robojam.jam.dwell import AGAIN
+from robojam.model.file import ModelFile
+from robojam.player import generate as offline
+from robojam.player.generate import generate
+from robojam.player.player import ModelPlayer
+from robojam.sessions.compose import composed
+from robojam.sessions.session import encode, encode_header, parse, read
+from robojam.touch import MAX_DT, MIN_DT
+
+FILE = filed(small(TOUCHES))
+NOTHING = np.empty((0, 4))
+HOW = {"seconds": 2.0, "seed": 7, "temperature": 1.0, "spread": 1.0}
+
+
+def heard(count: int, seed: int = 0) -> np.ndarray:
+    return rows(TOUCHES, count, np.random.default_rng(seed)).astype(np.float64)
+
+
+def test_a_take_is_what_a_player_would_play():
+    before = [NOTHING, heard(9), heard(30), NOTHING]
+    takes = generate(FILE, before, **HOW)
+    for index, (part, take) in enumerate(zip(before, takes, strict=True)):
+        player = ModelPlayer(FILE, voices=len(before), seed=7)
+        player.set_sampling(temperature=1.0, spread=1.0)
+        for x, y, dt, moving in part:
+            player.feed(x, y, dt, moving > 0.5)
+        for x, y, dt, moving in take[:40]:
+            (made,) = player.sample([index])
+            assert x == pytest.approx(min(max(made.x, 0), 1), abs=1e-4)
+            assert y == pytest.approx(min(max(made.y, 0), 1), abs=1e-4)
+            assert dt == pytest.approx(min(max(made.dt, MIN_DT), MAX_DT), rel=1e-3, abs=1e-5)
+            player.commit(index, x, y, dt, moving > 0.5)
+
+
+def test_takes_do_not_depend_on_how_many_there_are():
+    some, more = (generate(FILE, [heard(5)] * n, **HOW) for n in (2, 9))
+    for one, other in zip(some, more, strict=False):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert not np.array_equal(some[0][:5], some[1][:5])
+
+
+def test_takes_are_as_a_jam_would_have_them():
+    for take in generate(FILE, [NOTHING] * 20, **HOW):
+        assert take[:, 2].sum() < 2.0
+        assert ((take[:, :2] >= 0) & (take[:, :2] <= 1)).all()
+        assert ((take[:, 2] >= MIN_DT) & (take[:, 2] <= MAX_DT)).all()
+        assert len(take) == 0 or take[0, 3] == 0  # it lands before it slides
+
+
+def test_what_goes_on_may_slide_from_where_the_finger_is():
+    takes = generate(FILE, [heard(5)] * 60, **HOW)
+    slides = [take[0, 3] for take in takes if len(take)]
+    assert 0 < sum(slides) < len(slides)
+
+
+def test_a_first_touch_comes_after_the_silence_that_was_heard():
+    """Its dt is as those of all first touches are that come late enough, by themselves."""
+    part, silence = heard(5), 0.02
+    how = {**HOW, "seconds": 5.0}
+    free = generate(FILE, [part] * 3000, **how)
+    late = generate(FILE, [part] * 600, **{**how, "seed": 8}, silent=np.full(600, silence))
+    of_free = np.array([take[0, 2] for take in free if len(take)])
+    of_late = np.array([take[0, 2] for take in late if len(take)])
+    assert (of_free < silence).mean() > 0.2
+    assert of_late.min() >= silence - 1e-6
+    wanted = of_free[of_free >= silence]
+    shares = [np.percentile(of_late, [25, 50, 75]), np.percentile(wanted, [25, 50, 75])]
+    np.testing.assert_allclose(*shares, rtol=0.15)
+
+
+def test_no_take_is_silence_alone():
+    free = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": 5.0})
+    short = float(np.percentile([take[0, 2] for take in free], 10))
+    takes = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": short})
+    assert all(len(take) > 0 and take[0, 2] < short for take in takes)
+
+
+def test_a_silence_that_no_draw_outlasts_is_waited_for_all_the_same():
+    (take,) = generate(FILE, [heard(5)], **{**HOW, "seconds": 5.001}, silent=np.array([80.0]))
+    assert take[0, 2] == MAX_DT  # as long as a jam's touch can be
+
+
+def test_cold_and_narrow_is_the_same_for_every_seed():
+    one, two = (
+        generate(FILE, [heard(5)], seconds=1, seed=seed, temperature=0, spread=0)[0]
+        for seed in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_session_of_it_is_read_as_one():
+    before, (take,) = heard(20), generate(FILE, [heard(20)], **HOW)
+    made = composed(before, take, file=FILE, seed=7, options={"temperature": 1.0})
+    again = parse(b"".join([encode_header(made.header), *map(encode, made.events)]))
+    assert again.events == made.events
+    down: set[str] = set()
+    for event in again.touches():  # each finger lands, slides and lifts
+        who, phase = event.touch.who, event.touch.phase
+        assert (who in down) == (phase != "down")
+        (down.discard if phase == "up" else down.add)(who)
+    assert not down
+    assert again.summary().touches == {"human": 20, "ai": len(take)}
+
+
+@is_trained
+def test_the_command(tmp_path, capsys):
+    def make(*arguments):
+        status, out, err = run(capsys, "generate", "--seed", "3", *arguments)
+        assert (status, err) == (0, "")
+        return out
+
+    make("--to", tmp_path / "a.jsonl", "--seconds", "1.5", "--model", TRAINED)
+    session = read(tmp_path / "a.jsonl")
+    assert session.duration < 1.5 + 0.2
+    assert set(session.summary().touches) == {"ai"}
+    make("--to", tmp_path / "c.npz", "--count", "5", "--seconds", "1")
+    going_on = len(clean(read_performances(tmp_path / "c.npz")).lengths)
+    out = make("--from", tmp_path / "c.npz", "--to", tmp_path / "d.csv", "--seconds", "1")
+    assert f"{going_on} performances" in out
+    names = [f"d-{i}.csv" for i in range(1, going_on + 1)]
+    assert sorted(p.name for p in tmp_path.glob("d*")) == names
+    make("--from", tmp_path / "d-1.csv", "--to", tmp_path / "e.png", "--seconds", "1")
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    make("--to", tmp_path / "f.jsonl", "--seconds", "1.5")
+    one, two = (read(tmp_path / f"{name}.jsonl").events for name in "af")
+    assert one == two
+
+
+@has_corpus
+def test_what_it_refuses(tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("hello")
+    for arguments, told in [
+        (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .mid, .npz, .png, .wav"),
+        (["--to", tmp_path / "a.csv", "--from", tmp_path / "bad.csv"], "bad.csv"),
+        (["--to", tmp_path / "a.csv", "--from", CORPUS / "kanji_stroke3.npz"], "pen strokes"),
+        (["--to", tmp_path / "a.csv", "--model", "none"], "no model file none"),
+        (["--to", tmp_path / "a.csv", "--temperature", "nan"], "from 0 to 10"),
+        (["--to", tmp_path / "a.csv", "--spread", "11"], "from 0 to 10"),
+        (["--to", tmp_path / "a.csv", "--seconds", "4000"], "3600"),
+    ]:
+        status, _, err = run(capsys, "generate", *arguments)
+        assert status == 2
+        assert told in err
+
+
+def test_what_it_goes_on_from_is_not_written_over(tmp_path, capsys):
+    jam = tmp_path / "jam.jsonl"
+    jam.write_bytes((ROOT / "sessions" / "example.jsonl").read_bytes())
+    before = jam.read_bytes()
+    status, _, err = run(capsys, "generate", "--from", jam, "--to", jam)
+    assert status == 2
+    assert "is what it goes on from" in err
+    assert jam.read_bytes() == before
+
+
+@is_trained
+def test_the_machines_part_of_a_session_is_gone_on_from(capsys, tmp_path):
+    alone = tmp_path / "alone.jsonl"
+    how = ("--seconds", 1, "--seed", 3)
+    assert run(capsys, "generate", "--to", alone, *how)[0] == 0
+    to = tmp_path / "on.csv"
+    code, _, said = run(capsys, "generate", "--from", alone, "--to", to, *how)
+    assert code == 2
+    assert "--machine" in said
+    assert run(capsys, "generate", "--from", alone, "--machine", "--to", to, *how)[0] == 0
+    assert to.stat().st_size > 0
+
+
+def test_nobodys_part_of_nothing_is_gone_on_from(capsys, tmp_path):
+    code, _, said = run(capsys, "generate", "--machine", "--to", tmp_path / "a.csv")
+    assert code == 2
+    assert "--machine is of --from" in said
+    assert not list(tmp_path.iterdir())
+
+
+def likes_to_stay() -> ModelFile:
+    """A model that slides every 18 ms: nine times of ten nowhere, else a hundredth away."""
+    model = small(TOUCHES)
+    with torch.no_grad():
+        for head in model.head:
+            head.get_parameter("weight").zero_()
+            head.get_parameter("bias").zero_()
+        model.head[0].get_parameter("bias").fill_(20)
+        for head, factor in zip(model.head[1:], TOUCHES.factors[1:], strict=True):
+            k, d, bias = factor.components, factor.dims, head.get_parameter("bias")
+            bias[:k] = torch.tensor([math.log(9), 0.0] + [-50.0] * (k - 2))
+            bias[k * (1 + d) : k * (1 + 2 * d)] = -20
+            if factor.slides is not None:
+                bias[k + d : k + 2 * d] = 0.01 / factor.step * torch.tensor([1.0, -1.0])
+    return filed(model)
+
+
+def test_no_take_stays_where_it_is_for_long(monkeypatch):
+    how = {**HOW, "seconds": 3.0}
+    start = [np.array([[0.1, 0.9, 0.0, 0.0]])] * 60
+
+    def longest(take: np.ndarray) -> float:
+        leaves = np.flatnonzero(np.abs(np.diff(take[:, 0])) > 0.005)
+        at = take[:, 2].cumsum()
+        return float(np.diff(at[np.concatenate([[0], leaves, [len(at) - 1]])]).max())
+
+    monkeypatch.setattr("robojam.jam.dwell.LONG", 0.3)
+    guarded = [longest(take) for take in generate(likes_to_stay(), start, **how)]
+    assert max(guarded) < 0.45  # sixteen times nowhere, of ten times nine: it can happen
+    monkeypatch.setattr("robojam.jam.dwell.LONG", 9.0)
+    free = [longest(take) for take in generate(likes_to_stay(), start, **how)]
+    assert np.mean(np.array(free) > 0.45) > 0.3
+    assert np.mean(guarded) < np.mean(free)
+
+
+def test_what_stays_is_drawn_again_as_often_as_in_a_jam(monkeypatch):
+    drawn, kept = [], []
+    # Each draw would stay.
+    monkeypatch.setattr("robojam.player.generate._lingering", lambda *_: np.arange(1))
+    monkeypatch.setattr("robojam.player.generate._take_in", lambda *_: kept.append(1))
+    sounding = offline._sounding
+    monkeypatch.setattr(
+        "robojam.player.generate._sounding", lambda *made: drawn.append(1) or sounding(*made)
+    )
+    generate(FILE, [heard(5)], **HOW)
+    assert len(drawn) == len(kept) * (1 + AGAIN) > 0

@@ -1,0 +1,557 @@
+"""A model at play: what it remembers, its chance, its voices, its devices, its cost."""
+
+from __future__ import annotations
+
+import math
+import random
+from functools import partialmethod
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from support.models import TOUCHES, TRAINED, filed, is_trained, small
+
+from robojam.jam.events import Player as Protocol
+from robojam.jam.events import Proposal
+from robojam.model import file as modelfile
+from robojam.model.file import ModelFile, ModelFileError
+from robojam.model.mdrnn import load
+from robojam.player import player
+from robojam.player.cpu_batch import BatchStepper
+from robojam.player.cpu_single import SingleStepper
+from robojam.player.player import DeviceError, ModelPlayer, choose_device
+
+FILE = filed(small(TOUCHES, seed=3))
+HALF_PLACE, HALF_DT = 1 / 2048, 0.0005
+
+has_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+def listened(made: ModelPlayer, count: int = 20, seed: int = 0) -> ModelPlayer:
+    chance = random.Random(seed)
+    for i in range(count):
+        made.feed(chance.random(), chance.random(), 0.02 * chance.random(), i % 7 > 0)
+    return made
+
+
+def phrase(made: ModelPlayer, count: int = 20, voice: int = 0) -> list[Proposal]:
+    """What a voice plays, hearing itself, with what it plays clipped as a jam does."""
+    played = []
+    for _ in range(count):
+        each = made.sample([voice])[0]
+        played.append(each)
+        x, y = (min(max(v, 0.0), 1.0) for v in (each.x, each.y))
+        made.commit(voice, x, y, min(max(each.dt, 0.001), 5.0), each.moving)
+    return played
+
+
+def table(proposals: list[Proposal]) -> Any:
+    return np.array([(p.x, p.y, p.dt, p.moving) for p in proposals])
+
+
+def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> ModelPlayer:
+    """A player that computes with torch, on the CPU: all of the GPU's path but the GPU."""
+
+    def prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:
+        return torch, {n: torch.from_numpy(a).float().to(device) for n, a in weights.items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(player, "_prepared", prepared)
+        return ModelPlayer(FILE, device="cpu", **how)
+
+
+# What it remembers
+
+
+def test_it_is_the_player_that_a_jam_asks_for():
+    made: Protocol = ModelPlayer(FILE, voices=3)
+    assert made.voices == 3
+
+
+def test_what_was_heard_alters_what_is_played():
+    one, other = (phrase(listened(ModelPlayer(FILE, seed=1), seed=s)) for s in (0, 1))
+    assert one != other
+
+
+def test_to_propose_changes_nothing():
+    asked, silent = (listened(ModelPlayer(FILE, seed=5)) for _ in range(2))
+    for _ in range(3):
+        assert asked.sample([0])[0] == asked.sample([0])[0]
+        asked.forecast()
+    assert phrase(asked) == phrase(silent)
+
+
+@pytest.mark.parametrize("voices", [1, 3])
+def test_restored_it_plays_on_as_it_would_have(voices):
+    made = listened(ModelPlayer(FILE, voices=voices, seed=5))
+    phrase(made, 5, voices - 1)
+    kept = made.snapshot()
+    first = phrase(made, 70, voices - 1)  # past the next block of random numbers
+    listened(made, 9, seed=8)
+    for _ in range(2):  # the snapshot stays good
+        made.restore(kept)
+        assert phrase(made, 70, voices - 1) == first
+
+
+def test_restored_after_another_seed_it_has_the_old_one():
+    made = listened(ModelPlayer(FILE, seed=5))
+    kept = made.snapshot()
+    first = phrase(made)
+    made.seed(6)
+    assert phrase(made) != first
+    made.restore(kept)
+    assert phrase(made) == first
+    again = ModelPlayer(FILE, seed=77)  # nor need it be the same player
+    again.restore(kept)
+    assert phrase(again) == first
+
+
+def test_reset_forgets_what_was_heard_and_no_random_numbers():
+    made, fresh = listened(ModelPlayer(FILE, seed=5)), ModelPlayer(FILE, seed=5)
+    made.reset()
+    assert phrase(made, 5) == phrase(fresh, 5)
+    made.reset()
+    fresh.reset()
+    assert phrase(made, 5) == phrase(fresh, 5)
+    assert phrase(made, 5) != phrase(ModelPlayer(FILE, seed=5), 5)
+
+
+def test_a_new_player_has_heard_nothing_and_used_no_chance():
+    """It is played a little when it is made, so that the first call is no slower."""
+    made = ModelPlayer(FILE, seed=5)
+    first = phrase(made)
+    made.reset()
+    made.seed(5)
+    assert phrase(made) == first
+
+
+# Chance
+
+
+def test_count_uses_up_a_touch_that_is_not_heard():
+    made = listened(ModelPlayer(FILE, seed=5))
+    first = made.sample([0])[0]
+    made.skip(0)
+    second = made.sample([0])[0]
+    assert second != first
+    made.seed(5)
+    assert made.sample([0])[0] == first
+
+
+def test_following_another_player_goes_on_with_its_random_numbers():
+    one, other = listened(ModelPlayer(FILE, seed=5)), listened(ModelPlayer(FILE, seed=6))
+    for _ in range(3):
+        one.skip(0)
+    other.continue_from(one)
+    assert other.sample([0])[0] == one.sample([0])[0]
+    other.skip(0)  # and has its own count from here
+    assert other.sample([0])[0] != one.sample([0])[0]
+
+
+@pytest.mark.parametrize(("temperature", "spread"), [(0, 0), (1, 1), (10, 10), (1e-9, 3)])
+def test_it_plays_at_any_temperature_and_spread(temperature, spread):
+    made = listened(ModelPlayer(FILE, seed=5))
+    made.set_sampling(temperature=temperature, spread=spread)
+    found = table(phrase(made, 50))
+    assert np.isfinite(found).all()
+    if temperature == spread == 0:
+        made.seed(99)  # without chance no seed matters
+        other = listened(ModelPlayer(FILE, seed=6))
+        other.set_sampling(temperature=0, spread=0)
+        np.testing.assert_array_equal(table(phrase(other, 50)), found)
+
+
+# Units
+
+
+class Ears:
+    """What steps one voice, saying what it is fed, and playing one thing."""
+
+    def __init__(self) -> None:
+        self.fed: list[list[float]] = []
+
+    def feed(self, _: int, values: list[float]) -> None:
+        self.fed.append(values)
+
+    feed_all = partialmethod(feed, 0)
+
+    def sample(self, *_: Any, **__: Any) -> list[list[float]]:
+        return [[0.5, 0.25, 0.0205, 1.0]]
+
+
+def test_half_the_noise_is_added_to_what_is_fed_and_taken_from_what_is_played():
+    made = ModelPlayer(FILE)
+    made._steps = ears = Ears()  # type: ignore[assignment]
+    made.feed(0.5, 0.25, 0.02, True)
+    made.commit(0, 0.0, 1.0, 0.0, False)
+    for fed, (x, y, dt, moving) in zip(
+        ears.fed, [(0.5, 0.25, 0.02, 1), (0, 1, 0, 0)], strict=True
+    ):
+        expected = [x + HALF_PLACE, y + HALF_PLACE, dt + HALF_DT, moving]
+        np.testing.assert_allclose(fed, expected, rtol=1e-6)
+    found = made.sample([0])[0]
+    assert (found.x, found.y) == (0.5 - HALF_PLACE, 0.25 - HALF_PLACE)
+    assert found.dt == pytest.approx(0.02, abs=1e-8)
+    assert found.moving is True
+
+
+def test_all_that_a_proposal_holds_is_plain():
+    found = listened(ModelPlayer(FILE)).sample([0])[0]
+    assert [type(v) for v in (found.x, found.y, found.dt, found.moving)] == [
+        float,
+        float,
+        float,
+        bool,
+    ]
+
+
+# Voices
+
+
+def test_voices_that_hear_the_same_play_their_own():
+    made = listened(ModelPlayer(FILE, voices=4, seed=5))
+    first = [made.sample([voice])[0] for voice in range(4)]
+    assert len(set(first)) == 4
+    phrases = [phrase(made, 10, voice) for voice in range(4)]
+    assert [p[0] for p in phrases] == first
+
+
+def test_a_voice_in_a_batch_plays_as_it_would_alone():
+    """To 1e-5 a step: each is put back onto what the other played before the next."""
+    together = listened(ModelPlayer(FILE, voices=5, seed=5))
+    alone = listened(ModelPlayer(FILE, seed=5))
+    for _ in range(40):
+        mine, its = together.sample([0])[0], alone.sample([0])[0]
+        np.testing.assert_allclose(table([mine]), table([its]), rtol=1e-5, atol=1e-5)
+        for made in (together, alone):
+            made.commit(0, its.x, its.y, abs(its.dt), its.moving)
+            made.feed(0.3, 0.4, 0.1, False)
+        together.commit(3, 0.9, 0.9, 0.3, False)
+
+
+def test_what_one_voice_plays_another_does_not_hear():
+    made, other = (listened(ModelPlayer(FILE, voices=3, seed=5)) for _ in range(2))
+    phrase(made, 10, 1)
+    assert made.sample([0])[0] == other.sample([0])[0]
+    assert made.sample([2])[0] == other.sample([2])[0]
+
+
+def test_a_snapshot_is_not_altered_by_what_voices_play():
+    made = listened(ModelPlayer(FILE, voices=3, seed=5))
+    kept = made.snapshot()
+    before = [h.copy() for h in kept.memory.hidden]
+    phrase(made, 3, 1)
+    made.restore(kept)
+    phrase(made, 3, 2)
+    for mine, its in zip(kept.memory.hidden, before, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+# Forecast
+
+
+def test_the_forecast_is_what_samples_come_to():
+    # With one dt alone the forecast leaves nothing out: it is the mixture of places.
+    weights = {n: a.copy() for n, a in FILE.weights.items()}
+    weights["head.1.weight"][:] = 0
+    weights["head.1.bias"][3:] = [0, 0, 0, -30, -30, -30]
+    made = listened(ModelPlayer(ModelFile(FILE.path, FILE.description, weights, "0"), seed=5))
+    groups = np.array(made.forecast())
+    assert groups.shape[1] == 6
+    share, mean, deviation, correlation = np.split(groups, [1, 3, 5], axis=1)
+    assert share.sum() == pytest.approx(1, abs=0.01)
+    assert (share > 0).all()
+    assert (deviation > 0).all()
+    assert (np.abs(correlation) < 1).all()
+    n, rng = 50_000, np.random.default_rng(0)
+    many = made.network.initial(n)
+    many.write(slice(0, n), made._memory)
+    uniform, gauss = rng.random((n, 3), np.float32), rng.standard_normal((n, 4), np.float32)
+    drawn = made.network.sample(many, uniform, gauss, temperature=1, spread=1)
+    places = drawn[:, :2] - HALF_PLACE
+    within = deviation[:, :, None] * deviation[:, None]
+    within[:, [0, 1], [1, 0]] *= correlation
+    expected = (share * mean).sum(0) / share.sum()
+    apart = mean - expected
+    covariance = (share[:, None] * (within + apart[:, :, None] * apart[:, None])).sum(0)
+    spread = np.sqrt(covariance.diagonal())
+    np.testing.assert_allclose(places.mean(0), expected, atol=0.03 * spread.max())
+    np.testing.assert_allclose(np.cov(places.T), covariance, atol=0.04 * covariance.max())
+
+
+@is_trained
+def test_the_forecast_of_the_default_model_is_where_its_touches_fall():
+    made = ModelPlayer(modelfile.read(TRAINED), seed=2)
+    for i in range(30):  # a slide to the right
+        made.feed(0.2 + 0.01 * i, 0.5, 0.017, i > 0)
+    groups = np.array(made.forecast())
+    weights = groups[:, 0]
+    assert weights.sum() == pytest.approx(1, abs=0.02)
+    expected = weights @ groups[:, 1:3]
+    found = []
+    for _ in range(400):
+        found.append(made.sample([0])[0])
+        made.skip(0)
+    moved = table(found)
+    np.testing.assert_allclose(np.median(moved[:, :2], 0), expected, atol=0.02)
+    assert expected[0] > 0.49  # onward
+
+
+def test_a_forecast_can_be_asked_for_before_anything_was_heard():
+    groups = np.array(ModelPlayer(FILE).forecast())
+    assert np.isfinite(groups).all()
+    assert groups[:, 0].sum() == pytest.approx(1, abs=0.01)
+
+
+def test_a_model_of_another_order_plays_and_forecasts_nothing():
+    phase, dt, place = TOUCHES.factors
+    event = msgspec.structs.replace(TOUCHES, factors=(dt, phase, place))
+    made = listened(ModelPlayer(filed(small(event)), seed=5))
+    assert np.isfinite(table(phrase(made))).all()
+    assert made.forecast() == []
+
+
+def test_what_has_a_touchs_columns_and_is_none_is_refused():
+    phase, dt, place = TOUCHES.factors
+    wrong = (phase, dt, msgspec.structs.replace(place, kind="offset", slides=None))
+    file = filed(small(msgspec.structs.replace(TOUCHES, factors=wrong)))
+    with pytest.raises(ModelFileError, match="offset x, offset y, duration dt, flag moving"):
+        ModelPlayer(file)
+
+
+def test_faint_components_are_left_out():
+    weights = {n: a.copy() for n, a in FILE.weights.items()}
+    weights["head.2.bias"][0] += 30
+    file = ModelFile(FILE.path, FILE.description, weights, "0")
+    assert (
+        len(listened(ModelPlayer(file)).forecast()) == 2
+    )  # one for a slide, one for a landing
+
+
+# Devices
+
+
+def test_torch_plays_as_numpy_does(monkeypatch):
+    for voices in (1, 3):
+        mine = listened(ModelPlayer(FILE, voices=voices, seed=5))
+        its = listened(on_torch(monkeypatch, voices=voices, seed=5))
+        assert isinstance(its._memory.hidden[0], torch.Tensor)
+        for _ in range(30):
+            one, other = mine.sample([voices - 1])[0], its.sample([voices - 1])[0]
+            np.testing.assert_allclose(table([one]), table([other]), rtol=1e-4, atol=1e-5)
+            for made in (mine, its):
+                made.commit(voices - 1, one.x, one.y, abs(one.dt), one.moving)
+        np.testing.assert_allclose(mine.forecast(), its.forecast(), rtol=1e-3, atol=1e-4)
+
+
+def test_torch_is_put_back_as_numpy_is(monkeypatch):
+    made = listened(on_torch(monkeypatch, voices=2, seed=5))
+    kept = made.snapshot()
+    first = phrase(made, 5, 1)
+    made.restore(kept)
+    assert phrase(made, 5, 1) == first
+    made.reset()
+    assert made.sample([0])[0] == on_torch(monkeypatch, voices=2, seed=5).sample([0])[0]
+
+
+def test_a_player_leaves_torch_as_it_was(monkeypatch):
+    on_torch(monkeypatch)
+    assert torch.is_grad_enabled()
+
+
+def test_the_network_is_the_trained_models():
+    """What is played comes from the weights as training knows them."""
+    if not TRAINED.is_file():
+        pytest.skip("no default model here")
+    model, _ = load(TRAINED)
+    made = ModelPlayer(modelfile.read(TRAINED))
+    rows = np.float32([[0.2 + 0.01 * i, 0.5, 0.017, i > 0] for i in range(40)])
+    for row in rows.tolist():
+        made.feed(row[0], row[1], row[2], bool(row[3]))
+    fed = torch.from_numpy(rows + np.float32([HALF_PLACE, HALF_PLACE, HALF_DT, 0]))[None]
+    with torch.inference_mode():
+        _, state = model(fed)
+    for mine, its in zip(made._memory.hidden, state.hidden, strict=True):
+        np.testing.assert_allclose(mine, its.numpy(), atol=2e-5)
+
+
+def test_the_cpu_is_always_there():
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in ("cpu", "cuda", "mps")
+
+
+def test_auto_takes_the_first_device_at_hand(monkeypatch):
+    monkeypatch.setattr(player, "may_have", lambda _: True)
+    for cuda, mps, expected in [(1, 1, "cuda"), (0, 1, "mps"), (0, 0, "cpu")]:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=cuda: bool(there))
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda there=mps: bool(there))
+        assert choose_device("auto") == expected
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps", "tpu"])
+def test_a_device_that_is_not_there_is_an_error_that_says_what_is(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=f"no device {name}; it has cpu"):
+        choose_device(name)
+
+
+@pytest.mark.gpu
+@has_cuda
+def test_a_gpu_plays_as_the_cpu_does():
+    mine, its = (
+        listened(ModelPlayer(FILE, device=d, seed=5, voices=2)) for d in ("cpu", "cuda")
+    )
+    for _ in range(30):
+        one, other = mine.sample([1])[0], its.sample([1])[0]
+        np.testing.assert_allclose(table([one]), table([other]), rtol=1e-3, atol=1e-4)
+        for made in (mine, its):
+            made.commit(1, one.x, one.y, abs(one.dt), one.moving)
+
+
+# Cost
+
+
+def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
+    """No clock: what a touch costs is the calls into numpy, and these can be counted."""
+    made = listened(ModelPlayer(FILE, seed=5))
+    calls = {"count": 0}
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            calls["count"] += 1
+            return getattr(np, name)
+
+    made.network.xp = Counting()
+    made.feed(0.5, 0.5, 0.02, True)
+    heard, calls["count"] = calls["count"], 0
+    made.sample([0])[0]
+    assert heard <= 20
+    assert calls["count"] <= 20
+    for _ in range(500):  # and it is no more after a long jam
+        made.commit(0, 0.5, 0.5, 0.02, True)
+    calls["count"] = 0
+    made.feed(0.5, 0.5, 0.02, True)
+    assert calls["count"] == heard
+
+
+def test_what_it_hears_for_long_stays_finite():
+    made = ModelPlayer(FILE, seed=5)
+    for i in range(3000):
+        made.feed(float(i % 2), float(i % 3 == 0), (0.0, 5.0, 1e-4)[i % 3], i % 5 > 0)
+    found = made.sample([0])[0]
+    assert all(math.isfinite(v) for v in (found.x, found.y, found.dt))
+
+
+# A choir, stepped as batches a touch ahead
+
+
+def choir(seed: int = 5, *, ahead: bool = True, voices: int = 9) -> ModelPlayer:
+    made = ModelPlayer(FILE, voices=voices, seed=seed)
+    assert made._ahead is not None
+    if not ahead:
+        made._ahead = None
+    return listened(made)
+
+
+def sing(made: ModelPlayer, rounds: int, *, order: int = 0) -> list[list[Proposal]]:
+    """Voices play in turn, some more often than others, as a jam lets them."""
+    sung = []
+    rng = np.random.default_rng(order)
+    made.sample(range(made.voices))
+    for _ in range(rounds):
+        voice = int(rng.integers(made.voices))
+        (p,) = made.sample([voice])
+        x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
+        made.commit(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
+        sung.append([p, *made.sample([voice])])
+    return sung
+
+
+def test_a_choir_sings_as_its_voices_would_one_by_one():
+    """To 1e-5 a touch at first; what differs in the last bits grows apart over many."""
+    ahead, alone = sing(choir(), 60), sing(choir(ahead=False), 60)
+    for mine, its in zip(ahead, alone, strict=True):
+        np.testing.assert_allclose(table(mine), table(its), rtol=1e-3, atol=1e-4)
+
+
+def test_a_choir_sings_the_same_again_to_the_bit():
+    assert sing(choir(), 200) == sing(choir(), 200)
+    assert sing(choir(), 40) != sing(choir(seed=6), 40)
+
+
+@pytest.mark.parametrize(
+    "what", ["hear", "temper", "seed", "reset", "restore", "count", "otherwise"]
+)
+def test_what_comes_between_undoes_what_was_foreseen(what):
+    def between(made: ModelPlayer) -> list[list[Proposal]]:
+        sing(made, 30)
+        kept = made.snapshot()
+        sing(made, 7, order=1)
+        {
+            "hear": lambda: made.feed(0.1, 0.9, 0.3, False),
+            "temper": lambda: made.set_sampling(temperature=0.2, spread=0.5),
+            "seed": lambda: made.seed(77),
+            "reset": made.reset,
+            "restore": lambda: made.restore(kept),
+            "count": lambda: made.skip(3),
+            "otherwise": lambda: made.commit(3, 0.5, 0.5, 0.123, False),
+        }[what]()
+        return sing(made, 30, order=2)
+
+    for mine, its in zip(between(choir()), between(choir(ahead=False)), strict=True):
+        np.testing.assert_allclose(table(mine), table(its), rtol=2e-3, atol=2e-4)
+
+
+def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
+    made = choir(voices=32)
+    calls = [0]
+    hear = BatchStepper.feed
+
+    def counted(self: BatchStepper, rows: Any, values: Any) -> None:
+        calls[0] += 1
+        hear(self, rows, values)
+
+    monkeypatch.setattr(BatchStepper, "feed", counted)
+    monkeypatch.setattr(SingleStepper, "feed", None)
+    made.sample(range(32))
+    for _ in range(10):
+        for voice in range(32):
+            (p,) = made.sample([voice])
+            x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
+            made.commit(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
+            made.sample([voice])
+    assert calls[0] <= 12
+
+
+# Voices that keep step
+
+
+@pytest.mark.parametrize("on", ["numpy", "torch"])
+@pytest.mark.parametrize("voices", [1, 5, 40])
+def test_voices_in_step_play_as_they_would_one_by_one(voices, on, monkeypatch):
+    """To 1e-5 a step: each is put back onto what the others played before the next."""
+
+    def made() -> ModelPlayer:
+        if on == "torch":
+            return listened(on_torch(monkeypatch, voices=voices, seed=5))
+        return listened(ModelPlayer(FILE, voices=voices, seed=5))
+
+    together, alone = made(), made()
+    for _ in range(70):  # past the next block of random numbers
+        alone.restore(together.snapshot())
+        expected = table(alone.sample(range(voices)))
+        sounds = together.together()
+        assert sounds.shape == (voices, 4)
+        np.testing.assert_allclose(
+            sounds, np.clip(expected, (0, 0, 0.001, 0), (1, 1, 5, 1)), rtol=1e-5, atol=2e-5
+        )
+        for voice, (x, y, dt, moving) in enumerate(sounds.tolist()):
+            alone.commit(voice, x, y, dt, moving > 0.5)
+        np.testing.assert_allclose(
+            np.concatenate([np.asarray(h) for h in together._memory.hidden]),
+            np.concatenate([np.asarray(h) for h in alone._memory.hidden]),
+            atol=1e-5,
+        )

@@ -1,0 +1,323 @@
+"""One event at a time: numpy and torch alike, and samples that follow the density."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.models import STROKES, TOUCHES, batch, filed, small
+
+from robojam.mixture import Mixture
+from robojam.model import features
+from robojam.model.event import EventSpec, Factor
+from robojam.model.features import components
+from robojam.model.mdrnn import EventModel
+from robojam.player.reference import Memory, Network
+
+EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
+
+#: A place in three dimensions, columns that do not lie side by side, no duration.
+SPACE = EventSpec(
+    name="space",
+    columns=("x", "held", "y", "z"),
+    factors=(
+        Factor(name="held", kind="flag", columns=(1,), hidden=4),
+        Factor(
+            name="place", kind="position", columns=(0, 2, 3), components=3, hidden=8, slides=1
+        ),
+    ),
+)
+#: A line: one dimension, with time.
+LINE = EventSpec(
+    name="line",
+    columns=("dt", "held", "x"),
+    duration=0,
+    factors=(
+        Factor(name="held", kind="flag", columns=(1,), hidden=4),
+        Factor(name="dt", kind="duration", columns=(0,), components=2, hidden=8, centre=-3.0),
+        Factor(name="x", kind="position", columns=(2,), components=3, hidden=8, slides=1),
+    ),
+)
+
+
+def network(model: EventModel, xp: Any = np) -> Network:
+    weights = {n: t.detach() for n, t in model.state_dict().items()}
+    if xp is np:
+        weights = {n: t.numpy() for n, t in weights.items()}
+    return Network(xp, model.event, weights, model.layers)
+
+
+def heard(model: EventModel, xp: Any = np, length: int = 12, voices: int = 1) -> Memory:
+    net = network(model, xp)
+    memory = net.initial(voices)
+    for values in batch(model.event, voices, length).unbind(1):
+        memory = net.feed(memory, values.numpy() if xp is np else values)
+    return memory
+
+
+def flat(memory: Memory) -> list[Any]:
+    last = (memory.last, memory.now, memory.before, memory.heard)
+    return [np.asarray(a) for a in (*memory.hidden, *memory.cell, *last)]
+
+
+@EVENTS
+def test_numpy_and_torch_remember_the_same_as_the_model(event):
+    model = small(event)
+    values = batch(event, 3, 20)
+    with torch.inference_mode():
+        _, state = model(values)
+    for memory in (heard(model, np, 20, 3), heard(model, torch, 20, 3)):
+        pairs = [*zip(memory.hidden, state.hidden, strict=True)]
+        pairs += [*zip(memory.cell, state.cell, strict=True)]
+        pairs += [(memory.last, state.last), (memory.now, state.now)]
+        pairs += [(memory.before, state.before), (memory.heard, state.heard)]
+        for mine, its in pairs:
+            np.testing.assert_allclose(np.asarray(mine), its.numpy(), rtol=0, atol=3e-6)
+
+
+def density(factor, mixture, row, last):
+    """Log density (B,) of a factor of events (B, C): over what its noise leaves open."""
+    values = torch.from_numpy(features.pick(row, factor.columns)).double()
+    if factor.kind == "duration":
+        off = torch.tensor([[-0.5, 0.5]]) * factor.noise
+        ends = ((values + off).clamp_min(features.TINY).log() - factor.centre) / factor.scale
+        if factor.noise:
+            middle, width = ends.mean(1, keepdim=True), ends[:, 1:] - ends[:, :1]
+            return mixture.interval_log_prob(middle, width) - math.log(factor.noise)
+        return mixture.log_prob(ends[:, :1]) - values.log()[:, 0] - math.log(factor.scale)
+    target = (values - factor.centre) / factor.scale
+    scale = torch.full_like(values[:, :1], factor.scale)
+    if factor.slides is not None and last is not None:
+        slides = torch.from_numpy(row[:, factor.slides] > 0.5)[:, None]
+        target = torch.where(slides, (values - torch.from_numpy(last)) / factor.step, target)
+        scale = torch.where(slides, factor.step, scale)
+    if factor.slides is None or not factor.noise:
+        return mixture.log_prob(target) - factor.dims * scale[:, 0].log()
+    chance = mixture.interval_log_prob(target, factor.noise / scale)
+    return chance - factor.dims * math.log(factor.noise)
+
+
+@pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
+def test_the_heads_are_the_models(event):
+    """What play samples from has the densities that training reckons."""
+    model, rng = small(event), np.random.default_rng(0)
+    net = network(model)
+    values = rng.random((2, 9, len(event.columns)), np.float32)
+    for flag in event.flags:
+        values[..., flag] = values[..., flag] > 0.4
+    with torch.inference_mode():
+        expected, _ = model(torch.from_numpy(values))
+    memory = net.initial(2)
+    for t in range(9):
+        row, inner = values[:, t], net.inner(memory)
+        for i, factor in enumerate(event.factors):
+            out = net.head(i, inner)
+            unit = features.normal(np, factor, row)
+            inner = net.told(i, inner, unit)
+            if factor.kind == "flag":
+                found = -np.logaddexp(0, (1 - 2 * unit) * out)[:, 0]
+            else:
+                c = components(np, event, factor, out, row, memory.now, memory.before)
+                parts = (c.logits, c.mean, c.log_scale, c.lower)
+                mixture = Mixture(*(torch.from_numpy(np.ascontiguousarray(p)) for p in parts))
+                found = density(factor, mixture, row, memory.last if t else None).numpy()
+            np.testing.assert_allclose(found, expected[:, t, i].numpy(), atol=2e-4, rtol=1e-4)
+        memory = net.feed(memory, row)
+
+
+@pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
+@pytest.mark.parametrize(("temperature", "spread"), [(1, 1), (0.5, 2), (0, 0), (3, 0)])
+def test_numpy_and_torch_draw_the_same(event, temperature, spread):
+    model, rng = small(event), np.random.default_rng(1)
+    nets = network(model), network(model, torch)
+    memories = [net.initial(5) for net in nets]
+    for _ in range(6):
+        uniform = rng.random((5, len(event.factors)), np.float32)
+        gauss = rng.standard_normal((5, len(event.columns)), np.float32)
+        kept = gauss.copy()
+        mine, its = (
+            net.sample(memory, u, z, temperature=temperature, spread=spread)
+            for net, memory, u, z in zip(
+                nets,
+                memories,
+                (uniform, torch.from_numpy(uniform)),
+                (gauss, torch.from_numpy(gauss)),
+                strict=True,
+            )
+        )
+        np.testing.assert_array_equal(gauss, kept)  # random numbers may be asked for again
+        np.testing.assert_allclose(mine, its.numpy(), rtol=2e-4, atol=2e-5)
+        memories = [nets[0].feed(memories[0], mine), nets[1].feed(memories[1], its)]
+
+
+# Samples follow the density
+
+
+def kolmogorov(found: Any) -> float:
+    """How far values that should be uniform on 0..1 are from it, in units of chance."""
+    u = np.sort(np.asarray(found, np.float64))
+    n = len(u)
+    steps = np.arange(n + 1) / n
+    return float(max((steps[1:] - u).max(), (u - steps[:-1]).max()) * math.sqrt(n))
+
+
+def phi(z: Any) -> Any:
+    return 0.5 * torch.special.erfc(-torch.as_tensor(z) / math.sqrt(2)).numpy()
+
+
+def below(
+    mix: features.Components, along: Any, value: Any, temperature: float, spread: float
+) -> Any:
+    """P(along · unit < value) for a mixture (N, K, …), under temperature and spread."""
+    logits = torch.as_tensor(mix.logits, dtype=torch.float64) / temperature
+    weights = logits.softmax(-1).numpy()
+    d = mix.mean.shape[-1]
+    strict = np.broadcast_to(np.eye(d), (*mix.mean.shape, d)).copy()
+    for at, (i, j) in enumerate(zip(*np.tril_indices(d, -1), strict=True)):
+        strict[..., i, j] = mix.lower[..., at]
+    factor = np.exp(mix.log_scale.astype(np.float64))[..., None] * strict  # L
+    deviation = spread * np.linalg.norm(np.einsum("d,nkde->nke", along, factor), axis=-1)
+    mean = np.einsum("d,nkd->nk", along, mix.mean)
+    return (weights * phi((value[:, None] - mean) / deviation)).sum(-1)
+
+
+@pytest.mark.parametrize(("temperature", "spread"), [(1.0, 1.0), (0.6, 1.7), (2.0, 0.4)])
+@pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
+def test_samples_follow_the_density(event, temperature, spread):
+    n = 20_000
+    model, rng = small(event, seed=2), np.random.default_rng(5)
+    net = network(model)
+    memory = net.initial(1)
+    for row in rng.random((6, 1, len(event.columns)), np.float32):
+        memory = net.feed(memory, np.where(np.isin(np.arange(row.size), event.flags), 1, row))
+    many = net.initial(n)
+    many.write(slice(0, n), memory)
+    uniform = rng.random((n, len(event.factors)), np.float32)
+    gauss = rng.standard_normal((n, len(event.columns)), np.float32)
+    values = net.sample(many, uniform, gauss, temperature=temperature, spread=spread)
+    inner = net.inner(many)
+    for i, factor in enumerate(event.factors):
+        out = net.head(i, inner)
+        unit = features.normal(np, factor, values)
+        inner = net.told(i, inner, unit)
+        if factor.kind == "flag":
+            chance = 1 / (1 + np.exp(-out[:, 0].astype(np.float64) / temperature))
+            error = (unit[:, 0] - chance).sum() / math.sqrt((chance * (1 - chance)).sum())
+            assert abs(error) < 4
+            continue
+        mix = components(np, event, factor, out, values, many.now, many.before)
+        if factor.slides is not None:
+            slid = (features.pick(values, factor.columns) - many.last) / factor.step
+            unit = np.where(values[:, [factor.slides]] > 0.5, slid, unit)
+        d = factor.dims
+        for along in (*np.eye(d), np.ones(d), np.arange(1, d + 1) * (-1.0) ** np.arange(d)):
+            found = below(mix, along, unit @ along, temperature, spread)
+            assert kolmogorov(found) < 1.95, (factor.name, along)  # one in a thousand
+
+
+@EVENTS
+def test_without_temperature_and_spread_it_is_the_likeliest_mean(event):
+    model = small(event, seed=4)
+    net, memory = network(model), heard(model)
+    rng = np.random.default_rng(0)
+    found = [
+        net.sample(
+            memory,
+            rng.random((1, len(event.factors)), np.float32),
+            rng.standard_normal((1, len(event.columns)), np.float32),
+            temperature=temperature,
+            spread=0,
+        )
+        for temperature in (0, 0, 1e-30, 1e-320)
+    ]
+    inner, values = net.inner(memory), np.zeros_like(found[0])
+    for i, factor in enumerate(event.factors):
+        out = net.head(i, inner)
+        if factor.kind == "flag":
+            unit = drawn = (out > 0).astype(np.float32)
+        else:
+            c = components(np, event, factor, out, values, memory.now, memory.before)
+            unit = c.mean[:, c.logits[0].argmax()]
+            drawn = unit * factor.scale + factor.centre
+            if factor.kind == "duration":
+                drawn = np.exp(drawn)
+            if factor.slides is not None and values[0, factor.slides] == 1:
+                drawn = memory.last + unit * factor.step
+        values[:, features.where_of(factor.columns)] = drawn
+        inner = net.told(i, inner, unit)
+    for each in found:
+        np.testing.assert_allclose(each, values, rtol=1e-5)
+
+
+def test_whatever_is_asked_of_it_a_sample_is_finite():
+    model = small(TOUCHES)
+    net, memory = network(model), heard(model, voices=50)
+    rng = np.random.default_rng(0)
+    edges = np.float32([0, np.nextafter(np.float32(1), np.float32(0))])
+    for temperature in (0, 1e-300, 1e-7, 1e-5, 1, 10):
+        for spread in (0, 1, 10):
+            found = net.sample(
+                memory,
+                rng.choice(edges, (50, 3)),
+                8 * rng.standard_normal((50, 4), np.float32),
+                temperature=temperature,
+                spread=spread,
+            )
+            assert np.isfinite(found).all()
+            assert (found[:, 2] > 0).all()
+
+
+def test_a_component_without_weight_is_never_chosen():
+    net = network(small(TOUCHES))
+    logits = np.float32([[-200, 0, -200, 0, -200]]).repeat(3, 0)
+    u = np.float32([[0], [0.49], [0.999]])
+    assert net._chosen(logits, u, 1.0).tolist() == [1, 1, 3]
+
+
+def test_a_voice_that_heard_nothing_lands_and_slides_anywhere():
+    model = small(TOUCHES)
+    net = network(model)
+    uniform, gauss = np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)
+    uniform[1, 0] = 0.999999
+    found = net.sample(net.initial(2), uniform, gauss, temperature=1, spread=1)
+    assert found[:, 3].tolist() == [1, 0]
+    assert np.isfinite(found).all()
+
+
+def test_memory_is_written_by_rows():
+    model = small(TOUCHES)
+    memory, other = heard(model, voices=3), heard(model, length=4, voices=1)
+    expected = [a.copy() for a in flat(memory)]
+    memory.write(slice(1, 2), other)
+    for found, before, new in zip(flat(memory), expected, flat(other), strict=True):
+        np.testing.assert_array_equal(found[[0, 2]], before[[0, 2]])
+        np.testing.assert_array_equal(found[1:2], new)
+    for found, new in zip(flat(memory.rows(slice(1, 2))), flat(other), strict=True):
+        np.testing.assert_array_equal(found, new)
+
+
+def test_columns_side_by_side_are_a_view():
+    values = np.zeros((2, 4), np.float32)
+    assert features.pick(values, (1, 2)).base is values
+    assert features.pick(values, (0, 2, 3)).shape == (2, 3)
+    assert features.where_of((2, 1)) == [2, 1]
+
+
+@pytest.mark.parametrize("xp", [np, torch], ids=["numpy", "torch"])
+def test_what_is_no_number_stays_none(xp):
+    array = xp.asarray([math.nan, -9.0, 0.5, 9.0])
+    found = np.asarray(features.clipped(array, -1, 1))
+    np.testing.assert_array_equal(found, [math.nan, -1, 0.5, 1])
+    np.testing.assert_array_equal(
+        np.asarray(features.clipped(array, 0.25)), [math.nan, 0.25, 0.5, 9]
+    )
+
+
+def test_a_network_is_made_from_what_a_file_holds():
+    file = filed(small(TOUCHES))
+    net = Network(np, file.event, file.weights, file.layers)
+    assert net.units == 8
+    assert net.inner(net.initial(4)).shape == (4, sum(f.hidden for f in file.event.factors))

@@ -1,0 +1,150 @@
+"""Found without typing: zeroconf with another program's eyes, and what ports tells."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from contextlib import ExitStack
+
+import pytest
+from support.engine import PATIENCE, command, serving
+
+from robojam.cli import main
+from robojam.ports import discovery
+
+LOOKING = "looking for OSC programs on the network …\n"
+
+zeroconf = pytest.importorskip("zeroconf")
+network = pytest.mark.skipif(not discovery.addresses(), reason="no network here")
+
+
+def test_loopback_is_not_beyond_this_machine():
+    assert not discovery.is_beyond("127.0.0.1")
+    assert discovery.is_beyond("0.0.0.0")
+    assert all(discovery.is_beyond(host) for host in discovery.addresses())
+
+
+def seen() -> dict[int, discovery.DiscoveredReceiver]:
+    """The engines that are announced, by their ports."""
+    found = discovery.look_around()
+    return {one.port: one for one in found if one.name.startswith("robojam on ")}
+
+
+def see(*ports: int) -> dict[int, discovery.DiscoveredReceiver]:
+    """Look until all of these are announced."""
+    end = time.monotonic() + PATIENCE
+    while not set(ports) <= (found := seen()).keys():
+        assert time.monotonic() < end, found
+    return found
+
+
+@network
+def test_an_engine_that_listens_to_others_is_announced_until_it_ends(tmp_path):
+    with ExitStack() as stack:
+        engine = stack.enter_context(serving(tmp_path, osc_in="0.0.0.0:0"))
+        quiet = stack.enter_context(serving(tmp_path, "--no-announce", osc_in="0.0.0.0:0"))
+        alone = stack.enter_context(serving(tmp_path))
+        port = engine.address[1]
+        found = see(port)
+        assert not found.keys() & {quiet.address[1], alone.address[1]}
+        assert found[port].host in discovery.addresses()
+        assert engine.end() == 0
+        end = time.monotonic() + PATIENCE
+        while port in seen():
+            assert time.monotonic() < end
+
+
+@network
+def test_two_engines_on_one_machine_have_two_names_and_are_seen_at_every_look():
+    with discovery.announced("0.0.0.0", 5991), discovery.announced("0.0.0.0", 5992):
+        found = see(5991, 5992)  # they may still be starting
+        assert found[5991].name != found[5992].name
+        for _ in range(10):
+            assert {5991, 5992} <= seen().keys()
+
+
+def test_a_network_that_will_not_have_it_is_told_and_the_jam_goes_on(tmp_path):
+    told = tmp_path / "stderr"
+    with told.open("w") as stderr:
+        ran = subprocess.run(
+            [command()[0], "-m", "robojam.ports.discovery", "203.0.113.1", "5993"],
+            stdin=subprocess.PIPE,
+            stderr=stderr,
+            timeout=PATIENCE,
+        )
+    assert ran.returncode == 0
+    assert "robojam: not announced on the network: " in told.read_text()
+
+
+@network
+def test_an_engine_that_is_killed_is_announced_no_more(tmp_path):
+    with serving(tmp_path, osc_in="0.0.0.0:0") as engine:
+        port = engine.address[1]
+        see(port)
+        engine.process.kill()
+        end = time.monotonic() + PATIENCE
+        while port in seen():
+            assert time.monotonic() < end
+
+
+def ports(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    with pytest.raises(SystemExit) as left:
+        main(["ports", *options])
+    assert left.value.code == 0
+    printed = capsys.readouterr()
+    assert printed.err == ("" if "--no-network" in options else LOOKING)
+    return printed.out
+
+
+def test_ports_in_json(capsys):
+    about = json.loads(ports(capsys, "--json", "--no-network"))
+    assert set(about) == {"addresses", "osc", "midi", "audio", "compute", "type"}
+    assert [one["for"] for one in about["osc"]] == ["osc-in", "tuio-in", "osc-out"]
+    assert about["compute"][-1]["device"] == "cpu"
+    assert about["type"][0]["what"] == "robojam jam"
+
+
+@network
+def test_ports_on_one_screen_with_who_is_there(capsys):
+    info = zeroconf.ServiceInfo(
+        discovery.SERVICE,
+        f"Phone TouchOSC.{discovery.SERVICE}",
+        port=9000,
+        parsed_addresses=["192.0.2.77"],
+        server="phone.local.",
+    )
+    with discovery._network() as there:
+        there.register_service(info, allow_name_change=True)
+        screen = ports(capsys)
+        there.unregister_service(info)
+    assert len(screen.splitlines()) <= 24
+    assert "192.0.2.77:9000" in screen
+    assert "robojam jam --osc-out 192.0.2.77:9000/touchosc --touchosc learn" in screen
+
+
+def test_ports_knows_an_engine_from_another_program(tmp_path):
+    from robojam.cli.ports import _used_by
+
+    with serving(tmp_path, "--mode", "duet") as engine:
+        assert _used_by(*engine.address) == "robojam: duet, touch.safetensors"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        address = other.getsockname()
+        assert _used_by(*address) == "another program"
+    assert _used_by(*address) is None
+
+
+def test_ports_needs_no_torch_where_there_is_no_gpu():
+    code = (
+        "import sys\nfrom robojam.cli import main\n"
+        "try: main(['ports', '--no-network'])\nfinally: print('torch' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [command()[0], "-c", code], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert ran.returncode == 0, ran.stderr
+    from robojam.player.player import choose_device
+
+    assert ran.stdout.endswith("False\n") or choose_device("auto") != "cpu"

@@ -1,0 +1,258 @@
+"""MIDI with programs that are not ours, over JACK: mido's controllers, FluidSynth."""
+
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from support.engine import Client, command, recordings, serving, stop
+from support.jack import SOUNDFONT, Peer, jack, left_on, missing, peer, until  # noqa: F401
+
+from robojam.sessions.session import read
+from robojam.wire.midi import stream
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
+QUICK = ("--threshold", "0.1", "--response", "1", "--seed", "5")
+
+
+def connected(client: Client, side: str = "out", *, there: bool = True):
+    return client.ask(lambda status: status["midi"][side][0]["connected"] is there)
+
+
+def stroke(peer: Peer, channel: int = 1, note: int = 60, length: int = 20) -> None:
+    """A finger of an MPE controller: it lands, slides for a third of a second, and lifts."""
+    peer.send(stream.bend(channel, 8192), stream.control(channel, 74, 64))
+    peer.send(stream.note_on(channel, note, 90))
+    for step in range(length):
+        time.sleep(0.017)  # as fast as a finger is read
+        peer.send(
+            stream.bend(channel, 8192 + 40 * step), stream.control(channel, 74, 64 + step)
+        )
+    peer.send(stream.note_off(channel, note))
+
+
+def ons(messages):
+    return sum(message[0] & 0xF0 == 0x90 and message[2] > 0 for message in messages)
+
+
+@pytest.mark.skipif(missing("fluidsynth") is not None, reason=str(missing("fluidsynth")))
+def test_a_controller_plays_robojam_answers_and_fluidsynth_sounds(jack, tmp_path):  # noqa: F811
+    sound = tmp_path / "answer.raw"
+    synth = subprocess.Popen(
+        [
+            *("fluidsynth", "-a", "file", "-m", "jack", "-g", "1", "-R", "0", "-C", "0"),
+            *("-o", f"audio.file.name={sound}", "-o", "audio.file.type=raw"),
+            *("-O", "s16", "-r", "44100"),
+            *("-o", f"midi.jack.engine={jack.name}", "-o", "midi.jack.id=fluidsynth"),
+            str(SOUNDFONT),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    rig = tmp_path / "rig.toml"
+    # An organ, which sounds for ever when a note is left on. General MIDI's channel 10 is
+    # drums, so the zone ends before it.
+    rig.write_text('[midi.organ]\nlike = "mpe"\nmembers = 8\nprogram = 20\n')
+    try:
+        until(lambda: any("fluidsynth" in port for port in jack.ports()), "fluidsynth's port")
+        with (
+            peer(jack, "out", "Seaboard") as seaboard,
+            serving(
+                tmp_path,
+                *("--config", str(rig), "--midi-in", "seaboard"),
+                *("--midi-out", "fluidsynth/organ", *QUICK),
+            ) as engine,
+        ):
+            connected(engine.out, "in")
+            connected(engine.out)
+            stroke(seaboard)
+            engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.heard))
+            status = engine.out.ask(lambda status: status["turn"] == "human")
+            assert status["heard"] > 10
+            assert status["midi"]["in"][0]["messages"] > 40
+            assert status["midi"]["out"][0]["messages"] > 0
+            engine.out.listen(1.0)  # an organ's last note is over by then
+            assert engine.end() == 0
+    finally:
+        synth.communicate(b"quit\n", timeout=10)
+        stop(synth)
+    samples, rate = np.fromfile(sound, "<i2") / 32768, 44100
+    level = np.abs(samples.reshape(-1, 2)).max(axis=1)
+    assert level.max() > 0.05, "it sounded"
+    assert level[-rate // 4 :].max() < 1e-3, "and nothing was left on"
+
+
+def test_a_cable_that_is_pulled_and_put_back_plays_on(jack, tmp_path):  # noqa: F811
+    with serving(
+        tmp_path, "--midi-in", "board", "--midi-out", "surge/keys", *QUICK, "--mode", "solo"
+    ) as engine:
+        connected(engine.out, there=False)  # neither is there yet: it plays all the same
+        with peer(jack, "in", "Surge") as first:
+            connected(engine.out)
+            until(lambda: ons(first.heard) > 0, "notes at a port that came later")
+            first.pull()
+        connected(engine.out, there=False)
+        with peer(jack, "in", "Surge") as second:
+            connected(engine.out)
+            until(lambda: ons(second.heard) > 0, "notes again")
+            with peer(jack, "out", "Board") as board:
+                connected(engine.out, "in")
+                board.send(stream.note_on(1, 60, 90))
+                engine.out.ask(lambda status: status["fingers"] >= 1)
+                board.raw(b"\x91\x3c")  # half a message, and gone
+                time.sleep(0.05)
+                board.pull()
+                status = connected(engine.out, "in", there=False)
+                status = engine.out.ask(lambda status: status["dropped"].get(stream.CUT_OFF))
+            with peer(jack, "out", "Board") as board:
+                connected(engine.out, "in")
+            engine.out.send("/robojam/panic")
+            status = engine.out.ask(lambda status: status["fingers"] == 0)
+            assert status["fingers"] == 0
+            assert engine.end() == 0
+            until(lambda: second.heard[-1][:2] == b"\xb0\x78", "all sound off comes last")
+            assert not left_on(second.heard)
+
+
+def test_what_a_killed_engine_left_on_is_released(jack, tmp_path):  # noqa: F811
+    with peer(jack, "in", "Surge") as surge:
+        options = ("--midi-out", "surge/keys", "--mode", "solo", "--seed", "5")
+        with serving(tmp_path, *options) as engine:
+            until(lambda: left_on(surge.heard), "a note is on")
+            engine.end(signal.SIGKILL)
+        until(lambda: not left_on(surge.heard), "the ports' process releases it")
+        with serving(tmp_path, *options) as engine:
+            until(lambda: left_on(surge.heard), "a note is on again")
+            # The worst: both are killed at once, so that nobody is left to release it.
+            children = subprocess.run(
+                ["ps", "--ppid", str(engine.process.pid), "-o", "pid="],
+                capture_output=True,
+                text=True,
+            ).stdout.split()
+            for pid in [*map(int, children), engine.process.pid]:
+                os.kill(pid, signal.SIGKILL)
+            engine.process.wait(10)
+        held = until(lambda: left_on(surge.heard), "it is left on")
+        with serving(tmp_path, *options, "--mode", "listen"):
+            until(lambda: not left_on(surge.heard), f"the next start releases {held}")
+
+
+def test_jack_dies_under_the_jam_and_comes_back(jack, tmp_path):  # noqa: F811
+    with serving(tmp_path, "--midi-out", "surge", *QUICK, "--mode", "solo") as engine:
+        with peer(jack, "in", "Surge") as surge:
+            connected(engine.out)
+            until(lambda: ons(surge.heard) > 0, "notes")
+            jack.kill()
+        before = engine.out.ask()["played"]
+        engine.out.ask(lambda status: status["played"] > before + 10)  # the jam goes on
+        jack.start()
+        with peer(jack, "in", "Surge") as surge:
+            connected(engine.out)
+            until(lambda: ons(surge.heard) > 0, "notes again")
+        assert engine.out.ask()["midi"]["restarts"] > 0
+        assert engine.end() == 0
+
+
+def test_a_synthesiser_that_echoes_is_not_heard(jack, tmp_path):  # noqa: F811
+    with (
+        peer(jack, "thru", "Echo"),
+        serving(
+            tmp_path,
+            *("--midi-in", "echo", "--midi-out", "echo/keys", *QUICK, "--mode", "solo"),
+        ) as engine,
+    ):
+        connected(engine.out, "in")
+        connected(engine.out)
+        status = engine.out.ask(lambda status: status["dropped"].get("echo", 0) >= 5)
+        assert status["midi"]["in"][0]["messages"] >= 5
+        engine.out.send("/robojam/subscribe", "i", engine.out.port)
+        engine.out.until(lambda: sum(m.name == "ai/up" for m in engine.out.heard) > 5)
+        assert not any(m.name.startswith("human") for m in engine.out.heard)
+        assert engine.end() == 0
+
+
+def test_a_port_of_its_own_that_others_connect_to(jack, tmp_path):  # noqa: F811
+    with (
+        peer(jack, "in", "Surge") as surge,
+        serving(tmp_path, "--midi-out", "virtual:answers/keys", "--mode", "solo") as engine,
+    ):
+        status = connected(engine.out)
+        port = status["midi"]["out"][0]["port"]
+        assert port == "robojam:answers"
+        mine = until(lambda: [p for p in jack.ports() if p.endswith(":answers")], port)
+        theirs = next(p for p in jack.ports() if p.startswith("Surge:"))
+        subprocess.run(["jack_connect", "-s", jack.name, mine[0], theirs], check=True)
+        until(lambda: ons(surge.heard) > 0, "notes")
+        assert engine.end() == 0
+        until(lambda: not left_on(surge.heard), "nothing is left on")
+
+
+def test_a_recorded_jam_is_played_again_over_midi(jack, tmp_path):  # noqa: F811
+    with serving(tmp_path, "--mode", "solo", "--seed", "5") as engine:
+        engine.out.until(lambda: sum(m.name == "ai/down" for m in engine.out.heard) > 3)
+        engine.end()
+    with peer(jack, "in", "Surge") as surge:
+        subprocess.run(
+            command(
+                *("replay", str(recordings(tmp_path)[-1]), "--no-window"),
+                *("--midi-out", "surge", "--osc-out", "127.0.0.1:9", "--speed", "3"),
+            ),
+            check=True,
+            timeout=60,
+            capture_output=True,
+        )
+        downs = [e for e in read(recordings(tmp_path)[-1]).touches() if e.touch.phase == "down"]
+        until(lambda: ons(surge.heard) >= len(downs) > 0, f"{len(downs)}, from the first on")
+        until(lambda: not left_on(surge.heard), "nothing is left on")
+
+
+def test_learn_takes_what_is_turned(jack, tmp_path):  # noqa: F811
+    with peer(jack, "out", "nanoKONTROL") as desk:
+        process = subprocess.Popen(
+            command("learn", "x", "y", "answer"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            heard = ""
+            for asked, act in (
+                ("x:", lambda: [stream.control(0, 20, n) for n in range(0, 40, 3)]),
+                ("y:", lambda: [stream.control(0, 21, n) for n in range(0, 40, 3)]),
+                ("answer:", lambda: [stream.control(0, 64, 127)]),
+            ):
+                while not heard.startswith(asked):
+                    heard = process.stderr.readline()
+                    assert heard
+                # The port may be opened only now: it is turned until it is taken.
+                while not heard.startswith("   taken"):
+                    desk.send(*act())
+                    os.set_blocking(process.stderr.fileno(), False)
+                    heard = process.stderr.readline()
+                    time.sleep(0.02)
+                os.set_blocking(process.stderr.fileno(), True)
+            out, _ = process.communicate(timeout=10)
+        finally:
+            stop(process)
+        assert process.returncode == 0
+    rig = tmp_path / "learnt.toml"
+    rig.write_text(out)
+    with (
+        peer(jack, "out", "nanoKONTROL") as desk,
+        serving(tmp_path, "--config", str(rig), "--threshold", "60") as engine,
+    ):
+        connected(engine.out, "in")
+        for n in range(10):
+            desk.send(stream.control(0, 20, 10 * n), stream.control(0, 21, 5 * n))
+            time.sleep(0.02)
+        engine.out.ask(lambda status: status["heard"] >= 9)
+        desk.send(stream.control(0, 64, 127))
+        engine.out.ask(lambda status: status["played"] > 0)
+        assert engine.end() == 0

@@ -1,0 +1,208 @@
+"""Dialects in and out of a running engine, on a clock that the test turns."""
+
+from __future__ import annotations
+
+import socket
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.engine import HAND, OUT, PATIENCE, Driven, Sent
+from support.players import Scripted, land, slide
+
+from robojam.ports.osc_out import tuio_source
+from robojam.ports.tuio_in import TuioInput
+from robojam.ports.udp import Endpoint
+from robojam.touch import Phase, Touch
+from robojam.wire import osc, tuio
+from robojam.wire.native import Dropped, Finger
+
+
+def driven(folder: Path, dialect: str, *script: Any, **options: Any) -> Driven:
+    """An engine that answers in a dialect."""
+    script = script or (land(0.125, 0.25, 0.75), slide(0.125, 0.5, 0.5))
+    to = (f"127.0.0.1:9000/{dialect}",)
+    chosen = {"osc_out": to, "threshold": 0.5, "response": 0.3, **options}
+    return Driven(folder, Scripted(*script), **chosen)
+
+
+def answer(engine: Driven) -> list[Sent]:
+    """Play a touch, rest, and hear the whole answer."""
+    engine.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    engine.send("/robojam/up", "i", 1)
+    engine.wait(1.0)
+    return [m for m in engine.take() if m.to == OUT]
+
+
+def test_microjam_is_sent_every_landing_and_slide(tmp_path):
+    sent = answer(driven(tmp_path, "microjam"))
+    assert {m.address for m in sent} == {"/touch"}
+    assert [m.args for m in sent] == [
+        ("/x", 0.25, "/y", 0.75, "/z", 20.0),
+        ("/x", 0.5, "/y", 0.5, "/z", 20.0),
+    ]
+
+
+def test_impsys_receiver_is_sent_both_addresses(tmp_path):
+    sent = answer(driven(tmp_path, "impsy"))
+    assert [(m.address, m.args) for m in sent] == [
+        ("/impsy", (0.25, 0.75)),
+        ("/prediction", (0.25, 0.75)),
+        ("/impsy", (0.5, 0.5)),
+        ("/prediction", (0.5, 0.5)),
+    ]
+
+
+def test_the_dot_on_a_pad_moves_with_the_machine(tmp_path):
+    sent = answer(driven(tmp_path, "touchosc", touchosc=("/1/xy=y,x",)))
+    assert [(m.address, m.args) for m in sent] == [
+        ("/1/xy/z", (1.0,)),
+        ("/1/xy", (0.75, 0.25)),
+        ("/1/xy", (0.5, 0.5)),
+        ("/1/xy/z", (0.0,)),
+    ]
+
+
+def test_a_pad_that_is_learnt_is_played_on(tmp_path):
+    engine = driven(tmp_path, "touchosc", touchosc=("learn",))
+    assert answer(engine) == []
+    engine.send("/3/xy", "ff", 0.5, 0.5)
+    assert engine.status()["pads"] == ["/3/xy=x,-y"]
+    engine.wait(1.0)
+    assert {m.address for m in engine.take()} == {"/3/xy", "/3/xy/z"}
+
+
+def test_several_outputs_each_in_its_dialect(tmp_path):
+    outs = ("127.0.0.1:9000", "127.0.0.1:9001/impsy", "127.0.0.1:9002/microjam")
+    engine = driven(tmp_path, "native", osc_out=outs)
+    engine.send("/touch", "ff", 0.5, 0.5)
+    engine.wait(1.2)
+    where = {(m.to[1], m.address.split("/")[1]) for m in engine.take()}
+    assert where == {(9000, "robojam"), (9001, "impsy"), (9001, "prediction"), (9002, "touch")}
+
+
+def test_tuio_is_told_once_a_second_even_when_nothing_moves(tmp_path):
+    engine = driven(tmp_path, "tuio", land(0.125, 0.25, 0.75), slide(3.0), response=0)
+    engine.wait(3.0)
+    frames = [m for m in engine.take() if m.args[0] == "fseq"]
+    assert [m.args[1] for m in frames] == [-1] * 3
+    engine.send("/touch", "ff", 0.5, 0.5)
+    engine.wait(3.0)
+    sent = engine.take()
+    alive = [m.args[1:] for m in sent if m.args[0] == "alive"]
+    assert alive[0] == ()
+    assert (1,) in alive
+    (landed, *again) = [m for m in sent if m.args[0] == "set"]
+    assert landed.args == ("set", 1, 0.25, 0.75, 0.0, 0.0, 0.0)
+    assert [m.args for m in again] == [landed.args] * len(again)
+    assert {m.args[1] for m in sent if m.args[0] == "source"} == {tuio_source()}
+    gaps = [b.at - a.at for a, b in pairwise(frames)]
+    assert all(gap == pytest.approx(1.0, abs=1e-6) for gap in gaps)
+
+
+@pytest.mark.parametrize("dialect", ["microjam", "impsy", "touchosc", "interface", "tuio"])
+def test_what_comes_back_through_a_loop_is_no_human(dialect, tmp_path):
+    engine = driven(tmp_path, dialect, touchosc=("/1/xy",))
+    back: list[bytes] = []
+    engine.wire.on_sent = lambda packet, to: back.append(packet)
+    engine.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    engine.send("/robojam/up", "i", 1)
+    looped = 0
+    for _ in range(100):
+        engine.wait(0.01)
+        while back:
+            packet = back.pop(0)
+            if not packet.startswith(b"/prediction") and b"/xy/z" not in packet:
+                if packet.startswith(b"/interface"):  # IMPSY lets through what it is sent
+                    packet = packet.replace(b"/interface\0\0", b"/impsy\0\0")
+                engine.raw(packet, ("127.0.0.1", 7777))
+                looped += 1
+    status = engine.status()
+    assert looped >= 2
+    assert status["heard"] == 1
+    assert status["played"] == 2
+    assert status["dropped"]["echo"] >= 2
+    assert {e.touch.who for e in engine.end().touches()} == {"human", "ai"}
+
+
+def test_two_tuio_sources_on_one_host_are_two_humans(tmp_path):
+    engine = driven(tmp_path, "native")
+    for name in ("left", "right"):
+        messages = [
+            ("ss", ("source", name)),
+            ("si", ("alive", 1)),
+            ("sifffff", ("set", 1, 0.5, 0.5, 0.0, 0.0, 0.0)),
+            ("si", ("fseq", 1)),
+        ]
+        engine.raw(osc.bundle([osc.encode(tuio.ADDRESS, t, *a) for t, a in messages]), HAND)
+    assert engine.status()["fingers"] == 2
+    assert [e.touch.who for e in engine.end().touches()][:2] == ["human", "human2"]
+
+
+def test_a_tuio_table_that_is_unplugged_leaves_no_finger_down(tmp_path):
+    engine = driven(tmp_path, "native", mode="listen")
+    for tags, args in [
+        ("si", ("alive", 1)),
+        ("sifffff", ("set", 1, 0.5, 0.5, 0.0, 0.0, 0.0)),
+        ("si", ("fseq", 1)),
+    ]:
+        engine.send(tuio.ADDRESS, tags, *args)
+    engine.wait(4.9)
+    assert engine.status()["fingers"] == 1
+    engine.wait(0.2)
+    assert engine.status()["fingers"] == 0
+
+
+def test_impsys_controls_take_effect(tmp_path):
+    engine = driven(tmp_path, "native")
+    engine.send("/impsy/sigmatemp", "f", 0.25)
+    engine.send("/impsy/pitemp", "f", 1.5)
+    engine.send("/impsy/timescale", "f", 2.0)
+    engine.send("/impsy/mode", "s", "polyphony")
+    engine.send("/impsy/pause", "i", 1)
+    engine.send("/impsy/reset")
+    about = engine.status()
+    wanted = {"spread": 0.5, "temperature": 1.5, "timescale": 2, "mode": "duet", "pause": 1}
+    assert {name: about[name] for name in wanted} == wanted
+    engine.send("/impsy/sigmatemp", "f", 1000.0)
+    engine.send("/impsy/mode", "s", "jazz")
+    assert engine.status()["dropped"] == {"out of range": 1, "unknown mode": 1}
+
+
+def test_the_input_for_tuio(tmp_path):
+    input = TuioInput(Endpoint("127.0.0.1", 0), tuio.TuioReader())
+    port = int(str(input.status()["tuio"]).rpartition(":")[2])
+    packet = tuio.TuioWriter("app").touch(Touch(0.5, 0.25, 0.0, Phase.DOWN, 0, "ai"), 0.0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as table:
+        table.connect(("127.0.0.1", port))
+        for one in (
+            packet,
+            packet[:60],
+            b"noise",
+            osc.encode("/tuio/2Dobj", "si", "fseq", 1),
+            osc.encode("/touch", "ff", 0.5, 0.5),
+        ):
+            table.send(one)
+    came: list[Any] = []
+    end = time.monotonic() + PATIENCE
+    while len(came) < 4 and time.monotonic() < end:
+        came += input.receive()
+    assert came[0] == ("tuio:127.0.0.1/app", Finger(Phase.DOWN, 1, 0.5, 0.25))
+    assert [what.reason for _, what in came[1:]] == [
+        "malformed",
+        "malformed",
+        "unknown address",
+    ]
+    assert all(isinstance(what, Dropped) for _, what in came[1:])
+    assert input.receive() == []
+    input.close()
+
+
+def test_microjams_instrument_stops_nobody(tmp_path):
+    engine = driven(tmp_path, "native")
+    engine.send("/inst", "s", "strings")
+    engine.send("/inst", "s", "a spoon")
+    engine.send("/touch", "sfsfsf", "/x", 0.5, "/y", 0.5, "/z", 20.0)
+    assert engine.status()["heard"] == 1

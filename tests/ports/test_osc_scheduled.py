@@ -1,0 +1,278 @@
+"""Touches sent ahead of time: a receiver that schedules plays what the jam plays."""
+
+from __future__ import annotations
+
+import math
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from support.engine import HAND, Driven
+from support.players import Scripted, Whimsical, land, slide
+
+from robojam.jam.events import Event, TouchPlayed
+from robojam.ports.osc_scheduled import ScheduledOscOutput
+from robojam.touch import Phase, is_machine
+from robojam.wire import osc
+
+AHEAD = 0.05
+#: The wall's clock at the engine's 0.
+EPOCH = 1_800_000_000.0
+TO = ("127.0.0.1", 9000)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message in a bundle: when it left, and the instant it is for; the engine's clock."""
+
+    left: float
+    stamp: float
+    name: str
+    args: tuple[Any, ...]
+
+
+class Receiver:
+    """Stands where the endpoint does, and keeps what is said to a scheduling receiver."""
+
+    def __init__(self, driven: Driven) -> None:
+        self.driven = driven
+        self.said: list[Said] = []
+
+    def send(self, packet: bytes, to: tuple[str, int]) -> None:
+        assert to == TO
+        assert packet.startswith(b"#bundle\0")
+        (tag,) = struct.unpack(">Q", packet[8:16])
+        stamp = tag / 2**32 - 2_208_988_800 - EPOCH
+        messages, dropped = osc.decode(packet)
+        assert not dropped
+        for m in messages:
+            name = m.address.removeprefix("/robojam/")
+            self.said.append(Said(self.driven.now, stamp, name, tuple(m.args)))
+
+    def played(self) -> list[Said]:
+        """What it plays: each at its instant, what is for the same one as it came."""
+        return sorted(self.said, key=lambda one: one.stamp)
+
+
+class Played:
+    """An output that keeps what sounded, and when."""
+
+    def __init__(self) -> None:
+        self.sounded: list[tuple[float, TouchPlayed]] = []
+
+    def handle(self, what: Event, at: float) -> None:
+        if isinstance(what, TouchPlayed) and is_machine(what.touch.who):
+            self.sounded.append((at, what))
+
+    def advance(self, _: float) -> float:
+        return math.inf
+
+    def status(self) -> dict[str, object]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+class Ahead(Driven):
+    """An engine with a receiver that it tells ahead of time, and one that it does not."""
+
+    def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
+        super().__init__(folder, player, **{"mode": "listen", **options})
+        self.receiver, self.plain = Receiver(self), Played()
+        self.output = ScheduledOscOutput(
+            self.receiver,  # type: ignore[arg-type]
+            TO,
+            ahead=AHEAD,
+            timescale=self.options.timescale,
+            clock=lambda: self.now,
+            wall=lambda: EPOCH + self.now,
+        )
+        self.engine._publisher.outputs = self.engine._ports = (self.output, self.plain)
+
+
+@pytest.fixture
+def ahead(tmp_path):
+    return lambda *script, **options: Ahead(
+        tmp_path, Scripted(*script) if script else None, **options
+    )
+
+
+def test_each_touch_leaves_early_and_is_stamped_with_its_instant(ahead):
+    d = ahead(land(0.2, 0.25, 0.75), slide(0.1), slide(0.02))
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.48)
+    said = d.receiver.said
+    assert [one.name for one in said] == ["ai/down", "ai/move", "ai/move", "ai/up", "ai/down"]
+    assert said[0].args == pytest.approx((0, 0.25, 0.75, 0.2))
+    left = [one.left - 1000 for one in said]
+    assert left == pytest.approx([0.15, 0.25, 0.3, 0.42, 0.47], abs=1e-5)
+    stamps = [one.stamp - 1000 for one in said]
+    assert stamps == pytest.approx([0.2, 0.3, 0.32, 0.47, 0.52], abs=1e-5)
+
+
+def test_a_touch_that_is_due_sooner_than_that_leaves_at_once(ahead):
+    d = ahead(land(0.2), slide(0.01))
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.205)
+    move = d.receiver.said[1]
+    assert move.name == "ai/move"
+    assert move.left == pytest.approx(1000.2, abs=1e-5)
+    assert move.stamp == pytest.approx(1000.21, abs=1e-5)
+
+
+def test_what_is_taken_back_on_its_way_is_lifted_no_earlier_than_it_lands(ahead):
+    d = ahead(land(0.2), slide(0.1), threshold=0.5, mode="call-response")
+    d.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    d.wait(0.77)  # 0.5 of silence, a touch at 0.7, the next for 0.8 on its way from 0.75 on
+    assert [one.name for one in d.receiver.said] == ["ai/down", "ai/move"]
+    d.send("/robojam/move", "iff", 1, 0.5, 0.6)
+    up = d.receiver.said[-1]
+    assert (up.name, up.left) == ("ai/up", d.now)
+    assert up.stamp == pytest.approx(1000.8, abs=1e-5)
+    assert len(d.receiver.said) == 3  # and that is all
+
+
+def test_a_landing_that_is_taken_back_before_anything_sounded_is_lifted_too(ahead):
+    d = ahead(land(0.2), threshold=0.5, mode="call-response")
+    d.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    d.wait(0.68)
+    d.send("/robojam/move", "iff", 1, 0.5, 0.6)
+    assert [one.name for one in d.receiver.said] == ["ai/down", "ai/up"]
+    assert d.receiver.said[1].stamp == pytest.approx(d.receiver.said[0].stamp)
+
+
+def test_what_is_taken_back_before_it_left_is_never_said(ahead):
+    d = ahead(land(0.2), threshold=0.5, mode="call-response")
+    d.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    d.wait(0.6)
+    d.send("/robojam/move", "iff", 1, 0.5, 0.6)
+    d.wait(0.3)
+    assert d.receiver.said == []
+
+
+@pytest.mark.parametrize("control", [("pause", "i", 1), ("mode", "s", "listen"), ("panic", "")])
+def test_whatever_silences_the_machine_silences_what_is_on_its_way(ahead, control):
+    d = ahead(land(0.2), slide(0.1))
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.27)
+    d.send(f"/robojam/{control[0]}", *control[1:])
+    d.wait(2.0)
+    assert [one.name for one in d.receiver.played()] == ["ai/down", "ai/move", "ai/up"]
+
+
+def test_a_new_recording_and_the_end_leave_no_finger_down(ahead):
+    d = ahead(land(0.2), slide(0.1))
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.27)
+    d.send("/robojam/record", "i", 1)
+    d.wait(0.1)
+    assert d.receiver.played()[-1].name == "ai/up"
+    d.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    d.wait(0.27)
+    d.engine.finish("the end")
+    assert d.receiver.played()[-1].name == "ai/up"
+
+
+def test_the_timescale_in_force_is_that_of_the_dt(ahead):
+    d = ahead(land(0.2), slide(0.1), timescale=2.0)
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.5)
+    d.send("/robojam/timescale", "f", 0.5)
+    d.wait(0.4)
+    dts = [round(one.args[3], 4) for one in d.receiver.said if len(one.args) == 4]
+    assert dts[:3] == [0.4, 0.05, 0.1]
+
+
+def test_a_wall_clock_that_is_set_back_moves_stamps_and_nothing_else(ahead):
+    """The receiver's wall is set back with it; when touches leave is no matter of walls."""
+    d = ahead(land(0.2), slide(0.1))
+    back = [0.0]
+    d.output._wall = lambda: EPOCH + d.now - back[0]
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.26)
+    back[0] = 3600.0
+    d.wait(0.25)
+    said = [one for one in d.receiver.said if one.name == "ai/down" or one.name == "ai/move"]
+    assert [one.left - 1000 for one in said] == pytest.approx([0.15, 0.25, 0.45], abs=1e-5)
+    stamps = [one.stamp - 1000 for one in said]
+    assert stamps == pytest.approx([0.2, 0.3, 0.5 - 3600], abs=1e-5)
+
+
+ACTS = st.one_of(
+    st.tuples(st.just("wait"), st.sampled_from([0.004, 0.03, 0.06, 0.11, 0.3, 0.7, 1.9])),
+    st.tuples(st.just("down"), st.integers(0, 2)),
+    st.tuples(st.just("up"), st.integers(0, 2)),
+    st.tuples(st.just("mode"), st.sampled_from(["call-response", "duet", "solo", "listen"])),
+    st.tuples(st.just("answer"), st.none()),
+    st.tuples(st.just("pause"), st.sampled_from([0, 1])),
+    st.tuples(st.just("panic"), st.none()),
+    st.tuples(st.just("reset"), st.none()),
+    st.tuples(st.just("timescale"), st.sampled_from([0.3, 1.0])),
+    st.tuples(st.just("response"), st.sampled_from([0.0, 0.4, 3.0])),
+    st.tuples(st.just("record"), st.just(1)),
+)
+
+
+@settings(deadline=None)
+@example([("mode", "solo"), ("wait", 0.004), ("timescale", 0.3)], 1, 1)
+@example([("mode", "solo"), ("wait", 0.004), ("reset", None)], 1, 13)
+@example([("wait", 0.004), ("mode", "solo")], 2, 3)
+@example([("mode", "duet"), ("pause", 1), ("down", 0)], 1, 1)
+@given(st.lists(ACTS, max_size=25), st.integers(1, 2), st.integers(0, 99))
+def test_a_scheduling_receiver_plays_what_the_jam_does(acts, voices, seed):
+    """Whatever happens: every touch once and in time, and what was taken back lifted."""
+    with tempfile.TemporaryDirectory() as folder:
+        d = Ahead(
+            Path(folder), Whimsical(voices=voices), voices=voices, seed=seed, threshold=0.2
+        )
+        for name, value in acts:
+            if name == "wait":
+                d.wait(value)
+            elif name == "down":
+                d.send("/robojam/down", "iff", value, 0.1 * value, 0.5)
+            elif name == "up":
+                d.send("/robojam/up", "i", value)
+            elif value is None:
+                d.send(f"/robojam/{name}")
+            else:
+                tag = (
+                    "s" if isinstance(value, str) else "f" if isinstance(value, float) else "i"
+                )
+                d.send(f"/robojam/{name}", tag, value, sender=(HAND[0], 1))
+        d.wait(0.3)
+        d.engine.finish("the end")
+    said = [one for one in d.receiver.said if not one.name.endswith("/up")]
+    assert all(one.left <= one.stamp + 1e-5 for one in d.receiver.said)
+    assert all(one.left >= one.stamp - AHEAD - 1e-5 for one in said)
+    left = list(said)
+    for at, s in d.plain.sounded:
+        if s.touch.phase is not Phase.UP:
+            left.remove(_told(left, at, s))
+    for one in left:  # taken back: lifted where it lands
+        who, _, _ = one.name.partition("/")
+        ups = [up.stamp for up in d.receiver.said if up.name == f"{who}/up"]
+        assert any(abs(up - one.stamp) < 1e-5 for up in ups)
+    held: dict[str, bool] = {}
+    for one in d.receiver.played():
+        who, _, phase = one.name.partition("/")
+        if phase == "move":
+            assert held.get(who), "a move of a finger that is not down"
+        held[who] = phase != "up"
+    assert not any(held.values())
+
+
+def _told(said: list[Said], at: float, what: TouchPlayed) -> Said:
+    """Find what was said of a touch: for its instant, or as late as what was taken back."""
+    for one in said:
+        same = one.name.startswith(f"{what.touch.who}/") and one.args[1:3] == pytest.approx(
+            (what.touch.x, what.touch.y), abs=1e-6
+        )
+        if same and at - 1e-5 <= one.stamp <= at + AHEAD + 1e-5:
+            return one
+    raise AssertionError(f"{what} was not said in time")

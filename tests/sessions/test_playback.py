@@ -1,0 +1,440 @@
+"""Recorded jams again: in time, and made anew, event by event and byte by byte."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.engine import MODEL, Driven, playing
+from support.players import Whimsical
+
+from robojam.jam.events import ControlChanged, Counters, Settings, TouchPlayed, TurnChanged
+from robojam.sessions.playback import Playback, first_difference, named, regenerate, settings_of
+from robojam.sessions.session import (
+    EndEvent,
+    Header,
+    ModelRef,
+    Session,
+    SetEvent,
+    TouchEvent,
+    encode,
+    encode_header,
+    parse,
+)
+from robojam.touch import Phase, Touch
+from robojam.wire import osc
+
+HOSTS = ("127.0.0.1", "127.0.0.2", "10.0.0.3")
+MODES = ("call-response", "duet", "solo", "listen", "battle", "polyphony")
+
+
+def other(voices: int) -> Whimsical:
+    player = Whimsical(voices=voices)
+    player.set_sampling(temperature=0.5, spread=0.5)
+    return player
+
+
+def one_step(driven: Driven, chance: random.Random) -> None:
+    """Let someone do something."""
+    sender = (chance.choice(HOSTS), chance.randrange(1000, 9999))
+    x, y = chance.uniform(-0.1, 1.1), chance.random()
+    what = chance.random()
+    if what < 0.6:
+        phase = chance.choice(("down", "move", "move", "move"))
+        driven.send(
+            f"/robojam/{phase}", "iff", chance.choice((0, 0, 0, 1, 1000)), x, y, sender=sender
+        )
+    elif what < 0.68:
+        driven.send("/robojam/up", "i", chance.choice((0, 0, 1)), sender=sender)
+    elif what < 0.76:
+        driven.send("/touch", "ff", x, y, sender=sender)
+    elif what < 0.84:
+        dt = chance.choice((0.0, 0.01, 0.09, 0.11, 3.0, 1e6))
+        driven.send("/touch", "ffd", x, y, dt, sender=sender)
+    elif what < 0.9:
+        driven.raw(chance.choice((b"", b"noise", b"/robojam/up\0,i\0", osc.encode("/x"))))
+        driven.send("/robojam/status", sender=sender)
+    else:
+        name, tags, values = chance.choice(CONTROLS)
+        driven.send(
+            f"/robojam/{name}", tags, *([chance.choice(values)] if tags else []), sender=sender
+        )
+
+
+CONTROLS = (
+    ("mode", "s", MODES),
+    ("mode", "s", MODES),
+    ("temperature", "f", (0.0, 0.7, 1.3)),
+    ("spread", "f", (0.0, 0.7, 1.3)),
+    ("timescale", "f", (0.5, 1.0, 2.0)),
+    ("threshold", "f", (0.02, 0.15, 0.5, 1.0)),
+    ("response", "f", (0.0, 0.5, 2.0)),
+    ("pause", "i", (0, 1, 0)),
+    ("answer", "", ()),
+    ("reset", "", ()),
+    ("panic", "", ()),
+    ("seed", "h", (1, 2**62)),
+    ("model", "s", ("b.safetensors", "a.safetensors", "none")),
+    ("back", "f", (0.0, 0.5, 3.0, 60.0)),
+    ("back", "f", (1.0, 2.0)),
+    ("store", "s", ("A", "b")),
+    ("recall", "s", ("A", "B", "C")),
+    ("subscribe", "i", (4001, 4002)),
+)
+
+
+def scenario(folder: Path, seed: int, *, make=Whimsical, another=other, voices=1) -> Session:
+    """Play a random jam of about twenty seconds, on a loop that wakes late now and then."""
+    chance = random.Random(seed)
+    mode = chance.choice(MODES[:4])
+    driven = Driven(folder, make(voices=voices), mode=mode, voices=voices, threshold=0.15)
+    driven.models = {
+        "a.safetensors": lambda: playing(make(voices=voices)),
+        "b.safetensors": lambda: playing(another(voices=voices), "b.safetensors", "0b"),
+    }
+
+    def late() -> float:
+        return chance.choice((0.0, 0.0, 0.0003, 0.004, 0.1, 0.8))
+
+    for _ in range(150):
+        one_step(driven, chance)
+        driven.wait(chance.choice((0.0, 0.005, 0.02, 0.02, 0.05, 0.12, 0.3, 0.9)), late)
+    return driven.end()
+
+
+def again(session: Session, voices: int = 1) -> list[object]:
+    player = Whimsical(voices=voices)
+    return list(regenerate(session, player, lambda ref: load_again(ref, voices)))
+
+
+def load_again(ref: dict[str, str], voices: int) -> Whimsical:
+    return other(voices) if ref["file"] == "b.safetensors" else Whimsical(voices=voices)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_made_anew_it_is_the_same_byte_by_byte(seed, tmp_path):
+    voices = 1 + 2 * (seed % 2)
+    session = scenario(tmp_path, seed, voices=voices)
+    made = again(session, voices)
+    assert first_difference(session, made) is None
+    lines = [encode_header(session.header), *map(encode, made)]
+    assert b"".join(lines) == session.path.read_bytes()
+    assert len(session.events) > 50
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_session_is_made_anew_as_far_as_it_goes(seed, tmp_path):
+    whole = scenario(tmp_path, seed)
+    lines = whole.path.read_bytes().splitlines(keepends=True)
+    for kept in (1, 2, len(lines) // 3, len(lines) // 2, len(lines) - 1):
+        killed = parse(b"".join(lines[:kept]) + lines[kept - 1][:9].strip())
+        made = again(killed)
+        assert first_difference(killed, made) is None, kept
+        assert made[: kept - 1] == list(killed.events)
+
+
+def test_with_one_touch_altered_all_before_stays_and_what_follows_differs(tmp_path):
+    driven = Driven(tmp_path)
+    for i in range(40):
+        driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
+        driven.wait(0.03)
+        if i % 10 == 9:
+            driven.wait(2.0)
+    session = driven.end()
+    humans = [i for i, e in enumerate(session.events) if isinstance(e, TouchEvent)
+              and e.touch.who == "human" and e.touch.phase is not Phase.UP]  # fmt: skip
+    at = humans[28]
+    was = session.events[at]
+    touched = replace(was.touch, x=0.9, y=0.1)
+    events = [*session.events[:at], TouchEvent(was.t, touched), *session.events[at + 1 :]]
+    made = again(replace(session, events=tuple(events)))
+    assert made[:at] == list(session.events[:at])
+    assert made[at] == TouchEvent(was.t, touched)
+    played = [
+        {e for e in part if isinstance(e, TouchEvent) and e.touch.who == "ai" and e.t > was.t}
+        for part in (session.events, made)
+    ]
+    assert played[0]
+    assert played[1]
+    assert not played[0] & played[1]
+
+
+def test_a_recording_that_is_closed_while_fingers_are_down_is_made_anew(tmp_path):
+    driven = Driven(tmp_path, mode="duet")
+    for i in range(20):
+        driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
+        driven.wait(0.03)
+    driven.send("/robojam/record", "i", 0)
+    driven.wait(1.0)
+    session = driven.end()
+    assert session.ended == "record 0"
+    assert session.events[-2].touch.phase is not Phase.UP
+    assert first_difference(session, again(session)) is None
+
+
+def test_a_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
+    driven = Driven(tmp_path)
+    driven.send("/robojam/panic")
+    driven.send("/robojam/mode", "s", "solo")
+    driven.wait(1.0)
+    driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    driven.wait(2.0)
+    session = driven.end()
+    assert [e.touch.who for e in session.touches()] == ["human", "human"]
+    assert first_difference(session, again(session)) is None
+
+
+def test_a_second_take_is_made_anew_with_the_model_it_was_played_with(tmp_path):
+    driven = Driven(tmp_path)
+    driven.models["b.safetensors"] = lambda: playing(other(1), "b.safetensors", "0b")
+    driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    driven.send("/robojam/model", "s", "b.safetensors")
+    driven.wait(2.0)
+    driven.send("/robojam/record", "i", 1)
+    driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    driven.wait(3.0)
+    session = driven.end()
+    assert session.header.model == ModelRef("b.safetensors", "0b")
+    assert session.header.options["model"] == "/models/b.safetensors"
+    made = list(regenerate(session, other(1), lambda ref: other(1)))
+    assert first_difference(session, made) is None
+
+
+@pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+@pytest.mark.parametrize("voices", [1, 3, 9])
+def test_the_real_player_too_is_made_anew(voices, tmp_path):
+    from robojam.engine.model_loader import load, one_thread
+
+    one_thread()
+
+    def real(voices=voices):
+        return load(MODEL, device="cpu", voices=voices).player
+
+    session = scenario(tmp_path, 11 + voices, make=real, another=real, voices=voices)
+    made = list(regenerate(session, real(), lambda ref: real()))
+    assert first_difference(session, made) is None
+
+
+# -- in time -------------------------------------------------------------------------------
+
+
+def session_of(*events, **options) -> Session:
+    header = Header(
+        started="2026-11-20T10:30:00+00:00",
+        model=ModelRef("a.safetensors", "0a"),
+        device="cpu",
+        build="a build",
+        seed=1,
+        options={"timescale": 2.0, **options},
+    )
+    return Session(header, events)
+
+
+def touch(t: float, phase: str, who: str = "human", dt: float = 0.1, finger: int = 0):
+    return TouchEvent(t, Touch(0.25, 0.75, dt, Phase(phase), finger, who))
+
+
+JAM = (
+    touch(0.0, "down", dt=0.0),
+    touch(0.1, "move"),
+    touch(0.3, "up", dt=0.2),
+    SetEvent(0.5, {"temperature": 0.5}),
+    touch(1.0, "down", "ai", 0.25),
+    SetEvent(1.1, {"pause": 1}),
+    SetEvent(3.1, {"pause": 0}),
+    touch(3.5, "move", "ai", 0.25),
+    SetEvent(3.6, {"model": {"file": "b.safetensors", "sha256": "0b"}}),
+    touch(3.65, "up", "ai", 0.15),
+    EndEvent(4.0, "SIGTERM"),
+)
+
+
+class Replaying:
+    """A playback on a clock that the test turns."""
+
+    def __init__(self, session: Session, **more) -> None:
+        self.handle: list = []
+        self.ended = 0
+        settings = settings_of(session)
+        self.playback = Playback(
+            session, self.handle.append, settings=settings, counts=Counters(),
+            on_end=self._end, **more,
+        )  # fmt: skip
+
+    def _end(self) -> None:
+        self.ended += 1
+
+    @property
+    def touches(self):
+        return [(h.t, h.touch.who, h.touch.phase.value, h.dt) for h in self.handle
+                if isinstance(h, TouchPlayed)]  # fmt: skip
+
+    @property
+    def turned(self):
+        return [(h.t, h.whose) for h in self.handle if isinstance(h, TurnChanged)]
+
+    @property
+    def changes(self):
+        return [(h.t, h.name, h.value) for h in self.handle if isinstance(h, ControlChanged)]
+
+
+def test_everything_happens_again_at_its_own_instant_and_order():
+    replaying = Replaying(session_of(*JAM))
+    replaying.playback.advance(100.0)
+    assert replaying.touches == [
+        (0.0, "human", "down", 0.0),
+        (0.1, "human", "move", 0.1),
+        (0.3, "human", "up", 0.2),
+        (1.0, "ai", "down", 0.5),  # as scheduled: its dt times the timescale
+        (3.5, "ai", "move", 0.5),
+        (3.65, "ai", "up", 0.15),
+    ]
+    assert replaying.changes == [(0.5, "temperature", 0.5), (3.6, "model", "b.safetensors")]
+    assert replaying.ended == 1
+    assert replaying.playback.due is None
+
+
+def test_the_turn_is_that_of_who_plays():
+    replaying = Replaying(session_of(*JAM))
+    assert replaying.playback.turn == "human"
+    replaying.playback.advance(2.0)
+    assert replaying.playback.turn == "ai"
+    assert replaying.playback.turn_left is None
+    replaying.playback.advance(100.0)
+    assert replaying.turned == [(1.0, "ai"), (3.65, "human")]
+    happened = replaying.handle
+    first, last = (happened.index(h) for h in happened if isinstance(h, TurnChanged))
+    assert happened[first + 1].touch.who == "ai"  # it begins, and then it sounds
+    assert happened[last - 1].touch.phase is Phase.UP  # it lifts, and then it ends
+
+
+def test_a_rest_of_the_machines_is_part_of_its_turn_and_a_mode_decides_for_itself():
+    replaying = Replaying(
+        session_of(
+            touch(0.0, "down", dt=0.0),
+            touch(0.1, "up"),
+            touch(1.0, "down", "ai"),
+            touch(1.2, "up", "ai"),
+            touch(2.0, "down", "ai"),
+            touch(2.1, "up", "ai"),
+            touch(2.1, "down"),
+            SetEvent(3.0, {"mode": "solo"}),
+            touch(3.5, "move"),
+            SetEvent(4.0, {"mode": "duet"}),
+            touch(4.5, "down", "ai"),
+        )
+    )
+    replaying.playback.advance(100.0)
+    assert replaying.turned == [(1.0, "ai"), (2.1, "human"), (3.0, "ai"), (4.0, "human")]
+
+
+@pytest.mark.parametrize(
+    ("who", "turned"), [("ai", [(1.0, "ai"), (3.65, "human")]), ("human", [])]
+)
+def test_of_some_alone_the_turns_are_those_that_are_heard(who, turned):
+    replaying = Replaying(session_of(*JAM), who=[who])
+    replaying.playback.advance(100.0)
+    assert replaying.turned == turned
+
+
+def test_faster_everything_is_sooner_and_dt_is_shorter():
+    replaying = Replaying(session_of(*JAM), speed=2.0, lead=1.0)
+    replaying.playback.advance(100.0)
+    assert replaying.touches[:4] == [
+        (1.0, "human", "down", 0.0),
+        (1.05, "human", "move", 0.05),
+        (1.15, "human", "up", 0.1),
+        (1.5, "ai", "down", 0.25),
+    ]
+
+
+@pytest.mark.parametrize("who", [["ai"], ["human"], ["human", "ai"]])
+def test_only_those_who_are_wanted_sound(who):
+    replaying = Replaying(session_of(*JAM), who=who)
+    replaying.playback.advance(100.0)
+    assert {touch[1] for touch in replaying.touches} == set(who)
+    assert replaying.ended == 1
+
+
+def test_a_kind_names_all_of_its_players_and_a_name_one():
+    assert named("human2", ["human"])
+    assert named("ai3", ["ai"])
+    assert named("ai3", ["ai3"])
+    assert not named("ai3", ["ai2", "human"])
+    assert not named("human", ["human2"])
+
+
+@pytest.mark.parametrize("how", ["pause", "panic"])
+def test_it_is_held_with_fingers_lifted_and_goes_on_where_it_was(how):
+    replaying = Replaying(session_of(*JAM))
+    playback = replaying.playback
+    playback.control(2.0, how, 1)
+    assert replaying.touches[-1] == (2.0, "ai", "up", 1.0)
+    assert playback.due is None
+    assert playback.fingers == 0
+    playback.advance(7.0)
+    playback.control(7.0, "pause", 0)
+    assert playback.due == 3.1 + 5.0
+    playback.advance(100.0)
+    # The finger was lifted, and so lands again: no finger slides that is not there.
+    assert replaying.touches[-2:] == [(8.5, "ai", "down", 0.5), (8.65, "ai", "up", 0.15)]
+    assert (7.0, "pause", 0) in replaying.changes
+
+
+def test_nothing_else_changes_what_was_recorded():
+    replaying = Replaying(session_of(*JAM))
+    for name, value in (("mode", "solo"), ("temperature", 0.1), ("seed", 3), ("answer", 1)):
+        assert not replaying.playback.control(0.5, name, value)
+    replaying.playback.finger(0.6, "human", 0, Phase.DOWN, 0.5, 0.5)
+    replaying.playback.plain(0.6, "human", 0.5, 0.5)
+    assert replaying.playback.counts.dropped == {"replaying": 2}
+    replaying.playback.advance(100.0)
+    assert len(replaying.touches) == 6
+
+
+def test_what_a_killed_recording_leaves_down_is_lifted_in_the_end():
+    replaying = Replaying(session_of(*JAM[:5]))
+    replaying.playback.advance(100.0)
+    assert replaying.ended == 1
+    replaying.playback.finish(replaying.playback.t)
+    assert replaying.touches[-1][1:3] == ("ai", "up")
+    assert replaying.playback.fingers == 0
+
+
+def test_an_empty_recording_is_over_at_once():
+    replaying = Replaying(session_of())
+    assert replaying.playback.starts_alone
+    replaying.playback.advance(0.0)
+    assert replaying.ended == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"temperature": "hot"}, "line 2: temperature cannot be 'hot'"),
+        ({"brightness": 1}, "line 2: there is no control 'brightness'"),
+        ({"model": "b"}, "line 2: model cannot be 'b'"),
+        ({"model": {}}, "line 2: model cannot be {}"),
+        ({"seed": 1.5}, "line 2: seed cannot be 1.5"),
+        ({"mode": 3}, "line 2: mode cannot be 3"),
+    ],
+)
+def test_a_control_that_cannot_be_is_told_with_its_line(values, told):
+    with pytest.raises(ValueError, match=told):
+        settings_of(session_of(SetEvent(0.0, values)))
+    with pytest.raises(ValueError, match="line 1: threshold cannot be None"):
+        settings_of(session_of(threshold=None))
+
+
+def test_a_dt_beyond_all_bounds_does_not_stop_a_replay():
+    replaying = Replaying(
+        session_of(touch(0.0, "down", dt=1e300), touch(0.1, "move", "ai", 1e38))
+    )
+    replaying.playback.advance(1.0)
+    assert all(dt <= 1e9 for *_, dt in replaying.touches)
+
+
+def test_settings_are_those_of_the_header_and_else_the_defaults():
+    assert settings_of(session_of(mode="duet", response=2)) == Settings(
+        mode="duet", response=2, timescale=2.0
+    )

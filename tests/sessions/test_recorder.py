@@ -1,0 +1,387 @@
+"""The recorder against real disks: full ones, vanished folders, and a killed engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from robojam.sessions import session
+from robojam.sessions.recorder import Recorder
+from robojam.sessions.session import (
+    EndEvent,
+    Header,
+    ModelRef,
+    SessionEvent,
+    SetEvent,
+    TouchEvent,
+)
+from robojam.touch import Phase, Touch
+
+HEADER = Header(
+    started="2026-11-20T10:30:00+00:00",
+    model=ModelRef(file="m.safetensors", sha256="ab"),
+    device="cpu",
+    build="0.1.0",
+    seed=1,
+    options={},
+)
+NAME = "2026-11-20T10-30-00"
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows keeps an open file in its place")
+
+
+def touch(t: float) -> TouchEvent:
+    return TouchEvent(t, Touch(0.5, 0.25, 0.0, Phase.DOWN))
+
+
+def wait_for(what: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.001)
+
+
+@contextmanager
+def recording(folder: Path, *, limit: int = 200_000) -> Iterator[tuple[Recorder, list[str]]]:
+    told: list[str] = []
+    with Recorder(folder, on_trouble=told.append, limit=limit) as recorder:
+        yield recorder, told
+
+
+def played(path: Path) -> list[SessionEvent]:
+    return list(session.read(path).events)
+
+
+def lines_in(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_each_jam_is_a_file_of_its_own_and_complete(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet"
+    events = [touch(0.0), SetEvent(0.5, {"mode": "duet"}), touch(1.0)]
+    with recording(folder) as (recorder, told):
+        for _ in range(3):
+            recorder.begin(HEADER)
+            for event in events:
+                recorder.write(event)
+            recorder.end(2.0, "quit")
+    names = [f"{NAME}.jsonl", f"{NAME}-2.jsonl", f"{NAME}-3.jsonl"]
+    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+    for name in names:
+        assert played(folder / name) == [*events, EndEvent(2.0, "quit")]
+    assert (told, recorder.dropped, recorder.failed, recorder.path) == ([], 0, None, None)
+
+
+def test_an_event_is_in_the_file_without_waiting_for_another(tmp_path: Path) -> None:
+    path = tmp_path / f"{NAME}.jsonl"
+    with recording(tmp_path) as (recorder, _):
+        recorder.begin(HEADER)
+        for number in range(5):
+            recorder.write(touch(float(number)))
+            wait_for(lambda n=number: lines_in(path) == n + 2)
+        wait_for(lambda: recorder.path == path)
+
+
+def test_a_file_is_made_with_the_first_touch_and_holds_the_controls_before(
+    tmp_path: Path,
+) -> None:
+    with recording(tmp_path) as (recorder, _):
+        recorder.begin(HEADER)
+        recorder.write(SetEvent(0.0, {"mode": "solo"}))
+        recorder.end(1.0, "nothing played")
+        recorder.begin(HEADER)
+        recorder.write(SetEvent(0.0, {"mode": "duet"}))
+        recorder.write(touch(0.5))
+    (path,) = tmp_path.iterdir()
+    assert played(path) == [SetEvent(0.0, {"mode": "duet"}), touch(0.5)]
+
+
+def test_a_new_recording_leaves_the_one_before_whole_without_an_end(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, _):
+        for _ in range(2):
+            recorder.begin(HEADER)
+            recorder.write(touch(0.0))
+    for path in tmp_path.iterdir():
+        assert played(path) == [touch(0.0)]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_cannot_be_written_down_is_told_and_the_rest_stands(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, told):
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        for _ in range(3):
+            recorder.write(touch(float("nan")))
+        recorder.write(touch(1.0))
+        recorder.end(2.0, "quit")
+    assert played(tmp_path / f"{NAME}.jsonl") == [touch(0.0), touch(1.0), EndEvent(2.0, "quit")]
+    assert recorder.dropped == 3
+    assert len(told) == 1
+    assert "nan" in told[0]
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_the_next_jam_tries_anew(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "sessions"
+    folder.write_text("a file is in the way")
+    with recording(folder) as (recorder, told):
+        recorder.begin(HEADER)
+        for number in range(5):
+            recorder.write(touch(float(number)))
+        wait_for(lambda: told)
+        assert told[0].startswith(f"recording stopped: nothing can be written into {folder}: ")
+        assert (recorder.failed, recorder.path) == (told[0], None)
+        recorder.end(9.0, "quit")
+        folder.unlink()
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        wait_for(lambda: recorder.path)
+        assert recorder.failed is None
+    assert (len(told), recorder.dropped) == (1, 5)
+    assert played(folder / f"{NAME}.jsonl") == [touch(0.0)]
+
+
+@pytest.mark.parametrize("where", ["a file", "within a file", "too long", "no right"])
+def test_what_will_be_in_the_way_is_told_before_the_first_touch(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").touch()
+    folder = tmp_path / {"too long": "x" * 300, "within a file": "a file/s"}.get(where, where)
+    if where == "no right":
+        monkeypatch.setattr("os.access", lambda *_: False)
+    with recording(folder) as (recorder, told):
+        recorder.look()
+        wait_for(lambda: told)
+    assert told[0].startswith(f"no recording can be written into {folder}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+def test_a_folder_that_can_be_made_is_in_nobodys_way_and_not_made_yet(tmp_path: Path) -> None:
+    with recording(tmp_path / "a" / "b") as (recorder, told):
+        recorder.look()
+    assert not told
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+@pytest.mark.parametrize("how", ["folder deleted", "file deleted", "folder moved", "replaced"])
+def test_a_recording_that_vanishes_is_written_again_whole(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "sessions"
+    path = folder / f"{NAME}.jsonl"
+    with recording(folder) as (recorder, told):
+        recorder.begin(HEADER)
+        recorder.write(SetEvent(0.0, {"mode": "duet"}))
+        recorder.write(touch(0.0))
+        wait_for(lambda: lines_in(path) == 3)
+        if how == "folder deleted":
+            shutil.rmtree(folder)
+        elif how == "file deleted":
+            path.unlink()
+        elif how == "folder moved":
+            folder.rename(tmp_path / "elsewhere")
+        else:
+            path.unlink()
+            path.write_text("another")
+        recorder.write(touch(1.0))
+        wait_for(lambda: told)
+        assert "written again" in told[0]
+        recorder.write(touch(2.0))
+        recorder.end(3.0, "quit")
+    again = folder / f"{NAME}-2.jsonl" if how == "replaced" else path
+    assert played(again) == [
+        SetEvent(0.0, {"mode": "duet"}),
+        touch(0.0),
+        touch(1.0),
+        touch(2.0),
+        EndEvent(3.0, "quit"),
+    ]
+    assert (len(told), recorder.dropped) == (1, 0)
+
+
+@posix
+def test_while_it_cannot_be_written_again_it_is_kept_and_tried(tmp_path: Path) -> None:
+    folder = tmp_path / "sessions"
+    path = folder / f"{NAME}.jsonl"
+    with recording(folder) as (recorder, told):
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        wait_for(lambda: lines_in(path) == 2)
+        shutil.rmtree(folder)
+        folder.write_text("a file is in the way")
+        recorder.write(touch(1.0))
+        wait_for(lambda: told)
+        recorder.write(touch(2.0))
+        folder.unlink()
+        recorder.write(touch(3.0))
+        wait_for(lambda: len(told) == 2)
+    assert "cannot be written again" in told[0]
+    assert "written again" in told[1]
+    assert played(path) == [touch(float(n)) for n in range(4)]
+
+
+@posix
+def test_what_is_lost_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "sessions"
+    with recording(folder) as (recorder, told):
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        wait_for(lambda: lines_in(folder / f"{NAME}.jsonl") == 2)
+        shutil.rmtree(folder)
+        folder.write_text("a file is in the way")
+        recorder.end(1.0, "quit")
+    assert "cannot be written again" in told[0]
+    assert told[1:] == ["the recording is lost: its folder vanished"]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from robojam.sessions.recorder import Recorder
+from tests.sessions.test_recorder import HEADER, touch, wait_for
+
+size = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+told = []
+with Recorder(Path(sys.argv[1]), on_trouble=told.append) as recorder:
+    recorder.begin(HEADER)
+    for number in range(100):
+        recorder.write(touch(float(number)))
+    wait_for(lambda: told)
+    for number in range(100, 200):
+        recorder.write(touch(float(number)))
+print(recorder.dropped, len(told), told[0], sep="|")
+"""
+
+
+@posix
+@pytest.mark.parametrize("size", [10, 700, 1000])
+def test_on_a_full_disk_what_was_written_stands(tmp_path: Path, size: int) -> None:
+    """The system refuses to let files grow past so many bytes, as a full disk does."""
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), str(size)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=30,
+        check=True,
+    )
+    dropped, times, trouble = run.stdout.strip().split("|")
+    assert (times, trouble[:19]) == ("1", "recording stopped: ")
+    files = list(tmp_path.iterdir())
+    if size == 10:  # not even the header: no file is better than an empty one
+        assert files == []
+        return
+    data = files[0].read_bytes()
+    assert data.endswith(b"\n")
+    assert len(data) <= size < len(data) + 100
+    kept = session.read(files[0])
+    assert kept.warnings == ()
+    assert list(kept.events) == [touch(float(n)) for n in range(len(kept.events))]
+    assert int(dropped) == 200 - len(kept.events)
+
+
+PLAYING = """
+import sys, time
+from pathlib import Path
+from robojam.sessions.recorder import Recorder
+from tests.sessions.test_recorder import HEADER, touch
+
+recorder = Recorder(Path(sys.argv[1]), on_trouble=print)
+recorder.begin(HEADER)
+start = time.monotonic()
+while True:
+    t = time.monotonic() - start
+    recorder.write(touch(t))
+    print(repr(t), flush=True)
+    time.sleep(0.002)  # the musician's pace
+"""
+
+
+@posix
+def test_a_killed_engine_loses_at_most_the_last_ten_milliseconds(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PLAYING, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as engine:
+        assert engine.stdout is not None
+        told = [float(engine.stdout.readline()) for _ in range(150)]
+        engine.kill()
+        rest = engine.stdout.read()
+    told += [float(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    (path,) = tmp_path.iterdir()
+    kept = [event.t for event in session.read(path).touches()]
+    assert kept[: len(told)] == told[: len(kept)]
+    assert kept[-1] >= told[-1] - 0.010
+
+
+def test_handing_over_never_waits_for_the_disk_and_gaps_are_told_once(tmp_path: Path) -> None:
+    stuck, free = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def on_trouble(trouble: str) -> None:
+        told.append(trouble)
+        if threading.current_thread().name == "recorder":  # as if the disk had hung
+            stuck.set()
+            free.wait(10)
+
+    with Recorder(tmp_path, on_trouble=on_trouble, limit=100) as recorder:
+        recorder.begin(HEADER)
+        recorder.write(touch(float("nan")))
+        assert stuck.wait(10)
+        start = time.monotonic()
+        for number in range(300):
+            recorder.write(touch(float(number)))
+        assert time.monotonic() - start < 1.0
+        gaps = recorder.dropped
+        free.set()
+    assert gaps == 201  # the limit counts the one that is stuck
+    assert sum("gaps" in trouble for trouble in told) == 1
+    assert played(tmp_path / f"{NAME}.jsonl") == [touch(float(n)) for n in range(99)]
+    assert recorder.dropped == 202
+
+
+def test_a_listener_that_fails_does_not_end_the_recording(tmp_path: Path) -> None:
+    def on_trouble(trouble: str) -> None:
+        raise RuntimeError("the loop is closed")
+
+    with Recorder(tmp_path, on_trouble=on_trouble) as recorder:
+        recorder.begin(HEADER)
+        recorder.write(touch(float("nan")))
+        recorder.write(touch(1.0))
+    assert played(tmp_path / f"{NAME}.jsonl") == [touch(1.0)]
+
+
+def test_after_close_nothing_is_taken_and_nothing_raised(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, told):
+        pass
+    recorder.begin(HEADER)
+    recorder.write(touch(0.0))
+    recorder.end(1.0, "quit")
+    recorder.close()
+    assert (list(tmp_path.iterdir()), told, recorder.dropped) == ([], [], 1)
+
+
+def test_it_keeps_up_with_an_engine_that_was_raised_after_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ordinary thread that holds the interpreter's lock is put off, and the engine waits."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "robojam.sessions.recorder.keep_up",
+        lambda: asked.append(threading.current_thread().name),
+    )
+    with Recorder(tmp_path, on_trouble=print) as recorder:
+        asked.clear()  # what it asked for before the engine's thread was raised
+        recorder.begin(HEADER)
+    assert asked == ["recorder"]

@@ -1,0 +1,308 @@
+"""The synthesiser beside the engine: what goes between, and a real audio server."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import wave
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.engine import PATIENCE, ROOT
+from support.jack import running
+
+from robojam import sound
+from robojam.jam.events import ControlChanged, Proposal, TouchPending, TouchPlayed, TurnChanged
+from robojam.sound.device import NoSoundError, Pulse
+from robojam.sound.line import decode, encode
+from robojam.sound.output import SoundOutput
+from robojam.sound.program import SynthProgram
+from robojam.sound.synth import Synth
+from robojam.touch import Phase, Touch
+
+
+def tap(phase="down", x=0.5, finger=0):
+    return TouchPlayed(0.0, Touch(x, 0.5, 0.0, Phase(phase), finger, "human"), 0.0)
+
+
+def wait_for(what, patience=PATIENCE):
+    """Wait until something is so."""
+    end = time.monotonic() + patience
+    while not what():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+# -- between the two ---------------------------------------------------------------------
+
+
+def test_what_sounds_crosses_and_what_does_not_stays():
+    touch = Touch(0.25, 0.5, 0.125, Phase.MOVE, 3, "ai2")
+    got = decode(encode(TouchPlayed(7.0, touch, 0.25), 42.5))
+    assert got == (
+        TouchPlayed(42.5, touch.__class__(0.25, 0.5, 0.25, Phase.MOVE, 3, "ai2"), 0.25),
+        42.5,
+    )
+    for name, value in (("instrument", "ai=keys"), ("volume", 0.5), ("panic", 1)):
+        assert decode(encode(ControlChanged(1.0, name, value), 2.0)) == (
+            ControlChanged(2.0, name, value),
+            2.0,
+        )
+    assert encode(TurnChanged(0.0, "ai"), 1.0) is None
+    assert encode(ControlChanged(0.0, "temperature", 0.5), 1.0) is None
+    assert encode(TouchPending(0.0, "ai", Proposal(0.0, 0.0, 0.1, True), 1.0), 1.0) is None
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_a_happening_or_nothing(data):
+    got = decode(data)
+    assert got is None or isinstance(got[0], TouchPlayed | ControlChanged)
+
+
+# -- time ------------------------------------------------------------------------------------
+
+
+def pulled(pulse, chunks, period, frames, jitter=()):
+    """Let a device of some period, whose buffer is asked for in chunks, ask for a while."""
+    given = taken = 0
+    for i in range(chunks):
+        taken += period
+        now = i * period / pulse.rate + (jitter[i % len(jitter)] if jitter else 0.0)
+        while given < taken:
+            pulse.pulled(now, given, frames)
+            given += frames
+
+
+@pytest.mark.parametrize("period", [192, 256, 1024])
+def test_every_touch_is_held_for_as_long_and_none_comes_too_late(period):
+    pulse = Pulse(48_000)
+    pulled(pulse, 200, period, 192, jitter=(0.0, 0.0004, 0.0, 0.0011, 0.0))
+    now = 200 * period / 48_000
+    waits = [pulse.sample(now + i * 0.00037) / 48_000 - i * 0.00037 for i in range(50)]
+    assert max(waits) - min(waits) < 2 / 48_000
+    given = -(-200 * period // 192) * 192
+    assert pulse.sample(now) >= given - 192  # what happens now has not been made yet
+    assert pulse.buffer == pytest.approx(max(period, 192) / 48_000, rel=0.15)
+    assert pulse.gaps == 0
+
+
+def test_a_device_that_stood_still_is_noticed_and_time_begins_anew():
+    pulse = Pulse(48_000)
+    pulled(pulse, 100, 192, 192)
+    pulse.pulled(5.0, 19_200, 192)
+    assert pulse.gaps == 1
+    assert pulse.sample(5.0) / 48_000 == pytest.approx(0.4 + pulse.wait, abs=0.001)
+
+
+class Line:
+    """What has come by the socket."""
+
+    def __init__(self, *packets):
+        self.packets = list(packets)
+
+    def recv(self, _):
+        if not self.packets:
+            raise BlockingIOError
+        return self.packets.pop(0)
+
+
+def test_frames_come_in_any_number_and_are_the_same_sound():
+    def made(sizes):
+        synth = Synth()
+        synth.handle(tap(), 100)
+        player = SynthProgram(synth, None)
+        return np.concatenate([player.fill(n) for n in sizes])
+
+    even, odd = made([192] * 20), made([1, 191, 500, 7, 1024, 256, 300, 1561])
+    assert (even == odd).all()
+    assert even.dtype == np.float32
+
+
+def test_what_came_while_there_was_no_device_is_not_played_but_ended():
+    now = time.perf_counter()
+    old = [encode(tap(), now - 60), encode(ControlChanged(0.0, "volume", 0.5), now - 60)]
+    synth = Synth()
+    player = SynthProgram(synth, Line(*old))
+    assert not any(player.fill(192).any() for _ in range(10))
+    assert synth._volume == 0.5
+    assert SynthProgram(synth, Line(b"noise", encode(tap(), now))).fill(4096).any()
+
+
+# -- without a device ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A machine without an audio device."""
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "nobody")
+    monkeypatch.setenv("JACK_NO_START_SERVER", "1")
+    monkeypatch.setenv("PULSE_SERVER", "/nowhere")
+    (tmp_path / "asoundrc").write_text("")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asoundrc"))
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="its audio is Linux's")
+
+
+@needs_linux
+def test_without_a_device_there_is_one_line_and_the_jam_goes_on(nowhere, caplog):
+    caplog.set_level(logging.WARNING)
+    output = SoundOutput(instrument="human=keys,ai=keys", scale="free", volume=0.5)
+    assert output.advance(0.0) == float("inf")
+    output.handle(tap(), 0.0)
+    wait_for(lambda: caplog.records)
+    output.handle(tap(), 0.0)
+    told = "no sound: no audio device was found; the jam goes on without"
+    assert [record.getMessage() for record in caplog.records] == [told]
+    assert output.status()["sound"]["state"] == told
+    output.close()
+
+
+@needs_linux
+def test_without_a_device_measuring_says_so(nowhere):
+    assert sound.devices() == []
+    with pytest.raises(NoSoundError, match="no audio device was found"):
+        sound.measure(0.1)
+    with pytest.raises(NoSoundError, match="no audio device is named 'Moon'"):
+        sound.measure(0.1, device="Moon")
+
+
+def test_a_synthesiser_that_dies_at_once_is_not_started_for_ever(monkeypatch, caplog):
+    monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
+    output = SoundOutput(instrument="human=keys", scale="free", volume=0.5)
+    output.advance(0.0)
+    wait_for(lambda: caplog.records)
+    output.close()
+    assert [r.getMessage() for r in caplog.records] == [
+        "the sound has failed; the jam goes on without"
+    ]
+
+
+def test_it_can_be_closed_before_it_has_begun():
+    SoundOutput(instrument="human=keys", scale="free", volume=0.5).close()
+
+
+# -- with one ----------------------------------------------------------------------------------
+
+needs_jack = pytest.mark.skipif(
+    not (shutil.which("jackd") and shutil.which("jack_rec")), reason="no JACK server here"
+)
+
+
+@pytest.fixture
+def jack(monkeypatch):
+    with running(monkeypatch, period=256) as server:
+        yield server
+
+
+@pytest.mark.peer
+@needs_jack
+def test_a_touch_is_heard_at_a_jack_server(jack, tmp_path):
+    """The engine as one starts it; what leaves it is recorded by another program."""
+    command = [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"]
+    options = ["--no-record", "--mode", "listen", "--instrument", "human=keys"]
+    engine = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ
+    )
+    try:
+        port = int(engine.stdout.readline().partition(",")[0].rpartition(":")[2])
+        wait_for(lambda: any(name.startswith("robojam:") for name in jack.ports()))
+        found = [name for name in jack.ports() if name.startswith("robojam:")]
+        hand = hand_to(port)
+        wait_for(lambda: "buffer_ms" in hand.sound())
+        got = hand.sound()
+        assert (got["state"], got["api"], got["rate"]) == ("playing", "JACK", 48_000)
+        assert got["asked_ms"] <= 10
+        assert got["buffer_ms"] > 0
+        kept = tmp_path / "kept.wav"
+        recorder = subprocess.Popen(
+            ["jack_rec", "-f", str(kept), "-d", "3", "-b", "16", *found],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: any(name.startswith("jackrec") for name in jack.ports()))
+        while recorder.poll() is None:  # x = 1/3 is A3
+            hand.send("/robojam/down", "iff", 1, 1 / 3, 0.5)
+            time.sleep(0.3)
+            hand.send("/robojam/up", "i", 1)
+            time.sleep(0.1)
+    finally:
+        engine.terminate()
+        assert engine.wait(PATIENCE) == 0
+    with wave.open(str(kept)) as file:
+        frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    left, right = (frames.astype(float) ** 2).mean(0)
+    assert left > 2 * right > 0
+    spectrum = np.abs(np.fft.rfft(frames[:, 0] * np.hanning(len(frames)), 1 << 19))
+    assert np.fft.rfftfreq(1 << 19, 1 / 48_000)[spectrum.argmax()] == pytest.approx(220, abs=2)
+
+
+def hand_to(port):
+    import socket
+
+    from robojam.wire import osc
+
+    class Hand:
+        def __init__(self):
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.socket.settimeout(PATIENCE)
+
+        def send(self, address, tags="", *args):
+            self.socket.sendto(osc.encode(address, tags, *args), ("127.0.0.1", port))
+
+        def sound(self):
+            self.send("/robojam/status")
+            return json.loads(osc.decode(self.socket.recv(65536))[0][0].args[0])["sound"]
+
+    return Hand()
+
+
+@pytest.mark.peer
+@needs_jack
+def test_a_ctrl_c_lets_what_sounds_fade_and_is_no_failure(jack):
+    command = [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"]
+    # A MIDI port takes its time to end, in which the sound would be missed.
+    engine = subprocess.Popen(
+        [*command, *"--no-record --tuio-in none --mode solo --midi-out virtual:keys".split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    try:
+        hand = hand_to(int(engine.stdout.readline().partition(",")[0].rpartition(":")[2]))
+        wait_for(lambda: "buffer_ms" in hand.sound())
+        os.killpg(engine.pid, signal.SIGINT)  # as a terminal does, to all that it holds
+        _, told = engine.communicate(timeout=PATIENCE)
+    finally:
+        engine.kill()
+        engine.wait()
+    assert (engine.returncode, told) == (0, "")
+
+
+@pytest.mark.peer
+@needs_jack
+def test_a_device_that_goes_is_told_once_and_the_sound_comes_back(jack, caplog):
+    caplog.set_level(logging.WARNING)
+    output = SoundOutput(instrument="human=keys", scale="free", volume=0.5)
+    output.advance(0.0)
+    wait_for(lambda: output.status()["sound"]["state"] == "playing")
+    jack.end()
+    wait_for(lambda: caplog.records)
+    output.handle(tap(), time.perf_counter())
+    assert "gone; the jam goes on" in caplog.records[0].getMessage()
+    jack.start()
+    wait_for(lambda: output.status()["sound"]["state"] == "playing")
+    assert len(caplog.records) == 2
+    assert "back" in caplog.records[1].getMessage()
+    began = time.monotonic()
+    output.close()
+    assert time.monotonic() - began < 5
+    assert output._process.poll() == 0

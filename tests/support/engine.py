@@ -1,0 +1,296 @@
+"""Engines for tests: one on a clock that the test turns, and a real one in a process."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from robojam.cli import play
+from robojam.config.options import Options
+from robojam.engine.engine import Engine
+from robojam.engine.takes import LoadedPlayer
+from robojam.jam.events import Settings
+from robojam.ports.osc_out import make_outputs
+from robojam.sessions.session import ModelRef, Session, read
+from robojam.wire import osc
+from support.players import Whimsical
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT.parent / "shared" / "corpus" / "microjam_val.npz"
+MODEL = ROOT / "models" / "touch.safetensors"
+OUT = ("127.0.0.1", 9000)
+HAND = ("127.0.0.1", 4000)
+STATUS = b"/robojam/status\0,s\0\0"
+#: Seconds that anything may take on a machine that is busy with something else.
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that the engine sent: when, what, and to whom."""
+
+    at: float
+    address: str
+    tags: str
+    args: tuple[Any, ...]
+    to: tuple[str, int] = OUT
+
+    @property
+    def name(self) -> str:
+        return self.address.removeprefix("/robojam/")
+
+
+def messages(packet: bytes, at: float, to: tuple[str, int] = OUT) -> list[Sent]:
+    """Read what an engine sent."""
+    found, dropped = osc.decode(packet)
+    assert not dropped, packet
+    return [Sent(at, m.address, m.tags, m.args, to) for m in found]
+
+
+# -- on a clock that the test turns ---------------------------------------------------------
+
+
+class Wire:
+    """Stands where an endpoint does, and keeps what is sent."""
+
+    address = ("127.0.0.1", 5005)
+    unsent = 0
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.sent: list[Sent] = []
+        self.on_sent: Callable[[bytes, tuple[str, int]], None] = lambda *_: None
+
+    def is_own(self, sender: tuple[str, int]) -> bool:
+        return sender == self.address
+
+    def send(self, packet: bytes, to: tuple[str, int]) -> None:
+        self.sent += messages(packet, self._clock(), to)
+        self.on_sent(packet, to)
+
+    def close(self) -> None:
+        pass
+
+
+class Driven:
+    """A server on a clock that the test turns, with nothing between it and the test."""
+
+    def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
+        self.now = 1000.0
+        self.wire = Wire(lambda: self.now)
+        self.folder = folder
+        chosen = {"osc_out": ("127.0.0.1:9000",), "sessions": str(folder), "seed": 7, **options}
+        self.options = Options(**chosen)
+        names = ("mode", "threshold", "response", "timescale")
+        settings = Settings(**{name: getattr(self.options, name) for name in names})
+        self.models: dict[str, Callable[[], LoadedPlayer]] = {}
+        reader = play.dialects(self.options)
+        self.engine = Engine(
+            self.options,
+            playing(player or Whimsical(voices=self.options.voices)),
+            endpoint=self.wire,  # type: ignore[arg-type]
+            settings=settings,
+            load=self._load,
+            outputs=make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
+            reader=reader,
+            clock=lambda: self.now,
+        )
+        self.engine._begin_if_alone(self.now)
+
+    def _load(self, name: str, tell: Callable[[Any], None]) -> None:
+        make = self.models.get(name)
+        tell(ValueError(f"there is no model {name!r}") if make is None else make())
+
+    def send(
+        self, address: str, tags: str = "", *args: Any, sender: tuple[str, int] = HAND
+    ) -> None:
+        self.raw(osc.encode(address, tags, *args), sender)
+
+    def raw(self, packet: bytes, sender: tuple[str, int] = HAND) -> None:
+        self.engine.packet(packet, sender, self.now)
+        self.engine.calls.drain()
+
+    def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:
+        """Let time pass; late is by how much the loop wakes late, in seconds."""
+        end = self.now + seconds
+        while True:
+            due = math.nextafter(self.now + self.engine.advance(), math.inf)
+            if due > end:
+                break
+            self.now = min(due + late(), end)
+        self.now = end
+        self.engine.advance()
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.engine.status()))
+
+    def take(self) -> list[Sent]:
+        """What was sent since the last call."""
+        sent, self.wire.sent = self.wire.sent, []
+        return sent
+
+    def end(self) -> Session:
+        """End it, and read its last recording."""
+        self.engine.finish("SIGTERM")
+        return recording(self.folder)
+
+
+def playing(player: Any, name: str = "a.safetensors", sha256: str = "0a") -> LoadedPlayer:
+    return LoadedPlayer(player, ModelRef(name, sha256), "cpu", "a build", f"/models/{name}")
+
+
+def recordings(folder: Path) -> list[Path]:
+    """The recordings in a folder, the oldest first."""
+    return sorted(folder.glob("*.jsonl"), key=lambda p: (p.stem[:19], len(p.stem), p.stem))
+
+
+def recording(folder: Path) -> Session:
+    return read(recordings(folder)[-1])
+
+
+# -- a real one -------------------------------------------------------------------------------
+
+
+@dataclass
+class Client:
+    """A UDP socket with a deadline for everything."""
+
+    engine: tuple[str, int]
+    host: str = "127.0.0.1"
+    heard: list[Sent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self.socket.bind((self.host, 0))
+        self.port: int = self.socket.getsockname()[1]
+        self.statuses: list[dict[str, Any]] = []
+
+    def send(self, address: str, tags: str = "", *args: Any) -> None:
+        self.raw(osc.encode(address, tags, *args))
+
+    def raw(self, packet: bytes) -> None:
+        self.socket.sendto(packet, self.engine)
+
+    def receive(self, seconds: float) -> bool:
+        """Take in the next packet; tell whether one came in time."""
+        if not select.select([self.socket], [], [], max(0.0, seconds))[0]:
+            return False
+        with suppress(ConnectionError):
+            packet = self.socket.recv(1 << 16)
+            if packet.startswith(STATUS):
+                self.statuses.append(json.loads(packet[len(STATUS) :].rstrip(b"\0")))
+            else:
+                self.heard += messages(packet, time.perf_counter())
+        return True
+
+    def until(self, there: Callable[[], Any], seconds: float = PATIENCE) -> None:
+        """Receive until something is the case."""
+        end = time.monotonic() + seconds
+        while not there():
+            left = end - time.monotonic()
+            assert left > 0, f"it did not happen in {seconds} s; heard {self.heard[-5:]}"
+            self.receive(left)
+
+    def listen(self, seconds: float) -> None:
+        """Receive for some time."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.receive(left)
+
+    def ask(self, there: Callable[[dict[str, Any]], Any] = lambda _: True) -> dict[str, Any]:
+        """Ask for the status until something is the case in it."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.statuses.clear()
+            self.send("/robojam/status")
+            with suppress(AssertionError):
+                self.until(lambda: self.statuses, 2.0)
+                if there(self.statuses[-1]):
+                    return self.statuses[-1]
+        raise AssertionError(f"not in the status: {self.statuses}")
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@dataclass
+class RunningEngine:
+    """A running engine, with the client that is its output."""
+
+    process: subprocess.Popen[str]
+    address: tuple[str, int]
+    out: Client
+    folder: Path
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it with a signal; return its status."""
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "robojam", *arguments]
+
+
+def address_of(line: str) -> tuple[str, int]:
+    """Read a ready line."""
+    assert line.startswith("listening on udp://"), line
+    host, _, port = line.split("udp://")[1].partition(",")[0].rpartition(":")
+    return ("127.0.0.1" if host == "0.0.0.0" else host), int(port)
+
+
+@contextmanager
+def serving(
+    folder: Path, *options: str, osc_in: str = "127.0.0.1:0", **popen: Any
+) -> Iterator[RunningEngine]:
+    """Start an engine, wait until it is ready, and end it in the end, however the test ends."""
+    out = Client(("127.0.0.1", 0))
+    process = subprocess.Popen(
+        command(
+            *("serve", "--no-sound", "--osc-in", osc_in, "--osc-out", f"127.0.0.1:{out.port}"),
+            *("--sessions", str(folder), "--device", "cpu", "--tuio-in", "none", *options),
+        ),
+        stdout=subprocess.PIPE,
+        text=True,
+        **{"stderr": subprocess.DEVNULL, **popen},
+    )
+    try:
+        out.engine = address_of(first_line(process))
+        yield RunningEngine(process, out.engine, out, folder)
+    finally:
+        stop(process)
+        out.close()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """Read the first line that a process prints, or "" when there is none in time."""
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], PATIENCE)[0]:
+        return ""
+    return process.stdout.readline()
+
+
+def stop(process: subprocess.Popen[Any]) -> None:
+    """See to it that a process is gone."""
+    if process.poll() is None:
+        with suppress(OSError):
+            os.kill(process.pid, signal.SIGCONT)
+        process.kill()
+    process.wait(PATIENCE)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()

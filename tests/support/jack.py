@@ -1,0 +1,224 @@
+"""A JACK server of the test's own, and MIDI programs at it that are not ours: mido's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from support.engine import PATIENCE, ROOT, stop
+
+SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
+
+
+def missing(*programs: str) -> str | None:
+    """Why there can be no MIDI here, if so."""
+    try:
+        import mido  # noqa: F401
+        import rtmidi
+    except ImportError as error:
+        return f"{error.name} is not installed"
+    if not hasattr(rtmidi, "API_UNIX_JACK"):
+        return "this rtmidi knows no JACK"
+    if rtmidi.API_UNIX_JACK not in rtmidi.get_compiled_api():
+        return "this rtmidi knows no JACK"
+    for program in ("jackd", *programs):
+        if shutil.which(program) is None:
+            return f"{program} is not installed (see .ci/run)"
+    if "fluidsynth" in programs and not SOUNDFONT.exists():
+        return "timgm6mb-soundfont is not installed (see .ci/run)"
+    return None
+
+
+def until(there: Callable[[], Any], what: str = "", seconds: float = PATIENCE) -> Any:
+    """Wait until something is the case; return it."""
+    end = time.monotonic() + seconds
+    while not (found := there()):
+        assert time.monotonic() < end, f"it did not happen in {seconds} s: {what}"
+        time.sleep(0.005)
+    return found
+
+
+def _forgotten() -> None:
+    """Remove JACK's metadata where no server runs to whom they belong.
+
+    They are one file for all servers of a user, and one that a killed program left half
+    made lets every program wait for many seconds and servers crash, from then on.
+    """
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if comm.read_text().startswith("jackd"):  # or jackdbus
+                return
+    shutil.rmtree(f"/dev/shm/jack_db-{os.getuid()}", ignore_errors=True)
+
+
+class Jack:
+    """A JACK server without a sound card, by a name of its own."""
+
+    def __init__(self, period: int = 1024) -> None:
+        # One for a checkout, not for a test: a machine has room for eight names, and one
+        # that was killed gives its up only to the next of the same name.
+        self.name = f"robojam{crc32(str(ROOT).encode()) % 1000}"
+        self.socket = Path(f"/dev/shm/jack_{self.name}_{os.getuid()}_0")
+        self.process: subprocess.Popen[bytes] | None = None
+        self._period = period  # frames
+
+    def start(self) -> None:
+        _forgotten()
+        self.socket.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            # Patience: a period that a busy machine misses loses what was sent.
+            [
+                *("jackd", "-n", self.name, "-r", "-t", "2000"),
+                *("-d", "dummy", "-r", "48000", "-p", str(self._period)),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Nobody asks before it listens: it makes the metadata's file before, undisturbed.
+        until(self.socket.exists, "jackd listens")
+        until(self.ports, "jackd lists its ports")
+
+    def ports(self) -> list[str]:
+        ran = subprocess.run(
+            ["jack_lsp", "-s", self.name], capture_output=True, text=True, timeout=PATIENCE
+        )
+        return ran.stdout.split("\n")[:-1] if ran.returncode == 0 else []
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def end(self) -> None:
+        assert self.process is not None
+        self.process.terminate()  # it takes its files with it
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(3)
+        stop(self.process)
+
+
+PEER = """
+import sys, threading, mido
+backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK")
+kind, client, port = sys.argv[1:]
+if kind == "thru":
+    out = backend.open_output("out", client_name=client, virtual=True)
+    backend.open_input("in", client_name=client, virtual=True, callback=out.send)
+    print("ready", flush=True)
+    sys.stdin.read()
+elif kind == "in":
+    def heard(message):
+        print(message.hex(""), flush=True)
+    backend.open_input(port, client_name=client, virtual=True, callback=heard)
+    print("ready", flush=True)
+    sys.stdin.read()
+else:
+    out = backend.open_output(port, client_name=client, virtual=True)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        if line.startswith("raw "):
+            out._rt.send_message(bytes.fromhex(line[4:]))
+        else:
+            out.send(mido.Message.from_hex(line))
+"""
+
+
+class Peer:
+    """A program with one MIDI port, a process of its own: it can be pulled."""
+
+    def __init__(self, jack: Jack, kind: str, client: str, port: str = "midi") -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PEER, kind, client, port],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"JACK_DEFAULT_SERVER": jack.name},
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n"
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self._text = b""
+
+    def send(self, *messages: bytes) -> None:
+        """Send messages, each whole."""
+        assert self.process.stdin is not None
+        for message in messages:
+            self.process.stdin.write(message.hex().encode() + b"\n")
+        self.process.stdin.flush()
+
+    def raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"raw " + data.hex().encode() + b"\n")
+        self.process.stdin.flush()
+
+    @property
+    def heard(self) -> list[bytes]:
+        """All that came so far."""
+        assert self.process.stdout is not None
+        self._text += self.process.stdout.read() or b""
+        whole = self._text.rpartition(b"\n")[0]
+        return [bytes.fromhex(line.decode()) for line in whole.split()]
+
+    def pull(self) -> None:
+        """Vanish, without a word."""
+        stop(self.process)
+
+    def end(self) -> None:
+        """Leave, as programs do."""
+        if self.process.poll() is None and self.process.stdin is not None:
+            self.process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        stop(self.process)
+
+
+def left_on(messages: list[bytes]) -> set[tuple[int, int]]:
+    """The notes that are struck and not released by a real note-off."""
+    on = set()
+    for message in messages:
+        kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1])
+        if kind == 0x90 and message[2]:
+            on.add(key)
+        elif kind in (0x80, 0x90):
+            on.discard(key)
+    return on
+
+
+@contextmanager
+def running(monkeypatch: pytest.MonkeyPatch, period: int = 1024) -> Iterator[Jack]:
+    """A JACK server that everything started from here finds."""
+    server = Jack(period)
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", server.name)
+    monkeypatch.setenv("JACK_NO_START_SERVER", "1")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jack]:
+    """A JACK server with long periods, for MIDI."""
+    with running(monkeypatch) as server:
+        yield server
+
+
+@contextmanager
+def peer(jack: Jack, kind: str, client: str) -> Iterator[Peer]:
+    one = Peer(jack, kind, client)
+    try:
+        yield one
+    finally:
+        one.end()

@@ -1,0 +1,89 @@
+"""Small models and performances, made on the spot, for the tests of what learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from robojam.corpus.corpus import STROKE, TOUCH, Corpus
+from robojam.model import file
+from robojam.model.event import EventSpec, stroke_event, touch_event
+from robojam.model.file import ModelDescription, ModelFile
+from robojam.model.mdrnn import EventModel
+
+torch.set_num_threads(1)  # nothing here is large enough to share
+
+TOUCHES = touch_event(components=3, hidden=16)
+STROKES = stroke_event(components=3, hidden=8, scale=5.0)
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+has_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="no ../shared/corpus here")
+TRAINED = file.folder() / file.DEFAULT
+is_trained = pytest.mark.skipif(not TRAINED.is_file(), reason="no default model here")
+
+
+def small(event: EventSpec, *, seed: int = 0, units: int = 8, layers: int = 2) -> EventModel:
+    """A model of random weights, larger than those that training begins with."""
+    torch.manual_seed(seed)
+    model = EventModel(event, units=units, layers=layers).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.3)
+    return model
+
+
+def described(model: EventModel, **about: Any) -> ModelDescription:
+    return ModelDescription(event=model.event, units=model.units, layers=model.layers, **about)
+
+
+def filed(model: EventModel) -> ModelFile:
+    """The model as it would be read from its file."""
+    weights = {n: t.detach().float().numpy().copy() for n, t in model.state_dict().items()}
+    return ModelFile(Path("small.safetensors"), described(model), weights, "0")
+
+
+def rows(event: EventSpec, count: int, rng: np.random.Generator) -> Any:
+    """A performance (count, C), float32, that wanders as a finger or a pen does."""
+    walk = rng.standard_normal((count, 2))
+    flags = rng.random(count) < 0.8
+    if event.columns == STROKE:
+        return np.column_stack([np.round(walk * 4), ~flags]).astype(np.float32)
+    flags[:1] = False
+    places = np.clip(0.5 + np.cumsum(walk * 0.02, 0), 0, 1)
+    dt = np.exp(rng.normal(-4, 0.7, count))
+    dt[:1] = 0
+    return np.column_stack([places, dt, flags]).astype(np.float32)
+
+
+def batch(event: EventSpec, size: int, length: int, seed: int = 0) -> Tensor:
+    """Performances (size, length, C), off the lattice a little."""
+    rng = np.random.default_rng(seed)
+    values = np.stack([rows(event, length, rng) for _ in range(size)])
+    return torch.from_numpy(values + np.float32(3e-4) * np.asarray(event.noise, np.float32))
+
+
+def corpus(
+    event: EventSpec, lengths: list[int], *, seed: int = 0, name: str = "made"
+) -> Corpus:
+    rng = np.random.default_rng(seed)
+    columns = STROKE if event.columns == STROKE else TOUCH
+    events = np.concatenate([rows(event, n, rng) for n in lengths])
+    return Corpus(events, np.array(lengths, np.int64), columns, name, "0" * 64)
+
+
+def npz(path: Path, made: Corpus) -> Path:
+    """Write a corpus as a file."""
+    key = (
+        ("train_strokes", "train_lengths") if made.columns == STROKE else ("touches", "lengths")
+    )
+    kind = np.int16 if made.columns == STROKE else np.float32
+    np.savez(
+        path,
+        **{key[0]: made.events.astype(kind), key[1]: made.lengths.astype(np.int32)},
+    )
+    return path

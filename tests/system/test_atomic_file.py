@@ -1,0 +1,97 @@
+"""Files are written whole or not at all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from robojam.system.atomic_file import whole
+
+
+def test_what_was_written_takes_the_place_of_the_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    with whole(path) as part:
+        part.write_text("after")
+        assert path.read_text() == "before"
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("wrong", [ValueError, KeyboardInterrupt])
+def test_on_an_error_what_was_there_stands_and_nothing_is_left(tmp_path, wrong):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+
+    def half() -> None:
+        with whole(path) as part:
+            part.write_text("half")
+            raise wrong
+
+    with pytest.raises(wrong):
+        half()
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="has no such files or limits")
+EXAMPLE = str(Path(__file__).parents[2] / "sessions" / "example.jsonl")
+#: Runs a command where files cannot grow past a kilobyte, as on a disk that fills up.
+FULL = """
+import resource, sys
+from robojam.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+main(sys.argv[1:])
+"""
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        *((f"a.{kind}", ("export", EXAMPLE)) for kind in ("csv", "mid", "npz", "png", "wav")),
+        ("a.jsonl", ("replay", EXAMPLE, "--regenerate")),
+    ],
+)
+def test_on_a_full_disk_every_command_leaves_what_was_there(name, arguments, tmp_path):
+    path = tmp_path / name
+    alone = ("--who", "human") if name == "a.csv" else ()  # else it is a file for each
+    path.write_text("before")
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL, *arguments, *alone, "--to", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 2, ran
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@posix
+def test_on_a_full_disk_init_leaves_nothing(tmp_path):
+    path = tmp_path / "a.toml"
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL, "init", str(path)], capture_output=True, check=False
+    )
+    assert ran.returncode == 2, ran
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path):
+    null = tmp_path / "null"
+    null.symlink_to("/dev/null")
+    with whole(null) as part:
+        part.write_text("x")
+    assert null.is_symlink()
+    assert null.is_char_device()
+
+
+def test_where_nothing_can_be_written_it_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "none" / "a.txt") as part:
+        part.write_text("x")

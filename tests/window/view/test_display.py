@@ -1,0 +1,157 @@
+"""The window for real: a display, a pointer, keys, an engine; and a network that loses half."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support.engine import MODEL, PATIENCE, Client, command, serving, stop
+
+from robojam.window.client.link import EngineConnection
+from robojam.window.client.state import EngineState, WindowState
+
+pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+TOOLS = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]
+
+
+@contextmanager
+def screen(size: str) -> Iterator[dict[str, str]]:
+    """A display that nobody sees."""
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
+        pass_fds=[writing], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(writing)
+    try:
+        assert select.select([reading], [], [], PATIENCE)[0]
+        number = os.read(reading, 16).decode().strip()
+        environment = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
+        yield {**environment, "DISPLAY": f":{number}"}
+    finally:
+        os.close(reading)
+        stop(server)
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(bool(TOOLS), reason=f"not here: {', '.join(TOOLS)}")
+def test_a_real_pointer_and_real_keys_play_and_turn_the_controls(tmp_path):
+    def do(*what: str) -> None:
+        subprocess.run(["xdotool", *what], env=display, check=True, timeout=PATIENCE)
+
+    with serving(tmp_path, "--threshold", "60") as engine, screen("800x500") as display:
+        window = subprocess.Popen(
+            command("window", "--engine", f"127.0.0.1:{engine.address[1]}", "--size",
+                    "800x500"),
+            env=display, cwd=Path(__file__).parents[3],
+        )  # fmt: skip
+        watching = Client(engine.address)
+        try:
+            watching.ask(lambda status: status["monitors"] >= 1)
+            do("mousemove", "300", "250", "mousedown", "1")
+            for i in range(10):
+                do("mousemove", str(300 + 10 * i), "250")
+            do("mouseup", "1")
+            watching.ask(lambda status: status["heard"] >= 5 and not status["fingers"])
+            do("key", "Up")
+            watching.ask(lambda status: status["temperature"] != 1.0)
+            do("key", "A")
+            watching.ask(lambda status: status["memories"] == ["A"])
+            shot = tmp_path / "shot.png"
+            subprocess.run(["import", "-window", "root", str(shot)], env=display, check=True)
+            import pygame
+
+            picture = pygame.image.load(shot)
+            warm = pygame.mask.from_threshold(picture, (255, 172, 40), (120, 80, 40, 255))
+            assert warm.count() > 500  # what was played is seen
+            window.send_signal(signal.SIGTERM)
+            assert window.wait(PATIENCE) == 0
+        finally:
+            watching.close()
+            stop(window)
+
+
+class Lossy:
+    """Stands between a window and an engine, and loses half of what goes by."""
+
+    def __init__(self, engine: tuple[str, int]) -> None:
+        self._chance, self._ended = random.Random(7), threading.Event()
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.front.bind(("127.0.0.1", 0))
+        self.behind = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.behind.bind(("127.0.0.1", 0))
+        self.engine, self.window, self.lost = engine, ("127.0.0.1", 9), 0
+        self.thread = threading.Thread(target=self._carry, daemon=True)
+        self.thread.start()
+
+    def _carry(self) -> None:
+        while not self._ended.is_set():
+            for link in select.select([self.front, self.behind], [], [], 0.1)[0]:
+                packet, sender = link.recvfrom(65536)
+                if packet.startswith(b"/robojam/subscribe"):  # its port is ours, from here
+                    mine = self.behind.getsockname()[1]
+                    packet = packet[:-4] + mine.to_bytes(4, "big")
+                if link is self.front:
+                    self.window = sender
+                if self._chance.random() < 0.5:
+                    self.lost += 1
+                elif link is self.front:
+                    self.behind.sendto(packet, self.engine)
+                else:
+                    self.front.sendto(packet, self.window)
+
+    def close(self) -> None:
+        self._ended.set()
+        self.thread.join()
+        self.front.close()
+        self.behind.close()
+
+
+def test_with_half_of_the_packets_lost_the_window_stays_with_the_jam(tmp_path):
+    woken = threading.Event()
+    with serving(tmp_path, "--threshold", "0.2", "--response", "0.6") as engine:
+        lossy = Lossy(engine.address)
+        link = EngineConnection(lossy.front.getsockname(), wake=woken.set)
+        state = WindowState()
+        try:
+            seen: set[EngineState] = set()
+            began = time.monotonic()
+            x = 0.0
+            while (passed := time.monotonic() - began) < 6.0:
+                wait = link.tick(time.monotonic()) - time.monotonic()
+                woken.wait(max(0.0, min(0.02, wait)))
+                woken.clear()
+                for t, message in link.received():
+                    state.heard(message, t, datetime.now(UTC))
+                state.pass_time(time.monotonic())
+                seen.add(state.engine(time.monotonic()))
+                if passed % 2 < 0.5:
+                    x = (x + 0.01) % 1
+                    link.send("/robojam/move", "iff", 1000, x, 0.5)
+                elif x:
+                    x = 0.0
+                    link.send("/robojam/up", "i", 1000)
+            now = time.monotonic()
+            assert lossy.lost > 50
+            assert EngineState.THERE in seen
+            assert EngineState.LOST not in seen
+            assert state.controls["response"] == pytest.approx(0.6)
+            machine = [s for s in state.strokes if s.who == "ai"]
+            assert machine  # it was seen to play
+            down = [s for s in state.strokes if s.lifted is None and now - s.last.t > 3]
+            assert not down  # and no finger is left hanging
+        finally:
+            link.close()
+            lossy.close()
