@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from test_listing import run
+from support.recordings import run
 
 from robojam.app import config_template
 from robojam.config.load import OptionParser, OptionsError, add_to, resolve

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_listing import JAM, run
+from support.recordings import JAM, run
 
 NAN, INF = np.nan, np.inf
 HEAD = "time, x, y, z, moving\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import Driven
-from test_window_deeds import recorded
+from support.window import recorded
 
 from robojam.engine.preview import LAPSE
 from robojam.jam.events import ControlChanged, TouchPlayed, TouchPreviewed

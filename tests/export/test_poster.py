@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from test_listing import run
+from support.recordings import run
 
 from robojam.export import poster as picture
 from robojam.export.poster import strokes

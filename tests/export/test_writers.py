@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_listing import run
+from support.recordings import run
 
 from robojam.corpus.formats import read as read_performances
 from robojam.export.writers import WRITERS, streams

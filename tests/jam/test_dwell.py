@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.players import land, slide
-from test_jam import Take
+from support.takes import Take
 
 from robojam.jam.dwell import LONG, NEAR, DwellLimiter
 

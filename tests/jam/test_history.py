@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.engine import CORPUS, MODEL, Driven
 from support.players import Scripted, Whimsical, land
-from test_jam import Take
+from support.takes import Take
 
 from robojam.jam.history import GRAIN, History, JamSnapshot
 from robojam.sessions.playback import first_difference, regenerate

@@ -604,7 +604,7 @@ def test_shifted_moves_the_means_alone():
 
 
 def test_what_is_written_twice_agrees():
-    # robojam.mixture may import torch alone, robojam.player.reference no torch: both need these.
+    # robojam.mixture may import torch alone, and robojam.player.reference does without it.
     assert mixture.FLOOR == features.FLOOR
     assert mixture.COLD == step.COLD
 

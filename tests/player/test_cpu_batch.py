@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.models import TOUCHES, small
-from test_lean import EVENTS, as_arrays, chances, events
-from test_step import flat, network
+from support.steppers import EVENTS, as_arrays, chances, events, flat, network
 
 from robojam.model.mdrnn import EventModel
 from robojam.player.cpu_batch import MOST, BatchStepper

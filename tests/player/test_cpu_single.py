@@ -8,35 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.models import STROKES, TOUCHES, small
-from test_step import LINE, SPACE, flat, network
+from support.models import TOUCHES, small
+from support.steppers import EVENTS, as_arrays, chances, events, flat, network
 
-from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.reference import Memory
-
-EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
-
-
-def chances(event: EventSpec, seed: int) -> list[float]:
-    rng = np.random.default_rng(seed)
-    uniform = rng.random(len(event.factors), np.float32).tolist()
-    return [*uniform, *rng.standard_normal(len(event.columns), np.float32).tolist()]
-
-
-def as_arrays(event: EventSpec, drawn: list[list[float]]) -> Any:
-    """The same as the uniform ones and the normal ones."""
-    return np.split(np.array(drawn, np.float32), [len(event.factors)], axis=1)
-
-
-def events(event: EventSpec, voices: int, length: int) -> np.ndarray[Any, Any]:
-    """Events (voices, length, C), their flags 0 or 1."""
-    rng = np.random.default_rng(4)
-    values = rng.random((voices, length, len(event.columns)), np.float32)
-    for flag in event.flags:
-        values[..., flag] = values[..., flag] > 0.3
-    return values
 
 
 def stepped(

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.models import TOUCHES, small
-from test_lean import EVENTS, as_arrays, chances, events
-from test_step import flat, network
+from support.steppers import EVENTS, as_arrays, chances, events, flat, network
 
 from robojam.player import cuda_graph
 from robojam.player.cuda_graph import CudaGraphStepper

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.engine import ROOT
 from support.models import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
-from test_listing import run
+from support.recordings import run
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_performances

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from support.models import STROKES, TOUCHES, batch, filed, small
+from support.steppers import LINE, SPACE, flat, network
 
 from robojam.mixture import Mixture
 from robojam.model import features
-from robojam.model.event import EventSpec, Factor
 from robojam.model.features import components
 from robojam.model.mdrnn import EventModel
 from robojam.player.reference import Memory, Network
@@ -20,34 +20,7 @@ from robojam.player.reference import Memory, Network
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 
 #: A place in three dimensions, columns that do not lie side by side, no duration.
-SPACE = EventSpec(
-    name="space",
-    columns=("x", "held", "y", "z"),
-    factors=(
-        Factor(name="held", kind="flag", columns=(1,), hidden=4),
-        Factor(
-            name="place", kind="position", columns=(0, 2, 3), components=3, hidden=8, slides=1
-        ),
-    ),
-)
 #: A line: one dimension, with time.
-LINE = EventSpec(
-    name="line",
-    columns=("dt", "held", "x"),
-    duration=0,
-    factors=(
-        Factor(name="held", kind="flag", columns=(1,), hidden=4),
-        Factor(name="dt", kind="duration", columns=(0,), components=2, hidden=8, centre=-3.0),
-        Factor(name="x", kind="position", columns=(2,), components=3, hidden=8, slides=1),
-    ),
-)
-
-
-def network(model: EventModel, xp: Any = np) -> Network:
-    weights = {n: t.detach() for n, t in model.state_dict().items()}
-    if xp is np:
-        weights = {n: t.numpy() for n, t in weights.items()}
-    return Network(xp, model.event, weights, model.layers)
 
 
 def heard(model: EventModel, xp: Any = np, length: int = 12, voices: int = 1) -> Memory:
@@ -56,11 +29,6 @@ def heard(model: EventModel, xp: Any = np, length: int = 12, voices: int = 1) ->
     for values in batch(model.event, voices, length).unbind(1):
         memory = net.feed(memory, values.numpy() if xp is np else values)
     return memory
-
-
-def flat(memory: Memory) -> list[Any]:
-    last = (memory.last, memory.now, memory.before, memory.heard)
-    return [np.asarray(a) for a in (*memory.hidden, *memory.cell, *last)]
 
 
 @EVENTS

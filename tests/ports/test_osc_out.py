@@ -172,8 +172,8 @@ def test_impsys_controls_take_effect(tmp_path):
 
 
 def test_the_input_for_tuio(tmp_path):
-    input = TuioInput(Endpoint("127.0.0.1", 0), tuio.TuioReader())
-    port = int(str(input.status()["tuio"]).rpartition(":")[2])
+    port_in = TuioInput(Endpoint("127.0.0.1", 0), tuio.TuioReader())
+    port = int(str(port_in.status()["tuio"]).rpartition(":")[2])
     packet = tuio.TuioWriter("app").touch(Touch(0.5, 0.25, 0.0, Phase.DOWN, 0, "ai"), 0.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as table:
         table.connect(("127.0.0.1", port))
@@ -188,7 +188,7 @@ def test_the_input_for_tuio(tmp_path):
     came: list[Any] = []
     end = time.monotonic() + PATIENCE
     while len(came) < 4 and time.monotonic() < end:
-        came += input.receive()
+        came += port_in.receive()
     assert came[0] == ("tuio:127.0.0.1/app", Finger(Phase.DOWN, 1, 0.5, 0.25))
     assert [what.reason for _, what in came[1:]] == [
         "malformed",
@@ -196,8 +196,8 @@ def test_the_input_for_tuio(tmp_path):
         "unknown address",
     ]
     assert all(isinstance(what, Dropped) for _, what in came[1:])
-    assert input.receive() == []
-    input.close()
+    assert port_in.receive() == []
+    port_in.close()
 
 
 def test_microjams_instrument_stops_nobody(tmp_path):

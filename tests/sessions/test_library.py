@@ -5,24 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_session import DOWN, HEAD, LINE
+from support.recordings import DOWN, HEAD, JAM, LINE, run
 
-from robojam.cli import main
 from robojam.sessions import library, session
-from robojam.sessions.session import EndEvent, SetEvent, TouchEvent, encode
-from robojam.touch import Phase, Touch
+from robojam.sessions.session import EndEvent, encode
 
-JAM = b"".join(
-    [
-        HEAD,
-        LINE,
-        encode(TouchEvent(0.5, Touch(0.5, 0.3, 0.5, Phase.MOVE))),
-        encode(TouchEvent(0.6, Touch(0.5, 0.3, 0.1, Phase.UP))),
-        encode(SetEvent(1.0, {"mode": "duet"})),
-        encode(TouchEvent(2.0, Touch(0.1, 0.3, 0.1, Phase.DOWN, 0, "ai2"))),
-        encode(EndEvent(9.5, "SIGTERM")),
-    ]
-)
 WHOLE = "2026-11-20T10-30-00"
 
 
@@ -30,12 +17,6 @@ WHOLE = "2026-11-20T10-30-00"
 def folder(tmp_path):
     (tmp_path / f"{WHOLE}.jsonl").write_bytes(JAM)
     return tmp_path
-
-
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main([str(a) for a in arguments])
-    return (left.value.code or 0, *capsys.readouterr())
 
 
 def test_the_quick_look_tells_what_a_whole_reading_does(folder, monkeypatch):

@@ -8,45 +8,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support import ROOT
+from support.recorder import HEADER, touch, wait_for
 
 from robojam.sessions import session
 from robojam.sessions.recorder import Recorder
 from robojam.sessions.session import (
     EndEvent,
-    Header,
-    ModelRef,
     SessionEvent,
     SetEvent,
-    TouchEvent,
 )
-from robojam.touch import Phase, Touch
 
-HEADER = Header(
-    started="2026-11-20T10:30:00+00:00",
-    model=ModelRef(file="m.safetensors", sha256="ab"),
-    device="cpu",
-    build="0.1.0",
-    seed=1,
-    options={},
-)
 NAME = "2026-11-20T10-30-00"
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows keeps an open file in its place")
-
-
-def touch(t: float) -> TouchEvent:
-    return TouchEvent(t, Touch(0.5, 0.25, 0.0, Phase.DOWN))
-
-
-def wait_for(what: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.001)
 
 
 @contextmanager
@@ -246,7 +225,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from robojam.sessions.recorder import Recorder
-from tests.sessions.test_recorder import HEADER, touch, wait_for
+from support.recorder import HEADER, touch, wait_for
 
 size = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -270,7 +249,7 @@ def test_on_a_full_disk_what_was_written_stands(tmp_path: Path, size: int) -> No
         [sys.executable, "-c", FULL, str(tmp_path), str(size)],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT / "tests",
         timeout=30,
         check=True,
     )
@@ -293,7 +272,7 @@ PLAYING = """
 import sys, time
 from pathlib import Path
 from robojam.sessions.recorder import Recorder
-from tests.sessions.test_recorder import HEADER, touch
+from support.recorder import HEADER, touch
 
 recorder = Recorder(Path(sys.argv[1]), on_trouble=print)
 recorder.begin(HEADER)
@@ -312,7 +291,7 @@ def test_a_killed_engine_loses_at_most_the_last_ten_milliseconds(tmp_path: Path)
         [sys.executable, "-c", PLAYING, str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT / "tests",
     ) as engine:
         assert engine.stdout is not None
         told = [float(engine.stdout.readline()) for _ in range(150)]

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.recordings import DOWN, HEAD, HEADER, LINE
 
 from robojam.sessions.recorder import candidates, file_name
 from robojam.sessions.session import (
     EndEvent,
     Header,
-    ModelRef,
     SessionError,
     SessionEvent,
     SetEvent,
@@ -29,18 +29,6 @@ from robojam.sessions.session import (
     read,
 )
 from robojam.touch import Phase, Touch
-
-HEADER = Header(
-    started="2026-11-20T10:30:00.25+00:00",
-    model=ModelRef(file="robojam.safetensors", sha256="ab12"),
-    device="cpu",
-    build="0.1.0",
-    seed=2**63 - 1,
-    options={"mode": "call-response", "threshold": 0.5, "osc-out": ["127.0.0.1:5006"]},
-)
-DOWN = TouchEvent(0.0, Touch(0.5, 0.25, 0.0, Phase.DOWN))
-HEAD = encode_header(HEADER)
-LINE = encode(DOWN)
 
 seconds = st.floats(0, 1e9, allow_nan=False)
 unit = st.floats(0, 1)

@@ -14,17 +14,9 @@ import pygame
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_window_input import Wire, app, at, idle, press  # noqa: F401
+from support.window import at, idle, press, recorded
 
-from robojam.sessions.session import (
-    EndEvent,
-    Header,
-    ModelRef,
-    TouchEvent,
-    encode,
-    encode_header,
-)
-from robojam.touch import Phase, Touch
+from robojam.touch import Phase
 from robojam.window.client.state import WindowState
 from robojam.window.client.strokes import FADE
 from robojam.window.input.dials import DIALS
@@ -38,29 +30,6 @@ from robojam.wire import osc
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 
 
-def recorded(folder: Path, name: str = "2026-11-20T10-00-00.jsonl", version: int = 1) -> Path:
-    """A jam: a swipe and a tap, the machine's answer, and another tap."""
-    header = Header(
-        started="2026-11-20T10:00:00+00:00",
-        model=ModelRef("a.safetensors", "0a"),
-        device="cpu",
-        build="x",
-        seed=1,
-        options={"mode": "call-response"},
-    )
-    events = [
-        *((i * 0.1, "human", MOVE if i else DOWN, i / 10) for i in range(10)),
-        (0.95, "human", UP, 0.9), (1.2, "human", DOWN, 0.2), (1.3, "human", UP, 0.2),
-        *((2 + i * 0.1, "ai", MOVE if i else DOWN, 1 - i / 10) for i in range(10)),
-        (3.1, "ai", UP, 0.1), (9.0, "human", DOWN, 0.5), (9.1, "human", UP, 0.5),
-    ]  # fmt: skip
-    lines = [TouchEvent(t, Touch(x, 0.5, 0.1, phase, 0, who)) for t, who, phase, x in events]
-    path = folder / name
-    head = encode_header(header).replace(b'"robojam":1', b'"robojam":%d' % version)
-    path.write_bytes(b"".join([head, *map(encode, lines), encode(EndEvent(10.0, "SIGTERM"))]))
-    return path
-
-
 def rerun(folder: Path) -> RecordingPlayback:
     from robojam.sessions.session import read
 
@@ -71,7 +40,7 @@ def finger(kind: int, x: float, y: float, who: int = 1) -> pygame.event.Event:
     return pygame.event.Event(kind, touch_id=1, finger_id=who, x=x / 640, y=y / 400)
 
 
-def hit(app, action: str) -> tuple[float, float]:  # noqa: F811
+def hit(app, action: str) -> tuple[float, float]:
     """Draw, and find where to touch for an action; what lies above comes first."""
     app._stale, app._drawn = True, float("-inf")
     app._show(time.monotonic())
@@ -80,7 +49,7 @@ def hit(app, action: str) -> tuple[float, float]:  # noqa: F811
     return left + width / 2, top + height / 2
 
 
-def click(app, action: str) -> list[bytes]:  # noqa: F811
+def click(app, action: str) -> list[bytes]:
     before = len(app.link.packets)
     at_ = tuple(map(round, hit(app, action)))
     app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at_))
@@ -88,7 +57,7 @@ def click(app, action: str) -> list[bytes]:  # noqa: F811
     return app.link.packets[before:]
 
 
-def there(app) -> WindowState:  # noqa: F811
+def there(app) -> WindowState:
     """An engine that has told all there is."""
     state = app.state
     state.heard_last, state.turn, state.mode = time.monotonic() + 100, "human", "call-response"
@@ -113,7 +82,7 @@ def there(app) -> WindowState:  # noqa: F811
         ("mode:duet", osc.encode("/robojam/mode", "s", "duet")),
     ],
 )
-def test_what_the_frame_offers_is_touched_and_said_in_osc(app, action, packet):  # noqa: F811
+def test_what_the_frame_offers_is_touched_and_said_in_osc(app, action, packet):
     there(app)
     assert click(app, action) == [packet]
     assert not app.fingers.held
@@ -122,7 +91,7 @@ def test_what_the_frame_offers_is_touched_and_said_in_osc(app, action, packet): 
 @pytest.mark.parametrize(
     "action", ["back:30", "store:B", "pause", "reset", "forecast", "theme", "turn", "typing"]
 )
-def test_what_more_offers_is_touched_too(app, action):  # noqa: F811
+def test_what_more_offers_is_touched_too(app, action):
     state = there(app)
     click(app, "controls")
     before = (state.view.forecast, state.view.theme, state.view.quarters, state.view.keys_play)
@@ -131,7 +100,7 @@ def test_what_more_offers_is_touched_too(app, action):  # noqa: F811
     assert bool(packets) != (before != after)
 
 
-def test_a_recording_that_plays_is_offered_what_it_takes_and_nothing_else(app):  # noqa: F811
+def test_a_recording_that_plays_is_offered_what_it_takes_and_nothing_else(app):
     state = there(app)
     state.replaying = True
     hit(app, "controls")
@@ -153,7 +122,7 @@ def test_a_recording_that_plays_is_offered_what_it_takes_and_nothing_else(app): 
     assert app.link.packets == [osc.encode("/robojam/pause", "i", 1)]
 
 
-def test_a_finger_that_slides_off_a_button_takes_it_back(app):  # noqa: F811
+def test_a_finger_that_slides_off_a_button_takes_it_back(app):
     there(app)
     x, y = hit(app, "answer")
     app.take(finger(pygame.FINGERDOWN, x, y))
@@ -161,7 +130,7 @@ def test_a_finger_that_slides_off_a_button_takes_it_back(app):  # noqa: F811
     assert app.link.packets == []
 
 
-def test_a_dial_in_the_frame_is_turned_from_where_it_is(app):  # noqa: F811
+def test_a_dial_in_the_frame_is_turned_from_where_it_is(app):
     there(app)
     x, y = hit(app, "slide:temperature")
     app.take(finger(pygame.FINGERDOWN, x, y))
@@ -176,7 +145,7 @@ def test_a_dial_in_the_frame_is_turned_from_where_it_is(app):  # noqa: F811
     assert app.state.controls["temperature"] == 1.0  # until the engine tells
 
 
-def test_a_dial_in_the_panel_stands_where_the_finger_is(app):  # noqa: F811
+def test_a_dial_in_the_panel_stands_where_the_finger_is(app):
     there(app).controls["spread"] = 0.3
     app.state.view.panel = "controls"
     x, y = hit(app, "slide:spread")
@@ -186,7 +155,7 @@ def test_a_dial_in_the_panel_stands_where_the_finger_is(app):  # noqa: F811
     assert message.args[0] == pytest.approx(1.0, abs=0.02)
 
 
-def test_beside_an_open_panel_the_surface_plays_and_under_it_not(app):  # noqa: F811
+def test_beside_an_open_panel_the_surface_plays_and_under_it_not(app):
     there(app)
     app.state.view.panel = "controls"
     hit(app, "pause")
@@ -199,7 +168,7 @@ def test_beside_an_open_panel_the_surface_plays_and_under_it_not(app):  # noqa: 
     assert b"/robojam/down" in app.link.packets[-1]
 
 
-def test_a_window_of_a_hundred_pixels_is_all_surface(app):  # noqa: F811
+def test_a_window_of_a_hundred_pixels_is_all_surface(app):
     app.screen = pygame.display.set_mode((100, 80))
     there(app)
     app._show(time.monotonic())
@@ -209,7 +178,7 @@ def test_a_window_of_a_hundred_pixels_is_all_surface(app):  # noqa: F811
     assert message.args[1:] == pytest.approx((0.5, 0.5), abs=0.02)
 
 
-def test_fifty_fingers_ten_play_and_the_window_says_so(app):  # noqa: F811
+def test_fifty_fingers_ten_play_and_the_window_says_so(app):
     there(app)
     for i in range(50):
         app.take(finger(pygame.FINGERDOWN, *at(app, (i % 10) / 10, (i // 10) / 5), who=i))
@@ -222,7 +191,7 @@ def test_fifty_fingers_ten_play_and_the_window_says_so(app):  # noqa: F811
     assert downs == ups == 10
 
 
-def test_a_finger_that_comes_as_a_mouse_too_plays_once(app):  # noqa: F811
+def test_a_finger_that_comes_as_a_mouse_too_plays_once(app):
     there(app)
     pos = at(app, 0.5, 0.5)
     app.take(finger(pygame.FINGERDOWN, *pos))
@@ -231,7 +200,7 @@ def test_a_finger_that_comes_as_a_mouse_too_plays_once(app):  # noqa: F811
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_turned_window_plays_where_it_is_touched(app, quarters):  # noqa: F811
+def test_a_turned_window_plays_where_it_is_touched(app, quarters):
     app.state.view.quarters, app.state.view.theme = quarters, "stage"
     app.take(finger(pygame.FINGERDOWN, 639, 0))  # the right upper corner
     (message,), _ = osc.decode(app.link.packets[-1])
@@ -280,7 +249,7 @@ def test_one_letter_is_a_tap_and_a_second_a_swipe():
     assert up.phase is UP
 
 
-def test_letters_play_only_when_asked_to(app):  # noqa: F811
+def test_letters_play_only_when_asked_to(app):
     there(app)
     event = {"key": pygame.K_p, "unicode": "p", "mod": 0, "scancode": ROWS[0][9]}
     app.take(pygame.event.Event(pygame.KEYDOWN, **event))
@@ -379,7 +348,7 @@ def test_answer_this_again_plays_the_phrase_to_the_engine_in_time(tmp_path):
     assert sent[-1][0] < 101.5
 
 
-def test_after_a_panic_in_solo_one_press_lets_it_go_on(app):  # noqa: F811
+def test_after_a_panic_in_solo_one_press_lets_it_go_on(app):
     state = there(app)
     state.mode, state.silenced = "solo", True
     assert press(app, pygame.K_p, "p") == [osc.encode("/robojam/pause", "i", 0)]
@@ -454,7 +423,7 @@ def test_rename_keeps_the_file_and_harms_no_other(tmp_path):
     assert deeds.state.view.typing is None
 
 
-def test_while_a_name_is_written_keys_write(app, tmp_path):  # noqa: F811
+def test_while_a_name_is_written_keys_write(app, tmp_path):
     there(app)
     recorded(tmp_path)
     app.shelf.folder = tmp_path
@@ -476,7 +445,7 @@ def test_a_picture_that_cannot_be_drawn_is_told(tmp_path, monkeypatch):
     assert shelf.said == ["no picture could be drawn here"]
 
 
-def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):  # noqa: F811
+def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):
     there(app)
     recorded(tmp_path)
     app.shelf.folder = tmp_path
@@ -499,7 +468,7 @@ def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):  # noqa: F811
 # -- the sound -------------------------------------------------------------------------------
 
 
-def test_instruments_and_scales_go_round_and_quick_presses_are_not_lost(app):  # noqa: F811
+def test_instruments_and_scales_go_round_and_quick_presses_are_not_lost(app):
     there(app)
     sound = app.state
     sound.instrument, sound.scale = "human=strings,ai=keys,ai2=drums", "free"
@@ -515,13 +484,13 @@ def test_instruments_and_scales_go_round_and_quick_presses_are_not_lost(app):  #
     ]
 
 
-def test_what_the_engine_has_not_told_is_not_changed(app):  # noqa: F811
+def test_what_the_engine_has_not_told_is_not_changed(app):
     there(app)
     click(app, "controls")
     assert click(app, "instrument:human") == click(app, "scale") == []
 
 
-def test_the_volume_is_among_the_dials_where_there_is_sound(app):  # noqa: F811
+def test_the_volume_is_among_the_dials_where_there_is_sound(app):
     state = there(app)
     state.controls["volume"] = 0.7
 
@@ -538,7 +507,7 @@ def test_the_volume_is_among_the_dials_where_there_is_sound(app):  # noqa: F811
     assert app.link.packets[-1] == osc.encode("/robojam/volume", "f", 0.8)
 
 
-def test_a_recording_that_is_played_is_heard_and_panic_closes_it(app, tmp_path):  # noqa: F811
+def test_a_recording_that_is_played_is_heard_and_panic_closes_it(app, tmp_path):
     there(app)
     app.deeds.rerun = rerun(tmp_path)
     app.state.view.panel = "player"

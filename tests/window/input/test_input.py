@@ -10,57 +10,12 @@ import pygame
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.window import at, idle, press
 
 from robojam.touch import Phase
-from robojam.window.actions import Actions
-from robojam.window.app import App
-from robojam.window.client.state import WindowState
 from robojam.window.input.fingers import MOUSE, FingerInput
 from robojam.window.input.keys import HELP, command
-from robojam.window.recordings.library import RecordingsPanel
-from robojam.window.view.theme import Metrics
 from robojam.wire.osc import encode
-
-
-class Wire:
-    """Stands where the link is, and keeps the bytes."""
-
-    def __init__(self) -> None:
-        self.packets: list[bytes] = []
-
-    def send(self, address: str, tags: str = "", *args: object) -> None:
-        self.packets.append(encode(address, tags, *args))
-
-    def tick(self, now: float) -> float:
-        return now + 1
-
-    def received(self) -> list[object]:
-        return []
-
-
-@pytest.fixture
-def app():
-    pygame.display.init()
-    pygame.font.init()
-    screen = pygame.display.set_mode((640, 400))
-    pygame.event.clear()
-    yield App(screen, Wire(), size=(640, 400), name="127.0.0.1:5005")
-    pygame.quit()
-
-
-def press(app: App, key: int, letter: str = "", mod: int = 0) -> list[bytes]:
-    before = len(app.link.packets)
-    app.take(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=mod))
-    app.take(pygame.event.Event(pygame.KEYUP, key=key, mod=mod))
-    return app.link.packets[before:]
-
-
-def at(app: App, x: float, y: float) -> tuple[int, int]:
-    """Window pixels of a place on the surface."""
-    metrics = Metrics.of(app.screen.get_size())
-    across, down = metrics.from_surface(x, y)
-    return round(metrics.play[0] + across), round(metrics.play[1] + down)
-
 
 # Fingers
 
@@ -215,13 +170,6 @@ def test_controls_change_on_the_screen_only_when_told(app):
     app.state.controls["temperature"] = 1.0
     press(app, pygame.K_UP)
     assert app.state.controls["temperature"] == 1.0
-
-
-def idle(**controls: float) -> Actions:
-    """What keys and fingers ask for, without a window."""
-    state = WindowState()
-    state.controls.update(controls)
-    return Actions(state, Wire(), RecordingsPanel(wake=lambda: None))
 
 
 def test_quick_presses_add_up_before_the_engine_has_told():
