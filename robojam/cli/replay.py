@@ -183,7 +183,7 @@ def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.engine.model_loader import Models, load, one_thread
     from robojam.model.file import ModelFileError
     from robojam.player.player import DeviceError
-    from robojam.sessions.playback import regenerate
+    from robojam.sessions.regenerate import regenerate
     from robojam.sessions.session import ModelRef
 
     one_thread()
@@ -264,7 +264,7 @@ def _write(path: Path, header: Header, made: list[SessionEvent]) -> None:
 
 
 def _say_difference(session: Session, made: list[SessionEvent]) -> None:
-    from robojam.sessions.playback import first_difference
+    from robojam.sessions.regenerate import first_difference
     from robojam.sessions.session import encode
 
     difference = first_difference(session, made)

@@ -31,8 +31,8 @@ from robojam.sessions.validation import (
 from robojam.touch import Phase, Touch
 
 __all__ = [
-    "CLOSED", "EndEvent", "Event", "Header", "ModelRef", "Session", "SessionError", "SetEvent",
-    "Summary", "TouchEvent", "encode", "encode_header", "parse", "read",
+    "CLOSED", "EndEvent", "Header", "ModelRef", "Session", "SessionError", "SessionEvent",
+    "SetEvent", "Summary", "TouchEvent", "encode", "encode_header", "parse", "read",
 ]  # fmt: skip
 
 #: Why a recording ended that was closed while its jam goes on: nothing is lifted then.

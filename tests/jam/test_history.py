@@ -11,7 +11,7 @@ from support.players import Scripted, Whimsical, land
 from support.takes import Take
 
 from robojam.jam.history import GRAIN, History, JamSnapshot
-from robojam.sessions.playback import first_difference, regenerate
+from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.touch import MAX_BACK
 
 

@@ -25,7 +25,7 @@ from robojam.jam.events import (
     TurnChanged,
 )
 from robojam.jam.jam import Jam
-from robojam.sessions.playback import first_difference, regenerate
+from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import (
     EndEvent,
     Header,

@@ -1,0 +1,211 @@
+"""The machine's part of recordings regenerated, event by event and byte by byte."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.engine import MODEL, Driven, playing
+from support.players import Whimsical
+
+from robojam.sessions.regenerate import first_difference, regenerate
+from robojam.sessions.session import (
+    ModelRef,
+    Session,
+    TouchEvent,
+    encode,
+    encode_header,
+    parse,
+)
+from robojam.touch import Phase
+from robojam.wire import osc
+
+HOSTS = ("127.0.0.1", "127.0.0.2", "10.0.0.3")
+MODES = ("call-response", "duet", "solo", "listen", "battle", "polyphony")
+
+
+def other(voices: int) -> Whimsical:
+    player = Whimsical(voices=voices)
+    player.set_sampling(temperature=0.5, spread=0.5)
+    return player
+
+
+def one_step(driven: Driven, chance: random.Random) -> None:
+    """Let someone do something."""
+    sender = (chance.choice(HOSTS), chance.randrange(1000, 9999))
+    x, y = chance.uniform(-0.1, 1.1), chance.random()
+    what = chance.random()
+    if what < 0.6:
+        phase = chance.choice(("down", "move", "move", "move"))
+        driven.send(
+            f"/robojam/{phase}", "iff", chance.choice((0, 0, 0, 1, 1000)), x, y, sender=sender
+        )
+    elif what < 0.68:
+        driven.send("/robojam/up", "i", chance.choice((0, 0, 1)), sender=sender)
+    elif what < 0.76:
+        driven.send("/touch", "ff", x, y, sender=sender)
+    elif what < 0.84:
+        dt = chance.choice((0.0, 0.01, 0.09, 0.11, 3.0, 1e6))
+        driven.send("/touch", "ffd", x, y, dt, sender=sender)
+    elif what < 0.9:
+        driven.raw(chance.choice((b"", b"noise", b"/robojam/up\0,i\0", osc.encode("/x"))))
+        driven.send("/robojam/status", sender=sender)
+    else:
+        name, tags, values = chance.choice(CONTROLS)
+        driven.send(
+            f"/robojam/{name}", tags, *([chance.choice(values)] if tags else []), sender=sender
+        )
+
+
+CONTROLS = (
+    ("mode", "s", MODES),
+    ("mode", "s", MODES),
+    ("temperature", "f", (0.0, 0.7, 1.3)),
+    ("spread", "f", (0.0, 0.7, 1.3)),
+    ("timescale", "f", (0.5, 1.0, 2.0)),
+    ("threshold", "f", (0.02, 0.15, 0.5, 1.0)),
+    ("response", "f", (0.0, 0.5, 2.0)),
+    ("pause", "i", (0, 1, 0)),
+    ("answer", "", ()),
+    ("reset", "", ()),
+    ("panic", "", ()),
+    ("seed", "h", (1, 2**62)),
+    ("model", "s", ("b.safetensors", "a.safetensors", "none")),
+    ("back", "f", (0.0, 0.5, 3.0, 60.0)),
+    ("back", "f", (1.0, 2.0)),
+    ("store", "s", ("A", "b")),
+    ("recall", "s", ("A", "B", "C")),
+    ("subscribe", "i", (4001, 4002)),
+)
+
+
+def scenario(folder: Path, seed: int, *, make=Whimsical, another=other, voices=1) -> Session:
+    """Play a random jam of about twenty seconds, on a loop that wakes late now and then."""
+    chance = random.Random(seed)
+    mode = chance.choice(MODES[:4])
+    driven = Driven(folder, make(voices=voices), mode=mode, voices=voices, threshold=0.15)
+    driven.models = {
+        "a.safetensors": lambda: playing(make(voices=voices)),
+        "b.safetensors": lambda: playing(another(voices=voices), "b.safetensors", "0b"),
+    }
+
+    def late() -> float:
+        return chance.choice((0.0, 0.0, 0.0003, 0.004, 0.1, 0.8))
+
+    for _ in range(150):
+        one_step(driven, chance)
+        driven.wait(chance.choice((0.0, 0.005, 0.02, 0.02, 0.05, 0.12, 0.3, 0.9)), late)
+    return driven.end()
+
+
+def again(session: Session, voices: int = 1) -> list[object]:
+    player = Whimsical(voices=voices)
+    return list(regenerate(session, player, lambda ref: load_again(ref, voices)))
+
+
+def load_again(ref: dict[str, str], voices: int) -> Whimsical:
+    return other(voices) if ref["file"] == "b.safetensors" else Whimsical(voices=voices)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_made_anew_it_is_the_same_byte_by_byte(seed, tmp_path):
+    voices = 1 + 2 * (seed % 2)
+    session = scenario(tmp_path, seed, voices=voices)
+    made = again(session, voices)
+    assert first_difference(session, made) is None
+    lines = [encode_header(session.header), *map(encode, made)]
+    assert b"".join(lines) == session.path.read_bytes()
+    assert len(session.events) > 50
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_session_is_made_anew_as_far_as_it_goes(seed, tmp_path):
+    whole = scenario(tmp_path, seed)
+    lines = whole.path.read_bytes().splitlines(keepends=True)
+    for kept in (1, 2, len(lines) // 3, len(lines) // 2, len(lines) - 1):
+        killed = parse(b"".join(lines[:kept]) + lines[kept - 1][:9].strip())
+        made = again(killed)
+        assert first_difference(killed, made) is None, kept
+        assert made[: kept - 1] == list(killed.events)
+
+
+def test_with_one_touch_altered_all_before_stays_and_what_follows_differs(tmp_path):
+    driven = Driven(tmp_path)
+    for i in range(40):
+        driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
+        driven.wait(0.03)
+        if i % 10 == 9:
+            driven.wait(2.0)
+    session = driven.end()
+    humans = [i for i, e in enumerate(session.events) if isinstance(e, TouchEvent)
+              and e.touch.who == "human" and e.touch.phase is not Phase.UP]  # fmt: skip
+    at = humans[28]
+    was = session.events[at]
+    touched = replace(was.touch, x=0.9, y=0.1)
+    events = [*session.events[:at], TouchEvent(was.t, touched), *session.events[at + 1 :]]
+    made = again(replace(session, events=tuple(events)))
+    assert made[:at] == list(session.events[:at])
+    assert made[at] == TouchEvent(was.t, touched)
+    played = [
+        {e for e in part if isinstance(e, TouchEvent) and e.touch.who == "ai" and e.t > was.t}
+        for part in (session.events, made)
+    ]
+    assert played[0]
+    assert played[1]
+    assert not played[0] & played[1]
+
+
+def test_a_recording_that_is_closed_while_fingers_are_down_is_made_anew(tmp_path):
+    driven = Driven(tmp_path, mode="duet")
+    for i in range(20):
+        driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
+        driven.wait(0.03)
+    driven.send("/robojam/record", "i", 0)
+    driven.wait(1.0)
+    session = driven.end()
+    assert session.ended == "record 0"
+    assert session.events[-2].touch.phase is not Phase.UP
+    assert first_difference(session, again(session)) is None
+
+
+def test_a_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
+    driven = Driven(tmp_path)
+    driven.send("/robojam/panic")
+    driven.send("/robojam/mode", "s", "solo")
+    driven.wait(1.0)
+    driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    driven.wait(2.0)
+    session = driven.end()
+    assert [e.touch.who for e in session.touches()] == ["human", "human"]
+    assert first_difference(session, again(session)) is None
+
+
+def test_a_second_take_is_made_anew_with_the_model_it_was_played_with(tmp_path):
+    driven = Driven(tmp_path)
+    driven.models["b.safetensors"] = lambda: playing(other(1), "b.safetensors", "0b")
+    driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    driven.send("/robojam/model", "s", "b.safetensors")
+    driven.wait(2.0)
+    driven.send("/robojam/record", "i", 1)
+    driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    driven.wait(3.0)
+    session = driven.end()
+    assert session.header.model == ModelRef("b.safetensors", "0b")
+    assert session.header.options["model"] == "/models/b.safetensors"
+    made = list(regenerate(session, other(1), lambda ref: other(1)))
+    assert first_difference(session, made) is None
+
+
+@pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+@pytest.mark.parametrize("voices", [1, 3, 9])
+def test_the_real_player_too_is_made_anew(voices, tmp_path):
+    from robojam.engine.model_loader import load, one_thread
+
+    one_thread()
+
+    def real(voices=voices):
+        return load(MODEL, device="cpu", voices=voices).player
+
+    session = scenario(tmp_path, 11 + voices, make=real, another=real, voices=voices)
+    made = list(regenerate(session, real(), lambda ref: real()))
+    assert first_difference(session, made) is None
