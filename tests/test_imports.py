@@ -76,6 +76,7 @@ WITHOUT = {
     "model.features": "safetensors torch",
     "model.lattice": "safetensors torch",
     "model.file": "torch",
+    "player.devices": "torch",
     "player.player": "torch",
     "player.reference": "torch",
     "sessions.session": "numpy",

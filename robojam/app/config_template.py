@@ -110,7 +110,7 @@ def models() -> list[str]:
 
 def devices() -> list[str]:
     """Name where a model can compute."""
-    from robojam.player.player import DeviceError, choose_device
+    from robojam.player.devices import DeviceError, choose_device
 
     found = ["cpu"]
     for name in ("cuda", "mps"):

@@ -88,7 +88,7 @@ def _jam(chosen: argparse.Namespace) -> int:
     from robojam.app.supervisor import WindowOptions, jam, that_end
     from robojam.engine.model_loader import Models
     from robojam.model.file import ModelFileError, find, read
-    from robojam.player.player import DeviceError, choose_device, may_have
+    from robojam.player.devices import DeviceError, choose_device, may_have
     from robojam.ports.udp import Endpoint, PortError, resolve
 
     for number in that_end():
@@ -153,7 +153,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     )
     from robojam.engine.model_loader import Models, load, one_thread
     from robojam.model.file import ModelFileError, find
-    from robojam.player.player import DeviceError, choose_device
+    from robojam.player.devices import DeviceError, choose_device
 
     one_thread()
     try:

@@ -129,7 +129,7 @@ def _audio() -> list[dict[str, str]]:
 
 
 def _compute() -> list[dict[str, str]]:
-    from robojam.player.player import choose_device
+    from robojam.player.devices import choose_device
 
     found = [{"device": "cpu", "name": f"{os.cpu_count()} cores"}]
     best = choose_device("auto")

@@ -182,7 +182,7 @@ def _play_again(chosen: argparse.Namespace, session: Session) -> int:
 def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
     from robojam.engine.model_loader import Models, load, one_thread
     from robojam.model.file import ModelFileError
-    from robojam.player.player import DeviceError
+    from robojam.player.devices import DeviceError
     from robojam.sessions.regenerate import regenerate
     from robojam.sessions.session import ModelRef
 
@@ -230,7 +230,7 @@ def _model_said(model: ModelRef) -> str:
 
 def _device(asked: str | None, recorded: str) -> str:
     """Choose where to compute: where it was recorded, or else the CPU."""
-    from robojam.player.player import DeviceError, choose_device
+    from robojam.player.devices import DeviceError, choose_device
 
     if asked is not None:
         return choose_device(asked)

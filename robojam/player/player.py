@@ -10,9 +10,7 @@ played, or made in vain, since seeding (robojam.player.random_streams): nothing 
 
 from __future__ import annotations
 
-import ctypes
 import math
-import platform
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -40,10 +38,6 @@ _CHOIR = 8
 _FAINT = 1e-3
 
 
-class DeviceError(ValueError):
-    """A device that this machine does not have."""
-
-
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a player remembers: put back, it plays on as it would have then."""
@@ -51,39 +45,6 @@ class Snapshot:
     memory: Memory
     seed: int
     counts: tuple[int, ...]
-
-
-def choose_device(name: str) -> str:
-    """Turn auto into cuda, mps or cpu, whichever is first at hand.
-
-    Raises DeviceError for a device that this machine does not have. torch is asked
-    only where a driver makes a GPU likely: it takes a second to answer.
-    """
-    if name == "cpu" or (name == "auto" and not any(map(may_have, ("cuda", "mps")))):
-        return "cpu"
-    import torch
-
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next((device for device, there in found.items() if there), "cpu")
-    if not found.get(name, False):
-        there = ", ".join(["cpu", *(device for device, has in found.items() if has)])
-        raise DeviceError(f"this machine has no device {name}; it has {there}")
-    return name
-
-
-def may_have(device: str) -> bool:
-    """Tell whether this machine may have a device: cuda or mps. Nothing waits for torch."""
-    if device == "mps":
-        return platform.system() == "Darwin" and platform.machine() == "arm64"
-    library = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(library)
-        count = ctypes.c_int(0)
-        driver.cuInit(0)
-        return bool(driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
-    except (OSError, AttributeError):
-        return False
 
 
 class ModelPlayer:

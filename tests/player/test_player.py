@@ -21,7 +21,7 @@ from robojam.model.mdrnn import load
 from robojam.player import player
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
-from robojam.player.player import DeviceError, ModelPlayer, choose_device
+from robojam.player.player import ModelPlayer
 
 FILE = filed(small(TOUCHES, seed=3))
 HALF_PLACE, HALF_DT = 1 / 2048, 0.0005
@@ -375,27 +375,6 @@ def test_the_network_is_the_trained_models():
         _, state = model(fed)
     for mine, its in zip(made._memory.hidden, state.hidden, strict=True):
         np.testing.assert_allclose(mine, its.numpy(), atol=2e-5)
-
-
-def test_the_cpu_is_always_there():
-    assert choose_device("cpu") == "cpu"
-    assert choose_device("auto") in ("cpu", "cuda", "mps")
-
-
-def test_auto_takes_the_first_device_at_hand(monkeypatch):
-    monkeypatch.setattr(player, "may_have", lambda _: True)
-    for cuda, mps, expected in [(1, 1, "cuda"), (0, 1, "mps"), (0, 0, "cpu")]:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=cuda: bool(there))
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda there=mps: bool(there))
-        assert choose_device("auto") == expected
-
-
-@pytest.mark.parametrize("name", ["cuda", "mps", "tpu"])
-def test_a_device_that_is_not_there_is_an_error_that_says_what_is(name, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match=f"no device {name}; it has cpu"):
-        choose_device(name)
 
 
 @pytest.mark.gpu

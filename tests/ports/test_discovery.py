@@ -145,6 +145,6 @@ def test_ports_needs_no_torch_where_there_is_no_gpu():
         [command()[0], "-c", code], capture_output=True, text=True, timeout=PATIENCE
     )
     assert ran.returncode == 0, ran.stderr
-    from robojam.player.player import choose_device
+    from robojam.player.devices import choose_device
 
     assert ran.stdout.endswith("False\n") or choose_device("auto") != "cpu"

@@ -1,0 +1,46 @@
+"""Compute devices: which this machine has, and which one plays."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+
+class DeviceError(ValueError):
+    """A device that this machine does not have."""
+
+
+def choose_device(name: str) -> str:
+    """Return the device to play on: cpu, cuda or mps.
+
+    auto is cuda, mps or cpu, the first that this machine has. Raises DeviceError for a
+    device that it does not have. torch is asked only where a driver makes a GPU likely:
+    importing it takes a second.
+    """
+    if name == "cpu" or (name == "auto" and not any(map(may_have, ("cuda", "mps")))):
+        return "cpu"
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next((device for device, usable in available.items() if usable), "cpu")
+    if not available.get(name, False):
+        usable_devices = ", ".join(
+            ["cpu", *(device for device, usable in available.items() if usable)]
+        )
+        raise DeviceError(f"this machine has no device {name}; it has {usable_devices}")
+    return name
+
+
+def may_have(device: str) -> bool:
+    """Return whether this machine may have a device, cuda or mps, without importing torch."""
+    if device == "mps":
+        return platform.system() == "Darwin" and platform.machine() == "arm64"
+    library = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+        count = ctypes.c_int(0)
+        driver.cuInit(0)
+        return bool(driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
+    except (OSError, AttributeError):
+        return False
