@@ -1,6 +1,6 @@
 """Many voices' step on the CPU as one batch: hear a touch each, draw the next.
 
-The mathematics is that of robojam.player.reference, which is written for any array; this is written for
+The mathematics is that of robojam.player.reference, written for any array; this is written for
 numpy and for a few dozen voices, where most of the time is not arithmetic.
 
 The products: a BLAS that is given a small batch and large weights spends its time on

@@ -1,9 +1,10 @@
 """One voice's step on the CPU, as cheap as its arithmetic: hear a touch, draw the next.
 
-The mathematics is that of robojam.player.reference, which is written for batches. For one voice the
-products are small and the cost is in the calls: so numbers that are few are Python's own,
-and the rest is a product and a handful of numpy calls a layer, into arrays that are there
-already: a voice's state is a row (robojam.player.state_layout). Several voices are a batch's (chorus).
+The mathematics is that of robojam.player.reference, which is written for batches. For one
+voice the products are small and most of the time goes into calls: so the few numbers are
+Python's own, and the rest is a product and a handful of numpy calls a layer, into arrays
+that exist already. A voice's state is a row (robojam.player.state_layout). Several voices
+are stepped by robojam.player.cpu_batch.
 """
 
 from __future__ import annotations
