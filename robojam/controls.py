@@ -36,10 +36,11 @@ def validate_control(name: str, value: Any, settings: Settings, who: str | None)
         if name == "mode":
             return options.mode_named(value)
         if name == "scale":
-            return music.scale(value)
+            return music.parse_scale(value)
         if name == "instrument":
             own = who is not None and "=" not in value
-            return music.lineup(f"{who}={value}" if own else value, settings.instrument)
+            text = f"{who}={value}" if own else value
+            return music.parse_instruments(text, settings.instrument)
     except ValueError as error:
         raise RefusedError(f"unknown {name}", f"{value!r:.80}") from error
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -56,6 +57,15 @@ def clip(value: float, low: float, high: float) -> float:
 def nth(name: str, index: int) -> str:
     """Name the index-th of a kind, from 0: human, human2, human3, …"""
     return name if index == 0 else f"{name}{index + 1}"
+
+
+_PLAYER = re.compile(r"(human|ai)([2-9]|[1-9][0-9]{1,3})?")
+
+
+@lru_cache(maxsize=8192)
+def is_player(name: str) -> bool:
+    """Tell whether a name is that of a player: human, human2 to human9999, ai, ai2, …"""
+    return _PLAYER.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=8192)

@@ -1,31 +1,43 @@
-"""Who plays what, and which pitch a place has."""
-
-from typing import get_args
+"""Scales, keys, pitch and instruments."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.config.options import Options, Scale
+from robojam.config.options import Options
 from robojam.jam.events import Settings
-from robojam.music import DEFAULT, INSTRUMENTS, SCALES, lineup, note, plays, scale
+from robojam.music import (
+    DEFAULT_INSTRUMENTS,
+    INSTRUMENTS,
+    SCALES,
+    instrument_of,
+    key_semitone,
+    note,
+    parse_instruments,
+    parse_key,
+    parse_scale,
+)
 
 
 @pytest.mark.parametrize(
     ("text", "before", "after"),
     [
-        ("human=keys", DEFAULT, "human=keys,ai=keys"),
-        ("ai=drums", DEFAULT, "human=strings,ai=drums"),
-        ("chirp", DEFAULT, "human=chirp,ai=keys"),
-        (" AI = Drums , human=Chirp", DEFAULT, "human=chirp,ai=drums"),
-        ("ai2=drums,human3=keys", DEFAULT, "human=strings,human3=keys,ai=keys,ai2=drums"),
-        ("ai=keys,ai=drums", DEFAULT, "human=strings,ai=drums"),
+        ("human=keys", DEFAULT_INSTRUMENTS, "human=keys,ai=keys"),
+        ("ai=drums", DEFAULT_INSTRUMENTS, "human=strings,ai=drums"),
+        ("chirp", DEFAULT_INSTRUMENTS, "human=chirp,ai=keys"),
+        (" AI = Drums , human=Chirp", DEFAULT_INSTRUMENTS, "human=chirp,ai=drums"),
+        (
+            "ai2=drums,human3=keys",
+            DEFAULT_INSTRUMENTS,
+            "human=strings,human3=keys,ai=keys,ai2=drums",
+        ),
+        ("ai=keys,ai=drums", DEFAULT_INSTRUMENTS, "human=strings,ai=drums"),
         ("ai=chirp", "human=keys,ai2=drums", "human=keys,ai=chirp,ai2=drums"),
     ],
 )
-def test_who_is_not_named_keeps_the_instrument(text, before, after):
-    assert lineup(text, before) == after
-    assert lineup(after) == after
+def test_players_that_are_not_named_keep_their_instruments(text, before, after):
+    assert parse_instruments(text, before) == after
+    assert parse_instruments(after) == after
 
 
 @pytest.mark.parametrize(
@@ -40,36 +52,70 @@ def test_who_is_not_named_keeps_the_instrument(text, before, after):
         ("human=keys,,", "''"),
     ],
 )
-def test_what_cannot_be_a_lineup_says_what_could(text, wrong):
+def test_wrong_instruments_are_refused_with_what_is_allowed(text, wrong):
     with pytest.raises(ValueError, match="allowed: ") as error:
-        lineup(text)
+        parse_instruments(text)
     assert wrong in str(error.value)
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_lineup_or_an_error(text):
+def test_any_text_is_instruments_or_an_error_of_one_line(text):
     try:
-        line = lineup(text)
+        line = parse_instruments(text)
     except ValueError as error:
         assert "\n" not in str(error)
     else:
-        assert plays("human", line) in INSTRUMENTS
+        assert instrument_of("human", line) in INSTRUMENTS
 
 
-def test_one_of_many_plays_their_own_or_what_all_of_them_play():
-    line = lineup("ai2=drums,human=chirp")
-    assert [plays(who, line) for who in ("human", "human7", "ai", "ai2", "ai3")] == [
+def test_a_player_has_its_own_instrument_or_that_of_its_kind():
+    line = parse_instruments("ai2=drums,human=chirp")
+    assert [instrument_of(who, line) for who in ("human", "human7", "ai", "ai2", "ai3")] == [
         "chirp", "chirp", "keys", "drums", "keys",
     ]  # fmt: skip
+
+
+def test_more_named_players_than_allowed_are_refused():
+    many = ",".join(f"ai{n}=drums" for n in range(2, 140))
+    with pytest.raises(ValueError, match="140 players are named; allowed: up to 128"):
+        parse_instruments(many)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        *((name, name) for name in SCALES),
+        (" Minor ", "minor"),
+        ("minor pentatonic", "pentatonic"),
+        ("Minor_Pentatonic", "pentatonic"),
+        ("whole tone", "whole-tone"),
+        ("WholeTone", "whole-tone"),
+        ("harmonic minor", "harmonic-minor"),
+    ],
+)
+def test_a_scale_is_read_in_any_spelling(spelling, name):
+    assert parse_scale(spelling) == name
+
+
+def test_an_unknown_scale_is_refused_with_all_that_are_known():
+    with pytest.raises(ValueError, match="'loud'") as error:
+        parse_scale("loud")
+    assert all(name in str(error.value) for name in (*SCALES, "minor-pentatonic"))
+
+
+def test_keys_are_read_with_sharps_and_flats():
+    keys = "C Db d E♭ F# a♯ B Cb B#".split()
+    assert [parse_key(key) for key in keys] == "C Db D Eb F# A# B Cb B#".split()
+    assert [key_semitone(parse_key(key)) for key in keys] == [0, 1, 2, 3, 6, 10, 11, 11, 0]
+    for wrong in ("H", "", "C##", "do"):
+        with pytest.raises(ValueError, match="allowed: C, D"):
+            parse_key(wrong)
 
 
 def test_the_pitch_follows_x_or_is_held_to_a_scale():
     assert (note(0.0), note(1.0), note(0.5)) == (45.0, 81.0, 63.0)
     assert note(0.51, "chromatic") == 63.0
     assert note(0.5, "pentatonic") == 62.0  # C and D are a fourth and a fifth of A's five
-    with pytest.raises(ValueError, match="allowed: free"):
-        scale("loud")
-    assert scale(" Minor ") == "minor"
 
 
 @given(st.floats(0, 1), st.sampled_from([name for name in SCALES if name != "free"]))
@@ -80,8 +126,7 @@ def test_a_held_pitch_is_of_the_scale_and_the_nearest(x, name):
     assert abs(held - free) <= min(abs(other - free) for other in others) + 1e-9
 
 
-def test_options_settings_and_scales_agree():
-    assert get_args(Scale) == tuple(SCALES)
+def test_the_options_and_settings_of_the_sound_have_the_same_defaults():
     options, settings = Options(), Settings()
     for name in ("instrument", "scale", "volume"):
         assert getattr(options, name) == getattr(settings, name)

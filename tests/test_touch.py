@@ -18,6 +18,7 @@ from robojam.touch import (
     Touch,
     clip,
     is_machine,
+    is_player,
     nth,
 )
 
@@ -62,3 +63,10 @@ def test_a_voice_is_a_machine_and_a_human_is_not(index: int) -> None:
 @pytest.mark.parametrize("who", ["", "a", "aid", "ai-2", "ai 2", "AI", "human"])
 def test_other_names_are_no_machine(who: str) -> None:
     assert not is_machine(who)
+
+
+def test_players_are_named_human_and_ai_with_numbers_from_two():
+    assert all(map(is_player, "human human2 human10 human9999 ai ai2 ai4096".split()))
+    wrong = ["", "human1", "human0", "human02", "ai1", "ai2 ", "ai\n", "robot", "AI", "human2x",
+             "human10000", "human²", "ai٣"]  # fmt: skip
+    assert not any(map(is_player, wrong))

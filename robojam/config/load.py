@@ -147,7 +147,9 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         if option.kind is float and not in_range(option.name, kept):
             raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses
         if option.field == "instrument":
-            kept = music.lineup(kept)
+            kept = music.parse_instruments(kept)
+        elif option.field == "scale":
+            kept = music.parse_scale(kept)
         elif option.field == "osc_in":
             parse_address(kept)
         elif option.field == "osc_out":

@@ -67,9 +67,6 @@ def _switch(text: str) -> Meta:
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Scale = Literal[
-    "free", "chromatic", "major", "minor", "dorian", "pentatonic", "whole-tone"
-]  # those of robojam.music, spelt out for the type checker
 _Model = Annotated[str, _path("FILE", "the model that plays", "the one that comes along")]
 _Device = Annotated[Device, _word("DEVICE", "where the model computes", get_args(Device))]
 _Mode = Annotated[Mode, _word("MODE", "who plays when", MODES)]
@@ -151,7 +148,14 @@ _Instrument = Annotated[
         f"WHO=INSTRUMENT,… of {', '.join(music.INSTRUMENTS)}",
     ),
 ]
-_Scale = Annotated[Scale, _word("SCALE", "what its pitches are held to", get_args(Scale))]
+_Scale = Annotated[
+    str,
+    _about(
+        f"the scale on A that its pitches are held to: {', '.join(music.SCALES)}",
+        "SCALE",
+        f"one of {', '.join(music.SCALES)}",
+    ),
+]
 _Volume = Annotated[float, _number(0, 1, "VOLUME", "how loud its sound is")]
 _SoundOut = Annotated[
     str, _about("the audio device, or a part of its name", "NAME", "text", "the system's")
@@ -189,7 +193,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     announce: _Announce = True
     sound: _Sound = True
     sound_out: _SoundOut | None = None
-    instrument: _Instrument = music.DEFAULT
+    instrument: _Instrument = music.DEFAULT_INSTRUMENTS
     scale: _Scale = "free"
     volume: _Volume = 0.7
     record: _Record = True

@@ -18,8 +18,9 @@ import msgspec
 from robojam import __version__
 from robojam.sessions import session
 from robojam.sessions.session import SessionError, Summary
-from robojam.sessions.validation import instant, is_player
+from robojam.sessions.validation import instant
 from robojam.system.atomic_file import whole
+from robojam.touch import is_player
 
 #: Beside the sessions: {file: {"name": …, "note": …}}.
 NAMES = "names.json"

@@ -29,6 +29,8 @@ _CONTROLS: dict[str, Any] = {
     "recall": "",
     "model": {"file": ""},
 }
+#: The controls that are text with a grammar of its own.
+_PARSERS = {"instrument": music.parse_instruments, "scale": music.parse_scale}
 #: No dt goes out that is longer than this, in seconds: it would not fit its 32 bits.
 _LONGEST = 1e9
 
@@ -44,6 +46,7 @@ def settings_of(session: Session) -> Settings:
     for line, event in enumerate(session.events, start=2):
         if isinstance(event, SetEvent):
             _check(line, event.values)
+    known |= {name: parse(known[name]) for name, parse in _PARSERS.items() if name in known}
     return Settings(**known)
 
 
@@ -55,9 +58,9 @@ def _check(line: int, values: dict[str, Any]) -> None:
             raise ValueError(f"line {line}: {name} cannot be {value!r:.60}")
         if name == "volume" and not 0 <= value <= 1:
             raise ValueError(f"line {line}: volume cannot be {value!r:.60}")
-        if name in ("instrument", "scale"):
+        if name in _PARSERS:
             try:
-                getattr(music, "lineup" if name == "instrument" else name)(value)
+                _PARSERS[name](value)
             except ValueError as error:
                 raise ValueError(f"line {line}: {error}") from error
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from robojam.touch import Touch
+from robojam.touch import Touch, is_player
 
 #: The version of the format, the first thing in every file.
 VERSION = 1
@@ -40,7 +39,6 @@ _ALLOWED = {
     "set": "control names with their values",
     "end": "text",
 }
-_WHO = re.compile(r"(human|ai)([2-9]|[1-9][0-9]+)?")
 _FIELD = re.compile(r"at `\$\.(\w+)")  # how msgspec names the place of an error
 _MISSING = re.compile(r"missing required field `(\w+)`")
 
@@ -83,12 +81,6 @@ def check_finite(value: object) -> None:
     if isinstance(value, list | tuple):
         for item in value:
             check_finite(item)
-
-
-@lru_cache(maxsize=1024)
-def is_player(who: str) -> bool:
-    """Tell whether a name is that of a player: human, human2, … or ai, ai2, …"""
-    return _WHO.fullmatch(who) is not None
 
 
 def is_json(line: bytes) -> bool:

@@ -13,7 +13,13 @@ from itertools import count
 import numpy as np
 
 from robojam.jam.events import ControlChanged, Event, TouchPlayed
-from robojam.music import DEFAULT, SCALES, lineup, note, plays
+from robojam.music import (
+    DEFAULT_INSTRUMENTS,
+    instrument_of,
+    note,
+    parse_instruments,
+    parse_scale,
+)
 from robojam.sound.instruments import Floats
 from robojam.sound.room import Limiter, Room
 from robojam.sound.voices import Landing, Polyphony
@@ -44,7 +50,7 @@ class Synth:
         self,
         rate: float = RATE,
         *,
-        instrument: str = DEFAULT,
+        instrument: str = DEFAULT_INSTRUMENTS,
         scale: str = "free",
         volume: float = VOLUME,
     ) -> None:
@@ -53,7 +59,7 @@ class Synth:
         self.voices = Polyphony(rate, self.tick)
         self._room = Room(rate, self.tick)
         self._limiter = Limiter(rate, self.tick, ceiling=CEILING, release=0.25)
-        self._lineup, self._scale = lineup(instrument), scale
+        self._instruments, self._scale = parse_instruments(instrument), parse_scale(scale)
         self._gain = self._volume = volume
         self._fader = 1 - math.exp(-self.tick / rate / _FADER)
         self._due: list[tuple[int, int, Event]] = []
@@ -117,7 +123,7 @@ class Synth:
         machine = is_machine(touch.who)
         place = self.voices.land(
             Landing(
-                instrument=plays(touch.who, self._lineup),
+                instrument=instrument_of(touch.who, self._instruments),
                 machine=machine,
                 note=self._note(touch),
                 bright=self._bright(touch, 0.3 * hard),
@@ -159,8 +165,8 @@ class Synth:
             self._places.clear()
             self._owners.clear()
         elif what.name == "instrument":
-            self._lineup = lineup(str(what.value), self._lineup)
-        elif what.name == "scale" and what.value in SCALES:
-            self._scale = str(what.value)
+            self._instruments = parse_instruments(str(what.value), self._instruments)
+        elif what.name == "scale":
+            self._scale = parse_scale(str(what.value))
         elif what.name == "volume":
             self._volume = min(max(float(what.value), 0.0), 1.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from robojam.music import INSTRUMENTS, SCALES, lineup, plays
+from robojam.music import INSTRUMENTS, SCALES, instrument_of, parse_instruments
 from robojam.sessions.session import SessionError, read
 from robojam.touch import Phase
 from robojam.window.client.state import WindowState
@@ -134,8 +134,8 @@ class Actions:
         if name == "scale":
             value = sent = _after(before, tuple(SCALES))
         else:
-            sent = f"{who}={_after(plays(who, before), INSTRUMENTS)}"
-            value = lineup(sent, before)
+            sent = f"{who}={_after(instrument_of(who, before), INSTRUMENTS)}"
+            value = parse_instruments(sent, before)
         self._asked[name] = (value, now)
         self.wire.send(f"/robojam/{name}", "s", sent)
 

@@ -6,12 +6,11 @@ One table says what may come in; `parse` reads a message by it and never raises.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from robojam.touch import MAX_BACK, MEMORIES, Phase, Touch
+from robojam.touch import MAX_BACK, MEMORIES, Phase, Touch, is_player
 from robojam.wire.osc import Message, encode
 
 #: Finger ids and ports are whole numbers of 32 bits.
@@ -21,8 +20,7 @@ _PORT = range(1, 2**16)
 #: A player's own clock counts no longer pauses than this, in seconds; more would not
 #: fit the 32 bits in which a dt goes out.
 _LONGEST = 1e9
-#: Who may be auditioned, and how long before its time a touch may come, in seconds.
-_PLAYER = re.compile(r"(human|ai)([1-9][0-9]{0,3})?")
+#: How long before its time a touch to be previewed may come, in seconds.
 _AHEAD = 1.0
 
 
@@ -147,7 +145,7 @@ def _plain(x: Any, y: Any, dt: Any = None) -> Input:
 def _audition(phase: Phase) -> Callable[..., Input]:
     def read(who: str, finger: Any, *rest: Any) -> Input:
         wait = number(rest[-1])
-        if not _PLAYER.fullmatch(who) or not 0 <= wait <= _AHEAD:
+        if not is_player(who) or not 0 <= wait <= _AHEAD:
             raise BadError("out of range")
         at = (0.0, 0.0) if phase is Phase.UP else place(*rest[:2])[:2]
         return PreviewTouch(phase, who, whole(finger, _INT), *at, wait)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from robojam.music import DEFAULT, plays
+from robojam.music import DEFAULT_INSTRUMENTS, instrument_of
 from robojam.touch import is_machine
 from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
@@ -83,7 +83,7 @@ def _controls(state: WindowState, *, full: bool) -> tuple[Row, ...]:
         fill = 0.0 if value is None else dial.share(value)
         held = view.grabbed == dial.name
         dials.append((Cell(dial.called, f"slide:{dial.name}", told, fill, held),))
-    line = state.instrument or DEFAULT
+    line = state.instrument or DEFAULT_INSTRUMENTS
     memories: list[Cell] = []
     for name in "AB":
         kept = name in state.memories
@@ -96,8 +96,8 @@ def _controls(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     return (
         *dials,
         (
-            Cell("your sound", "instrument:human", plays("human", line)),
-            Cell("the machine's", "instrument:ai", plays("ai", line)),
+            Cell("your sound", "instrument:human", instrument_of("human", line)),
+            Cell("the machine's", "instrument:ai", instrument_of("ai", line)),
             Cell("scale", "scale", state.scale),
         ),
         tuple(Cell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),

@@ -7,52 +7,16 @@ Only msgspec is imported from others, for `robojam --help` waits for it.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
+from robojam.music import SCALES, key_semitone, parse_key, parse_scale
 from robojam.wire.midi.bindings import parse_control
 
 Byte = Annotated[int, Meta(ge=0, le=127)]
-#: Scales by their steps from the key, in semitones.
-SCALES: Final[dict[str, tuple[int, ...]]] = {
-    "chromatic": tuple(range(12)),
-    "major": (0, 2, 4, 5, 7, 9, 11),
-    "minor": (0, 2, 3, 5, 7, 8, 10),
-    "dorian": (0, 2, 3, 5, 7, 9, 10),
-    "phrygian": (0, 1, 3, 5, 7, 8, 10),
-    "lydian": (0, 2, 4, 6, 7, 9, 11),
-    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
-    "locrian": (0, 1, 3, 5, 6, 8, 10),
-    "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
-    "major pentatonic": (0, 2, 4, 7, 9),
-    "minor pentatonic": (0, 3, 5, 7, 10),
-    "blues": (0, 3, 5, 6, 7, 10),
-    "whole tone": (0, 2, 4, 6, 8, 10),
-}
-Scale = Literal[
-    "chromatic",
-    "major",
-    "minor",
-    "dorian",
-    "phrygian",
-    "lydian",
-    "mixolydian",
-    "locrian",
-    "harmonic minor",
-    "major pentatonic",
-    "minor pentatonic",
-    "blues",
-    "whole tone",
-]
-Key = Literal[
-    "C", "C#", "Db", "D", "D#", "Eb", "E", "F", "F#",
-    "Gb", "G", "G#", "Ab", "A", "A#", "Bb", "B",
-]  # fmt: skip
-_SEMITONES: Final = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-
-
 class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """How one port speaks. Channels count from 1, notes and controllers from 0.
 
@@ -70,8 +34,8 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     bend: Annotated[int, Meta(ge=1, le=96)] = 48
     low: Byte = 36
     high: Byte = 84
-    key: Key = "C"
-    scale: Scale = "chromatic"
+    key: str = "C"
+    scale: str = "chromatic"
     x: Byte = 16
     y: Byte | Literal["velocity", "pressure"] = 74
     top: Literal[0, 127] = 127
@@ -84,7 +48,12 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     controls: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        """Check what no single field tells. Raises ValueError."""
+        """Check the fields together, and spell key and scale as `robojam.music` does.
+
+        Raises ValueError.
+        """
+        force_setattr(self, "key", parse_key(self.key))
+        force_setattr(self, "scale", parse_scale(self.scale))
         if self.low >= self.high:
             raise ValueError(f"low is {self.low}, and must be below high, {self.high}")
         if self.kind == "cc" and isinstance(self.y, str):
@@ -116,11 +85,11 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     @property
     def notes(self) -> tuple[int, ...]:
         """The notes that there are along x, from left to right."""
-        root = _SEMITONES[self.key[0]] + {"#": 1, "b": -1}.get(self.key[1:], 0)
+        root, steps = key_semitone(self.key), SCALES[self.scale] or SCALES["chromatic"]
         found = [
             note
             for note in range(self.low, self.high + 1)
-            if (note - root) % 12 in SCALES[self.scale]
+            if (note - root) % 12 in steps
         ]
         return tuple(found) or (self.low,)
 
@@ -131,7 +100,7 @@ PRESETS: Final[dict[str, Style]] = {
     "mpe-upper": Style(zone="upper"),
     "mono": Style(zone="none", channel=1, bend=12, low=48, high=72),
     "scale": Style(
-        kind="notes", scale="minor pentatonic", key="A", low=45, high=81, y="velocity"
+        kind="notes", scale="pentatonic", key="A", low=45, high=81, y="velocity"
     ),
     "keys": Style(kind="notes", y="velocity"),
     "drums": Style(kind="notes", channel=10, low=35, high=51, y="velocity"),
@@ -203,5 +172,3 @@ def parse_port(text: str, own: dict[str, Style]) -> Wanted:
         raise ValueError(f"{text!r:.60} is not NAME[/STYLE]")
     return Wanted(name.strip(), style, virtual)
 
-
-assert set(SCALES) == set(get_args(Scale))

@@ -28,6 +28,17 @@ def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
     assert styles["desk"].controls == {"note 36": "mode solo"}
 
 
+@pytest.mark.parametrize("spelling", ["pentatonic", "minor pentatonic", "Minor-Pentatonic"])
+def test_a_scale_is_spelt_alike_in_a_style_and_at_the_top_level(spelling, tmp_path):
+    path = tmp_path / "rig.toml"
+    path.write_text(f'scale = "{spelling}"\n[midi.lead]\nscale = "{spelling}"\nkey = "bb"')
+    chosen = resolve(argparse.Namespace(config=str(path)))
+    assert (chosen.scale, chosen.midi["lead"]) == (
+        "pentatonic",
+        Style(scale="pentatonic", key="Bb"),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -38,7 +49,11 @@ def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
         ("[midi.lead]\nlike = 3", "like = 3; allowed"),
         ("[midi.lead]\nvolume = 3", "there is no volume; allowed: like, kind, channel,"),
         ("[midi.lead]\nx = 300", "lead: x = 300: Expected `int` <= 127"),
-        ('[midi.lead]\nscale = "jazz"', "lead: scale = 'jazz'"),
+        (
+            '[midi.lead]\nscale = "jazz"',
+            "lead: no scale is named 'jazz'; allowed: free, chromatic,",
+        ),
+        ('[midi.lead]\nkey = "H"', "lead: no key is named 'H'; allowed: C, D,"),
         ('[midi.lead]\ny = "breath"', "lead: y = 'breath'"),
         ("[midi.lead]\nlow = 90", "low is 90, and must be below high, 84"),
         ('[midi.lead]\nlike = "cc14"\nx = 40', "14 bits are of controllers 0 to 31"),
@@ -107,7 +122,7 @@ def test_the_controls_are_those_of_the_options():
 
 
 def test_every_preset_is_told_of_in_the_readme():
-    from engine import ROOT
+    from support.engine import ROOT
 
     text = (ROOT / "README.md").read_text("utf-8")
     for name in PRESETS:
