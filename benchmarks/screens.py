@@ -45,18 +45,28 @@ def settle(
     return jam.until(t)
 
 
-def shot(packets: Packets, name: str, t: float, *, size: Size = (1280, 800), shelf: RecordingsPanel,
-         rerun: RecordingPlayback | None = None, **view: object) -> None:  # fmt: skip
+def shot(
+    packets: Packets,
+    name: str,
+    t: float,
+    *,
+    size: Size = (1280, 800),
+    recordings: RecordingsPanel,
+    playback: RecordingPlayback | None = None,
+    **view: object,
+) -> None:
     """Save one picture of the window."""
     screen = pygame.display.set_mode(size)
     jam, picture = Jam(packets), Scene()
     for key, value in view.items():
         setattr(jam.state.view, key, value)
-    settle(picture, screen, jam, t, rerun=rerun)
+    settle(picture, screen, jam, t, playback=playback)
     state = jam.state
-    panel = panel_of(state, entries=shelf.entries, page=0, rerun=rerun, full=False, busy=False)
+    panel = panel_of(
+        state, entries=recordings.entries, page=0, playback=playback, full=False, busy=False
+    )
     for _ in range(2):  # what lies open is known, then what is above it
-        picture.draw(screen, state, t, panel=panel, rerun=rerun)
+        picture.draw(screen, state, t, panel=panel, playback=playback)
     path = DOCS / "window" / f"{name}.png"
     pygame.image.save(screen, path)
     smaller = ["-strip", "+dither", "-colors", "240", "-define", "png:compression-level=9"]
@@ -95,12 +105,12 @@ def main() -> None:
     pygame.display.init()
     pygame.font.init()
     (DOCS / "window").mkdir(exist_ok=True)
-    shelf = RecordingsPanel(wake=lambda: None)
-    shelf.folder = kept
-    shelf._read()
-    path = shelf.entries[0].path
-    rerun = RecordingPlayback(read(path), path.stem)
-    rerun.seek(6.5)
+    recordings = RecordingsPanel(wake=lambda: None)
+    recordings.folder = kept
+    recordings._read()
+    path = recordings.entries[0].path
+    playback = RecordingPlayback(read(path), path.stem)
+    playback.seek(6.5)
     for name, t, options in (
         ("call", CALL, {}),
         ("answer", ANSWER, {}),
@@ -109,14 +119,14 @@ def main() -> None:
         ("controls", ANSWER, {"panel": "controls"}),
         ("keys", ANSWER, {"panel": "help"}),
         ("sessions", 16.0, {"panel": "sessions"}),
-        ("recording", 0.9, {"panel": "player", "rerun": rerun}),
+        ("recording", 0.9, {"panel": "player", "playback": playback}),
         ("lost", packets[-1][0] + 3.0, {}),
         ("waiting", 0.9, {}),
         ("small", ANSWER, {"size": (640, 400)}),
         ("portrait", ANSWER, {"size": (600, 960)}),
-        ("table", ANSWER, {"quarters": 2, "size": (960, 600)}),
+        ("table", ANSWER, {"quarter_turns": 2, "size": (960, 600)}),
     ):
-        shot(packets, name, t, shelf=shelf, **options)  # type: ignore[arg-type]
+        shot(packets, name, t, recordings=recordings, **options)  # type: ignore[arg-type]
     animation(packets, 1.0, 9.5)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam.window.client.link import read
+from robojam.window.client.link import decode_packet
 from robojam.window.client.state import WindowState
 from robojam.wire.osc import encode
 
@@ -100,7 +100,7 @@ class Jam:
         while self._next < len(self.packets) and self.packets[self._next][0] <= t:
             at, packet = self.packets[self._next]
             self._next += 1
-            for message in read(packet):
-                self.state.heard(message, at, datetime.now(UTC))
-        self.state.pass_time(t)
+            for message in decode_packet(packet):
+                self.state.handle_message(message, at, datetime.now(UTC))
+        self.state.advance(t)
         return self.state

@@ -34,7 +34,7 @@ from told import CORPUS, ROOT, lively, performances
 
 from robojam.bench import percentile
 from robojam.window.app import App
-from robojam.window.client.state import Component, WindowState
+from robojam.window.client.state import ForecastComponent, WindowState
 from robojam.window.client.strokes import FADE
 from robojam.window.view.scene import Scene
 from robojam.wire.osc import encode
@@ -57,31 +57,37 @@ def performance(seconds: float) -> Touches:
     return sorted(touches)
 
 
-def frames(size: tuple[int, int], touches: Touches, *, theme: str = "dark", quarters: int = 0,
-           seconds: float = 20.0) -> dict[str, float]:  # fmt: skip
+def frames(
+    size: tuple[int, int],
+    touches: Touches,
+    *,
+    theme: str = "dark",
+    quarter_turns: int = 0,
+    seconds: float = 20.0,
+) -> dict[str, float]:
     """Draw every frame of a performance; return the times of a frame, in ms."""
     screen = pygame.display.set_mode(size)
-    state, picture = WindowState(heard_last=0.0, turn="ai", mode="call-response"), Scene()
+    state, picture = WindowState(last_message_at=0.0, turn="ai", mode="call-response"), Scene()
     state.controls.update(temperature=1.0, spread=1.0, timescale=1.0, threshold=0.5, response=5)
-    state.view.theme, state.view.quarters, state.touched = theme, quarters, True
+    state.view.theme, state.view.quarter_turns, state.has_played = theme, quarter_turns, True
     times, used, seen, at = [], [], [], 0
     for frame in range(round(seconds * 60)):
         t = frame / 60
-        state.heard_last = t
+        state.last_message_at = t
         while at < len(touches) and touches[at][0] <= t:
             then, who, phase, x, y = touches[at]
             draw = state.strokes.down if phase == "down" else state.strokes.move
-            draw(who, 0, x, y, then, mine=False)
+            draw(who, 0, x, y, then, own=False)
             at += 1
         if frame % 2 == 0:  # a forecast thirty times a second, as the engine tells it
             where = 0.5 + 0.3 * ((frame % 60) / 60 - 0.5)
             state.forecast = (
-                Component(0.6, where, 0.4, 0.1, 0.2, 0.3),
-                Component(0.4, 0.7, where, 0.05, 0.05, -0.5),
+                ForecastComponent(0.6, where, 0.4, 0.1, 0.2, 0.3),
+                ForecastComponent(0.4, 0.7, where, 0.05, 0.05, -0.5),
             )
-            state.forecast_told = t
+            state.forecast_at = t
         began, worked = time.perf_counter(), time.process_time()
-        state.pass_time(t)
+        state.advance(t)
         picture.draw(screen, state, t)
         pygame.display.flip()
         if t > FADE:
@@ -101,11 +107,11 @@ class NoWire:
     def send(self, address: str, tags: str = "", *args: object) -> None:
         """Send nothing."""
 
-    def tick(self, now: float) -> float:
+    def advance(self, now: float) -> float:
         """Nothing to do for a while."""
         return now + 1
 
-    def received(self) -> list[object]:
+    def receive(self) -> list[object]:
         """Nothing comes."""
         return []
 
@@ -114,18 +120,18 @@ def touch_to_pixel(count: int = 200) -> dict[str, float]:
     """From a press in the queue to the frame that shows it, in ms."""
     screen = pygame.display.set_mode((1920, 1080))
     app = App(screen, NoWire(), size=(1920, 1080), name="")  # type: ignore[arg-type]
-    app.turn()
+    app.run_once()
     times = []
     for i in range(count):
         pos = (200 + 7 * i % 1500, 300 + 5 * i % 500)
         began = time.perf_counter()
         pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=pos))
-        drawn = app._drawn
-        while app._drawn == drawn or screen.get_at(pos)[0] < 100:
-            app.turn()
+        drawn = app._drawn_at
+        while app._drawn_at == drawn or screen.get_at(pos)[0] < 100:
+            app.run_once()
         times.append(1000 * (time.perf_counter() - began))
         pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=pos))
-        app.turn()
+        app.run_once()
     return {f"p{p}_ms": round(percentile(times, p / 100), 2) for p in (50, 99)}
 
 
@@ -217,14 +223,16 @@ def main() -> None:
     seconds = 12.0 if chosen.quick else 20.0
     touches = performance(seconds)
     found: dict[str, dict[str, float]] = {}
-    for name, size, theme, quarters in (
+    for name, size, theme, quarter_turns in (
         ("1920x1080", (1920, 1080), "dark", 0),
         ("1920x1080 light", (1920, 1080), "light", 0),
         ("1920x1080 turned 90", (1920, 1080), "dark", 1),
         ("640x400", (640, 400), "dark", 0),
         ("3840x2160", (3840, 2160), "dark", 0),
     ):
-        found[name] = frames(size, touches, theme=theme, quarters=quarters, seconds=seconds)
+        found[name] = frames(
+            size, touches, theme=theme, quarter_turns=quarter_turns, seconds=seconds
+        )
         print(name, found[name], flush=True)
     found["touch to pixel"] = touch_to_pixel()
     print("touch to pixel", found["touch to pixel"], flush=True)

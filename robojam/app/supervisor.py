@@ -23,6 +23,7 @@ import msgspec
 
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
+from robojam.system.exit_status import NO_DISPLAY
 from robojam.wire import osc
 
 #: An engine that dies this many times in a row, each within so many seconds of its
@@ -32,8 +33,6 @@ _GIVE_UP, _AT_ONCE = 3, 10.0
 _RENEW, _KNOCK = 3.0, 0.2
 #: Seconds that a program has to end when it is asked to.
 _PATIENCE = 8.0
-#: What the window's exit status says when there is no display (robojam.window.NO_DISPLAY).
-_NO_DISPLAY = 3
 #: Controls that are options under the same name.
 _OPTIONS = frozenset(
     "mode threshold response temperature spread timescale seed record model"
@@ -244,7 +243,7 @@ class Supervisor:
         """See who is still there, and do what follows."""
         if self.window is not None and (status := self.window.poll()) is not None:
             self.window = None
-            if status != _NO_DISPLAY:
+            if status != NO_DISPLAY:
                 self.status = 0
                 return
             print("no window could be opened: the engine plays alone, over OSC", flush=True)
@@ -296,7 +295,7 @@ def window_beside(
     window = WindowOptions().start(engine)
 
     def wait() -> None:
-        if window.wait() != _NO_DISPLAY:
+        if window.wait() != NO_DISPLAY:
             on_close("the window was closed")
 
     threading.Thread(target=wait, daemon=True).start()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from robojam.music import INSTRUMENTS, SCALES, instrument_of, parse_instruments
 from robojam.sessions.session import SessionError, read
 from robojam.touch import Phase
+from robojam.window.client.link import MessageSender
 from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.recordings.library import RecordingsPanel
@@ -24,20 +25,13 @@ from robojam.window.view.theme import THEMES
 #: One OSC message to send: address, type tags, arguments.
 Send = tuple[str, str, tuple[float | int | str, ...]]
 #: A step that the engine has not told back after this long, in seconds, was lost.
-FORGET = 0.5
+REQUEST_TIMEOUT = 0.5
 #: The fingers of a phrase that is played again have ids from this one on.
-AGAIN_ID = 2000
+REPLAYED_ID = 2000
 _STEPS = {"temperature": 0.1, "spread": 0.1, "volume": 0.05}
 _FACTORS = {"timescale": 1.1, "threshold": 1.25, "response": 1.25}
 _PLAIN = ("answer", "reset", "panic")
 _PANELS = ("help", "controls", "sessions")
-
-
-class Wire(Protocol):
-    """Where messages go."""
-
-    def send(self, address: str, tags: str = "", *args: object) -> None:
-        """Send one message."""
 
 
 @dataclass(slots=True)
@@ -45,68 +39,68 @@ class Actions:
     """Does what is asked for."""
 
     state: WindowState
-    wire: Wire
-    shelf: RecordingsPanel
-    rerun: RecordingPlayback | None = None
+    sender: MessageSender
+    recordings: RecordingsPanel
+    playback: RecordingPlayback | None = None
     page: int = 0
     #: What is to be sent when, in the order of its instants (seconds): a phrase played again.
-    pending: list[tuple[float, Send]] = field(default_factory=list)
-    _asked: dict[str, tuple[Any, float]] = field(default_factory=dict)
+    _scheduled: list[tuple[float, Send]] = field(default_factory=list)
+    _requested: dict[str, tuple[Any, float]] = field(default_factory=dict)
 
-    def do(self, action: str, now: float) -> None:
+    def perform(self, action: str, now: float) -> None:
         """Do what is asked for; nothing for a name that means nothing here."""
-        name, _, about = action.partition(":")
+        name, _, argument = action.partition(":")
         if self.state.refuses(action):
-            self.state.say("a recording plays: it takes pause, panic and volume", now)
+            self.state.notify("a recording plays: it takes pause, panic and volume", now)
         elif name in _PLAIN:
-            self.wire.send(f"/robojam/{name}")
+            self.sender.send(f"/robojam/{name}")
             if name == "panic":
-                self._drop_pending()
-                self.state.view.panel, self.rerun = "", None
+                self._cancel_scheduled()
+                self.state.view.panel, self.playback = "", None
         elif name == "mode":
-            self.wire.send("/robojam/mode", "s", about)
+            self.sender.send("/robojam/mode", "s", argument)
         elif name == "pause":
-            self.wire.send("/robojam/pause", "i", 0 if self.state.paused else 1)
+            self.sender.send("/robojam/pause", "i", 0 if self.state.paused else 1)
         elif name == "record":
-            self.wire.send("/robojam/record", "i", 0 if self.state.recording else 1)
+            self.sender.send("/robojam/record", "i", 0 if self.state.recording else 1)
         elif name == "back":
-            self.wire.send("/robojam/back", "f", float(about))
+            self.sender.send("/robojam/back", "f", float(argument))
         elif name in ("store", "recall"):
-            self.wire.send(f"/robojam/{name}", "s", about)
+            self.sender.send(f"/robojam/{name}", "s", argument)
         elif name in ("instrument", "scale"):
-            self._choose(name, about, now)
+            self._choose(name, argument, now)
         elif name == "step":
-            self._step(*about.split(":"), now=now)
+            self._step(*argument.split(":"), now=now)
         elif name in _PANELS:
-            self._open(name)
+            self._toggle_panel(name)
         else:
-            self._own(name, about, now)
+            self._perform_own(name, argument, now)
 
-    def _own(self, name: str, about: str, now: float) -> None:
+    def _perform_own(self, name: str, argument: str, now: float) -> None:
         """What concerns this window alone."""
         view = self.state.view
         if name == "forecast":
-            view.forecast = not view.forecast
+            view.show_forecast = not view.show_forecast
         elif name == "typing":
-            view.keys_play = not view.keys_play
+            view.letters_play = not view.letters_play
         elif name == "theme":
             names = list(THEMES)
             view.theme = names[(names.index(view.theme) + 1) % len(names)]
         elif name == "turn":
-            view.quarters = (view.quarters + 1) % 4
+            view.quarter_turns = (view.quarter_turns + 1) % 4
         elif name == "page":
-            last = max(0, len(self.shelf.entries) - 1) // PAGE
-            self.page = min(last, max(0, self.page + int(about)))
+            last = max(0, len(self.recordings.entries) - 1) // PAGE
+            self.page = min(last, max(0, self.page + int(argument)))
         elif name == "open":
-            self._take_down(int(about), now)
-        elif self.rerun is not None:
-            self._rerun(self.rerun, name, about, now)
+            self._open_recording(int(argument), now)
+        elif self.playback is not None:
+            self._perform_playback(self.playback, name, argument, now)
 
     # -- controls ----------------------------------------------------------------------------
 
     def _step(self, name: str, sign: str, *, now: float) -> None:
         dial, up = DIALS[name], sign == "1"
-        value = self._in_force(name, now)
+        value = self._current_value(name, now)
         if value is None:
             return  # the engine has not told what it is now
         if name in _STEPS:
@@ -119,101 +113,103 @@ class Actions:
             value = 1.0  # there and back again is there
         self._set(name, min(dial.highest, max(dial.lowest, round(value, 4))), now)
 
-    def _in_force(self, name: str, now: float) -> float | None:
+    def _current_value(self, name: str, now: float) -> float | None:
         value = self.state.controls.get(name)
-        asked: float
-        asked, when = self._asked.get(name, (0.0, float("-inf")))
-        return asked if value is not None and now - when < FORGET else value
+        requested: float
+        requested, when = self._requested.get(name, (0.0, float("-inf")))
+        return requested if value is not None and now - when < REQUEST_TIMEOUT else value
 
     def _choose(self, name: str, who: str, now: float) -> None:
         """Choose the next instrument of someone's, or the next scale; round and round."""
-        told = self.state.instrument if name == "instrument" else self.state.scale
-        asked, when = self._asked.get(name, ("", float("-inf")))
-        if not (before := asked if now - when < FORGET else told):
+        current = self.state.instrument if name == "instrument" else self.state.scale
+        requested, when = self._requested.get(name, ("", float("-inf")))
+        if not (before := requested if now - when < REQUEST_TIMEOUT else current):
             return  # the engine has not told what it is now
         if name == "scale":
-            value = sent = _after(before, tuple(SCALES))
+            value = sent = _next_in(before, tuple(SCALES))
         else:
-            sent = f"{who}={_after(instrument_of(who, before), INSTRUMENTS)}"
+            sent = f"{who}={_next_in(instrument_of(who, before), INSTRUMENTS)}"
             value = parse_instruments(sent, before)
-        self._asked[name] = (value, now)
-        self.wire.send(f"/robojam/{name}", "s", sent)
+        self._requested[name] = (value, now)
+        self.sender.send(f"/robojam/{name}", "s", sent)
 
     def _set(self, name: str, value: float, now: float) -> None:
-        self._asked[name] = (value, now)
-        self.wire.send(f"/robojam/{name}", "f", value)
+        self._requested[name] = (value, now)
+        self.sender.send(f"/robojam/{name}", "f", value)
 
     def turn_dial(self, name: str, share: float, now: float) -> None:
         """Turn a control to a share (0..1) of its way."""
         value = DIALS[name].value(share)
-        if value != self._in_force(name, now):
+        if value != self._current_value(name, now):
             self._set(name, value, now)
 
     def hold(self) -> None:
         """Hold the recording that is played."""
-        if self.rerun is not None:
-            self.rerun.hold()
+        if self.playback is not None:
+            self.playback.hold()
 
     # -- recordings --------------------------------------------------------------------------
 
-    def _open(self, name: str) -> None:
+    def _toggle_panel(self, name: str) -> None:
         view = self.state.view
         view.panel = "" if view.panel == name else name
         if view.panel == "sessions":
             if self.state.sessions:
-                self.shelf.folder = Path(self.state.sessions)
+                self.recordings.folder = Path(self.state.sessions)
             self.page = 0
-            self.shelf.refresh()
+            self.recordings.refresh()
         if view.panel != "player":
-            self.rerun, view.typing = None, None
+            self.playback, view.typing = None, None
 
-    def _take_down(self, number: int, now: float) -> None:
-        if number >= len(self.shelf.entries):
+    def _open_recording(self, number: int, now: float) -> None:
+        if number >= len(self.recordings.entries):
             return
-        path = self.shelf.entries[number].path
+        path = self.recordings.entries[number].path
         try:
-            self.rerun = RecordingPlayback(read(path), path.stem)
+            self.playback = RecordingPlayback(read(path), path.stem)
         except SessionError as error:
-            self.state.say(f"{path.name} {error.why}", now)
+            self.state.notify(f"{path.name} {error.why}", now)
             return
         self.state.view.panel = "player"
-        self.rerun.play(now)
+        self.playback.play(now)
 
-    def _rerun(self, rerun: RecordingPlayback, name: str, about: str, now: float) -> None:
-        path = rerun.session.path
+    def _perform_playback(
+        self, playback: RecordingPlayback, name: str, argument: str, now: float
+    ) -> None:
+        path = playback.session.path
         if name == "play":
-            if rerun.playing:
-                rerun.hold()
+            if playback.playing:
+                playback.hold()
             else:
-                rerun.play(now)
+                playback.play(now)
         elif name == "speed":
-            rerun.faster(-1 if about == "-1" else 1)
+            playback.faster(-1 if argument == "-1" else 1)
         elif name == "loop":
-            rerun.loop = not rerun.loop
+            playback.loop = not playback.loop
         elif name == "scrub":
-            rerun.seek(rerun.at + float(about or 0))
+            playback.seek(playback.at + float(argument or 0))
         elif name == "again":
-            self._again(rerun, now)
+            self._answer_again(playback, now)
         elif name == "rename":
-            self.state.view.typing = rerun.name
+            self.state.view.typing = playback.name
         elif name == "reveal" and path is not None:
-            self.shelf.reveal(path)
+            self.recordings.reveal(path)
         elif name == "export" and path is not None:
-            self.state.say("drawing it…", now)
-            self.shelf.export(path)
+            self.state.notify("drawing it…", now)
+            self.recordings.export(path)
         elif name == "close":
-            self.state.view.panel, self.rerun = "", None
+            self.state.view.panel, self.playback = "", None
 
     def scrub_to(self, share: float) -> None:
         """Go to a share (0..1) of the recording."""
-        if self.rerun is not None:
-            self.rerun.seek(share * self.rerun.duration)
+        if self.playback is not None:
+            self.playback.seek(share * self.playback.duration)
 
     def type(self, letter: str, now: float, *, done: bool = False, cancel: bool = False,
              back: bool = False) -> None:  # fmt: skip
         """Write on a recording's new name; done keeps it."""
-        view, rerun = self.state.view, self.rerun
-        if view.typing is None or rerun is None or rerun.session.path is None:
+        view, playback = self.state.view, self.playback
+        if view.typing is None or playback is None or playback.session.path is None:
             return
         if back:
             view.typing = view.typing[:-1]
@@ -221,56 +217,58 @@ class Actions:
             view.typing = None
         elif done:
             try:
-                path = self.shelf.rename(rerun.session.path, view.typing)
+                path = self.recordings.rename(playback.session.path, view.typing)
             except ValueError as error:
-                self.state.say(str(error), now)
+                self.state.notify(str(error), now)
                 return
-            fresh = RecordingPlayback(read(path), path.stem, speed=rerun.speed, loop=rerun.loop)
-            fresh.seek(rerun.at)
-            self.rerun, view.typing = fresh, None
+            fresh = RecordingPlayback(
+                read(path), path.stem, speed=playback.speed, loop=playback.loop
+            )
+            fresh.seek(playback.at)
+            self.playback, view.typing = fresh, None
         elif letter.isprintable():
             view.typing = (view.typing + letter)[:80]
 
-    def _again(self, rerun: RecordingPlayback, now: float) -> None:
+    def _answer_again(self, playback: RecordingPlayback, now: float) -> None:
         """Play the humans' last phrase to the engine once more, and pass it the turn."""
-        phrase = rerun.phrase()
+        phrase = playback.phrase()
         if not phrase:
-            self.state.say("no human plays there", now)
+            self.state.notify("no human plays there", now)
             return
-        rerun.hold()
-        self.state.view.panel, self.rerun = "", None
-        self._drop_pending()
+        playback.hold()
+        self.state.view.panel, self.playback = "", None
+        self._cancel_scheduled()
         began = phrase[0].t
         down: set[int] = set()
         for event in phrase:
             touch, at = event.touch, now + 0.05 + event.t - began
-            finger = AGAIN_ID + touch.id % 1000
+            finger = REPLAYED_ID + touch.id % 1000
             if touch.phase is Phase.UP:
                 down.discard(finger)
-                self.pending.append((at, ("/robojam/up", "i", (finger,))))
+                self._scheduled.append((at, ("/robojam/up", "i", (finger,))))
                 continue
             down.add(finger)
             place = (finger, touch.x, touch.y)
-            self.pending.append((at, (f"/robojam/{touch.phase.value}", "iff", place)))
-        end = self.pending[-1][0]
-        self.pending += [(end, ("/robojam/up", "i", (finger,))) for finger in sorted(down)]
-        self.pending.append((end + 0.02, ("/robojam/answer", "", ())))
+            self._scheduled.append((at, (f"/robojam/{touch.phase.value}", "iff", place)))
+        end = self._scheduled[-1][0]
+        self._scheduled += [(end, ("/robojam/up", "i", (finger,))) for finger in sorted(down)]
+        self._scheduled.append((end + 0.02, ("/robojam/answer", "", ())))
 
-    def _drop_pending(self) -> None:
+    def _cancel_scheduled(self) -> None:
         """Send no more of a phrase; lift its fingers."""
-        for _, (address, tags, args) in self.pending:
+        for _, (address, tags, args) in self._scheduled:
             if address == "/robojam/up":
-                self.wire.send(address, tags, *args)
-        self.pending.clear()
+                self.sender.send(address, tags, *args)
+        self._scheduled.clear()
 
     def send_due(self, now: float) -> float:
         """Send what is due; return the instant of the next, or infinity."""
-        while self.pending and self.pending[0][0] <= now:
-            _, (address, tags, args) = self.pending.pop(0)
-            self.wire.send(address, tags, *args)
-        return self.pending[0][0] if self.pending else float("inf")
+        while self._scheduled and self._scheduled[0][0] <= now:
+            _, (address, tags, args) = self._scheduled.pop(0)
+            self.sender.send(address, tags, *args)
+        return self._scheduled[0][0] if self._scheduled else float("inf")
 
 
-def _after(name: str, names: tuple[str, ...]) -> str:
+def _next_in(name: str, names: tuple[str, ...]) -> str:
     at = names.index(name) if name in names else -1
     return names[(at + 1) % len(names)]

@@ -20,28 +20,28 @@ from typing import Any
 
 import pygame
 
+from robojam.system.exit_status import NO_DISPLAY
 from robojam.touch import Phase
-from robojam.window import NO_DISPLAY
 from robojam.window.actions import Actions
 from robojam.window.client.link import EngineConnection
 from robojam.window.client.state import EngineState, WindowState
 from robojam.window.input.dials import DIALS
-from robojam.window.input.fingers import MOST, MOUSE, FingerInput, Played
-from robojam.window.input.keyboard import Keyboard, place
-from robojam.window.input.keys import command, repeats
+from robojam.window.input.fingers import MAX_FINGERS, MOUSE, FingerInput, PointerTouch
+from robojam.window.input.keyboard import Keyboard, key_position
+from robojam.window.input.keys import action_for_key, repeats_when_held
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
-from robojam.window.view.display import prepare, show
-from robojam.window.view.frame import Words, words
+from robojam.window.view.display import configure_sdl, set_display_mode
+from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel, panel_of
 from robojam.window.view.scene import Scene
-from robojam.window.view.theme import THEMES, Metrics, turned, unturn
-from robojam.window.view.widgets import Hit
+from robojam.window.view.theme import THEMES, Metrics, rotated_size, unrotate
+from robojam.window.view.widgets import HitBox
 
 #: Time between frames while something moves, in seconds.
-FRAME = 1 / 60
+FRAME_INTERVAL = 1 / 60
 #: The longest wait while nothing moves, in seconds: clocks and the status go on.
-REST = 0.25
+IDLE_INTERVAL = 0.25
 #: A held key repeats after, and then every so many milliseconds.
 REPEAT_AFTER, REPEAT_EVERY = 350, 60
 _PACKET = pygame.event.custom_type()
@@ -56,29 +56,29 @@ def open_window(
 ) -> int:
     """See ``robojam.window.run``."""
     asked = os.environ.get("SDL_VIDEODRIVER", "")
-    prepare()
+    configure_sdl()
     try:
         pygame.display.init()
         if pygame.display.get_driver() in ("dummy", "offscreen") and not asked:
             raise pygame.error("no video device")
         pygame.font.init()
-        screen = show(size, fullscreen=fullscreen)
+        screen = set_display_mode(size, fullscreen=fullscreen)
     except pygame.error as error:
         pygame.quit()
         print(f"robojam: there is no display to open a window on ({error})", file=sys.stderr)
         return NO_DISPLAY
     try:
-        link = EngineConnection(engine, wake=_wake)
+        connection = EngineConnection(engine, wake=_wake)
     except OSError as error:
         pygame.quit()
         print(f"robojam: {engine[0]}: no such host ({error.strerror})", file=sys.stderr)
         return 2
     try:
-        app = App(screen, link, size=size, name=f"{engine[0]}:{engine[1]}")
-        app.state.view.theme, app.state.view.quarters = theme, turn // 90 % 4
-        app.stay()
+        app = App(screen, connection, size=size, name=f"{engine[0]}:{engine[1]}")
+        app.state.view.theme, app.state.view.quarter_turns = theme, turn // 90 % 4
+        app.run()
     finally:
-        link.close()
+        connection.close()
         pygame.quit()
     return 0
 
@@ -95,98 +95,104 @@ class App:
     def __init__(
         self,
         screen: pygame.Surface,
-        link: EngineConnection,
+        connection: EngineConnection,
         *,
         size: tuple[int, int],
         name: str,
     ) -> None:
         self.screen = screen
-        self.link = link
-        self.state = WindowState(engine_name=name, opened=time.monotonic())
+        self.connection = connection
+        self.state = WindowState(engine_name=name, opened_at=time.monotonic())
         self.fingers = FingerInput()
         self.keyboard = Keyboard()
-        self.picture = Scene()
-        self.shelf = RecordingsPanel(wake=_wake)
-        self.deeds = Actions(self.state, link, self.shelf)
-        self.audition = PreviewPlayer(link)
-        self.open = True
+        self.scene = Scene()
+        self.recordings = RecordingsPanel(wake=_wake)
+        self.actions = Actions(self.state, connection, self.recordings)
+        self.preview = PreviewPlayer(connection)
+        self.is_open = True
         self._size = size
         self._held_keys: set[int] = set()
-        self._pressed: dict[object, tuple[Hit, float, float]] = {}
-        self._stale = True
-        self._shown: tuple[Words, Panel | None] | None = None
-        self._drawn = float("-inf")
-        self._known = (False, float("-inf"))
+        self._presses: dict[object, tuple[HitBox, float, float]] = {}
+        self._needs_redraw = True
+        self._last_drawn: tuple[FrameText, Panel | None] | None = None
+        self._drawn_at = float("-inf")
+        self._last_engine = (False, float("-inf"))
 
-    def stay(self) -> None:
+    def run(self) -> None:
         """Run until the window is closed; SIGINT and SIGTERM close it."""
-        before = _on_signals(self._close)
+        before = _install_signal_handlers(self._close)
         pygame.key.set_repeat(REPEAT_AFTER, REPEAT_EVERY)
         try:
-            while self.open:
-                self.turn()
+            while self.is_open:
+                self.run_once()
         finally:
             self._lift_all()
-            self.audition.follow(None, time.monotonic())
+            self.preview.follow(None, time.monotonic())
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Once round: take what came, draw if there is something new, wait."""
         for event in pygame.event.get():
-            self.take(event)
+            self.handle_event(event)
         self._receive()
         now = time.monotonic()
-        due = min(self.link.tick(now), self.deeds.send_due(now))
-        self.state.pass_time(now)
-        due = min(due, self._show(now))
-        wait = min(REST, due - time.monotonic())
-        self.take(pygame.event.wait(max(1, round(wait * 1000))))
+        due = min(self.connection.advance(now), self.actions.send_due(now))
+        self.state.advance(now)
+        due = min(due, self._update(now))
+        wait = min(IDLE_INTERVAL, due - time.monotonic())
+        self.handle_event(pygame.event.wait(max(1, round(wait * 1000))))
 
-    def _show(self, now: float) -> float:
+    def _update(self, now: float) -> float:
         """Draw if there is something new; return when to look again."""
-        rerun = self.deeds.rerun
-        if rerun is not None:
-            rerun.advance(now)
-        if self.audition.follow(rerun, now):
-            self.state.connections.use("sound", now)
-        if self.keyboard.walks:
+        playback = self.actions.playback
+        if playback is not None:
+            playback.advance(now)
+        if self.preview.follow(playback, now):
+            self.state.ports.mark_used("sound", now)
+        if self.keyboard.is_sliding:
             self._play(self.keyboard.slide(self.fingers, now))
         panel = panel_of(
-            self.state, entries=self.shelf.entries, page=self.deeds.page, rerun=rerun,
-            full=self._is_full(), busy=self.shelf.busy,
-        )  # fmt: skip
-        said = words(self.state, now)
-        moving = self.picture.restless(self.state, now) or self.keyboard.walks
-        moving = moving or (rerun is not None and rerun.playing)
-        if not (self._stale or moving or (said, panel) != self._shown):
-            return now + REST
-        if now - self._drawn >= FRAME * 0.95:
-            self.picture.draw(self.screen, self.state, now, panel=panel, rerun=rerun, said=said)
+            self.state,
+            entries=self.recordings.entries,
+            page=self.actions.page,
+            playback=playback,
+            full=self._is_full(),
+            busy=self.recordings.busy,
+        )
+        frame = frame_text(self.state, now)
+        moving = self.scene.is_animating(self.state, now) or self.keyboard.is_sliding
+        moving = moving or (playback is not None and playback.playing)
+        if not (self._needs_redraw or moving or (frame, panel) != self._last_drawn):
+            return now + IDLE_INTERVAL
+        if now - self._drawn_at >= FRAME_INTERVAL * 0.95:
+            self.scene.draw(
+                self.screen, self.state, now, panel=panel, playback=playback, frame=frame
+            )
             pygame.display.flip()
-            self._drawn, self._stale, self._shown = now, False, (said, panel)
-        return self._drawn + FRAME
+            self._drawn_at, self._needs_redraw, self._last_drawn = now, False, (frame, panel)
+        return self._drawn_at + FRAME_INTERVAL
 
     def _receive(self) -> None:
         utc = datetime.now(UTC)
-        for t, message in self.link.received():
-            self.state.heard(message, t, utc)
+        for t, message in self.connection.receive():
+            self.state.handle_message(message, t, utc)
             if message.address == "/robojam/panic":
-                self.deeds.hold()
-            self._stale = self._stale or message.address != "/robojam/status"
-        while self.shelf.said:
-            self.state.say(self.shelf.said.pop(0), time.monotonic())
-        there = self.state.engine(time.monotonic()) is EngineState.THERE
-        known = there, self.state.restarted
-        if there and known != self._known:
-            self.link.resubscribe()
-        self._known = known
+                self.actions.hold()
+            self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
+        while self.recordings.said:
+            self.state.notify(self.recordings.said.pop(0), time.monotonic())
+        there = self.state.engine_state(time.monotonic()) is EngineState.CONNECTED
+        known = there, self.state.restarted_at
+        if there and known != self._last_engine:
+            self.connection.resubscribe()
+        self._last_engine = known
 
-    def take(self, event: pygame.event.Event) -> None:
+    def handle_event(self, event: pygame.event.Event) -> None:
         """Take one event: a touch is sent now, a key does what it does."""
         kind = event.type
         if kind == pygame.QUIT:
-            self.open = False
+            self.is_open = False
         elif kind == pygame.WINDOWFOCUSLOST:
             self._held_keys.clear()
             self._lift_all()
@@ -196,8 +202,8 @@ class App:
             self._held_keys.discard(event.key)
             self._play(self.keyboard.up(getattr(event, "scancode", 0), self.fingers))
         elif kind in _EXPOSED:
-            self._stale = True
-            self.picture.forget()
+            self._needs_redraw = True
+            self.scene.invalidate()
             self.screen = pygame.display.get_surface() or self.screen
         elif kind in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION):
             self._mouse(event)
@@ -210,7 +216,7 @@ class App:
         """A mouse, or a pen; not a finger that comes as a mouse too."""
         if getattr(event, "touch", False):
             return
-        at = self._unturned(*event.pos)
+        at = self._unrotated(*event.pos)
         if event.type == pygame.MOUSEMOTION:
             self._slide(MOUSE, at)
         elif event.button == 1:
@@ -223,7 +229,7 @@ class App:
         if event.type not in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP):
             return
         width, height = self.screen.get_size()
-        at = self._unturned(event.x * width, event.y * height)
+        at = self._unrotated(event.x * width, event.y * height)
         pointer = (event.touch_id, event.finger_id)
         does = {
             pygame.FINGERDOWN: self._land,
@@ -232,99 +238,99 @@ class App:
         }
         does[event.type](pointer, at)
 
-    def _unturned(self, x: float, y: float) -> tuple[float, float]:
-        return unturn(x, y, self.screen.get_size(), self.state.view.quarters)
+    def _unrotated(self, x: float, y: float) -> tuple[float, float]:
+        return unrotate(x, y, self.screen.get_size(), self.state.view.quarter_turns)
 
     def _metrics(self) -> Metrics:
-        size = turned(self.screen.get_size(), self.state.view.quarters)
-        return Metrics.of(size, words=THEMES[self.state.view.theme].words)
+        size = rotated_size(self.screen.get_size(), self.state.view.quarter_turns)
+        return Metrics.for_size(size, has_text=THEMES[self.state.view.theme].has_text)
 
     def _land(self, pointer: object, at: tuple[float, float]) -> None:
-        hit = next((h for h in reversed(self.picture.hits) if h.has(*at)), None)
+        hit = next((h for h in reversed(self.scene.hit_boxes) if h.contains(*at)), None)
         if hit is not None:
             self._press(pointer, hit, at[0])
-        elif self._metrics().inside(*at):
-            if len(self.fingers.held) >= MOST and pointer != MOUSE:
-                self.state.say(
-                    f"{MOST} fingers play at once; the others wait", time.monotonic()
+        elif self._metrics().contains(*at):
+            if len(self.fingers.held) >= MAX_FINGERS and pointer != MOUSE:
+                self.state.notify(
+                    f"{MAX_FINGERS} fingers play at once; the others wait", time.monotonic()
                 )
             self._play(self.fingers.down(pointer, *self._metrics().to_surface(*at)))
 
     def _slide(self, pointer: object, at: tuple[float, float]) -> None:
-        if pointer in self._pressed:
+        if pointer in self._presses:
             self._drag(pointer, at[0])
         elif pointer in self.fingers.held:
             self._play(self.fingers.move(pointer, *self._metrics().to_surface(*at)))
 
     def _lift(self, pointer: object, at: tuple[float, float]) -> None:
-        pressed = self._pressed.pop(pointer, None)
+        pressed = self._presses.pop(pointer, None)
         if pressed is None:
             self._slide(pointer, at)
             self._play(self.fingers.up(pointer))
             return
         hit = pressed[0]
-        self.state.view.grabbed = ""
-        self._stale = True
+        self.state.view.grabbed_dial = ""
+        self._needs_redraw = True
         if (
             hit.action
-            and not hit.exact
+            and not hit.absolute
             and not hit.action.startswith("slide:")
-            and hit.has(*at)
+            and hit.contains(*at)
         ):
-            self._do(hit.action)
+            self._perform(hit.action)
 
-    def _press(self, pointer: object, hit: Hit, x: float) -> None:
+    def _press(self, pointer: object, hit: HitBox, x: float) -> None:
         """A finger is on the frame: a control is turned; anything else waits for the lift."""
-        self._stale = True
+        self._needs_redraw = True
         if hit.action == "panic":
-            self._do("panic")  # at once
+            self._perform("panic")  # at once
             return
         name = hit.action.removeprefix("slide:")
-        share = hit.share(x)
+        share = hit.fraction(x)
         if hit.action.startswith("slide:"):
-            self.state.view.grabbed = name
-            if not hit.exact:
+            self.state.view.grabbed_dial = name
+            if not hit.absolute:
                 value = self.state.controls.get(name)
                 share = 0.0 if value is None else DIALS[name].share(value)
-        self._pressed[pointer] = (hit, x, share)
-        if hit.exact:
+        self._presses[pointer] = (hit, x, share)
+        if hit.absolute:
             self._drag(pointer, x)
 
     def _drag(self, pointer: object, x: float) -> None:
-        hit, began, share = self._pressed[pointer]
-        share += (x - began) / hit.span
-        self._stale = True
+        hit, began, share = self._presses[pointer]
+        share += (x - began) / hit.travel
+        self._needs_redraw = True
         if hit.action == "scrub":
-            self.deeds.scrub_to(share)
+            self.actions.scrub_to(share)
         elif hit.action.startswith("slide:"):
             name = hit.action.removeprefix("slide:")
-            if name in self.state.controls and (hit.exact or abs(x - began) > 2):
-                self.deeds.turn_dial(name, share, time.monotonic())
+            if name in self.state.controls and (hit.absolute or abs(x - began) > 2):
+                self.actions.turn_dial(name, share, time.monotonic())
 
     def _lift_all(self) -> None:
-        self._pressed.clear()
-        self.state.view.grabbed = ""
+        self._presses.clear()
+        self.state.view.grabbed_dial = ""
         self.keyboard.held.clear()
         self._play(self.fingers.lift_all())
 
-    def _play(self, played: list[Played]) -> None:
+    def _play(self, played: list[PointerTouch]) -> None:
         for phase, finger, x, y in played:
             if phase is Phase.UP:
-                self.link.send("/robojam/up", "i", finger)
+                self.connection.send("/robojam/up", "i", finger)
             else:
-                self.link.send(f"/robojam/{phase.value}", "iff", finger, x, y)
-            self.state.touch(phase, finger, x, y, time.monotonic())
-            self._stale = True
+                self.connection.send(f"/robojam/{phase.value}", "iff", finger, x, y)
+            self.state.add_own_touch(phase, finger, x, y, time.monotonic())
+            self._needs_redraw = True
 
     # -- keys --------------------------------------------------------------------------------
 
     def _key(self, event: pygame.event.Event) -> None:
         again = event.key in self._held_keys
         self._held_keys.add(event.key)
-        self._stale = True
+        self._needs_redraw = True
         now, view = time.monotonic(), self.state.view
         if view.typing is not None:
-            self.deeds.type(
+            self.actions.type(
                 event.unicode, now, cancel=event.key == pygame.K_ESCAPE,
                 done=event.key in (pygame.K_RETURN, pygame.K_KP_ENTER),
                 back=event.key == pygame.K_BACKSPACE,
@@ -332,43 +338,43 @@ class App:
             return
         plain = not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META)
         scancode = getattr(event, "scancode", 0)
-        if view.keys_play and plain and place(scancode) is not None:
+        if view.letters_play and plain and key_position(scancode) is not None:
             self._play(self.keyboard.down(scancode, self.fingers, now))
             return
-        action = command(event.key, event.unicode, event.mod, panel=view.panel)
-        if not again or repeats(action):
-            self._do(action)
+        action = action_for_key(event.key, event.unicode, event.mod, panel=view.panel)
+        if not again or repeats_when_held(action):
+            self._perform(action)
 
-    def _do(self, action: str) -> None:
+    def _perform(self, action: str) -> None:
         if action == "quit":
-            self.open = False
+            self.is_open = False
         elif action == "fullscreen" or (action == "panic" and self._is_full()):
             self._fullscreen()
         if action in ("turn", "theme", "typing"):
             self._lift_all()  # what is held would be somewhere else
-            self.picture.forget()
-        self.deeds.do(action, time.monotonic())
-        self._stale = True
+            self.scene.invalidate()
+        self.actions.perform(action, time.monotonic())
+        self._needs_redraw = True
 
     def _is_full(self) -> bool:
         return bool(self.screen.get_flags() & pygame.FULLSCREEN)
 
     def _fullscreen(self) -> None:
         self._lift_all()
-        self.picture.forget()
+        self.scene.invalidate()
         full = self._is_full()
         if not full:
             self._size = self.screen.get_size()
         try:
-            self.screen = show(self._size, fullscreen=not full)
+            self.screen = set_display_mode(self._size, fullscreen=not full)
         except pygame.error as error:
-            self.state.say(f"no full screen here ({error})", time.monotonic())
+            self.state.notify(f"no full screen here ({error})", time.monotonic())
 
     def _close(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.open = False
+        self.is_open = False
 
 
-def _on_signals(close: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+def _install_signal_handlers(close: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
     """Let signals close the window; return what was in force before."""
     if threading.current_thread() is not threading.main_thread():
         return {}

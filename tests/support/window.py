@@ -26,7 +26,7 @@ from robojam.wire.osc import encode
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 
 
-class Wire:
+class FakeConnection:
     """Stands where the link is, and keeps the bytes."""
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class Wire:
     def send(self, address: str, tags: str = "", *args: object) -> None:
         self.packets.append(encode(address, tags, *args))
 
-    def tick(self, now: float) -> float:
+    def advance(self, now: float) -> float:
         return now + 1
 
-    def received(self) -> list[object]:
+    def receive(self) -> list[object]:
         return []
 
 
@@ -48,29 +48,29 @@ def app():
     pygame.font.init()
     screen = pygame.display.set_mode((640, 400))
     pygame.event.clear()
-    yield App(screen, Wire(), size=(640, 400), name="127.0.0.1:5005")
+    yield App(screen, FakeConnection(), size=(640, 400), name="127.0.0.1:5005")
     pygame.quit()
 
 
 def press(app: App, key: int, letter: str = "", mod: int = 0) -> list[bytes]:
-    before = len(app.link.packets)
-    app.take(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=mod))
-    app.take(pygame.event.Event(pygame.KEYUP, key=key, mod=mod))
-    return app.link.packets[before:]
+    before = len(app.connection.packets)
+    app.handle_event(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=mod))
+    app.handle_event(pygame.event.Event(pygame.KEYUP, key=key, mod=mod))
+    return app.connection.packets[before:]
 
 
 def at(app: App, x: float, y: float) -> tuple[int, int]:
     """Window pixels of a place on the surface."""
-    metrics = Metrics.of(app.screen.get_size())
+    metrics = Metrics.for_size(app.screen.get_size())
     across, down = metrics.from_surface(x, y)
-    return round(metrics.play[0] + across), round(metrics.play[1] + down)
+    return round(metrics.surface_box[0] + across), round(metrics.surface_box[1] + down)
 
 
 def idle(**controls: float) -> Actions:
     """What keys and fingers ask for, without a window."""
     state = WindowState()
     state.controls.update(controls)
-    return Actions(state, Wire(), RecordingsPanel(wake=lambda: None))
+    return Actions(state, FakeConnection(), RecordingsPanel(wake=lambda: None))
 
 
 def recorded(folder: Path, name: str = "2026-11-20T10-00-00.jsonl", version: int = 1) -> Path:

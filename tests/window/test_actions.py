@@ -20,17 +20,17 @@ from robojam.touch import Phase
 from robojam.window.client.state import WindowState
 from robojam.window.client.strokes import FADE
 from robojam.window.input.dials import DIALS
-from robojam.window.input.fingers import MOST, FingerInput
+from robojam.window.input.fingers import MAX_FINGERS, FingerInput
 from robojam.window.input.keyboard import ROWS, SPEED, Keyboard
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.playback import SPEEDS, RecordingPlayback
-from robojam.window.view.frame import words
+from robojam.window.view.frame import frame_text
 from robojam.wire import osc
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 
 
-def rerun(folder: Path) -> RecordingPlayback:
+def playback(folder: Path) -> RecordingPlayback:
     from robojam.sessions.session import read
 
     return RecordingPlayback(read(recorded(folder)), "a jam")
@@ -42,29 +42,33 @@ def finger(kind: int, x: float, y: float, who: int = 1) -> pygame.event.Event:
 
 def hit(app, action: str) -> tuple[float, float]:
     """Draw, and find where to touch for an action; what lies above comes first."""
-    app._stale, app._drawn = True, float("-inf")
-    app._show(time.monotonic())
-    found = next(h for h in reversed(app.picture.hits) if h.action == action)
+    app._needs_redraw, app._drawn_at = True, float("-inf")
+    app._update(time.monotonic())
+    found = next(h for h in reversed(app.scene.hit_boxes) if h.action == action)
     left, top, width, height = found.box
     return left + width / 2, top + height / 2
 
 
 def click(app, action: str) -> list[bytes]:
-    before = len(app.link.packets)
+    before = len(app.connection.packets)
     at_ = tuple(map(round, hit(app, action)))
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at_))
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=at_))
-    return app.link.packets[before:]
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at_))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=at_))
+    return app.connection.packets[before:]
 
 
 def there(app) -> WindowState:
     """An engine that has told all there is."""
     state = app.state
-    state.heard_last, state.turn, state.mode = time.monotonic() + 100, "human", "call-response"
+    state.last_message_at, state.turn, state.mode = (
+        time.monotonic() + 100,
+        "human",
+        "call-response",
+    )
     state.controls.update(
         temperature=1.0, spread=1.0, timescale=1.0, threshold=0.5, response=5.0
     )
-    state.memories, state.touched = ("A",), True
+    state.memories, state.has_played = ("A",), True
     return state
 
 
@@ -94,9 +98,19 @@ def test_what_the_frame_offers_is_touched_and_said_in_osc(app, action, packet):
 def test_what_more_offers_is_touched_too(app, action):
     state = there(app)
     click(app, "controls")
-    before = (state.view.forecast, state.view.theme, state.view.quarters, state.view.keys_play)
+    before = (
+        state.view.show_forecast,
+        state.view.theme,
+        state.view.quarter_turns,
+        state.view.letters_play,
+    )
     packets = click(app, action)
-    after = (state.view.forecast, state.view.theme, state.view.quarters, state.view.keys_play)
+    after = (
+        state.view.show_forecast,
+        state.view.theme,
+        state.view.quarter_turns,
+        state.view.letters_play,
+    )
     assert bool(packets) != (before != after)
 
 
@@ -104,41 +118,41 @@ def test_a_recording_that_plays_is_offered_what_it_takes_and_nothing_else(app):
     state = there(app)
     state.replaying = True
     hit(app, "controls")
-    assert {h.action for h in app.picture.hits} == {"panic", "sessions", "controls", "help"}
-    modes = [label.parts[0].text for label in words(state, time.monotonic()).bottom[0]]
+    assert {h.action for h in app.scene.hit_boxes} == {"panic", "sessions", "controls", "help"}
+    modes = [label.runs[0].text for label in frame_text(state, time.monotonic()).bottom[0]]
     assert modes == ["call-response"]
     click(app, "controls")
     hit(app, "pause")
     always = {"", "panic", "sessions", "controls", "help"}
-    offered = {h.action for h in app.picture.hits} - always
+    offered = {h.action for h in app.scene.hit_boxes} - always
     assert offered == {
         *("slide:volume", "pause", "forecast", "theme", "turn", "typing", "fullscreen")
     }
     for action in ("answer", "mode:solo", "back:5", "recall:A", "step:temperature:1", "record"):
-        app.deeds.do(action, 1.0)
-    assert app.link.packets == []
-    assert state.word.startswith("a recording plays")
-    app.deeds.do("pause", 1.0)
-    assert app.link.packets == [osc.encode("/robojam/pause", "i", 1)]
+        app.actions.perform(action, 1.0)
+    assert app.connection.packets == []
+    assert state.notice.startswith("a recording plays")
+    app.actions.perform("pause", 1.0)
+    assert app.connection.packets == [osc.encode("/robojam/pause", "i", 1)]
 
 
 def test_a_finger_that_slides_off_a_button_takes_it_back(app):
     there(app)
     x, y = hit(app, "answer")
-    app.take(finger(pygame.FINGERDOWN, x, y))
-    app.take(finger(pygame.FINGERUP, *at(app, 0.5, 0.5)))
-    assert app.link.packets == []
+    app.handle_event(finger(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger(pygame.FINGERUP, *at(app, 0.5, 0.5)))
+    assert app.connection.packets == []
 
 
 def test_a_dial_in_the_frame_is_turned_from_where_it_is(app):
     there(app)
     x, y = hit(app, "slide:temperature")
-    app.take(finger(pygame.FINGERDOWN, x, y))
-    app.take(finger(pygame.FINGERMOTION, x + 40, y))
-    assert app.state.view.grabbed == "temperature"
-    app.take(finger(pygame.FINGERUP, x + 40, y))
-    assert app.state.view.grabbed == ""
-    (packet,) = app.link.packets
+    app.handle_event(finger(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger(pygame.FINGERMOTION, x + 40, y))
+    assert app.state.view.grabbed_dial == "temperature"
+    app.handle_event(finger(pygame.FINGERUP, x + 40, y))
+    assert app.state.view.grabbed_dial == ""
+    (packet,) = app.connection.packets
     (message,), _ = osc.decode(packet)
     assert message.address == "/robojam/temperature"
     assert 1.0 < message.args[0] < 2.0
@@ -149,9 +163,9 @@ def test_a_dial_in_the_panel_stands_where_the_finger_is(app):
     there(app).controls["spread"] = 0.3
     app.state.view.panel = "controls"
     x, y = hit(app, "slide:spread")
-    app.take(finger(pygame.FINGERDOWN, x, y))
-    app.take(finger(pygame.FINGERUP, x, y))
-    (message,), _ = osc.decode(app.link.packets[-1])
+    app.handle_event(finger(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger(pygame.FINGERUP, x, y))
+    (message,), _ = osc.decode(app.connection.packets[-1])
     assert message.args[0] == pytest.approx(1.0, abs=0.02)
 
 
@@ -159,60 +173,63 @@ def test_beside_an_open_panel_the_surface_plays_and_under_it_not(app):
     there(app)
     app.state.view.panel = "controls"
     hit(app, "pause")
-    plate = next(h for h in app.picture.hits if h.action == "")
+    plate = next(h for h in app.scene.hit_boxes if h.action == "")
     x, y = plate.box[0] + 2, plate.box[1] + 2
-    app.take(finger(pygame.FINGERDOWN, x, y))
-    app.take(finger(pygame.FINGERUP, x, y))
-    assert app.link.packets == []
-    app.take(finger(pygame.FINGERDOWN, plate.box[0] - 20, 200))
-    assert b"/robojam/down" in app.link.packets[-1]
+    app.handle_event(finger(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger(pygame.FINGERUP, x, y))
+    assert app.connection.packets == []
+    app.handle_event(finger(pygame.FINGERDOWN, plate.box[0] - 20, 200))
+    assert b"/robojam/down" in app.connection.packets[-1]
 
 
 def test_a_window_of_a_hundred_pixels_is_all_surface(app):
     app.screen = pygame.display.set_mode((100, 80))
     there(app)
-    app._show(time.monotonic())
-    assert app.picture.hits == []
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(50, 40)))
-    (message,), _ = osc.decode(app.link.packets[-1])
+    app._update(time.monotonic())
+    assert app.scene.hit_boxes == []
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(50, 40)))
+    (message,), _ = osc.decode(app.connection.packets[-1])
     assert message.args[1:] == pytest.approx((0.5, 0.5), abs=0.02)
 
 
 def test_fifty_fingers_ten_play_and_the_window_says_so(app):
     there(app)
     for i in range(50):
-        app.take(finger(pygame.FINGERDOWN, *at(app, (i % 10) / 10, (i // 10) / 5), who=i))
-    assert len(app.fingers.held) == MOST == 10
-    assert "10 fingers play at once" in app.state.word
+        app.handle_event(
+            finger(pygame.FINGERDOWN, *at(app, (i % 10) / 10, (i // 10) / 5), who=i)
+        )
+    assert len(app.fingers.held) == MAX_FINGERS == 10
+    assert "10 fingers play at once" in app.state.notice
     for i in range(50):
-        app.take(finger(pygame.FINGERUP, *at(app, 0.5, 0.5), who=i))
-    downs = sum(b"/down" in p for p in app.link.packets)
-    ups = sum(b"/up" in p for p in app.link.packets)
+        app.handle_event(finger(pygame.FINGERUP, *at(app, 0.5, 0.5), who=i))
+    downs = sum(b"/down" in p for p in app.connection.packets)
+    ups = sum(b"/up" in p for p in app.connection.packets)
     assert downs == ups == 10
 
 
 def test_a_finger_that_comes_as_a_mouse_too_plays_once(app):
     there(app)
     pos = at(app, 0.5, 0.5)
-    app.take(finger(pygame.FINGERDOWN, *pos))
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=pos, touch=True))
-    assert len(app.link.packets) == 1
+    app.handle_event(finger(pygame.FINGERDOWN, *pos))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=pos, touch=True))
+    assert len(app.connection.packets) == 1
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_turned_window_plays_where_it_is_touched(app, quarters):
-    app.state.view.quarters, app.state.view.theme = quarters, "stage"
-    app.take(finger(pygame.FINGERDOWN, 639, 0))  # the right upper corner
-    (message,), _ = osc.decode(app.link.packets[-1])
-    assert message.args[1:] == {1: (0.0, 0.0), 2: (0.0, 1.0), 3: (1.0, 1.0)}[quarters]
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_turned_window_plays_where_it_is_touched(app, quarter_turns):
+    app.state.view.quarter_turns, app.state.view.theme = quarter_turns, "stage"
+    app.handle_event(finger(pygame.FINGERDOWN, 639, 0))  # the right upper corner
+    (message,), _ = osc.decode(app.connection.packets[-1])
+    assert message.args[1:] == {1: (0.0, 0.0), 2: (0.0, 1.0), 3: (1.0, 1.0)}[quarter_turns]
 
 
 def test_the_light_of_a_connection_is_lit_while_something_comes():
     state = WindowState()
-    state.heard_last = 1.0
-    state.connections.use("osc", 1.0)
+    state.last_message_at = 1.0
+    state.ports.mark_used("osc", 1.0)
     icons = [
-        {label.icon.value for row in words(state, t).top for label in row} for t in (1.1, 1.3)
+        {label.icon.value for row in frame_text(state, t).top for label in row}
+        for t in (1.1, 1.3)
     ]
     assert "lit" in icons[0]
     assert "lit" not in icons[1]
@@ -252,13 +269,13 @@ def test_one_letter_is_a_tap_and_a_second_a_swipe():
 def test_letters_play_only_when_asked_to(app):
     there(app)
     event = {"key": pygame.K_p, "unicode": "p", "mod": 0, "scancode": ROWS[0][9]}
-    app.take(pygame.event.Event(pygame.KEYDOWN, **event))
-    app.take(pygame.event.Event(pygame.KEYUP, **event))
-    assert app.link.packets == [osc.encode("/robojam/pause", "i", 1)]
+    app.handle_event(pygame.event.Event(pygame.KEYDOWN, **event))
+    app.handle_event(pygame.event.Event(pygame.KEYUP, **event))
+    assert app.connection.packets == [osc.encode("/robojam/pause", "i", 1)]
     press(app, pygame.K_TAB, "\t")
-    app.take(pygame.event.Event(pygame.KEYDOWN, **event))
-    app.take(pygame.event.Event(pygame.KEYUP, **event))
-    assert [osc.decode(p)[0][0].address for p in app.link.packets[1:]] == [
+    app.handle_event(pygame.event.Event(pygame.KEYDOWN, **event))
+    app.handle_event(pygame.event.Event(pygame.KEYUP, **event))
+    assert [osc.decode(p)[0][0].address for p in app.connection.packets[1:]] == [
         "/robojam/down", "/robojam/up"]  # fmt: skip
 
 
@@ -266,7 +283,7 @@ def test_letters_play_only_when_asked_to(app):
 
 
 def test_it_plays_in_its_own_time_holds_and_goes_on(tmp_path):
-    again = rerun(tmp_path)
+    again = playback(tmp_path)
     again.play(100.0)
     again.advance(101.0)
     assert again.at == pytest.approx(1.0)
@@ -283,7 +300,7 @@ def test_it_plays_in_its_own_time_holds_and_goes_on(tmp_path):
 
 
 def test_it_ends_or_goes_round(tmp_path):
-    again = rerun(tmp_path)
+    again = playback(tmp_path)
     again.play(0.0)
     again.advance(99.0)
     assert (again.at, again.playing) == (10.0, False)
@@ -299,7 +316,7 @@ def test_it_ends_or_goes_round(tmp_path):
 @given(t=st.floats(-1, 12))
 def test_wherever_it_is_scrubbed_to_it_shows_what_was_seen_then(t, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scrub")
-    there_, played = rerun(folder), rerun(folder)
+    there_, played = playback(folder), playback(folder)
     there_.seek(t)
     played.play(0.0)
     for i in range(1, 101):
@@ -310,7 +327,7 @@ def test_wherever_it_is_scrubbed_to_it_shows_what_was_seen_then(t, tmp_path_fact
 
 
 def test_speeds_go_round(tmp_path):
-    again = rerun(tmp_path)
+    again = playback(tmp_path)
     for _ in SPEEDS:
         again.faster(1)
     assert again.speed == 1.0
@@ -318,7 +335,7 @@ def test_speeds_go_round(tmp_path):
 
 @pytest.mark.parametrize(("at_", "began"), [(0.0, 0.0), (0.5, 0.0), (5.0, 0.0), (9.5, 9.0)])
 def test_a_phrase_is_all_that_was_played_between_answers(tmp_path, at_, began):
-    again = rerun(tmp_path)
+    again = playback(tmp_path)
     again.seek(at_)
     phrase = again.phrase()
     assert phrase[0].t == began
@@ -327,20 +344,20 @@ def test_a_phrase_is_all_that_was_played_between_answers(tmp_path, at_, began):
 
 
 def test_answer_this_again_plays_the_phrase_to_the_engine_in_time(tmp_path):
-    deeds = idle()
-    deeds.shelf.folder = tmp_path
+    actions = idle()
+    actions.recordings.folder = tmp_path
     recorded(tmp_path)
-    deeds.shelf._read()
-    deeds.do("open:0", 0.0)
-    assert deeds.state.view.panel == "player"
-    deeds.rerun.seek(5.0)
-    deeds.do("again", 100.0)
-    assert deeds.state.view.panel == ""
+    actions.recordings._read()
+    actions.perform("open:0", 0.0)
+    assert actions.state.view.panel == "player"
+    actions.playback.seek(5.0)
+    actions.perform("again", 100.0)
+    assert actions.state.view.panel == ""
     sent: list[tuple[float, str]] = []
     t = 100.0
-    while (due := deeds.send_due(t)) < float("inf") or deeds.wire.packets:
-        sent += [(t, osc.decode(p)[0][0].address) for p in deeds.wire.packets]
-        deeds.wire.packets.clear()
+    while (due := actions.send_due(t)) < float("inf") or actions.sender.packets:
+        sent += [(t, osc.decode(p)[0][0].address) for p in actions.sender.packets]
+        actions.sender.packets.clear()
         t = due
     assert [a.rsplit("/", 1)[1] for _, a in sent] == [
         "down", *["move"] * 9, "up", "down", "up", "answer"]  # fmt: skip
@@ -355,19 +372,19 @@ def test_after_a_panic_in_solo_one_press_lets_it_go_on(app):
 
 
 def test_a_panic_stops_a_phrase_and_lifts_its_fingers(tmp_path):
-    deeds = idle()
+    actions = idle()
     recorded(tmp_path)
-    deeds.shelf.folder = tmp_path
-    deeds.shelf._read()
-    deeds.do("open:0", 0.0)
-    deeds.do("again", 0.0)
-    deeds.send_due(0.2)
-    deeds.wire.packets.clear()
-    deeds.do("panic", 0.3)
-    said = [osc.decode(p)[0][0].address for p in deeds.wire.packets]
+    actions.recordings.folder = tmp_path
+    actions.recordings._read()
+    actions.perform("open:0", 0.0)
+    actions.perform("again", 0.0)
+    actions.send_due(0.2)
+    actions.sender.packets.clear()
+    actions.perform("panic", 0.3)
+    said = [osc.decode(p)[0][0].address for p in actions.sender.packets]
     assert said[0] == "/robojam/panic"
     assert "/robojam/up" in said
-    assert deeds.send_due(9.0) == float("inf")
+    assert actions.send_due(9.0) == float("inf")
 
 
 def test_a_file_from_a_newer_robojam_is_listed_with_why_and_the_rest_plays(tmp_path):
@@ -375,61 +392,61 @@ def test_a_file_from_a_newer_robojam_is_listed_with_why_and_the_rest_plays(tmp_p
     recorded(tmp_path, "new.jsonl", version=9)
     (tmp_path / "torn.jsonl").write_bytes(b'{"robo')
     woken = threading.Event()
-    shelf = RecordingsPanel(wake=woken.set)
-    shelf.folder = tmp_path
-    shelf.refresh()
+    recordings = RecordingsPanel(wake=woken.set)
+    recordings.folder = tmp_path
+    recordings.refresh()
     assert woken.wait(10)
-    why = {entry.path.name: entry.why for entry in shelf.entries}
+    why = {entry.path.name: entry.why for entry in recordings.entries}
     assert why["2026-11-20T10-00-00.jsonl"] == ""
     assert why["new.jsonl"] == "was made by a newer robojam (format 9): update robojam"
     assert "torn" in why["torn.jsonl"]
 
 
 def test_a_file_that_becomes_unreadable_is_told_when_it_is_opened(tmp_path):
-    deeds = idle()
+    actions = idle()
     path = recorded(tmp_path)
-    deeds.shelf.folder = tmp_path
-    deeds.shelf._read()
+    actions.recordings.folder = tmp_path
+    actions.recordings._read()
     path.unlink()
-    deeds.do("open:0", 1.0)
-    assert deeds.rerun is None
-    assert "cannot be read" in deeds.state.word
+    actions.perform("open:0", 1.0)
+    assert actions.playback is None
+    assert "cannot be read" in actions.state.notice
 
 
 def test_rename_keeps_the_file_and_harms_no_other(tmp_path):
-    deeds = idle()
+    actions = idle()
     path = recorded(tmp_path)
     other = tmp_path / "other.jsonl"
     other.write_bytes(b"x")
-    deeds.shelf.folder = tmp_path
-    deeds.shelf._read()
-    deeds.do(f"open:{[e.path for e in deeds.shelf.entries].index(path)}", 0.0)
-    deeds.do("rename", 0.0)
+    actions.recordings.folder = tmp_path
+    actions.recordings._read()
+    actions.perform(f"open:{[e.path for e in actions.recordings.entries].index(path)}", 0.0)
+    actions.perform("rename", 0.0)
     for _ in range(40):
-        deeds.type("", 0.0, back=True)
+        actions.type("", 0.0, back=True)
     for letter in "other":
-        deeds.type(letter, 0.0)
-    deeds.type("", 0.0, done=True)
-    assert "already" in deeds.state.word
+        actions.type(letter, 0.0)
+    actions.type("", 0.0, done=True)
+    assert "already" in actions.state.notice
     assert other.read_bytes() == b"x"
     for letter in " /../one":
-        deeds.type(letter, 0.0)
-    deeds.type("", 0.0, done=True)
-    assert deeds.rerun.session.path == tmp_path / "other ..one.jsonl"
-    assert deeds.rerun.session.path.exists()
+        actions.type(letter, 0.0)
+    actions.type("", 0.0, done=True)
+    assert actions.playback.session.path == tmp_path / "other ..one.jsonl"
+    assert actions.playback.session.path.exists()
     assert not path.exists()
-    deeds.do("rename", 0.0)
-    deeds.type("", 0.0, cancel=True)
-    assert deeds.state.view.typing is None
+    actions.perform("rename", 0.0)
+    actions.type("", 0.0, cancel=True)
+    assert actions.state.view.typing is None
 
 
 def test_while_a_name_is_written_keys_write(app, tmp_path):
     there(app)
     recorded(tmp_path)
-    app.shelf.folder = tmp_path
-    app.shelf._read()
-    app.deeds.do("open:0", 0.0)
-    app.deeds.do("rename", 0.0)
+    app.recordings.folder = tmp_path
+    app.recordings._read()
+    app.actions.perform("open:0", 0.0)
+    app.actions.perform("rename", 0.0)
     assert press(app, pygame.K_p, "p") == []
     assert app.state.view.typing.endswith("p")
     assert press(app, pygame.K_ESCAPE) == []
@@ -438,30 +455,30 @@ def test_while_a_name_is_written_keys_write(app, tmp_path):
 
 def test_a_picture_that_cannot_be_drawn_is_told(tmp_path, monkeypatch):
     woken = threading.Event()
-    shelf = RecordingsPanel(wake=woken.set)
+    recordings = RecordingsPanel(wake=woken.set)
     monkeypatch.setattr("robojam.window.recordings.library.sys.executable", "/nowhere/python")
-    shelf.export(tmp_path / "a.jsonl")
+    recordings.export(tmp_path / "a.jsonl")
     assert woken.wait(10)
-    assert shelf.said == ["no picture could be drawn here"]
+    assert recordings.said == ["no picture could be drawn here"]
 
 
 def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):
     there(app)
     recorded(tmp_path)
-    app.shelf.folder = tmp_path
-    app.shelf._read()
+    app.recordings.folder = tmp_path
+    app.recordings._read()
     app.state.view.panel = "sessions"
     click(app, "open:0")
-    assert app.deeds.rerun.playing
+    assert app.actions.playback.playing
     click(app, "play")
-    assert not app.deeds.rerun.playing
+    assert not app.actions.playback.playing
     click(app, "scrub")
-    assert app.deeds.rerun.at == pytest.approx(5.0, abs=0.1)
+    assert app.actions.playback.at == pytest.approx(5.0, abs=0.1)
     click(app, "loop")
     click(app, "speed")
-    assert (app.deeds.rerun.loop, app.deeds.rerun.speed) == (True, 2.0)
+    assert (app.actions.playback.loop, app.actions.playback.speed) == (True, 2.0)
     click(app, "close")
-    assert app.deeds.rerun is None
+    assert app.actions.playback is None
     assert app.state.view.panel == ""
 
 
@@ -495,26 +512,26 @@ def test_the_volume_is_among_the_dials_where_there_is_sound(app):
     state.controls["volume"] = 0.7
 
     def shown() -> set[str]:
-        rows = words(state, time.monotonic()).bottom
+        rows = frame_text(state, time.monotonic()).bottom
         return {label.action for row in rows for label in row}
 
     assert "slide:volume" not in shown()
-    state.connections.tell("sound", {"state": "playing"}, 0.0)
+    state.ports.update("sound", {"state": "playing"}, 0.0)
     assert "slide:volume" in shown()
-    app.deeds.do("step:volume:1", time.monotonic())
-    assert app.link.packets[-1] == osc.encode("/robojam/volume", "f", 0.75)
-    app.deeds.do("step:volume:1", time.monotonic())
-    assert app.link.packets[-1] == osc.encode("/robojam/volume", "f", 0.8)
+    app.actions.perform("step:volume:1", time.monotonic())
+    assert app.connection.packets[-1] == osc.encode("/robojam/volume", "f", 0.75)
+    app.actions.perform("step:volume:1", time.monotonic())
+    assert app.connection.packets[-1] == osc.encode("/robojam/volume", "f", 0.8)
 
 
 def test_a_recording_that_is_played_is_heard_and_panic_closes_it(app, tmp_path):
     there(app)
-    app.deeds.rerun = rerun(tmp_path)
+    app.actions.playback = playback(tmp_path)
     app.state.view.panel = "player"
-    app.deeds.do("play", time.monotonic())
-    app._show(time.monotonic())
-    assert osc.encode("/robojam/audition", "i", 1) in app.link.packets
-    app.deeds.do("panic", time.monotonic())
-    app._show(time.monotonic())
-    assert app.deeds.rerun is None
-    assert app.link.packets[-1] == osc.encode("/robojam/audition", "i", 0)
+    app.actions.perform("play", time.monotonic())
+    app._update(time.monotonic())
+    assert osc.encode("/robojam/audition", "i", 1) in app.connection.packets
+    app.actions.perform("panic", time.monotonic())
+    app._update(time.monotonic())
+    assert app.actions.playback is None
+    assert app.connection.packets[-1] == osc.encode("/robojam/audition", "i", 0)

@@ -23,34 +23,34 @@ FIRST_ID = 1000
 _FLOAT = struct.Struct(">f")
 
 
-def as_sent(value: float) -> float:
+def to_float32(value: float) -> float:
     """Round as OSC does, to 32 bits."""
     rounded: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
     return rounded
 
 
 @dataclass(slots=True)
-class ControlEchoFilter:
+class TouchEchoFilter:
     """What was sent and has not come back yet."""
 
     who: str = "human"
-    waiting: deque[tuple[float, int, float, float]] = field(
+    pending: deque[tuple[float, int, float, float]] = field(
         default_factory=lambda: deque(maxlen=2000)
     )
 
-    def sent(self, finger: int, x: float, y: float, now: float) -> None:
+    def add(self, finger: int, x: float, y: float, now: float) -> None:
         """Remember a down or a move, to know its echo."""
-        self.waiting.append((now, finger, as_sent(x), as_sent(y)))
+        self.pending.append((now, finger, to_float32(x), to_float32(y)))
 
-    def mine(self, who: str, finger: int, x: float, y: float, now: float) -> bool:
+    def is_echo(self, who: str, finger: int, x: float, y: float, now: float) -> bool:
         """Tell whether a down or a move from the engine is one of ours come back."""
         if finger < FIRST_ID:
             return False
-        while self.waiting and now - self.waiting[0][0] > LATEST:
-            self.waiting.popleft()
-        for index, (_, held, there_x, there_y) in enumerate(self.waiting):
-            if (held, there_x, there_y) == (finger, as_sent(x), as_sent(y)):
-                del self.waiting[index]
+        while self.pending and now - self.pending[0][0] > LATEST:
+            self.pending.popleft()
+        for index, (_, held, there_x, there_y) in enumerate(self.pending):
+            if (held, there_x, there_y) == (finger, to_float32(x), to_float32(y)):
+                del self.pending[index]
                 self.who = who
                 return True
         return False

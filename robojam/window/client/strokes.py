@@ -23,7 +23,7 @@ HEAD = 0.35
 #: So many points are kept at most: a stranger may send any number.
 MAX_POINTS = 6000
 #: How much of a new speed shows at once; the rest is the speed before.
-SPEED_SHARE = 0.35
+SPEED_SMOOTHING = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Stroke:
 
     who: str
     id: int
-    mine: bool
+    own: bool
     landed: Point
     points: list[Point]
     lifted: float | None = None
@@ -55,7 +55,7 @@ class Stroke:
         """Where the finger was last."""
         return self.points[-1]
 
-    def head(self, now: float) -> float:
+    def head_brightness(self, now: float) -> float:
         """How bright its head is, 0..1: full while the finger is down."""
         if self.lifted is None:
             return 1.0
@@ -87,7 +87,7 @@ _LEVELS = tuple(round(brightness(tick / _TICKS) * LEVELS) for tick in range(int(
 class Strokes:
     """Every stroke that can still be seen, in the order of landing."""
 
-    seen: list[Stroke] = field(default_factory=list)
+    visible: list[Stroke] = field(default_factory=list)
     count: int = 0
     #: The serials of the first stroke and of the latest.
     first: int = 1
@@ -97,46 +97,42 @@ class Strokes:
         self.latest = self.first - 1
 
     def __iter__(self) -> Iterator[Stroke]:
-        return iter(self.seen)
+        return iter(self.visible)
 
-    def held(self, who: str, finger: int, *, mine: bool) -> Stroke | None:
+    def held(self, who: str, finger: int, *, own: bool) -> Stroke | None:
         """Return the stroke that this finger is drawing, if it is down."""
-        for stroke in reversed(self.seen):
+        for stroke in reversed(self.visible):
             if (
                 stroke.lifted is None
                 and stroke.id == finger
-                and stroke.mine is mine
-                and (mine or stroke.who == who)
+                and stroke.own is own
+                and (own or stroke.who == who)
             ):
                 return stroke
         return None
 
-    def down(
-        self, who: str, finger: int, x: float, y: float, now: float, *, mine: bool
-    ) -> None:
+    def down(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
         """A finger lands; if it was down already, it was lifted first."""
-        self.up(who, finger, now, mine=mine)
+        self.up(who, finger, now, own=own)
         point = Point(now, x, y, 0.0)
         self.latest += 1
-        self.seen.append(Stroke(who, finger, mine, point, [point], serial=self.latest))
+        self.visible.append(Stroke(who, finger, own, point, [point], serial=self.latest))
         self.count += 1
         if self.count > MAX_POINTS:
             self.fade(now)
-        while self.count > MAX_POINTS and len(self.seen) > 1:
-            self.count -= len(self.seen.pop(0).points)
+        while self.count > MAX_POINTS and len(self.visible) > 1:
+            self.count -= len(self.visible.pop(0).points)
 
-    def move(
-        self, who: str, finger: int, x: float, y: float, now: float, *, mine: bool
-    ) -> None:
+    def move(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
         """A finger slides; if it was not down, it lands."""
-        stroke = self.held(who, finger, mine=mine)
+        stroke = self.held(who, finger, own=own)
         if stroke is None:
-            self.down(who, finger, x, y, now, mine=mine)
+            self.down(who, finger, x, y, now, own=own)
             return
         last = stroke.last
         passed = max(0.004, now - last.t)
         speed = math.hypot(x - last.x, y - last.y) / passed
-        speed = last.speed + (speed - last.speed) * SPEED_SHARE
+        speed = last.speed + (speed - last.speed) * SPEED_SMOOTHING
         stroke.points.append(Point(now, x, y, speed))
         self.count += 1
         if len(stroke.points) > MAX_POINTS:
@@ -144,43 +140,43 @@ class Strokes:
             stroke.dropped += MAX_POINTS // 2
             self.count -= MAX_POINTS // 2
 
-    def up(self, who: str, finger: int, now: float, *, mine: bool) -> None:
+    def up(self, who: str, finger: int, now: float, *, own: bool) -> None:
         """A finger lifts; one that was not down is none of ours."""
-        stroke = self.held(who, finger, mine=mine)
+        stroke = self.held(who, finger, own=own)
         if stroke is not None:
             stroke.lifted = now
 
-    def lift_theirs(
-        self, now: float, *, quiet: float = 0.0, machine: bool = True, humans: bool = True
+    def lift_others(
+        self, now: float, *, still_for: float = 0.0, machine: bool = True, humans: bool = True
     ) -> None:
         """Lift every finger but one's own that has been still for ``quiet`` seconds.
 
         Without ``machine``, those of its voices stay down; without ``humans``, the others.
         """
-        for stroke in self.seen:
-            theirs = not stroke.mine and (machine if is_machine(stroke.who) else humans)
-            if theirs and stroke.lifted is None and now - stroke.last.t >= quiet:
+        for stroke in self.visible:
+            theirs = not stroke.own and (machine if is_machine(stroke.who) else humans)
+            if theirs and stroke.lifted is None and now - stroke.last.t >= still_for:
                 stroke.lifted = now
 
     def fade(self, now: float) -> None:
         """Let go of what can no longer be seen."""
-        for stroke in self.seen:
+        for stroke in self.visible:
             gone = 0
             while gone < len(stroke.points) - 1 and now - stroke.points[gone + 1].t > FADE:
                 gone += 1
             if gone:
                 del stroke.points[:gone]
                 stroke.dropped += gone
-        self.seen = [
+        self.visible = [
             stroke
-            for stroke in self.seen
+            for stroke in self.visible
             if stroke.lifted is None
             or now - max(stroke.last.t, stroke.lifted - FADE + HEAD) < FADE
         ]
-        self.count = sum(len(stroke.points) for stroke in self.seen)
+        self.count = sum(len(stroke.points) for stroke in self.visible)
 
-    def restless(self, now: float) -> bool:
+    def is_animating(self, now: float) -> bool:
         """Tell whether anything will look different a moment later."""
         return any(
-            stroke.lifted is not None or now - stroke.last.t <= FADE for stroke in self.seen
+            stroke.lifted is not None or now - stroke.last.t <= FADE for stroke in self.visible
         )

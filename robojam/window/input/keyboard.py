@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from robojam.window.input.fingers import FingerInput, Played
+from robojam.window.input.fingers import FingerInput, PointerTouch
 
 #: How fast the finger slides, in screen units a second.
 SPEED = 1.6
@@ -19,7 +19,7 @@ ROWS: tuple[tuple[int, ...], ...] = (
     (4, 22, 7, 9, 10, 11, 13, 14, 15, 51),
     (29, 27, 6, 25, 5, 17, 16, 54, 55, 56),
 )
-_PLACES = {
+_POSITIONS = {
     key: ((column + 0.5 + 0.25 * row) / 10.5, (row + 0.5) / 3)
     for row, keys in enumerate(ROWS)
     for column, key in enumerate(keys)
@@ -27,9 +27,9 @@ _PLACES = {
 POINTER = "keyboard"
 
 
-def place(key: int) -> tuple[float, float] | None:
+def key_position(key: int) -> tuple[float, float] | None:
     """Return where a key is on the surface, in screen units; None for one that is not."""
-    return _PLACES.get(key)
+    return _POSITIONS.get(key)
 
 
 @dataclass(slots=True)
@@ -37,35 +37,35 @@ class Keyboard:
     """The keys that are held, the last one last; and the instant up to which it slid."""
 
     held: list[int] = field(default_factory=list)
-    _slid: float = 0.0
+    _slid_until: float = 0.0
 
-    def down(self, key: int, fingers: FingerInput, now: float) -> list[Played]:
+    def down(self, key: int, fingers: FingerInput, now: float) -> list[PointerTouch]:
         """A key goes down."""
-        at = place(key)
+        at = key_position(key)
         if at is None or key in self.held:
             return []
         self.held.append(key)
         if len(self.held) > 1:
             return []
-        self._slid = now
+        self._slid_until = now
         return fingers.down(POINTER, *at)
 
-    def up(self, key: int, fingers: FingerInput) -> list[Played]:
+    def up(self, key: int, fingers: FingerInput) -> list[PointerTouch]:
         """A key comes up."""
         if key not in self.held:
             return []
         self.held.remove(key)
         return [] if self.held else fingers.up(POINTER)
 
-    def slide(self, fingers: FingerInput, now: float) -> list[Played]:
+    def slide(self, fingers: FingerInput, now: float) -> list[PointerTouch]:
         """Slide on towards the key that was pressed last."""
         finger = fingers.held.get(POINTER)
         if not self.held or finger is None:
             return []
-        x, y = _PLACES[self.held[-1]]
+        x, y = _POSITIONS[self.held[-1]]
         far = math.hypot(x - finger.x, y - finger.y)
-        reach = SPEED * max(0.0, now - self._slid)
-        self._slid = now
+        reach = SPEED * max(0.0, now - self._slid_until)
+        self._slid_until = now
         if far < 1e-6:
             return []
         share = min(1.0, reach / far)
@@ -74,6 +74,6 @@ class Keyboard:
         )
 
     @property
-    def walks(self) -> bool:
+    def is_sliding(self) -> bool:
         """Whether more than one key is held, and so the finger may be on its way."""
         return len(self.held) > 1

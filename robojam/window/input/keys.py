@@ -47,14 +47,14 @@ _BY_LETTER = {
     "a": "recall:A", "b": "recall:B", "A": "store:A", "B": "store:B",
 }  # fmt: skip
 #: While a recording is open, some keys are its own.
-_PLAYER = {
+_PLAYER_KEYS = {
     pygame.K_SPACE: "play", pygame.K_LEFT: "scrub:-1", pygame.K_RIGHT: "scrub:1",
     pygame.K_UP: "speed", pygame.K_DOWN: "speed:-1", pygame.K_HOME: "scrub:-1e9",
     pygame.K_RETURN: "again", pygame.K_l: "loop", pygame.K_n: "rename", pygame.K_e: "export",
 }  # fmt: skip
 
 
-def command(key: int, letter: str, modifiers: int, *, panel: str = "") -> str:
+def action_for_key(key: int, letter: str, modifiers: int, *, panel: str = "") -> str:
     """Name what a pressed key asks for; '' for nothing. letter is what it would type."""
     if modifiers & pygame.KMOD_META and key == pygame.K_f:
         return "fullscreen"
@@ -62,11 +62,11 @@ def command(key: int, letter: str, modifiers: int, *, panel: str = "") -> str:
         return "quit"
     if modifiers & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META):
         return ""
-    if panel == "player" and key in _PLAYER:
-        return _PLAYER[key]
+    if panel == "player" and key in _PLAYER_KEYS:
+        return _PLAYER_KEYS[key]
     return _BY_KEY.get(key) or _BY_LETTER.get(letter, "")
 
 
-def repeats(action: str) -> bool:
+def repeats_when_held(action: str) -> bool:
     """Tell whether a key held down asks again and again."""
     return action.startswith(("step:", "scrub:"))

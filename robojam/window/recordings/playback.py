@@ -87,10 +87,10 @@ class RecordingPlayback:
         for event in self.touches[self._next : end]:
             touch = event.touch
             if touch.phase is Phase.UP:
-                self.strokes.up(touch.who, touch.id, event.t, mine=False)
+                self.strokes.up(touch.who, touch.id, event.t, own=False)
                 continue
             draw = self.strokes.down if touch.phase is Phase.DOWN else self.strokes.move
-            draw(touch.who, touch.id, touch.x, touch.y, event.t, mine=False)
+            draw(touch.who, touch.id, touch.x, touch.y, event.t, own=False)
         self._next = max(self._next, end)
         self.strokes.fade(self.at)
 

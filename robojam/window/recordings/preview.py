@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import Protocol
 
 from robojam.touch import Phase
+from robojam.window.client.link import MessageSender
 from robojam.window.recordings.playback import RecordingPlayback
 
 #: Touches are sent so long before they are due, in seconds: longer than a frame takes.
@@ -15,18 +15,11 @@ AHEAD = 0.06
 GO_ON = 0.5
 
 
-class Wire(Protocol):
-    """Where messages go."""
-
-    def send(self, address: str, tags: str = "", *args: object) -> None:
-        """Send one message."""
-
-
 @dataclass(slots=True)
 class PreviewPlayer:
     """What of a recording has been sent, and what is next."""
 
-    wire: Wire
+    sender: MessageSender
     _of: RecordingPlayback | None = None
     _jumps: int = 0
     _next: int = 0
@@ -45,7 +38,7 @@ class PreviewPlayer:
             self._of, self._jumps = rerun, rerun.jumps
             self._next = bisect_left(rerun.times, rerun.since)
         if now - self._told >= GO_ON:
-            self.wire.send("/robojam/audition", "i", 1)
+            self.sender.send("/robojam/audition", "i", 1)
             self._told = now
         first = self._next
         self._next = bisect_right(rerun.times, rerun.at + AHEAD * rerun.speed, lo=first)
@@ -54,12 +47,12 @@ class PreviewPlayer:
             wait = max(0.0, event.t - rerun.at) / rerun.speed
             address, who = f"/robojam/audition/{touch.phase}", touch.who
             if touch.phase is Phase.UP:
-                self.wire.send(address, "sif", who, touch.id, wait)
+                self.sender.send(address, "sif", who, touch.id, wait)
             else:
-                self.wire.send(address, "sifff", who, touch.id, touch.x, touch.y, wait)
+                self.sender.send(address, "sifff", who, touch.id, touch.x, touch.y, wait)
         return self._next - first
 
     def _end(self) -> None:
         if self._of is not None:
-            self.wire.send("/robojam/audition", "i", 0)
+            self.sender.send("/robojam/audition", "i", 0)
             self._of, self._told = None, float("-inf")

@@ -11,7 +11,7 @@ from robojam.window.view.sprites import Sprites
 from robojam.window.view.theme import DARK
 
 
-def prepare() -> None:
+def configure_sdl() -> None:
     """Tell SDL, before it starts, how it is used here."""
     os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # a finger is not the mouse too,
     os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # nor the mouse a finger
@@ -26,16 +26,16 @@ def prepare() -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
 
 
-def show(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
+def set_display_mode(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
     """Open the window, or change it to another size (pixels) or the full screen."""
     pygame.display.set_caption("robojam")
-    pygame.display.set_icon(_emblem())
+    pygame.display.set_icon(_icon())
     if fullscreen:
         return pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
     return pygame.display.set_mode(size, pygame.RESIZABLE)
 
 
-def _emblem() -> pygame.Surface:
+def _icon() -> pygame.Surface:
     """The two players: a disc and a diamond."""
     picture, sprites = pygame.Surface((64, 64), depth=32), Sprites()
     picture.fill(DARK.surface)

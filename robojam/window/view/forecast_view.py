@@ -10,20 +10,20 @@ import math
 
 import pygame
 
-from robojam.window.client.state import Component
+from robojam.window.client.state import ForecastComponent
 from robojam.window.view.sprites import Sprites
 from robojam.window.view.theme import Theme, mix
 
 #: The longer side of the small picture, in pixels.
-SMALL = 200
+IMAGE_SIZE = 200
 #: How fast the light follows a new forecast: its time constant, in seconds.
-FOLLOW = 0.12
+TIME_CONSTANT = 0.12
 #: Light is soft, and made anew no more often than this, in seconds.
-OFTEN = 0.045
+MIN_INTERVAL = 0.045
 #: After so long, in seconds, it has come to rest.
-SETTLED = 1.2
+SETTLE_TIME = 1.2
 #: Deviations smaller than this, in screen units, are drawn as this.
-LEAST = 0.02
+MIN_DEVIATION = 0.02
 
 
 class ForecastView:
@@ -31,77 +31,81 @@ class ForecastView:
 
     def __init__(self, sprites: Sprites) -> None:
         self._sprites = sprites
-        self._light: pygame.Surface | None = None
+        self._image: pygame.Surface | None = None
         self._target: pygame.Surface | None = None
-        self._ground: pygame.Surface | None = None
-        self._look: Theme | None = None
-        self._unpainted = False
-        self._expected: tuple[Component, ...] = ()
+        self._background: pygame.Surface | None = None
+        self._theme: Theme | None = None
+        self._needs_painting = False
+        self._forecast: tuple[ForecastComponent, ...] = ()
         self._changed = -math.inf
-        self._drawn = -math.inf
+        self._drawn_at = -math.inf
 
-    def restless(self, expected: tuple[Component, ...], now: float) -> bool:
+    def is_animating(self, forecast: tuple[ForecastComponent, ...], now: float) -> bool:
         """Whether the light will look different a moment later."""
-        return expected != self._expected or now - self._changed < SETTLED
+        return forecast != self._forecast or now - self._changed < SETTLE_TIME
 
     def draw(
-        self, play: pygame.Surface, expected: tuple[Component, ...], now: float, look: Theme
+        self,
+        surface: pygame.Surface,
+        forecast: tuple[ForecastComponent, ...],
+        now: float,
+        theme: Theme,
     ) -> None:
         """Fill the play surface with its colour and the light on it."""
-        width, height = play.get_size()
-        scale = SMALL / max(width, height)
+        width, height = surface.get_size()
+        scale = IMAGE_SIZE / max(width, height)
         size = max(2, round(width * scale)), max(2, round(height * scale))
-        new = expected != self._expected
+        new = forecast != self._forecast
         if new:
-            self._expected, self._changed = expected, now
-        if self._light is None or self._light.get_size() != size:
-            self._light = pygame.Surface(size, depth=32)
+            self._forecast, self._changed = forecast, now
+        if self._image is None or self._image.get_size() != size:
+            self._image = pygame.Surface(size, depth=32)
             new = True
-        if not expected and now - self._changed >= SETTLED:
-            if self._drawn <= self._changed + SETTLED:
-                self._light.fill((0, 0, 0))
-            self._drawn = now
-            play.fill(look.surface)
+        if not forecast and now - self._changed >= SETTLE_TIME:
+            if self._drawn_at <= self._changed + SETTLE_TIME:
+                self._image.fill((0, 0, 0))
+            self._drawn_at = now
+            surface.fill(theme.surface)
             return
-        self._unpainted = self._unpainted or new
-        if self._ground is None or self._ground.get_size() != play.get_size():
-            self._ground, self._look = pygame.Surface(play.get_size(), depth=32), None
-        if self._look == look and 0 <= now - self._drawn < OFTEN:
-            play.blit(self._ground, (0, 0))
+        self._needs_painting = self._needs_painting or new
+        if self._background is None or self._background.get_size() != surface.get_size():
+            self._background, self._theme = pygame.Surface(surface.get_size(), depth=32), None
+        if self._theme == theme and 0 <= now - self._drawn_at < MIN_INTERVAL:
+            surface.blit(self._background, (0, 0))
             return
-        if self._unpainted or self._target is None or self._look != look:
-            self._target, self._unpainted = self._paint(size, look), False
-        share = 1 - math.exp(-max(0.0, now - self._drawn) / FOLLOW)
+        if self._needs_painting or self._target is None or self._theme != theme:
+            self._target, self._needs_painting = self._paint(size, theme), False
+        share = 1 - math.exp(-max(0.0, now - self._drawn_at) / TIME_CONSTANT)
         self._target.set_alpha(max(6, min(255, round(255 * share))))
-        self._light.blit(self._target, (0, 0))
-        self._drawn = now
-        ground = pygame.Surface(size, depth=32)
-        ground.fill(look.surface)
-        flag = pygame.BLEND_RGB_SUB if look.ink else pygame.BLEND_RGB_ADD
-        ground.blit(self._light, (0, 0), special_flags=flag)
-        pygame.transform.smoothscale(ground, (width, height), self._ground)
-        self._look = look
-        play.blit(self._ground, (0, 0))
+        self._image.blit(self._target, (0, 0))
+        self._drawn_at = now
+        background = pygame.Surface(size, depth=32)
+        background.fill(theme.surface)
+        flag = pygame.BLEND_RGB_SUB if theme.dark_on_light else pygame.BLEND_RGB_ADD
+        background.blit(self._image, (0, 0), special_flags=flag)
+        pygame.transform.smoothscale(background, (width, height), self._background)
+        self._theme = theme
+        surface.blit(self._background, (0, 0))
 
-    def _paint(self, size: tuple[int, int], look: Theme) -> pygame.Surface:
+    def _paint(self, size: tuple[int, int], theme: Theme) -> pygame.Surface:
         picture = pygame.Surface(size, depth=32)
-        red, green, blue = look.glow
-        colour = (255 - red, 255 - green, 255 - blue) if look.ink else look.glow
-        for component in self._expected:
-            ellipse(picture, self._sprites.soft(), component, colour)
+        red, green, blue = theme.forecast
+        colour = (255 - red, 255 - green, 255 - blue) if theme.dark_on_light else theme.forecast
+        for component in self._forecast:
+            add_ellipse(picture, self._sprites.gaussian(), component, colour)
         return pygame.transform.box_blur(picture, 2)
 
 
-def ellipse(
+def add_ellipse(
     picture: pygame.Surface,
-    soft: pygame.Surface,
-    component: Component,
+    gaussian: pygame.Surface,
+    component: ForecastComponent,
     colour: tuple[int, int, int],
 ) -> None:
     """Add one component's light: as wide as three deviations along each of its axes."""
     width, height = picture.get_size()
-    sd_x = min(1.0, max(LEAST, abs(component.sd_x))) * width
-    sd_y = min(1.0, max(LEAST, abs(component.sd_y))) * height
+    sd_x = min(1.0, max(MIN_DEVIATION, abs(component.sd_x))) * width
+    sd_y = min(1.0, max(MIN_DEVIATION, abs(component.sd_y))) * height
     shared = max(-0.99, min(0.99, component.correlation)) * sd_x * sd_y
     # the axes of the covariance ((sd_x², shared), (shared, sd_y²))
     middle, half = (sd_x**2 + sd_y**2) / 2, (sd_x**2 - sd_y**2) / 2
@@ -109,8 +113,8 @@ def ellipse(
     angle = math.degrees(0.5 * math.atan2(2 * shared, 2 * half))
     long, short = math.sqrt(middle + reach), math.sqrt(max(1.0, middle - reach))
     share = min(1.0, max(0.0, component.weight)) ** 0.85 * 0.55  # many in one place add up
-    share *= min(1.0, 0.3 + 0.7 * (0.12 * SMALL) / (long + short))
-    lit = soft.copy()
+    share *= min(1.0, 0.3 + 0.7 * (0.12 * IMAGE_SIZE) / (long + short))
+    lit = gaussian.copy()
     lit.fill(mix((0, 0, 0), colour, share), special_flags=pygame.BLEND_RGB_MULT)
     lit = pygame.transform.smoothscale(lit, (max(3, round(6 * long)), max(3, round(6 * short))))
     lit = pygame.transform.rotozoom(lit, -angle, 1.0)

@@ -6,239 +6,271 @@ from dataclasses import replace
 
 import pygame
 
-from robojam.window.client.state import Component, WindowState
+from robojam.window.client.state import ForecastComponent, WindowState
 from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.forecast_view import ForecastView
-from robojam.window.view.frame import Words, words
+from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel
 from robojam.window.view.sprites import Sprites
 from robojam.window.view.strokes_view import StrokesView
 from robojam.window.view.text import TextRenderer
-from robojam.window.view.text_fit import Parts, Tone, wrap
-from robojam.window.view.theme import THEMES, Box, Metrics, Theme, mix, turned
+from robojam.window.view.text_fit import ColourRole, TextRuns, wrap_text
+from robojam.window.view.theme import THEMES, Box, Metrics, Theme, mix, rotated_size
 from robojam.window.view.timeline import Timeline
-from robojam.window.view.widgets import Hit, Widgets
+from robojam.window.view.widgets import HitBox, Widgets
 
 
 class Scene:
     """Draws a state; keeps what is worth keeping from frame to frame."""
 
     def __init__(self) -> None:
-        self.lettering = TextRenderer()
+        self.text = TextRenderer()
         self._sprites = Sprites()
-        self._board = Widgets(self.lettering, self._sprites)
-        self._trails = StrokesView(self._sprites)
-        self._again = StrokesView(self._sprites)
-        self._glow = ForecastView(self._sprites)
+        self._widgets = Widgets(self.text, self._sprites)
+        self._strokes = StrokesView(self._sprites)
+        self._recording = StrokesView(self._sprites)
+        self._forecast = ForecastView(self._sprites)
         self._timeline = Timeline()
-        self._rerun: RecordingPlayback | None = None
+        self._playback: RecordingPlayback | None = None
         self._covered = 0
         self._canvas: pygame.Surface | None = None
-        self._framed: tuple[object, ...] = ()
-        self._bars: tuple[list[pygame.Rect], list[Hit]] = ([], [])
+        self._last_frame: tuple[object, ...] = ()
+        self._bars: tuple[list[pygame.Rect], list[HitBox]] = ([], [])
 
     @property
-    def hits(self) -> list[Hit]:
+    def hit_boxes(self) -> list[HitBox]:
         """What can be touched, as it was drawn last; what lies above comes later."""
-        return self._board.hits
+        return self._widgets.hit_boxes
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Draw everything anew: what was on the screen may be gone."""
-        self._framed = ()
+        self._last_frame = ()
 
-    def restless(self, state: WindowState, now: float) -> bool:
+    def is_animating(self, state: WindowState, now: float) -> bool:
         """Whether the picture will change a moment later, though nothing comes."""
-        return state.restless(now) or self._glow.restless(_expected(state, now), now)
+        return state.is_animating(now) or self._forecast.is_animating(
+            _rotated_forecast(state, now), now
+        )
 
     def draw(
-        self, screen: pygame.Surface, state: WindowState, now: float, *,
-        panel: Panel | None = None, rerun: RecordingPlayback | None = None, said: Words | None = None,
-    ) -> list[pygame.Rect]:  # fmt: skip
+        self,
+        screen: pygame.Surface,
+        state: WindowState,
+        now: float,
+        *,
+        panel: Panel | None = None,
+        playback: RecordingPlayback | None = None,
+        frame: FrameText | None = None,
+    ) -> list[pygame.Rect]:
         """Draw the state at an instant (seconds); return where words were written.
 
         panel is what lies open, rerun a recording that is looked at, said what the
         frame says, if that is known already.
         """
-        look, quarters = THEMES[state.view.theme], state.view.quarters
-        size = turned(screen.get_size(), quarters)
-        m = replace(Metrics.of(size, words=look.words), quarters=quarters)
-        said = said or words(state, now)
-        canvas = self._upright(screen, m)
-        self._board.begin(canvas, look, m)
-        box = pygame.Rect(m.play)
-        if self._frame(canvas, said) and quarters:
-            screen.blit(pygame.transform.rotate(canvas, -90 * quarters), (0, 0))
-        self._surface(screen, state, now, m, look, panel, rerun)
-        self._edge(screen, box, said.turn, state.turn_left(now))
-        if not m.bare and (panel is not None or said.notices or any(said.hint)):
-            place = m.turn(m.play)
-            if quarters:
+        theme, quarter_turns = THEMES[state.view.theme], state.view.quarter_turns
+        size = rotated_size(screen.get_size(), quarter_turns)
+        metrics = replace(
+            Metrics.for_size(size, has_text=theme.has_text), quarter_turns=quarter_turns
+        )
+        frame = frame or frame_text(state, now)
+        canvas = self._text_canvas(screen, metrics)
+        self._widgets.set_target(canvas, theme, metrics)
+        box = pygame.Rect(metrics.surface_box)
+        if self._draw_frame(canvas, frame) and quarter_turns:
+            screen.blit(pygame.transform.rotate(canvas, -90 * quarter_turns), (0, 0))
+        self._draw_surface(screen, state, now, metrics, theme, panel, playback)
+        self._draw_edge(screen, box, frame.turn, state.turn_left(now))
+        if not metrics.is_bare and (panel is not None or frame.notices or any(frame.hint)):
+            place = metrics.rotate_box(metrics.surface_box)
+            if quarter_turns:
                 below = screen.subsurface(place)
-                canvas.blit(pygame.transform.rotate(below, 90 * quarters), box)
-            self._words(canvas, box, said, panel, rerun)
-            if quarters:
+                canvas.blit(pygame.transform.rotate(below, 90 * quarter_turns), box)
+            self._draw_text(canvas, box, frame, panel, playback)
+            if quarter_turns:
                 above = canvas.subsurface(box)
-                screen.blit(pygame.transform.rotate(above, -90 * quarters), place[:2])
-        return list(self.lettering.written)
+                screen.blit(pygame.transform.rotate(above, -90 * quarter_turns), place[:2])
+        return list(self.text.written)
 
-    def _upright(self, screen: pygame.Surface, m: Metrics) -> pygame.Surface:
+    def _text_canvas(self, screen: pygame.Surface, metrics: Metrics) -> pygame.Surface:
         """Return what words are written on: what is turned is turned when they are."""
-        if not m.quarters:
+        if not metrics.quarter_turns:
             return screen
-        if self._canvas is None or self._canvas.get_size() != (m.width, m.height):
-            self._canvas = pygame.Surface((m.width, m.height), depth=32)
-            self.forget()
+        if self._canvas is None or self._canvas.get_size() != (metrics.width, metrics.height):
+            self._canvas = pygame.Surface((metrics.width, metrics.height), depth=32)
+            self.invalidate()
         return self._canvas
 
-    def _surface(
-        self, screen: pygame.Surface, state: WindowState, now: float, m: Metrics, look: Theme,
-        panel: Panel | None, rerun: RecordingPlayback | None,
-    ) -> None:  # fmt: skip
+    def _draw_surface(
+        self,
+        screen: pygame.Surface,
+        state: WindowState,
+        now: float,
+        metrics: Metrics,
+        theme: Theme,
+        panel: Panel | None,
+        playback: RecordingPlayback | None,
+    ) -> None:
         """Draw the light and the strokes, turned as they are to be seen: most of a frame."""
-        play = screen.subsurface(m.turn(m.play))
-        self._glow.draw(play, _expected(state, now), now, look)
-        if rerun is not self._rerun:
-            self._rerun, self._again = rerun, StrokesView(self._sprites)
-        if rerun is not None:
-            seen = self._above(m, panel)
-            part = screen.subsurface(m.turn(seen.play))
-            self._again.draw(part, rerun.strokes, rerun.at, seen, look)
-        if state.ghosts and state.view.forecast:
-            self._trails.ghosts(play, state.ghosts.values(), now, m, look)
-        self._trails.draw(play, state.strokes, now, m, look)
+        surface = screen.subsurface(metrics.rotate_box(metrics.surface_box))
+        self._forecast.draw(surface, _rotated_forecast(state, now), now, theme)
+        if playback is not self._playback:
+            self._playback, self._recording = playback, StrokesView(self._sprites)
+        if playback is not None:
+            seen = self._metrics_above_panel(metrics, panel)
+            part = screen.subsurface(metrics.rotate_box(seen.surface_box))
+            self._recording.draw(part, playback.strokes, playback.at, seen, theme)
+        if state.pending_touches and state.view.show_forecast:
+            self._strokes.draw_pending(
+                surface, state.pending_touches.values(), now, metrics, theme
+            )
+        self._strokes.draw(surface, state.strokes, now, metrics, theme)
 
-    def _words(
-        self, canvas: pygame.Surface, box: pygame.Rect, said: Words,
-        panel: Panel | None, rerun: RecordingPlayback | None,
+    def _draw_text(
+        self, canvas: pygame.Surface, box: pygame.Rect, frame: FrameText,
+        panel: Panel | None, playback: RecordingPlayback | None,
     ) -> None:  # fmt: skip
         """Write what stands on the surface."""
-        below = self._notices(box, said.notices)
+        below = self._draw_notices(box, frame.notices)
         above = pygame.Rect(box.left, box.top, box.width, below - box.top)
         if panel is not None:
-            self._panel(canvas, panel, above, rerun)
+            self._draw_panel(canvas, panel, above, playback)
         else:
-            self._hint(above, said)
+            self._draw_hint(above, frame)
 
-    def _above(self, m: Metrics, panel: Panel | None) -> Metrics:
+    def _metrics_above_panel(self, metrics: Metrics, panel: Panel | None) -> Metrics:
         """Return sizes for what is seen whole above a low panel, if there is room for it."""
-        left, top, width, height = m.play
+        left, top, width, height = metrics.surface_box
         left_over = height - self._covered
-        if m.bare or panel is None or not panel.low or left_over < height // 3:
-            return m
-        return replace(m, play=(left, top, width, left_over))
+        if metrics.is_bare or panel is None or not panel.at_bottom or left_over < height // 3:
+            return metrics
+        return replace(metrics, surface_box=(left, top, width, left_over))
 
-    def _frame(self, screen: pygame.Surface, said: Words) -> bool:
+    def _draw_frame(self, screen: pygame.Surface, frame: FrameText) -> bool:
         """Draw the bars, if they say something new; else they are still there."""
-        m, look = self._board.metrics, self._board.look
-        here = (m, look, said.top, said.bottom)
-        new = here != self._framed
+        metrics, theme = self._widgets.metrics, self._widgets.theme
+        here = (metrics, theme, frame.top, frame.bottom)
+        new = here != self._last_frame
         if new:
-            self._framed = here
-            screen.fill(look.frame)
-            self.lettering.written.clear()
-            self._board.hits.clear()
-            if not m.bare:
-                top, low = m.bar // 2, m.height - m.bar // 2
-                if m.rows == 1:
-                    self._board.row((*said.top[0][:2], *said.top[1], *said.top[0][2:]), top)
-                    self._board.row((*said.bottom[0], *said.bottom[1]), low)
+            self._last_frame = here
+            screen.fill(theme.frame)
+            self.text.written.clear()
+            self._widgets.hit_boxes.clear()
+            if not metrics.is_bare:
+                top, low = metrics.bar_height // 2, metrics.height - metrics.bar_height // 2
+                if metrics.rows == 1:
+                    self._widgets.draw_row(
+                        (*frame.top[0][:2], *frame.top[1], *frame.top[0][2:]), top
+                    )
+                    self._widgets.draw_row((*frame.bottom[0], *frame.bottom[1]), low)
                 else:
                     for i in (0, 1):
-                        self._board.row(said.top[i], top + i * m.row)
-                        self._board.row(said.bottom[i], low + (i - 1) * m.row)
-            elif not look.words:
-                self._board.way_out()
-            self._bars = (list(self.lettering.written), list(self._board.hits))
-        self.lettering.written[:] = self._bars[0]
-        self._board.hits[:] = self._bars[1]
+                        self._widgets.draw_row(frame.top[i], top + i * metrics.row_step)
+                        self._widgets.draw_row(
+                            frame.bottom[i], low + (i - 1) * metrics.row_step
+                        )
+            elif not theme.has_text:
+                self._widgets.add_theme_button()
+            self._bars = (list(self.text.written), list(self._widgets.hit_boxes))
+        self.text.written[:] = self._bars[0]
+        self._widgets.hit_boxes[:] = self._bars[1]
         return new
 
-    def _edge(
-        self, screen: pygame.Surface, box: pygame.Rect, turn: Tone,
+    def _draw_edge(
+        self, screen: pygame.Surface, box: pygame.Rect, turn: ColourRole,
         left: tuple[float, float] | None,
     ) -> None:  # fmt: skip
         """Draw the edge in the colour of whose turn it is, with what is left of it."""
-        m, look = self._board.metrics, self._board.look
-        colour = look.edge if turn is Tone.QUIET else self._board.colour(turn)
-        around = box if m.bare else box.inflate(2 * m.edge, 2 * m.edge)
-        radius = 0 if m.bare else round(m.text * 0.5)
+        metrics, theme = self._widgets.metrics, self._widgets.theme
+        colour = theme.edge if turn is ColourRole.MUTED else self._widgets.colour(turn)
+        around = box if metrics.is_bare else box.inflate(2 * metrics.edge, 2 * metrics.edge)
+        radius = 0 if metrics.is_bare else round(metrics.text * 0.5)
         if radius:  # the frame covers the surface's square corners
             cover = around.inflate(radius, radius)
             pygame.draw.rect(
-                screen, look.frame, m.turn(_box(cover)), radius, border_radius=radius
+                screen,
+                theme.frame,
+                metrics.rotate_box(_as_box(cover)),
+                radius,
+                border_radius=radius,
             )
-        counts = turn is Tone.MACHINE and left is not None
-        dim = mix(look.frame, colour, 0.35) if counts else colour
-        pygame.draw.rect(screen, dim, m.turn(_box(around)), m.edge, border_radius=radius)
+        counts = turn is ColourRole.MACHINE and left is not None
+        dim = mix(theme.frame, colour, 0.35) if counts else colour
+        pygame.draw.rect(
+            screen, dim, metrics.rotate_box(_as_box(around)), metrics.edge, border_radius=radius
+        )
         if counts and left is not None and left[1] > 0:
             long = round((around.width - 2 * radius) * left[0] / left[1])
-            bar = pygame.Rect(0, around.top, long, 2 * m.edge)
+            bar = pygame.Rect(0, around.top, long, 2 * metrics.edge)
             bar.centerx = around.centerx
-            pygame.draw.rect(screen, colour, m.turn(_box(bar)), border_radius=m.edge)
+            pygame.draw.rect(
+                screen, colour, metrics.rotate_box(_as_box(bar)), border_radius=metrics.edge
+            )
 
     # On the surface
 
-    def _panel(
+    def _draw_panel(
         self,
         screen: pygame.Surface,
         panel: Panel,
         above: pygame.Rect,
-        rerun: RecordingPlayback | None,
+        playback: RecordingPlayback | None,
     ) -> None:
-        m = self._board.metrics
-        room = above.inflate(-2 * m.margin, -2 * m.margin)
+        metrics = self._widgets.metrics
+        room = above.inflate(-2 * metrics.margin, -2 * metrics.margin)
         if room.width < 100 or room.height < 60:
             return
-        pictures = self._board.panel(panel, room)
-        self._covered = pictures[""].height + m.margin if panel.low else 0
-        if rerun is not None and "scrub" in pictures:
-            self._timeline.draw(screen, pictures["scrub"], rerun, self._board.look)
+        pictures = self._widgets.draw_panel(panel, room)
+        self._covered = pictures[""].height + metrics.margin if panel.at_bottom else 0
+        if playback is not None and "scrub" in pictures:
+            self._timeline.draw(screen, pictures["scrub"], playback, self._widgets.theme)
 
-    def _hint(self, box: pygame.Rect, said: Words) -> None:
-        m = self._board.metrics
-        room = box.width - 2 * m.margin
-        if box.height < 5 * m.text:
+    def _draw_hint(self, box: pygame.Rect, frame: FrameText) -> None:
+        metrics = self._widgets.metrics
+        room = box.width - 2 * metrics.margin
+        if box.height < 5 * metrics.text:
             return
-        middle = box.centery - round(m.text * 0.9)
-        for index, line in enumerate(said.hint):
-            size = m.text if index else round(m.text * 1.25)
-            while size > 8 and self.lettering.width(line, size) > room:
+        middle = box.centery - round(metrics.text * 0.9)
+        for index, line in enumerate(frame.hint):
+            size = metrics.text if index else round(metrics.text * 1.25)
+            while size > 8 and self.text.width(line, size) > room:
                 size -= 1
-            colour = self._board.colour(Tone.QUIET if index else Tone.TEXT)
-            left = box.centerx - self.lettering.width(line, size) // 2
-            self.lettering.write(self._board.screen, line, (left, middle), size, colour)
-            middle += round(m.text * 1.9)
+            colour = self._widgets.colour(ColourRole.MUTED if index else ColourRole.TEXT)
+            left = box.centerx - self.text.width(line, size) // 2
+            self.text.write(self._widgets.screen, line, (left, middle), size, colour)
+            middle += round(metrics.text * 1.9)
 
-    def _notices(self, box: pygame.Rect, notices: Parts) -> int:
+    def _draw_notices(self, box: pygame.Rect, notices: TextRuns) -> int:
         """Write the notices from the bottom up; return where they begin, in pixels."""
-        m = self._board.metrics
-        size, pad = m.text, round(m.text * 0.7)
-        step = self.lettering.height(size)
-        room = box.width - 2 * m.margin - 2 * pad
-        below = box.bottom - m.margin if notices else box.bottom
+        metrics = self._widgets.metrics
+        size, pad = metrics.text, round(metrics.text * 0.7)
+        step = self.text.height(size)
+        room = box.width - 2 * metrics.margin - 2 * pad
+        below = box.bottom - metrics.margin if notices else box.bottom
         for notice in reversed(notices):
-            lines = wrap(
+            lines = wrap_text(
                 notice.text, width=room, lines=2,
-                measure=lambda text: self.lettering.width(text, size),
+                measure=lambda text: self.text.width(text, size),
             )  # fmt: skip
-            wide = max((self.lettering.width(line, size) for line in lines), default=0)
-            plate = pygame.Rect(0, 0, wide + 2 * pad, step * len(lines) + pad)
-            plate.midbottom = box.centerx, below
-            if not lines or plate.top < box.top + m.margin:
+            wide = max((self.text.width(line, size) for line in lines), default=0)
+            backdrop = pygame.Rect(0, 0, wide + 2 * pad, step * len(lines) + pad)
+            backdrop.midbottom = box.centerx, below
+            if not lines or backdrop.top < box.top + metrics.margin:
                 break
-            colour = self._board.colour(notice.tone)
-            self._board.plate(plate, colour)
+            colour = self._widgets.colour(notice.role)
+            self._widgets.draw_backdrop(backdrop, colour)
             for index, line in enumerate(lines):
-                at = plate.left + pad, plate.top + pad // 2 + step * index + step // 2
-                self.lettering.write(self._board.screen, line, at, size, colour)
-            below = plate.top - pad // 2
+                at = backdrop.left + pad, backdrop.top + pad // 2 + step * index + step // 2
+                self.text.write(self._widgets.screen, line, at, size, colour)
+            below = backdrop.top - pad // 2
         return below
 
 
-def _expected(state: WindowState, now: float) -> tuple[Component, ...]:
+def _rotated_forecast(state: WindowState, now: float) -> tuple[ForecastComponent, ...]:
     """Return the forecast as it is seen, turned as the picture is."""
-    return tuple(group.turned(state.view.quarters) for group in state.expected(now))
+    return tuple(
+        group.rotated(state.view.quarter_turns) for group in state.current_forecast(now)
+    )
 
 
-def _box(rect: pygame.Rect) -> Box:
+def _as_box(rect: pygame.Rect) -> Box:
     return rect.left, rect.top, rect.width, rect.height

@@ -11,19 +11,19 @@ import math
 import pygame
 
 from robojam.window.client.strokes import LEVELS
-from robojam.window.view.stroke_image import diamond
+from robojam.window.view.stroke_image import diamond_corners
 from robojam.window.view.theme import Colour, mix
 
 _BLACK: Colour = (0, 0, 0)
 _FINE = 4
-_MOST = 3000
+_MAX_CACHED = 3000
 
 
 class Sprites:
     """Makes and keeps the small pictures."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, Colour, int, int], pygame.Surface] = {}
+        self._cache: dict[tuple[str, Colour, int, int], pygame.Surface] = {}
         self._soft: pygame.Surface | None = None
 
     def disc(self, colour: Colour, radius: float) -> pygame.Surface:
@@ -38,7 +38,7 @@ class Sprites:
         """Light that falls off to nothing at the radius; level of brightness 0..LEVELS."""
         return self._get("glow", mix(_BLACK, colour, level / LEVELS), radius)
 
-    def soft(self) -> pygame.Surface:
+    def gaussian(self) -> pygame.Surface:
         """A Gaussian of white light, three standard deviations to each side, 96 pixels."""
         if self._soft is None:
             self._soft = _falloff(96, (255, 255, 255))
@@ -47,12 +47,12 @@ class Sprites:
     def _get(self, kind: str, colour: Colour, radius: float) -> pygame.Surface:
         half = max(1, round(radius * 2))
         key = (kind, colour, half, 0)
-        found = self._kept.get(key)
-        if found is None:
-            if len(self._kept) > _MOST:
-                self._kept.clear()
-            found = self._kept[key] = _draw(kind, colour, half / 2)
-        return found
+        sprite = self._cache.get(key)
+        if sprite is None:
+            if len(self._cache) > _MAX_CACHED:
+                self._cache.clear()
+            sprite = self._cache[key] = _draw(kind, colour, half / 2)
+        return sprite
 
 
 def _draw(kind: str, colour: Colour, radius: float) -> pygame.Surface:
@@ -66,7 +66,7 @@ def _draw(kind: str, colour: Colour, radius: float) -> pygame.Surface:
     if kind == "disc":
         pygame.draw.circle(fine, colour, (middle, middle), far)
     else:
-        pygame.draw.polygon(fine, colour, diamond(middle - 0.5, middle - 0.5, far))
+        pygame.draw.polygon(fine, colour, diamond_corners(middle - 0.5, middle - 0.5, far))
     return pygame.transform.smoothscale(fine, (size, size))
 
 

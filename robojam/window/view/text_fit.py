@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Tone(Enum):
+class ColourRole(Enum):
     """How words are coloured."""
 
     TEXT = "text"
-    QUIET = "quiet"
+    MUTED = "muted"
     HUMAN = "human"
     MACHINE = "machine"
     ALERT = "alert"
@@ -32,14 +32,14 @@ class Icon(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextRun:
     """Words in one tone."""
 
     text: str
-    tone: Tone = Tone.TEXT
+    role: ColourRole = ColourRole.TEXT
 
 
-Parts = tuple[Part, ...]
+TextRuns = tuple[TextRun, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +51,39 @@ class Label:
     ``on`` that it is chosen.
     """
 
-    parts: Parts
+    runs: TextRuns
     rank: int
-    short: Parts | None = None
+    short: TextRuns | None = None
     right: bool = False
     icon: Icon = Icon.NONE
     action: str = ""
     fill: float | None = None
-    on: bool = False
+    selected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedLabel:
     """A label that got its place: its left end and width, and the parts that are shown."""
 
     label: Label
-    parts: Parts
+    runs: TextRuns
     left: int
     width: int
 
 
-def fit(
+def place_labels(
     labels: Sequence[Label], *, left: int, right: int, gap: int,
-    measure: Callable[[Label, Parts], int],
-) -> list[Placed]:  # fmt: skip
+    measure: Callable[[Label, TextRuns], int],
+) -> list[PlacedLabel]:  # fmt: skip
     """Place labels between left and right (pixels), so that none touches another.
 
     First the least important are shortened, then left out; the last one left may
     still be too long, and is then left to the one who draws it to cut.
     """
-    shown = {label: label.parts for label in labels}
+    shown = {label: label.runs for label in labels}
 
     def too_long() -> bool:
-        length = sum(measure(label, parts) for label, parts in shown.items())
+        length = sum(measure(label, runs) for label, runs in shown.items())
         return length + gap * (len(shown) - 1) > right - left
 
     by_rank = sorted(labels, key=lambda label: -label.rank)
@@ -96,21 +96,21 @@ def fit(
         if too_long() and label in shown and len(shown) > 1:
             del shown[label]
     placed = []
-    for label, parts in shown.items():
+    for label, runs in shown.items():
         if not label.right:
-            wide = measure(label, parts)
-            placed.append(Placed(label, parts, left, wide))
+            wide = measure(label, runs)
+            placed.append(PlacedLabel(label, runs, left, wide))
             left += wide + gap
-    for label, parts in reversed(shown.items()):
+    for label, runs in reversed(shown.items()):
         if label.right:
-            wide = measure(label, parts)
+            wide = measure(label, runs)
             right -= wide
-            placed.append(Placed(label, parts, max(left, right), wide))
+            placed.append(PlacedLabel(label, runs, max(left, right), wide))
             right -= gap
     return placed
 
 
-def wrap(text: str, *, width: int, measure: Callable[[str], int], lines: int) -> list[str]:
+def wrap_text(text: str, *, width: int, measure: Callable[[str], int], lines: int) -> list[str]:
     """Break text into at most so many lines of at most width pixels; cut what is over."""
     done: list[str] = []
     line = ""
@@ -124,10 +124,10 @@ def wrap(text: str, *, width: int, measure: Callable[[str], int], lines: int) ->
     done.append(line)
     if len(done) > lines:
         done = [*done[: lines - 1], " ".join(done[lines - 1 :])]
-    return [cut(line, width=width, measure=measure) for line in done if line]
+    return [truncate(line, width=width, measure=measure) for line in done if line]
 
 
-def cut(text: str, *, width: int, measure: Callable[[str], int]) -> str:
+def truncate(text: str, *, width: int, measure: Callable[[str], int]) -> str:
     """Shorten text with an ellipsis until it is at most width pixels; '' if it cannot be."""
     if measure(text) <= width:
         return text
@@ -136,7 +136,7 @@ def cut(text: str, *, width: int, measure: Callable[[str], int]) -> str:
     return text.rstrip() + "…" if text else ""
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a time as 0:07, 12:34, 1:02:03."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)

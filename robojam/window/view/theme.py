@@ -34,30 +34,30 @@ class Theme:
     frame: Colour
     surface: Colour
     edge: Colour
-    plate: Colour
+    panel: Colour
     text: Colour
-    quiet: Colour
+    muted: Colour
     record: Colour
     alert: Colour
-    glow: Colour
+    forecast: Colour
     humans: tuple[Colour, ...]
     machines: tuple[Colour, ...]
-    ink: bool = False
-    words: bool = True
+    dark_on_light: bool = False
+    has_text: bool = True
 
     @property
     def blank(self) -> Colour:
         """What a stroke is before it shows: no light, or no ink."""
-        return (255, 255, 255) if self.ink else (0, 0, 0)
+        return (255, 255, 255) if self.dark_on_light else (0, 0, 0)
 
-    def shade(self, who: str) -> Colour:
+    def player_colour(self, who: str) -> Colour:
         """Return the colour of a player: each human and each voice has its own."""
         family = self.machines if is_machine(who) else self.humans
-        return family[_number(who) % len(family)]
+        return family[_player_index(who) % len(family)]
 
 
 @lru_cache(maxsize=1024)
-def _number(who: str) -> int:
+def _player_index(who: str) -> int:
     """Which of its kind a player is, from 0."""
     number = who[2:] if is_machine(who) else who.removeprefix("human")
     return int(number) - 1 if number.isascii() and number.isdecimal() else 0
@@ -65,23 +65,23 @@ def _number(who: str) -> int:
 
 DARK = Theme(
     name="dark", frame=(11, 13, 18), surface=(18, 21, 29), edge=(52, 58, 74),
-    plate=(31, 36, 48), text=(238, 240, 246), quiet=(160, 168, 186), record=(255, 98, 104),
-    alert=(255, 226, 120), glow=(70, 132, 220),
+    panel=(31, 36, 48), text=(238, 240, 246), muted=(160, 168, 186), record=(255, 98, 104),
+    alert=(255, 226, 120), forecast=(70, 132, 220),
     humans=((255, 172, 40), (255, 112, 72), (250, 222, 96), (255, 158, 134)),
     machines=((74, 186, 255), (104, 132, 255), (120, 222, 255), (150, 168, 255)),
 )  # fmt: skip
 STAGE = Theme(
-    name="stage", frame=(0, 0, 0), surface=(0, 0, 0), edge=(40, 44, 54), plate=(22, 25, 33),
-    text=(238, 240, 246), quiet=(160, 168, 186), record=(255, 98, 104), alert=(255, 226, 120),
-    glow=(70, 132, 220), humans=DARK.humans, machines=DARK.machines, words=False,
+    name="stage", frame=(0, 0, 0), surface=(0, 0, 0), edge=(40, 44, 54), panel=(22, 25, 33),
+    text=(238, 240, 246), muted=(160, 168, 186), record=(255, 98, 104), alert=(255, 226, 120),
+    forecast=(70, 132, 220), humans=DARK.humans, machines=DARK.machines, has_text=False,
 )  # fmt: skip
 LIGHT = Theme(
     name="light", frame=(236, 234, 229), surface=(252, 251, 248), edge=(176, 173, 165),
-    plate=(219, 216, 208), text=(24, 26, 32), quiet=(82, 84, 92), record=(176, 16, 32),
-    alert=(128, 72, 0), glow=(60, 120, 214),
+    panel=(219, 216, 208), text=(24, 26, 32), muted=(82, 84, 92), record=(176, 16, 32),
+    alert=(128, 72, 0), forecast=(60, 120, 214),
     humans=((176, 70, 0), (166, 30, 12), (140, 92, 0), (186, 50, 62)),
     machines=((0, 88, 204), (52, 40, 190), (0, 104, 176), (72, 72, 214)),
-    ink=True,
+    dark_on_light=True,
 )  # fmt: skip
 THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT, STAGE)}
 
@@ -99,50 +99,57 @@ class Metrics:
     width: int
     height: int
     text: int
-    bar: int
+    bar_height: int
     margin: int
-    play: Box
+    surface_box: Box
     edge: int
-    head: float
+    finger_radius: float
     #: How many rows of words stand above and below the surface.
     rows: int = 1
     #: How far the picture is turned, in quarters clockwise; the sizes are those before.
-    quarters: int = 0
+    quarter_turns: int = 0
 
     @property
-    def bare(self) -> bool:
+    def is_bare(self) -> bool:
         """Whether there are no words: the window is too small for them, or on stage."""
-        return self.bar == 0
+        return self.bar_height == 0
 
     @property
-    def row(self) -> int:
+    def row_step(self) -> int:
         """How far one row of words is from the next."""
         return round(self.text * 2.1)
 
     @classmethod
-    def of(cls, size: tuple[int, int], *, words: bool = True) -> Metrics:
+    def for_size(cls, size: tuple[int, int], *, has_text: bool = True) -> Metrics:
         """Lay out a window of this size: text of 1/38 of the height, bars, surface."""
         width, height = max(1, size[0]), max(1, size[1])
         unit = min(width, height)
         edge = max(1, round(unit / 260))
-        head = max(3.0, unit / 64)
-        if width < BARE_WIDTH or height < BARE_HEIGHT or not words:
-            return cls(width, height, 0, 0, 0, (0, 0, width, height), edge, head)
+        finger_radius = max(3.0, unit / 64)
+        if width < BARE_WIDTH or height < BARE_HEIGHT or not has_text:
+            return cls(width, height, 0, 0, 0, (0, 0, width, height), edge, finger_radius)
         text = max(13, round(min(height / 38, width / 24)))
-        bar, margin = round(text * 2.5), round(text * 0.8)
+        bar_height, margin = round(text * 2.5), round(text * 0.8)
         rows = 2 if width < 50 * text else 1
         more = (rows - 1) * round(text * 2.1)
-        play = (margin, bar + more, width - 2 * margin, height - 2 * bar - 2 * more)
-        return cls(width, height, text, bar, margin, play, edge, head, rows)
+        surface_box = (
+            margin,
+            bar_height + more,
+            width - 2 * margin,
+            height - 2 * bar_height - 2 * more,
+        )
+        return cls(
+            width, height, text, bar_height, margin, surface_box, edge, finger_radius, rows
+        )
 
     @property
     def inset(self) -> int:
         """How far inside the surface's edge a touch at 0 or 1 is, so that all of it shows."""
-        return round(self.head * 1.4)
+        return round(self.finger_radius * 1.4)
 
     def to_surface(self, x: float, y: float) -> tuple[float, float]:
         """Turn window pixels into screen units of the surface, 0..1 when on it."""
-        left, top, width, height = self.play
+        left, top, width, height = self.surface_box
         return ((x - left - self.inset) / max(1, width - 1 - 2 * self.inset),
                 (y - top - self.inset) / max(1, height - 1 - 2 * self.inset))  # fmt: skip
 
@@ -151,38 +158,40 @@ class Metrics:
 
         Where the picture is turned, into those of the turned surface.
         """
-        _, _, width, height = self.play
+        _, _, width, height = self.surface_box
         right = self.inset + x * max(1, width - 1 - 2 * self.inset)
         down = self.inset + y * max(1, height - 1 - 2 * self.inset)
         return [(right, down), (height - 1 - down, right),
                 (width - 1 - right, height - 1 - down), (down, width - 1 - right)][
-            self.quarters % 4
+            self.quarter_turns % 4
         ]  # fmt: skip
 
-    def turn(self, box: Box) -> Box:
+    def rotate_box(self, box: Box) -> Box:
         """Return where a box of the picture is in the window, once turned."""
         left, top, width, height = box
         right, low = self.width - left - width, self.height - top - height
         return [(left, top, width, height), (low, left, height, width),
                 (right, low, width, height), (top, right, height, width)][
-            self.quarters % 4
+            self.quarter_turns % 4
         ]  # fmt: skip
 
-    def inside(self, x: float, y: float) -> bool:
+    def contains(self, x: float, y: float) -> bool:
         """Tell whether window pixels are on the surface."""
-        left, top, width, height = self.play
+        left, top, width, height = self.surface_box
         return left <= x < left + width and top <= y < top + height
 
 
 #: The window may be turned by so many quarters, clockwise: for a table with people round it.
-def turned(size: tuple[int, int], quarters: int) -> tuple[int, int]:
+def rotated_size(size: tuple[int, int], quarter_turns: int) -> tuple[int, int]:
     """Return the size of the picture that fills a window of this size, once turned."""
-    return (size[1], size[0]) if quarters % 2 else size
+    return (size[1], size[0]) if quarter_turns % 2 else size
 
 
-def unturn(x: float, y: float, size: tuple[int, int], quarters: int) -> tuple[float, float]:
+def unrotate(
+    x: float, y: float, size: tuple[int, int], quarter_turns: int
+) -> tuple[float, float]:
     """Turn a place in the window of this size (pixels) into the place in the picture."""
     width, height = size
     return [(x, y), (y, width - 1 - x), (width - 1 - x, height - 1 - y), (height - 1 - y, x)][
-        quarters % 4
+        quarter_turns % 4
     ]

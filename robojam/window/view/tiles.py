@@ -19,7 +19,7 @@ TILE = 128
 Tiles = frozenset[tuple[int, int]]
 
 
-def tiles_of(box: Box) -> Tiles:
+def tiles_under(box: Box) -> Tiles:
     """Return the tiles that a box in pixels lies on."""
     left, top, width, height = box
     return frozenset(
@@ -37,36 +37,36 @@ class TileLayer:
         self.picture.fill(blank)
         self._blank = blank
         self._tiles: set[tuple[int, int]] = set()
-        self._parts: list[tuple[pygame.Surface, tuple[int, int]]] | None = []
+        self._blits: list[tuple[pygame.Surface, tuple[int, int]]] | None = []
 
     def clear(self) -> None:
         """Make it blank again."""
-        for part, _ in self.covered():
+        for part, _ in self.blits():
             part.fill(self._blank)
         self._tiles.clear()
-        self._parts = None
+        self._blits = None
 
-    def cover(self, tiles: Iterable[Tiles]) -> None:
+    def mark_used(self, tiles: Iterable[Tiles]) -> None:
         """Note where something is drawn on it."""
         self._tiles.update(*tiles)
-        self._parts = None
+        self._blits = None
 
-    def covered(self) -> list[tuple[pygame.Surface, tuple[int, int]]]:
+    def blits(self) -> list[tuple[pygame.Surface, tuple[int, int]]]:
         """Return the parts with anything on them, each with its place: runs of tiles."""
-        if self._parts is None:
+        if self._blits is None:
             within = self.picture.get_rect()
             boxes = (box.clip(within) for box in _runs(self._tiles))
-            self._parts = [(self.picture.subsurface(box), box.topleft) for box in boxes if box]
-        return self._parts
+            self._blits = [(self.picture.subsurface(box), box.topleft) for box in boxes if box]
+        return self._blits
 
 
 def _runs(tiles: set[tuple[int, int]]) -> list[pygame.Rect]:
     """Join tiles that stand side by side, as few boxes as rows allow."""
-    found: list[pygame.Rect] = []
+    boxes: list[pygame.Rect] = []
     for row, column in sorted((row, column) for column, row in tiles):
         box = pygame.Rect(column * TILE, row * TILE, TILE, TILE)
-        if found and found[-1].top == box.top and found[-1].right == box.left:
-            found[-1].width += TILE
+        if boxes and boxes[-1].top == box.top and boxes[-1].right == box.left:
+            boxes[-1].width += TILE
         else:
-            found.append(box)
-    return found
+            boxes.append(box)
+    return boxes

@@ -14,36 +14,40 @@ class Timeline:
 
     def __init__(self) -> None:
         self._strip: pygame.Surface | None = None
-        self._for: tuple[object, ...] = ()
+        self._drawn_for: tuple[object, ...] = ()
 
     def draw(
-        self, screen: pygame.Surface, box: pygame.Rect, rerun: RecordingPlayback, look: Theme
+        self,
+        screen: pygame.Surface,
+        box: pygame.Rect,
+        playback: RecordingPlayback,
+        theme: Theme,
     ) -> None:
         """Draw it into a box of the screen."""
-        here = (rerun.session, box.size, look)
-        if self._strip is None or self._for != here:
-            self._strip, self._for = _strip(box.size, rerun, look), here
+        here = (playback.session, box.size, theme)
+        if self._strip is None or self._drawn_for != here:
+            self._strip, self._drawn_for = _strip(box.size, playback, theme), here
         screen.blit(self._strip, box)
-        share = rerun.at / rerun.duration if rerun.duration else 0.0
+        share = playback.at / playback.duration if playback.duration else 0.0
         x = box.left + round(share * (box.width - 1))
         thick = max(2, box.height // 24)
-        pygame.draw.line(screen, look.text, (x, box.top), (x, box.bottom - 1), thick)
-        pygame.draw.circle(screen, look.text, (x, box.top + thick), thick * 2)
+        pygame.draw.line(screen, theme.text, (x, box.top), (x, box.bottom - 1), thick)
+        pygame.draw.circle(screen, theme.text, (x, box.top + thick), thick * 2)
 
 
-def _strip(size: tuple[int, int], rerun: RecordingPlayback, look: Theme) -> pygame.Surface:
+def _strip(size: tuple[int, int], playback: RecordingPlayback, theme: Theme) -> pygame.Surface:
     """Each finger's x over time, in two lanes: a dot where it landed, a line while down."""
     width, height = size
     strip = pygame.Surface(size, depth=32)
-    strip.fill(look.frame)
+    strip.fill(theme.frame)
     lane = height // 2
     for top in (0, lane):
         box = pygame.Rect(0, top, width, lane - 1)
-        pygame.draw.rect(strip, look.surface, box, border_radius=max(2, height // 20))
+        pygame.draw.rect(strip, theme.surface, box, border_radius=max(2, height // 20))
     last: dict[tuple[str, int], tuple[float, float]] = {}
-    length = rerun.duration or 1.0
+    length = playback.duration or 1.0
     dot = max(2.0, height / 26)
-    for event in rerun.touches:
+    for event in playback.touches:
         touch = event.touch
         key = (touch.who, touch.id)
         if touch.phase is Phase.UP:
@@ -55,9 +59,9 @@ def _strip(size: tuple[int, int], rerun: RecordingPlayback, look: Theme) -> pyga
             dot + event.t / length * (width - 1 - 2 * dot),
             (lane if low else 0) + 2 * dot + (1 - touch.x) * inner,
         )
-        colour = look.shade(touch.who)
+        colour = theme.player_colour(touch.who)
         if key in last and touch.phase is Phase.MOVE:
-            pygame.draw.aaline(strip, mix(look.surface, colour, 0.85), last[key], at, 2)
+            pygame.draw.aaline(strip, mix(theme.surface, colour, 0.85), last[key], at, 2)
         elif low:
             corners = [(at[0], at[1] - dot * 1.3), (at[0] + dot * 1.3, at[1]),
                        (at[0], at[1] + dot * 1.3), (at[0] - dot * 1.3, at[1])]  # fmt: skip

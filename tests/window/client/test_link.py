@@ -13,8 +13,13 @@ import time
 
 import pytest
 
-from robojam.window import NO_DISPLAY
-from robojam.window.client.link import ASK, RENEW, EngineConnection, read
+from robojam.system.exit_status import NO_DISPLAY
+from robojam.window.client.link import (
+    RENEW_INTERVAL,
+    STATUS_INTERVAL,
+    EngineConnection,
+    decode_packet,
+)
 from robojam.wire.osc import decode, encode
 
 
@@ -44,7 +49,7 @@ def hear(ear: socket.socket):
 
 
 def test_it_subscribes_with_its_port_and_asks(engine, link):
-    assert link.tick(100.0) == 100.0 + ASK
+    assert link.advance(100.0) == 100.0 + STATUS_INTERVAL
     message, source = hear(engine)
     assert (message.address, message.tags, message.args) == (
         "/robojam/subscribe", "i", (link.port,)
@@ -57,29 +62,29 @@ def test_it_renews_and_asks_in_time(engine, link):
     sent = []
     t, end = 100.0, 110.0
     while t < end:
-        t = link.tick(t)
+        t = link.advance(t)
     link.send("/robojam/answer")
     while (message := hear(engine)[0]).address != "/robojam/answer":
         sent.append(message.address)
     assert sent.count("/robojam/subscribe") in (5, 6)
-    assert sent.count("/robojam/status") == pytest.approx(10 / ASK, abs=1.5)
-    assert RENEW < 10 / 3  # monitors lapse after 10 s; two renewals may be lost
+    assert sent.count("/robojam/status") == pytest.approx(10 / STATUS_INTERVAL, abs=1.5)
+    assert RENEW_INTERVAL < 10 / 3  # monitors lapse after 10 s; two renewals may be lost
 
 
 def test_what_comes_wakes_and_is_read(engine, link, woken):
     engine.sendto(encode("/robojam/turn", "s", "ai"), ("127.0.0.1", link.port))
     assert woken.wait(10)
-    ((t, message),) = link.received()
+    ((t, message),) = link.receive()
     assert (message.address, message.args) == ("/robojam/turn", ("ai",))
     assert abs(time.monotonic() - t) < 10
-    assert link.received() == []
+    assert link.receive() == []
 
 
 def test_a_long_status_is_read(engine, link, woken):
     status = json.dumps({"model": "m" * 500, "trouble": ["größer als 255"]})
     engine.sendto(encode("/robojam/status", "s", status), ("127.0.0.1", link.port))
     assert woken.wait(10)
-    ((_, message),) = link.received()
+    ((_, message),) = link.receive()
     assert json.loads(message.args[0])["trouble"] == ["größer als 255"]
 
 
@@ -87,7 +92,7 @@ def test_a_long_status_is_read(engine, link, woken):
     "packet", [b"x", b"/robojam/status\0,s\0\0", b"#bundle\0", b"/a\0\0,z\0\0"]
 )
 def test_noise_is_nothing(packet):
-    assert isinstance(read(packet), list)
+    assert isinstance(decode_packet(packet), list)
 
 
 def test_an_engine_that_is_not_there_does_no_harm(woken):

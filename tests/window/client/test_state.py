@@ -14,7 +14,7 @@ from robojam.controls import OF_A_REPLAY
 from robojam.touch import Phase
 from robojam.window.client.state import EngineState, WindowState
 from robojam.window.client.strokes import FADE, MAX_POINTS, Strokes, brightness
-from robojam.window.view.frame import words
+from robojam.window.view.frame import frame_text
 from robojam.wire.osc import Message, decode, encode
 
 UTC_NOW = datetime(2026, 11, 20, 10, 0, 30, tzinfo=UTC)
@@ -23,22 +23,19 @@ UTC_NOW = datetime(2026, 11, 20, 10, 0, 30, tzinfo=UTC)
 def tell(state: WindowState, t: float, address: str, tags: str = "", *args: object) -> None:
     """The engine tells something, over its own bytes."""
     (message,) = decode(encode(address, tags, *args))[0]
-    state.heard(message, t, UTC_NOW)
+    state.handle_message(message, t, UTC_NOW)
 
 
 def status(state: WindowState, t: float, **fields: object) -> None:
-    state.heard(Message("/robojam/status", "s", (json.dumps(fields),)), t, UTC_NOW)
+    state.handle_message(Message("/robojam/status", "s", (json.dumps(fields),)), t, UTC_NOW)
 
 
 def said(state: WindowState, t: float) -> str:
-    frame = words(state, t)
-    parts = [
-        part.text
-        for row in (*frame.top, *frame.bottom)
-        for label in row
-        for part in label.parts
+    frame = frame_text(state, t)
+    runs = [
+        run.text for row in (*frame.top, *frame.bottom) for label in row for run in label.runs
     ]
-    return " | ".join([*parts, *(notice.text for notice in frame.notices)])
+    return " | ".join([*runs, *(notice.text for notice in frame.notices)])
 
 
 # Touches
@@ -46,45 +43,45 @@ def said(state: WindowState, t: float) -> str:
 
 def test_own_touch_shows_at_once_without_an_engine():
     state = WindowState()
-    state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
-    state.touch(Phase.MOVE, 1000, 0.4, 0.3, 1.1)
+    state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
+    state.add_own_touch(Phase.MOVE, 1000, 0.4, 0.3, 1.1)
     (stroke,) = state.strokes
     assert [(p.x, p.y) for p in stroke.points] == [(0.2, 0.3), (0.4, 0.3)]
     assert stroke.who == "human"
     assert stroke.lifted is None
-    state.touch(Phase.UP, 1000, 0.4, 0.3, 1.2)
+    state.add_own_touch(Phase.UP, 1000, 0.4, 0.3, 1.2)
     assert stroke.lifted == 1.2
 
 
 def test_echo_of_own_touch_is_not_drawn_twice_and_tells_who_we_are():
     state = WindowState()
-    state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
+    state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 1.01, "/robojam/human2/down", "ifff", 1000, 0.2, 0.3, 0.0)
-    state.touch(Phase.MOVE, 1000, 0.4, 0.3, 1.02)
+    state.add_own_touch(Phase.MOVE, 1000, 0.4, 0.3, 1.02)
     # an engine that had forgotten the finger tells its move as a down
     tell(state, 1.03, "/robojam/human2/down", "ifff", 1000, 0.4, 0.3, 0.0)
     tell(state, 1.04, "/robojam/human2/up", "i", 1000)
     (stroke,) = state.strokes
     assert len(stroke.points) == 2
     assert stroke.lifted is None  # our hand says when it lifts
-    assert state.echoes.who == "human2"
-    assert not state.echoes.waiting
+    assert state.echo_filter.who == "human2"
+    assert not state.echo_filter.pending
 
 
 def test_another_window_with_the_same_ids_is_drawn():
     state = WindowState()
-    state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
+    state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 1.01, "/robojam/human/down", "ifff", 1000, 0.2, 0.3, 0.0)
     tell(state, 1.02, "/robojam/human2/down", "ifff", 1000, 0.7, 0.7, 0.0)
     tell(state, 1.03, "/robojam/human2/move", "ifff", 1000, 0.8, 0.7, 0.0)
-    assert [(s.who, s.mine) for s in state.strokes] == [("human", True), ("human2", False)]
+    assert [(s.who, s.own) for s in state.strokes] == [("human", True), ("human2", False)]
     tell(state, 1.04, "/robojam/human2/up", "i", 1000)
     assert [s.lifted for s in state.strokes] == [None, 1.04]
 
 
 def test_a_late_echo_is_somebody_else():
     state = WindowState()
-    state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
+    state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 9.0, "/robojam/human/down", "ifff", 1000, 0.2, 0.3, 0.0)
     assert len(list(state.strokes)) == 2
 
@@ -92,14 +89,14 @@ def test_a_late_echo_is_somebody_else():
 def test_machine_touch_ghost_and_playing():
     state = WindowState()
     tell(state, 1.0, "/robojam/ai/next", "ifff", 0, 0.5, 0.6, 0.2)
-    ghost = state.ghosts["ai"]
-    assert (ghost.told, ghost.due) == (1.0, pytest.approx(1.2))
-    assert not state.playing(1.0)
+    pending = state.pending_touches["ai"]
+    assert (pending.told, pending.due) == (1.0, pytest.approx(1.2))
+    assert not state.machine_playing(1.0)
     tell(state, 1.2, "/robojam/ai/down", "ifff", 0, 0.5, 0.6, 0.2)
-    assert not state.ghosts
-    assert state.playing(1.25)
+    assert not state.pending_touches
+    assert state.machine_playing(1.25)
     tell(state, 1.3, "/robojam/ai/up", "i", 0)
-    assert not state.playing(2.5)
+    assert not state.machine_playing(2.5)
 
 
 def test_ghost_goes_when_the_turn_does_or_when_overdue():
@@ -107,31 +104,31 @@ def test_ghost_goes_when_the_turn_does_or_when_overdue():
     tell(state, 1.0, "/robojam/turn", "s", "ai")
     tell(state, 1.0, "/robojam/ai/next", "ifff", 0, 0.5, 0.6, 0.2)
     tell(state, 1.1, "/robojam/turn", "s", "human")
-    assert not state.ghosts
+    assert not state.pending_touches
     tell(state, 1.2, "/robojam/ai2/next", "ifff", 0, 0.5, 0.6, 0.2)
-    state.pass_time(1.5)
-    assert state.ghosts
-    state.pass_time(1.9)
-    assert not state.ghosts
+    state.advance(1.5)
+    assert state.pending_touches
+    state.advance(1.9)
+    assert not state.pending_touches
 
 
 def test_everything_fades_and_then_rests():
     state = WindowState()
-    state.touch(Phase.DOWN, 1000, 0.2, 0.3, 0.0)
-    state.touch(Phase.UP, 1000, 0.2, 0.3, 0.1)
-    assert state.restless(1.0)
-    state.pass_time(FADE + 0.2)
+    state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 0.0)
+    state.add_own_touch(Phase.UP, 1000, 0.2, 0.3, 0.1)
+    assert state.is_animating(1.0)
+    state.advance(FADE + 0.2)
     assert not list(state.strokes)
-    assert not state.restless(FADE + 0.2)
+    assert not state.is_animating(FADE + 0.2)
 
 
 def test_a_held_finger_stays_and_comes_to_rest():
     state = WindowState()
-    state.touch(Phase.DOWN, 1000, 0.2, 0.3, 0.0)
-    state.pass_time(60.0)
+    state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 0.0)
+    state.advance(60.0)
     (stroke,) = state.strokes
-    assert stroke.head(60.0) == 1.0
-    assert not state.restless(60.0)
+    assert stroke.head_brightness(60.0) == 1.0
+    assert not state.is_animating(60.0)
 
 
 def test_brightness_falls_smoothly_from_one_to_nothing():
@@ -145,9 +142,9 @@ def test_brightness_falls_smoothly_from_one_to_nothing():
 def test_a_flood_is_bounded():
     strokes = Strokes()
     for i in range(3 * MAX_POINTS):
-        strokes.move("human", i % 7, i % 100 / 100, 0.5, i * 1e-4, mine=False)
+        strokes.move("human", i % 7, i % 100 / 100, 0.5, i * 1e-4, own=False)
         if i % 5 == 0:
-            strokes.down("human3", i, 0.5, 0.5, i * 1e-4, mine=False)
+            strokes.down("human3", i, 0.5, 0.5, i * 1e-4, own=False)
     strokes.fade(0.9)
     assert strokes.count <= MAX_POINTS + 10
 
@@ -155,17 +152,17 @@ def test_a_flood_is_bounded():
 def test_speed_follows_the_slide():
     strokes = Strokes()
     for i in range(20):
-        strokes.move("human", 1, i * 0.01, 0.5, i * 0.01, mine=True)
-    assert strokes.seen[0].last.speed == pytest.approx(1.0, rel=0.05)
+        strokes.move("human", 1, i * 0.01, 0.5, i * 0.01, own=True)
+    assert strokes.visible[0].last.speed == pytest.approx(1.0, rel=0.05)
 
 
 def test_a_finger_whose_up_was_lost_is_lifted_by_the_status():
     state = WindowState()
     tell(state, 1.0, "/robojam/human2/down", "ifff", 3, 0.5, 0.5, 0.0)
     status(state, 1.5, fingers=0)
-    assert state.strokes.seen[0].lifted is None  # it may be on its way
+    assert state.strokes.visible[0].lifted is None  # it may be on its way
     status(state, 2.5, fingers=0)
-    assert state.strokes.seen[0].lifted == 2.5
+    assert state.strokes.visible[0].lifted == 2.5
 
 
 def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
@@ -173,7 +170,7 @@ def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
     tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.0)
     for t in range(2, 9):
         status(state, t, fingers=0)
-        state.pass_time(t)
+        state.advance(t)
     tell(state, 9.0, "/robojam/ai/move", "ifff", 0, 0.6, 0.5, 8.0)
     (stroke,) = state.strokes
     assert stroke.lifted is None
@@ -202,30 +199,30 @@ def test_a_recording_that_plays_is_told_until_there_is_a_jam_again():
     status(state, 1.0, mode="call-response", turn="human", replaying=True)
     assert "a recording plays" in said(state, 1.0)
     assert "pass the turn" not in said(state, 1.0)
-    assert words(state, 1.0).hint == ()
+    assert frame_text(state, 1.0).hint == ()
     status(state, 2.0, mode="call-response", turn="human", replaying=False)
     assert "listening" in said(state, 2.0)
     assert "pass the turn" in said(state, 2.0)
 
 
 def test_liveness_from_starting_to_lost_and_back():
-    state = WindowState(engine_name="127.0.0.1:5005", opened=100.0)
+    state = WindowState(engine_name="127.0.0.1:5005", opened_at=100.0)
     assert "starting the engine…" in said(state, 101.0)
     assert "waiting for the engine at 127.0.0.1:5005" in said(state, 120.0)
     status(state, 121.0, mode="duet", turn="human")
-    assert state.engine(121.5) is EngineState.THERE
+    assert state.engine_state(121.5) is EngineState.CONNECTED
     assert "listening" in said(state, 121.5)
-    assert state.engine(123.6) is EngineState.LOST
+    assert state.engine_state(123.6) is EngineState.LOST
     assert "engine lost, waiting for it" in said(state, 123.6)
     tell(state, 124.0, "/robojam/turn", "s", "ai")
-    assert state.engine(124.0) is EngineState.THERE
+    assert state.engine_state(124.0) is EngineState.CONNECTED
 
 
 def test_a_lost_engine_holds_no_fingers_but_ours():
     state = WindowState()
-    state.touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
+    state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
     tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.6, 0.2)
-    state.pass_time(4.0)
+    state.advance(4.0)
     assert [(s.who, s.lifted) for s in state.strokes] == [("human", None), ("ai", 4.0)]
 
 
@@ -305,7 +302,7 @@ def test_a_panic_elsewhere_holds_until_the_next_touch():
     tell(state, 1.2, "/robojam/mode", "s", "solo")  # and is silent there too
     assert state.paused
     tell(state, 1.3, "/robojam/mode", "s", "call-response")
-    state.touch(Phase.DOWN, 1000, 0.5, 0.5, 1.4)
+    state.add_own_touch(Phase.DOWN, 1000, 0.5, 0.5, 1.4)
     tell(state, 1.5, "/robojam/mode", "s", "solo")
     assert not state.paused
 
@@ -333,7 +330,7 @@ def test_trouble_and_drops_are_shown_only_when_they_matter():
 )  # fmt: skip
 def test_a_status_that_makes_no_sense_hurts_nobody(tags, args):
     state = WindowState(mode="duet")
-    state.heard(Message("/robojam/status", tags, args), 1.0, UTC_NOW)
+    state.handle_message(Message("/robojam/status", tags, args), 1.0, UTC_NOW)
     assert state.mode == "duet"
     said(state, 1.0)
 
@@ -342,11 +339,11 @@ def test_forecast_holds_for_a_while_and_is_bounded():
     state = WindowState()
     group = (0.5, 0.2, 0.3, 0.05, 0.06, 0.1)
     tell(state, 1.0, "/robojam/forecast", "f" * 120, *(group * 20))
-    assert len(state.expected(1.1)) == 12
-    assert state.expected(1.1)[0].sd_y == pytest.approx(0.06)
-    assert not state.expected(9.0)
+    assert len(state.current_forecast(1.1)) == 12
+    assert state.current_forecast(1.1)[0].sd_y == pytest.approx(0.06)
+    assert not state.current_forecast(9.0)
     tell(state, 10.0, "/robojam/forecast", "f" * 5, *group[:5])
-    assert not state.expected(10.0)
+    assert not state.current_forecast(10.0)
 
 
 ADDRESSES = ["/robojam/ai/down", "/robojam/ai2/move", "/robojam/human/up", "/robojam/ai/next",
@@ -372,9 +369,9 @@ def test_no_message_can_hurt(messages):
     state = WindowState()
     for t, (address, args) in enumerate(messages):
         tags = "s" if args and isinstance(args[0], str) else "f" * len(args)
-        state.heard(Message(address, tags, tuple(args)), float(t), UTC_NOW)
-        state.pass_time(float(t))
-        words(state, float(t))
+        state.handle_message(Message(address, tags, tuple(args)), float(t), UTC_NOW)
+        state.advance(float(t))
+        frame_text(state, float(t))
     for stroke in state.strokes:
         assert all(0 <= p.x <= 1 and 0 <= p.y <= 1 for p in stroke.points)
 
@@ -383,9 +380,9 @@ def test_no_message_can_hurt(messages):
 
 
 def lights(state: WindowState, t: float) -> dict[str, str]:
-    labels = (label for row in words(state, t).top for label in row)
+    labels = (label for row in frame_text(state, t).top for label in row)
     return {
-        label.parts[0].text: label.icon.value for label in labels if "li" in label.icon.value
+        label.runs[0].text: label.icon.value for label in labels if "li" in label.icon.value
     }
 
 
@@ -450,4 +447,4 @@ def test_a_machine_finger_whose_up_was_lost_is_lifted_when_its_turn_ends():
     tell(state, 1.0, "/robojam/turn", "s", "ai")
     tell(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.0)
     tell(state, 1.5, "/robojam/turn", "s", "human")
-    assert state.strokes.seen[0].lifted == 1.5
+    assert state.strokes.visible[0].lifted == 1.5

@@ -14,7 +14,7 @@ from support.window import at, idle, press
 
 from robojam.touch import Phase
 from robojam.window.input.fingers import MOUSE, FingerInput
-from robojam.window.input.keys import HELP, command
+from robojam.window.input.keys import HELP, action_for_key
 from robojam.wire.osc import encode
 
 # Fingers
@@ -72,10 +72,10 @@ def test_every_finger_that_lands_lifts_once(steps):
 
 def test_mouse_press_drag_release(app):
     down, moved = at(app, 0, 0), at(app, 1, 1)
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=down))
-    app.take(pygame.event.Event(pygame.MOUSEMOTION, pos=moved, buttons=(1, 0, 0)))
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=moved))
-    assert app.link.packets == [
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=down))
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=moved, buttons=(1, 0, 0)))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=moved))
+    assert app.connection.packets == [
         # address, padded to 4; ",iff"; 1000; 0.0; 0.0
         b"/robojam/down\0\0\0,iff\0\0\0\0" + bytes.fromhex("000003e8 00000000 00000000"),
         b"/robojam/move\0\0\0,iff\0\0\0\0" + bytes.fromhex("000003e8 3f800000 3f800000"),
@@ -84,47 +84,57 @@ def test_mouse_press_drag_release(app):
 
 
 def test_every_move_is_sent_on_its_own(app):
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5)))
+    app.handle_event(
+        pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5))
+    )
     for i in range(50):
         pygame.event.post(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, i / 50, 0.2)))
-    app.turn()
-    assert sum(b"/move" in packet for packet in app.link.packets) == 50
+    app.run_once()
+    assert sum(b"/move" in packet for packet in app.connection.packets) == 50
 
 
 def test_other_buttons_moves_without_a_press_and_the_frame_play_nothing(app):
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=3, pos=at(app, 0.5, 0.5)))
-    app.take(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, 0.6, 0.5)))
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(5, 2)))
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=(5, 2)))
-    assert app.link.packets == []
+    app.handle_event(
+        pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=3, pos=at(app, 0.5, 0.5))
+    )
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, 0.6, 0.5)))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(5, 2)))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=(5, 2)))
+    assert app.connection.packets == []
 
 
 @pytest.mark.skipif("sys.platform == 'darwin'", reason="there, fingers are the track pad's")
 def test_fingers_land_where_they_are(app):
     x, y = at(app, 0.25, 0.75)
     for finger in (7, 9):
-        app.take(pygame.event.Event(pygame.FINGERDOWN, touch_id=1, finger_id=finger,
+        app.handle_event(pygame.event.Event(pygame.FINGERDOWN, touch_id=1, finger_id=finger,
                                     x=x / 640, y=y / 400))  # fmt: skip
-    app.take(pygame.event.Event(pygame.FINGERUP, touch_id=1, finger_id=7, x=x / 640, y=y / 400))
-    heads = [packet[:16].rstrip(b"\0,i") for packet in app.link.packets]
+    app.handle_event(
+        pygame.event.Event(pygame.FINGERUP, touch_id=1, finger_id=7, x=x / 640, y=y / 400)
+    )
+    heads = [packet[:16].rstrip(b"\0,i") for packet in app.connection.packets]
     assert heads == [b"/robojam/down", b"/robojam/down", b"/robojam/up"]
     assert [s.id for s in app.state.strokes] == [1001, 1002]
-    assert app.state.strokes.seen[0].last.x == pytest.approx(0.25, abs=0.002)
+    assert app.state.strokes.visible[0].last.x == pytest.approx(0.25, abs=0.002)
 
 
 def test_losing_the_focus_lifts_what_is_held(app):
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5)))
-    app.take(pygame.event.Event(pygame.WINDOWFOCUSLOST))
-    assert app.link.packets[-1] == encode("/robojam/up", "i", 1000)
-    app.take(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, 0.6, 0.5)))
-    assert len(app.link.packets) == 2
+    app.handle_event(
+        pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5))
+    )
+    app.handle_event(pygame.event.Event(pygame.WINDOWFOCUSLOST))
+    assert app.connection.packets[-1] == encode("/robojam/up", "i", 1000)
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=at(app, 0.6, 0.5)))
+    assert len(app.connection.packets) == 2
 
 
 def test_closing_lifts_what_is_held(app):
-    app.take(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5)))
+    app.handle_event(
+        pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at(app, 0.5, 0.5))
+    )
     pygame.event.post(pygame.event.Event(pygame.QUIT))
-    app.stay()
-    assert app.link.packets[-1] == encode("/robojam/up", "i", 1000)
+    app.run()
+    assert app.connection.packets[-1] == encode("/robojam/up", "i", 1000)
 
 
 # Keys
@@ -173,16 +183,16 @@ def test_controls_change_on_the_screen_only_when_told(app):
 
 
 def test_quick_presses_add_up_before_the_engine_has_told():
-    deeds = idle(temperature=1.0)
+    actions = idle(temperature=1.0)
     for t in (
         1.0,
         1.1,
         1.2,
         9.0,
     ):  # before the last, the engine should have told: they were lost
-        deeds.do("step:temperature:1", t)
+        actions.perform("step:temperature:1", t)
     told = [encode("/robojam/temperature", "f", value) for value in (1.1, 1.2, 1.3, 1.1)]
-    assert deeds.wire.packets == told
+    assert actions.sender.packets == told
 
 
 @pytest.mark.parametrize(
@@ -193,15 +203,15 @@ def test_quick_presses_add_up_before_the_engine_has_told():
      ("1", "response", 3599, 3600), ("1", "response", 0, 0), ("-1", "response", 0, 30)],
 )  # fmt: skip
 def test_steps_stay_in_range(name, control, start, end):
-    deeds = idle(**{control: start})
-    deeds.do(f"step:{control}:{name}", 1.0)
-    assert deeds.wire.packets == [encode(f"/robojam/{control}", "f", end)]
+    actions = idle(**{control: start})
+    actions.perform(f"step:{control}:{name}", 1.0)
+    assert actions.sender.packets == [encode(f"/robojam/{control}", "f", end)]
 
 
 def test_a_step_from_nowhere_says_nothing():
-    deeds = idle()
-    deeds.do("step:temperature:1", 1.0)
-    assert deeds.wire.packets == []
+    actions = idle()
+    actions.perform("step:temperature:1", 1.0)
+    assert actions.sender.packets == []
 
 
 def test_keys_for_the_window_alone(app):
@@ -210,25 +220,25 @@ def test_keys_for_the_window_alone(app):
     press(app, pygame.K_F1)
     assert app.state.view.panel == ""
     press(app, pygame.K_f, "f")
-    assert not app.state.view.forecast
+    assert not app.state.view.show_forecast
     press(app, pygame.K_q, "q")
-    assert not app.open
+    assert not app.is_open
 
 
 def test_a_key_held_repeats_steps_but_not_toggles(app):
     app.state.controls["temperature"] = 1.0
     for key, letter in ((pygame.K_UP, ""), (pygame.K_p, "p")):
         for _ in range(3):
-            app.take(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=0))
-    assert len(app.link.packets) == 3 + 1
+            app.handle_event(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=0))
+    assert len(app.connection.packets) == 3 + 1
 
 
 def test_modified_keys_are_the_desktop_s_own():
-    assert command(pygame.K_r, "r", pygame.KMOD_CTRL) == ""
-    assert command(pygame.K_f, "f", pygame.KMOD_LMETA) == "fullscreen"
-    assert command(pygame.K_f, "F", pygame.KMOD_LSHIFT) == "fullscreen"
-    assert command(pygame.K_F11, "", 0) == "fullscreen"
-    assert command(pygame.K_x, "x", 0) == ""
+    assert action_for_key(pygame.K_r, "r", pygame.KMOD_CTRL) == ""
+    assert action_for_key(pygame.K_f, "f", pygame.KMOD_LMETA) == "fullscreen"
+    assert action_for_key(pygame.K_f, "F", pygame.KMOD_LSHIFT) == "fullscreen"
+    assert action_for_key(pygame.K_F11, "", 0) == "fullscreen"
+    assert action_for_key(pygame.K_x, "x", 0) == ""
 
 
 def test_full_screen_and_back_keeps_playing(app):
@@ -236,7 +246,7 @@ def test_full_screen_and_back_keeps_playing(app):
     assert app.screen.get_flags() & pygame.FULLSCREEN
     assert press(app, pygame.K_ESCAPE) == [encode("/robojam/panic")]
     assert not app.screen.get_flags() & pygame.FULLSCREEN
-    app.turn()
+    app.run_once()
 
 
 def test_help_lists_every_key():

@@ -101,8 +101,8 @@ class Lossy:
             for link in select.select([self.front, self.behind], [], [], 0.1)[0]:
                 packet, sender = link.recvfrom(65536)
                 if packet.startswith(b"/robojam/subscribe"):  # its port is ours, from here
-                    mine = self.behind.getsockname()[1]
-                    packet = packet[:-4] + mine.to_bytes(4, "big")
+                    own_port = self.behind.getsockname()[1]
+                    packet = packet[:-4] + own_port.to_bytes(4, "big")
                 if link is self.front:
                     self.window = sender
                 if self._chance.random() < 0.5:
@@ -130,13 +130,13 @@ def test_with_half_of_the_packets_lost_the_window_stays_with_the_jam(tmp_path):
             began = time.monotonic()
             x = 0.0
             while (passed := time.monotonic() - began) < 6.0:
-                wait = link.tick(time.monotonic()) - time.monotonic()
+                wait = link.advance(time.monotonic()) - time.monotonic()
                 woken.wait(max(0.0, min(0.02, wait)))
                 woken.clear()
-                for t, message in link.received():
-                    state.heard(message, t, datetime.now(UTC))
-                state.pass_time(time.monotonic())
-                seen.add(state.engine(time.monotonic()))
+                for t, message in link.receive():
+                    state.handle_message(message, t, datetime.now(UTC))
+                state.advance(time.monotonic())
+                seen.add(state.engine_state(time.monotonic()))
                 if passed % 2 < 0.5:
                     x = (x + 0.01) % 1
                     link.send("/robojam/move", "iff", 1000, x, 0.5)
@@ -145,7 +145,7 @@ def test_with_half_of_the_packets_lost_the_window_stays_with_the_jam(tmp_path):
                     link.send("/robojam/up", "i", 1000)
             now = time.monotonic()
             assert lossy.lost > 50
-            assert EngineState.THERE in seen
+            assert EngineState.CONNECTED in seen
             assert EngineState.LOST not in seen
             assert state.controls["response"] == pytest.approx(0.6)
             machine = [s for s in state.strokes if s.who == "ai"]

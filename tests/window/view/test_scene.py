@@ -13,12 +13,27 @@ import pygame
 import pytest
 
 from robojam.touch import Phase
-from robojam.window.client.state import Component, Ghost, WindowState
+from robojam.window.client.state import ForecastComponent, PendingTouch, WindowState
 from robojam.window.view.panels import panel_of
 from robojam.window.view.scene import Scene
-from robojam.window.view.stroke_image import half_width
-from robojam.window.view.text_fit import Label, Part, clock, cut, fit, wrap
-from robojam.window.view.theme import DARK, LIGHT, STAGE, THEMES, Metrics, turned, unturn
+from robojam.window.view.stroke_image import line_half_width
+from robojam.window.view.text_fit import (
+    Label,
+    TextRun,
+    format_duration,
+    place_labels,
+    truncate,
+    wrap_text,
+)
+from robojam.window.view.theme import (
+    DARK,
+    LIGHT,
+    STAGE,
+    THEMES,
+    Metrics,
+    rotated_size,
+    unrotate,
+)
 
 HUMANS, MACHINES = DARK.humans, DARK.machines
 SIZES = [(1, 1), (100, 80), (240, 180), (320, 240), (640, 400), (1280, 800), (800, 1280),
@@ -35,7 +50,9 @@ def fonts():
 
 def busy(now: float = 10.0) -> WindowState:
     """A state in which everything there is shows at once."""
-    state = WindowState(engine_name="127.0.0.1:5005", heard_last=now, turn="ai", touched=False)
+    state = WindowState(
+        engine_name="127.0.0.1:5005", last_message_at=now, turn="ai", has_played=False
+    )
     state.mode, state.model, state.device = (
         "call-response",
         "models/default.safetensors",
@@ -43,34 +60,34 @@ def busy(now: float = 10.0) -> WindowState:
     )
     state.controls.update(temperature=0.95, spread=1.05, timescale=1.0, pause=0.0)
     state.recording, state.recording_since = "sessions/2026-11-20T10-00-00.jsonl", now - 4000
-    state.trouble = ("recording stopped: disk full (/home/somebody/a/long/path/of/sessions)",
+    state.problems = ("recording stopped: disk full (/home/somebody/a/long/path/of/sessions)",
                      "the MIDI port is gone", "x" * 300)  # fmt: skip
-    state.restarted = now
-    state.say("silence until the next touch", now)
-    state.late_ms, state.dropped_new, state.dropped_told = 23.0, 1234, now
-    state.forecast, state.forecast_told = (Component(1.0, 0.5, 0.5, 0.1, 0.2, 0.9),), now
+    state.restarted_at = now
+    state.notify("silence until the next touch", now)
+    state.late_ms, state.recently_dropped, state.dropped_at = 23.0, 1234, now
+    state.forecast, state.forecast_at = (ForecastComponent(1.0, 0.5, 0.5, 0.1, 0.2, 0.9),), now
     state.memories = ("A", "B")
-    state.connections.tell("midi", {"in": [{"messages": 3}], "out": []}, now)
-    state.connections.tell("sound", {"state": "no sound: no device"}, now)
-    state.ghosts["ai"] = Ghost("ai", 0.9, 0.1, now, now + 0.3)
+    state.ports.update("midi", {"in": [{"messages": 3}], "out": []}, now)
+    state.ports.update("sound", {"state": "no sound: no device"}, now)
+    state.pending_touches["ai"] = PendingTouch("ai", 0.9, 0.1, now, now + 0.3)
     for who in ("human", "human2", "ai", "ai2"):
         for i in range(30):
-            state.strokes.move(who, 1, i / 29, 0.3, now - 0.5 + i * 0.01, mine=False)
+            state.strokes.move(who, 1, i / 29, 0.3, now - 0.5 + i * 0.01, own=False)
     return state
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ["", "help", "controls", "sessions"])
-@pytest.mark.parametrize("quarters", [0, 1])
-def test_words_stay_inside_and_apart(size, name, quarters):
+@pytest.mark.parametrize("quarter_turns", [0, 1])
+def test_words_stay_inside_and_apart(size, name, quarter_turns):
     screen = pygame.Surface(size)
     state = busy()
-    state.view.panel, state.view.quarters = name, quarters
-    size = turned(size, quarters)
+    state.view.panel, state.view.quarter_turns = name, quarter_turns
+    size = rotated_size(size, quarter_turns)
     if name:  # over all those troubles there would be no room for it
-        state.trouble, state.word, state.restarted = (), "", -9.0
-        state.connections.there.clear()
-    panel = panel_of(state, entries=(), page=0, rerun=None, full=False, busy=False)
+        state.problems, state.notice, state.restarted_at = (), "", -9.0
+        state.ports.errors.clear()
+    panel = panel_of(state, entries=(), page=0, playback=None, full=False, busy=False)
     written = Scene().draw(screen, state, 10.0, panel=panel)
     for rect in written:
         assert pygame.Rect(0, 0, *size).contains(rect)
@@ -83,7 +100,7 @@ def test_words_stay_inside_and_apart(size, name, quarters):
 def test_the_beginning_and_a_lost_engine_fit_too(size):
     for state, now in ((WindowState(engine_name="a-rather-long-host-name.local:5005"), 1.0),
                        (WindowState(engine_name="a-rather-long-host-name.local:5005"), 60.0),
-                       (WindowState(heard_last=0.0), 60.0)):  # fmt: skip
+                       (WindowState(last_message_at=0.0), 60.0)):  # fmt: skip
         screen = pygame.Surface(size)
         written = Scene().draw(screen, state, now)
         assert all(screen.get_rect().contains(rect) for rect in written)
@@ -94,13 +111,15 @@ def test_the_beginning_and_a_lost_engine_fit_too(size):
     "size", [(640, 400), (1280, 800), (800, 1280), (1920, 1080), (3840, 2160)]
 )
 def test_text_is_a_fortieth_of_the_height(size):
-    assert Metrics.of(size).text >= size[1] / 40
+    assert Metrics.for_size(size).text >= size[1] / 40
 
 
 def colour_at(screen: pygame.Surface, x: float, y: float) -> tuple[int, int, int]:
-    metrics = Metrics.of(screen.get_size())
+    metrics = Metrics.for_size(screen.get_size())
     across, down = metrics.from_surface(x, y)
-    r, g, b, _ = screen.get_at((round(metrics.play[0] + across), round(metrics.play[1] + down)))
+    r, g, b, _ = screen.get_at(
+        (round(metrics.surface_box[0] + across), round(metrics.surface_box[1] + down))
+    )
     return r, g, b
 
 
@@ -109,14 +128,14 @@ def away(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
 
 
 def test_touches_appear_where_they_are_in_their_colours():
-    state = WindowState(touched=True, heard_last=1.0)
-    state.touch(Phase.DOWN, 1000, 0.25, 0.25, 0.9)
-    state.touch(Phase.UP, 1000, 0.25, 0.25, 0.95)
-    state.strokes.down("ai", 0, 0.75, 0.25, 0.9, mine=False)
-    state.strokes.up("ai", 0, 0.95, mine=False)
+    state = WindowState(has_played=True, last_message_at=1.0)
+    state.add_own_touch(Phase.DOWN, 1000, 0.25, 0.25, 0.9)
+    state.add_own_touch(Phase.UP, 1000, 0.25, 0.25, 0.95)
+    state.strokes.down("ai", 0, 0.75, 0.25, 0.9, own=False)
+    state.strokes.up("ai", 0, 0.95, own=False)
     for i in range(21):
-        state.touch(Phase.MOVE, 1001, 0.1 + i * 0.04, 0.6, 0.8 + i * 0.01)
-        state.strokes.move("ai", 0, 0.1 + i * 0.04, 0.8, 0.8 + i * 0.01, mine=False)
+        state.add_own_touch(Phase.MOVE, 1001, 0.1 + i * 0.04, 0.6, 0.8 + i * 0.01)
+        state.strokes.move("ai", 0, 0.1 + i * 0.04, 0.8, 0.8 + i * 0.01, own=False)
     screen = pygame.Surface((1280, 800))
     Scene().draw(screen, state, 1.2)
     for x, y, colour in ((0.25, 0.25, HUMANS[0]), (0.75, 0.25, MACHINES[0]),
@@ -128,11 +147,14 @@ def test_touches_appear_where_they_are_in_their_colours():
 def test_round_is_human_and_angular_is_the_machine():
     size = 3840, 2160
     screen = pygame.Surface(size)
-    state = WindowState(touched=True)
-    state.strokes.down("human", 1, 0.25, 0.5, 1.0, mine=False)
-    state.strokes.down("ai", 0, 0.75, 0.5, 1.0, mine=False)
+    state = WindowState(has_played=True)
+    state.strokes.down("human", 1, 0.25, 0.5, 1.0, own=False)
+    state.strokes.down("ai", 0, 0.75, 0.5, 1.0, own=False)
     Scene().draw(screen, state, 3.0)  # the rings have opened and gone
-    head, (_, _, width, height) = Metrics.of(size).head, Metrics.of(size).play
+    head, (_, _, width, height) = (
+        Metrics.for_size(size).finger_radius,
+        Metrics.for_size(size).surface_box,
+    )
     dx, dy = 0.68 * head / width, 0.68 * head / height  # on a disc, beyond a diamond
     assert away(colour_at(screen, 0.25 + dx, 0.5 + dy), HUMANS[0]) < 40
     assert away(colour_at(screen, 0.75 + dx, 0.5 + dy), MACHINES[0]) > 100
@@ -144,46 +166,49 @@ def test_round_is_human_and_angular_is_the_machine():
 def test_the_edge_tells_the_turn():
     for turn, colour in (("human", HUMANS[0]), ("ai", MACHINES[0]), ("", DARK.edge)):
         screen = pygame.Surface((1280, 800))
-        Scene().draw(screen, WindowState(turn=turn, heard_last=1.0), 1.0)
-        left, top, _, height = Metrics.of((1280, 800)).play
+        Scene().draw(screen, WindowState(turn=turn, last_message_at=1.0), 1.0)
+        left, top, _, height = Metrics.for_size((1280, 800)).surface_box
         assert screen.get_at((left - 1, top + height // 2))[:3] == colour
 
 
 def test_it_fades_to_nothing_and_rests():
     screen, picture = pygame.Surface((640, 400)), Scene()
     empty = pygame.Surface((640, 400))
-    Scene().draw(empty, WindowState(touched=True), 60.0)
+    Scene().draw(empty, WindowState(has_played=True), 60.0)
     state = busy(10.0)
     picture.draw(screen, state, 10.0)
-    assert picture.restless(state, 10.1)
+    assert picture.is_animating(state, 10.1)
     later = WindowState(
-        strokes=state.strokes, forecast=state.forecast, forecast_told=10.0, touched=True
+        strokes=state.strokes, forecast=state.forecast, forecast_at=10.0, has_played=True
     )
     for who in ("human", "human2", "ai", "ai2"):
-        later.strokes.up(who, 1, 10.1, mine=False)
+        later.strokes.up(who, 1, 10.1, own=False)
     for t in (11.0, 13.5, 16.0, 60.0):
-        later.pass_time(t)
+        later.advance(t)
         picture.draw(screen, later, t)
-    assert not picture.restless(later, 60.0)
+    assert not picture.is_animating(later, 60.0)
     assert pygame.image.tobytes(screen, "RGB") == pygame.image.tobytes(empty, "RGB")
 
 
 def test_the_forecast_glows_where_it_is_and_can_be_turned_off():
-    state = WindowState(touched=True, heard_last=1.0)
-    state.forecast, state.forecast_told = (Component(1.0, 0.3, 0.7, 0.05, 0.05, 0.0),), 1.0
+    state = WindowState(has_played=True, last_message_at=1.0)
+    state.forecast, state.forecast_at = (
+        (ForecastComponent(1.0, 0.3, 0.7, 0.05, 0.05, 0.0),),
+        1.0,
+    )
     screen, picture = pygame.Surface((1280, 800)), Scene()
     picture.draw(screen, state, 1.0)
     picture.draw(screen, state, 1.5)
     assert away(colour_at(screen, 0.3, 0.7), DARK.surface) > 40
     assert away(colour_at(screen, 0.8, 0.2), DARK.surface) < 3
-    state.view.forecast = False
+    state.view.show_forecast = False
     for t in (1.6, 2.0, 4.0):
         picture.draw(screen, state, t)
     assert colour_at(screen, 0.3, 0.7) == DARK.surface
 
 
 def test_a_faster_slide_is_a_wider_ribbon():
-    halves = [half_width(speed, 12.0) for speed in (0.0, 0.5, 3.0)]
+    halves = [line_half_width(speed, 12.0) for speed in (0.0, 0.5, 3.0)]
     assert 1 < halves[0] < halves[1] < halves[2] < 12
 
 
@@ -195,11 +220,11 @@ def lit(screen: pygame.Surface, ground: tuple[int, int, int]) -> int:
 def test_a_slide_drawn_bit_by_bit_is_the_same_as_drawn_at_once():
     bit_by_bit, at_once = Scene(), Scene()
     screens = [pygame.Surface((640, 400)) for _ in range(2)]
-    states = [WindowState(touched=True, heard_last=1.0) for _ in range(2)]
+    states = [WindowState(has_played=True, last_message_at=1.0) for _ in range(2)]
     for i in range(60):
         for state in states:
             x, y = 0.5 + 0.4 * math.cos(i / 6), 0.5 + 0.4 * math.sin(i / 7)
-            state.strokes.move("human", 1, x, y, 0.9 + i * 0.001, mine=False)
+            state.strokes.move("human", 1, x, y, 0.9 + i * 0.001, own=False)
         bit_by_bit.draw(screens[0], states[0], 1.0)
     bit_by_bit.draw(screens[0], states[0], 1.6)
     at_once.draw(screens[1], states[1], 1.6)
@@ -210,12 +235,12 @@ def test_a_still_line_is_not_drawn_again_however_old(monkeypatch):
     from robojam.window.view import stroke_image
 
     drawn = []
-    fine = stroke_image.fine_picture
-    monkeypatch.setattr(stroke_image, "fine_picture", lambda *a: drawn.append(a) or fine(*a))
-    state, picture = WindowState(touched=True), Scene()
+    fine = stroke_image.supersampled
+    monkeypatch.setattr(stroke_image, "supersampled", lambda *a: drawn.append(a) or fine(*a))
+    state, picture = WindowState(has_played=True), Scene()
     screen = pygame.Surface((1280, 800))
     for i in range(200):
-        state.strokes.move("human", 1, i / 200, 0.5, 1.0 + i * 0.01, mine=False)
+        state.strokes.move("human", 1, i / 200, 0.5, 1.0 + i * 0.01, own=False)
     picture.draw(screen, state, 3.0)
     first = len(drawn)
     for i in range(100):
@@ -229,17 +254,17 @@ def test_a_still_line_is_not_drawn_again_however_old(monkeypatch):
 
 def test_labels_make_room_by_rank():
     labels = [
-        Label((Part("aaaaaaaaaa"),), 0, (Part("aaa"),)),
-        Label((Part("bbbb"),), 5, right=True),
-        Label((Part("cccc"),), 3, (Part("c"),), right=True),
+        Label((TextRun("aaaaaaaaaa"),), 0, (TextRun("aaa"),)),
+        Label((TextRun("bbbb"),), 5, right=True),
+        Label((TextRun("cccc"),), 3, (TextRun("c"),), right=True),
     ]
 
     def shown(width: int) -> list[str]:
-        placed = fit(
+        placed = place_labels(
             labels, left=0, right=width, gap=2,
-            measure=lambda _, parts: sum(len(part.text) for part in parts),
+            measure=lambda _, runs: sum(len(run.text) for run in runs),
         )  # fmt: skip
-        return sorted(part.text for label in placed for part in label.parts)
+        return sorted(run.text for label in placed for run in label.runs)
 
     assert shown(30) == ["aaaaaaaaaa", "bbbb", "cccc"]
     assert shown(21) == ["aaaaaaaaaa", "bbbb", "c"]
@@ -249,15 +274,23 @@ def test_labels_make_room_by_rank():
 
 
 def test_wrap_and_cut():
-    assert wrap("one two three", width=8, measure=len, lines=2) == ["one two", "three"]
-    assert wrap("one two three four", width=8, measure=len, lines=2) == ["one two", "three f…"]
-    assert wrap("", width=8, measure=len, lines=2) == []
-    assert cut("abcdef", width=3, measure=len) == "ab…"
-    assert cut("abcdef", width=0, measure=len) == ""
+    assert wrap_text("one two three", width=8, measure=len, lines=2) == ["one two", "three"]
+    assert wrap_text("one two three four", width=8, measure=len, lines=2) == [
+        "one two",
+        "three f…",
+    ]
+    assert wrap_text("", width=8, measure=len, lines=2) == []
+    assert truncate("abcdef", width=3, measure=len) == "ab…"
+    assert truncate("abcdef", width=0, measure=len) == ""
 
 
 def test_clock():
-    assert [clock(t) for t in (-1, 7.9, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
+    assert [format_duration(t) for t in (-1, 7.9, 754, 3723)] == [
+        "0:00",
+        "0:07",
+        "12:34",
+        "1:02:03",
+    ]
 
 
 # Colours for every eye
@@ -304,19 +337,19 @@ def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
 
 
 @pytest.mark.parametrize("blindness", BLINDNESS)
-@pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
-def test_every_human_shade_differs_from_every_machine_shade(blindness, look):
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_every_human_shade_differs_from_every_machine_shade(blindness, theme):
     worst = min(
         math.dist(lab(human, blindness), lab(machine, blindness))
-        for human in look.humans
-        for machine in look.machines
+        for human in theme.humans
+        for machine in theme.machines
     )
     assert worst > 40  # 2.3 is just noticeable; 40 is another colour
 
 
 @pytest.mark.parametrize("blindness", BLINDNESS)
-@pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
-def test_on_a_projector_in_a_lit_room_they_still_differ(blindness, look):
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_on_a_projector_in_a_lit_room_they_still_differ(blindness, theme):
     """Light from the room lies over everything: a quarter of the projector's own white."""
 
     def washed(colour):
@@ -328,31 +361,35 @@ def test_on_a_projector_in_a_lit_room_they_still_differ(blindness, look):
 
     worst = min(
         math.dist(lab(washed(human), blindness), lab(washed(machine), blindness))
-        for human in look.humans
-        for machine in look.machines
+        for human in theme.humans
+        for machine in theme.machines
     )
     assert worst > 15
 
 
-@pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
-def test_contrast_is_enough_to_read(look):
-    for colour in (look.text, look.quiet, look.alert, look.humans[0], look.machines[0]):
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_contrast_is_enough_to_read(theme):
+    for colour in (theme.text, theme.muted, theme.alert, theme.humans[0], theme.machines[0]):
         for ground in (
-            (look.frame, look.plate) if colour in (look.text, look.quiet) else (look.frame,)
+            (theme.frame, theme.panel)
+            if colour in (theme.text, theme.muted)
+            else (theme.frame,)
         ):
             assert contrast(colour, ground) >= 4.5, (colour, ground)
-    for colour in (look.alert, look.record):  # on their buttons
-        assert contrast(colour, look.plate) >= 4.5, colour
-    for colour in (*look.humans, *look.machines):  # what is drawn is larger than letters
-        assert contrast(colour, look.surface) >= 3, colour
+    for colour in (theme.alert, theme.record):  # on their buttons
+        assert contrast(colour, theme.panel) >= 4.5, colour
+    for colour in (*theme.humans, *theme.machines):  # what is drawn is larger than letters
+        assert contrast(colour, theme.surface) >= 3, colour
 
 
-@pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
-def test_each_player_has_a_shade_of_its_side(look):
-    assert len({look.shade(who) for who in ("human", "human2", "human3", "human4")}) == 4
-    assert look.shade("human5") == look.shade("human")
-    assert look.shade("ai2") == look.machines[1]
-    assert look.shade("human²") in look.humans  # whatever the name, it has a colour
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_each_player_has_a_shade_of_its_side(theme):
+    assert (
+        len({theme.player_colour(who) for who in ("human", "human2", "human3", "human4")}) == 4
+    )
+    assert theme.player_colour("human5") == theme.player_colour("human")
+    assert theme.player_colour("ai2") == theme.machines[1]
+    assert theme.player_colour("human²") in theme.humans  # whatever the name, it has a colour
 
 
 # Themes, and turned for a table
@@ -361,36 +398,39 @@ def test_each_player_has_a_shade_of_its_side(look):
 def test_on_stage_there_is_black_light_and_no_word():
     screen, state = pygame.Surface((1280, 800)), busy()
     state.view.theme, state.forecast = "stage", ()
-    state.strokes.seen.clear()
-    state.ghosts.clear()
+    state.strokes.visible.clear()
+    state.pending_touches.clear()
     picture = Scene()
     assert picture.draw(screen, state, 10.0) == []
     assert screen.get_at((640, 400))[:3] == STAGE.surface == (0, 0, 0)
-    assert [hit.action for hit in picture.hits] == ["theme"]  # the way out, by a finger
+    assert [hit.action for hit in picture.hit_boxes] == ["theme"]  # the way out, by a finger
 
 
 def test_in_the_light_strokes_are_ink():
-    screen, state = pygame.Surface((640, 400)), WindowState(touched=True, heard_last=1.0)
+    screen, state = (
+        pygame.Surface((640, 400)),
+        WindowState(has_played=True, last_message_at=1.0),
+    )
     state.view.theme = "light"
     for i in range(30):
-        state.strokes.move("ai", 0, i / 29, 0.5, 1 + i * 0.01, mine=False)
+        state.strokes.move("ai", 0, i / 29, 0.5, 1 + i * 0.01, own=False)
     Scene().draw(screen, state, 1.4)
     assert away(colour_at(screen, 0.5, 0.5), LIGHT.machines[0]) < 80
     assert colour_at(screen, 0.5, 0.9) == LIGHT.surface
 
 
-@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
-def test_what_is_turned_is_touched_where_it_is_seen(quarters):
+@pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
+def test_what_is_turned_is_touched_where_it_is_seen(quarter_turns):
     size = (900, 600)
-    screen, state = pygame.Surface(size), WindowState(touched=True, heard_last=1.0)
-    state.view.quarters, state.view.theme = quarters, "stage"
-    state.strokes.down("human", 1, 0.25, 0.1, 1.0, mine=False)
-    state.strokes.up("human", 1, 1.0, mine=False)
+    screen, state = pygame.Surface(size), WindowState(has_played=True, last_message_at=1.0)
+    state.view.quarter_turns, state.view.theme = quarter_turns, "stage"
+    state.strokes.down("human", 1, 0.25, 0.1, 1.0, own=False)
+    state.strokes.up("human", 1, 1.0, own=False)
     Scene().draw(screen, state, 1.9)
     seen = pygame.mask.from_threshold(screen, HUMANS[0], (150, 110, 50, 255))
     x, y = seen.connected_component().centroid()
-    metrics = Metrics.of(turned(size, quarters), words=False)
-    place = metrics.to_surface(*unturn(x, y, size, quarters))
+    metrics = Metrics.for_size(rotated_size(size, quarter_turns), has_text=False)
+    place = metrics.to_surface(*unrotate(x, y, size, quarter_turns))
     assert place == pytest.approx((0.25, 0.1), abs=0.01)
 
 
@@ -399,20 +439,20 @@ def test_what_is_turned_is_touched_where_it_is_seen(quarters):
 
 def golden(name: str) -> WindowState:
     """A small jam of no words: a swipe, taps, the machine's line, ghost and light."""
-    state = WindowState(touched=True, heard_last=1.0, turn="ai")
+    state = WindowState(has_played=True, last_message_at=1.0, turn="ai")
     state.view.theme = name
     for i in range(40):
         x = 0.1 + i * 0.012
         state.strokes.move(
-            "human", 1, x, 0.5 + 0.3 * math.sin(i / 5), 0.2 + i * 0.017, mine=False
+            "human", 1, x, 0.5 + 0.3 * math.sin(i / 5), 0.2 + i * 0.017, own=False
         )
-    state.strokes.up("human", 1, 0.9, mine=False)
+    state.strokes.up("human", 1, 0.9, own=False)
     for i in range(3):
-        state.strokes.down("human2", 1, 0.2 + 0.2 * i, 0.1, 0.5 + 0.2 * i, mine=False)
+        state.strokes.down("human2", 1, 0.2 + 0.2 * i, 0.1, 0.5 + 0.2 * i, own=False)
     for i in range(30):
-        state.strokes.move("ai", 0, 0.9 - i * 0.01, 0.9 - i * 0.02, 0.6 + i * 0.013, mine=False)
-    state.ghosts["ai"] = Ghost("ai", 0.75, 0.2, 0.9, 1.2)
-    state.forecast, state.forecast_told = (Component(1.0, 0.6, 0.3, 0.1, 0.05, 0.5),), 0.5
+        state.strokes.move("ai", 0, 0.9 - i * 0.01, 0.9 - i * 0.02, 0.6 + i * 0.013, own=False)
+    state.pending_touches["ai"] = PendingTouch("ai", 0.75, 0.2, 0.9, 1.2)
+    state.forecast, state.forecast_at = (ForecastComponent(1.0, 0.6, 0.3, 0.1, 0.05, 0.5),), 0.5
     return state
 
 
@@ -437,16 +477,16 @@ def test_it_looks_as_it_did(name):
     assert sum(one > 48 for one in far) < len(far) / 200
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
 @pytest.mark.parametrize("panel", ["", "controls"])
-def test_what_is_turned_looks_as_it_does_upright(quarters, panel):
+def test_what_is_turned_looks_as_it_does_upright(quarter_turns, panel):
     """It is drawn turned, not turned when it is drawn: all but the words."""
     pictures = []
-    for turn in (0, quarters):
-        screen = pygame.Surface(turned((640, 400), turn), depth=32)
+    for turn in (0, quarter_turns):
+        screen = pygame.Surface(rotated_size((640, 400), turn), depth=32)
         state, picture = golden("dark"), Scene()
-        state.view.quarters, state.view.panel = turn, panel
-        shown = panel_of(state, entries=(), page=0, rerun=None, full=False, busy=False)
+        state.view.quarter_turns, state.view.panel = turn, panel
+        shown = panel_of(state, entries=(), page=0, playback=None, full=False, busy=False)
         for t in (0.7, 0.8, 0.9, 1.0):
             picture.draw(screen, state, t, panel=shown)
         upright = pygame.transform.rotate(screen, 90 * turn)

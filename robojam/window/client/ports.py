@@ -13,62 +13,62 @@ TELL = 8.0
 _WELL = frozenset(["playing", "starting", "open", "connected", "ok"])
 
 
-def _read(told: object) -> tuple[str, int] | None:
+def _parse_report(report: object) -> tuple[str, int] | None:
     """Return what is wrong (or nothing), and how much went through; None: not there."""
-    if not told:
+    if not report:
         return None
-    if not isinstance(told, dict):
+    if not isinstance(report, dict):
         return "", 0
-    ends = [one for side in ("in", "out") for one in _each(told.get(side))]
-    if ("in" in told or "out" in told) and not ends:
+    ends = [one for side in ("in", "out") for one in _each(report.get(side))]
+    if ("in" in report or "out" in report) and not ends:
         return None
-    wrong = told.get("trouble") or told.get("error")
-    state = told.get("state")
+    wrong = report.get("trouble") or report.get("error")
+    state = report.get("state")
     if not wrong and isinstance(state, str) and state not in _WELL:
         wrong = state
     counts = (one.get("messages") for one in ends)
     return str(wrong or ""), sum(n for n in counts if isinstance(n, int))
 
 
-def _each(told: object) -> Iterable[dict[str, object]]:
-    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else ()
+def _each(report: object) -> Iterable[dict[str, object]]:
+    return [one for one in report if isinstance(one, dict)] if isinstance(report, list) else ()
 
 
 @dataclass(slots=True)
-class Connections:
+class EnginePorts:
     """The connections that are there, with what is wrong; when each was last used (s)."""
 
-    there: dict[str, str] = field(default_factory=dict)
-    used: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    last_used: dict[str, float] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
-    _wrong_since: dict[str, float] = field(default_factory=dict)
+    _failed_at: dict[str, float] = field(default_factory=dict)
 
-    def use(self, name: str, now: float) -> None:
+    def mark_used(self, name: str, now: float) -> None:
         """Something has come through."""
-        self.used[name] = now
+        self.last_used[name] = now
 
-    def lit(self, name: str, now: float) -> bool:
+    def is_active(self, name: str, now: float) -> bool:
         """Whether something has just come through."""
-        return now - self.used.get(name, float("-inf")) < LIT
+        return now - self.last_used.get(name, float("-inf")) < LIT
 
-    def wrong(self, now: float) -> list[str]:
+    def recent_errors(self, now: float) -> list[str]:
         """Say what has gone wrong lately."""
         return [
             said if said.startswith(("no ", "the ")) else f"{name}: {said}"
-            for name, said in self.there.items()
-            if said and now - self._wrong_since.get(name, now) < TELL
+            for name, said in self.errors.items()
+            if said and now - self._failed_at.get(name, now) < TELL
         ]
 
-    def tell(self, name: str, told: object, now: float) -> None:
+    def update(self, name: str, report: object, now: float) -> None:
         """Take what a status says of one."""
-        found = _read(told)
+        found = _parse_report(report)
         if found is None:
-            self.there.pop(name, None)
+            self.errors.pop(name, None)
             return
         wrong, count = found
-        if self.there.get(name, "") != wrong:
-            self._wrong_since[name] = now
-        self.there[name] = wrong
+        if self.errors.get(name, "") != wrong:
+            self._failed_at[name] = now
+        self.errors[name] = wrong
         if self._counts.get(name, count) != count:
-            self.use(name, now)
+            self.mark_used(name, now)
         self._counts[name] = count
