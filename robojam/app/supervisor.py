@@ -1,7 +1,7 @@
-"""The programs of a jam: the engine and the window, started, watched and ended together.
+"""Supervisor of a jam's programs: it starts, watches and ends the engine and the window.
 
-An engine that dies is started again with the options then in force, which the
-supervisor knows because it watches like any other monitor.
+An engine that dies is started again with the options then in force. The supervisor knows them
+because it is a monitor of the engine, like a window.
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
+from robojam.system.child_process import ChildProcess, termination_signals
 from robojam.system.exit_status import NO_DISPLAY
 from robojam.wire import osc
 
-#: An engine that dies this many times in a row, each within so many seconds of its
-#: start, is not started again.
-_GIVE_UP, _AT_ONCE = 3, 10.0
-#: Seconds between renewals of the watch, and until the engine is there to answer.
-_RENEW, _KNOCK = 3.0, 0.2
+#: An engine that dies this many times in a row, each within this many seconds of its start,
+#: is not started again.
+_MOST_DEATHS, _EARLY_DEATH = 3, 10.0
+#: Seconds between subscriptions: once the engine has answered, and until then.
+_RENEWAL, _FIRST_RENEWAL = 3.0, 0.2
 #: Seconds that a program has to end when it is asked to.
 _PATIENCE = 8.0
 #: Controls that are options under the same name.
@@ -40,155 +38,139 @@ _OPTIONS = frozenset(
 )
 
 
-def that_end() -> list[signal.Signals]:
-    """Return the signals that ask to end: Ctrl-C, SIGTERM, and of a terminal that is closed.
-
-    The last is none on Windows, nor where one was started to outlive its terminal (nohup).
-    """
-    asking = [signal.SIGINT, signal.SIGTERM]
-    if os.name != "nt" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        asking.append(signal.SIGHUP)
-    return asking
-
-
 def display_at_hand() -> bool:
-    """Tell whether a window can be opened, as far as the environment says."""
+    """Return whether a window can be opened, as far as the environment tells."""
     if sys.platform.startswith("linux") and "SDL_VIDEODRIVER" not in os.environ:
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return True
 
 
-def _start(*arguments: str) -> subprocess.Popen[bytes]:
-    # Its standard input closes when this program ends, however it ends: a Ctrl-C, or a
-    # terminal that is closed, is for this one alone, whenever it comes.
-    return subprocess.Popen(
-        [sys.executable, "-m", "robojam", *arguments, "--until-eof"],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
+def reachable(address: tuple[str, int]) -> tuple[str, int]:
+    """Return the address at which programs on this machine reach a listening address."""
+    return ("127.0.0.1" if address[0] == "0.0.0.0" else address[0]), address[1]
+
+
+def _start_program(*arguments: str) -> ChildProcess:
+    return ChildProcess("robojam", *arguments, "--until-eof")
 
 
 @dataclass(frozen=True, slots=True)
 class WindowOptions:
-    """How the window is opened: its size in pixels, theme, and turned by how many degrees."""
+    """Options of the window: size in pixels, theme, and turn in degrees clockwise."""
 
     size: tuple[int, int] = (1280, 800)
     fullscreen: bool = False
     theme: str = "dark"
     turn: int = 0
 
-    def start(self, engine: tuple[str, int]) -> subprocess.Popen[bytes]:
-        """Open it."""
+    def start(self, engine: tuple[str, int]) -> ChildProcess:
+        """Start the window as a program that connects to the engine's address."""
         host, port = reachable(engine)
-        more = ["--fullscreen"] if self.fullscreen else []
-        return _start(
-            "window", "--engine", f"{host}:{port}", "--size", f"{self.size[0]}x{self.size[1]}",
-            "--theme", self.theme, "--turn", str(self.turn), *more,
-        )  # fmt: skip
-
-
-def reachable(address: tuple[str, int]) -> tuple[str, int]:
-    """Return where a program on this machine finds what listens at an address."""
-    return ("127.0.0.1" if address[0] == "0.0.0.0" else address[0]), address[1]
+        width, height = self.size
+        return _start_program(
+            *("window", "--engine", f"{host}:{port}", "--size", f"{width}x{height}"),
+            *("--theme", self.theme, "--turn", str(self.turn)),
+            *(["--fullscreen"] if self.fullscreen else []),
+        )
 
 
 class ControlMonitor:
-    """A monitor that keeps the options in force.
-
-    find turns the name of a model that the engine plays into what its option would say.
-    """
+    """Monitor of the engine that keeps the options in force."""
 
     def __init__(
         self, engine: tuple[str, int], options: Options, *, find: Callable[[str], str]
     ) -> None:
-        self.options = options
-        self._find = find
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.connect(engine)  # and so hears nobody else
-        self._socket.setblocking(False)
-        self.begin()
+        """Connect to the engine's address.
 
-    def begin(self) -> None:
-        """Begin to watch an engine that is being started."""
-        self._heard = False
-        self._renewed = -_RENEW
+        find turns the name of a model, as the engine sends it, into a value of --model.
+        """
+        self.options = options
+        self._find_model = find
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.connect(engine)  # receives from this address alone
+        self._socket.setblocking(False)
+        self.restart()
+
+    def restart(self) -> None:
+        """Subscribe again from the start: another engine is being started."""
+        self._answered = False
+        self._renewed_at = -_RENEWAL
 
     def fileno(self) -> int:
-        """For a selector."""
+        """Return the socket's descriptor, for a selector."""
         return self._socket.fileno()
 
     def renew(self, now: float) -> float:
-        """Subscribe when it is time; return when it is next, in seconds from now."""
-        every = _RENEW if self._heard else _KNOCK
-        if now - self._renewed >= every:
-            self._renewed = now
+        """Subscribe when it is time; return the seconds until the next time."""
+        interval = _RENEWAL if self._answered else _FIRST_RENEWAL
+        if now - self._renewed_at >= interval:
+            self._renewed_at = now
             port = self._socket.getsockname()[1]
             with suppress(OSError):
                 self._socket.send(osc.encode("/robojam/subscribe", "i", port))
-        return self._renewed + every - now
+        return self._renewed_at + interval - now
 
-    def read(self) -> None:
-        """Take in what has come: of all that the engine tells, the controls."""
+    def receive(self) -> None:
+        """Read all packets that have come, and take the controls out of them."""
         while True:
             try:
                 packet = self._socket.recv(65536)
             except ConnectionError:
-                continue  # the engine is not there: it will be
+                continue  # the engine does not listen yet
             except OSError:
                 return
-            self._heard = True
+            self._answered = True
             for message in osc.decode(packet)[0]:
                 name = message.address.removeprefix("/robojam/")
                 if name in _OPTIONS:
-                    self._change(name, message.args[0])
+                    self._set_option(name, message.args[0])
 
-    def _change(self, name: str, value: Any) -> None:
+    def _set_option(self, name: str, value: object) -> None:
         if isinstance(value, float):
-            value = float(f"{value:.7g}")  # a 32-bit number as it was meant
+            value = float(f"{value:.7g}")  # the decimal number that 32 bits stand for
         elif name == "record":
             value = bool(value)
         elif name == "model":
-            value = self._find(value)
+            value = self._find_model(str(value))
         self.options = msgspec.structs.replace(self.options, **{name: value})
 
 
 def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) -> int:
-    """Run the engine and the window until the window closes, or a signal comes.
+    """Run the engine and the window until the window closes or a signal asks to end.
 
-    find turns the name of a model into what its option would say. Returns the exit
-    status. Without a display the engine plays alone, and says so.
+    Without a display the engine plays alone, and a line of output says so. find turns the
+    name of a model into a value of --model. Returns the exit status.
     """
-    seen = display_at_hand()
-    if not seen:
+    with_window = display_at_hand()
+    if not with_window:
         print("there is no display here: the engine plays alone, over OSC", flush=True)
-    playing = Supervisor(
-        ControlMonitor(reachable(parse_address(options.osc_in)), options, find=find)
-    )
-    with playing.signals():
-        if seen:
-            address = parse_address(options.osc_in)
-            playing.show(window.start(address))
-        return playing.run()
+    address = parse_address(options.osc_in)
+    supervisor = Supervisor(ControlMonitor(reachable(address), options, find=find))
+    with supervisor.ended_by_signals():
+        if with_window:
+            supervisor.start_window(window, address)
+        return supervisor.run()
 
 
 class Supervisor:
-    """The engine and the window of one jam, while they live."""
+    """The engine and the window of one jam as child processes."""
 
-    def __init__(self, watch: ControlMonitor) -> None:
-        self.watch = watch
-        self.engine: subprocess.Popen[bytes] | None = None
-        self.window: subprocess.Popen[bytes] | None = None
-        self.status: int | None = None  # to end with; None while it goes on
-        self.deaths = 0
-        self.wake, self.woken = socket.socketpair()
-        self.woken.setblocking(False)
-        self.wake.setblocking(False)
+    def __init__(self, monitor: ControlMonitor) -> None:
+        self._monitor = monitor
+        self._engine: ChildProcess | None = None
+        self._window: ChildProcess | None = None
+        self._engine_started = -_EARLY_DEATH
+        self._deaths = 0
+        self._status: int | None = None  # exit status; None while the jam goes on
+        self._wake, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
 
     @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Let what asks to end it end the jam, from now on."""
-        signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
-        for number in that_end():
+    def ended_by_signals(self) -> Iterator[None]:
+        """End the jam on a termination signal, from now until the block ends."""
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in termination_signals():
             signal.signal(number, self._on_signal)
         try:
             yield
@@ -196,110 +178,94 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
 
     def _on_signal(self, *_: object) -> None:
-        self.status = 0
+        self._status = 0
 
-    def show(self, window: subprocess.Popen[bytes]) -> None:
-        """Take a window in."""
-        self.window = window
-        self._tell_end(window)
+    def start_window(self, options: WindowOptions, engine: tuple[str, int]) -> None:
+        """Open the window; closing it ends the jam."""
+        self._window = options.start(engine)
+        self._window.on_exit(self._wake_loop)
 
     def _start_engine(self) -> None:
-        self.began = time.monotonic()
-        options = msgspec.json.encode(self.watch.options).decode()
-        self.engine = _start("serve", "--options", options)
-        self.watch.begin()
-        self._tell_end(self.engine)
+        self._engine_started = time.monotonic()
+        options = msgspec.json.encode(self._monitor.options).decode()
+        self._engine = _start_program("serve", "--options", options)
+        self._monitor.restart()
+        self._engine.on_exit(self._wake_loop)
 
-    def _tell_end(self, program: subprocess.Popen[bytes]) -> None:
-        """Wake the loop when a program ends."""
-
-        def wait() -> None:
-            program.wait()
-            with suppress(OSError):
-                self.wake.send(b"\0")
-
-        threading.Thread(target=wait, daemon=True).start()
+    def _wake_loop(self, _status: int) -> None:
+        with suppress(OSError):
+            self._wake.send(b"\0")
 
     def run(self) -> int:
-        """Play until it ends; return the exit status."""
+        """Keep the engine running until the jam ends; return the exit status."""
         try:
             with selectors.DefaultSelector() as selector:
-                selector.register(self.watch, selectors.EVENT_READ)
-                selector.register(self.woken, selectors.EVENT_READ)
-                while self.status is None:
-                    self._look()
-                    if self.status is None:
-                        selector.select(self.watch.renew(time.monotonic()))
+                selector.register(self._monitor, selectors.EVENT_READ)
+                selector.register(self._woken, selectors.EVENT_READ)
+                while self._status is None:
+                    self._check_programs()
+                    if self._status is None:
+                        selector.select(self._monitor.renew(time.monotonic()))
                     with suppress(OSError):
-                        self.woken.recv(4096)
-                    self.watch.read()
+                        self._woken.recv(4096)
+                    self._monitor.receive()
         finally:
-            for program in (self.engine, self.window):
+            for program in (self._engine, self._window):
                 if program is not None:
-                    _end(program)
-        return self.status or 0
+                    program.end(_PATIENCE, terminate=True)
+        return self._status or 0
 
-    def _look(self) -> None:
-        """See who is still there, and do what follows."""
-        if self.window is not None and (status := self.window.poll()) is not None:
-            self.window = None
+    def _check_programs(self) -> None:
+        """Start the engine if it does not run; end the jam if the window was closed."""
+        if self._window is not None and (status := self._window.poll()) is not None:
+            self._window = None
             if status != NO_DISPLAY:
-                self.status = 0
+                self._status = 0
                 return
             print("no window could be opened: the engine plays alone, over OSC", flush=True)
-        if self.engine is None:
+        if self._engine is None:
             self._start_engine()
-        elif (status := self.engine.poll()) is not None:
+        elif (status := self._engine.poll()) is not None:
             self._engine_ended(status)
 
     def _engine_ended(self, status: int) -> None:
-        if status in (0, 2):  # asked to end, or an option that cannot be
-            self.status = status
+        if status in (0, 2):  # it was asked to end, or an option is wrong
+            self._status = status
             return
-        at_once = time.monotonic() - self.began < _AT_ONCE
-        self.deaths = self.deaths + 1 if at_once else 1
-        if self.deaths >= _GIVE_UP:
-            _say(f"the engine died {self.deaths} times in a row; giving up")
-            self.status = 1
+        early = time.monotonic() - self._engine_started < _EARLY_DEATH
+        self._deaths = self._deaths + 1 if early else 1
+        if self._deaths >= _MOST_DEATHS:
+            _warn(f"the engine died {self._deaths} times in a row; giving up")
+            self._status = 1
         else:
-            _say("the engine died; starting it again")
+            _warn("the engine died; starting it again")
             self._start_engine()
 
 
-def _say(what: str) -> None:
-    print(f"robojam: {what}", file=sys.stderr, flush=True)
-
-
-def _end(program: subprocess.Popen[bytes]) -> None:
-    """Ask a program to end, and see to it."""
-    if program.stdin is not None:
-        with suppress(OSError):
-            program.stdin.close()
-    if program.poll() is None and os.name != "nt":  # there, this would kill it
-        program.terminate()
-    try:
-        program.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        program.kill()
-        program.wait()
+def _warn(text: str) -> None:
+    print(f"robojam: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def window_beside(
     engine: tuple[str, int], *, on_close: Callable[[str], None], wanted: bool
 ) -> Iterator[None]:
-    """Keep a window open while the block runs; tell when it is closed before the end."""
+    """Keep a window open while the block runs, if one is wanted.
+
+    on_close is called with a reason, on another thread, when the window closes before the
+    block ends; not when no window could be opened.
+    """
     if not wanted:
         yield
         return
     window = WindowOptions().start(engine)
 
-    def wait() -> None:
-        if window.wait() != NO_DISPLAY:
+    def window_ended(status: int) -> None:
+        if status != NO_DISPLAY:
             on_close("the window was closed")
 
-    threading.Thread(target=wait, daemon=True).start()
+    window.on_exit(window_ended)
     try:
         yield
     finally:
-        _end(window)
+        window.end(_PATIENCE, terminate=True)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from robojam.cli import arguments
 from robojam.config.addresses import parse_address, parse_output
 from robojam.config.load import add_to
 from robojam.config.options import Options
+from robojam.system.child_process import on_stdin_end, termination_signals
 
 if TYPE_CHECKING:
     from robojam.engine.engine import Engine
@@ -85,13 +84,13 @@ def _size(text: str) -> tuple[int, int]:
 def _jam(chosen: argparse.Namespace) -> int:
     import msgspec
 
-    from robojam.app.supervisor import WindowOptions, jam, that_end
+    from robojam.app.supervisor import WindowOptions, jam
     from robojam.engine.model_loader import Models
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.devices import DeviceError, choose_device, may_have
     from robojam.ports.udp import Endpoint, PortError, resolve
 
-    for number in that_end():
+    for number in termination_signals():
         signal.signal(number, _leave)
     options = arguments.options(chosen)
     try:  # nothing has started yet, and nothing will if any of this fails
@@ -131,7 +130,7 @@ def _window(chosen: argparse.Namespace) -> int:
     except ValueError as error:
         arguments.fail(f"--engine: {error}")
     if chosen.until_eof:
-        _until_eof(lambda: signal.raise_signal(signal.SIGTERM))
+        on_stdin_end(lambda: signal.raise_signal(signal.SIGTERM))
     return run(
         engine=engine, size=chosen.size, fullscreen=chosen.fullscreen, theme=chosen.theme,
         turn=chosen.turn,
@@ -139,9 +138,7 @@ def _window(chosen: argparse.Namespace) -> int:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    from robojam.app.supervisor import that_end
-
-    for number in that_end():
+    for number in termination_signals():
         signal.signal(number, _leave)
     from robojam.engine.engine import READY, Engine
     from robojam.jam.events import Settings
@@ -292,7 +289,6 @@ def run(server: Engine, ready: str, *, options: Options, until_eof: bool = False
     """Run an engine until it is asked to stop, by a signal or its parent's end."""
     import gc
 
-    from robojam.app.supervisor import that_end
     from robojam.system.log_queue import logging_to
     from robojam.system.priority import raise_priority
 
@@ -302,10 +298,10 @@ def run(server: Engine, ready: str, *, options: Options, until_eof: bool = False
     with logging_to(_log(options), verbose=options.verbose):
         # A signal ends the loop's sleep by itself; the handler only says why.
         signal.set_wakeup_fd(server.calls.wake_fd, warn_on_full_buffer=False)
-        for number in that_end():
+        for number in termination_signals():
             signal.signal(number, stop)
         if until_eof:
-            _until_eof(lambda: server.stop("what started it has ended"))
+            on_stdin_end(lambda: server.stop("what started it has ended"))
         gc.freeze()  # what is there now stays: later collections have less to look at
         server.priority = raise_priority()
         print(ready, flush=True)
@@ -326,19 +322,6 @@ def _log(options: Options) -> list[logging.Handler]:
 def _leave(_number: int, _frame: object) -> NoReturn:
     """Leave on a signal: nothing has begun yet, so there is nothing to lift or to close."""
     raise SystemExit(0)
-
-
-def _until_eof(stop: Callable[[], None]) -> None:
-    """Stop when standard input closes: the program that started this one is gone."""
-
-    def wait() -> None:
-        # Not sys.stdin, whose lock would be held for ever.
-        with suppress(OSError):
-            while os.read(0, 1024):
-                pass
-        stop()
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 COMMANDS: Final[tuple[arguments.Command, ...]] = (

@@ -5,7 +5,6 @@ OSC's receivers announce themselves as `_osc._udp` by zeroconf (RFC 6762, RFC 67
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from robojam import __version__
+from robojam.system.child_process import ChildProcess, wait_for_stdin_end
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
@@ -24,6 +24,8 @@ SERVICE: Final = "_osc._udp.local."
 #: Seconds that a look takes. Who has answered by multicast within the last second waits until
 #: that is over (RFC 6762, section 6): a shorter look right after another one sees nobody.
 LOOK: Final = 1.5
+#: Seconds that the announcing process has to say goodbye.
+_PATIENCE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,22 +75,13 @@ def announced(host: str, port: int) -> Iterator[None]:
     A process of its own does it: on a busy network there is much to read and to answer,
     and the engine's deadlines wait for no other thread.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "robojam.ports.discovery", host, str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C is the engine's: its end is ours
+    process = ChildProcess(
+        "robojam.ports.discovery", host, str(port), stdout=subprocess.DEVNULL
     )
     try:
         yield
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.end(_PATIENCE)
 
 
 def main(host: str, port: str) -> None:
@@ -98,8 +91,7 @@ def main(host: str, port: str) -> None:
     try:
         with _network(host) as network:
             network.register_service(_service(host, int(port)), allow_name_change=True)
-            while os.read(0, 1024):
-                pass
+            wait_for_stdin_end()
             network.unregister_all_services()
     except (OSError, Error, RuntimeError) as error:
         why = str(error) or type(error).__name__

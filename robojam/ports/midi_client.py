@@ -1,6 +1,6 @@
-"""The engine's end of the process that holds the MIDI ports (robojam.ports.midi_process).
+"""Client of the process that holds the MIDI ports (robojam.ports.midi_process).
 
-No call waits for it. It is watched: one that hangs or dies is started again.
+No call waits for that process. It is watched: when it hangs or dies it is started again.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import math
 import secrets
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
 from robojam.ports.midi_process import HEART, HOPELESS, OUTPUTS, packet
+from robojam.system.child_process import ChildProcess, python_command
 from robojam.wire.midi.styles import Wanted
 
 log = logging.getLogger("robojam")
 
-#: It is dead after so many seconds without a word; seconds from its death to the next,
-#: and until it must have ended.
-_SILENT, _AGAIN, _ENDING = 4.0, 1.0, 2.0
-#: Datagrams that are taken in at once.
+#: Seconds without a datagram after which the process is taken for hung, from its death to
+#: its next start, and that it has to end.
+_SILENCE, _RESTART_DELAY, _PATIENCE = 4.0, 1.0, 2.0
+#: Datagrams that one call of `receive` reads at most.
 _BURST = 256
-#: What is missing, where it is.
+#: The error where python-rtmidi is not installed.
 MISSING: Final = (
     "MIDI needs python-rtmidi, which is not installed. Ready-made it comes up to Python 3.12; "
     "from 3.13 on it is built here: pip install python-rtmidi (on Debian and Ubuntu first: "
@@ -36,149 +36,153 @@ MISSING: Final = (
 
 
 class MidiError(ValueError):
-    """MIDI that cannot be had; the text says why, and what to do."""
+    """MIDI is not available; the text says why, and what to do."""
 
 
 class MidiClient:
-    """The ports that are wanted, in order: inputs from 0, outputs from OUTPUTS."""
+    """Client of the process that holds the wanted ports: inputs from 0, outputs from OUTPUTS.
+
+    `restarts` counts how often the process was started again; `trouble` is the last error
+    that it reported.
+    """
 
     def __init__(
-        self, ins: Sequence[Wanted], outs: Sequence[Wanted], clock: Callable[[], float]
+        self,
+        inputs: Sequence[Wanted],
+        outputs: Sequence[Wanted],
+        clock: Callable[[], float],
     ) -> None:
-        """Start the process. Raises MidiError where there is no MIDI."""
+        """Start the process. Raises MidiError where python-rtmidi is missing."""
         if find_spec("rtmidi") is None:
             raise MidiError(MISSING)
-        self._ins, self._outs, self._clock = ins, outs, clock
+        self._inputs, self._outputs, self._clock = inputs, outputs, clock
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.setblocking(False)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._far: tuple[str, int] | None = None
-        self._token = ""
-        self._heard, self._start_at = 0.0, math.inf
+        self._process: ChildProcess | None = None
+        self._process_address: tuple[str, int] | None = None  # known from its first datagram
+        self._token = b""
+        self._last_received, self._restart_at = 0.0, math.inf
         self._died = False
         self.restarts = 0
         self.trouble: str | None = None
         self._start(clock())
 
     def _start(self, now: float) -> None:
-        self._far, self._heard, self._token = None, now, secrets.token_hex(16)
+        self._process_address, self._last_received = None, now
+        self._token = secrets.token_hex(16).encode()
         wanted = {
             "port": self._socket.getsockname()[1],
-            "token": self._token,
-            "in": [(one.name, one.virtual) for one in self._ins],
-            "out": [(one.name, one.virtual) for one in self._outs],
+            "token": self._token.decode(),
+            "in": [(port.name, port.virtual) for port in self._inputs],
+            "out": [(port.name, port.virtual) for port in self._outputs],
         }
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "robojam.ports.midi_process"],
-                stdin=subprocess.PIPE,
+            self._process = ChildProcess(
+                "robojam.ports.midi_process",
+                first_line=json.dumps(wanted).encode(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # the systems complain there in their own words
-                start_new_session=True,  # a Ctrl-C, or a kill, of the group is not its own
+                stderr=subprocess.DEVNULL,  # the MIDI systems print errors of their own there
             )
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
-            self._process.stdin.flush()
         except OSError as error:
             self.trouble = str(error)
 
     @property
     def begun(self) -> bool:
-        """Whether the process has begun to look for ports, or will not."""
-        return (
-            self._far is not None or self._process is None or self._process.poll() is not None
-        )
+        """Whether the process has begun to look for ports, or has ended without."""
+        if self._process_address is not None or self._process is None:
+            return True
+        return self._process.poll() is not None
 
     def watch(self, now: float) -> None:
         """Start the process again when it is gone or hangs. To be called once a second."""
-        if now >= self._start_at:
-            self._start_at = math.inf
+        if now >= self._restart_at:
+            self._restart_at = math.inf
             self.restarts += 1
             self._start(now)
             return
         process = self._process
-        if process is not None and (process.poll() is not None or now - self._heard > _SILENT):
-            process.kill()
-            process.wait()
-            self._process, self._far = None, None
-            self._start_at = math.inf if process.returncode == HOPELESS else now + _AGAIN
+        if process is None:
+            return
+        if process.poll() is not None or now - self._last_received > _SILENCE:
+            status = process.kill()
+            self._process, self._process_address = None, None
+            self._restart_at = math.inf if status == HOPELESS else now + _RESTART_DELAY
             self._died = True
             self.poke()
 
     def poke(self) -> None:
-        """Wake who waits for it, so that `receive` is called soon."""
+        """Make the socket readable, so that `receive` is called soon."""
         with suppress(OSError):
             self._socket.sendto(b"", self._socket.getsockname())
 
     def fileno(self) -> int:
-        """For a selector."""
+        """Return the socket's descriptor, for a selector."""
         return self._socket.fileno()
 
     def receive(self) -> list[tuple[str, int, bytes]]:
-        """Return what was said: ``m`` bytes came, ``o`` it is open, ``g`` gone; the port."""
-        said: list[tuple[str, int, bytes]] = []
+        """Return the process's datagrams since the last call: letter, port number and data.
+
+        The letters are those of robojam.ports.midi_process. A process that died counts as
+        ``g``, gone, for every port.
+        """
+        received: list[tuple[str, int, bytes]] = []
         if self._died:
             self._died = False
-            numbers = [*range(len(self._ins)), *range(OUTPUTS, OUTPUTS + len(self._outs))]
-            said += [("g", number, b"") for number in numbers]
+            numbers = [
+                *range(len(self._inputs)),
+                *range(OUTPUTS, OUTPUTS + len(self._outputs)),
+            ]
+            received += [("g", number, b"") for number in numbers]
         for _ in range(_BURST):
             try:
                 datagram, sender = self._socket.recvfrom(1 << 16)
             except ConnectionError:
-                continue  # an earlier one reached nobody
+                continue  # an earlier datagram reached nobody
             except OSError:
                 break
-            if sender == self._far and len(datagram) > 1:
-                self._heard = self._clock()
-                said.append((chr(datagram[0]), datagram[1], datagram[2:]))
-            elif datagram == packet("h", HEART, self._token.encode()):
-                self._far, self._heard = sender, self._clock()
-        for letter, _, data in said:
+            if sender == self._process_address and len(datagram) > 1:
+                self._last_received = self._clock()
+                received.append((chr(datagram[0]), datagram[1], datagram[2:]))
+            elif datagram == packet("h", HEART, self._token):
+                self._process_address, self._last_received = sender, self._clock()
+        for letter, _, data in received:
             if letter == "e":
                 self.trouble = data.decode(errors="replace")
                 log.warning("MIDI: %s", self.trouble)
-        return said
+        return received
 
     def send(self, number: int, data: bytes) -> bool:
-        """Send messages to a port, or tell that they could not be sent."""
-        if self._far is None:
+        """Send MIDI messages to a port; return whether they were sent."""
+        if self._process_address is None:
             return False
         try:
-            self._socket.sendto(packet("m", number, data), self._far)
+            self._socket.sendto(packet("m", number, data), self._process_address)
         except OSError:
             return False
         return True
 
     def close(self) -> None:
-        """Let the process release all that sounds, and end."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(OSError):
-                if process.stdin is not None:
-                    process.stdin.close()
-            try:
-                process.wait(_ENDING)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """End the process, which first releases all notes that sound."""
+        if self._process is not None:
+            self._process.end(_PATIENCE)
         self._socket.close()
 
 
 def names() -> dict[str, list[str]]:
-    """List the MIDI ports of this machine: ``in`` and ``out``. Raises MidiError."""
+    """Return the names of this machine's MIDI ports: ``in`` and ``out``. Raises MidiError."""
     if find_spec("rtmidi") is None:
         raise MidiError(MISSING)
     try:
-        ran = subprocess.run(
-            [sys.executable, "-m", "robojam.ports.midi_process", "names"],
+        listing = subprocess.run(
+            python_command("robojam.ports.midi_process", "names"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=10,
             check=True,
         )
-        found: dict[str, list[str]] = json.loads(ran.stdout)
+        port_names: dict[str, list[str]] = json.loads(listing.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise MidiError(f"the MIDI ports could not be listed: {error}") from error
-    return found
+    return port_names

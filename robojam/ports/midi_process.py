@@ -19,12 +19,12 @@ import select
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from robojam.system.child_process import on_stdin_end, read_first_line
 from robojam.wire.midi.stream import MidiParser, Sounding
 
 OUTPUTS: Final = 128
@@ -257,26 +257,21 @@ class Ports:
                 port.close()
 
 
-def _at_eof(ended: socket.socket) -> None:
-    """Wait until the engine is gone, and tell it."""
-    with suppress(OSError):
-        while os.read(0, 1024):
-            pass
-    ended.send(b"\0")
-
-
 def run() -> int:
     """Hold the ports that the first line of standard input asks for, until its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine's to answer
     # What comes in is heard on a thread of the system's, whose period may be a millisecond.
     sys.setswitchinterval(0.0005)
-    wanted = json.loads(_line())
+    first_line = read_first_line()
+    if not first_line:
+        return 0
+    wanted = json.loads(first_line)
     link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     link.bind(("127.0.0.1", 0))
     link.connect(("127.0.0.1", wanted["port"]))
     end, ended = socket.socketpair()
-    threading.Thread(target=_at_eof, args=(ended,), daemon=True).start()
+    on_stdin_end(lambda: ended.send(b"\0"))
 
     def say(datagram: bytes) -> None:
         with suppress(OSError):
@@ -299,17 +294,6 @@ def run() -> int:
         return 1
     ports.finish()
     return 0
-
-
-def _line() -> bytes:
-    """Read a line of standard input and no more, for what follows is another's to read."""
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            raise SystemExit(0)
-        line += byte
-    return line
 
 
 def _serve(

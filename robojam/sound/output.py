@@ -8,14 +8,13 @@ import math
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
-from contextlib import suppress
 from typing import IO, Any
 
 from robojam.jam.events import ControlChanged, Event
 from robojam.sound.line import encode
+from robojam.system.child_process import ChildProcess
 from robojam.system.priority import keep_up
 
 log = logging.getLogger("robojam")
@@ -51,7 +50,7 @@ class SoundOutput:
         self._line.setblocking(False)
         self._ready = False
         self._closing = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ChildProcess | None = None
         self._thread: threading.Thread | None = None
 
     # -- on the engine's thread --------------------------------------------------------
@@ -87,15 +86,8 @@ class SoundOutput:
     def close(self) -> None:
         """Let what sounds fade, and end the process."""
         self._closing.set()
-        process = self._process
-        if process is not None and process.stdin is not None:
-            with suppress(OSError):
-                process.stdin.close()
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if self._process is not None:
+            self._process.end(_PATIENCE)
         self._line.close()
 
     # -- on a thread of its own ----------------------------------------------------------
@@ -126,24 +118,23 @@ class SoundOutput:
         }
         # One thread each: the products are small, and other threads would only wait.
         alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        with subprocess.Popen(
-            [sys.executable, "-m", "robojam.sound.program", json.dumps(about)],
-            stdin=subprocess.PIPE,  # which closes when the engine ends, however it ends
+        process = ChildProcess(
+            "robojam.sound.program",
+            json.dumps(about),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
             env=os.environ | alone,
-            start_new_session=True,  # a Ctrl-C is the engine's: its end is ours
-        ) as process:
-            self._process = process
-            if self._closing.is_set() and process.stdin is not None:
-                process.stdin.close()
-            assert process.stdout is not None
+        )
+        self._process = process
+        if self._closing.is_set():  # `close` may have come before there was a process
+            process.end(_PATIENCE)
+        assert process.stdout is not None
+        with process.stdout:
             self._listen(process.stdout)
-            self._ready = False
-            return process.wait()
+        self._ready = False
+        return process.wait()
 
-    def _listen(self, said: IO[str]) -> None:
+    def _listen(self, said: IO[bytes]) -> None:
         for line in said:
             what: dict[str, Any] = json.loads(line)
             if "port" in what:

@@ -24,6 +24,7 @@ from robojam.music import INSTRUMENTS
 from robojam.sound.device import PERIOD_MS, PERIODS, BufferInfo, NoSoundError, OpenDevice, Pulse
 from robojam.sound.line import decode
 from robojam.sound.synth import RATE, Synth
+from robojam.system.child_process import on_stdin_end
 from robojam.system.priority import raise_priority
 from robojam.touch import Phase, Touch
 
@@ -142,7 +143,7 @@ def main(arguments: list[str]) -> int:
     """Play until standard input closes. The one argument is what `output` says, in JSON."""
     about: dict[str, Any] = json.loads(arguments[0])
     ended = threading.Event()
-    threading.Thread(target=_await_end, args=(ended,), daemon=True).start()
+    on_stdin_end(ended.set)
     line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     line.bind(("127.0.0.1", 0))
     line.connect(("127.0.0.1", about["port"]))  # and so hears nobody else
@@ -191,12 +192,6 @@ def _watch(
         player.hush()
         time.sleep(_FADE)
         playing.close()
-
-
-def _await_end(ended: threading.Event) -> None:
-    while os.read(0, 1024):
-        pass
-    ended.set()
 
 
 if __name__ == "__main__":

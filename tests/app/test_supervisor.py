@@ -56,7 +56,7 @@ def watched(engine: socket.socket, options: Options, *told: tuple[str, Any]) -> 
     for name, value in told:
         engine.sendto(native.control(name, value), asker)
     engine.sendto(native.turn("human"), asker)
-    watch.read()
+    watch.receive()
     return watch.options
 
 
@@ -90,7 +90,7 @@ def test_nobody_but_the_engine_is_listened_to(engine):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.sendto(native.control("mode", "solo"), asker)
     engine.sendto(native.control("mode", "duet"), asker)
-    watch.read()
+    watch.receive()
     assert watch.options.mode == "duet"
 
 
@@ -101,10 +101,10 @@ def test_it_knocks_until_the_engine_is_there_and_then_renews_in_time(engine):
     assert watch.renew(0.2) == pytest.approx(0.2)
     _, asker = engine.recvfrom(100)
     engine.sendto(native.turn("human"), asker)
-    watch.read()
+    watch.receive()
     assert watch.renew(0.3) == pytest.approx(2.9)
     assert 0 < watch.renew(3.2) < 10  # a monitor lapses after that
-    watch.begin()  # another engine is being started
+    watch.restart()  # another engine is being started
     assert watch.renew(3.3) == pytest.approx(0.2)
 
 
@@ -115,7 +115,7 @@ def test_an_engine_that_is_not_there_does_no_harm():
     watch = ControlMonitor(address, Options(), find=str)
     for now in range(5):
         watch.renew(float(now))
-        watch.read()
+        watch.receive()
     assert watch.options == Options()
 
 

@@ -25,8 +25,8 @@ from robojam.wire.native import Control, Dropped, Finger
 class Far:
     """Stands where the process does that holds the ports: says what the test says."""
 
-    def __init__(self, ins: Any, outs: Any, clock: Any) -> None:
-        self.ins, self.outs = ins, outs
+    def __init__(self, inputs: Any, outputs: Any, clock: Any) -> None:
+        self.inputs, self.outputs = inputs, outputs
         self.saying: list[tuple[str, int, bytes]] = []
         self.sent: list[tuple[int, bytes]] = []
         self.pokes = 0

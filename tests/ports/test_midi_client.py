@@ -80,11 +80,11 @@ def test_it_comes_to_life_and_ends(link):
     assert link.send(OUTPUTS, b"\x90\x3c\x40") is True
     process = link._process
     link.close()
-    assert process.returncode == 0
+    assert process.poll() == 0
 
 
 def test_one_that_dies_is_started_again_and_its_ports_are_gone_meanwhile(link, monkeypatch):
-    monkeypatch.setattr(midilink, "_AGAIN", 0.05)
+    monkeypatch.setattr(midilink, "_RESTART_DELAY", 0.05)
     until(link, lambda said: said)
     os.kill(link._process.pid, signal.SIGKILL)
     said = until(link, lambda said: sum(letter == "g" for letter, *_ in said) == 2)
@@ -96,8 +96,8 @@ def test_one_that_dies_is_started_again_and_its_ports_are_gone_meanwhile(link, m
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing there stops a process")
 def test_one_that_hangs_is_started_again(link, monkeypatch):
-    monkeypatch.setattr(midilink, "_AGAIN", 0.05)
-    monkeypatch.setattr(midilink, "_SILENT", 0.8)
+    monkeypatch.setattr(midilink, "_RESTART_DELAY", 0.05)
+    monkeypatch.setattr(midilink, "_SILENCE", 0.8)
     until(link, lambda said: said)
     os.kill(link._process.pid, signal.SIGSTOP)
     until(link, lambda said: link.restarts == 1)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robojam.sessions.session import SessionError, Summary, read
+from robojam.system.child_process import python_command
 
 #: So many recordings are listed, the newest first.
 MOST = 400
@@ -100,7 +101,7 @@ class RecordingsPanel:
     def export(self, path: Path) -> None:
         """Draw a recording into a picture beside it."""
         to = path.with_suffix(".png")
-        command = [sys.executable, "-m", "robojam", "export", str(path), "--to", str(to)]
+        command = python_command("robojam", "export", str(path), "--to", str(to))
         self._do(command, f"drawn: {to}", "no picture could be drawn here", wanted=True)
 
     def _do(self, command: list[str], done: str, failed: str, *, wanted: bool) -> None:
