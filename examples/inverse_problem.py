@@ -1,12 +1,13 @@
-"""One question, several right answers: PRML's inverse problem (Bishop, section 5.6).
+"""Bishop's inverse problem (PRML, section 5.6): one question with several right answers.
 
     python examples/inverse_problem.py --to inverse_problem.png
 
-x = t + 0.3 sin(2πt) + noise is easily learnt from t to x. Asked the other way round, a
-network that minimises squared error answers with the average of what is right, which is
-itself wrong: first with a straight line (0.048), later with the exact average (0.038), and
-nothing that gives one answer can be better (`limits`). The same network with 26 Gaussians
-at its end, 4,078 weights in all, gives every branch its share. Some twenty seconds.
+From t to x, x = t + 0.3 sin(2πt) + noise is easy to learn. From x to t there are up to
+three right answers. A network that minimises squared error answers with their average, which
+is wrong: first with a straight line (0.048), later with the exact average (0.038), and no
+function that gives one answer can be better (`limits`). The same network with 26 Gaussians as
+its last layer, 4,078 weights in all, gives each branch its probability. Takes about twenty
+seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ POINTS, STEPS = 4_000, 5_400
 
 
 def data(points: int = POINTS, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draw x (n, 1), the question, and t (n, 1), the answer."""
+    """Return x (n, 1), the question, and t (n, 1), the answer."""
     g = torch.Generator().manual_seed(seed)
     t = torch.rand(points, 1, generator=g)
     noise = 0.2 * torch.rand(points, 1, generator=g) - 0.1
@@ -43,7 +44,7 @@ def squared_network(*, seed: int = 0) -> nn.Sequential:
 
 
 def learn(net: nn.Sequential, x: Tensor, t: Tensor, *, steps: int = STEPS) -> float:
-    """Learn all points at once, by Adam; return the last loss."""
+    """Train on all points at once with Adam; return the last loss."""
     adam = torch.optim.Adam(net.parameters(), lr=2e-3, fused=True)
     for _ in range(steps):
         answer = net(x)
@@ -55,23 +56,23 @@ def learn(net: nn.Sequential, x: Tensor, t: Tensor, *, steps: int = STEPS) -> fl
 
 
 def limits() -> tuple[float, float]:
-    """Squared error of the best straight line, and of the best function that there is.
+    """Return the squared error of the best straight line and of the best function.
 
-    The latter is the variance of the answers to one question, in the mean.
+    The second is the mean variance of the answers to one question.
     """
     t = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
     x = t + 0.3 * torch.sin(2 * math.pi * t)
     both = torch.cov(torch.stack([x, t]), correction=0)
     line = both[1, 1] - both[0, 1] ** 2 / (both[0, 0] + 0.2**2 / 12)
     asked = torch.linspace(-0.2, 1.2, 1401, dtype=torch.float64)
-    right = ((asked[:, None] - x).abs() <= 0.1).double()  # how likely is t, asked for x
+    right = ((asked[:, None] - x).abs() <= 0.1).double()  # the likelihood of t, given x
     count = right.sum(1).clamp_min(1e-9)
     least = (right @ t.square() - (right @ t).square() / count).sum() / count.sum()
     return float(line), float(least)
 
 
 def off_branch(net: nn.Sequential) -> float:
-    """How far, at most, the likeliest answer's own x lies from the x that was asked for."""
+    """Return the greatest distance from x to the x of the most likely answer."""
     x = torch.linspace(0.05, 0.95, 181)[:, None]
     with torch.no_grad():
         t = net(x).mode
@@ -93,7 +94,7 @@ def draw(net: nn.Sequential, squared: nn.Sequential, x: Tensor, t: Tensor, path:
         axes.set(xlabel="x, the question", xlim=(-0.05, 1.05), ylim=(-0.08, 1.08))
     panels[0].set(ylabel="t, the answer", title="squared error: the average")
     panels[0].plot(line, average, color="#c0392b")
-    panels[1].set(title="every mean; orange, the likeliest")
+    panels[1].set(title="all means; orange: the most likely")
     weight = answer.weights
     for k in range(weight.shape[-1]):
         shade = torch.zeros(len(line), 4)
@@ -111,20 +112,20 @@ def draw(net: nn.Sequential, squared: nn.Sequential, x: Tensor, t: Tensor, path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--to", type=Path, default=Path("inverse_problem.png"))
-    parser.add_argument("--quick", action="store_true", help="a fifth of the steps")
+    parser.add_argument("--quick", action="store_true", help="train for a fifth of the steps")
     args = parser.parse_args()
     steps = STEPS // 5 if args.quick else STEPS
     x, t = data()
     squared, net = squared_network(), network()
     line, least = limits()
     print(f"squared error: {learn(squared, x, t, steps=steps):.4f}")
-    print(f"the best straight line's is {line:.4f}, the least that can be {least:.4f}")
+    print(f"the best straight line reaches {line:.4f}, the best function {least:.4f}")
     weights = sum(p.numel() for p in net.parameters())
-    print(f"a mixture: {learn(net, x, t, steps=steps):.3f} nats, {weights:,} weights")
-    print(f"the likeliest answers miss x by {off_branch(net):.3f} at most")
+    print(f"mixture: {learn(net, x, t, steps=steps):.3f} nats, {weights:,} weights")
+    print(f"the most likely answers miss x by at most {off_branch(net):.3f}")
     draw(net, squared, x, t, args.to)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # nothing here is large enough to share
+    torch.set_num_threads(1)  # the matrices are too small for more threads
     main()

@@ -1,10 +1,10 @@
-"""The inverse sine: squared error against a mixture, on the same two hidden layers.
+"""The inverse sine: squared error and a mixture, on the same two hidden layers.
 
     python examples/inverse_sine.py --to inverse_sine.png
 
-For which y is sin y = x? There is always more than one. 1 → 15 → 15 → 1 with squared
-error, 286 weights, finds none of them; with five Gaussians at the end, 510 weights,
-nearly every answer drawn is one. Some ten seconds.
+For which y is sin y = x? There is always more than one answer. A network 1 → 15 → 15 → 1
+with squared error (286 weights) finds none of them. With five Gaussians as the last layer
+(510 weights), nearly every sample is a right answer. Takes about ten seconds.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ STEPS = 4_000
 
 
 def data(points: int = 3_000, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draw x (n, 1), about sin y, and y (n, 1) over two periods."""
+    """Return x (n, 1), which is sin y and noise, and y (n, 1) over two periods."""
     g = torch.Generator().manual_seed(seed)
     y = 2 * math.pi * (2 * torch.rand(points, 1, generator=g) - 1)
     return torch.sin(y) + NOISE * torch.randn(points, 1, generator=g), y
 
 
-def network(end: nn.Module) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(1, 15), nn.Tanh(), nn.Linear(15, 15), nn.Tanh(), end)
+def network(last: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(1, 15), nn.Tanh(), nn.Linear(15, 15), nn.Tanh(), last)
 
 
 def squared_network(*, seed: int = 0) -> nn.Sequential:
@@ -42,13 +42,13 @@ def squared_network(*, seed: int = 0) -> nn.Sequential:
 def mixture_network(*, seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
     net = network(MixtureLayer(15, 1, 5))
-    with torch.no_grad():  # the answers lie in -2π … 2π: let the means begin all over it
+    with torch.no_grad():  # the answers lie in -2π … 2π: spread the first means over it
         net[-1].linear.bias[5:10] = torch.linspace(-6, 6, 5)
     return net
 
 
 def learn(net: nn.Sequential, x: Tensor, y: Tensor, *, steps: int = STEPS) -> float:
-    """Learn all points at once, by Adam; return the last loss."""
+    """Train on all points at once with Adam; return the last loss."""
     adam = torch.optim.Adam(net.parameters(), lr=1e-2, fused=True)
     for step in range(steps):
         adam.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
@@ -61,7 +61,7 @@ def learn(net: nn.Sequential, x: Tensor, y: Tensor, *, steps: int = STEPS) -> fl
 
 
 def answers(net: nn.Sequential, x: Tensor) -> Tensor:
-    """What a network answers to x: its one value, or a sample."""
+    """Return a network's answers to x: its only value, or a sample."""
     with torch.no_grad():
         answer = net(x)
         if isinstance(answer, Tensor):
@@ -70,7 +70,7 @@ def answers(net: nn.Sequential, x: Tensor) -> Tensor:
 
 
 def right(net: nn.Sequential, x: Tensor) -> float:
-    """Share of answers whose sine is x, to within four deviations of the noise."""
+    """Return the share of answers whose sine is x, within four deviations of the noise."""
     miss = (torch.sin(answers(net, x)) - x).abs()
     return float((miss < 4 * NOISE).float().mean())
 
@@ -85,8 +85,8 @@ def draw(nets: dict[str, nn.Sequential], x: Tensor, y: Tensor, path: Path) -> No
         axes.scatter(x, y, s=3, color="#bbbbbb", linewidths=0)
         axes.scatter(x, answers(net, x), s=3, color="#1f5c8c", linewidths=0)
         axes.set(title=title, xlabel="x", ylim=(-7.2, 8.4))
-        told = f"{right(net, x):.0%} of answers right"
-        axes.text(0.97, 0.96, told, transform=axes.transAxes, ha="right", va="top")
+        label = f"{right(net, x):.0%} of answers right"
+        axes.text(0.97, 0.96, label, transform=axes.transAxes, ha="right", va="top")
     figure.axes[0].set(ylabel="y, where sin y = x")
     figure.savefig(path)
 
@@ -94,7 +94,7 @@ def draw(nets: dict[str, nn.Sequential], x: Tensor, y: Tensor, path: Path) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--to", type=Path, default=Path("inverse_sine.png"))
-    parser.add_argument("--quick", action="store_true", help="a fifth of the steps")
+    parser.add_argument("--quick", action="store_true", help="train for a fifth of the steps")
     args = parser.parse_args()
     x, y = data()
     nets = {}
@@ -110,5 +110,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # nothing here is large enough to share
+    torch.set_num_threads(1)  # the matrices are too small for more threads
     main()

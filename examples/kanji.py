@@ -1,17 +1,17 @@
-"""Kanji that nobody has written: an MDN-RNN over pen strokes.
+"""New kanji: an MDN-RNN over pen strokes.
 
     python examples/kanji.py ../shared/corpus/kanji_stroke3.npz --to kanji.png
 
-A point of a kanji is (dx, dy, pen lifted after it): the stroke-3 form of sketches.
-Here a fourth column says whether the kanji ends with it. That is another description
-of an event than a touch's; the model, its training data and its score are the same
-code (robojam.model.mdrnn, .corpus, .evaluate). It trains for some minutes (--passes), says
-how many nats it needs for a point of kanji it has not seen, and draws new ones at
-several temperatures. --against-diagonal trains a model of the same size besides, whose
-mixtures are five Gaussians without correlation.
+A point of a kanji is (dx, dy, pen lifted after it): the stroke-3 format of sketches. Here a
+fourth column says whether the kanji ends with this point. So the event has another
+description than a touch has; the code of the model, of the corpora and of the score is the
+same (robojam.model.mdrnn, robojam.corpus, robojam.evaluation.likelihood). The program trains
+for some minutes (--passes), prints the nats per point on kanji that the model has not seen,
+and draws new kanji at several temperatures. --against-diagonal also trains a model of the same
+size whose mixtures have five Gaussians without correlation.
 
-The corpus is not part of robojam. KanjiVG is © Ulrich Apel, CC BY-SA 3.0; as stroke-3
-it comes by way of hardmaru/sketch-rnn-datasets.
+The corpus is not part of robojam. It is KanjiVG, © Ulrich Apel, CC BY-SA 3.0, in the
+stroke-3 version of hardmaru/sketch-rnn-datasets.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LONGEST = 120  # points of a kanji
 
 
 def kanji_event(*, components: int = 20, hidden: int = 192) -> EventSpec:
-    """Describe a point: where the pen goes, whether it is lifted, whether that was all."""
+    """Return the description of a point: offset of the pen, lifted or not, last or not."""
     return EventSpec(
         name="kanji",
         columns=(*STROKE, "ended"),
@@ -64,7 +64,7 @@ def kanji_event(*, components: int = 20, hidden: int = 192) -> EventSpec:
 
 
 def kanji(path: Path) -> tuple[Corpus, Corpus]:
-    """Read a file of strokes: what to learn from, and what is held out of it."""
+    """Return the training data and the held-out data of a file of strokes."""
     corpus = read(path)
     if corpus.columns != STROKE:
         raise CorpusError(path, f"holds ({', '.join(corpus.columns)}), not pen strokes")
@@ -82,7 +82,7 @@ def with_endings(corpus: Corpus) -> Corpus:
     return replace(corpus, events=np.hstack([corpus.events, ended]), columns=(*STROKE, "ended"))
 
 
-def sizes(model: EventModel) -> int:
+def weight_count(model: EventModel) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
@@ -92,15 +92,15 @@ def build(*, units: int, seed: int = 0, **described: int) -> EventModel:
 
 
 def diagonal(like: EventModel, components: int = 5) -> EventModel:
-    """Make a model no smaller than another one, its few Gaussians without correlation."""
+    """Return a model no smaller than another, with few Gaussians without correlation."""
     hidden = like.event.factors[0].hidden
     while True:
         model = build(units=like.units, components=components, hidden=hidden)
-        if sizes(model) >= sizes(like):
+        if weight_count(model) >= weight_count(like):
             break
         hidden += 1
     keep = torch.ones(model.head[0].out_features)
-    keep[-components:] = 0  # what makes x and y depend on each other stays 0
+    keep[-components:] = 0  # the numbers that correlate x and y stay 0
     for parameter in model.head[0].parameters():
         mask = keep.reshape(-1, *[1] * (parameter.ndim - 1))
         parameter.data.mul_(mask)
@@ -118,7 +118,7 @@ def train(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> EventModel:
-    """Train a model; return the weights that scored best. steps cuts it short."""
+    """Train a model and return the version that scored best. steps limits the training."""
     settings = TrainingSettings(
         units=model.units,
         layers=1,
@@ -145,7 +145,7 @@ def train(
 
 
 def nats(model: EventModel, held_out: Corpus) -> dict[str, float]:
-    """Nats per held-out point, offsets spread by ±1/2: in all, and factor by factor."""
+    """Return nats per held-out point, in all and by factor; offsets have noise of ±1/2."""
     found = score(model, held_out)
     stroke = found.parts["offset"] + found.parts["lifted"]
     return {"point": stroke, **found.parts, "points": found.touches}
@@ -154,7 +154,7 @@ def nats(model: EventModel, held_out: Corpus) -> dict[str, float]:
 def write_new(
     model: EventModel, count: int, *, temperature: float, seed: int = 0
 ) -> list[np.ndarray]:
-    """Let a model write so many kanji: arrays of points (n, 4), until each ends."""
+    """Return count kanji that a model writes: arrays of points (n, 4), each up to its end."""
     weights = {name: t.detach().numpy() for name, t in model.state_dict().items()}
     network = Network(np, model.event, weights, model.layers)
     rng = np.random.default_rng(seed)
@@ -175,7 +175,7 @@ def write_new(
 
 
 def strokes(points: np.ndarray) -> list[np.ndarray]:
-    """Follow the pen: the strokes (n, 2) of a kanji, within a square of side 1."""
+    """Return the strokes (n, 2) of a kanji, scaled to a square of side 1."""
     path = np.vstack([np.zeros((1, 2)), np.cumsum(points[:, :2], 0)])
     low, high = path.min(0), path.max(0)
     path = (path - (low + high) / 2) / max(*(high - low), 1)
@@ -213,17 +213,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS, help="a stroke-3 .npz")
     parser.add_argument("--to", type=Path, default=Path("kanji.png"), help="the picture")
-    parser.add_argument("--passes", type=float, default=14, help="over the corpus")
+    parser.add_argument("--passes", type=float, default=14, help="passes over the corpus")
     parser.add_argument("--units", type=int, default=256, help="of the LSTM")
-    parser.add_argument("--quick", action="store_true", help="half a minute, to see it work")
-    parser.add_argument("--against-diagonal", action="store_true", help="train both")
-    parser.add_argument("--save", type=Path, help="keep the model as a .safetensors")
-    parser.add_argument("--model", type=Path, help="draw with a model that was kept")
+    parser.add_argument("--quick", action="store_true", help="train for half a minute only")
+    parser.add_argument(
+        "--against-diagonal", action="store_true", help="also train a model without correlation"
+    )
+    parser.add_argument("--save", type=Path, help="save the model as .safetensors")
+    parser.add_argument("--model", type=Path, help="draw with a saved model")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if not args.corpus.is_file():
-        parser.error(f"there is no {args.corpus}: name a stroke-3 file")
+        parser.error(f"there is no file {args.corpus}; give the path of a stroke-3 .npz file")
     corpus, held_out = kanji(args.corpus)
     steps = 40 if args.quick else None
     found = {}
@@ -234,7 +236,7 @@ def main() -> None:
     for name in models:
         if name != "20 correlated" or not args.model:
             with Progress(
-                TextColumn(f"{name}, {sizes(models[name]):,} weights"),
+                TextColumn(f"{name}, {weight_count(models[name]):,} weights"),
                 BarColumn(),
                 TextColumn("{task.fields[loss]:.3f} nats"),
                 TimeRemainingColumn(),
@@ -247,7 +249,7 @@ def main() -> None:
                     steps=steps,
                     progress=progress,
                 )
-        found[name] = {"weights": sizes(models[name]), **nats(models[name], held_out)}
+        found[name] = {"weights": weight_count(models[name]), **nats(models[name], held_out)}
         print(f"{name}: {found[name]['point']:.3f} nats per held-out point")
     model = models["20 correlated"]
     if args.save:

@@ -1,11 +1,11 @@
-"""The touch model from Python: hear a performance, draw what it expects, let it answer.
+"""The touch model from Python: feed it a performance, draw its forecast and its answers.
 
     python examples/performance.py --to performance.png
     python examples/performance.py jam.jsonl ../shared/corpus/microjam_val.npz --to two.png
 
-Without a file it hears three strokes made here. The picture shows what was heard, the
-density of the next place (should the finger slide, and should it land anew), and five
-answers of five seconds. Some five seconds.
+Without a file it is fed three strokes that are made here. The picture shows these strokes,
+the density of the next place (both for a slide and for a new landing), and five answers of
+five seconds. Takes about five seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SECONDS, ANSWERS = 5.0, 5
 
 
 def gesture() -> np.ndarray:
-    """Make three strokes (n, 4): an arc, its echo, and the beginning of a third."""
+    """Return three strokes (n, 4): an arc, the same arc moved, and the beginning of a third."""
     rows = []
     for stroke, (x, y, points) in enumerate(
         [(0.3, 0.62, 22), (0.42, 0.45, 22), (0.54, 0.28, 13)]
@@ -43,36 +43,36 @@ def gesture() -> np.ndarray:
 
 
 def load(model: str | None = None, *, voices: int = ANSWERS, seed: int = 0) -> ModelPlayer:
-    """Load a model by path or name; without, robojam's own."""
+    """Return a player of a model by path or name; by default, of robojam's own model."""
     return ModelPlayer(read_model(find(model)), voices=voices, seed=seed)
 
 
-def hear(player: ModelPlayer, touches: np.ndarray) -> None:
+def feed(player: ModelPlayer, touches: np.ndarray) -> None:
     for x, y, dt, moving in touches.tolist():
         player.feed(x, y, dt, moving > 0.5)
 
 
 def expected(player: ModelPlayer) -> Mixture:
-    """Say what is expected of the next touch, as a mixture over the place."""
+    """Return the forecast of the next touch, as a mixture over the place."""
     weight, x, y, sx, sy, rho = np.array(player.forecast(), np.float32).T
-    lean = np.sqrt(1 - rho**2)
-    table = [np.log(weight), np.stack([x, y], -1), np.log(np.stack([sx, sy * lean], -1))]
+    independent = np.sqrt(1 - rho**2)  # the share of sy that does not follow x
+    table = [np.log(weight), np.stack([x, y], -1), np.log(np.stack([sx, sy * independent], -1))]
     logits, loc, log_scale = map(torch.from_numpy, table)
-    return Mixture(logits, loc, log_scale, torch.from_numpy((rho / lean)[:, None]))
+    return Mixture(logits, loc, log_scale, torch.from_numpy((rho / independent)[:, None]))
 
 
 def answer(player: ModelPlayer, voice: int, *, seconds: float = SECONDS) -> np.ndarray:
-    """Let a voice play until its time is over: touches (n, 4), as it would play them."""
+    """Return what a voice plays within a time in seconds: touches (n, 4)."""
     played, at = [], 0.0
     while True:
-        p = player.sample([voice])[0]
-        x, y = min(max(p.x, 0.0), 1.0), min(max(p.y, 0.0), 1.0)
-        dt = min(max(p.dt, 0.001), 5.0)
+        proposal = player.sample([voice])[0]
+        x, y = min(max(proposal.x, 0.0), 1.0), min(max(proposal.y, 0.0), 1.0)
+        dt = min(max(proposal.dt, 0.001), 5.0)
         at += dt
         if at > seconds:
             return np.array(played, np.float32).reshape(-1, 4)
-        played.append((x, y, dt, float(p.moving)))
-        player.play(voice, x, y, dt, p.moving)
+        played.append((x, y, dt, float(proposal.moving)))
+        player.commit(voice, x, y, dt, proposal.moving)
 
 
 def lines(axes, touches: np.ndarray, color: str) -> None:
@@ -101,12 +101,12 @@ def draw(
         density = mixture.log_prob(places).clamp_min(-4)
         panels[0].imshow(density.numpy(), extent=(0, 1, 1, 0), cmap="Blues", vmin=-4, vmax=9)
         lines(panels[0], touches, "#111111")
-        for axes, one in zip(panels[1:], played, strict=True):
+        for axes, answer_touches in zip(panels[1:], played, strict=True):
             lines(axes, touches, "#cccccc")
-            lines(axes, one, "#1f5c8c")
+            lines(axes, answer_touches, "#1f5c8c")
     for axes in grid.flat:
         axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
-    grid[0][0].set_title("heard, and what comes next", fontsize=9)
+    grid[0][0].set_title("heard, and the next place", fontsize=9)
     for number, axes in enumerate(grid[0][1:], 1):
         axes.set_title(f"answer {number}", fontsize=9)
     figure.savefig(path)
@@ -116,8 +116,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("performances", nargs="*", type=Path, help="sessions, corpora")
     parser.add_argument("--to", type=Path, default=Path("performance.png"))
-    parser.add_argument("--model", help="a model file, or its name")
-    parser.add_argument("--number", type=int, default=0, help="which performance of a file")
+    parser.add_argument("--model", help="a model file or name")
+    parser.add_argument(
+        "--number", type=int, default=0, help="index of the performance in each file, from 0"
+    )
     parser.add_argument("--quick", action="store_true", help="answers of one second")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -126,17 +128,17 @@ def main() -> None:
     forecasts, answers = [], []
     for touches in heard:
         player = load(args.model, seed=args.seed)
-        hear(player, touches)
+        feed(player, touches)
         forecasts.append(expected(player))
         seconds = 1.0 if args.quick else SECONDS
         answers.append([answer(player, voice, seconds=seconds) for voice in range(ANSWERS)])
-        told = ", ".join(str(len(one)) for one in answers[-1])
-        print(f"heard {len(touches)} touches; answered with {told}")
+        counts = ", ".join(str(len(touches)) for touches in answers[-1])
+        print(f"heard {len(touches)} touches; answered with {counts}")
         likeliest = ", ".join(f"{place:.3f}" for place in forecasts[-1].mode.tolist())
-        print(f"the likeliest next place: {likeliest}")
+        print(f"most likely next place: {likeliest}")
     draw(heard, forecasts, answers, args.to)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # nothing here is large enough to share
+    torch.set_num_threads(1)  # the matrices are too small for more threads
     main()

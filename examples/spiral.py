@@ -1,11 +1,11 @@
-"""Two dimensions at once: a spiral, with and without correlation.
+"""A spiral: two dimensions at once, with and without correlation.
 
     python examples/spiral.py --to spiral.png
 
-Asked for an angle, the answer is a point on one of two spiral arms, scattered along the
-arm and hardly across it. Two Gaussians suffice if they may lean; if they must stand
-upright they blur the arm wherever it runs aslant, by as many nats as theory says.
-Some twenty seconds.
+The question is an angle; the answer is a point on one of two spiral arms, scattered along
+the arm and very little across it. Two Gaussians with correlation fit this. Without
+correlation their axes are horizontal and vertical, so they blur the arm wherever it is
+diagonal, by exactly the nats that theory predicts. Takes about twenty seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POINTS, STEPS = 4_000, 3_000
 
 
 def arms(angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the first arm is at an angle (n,), and which way it runs there: (n, 2) each."""
+    """Return points and directions of the first arm at angles (n,): (n, 2) each."""
     radius, grows = 0.25 + 0.12 * angle, 0.12
     c, s = angle.cos(), angle.sin()
     place = torch.stack([radius * c, radius * s], -1)
@@ -33,7 +33,7 @@ def arms(angle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def data(points: int = POINTS, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draw angles (n,), one turn and a half, and points (n, 2), half on either arm."""
+    """Return angles (n,), over one and a half turns, and points (n, 2), half on each arm."""
     g = torch.Generator().manual_seed(seed)
     angle = 3 * math.pi * torch.rand(points, generator=g)
     place, way = arms(angle)
@@ -44,8 +44,8 @@ def data(points: int = POINTS, *, seed: int = 0) -> tuple[Tensor, Tensor]:
     return angle, side * point
 
 
-def asked(angle: Tensor) -> Tensor:
-    """An angle (n,) as a network hears it, (n, 3)."""
+def inputs(angle: Tensor) -> Tensor:
+    """Return the network's inputs (n, 3) for angles (n,)."""
     return torch.stack([angle.cos(), angle.sin(), angle / 5 - 1], -1)
 
 
@@ -61,30 +61,33 @@ def network(covariance: str, *, seed: int = 0) -> nn.Sequential:
 
 
 def learn(net: nn.Sequential, *, steps: int = STEPS, batch: int = 256) -> float:
-    """Learn fresh points at every step; return nats per held-out point."""
+    """Train on new points at each step; return nats per held-out point."""
     adam = torch.optim.Adam(net.parameters(), lr=4e-3, fused=True)
     for step in range(steps):
         adam.param_groups[0]["lr"] = 4e-3 * (1 - step / steps)
         angle, point = data(batch, seed=step + 1)
-        loss = net(asked(angle)).loss(point)
+        loss = net(inputs(angle)).loss(point)
         adam.zero_grad()
         loss.backward()
         adam.step()
     angle, point = data(20_000)
     with torch.no_grad():
-        return float(net(asked(angle)).loss(point))
+        return float(net(inputs(angle)).loss(point))
 
 
 def theory() -> tuple[float, float]:
-    """Nats per point of the best two Gaussians: upright, and those that made the data.
+    """Return the nats per point of the best two Gaussians, without and with correlation.
 
-    The arms lie far enough apart for each to have a Gaussian to itself.
+    Those with correlation are the ones that made the data. The arms are far enough apart that
+    each has a Gaussian of its own.
     """
     _, way = arms(3 * math.pi * torch.linspace(0, 1, 10_001))
-    upright = (ALONG * way).square() + (ACROSS * way.flip(-1)).square()  # variances of x, y
-    own = 1 + math.log(2 * math.pi) + math.log(2)  # of two unit normals, and of which arm
+    diagonal = (ALONG * way).square() + (ACROSS * way.flip(-1)).square()  # variances of x, y
+    own = (
+        1 + math.log(2 * math.pi) + math.log(2)
+    )  # of two unit normals, and of the choice of arm
     return (
-        own + float(0.5 * upright.log().sum(-1).mean()),
+        own + float(0.5 * diagonal.log().sum(-1).mean()),
         own + math.log(ALONG * ACROSS),
     )
 
@@ -101,17 +104,17 @@ def draw(nets: dict[str, nn.Sequential], path: Path) -> None:
     ):
         axes.scatter(*point.T, s=3, color="#aaaaaa", linewidths=0)
         with torch.no_grad():
-            mixture = net(asked(angle))
+            mixture = net(inputs(angle))
         values, vectors = torch.linalg.eigh(mixture.scale_tril @ mixture.scale_tril.mT)
         for where, size, turn in zip(
             mixture.loc.flatten(0, 1),
-            4 * values.sqrt().flatten(0, 1),  # two deviations either way
+            4 * values.sqrt().flatten(0, 1),  # two deviations in each direction
             vectors.flatten(0, 1),
             strict=True,
         ):
-            lean = math.degrees(math.atan2(turn[1, 1], turn[0, 1]))
+            tilt = math.degrees(math.atan2(turn[1, 1], turn[0, 1]))
             axes.add_patch(
-                Ellipse(where, size[1], size[0], angle=lean, fill=False, color="#1f5c8c")
+                Ellipse(where, size[1], size[0], angle=tilt, fill=False, color="#1f5c8c")
             )
         axes.set(title=title, aspect="equal", xlim=(-1.75, 1.75), ylim=(-1.75, 1.75))
     figure.savefig(path)
@@ -120,17 +123,17 @@ def draw(nets: dict[str, nn.Sequential], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--to", type=Path, default=Path("spiral.png"))
-    parser.add_argument("--quick", action="store_true", help="a fifth of the steps")
+    parser.add_argument("--quick", action="store_true", help="train for a fifth of the steps")
     args = parser.parse_args()
     nets = {}
     for covariance, best in zip(("diagonal", "correlated"), theory(), strict=True):
         net = network(covariance)
         nats = learn(net, steps=STEPS // 5 if args.quick else STEPS)
         nets[f"{covariance}: {nats:.2f} nats"] = net
-        print(f"{covariance}: {nats:.3f} nats per point; the best possible, {best:.3f}")
+        print(f"{covariance}: {nats:.3f} nats per point; the best possible is {best:.3f}")
     draw(nets, args.to)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # nothing here is large enough to share
+    torch.set_num_threads(1)  # the matrices are too small for more threads
     main()
