@@ -26,7 +26,7 @@ def told(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def fit(x: np.ndarray, landing: np.ndarray) -> None:
-    """Print the constants of robojam/corpus/infer_phase.py, fitted to sizes (N, 4) and truth (N,)."""
+    """Print the constants of robojam/corpus/infer_phase.py, fitted to features (N, 4)."""
     from sklearn.linear_model import LogisticRegression
 
     pairs = [(i, j) for i in range(4) for j in range(i, 4)]
@@ -53,8 +53,8 @@ def main() -> None:
     first[corpus.offsets[:-1]] = True
     landing = corpus.events[:, 3] == 0
     if args.fit:
-        fit(infer_phase.sizes(corpus.events[:, :3], first)[~first], landing[~first])
-    inferred = infer_phase.moving(corpus.events[:, :3], corpus.lengths) == 0
+        fit(infer_phase.log_features(corpus.events[:, :3], first)[~first], landing[~first])
+    inferred = infer_phase.infer_moving(corpus.events[:, :3], corpus.lengths) == 0
     found = {
         "corpus": corpus.name,
         "the rule": told(inferred[~first], landing[~first]),

@@ -25,7 +25,7 @@ from kept import keep, versions
 from robojam.corpus.corpus import LARGE, clean, write
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
-from robojam.corpus.stored_rows import Pieces
+from robojam.corpus.stored_rows import ConcatenatedRows
 from robojam.training.trainer import Trainer, TrainingSettings
 
 STEPS = 20
@@ -53,7 +53,7 @@ def learnt(path: Path) -> dict[str, object]:
     return {
         "GB of touches": round(16 * (len(rest.events) + len(held_out.events)) / 1e9, 3),
         "performances": len(rest.lengths) + len(held_out.lengths),
-        "on disk": isinstance(rest.events, Pieces),
+        "on disk": isinstance(rest.events, ConcatenatedRows),
         "GB resident with a small corpus": before,
         "GB resident": resident(),
         "s of the processor until the first step": round(loaded, 1),
@@ -79,7 +79,7 @@ def main() -> None:
         write(corpus, path.with_name("some.npz"))
         for size in (args.gigabytes / 10, args.gigabytes):
             times = -(-int(size * 1e9) // (16 * len(corpus.events)))
-            events = Pieces([(corpus.events, 0, len(corpus.events))] * times)
+            events = ConcatenatedRows([(corpus.events, 0, len(corpus.events))] * times)
             lengths = np.tile(corpus.lengths, times)
             write(replace(corpus, events=events, lengths=lengths), path)
             command = [sys.executable, __file__, path, "--learn"]

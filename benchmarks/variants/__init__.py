@@ -1,8 +1,8 @@
 """The named experiments of benchmarks/models.py: what each changes, and nothing else.
 
-A variant says what it alters of robojam.training.trainer: settings, the event, the class of the model
-or of the windows, or (`within`) functions that are replaced while it runs. Nothing of it is
-a switch in robojam itself: what proves worth having is written into robojam, and its
+A variant names what it changes in robojam.training.trainer: settings, the event, the class
+of the model or of the windows, or (`within`) functions that are replaced while it runs. None
+is a switch in robojam itself: what proves worth having is written into robojam, and its
 variant then takes it out again.
 """
 
@@ -30,7 +30,7 @@ from variants.plain import (
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One experiment over robojam.training.trainer, or (reference) a model with a training of its own.
+    """One experiment over robojam.training.trainer, or (reference) a model trained otherwise.
 
     share is of the passes that are asked for: what is dear gets fewer, and is compared
     with the baseline of as many. members: how many are trained, each from a seed of its own,

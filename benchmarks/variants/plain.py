@@ -87,8 +87,7 @@ def _by_rule(corpus: Corpus, held_out: Corpus, *, moves: bool) -> Found:
 
 
 def _performances(corpus: Corpus) -> Iterator[Floats]:
-    events = dequantise(corpus)
-    return (events[start:end] for start, end in pairwise(corpus.offsets))
+    return (dequantise(corpus, start, end) for start, end in pairwise(corpus.offsets))
 
 
 def _residuals(

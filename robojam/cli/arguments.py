@@ -84,7 +84,7 @@ def columns(rows: list[tuple[str, ...]], *, right: Collection[int] = ()) -> Iter
 
 def told(corpora: Iterable[Corpus]) -> list[str]:
     """Say what was left out of each corpus or altered in it, in lines."""
-    return [f"{corpus.name}: {line}" for corpus in corpora for line in corpus.told]
+    return [f"{corpus.name}: {line}" for corpus in corpora for line in corpus.notes]
 
 
 def writable(path: Path, *, option: str = "--to") -> None:

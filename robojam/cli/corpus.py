@@ -49,8 +49,8 @@ def _corpus(chosen: argparse.Namespace) -> int:
 
 def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
     from robojam.corpus.corpus import CorpusError, clean, join, write
-    from robojam.corpus.formats import each
-    from robojam.corpus.summary import survey
+    from robojam.corpus.formats import read_all
+    from robojam.corpus.summary import summarise
 
     refused: list[str] = []
 
@@ -61,7 +61,7 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
     cleaned = []
     for path in chosen.data:
         try:
-            for corpus in each([path], machine=chosen.machine, refused=refuse):
+            for corpus in read_all([path], machine=chosen.machine, on_error=refuse):
                 try:
                     cleaned.append(clean(corpus, into=room))
                 except ValueError as error:  # too large: the others are told of still
@@ -69,13 +69,13 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
         except CorpusError as error:
             refuse(error)
     full = [corpus for corpus in cleaned if len(corpus.events)]
-    about: dict[str, Any] = {"files": [survey(corpus) for corpus in cleaned]}
+    about: dict[str, Any] = {"files": [summarise(corpus) for corpus in cleaned]}
     try:
         joined = join(full) if full else None
     except ValueError as error:
         arguments.fail(error)
     if joined is not None:
-        about["all"] = survey(joined)
+        about["all"] = summarise(joined)
         if chosen.to is not None:  # before anything is told: who reads that may have left
             write(joined, chosen.to)
     about["refused"] = refused
@@ -96,7 +96,7 @@ def _said(about: dict[str, Any], cleaned: list[Corpus]) -> Iterator[str]:
     """Say it in lines: each file with what was left out of it, and then the whole."""
     for corpus, found in zip(cleaned, about["files"], strict=True):
         yield f"{found['name']} ({found['source']}): {_counted(found)}"
-        yield from (f"    {line}" for line in corpus.told)
+        yield from (f"    {line}" for line in corpus.notes)
     if "all" not in about:
         return
     whole = about["all"]

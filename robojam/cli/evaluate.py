@@ -40,14 +40,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(chosen: argparse.Namespace) -> int:
     from robojam.corpus.corpus import CorpusError
-    from robojam.corpus.formats import load_all
+    from robojam.corpus.formats import read_all
     from robojam.model.file import ModelFileError, find
 
     if chosen.page is not None:
         _check_page(chosen.page, play=chosen.play)
     try:
         path = find(chosen.model)
-        corpora = load_all(chosen.data)
+        corpora = list(read_all(chosen.data))
         if chosen.play:
             return _play(chosen, path, corpora)
         from robojam.evaluation.likelihood import score, together

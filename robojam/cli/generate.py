@@ -121,16 +121,16 @@ def _heard(path: Path | None, *, machine: bool) -> tuple[list[np.ndarray[Any, An
     import numpy as np
 
     from robojam.corpus.corpus import TOUCH, CorpusError, clean
-    from robojam.corpus.formats import load_all
+    from robojam.corpus.formats import read_all
 
     if path is None:
         return [np.empty((0, len(TOUCH)))], []
-    corpora = [clean(corpus) for corpus in load_all([path], machine=machine)]
+    corpora = [clean(corpus) for corpus in read_all([path], machine=machine)]
     if any(corpus.columns != TOUCH for corpus in corpora):
         raise CorpusError(path, "holds pen strokes: it plays on from touches")
     found = [performance for corpus in corpora for performance in corpus.performances()]
     if not found:
-        why = "".join(f"; {line}" for corpus in corpora for line in corpus.told)
+        why = "".join(f"; {line}" for corpus in corpora for line in corpus.notes)
         raise CorpusError(path, f"holds no performance of two touches or more{why}")
     return found, arguments.told(corpora)
 

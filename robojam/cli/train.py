@@ -109,7 +109,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     import torch
 
     from robojam.corpus.corpus import CorpusError
-    from robojam.corpus.stored_rows import ChangedError
+    from robojam.corpus.stored_rows import FileChangedError
     from robojam.model.file import ModelFileError
     from robojam.training.distributed import ElsewhereError
     from robojam.training.troubles import NotFiniteError, TooLargeError
@@ -150,7 +150,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
     except ModuleNotFoundError:
         arguments.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
-    except (NotFiniteError, TooLargeError, ElsewhereError, ChangedError) as error:
+    except (NotFiniteError, TooLargeError, ElsewhereError, FileChangedError) as error:
         kept = "" if trainer.best is None else f" The best until then is in {to}."
         arguments.fail(f"{error}{kept}", 1)
     except OSError as error:
@@ -179,7 +179,7 @@ class _Run:
 def _prepared(chosen: argparse.Namespace) -> _Run:
     """Read the data, and make a run over it. Raises ValueError and its kin."""
     from robojam.corpus.corpus import clean, join
-    from robojam.corpus.formats import each
+    from robojam.corpus.formats import read_all
     from robojam.corpus.split import split
     from robojam.model.file import Data, find, read
     from robojam.model.mdrnn import load
@@ -189,8 +189,8 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     def warn(error: ValueError) -> None:
         print(f"robojam: {error}; it is left out", file=sys.stderr)
 
-    corpora = [clean(c) for c in each(chosen.data, machine=chosen.machine, refused=warn)]
-    others = [clean(c) for c in each(chosen.val or [], refused=warn)]
+    corpora = [clean(c) for c in read_all(chosen.data, machine=chosen.machine, on_error=warn)]
+    others = [clean(c) for c in read_all(chosen.val or [], on_error=warn)]
     told = arguments.told([*corpora, *others])
     data = join(corpora)
     if others:

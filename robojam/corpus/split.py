@@ -1,98 +1,101 @@
-"""What is held out of a corpus, for a model to be scored on while it learns.
+"""Split of a corpus into a part to train on and a held-out part to score.
 
-Every so many-th performance; and where one of them is most of the corpus, as when a
-musician brings one long jam, the end of that one: from a landing after a pause on, where
-it has one. What is held out begins with a landing, as a performance of its own: nothing
-before it is heard.
+One performance in every N is held out. If a single performance is more than half of the
+corpus, as when a musician brings one long jam, its end is held out instead, cut at a landing
+after a pause where there is one. The held-out end begins with a landing and is scored as a
+performance of its own, without what came before it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robojam.corpus.corpus import TOUCH, Corpus
-from robojam.corpus.stored_rows import Rows, joined
+from robojam.corpus.stored_rows import Floats, Rows, concatenate
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-#: Both parts of a performance that is cut have so many events at least: one is scored.
+#: Fewest events in either part of a performance that is cut, so that one can be scored.
 _FEWEST = 2
-#: An end so many times as long as was asked for, or as short, is taken for a longer pause.
-_ABOUT = 2.0
+#: The held-out end may be longer or shorter than asked by this factor, for a longer pause.
+_TOLERANCE = 2.0
 
 
 def split(corpus: Corpus, *, every: int) -> tuple[Corpus, Corpus]:
-    """Hold a part of a clean corpus out, one in every: what to train on, what is held out.
+    """Split a clean corpus into (train, held_out), with one part in `every` held out.
 
-    That is every so many-th performance; or, where one performance is more than half of
-    the events, the end of it. Raises ValueError when there is too little for both.
+    Every `every`-th performance is held out, or, if one performance is more than half of
+    the events, its end. Raises ValueError when there is too little data for both parts.
     """
     count, total = len(corpus.lengths), len(corpus.events)
     if count and corpus.lengths.max() > total / 2:
-        found = _cut(corpus, int(corpus.lengths.argmax()), total / every)
-        if found is not None:
-            return found
+        parts = _hold_out_end(corpus, int(corpus.lengths.argmax()), total / every)
+        if parts is not None:
+            return parts
     if count < 2:
         raise ValueError(
             f"{corpus.name} has {'one performance' if count else 'no performance'} of two "
             f"events or more{', and that is too short to be cut' if count else ''}: training "
-            "wants something to learn from and something to be scored on"
+            "needs data to learn from and other data to score"
         )
     held = np.zeros(count, bool)
     held[(every - 1) % count :: every] = True
     name = f"every {every}th performance of {corpus.name}"
-    train = replace(corpus, events=_of(corpus, ~held), lengths=corpus.lengths[~held])
+    train = replace(corpus, events=_select(corpus, ~held), lengths=corpus.lengths[~held])
     return train, replace(
-        corpus, events=_of(corpus, held), lengths=corpus.lengths[held], name=name
+        corpus, events=_select(corpus, held), lengths=corpus.lengths[held], name=name
     )
 
 
-def _of(corpus: Corpus, held: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
-    """Return the events of some performances: held (P,) says of which."""
-    edges = np.flatnonzero(np.diff(held, prepend=False, append=False))
+def _select(corpus: Corpus, chosen: NDArray[np.bool_]) -> Rows:
+    """Return the events of the performances that are chosen (P,)."""
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
     runs = pairwise(corpus.offsets[edges].tolist())
-    return joined([(corpus.events, start, end) for start, end in list(runs)[::2]])
+    return concatenate([(corpus.events, start, end) for start, end in list(runs)[::2]])
 
 
-def _cut(corpus: Corpus, which: int, wanted: float) -> tuple[Corpus, Corpus] | None:
-    """Hold out the end of one performance, about so many events; None: it is too short."""
-    start, end = corpus.offsets[which : which + 2].tolist()
+def _hold_out_end(corpus: Corpus, index: int, wanted: float) -> tuple[Corpus, Corpus] | None:
+    """Hold out about `wanted` events at the end of one performance; None if it is too short."""
+    start, end = corpus.offsets[index : index + 2].tolist()
     performance = corpus.events[start:end]
     if len(performance) < 2 * _FEWEST:
         return None
-    at = _place(performance, corpus.columns, wanted)
-    rest = performance[at:].copy()
+    cut = _choose_cut(performance, corpus.columns, wanted)
+    held_out = performance[cut:].copy()
     lengths = corpus.lengths.copy()
-    lengths[which] = at
+    lengths[index] = cut
     train = replace(
         corpus,
-        events=joined(
-            [(corpus.events, 0, start + at), (corpus.events, end, len(corpus.events))]
+        events=concatenate(
+            [(corpus.events, 0, start + cut), (corpus.events, end, len(corpus.events))]
         ),
         lengths=lengths,
     )
-    told = f"the last {len(rest):,} points"
+    description = f"the last {len(held_out):,} points"
     if corpus.columns == TOUCH:
-        seconds = float(rest[1:, 2].sum())
-        minutes, left = divmod(round(seconds), 60)
-        told = f"the last {seconds:.1f} s" if seconds < 10 else f"the last {left} s"
-        if minutes:
-            told = f"the last {minutes} min {left} s"
-        if rest[0, 3] == 0:
-            told += f", after a pause of {rest[0, 2]:.2g} s,"
-        rest[0, 2:] = 0  # it lands, and nothing was before it
-    name = corpus.name if len(lengths) == 1 else f"performance {which + 1} of {corpus.name}"
+        total_seconds = float(held_out[1:, 2].sum())
+        minutes, seconds = divmod(round(total_seconds), 60)
+        description = f"the last {seconds} s"
+        if total_seconds < 10:
+            description = f"the last {total_seconds:.1f} s"
+        elif minutes:
+            description = f"the last {minutes} min {seconds} s"
+        if held_out[0, 3] == 0:
+            description += f", after a pause of {held_out[0, 2]:.2g} s,"
+        held_out[0, 2:] = 0  # a landing with nothing before it
+    name = corpus.name if len(lengths) == 1 else f"performance {index + 1} of {corpus.name}"
     return train, replace(
-        corpus, events=rest, lengths=np.array([len(rest)]), name=f"{told} of {name}"
+        corpus,
+        events=held_out,
+        lengths=np.array([len(held_out)]),
+        name=f"{description} of {name}",
     )
 
 
-def _place(performance: Array, columns: tuple[str, ...], wanted: float) -> int:
-    """Choose where a performance (n, D) is cut, so that about so many events come after."""
+def _choose_cut(performance: Floats, columns: tuple[str, ...], wanted: float) -> int:
+    """Return the row at which to cut a performance (n, D): about `wanted` events follow it."""
     count = len(performance)
     rows = np.arange(_FEWEST, count - _FEWEST + 1)
     after = count - rows
@@ -100,9 +103,9 @@ def _place(performance: Array, columns: tuple[str, ...], wanted: float) -> int:
         lands, pause = performance[rows, 3] == 0, performance[rows, 2]
     else:  # a stroke begins where the pen was lifted before
         lands, pause = performance[rows - 1, 2] == 1, np.zeros(len(rows))
-    near = lands & (after >= wanted / _ABOUT) & (after <= wanted * _ABOUT)
+    near = lands & (after >= wanted / _TOLERANCE) & (after <= wanted * _TOLERANCE)
     if near.any():
-        longest = near & (pause == pause[near].max())
-        return int(rows[longest][np.abs(after[longest] - wanted).argmin()])
-    some = lands if lands.any() else np.ones(len(rows), bool)
-    return int(rows[some][np.abs(after[some] - wanted).argmin()])
+        candidates = near & (pause == pause[near].max())
+    else:
+        candidates = lands if lands.any() else np.ones(len(rows), bool)
+    return int(rows[candidates][np.abs(after[candidates] - wanted).argmin()])

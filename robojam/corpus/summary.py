@@ -1,4 +1,4 @@
-"""What is in performances: how many, how long, their phases, their screens."""
+"""Summary of a corpus: counts, durations, phases, and the resolution of the screens."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from robojam.corpus.corpus import TOUCH, Corpus
 from robojam.model import lattice
 from robojam.touch import MAX_DT
 
-#: Lattices are looked for from this many lines of a screen to that many.
-_LINES = range(100, 4097)
-#: Of so many performances it is found out, a quick look at each.
-_LOOKED_AT = 2000
+#: Screen resolutions (lines) that are looked for.
+_RESOLUTIONS = range(100, 4097)
+#: At most this many performances are examined for their screen's resolution.
+_MOST_EXAMINED = 2000
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def survey(corpus: Corpus) -> dict[str, Any]:
-    """Say what is in a clean corpus, as plain numbers for a person or for JSON.
+def summarise(corpus: Corpus) -> dict[str, Any]:
+    """Return the figures of a clean corpus as plain values that JSON can hold.
 
-    Times are in seconds; ``quartiles`` are the least, the quarters and the most of a
-    performance; ``screens`` counts performances by the lattice 1/n on which they lie (0:
-    none is to be seen), among the first ``screens_of``.
+    Times are in seconds. `quartiles` are the minimum, the quartiles and the maximum per
+    performance. `screens` counts performances by the lattice 1/n on which their places lie
+    (0: no lattice), among the first `screens_of` performances. `rests` counts touches whose
+    dt is the longest that is kept.
     """
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "name": corpus.name,
         "source": corpus.source,
         "performances": len(corpus.lengths),
@@ -36,10 +37,10 @@ def survey(corpus: Corpus) -> dict[str, Any]:
         "places": corpus.places,
     }
     if len(corpus.lengths) == 0:
-        return found
-    found["quartiles"] = {"touches": np.quantile(corpus.lengths, _QUANTILES).tolist()}
+        return summary
+    summary["quartiles"] = {"touches": np.quantile(corpus.lengths, _QUANTILES).tolist()}
     if corpus.columns != TOUCH:
-        return found
+        return summary
     seconds = np.zeros(len(corpus.lengths))
     landings = rests = 0
     for events, performance in corpus.blocks():
@@ -47,12 +48,12 @@ def survey(corpus: Corpus) -> dict[str, Any]:
         seconds[first : last + 1] += np.bincount(performance - first, weights=events[:, 2])
         landings += int((events[:, 3] == 0).sum())
         rests += int((events[:, 2] >= MAX_DT).sum())
-    found["seconds"] = float(seconds.sum())
-    found["quartiles"]["seconds"] = np.quantile(seconds, _QUANTILES).tolist()
-    found["landings"], found["rests"] = landings, rests
-    some = islice(corpus.performances(), _LOOKED_AT)
-    places = (performance[:, :2] for performance in some)
-    screens = Counter(lattice.detected(places, _LINES).tolist())
-    found["screens"] = {str(n): count for n, count in screens.most_common()}
-    found["screens_of"] = screens.total()
-    return found
+    summary["seconds"] = float(seconds.sum())
+    summary["quartiles"]["seconds"] = np.quantile(seconds, _QUANTILES).tolist()
+    summary["landings"], summary["rests"] = landings, rests
+    examined = islice(corpus.performances(), _MOST_EXAMINED)
+    places = (performance[:, :2] for performance in examined)
+    screens = Counter(lattice.detected(places, _RESOLUTIONS).tolist())
+    summary["screens"] = {str(n): count for n, count in screens.most_common()}
+    summary["screens_of"] = screens.total()
+    return summary

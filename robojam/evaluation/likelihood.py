@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robojam.corpus.corpus import Corpus, clean, dequantised
+from robojam.corpus.corpus import Corpus, clean, dequantise
 from robojam.model import lattice
 from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel
@@ -62,7 +62,7 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
     model.eval()
     with torch.inference_mode():
         for performances in _grouped(cleaned):
-            events = [dequantised(cleaned, p.start, p.stop) for p in performances]
+            events = [dequantise(cleaned, p.start, p.stop) for p in performances]
             for parts, summed in _under(model, events, lattices, flagless=flagless):
                 sums += lattice.mixed(parts, prior)[1:].sum(0)
                 if flagless:

@@ -209,7 +209,7 @@ def file(folder: Path, name: str, held: Held) -> Path:
 
 
 @pytest.mark.parametrize("case", MENDED)
-def test_what_is_left_out_is_told_with_its_place(case, tmp_path, capsys):
+def test_dropped_and_changed_touches_are_reported_with_their_places(case, tmp_path, capsys):
     name, held, told = MENDED[case]
     path, to = file(tmp_path, name, held), tmp_path / "to.npz"
 
@@ -223,7 +223,7 @@ def test_what_is_left_out_is_told_with_its_place(case, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_read_is_refused_with_its_cause(case, tmp_path, capsys):
+def test_unreadable_file_is_refused_with_its_reason_by_every_command(case, tmp_path, capsys):
     name, held, told = REFUSED[case]
     path, to = file(tmp_path, name, held), tmp_path / "to"
     for command in (
@@ -240,7 +240,9 @@ def test_what_cannot_be_read_is_refused_with_its_cause(case, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("case", NOTHING_LEFT)
-def test_where_nothing_is_left_it_ends(case, tmp_path, capsys):
+def test_file_without_clean_performances_ends_each_command_with_status_2(
+    case, tmp_path, capsys
+):
     name, held = NOTHING_LEFT[case]
     path = file(tmp_path, name, held)
     for command, told in [
@@ -254,7 +256,7 @@ def test_where_nothing_is_left_it_ends(case, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_session_that_the_machine_played_alone_is_told_as_such(tmp_path, capsys):
+def test_session_without_human_touches_says_that_machine_reads_it(tmp_path, capsys):
     path, to = tmp_path / "a.jsonl", tmp_path / "b.npz"
     assert run(capsys, "generate", "--seed", 2, "--to", path)[0] == 0
     for command in ("corpus", "train", "generate --from"):
@@ -266,7 +268,7 @@ def test_a_session_that_the_machine_played_alone_is_told_as_such(tmp_path, capsy
     assert run(capsys, "corpus", path, "--machine")[0] == 0
 
 
-def test_a_folder_with_none(tmp_path, capsys):
+def test_folder_without_performances_is_refused(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("remember the milk\n")
     for command in ("corpus", "train"):
         status, _, err = run(capsys, command, tmp_path, "--to", tmp_path / "to.npz")
@@ -274,7 +276,7 @@ def test_a_folder_with_none(tmp_path, capsys):
         assert f"robojam: {tmp_path}: has no performances in it" in err
 
 
-def test_a_folder_with_good_and_bad(tmp_path, capsys):
+def test_folder_with_a_bad_file_is_read_without_it(tmp_path, capsys):
     file(tmp_path, "bad.npz", b"hello")
     file(tmp_path, "good.csv", (HEAD + GOOD).encode())
     status, out, err = run(capsys, "corpus", tmp_path)
@@ -283,7 +285,7 @@ def test_a_folder_with_good_and_bad(tmp_path, capsys):
     assert "in all         1 performance, 2 touches" in out
 
 
-def test_the_real_command_line(tmp_path):
+def test_pickled_array_ends_a_real_process_with_status_2_and_no_traceback(tmp_path):
     path = file(tmp_path, "a.npz", npz(perfs=np.array([{}], object)))
     left = subprocess.run(
         [sys.executable, "-m", "robojam", "corpus", path], capture_output=True, text=True

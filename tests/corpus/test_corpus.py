@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from support.models import dequantised
 
-from robojam.corpus.corpus import STROKE, TOUCH, Corpus, CorpusError, clean, dequantise
-from robojam.corpus.formats import load_all, read
+from robojam.corpus.corpus import STROKE, TOUCH, Corpus, CorpusError, clean
+from robojam.corpus.formats import read, read_all
 from robojam.corpus.formats.recorded import heard
 from robojam.sessions.session import (
     EndEvent,
@@ -59,7 +60,7 @@ def npz(path: Path, **held: Any) -> Path:
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, ">f4"])
-def test_touches_are_read_as_they_are(tmp_path: Path, kind: Any) -> None:
+def test_touches_of_any_float_type_are_read_exactly(tmp_path: Path, kind: Any) -> None:
     # The name says nothing: the content does.
     with (tmp_path / "jam.dat").open("wb") as file:
         np.savez(file, touches=ROWS.astype(kind), lengths=np.array([3, 2], np.uint8))
@@ -76,12 +77,12 @@ def test_touches_are_read_as_they_are(tmp_path: Path, kind: Any) -> None:
     assert corpus.sha256 == digest
 
 
-def test_arrays_that_lie_by_columns_are_read_too(tmp_path: Path) -> None:
+def test_fortran_ordered_arrays_are_read(tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz", touches=np.asfortranarray(ROWS), lengths=[5])
     np.testing.assert_array_equal(read(path).events, ROWS)
 
 
-def test_strokes_have_splits(tmp_path: Path) -> None:
+def test_split_of_a_stroke_file_is_selected_by_name(tmp_path: Path) -> None:
     train = np.array([[1, 2, 0], [-3, 4, 1]], np.int16)
     path = npz(
         tmp_path / "k.npz",
@@ -101,7 +102,7 @@ def test_strokes_have_splits(tmp_path: Path) -> None:
 
 
 @has_corpus
-def test_the_real_corpus() -> None:
+def test_real_corpus_is_cleaned_and_dequantised_as_documented() -> None:
     kanji = read(CORPUS / "kanji_stroke3.npz", split="valid")
     assert (kanji.columns, kanji.events.shape, len(kanji.lengths)) == (STROKE, (25455, 3), 600)
     corpus = read(CORPUS / "microjam_val.npz")
@@ -122,27 +123,27 @@ def test_the_real_corpus() -> None:
         touch[:, :2] += rng.random((len(touch), 2)) / 1024
         touch[:, 2] += rng.random(len(touch)) * 1e-3
         expected.append(touch)
-    np.testing.assert_array_equal(dequantise(cleaned), np.concatenate(expected))
+    np.testing.assert_array_equal(dequantised(cleaned), np.concatenate(expected))
 
 
-def test_folders_are_read_in_order_of_names(tmp_path: Path) -> None:
+def test_folder_is_read_in_order_of_names(tmp_path: Path) -> None:
     npz(tmp_path / "b.npz", touches=ROWS, lengths=[5])
     npz(tmp_path / "a.npz", touches=ROWS, lengths=[5])
     (tmp_path / "c.jsonl").write_bytes(recorded([down(0, 0)]))
     (tmp_path / "notes.txt").write_text("not a performance")
     single = npz(tmp_path / "single.npz", touches=ROWS, lengths=[5])
-    names = [corpus.name for corpus in load_all([single, tmp_path])]
+    names = [corpus.name for corpus in read_all([single, tmp_path])]
     assert names == ["single.npz", "a.npz", "b.npz", "c.jsonl", "single.npz"]
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(CorpusError, match="no performances in it"):
-        load_all([empty])
+        list(read_all([empty]))
 
 
 # Cleaning
 
 
-def test_cleaning_counts_what_it_does() -> None:
+def test_cleaning_counts_by_reason_and_leaves_its_input_unchanged() -> None:
     nan, inf = np.nan, np.inf
     corpus = touches(
         [
@@ -177,7 +178,9 @@ numbers = st.floats(-2, 8, width=32) | st.sampled_from([np.nan, np.inf, -np.inf]
 
 
 @given(st.lists(st.integers(0, 5), max_size=6), st.data())
-def test_clean_touches_are_in_range_and_stay(lengths: list[int], data: st.DataObject) -> None:
+def test_clean_touches_are_in_range_and_cleaning_is_idempotent(
+    lengths: list[int], data: st.DataObject
+) -> None:
     rows = data.draw(arrays.arrays(np.float32, (sum(lengths), 4), elements=numbers))
     cleaned = clean(touches(rows, lengths))
     events = cleaned.events
@@ -192,22 +195,22 @@ def test_clean_touches_are_in_range_and_stay(lengths: list[int], data: st.DataOb
     assert again.dropped == cleaned.dropped
 
 
-def test_noise_is_the_same_every_time_and_within_the_lattice() -> None:
+def test_noise_is_reproducible_and_within_the_lattice() -> None:
     corpus = clean(touches(ROWS, [3, 2]))
-    noise = dequantise(corpus) - corpus.events
-    np.testing.assert_array_equal(dequantise(corpus) - corpus.events, noise)
+    noise = dequantised(corpus) - corpus.events
+    np.testing.assert_array_equal(dequantised(corpus) - corpus.events, noise)
     assert ((noise[:, :2] > 0) & (noise[:, :2] < 1 / 1024)).all()
     assert ((noise[:, 2] > 0) & (noise[:, 2] < 1e-3)).all()
     assert (noise[:, 3] == 0).all()
     # One performance's noise does not depend on those left out before it.
     with_short = clean(touches(np.concatenate([ROWS[:1], ROWS]), [1, 3, 2]))
-    np.testing.assert_array_equal(dequantise(with_short), dequantise(corpus))
+    np.testing.assert_array_equal(dequantised(with_short), dequantised(corpus))
 
 
-def test_strokes_are_spread_about_whole_numbers() -> None:
+def test_stroke_offsets_get_noise_around_their_whole_numbers() -> None:
     events = np.array([[1, 2, 0], [3, -4, 1]], np.float32)
     corpus = Corpus(events, np.array([2]), STROKE, "k", "0")
-    spread = dequantise(corpus)
+    spread = dequantised(corpus)
     np.testing.assert_array_equal(np.round(spread), events)
     assert (spread[:, 2] == events[:, 2]).all()
 
@@ -243,7 +246,7 @@ def recorded(events: list[TouchEvent]) -> bytes:
     return encode_header(header) + b"".join(map(encode, [*events, EndEvent(99.0, "quit")]))
 
 
-def test_one_finger_is_heard_as_recorded() -> None:
+def test_single_finger_keeps_its_recorded_dt() -> None:
     # The recorded dt is taken, to the last bit: t differences would be a little off.
     stream = heard(
         [
@@ -262,7 +265,7 @@ def test_one_finger_is_heard_as_recorded() -> None:
     ]
 
 
-def test_the_finger_that_landed_last_is_heard() -> None:
+def test_stream_follows_the_finger_that_landed_last() -> None:
     stream = heard(
         [
             down(0.0, 1, 0.1),
@@ -286,7 +289,7 @@ def test_the_finger_that_landed_last_is_heard() -> None:
     ]
 
 
-def test_a_finger_lifted_while_another_is_followed_is_forgotten() -> None:
+def test_finger_lifted_while_another_is_followed_is_not_followed_again() -> None:
     stream = heard([down(0, 1), down(1, 2, dt=1), up(2, 1), up(3, 2), move(4, 3, dt=3)])
     assert [(dt, moving) for _, _, dt, moving in stream] == [(0, 0), (1, 0), (3, 0)]
 
@@ -310,7 +313,7 @@ def test_two_humans_are_one_stream_and_the_machine_is_not_in_it() -> None:
     ]
 
 
-def test_a_session_is_a_corpus_of_either_side(tmp_path: Path) -> None:
+def test_session_is_read_as_human_or_machine_performances(tmp_path: Path) -> None:
     path = tmp_path / "jam.jsonl"
     path.write_bytes(
         recorded(
@@ -334,15 +337,15 @@ def test_a_session_is_a_corpus_of_either_side(tmp_path: Path) -> None:
     )
 
 
-def test_a_session_nobody_played_in_has_no_performance(tmp_path: Path) -> None:
+def test_session_without_human_touches_is_an_empty_corpus(tmp_path: Path) -> None:
     path = tmp_path / "jam.jsonl"
     path.write_bytes(recorded([down(0.0, 0, 0.1, "ai")]))
     corpus = read(path)
     assert (corpus.events.shape, corpus.lengths.shape) == ((0, 4), (0,))
-    assert clean(corpus).events.shape == dequantise(clean(corpus)).shape == (0, 4)
+    assert clean(corpus).events.shape == dequantised(clean(corpus)).shape == (0, 4)
 
 
-def test_a_wrong_session_is_told_with_its_line_and_a_torn_one_counted(tmp_path: Path) -> None:
+def test_session_error_names_its_line_and_a_torn_last_line_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "jam.jsonl"
     path.write_bytes(recorded([down(0.0, 0)]) + b"more\n")
     with pytest.raises(CorpusError, match=r"jam\.jsonl: line 4: is not JSON"):
@@ -395,7 +398,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_arrays_that_are_no_performances_are_refused(tmp_path: Path, why: str) -> None:
+def test_arrays_that_are_not_performances_are_refused(tmp_path: Path, why: str) -> None:
     path = npz(tmp_path / "a.npz", **REFUSED[why])
     with pytest.raises(CorpusError, match=why) as caught:
         read(path)
@@ -410,7 +413,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("key", ["touches", "perfs"])
-def test_what_is_pickled_is_refused_unopened(tmp_path: Path, key: str) -> None:
+def test_pickle_is_refused_without_unpickling(tmp_path: Path, key: str) -> None:
     held = {key: np.array([Trap(), Trap()], object), "lengths": [1, 1]}
     with pytest.raises(CorpusError, match=f"{key} is pickled.*convert it"):
         read(npz(tmp_path / "a.npz", **held))
@@ -429,7 +432,7 @@ def test_what_is_pickled_is_refused_unopened(tmp_path: Path, key: str) -> None:
         (b"{}\n", "is not a robojam session"),
     ],
 )
-def test_other_files_are_refused(tmp_path: Path, data: bytes, why: str) -> None:
+def test_other_and_missing_files_are_refused(tmp_path: Path, data: bytes, why: str) -> None:
     path = tmp_path / "data"
     path.write_bytes(data)
     with pytest.raises(CorpusError, match=why):
@@ -439,7 +442,7 @@ def test_other_files_are_refused(tmp_path: Path, data: bytes, why: str) -> None:
             read(missing)
 
 
-def test_an_archive_that_declares_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+def test_archive_whose_header_declares_another_size_is_refused(tmp_path: Path) -> None:
     lengths = header_of((1,), "<i8") + (5).to_bytes(8, "little")
     for shape in ((2**40, 4), (5, 4), (-1, 4), (2**62, 2**62), (0, -4)):
         data = header_of((1, 4)).replace(b"(1, 4)", f"{shape}".encode())
@@ -450,7 +453,7 @@ def test_an_archive_that_declares_more_than_it_holds_is_refused(tmp_path: Path) 
             read(path)
 
 
-def test_a_zip_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
+def test_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     rows = 5_000_000
     data = header_of((rows, 4)) + b"\0" * (rows * 16)
     path = packed(
@@ -467,7 +470,9 @@ def test_a_zip_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
         read(path)
 
 
-def test_what_would_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_array_larger_than_the_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = npz(tmp_path / "a.npz", touches=ROWS, lengths=[5])
     monkeypatch.setattr("robojam.corpus.formats.arrays._MOST_BYTES", 200)
     with pytest.raises(CorpusError, match=r"touches unpacks to .* is the most: split it"):
@@ -476,7 +481,9 @@ def test_what_would_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
-def test_a_damaged_file_gives_whole_touches_or_an_error(damage: list[tuple[int, int]]) -> None:
+def test_damaged_archive_gives_all_touches_or_a_corpus_error(
+    damage: list[tuple[int, int]],
+) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, touches=ROWS, lengths=[3, 2])
     raw = bytearray(buffer.getvalue())

@@ -37,7 +37,7 @@ def test_every_tenth_performance_is_held_out(count, held):
     assert rest.columns == out.columns == TOUCH
 
 
-def test_of_one_jam_the_end_is_held_out_from_a_pause_on():
+def test_single_long_performance_is_cut_at_a_landing_after_a_pause():
     data = jam(1000, (400, 5.0), (880, 0.4), (930, 0.9), (990, 3.0))
     rest, out = split(data, every=10)
     assert (rest.lengths.tolist(), out.lengths.tolist()) == ([930], [70])
@@ -49,7 +49,7 @@ def test_of_one_jam_the_end_is_held_out_from_a_pause_on():
     assert out.name == "the last 4.4 s, after a pause of 0.9 s, of jam.jsonl"
 
 
-def test_where_nobody_paused_the_stroke_is_cut():
+def test_performance_without_a_pause_is_cut_within_a_stroke():
     rest, out = split(jam(1000), every=10)
     assert (rest.lengths.tolist(), out.lengths.tolist()) == ([900], [100])
     assert out.events[0, 2:].tolist() == [0, 0]
@@ -61,13 +61,13 @@ def test_where_nobody_paused_the_stroke_is_cut():
 @pytest.mark.parametrize(
     ("dt", "told"), [(0.02, "2.0 s"), (0.2, "20 s"), (1.0, "1 min 39 s"), (5.0, "8 min 15 s")]
 )
-def test_how_long_that_is_is_told(dt, told):
+def test_name_of_the_held_out_end_tells_its_duration(dt, told):
     data = jam(1000)
     data.events[1:, 2] = dt
     assert split(data, every=10)[1].name == f"the last {told} of jam.jsonl"
 
 
-def test_a_long_jam_beside_short_ones_is_cut_and_they_are_learnt_from():
+def test_long_performance_beside_short_ones_is_cut_and_the_short_ones_are_trained_on():
     short, long = corpus(TOUCHES, [20, 30]), jam(1000, (880, 1.0))
     data = Corpus(
         np.concatenate([short.events[:20], long.events, short.events[20:]]),
@@ -82,7 +82,7 @@ def test_a_long_jam_beside_short_ones_is_cut_and_they_are_learnt_from():
     assert out.name == "the last 2.4 s, after a pause of 1 s, of performance 2 of jams"
 
 
-def test_strokes_are_cut_where_the_pen_was_lifted():
+def test_pen_strokes_are_cut_where_the_pen_was_lifted():
     data = corpus(STROKES, [100])
     rest, out = split(data, every=10)
     assert rest.events[-1, 2] == 1
@@ -91,7 +91,7 @@ def test_strokes_are_cut_where_the_pen_was_lifted():
 
 
 @given(lengths=st.lists(st.integers(2, 40), min_size=1, max_size=5), every=st.integers(2, 20))
-def test_both_parts_can_be_learnt_from_and_scored(lengths, every):
+def test_both_parts_of_a_split_hold_clean_performances(lengths, every):
     data = corpus(TOUCHES, lengths)
     if len(lengths) == 1 and lengths[0] < 4:
         with pytest.raises(ValueError, match="too short to be cut"):
@@ -109,7 +109,7 @@ def test_both_parts_can_be_learnt_from_and_scored(lengths, every):
     ("lengths", "told"),
     [([], "few has no performance"), ([3], "few has one performance .* too short to be cut")],
 )
-def test_too_little_to_hold_any_out(lengths, told):
+def test_split_of_too_little_data_is_refused(lengths, told):
     data = Corpus(np.zeros((sum(lengths), 4)), np.array(lengths, np.int64), TOUCH, "few", "0")
     with pytest.raises(ValueError, match=told):
         split(data, every=10)

@@ -23,7 +23,7 @@ from robojam.corpus import stored_rows
 from robojam.corpus.corpus import Corpus, CorpusError, clean, join, write
 from robojam.corpus.formats import read
 from robojam.corpus.split import split
-from robojam.corpus.stored_rows import ChangedError, Pieces, Stored
+from robojam.corpus.stored_rows import ConcatenatedRows, FileChangedError, FileRows
 from robojam.evaluation.likelihood import score
 from robojam.training.trainer import Trainer, TrainingSettings
 
@@ -47,7 +47,7 @@ def both(path: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[Corpu
         patched.setattr("robojam.corpus.formats.arrays.LARGE", 1)
         outside = read(path, **how)
     assert isinstance(inside.events, np.ndarray)
-    assert isinstance(outside.events, Stored)
+    assert isinstance(outside.events, FileRows)
     return inside, outside
 
 
@@ -59,44 +59,44 @@ def both(path: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[Corpu
     st.integers(0, 30),
     st.integers(0, 30),
 )
-def test_pieces_are_their_parts_one_after_the_other(bounds, start, stop):
+def test_concatenated_rows_equal_the_concatenated_arrays(bounds, start, stop):
     parts = [np.random.default_rng(i).random((9, 2)) for i in range(len(bounds))]
     with TemporaryFile() as file:
         file.write(b"head" + parts[0].tobytes())
-        sources = [Stored(file, 4, (9, 2), np.dtype(float)), *parts[1:]]
+        sources = [FileRows(file, 4, (9, 2), np.dtype(float)), *parts[1:]]
         runs = [(s, min(b), max(b)) for s, b in zip(sources, bounds, strict=True)]
         whole = np.concatenate([p[min(b) : max(b)] for p, b in zip(parts, bounds, strict=True)])
         for rows in (
-            Pieces(runs),
-            stored_rows.joined(runs),
-            Pieces([(Pieces(runs), 0, len(whole))]),
+            ConcatenatedRows(runs),
+            stored_rows.concatenate(runs),
+            ConcatenatedRows([(ConcatenatedRows(runs), 0, len(whole))]),
         ):
             assert len(rows) == len(whole)
             np.testing.assert_array_equal(rows[start:stop], whole[start:stop])
-            for at, block in stored_rows.blocks(rows):
+            for at, block in stored_rows.iterate_blocks(rows):
                 np.testing.assert_array_equal(block, whole[at : at + len(block)])
 
 
 @given(st.lists(st.integers(0, 9), max_size=8), st.integers(1, 20))
-def test_what_is_read_many_at_a_time_is_parted_as_it_was(lengths, block):
+def test_sections_are_the_same_for_any_block_size(lengths, block):
     offsets = np.cumsum([0, *lengths])
     whole = np.random.default_rng(0).random((int(offsets[-1]), 2))
     with TemporaryFile() as file, mock.patch.object(stored_rows, "_BLOCK", block):
         file.write(whole.tobytes())
-        for rows in (whole, Stored(file, 0, whole.shape, whole.dtype)):
-            parts = list(stored_rows.parted(rows, offsets))
+        for rows in (whole, FileRows(file, 0, whole.shape, whole.dtype)):
+            parts = list(stored_rows.iterate_sections(rows, offsets))
             assert [len(part) for part in parts] == lengths
             np.testing.assert_array_equal(np.concatenate([whole[:0], *parts]), whole)
 
 
-def test_what_is_in_memory_is_joined_there():
+def test_arrays_in_memory_are_concatenated_in_memory():
     assert isinstance(
-        stored_rows.joined([(np.ones((3, 2)), 0, 2), (np.ones((1, 2)), 0, 1)]), np.ndarray
+        stored_rows.concatenate([(np.ones((3, 2)), 0, 2), (np.ones((1, 2)), 0, 1)]), np.ndarray
     )
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, ">f4", np.int16])
-def test_a_large_file_is_the_same_on_disk(kind, tmp_path, monkeypatch):
+def test_rows_read_from_the_file_equal_rows_read_into_memory(kind, tmp_path, monkeypatch):
     made = corpus(TOUCHES, LENGTHS)
     path = tmp_path / "a.npz"
     np.savez(path, lengths=made.lengths, touches=np.round(made.events).astype(kind))
@@ -109,7 +109,7 @@ def test_a_large_file_is_the_same_on_disk(kind, tmp_path, monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_is_packed_or_lies_by_columns_is_read_into_memory(tmp_path, large):
+def test_compressed_and_fortran_ordered_arrays_are_read_into_memory(tmp_path, large):
     made = corpus(TOUCHES, LENGTHS)
     rows, path = made.events, tmp_path / "a.npz"
     np.savez_compressed(path, touches=rows, lengths=made.lengths)
@@ -123,7 +123,7 @@ def test_what_is_packed_or_lies_by_columns_is_read_into_memory(tmp_path, large):
 
 
 @pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touches", "strokes"])
-def test_a_run_from_disk_is_the_run_from_memory(event, tmp_path, monkeypatch):
+def test_training_from_the_file_equals_training_from_memory(event, tmp_path, monkeypatch):
     path = npz(tmp_path / "a.npz", corpus(event, LENGTHS))
     runs = []
     for data in both(path, monkeypatch):
@@ -138,27 +138,27 @@ def test_a_run_from_disk_is_the_run_from_memory(event, tmp_path, monkeypatch):
     assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
 
 
-def test_one_long_jam_on_disk_is_cut_as_in_memory(tmp_path, monkeypatch):
+def test_long_performance_in_a_file_is_split_as_in_memory(tmp_path, monkeypatch):
     path = npz(tmp_path / "a.npz", corpus(TOUCHES, [9, 300, 8]))
     (rest, end), (other_rest, other_end) = (split(d, every=9) for d in both(path, monkeypatch))
-    assert isinstance(other_rest.events, Pieces)
+    assert isinstance(other_rest.events, ConcatenatedRows)
     np.testing.assert_array_equal(other_rest.events[:], rest.events)
     np.testing.assert_array_equal(other_end.events[:], end.events)
     assert (end.name, rest.lengths.tolist()) == (other_end.name, other_rest.lengths.tolist())
 
 
-def test_several_are_joined_without_being_copied(tmp_path, monkeypatch):
+def test_corpora_in_files_are_joined_without_a_copy(tmp_path, monkeypatch):
     first = both(npz(tmp_path / "a.npz", corpus(TOUCHES, LENGTHS)), monkeypatch)
     other = corpus(TOUCHES, [5, 6], seed=1)
     inside, outside = (join([one, other]) for one in first)
-    assert isinstance(outside.events, Pieces)
+    assert isinstance(outside.events, ConcatenatedRows)
     np.testing.assert_array_equal(outside.events[:], inside.events)
     assert score(Trainer(other, other, SMALL).model, inside) == score(
         Trainer(other, other, SMALL).model, outside
     )
 
 
-def test_it_takes_little_memory(tmp_path, monkeypatch):
+def test_training_from_the_file_takes_little_memory(tmp_path, monkeypatch):
     touches = 4_000_000
     made = corpus(TOUCHES, [1000])
     path, size = tmp_path / "a.npz", 16 * touches
@@ -196,7 +196,7 @@ DIRTY = np.array(
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 100])
-def test_how_much_is_cleaned_at_a_time_does_not_matter(block, monkeypatch):
+def test_cleaning_is_the_same_for_any_block_size(block, monkeypatch):
     dirty = Corpus(DIRTY, np.array([3, 1, 0, 2, 3]), corpus(TOUCHES, [2]).columns, "a", "0")
     whole = clean(dirty)
     assert whole.events.tolist()[0] == [0.5, 0.5, 0, 1]
@@ -207,10 +207,10 @@ def test_how_much_is_cleaned_at_a_time_does_not_matter(block, monkeypatch):
         for some in (clean(dirty), clean(dirty, into=room)):
             np.testing.assert_array_equal(some.events[:], whole.events)
             assert some.lengths.tolist() == [2, 2]
-            assert some.told == whole.told
+            assert some.notes == whole.notes
 
 
-def test_what_is_too_large_to_be_cleaned_in_memory_is_cleaned_to_a_file(
+def test_dirty_corpus_too_large_for_memory_is_cleaned_into_a_file(
     tmp_path, monkeypatch, large, capsys
 ):
     dirty, tidy, model = (tmp_path / n for n in ("dirty.npz", "tidy.npz", "m.safetensors"))
@@ -237,7 +237,7 @@ def test_what_is_too_large_to_be_cleaned_in_memory_is_cleaned_to_a_file(
         "tidy.npz",
     ]
     (found,) = (read(tidy),)
-    assert isinstance(found.events, Stored)
+    assert isinstance(found.events, FileRows)
     assert clean(found).events is found.events
     monkeypatch.undo()
     inside = clean(read(dirty))
@@ -245,7 +245,7 @@ def test_what_is_too_large_to_be_cleaned_in_memory_is_cleaned_to_a_file(
     np.testing.assert_array_equal(found.lengths, inside.lengths)
 
 
-def test_what_is_too_large_to_be_cleaned_hides_nothing(tmp_path, large, capsys):
+def test_other_files_are_reported_beside_one_too_large_to_be_cleaned(tmp_path, large, capsys):
     np.savez(tmp_path / "a.npz", touches=DIRTY, lengths=[len(DIRTY)])
     npz(tmp_path / "b.npz", corpus(TOUCHES, LENGTHS))
     with pytest.raises(SystemExit) as left:
@@ -259,17 +259,19 @@ def test_what_is_too_large_to_be_cleaned_hides_nothing(tmp_path, large, capsys):
 # What is wrong with it
 
 
-def test_a_file_that_changes_is_noticed(tmp_path, large):
+def test_file_changed_while_it_is_read_raises(tmp_path, large):
     path = npz(tmp_path / "a.npz", corpus(TOUCHES, LENGTHS))
     data, raw = read(path), path.read_bytes()
     assert len(data.events[3:5]) == 2
     path.write_bytes(raw[:-500])
-    with pytest.raises(ChangedError, match=r"a\.npz was changed while it was read: begin anew"):
+    with pytest.raises(
+        FileChangedError, match=r"a\.npz was changed while it was read: start again"
+    ):
         data.events[3:5]
     path.write_bytes(raw)
     data = read(path)
     os.utime(path, ns=(0, 0))  # the same length, another time
-    with pytest.raises(ChangedError):
+    with pytest.raises(FileChangedError):
         data.events[3:5]
     path.write_bytes(raw)
     data = read(path)
@@ -278,7 +280,9 @@ def test_a_file_that_changes_is_noticed(tmp_path, large):
     assert len(data.events[:]) == sum(LENGTHS)
 
 
-def test_a_run_whose_file_changes_ends_in_one_line(tmp_path, large, capsys, monkeypatch):
+def test_training_on_a_file_that_changes_ends_with_one_message(
+    tmp_path, large, capsys, monkeypatch
+):
     path = npz(tmp_path / "a.npz", corpus(TOUCHES, LENGTHS))
     val = npz(tmp_path / "val.npz", corpus(TOUCHES, [20], seed=1))
     draw = Trainer.draw
@@ -295,11 +299,11 @@ def test_a_run_whose_file_changes_ends_in_one_line(tmp_path, large, capsys, monk
         main(words.split())
     told = capsys.readouterr().err
     assert (left.value.code, told.count("\n")) == (1, 1)
-    assert "a.npz was changed while it was read: begin anew" in told
+    assert "a.npz was changed while it was read: start again" in told
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.999])
-def test_a_damaged_file_is_refused(place, tmp_path, large):
+def test_large_file_with_a_wrong_checksum_is_refused(place, tmp_path, large):
     path = npz(tmp_path / "a.npz", corpus(TOUCHES, LENGTHS))
     raw = bytearray(path.read_bytes())
     at = raw.index(b"\n", 60) + 1 + int(place * 16 * sum(LENGTHS))
@@ -313,7 +317,7 @@ def test_a_damaged_file_is_refused(place, tmp_path, large):
 
 
 @pytest.mark.parametrize("wrong", ["damaged", "lengths", "no lengths", "flags"])
-def test_what_is_refused_is_closed(wrong, tmp_path, large, monkeypatch):
+def test_large_file_is_closed_when_it_is_refused(wrong, tmp_path, large, monkeypatch):
     made, path = corpus(TOUCHES, [*LENGTHS, 900]), tmp_path / "a.npz"
     arrays = {"touches": made.events, "lengths": made.lengths}
     if wrong == "flags":
@@ -348,7 +352,7 @@ def test_what_is_refused_is_closed(wrong, tmp_path, large, monkeypatch):
         ("<c8", (9, 4), "touches must be numbers; it is complex64"),
     ],
 )
-def test_an_entry_that_is_not_what_it_says_is_refused(kind, shape, told, tmp_path, large):
+def test_large_entry_with_a_wrong_header_is_refused(kind, shape, told, tmp_path, large):
     path = tmp_path / "a.npz"
     header = {"descr": kind, "shape": shape, "fortran_order": False}
     with zipfile.ZipFile(path, "w") as archive:
@@ -361,7 +365,7 @@ def test_an_entry_that_is_not_what_it_says_is_refused(kind, shape, told, tmp_pat
         read(path)
 
 
-def test_a_flag_that_is_none_is_told_with_its_place(tmp_path, large, monkeypatch):
+def test_wrong_flag_in_a_large_file_is_reported_with_its_place(tmp_path, large, monkeypatch):
     made = corpus(TOUCHES, LENGTHS)
     made.events[50, 3] = 0.5
     path = npz(tmp_path / "a.npz", made)
@@ -370,7 +374,7 @@ def test_a_flag_that_is_none_is_told_with_its_place(tmp_path, large, monkeypatch
         read(path)
 
 
-def test_what_is_written_is_packed_unless_it_is_large(tmp_path, monkeypatch):
+def test_written_file_is_compressed_unless_it_is_large(tmp_path, monkeypatch):
     made = corpus(TOUCHES, LENGTHS)
     for limit, how in ((10**9, zipfile.ZIP_DEFLATED), (1, zipfile.ZIP_STORED)):
         monkeypatch.setattr("robojam.corpus.corpus.LARGE", limit)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support.models import STROKES, corpus
 
-from robojam.corpus import summary as surveys
+from robojam.corpus import summary as summaries
 from robojam.corpus.corpus import TOUCH, Corpus
-from robojam.corpus.summary import survey
+from robojam.corpus.summary import summarise
 
 FIRST = [(0.0, 0.5, 0, 0), (0.25, 0.5, 0.5, 1), (0.25, 0.5, 5, 0)]
 SECOND = [(i / 600, 7 / 600, 0.1 * (i > 0), i > 0) for i in range(1, 9)]
@@ -22,8 +22,8 @@ def made(*performances: list[tuple[float, ...]]) -> Corpus:
     return Corpus(events, lengths, TOUCH, "made", "", {"touches with NaN": 2}, inferred=3)
 
 
-def test_what_is_told_is_plain_and_right(monkeypatch):
-    found = survey(made(FIRST, SECOND, SECOND))
+def test_summary_of_touches_is_right_and_json(monkeypatch):
+    found = summarise(made(FIRST, SECOND, SECOND))
     assert json.loads(json.dumps(found)) == found
     assert (found["performances"], found["touches"], found["inferred"]) == (3, 19, 3)
     assert found["dropped"] == {"touches with NaN": 2}
@@ -32,13 +32,13 @@ def test_what_is_told_is_plain_and_right(monkeypatch):
     assert found["quartiles"]["touches"] == [3, 5.5, 8, 8, 8]
     assert found["quartiles"]["seconds"][-1] == pytest.approx(5.5)
     assert found["screens"] == {"600": 2, "0": 1}
-    monkeypatch.setattr(surveys, "_LOOKED_AT", 1)
-    found = survey(made(FIRST, SECOND, SECOND))
+    monkeypatch.setattr(summaries, "_MOST_EXAMINED", 1)
+    found = summarise(made(FIRST, SECOND, SECOND))
     assert (found["screens"], found["screens_of"]) == ({"0": 1}, 1)
 
 
-def test_of_nothing_and_of_strokes_less_is_told():
-    assert "quartiles" not in survey(made())
-    found = survey(corpus(STROKES, [9, 4]))
+def test_summary_of_an_empty_corpus_and_of_strokes_has_fewer_figures():
+    assert "quartiles" not in summarise(made())
+    found = summarise(corpus(STROKES, [9, 4]))
     assert found["quartiles"]["touches"] == [4, 5.25, 6.5, 7.75, 9]
     assert "seconds" not in found

@@ -14,12 +14,13 @@ from support.models import (
     TOUCHES,
     TRAINED,
     corpus,
+    dequantised,
     has_corpus,
     is_trained,
     small,
 )
 
-from robojam.corpus.corpus import TOUCH, Corpus, clean, dequantise
+from robojam.corpus.corpus import TOUCH, Corpus, clean
 from robojam.corpus.formats import read
 from robojam.evaluation import likelihood
 from robojam.evaluation.likelihood import Score, score, together
@@ -161,7 +162,7 @@ def test_long_performances_are_heard_in_pieces():
     data = corpus(TOUCHES, [2 * likelihood.BLOCK + 5])
     found = score(MODEL, data, flagless=True)
     model = MODEL.double()
-    noisy = torch.from_numpy(dequantise(clean(data)))[None]
+    noisy = torch.from_numpy(dequantised(clean(data)))[None]
     with torch.inference_mode():
         parts, _ = model(noisy)
     MODEL.float()

@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
-from support.models import CORPUS, TOUCHES, corpus, has_corpus, small
+from support.models import CORPUS, TOUCHES, corpus, dequantised, has_corpus, small
 
-from robojam.corpus.corpus import clean, dequantise
+from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read
 from robojam.evaluation.likelihood import score
 from robojam.mixture import Mixture
@@ -265,7 +265,7 @@ def test_real_screens_are_found():
 @has_corpus
 def test_real_places_keep_to_the_teeth_of_their_screen():
     data = clean(read(CORPUS / "microjam_val.npz"))
-    events = dequantise(data)
+    events = dequantised(data)
     known = [n for n, _ in event_of(data, TrainingSettings()).lattices]
     counted = 0
     for start, end in zip(data.offsets[:-1], data.offsets[1:], strict=True):

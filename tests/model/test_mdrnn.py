@@ -14,6 +14,7 @@ from support.models import (
     TRAINED,
     batch,
     corpus,
+    dequantised,
     described,
     has_corpus,
     is_trained,
@@ -79,7 +80,7 @@ def test_step_by_step_is_as_in_whole_on_what_people_played():
     data = corpora.clean(formats.read(TRAINED.parents[2] / "shared/corpus/microjam_val.npz"))
     ends = np.cumsum(data.lengths)
     start = int(ends[np.flatnonzero(data.lengths >= 100)[0]] - 100)
-    values = torch.from_numpy(corpora.dequantise(data)[start : start + 100])[None]
+    values = torch.from_numpy(dequantised(data)[start : start + 100])[None]
     with torch.inference_mode():
         single = (stepwise(model, values.float()) - model(values.float())[0]).abs().max()
         assert float(single) < 1e-3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from robojam.corpus.corpus import STROKE, TOUCH, Corpus
+from robojam.corpus.corpus import STROKE, TOUCH, Corpus, dequantise
 from robojam.model import file
 from robojam.model.event import EventSpec, stroke_event, touch_event
 from robojam.model.file import ModelDescription, ModelFile
@@ -74,6 +75,13 @@ def corpus(
     columns = STROKE if event.columns == STROKE else TOUCH
     events = np.concatenate([rows(event, n, rng) for n in lengths])
     return Corpus(events, np.array(lengths, np.int64), columns, name, "0" * 64)
+
+
+def dequantised(corpus: Corpus) -> np.ndarray[Any, Any]:
+    """All events of a clean corpus with noise, (N, D)."""
+    bounds = pairwise(corpus.offsets.tolist())
+    parts = [dequantise(corpus, start, end) for start, end in bounds]
+    return np.concatenate([np.empty((0, len(corpus.columns))), *parts])
 
 
 def npz(path: Path, made: Corpus) -> Path:

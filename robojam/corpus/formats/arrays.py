@@ -1,6 +1,6 @@
-"""Performances as numpy arrays: .npz and .npy, read without ever unpickling.
+"""Performances as numpy arrays: .npz and .npy files, read without unpickling.
 
-What a file declares is checked before memory is given to it.
+The size that a file declares is checked before memory is allocated for it.
 """
 
 from __future__ import annotations
@@ -8,20 +8,24 @@ from __future__ import annotations
 import math
 import struct
 import zipfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from robojam.corpus.corpus import LARGE, STROKE, TOUCH, CorpusError, Integers
-from robojam.corpus.formats.parts import Parts, flagged, timed
-from robojam.corpus.stored_rows import Floats, Rows, Stored, floats
+from robojam.corpus.corpus import LARGE, STROKE, TOUCH, Corpus, CorpusError, Integers
+from robojam.corpus.formats.phase_column import check_flags, with_inferred_phases
+from robojam.corpus.stored_rows import FileRows, Floats, Rows, float_dtype
 
-#: No array may unpack to more bytes than this, nor, where it is large, shrink this much.
+#: An array may unpack to no more bytes than this.
 _MOST_BYTES = 8 * 10**9
+#: An array of more than _LARGE_BYTES may be compressed by no more than _MOST_RATIO: touches
+#: compress to about a half, kanji to a third.
 _LARGE_BYTES = 64 * 10**6
-_MOST_RATIO = 100  # touches shrink to a half, a kanji to a third
+_MOST_RATIO = 100
 
 CONVERT = (
     "convert it with the program that made it, to np.savez(file, touches=…, lengths=…) with "
@@ -29,68 +33,67 @@ CONVERT = (
 )
 
 
-def read_npz(path: Path, split: str | None, *, machine: bool = False) -> Parts:  # noqa: ARG001
-    """Read an archive of arrays. Raises CorpusError."""
-    with ExitStack() as opened:  # whatever is wrong closes the file
-        parts = _read_npz(path, split, opened)
-        opened.pop_all()
-    return parts
-
-
-def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Parts:
+@contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a damaged file raises into a CorpusError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
-            keys, columns, name = _layout(path, archive, names, split)
-            if columns is None:
-                return _performances(path, [(k, _array(path, archive, k)) for k in keys], split)
-            stored = _stored(path, archive, keys[0], columns, opened)
-            rows = _array(path, archive, keys[0]) if stored is None else stored
-            lengths = _array(path, archive, keys[1])
+        yield
     except CorpusError:
         raise
     except MemoryError as error:
         raise CorpusError(path, "does not fit into this machine's memory: split it") from error
     except Exception as error:  # a broken archive can make zipfile raise nearly anything
-        raise CorpusError(path, f"is damaged, or no .npz: {error}") from error
-    divided = _lengths(path, keys, lengths, len(rows))
+        raise CorpusError(path, f"is damaged, or no {kind}: {error}") from error
+
+
+def read_npz(path: Path, *, split: str | None = None) -> Corpus:
+    """Read an archive of arrays. Raises CorpusError."""
+    with ExitStack() as opened:  # closes the file of stored rows on any error
+        corpus = _read_npz(path, split, opened)
+        opened.pop_all()
+    return corpus
+
+
+def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Corpus:
+    with _reading(path, ".npz"), zipfile.ZipFile(path) as archive:
+        keys, columns, name = _find_arrays(path, archive, split)
+        if columns is None:
+            return _join_performances(path, [(k, _read_array(path, archive, k)) for k in keys])
+        stored = _open_stored_rows(path, archive, keys[0], columns, opened)
+        rows = _read_array(path, archive, keys[0]) if stored is None else stored
+        declared = _read_array(path, archive, keys[1])
+    lengths = _check_lengths(path, keys, declared, len(rows))
     events: Rows
-    if isinstance(rows, Stored):
+    if isinstance(rows, FileRows):
         events = rows
     elif columns == TOUCH and rows.ndim == 2 and rows.shape[1] == 3:
-        return timed(_floats(rows), divided, name, "arrays")
+        return with_inferred_phases(_as_floats(rows), lengths, name, "arrays")
     else:
-        events = _events(path, keys[0], rows, columns)
-    return flagged(path, Parts(events, divided, columns, name))
+        events = _check_events(path, keys[0], rows, columns)
+    return check_flags(path, Corpus(events, lengths, columns, name))
 
 
-def read_npy(path: Path, split: str | None, *, machine: bool = False) -> Parts:  # noqa: ARG001
-    """Read one array: a performance (N, 3 or 4), or several (P, T, 3 or 4)."""
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            return _performances(
-                path, [(path.name, _filled(path, file, path.name, size))], split
-            )
-    except CorpusError:
-        raise
-    except MemoryError as error:
-        raise CorpusError(path, "does not fit into this machine's memory: split it") from error
-    except Exception as error:  # as above
-        raise CorpusError(path, f"is damaged, or no .npy: {error}") from error
+def read_npy(path: Path) -> Corpus:
+    """Read one array: a performance (N, 3 or 4), or several (P, T, 3 or 4).
 
-
-def _layout(
-    path: Path, archive: zipfile.ZipFile, names: list[str], split: str | None
-) -> tuple[list[str], tuple[str, ...] | None, str]:
-    """Return the keys of an archive's events and lengths, its columns, the corpus's name.
-
-    Without columns, every key is a performance of its own.
+    Raises CorpusError, and OSError.
     """
+    size = path.stat().st_size
+    with _reading(path, ".npy"), path.open("rb") as file:
+        return _join_performances(path, [(path.name, _read_npy(path, file, path.name, size))])
+
+
+def _find_arrays(
+    path: Path, archive: zipfile.ZipFile, split: str | None
+) -> tuple[list[str], tuple[str, ...] | None, str]:
+    """Return the keys of an archive's events and lengths, its columns, and the corpus's name.
+
+    If the columns are None, each key is an array of performances.
+    """
+    names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
     columns: tuple[str, ...]
     splits = sorted(n.removesuffix("_strokes") for n in names if n.endswith("_strokes"))
     if "touches" in names:
-        _whole(path, split)
         keys, columns, name = ["touches", "lengths"], TOUCH, path.name
     elif splits:
         chosen = split or ("train" if "train" in splits else splits[0])
@@ -99,55 +102,46 @@ def _layout(
         keys, columns = [f"{chosen}_strokes", f"{chosen}_lengths"], STROKE
         name = f"{path.name} ({chosen})"
     else:
-        shaped = [_shape(path, archive, key) for key in names]
-        if names and all(len(s) in (2, 3) and s[-1] in (3, 4) for s in shaped):
+        shapes = [_declared_shape(path, archive, key) for key in names]
+        if names and all(len(s) in (2, 3) and s[-1] in (3, 4) for s in shapes):
             return names, None, path.name
-        held = ", ".join(names[:8]) or "nothing"
-        raise CorpusError(path, f"holds {held}, but no touches and lengths: {CONVERT}")
+        contents = ", ".join(names[:8]) or "nothing"
+        raise CorpusError(path, f"holds {contents}, but no touches and lengths: {CONVERT}")
     missing = [key for key in keys if key not in names]
     if missing:
         raise CorpusError(path, f"has {keys[0]}, but no {missing[0]} to divide them by")
     return keys, columns, name
 
 
-def _whole(path: Path, split: str | None) -> None:
-    if split is not None:
-        raise CorpusError(path, f"has no split {split!r}: it is whole")
-
-
-def _shape(path: Path, archive: zipfile.ZipFile, key: str) -> tuple[int, ...]:
+def _declared_shape(path: Path, archive: zipfile.ZipFile, key: str) -> tuple[int, ...]:
     with archive.open(f"{key}.npy") as file:
-        return _declared(path, file, key)[0]  # a pickle is what is to be told, where it is one
+        return _read_header(path, file, key)[0]  # also refuses pickles, with that reason
 
 
-def _performances(
-    path: Path, arrays: list[tuple[str, np.ndarray[Any, Any]]], split: str | None
-) -> Parts:
-    """Join arrays (N, 3 or 4) and (P, T, 3 or 4), all of them performances."""
-    _whole(path, split)
-    known, lengths, rows = True, [], []
+def _join_performances(path: Path, arrays: list[tuple[str, NDArray[Any]]]) -> Corpus:
+    """Return arrays (N, 3 or 4) and (P, T, 3 or 4) of performances as one corpus."""
+    has_phases, lengths, blocks = True, [], []
     for key, array in arrays:
         if array.ndim not in (2, 3) or array.shape[-1] not in (3, 4):
             raise CorpusError(
                 path, f"{key} must be (N, 4): x, y, dt, moving, or (N, 3); it is {array.shape}"
             )
         lengths += [array.shape[-2]] * (1 if array.ndim == 2 else len(array))
-        flat = array.reshape(-1, array.shape[-1])
-        known = known and flat.shape[1] == 4
-        rows.append(flat)
+        rows = array.reshape(-1, array.shape[-1])
+        has_phases = has_phases and rows.shape[1] == 4
+        blocks.append(rows)
     if not lengths:
         raise CorpusError(path, "holds no performances")
-    divided = np.array(lengths, np.int64)
-    if known:
-        joined = np.concatenate(rows)
-        events = _events(path, arrays[0][0], joined, TOUCH)
-        return flagged(path, Parts(events, divided, TOUCH, path.name))
-    joined = np.concatenate([part[:, :3] for part in rows])
-    return timed(_floats(joined), divided, path.name, "RoboJam arrays")
+    all_lengths = np.array(lengths, np.int64)
+    if has_phases:
+        events = _check_events(path, arrays[0][0], np.concatenate(blocks), TOUCH)
+        return check_flags(path, Corpus(events, all_lengths, TOUCH, path.name))
+    touches = _as_floats(np.concatenate([rows[:, :3] for rows in blocks]))
+    return with_inferred_phases(touches, all_lengths, path.name, "RoboJam arrays")
 
 
-def _array(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, Any]:
-    """Read one array, having checked that what it declares can be, and is no pickle."""
+def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
+    """Read one array, after checks that its declared size is plausible and it is no pickle."""
     info = archive.getinfo(f"{key}.npy")
     size, packed = info.file_size, max(info.compress_size, 1)
     if size > _LARGE_BYTES and size > _MOST_RATIO * packed:
@@ -156,41 +150,43 @@ def _array(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, An
             path, f"{key} unpacks to {size // packed} times its size; {most}: is it a trap?"
         )
     with archive.open(info) as file:
-        return _filled(path, file, key, size)
+        return _read_npy(path, file, key, size)
 
 
-def _stored(
+def _open_stored_rows(
     path: Path,
     archive: zipfile.ZipFile,
     key: str,
     columns: tuple[str, ...],
     opened: ExitStack,
-) -> Stored | None:
-    """Leave rows (N, D) where they lie, if they are many and lie there as they are.
+) -> FileRows | None:
+    """Return rows (N, D) that stay in the file, if they are large and uncompressed.
 
-    opened will hold their file.
+    Their file is added to opened.
     """
     info = archive.getinfo(f"{key}.npy")
     if info.file_size < LARGE or info.compress_type != zipfile.ZIP_STORED:
         return None
     with archive.open(info) as file:
-        shape, by_column, dtype = _declared(path, file, key)
-        if by_column or len(shape) != 2 or shape[1] != len(columns):
+        shape, fortran_order, dtype = _read_header(path, file, key)
+        if fortran_order or len(shape) != 2 or shape[1] != len(columns):
             return None
-        _check(path, key, shape, dtype, info.file_size - file.tell())
-        begin = file.tell()
-        lying = opened.enter_context(path.open("rb"))
-        lying.seek(info.header_offset + 26)  # of the entry, where its name's length is
-        name, extra = struct.unpack("<HH", lying.read(4))
-        rows = Stored(lying, info.header_offset + 30 + name + extra + begin, shape, dtype)
-        rows.watch()
-        while file.read(1 << 20):  # all of it is there, and its checksum is right
+        _check_size(path, key, shape, dtype, info.file_size - file.tell())
+        data_offset = file.tell()
+        rows_file = opened.enter_context(path.open("rb"))
+        # In the zip entry's local header: the lengths of its name and of its extra field.
+        rows_file.seek(info.header_offset + 26)
+        name, extra = struct.unpack("<HH", rows_file.read(4))
+        offset = info.header_offset + 30 + name + extra + data_offset
+        rows = FileRows(rows_file, offset, shape, dtype)
+        rows.require_unchanged()
+        while file.read(1 << 20):  # to check that the entry is complete, and its CRC
             pass
     return rows
 
 
-def _filled(path: Path, file: IO[bytes], key: str, size: int) -> np.ndarray[Any, Any]:
-    """Read the array that begins here, of so many bytes in all."""
+def _read_npy(path: Path, file: IO[bytes], key: str, size: int) -> NDArray[Any]:
+    """Read the array that begins at the file's position; size is that of the .npy in bytes."""
     if size > _MOST_BYTES:
         most = f"{_MOST_BYTES / 1e9:.0f} GB is the most"
         raise CorpusError(
@@ -198,60 +194,59 @@ def _filled(path: Path, file: IO[bytes], key: str, size: int) -> np.ndarray[Any,
             f"{key} unpacks to {size / 1e9:.1f} GB; {most}: split it, or do not pack it "
             "(np.savez)",
         )
-    shape, by_column, dtype = _declared(path, file, key)
-    room = size - file.tell()
-    _check(path, key, shape, dtype, room)
-    order: Literal["C", "F"] = "F" if by_column else "C"
-    return np.ndarray(shape, dtype, file.read(room), order=order)
+    shape, fortran_order, dtype = _read_header(path, file, key)
+    data_size = size - file.tell()
+    _check_size(path, key, shape, dtype, data_size)
+    order: Literal["C", "F"] = "F" if fortran_order else "C"
+    return np.ndarray(shape, dtype, file.read(data_size), order=order)
 
 
-def _check(
-    path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], room: int
+def _check_size(
+    path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], data_size: int
 ) -> None:
-    """Raise CorpusError for what are no numbers, or do not fill that many bytes."""
+    """Raise CorpusError unless the array holds numbers and fills data_size bytes."""
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise CorpusError(path, f"{key} must be numbers; it is {dtype}")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != room:
-        raise CorpusError(path, f"{key} is broken: {dtype} {shape} in {room} bytes")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != data_size:
+        raise CorpusError(path, f"{key} is broken: {dtype} {shape} in {data_size} bytes")
 
 
-def _declared(
+def _read_header(
     path: Path, file: IO[bytes], key: str
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return an array's shape, whether it lies by columns, and its type; file is past them."""
+    """Read the header of an .npy: shape, whether in Fortran order, dtype.
+
+    Raises CorpusError for a pickle.
+    """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise CorpusError(path, f"{key} is in array format {version}, which is not known")
     if version == (1, 0):
-        shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     else:
-        shape, by_column, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
     if dtype.hasobject:
         raise CorpusError(path, f"{key} is pickled, which robojam never opens: {CONVERT}")
-    return shape, by_column, dtype
+    return shape, fortran_order, dtype
 
 
-def _floats(rows: np.ndarray[Any, Any]) -> Floats:
-    """Return the narrowest floats that hold them all exactly, and float32 at least."""
-    return rows.astype(floats(rows.dtype))
+def _as_floats(rows: NDArray[Any]) -> Floats:
+    """Return numbers as the narrowest floats, float32 or wider, that hold them exactly."""
+    return rows.astype(float_dtype(rows.dtype))
 
 
-def _events(
-    path: Path, key: str, rows: np.ndarray[Any, Any], columns: tuple[str, ...]
-) -> Floats:
-    """Return rows as floats, (N, D). Raises CorpusError where they are not what they say."""
+def _check_events(path: Path, key: str, rows: NDArray[Any], columns: tuple[str, ...]) -> Floats:
+    """Return rows (N, D) as floats. Raises CorpusError for another shape."""
     if rows.ndim != 2 or rows.shape[1] != len(columns):
         names = ", ".join(columns)
         raise CorpusError(
             path, f"{key} must be (N, {len(columns)}): {names}; it is {rows.shape}"
         )
-    return _floats(rows)
+    return _as_floats(rows)
 
 
-def _lengths(
-    path: Path, keys: list[str], lengths: np.ndarray[Any, Any], total: int
-) -> Integers:
-    """Return lengths as int64, (P,). Raises CorpusError where they do not sum to total."""
+def _check_lengths(path: Path, keys: list[str], lengths: NDArray[Any], total: int) -> Integers:
+    """Return lengths as int64 (P,). Raises CorpusError unless they sum to total."""
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
         raise CorpusError(
             path, f"{keys[1]} must be whole numbers (P,); it is {lengths.dtype} {lengths.shape}"
@@ -260,7 +255,7 @@ def _lengths(
         raise CorpusError(path, "holds no performances")
     if lengths.min() < 0:
         raise CorpusError(path, f"{keys[1]} holds a negative one, {lengths.min()}")
-    found = lengths.sum(dtype=np.float64)  # whole numbers would wrap around at absurd ones
+    found = lengths.sum(dtype=np.float64)  # an integer sum would overflow at absurd lengths
     if found != total:
         raise CorpusError(
             path,

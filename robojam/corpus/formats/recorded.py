@@ -1,4 +1,4 @@
-"""Performances in recorded sessions: what the humans played, as the model heard it."""
+"""Performances in recorded sessions: the humans' touches as the model heard them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam.corpus.corpus import TOUCH, CorpusError
-from robojam.corpus.formats.parts import Parts
+from robojam.corpus.corpus import TOUCH, Corpus, CorpusError
 from robojam.sessions import session
 from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine
 
 
-def read_session(path: Path, split: str | None, *, machine: bool = False) -> Parts:
+def read_session(path: Path, *, machine: bool = False) -> Corpus:
     """Read what the humans played; or what the machine did, each voice a performance.
 
     Raises CorpusError.
     """
-    if split is not None:
-        raise CorpusError(path, f"has no split {split!r}: it is whole")
     try:
         recorded = session.read(path)
     except session.SessionError as error:
@@ -29,7 +26,7 @@ def read_session(path: Path, split: str | None, *, machine: bool = False) -> Par
     return performed(recorded, path.name, machine=machine)
 
 
-def performed(recorded: Session, name: str, *, machine: bool = False) -> Parts:
+def performed(recorded: Session, name: str, *, machine: bool = False) -> Corpus:
     """Return what was played in a session, as `read_session` does."""
     if machine:
         voices: dict[str, list[tuple[float, ...]]] = {}
@@ -53,7 +50,7 @@ def performed(recorded: Session, name: str, *, machine: bool = False) -> Parts:
         how = "without" if machine else "with"
         dropped |= {f"touches, all by {whose} ({how} --machine they are read)": played}
         dropped = {why: count for why, count in dropped.items() if count}
-    return Parts(events, lengths, TOUCH, name, "session", dropped)
+    return Corpus(events, lengths, TOUCH, name, source="session", dropped=dropped)
 
 
 def heard(touches: Iterable[TouchEvent]) -> list[tuple[float, ...]]:

@@ -1,222 +1,225 @@
 """Performances as text: MicroJam's CSV, and the logs of IMPSY.
 
-A file is read in blocks, each parsed whole by numpy; only a block that holds a line that
-is none is sifted line by line, and what was left out is told with its first line.
+A file is read in blocks of lines. numpy parses a block at once; only a block with a
+malformed line is filtered line by line, and the dropped lines are reported.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from robojam.corpus.corpus import LINES, TOUCH, CorpusError, Integers, listed
-from robojam.corpus.formats.parts import Parts, flagged, timed
+from robojam.corpus.corpus import LINES, TOUCH, Corpus, CorpusError, Integers, name_numbers
+from robojam.corpus.formats.phase_column import check_flags, with_inferred_phases
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 
+#: Size in bytes of the blocks in which a file is read.
 _BLOCK = 1 << 24
 _NUMBER = rb"[ \t]*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[nN][aA][nN]|inf)[ \t]*"
-#: A line of an IMPSY log: when, who, and their numbers.
-LOGGED = re.compile(
+#: The beginning of a line of an IMPSY log: time, source, and then numbers.
+LOG_LINE = re.compile(
     rb"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:Z|[+-]\d\d:?\d\d)?"
     rb"[ \t]*,[ \t]*(interface|rnn)[ \t]*,",
     re.MULTILINE,
 )
-#: Logs hold x, y, and sometimes a pressure.
+#: How many numbers a line of a log may hold: x, y, and in some logs a pressure.
 _LOG_WIDTHS = (2, 3)
 
 
 @dataclass(slots=True)
-class _Sieve:
-    """Lines of a file as rows of numbers, (n, width), and a count of those that are none."""
+class _LineParser:
+    """Parser of blocks of lines into rows of `width` numbers, which drops malformed lines.
+
+    next_line is the number, from 1, of the first line of the next block. dropped holds the
+    numbers of the malformed lines, and line_numbers those of the parsed ones, by block.
+    """
 
     width: int
-    line: int  # the number of the next one, from 1
-    dropped: list[int] = field(default_factory=list)  # the numbers of these
-    kept: list[Integers] = field(default_factory=list)  # and of those of each block
+    next_line: int
+    prefix: re.Pattern[bytes] | None = None
+    dropped: list[int] = field(default_factory=list)
+    line_numbers: list[Integers] = field(default_factory=list)
 
-    def rows(
-        self, block: bytes, prefix: re.Pattern[bytes] | None = None
-    ) -> tuple[Array, bytes]:
-        """Read a block of whole lines; return its rows, and the lines that they are of."""
-        found = self._parsed(block, prefix)
-        lines = block.count(b"\n")
-        numbers = np.arange(self.line, self.line + lines)
-        if found is None:
-            begins = b"" if prefix is None else prefix.pattern
-            whole = re.compile(begins + _NUMBER + (b"," + _NUMBER) * (self.width - 1) + rb"$")
-            kept = {}
-            for number, line in enumerate(block.split(b"\n")[:-1], start=self.line):
-                if whole.match(line):
-                    kept[number] = line
+    def parse(self, block: bytes) -> tuple[Array, bytes]:
+        """Parse a block of complete lines; return its rows (n, width) and their lines."""
+        rows = self._parse_well_formed(block)
+        count = block.count(b"\n")
+        numbers = np.arange(self.next_line, self.next_line + count)
+        if rows is None:
+            prefix = b"" if self.prefix is None else self.prefix.pattern
+            line_pattern = re.compile(
+                prefix + _NUMBER + (b"," + _NUMBER) * (self.width - 1) + rb"$"
+            )
+            lines = {}
+            for number, line in enumerate(block.split(b"\n")[:-1], start=self.next_line):
+                if line_pattern.match(line):
+                    lines[number] = line
                 elif line.strip():
                     self.dropped.append(number)
-            block = b"".join(line + b"\n" for line in kept.values())
-            numbers = np.array(list(kept), np.int64)
-            found = self._parsed(block, prefix)
-            assert found is not None
-        self.line += lines
-        self.kept.append(numbers)
-        return found, block
+            block = b"".join(line + b"\n" for line in lines.values())
+            numbers = np.array(list(lines), np.int64)
+            rows = self._parse_well_formed(block)
+            assert rows is not None
+        self.next_line += count
+        self.line_numbers.append(numbers)
+        return rows, block
 
-    def _parsed(self, block: bytes, prefix: re.Pattern[bytes] | None) -> Array | None:
-        """Parse lines that are all as they should be; None where one is not."""
-        lines = block.count(b"\n")
-        if lines == 0:
-            return np.empty((0, self.width))
-        if prefix is not None:
-            block, count = prefix.subn(b"", block)
-            if count != lines:
+    def _parse_well_formed(self, block: bytes) -> Array | None:
+        """Parse lines that are all well formed; None where one is not."""
+        count = block.count(b"\n")
+        if self.prefix is not None:
+            block, prefixes = self.prefix.subn(b"", block)
+            if prefixes != count:
                 return None
-        characters = np.frombuffer(block, np.uint8)
-        ends = np.flatnonzero((characters == ord(",")) | (characters == ord("\n")))
-        last = ends[self.width - 1 :: self.width]
-        if len(ends) != lines * self.width or (characters[last] != ord("\n")).any():
-            return None
+        if not block.strip():
+            return np.empty((0, self.width)) if count == 0 else None
         try:
-            values = np.fromstring(block[:-1].replace(b"\n", b","), sep=" , ")
+            rows: Array = np.loadtxt(io.BytesIO(block), delimiter=",", comments=None, ndmin=2)
         except ValueError:
             return None
-        return values.reshape(lines, self.width) if values.size == lines * self.width else None
+        return rows if rows.shape == (count, self.width) else None
 
     @property
     def lines(self) -> Integers:
-        """Which line each row was."""
-        return np.concatenate([np.empty(0, np.int64), *self.kept])
+        """The line number of each row that was parsed, (N,)."""
+        return np.concatenate([np.empty(0, np.int64), *self.line_numbers])
 
-    def told(self, what: str) -> tuple[dict[str, int], dict[str, str]]:
-        """Say what was left out, and where."""
+    def report(self, expected: str) -> tuple[dict[str, int], dict[str, str]]:
+        """Return how many lines were dropped and where, by reason, as a Corpus holds them."""
         if not self.dropped:
             return {}, {}
-        why = f"lines that are not {what}"
-        return {why: len(self.dropped)}, {why: listed(LINES, self.dropped)}
+        reason = f"lines that are not {expected}"
+        return {reason: len(self.dropped)}, {reason: name_numbers(LINES, self.dropped)}
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield a file in blocks of whole lines, the last one ended too."""
-    left = b""
+def _read_blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield a file in blocks of complete lines, each line ended by a newline."""
+    rest = b""
     while block := file.read(_BLOCK):
-        block = (left + block).replace(b"\r\n", b"\n")
+        block = (rest + block).replace(b"\r\n", b"\n")
         end = block.rfind(b"\n") + 1
-        left = block[end:]
+        rest = block[end:]
         if end:
             yield block[:end]
-    if left.strip():
-        yield left.rstrip(b"\r") + b"\n"
+    if rest.strip():
+        yield rest.rstrip(b"\r") + b"\n"
 
 
-def header(start: bytes) -> list[str] | None:
-    """Return the columns that a file's first line names; None where they are no touches."""
+def column_names(start: bytes) -> list[str] | None:
+    """Return the column names in a file's first line; None if they do not describe touches."""
     line = start.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].decode("utf-8", "replace")
     names = [name.strip(" \t\r\"'").lower() for name in re.split("[,;]", line)]
-    whole = {"x", "y"} <= set(names) and bool({"time", "dt"} & set(names))
-    return names if whole else None
+    is_touch = {"x", "y"} <= set(names) and bool({"time", "dt"} & set(names))
+    return names if is_touch else None
 
 
-def read_csv(path: Path, split: str | None, *, machine: bool = False) -> Parts:  # noqa: ARG001
-    """Read a table with columns x, y, time (absolute) or dt, and perhaps moving.
+def read_csv(path: Path) -> Corpus:
+    """Read a table with columns x, y, time (absolute) or dt, and optionally moving.
 
-    A time that begins again at 0 begins another performance. Raises CorpusError.
+    A time that starts again at 0 starts another performance. Raises CorpusError.
     """
-    if split is not None:
-        raise CorpusError(path, f"has no split {split!r}: it is whole")
     with path.open("rb") as file:
         first = file.readline()
-        names = header(first)
+        names = column_names(first)
         assert names is not None
-        semicolons = b";" in first
+        has_semicolons = b";" in first
         wanted = [names.index(n) for n in ("x", "y", "time" if "time" in names else "dt")]
         if "moving" in names:
             wanted.append(names.index("moving"))
-        sieve = _Sieve(len(names), 2)
-        found = []
-        for block in _blocks(file):
-            if semicolons:  # where a comma is the decimal point, semicolons part the columns
+        parser = _LineParser(len(names), next_line=2)
+        blocks = []
+        for block in _read_blocks(file):
+            if has_semicolons:  # the separator where a comma is the decimal point
                 block = block.replace(b",", b".").replace(b";", b",")
-            found.append(sieve.rows(block.replace(b'"', b""))[0][:, wanted])
-    touches = np.concatenate(found) if found else np.empty((0, len(wanted)))
+            blocks.append(parser.parse(block.replace(b'"', b""))[0][:, wanted])
+    touches = np.concatenate(blocks) if blocks else np.empty((0, len(wanted)))
     if not len(touches):
-        why = f"has no line of {len(names)} numbers ({', '.join(names)})"
-        raise CorpusError(path, f"{why}{_comma(path, len(names))}")
+        reason = f"has no line of {len(names)} numbers ({', '.join(names)})"
+        raise CorpusError(path, f"{reason}{_decimal_comma_hint(path, len(names))}")
     if "time" in names:
-        starts, touches[:, 2] = _since(touches[:, 2])
+        starts, touches[:, 2] = _intervals(touches[:, 2])
     else:
         starts = np.array([0])
     lengths = np.diff(starts, append=len(touches)).astype(np.int64)
-    dropped, places = sieve.told(f"{len(names)} numbers")
+    dropped, places = parser.report(f"{len(names)} numbers")
     if "moving" in names:
-        parts = Parts(touches, lengths, TOUCH, path.name, "CSV")
+        corpus = Corpus(touches, lengths, TOUCH, path.name, source="CSV")
     else:
-        parts = timed(touches, lengths, path.name, "CSV")
-    return flagged(path, replace(parts, dropped=dropped, places=places, lines=sieve.lines))
+        corpus = with_inferred_phases(touches, lengths, path.name, "CSV")
+    corpus = replace(corpus, dropped=dropped, places=places, lines=parser.lines)
+    return check_flags(path, corpus)
 
 
-def _since(times: Array) -> tuple[Integers, Array]:
-    """Return where performances start, and the time since the touch before each."""
-    known = np.flatnonzero(np.isfinite(times))  # where one is none, the next goes on
-    some = times[known]
-    again = (some[1:] == 0) & (some[:-1] > 0)
-    starts = np.concatenate(([0], known[np.flatnonzero(again) + 1])).astype(np.int64)
+def _intervals(times: Array) -> tuple[Integers, Array]:
+    """Return where performances start, and the time (N,) since the touch before each."""
+    known = np.flatnonzero(np.isfinite(times))  # the interval continues over an unknown time
+    known_times = times[known]
+    restarts = (known_times[1:] == 0) & (known_times[:-1] > 0)
+    starts = np.concatenate(([0], known[np.flatnonzero(restarts) + 1])).astype(np.int64)
     dt = np.full(len(times), np.nan)
-    dt[known] = np.diff(some, prepend=some[:1])
+    dt[known] = np.diff(known_times, prepend=known_times[:1])
     dt[starts[1:]] = 0
     return starts, dt
 
 
-def _comma(path: Path, width: int) -> str:
-    """Say so where a decimal comma is what splits its numbers."""
+def _decimal_comma_hint(path: Path, width: int) -> str:
+    """Return advice if decimal commas seem to split the numbers of a table, else nothing."""
     with path.open("rb") as file:
         file.readline()
         second = file.readline()
-    many = second.count(b",") + 1
-    if width < many <= 2 * width:
+    fields = second.count(b",") + 1
+    if width < fields <= 2 * width:
         return (
-            f"; its second line has {many}: is a comma its decimal point? Write it with a "
+            f"; its second line has {fields}: is a comma its decimal point? Write it with a "
             "point, or part the columns with semicolons"
         )
     return ""
 
 
-def read_log(path: Path, split: str | None, *, machine: bool = False) -> Parts:
-    """Read what an IMPSY log's interface played, or its rnn. Raises CorpusError."""
-    if split is not None:
-        raise CorpusError(path, f"has no split {split!r}: it is whole")
+def read_log(path: Path, *, machine: bool = False) -> Corpus:
+    """Read what an IMPSY log's interface played, or with machine its rnn.
+
+    Raises CorpusError.
+    """
+    source = b"rnn" if machine else b"interface"
     with path.open("rb") as file:
-        sieve = _Sieve(_log_width(path, file), 1)
-        times, values, taken = [], [], []
-        who = b"rnn" if machine else b"interface"
-        for block in _blocks(file):
-            rows, lines = sieve.rows(block, LOGGED)
-            found = LOGGED.findall(lines)
-            wanted = np.array([name == who for _, name in found], bool)
+        parser = _LineParser(_log_width(path, file), next_line=1, prefix=LOG_LINE)
+        time_blocks, xy_blocks, selections = [], [], []
+        for block in _read_blocks(file):
+            rows, lines = parser.parse(block)
+            prefixes = LOG_LINE.findall(lines)
+            selected = np.array([name == source for _, name in prefixes], bool)
             try:
-                when = np.array([t for t, _ in found], "S29").astype("M8[us]")
+                times = np.array([time for time, _ in prefixes], "S29").astype("M8[us]")
             except ValueError as error:
                 raise CorpusError(path, f"has a time that is none: {error}") from error
-            times.append(when[wanted])
-            values.append(rows[wanted, :2])
-            taken.append(wanted)
-    xy, when = np.concatenate(values), np.concatenate(times)
-    dropped, places = sieve.told(f"a time, a name and {sieve.width} numbers")
-    if sieve.width > 2:
+            time_blocks.append(times[selected])
+            xy_blocks.append(rows[selected, :2])
+            selections.append(selected)
+    xy, times = np.concatenate(xy_blocks), np.concatenate(time_blocks)
+    dropped, places = parser.report(f"a time, a name and {parser.width} numbers")
+    if parser.width > 2:
         dropped["third numbers (a touch has x and y)"] = len(xy)
-    dt = np.diff(when, prepend=when[:1]).astype(np.float64) * 1e-6
+    dt = np.diff(times, prepend=times[:1]).astype(np.float64) * 1e-6
     lengths = np.array([len(xy)] if len(xy) else [], np.int64)
-    parts = timed(np.column_stack([xy, dt]), lengths, path.name, "IMPSY log")
-    lines = sieve.lines[np.concatenate(taken)]
-    return replace(parts, dropped=dropped, places=places, lines=lines)
+    corpus = with_inferred_phases(np.column_stack([xy, dt]), lengths, path.name, "IMPSY log")
+    line_numbers = parser.lines[np.concatenate(selections)]
+    return replace(corpus, dropped=dropped, places=places, lines=line_numbers)
 
 
 def _log_width(path: Path, file: IO[bytes]) -> int:
-    """Return how many numbers the first line of a log has."""
+    """Return how many numbers the first line of a log holds. Raises CorpusError."""
     first = file.readline()
     file.seek(0)
-    width = LOGGED.sub(b"", first).count(b",") + 1
+    width = LOG_LINE.sub(b"", first).count(b",") + 1
     if width not in _LOG_WIDTHS:
         raise CorpusError(
             path, f"is an IMPSY log of {width} numbers a line; a touch has two, x and y"
