@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from robojam.config.load import OptionsError, resolve
-from robojam.config.options import Options
+from robojam.config.options import BY_FIELD, Options
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
@@ -34,7 +34,8 @@ def fail(why: object, status: int = 2) -> NoReturn:
 def options(chosen: argparse.Namespace) -> Options:
     """Resolve the options of a jam, or leave."""
     try:
-        return resolve(chosen)
+        given = {n: v for n, v in vars(chosen).items() if n in BY_FIELD}
+        return resolve(given, chosen.config)
     except OptionsError as error:
         fail(error)
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from robojam.cli import arguments, play
-from robojam.config.addresses import parse_address
+from robojam.cli import arguments
 
 if TYPE_CHECKING:
-    from robojam.jam.events import Player
-    from robojam.sessions.session import Header, ModelRef, Session, SessionEvent
+    from robojam.sessions.session import Header, Session, SessionEvent
 
 #: Seconds that a replay waits for its MIDI ports: nothing of it is to be missed.
 _PORTS: Final = 3.0
@@ -107,149 +103,41 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 
 def _play_again(chosen: argparse.Namespace, session: Session) -> int:
+    from robojam.app import assemble
     from robojam.app.supervisor import display_at_hand, window_beside
-    from robojam.engine.engine import READY, Engine
-    from robojam.engine.takes import LoadedPlayer
-    from robojam.ports.osc_out import make_outputs
-    from robojam.ports.udp import Endpoint, PortError
-    from robojam.sessions.playback import NoPlayer, Playback, named, settings_of
 
     window = display_at_hand() if chosen.window is None else chosen.window
-    header = session.header
+    given = {"osc_in": chosen.osc_in, "sound": chosen.sound, "osc_out": chosen.osc_out}
+    given |= {"midi_out": chosen.midi_out, "touchosc": chosen.touchosc}
     try:
-        settings = settings_of(session)
-    except ValueError as error:
-        arguments.fail(f"{chosen.session}, {error}")
-    settings.pause = 0
-    played = session.summary().touches
-    for who in chosen.who or ():
-        if not any(named(one, [who]) for one in played):
-            arguments.fail(
-                f"nobody named {who} plays there; there is {', '.join(played) or 'nobody'}"
-            )
-    options = arguments.options(
-        argparse.Namespace(
-            record=False,
-            osc_in=chosen.osc_in,
-            sound=chosen.sound,
-            instrument=settings.instrument,
-            scale=settings.scale,
-            volume=settings.volume,
-            **({"osc_out": chosen.osc_out} if chosen.osc_out else {}),
-            **({"midi_out": chosen.midi_out} if chosen.midi_out else {}),
-            **({"touchosc": chosen.touchosc} if chosen.touchosc else {}),
+        assembly = assemble.assemble_replay(
+            session,
+            {name: value for name, value in given.items() if value is not None},
+            speed=chosen.speed,
+            who=chosen.who or (),
+            lead=1.0 if window else 0.0,
         )
-    )
-    reader = play.dialects(options)
-    try:
-        endpoint = Endpoint(*parse_address(options.osc_in))
-        server: Engine = Engine(
-            options,
-            LoadedPlayer(NoPlayer(), header.model, header.device, header.build),
-            endpoint=endpoint,
-            settings=settings,
-            load=lambda *_: None,  # a replay takes no such control
-            outputs=[
-                *make_outputs(options, endpoint, reader, everyone=True),
-                *(midi := play.midi_of(options, everyone=True)),
-                *play.sound(options),
-            ],
-            inputs=midi,
-            reader=reader,
-            make_jam=lambda sink, counts: Playback(
-                session,
-                sink,
-                settings=settings,
-                counts=counts,
-                speed=chosen.speed,
-                who=chosen.who,
-                lead=1.0 if window else 0.0,
-                on_end=lambda: server.stop("the end"),
-            ),
-        )
-    except PortError as error:
+        stop = assembly.engine.stop
+        with window_beside(assembly.address, on_close=stop, wanted=window):
+            assembly.run(on_ready=lambda: print(assembly.ready, flush=True))
+    except assemble.AssemblyError as error:
         arguments.fail(error)
-    host, port = endpoint.address
-    ready = (
-        f"{READY}{host}:{port}, replays {chosen.session.name} to {', '.join(options.osc_out)}"
-    )
-    for one in midi:
-        one.await_ports(_PORTS)
-    with window_beside(endpoint.address, on_close=server.stop, wanted=window):
-        return play.run(server, ready, options=options)
-
-
-def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
-    from robojam.engine.model_loader import Models, load, one_thread
-    from robojam.model.file import ModelFileError
-    from robojam.player.devices import DeviceError
-    from robojam.sessions.regenerate import regenerate
-    from robojam.sessions.session import ModelRef
-
-    one_thread()
-    header = session.header
-    if chosen.to.exists() and chosen.session.samefile(chosen.to):
-        arguments.fail(f"{chosen.to} is the recording itself: name another file")
-    differs: list[str] = []
-
-    def compare(what: str, was: object, now: object) -> None:
-        if was != now:
-            differs.append(f"{what} differs: recorded with {was}, now {now}")
-
-    def swap(ref: dict[str, Any]) -> Player:
-        swapped = models.load(ref["file"])
-        sha256 = swapped.model.sha256
-        compare(f"model {ref['file']}", ref.get("sha256"), sha256)
-        return swapped.player
-
-    try:
-        device = _device(chosen.device, header.device)
-        path = _model(chosen.model, header)
-        voices = int(header.options.get("voices", 1))
-        playing = load(path, device=device, voices=voices)
-        models = Models(path, device=device, voices=voices)
-        made = list(regenerate(session, playing.player, swap))
-    except (ModelFileError, DeviceError) as error:
-        arguments.fail(error)
-    except (ValueError, TypeError) as error:
-        arguments.fail(f"{chosen.session}, {error}")
-    compare("model", _model_said(header.model), _model_said(playing.model))
-    compare("device", header.device, device)
-    compare("build", header.build, playing.build)
-    model = ModelRef(playing.model.file, playing.model.sha256)
-    now = msgspec.structs.replace(header, model=model, device=device, build=playing.build)
-    _write(chosen.to, now, made)
-    print("\n".join([f"{len(made)} events, to {chosen.to}", *differs]))
-    _say_difference(session, made)
     return 0
 
 
-def _model_said(model: ModelRef) -> str:
-    return f"{model.file} ({model.sha256[:12]}…)"
+def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
+    from robojam.app import assemble
 
-
-def _device(asked: str | None, recorded: str) -> str:
-    """Choose where to compute: where it was recorded, or else the CPU."""
-    from robojam.player.devices import DeviceError, choose_device
-
-    if asked is not None:
-        return choose_device(asked)
+    if chosen.to.exists() and chosen.session.samefile(chosen.to):
+        arguments.fail(f"{chosen.to} is the recording itself: name another file")
     try:
-        return choose_device(recorded)
-    except DeviceError:
-        return "cpu"
-
-
-def _model(asked: str | None, header: Header) -> Path:
-    """Find the model that was asked for, or that it was recorded with, even if it moved."""
-    from robojam.model.file import ModelFileError, find
-
-    if asked is not None:
-        return find(asked)
-    try:
-        return find(header.options.get("model") or header.model.file)
-    except (ModelFileError, TypeError):
-        return find(header.model.file)
+        made = assemble.regenerate_session(session, model=chosen.model, device=chosen.device)
+    except assemble.AssemblyError as error:
+        arguments.fail(error)
+    _write(chosen.to, made.header, made.events)
+    print("\n".join([f"{len(made.events)} events, to {chosen.to}", *made.differences]))
+    _say_difference(session, made.events)
+    return 0
 
 
 def _write(path: Path, header: Header, made: list[SessionEvent]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -63,18 +63,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def resolve(namespace: argparse.Namespace) -> Options:
-    """Make the options of a parsed command line and the TOML file it names.
+def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
+    """Return the options of a jam: those given, over those of a TOML file, over the defaults.
 
-    The command line wins over the file, and the file over the table. Raises
-    OptionsError, which names the file and line, or the command line.
+    given are values from the command line by their fields in Options, numbers as text or as
+    numbers; config is the path of the TOML file. Raises OptionsError, which names the file
+    and line, or the command line.
     """
-    config = getattr(namespace, "config", None)
     chosen = {} if config is None else _from_toml(config)
-    for option in OPTIONS:
-        if hasattr(namespace, option.field):
-            given = _number_of(option, getattr(namespace, option.field))
-            chosen[option.field] = _checked(option, given, "the command line")
+    for name, value in given.items():
+        option = BY_FIELD[name]
+        chosen[name] = _checked(option, _number_of(option, value), "the command line")
     for name in ("midi_in", "midi_out"):  # whose styles may be the file's
         for port in chosen.get(name, ()):
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import tomllib
 from pathlib import Path
@@ -11,23 +10,21 @@ import pytest
 from support.recordings import run
 
 from robojam.app import config_template
-from robojam.config.load import OptionParser, OptionsError, add_to, resolve
+from robojam.config.load import OptionsError, resolve
 from robojam.config.options import OPTIONS, Options
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 
 
 def resolved(path: Path) -> Options:
-    parser = OptionParser()
-    add_to(parser)
-    return resolve(parser.parse_args(["--config", str(path)]))
+    return resolve({}, str(path))
 
 
 def test_as_it_is_written_it_changes_nothing(tmp_path, capsys):
     to = tmp_path / "robojam.toml"
     assert run(capsys, "init", to)[0] == 0
     assert tomllib.loads(to.read_text("utf-8")) == {}
-    assert resolved(to) == resolve(argparse.Namespace())
+    assert resolved(to) == resolve({})
     status, _, err = run(capsys, "init", to)
     assert (status, "is there already" in err) == (2, True)
     assert run(capsys, "init", "--print")[1] == config_template.written()
@@ -91,4 +88,4 @@ def test_what_this_machine_has_is_named(monkeypatch):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_options(path):
     assert len(EXAMPLES) == 3
-    assert resolved(path) != resolve(argparse.Namespace())
+    assert resolved(path) != resolve({})

@@ -23,7 +23,7 @@ from robojam.config.addresses import (
     parse_tuio,
 )
 from robojam.config.load import OptionParser, OptionsError, add_to, resolve
-from robojam.config.options import CONTROLS, OPTIONS, Options, in_range, mode_named
+from robojam.config.options import BY_FIELD, CONTROLS, OPTIONS, Options, in_range, mode_named
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
@@ -35,7 +35,8 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 
 def said(*arguments: str) -> Options:
-    return resolve(parse(*arguments))
+    chosen = vars(parse(*arguments))
+    return resolve({n: v for n, v in chosen.items() if n in BY_FIELD}, chosen["config"])
 
 
 def refusal(*arguments: str) -> str:
@@ -59,7 +60,7 @@ def toml(tmp_path):
 
 
 def test_the_defaults_are_those_of_the_contract():
-    assert said() == Options() == resolve(argparse.Namespace())
+    assert said() == Options() == resolve({})
     assert msgspec.to_builtins(Options()) == {
         "model": None,
         "device": "auto",
@@ -147,14 +148,14 @@ def test_a_number_is_taken_just_when_it_is_in_range(option, value):
     if option.kind is int:
         value = round(value) if math.isfinite(value) else 7.5
     allowed = isinstance(value, option.kind | int) and in_range(option.name, value)
-    namespace = argparse.Namespace(**{option.field: str(value)})
+    chosen = {option.field: str(value)}
     if allowed:
-        assert getattr(resolve(namespace), option.field) == value
+        assert getattr(resolve(chosen), option.field) == value
     else:
         with pytest.raises(
             OptionsError, match=rf"{option.name} = .*allowed: .* {option.low} to"
         ):
-            resolve(namespace)
+            resolve(chosen)
 
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
@@ -345,7 +346,7 @@ def test_any_file_gives_options_or_one_clear_line(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(content)
     try:
-        assert isinstance(resolve(argparse.Namespace(config=str(path))), Options)
+        assert isinstance(resolve({}, str(path)), Options)
     except OptionsError as error:
         assert str(error).startswith(str(path))
         assert str(error).isprintable()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from robojam.cli import play
+from robojam.app.assemble import make_reader
 from robojam.config.options import Options
 from robojam.engine.engine import Engine
 from robojam.engine.takes import LoadedPlayer
@@ -96,7 +96,7 @@ class Driven:
         names = ("mode", "threshold", "response", "timescale")
         settings = Settings(**{name: getattr(self.options, name) for name in names})
         self.models: dict[str, Callable[[], LoadedPlayer]] = {}
-        reader = play.dialects(self.options)
+        reader = make_reader(self.options)
         self.engine = Engine(
             self.options,
             playing(player or Whimsical(voices=self.options.voices)),

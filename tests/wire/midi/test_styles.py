@@ -1,7 +1,5 @@
 """Styles and controls of MIDI, as they are said in the TOML file."""
 
-import argparse
-
 import msgspec
 import pytest
 
@@ -32,7 +30,7 @@ def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
 def test_a_scale_is_spelt_alike_in_a_style_and_at_the_top_level(spelling, tmp_path):
     path = tmp_path / "rig.toml"
     path.write_text(f'scale = "{spelling}"\n[midi.lead]\nscale = "{spelling}"\nkey = "bb"')
-    chosen = resolve(argparse.Namespace(config=str(path)))
+    chosen = resolve({}, str(path))
     assert (chosen.scale, chosen.midi["lead"]) == (
         "pentatonic",
         Style(scale="pentatonic", key="Bb"),
@@ -74,7 +72,7 @@ def test_what_cannot_be_is_told_in_one_line(text, told, tmp_path):
     path = tmp_path / "rig.toml"
     path.write_text(text)
     with pytest.raises(OptionsError) as error:
-        resolve(argparse.Namespace(config=str(path)))
+        resolve({}, str(path))
     line = str(error.value)
     assert told in line
     assert "\n" not in line
@@ -90,10 +88,10 @@ def test_a_port_is_a_part_of_its_name_and_a_style():
 def test_the_files_styles_are_known_to_the_command_line(tmp_path):
     path = tmp_path / "rig.toml"
     path.write_text("[midi.lead]\nmembers = 3\n")
-    chosen = resolve(argparse.Namespace(config=str(path), midi_out=["Surge/lead"]))
+    chosen = resolve({"midi_out": ["Surge/lead"]}, str(path))
     assert chosen.midi["lead"].members == 3
     with pytest.raises(OptionsError, match="midi-out: no style is named 'lead'"):
-        resolve(argparse.Namespace(midi_out=["Surge/lead"]))
+        resolve({"midi_out": ["Surge/lead"]})
 
 
 def test_styles_reach_the_engine_that_the_jam_starts():

@@ -1,0 +1,399 @@
+"""Assembly of an engine from its options: model, ports, sound and the jam or recording.
+
+Nothing here prints or reads arguments. An `AssemblyError` says why there is no engine;
+`Assembly.warnings` says what is missing from one that can play without it.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from robojam.config.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio
+from robojam.config.load import OptionsError, resolve
+from robojam.config.options import Options
+from robojam.engine import model_loader
+from robojam.engine.engine import READY, Engine
+from robojam.engine.model_loader import Models
+from robojam.engine.takes import LoadedPlayer
+from robojam.jam.events import Player, Settings
+from robojam.model import file as model_file
+from robojam.model.file import ModelFileError
+from robojam.player.devices import DeviceError, choose_device, may_have
+from robojam.player.player import ModelPlayer
+from robojam.ports import discovery, udp
+from robojam.ports.interface import InputPort, OutputPort
+from robojam.ports.midi import MidiPorts
+from robojam.ports.midi_client import MidiError
+from robojam.ports.osc_out import make_outputs, tuio_source
+from robojam.ports.tuio_in import TuioInput
+from robojam.ports.udp import Endpoint, PortError
+from robojam.sessions.playback import NoPlayer, Playback, named, settings_of
+from robojam.sessions.regenerate import regenerate
+from robojam.sessions.session import Header, ModelRef, Session, SessionEvent
+from robojam.sound.output import SoundOutput
+from robojam.system.child_process import termination_signals
+from robojam.system.log_queue import logging_to, make_handlers
+from robojam.system.priority import raise_priority
+from robojam.wire.dialects import OscReader
+from robojam.wire.touchosc import Pad, Pads
+from robojam.wire.tuio import TuioReader
+
+#: Seconds that a replay waits for its MIDI ports, so that none of its touches is missed.
+_MIDI_WAIT: Final = 3.0
+
+
+class AssemblyError(Exception):
+    """Reason why nothing can be made from these options: one line for the musician."""
+
+
+@contextmanager
+def _assembling() -> Iterator[None]:
+    """Raise AssemblyError for the errors of a model, a device or a port."""
+    try:
+        yield
+    except (ModelFileError, DeviceError, PortError, MidiError) as error:
+        raise AssemblyError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """An engine that is ready to run, and what to print about it.
+
+    ready is the line that says where it listens and plays to. warnings name what was asked
+    for and is missing, one line each.
+    """
+
+    engine: Engine
+    options: Options
+    ready: str
+    warnings: tuple[str, ...] = ()
+    announced: bool = False
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port at which the engine listens."""
+        return self.engine.endpoint.address
+
+    def run(self, *, on_ready: Callable[[], None]) -> None:
+        """Run the engine until it is stopped, by a signal or by `Engine.stop`.
+
+        on_ready is called once, when nothing but the loop is left to start. Raises
+        AssemblyError when the log cannot be opened.
+        """
+
+        def stop(number: int, _frame: object) -> None:
+            self.engine.stop(signal.Signals(number).name)
+
+        announced = discovery.announced(*self.address) if self.announced else nullcontext()
+        handlers = open_log(self.options)
+        with announced, logging_to(handlers, verbose=self.options.verbose):
+            # A signal ends the loop's sleep by itself; the handler only says why.
+            signal.set_wakeup_fd(self.engine.calls.wake_fd, warn_on_full_buffer=False)
+            for number in termination_signals():
+                signal.signal(number, stop)
+            gc.freeze()  # later collections skip all that exists now
+            self.engine.priority = raise_priority()
+            on_ready()
+            self.engine.run()
+
+
+def open_log(options: Options) -> list[logging.Handler]:
+    """Open what the engine logs to. Raises AssemblyError when the file cannot be opened."""
+    try:
+        return make_handlers(options.log)
+    except OSError as error:
+        raise AssemblyError(f"cannot log to {options.log}: {error.strerror}") from error
+
+
+# -- a live jam ------------------------------------------------------------------------------
+
+
+def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
+    """Check that an engine could start with these options, without starting one.
+
+    Returns the options with the port that a free one stands for, and a function from the
+    name of a model that the engine plays to the value of --model that loads it. Raises
+    AssemblyError.
+    """
+    with _assembling():
+        path = model_file.find(options.model)
+        model_file.read(path)
+        if options.device in ("cuda", "mps") and not may_have(options.device):
+            choose_device(options.device)  # its error names the devices of this machine
+        for output in map(parse_output, options.osc_out):
+            udp.resolve(output.host, output.port)
+        endpoint = Endpoint(*parse_address(options.osc_in))
+    endpoint.close()
+    for handler in open_log(options):
+        handler.close()
+    models = Models(path, device="cpu", voices=1)
+
+    def find(name: str) -> str:
+        try:
+            return str(models.find(name))
+        except ModelFileError:  # deleted since: the engine that gets this name says so
+            return name
+
+    host, port = endpoint.address
+    return msgspec.structs.replace(options, osc_in=f"{host}:{port}"), find
+
+
+def assemble(options: Options) -> Assembly:
+    """Make the engine of a live jam. Raises AssemblyError."""
+    model_loader.one_thread()
+    warnings: list[str] = []
+    with _assembling():
+        path = model_file.find(options.model)
+        endpoint = Endpoint(*parse_address(options.osc_in))
+        device = choose_device(options.device)
+        loaded = model_loader.load(path, device=device, voices=options.voices)
+        reader = make_reader(options)
+        midi = _midi_ports(options)
+        engine = Engine(
+            options,
+            loaded,
+            endpoint=endpoint,
+            settings=_initial_settings(options, loaded.player),
+            load=Models(path, device=device, voices=options.voices).ask,
+            outputs=[*make_outputs(options, endpoint, reader), *midi, *_sound(options)],
+            inputs=[*_tuio_inputs(options, endpoint, reader, warnings), *midi],
+            reader=reader,
+        )
+    announced = _can_announce(options, endpoint, warnings)
+    outputs = ", ".join(options.osc_out)
+    ready = f"{_listening(endpoint)}, plays to {outputs}: {path.name} on {device}"
+    return Assembly(engine, options, ready, tuple(warnings), announced=announced)
+
+
+def _initial_settings(options: Options, player: Player) -> Settings:
+    """Return the controls to begin with; the model's file recommends what is not chosen."""
+    assert isinstance(player, ModelPlayer)
+    recommended = player.file.description
+    temperature, spread = options.temperature, options.spread
+    return Settings(
+        mode=options.mode,
+        threshold=options.threshold,
+        response=options.response,
+        timescale=options.timescale,
+        instrument=options.instrument,
+        scale=options.scale,
+        volume=options.volume,
+        temperature=recommended.temperature if temperature is None else temperature,
+        spread=recommended.spread if spread is None else spread,
+    )
+
+
+def make_reader(options: Options) -> OscReader:
+    """Return a reader of OSC in all its dialects, with the pads of TouchOSC in the options."""
+
+    def log_learnt(pad: Pad) -> None:
+        text = f"{pad.address}={','.join(pad.axes)}"
+        logging.getLogger("robojam").info("a pad: next time --touchosc %s takes it", text)
+
+    pads = [Pad(*parse_pad(text)) for text in options.touchosc if text != LEARN]
+    learning = LEARN in options.touchosc
+    return OscReader(
+        pads=Pads(pads, learning=learning, on_learnt=log_learnt),
+        listener=TuioReader(tuio_source()),
+    )
+
+
+def _tuio_inputs(
+    options: Options, endpoint: Endpoint, reader: OscReader, warnings: list[str]
+) -> list[InputPort]:
+    """Return the port for TUIO; none, and a warning, when another program has it."""
+    address = parse_tuio(options.tuio_in, default_host=endpoint.address[0])
+    if address is None:
+        return []
+    try:
+        return [TuioInput(Endpoint(*address), reader.listener)]
+    except PortError as error:
+        reason = str(error).partition(". Close it")[0]
+        warnings.append(
+            f"no TUIO for now: {reason}; going on without it (--tuio-in none: not asked for; "
+            "--tuio-in PORT: another)"
+        )
+        return []
+
+
+def _can_announce(options: Options, endpoint: Endpoint, warnings: list[str]) -> bool:
+    """Tell whether the engine is to be announced on the network; warn where it cannot be."""
+    if not options.announce or not discovery.is_beyond(endpoint.address[0]):
+        return False
+    if not discovery.is_installed():
+        warnings.append("not announced on the network: that takes pip install 'robojam[net]'")
+        return False
+    return True
+
+
+def _listening(endpoint: Endpoint) -> str:
+    """Return how the ready line begins."""
+    host, port = endpoint.address
+    return f"{READY}{host}:{port}"
+
+
+def _sound(options: Options) -> list[OutputPort]:
+    """Return the synthesiser, unless the options are without sound."""
+    if not options.sound:
+        return []
+    return [
+        SoundOutput(
+            instrument=options.instrument,
+            scale=options.scale,
+            volume=options.volume,
+            device=options.sound_out,
+        )
+    ]
+
+
+def _midi_ports(options: Options, *, everyone: bool = False) -> list[MidiPorts]:
+    """Return the MIDI ports of the options; everyone: the humans' touches go out too."""
+    wanted = options.midi_in or options.midi_out
+    return [MidiPorts(options, everyone=everyone)] if wanted else []
+
+
+# -- a recording -----------------------------------------------------------------------------
+
+
+def assemble_replay(
+    session: Session,
+    given: Mapping[str, Any],
+    *,
+    speed: float = 1.0,
+    who: Collection[str] = (),
+    lead: float = 0.0,
+) -> Assembly:
+    """Make an engine that plays a recording in the place of a live jam.
+
+    given are the options from the command line, by their fields in Options. speed is how
+    many times faster it plays, who names the players to play (all without any), and lead
+    the seconds until it begins. Raises AssemblyError.
+    """
+    header = session.header
+    try:
+        settings = settings_of(session)
+        sounding = {n: getattr(settings, n) for n in ("instrument", "scale", "volume")}
+        options = resolve({**sounding, **given, "record": False}, None)
+    except OptionsError as error:
+        raise AssemblyError(str(error)) from error
+    except ValueError as error:
+        raise AssemblyError(f"{session.path}, {error}") from error
+    settings.pause = 0
+    players = session.summary().touches
+    for name in who:
+        if not any(named(player, [name]) for player in players):
+            known = ", ".join(players) or "nobody"
+            raise AssemblyError(f"nobody named {name} plays there; there is {known}")
+    with _assembling():
+        reader = make_reader(options)
+        endpoint = Endpoint(*parse_address(options.osc_in))
+        midi = _midi_ports(options, everyone=True)
+        engine: Engine = Engine(
+            options,
+            LoadedPlayer(NoPlayer(), header.model, header.device, header.build),
+            endpoint=endpoint,
+            settings=settings,
+            load=lambda *_: None,  # a replay takes no such control
+            outputs=[
+                *make_outputs(options, endpoint, reader, everyone=True),
+                *midi,
+                *_sound(options),
+            ],
+            inputs=midi,
+            reader=reader,
+            make_jam=lambda sink, counts: Playback(
+                session,
+                sink,
+                settings=settings,
+                counts=counts,
+                speed=speed,
+                who=who or None,
+                lead=lead,
+                on_end=lambda: engine.stop("the end"),
+            ),
+        )
+    for ports in midi:
+        ports.await_ports(_MIDI_WAIT)
+    name = "a recording" if session.path is None else session.path.name
+    ready = f"{_listening(endpoint)}, replays {name} to {', '.join(options.osc_out)}"
+    return Assembly(engine, options, ready)
+
+
+@dataclass(frozen=True, slots=True)
+class Regenerated:
+    """A recording whose machine's part was made again.
+
+    differences say how this model, device and build are not those of the recording.
+    """
+
+    header: Header
+    events: list[SessionEvent]
+    differences: list[str]
+
+
+def regenerate_session(
+    session: Session, *, model: str | None = None, device: str | None = None
+) -> Regenerated:
+    """Make the machine's part of a recording again from what the humans played.
+
+    model and device are those of the recording unless they are named. Raises
+    AssemblyError.
+    """
+    model_loader.one_thread()
+    header = session.header
+    differences: list[str] = []
+
+    def compare(name: str, recorded: object, present: object) -> None:
+        if recorded != present:
+            differences.append(f"{name} differs: recorded with {recorded}, now {present}")
+
+    def load(reference: dict[str, Any]) -> Player:
+        loaded = models.load(reference["file"])
+        compare(f"model {reference['file']}", reference.get("sha256"), loaded.model.sha256)
+        return loaded.player
+
+    try:
+        with _assembling():
+            device = _device_of(header) if device is None else choose_device(device)
+            path = _model_of(header) if model is None else model_file.find(model)
+            voices = int(header.options.get("voices", 1))
+            loaded = model_loader.load(path, device=device, voices=voices)
+            models = Models(path, device=device, voices=voices)
+            events = list(regenerate(session, loaded.player, load))
+    except (ValueError, TypeError) as error:
+        raise AssemblyError(f"{session.path}, {error}") from error
+    compare("model", _describe_model(header.model), _describe_model(loaded.model))
+    compare("device", header.device, device)
+    compare("build", header.build, loaded.build)
+    model_ref = ModelRef(loaded.model.file, loaded.model.sha256)
+    header = msgspec.structs.replace(header, model=model_ref, device=device, build=loaded.build)
+    return Regenerated(header, events, differences)
+
+
+def _describe_model(model: ModelRef) -> str:
+    return f"{model.file} ({model.sha256[:12]}…)"
+
+
+def _device_of(header: Header) -> str:
+    """Return the device that a recording was made on, or the CPU where there is none such."""
+    try:
+        return choose_device(header.device)
+    except DeviceError:
+        return "cpu"
+
+
+def _model_of(header: Header) -> Path:
+    """Find the model that a recording was made with, even if it moved."""
+    try:
+        return model_file.find(header.options.get("model") or header.model.file)
+    except (ModelFileError, TypeError):
+        return model_file.find(header.model.file)
