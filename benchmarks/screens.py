@@ -107,9 +107,9 @@ def main() -> None:
     (DOCS / "window").mkdir(exist_ok=True)
     recordings = RecordingsPanel(wake=lambda: None)
     recordings.folder = kept
-    recordings._read()
-    path = recordings.entries[0].path
-    playback = RecordingPlayback(read(path), path.stem)
+    recordings.read()
+    entry = recordings.entries[0]
+    playback = RecordingPlayback(read(entry.path), entry.title)
     playback.seek(6.5)
     for name, t, options in (
         ("call", CALL, {}),

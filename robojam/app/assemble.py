@@ -36,9 +36,9 @@ from robojam.ports.midi_client import MidiError
 from robojam.ports.osc_out import make_outputs, tuio_source
 from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import Endpoint, PortError
-from robojam.sessions.playback import NoPlayer, Playback, named, settings_of
+from robojam.sessions.playback import NoPlayer, Playback, settings_of
 from robojam.sessions.regenerate import regenerate
-from robojam.sessions.session import Header, ModelRef, Session, SessionEvent
+from robojam.sessions.session import Header, ModelRef, Session, SessionEvent, is_selected
 from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import logging_to, make_handlers
@@ -290,7 +290,7 @@ def assemble_replay(
     settings.pause = 0
     players = session.summary().touches
     for name in who:
-        if not any(named(player, [name]) for player in players):
+        if not any(is_selected(player, [name]) for player in players):
             known = ", ".join(players) or "nobody"
             raise AssemblyError(f"nobody named {name} plays there; there is {known}")
     with _assembling():

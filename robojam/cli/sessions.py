@@ -41,9 +41,9 @@ def _sessions(chosen: argparse.Namespace) -> int:
             if not where.is_file():
                 none = "" if where.is_dir() else f": there is no file {where}"
                 arguments.fail(f"--name and --note want the file of one session{none}")
-            library.rename(where, name=chosen.name, note=chosen.note)
+            library.annotate(where, name=chosen.name, note=chosen.note)
         if where.is_file():
-            found = [library.entry(where, library.names(where.parent))]
+            found = [library.entry(where, library.read_annotations(where.parent))]
         elif where.is_dir():
             found = library.entries(where)
         else:
@@ -63,25 +63,26 @@ def _sessions(chosen: argparse.Namespace) -> int:
 
 def _plain(entry: LibraryEntry) -> dict[str, Any]:
     plain: dict[str, Any] = {"file": entry.path.name, "path": str(entry.path)}
-    plain |= {"name": entry.named.name, "note": entry.named.note}
+    plain |= {"name": entry.annotation.name, "note": entry.annotation.note}
     if entry.summary is None:
-        return plain | {"damaged": entry.wrong}
+        return plain | {"damaged": entry.error}
     return plain | dict(msgspec.to_builtins(entry.summary))
 
 
 def _table(found: list[LibraryEntry]) -> None:
+    from robojam.sessions.library import local_time
     from robojam.sessions.validation import NEWER
 
     rows: list[tuple[str, ...]] = [
         ("session", "began", "length", "touches", "modes", "model", "")
     ]
     for entry in found:
-        told = " ".join(filter(None, [entry.named.name, _note(entry.named.note)]))
+        told = " ".join(filter(None, [entry.annotation.name, _note(entry.annotation.note)]))
         about = entry.summary
         if about is None:
-            why = f"{told}: {entry.wrong}" if told else entry.wrong
+            why = f"{told}: {entry.error}" if told else entry.error
             # A newer session is whole: it is this robojam that is too old.
-            state = "newer" if NEWER in entry.wrong else "damaged"
+            state = "newer" if NEWER in entry.error else "damaged"
             rows.append((entry.path.stem, state, "", "", "", "", why))
             continue
         by = [f"{who} {count:,}" for who, count in about.touches.items()]
@@ -89,7 +90,7 @@ def _table(found: list[LibraryEntry]) -> None:
         rows.append(
             (
                 entry.path.stem,
-                f"{about.started.astimezone():%Y-%m-%d %H:%M}",
+                local_time(about.started),
                 arguments.clock(about.seconds),
                 ", ".join([*(by[:3] if more else by), *more]),
                 ", ".join(about.modes) + ("" if about.ended else " (cut off)"),
@@ -142,7 +143,7 @@ def _export(chosen: argparse.Namespace) -> int:
             continue
         for warning in session.warnings:
             print(f"robojam: {warning}", file=sys.stderr)
-        found.append(_only(session, chosen.who))
+        found.append(session.select(chosen.who))
     found = [session for session in found if session.summary().touches]
     if not found:
         arguments.fail("there is nothing to export: nobody plays there")
@@ -160,21 +161,6 @@ def _export(chosen: argparse.Namespace) -> int:
 
 def _inside(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jsonl"))
-
-
-def _only(session: Session, who: list[str] | None) -> Session:
-    """Leave the touches of some players alone."""
-    if who is None:
-        return session
-    from dataclasses import replace
-
-    from robojam.sessions.playback import named
-    from robojam.sessions.session import TouchEvent
-
-    kept = [
-        e for e in session.events if not isinstance(e, TouchEvent) or named(e.touch.who, who)
-    ]
-    return replace(session, events=tuple(kept))
 
 
 COMMANDS: Final[tuple[arguments.Command, ...]] = (

@@ -1,1 +1,3 @@
-"""MIDI: how ports speak, who holds them, what is learnt of a controller, files."""
+"""Recorded sessions written as other programs' files: CSV, MIDI, corpora, pictures, sound."""
+
+__all__ = ["midi_file", "poster", "wav", "writers"]

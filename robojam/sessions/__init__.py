@@ -1,1 +1,6 @@
-"""Recorded jams: file format, recorder, library, playback and regeneration."""
+"""Recorded jams: the file format, recorder, library, playback and regeneration."""
+
+__all__ = [
+    "compose", "library", "playback", "recorder", "regenerate", "session", "strokes",
+    "validation",
+]  # fmt: skip

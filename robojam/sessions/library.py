@@ -1,35 +1,43 @@
-"""What has been recorded: a folder's sessions, with the names and notes given to them.
+"""Library of recorded sessions: a folder's list, with names and notes.
 
 Names and notes are kept beside the sessions, in a file of their own: a recording is never
-written again once it is made.
+written again, and its file keeps its name. `robojam sessions` and the window both read and
+change them here.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from contextlib import suppress
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import msgspec
 
 from robojam import __version__
-from robojam.sessions import session
-from robojam.sessions.session import SessionError, Summary
-from robojam.sessions.validation import instant
+from robojam.sessions.session import SessionError, Summary, summarise
 from robojam.system.atomic_file import whole
-from robojam.touch import is_player
 
-#: Beside the sessions: {file: {"name": …, "note": …}}.
+__all__ = [
+    "CACHE", "NAMES", "Annotation", "LibraryEntry", "annotate", "entries", "entry",
+    "local_time", "read_annotations",
+]  # fmt: skip
+
+#: File of names and notes, beside the sessions: {file: {"name": …, "note": …}}.
 NAMES = "names.json"
-#: Beside them too: what was found in each when it was last looked into.
-SEEN = ".seen.json"
+#: File of the summaries that were read the last time, beside the sessions.
+CACHE = ".seen.json"
+#: File name of a recording, without its suffix: its start in UTC, and a number.
+_DATED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(-\d+)?")
+#: Zero-width joiner and non-joiner: they shape letters, though they are not printable.
+_JOINERS = "\u200c\u200d"
 
 
-class Named(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a musician calls a session, and says of it."""
+class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Name and note that a musician gave to a session; "" for none."""
 
     name: str = ""
     note: str = ""
@@ -37,162 +45,161 @@ class Named(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class LibraryEntry:
-    """A recorded session; what is wrong with it, where something is (summary is None)."""
+    """One recorded session in a list.
+
+    summary is None where the file cannot be read; error says why.
+    """
 
     path: Path
-    named: Named
+    annotation: Annotation
     summary: Summary | None
-    wrong: str = ""
+    error: str = ""
+
+    @property
+    def started(self) -> datetime | None:
+        """Start of the recording: as it says, else as its file name does; None for neither."""
+        if self.summary is not None:
+            return self.summary.started
+        return _parse_stem(self.path.stem)[0]
+
+    @property
+    def title(self) -> str:
+        """The name given to it; else its start in local time; else its file name."""
+        started, number = _parse_stem(self.path.stem)
+        dated = "" if started is None else local_time(self.started or started) + number
+        return self.annotation.name or dated or self.path.stem
 
 
-_Seconds = Annotated[float, msgspec.Meta(ge=0)]
-_Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
-
-
-class _Line(msgspec.Struct, gc=False):
-    """Any line after the first, as far as a list needs it; the sizes as they must be."""
-
-    t: _Seconds
-    who: str = ""
-    phase: Literal["", "down", "move", "up"] = ""
-    id: int | None = None
-    x: _Unit = math.nan
-    y: _Unit = math.nan
-    dt: _Seconds = math.nan
-    set: dict[str, Any] | None = None
-    end: str | None = None
-
-
-_LINES = msgspec.json.Decoder(_Line)
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    """Summaries of whole sessions by file, and the size and time (ns) each then had."""
+class _Cache(msgspec.Struct, frozen=True):
+    """Summaries by file name, each with the size and the time (ns) of its file."""
 
     version: str
     of: dict[str, tuple[int, int, Summary]]
 
 
-def entries(folder: Path) -> list[LibraryEntry]:
-    """List the sessions of a folder, the oldest first. Raises OSError, ValueError.
+def local_time(instant: datetime) -> str:
+    """Return the date and time of an instant in this machine's time zone, as text."""
+    return f"{instant.astimezone():%Y-%m-%d %H:%M:%S}"
 
-    Only those that are new or have changed since the last time are read.
+
+def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
+    """List the sessions of a folder, the oldest first; at most limit, the last changed.
+
+    Only files that are new or have changed since the last time are read. Raises OSError for
+    a folder that cannot be read and ValueError for damaged names.
     """
-    named = names(folder)
-    before = _seen(folder)
-    now: dict[str, tuple[int, int, Summary]] = {}
-    found: list[LibraryEntry] = []
-    for path in folder.glob("*.jsonl"):
-        if not path.is_file():
-            continue
-        about = path.stat()
-        size, time, summary = before.get(path.name, (-1, -1, None))
-        if summary is None or (size, time) != (about.st_size, about.st_mtime_ns):
-            one = entry(path, named)
+    named = read_annotations(folder)
+    before = _read_cache(folder)
+    files = [(path, path.stat()) for path in folder.glob("*.jsonl") if path.is_file()]
+    files.sort(key=lambda file: file[1].st_mtime_ns, reverse=True)
+    after = {path.name: before[path.name] for path, _ in files if path.name in before}
+    listed: list[LibraryEntry] = []
+    for path, stat in files[:limit]:
+        known = after.pop(path.name, None)
+        if known is not None and known[:2] == (stat.st_size, stat.st_mtime_ns):
+            annotation = named.get(path.name, Annotation())
+            listed.append(LibraryEntry(path, annotation, known[2]))
         else:
-            one = LibraryEntry(path, named.get(path.name, Named()), summary)
-        if one.summary is not None:
-            now[path.name] = (about.st_size, about.st_mtime_ns, one.summary)
-        found.append(one)
-    if now != before:
+            listed.append(entry(path, named))
+        if (summary := listed[-1].summary) is not None:
+            after[path.name] = (stat.st_size, stat.st_mtime_ns, summary)
+    if after != before:
         # A folder that cannot be written to is listed as well.
-        with suppress(OSError), whole(folder / SEEN) as part:
-            part.write_bytes(msgspec.json.encode(_Seen(__version__, now)))
-    return sorted(found, key=_age)
+        with suppress(OSError), whole(folder / CACHE) as part:
+            part.write_bytes(msgspec.json.encode(_Cache(__version__, after)))
+    return sorted(listed, key=_age)
 
 
-def entry(path: Path, named: dict[str, Named]) -> LibraryEntry:
-    """Look into one session."""
-    about = named.get(path.name, Named())
+def entry(path: Path, named: dict[str, Annotation]) -> LibraryEntry:
+    """Read the entry of one session; named are the annotations of its folder."""
+    annotation = named.get(path.name, Annotation())
     try:
-        return LibraryEntry(path, about, _quick(path) or session.read(path).summary())
+        return LibraryEntry(path, annotation, summarise(path))
     except SessionError as error:
-        where = "" if error.line is None else f"line {error.line} "
-        return LibraryEntry(path, about, None, where + error.why)
+        line = "" if error.line is None else f"line {error.line} "
+        return LibraryEntry(path, annotation, None, line + error.why)
 
 
-def _seen(folder: Path) -> dict[str, tuple[int, int, Summary]]:
-    """Read what was found the last time; nothing, where that is damaged or another's."""
+def read_annotations(folder: Path) -> dict[str, Annotation]:
+    """Read the names and notes of a folder by file name. Raises ValueError for damaged ones."""
     try:
-        found = msgspec.json.decode((folder / SEEN).read_bytes(), type=_Seen)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found.of if found.version == __version__ else {}
-
-
-def _age(found: LibraryEntry) -> tuple[str, int, str]:
-    """Order by the time in the name, then by number: …, …-2, …, …-10."""
-    stem = found.path.stem
-    return stem[:19], len(stem), stem
-
-
-def _quick(path: Path) -> Summary | None:
-    """Sum up a session that is in order, without an object for every touch.
-
-    None where something is not as it should be, or torn: session.read is to say what.
-    """
-    try:
-        data = path.read_bytes()
-        head, _, rest = data.partition(b"\n")
-        lines = _LINES.decode_lines(rest)
-    except (OSError, ValueError, RecursionError):
-        return None
-    told = [line for line in lines if not line.who]  # controls, and the end
-    if not (_in_order(lines) and _whole(lines, told)):
-        return None
-    header = session.parse(head + b"\n").header
-    modes = [header.options.get("mode")]
-    modes += [line.set.get("mode") for line in told if line.set is not None]
-    played = Counter([line.who for line in lines if line.phase != "up"])
-    del played[""]
-    if not all(map(is_player, {line.who for line in lines if line.who})):
-        return None
-    return Summary(
-        started=instant(header.started),
-        seconds=lines[-1].t if lines else 0.0,
-        touches=dict(played),
-        modes=tuple(dict.fromkeys(mode for mode in modes if isinstance(mode, str))),
-        model=header.model.file,
-        ended=lines[-1].end if lines else None,
-    )
-
-
-def _in_order(lines: list[_Line]) -> bool:
-    times = [line.t for line in lines]
-    return times == sorted(times) and math.isfinite(sum(times))
-
-
-def _whole(lines: list[_Line], told: list[_Line]) -> bool:
-    """Tell whether each touch has all that it must, and each other line says something."""
-    ends = [line for line in told if line.end is not None]
-    phased = sum([line.phase != "" and line.id is not None for line in lines])
-    return (
-        all((line.set is None) != (line.end is None) for line in told)
-        and ends in ([], lines[-1:])
-        and phased == len(lines) - len(told)
-        # A number that is missing is NaN, and so is any sum it is in; infinity is too much.
-        and math.isfinite(sum([line.x + line.y + line.dt for line in lines if line.who]))
-    )
-
-
-def names(folder: Path) -> dict[str, Named]:
-    """Read the names and notes of a folder. Raises ValueError where they are damaged."""
-    try:
-        return msgspec.json.decode((folder / NAMES).read_bytes(), type=dict[str, Named])
+        data = (folder / NAMES).read_bytes()
+        stored = msgspec.json.decode(data, type=dict[str, Annotation])
     except FileNotFoundError:
         return {}
     except msgspec.MsgspecError as error:
         raise ValueError(f"{folder / NAMES} holds no names: {error}") from error
+    return {file: Annotation(_plain(a.name), _plain(a.note)) for file, a in stored.items()}
 
 
-def rename(path: Path, *, name: str | None, note: str | None) -> None:
-    """Give a session a name or a note, "" for none. Raises OSError, ValueError."""
+def annotate(path: Path, *, name: str | None = None, note: str | None = None) -> Annotation:
+    """Give a session a name or a note, "" for none; return both.
+
+    Spaces are made single, and control characters are left out. What another program
+    writes at the same time is kept. Raises OSError, and ValueError for damaged names.
+    """
     folder = path.parent
-    named = names(folder)
-    was = named.get(path.name, Named())
-    now = Named(was.name if name is None else name, was.note if note is None else note)
-    named[path.name] = now
-    if now == Named():
-        del named[path.name]
-    with whole(folder / NAMES) as part:
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")
+    with _locked(folder):
+        named = read_annotations(folder)
+        old = named.pop(path.name, Annotation())
+        new = Annotation(
+            old.name if name is None else _plain(name),
+            old.note if note is None else _plain(note),
+        )
+        if new != Annotation():
+            named[path.name] = new
+        with whole(folder / NAMES) as part:
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")
+    return new
+
+
+def _plain(text: str) -> str:
+    """Return text in one line, without control characters and lone surrogates."""
+    line = " ".join(text.split())
+    return "".join(
+        letter for letter in line if letter.isprintable() or letter in "\u200c\u200d"
+    )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other robojams from changing the names of a folder for the time of a block.
+
+    Without a lock where the system or a network folder has none.
+    """
+    handle = None
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _read_cache(folder: Path) -> dict[str, tuple[int, int, Summary]]:
+    """Read the summaries of the last time; none where they are damaged or another version's."""
+    try:
+        cache = msgspec.json.decode((folder / CACHE).read_bytes(), type=_Cache)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return cache.of if cache.version == __version__ else {}
+
+
+def _parse_stem(stem: str) -> tuple[datetime | None, str]:
+    """Return the start and the number in a recording's file name; None for another name."""
+    dated = _DATED.fullmatch(stem)
+    with suppress(ValueError):
+        if dated is not None:
+            started = datetime.strptime(dated[1], "%Y-%m-%dT%H-%M-%S")
+            return started.replace(tzinfo=UTC), dated[2] or ""
+    return None, ""
+
+
+def _age(listed: LibraryEntry) -> tuple[float, int, str]:
+    """Sort key: the start, then the number (…, …-2, …, …-10); without a start, first."""
+    started, stem = listed.started, listed.path.stem
+    return 0.0 if started is None else started.timestamp(), len(stem), stem

@@ -162,11 +162,7 @@ class Playback(Jam):
         on_end: Callable[[], None],
     ) -> None:
         super().__init__(NoPlayer(), settings, sink, counts)
-        again = [
-            e
-            for e in session.events
-            if not isinstance(e, TouchEvent) or who is None or named(e.touch.who, who)
-        ]
+        again = session.select(who).events
         self._events = list(zip(again, turns(again, settings.mode), strict=True))
         self._at = 0
         self._speed, self._lead, self._on_end = speed, lead, on_end
@@ -280,8 +276,3 @@ class Playback(Jam):
             up = replace(touch, dt=t - sounded.t, phase=Phase.UP)
             self.sink(TouchPlayed(t, up, up.dt))
         self._down.clear()
-
-
-def named(who: str, wanted: Collection[str]) -> bool:
-    """Tell whether someone is wanted, by name or by kind: human and ai name all of theirs."""
-    return who in wanted or ("ai" if is_machine(who) else "human") in wanted

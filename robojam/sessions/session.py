@@ -1,15 +1,15 @@
-"""The recorded form of a jam: JSON Lines, written as it happens, read back exactly.
+"""Session file format: one recorded jam as JSON Lines, written and read exactly. Pure.
 
-A header line, then one event a line in the order of handling: touches, controls, and the
-end. Nothing here starts a thread or asks what time it is; `robojam.sessions.recorder` writes the
-file. All times are in seconds since the start of the recording.
+The first line is the header. Each further line is one event, in the order of handling: a
+touch, a change of controls, or the end. All times are in seconds since the start of the
+recording. `robojam.sessions.recorder` writes the file while the jam is played.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,31 +23,32 @@ from robojam.sessions.validation import (
     check_finite,
     check_seconds,
     check_touch,
-    instant,
+    describe_error,
     is_json,
-    why_not,
-    wrong,
+    not_allowed,
+    parse_time,
 )
-from robojam.touch import Phase, Touch
+from robojam.touch import Phase, Touch, is_machine
 
 __all__ = [
     "CLOSED", "EndEvent", "Header", "ModelRef", "Session", "SessionError", "SessionEvent",
-    "SetEvent", "Summary", "TouchEvent", "encode", "encode_header", "parse", "read",
+    "SetEvent", "Summary", "TouchEvent", "encode", "encode_header", "is_selected", "parse",
+    "read", "summarise",
 ]  # fmt: skip
 
-#: Why a recording ended that was closed while its jam goes on: nothing is lifted then.
+#: Reason of an end that closes the recording while its jam goes on: no finger is lifted.
 CLOSED = "record 0"
 
 
 class ModelRef(msgspec.Struct, frozen=True):
-    """The model that played: its file's name and the SHA-256 of that file, in hex."""
+    """A model: the name of its file and the SHA-256 of that file, in hex."""
 
     file: str
     sha256: str
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of a jam. ``started`` is the ISO-8601 instant of t = 0."""
+    """Circumstances of a jam. ``started`` is the ISO-8601 instant of t = 0."""
 
     started: str
     model: ModelRef
@@ -59,7 +60,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class TouchEvent:
-    """A touch, at the instant it arrived (human) or was due (machine)."""
+    """A touch, at the instant it arrived (human) or was due (machine), in seconds."""
 
     t: float
     touch: Touch
@@ -75,9 +76,9 @@ class SetEvent:
 
 @dataclass(frozen=True, slots=True)
 class EndEvent:
-    """The end of the recording, and why it ended.
+    """The end of the recording and its reason.
 
-    late_ms tells how late the machine's touches were sent, by percentile, in milliseconds.
+    late_ms holds percentiles of how late the machine's touches were sent, in milliseconds.
     """
 
     t: float
@@ -88,7 +89,7 @@ class EndEvent:
 SessionEvent = TouchEvent | SetEvent | EndEvent
 
 
-class _TouchLine(msgspec.Struct):
+class _TouchLine(msgspec.Struct, gc=False):
     """A touch as it is written; the order of the fields is the order in the file."""
 
     t: float
@@ -111,6 +112,8 @@ class _EndLine(msgspec.Struct):
     late_ms: dict[str, float] | None = None
 
 
+_Line = _TouchLine | _SetLine | _EndLine
+
 _TOUCHES = msgspec.json.Decoder(_TouchLine)
 _HEADERS = msgspec.json.Decoder(Header)
 
@@ -118,10 +121,10 @@ _HEADERS = msgspec.json.Decoder(Header)
 def encode_header(header: Header) -> bytes:
     """Return the first line of a session file, with its newline.
 
-    Raises ValueError for what cannot be written: NaN, infinities, values JSON has no
-    form for, and a ``started`` that is not ISO-8601.
+    Raises ValueError for values that cannot be written: NaN, infinities, values JSON has
+    no form for, and a ``started`` that is not ISO-8601.
     """
-    instant(header.started)
+    parse_time(header.started)
     check_finite(header.options)
     return _encode({"robojam": VERSION, **msgspec.structs.asdict(header)})
 
@@ -157,11 +160,11 @@ def _encode(value: object) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a list of recordings tells of one of them.
+    """Summary of a recording for a list of them.
 
-    ``touches`` counts downs and moves by who, in order of their first touch; ``seconds``
-    is the length; ``modes`` are those in force, in order; ``ended`` is None when the
-    engine was killed.
+    ``touches`` counts downs and moves by player, in order of their first touch;
+    ``seconds`` is the length; ``modes`` are those in force, in order; ``ended`` is the
+    reason of the end, None when the engine was killed.
     """
 
     started: datetime
@@ -170,6 +173,11 @@ class Summary:
     modes: tuple[str, ...]
     model: str
     ended: str | None
+
+
+def is_selected(who: str, selection: Collection[str]) -> bool:
+    """Return whether a selection names a player, or its kind: human or ai."""
+    return who in selection or ("ai" if is_machine(who) else "human") in selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +192,7 @@ class Session:
     @property
     def started(self) -> datetime:
         """The instant of t = 0, with its time zone."""
-        return instant(self.header.started)
+        return parse_time(self.header.started)
 
     @property
     def duration(self) -> float:
@@ -193,113 +201,184 @@ class Session:
 
     @property
     def ended(self) -> str | None:
-        """Why the recording ended; None when it was cut off."""
+        """The reason of the end; None when the recording was cut off."""
         last = self.events[-1] if self.events else None
         return last.reason if isinstance(last, EndEvent) else None
 
-    def touches(self, who: str | Collection[str] | None = None) -> Iterator[TouchEvent]:
-        """Yield the touches in order, ups among them: of one, of several, or of all."""
-        wanted = {who} if isinstance(who, str) else who
+    def touches(self, who: str | None = None) -> Iterator[TouchEvent]:
+        """Yield the touches of one player, or of all, in order, ups among them."""
         for event in self.events:
-            if isinstance(event, TouchEvent) and (wanted is None or event.touch.who in wanted):
+            if isinstance(event, TouchEvent) and (who is None or event.touch.who == who):
                 yield event
 
+    def select(self, selection: Collection[str] | None) -> Session:
+        """Return the session without the touches of other players (see `is_selected`)."""
+        if selection is None:
+            return self
+        events = [
+            event
+            for event in self.events
+            if not isinstance(event, TouchEvent) or is_selected(event.touch.who, selection)
+        ]
+        return replace(self, events=tuple(events))
+
     def summary(self) -> Summary:
-        """Return what there is to tell about this jam in a line."""
-        played = Counter(e.touch.who for e in self.touches() if e.touch.phase != Phase.UP)
-        modes = [self.header.options.get("mode")]
-        modes += [e.values.get("mode") for e in self.events if isinstance(e, SetEvent)]
-        return Summary(
-            started=self.started,
+        """Return the summary of this jam."""
+        return _summary(
+            self.header,
+            (e.touch.who for e in self.touches() if e.touch.phase is not Phase.UP),
+            [e.values for e in self.events if isinstance(e, SetEvent)],
             seconds=self.duration,
-            touches=dict(played),
-            modes=tuple(dict.fromkeys(m for m in modes if isinstance(m, str))),
-            model=self.header.model.file,
             ended=self.ended,
         )
+
+
+def _summary(
+    header: Header,
+    players: Iterable[str],
+    controls: list[dict[str, Any]],
+    *,
+    seconds: float,
+    ended: str | None,
+) -> Summary:
+    """Make a summary from the player of each touch and the values of each change."""
+    modes = [values.get("mode") for values in (header.options, *controls)]
+    return Summary(
+        started=parse_time(header.started),
+        seconds=seconds,
+        touches=dict(Counter(players)),
+        modes=tuple(dict.fromkeys(mode for mode in modes if isinstance(mode, str))),
+        model=header.model.file,
+        ended=ended,
+    )
 
 
 def read(path: Path) -> Session:
     """Read a session file.
 
-    A last line without its newline that is not whole (the engine was killed in mid-write)
-    is dropped and told in ``warnings``; a missing end is no error. Unknown keys are
-    ignored. Raises SessionError for everything else that is wrong.
+    A last line that is torn (the engine was killed while it wrote) is dropped and named
+    in ``warnings``; a missing end is no error. Unknown keys are ignored. Raises
+    SessionError for everything else that is wrong.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SessionError(path, None, f"cannot be read: {error.strerror or error}") from error
-    return parse(data, path)
+    return parse(_bytes(path), path)
 
 
 def parse(data: bytes, path: Path | None = None) -> Session:
     """Read a session from the bytes of its file, as `read` does; path is for errors."""
+    header, lines, warnings = _split(data, path)
+    events = tuple(map(_event, _lines(lines, path)))
+    return Session(header, events, path, warnings)
+
+
+def summarise(path: Path) -> Summary:
+    """Read the summary of a session file: `read` without an object for every touch.
+
+    Raises SessionError.
+    """
+    header, lines, _ = _split(_bytes(path), path)
+    players: list[str] = []
+    controls: list[dict[str, Any]] = []
+    line: _Line | None = None
+    for line in _lines(lines, path):
+        if isinstance(line, _TouchLine):
+            if line.phase is not Phase.UP:
+                players.append(line.who)
+        elif isinstance(line, _SetLine):
+            controls.append(line.set)
+    return _summary(
+        header,
+        players,
+        controls,
+        seconds=0.0 if line is None else line.t,
+        ended=line.end if isinstance(line, _EndLine) else None,
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SessionError(path, None, f"cannot be read: {error.strerror or error}") from error
+
+
+def _split(data: bytes, path: Path | None) -> tuple[Header, list[bytes], tuple[str, ...]]:
+    """Return the header, the lines after it without a torn one, and the warnings."""
     if not data.strip():
         raise SessionError(path, None, "is empty: nothing was recorded in it")
     lines = data.split(b"\n")
     warnings: tuple[str, ...] = ()
-    if lines[-1].strip() and not is_json(lines[-1]):  # nothing, in a whole file
+    if lines[-1].strip() and not is_json(lines[-1]):  # empty, in a complete file
         if len(lines) == 1:
             raise SessionError(path, 1, "is torn or not a robojam session: not JSON")
         warnings = (str(SessionError(path, len(lines), "is torn, and left out")),)
         lines.pop()
-    header = _header(lines[0], path)
-    return Session(header, tuple(_events(lines, path)), path, warnings)
+    return _header(lines[0], path), lines[1:], warnings
 
 
-def _events(lines: list[bytes], path: Path | None) -> Iterator[SessionEvent]:
-    """Yield the events of the lines after the header, in order."""
+def _lines(lines: list[bytes], path: Path | None) -> Iterator[_Line]:
+    """Yield the decoded and checked lines after the header. Raises SessionError."""
     last = 0.0
     ended = False
-    for number, line in enumerate(lines[1:], start=2):
+    for number, data in enumerate(lines, start=2):
         try:
-            event = _event(line)
-            if event.t < last:
-                raise ValueError(f"t is {event.t!r}, before the {last!r} of the line above")
+            line = _line(data)
+            if line.t < last:
+                raise ValueError(f"t is {line.t!r}, before the {last!r} of the line above")
             if ended:
                 raise ValueError("comes after the end of the recording")
         except (ValueError, RecursionError) as error:
-            if not line.strip():  # an editor's blank line says nothing, and harms nothing
+            if not data.strip():  # an editor's blank line
                 continue
-            raise SessionError(path, number, why_not(error, line)) from error
-        last = event.t
-        ended = isinstance(event, EndEvent)
-        yield event
+            raise SessionError(path, number, describe_error(error, data)) from error
+        last = line.t
+        ended = isinstance(line, _EndLine)
+        yield line
 
 
-def _event(line: bytes) -> SessionEvent:
-    """Return the event a line holds. Raises ValueError where it holds none."""
+def _line(data: bytes) -> _Line:
+    """Decode and check one line. Raises ValueError where it is no event."""
+    line: _Line
     try:
-        read = _TOUCHES.decode(line)
+        line = _TOUCHES.decode(data)
     except msgspec.ValidationError:
-        found = msgspec.json.decode(line)
-        if isinstance(found, dict) and "set" in found:
-            control = msgspec.convert(found, _SetLine)
-            return SetEvent(check_seconds("t", control.t), control.set)
-        if isinstance(found, dict) and "end" in found:
-            end = msgspec.convert(found, _EndLine)
-            return EndEvent(check_seconds("t", end.t), end.end, end.late_ms)
-        raise
-    touch = Touch(read.x, read.y, read.dt, read.phase, read.id, read.who)
-    check_touch(touch)
-    return TouchEvent(check_seconds("t", read.t), touch)
+        value = msgspec.json.decode(data)
+        if isinstance(value, dict) and "set" in value:
+            line = msgspec.convert(value, _SetLine)
+        elif isinstance(value, dict) and "end" in value:
+            line = msgspec.convert(value, _EndLine)
+        else:
+            raise
+    else:
+        check_touch(line)
+    check_seconds("t", line.t)
+    return line
+
+
+def _event(line: _Line) -> SessionEvent:
+    match line:
+        case _TouchLine():
+            touch = Touch(line.x, line.y, line.dt, line.phase, line.id, line.who)
+            return TouchEvent(line.t, touch)
+        case _SetLine():
+            return SetEvent(line.t, line.set)
+        case _EndLine():
+            return EndEvent(line.t, line.end, line.late_ms)
 
 
 def _header(line: bytes, path: Path | None) -> Header:
     try:
-        found = msgspec.json.decode(line)
-        if not isinstance(found, dict) or "robojam" not in found:
+        value = msgspec.json.decode(line)
+        if not isinstance(value, dict) or "robojam" not in value:
             raise ValueError('is not a robojam session: its first line has no "robojam"')
-        version = found["robojam"]
+        version = value["robojam"]
         if type(version) is int and version > VERSION:
             raise ValueError(f"{NEWER} (format {version}): update robojam")
         if type(version) is not int or version != VERSION:
-            raise ValueError(wrong("robojam", version))
+            raise ValueError(not_allowed("robojam", version))
         header = _HEADERS.decode(line)
-        instant(header.started)
+        parse_time(header.started)
     except (ValueError, RecursionError) as error:
-        why = why_not(error, line)
+        why = describe_error(error, line)
         raise SessionError(
             path, 1, why if is_json(line) else f"is not a robojam session: it {why}"
         ) from error

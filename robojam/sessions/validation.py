@@ -1,7 +1,4 @@
-"""The lines of a session file: what each may hold, and what is wrong with one that may not.
-
-In the words of a musician, with the file and the line.
-"""
+"""Rules for the fields of a session file, and error messages for fields that break them."""
 
 from __future__ import annotations
 
@@ -9,18 +6,24 @@ import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from robojam.touch import Touch, is_player
+from robojam.touch import is_player
 
-#: The version of the format, the first thing in every file.
+__all__ = [
+    "NEWER", "VERSION", "SessionError", "check_finite", "check_seconds", "check_touch",
+    "describe_error", "is_json", "not_allowed", "parse_time",
+]  # fmt: skip
+
+#: Version of the format, the first field of every file.
 VERSION = 1
-#: What is said of a file of a later version.
+#: Part of the error message for a file of a later version.
 NEWER = "was made by a newer robojam"
 
 _SECONDS = "a number of seconds, 0 or more"
-#: What each field may hold, in the words of an error.
+#: Allowed values of each field, as error messages state them.
 _ALLOWED = {
     "robojam": "the whole number 1",
     "started": "a date and time as in 2026-11-20T10:30:00+00:00",
@@ -39,36 +42,57 @@ _ALLOWED = {
     "set": "control names with their values",
     "end": "text",
 }
-_FIELD = re.compile(r"at `\$\.(\w+)")  # how msgspec names the place of an error
+#: The field and the missing field in the messages of msgspec.
+_FIELD = re.compile(r"at `\$\.(\w+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 class SessionError(ValueError):
-    """A session file that cannot be read: which file, which line (from 1), and why."""
+    """Error in a session file: its path, the line (from 1; None: the file) and the reason."""
 
     def __init__(self, path: Path | None, line: int | None, why: str) -> None:
-        where = str(path) if path is not None else "session"
-        super().__init__(f"{where}{'' if line is None else f', line {line}'}: {why}")
+        file = str(path) if path is not None else "session"
+        super().__init__(f"{file}{'' if line is None else f', line {line}'}: {why}")
         self.path = path
         self.line = line
         self.why = why
 
 
-def check_touch(touch: Touch) -> None:
+class TouchFields(Protocol):
+    """The checked fields of a touch, or of a line that holds one."""
+
+    @property
+    def x(self) -> float:
+        """Position from left to right, 0..1."""
+
+    @property
+    def y(self) -> float:
+        """Position from top to bottom, 0..1."""
+
+    @property
+    def dt(self) -> float:
+        """Seconds since the player's last down or move."""
+
+    @property
+    def who(self) -> str:
+        """Name of the player."""
+
+
+def check_touch(touch: TouchFields) -> None:
     """Raise ValueError for a touch that a session may not hold."""
     if not 0.0 <= touch.x <= 1.0:  # false for NaN too
-        raise ValueError(wrong("x", touch.x))
+        raise ValueError(not_allowed("x", touch.x))
     if not 0.0 <= touch.y <= 1.0:
-        raise ValueError(wrong("y", touch.y))
+        raise ValueError(not_allowed("y", touch.y))
     check_seconds("dt", touch.dt)
     if not is_player(touch.who):
-        raise ValueError(wrong("who", touch.who))
+        raise ValueError(not_allowed("who", touch.who))
 
 
 def check_seconds(field: str, value: float) -> float:
-    """Return a time that a field may hold. Raises ValueError for another."""
+    """Return value, a time in seconds. Raises ValueError unless it is finite and 0 or more."""
     if not 0.0 <= value < math.inf:
-        raise ValueError(wrong(field, value))
+        raise ValueError(not_allowed(field, value))
     return value
 
 
@@ -84,7 +108,7 @@ def check_finite(value: object) -> None:
 
 
 def is_json(line: bytes) -> bool:
-    """Tell whether a line is JSON of any kind."""
+    """Return whether a line is JSON of any kind."""
     try:
         msgspec.json.decode(line)
     except (ValueError, RecursionError):
@@ -92,24 +116,24 @@ def is_json(line: bytes) -> bool:
     return True
 
 
-def wrong(field: str, value: object) -> str:
-    """Say that a field holds what it may not, and what it may."""
+def not_allowed(field: str, value: object) -> str:
+    """Return the error message for a value that a field may not hold."""
     return f"{field} is {value!r:.60}, and must be {_ALLOWED[field]}"
 
 
-def why_not(error: Exception, line: bytes) -> str:
-    """Return what is wrong with a line, in a musician's words."""
+def describe_error(error: Exception, line: bytes) -> str:
+    """Return what is wrong with a line, in words for a musician, given the error it raised."""
     if isinstance(error, RecursionError):
         return "is nested too deep"
     if isinstance(error, msgspec.ValidationError):
-        found = msgspec.json.decode(line) if is_json(line) else str(error)
-        if not isinstance(found, dict):
-            return f"is not an event of a robojam session ({found!r:.60})"
-        if not found.keys() & {"robojam", "who", "set", "end"}:
+        value = msgspec.json.decode(line) if is_json(line) else str(error)
+        if not isinstance(value, dict):
+            return f"is not an event of a robojam session ({value!r:.60})"
+        if not value.keys() & {"robojam", "who", "set", "end"}:
             return "is neither a touch, nor a control (set), nor an end"
-        place = _FIELD.search(str(error))
-        if place and place[1] in found:
-            return wrong(place[1], found[place[1]])
+        field = _FIELD.search(str(error))
+        if field and field[1] in value:
+            return not_allowed(field[1], value[field[1]])
         missing = _MISSING.search(str(error))
         return f"is without {missing[1]}" if missing else str(error)
     if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
@@ -117,10 +141,13 @@ def why_not(error: Exception, line: bytes) -> str:
     return str(error)
 
 
-def instant(started: str) -> datetime:
-    """Return the instant a header names. Raises ValueError for one that names none."""
+def parse_time(text: str) -> datetime:
+    """Return the instant of an ISO-8601 text, in UTC where it names no zone.
+
+    Raises ValueError for any other text.
+    """
     try:
-        found = datetime.fromisoformat(started)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(wrong("started", started)) from error
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        raise ValueError(not_allowed("started", text)) from error
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

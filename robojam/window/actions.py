@@ -164,9 +164,10 @@ class Actions:
     def _open_recording(self, number: int, now: float) -> None:
         if number >= len(self.recordings.entries):
             return
-        path = self.recordings.entries[number].path
+        entry = self.recordings.entries[number]
+        path = entry.path
         try:
-            self.playback = RecordingPlayback(read(path), path.stem)
+            self.playback = RecordingPlayback(read(path), entry.title)
         except SessionError as error:
             self.state.notify(f"{path.name} {error.why}", now)
             return
@@ -190,8 +191,9 @@ class Actions:
             playback.seek(playback.at + float(argument or 0))
         elif name == "again":
             self._answer_again(playback, now)
-        elif name == "rename":
-            self.state.view.typing = playback.name
+        elif name == "rename" and path is not None:
+            names = {entry.path: entry.annotation.name for entry in self.recordings.entries}
+            self.state.view.typing = names.get(path, "")
         elif name == "reveal" and path is not None:
             self.recordings.reveal(path)
         elif name == "export" and path is not None:
@@ -217,15 +219,13 @@ class Actions:
             view.typing = None
         elif done:
             try:
-                path = self.recordings.rename(playback.session.path, view.typing)
+                playback.name = self.recordings.rename(
+                    playback.session.path, view.typing
+                ).title
             except ValueError as error:
                 self.state.notify(str(error), now)
                 return
-            fresh = RecordingPlayback(
-                read(path), path.stem, speed=playback.speed, loop=playback.loop
-            )
-            fresh.seek(playback.at)
-            self.playback, view.typing = fresh, None
+            view.typing = None
         elif letter.isprintable():
             view.typing = (view.typing + letter)[:80]
 

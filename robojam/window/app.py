@@ -180,8 +180,8 @@ class App:
             if message.address == "/robojam/panic":
                 self.actions.hold()
             self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
-        while self.recordings.said:
-            self.state.notify(self.recordings.said.pop(0), time.monotonic())
+        while self.recordings.messages:
+            self.state.notify(self.recordings.messages.pop(0), time.monotonic())
         there = self.state.engine_state(time.monotonic()) is EngineState.CONNECTED
         known = there, self.state.restarted_at
         if there and known != self._last_engine:

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from support.models import dequantised
+from support.recordings import down, move, up
 
 from robojam.corpus.corpus import STROKE, TOUCH, Corpus, CorpusError, clean
 from robojam.corpus.formats import read, read_all
-from robojam.corpus.formats.recorded import heard
 from robojam.sessions.session import (
     EndEvent,
     Header,
@@ -29,7 +29,6 @@ from robojam.sessions.session import (
     encode,
     encode_header,
 )
-from robojam.touch import Phase, Touch
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 has_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="no ../shared/corpus here")
@@ -218,99 +217,12 @@ def test_stroke_offsets_get_noise_around_their_whole_numbers() -> None:
 # Sessions
 
 
-def event(t: float, phase: Phase, x: float, who: str, finger: int, dt: float) -> TouchEvent:
-    return TouchEvent(t, Touch(x, 0.5, dt, phase, finger, who))
-
-
-def down(
-    t: float, finger: int, x: float = 0.5, who: str = "human", dt: float = 0
-) -> TouchEvent:
-    return event(t, Phase.DOWN, x, who, finger, dt)
-
-
-def move(
-    t: float, finger: int, x: float = 0.5, who: str = "human", dt: float = 0
-) -> TouchEvent:
-    return event(t, Phase.MOVE, x, who, finger, dt)
-
-
-def up(t: float, finger: int, who: str = "human") -> TouchEvent:
-    return event(t, Phase.UP, 0.5, who, finger, 0)
-
-
 def recorded(events: list[TouchEvent]) -> bytes:
     model = ModelRef(file="m", sha256="0")
     header = Header(
         started="2026-11-20", model=model, device="cpu", build="1", seed=0, options={}
     )
     return encode_header(header) + b"".join(map(encode, [*events, EndEvent(99.0, "quit")]))
-
-
-def test_single_finger_keeps_its_recorded_dt() -> None:
-    # The recorded dt is taken, to the last bit: t differences would be a little off.
-    stream = heard(
-        [
-            down(10, 0, 0.1),
-            move(10.1, 0, 0.2, dt=0.07),
-            up(10.3, 0),
-            down(10.5, 0, 0.3, dt=0.4),
-            down(10.75, 0, 0.4, dt=0.25),
-        ]
-    )
-    assert stream == [
-        (0.1, 0.5, 0.0, 0.0),
-        (0.2, 0.5, 0.07, 1.0),
-        (0.3, 0.5, 0.4, 0.0),
-        (0.4, 0.5, 0.25, 0.0),
-    ]
-
-
-def test_stream_follows_the_finger_that_landed_last() -> None:
-    stream = heard(
-        [
-            down(0.0, 1, 0.1),
-            down(0.5, 2, 0.2, dt=0.5),
-            move(1.0, 1, 0.11, dt=0.5),  # not followed now
-            move(1.5, 2, 0.21, dt=0.5),  # dt in the stream: 1 s since 2's landing
-            up(1.75, 2),
-            move(2.0, 1, 0.12, dt=0.5),  # followed again: heard as a landing
-            move(2.5, 1, 0.13, dt=0.5),
-            up(2.75, 1),
-            down(3.0, 2, 0.3, dt=0.5),
-        ]
-    )
-    assert stream == [
-        (0.1, 0.5, 0.0, 0.0),
-        (0.2, 0.5, 0.5, 0.0),
-        (0.21, 0.5, 1.0, 1.0),
-        (0.12, 0.5, 0.5, 0.0),
-        (0.13, 0.5, 0.5, 1.0),
-        (0.3, 0.5, 0.5, 0.0),
-    ]
-
-
-def test_finger_lifted_while_another_is_followed_is_not_followed_again() -> None:
-    stream = heard([down(0, 1), down(1, 2, dt=1), up(2, 1), up(3, 2), move(4, 3, dt=3)])
-    assert [(dt, moving) for _, _, dt, moving in stream] == [(0, 0), (1, 0), (3, 0)]
-
-
-def test_two_humans_are_one_stream_and_the_machine_is_not_in_it() -> None:
-    stream = heard(
-        [
-            down(1.0, 0, 0.1),
-            down(1.5, 0, 0.2, "human2"),  # the same id, another finger
-            down(1.75, 0, 0.9, "ai"),
-            move(2.0, 0, 0.21, "human2", dt=0.5),
-            up(2.0, 0, "human2"),
-            move(2.5, 0, 0.11, dt=1.5),  # 0.5 s after human2's
-        ]
-    )
-    assert stream == [
-        (0.1, 0.5, 0.0, 0.0),
-        (0.2, 0.5, 0.5, 0.0),
-        (0.21, 0.5, 0.5, 1.0),
-        (0.11, 0.5, 0.5, 0.0),
-    ]
 
 
 def test_session_is_read_as_human_or_machine_performances(tmp_path: Path) -> None:

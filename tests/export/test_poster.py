@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from support.recordings import run
 
 from robojam.export import poster as picture
-from robojam.export.poster import strokes
+from robojam.export.poster import stroke_paths
 from robojam.sessions.session import read
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"))
@@ -36,11 +36,11 @@ def test_pictures(tmp_path, capsys):
 
 def test_strokes_are_from_landing_to_lifting():
     session = read(EXAMPLES[0])  # the duet
-    found = strokes(session)
+    paths = stroke_paths(session)
     downs = [e for e in session.touches() if e.touch.phase == "down"]
-    assert len(found) == len(downs)
-    assert sum(len(s.t) for s in found) == sum(session.summary().touches.values())
-    assert sum(s.tap for s in found if not s.machine) == 4
+    assert len(paths) == len(downs)
+    assert sum(len(s.t) for s in paths) == sum(session.summary().touches.values())
+    assert sum(s.is_tap for s in paths if not s.machine) == 4
     curve = picture._curved(np.array([[0, 0], [0.5, 0.5], [1, 0.0]]))
     assert curve[0].tolist() == [0, 0]
     assert curve[-1].tolist() == [1, 0]

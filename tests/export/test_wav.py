@@ -51,11 +51,9 @@ def test_what_sounds_comes_in_order_with_its_dt_as_scheduled_and_ends_lifted():
         0.3,
         0.2,
         0.2,
-        0.0,
+        0.5,
     ]
     assert (got[-1].t, got[-1].touch.phase, got[-1].touch.who) == (1.5, Phase.UP, "ai")
-    only = [one for one in events(session_of(*JAM), ["ai"]) if isinstance(one, TouchPlayed)]
-    assert {one.touch.who for one in only} == {"ai"}
 
 
 def test_the_file_is_what_the_synthesiser_plays_live(tmp_path):

@@ -1,9 +1,14 @@
-"""What a list of recordings tells, of whole ones and of damaged ones."""
+"""Lists of recordings, whole and damaged ones, and their names."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from support.recordings import DOWN, HEAD, JAM, LINE, run
 
@@ -19,14 +24,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_quick_look_tells_what_a_whole_reading_does(folder, monkeypatch):
-    for held in (JAM, JAM.rpartition(b'{"t":9.5')[0], HEAD, HEAD + LINE):
+def test_summary_read_from_lines_is_that_of_the_whole_session(folder):
+    for held in (JAM, JAM.rpartition(b'{"t":9.5')[0], HEAD, HEAD + LINE, JAM + b"torn"):
         path = folder / f"{WHOLE}.jsonl"
         path.write_bytes(held)
-        slow = session.read(path).summary()
-        with monkeypatch.context() as patched:
-            patched.setattr(session, "read", None)  # it is not needed
-            assert library.entry(path, {}).summary == slow
+        assert session.summarise(path) == session.read(path).summary()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_the_quick_look_tells_what_a_whole_reading_does(folder, monkeypatch):
         (HEAD.replace(b'"robojam":1', b'"robojam":2'), "newer robojam"),
     ],
 )
-def test_damaged_ones_are_shown_as_such(held, told, folder):
+def test_damaged_recording_is_listed_with_its_line_and_reason(held, told, folder):
     path = folder / f"{WHOLE}.jsonl"
     path.write_bytes(held)
     found = library.entry(path, {})
@@ -57,10 +59,10 @@ def test_damaged_ones_are_shown_as_such(held, told, folder):
         assert found.summary.touches["human"] == 2
     else:
         assert found.summary is None
-        assert told in found.wrong
+        assert told in found.error
 
 
-def test_only_what_is_new_or_changed_is_read_again(folder, monkeypatch):
+def test_only_new_or_changed_recordings_are_read_again(folder, monkeypatch):
     first = library.entries(folder)
     looked: list[str] = []
     look = library.entry
@@ -71,8 +73,8 @@ def test_only_what_is_new_or_changed_is_read_again(folder, monkeypatch):
     assert looked == []
     (folder / "later.jsonl").write_bytes(JAM)
     (folder / "bad.jsonl").write_bytes(b"hello\n")
-    library.rename(folder / f"{WHOLE}.jsonl", name="one", note=None)
-    named = {found.path.stem: found.named.name for found in library.entries(folder)}
+    library.annotate(folder / f"{WHOLE}.jsonl", name="one")
+    named = {found.path.stem: found.annotation.name for found in library.entries(folder)}
     assert named == {WHOLE: "one", "later": "", "bad": ""}
     assert sorted(looked) == ["bad.jsonl", "later.jsonl"]
     (folder / f"{WHOLE}.jsonl").write_bytes(HEAD)
@@ -80,15 +82,15 @@ def test_only_what_is_new_or_changed_is_read_again(folder, monkeypatch):
     assert sorted(looked[2:]) == [f"{WHOLE}.jsonl", "bad.jsonl"]
     (folder / "later.jsonl").unlink()
     library.entries(folder)
-    assert b"later" not in (folder / library.SEEN).read_bytes()
+    assert b"later" not in (folder / library.CACHE).read_bytes()
 
 
 @pytest.mark.parametrize(
     "held", [b"", b"\xff", b"[]", b'{"version":"0","of":{}}', b"[" * 9999, None]
 )
-def test_what_was_seen_may_be_damaged(held, folder):
+def test_damaged_cache_is_replaced(held, folder):
     found = library.entries(folder)
-    seen = folder / library.SEEN
+    seen = folder / library.CACHE
     kept = seen.read_bytes()
     if held is None:  # of another robojam, which may have summed up otherwise
         held = kept.replace(b"human", b"other").replace(b'"version":"', b'"version":"0.')
@@ -100,14 +102,63 @@ def test_what_was_seen_may_be_damaged(held, folder):
     assert library.entries(folder) == found
 
 
-def test_the_oldest_comes_first(folder):
-    for name in (f"{WHOLE}-10", f"{WHOLE}-2", "2026-11-19T10-30-00"):
+def test_oldest_recording_is_listed_first(folder):
+    for name in (f"{WHOLE}-10", f"{WHOLE}-2"):
         (folder / f"{name}.jsonl").write_bytes(JAM)
+    (folder / "evening.jsonl").write_bytes(JAM.replace(b"2026-11-20T", b"2026-11-19T"))
+    (folder / "2026-11-21T00-00-00.jsonl").write_bytes(b"damaged")
     names = [entry.path.stem for entry in library.entries(folder)]
-    assert names == ["2026-11-19T10-30-00", WHOLE, f"{WHOLE}-2", f"{WHOLE}-10"]
+    assert names == ["evening", WHOLE, f"{WHOLE}-2", f"{WHOLE}-10", "2026-11-21T00-00-00"]
 
 
-def test_names_and_notes(folder, capsys):
+def test_limit_lists_the_files_changed_last_and_keeps_what_is_known_of_the_rest(folder):
+    for age, name in enumerate(("b", "c", "d")):
+        path = folder / f"{name}.jsonl"
+        path.write_bytes(JAM)
+        os.utime(path, ns=(0, (9 - age) * 10**9))
+    os.utime(folder / f"{WHOLE}.jsonl", ns=(0, 0))
+    library.entries(folder)
+    cache = (folder / library.CACHE).read_bytes()
+    assert [entry.path.stem for entry in library.entries(folder, limit=2)] == ["b", "c"]
+    assert sorted(msgspec.json.decode(cache)["of"]) == sorted(
+        msgspec.json.decode((folder / library.CACHE).read_bytes())["of"]
+    )
+
+
+def test_title_is_the_name_or_the_local_start_or_the_file_name(folder):
+    (folder / f"{WHOLE}-2.jsonl").write_bytes(b"damaged")
+    (folder / "evening.jsonl").write_bytes(JAM)
+    (folder / "9999-99-99T99-99-99.jsonl").write_bytes(JAM)
+    library.annotate(folder / f"{WHOLE}.jsonl", name=" \u200f\x1b[31mRain\n\tat  night ")
+    titles = {entry.path.stem: entry.title for entry in library.entries(folder)}
+    start = library.local_time(datetime(2026, 11, 20, 10, 30, tzinfo=UTC))
+    assert titles == {
+        WHOLE: "[31mRain at night",
+        f"{WHOLE}-2": f"{start}-2",
+        "evening": "evening",
+        "9999-99-99T99-99-99": "9999-99-99T99-99-99",
+    }
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from robojam.sessions import library
+for n in range(60):
+    library.annotate(Path(sys.argv[1]) / f"{sys.argv[2]}{n}.jsonl", name=f"{n}")
+"""
+
+
+def test_names_written_by_several_programs_at_once_are_all_kept(tmp_path):
+    running = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), who]) for who in "abc"
+    ]
+    assert [program.wait(60) for program in running] == [0, 0, 0]
+    assert len(library.read_annotations(tmp_path)) == 180
+    assert [path.name for path in tmp_path.iterdir()] == [library.NAMES]
+
+
+def test_names_and_notes_are_given_and_taken_away_and_recordings_untouched(folder, capsys):
     path = folder / f"{WHOLE}.jsonl"
     assert run(capsys, "sessions", path, "--name", "Évening", "--note", "the good one")[0] == 0
     status, out, _ = run(capsys, "sessions", folder)
@@ -126,7 +177,7 @@ def test_names_and_notes(folder, capsys):
     assert (status, "holds no names" in err) == (2, True)
 
 
-def test_a_newer_one_is_not_called_damaged(folder, capsys):
+def test_newer_recording_is_not_called_damaged(folder, capsys):
     (folder / "b.jsonl").write_bytes(HEAD.replace(b'"robojam":1', b'"robojam":2'))
     (folder / "c.jsonl").write_bytes(b"hello\n")
     status, out, _ = run(capsys, "sessions", folder)
@@ -136,7 +187,7 @@ def test_a_newer_one_is_not_called_damaged(folder, capsys):
     assert "update robojam" in out
 
 
-def test_what_there_is_not(tmp_path, capsys):
+def test_missing_folder_or_file_is_an_error(tmp_path, capsys):
     assert run(capsys, "sessions", tmp_path / "none")[0] == 2
     assert run(capsys, "sessions", tmp_path, "--name", "x")[0] == 2
     assert run(capsys, "sessions", tmp_path)[:2] == (

@@ -3,7 +3,7 @@
 import pytest
 
 from robojam.jam.events import ControlChanged, Counters, Settings, TouchPlayed, TurnChanged
-from robojam.sessions.playback import Playback, named, settings_of
+from robojam.sessions.playback import Playback, settings_of
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
 
@@ -144,14 +144,6 @@ def test_only_those_who_are_wanted_sound(who):
     replaying.playback.advance(100.0)
     assert {touch[1] for touch in replaying.touches} == set(who)
     assert replaying.ended == 1
-
-
-def test_a_kind_names_all_of_its_players_and_a_name_one():
-    assert named("human2", ["human"])
-    assert named("ai3", ["ai"])
-    assert named("ai3", ["ai3"])
-    assert not named("ai3", ["ai2", "human"])
-    assert not named("human", ["human2"])
 
 
 @pytest.mark.parametrize("how", ["pause", "panic"])

@@ -25,6 +25,7 @@ from robojam.sessions.session import (
     TouchEvent,
     encode,
     encode_header,
+    is_selected,
     parse,
     read,
 )
@@ -256,7 +257,8 @@ def test_what_lists_and_replays_need() -> None:
     assert summary.model == "robojam.safetensors"
     assert [e.t for e in session.touches()] == [0.0, 0.5, 1.0, 2.0]
     assert [e.t for e in session.touches("ai")] == [2.0]
-    assert [e.t for e in session.touches(["human", "ai"])] == [0.0, 0.5, 1.0, 2.0]
+    assert list(session.select(["human"]).touches()) == list(session.touches("human"))
+    assert session.select(None) is session
     assert parse(HEAD).duration == 0.0
 
 
@@ -268,3 +270,11 @@ def test_names_are_in_utc_and_taken_ones_are_counted_on() -> None:
         "2026-11-19T23-30-05-2.jsonl",
         "2026-11-19T23-30-05-3.jsonl",
     ]
+
+
+def test_selection_names_a_player_or_all_of_a_kind() -> None:
+    assert is_selected("human2", ["human"])
+    assert is_selected("ai3", ["ai"])
+    assert is_selected("ai3", ["ai3"])
+    assert not is_selected("ai3", ["ai2", "human"])
+    assert not is_selected("human", ["human2"])

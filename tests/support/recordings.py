@@ -1,4 +1,4 @@
-"""Recordings made by hand, line by line, and commands that read them."""
+"""Recordings made by hand, event by event and line by line, and a command that reads them."""
 
 from __future__ import annotations
 
@@ -46,6 +46,26 @@ JAM = b"".join(
         encode(EndEvent(9.5, "SIGTERM")),
     ]
 )
+
+
+def event(t: float, phase: Phase, x: float, who: str, finger: int, dt: float) -> TouchEvent:
+    return TouchEvent(t, Touch(x, 0.5, dt, phase, finger, who))
+
+
+def down(
+    t: float, finger: int, x: float = 0.5, who: str = "human", dt: float = 0
+) -> TouchEvent:
+    return event(t, Phase.DOWN, x, who, finger, dt)
+
+
+def move(
+    t: float, finger: int, x: float = 0.5, who: str = "human", dt: float = 0
+) -> TouchEvent:
+    return event(t, Phase.MOVE, x, who, finger, dt)
+
+
+def up(t: float, finger: int, who: str = "human") -> TouchEvent:
+    return event(t, Phase.UP, 0.5, who, finger, 0)
 
 
 def run(capsys, *arguments):

@@ -6,7 +6,6 @@ import os
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 
-import threading
 import time
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from robojam.window.client.strokes import FADE
 from robojam.window.input.dials import DIALS
 from robojam.window.input.fingers import MAX_FINGERS, FingerInput
 from robojam.window.input.keyboard import ROWS, SPEED, Keyboard
-from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.playback import SPEEDS, RecordingPlayback
 from robojam.window.view.frame import frame_text
 from robojam.wire import osc
@@ -347,7 +345,7 @@ def test_answer_this_again_plays_the_phrase_to_the_engine_in_time(tmp_path):
     actions = idle()
     actions.recordings.folder = tmp_path
     recorded(tmp_path)
-    actions.recordings._read()
+    actions.recordings.read()
     actions.perform("open:0", 0.0)
     assert actions.state.view.panel == "player"
     actions.playback.seek(5.0)
@@ -375,7 +373,7 @@ def test_a_panic_stops_a_phrase_and_lifts_its_fingers(tmp_path):
     actions = idle()
     recorded(tmp_path)
     actions.recordings.folder = tmp_path
-    actions.recordings._read()
+    actions.recordings.read()
     actions.perform("open:0", 0.0)
     actions.perform("again", 0.0)
     actions.send_due(0.2)
@@ -387,64 +385,24 @@ def test_a_panic_stops_a_phrase_and_lifts_its_fingers(tmp_path):
     assert actions.send_due(9.0) == float("inf")
 
 
-def test_a_file_from_a_newer_robojam_is_listed_with_why_and_the_rest_plays(tmp_path):
-    recorded(tmp_path)
-    recorded(tmp_path, "new.jsonl", version=9)
-    (tmp_path / "torn.jsonl").write_bytes(b'{"robo')
-    woken = threading.Event()
-    recordings = RecordingsPanel(wake=woken.set)
-    recordings.folder = tmp_path
-    recordings.refresh()
-    assert woken.wait(10)
-    why = {entry.path.name: entry.why for entry in recordings.entries}
-    assert why["2026-11-20T10-00-00.jsonl"] == ""
-    assert why["new.jsonl"] == "was made by a newer robojam (format 9): update robojam"
-    assert "torn" in why["torn.jsonl"]
-
 
 def test_a_file_that_becomes_unreadable_is_told_when_it_is_opened(tmp_path):
     actions = idle()
     path = recorded(tmp_path)
     actions.recordings.folder = tmp_path
-    actions.recordings._read()
+    actions.recordings.read()
     path.unlink()
     actions.perform("open:0", 1.0)
     assert actions.playback is None
     assert "cannot be read" in actions.state.notice
 
 
-def test_rename_keeps_the_file_and_harms_no_other(tmp_path):
-    actions = idle()
-    path = recorded(tmp_path)
-    other = tmp_path / "other.jsonl"
-    other.write_bytes(b"x")
-    actions.recordings.folder = tmp_path
-    actions.recordings._read()
-    actions.perform(f"open:{[e.path for e in actions.recordings.entries].index(path)}", 0.0)
-    actions.perform("rename", 0.0)
-    for _ in range(40):
-        actions.type("", 0.0, back=True)
-    for letter in "other":
-        actions.type(letter, 0.0)
-    actions.type("", 0.0, done=True)
-    assert "already" in actions.state.notice
-    assert other.read_bytes() == b"x"
-    for letter in " /../one":
-        actions.type(letter, 0.0)
-    actions.type("", 0.0, done=True)
-    assert actions.playback.session.path == tmp_path / "other ..one.jsonl"
-    assert actions.playback.session.path.exists()
-    assert not path.exists()
-    actions.perform("rename", 0.0)
-    actions.type("", 0.0, cancel=True)
-    assert actions.state.view.typing is None
-
 
 def test_while_a_name_is_written_keys_write(app, tmp_path):
     there(app)
     recorded(tmp_path)
     app.recordings.folder = tmp_path
-    app.recordings._read()
+    app.recordings.read()
     app.actions.perform("open:0", 0.0)
     app.actions.perform("rename", 0.0)
     assert press(app, pygame.K_p, "p") == []
@@ -453,20 +411,12 @@ def test_while_a_name_is_written_keys_write(app, tmp_path):
     assert app.state.view.typing is None
 
 
-def test_a_picture_that_cannot_be_drawn_is_told(tmp_path, monkeypatch):
-    woken = threading.Event()
-    recordings = RecordingsPanel(wake=woken.set)
-    monkeypatch.setattr("robojam.window.recordings.library.sys.executable", "/nowhere/python")
-    recordings.export(tmp_path / "a.jsonl")
-    assert woken.wait(10)
-    assert recordings.said == ["no picture could be drawn here"]
-
 
 def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):
     there(app)
     recorded(tmp_path)
     app.recordings.folder = tmp_path
-    app.recordings._read()
+    app.recordings.read()
     app.state.view.panel = "sessions"
     click(app, "open:0")
     assert app.actions.playback.playing

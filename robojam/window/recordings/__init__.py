@@ -1,1 +1,3 @@
-"""The window's panel of recorded jams."""
+"""Recorded jams in the window: their list, their playback, and sending them to be heard."""
+
+__all__ = ["library", "playback", "preview"]

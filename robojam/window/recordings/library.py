@@ -1,4 +1,4 @@
-"""The recordings on this machine: listed, renamed, shown in their folder, drawn.
+"""Recordings of one folder, as the window lists, renames, reveals and exports them.
 
 Reading many files takes a while, and drawing one takes another program: both happen on
 threads of their own, and the window is woken when there is something new.
@@ -6,127 +6,119 @@ threads of their own, and the window is woken when there is something new.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from robojam.sessions.session import SessionError, Summary, read
+from robojam.sessions import library
+from robojam.sessions.library import LibraryEntry
 from robojam.system.child_process import python_command
 
-#: So many recordings are listed, the newest first.
-MOST = 400
-#: Drawing one that takes longer than this, in seconds, has failed.
-PATIENCE = 120.0
-_NAME = re.compile(r"[^\w .()+,=@-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingEntry:
-    """One recording: what there is to tell of it, or why it cannot be read."""
-
-    path: Path
-    summary: Summary | None
-    why: str = ""
+#: Most recordings that are listed.
+LIMIT = 400
+#: Seconds after which another program is taken to have failed.
+TIMEOUT = 120.0
 
 
 class RecordingsPanel:
-    """The recordings of one folder."""
+    """List of the recordings of a folder, the newest first, read by a thread.
+
+    wake is called from other threads when there are new entries or messages.
+    """
 
     def __init__(self, *, wake: Callable[[], None]) -> None:
         self.folder = Path("sessions")
-        self.entries: tuple[RecordingEntry, ...] = ()
-        self.said: list[str] = []
+        self.entries: tuple[LibraryEntry, ...] = ()
+        #: Messages for the musician, to be taken by the window.
+        self.messages: list[str] = []
         self._wake = wake
-        self._known: dict[Path, tuple[tuple[int, int], RecordingEntry]] = {}
-        self._reading: threading.Thread | None = None
+        self._reader: threading.Thread | None = None
+        self._renamed = 0
 
     @property
     def busy(self) -> bool:
         """Whether the folder is being read."""
-        return self._reading is not None and self._reading.is_alive()
+        return self._reader is not None and self._reader.is_alive()
 
     def refresh(self) -> None:
-        """Look into the folder again, soon."""
+        """Start to read the folder again, unless that is under way."""
         if not self.busy:
-            self._reading = threading.Thread(target=self._read, name="shelf", daemon=True)
-            self._reading.start()
+            self._reader = threading.Thread(target=self.read, name="recordings", daemon=True)
+            self._reader.start()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read the folder; a folder or names that cannot be read become a message."""
         try:
-            found = [(p.stat(), p) for p in self.folder.glob("*.jsonl")]
-        except OSError as error:
-            self._say(f"{self.folder}: {error.strerror}")
+            renamed = -1
+            while renamed != self._renamed:  # a name given while the folder was read counts
+                renamed = self._renamed
+                entries = library.entries(self.folder, limit=LIMIT)
+        except (OSError, ValueError) as error:
+            self._say(_reason(error, self.folder))
             return
-        found.sort(key=lambda one: (one[0].st_mtime, one[1].name), reverse=True)
-        entries = []
-        for stat, path in found[:MOST]:
-            mark = (stat.st_mtime_ns, stat.st_size)
-            if path not in self._known or self._known[path][0] != mark:
-                self._known[path] = (mark, _entry(path))
-            entries.append(self._known[path][1])
-        self.entries = tuple(entries)
+        self.entries = tuple(reversed(entries))
         self._wake()
 
-    def rename(self, path: Path, name: str) -> Path:
-        """Give a recording another name; return where it is now. Raises ValueError."""
-        plain = _NAME.sub("", name.removesuffix(".jsonl")).strip(" .")
-        if not plain:
-            raise ValueError("a name needs letters")
-        to = path.with_name(f"{plain}.jsonl")
-        if to == path:
-            return path
-        if to.exists():
-            raise ValueError(f"there is a {to.name} already")
+    def rename(self, path: Path, name: str) -> LibraryEntry:
+        """Give a recording a name, "" for none; return its entry.
+
+        Raises ValueError, with a message for the musician, where it cannot be stored.
+        """
         try:
-            path.rename(to)
+            annotation = library.annotate(path, name=name)
         except OSError as error:
-            raise ValueError(f"cannot be renamed: {error.strerror}") from error
-        self.refresh()
-        return to
+            raise ValueError(f"cannot be renamed: {_reason(error, path)}") from error
+        self._renamed += 1
+        self.entries = tuple(
+            replace(entry, annotation=annotation) if entry.path == path else entry
+            for entry in self.entries
+        )
+        return library.entry(path, {path.name: annotation})
 
     def reveal(self, path: Path) -> None:
-        """Show the file in its folder, as the desktop does."""
+        """Show a file in its folder, in the desktop's file manager."""
         if sys.platform == "darwin":
             command = ["open", "-R", str(path)]
         elif sys.platform == "win32":
             command = ["explorer", f"/select,{path}"]
         else:
             command = ["xdg-open", str(path.parent)]
-        self._do(command, f"{path}", f"it is at {path}", wanted=sys.platform != "win32")
+        self._run(command, f"{path}", f"it is at {path}", checked=sys.platform != "win32")
 
     def export(self, path: Path) -> None:
-        """Draw a recording into a picture beside it."""
+        """Draw a recording as a picture beside it."""
         to = path.with_suffix(".png")
         command = python_command("robojam", "export", str(path), "--to", str(to))
-        self._do(command, f"drawn: {to}", "no picture could be drawn here", wanted=True)
+        self._run(command, f"drawn: {to}", "no picture could be drawn here", checked=True)
 
-    def _do(self, command: list[str], done: str, failed: str, *, wanted: bool) -> None:
-        """Run a program aside, and say how it went; wanted, that it must leave with 0."""
+    def _run(self, command: list[str], done: str, failed: str, *, checked: bool) -> None:
+        """Run a program on a thread and give one of two messages.
+
+        checked: an exit status other than 0 is a failure.
+        """
 
         def run() -> None:
             try:
                 ran = subprocess.run(
-                    command, capture_output=True, timeout=PATIENCE, check=False,
+                    command, capture_output=True, timeout=TIMEOUT, check=False,
                     stdin=subprocess.DEVNULL,
                 )  # fmt: skip
-                went = not wanted or ran.returncode == 0
+                succeeded = not checked or ran.returncode == 0
             except (OSError, subprocess.TimeoutExpired):
-                went = False
-            self._say(done if went else failed)
+                succeeded = False
+            self._say(done if succeeded else failed)
 
-        threading.Thread(target=run, name="aside", daemon=True).start()
+        threading.Thread(target=run, name="program", daemon=True).start()
 
-    def _say(self, what: str) -> None:
-        self.said.append(what)
+    def _say(self, message: str) -> None:
+        self.messages.append(message)
         self._wake()
 
 
-def _entry(path: Path) -> RecordingEntry:
-    try:
-        return RecordingEntry(path, read(path).summary())
-    except SessionError as error:
-        return RecordingEntry(path, None, error.why)
+def _reason(error: OSError | ValueError, path: Path) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or path}: {error.strerror or error}"
+    return str(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
+from robojam.sessions import strokes
 from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine
 from robojam.window.client.strokes import FADE, Strokes
@@ -38,7 +39,7 @@ class RecordingPlayback:
     _now: float | None = None
 
     def __post_init__(self) -> None:
-        self.touches = tuple(self.session.touches())
+        self.touches = tuple(strokes.touches(self.session))
         self.times = [event.t for event in self.touches]
 
     @property

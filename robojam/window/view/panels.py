@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from robojam.music import DEFAULT_INSTRUMENTS, instrument_of
+from robojam.sessions.library import LibraryEntry
 from robojam.touch import is_machine
 from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.input.keys import HELP
-from robojam.window.recordings.library import RecordingEntry
 from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.text_fit import ColourRole, format_duration
 
 #: So many recordings are on one page.
 PAGE = 8
-_DATED = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d-\d\d-\d\d)(-\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Panel:
 def panel_of(
     state: WindowState,
     *,
-    entries: tuple[RecordingEntry, ...],
+    entries: tuple[LibraryEntry, ...],
     page: int,
     playback: RecordingPlayback | None,
     full: bool,
@@ -133,7 +131,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     )
 
 
-def _sessions_panel(entries: tuple[RecordingEntry, ...], page: int, *, busy: bool) -> Panel:
+def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool) -> Panel:
     shown = entries[page * PAGE : (page + 1) * PAGE]
     rows: list[Row] = [(_entry_cell(entry, page * PAGE + i),) for i, entry in enumerate(shown)]
     if not rows:
@@ -156,22 +154,15 @@ def _role(there: bool) -> ColourRole:  # noqa: FBT001
     return ColourRole.TEXT if there else ColourRole.MUTED
 
 
-def _entry_cell(entry: RecordingEntry, number: int) -> PanelCell:
-    """Tell of a recording in a line: its name; how long, what was played, in which modes."""
-    name = display_name(entry.path.stem)
+def _entry_cell(entry: LibraryEntry, number: int) -> PanelCell:
+    """Return the cell of a recording: its title, its length and who played how much."""
     summary = entry.summary
     if summary is None:
-        return PanelCell(name, "", entry.why, role=ColourRole.MUTED)
+        return PanelCell(entry.title, "", entry.error, role=ColourRole.MUTED)
     machine = sum(n for who, n in summary.touches.items() if is_machine(who))
     human = sum(summary.touches.values()) - machine
     value_text = f"{format_duration(summary.seconds)}   {human} + {machine} touches"
-    return PanelCell(name, f"open:{number}", value_text)
-
-
-def display_name(stem: str) -> str:
-    """Write a recording's name as people would: 2026-11-20  14:07:38, or its own."""
-    dated = _DATED.fullmatch(stem)
-    return f"{dated[1]}  {dated[2].replace('-', ':')}{dated[3] or ''}" if dated else stem
+    return PanelCell(entry.title, f"open:{number}", value_text)
 
 
 def _player_panel(playback: RecordingPlayback, typing: str | None) -> Panel:
@@ -182,11 +173,7 @@ def _player_panel(playback: RecordingPlayback, typing: str | None) -> Panel:
     )
     return Panel(
         (
-            (
-                naming
-                if typing is not None
-                else PanelCell(display_name(playback.name), value_text=where),
-            ),
+            (naming if typing is not None else PanelCell(playback.name, value_text=where),),
             (PanelCell("", "scrub"),),
             (
                 PanelCell(
