@@ -1,7 +1,7 @@
-"""MIDI ports as the engine sees them: an input of many ports, and an output of many.
+"""MIDI ports of the engine: one port object that is an input and an output of many devices.
 
-The ports themselves are held by another process (robojam.ports.midi_process says why); here no
-call waits for it. That process is watched: one that hangs or dies is started again.
+Another process holds the devices (robojam.ports.midi_process says why), and no call waits for
+it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Final
 from robojam.config.options import Options
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.midi_client import MidiClient
-from robojam.ports.midi_process import OUTPUTS
+from robojam.ports.midi_process import GONE, MESSAGE, OPENED, OUTPUTS
 from robojam.touch import Phase, is_machine
+from robojam.wire.echo import EchoFilter
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import MODES
 from robojam.wire.midi.reader import TOGGLE, MidiReader, reader
@@ -31,18 +32,20 @@ log = logging.getLogger("robojam")
 #: Seconds for which moves are gathered: a place's x and y come in two messages, about a
 #: millisecond apart on a MIDI cable.
 GATHER: Final = 0.002
-#: A port that is not there so many seconds after the start is told: its name may be wrong.
+#: Seconds after the start at which a port that is not there is reported: its name may be wrong.
 MISSED: Final = 3.0
-#: What looks for them has so many seconds to begin.
+#: Seconds that the process has to begin looking for ports.
 _BEGINS: Final = 10.0
-#: For so many seconds a message that went out, and comes in, is an echo. Longer than two
-#: long periods of JACK; shorter than it takes to strike what was heard.
+#: Seconds within which a message that was sent returns as an echo. Longer than two long
+#: periods of JACK; shorter than a person takes to play a note that was heard.
 ECHO: Final = 0.06
+#: Sent messages that are remembered.
+_REMEMBERED: Final = 4096
 
 
 @dataclass(slots=True)
-class _In:
-    """A port that is listened to."""
+class _InputDevice:
+    """A device that the engine receives from; port is its full name while it is there."""
 
     wanted: Wanted
     source: str
@@ -50,55 +53,39 @@ class _In:
     parser: stream.MidiParser = field(default_factory=stream.MidiParser)
     port: str | None = None
     messages: int = 0
-    last: float | None = None
+    last_received: float | None = None
 
 
 @dataclass(slots=True)
-class _Out:
-    """A port that is played to."""
+class _OutputDevice:
+    """A device that the engine plays; port is its full name while it is there."""
 
     wanted: Wanted
     writer: MidiWriter
     port: str | None = None
-    begun: bool = False
+    cleared: bool = False
     messages: int = 0
     unsent: int = 0
 
 
-class MidiEchoFilter:
-    """What has gone out lately, so that a synthesiser that repeats it is not heard."""
-
-    def __init__(self) -> None:
-        self._sent: dict[bytes, float] = {}
-
-    def sent(self, message: bytes, now: float) -> None:
-        """Take note of a message."""
-        key = _key(message)
-        self._sent.pop(key, None)
-        self._sent[key] = now
-        while len(self._sent) > 4096:
-            del self._sent[next(iter(self._sent))]
-
-    def holds(self, message: bytes, now: float) -> bool:
-        """Tell whether a message that came in went out a moment ago.
-
-        Never the end of a note, which ends what is held, and else nothing; nor a bend of
-        nothing, which everyone sends before a note.
-        """
-        kind = message[0] & 0xF0
-        ends = kind == stream.NOTE_OFF or (kind == stream.NOTE_ON and not message[2])
-        if ends or message == stream.bend(message[0] & 0x0F, stream.CENTRE):
-            return False
-        return now - self._sent.get(_key(message), -math.inf) < ECHO
-
-
-def _key(message: bytes) -> bytes:
-    """What is left of a note by a synthesiser that repeats it in its own way."""
+def _echo_key(message: bytes) -> bytes:
+    """Return what a synthesiser keeps that repeats a message: of a note-on, the note."""
     return message[1:2] if message[0] & 0xF0 == stream.NOTE_ON else message
 
 
+def _may_echo(message: bytes) -> bool:
+    """Return whether a message is dropped as an echo, if the same was sent.
+
+    A note's end is not: it ends a note that is held, and does nothing else. A centred bend is
+    not: every controller sends it before a note.
+    """
+    kind = message[0] & 0xF0
+    ends_note = kind == stream.NOTE_OFF or (kind == stream.NOTE_ON and not message[2])
+    return not ends_note and message != stream.bend(message[0] & 0x0F, stream.CENTRE)
+
+
 class MidiPorts:
-    """Every MIDI port of an engine. Inlet and output in one."""
+    """Every MIDI device of an engine, as one InputPort and OutputPort."""
 
     def __init__(
         self,
@@ -107,226 +94,218 @@ class MidiPorts:
         everyone: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Ask for the ports that the options name; everyone: play the humans' touches too.
+        """Open the ports that the options name; everyone: play the humans' touches too.
 
         Raises MidiError where there is no MIDI.
         """
         self._clock, self._everyone = clock, everyone
         styles = PRESETS | options.midi
-        self._ins = [
-            _In(wanted, _source(wanted, n), reader(styles[wanted.style]))
-            for n, wanted in enumerate(parse_port(o, options.midi) for o in options.midi_in)
+        wanted_inputs = [parse_port(text, options.midi) for text in options.midi_in]
+        wanted_outputs = [parse_port(text, options.midi) for text in options.midi_out]
+        self._inputs = [
+            _InputDevice(wanted, _source(wanted, number), reader(styles[wanted.style]))
+            for number, wanted in enumerate(wanted_inputs)
         ]
-        self._outs = [
-            _Out(wanted, writer(styles[wanted.style]))
-            for wanted in (parse_port(o, options.midi) for o in options.midi_out)
+        self._outputs = [
+            _OutputDevice(wanted, writer(styles[wanted.style])) for wanted in wanted_outputs
         ]
         self._mode, self._pause = options.mode, 0
-        self._echoes = MidiEchoFilter()
-        self._turned = -math.inf
-        self._flush = math.inf
-        self._miss_at = clock() + MISSED
-        self._link = MidiClient(
-            [one.wanted for one in self._ins], [one.wanted for one in self._outs], clock
-        )
+        self._echoes = EchoFilter[bytes](seconds=ECHO, capacity=_REMEMBERED, repeats=True)
+        self._taken_back_at = -math.inf  # jam time at which the turn passed to the humans
+        self._flush_at = math.inf
+        self._report_missing_at = clock() + MISSED
+        self._client = MidiClient(wanted_inputs, wanted_outputs, clock)
 
     def await_ports(self, seconds: float) -> None:
-        """Wait until every port to play to is there: before the loop begins.
+        """Wait until every output device is there, before the engine's loop begins.
 
-        So long from when they are looked for on; on a busy machine that takes a while.
+        The seconds count from when the process looks for ports, which takes a while on a busy
+        machine.
         """
         end = self._clock() + _BEGINS
         begun = False
-        while any(one.port is None for one in self._outs) and self._clock() < end:
-            if not begun and (begun := self._link.begun):
+        while any(device.port is None for device in self._outputs) and self._clock() < end:
+            if not begun and (begun := self._client.begun):
                 end = self._clock() + seconds
             select.select([self], [], [], 0.05)
             self.receive()
 
-    # -- in ---------------------------------------------------------------------------------
+    # -- input ------------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """For a selector."""
-        return self._link.fileno()
+        """Return the client's descriptor, for a selector."""
+        return self._client.fileno()
 
     def receive(self) -> list[tuple[str, Input]]:
-        """Return what came in, each with the name of its port."""
+        """Return the inputs since the last call, each with the source of its device."""
         now = self._clock()
-        came: list[tuple[str, Input]] = []
-        for letter, number, data in self._link.receive():
-            came += self._said(letter, number, data, now)
-        if now >= self._flush:
-            self._flush = math.inf
-            came += [(i.source, one) for i in self._ins for one in i.reader.moved()]
-        elif self._flush == math.inf and any(i.reader.waiting for i in self._ins):
-            self._flush = now + GATHER
-        return [(source, self._resolved(one)) for source, one in came]
+        received: list[tuple[str, Input]] = []
+        for letter, number, data in self._client.receive():
+            if letter == MESSAGE and number < len(self._inputs):
+                received += self._read(self._inputs[number], data, now)
+            elif letter == OPENED:
+                self._opened(number, data.decode(errors="replace"))
+            elif letter == GONE:
+                received += self._gone(number)
+        if now >= self._flush_at:
+            self._flush_at = math.inf
+            received += [
+                (device.source, move)
+                for device in self._inputs
+                for move in device.reader.moved()
+            ]
+        elif self._flush_at == math.inf and any(d.reader.waiting for d in self._inputs):
+            self._flush_at = now + GATHER
+        return [(source, self._resolve_toggle(item)) for source, item in received]
 
-    def _said(
-        self, letter: str, number: int, data: bytes, now: float
-    ) -> list[tuple[str, Input]]:
-        """Take in a word of the process that holds the ports."""
-        if letter == "m" and number < len(self._ins):
-            return self._message(self._ins[number], data, now)
-        if letter == "o":
-            self._opened(number, data.decode(errors="replace"))
-        elif letter == "g":
-            return self._gone(number)
-        return []
-
-    def _message(self, input: _In, data: bytes, now: float) -> list[tuple[str, Input]]:
-        messages, dropped = input.parser.feed(data)
-        input.messages += len(messages)
-        input.last = now
-        told: list[Input] = [Dropped(reason) for reason in dropped]
+    def _read(self, device: _InputDevice, data: bytes, now: float) -> list[tuple[str, Input]]:
+        messages, dropped = device.parser.feed(data)
+        device.messages += len(messages)
+        device.last_received = now
+        inputs: list[Input] = [Dropped(reason) for reason in dropped]
         for message in messages:
-            if self._echoes.holds(message, now):
-                told.append(Dropped("echo"))
+            if _may_echo(message) and self._echoes.returned(_echo_key(message), now):
+                inputs.append(Dropped("echo"))
             else:
-                told += input.reader.take(message)
-        return [(input.source, one) for one in told]
+                inputs += device.reader.take(message)
+        return [(device.source, item) for item in inputs]
 
-    def _resolved(self, what: Input) -> Input:
-        """Turn a switch over: from where it stands."""
-        if not isinstance(what, Control):
-            return what
-        if what.value != TOGGLE:
-            return what
-        if what.name == "pause":
-            return replace(what, value=1 - self._pause)
-        return replace(what, value=MODES[(MODES.index(self._mode) + 1) % len(MODES)])
+    def _resolve_toggle(self, item: Input) -> Input:
+        """Replace a switch's TOGGLE by the value that follows the present one."""
+        if not isinstance(item, Control) or item.value != TOGGLE:
+            return item
+        if item.name == "pause":
+            return replace(item, value=1 - self._pause)
+        return replace(item, value=MODES[(MODES.index(self._mode) + 1) % len(MODES)])
 
-    def _opened(self, number: int, name: str) -> None:
+    def _opened(self, number: int, port: str) -> None:
         if number < OUTPUTS:
-            self._ins[number].port = name
-            log.info("MIDI in: %s is there", name)
+            self._inputs[number].port = port
+            log.info("MIDI in: %s is there", port)
             return
-        output = self._outs[number - OUTPUTS]
-        output.port = name
-        log.info("MIDI out: %s is there (%s)", name, output.wanted.style)
-        if not output.begun:
-            self._send(output, output.writer.clear())
-            output.begun = True
-        self._send(output, output.writer.start())
+        device = self._outputs[number - OUTPUTS]
+        device.port = port
+        log.info("MIDI out: %s is there (%s)", port, device.wanted.style)
+        if not device.cleared:
+            self._send(device, device.writer.clear())
+            device.cleared = True
+        self._send(device, device.writer.start())
 
     def _gone(self, number: int) -> list[tuple[str, Input]]:
-        """A port was pulled: what was held on it is lifted."""
-        told: list[tuple[str, Input]] = []
+        """Note that a device was pulled; return the ups of the fingers that it held."""
+        lifted: list[tuple[str, Input]] = []
         if number < OUTPUTS:
-            input = self._ins[number]
-            lifted = [*map(Dropped, input.parser.cut()), *input.reader.lift()]
-            input.parser = stream.MidiParser()
-            told = [(input.source, one) for one in lifted]
-            was, input.port, kind = input.port, None, "in"
+            source = self._inputs[number]
+            cut_off = map(Dropped, source.parser.cut())
+            lifted = [(source.source, item) for item in (*cut_off, *source.reader.lift())]
+            source.parser = stream.MidiParser()
+            port, source.port, kind = source.port, None, "in"
         else:
-            output = self._outs[number - OUTPUTS]
-            output.writer.panic()  # it sounds no more there; nothing can be sent
-            was, output.port, kind = output.port, None, "out"
-        if was is not None:
-            log.warning("MIDI %s: %s is gone; it is taken again when it returns", kind, was)
-        return told
+            device = self._outputs[number - OUTPUTS]
+            device.writer.panic()  # nothing sounds there any more, and nothing can be sent
+            port, device.port, kind = device.port, None, "out"
+        if port is not None:
+            log.warning("MIDI %s: %s is gone; it is taken again when it returns", kind, port)
+        return lifted
 
-    # -- out --------------------------------------------------------------------------------
+    # -- output -----------------------------------------------------------------------------
 
-    def handle(self, what: Event, at: float) -> None:
-        """Play a touch; silence what sounds where the jam is taken back or turned."""
-        if isinstance(what, TouchPlayed):
-            touch = what.touch
+    def handle(self, event: Event, at: float) -> None:
+        """Play a touch; silence everything when a turn is taken back or the mode changes."""
+        if isinstance(event, TouchPlayed):
+            touch = event.touch
             machine = is_machine(touch.who)
-            if not machine and touch.phase is not Phase.UP and what.t == self._turned:
-                self._turned = -math.inf
+            if not machine and touch.phase is not Phase.UP and event.t == self._taken_back_at:
+                self._taken_back_at = -math.inf
                 self._panic()
             if machine or self._everyone:
-                for output in self._outs:
-                    if output.port is not None:
-                        self._send(output, output.writer.touch(at, touch))
-        elif isinstance(what, TurnChanged):
-            # A turn that a touch takes back ends at the instant of that touch.
-            taken_back = what.whose == "human" and not self._everyone
-            self._turned = what.t if taken_back else -math.inf
-        elif isinstance(what, ControlChanged):
-            if what.name == "mode":
-                self._mode = str(what.value)  # type: ignore[assignment]
-            elif what.name == "pause":
-                self._pause = int(what.value)
-            if what.name in ("mode", "panic"):
+                for device in self._outputs:
+                    if device.port is not None:
+                        self._send(device, device.writer.touch(at, touch))
+        elif isinstance(event, TurnChanged):
+            # A turn is taken back by a touch of the same instant; one that ends by itself has
+            # no such touch, and its notes ring on.
+            to_humans = event.whose == "human" and not self._everyone
+            self._taken_back_at = event.t if to_humans else -math.inf
+        elif isinstance(event, ControlChanged):
+            if event.name == "mode":
+                self._mode = str(event.value)  # type: ignore[assignment]
+            elif event.name == "pause":
+                self._pause = int(event.value)
+            if event.name in ("mode", "panic"):
                 self._panic()
 
     def _panic(self) -> None:
-        for output in self._outs:
-            self._send(output, output.writer.panic())
+        for device in self._outputs:
+            self._send(device, device.writer.panic())
 
-    def _send(self, output: _Out, data: bytes) -> None:
-        if not data or output.port is None:
+    def _send(self, device: _OutputDevice, data: bytes) -> None:
+        if not data or device.port is None:
             return
         now = self._clock()
         messages = stream.MidiParser().feed(data)[0]
-        if self._ins:
+        if self._inputs:
             for message in messages:
-                self._echoes.sent(message, now)
-        output.messages += len(messages)
-        if not self._link.send(OUTPUTS + self._outs.index(output), data):
-            output.unsent += len(messages)
+                self._echoes.sent(_echo_key(message), now)
+        device.messages += len(messages)
+        if not self._client.send(OUTPUTS + self._outputs.index(device), data):
+            device.unsent += len(messages)
 
     def advance(self, now: float) -> float:
-        """Gather moves, and watch over the ports and the process that holds them."""
-        self._link.watch(now)
-        if now >= self._miss_at:
-            self._miss_at = math.inf
-            self._tell_missing()
-        if now >= self._flush:
-            self._link.poke()
+        """Flush gathered moves, watch the process; return the seconds until the next call."""
+        self._client.watch(now)
+        if now >= self._report_missing_at:
+            self._report_missing_at = math.inf
+            self._report_missing()
+        if now >= self._flush_at:
+            self._client.poke()
             return 1.0
-        return min(1.0, self._flush - now)
+        return min(1.0, self._flush_at - now)
 
-    def _tell_missing(self) -> None:
-        """Tell which ports have not come. What ails them all has been told."""
-        if self._link.trouble is not None:
+    def _report_missing(self) -> None:
+        """Log the devices that have not come, unless an error has been logged for all."""
+        if self._client.trouble is not None:
             return
-        for kind, ports in (("in", self._ins), ("out", self._outs)):
-            for wanted in (one.wanted for one in ports if one.port is None):
-                why = "no port is named like that"
+        for kind, devices in (("in", self._inputs), ("out", self._outputs)):
+            for wanted in (device.wanted for device in devices if device.port is None):
+                reason = "no port is named like that"
                 if wanted.virtual:
-                    why = "there is no MIDI system to make it in"
+                    reason = "there is no MIDI system to make it in"
                 log.warning(
                     "MIDI %s: %s is not there (%s; robojam ports shows what is); it is "
-                    "taken when it comes", kind, wanted.name, why,
+                    "taken when it comes", kind, wanted.name, reason,
                 )  # fmt: skip
 
-    # -- how it does ------------------------------------------------------------------------
+    # -- status and end ---------------------------------------------------------------------
 
     def status(self) -> dict[str, object]:
-        """Say which ports there are, and how much went through them."""
+        """Return the devices and how many messages went through each."""
         now = self._clock()
-        ins = [
+        inputs = [
             {
-                "wanted": one.wanted.name,
-                "style": one.wanted.style,
-                "port": one.port,
-                "connected": one.port is not None,
-                "messages": one.messages,
-                "idle_s": None if one.last is None else now - one.last,
+                **_status(device),
+                "idle_s": None if device.last_received is None else now - device.last_received,
             }
-            for one in self._ins
+            for device in self._inputs
         ]
-        outs = [
-            {
-                "wanted": one.wanted.name,
-                "style": one.wanted.style,
-                "port": one.port,
-                "connected": one.port is not None,
-                "messages": one.messages,
-                "unsent": one.unsent,
-            }
-            for one in self._outs
-        ]
-        more = {"restarts": self._link.restarts, "trouble": self._link.trouble}
-        return {"midi": {"in": ins, "out": outs, **more}}
+        outputs = [{**_status(device), "unsent": device.unsent} for device in self._outputs]
+        process = {"restarts": self._client.restarts, "trouble": self._client.trouble}
+        return {"midi": {"in": inputs, "out": outputs, **process}}
 
     def close(self) -> None:
-        """Release all that sounds, and give the ports back."""
+        """Release all notes that sound, and close the devices."""
         self._panic()
-        self._link.close()
+        self._client.close()
+
+
+def _status(device: _InputDevice | _OutputDevice) -> dict[str, object]:
+    return {
+        "wanted": device.wanted.name,
+        "style": device.wanted.style,
+        "port": device.port,
+        "connected": device.port is not None,
+        "messages": device.messages,
+    }
 
 
 def _source(wanted: Wanted, number: int) -> str:

@@ -16,7 +16,16 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from robojam.ports.midi_process import HEART, HOPELESS, OUTPUTS, packet
+from robojam.ports.midi_process import (
+    ALIVE,
+    ERROR,
+    GONE,
+    HOPELESS,
+    MESSAGE,
+    NO_PORT,
+    OUTPUTS,
+    packet,
+)
 from robojam.system.child_process import ChildProcess, python_command
 from robojam.wire.midi.styles import Wanted
 
@@ -124,8 +133,8 @@ class MidiClient:
     def receive(self) -> list[tuple[str, int, bytes]]:
         """Return the process's datagrams since the last call: letter, port number and data.
 
-        The letters are those of robojam.ports.midi_process. A process that died counts as
-        ``g``, gone, for every port.
+        The letters are those of robojam.ports.midi_process. When the process has died, every
+        port is reported as GONE.
         """
         received: list[tuple[str, int, bytes]] = []
         if self._died:
@@ -134,7 +143,7 @@ class MidiClient:
                 *range(len(self._inputs)),
                 *range(OUTPUTS, OUTPUTS + len(self._outputs)),
             ]
-            received += [("g", number, b"") for number in numbers]
+            received += [(GONE, number, b"") for number in numbers]
         for _ in range(_BURST):
             try:
                 datagram, sender = self._socket.recvfrom(1 << 16)
@@ -145,10 +154,10 @@ class MidiClient:
             if sender == self._process_address and len(datagram) > 1:
                 self._last_received = self._clock()
                 received.append((chr(datagram[0]), datagram[1], datagram[2:]))
-            elif datagram == packet("h", HEART, self._token):
+            elif datagram == packet(ALIVE, NO_PORT, self._token):
                 self._process_address, self._last_received = sender, self._clock()
         for letter, _, data in received:
-            if letter == "e":
+            if letter == ERROR:
                 self.trouble = data.decode(errors="replace")
                 log.warning("MIDI: %s", self.trouble)
         return received
@@ -158,7 +167,7 @@ class MidiClient:
         if self._process_address is None:
             return False
         try:
-            self._socket.sendto(packet("m", number, data), self._process_address)
+            self._socket.sendto(packet(MESSAGE, number, data), self._process_address)
         except OSError:
             return False
         return True

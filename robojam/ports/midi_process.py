@@ -1,13 +1,12 @@
-"""The program that holds the MIDI ports, in a process of its own beside the engine.
+"""Program that holds the MIDI ports, in a process of its own beside the engine.
 
-A process and no thread: sending to a JACK server that has died never returns, and holds
-the interpreter's lock meanwhile, so that no thread of the engine would go on. Here it can
-be killed and started anew. When the engine dies, this one releases all that sounds.
+A process and not a thread: a send to a JACK server that has died never returns and holds the
+interpreter's lock meanwhile, so that no thread of the engine would go on. A process can be
+killed and started again. When the engine dies, this program releases all notes that sound.
 
-They talk by datagrams on the loopback; the engine's death is the end of standard input.
-A datagram is a letter, a port's number, and what there is to say:
-``m`` MIDI bytes, ``o`` it is open (its full name), ``g`` it is gone, ``e`` what went wrong,
-``h`` still alive. Inputs count from 0, outputs from OUTPUTS.
+The two exchange datagrams on the loopback address. A datagram is a letter (MESSAGE, OPENED,
+GONE, ERROR or ALIVE), a byte for the port's number, and data. Inputs count from 0, outputs
+from OUTPUTS. The end of standard input tells that the engine has ended.
 """
 
 from __future__ import annotations
@@ -27,45 +26,62 @@ from typing import Any, Final
 from robojam.system.child_process import on_stdin_end, read_first_line
 from robojam.wire.midi.stream import MidiParser, Sounding
 
+#: The letters: MIDI bytes of a port, either way; a port was opened (its full name); a port
+#: is gone; an error (its text); the process is alive, or looks for ports now (its token).
+MESSAGE, OPENED, GONE, ERROR, ALIVE = "m", "o", "g", "e", "h"
+#: The number of the first output.
 OUTPUTS: Final = 128
-HEART: Final = 255
-#: The status of one that would not fare better if it were started again.
+#: The number in datagrams that are about no port.
+NO_PORT: Final = 255
+#: The exit status where starting again would not help.
 HOPELESS: Final = 3
-#: Seconds between two looks at which ports there are: no system tells it by itself.
+#: Seconds between two scans for ports: no MIDI system reports changes by itself.
 SCAN: Final = 0.25
-#: Ports of ours are not taken for somebody's.
+#: Name under which the program shows up. Ports of this name are never opened.
 CLIENT: Final = "robojam"
-#: A receiver may lose what comes in a heap of more than so many messages; seconds between.
-_AT_ONCE, _BREATH = 64, 0.004
-#: Longer than any period of JACK's that is played with, in seconds.
+#: Messages that are sent at once, and the pause after them in seconds: a receiver may lose
+#: some of a longer burst.
+_BURST, _BURST_PAUSE = 64, 0.004
+#: Seconds until the last messages have left: longer than any usual period of JACK.
 _FLUSH = 0.1
-#: Seconds until a JACK server that was not there is looked for again.
-_PATIENCE = 2.0
+#: Seconds between two attempts to reach a JACK server.
+_JACK_RETRY = 2.0
+#: Bytes of text that a datagram carries at most.
+_LONGEST_TEXT = 500
 
 
-def packet(letter: str, port: int = HEART, data: bytes = b"") -> bytes:
-    """Write a datagram."""
+def packet(letter: str, port: int = NO_PORT, data: bytes = b"") -> bytes:
+    """Return a datagram."""
     return letter.encode() + bytes((port,)) + data
 
 
-class MidiSystems:
-    """The MIDI systems of this machine, each with a pair that lists its ports."""
+def _text_packet(letter: str, port: int, text: str) -> bytes:
+    return packet(letter, port, text.encode()[:_LONGEST_TEXT])
+
+
+class MidiBackends:
+    """MIDI systems of this machine (ALSA, JACK, CoreMIDI, WinMM), by their rtmidi number.
+
+    Each has an rtmidi input and an output that list its ports. `errors` are the exceptions
+    that rtmidi raises.
+    """
 
     def __init__(self) -> None:
+        """Load rtmidi; raises ImportError where it cannot be loaded."""
         import rtmidi
 
         self._rtmidi: Any = rtmidi
         self.errors = (rtmidi.RtMidiError, OSError, RuntimeError, SystemError, ValueError)
         self._listers: dict[int, tuple[Any, Any]] = {}
-        self._again = 0.0
+        self._jack_retry_at = 0.0
         self._jack = ""
 
-    def look(self, now: float) -> bool:
-        """Find systems that have come; False when one has died and all is to begin anew."""
+    def refresh(self, now: float) -> bool:
+        """Add systems that have started; False when JACK, once there, has died."""
         if self._jack and _jack_server() != self._jack:
             return False
         for api in self._rtmidi.get_compiled_api():
-            if api in self._listers or not self._may_be_there(api, now):
+            if api in self._listers or not self._may_run(api, now):
                 continue
             with suppress(*self.errors):
                 self._listers[api] = (
@@ -76,255 +92,269 @@ class MidiSystems:
                     self._jack = _jack_server()
         return True
 
-    def _may_be_there(self, api: int, now: float) -> bool:
-        """Whether to try a system: one that is not there complains loudly."""
+    def _may_run(self, api: int, now: float) -> bool:
+        """Whether to try a system: the libraries of an absent one are slow and print errors."""
         if api == self._rtmidi.API_LINUX_ALSA:
             return os.path.exists("/dev/snd/seq")
         if api == self._rtmidi.API_UNIX_JACK and sys.platform == "linux":
-            if now < self._again or not _jack_server():
+            if now < self._jack_retry_at or not _jack_server():
                 return False
-            self._again = now + _PATIENCE
+            self._jack_retry_at = now + _JACK_RETRY
             return True
         return bool(api != self._rtmidi.API_RTMIDI_DUMMY)
 
-    def names(self, *, outputs: bool) -> Iterator[tuple[int, int, str]]:
-        """Yield the system, number and name of every port that is not ours."""
+    def ports(self, *, outputs: bool) -> Iterator[tuple[int, int, str]]:
+        """Yield system, number and name of every port of another program."""
         for api, pair in self._listers.items():
             with suppress(*self.errors):
                 for number, name in enumerate(pair[outputs].get_ports()):
                     if name and not name.startswith(CLIENT):
                         yield api, number, name
 
-    def open(self, name: str, taken: set[str], *, outputs: bool) -> tuple[Any, str] | None:
-        """Open the first port whose name holds name, or has it; None when there is none."""
-        there = [one for one in self.names(outputs=outputs) if one[2] not in taken]
+    def open(
+        self, name: str, taken_names: set[str], *, outputs: bool
+    ) -> tuple[Any, str] | None:
+        """Open the port of a name, or else the first whose name contains it.
+
+        Case does not count; ports in taken_names are left out. Returns the rtmidi port and
+        its full name, or None when no port matches. Raises `errors`.
+        """
+        free = [port for port in self.ports(outputs=outputs) if port[2] not in taken_names]
         wanted = name.casefold()
-        for alike in (wanted.__eq__, lambda text: wanted in text):
-            for api, number, full in there:
-                if alike(full.casefold()):
-                    return self._opened(api, number, full, outputs=outputs), full
+        for matches in (wanted.__eq__, lambda text: wanted in text):
+            for api, number, full_name in free:
+                if matches(full_name.casefold()):
+                    return self._open(api, number, full_name, outputs=outputs), full_name
         return None
 
-    def _opened(self, api: int, number: int, full: str, *, outputs: bool) -> Any:
-        made = self._make(api, outputs=outputs)
+    def _open(self, api: int, number: int, full_name: str, *, outputs: bool) -> Any:
+        port = self._create(api, outputs=outputs)
         try:
             # JACK and ALSA keep the number only until another port comes or goes.
-            if made.get_port_name(number) != full:
-                raise OSError(f"{full} has just gone")
-            made.open_port(number, "out" if outputs else "in")
+            if port.get_port_name(number) != full_name:
+                raise OSError(f"{full_name} has just gone")
+            port.open_port(number, "out" if outputs else "in")
         except self.errors:
-            made.delete()
+            port.delete()
             raise
-        return made
+        return port
 
     def open_virtual(self, name: str, *, outputs: bool) -> tuple[Any, str] | None:
-        """Make a port that others connect to."""
+        """Open a port that other programs connect to; None where no system runs."""
         for api in self._listers:
-            made = self._make(api, outputs=outputs)
-            made.open_virtual_port(name)
-            return made, f"{CLIENT}:{name}"
+            port = self._create(api, outputs=outputs)
+            port.open_virtual_port(name)
+            return port, f"{CLIENT}:{name}"
         return None
 
-    def _make(self, api: int, *, outputs: bool) -> Any:
-        kind = self._rtmidi.MidiOut if outputs else self._rtmidi.MidiIn
-        return kind(api, CLIENT)
+    def _create(self, api: int, *, outputs: bool) -> Any:
+        return (self._rtmidi.MidiOut if outputs else self._rtmidi.MidiIn)(api, CLIENT)
 
 
 def _jack_server() -> str:
-    """Tell one running JACK server from the next, by its socket; "" when there is none."""
+    """Return what tells a running JACK server from the next; "" when none runs.
+
+    It is the inode and time of the server's socket.
+    """
     if sys.platform != "linux":
         return ""
     name = os.environ.get("JACK_DEFAULT_SERVER", "default")
     for path in glob.glob(f"/dev/shm/jack_{glob.escape(name)}_{os.getuid()}_0"):
         with suppress(OSError):
-            about = os.stat(path)
-            return f"{about.st_ino} {about.st_ctime_ns}"
+            status = os.stat(path)
+            return f"{status.st_ino} {status.st_ctime_ns}"
     return ""
 
 
-class MidiPort:
-    """One port that is wanted: open while it is there."""
+class ManagedPort:
+    """One wanted port, open while a port of its name exists.
+
+    `open_port` is the rtmidi port, or None; `full_name` its name in the MIDI system.
+    """
 
     def __init__(self, number: int, name: str, *, virtual: bool) -> None:
         self.number, self.name, self.virtual = number, name, virtual
         self.is_output = number >= OUTPUTS
-        self.open: Any = None
-        self.full = ""
-        self.trouble = ""
+        self.open_port: Any = None
+        self.full_name = ""
+        self.last_error = ""
         self.sounding = Sounding()
-        self.parser = MidiParser()
+        self._parser = MidiParser()
 
     def send(self, data: bytes) -> None:
-        """Send messages out, and know what sounds."""
-        for sent, message in enumerate(self.parser.feed(data)[0], start=1):
+        """Send MIDI messages, and remember which notes sound."""
+        for count, message in enumerate(self._parser.feed(data)[0], start=1):
             self.sounding.sent(message)
-            self.open.send_message(message)
-            if sent % _AT_ONCE == 0:
-                time.sleep(_BREATH)
+            self.open_port.send_message(message)
+            if count % _BURST == 0:
+                time.sleep(_BURST_PAUSE)
 
     def close(self) -> None:
-        """Let go of it."""
-        made, self.open = self.open, None
-        if made is not None:
-            made.close_port()
-            made.delete()
+        """Close the port."""
+        port, self.open_port = self.open_port, None
+        if port is not None:
+            port.close_port()
+            port.delete()
 
 
-class Ports:
-    """All ports that are wanted, opened when they come and let go when they leave."""
+class PortManager:
+    """Opens the wanted ports when they appear, and closes them when they vanish."""
 
     def __init__(
-        self, systems: MidiSystems, ports: list[MidiPort], say: Callable[[bytes], None]
+        self,
+        backends: MidiBackends,
+        ports: list[ManagedPort],
+        report: Callable[[bytes], None],
     ) -> None:
-        self._systems, self._ports, self._say = systems, ports, say
+        """Manage ports; report sends a datagram to the engine."""
+        self._backends, self._ports, self._report = backends, ports, report
 
     def scan(self, now: float) -> bool:
-        """Look which ports there are; False when all is to begin anew."""
-        if not self._systems.look(now):
+        """Compare wanted and existing ports; False when the process is to start again."""
+        if not self._backends.refresh(now):
             return False
         for outputs in (False, True):
-            there = {name for *_, name in self._systems.names(outputs=outputs)}
-            mine = [port for port in self._ports if port.is_output is outputs]
-            for port in mine:
-                if port.open is not None and not port.virtual and port.full not in there:
-                    self.gone(port)
-            for port in mine:
-                if port.open is None:
-                    self._try(port, {p.full for p in mine if p.open is not None})
+            existing = {name for *_, name in self._backends.ports(outputs=outputs)}
+            wanted = [port for port in self._ports if port.is_output is outputs]
+            for port in wanted:
+                vanished = not port.virtual and port.full_name not in existing
+                if port.open_port is not None and vanished:
+                    self._drop(port)
+            for port in wanted:
+                if port.open_port is None:
+                    self._open(port, {p.full_name for p in wanted if p.open_port is not None})
         return True
 
-    def gone(self, port: MidiPort) -> None:
-        """A port has been pulled."""
-        with suppress(*self._systems.errors):
+    def _drop(self, port: ManagedPort) -> None:
+        """Close a port that was pulled, and report it."""
+        with suppress(*self._backends.errors):
             port.close()
-        port.open = None
-        self._say(packet("g", port.number))
+        port.open_port = None
+        self._report(packet(GONE, port.number))
 
-    def _try(self, port: MidiPort, taken: set[str]) -> None:
+    def _open(self, port: ManagedPort, taken_names: set[str]) -> None:
         outputs = port.is_output
         try:
             if port.virtual:
-                found = self._systems.open_virtual(port.name, outputs=outputs)
+                opened = self._backends.open_virtual(port.name, outputs=outputs)
             else:
-                found = self._systems.open(port.name, taken, outputs=outputs)
-            if found is None:
+                opened = self._backends.open(port.name, taken_names, outputs=outputs)
+            if opened is None:
                 return
-            port.open, port.full = found
-            if outputs:  # what it still sounded when it was pulled
+            port.open_port, port.full_name = opened
+            if outputs:  # release the notes that sounded when it was pulled
                 port.send(port.sounding.release())
             else:
-                port.open.set_callback(self._hears(port.number))
-        except self._systems.errors as error:
-            port.open = None
-            if str(error) != port.trouble:  # told once, however often it is tried
-                port.trouble = str(error)
-                self._say(packet("e", port.number, f"{port.name}: {error}".encode()[:500]))
+                port.open_port.set_callback(self._on_message(port.number))
+        except self._backends.errors as error:
+            port.open_port = None
+            if str(error) != port.last_error:  # reported once, however often it is tried
+                port.last_error = str(error)
+                self._report(_text_packet(ERROR, port.number, f"{port.name}: {error}"))
             return
-        self._say(packet("o", port.number, port.full.encode()[:500]))
+        self._report(_text_packet(OPENED, port.number, port.full_name))
 
-    def _hears(self, number: int) -> Callable[[tuple[list[int], float], object], None]:
-        say = self._say
+    def _on_message(self, number: int) -> Callable[[tuple[list[int], float], object], None]:
+        report = self._report
 
-        def heard(event: tuple[list[int], float], _data: object) -> None:
-            say(packet("m", number, bytes(event[0])))
+        def on_message(message_and_delay: tuple[list[int], float], _data: object) -> None:
+            report(packet(MESSAGE, number, bytes(message_and_delay[0])))
 
-        return heard
+        return on_message
 
-    def send(self, datagram: bytes) -> None:
-        """Send what the engine wants sent."""
+    def send(self, number: int, data: bytes) -> None:
+        """Send MIDI messages to the port of a number, if it is open."""
         for port in self._ports:
-            if port.number == datagram[1] and port.open is not None:
+            if port.number == number and port.open_port is not None:
                 try:
-                    port.send(datagram[2:])
-                except self._systems.errors:
-                    self.gone(port)
+                    port.send(data)
+                except self._backends.errors:
+                    self._drop(port)
 
-    def finish(self) -> None:
-        """Release all that sounds, and let go of every port."""
-        told = [
+    def close(self) -> None:
+        """Release all notes that sound, and close every port."""
+        releases = [
             (port, port.sounding.release())
             for port in self._ports
-            if port.open is not None and port.is_output
+            if port.open_port is not None and port.is_output
         ]
-        for _ in range(2):  # a JACK that misses a period loses what was sent in it
-            for port, data in told:
-                with suppress(*self._systems.errors):
+        for _ in range(2):  # a JACK server that misses a period loses what was sent in it
+            for port, data in releases:
+                with suppress(*self._backends.errors):
                     port.send(data)
-            # What was sent is on its way only at the next period of the system.
-            time.sleep(_FLUSH)
+            time.sleep(_FLUSH)  # messages leave with the system's next period
         for port in self._ports:
-            with suppress(*self._systems.errors):
+            with suppress(*self._backends.errors):
                 port.close()
 
 
 def run() -> int:
-    """Hold the ports that the first line of standard input asks for, until its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine's to answer
-    # What comes in is heard on a thread of the system's, whose period may be a millisecond.
+    """Hold the ports that the first line of standard input names, until its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine answers a Ctrl-C
+    # Messages come in on a thread of the MIDI system, whose period may be a millisecond.
     sys.setswitchinterval(0.0005)
     first_line = read_first_line()
     if not first_line:
         return 0
     wanted = json.loads(first_line)
-    link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    link.bind(("127.0.0.1", 0))
-    link.connect(("127.0.0.1", wanted["port"]))
-    end, ended = socket.socketpair()
-    on_stdin_end(lambda: ended.send(b"\0"))
+    engine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    engine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    engine.bind(("127.0.0.1", 0))
+    engine.connect(("127.0.0.1", wanted["port"]))
+    ended, end = socket.socketpair()
+    on_stdin_end(lambda: end.send(b"\0"))
 
-    def say(datagram: bytes) -> None:
+    def report(datagram: bytes) -> None:
         with suppress(OSError):
-            link.send(datagram)
+            engine.send(datagram)
 
-    say(packet("h", HEART, wanted["token"].encode()))
+    report(packet(ALIVE, NO_PORT, wanted["token"].encode()))
     try:
-        systems = MidiSystems()
-    except ImportError as error:  # a library of the system's that it stands on
-        say(packet("e", HEART, f"python-rtmidi cannot be used: {error}".encode()[:500]))
+        backends = MidiBackends()
+    except ImportError as error:  # python-rtmidi lacks a library of the system
+        report(_text_packet(ERROR, NO_PORT, f"python-rtmidi cannot be used: {error}"))
         return HOPELESS
-    numbered = [(n, *one) for n, one in enumerate(wanted["in"])]
-    numbered += [(OUTPUTS + n, *one) for n, one in enumerate(wanted["out"])]
-    ports = Ports(
-        systems,
-        [MidiPort(n, name, virtual=bool(virtual)) for n, name, virtual in numbered],
-        say,
-    )
-    if not _serve(ports, link, end, say):
+    numbered = [*enumerate(wanted["in"]), *enumerate(wanted["out"], start=OUTPUTS)]
+    ports = [ManagedPort(n, name, virtual=virtual) for n, (name, virtual) in numbered]
+    manager = PortManager(backends, ports, report)
+    if not _serve(manager, engine, ended, report):
         return 1
-    ports.finish()
+    manager.close()
     return 0
 
 
 def _serve(
-    ports: Ports, link: socket.socket, end: socket.socket, say: Callable[[bytes], None]
+    manager: PortManager,
+    engine: socket.socket,
+    ended: socket.socket,
+    report: Callable[[bytes], None],
 ) -> bool:
-    """Send and scan until the engine ends; False when all is to begin anew."""
-    link.setblocking(False)
-    due = 0.0
+    """Send and scan until the engine ends; False when the process is to start again."""
+    engine.setblocking(False)
+    scan_at = 0.0
     while True:
         now = time.monotonic()
-        if now >= due:
-            due = now + SCAN
-            if not ports.scan(now):
+        if now >= scan_at:
+            scan_at = now + SCAN
+            if not manager.scan(now):
                 return False
-            say(packet("h"))
-        ready, _, _ = select.select([link, end], [], [], max(0.0, due - now))
+            report(packet(ALIVE))
+        ready, _, _ = select.select([engine, ended], [], [], max(0.0, scan_at - now))
         with suppress(OSError):
-            while datagram := link.recv(1 << 16):
-                if datagram[:1] == b"m":
-                    ports.send(datagram)
-        if end in ready:
+            while datagram := engine.recv(1 << 16):
+                if datagram[:1] == MESSAGE.encode():
+                    manager.send(datagram[1], datagram[2:])
+        if ended in ready:
             return True
 
 
 def names() -> dict[str, list[str]]:
-    """List the ports there are: ``in``, those that send to us, and ``out``."""
-    systems = MidiSystems()
-    systems.look(_PATIENCE)
+    """Return the names of the ports to receive from, ``in``, and to send to, ``out``."""
+    backends = MidiBackends()
+    backends.refresh(_JACK_RETRY)
     return {
-        "in": [name for *_, name in systems.names(outputs=False)],
-        "out": [name for *_, name in systems.names(outputs=True)],
+        "in": [name for *_, name in backends.ports(outputs=False)],
+        "out": [name for *_, name in backends.ports(outputs=True)],
     }
 
 
@@ -335,5 +365,5 @@ if __name__ == "__main__":
         sys.stdout.flush()
     else:
         status = run()
-    # Not sys.exit: what belongs to a system that has died may never be given back.
+    # Not sys.exit: the cleanup of a MIDI system that has died may never return.
     os._exit(status)

@@ -1,4 +1,4 @@
-"""OSC outputs: who is sent the machine's touches, and in which dialect."""
+"""OSC outputs: receivers of the machine's touches, each in a dialect."""
 
 from __future__ import annotations
 
@@ -16,62 +16,64 @@ from robojam.ports.udp import Address, Endpoint, resolve
 from robojam.touch import Touch, is_machine
 from robojam.wire import dialects, impsy, microjam, native, osc, tuio
 
-#: Writes a touch that sounded at an instant of the engine's clock.
+#: Function that writes a touch, played at an instant of the engine's clock, as packets.
 Write = Callable[[TouchPlayed, float], Sequence[bytes]]
 
 
 class OscOutput:
-    """One receiver of OSC, in a dialect."""
+    """Receiver of OSC in one dialect."""
 
     def __init__(
-        self, endpoint: Endpoint, to: Address, write: Write, *, everyone: bool
+        self, endpoint: Endpoint, address: Address, write: Write, *, everyone: bool
     ) -> None:
-        """Send to an address; everyone: the humans' touches too."""
-        self._endpoint, self._to, self._everyone = endpoint, to, everyone
+        """Send from an endpoint to an address; everyone: the humans' touches too."""
+        self._endpoint, self._address, self._everyone = endpoint, address, everyone
         self._write = write
 
-    def handle(self, what: Event, at: float) -> None:
+    def handle(self, event: Event, at: float) -> None:
         """Send a touch."""
-        if isinstance(what, TouchPlayed) and (self._everyone or is_machine(what.touch.who)):
-            for packet in self._write(what, at):
-                self._endpoint.send(packet, self._to)
+        if isinstance(event, TouchPlayed) and (self._everyone or is_machine(event.touch.who)):
+            for packet in self._write(event, at):
+                self._endpoint.send(packet, self._address)
 
     def advance(self, now: float) -> float:
-        """Nothing is due by itself."""
+        """Do nothing; return infinity."""
         del now
         return math.inf
 
     def status(self) -> dict[str, object]:
-        """What is there to say is the endpoint's."""
+        """Return nothing: unsent packets are the endpoint's to report."""
         return {}
 
     def close(self) -> None:
-        """The endpoint is not its own."""
+        """Do nothing: the endpoint belongs to the engine."""
 
 
 class TuioOutput(OscOutput):
-    """A receiver of TUIO, who is told once a second what is down."""
+    """Receiver of TUIO, which expects the fingers that are down once a second."""
 
-    def __init__(self, endpoint: Endpoint, to: Address, source: str, *, everyone: bool) -> None:
-        """Send under a source name."""
+    def __init__(
+        self, endpoint: Endpoint, address: Address, source: str, *, everyone: bool
+    ) -> None:
+        """Send under a source name, from an endpoint to an address."""
         self._writer = tuio.TuioWriter(source)
-        self._told = -math.inf
-        super().__init__(endpoint, to, self._touch, everyone=everyone)
+        self._last_sent = -math.inf
+        super().__init__(endpoint, address, self._write_touch, everyone=everyone)
 
-    def _touch(self, what: TouchPlayed, at: float) -> list[bytes]:
-        self._told = at
-        return [self._writer.touch(what.touch, at)]
+    def _write_touch(self, event: TouchPlayed, at: float) -> list[bytes]:
+        self._last_sent = at
+        return [self._writer.touch(event.touch, at)]
 
     def advance(self, now: float) -> float:
-        """Tell it again, if a second has passed."""
-        if now - self._told >= tuio.REPEAT:
-            self._endpoint.send(self._writer.repeat(now), self._to)
-            self._told = now
-        return self._told + tuio.REPEAT - now
+        """Repeat the last state if a second has passed; return the seconds until the next."""
+        if now - self._last_sent >= tuio.REPEAT:
+            self._endpoint.send(self._writer.repeat(now), self._address)
+            self._last_sent = now
+        return self._last_sent + tuio.REPEAT - now
 
 
 def tuio_source() -> str:
-    """Return the name that this engine has as a source of TUIO."""
+    """Return this engine's name as a source of TUIO."""
     return f"robojam:{os.getpid()}@{socket.gethostname()}"
 
 
@@ -82,42 +84,43 @@ def make_outputs(
     *,
     everyone: bool = False,
 ) -> list[OutputPort]:
-    """Make what the options name. Raises PortError when a host is not known.
+    """Return the outputs that --osc-out names. Raises PortError for an unknown host.
 
-    reader is told what is sent, so that it knows it when it comes back; the machine plays
-    on the pad that it knows of.
+    Packets that could be taken for a human's when they return are reported to reader, whose
+    pads are those the machine plays on. everyone: the humans' touches are sent too.
     """
     reader = reader or dialects.OscReader()
 
-    def plain(write: Callable[[Touch], list[bytes]], *also: str) -> Write:
-        """Let a dialect without addresses of the machine's own be known by its numbers."""
+    def echoing(write: Callable[[Touch], list[bytes]], *addresses: str) -> Write:
+        """Report what a dialect writes to the reader, also as it may return at addresses."""
 
-        def written(what: TouchPlayed, at: float) -> list[bytes]:
-            packets = write(what.touch)
-            reader.echoes.sent(packets, at)
-            for address in also if packets else ():
-                place = (what.touch.x, what.touch.y)
-                reader.echoes.sent([osc.encode(address, "ff", *place)], at)
+        def write_and_report(event: TouchPlayed, at: float) -> list[bytes]:
+            packets = write(event.touch)
+            reader.sent(packets, at)
+            for address in addresses if packets else ():
+                place = (event.touch.x, event.touch.y)
+                reader.sent([osc.encode(address, "ff", *place)], at)
             return packets
 
-        return written
+        return write_and_report
 
-    writes: dict[str, Write] = {
-        "native": lambda what, _: [native.touch(what.touch, what.dt)],
-        "touchosc": plain(reader.pads.write),
-        "microjam": plain(microjam.touch),
-        "impsy": plain(impsy.touch),
-        # IMPSY may send on what it is sent (its input_thru), as its own.
-        "interface": plain(impsy.interface, "/impsy"),
+    writers: dict[str, Write] = {
+        "native": lambda event, _: [native.touch(event.touch, event.dt)],
+        "touchosc": echoing(reader.pads.write),
+        "microjam": echoing(microjam.touch),
+        "impsy": echoing(impsy.touch),
+        # IMPSY may send on what it receives (its input_thru), as its own.
+        "interface": echoing(impsy.interface, "/impsy"),
     }
-    made: list[OutputPort] = []
+    outputs: list[OutputPort] = []
     for output in map(parse_output, options.osc_out):
-        to = resolve(output.host, output.port)
+        address = resolve(output.host, output.port)
         if output.dialect == "native" and options.osc_ahead and not everyone:
             ahead, scale = options.osc_ahead / 1000, options.timescale
-            made.append(ScheduledOscOutput(endpoint, to, ahead=ahead, timescale=scale))
+            outputs.append(ScheduledOscOutput(endpoint, address, ahead=ahead, timescale=scale))
         elif output.dialect == "tuio":
-            made.append(TuioOutput(endpoint, to, tuio_source(), everyone=everyone))
+            outputs.append(TuioOutput(endpoint, address, tuio_source(), everyone=everyone))
         else:
-            made.append(OscOutput(endpoint, to, writes[output.dialect], everyone=everyone))
-    return made
+            write = writers[output.dialect]
+            outputs.append(OscOutput(endpoint, address, write, everyone=everyone))
+    return outputs

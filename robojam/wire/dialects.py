@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from robojam.wire import impsy, microjam, native, touchosc, tuio
+from robojam.wire.echo import EchoFilter
 from robojam.wire.native import Dropped, Input, Table
 from robojam.wire.osc import Message, decode
 
-#: What comes back within so many seconds of having been sent is an echo.
+#: Seconds within which a message that was sent returns as an echo.
 _ECHO = 1.0
-#: So many that were sent are remembered.
+#: Sent messages that are remembered.
 _REMEMBERED = 1024
 
 
@@ -30,33 +31,6 @@ INPUTS: Final[Table] = _joined(native.INPUTS, microjam.INPUTS, impsy.INPUTS, tou
 LEARN: Final = "/robojam/learn"
 
 
-class EchoFilter:
-    """What the engine has sent, for it may come back through a loop.
-
-    Where the address does not tell what is the machine's, the very numbers do: each that
-    was sent is taken for an echo once, if it comes back soon.
-    """
-
-    def __init__(self) -> None:
-        self._sent: dict[Message, float] = {}
-
-    def sent(self, packets: Iterable[bytes], now: float) -> None:
-        """Remember what has been sent at an instant, in seconds."""
-        for packet in packets:
-            for message in decode(packet)[0]:
-                self._sent.pop(message, None)
-                self._sent[message] = now
-        while len(self._sent) > _REMEMBERED:
-            del self._sent[next(iter(self._sent))]
-
-    def returned(self, message: Message, now: float) -> bool:
-        """Tell whether a message is one of ours that comes back."""
-        if not self._sent:
-            return False
-        at = self._sent.pop(message, None)
-        return at is not None and now - at <= _ECHO
-
-
 class OscReader:
     """Reads the messages of all dialects. It knows the fingers of those that tell of none."""
 
@@ -69,7 +43,15 @@ class OscReader:
         """Read; pads are those that are played in TouchOSC."""
         self.pads = pads or touchosc.Pads()
         self.listener = listener or tuio.TuioReader()
-        self.echoes = EchoFilter()
+        # A dialect whose addresses do not tell the machine from a human: the numbers do.
+        # Each message is taken for an echo once, so that a human may play the same place.
+        self._echoes = EchoFilter[Message](seconds=_ECHO, capacity=_REMEMBERED, repeats=False)
+
+    def sent(self, packets: Iterable[bytes], now: float) -> None:
+        """Remember packets that the engine sends, to know them when they return."""
+        for packet in packets:
+            for message in decode(packet)[0]:
+                self._echoes.sent(message, now)
 
     def read(self, message: Message, host: str, now: float) -> list[tuple[str, Input]]:
         """Read a message that came from a host, at an instant in seconds.
@@ -83,7 +65,7 @@ class OscReader:
         if message.address == LEARN:
             self.pads.learning = True
             return []
-        if self.echoes.returned(message, now):
+        if self._echoes.returned(message, now):
             return [(host, Dropped("echo"))]
         played = self.pads.read(message, host)
         whats = [native.read(message, INPUTS)] if played is None else played

@@ -70,7 +70,7 @@ class Rig:
         monkeypatch.setattr(rig, "MidiClient", Far)
         options = Options(midi=parse_styles(styles or {}), **ports)
         self.midi = MidiPorts(options, everyone=everyone, clock=lambda: self.now)
-        self.far: Far = self.midi._link  # type: ignore[assignment]
+        self.far: Far = self.midi._client  # type: ignore[assignment]
 
     def say(self, letter: str, number: int = 0, data: bytes = b""):
         self.far.saying.append((letter, number, data))

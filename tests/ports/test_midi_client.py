@@ -16,7 +16,7 @@ from robojam.config.options import Options
 from robojam.ports import midi_client as midilink
 from robojam.ports.midi import MidiPorts
 from robojam.ports.midi_client import MidiClient, MidiError, names
-from robojam.ports.midi_process import HEART, OUTPUTS, packet
+from robojam.ports.midi_process import NO_PORT, OUTPUTS, packet
 from robojam.wire.midi.styles import Wanted
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")
@@ -109,7 +109,12 @@ def test_a_stranger_is_not_listened_to(link):
 
     until(link, lambda said: said)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        for word in (packet("m", 0, b"\x90\x3c\x40"), packet("h", HEART, b"guess"), b"", b"m"):
+        for word in (
+            packet("m", 0, b"\x90\x3c\x40"),
+            packet("h", NO_PORT, b"guess"),
+            b"",
+            b"m",
+        ):
             stranger.sendto(word, link._socket.getsockname())
         stranger.sendto(packet("m", 0, b"\x90\x3c\x40"), link._socket.getsockname())
     assert not [said for said in until(link, lambda said: said) if said[0] == "m"]

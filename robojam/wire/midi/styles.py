@@ -17,6 +17,8 @@ from robojam.music import SCALES, key_semitone, parse_key, parse_scale
 from robojam.wire.midi.bindings import parse_control
 
 Byte = Annotated[int, Meta(ge=0, le=127)]
+
+
 class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """How one port speaks. Channels count from 1, notes and controllers from 0.
 
@@ -86,11 +88,7 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     def notes(self) -> tuple[int, ...]:
         """The notes that there are along x, from left to right."""
         root, steps = key_semitone(self.key), SCALES[self.scale] or SCALES["chromatic"]
-        found = [
-            note
-            for note in range(self.low, self.high + 1)
-            if (note - root) % 12 in steps
-        ]
+        found = [note for note in range(self.low, self.high + 1) if (note - root) % 12 in steps]
         return tuple(found) or (self.low,)
 
 
@@ -99,9 +97,7 @@ PRESETS: Final[dict[str, Style]] = {
     "mpe": Style(),
     "mpe-upper": Style(zone="upper"),
     "mono": Style(zone="none", channel=1, bend=12, low=48, high=72),
-    "scale": Style(
-        kind="notes", scale="pentatonic", key="A", low=45, high=81, y="velocity"
-    ),
+    "scale": Style(kind="notes", scale="pentatonic", key="A", low=45, high=81, y="velocity"),
     "keys": Style(kind="notes", y="velocity"),
     "drums": Style(kind="notes", channel=10, low=35, high=51, y="velocity"),
     "cc": Style(kind="cc", x=16, y=17),
@@ -171,4 +167,3 @@ def parse_port(text: str, own: dict[str, Style]) -> Wanted:
     if not name.strip() or len(name) > 200 or not name.isprintable():
         raise ValueError(f"{text!r:.60} is not NAME[/STYLE]")
     return Wanted(name.strip(), style, virtual)
-
