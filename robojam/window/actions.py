@@ -159,7 +159,7 @@ class Actions:
             self.page = 0
             self.recordings.refresh()
         if view.panel != "player":
-            self.playback, view.typing = None, None
+            self.playback, view.typed_name = None, None
 
     def _open_recording(self, number: int, now: float) -> None:
         if number >= len(self.recordings.entries):
@@ -193,7 +193,7 @@ class Actions:
             self._answer_again(playback, now)
         elif name == "rename" and path is not None:
             names = {entry.path: entry.annotation.name for entry in self.recordings.entries}
-            self.state.view.typing = names.get(path, "")
+            self.state.view.typed_name = names.get(path, "")
         elif name == "reveal" and path is not None:
             self.recordings.reveal(path)
         elif name == "export" and path is not None:
@@ -211,23 +211,23 @@ class Actions:
              back: bool = False) -> None:  # fmt: skip
         """Write on a recording's new name; done keeps it."""
         view, playback = self.state.view, self.playback
-        if view.typing is None or playback is None or playback.session.path is None:
+        if view.typed_name is None or playback is None or playback.session.path is None:
             return
         if back:
-            view.typing = view.typing[:-1]
+            view.typed_name = view.typed_name[:-1]
         elif cancel:
-            view.typing = None
+            view.typed_name = None
         elif done:
             try:
                 playback.name = self.recordings.rename(
-                    playback.session.path, view.typing
+                    playback.session.path, view.typed_name
                 ).title
             except ValueError as error:
                 self.state.notify(str(error), now)
                 return
-            view.typing = None
+            view.typed_name = None
         elif letter.isprintable():
-            view.typing = (view.typing + letter)[:80]
+            view.typed_name = (view.typed_name + letter)[:80]
 
     def _answer_again(self, playback: RecordingPlayback, now: float) -> None:
         """Play the humans' last phrase to the engine once more, and pass it the turn."""

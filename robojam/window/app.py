@@ -329,7 +329,7 @@ class App:
         self._held_keys.add(event.key)
         self._needs_redraw = True
         now, view = time.monotonic(), self.state.view
-        if view.typing is not None:
+        if view.typed_name is not None:
             self.actions.type(
                 event.unicode, now, cancel=event.key == pygame.K_ESCAPE,
                 done=event.key in (pygame.K_RETURN, pygame.K_KP_ENTER),

@@ -385,7 +385,6 @@ def test_a_panic_stops_a_phrase_and_lifts_its_fingers(tmp_path):
     assert actions.send_due(9.0) == float("inf")
 
 
-
 def test_a_file_that_becomes_unreadable_is_told_when_it_is_opened(tmp_path):
     actions = idle()
     path = recorded(tmp_path)
@@ -397,7 +396,6 @@ def test_a_file_that_becomes_unreadable_is_told_when_it_is_opened(tmp_path):
     assert "cannot be read" in actions.state.notice
 
 
-
 def test_while_a_name_is_written_keys_write(app, tmp_path):
     there(app)
     recorded(tmp_path)
@@ -406,10 +404,9 @@ def test_while_a_name_is_written_keys_write(app, tmp_path):
     app.actions.perform("open:0", 0.0)
     app.actions.perform("rename", 0.0)
     assert press(app, pygame.K_p, "p") == []
-    assert app.state.view.typing.endswith("p")
+    assert app.state.view.typed_name.endswith("p")
     assert press(app, pygame.K_ESCAPE) == []
-    assert app.state.view.typing is None
-
+    assert app.state.view.typed_name is None
 
 
 def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):

@@ -1,1 +1,1 @@
-"""The window's side of the connection to the engine."""
+"""The window's view of the engine: its connection, and the state built from its messages."""

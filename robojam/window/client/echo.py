@@ -1,12 +1,11 @@
-"""One's own touches, as the engine tells them back.
+"""Filter for this window's own touches when the engine reports them back.
 
-A touch of one's own is drawn at once, engine or no engine, and its echo is not
-drawn a second time. Which of the humans this window is, only the engine knows;
-and another window may use the same ids. So an echo is known by what it says: the
-same finger at exactly the place that was sent (OSC carries 32 bits of it) within
-the last two seconds. The first one that matches also tells this window's name.
-An echoed up needs no such care: it lifts a finger that was drawn from echoes, or
-nothing.
+An own touch is drawn at once, with or without an engine, so its echo must not be drawn
+again. Only the engine knows which human this window is, and another window may use the
+same ids. An echo is therefore recognised by its content: the same finger at exactly the
+position that was sent (as 32-bit floats, as in OSC), within MAX_DELAY seconds. The first
+match also gives this window's player name. An echoed up needs no filter: it lifts a
+finger that was drawn from an echo, or none.
 """
 
 from __future__ import annotations
@@ -15,23 +14,26 @@ import struct
 from collections import deque
 from dataclasses import dataclass, field
 
-#: An echo later than this, in seconds, is not waited for.
-LATEST = 2.0
-#: The window's own fingers have ids from this one on.
+#: Longest delay of an echo, in seconds.
+MAX_DELAY = 2.0
+#: Ids of the window's own fingers begin here.
 FIRST_ID = 1000
 
 _FLOAT = struct.Struct(">f")
 
 
 def to_float32(value: float) -> float:
-    """Round as OSC does, to 32 bits."""
+    """Round to 32 bits, as OSC does."""
     rounded: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
     return rounded
 
 
 @dataclass(slots=True)
 class TouchEchoFilter:
-    """What was sent and has not come back yet."""
+    """Own touches that were sent and have not come back.
+
+    who is this window's player name, as far as it is known.
+    """
 
     who: str = "human"
     pending: deque[tuple[float, int, float, float]] = field(
@@ -39,17 +41,18 @@ class TouchEchoFilter:
     )
 
     def add(self, finger: int, x: float, y: float, now: float) -> None:
-        """Remember a down or a move, to know its echo."""
+        """Remember a down or a move that was sent."""
         self.pending.append((now, finger, to_float32(x), to_float32(y)))
 
     def is_echo(self, who: str, finger: int, x: float, y: float, now: float) -> bool:
-        """Tell whether a down or a move from the engine is one of ours come back."""
+        """Return whether a down or a move from the engine is the echo of an own touch."""
         if finger < FIRST_ID:
             return False
-        while self.pending and now - self.pending[0][0] > LATEST:
+        while self.pending and now - self.pending[0][0] > MAX_DELAY:
             self.pending.popleft()
-        for index, (_, held, there_x, there_y) in enumerate(self.pending):
-            if (held, there_x, there_y) == (finger, to_float32(x), to_float32(y)):
+        touch = (finger, to_float32(x), to_float32(y))
+        for index, (_, *sent) in enumerate(self.pending):
+            if tuple(sent) == touch:
                 del self.pending[index]
                 self.who = who
                 return True

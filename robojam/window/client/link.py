@@ -1,4 +1,4 @@
-"""The window's end of the wire: one UDP socket, and a thread that waits at it."""
+"""Connection of the window to the engine: one UDP socket, and a thread that reads it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import Protocol
 
 from robojam.wire.osc import Message, decode, encode
 
-#: The engine lets a monitor lapse after 10 s; it is renewed every so many seconds.
+#: Seconds between renewals of the subscription, which the engine ends after 10 s.
 RENEW_INTERVAL = 2.0
-#: The engine is asked how it is every so many seconds: several times in the time after
-#: which it counts as lost, so that lost packets say nothing.
+#: Seconds between requests for the status: several in the time after which the engine
+#: counts as lost, so that lost packets do not matter.
 STATUS_INTERVAL = 0.7
-#: Nothing heard for so many seconds: perhaps packets get lost, and it is asked more often.
+#: After QUIET_AFTER seconds without a packet, packets may be lost, and the status is
+#: requested every RETRY_INTERVAL seconds.
 QUIET_AFTER, RETRY_INTERVAL = 0.9, 0.12
-#: So many packets wait at most while the window is busy; then the oldest go.
+#: Packets that wait while the window is busy; further ones replace the oldest.
 MAX_WAITING = 8192
 
 _STATUS = b"/robojam/status\0,s\0\0"
 
 
 def decode_packet(packet: bytes) -> list[Message]:
-    """Read a packet from the engine. Never raises: what cannot be read is nothing.
+    """Return the messages of a packet from the engine; none if it cannot be read.
 
-    A status is read here, for its JSON is longer than a string from a stranger
-    may be.
+    A status is decoded here, because its JSON is longer than the strings that
+    `robojam.wire.osc.decode` accepts.
     """
     if packet.startswith(_STATUS):
         text = packet[len(_STATUS) :].split(b"\0", 1)[0].decode("utf-8", "replace")
@@ -50,21 +51,21 @@ class MessageSender(Protocol):
 
 
 class EngineConnection:
-    """Sends to the engine, and holds what came from it with the instant it came.
+    """UDP connection that sends to the engine and keeps what the engine sent, with its time.
 
-    engine is its host and port; ``wake`` is called from the listening thread when
-    something has come and nothing was waiting. Raises OSError when the host has
-    no address.
+    engine is the host and port of the engine. wake is called on the receiving thread when
+    a packet arrives and the last call of `receive` has been answered. Raises OSError when
+    the host has no address.
     """
 
     def __init__(self, engine: tuple[str, int], *, wake: Callable[[], None]) -> None:
-        found = socket.getaddrinfo(*engine, type=socket.SOCK_DGRAM)
-        found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-        family, self._engine = found[0][0], found[0][4]
+        addresses = socket.getaddrinfo(*engine, type=socket.SOCK_DGRAM)
+        addresses.sort(key=lambda entry: entry[0] != socket.AF_INET)
+        family, self._engine = addresses[0][0], addresses[0][4]
         host = str(self._engine[0])
         self._loopback = _is_loopback(host)
         self._local_host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-        everywhere = "::" if family == socket.AF_INET6 else "0.0.0.0"
+        any_host = "::" if family == socket.AF_INET6 else "0.0.0.0"
         self._wake = wake
         self._arrived: deque[tuple[float, bytes]] = deque(maxlen=MAX_WAITING)
         self._woken = False
@@ -72,18 +73,21 @@ class EngineConnection:
         self._renew_at = self._ask_at = float("-inf")
         self._received_at = time.monotonic()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.bind((self._local_host if self._loopback else everywhere, 0))
+        self._socket.bind((self._local_host if self._loopback else any_host, 0))
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._listen, name="window-link", daemon=True)
         self._thread.start()
 
     def send(self, address: str, tags: str = "", *args: object) -> None:
-        """Send one message. An engine that is not there does no harm."""
-        with suppress(OSError):  # unreachable, refused, no route: the frame tells of it
+        """Send one message. An engine that cannot be reached is no error."""
+        with suppress(OSError):  # unreachable, refused, no route: the frame shows it
             self._socket.sendto(encode(address, tags, *args), self._engine)
 
     def advance(self, now: float) -> float:
-        """Subscribe and ask for the status when it is time; return when it is next (s)."""
+        """Renew the subscription and ask for the status when due.
+
+        Returns the time at which to call again, in seconds.
+        """
         if now >= self._renew_at:
             self._renew_at = now + RENEW_INTERVAL
             self.send("/robojam/subscribe", "i", self.port)
@@ -95,12 +99,12 @@ class EngineConnection:
         return min(self._renew_at, self._ask_at)
 
     def resubscribe(self) -> None:
-        """Subscribe at the next tick: another engine has taken the place of the first."""
+        """Subscribe at the next call of `advance`: another engine may have started."""
         self._renew_at = float("-inf")
 
     def receive(self) -> list[tuple[float, Message]]:
-        """Take what has come: the instant (monotonic seconds) and the message."""
-        self._woken = False  # before looking: what comes from now on wakes again
+        """Return the messages received since the last call, each with its time in seconds."""
+        self._woken = False  # first: a packet that comes from now on wakes again
         messages: list[tuple[float, Message]] = []
         while self._arrived:
             t, packet = self._arrived.popleft()
@@ -108,7 +112,7 @@ class EngineConnection:
         return messages
 
     def close(self) -> None:
-        """Leave the engine's monitors and close the socket."""
+        """Unsubscribe, stop the thread and close the socket."""
         if self._closed.is_set():
             return
         self.send("/robojam/unsubscribe", "i", self.port)
@@ -123,7 +127,7 @@ class EngineConnection:
             try:
                 packet, source = self._socket.recvfrom(65536)
             except ConnectionError:
-                continue  # Windows tells here that an earlier packet was refused
+                continue  # on Windows: an earlier packet was refused
             except OSError:
                 self._closed.wait(0.05)
                 continue
@@ -136,5 +140,8 @@ class EngineConnection:
                 self._wake()
 
     def _is_engine(self, host: str) -> bool:
-        """Only the engine draws here; on loopback it may answer from any address."""
+        """Return whether a packet from this host may be the engine's.
+
+        On the loopback interface the engine may answer from another address than its own.
+        """
         return self._loopback or host == self._engine[0]

@@ -1,42 +1,49 @@
-"""The ways in and out of the engine, as its status tells of them: there, how they do. Pure."""
+"""Ports of the engine (OSC, MIDI, sound) as its status reports them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-#: A connection's light stays lit for so long after something came through, in seconds.
-LIT = 0.15
-#: What goes wrong with one is told in words for so long, in seconds; its colour stays.
-TELL = 8.0
-#: What a connection's state is called when all is well.
-_WELL = frozenset(["playing", "starting", "open", "connected", "ok"])
+#: A port's light is lit for this many seconds after a message.
+ACTIVE_SHOWN = 0.15
+#: A port's error is shown as text for this many seconds; its name stays coloured.
+ERROR_SHOWN = 8.0
+#: Values of a port's state that are no error.
+_WORKING = frozenset(["playing", "starting", "open", "connected", "ok"])
 
 
 def _parse_report(report: object) -> tuple[str, int] | None:
-    """Return what is wrong (or nothing), and how much went through; None: not there."""
+    """Read a port's entry in the status; return its error (or '') and its message count.
+
+    None when the engine has no such port.
+    """
     if not report:
         return None
     if not isinstance(report, dict):
         return "", 0
-    ends = [one for side in ("in", "out") for one in _each(report.get(side))]
-    if ("in" in report or "out" in report) and not ends:
+    ports = [port for side in ("in", "out") for port in _dicts(report.get(side))]
+    if ("in" in report or "out" in report) and not ports:
         return None
-    wrong = report.get("trouble") or report.get("error")
+    error = report.get("trouble") or report.get("error")
     state = report.get("state")
-    if not wrong and isinstance(state, str) and state not in _WELL:
-        wrong = state
-    counts = (one.get("messages") for one in ends)
-    return str(wrong or ""), sum(n for n in counts if isinstance(n, int))
+    if not error and isinstance(state, str) and state not in _WORKING:
+        error = state
+    counts = (port.get("messages") for port in ports)
+    return str(error or ""), sum(n for n in counts if isinstance(n, int))
 
 
-def _each(report: object) -> Iterable[dict[str, object]]:
-    return [one for one in report if isinstance(one, dict)] if isinstance(report, list) else ()
+def _dicts(value: object) -> Iterable[dict[str, object]]:
+    """Return the dicts in a list; nothing for any other value."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
 
 
 @dataclass(slots=True)
 class EnginePorts:
-    """The connections that are there, with what is wrong; when each was last used (s)."""
+    """Ports that the engine has, each with its error, or '' when it works.
+
+    last_used holds the time of each port's last message, in seconds.
+    """
 
     errors: dict[str, str] = field(default_factory=dict)
     last_used: dict[str, float] = field(default_factory=dict)
@@ -44,31 +51,31 @@ class EnginePorts:
     _failed_at: dict[str, float] = field(default_factory=dict)
 
     def mark_used(self, name: str, now: float) -> None:
-        """Something has come through."""
+        """Note that a message passed through a port."""
         self.last_used[name] = now
 
     def is_active(self, name: str, now: float) -> bool:
-        """Whether something has just come through."""
-        return now - self.last_used.get(name, float("-inf")) < LIT
+        """Return whether a message passed through a port within ACTIVE_SHOWN seconds."""
+        return now - self.last_used.get(name, float("-inf")) < ACTIVE_SHOWN
 
     def recent_errors(self, now: float) -> list[str]:
-        """Say what has gone wrong lately."""
+        """Return an error line for each port that failed within ERROR_SHOWN seconds."""
         return [
-            said if said.startswith(("no ", "the ")) else f"{name}: {said}"
-            for name, said in self.errors.items()
-            if said and now - self._failed_at.get(name, now) < TELL
+            error if error.startswith(("no ", "the ")) else f"{name}: {error}"
+            for name, error in self.errors.items()
+            if error and now - self._failed_at.get(name, now) < ERROR_SHOWN
         ]
 
     def update(self, name: str, report: object, now: float) -> None:
-        """Take what a status says of one."""
-        found = _parse_report(report)
-        if found is None:
+        """Update a port from its entry in the engine's status."""
+        parsed = _parse_report(report)
+        if parsed is None:
             self.errors.pop(name, None)
             return
-        wrong, count = found
-        if self.errors.get(name, "") != wrong:
+        error, count = parsed
+        if self.errors.get(name, "") != error:
             self._failed_at[name] = now
-        self.errors[name] = wrong
+        self.errors[name] = error
         if self._counts.get(name, count) != count:
             self.mark_used(name, now)
         self._counts[name] = count

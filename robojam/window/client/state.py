@@ -1,7 +1,7 @@
-"""What the window knows: touches, controls, turn, and how the engine is.
+"""State of the window: touches, controls, whose turn it is, and whether the engine answers.
 
-Pure: messages and touches come in with the instant (monotonic seconds, ``now``),
-nothing here asks what time it is, and nothing knows of pixels.
+Pure: messages and touches come with their time (monotonic seconds, ``now``). No clock is
+read here, and nothing depends on pixels.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ from robojam.window.client.ports import EnginePorts
 from robojam.window.client.strokes import Strokes
 from robojam.wire.osc import Message
 
-#: Nothing heard for this long, in seconds: the engine is lost.
+#: The engine is lost after this many seconds without a message.
 LOST_AFTER = 2.5
-#: Not there for this long after the window opened, in seconds: perhaps nobody starts it.
-PATIENCE = 15.0
-#: For so long, in seconds, the window says that the engine was restarted, or a small thing.
-NEWS, WORD = 8.0, 1.6
-#: A voice that played within so many seconds is playing; drops are told for so many.
-PLAYING, DROPS_SHOW = 0.6, 10.0
-#: What is expected is shown for so long after it was told, and a ghost after it was due.
-FORECAST_HOLDS, GHOST_HOLDS = 3.0, 0.4
+#: The window says which engine it waits for after this many seconds.
+WAITING_AFTER = 15.0
+#: Seconds for which a restart of the engine, and a short notice, are shown.
+RESTART_SHOWN, NOTICE_SHOWN = 8.0, 1.6
+#: A voice counts as playing for this many seconds after a touch. Dropped messages are
+#: reported for this many seconds.
+PLAYING_HOLDS, DROPS_SHOWN = 0.6, 10.0
+#: The forecast is shown for this many seconds after its message. A pending touch is
+#: shown for this many seconds after it was due.
+FORECAST_SHOWN, PENDING_SHOWN = 3.0, 0.4
+#: Components of the forecast that are drawn, the heaviest first.
+MAX_COMPONENTS = 12
 
 _NUMBERS = frozenset(
     "temperature spread timescale threshold response volume pause seed".split()
@@ -48,27 +52,30 @@ _EVENTS = {
 
 
 class EngineState(Enum):
-    """How the engine is, seen from here."""
+    """Whether the engine answers, as seen from the window."""
 
     STARTING = "starting"
-    CONNECTED = "there"
+    CONNECTED = "connected"
     LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
 class PendingTouch:
-    """The touch that is pending: who will play it, where, and from when to when."""
+    """Touch that the machine will play next.
+
+    x, y are in screen units; announced_at and due are in seconds.
+    """
 
     who: str
     x: float
     y: float
-    told: float
+    announced_at: float
     due: float
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastComponent:
-    """One component of the forecast, in screen units."""
+    """One component of the forecast's Gaussian mixture, in screen units."""
 
     weight: float
     x: float
@@ -78,33 +85,40 @@ class ForecastComponent:
     correlation: float
 
     def rotated(self, quarter_turns: int) -> ForecastComponent:
-        """Return it as it is seen when the surface is turned by so many quarters, clockwise."""
+        """Return the component on a surface rotated clockwise by quarter turns."""
         if not quarter_turns % 4:
             return self
-        one = ForecastComponent(
+        rotated = ForecastComponent(
             self.weight, 1 - self.y, self.x, self.sd_y, self.sd_x, -self.correlation
         )
-        return one.rotated(quarter_turns - 1)
+        return rotated.rotated(quarter_turns - 1)
 
 
 def finite_number(value: object) -> float | None:
-    """Return a finite number, or None for anything else."""
+    """Return value as a float if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        told = float(value)
+        number = float(value)
     except OverflowError:
         return None
-    return told if math.isfinite(told) else None
+    return number if math.isfinite(number) else None
+
+
+def _finite_numbers(values: tuple[Any, ...]) -> list[float] | None:
+    """Return all values as floats, or None if one of them is not a finite number."""
+    numbers = [number for value in values if (number := finite_number(value)) is not None]
+    return numbers if len(numbers) == len(values) else None
 
 
 @dataclass(slots=True)
 class ViewSettings:
-    """What this window alone decides: what it shows, and how.
+    """Settings of this window alone: what it shows, and how.
 
-    panel is what lies open (help, controls, sessions, player, or nothing); quarters,
-    how far the picture is turned; grabbed, the control that a finger turns; typing,
-    a name that is being written; typed_keys, whether letters play.
+    panel is the name of the open panel (help, controls, sessions, player), or empty.
+    grabbed_dial is the control that a finger turns at the moment. typed_name is the new
+    name of a recording while it is typed, else None. letters_play is true while letter
+    keys play touches.
     """
 
     panel: str = ""
@@ -112,13 +126,16 @@ class ViewSettings:
     quarter_turns: int = 0
     show_forecast: bool = True
     grabbed_dial: str = ""
-    typing: str | None = None
+    typed_name: str | None = None
     letters_play: bool = False
 
 
 @dataclass(slots=True)
 class WindowState:
-    """All of it. ``opened`` is the instant at which the window opened."""
+    """Everything that the window draws.
+
+    opened_at is the time at which the window opened, in seconds.
+    """
 
     engine_name: str = ""
     opened_at: float = 0.0
@@ -126,7 +143,7 @@ class WindowState:
     echo_filter: TouchEchoFilter = field(default_factory=TouchEchoFilter)
     controls: dict[str, float] = field(default_factory=dict)
     silenced: bool = False  # by a panic
-    replaying: bool = False  # the engine plays a recording
+    replaying: bool = False  # the engine replays a recording
     mode: str = ""
     model: str = ""
     instrument: str = ""
@@ -158,37 +175,38 @@ class WindowState:
     _engine_started: str = ""
     _has_status: bool = False
 
-    # What is seen from outside
-
     def engine_state(self, now: float) -> EngineState:
-        """How the engine is at this instant."""
+        """Return whether the engine answers at this time."""
         if self.last_message_at is None:
             return EngineState.STARTING
-        return (
-            EngineState.CONNECTED
-            if now - self.last_message_at < LOST_AFTER
-            else EngineState.LOST
-        )
+        connected = now - self.last_message_at < LOST_AFTER
+        return EngineState.CONNECTED if connected else EngineState.LOST
 
     @property
     def paused(self) -> bool:
-        """Whether the machine is held; in solo, by a panic too."""
+        """Whether the machine is paused; in solo mode, also by a panic."""
         return bool(self.controls.get("pause", 0)) or (self.silenced and self.mode == "solo")
 
     def refuses(self, action: str) -> bool:
-        """Whether the engine, which plays a recording, does not do what an action asks."""
-        name, _, about = action.partition(":")
-        asked = about.partition(":")[0] if name in ("slide", "step") else name
-        return self.replaying and asked in _OF_A_JAM
+        """Return whether the engine ignores an action because it replays a recording.
+
+        action is a name as in `robojam.window.actions`, such as ``mode:duet``.
+        """
+        name, _, argument = action.partition(":")
+        control = argument.partition(":")[0] if name in ("slide", "step") else name
+        return self.replaying and control in _OF_A_JAM
 
     def machine_playing(self, now: float) -> bool:
-        """Whether a voice of the machine is sounding, or has just been."""
-        return now - self.machine_played_at < PLAYING or any(
+        """Return whether a machine voice is down or has just played."""
+        return now - self.machine_played_at < PLAYING_HOLDS or any(
             stroke.lifted is None and is_machine(stroke.who) for stroke in self.strokes
         )
 
     def turn_left(self, now: float) -> tuple[float, float] | None:
-        """Seconds left of the machine's turn, and of how many; None where it has no end."""
+        """Return the seconds left of the machine's turn, and its length.
+
+        None when it is not the machine's turn, or when the turn has no end.
+        """
         if self._turn_left is None or not is_machine(self.turn):
             return None
         passed = 0.0 if self.paused else now - self._turn_left_at
@@ -196,19 +214,17 @@ class WindowState:
         return left, max(left, self.controls.get("response", left))
 
     def current_forecast(self, now: float) -> tuple[ForecastComponent, ...]:
-        """The forecast, as long as it holds and is wanted."""
-        fresh = now - self.forecast_at < FORECAST_HOLDS
+        """Return the forecast if it is recent and to be shown, else nothing."""
+        fresh = now - self.forecast_at < FORECAST_SHOWN
         return self.forecast if fresh and self.view.show_forecast else ()
 
     def is_animating(self, now: float) -> bool:
-        """Whether the surface will look different a moment later, though nothing comes."""
+        """Return whether the surface changes with time alone, without a new message."""
         counting = self.turn_left(now) is not None and not self.paused
         return bool(self.pending_touches) or counting or self.strokes.is_animating(now)
 
-    # What happens
-
     def add_own_touch(self, phase: Phase, finger: int, x: float, y: float, now: float) -> None:
-        """One's own finger, drawn at once; x, y in screen units."""
+        """Add a touch of this window's own fingers; x, y in screen units."""
         self.has_played = True
         who = self.echo_filter.who
         if phase is Phase.UP:
@@ -222,12 +238,12 @@ class WindowState:
             self.strokes.move(who, finger, x, y, now, own=True)
 
     def advance(self, now: float) -> None:
-        """Let go of what has faded, and of the fingers of an engine that is lost."""
+        """Remove what has faded, and lift the fingers of an engine that is lost."""
         self.strokes.fade(now)
         self.pending_touches = {
             who: pending
             for who, pending in self.pending_touches.items()
-            if now < pending.due + GHOST_HOLDS
+            if now < pending.due + PENDING_SHOWN
         }
         if self.engine_state(now) is EngineState.LOST:
             self.strokes.lift_others(now)
@@ -235,7 +251,10 @@ class WindowState:
             self.forecast = ()
 
     def handle_message(self, message: Message, now: float, utc: datetime) -> None:
-        """Take a message from the engine. One that makes no sense changes nothing."""
+        """Apply a message from the engine. An invalid message changes nothing.
+
+        utc is the current date and time; it dates the recording that the engine writes.
+        """
         self.last_message_at = now
         match message.address.split("/")[1:]:
             case ["robojam", "status"]:
@@ -246,8 +265,8 @@ class WindowState:
                 self._handle_forecast(message.args, now)
             case ["robojam", name] if name in _EVENTS:
                 self.silenced = self.silenced or name == "panic"
-                held = name == "panic" and self.paused
-                self.notify("silence until it may go on: p" if held else _EVENTS[name], now)
+                paused = name == "panic" and self.paused
+                self.notify("silent until p is pressed" if paused else _EVENTS[name], now)
                 self.pending_touches.clear()
             case ["robojam", "back" | "store" | "recall" as name] if message.args:
                 self._handle_memory(name, message.args[0], now)
@@ -255,43 +274,44 @@ class WindowState:
                 self._handle_record(message.args[0], now, utc)
             case ["robojam", name] if len(message.args) == 1:
                 self._handle_control(name, message.args[0])
-            case ["robojam", who, what] if is_machine(who) or who.startswith("human"):
-                self._handle_touch(who, what, message.args, now)
+            case ["robojam", who, kind] if is_machine(who) or who.startswith("human"):
+                self._handle_touch(who, kind, message.args, now)
 
     def notify(self, text: str, now: float) -> None:
-        """Show a few words for a moment."""
+        """Show a short notice for NOTICE_SHOWN seconds."""
         self.notice, self.notice_at = text, now
 
-    # By kind of message
-
-    def _handle_touch(self, who: str, what: str, args: tuple[Any, ...], now: float) -> None:
-        numbers = [finite_number(arg) for arg in args]
-        if None in numbers or not numbers:
+    def _handle_touch(self, who: str, kind: str, args: tuple[Any, ...], now: float) -> None:
+        if not (numbers := _finite_numbers(args)):
             return
-        finger, *rest = (value for value in numbers if value is not None)
-        if what == "up":
+        finger, *rest = numbers
+        if kind == "up":
             self.strokes.up(who, int(finger), now, own=False)
             return
         if len(rest) < 2:
             return
         x, y = clip(rest[0], 0, 1), clip(rest[1], 0, 1)
-        if what == "next" and len(rest) > 2:
+        if kind == "next" and len(rest) > 2:
             self.pending_touches[who] = PendingTouch(who, x, y, now, now + clip(rest[2], 0, 60))
-        elif what in ("down", "move") and not self.echo_filter.is_echo(
+        elif kind in ("down", "move") and not self.echo_filter.is_echo(
             who, int(finger), x, y, now
         ):
             self.has_played = True
             self._end_panic(who)
-            draw = self.strokes.down if what == "down" else self.strokes.move
+            draw = self.strokes.down if kind == "down" else self.strokes.move
             draw(who, int(finger), x, y, now, own=False)
-            for used in ("sound",) if is_machine(who) else ("sound", "osc"):
-                self.ports.mark_used(used, now)
+            self.ports.mark_used("sound", now)
             if is_machine(who):
                 self.machine_played_at = now
                 self.pending_touches.pop(who, None)
+            else:
+                self.ports.mark_used("osc", now)
 
     def _end_panic(self, who: str) -> None:
-        """Someone plays: that ends a panic, but in solo only if it is the machine."""
+        """End a panic, because a player touched.
+
+        In solo mode only the machine ends it.
+        """
         if is_machine(who) or self.mode != "solo":
             self.silenced = False
 
@@ -299,7 +319,7 @@ class WindowState:
         if isinstance(turn, str) and turn != self.turn:
             self.turn = turn
             if is_machine(turn):
-                self.forecast = ()  # what was expected of the human
+                self.forecast = ()  # it was the human's
                 response = self.controls.get("response", 0.0)
                 ends = response > 0 and self.mode in ("", "call-response")
                 self._turn_left, self._turn_left_at = (response if ends else None), now
@@ -308,12 +328,12 @@ class WindowState:
                 self.pending_touches.clear()
 
     def _handle_forecast(self, args: tuple[Any, ...], now: float) -> None:
-        numbers = [finite_number(arg) for arg in args]
-        whole = [value for value in numbers if value is not None]
-        if len(whole) != len(args) or len(whole) % 6:
+        numbers = _finite_numbers(args)
+        if numbers is None or len(numbers) % 6:
             return
-        groups = (ForecastComponent(*whole[i : i + 6]) for i in range(0, len(whole), 6))
-        self.forecast = tuple(sorted(groups, key=lambda group: -group.weight)[:12])
+        components = (ForecastComponent(*numbers[i : i + 6]) for i in range(0, len(numbers), 6))
+        by_weight = sorted(components, key=lambda component: -component.weight)
+        self.forecast = tuple(by_weight[:MAX_COMPONENTS])
         self.forecast_at = now
 
     def _handle_memory(self, name: str, value: object, now: float) -> None:
@@ -330,8 +350,8 @@ class WindowState:
     def _handle_control(self, name: str, value: object) -> None:
         if name in _WORDS and isinstance(value, str):
             setattr(self, name, value)
-        elif name in _NUMBERS and (told := finite_number(value)) is not None:
-            self.controls[name] = told
+        elif name in _NUMBERS and (number := finite_number(value)) is not None:
+            self.controls[name] = number
             if name == "pause":
                 self.silenced = False
 
@@ -372,35 +392,34 @@ class WindowState:
         self._engine_started = started or self._engine_started
         self._has_status = True
 
-    def _handle_record(self, told: object, now: float, utc: datetime) -> None:
-        wanted = finite_number(told)
-        if wanted == 0:
+    def _handle_record(self, value: object, now: float, utc: datetime) -> None:
+        number = finite_number(value)
+        if number == 0:
             self._set_recording("", now, utc)
-        elif wanted is not None and not self.recording:
-            self._set_recording("armed", now, utc)  # the next status tells the file
+        elif number is not None and not self.recording:
+            self._set_recording("armed", now, utc)  # the next status names the file
 
     def _set_recording(self, value: object, now: float, utc: datetime) -> None:
         recording = value if isinstance(value, str) else "on" if value else ""
         if recording == self.recording:
             return
-        before = 0.0 if self._has_status else _age(recording, utc)
-        self.recording, self.recording_since = recording, now - before
+        age = 0.0 if self._has_status else _age(recording, utc)
+        self.recording, self.recording_since = recording, now - age
 
     def _count_dropped(self, reasons: object, now: float) -> None:
         if not isinstance(reasons, dict):
             return
         total = int(sum(finite_number(count) or 0 for count in reasons.values()))
         if self.dropped is not None and total > self.dropped:
-            fresh = now - self.dropped_at >= DROPS_SHOW
-            self.recently_dropped = (
-                total - self.dropped + (0 if fresh else self.recently_dropped)
-            )
+            if now - self.dropped_at >= DROPS_SHOWN:
+                self.recently_dropped = 0
+            self.recently_dropped += total - self.dropped
             self.dropped_at = now
         self.dropped = total
 
 
 def _age(recording: str, utc: datetime) -> float:
-    """How long ago a recording began, in seconds, by its name; 0 when it does not tell."""
+    """Return a recording's age in seconds from the date in its file name, or 0."""
     name = PurePath(recording.replace("\\", "/")).name[:19]
     try:
         began = datetime.strptime(name, "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)

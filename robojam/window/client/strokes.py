@@ -1,4 +1,4 @@
-"""Strokes: what fingers leave on the surface, and how it fades. Pure; times in seconds."""
+"""Strokes: the paths of fingers on the surface, and how they fade. Pure; times in seconds."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from dataclasses import dataclass, field
 
 from robojam.touch import is_machine
 
-#: A point has faded this long after it was touched, in seconds: longer than the wait for
-#: an answer, so that call and answer are seen together.
+#: A point has faded this many seconds after it was touched. It is longer than the wait
+#: for an answer, so that call and answer are seen together.
 FADE = 8.0
-#: Most of its light has gone this long after, in seconds; what stays is its share.
+#: A point loses its first brightness within GLARE seconds, down to the share AFTERGLOW.
 GLARE = 2.5
 AFTERGLOW = 0.55
-#: Brightness is kept in so many steps.
+#: Number of brightness steps.
 LEVELS = 24
-#: The ring of a landing opens for this long, in seconds.
+#: Duration of the ring that opens where a finger lands, in seconds.
 RING = 0.55
-#: The head of a stroke has gone this long after its finger lifted, in seconds.
+#: Duration for which the mark of a finger fades after its lift, in seconds.
 HEAD = 0.35
-#: So many points are kept at most: a stranger may send any number.
+#: Points kept at most, because any number may arrive from the network.
 MAX_POINTS = 6000
-#: How much of a new speed shows at once; the rest is the speed before.
+#: Share of a new speed in the smoothed speed.
 SPEED_SMOOTHING = 0.35
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a finger was: the instant, place in screen units, screen units a second."""
+    """Position of a finger at a time.
+
+    x, y are in screen units, speed in screen units a second.
+    """
 
     t: float
     x: float
@@ -38,7 +41,11 @@ class Point:
 
 @dataclass(slots=True)
 class Stroke:
-    """One finger from landing to lift. ``mine`` when it is of this window's own hands."""
+    """Path of one finger from landing to lift; own if it is this window's own finger.
+
+    serial is the stroke's number, unique in its `Strokes`. dropped is how many of its
+    first points were discarded.
+    """
 
     who: str
     id: int
@@ -46,50 +53,57 @@ class Stroke:
     landed: Point
     points: list[Point]
     lifted: float | None = None
-    #: Tells it from every other; and how many of its first points were let go.
     serial: int = 0
     dropped: int = 0
 
     @property
     def last(self) -> Point:
-        """Where the finger was last."""
+        """Last point of the stroke."""
         return self.points[-1]
 
     def head_brightness(self, now: float) -> float:
-        """How bright its head is, 0..1: full while the finger is down."""
+        """Return the brightness of the finger's mark, 0..1: 1 while the finger is down."""
         if self.lifted is None:
             return 1.0
         return max(0.0, 1 - (now - self.lifted) / HEAD)
 
 
 def brightness(age: float) -> float:
-    """How bright a point of this age (seconds) is: 1 at first, smoothly to 0 at FADE."""
-    return (1 - AFTERGLOW) * _ease(1 - age / GLARE) + AFTERGLOW * _ease(1 - age / FADE)
+    """Return the brightness of a point of this age (seconds): 1 at first, 0 from FADE on."""
+    glare, afterglow = _smoothstep(1 - age / GLARE), _smoothstep(1 - age / FADE)
+    return (1 - AFTERGLOW) * glare + AFTERGLOW * afterglow
 
 
 def level(age: float) -> int:
-    """How bright a point of this age (seconds) is, in whole steps of LEVELS."""
-    tick = int(age * _TICKS)
+    """Return the brightness of a point of this age (seconds), in steps 0..LEVELS."""
+    tick = int(age * _TICKS_PER_SECOND)
     return _LEVELS[max(0, tick)] if tick < len(_LEVELS) else 0
 
 
-def _ease(left: float) -> float:
-    left = min(1.0, max(0.0, left))
-    return left * left * (3 - 2 * left)
+def _smoothstep(value: float) -> float:
+    """Return the smoothstep of a value clipped to 0..1."""
+    value = min(1.0, max(0.0, value))
+    return value * value * (3 - 2 * value)
 
 
-#: The brightness of every age, looked up: it is asked for thousands of times a frame.
-_TICKS = 120
-_LEVELS = tuple(round(brightness(tick / _TICKS) * LEVELS) for tick in range(int(FADE * _TICKS)))
+#: Table of the level for each age, because a frame asks for thousands of them.
+_TICKS_PER_SECOND = 120
+_LEVELS = tuple(
+    round(brightness(tick / _TICKS_PER_SECOND) * LEVELS)
+    for tick in range(int(FADE * _TICKS_PER_SECOND))
+)
 
 
 @dataclass(slots=True)
 class Strokes:
-    """Every stroke that can still be seen, in the order of landing."""
+    """Strokes that are still visible, in the order of landing.
+
+    first is the serial of the first stroke, latest that of the last one; count is the
+    number of points.
+    """
 
     visible: list[Stroke] = field(default_factory=list)
     count: int = 0
-    #: The serials of the first stroke and of the latest.
     first: int = 1
     latest: int = field(init=False)
 
@@ -100,7 +114,7 @@ class Strokes:
         return iter(self.visible)
 
     def held(self, who: str, finger: int, *, own: bool) -> Stroke | None:
-        """Return the stroke that this finger is drawing, if it is down."""
+        """Return the stroke that this finger is drawing, if the finger is down."""
         for stroke in reversed(self.visible):
             if (
                 stroke.lifted is None
@@ -112,7 +126,7 @@ class Strokes:
         return None
 
     def down(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
-        """A finger lands; if it was down already, it was lifted first."""
+        """Begin a stroke; a finger that was down is lifted first."""
         self.up(who, finger, now, own=own)
         point = Point(now, x, y, 0.0)
         self.latest += 1
@@ -124,7 +138,7 @@ class Strokes:
             self.count -= len(self.visible.pop(0).points)
 
     def move(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
-        """A finger slides; if it was not down, it lands."""
+        """Extend a finger's stroke; a finger that was not down lands."""
         stroke = self.held(who, finger, own=own)
         if stroke is None:
             self.down(who, finger, x, y, now, own=own)
@@ -141,7 +155,7 @@ class Strokes:
             self.count -= MAX_POINTS // 2
 
     def up(self, who: str, finger: int, now: float, *, own: bool) -> None:
-        """A finger lifts; one that was not down is none of ours."""
+        """Lift a finger; one that was not down is ignored."""
         stroke = self.held(who, finger, own=own)
         if stroke is not None:
             stroke.lifted = now
@@ -149,24 +163,24 @@ class Strokes:
     def lift_others(
         self, now: float, *, still_for: float = 0.0, machine: bool = True, humans: bool = True
     ) -> None:
-        """Lift every finger but one's own that has been still for ``quiet`` seconds.
+        """Lift all fingers but this window's own that have been still for still_for seconds.
 
-        Without ``machine``, those of its voices stay down; without ``humans``, the others.
+        machine and humans choose whose fingers are lifted.
         """
         for stroke in self.visible:
-            theirs = not stroke.own and (machine if is_machine(stroke.who) else humans)
-            if theirs and stroke.lifted is None and now - stroke.last.t >= still_for:
+            chosen = not stroke.own and (machine if is_machine(stroke.who) else humans)
+            if chosen and stroke.lifted is None and now - stroke.last.t >= still_for:
                 stroke.lifted = now
 
     def fade(self, now: float) -> None:
-        """Let go of what can no longer be seen."""
+        """Discard points and strokes that have faded."""
         for stroke in self.visible:
-            gone = 0
-            while gone < len(stroke.points) - 1 and now - stroke.points[gone + 1].t > FADE:
-                gone += 1
-            if gone:
-                del stroke.points[:gone]
-                stroke.dropped += gone
+            faded = 0
+            while faded < len(stroke.points) - 1 and now - stroke.points[faded + 1].t > FADE:
+                faded += 1
+            if faded:
+                del stroke.points[:faded]
+                stroke.dropped += faded
         self.visible = [
             stroke
             for stroke in self.visible
@@ -176,7 +190,7 @@ class Strokes:
         self.count = sum(len(stroke.points) for stroke in self.visible)
 
     def is_animating(self, now: float) -> bool:
-        """Tell whether anything will look different a moment later."""
+        """Return whether a stroke changes with time alone."""
         return any(
             stroke.lifted is not None or now - stroke.last.t <= FADE for stroke in self.visible
         )

@@ -1,1 +1,1 @@
-"""Fingers, keys and dials of the window."""
+"""Input of the window: pointers, keys and dials."""

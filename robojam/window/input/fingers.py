@@ -1,4 +1,4 @@
-"""Mouse and fingers to touches: which id each has, and where it was last. Pure."""
+"""Touches from the mouse and from fingers: the id and last position of each pointer. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from robojam.touch import Phase, clip
 from robojam.window.client.echo import FIRST_ID
 
-#: The mouse, among the pointers; its id is FIRST_ID, the first finger's is one more.
+#: Pointer name of the mouse. Its id is FIRST_ID; fingers have the ids after it.
 MOUSE = "mouse"
-#: So many fingers play at once.
+#: Fingers that play at the same time at most.
 MAX_FINGERS = 10
 
 
 class PointerTouch(NamedTuple):
-    """What a hand did: the phase, the finger's id, x and y in screen units."""
+    """Touch of a pointer: phase, finger id, and position in screen units."""
 
     phase: Phase
     id: int
@@ -26,12 +26,12 @@ class PointerTouch(NamedTuple):
 
 @dataclass(slots=True)
 class FingerInput:
-    """The pointers that are down, each with its id and its last place."""
+    """Pointers that are down, each with its last touch."""
 
     held: dict[Hashable, PointerTouch] = field(default_factory=dict)
 
     def down(self, pointer: Hashable, x: float, y: float) -> list[PointerTouch]:
-        """A pointer lands. One that was down is lifted first."""
+        """Begin a touch. A pointer that was down is lifted first."""
         lifted = self.up(pointer)
         finger = self._free_id(pointer)
         if finger is None:
@@ -39,7 +39,7 @@ class FingerInput:
         return [*lifted, self._hold(pointer, Phase.DOWN, finger, x, y)]
 
     def move(self, pointer: Hashable, x: float, y: float) -> list[PointerTouch]:
-        """A pointer slides; beyond the surface it slides along its edge."""
+        """Move a pointer; outside the surface it follows the edge."""
         last = self.held.get(pointer)
         if last is None:
             return []
@@ -49,12 +49,12 @@ class FingerInput:
         return [self._hold(pointer, Phase.MOVE, last.id, x, y)]
 
     def up(self, pointer: Hashable) -> list[PointerTouch]:
-        """A pointer lifts, where it was last."""
+        """Lift a pointer at its last position."""
         last = self.held.pop(pointer, None)
         return [] if last is None else [last._replace(phase=Phase.UP)]
 
     def lift_all(self) -> list[PointerTouch]:
-        """Lift everything: the window goes, or looks elsewhere."""
+        """Lift all pointers."""
         return [played for pointer in list(self.held) for played in self.up(pointer)]
 
     def _hold(

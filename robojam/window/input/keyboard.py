@@ -1,7 +1,8 @@
-"""Letters that play: three rows of keys are the surface, and a finger walks between them. Pure.
+"""Playing with letter keys: three rows of keys cover the surface. Pure.
 
-A key is a landing; a further key while one is held is where the finger slides to, at an
-even speed; when the last is released it lifts. So taps, swipes and turns can be typed.
+The first key is a landing. A further key while one is held is a target, to which the
+finger slides at constant speed. It lifts when the last key is released. So taps, swipes
+and curves can be played.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass, field
 
 from robojam.window.input.fingers import FingerInput, PointerTouch
 
-#: How fast the finger slides, in screen units a second.
+#: Speed of the finger, in screen units a second.
 SPEED = 1.6
-#: The keys by their place on a keyboard of any language (SDL's scancodes): rows of ten.
+#: Keys by their place on a keyboard of any language (SDL scancodes): three rows of ten.
 ROWS: tuple[tuple[int, ...], ...] = (
     (20, 26, 8, 21, 23, 28, 24, 12, 18, 19),
     (4, 22, 7, 9, 10, 11, 13, 14, 15, 51),
@@ -24,56 +25,57 @@ _POSITIONS = {
     for row, keys in enumerate(ROWS)
     for column, key in enumerate(keys)
 }
+#: Pointer name of the keyboard's finger.
 POINTER = "keyboard"
 
 
 def key_position(key: int) -> tuple[float, float] | None:
-    """Return where a key is on the surface, in screen units; None for one that is not."""
+    """Return the position of a key on the surface, in screen units; None for other keys."""
     return _POSITIONS.get(key)
 
 
 @dataclass(slots=True)
 class Keyboard:
-    """The keys that are held, the last one last; and the instant up to which it slid."""
+    """Keys that are held, in the order of pressing."""
 
     held: list[int] = field(default_factory=list)
     _slid_until: float = 0.0
 
     def down(self, key: int, fingers: FingerInput, now: float) -> list[PointerTouch]:
-        """A key goes down."""
-        at = key_position(key)
-        if at is None or key in self.held:
+        """Press a key; return the touches that follow from it."""
+        position = key_position(key)
+        if position is None or key in self.held:
             return []
         self.held.append(key)
         if len(self.held) > 1:
             return []
         self._slid_until = now
-        return fingers.down(POINTER, *at)
+        return fingers.down(POINTER, *position)
 
     def up(self, key: int, fingers: FingerInput) -> list[PointerTouch]:
-        """A key comes up."""
+        """Release a key; return the touches that follow from it."""
         if key not in self.held:
             return []
         self.held.remove(key)
         return [] if self.held else fingers.up(POINTER)
 
     def slide(self, fingers: FingerInput, now: float) -> list[PointerTouch]:
-        """Slide on towards the key that was pressed last."""
+        """Slide towards the key that was pressed last; return the touches."""
         finger = fingers.held.get(POINTER)
         if not self.held or finger is None:
             return []
         x, y = _POSITIONS[self.held[-1]]
-        far = math.hypot(x - finger.x, y - finger.y)
+        distance = math.hypot(x - finger.x, y - finger.y)
         reach = SPEED * max(0.0, now - self._slid_until)
         self._slid_until = now
-        if far < 1e-6:
+        if distance < 1e-6:
             return []
-        share = min(1.0, reach / far)
+        share = min(1.0, reach / distance)
         return fingers.move(
             POINTER, finger.x + (x - finger.x) * share, finger.y + (y - finger.y) * share
         )
 
     @property
     def is_sliding(self) -> bool:
-        """Whether more than one key is held, and so the finger may be on its way."""
+        """Whether more than one key is held, so that the finger may be moving."""
         return len(self.held) > 1

@@ -1,10 +1,10 @@
-"""Keys: which does what, by the name of an action (see robojam.window.actions)."""
+"""Keys of the window, and the action of each (see robojam.window.actions)."""
 
 from __future__ import annotations
 
 import pygame
 
-#: What the help shows: the keys, and what they do.
+#: Keys and their meaning, as the help panel shows them.
 HELP: tuple[tuple[str, str], ...] = (
     ("mouse, fingers, pen", "play"),
     ("space", "pass the turn"),
@@ -20,7 +20,7 @@ HELP: tuple[tuple[str, str], ...] = (
     ("a  b / A  B", "recall / keep a memory"),
     ("p  backspace  esc", "pause, forget, panic"),
     ("r  s", "recording, sessions"),
-    ("c  f", "controls, its mind"),
+    ("c  f", "controls, forecast"),
     ("t  o  F11", "theme, turn, full screen"),
     ("tab", "letters play"),
     ("h  q", "these keys, quit"),
@@ -37,7 +37,7 @@ _BY_KEY = {
     pygame.K_4: "mode:listen", pygame.K_KP_1: "mode:call-response", pygame.K_KP_2: "mode:duet",
     pygame.K_KP_3: "mode:solo", pygame.K_KP_4: "mode:listen",
 }  # fmt: skip
-_BY_LETTER = {
+_BY_CHARACTER = {
     "h": "help", "?": "help", "p": "pause", "r": "record", "f": "forecast", "q": "quit",
     "F": "fullscreen", "+": "step:timescale:1", "=": "step:timescale:1",
     "-": "step:timescale:-1", "[": "step:threshold:-1", "]": "step:threshold:1",
@@ -46,7 +46,7 @@ _BY_LETTER = {
     "V": "step:volume:1", "c": "controls", "t": "theme", "o": "turn",
     "a": "recall:A", "b": "recall:B", "A": "store:A", "B": "store:B",
 }  # fmt: skip
-#: While a recording is open, some keys are its own.
+#: Keys with another meaning while a recording is open.
 _PLAYER_KEYS = {
     pygame.K_SPACE: "play", pygame.K_LEFT: "scrub:-1", pygame.K_RIGHT: "scrub:1",
     pygame.K_UP: "speed", pygame.K_DOWN: "speed:-1", pygame.K_HOME: "scrub:-1e9",
@@ -54,8 +54,12 @@ _PLAYER_KEYS = {
 }  # fmt: skip
 
 
-def action_for_key(key: int, letter: str, modifiers: int, *, panel: str = "") -> str:
-    """Name what a pressed key asks for; '' for nothing. letter is what it would type."""
+def action_for_key(key: int, character: str, modifiers: int, *, panel: str = "") -> str:
+    """Return the action of a key, or '' if it has none.
+
+    character is what the key types; modifiers is pygame's bit mask; panel is the open
+    panel.
+    """
     if modifiers & pygame.KMOD_META and key == pygame.K_f:
         return "fullscreen"
     if modifiers & pygame.KMOD_META and key == pygame.K_q:
@@ -64,9 +68,9 @@ def action_for_key(key: int, letter: str, modifiers: int, *, panel: str = "") ->
         return ""
     if panel == "player" and key in _PLAYER_KEYS:
         return _PLAYER_KEYS[key]
-    return _BY_KEY.get(key) or _BY_LETTER.get(letter, "")
+    return _BY_KEY.get(key) or _BY_CHARACTER.get(character, "")
 
 
 def repeats_when_held(action: str) -> bool:
-    """Tell whether a key held down asks again and again."""
+    """Return whether an action is repeated while its key is held."""
     return action.startswith(("step:", "scrub:"))

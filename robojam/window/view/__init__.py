@@ -1,1 +1,1 @@
-"""What the window draws."""
+"""Drawing of the window: theme, text, strokes, forecast, frame and panels."""

@@ -1,4 +1,4 @@
-"""What the frame says, and what of it can be touched. Pure."""
+"""Text of the frame around the surface, and the actions of its buttons. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 
 from robojam.touch import is_machine
 from robojam.window.client.state import (
-    DROPS_SHOW,
-    NEWS,
-    PATIENCE,
-    WORD,
+    DROPS_SHOWN,
+    NOTICE_SHOWN,
+    RESTART_SHOWN,
+    WAITING_AFTER,
     EngineState,
     WindowState,
 )
@@ -25,20 +25,21 @@ from robojam.window.view.text_fit import (
     format_duration,
 )
 
-#: Touches this late, in milliseconds, can be noticed, and are told of.
+#: Touches later than this many milliseconds are reported, because they can be heard.
 LATE_MS = 5.0
-#: So many lines of trouble are shown at most.
-MOST_NOTICES = 4
+#: Notices that are shown at most.
+MAX_NOTICES = 4
+#: Modes with a button.
 MODES = ("call-response", "duet", "solo", "listen")
-#: Going back goes this far, in seconds.
+#: Seconds that the button in the frame goes back.
 BACK = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameText:
-    """All that is written around and on the surface; above and below, two rows each.
+    """Text around and on the surface, two rows each above and below.
 
-    left is the share of the machine's turn that is left, None where it has no end.
+    turn is the colour role of the player whose turn it is.
     """
 
     top: tuple[tuple[Label, ...], tuple[Label, ...]]
@@ -49,10 +50,10 @@ class FrameText:
 
 
 def frame_text(state: WindowState, now: float) -> FrameText:
-    """Say what the musician should know at this instant (seconds)."""
-    there = state.engine_state(now) is EngineState.CONNECTED
-    turn = _side(state) if there else ColourRole.MUTED
-    playing = state.has_played or state.view.panel
+    """Return the text for the state at this time (seconds)."""
+    connected = state.engine_state(now) is EngineState.CONNECTED
+    turn = _turn_role(state) if connected else ColourRole.MUTED
+    panel = state.view.panel
     top = (
         (
             _turn_label(turn),
@@ -66,10 +67,8 @@ def frame_text(state: WindowState, now: float) -> FrameText:
             *_memory_buttons(state),
             *_port_lights(state, now),
             *_engine_label(state),
-            _button(
-                "sessions", "sessions", 6, selected=state.view.panel in ("sessions", "player")
-            ),
-            _button("more", "controls", 1, selected=state.view.panel == "controls"),
+            _button("sessions", "sessions", 6, selected=panel in ("sessions", "player")),
+            _button("more", "controls", 1, selected=panel == "controls"),
         ),
     )
     return FrameText(
@@ -79,18 +78,26 @@ def frame_text(state: WindowState, now: float) -> FrameText:
             _without_refused(state, _dial_labels(state)),
         ),
         notices=_notices(state, now),
-        hint=()
-        if playing or state.replaying
-        else (
-            "play here, with the mouse or your fingers",
-            "rest, and the machine answers" if state.mode in ("", "call-response") else "",
-        ),
+        hint=_hint(state),
         turn=turn,
     )
 
 
+def _hint(state: WindowState) -> tuple[str, ...]:
+    if state.has_played or state.view.panel or state.replaying:
+        return ()
+    answers = state.mode in ("", "call-response")
+    return (
+        "play here, with the mouse or your fingers",
+        "rest, and the machine answers" if answers else "",
+    )
+
+
 def _without_refused(state: WindowState, labels: Iterable[Label]) -> tuple[Label, ...]:
-    """Leave out what the engine would not do, and from what tells something, the doing."""
+    """Remove the labels whose action the engine refuses.
+
+    Labels that also show a value stay, without their action.
+    """
     return tuple(
         replace(label, action="", fill=None) if state.refuses(label.action) else label
         for label in labels
@@ -98,7 +105,7 @@ def _without_refused(state: WindowState, labels: Iterable[Label]) -> tuple[Label
     )
 
 
-def _side(state: WindowState) -> ColourRole:
+def _turn_role(state: WindowState) -> ColourRole:
     if not state.turn:
         return ColourRole.MUTED
     return ColourRole.MACHINE if is_machine(state.turn) else ColourRole.HUMAN
@@ -115,29 +122,31 @@ def _turn_label(turn: ColourRole) -> Label:
 def _activity_label(state: WindowState, now: float) -> Label:
     engine = state.engine_state(now)
     if engine is EngineState.LOST:
-        return _text_label(
-            "engine lost, waiting for it", ColourRole.ALERT, rank=1, short="engine lost"
-        )
+        lost = "engine lost, waiting for it"
+        return _text_label(lost, ColourRole.ALERT, short="engine lost")
     if engine is EngineState.STARTING:
-        if now - state.opened_at > PATIENCE and state.engine_name:
+        if now - state.opened_at > WAITING_AFTER and state.engine_name:
             waiting = f"waiting for the engine at {state.engine_name}"
-            return _text_label(waiting, ColourRole.MUTED, rank=1, short="no engine yet")
-        return _text_label("starting the engine…", ColourRole.MUTED, rank=1, short="starting…")
+            return _text_label(waiting, ColourRole.MUTED, short="no engine yet")
+        return _text_label("starting the engine…", ColourRole.MUTED, short="starting…")
     if state.paused:
-        return _text_label("paused", ColourRole.ALERT, rank=1)
+        return _text_label("paused", ColourRole.ALERT)
     if state.replaying:
-        return _text_label("a recording plays", ColourRole.MUTED, rank=1, short="a recording")
+        return _text_label("a recording plays", ColourRole.MUTED, short="a recording")
     playing = state.machine_playing(now)
-    does = "playing" if playing else "answering" if is_machine(state.turn) else "listening"
+    activity = "playing" if playing else "answering" if is_machine(state.turn) else "listening"
     if (left := state.turn_left(now)) is not None:
-        return _text_label(
-            f"{does}, {left[0]:.0f} s left", ColourRole.MUTED, rank=1, short=f"{left[0]:.0f} s"
-        )
-    return _text_label(does, ColourRole.MUTED, rank=1)
+        seconds = f"{left[0]:.0f} s"
+        return _text_label(f"{activity}, {seconds} left", ColourRole.MUTED, short=seconds)
+    return _text_label(activity, ColourRole.MUTED)
 
 
-def _text_label(text: str, role: ColourRole, *, rank: int, short: str = "") -> Label:
-    return Label((TextRun(text, role),), rank, (TextRun(short, role),) if short else None)
+def _muted(text: str) -> TextRun:
+    return TextRun(text, ColourRole.MUTED)
+
+
+def _text_label(text: str, role: ColourRole, *, short: str = "") -> Label:
+    return Label((TextRun(text, role),), 1, (TextRun(short, role),) if short else None)
 
 
 def _button(
@@ -168,19 +177,17 @@ def _record_button(state: WindowState, now: float) -> tuple[Label, ...]:
     if state.engine_state(now) is not EngineState.CONNECTED:
         return ()
     if not state.recording:
-        off = (TextRun("not recording", ColourRole.MUTED),)
-        return (Label(off, 3, (TextRun("off", ColourRole.MUTED),), True, Icon.AWAY, "record"),)
+        off = (_muted("not recording"),)
+        return (Label(off, 3, (_muted("off"),), True, Icon.AWAY, "record"),)
     if state.recording == "armed":
-        ready = (TextRun("ready to record", ColourRole.MUTED),)
-        return (
-            Label(ready, 3, (TextRun("ready", ColourRole.MUTED),), True, Icon.ARMED, "record"),
-        )
+        ready = (_muted("ready to record"),)
+        return (Label(ready, 3, (_muted("ready"),), True, Icon.ARMED, "record"),)
     passed = (TextRun(format_duration(now - state.recording_since), ColourRole.RECORD),)
     return (Label(passed, 2, None, True, Icon.RECORD, "record"),)
 
 
 def _port_lights(state: WindowState, now: float) -> Iterator[Label]:
-    """One light for each way in or out: lit while something comes through."""
+    """Return one light for each port, lit while messages pass through it."""
     if state.engine_state(now) is not EngineState.CONNECTED:
         return
     for name, problem in {"osc": "", **state.ports.errors}.items():
@@ -191,15 +198,15 @@ def _port_lights(state: WindowState, now: float) -> Iterator[Label]:
 
 def _engine_label(state: WindowState) -> tuple[Label, ...]:
     name = PurePosixPath(state.model.replace("\\", "/")).name.removesuffix(".safetensors")
-    runs = [TextRun(word, ColourRole.MUTED) for word in (name, state.device) if word]
+    runs = [_muted(text) for text in (name, state.device) if text]
     return (Label(tuple(runs), 10, (), right=True),) if runs else ()
 
 
 def _mode_buttons(state: WindowState) -> Iterator[Label]:
     if not state.mode:
         return
-    known = MODES if state.mode in MODES else (state.mode,)
-    for rank, mode in enumerate(known, start=5):
+    modes = MODES if state.mode in MODES else (state.mode,)
+    for rank, mode in enumerate(modes, start=5):
         selected = mode == state.mode
         run = (TextRun(mode, ColourRole.TEXT if selected else ColourRole.MUTED),)
         yield Label(run, 1 if selected else rank, action=f"mode:{mode}", selected=selected)
@@ -211,50 +218,44 @@ def _dial_labels(state: WindowState) -> Iterator[Label]:
             continue
         if dial.name == "volume" and "sound" not in state.ports.errors:
             continue
-        rank = rank if dial.name != "volume" else 20  # the modes are wanted sooner
-        held = state.view.grabbed_dial == dial.name
+        rank = rank if dial.name != "volume" else 20  # the modes are more important
         value_run = TextRun(dial.told(value))
         yield Label(
-            (TextRun(dial.called, ColourRole.MUTED), value_run),
-            rank,
-            (TextRun(dial.short, ColourRole.MUTED), value_run),
-            right=True,
-            action=f"slide:{dial.name}",
-            fill=dial.share(value),
-            selected=held,
-        )
-    yield Label((TextRun("keys", ColourRole.MUTED),), 9, (), right=True, action="help",
-                selected=state.view.panel == "help")  # fmt: skip
+            (_muted(dial.called), value_run), rank, (_muted(dial.short), value_run),
+            right=True, action=f"slide:{dial.name}", fill=dial.share(value),
+            selected=state.view.grabbed_dial == dial.name,
+        )  # fmt: skip
+    shown = state.view.panel == "help"
+    yield Label((_muted("keys"),), 9, (), right=True, action="help", selected=shown)
 
 
 def _health_label(state: WindowState, now: float) -> tuple[Label, ...]:
     runs: list[TextRun] = []
     if state.engine_state(now) is not EngineState.CONNECTED:
-        return ()  # what it last told is no longer so
+        return ()  # its last status no longer holds
     if state.late_ms > LATE_MS:
         runs.append(TextRun(f"{state.late_ms:.0f} ms late", ColourRole.ALERT))
-    if now - state.dropped_at < DROPS_SHOW:
+    if now - state.dropped_at < DROPS_SHOWN:
         runs.append(TextRun(f"{state.recently_dropped} dropped", ColourRole.ALERT))
     return (Label(tuple(runs), rank=2, right=True),) if runs else ()
 
 
 def _notices(state: WindowState, now: float) -> TextRuns:
-    value_run = [TextRun(problem, ColourRole.ALERT) for problem in state.problems if problem]
-    value_run += [TextRun(wrong, ColourRole.ALERT) for wrong in state.ports.recent_errors(now)]
-    if now - state.restarted_at < NEWS:
-        value_run.insert(
-            0, TextRun("the engine was restarted" + _recording_suffix(state.recording))
-        )
+    problems = [*filter(None, state.problems), *state.ports.recent_errors(now)]
+    notices = [TextRun(problem, ColourRole.ALERT) for problem in problems]
+    if now - state.restarted_at < RESTART_SHOWN:
+        restarted = "the engine was restarted" + _recording_suffix(state.recording)
+        notices.insert(0, TextRun(restarted))
     if state.view.letters_play:
-        value_run.append(TextRun("letters play: three rows are the surface; tab ends it"))
-    if now - state.notice_at < WORD:
-        value_run.append(TextRun(state.notice))
-    return tuple(value_run[:MOST_NOTICES])
+        notices.append(TextRun("letters play: three rows are the surface; tab ends it"))
+    if now - state.notice_at < NOTICE_SHOWN:
+        notices.append(TextRun(state.notice))
+    return tuple(notices[:MAX_NOTICES])
 
 
 def _recording_suffix(recording: str) -> str:
-    if not recording:
+    if recording in ("", "on"):  # not recording, or its file is not known
         return ""
-    if recording in ("armed", "on"):
-        return "; a new recording begins with the next touch" if recording == "armed" else ""
+    if recording == "armed":
+        return "; a new recording begins with the next touch"
     return f"; recording to {PurePosixPath(recording.replace(chr(92), '/')).name}"

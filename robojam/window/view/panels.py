@@ -1,4 +1,4 @@
-"""What lies over the surface when it is asked for: rows of cells. Pure."""
+"""Panels that open over the surface: rows of cells. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from robojam.window.input.keys import HELP
 from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.text_fit import ColourRole, format_duration
 
-#: So many recordings are on one page.
+#: Recordings on a page.
 PAGE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class PanelCell:
-    """One place in a row: words, more words at its right end, and what a finger does there.
+    """Cell of a panel's row: text, a value at its right end, and the action of a press.
 
-    ``wide`` is its share of the row; ``fill`` (0..1) how far a control is turned; ``off``,
-    that there is nothing to be done here now.
+    width_share is its share of the row's width. fill (0..1) shows the value of a dial.
+    disabled cells have no action at the moment.
     """
 
     text: str
@@ -40,7 +40,7 @@ Row = tuple[PanelCell, ...]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Rows of cells; low: at the lower edge and as wide as the surface."""
+    """Rows of cells; at_bottom: at the lower edge of the surface, and as wide."""
 
     rows: tuple[Row, ...]
     at_bottom: bool = False
@@ -55,33 +55,30 @@ def panel_of(
     full: bool,
     busy: bool,
 ) -> Panel | None:
-    """Return what lies open, if anything does."""
+    """Return the open panel, if there is one.
+
+    entries and page are the recordings and the page shown of them; busy: the folder is
+    being read. full: the window covers the full screen.
+    """
     view = state.view
     if view.panel == "controls":
-        rows = (
-            tuple(_disabled_if_refused(state, cell) for cell in row)
+        return Panel(tuple(
+            tuple(_disabled(cell) if state.refuses(cell.action) else cell for cell in row)
             for row in _control_rows(state, full=full)
-        )
-        return Panel(tuple(rows))
+        ))  # fmt: skip
     if view.panel == "help":
-        rows = (
-            (
-                PanelCell(keys, role=ColourRole.TEXT, width_share=0.7),
-                PanelCell(does, role=ColourRole.MUTED),
-            )
-            for keys, does in HELP
-        )
-        return Panel(tuple(rows))
+        return Panel(tuple(
+            (PanelCell(keys, width_share=0.7), PanelCell(meaning, role=ColourRole.MUTED))
+            for keys, meaning in HELP
+        ))  # fmt: skip
     if view.panel == "sessions":
         return _sessions_panel(entries, page, busy=busy)
     if view.panel == "player" and playback is not None:
-        return _player_panel(playback, view.typing)
+        return _player_panel(playback, view.typed_name)
     return None
 
 
-def _disabled_if_refused(state: WindowState, cell: PanelCell) -> PanelCell:
-    if not state.refuses(cell.action):
-        return cell
+def _disabled(cell: PanelCell) -> PanelCell:
     return replace(cell, action="", role=ColourRole.MUTED, disabled=True)
 
 
@@ -92,23 +89,19 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
         value = state.controls.get(dial.name)
         value_text = "" if value is None else dial.told(value)
         fill = 0.0 if value is None else dial.share(value)
-        held = view.grabbed_dial == dial.name
-        dials.append((PanelCell(dial.called, f"slide:{dial.name}", value_text, fill, held),))
-    line = state.instrument or DEFAULT_INSTRUMENTS
+        grabbed = view.grabbed_dial == dial.name
+        dials.append((PanelCell(dial.called, f"slide:{dial.name}", value_text, fill, grabbed),))
+    instruments = state.instrument or DEFAULT_INSTRUMENTS
     memories: list[PanelCell] = []
     for name in "AB":
-        kept = name in state.memories
-        memories += [
-            PanelCell(f"keep as {name}", f"store:{name}"),
-            PanelCell(f"recall {name}", f"recall:{name}" if kept else "",
-                 role=_role(kept),
- disabled=not kept,),
-        ]  # fmt: skip
+        recall = PanelCell(f"recall {name}", f"recall:{name}")
+        memories.append(PanelCell(f"keep as {name}", f"store:{name}"))
+        memories.append(recall if name in state.memories else _disabled(recall))
     return (
         *dials,
         (
-            PanelCell("your sound", "instrument:human", instrument_of("human", line)),
-            PanelCell("the machine's", "instrument:ai", instrument_of("ai", line)),
+            PanelCell("your sound", "instrument:human", instrument_of("human", instruments)),
+            PanelCell("the machine's", "instrument:ai", instrument_of("ai", instruments)),
             PanelCell("scale", "scale", state.scale),
         ),
         tuple(PanelCell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
@@ -119,7 +112,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
             PanelCell("stop recording" if state.recording else "record", "record"),
         ),
         (
-            PanelCell("its mind", "forecast", "on" if view.show_forecast else "off"),
+            PanelCell("forecast", "forecast", "on" if view.show_forecast else "off"),
             PanelCell("theme", "theme", view.theme),
             PanelCell("turned", "turn", f"{90 * view.quarter_turns}°"),
         ),
@@ -135,27 +128,19 @@ def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool)
     shown = entries[page * PAGE : (page + 1) * PAGE]
     rows: list[Row] = [(_entry_cell(entry, page * PAGE + i),) for i, entry in enumerate(shown)]
     if not rows:
-        rows.append((PanelCell("looking…" if busy else "nothing has been recorded here yet",
-                          role=ColourRole.MUTED),))  # fmt: skip
-    more, before = len(entries) > (page + 1) * PAGE, page > 0
-    rows.append(
-        (
-            PanelCell(
-                "newer", "page:-1" if before else "", role=_role(before), disabled=not before
-            ),
-            PanelCell("older", "page:1" if more else "", role=_role(more), disabled=not more),
-            PanelCell("close", "sessions"),
-        )
-    )
+        text = "looking…" if busy else "nothing has been recorded here yet"
+        rows.append((PanelCell(text, role=ColourRole.MUTED),))
+    newer, older = PanelCell("newer", "page:-1"), PanelCell("older", "page:1")
+    if page == 0:
+        newer = _disabled(newer)
+    if len(entries) <= (page + 1) * PAGE:
+        older = _disabled(older)
+    rows.append((newer, older, PanelCell("close", "sessions")))
     return Panel(tuple(rows))
 
 
-def _role(there: bool) -> ColourRole:  # noqa: FBT001
-    return ColourRole.TEXT if there else ColourRole.MUTED
-
-
 def _entry_cell(entry: LibraryEntry, number: int) -> PanelCell:
-    """Return the cell of a recording: its title, its length and who played how much."""
+    """Return the cell of a recording: its title, length and touches, or its error."""
     summary = entry.summary
     if summary is None:
         return PanelCell(entry.title, "", entry.error, role=ColourRole.MUTED)
@@ -165,24 +150,21 @@ def _entry_cell(entry: LibraryEntry, number: int) -> PanelCell:
     return PanelCell(entry.title, f"open:{number}", value_text)
 
 
-def _player_panel(playback: RecordingPlayback, typing: str | None) -> Panel:
-    speed = f"×{playback.speed:g}"
-    where = f"{format_duration(playback.at)} / {format_duration(playback.duration)}"
-    naming = PanelCell(
-        f"name: {typing}_", "rename", "enter keeps it, esc does not", selected=True
-    )
+def _player_panel(playback: RecordingPlayback, typed_name: str | None) -> Panel:
+    position = f"{format_duration(playback.at)} / {format_duration(playback.duration)}"
+    title = PanelCell(playback.name, value_text=position)
+    if typed_name is not None:
+        help_text = "enter keeps it, esc does not"
+        title = PanelCell(f"name: {typed_name}_", "rename", help_text, selected=True)
+    play, loop = "hold" if playback.playing else "play", "on" if playback.loop else "off"
     return Panel(
         (
-            (naming if typing is not None else PanelCell(playback.name, value_text=where),),
+            (title,),
             (PanelCell("", "scrub"),),
             (
-                PanelCell(
-                    "hold" if playback.playing else "play", "play", selected=playback.playing
-                ),
-                PanelCell("speed", "speed", speed),
-                PanelCell(
-                    "loop", "loop", "on" if playback.loop else "off", selected=playback.loop
-                ),
+                PanelCell(play, "play", selected=playback.playing),
+                PanelCell("speed", "speed", f"×{playback.speed:g}"),
+                PanelCell("loop", "loop", loop, selected=playback.loop),
                 PanelCell("answer this again", "again", width_share=1.7),
             ),
             (

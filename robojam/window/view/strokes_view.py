@@ -136,7 +136,7 @@ class StrokesView:
     ) -> None:
         """Draw, faintly, where the pending touches will be; it closes in until then."""
         for pending in pending_touches:
-            wait = min(1.0, pending.due - pending.told)
+            wait = min(1.0, pending.due - pending.announced_at)
             if wait < MIN_WAIT:
                 continue
             left = min(1.0, max(0.0, (pending.due - now) / wait))

@@ -1,4 +1,4 @@
-"""Labels and words that fit: what makes room, what is cut. Pure: measuring is handed in."""
+"""Labels and lines of text fitted into a width. Pure: the caller measures text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class ColourRole(Enum):
-    """How words are coloured."""
+    """Role of a text's colour in the theme."""
 
     TEXT = "text"
     MUTED = "muted"
@@ -19,7 +19,7 @@ class ColourRole(Enum):
 
 
 class Icon(Enum):
-    """A small mark before the words."""
+    """Small mark before a label's text."""
 
     NONE = "none"
     HUMAN = "human"
@@ -33,7 +33,7 @@ class Icon(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """Words in one tone."""
+    """Text in one colour."""
 
     text: str
     role: ColourRole = ColourRole.TEXT
@@ -44,11 +44,12 @@ TextRuns = tuple[TextRun, ...]
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Parts that stand together. The higher its rank, the sooner it makes room.
+    """Text runs that stand together in a row of the frame.
 
-    ``short`` stands in its place when room is short; empty, it goes at once. One with
-    an ``action`` can be touched; ``fill`` (0..1) shows how far a control is turned,
-    ``on`` that it is chosen.
+    The label with the highest rank is shortened and left out first. short replaces the
+    runs when there is little room; if it is empty, the label is left out. A label with an
+    action can be pressed. fill (0..1) shows the value of a dial, selected the chosen
+    option.
     """
 
     runs: TextRuns
@@ -63,7 +64,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class PlacedLabel:
-    """A label that got its place: its left end and width, and the parts that are shown."""
+    """Label with its left end and width in pixels, and the runs that are shown."""
 
     label: Label
     runs: TextRuns
@@ -75,10 +76,10 @@ def place_labels(
     labels: Sequence[Label], *, left: int, right: int, gap: int,
     measure: Callable[[Label, TextRuns], int],
 ) -> list[PlacedLabel]:  # fmt: skip
-    """Place labels between left and right (pixels), so that none touches another.
+    """Place labels between left and right (pixels) so that they do not overlap.
 
-    First the least important are shortened, then left out; the last one left may
-    still be too long, and is then left to the one who draws it to cut.
+    Labels of high rank are shortened first, then left out. The last one is kept even if it
+    is too long; the caller truncates it.
     """
     shown = {label: label.runs for label in labels}
 
@@ -111,24 +112,24 @@ def place_labels(
 
 
 def wrap_text(text: str, *, width: int, measure: Callable[[str], int], lines: int) -> list[str]:
-    """Break text into at most so many lines of at most width pixels; cut what is over."""
-    done: list[str] = []
+    """Break text into lines of at most width pixels; truncate what exceeds the last line."""
+    finished: list[str] = []
     line = ""
     for word in text.split():
         longer = f"{line} {word}".strip()
         if measure(longer) <= width or not line:
             line = longer
         else:
-            done.append(line)
+            finished.append(line)
             line = word
-    done.append(line)
-    if len(done) > lines:
-        done = [*done[: lines - 1], " ".join(done[lines - 1 :])]
-    return [truncate(line, width=width, measure=measure) for line in done if line]
+    finished.append(line)
+    if len(finished) > lines:
+        finished = [*finished[: lines - 1], " ".join(finished[lines - 1 :])]
+    return [truncate(line, width=width, measure=measure) for line in finished if line]
 
 
 def truncate(text: str, *, width: int, measure: Callable[[str], int]) -> str:
-    """Shorten text with an ellipsis until it is at most width pixels; '' if it cannot be."""
+    """Shorten text with an ellipsis to at most width pixels; '' if nothing fits."""
     if measure(text) <= width:
         return text
     while text and measure(text + "…") > width:
@@ -137,7 +138,7 @@ def truncate(text: str, *, width: int, measure: Callable[[str], int]) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Write a time as 0:07, 12:34, 1:02:03."""
+    """Format seconds as 0:07, 12:34 or 1:02:03."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -283,7 +283,7 @@ def test_a_panic_in_solo_holds_the_machine_until_it_may_go_on():
     status(state, 1.2, mode="solo", turn="ai", paused=False)
     tell(state, 1.3, "/robojam/human/down", "ifff", 0, 0.5, 0.5, 0.1)
     assert state.paused
-    assert "silence until it may go on: p" in said(state, 1.3)
+    assert "silent until p is pressed" in said(state, 1.3)
     assert "paused" in said(state, 1.3)
     tell(state, 2.0, "/robojam/pause", "i", 0)
     assert not state.paused

@@ -26,7 +26,7 @@ def opened(tmp_path) -> Actions:
 
 def write_name(actions: Actions, name: str) -> None:
     actions.perform("rename", 0.0)
-    while actions.state.view.typing:
+    while actions.state.view.typed_name:
         actions.type("", 0.0, back=True)
     for letter in name:
         actions.type(letter, 0.0)
@@ -66,7 +66,7 @@ def test_name_given_on_the_command_line_is_shown_and_changed_in_the_window(tmp_p
     actions = opened(tmp_path)
     assert actions.playback.name == "Rain"
     actions.perform("rename", 0.0)
-    assert actions.state.view.typing == "Rain"
+    assert actions.state.view.typed_name == "Rain"
     actions.type("", 0.0, cancel=True)
     write_name(actions, "Snow /../ \u96ea")
     assert actions.playback.name == "Snow /../ \u96ea"
