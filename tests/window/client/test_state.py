@@ -90,7 +90,7 @@ def test_machine_touch_ghost_and_playing():
     state = WindowState()
     tell(state, 1.0, "/robojam/ai/next", "ifff", 0, 0.5, 0.6, 0.2)
     pending = state.pending_touches["ai"]
-    assert (pending.told, pending.due) == (1.0, pytest.approx(1.2))
+    assert (pending.announced_at, pending.due) == (1.0, pytest.approx(1.2))
     assert not state.machine_playing(1.0)
     tell(state, 1.2, "/robojam/ai/down", "ifff", 0, 0.5, 0.6, 0.2)
     assert not state.pending_touches

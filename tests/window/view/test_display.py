@@ -39,6 +39,8 @@ def screen(size: str) -> Iterator[dict[str, str]]:
         assert select.select([reading], [], [], PATIENCE)[0]
         number = os.read(reading, 16).decode().strip()
         environment = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
+        # else SDL ignores a press that comes within 10 ms of the window's focus
+        environment["SDL_MOUSE_FOCUS_CLICKTHROUGH"] = "1"
         yield {**environment, "DISPLAY": f":{number}"}
     finally:
         os.close(reading)
