@@ -56,7 +56,7 @@ def measure(
     """Return p50 and p99 of a step, in ms: of one voice, or of all as one batch."""
     player = ModelPlayer(file, device=device, voices=voices, seed=1)
     if besides:
-        player._steps = Nothing(voices)
+        player._stepper = Nothing(voices)
     times = []
     for _ in range(steps + 200 if voices == 1 else 220):
         began = time.perf_counter()
@@ -65,7 +65,7 @@ def measure(
             x, y, dt = min(max(p.x, 0), 1), min(max(p.y, 0), 1), min(max(p.dt, 0.001), 5)
             player.commit(0, x, y, dt, p.moving)
         else:
-            player.together()
+            player.step_all()
         times.append(1000 * (time.perf_counter() - began))
     return [percentile(times[-steps:], 0.5), percentile(times[-steps:], 0.99)]
 

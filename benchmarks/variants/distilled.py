@@ -16,7 +16,7 @@ from torch import Tensor
 
 from robojam.model.features import where_of
 from robojam.model.mdrnn import EventModel
-from robojam.player.reference import Memory, Network
+from robojam.player.reference import Network, RecurrentState
 from robojam.training.batches import Batch
 from robojam.training.trainer import Trainer
 
@@ -30,10 +30,10 @@ class _Drawing(Network):
     def __init__(self, model: EventModel) -> None:
         super().__init__(torch, model.event, dict(model.state_dict()), model.layers)
 
-    def inner(self, memory: Memory) -> Tensor:
-        """What the heads begin from (V, ·) is handed on as what was heard."""
-        found: Tensor = memory.heard
-        return found
+    def trunk_output(self, state: RecurrentState) -> Tensor:
+        """Return the trunk's output (V, ·), which the state carries as its features."""
+        output: Tensor = state.features
+        return output
 
 
 class Taught(Trainer):
@@ -71,7 +71,7 @@ class Taught(Trainer):
                 seen, *moved, _ = teacher.listen(batch.heard, state)
                 inner = teacher.trunk(seen)
             inner, last, now, before = (m[batch.scored][here] for m in (inner, *moved))
-            memory = Memory([], [], last, now, before, inner.float())
+            memory = RecurrentState([], [], last, now, before, inner.float())
             found[here] = drawing.sample(
                 memory,
                 torch.rand(len(inner), len(self.model.event.factors)),

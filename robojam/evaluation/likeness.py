@@ -104,7 +104,7 @@ def continued(
         seed=seed,
         temperature=temperature,
         spread=spread,
-        silent=np.array(silent),
+        silences=np.array(silent),
     )
     return [
         take[take[:, 2].cumsum() <= seconds]

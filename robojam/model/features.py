@@ -14,10 +14,16 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robojam.model.event import EventSpec, Factor
 
-Array = Any  # a numpy array or a torch tensor
+#: A numpy array or a torch tensor; each has operators that the other's types do not know.
+Array = Any
+#: The module that made the arrays, numpy or torch, for the functions that both have.
+ArrayModule = Any
+#: Numbers of 32 bits, in numpy.
+Floats = NDArray[np.float32]
 
 #: log s of a component never falls below this (robojam.mixture.FLOOR).
 FLOOR = -7.0
@@ -29,7 +35,7 @@ MIN_DURATION = 1e-3
 TINY = 1e-7
 
 
-def concat(xp: Any, arrays: list[Array]) -> Array:
+def concat(xp: ArrayModule, arrays: list[Array]) -> Array:
     """Join along the last axis."""
     return arrays[0] if len(arrays) == 1 else xp.concatenate(arrays, -1)
 
@@ -59,7 +65,7 @@ def feature_count(event: EventSpec) -> int:
     return sum(f.dims if f.slides is None else 4 * f.dims for f in event.factors)
 
 
-def normal(xp: Any, factor: Factor, values: Array) -> Array:
+def normal(xp: ArrayModule, factor: Factor, values: Array) -> Array:
     """Bring a factor's columns (…, dims) of an event to about unit size."""
     columns = pick(values, factor.columns)
     if factor.kind == "flag":
@@ -85,7 +91,7 @@ def velocity(event: EventSpec, values: Array, slid: Array) -> Array:
 
 
 def features(
-    xp: Any, event: EventSpec, values: Array, slid: Array, now: Array, before: Array
+    xp: ArrayModule, event: EventSpec, values: Array, slid: Array, now: Array, before: Array
 ) -> Array:
     """Return the features (…, feature_count) of events that were heard.
 
@@ -113,7 +119,7 @@ def carries(event: EventSpec, factor: Factor) -> int:
 
 
 def motion(
-    xp: Any, event: EventSpec, factor: Factor, values: Array, now: Array, before: Array
+    xp: ArrayModule, event: EventSpec, factor: Factor, values: Array, now: Array, before: Array
 ) -> Array:
     """What the last velocities would make of this event, (…, carries, P) in steps.
 
@@ -158,7 +164,7 @@ class Components:
 
 
 def components(
-    xp: Any,
+    xp: ArrayModule,
     event: EventSpec,
     factor: Factor,
     out: Array,

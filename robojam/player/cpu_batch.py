@@ -1,15 +1,15 @@
-"""Many voices' step on the CPU as one batch: hear a touch each, draw the next.
+"""Many voices stepped on the CPU as one batch of numpy operations.
 
-The mathematics is that of robojam.player.reference, written for any array; this is written for
-numpy and for a few dozen voices, where most of the time is not arithmetic.
+The mathematics is that of robojam.player.reference, written for any array; this is written
+for numpy and for a few dozen voices, where arithmetic is not most of the time.
 
-The products: a BLAS that is given a small batch and large weights spends its time on
-repacking the weights, at every call. Given them in blocks of a few columns it takes its
-path for small matrices where it has one (OpenBLAS with AVX-512: 3.5 times as fast for 8
-voices, 1.7 times for 32), and is no slower where it has none.
+Products: for a small batch and large weights a BLAS spends its time on repacking the
+weights, at every call. Given the weights in blocks of a few columns it takes its path for
+small matrices where it has one (OpenBLAS with AVX-512: 3.5 times as fast for 8 voices, 1.7
+times for 32), and is no slower where it has none.
 
-The calls: each costs more than the few numbers that it works on. So what is alike in all
-features or components is done in one call, into arrays that are there already.
+Calls: each costs more than the few numbers that it works on. So whatever is the same for all
+features or components is done in one call, into arrays that exist already.
 """
 
 from __future__ import annotations
@@ -26,168 +26,220 @@ from robojam.model.features import (
     MAX_SPEED,
     MIN_DURATION,
     TINY,
-    Array,
+    Floats,
     carries,
     where_of,
 )
-from robojam.player.reference import COLD, LONGEST, Network
+from robojam.player.reference import COLD, LONGEST, HeadWeights, Network
 from robojam.player.state_layout import StateLayout, aligned
 
-#: Columns of a block, at most, and rows that are stepped together: from about a million
-#: products in one, OpenBLAS repacks.
-_COLUMNS, MOST = 32, 32
+#: Most columns of a block of weights.
+_COLUMNS = 32
+#: Most rows that are stepped at once: from about a million products in one call, OpenBLAS
+#: repacks.
+MAX_BATCH = 32
 
 _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.
-_LEAST = np.array(math.exp(FLOOR), np.float32)
+_MIN_SCALE = np.array(math.exp(FLOOR), np.float32)
 
 
 class BatchStepper:
-    """A network stepped for some voices at once, from and into their rows."""
+    """A network stepped for several voices at once; a robojam.player.stepper.Stepper.
 
-    def __init__(self, network: Network, rows: StateLayout) -> None:
-        """Lay the weights out in blocks."""
-        self._rows, self._event = rows, network.event
-        n = network.units
-        self._units = n
-        # The candidates come last, so that what opens and closes lies together.
+    rows holds the state, a row for each voice (robojam.player.state_layout). Rows that the
+    caller has copied can be stepped by `feed_rows` and `sample_rows`.
+    """
+
+    def __init__(
+        self, network: Network, voices: int, *, layout: StateLayout | None = None
+    ) -> None:
+        """Lay out the weights of a network made with numpy; layout is its own, if made."""
+        self._layout = layout = layout or StateLayout(network)
+        self._columns = len(network.event.columns)
+        self.rows = layout.initial(voices)
+        self.state = layout.state(self.rows)
+        self._initial = layout.initial(1)
+        n = self._units = network.units
+        # The candidates last, so that the three gates lie side by side.
         order = np.r_[0 : 2 * n, 3 * n : 4 * n, 2 * n : 3 * n]
-        self._gates = [_blocks(layer.weight[:, order]) for layer in rows.layers]
-        self._trunk = _blocks(rows.trunk)
-        self._z = np.empty((MOST, 4 * n), np.float32)
-        self._inner = np.empty((MOST, rows.trunk.shape[1]), np.float32)
-        self._features = _Features(network, rows)
+        self._gates = [_blocks(layer.weight[:, order]) for layer in layout.layers]
+        self._trunk_weight = _blocks(layout.trunk)
+        self._z = np.empty((MAX_BATCH, 4 * n), np.float32)
+        self._trunk = np.empty((MAX_BATCH, layout.trunk.shape[1]), np.float32)
+        self._features = _Features(network, layout)
         self._heads = [_Head(network, i) for i in range(len(network.heads))]
 
-    def feed(self, rows: Array, values: Array) -> None:
-        """Let the voices of V rows hear one event (V, C) each: their rows are changed."""
-        for at in range(0, len(rows), MOST):
-            self._feed(rows[at : at + MOST], values[at : at + MOST])
+    def reset(self) -> None:
+        """Return every voice to the state before its first event."""
+        self.rows[:] = self._initial
 
-    def _feed(self, x: Array, values: Array) -> None:
+    def feed(self, voice: int, event: Sequence[float]) -> None:
+        """Advance one voice by an event (C)."""
+        self.feed_rows(self.rows[voice : voice + 1], np.array([event], np.float32))
+
+    def feed_all(self, event: Sequence[float]) -> None:
+        """Advance every voice by the same event (C)."""
+        self.feed_rows(self.rows, np.array([event] * len(self.rows), np.float32))
+
+    def feed_each(self, events: Floats) -> None:
+        """Advance every voice by an event of its own (V, C)."""
+        self.feed_rows(self.rows, events)
+
+    def sample(
+        self,
+        voices: Sequence[int],
+        random_numbers: Sequence[Sequence[float]] | Floats,
+        *,
+        temperature: float,
+        spread: float,
+    ) -> list[list[float]]:
+        """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
+        drawn: list[list[float]] = self.sample_rows(
+            self.rows[list(voices)], random_numbers, temperature=temperature, spread=spread
+        ).tolist()
+        return drawn
+
+    def sample_all(
+        self, random_numbers: Floats, *, temperature: float, spread: float
+    ) -> Floats:
+        """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
+        return self.sample_rows(
+            self.rows, random_numbers, temperature=temperature, spread=spread
+        )
+
+    def feed_rows(self, rows: Floats, events: Floats) -> None:
+        """Advance N rows, in place, by an event (N, C) each."""
+        for start in range(0, len(rows), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            self._feed(rows[part], events[part])
+
+    def sample_rows(
+        self,
+        rows: Floats,
+        random_numbers: Sequence[Sequence[float]] | Floats,
+        *,
+        temperature: float,
+        spread: float,
+    ) -> Floats:
+        """Draw the next event (N, C) of N rows, given random numbers (N, factors + C)."""
+        numbers = np.asarray(random_numbers, np.float32)
+        drawn = np.empty((len(rows), self._columns), np.float32)
+        for start in range(0, len(rows), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            self._sample(rows[part], numbers[part], drawn[part], temperature, spread)
+        return drawn
+
+    def _feed(self, x: Floats, values: Floats) -> None:
         self._features.feed(x, values)
         n, z = self._units, self._z[: len(x)]
         opened, candidate = z[:, : 3 * n], z[:, 3 * n :]
-        into, kept, out = z[:, :n], z[:, n : 2 * n], z[:, 2 * n : 3 * n]
-        for layer, weight in zip(self._rows.layers, self._gates, strict=True):
+        input_gate, forget_gate, output_gate = z[:, :n], z[:, n : 2 * n], z[:, 2 * n : 3 * n]
+        for layer, weight in zip(self._layout.layers, self._gates, strict=True):
             cell = x[:, layer.cell]
             _product(x[:, layer.reads], weight, z)
             np.tanh(z, out=z)
             np.multiply(opened, _HALF, out=opened)
             np.add(opened, _HALF, out=opened)
-            np.multiply(cell, kept, out=cell)
-            np.multiply(candidate, into, out=candidate)
+            np.multiply(cell, forget_gate, out=cell)
+            np.multiply(candidate, input_gate, out=candidate)
             np.add(cell, candidate, out=cell)
             np.tanh(cell, out=candidate)
-            np.multiply(candidate, out, out=x[:, layer.writes])
-
-    def sample(
-        self,
-        rows: Array,
-        chances: Sequence[Sequence[float]] | Array,
-        *,
-        temperature: float,
-        spread: float,
-    ) -> Array:
-        """Draw the next event (V, C) of the voices of V rows, which stay as they are.
-
-        chances (V, factors + C): their random numbers as Network.sample's, the uniform
-        ones first.
-        """
-        numbers = np.asarray(chances, np.float32)
-        drawn = np.empty((len(rows), len(self._event.columns)), np.float32)
-        for at in range(0, len(rows), MOST):
-            some = slice(at, at + MOST)
-            self._sample(rows[some], numbers[some], drawn[some], temperature, spread)
-        return drawn
+            np.multiply(candidate, output_gate, out=x[:, layer.writes])
 
     def _sample(
-        self, x: Array, chances: Array, values: Array, temperature: float, spread: float
+        self,
+        x: Floats,
+        random_numbers: Floats,
+        values: Floats,
+        temperature: float,
+        spread: float,
     ) -> None:
-        inner = self._inner[: len(x)]
-        _product(x[:, self._rows.seen], self._trunk, inner)
+        layout, trunk = self._layout, self._trunk[: len(x)]
+        _product(x[:, layout.head_input], self._trunk_weight, trunk)
         split = len(self._heads)
-        z = chances[:, split:] * np.float32(spread)
-        moved = x[:, self._rows.last], x[:, self._rows.now], x[:, self._rows.before]
+        z = random_numbers[:, split:] * np.float32(spread)
+        last = x[:, layout.position]
+        now, before = x[:, layout.velocity], x[:, layout.previous_velocity]
         for i, head in enumerate(self._heads):
-            u = chances[:, i : i + 1]
+            u = random_numbers[:, i : i + 1]
             if head.factor.kind == "flag":
-                unit = head.flag(inner, u, temperature)
+                unit = head.flag(trunk, u, temperature)
                 values[:, head.columns] = unit
             else:
-                numbers = head.component(inner, u, temperature)
+                numbers = head.choose(trunk, u, temperature)
                 unit = head.unit(numbers, z[:, head.columns])
                 if head.shares is not None:
-                    unit += head.push(numbers, values, *moved[1:])
-                values[:, head.columns] = head.settled(unit, values, moved[0])
-            if head.tell is not None:
-                rest = inner[:, head.later]
-                rest += unit @ head.tell
+                    unit += head.motion(numbers, values, now, before)
+                values[:, head.columns] = head.to_event(unit, values, last)
+            if head.context is not None:
+                later = trunk[:, head.later]
+                later += unit @ head.context
 
 
 class _Features:
-    """What of an event is heard, for a batch: robojam.model.features.features."""
+    """Features of a batch of events: robojam.model.features.features, in place."""
 
-    def __init__(self, network: Network, rows: StateLayout) -> None:
-        event, self._rows = network.event, rows
+    def __init__(self, network: Network, layout: StateLayout) -> None:
+        event, self._layout = network.event, layout
         self._position, self._duration = event.position, event.duration
-        take: list[int] = []
+        columns: list[int] = []
         centre: list[float] = []
         scale: list[float] = []
         self._logs: list[int] = []
         self._offsets: list[slice] = []
-        self._moved = slice(0, 0)
+        self._motion = slice(0, 0)
         for factor in event.factors:
-            at = len(take)
+            start = len(columns)
             if factor.kind == "duration":
-                self._logs.append(at)
+                self._logs.append(start)
             elif factor.kind == "offset":
-                self._offsets.append(slice(at, at + factor.dims))
-            take += factor.columns
+                self._offsets.append(slice(start, start + factor.dims))
+            columns += factor.columns
             unit = (0.0, 1.0) if factor.kind == "flag" else (factor.centre, factor.scale)
             centre += [unit[0]] * factor.dims
             scale += [unit[1]] * factor.dims
             if factor.slides is not None:  # its slide and two velocities, filled in later
-                moved = [factor.step] * factor.dims + [event.speed] * (2 * factor.dims)
-                self._moved = slice(len(take), len(take) + len(moved))
-                take += [0] * len(moved)
-                centre += [0.0] * len(moved)
-                scale += moved
-        self._take = np.array(take)
+                steps = [factor.step] * factor.dims + [event.speed] * (2 * factor.dims)
+                self._motion = slice(len(columns), len(columns) + len(steps))
+                columns += [0] * len(steps)
+                centre += [0.0] * len(steps)
+                scale += steps
+        self._columns = np.array(columns)
         self._centre = np.array(centre, np.float32)
         self._scale = np.array(scale, np.float32)
         self._limit = np.float32(MAX_SPEED * event.speed)
 
-    def feed(self, x: Array, values: Array) -> None:
-        """Move the voices of some rows to an event each, and write what is heard of it."""
-        f, position = values[:, self._take], self._position
+    def feed(self, x: Floats, values: Floats) -> None:
+        """Move rows to an event each, and write the event's features into them."""
+        f, position = values[:, self._columns], self._position
         for column in self._logs:
             seconds = f[:, column]
             np.maximum(seconds, TINY, out=seconds)
             np.log(seconds, out=seconds)
         if position is not None:
-            self._move(x, values, f[:, self._moved])
+            self._move(x, values, f[:, self._motion])
         f -= self._centre
         f /= self._scale
         if position is not None:
-            moved = f[:, self._moved]
-            np.arcsinh(moved, out=moved)
+            motion = f[:, self._motion]
+            np.arcsinh(motion, out=motion)
         for offsets in self._offsets:
             f[:, offsets] = np.arcsinh(f[:, offsets])
-        x[:, self._rows.heard] = f
+        x[:, self._layout.features] = f
 
-    def _move(self, x: Array, values: Array, moved: Array) -> None:
-        """Move to the next place; moved gets the slide and the last two velocities."""
-        position, rows = self._position, self._rows
+    def _move(self, x: Floats, values: Floats, motion: Floats) -> None:
+        """Move rows to the next position; fill motion with the slide and two velocities."""
+        position, layout = self._position, self._layout
         assert position is not None
         assert position.slides is not None
         p = position.dims
-        last, velocities = x[:, rows.last], x[:, rows.velocities]
-        here = values[:, where_of(position.columns)]
-        slid = moved[:, :p]
-        np.subtract(here, last, out=slid)
+        last, velocities = x[:, layout.position], x[:, layout.velocities]
+        new = values[:, where_of(position.columns)]
+        slid = motion[:, :p]
+        np.subtract(new, last, out=slid)
         slid *= values[:, position.slides, None]
-        np.copyto(slid, 0.0, where=np.isnan(last))  # nothing was heard yet
+        np.copyto(slid, 0.0, where=np.isnan(last))  # the first event has not slid
         velocities[:, p:] = velocities[:, :p]
         now = velocities[:, :p]
         if self._duration is None:
@@ -197,13 +249,13 @@ class _Features:
             np.divide(slid, seconds, out=now)
             np.minimum(now, self._limit, out=now)
             np.maximum(now, -self._limit, out=now)
-        last[:] = here
-        moved[:, p:] = velocities
+        last[:] = new
+        motion[:, p:] = velocities
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """Where the numbers of one component stand."""
+class _ComponentParts:
+    """Where each of a component's numbers stands (robojam.model.features.parts_of)."""
 
     mean: slice
     raw: slice
@@ -215,37 +267,41 @@ class _Head:
     """One factor's head, its output laid out component by component."""
 
     def __init__(self, network: Network, i: int) -> None:
-        event, head = network.event, network.heads[i]
+        event = network.event
+        head: HeadWeights = network.heads[i]
         self.factor: Factor = event.factors[i]
         self.columns = head.columns
-        self._inner, self._k = head.inner, self.factor.components
-        self.later = slice(head.inner.stop, len(network.trunk[1]))
-        self.tell = (
-            None if head.tell is None else np.ascontiguousarray(head.tell[:, self.later])
+        self._trunk, self._k = head.trunk, self.factor.components
+        self.later = slice(head.trunk.stop, len(network.trunk[1]))
+        self.context: Floats | None = (
+            None if head.context is None else np.ascontiguousarray(head.context[:, self.later])
         )
         self._weight, self._bias = head.weight, head.bias
         self.shares: slice | None = None
         self._duration = event.duration
         if self._k:
-            order = np.concatenate([np.arange(self._k), np.ravel(head.index)])
+            index = head.component_index
+            order = np.concatenate([np.arange(self._k), np.ravel(index)])
             self._weight = np.ascontiguousarray(head.weight[:, order])
             self._bias = head.bias[order]
-            self._parts = _Parts(*head.parts)
-            self._each = head.index.shape[1]
+            self._parts = _ComponentParts(*head.parts)
+            self._numbers = index.shape[1]
         if carries(event, self.factor):
             self.shares = self._parts.shares
         d = self.factor.dims
-        self._below = [(i, slice(i * (i - 1) // 2, i * (i + 1) // 2)) for i in range(1, d)]
-        self._row = np.arange(MOST)
+        self._lower_rows = [
+            (row, slice(row * (row - 1) // 2, row * (row + 1) // 2)) for row in range(1, d)
+        ]
+        self._rows = np.arange(MAX_BATCH)
 
-    def _out(self, inner: Array) -> Array:
-        out = np.tanh(inner[:, self._inner]) @ self._weight
+    def _output(self, trunk: Floats) -> Floats:
+        out: Floats = np.tanh(trunk[:, self._trunk]) @ self._weight
         out += self._bias
         return out
 
-    def flag(self, inner: Array, u: Array, temperature: float) -> Array:
+    def flag(self, trunk: Floats, u: Floats, temperature: float) -> Floats:
         """Draw a flag (V, 1), 0 or 1."""
-        logit = self._out(inner)
+        logit = self._output(trunk)
         if temperature < COLD:
             np.greater(logit, 0.0, out=logit)
             return logit
@@ -256,9 +312,9 @@ class _Head:
         np.less(u, logit, out=logit)
         return logit
 
-    def component(self, inner: Array, u: Array, temperature: float) -> Array:
+    def choose(self, trunk: Floats, u: Floats, temperature: float) -> Floats:
         """Choose a component by its weight; return its numbers (V, ·)."""
-        out = self._out(inner)
+        out = self._output(trunk)
         logits = out[:, : self._k]
         if temperature < COLD:
             chosen = logits.argmax(1)
@@ -266,28 +322,30 @@ class _Head:
             logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
             if temperature != 1.0:
                 logits *= np.float32(1 / temperature)
-            below = np.add.accumulate(np.exp(logits, out=logits), axis=1)
-            chosen = np.add.reduce(u * below[:, -1:] >= below[:, :-1], axis=1, dtype=np.intp)
-        numbers = out[:, self._k :].reshape(len(out), self._k, self._each)
-        return numbers[self._row[: len(out)], chosen]
+            cumulative = np.add.accumulate(np.exp(logits, out=logits), axis=1)
+            reached = u * cumulative[:, -1:] >= cumulative[:, :-1]
+            chosen = np.add.reduce(reached, axis=1, dtype=np.intp)
+        numbers = out[:, self._k :].reshape(len(out), self._k, self._numbers)
+        component: Floats = numbers[self._rows[: len(out)], chosen]
+        return component
 
-    def unit(self, numbers: Array, z: Array) -> Array:
-        """Draw (V, D) from a component, in the factor's units; z is changed."""
+    def unit(self, numbers: Floats, z: Floats) -> Floats:
+        """Draw (V, D) from a component, in the factor's units; z is overwritten."""
         parts = self._parts
-        if self._below:
+        if self._lower_rows:
             lower = numbers[:, parts.lower]
-            # From the last column up: each is made of those before it as they were.
-            for i, where in reversed(self._below):
-                z[:, i] += np.add.reduce(lower[:, where] * z[:, :i], axis=1)
+            # From the last row up: each needs the earlier columns of z unchanged.
+            for i, row in reversed(self._lower_rows):
+                z[:, i] += np.add.reduce(lower[:, row] * z[:, :i], axis=1)
         # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
-        unit = np.exp(numbers[:, parts.raw])
-        unit += _LEAST
+        unit: Floats = np.exp(numbers[:, parts.raw])
+        unit += _MIN_SCALE
         unit *= z
         unit += numbers[:, parts.mean]
         return unit
 
-    def push(self, numbers: Array, values: Array, now: Array, before: Array) -> Array:
-        """What the last velocities add to a slide, (V, D): robojam.model.features.motion."""
+    def motion(self, numbers: Floats, values: Floats, now: Floats, before: Floats) -> Floats:
+        """Return what the last velocities add to a slide (V, D); see features.motion."""
         factor = self.factor
         assert self.shares is not None
         assert self._duration is not None
@@ -295,19 +353,21 @@ class _Head:
         scale = values[:, self._duration] * values[:, factor.slides]
         scale *= np.float32(1 / factor.step)
         shares = numbers[:, self.shares] * scale[:, None]
-        push = shares[:, -1:] * before
-        push += shares[:, :1] * now
+        added = shares[:, -1:] * before
+        added += shares[:, :1] * now
         if factor.dims == 2:  # and the last velocity, turned by a right angle
-            push[:, 0] -= shares[:, 1] * now[:, 1]
-            push[:, 1] += shares[:, 1] * now[:, 0]
-        return push
+            added[:, 0] -= shares[:, 1] * now[:, 1]
+            added[:, 1] += shares[:, 1] * now[:, 0]
+        return added
 
-    def settled(self, unit: Array, values: Array, last: Array) -> Array:
-        """Bring what was drawn (V, D) from its units to the event's."""
+    def to_event(self, unit: Floats, values: Floats, last: Floats) -> Floats:
+        """Convert a drawn value (V, D) from the factor's units to the event's."""
         factor = self.factor
         if factor.slides is not None:
             slides = np.logical_and(values[:, factor.slides, None], last == last)
-            drawn = unit * np.where(slides, np.float32(factor.step), np.float32(factor.scale))
+            drawn: Floats = unit * np.where(
+                slides, np.float32(factor.step), np.float32(factor.scale)
+            )
             drawn += np.where(slides, last, np.float32(factor.centre))
             return drawn
         drawn = unit * np.float32(factor.scale)
@@ -319,14 +379,14 @@ class _Head:
         return drawn
 
 
-def _blocks(weight: Array) -> Array:
+def _blocks(weight: Floats) -> Floats:
     """Return a weight (K, N) in blocks of columns, (B, K, N / B)."""
     k, n = weight.shape
     width = max(w for w in range(1, _COLUMNS + 1) if n % w == 0)
     return aligned(weight.reshape(k, n // width, width).transpose(1, 0, 2))
 
 
-def _product(x: Array, blocks: Array, out: Array) -> None:
-    """Put x (V, K) times the weight that came in blocks into out (V, N)."""
+def _product(x: Floats, blocks: Floats, out: Floats) -> None:
+    """Write x (V, K) times a weight in blocks (B, K, N / B) to out (V, N)."""
     count, _, width = blocks.shape
     np.matmul(x, blocks, out=out.reshape(len(out), count, width).transpose(1, 0, 2))

@@ -1,10 +1,9 @@
-"""One voice's step on the CPU, as cheap as its arithmetic: hear a touch, draw the next.
+"""One voice stepped on the CPU, at little more than the cost of its arithmetic.
 
 The mathematics is that of robojam.player.reference, which is written for batches. For one
 voice the products are small and most of the time goes into calls: so the few numbers are
 Python's own, and the rest is a product and a handful of numpy calls a layer, into arrays
-that exist already. A voice's state is a row (robojam.player.state_layout). Several voices
-are stepped by robojam.player.cpu_batch.
+that exist already. A voice's state is a row (robojam.player.state_layout).
 """
 
 from __future__ import annotations
@@ -18,210 +17,226 @@ from itertools import accumulate
 import numpy as np
 
 from robojam.model.event import Factor
-from robojam.model.features import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Array
+from robojam.model.features import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Floats
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import COLD, LONGEST, Network
 from robojam.player.state_layout import StateLayout
 
 _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.
-_LEAST = math.exp(FLOOR)
+_MIN_SCALE = math.exp(FLOOR)
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """One factor's head; later, what begins the heads after it, and tell, what it adds."""
+    """One factor's head, and the arrays that it computes in.
+
+    hidden is a view of all of hidden_and_one but the one at its end, which multiplies the
+    bias. context is what the factor's value adds to the part `later` of the trunk's output.
+    """
 
     factor: Factor
-    inner: slice
-    seen: Array
-    hidden: Array
-    weight: Array
-    out: Array
+    trunk: slice
+    hidden_and_one: Floats
+    hidden: Floats
+    weight: Floats
+    out: Floats
     later: slice
-    tell: Array | None
-    index: Array
+    context: Floats | None
+    component_index: Floats
     parts: tuple[slice, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _RowViews:
+    """Parts of one voice's row, made once: to make a view costs as much as a small product."""
+
+    features: Floats
+    motion: Floats
+    head_input: Floats
+    layers: list[tuple[Floats, Floats, Floats]]  # what each reads, its cells, what it writes
+
+
 class SingleStepper:
-    """A network stepped for one voice at a time, and the state of V voices."""
+    """A network stepped for one voice at a time; a robojam.player.stepper.Stepper.
+
+    What concerns several voices goes to `batch`, a BatchStepper over the same rows, which is
+    None where there is only one voice.
+    """
 
     def __init__(self, network: Network, voices: int) -> None:
-        """Lay the weights of a network made with numpy out once more."""
+        """Lay out the weights of a network made with numpy, for V voices."""
         self.event = network.event
-        self.rows = rows = StateLayout(network)
-        self.chorus = BatchStepper(network, rows) if voices > 1 else None
+        self._layout = layout = StateLayout(network)
+        self.batch = BatchStepper(network, voices, layout=layout) if voices > 1 else None
+        self.rows = layout.initial(voices) if self.batch is None else self.batch.rows
+        self.state = layout.state(self.rows)
+        self._initial = layout.initial(1)
         n = network.units
-        self._heads = [self._laid_out(network, i) for i in range(len(self.event.factors))]
-        self._inner = np.zeros(rows.trunk.shape[1], np.float32)
-        self._gates = np.zeros(4 * n, np.float32)
+        self._heads = [self._head(network, i) for i in range(len(self.event.factors))]
+        self._trunk = np.zeros(layout.trunk.shape[1], np.float32)
+        self._z = np.zeros(4 * n, np.float32)
         self._opened = np.zeros(4 * n, np.float32)
-        z, s = self._gates, self._opened
+        z, s = self._z, self._opened
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
-        self._in, self._forget, self._out = s[:n], s[n : 2 * n], s[3 * n :]
-        self._blank = rows.blank(1)
-        self.state = rows.blank(voices)
-        self.memory = rows.memory(self.state)
-        self._places = self.event.position.dims if self.event.position else 0
+        self._input_gate, self._forget_gate, self._output_gate = s[:n], s[n : 2 * n], s[3 * n :]
+        self._dims = self.event.position.dims if self.event.position else 0
         self._views = [
-            (
-                row[rows.heard],
-                row[rows.moved],
-                row[rows.seen],
-                [(row[la.reads], row[la.cell], row[la.writes]) for la in rows.layers],
+            _RowViews(
+                row[layout.features],
+                row[layout.motion],
+                row[layout.head_input],
+                [(row[la.reads], row[la.cell], row[la.writes]) for la in layout.layers],
             )
-            for row in self.state
+            for row in self.rows
         ]
 
-    def _laid_out(self, network: Network, i: int) -> _Head:
+    def _head(self, network: Network, i: int) -> _Head:
         head, factor = network.heads[i], self.event.factors[i]
         weight = np.concatenate([head.weight, head.bias[None]])
-        seen = np.ones(len(weight), np.float32)
-        later = slice(head.inner.stop, len(network.trunk[1]))
-        tell = None if head.tell is None else np.ascontiguousarray(head.tell[:, later])
-        out = np.zeros(weight.shape[1], np.float32)
+        hidden_and_one = np.ones(len(weight), np.float32)
+        later = slice(head.trunk.stop, len(network.trunk[1]))
         return _Head(
             factor=factor,
-            inner=head.inner,
-            seen=seen,
-            hidden=seen[:-1],
+            trunk=head.trunk,
+            hidden_and_one=hidden_and_one,
+            hidden=hidden_and_one[:-1],
             weight=weight,
-            out=out,
+            out=np.zeros(weight.shape[1], np.float32),
             later=later,
-            tell=tell,
-            index=head.index,
+            context=(
+                None if head.context is None else np.ascontiguousarray(head.context[:, later])
+            ),
+            component_index=head.component_index,
             parts=head.parts,
         )
 
     def reset(self) -> None:
-        """Every voice has heard nothing."""
-        self.state[:] = self._blank
+        """Return every voice to the state before its first event."""
+        self.rows[:] = self._initial
 
-    def feed_all(self, values: list[float]) -> None:
-        """Let every voice hear one event (C): together, where there are several."""
-        if self.chorus is None:
-            self.feed(0, values)
+    def feed_all(self, event: Sequence[float]) -> None:
+        """Advance every voice by the same event (C)."""
+        if self.batch is None:
+            self.feed(0, event)
         else:
-            self.feed_each(np.array([values] * len(self.state), np.float32))
+            self.batch.feed_all(event)
 
-    def feed_each(self, values: Array) -> None:
-        """Let every voice hear an event of its own (V, C)."""
-        if self.chorus is None:
-            self.feed(0, values[0].tolist())
+    def feed_each(self, events: Floats) -> None:
+        """Advance every voice by an event of its own (V, C)."""
+        if self.batch is None:
+            self.feed(0, events[0].tolist())
         else:
-            self.chorus.feed(self.state, values)
+            self.batch.feed_each(events)
 
-    def feed(self, voice: int, values: list[float]) -> None:
-        """Let a voice hear one event (C)."""
-        heard, moved, _, layers = self._views[voice]
-        heard[:] = self._heard(moved, values)
-        z, s = self._gates, self._opened
-        for layer, (reads, cell, writes) in zip(self.rows.layers, layers, strict=True):
+    def feed(self, voice: int, event: Sequence[float]) -> None:
+        """Advance one voice by an event (C)."""
+        views = self._views[voice]
+        views.features[:] = self._features(views.motion, event)
+        z, s = self._z, self._opened
+        for layer, (reads, cell, writes) in zip(self._layout.layers, views.layers, strict=True):
             np.dot(reads, layer.weight, out=z)
             np.tanh(z, out=z)
             np.multiply(z, _HALF, out=s)
             np.add(s, _HALF, out=s)
-            np.multiply(cell, self._forget, out=cell)
-            np.multiply(self._candidate, self._in, out=self._candidate)
+            np.multiply(cell, self._forget_gate, out=cell)
+            np.multiply(self._candidate, self._input_gate, out=self._candidate)
             np.add(cell, self._candidate, out=cell)
             np.tanh(cell, out=self._scratch)
-            np.multiply(self._scratch, self._out, out=writes)
+            np.multiply(self._scratch, self._output_gate, out=writes)
 
-    def _heard(self, moved: Array, values: list[float]) -> list[float]:
-        """Move a voice to an event; return the event's features."""
+    def _features(self, motion: Floats, values: Sequence[float]) -> list[float]:
+        """Return an event's features, and move a voice's motion to the event."""
         event = self.event
-        heard: list[float] = []
+        features: list[float] = []
         for factor in event.factors:
             if factor.kind == "flag":
-                heard += [values[column] for column in factor.columns]
+                features += [values[column] for column in factor.columns]
             elif factor.kind == "duration":
                 seconds = max(values[factor.columns[0]], TINY)
-                heard.append((math.log(seconds) - factor.centre) / factor.scale)
+                features.append((math.log(seconds) - factor.centre) / factor.scale)
             else:
                 unit = [(values[c] - factor.centre) / factor.scale for c in factor.columns]
                 if factor.slides is None:
-                    heard += map(math.asinh, unit) if factor.kind == "offset" else unit
+                    features += map(math.asinh, unit) if factor.kind == "offset" else unit
                     continue
-                p = self._places
-                was = moved.tolist()
-                slid, now = self._slid(factor, values, was[:p])
-                before = was[p : 2 * p]
-                moved[:] = [values[c] for c in factor.columns] + now + before
-                heard += unit
-                heard += [math.asinh(one / factor.step) for one in slid]
-                heard += [math.asinh(one / event.speed) for one in now + before]
-        return heard
+                p = self._dims
+                old = motion.tolist()
+                slid, now = self._slide(factor, values, old[:p])
+                before = old[p : 2 * p]
+                motion[:] = [values[c] for c in factor.columns] + now + before
+                features += unit
+                features += [math.asinh(distance / factor.step) for distance in slid]
+                features += [math.asinh(speed / event.speed) for speed in now + before]
+        return features
 
-    def _slid(
-        self, factor: Factor, values: list[float], last: list[float]
+    def _slide(
+        self, factor: Factor, values: Sequence[float], last: list[float]
     ) -> tuple[list[float], list[float]]:
-        """How far an event slid from the last place, and how fast."""
+        """Return how far an event slid from the last position, and its velocity."""
         assert factor.slides is not None
-        if math.isnan(last[0]):  # nothing was heard yet
-            still = [0.0] * len(last)
-            return still, still
+        if math.isnan(last[0]):  # the first event has not slid
+            zero = [0.0] * len(last)
+            return zero, zero
         moving = values[factor.slides]
-        slid = [(values[c] - at) * moving for c, at in zip(factor.columns, last, strict=True)]
+        slid = [(values[c] - x) * moving for c, x in zip(factor.columns, last, strict=True)]
         if self.event.duration is None:
             return slid, slid
         seconds = max(values[self.event.duration], MIN_DURATION)
         limit = MAX_SPEED * self.event.speed
-        return slid, [min(max(one / seconds, -limit), limit) for one in slid]
+        return slid, [min(max(distance / seconds, -limit), limit) for distance in slid]
 
     def sample(
         self,
         voices: Sequence[int],
-        chances: Sequence[Sequence[float]],
+        random_numbers: Sequence[Sequence[float]] | Floats,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
-        """Draw the next event (C) of N voices.
-
-        chances (N, factors + C): their random numbers, the uniform ones first.
-        """
+        """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
         if len(voices) == 1:
-            return [self._sample(voices[0], chances[0], temperature, spread)]
-        assert self.chorus is not None
-        drawn: list[list[float]] = self.chorus.sample(
-            self.state[list(voices)], chances, temperature=temperature, spread=spread
-        ).tolist()
-        return drawn
+            return [self._sample(voices[0], random_numbers[0], temperature, spread)]
+        assert self.batch is not None, "there is only one voice"
+        return self.batch.sample(voices, random_numbers, temperature=temperature, spread=spread)
 
-    def sample_all(self, chances: Array, *, temperature: float, spread: float) -> Array:
-        """Draw the next event of every voice, (V, C); chances (V, ·) as for `sample`."""
-        if self.chorus is None:
-            drawn = self._sample(0, chances[0].tolist(), temperature, spread)
+    def sample_all(
+        self, random_numbers: Floats, *, temperature: float, spread: float
+    ) -> Floats:
+        """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
+        if self.batch is None:
+            drawn = self._sample(0, random_numbers[0].tolist(), temperature, spread)
             return np.array([drawn], np.float32)
-        return self.chorus.sample(self.state, chances, temperature=temperature, spread=spread)
+        return self.batch.sample_all(random_numbers, temperature=temperature, spread=spread)
 
     def _sample(
-        self, voice: int, chances: Sequence[float], temperature: float, spread: float
+        self,
+        voice: int,
+        random_numbers: Sequence[float] | Floats,
+        temperature: float,
+        spread: float,
     ) -> list[float]:
-        """Draw one voice's next event."""
-        inner = self._inner
-        _, moved, seen, _ = self._views[voice]
-        np.dot(seen, self.rows.trunk, out=inner)
-        was = moved.tolist()
-        gauss = chances[len(self._heads) :]
+        trunk, views = self._trunk, self._views[voice]
+        np.dot(views.head_input, self._layout.trunk, out=trunk)
+        motion = views.motion.tolist()
+        gauss = random_numbers[len(self._heads) :]
         values = [0.0] * len(gauss)
-        for head, u in zip(self._heads, chances, strict=False):
+        for head, u in zip(self._heads, random_numbers, strict=False):
             factor = head.factor
-            np.tanh(inner[head.inner], out=head.hidden)
-            np.dot(head.seen, head.weight, out=head.out)
+            np.tanh(trunk[head.trunk], out=head.hidden)
+            np.dot(head.hidden_and_one, head.weight, out=head.out)
             if factor.kind == "flag":
                 unit = [_flag(float(head.out[0]), u, temperature)]
                 values[factor.columns[0]] = unit[0]
             else:
-                numbers = _chosen(head, u, temperature)
+                numbers = _choose(head, u, temperature)
                 z = [gauss[column] * spread for column in factor.columns]
-                unit = self._unit(head, numbers, z, values, was)
-                _settle(factor, unit, values, was)
-            if head.tell is not None:
-                rest = inner[head.later]
-                for one, row in zip(unit, head.tell, strict=True):
-                    rest += np.float32(one) * row
+                unit = self._unit(head, numbers, z, values, motion)
+                _to_event(factor, unit, values, motion)
+            if head.context is not None:
+                later = trunk[head.later]
+                for value, row in zip(unit, head.context, strict=True):
+                    later += np.float32(value) * row
         return values
 
     def _unit(
@@ -230,28 +245,28 @@ class SingleStepper:
         numbers: list[float],
         z: list[float],
         values: list[float],
-        was: list[float],
+        motion: list[float],
     ) -> list[float]:
-        """Draw from one component of a factor, in its own units."""
+        """Draw from one component of a factor, in the factor's units."""
         mean, raw, lower, shares = (numbers[part] for part in head.parts)
         unit = []
-        at = 0
-        for i, (centre, wide) in enumerate(zip(mean, raw, strict=True)):
-            mixed = z[i]
+        start = 0
+        for i, (centre, log_scale) in enumerate(zip(mean, raw, strict=True)):
+            correlated = z[i]
             for j in range(i):
-                mixed += lower[at + j] * z[j]
-            at += i
+                correlated += lower[start + j] * z[j]
+            start += i
             # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
-            unit.append(centre + (_LEAST + math.exp(wide)) * mixed)
-        factor, p = head.factor, self._places
+            unit.append(centre + (_MIN_SCALE + math.exp(log_scale)) * correlated)
+        factor, p = head.factor, self._dims
         if not shares or factor.slides is None or self.event.duration is None:
             return unit
         scale = values[self.event.duration] * values[factor.slides] / factor.step
-        bases = [was[p : 2 * p], was[2 * p :]]
+        velocities = [motion[p : 2 * p], motion[2 * p :]]
         if p == 2:
-            bases[1:1] = [[-was[p + 1], was[p]]]
-        for share, base in zip(shares, bases, strict=True):
-            unit = [one + share * scale * b for one, b in zip(unit, base, strict=True)]
+            velocities[1:1] = [[-motion[p + 1], motion[p]]]
+        for share, velocity in zip(shares, velocities, strict=True):
+            unit = [x + share * scale * v for x, v in zip(unit, velocity, strict=True)]
         return unit
 
 
@@ -261,26 +276,33 @@ def _flag(logit: float, u: float, temperature: float) -> float:
     return float(u < 0.5 + 0.5 * math.tanh(logit / (2 * temperature)))
 
 
-def _chosen(head: _Head, u: float, temperature: float) -> list[float]:
+def _choose(head: _Head, u: float, temperature: float) -> list[float]:
     """Choose a component by its weight; return its numbers."""
     k = head.factor.components
-    logits = head.out[:k].tolist()
+    logits: list[float] = head.out[:k].tolist()
     highest = max(logits)
     if temperature < COLD:
         chosen = logits.index(highest)
     else:
-        below = list(accumulate(math.exp((one - highest) / temperature) for one in logits))
-        chosen = min(bisect_right(below, u * below[-1]), k - 1)
-    numbers: list[float] = head.out[head.index[chosen]].tolist()
+        cumulative = list(
+            accumulate(math.exp((logit - highest) / temperature) for logit in logits)
+        )
+        chosen = min(bisect_right(cumulative, u * cumulative[-1]), k - 1)
+    numbers: list[float] = head.out[head.component_index[chosen]].tolist()
     return numbers
 
 
-def _settle(factor: Factor, unit: list[float], values: list[float], was: list[float]) -> None:
-    """Set a factor's columns from what was drawn in its units."""
-    slides = factor.slides is not None and values[factor.slides] > 0.5 and was[0] == was[0]
+def _to_event(
+    factor: Factor, unit: list[float], values: list[float], motion: list[float]
+) -> None:
+    """Write a value drawn in a factor's units to the factor's columns of an event."""
+    last = motion[: factor.dims]
+    slides = factor.slides is not None and values[factor.slides] > 0.5 and last[0] == last[0]
     for i, column in enumerate(factor.columns):
         drawn = (
-            was[i] + unit[i] * factor.step if slides else unit[i] * factor.scale + factor.centre
+            last[i] + unit[i] * factor.step
+            if slides
+            else unit[i] * factor.scale + factor.centre
         )
         if factor.kind == "duration":
             drawn = math.exp(min(max(drawn, -LONGEST), LONGEST))

@@ -1,105 +1,133 @@
-"""Many voices a touch further ahead: what each plays after its next is made in one batch.
+"""Look-ahead: many voices' next steps computed as one batch, before they are needed.
 
-A voice's touch is known before it sounds. So what it will have heard then, and what it
-plays next, can be made for many voices together, as one batch, before the first of them
-needs it: a step for a batch costs a fraction of as many single ones. When a touch sounds
-as it was foreseen, its step has been made. When anything comes between (a human is heard,
-a control, a touch that is played otherwise), what was foreseen is dropped: it never was
-part of a voice's state.
-
-What is foreseen when depends on nothing but what the player was asked for, in order, so a
-recording is made anew to the bit.
+A voice's next touch is known before it sounds. So the state after it, and the touch that
+follows, can be computed for many voices at once: a step for a batch costs a fraction of as
+many single ones. When a touch sounds as expected, its step is done already. When something
+else happens (a human touch, a control, a touch that is played otherwise), what was computed
+ahead is dropped; it never was part of a voice's state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from robojam.jam.events import Proposal
-from robojam.player.cpu_batch import MOST
+from robojam.model.features import Floats
+from robojam.player.cpu_batch import MAX_BATCH, BatchStepper
 
-Array = Any
+#: A touch as it sounds: x and y within the screen, dt within its limits, moving.
+PlayedTouch = tuple[float, float, float, bool]
 
 
-class Draft(NamedTuple):
-    """What a voice would play: as proposed, as it would sound, and as it would be heard.
-
-    sounds is the place in range, the dt in range and whether it slides; heard (C) is that
-    as the model is fed it.
-    """
+class NextTouch(NamedTuple):
+    """A voice's next touch: as proposed, as it would sound, and as the model is fed it (C)."""
 
     proposal: Proposal
-    sounds: tuple[float, float, float, bool]
-    heard: list[float]
+    played: PlayedTouch
+    model_input: list[float]
 
 
 class Lookahead:
-    """What some voices will have heard, and what they will play then."""
+    """The next touch of each voice, and the step after it where that is computed already.
+
+    The bits of a touch depend on which voices are sampled in the same batch. These are fixed
+    by `clear`, `commit` and `skip`: after clear all voices; after consecutive skips the voices
+    skipped; else each voice alone. So it makes no difference when, how often and for which
+    voices `next_touches` is called, and a recording is regenerated bit for bit.
+    """
 
     def __init__(
         self,
-        state: Array,
+        stepper: BatchStepper,
         *,
-        hear: Callable[[Array, Array], None],
-        draw: Callable[[Array, Sequence[int]], list[Draft]],
+        sample: Callable[[Sequence[int]], list[NextTouch]],
+        sample_after: Callable[[Floats, Sequence[int]], list[NextTouch]],
     ) -> None:
-        """Foresee for the voices of some rows, each what one remembers.
+        """Look ahead for the voices of a stepper.
 
-        hear lets the voices of N rows hear an event (N, C) each, in place; draw draws what
-        voices play after their next touch, from their rows.
+        sample draws some voices' next touches from their state; sample_after draws the
+        touches that follow these, from rows that have been fed them.
         """
-        self._state, self._spare = state, np.empty_like(state)
-        self._feed, self._draw = hear, draw
-        self._awaited: dict[int, Draft] = {}  # not yet stepped, in the order in which it came
-        self._stepped: dict[int, tuple[Draft, Draft]] = {}  # awaited, and what follows it
-        self._next: dict[int, Draft] = {}
+        self._stepper, self._rows = stepper, stepper.rows
+        self._sample, self._sample_after = sample, sample_after
+        self._next: dict[int, NextTouch] = {}
+        self._stepped_rows = np.empty_like(stepper.rows)
+        self._following: dict[int, NextTouch] = {}  # of the voices whose step is computed
+        self.clear()
 
     def clear(self) -> None:
-        """Something came between: nothing is foreseen."""
-        self._awaited.clear()
-        self._stepped.clear()
+        """Forget everything: the state of all voices, or how they are sampled, has changed."""
         self._next.clear()
+        self._following.clear()
+        voices = range(len(self._rows))
+        #: Voices whose step is not computed, in the order in which they last changed.
+        self._unstepped = dict.fromkeys(voices)
+        #: The voices whose next touches are drawn as one batch, and whether they are drawn.
+        #: Of every other voice the next touch is known.
+        self._group = dict.fromkeys(voices)
+        self._drawn = False
+        self._skipping = False
 
-    def drop(self, voice: int) -> None:
-        """The same, for one voice."""
-        self._awaited.pop(voice, None)
-        self._stepped.pop(voice, None)
-        self._next.pop(voice, None)
+    def next_touches(self, voices: Sequence[int]) -> list[NextTouch]:
+        """Return some voices' next touches."""
+        if not self._drawn:
+            self._draw()
+        return [self._next[voice] for voice in voices]
 
-    def awaits(self, voice: int, draft: Draft) -> None:
-        """A voice's next touch is made: it will hear that when it sounds."""
-        self._next[voice] = draft
-        if voice not in self._stepped:
-            self._awaited[voice] = draft
+    def skip(self, voice: int) -> None:
+        """Draw another next touch for a voice: it has used the random numbers of this one."""
+        if not self._skipping or voice in self._group:
+            self._draw()
+            self._group = {}
+        self._group[voice] = None
+        self._drawn, self._skipping = False, True
+        self._forget(voice)
 
-    def next(self, voice: int) -> Draft | None:
-        """Return what a voice plays next, where that is known already."""
-        return self._next.get(voice)
+    def commit(self, voice: int, played: PlayedTouch) -> bool:
+        """Advance a voice by its next touch, if that sounds as expected; return whether.
 
-    def comes(self, voice: int, sounds: tuple[float, float, float, bool]) -> bool:
-        """A voice's touch sounds: let it have been heard, if it was awaited just so."""
-        awaited = self._awaited.get(voice)
-        if awaited is not None and awaited.sounds == sounds:
-            self._foresee(voice)
-        stepped = self._stepped.pop(voice, None)
-        if stepped is None or stepped[0].sounds != sounds:
-            self.drop(voice)
+        Otherwise the voice's state is as it was, and the caller feeds what sounded.
+        """
+        self._draw()
+        self._skipping = False
+        expected = self._next[voice].played == played
+        if expected and voice not in self._following:
+            self._step(voice)
+        following = self._following.get(voice)
+        self._forget(voice)
+        if not expected or following is None:
+            self._group, self._drawn = {voice: None}, False
             return False
-        self._state[voice] = self._spare[voice]
-        self._next[voice] = stepped[1]
+        self._rows[voice] = self._stepped_rows[voice]
+        self._next[voice] = following
         return True
 
-    def _foresee(self, voice: int) -> None:
-        """Step the voice that is needed and others that will be, as one batch."""
-        first = self._awaited.pop(voice)
-        others = list(self._awaited)[: MOST - 1]
-        voices = [voice, *others]
-        drafts = [first, *map(self._awaited.pop, others)]
-        rows = self._state[voices]
-        self._feed(rows, np.array([draft.heard for draft in drafts], np.float32))
-        self._spare[voices] = rows
-        pairs = zip(drafts, self._draw(rows, voices), strict=True)
-        self._stepped.update(zip(voices, pairs, strict=True))
+    def _draw(self) -> None:
+        """Draw the next touches of the group, all at once, whichever of them is needed."""
+        if not self._drawn:
+            voices = list(self._group)
+            self._next.update(zip(voices, self._sample(voices), strict=True))
+            self._drawn = True
+
+    def _forget(self, voice: int) -> None:
+        self._next.pop(voice, None)
+        self._following.pop(voice, None)
+        self._unstepped.pop(voice, None)
+        self._unstepped[voice] = None
+
+    def _step(self, voice: int) -> None:
+        """Compute the step of a voice, and of others that will need theirs, as one batch."""
+        del self._unstepped[voice]
+        voices = [voice, *islice(self._unstepped, MAX_BATCH - 1)]
+        rows = self._rows[voices]
+        inputs = [self._next[member].model_input for member in voices]
+        self._stepper.feed_rows(rows, np.array(inputs, np.float32))
+        self._stepped_rows[voices] = rows
+        following = self._sample_after(rows, voices)
+        self._following.update(zip(voices, following, strict=True))
+        for member in voices:
+            self._unstepped.pop(member, None)

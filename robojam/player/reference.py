@@ -1,20 +1,21 @@
-"""A model's weights laid out for one event at a time: hear it, draw the next.
+"""An MDN-RNN at play, one event at a time: advance a state by an event, sample the next.
 
-Written for numpy arrays and torch tensors alike (``xp`` is the module that made them):
-on the CPU numpy plays, at a third of torch's cost a step and without the second that
-importing torch takes; on a GPU torch does.
+The reference for the fast steppers (robojam.player.stepper). Written once for numpy arrays
+and torch tensors: ``xp`` is the module that made them. On a CPU numpy needs a third of
+torch's time for a step, and importing torch takes a second; on a GPU torch computes.
+V is the number of voices, C the number of an event's columns.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from robojam.model.event import EventSpec, Factor
 from robojam.model.features import (
     FLOOR,
     Array,
+    ArrayModule,
     carries,
     clipped,
     concat,
@@ -28,79 +29,96 @@ from robojam.model.features import (
     where_of,
 )
 
-#: A duration that is drawn has no logarithm beyond this: 15 years, and still finite.
+#: Largest absolute logarithm of a sampled duration: 15 years, and still finite.
 LONGEST = 20.0
-#: Temperatures below this are 0: a logit divided by it may not be finite.
+#: Temperatures below this count as 0: a logit divided by one of them may not be finite.
 COLD = 1e-6
 
 
 @dataclass(slots=True)
-class Memory:
-    """What a model at play remembers, a row for each of V voices.
+class RecurrentState:
+    """State of a recurrent model at play, one row for each of V voices.
 
-    hidden and cell: a (V, units) for each layer; last, now, before (V, P): the last
-    place (NaN when nothing was heard) and the last two velocities; heard (V, F).
+    hidden and cell hold an array (V, units) for each layer. position (V, P) is the place of
+    the last event (NaN before the first one), velocity and previous_velocity (V, P) the last
+    two velocities, features (V, F) the features of the last event.
     """
 
     hidden: list[Array]
     cell: list[Array]
-    last: Array
-    now: Array
-    before: Array
-    heard: Array
+    position: Array
+    velocity: Array
+    previous_velocity: Array
+    features: Array
 
-    def rows(self, rows: slice | list[int]) -> Memory:
-        """Return some voices' part of it: of a slice a view, else a copy."""
-        return Memory(
+    def arrays(self) -> list[Array]:
+        """Return all of its arrays."""
+        # previous_velocity comes before velocity: feed returns a state whose
+        # previous_velocity is the array that write is about to overwrite.
+        return [
+            *self.hidden,
+            *self.cell,
+            self.position,
+            self.previous_velocity,
+            self.velocity,
+            self.features,
+        ]
+
+    def rows(self, rows: slice | list[int] | Array) -> RecurrentState:
+        """Return the state of some voices: views for a slice, else copies.
+
+        rows is a slice, or the voices' numbers, or a mask (V,).
+        """
+        return RecurrentState(
             [h[rows] for h in self.hidden],
             [c[rows] for c in self.cell],
-            self.last[rows],
-            self.now[rows],
-            self.before[rows],
-            self.heard[rows],
+            self.position[rows],
+            self.velocity[rows],
+            self.previous_velocity[rows],
+            self.features[rows],
         )
 
-    def write(self, rows: slice | list[int], part: Memory, where: Array | None = None) -> None:
-        """Replace some voices' part of it, in place; where (·, 1): only theirs."""
-        # before comes ahead of now: what was just heard has this now as its before.
-        for mine, its in zip(
-            [*self.hidden, *self.cell, self.last, self.before, self.now, self.heard],
-            [*part.hidden, *part.cell, part.last, part.before, part.now, part.heard],
-            strict=True,
-        ):
-            mine[rows] = its if where is None else its.where(where, mine)
+    def write(
+        self, rows: slice | list[int], state: RecurrentState, where: Array | None = None
+    ) -> None:
+        """Overwrite the state of some voices in place; where (·, 1) selects among them."""
+        for old, new in zip(self.arrays(), state.arrays(), strict=True):
+            old[rows] = new if where is None else new.where(where, old)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What is needed of one factor's head at play.
+class HeadWeights:
+    """Weights of one factor's head, laid out for play.
 
-    columns of the event; inner, its part of what the heads begin from; weight and
-    bias, its last layer; tell, what its outcome adds to what the later heads begin
-    from (None: nobody asks); index (K, ·), where each component's numbers stand in
-    its output, and parts, which of these are what.
+    columns: where the factor's values stand in an event. trunk: the head's part of the
+    trunk's output. weight and bias: the head's last layer. context: weights by which the
+    factor's value is added to the trunk's output for the later heads, None for the last
+    factor. component_index (K, ·): where each component's numbers stand in the head's
+    output. parts: which of a component's numbers are means, scales, correlations and
+    motion weights (robojam.model.features.parts_of).
     """
 
     columns: slice | list[int]
-    inner: slice
+    trunk: slice
     weight: Array
     bias: Array
-    tell: Array | None
-    index: Array
+    context: Array | None
+    component_index: Array
     parts: tuple[slice, ...]
 
 
 class Network:
-    """A model's weights, laid out for one event at a time.
+    """A model's weights, laid out for one event at a time, and the steps over them.
 
-    Each layer's gates are one product over joined weights; the sigmoids are taken
-    as 0.5 + 0.5 tanh(z / 2), the half folded into the weights, so that one tanh
-    serves all four gates.
+    The state is a value: `feed` returns the next one. Each layer's gates are one product
+    over joined weights. Sigmoids are computed as 0.5 + 0.5 tanh(z / 2), the half folded into
+    the weights, so that one tanh serves all four gates.
     """
 
     def __init__(
-        self, xp: Any, event: EventSpec, weights: dict[str, Array], layers: int
+        self, xp: ArrayModule, event: EventSpec, weights: dict[str, Array], layers: int
     ) -> None:
+        """Lay out the weights of a model file, arrays of xp (robojam.model.file.shapes)."""
         self.xp, self.event, self.position = xp, event, event.position
         self.start = weights["start"]
         self.gates: list[tuple[Array, Array]] = []
@@ -113,22 +131,22 @@ class Network:
             joined = concat(xp, [get["weight_ih"], get["weight_hh"]])
             bias = get["bias_ih"] + get["bias_hh"]
             half = xp.ones_like(bias) * 0.5
-            half[2 * n : 3 * n] = 1.0  # the candidate's tanh is taken whole
+            half[2 * n : 3 * n] = 1.0  # the candidate is a tanh already
             self.gates.append((_transposed(xp, joined * half[:, None]), bias * half))
         self.trunk = (_transposed(xp, weights["trunk.weight"]), weights["trunk.bias"])
-        self.heads = [self._laid_out(i, weights) for i in range(len(event.factors))]
+        self.heads = [self._head_weights(i, weights) for i in range(len(event.factors))]
         self._one = xp.ones_like(self.start[0, 0, :1])
-        self._numbered: dict[int, Array] = {}
+        self._row_numbers: dict[int, Array] = {}
 
-    def _laid_out(self, i: int, weights: dict[str, Array]) -> Head:
+    def _head_weights(self, i: int, weights: dict[str, Array]) -> HeadWeights:
         xp, event = self.xp, self.event
         factor = event.factors[i]
-        at = sum(f.hidden for f in event.factors[:i])
+        start = sum(f.hidden for f in event.factors[:i])
         known = sum(f.dims for f in event.factors[:i])
-        told = [xp.zeros_like(self.trunk[0][: factor.dims, : at + factor.hidden])]
+        context = [xp.zeros_like(self.trunk[0][: factor.dims, : start + factor.hidden])]
         for j in range(i + 1, len(event.factors)):
-            context = weights[f"context.{j}.weight"][:, known : known + factor.dims]
-            told.append(_transposed(xp, context))
+            columns = weights[f"context.{j}.weight"][:, known : known + factor.dims]
+            context.append(_transposed(xp, columns))
         k, parts = factor.components, parts_of(event, factor)
         index = [
             [
@@ -138,79 +156,82 @@ class Network:
             ]
             for component in range(k)
         ]
-        return Head(
-            where_of(factor.columns),
-            slice(at, at + factor.hidden),
-            _transposed(xp, weights[f"head.{i}.weight"]),
-            weights[f"head.{i}.bias"],
-            concat(xp, told) if len(told) > 1 else None,
-            self._here(xp.asarray(index)),
-            parts,
+        return HeadWeights(
+            columns=where_of(factor.columns),
+            trunk=slice(start, start + factor.hidden),
+            weight=_transposed(xp, weights[f"head.{i}.weight"]),
+            bias=weights[f"head.{i}.bias"],
+            context=concat(xp, context) if len(context) > 1 else None,
+            component_index=self._on_device(xp.asarray(index)),
+            parts=parts,
         )
 
-    def here(self, rows: list[list[float]]) -> Array:
-        """Return rows of numbers as an array like the weights."""
-        return self._here(self.xp.asarray(rows, dtype=self.start.dtype))
+    def array(self, rows: list[list[float]]) -> Array:
+        """Return rows of numbers as an array of the weights' type, on their device."""
+        return self._on_device(self.xp.asarray(rows, dtype=self.start.dtype))
 
-    def _here(self, array: Array) -> Array:
+    def _on_device(self, array: Array) -> Array:
         return array.to(self.start.device) if hasattr(array, "to") else array
 
-    def initial(self, voices: int) -> Memory:
-        """Return the memory of V voices that have heard nothing."""
+    def initial(self, voices: int) -> RecurrentState:
+        """Return the state of V voices before their first event."""
         xp, start = self.xp, self.start
-        places = self.position.dims if self.position else 0
+        dims = self.position.dims if self.position else 0
         blank = xp.concatenate([start[0, 0, :1][None] * 0] * voices)  # (V, 1)
-        still = xp.concatenate([blank] * (places + 1), -1)[:, 1:]
-        return Memory(
-            [blank + start[0, layer] for layer in range(start.shape[1])],
-            [blank + start[1, layer] for layer in range(start.shape[1])],
-            still + math.nan,
-            still + 0,
-            still + 0,
-            xp.concatenate([blank] * feature_count(self.event), -1),
+        zero = xp.concatenate([blank] * (dims + 1), -1)[:, 1:]  # (V, P)
+        return RecurrentState(
+            hidden=[blank + start[0, layer] for layer in range(start.shape[1])],
+            cell=[blank + start[1, layer] for layer in range(start.shape[1])],
+            position=zero + math.nan,
+            velocity=zero + 0,
+            previous_velocity=zero + 0,
+            features=xp.concatenate([blank] * feature_count(self.event), -1),
         )
 
-    def feed(self, memory: Memory, values: Array) -> Memory:
-        """Hear one event (V, C) each: return the memory after it."""
+    def feed(self, state: RecurrentState, values: Array) -> RecurrentState:
+        """Return the state after one event (V, C) of each voice."""
         xp, event = self.xp, self.event
-        here = slid = memory.last
-        now, before = memory.now, memory.before
+        position = slid = state.position
+        now, before = state.velocity, state.previous_velocity
         if self.position is not None:
-            here = pick(values, self.position.columns)
-            last = xp.where(xp.isnan(memory.last), here, memory.last)
+            position = pick(values, self.position.columns)
+            last = xp.where(xp.isnan(state.position), position, state.position)
             slid = slide(self.position, values, last)
             now, before = velocity(event, values, slid), now
-        heard = x = features(xp, event, values, slid, now, before)
+        x = event_features = features(xp, event, values, slid, now, before)
         hidden: list[Array] = []
         cell: list[Array] = []
         n = self.units
-        for (weight, bias), h, c in zip(self.gates, memory.hidden, memory.cell, strict=True):
+        for (weight, bias), h, c in zip(self.gates, state.hidden, state.cell, strict=True):
             gates = xp.tanh(concat(xp, [x, h]) @ weight + bias)
             opened = 0.5 + 0.5 * gates
             c = opened[:, n : 2 * n] * c + opened[:, :n] * gates[:, 2 * n : 3 * n]
             x = opened[:, 3 * n :] * xp.tanh(c)
             hidden.append(x)
             cell.append(c)
-        return Memory(hidden, cell, here, now, before, heard)
+        return RecurrentState(hidden, cell, position, now, before, event_features)
 
-    def inner(self, memory: Memory) -> Array:
-        """What the heads of all factors begin from, (V, sum of their hidden)."""
-        seen = concat(self.xp, [*memory.hidden, memory.heard])
-        return seen @ self.trunk[0] + self.trunk[1]
+    def trunk_output(self, state: RecurrentState) -> Array:
+        """Return the trunk's output (V, sum of the heads' hidden units)."""
+        joined = concat(self.xp, [*state.hidden, state.features])
+        return joined @ self.trunk[0] + self.trunk[1]
 
-    def told(self, i: int, inner: Array, unit: Array) -> Array:
-        """What the heads begin from once factor i is known, as unit values (V, dims)."""
-        tell = self.heads[i].tell
-        return inner if tell is None else inner + unit @ tell
+    def add_context(self, i: int, trunk: Array, unit: Array) -> Array:
+        """Return the trunk's output for the heads after factor i, given its unit values.
 
-    def head(self, i: int, inner: Array) -> Array:
-        """Output of factor i's head, once told of the factors before it."""
+        unit (V, dims) is the factor's value as robojam.model.features.normal has it.
+        """
+        context = self.heads[i].context
+        return trunk if context is None else trunk + unit @ context
+
+    def head_output(self, i: int, trunk: Array) -> Array:
+        """Return the output of factor i's head, given that of the trunk with its context."""
         head = self.heads[i]
-        return self.xp.tanh(inner[:, head.inner]) @ head.weight + head.bias
+        return self.xp.tanh(trunk[:, head.trunk]) @ head.weight + head.bias
 
     def sample(
         self,
-        memory: Memory,
+        state: RecurrentState,
         uniform: Array,
         gauss: Array,
         *,
@@ -225,81 +246,86 @@ class Network:
         temperature then at least COLD.
         """
         xp, event = self.xp, self.event
-        inner = self.inner(memory)
+        trunk = self.trunk_output(state)
         values = gauss * 0
         for i, factor in enumerate(event.factors):
-            head, out, u = self.heads[i], self.head(i, inner), uniform[:, i : i + 1]
+            head, out, u = self.heads[i], self.head_output(i, trunk), uniform[:, i : i + 1]
             if factor.kind == "flag":
                 drawn = unit = self._flag(out, u, temperature)
             else:
-                chosen = self._chosen(out[:, : factor.components], u, temperature)
-                numbers = out[self._rows(len(out)), head.index[chosen]]
+                component = self._choose(out[:, : factor.components], u, temperature)
+                numbers = out[self._rows(len(out)), head.component_index[component]]
                 z = gauss[:, head.columns] * spread
-                unit = self._unit(
-                    factor, [numbers[:, p] for p in head.parts], z, values, memory
-                )
+                unit = self._unit(factor, [numbers[:, p] for p in head.parts], z, values, state)
                 drawn = unit * factor.scale + factor.centre
             if factor.kind == "duration":
                 drawn = xp.exp(clipped(drawn, -LONGEST, LONGEST))
             if factor.slides is not None:
-                slides = (pick(values, (factor.slides,)) > 0.5) & ~xp.isnan(memory.last)
-                drawn = xp.where(slides, memory.last + unit * factor.step, drawn)
+                slides = (pick(values, (factor.slides,)) > 0.5) & ~xp.isnan(state.position)
+                drawn = xp.where(slides, state.position + unit * factor.step, drawn)
             values[:, head.columns] = drawn
-            inner = self.told(i, inner, unit)
+            trunk = self.add_context(i, trunk, unit)
         return values
 
     def _flag(self, logit: Array, u: Array, temperature: float | Array) -> Array:
         if _is_cold(temperature):
             return (logit > 0) * self._one
-        chance = 0.5 + 0.5 * self.xp.tanh(logit / (2 * temperature))
-        return (u < chance) * self._one
+        probability = 0.5 + 0.5 * self.xp.tanh(logit / (2 * temperature))
+        return (u < probability) * self._one
 
-    def _chosen(self, logits: Array, u: Array, temperature: float | Array) -> Array:
+    def _choose(self, logits: Array, u: Array, temperature: float | Array) -> Array:
         """Choose a component (V,) by its weight."""
         if _is_cold(temperature):
             return logits.argmax(-1)
         highest = logits[self._rows(len(logits)), logits.argmax(-1)[:, None]]
-        below = self.xp.exp((logits - highest) / temperature).cumsum(-1)
-        return (u * below[:, -1:] >= below[:, :-1]).sum(-1)
+        cumulative = self.xp.exp((logits - highest) / temperature).cumsum(-1)
+        return (u * cumulative[:, -1:] >= cumulative[:, :-1]).sum(-1)
 
     def _unit(
-        self, factor: Factor, numbers: list[Array], z: Array, values: Array, memory: Memory
+        self,
+        factor: Factor,
+        numbers: list[Array],
+        z: Array,
+        values: Array,
+        state: RecurrentState,
     ) -> Array:
         """Draw (V, D) from one component of a factor, in its own units."""
         mean, raw, lower, shares = numbers
         # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
-        unit = mean + (math.exp(FLOOR) + self.xp.exp(raw)) * _coloured(z, lower)
+        unit = mean + (math.exp(FLOOR) + self.xp.exp(raw)) * _correlated(z, lower)
         if not carries(self.event, factor):
             return unit
-        push = motion(self.xp, self.event, factor, values, memory.now, memory.before)
-        return unit + (shares[:, None] @ push)[:, 0]
+        moved = motion(
+            self.xp, self.event, factor, values, state.velocity, state.previous_velocity
+        )
+        return unit + (shares[:, None] @ moved)[:, 0]
 
     def _rows(self, voices: int) -> Array:
-        """Return the numbers of the voices' rows, (V, 1)."""
-        if voices not in self._numbered:
-            self._numbered[voices] = self._here(self.xp.arange(voices))[:, None]
-        return self._numbered[voices]
+        """Return the voices' row numbers (V, 1)."""
+        if voices not in self._row_numbers:
+            self._row_numbers[voices] = self._on_device(self.xp.arange(voices))[:, None]
+        return self._row_numbers[voices]
 
 
 def _is_cold(temperature: float | Array) -> bool:
-    """Tell whether a temperature is 0; an array's is not looked at, which would wait for it."""
+    """Return whether a temperature is 0; False for an array, as reading it would wait."""
     return isinstance(temperature, int | float) and temperature < COLD
 
 
-def _transposed(xp: Any, weight: Array) -> Array:
-    """Return weight.T, laid out in memory as it is read."""
+def _transposed(xp: ArrayModule, weight: Array) -> Array:
+    """Return weight.T, contiguous in memory."""
     if hasattr(xp, "ascontiguousarray"):
         return xp.ascontiguousarray(weight.T)
     return weight.T.contiguous()
 
 
-def _coloured(z: Array, lower: Array) -> Array:
-    """(I + C) z, for z (V, D) and the rows of C one after another, (V, D(D-1)/2)."""
+def _correlated(z: Array, lower: Array) -> Array:
+    """Return (I + C) z for z (V, D), C given by its rows in lower (V, D(D-1)/2)."""
     if z.shape[-1] == 1:
         return z
-    coloured = z + 0  # not z itself, which is not ours to write in
-    at = 0
+    correlated = z + 0  # a copy: z is the caller's
+    start = 0
     for i in range(1, z.shape[-1]):
-        coloured[:, i] += (lower[:, at : at + i] * z[:, :i]).sum(-1)
-        at += i
-    return coloured
+        correlated[:, i] += (lower[:, start : start + i] * z[:, :i]).sum(-1)
+        start += i
+    return correlated

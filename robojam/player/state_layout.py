@@ -1,9 +1,10 @@
-"""A voice's state as one row of numbers, and the weights that fit it.
+"""Layout of a voice's state as one row of numbers, and the weights that fit it.
 
-For play on the CPU: what was heard, then each layer's output, with a one before each; then
-the cells; then the last place and the last two velocities. A layer reads its own part of
-the row in place, the heads begin from all of what comes before the cells, and biases are
-rows of the weights, met by the ones. To keep a voice, or to put it back, is to copy a row.
+For play on the CPU. A row holds the last event's features, then each layer's output with a
+one before each, then the cells, then the last position and the last two velocities. A layer
+reads its own part of the row in place, the heads read all that comes before the cells, and
+biases are rows of the weights, multiplied by the ones. To keep or restore a voice is to copy
+a row.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robojam.model.features import Array, feature_count
-from robojam.player.reference import Memory, Network
+from robojam.model.features import Floats, feature_count
+from robojam.player.reference import Network, RecurrentState
 
-#: Bytes of a cache line, and the numbers of 32 bits in it.
+#: Bytes of a cache line, and how many numbers of 32 bits fit in one.
 _LINE, _NUMBERS = 64, 16
 
 
-def aligned(array: Array) -> Array:
-    """Return a copy, of 32 bits a number, that begins where a cache line does.
+def aligned(array: Floats) -> Floats:
+    """Return a copy in float32 that begins at a cache line.
 
     Elsewhere a product of these sizes takes up to a third longer, as chance has it.
     """
-    room = np.empty(array.size + _NUMBERS, np.float32)
-    start = -room.ctypes.data % _LINE // 4
-    copy = room[start : start + array.size].reshape(array.shape)
+    buffer = np.empty(array.size + _NUMBERS, np.float32)
+    start = -buffer.ctypes.data % _LINE // 4
+    copy = buffer[start : start + array.size].reshape(array.shape)
     copy[...] = array
     return copy
 
@@ -38,26 +39,27 @@ class LayerLayout:
     reads: slice
     writes: slice
     cell: slice
-    weight: Array
+    weight: Floats
 
 
 class StateLayout:
-    """Where in a row what stands, for one network made with numpy."""
+    """Where each part of a state stands in a row, for one network made with numpy."""
 
     def __init__(self, network: Network) -> None:
-        """Lay out a network's weights once more, to meet rows."""
+        """Lay out a network's weights to fit the rows."""
         event = network.event
         n, f = network.units, feature_count(event)
-        places = event.position.dims if event.position else 0
-        self.heard = slice(0, f)
-        self.seen = slice(0, f + (1 + n) * len(network.gates))
+        dims = event.position.dims if event.position else 0
+        self.features = slice(0, f)
+        self.head_input = slice(0, f + (1 + n) * len(network.gates))
         self.layers: list[LayerLayout] = []
-        out, cell = f, self.seen.stop  # of the one before the layer's output; of its cells
+        # Where the previous layer's output ends, and where this layer's cells begin.
+        out, cell = f, self.head_input.stop
         for i, (weight, bias) in enumerate(network.gates):
-            fed = len(weight) - n
-            rows = [weight[:fed], bias[None], weight[fed:]]
+            inputs = len(weight) - n
+            rows = [weight[:inputs], bias[None], weight[inputs:]]
             if i:
-                rows = [bias[None], weight[:fed], 0 * bias[None], weight[fed:]]
+                rows = [bias[None], weight[:inputs], 0 * bias[None], weight[inputs:]]
             self.layers.append(
                 LayerLayout(
                     reads=slice(out - n - 1 if i else 0, out + 1 + n),
@@ -67,31 +69,31 @@ class StateLayout:
                 )
             )
             out, cell = out + 1 + n, cell + n
-        self.moved = slice(cell, cell + 3 * places)
-        self.last, self.now, self.before = (
-            slice(cell + i * places, cell + (i + 1) * places) for i in range(3)
+        self.motion = slice(cell, cell + 3 * dims)
+        self.position, self.velocity, self.previous_velocity = (
+            slice(cell + i * dims, cell + (i + 1) * dims) for i in range(3)
         )
-        self.velocities = slice(self.now.start, self.before.stop)
+        self.velocities = slice(self.velocity.start, self.previous_velocity.stop)
         weight, bias = network.trunk
         hidden = np.split(weight[: -f or None], len(network.gates))
         ones = [bias[None], *([0 * bias[None]] * (len(hidden) - 1))]
-        rows = [one for pair in zip(ones, hidden, strict=True) for one in pair]
+        rows = [part for pair in zip(ones, hidden, strict=True) for part in pair]
         self.trunk = aligned(np.concatenate([weight[len(weight) - f :], *rows]))
-        self._initial = network.initial
+        self._initial = network.initial(1)
 
-    def blank(self, voices: int) -> Array:
-        """Return the rows of V voices that have heard nothing."""
-        rows = np.ones((voices, self.moved.stop), np.float32)
-        self.memory(rows).write(slice(None), self._initial(1))
+    def initial(self, voices: int) -> Floats:
+        """Return the rows of V voices before their first event."""
+        rows = np.ones((voices, self.motion.stop), np.float32)
+        self.state(rows).write(slice(None), self._initial)
         return rows
 
-    def memory(self, rows: Array) -> Memory:
-        """Return what rows hold, by name: views of them."""
-        return Memory(
-            [rows[:, layer.writes] for layer in self.layers],
-            [rows[:, layer.cell] for layer in self.layers],
-            rows[:, self.last],
-            rows[:, self.now],
-            rows[:, self.before],
-            rows[:, self.heard],
+    def state(self, rows: Floats) -> RecurrentState:
+        """Return the parts of some rows by name, as views."""
+        return RecurrentState(
+            hidden=[rows[:, layer.writes] for layer in self.layers],
+            cell=[rows[:, layer.cell] for layer in self.layers],
+            position=rows[:, self.position],
+            velocity=rows[:, self.velocity],
+            previous_velocity=rows[:, self.previous_velocity],
+            features=rows[:, self.features],
         )

@@ -73,7 +73,7 @@ def test_a_first_touch_comes_after_the_silence_that_was_heard():
     part, silence = heard(5), 0.02
     how = {**HOW, "seconds": 5.0}
     free = generate(FILE, [part] * 3000, **how)
-    late = generate(FILE, [part] * 600, **{**how, "seed": 8}, silent=np.full(600, silence))
+    late = generate(FILE, [part] * 600, **{**how, "seed": 8}, silences=np.full(600, silence))
     of_free = np.array([take[0, 2] for take in free if len(take)])
     of_late = np.array([take[0, 2] for take in late if len(take)])
     assert (of_free < silence).mean() > 0.2
@@ -91,7 +91,7 @@ def test_no_take_is_silence_alone():
 
 
 def test_a_silence_that_no_draw_outlasts_is_waited_for_all_the_same():
-    (take,) = generate(FILE, [heard(5)], **{**HOW, "seconds": 5.001}, silent=np.array([80.0]))
+    (take,) = generate(FILE, [heard(5)], **{**HOW, "seconds": 5.001}, silences=np.array([80.0]))
     assert take[0, 2] == MAX_DT  # as long as a jam's touch can be
 
 
@@ -226,11 +226,11 @@ def test_no_take_stays_where_it_is_for_long(monkeypatch):
 def test_what_stays_is_drawn_again_as_often_as_in_a_jam(monkeypatch):
     drawn, kept = [], []
     # Each draw would stay.
-    monkeypatch.setattr("robojam.player.generate._lingering", lambda *_: np.arange(1))
-    monkeypatch.setattr("robojam.player.generate._take_in", lambda *_: kept.append(1))
-    sounding = offline._sounding
+    monkeypatch.setattr("robojam.player.generate._dwelling", lambda *_: np.arange(1))
+    monkeypatch.setattr("robojam.player.generate._update_limiters", lambda *_: kept.append(1))
+    sounding = offline._played
     monkeypatch.setattr(
-        "robojam.player.generate._sounding", lambda *made: drawn.append(1) or sounding(*made)
+        "robojam.player.generate._played", lambda *made: drawn.append(1) or sounding(*made)
     )
     generate(FILE, [heard(5)], **HOW)
     assert len(drawn) == len(kept) * (1 + AGAIN) > 0

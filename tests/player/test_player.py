@@ -19,8 +19,6 @@ from robojam.model import file as modelfile
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.model.mdrnn import load
 from robojam.player import player
-from robojam.player.cpu_batch import BatchStepper
-from robojam.player.cpu_single import SingleStepper
 from robojam.player.player import ModelPlayer
 
 FILE = filed(small(TOUCHES, seed=3))
@@ -58,7 +56,7 @@ def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> ModelPlayer:
         return torch, {n: torch.from_numpy(a).float().to(device) for n, a in weights.items()}
 
     with monkeypatch.context() as patch:
-        patch.setattr(player, "_prepared", prepared)
+        patch.setattr(player, "_load_weights", prepared)
         return ModelPlayer(FILE, device="cpu", **how)
 
 
@@ -183,7 +181,7 @@ class Ears:
 
 def test_half_the_noise_is_added_to_what_is_fed_and_taken_from_what_is_played():
     made = ModelPlayer(FILE)
-    made._steps = ears = Ears()  # type: ignore[assignment]
+    made._stepper = ears = Ears()  # type: ignore[assignment]
     made.feed(0.5, 0.25, 0.02, True)
     made.commit(0, 0.0, 1.0, 0.0, False)
     for fed, (x, y, dt, moving) in zip(
@@ -241,11 +239,11 @@ def test_what_one_voice_plays_another_does_not_hear():
 def test_a_snapshot_is_not_altered_by_what_voices_play():
     made = listened(ModelPlayer(FILE, voices=3, seed=5))
     kept = made.snapshot()
-    before = [h.copy() for h in kept.memory.hidden]
+    before = [h.copy() for h in kept.state.hidden]
     phrase(made, 3, 1)
     made.restore(kept)
     phrase(made, 3, 2)
-    for mine, its in zip(kept.memory.hidden, before, strict=True):
+    for mine, its in zip(kept.state.hidden, before, strict=True):
         np.testing.assert_array_equal(mine, its)
 
 
@@ -267,7 +265,7 @@ def test_the_forecast_is_what_samples_come_to():
     assert (np.abs(correlation) < 1).all()
     n, rng = 50_000, np.random.default_rng(0)
     many = made.network.initial(n)
-    many.write(slice(0, n), made._memory)
+    many.write(slice(0, n), made._stepper.state)
     uniform, gauss = rng.random((n, 3), np.float32), rng.standard_normal((n, 4), np.float32)
     drawn = made.network.sample(many, uniform, gauss, temperature=1, spread=1)
     places = drawn[:, :2] - HALF_PLACE
@@ -337,7 +335,7 @@ def test_torch_plays_as_numpy_does(monkeypatch):
     for voices in (1, 3):
         mine = listened(ModelPlayer(FILE, voices=voices, seed=5))
         its = listened(on_torch(monkeypatch, voices=voices, seed=5))
-        assert isinstance(its._memory.hidden[0], torch.Tensor)
+        assert isinstance(its._stepper.state.hidden[0], torch.Tensor)
         for _ in range(30):
             one, other = mine.sample([voices - 1])[0], its.sample([voices - 1])[0]
             np.testing.assert_allclose(table([one]), table([other]), rtol=1e-4, atol=1e-5)
@@ -373,7 +371,7 @@ def test_the_network_is_the_trained_models():
     fed = torch.from_numpy(rows + np.float32([HALF_PLACE, HALF_PLACE, HALF_DT, 0]))[None]
     with torch.inference_mode():
         _, state = model(fed)
-    for mine, its in zip(made._memory.hidden, state.hidden, strict=True):
+    for mine, its in zip(made._stepper.state.hidden, state.hidden, strict=True):
         np.testing.assert_allclose(mine, its.numpy(), atol=2e-5)
 
 
@@ -424,87 +422,6 @@ def test_what_it_hears_for_long_stays_finite():
     assert all(math.isfinite(v) for v in (found.x, found.y, found.dt))
 
 
-# A choir, stepped as batches a touch ahead
-
-
-def choir(seed: int = 5, *, ahead: bool = True, voices: int = 9) -> ModelPlayer:
-    made = ModelPlayer(FILE, voices=voices, seed=seed)
-    assert made._ahead is not None
-    if not ahead:
-        made._ahead = None
-    return listened(made)
-
-
-def sing(made: ModelPlayer, rounds: int, *, order: int = 0) -> list[list[Proposal]]:
-    """Voices play in turn, some more often than others, as a jam lets them."""
-    sung = []
-    rng = np.random.default_rng(order)
-    made.sample(range(made.voices))
-    for _ in range(rounds):
-        voice = int(rng.integers(made.voices))
-        (p,) = made.sample([voice])
-        x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
-        made.commit(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
-        sung.append([p, *made.sample([voice])])
-    return sung
-
-
-def test_a_choir_sings_as_its_voices_would_one_by_one():
-    """To 1e-5 a touch at first; what differs in the last bits grows apart over many."""
-    ahead, alone = sing(choir(), 60), sing(choir(ahead=False), 60)
-    for mine, its in zip(ahead, alone, strict=True):
-        np.testing.assert_allclose(table(mine), table(its), rtol=1e-3, atol=1e-4)
-
-
-def test_a_choir_sings_the_same_again_to_the_bit():
-    assert sing(choir(), 200) == sing(choir(), 200)
-    assert sing(choir(), 40) != sing(choir(seed=6), 40)
-
-
-@pytest.mark.parametrize(
-    "what", ["hear", "temper", "seed", "reset", "restore", "count", "otherwise"]
-)
-def test_what_comes_between_undoes_what_was_foreseen(what):
-    def between(made: ModelPlayer) -> list[list[Proposal]]:
-        sing(made, 30)
-        kept = made.snapshot()
-        sing(made, 7, order=1)
-        {
-            "hear": lambda: made.feed(0.1, 0.9, 0.3, False),
-            "temper": lambda: made.set_sampling(temperature=0.2, spread=0.5),
-            "seed": lambda: made.seed(77),
-            "reset": made.reset,
-            "restore": lambda: made.restore(kept),
-            "count": lambda: made.skip(3),
-            "otherwise": lambda: made.commit(3, 0.5, 0.5, 0.123, False),
-        }[what]()
-        return sing(made, 30, order=2)
-
-    for mine, its in zip(between(choir()), between(choir(ahead=False)), strict=True):
-        np.testing.assert_allclose(table(mine), table(its), rtol=2e-3, atol=2e-4)
-
-
-def test_a_choir_is_stepped_in_batches_and_not_one_by_one(monkeypatch):
-    made = choir(voices=32)
-    calls = [0]
-    hear = BatchStepper.feed
-
-    def counted(self: BatchStepper, rows: Any, values: Any) -> None:
-        calls[0] += 1
-        hear(self, rows, values)
-
-    monkeypatch.setattr(BatchStepper, "feed", counted)
-    monkeypatch.setattr(SingleStepper, "feed", None)
-    made.sample(range(32))
-    for _ in range(10):
-        for voice in range(32):
-            (p,) = made.sample([voice])
-            x, y = (min(max(v, 0.0), 1.0) for v in (p.x, p.y))
-            made.commit(voice, x, y, min(max(p.dt, 0.001), 5.0), p.moving)
-            made.sample([voice])
-    assert calls[0] <= 12
-
-
 # Voices that keep step
 
 
@@ -522,7 +439,7 @@ def test_voices_in_step_play_as_they_would_one_by_one(voices, on, monkeypatch):
     for _ in range(70):  # past the next block of random numbers
         alone.restore(together.snapshot())
         expected = table(alone.sample(range(voices)))
-        sounds = together.together()
+        sounds = together.step_all()
         assert sounds.shape == (voices, 4)
         np.testing.assert_allclose(
             sounds, np.clip(expected, (0, 0, 0.001, 0), (1, 1, 5, 1)), rtol=1e-5, atol=2e-5
@@ -530,7 +447,7 @@ def test_voices_in_step_play_as_they_would_one_by_one(voices, on, monkeypatch):
         for voice, (x, y, dt, moving) in enumerate(sounds.tolist()):
             alone.commit(voice, x, y, dt, moving > 0.5)
         np.testing.assert_allclose(
-            np.concatenate([np.asarray(h) for h in together._memory.hidden]),
-            np.concatenate([np.asarray(h) for h in alone._memory.hidden]),
+            np.concatenate([np.asarray(h) for h in together._stepper.state.hidden]),
+            np.concatenate([np.asarray(h) for h in alone._stepper.state.hidden]),
             atol=1e-5,
         )

@@ -90,7 +90,7 @@ def test_voices_in_step_do_not_want_their_blocks_at_once():
             filled[0] += 1
             fill(self.draw, **how)
 
-    made._draw = Counting(made._draw)  # type: ignore[assignment]
+    made._generator = Counting(made._generator)  # type: ignore[assignment]
     for count in range(640):
         filled[0] = 0
         made.rows(everyone, np.full(128, count))

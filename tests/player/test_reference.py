@@ -1,4 +1,4 @@
-"""One event at a time: numpy and torch alike, and samples that follow the density."""
+"""The reference steps: numpy and torch agree, and samples follow the model's density."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ import numpy as np
 import pytest
 import torch
 from support.models import STROKES, TOUCHES, batch, filed, small
-from support.steppers import LINE, SPACE, flat, network
+from support.steppers import LINE, SPACE, arrays, network
 
 from robojam.mixture import Mixture
 from robojam.model import features
 from robojam.model.features import components
 from robojam.model.mdrnn import EventModel
-from robojam.player.reference import Memory, Network
+from robojam.player.reference import Network, RecurrentState
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 
-#: A place in three dimensions, columns that do not lie side by side, no duration.
-#: A line: one dimension, with time.
 
-
-def heard(model: EventModel, xp: Any = np, length: int = 12, voices: int = 1) -> Memory:
+def state_after(
+    model: EventModel, xp: Any = np, length: int = 12, voices: int = 1
+) -> RecurrentState:
     net = network(model, xp)
-    memory = net.initial(voices)
+    state = net.initial(voices)
     for values in batch(model.event, voices, length).unbind(1):
-        memory = net.feed(memory, values.numpy() if xp is np else values)
-    return memory
+        state = net.feed(state, values.numpy() if xp is np else values)
+    return state
 
 
 @EVENTS
-def test_numpy_and_torch_remember_the_same_as_the_model(event):
+def test_numpy_and_torch_states_are_the_trained_models(event):
     model = small(event)
     values = batch(event, 3, 20)
     with torch.inference_mode():
-        _, state = model(values)
-    for memory in (heard(model, np, 20, 3), heard(model, torch, 20, 3)):
-        pairs = [*zip(memory.hidden, state.hidden, strict=True)]
-        pairs += [*zip(memory.cell, state.cell, strict=True)]
-        pairs += [(memory.last, state.last), (memory.now, state.now)]
-        pairs += [(memory.before, state.before), (memory.heard, state.heard)]
+        _, expected = model(values)
+    for state in (state_after(model, np, 20, 3), state_after(model, torch, 20, 3)):
+        pairs = [*zip(state.hidden, expected.hidden, strict=True)]
+        pairs += [*zip(state.cell, expected.cell, strict=True)]
+        pairs += [(state.position, expected.last), (state.velocity, expected.now)]
+        pairs += [(state.previous_velocity, expected.before), (state.features, expected.heard)]
         for mine, its in pairs:
             np.testing.assert_allclose(np.asarray(mine), its.numpy(), rtol=0, atol=3e-6)
 
@@ -69,8 +68,7 @@ def density(factor, mixture, row, last):
 
 
 @pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
-def test_the_heads_are_the_models(event):
-    """What play samples from has the densities that training reckons."""
+def test_head_densities_are_those_that_training_computes(event):
     model, rng = small(event), np.random.default_rng(0)
     net = network(model)
     values = rng.random((2, 9, len(event.columns)), np.float32)
@@ -78,39 +76,41 @@ def test_the_heads_are_the_models(event):
         values[..., flag] = values[..., flag] > 0.4
     with torch.inference_mode():
         expected, _ = model(torch.from_numpy(values))
-    memory = net.initial(2)
+    state = net.initial(2)
     for t in range(9):
-        row, inner = values[:, t], net.inner(memory)
+        row, trunk = values[:, t], net.trunk_output(state)
         for i, factor in enumerate(event.factors):
-            out = net.head(i, inner)
+            out = net.head_output(i, trunk)
             unit = features.normal(np, factor, row)
-            inner = net.told(i, inner, unit)
+            trunk = net.add_context(i, trunk, unit)
             if factor.kind == "flag":
                 found = -np.logaddexp(0, (1 - 2 * unit) * out)[:, 0]
             else:
-                c = components(np, event, factor, out, row, memory.now, memory.before)
+                c = components(
+                    np, event, factor, out, row, state.velocity, state.previous_velocity
+                )
                 parts = (c.logits, c.mean, c.log_scale, c.lower)
                 mixture = Mixture(*(torch.from_numpy(np.ascontiguousarray(p)) for p in parts))
-                found = density(factor, mixture, row, memory.last if t else None).numpy()
+                found = density(factor, mixture, row, state.position if t else None).numpy()
             np.testing.assert_allclose(found, expected[:, t, i].numpy(), atol=2e-4, rtol=1e-4)
-        memory = net.feed(memory, row)
+        state = net.feed(state, row)
 
 
 @pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
 @pytest.mark.parametrize(("temperature", "spread"), [(1, 1), (0.5, 2), (0, 0), (3, 0)])
-def test_numpy_and_torch_draw_the_same(event, temperature, spread):
+def test_numpy_and_torch_samples_agree(event, temperature, spread):
     model, rng = small(event), np.random.default_rng(1)
     nets = network(model), network(model, torch)
-    memories = [net.initial(5) for net in nets]
+    states = [net.initial(5) for net in nets]
     for _ in range(6):
         uniform = rng.random((5, len(event.factors)), np.float32)
         gauss = rng.standard_normal((5, len(event.columns)), np.float32)
         kept = gauss.copy()
         mine, its = (
-            net.sample(memory, u, z, temperature=temperature, spread=spread)
-            for net, memory, u, z in zip(
+            net.sample(state, u, z, temperature=temperature, spread=spread)
+            for net, state, u, z in zip(
                 nets,
-                memories,
+                states,
                 (uniform, torch.from_numpy(uniform)),
                 (gauss, torch.from_numpy(gauss)),
                 strict=True,
@@ -118,7 +118,7 @@ def test_numpy_and_torch_draw_the_same(event, temperature, spread):
         )
         np.testing.assert_array_equal(gauss, kept)  # random numbers may be asked for again
         np.testing.assert_allclose(mine, its.numpy(), rtol=2e-4, atol=2e-5)
-        memories = [nets[0].feed(memories[0], mine), nets[1].feed(memories[1], its)]
+        states = [nets[0].feed(states[0], mine), nets[1].feed(states[1], its)]
 
 
 # Samples follow the density
@@ -158,27 +158,27 @@ def test_samples_follow_the_density(event, temperature, spread):
     n = 20_000
     model, rng = small(event, seed=2), np.random.default_rng(5)
     net = network(model)
-    memory = net.initial(1)
+    state = net.initial(1)
     for row in rng.random((6, 1, len(event.columns)), np.float32):
-        memory = net.feed(memory, np.where(np.isin(np.arange(row.size), event.flags), 1, row))
+        state = net.feed(state, np.where(np.isin(np.arange(row.size), event.flags), 1, row))
     many = net.initial(n)
-    many.write(slice(0, n), memory)
+    many.write(slice(0, n), state)
     uniform = rng.random((n, len(event.factors)), np.float32)
     gauss = rng.standard_normal((n, len(event.columns)), np.float32)
     values = net.sample(many, uniform, gauss, temperature=temperature, spread=spread)
-    inner = net.inner(many)
+    trunk = net.trunk_output(many)
     for i, factor in enumerate(event.factors):
-        out = net.head(i, inner)
+        out = net.head_output(i, trunk)
         unit = features.normal(np, factor, values)
-        inner = net.told(i, inner, unit)
+        trunk = net.add_context(i, trunk, unit)
         if factor.kind == "flag":
             chance = 1 / (1 + np.exp(-out[:, 0].astype(np.float64) / temperature))
             error = (unit[:, 0] - chance).sum() / math.sqrt((chance * (1 - chance)).sum())
             assert abs(error) < 4
             continue
-        mix = components(np, event, factor, out, values, many.now, many.before)
+        mix = components(np, event, factor, out, values, many.velocity, many.previous_velocity)
         if factor.slides is not None:
-            slid = (features.pick(values, factor.columns) - many.last) / factor.step
+            slid = (features.pick(values, factor.columns) - many.position) / factor.step
             unit = np.where(values[:, [factor.slides]] > 0.5, slid, unit)
         d = factor.dims
         for along in (*np.eye(d), np.ones(d), np.arange(1, d + 1) * (-1.0) ** np.arange(d)):
@@ -187,13 +187,13 @@ def test_samples_follow_the_density(event, temperature, spread):
 
 
 @EVENTS
-def test_without_temperature_and_spread_it_is_the_likeliest_mean(event):
+def test_sample_at_temperature_and_spread_zero_is_the_likeliest_mean(event):
     model = small(event, seed=4)
-    net, memory = network(model), heard(model)
+    net, state = network(model), state_after(model)
     rng = np.random.default_rng(0)
     found = [
         net.sample(
-            memory,
+            state,
             rng.random((1, len(event.factors)), np.float32),
             rng.standard_normal((1, len(event.columns)), np.float32),
             temperature=temperature,
@@ -201,34 +201,36 @@ def test_without_temperature_and_spread_it_is_the_likeliest_mean(event):
         )
         for temperature in (0, 0, 1e-30, 1e-320)
     ]
-    inner, values = net.inner(memory), np.zeros_like(found[0])
+    trunk, values = net.trunk_output(state), np.zeros_like(found[0])
     for i, factor in enumerate(event.factors):
-        out = net.head(i, inner)
+        out = net.head_output(i, trunk)
         if factor.kind == "flag":
             unit = drawn = (out > 0).astype(np.float32)
         else:
-            c = components(np, event, factor, out, values, memory.now, memory.before)
+            c = components(
+                np, event, factor, out, values, state.velocity, state.previous_velocity
+            )
             unit = c.mean[:, c.logits[0].argmax()]
             drawn = unit * factor.scale + factor.centre
             if factor.kind == "duration":
                 drawn = np.exp(drawn)
             if factor.slides is not None and values[0, factor.slides] == 1:
-                drawn = memory.last + unit * factor.step
+                drawn = state.position + unit * factor.step
         values[:, features.where_of(factor.columns)] = drawn
-        inner = net.told(i, inner, unit)
+        trunk = net.add_context(i, trunk, unit)
     for each in found:
         np.testing.assert_allclose(each, values, rtol=1e-5)
 
 
-def test_whatever_is_asked_of_it_a_sample_is_finite():
+def test_samples_are_finite_at_any_temperature_and_spread():
     model = small(TOUCHES)
-    net, memory = network(model), heard(model, voices=50)
+    net, state = network(model), state_after(model, voices=50)
     rng = np.random.default_rng(0)
     edges = np.float32([0, np.nextafter(np.float32(1), np.float32(0))])
     for temperature in (0, 1e-300, 1e-7, 1e-5, 1, 10):
         for spread in (0, 1, 10):
             found = net.sample(
-                memory,
+                state,
                 rng.choice(edges, (50, 3)),
                 8 * rng.standard_normal((50, 4), np.float32),
                 temperature=temperature,
@@ -238,14 +240,14 @@ def test_whatever_is_asked_of_it_a_sample_is_finite():
             assert (found[:, 2] > 0).all()
 
 
-def test_a_component_without_weight_is_never_chosen():
+def test_component_without_weight_is_never_chosen():
     net = network(small(TOUCHES))
     logits = np.float32([[-200, 0, -200, 0, -200]]).repeat(3, 0)
     u = np.float32([[0], [0.49], [0.999]])
-    assert net._chosen(logits, u, 1.0).tolist() == [1, 1, 3]
+    assert net._choose(logits, u, 1.0).tolist() == [1, 1, 3]
 
 
-def test_a_voice_that_heard_nothing_lands_and_slides_anywhere():
+def test_first_event_lands_or_slides_at_a_finite_place():
     model = small(TOUCHES)
     net = network(model)
     uniform, gauss = np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)
@@ -255,19 +257,19 @@ def test_a_voice_that_heard_nothing_lands_and_slides_anywhere():
     assert np.isfinite(found).all()
 
 
-def test_memory_is_written_by_rows():
+def test_state_is_written_by_rows():
     model = small(TOUCHES)
-    memory, other = heard(model, voices=3), heard(model, length=4, voices=1)
-    expected = [a.copy() for a in flat(memory)]
-    memory.write(slice(1, 2), other)
-    for found, before, new in zip(flat(memory), expected, flat(other), strict=True):
+    state, other = state_after(model, voices=3), state_after(model, length=4, voices=1)
+    expected = [a.copy() for a in arrays(state)]
+    state.write(slice(1, 2), other)
+    for found, before, new in zip(arrays(state), expected, arrays(other), strict=True):
         np.testing.assert_array_equal(found[[0, 2]], before[[0, 2]])
         np.testing.assert_array_equal(found[1:2], new)
-    for found, new in zip(flat(memory.rows(slice(1, 2))), flat(other), strict=True):
+    for found, new in zip(arrays(state.rows(slice(1, 2))), arrays(other), strict=True):
         np.testing.assert_array_equal(found, new)
 
 
-def test_columns_side_by_side_are_a_view():
+def test_adjacent_columns_are_picked_as_a_view():
     values = np.zeros((2, 4), np.float32)
     assert features.pick(values, (1, 2)).base is values
     assert features.pick(values, (0, 2, 3)).shape == (2, 3)
@@ -275,7 +277,7 @@ def test_columns_side_by_side_are_a_view():
 
 
 @pytest.mark.parametrize("xp", [np, torch], ids=["numpy", "torch"])
-def test_what_is_no_number_stays_none(xp):
+def test_clipped_nan_stays_nan(xp):
     array = xp.asarray([math.nan, -9.0, 0.5, 9.0])
     found = np.asarray(features.clipped(array, -1, 1))
     np.testing.assert_array_equal(found, [math.nan, -1, 0.5, 1])
@@ -284,8 +286,11 @@ def test_what_is_no_number_stays_none(xp):
     )
 
 
-def test_a_network_is_made_from_what_a_file_holds():
+def test_network_is_built_from_a_model_file():
     file = filed(small(TOUCHES))
     net = Network(np, file.event, file.weights, file.layers)
     assert net.units == 8
-    assert net.inner(net.initial(4)).shape == (4, sum(f.hidden for f in file.event.factors))
+    assert net.trunk_output(net.initial(4)).shape == (
+        4,
+        sum(f.hidden for f in file.event.factors),
+    )

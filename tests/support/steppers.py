@@ -1,17 +1,25 @@
-"""Networks, events and random numbers for tests of the steppers."""
+"""Networks, events, random numbers and steppers for the tests of robojam.player."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from robojam.model.event import EventSpec, Factor
+from robojam.model.features import Floats
 from robojam.model.mdrnn import EventModel
-from robojam.player.reference import Memory, Network
+from robojam.player.cpu_batch import BatchStepper
+from robojam.player.cpu_single import SingleStepper
+from robojam.player.cuda_graph import CudaGraphStepper
+from robojam.player.reference import Network, RecurrentState
+from robojam.player.stepper import Stepper
 from support.models import STROKES, TOUCHES
 
+#: A position in three dimensions, columns that do not lie side by side, no duration.
 SPACE = EventSpec(
     name="space",
     columns=("x", "held", "y", "z"),
@@ -23,7 +31,7 @@ SPACE = EventSpec(
     ),
 )
 
-
+#: A position in one dimension, with time.
 LINE = EventSpec(
     name="line",
     columns=("dt", "held", "x"),
@@ -35,6 +43,9 @@ LINE = EventSpec(
     ),
 )
 
+SPECS = (TOUCHES, STROKES, SPACE, LINE)
+EVENTS = pytest.mark.parametrize("event", SPECS, ids=lambda event: event.name)
+
 
 def network(model: EventModel, xp: Any = np) -> Network:
     weights = {n: t.detach() for n, t in model.state_dict().items()}
@@ -43,29 +54,97 @@ def network(model: EventModel, xp: Any = np) -> Network:
     return Network(xp, model.event, weights, model.layers)
 
 
-def flat(memory: Memory) -> list[Any]:
-    last = (memory.last, memory.now, memory.before, memory.heard)
-    return [np.asarray(a) for a in (*memory.hidden, *memory.cell, *last)]
+def arrays(state: RecurrentState) -> list[Any]:
+    """Copies of a state's arrays, in numpy."""
+    return [torch.as_tensor(array).cpu().numpy().copy() for array in state.arrays()]
 
 
-EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES, SPACE, LINE], ids=lambda e: e.name)
-
-
-def chances(event: EventSpec, seed: int) -> list[float]:
+def random_numbers(event: EventSpec, seed: int) -> list[float]:
+    """The random numbers of one event: the uniform ones, then the normal ones."""
     rng = np.random.default_rng(seed)
     uniform = rng.random(len(event.factors), np.float32).tolist()
     return [*uniform, *rng.standard_normal(len(event.columns), np.float32).tolist()]
 
 
-def as_arrays(event: EventSpec, drawn: list[list[float]]) -> Any:
-    """The same as the uniform ones and the normal ones."""
-    return np.split(np.array(drawn, np.float32), [len(event.factors)], axis=1)
-
-
-def events(event: EventSpec, voices: int, length: int) -> np.ndarray[Any, Any]:
+def events(event: EventSpec, voices: int, length: int, seed: int = 4) -> Floats:
     """Events (voices, length, C), their flags 0 or 1."""
-    rng = np.random.default_rng(4)
+    rng = np.random.default_rng(seed)
     values = rng.random((voices, length, len(event.columns)), np.float32)
     for flag in event.flags:
         values[..., flag] = values[..., flag] > 0.3
     return values
+
+
+class ReferenceStepper:
+    """The stepper that robojam.player.reference describes, without any short cut."""
+
+    def __init__(self, network: Network, voices: int) -> None:
+        self._network, self._voices = network, voices
+        self.reset()
+
+    def reset(self) -> None:
+        self.state = self._network.initial(self._voices)
+
+    def feed(self, voice: int, event: Sequence[float]) -> None:
+        row = slice(voice, voice + 1)
+        after = self._network.feed(self.state.rows(row), self._network.array([list(event)]))
+        self.state.write(row, after)
+
+    def feed_all(self, event: Sequence[float]) -> None:
+        self.feed_each(np.array([event] * self._voices, np.float32))
+
+    def feed_each(self, events: Floats) -> None:
+        self.state = self._network.feed(self.state, events)
+
+    def sample(
+        self,
+        voices: Sequence[int],
+        random_numbers: Sequence[Sequence[float]] | Floats,
+        *,
+        temperature: float,
+        spread: float,
+    ) -> list[list[float]]:
+        numbers = np.asarray(random_numbers, np.float32)
+        uniform, gauss = np.split(numbers, [len(self._network.heads)], axis=1)
+        drawn: list[list[float]] = self._network.sample(
+            self.state.rows(list(voices)),
+            uniform,
+            gauss,
+            temperature=temperature,
+            spread=spread,
+        ).tolist()
+        return drawn
+
+    def sample_all(
+        self, random_numbers: Floats, *, temperature: float, spread: float
+    ) -> Floats:
+        drawn = self.sample(
+            range(self._voices), random_numbers, temperature=temperature, spread=spread
+        )
+        return np.array(drawn, np.float32)
+
+
+def _graph(device: str) -> Callable[[EventModel, int], Stepper]:
+    return lambda model, voices: CudaGraphStepper(network(model.to(device), torch), voices)
+
+
+#: Each way to step voices; the graph runs uncaptured, as plain torch, without a GPU.
+STEPPERS: dict[str, Callable[[EventModel, int], Stepper]] = {
+    "reference": lambda model, voices: ReferenceStepper(network(model), voices),
+    "single": lambda model, voices: SingleStepper(network(model), voices),
+    "batch": lambda model, voices: BatchStepper(network(model), voices),
+    "graph": _graph("cpu"),
+    "graph on a GPU": _graph("cuda"),
+}
+
+
+def stepper_parameters(*names: str) -> pytest.MarkDecorator:
+    """Run a test with each stepper of those names; on a GPU where there is one."""
+    no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+    return pytest.mark.parametrize(
+        "make",
+        [
+            pytest.param(STEPPERS[name], id=name, marks=no_gpu if "GPU" in name else ())
+            for name in names
+        ],
+    )

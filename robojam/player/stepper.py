@@ -1,0 +1,54 @@
+"""Protocol of a stepper: the state of V voices, and the steps over it.
+
+A step on one voice, on all voices or on a batch of them has the same result, up to rounding.
+robojam.player.reference has the mathematics; robojam.player.cpu_single, cpu_batch and
+cuda_graph are the same mathematics made fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from robojam.model.features import Floats
+from robojam.player.reference import RecurrentState
+
+
+class Stepper(Protocol):
+    """A network at play, for V voices that each have a state of their own.
+
+    An event is a row of C numbers, as robojam.model.event describes them. The random numbers
+    of an event are one uniform number in [0, 1) for each factor, then C standard normal ones.
+    temperature and spread are those of robojam.player.reference.Network.sample.
+    """
+
+    @property
+    def state(self) -> RecurrentState:
+        """The voices' state, live: copy it to keep it, write to it to put a copy back."""
+
+    def reset(self) -> None:
+        """Return every voice to the state before its first event."""
+
+    def feed(self, voice: int, event: Sequence[float]) -> None:
+        """Advance one voice by an event (C)."""
+
+    def feed_all(self, event: Sequence[float]) -> None:
+        """Advance every voice by the same event (C)."""
+
+    def feed_each(self, events: Floats) -> None:
+        """Advance every voice by an event of its own (V, C)."""
+
+    def sample(
+        self,
+        voices: Sequence[int],
+        random_numbers: Sequence[Sequence[float]] | Floats,
+        *,
+        temperature: float,
+        spread: float,
+    ) -> list[list[float]]:
+        """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
+
+    def sample_all(
+        self, random_numbers: Floats, *, temperature: float, spread: float
+    ) -> Floats:
+        """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
