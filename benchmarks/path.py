@@ -18,12 +18,12 @@ from typing import Any
 
 from robojam.bench import percentile
 from robojam.config.options import Options
+from robojam.controls import Settings
 from robojam.engine.engine import Engine
 from robojam.engine.model_loader import load, one_thread
 from robojam.engine.monitors import Monitors
 from robojam.engine.publisher import Publisher
 from robojam.engine.takes import Takes
-from robojam.jam.events import Settings
 from robojam.jam.jam import Jam
 from robojam.jam.voices import Voices
 from robojam.model.file import find

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from robojam.config.options import Options
+from robojam.controls import Settings
 from robojam.engine.engine import Engine
 from robojam.engine.model_loader import load, one_thread
-from robojam.jam.events import Settings
 from robojam.model.file import find
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import TouchEvent, read

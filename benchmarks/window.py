@@ -67,7 +67,8 @@ def frames(
 ) -> dict[str, float]:
     """Draw every frame of a performance; return the times of a frame, in ms."""
     screen = pygame.display.set_mode(size)
-    state, picture = WindowState(last_message_at=0.0, turn="ai", mode="call-response"), Scene()
+    state, picture = WindowState(last_message_at=0.0, turn="ai"), Scene()
+    state.texts["mode"] = "call-response"
     state.controls.update(temperature=1.0, spread=1.0, timescale=1.0, threshold=0.5, response=5)
     state.view.theme, state.view.quarter_turns, state.has_played = theme, quarter_turns, True
     times, used, seen, at = [], [], [], 0

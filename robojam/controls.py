@@ -1,55 +1,407 @@
-"""What a stranger's control means: its value as it is in force, or why it is refused. Pure."""
+"""The table of controls: everything that can be changed while a jam plays. Pure.
+
+Each control stands here once, with its kind, range, default, and how it appears elsewhere.
+Options, TOML keys, OSC messages in and out, MIDI bindings, the window's dials, the
+supervisor, replay and status are all made from the table. A control with a value is a field
+of `Settings`: to add a float control is to add a field here, and the place where it acts.
+Controls without a value (`answer`, `panic` …) stand in `_ACTIONS`.
+"""
 
 from __future__ import annotations
 
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from typing import Any, Final
 
 from robojam import music
-from robojam.config import options
-from robojam.jam.events import Settings
-from robojam.wire import native
+from robojam.touch import MAX_BACK, MEMORIES
 
-#: The controls that are no settings.
-ACTS: Final = frozenset("answer back model panic recall record reset seed store".split())
-#: A replay takes these alone.
-OF_A_REPLAY: Final = frozenset(("pause", "panic", "volume"))
+Value = float | int | str
+
+#: The modes of a jam. `robojam.jam.modes` has what each does.
+MODES: Final = ("call-response", "duet", "solo", "listen")
+#: IMPSY's names for them.
+IMPSY_MODES: Final = {
+    "callresponse": "call-response",
+    "polyphony": "duet",
+    "battle": "solo",
+    "useronly": "listen",
+}
+#: Significant digits of a decimal that 32 bits hold faithfully.
+_DIGITS = 6
 
 
 class RefusedError(ValueError):
-    """A control that is dropped: the reason, and more of it for a person."""
+    """A control that is dropped: the reason that is counted, and details for a person."""
 
     def __init__(self, reason: str, about: str = "") -> None:
         super().__init__(reason)
         self.reason, self.about = reason, about
 
 
-def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
-    """Return a control's value as it was meant; who is the player who sent it, if one did.
+class Kind(Enum):
+    """Type of a control's value, with its OSC type tag when it goes out."""
 
-    Raises RefusedError.
+    NUMBER = "f"  # a float within low and high
+    SWITCH = "i"  # 0 or 1
+    INTEGER = "h"  # a whole number from 0 to high
+    TEXT = "s"
+    TRIGGER = ""  # no value
+
+    @property
+    def tag(self) -> str:
+        """OSC type tag; empty for no argument."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """Form of a number as a dial of the window.
+
+    label and short are its names where there is much and little room; low and high the
+    values at its ends; step is what a key adds, or multiplies by on a logarithmic dial;
+    unit is appended to the value. On an endless dial 0 means no limit, and lies beyond high.
     """
-    if name not in ACTS and not hasattr(settings, name):
+
+    label: str
+    short: str
+    low: float
+    high: float
+    step: float
+    unit: str = ""
+    log: bool = False
+    endless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSpec:
+    """One row of the table.
+
+    low and high bound a number; parse returns the canonical form of a text, given the text
+    and the value in force, or raises ValueError with what is allowed. option: the control can
+    be set before the jam starts, too. sound: it concerns the sound alone, so the machine plays
+    on as if nothing had changed. replay: a replay takes it. per_player: a player who sends it
+    sets it for itself. midi_range: from where to where a MIDI controller turns it; midi_words:
+    what may follow its name in a MIDI binding ("" is nothing).
+    """
+
+    kind: Kind
+    about: str = ""
+    name: str = ""
+    default: Value | None = None
+    default_text: str = ""
+    metavar: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    words: tuple[str, ...] = ()
+    allowed: str = ""
+    parse: Callable[[str, str], str] | None = None
+    option: bool = True
+    sound: bool = False
+    replay: bool = False
+    per_player: bool = False
+    midi_range: tuple[float, float] | None = None
+    midi_words: tuple[str, ...] = ()
+    dial: Dial | None = None
+
+    def check(self, value: Any, current: Any = None) -> Any:
+        """Return a value in its canonical form.
+
+        current is the value in force, which a text may amend. Raises ValueError, which names
+        the value and what is allowed.
+        """
+        if self.kind is Kind.TRIGGER:
+            return 1
+        if self.kind is Kind.TEXT and isinstance(value, str):
+            return self._parsed(value, current)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.kind is Kind.TEXT or not number or not self.has(value):
+            allowed = self.allowed or "text"
+            raise ValueError(f"{self.name} = {value!r:.60}; allowed: {allowed}")
+        return float(value) if self.kind is Kind.NUMBER else int(value)
+
+    def _parsed(self, text: str, current: Any) -> str:
+        if self.parse is None:
+            return text
+        before = current if isinstance(current, str) else str(self.default or "")
+        try:
+            return self.parse(text, before)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
+
+    def has(self, value: float) -> bool:
+        """Tell whether a number is within the range. NaN and infinities never are."""
+        whole = self.kind is Kind.NUMBER or value == value // 1
+        return bool(math.isfinite(value) and whole and self.low <= value <= self.high)
+
+
+def _number(
+    about: str,
+    default: float,
+    low: float,
+    high: float,
+    *,
+    metavar: str,
+    **more: Any,
+) -> Any:
+    """Declare a float control as a field of Settings."""
+    row = ControlSpec(
+        kind=Kind.NUMBER,
+        about=about,
+        default=default,
+        low=low,
+        high=high,
+        metavar=metavar,
+        allowed=f"a number from {low:g} to {high:g}",
+        **more,
+    )
+    return field(default=default, metadata={"control": row})
+
+
+def _text(about: str, default: str, parse: Callable[[str, str], str], **more: Any) -> Any:
+    """Declare a text control as a field of Settings."""
+    row = ControlSpec(kind=Kind.TEXT, about=about, default=default, parse=parse, **more)
+    return field(default=default, metadata={"control": row})
+
+
+def parse_mode(name: str, _current: str = "") -> str:
+    """Return the mode of that name, robojam's or IMPSY's. Raises ValueError."""
+    mode = IMPSY_MODES.get(name, name)
+    if mode not in MODES:
+        impsy = ", ".join(IMPSY_MODES)
+        raise ValueError(
+            f"no mode is named {name!r:.60}; allowed: {', '.join(MODES)} (or IMPSY's {impsy})"
+        )
+    return mode
+
+
+_INSTRUMENTS = ", ".join(music.INSTRUMENTS)
+_FROM_MODEL = "as the model's file recommends"
+
+
+@dataclass(slots=True)
+class Settings:
+    """Values in force of all controls that have one."""
+
+    mode: str = _text(
+        "who plays when",
+        "call-response",
+        parse_mode,
+        metavar="MODE",
+        words=MODES,
+        allowed=f"one of {', '.join(MODES)}",
+        midi_words=("", *MODES),
+    )
+    temperature: float = _number(
+        "how adventurous its choices are",
+        1.0,
+        0,
+        10,
+        metavar="T",
+        default_text=_FROM_MODEL,
+        midi_range=(0.0, 2.0),
+        dial=Dial(label="temperature", short="temp", low=0, high=2, step=0.1),
+    )
+    spread: float = _number(
+        "how far it strays from them",
+        1.0,
+        0,
+        10,
+        metavar="S",
+        default_text=_FROM_MODEL,
+        midi_range=(0.0, 2.0),
+        dial=Dial(label="spread", short="spread", low=0, high=2, step=0.1),
+    )
+    timescale: float = _number(
+        "how its time is stretched",
+        1.0,
+        0.001,
+        100,
+        metavar="FACTOR",
+        midi_range=(0.25, 4.0),
+        dial=Dial(
+            label="timescale", short="time", low=0.25, high=4, step=1.1, unit="×", log=True
+        ),
+    )
+    threshold: float = _number(
+        "silence after which the machine answers, in seconds",
+        0.5,
+        0.02,
+        60,
+        metavar="SECONDS",
+        midi_range=(0.1, 2.0),
+        dial=Dial(
+            label="answers after",
+            short="rest",
+            low=0.05,
+            high=10,
+            step=1.25,
+            unit=" s",
+            log=True,
+        ),
+    )
+    response: float = _number(
+        "its longest answer, in seconds; 0 is without end",
+        5.0,
+        0,
+        3600,
+        metavar="SECONDS",
+        midi_range=(0.0, 20.0),
+        dial=Dial(
+            label="answers for",
+            short="answer",
+            low=0.5,
+            high=30,
+            step=1.25,
+            unit=" s",
+            log=True,
+            endless=True,
+        ),
+    )
+    pause: int = field(
+        default=0,
+        metadata={
+            "control": ControlSpec(
+                kind=Kind.SWITCH,
+                about="1: the machine lifts and waits; 0: it goes on",
+                default=0,
+                low=0,
+                high=1,
+                allowed="0 or 1",
+                option=False,
+                replay=True,
+                midi_words=("", "hold", "0", "1"),
+            )
+        },
+    )
+    instrument: str = _text(
+        f"who plays which of {_INSTRUMENTS}",
+        music.DEFAULT_INSTRUMENTS,
+        music.parse_instruments,
+        metavar="WHO=INSTRUMENT,…",
+        allowed=f"WHO=INSTRUMENT,… of {_INSTRUMENTS}",
+        sound=True,
+        per_player=True,
+    )
+    scale: str = _text(
+        "the scale on A that its pitches are held to",
+        "free",
+        lambda text, _current: music.parse_scale(text),
+        metavar="SCALE",
+        words=tuple(music.SCALES),
+        allowed=f"one of {', '.join(music.SCALES)}",
+        sound=True,
+    )
+    volume: float = _number(
+        "how loud its sound is",
+        0.7,
+        0,
+        1,
+        metavar="VOLUME",
+        sound=True,
+        replay=True,
+        midi_range=(0.0, 1.0),
+        dial=Dial(label="volume", short="vol", low=0, high=1, step=0.05),
+    )
+
+
+def _parse_memory(text: str, _current: str) -> str:
+    if len(text) != 1 or text.upper() not in MEMORIES:
+        raise ValueError(f"{text!r:.60} is not a letter from {MEMORIES[0]} to {MEMORIES[-1]}")
+    return text.upper()
+
+
+#: Controls that set something off, and have no value in Settings.
+_ACTIONS: Final = (
+    ControlSpec(name="answer", kind=Kind.TRIGGER, option=False, midi_words=("",)),
+    ControlSpec(name="reset", kind=Kind.TRIGGER, option=False, midi_words=("",)),
+    ControlSpec(name="panic", kind=Kind.TRIGGER, option=False, replay=True, midi_words=("",)),
+    ControlSpec(
+        name="back",
+        kind=Kind.NUMBER,
+        low=0,
+        high=MAX_BACK,
+        allowed=f"seconds from 0 to {MAX_BACK:g}",
+        option=False,
+    ),
+    ControlSpec(name="store", kind=Kind.TEXT, parse=_parse_memory, option=False),
+    ControlSpec(name="recall", kind=Kind.TEXT, parse=_parse_memory, option=False),
+    ControlSpec(
+        name="record",
+        kind=Kind.SWITCH,
+        low=0,
+        high=1,
+        allowed="0 or 1",
+        midi_words=("hold", "0", "1"),
+    ),
+    ControlSpec(
+        name="seed",
+        kind=Kind.INTEGER,
+        low=0,
+        high=2**63 - 1,
+        allowed=f"a whole number from 0 to {2**63 - 1}",
+    ),
+    ControlSpec(name="model", kind=Kind.TEXT),
+)
+
+#: The controls that have a value in Settings, by name.
+SETTINGS: Final[dict[str, ControlSpec]] = {
+    row.name: replace(row.metadata["control"], name=row.name) for row in fields(Settings)
+}
+#: All controls, by name.
+CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _ACTIONS}
+
+
+def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
+    """Return the value that a control from outside takes effect with.
+
+    who is the player who sent it, or None: a control that is a player's own, sent without a
+    name ("keys" instead of "human2=keys"), is set for that player. A number that has lost
+    digits in 32 bits becomes what was meant: the nearest short decimal within the range, or
+    the value in force where both are the same in 32 bits. Raises RefusedError.
+    """
+    control = CONTROLS.get(name)
+    if control is None:
         raise RefusedError("no such control", name)
-    if name in options.CONTROLS:
-        return _in_range(name, value, float(getattr(settings, name)))
+    current = getattr(settings, name, None)
     try:
-        if name == "mode":
-            return options.mode_named(value)
-        if name == "scale":
-            return music.parse_scale(value)
-        if name == "instrument":
-            own = who is not None and "=" not in value
-            text = f"{who}={value}" if own else value
-            return music.parse_instruments(text, settings.instrument)
+        if control.kind is Kind.NUMBER:
+            return _restored(control, value, current)
+        if control.per_player and who is not None and "=" not in value:
+            return control.check(f"{who}={value}", current)
+        return control.check(value, current)
     except ValueError as error:
-        raise RefusedError(f"unknown {name}", f"{value!r:.80}") from error
-    return value
+        reason = f"unknown {name}" if control.kind is Kind.TEXT else "out of range"
+        raise RefusedError(reason, str(error)) from error
 
 
-def _in_range(name: str, value: float, now: float) -> float:
-    """Return a number as it was meant: 32 bits are short of 0.02 by a hair."""
-    whole = value if options.in_range(name, value) else float(f"{value:.6g}")
-    if not options.in_range(name, whole):
-        raise RefusedError("out of range", f"{name} {value:g}")
-    ours = native.control(name, now) == native.control(name, whole)  # back in 32 bits
-    return now if ours else whole
+def _restored(control: ControlSpec, value: float, current: float | None) -> float:
+    """Return a number that came in 32 bits as it was meant. Raises ValueError."""
+    short = value if control.has(value) else float(f"{value:.{_DIGITS}g}")
+    checked: float = control.check(short)
+    if current is not None and _single(current) == _single(checked):
+        return float(current)
+    return checked
+
+
+def _single(value: float) -> bytes:
+    """Return the bytes of a number in 32 bits, as OSC sends it."""
+    return struct.pack(">f", value)
+
+
+def check_recorded(name: str, value: Any) -> Any:
+    """Return a control's value, as a recording holds it, in its canonical form.
+
+    Raises ValueError with what is allowed.
+    """
+    control = CONTROLS.get(name)
+    if control is None:
+        raise ValueError(f"there is no control {name!r:.60}")
+    if name == "model":
+        if not isinstance(value, dict) or not isinstance(value.get("file"), str):
+            raise ValueError(f"model cannot be {value!r:.60}")
+        return value
+    return control.check(value)

@@ -4,8 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.config.options import Options
-from robojam.jam.events import Settings
 from robojam.music import (
     DEFAULT_INSTRUMENTS,
     INSTRUMENTS,
@@ -124,9 +122,3 @@ def test_a_held_pitch_is_of_the_scale_and_the_nearest(x, name):
     assert (held - 45) % 12 in SCALES[name]
     others = [45 + 12 * octave + step for octave in range(-1, 5) for step in SCALES[name]]
     assert abs(held - free) <= min(abs(other - free) for other in others) + 1e-9
-
-
-def test_the_options_and_settings_of_the_sound_have_the_same_defaults():
-    options, settings = Options(), Settings()
-    for name in ("instrument", "scale", "volume"):
-        assert getattr(options, name) == getattr(settings, name)

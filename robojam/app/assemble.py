@@ -20,11 +20,12 @@ import msgspec
 from robojam.config.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
+from robojam.controls import Settings
 from robojam.engine import model_loader
 from robojam.engine.engine import READY, Engine
 from robojam.engine.model_loader import Models
 from robojam.engine.takes import LoadedPlayer
-from robojam.jam.events import Player, Settings
+from robojam.jam.events import Player
 from robojam.model import file as model_file
 from robojam.model.file import ModelFileError
 from robojam.player.devices import DeviceError, choose_device, may_have
@@ -178,18 +179,7 @@ def _initial_settings(options: Options, player: Player) -> Settings:
     """Return the controls to begin with; the model's file recommends what is not chosen."""
     assert isinstance(player, ModelPlayer)
     recommended = player.file.description
-    temperature, spread = options.temperature, options.spread
-    return Settings(
-        mode=options.mode,
-        threshold=options.threshold,
-        response=options.response,
-        timescale=options.timescale,
-        instrument=options.instrument,
-        scale=options.scale,
-        volume=options.volume,
-        temperature=recommended.temperature if temperature is None else temperature,
-        spread=recommended.spread if spread is None else spread,
-    )
+    return options.settings(temperature=recommended.temperature, spread=recommended.spread)
 
 
 def make_reader(options: Options) -> OscReader:
@@ -245,11 +235,12 @@ def _sound(options: Options) -> list[OutputPort]:
     """Return the synthesiser, unless the options are without sound."""
     if not options.sound:
         return []
+    settings = options.settings()
     return [
         SoundOutput(
-            instrument=options.instrument,
-            scale=options.scale,
-            volume=options.volume,
+            instrument=settings.instrument,
+            scale=settings.scale,
+            volume=settings.volume,
             device=options.sound_out,
         )
     ]

@@ -20,6 +20,7 @@ import msgspec
 
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
+from robojam.controls import CONTROLS, SETTINGS
 from robojam.system.child_process import ChildProcess, termination_signals
 from robojam.system.exit_status import NO_DISPLAY
 from robojam.wire import osc
@@ -32,10 +33,7 @@ _RENEWAL, _FIRST_RENEWAL = 3.0, 0.2
 #: Seconds that a program has to end when it is asked to.
 _PATIENCE = 8.0
 #: Controls that are options under the same name.
-_OPTIONS = frozenset(
-    "mode threshold response temperature spread timescale seed record model"
-    " instrument scale volume".split()
-)
+_OPTIONS = frozenset(name for name, row in CONTROLS.items() if row.option)
 
 
 def display_at_hand() -> bool:
@@ -132,7 +130,11 @@ class ControlMonitor:
             value = bool(value)
         elif name == "model":
             value = self._find_model(str(value))
-        self.options = msgspec.structs.replace(self.options, **{name: value})
+        if name in SETTINGS:
+            controls = {**self.options.controls, name: value}
+            self.options = msgspec.structs.replace(self.options, controls=controls)
+        else:
+            self.options = msgspec.structs.replace(self.options, **{name: value})
 
 
 def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) -> int:

@@ -109,7 +109,7 @@ def _check_page(path: Path, *, play: bool) -> None:
 
 def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     """Tell how like people a model plays. Raises ValueError and its kin."""
-    from robojam.config.options import in_range
+    from robojam.controls import CONTROLS
     from robojam.corpus.corpus import clean, join
     from robojam.evaluation import likeness
     from robojam.model.file import read
@@ -122,7 +122,7 @@ def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
     for name in how:
         given = getattr(chosen, name)
         if given is not None:
-            if not in_range(name, given):
+            if not CONTROLS[name].has(given):
                 raise ValueError(f"--{name} {given} is not 0 to 10")
             how[name] = given
     try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from robojam.cli import arguments
-from robojam.config.options import in_range
+from robojam.controls import CONTROLS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +136,7 @@ def _heard(path: Path | None, *, machine: bool) -> tuple[list[np.ndarray[Any, An
 
 def _tempered(given: float | None, name: str, recommended: float) -> float:
     value = recommended if given is None else given
-    if math.isnan(value) or not in_range(name, value):
+    if not CONTROLS[name].has(value):
         arguments.fail(f"--{name} {value}: a number from 0 to 10")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from robojam import music
 from robojam.config.addresses import (
     LEARN,
     parse_address,
@@ -25,8 +25,6 @@ from robojam.config.options import (
     OPTIONS,
     Option,
     Options,
-    in_range,
-    mode_named,
 )
 from robojam.wire.midi.styles import parse_port, parse_styles
 
@@ -73,7 +71,7 @@ def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
     chosen = {} if config is None else _from_toml(config)
     for name, value in given.items():
         option = BY_FIELD[name]
-        chosen[name] = _checked(option, _number_of(option, value), "the command line")
+        _set(chosen, option, _number_of(option, value), "the command line")
     for name in ("midi_in", "midi_out"):  # whose styles may be the file's
         for port in chosen.get(name, ()):
             try:
@@ -106,8 +104,17 @@ def _from_toml(path: str) -> dict[str, Any]:
             hint = _nearest(name.lower().replace("_", "-"), BY_NAME)
             hint = hint or f"; allowed: {', '.join(BY_NAME)}"
             raise OptionsError(f"{where}: no option is named {quoted(name)}{hint}")
-        chosen[option.field] = _checked(option, value, where)
+        _set(chosen, option, value, where)
     return chosen
+
+
+def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None:
+    """Check a value and store it under its field, or under controls."""
+    checked = _checked(option, value, where)
+    if option.control is None:
+        chosen[option.field] = checked
+    else:
+        chosen.setdefault("controls", {})[option.field] = checked
 
 
 def _line_of(name: str, text: str) -> int:
@@ -138,18 +145,14 @@ def _number_of(option: Option, given: Any) -> Any:
 def _checked(option: Option, value: Any, where: str) -> Any:
     """Return value as Options holds it, by the one set of rules; else OptionsError."""
     try:
-        if option.field == "mode" and isinstance(value, str):
-            value = mode_named(value)
-        elif option.field == "midi":
+        if option.control is not None:
+            return option.control.check(value)
+        if option.field == "midi":
             return parse_styles(value)
         kept = msgspec.convert(value, option.type)
-        if option.kind is float and not in_range(option.name, kept):
-            raise msgspec.ValidationError  # NaN, which no limit of msgspec's refuses
-        if option.field == "instrument":
-            kept = music.parse_instruments(kept)
-        elif option.field == "scale":
-            kept = music.parse_scale(kept)
-        elif option.field == "osc_in":
+        if option.kind is float and math.isnan(kept):
+            raise msgspec.ValidationError  # msgspec's limits let NaN pass
+        if option.field == "osc_in":
             parse_address(kept)
         elif option.field == "osc_out":
             for output in kept:
@@ -166,7 +169,8 @@ def _checked(option: Option, value: Any, where: str) -> Any:
             told += f", also of one alone: [{quoted(value)}]"
         raise OptionsError(f"{where}: {told}") from error
     except ValueError as error:
-        raise OptionsError(f"{where}: {option.name}: {error}") from error
+        name = "" if option.control else f"{option.name}: "  # a control's error has it
+        raise OptionsError(f"{where}: {name}{error}") from error
     return kept
 
 

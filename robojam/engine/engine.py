@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from robojam.config.options import Options
-from robojam.controls import OF_A_REPLAY, RefusedError, validate_control
+from robojam.controls import CONTROLS, RefusedError, Settings, validate_control
 from robojam.engine.metrics import DropCounter, RateLimiter, memory_mb
 from robojam.engine.monitors import Monitors
 from robojam.engine.participants import Participants
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
 from robojam.engine.takes import LoadedPlayer, Takes
-from robojam.jam.events import ControlChanged, Counters, Event, Settings
+from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
 from robojam.ports.interface import InputPort, OutputPort, Port
 from robojam.ports.udp import Address, Endpoint
@@ -303,7 +303,7 @@ class Engine:
     # -- controls ---------------------------------------------------------------------------
 
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
-        if self._make_jam is not None and name not in OF_A_REPLAY:
+        if self._make_jam is not None and not (name in CONTROLS and CONTROLS[name].replay):
             self._counts.drop("replaying")
             return
         try:

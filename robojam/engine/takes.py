@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from robojam.config.options import Options
+from robojam.controls import Settings
 from robojam.engine.metrics import Lateness
-from robojam.jam.events import ControlChanged, Player, Settings, TouchPlayed
+from robojam.jam.events import ControlChanged, Player, TouchPlayed
 from robojam.sessions.recorder import Recorder
 from robojam.sessions.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
 
@@ -117,6 +118,8 @@ class Takes:
         return "armed" if self.recording and self._recorder.failed is None else ""
 
     def _header(self, playing: LoadedPlayer, settings: Settings, seed: int) -> Header:
+        options = msgspec.to_builtins(self._options)
+        del options["controls"]  # the values in force stand in their place
         in_force = asdict(settings) | {"seed": seed, "model": playing.path}
         return Header(
             started=datetime.now(UTC).isoformat(),
@@ -124,7 +127,7 @@ class Takes:
             device=playing.device,
             build=playing.build,
             seed=seed,
-            options=msgspec.to_builtins(self._options) | in_force,
+            options=options | in_force,
         )
 
     def _tell(self, what: str) -> None:

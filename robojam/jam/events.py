@@ -60,26 +60,6 @@ class Player(Protocol):
         """Return what voice 0 expects next, as weight, means, deviations, correlation."""
 
 
-@dataclass(slots=True)
-class Settings:
-    """What can be changed while playing; seconds for threshold and response."""
-
-    mode: str = "call-response"
-    threshold: float = 0.5
-    response: float = 5.0
-    temperature: float = 1.0
-    spread: float = 1.0
-    timescale: float = 1.0
-    pause: int = 0
-    instrument: str = "human=strings,ai=keys"
-    scale: str = "free"
-    volume: float = 0.7
-
-
-#: Settings of the sound alone: the machine plays on as if nothing had changed.
-OF_SOUND = ("instrument", "scale", "volume")
-
-
 @dataclass(frozen=True, slots=True)
 class TouchPlayed:
     """A touch of anyone, at the instant it came or was due; dt in seconds as scheduled."""

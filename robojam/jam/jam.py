@@ -18,7 +18,8 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from robojam.jam.events import OF_SOUND, ControlChanged, Player
+from robojam.controls import SETTINGS
+from robojam.jam.events import ControlChanged, Player
 from robojam.jam.fingers import FingerEvent
 from robojam.jam.turns import Turns
 from robojam.jam.voices import Voice
@@ -97,7 +98,7 @@ class Jam(Turns):
             return False
         setattr(self.settings, name, value)
         self.sink(ControlChanged(self.t, name, value))
-        if name in OF_SOUND:
+        if SETTINGS[name].sound:
             return True
         if name in ("temperature", "spread"):
             self._apply_sampling()

@@ -9,15 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from robojam.jam.events import (
-    ControlChanged,
-    Counters,
-    Event,
-    Player,
-    Settings,
-    TouchPlayed,
-    TurnChanged,
-)
+from robojam.controls import Settings
+from robojam.jam.events import ControlChanged, Counters, Event, Player, TouchPlayed, TurnChanged
 from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
 from robojam.jam.voices import Clock, Voices

@@ -12,16 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
+from robojam.controls import Settings
 from robojam.jam.dwell import AGAIN, DwellLimiter
-from robojam.jam.events import (
-    Counters,
-    Event,
-    Player,
-    Proposal,
-    Settings,
-    TouchPending,
-    TouchPlayed,
-)
+from robojam.jam.events import Counters, Event, Player, Proposal, TouchPending, TouchPlayed
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of what is out of date when it is longer than so many times the voices.

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from robojam.config.options import Options
+from robojam.controls import MODES
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.midi_client import MidiClient
 from robojam.ports.midi_process import GONE, MESSAGE, OPENED, OUTPUTS
 from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoFilter
 from robojam.wire.midi import stream
-from robojam.wire.midi.bindings import MODES
 from robojam.wire.midi.reader import TOGGLE, MidiReader, reader
 from robojam.wire.midi.styles import PRESETS, Wanted, parse_port
 from robojam.wire.midi.writer import MidiWriter, writer
@@ -109,7 +109,7 @@ class MidiPorts:
         self._outputs = [
             _OutputDevice(wanted, writer(styles[wanted.style])) for wanted in wanted_outputs
         ]
-        self._mode, self._pause = options.mode, 0
+        self._mode, self._pause = options.settings().mode, 0
         self._echoes = EchoFilter[bytes](seconds=ECHO, capacity=_REMEMBERED, repeats=True)
         self._taken_back_at = -math.inf  # jam time at which the turn passed to the humans
         self._flush_at = math.inf
@@ -229,7 +229,7 @@ class MidiPorts:
             self._taken_back_at = event.t if to_humans else -math.inf
         elif isinstance(event, ControlChanged):
             if event.name == "mode":
-                self._mode = str(event.value)  # type: ignore[assignment]
+                self._mode = str(event.value)
             elif event.name == "pause":
                 self._pause = int(event.value)
             if event.name in ("mode", "panic"):

@@ -116,7 +116,7 @@ def make_outputs(
     for output in map(parse_output, options.osc_out):
         address = resolve(output.host, output.port)
         if output.dialect == "native" and options.osc_ahead and not everyone:
-            ahead, scale = options.osc_ahead / 1000, options.timescale
+            ahead, scale = options.osc_ahead / 1000, options.settings().timescale
             outputs.append(ScheduledOscOutput(endpoint, address, ahead=ahead, timescale=scale))
         elif output.dialect == "tuio":
             outputs.append(TuioOutput(endpoint, address, tuio_source(), everyone=everyone))

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from robojam import music
-from robojam.jam.events import (
-    ControlChanged,
-    Counters,
-    Event,
-    Player,
-    Proposal,
-    Settings,
-    TouchPlayed,
-)
+from robojam.controls import SETTINGS, Settings, check_recorded
+from robojam.jam.events import ControlChanged, Counters, Event, Player, Proposal, TouchPlayed
 from robojam.jam.jam import Jam
 from robojam.sessions.session import Session, SessionEvent, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch, is_machine
 
-#: What a control may be set to: anything of the same kind.
-_CONTROLS: dict[str, Any] = {
-    **{f.name: f.default for f in fields(Settings)},
-    **dict.fromkeys(("answer", "reset", "panic", "seed"), 1),
-    "back": 1.0,
-    "store": "",
-    "recall": "",
-    "model": {"file": ""},
-}
-#: The controls that are text with a grammar of its own.
-_PARSERS = {"instrument": music.parse_instruments, "scale": music.parse_scale}
 #: No dt goes out that is longer than this, in seconds: it would not fit its 32 bits.
 _LONGEST = 1e9
 
@@ -41,36 +22,19 @@ def settings_of(session: Session) -> Settings:
     Raises ValueError where these, or a control of the recording, cannot be.
     """
     chosen = session.header.options
-    known = {f.name: chosen[f.name] for f in fields(Settings) if f.name in chosen}
-    _check(1, known)
+    known = _checked(1, {name: chosen[name] for name in SETTINGS if name in chosen})
     for line, event in enumerate(session.events, start=2):
         if isinstance(event, SetEvent):
-            _check(line, event.values)
-    known |= {name: parse(known[name]) for name, parse in _PARSERS.items() if name in known}
+            _checked(line, event.values)
     return Settings(**known)
 
 
-def _check(line: int, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if name not in _CONTROLS:
-            raise ValueError(f"line {line}: there is no control {name!r:.60}")
-        if not _fits(_CONTROLS[name], value):
-            raise ValueError(f"line {line}: {name} cannot be {value!r:.60}")
-        if name == "volume" and not 0 <= value <= 1:
-            raise ValueError(f"line {line}: volume cannot be {value!r:.60}")
-        if name in _PARSERS:
-            try:
-                _PARSERS[name](value)
-            except ValueError as error:
-                raise ValueError(f"line {line}: {error}") from error
-
-
-def _fits(example: Any, value: Any) -> bool:
-    if isinstance(example, dict):
-        return isinstance(value, dict) and isinstance(value.get("file"), str)
-    if isinstance(example, float):
-        return isinstance(value, int | float)
-    return isinstance(value, type(example))
+def _checked(line: int, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the controls of a line in their canonical form. Raises ValueError."""
+    try:
+        return {name: check_recorded(name, value) for name, value in values.items()}
+    except ValueError as error:
+        raise ValueError(f"line {line}: {error}") from error
 
 
 class NoPlayer:

@@ -28,8 +28,6 @@ Send = tuple[str, str, tuple[float | int | str, ...]]
 REQUEST_TIMEOUT = 0.5
 #: The fingers of a phrase that is played again have ids from this one on.
 REPLAYED_ID = 2000
-_STEPS = {"temperature": 0.1, "spread": 0.1, "volume": 0.05}
-_FACTORS = {"timescale": 1.1, "threshold": 1.25, "response": 1.25}
 _PLAIN = ("answer", "reset", "panic")
 _PANELS = ("help", "controls", "sessions")
 
@@ -99,19 +97,9 @@ class Actions:
     # -- controls ----------------------------------------------------------------------------
 
     def _step(self, name: str, sign: str, *, now: float) -> None:
-        dial, up = DIALS[name], sign == "1"
         value = self._current_value(name, now)
-        if value is None:
-            return  # the engine has not told what it is now
-        if name in _STEPS:
-            value += _STEPS[name] if up else -_STEPS[name]
-        elif dial.endless and value == 0:
-            value = value if up else dial.high
-        else:
-            value *= _FACTORS[name] if up else 1 / _FACTORS[name]
-        if name == "timescale" and abs(value - 1) < 0.04:
-            value = 1.0  # there and back again is there
-        self._set(name, min(dial.highest, max(dial.lowest, round(value, 4))), now)
+        if value is not None:  # the engine has reported the present value
+            self._set(name, DIALS[name].step(value, up=sign == "1"), now)
 
     def _current_value(self, name: str, now: float) -> float | None:
         value = self.state.controls.get(name)

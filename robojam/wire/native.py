@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from robojam.touch import MAX_BACK, MEMORIES, Phase, Touch, is_player
+from robojam.controls import CONTROLS, ControlSpec, Kind
+from robojam.touch import Phase, Touch, is_player
 from robojam.wire.osc import Message, encode
 
 #: Finger ids and ports are whole numbers of 32 bits.
 _INT = range(-(2**31), 2**31)
-_SEED = range(2**63)
 _PORT = range(1, 2**16)
 #: A player's own clock counts no longer pauses than this, in seconds; more would not
 #: fit the 32 bits in which a dt goes out.
@@ -157,35 +157,17 @@ def _auditions(value: Any) -> Input:
     return PreviewTouch(on=bool(whole(value, range(2))))
 
 
-def _trigger(name: str) -> Callable[[], Input]:
-    return lambda: Control(name, 1)
-
-
-def _float(name: str) -> Callable[[Any], Input]:
-    return lambda value: Control(name, number(value))
-
-
-def _switch(name: str) -> Callable[[Any], Input]:
-    return lambda value: Control(name, whole(value, range(2)))
-
-
-def _text(name: str) -> Callable[[str], Input]:
-    return lambda value: Control(name, value)
-
-
-def _back(seconds: Any) -> Input:
-    if not 0 <= (value := number(seconds)) <= MAX_BACK:
-        raise BadError("out of range")
-    return Control("back", value)
-
-
-def _memory(name: str) -> Callable[[str], Input]:
-    def read(which: str) -> Input:
-        if len(which) != 1 or which.upper() not in MEMORIES:
-            raise BadError("out of range")
-        return Control(name, which.upper())
-
-    return read
+def _control(control: ControlSpec) -> dict[str, Callable[..., Input]]:
+    """Return the forms in which a control comes in. Its range is checked where it acts."""
+    name = control.name
+    if control.kind is Kind.TRIGGER:
+        return {"": lambda: Control(name, 1)}
+    if control.kind is Kind.TEXT:
+        return {"s": lambda text: Control(name, text)}
+    if control.kind is Kind.NUMBER:
+        return {"n": lambda value: Control(name, number(value))}
+    allowed = range(int(control.low), int(control.high) + 1)
+    return {"n": lambda value: Control(name, whole(value, allowed))}
 
 
 def _monitor(*, on: bool) -> Callable[[Any], Input]:
@@ -202,25 +184,7 @@ INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
     "/robojam/move": {"nnn": _finger(Phase.MOVE)},
     "/robojam/up": {"n": _up},
     "/touch": {"nn": _plain, "nnn": _plain},
-    "/robojam/answer": {"": _trigger("answer")},
-    "/robojam/mode": {"s": _text("mode")},
-    "/robojam/temperature": {"n": _float("temperature")},
-    "/robojam/spread": {"n": _float("spread")},
-    "/robojam/timescale": {"n": _float("timescale")},
-    "/robojam/threshold": {"n": _float("threshold")},
-    "/robojam/response": {"n": _float("response")},
-    "/robojam/instrument": {"s": _text("instrument")},
-    "/robojam/scale": {"s": _text("scale")},
-    "/robojam/volume": {"n": _float("volume")},
-    "/robojam/pause": {"n": _switch("pause")},
-    "/robojam/reset": {"": _trigger("reset")},
-    "/robojam/panic": {"": _trigger("panic")},
-    "/robojam/record": {"n": _switch("record")},
-    "/robojam/seed": {"n": lambda value: Control("seed", whole(value, _SEED))},
-    "/robojam/model": {"s": _text("model")},
-    "/robojam/back": {"n": _back},
-    "/robojam/store": {"s": _memory("store")},
-    "/robojam/recall": {"s": _memory("recall")},
+    **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
     "/robojam/subscribe": {"n": _monitor(on=True)},
     "/robojam/unsubscribe": {"n": _monitor(on=False)},
     "/robojam/audition": {"n": _auditions},
@@ -233,11 +197,6 @@ INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
 _OWN: Final = ("/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast")
 
 _KIND: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
-
-
-def parse(message: Message) -> Input:
-    """Read a message. What cannot be an input comes back as Dropped, with the reason."""
-    return read(message, INPUTS)
 
 
 def read(message: Message, table: Table) -> Input:
@@ -272,21 +231,9 @@ def turn(whose: str) -> bytes:
     return encode("/robojam/turn", "s", whose)
 
 
-#: How each control that takes effect goes out.
-_TAGS: Final = {
-    **dict.fromkeys(("answer", "reset", "panic"), ""),
-    **dict.fromkeys(("mode", "model", "store", "recall", "instrument", "scale"), "s"),
-    **dict.fromkeys(
-        ("temperature", "spread", "timescale", "threshold", "response", "volume", "back"), "f"
-    ),
-    **dict.fromkeys(("pause", "record"), "i"),
-    "seed": "h",
-}
-
-
 def control(name: str, value: float | int | str) -> bytes:
     """Write a control as it took effect."""
-    tags = _TAGS[name]
+    tags = CONTROLS[name].kind.tag
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
 
 

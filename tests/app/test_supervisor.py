@@ -28,6 +28,7 @@ from support.engine import (
 
 from robojam.app.supervisor import ControlMonitor, display_at_hand, reachable
 from robojam.config.options import Options
+from robojam.controls import Settings
 from robojam.sessions.session import read
 from robojam.wire import native
 
@@ -52,7 +53,7 @@ def watched(engine: socket.socket, options: Options, *told: tuple[str, Any]) -> 
     watch.renew(0.0)
     packet, asker = engine.recvfrom(100)
     assert packet.startswith(b"/robojam/subscribe")
-    assert native.parse(_message(packet)) == native.Subscribe(asker[1], on=True)
+    assert native.read(_message(packet), native.INPUTS) == native.Subscribe(asker[1], on=True)
     for name, value in told:
         engine.sendto(native.control(name, value), asker)
     engine.sendto(native.turn("human"), asker)
@@ -67,7 +68,7 @@ def _message(packet: bytes):
 
 
 def test_the_options_in_force_are_those_the_engine_tells(engine):
-    options = Options(mode="duet", temperature=None, seed=None)
+    options = Options(controls={"mode": "duet"}, seed=None)
     now = watched(
         engine,
         options,
@@ -75,10 +76,21 @@ def test_the_options_in_force_are_those_the_engine_tells(engine):
         *(("seed", 2**62), ("record", 0), ("model", "b.safetensors"), ("pause", 1)),
         *(("reset", 1), ("timescale", 0.001), ("spread", 10.0)),
     )
+    assert now.settings() == Settings(
+        mode="solo",
+        temperature=0.7,
+        threshold=0.02,
+        response=0.0,
+        timescale=0.001,
+        spread=10.0,
+    )
     assert now == msgspec.structs.replace(
-        options, mode="solo", temperature=0.7, threshold=0.02, response=0.0, seed=2**62,
-        record=False, model="/models/b.safetensors", timescale=0.001, spread=10.0,
-    )  # fmt: skip
+        options,
+        seed=2**62,
+        record=False,
+        model="/models/b.safetensors",
+        controls=now.controls,
+    )
     # And so they are passed on, and taken.
     assert msgspec.json.decode(msgspec.json.encode(now), type=Options) == now
 
@@ -91,7 +103,7 @@ def test_nobody_but_the_engine_is_listened_to(engine):
         stranger.sendto(native.control("mode", "solo"), asker)
     engine.sendto(native.control("mode", "duet"), asker)
     watch.receive()
-    assert watch.options.mode == "duet"
+    assert watch.options.settings().mode == "duet"
 
 
 def test_it_knocks_until_the_engine_is_there_and_then_renews_in_time(engine):

@@ -1,7 +1,6 @@
 """The options: one table, said on the command line and in TOML, by the same rules."""
 
 import argparse
-import math
 import re
 import subprocess
 import sys
@@ -23,7 +22,8 @@ from robojam.config.addresses import (
     parse_tuio,
 )
 from robojam.config.load import OptionParser, OptionsError, add_to, resolve
-from robojam.config.options import BY_FIELD, CONTROLS, OPTIONS, Options, in_range, mode_named
+from robojam.config.options import BY_FIELD, OPTIONS, Options
+from robojam.controls import SETTINGS
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
@@ -61,7 +61,13 @@ def toml(tmp_path):
 
 def test_the_defaults_are_those_of_the_contract():
     assert said() == Options() == resolve({})
-    assert msgspec.to_builtins(Options()) == {
+    defaults = msgspec.to_builtins(Options())
+    assert defaults.pop("controls") == {}
+    controls = {
+        name: None if row.default_text else row.default for name, row in SETTINGS.items()
+    }
+    del controls["pause"]  # no option
+    assert defaults | controls == {
         "model": None,
         "device": "auto",
         "mode": "call-response",
@@ -94,27 +100,31 @@ def test_the_defaults_are_those_of_the_contract():
 
 
 def test_the_ranges_are_those_of_the_contract():
-    assert {option.name: (option.low, option.high) for option in NUMBERS} == {
+    ranges = {
         "threshold": (0.02, 60),
         "response": (0, 3600),
         "temperature": (0, 10),
         "spread": (0, 10),
         "timescale": (0.001, 100),
-        "osc-ahead": (0, 1000),
-        "voices": (1, 4096),
-        "seed": (0, 2**63 - 1),
         "volume": (0, 1),
     }
+    assert {n: (SETTINGS[n].low, SETTINGS[n].high) for n in ranges} == ranges
+    allowed = {option.name: option.allowed for option in NUMBERS}
+    assert allowed["osc-ahead"] == "a number from 0 to 1000"
+    assert allowed["voices"] == "a whole number from 1 to 4096"
+    assert allowed["seed"] == f"a whole number from 0 to {2**63 - 1}"
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_table(toml):
     path = toml('threshold = 2\nspread = 0.5\nosc-out = ["a.local:1", "b.local:2"]\n')
     chosen = said("--config", path, "--spread", "0", "--voices", "3")
-    assert (chosen.threshold, chosen.spread, chosen.voices, chosen.timescale) == (2.0, 0, 3, 1)
+    settings = chosen.settings(spread=0.9)
+    assert (settings.threshold, settings.spread, settings.timescale) == (2.0, 0, 1)
+    assert chosen.voices == 3
     assert chosen.osc_out == ("a.local:1", "b.local:2")
     assert said("--config", path, "--osc-out", "c:3").osc_out == ("c:3",)
     # The default, but said, is not the default.
-    assert said("--config", path, "--threshold", "0.5").threshold == 0.5
+    assert said("--config", path, "--threshold", "0.5").settings().threshold == 0.5
     assert said("--config", toml("record = false")).record is False
     assert said("--config", toml("record = false"), "--record").record is True
 
@@ -139,23 +149,9 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
             for one in value if isinstance(value, list) else [value]:
                 arguments += [f"--{name}", str(one)]
     lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in given.items()]
-    expected = msgspec.convert(given, Options)
+    controls = {name: given.pop(name) for name in SETTINGS if name in given}
+    expected = msgspec.convert({**given, "controls": controls}, Options)
     assert said(*arguments) == said("--config", toml("\n".join(lines))) == expected
-
-
-@given(st.sampled_from(NUMBERS), st.floats() | st.integers())
-def test_a_number_is_taken_just_when_it_is_in_range(option, value):
-    if option.kind is int:
-        value = round(value) if math.isfinite(value) else 7.5
-    allowed = isinstance(value, option.kind | int) and in_range(option.name, value)
-    chosen = {option.field: str(value)}
-    if allowed:
-        assert getattr(resolve(chosen), option.field) == value
-    else:
-        with pytest.raises(
-            OptionsError, match=rf"{option.name} = .*allowed: .* {option.low} to"
-        ):
-            resolve(chosen)
 
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
@@ -163,32 +159,6 @@ def test_a_number_is_taken_just_when_it_is_in_range(option, value):
 def test_toml_refuses_the_same(option, text, toml):
     where = f"jam.toml, line 3: {option.name} = "
     assert where in refusal("--config", toml(f"# one\n\n{option.name} = {text}\n"))
-
-
-@pytest.mark.parametrize("name", CONTROLS)
-def test_a_control_has_the_range_of_its_option(name):
-    row = next(option for option in OPTIONS if option.name == name)
-    assert in_range(name, row.low)
-    assert in_range(name, row.high)
-    assert not in_range(name, math.nextafter(row.low, -math.inf))
-    assert not in_range(name, math.nextafter(row.high, math.inf))
-    assert not any(in_range(name, value) for value in (math.nan, math.inf, -math.inf))
-
-
-@pytest.mark.parametrize("name", ["mode", "tempo"])
-def test_what_is_no_number_has_no_range(name):
-    with pytest.raises(KeyError):
-        in_range(name, 1)
-
-
-def test_modes_go_by_our_names_and_by_those_of_impsy():
-    ours = ["call-response", "duet", "solo", "listen"]
-    assert [mode_named(name) for name in ours] == ours
-    theirs = ["callresponse", "polyphony", "battle", "useronly"]
-    assert [mode_named(name) for name in theirs] == ours
-    assert said("--mode", "battle").mode == "solo"
-    with pytest.raises(ValueError, match=r"'jazz'.*call-response, duet, solo, listen"):
-        mode_named("jazz")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.engine import OUT, Driven, playing, recordings
 from support.players import Scripted, Whimsical, land, slide
 
-from robojam.jam.events import Settings
+from robojam.controls import Settings
 from robojam.sessions import recorder
 from robojam.sessions.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
@@ -393,7 +393,7 @@ CONTROLS = {
 
 
 def test_a_monitor_is_told_the_turn_and_all_controls_once(driven):
-    d = driven(temperature=None, threshold=0.25)
+    d = driven(threshold=0.25)
     watching(d)
     first = {m.name: m for m in told(d)}
     assert len(first) == len(told(d))

@@ -10,8 +10,9 @@ from support.engine import PATIENCE, Driven, Wire, playing
 from support.players import Whimsical
 
 from robojam.config.options import Options
+from robojam.controls import Settings
 from robojam.engine.engine import Engine
-from robojam.jam.events import Event, Settings, TouchPlayed, TurnChanged
+from robojam.jam.events import Event, TouchPlayed, TurnChanged
 from robojam.touch import Phase
 from robojam.wire.native import Control, Dropped, Finger, Input, StatusRequest
 

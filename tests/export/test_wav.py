@@ -5,8 +5,9 @@ import wave
 import numpy as np
 import pytest
 
+from robojam.controls import Settings
 from robojam.export.wav import events, render, write_wav
-from robojam.jam.events import ControlChanged, Settings, TouchPlayed
+from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, Touch

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from support.players import Scripted, Whimsical, land, slide
 from support.takes import Take
 
+from robojam.controls import Settings
 from robojam.jam.events import (
     ControlChanged,
     Event,
     Proposal,
-    Settings,
     TouchPending,
     TouchPlayed,
     TurnChanged,

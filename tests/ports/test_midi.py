@@ -11,6 +11,7 @@ from support.jack import left_on
 from support.players import Scripted, land, slide
 
 from robojam.config.options import Options
+from robojam.controls import SETTINGS
 from robojam.jam.events import ControlChanged, TouchPlayed, TurnChanged
 from robojam.ports import midi as rig
 from robojam.ports.midi import ECHO, GATHER, MISSED, MidiPorts
@@ -68,7 +69,8 @@ class Rig:
     def __init__(self, monkeypatch, *, everyone=False, styles=None, **ports) -> None:
         self.now = 100.0
         monkeypatch.setattr(rig, "MidiClient", Far)
-        options = Options(midi=parse_styles(styles or {}), **ports)
+        controls = {name: ports.pop(name) for name in SETTINGS if name in ports}
+        options = Options(midi=parse_styles(styles or {}), controls=controls, **ports)
         self.midi = MidiPorts(options, everyone=everyone, clock=lambda: self.now)
         self.far: Far = self.midi._client  # type: ignore[assignment]
 

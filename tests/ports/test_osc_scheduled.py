@@ -89,7 +89,7 @@ class Ahead(Driven):
             self.receiver,  # type: ignore[arg-type]
             TO,
             ahead=AHEAD,
-            timescale=self.options.timescale,
+            timescale=self.options.settings().timescale,
             clock=lambda: self.now,
             wall=lambda: EPOCH + self.now,
         )

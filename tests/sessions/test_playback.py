@@ -2,7 +2,8 @@
 
 import pytest
 
-from robojam.jam.events import ControlChanged, Counters, Settings, TouchPlayed, TurnChanged
+from robojam.controls import Settings
+from robojam.jam.events import ControlChanged, Counters, TouchPlayed, TurnChanged
 from robojam.sessions.playback import Playback, settings_of
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
@@ -193,18 +194,18 @@ def test_an_empty_recording_is_over_at_once():
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"temperature": "hot"}, "line 2: temperature cannot be 'hot'"),
+        ({"temperature": "hot"}, "line 2: temperature = 'hot'; allowed: a number from 0 to 10"),
         ({"brightness": 1}, "line 2: there is no control 'brightness'"),
         ({"model": "b"}, "line 2: model cannot be 'b'"),
         ({"model": {}}, "line 2: model cannot be {}"),
-        ({"seed": 1.5}, "line 2: seed cannot be 1.5"),
-        ({"mode": 3}, "line 2: mode cannot be 3"),
+        ({"seed": 1.5}, "line 2: seed = 1.5; allowed"),
+        ({"mode": 3}, "line 2: mode = 3; allowed: one of call-response"),
     ],
 )
 def test_a_control_that_cannot_be_is_told_with_its_line(values, told):
     with pytest.raises(ValueError, match=told):
         settings_of(session_of(SetEvent(0.0, values)))
-    with pytest.raises(ValueError, match="line 1: threshold cannot be None"):
+    with pytest.raises(ValueError, match="line 1: threshold = None; allowed"):
         settings_of(session_of(threshold=None))
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from robojam.app.assemble import make_reader
 from robojam.config.options import Options
+from robojam.controls import SETTINGS
 from robojam.engine.engine import Engine
 from robojam.engine.takes import LoadedPlayer
-from robojam.jam.events import Settings
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import ModelRef, Session, read
 from robojam.wire import osc
@@ -92,16 +92,15 @@ class Driven:
         self.wire = Wire(lambda: self.now)
         self.folder = folder
         chosen = {"osc_out": ("127.0.0.1:9000",), "sessions": str(folder), "seed": 7, **options}
-        self.options = Options(**chosen)
-        names = ("mode", "threshold", "response", "timescale")
-        settings = Settings(**{name: getattr(self.options, name) for name in names})
+        controls = {name: chosen.pop(name) for name in SETTINGS if name in chosen}
+        self.options = Options(**chosen, controls=controls)
         self.models: dict[str, Callable[[], LoadedPlayer]] = {}
         reader = make_reader(self.options)
         self.engine = Engine(
             self.options,
             playing(player or Whimsical(voices=self.options.voices)),
             endpoint=self.wire,  # type: ignore[arg-type]
-            settings=settings,
+            settings=self.options.settings(),
             load=self._load,
             outputs=make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
             reader=reader,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from robojam.controls import Settings
 from robojam.jam.events import (
     ControlChanged,
     Counters,
     Event,
     Proposal,
-    Settings,
     TouchPending,
     TouchPlayed,
     TurnChanged,

@@ -58,11 +58,8 @@ def click(app, action: str) -> list[bytes]:
 def there(app) -> WindowState:
     """An engine that has told all there is."""
     state = app.state
-    state.last_message_at, state.turn, state.mode = (
-        time.monotonic() + 100,
-        "human",
-        "call-response",
-    )
+    state.last_message_at, state.turn = time.monotonic() + 100, "human"
+    state.texts["mode"] = "call-response"
     state.controls.update(
         temperature=1.0, spread=1.0, timescale=1.0, threshold=0.5, response=5.0
     )
@@ -240,9 +237,9 @@ def test_the_light_of_a_connection_is_lit_while_something_comes():
 @given(share=st.floats(0, 1))
 def test_a_dial_shows_what_it_was_turned_to(dial, share):
     value = dial.value(share)
-    assert dial.lowest <= value <= dial.highest
+    assert dial.control.low <= value <= dial.control.high
     assert dial.share(value) == pytest.approx(share, abs=0.05)
-    assert dial.told(value)
+    assert dial.text(value)
 
 
 # -- letters that play -----------------------------------------------------------------------
@@ -365,7 +362,7 @@ def test_answer_this_again_plays_the_phrase_to_the_engine_in_time(tmp_path):
 
 def test_after_a_panic_in_solo_one_press_lets_it_go_on(app):
     state = there(app)
-    state.mode, state.silenced = "solo", True
+    state.texts["mode"], state.silenced = "solo", True
     assert press(app, pygame.K_p, "p") == [osc.encode("/robojam/pause", "i", 0)]
 
 
@@ -435,7 +432,7 @@ def test_the_player_is_touched_scrubbed_and_closed(app, tmp_path):
 def test_instruments_and_scales_go_round_and_quick_presses_are_not_lost(app):
     there(app)
     sound = app.state
-    sound.instrument, sound.scale = "human=strings,ai=keys,ai2=drums", "free"
+    sound.texts.update(instrument="human=strings,ai=keys,ai2=drums", scale="free")
     click(app, "controls")
     sent = [click(app, "instrument:human"), click(app, "instrument:human")]
     sent += [click(app, "instrument:ai"), click(app, "scale"), click(app, "scale")]

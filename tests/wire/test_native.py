@@ -29,7 +29,7 @@ def parse(address: str, tags: str = "", *args: Any) -> native.Input:
     """Send a message through bytes, as it comes in."""
     (message,), dropped = decode(encode(address, tags, *args))
     assert dropped == []
-    return native.parse(message)
+    return native.read(message, native.INPUTS)
 
 
 # -- in ------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_any_type_stands_for_a_number_and_nothing_else_does(
             assert parse(address, kind * len(args), *map(float, args)) == meant
     for wrong in "TFNI":
         message = Message(address, wrong + tags[1:], (True, *args[1:]))
-        assert native.parse(message) == Dropped("wrong arguments")
+        assert native.read(message, native.INPUTS) == Dropped("wrong arguments")
     assert parse(address, "s" + tags[1:], "0", *args[1:]) == Dropped("wrong arguments")
 
 
@@ -190,7 +190,7 @@ addresses = st.sampled_from([*native.INPUTS, "/robojam/ai/down", "/x"])
 @given(addresses, st.lists(numbers, max_size=4))
 def test_whatever_comes_is_an_input_within_its_range(address: str, typed: list[Any]) -> None:
     tags = "".join(tag for tag, _ in typed)
-    got = native.parse(Message(address, tags, tuple(value for _, value in typed)))
+    got = native.read(Message(address, tags, tuple(value for _, value in typed)), native.INPUTS)
     if isinstance(got, Finger | PhaselessTouch):
         assert 0 <= got.x <= 1
         assert 0 <= got.y <= 1
@@ -272,19 +272,4 @@ def test_what_goes_out_for_a_finger_would_come_in_the_same(
 ) -> None:
     out = sent(native.touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
     back = Message(f"/robojam/{phase}", "iff", out.args[:3])
-    assert native.parse(back) == Finger(phase, finger, x, y)
-
-
-@pytest.mark.parametrize("seconds", [-0.1, 60.5, 1e9])
-def test_back_goes_no_further_than_what_is_kept(seconds: float) -> None:
-    assert parse("/robojam/back", "f", seconds) == Dropped("out of range")
-
-
-@pytest.mark.parametrize("name", ["", "AB", "I", "ß", "7"])
-def test_a_memory_has_one_of_eight_names(name: str) -> None:
-    for what in ("store", "recall"):
-        assert parse(f"/robojam/{what}", "s", name) == Dropped("out of range")
-
-
-def test_a_memory_may_be_named_by_a_small_letter() -> None:
-    assert parse("/robojam/recall", "s", "h") == Control("recall", "H")
+    assert native.read(back, native.INPUTS) == Finger(phase, finger, x, y)

@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from robojam.controls import CONTROLS, SETTINGS, Kind
 from robojam.touch import Phase, clip, is_machine
 from robojam.window.client.echo import TouchEchoFilter
 from robojam.window.client.ports import EnginePorts
@@ -35,15 +36,10 @@ FORECAST_SHOWN, PENDING_SHOWN = 3.0, 0.4
 #: Components of the forecast that are drawn, the heaviest first.
 MAX_COMPONENTS = 12
 
-_NUMBERS = frozenset(
-    "temperature spread timescale threshold response volume pause seed".split()
-)
-_WORDS = ("mode", "model", "instrument", "scale")
-#: What is asked of a jam, and is nothing to an engine that plays a recording.
-_OF_A_JAM = frozenset(
-    "answer reset record mode model back store recall instrument scale "
-    "temperature spread timescale threshold response".split()
-)
+_TEXTS = ("model", *(name for name, row in SETTINGS.items() if row.kind is Kind.TEXT))
+_NUMBERS = frozenset(("seed", *SETTINGS)) - {*_TEXTS}
+#: Controls that an engine refuses while it plays a recording.
+_LIVE_ONLY = frozenset(name for name, row in CONTROLS.items() if not row.replay)
 _EVENTS = {
     "answer": "the machine was asked to answer",
     "reset": "the machine has forgotten what it heard",
@@ -144,11 +140,7 @@ class WindowState:
     controls: dict[str, float] = field(default_factory=dict)
     silenced: bool = False  # by a panic
     replaying: bool = False  # the engine replays a recording
-    mode: str = ""
-    model: str = ""
-    instrument: str = ""
-    scale: str = ""
-    device: str = ""
+    texts: dict[str, str] = field(default_factory=dict)  # mode, model, device, scale …
     turn: str = ""
     recording: str = ""
     recording_since: float = 0.0
@@ -183,6 +175,31 @@ class WindowState:
         return EngineState.CONNECTED if connected else EngineState.LOST
 
     @property
+    def mode(self) -> str:
+        """Mode of the jam. Empty until the engine has reported it."""
+        return self.texts.get("mode", "")
+
+    @property
+    def model(self) -> str:
+        """File name of the model that plays. Empty until the engine has reported it."""
+        return self.texts.get("model", "")
+
+    @property
+    def device(self) -> str:
+        """Device on which the model computes. Empty until the engine has reported it."""
+        return self.texts.get("device", "")
+
+    @property
+    def instrument(self) -> str:
+        """Instruments of all players, WHO=INSTRUMENT,…. Empty until the engine reports it."""
+        return self.texts.get("instrument", "")
+
+    @property
+    def scale(self) -> str:
+        """Scale that the sound is held to. Empty until the engine has reported it."""
+        return self.texts.get("scale", "")
+
+    @property
     def paused(self) -> bool:
         """Whether the machine is paused; in solo mode, also by a panic."""
         return bool(self.controls.get("pause", 0)) or (self.silenced and self.mode == "solo")
@@ -194,7 +211,7 @@ class WindowState:
         """
         name, _, argument = action.partition(":")
         control = argument.partition(":")[0] if name in ("slide", "step") else name
-        return self.replaying and control in _OF_A_JAM
+        return self.replaying and control in _LIVE_ONLY
 
     def machine_playing(self, now: float) -> bool:
         """Return whether a machine voice is down or has just played."""
@@ -348,8 +365,8 @@ class WindowState:
             self.pending_touches.clear()
 
     def _handle_control(self, name: str, value: object) -> None:
-        if name in _WORDS and isinstance(value, str):
-            setattr(self, name, value)
+        if name in _TEXTS and isinstance(value, str):
+            self.texts[name] = value
         elif name in _NUMBERS and (number := finite_number(value)) is not None:
             self.controls[name] = number
             if name == "pause":
@@ -362,9 +379,12 @@ class WindowState:
             return
         if not isinstance(status, dict):
             return
-        for name in (*_WORDS, "device"):
+        for name in (*_TEXTS, "device"):
             if isinstance(value := status.get(name), str):
-                setattr(self, name, value)
+                self.texts[name] = value
+        for name in _NUMBERS:  # a packet that announced a control may have been lost
+            if (known := finite_number(status.get(name))) is not None:
+                self.controls[name] = known
         self.replaying = status.get("replaying") is True
         self._handle_turn(status.get("turn"), now)
         if "turn_left" in status:
@@ -375,8 +395,6 @@ class WindowState:
             self.sessions = sessions
         for name in ("midi", "sound"):
             self.ports.update(name, status.get(name), now)
-        if "paused" in status:
-            self.controls["pause"] = float(bool(status["paused"]))
         if "recording" in status:
             self._set_recording(status["recording"], now, utc)
         problems = status.get("trouble")

@@ -1,75 +1,85 @@
-"""The controls that can be turned: how far each is turned, and what it says. Pure."""
+"""The window's dials: how far each control is turned, and the text of its value. Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+from robojam.controls import SETTINGS, ControlSpec, Dial
+
+#: A dial turned to its end, within this share of its way, finds the value without limit.
+_END = 0.985
+#: A factor within this distance of 1 becomes 1: a step up and a step down cancel.
+_NEAR_ONE = 0.04
+
 
 @dataclass(frozen=True, slots=True)
-class Dial:
-    """A control by its name: what it is called, and between which values a finger turns it.
+class DialControl:
+    """A control with its dial: turns shares of its way into values and back."""
 
-    lowest, highest are what the engine takes; a key can go as far, one step at a time.
-    """
+    control: ControlSpec
+    dial: Dial
 
-    name: str
-    called: str
-    short: str
-    low: float
-    high: float
-    lowest: float
-    highest: float
-    log: bool = False
-    endless: bool = False  # 0 means without end, and is where a finger finds the most
+    @property
+    def name(self) -> str:
+        """Name of the control."""
+        return self.control.name
 
     def share(self, value: float) -> float:
-        """How far it is turned, 0..1, at a value."""
-        if self.endless and value == 0:
+        """Return how far the dial is turned, 0..1, at a value."""
+        dial = self.dial
+        if dial.endless and value == 0:
             return 1.0
-        if self.log:
-            turned = math.log(max(value, 1e-9) / self.low) / math.log(self.high / self.low)
+        if dial.log:
+            turned = math.log(max(value, 1e-9) / dial.low) / math.log(dial.high / dial.low)
         else:
-            turned = (value - self.low) / (self.high - self.low)
+            turned = (value - dial.low) / (dial.high - dial.low)
         return min(1.0, max(0.0, turned))
 
     def value(self, share: float) -> float:
-        """Return the value at a share of the way, as round as a finger can mean it."""
-        share = min(1.0, max(0.0, share))
-        if self.endless and share > 0.985:
+        """Return the value at a share (0..1) of the way, rounded to what a finger can set."""
+        dial, share = self.dial, min(1.0, max(0.0, share))
+        if dial.endless and share > _END:
             return 0.0
-        if self.log:
-            turned = self.low * (self.high / self.low) ** share
-            return (
-                1.0 if self.name == "timescale" and abs(turned - 1) < 0.04 else _round(turned)
+        if dial.log:
+            value = dial.low * (dial.high / dial.low) ** share
+            return self._settled(
+                value, float(f"{value:.2g}") if value >= 0.1 else round(value, 2)
             )
-        return _round(self.low + (self.high - self.low) * share)
+        value = dial.low + (dial.high - dial.low) * share
+        return float(f"{value:.2g}") if value >= 0.1 else round(value, 2)
 
-    def told(self, value: float) -> str:
-        """Say a value."""
-        if self.endless and value == 0:
+    def step(self, value: float, *, up: bool) -> float:
+        """Return the value one key press up or down, within the control's range."""
+        dial = self.dial
+        if not dial.log:
+            value += dial.step if up else -dial.step
+        elif dial.endless and value == 0:
+            value = value if up else dial.high
+        else:
+            value *= dial.step if up else 1 / dial.step
+        value = self._settled(value, round(value, 4))
+        return min(self.control.high, max(self.control.low, value))
+
+    def text(self, value: float) -> str:
+        """Return a value as the window shows it."""
+        dial = self.dial
+        if dial.endless and value == 0:
             return "no end"
-        if self.name == "timescale":
+        if dial.unit == "×":
             return f"×{value:.3g}"
-        if self.name in ("threshold", "response"):
-            return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
+        if dial.unit:
+            return f"{value:.2g}{dial.unit}" if value < 10 else f"{value:.0f}{dial.unit}"
         return f"{value:.2f}"
 
+    def _settled(self, value: float, rounded: float) -> float:
+        """Return 1 for a factor that is nearly 1, else the rounded value."""
+        return 1.0 if self.dial.unit == "×" and abs(value - 1) < _NEAR_ONE else rounded
 
-def _round(value: float) -> float:
-    return float(f"{value:.2g}") if value >= 0.1 else round(value, 2)
 
-
-DIALS: dict[str, Dial] = {
-    dial.name: dial
-    for dial in (
-        Dial("temperature", "temperature", "temp", 0.0, 2.0, 0.0, 10.0),
-        Dial("spread", "spread", "spread", 0.0, 2.0, 0.0, 10.0),
-        Dial("timescale", "timescale", "time", 0.25, 4.0, 0.001, 100.0, log=True),
-        Dial("threshold", "answers after", "rest", 0.05, 10.0, 0.02, 60.0, log=True),
-        Dial(
-            "response", "answers for", "answer", 0.5, 30.0, 0.0, 3600.0, log=True, endless=True
-        ),
-        Dial("volume", "volume", "vol", 0.0, 1.0, 0.0, 1.0),
-    )
+#: The dials, in the order of the table of controls.
+DIALS: dict[str, DialControl] = {
+    name: DialControl(control, control.dial)
+    for name, control in SETTINGS.items()
+    if control.dial is not None
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from robojam.controls import MODES
 from robojam.touch import is_machine
 from robojam.window.client.state import (
     DROPS_SHOWN,
@@ -29,8 +30,6 @@ from robojam.window.view.text_fit import (
 LATE_MS = 5.0
 #: Notices that are shown at most.
 MAX_NOTICES = 4
-#: Modes with a button.
-MODES = ("call-response", "duet", "solo", "listen")
 #: Seconds that the button in the frame goes back.
 BACK = 10.0
 
@@ -219,9 +218,9 @@ def _dial_labels(state: WindowState) -> Iterator[Label]:
         if dial.name == "volume" and "sound" not in state.ports.errors:
             continue
         rank = rank if dial.name != "volume" else 20  # the modes are more important
-        value_run = TextRun(dial.told(value))
+        value_run = TextRun(dial.text(value))
         yield Label(
-            (_muted(dial.called), value_run), rank, (_muted(dial.short), value_run),
+            (_muted(dial.dial.label), value_run), rank, (_muted(dial.dial.short), value_run),
             right=True, action=f"slide:{dial.name}", fill=dial.share(value),
             selected=state.view.grabbed_dial == dial.name,
         )  # fmt: skip

@@ -87,10 +87,11 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     dials = []
     for dial in DIALS.values():
         value = state.controls.get(dial.name)
-        value_text = "" if value is None else dial.told(value)
+        value_text = "" if value is None else dial.text(value)
         fill = 0.0 if value is None else dial.share(value)
         grabbed = view.grabbed_dial == dial.name
-        dials.append((PanelCell(dial.called, f"slide:{dial.name}", value_text, fill, grabbed),))
+        label = dial.dial.label
+        dials.append((PanelCell(label, f"slide:{dial.name}", value_text, fill, grabbed),))
     instruments = state.instrument or DEFAULT_INSTRUMENTS
     memories: list[PanelCell] = []
     for name in "AB":

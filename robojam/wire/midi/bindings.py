@@ -9,24 +9,16 @@ import math
 import re
 from typing import Final, NamedTuple
 
-#: What may be turned by a controller, and from where to where when nothing else is said.
+from robojam.controls import CONTROLS
+
+#: Value range of each control that a MIDI controller can turn, unless a binding says another.
 RANGES: Final = {
-    "temperature": (0.0, 2.0),
-    "spread": (0.0, 2.0),
-    "timescale": (0.25, 4.0),
-    "threshold": (0.1, 2.0),
-    "response": (0.0, 20.0),
-    "volume": (0.0, 1.0),
+    name: control.midi_range for name, control in CONTROLS.items() if control.midi_range
 }
-MODES: Final = ("call-response", "duet", "solo", "listen")
 _TRIGGER = re.compile(r"(note|cc|program) ([0-9]{1,3})(?: on ([0-9]{1,2}))?")
+#: Words that may follow the name of a control in a binding.
 _WORDS: Final = {
-    "answer": ("",),
-    "panic": ("",),
-    "reset": ("",),
-    "pause": ("", "hold", "0", "1"),
-    "record": ("hold", "0", "1"),
-    "mode": ("", *MODES),
+    name: control.midi_words for name, control in CONTROLS.items() if control.midi_words
 }
 
 
@@ -80,9 +72,11 @@ def parse_action(text: str) -> Action:
             return Action(name, "range", 1, low, high)
         raise ValueError(f"{text!r:.60} is not {name}, {name} VALUE or {name} LOW HIGH")
     if rest not in _WORDS.get(name, ()):
-        allowed = ", ".join(f"{word} {'|'.join(filter(None, _WORDS[word]))}" for word in _WORDS)
+        allowed = [
+            " ".join([word, "|".join(filter(None, _WORDS[word]))]).strip() for word in _WORDS
+        ]
         raise ValueError(
-            f"{text!r:.60} is no control; allowed: {allowed}, {', '.join(RANGES)} LOW HIGH"
+            f"{text!r:.60} is no control; allowed: {', '.join([*allowed, *RANGES])} LOW HIGH"
         )
     if rest == "hold" or (not rest and name in ("pause", "mode")):
         return Action(name, rest or "toggle")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from robojam.controls import MODES
 from robojam.touch import Phase
 from robojam.wire.midi import stream
-from robojam.wire.midi.bindings import MODES, Action, Trigger, parse_control
+from robojam.wire.midi.bindings import Action, Trigger, parse_control
 from robojam.wire.midi.styles import Style
 from robojam.wire.native import Control, Dropped, Finger, Input, PhaselessTouch
 

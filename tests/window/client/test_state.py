@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.controls import OF_A_REPLAY
+from robojam.controls import CONTROLS
 from robojam.touch import Phase
 from robojam.window.client.state import EngineState, WindowState
 from robojam.window.client.strokes import FADE, MAX_POINTS, Strokes, brightness
@@ -184,7 +184,7 @@ def test_a_machine_finger_that_waits_for_its_next_move_stays_down():
     "action", ["pause", "panic", "slide:volume", "step:volume:1", "sessions"]
 )
 def test_what_a_replay_takes_is_not_refused(action):
-    assert {"pause", "panic", "volume"} == OF_A_REPLAY
+    assert {"pause", "panic", "volume"} == {n for n, row in CONTROLS.items() if row.replay}
     assert not WindowState(replaying=True).refuses(action)
 
 
@@ -329,7 +329,7 @@ def test_trouble_and_drops_are_shown_only_when_they_matter():
      ("s", ('{"late_ms_p99": 1' + "0" * 400 + ', "fingers": null}',))],
 )  # fmt: skip
 def test_a_status_that_makes_no_sense_hurts_nobody(tags, args):
-    state = WindowState(mode="duet")
+    state = WindowState(texts={"mode": "duet"})
     state.handle_message(Message("/robojam/status", tags, args), 1.0, UTC_NOW)
     assert state.mode == "duet"
     said(state, 1.0)

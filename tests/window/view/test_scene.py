@@ -53,7 +53,7 @@ def busy(now: float = 10.0) -> WindowState:
     state = WindowState(
         engine_name="127.0.0.1:5005", last_message_at=now, turn="ai", has_played=False
     )
-    state.mode, state.model, state.device = (
+    state.texts["mode"], state.texts["model"], state.texts["device"] = (
         "call-response",
         "models/default.safetensors",
         "cuda",

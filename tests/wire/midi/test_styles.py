@@ -2,11 +2,10 @@
 
 import msgspec
 import pytest
+from support import ROOT
 
-from robojam.config import options
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
-from robojam.wire.midi import bindings as midicontrol
 from robojam.wire.midi.bindings import Action, Trigger, parse_control
 from robojam.wire.midi.styles import PRESETS, Style, Wanted, parse_port, parse_styles
 
@@ -31,7 +30,7 @@ def test_a_scale_is_spelt_alike_in_a_style_and_at_the_top_level(spelling, tmp_pa
     path = tmp_path / "rig.toml"
     path.write_text(f'scale = "{spelling}"\n[midi.lead]\nscale = "{spelling}"\nkey = "bb"')
     chosen = resolve({}, str(path))
-    assert (chosen.scale, chosen.midi["lead"]) == (
+    assert (chosen.settings().scale, chosen.midi["lead"]) == (
         "pentatonic",
         Style(scale="pentatonic", key="Bb"),
     )
@@ -57,7 +56,7 @@ def test_a_scale_is_spelt_alike_in_a_style_and_at_the_top_level(spelling, tmp_pa
         ('[midi.lead]\nlike = "cc14"\nx = 40', "14 bits are of controllers 0 to 31"),
         ('[midi.lead]\nlike = "cc"\ny = "pressure"', "y is pressure, and must be a controller"),
         ('[midi.lead]\nzone = "none"', "a channel must be named"),
-        ('[midi.lead.controls]\n"cc 64" = "dance"', "'dance' is no control; allowed: answer"),
+        ('[midi.lead.controls]\n"cc 64" = "dance"', "'dance' is no control; allowed: mode"),
         ('[midi.lead.controls]\n"cc 128" = "answer"', "'cc 128' sets off no control"),
         ('[midi.lead.controls]\n"cc 1 on 17" = "answer"', "'cc 1 on 17' sets off no control"),
         ('[midi.lead.controls]\n"cc 1" = "timescale 0 2"', "timescale LOW HIGH"),
@@ -111,17 +110,7 @@ def test_controls_are_read():
     assert parse_control("cc 1", "spread 0.5 1.5")[1] == Action("spread", "range", 1, 0.5, 1.5)
 
 
-def test_the_controls_are_those_of_the_options():
-    assert options.MODES == midicontrol.MODES
-    assert set(options.CONTROLS) == set(midicontrol.RANGES)
-    for name, ends in midicontrol.RANGES.items():
-        for end in ends:
-            assert options.in_range(name, end)
-
-
 def test_every_preset_is_told_of_in_the_readme():
-    from support.engine import ROOT
-
     text = (ROOT / "README.md").read_text("utf-8")
     for name in PRESETS:
         assert f"`{name}`" in text

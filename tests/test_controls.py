@@ -1,0 +1,217 @@
+"""The table of controls, row by row: option, TOML key, OSC, MIDI, dial, replay, status."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.engine import OUT, Driven
+from support.players import Whimsical
+
+from robojam.config.load import OptionsError, resolve
+from robojam.config.options import BY_NAME, OPTIONS
+from robojam.controls import (
+    CONTROLS,
+    IMPSY_MODES,
+    MODES,
+    SETTINGS,
+    ControlSpec,
+    Kind,
+    RefusedError,
+    Settings,
+    check_recorded,
+    parse_mode,
+    validate_control,
+)
+from robojam.sessions.session import SetEvent
+from robojam.touch import MEMORIES
+from robojam.window.input.dials import DIALS
+from robojam.wire import native
+from robojam.wire.midi.bindings import parse_action
+from robojam.wire.osc import decode, encode
+
+NUMBERS = [row for row in CONTROLS.values() if row.kind is Kind.NUMBER]
+EVERY = pytest.mark.parametrize("row", CONTROLS.values(), ids=lambda row: row.name)
+EVERY_SETTING = pytest.mark.parametrize("row", SETTINGS.values(), ids=lambda row: row.name)
+
+
+def another(row: ControlSpec) -> float | int | str:
+    """A value that differs from the default."""
+    if row.kind is Kind.NUMBER:
+        return 0.25
+    if row.kind in (Kind.SWITCH, Kind.INTEGER, Kind.TRIGGER):
+        return 1
+    if row.name in ("store", "recall"):
+        return MEMORIES[1]
+    texts = {"instrument": "human=drums,ai=keys", "model": "other.safetensors"}
+    return texts.get(row.name) or row.words[-1]
+
+
+def test_the_table_has_a_row_for_every_value_in_force():
+    assert set(SETTINGS) == set(asdict(Settings()))
+    assert all(name == row.name for name, row in CONTROLS.items())
+
+
+@EVERY_SETTING
+def test_the_default_is_a_value_that_is_allowed(row):
+    assert row.check(row.default) == row.default == getattr(Settings(), row.name)
+
+
+@EVERY
+def test_an_option_sets_it_on_the_command_line_and_in_toml(row, tmp_path):
+    assert (row.name in BY_NAME) == row.option
+    if row.name not in SETTINGS or not row.option:
+        return
+    value = another(row)
+    toml = tmp_path / "jam.toml"
+    toml.write_text(
+        f'{row.name} = "{value}"' if isinstance(value, str) else f"{row.name} = {value}"
+    )
+    typed = resolve({row.name: str(value)})
+    assert typed == resolve({}, str(toml))
+    assert getattr(typed.settings(), row.name) == value
+
+
+@EVERY_SETTING
+def test_an_option_out_of_range_names_itself_and_what_is_allowed(row):
+    if row.option:
+        with pytest.raises(OptionsError, match=rf"the command line: {row.name}.*allowed: "):
+            resolve({row.name: "-1e9"})
+
+
+@EVERY
+def test_it_comes_in_by_osc_and_goes_out_as_it_came(row):
+    value = another(row)
+    packet = native.control(row.name, value)
+    (message,) = decode(packet)[0]
+    assert message.address == f"/robojam/{row.name}"
+    assert message.tags == row.kind.tag
+    assert native.read(message, native.INPUTS) == native.Control(row.name, value)
+    assert validate_control(row.name, value, Settings(), None) == value
+
+
+@EVERY
+def test_pd_may_send_it_as_any_type_of_number(row):
+    if row.kind in (Kind.NUMBER, Kind.SWITCH, Kind.INTEGER):
+        for tag in "ihfd":
+            (message,) = decode(encode(f"/robojam/{row.name}", tag, 1))[0]
+            assert native.read(message, native.INPUTS) == native.Control(row.name, 1)
+
+
+@EVERY
+def test_a_midi_binding_sets_it_off(row):
+    if row.midi_range:
+        action = parse_action(row.name)
+        assert (action.low, action.high) == row.midi_range
+        assert all(row.has(end) for end in row.midi_range)
+    for word in row.midi_words:
+        assert parse_action(f"{row.name} {word}".strip()).name == row.name
+    if not row.midi_range and not row.midi_words:
+        with pytest.raises(ValueError, match="allowed: "):
+            parse_action(row.name)
+
+
+@pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row.name)
+def test_a_number_with_a_value_has_a_dial_that_stays_in_its_range(row):
+    if row.name not in SETTINGS:
+        assert row.name not in DIALS
+        return
+    dial = DIALS[row.name]
+    for share in (0.0, 0.25, 0.5, 0.97, 1.0):
+        assert row.has(dial.value(share))
+        assert row.has(dial.step(dial.value(share), up=True))
+        assert row.has(dial.step(dial.value(share), up=False))
+    assert dial.share(dial.value(0.5)) == pytest.approx(0.5, abs=0.05)
+
+
+@EVERY_SETTING
+def test_the_status_a_subscriber_and_the_recording_have_it(row, tmp_path):
+    engine = Driven(tmp_path, Whimsical())
+    engine.send("/robojam/subscribe", "i", 4001)
+    assert row.name in {message.name for message in engine.take() if message.to != OUT}
+    assert engine.status()[row.name] == row.default
+    engine.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    value = another(row)
+    tags = "h" if row.kind is Kind.SWITCH else row.kind.tag
+    engine.send(f"/robojam/{row.name}", tags, value)
+    assert engine.status()[row.name] == value
+    assert value in [m.args[0] for m in engine.take() if m.name == row.name]
+    events = [e for e in engine.end().events if isinstance(e, SetEvent)]
+    assert {row.name: value} in [event.values for event in events]
+    for event in events:
+        for name, recorded in event.values.items():
+            check_recorded(name, recorded)
+
+
+@pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row.name)
+def test_a_number_has_its_range_and_no_more(row):
+    assert row.has(row.low)
+    assert row.has(row.high)
+    assert not row.has(math.nextafter(row.low, -math.inf))
+    assert not row.has(math.nextafter(row.high, math.inf))
+    assert not any(row.has(value) for value in (math.nan, math.inf, -math.inf))
+
+
+@given(st.sampled_from(NUMBERS), st.floats() | st.integers())
+def test_a_number_out_of_range_is_refused_and_any_other_comes_through(row, value):
+    if row.has(value):
+        assert validate_control(row.name, value, Settings(), None) == pytest.approx(value)
+    elif not math.isfinite(value) or not row.has(float(f"{value:.6g}")):
+        with pytest.raises(RefusedError, match="out of range"):
+            validate_control(row.name, value, Settings(), None)
+
+
+def test_a_number_that_lost_digits_in_32_bits_is_what_was_meant():
+    short = decode(native.control("threshold", 0.02))[0][0].args[0]
+    assert short != 0.02
+    assert validate_control("threshold", short, Settings(), None) == 0.02
+    in_force = Settings(threshold=0.3)
+    back = decode(native.control("threshold", 0.3))[0][0].args[0]
+    assert validate_control("threshold", back, in_force, None) == 0.3
+
+
+def test_an_instrument_without_a_name_is_the_sender_s_own():
+    changed = validate_control("instrument", "drums", Settings(), "human2")
+    assert changed == "human=strings,human2=drums,ai=keys"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("tempo", 1.0, "no such control"),
+        ("mode", "jazz", "unknown mode"),
+        ("instrument", "banjo", "unknown instrument"),
+        ("scale", "blue", "unknown scale"),
+        ("store", "Z", "unknown store"),
+        ("back", 61.0, "out of range"),
+        ("volume", 1.5, "out of range"),
+    ],
+)
+def test_a_control_that_is_refused_says_why(name, value, reason):
+    with pytest.raises(RefusedError) as refused:
+        validate_control(name, value, Settings(), None)
+    assert refused.value.reason == reason
+    assert name in refused.value.about
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("model", "a.safetensors"), ("pause", 2), ("mode", 1), ("volume", True), ("tempo", 1)],
+)
+def test_a_recorded_control_that_cannot_be_is_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        check_recorded(name, value)
+
+
+def test_modes_have_robojam_s_names_and_impsy_s():
+    assert [parse_mode(name) for name in MODES] == list(MODES)
+    assert [parse_mode(name) for name in IMPSY_MODES] == list(MODES)
+    with pytest.raises(ValueError, match=r"'jazz'.*call-response, duet, solo, listen"):
+        parse_mode("jazz")
+
+
+def test_every_option_row_has_help():
+    assert all(option.about and option.allowed and option.default_text for option in OPTIONS)
