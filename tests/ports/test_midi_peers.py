@@ -48,7 +48,7 @@ def test_a_controller_plays_robojam_answers_and_fluidsynth_sounds(jack, tmp_path
             *("fluidsynth", "-a", "file", "-m", "jack", "-g", "1", "-R", "0", "-C", "0"),
             *("-o", f"audio.file.name={sound}", "-o", "audio.file.type=raw"),
             *("-O", "s16", "-r", "44100"),
-            *("-o", f"midi.jack.engine={jack.name}", "-o", "midi.jack.id=fluidsynth"),
+            *("-o", f"midi.jack.server={jack.name}", "-o", "midi.jack.id=fluidsynth"),
             str(SOUNDFONT),
         ],
         stdin=subprocess.PIPE,
