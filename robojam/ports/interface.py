@@ -1,4 +1,4 @@
-"""What is plugged into the engine: inputs that bring touches in, outputs that let them out."""
+"""Protocols of the engine's ports: inputs bring touches in, outputs take events."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from robojam.wire.native import Input
 
 
 class Port(Protocol):
-    """Anything that is plugged in."""
+    """A connection of the engine to a socket, a device or a program."""
 
     def status(self) -> dict[str, object]:
-        """Say how it does, for the status."""
+        """Return the port's part of the engine's status, as JSON values by name."""
 
     def close(self) -> None:
-        """Silence what sounds there, and give the port back."""
+        """Silence what sounds at the port, and close it."""
 
 
 class InputPort(Port, Protocol):
-    """A port that brings in touches and controls. Nothing here blocks or raises."""
+    """Port that brings in touches and controls. No method blocks or raises."""
 
     def fileno(self) -> int:
-        """What a selector waits for."""
+        """Return the descriptor that is readable when inputs wait."""
 
     def receive(self) -> list[tuple[str, Input]]:
-        """Return what came in since the last call, each with a text that names its source.
+        """Return the inputs since the last call, each with the name of its source.
 
-        Each source is a player of its own, human, human2, … in the order of its first touch.
+        Each source is a player of its own: human, human2, … in the order of the first touches.
         """
 
 
 class OutputPort(Port, Protocol):
-    """Where events go: receivers of OSC, a MIDI port, the synthesiser.
+    """Port that takes events: a receiver of OSC, a MIDI port, the synthesiser.
 
-    It is called on the loop's thread, in the path of a deadline: nothing here blocks
-    or raises, and what could not be sent is counted.
+    Its methods are called on the loop's thread, in the path of a deadline: none blocks or
+    raises, and what could not be sent is counted.
     """
 
-    def handle(self, what: Event, at: float) -> None:
-        """Let it be heard; at is the clock's instant of what.t, in seconds."""
+    def handle(self, event: Event, at: float) -> None:
+        """Take an event; at is its instant on the engine's clock, in seconds."""
 
     def advance(self, now: float) -> float:
-        """Do what is due by itself; return the seconds until the next, infinity for never."""
+        """Do what is due by now; return the seconds until the next call, or infinity."""

@@ -1,12 +1,12 @@
-"""Ahead of time on the wire: touches sent early, each stamped with the instant it is due.
+"""OSC output that sends touches ahead of time, each stamped with the instant it is due.
 
-A receiver that schedules (scsynth, sclang, newer Max) then plays them without the
-network's jitter and its own. The machine knows its next touch as soon as the last one has
-sounded, so each goes out that many milliseconds before it is due, in an OSC bundle with
-an NTP timetag; a touch that is due sooner goes out at once.
+A receiver that schedules (scsynth, sclang, newer Max) plays them at that instant, without the
+jitter of the network and of its own loop. The machine's next touch is known as soon as the
+last one has sounded, so it is sent some milliseconds before it is due, in an OSC bundle with
+an NTP timetag; a touch that is due sooner is sent at once.
 
-What was sent and is then taken back cannot be called back: it is followed by an up that
-is stamped no earlier than it, so that no finger stays down.
+A touch that was sent cannot be called back. When it is taken back, an up follows that is
+stamped no earlier than the touch, so that no finger stays down.
 """
 
 from __future__ import annotations
@@ -21,161 +21,170 @@ from robojam.ports.udp import Address, Endpoint
 from robojam.touch import LIFT_AFTER, Phase, Touch, is_machine
 from robojam.wire import native, osc
 
-#: Two instants that are this near are the same, in seconds: sums of floats differ.
+#: Instants closer than this are the same, in seconds: sums of floats differ.
 _SAME = 1e-6
-#: Stamps by the wall's clock that are this near to the last one do not go back.
-_NEAR = 1e-4
+#: A timetag that would precede the last one by less than this, in seconds, is set to it.
+_ROUNDING = 1e-4
 
 
 @dataclass(slots=True)
 class _Voice:
-    """What a receiver has been told of one voice, and what is coming; the clock's seconds.
+    """State of one voice, at the jam and at the receiver; times in the engine's seconds.
 
-    down, and touched when: the voice as the jam has it. held: the finger as the receiver
-    will have it, once all that was sent has come due; lands and lifts, the stamps of the
-    last touch and of the last up that were sent; told, the last of both by the wall's clock.
+    In the jam: the pending proposal, when it is due and whether it has been sent; whether the
+    finger is down, and when it was last touched. At the receiver, once all that was sent has
+    come due: x, y, and whether the finger is held. last_touch and last_up are the last stamps
+    of a touch and of an up; last_timetag is the last stamp of either, in seconds since 1970.
     """
 
-    next: Proposal | None = None
+    proposal: Proposal | None = None
     due: float = math.inf
     sent: bool = False
     down: bool = False
-    touched: float = -math.inf
+    touched_at: float = -math.inf
     x: float = 0.0
     y: float = 0.0
     held: bool = False
-    lands: float = -math.inf
-    lifts: float = -math.inf
-    told: float = -math.inf
+    last_touch: float = -math.inf
+    last_up: float = -math.inf
+    last_timetag: float = -math.inf
 
     @property
-    def lift(self) -> float:
-        """When its finger will lift by itself, as far as can be said; its down lifts it too."""
+    def lift_at(self) -> float:
+        """Instant at which the finger lifts by itself, or infinity if that is not known.
+
+        A proposal that is due before lifts it too, if it is a down.
+        """
         if not (self.down and self.held) or self.sent:
             return math.inf
-        if self.next is not None and self.next.moving:
+        if self.proposal is not None and self.proposal.moving:
             return math.inf
-        lift = self.touched + LIFT_AFTER
-        return lift if lift < self.due else math.inf
+        lift_at = self.touched_at + LIFT_AFTER
+        return lift_at if lift_at < self.due else math.inf
 
     @property
-    def first(self) -> float:
-        """The stamp of what is to be sent next."""
-        return min(self.lift, math.inf if self.sent else self.due)
+    def next_stamp(self) -> float:
+        """Stamp of the message that is to be sent next, or infinity."""
+        return min(self.lift_at, math.inf if self.sent else self.due)
+
+    def clear_proposal(self) -> None:
+        """Forget the pending touch."""
+        self.proposal, self.due, self.sent = None, math.inf, False
 
 
 class ScheduledOscOutput:
-    """A receiver of the native dialect that schedules, told some seconds ahead."""
+    """Receiver of the native dialect that schedules, and is sent touches ahead of time."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        to: Address,
+        address: Address,
         *,
         ahead: float,
         timescale: float,
         clock: Callable[[], float] = time.perf_counter,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Send to an address; ahead in seconds; timescale is the one in force.
+        """Send to an address, `ahead` seconds early; timescale is the one in force.
 
-        clock is the engine's, wall the one that machines share, since 1970.
+        clock is the engine's, in seconds; wall is the time since 1970, which machines share.
         """
-        self._endpoint, self._to, self._ahead = endpoint, to, ahead
+        self._endpoint, self._address, self._ahead = endpoint, address, ahead
         self._timescale, self._clock, self._wall = timescale, clock, wall
         self._voices: dict[str, _Voice] = {}
 
-    def handle(self, what: Event, at: float) -> None:
-        """Plan what is pending, send what could not be planned, mend what was taken back."""
-        if isinstance(what, TouchPlayed):
-            if is_machine(what.touch.who):
-                self._sounded(what, at)
-        elif isinstance(what, TouchPending):
-            self._pending(what, at + (what.due - what.t))
-        elif isinstance(what, ControlChanged) and what.name == "timescale":
-            self._timescale = float(what.value)
+    def handle(self, event: Event, at: float) -> None:
+        """Plan a pending touch; send what could not be planned; lift what was taken back."""
+        if isinstance(event, TouchPlayed):
+            if is_machine(event.touch.who):
+                self._played(event, at)
+        elif isinstance(event, TouchPending):
+            self._pending(event, at + (event.due - event.t))
+        elif isinstance(event, ControlChanged) and event.name == "timescale":
+            self._timescale = float(event.value)
 
     def advance(self, now: float) -> float:
-        """Send what is due within the span; return the seconds until the next is."""
-        first = math.inf
+        """Send what is due within the time ahead; return the seconds until the next."""
+        earliest = math.inf
         for who, voice in self._voices.items():
-            while (stamp := voice.first) - self._ahead <= now:
-                if voice.lift <= stamp:
-                    self._up(who, voice, stamp)
+            while (stamp := voice.next_stamp) - self._ahead <= now:
+                if voice.lift_at <= stamp:
+                    self._send_up(who, voice, stamp)
                 else:
-                    self._touch(who, voice, voice.next, stamp)
+                    assert voice.proposal is not None
+                    self._send_touch(who, voice, voice.proposal, stamp)
                     voice.sent = True
-            first = min(first, stamp)
-        return first - self._ahead - now
+            earliest = min(earliest, stamp)
+        return earliest - self._ahead - now
 
     def status(self) -> dict[str, object]:
-        """Say how far ahead it is, in milliseconds."""
+        """Return the time ahead, in milliseconds."""
         return {"osc_ahead_ms": 1000 * self._ahead}
 
     def close(self) -> None:
-        """Lift what would stay down."""
+        """Lift every finger that would stay down."""
         for who, voice in self._voices.items():
             self._take_back(who, voice)
             if voice.held:
-                self._up(who, voice, max(self._clock(), voice.lands))
+                self._send_up(who, voice, max(self._clock(), voice.last_touch))
 
-    def _pending(self, what: TouchPending, due: float) -> None:
-        voice = self._voices.setdefault(what.who, _Voice())
-        same = voice.next == what.proposal and abs(voice.due - due) < _SAME
-        if same and not what.held:
-            return  # made anew, and the same again: it may be on its way
-        self._take_back(what.who, voice)
-        if not what.held:
-            voice.next, voice.due = what.proposal, due
+    def _pending(self, event: TouchPending, due: float) -> None:
+        voice = self._voices.setdefault(event.who, _Voice())
+        same = voice.proposal == event.proposal and abs(voice.due - due) < _SAME
+        if same and not event.held:
+            return  # sampled again with the same result: it may have been sent
+        self._take_back(event.who, voice)
+        if not event.held:
+            voice.proposal, voice.due = event.proposal, due
 
-    def _sounded(self, what: TouchPlayed, at: float) -> None:
-        touch = what.touch
+    def _played(self, event: TouchPlayed, at: float) -> None:
+        touch = event.touch
         voice = self._voices.setdefault(touch.who, _Voice())
         planned = voice.sent and abs(at - voice.due) < _SAME
         if touch.phase is Phase.UP:
             voice.down = False
-            stamp = max(at, voice.lands)
-            if not planned and (voice.held or stamp < voice.lifts - _SAME):
-                self._up(touch.who, voice, stamp)
+            stamp = max(at, voice.last_touch)
+            if not planned and (voice.held or stamp < voice.last_up - _SAME):
+                self._send_up(touch.who, voice, stamp)
             return
         if not planned:
             moving = touch.phase is Phase.MOVE
-            made = Proposal(touch.x, touch.y, touch.dt, moving)
-            self._touch(touch.who, voice, made, at)
-        voice.next, voice.due, voice.sent = None, math.inf, False
-        voice.down, voice.touched, voice.x, voice.y = True, at, touch.x, touch.y
+            proposal = Proposal(touch.x, touch.y, touch.dt, moving)
+            self._send_touch(touch.who, voice, proposal, at)
+        voice.clear_proposal()
+        voice.down, voice.touched_at, voice.x, voice.y = True, at, touch.x, touch.y
 
     def _take_back(self, who: str, voice: _Voice) -> None:
-        """Forget what was pending; if it is on its way, let it be lifted when it lands."""
-        early, voice.next, voice.due, voice.sent = voice.sent, None, math.inf, False
-        if early:
-            self._up(who, voice, voice.lands)
+        """Forget the pending touch; if it has been sent, lift it at its own instant."""
+        sent = voice.sent
+        voice.clear_proposal()
+        if sent:
+            self._send_up(who, voice, voice.last_touch)
 
-    def _touch(self, who: str, voice: _Voice, made: Proposal | None, stamp: float) -> None:
-        assert made is not None
-        stamp = max(stamp, voice.lands)  # not before what was taken back and lifted
+    def _send_touch(self, who: str, voice: _Voice, proposal: Proposal, stamp: float) -> None:
+        stamp = max(stamp, voice.last_touch)  # not before a touch that was taken back
         packets = []
-        moving = made.moving and voice.held
+        moving = proposal.moving and voice.held
         if not moving and voice.held:
-            packets.append(self._written(who, voice, Phase.UP, 0.0))
-        voice.x, voice.y = made.x, made.y
+            packets.append(self._write(who, voice, Phase.UP, 0.0))
+        voice.x, voice.y = proposal.x, proposal.y
         phase = Phase.MOVE if moving else Phase.DOWN
-        packets.append(self._written(who, voice, phase, made.dt * self._timescale))
+        packets.append(self._write(who, voice, phase, proposal.dt * self._timescale))
         self._send(voice, packets, stamp)
-        voice.held, voice.lands = True, stamp
+        voice.held, voice.last_touch = True, stamp
 
-    def _up(self, who: str, voice: _Voice, stamp: float) -> None:
-        self._send(voice, [self._written(who, voice, Phase.UP, 0.0)], stamp)
-        voice.held, voice.lifts = False, stamp
+    def _send_up(self, who: str, voice: _Voice, stamp: float) -> None:
+        self._send(voice, [self._write(who, voice, Phase.UP, 0.0)], stamp)
+        voice.held, voice.last_up = False, stamp
 
-    def _written(self, who: str, voice: _Voice, phase: Phase, dt: float) -> bytes:
+    def _write(self, who: str, voice: _Voice, phase: Phase, dt: float) -> bytes:
         return native.touch(Touch(voice.x, voice.y, dt, phase, 0, who), dt)
 
     def _send(self, voice: _Voice, packets: list[bytes], stamp: float) -> None:
-        since_1970 = self._wall() + (stamp - self._clock())
-        # The wall's seconds are so many that the last bits are lost: an up is not to come
-        # before its touch for that.
-        if 0 < voice.told - since_1970 < _NEAR:
-            since_1970 = voice.told
-        voice.told = since_1970
-        self._endpoint.send(osc.bundle(packets, at=since_1970), self._to)
+        timetag = self._wall() + (stamp - self._clock())
+        # Seconds since 1970 are rounded to parts of a microsecond: an up must not come before
+        # its touch for that.
+        if 0 < voice.last_timetag - timetag < _ROUNDING:
+            timetag = voice.last_timetag
+        voice.last_timetag = timetag
+        self._endpoint.send(osc.bundle(packets, at=timetag), self._address)

@@ -1,4 +1,4 @@
-"""The input for TUIO, at the port where its trackers send."""
+"""TUIO input, at the port to which trackers send."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from robojam.ports.udp import Endpoint
 from robojam.wire import osc, tuio
 from robojam.wire.native import Dropped, Input
 
-#: Packets that are read before others have their turn.
+#: Packets that one call of `receive` reads at most.
 _BURST = 32
 
 
 class TuioInput:
-    """TUIO from any number of sources, each a player."""
+    """Input of any number of TUIO sources, each a player of its own."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        listener: tuio.TuioReader,
+        reader: tuio.TuioReader,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Listen at an endpoint, which is closed with it; clock is the engine's."""
-        self._endpoint, self._listener, self._clock = endpoint, listener, clock
+        """Read from an endpoint, which `close` closes; clock is the engine's, in seconds."""
+        self._endpoint, self._reader, self._clock = endpoint, reader, clock
 
     def fileno(self) -> int:
-        """For a selector."""
+        """Return the endpoint's descriptor, for a selector."""
         return self._endpoint.fileno()
 
     def receive(self) -> list[tuple[str, Input]]:
-        """Return what came in, each with its player's source."""
-        out: list[tuple[str, Input]] = []
+        """Return the inputs that came since the last call, each with its source."""
+        inputs: list[tuple[str, Input]] = []
         for _ in range(_BURST):
-            got = self._endpoint.receive()
-            if got is None:
+            received = self._endpoint.receive()
+            if received is None:
                 break
-            packet, (host, _port) = got
+            packet, (host, _port) = received
             messages, dropped = osc.decode(packet)
-            out += [(host, Dropped(reason)) for reason in dropped]
+            inputs += [(host, Dropped(reason)) for reason in dropped]
             for message in messages:
                 if message.address == tuio.ADDRESS:
-                    out += self._listener.read(message, host, self._clock())
-                elif not message.address.startswith("/tuio"):
-                    told = f"{message.address!r:.80} at the port for TUIO"
-                    out.append((host, Dropped("unknown address", told)))
-        return out
+                    inputs += self._reader.read(message, host, self._clock())
+                elif not message.address.startswith("/tuio"):  # TUIO's other profiles
+                    about = f"{message.address!r:.80} at the port for TUIO"
+                    inputs.append((host, Dropped("unknown address", about)))
+        return inputs
 
     def status(self) -> dict[str, object]:
-        """Say where it listens."""
+        """Return the address that it listens at."""
         host, port = self._endpoint.address
         return {"tuio": f"{host}:{port}"}
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the endpoint."""
         self._endpoint.close()

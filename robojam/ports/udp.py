@@ -1,4 +1,4 @@
-"""OSC endpoints: the socket that hears and speaks."""
+"""UDP endpoint of OSC, and the look-up of receivers."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ from functools import lru_cache
 
 Address = tuple[str, int]
 
-#: A burst of packets waits here, in bytes, while a touch is played.
+#: Bytes of packets that may wait while a touch is played.
 _BUFFER = 1 << 20
+#: Bytes of the largest UDP packet.
 _LARGEST = 65536
 
 
 class PortError(ValueError):
-    """A port that cannot be had; the text says which, why, and what to do."""
+    """A port that cannot be opened; the text says which, why, and what to do."""
 
 
 class Endpoint:
-    """One UDP socket that receives and sends, and never blocks."""
+    """UDP socket that receives and sends, and never blocks.
+
+    `address` is where it listens; `unsent` counts the packets that could not be sent.
+    """
 
     def __init__(self, host: str, port: int) -> None:
-        """Bind it. Raises PortError."""
+        """Listen at an address; port 0 is a free one. Raises PortError."""
         self.unsent = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.bind((host, port))
         except OSError as error:
             self._socket.close()
-            raise PortError(_why_not(host, port, error)) from error
+            raise PortError(_explain(host, port, error)) from error
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if hasattr(socket, "SIO_UDP_CONNRESET"):
@@ -37,32 +41,32 @@ class Endpoint:
         self.address: Address = self._socket.getsockname()
 
     def fileno(self) -> int:
-        """For a selector."""
+        """Return the socket's descriptor, for a selector."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the socket."""
         self._socket.close()
 
     def is_own(self, sender: Address) -> bool:
-        """Tell whether a packet from sender is this endpoint's own, come back."""
+        """Return whether a sender's address is this endpoint's own."""
         if sender[1] != self.address[1]:
             return False
         here = self.address[0]
-        return sender[0] == here or (here == "0.0.0.0" and _is_of_this_machine(sender[0]))
+        return sender[0] == here or (here == "0.0.0.0" and _is_local(sender[0]))
 
     def receive(self) -> tuple[bytes, Address] | None:
-        """Return the next packet and who sent it; None when there is no more for now."""
+        """Return the next packet and its sender's address, or None when none waits."""
         while True:
             try:
                 return self._socket.recvfrom(_LARGEST)
             except ConnectionError:
-                continue  # an earlier packet reached nobody: no harm
-            except OSError:  # among them BlockingIOError: nothing is there
+                continue  # an earlier packet reached nobody
+            except OSError:  # BlockingIOError when none waits
                 return None
 
     def send(self, packet: bytes, to: Address) -> None:
-        """Send a packet, or count it as unsent: a cut cable is no reason to stop."""
+        """Send a packet, or count it as unsent if that fails, as with a cut cable."""
         try:
             self._socket.sendto(packet, to)
         except OSError:
@@ -70,8 +74,8 @@ class Endpoint:
 
 
 @lru_cache(maxsize=64)
-def _is_of_this_machine(host: str) -> bool:
-    """Tell whether an address is one of this machine's: only there can a port be had."""
+def _is_local(host: str) -> bool:
+    """Return whether an address is one of this machine's: only such can be bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
         try:
             trial.bind((host, 0))
@@ -80,7 +84,7 @@ def _is_of_this_machine(host: str) -> bool:
     return True
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def _explain(host: str, port: int, error: OSError) -> str:
     if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1)):
         return (
             f"port {port} of {host} is in use: another robojam, or another program, listens "
@@ -90,9 +94,9 @@ def _why_not(host: str, port: int, error: OSError) -> str:
 
 
 def resolve(host: str, port: int) -> Address:
-    """Look a receiver's address up, once. Raises PortError."""
+    """Return the IPv4 address and port of a receiver. Raises PortError for an unknown host."""
     try:
-        found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_DGRAM)
+        addresses = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_DGRAM)
     except OSError as error:
         raise PortError(f"there is no host {host} to send to: {error.strerror}") from error
-    return str(found[0][4][0]), port
+    return str(addresses[0][4][0]), port
