@@ -217,7 +217,7 @@ def _tuio_inputs(
 
 def _can_announce(options: Options, endpoint: Endpoint, warnings: list[str]) -> bool:
     """Tell whether the engine is to be announced on the network; warn where it cannot be."""
-    if not options.announce or not discovery.is_beyond(endpoint.address[0]):
+    if not options.announce or not discovery.reaches_network(endpoint.address[0]):
         return False
     if not discovery.is_installed():
         warnings.append("not announced on the network: that takes pip install 'robojam[net]'")

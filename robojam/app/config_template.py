@@ -132,10 +132,10 @@ def midi_outputs() -> list[str]:
 
 
 def _midi(way: str) -> list[str]:
-    from robojam.ports.midi_client import MidiError, names
+    from robojam.ports.midi_client import MidiError, list_ports
 
     try:
-        return names()[way]
+        return list_ports()[way]
     except MidiError:
         return []
 

@@ -24,7 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _init(chosen: argparse.Namespace) -> int:
     from robojam.app.config_template import written
-    from robojam.system.atomic_file import whole
+    from robojam.system.atomic_file import atomic_write
 
     text = written()
     if chosen.show:
@@ -33,7 +33,7 @@ def _init(chosen: argparse.Namespace) -> int:
     try:
         if os.path.lexists(chosen.file):
             arguments.fail(f"{chosen.file} is there already: it is left as it is; name another")
-        with whole(chosen.file) as part:
+        with atomic_write(chosen.file) as part:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         arguments.fail(f"{chosen.file} cannot be written: {error.strerror or error}")

@@ -33,13 +33,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _learn(chosen: argparse.Namespace) -> int:
     import time
 
-    from robojam.ports.midi_client import MidiClient, MidiError, names
+    from robojam.ports.midi_client import MidiClient, MidiError, list_ports
     from robojam.wire.midi.learn import Learner
     from robojam.wire.midi.styles import Wanted
 
     try:
         learner = Learner(chosen.wishes)
-        there = names()["in"]
+        there = list_ports()["in"]
         wanted = chosen.midi_in or ""
         ports = [name for name in there if wanted.casefold() in name.casefold()]
         if not ports:

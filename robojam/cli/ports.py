@@ -120,7 +120,7 @@ def _named(module: str, function: str) -> Callable[[], Any]:
 
 
 def _midi() -> dict[str, list[str]]:
-    found = _named("robojam.ports.midi_client", "names")()
+    found = _named("robojam.ports.midi_client", "list_ports")()
     return {"in": list(found["in"]), "out": list(found["out"])}
 
 
@@ -147,8 +147,7 @@ def _network() -> list[dict[str, Any]]:
     if not discovery.is_installed():
         raise ImportError("to look around: pip install 'robojam[net]'")
     return [
-        {"name": one.name, "address": f"{one.host}:{one.port}"}
-        for one in discovery.look_around()
+        {"name": one.name, "address": f"{one.host}:{one.port}"} for one in discovery.browse()
     ]
 
 

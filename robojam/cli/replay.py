@@ -142,10 +142,10 @@ def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
 
 def _write(path: Path, header: Header, made: list[SessionEvent]) -> None:
     from robojam.sessions.session import encode, encode_header
-    from robojam.system.atomic_file import whole
+    from robojam.system.atomic_file import atomic_write
 
     try:
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(b"".join([encode_header(header), *map(encode, made)]))
     except OSError as error:
         arguments.fail(f"cannot write {path}: {error.strerror}")

@@ -25,7 +25,7 @@ from robojam.corpus.stored_rows import (
     iterate_blocks,
     iterate_sections,
 )
-from robojam.system.atomic_file import whole
+from robojam.system.atomic_file import atomic_write
 from robojam.touch import MAX_DT
 
 Integers = NDArray[np.int64]
@@ -304,7 +304,7 @@ def write(corpus: Corpus, path: Path) -> None:
     shape = len(corpus.events), len(corpus.columns)
     size = 4 * math.prod(shape)
     compression = zipfile.ZIP_STORED if size >= LARGE else zipfile.ZIP_DEFLATED
-    with whole(path) as part, zipfile.ZipFile(part, "w", compression) as archive:
+    with atomic_write(path) as part, zipfile.ZipFile(part, "w", compression) as archive:
         with archive.open(f"{keys[0]}.npy", "w", force_zip64=True) as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)

@@ -16,7 +16,7 @@ from robojam.evaluation import likeness
 from robojam.evaluation.likeness import Likeness
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.model.file import ModelFile
-from robojam.system.atomic_file import whole
+from robojam.system.atomic_file import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def draw(
     begins = [(part.sum(0)[2] - opening.sum(0)[2]) / 2 for opening, part in parts]
     _surfaces(figure, people, made)
     _times(figure, people, made, begins)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(
             part, format=path.suffix[1:].lower(), facecolor=PAPER, metadata=_unnamed(path)
         )

@@ -13,7 +13,7 @@ from robojam.export import poster
 from robojam.sessions import library
 from robojam.sessions.session import Session, encode, encode_header
 from robojam.sessions.strokes import model_stream, touch_row
-from robojam.system.atomic_file import whole
+from robojam.system.atomic_file import atomic_write
 from robojam.touch import Phase, is_machine
 
 Rows = np.ndarray[Any, np.dtype[np.float64]]
@@ -55,7 +55,7 @@ def write_csv(sessions: Sequence[Session], path: Path) -> list[Path]:
                 f"{t!r}, {x!r}, {y!r}, {_PRESSURE!r}, {moving:.0f}"
                 for t, (x, y, _, moving) in zip(times.tolist(), rows.tolist(), strict=True)
             ]
-            with whole(file) as part:
+            with atomic_write(file) as part:
                 part.write_bytes(("\n".join(lines) + "\n").encode())
             written.append(file)
     return written
@@ -72,7 +72,7 @@ def write_npz(sessions: Sequence[Session], path: Path) -> list[Path]:
 
 def write_png(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write a picture: a poster of one session, a contact sheet of several."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         poster.draw(sessions, part, names=[_name(session) for session in sessions])
     return [path]
 
@@ -94,7 +94,7 @@ def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
 
     files = numbered(path, len(sessions))
     for session, file in zip(sessions, files, strict=True):
-        with whole(file) as part:
+        with atomic_write(file) as part:
             midi_file.write(session, part)
     return files
 
@@ -105,7 +105,7 @@ def write_wav(sessions: Sequence[Session], path: Path) -> list[Path]:
 
     files = numbered(path, len(sessions))
     for session, file in zip(sessions, files, strict=True):
-        with whole(file) as part:
+        with atomic_write(file) as part:
             wav.write_wav(session, part)
     return files
 
@@ -114,7 +114,7 @@ def write_session(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write each session as a session file."""
     files = numbered(path, len(sessions))
     for session, file in zip(sessions, files, strict=True):
-        with whole(file) as part:
+        with atomic_write(file) as part:
             part.write_bytes(
                 b"".join([encode_header(session.header), *map(encode, session.events)])
             )

@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_tensors
 
 from robojam.model import features
 from robojam.model.event import MOST, EventSpec
-from robojam.system.atomic_file import whole
+from robojam.system.atomic_file import atomic_write
 
 #: The model that plays when none is named.
 DEFAULT = "touch.safetensors"
@@ -113,7 +113,7 @@ def write(path: Path, description: ModelDescription, weights: dict[str, Any]) ->
     """Write a model file, whole or not at all. Raises OSError where it cannot be written."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     metadata = {_KEY: msgspec.json.encode(description).decode()}
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(save_tensors(arrays, metadata=metadata))
 
 

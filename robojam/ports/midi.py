@@ -196,7 +196,7 @@ class MidiPorts:
         lifted: list[tuple[str, Input]] = []
         if number < OUTPUTS:
             source = self._inputs[number]
-            cut_off = map(Dropped, source.parser.cut())
+            cut_off = map(Dropped, source.parser.discard_partial())
             lifted = [(source.source, item) for item in (*cut_off, *source.reader.lift())]
             source.parser = stream.MidiParser()
             port, source.port, kind = source.port, None, "in"

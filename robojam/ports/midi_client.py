@@ -179,13 +179,13 @@ class MidiClient:
         self._socket.close()
 
 
-def names() -> dict[str, list[str]]:
+def list_ports() -> dict[str, list[str]]:
     """Return the names of this machine's MIDI ports: ``in`` and ``out``. Raises MidiError."""
     if find_spec("rtmidi") is None:
         raise MidiError(MISSING)
     try:
         listing = subprocess.run(
-            python_command("robojam.ports.midi_process", "names"),
+            python_command("robojam.ports.midi_process", "list"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=10,

@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from robojam.system.child_process import on_stdin_end, read_first_line
-from robojam.wire.midi.stream import MidiParser, Sounding
+from robojam.wire.midi.stream import MidiParser, SoundingNotes
 
 #: The letters: MIDI bytes of a port, either way; a port was opened (its full name); a port
 #: is gone; an error (its text); the process is alive, or looks for ports now (its token).
@@ -178,7 +178,7 @@ class ManagedPort:
         self.open_port: Any = None
         self.full_name = ""
         self.last_error = ""
-        self.sounding = Sounding()
+        self.sounding = SoundingNotes()
         self._parser = MidiParser()
 
     def send(self, data: bytes) -> None:
@@ -348,7 +348,7 @@ def _serve(
             return True
 
 
-def names() -> dict[str, list[str]]:
+def list_ports() -> dict[str, list[str]]:
     """Return the names of the ports to receive from, ``in``, and to send to, ``out``."""
     backends = MidiBackends()
     backends.refresh(_JACK_RETRY)
@@ -360,8 +360,8 @@ def names() -> dict[str, list[str]]:
 
 if __name__ == "__main__":
     status = 0
-    if sys.argv[1:] == ["names"]:
-        sys.stdout.write(json.dumps(names()) + "\n")
+    if sys.argv[1:] == ["list"]:
+        sys.stdout.write(json.dumps(list_ports()) + "\n")
         sys.stdout.flush()
     else:
         status = run()

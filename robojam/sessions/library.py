@@ -19,7 +19,7 @@ import msgspec
 
 from robojam import __version__
 from robojam.sessions.session import SessionError, Summary, summarise
-from robojam.system.atomic_file import whole
+from robojam.system.atomic_file import atomic_write
 
 __all__ = [
     "CACHE", "NAMES", "Annotation", "LibraryEntry", "annotate", "entries", "entry",
@@ -105,7 +105,7 @@ def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
             after[path.name] = (stat.st_size, stat.st_mtime_ns, summary)
     if after != before:
         # A folder that cannot be written to is listed as well.
-        with suppress(OSError), whole(folder / CACHE) as part:
+        with suppress(OSError), atomic_write(folder / CACHE) as part:
             part.write_bytes(msgspec.json.encode(_Cache(__version__, after)))
     return sorted(listed, key=_age)
 
@@ -148,7 +148,7 @@ def annotate(path: Path, *, name: str | None = None, note: str | None = None) ->
         )
         if new != Annotation():
             named[path.name] = new
-        with whole(folder / NAMES) as part:
+        with atomic_write(folder / NAMES) as part:
             part.write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")
     return new
 

@@ -23,7 +23,7 @@ from typing import Self
 
 from robojam.sessions import session
 from robojam.sessions.session import EndEvent, Header, SessionEvent, TouchEvent
-from robojam.system.priority import keep_up
+from robojam.system.priority import adopt_main_priority
 
 #: Events written with one call at most, so that after a stall the first are soon safe.
 _BATCH = 1000
@@ -165,7 +165,7 @@ class Recorder:
             return
         if isinstance(item, _Begin):
             # Here and not when the thread begins: the engine's is not raised before it runs.
-            keep_up()
+            adopt_main_priority()
             self._finish()
             self._failed = None
             self._file = _File(self._directory, item.header, self._tell)

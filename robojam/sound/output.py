@@ -15,7 +15,7 @@ from typing import IO, Any
 from robojam.jam.events import ControlChanged, Event
 from robojam.sound.line import encode
 from robojam.system.child_process import ChildProcess
-from robojam.system.priority import keep_up
+from robojam.system.priority import adopt_main_priority
 
 log = logging.getLogger("robojam")
 
@@ -94,7 +94,7 @@ class SoundOutput:
 
     def _keep(self) -> None:
         """Keep the process, until it cannot be kept or is not wanted."""
-        keep_up()
+        adopt_main_priority()
         while not self._closing.is_set():
             began = time.monotonic()
             try:

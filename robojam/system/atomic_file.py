@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are replaced as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Yield where to write what then takes the place of path; on any error nothing does.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; the file there replaces the one at path when the block ends.
 
-    What is there and is no file (/dev/null, a pipe) is written to itself. Raises OSError
-    where it cannot be put there.
+    When the block raises, the file at path stays as it was. A path that exists and is no
+    regular file (/dev/null, a pipe) is yielded itself. Raises OSError when the file cannot be
+    put at path.
     """
     if path.exists() and not path.is_file():
         yield path

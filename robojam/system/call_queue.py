@@ -1,4 +1,4 @@
-"""What other threads ask of the loop: it is woken, and does it between two packets."""
+"""Queue of calls that other threads put to an event loop, which it wakes."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ import queue
 import socket
 from collections.abc import Callable
 
-Act = Callable[[], None]
+Call = Callable[[], None]
 
 
 class CallQueue:
-    """Acts that wait for the loop, and a socket that wakes it."""
+    """Calls that wait for a loop's thread, and a socket that wakes its selector."""
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[Act] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
 
     @property
     def wake_fd(self) -> int:
-        """For signal.set_wakeup_fd."""
+        """Descriptor to write to, for signal.set_wakeup_fd."""
         return self._wake.fileno()
 
     def fileno(self) -> int:
-        """For the loop's selector."""
+        """Return the descriptor that is readable when calls wait, for the loop's selector."""
         return self._woken.fileno()
 
-    def put(self, act: Act) -> None:
-        """Let the loop do something soon. For any thread and for signal handlers."""
-        self._waiting.put(act)
+    def put(self, call: Call) -> None:
+        """Have the loop make a call soon. For any thread and for signal handlers."""
+        self._calls.put(call)
         try:
             self._wake.send(b"\0")
         except OSError:
-            return  # it is awake: its socket is full, or closed
+            return  # the socket is full, so that the loop wakes anyway, or closed
 
     def drain(self) -> None:
-        """Do what was asked for."""
+        """Make all calls that wait."""
         try:
             while self._woken.recv(4096):
                 pass
         except OSError:
-            pass  # drained
-        while not self._waiting.empty():
-            self._waiting.get_nowait()()
+            pass  # nothing is left to read
+        while not self._calls.empty():
+            self._calls.get_nowait()()

@@ -1,7 +1,7 @@
-"""The log: to standard error and, if asked, a file, from a thread of its own.
+"""Logging to standard error and a file from a thread of its own.
 
-A terminal that is stopped (Ctrl-S) or a full pipe blocks whoever writes to it; the
-engine's loop only puts a record on a queue.
+A terminal that is stopped (Ctrl-S) or a full pipe blocks the thread that writes to it. The
+engine's loop only puts records on a queue.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO, TextIOWrapper
-from typing import Any
+from typing import TextIO
 
-#: Records that may wait to be written; more are left out.
-_WAITING = 1000
-#: Seconds that what is waiting has to be written in the end.
+#: Records that may wait to be written; more are dropped.
+_CAPACITY = 1000
+#: Seconds in which the waiting records must be written at the end.
 _PATIENCE = 1.0
 
 
-class _Sieve(logging.handlers.QueueHandler):
-    """Leaves records out while the queue is full."""
+class _DroppingQueueHandler(logging.handlers.QueueHandler):
+    """Queue handler that drops records while the queue is full."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
         with suppress(queue.Full):
@@ -31,7 +31,10 @@ class _Sieve(logging.handlers.QueueHandler):
 
 
 def make_handlers(path: str | None) -> list[logging.Handler]:
-    """Open what is logged to. Raises OSError when the file at path cannot be opened."""
+    """Return handlers for standard error and, unless path is None, for a file.
+
+    Raises OSError when the file cannot be opened.
+    """
     handlers: list[logging.Handler] = [logging.StreamHandler(_unbuffered(sys.stderr))]
     handlers[0].setFormatter(logging.Formatter("robojam: %(message)s"))
     if path is not None:
@@ -42,46 +45,46 @@ def make_handlers(path: str | None) -> list[logging.Handler]:
 
 @contextmanager
 def logging_to(handlers: list[logging.Handler], *, verbose: bool) -> Iterator[None]:
-    """Log while the block runs; the handlers are closed in the end."""
+    """Log to handlers while the block runs, and close them; verbose: from DEBUG on."""
     log = logging.getLogger("robojam")
-    waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_WAITING)
-    writer = threading.Thread(target=_write, args=(waiting, handlers), name="log", daemon=True)
-    sieve = _Sieve(waiting)
-    log.addHandler(sieve)
+    records: queue.Queue[logging.LogRecord | None] = queue.Queue(_CAPACITY)
+    writer = threading.Thread(target=_write, args=(records, handlers), name="log", daemon=True)
+    queue_handler = _DroppingQueueHandler(records)
+    log.addHandler(queue_handler)
     log.setLevel(logging.DEBUG if verbose else logging.WARNING)
     writer.start()
     try:
         yield
     finally:
-        log.removeHandler(sieve)
+        log.removeHandler(queue_handler)
         with suppress(queue.Full):
-            waiting.put(None, timeout=_PATIENCE)
+            records.put(None, timeout=_PATIENCE)
         writer.join(_PATIENCE)
 
 
-def _unbuffered(stream: Any) -> Any:
-    """Return the same stream with no lock that a stuck writer would hold for ever."""
+def _unbuffered(stream: TextIO) -> TextIO:
+    """Return a stream of the same file without the lock that a stuck writer would hold."""
     try:
         raw = FileIO(stream.fileno(), "w", closefd=False)
-    except (OSError, AttributeError):  # a test's, or none at all (pythonw)
+    except (OSError, AttributeError):  # replaced by an object, or None (pythonw)
         return stream
     encoding = stream.encoding
     return TextIOWrapper(raw, encoding, "backslashreplace", write_through=True)
 
 
-def _let_be(_record: logging.LogRecord) -> None:
+def _ignore_error(_record: logging.LogRecord) -> None:
     return
 
 
 def _write(
-    waiting: queue.Queue[logging.LogRecord | None], handlers: list[logging.Handler]
+    records: queue.Queue[logging.LogRecord | None], handlers: list[logging.Handler]
 ) -> None:
     for handler in handlers:
-        # A full disk or a terminal that is gone: there is nobody left to tell.
-        handler.handleError = _let_be  # type: ignore[assignment,method-assign]
-    while (record := waiting.get()) is not None:
+        # A full disk or a closed terminal: there is no place to report it.
+        handler.handleError = _ignore_error  # type: ignore[assignment,method-assign]
+    while (record := records.get()) is not None:
         for handler in handlers:
-            handler.emit(record)  # not handle, whose lock the end would wait for
+            handler.emit(record)  # not handle: the program's end would wait for its lock
     for handler in handlers:
         with suppress(OSError):
             handler.close()

@@ -1,9 +1,9 @@
-"""What the system can do for a thread that must not be late.
+"""Scheduling priority of a thread that must not be late.
 
-Linux: round-robin real-time scheduling where it is allowed (root, or an rtprio limit,
-as musicians' distributions give to the audio group), else a better nice value where that
-is. macOS: the quality of service of what a person waits for. Windows: a high priority,
-and timers of a millisecond instead of a sixty-fourth of a second.
+Linux: round-robin real-time scheduling where it is allowed (root, or an rtprio limit, which
+distributions for musicians give to the audio group), or else a lower nice value where that is
+allowed. macOS: the quality of service of interactive work. Windows: a high priority class, and
+timers of 1 ms instead of 1/64 s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 from contextlib import suppress
 
-#: The least of the real-time priorities: before every ordinary program, after the audio.
+#: Lowest real-time priority: before every ordinary program, after the audio server.
 _REAL_TIME = 1
 _NICE = -10
 _USER_INTERACTIVE = 0x21  # QOS_CLASS_USER_INTERACTIVE, of macOS's <sys/qos.h>
@@ -22,7 +22,7 @@ REAL_TIME, RAISED, ORDINARY = "real-time", "raised", "ordinary"
 
 
 def raise_priority() -> str:
-    """Ask for this thread to be woken first; say what was got: one of the three above.
+    """Raise this thread's priority; return REAL_TIME, RAISED or ORDINARY, as granted.
 
     Threads and programs that are started later do not inherit a real-time priority.
     """
@@ -35,11 +35,11 @@ def raise_priority() -> str:
     return ORDINARY
 
 
-def keep_up() -> None:
-    """Let this thread have the main thread's real-time priority, if it has one.
+def adopt_main_priority() -> None:
+    """Give this thread the main thread's real-time priority, if that has one.
 
-    For a thread that holds the interpreter's lock for a short while now and then: were
-    it put off by some other program while it does, the main thread would wait with it.
+    For a thread that holds the interpreter's lock for short times: if another program
+    interrupted it then, the main thread would wait for it.
     """
     if sys.platform == "linux":
         with suppress(OSError):

@@ -21,14 +21,14 @@ network = pytest.mark.skipif(not discovery.addresses(), reason="no network here"
 
 
 def test_loopback_is_not_beyond_this_machine():
-    assert not discovery.is_beyond("127.0.0.1")
-    assert discovery.is_beyond("0.0.0.0")
-    assert all(discovery.is_beyond(host) for host in discovery.addresses())
+    assert not discovery.reaches_network("127.0.0.1")
+    assert discovery.reaches_network("0.0.0.0")
+    assert all(discovery.reaches_network(host) for host in discovery.addresses())
 
 
 def seen() -> dict[int, discovery.DiscoveredReceiver]:
     """The engines that are announced, by their ports."""
-    found = discovery.look_around()
+    found = discovery.browse()
     return {one.port: one for one in found if one.name.startswith("robojam on ")}
 
 

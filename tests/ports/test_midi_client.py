@@ -15,7 +15,7 @@ from support.engine import command
 from robojam.config.options import Options
 from robojam.ports import midi_client as midilink
 from robojam.ports.midi import MidiPorts
-from robojam.ports.midi_client import MidiClient, MidiError, names
+from robojam.ports.midi_client import MidiClient, MidiError, list_ports
 from robojam.ports.midi_process import NO_PORT, OUTPUTS, packet
 from robojam.wire.midi.styles import Wanted
 
@@ -125,12 +125,12 @@ def test_without_rtmidi_it_says_what_to_install(monkeypatch):
     with pytest.raises(MidiError, match="pip install python-rtmidi"):
         MidiClient([BOARD], [], time.monotonic)
     with pytest.raises(MidiError, match="python-rtmidi"):
-        names()
+        list_ports()
 
 
 def test_ports_are_listed_where_there_is_no_midi_at_all(monkeypatch):
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "robojam-none")
-    found = names()
+    found = list_ports()
     assert set(found) == {"in", "out"}
 
 

@@ -357,7 +357,7 @@ def test_it_keeps_up_with_an_engine_that_was_raised_after_it_was_made(
     """An ordinary thread that holds the interpreter's lock is put off, and the engine waits."""
     asked: list[str] = []
     monkeypatch.setattr(
-        "robojam.sessions.recorder.keep_up",
+        "robojam.sessions.recorder.adopt_main_priority",
         lambda: asked.append(threading.current_thread().name),
     )
     with Recorder(tmp_path, on_trouble=print) as recorder:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from robojam.system.atomic_file import whole
+from robojam.system.atomic_file import atomic_write
 
 
 def test_what_was_written_takes_the_place_of_the_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("before")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("after")
         assert path.read_text() == "before"
     assert path.read_text() == "after"
@@ -26,7 +26,7 @@ def test_on_an_error_what_was_there_stands_and_nothing_is_left(tmp_path, wrong):
     path.write_text("before")
 
     def half() -> None:
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half")
             raise wrong
 
@@ -86,12 +86,12 @@ def test_on_a_full_disk_init_leaves_nothing(tmp_path):
 def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path):
     null = tmp_path / "null"
     null.symlink_to("/dev/null")
-    with whole(null) as part:
+    with atomic_write(null) as part:
         part.write_text("x")
     assert null.is_symlink()
     assert null.is_char_device()
 
 
 def test_where_nothing_can_be_written_it_says_so(tmp_path):
-    with pytest.raises(FileNotFoundError), whole(tmp_path / "none" / "a.txt") as part:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "none" / "a.txt") as part:
         part.write_text("x")

@@ -7,7 +7,13 @@ import threading
 import pytest
 
 from robojam.system import priority
-from robojam.system.priority import ORDINARY, RAISED, REAL_TIME, keep_up, raise_priority
+from robojam.system.priority import (
+    ORDINARY,
+    RAISED,
+    REAL_TIME,
+    adopt_main_priority,
+    raise_priority,
+)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="as Linux has it")
 
@@ -56,11 +62,11 @@ def test_what_is_refused_is_not_asked_for_again(monkeypatch):
 def test_a_thread_keeps_up_with_the_main_one_alone(monkeypatch):
     asked = []
     monkeypatch.setattr(os, "sched_setscheduler", lambda *a: asked.append(a[:2]))
-    keep_up()  # the main thread is an ordinary one
+    adopt_main_priority()  # the main thread is an ordinary one
     assert asked == []
     real_time = os.SCHED_RR | os.SCHED_RESET_ON_FORK
     monkeypatch.setattr(os, "sched_getscheduler", lambda _: real_time)
-    keep_up()
+    adopt_main_priority()
     assert asked == [(0, real_time)]
 
 
@@ -68,6 +74,6 @@ def test_a_thread_keeps_up_with_the_main_one_alone(monkeypatch):
 def test_where_a_system_lacks_it_nothing_is_raised(monkeypatch, system):
     """Here the other systems' libraries are missing, as they are on their odd versions."""
     monkeypatch.setattr(priority.sys, "platform", system)
-    keep_up()
+    adopt_main_priority()
     if sys.platform != system:
         assert raise_priority() == ORDINARY

@@ -1,39 +1,47 @@
-"""MIDI 1.0: bytes to whole messages, and messages to bytes. Channels count from 0 here.
+"""MIDI 1.0 byte streams: a parser, and functions that write messages.
 
-Sources: the MIDI 1.0 detailed specification; M1-100-UM (MPE) for configuration.
+Channels count from 0 here. Sources: the MIDI 1.0 detailed specification; M1-100-UM (MPE) for
+the configuration message.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: How many data bytes follow a status, by its upper half.
-_DATA: Final = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
-#: The same of the system messages; exclusive ones, 0xF0, go on until 0xF7.
-_SYSTEM: Final = {0xF1: 1, 0xF2: 2, 0xF3: 1}
+#: Data bytes that follow a status byte of a channel message, by its upper half.
+_CHANNEL_LENGTHS: Final = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
+#: Data bytes of system messages; an exclusive one, 0xF0, lasts until the next status byte.
+_SYSTEM_LENGTHS: Final = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 
 NOTE_OFF, NOTE_ON, POLY_PRESSURE, CONTROL = 0x80, 0x90, 0xA0, 0xB0
 PROGRAM, PRESSURE, BEND = 0xC0, 0xD0, 0xE0
-BANK, DATA, DATA_FINE, HOLD, TIMBRE = 0, 6, 38, 64, 74
+BANK, DATA, HOLD = 0, 6, 64
 RPN_FINE, RPN = 100, 101
 SOUND_OFF, RESET_CONTROLLERS, NOTES_OFF = 120, 121, 123
 BEND_RANGE, CONFIGURATION = 0, 6  # registered parameters
 CENTRE: Final = 8192
+#: Reasons for drops: a message that was not completed, data bytes without a status byte.
 CUT_OFF, STRAY = "MIDI cut off", "MIDI without a status"
 
 
 class MidiParser:
-    """The stream of one port. A message may come in pieces, and its status be left out."""
+    """Parser of one port's byte stream.
+
+    Messages may come in pieces, leave out a repeated status byte (running status) and hold
+    real-time bytes. mido's parser does not serve here: it has no running status, drops a
+    message that a real-time byte interrupts, reports no drops, and collects an exclusive
+    message without a limit. This one never holds more than two bytes.
+    """
 
     def __init__(self) -> None:
-        self._status = 0  # the running one
+        self._status = 0  # running status; 0 for none
         self._data = bytearray()
         self._exclusive = False
 
     def feed(self, data: bytes) -> tuple[list[bytes], list[str]]:
-        """Take bytes in: the channel messages that they complete, and reasons for drops.
+        """Parse bytes; return the channel messages that they complete, and reasons for drops.
 
-        Never raises. What is of the system (clock, exclusive, reset) is left out.
+        Messages of the system (clock, exclusive, reset) are left out. Never raises.
         """
         messages: list[bytes] = []
         dropped: list[str] = []
@@ -41,9 +49,9 @@ class MidiParser:
             if byte >= 0xF8:
                 continue  # real time: may stand anywhere, and changes nothing
             if byte >= 0x80:
-                dropped += self.cut()
+                dropped += self.discard_partial()
                 self._exclusive = byte == 0xF0
-                self._status = byte if byte < 0xF0 or byte in _SYSTEM else 0
+                self._status = byte if byte < 0xF0 or byte in _SYSTEM_LENGTHS else 0
                 continue
             if self._exclusive:
                 continue
@@ -52,8 +60,8 @@ class MidiParser:
                     dropped.append(STRAY)
                 continue
             self._data.append(byte)
-            wants = _SYSTEM.get(self._status) or _DATA[self._status >> 4]
-            if len(self._data) == wants:
+            length = _SYSTEM_LENGTHS.get(self._status) or _CHANNEL_LENGTHS[self._status >> 4]
+            if len(self._data) == length:
                 if self._status < 0xF0:
                     messages.append(bytes((self._status, *self._data)))
                 else:
@@ -61,67 +69,72 @@ class MidiParser:
                 self._data.clear()
         return messages, dropped
 
-    def cut(self) -> list[str]:
-        """Give up what has come in only in part; the reason, if there was any."""
-        torn = bool(self._data)
+    def discard_partial(self) -> list[str]:
+        """Forget a message that has come only in part; return the reason, if there was one."""
+        partial = bool(self._data)
         self._data.clear()
-        return [CUT_OFF] if torn else []
+        return [CUT_OFF] if partial else []
 
 
 def note_on(channel: int, note: int, velocity: int) -> bytes:
-    """Strike a note."""
+    """Return a note-on."""
     return bytes((NOTE_ON | channel, note, velocity))
 
 
 def note_off(channel: int, note: int) -> bytes:
-    """Release a note; 64 is the velocity where none is known."""
+    """Return a note-off, of velocity 64 as specified where none is measured."""
     return bytes((NOTE_OFF | channel, note, 64))
 
 
 def control(channel: int, number: int, value: int) -> bytes:
-    """Set a controller."""
+    """Return a control change."""
     return bytes((CONTROL | channel, number, value))
 
 
 def bend(channel: int, value: int) -> bytes:
-    """Bend the pitch: 0 to 16383, 8192 is none."""
+    """Return a pitch bend, of 0 to 16383; CENTRE is none."""
     return bytes((BEND | channel, value & 127, value >> 7))
 
 
 def pressure(channel: int, value: int) -> bytes:
-    """Press on a channel."""
+    """Return a channel pressure."""
     return bytes((PRESSURE | channel, value))
 
 
 def parameter(channel: int, number: int, value: int) -> bytes:
-    """Set a registered parameter's coarse value, and close it: no knob may turn it on."""
+    """Return messages that set the coarse value of a registered parameter.
+
+    The last two select no parameter, so that a data knob does not change it afterwards.
+    """
     pairs = (RPN, 0), (RPN_FINE, number), (DATA, value), (RPN, 127), (RPN_FINE, 127)
     return b"".join(control(channel, *pair) for pair in pairs)
 
 
 def program(channel: int, number: int, bank: int | None) -> bytes:
-    """Choose a program, 0 to 127, and before it its bank, 0 to 16383."""
-    which = b""
+    """Return a program change, of 0 to 127, after that of its bank, 0 to 16383, if any."""
+    bank_messages = b""
     if bank is not None:
-        which = control(channel, BANK, bank >> 7) + control(channel, BANK + 32, bank & 127)
-    return which + bytes((PROGRAM | channel, number))
+        bank_messages = control(channel, BANK, bank >> 7) + control(
+            channel, BANK + 32, bank & 127
+        )
+    return bank_messages + bytes((PROGRAM | channel, number))
 
 
 def silence(channel: int) -> bytes:
-    """Let go of the pedal, end all notes, forget the controllers, end all sound."""
+    """Return messages that lift the pedal, end notes, reset controllers and end sound."""
     numbers = (HOLD, NOTES_OFF, RESET_CONTROLLERS, SOUND_OFF)
     return b"".join(control(channel, number, 0) for number in numbers)
 
 
-class Sounding:
-    """What sounds at the far end of a port, told from the bytes that went there."""
+class SoundingNotes:
+    """Notes that sound at a receiver, according to the messages that were sent to it."""
 
     def __init__(self) -> None:
         self.notes: dict[tuple[int, int], None] = {}
         self.channels: set[int] = set()
 
     def sent(self, message: bytes) -> None:
-        """Take note of a whole message."""
+        """Note a message that is sent."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         self.channels.add(channel)
         if kind == NOTE_ON and message[2]:
@@ -130,7 +143,7 @@ class Sounding:
             self.notes.pop((channel, message[1]), None)
 
     def release(self) -> bytes:
-        """Return what silences it: note-offs for all that sounds, then the rest."""
+        """Return messages that silence the receiver: note-offs first; then nothing sounds."""
         offs = b"".join(note_off(*note) for note in self.notes)
         rest = b"".join(silence(channel) for channel in sorted(self.channels))
         self.notes.clear()

@@ -34,7 +34,7 @@ class MidiWriter:
     def __init__(self, style: Style) -> None:
         self.style = style
         self._fingers: dict[Key, _Finger] = {}
-        self._sounding = stream.Sounding()
+        self._sounding = stream.SoundingNotes()
         self._sent: dict[bytes, bytes] = {}
 
     def start(self) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam.wire.midi import stream
-from robojam.wire.midi.stream import CUT_OFF, STRAY, MidiParser, Sounding
+from robojam.wire.midi.stream import CUT_OFF, STRAY, MidiParser, SoundingNotes
 
 STREAM = bytes.fromhex(
     "90 3c 40"  # channel 1: middle C is struck
@@ -22,41 +22,42 @@ STREAM = bytes.fromhex(
     "b0 4a"  # a controller, torn …
     "80 3c 40"  # … by the end of middle C
 )
-WHOLE = ["903c40", "904040", "e10040", "c905", "c93f", "803c40"]
+MESSAGES = ["903c40", "904040", "e10040", "c905", "c93f", "803c40"]
 
 
-def test_a_stream_is_told_apart():
+def test_stream_with_running_status_clock_and_exclusive_is_parsed():
     messages, dropped = MidiParser().feed(STREAM)
-    assert [message.hex() for message in messages] == WHOLE
+    assert [message.hex() for message in messages] == MESSAGES
     assert dropped == [STRAY, CUT_OFF]
 
 
 @given(st.lists(st.integers(0, len(STREAM))))
-def test_a_stream_may_come_in_pieces(cuts):
+def test_stream_in_pieces_is_parsed_as_one(cuts):
     parser, messages, dropped = MidiParser(), [], []
     places = [0, *sorted(cuts), len(STREAM)]
     for start, end in pairwise(places):
         got, lost = parser.feed(STREAM[start:end])
         messages += got
         dropped += lost
-    assert [message.hex() for message in messages] == WHOLE
-    # A heap of stray bytes is told once for each piece it comes in.
+    assert [message.hex() for message in messages] == MESSAGES
+    # Stray bytes are reported once for each piece that they come in.
     assert set(dropped) == {STRAY, CUT_OFF}
 
 
-def test_what_is_torn_at_the_end_is_counted_when_the_port_goes():
+def test_partial_message_is_reported_when_the_port_goes():
     parser = MidiParser()
     assert parser.feed(b"\x90\x3c") == ([], [])
-    assert parser.cut() == [CUT_OFF]
-    assert parser.cut() == []
+    assert parser.discard_partial() == [CUT_OFF]
+    assert parser.discard_partial() == []
 
 
 @given(st.lists(st.binary(max_size=64)))
-def test_anything_at_all_is_whole_messages_or_a_reason(pieces):
+def test_any_bytes_are_whole_messages_or_a_reason_and_are_not_kept(pieces):
     parser = MidiParser()
     for piece in pieces:
         messages, dropped = parser.feed(piece)
         assert set(dropped) <= {STRAY, CUT_OFF}
+        assert len(parser._data) <= 2
         for message in messages:
             assert 0x80 <= message[0] < 0xF0
             assert len(message) == (2 if message[0] >> 4 in (0xC, 0xD) else 3)
@@ -80,12 +81,12 @@ def test_anything_at_all_is_whole_messages_or_a_reason(pieces):
         (stream.silence(2), "b2 40 00  b2 7b 00  b2 79 00  b2 78 00"),
     ],
 )
-def test_what_is_written(made, expected):
+def test_messages_have_the_bytes_of_the_specification(made, expected):
     assert made == bytes.fromhex(expected)
 
 
-def test_what_sounds_is_released_by_real_note_offs_and_then_silenced():
-    sounding = Sounding()
+def test_sounding_notes_are_released_by_note_offs_before_the_channel_is_silenced():
+    sounding = SoundingNotes()
     for message in (
         stream.note_on(1, 60, 9),
         stream.note_on(2, 62, 9),
