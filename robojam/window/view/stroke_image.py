@@ -1,9 +1,10 @@
-"""A stroke as small pictures, each drawn once: a smooth line, as wide as it was fast.
+"""Image of a stroke in segments: a smooth line, wider where the finger was faster.
 
-The line goes through the points by cubic Hermite pieces with Catmull-Rom tangents, and
-is cut into pieces of a few dozen pixels. A frame then only stamps pieces, each as bright
-as it is old: what a stroke costs does not depend on how it is shaped. Overlapping ends do
-not show, because of two pieces the brighter (or in ink the darker) one wins.
+The line passes through the touches as cubic Hermite curves with Catmull-Rom tangents. It
+is drawn once, in segments of a few dozen pixels. A frame only blits the segments, each as
+bright as its age allows, so the cost does not depend on the stroke's shape. Overlapping
+ends of segments do not show, because the brighter of two pixels wins (the darker one in
+the light theme).
 """
 
 from __future__ import annotations
@@ -20,23 +21,26 @@ from robojam.window.client.strokes import LEVELS, Point, Stroke, level
 from robojam.window.view.theme import Colour, Metrics
 from robojam.window.view.tiles import Tiles, tiles_under
 
-#: The speed, in screen units a second, at which a line is half as wide as it gets.
+#: Speed at which a line has half of its greatest additional width, in screen units a second.
 HALF_SPEED = 1.2
-#: Points nearer than this to the last one, in pixels, do not bend the line.
+#: Touches nearer than this to the one before, in pixels, are left out of the line.
 MIN_DISTANCE = 2.0
-#: A piece is closed when it is wider or higher than this, in pixels.
+#: A segment is finished when it is wider or higher than this, in pixels.
 SEGMENT_SIZE = 64
-#: Pixels between the bends of a smooth line.
+#: Distance between the points of the curve, in pixels.
 CURVE_STEP = 6.0
-#: Pieces are drawn so many times larger, and made small: smooth edges.
+#: Pictures are drawn this many times larger and scaled down, for smooth edges.
 SUPERSAMPLING = 2
 
-
+#: Picture and its position, as pygame's fblits takes them.
 Blit = tuple[pygame.Surface, tuple[int, int]]
 
 
 class LinePoint(NamedTuple):
-    """One bend of the line: where and half how wide, in pixels; when (s); bead or none."""
+    """Point of the line: position and half width in pixels, time in seconds.
+
+    has_bead: a diamond is drawn there.
+    """
 
     x: float
     y: float
@@ -47,51 +51,54 @@ class LinePoint(NamedTuple):
 
 @dataclass(slots=True)
 class StrokeSegment:
-    """A picture of part of a stroke, of what instant, and how bright it is now.
+    """Picture of a part of a stroke, with its position and time.
 
-    stamp is that picture with where it goes, as pygame's fblits takes it.
+    level is its brightness now, and blit the picture in that brightness.
     """
 
     picture: pygame.Surface
-    at: tuple[int, int]
+    position: tuple[int, int]
     t: float
     level: int = LEVELS
     blit: Blit = field(init=False)
     tiles: Tiles = field(init=False)
 
     def __post_init__(self) -> None:
-        self.blit = (self.picture, self.at)
-        self.tiles = tiles_under((*self.at, *self.picture.get_size()))
+        self.blit = (self.picture, self.position)
+        self.tiles = tiles_under((*self.position, *self.picture.get_size()))
 
-    def set_level(self, bright: int, *, dark_on_light: bool) -> None:
-        """Make it as bright as a level 1..LEVELS."""
-        self.level = bright
-        self.blit = (
-            dimmed(self.picture, bright / LEVELS, dark_on_light=dark_on_light),
-            self.at,
-        )
+    def set_level(self, level: int, *, dark_on_light: bool) -> None:
+        """Set the brightness, 1..LEVELS."""
+        self.level = level
+        picture = dimmed(self.picture, level / LEVELS, dark_on_light=dark_on_light)
+        self.blit = (picture, self.position)
 
 
 def dimmed(picture: pygame.Surface, share: float, *, dark_on_light: bool) -> pygame.Surface:
-    """Return a picture with a share of its light; in ink, of its darkness."""
+    """Return a picture with a share of its light, or of its darkness if dark_on_light."""
     if share >= 1:
         return picture
-    kept = round(255 * share)
-    less = picture.copy()
-    less.fill((kept, kept, kept), special_flags=pygame.BLEND_RGB_MULT)
+    factor = round(255 * share)
+    copy = picture.copy()
+    copy.fill((factor, factor, factor), special_flags=pygame.BLEND_RGB_MULT)
     if dark_on_light:
-        less.fill((255 - kept,) * 3, special_flags=pygame.BLEND_RGB_ADD)
-    return less
+        copy.fill((255 - factor,) * 3, special_flags=pygame.BLEND_RGB_ADD)
+    return copy
 
 
 def line_half_width(speed: float, finger_radius: float) -> float:
-    """How far a line reaches to each side, in pixels; speed in screen units a second."""
+    """Return half the width of a line in pixels; speed in screen units a second."""
     return finger_radius * (0.16 + 0.6 * speed / (speed + HALF_SPEED))
 
 
 @dataclass(slots=True)
 class StrokeImage:
-    """The pieces of one stroke on a surface of these sizes."""
+    """Finished segments of one stroke, and the open one that still grows.
+
+    discarded counts the finished segments that have faded. front_count and back_count
+    count those, discarded ones included, that are drawn on the layer that is shown and on
+    the one that is being drawn (see `robojam.window.view.strokes_view`).
+    """
 
     metrics: Metrics
     colour: Colour
@@ -99,8 +106,6 @@ class StrokeImage:
     machine: bool
     segments: list[StrokeSegment] = field(default_factory=list)
     open_segment: StrokeSegment | None = None
-    #: Of all pieces ever closed: how many were let go, and how many lie in the layer that
-    #: is shown, and in the one that is being laid (robojam.window.view.strokes_view).
     discarded: int = 0
     front_count: int = 0
     back_count: int = 0
@@ -109,18 +114,25 @@ class StrokeImage:
     _line: list[LinePoint] = field(default_factory=list)
     _since_bead: float = 0.0
 
+    @property
+    def _dark_on_light(self) -> bool:
+        return self.blank[0] > 0
+
     def visible_blits(self, now: float, *, first: int) -> list[Blit]:
-        """Return the closed pieces from the first-th of all on, as bright as they are."""
-        dark_on_light = self.blank[0] > 0
+        """Return the finished segments in their brightness, from number first on.
+
+        Discarded segments count; segments that have faded are discarded.
+        """
+        dark_on_light = self._dark_on_light
         blits: list[Blit] = []
         faded = 0
         for segment in self.segments[max(0, first - self.discarded) :]:
-            bright = level(now - segment.t)
-            if not bright:
+            new_level = level(now - segment.t)
+            if not new_level:
                 faded += 1
                 continue
-            if bright != segment.level:
-                segment.set_level(bright, dark_on_light=dark_on_light)
+            if new_level != segment.level:
+                segment.set_level(new_level, dark_on_light=dark_on_light)
             blits.append(segment.blit)
         if faded and first <= self.discarded:  # the oldest come first
             del self.segments[:faded]
@@ -128,41 +140,31 @@ class StrokeImage:
         return blits
 
     def unlayered_blits(self, now: float) -> list[Blit]:
-        """Return what does not lie in the layer that is shown."""
-        blits = (
-            self.visible_blits(now, first=max(self.front_count, self.discarded + 1))
-            if self.front_count
-            else (self.visible_blits(now, first=0))
-        )
-        if self.open_segment is not None and (bright := level(now - self.open_segment.t)):
-            if bright != self.open_segment.level:
-                self.open_segment.set_level(bright, dark_on_light=self.blank[0] > 0)
+        """Return the segments that are not on the layer that is shown."""
+        first = max(self.front_count, self.discarded + 1) if self.front_count else 0
+        blits = self.visible_blits(now, first=first)
+        if self.open_segment is not None and (new_level := level(now - self.open_segment.t)):
+            if new_level != self.open_segment.level:
+                self.open_segment.set_level(new_level, dark_on_light=self._dark_on_light)
             blits.append(self.open_segment.blit)
         return blits
 
     def extend(self, stroke: Stroke) -> None:
-        """Draw what the stroke has grown by."""
+        """Draw the touches that were added to the stroke since the last call."""
         total = stroke.dropped + len(stroke.points)
         if total == self._consumed:
             return
         for point in stroke.points[max(0, self._consumed - stroke.dropped) :]:
             self._add_point(point)
         self._consumed = total
-        tail = (
-            self._interpolate(self._samples[-3:-2], self._samples[-2:], [])
-            if self._has_two
-            else []
-        )
+        tail: list[LinePoint] = []
+        if len(self._samples) > 1:
+            tail = self._interpolate(self._samples[-3:-2], self._samples[-2:], [])
         self.open_segment = self._render([*self._line, *tail])
 
-    @property
-    def _has_two(self) -> bool:
-        return len(self._samples) > 1
-
     def _add_point(self, point: Point) -> None:
-        half_width = line_half_width(point.speed, self.metrics.finger_radius) * (
-            0.5 if self.machine else 1.0
-        )
+        half_width = line_half_width(point.speed, self.metrics.finger_radius)
+        half_width *= 0.5 if self.machine else 1.0
         sample = LinePoint(*self.metrics.from_surface(point.x, point.y), half_width, point.t)
         if not self._samples:
             self._samples.append(sample)
@@ -171,7 +173,7 @@ class StrokeImage:
         last = self._samples[-1]
         if abs(sample.x - last.x) + abs(sample.y - last.y) < MIN_DISTANCE:
             return
-        if self._has_two:  # now it is known how the last stretch goes on
+        if len(self._samples) > 1:  # the tangent at the last sample is known now
             for bend in self._interpolate(self._samples[-3:-2], self._samples[-2:], [sample]):
                 self._append(self._with_bead(bend))
         self._samples = [*self._samples[-2:], sample]
@@ -179,29 +181,27 @@ class StrokeImage:
     def _interpolate(
         self, before: list[LinePoint], pair: list[LinePoint], after: list[LinePoint]
     ) -> list[LinePoint]:
-        """Return the bends from one point (left out) to the next."""
+        """Return the curve between two samples, without the first."""
         a, b = pair
         length = math.hypot(b.x - a.x, b.y - a.y)
         ax, ay = _tangent((before or [a])[0], b, length)
         bx, by = _tangent(a, (after or [b])[0], length)
         count = max(1, math.ceil(length / CURVE_STEP))
-        found = []
+        curve = []
         for i in range(1, count + 1):
             u = i / count
             w = u * u * (3 - 2 * u)  # of b; 1 - w of a
             p, q = u * (1 - u) * (1 - u), u * u * (u - 1)
-            found.append(
-                LinePoint(
-                    a.x + (b.x - a.x) * w + p * ax + q * bx,
-                    a.y + (b.y - a.y) * w + p * ay + q * by,
-                    a.half_width + (b.half_width - a.half_width) * u,
-                    a.t + (b.t - a.t) * u,
-                )
-            )
-        return found
+            curve.append(LinePoint(
+                a.x + (b.x - a.x) * w + p * ax + q * bx,
+                a.y + (b.y - a.y) * w + p * ay + q * by,
+                a.half_width + (b.half_width - a.half_width) * u,
+                a.t + (b.t - a.t) * u,
+            ))  # fmt: skip
+        return curve
 
     def _with_bead(self, point: LinePoint) -> LinePoint:
-        """The machine's line carries diamonds, evenly."""
+        """Return the point with a diamond if one is due: the machine's line has them evenly."""
         last = self._line[-1]
         self._since_bead += math.hypot(point.x - last.x, point.y - last.y)
         if not self.machine or self._since_bead < self.metrics.finger_radius * 2.4:
@@ -211,7 +211,7 @@ class StrokeImage:
 
     def _append(self, point: LinePoint) -> None:
         self._line.append(point)
-        xs, ys = [s.x for s in self._line], [s.y for s in self._line]
+        xs, ys = [p.x for p in self._line], [p.y for p in self._line]
         if max(max(xs) - min(xs), max(ys) - min(ys)) > SEGMENT_SIZE:
             segment = self._render(self._line)
             if segment is not None:
@@ -221,27 +221,16 @@ class StrokeImage:
     def _render(self, points: Sequence[LinePoint]) -> StrokeSegment | None:
         if len(points) < 2:
             return None
-        has_bead = self.metrics.finger_radius * 0.6
-        reach = (
-            max(
-                [s.half_width for s in points]
-                + [has_bead * 1.3 if s.has_bead else 0 for s in points]
-            )
-            + 2
-        )
-        left, top = (math.floor(min(s[i] for s in points) - reach) for i in (0, 1))
-        right, low = (math.ceil(max(s[i] for s in points) + reach) for i in (0, 1))
+        bead = self.metrics.finger_radius * 0.6 * 1.3
+        reach = max(max(p.half_width, bead if p.has_bead else 0) for p in points) + 2
+        left, top = (math.floor(min(p[i] for p in points) - reach) for i in (0, 1))
+        right, low = (math.ceil(max(p[i] for p in points) + reach) for i in (0, 1))
 
         def draw(canvas: pygame.Surface) -> None:
-            # pygame takes a pixel's number for its middle
-            line = [
-                (
-                    (s.x - left + 0.5) * SUPERSAMPLING - 0.5,
-                    (s.y - top + 0.5) * SUPERSAMPLING - 0.5,
-                    max(0.5, s.half_width * SUPERSAMPLING),
-                )
-                for s in points
-            ]
+            scale = SUPERSAMPLING
+            # pygame's coordinates are those of pixel centres
+            line = [((p.x - left + 0.5) * scale - 0.5, (p.y - top + 0.5) * scale - 0.5,
+                     max(0.5, p.half_width * scale)) for p in points]  # fmt: skip
             for x, y, half_width in line:
                 pygame.draw.circle(canvas, self.colour, (x, y), half_width)
             for (ax, ay, a), (bx, by, b) in itertools.pairwise(line):
@@ -252,33 +241,43 @@ class StrokeImage:
                 pygame.draw.polygon(canvas, self.colour, sides)
             for (x, y, _), point in zip(line, points, strict=True):
                 if point.has_bead:
-                    pygame.draw.polygon(
-                        canvas,
-                        self.colour,
-                        diamond_corners(x, y, has_bead * 1.3 * SUPERSAMPLING),
-                    )
+                    corners = diamond_corners(x, y, bead * scale)
+                    pygame.draw.polygon(canvas, self.colour, corners)
 
         picture = supersampled((right - left, low - top), self.blank, draw)
         return StrokeSegment(picture, (left, top), points[len(points) // 2].t)
 
 
 def _tangent(before: LinePoint, after: LinePoint, longest: float) -> tuple[float, float]:
-    """Return the direction of the line between two points, no longer than the stretch."""
+    """Return the tangent between two points, at most as long as the stretch."""
     dx, dy = (after.x - before.x) / 2, (after.y - before.y) / 2
     length = math.hypot(dx, dy)
-    short = min(1.0, longest / length) if length else 0.0
-    return dx * short, dy * short
+    factor = min(1.0, longest / length) if length else 0.0
+    return dx * factor, dy * factor
 
 
-def diamond_corners(x: float, y: float, far: float) -> list[tuple[float, float]]:
-    """Return the corners of a diamond."""
-    return [(x, y - far), (x + far, y), (x, y + far), (x - far, y)]
+def diamond_corners(x: float, y: float, reach: float) -> list[tuple[float, float]]:
+    """Return the corners of a diamond; reach is the distance of each from its centre."""
+    return [(x, y - reach), (x + reach, y), (x, y + reach), (x - reach, y)]
+
+
+def draw_shape(canvas: pygame.Surface, colour: Colour, reach: float, *, machine: bool) -> None:
+    """Draw a player's shape in the middle of a canvas: a disc, or a diamond for the machine.
+
+    reach is the distance of its edge or corners from its centre, in pixels.
+    """
+    middle = canvas.get_width() / 2
+    if machine:
+        corners = diamond_corners(middle - 0.5, middle - 0.5, reach)
+        pygame.draw.polygon(canvas, colour, corners)
+    else:
+        pygame.draw.circle(canvas, colour, (middle, middle), reach)
 
 
 def supersampled(
     size: tuple[int, int], blank: Colour, draw: Callable[[pygame.Surface], None]
 ) -> pygame.Surface:
-    """Return a picture drawn FINE times larger and made small."""
+    """Return a picture of this size, drawn SUPERSAMPLING times larger and scaled down."""
     canvas = pygame.Surface((size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), depth=32)
     canvas.fill(blank)
     draw(canvas)

@@ -1,7 +1,7 @@
-"""Strokes made visible: landings, slides and heads, round for humans, angular for machines.
+"""Drawing of strokes: landings, slides and fingers; round for humans, angular for machines.
 
-On dark themes a stroke is light and shows where it is brighter than what is below; on the
-light one it is ink, and shows where it is darker.
+In the dark themes strokes are light, and show where they are brighter than what is below.
+In the light theme they are ink, and show where they are darker.
 """
 
 from __future__ import annotations
@@ -20,52 +20,50 @@ from robojam.window.view.stroke_image import (
     StrokeImage,
     StrokeSegment,
     diamond_corners,
+    draw_shape,
     supersampled,
 )
 from robojam.window.view.theme import Colour, Metrics, Theme, mix
 from robojam.window.view.tiles import TileLayer
 
-Blits = list[tuple[pygame.Surface, tuple[float, float]]]
-#: A touch due sooner than this, in seconds, is not announced: a slide would flicker.
+#: A touch that is due sooner than this, in seconds, is not announced: slides would flicker.
 MIN_WAIT = 0.06
-#: The ring of a landing opens in so many steps.
+#: Number of pictures of an opening ring.
 RING_STEPS = 33
-#: The layer of what fades is laid over so many frames, and never older than this (s).
+#: A layer is drawn in this many frames, and is shown for at most this many seconds.
 LAYER_FRAMES, LAYER_AGE = 6, 0.3
+#: A diamond reaches this much further than the disc of the same radius.
+DIAMOND = 1.3
 
 
 class StrokesView:
-    """Draws strokes and ghosts onto the play surface; keeps their pieces.
+    """Draws strokes and pending touches on the surface, and caches their pictures.
 
-    What has been drawn and only fades lies in a layer. Another is laid behind it, a part
-    in each frame, and takes its place when it is whole: so no frame has to look at
-    everything that is seen, and each fades in steps too small to notice.
+    Finished segments are drawn on a layer. A new layer is drawn behind it, a part in each
+    frame, and replaces it when it is complete. So no frame has to draw all segments, and
+    each segment fades in steps too small to notice.
     """
 
     def __init__(self, sprites: Sprites) -> None:
         self._sprites = sprites
         self._images: dict[int, StrokeImage] = {}
-        self._dots: dict[tuple[object, ...], pygame.Surface] = {}
+        self._landings: dict[tuple[Colour, bool], pygame.Surface] = {}
         self._rings: dict[tuple[Colour, bool, int], pygame.Surface] = {}
         self._drawn_for: tuple[object, ...] = ()
         self._queue: list[StrokeImage] = []
 
     def draw(
-        self,
-        surface: pygame.Surface,
-        strokes: Strokes,
-        now: float,
-        metrics: Metrics,
+        self, surface: pygame.Surface, strokes: Strokes, now: float, metrics: Metrics,
         theme: Theme,
-    ) -> None:
-        """Draw every stroke on a play surface of these sizes."""
-        here = (metrics, theme, id(strokes))
-        if self._drawn_for != here:
-            self._drawn_for = here
+    ) -> None:  # fmt: skip
+        """Draw all strokes on a surface of these metrics."""
+        drawn_for = (metrics, theme, id(strokes))
+        if self._drawn_for != drawn_for:
+            self._drawn_for = drawn_for
             self._images.clear()
-            self._dots.clear()
-            self._front, self._back = (TileLayer(surface.get_size(), theme.blank) for _ in "fb")
+            self._landings.clear()
             self._rings.clear()
+            self._front, self._back = (TileLayer(surface.get_size(), theme.blank) for _ in "fb")
             self._front_began = self._back_began = -LAYER_AGE
         if not strokes.visible:
             return
@@ -75,8 +73,8 @@ class StrokesView:
         self._update_layers(now, flag)
         surface.fblits(self._front.blits(), flag)
         blits: list[Blit] = []
-        glows: Blits = []
-        heads: Blits = []
+        glows: list[Blit] = []
+        heads: list[Blit] = []
         for stroke in strokes:
             blits += self._images[stroke.serial].unlayered_blits(now)
             if now - stroke.landed.t < RING:
@@ -84,29 +82,26 @@ class StrokesView:
             if stroke.lifted is None or stroke.head_brightness(now) > 0:
                 self._add_head(heads, glows, stroke, now, metrics, theme)
         surface.fblits(blits, flag)
-        surface.fblits(
-            glows, pygame.BLEND_RGB_SUB if theme.dark_on_light else pygame.BLEND_RGB_ADD
-        )
+        glow_flag = pygame.BLEND_RGB_SUB if theme.dark_on_light else pygame.BLEND_RGB_ADD
+        surface.fblits(glows, glow_flag)
         surface.fblits(heads)
         if len(self._images) > 2 * len(strokes.visible) + 16:
-            there = {stroke.serial for stroke in strokes}
-            self._images = {n: image for n, image in self._images.items() if n in there}
+            serials = {stroke.serial for stroke in strokes}
+            self._images = {n: image for n, image in self._images.items() if n in serials}
 
     def _update_layers(self, now: float, flag: int) -> None:
-        """Lay a part of the next layer; all of it when the one that is shown is old."""
-        if not 0 <= now - self._front_began < LAYER_AGE:
-            self._queue = []
-        at_once = not self._queue and not 0 <= now - self._front_began < LAYER_AGE
-        if not self._queue:
+        """Draw a part of the back layer; all of it if the front layer is too old."""
+        front_is_old = not 0 <= now - self._front_began < LAYER_AGE
+        if front_is_old or not self._queue:
             self._back_began = now
             self._back.clear()
             self._queue = list(self._images.values())
             for image in self._queue:
                 image.back_count = 0
-        count = len(self._queue) if at_once else -(-len(self._images) // LAYER_FRAMES)
-        part, self._queue = self._queue[:count], self._queue[count:]
+        count = len(self._queue) if front_is_old else -(-len(self._images) // LAYER_FRAMES)
+        images, self._queue = self._queue[:count], self._queue[count:]
         blits: list[Blit] = []
-        for image in part:
+        for image in images:
             blits += image.visible_blits(now, first=0)
             image.back_count = image.discarded + len(image.segments)
             self._back.mark_used(segment.tiles for segment in image.segments)
@@ -127,129 +122,91 @@ class StrokesView:
         image.extend(stroke)
 
     def draw_pending(
-        self,
-        surface: pygame.Surface,
-        pending_touches: Iterable[PendingTouch],
-        now: float,
-        metrics: Metrics,
-        theme: Theme,
-    ) -> None:
-        """Draw, faintly, where the pending touches will be; it closes in until then."""
-        for pending in pending_touches:
-            wait = min(1.0, pending.due - pending.announced_at)
+        self, surface: pygame.Surface, touches: Iterable[PendingTouch], now: float,
+        metrics: Metrics, theme: Theme,
+    ) -> None:  # fmt: skip
+        """Draw a faint diamond for each pending touch; it shrinks until the touch is due."""
+        width = round(max(2, round(metrics.finger_radius / 6)) * 1.4)
+        for touch in touches:
+            wait = min(1.0, touch.due - touch.announced_at)
             if wait < MIN_WAIT:
                 continue
-            left = min(1.0, max(0.0, (pending.due - now) / wait))
-            colour = mix(theme.surface, theme.player_colour(pending.who), 0.5 - 0.25 * left)
-            middle = metrics.from_surface(pending.x, pending.y)
-            outline(
-                surface,
-                colour,
-                middle,
-                metrics.finger_radius * (1.35 + 1.4 * left),
-                metrics.finger_radius,
-                machine=True,
-            )
+            left = min(1.0, max(0.0, (touch.due - now) / wait))
+            colour = mix(theme.surface, theme.player_colour(touch.who), 0.5 - 0.25 * left)
+            reach = metrics.finger_radius * (1.35 + 1.4 * left) * DIAMOND
+            corners = diamond_corners(*metrics.from_surface(touch.x, touch.y), reach)
+            for start, end in zip(corners, (*corners[1:], corners[0]), strict=True):
+                pygame.draw.aaline(surface, colour, start, end, width)
 
     def _landing(self, stroke: Stroke, metrics: Metrics, theme: Theme) -> StrokeSegment:
-        """Return the disc or the diamond where a finger landed."""
+        """Return the disc or diamond at the place where a finger landed."""
         colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
-        radius = metrics.finger_radius * 0.8
-        size = 2 * int(radius * (1.3 if machine else 1) + 2)
+        reach = metrics.finger_radius * 0.8 * (DIAMOND if machine else 1)
+        size = 2 * int(reach + 2)
 
         def draw(canvas: pygame.Surface) -> None:
-            middle, by = canvas.get_width() / 2, canvas.get_width() / size
-            if machine:
-                corners = diamond_corners(middle - 0.5, middle - 0.5, radius * 1.3 * by)
-                pygame.draw.polygon(canvas, colour, corners)
-            else:
-                pygame.draw.circle(canvas, colour, (middle, middle), radius * by)
+            draw_shape(canvas, colour, reach * canvas.get_width() / size, machine=machine)
 
-        if (colour, machine) not in self._dots:
-            self._dots[colour, machine] = supersampled((size, size), theme.blank, draw)
+        if (colour, machine) not in self._landings:
+            self._landings[colour, machine] = supersampled((size, size), theme.blank, draw)
         x, y = metrics.from_surface(stroke.landed.x, stroke.landed.y)
-        at = (round(x - size / 2), round(y - size / 2))
-        return StrokeSegment(self._dots[colour, machine], at, stroke.landed.t)
+        position = (round(x - size / 2), round(y - size / 2))
+        return StrokeSegment(self._landings[colour, machine], position, stroke.landed.t)
 
     def _ring(self, stroke: Stroke, now: float, metrics: Metrics, theme: Theme) -> Blit:
-        """Return the ring of a landing, as far as it has opened; each is drawn once."""
-        opened = round(max(0.0, now - stroke.landed.t) / RING * RING_STEPS)
-        shade, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
-        ring = self._rings.get((shade, machine, opened))
+        """Return the ring of a landing at its present size; each size is drawn once."""
+        step = round(max(0.0, now - stroke.landed.t) / RING * RING_STEPS)
+        colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
+        ring = self._rings.get((colour, machine, step))
         if ring is None:
-            share = opened / RING_STEPS
+            share = step / RING_STEPS
             radius = metrics.finger_radius * (1 + 3.2 * (1 - (1 - share) ** 3))
-            lit = mix(theme.surface, shade, (1 - share) ** 1.5)
-            ring = _ring_picture(
-                lit, theme.blank, radius, metrics.finger_radius, machine=machine
-            )
-            self._rings[shade, machine, opened] = ring
+            faded = mix(theme.surface, colour, (1 - share) ** 1.5)
+            width = max(1.5, metrics.finger_radius / 6)
+            ring = _ring_picture(faded, theme.blank, radius, width, machine=machine)
+            self._rings[colour, machine, step] = ring
         x, y = metrics.from_surface(stroke.landed.x, stroke.landed.y)
         half = ring.get_width() // 2
         return ring, (round(x) - half, round(y) - half)
 
     def _add_head(
-        self, heads: Blits, glows: Blits, stroke: Stroke,
+        self, heads: list[Blit], glows: list[Blit], stroke: Stroke,
         now: float, metrics: Metrics, theme: Theme,
     ) -> None:  # fmt: skip
-        lit = stroke.head_brightness(now)
-        down = stroke.lifted is None
-        colour = theme.player_colour(stroke.who)
-        at = metrics.from_surface(stroke.last.x, stroke.last.y)
-        inverse = (
-            (255 - colour[0], 255 - colour[1], 255 - colour[2])
-            if theme.dark_on_light
-            else colour
-        )
-        halo = mix((0, 0, 0), inverse, 0.25 if theme.dark_on_light else 0.4)
-        _add_centred(
-            glows,
-            self._sprites.glow(halo, metrics.finger_radius * 4.5, round(lit * LEVELS)),
-            at,
-        )
-        machine = is_machine(stroke.who)
-        shape = self._sprites.diamond if machine else self._sprites.disc
-        if not down:
+        """Add the mark of a finger that is down, and its glow, which outlasts the lift."""
+        colour, radius = theme.player_colour(stroke.who), metrics.finger_radius
+        position = metrics.from_surface(stroke.last.x, stroke.last.y)
+        if theme.dark_on_light:  # the glow is subtracted
+            inverse = (255 - colour[0], 255 - colour[1], 255 - colour[2])
+            halo = mix((0, 0, 0), inverse, 0.25)
+        else:
+            halo = mix((0, 0, 0), colour, 0.4)
+        brightness = round(stroke.head_brightness(now) * LEVELS)
+        _add_centred(glows, self._sprites.glow(halo, radius * 4.5, brightness), position)
+        if stroke.lifted is not None:
             return
-        _add_centred(heads, shape(colour, metrics.finger_radius), at)
-        _add_centred(
-            heads, shape(mix(colour, (255, 255, 255), 0.75), metrics.finger_radius * 0.5), at
-        )
+        shape = self._sprites.diamond if is_machine(stroke.who) else self._sprites.disc
+        _add_centred(heads, shape(colour, radius), position)
+        _add_centred(heads, shape(mix(colour, (255, 255, 255), 0.75), radius * 0.5), position)
 
 
 def _ring_picture(
-    colour: Colour, blank: Colour, radius: float, finger_radius: float, *, machine: bool
+    colour: Colour, blank: Colour, radius: float, width: float, *, machine: bool
 ) -> pygame.Surface:
     """Return a ring for a human, an open diamond for the machine; sizes in pixels."""
-    reach, broad = radius * (1.3 if machine else 1), max(1.5, finger_radius / 6)
-    size = 2 * math.ceil(reach + broad)
+    reach = radius * (DIAMOND if machine else 1)
+    size = 2 * math.ceil(reach + width)
 
     def draw(canvas: pygame.Surface) -> None:
-        middle, by = canvas.get_width() / 2, canvas.get_width() / size
-        for far, lit in ((reach + broad / 2, colour), (reach - broad / 2, blank)):
-            if machine:
-                corners = diamond_corners(middle - 0.5, middle - 0.5, far * by)
-                pygame.draw.polygon(canvas, lit, corners)
-            else:
-                pygame.draw.circle(canvas, lit, (middle, middle), far * by)
+        scale = canvas.get_width() / size
+        draw_shape(canvas, colour, (reach + width / 2) * scale, machine=machine)
+        draw_shape(canvas, blank, (reach - width / 2) * scale, machine=machine)
 
     return supersampled((size, size), blank, draw)
 
 
-def outline(
-    surface: pygame.Surface, colour: Colour, at: tuple[float, float], radius: float,
-    finger_radius: float, *, machine: bool,
-) -> None:  # fmt: skip
-    """Draw a ring for a human, an open diamond for the machine; sizes in pixels."""
-    broad = max(2, round(finger_radius / 6))
-    if not machine:
-        pygame.draw.aacircle(surface, colour, at, radius, broad)
-        return
-    corners = diamond_corners(*at, radius * 1.3)
-    for one, other in zip(corners, (*corners[1:], corners[0]), strict=True):
-        pygame.draw.aaline(surface, colour, one, other, round(broad * 1.4))
-
-
-def _add_centred(blits: Blits, picture: pygame.Surface, at: tuple[float, float]) -> None:
+def _add_centred(
+    blits: list[Blit], picture: pygame.Surface, centre: tuple[float, float]
+) -> None:
     half = picture.get_width() / 2
-    blits.append((picture, (round(at[0] - half), round(at[1] - half))))
+    blits.append((picture, (round(centre[0] - half), round(centre[1] - half))))
