@@ -1,4 +1,4 @@
-"""The display: how SDL is asked for a window, and the window's picture in the task bar."""
+"""SDL's display: its settings, the window's surface and the window's icon."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from robojam.window.view.theme import DARK
 
 
 def configure_sdl() -> None:
-    """Tell SDL, before it starts, how it is used here."""
-    os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # a finger is not the mouse too,
-    os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # nor the mouse a finger
-    os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # all pixels there are
+    """Set SDL's environment variables, before SDL starts."""
+    os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # no mouse events for fingers,
+    os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # no finger events for the mouse
+    os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # no scaling
     if not sys.platform.startswith("linux"):
         return
-    # pixels straight to the screen: by way of OpenGL without a GPU a frame costs 6 ms more
+    # no OpenGL: without a GPU, it costs 6 ms a frame
     os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
     desktop = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
     if not any(os.environ.get(name) for name in desktop):
-        # only the bare console is left; looking for a desktop would print errors
+        # only the console is left; a search for a desktop would print errors
         os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
 
 
 def set_display_mode(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
-    """Open the window, or change it to another size (pixels) or the full screen."""
+    """Open the window with a size in pixels or on the full screen; return its surface."""
     pygame.display.set_caption("robojam")
     pygame.display.set_icon(_icon())
     if fullscreen:
@@ -36,7 +36,7 @@ def set_display_mode(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surfa
 
 
 def _icon() -> pygame.Surface:
-    """The two players: a disc and a diamond."""
+    """Return the window's icon: the two players, a disc and a diamond."""
     picture, sprites = pygame.Surface((64, 64), depth=32), Sprites()
     picture.fill(DARK.surface)
     disc = sprites.disc(DARK.humans[0], 14)

@@ -1,7 +1,7 @@
-"""What the machine expects, as light: the forecast drawn as the mixture it is.
+"""Drawing of the forecast as light: each component of the mixture is an ellipse.
 
-Painted small, each component an ellipse of light turned along its correlation, and
-made large at once; a new forecast takes the old one's place softly.
+The light is painted in a small picture and scaled up. A new forecast replaces the old one
+gradually.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from robojam.window.client.state import ForecastComponent
 from robojam.window.view.sprites import Sprites
 from robojam.window.view.theme import Theme, mix
 
-#: The longer side of the small picture, in pixels.
+#: Longer side of the small picture, in pixels.
 IMAGE_SIZE = 200
-#: How fast the light follows a new forecast: its time constant, in seconds.
+#: Time constant with which the light follows a new forecast, in seconds.
 TIME_CONSTANT = 0.12
-#: Light is soft, and made anew no more often than this, in seconds.
+#: Shortest time between two updates of the light, in seconds.
 MIN_INTERVAL = 0.045
-#: After so long, in seconds, it has come to rest.
+#: Time after which the light no longer changes, in seconds.
 SETTLE_TIME = 1.2
-#: Deviations smaller than this, in screen units, are drawn as this.
+#: Smallest standard deviation that is drawn, in screen units.
 MIN_DEVIATION = 0.02
 
 
 class ForecastView:
-    """Keeps the light of the last frame, and leads it to what is expected now."""
+    """Draws the forecast, and keeps the light of the last frame to fade from it."""
 
     def __init__(self, sprites: Sprites) -> None:
         self._sprites = sprites
@@ -41,7 +41,7 @@ class ForecastView:
         self._drawn_at = -math.inf
 
     def is_animating(self, forecast: tuple[ForecastComponent, ...], now: float) -> bool:
-        """Whether the light will look different a moment later."""
+        """Return whether the light is still changing."""
         return forecast != self._forecast or now - self._changed < SETTLE_TIME
 
     def draw(
@@ -51,7 +51,7 @@ class ForecastView:
         now: float,
         theme: Theme,
     ) -> None:
-        """Fill the play surface with its colour and the light on it."""
+        """Fill the surface with the theme's colour and the light of the forecast."""
         width, height = surface.get_size()
         scale = IMAGE_SIZE / max(width, height)
         size = max(2, round(width * scale)), max(2, round(height * scale))
@@ -102,7 +102,7 @@ def add_ellipse(
     component: ForecastComponent,
     colour: tuple[int, int, int],
 ) -> None:
-    """Add one component's light: as wide as three deviations along each of its axes."""
+    """Add a component's light, three standard deviations wide along each of its axes."""
     width, height = picture.get_size()
     sd_x = min(1.0, max(MIN_DEVIATION, abs(component.sd_x))) * width
     sd_y = min(1.0, max(MIN_DEVIATION, abs(component.sd_y))) * height

@@ -1,7 +1,7 @@
-"""Small pictures drawn once and stamped often: discs, diamonds, glows.
+"""Small pictures that are drawn once and blitted often: discs, diamonds and glows.
 
-Discs and diamonds are drawn four times too large and made small, so that their
-edges are smooth, and cover what is below; a glow is light on black, to be added.
+Discs and diamonds are drawn larger and scaled down, so that their edges are smooth; they
+cover what is below. Glows are light on black, to be added to what is below.
 """
 
 from __future__ import annotations
@@ -11,47 +11,47 @@ import math
 import pygame
 
 from robojam.window.client.strokes import LEVELS
-from robojam.window.view.stroke_image import diamond_corners
+from robojam.window.view.stroke_image import draw_shape
 from robojam.window.view.theme import Colour, mix
 
 _BLACK: Colour = (0, 0, 0)
-_FINE = 4
+_SUPERSAMPLING = 4
 _MAX_CACHED = 3000
 
 
 class Sprites:
-    """Makes and keeps the small pictures."""
+    """Cache of small pictures."""
 
     def __init__(self) -> None:
-        self._cache: dict[tuple[str, Colour, int, int], pygame.Surface] = {}
-        self._soft: pygame.Surface | None = None
+        self._cache: dict[tuple[str, Colour, int], pygame.Surface] = {}
+        self._gaussian: pygame.Surface | None = None
 
     def disc(self, colour: Colour, radius: float) -> pygame.Surface:
-        """A filled disc; radius in pixels."""
+        """Return a filled disc; radius in pixels."""
         return self._get("disc", colour, radius)
 
     def diamond(self, colour: Colour, radius: float) -> pygame.Surface:
-        """A filled diamond, a little larger than the disc of the same radius."""
+        """Return a filled diamond, a little larger than the disc of the same radius."""
         return self._get("diamond", colour, radius)
 
     def glow(self, colour: Colour, radius: float, level: int) -> pygame.Surface:
-        """Light that falls off to nothing at the radius; level of brightness 0..LEVELS."""
+        """Return light that falls to nothing at the radius, in a brightness of 0..LEVELS."""
         return self._get("glow", mix(_BLACK, colour, level / LEVELS), radius)
 
     def gaussian(self) -> pygame.Surface:
-        """A Gaussian of white light, three standard deviations to each side, 96 pixels."""
-        if self._soft is None:
-            self._soft = _falloff(96, (255, 255, 255))
-        return self._soft
+        """Return white light that falls as a Gaussian, 96 pixels and six deviations wide."""
+        if self._gaussian is None:
+            self._gaussian = _falloff(96, (255, 255, 255))
+        return self._gaussian
 
     def _get(self, kind: str, colour: Colour, radius: float) -> pygame.Surface:
-        half = max(1, round(radius * 2))
-        key = (kind, colour, half, 0)
+        half_pixels = max(1, round(radius * 2))
+        key = (kind, colour, half_pixels)
         sprite = self._cache.get(key)
         if sprite is None:
             if len(self._cache) > _MAX_CACHED:
                 self._cache.clear()
-            sprite = self._cache[key] = _draw(kind, colour, half / 2)
+            sprite = self._cache[key] = _draw(kind, colour, half_pixels / 2)
         return sprite
 
 
@@ -60,18 +60,15 @@ def _draw(kind: str, colour: Colour, radius: float) -> pygame.Surface:
         return _falloff(max(2, round(radius * 2)), colour)
     reach = radius * 1.3 if kind == "diamond" else radius
     size = 2 * int(reach + 1.5)
-    fine = pygame.Surface((size * _FINE, size * _FINE), pygame.SRCALPHA)
-    fine.fill((*colour, 0))  # so that the edge fades in colour, not to black
-    middle, far = size * _FINE / 2, reach * _FINE
-    if kind == "disc":
-        pygame.draw.circle(fine, colour, (middle, middle), far)
-    else:
-        pygame.draw.polygon(fine, colour, diamond_corners(middle - 0.5, middle - 0.5, far))
-    return pygame.transform.smoothscale(fine, (size, size))
+    fine_size = size * _SUPERSAMPLING
+    canvas = pygame.Surface((fine_size, fine_size), pygame.SRCALPHA)
+    canvas.fill((*colour, 0))  # so that the edge fades in colour, not to black
+    draw_shape(canvas, colour, reach * _SUPERSAMPLING, machine=kind == "diamond")
+    return pygame.transform.smoothscale(canvas, (size, size))
 
 
 def _falloff(size: int, colour: Colour) -> pygame.Surface:
-    """Light from the middle, as a Gaussian that reaches three deviations to the edge."""
+    """Return light that falls as a Gaussian from the middle to three deviations at the edge."""
     small = pygame.Surface((96, 96), depth=32)
     for step in range(96, 0, -1):
         from_middle = step / 96

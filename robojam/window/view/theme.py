@@ -1,9 +1,9 @@
-"""What the window looks like: colours, and sizes that follow from the window's own.
+"""Colours of the window's themes, and sizes that follow from the size of the window.
 
-Humans are warm and round, the machine is cool and angular. The two families start
-from the orange and the sky blue of Okabe & Ito's palette for all eyes; a test
-simulates the three kinds of colour blindness, and a projector that washes out, and
-holds every shade of one family apart from every shade of the other.
+Humans are warm and round, the machine is cool and angular. The two colour families start
+from the orange and the sky blue of Okabe and Ito's palette for colour-blind readers. A
+test simulates three kinds of colour blindness and a washed-out projector, and checks that
+every human colour differs from every machine colour.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from functools import lru_cache
 from robojam.touch import is_machine
 
 Colour = tuple[int, int, int]
-#: left, top, width, height, in pixels.
+#: Left, top, width and height, in pixels.
 Box = tuple[int, int, int, int]
 
-#: Narrower or lower than this, in pixels, the window is all surface and no text.
+#: A window narrower or lower than this, in pixels, shows the surface alone.
 BARE_WIDTH = 240
 BARE_HEIGHT = 180
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """One set of colours. humans, machines: shades for each player, round and round.
+    """Colours of a theme.
 
-    ``ink`` where strokes are darker than what they are drawn on; ``words`` where the
-    frame is shown at all.
+    humans and machines hold the colours of the players; more players than colours share
+    them. dark_on_light: strokes are darker than the surface. has_text: the frame and its
+    text are shown.
     """
 
     name: str
@@ -47,18 +48,18 @@ class Theme:
 
     @property
     def blank(self) -> Colour:
-        """What a stroke is before it shows: no light, or no ink."""
+        """Colour that leaves the surface unchanged when strokes are blended with it."""
         return (255, 255, 255) if self.dark_on_light else (0, 0, 0)
 
     def player_colour(self, who: str) -> Colour:
-        """Return the colour of a player: each human and each voice has its own."""
+        """Return the colour of a human or of a machine voice."""
         family = self.machines if is_machine(who) else self.humans
         return family[_player_index(who) % len(family)]
 
 
 @lru_cache(maxsize=1024)
 def _player_index(who: str) -> int:
-    """Which of its kind a player is, from 0."""
+    """Return a player's number among the humans or the voices, from 0."""
     number = who[2:] if is_machine(who) else who.removeprefix("human")
     return int(number) - 1 if number.isascii() and number.isdecimal() else 0
 
@@ -87,14 +88,19 @@ THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT, STAGE)}
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
-    """Return colour with ``share`` (0..1) of the way gone to other."""
+    """Return the colour a share (0..1) of the way from colour to other."""
     a, b, c = (round(p + (q - p) * share) for p, q in zip(colour, other, strict=True))
     return a, b, c
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Sizes in pixels for a window of one size."""
+    """Sizes in pixels for a window of one size.
+
+    surface_box is the surface that is played on; finger_radius the radius of a finger's
+    mark; rows the number of text rows above and below the surface. quarter_turns is the
+    rotation of the picture, clockwise; the sizes are those before it.
+    """
 
     width: int
     height: int
@@ -104,24 +110,22 @@ class Metrics:
     surface_box: Box
     edge: int
     finger_radius: float
-    #: How many rows of words stand above and below the surface.
     rows: int = 1
-    #: How far the picture is turned, in quarters clockwise; the sizes are those before.
     quarter_turns: int = 0
 
     @property
     def is_bare(self) -> bool:
-        """Whether there are no words: the window is too small for them, or on stage."""
+        """Whether there is no text: the window is too small, or the theme has none."""
         return self.bar_height == 0
 
     @property
     def row_step(self) -> int:
-        """How far one row of words is from the next."""
+        """Distance between two rows of text."""
         return round(self.text * 2.1)
 
     @classmethod
     def for_size(cls, size: tuple[int, int], *, has_text: bool = True) -> Metrics:
-        """Lay out a window of this size: text of 1/38 of the height, bars, surface."""
+        """Return the metrics for a window of this size. Text is 1/38 of the height."""
         width, height = max(1, size[0]), max(1, size[1])
         unit = min(width, height)
         edge = max(1, round(unit / 260))
@@ -144,19 +148,19 @@ class Metrics:
 
     @property
     def inset(self) -> int:
-        """How far inside the surface's edge a touch at 0 or 1 is, so that all of it shows."""
+        """Distance of touches at 0 or 1 from the surface's edge, so that they show in full."""
         return round(self.finger_radius * 1.4)
 
     def to_surface(self, x: float, y: float) -> tuple[float, float]:
-        """Turn window pixels into screen units of the surface, 0..1 when on it."""
+        """Return screen units (0..1 on the surface) for window pixels."""
         left, top, width, height = self.surface_box
         return ((x - left - self.inset) / max(1, width - 1 - 2 * self.inset),
                 (y - top - self.inset) / max(1, height - 1 - 2 * self.inset))  # fmt: skip
 
     def from_surface(self, x: float, y: float) -> tuple[float, float]:
-        """Turn screen units into pixels of the play surface, from its left upper corner.
+        """Return pixels from the surface's left upper corner for screen units.
 
-        Where the picture is turned, into those of the turned surface.
+        If the picture is rotated, they are pixels of the rotated surface.
         """
         _, _, width, height = self.surface_box
         right = self.inset + x * max(1, width - 1 - 2 * self.inset)
@@ -167,7 +171,7 @@ class Metrics:
         ]  # fmt: skip
 
     def rotate_box(self, box: Box) -> Box:
-        """Return where a box of the picture is in the window, once turned."""
+        """Return the box in the window where a box of the picture is after rotation."""
         left, top, width, height = box
         right, low = self.width - left - width, self.height - top - height
         return [(left, top, width, height), (low, left, height, width),
@@ -176,21 +180,20 @@ class Metrics:
         ]  # fmt: skip
 
     def contains(self, x: float, y: float) -> bool:
-        """Tell whether window pixels are on the surface."""
+        """Return whether window pixels are on the surface."""
         left, top, width, height = self.surface_box
         return left <= x < left + width and top <= y < top + height
 
 
-#: The window may be turned by so many quarters, clockwise: for a table with people round it.
 def rotated_size(size: tuple[int, int], quarter_turns: int) -> tuple[int, int]:
-    """Return the size of the picture that fills a window of this size, once turned."""
+    """Return the size of the unrotated picture that fills a window of this size."""
     return (size[1], size[0]) if quarter_turns % 2 else size
 
 
 def unrotate(
     x: float, y: float, size: tuple[int, int], quarter_turns: int
 ) -> tuple[float, float]:
-    """Turn a place in the window of this size (pixels) into the place in the picture."""
+    """Return the place in the unrotated picture of a place in a window of this size."""
     width, height = size
     return [(x, y), (y, width - 1 - x), (width - 1 - x, height - 1 - y), (height - 1 - y, x)][
         quarter_turns % 4

@@ -1,7 +1,6 @@
-"""A layer of the surface that knows which of its tiles have anything on them.
+"""Layer of the surface that knows which of its tiles are drawn on.
 
-What a frame costs is the memory that it touches: empty tiles are neither cleared nor laid
-on anything.
+Empty tiles are neither cleared nor blitted: a frame's cost is the memory that it touches.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ import pygame
 
 from robojam.window.view.theme import Box, Colour
 
-#: The sides of a tile, in pixels.
+#: Side of a tile, in pixels.
 TILE = 128
 
-#: Numbers of tiles: column and row.
+#: Tiles by column and row.
 Tiles = frozenset[tuple[int, int]]
 
 
 def tiles_under(box: Box) -> Tiles:
-    """Return the tiles that a box in pixels lies on."""
+    """Return the tiles that a box (pixels) touches."""
     left, top, width, height = box
     return frozenset(
         (column, row)
@@ -30,7 +29,7 @@ def tiles_under(box: Box) -> Tiles:
 
 
 class TileLayer:
-    """A picture of this size, blank at first."""
+    """Picture of a size, blank at first."""
 
     def __init__(self, size: tuple[int, int], blank: Colour) -> None:
         self.picture = pygame.Surface(size, depth=32)
@@ -40,19 +39,19 @@ class TileLayer:
         self._blits: list[tuple[pygame.Surface, tuple[int, int]]] | None = []
 
     def clear(self) -> None:
-        """Make it blank again."""
+        """Make the layer blank again."""
         for part, _ in self.blits():
             part.fill(self._blank)
         self._tiles.clear()
         self._blits = None
 
     def mark_used(self, tiles: Iterable[Tiles]) -> None:
-        """Note where something is drawn on it."""
+        """Note on which tiles the layer was drawn on."""
         self._tiles.update(*tiles)
         self._blits = None
 
     def blits(self) -> list[tuple[pygame.Surface, tuple[int, int]]]:
-        """Return the parts with anything on them, each with its place: runs of tiles."""
+        """Return the used parts of the layer, each with its position."""
         if self._blits is None:
             within = self.picture.get_rect()
             boxes = (box.clip(within) for box in _runs(self._tiles))
@@ -61,7 +60,7 @@ class TileLayer:
 
 
 def _runs(tiles: set[tuple[int, int]]) -> list[pygame.Rect]:
-    """Join tiles that stand side by side, as few boxes as rows allow."""
+    """Join tiles that are side by side in a row into boxes."""
     boxes: list[pygame.Rect] = []
     for row, column in sorted((row, column) for column, row in tiles):
         box = pygame.Rect(column * TILE, row * TILE, TILE, TILE)

@@ -1,4 +1,4 @@
-"""A recording as a strip: time to the right, the humans' part above, the machine's below."""
+"""Timeline of a recording: the humans' touches above, the machine's below."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from robojam.window.view.theme import Theme, mix
 
 
 class Timeline:
-    """Draws the strip once, and where it has come to as often as asked."""
+    """Draws the strip of a recording once, and the position of its playback in each frame."""
 
     def __init__(self) -> None:
         self._strip: pygame.Surface | None = None
@@ -23,10 +23,10 @@ class Timeline:
         playback: RecordingPlayback,
         theme: Theme,
     ) -> None:
-        """Draw it into a box of the screen."""
-        here = (playback.session, box.size, theme)
-        if self._strip is None or self._drawn_for != here:
-            self._strip, self._drawn_for = _strip(box.size, playback, theme), here
+        """Draw the timeline into a box of the screen."""
+        drawn_for = (playback.session, box.size, theme)
+        if self._strip is None or self._drawn_for != drawn_for:
+            self._strip, self._drawn_for = _strip(box.size, playback, theme), drawn_for
         screen.blit(self._strip, box)
         share = playback.at / playback.duration if playback.duration else 0.0
         x = box.left + round(share * (box.width - 1))
@@ -36,7 +36,7 @@ class Timeline:
 
 
 def _strip(size: tuple[int, int], playback: RecordingPlayback, theme: Theme) -> pygame.Surface:
-    """Each finger's x over time, in two lanes: a dot where it landed, a line while down."""
+    """Return the strip: each finger's x over time, a mark at its landing, a line while down."""
     width, height = size
     strip = pygame.Surface(size, depth=32)
     strip.fill(theme.frame)

@@ -1,4 +1,4 @@
-"""Draws words, chips and cells, and remembers what of them can be touched."""
+"""Drawing of labels, buttons, panels and their cells, and the boxes that can be pressed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from robojam.window.view.theme import Colour, Metrics, Theme, mix
 
 
 class HitBox(NamedTuple):
-    """A place that can be touched: left, top, width, height (pixels), and what it does.
+    """Box that can be pressed, in pixels, and the action of a press.
 
-    span is how far a finger goes, in pixels, to turn a control all the way; exact,
-    that it stands where the finger is.
+    travel is the distance in pixels over which a finger turns a dial from end to end.
+    absolute: the dial takes the value at the finger; else it turns from its value.
     """
 
     box: tuple[int, int, int, int]
@@ -35,52 +35,44 @@ class HitBox(NamedTuple):
     absolute: bool
 
     def contains(self, x: float, y: float) -> bool:
-        """Whether a place is inside."""
+        """Return whether a position is in the box."""
         left, top, width, height = self.box
         return left <= x < left + width and top <= y < top + height
 
     def fraction(self, x: float) -> float:
-        """How far from its left end to its right end a place is."""
+        """Return a position as a fraction of the box's width; 0 is its left end."""
         return (x - self.box[0]) / max(1, self.box[2] - 1)
 
 
 class Widgets:
-    """Writes in one theme and one size."""
+    """Draws widgets on a screen, in one theme and size."""
 
     def __init__(self, text: TextRenderer, sprites: Sprites) -> None:
         self.text, self._sprites = text, sprites
         self.hit_boxes: list[HitBox] = []
 
     def set_target(self, screen: pygame.Surface, theme: Theme, metrics: Metrics) -> None:
-        """Draw from now on here, like this."""
+        """Set the screen, theme and metrics for all further drawing."""
         self.screen, self.theme, self.metrics = screen, theme, metrics
 
     def colour(self, role: ColourRole) -> Colour:
-        """Return the colour of a tone."""
+        """Return the theme's colour for a role."""
         theme = self.theme
         return {
-            ColourRole.TEXT: theme.text,
-            ColourRole.MUTED: theme.muted,
-            ColourRole.HUMAN: theme.humans[0],
-            ColourRole.MACHINE: theme.machines[0],
-            ColourRole.ALERT: theme.alert,
-            ColourRole.RECORD: theme.record,
-        }[role]
-
-    # -- the bars ----------------------------------------------------------------------------
+            ColourRole.TEXT: theme.text, ColourRole.MUTED: theme.muted,
+            ColourRole.HUMAN: theme.humans[0], ColourRole.MACHINE: theme.machines[0],
+            ColourRole.ALERT: theme.alert, ColourRole.RECORD: theme.record,
+        }[role]  # fmt: skip
 
     def draw_row(self, labels: Sequence[Label], middle: int) -> None:
-        """Draw labels in a row, as many as there is room for."""
+        """Draw as many labels as fit in a row; middle is the row's y."""
         metrics = self.metrics
-        placed = place_labels(
-            labels,
-            left=metrics.margin,
-            right=metrics.width - metrics.margin,
-            gap=round(metrics.text * 0.55),
-            measure=self._measure,
-        )
-        for label in placed:
-            self._draw_label(label, middle)
+        placed_labels = place_labels(
+            labels, left=metrics.margin, right=metrics.width - metrics.margin,
+            gap=round(metrics.text * 0.55), measure=self._measure,
+        )  # fmt: skip
+        for placed in placed_labels:
+            self._draw_label(placed, middle)
 
     def _measure(self, label: Label, runs: TextRuns) -> int:
         size = self.metrics.text
@@ -93,12 +85,12 @@ class Widgets:
         metrics, label = self.metrics, placed.label
         size, left = metrics.text, placed.left
         if label.action:
-            high = round(size * 1.8)
-            box = pygame.Rect(left, middle - high // 2, placed.width, high)
+            height = round(size * 1.8)
+            box = pygame.Rect(left, middle - height // 2, placed.width, height)
             box.width = min(box.width, metrics.width - metrics.margin - left)
             self._draw_button(box, selected=label.selected, fill=label.fill)
-            reach = box.inflate(round(size * 0.5), metrics.row_step - high)
-            self._add_hit_box(reach, label.action, travel=max(box.width, 14 * size))
+            area = box.inflate(round(size * 0.5), metrics.row_step - height)
+            self._add_hit_box(area, label.action, travel=max(box.width, 14 * size))
             left += round(size * 0.6)
         if label.icon is not Icon.NONE:
             self._draw_icon(label.icon, (left + size // 2, middle), size)
@@ -108,169 +100,160 @@ class Widgets:
             text = truncate(run.text, width=room, measure=lambda t: self.text.width(t, size))
             if not text:
                 return
-            where = self.text.write(
+            written = self.text.write(
                 self.screen, text, (left, middle), size, self.colour(run.role)
             )
-            left = where.right + round(size * 0.45)
+            left = written.right + round(size * 0.45)
 
     def _draw_button(self, box: pygame.Rect, *, selected: bool, fill: float | None) -> None:
         theme, size = self.theme, self.metrics.text
         radius = round(size * 0.4)
         pygame.draw.rect(self.screen, theme.panel, box, border_radius=radius)
         if fill is not None:
-            thick = max(2, round(size * 0.14))
-            track = pygame.Rect(0, 0, box.width - 2 * radius, thick)
-            track.midbottom = box.centerx, box.bottom - max(1, thick // 2)
-            pygame.draw.rect(self.screen, mix(theme.panel, theme.muted, 0.35), track, 0, thick)
-            track.width = max(thick, round(track.width * fill))
-            pygame.draw.rect(
-                self.screen, theme.text if selected else theme.muted, track, 0, thick
-            )
+            thickness = max(2, round(size * 0.14))
+            track = pygame.Rect(0, 0, box.width - 2 * radius, thickness)
+            track.midbottom = box.centerx, box.bottom - max(1, thickness // 2)
+            colour = mix(theme.panel, theme.muted, 0.35)
+            pygame.draw.rect(self.screen, colour, track, 0, thickness)
+            track.width = max(thickness, round(track.width * fill))
+            colour = theme.text if selected else theme.muted
+            pygame.draw.rect(self.screen, colour, track, 0, thickness)
         elif selected:
-            thick = max(1, round(size * 0.09))
-            pygame.draw.rect(self.screen, theme.text, box, thick, border_radius=radius)
+            thickness = max(1, round(size * 0.09))
+            pygame.draw.rect(self.screen, theme.text, box, thickness, border_radius=radius)
 
     def _add_hit_box(
         self, box: pygame.Rect, action: str, *, travel: int = 1, absolute: bool = False
     ) -> None:
-        place = (box.left, box.top, box.width, box.height)
-        self.hit_boxes.append(HitBox(place, action, max(1, travel), absolute))
+        sides = (box.left, box.top, box.width, box.height)
+        self.hit_boxes.append(HitBox(sides, action, max(1, travel), absolute))
 
-    def _draw_icon(self, icon: Icon, at: tuple[int, int], size: int) -> None:
+    def _draw_icon(self, icon: Icon, position: tuple[int, int], size: int) -> None:
         radius, theme = size * 0.42, self.theme
         if icon in (Icon.AWAY, Icon.ARMED):
             colour = theme.record if icon is Icon.ARMED else theme.muted
-            pygame.draw.aacircle(self.screen, colour, at, radius * 0.9, max(2, size // 10))
+            width = max(2, size // 10)
+            pygame.draw.aacircle(self.screen, colour, position, radius * 0.9, width)
             return
-        picture = {
-            Icon.HUMAN: lambda: self._sprites.disc(theme.humans[0], radius),
-            Icon.MACHINE: lambda: self._sprites.diamond(theme.machines[0], radius),
-            Icon.RECORD: lambda: self._sprites.disc(theme.record, radius * 0.8),
-            Icon.LIT: lambda: self._sprites.disc(theme.text, radius * 0.6),
-            Icon.LIGHT: lambda: self._sprites.disc(
-                mix(theme.frame, theme.muted, 0.45), radius * 0.6
-            ),
-        }[icon]()
-        self.screen.blit(picture, picture.get_rect(center=at))
+        shape = self._sprites.diamond if icon is Icon.MACHINE else self._sprites.disc
+        picture = shape(*{
+            Icon.HUMAN: (theme.humans[0], radius),
+            Icon.MACHINE: (theme.machines[0], radius),
+            Icon.RECORD: (theme.record, radius * 0.8),
+            Icon.LIT: (theme.text, radius * 0.6),
+            Icon.LIGHT: (mix(theme.frame, theme.muted, 0.45), radius * 0.6),
+        }[icon])  # fmt: skip
+        self.screen.blit(picture, picture.get_rect(center=position))
 
     def add_theme_button(self) -> None:
-        """Where no words are, a corner leads back to them."""
+        """Add an invisible button in the corner, which changes the theme.
+
+        It leads from a theme without text back to one with text.
+        """
         side = round(min(self.metrics.width, self.metrics.height) / 24)
         self._add_hit_box(pygame.Rect(self.metrics.width - side, 0, side, side), "theme")
 
-    # -- plates and panels -------------------------------------------------------------------
-
     def draw_backdrop(self, box: pygame.Rect, colour: Colour) -> None:
-        """Draw what words on the surface stand on."""
+        """Draw the background of text on the surface."""
         theme, metrics = self.theme, self.metrics
         radius = round(metrics.text * 0.5)
         pygame.draw.rect(self.screen, theme.frame, box, border_radius=radius)
         edge = mix(theme.panel, colour, 0.4)
-        pygame.draw.rect(
-            self.screen, edge, box, max(1, metrics.edge // 2), border_radius=radius
-        )
+        width = max(1, metrics.edge // 2)
+        pygame.draw.rect(self.screen, edge, box, width, border_radius=radius)
 
     def draw_panel(self, panel: Panel, box: pygame.Rect) -> dict[str, pygame.Rect]:
-        """Draw a panel within a box; return where its pictures go, by their action.
+        """Draw a panel within a box.
 
-        By no action, where the panel is.
+        Returns the panel's own box under '', and the box of the timeline, if it has one, under
+        'scrub'.
         """
-        tall = sum(3.0 if row[0].action == "scrub" else 1.0 for row in panel.rows)
+        row_count = sum(3.0 if row[0].action == "scrub" else 1.0 for row in panel.rows)
         for size in range(self.metrics.text, 6, -1):
             pad, gap = round(size * 0.8), max(2, round(size * 0.4))
-            need = max(self._min_width(row, size, gap) for row in panel.rows) + 2 * pad
+            needed_width = max(self._min_width(row, size, gap) for row in panel.rows) + 2 * pad
             for step in (round(size * f) for f in (2.2, 2.0, 1.8, 1.6, 1.45)):
-                high = round(tall * step) + gap * (len(panel.rows) - 1) + 2 * pad
-                if high <= box.height and (need <= box.width or size == 7):
+                height = round(row_count * step) + gap * (len(panel.rows) - 1) + 2 * pad
+                if height <= box.height and (needed_width <= box.width or size == 7):
                     break
-            if high <= box.height and need <= box.width:
+            if height <= box.height and needed_width <= box.width:
                 break
         rows = panel.rows
-        while high > box.height and len(rows) > 1:  # smaller would not be read
+        while height > box.height and len(rows) > 1:  # smaller text could not be read
             rows = (*rows[:-2], rows[-1])
-            high -= step + gap
-        wide = box.width if panel.at_bottom else min(box.width, max(need, round(26 * size)))
-        backdrop = pygame.Rect(0, 0, wide, min(high, box.height))
+            height -= step + gap
+        width = min(box.width, max(needed_width, round(26 * size)))
+        if panel.at_bottom:
+            width = box.width
+        backdrop = pygame.Rect(0, 0, width, min(height, box.height))
         backdrop.center = box.center
         if panel.at_bottom:
             backdrop.midbottom = box.midbottom
         self.draw_backdrop(backdrop, self.theme.muted)
-        reach = (backdrop.left, backdrop.top, backdrop.width, backdrop.height)
-        self.hit_boxes.append(
-            HitBox(reach, "", 1, False)
-        )  # what lies below is not touched through it
+        self._add_hit_box(backdrop, "")  # the surface below it is not played
         pictures = {"": backdrop}
         top = backdrop.top + pad
         for row in rows:
-            row_high = step * (3 if row[0].action == "scrub" else 1)
-            self._draw_cells(
-                row,
-                pygame.Rect(backdrop.left + pad, top, wide - 2 * pad, row_high),
-                size,
-                gap,
-                pictures,
-            )
-            top += row_high + gap
+            row_height = step * (3 if row[0].action == "scrub" else 1)
+            row_box = pygame.Rect(backdrop.left + pad, top, width - 2 * pad, row_height)
+            self._draw_cells(row, row_box, size, gap, pictures)
+            top += row_height + gap
         return pictures
 
     def _min_width(self, row: Sequence[PanelCell], size: int, gap: int) -> int:
-        """How wide a row must be for nothing in it to be cut."""
-        all_wide = sum(cell.width_share for cell in row)
+        """Return the width of a row in which no text is truncated."""
+        total_share = sum(cell.width_share for cell in row)
 
         def cell_width(cell: PanelCell) -> float:
             length = self.text.width(cell.text, size) + round(size * 1.2)
             length += self.text.width(cell.value_text, size) + size if cell.value_text else 0
-            return length * all_wide / cell.width_share
+            return length * total_share / cell.width_share
 
         return round(max(cell_width(cell) for cell in row)) + gap * (len(row) - 1)
 
     def _draw_cells(
-        self, row: Sequence[PanelCell], box: pygame.Rect, size: int, gap: int,
+        self, row: Sequence[PanelCell], row_box: pygame.Rect, size: int, gap: int,
         pictures: dict[str, pygame.Rect],
     ) -> None:  # fmt: skip
-        unit = (box.width - gap * (len(row) - 1)) / sum(cell.width_share for cell in row)
-        left = float(box.left)
+        total_share = sum(cell.width_share for cell in row)
+        unit_width = (row_box.width - gap * (len(row) - 1)) / total_share
+        left = float(row_box.left)
         for cell in row:
-            place = pygame.Rect(
-                round(left), box.top, round(unit * cell.width_share), box.height
-            )
-            left += unit * cell.width_share + gap
+            width = unit_width * cell.width_share
+            box = pygame.Rect(round(left), row_box.top, round(width), row_box.height)
+            left += width + gap
             if cell.action == "scrub":
-                pictures[cell.action] = place
-                self._add_hit_box(place, cell.action, travel=place.width, absolute=True)
+                pictures[cell.action] = box
+                self._add_hit_box(box, cell.action, travel=box.width, absolute=True)
                 continue
-            self._draw_cell(cell, place, size)
+            self._draw_cell(cell, box, size)
 
-    def _draw_cell(self, cell: PanelCell, place: pygame.Rect, size: int) -> None:
-        pad = (
-            round(size * 0.6)
-            if cell.action or cell.selected or cell.disabled
-            else round(size * 0.2)
-        )
+    def _draw_cell(self, cell: PanelCell, box: pygame.Rect, size: int) -> None:
+        is_button = cell.action or cell.selected or cell.disabled
+        pad = round(size * (0.6 if is_button else 0.2))
         if cell.disabled:
             radius = round(self.metrics.text * 0.4)
-            pale = mix(self.theme.frame, self.theme.panel, 0.45)
-            pygame.draw.rect(self.screen, pale, place, border_radius=radius)
+            colour = mix(self.theme.frame, self.theme.panel, 0.45)
+            pygame.draw.rect(self.screen, colour, box, border_radius=radius)
         elif cell.action or cell.selected:
-            self._draw_button(place, selected=cell.selected, fill=cell.fill)
+            self._draw_button(box, selected=cell.selected, fill=cell.fill)
         if cell.action:
-            self._add_hit_box(
-                place, cell.action, travel=place.width, absolute=cell.fill is not None
-            )
+            is_dial = cell.fill is not None
+            self._add_hit_box(box, cell.action, travel=box.width, absolute=is_dial)
 
         def measure(text: str) -> int:
             return self.text.width(text, size)
 
-        value_text = truncate(cell.value_text, width=place.width - 2 * pad, measure=measure)
-        room = place.width - 2 * pad - (measure(value_text) + size // 2 if value_text else 0)
+        value_text = truncate(cell.value_text, width=box.width - 2 * pad, measure=measure)
+        room = box.width - 2 * pad - (measure(value_text) + size // 2 if value_text else 0)
         text = truncate(cell.text, width=room, measure=measure)
         pressed = cell.action and cell.fill is None and not cell.action.startswith("open")
         if not value_text and (pressed or cell.disabled):
-            pad = (place.width - measure(text)) // 2  # what is only pressed is centred
+            pad = (box.width - measure(text)) // 2  # buttons without a value are centred
         if text:
-            at = (place.left + pad, place.centery)
-            self.text.write(self.screen, text, at, size, self.colour(cell.role))
+            position = (box.left + pad, box.centery)
+            self.text.write(self.screen, text, position, size, self.colour(cell.role))
         if value_text:
-            at = (place.right - pad - measure(value_text), place.centery)
+            position = (box.right - pad - measure(value_text), box.centery)
             role = ColourRole.TEXT if cell.fill is not None else ColourRole.MUTED
-            self.text.write(self.screen, value_text, at, size, self.colour(role))
+            self.text.write(self.screen, value_text, position, size, self.colour(role))
