@@ -48,8 +48,10 @@ class Scene:
 
     def is_animating(self, state: WindowState, now: float) -> bool:
         """Whether the picture will change a moment later, though nothing comes."""
-        return state.is_animating(now) or self._forecast.is_animating(
-            _rotated_forecast(state, now), now
+        return (
+            self.text.incomplete
+            or state.is_animating(now)
+            or self._forecast.is_animating(_rotated_forecast(state, now), now)
         )
 
     def draw(
@@ -73,6 +75,9 @@ class Scene:
             Metrics.for_size(size, has_text=theme.has_text), quarter_turns=quarter_turns
         )
         frame = frame or frame_text(state, now)
+        if self.text.incomplete:  # its fonts may have been found since the last frame
+            self.text.incomplete = False
+            self.invalidate()
         canvas = self._text_canvas(screen, metrics)
         self._widgets.set_target(canvas, theme, metrics)
         box = pygame.Rect(metrics.surface_box)

@@ -1,0 +1,102 @@
+"""Division of a line of text into runs of one font, script and direction. Pure.
+
+A subset of the Unicode bidirectional algorithm (UAX #9) for one line without embeddings.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+__all__ = ["FontRun", "split_runs"]
+
+#: Categories of characters that belong to the one before: marks and format characters.
+_JOINED = frozenset(("Mn", "Me", "Mc", "Cf"))
+_RIGHT = frozenset(("R", "AL"))
+_NUMBERS = frozenset(("EN", "AN"))
+#: ISO 15924 codes of the scripts whose letters change with their neighbours, by the word that
+#: begins the names of their characters.
+_SHAPED = {
+    "ARABIC": "Arab", "BENGALI": "Beng", "DEVANAGARI": "Deva", "GUJARATI": "Gujr",
+    "GURMUKHI": "Guru", "HEBREW": "Hebr", "KANNADA": "Knda", "KHMER": "Khmr", "LAO": "Laoo",
+    "MALAYALAM": "Mlym", "MONGOLIAN": "Mong", "MYANMAR": "Mymr", "NKO": "Nkoo",
+    "ORIYA": "Orya", "SINHALA": "Sinh", "SYRIAC": "Syrc", "TAMIL": "Taml", "TELUGU": "Telu",
+    "THAANA": "Thaa", "THAI": "Thai", "TIBETAN": "Tibt",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FontRun:
+    """Characters in logical order that are drawn with one font at once.
+
+    font is a file, None for the window's own; script is an ISO 15924 code, None for a script
+    that needs no shaping.
+    """
+
+    text: str
+    font: str | None = None
+    script: str | None = None
+    right_to_left: bool = False
+
+
+def split_runs(text: str, font_of: Callable[[str], str | None]) -> list[FontRun]:
+    """Return the runs of a line from left to right; font_of names the font of a character."""
+    levels = _levels(text)
+    runs: list[tuple[int, FontRun]] = []
+    for char, level in zip(text, levels, strict=True):
+        before = runs[-1][1] if runs else None
+        if before is not None and (char == " " or unicodedata.category(char) in _JOINED):
+            font, script = before.font, before.script
+        else:
+            font = font_of(char)
+            script = _SHAPED.get(unicodedata.name(char, "").partition(" ")[0])
+        run = FontRun(char, font, script, level % 2 == 1)
+        if runs and (level, replace(run, text=runs[-1][1].text)) == runs[-1]:
+            run = replace(run, text=runs.pop()[1].text + char)
+        runs.append((level, run))
+    # Rule L2: from the highest level down, sequences of at least that level are reversed.
+    for level in range(max(levels, default=0), 0, -1):
+        start = 0
+        while start < len(runs):
+            end = start
+            while end < len(runs) and runs[end][0] >= level:
+                end += 1
+            runs[start:end] = runs[start:end][::-1]
+            start = end + 1
+    return [run for _, run in runs]
+
+
+def _levels(text: str) -> list[int]:
+    """Return the embedding level of each character: odd ones run from right to left."""
+    classes = [unicodedata.bidirectional(char) for char in text]
+    if _RIGHT.isdisjoint(classes):
+        return [0] * len(text)
+    base = next((int(bidi in _RIGHT) for bidi in classes if bidi == "L" or bidi in _RIGHT), 0)
+    # Rule W4: a separator between two numbers is part of them.
+    for i in range(1, len(classes) - 1):
+        if classes[i] in ("ES", "CS") and classes[i - 1] == classes[i + 1] in _NUMBERS:
+            classes[i] = classes[i - 1]
+    # 0: from left to right, 1: from right to left. A number takes the direction before it.
+    directions: list[int | None] = []
+    strong = base
+    for bidi in classes:
+        if bidi == "L" or bidi in _RIGHT:
+            strong = int(bidi in _RIGHT)
+            directions.append(strong)
+        elif bidi in _NUMBERS:
+            directions.append(1 if bidi == "AN" else strong)
+        else:
+            directions.append(directions[-1] if bidi in ("NSM", "BN") and directions else None)
+    # Rules N1 and N2: neutrals between two of one direction take it; others take the base.
+    levels: list[int] = []
+    before = base
+    for i, (direction, bidi) in enumerate(zip(directions, classes, strict=True)):
+        if direction is None:
+            after = next((d for d in directions[i:] if d is not None), base)
+            direction = before if before == after else base
+        else:
+            before = direction
+        number = bidi in _NUMBERS
+        levels.append(1 + number if direction else 2 * base)
+    return levels
