@@ -48,7 +48,7 @@ def _generate(chosen: argparse.Namespace) -> int:
     from robojam.export.writers import WRITERS, write_session
     from robojam.model.file import ModelFileError, find, read
     from robojam.player.generate import generate
-    from robojam.sessions.compose import composed
+    from robojam.sessions.compose import compose
 
     writers = {".jsonl": write_session, **WRITERS}
     writer = writers.get(chosen.to.suffix.lower())
@@ -88,13 +88,13 @@ def _generate(chosen: argparse.Namespace) -> int:
     kind = chosen.to.suffix.lower()
     whole, table = kind in (".jsonl", ".png"), kind in (".csv", ".npz")
     made = [
-        composed(
+        compose(
             before if whole else before[:0],
             take,
             file=file,
             seed=seed,
             options=how,
-            goes_on=table and len(before) > 0,
+            continues=table and len(before) > 0,
         )
         for before, take in zip(heard, takes, strict=True)
     ]

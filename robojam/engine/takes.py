@@ -56,7 +56,7 @@ class Takes:
         )
 
         if options.record:
-            self._recorder.look()
+            self._recorder.check_folder()
 
     @property
     def begun(self) -> bool:

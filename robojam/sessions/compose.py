@@ -1,4 +1,4 @@
-"""A session of what was made offline, as if it had been played: fingers lift, time passes."""
+"""Composition of a session from touches that were generated offline. Pure."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robojam import __version__
 from robojam.model.file import ModelFile
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import LIFT_AFTER, Phase, Touch
 
-Rows = np.ndarray[Any, np.dtype[np.float64]]
+Rows = NDArray[np.float64]
 
 
-def composed(
-    heard: Rows,
-    made: Rows,
+def compose(
+    human_rows: Rows,
+    machine_rows: Rows,
     *,
     file: ModelFile,
     seed: int,
     options: dict[str, Any],
-    goes_on: bool = False,
+    continues: bool = False,
     started: datetime | None = None,
 ) -> Session:
-    """Return the session in which a human plays heard (n, 4), and the machine made (m, 4).
+    """Return a session in which a human plays some touches [n, 4], then the machine [m, 4].
 
-    Touches are x, y, dt and moving. What goes on may begin with a slide, from a finger that
-    is down already; otherwise the machine's lands first. started is when (default: now).
+    Touches are x, y, dt in seconds and moving. continues: the machine's finger is down
+    already, so that it may begin with a move. started is the instant of t = 0 (default: now).
     """
-    human = list(fingered(heard, "human", 0.0))
-    begins = float(heard[:, 2].sum()) if len(heard) else 0.0
-    machine = list(fingered(made, "ai", begins, down=goes_on))
+    human = list(_touch_events(human_rows, "human", 0.0))
+    begin = float(human_rows[:, 2].sum()) if len(human_rows) else 0.0
+    machine = list(_touch_events(machine_rows, "ai", begin, is_down=continues))
     if human and machine and human[-1].t > machine[0].t:
-        # The human's finger is lifted by then, as a jam would have it.
+        # The machine's first touch lifts the human's finger, as it does in a jam.
         last = human.pop()
         up = machine[0].t
         touch = last.touch
-        human.append(TouchEvent(up, Touch(touch.x, touch.y, up - begins, Phase.UP, 0, "human")))
+        human.append(TouchEvent(up, Touch(touch.x, touch.y, up - begin, Phase.UP, 0, "human")))
     header = Header(
         started=(started or datetime.now(UTC)).isoformat(),
         model=ModelRef(file.path.name, file.sha256),
@@ -53,23 +54,23 @@ def composed(
     return Session(header, tuple(events))
 
 
-def fingered(
-    rows: Rows, who: str, begins: float, *, down: bool = False
+def _touch_events(
+    rows: Rows, who: str, begin: float, *, is_down: bool = False
 ) -> Iterator[TouchEvent]:
-    """Yield touches (n, 4) from an instant on, with the lifting of the one finger.
+    """Yield touches [n, 4] from an instant on as one finger's, with its ups.
 
-    down says whether it is down already, in which case it is not lifted before the first.
+    is_down: the finger is down already, and is not lifted before the first touch.
     """
-    t, x, y = begins, 0.0, 0.0
-    landed = False
+    t, x, y = begin, 0.0, 0.0
+    has_played = False
     for row in rows.tolist():
-        moving = row[3] > 0.5 and down
+        moving = row[3] > 0.5 and is_down
         due = t + row[2]
-        if landed and not moving:
+        if has_played and not moving:
             up = min(t + LIFT_AFTER, due)
             yield TouchEvent(up, Touch(x, y, up - t, Phase.UP, 0, who))
         t, x, y, dt = due, row[0], row[1], row[2]
         yield TouchEvent(t, Touch(x, y, dt, Phase.MOVE if moving else Phase.DOWN, 0, who))
-        down = landed = True
-    if landed:
+        is_down = has_played = True
+    if has_played:
         yield TouchEvent(t + LIFT_AFTER, Touch(x, y, LIFT_AFTER, Phase.UP, 0, who))

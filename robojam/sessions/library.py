@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from robojam import __version__
+from robojam.sessions.recorder import NAME_FORMAT
 from robojam.sessions.session import SessionError, Summary, summarise
 from robojam.system.atomic_file import atomic_write
 
@@ -30,8 +31,10 @@ __all__ = [
 NAMES = "names.json"
 #: File of the summaries that were read the last time, beside the sessions.
 CACHE = ".seen.json"
-#: File name of a recording, without its suffix: its start in UTC, and a number.
-_DATED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(-\d+)?")
+#: End of a file name after the start of the recording, for a name that was taken.
+_NUMBER = re.compile(r"(-[0-9]+)?")
+#: Length of the start in a file name.
+_LENGTH = 19
 #: Zero-width joiner and non-joiner: they shape letters, though they are not printable.
 _JOINERS = "\u200c\u200d"
 
@@ -191,11 +194,10 @@ def _read_cache(folder: Path) -> dict[str, tuple[int, int, Summary]]:
 
 def _parse_stem(stem: str) -> tuple[datetime | None, str]:
     """Return the start and the number in a recording's file name; None for another name."""
-    dated = _DATED.fullmatch(stem)
     with suppress(ValueError):
-        if dated is not None:
-            started = datetime.strptime(dated[1], "%Y-%m-%dT%H-%M-%S")
-            return started.replace(tzinfo=UTC), dated[2] or ""
+        started = datetime.strptime(stem[:_LENGTH], NAME_FORMAT).replace(tzinfo=UTC)
+        if _NUMBER.fullmatch(stem, _LENGTH):
+            return started, stem[_LENGTH:]
     return None, ""
 
 

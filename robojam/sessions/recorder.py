@@ -1,8 +1,8 @@
-"""The thread that writes a jam down while it is played, so that no disk delays a touch.
+"""Recorder: a thread that writes a jam to a session file, so that no disk delays a touch.
 
-The engine hands events over and goes on; the thread blocks until there is one, and writes
-what is waiting with one call to the system, unbuffered. What was written is the system's,
-and stands when the engine is killed. Nothing here polls.
+The engine puts events into a queue and goes on. The thread blocks until there is one, and
+writes all that wait with one unbuffered call to the system, so that they stand when the
+engine is killed. Nothing here polls.
 """
 
 from __future__ import annotations
@@ -25,33 +25,37 @@ from robojam.sessions import session
 from robojam.sessions.session import EndEvent, Header, SessionEvent, TouchEvent
 from robojam.system.priority import adopt_main_priority
 
-#: Events written with one call at most, so that after a stall the first are soon safe.
+#: Format of the start of a recording in its file name.
+NAME_FORMAT = "%Y-%m-%dT%H-%M-%S"
+#: Most events that are written with one call, so that after a stall the first are soon safe.
 _BATCH = 1000
-#: Seconds for which more is gathered once there is one: many voices' touches are written
-#: together, and the engine is not woken in upon for each of them.
+#: Seconds for which the thread waits for more events once there is one: the touches of many
+#: voices are written together, and the thread does not interrupt the engine for each.
 _GATHER = 0.004
-#: Bytes of controls kept while the first touch is awaited; past it the file is made anyway.
-_KEPT = 1 << 20
+#: Bytes of controls that wait for the first touch; with more, the file is made without one.
+_MAX_WAITING = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Begin:
+    """Request to begin a recording."""
+
     header: Header
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """Asks whether a recording could be written at all."""
+class _CheckFolder:
+    """Request to report whether a recording could be written at all."""
 
 
 class Recorder:
     """Records one jam after another into a folder, each into a file of its own.
 
-    `begin`, `write` and `end` are for one thread alone, the engine's: they never block,
-    write nothing themselves and never raise. ``on_trouble`` is told, in a musician's words,
-    what went wrong, once for each kind and recording. It is called from the recorder's
-    thread, or, when that is stuck, from `write`: it must be quick, and safe to call from
-    both.
+    `begin`, `write` and `end` are called by one thread, the engine's: they never block,
+    write nothing themselves and never raise. ``on_trouble`` gets a message for the musician,
+    once for each kind of failure and recording. It is called from the recorder's thread, or,
+    when that is stuck, from `write`: it must be quick, and safe to call from both. limit is
+    the most events that wait to be written; more are dropped.
     """
 
     def __init__(
@@ -60,15 +64,16 @@ class Recorder:
         self._directory = directory
         self._on_trouble = on_trouble
         self._limit = limit
-        self._queue: queue.SimpleQueue[_Begin | _Look | SessionEvent | None] = (
+        self._queue: queue.SimpleQueue[_Begin | _CheckFolder | SessionEvent | None] = (
             queue.SimpleQueue()
         )
-        # Each counter has one thread that writes it, so that none needs a lock.
-        self._put = 0  # the engine's
-        self._overflow = 0  # the engine's
-        self._overflow_told = False  # the engine's
-        self._taken = 0  # the recorder's
-        self._refused = 0  # the recorder's
+        # Each counter is written by one thread, so that none needs a lock. By the engine's:
+        self._put = 0
+        self._overflow = 0
+        self._overflow_reported = False
+        # By the recorder's:
+        self._taken = 0
+        self._refused = 0
         self._file: _File | None = None
         self._failed: str | None = None
         self._closed = False
@@ -77,41 +82,41 @@ class Recorder:
 
     @property
     def path(self) -> Path | None:
-        """The file being written; None before its first touch, after its end, on trouble."""
+        """The file being written; None before its first touch, after its end or a failure."""
         file = self._file
         return file.path if file is not None else None
 
     @property
     def failed(self) -> str | None:
-        """Why the recording stopped of itself; None while it goes well."""
+        """Why the recording has failed; None while it goes well."""
         return self._failed
 
     @property
     def dropped(self) -> int:
-        """How many events were not written, since the recorder was made."""
+        """Number of events that were not written, since the recorder was made."""
         return self._overflow + self._refused
 
-    def look(self) -> None:
-        """Tell now what would be in the way of a recording, as far as one can see."""
+    def check_folder(self) -> None:
+        """Report now if nothing could be written into the folder, as far as can be seen."""
         if not self._closed:
-            self._queue.put(_Look())
+            self._queue.put(_CheckFolder())
 
     def begin(self, header: Header) -> None:
         """Start a new recording, closing the one before without an end line.
 
-        Its file is made with its first touch; the controls before it are kept until then.
+        Its file is made with its first touch; the controls before it wait until then.
         """
-        self._overflow_told = False
+        self._overflow_reported = False
         if not self._closed:
             self._queue.put(_Begin(header))
 
     def write(self, event: SessionEvent) -> None:
-        """Hand over one event of the recording begun last."""
+        """Put one event of the current recording into the queue."""
         if self._closed or self._put - self._taken >= self._limit:
             self._overflow += 1
-            if not self._overflow_told and not self._closed:
-                self._overflow_told = True
-                self._tell("recording has gaps: the disk is too slow or stuck")
+            if not self._overflow_reported and not self._closed:
+                self._overflow_reported = True
+                self._report("recording has gaps: the disk is too slow or stuck")
             return
         self._put += 1
         self._queue.put(event)
@@ -123,9 +128,9 @@ class Recorder:
             self._queue.put(EndEvent(t, reason, late_ms))
 
     def close(self, *, timeout: float = 5.0) -> None:
-        """Write what is waiting, close the file and end the thread.
+        """Write the events that wait, close the file and end the thread.
 
-        A disk that is stuck is waited for no longer than ``timeout`` seconds.
+        timeout is the longest wait for a disk that is stuck, in seconds.
         """
         if not self._closed:
             self._closed = True
@@ -138,11 +143,11 @@ class Recorder:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # What follows runs in the recorder's own thread.
+    # The methods below run in the recorder's own thread.
 
     def _run(self) -> None:
-        going = True
-        while going:
+        running = True
+        while running:
             batch = [self._queue.get()]
             if batch[0] is not None:
                 time.sleep(_GATHER)
@@ -151,26 +156,28 @@ class Recorder:
                     batch.append(self._queue.get_nowait())
             for item in batch:
                 if item is None:
-                    going = False
+                    running = False
                     break
-                self._take(item)
+                self._process(item)
             self._flush()
-            self._taken += sum(not isinstance(item, _Begin | _Look | None) for item in batch)
+            self._taken += sum(
+                not isinstance(item, _Begin | _CheckFolder | None) for item in batch
+            )
         self._finish()
 
-    def _take(self, item: _Begin | _Look | SessionEvent) -> None:
-        if isinstance(item, _Look):
+    def _process(self, item: _Begin | _CheckFolder | SessionEvent) -> None:
+        if isinstance(item, _CheckFolder):
             if why := _obstacle(self._directory):
-                self._tell(f"no recording can be written into {self._directory}: {why}")
+                self._report(f"no recording can be written into {self._directory}: {why}")
             return
         if isinstance(item, _Begin):
-            # Here and not when the thread begins: the engine's is not raised before it runs.
+            # Not when the thread begins: the engine's priority is raised only when it runs.
             adopt_main_priority()
             self._finish()
             self._failed = None
-            self._file = _File(self._directory, item.header, self._tell)
+            self._file = _File(self._directory, item.header, self._report)
             return
-        if self._file is None:  # not begun, ended, or stopped by trouble
+        if self._file is None:  # not begun, ended, or failed
             self._refused += not isinstance(item, EndEvent)
             return
         self._file.add(item)
@@ -184,12 +191,12 @@ class Recorder:
             self._file.flush()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
-            stands = f"{why}; what was written stands"
+            reason = f"{why}; what was written stands"
             if self._file.is_empty:
-                stands = f"nothing can be written into {self._directory}: {why}"
-            self._failed = f"recording stopped: {stands}"
+                reason = f"nothing can be written into {self._directory}: {why}"
+            self._failed = f"recording stopped: {reason}"
             self._drop_file(self._file)
-            self._tell(self._failed)
+            self._report(self._failed)
 
     def _finish(self) -> None:
         self._flush()
@@ -200,66 +207,66 @@ class Recorder:
         self._file = None
         self._refused += file.close()
 
-    def _tell(self, trouble: str) -> None:
-        # A listener that is gone (a loop that has closed) must not end the recording.
+    def _report(self, message: str) -> None:
+        # A callback that fails (its loop has closed) must not end the recording.
         with suppress(Exception):
-            self._on_trouble(trouble)
+            self._on_trouble(message)
 
 
 class _File:
-    """One recording as the thread sees it: the lines waiting, and the file once it is made."""
+    """File of one recording, once it is made, and the lines that wait to be written to it."""
 
-    def __init__(self, directory: Path, header: Header, tell: Callable[[str], None]) -> None:
+    def __init__(self, directory: Path, header: Header, report: Callable[[str], None]) -> None:
         self.path: Path | None = None
         self._directory = directory
         self._header = header
-        self._tell = tell
+        self._report = report
         self._file: FileIO | None = None
         self._waiting = bytearray()
-        self._played = False  # a touch has come, so that the file is to be made
+        self._has_touch = False  # the file is made with the first touch
         self._size = 0  # bytes written
-        self._whole = 0  # of them, up to the end of the last whole line
+        self._complete = 0  # bytes of them, up to the end of the last complete line
         self._refused = 0
-        self._lost = False  # the file is gone, and could not be written again so far
+        self._lost = False  # the file has vanished, and could not be written again so far
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of it stands, not even its first line."""
-        return self._whole == 0
+        """Whether nothing is in the file, not even its first line."""
+        return self._complete == 0
 
     def add(self, event: SessionEvent) -> None:
-        """Put an event among the lines waiting; one that has no form as a line is told."""
+        """Append an event to the lines that wait; report one that cannot be encoded."""
         try:
             self._waiting += session.encode(event)
-        except Exception as error:  # whatever is wrong with one event, the others stand
+        except Exception as error:  # one wrong event must not stop the others
             if not self._refused:
-                self._tell(f"a touch or control was not recorded: {error}")
+                self._report(f"a touch or control was not recorded: {error}")
             self._refused += 1
-        self._played = self._played or isinstance(event, TouchEvent)
+        self._has_touch = self._has_touch or isinstance(event, TouchEvent)
 
     def flush(self) -> None:
-        """Write what is waiting. Raises OSError or ValueError when that is not possible.
+        """Write the lines that wait. Raises OSError or ValueError when that is not possible.
 
-        What was written before then stands, cut back to its last whole line.
+        Lines that were written before then stand, up to the last complete one.
         """
-        if not self._waiting or not (self._played or len(self._waiting) > _KEPT):
+        if not self._waiting or not (self._has_touch or len(self._waiting) > _MAX_WAITING):
             return
         if self._file is None:
             header = session.encode_header(self._header)
             self._file = self._create()
             self._waiting[:0] = header
         self._write(self._file)
-        if self._gone(self._file):
+        if self._has_vanished(self._file):
             self._write_again(self._file)
 
     def close(self) -> int:
-        """Close the file, and return how many of its events were not written."""
+        """Close the file, and return the number of its events that were not written."""
         if self._file is not None:
             if self._lost and os.fstat(self._file.fileno()).st_nlink == 0:
-                self._tell("the recording is lost: its folder vanished")
-            with suppress(OSError):  # a network folder may refuse at last what it took
+                self._report("the recording is lost: its folder vanished")
+            with suppress(OSError):  # a network folder may refuse only now what it took before
                 self._file.close()
-        return self._refused + (self._waiting.count(b"\n") if self._played else 0)
+        return self._refused + (self._waiting.count(b"\n") if self._has_touch else 0)
 
     def _create(self) -> FileIO:
         """Open a new file under the first name that is free, making the folder."""
@@ -267,71 +274,71 @@ class _File:
         started = datetime.fromisoformat(self._header.started)
         for path in candidates(self._directory, started):
             with suppress(FileExistsError):
-                # Readable too: what was written can be had back if the file vanishes.
+                # Readable too: the content can be copied if the file vanishes.
                 file = path.open("x+b", buffering=0)
                 self.path = path
                 return file
-        raise AssertionError("the names never end")
+        raise AssertionError("candidates are without end")
 
     def _write(self, file: FileIO) -> None:
         try:
             while self._waiting:
-                written = file.write(self._waiting)  # a part, where the disk fills up
+                written = file.write(self._waiting)  # less than all, where the disk fills up
                 last = self._waiting.rfind(b"\n", 0, written)
                 if last >= 0:
-                    self._whole = self._size + last + 1
+                    self._complete = self._size + last + 1
                 self._size += written
                 del self._waiting[:written]
         except OSError:
             with suppress(OSError):
-                file.truncate(self._whole)
-                if self._whole == 0 and self.path is not None:
-                    self.path.unlink()  # not even the header: an empty file says nothing
+                file.truncate(self._complete)
+                if self._complete == 0 and self.path is not None:
+                    self.path.unlink()  # not even the header was written
             raise
 
-    def _gone(self, file: FileIO) -> bool:
-        """Tell whether the file is no longer in its place: deleted, moved or replaced."""
-        if os.name == "nt" or self.path is None:  # Windows keeps an open file in its place
+    def _has_vanished(self, file: FileIO) -> bool:
+        """Return whether the file is no longer at its path: deleted, moved or replaced."""
+        if os.name == "nt" or self.path is None:  # Windows does not let an open file vanish
             return False
         try:
             return not os.path.samestat(self.path.stat(), os.fstat(file.fileno()))
         except (FileNotFoundError, NotADirectoryError):
             return True
-        except OSError:  # cannot be told just now; what was written is in the open file
+        except OSError:  # not known just now; the open file holds what was written
             return False
 
     def _write_again(self, vanished: FileIO) -> None:
-        """Make the folder and the file again, whole, from the file that is still open.
+        """Make the folder and the file again, from the vanished file that is still open.
 
-        While that is not possible the open file is written on, and this is tried again
-        with every write.
+        While that is not possible, the open file is written to, and this is tried again with
+        every write.
         """
         try:
             vanished.seek(0)
-            everything = vanished.readall()
+            content = vanished.readall()
             file = self._create()
         except OSError as error:
             why = error.strerror or error
             vanished.seek(0, os.SEEK_END)
             if not self._lost:
-                self._tell(f"the recording vanished, and cannot be written again: {why}")
+                self._report(f"the recording vanished, and cannot be written again: {why}")
             self._lost = True
             return
         self._file, self._lost = file, False
-        self._size = self._whole = 0
-        self._waiting[:] = everything
+        self._size = self._complete = 0
+        self._waiting[:] = content
         with vanished:
             self._write(file)
-        self._tell(f"the recording had vanished, and was written again: {self.path}")
+        self._report(f"the recording had vanished, and was written again: {self.path}")
 
 
 def _obstacle(directory: Path) -> str | None:
-    """Say why nothing could be written into a folder, which may have to be made first."""
+    """Return why nothing can be written into a folder, which may not exist yet; else None."""
     try:
-        for there in (directory.absolute(), *directory.absolute().parents):
-            if there.is_dir():
-                return None if os.access(there, os.W_OK | os.X_OK) else os.strerror(EACCES)
-            if there.exists():
+        for folder in (directory.absolute(), *directory.absolute().parents):
+            if folder.is_dir():
+                return None if os.access(folder, os.W_OK | os.X_OK) else os.strerror(EACCES)
+            if folder.exists():
                 return os.strerror(ENOTDIR)
     except OSError as error:  # a name too long
         return error.strerror
@@ -339,13 +346,13 @@ def _obstacle(directory: Path) -> str | None:
 
 
 def file_name(started: datetime) -> str:
-    """Return the name of a recording begun then, in UTC; one without a zone is UTC."""
+    """Return the file name of a recording: its start in UTC, also where it has no zone."""
     zoned = started if started.tzinfo is not None else started.replace(tzinfo=UTC)
-    return f"{zoned.astimezone(UTC):%Y-%m-%dT%H-%M-%S}.jsonl"
+    return f"{zoned.astimezone(UTC):{NAME_FORMAT}}.jsonl"
 
 
 def candidates(directory: Path, started: datetime) -> Iterator[Path]:
-    """Yield the names a recording may have, the best first: …, …-2, …-3, without end."""
+    """Yield the paths that a recording may have, the best first: …, …-2, …-3, without end."""
     first = directory / file_name(started)
     yield first
     for number in count(2):

@@ -18,7 +18,7 @@ from robojam.model.file import ModelFile
 from robojam.player import generate as offline
 from robojam.player.generate import generate
 from robojam.player.player import ModelPlayer
-from robojam.sessions.compose import composed
+from robojam.sessions.compose import compose
 from robojam.sessions.session import encode, encode_header, parse, read
 from robojam.touch import MAX_DT, MIN_DT
 
@@ -105,7 +105,7 @@ def test_cold_and_narrow_is_the_same_for_every_seed():
 
 def test_a_session_of_it_is_read_as_one():
     before, (take,) = heard(20), generate(FILE, [heard(20)], **HOW)
-    made = composed(before, take, file=FILE, seed=7, options={"temperature": 1.0})
+    made = compose(before, take, file=FILE, seed=7, options={"temperature": 1.0})
     again = parse(b"".join([encode_header(made.header), *map(encode, made.events)]))
     assert again.events == made.events
     down: set[str] = set()

@@ -30,9 +30,9 @@ posix = pytest.mark.skipif(os.name == "nt", reason="Windows keeps an open file i
 
 @contextmanager
 def recording(folder: Path, *, limit: int = 200_000) -> Iterator[tuple[Recorder, list[str]]]:
-    told: list[str] = []
-    with Recorder(folder, on_trouble=told.append, limit=limit) as recorder:
-        yield recorder, told
+    messages: list[str] = []
+    with Recorder(folder, on_trouble=messages.append, limit=limit) as recorder:
+        yield recorder, messages
 
 
 def played(path: Path) -> list[SessionEvent]:
@@ -43,10 +43,10 @@ def lines_in(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def test_each_jam_is_a_file_of_its_own_and_complete(tmp_path: Path) -> None:
+def test_each_jam_is_a_complete_file_of_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
     events = [touch(0.0), SetEvent(0.5, {"mode": "duet"}), touch(1.0)]
-    with recording(folder) as (recorder, told):
+    with recording(folder) as (recorder, messages):
         for _ in range(3):
             recorder.begin(HEADER)
             for event in events:
@@ -56,10 +56,10 @@ def test_each_jam_is_a_file_of_its_own_and_complete(tmp_path: Path) -> None:
     assert sorted(p.name for p in folder.iterdir()) == sorted(names)
     for name in names:
         assert played(folder / name) == [*events, EndEvent(2.0, "quit")]
-    assert (told, recorder.dropped, recorder.failed, recorder.path) == ([], 0, None, None)
+    assert (messages, recorder.dropped, recorder.failed, recorder.path) == ([], 0, None, None)
 
 
-def test_an_event_is_in_the_file_without_waiting_for_another(tmp_path: Path) -> None:
+def test_event_is_written_without_waiting_for_another(tmp_path: Path) -> None:
     path = tmp_path / f"{NAME}.jsonl"
     with recording(tmp_path) as (recorder, _):
         recorder.begin(HEADER)
@@ -69,7 +69,7 @@ def test_an_event_is_in_the_file_without_waiting_for_another(tmp_path: Path) -> 
         wait_for(lambda: recorder.path == path)
 
 
-def test_a_file_is_made_with_the_first_touch_and_holds_the_controls_before(
+def test_file_is_made_with_the_first_touch_and_holds_the_controls_before(
     tmp_path: Path,
 ) -> None:
     with recording(tmp_path) as (recorder, _):
@@ -83,7 +83,7 @@ def test_a_file_is_made_with_the_first_touch_and_holds_the_controls_before(
     assert played(path) == [SetEvent(0.0, {"mode": "duet"}), touch(0.5)]
 
 
-def test_a_new_recording_leaves_the_one_before_whole_without_an_end(tmp_path: Path) -> None:
+def test_new_recording_leaves_the_one_before_complete_without_an_end(tmp_path: Path) -> None:
     with recording(tmp_path) as (recorder, _):
         for _ in range(2):
             recorder.begin(HEADER)
@@ -93,8 +93,8 @@ def test_a_new_recording_leaves_the_one_before_whole_without_an_end(tmp_path: Pa
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_what_cannot_be_written_down_is_told_and_the_rest_stands(tmp_path: Path) -> None:
-    with recording(tmp_path) as (recorder, told):
+def test_event_that_cannot_be_encoded_is_reported_and_the_rest_written(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, messages):
         recorder.begin(HEADER)
         recorder.write(touch(0.0))
         for _ in range(3):
@@ -103,60 +103,62 @@ def test_what_cannot_be_written_down_is_told_and_the_rest_stands(tmp_path: Path)
         recorder.end(2.0, "quit")
     assert played(tmp_path / f"{NAME}.jsonl") == [touch(0.0), touch(1.0), EndEvent(2.0, "quit")]
     assert recorder.dropped == 3
-    assert len(told) == 1
-    assert "nan" in told[0]
+    assert len(messages) == 1
+    assert "nan" in messages[0]
 
 
-def test_a_folder_that_cannot_be_made_is_told_and_the_next_jam_tries_anew(
+def test_folder_that_cannot_be_made_is_reported_and_tried_again_by_the_next_jam(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "sessions"
     folder.write_text("a file is in the way")
-    with recording(folder) as (recorder, told):
+    with recording(folder) as (recorder, messages):
         recorder.begin(HEADER)
         for number in range(5):
             recorder.write(touch(float(number)))
-        wait_for(lambda: told)
-        assert told[0].startswith(f"recording stopped: nothing can be written into {folder}: ")
-        assert (recorder.failed, recorder.path) == (told[0], None)
+        wait_for(lambda: messages)
+        assert messages[0].startswith(
+            f"recording stopped: nothing can be written into {folder}: "
+        )
+        assert (recorder.failed, recorder.path) == (messages[0], None)
         recorder.end(9.0, "quit")
         folder.unlink()
         recorder.begin(HEADER)
         recorder.write(touch(0.0))
         wait_for(lambda: recorder.path)
         assert recorder.failed is None
-    assert (len(told), recorder.dropped) == (1, 5)
+    assert (len(messages), recorder.dropped) == (1, 5)
     assert played(folder / f"{NAME}.jsonl") == [touch(0.0)]
 
 
 @pytest.mark.parametrize("where", ["a file", "within a file", "too long", "no right"])
-def test_what_will_be_in_the_way_is_told_before_the_first_touch(
+def test_folder_that_cannot_be_written_is_reported_before_the_first_touch(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a file").touch()
     folder = tmp_path / {"too long": "x" * 300, "within a file": "a file/s"}.get(where, where)
     if where == "no right":
         monkeypatch.setattr("os.access", lambda *_: False)
-    with recording(folder) as (recorder, told):
-        recorder.look()
-        wait_for(lambda: told)
-    assert told[0].startswith(f"no recording can be written into {folder}: ")
+    with recording(folder) as (recorder, messages):
+        recorder.check_folder()
+        wait_for(lambda: messages)
+    assert messages[0].startswith(f"no recording can be written into {folder}: ")
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 
 
-def test_a_folder_that_can_be_made_is_in_nobodys_way_and_not_made_yet(tmp_path: Path) -> None:
-    with recording(tmp_path / "a" / "b") as (recorder, told):
-        recorder.look()
-    assert not told
+def test_folder_that_can_be_made_is_not_reported_and_not_made_yet(tmp_path: Path) -> None:
+    with recording(tmp_path / "a" / "b") as (recorder, messages):
+        recorder.check_folder()
+    assert not messages
     assert not list(tmp_path.iterdir())
 
 
 @posix
 @pytest.mark.parametrize("how", ["folder deleted", "file deleted", "folder moved", "replaced"])
-def test_a_recording_that_vanishes_is_written_again_whole(tmp_path: Path, how: str) -> None:
+def test_recording_that_vanishes_is_written_again_completely(tmp_path: Path, how: str) -> None:
     folder = tmp_path / "sessions"
     path = folder / f"{NAME}.jsonl"
-    with recording(folder) as (recorder, told):
+    with recording(folder) as (recorder, messages):
         recorder.begin(HEADER)
         recorder.write(SetEvent(0.0, {"mode": "duet"}))
         recorder.write(touch(0.0))
@@ -171,8 +173,8 @@ def test_a_recording_that_vanishes_is_written_again_whole(tmp_path: Path, how: s
             path.unlink()
             path.write_text("another")
         recorder.write(touch(1.0))
-        wait_for(lambda: told)
-        assert "written again" in told[0]
+        wait_for(lambda: messages)
+        assert "written again" in messages[0]
         recorder.write(touch(2.0))
         recorder.end(3.0, "quit")
     again = folder / f"{NAME}-2.jsonl" if how == "replaced" else path
@@ -183,42 +185,42 @@ def test_a_recording_that_vanishes_is_written_again_whole(tmp_path: Path, how: s
         touch(2.0),
         EndEvent(3.0, "quit"),
     ]
-    assert (len(told), recorder.dropped) == (1, 0)
+    assert (len(messages), recorder.dropped) == (1, 0)
 
 
 @posix
-def test_while_it_cannot_be_written_again_it_is_kept_and_tried(tmp_path: Path) -> None:
+def test_vanished_recording_is_kept_until_it_can_be_written_again(tmp_path: Path) -> None:
     folder = tmp_path / "sessions"
     path = folder / f"{NAME}.jsonl"
-    with recording(folder) as (recorder, told):
+    with recording(folder) as (recorder, messages):
         recorder.begin(HEADER)
         recorder.write(touch(0.0))
         wait_for(lambda: lines_in(path) == 2)
         shutil.rmtree(folder)
         folder.write_text("a file is in the way")
         recorder.write(touch(1.0))
-        wait_for(lambda: told)
+        wait_for(lambda: messages)
         recorder.write(touch(2.0))
         folder.unlink()
         recorder.write(touch(3.0))
-        wait_for(lambda: len(told) == 2)
-    assert "cannot be written again" in told[0]
-    assert "written again" in told[1]
+        wait_for(lambda: len(messages) == 2)
+    assert "cannot be written again" in messages[0]
+    assert "written again" in messages[1]
     assert played(path) == [touch(float(n)) for n in range(4)]
 
 
 @posix
-def test_what_is_lost_is_told(tmp_path: Path) -> None:
+def test_lost_recording_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "sessions"
-    with recording(folder) as (recorder, told):
+    with recording(folder) as (recorder, messages):
         recorder.begin(HEADER)
         recorder.write(touch(0.0))
         wait_for(lambda: lines_in(folder / f"{NAME}.jsonl") == 2)
         shutil.rmtree(folder)
         folder.write_text("a file is in the way")
         recorder.end(1.0, "quit")
-    assert "cannot be written again" in told[0]
-    assert told[1:] == ["the recording is lost: its folder vanished"]
+    assert "cannot be written again" in messages[0]
+    assert messages[1:] == ["the recording is lost: its folder vanished"]
 
 
 FULL = """
@@ -229,21 +231,21 @@ from support.recorder import HEADER, touch, wait_for
 
 size = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-told = []
-with Recorder(Path(sys.argv[1]), on_trouble=told.append) as recorder:
+messages = []
+with Recorder(Path(sys.argv[1]), on_trouble=messages.append) as recorder:
     recorder.begin(HEADER)
     for number in range(100):
         recorder.write(touch(float(number)))
-    wait_for(lambda: told)
+    wait_for(lambda: messages)
     for number in range(100, 200):
         recorder.write(touch(float(number)))
-print(recorder.dropped, len(told), told[0], sep="|")
+print(recorder.dropped, len(messages), messages[0], sep="|")
 """
 
 
 @posix
 @pytest.mark.parametrize("size", [10, 700, 1000])
-def test_on_a_full_disk_what_was_written_stands(tmp_path: Path, size: int) -> None:
+def test_recording_stands_up_to_where_the_disk_was_full(tmp_path: Path, size: int) -> None:
     """The system refuses to let files grow past so many bytes, as a full disk does."""
     run = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path), str(size)],
@@ -286,7 +288,7 @@ while True:
 
 
 @posix
-def test_a_killed_engine_loses_at_most_the_last_ten_milliseconds(tmp_path: Path) -> None:
+def test_killed_engine_loses_at_most_the_last_ten_milliseconds(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PLAYING, str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -294,22 +296,22 @@ def test_a_killed_engine_loses_at_most_the_last_ten_milliseconds(tmp_path: Path)
         cwd=ROOT / "tests",
     ) as engine:
         assert engine.stdout is not None
-        told = [float(engine.stdout.readline()) for _ in range(150)]
+        messages = [float(engine.stdout.readline()) for _ in range(150)]
         engine.kill()
         rest = engine.stdout.read()
-    told += [float(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    messages += [float(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
     (path,) = tmp_path.iterdir()
     kept = [event.t for event in session.read(path).touches()]
-    assert kept[: len(told)] == told[: len(kept)]
-    assert kept[-1] >= told[-1] - 0.010
+    assert kept[: len(messages)] == messages[: len(kept)]
+    assert kept[-1] >= messages[-1] - 0.010
 
 
-def test_handing_over_never_waits_for_the_disk_and_gaps_are_told_once(tmp_path: Path) -> None:
+def test_write_never_waits_for_the_disk_and_gaps_are_reported_once(tmp_path: Path) -> None:
     stuck, free = threading.Event(), threading.Event()
-    told: list[str] = []
+    messages: list[str] = []
 
     def on_trouble(trouble: str) -> None:
-        told.append(trouble)
+        messages.append(trouble)
         if threading.current_thread().name == "recorder":  # as if the disk had hung
             stuck.set()
             free.wait(10)
@@ -325,12 +327,12 @@ def test_handing_over_never_waits_for_the_disk_and_gaps_are_told_once(tmp_path: 
         gaps = recorder.dropped
         free.set()
     assert gaps == 201  # the limit counts the one that is stuck
-    assert sum("gaps" in trouble for trouble in told) == 1
+    assert sum("gaps" in trouble for trouble in messages) == 1
     assert played(tmp_path / f"{NAME}.jsonl") == [touch(float(n)) for n in range(99)]
     assert recorder.dropped == 202
 
 
-def test_a_listener_that_fails_does_not_end_the_recording(tmp_path: Path) -> None:
+def test_callback_that_fails_does_not_end_the_recording(tmp_path: Path) -> None:
     def on_trouble(trouble: str) -> None:
         raise RuntimeError("the loop is closed")
 
@@ -341,17 +343,17 @@ def test_a_listener_that_fails_does_not_end_the_recording(tmp_path: Path) -> Non
     assert played(tmp_path / f"{NAME}.jsonl") == [touch(1.0)]
 
 
-def test_after_close_nothing_is_taken_and_nothing_raised(tmp_path: Path) -> None:
-    with recording(tmp_path) as (recorder, told):
+def test_closed_recorder_drops_events_and_raises_nothing(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, messages):
         pass
     recorder.begin(HEADER)
     recorder.write(touch(0.0))
     recorder.end(1.0, "quit")
     recorder.close()
-    assert (list(tmp_path.iterdir()), told, recorder.dropped) == ([], [], 1)
+    assert (list(tmp_path.iterdir()), messages, recorder.dropped) == ([], [], 1)
 
 
-def test_it_keeps_up_with_an_engine_that_was_raised_after_it_was_made(
+def test_thread_takes_the_priority_that_the_engine_got_after_it_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An ordinary thread that holds the interpreter's lock is put off, and the engine waits."""
