@@ -178,7 +178,7 @@ class App:
         for t, message in self.connection.receive():
             self.state.handle_message(message, t, utc)
             if message.address == "/robojam/panic":
-                self.actions.hold()
+                self.actions.hold_playback()
             self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
         while self.recordings.messages:
             self.state.notify(self.recordings.messages.pop(0), time.monotonic())
@@ -330,10 +330,10 @@ class App:
         self._needs_redraw = True
         now, view = time.monotonic(), self.state.view
         if view.typed_name is not None:
-            self.actions.type(
+            self.actions.edit_name(
                 event.unicode, now, cancel=event.key == pygame.K_ESCAPE,
-                done=event.key in (pygame.K_RETURN, pygame.K_KP_ENTER),
-                back=event.key == pygame.K_BACKSPACE,
+                confirm=event.key in (pygame.K_RETURN, pygame.K_KP_ENTER),
+                delete=event.key == pygame.K_BACKSPACE,
             )  # fmt: skip
             return
         plain = not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META)

@@ -27,10 +27,10 @@ def opened(tmp_path) -> Actions:
 def write_name(actions: Actions, name: str) -> None:
     actions.perform("rename", 0.0)
     while actions.state.view.typed_name:
-        actions.type("", 0.0, back=True)
+        actions.edit_name("", 0.0, delete=True)
     for letter in name:
-        actions.type(letter, 0.0)
-    actions.type("", 0.0, done=True)
+        actions.edit_name(letter, 0.0)
+    actions.edit_name("", 0.0, confirm=True)
 
 
 def test_recording_of_a_newer_robojam_is_listed_with_its_reason(tmp_path):
@@ -67,7 +67,7 @@ def test_name_given_on_the_command_line_is_shown_and_changed_in_the_window(tmp_p
     assert actions.playback.name == "Rain"
     actions.perform("rename", 0.0)
     assert actions.state.view.typed_name == "Rain"
-    actions.type("", 0.0, cancel=True)
+    actions.edit_name("", 0.0, cancel=True)
     write_name(actions, "Snow /../ \u96ea")
     assert actions.playback.name == "Snow /../ \u96ea"
     assert actions.recordings.entries[0].title == "Snow /../ \u96ea"
