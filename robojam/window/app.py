@@ -1,8 +1,7 @@
-"""The window's loop: events in, messages out, and a picture whenever there is a new one.
+"""Loop of the window: it handles events, sends touches and draws.
 
-It waits for events (SDL wakes it, and so does a packet); nothing is polled. A
-touch is sent the moment its event is read, each move on its own, and drawn with
-the next frame.
+The loop waits for events; SDL and arriving packets wake it, nothing is polled. A touch is
+sent as soon as its event is read, each move on its own, and is drawn in the next frame.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pygame
 
@@ -40,9 +39,9 @@ from robojam.window.view.widgets import HitBox
 
 #: Time between frames while something moves, in seconds.
 FRAME_INTERVAL = 1 / 60
-#: The longest wait while nothing moves, in seconds: clocks and the status go on.
+#: Longest wait while nothing moves, in seconds, so that clocks and status go on.
 IDLE_INTERVAL = 0.25
-#: A held key repeats after, and then every so many milliseconds.
+#: Delay of a held key's first repetition, and interval of the next, in milliseconds.
 REPEAT_AFTER, REPEAT_EVERY = 350, 60
 _PACKET = pygame.event.custom_type()
 _EXPOSED = frozenset(
@@ -54,12 +53,12 @@ _EXPOSED = frozenset(
 def open_window(
     *, engine: tuple[str, int], size: tuple[int, int], fullscreen: bool, theme: str, turn: int
 ) -> int:
-    """See ``robojam.window.run``."""
-    asked = os.environ.get("SDL_VIDEODRIVER", "")
+    """Open the window and run it; see `robojam.window.run`."""
+    chosen_driver = os.environ.get("SDL_VIDEODRIVER", "")
     configure_sdl()
     try:
         pygame.display.init()
-        if pygame.display.get_driver() in ("dummy", "offscreen") and not asked:
+        if pygame.display.get_driver() in ("dummy", "offscreen") and not chosen_driver:
             raise pygame.error("no video device")
         pygame.font.init()
         screen = set_display_mode(size, fullscreen=fullscreen)
@@ -84,22 +83,30 @@ def open_window(
 
 
 def _wake() -> None:
-    """Called on the link's thread: the loop has something to read."""
-    with suppress(pygame.error):  # full, so the loop is awake; or the window is closing
+    """Wake the loop from another thread."""
+    with suppress(pygame.error):  # the queue is full, or the window is closing
         pygame.event.post(pygame.event.Event(_PACKET))
 
 
+class _Press(NamedTuple):
+    """Press on a box: the x at which it began, and the share of the way of its dial then."""
+
+    box: HitBox
+    x: float
+    share: float
+
+
 class App:
-    """The open window."""
+    """The open window.
+
+    size is the size in pixels outside the full screen, name the engine's address for
+    messages.
+    """
 
     def __init__(
-        self,
-        screen: pygame.Surface,
-        connection: EngineConnection,
-        *,
-        size: tuple[int, int],
+        self, screen: pygame.Surface, connection: EngineConnection, *, size: tuple[int, int],
         name: str,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.screen = screen
         self.connection = connection
         self.state = WindowState(engine_name=name, opened_at=time.monotonic())
@@ -112,7 +119,7 @@ class App:
         self.is_open = True
         self._size = size
         self._held_keys: set[int] = set()
-        self._presses: dict[object, tuple[HitBox, float, float]] = {}
+        self._presses: dict[Hashable, _Press] = {}
         self._needs_redraw = True
         self._last_drawn: tuple[FrameText, Panel | None] | None = None
         self._drawn_at = float("-inf")
@@ -120,7 +127,7 @@ class App:
 
     def run(self) -> None:
         """Run until the window is closed; SIGINT and SIGTERM close it."""
-        before = _install_signal_handlers(self._close)
+        previous_handlers = _install_signal_handlers(self._on_signal)
         pygame.key.set_repeat(REPEAT_AFTER, REPEAT_EVERY)
         try:
             while self.is_open:
@@ -128,11 +135,11 @@ class App:
         finally:
             self._lift_all()
             self.preview.follow(None, time.monotonic())
-            for number, handler in before.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
 
     def run_once(self) -> None:
-        """Once round: take what came, draw if there is something new, wait."""
+        """Handle the waiting events and messages, draw if needed, and wait for an event."""
         for event in pygame.event.get():
             self.handle_event(event)
         self._receive()
@@ -144,22 +151,18 @@ class App:
         self.handle_event(pygame.event.wait(max(1, round(wait * 1000))))
 
     def _update(self, now: float) -> float:
-        """Draw if there is something new; return when to look again."""
+        """Advance playback and keyboard, draw if needed; return when to call again."""
         playback = self.actions.playback
         if playback is not None:
             playback.advance(now)
         if self.preview.follow(playback, now):
             self.state.ports.mark_used("sound", now)
         if self.keyboard.is_sliding:
-            self._play(self.keyboard.slide(self.fingers, now))
+            self._send_touches(self.keyboard.slide(self.fingers, now))
         panel = panel_of(
-            self.state,
-            entries=self.recordings.entries,
-            page=self.actions.page,
-            playback=playback,
-            full=self._is_full(),
-            busy=self.recordings.busy,
-        )
+            self.state, entries=self.recordings.entries, page=self.actions.page,
+            playback=playback, full=self._is_full(), busy=self.recordings.busy,
+        )  # fmt: skip
         frame = frame_text(self.state, now)
         moving = self.scene.is_animating(self.state, now) or self.keyboard.is_sliding
         moving = moving or (playback is not None and playback.playing)
@@ -174,6 +177,7 @@ class App:
         return self._drawn_at + FRAME_INTERVAL
 
     def _receive(self) -> None:
+        """Apply the messages from the engine and from the list of recordings."""
         utc = datetime.now(UTC)
         for t, message in self.connection.receive():
             self.state.handle_message(message, t, utc)
@@ -182,14 +186,14 @@ class App:
             self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
         while self.recordings.messages:
             self.state.notify(self.recordings.messages.pop(0), time.monotonic())
-        there = self.state.engine_state(time.monotonic()) is EngineState.CONNECTED
-        known = there, self.state.restarted_at
-        if there and known != self._last_engine:
+        connected = self.state.engine_state(time.monotonic()) is EngineState.CONNECTED
+        engine = connected, self.state.restarted_at
+        if connected and engine != self._last_engine:
             self.connection.resubscribe()
-        self._last_engine = known
+        self._last_engine = engine
 
     def handle_event(self, event: pygame.event.Event) -> None:
-        """Take one event: a touch is sent now, a key does what it does."""
+        """Handle one event; touches are sent at once."""
         kind = event.type
         if kind == pygame.QUIT:
             self.is_open = False
@@ -197,46 +201,44 @@ class App:
             self._held_keys.clear()
             self._lift_all()
         elif kind == pygame.KEYDOWN:
-            self._key(event)
+            self._handle_key(event)
         elif kind == pygame.KEYUP:
             self._held_keys.discard(event.key)
-            self._play(self.keyboard.up(getattr(event, "scancode", 0), self.fingers))
+            self._send_touches(self.keyboard.up(getattr(event, "scancode", 0), self.fingers))
         elif kind in _EXPOSED:
             self._needs_redraw = True
             self.scene.invalidate()
             self.screen = pygame.display.get_surface() or self.screen
         elif kind in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION):
-            self._mouse(event)
-        elif sys.platform != "darwin":  # there, fingers are those on the track pad
-            self._finger(event)
+            self._handle_mouse(event)
+        elif sys.platform != "darwin":  # on macOS, these are fingers on the track pad
+            self._handle_finger(event)
 
-    # -- hands -------------------------------------------------------------------------------
-
-    def _mouse(self, event: pygame.event.Event) -> None:
-        """A mouse, or a pen; not a finger that comes as a mouse too."""
+    def _handle_mouse(self, event: pygame.event.Event) -> None:
+        """Handle a mouse or pen event, unless it repeats a finger's event."""
         if getattr(event, "touch", False):
             return
         at = self._unrotated(*event.pos)
         if event.type == pygame.MOUSEMOTION:
-            self._slide(MOUSE, at)
+            self._move_pointer(MOUSE, at)
         elif event.button == 1:
             if event.type == pygame.MOUSEBUTTONDOWN:
-                self._land(MOUSE, at)
+                self._pointer_down(MOUSE, at)
             else:
-                self._lift(MOUSE, at)
+                self._pointer_up(MOUSE, at)
 
-    def _finger(self, event: pygame.event.Event) -> None:
+    def _handle_finger(self, event: pygame.event.Event) -> None:
         if event.type not in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP):
             return
         width, height = self.screen.get_size()
         at = self._unrotated(event.x * width, event.y * height)
         pointer = (event.touch_id, event.finger_id)
-        does = {
-            pygame.FINGERDOWN: self._land,
-            pygame.FINGERMOTION: self._slide,
-            pygame.FINGERUP: self._lift,
+        handlers = {
+            pygame.FINGERDOWN: self._pointer_down,
+            pygame.FINGERMOTION: self._move_pointer,
+            pygame.FINGERUP: self._pointer_up,
         }
-        does[event.type](pointer, at)
+        handlers[event.type](pointer, at)
 
     def _unrotated(self, x: float, y: float) -> tuple[float, float]:
         return unrotate(x, y, self.screen.get_size(), self.state.view.quarter_turns)
@@ -245,75 +247,69 @@ class App:
         size = rotated_size(self.screen.get_size(), self.state.view.quarter_turns)
         return Metrics.for_size(size, has_text=THEMES[self.state.view.theme].has_text)
 
-    def _land(self, pointer: object, at: tuple[float, float]) -> None:
-        hit = next((h for h in reversed(self.scene.hit_boxes) if h.contains(*at)), None)
-        if hit is not None:
-            self._press(pointer, hit, at[0])
-        elif self._metrics().contains(*at):
+    def _pointer_down(self, pointer: Hashable, at: tuple[float, float]) -> None:
+        boxes, metrics = reversed(self.scene.hit_boxes), self._metrics()
+        box = next((box for box in boxes if box.contains(*at)), None)
+        if box is not None:
+            self._press_box(pointer, box, at[0])
+        elif metrics.contains(*at):
             if len(self.fingers.held) >= MAX_FINGERS and pointer != MOUSE:
-                self.state.notify(
-                    f"{MAX_FINGERS} fingers play at once; the others wait", time.monotonic()
-                )
-            self._play(self.fingers.down(pointer, *self._metrics().to_surface(*at)))
+                notice = f"{MAX_FINGERS} fingers play at once; the others wait"
+                self.state.notify(notice, time.monotonic())
+            self._send_touches(self.fingers.down(pointer, *metrics.to_surface(*at)))
 
-    def _slide(self, pointer: object, at: tuple[float, float]) -> None:
+    def _move_pointer(self, pointer: Hashable, at: tuple[float, float]) -> None:
         if pointer in self._presses:
-            self._drag(pointer, at[0])
+            self._drag_control(pointer, at[0])
         elif pointer in self.fingers.held:
-            self._play(self.fingers.move(pointer, *self._metrics().to_surface(*at)))
+            self._send_touches(self.fingers.move(pointer, *self._metrics().to_surface(*at)))
 
-    def _lift(self, pointer: object, at: tuple[float, float]) -> None:
-        pressed = self._presses.pop(pointer, None)
-        if pressed is None:
-            self._slide(pointer, at)
-            self._play(self.fingers.up(pointer))
+    def _pointer_up(self, pointer: Hashable, at: tuple[float, float]) -> None:
+        press = self._presses.pop(pointer, None)
+        if press is None:
+            self._move_pointer(pointer, at)
+            self._send_touches(self.fingers.up(pointer))
             return
-        hit = pressed[0]
+        box = press.box
         self.state.view.grabbed_dial = ""
         self._needs_redraw = True
-        if (
-            hit.action
-            and not hit.absolute
-            and not hit.action.startswith("slide:")
-            and hit.contains(*at)
-        ):
-            self._perform(hit.action)
+        is_button = box.action and not box.absolute and not box.dial
+        if is_button and box.contains(*at):
+            self._perform(box.action)
 
-    def _press(self, pointer: object, hit: HitBox, x: float) -> None:
-        """A finger is on the frame: a control is turned; anything else waits for the lift."""
+    def _press_box(self, pointer: Hashable, box: HitBox, x: float) -> None:
+        """Begin a press: a dial is grabbed, other actions wait for the lift."""
         self._needs_redraw = True
-        if hit.action == "panic":
-            self._perform("panic")  # at once
+        if box.action == "panic":
+            self._perform("panic")
             return
-        name = hit.action.removeprefix("slide:")
-        share = hit.fraction(x)
-        if hit.action.startswith("slide:"):
-            self.state.view.grabbed_dial = name
-            if not hit.absolute:
-                value = self.state.controls.get(name)
-                share = 0.0 if value is None else DIALS[name].share(value)
-        self._presses[pointer] = (hit, x, share)
-        if hit.absolute:
-            self._drag(pointer, x)
+        share = box.fraction(x)
+        if box.dial:
+            self.state.view.grabbed_dial = box.dial
+        if box.dial and not box.absolute:
+            value = self.state.controls.get(box.dial)
+            share = 0.0 if value is None else DIALS[box.dial].share(value)
+        self._presses[pointer] = _Press(box, x, share)
+        if box.absolute:
+            self._drag_control(pointer, x)
 
-    def _drag(self, pointer: object, x: float) -> None:
-        hit, began, share = self._presses[pointer]
-        share += (x - began) / hit.travel
+    def _drag_control(self, pointer: Hashable, x: float) -> None:
+        box, pressed_x, share = self._presses[pointer]
+        share += (x - pressed_x) / box.travel
         self._needs_redraw = True
-        if hit.action == "scrub":
+        if box.action == "scrub":
             self.actions.scrub_to(share)
-        elif hit.action.startswith("slide:"):
-            name = hit.action.removeprefix("slide:")
-            if name in self.state.controls and (hit.absolute or abs(x - began) > 2):
-                self.actions.turn_dial(name, share, time.monotonic())
+        elif box.dial in self.state.controls and (box.absolute or abs(x - pressed_x) > 2):
+            self.actions.turn_dial(box.dial, share, time.monotonic())
 
     def _lift_all(self) -> None:
         self._presses.clear()
         self.state.view.grabbed_dial = ""
         self.keyboard.held.clear()
-        self._play(self.fingers.lift_all())
+        self._send_touches(self.fingers.lift_all())
 
-    def _play(self, played: list[PointerTouch]) -> None:
+    def _send_touches(self, played: list[PointerTouch]) -> None:
+        """Send touches to the engine and draw them."""
         for phase, finger, x, y in played:
             if phase is Phase.UP:
                 self.connection.send("/robojam/up", "i", finger)
@@ -322,10 +318,8 @@ class App:
             self.state.add_own_touch(phase, finger, x, y, time.monotonic())
             self._needs_redraw = True
 
-    # -- keys --------------------------------------------------------------------------------
-
-    def _key(self, event: pygame.event.Event) -> None:
-        again = event.key in self._held_keys
+    def _handle_key(self, event: pygame.event.Event) -> None:
+        is_repeat = event.key in self._held_keys
         self._held_keys.add(event.key)
         self._needs_redraw = True
         now, view = time.monotonic(), self.state.view
@@ -336,22 +330,22 @@ class App:
                 delete=event.key == pygame.K_BACKSPACE,
             )  # fmt: skip
             return
-        plain = not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META)
+        unmodified = not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META)
         scancode = getattr(event, "scancode", 0)
-        if view.letters_play and plain and key_position(scancode) is not None:
-            self._play(self.keyboard.down(scancode, self.fingers, now))
+        if view.letters_play and unmodified and key_position(scancode) is not None:
+            self._send_touches(self.keyboard.down(scancode, self.fingers, now))
             return
         action = action_for_key(event.key, event.unicode, event.mod, panel=view.panel)
-        if not again or repeats_when_held(action):
+        if not is_repeat or repeats_when_held(action):
             self._perform(action)
 
     def _perform(self, action: str) -> None:
         if action == "quit":
             self.is_open = False
         elif action == "fullscreen" or (action == "panic" and self._is_full()):
-            self._fullscreen()
+            self._toggle_fullscreen()
         if action in ("turn", "theme", "typing"):
-            self._lift_all()  # what is held would be somewhere else
+            self._lift_all()  # the fingers would be at other places
             self.scene.invalidate()
         self.actions.perform(action, time.monotonic())
         self._needs_redraw = True
@@ -359,23 +353,23 @@ class App:
     def _is_full(self) -> bool:
         return bool(self.screen.get_flags() & pygame.FULLSCREEN)
 
-    def _fullscreen(self) -> None:
+    def _toggle_fullscreen(self) -> None:
         self._lift_all()
         self.scene.invalidate()
-        full = self._is_full()
-        if not full:
+        is_full = self._is_full()
+        if not is_full:
             self._size = self.screen.get_size()
         try:
-            self.screen = set_display_mode(self._size, fullscreen=not full)
+            self.screen = set_display_mode(self._size, fullscreen=not is_full)
         except pygame.error as error:
             self.state.notify(f"no full screen here ({error})", time.monotonic())
 
-    def _close(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.is_open = False
 
 
 def _install_signal_handlers(close: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Let signals close the window; return what was in force before."""
+    """Call close on SIGINT and SIGTERM; return the previous handlers."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -34,6 +34,11 @@ class HitBox(NamedTuple):
     travel: int
     absolute: bool
 
+    @property
+    def dial(self) -> str:
+        """Name of the control that a drag turns, or ''."""
+        return self.action.removeprefix("slide:") if self.action.startswith("slide:") else ""
+
     def contains(self, x: float, y: float) -> bool:
         """Return whether a position is in the box."""
         left, top, width, height = self.box
