@@ -44,7 +44,7 @@ def main() -> None:
             continue
         pupil.save(args.to)
         print(
-            f"step {now.step:,} of {now.steps:,}: {now.score:.3f}, {now.rate:,.0f} touches/s",
+            f"step {now.step:,} of {now.steps:,}: {now.score:.3f}, {now.events_per_second:,.0f} touches/s",
             flush=True,
         )
 

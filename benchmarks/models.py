@@ -94,7 +94,7 @@ def run(
             else:
                 trainer = Taught(corpus, held_out, one, event=event, teachers=learnt)
                 learnt = []
-            rates = [now.rate for now in trainer if now.score is None]
+            rates = [now.events_per_second for now in trainer if now.score is None]
             assert trainer.best is not None
             learnt.append(trainer.best)
         if len(learnt) > 1:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kept import tell, versions
 
-from robojam.training.distributed import wait_asleep
+from robojam.training.distributed import limit_openmp_spinning
 
 IMPSY = -11.63
 #: So many passes at least, for the rate.
@@ -29,7 +29,7 @@ BUSY = "while True: sum(range(100_000))"
 
 
 def main() -> None:
-    wait_asleep()
+    limit_openmp_spinning()
     import torch
 
     from robojam.corpus.corpus import clean

@@ -61,7 +61,7 @@ def test_what_came_before_an_opening_is_heard_and_not_scored():
     windows = copies.Preceded(data, TOUCHES)
     group = [Chunk(start, start + 20, True) for start in data.offsets[:-1].tolist()]
     batch = windows.draw(group, np.random.default_rng(0), mirror=False, device="cpu")
-    scored, dt = batch.scored.numpy(), batch.heard[..., 2].numpy()
+    scored, dt = batch.scored.numpy(), batch.events[..., 2].numpy()
     preceded = ~scored[:, 0]
     assert 5 < preceded.sum() < 25
     assert (scored.sum(1) == np.where(preceded, 19, 20)).all()
@@ -146,13 +146,13 @@ def test_what_teachers_draw_is_what_they_think():
     pupil = Taught(data, data, settings, event=learnt[0].event, teachers=learnt)
     batch = pupil.draw(pupil._pass()[0])
     drawn = torch.stack([pupil.drawn(batch) for _ in range(40)])
-    heard = batch.heard[batch.scored]
+    heard = batch.events[batch.scored]
     assert drawn.shape == (40, *heard.shape)
     assert (drawn[..., 2] >= 0).all()
     # A phase is drawn as often as the teachers' mean chance of it says.
     chances = []
     for teacher in learnt:
-        seen, *_ = teacher.listen(batch.heard, teacher.initial(len(batch.heard)))
+        seen, *_ = teacher.listen(batch.events, teacher.initial(len(batch.events)))
         logit = teacher.head[0](
             torch.tanh(teacher.trunk(seen)[..., : teacher.event.factors[0].hidden])
         )

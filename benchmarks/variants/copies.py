@@ -28,7 +28,7 @@ class Altered(WindowSampler, ABC):
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str
     ) -> Batch:
         """Make a batch as Windows does, from copies."""
-        corpus, lines = self.corpus, self._lines
+        corpus, lines = self.corpus, self._lattice_of
         parts, screens, chunks, at = [], [], [], 0
         for chunk in group:
             touches, n = corpus.events[chunk.start : chunk.end], lines[chunk.start]
@@ -40,11 +40,11 @@ class Altered(WindowSampler, ABC):
             chunks.append(Chunk(at, at + len(touches), chunk.opening))
             at += len(touches)
         self.corpus = replace(corpus, events=np.concatenate(parts))
-        self._lines = np.concatenate(screens)
+        self._lattice_of = np.concatenate(screens)
         try:
             return super().draw(chunks, rng, mirror=mirror, device=device)
         finally:
-            self.corpus, self._lines = corpus, lines
+            self.corpus, self._lattice_of = corpus, lines
 
 
 class Stretched(Altered):
@@ -93,7 +93,7 @@ class Preceded(WindowSampler):
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str
     ) -> Batch:
         """Make a batch as Windows does, with what came before."""
-        corpus, lines = self.corpus, self._lines
+        corpus, lines = self.corpus, self._lattice_of
         parts, screens, chunks, heard, at = [], [], [], [], 0
         for chunk in group:
             touches, n = corpus.events[chunk.start : chunk.end], lines[chunk.start]
@@ -112,11 +112,11 @@ class Preceded(WindowSampler):
             heard.append(len(before))
             at += size
         self.corpus = replace(corpus, events=np.concatenate(parts))
-        self._lines = np.concatenate(screens)
+        self._lattice_of = np.concatenate(screens)
         try:
             batch = super().draw(chunks, rng, mirror=mirror, device=device)
         finally:
-            self.corpus, self._lines = corpus, lines
+            self.corpus, self._lattice_of = corpus, lines
         for row, size in enumerate(heard):
             if size:
                 batch.scored[row, : size + 1] = False

@@ -44,13 +44,13 @@ class Taught(Trainer):
         self.teachers = [(teacher.eval(), _Drawing(teacher)) for teacher in teachers]
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        trunk, *moved = self._listen(batch)
+        trunk, *moved = self.likelihood.encode(batch.events)
         scored, drawn = batch.scored, self.drawn(batch)
         trunk, (last, now, before) = trunk.float()[scored], (m[scored] for m in moved)
-        heard, cell = batch.heard[scored], batch.cell[scored]
+        events, cell = batch.events[scored], batch.cell[scored]
         played, taught = (
             self.model.predict(trunk, values, last, now, before, cell)
-            for values in (heard, drawn)
+            for values in (events, drawn)
         )
         loss = -(1 - SHARE) * played.sum(-1).mean() - SHARE * taught.sum(-1).mean()
         return loss, played
@@ -62,13 +62,13 @@ class Taught(Trainer):
         Each is known as what people played is: by the cell, and the clock's tick, in which
         it lies, wherever in it.
         """
-        events = batch.heard[batch.scored]
+        events = batch.events[batch.scored]
         found, by = torch.empty_like(events), torch.randint(len(self.teachers), (len(events),))
         for number, (teacher, drawing) in enumerate(self.teachers):
             here = by == number
-            state = teacher.initial(len(batch.heard))
+            state = teacher.initial(len(batch.events))
             with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
-                seen, *moved, _ = teacher.listen(batch.heard, state)
+                seen, *moved, _ = teacher.listen(batch.events, state)
                 inner = teacher.trunk(seen)
             inner, last, now, before = (m[batch.scored][here] for m in (inner, *moved))
             memory = RecurrentState([], [], last, now, before, inner.float())

@@ -20,7 +20,7 @@ from robojam.corpus.corpus import Corpus, dequantise
 from robojam.mixture import Covariance, MixtureLayer
 from robojam.model.event import touch_event
 from robojam.model.features import MAX_SPEED, MIN_DURATION, TINY
-from robojam.training.batches import WindowSampler, batches, cut
+from robojam.training.batches import WindowSampler, cut_windows, group_batches
 from robojam.training.trainer import TrainingSettings, schedule
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -203,15 +203,17 @@ class _Net(nn.Module):
 def _trained(net: _Net, corpus: Corpus, held_out: Corpus, settings: TrainingSettings) -> Found:
     s, rng = settings, np.random.default_rng(settings.seed)
     windows = WindowSampler(corpus, touch_event())
-    per_pass = sum(1 for _ in batches(cut(corpus.lengths, s.window, rng), s.batch, rng))
+    per_pass = sum(
+        1 for _ in group_batches(cut_windows(corpus.lengths, s.window, rng), s.batch, rng)
+    )
     steps = max(1, round(s.passes * per_pass))
     optimiser = torch.optim.Adam(net.parameters(), betas=(0.9, 0.98))
     step = touches = 0
     while step < steps:
-        for group in batches(cut(corpus.lengths, s.window, rng), s.batch, rng):
+        for group in group_batches(cut_windows(corpus.lengths, s.window, rng), s.batch, rng):
             optimiser.param_groups[0]["lr"] = s.rate * schedule(step, step / steps, s.warmup)
             batch = windows.draw(group, rng, mirror=s.mirror, device="cpu")
-            density = net(batch.heard, batch.scored[:, 1:])
+            density = net(batch.events, batch.scored[:, 1:])
             optimiser.zero_grad(set_to_none=True)
             (-density.mean()).backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), s.clip)

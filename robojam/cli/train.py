@@ -17,7 +17,7 @@ from robojam.cli import arguments
 
 if TYPE_CHECKING:
     from robojam.model.file import ModelFile
-    from robojam.training.distributed import Alone
+    from robojam.training.distributed import WorkerGroup
     from robojam.training.trainer import Progress, Trainer
 
 
@@ -89,20 +89,22 @@ _SETTINGS = (
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from robojam.training.distributed import ElsewhereError, joined, wait_asleep
+    from robojam.training.distributed import WorkerError, join_workers, limit_openmp_spinning
 
-    wait_asleep()
+    limit_openmp_spinning()
     # From here on: not even torch can be imported by halves.
     with arguments.held_back_interrupt() as pressed:
         try:
-            with joined() as together:
-                return _trained(chosen, pressed, together)
-        except ElsewhereError as error:
+            with join_workers() as workers:
+                return _trained(chosen, pressed, workers)
+        except WorkerError as error:
             arguments.fail(error, 1)
     return 0  # another process tells what came of it
 
 
-def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: Alone) -> int:
+def _trained(
+    chosen: argparse.Namespace, pressed: Callable[[], bool], workers: WorkerGroup
+) -> int:
     arguments.writable(chosen.to)
     if chosen.resume and chosen.size:
         arguments.fail("--resume goes on with the run as it was: without --size")
@@ -111,8 +113,8 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     from robojam.corpus.corpus import CorpusError
     from robojam.corpus.stored_rows import FileChangedError
     from robojam.model.file import ModelFileError
-    from robojam.training.distributed import ElsewhereError
-    from robojam.training.troubles import NotFiniteError, TooLargeError
+    from robojam.training.distributed import WorkerError
+    from robojam.training.trainer import NotFiniteError, TooLargeError
 
     if chosen.device == "cuda" and not torch.cuda.is_available():
         arguments.fail("--device cuda: this machine has no CUDA device")
@@ -121,15 +123,13 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        with together.agreed():
-            run = _prepared(chosen)
+        run = workers.everywhere(lambda: _prepared(chosen))
     except (CorpusError, ModelFileError, ValueError) as error:
         arguments.fail(error)
     except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
         arguments.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     trainer, to = run.trainer, chosen.to
-    trainer.together = together
-    together.join(trainer.model)
+    trainer.workers = workers
     for line in run.told:
         print(line)
     told = f"{trainer.corpus.name}: {arguments.performances(len(trainer.corpus.lengths))}, "
@@ -137,7 +137,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
     print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events):,}")
     try:
         stopped = _follow(run, chosen, pressed)
-        if not together.leads:
+        if not workers.leads:
             return 0
         if trainer.best is None:
             arguments.fail(
@@ -150,7 +150,7 @@ def _trained(chosen: argparse.Namespace, pressed: Callable[[], bool], together: 
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
     except ModuleNotFoundError:
         arguments.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
-    except (NotFiniteError, TooLargeError, ElsewhereError, FileChangedError) as error:
+    except (NotFiniteError, TooLargeError, WorkerError, FileChangedError) as error:
         kept = "" if trainer.best is None else f" The best until then is in {to}."
         arguments.fail(f"{error}{kept}", 1)
     except OSError as error:
@@ -203,7 +203,9 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     given = {n: getattr(chosen, n) for n in _SETTINGS.split() if getattr(chosen, n) is not None}
     file = read(find(chosen.start)) if chosen.start else None
     if chosen.resume:
-        trainer, about = checkpoint.resume(checkpoint.beside(chosen.to), data, held_out)
+        trainer, about = checkpoint.resume(
+            checkpoint.checkpoint_path(chosen.to), data, held_out
+        )
         for name, value in given.items():
             was = getattr(trainer.settings, name)
             if was != value:
@@ -215,7 +217,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
                 f"from {name}: say --from {name}" if sha256 else "from nothing: without --from"
             )
             raise ValueError(f"--resume: this run went on {began}, as it was then")
-        trainer.started = file is not None
+        trainer.starts_from_model = file is not None
         return _Run(trainer, about, told, file)
     about = {
         "trained_on": tuple(Data(c.name, c.sha256) for c in corpora),
@@ -231,10 +233,12 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     about["trained_on"] = description.trained_on + about["trained_on"]
     about["licence"] = chosen.licence or description.licence
     about |= {"temperature": description.temperature, "spread": description.spread}
-    settings = finetune.settings(start, TrainingSettings(), given, events=len(data.events))
+    settings = finetune.fine_tuning_settings(
+        start, TrainingSettings(), given, events=len(data.events)
+    )
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
-    event = finetune.event(start, data)
+    event = finetune.add_lattices(start, data)
     known = {n for n, _ in start.event.lattices}
     new = [f"{n:,}" for n, _ in event.lattices if n not in known]
     if new:
@@ -253,11 +257,11 @@ def _step_back(run: _Run, *, seed: int) -> None:
     if trainer.best_step == 0:
         print(f"nothing learnt makes it predict better: its weights are {file.path.stem}'s")
         return
-    memory = finetune.remembered(file, seed=seed)
+    memory = finetune.generate_memory(file, seed=seed)
     if memory is None:
         return
     start, _ = load(file.path)
-    best, trainer.best_score, share = finetune.stepped_back(
+    best, trainer.best_score, share = finetune.limit_forgetting(
         start, trainer.best.cpu(), memory, trainer.held_out
     )
     trainer.best = best
@@ -276,7 +280,7 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
 
     from robojam.training import checkpoint, plots
 
-    trainer, to, together = run.trainer, chosen.to, run.trainer.together
+    trainer, to, workers = run.trainer, chosen.to, run.trainer.workers
     console = Console()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
     plain: dict[str, Any] = {
@@ -285,7 +289,7 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
     }
     plain["from"] = [str(run.start.path), run.start.sha256] if run.start else ["", ""]
     with (
-        plots.board(chosen.tensorboard if together.leads else None) as board,
+        plots.tensorboard(chosen.tensorboard if workers.leads else None) as board,
         Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("", total=None)
@@ -297,29 +301,29 @@ def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) 
             if now.score is not None:
                 if now.score == now.best:
                     trainer.save(to, **run.about)
-                checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                checkpoint.save(trainer, checkpoint.checkpoint_path(to), plain)
                 told = f"step {now.step} of {now.steps}: {_told(now)}"
                 console.print(told, highlight=False, soft_wrap=True)
             if stopped := pressed():
-                checkpoint.keep(trainer, checkpoint.beside(to), plain)
+                checkpoint.save(trainer, checkpoint.checkpoint_path(to), plain)
             return stopped
 
         try:
             for now in trainer:
-                if together.first(partial(shown, now)):
+                if workers.from_leader(partial(shown, now)):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return True
-    if not together.leads:
+    if not workers.leads:
         return False
-    if trainer.step < trainer.steps and trainer.share >= 1:
+    if trainer.step < trainer.steps and trainer.fraction_done >= 1:
         print(f"its time was up, after {trainer.step} of {trainer.steps} steps")
     elif trainer.step < trainer.steps:
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
-    checkpoint.beside(to).unlink(missing_ok=True)
+    checkpoint.checkpoint_path(to).unlink(missing_ok=True)
     picture = chosen.picture or to.with_suffix(".png")
-    plots.draw(run.history, picture, title=f"{to.stem}: {trainer.corpus.name}")
+    plots.plot(run.history, picture, title=f"{to.stem}: {trainer.corpus.name}")
     return False
 
 
@@ -329,8 +333,11 @@ def _told(now: Progress) -> str:
         told.append(f"held out {now.best:.3f}")
     if now.score is not None and now.score != now.best:
         told[-1] += f" (now {now.score:.3f})"
-    if now.rate:  # before the first step there is nothing to reckon from
-        told += [f"{now.rate:,.0f} events/s", f"{arguments.clock(now.left)} left"]
+    if now.events_per_second:  # before the first step there is nothing to reckon from
+        told += [
+            f"{now.events_per_second:,.0f} events/s",
+            f"{arguments.clock(now.seconds_left)} left",
+        ]
     return ", ".join(told)
 
 

@@ -1,53 +1,55 @@
-"""What a model is shown: windows of performances, cut anew at every pass, noise and all."""
+"""Batches for training: windows of performances, cut anew for every pass, with fresh noise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from robojam.corpus.corpus import Corpus, Integers
 from robojam.model import lattice
 from robojam.model.event import EventSpec
 
-Floats = np.ndarray[Any, np.dtype[np.float32]]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Windows of performances, padded to the longest.
 
-    Events (B, T, C), how wide the cells are in which their places are known to lie (B, T),
-    and which of them are scored (B, T).
+    events: (B, T, C).
+    cell: (B, T), the width of the cells in which the events' places are known to lie.
+    scored: (B, T), bool, the events that are predicted and count in the loss.
     """
 
-    heard: Tensor
+    events: Tensor
     cell: Tensor
     scored: Tensor
 
-    def part(self, rows: slice) -> Batch:
-        """Return some of its windows."""
-        return Batch(self.heard[rows], self.cell[rows], self.scored[rows])
+    def select(self, rows: slice) -> Batch:
+        """Return some rows of the batch."""
+        return Batch(self.events[rows], self.cell[rows], self.scored[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A window of one performance: rows start to end, and whether it is the beginning."""
+    """A window of one performance: rows start to end; opening: it begins the performance."""
 
     start: int
     end: int
     opening: bool
 
 
-def cut(lengths: np.ndarray[Any, Any], window: int, rng: np.random.Generator) -> list[Chunk]:
-    """Cut performances into windows, each at a random offset, covering every event once.
+def cut_windows(lengths: Integers, window: int, rng: np.random.Generator) -> list[Chunk]:
+    """Cut performances of lengths (P,) into windows at random offsets.
 
-    A window begins with the last event of the one before, which is heard and not
-    scored, so that every event is scored exactly once.
+    Each window but a performance's first begins with the last event of the window before,
+    which is given to the model and not scored, so that every event is scored exactly once.
     """
     chunks: list[Chunk] = []
     start = 0
@@ -57,19 +59,19 @@ def cut(lengths: np.ndarray[Any, Any], window: int, rng: np.random.Generator) ->
         if length > window:
             first = start + int(rng.integers(max(1, window // 2), max(2, window)))
         chunks.append(Chunk(start, first, True))
-        at = first
-        while at < end:
-            stop = min(at + window, end)
-            chunks.append(Chunk(at - 1, stop, False))
-            at = stop
+        begin = first
+        while begin < end:
+            stop = min(begin + window, end)
+            chunks.append(Chunk(begin - 1, stop, False))
+            begin = stop
         start = end
     return chunks
 
 
-def batches(
+def group_batches(
     chunks: list[Chunk], events: int, rng: np.random.Generator
 ) -> Iterator[list[Chunk]]:
-    """Group windows of like length into batches of about so many events, shuffled."""
+    """Group windows of similar length into batches of about `events` events, shuffled."""
     order = rng.permutation(len(chunks))
     sizes = np.array([chunks[i].end - chunks[i].start for i in order])
     order = order[np.argsort(sizes, kind="stable")]
@@ -83,8 +85,8 @@ def batches(
         yield groups[i]
 
 
-def mirrored(event: EventSpec, values: Floats, rng: np.random.Generator) -> Floats:
-    """Turn each sequence (B, T, C) into one of the eight mirror images of its surface."""
+def mirror_randomly(event: EventSpec, values: Floats, rng: np.random.Generator) -> Floats:
+    """Replace each sequence (B, T, C), in place, by one of its surface's 8 mirror images."""
     columns = next(
         (f.columns for f in event.factors if f.kind in ("position", "offset") and f.dims == 2),
         None,
@@ -101,64 +103,70 @@ def mirrored(event: EventSpec, values: Floats, rng: np.random.Generator) -> Floa
     return values
 
 
-class _OfEvents:
-    """What is known of each performance, (P,), asked for as an array over all events is."""
+class _PerEvent:
+    """View of one number per performance (P,) as an array with one per event (N,)."""
 
-    def __init__(self, known: Integers, ends: Integers) -> None:
-        self._known, self._ends = known, ends
+    def __init__(self, numbers: Integers, ends: Integers) -> None:
+        self._numbers, self._ends = numbers, ends
 
-    def __getitem__(self, which: int | slice) -> Any:
-        rows = which if isinstance(which, int) else np.arange(*which.indices(self._ends[-1]))
-        return self._known[np.searchsorted(self._ends, rows, side="right")]
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Integers: ...
+    def __getitem__(self, index: int | slice) -> int | Integers:
+        rows = index if isinstance(index, int) else np.arange(*index.indices(self._ends[-1]))
+        numbers: int | Integers = self._numbers[np.searchsorted(self._ends, rows, side="right")]
+        return numbers
 
 
 class WindowSampler:
-    """The windows of a clean corpus, as a model over an event hears and is scored on them."""
+    """Sampler of batches from a clean corpus, for a model of an event."""
 
     def __init__(self, corpus: Corpus, event: EventSpec) -> None:
         self.corpus, self.event = corpus, event
-        self._lines = self._lattices()
+        self._lattice_of: _PerEvent | Integers = _PerEvent(
+            self._detect_lattices(), self.corpus.offsets[1:]
+        )
 
-    def _lattices(self) -> _OfEvents:
-        """Find the lattice (0: none) of the performance that each event belongs to."""
+    def _detect_lattices(self) -> Integers:
+        """Return the lattice of each performance's screen, (P,), 0 where none is known."""
         position = self.event.position
-        found = np.zeros(len(self.corpus.lengths), np.int64)
-        if position is not None and position.lattices:
-            columns, known = list(position.columns), [n for n, _ in position.lattices]
-            places = (performance[:, columns] for performance in self.corpus.performances())
-            found = lattice.detected(places, known)
-        return _OfEvents(found, self.corpus.offsets[1:])
+        if position is None or not position.lattices:
+            return np.zeros(len(self.corpus.lengths), np.int64)
+        columns, known = list(position.columns), [n for n, _ in position.lattices]
+        places = (performance[:, columns] for performance in self.corpus.performances())
+        return lattice.detected(places, known)
 
     def draw(
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str
     ) -> Batch:
-        """Make a batch, with fresh noise, and perhaps each window's mirror image.
+        """Return a batch of windows with fresh noise, and with mirror in random mirror images.
 
-        Where the screen's lattice is known, the middle of a place's cell is heard
-        (robojam.model.lattice); where it is not, the place with noise.
+        Where the lattice of the screen is known, a place is replaced by the middle of its
+        cell (robojam.model.lattice); elsewhere noise is added to it.
         """
         event = self.event
         longest = max(c.end - c.start for c in group)
-        heard = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
+        events = np.full((len(group), longest, len(event.columns)), 0.5, np.float32)
         scored = np.zeros((len(group), longest), bool)
-        lines = np.zeros((len(group), longest, 1), np.float32)
+        lattices = np.zeros((len(group), longest, 1), np.float32)
         for row, chunk in enumerate(group):
             size = chunk.end - chunk.start
-            heard[row, :size] = self.corpus.events[chunk.start : chunk.end]
+            events[row, :size] = self.corpus.events[chunk.start : chunk.end]
             scored[row, 0 if chunk.opening else 1 : size] = True
-            lines[row, :size, 0] = self._lines[chunk.start : chunk.end]
-        places = None if event.position is None else heard[..., [*event.position.columns]]
-        heard += rng.random(heard.shape, np.float32) * np.asarray(event.noise, np.float32)
+            lattices[row, :size, 0] = self._lattice_of[chunk.start : chunk.end]
+        places = None if event.position is None else events[..., [*event.position.columns]]
+        events += rng.random(events.shape, np.float32) * np.asarray(event.noise, np.float32)
         for factor in event.factors:
-            if factor.kind == "offset":  # dequantised about the whole number
-                heard[..., list(factor.columns)] -= factor.noise / 2
+            if factor.kind == "offset":  # the noise is centred on the whole number
+                events[..., list(factor.columns)] -= factor.noise / 2
         cell = np.zeros(scored.shape, np.float32)
         if event.position is not None:
-            columns, on = list(event.position.columns), np.maximum(lines, 1)
-            middle = (np.round(places * on) + 0.5) / on
-            heard[..., columns] = np.where(lines > 0, middle, heard[..., columns])
-            cell = np.where(lines > 0, 1 / on, event.position.noise)[..., 0]
+            columns, lines = list(event.position.columns), np.maximum(lattices, 1)
+            middle = (np.round(places * lines) + 0.5) / lines
+            events[..., columns] = np.where(lattices > 0, middle, events[..., columns])
+            cell = np.where(lattices > 0, 1 / lines, event.position.noise)[..., 0]
         if mirror:
-            heard = mirrored(event, heard, rng)
-        known = (heard, cell, scored)
-        return Batch(*(torch.from_numpy(array.copy()).to(device) for array in known))
+            events = mirror_randomly(event, events, rng)
+        arrays = (events, cell, scored)
+        return Batch(*(torch.from_numpy(array.copy()).to(device) for array in arrays))

@@ -1,7 +1,7 @@
-"""A training run as a file, from which it goes on exactly where it stopped.
+"""Checkpoint of a training run: a file from which it continues exactly where it stopped.
 
-A safetensors file beside the model: the weights that learn, their average, the best so
-far and Adam's moments; the rest of it, random numbers and all, as metadata.
+A safetensors file beside the model: the trained weights, their average, the best so far and
+Adam's moments; everything else, with the states of the random generators, as metadata.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from robojam.corpus.corpus import Corpus
@@ -23,18 +24,23 @@ from robojam.model.file import write
 from robojam.model.mdrnn import EventModel
 from robojam.training.trainer import Trainer, TrainingSettings
 
-#: What a run's file is called: as its model, with this in place of .safetensors.
+#: A checkpoint's name is that of its model with this in place of .safetensors.
 SUFFIX = ".run"
 _KEY = "robojam"
 _FORMAT = "run 1"
-_PLAIN = ("step", "passes", "done", "stale", "best_step", "upright")
+#: Attributes of a trainer that are whole numbers.
+_COUNTERS = ("step", "passes", "done", "stale", "best_step", "upright")
+
+Arrays = dict[str, NDArray[Any]]
 
 
-class RunError(ValueError):
-    """A run that cannot be gone on with; the text says which, and why."""
+class CheckpointError(ValueError):
+    """A checkpoint that a run cannot continue from; the text says which, and why."""
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+class _Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Metadata of the file; the names of its fields are part of the format."""
+
     format: str
     event: EventSpec
     settings: dict[str, Any]
@@ -43,101 +49,102 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     best_score: float | None
     loss: float | None
-    rng: str  # JSON of numpy's generator: its numbers have 128 bits
-    cut_with: str
+    rng: str  # JSON of numpy's generator, whose numbers have 128 bits
+    cut_with: str  # likewise, its state when the pass under way was cut
     spent: float = 0.0
 
 
-def beside(model: Path) -> Path:
-    """Return where the run of a model is kept."""
+def checkpoint_path(model: Path) -> Path:
+    """Return the path of a model's checkpoint."""
     return model.with_suffix(SUFFIX)
 
 
-def keep(trainer: Trainer, path: Path, about: dict[str, Any]) -> None:
-    """Write a run that has just yielded, whole or not at all. Raises OSError.
+def save(trainer: Trainer, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a run that has just yielded, completely or not at all. Raises OSError.
 
-    about is what else the model's file is to say, and comes back from `resume`.
+    metadata, plain values, is what `resume` returns beside the run.
     """
-    arrays: dict[str, Any] = {}
+    arrays: Arrays = {}
     models = {"model": trainer.model, "averaged": trainer.averaged, "best": trainer.best}
     for name, model in models.items():
         if model is not None:
-            arrays |= {f"{name}/{n}": t.detach().cpu().numpy() for n, t in _weights(model)}
-    for name, weight in _weights(trainer.model):
+            weights = model.named_parameters()
+            arrays |= {f"{name}/{n}": w.detach().cpu().numpy() for n, w in weights}
+    for name, weight in trainer.model.named_parameters():
         for moment, value in trainer.optimiser.state.get(weight, {}).items():
             arrays[f"{moment}/{name}"] = np.asarray(value.detach().cpu().numpy())
     arrays["torch"] = torch.get_rng_state().numpy()
-    described: Any = _Kept(
+    checkpoint: Any = _Checkpoint(
         format=_FORMAT,
         event=trainer.model.event,
         settings=asdict(trainer.settings),
         data=(trainer.corpus.sha256, trainer.held_out.sha256),
-        about=about,
-        counts={name: getattr(trainer, name) for name in _PLAIN},
+        about=metadata,
+        counts={name: getattr(trainer, name) for name in _COUNTERS},
         best_score=None if trainer.best is None else trainer.best_score,
         loss=None if np.isnan(trainer.loss) else trainer.loss,
         rng=json.dumps(trainer.rng.bit_generator.state),
-        cut_with=json.dumps(trainer.cut_with),
-        spent=trainer.spent,
+        cut_with=json.dumps(trainer.pass_rng_state),
+        spent=trainer.elapsed,
     )
-    write(path, described, arrays)
+    write(path, checkpoint, arrays)
 
 
 def resume(path: Path, corpus: Corpus, held_out: Corpus) -> tuple[Trainer, dict[str, Any]]:
-    """Read a run over the same data, ready to go on, and what its model's file is to say.
+    """Read a run over the same data; return it, ready to continue, and its metadata.
 
-    Raises RunError where there is none, where it is damaged, and for other data.
+    Raises CheckpointError where there is none, where it is damaged, and for other data.
     """
     try:
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(_KEY, "")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        kept = msgspec.json.decode(text, type=_Kept)
-        if kept.format != _FORMAT:
-            raise RunError(f"{path} is a run of format {kept.format!r}, not {_FORMAT!r}")
-        if kept.data != (corpus.sha256, held_out.sha256):
-            raise RunError(f"{path} is a run over other data: name the same files again")
-        trainer = Trainer(corpus, held_out, TrainingSettings(**kept.settings), event=kept.event)
-        _restore(trainer, kept, arrays)
+        checkpoint = msgspec.json.decode(text, type=_Checkpoint)
+        if checkpoint.format != _FORMAT:
+            raise CheckpointError(
+                f"{path} is a run of format {checkpoint.format!r}, not {_FORMAT!r}"
+            )
+        if checkpoint.data != (corpus.sha256, held_out.sha256):
+            raise CheckpointError(f"{path} is a run over other data: name the same files again")
+        settings = TrainingSettings(**checkpoint.settings)
+        trainer = Trainer(corpus, held_out, settings, event=checkpoint.event)
+        _restore(trainer, checkpoint, arrays)
     except FileNotFoundError:
-        raise RunError(f"there is no run {path} to go on with") from None
-    except RunError:
+        raise CheckpointError(f"there is no run {path} to go on with") from None
+    except CheckpointError:
         raise
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise RunError(f"{path} is no run that can be gone on with: {error}") from error
-    return trainer, kept.about
+        raise CheckpointError(f"{path} is no run that can be gone on with: {error}") from error
+    return trainer, checkpoint.about
 
 
-def _restore(trainer: Trainer, kept: _Kept, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
-    for name, count in kept.counts.items():
-        if name in _PLAIN:
-            setattr(trainer, name, count)
+def _restore(trainer: Trainer, checkpoint: _Checkpoint, arrays: Arrays) -> None:
+    for name in _COUNTERS:
+        setattr(trainer, name, checkpoint.counts[name])
     _load(trainer.model, "model", arrays)
     _load(trainer.averaged, "averaged", arrays)
-    if kept.best_score is not None:
-        trainer.best, trainer.best_score = copy.deepcopy(trainer.averaged), kept.best_score
+    if checkpoint.best_score is not None:
+        trainer.best, trainer.best_score = (
+            copy.deepcopy(trainer.averaged),
+            checkpoint.best_score,
+        )
         _load(trainer.best, "best", arrays)
-    trainer.spent = kept.spent
-    trainer.loss = np.nan if kept.loss is None else kept.loss
-    names = [name for name, _ in _weights(trainer.model)]
+    trainer.elapsed = checkpoint.spent
+    trainer.loss = np.nan if checkpoint.loss is None else checkpoint.loss
     moments = ("step", "exp_avg", "exp_avg_sq")
     state = trainer.optimiser.state_dict()
-    if kept.counts["step"]:
+    if trainer.step:
         state["state"] = {
             i: {m: torch.from_numpy(arrays[f"{m}/{name}"].copy()) for m in moments}
-            for i, name in enumerate(names)
+            for i, (name, _) in enumerate(trainer.model.named_parameters())
         }
     trainer.optimiser.load_state_dict(state)
-    trainer.rng.bit_generator.state = json.loads(kept.rng)
-    trainer.cut_with = json.loads(kept.cut_with)
+    trainer.rng.bit_generator.state = json.loads(checkpoint.rng)
+    trainer.pass_rng_state = json.loads(checkpoint.cut_with)
     torch.set_rng_state(torch.from_numpy(arrays["torch"].copy()))
 
 
-def _load(model: EventModel, name: str, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+def _load(model: EventModel, name: str, arrays: Arrays) -> None:
     model.load_state_dict(
-        {n: torch.from_numpy(arrays[f"{name}/{n}"].copy()) for n, _ in _weights(model)}
+        {n: torch.from_numpy(arrays[f"{name}/{n}"].copy()) for n, _ in model.named_parameters()}
     )
-
-
-def _weights(model: EventModel) -> list[tuple[str, torch.nn.Parameter]]:
-    return list(model.named_parameters())

@@ -1,202 +1,177 @@
-"""Several processes that train one model: torchrun --nproc-per-node 2 -m robojam train …
+"""Data-parallel training: torchrun --nproc-per-node 2 -m robojam train …
 
-Each of them draws every batch whole, and all that is dropped in it, from the same random
-numbers, and learns from its own rows of it; their gradients sum to that of the batch. So it
-is the run that one process makes, but for rounding, and every process knows all of it. The
-first of them leads: it alone scores, writes and speaks.
+Each worker process draws every batch, and its dropout masks, from the same random numbers,
+and computes its own rows of it; DistributedDataParallel averages the gradients. The result
+is that of one process but for rounding, also where rows do not divide evenly, and every
+worker holds the complete state of the run. The worker of rank 0 leads: only it scores,
+writes files and prints.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import timedelta
 from traceback import clear_frames
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Parameter
+    from torch.nn import Module
 
-    from robojam.model.dropout import Dropout
-    from robojam.model.mdrnn import EventModel
+Result = TypeVar("Result")
 
-#: The others wait so long while the first one scores. Whoever is gone is noticed at once.
-_LONGEST = timedelta(days=1)
-#: How often a thread of OpenMP looks whether it is its turn before it sleeps.
-_LOOKS = "1000"
+#: How long workers wait while the leader scores. A worker that has exited is noticed at once.
+_TIMEOUT = timedelta(days=1)
+#: How often an idle thread of OpenMP polls before it sleeps.
+_SPIN_COUNT = "1000"
 
 
-def wait_asleep() -> None:
-    """Let torch's threads wait for each other asleep; to be called before torch is loaded.
+def limit_openmp_spinning() -> None:
+    """Make idle threads of OpenMP sleep early; to be called before torch is imported.
 
-    GNU's OpenMP, torch's on Linux, looks 300,000 times. On a machine that has other things
-    to do it takes the time from the very thread that it waits for, and a step of training
-    takes ten times as long; on a quiet one it makes no difference.
+    GNU's OpenMP, which torch uses on Linux, polls 300,000 times. On a busy machine that
+    takes the core from the very thread that is waited for, and a step of training takes ten
+    times as long; on an idle machine it makes no difference.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", _LOOKS)
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
 
 
-class ElsewhereError(Exception):
-    """Another process of this training has failed, or is gone; the text says which, and why."""
+class WorkerError(Exception):
+    """Another worker of this training failed or exited; the text says which, and why."""
 
 
-class Alone:
-    """The one process of a training: it leads, and waits for nobody."""
+class WorkerGroup:
+    """The processes that train one model, of which this is number `rank` of `size`."""
 
-    leads = True
-
-    def join(self, model: EventModel) -> None:
-        """Take part in the training of a model, before its first step."""
-
-    def rows(self, batch: int) -> slice:
-        """Return the rows of the next batch, of so many, that this process learns from."""
-        del batch
-        return slice(None)
-
-    @contextmanager
-    def agreed(self) -> Iterator[None]:
-        """Do something in every process: what fails in one of them fails in all.
-
-        Raises ElsewhereError where it was another that failed.
-        """
-        yield
-
-    def first(self, find: Callable[[], float]) -> float:
-        """Return what the first process finds, in each; the others do not look for it."""
-        return find()
-
-    def summed(self, weights: Iterable[Parameter], loss: float) -> float:
-        """Sum the gradients of the weights over all processes, in place, and the loss."""
-        del weights
-        return loss
-
-
-class Together(Alone):
-    """One process of several, of which rank is the number, from 0."""
-
-    def __init__(self, rank: int, size: int) -> None:
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank, self.size = rank, size
         self.leads = rank == 0
-        self._rows, self._size = slice(rank, None, size), size
-        self._dropout: Dropout | None = None
-
-    def join(self, model: EventModel) -> None:
-        """Let a model draw what it drops of whole batches, as one process does."""
-        self._dropout = model.dropout
-        self._dropout.rows = self._rows
+        self._parallel: Module | None = None
 
     def rows(self, batch: int) -> slice:
-        """Return the rows of the next batch, of so many, that this process learns from."""
-        if self._dropout is not None:
-            self._dropout.batch = batch
-        return self._rows
+        """Return this worker's rows of a batch of so many; the first row if it has none.
 
-    @contextmanager
-    def agreed(self) -> Iterator[None]:
-        """Do something in every process: what fails in one of them fails in all."""
-        import torch
+        A worker without rows computes one too, with weight 0: every worker takes part in
+        each exchange of gradients.
+        """
+        return slice(self.rank, None, self.size) if self.rank < batch else slice(0, 1)
 
-        mine: BaseException | None = None
+    def forward(self, module: Module, *inputs: Tensor) -> Tensor:
+        """Apply a module. The gradients that `backward` then finds are means over workers."""
+        if self.size > 1:
+            from torch.nn.parallel import DistributedDataParallel
+
+            if self._parallel is None or self._parallel.module is not module:
+                self._parallel = DistributedDataParallel(module)
+            module = self._parallel
+        output: Tensor = module(*inputs)
+        return output
+
+    def backward(self, loss: Tensor) -> None:
+        """Find gradients, and exchange them. Raises WorkerError if another worker exited."""
+        with _peer_errors():
+            loss.backward()
+
+    def gather(self, compute: Callable[[], Result]) -> list[Result]:
+        """Return the results that a function has in each worker, by rank.
+
+        An error in one worker is raised there, and as a WorkerError in all others.
+        """
+        if self.size == 1:
+            return [compute()]
+        from torch import distributed
+
+        result, error = None, None
         try:
-            yield
-        except BaseException as error:
-            mine = error
-        failed = torch.tensor(0 if mine is None else 1)
-        self._sum(failed)
-        if not failed:
-            return
-        why = enumerate(self._each(None if mine is None else str(mine) or repr(mine)), 1)
-        if mine is not None:
-            raise mine
-        told = next(f"in process {n} of {self._size}: {text}" for n, text in why if text)
-        raise ElsewhereError(told)
+            result = compute()
+        except BaseException as raised:
+            error = raised
+        text = None if error is None else str(error) or repr(error)
+        outcomes: list[tuple[Result, str | None]] = [(result, text)] * self.size  # type: ignore[list-item]
+        with _peer_errors():
+            distributed.all_gather_object(outcomes, (result, text))
+        if error is not None:
+            raise error
+        for rank, (_, text) in enumerate(outcomes):
+            if text is not None:
+                raise WorkerError(f"in process {rank + 1} of {self.size}: {text}")
+        return [result for result, _ in outcomes]
 
-    def first(self, find: Callable[[], float]) -> float:
-        """Return what the first process finds, in each; the others do not look for it."""
-        import torch
+    def everywhere(self, compute: Callable[[], Result]) -> Result:
+        """Return a function's result in this worker, after it has returned in all of them."""
+        results: list[Result] = []
+        self.gather(lambda: results.append(compute()))
+        return results[0]
 
-        with self.agreed():
-            found = torch.tensor(find() if self.leads else 0.0, dtype=torch.float64)
-        self._sum(found)
-        return float(found)
+    def from_leader(self, compute: Callable[[], Result]) -> Result:
+        """Return the result of a function that only the leader calls, in every worker."""
+        return self.gather(lambda: compute() if self.leads else None)[0]  # type: ignore[return-value]
 
-    def summed(self, weights: Iterable[Parameter], loss: float) -> float:
-        """Sum the gradients of the weights over all processes, in place, and the loss."""
-        import torch
-
-        known = list(weights)
-        # Where a batch has fewer rows than there are processes, some of them have none.
-        grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in known]
-        flat = torch.cat([*(g.flatten() for g in grads), grads[0].new_tensor([loss])])
-        self._sum(flat)
-        parts = flat.split([*(w.numel() for w in known), 1])
-        for weight, part in zip(known, parts[:-1], strict=True):
-            weight.grad = part.view_as(weight)
-        return float(flat[-1])
-
-    def _sum(self, values: Tensor) -> None:
-        from torch import distributed
-
-        with _meeting():
-            distributed.all_reduce(values)
-
-    def _each(self, mine: str | None) -> list[str | None]:
-        from torch import distributed
-
-        found: list[str | None] = [None] * self._size
-        with _meeting():
-            distributed.all_gather_object(found, mine)
-        return found
+    def release(self) -> None:
+        """Stop exchanging gradients, and free the resources of the process group."""
+        self._parallel = None
 
 
 @contextmanager
-def _meeting() -> Iterator[None]:
-    """Say in one line that somebody did not come. Raises ElsewhereError."""
+def _peer_errors() -> Iterator[None]:
+    """Turn the error of an exchange with a worker that has exited into a WorkerError."""
     try:
         yield
     except RuntimeError as error:
-        clear_frames(error.__traceback__)  # they hold the group that is to go
-        why = str(error).partition("\n")[0]
-        raise ElsewhereError(f"another process of this training is gone: {why}") from error
+        if is_out_of_memory(error):
+            raise
+        clear_frames(error.__traceback__)  # they hold the process group
+        reason = str(error).partition("\n")[0]
+        raise WorkerError(f"another process of this training is gone: {reason}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that memory ran out: torch has several such errors."""
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text
 
 
 @contextmanager
-def joined() -> Iterator[Alone]:
-    """Join the processes that were started together, if this is one of several.
+def join_workers() -> Iterator[WorkerGroup]:
+    """Join the processes that torchrun started together; without it, a group of one.
 
-    All but the first are silent, and what is to be told, by a status too, the first tells.
-    Raises ElsewhereError where they do not find each other.
+    All workers but the leader are silent, and exit with status 0 after an error that the
+    leader reports. Raises WorkerError if the processes do not find each other.
     """
     if os.environ.get("WORLD_SIZE", "1") in ("", "1"):
-        yield Alone()
+        yield WorkerGroup()
         return
     import torch
 
-    # The defaults of its functions would hold, for ever, a group that was made before its
-    # import, which is torch's optimisers'; and an interpreter that ends while gloo's threads
-    # let go of their tensors aborts (github.com/pytorch/pytorch/pull/179291).
+    # Imported before the group is made: later its functions' defaults would hold the group,
+    # and an interpreter that exits while gloo's threads release tensors aborts
+    # (github.com/pytorch/pytorch/pull/179291).
     import torch.distributed.nn
     from torch import distributed
 
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        distributed.init_process_group(timeout=_LONGEST)  # gloo, and on a GPU nccl
+        distributed.init_process_group(timeout=_TIMEOUT)  # gloo, and on a GPU nccl
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ElsewhereError(f"the processes of this training do not meet: {error}") from error
+        raise WorkerError(f"the processes of this training do not meet: {error}") from error
+    workers = WorkerGroup(distributed.get_rank(), distributed.get_world_size())
     try:
-        rank, size = distributed.get_rank(), distributed.get_world_size()
-        if rank == 0:
-            yield Together(rank, size)
+        if workers.leads:
+            yield workers
             return
         with (
             open(os.devnull, "w") as null,
             redirect_stdout(null),
             redirect_stderr(null),
-            suppress(SystemExit, ElsewhereError),
+            suppress(SystemExit, WorkerError),
         ):
-            yield Together(rank, size)
+            yield workers
     finally:
+        workers.release()
         distributed.destroy_process_group()

@@ -1,12 +1,11 @@
-"""Learning from one player: a model goes on from another without forgetting much.
+"""Fine-tuning to one player without forgetting much of what the model could play.
 
-The lattice of the player's screen is learnt by looking at it: half of what the model
-expects of screens is then that of theirs. The rest takes training: a few passes at a low
-rate, nothing mirrored, for a player's left is not their right. Then the weights step back
-towards those they came from, as far as must be: what the first model plays by itself
-stands for all that it had learnt, for its corpus is not at hand, and its density there
-may fall by ALLOWED nats a touch and no more (weights between a model and what came of it:
-Wortsman et al. 2022).
+The lattices of the player's screen are counted, not trained: half of the model's prior then
+goes to them. The rest is a few passes at a low rate, without mirror images, as a player's
+left and right differ. Then the weights are interpolated back towards the first model's
+(Wortsman et al. 2022) as far as needed. The first model's corpus is not available, so takes
+that it generates stand for it: the tuned model may predict them worse by MOST_FORGOTTEN nats
+per touch, not more.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from msgspec.structs import replace as replaced
+from msgspec.structs import replace as replace_struct
 
 from robojam.corpus.corpus import TOUCH, Corpus
 from robojam.evaluation.likelihood import score
@@ -29,24 +28,25 @@ from robojam.model.mdrnn import EventModel
 from robojam.player.generate import generate
 from robojam.training.trainer import TrainingSettings
 
-#: How much worse a model may predict what it played before, in nats a touch.
-ALLOWED = 0.05
-#: How far from the first weights to the new ones: the first share that is allowed.
+#: How much worse the tuned model may predict the first model's takes, in nats per touch.
+MOST_FORGOTTEN = 0.05
+#: Shares of the way from the first weights to the tuned ones; the largest allowed is taken.
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)
-#: It takes so many seconds at most for each event, and so many in all for few of them: ten
-#: times what it takes on one free core, so that it ends on a busy or slow machine too.
-PER_EVENT, LEAST = 0.015, 30.0
-#: What is played to remember: so many takes of so many seconds.
+#: Limit of the training time, per event and at least, in seconds: ten times what it takes on
+#: one idle core, so that it ends on a busy or slow machine too.
+SECONDS_PER_EVENT, LEAST_SECONDS = 0.015, 30.0
+#: Number and length in seconds of the takes that stand for what the first model could play.
 _TAKES = 48
-_SECONDS = 5.0
+_TAKE_SECONDS = 5.0
 
 
-def settings(
+def fine_tuning_settings(
     start: EventModel, chosen: TrainingSettings, given: dict[str, Any], *, events: int
 ) -> TrainingSettings:
-    """Return how to go on from a model: its sizes, a low rate, few passes, little time.
+    """Return settings for fine-tuning a model on a corpus of so many events.
 
-    events are how many there are to learn from.
+    The sizes are the model's. given holds what the user asked for, and takes precedence over
+    the recipe here; what neither names is as in chosen.
     """
     recipe: dict[str, Any] = {
         "dropout": 0.0,
@@ -58,7 +58,7 @@ def settings(
         "average": 0.95,
         "mirror": False,
         "patience": 3,
-        "minutes": max(LEAST, PER_EVENT * events) / 60,
+        "minutes": max(LEAST_SECONDS, SECONDS_PER_EVENT * events) / 60,
         **given,
         "units": start.units,
         "layers": start.layers,
@@ -66,55 +66,57 @@ def settings(
     return replace(chosen, **recipe)
 
 
-def event(start: EventModel, corpus: Corpus) -> EventSpec:
-    """Return what a model is over that has met the screens of a corpus, too."""
+def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
+    """Return a model's event description with the lattices of a corpus's screens added."""
     position = start.event.position
     if position is None or corpus.columns != start.event.columns:
         return start.event
     columns = list(position.columns)
     places = (performance[:, columns] for performance in corpus.performances())
-    found = lattice.shares(places, position.noise, rare=1)
-    if not found:
+    shares = lattice.shares(places, position.noise, rare=1)
+    if not shares:
         return start.event
-    told = replaced(position, lattices=lattice.halved(start.event.lattices, found))
-    factors = (told if f is position else f for f in start.event.factors)
-    return replaced(start.event, factors=tuple(factors))
+    extended = replace_struct(position, lattices=lattice.halved(start.event.lattices, shares))
+    factors = (extended if f is position else f for f in start.event.factors)
+    return replace_struct(start.event, factors=tuple(factors))
 
 
-def remembered(file: ModelFile, *, seed: int) -> Corpus | None:
-    """Let a model of touches play by itself, as what it is to remember; None for others."""
+def generate_memory(file: ModelFile, *, seed: int) -> Corpus | None:
+    """Return takes that a model of touches generates by itself; None for other models."""
     if file.event.columns != TOUCH:
         return None
-    nothing = [np.empty((0, len(TOUCH)))] * _TAKES
-    takes = generate(file, nothing, seconds=_SECONDS, seed=seed, temperature=1.0, spread=1.0)
+    openings = [np.empty((0, len(TOUCH)))] * _TAKES
+    takes = generate(
+        file, openings, seconds=_TAKE_SECONDS, seed=seed, temperature=1.0, spread=1.0
+    )
     takes = [take for take in takes if len(take) >= 2]
     lengths = np.array([len(take) for take in takes], np.int64)
-    return Corpus(np.concatenate(takes), lengths, TOUCH, "what it played", "")
+    return Corpus(np.concatenate(takes), lengths, TOUCH, "what it played")
 
 
-def stepped_back(
+def limit_forgetting(
     start: EventModel, tuned: EventModel, memory: Corpus, held_out: Corpus
 ) -> tuple[EventModel, float, float]:
-    """Return the weights as far on the way as memory allows, their score, and the share.
+    """Interpolate from start to tuned as far as MOST_FORGOTTEN allows on memory.
 
-    The score is in nats per event on held_out.
+    Returns the model, its score on held_out in nats per event, and the share of the way.
     """
-    before = score(start, memory).joint
+    limit = score(start, memory).joint + MOST_FORGOTTEN
 
-    def allowed(share: float) -> bool:
-        return score(between(start, tuned, share), memory).joint - before <= ALLOWED
+    def is_allowed(share: float) -> bool:
+        return score(interpolate(start, tuned, share), memory).joint <= limit
 
-    # The farther, the worse: of the shares in their order, the first that is allowed.
-    at = 0 if allowed(SHARES[0]) else bisect_left(SHARES, True, lo=1, key=allowed)
-    share = (*SHARES, 0.0)[at]
-    model = between(start, tuned, share)
+    # Forgetting grows with the share, so a bisection finds the first that is allowed.
+    first = 0 if is_allowed(SHARES[0]) else bisect_left(SHARES, True, lo=1, key=is_allowed)
+    share = (*SHARES, 0.0)[first]
+    model = interpolate(start, tuned, share)
     return model, score(model, held_out).joint, share
 
 
-def between(start: EventModel, tuned: EventModel, share: float) -> EventModel:
-    """Return a model whose weights lie so far on the way from one to another."""
-    made = copy.deepcopy(tuned)
+def interpolate(start: EventModel, tuned: EventModel, share: float) -> EventModel:
+    """Return a model with weights at a share (0..1) of the way from start's to tuned's."""
+    model = copy.deepcopy(tuned)
     with torch.no_grad():
-        for mine, first in zip(made.parameters(), start.parameters(), strict=True):
-            mine.copy_(first.lerp(mine, share))
-    return made.eval()
+        for weight, first in zip(model.parameters(), start.parameters(), strict=True):
+            weight.copy_(first.lerp(weight, share))
+    return model.eval()

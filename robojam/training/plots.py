@@ -1,4 +1,4 @@
-"""The picture of a training run, and the same while it runs, for TensorBoard."""
+"""Plot of a training run, and its progress in TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from robojam.training.trainer import Progress
 
 
 @contextmanager
-def board(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
-    """Write a run's progress for TensorBoard into a folder; nowhere, if that is None.
+def tensorboard(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
+    """Yield a function that writes progress for TensorBoard into a folder; None: nowhere.
 
     Raises ModuleNotFoundError where tensorboardX is not installed.
     """
@@ -21,37 +21,44 @@ def board(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
         return
     from tensorboardX import SummaryWriter
 
-    def write(now: Progress) -> None:
-        if math.isfinite(now.loss):
-            writer.add_scalar("loss", now.loss, now.step)
-        if now.score is not None:
-            writer.add_scalar("held_out", now.score, now.step)
+    def write(progress: Progress) -> None:
+        if math.isfinite(progress.loss):
+            writer.add_scalar("loss", progress.loss, progress.step)
+        if progress.score is not None:
+            writer.add_scalar("held_out", progress.score, progress.step)
 
     with SummaryWriter(str(folder)) as writer:
         yield write
 
 
-def draw(history: Sequence[Progress], path: Path, *, title: str) -> None:
-    """Draw the loss and the held-out scores of a run, step by step, in nats per event."""
+def plot(history: Sequence[Progress], path: Path, *, title: str) -> None:
+    """Plot the loss and the held-out scores of a run by step, in nats per event.
+
+    Without a step there is nothing to plot, and no file.
+    """
     from matplotlib.figure import Figure
 
-    learnt = [now for now in history if math.isfinite(now.loss)]  # not before the first step
-    if not learnt:
+    trained = [progress for progress in history if math.isfinite(progress.loss)]
+    if not trained:
         return
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    steps = [now.step for now in learnt]
-    losses = [now.loss for now in learnt]
-    scored = [(now.step, now.score) for now in history if now.score is not None]
+    steps = [progress.step for progress in trained]
+    losses = [progress.loss for progress in trained]
+    scores = [(p.step, p.score) for p in history if p.score is not None]
     axes.plot(steps, losses, color="#9a9aa2", linewidth=1, label="training, smoothed")
-    if scored:
-        axes.plot(*zip(*scored, strict=True), "o-", color="#c8553d", ms=3, label="held out")
-        at, best = min(scored, key=lambda pair: pair[1])
+    if scores:
+        axes.plot(*zip(*scores, strict=True), "o-", color="#c8553d", ms=3, label="held out")
+        best_step, best = min(scores, key=lambda pair: pair[1])
         axes.annotate(
-            f"{best:.3f}", (at, best), xytext=(0, -12), textcoords="offset points", ha="center"
+            f"{best:.3f}",
+            (best_step, best),
+            xytext=(0, -12),
+            textcoords="offset points",
+            ha="center",
         )
         low = min(best, *losses)
-        # The first steps tell little and would flatten all that follows.
+        # The high losses of the first steps would flatten the rest of the curve.
         high = max(losses[len(losses) // 20 :])
         axes.set_ylim(low - 0.1 * (high - low + 0.1), high + 0.1 * (high - low + 0.1))
     axes.set(title=title, xlabel="step", ylabel="nats per event, lower is better")

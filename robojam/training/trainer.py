@@ -1,10 +1,10 @@
-"""Training: from corpora to a model file, from nothing or from another model.
+"""Training of a model on corpora, from random weights or from another model's.
 
-Truncated backpropagation over windows of each performance, cut anew at every
-pass; fresh dequantisation noise at every draw, and a random mirror image but for the
-run's end, where the model learns which way is up; Adam with a cosine to zero; and
-averaged weights (Polyak & Juditsky 1992), which are what is scored and kept. One pass
-over the corpus costs one pass.
+Truncated backpropagation through time over windows of each performance, cut anew for every
+pass; fresh dequantisation noise in every batch, and random mirror images except in the last
+steps, in which the model learns the true orientation; Adam with a cosine schedule; and an
+average of the weights (Polyak & Juditsky 1992), which is what is scored and saved. One pass
+over the corpus scores every event once.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from robojam import __version__
@@ -29,23 +29,30 @@ from robojam.model import lattice
 from robojam.model.event import EventSpec, stroke_event, touch_event
 from robojam.model.file import ModelDescription
 from robojam.model.mdrnn import EventModel, save
-from robojam.training.batches import Batch, Chunk, WindowSampler, batches, cut
-from robojam.training.distributed import Alone
-from robojam.training.troubles import NotFiniteError, TooLargeError, cause, is_full
+from robojam.training.batches import Batch, Chunk, WindowSampler, cut_windows, group_batches
+from robojam.training.distributed import WorkerGroup, is_out_of_memory
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
-    """How to train: sizes, and the schedule. A seed gives the same run again.
+    """Sizes of a model and the schedule of its training. A seed gives the same run again.
 
-    dropout is the share of what the layers tell each other, and the heads, that is left out
-    at each step; window and batch are in events; passes are over the corpus, and score_every
-    so many of them the held-out data is scored; after patience scorings without a better one
-    it is over (0: never), and after so many minutes (0: never), by which the rate has fallen
-    to nothing as it does after all passes; rate is Adam's at its height; average is how
-    much of the averaged weights stays at each step. mirror shows mirror images of the
-    surface, but for the last share of the steps that is upright: what is kept then is the
-    best of those.
+    units, layers, components, hidden: sizes of the model (robojam.model.mdrnn).
+    dropout: share of the inputs of the layers and the heads that is dropped at each step.
+    passes: over the corpus.
+    window, batch: events in a window of backpropagation, and about as many in a batch.
+    rate: the highest learning rate of Adam, after `warmup` steps.
+    average: the share of the averaged weights that is kept at each step.
+    clip: the largest norm of a gradient.
+    mirror, upright: whether windows are mirrored, but for this last share of the run; the
+        saved weights are the best of that last share.
+    lattices: whether the model knows the lattices of the corpus's screens.
+    score_every: passes from one scoring of the held-out data to the next.
+    patience: the run ends after this many scorings without a better one (0: never).
+    minutes: the run ends after this time, and the schedule with it (0: no limit).
+    bfloat16: whether the recurrent layers compute in bfloat16.
     """
 
     units: int = 256
@@ -71,60 +78,110 @@ class TrainingSettings:
     device: str = "cpu"
 
 
-#: The sizes of a model by name; m is that of the default model. What is small has nothing
-#: to spare: nothing of it is dropped.
+#: Settings of the sizes that have a name; m is the default model's. A small model has no
+#: capacity to spare, and is trained without dropout.
 SIZES: dict[str, dict[str, Any]] = {
     "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52, "dropout": 0.0},
     "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
     "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
 }
 
+#: From this share of its minutes on, a run that is behind schedule follows the clock.
+_CLOCK_FROM = 0.25
 
-#: From this share of its minutes on a run that is late hurries.
-HASTE = 0.25
+
+class NotFiniteError(ArithmeticError):
+    """The loss, a gradient or a score is not finite; the text says where that began."""
+
+
+class TooLargeError(MemoryError):
+    """A batch does not fit into the device's memory; the text names one that would."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands. loss and score are in nats per event; rate in events per second.
+    """State of a run after a step or a scoring.
 
-    score is None but after a held-out scoring; best is the best so far.
+    loss: smoothed, in nats per event; NaN before the first step.
+    seconds_left: until the end of the run, estimated.
+    score: of the held-out data, in nats per event; None except after a scoring.
+    best: the best score so far; None before the first scoring.
     """
 
     step: int
     steps: int
     loss: float
-    rate: float
-    left: float
+    events_per_second: float
+    seconds_left: float
     score: float | None
     best: float | None
 
 
 def event_of(corpus: Corpus, settings: TrainingSettings) -> EventSpec:
-    """Describe the events of a corpus. Raises ValueError for columns nobody described."""
-    s = settings
-    if corpus.columns == TOUCH:
-        event = touch_event(components=s.components, hidden=s.hidden)
-        if not s.lattices or event.position is None:
-            return event
-        columns = list(event.position.columns)
-        places = (performance[:, columns] for performance in corpus.performances())
-        found = lattice.shares(places, event.position.noise)
-        return touch_event(components=s.components, hidden=s.hidden, lattices=found)
+    """Return a description of a corpus's events. Raises ValueError for unknown columns."""
+    components, hidden = settings.components, settings.hidden
     if corpus.columns == STROKE:
-        return stroke_event(components=s.components, hidden=s.hidden)
-    raise ValueError(
-        f"{corpus.name} holds ({', '.join(corpus.columns)}), not touches or strokes"
-    )
+        return stroke_event(components=components, hidden=hidden)
+    if corpus.columns != TOUCH:
+        raise ValueError(
+            f"{corpus.name} holds ({', '.join(corpus.columns)}), not touches or strokes"
+        )
+    event = touch_event(components=components, hidden=hidden)
+    if not settings.lattices or event.position is None:
+        return event
+    columns = list(event.position.columns)
+    places = (performance[:, columns] for performance in corpus.performances())
+    shares = lattice.shares(places, event.position.noise)
+    return touch_event(components=components, hidden=hidden, lattices=shares)
+
+
+class BatchLikelihood(nn.Module):
+    """Log densities of the scored events of a batch under a model."""
+
+    def __init__(self, model: EventModel, *, bfloat16: bool) -> None:
+        super().__init__()
+        self.model, self._use_bfloat16 = model, bfloat16
+
+    def encode(self, events: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the trunk's output, and the last place and velocities, at events (B, T, C)."""
+        with torch.autocast(events.device.type, torch.bfloat16, enabled=self._use_bfloat16):
+            seen, last, now, before, _ = self.model.listen(
+                events, self.model.initial(len(events))
+            )
+            return self.model.trunk(seen), last, now, before
+
+    def forward(self, events: Tensor, cell: Tensor, scored: Tensor) -> Tensor:
+        """Return the log densities (N, F) of the factors of the N scored events, in nats.
+
+        events, cell and scored are those of a `Batch`.
+        """
+        trunk, last, now, before = self.encode(events)
+        # The heads compute in full precision, as a density depends on small differences,
+        # and only at the scored events, so that padding costs nothing.
+        return self.model.predict(
+            trunk.float()[scored],
+            events[scored],
+            last[scored],
+            now[scored],
+            before[scored],
+            cell[scored],
+        )
 
 
 class Trainer:
-    """One training run over one corpus; iterate for its progress, stop when you like.
+    """One training run over one corpus. Iterating it trains, and yields its progress.
 
-    model is what learns, averaged its averaged weights, best those that scored best.
-    Whenever it has yielded, all that it needs to go on is in its attributes
-    (robojam.training.checkpoint): iterate again, or another day, and it goes on. together are the
-    processes that train it, of which this is one.
+    model: the model that is trained. averaged: its averaged weights. best: the averaged
+        weights with the best score, best_score, of step best_step; None before a scoring.
+    workers: the processes that train the model together (robojam.training.distributed).
+    step, steps: how many are done, and how many make the whole run.
+    passes, done: completed passes, and completed batches of the pass under way.
+    stale: scorings since the best one.
+    upright: the step from which windows are no longer mirrored; -1 if they never are.
+    elapsed: seconds spent training.
+
+    Whenever it has yielded, its attributes hold all that is needed to continue: iterate
+    again, or save them with robojam.training.checkpoint.
     """
 
     def __init__(
@@ -136,10 +193,11 @@ class Trainer:
         event: EventSpec | None = None,
         start: EventModel | None = None,
     ) -> None:
-        """Prepare a run over a clean corpus, from nothing or from the weights of start.
+        """Prepare a run over clean corpora, from random weights or from those of start.
 
-        event describes what the corpus holds, if that is not touches or strokes, or not as
-        start has it. Raises ValueError when there is nothing in it.
+        event describes the corpus's events; by default that is start's description, or
+        `event_of`. Raises ValueError for a corpus without a performance of two events, and
+        for corpora with different columns.
         """
         for data in (corpus, held_out):
             if not (data.lengths >= 2).any():
@@ -159,10 +217,11 @@ class Trainer:
         )
         if start is not None:
             self.model.load_state_dict(start.state_dict())
-        self.started = start is not None
-        self.together = Alone()
+        self.starts_from_model = start is not None
+        self.workers = WorkerGroup()
         self.model.to(settings.device)
-        self.windows = WindowSampler(corpus, self.model.event)
+        self.likelihood = BatchLikelihood(self.model, bfloat16=settings.bfloat16)
+        self.sampler = WindowSampler(corpus, self.model.event)
         self.averaged = copy.deepcopy(self.model).eval()
         self.optimiser = torch.optim.Adam(
             self.model.parameters(),
@@ -171,104 +230,221 @@ class Trainer:
             fused=settings.device in ("cpu", "cuda"),
         )
         rng = np.random.default_rng(settings.seed)
-        lengths, window = corpus.lengths, settings.window
-        per_pass = sum(1 for _ in batches(cut(lengths, window, rng), settings.batch, rng))
-        self.steps = max(1, round(settings.passes * per_pass))
+        chunks = cut_windows(corpus.lengths, settings.window, rng)
+        batches_per_pass = sum(1 for _ in group_batches(chunks, settings.batch, rng))
+        self.steps = max(1, round(settings.passes * batches_per_pass))
         self.upright = round(self.steps * (1 - settings.upright)) if settings.mirror else -1
         self.best: EventModel | None = None
         self.best_score, self.loss = math.inf, math.nan
-        self.best_step = self.step = self.passes = self.stale = 0
-        self.spent = 0.0  # seconds
-        # Of the pass that is under way: how many batches are done, and the random numbers
-        # from which it was cut.
-        self.done = 0
-        self.cut_with: dict[str, Any] = {}
+        self.best_step = self.step = self.passes = self.done = self.stale = 0
+        self.elapsed = 0.0
+        #: The state of rng from which the pass under way was cut.
+        self.pass_rng_state: dict[str, Any] = {}
 
     @property
-    def share(self) -> float:
-        """How much of the run is done, by its steps or by its time: 1 is all of it.
+    def fraction_done(self) -> float:
+        """The part of the run that is done, by steps or by time, whichever is more: 0 to 1.
 
-        Time counts from HASTE of it on: what needs less than it is given is the same run
-        on every machine, however slowly it begins.
+        Time counts from _CLOCK_FROM of it on, so that a run that takes less than its limit
+        is the same on every machine, however slowly it begins.
         """
         by_steps, limit = self.step / self.steps, 60 * self.settings.minutes
         if not limit:
             return by_steps
-        return max(by_steps, (self.spent / limit - HASTE) / (1 - HASTE))
+        return max(by_steps, (self.elapsed / limit - _CLOCK_FROM) / (1 - _CLOCK_FROM))
 
     @property
-    def over(self) -> bool:
-        """Whether there is nothing more to do, no time left, or nothing gets better."""
+    def finished(self) -> bool:
+        """Whether all steps are done, the time is up, or the score no longer improves."""
         patience = self.settings.patience
-        return self.share >= 1 or 0 < patience <= self.stale
+        return self.fraction_done >= 1 or 0 < patience <= self.stale
 
     def __iter__(self) -> Iterator[Progress]:
-        """Train. Raises NotFiniteError, with the cause, when the loss is no number."""
+        """Train. Raises NotFiniteError, TooLargeError and WorkerError."""
         s = self.settings
-        before, events, first = self.spent, 0, self.step
-        began = time.monotonic() - before
+        elapsed_before, first_step, events = self.elapsed, self.step, 0
+        began = time.monotonic() - elapsed_before
 
-        def told(found: float | None) -> Progress:
-            self.spent = self.together.first(lambda: time.monotonic() - began)
-            return self._progress(events, self.step - first, self.spent - before, found)
+        def progress(held_out_score: float | None) -> Progress:
+            self.elapsed = self.workers.from_leader(lambda: time.monotonic() - began)
+            steps, seconds = self.step - first_step, self.elapsed - elapsed_before
+            return self._progress(events, steps, seconds, held_out_score)
 
-        if self.started and self.best is None:  # what it began with may be the best there is
-            yield told(self._score())
-        while not self.over:
+        if self.starts_from_model and self.best is None:  # which may remain the best
+            yield progress(self._score())
+        while not self.finished:
             for group in self._pass()[self.done :]:
                 for option in self.optimiser.param_groups:
-                    option["lr"] = s.rate * schedule(self.step, self.share, s.warmup)
-                if s.mirror and self.share >= 1 - s.upright:  # of a hurried run too
+                    option["lr"] = s.rate * schedule(self.step, self.fraction_done, s.warmup)
+                if s.mirror and self.fraction_done >= 1 - s.upright:  # if time runs short
                     self.upright = min(self.upright, self.step)
                 batch = self.draw(group)
-                scored = int(batch.scored.sum())
-                now = self._learn(batch, group, scored)
-                self.loss = now if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * now
+                loss = self._train_step(batch, group)
+                self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
                 self.step += 1
                 self.done += 1
                 self._average()
-                events += scored
-                progress = told(None)
-                if self.share >= 1:
+                events += int(batch.scored.sum())
+                after_step = progress(None)
+                if self.fraction_done >= 1:
                     break
-                yield progress
+                yield after_step
             self.done = 0
             self.passes += 1
-            if self.passes % s.score_every and self.share < 1:
+            if self.passes % s.score_every and self.fraction_done < 1:
                 continue
-            yield told(self._score())
+            yield progress(self._score())
+
+    def _progress(
+        self, events: int, steps: int, seconds: float, held_out_score: float | None
+    ) -> Progress:
+        """Return the progress, given the events, steps and seconds since iteration began."""
+        seconds_left = seconds / max(steps, 1) * (self.steps - self.step)
+        if self.settings.minutes:
+            limit = 60 * self.settings.minutes
+            seconds_left = max(0.0, min(seconds_left, limit - self.elapsed))
+        return Progress(
+            self.step,
+            self.steps,
+            self.loss,
+            events / max(seconds, 1e-9),
+            seconds_left,
+            held_out_score,
+            None if math.isinf(self.best_score) else self.best_score,
+        )
 
     def _pass(self) -> list[list[Chunk]]:
-        """Cut a pass into batches; the same again, when it is under way."""
+        """Return the batches of a new pass, or of the one under way once more."""
         rng = self.rng
         if self.done:
             rng = np.random.default_rng()
-            rng.bit_generator.state = self.cut_with
+            rng.bit_generator.state = self.pass_rng_state
         else:
-            self.cut_with = copy.deepcopy(dict(rng.bit_generator.state))
-        chunks = cut(self.corpus.lengths, self.settings.window, rng)
-        return list(batches(chunks, self.settings.batch, rng))
+            self.pass_rng_state = copy.deepcopy(dict(rng.bit_generator.state))
+        chunks = cut_windows(self.corpus.lengths, self.settings.window, rng)
+        return list(group_batches(chunks, self.settings.batch, rng))
+
+    def draw(self, group: list[Chunk]) -> Batch:
+        """Return a batch of windows with fresh noise."""
+        mirror = self.step < self.upright
+        return self.sampler.draw(group, self.rng, mirror=mirror, device=self.settings.device)
+
+    def _train_step(self, batch: Batch, group: list[Chunk]) -> float:
+        """Take an optimiser step on a batch; return its mean loss in nats per event."""
+        self.model.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        rows = self.workers.rows(len(group))
+        self.model.dropout.batch, self.model.dropout.rows = len(group), rows
+        mine, scored = batch.select(rows), int(batch.scored.sum())
+        loss: list[Tensor] = []
+
+        def forward() -> float:
+            value, weighted = self._weighted_loss(mine, group, scored)
+            loss.append(weighted)
+            return value
+
+        # Every worker has its loss before gradients are exchanged: an error ends them all.
+        losses = self.workers.gather(lambda: self._run(mine, forward))
+        self._run(mine, lambda: self._update(loss.pop(), sum(losses)))
+        return sum(losses)
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the mean loss of a batch, and the log densities (N, F) of its events."""
+        parts = self.workers.forward(self.likelihood, batch.events, batch.cell, batch.scored)
+        return -parts.sum(-1).mean(), parts
+
+    def _weighted_loss(
+        self, batch: Batch, group: list[Chunk], scored: int
+    ) -> tuple[float, Tensor]:
+        """Return what this worker's rows add to the loss, and the loss to differentiate.
+
+        Rows count by their share of the `scored` events of all workers. Gradients are means
+        over workers, and are scaled to a sum.
+        """
+        loss, parts = self._loss(batch)
+        value = float(loss.detach())
+        weight = len(parts) / scored if self.workers.rank < len(group) else 0.0
+        if not math.isfinite(value):
+            mine = group[self.workers.rows(len(group))]
+            origin = find_not_finite(self.corpus, self.model.event, parts, batch.scored, mine)
+            raise NotFiniteError(f"at step {self.step} the loss is not finite: {origin}")
+        return value * weight, loss * (weight * self.workers.size)
+
+    def _update(self, loss: Tensor, value: float) -> None:
+        """Find the gradient of a loss, which has this value over all workers, and follow it."""
+        self.workers.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        if not math.isfinite(float(norm)):
+            raise NotFiniteError(
+                f"at step {self.step} the gradient is not finite though the loss is "
+                f"{value:.3f}: lower the learning rate, "
+                f"which is {self.optimiser.param_groups[0]['lr']:g} here."
+            )
+        self.optimiser.step()
+
+    def _run(self, batch: Batch, compute: Callable[[], Result]) -> Result:
+        """Compute with a batch. Raises TooLargeError where memory runs out."""
+        try:
+            return compute()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # After the except block: the error holds what filled the memory.
+        raise TooLargeError(self._find_fitting_batch(batch))
+
+    def _find_fitting_batch(self, batch: Batch) -> str:
+        """Return advice on a size of batch that fits, found by trying smaller ones."""
+        size, device = len(batch.events), self.settings.device
+        problem = (
+            f"a batch of {self.settings.batch} events does not fit into the memory of {device}"
+        )
+        self.workers.release()
+        self.workers = WorkerGroup()  # no other worker takes part in these trials
+        while size > 1:
+            size //= 2
+            self.optimiser.zero_grad(set_to_none=True)
+            if device == "cuda":
+                torch.cuda.empty_cache()
+            try:
+                self._loss(batch.select(slice(size)))[0].backward()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                continue
+            fits = max(1, self.settings.batch * size // len(batch.events))
+            return f"{problem}: --batch {fits} would"
+        return f"{problem}, and no smaller one does: take a smaller --size or --window"
+
+    def _average(self) -> None:
+        """Update the averaged weights, with a short memory at first (untrained weights)."""
+        keep = min(self.settings.average, 1 - 1 / (self.step / 10 + 1))
+        means, weights = self.averaged.parameters(), self.model.parameters()
+        get_ema_multi_avg_fn(keep)(list(means), list(weights), None)
 
     def _score(self) -> float:
-        found = self.together.first(lambda: score(self.averaged, self.held_out).joint)
-        if not math.isfinite(found):
+        """Score the averaged weights on the held-out data, and keep them if they are best."""
+        held_out_score = self.workers.from_leader(
+            lambda: score(self.averaged, self.held_out).joint
+        )
+        if not math.isfinite(held_out_score):
             raise NotFiniteError(
-                f"at step {self.step} the held-out score is {found}: {self.held_out.name} "
-                "holds numbers too large, or the learning rate is too high."
+                f"at step {self.step} the held-out score is {held_out_score}: "
+                f"{self.held_out.name} holds numbers too large, or the learning rate is too "
+                "high."
             )
         self.stale += 1
         if self.best_step <= self.upright < self.step:
-            self.best_score = math.inf  # what has not seen which way is up is not compared
-        if found < self.best_score:
-            self.best_score, self.best_step, self.stale = found, self.step, 0
+            self.best_score = math.inf  # from before the orientation was learnt
+        if held_out_score < self.best_score:
+            self.best_score, self.best_step, self.stale = held_out_score, self.step, 0
             self.best = copy.deepcopy(self.averaged)
-        return found
+        return held_out_score
 
-    def save(self, path: Path, **about: Any) -> None:
-        """Write the best weights so far to path, whole or not at all.
+    def save(self, path: Path, **metadata: Any) -> None:
+        """Write the best weights so far to path, completely or not at all.
 
-        about is what else the file is to say (robojam.model.file.Description): trained_on,
-        score_on, licence. Raises ValueError before the first scoring: there are none.
+        metadata is more of the file's description (robojam.model.file.ModelDescription):
+        trained_on, score_on, licence. Raises ValueError before the first scoring.
         """
         if self.best is None:
             raise ValueError("nothing has been scored yet: there is no model to keep")
@@ -280,121 +456,37 @@ class Trainer:
             steps=self.best_step,
             score=self.best_score,
             made_with=f"robojam {__version__}, torch {torch.__version__}, {s}",
-            **about,
+            **metadata,
         )
         save(self.best, path, description)
 
-    def _progress(self, events: int, steps: int, spent: float, found: float | None) -> Progress:
-        """Tell of the run; events, steps and seconds are of this time that it goes on."""
-        best = None if math.isinf(self.best_score) else self.best_score
-        left = spent / max(steps, 1) * (self.steps - self.step)
-        if self.settings.minutes:
-            left = max(0.0, min(left, 60 * self.settings.minutes - self.spent))
-        rate = events / max(spent, 1e-9)
-        return Progress(self.step, self.steps, self.loss, rate, left, found, best)
 
-    def draw(self, group: list[Chunk]) -> Batch:
-        """Make a batch, with fresh noise."""
-        s = self.settings
-        mirror = self.step < self.upright
-        return self.windows.draw(group, self.rng, mirror=mirror, device=s.device)
+def find_not_finite(
+    corpus: Corpus, event: EventSpec, parts: Tensor, scored: Tensor, group: Sequence[Chunk]
+) -> str:
+    """Return where in a batch the loss stopped being finite, and advice.
 
-    def _listen(self, batch: Batch) -> tuple[Tensor, ...]:
-        device = batch.heard.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.settings.bfloat16):
-            state = self.model.initial(len(batch.heard))
-            seen, last, now, before, _ = self.model.listen(batch.heard, state)
-            return self.model.trunk(seen), last, now, before
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, and its factors' log densities."""
-        trunk, last, now, before = self._listen(batch)
-        scored = batch.scored
-        # The heads in full precision, and only where something is scored: a density
-        # is a matter of small differences, and padding costs nothing.
-        parts = self.model.predict(
-            trunk.float()[scored],
-            batch.heard[scored],
-            last[scored],
-            now[scored],
-            before[scored],
-            batch.cell[scored],
-        )
-        return -parts.sum(-1).mean(), parts
-
-    def _learn(self, batch: Batch, group: list[Chunk], scored: int) -> float:
-        """Make a step on a batch, of which so many events are scored; return its loss."""
-        self.model.train()
-        self.optimiser.zero_grad(set_to_none=True)
-        rows = self.together.rows(len(group))
-        part = batch.part(rows)
-        with self.together.agreed():
-            loss = self._fitted(part, lambda: self._backward(part, group[rows], scored))
-        return self._fitted(part, lambda: self._stepped(loss))
-
-    def _fitted(self, batch: Batch, do: Callable[[], float]) -> float:
-        try:
-            return do()
-        except (MemoryError, RuntimeError) as error:
-            if not is_full(error):
-                raise
-        # Not while the error is held, which holds what filled the memory.
-        raise TooLargeError(self._fitting(batch))
-
-    def _backward(self, batch: Batch, group: list[Chunk], scored: int) -> float:
-        """Find the gradient; return what this part of a batch adds to the loss of all."""
-        if not group:  # fewer rows than processes
-            self._listen(batch)  # for what it draws
-            return 0.0
-        loss, parts = self._loss(batch)
-        value, share = float(loss.detach()), len(parts) / scored
-        if not math.isfinite(value):
-            why = cause(self.corpus, self.model.event, parts, batch.scored, group)
-            raise NotFiniteError(f"at step {self.step} the loss is not finite: {why}")
-        (loss * share).backward()
-        return value * share
-
-    def _stepped(self, mine: float) -> float:
-        loss = self.together.summed(self.model.parameters(), mine)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        if not math.isfinite(float(norm)):
-            raise NotFiniteError(
-                f"at step {self.step} the gradient is not finite though the loss is "
-                f"{loss:.3f}: lower the learning rate, "
-                f"which is {self.optimiser.param_groups[0]['lr']:g} here."
-            )
-        self.optimiser.step()
-        return loss
-
-    def _fitting(self, batch: Batch) -> str:
-        """Find by trial the batch that fits, and name it."""
-        size, device = len(batch.heard), self.settings.device
-        told = (
-            f"a batch of {self.settings.batch} events does not fit into the memory of {device}"
-        )
-        while size > 1:
-            size //= 2
-            self.optimiser.zero_grad(set_to_none=True)
-            if device == "cuda":
-                torch.cuda.empty_cache()
-            try:
-                self._loss(batch.part(slice(size)))[0].backward()
-            except (MemoryError, RuntimeError) as error:
-                if not is_full(error):
-                    raise
-                continue
-            fits = max(1, self.settings.batch * size // len(batch.heard))
-            return f"{told}: --batch {fits} would"
-        return f"{told}, and no smaller one does: take a smaller --size or --window"
-
-    def _average(self) -> None:
-        # A short memory at first, so that the untrained weights are soon forgotten.
-        keep = min(self.settings.average, 1 - 1 / (self.step / 10 + 1))
-        means, weights = self.averaged.parameters(), self.model.parameters()
-        get_ema_multi_avg_fn(keep)(list(means), list(weights), None)
+    parts (N, F) are the log densities of the factors of the events that scored (B, T) marks;
+    group holds the batch's B windows.
+    """
+    broken = ~torch.isfinite(parts)
+    first = int(broken.any(1).nonzero()[0])
+    factor = event.factors[int(broken[first].nonzero()[0])].name
+    row, column = scored.nonzero()[first].tolist()
+    start = group[row].start
+    # An earlier event of the window may be the cause.
+    events = corpus.events[start : start + column + 1]
+    not_finite = np.flatnonzero(~np.isfinite(events).all(1))
+    index = int(not_finite[0]) if len(not_finite) else column
+    advice = "Clean the corpus." if len(not_finite) else "Lower the learning rate."
+    performance = int(np.searchsorted(np.cumsum(corpus.lengths), start + index, side="right"))
+    return (
+        f"factor {factor!r} of event {start + index} (performance {performance + 1} of "
+        f"{corpus.name}), {events[index].tolist()}. {advice}"
+    )
 
 
-def schedule(step: int, share: float, warmup: int) -> float:
-    """Share of the rate at a step, so far into the run: a rise, then a cosine to zero."""
-    rise = min(1.0, (step + 1) / warmup)
-    return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+def schedule(step: int, fraction_done: float, warmup: int) -> float:
+    """Return the share of the highest learning rate at a step: a ramp, then a cosine to 0."""
+    ramp = min(1.0, (step + 1) / warmup)
+    return ramp * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction_done)))

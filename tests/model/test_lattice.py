@@ -213,7 +213,7 @@ def test_training_hears_the_middle_and_is_scored_by_the_cell():
     trainer = Trainer(data, data, settings)
     assert trainer.model.event.lattices == ((500, 6 / 7),)
     batch = trainer.draw([Chunk(0, 40, True)])
-    assert batch.heard[0, :, :2].numpy() == pytest.approx(events[:40, :2] + 0.001, abs=1e-6)
+    assert batch.events[0, :, :2].numpy() == pytest.approx(events[:40, :2] + 0.001, abs=1e-6)
     assert batch.cell.numpy() == pytest.approx(1 / 500)
     assert batch.cell.shape == batch.scored.shape
 

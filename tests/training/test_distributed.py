@@ -1,4 +1,4 @@
-"""Two processes train as one does; what ends one of them ends both, and is told once."""
+"""Data-parallel training: two processes train as one does, and end with one message."""
 
 from __future__ import annotations
 
@@ -35,27 +35,26 @@ pytestmark = [
     ),
 ]
 
-#: Runs of so many events in a batch; each process leaves what came of them behind.
+#: Runs with batches of 64 events and of 1; each process saves its results.
 RUN = """
 import os, sys
 from pathlib import Path
 import numpy as np
 from support.models import TOUCHES, corpus
-from robojam.training.distributed import joined
+from robojam.training.distributed import join_workers
 from robojam.training.trainer import Trainer, TrainingSettings
 
 def threads():  # Linux names them
     return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
-with joined() as together:
+with join_workers() as workers:
     for batch in (64, 1):
         settings = TrainingSettings(
             units=8, components=2, hidden=8, passes=4, window=16, batch=batch, warmup=4,
             bfloat16=False, score_every=1, dropout=0.1,
         )
         trainer = Trainer(corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30]), settings)
-        trainer.together = together
-        together.join(trainer.model)
+        trainer.workers = workers
         losses = [now.loss for now in trainer]
         weights = {n: w.numpy() for n, w in trainer.model.state_dict().items()}
         np.savez(f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}-{batch}.npz",
@@ -66,7 +65,7 @@ if "RANK" in os.environ and running:
     assert not any("gloo" in name for name in threads()), threads()
 """
 
-#: `robojam train`, in the second process of which something happens at a step.
+#: `robojam train` whose second process executes a statement at step 9.
 BROKEN = """
 import os, sys
 from robojam.training import trainer as train
@@ -75,15 +74,18 @@ from robojam.cli import main
 def broken(self, batch):
     if self.step == 9 and os.environ["RANK"] == "1":
         {what}
-    return whole(self, batch)
+    return real(self, batch)
 
-whole, train.Trainer._loss = train.Trainer._loss, broken
+def out_of_memory(loss):
+    raise MemoryError
+
+real, train.Trainer._loss = train.Trainer._loss, broken
 main(sys.argv[1:])
 """
 
 
 def started(*command: object, **environment: str) -> subprocess.Popen[str]:
-    """Start a Python program that finds what is here."""
+    """Start a Python program that can import robojam and the tests' support."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
@@ -100,7 +102,7 @@ def torchrun(*command: object) -> subprocess.Popen[str]:
 
 
 def both(*command: object) -> tuple[list[int], str, list[str]]:
-    """Run two processes that nobody watches over: how they end, and what they say."""
+    """Run two processes without torchrun: exit statuses, output, and robojam's messages."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -118,7 +120,7 @@ def both(*command: object) -> tuple[list[int], str, list[str]]:
 
 
 def complaints(err: str) -> list[str]:
-    """Take what robojam says from what others say too."""
+    """Return robojam's messages."""
     assert "Traceback" not in err.partition("torch/distributed/run.py")[0], err
     return [line for line in err.splitlines() if line.startswith("robojam: ")]
 
@@ -133,13 +135,13 @@ def val(tmp_path: Path) -> Path:
     return npz(tmp_path / "val.npz", corpus(TOUCHES, [20, 15], seed=1))
 
 
-def test_two_processes_make_the_run_that_one_makes(tmp_path, monkeypatch):
+def test_two_processes_train_the_weights_of_one(tmp_path, monkeypatch):
     script = tmp_path / "run.py"
     script.write_text(RUN)
     assert both(script, tmp_path)[0] == [0, 0]
     monkeypatch.setattr(sys, "argv", ["run.py", str(tmp_path)])
     runpy.run_path(str(script))
-    for batch in (64, 1):  # of one row there is nothing for the second process
+    for batch in (64, 1):  # a batch of one row leaves none for the second process
         alone, first, second = (
             dict(np.load(tmp_path / f"{name}-{batch}.npz")) for name in ("alone", "0", "1")
         )
@@ -149,7 +151,7 @@ def test_two_processes_make_the_run_that_one_makes(tmp_path, monkeypatch):
             np.testing.assert_allclose(first[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_torchrun_makes_the_model_that_one_process_makes(data, val, tmp_path):
+def test_torchrun_with_two_processes_writes_the_model_of_one(data, val, tmp_path):
     command = ["train", data, "--val", val, *SIZES, "--to"]
     with torchrun("-m", "robojam", *command, tmp_path / "two.safetensors") as program:
         out, err = program.communicate(timeout=120)
@@ -165,7 +167,7 @@ def test_torchrun_makes_the_model_that_one_process_makes(data, val, tmp_path):
     assert not (tmp_path / "two.run").exists()
 
 
-def test_ctrl_c_stops_both_and_what_was_best_is_there(data, val, tmp_path):
+def test_ctrl_c_stops_both_processes_and_keeps_the_best_model(data, val, tmp_path):
     to = tmp_path / "mine.safetensors"
     command = ["-m", "robojam", "train", data, "--val", val, "--to", to, *SIZES]
     with torchrun(*command, "--passes", 99999, "--patience", 0) as program:
@@ -180,7 +182,7 @@ def test_ctrl_c_stops_both_and_what_was_best_is_there(data, val, tmp_path):
     assert load(to)[1].steps <= run.step
 
 
-def test_two_processes_go_on_where_one_was_stopped(data, val, tmp_path):
+def test_two_processes_resume_the_run_of_one(data, val, tmp_path):
     to = tmp_path / "mine.safetensors"
     settings = TrainingSettings(units=8, components=2, hidden=8, passes=4, window=16, batch=128)
     straight, stopped = (Trainer(read(data), read(val), settings) for _ in range(2))
@@ -189,7 +191,7 @@ def test_two_processes_go_on_where_one_was_stopped(data, val, tmp_path):
     for _ in zip(range(7), stopped, strict=False):
         pass
     about = {"trained_on": [], "score_on": [], "licence": "", "from": ["", ""]}
-    checkpoint.keep(stopped, tmp_path / "mine.run", about)
+    checkpoint.save(stopped, tmp_path / "mine.run", about)
     command = ["-m", "robojam", "train", data, "--val", val, "--to", to, "--resume"]
     statuses, out, err = both(*command)
     assert (statuses, err) == ([0, 0], [])
@@ -197,7 +199,7 @@ def test_two_processes_go_on_where_one_was_stopped(data, val, tmp_path):
     assert load(to)[1].score == pytest.approx(straight.best_score, abs=0.01)
 
 
-def test_time_ends_both(data, val, tmp_path):
+def test_time_limit_ends_both_processes(data, val, tmp_path):
     to = tmp_path / "mine.safetensors"
     command = ["-m", "robojam", "train", data, "--val", val, "--to", to, *SIZES]
     statuses, out, err = both(*command, "--passes", 99999, "--minutes", 0.01)
@@ -207,27 +209,28 @@ def test_time_ends_both(data, val, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "message"),
     [
-        ("batch.heard[...] = float('nan')", "in process 2 of 2: at step 9 the loss is not"),
+        ("batch.events[...] = float('nan')", "in process 2 of 2: at step 9 the loss is not"),
         ("raise MemoryError", "in process 2 of 2: a batch of 128 events does not fit"),
+        ("self.workers.backward = out_of_memory", "another process of this training is gone"),
         ("os._exit(3)", "another process of this training is gone: "),
     ],
-    ids=["no number", "no memory", "no process"],
+    ids=["not finite", "out of memory", "out of memory in backward", "exit"],
 )
-def test_what_ends_one_ends_all_and_is_told_once(what, told, data, val, tmp_path):
+def test_error_in_one_process_ends_both_with_one_message(what, message, data, val, tmp_path):
     script, to = tmp_path / "broken.py", tmp_path / "mine.safetensors"
     script.write_text(BROKEN.format(what=what))
     command = ["train", data, "--val", val, "--to", to, *SIZES, "--passes", 99]
     statuses, _, err = both(script, *command)
     assert statuses == [1, 3 if "exit" in what else 0]
     assert len(err) == 1
-    assert told in err[0]
+    assert message in err[0]
     assert err[0].endswith(f"The best until then is in {to}.")
     load(to)
 
 
-def test_bad_data_is_told_once(data, tmp_path):
+def test_bad_data_is_reported_by_one_process(data, tmp_path):
     bad = tmp_path / "bad.npz"
     bad.write_text("hello")
     statuses, out, err = both("-m", "robojam", "train", data, bad, "--to", tmp_path / "m")
@@ -235,7 +238,7 @@ def test_bad_data_is_told_once(data, tmp_path):
     assert "bad.npz: is neither" in err[0]
 
 
-def test_processes_that_do_not_meet(data, tmp_path):
+def test_process_without_its_group_ends_with_one_message(data, tmp_path):
     command = ["-m", "robojam", "train", data, "--to", tmp_path / "m"]
     with started(*command, WORLD_SIZE="2") as program:
         out, err = program.communicate(timeout=120)
@@ -243,7 +246,7 @@ def test_processes_that_do_not_meet(data, tmp_path):
     assert "the processes of this training do not meet: " in err
 
 
-def test_a_process_alone_loads_nothing_for_others():
+def test_single_process_does_not_import_torch_distributed():
     code = "import sys, {}; print(*(m for m in sys.modules if m.startswith('torch.distrib')))"
     alone: list[Any] = [
         subprocess.run(
@@ -261,19 +264,19 @@ def test_a_process_alone_loads_nothing_for_others():
     assert alone[0] == alone[1]
 
 
-def test_threads_wait_asleep_unless_it_was_said_how_they_wait(monkeypatch):
+def test_train_limits_openmp_spinning_unless_the_user_set_it(monkeypatch):
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
     code = """
 import os, sys
-from robojam import together
+from robojam.training import distributed
 from robojam.cli import main
 
 def seen():
     print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
     sys.exit()
 
-together.joined = seen
+distributed.join_workers = seen
 main(["train", "some.npz", "--to", "mine.safetensors"])
 """
     for said, spins in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7")):

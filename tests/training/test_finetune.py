@@ -1,4 +1,4 @@
-"""Learning from one player: it begins with what was known, and forgets little of it."""
+"""Fine-tuning: it starts from the model, learns the screen, and forgets little."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from robojam.training.trainer import Trainer, TrainingSettings
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)
 
 
-def test_going_on_from_a_model_begins_with_it():
+def test_fine_tuning_starts_with_the_models_score():
     start = small(TOUCHES)
-    how = finetune.settings(start, TrainingSettings(), {"passes": 1.0}, events=130)
+    how = finetune.fine_tuning_settings(start, TrainingSettings(), {"passes": 1.0}, events=130)
     trainer = Trainer(DATA, HELD_OUT, how, start=start)
     first = next(iter(trainer))
     assert first.step == 0
@@ -28,18 +28,18 @@ def test_going_on_from_a_model_begins_with_it():
     assert not how.mirror
 
 
-def test_it_steps_back_as_far_as_it_must_remember():
+def test_weights_are_interpolated_back_until_little_is_forgotten():
     memory = corpus(TOUCHES, [50, 50], seed=2)
     models = [small(TOUCHES), small(TOUCHES, seed=1)]
     start, other = sorted(models, key=lambda model: score(model, memory).joint)
     before = score(start, memory).joint
-    model, found, share = finetune.stepped_back(start, other, memory, HELD_OUT)
+    model, found, share = finetune.limit_forgetting(start, other, memory, HELD_OUT)
     assert 0 <= share < 1
-    assert score(model, memory).joint <= before + finetune.ALLOWED
+    assert score(model, memory).joint <= before + finetune.MOST_FORGOTTEN
     assert found == pytest.approx(score(model, HELD_OUT).joint)
-    _, _, share = finetune.stepped_back(start, start, memory, HELD_OUT)
+    _, _, share = finetune.limit_forgetting(start, start, memory, HELD_OUT)
     assert share == 1
-    halfway = finetune.between(start, other, 0.5)
+    halfway = finetune.interpolate(start, other, 0.5)
     for mine, one, two in zip(*(m.parameters() for m in (halfway, start, other)), strict=True):
         torch.testing.assert_close(mine, (one + two) / 2)
 
@@ -50,14 +50,14 @@ def on_screen(data: Corpus, n: int) -> Corpus:
     return replace(data, events=events)
 
 
-def test_a_player_s_screen_is_learnt_by_looking_at_it():
+def test_lattice_of_the_players_screen_is_added_without_training():
     start = small(TOUCHES)
-    start.event = finetune.event(start, on_screen(corpus(TOUCHES, [40] * 6), 600))
+    start.event = finetune.add_lattices(start, on_screen(corpus(TOUCHES, [40] * 6), 600))
     assert start.event.lattices == ((600, 6 / 7 / 2),)
     theirs, rest = on_screen(corpus(TOUCHES, [60]), 500), on_screen(HELD_OUT, 500)
-    event = finetune.event(start, theirs)
+    event = finetune.add_lattices(start, theirs)
     assert event.lattices == ((500, 1 / 4), (600, 6 / 7 / 4))
-    how = finetune.settings(start, TrainingSettings(), {"passes": 1.0}, events=60)
+    how = finetune.fine_tuning_settings(start, TrainingSettings(), {"passes": 1.0}, events=60)
     trainer = Trainer(theirs, rest, how, event=event, start=start)
     before, after = score(start, rest).joint, next(iter(trainer)).score
     assert after is not None
@@ -69,13 +69,13 @@ def test_a_player_s_screen_is_learnt_by_looking_at_it():
     )
 
 
-def test_a_model_of_strokes_knows_no_screens():
+def test_event_without_lattices_is_unchanged():
     start, strokes = small(STROKES), corpus(STROKES, [30] * 4)
-    assert finetune.event(start, strokes) is start.event
-    assert finetune.event(small(TOUCHES), DATA).lattices == ()
+    assert finetune.add_lattices(start, strokes) is start.event
+    assert finetune.add_lattices(small(TOUCHES), DATA).lattices == ()
 
 
-def test_stepping_back_keeps_the_screens_that_were_met():
+def test_interpolation_keeps_the_added_lattices():
     start, tuned = small(TOUCHES), small(TOUCHES, seed=1)
-    tuned.event = finetune.event(tuned, on_screen(corpus(TOUCHES, [60]), 500))
-    assert finetune.between(start, tuned, 0.0).event == tuned.event
+    tuned.event = finetune.add_lattices(tuned, on_screen(corpus(TOUCHES, [60]), 500))
+    assert finetune.interpolate(start, tuned, 0.0).event == tuned.event

@@ -1,4 +1,4 @@
-"""The picture of a run: that it is drawn, and shows the best."""
+"""The plot of a training run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def run(scores: list[float | None]) -> list[Progress]:
     ]
 
 
-def test_a_run_is_drawn(tmp_path):
+def test_plot_shows_the_held_out_scores(tmp_path):
     from matplotlib.image import imread
 
     to = tmp_path / "run.png"
-    plots.draw(run([-1.0, None, -2.0, None, -1.5]), to, title="a run")
+    plots.plot(run([-1.0, None, -2.0, None, -1.5]), to, title="a run")
     red = np.array([0xC8, 0x55, 0x3D]) / 255  # the held-out scores
 
     def drawn() -> int:
@@ -29,17 +29,17 @@ def test_a_run_is_drawn(tmp_path):
 
     assert drawn() > 200
     # What it began with is the best there is, where nothing better came.
-    plots.draw(run([-1.0, None, None]), to, title="without a score since")
+    plots.plot(run([-1.0, None, None]), to, title="without a score since")
     assert drawn() > 0
-    plots.draw(run([None, None, None]), to, title="without a score")
+    plots.plot(run([None, None, None]), to, title="without a score")
     assert drawn() == 0
 
 
-def test_of_a_run_without_steps_there_is_no_picture(tmp_path):
-    plots.draw(run([-1.0]), tmp_path / "run.png", title="none")
+def test_run_without_steps_has_no_plot(tmp_path):
+    plots.plot(run([-1.0]), tmp_path / "run.png", title="none")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nowhere_is_a_board_too():
-    with plots.board(None) as board:
-        assert board(run([None])[0]) is None
+def test_tensorboard_without_a_folder_writes_nothing():
+    with plots.tensorboard(None) as write:
+        assert write(run([None])[0]) is None
