@@ -1,20 +1,18 @@
-"""robojam beside IMPSY, in turn on the same machine: latency, pace, CPU, start, one step.
+"""Compare robojam with IMPSY on the same machine: latency, tempo, CPU, start, one step.
 
-IMPSY comes from the package index into an environment of its own, for its TensorFlow
-must not meet our torch:
+IMPSY is installed in an environment of its own, because its TensorFlow conflicts with torch:
 
     python3 -m venv ../impsy && ../impsy/bin/pip install impsy
-    .venv/bin/python benchmarks/against_impsy.py --impsy ../impsy/bin/python
+    .venv/bin/python benchmarks/against_impsy.py --impsy ../impsy/bin/python [--json FILE]
 
-IMPSY runs its own program with its own OSC client and server; in place of a model it is
-given one that costs nothing and always asks for 20 ms, so that all that is measured is
-the program. robojam runs with its default model, and pays for it. For the cost of one
-step both run real networks of the same size, 2 x UNITS, five mixtures, three dimensions.
+IMPSY runs its own program with its own OSC client and server. Its model is replaced by a stub
+that takes no time and always returns a dt of 20 ms, so only the program is measured. robojam
+runs with its default model. For the time of one step both run real networks of the same size:
+2 x UNITS, five components, three dimensions.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import socket
@@ -24,6 +22,8 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
+
+from _output import argument_parser, save
 
 from robojam.bench import percentile, processor
 from robojam.bench.client import EngineProcess
@@ -71,18 +71,18 @@ def free_port() -> int:
 
 
 class Impsy:
-    """A running IMPSY, its input and its output."""
+    """Running IMPSY with its input and its output."""
 
     def __init__(
         self, python: str, mode: str, to: tuple[str, int] | None = None, port: int = 0
     ) -> None:
-        """Start it; it plays to an address, or else to where `hear` listens."""
+        """Start IMPSY; it plays to an address, by default to the socket of `receive`."""
         self.folder = tempfile.TemporaryDirectory()
         port = port or free_port()
         self.out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.out.bind(("127.0.0.1", 0))
         self.out.settimeout(60)
-        self.hand = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.input = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.address = ("127.0.0.1", port)
         folder = Path(self.folder.name)
         (folder / "run.py").write_text(RUNNER)
@@ -104,17 +104,20 @@ class Impsy:
         )
 
     def send(self, x: float, y: float) -> float:
+        """Send a touch to IMPSY; return the time."""
         at = time.perf_counter()
-        self.hand.sendto(osc.encode("/interface", "ff", x, y), self.address)
+        self.input.sendto(osc.encode("/interface", "ff", x, y), self.address)
         return at
 
-    def feed(self) -> float:
+    def receive(self) -> float:
+        """Wait for a touch of IMPSY; return its time of arrival."""
         while True:
             packet = self.out.recv(65536)
             if packet.startswith((b"/impsy", b"/prediction")):
                 return time.perf_counter()
 
     def drain(self, seconds: float) -> None:
+        """Discard what IMPSY sends for some seconds."""
         until = time.perf_counter() + seconds
         while (left := until - time.perf_counter()) > 0:
             self.out.settimeout(left)
@@ -125,6 +128,7 @@ class Impsy:
         self.out.settimeout(60)
 
     def cpu(self) -> float:
+        """Return the CPU seconds that IMPSY has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -138,18 +142,18 @@ def impsy(python: str, touches: int) -> dict[str, float]:
     """Measure IMPSY."""
     duet = Impsy(python, "polyphony")
     first = 0.0
-    while first == 0.0:  # it answers nothing until it is ready
+    while first == 0.0:  # it does not answer before it is ready
         duet.send(0.5, 0.5)
         duet.out.settimeout(0.05)
         try:
-            first = duet.feed() - duet.began
+            first = duet.receive() - duet.began
         except TimeoutError:
             continue
     duet.drain(0.5)
     beyond = []
     for i in range(touches):
         sent = duet.send(0.3 + 0.4 * (i % 7) / 7, 0.5)
-        beyond.append(1000 * (duet.feed() - sent - DT))
+        beyond.append(1000 * (duet.receive() - sent - DT))
         duet.drain(0.005)
     before, began = duet.cpu(), time.perf_counter()
     time.sleep(3)
@@ -157,15 +161,15 @@ def impsy(python: str, touches: int) -> dict[str, float]:
     duet.close()
 
     solo = Impsy(python, "battle")
-    solo.feed()
-    at = [solo.feed() for _ in range(touches)]
+    solo.receive()
+    at = [solo.receive() for _ in range(touches)]
     gaps = [b - a for a, b in pairwise(at)]
     solo.close()
     return {
         "start to first output, s": first,
         "touch in to touch out beyond dt, p50, ms": percentile(beyond, 0.5),
         "touch in to touch out beyond dt, p99, ms": percentile(beyond, 0.99),
-        "plays too slow by, %": 100 * (sum(gaps) / len(gaps) / DT - 1),
+        "plays too slowly by, %": 100 * (sum(gaps) / len(gaps) / DT - 1),
         "CPU while waiting, % of a core": cpu,
     }
 
@@ -179,9 +183,9 @@ def robojam(touches: int) -> dict[str, float]:
         duet.send("/robojam/down", "iff", 1, 0.5, 0.5)
         for i in range(touches):
             sent = duet.send("/robojam/move", "iff", 1, 0.3 + 0.01 * (i % 40), 0.5)
-            for heard in duet.feed(sent + 0.1):
-                if heard.is_touch:
-                    beyond.append(1000 * (heard.at - sent - heard.args[3]))
+            for message in duet.feed(sent + 0.1):
+                if message.is_touch:
+                    beyond.append(1000 * (message.at - sent - message.args[3]))
                     break
         duet.close()
         waiting = EngineProcess("--sessions", folder)
@@ -192,11 +196,11 @@ def robojam(touches: int) -> dict[str, float]:
         waiting.close()
         solo = EngineProcess("--mode", "solo", "--sessions", folder)
         at: list[float] = []
-        asked: list[float] = []
-        for heard in solo.feed(time.perf_counter() + 120):
-            if heard.is_touch:
-                at.append(heard.at)
-                asked.append(heard.args[3])
+        due: list[float] = []
+        for message in solo.feed(time.perf_counter() + 120):
+            if message.is_touch:
+                at.append(message.at)
+                due.append(message.args[3])
                 if len(at) > touches:
                     break
         solo.close()
@@ -204,7 +208,7 @@ def robojam(touches: int) -> dict[str, float]:
         "start to first output, s": first,
         "touch in to touch out beyond dt, p50, ms": percentile(beyond, 0.5),
         "touch in to touch out beyond dt, p99, ms": percentile(beyond, 0.99),
-        "plays too slow by, %": 100 * ((at[-1] - at[0]) / sum(asked[1:]) - 1),
+        "plays too slowly by, %": 100 * ((at[-1] - at[0]) / sum(due[1:]) - 1),
         "CPU while waiting, % of a core": 100
         * (after["cpu_s"] - before["cpu_s"])
         / (after["uptime_s"] - before["uptime_s"]),
@@ -212,62 +216,57 @@ def robojam(touches: int) -> dict[str, float]:
 
 
 def impsy_step(python: str, sizes: list[int]) -> dict[str, list[float]]:
-    """Time IMPSY's TFLite step with sampling: p50 and p99 in ms for each size."""
-    done = subprocess.run(
+    """Return p50 and p99 in ms of IMPSY's TFLite step with sampling, for each size."""
+    result = subprocess.run(
         [python, "-c", STEP, json.dumps(sizes)],
         check=True,
         capture_output=True,
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    line = next(x for x in done.stdout.splitlines() if x.startswith("RESULT"))
+    line = next(x for x in result.stdout.splitlines() if x.startswith("RESULT"))
     return dict(json.loads(line.removeprefix("RESULT")))
 
 
 def robojam_step(sizes: list[int]) -> dict[str, list[float]]:
-    """Time robojam's step with sampling, of the same architecture: p50 and p99 in ms."""
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("step.py"), *map(str, sizes)],
+    """Return p50 and p99 in ms of robojam's step with sampling, for each size."""
+    result = subprocess.run(
+        [sys.executable, Path(__file__).with_name("model_step.py"), *map(str, sizes)],
         check=True,
         capture_output=True,
         text=True,
     )
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(result.stdout))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--impsy", required=True, metavar="PYTHON", help="of its environment")
+    parser = argument_parser(__doc__)
+    parser.add_argument(
+        "--impsy", required=True, metavar="PYTHON", help="the Python of IMPSY's environment"
+    )
     parser.add_argument("--touches", type=int, default=300)
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
-    ours, theirs = robojam(chosen.touches), impsy(chosen.impsy, chosen.touches)
+    args = parser.parse_args()
+    ours, theirs = robojam(args.touches), impsy(args.impsy, args.touches)
     sizes = [64, 256, 512]
     for units, times in robojam_step(sizes).items():
         ours[f"one step with sampling, 2 x {units}, p50, ms"] = times[0]
         ours[f"one step with sampling, 2 x {units}, p99, ms"] = times[1]
-    for units, times in impsy_step(chosen.impsy, sizes).items():
+    for units, times in impsy_step(args.impsy, sizes).items():
         theirs[f"one step with sampling, 2 x {units}, p50, ms"] = times[0]
         theirs[f"one step with sampling, 2 x {units}, p99, ms"] = times[1]
-    if chosen.json:
-        version = subprocess.run(
-            [
-                chosen.impsy,
-                "-c",
-                "from importlib.metadata import version as v; print(v('impsy'))",
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-        about = {"processor": processor(), "python": sys.version.split()[0], "impsy": version}
-        command = "python benchmarks/against_impsy.py --json"
-        print(
-            json.dumps(
-                {"command": command, **about, "robojam": ours, "IMPSY": theirs}, indent=1
-            )
-        )
-        return
+    version = subprocess.run(
+        [args.impsy, "-c", "from importlib.metadata import version as v; print(v('impsy'))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    conditions = {
+        "command": "python benchmarks/against_impsy.py",
+        "processor": processor(),
+        "python": sys.version.split()[0],
+        "impsy": version,
+    }
+    save({**conditions, "robojam": ours, "IMPSY": theirs}, args.json)
     print(f"{'':52}{'robojam':>12}{'IMPSY':>12}{'ratio':>9}")
     for name, value in ours.items():
         ratio = theirs[name] / value if value else float("inf")

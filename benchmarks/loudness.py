@@ -1,22 +1,21 @@
-"""How loud each instrument is: performances rendered, loudness after ITU-R BS.1770-4.
+"""Measure the loudness of each instrument (ITU-R BS.1770-4) and the speed of rendering.
 
-    python benchmarks/loudness.py --json benchmarks/results/loudness.json
+    python benchmarks/loudness.py [--count 14] [--json FILE]
 
-K-weighted, in blocks of 0.4 s that overlap by three quarters, gated at -70 LUFS and at 10
-LU below the mean of the rest. How fast a performance renders is told too, beside what it
-depends on: the synthesiser's tick.
+Performances of the corpus are rendered. Their loudness is K-weighted, in blocks of 0.4 s that
+overlap by three quarters, gated at -70 LUFS and at 10 LU below the mean of the remaining
+blocks. The speed depends on the tick of the synthesiser, which is reported with it.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 import time
 from pathlib import Path
 
 import numpy as np
-from kept import tell
+from _output import argument_parser, print_and_save
 from numpy.typing import NDArray
 
 from robojam import bench
@@ -30,7 +29,7 @@ Signal = NDArray[np.float64]
 
 
 def shelf(rate: float) -> tuple[Signal, Signal]:
-    """The head's high shelf: 4 dB from 1.7 kHz on, as a biquad (b, a)."""
+    """Return the high shelf of the K-weighting, 4 dB above 1.7 kHz, as a biquad (b, a)."""
     gain, q, f0 = 3.999843853973347, 0.7071752369554196, 1681.974450955533
     k, v = math.tan(math.pi * f0 / rate), 10 ** (gain / 20)
     vb, a0 = v**0.4996667741545416, 1 + k / q + k * k
@@ -39,7 +38,7 @@ def shelf(rate: float) -> tuple[Signal, Signal]:
 
 
 def high_pass(rate: float) -> tuple[Signal, Signal]:
-    """The weighting's high pass at 38 Hz, as a biquad (b, a)."""
+    """Return the high pass of the K-weighting, at 38 Hz, as a biquad (b, a)."""
     q, f0 = 0.5003270373238773, 38.13547087602444
     k = math.tan(math.pi * f0 / rate)
     a0 = 1 + k / q + k * k
@@ -49,7 +48,7 @@ def high_pass(rate: float) -> tuple[Signal, Signal]:
 
 
 def weighted(sound: Signal, rate: float) -> Signal:
-    """K-weight (samples, channels): both biquads, by their response to every frequency."""
+    """Apply the K-weighting to sound (samples, channels) in the frequency domain."""
     count = 2 ** math.ceil(math.log2(len(sound) + rate))
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(count))
     response = np.ones(len(z), complex)
@@ -60,31 +59,33 @@ def weighted(sound: Signal, rate: float) -> Signal:
 
 
 def lufs(sound: Signal, rate: float = RATE) -> float:
-    """Integrated loudness of (samples, channels), in LUFS; minus infinity of silence."""
+    """Return the integrated loudness of (samples, channels) in LUFS; -inf for silence."""
     block, step = round(0.4 * rate), round(0.1 * rate)
     power = weighted(sound, rate) ** 2
     starts = range(0, max(1, len(power) - block + 1), step)
     blocks = np.array([power[i : i + block].mean(axis=0).sum() for i in starts])
 
-    def loud(of: Signal) -> float:
-        return -0.691 + 10 * math.log10(of.mean()) if len(of) and of.mean() > 0 else -math.inf
+    def loudness(power: Signal) -> float:
+        if not len(power) or power.mean() <= 0:
+            return -math.inf
+        return -0.691 + 10 * math.log10(power.mean())
 
-    heard = blocks[blocks > 10 ** ((-70 + 0.691) / 10)]
-    gate = loud(heard) - 10
-    return loud(heard[heard > 10 ** ((gate + 0.691) / 10)])
+    audible = blocks[blocks > 10 ** ((-70 + 0.691) / 10)]
+    gate = loudness(audible) - 10
+    return loudness(audible[audible > 10 ** ((gate + 0.691) / 10)])
 
 
 def performances(count: int) -> list[NDArray[np.float64]]:
-    """Real performances, as rows of x, y, dt, moving."""
-    held = np.load(CORPUS)
-    rows, lengths = held["touches"], held["lengths"]
+    """Return performances of more than 3 s, arrays (n, 4) of x, y, dt, moving."""
+    corpus = np.load(CORPUS)
+    rows, lengths = corpus["touches"], corpus["lengths"]
     split = np.split(rows, np.cumsum(lengths)[:-1])
-    long = [one for one in split if one[:, 2].sum() > 3]
+    long = [touches for touches in split if touches[:, 2].sum() > 3]
     return long[:: max(1, len(long) // count)][:count]
 
 
 def rendered(rows: NDArray[np.float64], instrument: str, who: str) -> tuple[Signal, float]:
-    """Return a performance as sound, and how much faster than played that was."""
+    """Return a performance as sound, and the speed of rendering relative to real time."""
     synth, parts, t = Synth(instrument=f"{who}={instrument}"), [], 0.0
     began = time.process_time()
     for index, (x, y, dt, moving) in enumerate(rows[:, :4]):
@@ -98,20 +99,18 @@ def rendered(rows: NDArray[np.float64], instrument: str, who: str) -> tuple[Sign
     synth.handle(ControlChanged(t, "panic", 1), round((t + 0.15) * RATE))
     while synth.at < (t + 0.5) * RATE:
         parts.append(synth.render())
-    took = time.process_time() - began
-    return np.concatenate(parts).astype(np.float64), (t + 0.5) / took
+    cpu = time.process_time() - began
+    return np.concatenate(parts).astype(np.float64), (t + 0.5) / cpu
 
 
 def main() -> None:
-    """Render, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--count", type=int, default=14)
-    chosen = parser.parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--count", type=int, default=14, help="number of performances")
+    args = parser.parse_args()
     if not CORPUS.exists():
-        raise SystemExit(f"no performances to play: {CORPUS} is not there")
+        raise SystemExit(f"the corpus {CORPUS} does not exist")
     tone = np.sin(2 * np.pi * 997 * np.arange(3 * RATE) / RATE)
-    found: dict[str, object] = {
+    figures: dict[str, object] = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "processor": bench.processor(),
         "a full-scale sine of 997 Hz in one channel, -3.01 by definition": round(
@@ -119,19 +118,19 @@ def main() -> None:
         ),
         "tick_ms": round(1000 * Synth().tick / RATE, 3),
     }
-    rows = performances(chosen.count)
+    rows = performances(args.count)
     speeds = []
     for who in ("human", "ai"):
         for instrument in INSTRUMENTS:
-            made = [rendered(one, instrument, who) for one in rows]
-            loud = [lufs(sound) for sound, _ in made]
-            speeds += [speed for _, speed in made]
-            found[f"{who}: {instrument}, LUFS"] = round(statistics.mean(loud), 1)
-    found["times faster than played, of one core: half, slowest"] = [
+            results = [rendered(touches, instrument, who) for touches in rows]
+            loudness = [lufs(sound) for sound, _ in results]
+            speeds += [speed for _, speed in results]
+            figures[f"{who}: {instrument}, LUFS"] = round(statistics.mean(loudness), 1)
+    figures["rendering speed relative to real time, one core: median, slowest"] = [
         round(statistics.median(speeds), 1),
         round(min(speeds), 1),
     ]
-    tell(found, chosen.json, indent=1)
+    print_and_save(figures, args.json)
 
 
 if __name__ == "__main__":

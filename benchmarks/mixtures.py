@@ -1,16 +1,16 @@
-"""Mixtures against those of torch.distributions and of keras-mdn-layer.
+"""Compare robojam.mixture with torch.distributions and with keras-mdn-layer.
 
-    python benchmarks/mixtures.py --to benchmarks/results/mixtures.json --keras ENV/bin/python
+    python benchmarks/mixtures.py --keras ENV/bin/python [--quick] [--json FILE]
 
-Log density with its gradient, and sampling, each from the numbers that a network's last
-layer gives, on one thread. MixtureSameFamily is built of Independent(Normal) where ours
-is diagonal and of MultivariateNormal where it is full, without validation, which would
-cost it more. keras-mdn-layer (diagonal only) runs under the Python of an environment of
-its own, each call as a compiled tf.function after a first one that is not counted; its
-way to sample, sample_from_output, takes one row at a time. The systems take turns, all
-is measured twice over, and the shortest of all rounds counts. Memory is the most that
-torch held at once for the density and its gradient. Batches are left out where
-MixtureSameFamily's tensors would not fit.
+Measures the log density with its gradient, and sampling, each from the output of a network's
+last layer, on one thread. MixtureSameFamily is built from Independent(Normal) for diagonal
+covariance and from MultivariateNormal for full covariance, without validation, which would
+make it slower. keras-mdn-layer (diagonal only) runs in an environment of its own; each call is
+a compiled tf.function, after a first call that does not count. Its function for sampling,
+sample_from_output, takes one row at a time. The systems take turns, everything is measured
+twice, and the shortest time of all rounds counts. Memory is the peak of what torch allocated
+for the density and its gradient. Batches are left out if MixtureSameFamily's tensors would not
+fit into memory.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from kept import keep
+from _output import argument_parser, save
 
 DIMS, COMPONENTS = (1, 3, 64), (5, 26)
 BATCHES = (1, 16, 256, 4096, 65_536)
@@ -43,7 +42,7 @@ def robojam_calls(kind: str, dims: int, k: int, batch: int) -> dict[str, Call]:
 
     from robojam.mixture import Mixture, width
 
-    parameters = given(width(dims, k, kind), batch, kind, dims, k)
+    parameters = network_output(width(dims, k, kind), batch, kind, dims, k)
     value = torch.randn(batch, dims)
 
     def density() -> None:
@@ -69,7 +68,7 @@ def torch_calls(kind: str, dims: int, k: int, batch: int) -> dict[str, Call]:
 
     from robojam.mixture import width
 
-    parameters = given(width(dims, k, kind), batch, kind, dims, k)
+    parameters = network_output(width(dims, k, kind), batch, kind, dims, k)
     value = torch.randn(batch, dims)
     below = dims * (dims - 1) // 2 if kind == "full" else 0
     row, column = torch.tril_indices(dims, dims, -1)
@@ -94,8 +93,8 @@ def torch_calls(kind: str, dims: int, k: int, batch: int) -> dict[str, Call]:
     return {"density": density, "sample": lambda: mixture(parameters.detach()).sample()}
 
 
-def given(size: int, batch: int, kind: str, dims: int, k: int):
-    """What a network gives: about unit normal, and correlations that are bearable."""
+def network_output(size: int, batch: int, kind: str, dims: int, k: int):
+    """Return numbers like those of a network: unit normal, with moderate correlations."""
     import torch
 
     torch.manual_seed(0)
@@ -136,7 +135,7 @@ SYSTEMS = {"robojam": robojam_calls, "torch": torch_calls}
 
 
 def rate(call: Call, seconds: float) -> float:
-    """Time calls for about so long: seconds for each."""
+    """Call repeatedly for some seconds; return the seconds per call."""
     began, count = time.perf_counter(), 0
     while count == 0 or time.perf_counter() - began < seconds:
         call()
@@ -145,25 +144,25 @@ def rate(call: Call, seconds: float) -> float:
 
 
 def measure(calls: dict[str, Call], rounds: int, seconds: float) -> dict[str, float]:
-    """Time systems in turns: the shortest of several rounds, in microseconds."""
+    """Time systems in turn; return the shortest of several rounds in microseconds."""
     for call in calls.values():
         call()
     best = dict.fromkeys(calls, math.inf)
     for _ in range(rounds):
         for name, call in calls.items():
             best[name] = min(best[name], rate(call, seconds))
-    return {name: round(1e6 * found, 2) for name, found in best.items()}
+    return {name: round(1e6 * shortest, 2) for name, shortest in best.items()}
 
 
 def cases(*, quick: bool) -> list[tuple[str, int, int, int]]:
-    found = []
+    selected = []
     for kind, dims, k, batch in itertools.product(
         ("diagonal", "full"), DIMS, COMPONENTS, BATCHES[: 3 if quick else None]
     ):
         largest = batch * k * dims * (dims if kind == "full" else 1)
         if largest <= MOST:
-            found.append((kind, dims, k, batch))
-    return found
+            selected.append((kind, dims, k, batch))
+    return selected
 
 
 def one_thread() -> None:
@@ -172,21 +171,23 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def keras_alone(asked: list[tuple[str, int, int, int]], rounds: int, seconds: float) -> None:
-    """Measure keras-mdn-layer: a line of JSON for each case."""
+def measure_keras(
+    selected: list[tuple[str, int, int, int]], rounds: int, seconds: float
+) -> None:
+    """Measure keras-mdn-layer; print a line of JSON for each case."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    for case in asked:
+    for case in selected:
         calls = keras_calls(*case)
         if case[3] > 16:
-            del calls["sample"]  # a row at a time: nothing new is learnt from more
+            del calls["sample"]  # one row at a time: larger batches add nothing
         print(json.dumps(measure(calls, rounds, seconds)), flush=True)
 
 
 def peak(call: Call) -> float:
-    """Return the most MB that torch held at once, beyond what it held before a call."""
+    """Return the peak memory of a call in MB, beyond what was allocated before."""
     from torch.profiler import ProfilerActivity, profile
 
     call()
@@ -203,20 +204,20 @@ def run_self(python: str, *arguments: str) -> str:
 
 
 def sweep(rows: list[dict], rounds: int, seconds: float) -> None:
-    """Measure robojam and torch in turns, case by case, and keep what is shorter."""
+    """Measure robojam and torch in turn, case by case; keep the shorter times."""
     for row in rows:
         case, what = case_of(row), row["what"]
-        found = measure({n: make(*case)[what] for n, make in SYSTEMS.items()}, rounds, seconds)
-        row["us"] |= {name: min(us, row["us"][name]) for name, us in found.items()}
+        times = measure({n: make(*case)[what] for n, make in SYSTEMS.items()}, rounds, seconds)
+        row["us"] |= {name: min(us, row["us"][name]) for name, us in times.items()}
         ratio = row["us"]["torch"] / row["us"]["robojam"]
         print(*case, what, row["us"], f"{ratio:.2f} times as fast", flush=True)
 
 
 def sweep_keras(rows: list[dict], python: str, *, quick: bool) -> None:
-    """Measure keras-mdn-layer under a Python of its own, and keep what is shorter."""
+    """Measure keras-mdn-layer in its environment; keep the shorter times."""
     lines = run_self(python, "--keras-alone", *(["--quick"] if quick else [])).splitlines()
-    asked = [c for c in cases(quick=quick) if c[0] == "diagonal"]
-    for case, line in zip(asked, lines, strict=True):
+    selected = [c for c in cases(quick=quick) if c[0] == "diagonal"]
+    for case, line in zip(selected, lines, strict=True):
         for what, us in json.loads(line).items():
             for row in rows:
                 if case_of(row) == case and row["what"] == what:
@@ -228,27 +229,28 @@ def case_of(row: dict) -> tuple[str, int, int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--to", type=Path, help="write the results as JSON")
-    parser.add_argument("--keras", help="a Python that has keras-mdn-layer")
-    parser.add_argument("--quick", action="store_true", help="small batches, shorter")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--keras", help="the Python of an environment with keras-mdn-layer")
+    parser.add_argument(
+        "--quick", action="store_true", help="small batches only, shorter times"
+    )
     parser.add_argument("--keras-alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     rounds, seconds = (2, 0.05) if args.quick else (ROUNDS, SECONDS)
-    asked = cases(quick=args.quick)
+    selected = cases(quick=args.quick)
     if args.keras_alone:
-        keras_alone([c for c in asked if c[0] == "diagonal"], rounds, seconds)
+        measure_keras([c for c in selected if c[0] == "diagonal"], rounds, seconds)
         return
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler is to be silent
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # silence the profiler
     one_thread()
     import torch
 
     rows = [
         dict(zip(NAMES, (*case, what), strict=True)) | {"us": dict.fromkeys(SYSTEMS, math.inf)}
-        for case in asked
+        for case in selected
         for what in ("density", "sample")
     ]
-    for _ in range(SWEEPS):  # again later on: whoever else used the machine has gone by
+    for _ in range(SWEEPS):  # twice, in case other programs used the machine
         sweep(rows, rounds, seconds)
         if args.keras:
             sweep_keras(rows, args.keras, quick=args.quick)
@@ -266,7 +268,7 @@ def main() -> None:
                 f"median {ratios[len(ratios) // 2]:.2f}"
             )
     machine = f"{platform.machine()}, one thread, torch {torch.__version__}"
-    keep({"machine": machine, "times": rows, "memory": memory}, args.to, indent=1)
+    save({"machine": machine, "times": rows, "memory": memory}, args.json)
 
 
 if __name__ == "__main__":

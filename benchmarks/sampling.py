@@ -1,23 +1,23 @@
-"""What temperature and spread do: the same opening and the same chance at each of both.
+"""Measure and draw what temperature and spread do: one opening, the same random numbers.
 
     python benchmarks/sampling.py ../shared/corpus/microjam_val.npz [--model FILE]
         [--picture FILE.png] [--json FILE]
 
-The picture shows an answer of 4 s at each pair, and below each what is
-usual there, over a hundred openings: strokes a second, and the median speed in screens a
-second. `--json` has more of it.
+The picture shows an answer of 4 s for each pair of values, and below it the means over a
+hundred openings: strokes per second, and the median speed in screens per second. --json
+writes more features.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import keep
+from _output import argument_parser, save
+from answer_contexts import save as save_picture
+from answer_contexts import summarise
 from matplotlib.figure import Figure
-from opening import figures, save
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
@@ -35,13 +35,13 @@ SPREADS = (0.0, 0.5, 0.8, 1.0, 1.25, 2.0)
 _SECONDS = 4.0
 
 
-def draw(heard: Floats, made: dict[tuple[float, float], Any], path: Path) -> None:
+def draw(heard: Floats, answers: dict[tuple[float, float], Any], path: Path) -> None:
     """Draw one answer at each temperature (rows) and spread (columns)."""
     cell, gap, left, top, foot = 1.35, 0.3, 1.0, 0.45, 0.1
     wide = left + len(SPREADS) * (cell + gap * 0.4) + 0.3
     high = top + len(TEMPERATURES) * (cell + gap) + foot
     figure = Figure(figsize=(wide, high), dpi=80, facecolor=PAPER)
-    for (temperature, spread), (touches, found) in made.items():
+    for (temperature, spread), (touches, features) in answers.items():
         x = left + SPREADS.index(spread) * (cell + gap * 0.4)
         y = top + TEMPERATURES.index(temperature) * (cell + gap)
         axes = figure.add_axes(
@@ -49,11 +49,11 @@ def draw(heard: Floats, made: dict[tuple[float, float], Any], path: Path) -> Non
         )
         axes.set(xlim=(-0.02, 1.02), ylim=(1.02, -0.02), xticks=[], yticks=[])
         for spine in axes.spines.values():
-            plain = temperature == spread == 1
-            spine.set(color=INK if plain else FAINT, linewidth=1.4 if plain else 0.7)
+            framed = temperature == spread == 1
+            spine.set(color=INK if framed else FAINT, linewidth=1.4 if framed else 0.7)
         lines(axes, heard, FAINT, 0.7)
         lines(axes, np.concatenate([heard[-1:], touches]), MACHINE[1], 1.1, begun=1)
-        strokes, speed = (found[name][0] for name in ("strokes a second", "speed, 50 %"))
+        strokes, speed = (features[name][0] for name in ("strokes a second", "speed, 50 %"))
         axes.set_xlabel(f"{strokes:.1f} strokes, {speed:.1f} screens", size=6.5, labelpad=2)
         if spread == SPREADS[0]:
             figure.text(
@@ -68,35 +68,36 @@ def draw(heard: Floats, made: dict[tuple[float, float], Any], path: Path) -> Non
         if temperature == TEMPERATURES[0]:
             name = f"spread {spread:g}"
             figure.text(x / wide, 1 - (y - 0.1) / high, name, color=INK, size=8.5)
-    save(figure, path)
+    save_picture(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("corpus", type=Path, help="performances the model has not learnt from")
-    parser.add_argument("--model", help="a file, or a name (default: the default model)")
-    parser.add_argument("--opening", type=int, default=72, help="which of them is drawn")
+    parser = argument_parser(__doc__)
+    parser.add_argument("corpus", type=Path, help="held-out performances")
+    parser.add_argument("--model", help="a file or name (default: the default model)")
+    parser.add_argument(
+        "--opening", type=int, default=72, help="index of the opening that is drawn"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--picture", type=Path, help="draw them to this file")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--picture", type=Path, help="draw the picture to this file")
     args = parser.parse_args()
     one_thread()
     file = read(find(args.model))
     performances = list(clean(read_corpus(args.corpus)).performances())
     heard = [before for before, _ in halves(performances)]
-    made, rows = {}, []
+    answers, rows = {}, []
     for temperature in TEMPERATURES:
         for spread in SPREADS:
-            how = {"temperature": temperature, "spread": spread}
-            takes = generate(file, heard, seconds=_SECONDS, seed=args.seed, **how)
-            found = figures(takes)
-            made[temperature, spread] = takes[args.opening], found
-            rows.append({**how, **found})
+            pair = {"temperature": temperature, "spread": spread}
+            played = generate(file, heard, seconds=_SECONDS, seed=args.seed, **pair)
+            features = summarise(played)
+            answers[temperature, spread] = played[args.opening], features
+            rows.append({**pair, **features})
             print(rows[-1], flush=True)
-    about = {"model": file.path.name, "sha256": file.sha256, "seed": args.seed}
-    keep({**about, "rows": rows}, args.json)
+    conditions = {"model": file.path.name, "sha256": file.sha256, "seed": args.seed}
+    save({**conditions, "rows": rows}, args.json)
     if args.picture:
-        draw(heard[args.opening], made, args.picture)
+        draw(heard[args.opening], answers, args.picture)
 
 
 if __name__ == "__main__":

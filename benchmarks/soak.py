@@ -1,16 +1,14 @@
-"""Ten hours of playing on a clock that does not wait: drift, memory, touches lost.
+"""Play ten hours on a simulated clock, and measure drift, memory growth and lost touches.
 
-    python benchmarks/soak.py [--hours 10] [--json]
+    python benchmarks/soak.py [--hours 10] [--json FILE]
 
-The real server, default model and recorder; the clock is turned from deadline to deadline,
-and what is sent is counted instead of sent. A human plays phrases; the mode changes every
-half an hour. Takes some minutes.
+Runs the real engine with the default model and the recorder. The clock jumps from deadline to
+deadline, and packets are counted instead of sent. A simulated human plays phrases; the mode
+changes every half an hour. Takes some minutes.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import random
 import tempfile
@@ -18,6 +16,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from _output import argument_parser, print_and_save
 
 from robojam.config.options import Options
 from robojam.controls import Settings
@@ -30,12 +30,12 @@ from robojam.touch import is_machine
 from robojam.wire import osc
 
 MODES = ("call-response", "solo", "duet")
-HAND = ("127.0.0.1", 4000)
+HUMAN = ("127.0.0.1", 4000)
 
 
 @dataclass
-class Wire:
-    """Stands where the endpoint does, and counts the touches that go out."""
+class CountingEndpoint:
+    """Endpoint that counts the touches that the engine sends, instead of sending them."""
 
     address: tuple[str, int] = ("127.0.0.1", 5005)
     unsent: int = 0
@@ -52,28 +52,28 @@ class Wire:
         pass
 
 
-class Jam:
-    """A server on a clock of its own."""
+class SimulatedJam:
+    """Engine on a simulated clock."""
 
     def __init__(self, folder: str) -> None:
         self.now = 0.0
-        self.wire = Wire()
+        self.endpoint = CountingEndpoint()
         options = Options(sessions=folder, seed=1, osc_out=("127.0.0.1:9000",))
         self.engine = Engine(
             options,
             load(find(options.model), device="cpu", voices=1),
-            endpoint=self.wire,  # type: ignore[arg-type]
+            endpoint=self.endpoint,  # type: ignore[arg-type]
             settings=Settings(),
             load=lambda *_: None,
-            outputs=make_outputs(options, self.wire),  # type: ignore[arg-type]
+            outputs=make_outputs(options, self.endpoint),  # type: ignore[arg-type]
             clock=lambda: self.now,
         )
 
     def send(self, address: str, tags: str = "", *args: Any) -> None:
-        self.engine.packet(osc.encode(address, tags, *args), HAND, self.now)
+        self.engine.packet(osc.encode(address, tags, *args), HUMAN, self.now)
 
     def wait(self, seconds: float) -> None:
-        """Turn the clock from deadline to deadline."""
+        """Advance the clock from deadline to deadline for some seconds."""
         end = self.now + seconds
         while (due := self.now + self.engine.advance()) <= end:
             self.now = math.nextafter(due, math.inf)
@@ -81,19 +81,19 @@ class Jam:
         self.engine.advance()
 
 
-def phrase(jam: Jam, chance: random.Random) -> None:
-    """Play a stroke of two seconds, as a human does."""
-    x, y = chance.random(), chance.random()
+def phrase(jam: SimulatedJam, rng: random.Random) -> None:
+    """Play a stroke of about two seconds."""
+    x, y = rng.random(), rng.random()
     jam.send("/robojam/down", "iff", 1, x, y)
-    for _ in range(chance.randrange(40, 120)):
-        jam.wait(chance.uniform(0.011, 0.031))
-        x, y = (min(max(at + chance.gauss(0, 0.02), 0), 1) for at in (x, y))
+    for _ in range(rng.randrange(40, 120)):
+        jam.wait(rng.uniform(0.011, 0.031))
+        x, y = (min(max(at + rng.gauss(0, 0.02), 0), 1) for at in (x, y))
         jam.send("/robojam/move", "iff", 1, x, y)
     jam.send("/robojam/up", "i", 1)
 
 
 def resident() -> float:
-    """Memory that is resident now, in MB; NaN where the system does not tell so."""
+    """Return the resident memory of this process in MB, or NaN if the system does not say."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmRSS"):
@@ -104,44 +104,44 @@ def resident() -> float:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--hours", type=float, default=10.0)
-    asked.add_argument("--json", action="store_true")
-    chosen = asked.parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--hours", type=float, default=10.0)
+    args = parser.parse_args()
     one_thread()
-    chance, began = random.Random(1), time.perf_counter()
+    rng, began = random.Random(1), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        jam, first = Jam(folder), math.nan
-        while jam.now < chosen.hours * 3600:
+        jam, first = SimulatedJam(folder), math.nan
+        while jam.now < args.hours * 3600:
             mode = MODES[int(jam.now / 1800) % len(MODES)]
             jam.send("/robojam/mode", "s", mode)
-            phrase(jam, chance)
+            phrase(jam, rng)
             jam.wait(8.0)
-            if math.isnan(first) and jam.now > chosen.hours * 360:
+            if math.isnan(first) and jam.now > args.hours * 360:
                 first = resident()
         last = resident()
         jam.engine.finish("the end")
         (path,) = Path(folder).glob("*.jsonl")
         session = read(path)
-    played = [e for e in session.events if isinstance(e, TouchEvent)]
-    machine = [e for e in played if is_machine(e.touch.who) and e.touch.phase != "up"]
-    found = {
+    touches = [e for e in session.events if isinstance(e, TouchEvent)]
+    machine = [e for e in touches if is_machine(e.touch.who) and e.touch.phase != "up"]
+    figures = {
         "hours": jam.now / 3600,
         "touches played": len(machine),
-        "sent": jam.wire.touches,
-        "lost": jam.wire.touches - len(machine),
-        "worst drift from dt to dt, s": drift(session.events),
+        "sent": jam.endpoint.touches,
+        "lost": jam.endpoint.touches - len(machine),
+        "greatest error from touch to touch, s": drift(session.events),
         "memory after a tenth, MB": first,
         "memory at the end, MB": last,
-        "took, s": time.perf_counter() - began,
+        "run time, s": time.perf_counter() - began,
     }
-    print(json.dumps(found, indent=1) if chosen.json else found)
+    print_and_save(figures, args.json)
 
 
 def drift(events: list[Any]) -> float:
-    """By how much two of the machine's touches in a row stray from their dt, in seconds.
+    """Return the greatest difference between dt and the time between two machine touches (s).
 
-    Where nothing came between: a human's touch or a control makes another beginning.
+    Only touches that follow each other directly count: after a touch of a human or a control
+    the machine begins a new sequence.
     """
     worst, before = 0.0, None
     for event in events:

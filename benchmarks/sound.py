@@ -1,15 +1,13 @@
-"""The sound: how late a touch is heard, what it costs, and what it does to the engine.
+"""Measure the built-in sound: latency, CPU, and its effect on the engine's timing.
 
-Needs Debian's jackd2 and, to hear what leaves, `pip install JACK-Client`; no sound card:
-JACK's dummy driver keeps time as one would. With `--signalflow` (pip install signalflow)
-the library that was the alternative is measured beside it.
+    python benchmarks/sound.py [--json FILE]
 
-    python benchmarks/sound.py --to benchmarks/results/sound.json
+Needs jackd2 (Debian) and JACK-Client (pip) to record what is played. No sound card is needed:
+JACK's dummy driver has the timing of one.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -18,11 +16,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import tell
+from _output import argument_parser, print_and_save
 
 from robojam import bench
 from robojam.bench import measures
@@ -38,7 +35,7 @@ PERIOD = 256
 
 @contextmanager
 def jack(period: int = PERIOD) -> Iterator[None]:
-    """A JACK server without a card, at 48 kHz."""
+    """Run a JACK server without a sound card, at 48 kHz, for the block."""
     os.environ["JACK_DEFAULT_SERVER"] = SERVER
     command = ["jackd", "-n", SERVER, "-R", "-d", "dummy", "-r", "48000", "-p", str(period)]
     quiet = subprocess.DEVNULL
@@ -51,17 +48,17 @@ def jack(period: int = PERIOD) -> Iterator[None]:
         server.wait()
 
 
-class Ear:
-    """A JACK client that notes at which frame sound begins.
+class OnsetDetector:
+    """JACK client that records the frames at which sound begins.
 
-    Frames are steady, as a card's are; the driver's thread wakes now and then late. The
-    earliest it has been of late tells when a frame was due.
+    The frames are steady, as those of a sound card, but the thread of the driver sometimes
+    wakes late. So the time of a frame is computed from the earliest wake-up near it.
     """
 
     def __init__(self) -> None:
         import jack as jack_client
 
-        self.client = jack_client.Client("ear", servername=SERVER)
+        self.client = jack_client.Client("onsets", servername=SERVER)
         self.ports = [self.client.inports.register(f"in{i}") for i in range(2)]
         self._cycles: list[tuple[int, float]] = []
         self._onsets: list[int] = []
@@ -82,7 +79,7 @@ class Ear:
                 self._quiet += frames
 
     def onsets(self) -> list[float]:
-        """When sound began, by the clock."""
+        """Return the times at which sound began."""
         rate = self.client.samplerate
         return [
             onset / rate
@@ -91,6 +88,7 @@ class Ear:
         ]
 
     def listen(self) -> None:
+        """Connect to robojam's output."""
         self.client.activate()
         playing: list[Any] = []
         while len(playing) < 2:
@@ -100,37 +98,36 @@ class Ear:
                 for port in self.client.get_ports(is_audio=True, is_output=True)
                 if port.name.startswith("robojam")
             ]
-        time.sleep(0.5)  # its ports are there before it takes part
+        time.sleep(0.5)  # the ports exist before the client runs
         for port, mine in zip(playing, self.ports, strict=False):
             self.client.connect(port, mine)
 
 
 def latency(taps: int) -> dict[str, Any]:
-    """From a touch that leaves a musician's program to its first sample at the driver."""
-    found: dict[str, Any] = {}
+    """Measure the time from sending a touch to its first sample at the driver."""
+    figures: dict[str, Any] = {}
     with jack(), engine("--mode", "listen", "--sound", "--instrument", "human=keys") as e:
-        ear = Ear()
-        ear.listen()
+        detector = OnsetDetector()
+        detector.listen()
         time.sleep(1.0)
         sent: list[float] = []
         for _ in range(taps):
-            # 0.35 s, and by a fraction of a period more each time, so that every phase
-            # of it is met.
+            # A fraction of a period more each time, so that taps fall on all phases of it.
             time.sleep(0.35 + 0.0037 * (len(sent) % 7))
             sent.append(e.send("/robojam/down", "iff", 1, 0.5, 0.2))
             time.sleep(0.03)
             e.send("/robojam/panic")
         time.sleep(0.2)
-        found["status"] = e.status()["sound"]
-        onsets = ear.onsets()
-        ear.client.deactivate()
-        ear.client.close()
+        figures["status"] = e.status()["sound"]
+        onsets = detector.onsets()
+        detector.client.deactivate()
+        detector.client.close()
     late = []
     for at in sent:
         after = [onset - at for onset in onsets if 0 <= onset - at < 0.2]
         if after:
             late.append(1000 * after[0])
-    found |= {
+    figures |= {
         "taps": taps,
         "heard": len(late),
         "p50_ms": bench.percentile(late, 0.5),
@@ -138,10 +135,11 @@ def latency(taps: int) -> dict[str, Any]:
         "sd_ms": statistics.stdev(late),
         "period_ms": 1000 * PERIOD / 48000,
     }
-    return found
+    return figures
 
 
 def chord(fingers: int) -> list[TouchPlayed]:
+    """Return landings of several fingers."""
     return [
         TouchPlayed(0.0, Touch(i / max(fingers, 2), 0.3, 0.0, Phase.DOWN, i, "human"), 0.0)
         for i in range(fingers)
@@ -149,21 +147,22 @@ def chord(fingers: int) -> list[TouchPlayed]:
 
 
 def cost() -> dict[str, Any]:
-    """Seconds of a core for a second of sound, by instrument and fingers."""
-    found: dict[str, Any] = {}
+    """Return the CPU share of the synthesis in percent, by instrument and fingers."""
+    figures: dict[str, Any] = {}
     for instrument in INSTRUMENTS:
         for fingers in (1, 4, 24):
             synth = Synth(instrument=f"human={instrument}")
-            for what in chord(fingers):
-                synth.handle(what, 0)
+            for event in chord(fingers):
+                synth.handle(event, 0)
             best = min(_second(synth) for _ in range(3))
-            found[f"{instrument}, {fingers}"] = round(100 * best, 2)
+            figures[f"{instrument}, {fingers}"] = round(100 * best, 2)
     silent = Synth()
-    found["nobody"] = round(100 * _second(silent), 3)
-    return found
+    figures["silent"] = round(100 * _second(silent), 3)
+    return figures
 
 
 def _second(synth: Synth) -> float:
+    """Return the CPU seconds that a second of sound takes."""
     began = time.process_time()
     for _ in range(round(synth.rate / synth.tick)):
         synth.render()
@@ -171,20 +170,20 @@ def _second(synth: Synth) -> float:
 
 
 def engine_beside(touches: int) -> dict[str, Any]:
-    """The engine's lateness with the sound, and without, in turn."""
-    found: dict[str, Any] = {"with": [], "without": []}
+    """Measure the timing of the engine with and without the sound, in turn."""
+    figures: dict[str, Any] = {"with": [], "without": []}
     with jack():
         for _ in range(3):
             for name, options in (("without", []), ("with", ["--sound"])):
                 report = bench.Report()
                 measures.duet(report, touches, *options)
                 measures.solo(report, touches, *options)
-                found[name].append({f.name: round(f.value, 4) for f in report.figures})
-    return found
+                figures[name].append({f.name: round(f.value, 4) for f in report.figures})
+    return figures
 
 
 def deadlines(seconds: float) -> list[float]:
-    """How late a thread wakes that has something due every 5 ms, in ms."""
+    """Return how late a thread wakes that has a deadline every 5 ms, in ms."""
     late = []
     due = time.perf_counter() + 0.1
     end = due + seconds
@@ -196,6 +195,7 @@ def deadlines(seconds: float) -> list[float]:
 
 
 def summary(late: list[float]) -> dict[str, float]:
+    """Return p50, p99 and the maximum."""
     return {
         "p50_ms": round(bench.percentile(late, 0.5), 4),
         "p99_ms": round(bench.percentile(late, 0.99), 4),
@@ -203,97 +203,59 @@ def summary(late: list[float]) -> dict[str, float]:
     }
 
 
-def where_it_runs(seconds: float, *, signalflow: bool) -> dict[str, Any]:
-    """A thread with deadlines beside eight voices that sound: nowhere, in a thread of the
-    same process, in a process of their own, in SignalFlow's thread."""
-    found = {"nothing": summary(deadlines(seconds))}
+def deadlines_beside_synthesis(seconds: float) -> dict[str, Any]:
+    """Measure a thread with deadlines alone, and beside eight voices that are synthesised.
+
+    The synthesis runs in a thread of the same process, then in a process of its own.
+    """
+    figures = {"alone": summary(deadlines(seconds))}
     stop = threading.Event()
-
-    def play() -> None:
-        synth = Synth(instrument="human=strings")
-        for what in chord(8):
-            synth.handle(what, 0)
-        due = time.perf_counter()
-        while not stop.is_set():
-            synth.render()
-            due += 0.005
-            time.sleep(max(due - time.perf_counter(), 0))
-
-    thread = threading.Thread(target=play)
+    thread = threading.Thread(target=synthesise, args=(stop,))
     thread.start()
-    found["a thread"] = summary(deadlines(seconds))
+    figures["synthesis in a thread"] = summary(deadlines(seconds))
     stop.set()
     thread.join()
-    code = (
-        "import sys; sys.path.insert(0, 'benchmarks'); import sound, time;"
-        "s = sound.Synth(instrument='human=strings');"
-        "[s.happened(w, 0) for w in sound.chord(8)]\n"
-        "due = time.perf_counter()\n"
-        "while True:\n s.render(); due += 0.005; time.sleep(max(due - time.perf_counter(), 0))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = subprocess.Popen([sys.executable, __file__, "--synthesise"])
     time.sleep(1.5)
-    found["a process"] = summary(deadlines(seconds))
+    figures["synthesis in a process"] = summary(deadlines(seconds))
     process.kill()
     process.wait()
-    if signalflow:
-        found |= with_signalflow(seconds)
-    return found
+    return figures
 
 
-def with_signalflow(seconds: float) -> dict[str, Any]:
-    """The same with SignalFlow: its audio is made in C++, but a new voice is made in Python."""
-    import signalflow as sf
-
-    with jack():
-        config = sf.AudioGraphConfig()
-        config.output_buffer_size, config.sample_rate = PERIOD, 48000
-        config.backend_name = "jack"
-        graph = sf.AudioGraph(config=config)
-
-        def voice(hz: float) -> Any:
-            pitch = sf.Smooth(hz, 0.99)
-            saws = sum(sf.SawOscillator(pitch * ratio) for ratio in (0.998, 1.0, 1.002))
-            shape = sf.ASREnvelope(0.005, 1, 0.1)
-            return sf.StereoPanner(sf.SVFilter(saws, "low_pass", 2000, 0.1) * shape * 0.05, 0.2)
-
-        playing = [voice(110.0 + 11 * i) for i in range(8)]
-        for one in playing:
-            one.play()
-        late = deadlines(seconds)
-        made = []
-        for i in range(300):
-            began = time.perf_counter()
-            one = voice(220.0 + i)
-            one.play()
-            made.append(1000 * (time.perf_counter() - began))
-            time.sleep(0.003)
-            one.stop()
-        graph.stop()
-    return {
-        "SignalFlow": summary(late),
-        "SignalFlow: a voice begun, on the engine's thread": summary(made),
-    }
+def synthesise(stop: threading.Event) -> None:
+    """Synthesise eight voices in real time until the event is set."""
+    synth = Synth(instrument="human=strings")
+    for event in chord(8):
+        synth.handle(event, 0)
+    due = time.perf_counter()
+    while not stop.is_set():
+        synth.render()
+        due += 0.005
+        time.sleep(max(due - time.perf_counter(), 0))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--to", type=Path)
+    parser = argument_parser(__doc__)
     parser.add_argument("--taps", type=int, default=100)
     parser.add_argument("--touches", type=int, default=300)
-    parser.add_argument("--signalflow", action="store_true")
-    chosen = parser.parse_args()
-    found = {
+    parser.add_argument(
+        "--synthesise", action="store_true", help="only synthesise, without end"
+    )
+    args = parser.parse_args()
+    if args.synthesise:
+        synthesise(threading.Event())
+    figures = {
         "command": "python benchmarks/sound.py",
         "python": sys.version.split()[0],
         "processor": bench.processor(),
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "touch to driver": latency(chosen.taps),
+        "touch to driver": latency(args.taps),
         "% of a core": cost(),
-        "where it runs": where_it_runs(8.0, signalflow=chosen.signalflow),
-        "engine": engine_beside(chosen.touches),
+        "deadlines beside synthesis": deadlines_beside_synthesis(8.0),
+        "engine": engine_beside(args.touches),
     }
-    tell(found, chosen.to, indent=1)
+    print_and_save(figures, args.json)
 
 
 if __name__ == "__main__":

@@ -1,54 +1,49 @@
-"""Many voices on one output: how late they are, and what a touch of theirs costs.
+"""Measure many voices on one output: how late they are, and the CPU time of a touch.
 
-    python benchmarks/voices.py [--voices 64] [--seconds 15] [--runs 5] [--json]
+    python benchmarks/voices.py [--voices 64] [--seconds 15] [--runs 5] [--json FILE]
 
-A real engine and real packets, as in robojam bench; the load is the machine's, of all that
-runs there (os.getloadavg), when the run ends.
+Runs a real engine and real packets, as robojam bench does. The load is that of the whole
+machine at the end of the run (os.getloadavg).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import time
 from typing import Any
+
+from _output import argument_parser, print_and_save
 
 from robojam.bench import Report, percentile
 from robojam.bench.measures import sing
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--voices", type=int, default=64)
-    asked.add_argument("--seconds", type=float, default=15.0)
-    asked.add_argument("--runs", type=int, default=5)
-    asked.add_argument("--json", action="store_true")
-    chosen = asked.parse_args()
-    runs = [run(chosen.voices, chosen.seconds) for _ in range(chosen.runs)]
-    command = f"python benchmarks/voices.py --voices {chosen.voices} --runs {chosen.runs}"
-    found = {**Report().as_json(command), "runs": runs}
-    del found["figures"]
-    if chosen.json:
-        print(json.dumps(found, indent=1))
-    else:
-        for each in runs:
-            print("  ".join(f"{name} {value:.3g}" for name, value in each.items()))
+    parser = argument_parser(__doc__)
+    parser.add_argument("--voices", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--runs", type=int, default=5)
+    args = parser.parse_args()
+    command = f"python benchmarks/voices.py --voices {args.voices} --runs {args.runs}"
+    conditions = Report().as_json(command)
+    del conditions["figures"]
+    runs = [run(args.voices, args.seconds) for _ in range(args.runs)]
+    print_and_save({**conditions, "runs": runs}, args.json)
 
 
 def run(voices: int, seconds: float) -> dict[str, Any]:
-    """Measure once."""
+    """Let voices play for some seconds, and return the figures of one run."""
     time.sleep(1.0)
-    sung = sing(voices, seconds)
-    late = {f"late_ms_p{100 * p:g}": percentile(sung.late, p) for p in (0.5, 0.99, 0.999)}
+    result = sing(voices, seconds)
+    late = {f"late_ms_p{100 * p:g}": percentile(result.late, p) for p in (0.5, 0.99, 0.999)}
     return {
-        "touches_a_second": sung.rate,
-        "core": sung.core,
-        "us_a_touch": sung.each,
+        "touches_a_second": result.rate,
+        "core": result.core,
+        "us_a_touch": result.each,
         **late,
-        "late_ms_worst": max(sung.late, default=0.0),
-        "held_up": sung.held_up,
-        **{f"bare_timer_ms_p{100 * float(p):g}": late for p, late in sung.bare.items()},
+        "late_ms_worst": max(result.late, default=0.0),
+        "held_up": result.held_up,
+        **{f"bare_timer_ms_p{100 * float(p):g}": ms for p, ms in result.bare.items()},
         "load": os.getloadavg()[0],
     }
 

@@ -1,18 +1,17 @@
-"""What the window costs: frame times over a played performance, touch to pixel, CPU.
+"""Measure what the window costs: frame times, latency from touch to pixel, CPU.
 
-    python benchmarks/window.py [--json FILE] [--quick]
+    python benchmarks/window.py [--quick] [--json FILE]
 
-Frames: eight players at once play real performances, so that 2,000 touches and more are
-seen at any time, and every frame of twenty seconds at 60 a second is drawn by SDL's
-software surface and timed, on one core: its CPU time, and the wall's, which other programs on a
-shared machine lengthen. Touch to pixel: from the event in SDL's queue to
-the frame that shows it. CPU and the engine's lateness: a real window and a real engine,
-under Xvfb where there is one.
+Frame times: eight players play performances of the corpus at once, so that 2,000 touches and
+more are visible at any time. Every frame of twenty seconds, at 60 per second, is drawn by
+SDL's software surface on one core. CPU time and wall time are measured; other programs on a
+shared machine lengthen the wall time. Touch to pixel: from the event in SDL's queue to the
+frame that shows it. CPU and the lateness of the engine: a real window and a real engine, if
+Xvfb is installed.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -29,8 +28,8 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 import pygame
-from kept import keep
-from told import CORPUS, ROOT, lively, performances
+from _captured_jam import CORPUS, ROOT, lively, performances
+from _output import argument_parser, save
 
 from robojam.bench import percentile
 from robojam.window.app import App
@@ -44,13 +43,13 @@ Touches = list[tuple[float, str, str, float, float]]
 
 
 def performance(seconds: float) -> Touches:
-    """Eight players, each with performances one after another: t, who, phase, x, y."""
-    found = lively(performances())
+    """Return the touches of eight players at once: rows of t, who, phase, x, y."""
+    corpus = lively(performances())
     touches: Touches = []
     for index, who in enumerate(PLAYERS):
         t, number = 0.0, index
         while t < seconds:
-            for x, y, dt, moving in found[number % len(found)].clip(0, 1):
+            for x, y, dt, moving in corpus[number % len(corpus)].clip(0, 1):
                 t += float(dt)
                 touches.append((t, who, "move" if moving > 0.5 else "down", float(x), float(y)))
             number += len(PLAYERS)
@@ -65,7 +64,7 @@ def frames(
     quarter_turns: int = 0,
     seconds: float = 20.0,
 ) -> dict[str, float]:
-    """Draw every frame of a performance; return the times of a frame, in ms."""
+    """Draw every frame of a performance; return percentiles of the frame times in ms."""
     screen = pygame.display.set_mode(size)
     state, picture = WindowState(last_message_at=0.0, turn="ai"), Scene()
     state.texts["mode"] = "call-response"
@@ -80,7 +79,7 @@ def frames(
             draw = state.strokes.down if phase == "down" else state.strokes.move
             draw(who, 0, x, y, then, own=False)
             at += 1
-        if frame % 2 == 0:  # a forecast thirty times a second, as the engine tells it
+        if frame % 2 == 0:  # a forecast thirty times per second, as from the engine
             where = 0.5 + 0.3 * ((frame % 60) / 60 - 0.5)
             state.forecast = (
                 ForecastComponent(0.6, where, 0.4, 0.1, 0.2, 0.3),
@@ -102,25 +101,25 @@ def frames(
     }
 
 
-class NoWire:
-    """Stands where the link is."""
+class NoLink:
+    """Link to an engine that sends and receives nothing."""
 
     def send(self, address: str, tags: str = "", *args: object) -> None:
-        """Send nothing."""
+        """Do nothing."""
 
     def advance(self, now: float) -> float:
-        """Nothing to do for a while."""
+        """Return a time a second from now."""
         return now + 1
 
     def receive(self) -> list[object]:
-        """Nothing comes."""
+        """Return no messages."""
         return []
 
 
 def touch_to_pixel(count: int = 200) -> dict[str, float]:
-    """From a press in the queue to the frame that shows it, in ms."""
+    """Return the times in ms from a press in the queue to the frame that shows it."""
     screen = pygame.display.set_mode((1920, 1080))
-    app = App(screen, NoWire(), size=(1920, 1080), name="")  # type: ignore[arg-type]
+    app = App(screen, NoLink(), size=(1920, 1080), name="")  # type: ignore[arg-type]
     app.run_once()
     times = []
     for i in range(count):
@@ -140,14 +139,14 @@ def touch_to_pixel(count: int = 200) -> dict[str, float]:
 
 
 def cpu(pid: int) -> float:
-    """CPU seconds a process has used."""
+    """Return the CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def display():
-    """A screen of 1920 x 1080 that nobody sees."""
+    """Run an X display of 1920 x 1080 for the block; yield its environment."""
     number = next(n for n in range(90, 200) if not Path(f"/tmp/.X{n}-lock").exists())
     server = subprocess.Popen(
         ["Xvfb", f":{number}", "-screen", "0", "1920x1080x24", "-nolisten", "tcp"],
@@ -160,18 +159,18 @@ def display():
     server.wait()
 
 
-def ask(link: socket.socket) -> dict[str, object]:
-    """Ask an engine how it is."""
+def status(link: socket.socket) -> dict[str, object]:
+    """Return the status of an engine."""
     link.send(encode("/robojam/status"))
     packet = link.recv(65536)
     return dict(json.loads(packet[20:].split(b"\0", 1)[0]))
 
 
-def alive(seconds: float) -> dict[str, float]:
-    """A real engine, alone and with a window: CPU of the window, lateness of the engine."""
-    found: dict[str, float] = {}
+def measure_processes(seconds: float) -> dict[str, float]:
+    """Run an engine alone and with a window: CPU of the window, lateness of the engine."""
+    figures: dict[str, float] = {}
     command = [sys.executable, "-m", "robojam"]
-    for seen in (False, True):
+    for with_window in (False, True):
         with tempfile.TemporaryDirectory() as folder, display() as environment:
             engine = subprocess.Popen(
                 [*command, "serve", "--osc-in", "127.0.0.1:0", "--sessions", folder,
@@ -184,7 +183,7 @@ def alive(seconds: float) -> dict[str, float]:
                 link.connect(("127.0.0.1", port))
                 link.settimeout(5)
                 window = None
-                if seen:
+                if with_window:
                     window = subprocess.Popen(
                         [*command, "window", "--engine", f"127.0.0.1:{port}", "--size",
                          "1920x1080"], env=environment, cwd=ROOT,
@@ -192,7 +191,7 @@ def alive(seconds: float) -> dict[str, float]:
                     time.sleep(4)
                     began = cpu(window.pid)
                     time.sleep(seconds)
-                    found["window_still_percent"] = round(
+                    figures["window_still_percent"] = round(
                         100 * (cpu(window.pid) - began) / seconds, 2
                     )
                 link.send(encode("/robojam/mode", "s", "solo"))
@@ -201,29 +200,28 @@ def alive(seconds: float) -> dict[str, float]:
                 time.sleep(seconds)
                 if window:
                     used = cpu(window.pid) - began
-                    found["window_solo_percent"] = round(100 * used / seconds, 1)
-                key = "engine_late_ms_p99_" + ("with" if seen else "without")
-                found[key] = round(float(str(ask(link)["late_ms_p99"])), 3)
+                    figures["window_solo_percent"] = round(100 * used / seconds, 1)
+                key = "engine_late_ms_p99_" + ("with" if with_window else "without")
+                figures[key] = round(float(str(status(link)["late_ms_p99"])), 3)
             for program in (window, engine):
                 if program is not None:
                     program.send_signal(signal.SIGTERM)
                     program.wait()
-    return found
+    return figures
 
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true")
-    chosen = parser.parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter runs")
+    args = parser.parse_args()
     if not CORPUS.exists():
-        raise SystemExit(f"no performances to play: {CORPUS} is not there")
+        raise SystemExit(f"the corpus {CORPUS} does not exist")
     pygame.display.init()
     pygame.font.init()
-    seconds = 12.0 if chosen.quick else 20.0
+    seconds = 12.0 if args.quick else 20.0
     touches = performance(seconds)
-    found: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     for name, size, theme, quarter_turns in (
         ("1920x1080", (1920, 1080), "dark", 0),
         ("1920x1080 light", (1920, 1080), "light", 0),
@@ -231,16 +229,16 @@ def main() -> None:
         ("640x400", (640, 400), "dark", 0),
         ("3840x2160", (3840, 2160), "dark", 0),
     ):
-        found[name] = frames(
+        figures[name] = frames(
             size, touches, theme=theme, quarter_turns=quarter_turns, seconds=seconds
         )
-        print(name, found[name], flush=True)
-    found["touch to pixel"] = touch_to_pixel()
-    print("touch to pixel", found["touch to pixel"], flush=True)
+        print(name, figures[name], flush=True)
+    figures["touch to pixel"] = touch_to_pixel()
+    print("touch to pixel", figures["touch to pixel"], flush=True)
     if shutil.which("Xvfb"):
-        found["alive"] = alive(5.0 if chosen.quick else 15.0)
-        print("alive", found["alive"])
-    keep(found, chosen.json, indent=1)
+        figures["processes"] = measure_processes(5.0 if args.quick else 15.0)
+        print("processes", figures["processes"])
+    save(figures, args.json)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ The pause before a touch is not enough to decide: a finger can land again within
 a finger that rests on the glass sends nothing for longer than that. So four quantities are
 used for each touch: the time before it, the jump to it, the jump before that and the jump
 after it, all as logarithms. The log odds of a landing are a quadratic form in them (logistic
-regression, fitted to performances whose phases are known). benchmarks/phases.py fits the
-constants and measures how often the result is right.
+regression, fitted to performances whose phases are known). benchmarks/phase_inference.py fits
+the constants and measures how often the result is right.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""What an engine tells a window while people play: recorded once, drawn as often as wanted.
+"""Packets that an engine sent to a window in a jam: captured once, played back at any time.
 
-The performances are real, from the corpus, and so is the engine. `told` plays them to it
-and keeps every packet that a monitor gets with its instant; `Jam` lets a window's state
-hear them again, up to any instant, without an engine and without waiting.
+The performances come from the corpus and the engine is a real one. `capture` plays them to it
+and returns every packet that a monitor receives, with its time. `CapturedJam` feeds them to
+the state of a window, up to any time, without an engine and without waiting.
 """
 
 from __future__ import annotations
 
-import pickle
 import select
 import signal
 import socket
@@ -30,20 +29,22 @@ Packets = list[tuple[float, bytes]]
 
 
 def performances() -> list[np.ndarray]:
-    """The corpus, performance by performance: x, y, dt, moving."""
+    """Return the performances of the corpus, arrays (n, 4) of x, y, dt, moving."""
     with np.load(CORPUS) as data:
         ends = np.cumsum(data["lengths"])
         return np.split(data["touches"], ends[:-1])
 
 
-def lively(found: list[np.ndarray]) -> list[np.ndarray]:
-    """Those with swipes and taps, of a few seconds."""
-    return [p for p in found if 90 < len(p) < 200 and 3.2 < p[1:, 2].sum() < 5
+def lively(corpus: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the performances of a few seconds that have both swipes and taps."""
+    return [p for p in corpus if 90 < len(p) < 200 and 3.2 < p[1:, 2].sum() < 5
             and 4 <= (p[:, 3] < 0.5).sum() <= 12]  # fmt: skip
 
 
-def told(folder: Path, phrases: list[np.ndarray], *options: str, rest: float = 5.2) -> Packets:
-    """Play performances to an engine, each followed by a rest (s); return what it told."""
+def capture(
+    folder: Path, phrases: list[np.ndarray], *options: str, rest: float = 5.2
+) -> Packets:
+    """Play performances to an engine, each followed by a rest (s); return its packets."""
     engine = subprocess.Popen(
         [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0",
          "--sessions", str(folder), "--device", "cpu", "--no-sound", *options],
@@ -51,7 +52,7 @@ def told(folder: Path, phrases: list[np.ndarray], *options: str, rest: float = 5
     )  # fmt: skip
     assert engine.stdout is not None
     port = int(engine.stdout.readline().split(",")[0].rsplit(":", 1)[1])
-    got: Packets = []
+    packets: Packets = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.bind(("127.0.0.1", 0))
         link.connect(("127.0.0.1", port))
@@ -66,7 +67,7 @@ def told(folder: Path, phrases: list[np.ndarray], *options: str, rest: float = 5
                     link.send(encode("/robojam/subscribe", "i", link.getsockname()[1]))
                     link.send(encode("/robojam/status"))
                 if select.select([link], [], [], min(left, 0.5))[0]:
-                    got.append((time.monotonic(), link.recv(65536)))
+                    packets.append((time.monotonic(), link.recv(65536)))
 
         listen(1.0)
         for phrase in phrases:
@@ -78,25 +79,19 @@ def told(folder: Path, phrases: list[np.ndarray], *options: str, rest: float = 5
             listen(rest)
     engine.send_signal(signal.SIGTERM)
     engine.wait()
-    return [(t - got[0][0], packet) for t, packet in got]
-
-
-def kept(path: Path) -> Packets:
-    """Read packets that were kept."""
-    packets: Packets = pickle.loads(path.read_bytes())
-    return packets
+    return [(t - packets[0][0], packet) for t, packet in packets]
 
 
 @dataclass
-class Jam:
-    """A window's state that hears what was told."""
+class CapturedJam:
+    """The state of a window that receives captured packets."""
 
     packets: Packets
     state: WindowState = field(default_factory=WindowState)
     _next: int = 0
 
-    def until(self, t: float) -> WindowState:
-        """Let it hear everything until then."""
+    def advance(self, t: float) -> WindowState:
+        """Process every packet up to a time in seconds; return the state."""
         while self._next < len(self.packets) and self.packets[self._next][0] <= t:
             at, packet = self.packets[self._next]
             self._next += 1

@@ -1,13 +1,15 @@
-"""Make the pictures of the window that these pages show, from a real jam.
+"""Draw the pictures of docs/window/ from a real jam.
 
-    python benchmarks/screens.py
+    python benchmarks/window_pictures.py
 
-Real performances are played to a real engine, once; what it told the window is then drawn
-at chosen instants, and as a short animation of a call and its answer.
+Plays performances of the corpus to a real engine once, and captures what it sends to a window.
+Then draws the window at chosen times, and a short animation of a call and its answer. Needs
+ImageMagick.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import subprocess
@@ -18,7 +20,7 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 import pygame
-from told import Jam, Packets, lively, performances, told
+from _captured_jam import CapturedJam, Packets, capture, lively, performances
 
 from robojam.model.file import find
 from robojam.model.file import read as read_model
@@ -30,19 +32,19 @@ from robojam.window.view.panels import panel_of
 from robojam.window.view.scene import Scene
 
 DOCS = Path(__file__).parents[1] / "docs"
-#: When, in seconds of the jam, the human plays and the machine answers.
+#: Times in the jam, in seconds, at which the human plays and the machine answers.
 CALL, ANSWER = 4.2, 7.2
 Size = tuple[int, int]
 
 
 def settle(
-    picture: Scene, screen: pygame.Surface, jam: Jam, t: float, **shown: object
+    picture: Scene, screen: pygame.Surface, jam: CapturedJam, t: float, **shown: object
 ) -> WindowState:
-    """Draw the last second up to an instant, so that all that moves is where it would be."""
+    """Draw the last second up to a time, so that everything that moves is in its place."""
     for i in range(60):
-        state = jam.until(t - 1 + i / 60)
+        state = jam.advance(t - 1 + i / 60)
         picture.draw(screen, state, t - 1 + i / 60, **shown)  # type: ignore[arg-type]
-    return jam.until(t)
+    return jam.advance(t)
 
 
 def shot(
@@ -57,7 +59,7 @@ def shot(
 ) -> None:
     """Save one picture of the window."""
     screen = pygame.display.set_mode(size)
-    jam, picture = Jam(packets), Scene()
+    jam, picture = CapturedJam(packets), Scene()
     for key, value in view.items():
         setattr(jam.state.view, key, value)
     settle(picture, screen, jam, t, playback=playback)
@@ -65,23 +67,23 @@ def shot(
     panel = panel_of(
         state, entries=recordings.entries, page=0, playback=playback, full=False, busy=False
     )
-    for _ in range(2):  # what lies open is known, then what is above it
+    for _ in range(2):  # the second time with the size of the open panel known
         picture.draw(screen, state, t, panel=panel, playback=playback)
     path = DOCS / "window" / f"{name}.png"
     pygame.image.save(screen, path)
-    smaller = ["-strip", "+dither", "-colors", "240", "-define", "png:compression-level=9"]
-    subprocess.run(["mogrify", *smaller, str(path)], check=False)
+    compression = ["-strip", "+dither", "-colors", "240", "-define", "png:compression-level=9"]
+    subprocess.run(["mogrify", *compression, str(path)], check=False)
 
 
 def animation(packets: Packets, begin: float, end: float, *, size: Size = (640, 400)) -> None:
-    """Save the call and its answer as a GIF, 15 frames a second (ImageMagick joins them)."""
-    jam, picture = Jam(packets), Scene()
+    """Save a call and its answer as a GIF with 15 frames per second, by ImageMagick."""
+    jam, picture = CapturedJam(packets), Scene()
     screen = pygame.display.set_mode(size)
     settle(picture, screen, jam, begin)
     with tempfile.TemporaryDirectory() as folder:
         for i in range(round((end - begin) * 60)):
             t = begin + i / 60
-            picture.draw(screen, jam.until(t), t)
+            picture.draw(screen, jam.advance(t), t)
             if i % 4 == 0:
                 pygame.image.save(screen, f"{folder}/{i:05}.png")
         frames = sorted(str(path) for path in Path(folder).iterdir())
@@ -92,21 +94,22 @@ def animation(packets: Packets, begin: float, end: float, *, size: Size = (640, 
 
 
 def main() -> None:
-    """Play, draw, save."""
-    model = read_model(find(None)).sha256[:12]  # another one plays another jam
-    kept = Path(tempfile.gettempdir()) / f"robojam_screens_{model}"
-    kept.mkdir(exist_ok=True)
-    jam = kept / "told.pickle"
+    """Play, draw and save."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    model = read_model(find(None)).sha256[:12]  # another model plays another jam
+    folder = Path(tempfile.gettempdir()) / f"robojam_window_{model}"
+    folder.mkdir(exist_ok=True)
+    jam = folder / "packets.pickle"
     if not jam.exists():
-        found = lively(performances())
-        played = told(kept, [found[3], found[11]], "--seed", "12", "--response", "4")
-        jam.write_bytes(pickle.dumps(played))
-    packets: Packets = pickle.loads(jam.read_bytes())
+        calls = lively(performances())
+        packets = capture(folder, [calls[3], calls[11]], "--seed", "12", "--response", "4")
+        jam.write_bytes(pickle.dumps(packets))
+    packets = pickle.loads(jam.read_bytes())
     pygame.display.init()
     pygame.font.init()
     (DOCS / "window").mkdir(exist_ok=True)
     recordings = RecordingsPanel(wake=lambda: None)
-    recordings.folder = kept
+    recordings.folder = folder
     recordings.read()
     entry = recordings.entries[0]
     playback = RecordingPlayback(read(entry.path), entry.title)

@@ -1,0 +1,101 @@
+"""Measure one step of a model with sampling: p50 and p99 in ms, as JSON.
+
+    python benchmarks/model_step.py 64 256 512     # 2 x UNITS, five components, random weights
+    python benchmarks/model_step.py models/touch.safetensors
+    python benchmarks/model_step.py models/touch.safetensors --device cuda --voices 4096
+
+A step feeds one touch to each voice and samples the next; several voices are one batch.
+--without-network replaces the network by a stub. What remains is the work of the host for
+voices on a GPU: random numbers, units and limits, without the transfers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robojam.bench import percentile
+from robojam.engine.model_loader import one_thread
+from robojam.model.event import touch_event
+from robojam.model.file import ModelDescription, ModelFile, read, shapes
+from robojam.player.player import ModelPlayer
+
+
+def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:
+    """Return a model of the given size with small random weights."""
+    event = touch_event(components=components, hidden=32)
+    rng = np.random.default_rng(0)
+    weights = {
+        name: rng.normal(0, 0.05, shape).astype(np.float32)
+        for name, shape in shapes(event, units, layers).items()
+    }
+    description = ModelDescription(event=event, units=units, layers=layers)
+    return ModelFile(Path("untrained"), description, weights, "")
+
+
+class StubStepper:
+    """Stepper without a network, which always returns the same samples."""
+
+    def __init__(self, voices: int) -> None:
+        self._samples = np.random.default_rng(0).random((voices, 4), np.float32)
+
+    def sample_all(self, _: Any, **__: float) -> Any:
+        return self._samples
+
+    def feed_each(self, _: Any) -> None:
+        pass
+
+
+def measure(
+    file: ModelFile,
+    *,
+    device: str,
+    voices: int,
+    without_network: bool = False,
+    steps: int = 3000,
+) -> list[float]:
+    """Return p50 and p99 of a step in ms, of one voice or of all voices as one batch."""
+    player = ModelPlayer(file, device=device, voices=voices, seed=1)
+    if without_network:
+        player._stepper = StubStepper(voices)
+    times = []
+    for _ in range(steps + 200 if voices == 1 else 220):
+        began = time.perf_counter()
+        if voices == 1:
+            proposal = player.sample([0])[0]
+            x, y = min(max(proposal.x, 0), 1), min(max(proposal.y, 0), 1)
+            dt = min(max(proposal.dt, 0.001), 5)
+            player.commit(0, x, y, dt, proposal.moving)
+        else:
+            player.step_all()
+        times.append(1000 * (time.perf_counter() - began))
+    return [percentile(times[-steps:], 0.5), percentile(times[-steps:], 0.99)]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", default=["64", "256", "512"])
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"])
+    parser.add_argument("--voices", type=int, default=1)
+    parser.add_argument("--without-network", action="store_true")
+    args = parser.parse_args()
+    if args.without_network and args.voices == 1:
+        parser.error("--without-network needs --voices with more than one voice")
+    one_thread()
+    figures = {}
+    for name in args.models:
+        file = untrained(int(name)) if name.isdecimal() else read(Path(name))
+        figures[name] = measure(
+            file,
+            device=args.device,
+            voices=args.voices,
+            without_network=args.without_network,
+        )
+    print(json.dumps(figures))
