@@ -51,7 +51,7 @@ PACKAGES = {
     "app": Row(8, "msgspec"),
     "training": Row(9, "msgspec numpy safetensors torch", lazily="matplotlib tensorboardX"),
     "bench": Row(9),
-    "cli": Row(10, "msgspec", lazily="numpy rich torch"),
+    "cli": Row(10, "click msgspec", lazily="numpy rich torch"),
     "__main__": Row(11),
 }
 

@@ -1,35 +1,35 @@
-"""The commented TOML file of a rig: every option, and what this machine has for it."""
+"""Template of a configuration file: every option, with what this machine has for it."""
 
 from __future__ import annotations
 
 import platform
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from robojam.config.options import OPTIONS, Option
 
-_HEAD = """\
+_HEADER: Final = """\
 # robojam: the options of a jam, for `robojam jam --config THIS-FILE` and `robojam serve`.
-# Each stands here as it is without this file; take the # away from where no space follows
-# it to change it. The command line wins over the file.
+# Each has its default here; to change one, remove the # before its name. The command line
+# wins over the file.
 """
-#: What is written where the default is for the engine to know.
-_EXAMPLES: dict[str, Any] = {
+#: Values that stand for a default that only the engine knows.
+_EXAMPLES: Final[dict[str, Any]] = {
     "model": "touch",
     "seed": 1,
     "sound_out": "USB",
     "log": "robojam.log",
 }
-#: Several of what stands in a list.
-_LISTS = {
+#: Examples of two values for the options that can be repeated.
+_LISTS: Final = {
     "osc_out": ("127.0.0.1:5006", "192.168.0.23:9000/touchosc"),
     "midi_in": ("LinnStrument", "Foot/pedal"),
     "midi_out": ("Surge", "Minilogue/scale"),
     "touchosc": ("/1/xy", "/2/xy"),
 }
-#: In place of the default of a table: the file ends with it, as TOML wants.
-_TABLES = {
+#: Examples for the options that are tables. They end the file, as TOML requires.
+_TABLES: Final = {
     "midi": """\
 #[midi.lead]
 #like = "scale"
@@ -42,27 +42,28 @@ _TABLES = {
 #controls = { "cc 64" = "answer", "cc 1" = "temperature 0 2" }
 """
 }
-_WIDTH = 90
+_WIDTH: Final = 90
 
 
-def written() -> str:
-    """Return the text of the file, with what this machine has."""
-    parts = [_HEAD]
+def template() -> str:
+    """Return the text of a configuration file that changes nothing."""
+    parts = [_HEADER]
     for option in sorted(OPTIONS, key=lambda option: option.name in _TABLES):
         lines = _comment(f"{option.about[:1].upper()}{option.about[1:]}: {option.allowed}.")
         if option.default is None:
             lines += _comment(f"Without it: {option.default_text}.")
-        for found in _here(option.name):
-            lines += _comment(f"Here: {found}")
+        for name in _on_this_machine(option.name):
+            lines += _comment(f"Here: {name}")
         if option.kind is tuple:
-            several = _toml(_LISTS[option.field])
-            lines += _comment(f"One or more, in brackets: {option.name} = {several}")
+            example = _toml(_LISTS[option.field])
+            lines += _comment(f"One or more, in brackets: {option.name} = {example}")
         value = _TABLES.get(option.name) or f"#{option.name} = {_toml(_value(option))}\n"
         parts.append("\n".join([*lines, value]))
     return "\n".join(parts)
 
 
 def _comment(text: str) -> list[str]:
+    """Return a text as lines of comment."""
     return textwrap.wrap(
         text,
         _WIDTH,
@@ -74,12 +75,14 @@ def _comment(text: str) -> list[str]:
 
 
 def _value(option: Option) -> Any:
+    """Return an option's default, or an example where only the engine knows the default."""
     if option.default is not None:
         return option.default
     return _EXAMPLES.get(option.field, 1.0 if option.kind is float else "")
 
 
 def _toml(value: Any) -> str:
+    """Return a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list):
@@ -90,58 +93,49 @@ def _toml(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _here(option: str) -> list[str]:
-    """Say what this machine has for an option; nothing where that cannot be told."""
-    look = _LOOKS.get(option)
-    if look is None:
+def _on_this_machine(option: str) -> list[str]:
+    """Return what this machine has for an option; nothing where that cannot be found out."""
+    search = _SEARCHES.get(option)
+    if search is None:
         return []
     try:
-        return look()
+        return search()
     except Exception:  # a driver may fail in any way, and the file is as good without it
         return []
 
 
-def models() -> list[str]:
-    """Name the models that come along."""
+def _models() -> list[str]:
+    """Return the names of the models that come with robojam."""
     from robojam.model.file import folder
 
     return [", ".join(sorted(path.stem for path in folder().glob("*.safetensors")))]
 
 
-def devices() -> list[str]:
-    """Name where a model can compute."""
+def _devices() -> list[str]:
+    """Return the devices on which a model can compute."""
     from robojam.player.devices import DeviceError, choose_device
 
-    found = ["cpu"]
+    devices = ["cpu"]
     for name in ("cuda", "mps"):
         try:
-            found.append(choose_device(name))
+            devices.append(choose_device(name))
         except DeviceError:
             continue
-    return [f"{', '.join(found)} ({platform.processor() or platform.machine()})"]
+    return [f"{', '.join(devices)} ({platform.processor() or platform.machine()})"]
 
 
-def midi_inputs() -> list[str]:
-    """Name the MIDI ports that play."""
-    return _midi("in")
-
-
-def midi_outputs() -> list[str]:
-    """Name the MIDI ports that can be played to."""
-    return _midi("out")
-
-
-def _midi(way: str) -> list[str]:
+def _midi_ports(direction: str) -> list[str]:
+    """Return the names of the MIDI ports of a direction, in or out."""
     from robojam.ports.midi_client import MidiError, list_ports
 
     try:
-        return list_ports()[way]
+        return list_ports()[direction]
     except MidiError:
         return []
 
 
-def audio_outputs() -> list[str]:
-    """Name the audio devices."""
+def _audio_outputs() -> list[str]:
+    """Return the names of the audio devices."""
     from robojam import sound
     from robojam.sound.device import NoSoundError
 
@@ -151,10 +145,10 @@ def audio_outputs() -> list[str]:
         return []
 
 
-_LOOKS: dict[str, Callable[[], list[str]]] = {
-    "model": models,
-    "device": devices,
-    "midi-in": midi_inputs,
-    "midi-out": midi_outputs,
-    "sound-out": audio_outputs,
+_SEARCHES: Final[dict[str, Callable[[], list[str]]]] = {
+    "model": _models,
+    "device": _devices,
+    "midi-in": lambda: _midi_ports("in"),
+    "midi-out": lambda: _midi_ports("out"),
+    "sound-out": _audio_outputs,
 }

@@ -1,75 +1,131 @@
 """The commands: the only place that reads arguments or prints.
 
-Each room of this package holds a few commands. Everything heavy is imported by the
-command that needs it, so that --help and the window wait for nothing.
+Each module declares the arguments of its commands, calls what does the work and prints the
+result. A module is imported when its command is used, and heavy libraries inside the
+functions that need them: `robojam --help` and the window wait for nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from importlib import import_module
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Final, NamedTuple, NoReturn
+
+import click
 
 from robojam import __version__
-from robojam.cli import (
-    bench,
-    corpus,
-    evaluate,
-    generate,
-    init,
-    learn,
-    play,
-    ports,
-    replay,
-    sessions,
-    train,
-)
-from robojam.config.load import OptionParser
+
+__all__ = ["COMMANDS", "Entry", "main"]
+
+
+class Entry(NamedTuple):
+    """A command in the list of `robojam --help`."""
+
+    module: str  # in this package; the command has its own name there
+    summary: str
+
+
+#: The commands by name, in the order of the help.
+COMMANDS: Final = {
+    "jam": Entry("play", "play with the machine in a window"),
+    "serve": Entry("play", "run the engine alone"),
+    "window": Entry("play", "open a window on an engine that runs already"),
+    "replay": Entry("replay", "play a recorded jam again"),
+    "sessions": Entry("sessions", "list the recorded jams"),
+    "export": Entry("sessions", "write recorded jams as CSV, MIDI, arrays, a picture or sound"),
+    "generate": Entry("generate", "let the machine play into a file, not in real time"),
+    "corpus": Entry("corpus", "show what is in performances from any program, and join them"),
+    "train": Entry("train", "train a model on performances"),
+    "evaluate": Entry("evaluate", "measure how well a model predicts, or how it plays"),
+    "learn": Entry("learn", "bind the knobs and pads of a MIDI controller (MIDI learn)"),
+    "bench": Entry("bench", "measure latency, timing and CPU use on this machine"),
+    "init": Entry("init", "write a configuration file with comments for this machine"),
+    "ports": Entry("ports", "show MIDI ports, devices and addresses, and what to type"),
+}
+
+
+class _Commands(click.Group):
+    """Group of the commands, which imports a command's module when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"{__name__}.{COMMANDS[cmd_name].module}")
+        command: click.Command = vars(module)[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="robojam %(version)s")
+def robojam() -> None:
+    """Jam with a machine on a touch surface: it listens, and plays an answer."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run a command; leaves with its status."""
-    if isinstance(sys.stdout, TextIOWrapper):  # not every console or pipe knows all letters
+    """Run the command that the arguments name, and exit with its status.
+
+    arguments are those after the program's name; sys.argv has them when they are None.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):  # consoles and pipes lack some letters
         sys.stdout.reconfigure(errors="replace")
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        chosen = _parser().parse_args(arguments)
-        status = chosen.command(chosen)
+        with robojam.make_context("robojam", list(words)) as context:
+            status = robojam.invoke(context)
+    except click.exceptions.Exit as done:  # after --help and --version
+        status = done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = error.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "robojam"
+        text = " ".join(_describe(error).split())
+        print(f"robojam: {text} ({command} --help)", file=sys.stderr)
+        status = error.exit_code
     except KeyboardInterrupt:
         status = 130
-    except BrokenPipeError:  # what it printed to has gone (| head)
+    except BrokenPipeError:  # the reader of the output has gone, as in `robojam … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     raise SystemExit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(
-        prog="robojam", description="A partner to jam with on a touch surface."
-    )
-    parser.add_argument("--version", action="version", version=f"robojam {__version__}")
+def _describe(error: click.UsageError) -> str:
+    """Return what is wrong with a command line: the option, its value and what is allowed."""
+    from difflib import get_close_matches
 
-    def bare(_: argparse.Namespace) -> int:
-        parser.print_help(sys.stderr)
-        return 2
+    match error:
+        case click.NoSuchOption():
+            suggestion = _suggestion(error.possibilities)
+            return f"there is no option {error.option_name}{suggestion}"
+        case click.NoSuchCommand():
+            suggestion = _suggestion(get_close_matches(error.command_name, COMMANDS))
+            return f"there is no command {error.command_name}{suggestion}"
+        case click.MissingParameter(param=click.Parameter() as parameter):
+            return f"{_name_of(parameter)} is missing"
+        case click.BadParameter(param=click.Parameter() as parameter):
+            return f"{_name_of(parameter)}: {error.message}"
+    return error.format_message()
 
-    parser.set_defaults(command=bare)
-    commands = parser.add_subparsers(metavar="COMMAND")
-    for name, about, arguments, act in (
-        *play.COMMANDS,
-        *replay.COMMANDS,
-        *sessions.COMMANDS,
-        *generate.COMMANDS,
-        *corpus.COMMANDS,
-        *train.COMMANDS,
-        *evaluate.COMMANDS,
-        *learn.COMMANDS,
-        *bench.COMMANDS,
-        *init.COMMANDS,
-        *ports.COMMANDS,
-    ):
-        made = commands.add_parser(name, help=about, description=f"robojam {name}: {about}.")
-        made.set_defaults(command=act)
-        arguments(made)
-    return parser
+
+def _name_of(parameter: click.Parameter) -> str:
+    """Return the name of an option or argument as a person types or reads it."""
+    if isinstance(parameter, click.Option):
+        return parameter.opts[-1]
+    return parameter.human_readable_name.rstrip(".")
+
+
+def _suggestion(names: list[str] | None) -> str:
+    return f"; did you mean {names[0]}?" if names else ""

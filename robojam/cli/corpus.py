@@ -1,53 +1,67 @@
-"""corpus: what is in performances from any program; joined and cleaned."""
+"""The command corpus: performances from any program, described, joined and cleaned."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
-from robojam.cli import arguments
+import click
+
+from robojam.cli.arguments import PATH, Command, OutputFile, json_option
+from robojam.cli.output import count_performances, duration, fail, warn
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data",
-        metavar="DATA",
-        nargs="+",
-        type=Path,
-        help="files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions",
-    )
-    parser.add_argument("--to", metavar="FILE.npz", type=Path, help="join and clean them")
-    parser.add_argument(
-        "--machine",
-        action="store_true",
-        help="what the machine played, in sessions and logs, not the humans",
-    )
-    parser.add_argument("--json", action="store_true", help="for machines")
-
-
-def _corpus(chosen: argparse.Namespace) -> int:
-    if chosen.to is None:
-        return _told(chosen, None)
-    arguments.writable(chosen.to)
-    # What is clean waits there for the file that it goes into: it need not fit in memory.
+@click.command(cls=Command)
+@click.argument(
+    "paths",
+    metavar="DATA...",
+    nargs=-1,
+    required=True,
+    type=PATH,
+    help="files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions",
+)
+@click.option(
+    "--to",
+    metavar="FILE.npz",
+    type=OutputFile(),
+    help="file to write them to, clean and joined",
+)
+@click.option(
+    "--machine",
+    is_flag=True,
+    help="read what the machine played in sessions and logs, not the humans",
+)
+@json_option
+def corpus(*, paths: tuple[Path, ...], to: Path | None, machine: bool, as_json: bool) -> int:
+    """Show what is in performances from any program; --to joins and cleans them."""
+    if to is None:
+        return _describe(paths, None, None, machine=machine, as_json=as_json)
+    # Clean rows wait in a temporary file beside --to: they need not fit into memory.
     try:
-        with TemporaryFile(dir=chosen.to.parent) as room:
-            return _told(chosen, room)
-    except BrokenPipeError:  # nobody reads what is told: main knows what to do
+        with TemporaryFile(dir=to.parent) as rows:
+            return _describe(paths, to, rows, machine=machine, as_json=as_json)
+    except BrokenPipeError:  # the reader of the output has gone: cli.main handles it
         raise
     except OSError as error:
-        arguments.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+        fail(f"{to} cannot be written: {error.strerror or error}")
 
 
-def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
+def _describe(
+    paths: tuple[Path, ...],
+    to: Path | None,
+    rows: IO[bytes] | None,
+    *,
+    machine: bool,
+    as_json: bool,
+) -> int:
+    """Print what is in the files; write them to one file, over the temporary file rows."""
     from robojam.corpus.corpus import CorpusError, clean, join, write
     from robojam.corpus.formats import read_all
     from robojam.corpus.summary import summarise
@@ -55,93 +69,89 @@ def _told(chosen: argparse.Namespace, room: IO[bytes] | None) -> int:
     refused: list[str] = []
 
     def refuse(error: ValueError) -> None:
-        print(f"robojam: {error}", file=sys.stderr)
+        warn(error)
         refused.append(str(error))
 
-    cleaned = []
-    for path in chosen.data:
+    corpora = []
+    for path in paths:
         try:
-            for corpus in read_all([path], machine=chosen.machine, on_error=refuse):
+            for corpus in read_all([path], machine=machine, on_error=refuse):
                 try:
-                    cleaned.append(clean(corpus, into=room))
-                except ValueError as error:  # too large: the others are told of still
+                    corpora.append(clean(corpus, into=rows))
+                except ValueError as error:  # too large: go on with the others
                     refuse(error)
         except CorpusError as error:
             refuse(error)
-    full = [corpus for corpus in cleaned if len(corpus.events)]
-    about: dict[str, Any] = {"files": [summarise(corpus) for corpus in cleaned]}
+    filled = [corpus for corpus in corpora if len(corpus.events)]
+    summary: dict[str, Any] = {"files": [summarise(corpus) for corpus in corpora]}
     try:
-        joined = join(full) if full else None
+        joined = join(filled) if filled else None
     except ValueError as error:
-        arguments.fail(error)
+        fail(error)
     if joined is not None:
-        about["all"] = summarise(joined)
-        if chosen.to is not None:  # before anything is told: who reads that may have left
-            write(joined, chosen.to)
-    about["refused"] = refused
-    if chosen.json:
-        print(json.dumps(about))
-    elif cleaned:
-        print("\n".join(_said(about, cleaned)))
+        summary["all"] = summarise(joined)
+        if to is not None:  # before anything is printed: the reader of the output may leave
+            write(joined, to)
+    summary["refused"] = refused
+    if as_json:
+        print(json.dumps(summary))
+    elif corpora:
+        print("\n".join(_lines(summary, corpora)))
     if joined is None:
-        if not cleaned:  # each was refused, and the reason told
+        if not corpora:  # each was refused, and the reasons are printed
             return 2
-        arguments.fail("nothing is left: no performance of two touches or more")
-    if chosen.to is not None:
-        print(f"to {chosen.to}", file=sys.stderr if chosen.json else sys.stdout)
+        fail("nothing is left: no performance of two touches or more")
+    if to is not None:
+        print(f"to {to}", file=sys.stderr if as_json else sys.stdout)
     return 0
 
 
-def _said(about: dict[str, Any], cleaned: list[Corpus]) -> Iterator[str]:
-    """Say it in lines: each file with what was left out of it, and then the whole."""
-    for corpus, found in zip(cleaned, about["files"], strict=True):
-        yield f"{found['name']} ({found['source']}): {_counted(found)}"
-        yield from (f"    {line}" for line in corpus.notes)
-    if "all" not in about:
+def _lines(summary: dict[str, Any], corpora: list[Corpus]) -> Iterator[str]:
+    """Return the summary as text: each file with what was left out of it, then all of them."""
+    for corpus, file in zip(corpora, summary["files"], strict=True):
+        yield f"{file['name']} ({file['source']}): {_counts(file)}"
+        yield from (f"    {note}" for note in corpus.notes)
+    if "all" not in summary:
         return
-    whole = about["all"]
+    total = summary["all"]
     yield ""
-    yield f"in all         {_counted(whole)}"
-    several = whole["performances"] > 1
+    yield f"in all         {_counts(total)}"
+    several = total["performances"] > 1
     if several:
-        low, first, half, third, high = whole["quartiles"]["touches"]
+        low, first, half, third, high = total["quartiles"]["touches"]
         yield (
             f"a performance  half have {first:,.0f} to {third:,.0f} touches, the middle one "
             f"{half:,.0f}; {low:,.0f} to {high:,.0f} in all"
         )
-    if "seconds" not in whole:
+    if "seconds" not in total:
         return
     if several:
-        low, first, half, third, high = map(_lasting, whole["quartiles"]["seconds"])
+        low, first, half, third, high = map(_seconds, total["quartiles"]["seconds"])
         yield (
             f"               half last {first} to {third}, the middle one {half}; "
             f"{low} to {high} in all"
         )
-    share = 100 * whole["landings"] / whole["touches"]
-    known = "as they were recorded"
-    if whole["inferred"]:
-        known = f"of {whole['inferred']:,} touches inferred: 92 of 100 landings are found so"
-    yield f"phases         {share:.1f} % of the touches are landings; {known}"
+    share = 100 * total["landings"] / total["touches"]
+    origin = "as they were recorded"
+    if total["inferred"]:
+        origin = f"of {total['inferred']:,} touches inferred: 92 of 100 landings are found so"
+    yield f"phases         {share:.1f} % of the touches are landings; {origin}"
     screens = [
         (f"1/{n} ({count})" if n != "0" else f"none to be seen ({count})")
-        for n, count in list(whole["screens"].items())[:8]
+        for n, count in list(total["screens"].items())[:8]
     ]
-    of = whole["screens_of"]
-    beyond = f", of the first {of:,}" if of < whole["performances"] else ""
-    yield f"lattices       {', '.join(screens)}{beyond}"
+    sample = total["screens_of"]
+    limit = f", of the first {sample:,}" if sample < total["performances"] else ""
+    yield f"lattices       {', '.join(screens)}{limit}"
 
 
-def _lasting(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 600 else arguments.clock(seconds)
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 600 else duration(seconds)
 
 
-def _counted(found: dict[str, Any]) -> str:
-    seconds = found.get("seconds")
-    lasted = "" if seconds is None else f", {arguments.clock(seconds)} of playing"
-    performances = arguments.performances(found["performances"])
-    return f"{performances}, {found['touches']:,} touches{lasted}"
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("corpus", "what is in performances from any program", _arguments, _corpus),
-)
+def _counts(summary: dict[str, Any]) -> str:
+    """Return how many performances and touches there are, and how long they last."""
+    seconds = summary.get("seconds")
+    length = "" if seconds is None else f", {duration(seconds)} of playing"
+    performances = count_performances(summary["performances"])
+    return f"{performances}, {summary['touches']:,} touches{length}"

@@ -1,74 +1,106 @@
-"""evaluate: how well a model predicts, and how like people it plays."""
+"""The command evaluate: how well a model predicts, and how like people it plays."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from robojam.cli import arguments
+import click
+
+from robojam.cli.arguments import (
+    PATH,
+    SEED,
+    Command,
+    OutputFile,
+    json_option,
+    sampling_options,
+)
+from robojam.cli.output import fail
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a model file, or a name")
-    parser.add_argument("data", metavar="DATA", nargs="+", type=Path, help="held-out corpora")
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument(
-        "--play", action="store_true", help="how like people it plays, instead: can one tell?"
-    )
-    for name in ("temperature", "spread"):
-        parser.add_argument(
-            f"--{name}",
-            metavar=name[0].upper(),
-            type=float,
-            help="with --play (default: as the model's file recommends)",
-        )
-    parser.add_argument(
-        "--seed", metavar="N", type=arguments.seed, default=0, help="with --play"
-    )
-    parser.add_argument(
-        "--page", metavar="FILE", type=Path, help="with --play: pictures too, .png .svg .pdf"
-    )
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL", help="a model file, or the name of a model")
+@click.argument(
+    "data", metavar="DATA...", nargs=-1, required=True, type=PATH, help="held-out performances"
+)
+@json_option
+@click.option(
+    "--play", is_flag=True, help="measure how like people it plays, not how well it predicts"
+)
+@sampling_options
+@click.option(
+    "--seed",
+    metavar="N",
+    type=SEED,
+    default=0,
+    help="where the random numbers of --play start (default: 0)",
+)
+@click.option(
+    "--page",
+    metavar="FILE",
+    type=OutputFile(),
+    help="with --play: draw the result, .png, .svg or .pdf",
+)
+def evaluate(
+    *,
+    model: str,
+    data: tuple[Path, ...],
+    as_json: bool,
+    play: bool,
+    temperature: float | None,
+    spread: float | None,
+    seed: int,
+    page: Path | None,
+) -> int:
+    """Measure how well a model predicts performances that it was not trained on.
 
-
-def _evaluate(chosen: argparse.Namespace) -> int:
+    The result is in nats per touch; lower is better. --temperature and --spread are those
+    of --play.
+    """
     from robojam.corpus.corpus import CorpusError
     from robojam.corpus.formats import read_all
     from robojam.model.file import ModelFileError, find
 
-    if chosen.page is not None:
-        _check_page(chosen.page, play=chosen.play)
+    if page is not None:
+        _check_page(page, play=play)
     try:
-        path = find(chosen.model)
-        corpora = list(read_all(chosen.data))
-        if chosen.play:
-            return _play(chosen, path, corpora)
-        from robojam.evaluation.likelihood import score, together
-        from robojam.model.mdrnn import load
-
-        model, _ = load(path)
-        with _one_thread():
-            scores = [score(model, corpus, flagless=True) for corpus in corpora]
-        result = together(scores)
+        path = find(model)
+        corpora = list(read_all(data))
+        if play:
+            return _play(
+                path,
+                corpora,
+                temperature=temperature,
+                spread=spread,
+                seed=seed,
+                page=page,
+                as_json=as_json,
+            )
+        return _predict(path, corpora, as_json=as_json)
     except (ModelFileError, CorpusError, ValueError) as error:
-        arguments.fail(error)
+        fail(error)
+
+
+def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:
+    """Print how well a model predicts. Raises ValueError where it cannot be measured."""
+    from robojam.evaluation.likelihood import score, together
+    from robojam.model.mdrnn import load
+
+    model, _ = load(path)
+    with _one_thread():
+        result = together([score(model, corpus, flagless=True) for corpus in corpora])
     if not math.isfinite(result.joint):
-        arguments.fail(f"{path} has no density there: {result.joint} nats per event", 1)
-    about: dict[str, Any] = {
-        "touches": result.touches,
-        "joint": result.joint,
-        "xydt": result.xydt,
-        "parts": result.parts,
-    }
-    if chosen.json:
-        print(json.dumps(about))
+        fail(f"{path} has no density there: {result.joint} nats per event", 1)
+    if as_json:
+        scores = {"joint": result.joint, "xydt": result.xydt, "parts": result.parts}
+        print(json.dumps({"touches": result.touches, **scores}))
         return 0
     parts = " ".join(f"{name} {value:.4f}" for name, value in result.parts.items())
     names = ", ".join(corpus.name for corpus in corpora)
@@ -81,10 +113,10 @@ def _evaluate(chosen: argparse.Namespace) -> int:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Score on one thread.
+    """Limit torch to one thread during the block.
 
-    Steps are small, and where another program is at work as well, torch's threads wait for
-    one another most of the time, and burn the cores meanwhile.
+    Steps are small: beside another busy program, torch's threads wait for one another most
+    of the time, and keep the cores busy while they wait.
     """
     import torch
 
@@ -97,67 +129,67 @@ def _one_thread() -> Iterator[None]:
 
 
 def _check_page(path: Path, *, play: bool) -> None:
-    """Leave, before any work, where there can be no page."""
+    """Exit, before any work, when a page cannot be drawn."""
     from robojam.evaluation.report import KINDS
 
     if not play:
-        arguments.fail("--page is of --play: name that too")
+        fail("--page goes with --play")
     if path.suffix.lower() not in KINDS:
-        arguments.fail(f"--page {path}: a page is {', '.join(KINDS)}")
-    arguments.writable(path, option="--page")
+        fail(f"--page {path}: a page is {', '.join(KINDS)}")
 
 
-def _play(chosen: argparse.Namespace, path: Path, corpora: list[Corpus]) -> int:
-    """Tell how like people a model plays. Raises ValueError and its kin."""
-    from robojam.controls import CONTROLS
+def _play(
+    path: Path,
+    corpora: list[Corpus],
+    *,
+    temperature: float | None,
+    spread: float | None,
+    seed: int,
+    page: Path | None,
+    as_json: bool,
+) -> int:
+    """Print how like people a model plays. Raises ValueError where it cannot be measured.
+
+    A temperature or spread of None is what the model's file recommends.
+    """
     from robojam.corpus.corpus import clean, join
     from robojam.evaluation import likeness
     from robojam.model.file import read
 
     file = read(path)
-    how = {
-        "temperature": file.description.temperature,
-        "spread": file.description.spread,
-    }
-    for name in how:
-        given = getattr(chosen, name)
-        if given is not None:
-            if not CONTROLS[name].has(given):
-                raise ValueError(f"--{name} {given} is not 0 to 10")
-            how[name] = given
+    if temperature is None:
+        temperature = file.description.temperature
+    if spread is None:
+        spread = file.description.spread
     try:
         data = list(join([clean(corpus) for corpus in corpora]).performances())
-        found = likeness.compare(file, data, seed=chosen.seed, **how)
+        result = likeness.compare(file, data, seed=seed, temperature=temperature, spread=spread)
     except ModuleNotFoundError:
-        arguments.fail("--play wants scikit-learn: pip install 'robojam[report]'")
-    if chosen.page is not None:
+        fail("--play wants scikit-learn: pip install 'robojam[report]'")
+    if page is not None:
         from robojam.evaluation import report
 
         names = ", ".join(corpus.name for corpus in corpora)
         try:
-            report.draw(file, data, found, chosen.page, seed=chosen.seed, data=names)
+            report.draw(file, data, result, page, seed=seed, data=names)
         except OSError as error:
-            arguments.fail(f"{chosen.page}: {error.strerror}")
-    if chosen.json:
-        print(json.dumps(found.as_json()))
+            fail(f"{page}: {error.strerror}")
+    if as_json:
+        print(json.dumps(result.as_json()))
         return 0
     print(
-        f"{path.name}: {found.performances} performances, {likeness.CONTINUATIONS} answers each"
+        f"{path.name}: {result.performances} performances, "
+        f"{likeness.CONTINUATIONS} answers each"
     )
-    print(f"at temperature {found.temperature:g}, spread {found.spread:g}")
+    print(f"at temperature {result.temperature:g}, spread {result.spread:g}")
     print("told apart, 0.5 to 1 (nobody can, anybody can), with its 95 % interval:")
-    for who, area in (
-        ("the machine from people", found.machine),
-        ("people from other people", found.people),
-        ("people from people 1.3 times as fast", found.sped_up),
+    for pair, area in (
+        ("the machine from people", result.machine),
+        ("people from other people", result.people),
+        ("people from people 1.3 times as fast", result.sped_up),
     ):
-        print(f"  {who:37}{area.auc:.3f}  {area.low:.3f} to {area.high:.3f}")
+        print(f"  {pair:37}{area.auc:.3f}  {area.low:.3f} to {area.high:.3f}")
     print("what stands out, people and machine:")
-    for name, people, its in found.stands_out:
-        print(f"  {name:37}{people:7.3f} {its:7.3f}")
+    for name, people, machine in result.stands_out:
+        print(f"  {name:37}{people:7.3f} {machine:7.3f}")
     return 0
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("evaluate", "how well a model predicts", _arguments, _evaluate),
-)

@@ -1,121 +1,142 @@
-"""generate: performances made offline, from nothing or going on from one."""
+"""The command generate: performances made offline, from nothing or going on from others."""
 
 from __future__ import annotations
 
-import argparse
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from robojam.cli import arguments
-from robojam.controls import CONTROLS
+import click
+
+from robojam.cli.arguments import (
+    PATH,
+    SEED,
+    Command,
+    Number,
+    OutputFile,
+    WholeNumber,
+    sampling_options,
+)
+from robojam.cli.output import corpus_notes, count_performances, fail
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import NDArray
 
-#: No more takes than this are made at once: each needs its own memory.
-_MOST = 100_000
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--from", metavar="FILE", dest="start", type=Path, help="a performance to go on from")
-    add("--machine", action="store_true", help="go on from what the machine played in it")
-    add(
-        "--to",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help=".jsonl, .csv, .mid, .npz, .png or .wav",
-    )
-    add(
-        "--seconds",
-        metavar="N",
-        type=arguments.positive,
-        default=5.0,
-        help="of each (default: 5)",
-    )
-    add("--count", metavar="N", type=arguments.count, default=1, help="how many (default: 1)")
-    add(
-        "--seed", metavar="N", type=arguments.seed, help="gives the same again (default: drawn)"
-    )
-    add("--temperature", metavar="T", type=float, help="how adventurous its choices are")
-    add("--spread", metavar="S", type=float, help="how far it strays from them")
-    add("--model", metavar="FILE", help="the model that plays (default: the one it comes with)")
+#: Performances that can be made at once: each needs memory of its own.
+_MOST: Final = 100_000
 
 
-def _generate(chosen: argparse.Namespace) -> int:
+@click.command(cls=Command)
+@click.option("--from", "start", metavar="FILE", type=PATH, help="performances to go on from")
+@click.option("--machine", is_flag=True, help="go on from what the machine played in them")
+@click.option(
+    "--to",
+    metavar="FILE",
+    type=OutputFile(),
+    required=True,
+    help="file to write: .jsonl, .csv, .mid, .npz, .png or .wav",
+)
+@click.option(
+    "--seconds",
+    metavar="N",
+    type=Number(3600),
+    default=5.0,
+    help="length of each performance, in seconds, up to 3600 (default: 5)",
+)
+@click.option(
+    "--count", metavar="N", type=WholeNumber(), default=1, help="how many (default: 1)"
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=SEED,
+    help="where the random numbers start; the same seed plays the same (default: drawn)",
+)
+@sampling_options
+@click.option("--model", metavar="FILE", help="model that plays (default: touch)")
+def generate(
+    *,
+    start: Path | None,
+    machine: bool,
+    to: Path,
+    seconds: float,
+    count: int,
+    seed: int | None,
+    temperature: float | None,
+    spread: float | None,
+    model: str | None,
+) -> int:
+    """Let the machine play into a file: from nothing, or going on from performances."""
     from robojam.export.writers import WRITERS, write_session
     from robojam.model.file import ModelFileError, find, read
-    from robojam.player.generate import generate
+    from robojam.player import generate as player
     from robojam.sessions.compose import compose
 
     writers = {".jsonl": write_session, **WRITERS}
-    writer = writers.get(chosen.to.suffix.lower())
+    suffix = to.suffix.lower()
+    writer = writers.get(suffix)
     if writer is None:
-        arguments.fail(f"--to {chosen.to}: generated is to {', '.join(writers)}")
-    arguments.writable(chosen.to)
-    start, to = chosen.start, chosen.to
+        fail(f"--to {to}: performances are generated to {', '.join(writers)}")
     if start is not None and start.exists() and to.exists() and start.samefile(to):
-        arguments.fail(f"{to} is what it goes on from: name another file")
-    if chosen.machine and chosen.start is None:
-        arguments.fail("--machine is of --from: name a session too")
-    if chosen.seconds > 3600:
-        arguments.fail("--seconds: at most 3600")
+        fail(f"{to} is what it goes on from: name another file")
+    if machine and start is None:
+        fail("--machine goes with --from: name a session too")
     try:
-        file = read(find(chosen.model))
-        heard, told = _heard(chosen.start, machine=chosen.machine)
-        heard *= chosen.count
+        file = read(find(model))
+        beginnings, notes = _read_beginnings(start, machine=machine)
     except ValueError as error:
-        arguments.fail(error)
-    if len(heard) > _MOST:
-        arguments.fail(f"{len(heard):,} performances at once: {_MOST:,} are the most")
-    seed = secrets.randbits(63) if chosen.seed is None else chosen.seed
-    how: dict[str, Any] = {
-        "temperature": _tempered(
-            chosen.temperature, "temperature", file.description.temperature
-        ),
-        "spread": _tempered(chosen.spread, "spread", file.description.spread),
+        fail(error)
+    if len(beginnings) * count > _MOST:
+        fail(f"{len(beginnings) * count:,} performances at once: {_MOST:,} are the most")
+    beginnings *= count
+    if seed is None:
+        seed = secrets.randbits(63)
+    recommended = file.description
+    sampling: dict[str, Any] = {
+        "temperature": recommended.temperature if temperature is None else temperature,
+        "spread": recommended.spread if spread is None else spread,
     }
     try:
-        takes = generate(file, heard, seconds=chosen.seconds, seed=seed, **how)
+        takes = player.generate(file, beginnings, seconds=seconds, seed=seed, **sampling)
     except ModelFileError as error:
-        arguments.fail(error)
+        fail(error)
     except MemoryError:
-        arguments.fail(f"{len(heard):,} at once do not fit into memory: take a smaller --count")
-    # A table or arrays hold what was made alone, as it goes on from what came before; a
-    # session and a picture hold that too; what sounds begins with a finger that lands.
-    kind = chosen.to.suffix.lower()
-    whole, table = kind in (".jsonl", ".png"), kind in (".csv", ".npz")
-    made = [
+        fail(f"{len(beginnings):,} at once do not fit into memory: take a smaller --count")
+    # Tables and arrays hold the machine's part alone, which goes on from the beginning;
+    # sessions and pictures hold both; sound and MIDI begin with a finger that lands.
+    with_beginning, goes_on = suffix in (".jsonl", ".png"), suffix in (".csv", ".npz")
+    performances = [
         compose(
-            before if whole else before[:0],
+            beginning if with_beginning else beginning[:0],
             take,
             file=file,
             seed=seed,
-            options=how,
-            continues=table and len(before) > 0,
+            options=sampling,
+            continues=goes_on and len(beginning) > 0,
         )
-        for before, take in zip(heard, takes, strict=True)
+        for beginning, take in zip(beginnings, takes, strict=True)
     ]
     try:
-        written = writer(made, chosen.to)
+        written = writer(performances, to)
     except ValueError as error:
-        arguments.fail(error, 1)
+        fail(error, 1)
     except OSError as error:
-        arguments.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
+        fail(f"{to} cannot be written: {error.strerror or error}")
+    for note in notes:
+        print(note)
     touches = sum(len(take) for take in takes)
-    for line in told:
-        print(line)
-    where = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
-    print(f"{arguments.performances(len(takes))}, {touches:,} touches, seed {seed}: {where}")
+    files = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
+    print(f"{count_performances(len(takes))}, {touches:,} touches, seed {seed}: {files}")
     return 0
 
 
-def _heard(path: Path | None, *, machine: bool) -> tuple[list[np.ndarray[Any, Any]], list[str]]:
-    """Read what is to be heard first: the performances of a file, or nothing.
+def _read_beginnings(
+    path: Path | None, *, machine: bool
+) -> tuple[list[NDArray[Any]], list[str]]:
+    """Return the performances [T, 4] that the machine goes on from, and notes on them.
 
-    Returns what was left out of it as well, in lines.
+    Without a file it is one performance without touches. The notes are lines about what was
+    left out of the file. Raises CorpusError.
     """
     import numpy as np
 
@@ -127,20 +148,8 @@ def _heard(path: Path | None, *, machine: bool) -> tuple[list[np.ndarray[Any, An
     corpora = [clean(corpus) for corpus in read_all([path], machine=machine)]
     if any(corpus.columns != TOUCH for corpus in corpora):
         raise CorpusError(path, "holds pen strokes: it plays on from touches")
-    found = [performance for corpus in corpora for performance in corpus.performances()]
-    if not found:
-        why = "".join(f"; {line}" for corpus in corpora for line in corpus.notes)
-        raise CorpusError(path, f"holds no performance of two touches or more{why}")
-    return found, arguments.told(corpora)
-
-
-def _tempered(given: float | None, name: str, recommended: float) -> float:
-    value = recommended if given is None else given
-    if not CONTROLS[name].has(value):
-        arguments.fail(f"--{name} {value}: a number from 0 to 10")
-    return value
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("generate", "performances made offline, from nothing or from one", _arguments, _generate),
-)
+    performances = [p for corpus in corpora for p in corpus.performances()]
+    if not performances:
+        reasons = "".join(f"; {note}" for corpus in corpora for note in corpus.notes)
+        raise CorpusError(path, f"holds no performance of two touches or more{reasons}")
+    return performances, corpus_notes(corpora)

@@ -1,46 +1,40 @@
-"""init: a commented robojam.toml for this machine."""
+"""The command init: a configuration file with comments for this machine."""
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
-from typing import Final
 
-from robojam.cli import arguments
+import click
 
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file",
-        metavar="FILE.toml",
-        nargs="?",
-        type=Path,
-        default=Path("robojam.toml"),
-        help="what to write (default: robojam.toml); one that is there is left alone",
-    )
-    parser.add_argument("--print", action="store_true", dest="show", help="only show it")
+from robojam.cli.arguments import PATH, Command
+from robojam.cli.output import fail
 
 
-def _init(chosen: argparse.Namespace) -> int:
-    from robojam.app.config_template import written
+@click.command(cls=Command)
+@click.argument(
+    "file",
+    metavar="[FILE.toml]",
+    type=PATH,
+    default=Path("robojam.toml"),
+    help="file to write (default: robojam.toml); a file that exists is not changed",
+)
+@click.option("--print", "print_only", is_flag=True, help="print the text, write no file")
+def init(*, file: Path, print_only: bool) -> int:
+    """Write a configuration file: every option, commented, with what this machine has."""
+    from robojam.app.config_template import template
     from robojam.system.atomic_file import atomic_write
 
-    text = written()
-    if chosen.show:
+    text = template()
+    if print_only:
         print(text, end="")
         return 0
     try:
-        if os.path.lexists(chosen.file):
-            arguments.fail(f"{chosen.file} is there already: it is left as it is; name another")
-        with atomic_write(chosen.file) as part:
+        if os.path.lexists(file):
+            fail(f"{file} is there already and is not changed: name another file")
+        with atomic_write(file) as part:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
-        arguments.fail(f"{chosen.file} cannot be written: {error.strerror or error}")
-    print(f"{chosen.file}: uncomment what you want, then robojam jam --config {chosen.file}")
+        fail(f"{file} cannot be written: {error.strerror or error}")
+    print(f"{file}: uncomment what you want, then robojam jam --config {file}")
     return 0
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("init", "a commented robojam.toml for this machine", _arguments, _init),
-)

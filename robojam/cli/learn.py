@@ -1,36 +1,40 @@
-"""learn: the command that takes what is turned on a MIDI controller."""
+"""The command learn: bindings taken from what is moved on a MIDI controller."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from robojam.cli import arguments
+import click
+
+from robojam.cli.arguments import Command
+from robojam.cli.output import fail
 
 if TYPE_CHECKING:
     from robojam.ports.midi_client import MidiClient
     from robojam.wire.midi.learn import Learner
 
-_TODO: Final = {"x": "turn its knob, or play a key, now", "y": "turn its knob now"}
+_PROMPTS: Final = {"x": "turn its knob, or play a key, now", "y": "turn its knob now"}
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "wishes",
-        metavar="WHAT",
-        nargs="+",
-        help="in order: x, y (the surface); answer, panic, pause, reset, mode, 'mode solo', "
-        "temperature, 'temperature 0 2', spread, timescale, threshold, response, 'record hold'",
-    )
-    parser.add_argument(
-        "--midi-in",
-        metavar="NAME",
-        help="the port, by a part of its name (default: every one)",
-    )
+@click.command(cls=Command)
+@click.argument(
+    "bindings",
+    metavar="WHAT...",
+    nargs=-1,
+    required=True,
+    help="what to bind, in order: x, y (the surface); answer, panic, pause, reset, mode, "
+    "'mode solo', temperature, 'temperature 0 2', spread, timescale, threshold, response, "
+    "'record hold'",
+)
+@click.option(
+    "--midi-in", metavar="NAME", default="", help="port, by a part of its name (default: all)"
+)
+def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
+    """Bind the knobs and pads of a MIDI controller: turn or press each when asked.
 
-
-def _learn(chosen: argparse.Namespace) -> int:
+    Prints the table of the configuration file that binds them.
+    """
     import time
 
     from robojam.ports.midi_client import MidiClient, MidiError, list_ports
@@ -38,61 +42,54 @@ def _learn(chosen: argparse.Namespace) -> int:
     from robojam.wire.midi.styles import Wanted
 
     try:
-        learner = Learner(chosen.wishes)
-        there = list_ports()["in"]
-        wanted = chosen.midi_in or ""
-        ports = [name for name in there if wanted.casefold() in name.casefold()]
+        learner = Learner(list(bindings))
+        input_names = list_ports()["in"]
+        ports = [name for name in input_names if midi_in.casefold() in name.casefold()]
         if not ports:
-            named = f" is named like {wanted}" if wanted else " is there"
-            known = f"; there is {', '.join(there)}" if there else ""
-            arguments.fail(f"no MIDI port{named}{known}. Plug it in, and try again")
-        link = MidiClient(
+            wanted = f" is named like {midi_in}" if midi_in else " is there"
+            known = f"; there is {', '.join(input_names)}" if input_names else ""
+            fail(f"no MIDI port{wanted}{known}. Plug it in, and try again")
+        client = MidiClient(
             [Wanted(name, "", virtual=False) for name in ports], [], time.monotonic
         )
     except (ValueError, MidiError) as error:
-        arguments.fail(error)
+        fail(error)
     try:
-        _take(learner, link, ports)
+        _listen(learner, client, ports)
     except KeyboardInterrupt:
         print(file=sys.stderr)
     finally:
-        link.close()
+        client.close()
     if learner.taken:
         print(learner.toml(), end="")
     return 0 if learner.wish is None else 130
 
 
-def _take(learner: Learner, link: MidiClient, ports: list[str]) -> None:
-    """Listen until all is learnt; say on the way what to do."""
+def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
+    """Listen until everything is bound, and print what to do next."""
     import select
     import time
 
     from robojam.wire.midi.stream import MidiParser
 
     parsers = [MidiParser() for _ in ports]
-    _say(f"listening to {', '.join(ports)}; Ctrl-C ends it")
+    _prompt(f"listening to {', '.join(ports)}; Ctrl-C ends it")
     asked = None
-    while (wish := learner.wish) is not None:
-        if wish != asked:
-            asked = wish
-            what = _TODO.get(wish, "press it, or turn it, now")
-            _say(f"{wish}: {what}")
-        select.select([link], [], [], 1.0)
-        link.watch(time.monotonic())
-        for letter, number, data in link.receive():
-            if letter != "m":
+    while (binding := learner.wish) is not None:
+        if binding != asked:
+            asked = binding
+            _prompt(f"{binding}: {_PROMPTS.get(binding, 'press it, or turn it, now')}")
+        select.select([client], [], [], 1.0)
+        client.watch(time.monotonic())
+        for kind, number, data in client.receive():
+            if kind != "m":
                 continue
             for message in parsers[number].feed(data)[0]:
-                took = learner.take(ports[number], message)
-                if took is not None:
-                    port, kind, which, channel = took
-                    _say(f"   taken: {kind} {which} on channel {channel + 1} of {port}")
+                source = learner.take(ports[number], message)
+                if source is not None:
+                    port, control, which, channel = source
+                    _prompt(f"   taken: {control} {which} on channel {channel + 1} of {port}")
 
 
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("learn", "MIDI learn: what you turn or press is taken", _arguments, _learn),
-)
+def _prompt(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,143 +1,156 @@
-"""jam, serve, window: the commands that play."""
+"""The commands that play: jam, serve and window."""
 
 from __future__ import annotations
 
-import argparse
 import signal
-import sys
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Any, Final, NoReturn
 
-from robojam.cli import arguments
+import click
+
+from robojam.cli.arguments import Command, CommandFunction, jam_options, load_options
+from robojam.cli.output import fail, warn
 from robojam.config.addresses import parse_address
-from robojam.config.load import add_to
 from robojam.config.options import Options
 from robojam.system.child_process import on_stdin_end, termination_signals
 
-if TYPE_CHECKING:
-    pass
-
-#: Where the window looks for an engine when none is named.
-_ENGINE = "127.0.0.1:5005"
+#: Address at which the window looks for an engine.
+_ENGINE: Final = "127.0.0.1:5005"
 
 
-def _jam_arguments(parser: argparse.ArgumentParser) -> None:
-    add_to(parser)
-    _window_size(parser)
+class _WindowSize(click.ParamType[tuple[int, int]]):
+    """Size of a window in pixels, as WIDTHxHEIGHT."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read a size."""
+        width, _, height = str(value).lower().partition("x")
+        sides = [int(s) if s.isdecimal() and len(s) < 6 else 0 for s in (width, height)]
+        if not all(0 < side < 20_000 for side in sides):
+            self.fail(f"{value!r:.60} is not WIDTHxHEIGHT, as in 1280x800", param, ctx)
+        return sides[0], sides[1]
 
 
-def _serve_arguments(parser: argparse.ArgumentParser) -> None:
-    add_to(parser)
-    _for_a_parent(parser)
-    parser.add_argument("--options", help=argparse.SUPPRESS)  # all of them at once, in JSON
+def _window_options(function: CommandFunction) -> CommandFunction:
+    """Add the options of how the window looks."""
+    for option in (
+        click.option(
+            "--turn",
+            type=click.Choice(["0", "90", "180", "270"]),
+            metavar="DEGREES",
+            default="0",
+            help="turn the picture clockwise, for a table: 0, 90, 180 or 270 (default: 0)",
+        ),
+        click.option(
+            "--theme",
+            type=click.Choice(["dark", "light", "stage"]),
+            metavar="THEME",
+            default="dark",
+            help="dark, light, or stage: black and without words (default: dark)",
+        ),
+        click.option("--fullscreen", is_flag=True, help="start in full screen"),
+        click.option(
+            "--size",
+            type=_WindowSize(),
+            metavar="WxH",
+            default="1280x800",
+            help="size of the window in pixels (default: 1280x800)",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
-def _for_a_parent(parser: argparse.ArgumentParser) -> None:
-    """Add how a program is told by the one that starts it to end when that one does."""
-    parser.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
+@click.command(cls=Command)
+@jam_options
+@_window_options
+def jam(
+    *,
+    config: str | None,
+    size: tuple[int, int],
+    fullscreen: bool,
+    theme: str,
+    turn: str,
+    **given: Any,
+) -> int:
+    """Play with the machine: start the engine and its window, and end both together."""
+    _exit_on_signals()
+    from robojam.app import assemble, supervisor
 
-
-def _window_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--engine",
-        metavar="HOST:PORT",
-        default=_ENGINE,
-        help=f"where the engine listens (default: {_ENGINE})",
-    )
-    _window_size(parser)
-    _for_a_parent(parser)
-
-
-def _window_size(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        default="1280x800",
-        type=_size,
-        help="of the window, in pixels (default: 1280x800)",
-    )
-    parser.add_argument("--fullscreen", action="store_true", help="begin on the full screen")
-    parser.add_argument(
-        "--theme", choices=["dark", "light", "stage"], default="dark",
-        help="dark, light, or stage: black and without words (default: dark)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--turn", metavar="DEGREES", type=int, choices=[0, 90, 180, 270], default=0,
-        help="turn the picture clockwise, for a table: 90, 180 or 270",
-    )  # fmt: skip
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    sides = [int(side) if side.isdecimal() else 0 for side in (width, height)]
-    if not all(0 < side < 20_000 for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, as in 1280x800")
-    return sides[0], sides[1]
-
-
-def _jam(chosen: argparse.Namespace) -> int:
-    from robojam.app.supervisor import WindowOptions, jam
-
-    for number in termination_signals():
-        signal.signal(number, _leave)
-    from robojam.app import assemble
-
-    options = arguments.options(chosen)
-    try:  # nothing has started yet, and nothing will if any of this fails
+    options = load_options(given, config)
+    try:  # nothing starts if any of this fails
         options, find = assemble.prepare_jam(options)
     except assemble.AssemblyError as error:
-        arguments.fail(error)
-    window = WindowOptions(chosen.size, chosen.fullscreen, chosen.theme, chosen.turn)
-    return jam(options, window=window, find=find)
+        fail(error)
+    window = supervisor.WindowOptions(size, fullscreen, theme, int(turn))
+    return supervisor.jam(options, window=window, find=find)
 
 
-def _window(chosen: argparse.Namespace) -> int:
-    from robojam.window import run
-
-    try:
-        engine = parse_address(chosen.engine, lowest_port=1)
-    except ValueError as error:
-        arguments.fail(f"--engine: {error}")
-    if chosen.until_eof:
-        on_stdin_end(lambda: signal.raise_signal(signal.SIGTERM))
-    return run(
-        engine=engine, size=chosen.size, fullscreen=chosen.fullscreen, theme=chosen.theme,
-        turn=chosen.turn,
-    )  # fmt: skip
-
-
-def _serve(chosen: argparse.Namespace) -> int:
-    for number in termination_signals():
-        signal.signal(number, _leave)
+@click.command(cls=Command)
+@jam_options
+@click.option("--options", "encoded", hidden=True)  # all of them from the supervisor, as JSON
+@click.option("--until-eof", is_flag=True, hidden=True)
+def serve(*, config: str | None, encoded: str | None, until_eof: bool, **given: Any) -> int:
+    """Run the engine alone. Ctrl-C ends it."""
+    _exit_on_signals()
     from robojam.app import assemble
 
-    options = (
-        arguments.options(chosen) if chosen.options is None else _from_parent(chosen.options)
-    )
+    options = load_options(given, config) if encoded is None else _decode(encoded)
     try:
         assembly = assemble.assemble(options)
         for warning in assembly.warnings:
-            print(f"robojam: {warning}", file=sys.stderr)
-        if chosen.until_eof:
+            warn(warning)
+        if until_eof:
             on_stdin_end(lambda: assembly.engine.stop("what started it has ended"))
         assembly.run(on_ready=lambda: print(assembly.ready, flush=True))
     except assemble.AssemblyError as error:
-        arguments.fail(error)
+        fail(error)
     return 0
 
 
-def _from_parent(text: str) -> Options:
+def _decode(encoded: str) -> Options:
     import msgspec
 
-    return msgspec.json.decode(text, type=Options)
+    return msgspec.json.decode(encoded, type=Options)
 
 
-def _leave(_number: int, _frame: object) -> NoReturn:
-    """Leave on a signal: nothing has begun yet, so there is nothing to lift or to close."""
-    raise SystemExit(0)
+def _exit_on_signals() -> None:
+    """Exit with status 0 on a termination signal, as long as nothing has started."""
+
+    def leave(_number: int, _frame: object) -> NoReturn:
+        raise SystemExit(0)
+
+    for number in termination_signals():
+        signal.signal(number, leave)
 
 
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("jam", "the engine and its window", _jam_arguments, _jam),
-    ("serve", "the engine alone", _serve_arguments, _serve),
-    ("window", "the window alone", _window_arguments, _window),
+@click.command(cls=Command)
+@click.option(
+    "--engine",
+    metavar="HOST:PORT",
+    default=_ENGINE,
+    help=f"address at which the engine listens (default: {_ENGINE})",
 )
+@_window_options
+@click.option("--until-eof", is_flag=True, hidden=True)
+def window(
+    *,
+    engine: str,
+    size: tuple[int, int],
+    fullscreen: bool,
+    theme: str,
+    turn: str,
+    until_eof: bool,
+) -> int:
+    """Open a window on an engine that runs already, here or on another machine."""
+    from robojam.window import run
+
+    try:
+        address = parse_address(engine, lowest_port=1)
+    except ValueError as error:
+        fail(f"--engine: {error}")
+    if until_eof:
+        on_stdin_end(lambda: signal.raise_signal(signal.SIGTERM))
+    return run(engine=address, size=size, fullscreen=fullscreen, theme=theme, turn=int(turn))

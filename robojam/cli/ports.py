@@ -1,55 +1,54 @@
-"""ports: what is on this machine and on the network, and what to type."""
+"""The command ports: what is on this machine and on the network, and what to type."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
 
-from robojam.cli import arguments
+import click
+
+from robojam.cli.arguments import Command, json_option
 from robojam.config.addresses import parse_address, parse_output, parse_tuio
-from robojam.config.options import OPTIONS, Options
+from robojam.config.options import Options
 
 #: Seconds to wait for an engine's status.
-_ANSWER = 0.3
+_STATUS_WAIT: Final = 0.3
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument(
-        "--no-network", action="store_true", help="do not look around on the network"
-    )
-
-
-def _ports(chosen: argparse.Namespace) -> int:
-    about: dict[str, Any] = {}
-    with ThreadPoolExecutor() as asked:  # each of them waits for something else
-        answers: dict[str, Future[Any]] = {
-            "addresses": asked.submit(_addresses),
-            "osc": asked.submit(_osc),
-            "midi": asked.submit(_midi),
-            "audio": asked.submit(_audio),
-            "compute": asked.submit(_compute),
-        }
-        if not chosen.no_network:
-            print("looking for OSC programs on the network …", file=sys.stderr, flush=True)
-            answers["network"] = asked.submit(_network)
-        for name, answer in answers.items():
+@click.command(cls=Command)
+@json_option
+@click.option("--no-network", is_flag=True, help="do not look for programs on the network")
+def ports(*, as_json: bool, no_network: bool) -> int:
+    """Show MIDI ports, audio and compute devices and addresses, and what to type."""
+    searches = {
+        "addresses": _addresses,
+        "osc": _osc_addresses,
+        "midi": _midi_ports,
+        "audio": _audio_devices,
+        "compute": _compute_devices,
+    }
+    if not no_network:
+        print("looking for OSC programs on the network …", file=sys.stderr, flush=True)
+        searches["network"] = _network
+    report: dict[str, Any] = {}
+    with ThreadPoolExecutor() as pool:  # each search waits for something else
+        pending = {name: pool.submit(search) for name, search in searches.items()}
+        for name, result in pending.items():
             try:
-                about[name] = answer.result()
+                report[name] = result.result()
             except (ImportError, OSError, RuntimeError, ValueError) as error:
-                about[name] = {"error": " ".join(str(error).split()) or type(error).__name__}
-    about["type"] = _what_to_type(about)
-    if chosen.json:
-        print(json.dumps(about, indent=1))
+                text = " ".join(str(error).split()) or type(error).__name__
+                report[name] = {"error": text}
+    report["type"] = _commands_to_type(report)
+    if as_json:
+        print(json.dumps(report, indent=1))
     else:
-        _screen(about)
+        _print_report(report)
     return 0
 
 
@@ -57,28 +56,29 @@ def _ports(chosen: argparse.Namespace) -> int:
 
 
 def _addresses() -> list[str]:
+    """Return the addresses of this machine that others can reach."""
     from robojam.ports.discovery import addresses
 
     return addresses()
 
 
-def _osc() -> list[dict[str, Any]]:
-    """Say of each address that an engine takes unless told otherwise whether it is free."""
-    chosen = Options()
-    host, port = parse_address(chosen.osc_in)
-    wanted = [("osc-in", host, port)]
-    tuio = parse_tuio(chosen.tuio_in, default_host=host)
+def _osc_addresses() -> list[dict[str, Any]]:
+    """Return the default addresses of an engine, each with the program that uses it."""
+    defaults = Options()
+    host, port = parse_address(defaults.osc_in)
+    addresses = [("osc-in", host, port)]
+    tuio = parse_tuio(defaults.tuio_in, default_host=host)
     if tuio is not None:
-        wanted.append(("tuio-in", *tuio))
-    wanted += [("osc-out", *parse_output(out)[:2]) for out in chosen.osc_out]
+        addresses.append(("tuio-in", *tuio))
+    addresses += [("osc-out", *parse_output(output)[:2]) for output in defaults.osc_out]
     return [
-        {"for": name, "address": f"{host}:{port}", "used by": _used_by(host, port)}
-        for name, host, port in wanted
+        {"for": option, "address": f"{host}:{port}", "used by": _used_by(host, port)}
+        for option, host, port in addresses
     ]
 
 
 def _used_by(host: str, port: int) -> str | None:
-    """Say who listens at an address of this machine; None when nobody does."""
+    """Return which program listens at an address of this machine; None when none does."""
     from robojam.ports.udp import Endpoint, PortError
 
     try:
@@ -89,17 +89,17 @@ def _used_by(host: str, port: int) -> str | None:
 
 
 def _engine_at(host: str, port: int) -> str | None:
-    """Ask for the status of an engine; None when none answers."""
+    """Return mode and model of the engine at an address; None when no engine answers."""
     import select
 
     from robojam.ports.udp import Endpoint
     from robojam.wire import osc
 
-    with closing(Endpoint(host, 0)) as asking:
-        asking.send(osc.encode("/robojam/status"), (host, port))
-        select.select([asking], [], [], _ANSWER)
-        got = asking.receive()
-        messages = osc.decode(got[0])[0] if got else []
+    with closing(Endpoint(host, 0)) as endpoint:
+        endpoint.send(osc.encode("/robojam/status"), (host, port))
+        select.select([endpoint], [], [], _STATUS_WAIT)
+        answer = endpoint.receive()
+        messages = osc.decode(answer[0])[0] if answer else []
     if not messages or messages[0].address != "/robojam/status" or messages[0].tags != "s":
         return None
     try:
@@ -109,89 +109,85 @@ def _engine_at(host: str, port: int) -> str | None:
         return None
 
 
-def _named(module: str, function: str) -> Callable[[], Any]:
-    """Find a function of a part of robojam that may not have come along."""
-    from importlib import import_module
+def _midi_ports() -> dict[str, list[str]]:
+    from robojam.ports.midi_client import list_ports
 
-    try:
-        return getattr(import_module(module), function)  # type: ignore[no-any-return]
-    except (ImportError, AttributeError) as error:
-        raise ImportError("not in this version") from error
+    return list_ports()
 
 
-def _midi() -> dict[str, list[str]]:
-    found = _named("robojam.ports.midi_client", "list_ports")()
-    return {"in": list(found["in"]), "out": list(found["out"])}
+def _audio_devices() -> list[dict[str, str]]:
+    from robojam.sound import devices
+
+    return [{"name": device.name, "api": device.api} for device in devices()]
 
 
-def _audio() -> list[dict[str, str]]:
-    return [{"name": d.name, "api": d.api} for d in _named("robojam.sound", "devices")()]
-
-
-def _compute() -> list[dict[str, str]]:
+def _compute_devices() -> list[dict[str, str]]:
+    """Return the devices that a model can compute on, the default first."""
     from robojam.player.devices import choose_device
 
-    found = [{"device": "cpu", "name": f"{os.cpu_count()} cores"}]
-    best = choose_device("auto")
-    if best != "cpu":
+    devices = [{"device": "cpu", "name": f"{os.cpu_count()} cores"}]
+    default = choose_device("auto")
+    if default != "cpu":
         import torch
 
-        name = torch.cuda.get_device_name() if best == "cuda" else "Metal"
-        found.insert(0, {"device": best, "name": name})
-    return found
+        name = torch.cuda.get_device_name() if default == "cuda" else "Metal"
+        devices.insert(0, {"device": default, "name": name})
+    return devices
 
 
 def _network() -> list[dict[str, Any]]:
+    """Return the programs on the network that announce that they receive OSC."""
     from robojam.ports import discovery
 
     if not discovery.is_installed():
         raise ImportError("to look around: pip install 'robojam[net]'")
     return [
-        {"name": one.name, "address": f"{one.host}:{one.port}"} for one in discovery.browse()
+        {"name": receiver.name, "address": f"{receiver.host}:{receiver.port}"}
+        for receiver in discovery.browse()
     ]
 
 
 # -- what to type ----------------------------------------------------------------------------
 
 
-def _what_to_type(about: dict[str, Any]) -> list[dict[str, str]]:
-    """Return what to type, each with what it is for."""
-    known = {option.name for option in OPTIONS}
-    lines = [{"what": "robojam jam", "for": "jam in a window, with mouse and fingers"}]
+def _commands_to_type(report: dict[str, Any]) -> list[dict[str, str]]:
+    """Return commands that use what was found, each with its purpose."""
+    commands = [{"what": "robojam jam", "for": "jam in a window, with mouse and fingers"}]
 
-    def add(options: str, why: str) -> None:
-        lines.append({"what": f"robojam jam {options}", "for": why})
+    def add(options: str, purpose: str) -> None:
+        commands.append({"what": f"robojam jam {options}", "for": purpose})
 
-    used = [one["used by"] for one in about["osc"] if one["for"] == "osc-in"]
-    if used != [None]:
-        add("--osc-in 127.0.0.1:5015", f"a second engine, for {used[0]} has the first port")
-    reached = about["addresses"]
-    if reached and isinstance(reached, list):
+    for address in _items(report["osc"]):
+        if address["for"] == "osc-in" and address["used by"]:
+            user = address["used by"]
+            add("--osc-in 127.0.0.1:5015", f"a second engine, for {user} has the first port")
+    hosts = _items(report["addresses"])
+    if hosts:
         add(
             "--osc-in 0.0.0.0:5005 --touchosc learn",
-            f"a phone or tablet that sends to {reached[0]}, port 5005",
+            f"a phone or tablet that sends to {hosts[0]}, port 5005",
         )
-    for one in _listed(about.get("network")):
-        if one["address"].rpartition(":")[0] in reached and "robojam" in one["name"]:
+    for receiver in _items(report.get("network")):
+        name, address = receiver["name"], receiver["address"]
+        if address.rpartition(":")[0] in hosts and "robojam" in name:
             continue
-        dialect = "/touchosc --touchosc learn" if "touchosc" in one["name"].lower() else ""
-        add(f"--osc-out {one['address']}{dialect}", f"play to {one['name']}")
-    midi = about["midi"] if "error" not in about["midi"] else {}
-    for name, ports in midi.items():
-        for port in ports[:2] if f"midi-{name}" in known else []:
-            why = f"listen to {port}" if name == "in" else f"play {port}"
-            add(f"--midi-{name} {shlex.quote(port)}", why)
-    return lines
+        dialect = "/touchosc --touchosc learn" if "touchosc" in name.lower() else ""
+        add(f"--osc-out {address}{dialect}", f"play to {name}")
+    for direction, verb in (("in", "listen to"), ("out", "play")):
+        for port in report["midi"].get(direction, ())[:2]:
+            add(f"--midi-{direction} {shlex.quote(port)}", f"{verb} {port}")
+    return commands
 
 
-def _listed(found: Any) -> list[dict[str, Any]]:
-    return found if isinstance(found, list) else []
+def _items(result: Any) -> list[Any]:
+    """Return the items of a result; none for an error or for no result."""
+    return result if isinstance(result, list) else []
 
 
 # -- on one screen ---------------------------------------------------------------------------
 
 
-def _screen(about: dict[str, Any]) -> None:
+def _print_report(report: dict[str, Any]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -199,46 +195,38 @@ def _screen(about: dict[str, Any]) -> None:
 
     table = Table(box=box.SIMPLE, show_header=False, padding=(0, 2, 0, 0))
 
-    def rows(title: str, found: Any, lines: list[tuple[str, str]], none: str) -> None:
-        if isinstance(found, dict) and "error" in found:
-            lines = [("–", found["error"])]
-        for i, (what, why) in enumerate(lines or [("–", none)]):
-            table.add_row(Text(title if i == 0 else "", style="bold"), Text(what), Text(why))
+    def add_rows(title: str, result: Any, rows: list[tuple[str, str]], empty: str = "") -> None:
+        if isinstance(result, dict) and "error" in result:
+            rows = [("–", result["error"])]
+        for i, (name, detail) in enumerate(rows or [("–", empty)]):
+            table.add_row(Text(title if i == 0 else "", style="bold"), Text(name), Text(detail))
 
-    reached = about["addresses"]
-    here = [(host, "") for host in reached] if isinstance(reached, list) else []
-    rows("this machine", reached, here, "no network")
-    osc = [(one["address"], f"{one['for']}: {_said(one)}") for one in _listed(about["osc"])]
-    rows("OSC", about["osc"], osc, "")
-    midi = about["midi"]
-    ports = [(port, name) for name in ("in", "out") for port in midi.get(name, ())]
-    rows("MIDI", midi, ports, "no port")
-    audio = [(one["name"], one["api"]) for one in _listed(about["audio"])]
-    rows("audio", about["audio"], audio, "no device")
-    compute = [(one["device"], one["name"]) for one in _listed(about["compute"])]
-    rows("compute", about["compute"], compute, "")
-    if "network" in about:
-        seen = [(one["address"], one["name"]) for one in _listed(about["network"])]
-        rows("on the network", about["network"], seen, "nobody announces OSC")
+    result = report["addresses"]
+    add_rows("this machine", result, [(host, "") for host in _items(result)], "no network")
+    result = report["osc"]
+    rows = [(item["address"], f"{item['for']}: {_use(item)}") for item in _items(result)]
+    add_rows("OSC", result, rows)
+    result = report["midi"]
+    rows = [(port, name) for name in ("in", "out") for port in result.get(name, ())]
+    add_rows("MIDI", result, rows, "no port")
+    result = report["audio"]
+    rows = [(item["name"], item["api"]) for item in _items(result)]
+    add_rows("audio", result, rows, "no device")
+    result = report["compute"]
+    add_rows("compute", result, [(item["device"], item["name"]) for item in _items(result)])
+    if "network" in report:
+        result = report["network"]
+        rows = [(item["address"], item["name"]) for item in _items(result)]
+        add_rows("on the network", result, rows, "no program announces OSC")
     width = None if sys.stdout.isatty() else 100
     Console(width=width, highlight=False).print(table)
-    longest = max(len(line["what"]) for line in about["type"])
-    for line in about["type"]:  # not in the table, which would break what is to be copied
+    longest = max(len(line["what"]) for line in report["type"])
+    for line in report["type"]:  # outside the table, which would break lines to be copied
         print(f"  {line['what']:<{longest}}  {line['for']}")
 
 
-def _said(one: dict[str, Any]) -> str:
-    """Say who is at an address; where robojam plays to, somebody should be."""
-    if one["used by"] is None:
-        return "nobody listens there yet" if one["for"] == "osc-out" else "free"
-    return f"in use, {one['used by']}"
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    (
-        "ports",
-        "what is on this machine and on the network, and what to type",
-        _arguments,
-        _ports,
-    ),
-)
+def _use(address: dict[str, Any]) -> str:
+    """Return who uses an address; a program should listen where robojam plays to."""
+    if address["used by"] is None:
+        return "nobody listens there yet" if address["for"] == "osc-out" else "free"
+    return f"in use, {address['used by']}"

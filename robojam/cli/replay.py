@@ -1,169 +1,175 @@
-"""replay: a recorded jam again, in time or made anew."""
+"""The command replay: play a recorded jam again, or make the machine's part again."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
-from robojam.cli import arguments
+import click
+
+from robojam.cli.arguments import PATH, Command, Number
+from robojam.cli.output import fail, warn
 
 if TYPE_CHECKING:
     from robojam.sessions.session import Header, Session, SessionEvent
 
-#: Seconds that a replay waits for its MIDI ports: nothing of it is to be missed.
-_PORTS: Final = 3.0
 
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("session", metavar="SESSION", type=Path, help="a recorded jam, .jsonl")
-    parser.add_argument(
-        "--speed",
-        metavar="FACTOR",
-        type=arguments.positive,
-        default=1.0,
-        help="how many times faster (default: 1)",
-    )
-    parser.add_argument(
-        "--who",
-        metavar="NAME",
-        action="append",
-        help="only these: human, ai, human2, …; again: more",
-    )
-    parser.add_argument(
-        "--window",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="show it (default: where there is a display)",
-    )
-    parser.add_argument(
-        "--sound",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="let it be heard (default: where there is an audio device)",
-    )
-    parser.add_argument(
-        "--osc-in",
-        metavar="HOST:PORT",
-        default="127.0.0.1:0",
-        help="where monitors subscribe (default: any free port)",
-    )
-    parser.add_argument(
-        "--osc-out",
-        metavar="HOST:PORT[/DIALECT]",
-        action="append",
-        help="where it plays to; again: more (default: 127.0.0.1:5006)",
-    )
-    parser.add_argument(
-        "--midi-out",
-        metavar="NAME[/STYLE]",
-        action="append",
-        help="a MIDI port it plays to; again: more (default: none)",
-    )
-    parser.add_argument(
-        "--touchosc",
-        metavar="ADDRESS[=AXES]",
-        action="append",
-        help="the pad that shows it, where it plays to TouchOSC",
-    )
-    parser.add_argument(
-        "--regenerate", action="store_true", help="offline: make the machine's part anew"
-    )
-    parser.add_argument("--to", metavar="FILE", type=Path, help="where to, with --regenerate")
-    parser.add_argument(
-        "--model",
-        metavar="FILE",
-        help="the model, with --regenerate (default: the one it was recorded with)",
-    )
-    parser.add_argument(
-        "--device",
-        metavar="DEVICE",
-        choices=["auto", "cpu", "cuda", "mps"],
-        help="with --regenerate (default: the one it was recorded on)",
-    )
-
-
-def _replay(chosen: argparse.Namespace) -> int:
+@click.command(cls=Command)
+@click.argument("session", metavar="SESSION", type=PATH, help="a recorded jam, .jsonl")
+@click.option(
+    "--speed",
+    metavar="FACTOR",
+    type=Number(),
+    default=1.0,
+    help="how many times faster it plays (default: 1)",
+)
+@click.option(
+    "--who",
+    metavar="NAME",
+    multiple=True,
+    help="play this player alone: human, ai, human2, …; can be repeated (default: all)",
+)
+@click.option(
+    "--window/--no-window", default=None, help="open a window (default: if there is a display)"
+)
+@click.option("--sound/--no-sound", default=True, help="play the sound (default: on)")
+@click.option(
+    "--osc-in",
+    metavar="HOST:PORT",
+    default="127.0.0.1:0",
+    help="address at which monitors subscribe (default: any free port of 127.0.0.1)",
+)
+@click.option(
+    "--osc-out",
+    metavar="HOST:PORT[/DIALECT]",
+    multiple=True,
+    help="address to play to; can be repeated (default: 127.0.0.1:5006)",
+)
+@click.option(
+    "--midi-out",
+    metavar="NAME[/STYLE]",
+    multiple=True,
+    help="MIDI port to play to; can be repeated (default: none)",
+)
+@click.option(
+    "--touchosc",
+    metavar="ADDRESS[=AXES]",
+    multiple=True,
+    help="pad that shows the touches, for an output with the dialect touchosc",
+)
+@click.option(
+    "--regenerate",
+    is_flag=True,
+    help="do not play: make the machine's part again from what the humans played",
+)
+@click.option("--to", metavar="FILE", type=PATH, help="file to write, with --regenerate")
+@click.option(
+    "--model",
+    metavar="FILE",
+    help="model to use with --regenerate (default: that of the recording)",
+)
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    help="auto, cpu, cuda or mps, with --regenerate (default: that of the recording)",
+)
+def replay(
+    *,
+    session: Path,
+    speed: float,
+    who: tuple[str, ...],
+    window: bool | None,
+    regenerate: bool,
+    to: Path | None,
+    model: str | None,
+    device: str | None,
+    **given: Any,
+) -> int:
+    """Play a recorded jam again, in time; or make the machine's part again in a file."""
     from robojam.sessions.session import SessionError, read
 
     try:
-        session = read(chosen.session)
+        recording = read(session)
     except SessionError as error:
-        arguments.fail(error)
-    for warning in session.warnings:
-        print(f"robojam: {warning}", file=sys.stderr)
-    if chosen.regenerate:
-        if chosen.to is None:
-            arguments.fail("--regenerate wants --to FILE")
-        return _regenerate(chosen, session)
-    if chosen.to is not None:
-        arguments.fail("--to goes with --regenerate")
-    return _play_again(chosen, session)
+        fail(error)
+    for warning in recording.warnings:
+        warn(warning)
+    if not regenerate:
+        if to is not None:
+            fail("--to goes with --regenerate")
+        return _play(recording, given, speed=speed, who=who, window=window)
+    if to is None:
+        fail("--regenerate wants --to FILE")
+    if to.exists() and session.samefile(to):
+        fail(f"{to} is the recording itself: name another file")
+    return _regenerate(recording, to, model=model, device=device)
 
 
-def _play_again(chosen: argparse.Namespace, session: Session) -> int:
+def _play(
+    session: Session,
+    given: dict[str, Any],
+    *,
+    speed: float,
+    who: tuple[str, ...],
+    window: bool | None,
+) -> int:
+    """Play a recording in time; window None opens one where there is a display."""
     from robojam.app import assemble
     from robojam.app.supervisor import display_at_hand, window_beside
 
-    window = display_at_hand() if chosen.window is None else chosen.window
-    given = {"osc_in": chosen.osc_in, "sound": chosen.sound, "osc_out": chosen.osc_out}
-    given |= {"midi_out": chosen.midi_out, "touchosc": chosen.touchosc}
+    if window is None:
+        window = display_at_hand()
     try:
         assembly = assemble.assemble_replay(
             session,
-            {name: value for name, value in given.items() if value is not None},
-            speed=chosen.speed,
-            who=chosen.who or (),
+            {name: value for name, value in given.items() if value != ()},
+            speed=speed,
+            who=who,
             lead=1.0 if window else 0.0,
         )
         stop = assembly.engine.stop
         with window_beside(assembly.address, on_close=stop, wanted=window):
             assembly.run(on_ready=lambda: print(assembly.ready, flush=True))
     except assemble.AssemblyError as error:
-        arguments.fail(error)
+        fail(error)
     return 0
 
 
-def _regenerate(chosen: argparse.Namespace, session: Session) -> int:
+def _regenerate(session: Session, to: Path, *, model: str | None, device: str | None) -> int:
+    """Write the recording with the machine's part made again; print what differs."""
     from robojam.app import assemble
 
-    if chosen.to.exists() and chosen.session.samefile(chosen.to):
-        arguments.fail(f"{chosen.to} is the recording itself: name another file")
     try:
-        made = assemble.regenerate_session(session, model=chosen.model, device=chosen.device)
+        made = assemble.regenerate_session(session, model=model, device=device)
     except assemble.AssemblyError as error:
-        arguments.fail(error)
-    _write(chosen.to, made.header, made.events)
-    print("\n".join([f"{len(made.events)} events, to {chosen.to}", *made.differences]))
-    _say_difference(session, made.events)
+        fail(error)
+    _write(to, made.header, made.events)
+    print("\n".join([f"{len(made.events)} events, to {to}", *made.differences]))
+    _print_difference(session, made.events)
     return 0
 
 
-def _write(path: Path, header: Header, made: list[SessionEvent]) -> None:
+def _write(path: Path, header: Header, events: list[SessionEvent]) -> None:
     from robojam.sessions.session import encode, encode_header
     from robojam.system.atomic_file import atomic_write
 
     try:
         with atomic_write(path) as part:
-            part.write_bytes(b"".join([encode_header(header), *map(encode, made)]))
+            part.write_bytes(b"".join([encode_header(header), *map(encode, events)]))
     except OSError as error:
-        arguments.fail(f"cannot write {path}: {error.strerror}")
+        fail(f"cannot write {path}: {error.strerror}")
 
 
-def _say_difference(session: Session, made: list[SessionEvent]) -> None:
+def _print_difference(session: Session, events: list[SessionEvent]) -> None:
+    """Print where the events leave those of the recording."""
     from robojam.sessions.regenerate import first_difference
     from robojam.sessions.session import encode
 
-    difference = first_difference(session, made)
+    difference = first_difference(session, events)
     if difference is None:
         print("the same, touch for touch")
         return
     print(f"differs from line {difference.index + 2} on")
     for label, event in (("recorded", difference.recorded), ("made", difference.made)):
         print(f"  {label}: {encode(event).decode().strip() if event else 'nothing more'}")
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("replay", "a recorded jam again, in time or made anew", _arguments, _replay),
-)

@@ -1,169 +1,161 @@
-"""sessions, export: what has been recorded, and the same for other programs."""
+"""The commands sessions and export: recorded jams listed, named and written as other files."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
 
-from robojam.cli import arguments
+from robojam.cli.arguments import PATH, Command, OutputFile, json_option
+from robojam.cli.output import duration, fail, table_lines, warn
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
     from robojam.sessions.library import LibraryEntry
-    from robojam.sessions.session import Session
 
 
-def _sessions_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "where",
-        metavar="DIR",
-        nargs="?",
-        type=Path,
-        default=Path(Options().sessions),
-        help="a folder of sessions, or one of them (default: sessions)",
-    )
-    parser.add_argument("--name", help="a name for the one session that is named")
-    parser.add_argument("--note", help='a note to it; "" takes it away')
-    parser.add_argument("--json", action="store_true", help="for machines")
-
-
-def _sessions(chosen: argparse.Namespace) -> int:
+@click.command(cls=Command)
+@click.argument(
+    "path",
+    metavar="[DIR]",
+    type=PATH,
+    default=Path(Options().sessions),
+    help="a folder of recorded jams, or the file of one (default: sessions)",
+)
+@click.option("--name", metavar="TEXT", help="name the one jam whose file is given")
+@click.option("--note", metavar="TEXT", help='add a note to it; "" removes the note')
+@json_option
+def sessions(*, path: Path, name: str | None, note: str | None, as_json: bool) -> int:
+    """List the recorded jams: date, length, touches, modes and model."""
     from robojam.sessions import library
 
-    where = chosen.where
     try:
-        if chosen.name is not None or chosen.note is not None:
-            if not where.is_file():
-                none = "" if where.is_dir() else f": there is no file {where}"
-                arguments.fail(f"--name and --note want the file of one session{none}")
-            library.annotate(where, name=chosen.name, note=chosen.note)
-        if where.is_file():
-            found = [library.entry(where, library.read_annotations(where.parent))]
-        elif where.is_dir():
-            found = library.entries(where)
+        if name is not None or note is not None:
+            if not path.is_file():
+                reason = "" if path.is_dir() else f": there is no file {path}"
+                fail(f"--name and --note want the file of one session{reason}")
+            library.annotate(path, name=name, note=note)
+        if path.is_file():
+            entries = [library.entry(path, library.read_annotations(path.parent))]
+        elif path.is_dir():
+            entries = library.entries(path)
         else:
-            arguments.fail(f"there is no {'file' if where.suffix else 'folder'} {where}")
+            fail(f"there is no {'file' if path.suffix else 'folder'} {path}")
     except ValueError as error:
-        arguments.fail(error)
+        fail(error)
     except OSError as error:
-        arguments.fail(f"{error.filename or where}: {error.strerror or error}")
-    if chosen.json:
-        print(json.dumps([_plain(entry) for entry in found]))
-    elif not found:
-        print(f"nothing has been recorded in {where}")
+        fail(f"{error.filename or path}: {error.strerror or error}")
+    if as_json:
+        print(json.dumps([_as_json(entry) for entry in entries]))
+    elif not entries:
+        print(f"nothing has been recorded in {path}")
     else:
-        _table(found)
+        print("\n".join(table_lines(_rows(entries), right_aligned={2})))
     return 0
 
 
-def _plain(entry: LibraryEntry) -> dict[str, Any]:
-    plain: dict[str, Any] = {"file": entry.path.name, "path": str(entry.path)}
-    plain |= {"name": entry.annotation.name, "note": entry.annotation.note}
+def _as_json(entry: LibraryEntry) -> dict[str, Any]:
+    described: dict[str, Any] = {"file": entry.path.name, "path": str(entry.path)}
+    described |= {"name": entry.annotation.name, "note": entry.annotation.note}
     if entry.summary is None:
-        return plain | {"damaged": entry.error}
-    return plain | dict(msgspec.to_builtins(entry.summary))
+        return described | {"damaged": entry.error}
+    return described | dict(msgspec.to_builtins(entry.summary))
 
 
-def _table(found: list[LibraryEntry]) -> None:
+def _rows(entries: list[LibraryEntry]) -> list[tuple[str, ...]]:
+    """Return the rows of the list, the headings first."""
     from robojam.sessions.library import local_time
     from robojam.sessions.validation import NEWER
 
     rows: list[tuple[str, ...]] = [
         ("session", "began", "length", "touches", "modes", "model", "")
     ]
-    for entry in found:
-        told = " ".join(filter(None, [entry.annotation.name, _note(entry.annotation.note)]))
-        about = entry.summary
-        if about is None:
-            why = f"{told}: {entry.error}" if told else entry.error
-            # A newer session is whole: it is this robojam that is too old.
+    for entry in entries:
+        name, note = entry.annotation.name, entry.annotation.note
+        label = " ".join(filter(None, [name, f"({note})" if note else ""]))
+        summary = entry.summary
+        if summary is None:
+            reason = f"{label}: {entry.error}" if label else entry.error
+            # A session of a newer robojam is not damaged: this robojam is too old for it.
             state = "newer" if NEWER in entry.error else "damaged"
-            rows.append((entry.path.stem, state, "", "", "", "", why))
+            rows.append((entry.path.stem, state, "", "", "", "", reason))
             continue
-        by = [f"{who} {count:,}" for who, count in about.touches.items()]
-        more = [f"and {len(by) - 3} more"] if len(by) > 4 else []
+        players = [f"{who} {count:,}" for who, count in summary.touches.items()]
+        if len(players) > 4:
+            players[3:] = [f"and {len(players) - 3} more"]
         rows.append(
             (
                 entry.path.stem,
-                local_time(about.started),
-                arguments.clock(about.seconds),
-                ", ".join([*(by[:3] if more else by), *more]),
-                ", ".join(about.modes) + ("" if about.ended else " (cut off)"),
-                about.model.removesuffix(".safetensors"),
-                told,
+                local_time(summary.started),
+                duration(summary.seconds),
+                ", ".join(players),
+                ", ".join(summary.modes) + ("" if summary.ended else " (cut off)"),
+                summary.model.removesuffix(".safetensors"),
+                label,
             )
         )
-    print("\n".join(arguments.columns(rows, right={2})))
+    return rows
 
 
-def _note(note: str) -> str:
-    return f"({note})" if note else ""
-
-
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "sessions",
-        metavar="SESSION",
-        nargs="+",
-        type=Path,
-        help="recorded jams; several make a contact sheet, or numbered files",
-    )
-    parser.add_argument(
-        "--to", metavar="FILE", type=Path, required=True, help=".csv, .mid, .npz, .png or .wav"
-    )
-    parser.add_argument(
-        "--who", metavar="NAME", action="append", help="only these: human, ai, human2, …"
-    )
-
-
-def _export(chosen: argparse.Namespace) -> int:
+@click.command(cls=Command)
+@click.argument(
+    "paths",
+    metavar="SESSION...",
+    type=PATH,
+    nargs=-1,
+    required=True,
+    help="recorded jams or folders of them; several make one sheet, or numbered files",
+)
+@click.option(
+    "--to",
+    metavar="FILE",
+    type=OutputFile(),
+    required=True,
+    help="file to write: .csv (MicroJam), .mid, .npz, .png or .wav",
+)
+@click.option(
+    "--who",
+    metavar="NAME",
+    multiple=True,
+    help="only this player: human, ai, human2, …; can be repeated (default: all)",
+)
+def export(*, paths: tuple[Path, ...], to: Path, who: tuple[str, ...]) -> int:
+    """Write recorded jams for other programs, as a picture or as sound."""
     from robojam.export.writers import WRITERS
     from robojam.sessions.session import SessionError, read
 
-    writer = WRITERS.get(chosen.to.suffix.lower())
+    writer = WRITERS.get(to.suffix.lower())
     if writer is None:
-        arguments.fail(f"--to {chosen.to}: exported is to {', '.join(WRITERS)}")
-    arguments.writable(chosen.to)
-    paths = [
-        p for path in chosen.sessions for p in (_inside(path) if path.is_dir() else [path])
+        fail(f"--to {to}: a jam is exported to {', '.join(WRITERS)}")
+    files = [
+        file
+        for path in paths
+        for file in (sorted(path.glob("*.jsonl")) if path.is_dir() else [path])
     ]
-    found: list[Session] = []
-    for path in paths:
+    jams = []
+    for file in files:
         try:
-            session = read(path)
+            session = read(file)
         except SessionError as error:
-            if len(paths) == 1:
-                arguments.fail(error)
-            print(f"robojam: {error}; it is left out", file=sys.stderr)
+            if len(files) == 1:
+                fail(error)
+            warn(f"{error}; it is left out")
             continue
         for warning in session.warnings:
-            print(f"robojam: {warning}", file=sys.stderr)
-        found.append(session.select(chosen.who))
-    found = [session for session in found if session.summary().touches]
-    if not found:
-        arguments.fail("there is nothing to export: nobody plays there")
+            warn(warning)
+        jams.append(session.select(who or None))
+    jams = [session for session in jams if session.summary().touches]
+    if not jams:
+        fail("there is nothing to export: nobody plays there")
     try:
-        written = writer(found, chosen.to)
+        written = writer(jams, to)
     except ValueError as error:
-        arguments.fail(error)
+        fail(error)
     except OSError as error:
-        arguments.fail(f"{chosen.to} cannot be written: {error.strerror or error}")
-    said = [str(path) for path in written[:8]]
-    more = f" and {len(written) - 8} more" if len(written) > 8 else ""
-    print(", ".join(said) + more)
+        fail(f"{to} cannot be written: {error.strerror or error}")
+    rest = f" and {len(written) - 8} more" if len(written) > 8 else ""
+    print(", ".join(map(str, written[:8])) + rest)
     return 0
-
-
-def _inside(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jsonl"))
-
-
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("sessions", "what has been recorded", _sessions_arguments, _sessions),
-    ("export", "a session for other programs, or as a picture", _export_arguments, _export),
-)

@@ -1,19 +1,23 @@
-"""train: a model from performances."""
+"""The command train: a model from performances."""
 
 from __future__ import annotations
 
-import argparse
 import math
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
 
-from robojam.cli import arguments
+from robojam.cli.arguments import PATH, SEED, Command, Number, OutputFile, WholeNumber
+from robojam.cli.output import corpus_notes, count_performances, duration, fail, warn
 
 if TYPE_CHECKING:
     from robojam.model.file import ModelFile
@@ -21,93 +25,169 @@ if TYPE_CHECKING:
     from robojam.training.trainer import Progress, Trainer
 
 
-def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "data",
-        metavar="DATA",
-        nargs="+",
-        type=Path,
-        help="corpora and sessions: files, folders",
-    )
-    add("--to", metavar="MODEL", type=Path, required=True, help="the model file to make")
-    add(
-        "--val",
-        metavar="DATA",
-        type=Path,
-        action="append",
-        help="held-out data; again: more (default: a tenth of DATA)",
-    )
-    add("--from", metavar="MODEL", dest="start", help="go on from a model: learn a player")
-    add("--resume", action="store_true", help="go on exactly where this run was stopped")
-    add("--size", choices=["s", "m", "l"], help="small, as the default model, or large")
-    add(
-        "--passes",
-        metavar="N",
-        type=arguments.positive,
-        help="passes over the data (default: 80; --from: 12)",
-    )
-    add(
-        "--minutes",
-        metavar="N",
-        type=arguments.positive,
-        help="at most (default: as long as it takes; --from: 0.5 for each 2,000 events)",
-    )
-    add(
-        "--patience",
-        metavar="N",
-        type=arguments.whole,
-        help="scorings without a better one: over",
-    )
-    add("--units", metavar="N", type=arguments.count, help="width of each recurrent layer")
-    add("--layers", metavar="N", type=arguments.count, help="how many recurrent layers")
-    add("--components", metavar="N", type=arguments.count, help="components of each mixture")
-    add("--hidden", metavar="N", type=arguments.count, help="width of the heads' hidden layer")
-    add("--batch", metavar="N", type=arguments.count, help="events in a batch, about")
-    add(
-        "--window",
-        metavar="N",
-        type=arguments.count,
-        help="events in a window of backpropagation",
-    )
-    add("--rate", metavar="RATE", type=arguments.positive, help="learning rate at its height")
-    add("--seed", metavar="N", type=arguments.seed, help="gives the same run (default: 0)")
-    add(
-        "--threads", metavar="N", type=arguments.count, help="cores (default: all; --from: one)"
-    )
-    add("--device", choices=["cpu", "cuda"], help="where (default: cpu)")
-    add("--machine", action="store_true", help="what the machine played in sessions, instead")
-    add("--licence", metavar="TEXT", default="", help="a note that goes into the model's file")
-    add("--picture", metavar="FILE.png", type=Path, help="of the run (default: beside MODEL)")
-    add("--tensorboard", metavar="FOLDER", type=Path, help="follow the run in TensorBoard")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainArguments:
+    """Arguments of the command.
+
+    settings are those of the run (TrainingSettings) that were given, by name.
+    """
+
+    data: tuple[Path, ...]
+    to: Path
+    val: tuple[Path, ...]
+    start: str | None
+    resume: bool
+    size: str | None
+    threads: int | None
+    machine: bool
+    licence: str
+    picture: Path | None
+    tensorboard: Path | None
+    settings: dict[str, Any]
 
 
-#: What of a run's settings can be said on the command line.
-_SETTINGS = (
-    "passes minutes patience units layers components hidden batch window rate seed device"
+@click.command(cls=Command)
+@click.argument(
+    "data",
+    metavar="DATA...",
+    nargs=-1,
+    required=True,
+    type=PATH,
+    help="performances: corpora, recorded jams and folders of them",
 )
+@click.option(
+    "--to", metavar="MODEL", type=OutputFile(), required=True, help="model file to write"
+)
+@click.option(
+    "--val",
+    metavar="DATA",
+    type=PATH,
+    multiple=True,
+    help="held-out performances; can be repeated (default: a tenth of DATA)",
+)
+@click.option(
+    "--from", "start", metavar="MODEL", help="go on from a model: teach it one player's style"
+)
+@click.option("--resume", is_flag=True, help="go on exactly where this run was stopped")
+@click.option(
+    "--size",
+    metavar="SIZE",
+    type=click.Choice(["s", "m", "l"]),
+    help="s, m or l: small, like the default model, or large (default: m)",
+)
+@click.option(
+    "--passes",
+    metavar="N",
+    type=Number(),
+    help="passes over the data (default: 80; with --from 12)",
+)
+@click.option(
+    "--minutes",
+    metavar="N",
+    type=Number(),
+    help="time limit (default: none; with --from 0.5 for each 2,000 events)",
+)
+@click.option(
+    "--patience",
+    metavar="N",
+    type=WholeNumber(0),
+    help="stop after this many scores without a better one",
+)
+@click.option("--units", metavar="N", type=WholeNumber(), help="width of each recurrent layer")
+@click.option("--layers", metavar="N", type=WholeNumber(), help="number of recurrent layers")
+@click.option(
+    "--components", metavar="N", type=WholeNumber(), help="components of each mixture"
+)
+@click.option(
+    "--hidden", metavar="N", type=WholeNumber(), help="width of the heads' hidden layer"
+)
+@click.option("--batch", metavar="N", type=WholeNumber(), help="events in a batch, about")
+@click.option(
+    "--window", metavar="N", type=WholeNumber(), help="events in a window of backpropagation"
+)
+@click.option("--rate", metavar="RATE", type=Number(), help="highest learning rate")
+@click.option("--seed", metavar="N", type=SEED, help="same seed, same run (default: 0)")
+@click.option(
+    "--threads",
+    metavar="N",
+    type=WholeNumber(),
+    help="CPU threads (default: all cores; with --from one)",
+)
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    type=click.Choice(["cpu", "cuda"]),
+    help="cpu or cuda (default: cpu)",
+)
+@click.option(
+    "--machine", is_flag=True, help="train on what the machine played in recorded jams"
+)
+@click.option(
+    "--licence", metavar="TEXT", default="", help="note on the licence, kept in the model file"
+)
+@click.option(
+    "--picture",
+    metavar="FILE.png",
+    type=PATH,
+    help="picture of the run (default: beside MODEL)",
+)
+@click.option(
+    "--tensorboard",
+    metavar="FOLDER",
+    type=PATH,
+    help="folder for TensorBoard, which shows the run",
+)
+def train(
+    *,
+    data: tuple[Path, ...],
+    to: Path,
+    val: tuple[Path, ...],
+    start: str | None,
+    resume: bool,
+    size: str | None,
+    threads: int | None,
+    machine: bool,
+    licence: str,
+    picture: Path | None,
+    tensorboard: Path | None,
+    **settings: Any,
+) -> int:
+    """Train a model on performances, or with --from teach a model one player's style."""
+    return _train(
+        TrainArguments(
+            data=data,
+            to=to,
+            val=val,
+            start=start,
+            resume=resume,
+            size=size,
+            threads=threads,
+            machine=machine,
+            licence=licence,
+            picture=picture,
+            tensorboard=tensorboard,
+            settings={name: value for name, value in settings.items() if value is not None},
+        )
+    )
 
 
-def _train(chosen: argparse.Namespace) -> int:
+def _train(chosen: TrainArguments) -> int:
     from robojam.training.distributed import WorkerError, join_workers, limit_openmp_spinning
 
     limit_openmp_spinning()
     # From here on: not even torch can be imported by halves.
-    with arguments.held_back_interrupt() as pressed:
+    with held_back_interrupt() as pressed:
         try:
             with join_workers() as workers:
                 return _trained(chosen, pressed, workers)
         except WorkerError as error:
-            arguments.fail(error, 1)
+            fail(error, 1)
     return 0  # another process tells what came of it
 
 
-def _trained(
-    chosen: argparse.Namespace, pressed: Callable[[], bool], workers: WorkerGroup
-) -> int:
-    arguments.writable(chosen.to)
+def _trained(chosen: TrainArguments, pressed: Callable[[], bool], workers: WorkerGroup) -> int:
     if chosen.resume and chosen.size:
-        arguments.fail("--resume goes on with the run as it was: without --size")
+        fail("--resume goes on with the run as it was: without --size")
     import torch
 
     from robojam.corpus.corpus import CorpusError
@@ -116,8 +196,8 @@ def _trained(
     from robojam.training.distributed import WorkerError
     from robojam.training.trainer import NotFiniteError, TooLargeError
 
-    if chosen.device == "cuda" and not torch.cuda.is_available():
-        arguments.fail("--device cuda: this machine has no CUDA device")
+    if chosen.settings.get("device") == "cuda" and not torch.cuda.is_available():
+        fail("--device cuda: this machine has no CUDA device")
     # What one player played is too little to share between cores.
     threads = chosen.threads or (1 if chosen.start else None)
     if threads is not None:
@@ -125,14 +205,14 @@ def _trained(
     try:
         run = workers.everywhere(lambda: _prepared(chosen))
     except (CorpusError, ModelFileError, ValueError) as error:
-        arguments.fail(error)
+        fail(error)
     except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
-        arguments.fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
+        fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     trainer, to = run.trainer, chosen.to
     trainer.workers = workers
     for line in run.told:
         print(line)
-    told = f"{trainer.corpus.name}: {arguments.performances(len(trainer.corpus.lengths))}, "
+    told = f"{trainer.corpus.name}: {count_performances(len(trainer.corpus.lengths))}, "
     told += f"{len(trainer.corpus.events):,} events"
     print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events):,}")
     try:
@@ -140,7 +220,7 @@ def _trained(
         if not workers.leads:
             return 0
         if trainer.best is None:
-            arguments.fail(
+            fail(
                 "stopped before the first scoring: no model was made; the same command with "
                 "--resume goes on",
                 130,
@@ -149,12 +229,12 @@ def _trained(
             _step_back(run, seed=trainer.settings.seed)
         trainer.save(to, **run.about)  # it may have been stopped while it wrote
     except ModuleNotFoundError:
-        arguments.fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
+        fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
     except (NotFiniteError, TooLargeError, WorkerError, FileChangedError) as error:
         kept = "" if trainer.best is None else f" The best until then is in {to}."
-        arguments.fail(f"{error}{kept}", 1)
+        fail(f"{error}{kept}", 1)
     except OSError as error:
-        arguments.fail(f"{to} cannot be written: {error.strerror or error}", 1)
+        fail(f"{to} cannot be written: {error.strerror or error}", 1)
     print(f"{to}: {trainer.best_score:.4f} nats per event on {trainer.held_out.name}")
     if stopped:
         print("the same command with --resume goes on")
@@ -176,7 +256,7 @@ class _Run:
     history: list[Progress] = field(default_factory=list)
 
 
-def _prepared(chosen: argparse.Namespace) -> _Run:
+def _prepared(chosen: TrainArguments) -> _Run:
     """Read the data, and make a run over it. Raises ValueError and its kin."""
     from robojam.corpus.corpus import clean, join
     from robojam.corpus.formats import read_all
@@ -186,12 +266,14 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
     from robojam.training import checkpoint, finetune
     from robojam.training.trainer import SIZES, Trainer, TrainingSettings
 
-    def warn(error: ValueError) -> None:
-        print(f"robojam: {error}; it is left out", file=sys.stderr)
+    def leave_out(error: ValueError) -> None:
+        warn(f"{error}; it is left out")
 
-    corpora = [clean(c) for c in read_all(chosen.data, machine=chosen.machine, on_error=warn)]
-    others = [clean(c) for c in read_all(chosen.val or [], on_error=warn)]
-    told = arguments.told([*corpora, *others])
+    corpora = [
+        clean(c) for c in read_all(chosen.data, machine=chosen.machine, on_error=leave_out)
+    ]
+    others = [clean(c) for c in read_all(chosen.val, on_error=leave_out)]
+    told = corpus_notes([*corpora, *others])
     data = join(corpora)
     if others:
         held_out = join(others)
@@ -200,7 +282,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
             data, held_out = split(data, every=10)
         except ValueError as error:
             raise ValueError("; ".join([str(error), *told])) from error
-    given = {n: getattr(chosen, n) for n in _SETTINGS.split() if getattr(chosen, n) is not None}
+    given = chosen.settings
     file = read(find(chosen.start)) if chosen.start else None
     if chosen.resume:
         trainer, about = checkpoint.resume(
@@ -225,7 +307,7 @@ def _prepared(chosen: argparse.Namespace) -> _Run:
         "licence": chosen.licence,
     }
     if file is None:
-        settings = replace(TrainingSettings(), **{**SIZES.get(chosen.size, {}), **given})
+        settings = replace(TrainingSettings(), **{**SIZES.get(chosen.size or "", {}), **given})
         return _Run(Trainer(data, held_out, settings), about, told)
     if sizes := given.keys() & {"units", "layers", "components", "hidden"} or chosen.size:
         raise ValueError(f"--from: the sizes are that model's, without {', '.join(sizes)}")
@@ -269,7 +351,7 @@ def _step_back(run: _Run, *, seed: int) -> None:
     print(f"{kept} of what it learnt is kept: of what it knew it may forget little")
 
 
-def _follow(run: _Run, chosen: argparse.Namespace, pressed: Callable[[], bool]) -> bool:
+def _follow(run: _Run, chosen: TrainArguments, pressed: Callable[[], bool]) -> bool:
     """Train, keep the best and the run in their files, and show how it goes.
 
     Returns whether it was stopped: by Ctrl-C, after the step that is under way.
@@ -336,11 +418,29 @@ def _told(now: Progress) -> str:
     if now.events_per_second:  # before the first step there is nothing to reckon from
         told += [
             f"{now.events_per_second:,.0f} events/s",
-            f"{arguments.clock(now.seconds_left)} left",
+            f"{duration(now.seconds_left)} left",
         ]
     return ", ".join(told)
 
 
-COMMANDS: Final[tuple[arguments.Command, ...]] = (
-    ("train", "a model from corpora and sessions", _train_arguments, _train),
-)
+@contextmanager
+def held_back_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold back the first Ctrl-C during the block; a second one interrupts at once.
+
+    Yields a function that returns whether Ctrl-C was pressed.
+    """
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(number: int, _frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if main_thread:
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        if main_thread:
+            signal.signal(signal.SIGINT, before)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -22,7 +21,6 @@ from robojam.config.addresses import (
 from robojam.config.options import (
     BY_FIELD,
     BY_NAME,
-    OPTIONS,
     Option,
     Options,
 )
@@ -31,34 +29,6 @@ from robojam.wire.midi.styles import parse_port, parse_styles
 
 class OptionsError(ValueError):
     """An option that cannot be: where it stands, what it is, what is allowed. One line."""
-
-
-def add_to(parser: argparse.ArgumentParser) -> None:
-    """Add every option of the table to the parser, and --config.
-
-    None of them has a default there: what is absent from the namespace was not given,
-    so that `resolve` knows what wins over the file.
-    """
-    for option in OPTIONS:
-        if option.kind is dict:
-            continue  # tables are of the file alone
-        again = "; again: more" if option.kind is tuple else ""
-        about = f"{option.about}{again} (default: {option.default_text})"
-        more: dict[str, Any] = {"action": "store", "metavar": option.metavar}
-        if option.kind is bool:
-            more = {"action": argparse.BooleanOptionalAction}
-        elif option.kind is tuple:
-            more["action"] = "append"
-        if option.kind in (int, float) or option.kind is Literal:
-            about = f"{option.about}: {option.allowed} (default: {option.default_text})"
-        parser.add_argument(
-            f"--{option.name}", dest=option.field, default=argparse.SUPPRESS, help=about, **more
-        )
-    parser.add_argument(
-        "--config",
-        metavar="FILE.toml",
-        help="a file of these options by the same names; the command line wins over it",
-    )
 
 
 def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
@@ -172,27 +142,3 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         name = "" if option.control else f"{option.name}: "  # a control's error has it
         raise OptionsError(f"{where}: {name}{error}") from error
     return kept
-
-
-class OptionParser(argparse.ArgumentParser):
-    """An argparse parser that says what is wrong in one line, and leaves with status 2."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        # An abbreviation would be ambiguous as soon as another option comes.
-        super().__init__(*args, **{"allow_abbrev": False, **more})
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse a whole command line; what is left over is told by the command it is of."""
-        parsed, left = self.parse_known_args(args, namespace)
-        if left:
-            told: argparse.ArgumentParser = self
-            for action in self._actions:
-                if isinstance(action, argparse._SubParsersAction):
-                    told = action.choices.get(getattr(parsed, str(action.dest), ""), self)
-            hint = _nearest(left[0].partition("=")[0], told._option_string_actions)
-            told.error(f"unrecognized arguments: {' '.join(left)}{hint}")
-        return parsed
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line, with where to read more, and exit with status 2."""
-        self.exit(2, f"robojam: {' '.join(message.split())} ({self.prog} --help)\n")

@@ -27,7 +27,7 @@ def test_as_it_is_written_it_changes_nothing(tmp_path, capsys):
     assert resolved(to) == resolve({})
     status, _, err = run(capsys, "init", to)
     assert (status, "is there already" in err) == (2, True)
-    assert run(capsys, "init", "--print")[1] == config_template.written()
+    assert run(capsys, "init", "--print")[1] == config_template.template()
 
 
 def uncommented(text: str) -> str:
@@ -35,7 +35,7 @@ def uncommented(text: str) -> str:
 
 
 def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
-    text = config_template.written()
+    text = config_template.template()
     assert set(tomllib.loads(uncommented(text))) == {option.name for option in OPTIONS}
     to = tmp_path / "all.toml"
     to.write_text(uncommented(text), "utf-8")
@@ -47,7 +47,7 @@ def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
 
 
 def test_of_what_stands_in_a_list_several_are_shown_as_toml_wants_them(tmp_path):
-    text, to = config_template.written(), tmp_path / "several.toml"
+    text, to = config_template.template(), tmp_path / "several.toml"
     assert "again" not in text  # as the command line has it
     shown = dict(
         re.findall(r"^# One or more, in brackets: (([a-z-]+) = .*)", text, re.MULTILINE)
@@ -69,20 +69,20 @@ def test_one_alone_without_its_brackets_is_told_how(tmp_path):
 
 
 def test_its_lines_are_short(monkeypatch):
-    monkeypatch.setitem(config_template._LOOKS, "mode", lambda: ["a long " * 30])
-    assert max(map(len, config_template.written().splitlines())) <= 90
+    monkeypatch.setitem(config_template._SEARCHES, "mode", lambda: ["a long " * 30])
+    assert max(map(len, config_template.template().splitlines())) <= 90
 
 
 def test_what_this_machine_has_is_named(monkeypatch):
-    assert "# Here: cpu" in config_template.written()
-    monkeypatch.setitem(config_template._LOOKS, "mode", lambda: ["a piano", "a flute"])
-    assert "# Here: a piano\n# Here: a flute\n#mode" in config_template.written()
+    assert "# Here: cpu" in config_template.template()
+    monkeypatch.setitem(config_template._SEARCHES, "mode", lambda: ["a piano", "a flute"])
+    assert "# Here: a piano\n# Here: a flute\n#mode" in config_template.template()
 
     def fails() -> list[str]:
         raise OSError("the driver is in a bad mood")
 
-    monkeypatch.setitem(config_template._LOOKS, "mode", fails)
-    assert "piano" not in config_template.written()
+    monkeypatch.setitem(config_template._SEARCHES, "mode", fails)
+    assert "piano" not in config_template.template()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

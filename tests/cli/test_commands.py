@@ -393,7 +393,7 @@ def taken():
         (["--mode", "loud"], "'loud'"),
         (["--threshold", "0"], "a number from 0.02 to 60"),
         (["--voices", "0"], "a whole number from 1 to 4096"),
-        (["--loud"], "unrecognized arguments: --loud"),
+        (["--loud"], "there is no option --loud"),
         (["--config", "{tmp}/bad.toml"], "bad.toml, line 2: no option is named 'tempo'"),
         (["--config", "{tmp}/none.toml"], "none.toml: No such file"),
         (["--log", "{tmp}/none/log"], "cannot log to {tmp}/none/log: No such file"),
@@ -460,7 +460,7 @@ def test_the_log_goes_to_a_file_too(tmp_path):
 
 
 def test_help_and_version_wait_for_nothing():
-    assert "usage: robojam" in run("--help").stdout
+    assert "Usage: robojam" in run("--help").stdout
     assert run("--version").stdout.startswith("robojam ")
     assert "--threshold" in run("serve", "--help").stdout
     assert run().returncode == 2
@@ -575,7 +575,7 @@ def test_a_replay_of_nobody_or_of_nothing_is_refused(jam, tmp_path):
         ([str(jam), "--regenerate"], "--regenerate wants --to FILE"),
         ([str(jam), "--to", "x"], "--to goes with --regenerate"),
         ([str(jam), "--regenerate", "--to", str(jam)], "is the recording itself"),
-        ([str(jam), "--regenerate", "--to", str(tmp_path / "no/x")], "cannot write"),
+        ([str(jam), "--regenerate", "--to", str(tmp_path)], "cannot write"),
     ):
         ran = run("replay", "--no-window", *arguments)
         assert ran.returncode == 2, ran

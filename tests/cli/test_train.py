@@ -18,7 +18,6 @@ import pytest
 import torch
 from support.models import STROKES, TOUCHES, corpus, described, npz, small
 
-from robojam.cli import arguments as ask
 from robojam.cli import main, train
 from robojam.evaluation import likelihood
 from robojam.evaluation.likelihood import Score, score
@@ -475,7 +474,7 @@ def test_ctrl_c_is_held_back_until_the_step_is_done():
     # As it is in the foreground: a program that is started in the background ignores it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with ask.held_back_interrupt() as pressed:
+        with train.held_back_interrupt() as pressed:
             assert not pressed()
             signal.raise_signal(signal.SIGINT)
             assert pressed()

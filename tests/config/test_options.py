@@ -1,6 +1,5 @@
 """The options: one table, said on the command line and in TOML, by the same rules."""
 
-import argparse
 import re
 import subprocess
 import sys
@@ -21,27 +20,17 @@ from robojam.config.addresses import (
     parse_pad,
     parse_tuio,
 )
-from robojam.config.load import OptionParser, OptionsError, add_to, resolve
-from robojam.config.options import BY_FIELD, OPTIONS, Options
+from robojam.config.load import OptionsError, resolve
+from robojam.config.options import OPTIONS, Options
 from robojam.controls import SETTINGS
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
 
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = OptionParser(prog="robojam")
-    add_to(parser.add_subparsers(dest="command").add_parser("serve"))
-    return parser.parse_args(["serve", *arguments])
-
-
-def said(*arguments: str) -> Options:
-    chosen = vars(parse(*arguments))
-    return resolve({n: v for n, v in chosen.items() if n in BY_FIELD}, chosen["config"])
-
-
-def refusal(*arguments: str) -> str:
+def refusal(config: str | None = None, **given: object) -> str:
+    """Return the one line in which options are refused."""
     with pytest.raises(OptionsError) as caught:
-        said(*arguments)
+        resolve(given, config)
     text = str(caught.value)
     assert text.isprintable()  # so it is one line
     return text
@@ -60,7 +49,7 @@ def toml(tmp_path):
 
 
 def test_the_defaults_are_those_of_the_contract():
-    assert said() == Options() == resolve({})
+    assert resolve({}) == Options()
     defaults = msgspec.to_builtins(Options())
     assert defaults.pop("controls") == {}
     controls = {
@@ -117,48 +106,23 @@ def test_the_ranges_are_those_of_the_contract():
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_table(toml):
     path = toml('threshold = 2\nspread = 0.5\nosc-out = ["a.local:1", "b.local:2"]\n')
-    chosen = said("--config", path, "--spread", "0", "--voices", "3")
+    chosen = resolve({"spread": "0", "voices": "3"}, path)
     settings = chosen.settings(spread=0.9)
     assert (settings.threshold, settings.spread, settings.timescale) == (2.0, 0, 1)
     assert chosen.voices == 3
     assert chosen.osc_out == ("a.local:1", "b.local:2")
-    assert said("--config", path, "--osc-out", "c:3").osc_out == ("c:3",)
-    # The default, but said, is not the default.
-    assert said("--config", path, "--threshold", "0.5").settings().threshold == 0.5
-    assert said("--config", toml("record = false")).record is False
-    assert said("--config", toml("record = false"), "--record").record is True
-
-
-def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(toml):
-    given = {
-        "model": "m.safetensors", "device": "cpu", "mode": "duet", "threshold": 1.5,
-        "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
-        "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
-        "osc-ahead": 20, "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"],
-        "announce": False, "sound": False, "sound-out": "Headphones",
-        "instrument": "human=drums,ai=chirp", "scale": "minor", "volume": 0.25,
-        "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
-        "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
-    }  # fmt: skip
-    assert set(given) | {"midi"} == {option.name for option in OPTIONS}  # tables: TOML alone
-    arguments = []
-    for name, value in given.items():
-        if isinstance(value, bool):
-            arguments.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            for one in value if isinstance(value, list) else [value]:
-                arguments += [f"--{name}", str(one)]
-    lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in given.items()]
-    controls = {name: given.pop(name) for name in SETTINGS if name in given}
-    expected = msgspec.convert({**given, "controls": controls}, Options)
-    assert said(*arguments) == said("--config", toml("\n".join(lines))) == expected
+    assert resolve({"osc_out": ("c:3",)}, path).osc_out == ("c:3",)
+    # A default that is given wins as well.
+    assert resolve({"threshold": "0.5"}, path).settings().threshold == 0.5
+    assert resolve({}, toml("record = false")).record is False
+    assert resolve({"record": True}, toml("record = false")).record is True
 
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1", '"1"', "true", "[1]"])
 def test_toml_refuses_the_same(option, text, toml):
     where = f"jam.toml, line 3: {option.name} = "
-    assert where in refusal("--config", toml(f"# one\n\n{option.name} = {text}\n"))
+    assert where in refusal(toml(f"# one\n\n{option.name} = {text}\n"))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +183,7 @@ def test_outputs():
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_output_may_speak_any_dialect(dialect):
     assert parse_output(f"h:1/{dialect}") == Output("h", 1, dialect)
-    assert said("--osc-out", f"h:1/{dialect}").osc_out == (f"h:1/{dialect}",)
+    assert resolve({"osc_out": [f"h:1/{dialect}"]}).osc_out == (f"h:1/{dialect}",)
 
 
 def test_pads():
@@ -238,36 +202,36 @@ def test_pads():
     ):
         with pytest.raises(ValueError, match=r"no axes|address of a pad"):
             parse_pad(wrong)
-    assert "touchosc: 'z' are no axes" in refusal("--touchosc", "/1/xy=z")
-    assert "touchosc: 'pad' is neither" in refusal("--touchosc", "learn", "--touchosc", "pad")
+    assert "touchosc: 'z' are no axes" in refusal(touchosc=["/1/xy=z"])
+    assert "touchosc: 'pad' is neither" in refusal(touchosc=["learn", "pad"])
 
 
 def test_where_tuio_is_listened_for():
     assert parse_tuio("3333", default_host="0.0.0.0") == ("0.0.0.0", 3333)
     assert parse_tuio("h:0", default_host="0.0.0.0") == ("h", 0)
     assert parse_tuio("none", default_host="0.0.0.0") is None
-    assert "tuio-in: 'nowhere' is not HOST:PORT" in refusal("--tuio-in", "nowhere")
+    assert "tuio-in: 'nowhere' is not HOST:PORT" in refusal(tuio_in="nowhere")
 
 
 def test_a_refusal_on_the_command_line_names_it_the_key_the_value_and_the_range():
-    assert refusal("--threshold", "99") == (
+    assert refusal(threshold="99") == (
         "the command line: threshold = 99.0; allowed: a number from 0.02 to 60"
     )
-    assert "device = 'tpu'; allowed: one of auto, cpu, cuda, mps" in refusal("--device", "tpu")
-    assert "'jazz'" in refusal("--mode", "jazz")
-    assert "osc-in: 'x' is not HOST:PORT" in refusal("--osc-in", "x")
-    assert "tuio" in refusal("--osc-out", "h:1", "--osc-out", "h:2/tuo")
-    assert "sessions = ''" in refusal("--sessions", "")
-    assert len(refusal("--seed", "9" * 10_000)) < 200
+    assert "device = 'tpu'; allowed: one of auto, cpu, cuda, mps" in refusal(device="tpu")
+    assert "'jazz'" in refusal(mode="jazz")
+    assert "osc-in: 'x' is not HOST:PORT" in refusal(osc_in="x")
+    assert "tuio" in refusal(osc_out=["h:1", "h:2/tuo"])
+    assert "sessions = ''" in refusal(sessions="")
+    assert len(refusal(seed="9" * 10_000)) < 200
 
 
 def test_a_refusal_of_a_file_names_its_line(toml):
     path = toml('# threshold = 1\nmode = "duet"\n  "threshold" = 99\n')
-    assert refusal("--config", path) == (
+    assert refusal(path) == (
         f"{path}, line 3: threshold = 99; allowed: a number from 0.02 to 60"
     )
-    assert "line 2: log = 'a\\x00b'" in refusal("--config", toml('\r\nlog = "a\\u0000b"'))
-    assert "line 1: osc-out" in refusal("--config", toml("osc-out = 'h:1'"))
+    assert "line 2: log = 'a\\x00b'" in refusal(toml('\r\nlog = "a\\u0000b"'))
+    assert "line 1: osc-out" in refusal(toml("osc-out = 'h:1'"))
 
 
 @pytest.mark.parametrize(
@@ -284,7 +248,7 @@ def test_a_refusal_of_a_file_names_its_line(toml):
     ],
 )
 def test_an_unknown_key_is_an_error_that_suggests_what_is_known(text, told, toml):
-    assert told in refusal("--config", toml(text))
+    assert told in refusal(toml(text))
 
 
 @pytest.mark.parametrize(
@@ -299,16 +263,16 @@ def test_an_unknown_key_is_an_error_that_suggests_what_is_known(text, told, toml
     ],
 )
 def test_a_file_that_is_no_toml(content, told, toml):
-    assert re.search(told, refusal("--config", toml(content)))
+    assert re.search(told, refusal(toml(content)))
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    assert "none.toml: No such file" in refusal("--config", str(tmp_path / "none.toml"))
-    assert "directory" in refusal("--config", str(tmp_path))
+    assert "none.toml: No such file" in refusal(str(tmp_path / "none.toml"))
+    assert "directory" in refusal(str(tmp_path))
 
 
 def test_a_file_from_notepad(toml):
-    assert said("--config", toml(b"\xef\xbb\xbfvoices = 2\r\n")).voices == 2
+    assert resolve({}, toml(b"\xef\xbb\xbfvoices = 2\r\n")).voices == 2
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -320,44 +284,6 @@ def test_any_file_gives_options_or_one_clear_line(tmp_path_factory, content):
     except OptionsError as error:
         assert str(error).startswith(str(path))
         assert str(error).isprintable()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["serve", "--thresold", "3"], "did you mean --threshold? (robojam serve --help)"),
-        (["serve", "--threshold"], "expected one argument (robojam serve --help)"),
-        (["serve", "--thresh", "3"], "unrecognized arguments: --thresh 3"),
-        (["serve", "extra"], "unrecognized arguments: extra (robojam serve --help)"),
-        (["sing"], "(robojam --help)"),
-    ],
-)
-def test_a_wrong_command_line_is_one_line_and_status_2(arguments, told, capsys):
-    parser = OptionParser(prog="robojam")
-    add_to(parser.add_subparsers(dest="command").add_parser("serve"))
-    with pytest.raises(SystemExit) as left:
-        parser.parse_args(arguments)
-    assert left.value.code == 2
-    line = capsys.readouterr().err
-    assert line.startswith("robojam: ")
-    assert line.endswith("\n")
-    assert line.count("\n") == 1
-    assert told in line
-
-
-def test_help_tells_every_option_with_its_default_and_range(capsys):
-    with pytest.raises(SystemExit) as left:
-        parse("--help")
-    assert left.value.code == 0
-    text = " ".join(capsys.readouterr().out.split())
-    for option in OPTIONS:
-        if option.name == "midi":
-            continue
-        assert f"--{option.name}" in text
-        assert option.about in text
-        assert f"(default: {option.default_text})" in text
-    for option in NUMBERS:
-        assert option.allowed in text
 
 
 def test_options_are_cheap_to_import():

@@ -72,9 +72,9 @@ def test_what_is_on_the_page_is_what_was_measured(model, data, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--page", "p.png"), "--page is of --play"),
+        (("--page", "p.png"), "--page goes with --play"),
         (("--play", "--page", "p.gif"), "a page is .png, .svg, .pdf"),
-        (("--play", "--page", "none/p.png"), "--page none/p.png"),
+        (("--play", "--page", "none/p.png"), "--page: none/p.png"),
     ],
 )
 def test_a_page_that_cannot_be_is_refused_at_once(

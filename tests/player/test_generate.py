@@ -184,7 +184,7 @@ def test_the_machines_part_of_a_session_is_gone_on_from(capsys, tmp_path):
 def test_nobodys_part_of_nothing_is_gone_on_from(capsys, tmp_path):
     code, _, said = run(capsys, "generate", "--machine", "--to", tmp_path / "a.csv")
     assert code == 2
-    assert "--machine is of --from" in said
+    assert "--machine goes with --from" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,56 @@
+"""Errors, warnings and text in the form in which commands print them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from robojam.corpus.corpus import Corpus
+
+
+def fail(reason: object, status: int = 2) -> NoReturn:
+    """Print in one line what is wrong, and exit with a status."""
+    warn(reason)
+    raise SystemExit(status)
+
+
+def warn(text: object) -> None:
+    """Print a line to standard error, as robojam's."""
+    print(f"robojam: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as on a clock: 4:05, or 1:02:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def count_performances(count: int) -> str:
+    """Return a number of performances in words: "1 performance"."""
+    return f"{count:,} performance{'' if count == 1 else 's'}"
+
+
+def corpus_notes(corpora: Iterable[Corpus]) -> list[str]:
+    """Return lines that say what was left out of each corpus or changed in it."""
+    return [f"{corpus.name}: {note}" for corpus in corpora for note in corpus.notes]
+
+
+def table_lines(
+    rows: list[tuple[str, ...]], *, right_aligned: Collection[int] = ()
+) -> Iterator[str]:
+    """Lay out rows of cells, of which the first are the headings, in columns.
+
+    right_aligned are the columns of numbers. (rich takes half a second for a thousand rows.)
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    heading, *body = rows
+    for row in (heading, tuple("─" * width for width in widths), *body):
+        cells = zip(row, widths, strict=True)
+        aligned = [
+            cell.rjust(width) if column in right_aligned else cell.ljust(width)
+            for column, (cell, width) in enumerate(cells)
+        ]
+        yield "  ".join(aligned).rstrip()
