@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
+from functools import partial
 from typing import Any
 
 from _output import argument_parser, save
@@ -19,6 +20,7 @@ from _output import argument_parser, save
 from robojam.bench import percentile
 from robojam.config.options import Options
 from robojam.controls import Settings
+from robojam.engine import loop
 from robojam.engine.engine import Engine
 from robojam.engine.model_loader import load, one_thread
 from robojam.engine.monitors import Monitors
@@ -36,7 +38,7 @@ from robojam.wire.dialects import OscReader
 TOUCHES = 2000
 #: The timed functions and their names, in the order in which a touch passes them.
 PARTS: list[tuple[Any, str, str]] = [
-    (Engine, "_receive", "receive from the socket (twice: until it is empty)"),
+    (loop, "_receive", "receive from the socket (twice: until it is empty)"),
     (Engine, "packet", "find the sender"),
     (osc, "decode", "decode the OSC message"),
     (OscReader, "read", "parse the message"),
@@ -50,7 +52,7 @@ PARTS: list[tuple[Any, str, str]] = [
     (OscOutput, "handle", "encode the touch as OSC (each event)"),
     (Monitors, "send", "send to the monitors (each packet)"),
     (Endpoint, "send", "send to the socket (each packet)"),
-    (Takes, "keep", "put into the queue of the recorder"),
+    (Takes, "record", "put into the queue of the recorder"),
     (ModelPlayer, "forecast", "forecast for the monitors (30 per second at most)"),
 ]
 
@@ -103,24 +105,26 @@ def measure(model: str, folder: str) -> dict[str, tuple[float, float]]:
     endpoint = Endpoint("127.0.0.1", 0)
     # Answers are due at once, so that the next touch replaces none.
     settings = Settings(mode="duet", timescale=0.001)
-    options = Options(sessions=folder, seed=1, osc_out=(f"127.0.0.1:{port}",), mode="duet")
+    options = Options(sessions=folder, seed=1, osc_out=(f"127.0.0.1:{port}",))
+    loaded = load(find(model), device="cpu", voices=1)
     engine = Engine(
         options,
-        load(find(model), device="cpu", voices=1),
+        loaded.info,
+        partial(Jam, loaded.player),
         endpoint=endpoint,
         settings=settings,
         load=lambda *_: None,
         outputs=make_outputs(options, endpoint),
     )
     client.sendto(osc.encode("/robojam/subscribe", "i", port), endpoint.address)
-    engine._receive()
+    loop._receive(engine)
     stopwatch.parts.clear()
     answered, played = [], []
     for i in range(TOUCHES):
         x = 0.3 + 0.4 * (i % 97) / 97
         client.sendto(osc.encode("/robojam/move", "iff", 1, x, 0.5), endpoint.address)
         began = time.perf_counter()
-        engine._receive()
+        loop._receive(engine)
         answered.append(1e6 * (time.perf_counter() - began))
         time.sleep(0.006)
         began = time.perf_counter()

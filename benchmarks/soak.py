@@ -14,6 +14,7 @@ import random
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine.engine import Engine
 from robojam.engine.model_loader import load, one_thread
+from robojam.jam import jam as live
 from robojam.model.file import find
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import TouchEvent, read
@@ -59,9 +61,11 @@ class SimulatedJam:
         self.now = 0.0
         self.endpoint = CountingEndpoint()
         options = Options(sessions=folder, seed=1, osc_out=("127.0.0.1:9000",))
+        loaded = load(find(options.model), device="cpu", voices=1)
         self.engine = Engine(
             options,
-            load(find(options.model), device="cpu", voices=1),
+            loaded.info,
+            partial(live.Jam, loaded.player),
             endpoint=self.endpoint,  # type: ignore[arg-type]
             settings=Settings(),
             load=lambda *_: None,

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +22,12 @@ from robojam.config.addresses import LEARN, parse_address, parse_output, parse_p
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
 from robojam.controls import Settings
-from robojam.engine import model_loader
+from robojam.engine import loop, model_loader
 from robojam.engine.engine import READY, Engine
 from robojam.engine.model_loader import Models
-from robojam.engine.takes import LoadedPlayer
-from robojam.jam.events import Player
+from robojam.engine.takes import ModelInfo
+from robojam.jam.jam import Jam
+from robojam.jam.protocols import Player
 from robojam.model import file as model_file
 from robojam.model.file import ModelFileError
 from robojam.player.devices import DeviceError, choose_device, may_have
@@ -37,7 +39,7 @@ from robojam.ports.midi_client import MidiError
 from robojam.ports.osc_out import make_outputs, tuio_source
 from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import Endpoint, PortError
-from robojam.sessions.playback import NoPlayer, Playback, settings_of
+from robojam.sessions.playback import Playback, settings_of
 from robojam.sessions.regenerate import regenerate
 from robojam.sessions.session import Header, ModelRef, Session, SessionEvent, is_selected
 from robojam.sound.output import SoundOutput
@@ -104,7 +106,7 @@ class Assembly:
             gc.freeze()  # later collections skip all that exists now
             self.engine.priority = raise_priority()
             on_ready()
-            self.engine.run()
+            loop.run(self.engine)
 
 
 def open_log(options: Options) -> list[logging.Handler]:
@@ -161,7 +163,8 @@ def assemble(options: Options) -> Assembly:
         midi = _midi_ports(options)
         engine = Engine(
             options,
-            loaded,
+            loaded.info,
+            partial(Jam, loaded.player),
             endpoint=endpoint,
             settings=_initial_settings(options, loaded.player),
             load=Models(path, device=device, voices=options.voices).ask,
@@ -290,7 +293,17 @@ def assemble_replay(
         midi = _midi_ports(options, everyone=True)
         engine: Engine = Engine(
             options,
-            LoadedPlayer(NoPlayer(), header.model, header.device, header.build),
+            ModelInfo(header.model, header.device, header.build),
+            lambda settings, sink, counts: Playback(
+                session,
+                sink,
+                settings=settings,
+                counts=counts,
+                speed=speed,
+                who=who or None,
+                lead=lead,
+                on_end=lambda: engine.stop("the end"),
+            ),
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
@@ -301,16 +314,6 @@ def assemble_replay(
             ],
             inputs=midi,
             reader=reader,
-            make_jam=lambda sink, counts: Playback(
-                session,
-                sink,
-                settings=settings,
-                counts=counts,
-                speed=speed,
-                who=who or None,
-                lead=lead,
-                on_end=lambda: engine.stop("the end"),
-            ),
         )
     for ports in midi:
         ports.await_ports(_MIDI_WAIT)
@@ -349,7 +352,7 @@ def regenerate_session(
 
     def load(reference: dict[str, Any]) -> Player:
         loaded = models.load(reference["file"])
-        compare(f"model {reference['file']}", reference.get("sha256"), loaded.model.sha256)
+        compare(f"model {reference['file']}", reference.get("sha256"), loaded.info.model.sha256)
         return loaded.player
 
     try:
@@ -362,11 +365,13 @@ def regenerate_session(
             events = list(regenerate(session, loaded.player, load))
     except (ValueError, TypeError) as error:
         raise AssemblyError(f"{session.path}, {error}") from error
-    compare("model", _describe_model(header.model), _describe_model(loaded.model))
+    compare("model", _describe_model(header.model), _describe_model(loaded.info.model))
     compare("device", header.device, device)
-    compare("build", header.build, loaded.build)
-    model_ref = ModelRef(loaded.model.file, loaded.model.sha256)
-    header = msgspec.structs.replace(header, model=model_ref, device=device, build=loaded.build)
+    compare("build", header.build, loaded.info.build)
+    model_ref = ModelRef(loaded.info.model.file, loaded.info.model.sha256)
+    header = msgspec.structs.replace(
+        header, model=model_ref, device=device, build=loaded.info.build
+    )
     return Regenerated(header, events, differences)
 
 

@@ -1,10 +1,9 @@
-"""The engine: one loop that owns the clock and the ports, and lets the jam happen.
+"""Engine of a jam: packets in, the jam, and events out, on a clock that is handed in.
 
-The path of a deadline, from the selector's return to the packet's leaving: it may
-compute one touch, and put a line on the recorder's queue. It never waits for a disk,
-a terminal, a network or a lock that another thread holds; it logs through a queue; it
-keeps nothing without bound. Nothing here polls: the loop sleeps until the next packet
-or the next instant at which something is due, whichever is first.
+It reads no clock of its own and waits for nothing: robojam.engine.loop calls it when a packet
+is there or something is due. Its path of a deadline may sample one touch and put a line on the
+recorder's queue. It never waits for a disk, a terminal, a network or a lock that another
+thread holds; it logs through a queue, and it keeps nothing without bound.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import select
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,9 +26,11 @@ from robojam.engine.monitors import Monitors
 from robojam.engine.participants import Participants
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
-from robojam.engine.takes import LoadedPlayer, Takes
+from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
 from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
+from robojam.jam.modes import MODES
+from robojam.jam.protocols import JamLike
 from robojam.ports.interface import InputPort, OutputPort, Port
 from robojam.ports.udp import Address, Endpoint
 from robojam.system.call_queue import CallQueue
@@ -40,32 +40,33 @@ from robojam.wire import dialects, native, osc
 
 log = logging.getLogger("robojam")
 
-#: What the engine prints when it is ready begins so.
+#: Beginning of the line that is printed when the engine is ready.
 READY: Final = "listening on udp://"
-#: Packets that are read before what is due is looked at again.
-_BURST = 32
-#: An engine this many seconds late was asleep (a closed lid, a stopped process): what
-#: was due meanwhile is not played in a heap, the machine goes on where it was.
+#: An engine this many seconds late was asleep (a closed lid, a stopped process): what was due
+#: meanwhile is not played all at once, the machine goes on where it was.
 _ASLEEP = 0.5
-#: One that cannot keep up (a timescale of 0.001) goes on from where it has come after so
-#: many seconds, and hears what has come in meanwhile.
+#: An engine that cannot keep up (a timescale of 0.001) stops catching up after this many
+#: seconds, and handles what has come in meanwhile.
 _BUDGET = 0.1
-#: New recordings that are begun for who asks: a second, and in a burst.
+#: New recordings on request: a second, and in a burst.
 _RECORDINGS = (1, 10)
-#: Times that it was held up which are told: a second, and in a burst. All are counted.
-_TELLING = (0.1, 3)
+#: Warnings that the engine was held up: a second, and in a burst. All times are counted.
+_WARNINGS = (0.1, 3)
 
-#: What comes of asking for a model: a player, or why there is none.
+#: Result of loading a model.
 Loaded = LoadedPlayer | Exception
+#: Makes the jam of a take, from the settings, a sink and counters.
+MakeJam = Callable[[Settings, Callable[[Event], None], Counters], JamLike]
 
 
 class Engine:
-    """The engine of a jam. `run` returns when it is asked to stop."""
+    """Engine of a jam: packets and input ports in, output ports, monitors and recording out."""
 
     def __init__(
         self,
         options: Options,
-        playing: LoadedPlayer,
+        info: ModelInfo,
+        make_jam: MakeJam,
         *,
         endpoint: Endpoint,
         settings: Settings,
@@ -73,99 +74,88 @@ class Engine:
         outputs: Sequence[OutputPort] = (),
         inputs: Sequence[InputPort] = (),
         reader: dialects.OscReader | None = None,
-        make_jam: Callable[[Callable[[Event], None], Counters], Jam] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare a jam.
 
-        load finds a model by its file's name within the models folder and hands over
-        what came of it, from a thread of its own. outputs and inputs are what is plugged
-        in besides the endpoint; the server closes them. reader reads what comes in at the
-        endpoint. make_jam makes what stands in the jam's place in a replay.
+        make_jam makes the jam of each take: a live one, or the playback of a recording; info
+        describes the model that plays. load finds a model by its file's name within the
+        models folder, and hands over the result from a thread of its own. outputs and inputs
+        are ports besides the endpoint; `finish` closes them. reader reads what comes in at
+        the endpoint.
         """
-        self.options, self.playing, self.endpoint = options, playing, endpoint
-        self._load, self._make_jam, self._clock = load, make_jam, clock
-        self._inputs = tuple(inputs)
+        self.options, self.info, self.endpoint = options, info, endpoint
+        self._load, self._make_jam, self.clock = load, make_jam, clock
+        self.inputs = tuple(inputs)
         self._ports: tuple[Port, ...] = (*outputs, *inputs)
         self._reader = reader or dialects.OscReader()
         self._monitors = Monitors(endpoint.send)
         self._participants = Participants()
-        self._recordings, self._telling = RateLimiter(*_RECORDINGS), RateLimiter(*_TELLING)
+        self._recordings, self._warnings = RateLimiter(*_RECORDINGS), RateLimiter(*_WARNINGS)
         self._settings = settings
         self._counts = DropCounter(clock)
         self._clipped = self._held_up = 0
         self.priority = ORDINARY
-        self._started, self._since = datetime.now(UTC), clock()
-        self._stopping: str | None = None
+        self._started, self._started_at = datetime.now(UTC), clock()
+        self.stopping: str | None = None
         self.calls = CallQueue()
         self._takes = Takes(options, on_trouble=self.calls.put)
-        self._sessions = str(Path(options.sessions).resolve())  # a dead disk is not asked again
+        self._sessions = str(Path(options.sessions).resolve())  # asked once: the disk may die
         self._publisher = Publisher(
-            outputs, self._monitors, self._takes, lambda: self.playing.model, clock
+            outputs, self._monitors, self._takes, lambda: self.info.model, clock
         )
         self._preview = Preview(self._publisher.send_to_outputs)
         self.jam = self._new_jam()
 
-    # -- from other threads ---------------------------------------------------------
+    # -- from other threads ----------------------------------------------------------------
 
     def stop(self, reason: str) -> None:
-        """Let the loop end, soon. For any thread and for signal handlers."""
-        self.calls.put(lambda: self._stop(reason))
+        """Let the loop end soon. For any thread and for signal handlers."""
 
-    # -- the loop ------------------------------------------------------------------------
+        def set_stopping() -> None:
+            self.stopping = reason
 
-    def run(self) -> None:
-        """Play until stopped; then lift every finger and close the recording."""
-        acts: dict[int, Callable[[], None]] = {
-            self.calls.fileno(): self.calls.drain,
-            self.endpoint.fileno(): self._receive,
-            **{port.fileno(): partial(self.take_in, port) for port in self._inputs},
-        }
-        files = list(acts)
-        self._begin_if_alone(self._clock())
-        try:
-            while self._stopping is None:
-                wait = self.advance()
-                # Not epoll: it rounds deadlines up to whole milliseconds.
-                ready, _, _ = select.select(files, (), (), None if wait == math.inf else wait)
-                for file in ready:
-                    acts[file]()
-        finally:
-            self.finish(self._stopping or "error")
+        self.calls.put(set_stopping)
 
-    def _stop(self, reason: str) -> None:
-        self._stopping = reason
+    # -- time ------------------------------------------------------------------------------
+
+    def begin_if_alone(self) -> None:
+        """Begin the take if the machine plays by itself."""
+        if self.jam.starts_alone:
+            self._begin(self.clock())
 
     def advance(self) -> float:
-        """Play what is due; return the seconds until there is more to do."""
-        now = self._clock()
-        self._monitors.lapse(now)
+        """Play what is due; return the seconds until there is more to do, or infinity."""
+        now = self.clock()
+        self._monitors.expire(now)
         if self._takes.begun:
-            self._reach(now)
-        gone, lapse = self._reader.lapse(now)
-        for source, what in gone:
-            self._input(what, source, now)
-        look = min(lapse, self._preview.lapse(now))
+            self._catch_up(now)
+        ended, wait = self._reader.lapse(now)
+        for source, message in ended:
+            self._handle(message, source, now)
+        wait = min(wait, self._preview.advance(now))
         if self._monitors:
-            heard = (self._counts.heard, self._counts.played)
-            forecast = self.playing.player.forecast
-            expect = self._monitors.expect(heard, forecast, self._clock(), self._wait())
-            look = min(look, expect)
-        return min(look, self._publisher.advance(), self._wait())
+            progress = (self._counts.heard, self._counts.played)
+            forecast = self.jam.forecast
+            next_forecast = self._monitors.send_forecast(
+                progress, forecast, self.clock(), self._until_due()
+            )
+            wait = min(wait, next_forecast)
+        return min(wait, self._publisher.advance(), self._until_due())
 
-    def _wait(self) -> float:
-        """Seconds until the next is due."""
+    def _until_due(self) -> float:
+        """Return the seconds until the jam's next event; infinity for none."""
         due = self.jam.due if self._takes.begun else None
-        return math.inf if due is None else max(0.0, due - self._takes.t(self._clock()))
+        return math.inf if due is None else max(0.0, due - self._takes.t(self.clock()))
 
-    def _reach(self, now: float) -> float:
+    def _catch_up(self, now: float) -> float:
         """Play what is due at or before now; return the time of the take."""
-        t, began = self._takes.t(now), self._clock()
+        t, began = self._takes.t(now), self.clock()
         while (due := self.jam.due) is not None and due <= t:
-            late = t - due > _ASLEEP or self._clock() - began > _BUDGET
+            late = t - due > _ASLEEP or self.clock() - began > _BUDGET
             if late and not (self._settings.pause or self.jam.silenced):
                 self._held_up += 1
-                if self._telling.take(self._clock()):
+                if self._warnings.take(self.clock()):
                     log.warning("held up for %.1f s; the jam goes on from there", t - due)
                 self.jam.control(due, "pause", 1)
                 self.jam.control(t, "pause", 0)
@@ -173,48 +163,33 @@ class Engine:
         self.jam.advance(t)
         return t
 
-    def _receive(self) -> None:
-        for _ in range(_BURST):
-            got = self.endpoint.receive()
-            if got is None:
-                return
-            self.packet(*got, self._clock())
-
     def finish(self, reason: str) -> None:
-        """Lift every finger, close the recording, give the port back."""
-        t = self._reach(self._clock()) if self._takes.begun else 0.0
+        """Lift every finger, close the recording and the ports."""
+        t = self._catch_up(self.clock()) if self._takes.begun else 0.0
         self.jam.finish(t)
-        self._takes.end(t, reason, self._publisher.late)
+        self._takes.end(t, reason, self._publisher.lateness)
         self._takes.close()
-        for plugged in self._ports:
-            plugged.close()
+        for port in self._ports:
+            port.close()
         self.endpoint.close()
 
-    # -- takes ------------------------------------------------------------------------------
+    # -- takes -----------------------------------------------------------------------------
 
-    def _new_jam(self) -> Jam:
-        """Make what waits for the first touch of a new take."""
-        if self._make_jam is not None:
-            return self._make_jam(self._publisher.handle, self._counts)
-        return Jam(self.playing.player, self._settings, self._publisher.handle, self._counts)
+    def _new_jam(self) -> JamLike:
+        """Return the jam of a new take, which waits for its first touch."""
+        return self._make_jam(self._settings, self._publisher.handle, self._counts)
 
     def _begin(self, arrival: float) -> None:
-        """Begin the take, if it has not begun."""
+        """Begin the take, unless it has begun."""
         if not self._takes.begun:
-            self._takes.begin(arrival, self.playing, self._settings)
-            self.jam.begin()
+            self.jam.begin(self._takes.begin(arrival, self.info, self._settings))
 
-    def _begin_if_alone(self, arrival: float) -> None:
-        """Begin the take if the machine plays on its own."""
-        if self.jam.starts_alone:
-            self._begin(arrival)
-
-    # -- what comes in ----------------------------------------------------------------------
+    # -- input -----------------------------------------------------------------------------
 
     def packet(self, data: bytes, sender: Address, arrival: float) -> None:
-        """Take in a packet that arrived at an instant of the clock."""
+        """Handle a packet that arrived at an instant of the clock."""
         if self._takes.begun:
-            self._reach(arrival)
+            self._catch_up(arrival)
         if self.endpoint.is_own(sender):
             self._counts.drop("echo")
             return
@@ -222,117 +197,120 @@ class Engine:
         for reason in dropped:
             self._counts.drop(reason)
         for message in messages:
-            for source, what in self._reader.read(message, sender[0], arrival):
-                if isinstance(what, native.Subscribe):
-                    self._subscribe((sender[0], what.port), arrival, on=what.on)
-                elif isinstance(what, native.PreviewTouch):
-                    if refused := self._preview.take(what, arrival):
-                        self._counts.drop(refused)
-                elif isinstance(what, native.StatusRequest):
+            for source, request in self._reader.read(message, sender[0], arrival):
+                if isinstance(request, native.Subscribe):
+                    self._subscribe((sender[0], request.port), arrival, on=request.on)
+                elif isinstance(request, native.PreviewTouch):
+                    if refusal := self._preview.handle(request, arrival):
+                        self._counts.drop(refusal)
+                elif isinstance(request, native.StatusRequest):
                     answer = osc.encode("/robojam/status", "s", self.status())
                     self.endpoint.send(answer, sender)
                 else:
-                    self._input(what, source, arrival)
+                    self._handle(request, source, arrival)
 
-    def take_in(self, port: InputPort) -> None:
+    def receive(self, port: InputPort) -> None:
         """Handle what an input port has received."""
-        for source, what in port.receive():
-            arrival = self._clock()
+        for source, request in port.receive():
+            arrival = self.clock()
             if self._takes.begun:
-                self._reach(arrival)
-            self._input(what, source, arrival)
+                self._catch_up(arrival)
+            self._handle(request, source, arrival)
 
-    def _input(self, what: native.Input, source: str, arrival: float) -> None:
-        if isinstance(what, native.Finger | native.PhaselessTouch):
-            self._touch(what, source, arrival)
-        elif isinstance(what, native.Control):
-            self._control(what.name, what.value, source, arrival)
-        elif isinstance(what, native.Dropped):
-            self._counts.drop(what.reason, what.about)
-        else:
-            self._counts.drop("wrong port")
+    def _handle(self, request: native.Input, source: str, arrival: float) -> None:
+        match request:
+            case native.Finger() | native.PhaselessTouch():
+                self._touch(request, source, arrival)
+            case native.Control():
+                self._control(request.name, request.value, source, arrival)
+            case native.Dropped():
+                self._counts.drop(request.reason, request.about)
+            case _:
+                self._counts.drop("wrong port")
 
     def _touch(
-        self, what: native.Finger | native.PhaselessTouch, source: str, arrival: float
+        self, touch: native.Finger | native.PhaselessTouch, source: str, arrival: float
     ) -> None:
-        self._clipped += what.clipped
-        if isinstance(what, native.Finger) and what.phase is Phase.UP:
-            known = self._participants.known(source)
+        self._clipped += touch.clipped
+        if isinstance(touch, native.Finger) and touch.phase is Phase.UP:
+            known = self._participants.name_of(source)
             if known is None:
                 self._counts.drop("absent finger")
             else:
-                self.jam.finger(self._takes.t(arrival), known, what.id, what.phase)
+                self.jam.finger(self._takes.t(arrival), known, touch.id, touch.phase)
             return
-        who, refused = self._participants.let_in(source, arrival)
-        if refused:
-            self._counts.drop(refused)
+        who, refusal = self._participants.admit(source, arrival)
+        if refusal:
+            self._counts.drop(refusal)
             return
         self._begin(arrival)
         t = self._takes.t(arrival)
-        if isinstance(what, native.PhaselessTouch):
-            self.jam.plain(t, who, what.x, what.y, what.dt)
+        if isinstance(touch, native.PhaselessTouch):
+            self.jam.plain(t, who, touch.x, touch.y, touch.dt)
         else:
-            self.jam.finger(t, who, what.id, what.phase, what.x, what.y)
+            self.jam.finger(t, who, touch.id, touch.phase, touch.x, touch.y)
 
-    def _subscribe(self, who: Address, arrival: float, *, on: bool) -> None:
+    def _subscribe(self, monitor: Address, arrival: float, *, on: bool) -> None:
         if not on:
-            self._monitors.remove(who)
+            self._monitors.remove(monitor)
             return
-        if self.endpoint.is_own(who):
+        if self.endpoint.is_own(monitor):
             self._counts.drop("echo")
             return
-        new = self._monitors.add(who, arrival)
+        new = self._monitors.add(monitor, arrival)
         if new is None:
             self._counts.drop("too many monitors")
         if new:
-            log.info("%s:%d watches", *who)
-            self.endpoint.send(native.turn(self.jam.turn), who)
+            log.info("%s:%d watches", *monitor)
+            self.endpoint.send(native.turn(self.jam.turn), monitor)
             for name, value in self._controls().items():
                 if value is not None:
-                    self.endpoint.send(native.control(name, value), who)
+                    self.endpoint.send(native.control(name, value), monitor)
 
     def _controls(self) -> dict[str, Any]:
-        """All controls as they are in force, by name; a seed not yet drawn is None."""
+        """Return the controls in force, by name; a seed not yet drawn is None."""
         return {
             **asdict(self._settings),
             "record": int(self._takes.recording),
-            "model": self.playing.model.file,
+            "model": self.info.model.file,
             "seed": self._takes.seed,
         }
 
     # -- controls ---------------------------------------------------------------------------
 
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
-        if self._make_jam is not None and not (name in CONTROLS and CONTROLS[name].replay):
+        if self.jam.replaying and not (name in CONTROLS and CONTROLS[name].replay):
             self._counts.drop("replaying")
             return
         try:
             value = validate_control(
-                name, value, self._settings, self._participants.known(source)
+                name, value, self._settings, self._participants.name_of(source)
             )
         except RefusedError as refused:
             self._counts.drop(refused.reason, refused.about)
             return
-        if self._monitors.returned(name, value, source, arrival):
+        if self._monitors.is_echo(name, value, source, arrival):
             self._counts.drop("echo")
             return
         if name == "record":
             self._record(arrival, on=bool(value))
         elif name == "model":
-            self._load(value, lambda got: self.calls.put(lambda: self._model_came(value, got)))
+            self._load(
+                value, lambda loaded: self.calls.put(lambda: self._use_model(value, loaded))
+            )
         else:
             if name == "seed":
                 self._takes.reseed(value)
             if name in ("answer", "panic"):  # the take's first event may be one of these
                 self._begin(arrival)
-            took = self.jam.control(self._takes.t(arrival), name, value)
+            took_effect = self.jam.control(self._takes.t(arrival), name, value)
             if name == "panic":
                 self._preview.end(arrival)
-                if not took:  # silent as it is; what it plays to may not be
+                if not took_effect:  # the jam is silent already; its outputs may not be
                     self._publisher.send_to_outputs(
                         ControlChanged(self.jam.t, name, value), arrival
                     )
-        self._begin_if_alone(arrival)
+        self.begin_if_alone()
 
     def _record(self, arrival: float, *, on: bool) -> None:
         takes = self._takes
@@ -343,41 +321,42 @@ class Engine:
             return
         t, turn = takes.t(arrival), self.jam.turn
         if on:
-            if self.jam.silenced and self._settings.mode == "solo":
+            if self.jam.silenced and MODES[self._settings.mode].starts_alone:
                 self._settings.pause = 1  # a panic holds until pause 0, in the next take too
                 self._monitors.control("pause", 1, arrival)
             if takes.begun:
                 self.jam.finish(t)
-            takes.end(t, "a new recording", self._publisher.late)
+            takes.end(t, "a new recording", self._publisher.lateness)
             takes.await_next()
             self.jam = self._new_jam()
             if self.jam.turn != turn:
                 self._monitors.send(native.turn(self.jam.turn))
         else:
-            takes.end(t, late=self._publisher.late)
+            takes.end(t, late=self._publisher.lateness)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
 
-    def _model_came(self, name: str, got: Loaded) -> None:
-        if isinstance(got, Exception):
-            self._counts.drop("no such model", f"{name!r:.80}: {got}")
-        elif got.model != self.playing.model:
-            now = self._clock()
-            t = self._reach(now) if self._takes.begun else 0.0
-            self.playing = got
-            self.jam.swap(t, got.player, got.model.file)
+    def _use_model(self, name: str, loaded: Loaded) -> None:
+        if isinstance(loaded, Exception):
+            self._counts.drop("no such model", f"{name!r:.80}: {loaded}")
+        elif loaded.info.model != self.info.model:
+            now = self.clock()
+            t = self._catch_up(now) if self._takes.begun else 0.0
+            self.info = loaded.info
+            self._make_jam = partial(Jam, loaded.player)
+            self.jam.swap(t, loaded.player, loaded.info.model.file)
 
-    # -- how it does ------------------------------------------------------------------------
+    # -- status ----------------------------------------------------------------------------
 
     def status(self) -> str:
-        """Return what there is to know, as JSON."""
-        about: dict[str, Any] = {
+        """Return the engine's state and counts, as JSON."""
+        status: dict[str, Any] = {
             **self._controls(),
-            "device": self.playing.device,
+            "device": self.info.device,
             "turn": self.jam.turn,
             "turn_left": self.jam.turn_left,
             "paused": bool(self._settings.pause),
-            "replaying": self._make_jam is not None,
+            "replaying": self.jam.replaying,
             "recording": self._takes.recorded,
             "trouble": self._takes.trouble,
             "fingers": self.jam.fingers,
@@ -387,20 +366,20 @@ class Engine:
             "dropped": self._counts.dropped,
             "clipped": self._clipped,
             "unsent": self.endpoint.unsent,
-            "late_ms_p99": 1000 * self._publisher.late.p99,
-            "late_ms_max": 1000 * self._publisher.late.worst,
+            "late_ms_p99": 1000 * self._publisher.lateness.p99,
+            "late_ms_max": 1000 * self._publisher.lateness.worst,
             "held_up": self._held_up,
             "priority": self.priority,
             "monitors": len(self._monitors),
             "started": self._started.isoformat(),
-            "uptime_s": self._clock() - self._since,
+            "uptime_s": self.clock() - self._started_at,
             "cpu_s": time.process_time(),
             "memory_mb": memory_mb(),
             "voices": self.options.voices,
-            "memories": sorted(self.jam.past.stored),
+            "memories": self.jam.memories,
             "sessions": self._sessions,
             **self._reader.status(),
         }
-        for plugged in self._ports:
-            about |= plugged.status()
-        return json.dumps(about)
+        for port in self._ports:
+            status |= port.status()
+        return json.dumps(status)

@@ -1,4 +1,4 @@
-"""How the engine does: what it counts, how late it is, and when it warns."""
+"""Metrics of the engine: counts of what is dropped, lateness, memory; and a rate limiter."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from robojam.jam.events import Counters
 
 log = logging.getLogger("robojam")
 
-#: So many latenesses are kept.
+#: Touches whose lateness is kept.
 _KEPT = 1024
-#: Seconds between two warnings of what was dropped, at least.
+#: Least seconds between two warnings of what was dropped.
 _QUIET = 1.0
 
 
 class DropCounter(Counters):
-    """What has happened so far; it warns of what is dropped, once a second at most."""
+    """Counters that warn of what is dropped, once a second at most."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class DropCounter(Counters):
         self._warned = -_QUIET
 
     def drop(self, reason: str, about: str = "") -> None:
-        """Count something that was dropped; about says more of it."""
+        """Count something that was dropped; about adds details to the warning."""
         super().drop(reason)
         now = self._clock()
         if now - self._warned < _QUIET:
@@ -38,13 +38,13 @@ class DropCounter(Counters):
 
 
 class RateLimiter:
-    """How much of something a stranger may ask for: so many a second, and a burst of them."""
+    """Token bucket: allows rate requests a second, and a burst at once."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst, self._left, self._at = rate, burst, burst, 0.0
 
     def take(self, now: float) -> bool:
-        """Take one, if there is one left at an instant in seconds."""
+        """Take one request at an instant (s); return whether it is allowed."""
         self._left = min(self._burst, self._left + (now - self._at) * self._rate)
         self._at = now
         if self._left < 1:
@@ -54,7 +54,7 @@ class RateLimiter:
 
 
 def memory_mb() -> float | None:
-    """The most memory that this process had resident, in MB; None where it is not told."""
+    """Return the most memory that this process had resident, in MB; None on Windows."""
     if sys.platform == "win32":
         return None
     import resource
@@ -64,7 +64,7 @@ def memory_mb() -> float | None:
 
 
 class Lateness:
-    """How late the last touches were played, in seconds."""
+    """Lateness of the last touches that were played, in seconds."""
 
     def __init__(self) -> None:
         self._late = array("d", bytes(8 * _KEPT))
@@ -73,7 +73,7 @@ class Lateness:
         self._worst_of_take, self._of_take = 0.0, 0
 
     def add(self, seconds: float) -> None:
-        """Take in one."""
+        """Add the lateness of one touch."""
         self._late[self._count % _KEPT] = seconds
         self._count += 1
         self._of_take += 1
@@ -82,7 +82,7 @@ class Lateness:
             self.worst = max(self.worst, seconds)
 
     def take(self) -> dict[str, float] | None:
-        """Return what a recording keeps of it, in milliseconds, and begin the next take's.
+        """Return a take's percentiles in milliseconds for its recording, and begin the next.
 
         None when nothing was played. The percentiles are those of the last touches.
         """
@@ -96,6 +96,6 @@ class Lateness:
 
     @property
     def p99(self) -> float:
-        """What 99 of 100 stay below; 0 where there are none."""
+        """99th percentile in seconds; 0 where nothing was played."""
         late = sorted(self._late[: min(self._count, _KEPT)])
         return late[int(0.99 * len(late))] if late else 0.0

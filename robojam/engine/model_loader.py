@@ -1,4 +1,4 @@
-"""From a model's name to a player ready to play, and what the recording says of it."""
+"""Loading of models: from a name to a player that is ready, with its description."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import threadpoolctl
 
 from robojam import __version__
-from robojam.engine.takes import LoadedPlayer
+from robojam.engine.takes import LoadedPlayer, ModelInfo
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
 from robojam.player.player import ModelPlayer
@@ -19,12 +19,12 @@ from robojam.sessions.session import ModelRef
 
 
 def one_thread() -> None:
-    """Let numpy compute on one thread: a step is too small to share, and sharing jitters."""
+    """Let numpy compute on one thread: a step is too small to share without jitter."""
     threadpoolctl.threadpool_limits(1)
 
 
 def build(device: str) -> str:
-    """Say what computes: everything that may change the last bits of a sum."""
+    """Describe what computes: everything that may change the last bits of a sum."""
     parts = [f"robojam {__version__}", f"{platform.system()} {platform.machine()}"]
     if device == "cpu":
         parts.append(f"numpy {np.__version__}")
@@ -44,22 +44,22 @@ def build(device: str) -> str:
 
 
 def load(path: Path, *, device: str, voices: int) -> LoadedPlayer:
-    """Load a model. Raises ModelFileError; device is cpu, cuda or mps."""
+    """Load a model for play on a device: cpu, cuda or mps. Raises ModelFileError."""
     file = modelfile.read(path)
     player = ModelPlayer(file, device=device, voices=voices)
     ref = ModelRef(path.name, file.sha256)
-    return LoadedPlayer(player, ref, device, build(device), str(path))
+    return LoadedPlayer(player, ModelInfo(ref, device, build(device), str(path)))
 
 
 class Models:
-    """The models folder, as a stranger on the network may use it: by names alone."""
+    """Models folder as the network may use it: files are found by their names alone."""
 
     def __init__(self, chosen: Path, *, device: str, voices: int) -> None:
-        """Look beside the model that was chosen, then among those that robojam brings."""
+        """Search beside the chosen model, then among the models that robojam brings."""
         self.folders = list(dict.fromkeys([chosen.parent.resolve(), modelfile.folder()]))
         self.device, self.voices = device, voices
         self._lock = threading.Lock()
-        self._asked: tuple[str, Callable[[LoadedPlayer | Exception], None]] | None = None
+        self._request: tuple[str, Callable[[LoadedPlayer | Exception], None]] | None = None
         self._busy = False
 
     def find(self, name: str) -> Path:
@@ -74,13 +74,13 @@ class Models:
         """Load a model by its file's name. Raises ModelFileError."""
         return load(self.find(name), device=self.device, voices=self.voices)
 
-    def ask(self, name: str, tell: Callable[[LoadedPlayer | Exception], None]) -> None:
-        """Load a model in a thread of its own; tell it what came of it.
+    def ask(self, name: str, on_loaded: Callable[[LoadedPlayer | Exception], None]) -> None:
+        """Load a model in a thread of its own, and call on_loaded with the result there.
 
         One is loaded at a time. Of those that are asked for meanwhile, the last is next.
         """
         with self._lock:
-            self._asked = name, tell
+            self._request = name, on_loaded
             if not self._busy:
                 self._busy = True
                 threading.Thread(target=self._work, name="model", daemon=True).start()
@@ -88,19 +88,19 @@ class Models:
     def _work(self) -> None:
         while True:
             with self._lock:
-                if self._asked is None:
+                if self._request is None:
                     self._busy = False
                     return
-                (name, tell), self._asked = self._asked, None
+                (name, on_loaded), self._request = self._request, None
             try:
-                got: LoadedPlayer | Exception = self.load(name)
-            except Exception as error:  # whatever it is, the jam goes on with what it has
-                got = error
-            tell(got)
+                loaded: LoadedPlayer | Exception = self.load(name)
+            except Exception as error:  # of any kind: the jam goes on with the model it has
+                loaded = error
+            on_loaded(loaded)
 
 
 def _within(folder: Path, name: str) -> Path | None:
-    """Find a file of that name in a folder itself, no link out of it."""
+    """Find a file of that name directly in a folder; None for a link that leads out of it."""
     if name != Path(name).name or set(name) & set("\\:\0"):
         return None
     if not name.endswith(".safetensors"):

@@ -1,4 +1,4 @@
-"""Monitors: who watches the jam, until when, and what goes round in circles."""
+"""Monitors: subscribers to the jam's events, and controls that come back from them."""
 
 from __future__ import annotations
 
@@ -9,104 +9,105 @@ from dataclasses import dataclass
 from robojam.ports.udp import Address
 from robojam.wire import native
 
-#: At most so many monitors watch; each lapses after so many seconds unless renewed.
+#: Most monitors; each is dropped after this many seconds unless it renews.
 MAX_MONITORS = 8
 MONITOR_LIFE = 10.0
-#: A control that comes from a monitor's host within so many seconds of having been told
-#: to it may be an echo; it surely is when that happens so many times in a row.
+#: A control from a monitor's host within this many seconds of having been sent there may be an
+#: echo; it is one when that happens more than this many times in a row.
 _ECHO, _ECHOES = 0.1, 8
 #: Seconds between forecasts: a window draws no more often. One takes a fraction of a
-#: millisecond, and so is made only when nothing is due for some.
-_FORECAST_EVERY, _FORECAST_TAKES = 1 / 30, 0.003
+#: millisecond, so it is made only when nothing is due for some.
+_FORECAST_INTERVAL, _FORECAST_TIME = 1 / 30, 0.003
 
 
 @dataclass(slots=True)
-class _Told:
-    """When a control was told last, and how many times in a row it came back at once."""
+class _SentControl:
+    """Time at which a control was last sent, and how often in a row it came back at once."""
 
     at: float
     returns: int = 0
 
 
 class Monitors:
-    """Who watches the jam, and until when unless renewed."""
+    """Subscribers to the jam's events, each until a time unless it renews."""
 
     def __init__(self, send: Callable[[bytes, Address], None]) -> None:
         self._send = send
         self._until: dict[Address, float] = {}
-        self._told: dict[bytes, _Told] = {}
-        self._expected: object = None
-        self._expect_at = 0.0
+        self._sent: dict[bytes, _SentControl] = {}
+        self._forecast_of: object = None
+        self._next_forecast_at = 0.0
 
     def __len__(self) -> int:
-        """How many watched when they were last looked through."""
+        """Return the number of monitors."""
         return len(self._until)
 
-    def add(self, who: Address, now: float) -> bool | None:
-        """Let someone watch, or go on: True when new, None when there is no place left."""
-        self.lapse(now)
-        new = who not in self._until
+    def add(self, monitor: Address, now: float) -> bool | None:
+        """Add or renew a monitor: True when it is new, None when there is no place left."""
+        self.expire(now)
+        new = monitor not in self._until
         if new and len(self._until) >= MAX_MONITORS:
             return None
         if new:
-            self._expected = None
-        self._until[who] = now + MONITOR_LIFE
+            self._forecast_of = None
+        self._until[monitor] = now + MONITOR_LIFE
         return new
 
-    def remove(self, who: Address) -> None:
-        """Let someone go."""
-        self._until.pop(who, None)
+    def remove(self, monitor: Address) -> None:
+        """Remove a monitor."""
+        self._until.pop(monitor, None)
 
-    def lapse(self, now: float) -> None:
-        """Let those go who have not renewed."""
+    def expire(self, now: float) -> None:
+        """Remove the monitors that have not renewed in time."""
         if any(until <= now for until in self._until.values()):
-            self._until = {who: until for who, until in self._until.items() if until > now}
+            self._until = {m: until for m, until in self._until.items() if until > now}
 
     def send(self, packet: bytes) -> None:
-        """Send a packet to everyone who watches."""
-        for who in self._until:
-            self._send(packet, who)
+        """Send a packet to every monitor."""
+        for monitor in self._until:
+            self._send(packet, monitor)
 
-    def expect(
+    def send_forecast(
         self,
-        heard: object,
+        progress: object,
         forecast: Callable[[], Sequence[Sequence[float]]],
         now: float,
-        wait: float,
+        until_due: float,
     ) -> float:
-        """Tell what the model expects, if it has heard more and there is time.
+        """Send what the model expects, if that has changed and there is time.
 
-        heard changes as it hears more; wait is in seconds, until something is due.
-        Returns the seconds after which to look again.
+        progress changes when the model is fed; until_due is in seconds, until something is
+        due. Returns the seconds after which to call again, or infinity.
         """
-        if not self._until or heard == self._expected:
+        if not self._until or progress == self._forecast_of:
             return math.inf
-        if now < self._expect_at:
-            return self._expect_at - now
-        if wait >= _FORECAST_TAKES:
-            self._expected, self._expect_at = heard, now + _FORECAST_EVERY
+        if now < self._next_forecast_at:
+            return self._next_forecast_at - now
+        if until_due >= _FORECAST_TIME:
+            self._forecast_of = progress
+            self._next_forecast_at = now + _FORECAST_INTERVAL
             groups = forecast()
             if groups:
                 self.send(native.forecast(groups))
         return math.inf
 
     def control(self, name: str, value: float | int | str, now: float) -> None:
-        """Tell everyone who watches of a control that took effect."""
+        """Send a control that took effect to every monitor."""
         packet = native.control(name, value)
         self.send(packet)
-        self._told = {p: told for p, told in self._told.items() if now - told.at < _ECHO}
-        self._told.setdefault(packet, _Told(now)).at = now
+        self._sent = {p: sent for p, sent in self._sent.items() if now - sent.at < _ECHO}
+        self._sent.setdefault(packet, _SentControl(now)).at = now
 
-    def returned(self, name: str, value: float | int | str, host: str, now: float) -> bool:
-        """Tell whether a control is one of ours that a monitor sends back, round and round.
+    def is_echo(self, name: str, value: float | int | str, host: str, now: float) -> bool:
+        """Tell whether a control is one that a monitor sends back again and again.
 
-        A control that has no effect is not told, and so ends a loop by itself. Some
-        always have one (reset), and several values may chase each other.
+        A control without effect is not sent, and so ends a loop by itself. Some always have
+        one (reset), and several values may follow each other round a loop.
         """
-        told = self._told.get(native.control(name, value))
-        if told is None or now - told.at >= _ECHO:
+        sent = self._sent.get(native.control(name, value))
+        if sent is None or now - sent.at >= _ECHO:
             return False
-        if all(host != watching for watching, _ in self._until):
+        if all(host != monitor_host for monitor_host, _ in self._until):
             return False
-        told.returns += 1
-        return told.returns > _ECHOES
+        sent.returns += 1
+        return sent.returns > _ECHOES

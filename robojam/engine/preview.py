@@ -1,7 +1,7 @@
-"""What is listened to and not played: touches for the sound alone, which the jam never hears.
+"""Preview: touches for the sound alone, which are no part of the jam. Pure.
 
-A window lets a recording be heard so. Each touch comes a moment before it is due and says
-how long before, so a busy window or network does not make it unsteady.
+A window lets a recording be heard with it. Each touch comes a moment before it is due and
+says how long before, so that a busy window or network does not make it unsteady.
 """
 
 from __future__ import annotations
@@ -16,60 +16,62 @@ from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.touch import Phase
 from robojam.wire.native import PreviewTouch
 
-#: Who auditions says so again before so many seconds have passed, or is gone.
-LAPSE = 2.0
-#: Its fingers are none of the jam's: their ids are beyond all that can come in.
-_APART = 2**32
-#: What is taken in, a second and in a burst.
+#: Seconds without a message after which a preview is ended.
+TIMEOUT = 2.0
+#: Added to the ids of its fingers, which must not be those of fingers in the jam.
+_ID_OFFSET = 2**32
+#: Touches that are handled: a second, and in a burst.
 _TOUCHES = (5000, 5000)
 
 
 class Preview:
-    """The fingers that are only listened to."""
+    """Fingers of a preview."""
 
     def __init__(self, out: Callable[[TouchPreviewed, float], None]) -> None:
-        """Let them be heard by out, which takes each with its instant of the clock (s)."""
+        """Send touches to out, each with its instant of the clock (s)."""
         self._out = out
-        self._hands = Fingers()
-        self._allowed = RateLimiter(*_TOUCHES)
-        self._until = self._heard = -math.inf
+        self._fingers = Fingers()
+        self._limiter = RateLimiter(*_TOUCHES)
+        self._until = self._message_at = -math.inf
 
-    def take(self, what: PreviewTouch, arrival: float) -> str:
-        """Take in a touch, or that the audition goes on or is over.
+    def handle(self, message: PreviewTouch, arrival: float) -> str:
+        """Handle a touch, or a message that the preview goes on or is over.
 
-        Returns nothing, or the reason why it is dropped.
+        Returns the reason why it is dropped ("" if it is not).
         """
-        if not self._allowed.take(arrival):
+        if not self._limiter.take(arrival):
             return "too fast"
-        self._heard = arrival
-        at = self._until = max(self._until, arrival + what.wait)
-        if what.phase is None:
-            if not what.on:
+        self._message_at = arrival
+        at = self._until = max(self._until, arrival + message.wait)
+        if message.phase is None:
+            if not message.on:
                 self.end(arrival)
             return ""
-        felt = self._hands.finger(at, what.who, what.id, what.phase, what.x, what.y)
-        if isinstance(felt, str):
-            return "" if what.phase is Phase.UP else felt  # it lifted when it was ended
-        for one in felt:
-            self._sound(one)
+        events = self._fingers.finger(
+            at, message.who, message.id, message.phase, message.x, message.y
+        )
+        if isinstance(events, str):
+            return "" if message.phase is Phase.UP else events  # lifted when it ended
+        for event in events:
+            self._play(event)
         return ""
 
     def end(self, now: float) -> None:
-        """Lift everything, when what has come before its time is over."""
-        for one in self._hands.lift_all(max(now, self._until)):
-            self._sound(one)
-        self._hands = Fingers()
+        """Lift every finger, not before the touches that have come ahead of their time."""
+        for event in self._fingers.lift_all(max(now, self._until)):
+            self._play(event)
+        self._fingers = Fingers()
 
-    def lapse(self, now: float) -> float:
-        """End it if it was left; return the seconds until then, infinity for never."""
-        if not len(self._hands):
+    def advance(self, now: float) -> float:
+        """End the preview after a timeout; return the seconds until then, or infinity."""
+        if not len(self._fingers):
             return math.inf
-        left = self._heard + LAPSE - now
+        left = self._message_at + TIMEOUT - now
         if left <= 0:
             self.end(now)
             return math.inf
         return left
 
-    def _sound(self, felt: FingerEvent) -> None:
-        touch = replace(felt.touch, id=felt.touch.id + _APART)
-        self._out(TouchPreviewed(felt.t, touch, touch.dt), felt.t)
+    def _play(self, event: FingerEvent) -> None:
+        touch = replace(event.touch, id=event.touch.id + _ID_OFFSET)
+        self._out(TouchPreviewed(event.t, touch, touch.dt), event.t)

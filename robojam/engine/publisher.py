@@ -1,4 +1,4 @@
-"""Who learns at once of what happens: what is plugged in, who watches, and the recording."""
+"""Publisher of jam events to outputs, monitors and the recording, in that order."""
 
 from __future__ import annotations
 
@@ -31,44 +31,44 @@ class Publisher:
         model: Callable[[], ModelRef],
         clock: Callable[[], float],
     ) -> None:
-        """Tell them from here on; model says what a recording keeps of the one that plays."""
+        """Publish to these; model returns the reference that a recording holds of the model."""
         self.outputs = tuple(outputs)
-        self.late = Lateness()
+        self.lateness = Lateness()
         self._monitors, self._takes = monitors, takes
         self._model, self._clock = model, clock
 
-    def handle(self, what: Event) -> None:
-        """Let everyone know at once; the jam's sink."""
-        at = self._takes.at(what.t) if self._takes.begun else self._clock()
-        self.send_to_outputs(what, at)
-        if isinstance(what, TouchPlayed):
-            touch = what.touch
+    def handle(self, event: Event) -> None:
+        """Publish an event; the jam's sink."""
+        at = self._takes.at(event.t) if self._takes.begun else self._clock()
+        self.send_to_outputs(event, at)
+        if isinstance(event, TouchPlayed):
+            touch = event.touch
             if is_machine(touch.who) and touch.phase is not Phase.UP:
-                self.late.add(self._clock() - at)
+                self.lateness.add(self._clock() - at)
             if self._monitors:
-                self._monitors.send(native.touch(touch, what.dt))
-            self._takes.keep(what)
-        elif isinstance(what, TouchPending):
-            p = what.proposal
+                self._monitors.send(native.touch(touch, event.dt))
+            self._takes.record(event)
+        elif isinstance(event, TouchPending):
+            p = event.proposal
             if p is not None and self._monitors:
-                self._monitors.send(native.pending(what.who, 0, p.x, p.y, what.due - what.t))
-        elif isinstance(what, TurnChanged):
-            self._monitors.send(native.turn(what.whose))
-        elif isinstance(what, ControlChanged):
-            self._changed(what)
+                self._monitors.send(native.pending(event.who, 0, p.x, p.y, event.due - event.t))
+        elif isinstance(event, TurnChanged):
+            self._monitors.send(native.turn(event.whose))
+        elif isinstance(event, ControlChanged):
+            self._control_changed(event)
 
-    def send_to_outputs(self, what: Event, at: float) -> None:
-        """Let the outputs alone know; at is the clock's instant of it."""
+    def send_to_outputs(self, event: Event, at: float) -> None:
+        """Send an event to the outputs alone; at is its instant of the clock (s)."""
         for output in self.outputs:
-            output.handle(what, at)
+            output.handle(event, at)
 
     def advance(self) -> float:
-        """Let the outputs do what is due; return the seconds until the next."""
+        """Let the outputs do what is due; return the seconds until the next, or infinity."""
         return min((output.advance(self._clock()) for output in self.outputs), default=math.inf)
 
-    def _changed(self, what: ControlChanged) -> None:
-        self._monitors.control(what.name, what.value, self._clock())
-        is_model = what.name == "model"
-        value = msgspec.structs.asdict(self._model()) if is_model else what.value
-        self._takes.keep(what, value)
-        log.info("%s: %s", what.name, what.value)
+    def _control_changed(self, event: ControlChanged) -> None:
+        self._monitors.control(event.name, event.value, self._clock())
+        is_model = event.name == "model"
+        value = msgspec.structs.asdict(self._model()) if is_model else event.value
+        self._takes.record(event, value)
+        log.info("%s: %s", event.name, event.value)

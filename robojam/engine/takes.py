@@ -1,4 +1,4 @@
-"""Takes, one after another: when each began, with which seed, and what is kept of it."""
+"""Takes, one after another: their beginnings, seeds and recordings."""
 
 from __future__ import annotations
 
@@ -15,36 +15,48 @@ import msgspec
 from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine.metrics import Lateness
-from robojam.jam.events import ControlChanged, Player, TouchPlayed
+from robojam.jam.events import ControlChanged, TouchPlayed
+from robojam.jam.protocols import Player
 from robojam.sessions.recorder import Recorder
 from robojam.sessions.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
 
 log = logging.getLogger("robojam")
 
-#: Of what went wrong, so much is told.
-_TROUBLES = 5
+#: Most problems of the recording that the status lists.
+_MAX_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedPlayer:
-    """A player with what the recording says of it; path is where its model's file lies."""
+class ModelInfo:
+    """Description of a model at play, for the recording and the status.
 
-    player: Player
+    build names everything else that may change the last bits of a touch; path is where the
+    model's file lies.
+    """
+
     model: ModelRef
     device: str
     build: str
     path: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedPlayer:
+    """Player that is ready, with the description of its model."""
+
+    player: Player
+    info: ModelInfo
+
+
 class Takes:
-    """One take after another. A take begins with its first touch, which is its t = 0."""
+    """Takes of a jam. A take begins with its first touch, which is its t = 0."""
 
     def __init__(
         self, options: Options, *, on_trouble: Callable[[Callable[[], None]], None]
     ) -> None:
         """Wait for the first take.
 
-        on_trouble lets the engine's thread do what the recorder's asks for.
+        on_trouble runs a function on the engine's thread, for the recorder's.
         """
         self.recording = options.record
         self.seed = options.seed  # in force; None until one is drawn
@@ -52,7 +64,8 @@ class Takes:
         self._options, self._asked = options, options.seed
         self._origin: float | None = None
         self._recorder = Recorder(
-            Path(options.sessions), on_trouble=lambda what: on_trouble(lambda: self._tell(what))
+            Path(options.sessions),
+            on_trouble=lambda text: on_trouble(lambda: self._report(text)),
         )
 
         if options.record:
@@ -71,15 +84,14 @@ class Takes:
         """Return the instant of t, in seconds from the beginning of the take."""
         return t + (self._origin or 0.0)
 
-    def begin(self, instant: float, playing: LoadedPlayer, settings: Settings) -> None:
-        """Begin a take: the player begins anew, and so does the recording."""
+    def begin(self, instant: float, info: ModelInfo, settings: Settings) -> int:
+        """Begin a take and its recording; return the seed of its random numbers."""
         self._origin = instant
         self.seed = secrets.randbits(63) if self._asked is None else self._asked
-        playing.player.reset()
-        playing.player.seed(self.seed)
         if self.recording:
             self.trouble.clear()
-            self._recorder.begin(self._header(playing, settings, self.seed))
+            self._recorder.begin(self._header(info, settings, self.seed))
+        return self.seed
 
     def await_next(self) -> None:
         """Wait for the first touch of the next take."""
@@ -87,50 +99,50 @@ class Takes:
         self.seed = self._asked
 
     def reseed(self, seed: int) -> None:
-        """Take a seed that was asked for: it is that of the takes to come, too."""
+        """Use a seed that was asked for, in this take and in those to come."""
         self._asked = self.seed = seed
 
-    def keep(self, what: TouchPlayed | ControlChanged, value: Any = None) -> None:
+    def record(self, event: TouchPlayed | ControlChanged, value: Any = None) -> None:
         """Record a touch, or a control with its value."""
         if not self.recording or self._origin is None:
             return
-        if isinstance(what, TouchPlayed):
-            self._recorder.write(TouchEvent(what.t, what.touch))
+        if isinstance(event, TouchPlayed):
+            self._recorder.write(TouchEvent(event.t, event.touch))
         else:
-            self._recorder.write(SetEvent(what.t, {what.name: value}))
+            self._recorder.write(SetEvent(event.t, {event.name: value}))
 
     def end(self, t: float, reason: str = CLOSED, late: Lateness | None = None) -> None:
-        """End the recording, if there is one, with how late the machine played in it.
+        """End the recording, if there is one, with the machine's lateness in it.
 
         The jam may go on.
         """
         self._recorder.end(t, reason, None if late is None else late.take())
 
     def close(self) -> None:
-        """Write what is waiting."""
+        """Write what is waiting, and end the recorder's thread."""
         self._recorder.close()
 
     @property
     def recorded(self) -> str:
-        """The file being written; armed while the first touch is awaited; else nothing."""
+        """Path of the file that is written, "armed" before the first touch, else ""."""
         if self._recorder.path is not None:
             return str(self._recorder.path)
         return "armed" if self.recording and self._recorder.failed is None else ""
 
-    def _header(self, playing: LoadedPlayer, settings: Settings, seed: int) -> Header:
+    def _header(self, info: ModelInfo, settings: Settings, seed: int) -> Header:
         options = msgspec.to_builtins(self._options)
         del options["controls"]  # the values in force stand in their place
-        in_force = asdict(settings) | {"seed": seed, "model": playing.path}
+        in_force = asdict(settings) | {"seed": seed, "model": info.path}
         return Header(
             started=datetime.now(UTC).isoformat(),
-            model=playing.model,
-            device=playing.device,
-            build=playing.build,
+            model=info.model,
+            device=info.device,
+            build=info.build,
             seed=seed,
             options=options | in_force,
         )
 
-    def _tell(self, what: str) -> None:
-        """Tell the musician: in the log, in the status, and so in the window."""
-        log.error("%s", what)
-        self.trouble = [*self.trouble, what][-_TROUBLES:]
+    def _report(self, problem: str) -> None:
+        """Report a problem to the musician: in the log, the status, and so in the window."""
+        log.error("%s", problem)
+        self.trouble = [*self.trouble, problem][-_MAX_PROBLEMS:]

@@ -1,39 +1,39 @@
-"""How long a finger has stayed where it is: at a point, or at an edge of the surface.
+"""Limit of how long a finger of the machine stays in its place: at a point, or at an edge.
 
-People rest a finger for seconds at times; a machine that does so is taken for stuck. What
-would keep it in its place for longer than LONG is drawn again (robojam.jam.voices,
-robojam.player.generate). A finger that taps one place again and again is not staying there; but
-at an edge it is, for there it taps what it cannot reach.
+People rest a finger for seconds at times; a machine that does so seems stuck. A touch that
+would keep the finger in its place for longer than LONG is drawn again (robojam.jam.voices,
+robojam.player.generate). A finger that taps one place again and again does not stay there;
+but at an edge it does, since there it taps places that it cannot reach.
 """
 
 from __future__ import annotations
 
-#: So near in x and in y is the same place, or at an edge; in screens.
+#: Distance in x and in y, in screens, within which two places are the same, or at an edge.
 NEAR = 1 / 1024
-#: Longer than this, in seconds, no finger of the machine's is to stay.
+#: Longest time, in seconds, that a finger of the machine stays in its place.
 LONG = 0.8
-#: So often what would stay for longer is drawn again, at most.
-AGAIN = 16
-#: What is so many seconds apart is no staying, but two places that happen to be one.
+#: Redraws, at most, of a touch that would make it stay for longer.
+REDRAWS = 16
+#: Touches further apart than this, in seconds, are two visits and no stay.
 _APART = 1.0
 
 
 class DwellLimiter:
-    """The touches of one voice that are near to its last one, and those along an edge."""
+    """Record of one voice's touches near its last one, and along an edge."""
 
     __slots__ = ("_edges", "_near")
 
     def __init__(self) -> None:
-        self.leave()
+        self.clear()
 
-    def leave(self) -> None:
-        """Forget all that was touched."""
-        # t, x, y: in a square of 2 NEAR; of those that are LONG ago the last one alone
+    def clear(self) -> None:
+        """Forget all touches."""
+        # t, x, y within a square of side 2 NEAR; of those longer ago than LONG the last one
         self._near: list[tuple[float, float, float]] = []
         self._edges: dict[int, tuple[float, float]] = {}  # the first and the last t at each
 
     def too_long(self, t: float, x: float, y: float, *, moving: bool) -> bool:
-        """Tell whether another touch at t, in seconds, would make it stay for too long."""
+        """Tell whether a touch at t (seconds) would make the finger stay for too long."""
         near = self._near
         if moving and near:
             first = self._first(t, x, y)
@@ -41,10 +41,10 @@ class DwellLimiter:
                 return True
         return bool(self._edges) and any(self._stayed(t, edge) for edge in _edges(x, y))
 
-    def aside(self, t: float, x: float, y: float) -> tuple[float, float]:
-        """Return the place as it is, or off the edges at which it would stay for too long.
+    def off_edges(self, t: float, x: float, y: float) -> tuple[float, float]:
+        """Return a place, moved off the edges at which the finger would stay for too long.
 
-        For where all draws would leave the surface: what lies beyond an edge is at it.
+        Needed where all draws lie beyond the surface: clipped, they are at its edge.
         """
         if self._edges:
             for edge in _edges(x, y):
@@ -54,7 +54,7 @@ class DwellLimiter:
         return x, y
 
     def touch(self, t: float, x: float, y: float, *, moving: bool) -> None:
-        """Take in a touch that sounded."""
+        """Record a touch that was played."""
         near = self._near
         del near[: self._first(t, x, y) if moving else len(near)]
         while len(near) > 1 and t - near[1][0] > LONG:
@@ -66,7 +66,7 @@ class DwellLimiter:
             self._edges = {e: (before[e][0] if self._goes_on(t, e) else t, t) for e in at}
 
     def _first(self, t: float, x: float, y: float) -> int:
-        """From which of the touches on all lie within a square with another at x, y."""
+        """Return the first index from which all touches lie in a square of 2 NEAR with x, y."""
         near = self._near
         at = len(near)
         if not at or t - near[-1][0] > _APART:
@@ -83,16 +83,16 @@ class DwellLimiter:
         return at
 
     def _goes_on(self, t: float, edge: int) -> bool:
-        """Tell whether a touch at t at an edge goes on with what was there."""
+        """Tell whether a touch at t at an edge continues a stay there."""
         return edge in self._edges and t - self._edges[edge][1] <= _APART
 
     def _stayed(self, t: float, edge: int) -> bool:
-        """Tell whether a touch at t at an edge would stay there for too long."""
+        """Tell whether a touch at t at an edge would make a stay there too long."""
         return self._goes_on(t, edge) and t - self._edges[edge][0] > LONG
 
 
 def _edges(x: float, y: float) -> list[int]:
-    """Tell at which edges a place is: 0 and 1 left and right, 2 and 3 top and bottom."""
+    """Return the edges at which a place is: 0 left, 1 right, 2 top, 3 bottom."""
     if NEAR < x < 1 - NEAR and NEAR < y < 1 - NEAR:
         return []
     at = (x <= NEAR, x >= 1 - NEAR, y <= NEAR, y >= 1 - NEAR)

@@ -1,6 +1,6 @@
-"""The humans' hands: which fingers are down, and the one stream that the model hears.
+"""Fingers of the humans: which are down, and the one stream of touches that the model is fed.
 
-Pure: time comes in as an argument, in seconds since the beginning of the take.
+Pure: time is an argument, in seconds since the beginning of the take.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch
 
-#: More fingers than this, of all humans together, are a stranger's flood.
+#: Most fingers of all humans together.
 MAX_FINGERS = 64
 
 Key = tuple[str, int]  # who, finger
@@ -18,7 +18,7 @@ Key = tuple[str, int]  # who, finger
 
 @dataclass(slots=True)
 class _Finger:
-    """A finger that is down: where and when it was last felt.
+    """Finger that is down, with the place and time of its last touch.
 
     lift is the instant at which it lifts by itself, for a player without phases.
     """
@@ -31,39 +31,43 @@ class _Finger:
 
 @dataclass(frozen=True, slots=True)
 class FingerEvent:
-    """What came of a finger: the touch, and whether the model hears it, how.
+    """Touch of a human's finger, and how the model is fed it.
 
-    heard is None for what is not part of the stream that the model hears, else
-    whether it is heard as a move. own_dt is the player's own dt, if it has a clock.
+    fed_as_move is None for a touch that is no part of the stream that the model is fed, else
+    whether it is a move there. own_dt is the dt of the player's own clock, in seconds, where
+    it has one that disagrees with arrival.
     """
 
     t: float
     touch: Touch
-    heard: bool | None = None
+    fed_as_move: bool | None = None
     own_dt: float | None = None
 
 
 class Fingers:
-    """The fingers of all humans."""
+    """Fingers of all humans.
+
+    The model is fed the finger that landed last; when it lifts, the most recent one still down,
+    from its next touch on, as a landing.
+    """
 
     def __init__(self) -> None:
-        # In the order of landing: the last one is the one that is heard.
         self._down: dict[Key, _Finger] = {}
-        self._last: dict[str, float] = {}
-        self._landing = False
-        self.heard: Key | None = None
+        self._touched_at: dict[str, float] = {}
+        self._feed_landing = False
+        self._fed: Key | None = None
 
     def __len__(self) -> int:
-        """How many fingers are down."""
+        """Return the number of fingers that are down."""
         return len(self._down)
 
-    def forget(self) -> None:
-        """What is heard next is heard as a landing: the model has forgotten the rest."""
-        self._landing = True
+    def forget_fed(self) -> None:
+        """Feed the next touch as a landing: the model has forgotten what it was fed."""
+        self._feed_landing = True
 
     @property
     def lift_due(self) -> float | None:
-        """When the next finger lifts by itself."""
+        """Time at which the next finger lifts by itself; None for never."""
         if not self._down:
             return None
         return min((f.lift for f in self._down.values() if f.lift is not None), default=None)
@@ -91,10 +95,10 @@ class Fingers:
         held = self._down.get(key)
         since = dt if dt is not None else t - held.t if held else 0.0
         phase = Phase.DOWN if held is None or since > PAUSE_IS_DOWN else Phase.MOVE
-        felt = self.finger(t, who, 0, phase, x, y, own_dt=dt)
+        events = self.finger(t, who, 0, phase, x, y, own_dt=dt)
         if key in self._down:
             self._down[key].lift = t + LIFT_AFTER
-        return felt
+        return events
 
     def finger(
         self,
@@ -107,45 +111,45 @@ class Fingers:
         *,
         own_dt: float | None = None,
     ) -> list[FingerEvent] | str:
-        """Feel a finger land, slide or lift.
+        """Handle a finger that lands, slides or lifts.
 
-        A move of an absent finger is a down; a down of a present one lifts it
-        first; an up of an absent one is dropped. Returns what came of it in order,
-        or the reason why it was dropped.
+        A move of an absent finger is a down; a down of a present one lifts it first; an up of
+        an absent one is dropped. Returns the events in order, or the reason why the touch was
+        dropped.
         """
         key = (who, finger)
         held = self._down.get(key)
         if phase is Phase.UP:
             return [self._up(t, key)] if held else "absent finger"
-        felt: list[FingerEvent] = []
+        events: list[FingerEvent] = []
         if held is None and len(self._down) >= MAX_FINGERS:
             return "too many fingers"
         if held is not None and phase is Phase.DOWN:
-            felt.append(self._up(t, key))
+            events.append(self._up(t, key))
             held = None
-        since = t - self._last[who] if who in self._last else 0.0
-        # A clock that agrees is none of its own: so the dt that is recorded tells which it was.
-        own = own_dt if who in self._last and own_dt != since else None
+        since = t - self._touched_at[who] if who in self._touched_at else 0.0
+        # A clock that agrees with arrival is not the player's own: so the recorded dt shows
+        # which of the two it was.
+        own = own_dt if who in self._touched_at and own_dt != since else None
         dt = since if own is None else own
-        self._last[who] = t
+        self._touched_at[who] = t
         if held is None:
             phase = Phase.DOWN
             self._down[key] = _Finger(x, y, t)
-            self.heard, moving = key, False
+            self._fed, moving = key, False
         else:
             held.x, held.y, held.t, held.lift = x, y, t, None
-            moving = not self._landing
-        heard = None
-        if key == self.heard:
-            heard, self._landing = moving, False
+            moving = not self._feed_landing
+        fed_as_move = None
+        if key == self._fed:
+            fed_as_move, self._feed_landing = moving, False
         touch = Touch(x, y, dt, phase, finger, who)
-        felt.append(FingerEvent(t, touch, heard, own))
-        return felt
+        events.append(FingerEvent(t, touch, fed_as_move, own))
+        return events
 
     def _up(self, t: float, key: Key) -> FingerEvent:
         finger = self._down.pop(key)
-        if key == self.heard:
-            # The most recent one still down is heard from its next touch, as a down.
-            self.heard = next(reversed(self._down), None)
-            self._landing = True
+        if key == self._fed:
+            self._fed = next(reversed(self._down), None)
+            self._feed_landing = True
         return FingerEvent(t, Touch(finger.x, finger.y, t - finger.t, Phase.UP, key[1], key[0]))

@@ -1,8 +1,8 @@
-"""What can be gone back to: how the jam was, now and then, and in a few named memories.
+"""Snapshots of a jam that one can go back to: of the last minute, and named memories. Pure.
 
-Pure, and bounded. A moment is kept just before the model is fed, when the last one is
-old enough: what is kept follows from what was played alone, so a recording that goes
-back is regenerated exactly.
+A snapshot is added just before the model is fed, when the last one is old enough. So the
+history follows from what was played alone, and a recording in which someone goes back is
+regenerated exactly. It is bounded.
 """
 
 from __future__ import annotations
@@ -13,55 +13,56 @@ from typing import Any
 
 from robojam.touch import MAX_BACK
 
-#: Seconds between moments; with more voices than this they are as much larger and rarer.
-GRAIN, MANY = 0.25, 16
+#: Seconds between snapshots. With more voices than _VOICES snapshots are larger, and as much
+#: rarer.
+_INTERVAL, _VOICES = 0.25, 16
 
 
 @dataclass(frozen=True, slots=True)
 class JamSnapshot:
-    """How the jam was at t, in seconds of the take.
+    """State of a jam at t, in seconds of the take.
 
-    player is what the player remembers; since, the seconds since the model was last
-    fed (None: never); turn and turn_used, whose turn and how long it had gone on;
-    bases, for each voice the seconds since the instant from which its next dt counts.
+    player is the player's snapshot; since_fed the seconds since the model was last fed (None:
+    never); turn and turn_used whose turn it is and for how many seconds; since_bases, for
+    each voice, the seconds since the instant from which its next dt counts.
     """
 
     t: float
     player: Any
-    since: float | None
+    since_fed: float | None
     turn: str
     turn_used: float
-    bases: tuple[float, ...]
+    since_bases: tuple[float, ...]
 
 
 class History:
-    """The moments of the last minute, and those that were stored by name."""
+    """Snapshots of the last minute, and those that were stored by name."""
 
     def __init__(self, voices: int) -> None:
-        self.grain = GRAIN * max(1.0, voices / MANY)
-        self._moments: deque[JamSnapshot] = deque(
-            maxlen=max(2, round(MAX_BACK / self.grain) + 1)
+        self.interval = _INTERVAL * max(1.0, voices / _VOICES)
+        self._snapshots: deque[JamSnapshot] = deque(
+            maxlen=max(2, round(MAX_BACK / self.interval) + 1)
         )
         self.stored: dict[str, JamSnapshot] = {}
 
     def wants(self, t: float) -> bool:
-        """Whether a moment at t is worth keeping."""
-        return not self._moments or t - self._moments[-1].t >= self.grain
+        """Tell whether the last snapshot is old enough for another at t."""
+        return not self._snapshots or t - self._snapshots[-1].t >= self.interval
 
-    def keep(self, moment: JamSnapshot) -> None:
-        """Keep a moment; the oldest makes room."""
-        self._moments.append(moment)
+    def add(self, snapshot: JamSnapshot) -> None:
+        """Add a snapshot; the oldest is dropped when there are too many."""
+        self._snapshots.append(snapshot)
 
     def at(self, t: float) -> JamSnapshot | None:
-        """Return the moment nearest to t, or None where nothing was kept.
+        """Return the first snapshot at or after t, else the last; None when there is none.
 
-        The first that is no earlier: it was kept just before the model was fed again,
-        so nothing lies between t and it when the jam was still.
+        It was taken just before the model was fed again: when the jam was still at t, nothing
+        lies between.
         """
-        later = (moment for moment in self._moments if moment.t >= t)
-        return next(later, self._moments[-1] if self._moments else None)
+        later = (snapshot for snapshot in self._snapshots if snapshot.t >= t)
+        return next(later, self._snapshots[-1] if self._snapshots else None)
 
-    def forget(self) -> None:
-        """Let go of everything: another model could not go on from it."""
-        self._moments.clear()
+    def clear(self) -> None:
+        """Drop all snapshots: another model cannot go on from them."""
+        self._snapshots.clear()
         self.stored.clear()

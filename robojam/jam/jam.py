@@ -1,15 +1,13 @@
-"""The jam: whose turn it is, and what is due when.
+"""Jam: turn-taking and schedule of one take. Pure: no sockets, no threads, no clock.
 
-Pure: no sockets, no threads, no clock. Time comes in as an argument, in seconds
-since the beginning of the take, and never runs backwards. What happens goes out
-through one callable, the sink, in the order in which it happens, and at once: a
-touch has left before the model hears it and makes the next.
+Time is an argument, in seconds since the beginning of the take, and never runs backwards.
+Events go out through one callable, the sink, in the order in which they happen and at once:
+a touch has left before the model is fed it and the next one is sampled.
 
-Time is desired time. A touch is due at the previous due time plus its dt times the
-timescale, so a late wake-up moves no deadline. The machine is one touch ahead, and
-a proposal is no part of the player's state until it has sounded: to take it back
-is to drop it. What happens at t depends on nothing but what came in until t, so a
-recording can be regenerated exactly.
+Time is desired time. A touch is due at the previous due time plus its dt times the timescale,
+so a late wake-up moves no deadline. The machine is one touch ahead, and a proposal is no part
+of the player's state until it has been played: to cancel it is to drop it. What happens at t
+depends on nothing but what came in until t, so a recording can be regenerated exactly.
 """
 
 from __future__ import annotations
@@ -18,33 +16,122 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from robojam.controls import SETTINGS
-from robojam.jam.events import ControlChanged, Player
-from robojam.jam.fingers import FingerEvent
-from robojam.jam.turns import Turns
-from robojam.jam.voices import Voice
+from robojam.controls import SETTINGS, Settings
+from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
+from robojam.jam.fingers import FingerEvent, Fingers
+from robojam.jam.history import History, JamSnapshot
+from robojam.jam.modes import MODES, Mode
+from robojam.jam.protocols import Player
+from robojam.jam.voices import Clock, Voice, Voices
 from robojam.touch import MAX_DT, Phase, clip
 
+Value = float | int | str
 
-class Jam(Turns):
-    """Turn-taking and schedule of one take."""
 
-    #: What happens next by itself, while that is known: it is asked for several times a touch.
-    _upcoming: tuple[float, Callable[[], None]] | None = None
+class Jam:
+    """One take: the humans' fingers, the machine's voices, and whose turn it is."""
 
-    # -- what comes in ---------------------------------------------------------
+    #: A live jam takes touches and all controls.
+    replaying = False
 
-    def begin(self) -> None:
-        """Begin the take, at t = 0."""
-        self._begun = True
-        if self.settings.mode == "solo":
-            self._play_on()
+    def __init__(
+        self,
+        player: Player,
+        settings: Settings,
+        sink: Callable[[Event], None],
+        counts: Counters | None = None,
+    ) -> None:
+        """Prepare a take; `begin` starts it. settings may be changed by the jam alone."""
+        self.settings, self.sink = settings, sink
+        self.counts = counts or Counters()
+        self.mode: Mode = MODES[settings.mode]
+        self.turn = self.mode.first_turn
+        self.clock = Clock(stopped_at=0.0 if settings.pause else None)
+        self.voices = Voices(
+            player,
+            settings,
+            clock=self.clock,
+            sink=sink,
+            counts=self.counts,
+            turn_end=lambda: self.mode.turn_end(self),
+        )
+        self.begun = False
+        self.silenced = False
+        # By the machine's clock, which stands still while paused: the last landing or slide
+        # of any human, the beginning of the silence that the machine will answer, and the
+        # beginning of the machine's turn.
+        self.human_at = -math.inf
+        self.silent_since = math.inf
+        self.turn_began = 0.0
+        self._fingers = Fingers()
+        self._history = History(player.voices)
+        self._fed_at: float | None = None  # time of the last touch that the model was fed
+        # The next event that needs no input, while known: asked for several times a touch.
+        self._upcoming: tuple[float, Callable[[], None]] | None = None
+        self._actions: dict[str, Callable[[Value], bool]] = {
+            "answer": self._answer,
+            "back": self._back,
+            "mode": self._set_mode,
+            "panic": self._panic,
+            "pause": self._pause,
+            "recall": self._recall,
+            "reset": self._reset,
+            "seed": self._seed,
+            "store": self._store,
+        }
+        self._apply_sampling()
+
+    # -- state ---------------------------------------------------------------------------
+
+    @property
+    def t(self) -> float:
+        """Time up to which everything has happened."""
+        return self.clock.t
+
+    @property
+    def player(self) -> Player:
+        """The player of the voices."""
+        return self.voices.player
+
+    @property
+    def starts_alone(self) -> bool:
+        """Whether the machine plays by itself, and nothing holds it."""
+        return self.mode.starts_alone and not (self.silenced or self.settings.pause)
+
+    @property
+    def fingers(self) -> int:
+        """Number of fingers that are down, everyone's."""
+        return len(self._fingers) + self.voices.down
+
+    @property
+    def turn_left(self) -> float | None:
+        """Seconds left of the machine's turn; None where it has no end."""
+        end = self.mode.turn_end(self)
+        return None if math.isinf(end) else max(0.0, end - self.clock.machine)
+
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """Names of the stored snapshots, sorted."""
+        return tuple(sorted(self._history.stored))
+
+    def forecast(self) -> list[tuple[float, ...]]:
+        """Return what voice 0 expects next, as `Player.forecast`."""
+        return self.player.forecast()
+
+    # -- input ---------------------------------------------------------------------------
+
+    def begin(self, seed: int) -> None:
+        """Begin the take, at t = 0, with the random numbers of a seed."""
+        self.player.reset()
+        self.player.seed(seed)
+        self.begun = True
+        self.mode.play_on(self)
         self._upcoming = None
 
     def advance(self, t: float) -> None:
-        """Let everything happen that is due at or before t, each at its own instant."""
+        """Let everything happen that is due at or before t, each event at its own instant."""
         clock = self.clock
-        while (due := self._upcoming or self._look())[0] <= t:
+        while (due := self._upcoming or self._find_upcoming())[0] <= t:
             when, act = due
             clock.t = max(clock.t, when)
             self._upcoming = None  # the sink may ask, before and after all that act does
@@ -54,13 +141,13 @@ class Jam(Turns):
 
     @property
     def due(self) -> float | None:
-        """When something happens next by itself; None while nothing will."""
-        when = (self._upcoming or self._look())[0]
+        """Time of the next event that needs no input; None while there is none."""
+        when = (self._upcoming or self._find_upcoming())[0]
         return None if when == math.inf else max(when, self.clock.t)
 
     @contextmanager
     def _changing(self, t: float) -> Iterator[None]:
-        """Come to t, where something changes: what was to happen next may not."""
+        """Advance to t for a change, after which the next event may be another."""
         self.advance(t)
         self._upcoming = None
         yield
@@ -77,27 +164,52 @@ class Jam(Turns):
         *,
         own_dt: float | None = None,
     ) -> None:
-        """Feel a human's finger; own_dt in seconds where the player has its own clock."""
+        """Handle a human's finger; own_dt in seconds where the player has its own clock."""
         with self._changing(t):
-            self._handle_finger(self.hands.finger(t, who, finger, phase, x, y, own_dt=own_dt))
+            events = self._fingers.finger(t, who, finger, phase, x, y, own_dt=own_dt)
+            self._handle_fingers(events)
 
     def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
-        """Feel a touch of a player without phases."""
+        """Handle a touch of a player without phases; dt where it has its own clock."""
         with self._changing(t):
-            self._handle_finger(self.hands.plain(t, who, x, y, dt))
+            self._handle_fingers(self._fingers.plain(t, who, x, y, dt))
 
-    def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
-        """Let a control take effect at t, its value checked. Tell whether it had any."""
+    def control(self, t: float, name: str, value: Value = 1) -> bool:
+        """Let a checked control take effect at t; return whether it had one."""
         with self._changing(t):
-            act = getattr(self, f"_on_{name}", None)
-            return self._set(name, value) if act is None else bool(act(value))
+            act = self._actions.get(name)
+            return self._set(name, value) if act is None else act(value)
 
-    def _set(self, name: str, value: float | int | str) -> bool:
-        """Let a control take effect that is no more than its value."""
+    def swap(self, t: float, player: Player, name: str) -> None:
+        """Go on with another player from t on; name is its model's file."""
+        with self._changing(t):
+            self.announce("model", name)
+            self.voices.lift_all()
+            self.voices.change_player(player)
+            self._history.clear()
+            self._apply_sampling()
+            self._forget_fed()
+            self._resample()
+
+    def finish(self, t: float) -> None:
+        """End the take: play what is due, and lift every finger."""
+        with self._changing(t):
+            self.voices.cancel()
+            self._lift_humans(self._fingers.lift_all(self.t))
+            self.voices.lift_all()
+
+    # -- controls ------------------------------------------------------------------------
+
+    def announce(self, name: str, value: Value = 1) -> None:
+        """Send out that a control took effect."""
+        self.sink(ControlChanged(self.t, name, value))
+
+    def _set(self, name: str, value: Value) -> bool:
+        """Change a control that is nothing but its value."""
         if getattr(self.settings, name) == value:
             return False
         setattr(self.settings, name, value)
-        self.sink(ControlChanged(self.t, name, value))
+        self.announce(name, value)
         if SETTINGS[name].sound:
             return True
         if name in ("temperature", "spread"):
@@ -105,216 +217,246 @@ class Jam(Turns):
         self._resample()
         return True
 
-    def swap(self, t: float, player: Player, name: str) -> None:
-        """Play with another player from t on."""
-        with self._changing(t):
-            self.sink(ControlChanged(self.t, "model", name))
-            self.voices.lift_all()
-            self.voices.change_player(player)
-            self.past.forget()
-            self._apply_sampling()
-            self._forget()
-            self._resample()
+    def _answer(self, _value: Value) -> bool:
+        return not self.silenced and self.mode.answer(self)
 
-    def finish(self, t: float) -> None:
-        """End the take: play what is due, and lift every finger."""
-        with self._changing(t):
-            self.voices.cancel()
-            for felt in self.hands.lift_all(self.t):
-                self._sound(felt)
-            self.voices.lift_all()
-
-    # -- controls with a meaning of their own ------------------------------------
-
-    def _on_answer(self, _: object) -> bool:
-        if self.silenced or self.settings.mode in ("solo", "listen"):
-            return False
-        if self.settings.mode == "call-response" and self.turn == "ai":
-            return False
-        self.sink(ControlChanged(self.t, "answer", 1))
-        if self.settings.mode == "duet":
-            self.voices.start(self.clock.machine)
-        else:
-            self._begin_turn(self.clock.machine)
-        return True
-
-    def _on_mode(self, value: str) -> bool:
+    def _set_mode(self, value: Value) -> bool:
         if self.settings.mode == value:
             return False
-        self.settings.mode = value
-        self.sink(ControlChanged(self.t, "mode", value))
+        self.settings.mode = str(value)
+        self.mode = MODES[self.settings.mode]
+        self.announce("mode", value)
         self.voices.cancel()
         self.voices.lift_all()
-        self._silent_from = math.inf
-        self._pass_turn("ai" if value == "solo" else "human")
-        if value == "solo":
-            self._play_on()
-        # A silence that is over already was answered, or was not meant to be.
-        waiting = self._human_at + self.settings.threshold > self.clock.machine
-        if value == "call-response" and waiting and not self.silenced:
-            self._silent_from = self._human_at
+        self.silent_since = math.inf
+        self.pass_turn(self.mode.first_turn)
+        self.mode.chosen(self)
         return True
 
-    def _on_pause(self, value: int) -> bool:
+    def _pause(self, value: Value) -> bool:
         settings = self.settings
-        wakes = not value and self.silenced and settings.mode == "solo"
+        wakes = not value and self.silenced and self.mode.starts_alone
         if settings.pause == value and not wakes:
             return False
-        self.sink(ControlChanged(self.t, "pause", value))
+        self.announce("pause", value)
         if value:
-            settings.pause, self.clock.stopped_at = value, self.t
+            settings.pause, self.clock.stopped_at = int(value), self.t
             self.voices.announce_cancelled()
             self.voices.lift_all()
             return True
         if self.clock.stopped_at is not None:
             held = self.t - self.clock.stopped_at
-            settings.pause, self.clock.stopped_at = value, None
-            self._human_at += held
-            self._silent_from += held
-            self._turn_began += held
+            settings.pause, self.clock.stopped_at = int(value), None
+            self.human_at += held
+            self.silent_since += held
+            self.turn_began += held
             self.voices.shift(held)
             self._resample()
         if wakes:
             self.silenced = False
-        if settings.mode == "solo":
-            self._play_on()
+        self.mode.play_on(self)
         return True
 
-    def _on_reset(self, _: object) -> bool:
+    def _reset(self, _value: Value) -> bool:
         self._remember()
-        self.sink(ControlChanged(self.t, "reset", 1))
+        self.announce("reset")
         self.player.reset()
-        self._forget()
+        self._forget_fed()
         self._resample()
         return True
 
-    def _on_seed(self, value: int) -> bool:
-        self.sink(ControlChanged(self.t, "seed", value))
-        self.player.seed(value)
+    def _seed(self, value: Value) -> bool:
+        self.announce("seed", value)
+        self.player.seed(int(value))
         self._resample()
         return True
 
-    def _on_back(self, seconds: float) -> bool:
-        if not self._begun:
+    def _panic(self, _value: Value) -> bool:
+        if self.silenced and not self.fingers:
+            return False
+        self.announce("panic")
+        self.silenced = True
+        self.silent_since = math.inf
+        self.voices.cancel()
+        self.voices.lift_all()
+        self._lift_humans(self._fingers.lift_all(self.t))
+        self.mode.panicked(self)
+        return True
+
+    def _apply_sampling(self) -> None:
+        settings = self.settings
+        self.player.set_sampling(temperature=settings.temperature, spread=settings.spread)
+
+    # -- the past ------------------------------------------------------------------------
+
+    def _back(self, seconds: Value) -> bool:
+        if not self.begun:
             self.counts.drop("nothing to go back to")
             return False
         self._remember()
-        moment = self.past.at(self.t - seconds)
-        if moment is not None:
-            self._go_back(moment, "back", seconds)
-        return moment is not None
+        snapshot = self._history.at(self.t - float(seconds))
+        if snapshot is not None:
+            self._restore(snapshot, "back", seconds)
+        return snapshot is not None
 
-    def _on_store(self, name: str) -> bool:
-        if not self._begun:
+    def _store(self, name: Value) -> bool:
+        if not self.begun:
             self.counts.drop("nothing to store")
             return False
-        self.sink(ControlChanged(self.t, "store", name))
-        self.past.stored[name] = self._moment()
+        self.announce("store", name)
+        self._history.stored[str(name)] = self._snapshot()
         return True
 
-    def _on_recall(self, name: str) -> bool:
-        moment = self.past.stored.get(name)
-        if moment is None:
+    def _recall(self, name: Value) -> bool:
+        snapshot = self._history.stored.get(str(name))
+        if snapshot is None:
             self.counts.drop("nothing stored there")
             return False
         self._remember()
-        self._go_back(moment, "recall", name)
+        self._restore(snapshot, "recall", name)
         return True
 
-    def _on_panic(self, _: object) -> bool:
-        if self.silenced and not self.fingers:
-            return False
-        self.sink(ControlChanged(self.t, "panic", 1))
-        self.silenced = True
-        self._silent_from = math.inf
+    def _remember(self) -> None:
+        """Add a snapshot to the history, if the last one is old enough."""
+        if self._history.wants(self.t):
+            self._history.add(self._snapshot())
+
+    def _snapshot(self) -> JamSnapshot:
+        now = self.clock.machine
+        return JamSnapshot(
+            self.t,
+            self.player.snapshot(),
+            None if self._fed_at is None else self.t - self._fed_at,
+            self.turn,
+            now - self.turn_began,
+            tuple(now - voice.base for voice in self.voices.all),
+        )
+
+    def _restore(self, snapshot: JamSnapshot, name: str, value: Value) -> None:
+        """Go on from a snapshot: the model's state, whose turn, and how much of it is left.
+
+        Controls stay as they are now, and fingers that are down stay down.
+        """
+        self.announce(name, value)
         self.voices.cancel()
         self.voices.lift_all()
-        for felt in self.hands.lift_all(self.t):
-            self._sound(felt)
-        if self.settings.mode == "call-response":
-            self._pass_turn("human")
-        return True
+        self.player.restore(snapshot.player)
+        self._fingers.forget_fed()
+        self._fed_at = None if snapshot.since_fed is None else self.t - snapshot.since_fed
+        self.silent_since = math.inf
+        if self.mode.restore(self, snapshot):
+            self.voices.resume([self.clock.machine - since for since in snapshot.since_bases])
 
-    # -- the humans ----------------------------------------------------------------
+    def _forget_fed(self) -> None:
+        self._fed_at = None
+        self._fingers.forget_fed()
 
-    def _handle_finger(self, felt: list[FingerEvent] | str) -> None:
-        if isinstance(felt, str):
-            self.counts.drop(felt)
+    # -- turns ---------------------------------------------------------------------------
+
+    def begin_turn(self, t: float) -> None:
+        """Begin the machine's turn at t of its clock."""
+        self.silent_since = math.inf
+        self.turn_began = t
+        self.pass_turn("ai")
+        self.voices.start(t)
+
+    def end_turn(self) -> None:
+        """End the machine's turn: cancel what is pending and lift its fingers."""
+        self.voices.cancel()
+        self.voices.lift_all()
+        self.pass_turn("human")
+
+    def pass_turn(self, whose: str) -> None:
+        """Pass the turn to human or ai, unless it is theirs already."""
+        if self.turn != whose:
+            self._remember()
+            self.turn = whose
+            self.sink(TurnChanged(self.t, whose))
+
+    def _resample(self) -> None:
+        self.voices.resample(also_dropped=self.mode.answering(self))
+
+    # -- humans --------------------------------------------------------------------------
+
+    def _handle_fingers(self, events: list[FingerEvent] | str) -> None:
+        if isinstance(events, str):
+            self.counts.drop(events)
             return
-        for one in felt:
-            if one.touch.phase is not Phase.UP:
-                self._break_in()
-            self._sound(one)
-            if one.heard is not None and self.settings.mode != "solo":
-                self._feed(one)
+        for event in events:
+            if event.touch.phase is not Phase.UP:
+                self._human_touched()
+            self._play_human(event)
+            if event.fed_as_move is not None and self.mode.feeds_humans:
+                self._feed(event, moving=event.fed_as_move)
 
-    def _break_in(self) -> None:
-        """A human lands or slides: that is no silence, and the turn is theirs."""
-        self._human_at = self.clock.machine
-        if self.settings.mode != "solo":
+    def _human_touched(self) -> None:
+        """End the silence: a human lands or slides."""
+        self.human_at = self.clock.machine
+        if self.mode.feeds_humans:
             self.silenced = False
-        if self.settings.mode == "call-response":
-            if self.turn == "ai":
-                self._end_turn()
-            self._silent_from = self._human_at
+        self.mode.human_touched(self)
 
-    def _feed(self, felt: FingerEvent) -> None:
-        touch = felt.touch
-        dt = 0.0 if self._heard_at is None else felt.t - self._heard_at
-        if felt.own_dt is not None and self._heard_at is not None:
-            dt = felt.own_dt
+    def _play_human(self, event: FingerEvent) -> None:
+        self.sink(TouchPlayed(event.t, event.touch, event.touch.dt))
+
+    def _feed(self, event: FingerEvent, *, moving: bool) -> None:
+        touch = event.touch
+        dt = 0.0 if self._fed_at is None else event.t - self._fed_at
+        if event.own_dt is not None and self._fed_at is not None:
+            dt = event.own_dt
         self._remember()
-        self._heard_at = felt.t
+        self._fed_at = event.t
         self.counts.heard += 1
-        self.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), bool(felt.heard))
-        if self.settings.mode == "duet":
-            self.counts.replaced += self.voices.pending
-            self.voices.start(self.clock.machine)
+        self.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
+        self.mode.human_fed(self)
+
+    def _lift_humans(self, events: Iterator[FingerEvent]) -> None:
+        for event in events:
+            self._play_human(event)
 
     # -- what is due ---------------------------------------------------------------------
 
-    def _look(self) -> tuple[float, Callable[[], None]]:
-        """Find what happens next by itself: when, and the act. Never, if nothing will.
+    def _find_upcoming(self) -> tuple[float, Callable[[], None]]:
+        """Find the next event that needs no input: its time (infinity for none) and its act.
 
         Of what is due at the same instant the turn's end comes first, then the voices' lifts
-        and touches, a silence that is answered, and last a human's finger that lifts by
+        and touches, then a silence that is answered, and last a human's finger that lifts by
         itself, as a packet with that up would.
         """
-        # Compared in order of rank, and no more: this is in the path of every touch.
-        lift = self.hands.lift_due
+        # Compared from the last rank to the first, for speed: in the path of every touch.
+        lift = self._fingers.lift_due
         first = math.inf if lift is None else lift
-        act = self._lift_humans
-        if self.settings.pause or not self._begun:
+        act = self._lift_due_humans
+        if self.settings.pause or not self.begun:
             self._upcoming = first, act
             return self._upcoming
-        silence = self._silent_from + self.settings.threshold
-        if silence <= first:
-            first, act = silence, self._answer_silence
+        silence_over = self.silent_since + self.settings.threshold
+        if silence_over <= first:
+            first, act = silence_over, self._answer_silence
         when, _, _ = self.voices.next()
         if when <= first:
-            first, act = when, self._next_of_voices
-        end = self._turn_end
+            first, act = when, self._advance_voice
+        end = self.mode.turn_end(self)
         if end <= first:
-            first, act = end, self._end_turn
+            first, act = end, self.end_turn
         self._upcoming = first, act
         return self._upcoming
 
     def _answer_silence(self) -> None:
-        self._begin_turn(self.t)
+        self.begin_turn(self.t)
 
-    def _next_of_voices(self) -> None:
-        _, touch, voice = self.voices.next()
-        if touch:
+    def _advance_voice(self) -> None:
+        _, is_touch, voice = self.voices.next()
+        if is_touch:
             self._play(voice)
         else:
             self.voices.lift(voice)
 
-    def _lift_humans(self) -> None:
-        for felt in self.hands.lift(self.t):
-            self._sound(felt)
+    def _lift_due_humans(self) -> None:
+        self._lift_humans(self._fingers.lift(self.t))
 
     def _play(self, voice: Voice) -> None:
         self._remember()
-        if self.settings.mode != "duet":
-            self._heard_at = self.t
-        self.voices.play(voice)
+        if self.mode.feeds_machine:
+            self._fed_at = self.t
+        self.voices.play(voice, feed=self.mode.feeds_machine)

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from robojam.jam.dwell import AGAIN, DwellLimiter
+from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile
 from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
@@ -82,7 +82,7 @@ def generate(
             limits = earliest + half[2], seconds + half[2]
             drawn = _first_touches(network, state, random, *limits, sampling)
         touches = _played(drawn, half)
-        for attempt in range(1, AGAIN + 1):
+        for attempt in range(1, REDRAWS + 1):
             rows = _dwelling(limiters, takes, time, touches)
             if not len(rows):
                 break
@@ -136,7 +136,7 @@ def _update_limiters(
         zip(takes.tolist(), time[takes].tolist(), touches.tolist(), strict=True)
     ):
         limiter, (x, y, _, moving) = limiters[take], touch
-        x, y = limiter.aside(t, x, y)
+        x, y = limiter.off_edges(t, x, y)
         limiter.touch(t, x, y, moving=moving > 0)
         touches[row, :2] = x, y
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robojam.jam.events import Proposal
+from robojam.jam.protocols import Proposal
 from robojam.model.features import Floats
 from robojam.player.cpu_batch import MAX_BATCH, BatchStepper
 

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from robojam.jam.events import Proposal
+from robojam.jam.protocols import Proposal
 from robojam.model.features import Array, ArrayModule, Components, Floats, components, normal
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.player.cpu_batch import BatchStepper

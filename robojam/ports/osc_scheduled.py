@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from robojam.jam.events import ControlChanged, Event, Proposal, TouchPending, TouchPlayed
+from robojam.jam.events import ControlChanged, Event, TouchPending, TouchPlayed
+from robojam.jam.protocols import Proposal
 from robojam.ports.udp import Address, Endpoint
 from robojam.touch import LIFT_AFTER, Phase, Touch, is_machine
 from robojam.wire import native, osc

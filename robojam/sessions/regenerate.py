@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from robojam.jam.events import ControlChanged, Event, Player, TouchPlayed
+from robojam.jam.events import ControlChanged, Event, TouchPlayed
 from robojam.jam.jam import Jam
+from robojam.jam.protocols import Player
 from robojam.sessions.playback import settings_of
 from robojam.sessions.session import (
     CLOSED,
@@ -50,10 +51,8 @@ def regenerate(
             value = loaded if what.name == "model" else what.value
             made.append(SetEvent(what.t, {what.name: value}))
 
-    player.reset()
-    player.seed(session.header.seed)
     jam = Jam(player, settings, sink)
-    jam.begin()
+    jam.begin(session.header.seed)
     last: dict[str, float] = {}
     for event in session.events:
         if isinstance(event, TouchEvent):

@@ -662,7 +662,7 @@ def test_answer_passes_the_turn_with_nothing_heard(driven):
 
 def test_a_new_recording_begins_anew_in_a_file_of_its_own(driven):
     d = driven(land(0.1), slide(0.05))
-    player = d.engine.playing.player
+    player = d.loaded.player
     watching(d)
     play(d)
     d.wait(1.0)
@@ -714,7 +714,7 @@ def test_seeds_are_drawn_for_each_take_unless_one_was_asked_for(driven):
         d.send("/robojam/record", "i", 1)
         play(d, 1)
         seeds.append(d.status()["seed"])
-        assert d.engine.playing.player.seeded == seeds[-1]
+        assert d.loaded.player.seeded == seeds[-1]
     assert seeds[2:] == [5, 5]
     assert len({*seeds}) == 3
     d.send("/robojam/seed", "h", 2**63 - 1)

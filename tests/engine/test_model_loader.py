@@ -58,8 +58,9 @@ def test_no_absolute_path_is_a_name(models):
 
 def test_what_is_loaded_is_told_with_its_file_hash_and_build():
     one_thread()
-    playing = load(MODEL, device="cpu", voices=3)
-    assert playing.player.voices == 3
+    loaded = load(MODEL, device="cpu", voices=3)
+    assert loaded.player.voices == 3
+    playing = loaded.info
     assert playing.model.file == MODEL.name
     assert playing.model.sha256 == hashlib.sha256(MODEL.read_bytes()).hexdigest()
     assert playing.path == str(MODEL)

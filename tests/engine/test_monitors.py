@@ -22,9 +22,9 @@ def monitors(sent):
 def test_one_lapses_after_ten_seconds_unless_renewed(monitors, sent):
     assert monitors.add(HERE, 0.0) is True
     assert monitors.add(HERE, 6.0) is False
-    monitors.lapse(15.9)
+    monitors.expire(15.9)
     monitors.send(b"a")
-    monitors.lapse(16.0)
+    monitors.expire(16.0)
     monitors.send(b"b")
     assert sent == [(b"a", HERE)]
     assert monitors.add(HERE, 17.0) is True
@@ -47,12 +47,12 @@ def test_a_control_that_comes_back_at_once_again_and_again_is_a_loop(monitors):
     for _ in range(8):
         monitors.control("reset", 1, now)
         now += 0.01
-        assert not monitors.returned("reset", 1, HERE[0], now)
+        assert not monitors.is_echo("reset", 1, HERE[0], now)
     monitors.control("reset", 1, now)
-    assert monitors.returned("reset", 1, HERE[0], now + 0.01)
-    assert not monitors.returned("reset", 1, "10.0.0.1", now + 0.01)  # it watches nothing
-    assert not monitors.returned("answer", 1, HERE[0], now + 0.01)
-    assert not monitors.returned("reset", 1, HERE[0], now + 0.11)  # later: it is meant
+    assert monitors.is_echo("reset", 1, HERE[0], now + 0.01)
+    assert not monitors.is_echo("reset", 1, "10.0.0.1", now + 0.01)  # it watches nothing
+    assert not monitors.is_echo("answer", 1, HERE[0], now + 0.01)
+    assert not monitors.is_echo("reset", 1, HERE[0], now + 0.11)  # later: it is meant
 
 
 def test_what_is_expected_is_told_as_more_is_heard_not_too_often_and_when_there_is_time(
@@ -61,17 +61,17 @@ def test_what_is_expected_is_told_as_more_is_heard_not_too_often_and_when_there_
     def forecast():
         return [(1.0, 0.5, 0.5, 0.1, 0.1, 0.0)]
 
-    assert monitors.expect(1, forecast, 0.0, 1.0) == math.inf
+    assert monitors.send_forecast(1, forecast, 0.0, 1.0) == math.inf
     assert not sent  # nobody watches
     monitors.add(HERE, 0.0)
-    assert monitors.expect(1, forecast, 0.0, 0.001) == math.inf
+    assert monitors.send_forecast(1, forecast, 0.0, 0.001) == math.inf
     assert not sent  # something is due
-    assert monitors.expect(1, forecast, 0.0, math.inf) == math.inf
+    assert monitors.send_forecast(1, forecast, 0.0, math.inf) == math.inf
     assert len(sent) == 1
-    assert monitors.expect(1, forecast, 1.0, math.inf) == math.inf
+    assert monitors.send_forecast(1, forecast, 1.0, math.inf) == math.inf
     assert len(sent) == 1  # nothing new was heard
-    assert monitors.expect(2, forecast, 0.01, math.inf) == pytest.approx(1 / 30 - 0.01)
-    assert monitors.expect(2, list, 1.0, math.inf) == math.inf
+    assert monitors.send_forecast(2, forecast, 0.01, math.inf) == pytest.approx(1 / 30 - 0.01)
+    assert monitors.send_forecast(2, list, 1.0, math.inf) == math.inf
     assert len(sent) == 1  # nothing is expected
-    assert monitors.expect(3, forecast, 2.0, math.inf) == math.inf
+    assert monitors.send_forecast(3, forecast, 2.0, math.inf) == math.inf
     assert len(sent) == 2

@@ -4,6 +4,7 @@ import math
 import socket
 import threading
 import time
+from functools import partial
 from typing import Any
 
 from support.engine import PATIENCE, Driven, Wire, playing
@@ -12,7 +13,9 @@ from support.players import Whimsical
 from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine.engine import Engine
+from robojam.engine.loop import run
 from robojam.jam.events import Event, TouchPlayed, TurnChanged
+from robojam.jam.jam import Jam
 from robojam.touch import Phase
 from robojam.wire.native import Control, Dropped, Finger, Input, StatusRequest
 
@@ -63,7 +66,7 @@ class Plug:
 
 def driven(tmp_path: Any, plug: Plug, **options: Any) -> Driven:
     jam = Driven(tmp_path, **options)
-    jam.engine._inputs = jam.engine._publisher.outputs = (plug,)
+    jam.engine.inputs = jam.engine._publisher.outputs = (plug,)
     jam.engine._ports = (plug,)
     return jam
 
@@ -74,7 +77,7 @@ def test_each_source_of_an_input_is_a_player_of_its_own(tmp_path):
     jam.send("/robojam/down", "iff", 1, 0.1, 0.1)
     plug.put("midi:left", Finger(Phase.DOWN, 1, 0.5, 0.5))
     plug.put("midi:right", Finger(Phase.DOWN, 1, 0.6, 0.5), Finger(Phase.UP, 1))
-    jam.engine.take_in(plug)
+    jam.engine.receive(plug)
     assert [touch[:2] for touch in plug.touches] == [
         ("human", Phase.DOWN),
         ("human2", Phase.DOWN),
@@ -88,7 +91,7 @@ def test_controls_come_in_and_what_does_not_fit_is_counted(tmp_path):
     jam = driven(tmp_path, plug)
     plug.put("midi:a", Control("mode", "duet"), Dropped("torn"), StatusRequest())
     plug.put("midi:a", Control("temperature", 1e9))
-    jam.engine.take_in(plug)
+    jam.engine.receive(plug)
     status = jam.status()
     assert status["mode"] == "duet"
     assert status["dropped"] == {"torn": 1, "wrong port": 1, "out of range": 1}
@@ -119,14 +122,15 @@ def test_the_loop_wakes_for_an_input_and_closes_what_is_plugged_in(tmp_path):
     endpoint = Quiet()
     server = Engine(
         Options(record=False, sessions=str(tmp_path)),
-        playing(Whimsical(voices=1)),
+        playing(Whimsical()).info,
+        partial(Jam, Whimsical()),
         endpoint=endpoint,  # type: ignore[arg-type]
         settings=Settings(mode="listen"),
         load=lambda *_: None,
         inputs=(plug,),
         outputs=(plug,),
     )
-    loop = threading.Thread(target=server.run)
+    loop = threading.Thread(target=run, args=(server,))
     loop.start()
     plug.put("midi:a", Finger(Phase.DOWN, 1, 0.5, 0.5))
     end = time.monotonic() + PATIENCE

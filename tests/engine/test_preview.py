@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.engine import Driven
 from support.window import recorded
 
-from robojam.engine.preview import LAPSE
+from robojam.engine.preview import TIMEOUT
 from robojam.jam.events import ControlChanged, TouchPlayed, TouchPreviewed
 from robojam.sessions.session import read
 from robojam.sound.line import decode, encode
@@ -160,7 +160,7 @@ def test_a_window_that_is_gone_leaves_no_sound_behind(engine, rerun):
     rerun.play(engine.driven.now)
     engine.play(rerun, PreviewPlayer(engine), 0.5)
     assert held(engine) == 1
-    engine.driven.wait(LAPSE + 0.1)
+    engine.driven.wait(TIMEOUT + 0.1)
     assert held(engine) == 0
 
 

@@ -12,10 +12,10 @@ from robojam.jam.dwell import LONG, NEAR, DwellLimiter
 
 def stays(*touches: tuple[float, float, float, bool]) -> list[bool]:
     """Tell of each touch (t, x, y, moving) whether it makes the finger stay too long."""
-    linger, found = DwellLimiter(), []
+    limiter, found = DwellLimiter(), []
     for t, x, y, moving in touches:
-        found.append(linger.too_long(t, x, y, moving=moving))
-        linger.touch(t, x, y, moving=moving)
+        found.append(limiter.too_long(t, x, y, moving=moving))
+        limiter.touch(t, x, y, moving=moving)
     return found
 
 
@@ -65,14 +65,14 @@ def test_who_leaves_an_edge_begins_anew():
 
 
 def test_off_an_edge_that_it_does_not_leave_it_is_put():
-    linger = DwellLimiter()
+    limiter = DwellLimiter()
     for i in range(9):
-        assert linger.aside(i / 10, 0.3, 1.0) == (0.3, 1.0)
-        linger.touch(i / 10, 0.3, 1.0, moving=True)
-    assert linger.aside(0.9, 0.3, 1.0) == (0.3, 1 - 2 * NEAR)
-    assert linger.aside(0.9, 0.0, NEAR) == (0.0, NEAR)
-    linger.touch(0.9, 0.3, 1 - 2 * NEAR, moving=True)
-    assert linger.aside(1.0, 0.3, 1.0) == (0.3, 1.0)
+        assert limiter.off_edges(i / 10, 0.3, 1.0) == (0.3, 1.0)
+        limiter.touch(i / 10, 0.3, 1.0, moving=True)
+    assert limiter.off_edges(0.9, 0.3, 1.0) == (0.3, 1 - 2 * NEAR)
+    assert limiter.off_edges(0.9, 0.0, NEAR) == (0.0, NEAR)
+    limiter.touch(0.9, 0.3, 1 - 2 * NEAR, moving=True)
+    assert limiter.off_edges(1.0, 0.3, 1.0) == (0.3, 1.0)
 
 
 def test_in_a_jam_what_would_stay_is_drawn_again():

@@ -43,7 +43,7 @@ def test_an_up_carries_the_last_place_and_its_own_time_and_does_not_reset_dt() -
     feel(hands, 1.0, DOWN, x=0.25)
     lifted = one(feel(hands, 1.5, UP, x=0.9))
     assert lifted.touch == Touch(0.25, 0.75, 0.5, UP)
-    assert lifted.heard is None  # never fed to the model
+    assert lifted.fed_as_move is None  # never fed to the model
     assert one(feel(hands, 2.0, DOWN)).touch.dt == 1.0
 
 
@@ -117,17 +117,18 @@ def test_lift_all_lifts_every_finger_once() -> None:
 def test_one_finger_is_heard_as_it_plays() -> None:
     hands = Fingers()
     heard = [
-        one(feel(hands, t, p)).heard for t, p in ((1, DOWN), (2, MOVE), (3, UP), (4, MOVE))
+        one(feel(hands, t, p)).fed_as_move
+        for t, p in ((1, DOWN), (2, MOVE), (3, UP), (4, MOVE))
     ]
     assert heard == [False, True, None, False]  # heard as a move?
 
 
 def test_the_finger_that_last_landed_is_heard_whoevers_it_is() -> None:
     hands = Fingers()
-    assert one(feel(hands, 1.0, DOWN, 1)).heard is False
-    assert one(feel(hands, 2.0, DOWN, 1, "human2")).heard is False
-    assert one(feel(hands, 3.0, MOVE, 1)).heard is None
-    assert one(feel(hands, 4.0, MOVE, 1, "human2")).heard is True
+    assert one(feel(hands, 1.0, DOWN, 1)).fed_as_move is False
+    assert one(feel(hands, 2.0, DOWN, 1, "human2")).fed_as_move is False
+    assert one(feel(hands, 3.0, MOVE, 1)).fed_as_move is None
+    assert one(feel(hands, 4.0, MOVE, 1, "human2")).fed_as_move is True
 
 
 def test_when_it_lifts_the_most_recent_one_still_down_is_heard_as_a_down() -> None:
@@ -135,13 +136,13 @@ def test_when_it_lifts_the_most_recent_one_still_down_is_heard_as_a_down() -> No
     for finger in (1, 2, 3):
         feel(hands, finger, DOWN, finger)
     feel(hands, 4.0, UP, 3)
-    assert one(feel(hands, 5.0, MOVE, 1)).heard is None
-    assert one(feel(hands, 6.0, MOVE, 2)).heard is False
+    assert one(feel(hands, 5.0, MOVE, 1)).fed_as_move is None
+    assert one(feel(hands, 6.0, MOVE, 2)).fed_as_move is False
     assert one(feel(hands, 6.5, MOVE, 2)).touch.phase is MOVE  # though it is what it is
-    assert one(feel(hands, 7.0, MOVE, 2)).heard is True
+    assert one(feel(hands, 7.0, MOVE, 2)).fed_as_move is True
     feel(hands, 8.0, UP, 2)
-    assert one(feel(hands, 9.0, MOVE, 1)).heard is False
-    assert one(feel(hands, 9.5, MOVE, 1)).heard is True
+    assert one(feel(hands, 9.0, MOVE, 1)).fed_as_move is False
+    assert one(feel(hands, 9.5, MOVE, 1)).fed_as_move is True
 
 
 def test_another_fingers_lift_changes_nothing() -> None:
@@ -149,24 +150,24 @@ def test_another_fingers_lift_changes_nothing() -> None:
     feel(hands, 1.0, DOWN, 1)
     feel(hands, 2.0, DOWN, 2)
     feel(hands, 3.0, UP, 1)
-    assert one(feel(hands, 4.0, MOVE, 2)).heard is True
+    assert one(feel(hands, 4.0, MOVE, 2)).fed_as_move is True
 
 
 def test_the_one_that_comes_next_is_the_one_that_landed_last_of_those_still_down() -> None:
     hands = Fingers()
     for t, finger in enumerate((1, 2, 3, 1)):  # 1 lands again, after 3
         feel(hands, t, DOWN, finger)
-    assert one(feel(hands, 5.0, MOVE, 1)).heard is True
+    assert one(feel(hands, 5.0, MOVE, 1)).fed_as_move is True
     feel(hands, 6.0, UP, 2)
     feel(hands, 7.0, UP, 1)
-    assert one(feel(hands, 8.0, MOVE, 3)).heard is False
+    assert one(feel(hands, 8.0, MOVE, 3)).fed_as_move is False
 
 
 def test_what_a_forgetful_model_hears_next_is_a_landing() -> None:
     hands = Fingers()
     feel(hands, 1.0, DOWN)
-    hands.forget()
-    assert [one(feel(hands, t, MOVE)).heard for t in (2.0, 3.0)] == [False, True]
+    hands.forget_fed()
+    assert [one(feel(hands, t, MOVE)).fed_as_move for t in (2.0, 3.0)] == [False, True]
 
 
 Step = tuple[str, int, Phase]
@@ -202,7 +203,7 @@ def test_the_stream_is_as_the_contract_says(steps: list[Step]) -> None:
         if key == landed[-1]:
             expected = not lands and stream == key
             stream = key
-        assert felt[-1].heard is expected
+        assert felt[-1].fed_as_move is expected
         assert len(hands) == len(landed)
 
 
@@ -287,4 +288,4 @@ def test_arrival_decides_the_up_even_with_a_clock_of_its_own() -> None:
     plain(hands, 1.0, 0.0)
     assert len(list(hands.lift(1.0 + LIFT_AFTER))) == 1
     again = one(plain(hands, 1.4, 0.02))  # a move of an absent finger
-    assert (again.touch.phase, again.heard, again.own_dt) == (DOWN, False, 0.02)
+    assert (again.touch.phase, again.fed_as_move, again.own_dt) == (DOWN, False, 0.02)

@@ -10,7 +10,7 @@ from support.engine import CORPUS, MODEL, Driven
 from support.players import Scripted, Whimsical, land
 from support.takes import Take
 
-from robojam.jam.history import GRAIN, History, JamSnapshot
+from robojam.jam.history import _INTERVAL, History, JamSnapshot
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.touch import MAX_BACK
 
@@ -28,18 +28,18 @@ def test_what_is_kept_is_bounded_however_long_and_however_many(voices):
     kept = []
     for i in range(20_000):
         if past.wants(i * 0.01):
-            past.keep(moment(i * 0.01))
+            past.add(moment(i * 0.01))
             kept.append(i * 0.01)
     found = {past.at(t).t for t in kept}
-    assert 2 <= len(found) * max(1, voices / 16) <= 2 * MAX_BACK / GRAIN + voices
-    assert all(b - a > past.grain - 1e-6 for a, b in itertools.pairwise(kept))
+    assert 2 <= len(found) * max(1, voices / 16) <= 2 * MAX_BACK / _INTERVAL + voices
+    assert all(b - a > past.interval - 1e-6 for a, b in itertools.pairwise(kept))
 
 
 def test_the_moment_found_is_the_first_no_earlier_and_else_the_last():
     past = History(1)
     assert past.at(0.0) is None
     for t in (1.0, 2.0, 5.0):
-        past.keep(moment(t))
+        past.add(moment(t))
     assert [past.at(t).t for t in (0.0, 1.0, 1.1, 4.9, 5.0, 9.0)] == [
         1.0,
         1.0,
@@ -177,7 +177,7 @@ def test_another_model_cannot_go_on_from_the_memories_of_the_last():
     phrase(take, 0.0)
     take.jam.control(1.0, "store", "A")
     take.jam.swap(2.0, Scripted(), "b.safetensors")
-    assert not take.jam.past.stored
+    assert not take.jam.memories
     assert not take.jam.control(3.0, "recall", "A")
 
 

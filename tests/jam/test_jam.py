@@ -16,15 +16,9 @@ from support.players import Scripted, Whimsical, land, slide
 from support.takes import Take
 
 from robojam.controls import Settings
-from robojam.jam.events import (
-    ControlChanged,
-    Event,
-    Proposal,
-    TouchPending,
-    TouchPlayed,
-    TurnChanged,
-)
+from robojam.jam.events import ControlChanged, Event, TouchPending, TouchPlayed, TurnChanged
 from robojam.jam.jam import Jam
+from robojam.jam.protocols import Proposal
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import (
     EndEvent,
@@ -856,7 +850,7 @@ def test_nothing_is_due_before_the_take_begins() -> None:
     jam.control(0.0, "mode", "solo")
     assert jam.starts_alone
     assert jam.due is None
-    jam.begin()
+    jam.begin(0)
     assert jam.due == pytest.approx(0.1)
 
 
@@ -1072,8 +1066,8 @@ def test_to_ask_what_is_due_alters_nothing_and_is_never_out_of_date(mode: str) -
                 value = {"timescale": 0.5 + i / 60, "mode": MODES[i % 4]}.get(name, i % 2)
                 take.set(t, name, value)
             if take is nosy[0]:
-                kept, _ = take.jam._upcoming or take.jam._look()
-                assert kept == take.jam._look()[0]
+                kept, _ = take.jam._upcoming or take.jam._find_upcoming()
+                assert kept == take.jam._find_upcoming()[0]
         take.jam.finish(t + 3.0)
     assert quiet[1] == nosy[1]
     assert len(quiet[1]) > 100

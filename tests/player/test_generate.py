@@ -13,7 +13,7 @@ from support.recordings import run
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_performances
-from robojam.jam.dwell import AGAIN
+from robojam.jam.dwell import REDRAWS
 from robojam.model.file import ModelFile
 from robojam.player import generate as offline
 from robojam.player.generate import generate
@@ -233,4 +233,4 @@ def test_what_stays_is_drawn_again_as_often_as_in_a_jam(monkeypatch):
         "robojam.player.generate._played", lambda *made: drawn.append(1) or sounding(*made)
     )
     generate(FILE, [heard(5)], **HOW)
-    assert len(drawn) == len(kept) * (1 + AGAIN) > 0
+    assert len(drawn) == len(kept) * (1 + REDRAWS) > 0

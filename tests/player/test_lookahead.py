@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.models import TOUCHES, filed, small
 
-from robojam.jam.events import Proposal
+from robojam.jam.protocols import Proposal
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.player import ModelPlayer

@@ -13,8 +13,8 @@ import pytest
 import torch
 from support.models import TOUCHES, TRAINED, filed, is_trained, small
 
-from robojam.jam.events import Player as Protocol
-from robojam.jam.events import Proposal
+from robojam.jam.protocols import Player as Protocol
+from robojam.jam.protocols import Proposal
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.model.mdrnn import load

@@ -18,7 +18,8 @@ from support.engine import PATIENCE, ROOT
 from support.jack import running
 
 from robojam import sound
-from robojam.jam.events import ControlChanged, Proposal, TouchPending, TouchPlayed, TurnChanged
+from robojam.jam.events import ControlChanged, TouchPending, TouchPlayed, TurnChanged
+from robojam.jam.protocols import Proposal
 from robojam.sound.device import NoSoundError, Pulse
 from robojam.sound.line import decode, encode
 from robojam.sound.output import SoundOutput

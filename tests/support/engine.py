@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from robojam.app.assemble import make_reader
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.engine.engine import Engine
-from robojam.engine.takes import LoadedPlayer
+from robojam.engine.takes import LoadedPlayer, ModelInfo
+from robojam.jam.jam import Jam
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import ModelRef, Session, read
 from robojam.wire import osc
@@ -96,9 +98,11 @@ class Driven:
         self.options = Options(**chosen, controls=controls)
         self.models: dict[str, Callable[[], LoadedPlayer]] = {}
         reader = make_reader(self.options)
+        self.loaded = playing(player or Whimsical(voices=self.options.voices))
         self.engine = Engine(
             self.options,
-            playing(player or Whimsical(voices=self.options.voices)),
+            self.loaded.info,
+            partial(Jam, self.loaded.player),
             endpoint=self.wire,  # type: ignore[arg-type]
             settings=self.options.settings(),
             load=self._load,
@@ -106,7 +110,7 @@ class Driven:
             reader=reader,
             clock=lambda: self.now,
         )
-        self.engine._begin_if_alone(self.now)
+        self.engine.begin_if_alone()
 
     def _load(self, name: str, tell: Callable[[Any], None]) -> None:
         make = self.models.get(name)
@@ -147,7 +151,8 @@ class Driven:
 
 
 def playing(player: Any, name: str = "a.safetensors", sha256: str = "0a") -> LoadedPlayer:
-    return LoadedPlayer(player, ModelRef(name, sha256), "cpu", "a build", f"/models/{name}")
+    info = ModelInfo(ModelRef(name, sha256), "cpu", "a build", f"/models/{name}")
+    return LoadedPlayer(player, info)
 
 
 def recordings(folder: Path) -> list[Path]:

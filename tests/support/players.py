@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from robojam.jam.events import Proposal
+from robojam.jam.protocols import Proposal
 
 Row = tuple[float, float, float, bool]  # x, y, dt, moving
 

@@ -9,12 +9,12 @@ from robojam.jam.events import (
     ControlChanged,
     Counters,
     Event,
-    Proposal,
     TouchPending,
     TouchPlayed,
     TurnChanged,
 )
 from robojam.jam.jam import Jam
+from robojam.jam.protocols import Proposal
 from robojam.touch import Phase
 from support.players import Scripted
 
@@ -32,7 +32,7 @@ class Take:
         self.counts = Counters()
         self.out: list[Event] = []
         self.jam = Jam(self.player, self.settings, self.out.append, self.counts)
-        self.jam.begin()
+        self.jam.begin(0)
 
     def until(self, t: float) -> Take:
         self.jam.advance(t)

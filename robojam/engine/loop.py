@@ -1,0 +1,45 @@
+"""Loop around an engine: it sleeps until the next packet or deadline, and wakes the engine.
+
+Nothing here polls.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+from collections.abc import Callable
+from functools import partial
+
+from robojam.engine.engine import Engine
+
+#: Packets that are read before what is due is looked at again.
+_BURST = 32
+
+
+def run(engine: Engine) -> None:
+    """Play until the engine is asked to stop; then finish it."""
+    handlers: dict[int, Callable[[], None]] = {
+        engine.calls.fileno(): engine.calls.drain,
+        engine.endpoint.fileno(): partial(_receive, engine),
+        **{port.fileno(): partial(engine.receive, port) for port in engine.inputs},
+    }
+    files = list(handlers)
+    engine.begin_if_alone()
+    try:
+        while engine.stopping is None:
+            wait = engine.advance()
+            # Not epoll: it rounds deadlines up to whole milliseconds.
+            ready, _, _ = select.select(files, (), (), None if wait == math.inf else wait)
+            for file in ready:
+                handlers[file]()
+    finally:
+        engine.finish(engine.stopping or "error")
+
+
+def _receive(engine: Engine) -> None:
+    """Read packets, a burst of them at most."""
+    for _ in range(_BURST):
+        packet = engine.endpoint.receive()
+        if packet is None:
+            return
+        engine.packet(*packet, engine.clock())

@@ -1,0 +1,162 @@
+"""Modes of a jam, each an object with its behaviour. Pure.
+
+The jam asks its mode at each point where modes differ. To add a mode is to add a class here
+and its name to `robojam.controls.MODES`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from robojam.jam.history import JamSnapshot
+    from robojam.jam.jam import Jam
+
+
+class Listen:
+    """The machine is silent; humans are fed to the model and recorded.
+
+    Also the behaviour that the other modes start from.
+    """
+
+    name: ClassVar[str] = "listen"
+    #: Whose turn it is when the mode begins.
+    first_turn: ClassVar[str] = "human"
+    #: Whether the machine begins by itself.
+    starts_alone: ClassVar[bool] = False
+    #: Whether humans and machine take turns, which pass with who plays.
+    alternates: ClassVar[bool] = False
+    #: Whether human touches are fed to the model, and end a silence after panic.
+    feeds_humans: ClassVar[bool] = True
+    #: Whether the machine's touches are fed to the model, each followed by another.
+    feeds_machine: ClassVar[bool] = True
+
+    def chosen(self, jam: Jam) -> None:
+        """Begin, when the mode has just been chosen."""
+        self.play_on(jam)
+
+    def play_on(self, jam: Jam) -> None:
+        """Play without being asked: when the take begins, or a pause ends."""
+
+    def answer(self, jam: Jam) -> bool:
+        """Let the machine play because it was asked to; return whether it will."""
+        del jam
+        return False
+
+    def human_touched(self, jam: Jam) -> None:
+        """React to a human's landing or slide."""
+
+    def human_fed(self, jam: Jam) -> None:
+        """React to a human's touch that the model was fed."""
+
+    def panicked(self, jam: Jam) -> None:
+        """React to a panic."""
+
+    def turn_end(self, jam: Jam) -> float:
+        """Return when the machine's turn ends, by the machine's clock; infinity for never."""
+        del jam
+        return math.inf
+
+    def answering(self, jam: Jam) -> bool:
+        """Tell whether the machine is in a turn that ends."""
+        del jam
+        return False
+
+    def restore(self, jam: Jam, snapshot: JamSnapshot) -> bool:
+        """Take up the turn of a snapshot; return whether the machine plays on."""
+        del jam, snapshot
+        return False
+
+
+class CallResponse(Listen):
+    """The machine answers after a silence, and gives way to the first human touch."""
+
+    name = "call-response"
+    alternates = True
+
+    def chosen(self, jam: Jam) -> None:
+        """Answer a silence that has not lasted long enough yet; not one that is over."""
+        waiting = jam.human_at + jam.settings.threshold > jam.clock.machine
+        if waiting and not jam.silenced:
+            jam.silent_since = jam.human_at
+
+    def answer(self, jam: Jam) -> bool:
+        """Begin the machine's turn."""
+        if jam.turn == "ai":
+            return False
+        jam.announce("answer")
+        jam.begin_turn(jam.clock.machine)
+        return True
+
+    def human_touched(self, jam: Jam) -> None:
+        """Give the turn back, and wait for the next silence."""
+        if jam.turn == "ai":
+            jam.end_turn()
+        jam.silent_since = jam.human_at
+
+    def panicked(self, jam: Jam) -> None:
+        """Give the turn back."""
+        jam.pass_turn("human")
+
+    def turn_end(self, jam: Jam) -> float:
+        """Return the turn's beginning plus response seconds; 0 is without end."""
+        if jam.turn != "ai" or jam.settings.response == 0:
+            return math.inf
+        return jam.turn_began + jam.settings.response
+
+    def answering(self, jam: Jam) -> bool:
+        """Tell whether it is the machine's turn."""
+        return jam.turn == "ai"
+
+    def restore(self, jam: Jam, snapshot: JamSnapshot) -> bool:
+        """Take up the turn where it was, with as much of it left."""
+        plays = snapshot.turn == "ai" and not jam.silenced
+        jam.turn_began = jam.clock.machine - snapshot.turn_used
+        jam.pass_turn("ai" if plays else "human")
+        return plays
+
+
+class Duet(Listen):
+    """Every touch that the model is fed is answered with one that it predicts."""
+
+    name = "duet"
+    feeds_machine = False
+
+    def answer(self, jam: Jam) -> bool:
+        """Play one touch."""
+        jam.announce("answer")
+        jam.voices.start(jam.clock.machine)
+        return True
+
+    def human_fed(self, jam: Jam) -> None:
+        """Replace what is pending by an answer to this touch."""
+        jam.counts.replaced += jam.voices.pending
+        jam.voices.start(jam.clock.machine)
+
+
+class Solo(Listen):
+    """The machine plays by itself; humans are recorded and not fed to the model."""
+
+    name = "solo"
+    first_turn = "ai"
+    starts_alone = True
+    feeds_humans = False
+
+    def play_on(self, jam: Jam) -> None:
+        """Play, unless a panic or a pause holds the machine or it plays already."""
+        if jam.begun and jam.starts_alone and not jam.voices.pending:
+            jam.voices.start(jam.clock.machine)
+
+    def restore(self, jam: Jam, snapshot: JamSnapshot) -> bool:
+        """Play on, unless something holds the machine."""
+        del snapshot
+        return jam.starts_alone
+
+
+Mode = Listen
+
+#: All modes, by name, in the order of `robojam.controls.MODES`.
+MODES: Final[dict[str, Mode]] = {
+    mode.name: mode for mode in (CallResponse(), Duet(), Solo(), Listen())
+}

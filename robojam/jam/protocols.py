@@ -1,0 +1,130 @@
+"""Protocols of the jam: the player that it plays with, and what an engine needs of a jam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from robojam.touch import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Touch that a player would play next: x, y in 0..1, dt in seconds, unscaled."""
+
+    x: float
+    y: float
+    dt: float
+    moving: bool
+
+
+class Player(Protocol):
+    """Model at play, for one or more voices that are fed the same and play their own."""
+
+    @property
+    def voices(self) -> int:
+        """Number of voices."""
+
+    def set_sampling(self, *, temperature: float, spread: float) -> None:
+        """Set how touches are sampled."""
+
+    def seed(self, seed: int) -> None:
+        """Restart the random numbers of every voice from a seed."""
+
+    def reset(self) -> None:
+        """Return to the state before the first touch."""
+
+    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Feed a human's touch to every voice."""
+
+    def sample(self, voices: Sequence[int]) -> list[Proposal]:
+        """Return the next touch of each of these voices. Changes nothing."""
+
+    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Feed a voice the touch that it has played, and use up its random numbers."""
+
+    def skip(self, voice: int) -> None:
+        """Use up the random numbers of a touch that the voice is not fed."""
+
+    def continue_from(self, other: Any) -> None:
+        """Go on with the random numbers of another player of the same kind."""
+
+    def snapshot(self) -> Any:
+        """Return a copy of the state, with the position of the random numbers."""
+
+    def restore(self, snapshot: Any) -> None:
+        """Return to a snapshot, which stays valid."""
+
+    def forecast(self) -> list[tuple[float, ...]]:
+        """Return the mixture that voice 0 expects next.
+
+        Groups of weight, mean x, mean y, deviation x, deviation y, correlation.
+        """
+
+
+class JamLike(Protocol):
+    """Jam as the engine sees it: live, or the playback of a recording.
+
+    Times are seconds since the beginning of the take. silenced: a panic holds the machine.
+    """
+
+    silenced: bool
+
+    @property
+    def t(self) -> float:
+        """Time up to which everything has happened."""
+
+    @property
+    def due(self) -> float | None:
+        """Time of the next event that needs no input; None while there is none."""
+
+    @property
+    def turn(self) -> str:
+        """Whose turn it is: human or ai."""
+
+    @property
+    def turn_left(self) -> float | None:
+        """Seconds left of the machine's turn; None where it has no known end."""
+
+    @property
+    def fingers(self) -> int:
+        """Number of fingers that are down, everyone's."""
+
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """Names of the stored snapshots, sorted."""
+
+    @property
+    def replaying(self) -> bool:
+        """Whether it plays a recording, which takes few controls and no touches."""
+
+    @property
+    def starts_alone(self) -> bool:
+        """Whether it begins before anyone touches."""
+
+    def begin(self, seed: int) -> None:
+        """Begin the take, at t = 0, with the machine's random numbers from a seed."""
+
+    def advance(self, t: float) -> None:
+        """Let everything happen that is due at or before t."""
+
+    def finger(
+        self, t: float, who: str, finger: int, phase: Phase, x: float = 0.0, y: float = 0.0
+    ) -> None:
+        """Handle a human's finger."""
+
+    def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
+        """Handle a touch of a player without phases; dt where it has its own clock."""
+
+    def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
+        """Let a checked control take effect; return whether it had one."""
+
+    def swap(self, t: float, player: Player, name: str) -> None:
+        """Go on with another player; name is its model's file."""
+
+    def forecast(self) -> list[tuple[float, ...]]:
+        """Return what the machine expects next, as `Player.forecast`."""
+
+    def finish(self, t: float) -> None:
+        """End the take, and lift every finger."""
