@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import Driven
-from support.window import recorded
+from support.window import write_recording
 
 from robojam.engine.preview import TIMEOUT
 from robojam.jam.events import ControlChanged, TouchPlayed, TouchPreviewed
@@ -79,7 +79,7 @@ def engine(tmp_path):
 
 @pytest.fixture
 def rerun(tmp_path):
-    return RecordingPlayback(read(recorded(tmp_path)), "a jam")
+    return RecordingPlayback(read(write_recording(tmp_path)), "a jam")
 
 
 @pytest.mark.parametrize("frame", [FRAME, 0.05])

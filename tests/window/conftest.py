@@ -1,5 +1,9 @@
-"""The window that its tests play at."""
+"""SDL without a display, the window, and a socket in the engine's place."""
 
-from support.window import app
+import os
 
-__all__ = ["app"]
+from support.window import app, engine, fonts
+
+__all__ = ["app", "engine", "fonts"]
+
+os.environ["SDL_VIDEODRIVER"] = "dummy"

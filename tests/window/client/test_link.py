@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
+from support.window import receive_message
 
-from robojam.system.exit_status import NO_DISPLAY
 from robojam.window.client.link import (
     RENEW_INTERVAL,
     STATUS_INTERVAL,
     EngineConnection,
     decode_packet,
 )
-from robojam.wire.osc import decode, encode
-
-
-@pytest.fixture
-def engine():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        ear.bind(("127.0.0.1", 0))
-        ear.settimeout(10)
-        yield ear
+from robojam.wire.osc import encode
 
 
 @pytest.fixture
@@ -43,35 +31,30 @@ def link(engine, woken):
     link.close()
 
 
-def hear(ear: socket.socket):
-    packet, source = ear.recvfrom(65536)
-    return decode(packet)[0][0], source
-
-
-def test_it_subscribes_with_its_port_and_asks(engine, link):
+def test_connection_subscribes_with_its_port_and_asks_for_the_status(engine, link):
     assert link.advance(100.0) == 100.0 + STATUS_INTERVAL
-    message, source = hear(engine)
+    message, source = receive_message(engine)
     assert (message.address, message.tags, message.args) == (
         "/robojam/subscribe", "i", (link.port,)
     )  # fmt: skip
     assert source == ("127.0.0.1", link.port)
-    assert hear(engine)[0].address == "/robojam/status"
+    assert receive_message(engine)[0].address == "/robojam/status"
 
 
-def test_it_renews_and_asks_in_time(engine, link):
+def test_connection_renews_its_subscription_before_it_lapses(engine, link):
     sent = []
     t, end = 100.0, 110.0
     while t < end:
         t = link.advance(t)
     link.send("/robojam/answer")
-    while (message := hear(engine)[0]).address != "/robojam/answer":
+    while (message := receive_message(engine)[0]).address != "/robojam/answer":
         sent.append(message.address)
     assert sent.count("/robojam/subscribe") in (5, 6)
     assert sent.count("/robojam/status") == pytest.approx(10 / STATUS_INTERVAL, abs=1.5)
     assert RENEW_INTERVAL < 10 / 3  # monitors lapse after 10 s; two renewals may be lost
 
 
-def test_what_comes_wakes_and_is_read(engine, link, woken):
+def test_packet_wakes_the_window_and_is_decoded(engine, link, woken):
     engine.sendto(encode("/robojam/turn", "s", "ai"), ("127.0.0.1", link.port))
     assert woken.wait(10)
     ((t, message),) = link.receive()
@@ -80,7 +63,7 @@ def test_what_comes_wakes_and_is_read(engine, link, woken):
     assert link.receive() == []
 
 
-def test_a_long_status_is_read(engine, link, woken):
+def test_status_longer_than_an_osc_string_is_decoded(engine, link, woken):
     status = json.dumps({"model": "m" * 500, "trouble": ["größer als 255"]})
     engine.sendto(encode("/robojam/status", "s", status), ("127.0.0.1", link.port))
     assert woken.wait(10)
@@ -91,11 +74,11 @@ def test_a_long_status_is_read(engine, link, woken):
 @pytest.mark.parametrize(
     "packet", [b"x", b"/robojam/status\0,s\0\0", b"#bundle\0", b"/a\0\0,z\0\0"]
 )
-def test_noise_is_nothing(packet):
+def test_packet_that_cannot_be_read_has_no_messages(packet):
     assert isinstance(decode_packet(packet), list)
 
 
-def test_an_engine_that_is_not_there_does_no_harm(woken):
+def test_engine_that_starts_later_is_received(woken):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         address = gone.getsockname()
@@ -109,68 +92,15 @@ def test_an_engine_that_is_not_there_does_no_harm(woken):
     link.close()
 
 
-def test_closing_leaves_the_monitors_and_no_thread(engine, woken):
+def test_closed_connection_has_unsubscribed_and_stopped_its_thread(engine, woken):
     link = EngineConnection(engine.getsockname(), wake=woken.set)
     link.close()
     link.close()
-    message, _ = hear(engine)
+    message, _ = receive_message(engine)
     assert (message.address, message.args) == ("/robojam/unsubscribe", (link.port,))
     assert not any(thread.name == "window-link" for thread in threading.enumerate())
 
 
-def test_an_unknown_host_is_an_error(woken):
+def test_unknown_host_raises_os_error(woken):
     with pytest.raises(OSError, match=r".+"):
         EngineConnection(("no.such.host.invalid", 5005), wake=woken.set)
-
-
-# The whole program, as a process
-
-RUN = "import sys; from robojam.window import run; sys.exit(run(engine=('127.0.0.1', {})))"
-
-
-def start(port: int, **environment: str) -> subprocess.Popen[str]:
-    screens = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "SDL_VIDEODRIVER")
-    kept = {k: v for k, v in os.environ.items() if k not in screens}
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN.format(port)], env={**kept, **environment},
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals as Unix has them")
-def test_the_program_plays_its_part_and_leaves_with_0_on_sigterm(engine):
-    program = start(engine.getsockname()[1], SDL_VIDEODRIVER="dummy")
-    try:
-        message, source = hear(engine)
-        assert message.address == "/robojam/subscribe"
-        assert hear(engine)[0].address == "/robojam/status"
-        engine.sendto(encode("/robojam/status", "s", json.dumps({"mode": "duet"})), source)
-        assert hear(engine)[0].address == "/robojam/subscribe"  # it found the engine
-        program.send_signal(signal.SIGTERM)
-        out, err = program.communicate(timeout=10)
-    finally:
-        program.kill()
-    assert program.returncode == 0
-    assert (out, err) == ("", "")
-    addresses = []
-    engine.settimeout(0.2)
-    while not addresses or addresses[-1] != "/robojam/unsubscribe":
-        addresses.append(hear(engine)[0].address)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
-def test_without_a_display_it_says_so_and_leaves():
-    if os.path.exists("/dev/dri"):
-        pytest.skip("there is a screen, without a desktop")
-    program = start(9)
-    out, err = program.communicate(timeout=20)
-    assert program.returncode == NO_DISPLAY
-    assert out == ""
-    assert err.startswith("robojam: ")
-    assert err.count("\n") == 1
-
-
-def test_the_window_is_light_to_import():
-    code = "import sys, robojam.window; print('pygame' in sys.modules, 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["False", "False"]

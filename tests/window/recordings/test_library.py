@@ -7,7 +7,7 @@ import time
 
 import pytest
 from support.recordings import run
-from support.window import idle, recorded
+from support.window import idle_actions, write_recording
 
 from robojam.sessions import library
 from robojam.window.actions import Actions
@@ -17,7 +17,7 @@ from robojam.window.view.panels import panel_of
 
 def opened(tmp_path) -> Actions:
     """A window's actions with the first recording of a folder open."""
-    actions = idle()
+    actions = idle_actions()
     actions.recordings.folder = tmp_path
     actions.recordings.read()
     actions.perform("open:0", 0.0)
@@ -34,8 +34,8 @@ def write_name(actions: Actions, name: str) -> None:
 
 
 def test_recording_of_a_newer_robojam_is_listed_with_its_reason(tmp_path):
-    recorded(tmp_path)
-    recorded(tmp_path, "new.jsonl", version=9)
+    write_recording(tmp_path)
+    write_recording(tmp_path, "new.jsonl", version=9)
     (tmp_path / "torn.jsonl").write_bytes(b'{"robo')
     woken = threading.Event()
     recordings = RecordingsPanel(wake=woken.set)
@@ -50,7 +50,7 @@ def test_recording_of_a_newer_robojam_is_listed_with_its_reason(tmp_path):
 
 def test_newest_recording_is_listed_first_whatever_its_file_is_called(tmp_path):
     for name in ("2026-11-20T10-00-00.jsonl", "2026-11-20T10-00-00-2.jsonl", "evening.jsonl"):
-        recorded(tmp_path, name)
+        write_recording(tmp_path, name)
     early = (tmp_path / "evening.jsonl").read_bytes().replace(b"2026-11-20T", b"2026-11-19T")
     (tmp_path / "evening.jsonl").write_bytes(early)
     recordings = RecordingsPanel(wake=lambda: None)
@@ -61,7 +61,7 @@ def test_newest_recording_is_listed_first_whatever_its_file_is_called(tmp_path):
 
 
 def test_name_given_on_the_command_line_is_shown_and_changed_in_the_window(tmp_path, capsys):
-    path = recorded(tmp_path)
+    path = write_recording(tmp_path)
     run(capsys, "sessions", path, "--name", "Rain", "--note", "the good one")
     actions = opened(tmp_path)
     assert actions.playback.name == "Rain"
@@ -77,7 +77,7 @@ def test_name_given_on_the_command_line_is_shown_and_changed_in_the_window(tmp_p
 
 
 def test_name_given_in_the_window_is_shown_and_changed_on_the_command_line(tmp_path, capsys):
-    path = recorded(tmp_path)
+    path = write_recording(tmp_path)
     actions = opened(tmp_path)
     write_name(actions, "Rain")
     assert "Rain" in run(capsys, "sessions", tmp_path)[1]
@@ -92,7 +92,7 @@ def test_name_that_is_taken_away_leaves_the_local_time_of_the_start(
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
-        recorded(tmp_path)
+        write_recording(tmp_path)
         actions = opened(tmp_path)
         assert actions.playback.name == "2026-11-20 15:30:00"
         write_name(actions, "Rain")
@@ -110,7 +110,7 @@ def test_name_that_is_taken_away_leaves_the_local_time_of_the_start(
 
 
 def test_name_given_while_the_folder_is_read_is_not_overwritten(tmp_path, monkeypatch):
-    path = recorded(tmp_path)
+    path = write_recording(tmp_path)
     recordings = RecordingsPanel(wake=lambda: None)
     recordings.folder = tmp_path
     read_entries = library.entries
@@ -127,7 +127,7 @@ def test_name_given_while_the_folder_is_read_is_not_overwritten(tmp_path, monkey
 
 
 def test_damaged_names_are_reported_and_stay_as_they_are(tmp_path):
-    path = recorded(tmp_path)
+    path = write_recording(tmp_path)
     recordings = RecordingsPanel(wake=lambda: None)
     recordings.folder = tmp_path
     (tmp_path / library.NAMES).write_text("torn")

@@ -1,7 +1,8 @@
-"""The window for real: a display, a pointer, keys, an engine; and a network that loses half."""
+"""The window as a program: a real display, pointer and keys, an engine, and a lossy network."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import select
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,17 +20,20 @@ from pathlib import Path
 
 import pytest
 from support.engine import MODEL, PATIENCE, Client, command, serving, stop
+from support.window import receive_message
 
+from robojam.system.exit_status import NO_DISPLAY
 from robojam.window.client.link import EngineConnection
 from robojam.window.client.state import EngineState, WindowState
+from robojam.wire.osc import encode
 
-pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+needs_model = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 TOOLS = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]
 
 
 @contextmanager
-def screen(size: str) -> Iterator[dict[str, str]]:
-    """A display that nobody sees."""
+def display(size: str) -> Iterator[dict[str, str]]:
+    """Run an X server without a screen; yield the environment of its programs."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
@@ -39,7 +44,7 @@ def screen(size: str) -> Iterator[dict[str, str]]:
         assert select.select([reading], [], [], PATIENCE)[0]
         number = os.read(reading, 16).decode().strip()
         environment = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
-        # else SDL ignores a press that comes within 10 ms of the window's focus
+        # else SDL ignores a press within 10 ms of the window's focus
         environment["SDL_MOUSE_FOCUS_CLICKTHROUGH"] = "1"
         yield {**environment, "DISPLAY": f":{number}"}
     finally:
@@ -47,17 +52,18 @@ def screen(size: str) -> Iterator[dict[str, str]]:
         stop(server)
 
 
+@needs_model
 @pytest.mark.peer
 @pytest.mark.skipif(bool(TOOLS), reason=f"not here: {', '.join(TOOLS)}")
-def test_a_real_pointer_and_real_keys_play_and_turn_the_controls(tmp_path):
-    def do(*what: str) -> None:
-        subprocess.run(["xdotool", *what], env=display, check=True, timeout=PATIENCE)
+def test_real_pointer_and_keys_play_and_change_controls(tmp_path):
+    def do(*arguments: str) -> None:
+        subprocess.run(["xdotool", *arguments], env=environment, check=True, timeout=PATIENCE)
 
-    with serving(tmp_path, "--threshold", "60") as engine, screen("800x500") as display:
+    with serving(tmp_path, "--threshold", "60") as engine, display("800x500") as environment:
         window = subprocess.Popen(
             command("window", "--engine", f"127.0.0.1:{engine.address[1]}", "--size",
                     "800x500"),
-            env=display, cwd=Path(__file__).parents[3],
+            env=environment, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         watching = Client(engine.address)
         try:
@@ -72,12 +78,14 @@ def test_a_real_pointer_and_real_keys_play_and_turn_the_controls(tmp_path):
             do("key", "A")
             watching.ask(lambda status: status["memories"] == ["A"])
             shot = tmp_path / "shot.png"
-            subprocess.run(["import", "-window", "root", str(shot)], env=display, check=True)
+            subprocess.run(
+                ["import", "-window", "root", str(shot)], env=environment, check=True
+            )
             import pygame
 
             picture = pygame.image.load(shot)
             warm = pygame.mask.from_threshold(picture, (255, 172, 40), (120, 80, 40, 255))
-            assert warm.count() > 500  # what was played is seen
+            assert warm.count() > 500  # the human's stroke is seen
             window.send_signal(signal.SIGTERM)
             assert window.wait(PATIENCE) == 0
         finally:
@@ -85,8 +93,8 @@ def test_a_real_pointer_and_real_keys_play_and_turn_the_controls(tmp_path):
             stop(window)
 
 
-class Lossy:
-    """Stands between a window and an engine, and loses half of what goes by."""
+class LossyProxy:
+    """Proxy between a window and an engine that loses half of the packets."""
 
     def __init__(self, engine: tuple[str, int]) -> None:
         self._chance, self._ended = random.Random(7), threading.Event()
@@ -102,7 +110,9 @@ class Lossy:
         while not self._ended.is_set():
             for link in select.select([self.front, self.behind], [], [], 0.1)[0]:
                 packet, sender = link.recvfrom(65536)
-                if packet.startswith(b"/robojam/subscribe"):  # its port is ours, from here
+                if packet.startswith(
+                    b"/robojam/subscribe"
+                ):  # the engine is to send to the proxy
                     own_port = self.behind.getsockname()[1]
                     packet = packet[:-4] + own_port.to_bytes(4, "big")
                 if link is self.front:
@@ -121,10 +131,11 @@ class Lossy:
         self.behind.close()
 
 
-def test_with_half_of_the_packets_lost_the_window_stays_with_the_jam(tmp_path):
+@needs_model
+def test_window_stays_connected_when_half_of_the_packets_are_lost(tmp_path):
     woken = threading.Event()
     with serving(tmp_path, "--threshold", "0.2", "--response", "0.6") as engine:
-        lossy = Lossy(engine.address)
+        lossy = LossyProxy(engine.address)
         link = EngineConnection(lossy.front.getsockname(), wake=woken.set)
         state = WindowState()
         try:
@@ -151,9 +162,61 @@ def test_with_half_of_the_packets_lost_the_window_stays_with_the_jam(tmp_path):
             assert EngineState.LOST not in seen
             assert state.controls["response"] == pytest.approx(0.6)
             machine = [s for s in state.strokes if s.who == "ai"]
-            assert machine  # it was seen to play
+            assert machine  # it has played
             down = [s for s in state.strokes if s.lifted is None and now - s.last.t > 3]
-            assert not down  # and no finger is left hanging
+            assert not down  # every lost lift has been made up for
         finally:
             link.close()
             lossy.close()
+
+
+RUN = "import sys; from robojam.window import run; sys.exit(run(engine=('127.0.0.1', {})))"
+
+
+def start_window(port: int, **environment: str) -> subprocess.Popen[str]:
+    """Start a window without a display, but with these environment variables."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "SDL_VIDEODRIVER")
+    kept = {k: v for k, v in os.environ.items() if k not in screens}
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN.format(port)], env={**kept, **environment},
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as Unix has them")
+def test_program_subscribes_and_ends_with_status_0_on_sigterm(engine):
+    program = start_window(engine.getsockname()[1], SDL_VIDEODRIVER="dummy")
+    try:
+        message, source = receive_message(engine)
+        assert message.address == "/robojam/subscribe"
+        assert receive_message(engine)[0].address == "/robojam/status"
+        engine.sendto(encode("/robojam/status", "s", json.dumps({"mode": "duet"})), source)
+        assert receive_message(engine)[0].address == "/robojam/subscribe"  # it found the engine
+        program.send_signal(signal.SIGTERM)
+        out, err = program.communicate(timeout=10)
+    finally:
+        program.kill()
+    assert program.returncode == 0
+    assert (out, err) == ("", "")
+    addresses = []
+    engine.settimeout(0.2)
+    while not addresses or addresses[-1] != "/robojam/unsubscribe":
+        addresses.append(receive_message(engine)[0].address)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
+def test_program_without_a_display_says_so_and_ends_with_status_3():
+    if os.path.exists("/dev/dri"):
+        pytest.skip("there is a screen, without a desktop")
+    program = start_window(9)
+    out, err = program.communicate(timeout=20)
+    assert program.returncode == NO_DISPLAY
+    assert out == ""
+    assert err.startswith("robojam: ")
+    assert err.count("\n") == 1
+
+
+def test_window_package_imports_without_pygame():
+    code = "import sys, robojam.window; print('pygame' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"]

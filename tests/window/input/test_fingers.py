@@ -1,0 +1,56 @@
+"""Touches from pointers: ids, edges and lifts."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robojam.touch import Phase
+from robojam.window.input.fingers import MOUSE, FingerInput
+
+
+def test_new_finger_takes_the_lowest_free_id():
+    fingers = FingerInput()
+    assert fingers.down(MOUSE, 0.5, 0.5)[0].id == 1000
+    assert [fingers.down(n, 0.1, 0.1)[0].id for n in range(3)] == [1001, 1002, 1003]
+    fingers.up(1)
+    assert fingers.down("new", 0.1, 0.1)[0].id == 1002
+
+
+def test_eleventh_finger_plays_nothing():
+    fingers = FingerInput()
+    for n in range(10):
+        assert fingers.down(n, 0.1, 0.1)
+    assert fingers.down(10, 0.1, 0.1) == []
+    assert fingers.move(10, 0.2, 0.2) == []
+    assert len(fingers.lift_all()) == 10
+
+
+def test_pointer_outside_the_surface_follows_its_edge():
+    fingers = FingerInput()
+    fingers.down(MOUSE, 0.5, 0.5)
+    assert fingers.move(MOUSE, 1.7, -3)[0][2:] == (1.0, 0.0)
+    assert fingers.move(MOUSE, 1.9, -4) == []  # still there
+    assert fingers.up(MOUSE)[0] == (Phase.UP, 1000, 1.0, 0.0)
+    assert fingers.up(MOUSE) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("dmu"), st.integers(0, 12), st.floats(-1, 2))))
+def test_every_finger_that_lands_lifts_once(steps):
+    fingers = FingerInput()
+    down: set[int] = set()
+    touches = []
+    for step, pointer, x in steps:
+        touches += (fingers.down(pointer, x, x) if step == "d"
+                 else fingers.move(pointer, x, x) if step == "m"
+                 else fingers.up(pointer))  # fmt: skip
+    for touch in [*touches, *fingers.lift_all()]:
+        assert 0 <= touch.x <= 1
+        if touch.phase is Phase.DOWN:
+            assert touch.id not in down
+            down.add(touch.id)
+        else:
+            assert touch.id in down
+            if touch.phase is Phase.UP:
+                down.remove(touch.id)
+    assert not down

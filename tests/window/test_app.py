@@ -1,0 +1,391 @@
+"""The open window: pointers, keys and buttons, and the bytes that they send."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pygame
+import pytest
+from support.window import (
+    centre_of,
+    click,
+    connected,
+    finger_event,
+    open_playback,
+    press_key,
+    press_mouse,
+    surface_pixels,
+    write_recording,
+)
+
+from robojam.window.input.fingers import MAX_FINGERS
+from robojam.window.input.keyboard import ROWS
+from robojam.window.view.frame import frame_text
+from robojam.wire.osc import decode, encode
+
+
+def test_mouse_press_drag_and_release_send_down_move_and_up(app):
+    down, moved = surface_pixels(app, 0, 0), surface_pixels(app, 1, 1)
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=down))
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=moved, buttons=(1, 0, 0)))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=moved))
+    assert app.connection.packets == [
+        # address, padded to 4; ",iff"; 1000; 0.0; 0.0
+        b"/robojam/down\0\0\0,iff\0\0\0\0" + bytes.fromhex("000003e8 00000000 00000000"),
+        b"/robojam/move\0\0\0,iff\0\0\0\0" + bytes.fromhex("000003e8 3f800000 3f800000"),
+        b"/robojam/up\0,i\0\0" + bytes.fromhex("000003e8"),
+    ]
+
+
+def test_fifty_moves_in_one_frame_are_sent_one_by_one(app):
+    press_mouse(app, 0.5, 0.5)
+    for i in range(50):
+        position = surface_pixels(app, i / 50, 0.2)
+        pygame.event.post(pygame.event.Event(pygame.MOUSEMOTION, pos=position))
+    app.run_once()
+    assert sum(b"/move" in packet for packet in app.connection.packets) == 50
+
+
+def test_other_buttons_moves_without_a_press_and_the_frame_play_nothing(app):
+    press_mouse(app, 0.5, 0.5, button=3)
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=surface_pixels(app, 0.6, 0.5)))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(5, 2)))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=(5, 2)))
+    assert app.connection.packets == []
+
+
+@pytest.mark.skipif("sys.platform == 'darwin'", reason="there, fingers are the track pad's")
+def test_two_fingers_land_at_their_positions_with_their_own_ids(app):
+    x, y = surface_pixels(app, 0.25, 0.75)
+    for finger in (7, 9):
+        app.handle_event(finger_event(pygame.FINGERDOWN, x, y, finger))
+    app.handle_event(finger_event(pygame.FINGERUP, x, y, 7))
+    heads = [packet[:16].rstrip(b"\0,i") for packet in app.connection.packets]
+    assert heads == [b"/robojam/down", b"/robojam/down", b"/robojam/up"]
+    assert [s.id for s in app.state.strokes] == [1001, 1002]
+    assert app.state.strokes.visible[0].last.x == pytest.approx(0.25, abs=0.002)
+
+
+def test_window_that_loses_the_focus_lifts_the_fingers(app):
+    press_mouse(app, 0.5, 0.5)
+    app.handle_event(pygame.event.Event(pygame.WINDOWFOCUSLOST))
+    assert app.connection.packets[-1] == encode("/robojam/up", "i", 1000)
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=surface_pixels(app, 0.6, 0.5)))
+    assert len(app.connection.packets) == 2
+
+
+def test_window_that_closes_lifts_the_fingers(app):
+    press_mouse(app, 0.5, 0.5)
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    app.run()
+    assert app.connection.packets[-1] == encode("/robojam/up", "i", 1000)
+
+
+@pytest.mark.parametrize(
+    ("key", "letter", "packet"),
+    [
+        (pygame.K_SPACE, " ", encode("/robojam/answer")),
+        (pygame.K_RETURN, "\r", encode("/robojam/answer")),
+        (pygame.K_1, "1", encode("/robojam/mode", "s", "call-response")),
+        (pygame.K_2, "é", encode("/robojam/mode", "s", "duet")),
+        (pygame.K_3, "3", encode("/robojam/mode", "s", "solo")),
+        (pygame.K_KP_4, "4", encode("/robojam/mode", "s", "listen")),
+        (pygame.K_BACKSPACE, "\b", encode("/robojam/reset")),
+        (pygame.K_z, "z", encode("/robojam/back", "f", 10.0)),
+        (pygame.K_a, "A", encode("/robojam/store", "s", "A")),
+        (pygame.K_b, "b", encode("/robojam/recall", "s", "B")),
+        (pygame.K_ESCAPE, "", encode("/robojam/panic")),
+        (pygame.K_p, "p", encode("/robojam/pause", "i", 1)),
+        (pygame.K_r, "r", encode("/robojam/record", "i", 1)),
+        (pygame.K_UP, "", encode("/robojam/temperature", "f", 1.1)),
+        (pygame.K_DOWN, "", encode("/robojam/temperature", "f", 0.9)),
+        (pygame.K_RIGHT, "", encode("/robojam/spread", "f", 0.6)),
+        (pygame.K_LEFT, "", encode("/robojam/spread", "f", 0.4)),
+        (pygame.K_EQUALS, "+", encode("/robojam/timescale", "f", 1.1)),
+        (pygame.K_MINUS, "-", encode("/robojam/timescale", "f", 0.9091)),
+    ],
+)
+def test_key_sends_its_message(app, key, letter, packet):
+    app.state.controls.update(temperature=1.0, spread=0.5, timescale=1.0)
+    assert press_key(app, key, letter) == [packet]
+
+
+def test_toggle_key_reverses_the_reported_value(app):
+    app.state.controls["pause"] = 1.0
+    app.state.recording = "sessions/x.jsonl"
+    assert press_key(app, pygame.K_p, "p") == [encode("/robojam/pause", "i", 0)]
+    assert press_key(app, pygame.K_r, "r") == [encode("/robojam/record", "i", 0)]
+
+
+def test_control_is_shown_unchanged_until_the_engine_reports_it(app):
+    app.state.controls["temperature"] = 1.0
+    press_key(app, pygame.K_UP)
+    assert app.state.controls["temperature"] == 1.0
+
+
+def test_keys_for_the_window_alone_send_nothing(app):
+    assert press_key(app, pygame.K_h, "h") == []
+    assert app.state.view.panel == "help"
+    press_key(app, pygame.K_F1)
+    assert app.state.view.panel == ""
+    press_key(app, pygame.K_f, "f")
+    assert not app.state.view.show_forecast
+    press_key(app, pygame.K_q, "q")
+    assert not app.is_open
+
+
+def test_held_key_repeats_steps_but_not_toggles(app):
+    app.state.controls["temperature"] = 1.0
+    for key, letter in ((pygame.K_UP, ""), (pygame.K_p, "p")):
+        for _ in range(3):
+            app.handle_event(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=0))
+    assert len(app.connection.packets) == 3 + 1
+
+
+def test_full_screen_is_left_by_escape_and_the_window_goes_on(app):
+    press_key(app, pygame.K_F11)
+    assert app.screen.get_flags() & pygame.FULLSCREEN
+    assert press_key(app, pygame.K_ESCAPE) == [encode("/robojam/panic")]
+    assert not app.screen.get_flags() & pygame.FULLSCREEN
+    app.run_once()
+
+
+@pytest.mark.parametrize(
+    ("action", "packet"),
+    [
+        ("answer", encode("/robojam/answer")),
+        ("panic", encode("/robojam/panic")),
+        ("record", encode("/robojam/record", "i", 1)),
+        ("back:10", encode("/robojam/back", "f", 10.0)),
+        ("recall:A", encode("/robojam/recall", "s", "A")),
+        ("mode:duet", encode("/robojam/mode", "s", "duet")),
+    ],
+)
+def test_button_in_the_frame_sends_its_message(app, action, packet):
+    connected(app)
+    assert click(app, action) == [packet]
+    assert not app.fingers.held
+
+
+@pytest.mark.parametrize(
+    "action", ["back:30", "store:B", "pause", "reset", "forecast", "theme", "turn", "typing"]
+)
+def test_button_in_the_controls_panel_sends_a_message_or_changes_the_view(app, action):
+    state = connected(app)
+    click(app, "controls")
+    before = replace(state.view)
+    packets = click(app, action)
+    assert bool(packets) != (before != state.view)
+
+
+def test_window_of_a_replay_offers_only_what_a_replay_takes(app):
+    state = connected(app)
+    state.replaying = True
+    centre_of(app, "controls")
+    assert {h.action for h in app.scene.hit_boxes} == {"panic", "sessions", "controls", "help"}
+    modes = [label.runs[0].text for label in frame_text(state, time.monotonic()).bottom[0]]
+    assert modes == ["call-response"]
+    click(app, "controls")
+    centre_of(app, "pause")
+    always = {"", "panic", "sessions", "controls", "help"}
+    offered = {h.action for h in app.scene.hit_boxes} - always
+    assert offered == {
+        "slide:volume", "pause", "forecast", "theme", "turn", "typing", "fullscreen"
+    }  # fmt: skip
+    for action in ("answer", "mode:solo", "back:5", "recall:A", "step:temperature:1", "record"):
+        app.actions.perform(action, 1.0)
+    assert app.connection.packets == []
+    assert state.notice.startswith("a recording plays")
+    app.actions.perform("pause", 1.0)
+    assert app.connection.packets == [encode("/robojam/pause", "i", 1)]
+
+
+def test_finger_that_slides_off_a_button_sends_nothing(app):
+    connected(app)
+    x, y = centre_of(app, "answer")
+    app.handle_event(finger_event(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger_event(pygame.FINGERUP, *surface_pixels(app, 0.5, 0.5)))
+    assert app.connection.packets == []
+
+
+def test_dial_in_the_frame_turns_from_its_value(app):
+    connected(app)
+    x, y = centre_of(app, "slide:temperature")
+    app.handle_event(finger_event(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger_event(pygame.FINGERMOTION, x + 40, y))
+    assert app.state.view.grabbed_dial == "temperature"
+    app.handle_event(finger_event(pygame.FINGERUP, x + 40, y))
+    assert app.state.view.grabbed_dial == ""
+    (packet,) = app.connection.packets
+    (message,), _ = decode(packet)
+    assert message.address == "/robojam/temperature"
+    assert 1.0 < message.args[0] < 2.0
+    assert app.state.controls["temperature"] == 1.0  # until the engine reports it
+
+
+def test_dial_in_the_panel_takes_the_value_at_the_finger(app):
+    connected(app).controls["spread"] = 0.3
+    app.state.view.panel = "controls"
+    x, y = centre_of(app, "slide:spread")
+    app.handle_event(finger_event(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger_event(pygame.FINGERUP, x, y))
+    (message,), _ = decode(app.connection.packets[-1])
+    assert message.args[0] == pytest.approx(1.0, abs=0.02)
+
+
+def test_surface_plays_beside_an_open_panel_and_not_under_it(app):
+    connected(app)
+    app.state.view.panel = "controls"
+    centre_of(app, "pause")
+    panel = next(h for h in app.scene.hit_boxes if h.action == "")
+    x, y = panel.box[0] + 2, panel.box[1] + 2
+    app.handle_event(finger_event(pygame.FINGERDOWN, x, y))
+    app.handle_event(finger_event(pygame.FINGERUP, x, y))
+    assert app.connection.packets == []
+    app.handle_event(finger_event(pygame.FINGERDOWN, panel.box[0] - 20, 200))
+    assert b"/robojam/down" in app.connection.packets[-1]
+
+
+def test_window_of_a_hundred_pixels_is_all_surface(app):
+    app.screen = pygame.display.set_mode((100, 80))
+    connected(app)
+    app._update(time.monotonic())
+    assert app.scene.hit_boxes == []
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(50, 40)))
+    (message,), _ = decode(app.connection.packets[-1])
+    assert message.args[1:] == pytest.approx((0.5, 0.5), abs=0.02)
+
+
+def test_fifty_fingers_ten_play_and_a_notice_says_so(app):
+    connected(app)
+    for i in range(50):
+        position = surface_pixels(app, (i % 10) / 10, (i // 10) / 5)
+        app.handle_event(finger_event(pygame.FINGERDOWN, *position, i))
+    assert len(app.fingers.held) == MAX_FINGERS == 10
+    assert "10 fingers play at once" in app.state.notice
+    for i in range(50):
+        app.handle_event(finger_event(pygame.FINGERUP, *surface_pixels(app, 0.5, 0.5), i))
+    downs = sum(b"/down" in p for p in app.connection.packets)
+    ups = sum(b"/up" in p for p in app.connection.packets)
+    assert downs == ups == 10
+
+
+def test_finger_that_is_reported_as_a_mouse_too_plays_once(app):
+    connected(app)
+    pos = surface_pixels(app, 0.5, 0.5)
+    app.handle_event(finger_event(pygame.FINGERDOWN, *pos))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=pos, touch=True))
+    assert len(app.connection.packets) == 1
+
+
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_rotated_window_plays_at_the_place_that_is_touched(app, quarter_turns):
+    app.state.view.quarter_turns, app.state.view.theme = quarter_turns, "stage"
+    app.handle_event(finger_event(pygame.FINGERDOWN, 639, 0))  # the right upper corner
+    (message,), _ = decode(app.connection.packets[-1])
+    assert message.args[1:] == {1: (0.0, 0.0), 2: (0.0, 1.0), 3: (1.0, 1.0)}[quarter_turns]
+
+
+def test_letter_keys_play_only_after_tab(app):
+    connected(app)
+    event = {"key": pygame.K_p, "unicode": "p", "mod": 0, "scancode": ROWS[0][9]}
+    app.handle_event(pygame.event.Event(pygame.KEYDOWN, **event))
+    app.handle_event(pygame.event.Event(pygame.KEYUP, **event))
+    assert app.connection.packets == [encode("/robojam/pause", "i", 1)]
+    press_key(app, pygame.K_TAB, "\t")
+    app.handle_event(pygame.event.Event(pygame.KEYDOWN, **event))
+    app.handle_event(pygame.event.Event(pygame.KEYUP, **event))
+    assert [decode(p)[0][0].address for p in app.connection.packets[1:]] == [
+        "/robojam/down", "/robojam/up"]  # fmt: skip
+
+
+def test_pause_key_ends_a_panic_in_solo_mode(app):
+    state = connected(app)
+    state.texts["mode"], state.silenced = "solo", True
+    assert press_key(app, pygame.K_p, "p") == [encode("/robojam/pause", "i", 0)]
+
+
+def test_keys_type_while_a_recording_is_named(app, tmp_path):
+    connected(app)
+    write_recording(tmp_path)
+    app.recordings.folder = tmp_path
+    app.recordings.read()
+    app.actions.perform("open:0", 0.0)
+    app.actions.perform("rename", 0.0)
+    assert press_key(app, pygame.K_p, "p") == []
+    assert app.state.view.typed_name.endswith("p")
+    assert press_key(app, pygame.K_ESCAPE) == []
+    assert app.state.view.typed_name is None
+
+
+def test_player_panel_plays_scrubs_loops_and_closes(app, tmp_path):
+    connected(app)
+    write_recording(tmp_path)
+    app.recordings.folder = tmp_path
+    app.recordings.read()
+    app.state.view.panel = "sessions"
+    click(app, "open:0")
+    assert app.actions.playback.playing
+    click(app, "play")
+    assert not app.actions.playback.playing
+    click(app, "scrub")
+    assert app.actions.playback.at == pytest.approx(5.0, abs=0.1)
+    click(app, "loop")
+    click(app, "speed")
+    assert (app.actions.playback.loop, app.actions.playback.speed) == (True, 2.0)
+    click(app, "close")
+    assert app.actions.playback is None
+    assert app.state.view.panel == ""
+
+
+def test_quick_presses_step_through_instruments_and_scales(app):
+    connected(app)
+    sound = app.state
+    sound.texts.update(instrument="human=strings,ai=keys,ai2=drums", scale="free")
+    click(app, "controls")
+    sent = [click(app, "instrument:human"), click(app, "instrument:human")]
+    sent += [click(app, "instrument:ai"), click(app, "scale"), click(app, "scale")]
+    assert [packet for packets in sent for packet in packets] == [
+        encode("/robojam/instrument", "s", "human=chirp"),
+        encode("/robojam/instrument", "s", "human=drums"),
+        encode("/robojam/instrument", "s", "ai=strings"),
+        encode("/robojam/scale", "s", "chromatic"),
+        encode("/robojam/scale", "s", "major"),
+    ]
+
+
+def test_instrument_and_scale_that_are_not_reported_are_not_changed(app):
+    connected(app)
+    click(app, "controls")
+    assert click(app, "instrument:human") == click(app, "scale") == []
+
+
+def test_volume_is_a_dial_only_when_the_engine_has_sound(app):
+    state = connected(app)
+    state.controls["volume"] = 0.7
+
+    def shown() -> set[str]:
+        rows = frame_text(state, time.monotonic()).bottom
+        return {label.action for row in rows for label in row}
+
+    assert "slide:volume" not in shown()
+    state.ports.update("sound", {"state": "playing"}, 0.0)
+    assert "slide:volume" in shown()
+    app.actions.perform("step:volume:1", time.monotonic())
+    assert app.connection.packets[-1] == encode("/robojam/volume", "f", 0.75)
+    app.actions.perform("step:volume:1", time.monotonic())
+    assert app.connection.packets[-1] == encode("/robojam/volume", "f", 0.8)
+
+
+def test_open_recording_is_sent_to_be_heard_until_panic_closes_it(app, tmp_path):
+    connected(app)
+    app.actions.playback = open_playback(tmp_path)
+    app.state.view.panel = "player"
+    app.actions.perform("play", time.monotonic())
+    app._update(time.monotonic())
+    assert encode("/robojam/audition", "i", 1) in app.connection.packets
+    app.actions.perform("panic", time.monotonic())
+    app._update(time.monotonic())
+    assert app.actions.playback is None
+    assert app.connection.packets[-1] == encode("/robojam/audition", "i", 0)

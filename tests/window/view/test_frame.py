@@ -1,0 +1,102 @@
+"""Text of the frame for a state."""
+
+from __future__ import annotations
+
+from support.window import report, report_status, shown_text
+
+from robojam.window.client.state import EngineState, WindowState
+from robojam.window.view.frame import frame_text
+
+
+def test_frame_says_that_a_recording_plays_until_a_jam_goes_on():
+    state = WindowState()
+    report_status(state, 1.0, mode="call-response", turn="human", replaying=True)
+    assert "a recording plays" in shown_text(state, 1.0)
+    assert "pass the turn" not in shown_text(state, 1.0)
+    assert frame_text(state, 1.0).hint == ()
+    report_status(state, 2.0, mode="call-response", turn="human", replaying=False)
+    assert "listening" in shown_text(state, 2.0)
+    assert "pass the turn" in shown_text(state, 2.0)
+
+
+def test_frame_names_the_engine_as_starting_connected_lost_and_connected_again():
+    state = WindowState(engine_name="127.0.0.1:5005", opened_at=100.0)
+    assert "starting the engine…" in shown_text(state, 101.0)
+    assert "waiting for the engine at 127.0.0.1:5005" in shown_text(state, 120.0)
+    report_status(state, 121.0, mode="duet", turn="human")
+    assert state.engine_state(121.5) is EngineState.CONNECTED
+    assert "listening" in shown_text(state, 121.5)
+    assert state.engine_state(123.6) is EngineState.LOST
+    assert "engine lost, waiting for it" in shown_text(state, 123.6)
+    report(state, 124.0, "/robojam/turn", "s", "ai")
+    assert state.engine_state(124.0) is EngineState.CONNECTED
+
+
+def test_restart_of_the_engine_is_shown_with_the_new_recording_for_some_seconds():
+    state = WindowState()
+    report_status(state, 1.0, started="A", recording="sessions/2026-11-20T10-00-00.jsonl")
+    assert "restarted" not in shown_text(state, 1.0)
+    report_status(state, 2.0, started="A")
+    assert "restarted" not in shown_text(state, 2.0)
+    report_status(state, 5.0, started="B", recording="armed")
+    shown = shown_text(state, 5.1)
+    assert "the engine was restarted; a new recording begins with the next touch" in shown
+    report_status(state, 5.5, started="B", recording="/x/2026-11-20T10-00-29.jsonl")
+    shown = shown_text(state, 6.0)
+    assert "the engine was restarted; recording to 2026-11-20T10-00-29.jsonl" in shown
+    report_status(state, 19.0, started="B")
+    assert "restarted" not in shown_text(state, 19.0)
+
+
+def test_recording_time_counts_from_the_start_of_the_file():
+    state = WindowState()
+    half_a_minute_ago = "sessions/2026-11-20T10-00-00.jsonl"
+    report_status(state, 100.0, recording=half_a_minute_ago)
+    assert "0:31" in shown_text(state, 101.0)
+    report_status(state, 101.0, recording="")
+    report_status(state, 102.0, recording="armed")
+    assert "ready to record" in shown_text(state, 102.0)
+    report_status(state, 103.0, recording="/x/2026-11-20T10-00-31.jsonl")
+    assert state.recording_since == 103.0
+    assert "0:01" in shown_text(state, 104.4)
+
+
+def test_controls_mode_and_pause_are_shown_as_reported():
+    state = WindowState()
+    report(state, 1.0, "/robojam/mode", "s", "solo")
+    report(state, 1.0, "/robojam/temperature", "f", 0.7)
+    report(state, 1.0, "/robojam/spread", "f", 1.25)
+    report(state, 1.0, "/robojam/timescale", "f", 1.1)
+    report(state, 1.0, "/robojam/turn", "s", "ai")
+    report(state, 1.0, "/robojam/pause", "i", 1)
+    shown = shown_text(state, 1.1)
+    for text in ("solo", "0.70", "1.25", "×1.1", "machine", "paused"):
+        assert text in shown
+
+
+def test_late_touches_and_drops_are_shown_only_while_they_matter():
+    state = WindowState()
+    report_status(state, 1.0, dropped={"malformed": 3}, late_ms_p99=1.2, trouble=[])
+    assert "dropped" not in shown_text(state, 1.0)
+    assert "late" not in shown_text(state, 1.0)
+    trouble = ["recording stopped: disk full"]
+    dropped = {"malformed": 3, "type": 2}
+    report_status(state, 2.0, dropped=dropped, late_ms_p99=12.4, trouble=trouble)
+    shown = shown_text(state, 2.0)
+    assert "2 dropped" in shown
+    assert "12 ms late" in shown
+    assert "recording stopped: disk full" in shown
+    report_status(state, 20.0, dropped=dropped, late_ms_p99=0.2)
+    assert "dropped" not in shown_text(state, 20.0)
+
+
+def test_memories_are_those_that_the_engine_reports():
+    state = WindowState()
+    report_status(state, 1.0, memories=["A"])
+    assert "recall A" in shown_text(state, 1.0)
+    report(state, 1.1, "/robojam/store", "s", "B")
+    assert "recall B" in shown_text(state, 1.1)
+    report(state, 1.2, "/robojam/back", "f", 10.0)
+    assert "as it was 10 seconds ago" in shown_text(state, 1.2)
+    report_status(state, 2.0, memories=[])  # another recording has begun
+    assert "recall" not in shown_text(state, 2.0)
