@@ -117,9 +117,8 @@ def test_panic_in_solo_mode_pauses_the_machine_until_it_may_go_on():
     assert not state.paused
     assert "answering" in shown_text(state, 2.0)
     report(state, 3.0, "/robojam/panic")
-    report(
-        state, 3.1, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.1
-    )  # another client ended the panic
+    # another client ended the panic
+    report(state, 3.1, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.1)
     assert not state.paused
 
 

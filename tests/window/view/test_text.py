@@ -6,6 +6,8 @@ import os
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 
+import threading
+
 import pygame
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from robojam.window.client.state import WindowState
 from robojam.window.view import text as text_module
 from robojam.window.view.font_runs import FontRun, split_runs
 from robojam.window.view.scene import Scene
+from robojam.window.view.system_fonts import SystemFonts
 from robojam.window.view.text import TextRenderer
 
 WHITE = (255, 255, 255)
@@ -130,7 +133,14 @@ def test_text_from_right_to_left_without_shaping_is_reversed(monkeypatch):
     assert any(drawn(TextRenderer(), HEBREW))
 
 
-def test_search_for_fonts_does_not_stop_drawing_and_ends_in_a_new_frame():
+def test_search_for_fonts_does_not_stop_drawing_and_ends_in_a_new_frame(monkeypatch):
+    find, drawn_once = SystemFonts._find, threading.Event()
+
+    def find_later(fonts, chars):
+        assert drawn_once.wait(10)
+        find(fonts, chars)
+
+    monkeypatch.setattr(SystemFonts, "_find", find_later)
     scene, screen, state = Scene(), pygame.display.set_mode((640, 400)), WindowState()
     scene.draw(screen, state, 10.0)
     assert not scene.is_animating(state, 10.0)
@@ -138,6 +148,7 @@ def test_search_for_fonts_does_not_stop_drawing_and_ends_in_a_new_frame():
     scene.draw(screen, state, 10.0)
     assert scene.text.incomplete
     assert scene.is_animating(state, 10.0)
+    drawn_once.set()
     scene.text.system_fonts.join()
     scene.draw(screen, state, 10.1)
     assert not scene.text.incomplete
