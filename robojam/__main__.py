@@ -1,7 +1,7 @@
-"""robojam, and python -m robojam.
+"""Entry point of robojam and of python -m robojam.
 
-Nothing else is imported before it is settled what a signal does: the rest takes a moment,
-and who thinks better of it meanwhile is not shown a traceback.
+What a signal does is settled before anything else is imported: the imports take a moment,
+and Ctrl-C during them shows no traceback.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import signal
 import sys
 from typing import NoReturn
 
-#: These leave with status 0 when they are asked to; others were interrupted.
-_PLAY = ("jam", "serve", "window")
+#: Commands that end with status 0 when they are asked to; others were interrupted.
+_PLAYING_COMMANDS = ("jam", "serve", "window")
 
 
 def main() -> NoReturn:
-    """Run the command that the arguments name; leaves with its status."""
-    plays = sys.argv[1:2] and sys.argv[1] in _PLAY
+    """Run the command that the arguments name, and exit with its status."""
+    playing = sys.argv[1:2] and sys.argv[1] in _PLAYING_COMMANDS
 
     def leave(number: int, _frame: object) -> None:
-        os._exit(0 if plays else 128 + number)  # nothing has begun that is to be ended
+        os._exit(0 if playing else 128 + number)  # nothing has begun that needs an end
 
     before = {n: signal.signal(n, leave) for n in (signal.SIGINT, signal.SIGTERM)}
     from robojam import cli
 
-    if not plays:
+    if not playing:
         for number, handler in before.items():
             signal.signal(number, handler)
     cli.main()

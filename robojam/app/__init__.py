@@ -1,1 +1,3 @@
-"""What the commands start, put together: engine, supervisor, configuration template."""
+"""What commands start: an engine from its options, a supervisor, a configuration file."""
+
+__all__ = ["assemble", "config_template", "supervisor"]

@@ -1,1 +1,3 @@
-"""The options of a jam: their table, the command line and TOML file, network addresses."""
+"""Options of a jam: their table, the resolution of what is given, and network addresses."""
+
+__all__ = ["addresses", "load", "options"]

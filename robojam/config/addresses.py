@@ -1,15 +1,15 @@
-"""Where things are: hosts and ports, outputs in their dialects, pads; read from text."""
+"""Parsers of addresses: hosts and ports, outputs with their dialects, pads of TouchOSC."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final, NamedTuple
 
-#: The dialects in which an output can speak, the default first.
+#: The dialects of an output, the default first.
 DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
-#: In place of a pad: the next one that is touched.
+#: Stands for a pad: the next one that is touched.
 LEARN: Final = "learn"
-#: In place of an address: nowhere.
+#: Stands for an address: none.
 NONE: Final = "none"
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -20,10 +20,10 @@ _BYTE = re.compile("0|[1-9][0-9]{0,2}")
 def parse_address(
     text: str, *, default_host: str = "127.0.0.1", lowest_port: int = 0
 ) -> tuple[str, int]:
-    """Read HOST:PORT, :PORT or PORT; the host is an IPv4 address or a name.
+    """Return host and port of HOST:PORT, :PORT or PORT.
 
-    Port 0 stands for any free one, where something listens; where something is sent
-    to, lowest_port is 1. Raises ValueError, which tells what is wrong.
+    The host is an IPv4 address or a name. Port 0 stands for any free port; an address to
+    send to has a lowest_port of 1. Raises ValueError, which says what is wrong.
     """
     host, _, port = text.rpartition(":")
     host = host or default_host
@@ -38,7 +38,7 @@ def parse_address(
 
 def _is_host(host: str) -> bool:
     labels = host.split(".")
-    if labels[-1].isdecimal():  # no name ends in a number, so this wants to be an address
+    if labels[-1].isdecimal():  # no name ends in a number: this must be an address
         return len(labels) == 4 and all(
             _BYTE.fullmatch(label) and int(label) < 256 for label in labels
         )
@@ -46,7 +46,7 @@ def _is_host(host: str) -> bool:
 
 
 class Output(NamedTuple):
-    """Where the machine's touches go, and in which dialect."""
+    """Address that touches are sent to, and the dialect of OSC to send them in."""
 
     host: str
     port: int
@@ -54,7 +54,7 @@ class Output(NamedTuple):
 
 
 def parse_output(text: str) -> Output:
-    """Read HOST:PORT[/DIALECT]. Raises ValueError, which tells what is wrong."""
+    """Return the output of HOST:PORT[/DIALECT]. Raises ValueError, which says what is wrong."""
     address, slash, dialect = text.partition("/")
     if slash and dialect not in DIALECTS:
         raise ValueError(
@@ -63,33 +63,33 @@ def parse_output(text: str) -> Output:
     return Output(*parse_address(address, lowest_port=1), dialect or DIALECTS[0])
 
 
-class PadAt(NamedTuple):
-    """A pad of TouchOSC: its address, and what its two numbers are."""
+class PadAddress(NamedTuple):
+    """A pad of TouchOSC: its OSC address, and the axes of its two numbers."""
 
     address: str
     axes: tuple[str, str]
 
 
-def parse_pad(text: str) -> PadAt:
-    """Read ADDRESS[=AXES]. Raises ValueError, which tells what is wrong."""
+def parse_pad(text: str) -> PadAddress:
+    """Return the pad of ADDRESS[=AXES]. Raises ValueError, which says what is wrong."""
     address, _, axes = text.partition("=")
     if not _PAD_ADDRESS.fullmatch(address):
         raise ValueError(f"{quoted(text)} is neither the address of a pad, as /1/xy, nor learn")
     first, _, second = (axes or "x,-y").partition(",")
     if {first.removeprefix("-"), second.removeprefix("-")} != {"x", "y"}:
         raise ValueError(f"{quoted(axes)} are no axes: x,-y (across, then up), y,x and so on")
-    return PadAt(address, (first, second))
+    return PadAddress(address, (first, second))
 
 
 def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
-    """Read [HOST:]PORT, or none. Raises ValueError, which tells what is wrong."""
+    """Return host and port of [HOST:]PORT, or None for none. Raises ValueError."""
     return None if text == NONE else parse_address(text, default_host=default_host)
 
 
 def quoted(value: Any) -> str:
-    """Show a value in one line, and a long one in part."""
+    """Return a value as text of one line, shortened to 60 characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no integer of more than 4300 digits
+    except ValueError:  # Python refuses to write integers of more than 4300 digits
         return "a number too long to show"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,12 +1,13 @@
-"""The options as they were chosen: the command line over a TOML file over the table."""
+"""Resolution of options: the command line over a TOML file over the defaults."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,17 +19,12 @@ from robojam.config.addresses import (
     parse_tuio,
     quoted,
 )
-from robojam.config.options import (
-    BY_FIELD,
-    BY_NAME,
-    Option,
-    Options,
-)
+from robojam.config.options import BY_FIELD, BY_NAME, Option, Options
 from robojam.wire.midi.styles import parse_port, parse_styles
 
 
 class OptionsError(ValueError):
-    """An option that cannot be: where it stands, what it is, what is allowed. One line."""
+    """Reason why an option is refused, in one line: where it stands and what is allowed."""
 
 
 def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
@@ -41,8 +37,8 @@ def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
     chosen = {} if config is None else _from_toml(config)
     for name, value in given.items():
         option = BY_FIELD[name]
-        _set(chosen, option, _number_of(option, value), "the command line")
-    for name in ("midi_in", "midi_out"):  # whose styles may be the file's
+        _set(chosen, option, _number(option, value), "the command line")
+    for name in ("midi_in", "midi_out"):  # the styles of both may stand in the file
         for port in chosen.get(name, ()):
             try:
                 parse_port(port, chosen.get("midi", {}))
@@ -52,11 +48,11 @@ def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
 
 
 def _from_toml(path: str) -> dict[str, Any]:
-    """Read and check the options in a TOML file, by their fields in Options."""
+    """Return the options in a TOML file by their fields in Options. Raises OptionsError."""
     import tomllib
 
     try:
-        text = Path(path).read_text("utf-8-sig")  # Notepad begins a file with a mark
+        text = Path(path).read_text("utf-8-sig")  # Windows' Notepad writes a mark first
         table = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise OptionsError(f"{path}: not UTF-8 text, from byte {error.start} on") from error
@@ -64,81 +60,76 @@ def _from_toml(path: str) -> dict[str, Any]:
         raise OptionsError(f"{path}: {error.strerror or error}") from error
     except RecursionError as error:
         raise OptionsError(f"{path}: not TOML: nested too deeply") from error
-    except ValueError as error:  # not only TOMLDecodeError: a number of 5000 digits
+    except ValueError as error:  # TOMLDecodeError, or a number of 5000 digits
         raise OptionsError(f"{path}: not TOML: {error}") from error
     chosen: dict[str, Any] = {}
     for name, value in table.items():
         where = f"{path}, line {_line_of(name, text)}"
         option = BY_NAME.get(name)
         if option is None:
-            hint = _nearest(name.lower().replace("_", "-"), BY_NAME)
-            hint = hint or f"; allowed: {', '.join(BY_NAME)}"
-            raise OptionsError(f"{where}: no option is named {quoted(name)}{hint}")
+            hint = f"allowed: {', '.join(BY_NAME)}"
+            for match in get_close_matches(name.lower().replace("_", "-"), BY_NAME, n=1):
+                hint = f"did you mean {match}?"
+            raise OptionsError(f"{where}: no option is named {quoted(name)}; {hint}")
         _set(chosen, option, value, where)
     return chosen
 
 
+def _line_of(name: str, text: str) -> int:
+    """Return the number of the line, from 1, of a key of the top table or of its table."""
+    pattern = rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]"
+    match = re.search(pattern, text, re.MULTILINE)
+    return 1 + text.count("\n", 0, match.start() if match else 0)
+
+
+def _number(option: Option, value: Any) -> Any:
+    """Return the number that a text stands for, or the text, which _check refuses."""
+    if option.kind not in (int, float):
+        return value
+    try:
+        return option.kind(value)
+    except ValueError:
+        return value
+
+
 def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None:
     """Check a value and store it under its field, or under controls."""
-    checked = _checked(option, value, where)
+    checked = _check(option, value, where)
     if option.control is None:
         chosen[option.field] = checked
     else:
         chosen.setdefault("controls", {})[option.field] = checked
 
 
-def _line_of(name: str, text: str) -> int:
-    """Find the line, counted from 1, where a key of the top table or its own table stands."""
-    pattern = rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]"
-    found = re.search(pattern, text, re.MULTILINE)
-    return 1 + text.count("\n", 0, found.start() if found else 0)
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """Suggest the one that was meant, or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _number_of(option: Option, given: Any) -> Any:
-    """Read a number from its text on the command line. What is none is left for _checked."""
-    if option.kind not in (int, float):
-        return given
-    try:
-        return option.kind(given)
-    except ValueError:
-        return given
-
-
-def _checked(option: Option, value: Any, where: str) -> Any:
-    """Return value as Options holds it, by the one set of rules; else OptionsError."""
+def _check(option: Option, value: Any, where: str) -> Any:
+    """Return a value as Options holds it. Raises OptionsError, which begins with where."""
     try:
         if option.control is not None:
             return option.control.check(value)
         if option.field == "midi":
             return parse_styles(value)
-        kept = msgspec.convert(value, option.type)
-        if option.kind is float and math.isnan(kept):
+        checked = msgspec.convert(value, option.type)
+        if option.kind is float and math.isnan(checked):
             raise msgspec.ValidationError  # msgspec's limits let NaN pass
-        if option.field == "osc_in":
-            parse_address(kept)
-        elif option.field == "osc_out":
-            for output in kept:
-                parse_output(output)
-        elif option.field == "tuio_in":
-            parse_tuio(kept, default_host="127.0.0.1")
-        elif option.field == "touchosc":
-            for pad in kept:
-                if pad != LEARN:
-                    parse_pad(pad)
+        parse = _PARSERS.get(option.field)
+        if parse is not None:
+            for text in checked if option.kind is tuple else [checked]:
+                parse(text)
     except msgspec.MsgspecError as error:
-        told = f"{option.name} = {quoted(value)}; allowed: {option.allowed}"
+        hint = f"{option.name} = {quoted(value)}; allowed: {option.allowed}"
         if option.kind is tuple and isinstance(value, str):
-            told += f", also of one alone: [{quoted(value)}]"
-        raise OptionsError(f"{where}: {told}") from error
+            hint += f", also of one alone: [{quoted(value)}]"
+        raise OptionsError(f"{where}: {hint}") from error
     except ValueError as error:
         name = "" if option.control else f"{option.name}: "  # a control's error has it
         raise OptionsError(f"{where}: {name}{error}") from error
-    return kept
+    return checked
+
+
+#: Parsers of the options that are addresses: each raises ValueError for a wrong text.
+_PARSERS: Final[dict[str, Callable[[str], object]]] = {
+    "osc_in": parse_address,
+    "osc_out": parse_output,
+    "tuio_in": lambda text: parse_tuio(text, default_host="127.0.0.1"),
+    "touchosc": lambda text: text == LEARN or parse_pad(text),
+}

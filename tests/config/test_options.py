@@ -14,7 +14,7 @@ from robojam.config import options
 from robojam.config.addresses import (
     DIALECTS,
     Output,
-    PadAt,
+    PadAddress,
     parse_address,
     parse_output,
     parse_pad,
@@ -187,8 +187,8 @@ def test_an_output_may_speak_any_dialect(dialect):
 
 
 def test_pads():
-    assert parse_pad("/1/xy") == PadAt("/1/xy", ("x", "-y"))
-    assert parse_pad("/pad=-y,x") == PadAt("/pad", ("-y", "x"))
+    assert parse_pad("/1/xy") == PadAddress("/1/xy", ("x", "-y"))
+    assert parse_pad("/pad=-y,x") == PadAddress("/pad", ("-y", "x"))
     for wrong in (
         "1/xy",
         "/",
