@@ -31,7 +31,7 @@ from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.evaluation.likelihood import score
 from robojam.model.event import EventSpec, Factor
-from robojam.model.file import Data, ModelDescription
+from robojam.model.file import DataFile, ModelDescription
 from robojam.model.mdrnn import EventModel, load, save
 from robojam.player.reference import Network
 from robojam.training.trainer import Trainer, TrainingSettings
@@ -257,9 +257,9 @@ def main() -> None:
             event=model.event,
             units=model.units,
             layers=model.layers,
-            trained_on=(Data(corpus.name, corpus.sha256),),
+            trained_on=(DataFile(corpus.name, corpus.sha256),),
             score=found["20 correlated"]["point"],
-            score_on=(Data(held_out.name, held_out.sha256),),
+            score_on=(DataFile(held_out.name, held_out.sha256),),
             licence=LICENCE,
         )
         save(model, args.save, description)

@@ -261,7 +261,7 @@ def _prepared(chosen: TrainArguments) -> _Run:
     from robojam.corpus.corpus import clean, join
     from robojam.corpus.formats import read_all
     from robojam.corpus.split import split
-    from robojam.model.file import Data, find, read
+    from robojam.model.file import DataFile, find, read
     from robojam.model.mdrnn import load
     from robojam.training import checkpoint, finetune
     from robojam.training.trainer import SIZES, Trainer, TrainingSettings
@@ -292,7 +292,9 @@ def _prepared(chosen: TrainArguments) -> _Run:
             was = getattr(trainer.settings, name)
             if was != value:
                 raise ValueError(f"--resume: this run has --{name} {was}, not {value}")
-        about = {k: tuple(Data(**d) for d in v) if "_on" in k else v for k, v in about.items()}
+        about = {
+            k: tuple(DataFile(**d) for d in v) if "_on" in k else v for k, v in about.items()
+        }
         name, sha256 = about.pop("from", ("", ""))
         if sha256 != (file.sha256 if file else ""):
             began = (
@@ -302,8 +304,8 @@ def _prepared(chosen: TrainArguments) -> _Run:
         trainer.starts_from_model = file is not None
         return _Run(trainer, about, told, file)
     about = {
-        "trained_on": tuple(Data(c.name, c.sha256) for c in corpora),
-        "score_on": tuple(Data(c.name, c.sha256) for c in others),
+        "trained_on": tuple(DataFile(c.name, c.sha256) for c in corpora),
+        "score_on": tuple(DataFile(c.name, c.sha256) for c in others),
         "licence": chosen.licence,
     }
     if file is None:

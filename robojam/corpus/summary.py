@@ -53,7 +53,7 @@ def summarise(corpus: Corpus) -> dict[str, Any]:
     summary["landings"], summary["rests"] = landings, rests
     examined = islice(corpus.performances(), _MOST_EXAMINED)
     places = (performance[:, :2] for performance in examined)
-    screens = Counter(lattice.detected(places, _RESOLUTIONS).tolist())
+    screens = Counter(lattice.detect(places, _RESOLUTIONS).tolist())
     summary["screens"] = {str(n): count for n, count in screens.most_common()}
     summary["screens_of"] = screens.total()
     return summary

@@ -64,11 +64,11 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
         for performances in _grouped(cleaned):
             events = [dequantise(cleaned, p.start, p.stop) for p in performances]
             for parts, summed in _under(model, events, lattices, flagless=flagless):
-                sums += lattice.mixed(parts, prior)[1:].sum(0)
+                sums += lattice.mix(parts, prior)[1:].sum(0)
                 if flagless:
                     # The flags of this event are summed out; what is known of its screen
                     # comes from the events before, flags and all.
-                    known = lattice.known(parts.sum(-1), prior)
+                    known = lattice.log_posteriors(parts.sum(-1), prior)
                     whole += float(np.logaddexp.reduce(known + summed, 0)[1:].sum())
     names = [factor.name for factor in model.event.factors]
     return Score(
@@ -116,7 +116,7 @@ def _under(
             size = len(one.events)
             if one.lattice and position is not None:
                 place = event.factors.index(position)
-                more = lattice.gain(one.lattice, position.noise, position.dims)
+                more = lattice.log_gain(one.lattice, position.noise, position.dims)
                 its[:, place] += more
                 whole += more
                 if one.ruled_out:
@@ -143,7 +143,7 @@ def _heard(event: EventSpec, events: Floats, row: int, which: int, n: int) -> _H
     if not n or event.position is None:
         return _Heard(row, which, 0, events, ruled_out=False)
     columns, middles = list(event.position.columns), events.copy()
-    inside, middles[:, columns] = lattice.teeth(events[:, columns], n, event.position.noise)
+    inside, middles[:, columns] = lattice.cells(events[:, columns], n, event.position.noise)
     out = not inside.all()
     end = int(np.argmin(inside)) + 1 if out else len(events)
     return _Heard(row, which, n, middles[:end], ruled_out=out)

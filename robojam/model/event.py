@@ -1,10 +1,9 @@
-"""What a model is over: an event, described.
+"""Description of the event that a model is over.
 
-An event is a row of numbers, predicted factor by factor: each factor is a few
-columns of the row, and is predicted given the events before and the factors
-before it in the order of the description. A touch is one description, a pen
-stroke of a kanji another; the model's code knows neither. The description
-travels in the model's file.
+An event is a row of numbers, predicted factor by factor: each factor is a few columns of the
+row, and is predicted given the earlier events and the earlier factors, in the order of the
+description. A touch has one description, a point of a pen stroke another; the model's code
+knows neither. The description is part of the model's file.
 
 Four kinds of factor:
 
@@ -14,8 +13,8 @@ Four kinds of factor:
     one column of seconds > 0; a mixture of normals over its logarithm.
 ``position``
     columns of a place; a mixture of normals over the place itself, or, where
-    the flag named by ``slides`` is 1, over the offset from the last place,
-    with means set off by learnt shares of the last velocities.
+    the flag in column ``slides`` is 1, over the offset from the last place,
+    with means shifted by learnt multiples of the last velocities.
 ``offset``
     columns that are offsets already; a mixture of normals over them.
 """
@@ -27,22 +26,22 @@ from typing import Literal
 
 import msgspec
 
-#: Teeth of a lattice are wider than the noise by this, for recorded places stray a little.
+#: By how much a lattice's teeth are wider than the noise: recorded places are rounded.
 MARGIN = 4e-6
-#: No layer is wider, and no mixture has more components: a file could ask for anything.
-MOST = 1 << 16
+#: The greatest size of a layer or a mixture: a file could ask for any.
+MAX_SIZE = 1 << 16
 
 
 class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some columns of an event that are predicted together.
+    """Columns of an event that are predicted together.
 
-    centre and scale bring the columns (for a duration: its logarithm) to about
-    zero mean and unit deviation; step is the scale of one slide of a position.
-    noise is the width of the uniform noise that dequantises each column: the
-    model was trained, and is fed, on values with it. Half of it is added to what
-    is fed in play, and taken from what is played. lattices are pairs of n and share: of
-    the screens that report a position, that share has it in multiples of 1/n, coarser
-    than the noise (robojam.model.lattice); the others show no lattice.
+    centre and scale bring the columns (for a duration: its logarithm) to about zero mean and
+    unit deviation; step is the scale of one slide of a position. hidden is the width of the
+    factor's head. noise is the width of the uniform noise that dequantises each column: the
+    model was trained on values with it. In play half of it is added to what is fed, and
+    subtracted from what is played. lattices are pairs of n and share: that share of the
+    screens reports a position in multiples of 1/n, coarser than the noise
+    (robojam.model.lattice); the other screens show no lattice.
     """
 
     name: str
@@ -59,17 +58,17 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def dims(self) -> int:
-        """How many columns."""
+        """The number of columns."""
         return len(self.columns)
 
-    def flaw(self) -> str | None:
-        """Say what is wrong with it by itself, if anything is."""
+    def problem(self) -> str | None:
+        """Return what is wrong with the factor by itself, or None."""
         if self.dims != 1 and self.kind in ("flag", "duration"):
             return f"a {self.kind} has one column"
-        if self.kind != "flag" and not 1 <= self.components <= MOST:
-            return f"1 to {MOST} components, not {self.components}"
-        if not 1 <= self.hidden <= MOST:
-            return f"a hidden layer of 1 to {MOST}, not {self.hidden}"
+        if self.kind != "flag" and not 1 <= self.components <= MAX_SIZE:
+            return f"1 to {MAX_SIZE} components, not {self.components}"
+        if not 1 <= self.hidden <= MAX_SIZE:
+            return f"a hidden layer of 1 to {MAX_SIZE}, not {self.hidden}"
         if not (0 < min(self.scale, self.step) <= max(self.scale, self.step) < math.inf):
             return "scales are numbers above zero"
         if not (0 <= self.noise < math.inf and math.isfinite(self.centre)):
@@ -86,10 +85,10 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The description of an event: its columns, and its factors in their order.
+    """Description of an event: its columns, and its factors in the order of prediction.
 
-    duration is the column of seconds by which velocities are reckoned, if any;
-    speed is the scale of a velocity, in units of place per second.
+    duration is the column of seconds by which velocities are computed, if any; speed is the
+    scale of a velocity, in units of position per second.
     """
 
     name: str
@@ -99,7 +98,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     speed: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check that the description can be a model's. Raises ValueError."""
+        """Check that a model can be over the event. Raises ValueError."""
         seen = sorted(column for factor in self.factors for column in factor.columns)
         if seen != list(range(len(self.columns))):
             raise ValueError(
@@ -108,15 +107,15 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             )
         known: list[Factor] = []
         for factor in self.factors:
-            wrong = factor.flaw() or self._flaw(factor, known)
-            if wrong:
-                raise ValueError(f"factor {factor.name!r}: {wrong}")
+            problem = factor.problem() or self._problem(factor, known)
+            if problem:
+                raise ValueError(f"factor {factor.name!r}: {problem}")
             known.append(factor)
         if not 0 < self.speed < math.inf:
             raise ValueError(f"event {self.name!r}: its speed is a number above zero")
 
-    def _flaw(self, factor: Factor, known: list[Factor]) -> str | None:
-        """Say what is wrong with a factor after those that are known before it."""
+    def _problem(self, factor: Factor, known: list[Factor]) -> str | None:
+        """Return what is wrong with a factor after the earlier ones, or None."""
         if factor.name in [f.name for f in known]:
             return "another one has its name"
         if factor.slides is None:
@@ -132,12 +131,12 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def position(self) -> Factor | None:
-        """The factor that has a place to slide from, if any."""
+        """The position that can slide, if there is one."""
         return next((f for f in self.factors if f.slides is not None), None)
 
     @property
     def lattices(self) -> tuple[tuple[int, float], ...]:
-        """The lattices on which its position may lie, and their shares."""
+        """The lattices of its position, and their shares."""
         return self.position.lattices if self.position else ()
 
     @property
@@ -158,7 +157,7 @@ def touch_event(
     hidden: int = 128,
     lattices: tuple[tuple[int, float], ...] = (),
 ) -> EventSpec:
-    """Describe a touch: (x, y, dt, moving), the phase first, then dt, then the place.
+    """Return the description of a touch: (x, y, dt, moving); phase first, then dt, then place.
 
     x and y are in screen units, dt in seconds; moving is 0 where the finger lands.
     """
@@ -197,9 +196,9 @@ def touch_event(
 
 
 def stroke_event(*, components: int = 12, hidden: int = 128, scale: float = 20.0) -> EventSpec:
-    """Describe a point of a pen stroke, as in stroke-3: (dx, dy, lifted after it).
+    """Return the description of a point of a pen stroke, as stroke-3: (dx, dy, lifted).
 
-    dx and dy are whole numbers, dequantised by ±0.5.
+    dx and dy are whole numbers, dequantised by ±0.5; lifted is 1 where the pen lifts after.
     """
     return EventSpec(
         name="stroke",

@@ -1,8 +1,10 @@
-"""The mathematics of one event: its features, what motion carries on, what heads mean.
+"""Mathematics of one event: its features, its motion, and the mixture that a head outputs.
 
-Written once for numpy arrays and torch tensors alike: ``xp`` is the module that
-made them. Training runs it over whole sequences with torch, play runs it event by
-event (robojam.player.reference). The last axis is features, all before it batch.
+Written once for numpy arrays and torch tensors: ``xp`` is the module that made them.
+Training runs it over whole sequences with torch, play runs it event by event
+(robojam.player.reference). The last axis is columns or features, those before it are batch
+axes: (…, C). P is the number of a position's columns, K of a mixture's components, D of a
+factor's columns.
 """
 
 from __future__ import annotations
@@ -25,35 +27,35 @@ ArrayModule = Any
 #: Numbers of 32 bits, in numpy.
 Floats = NDArray[np.float32]
 
-#: log s of a component never falls below this (robojam.mixture.FLOOR).
+#: The least logarithm of a component's deviation (robojam.mixture.FLOOR).
 FLOOR = -7.0
-#: Velocities count up to this many times Event.speed; more is a screen's glitch.
+#: Velocities are limited to this many times EventSpec.speed; more is a screen's glitch.
 MAX_SPEED = 12.0
-#: Durations count from here, in seconds: a velocity needs some time to be one.
+#: The least duration by which a velocity is computed, in seconds.
 MIN_DURATION = 1e-3
-#: Logarithms of durations are taken from here, in seconds.
-TINY = 1e-7
+#: The least duration whose logarithm is taken, in seconds.
+LOG_EPSILON = 1e-7
 
 
 def concat(xp: ArrayModule, arrays: list[Array]) -> Array:
-    """Join along the last axis."""
+    """Return arrays joined along the last axis."""
     return arrays[0] if len(arrays) == 1 else xp.concatenate(arrays, -1)
 
 
 @cache
-def where_of(columns: tuple[int, ...]) -> slice | list[int]:
-    """Return how to index columns: by a slice, which copies nothing, where that will do."""
-    side_by_side = slice(columns[0], columns[-1] + 1)
-    return side_by_side if columns == tuple(range(columns[0], columns[-1] + 1)) else [*columns]
+def column_index(columns: tuple[int, ...]) -> slice | list[int]:
+    """Return an index of columns: a slice, which copies nothing, if they are adjacent."""
+    adjacent = range(columns[0], columns[-1] + 1)
+    return slice(columns[0], columns[-1] + 1) if columns == tuple(adjacent) else [*columns]
 
 
 def pick(values: Array, columns: tuple[int, ...]) -> Array:
     """Return some columns (…, dims) of events."""
-    return values[..., where_of(columns)]
+    return values[..., column_index(columns)]
 
 
 def clipped(array: Array, low: float, high: float = math.inf) -> Array:
-    """Bring numbers into a range; what is no number stays none."""
+    """Return an array limited to a range; NaN stays NaN."""
     if hasattr(array, "clamp"):
         return array.clamp(low, high)
     array = np.maximum(array, low)  # a third of np.clip's time
@@ -61,28 +63,28 @@ def clipped(array: Array, low: float, high: float = math.inf) -> Array:
 
 
 def feature_count(event: EventSpec) -> int:
-    """How many features describe one event that was heard."""
+    """Return the number of features of one event."""
     return sum(f.dims if f.slides is None else 4 * f.dims for f in event.factors)
 
 
-def normal(xp: ArrayModule, factor: Factor, values: Array) -> Array:
-    """Bring a factor's columns (…, dims) of an event to about unit size."""
+def normalise(xp: ArrayModule, factor: Factor, values: Array) -> Array:
+    """Return a factor's columns (…, D) of events, scaled to about unit size."""
     columns = pick(values, factor.columns)
     if factor.kind == "flag":
         return columns
     if factor.kind == "duration":
-        columns = xp.log(clipped(columns, TINY))
+        columns = xp.log(clipped(columns, LOG_EPSILON))
     return (columns - factor.centre) / factor.scale
 
 
 def slide(factor: Factor, values: Array, last: Array) -> Array:
-    """How far (…, P) events slid from the places last: 0 where they landed."""
+    """Return how far (…, P) events slid from the last positions; 0 where they landed."""
     assert factor.slides is not None
     return (pick(values, factor.columns) - last) * pick(values, (factor.slides,))
 
 
 def velocity(event: EventSpec, values: Array, slid: Array) -> Array:
-    """Velocity (…, P) with which an event slid so far."""
+    """Return the velocity (…, P) of events that slid by so much (…, P)."""
     if event.duration is None:
         return slid
     seconds = clipped(pick(values, (event.duration,)), MIN_DURATION)
@@ -93,14 +95,14 @@ def velocity(event: EventSpec, values: Array, slid: Array) -> Array:
 def features(
     xp: ArrayModule, event: EventSpec, values: Array, slid: Array, now: Array, before: Array
 ) -> Array:
-    """Return the features (…, feature_count) of events that were heard.
+    """Return the features (…, feature_count) of events.
 
-    values (…, C) are the events; slid (…, P) how far they slid; now and before
-    (…, P) their velocities and those of the events before them.
+    values (…, C) are the events; slid (…, P) is how far they slid; now and before (…, P)
+    are their velocities and those of the events before them.
     """
     parts: list[Array] = []
     for factor in event.factors:
-        unit = normal(xp, factor, values)
+        unit = normalise(xp, factor, values)
         parts.append(xp.arcsinh(unit) if factor.kind == "offset" else unit)
         if factor.slides is not None:
             parts += [
@@ -111,8 +113,8 @@ def features(
     return concat(xp, parts)
 
 
-def carries(event: EventSpec, factor: Factor) -> int:
-    """How many shares of motion each component of a factor carries on."""
+def motion_terms(event: EventSpec, factor: Factor) -> int:
+    """Return how many weights of motion each component of a factor has."""
     if factor.slides is None or event.duration is None:
         return 0
     return 3 if factor.dims == 2 else 2
@@ -121,9 +123,9 @@ def carries(event: EventSpec, factor: Factor) -> int:
 def motion(
     xp: ArrayModule, event: EventSpec, factor: Factor, values: Array, now: Array, before: Array
 ) -> Array:
-    """What the last velocities would make of this event, (…, carries, P) in steps.
+    """Return the slides that the last velocities predict, (…, motion_terms, P) in steps.
 
-    The last velocity, the same turned by a right angle (so that a curve goes on
+    These are the last velocity, the same turned by a right angle (so that a curve goes on
     curving), and the velocity before, each times the new duration; 0 for a landing.
     """
     assert event.duration is not None
@@ -135,24 +137,24 @@ def motion(
     return concat(xp, bases).reshape(*now.shape[:-1], -1, factor.dims) * scale[..., None]
 
 
-def outputs(event: EventSpec, factor: Factor) -> int:
-    """How many numbers a factor's head gives."""
+def output_count(event: EventSpec, factor: Factor) -> int:
+    """Return the number of a factor's head outputs."""
     if factor.kind == "flag":
         return 1
     d = factor.dims
-    return factor.components * (1 + 2 * d + d * (d - 1) // 2 + carries(event, factor))
+    return factor.components * (1 + 2 * d + d * (d - 1) // 2 + motion_terms(event, factor))
 
 
-def parts_of(event: EventSpec, factor: Factor) -> tuple[slice, ...]:
-    """Where one component's numbers stand: mean, raw log scale, lower, shares of motion."""
+def component_parts(event: EventSpec, factor: Factor) -> tuple[slice, ...]:
+    """Return the parts of a component's numbers: mean, raw log scale, lower, motion weights."""
     d = factor.dims
-    ends = [0, *accumulate((d, d, d * (d - 1) // 2, carries(event, factor)))]
+    ends = [0, *accumulate((d, d, d * (d - 1) // 2, motion_terms(event, factor)))]
     return tuple(slice(start, end) for start, end in pairwise(ends))
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """A mixture's parameters in units of its factor, shaped as in robojam.mixture.
+    """Parameters of a mixture in units of its factor, shaped as in robojam.mixture.
 
     logits (…, K), mean (…, K, D), log_scale (…, K, D), lower (…, K, D(D-1)/2).
     """
@@ -172,16 +174,16 @@ def components(
     now: Array,
     before: Array,
 ) -> Components:
-    """Read a head's output as a mixture; values holds the factors that came before."""
+    """Return the mixture that a head outputs; values (…, C) hold the earlier factors."""
     k = factor.components
     mean, raw, lower, shares = (
         out[..., k * (1 + part.start) : k * (1 + part.stop)].reshape(
             *out.shape[:-1], k, part.stop - part.start
         )
-        for part in parts_of(event, factor)
+        for part in component_parts(event, factor)
     )
     raw = raw - FLOOR
     log_scale = FLOOR + xp.logaddexp(raw, xp.zeros_like(raw))
-    if carries(event, factor):
+    if motion_terms(event, factor):
         mean = mean + shares @ motion(xp, event, factor, values, now, before)
     return Components(out[..., :k], mean, log_scale, lower)

@@ -1,7 +1,7 @@
-"""A model as a file: safetensors, with everything needed to use it as metadata.
+"""Model files: safetensors, with everything needed to use a model as metadata.
 
-Read here with numpy alone, so that nothing that plays waits for torch. Nothing is
-unpickled. Which model is the default, and where models live, is said here too.
+Read with numpy alone, so that play does not wait for torch. Nothing is unpickled. The default
+model's name and the folder of robojam's models are here too.
 """
 
 from __future__ import annotations
@@ -13,114 +13,118 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from robojam.model import features
-from robojam.model.event import MOST, EventSpec
+from robojam.model.event import MAX_SIZE, EventSpec
 from robojam.system.atomic_file import atomic_write
 
-#: The model that plays when none is named.
+#: The model that plays unless another is named.
 DEFAULT = "touch.safetensors"
 FORMAT = 1
 _KEY = "robojam"
 
 
 class ModelFileError(ValueError):
-    """A model file that cannot be used; the text says which, and why."""
+    """Error that names a model file which cannot be used, and says why."""
 
 
-class Data(msgspec.Struct, frozen=True):
-    """A file that a model was trained or scored on."""
+class DataFile(msgspec.Struct, frozen=True):
+    """Name and hash of a file that a model was trained or scored on."""
 
     name: str
     sha256: str
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a model's file says of it, beside the weights.
+    """Metadata of a model's file: all that it holds beside the weights.
 
     score is in nats per event, lower is better, on score_on. temperature and
     spread are those at which the model is best played.
     """
 
     event: EventSpec
-    units: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+    units: Annotated[int, msgspec.Meta(ge=1, le=MAX_SIZE)]
     layers: Annotated[int, msgspec.Meta(ge=1, le=64)]
     format: int = FORMAT
     temperature: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
     spread: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
-    trained_on: tuple[Data, ...] = ()
+    trained_on: tuple[DataFile, ...] = ()
     steps: int = 0
     score: float | None = None
-    score_on: tuple[Data, ...] = ()
+    score_on: tuple[DataFile, ...] = ()
     made_with: str = ""
     licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model as it was read: description, weights by name, and the file's SHA-256."""
+    """A model file's content: description, weights by name, and the file's SHA-256."""
 
     path: Path
     description: ModelDescription
-    weights: dict[str, np.ndarray[Any, Any]]
+    weights: dict[str, features.Floats]
     sha256: str
 
     @property
     def event(self) -> EventSpec:
-        """What the model is over."""
+        """The description of the event that the model is over."""
         return self.description.event
 
     @property
     def units(self) -> int:
-        """Width of each recurrent layer."""
+        """The width of each recurrent layer."""
         return self.description.units
 
     @property
     def layers(self) -> int:
-        """How many recurrent layers."""
+        """The number of recurrent layers."""
         return self.description.layers
 
 
 def shapes(event: EventSpec, units: int, layers: int) -> dict[str, tuple[int, ...]]:
-    """Name every weight of a model, with its shape."""
+    """Return the shape of every weight of a model, by name."""
     count = features.feature_count(event)
     hidden = [f.hidden for f in event.factors]
-    found: dict[str, tuple[int, ...]] = {
+    weights: dict[str, tuple[int, ...]] = {
         "start": (2, layers, units),
         "trunk.weight": (sum(hidden), layers * units + count),
         "trunk.bias": (sum(hidden),),
     }
     for layer in range(layers):
-        found[f"rnn.{layer}.weight_ih_l0"] = (4 * units, units if layer else count)
-        found[f"rnn.{layer}.weight_hh_l0"] = (4 * units, units)
-        found[f"rnn.{layer}.bias_ih_l0"] = (4 * units,)
-        found[f"rnn.{layer}.bias_hh_l0"] = (4 * units,)
+        weights[f"rnn.{layer}.weight_ih_l0"] = (4 * units, units if layer else count)
+        weights[f"rnn.{layer}.weight_hh_l0"] = (4 * units, units)
+        weights[f"rnn.{layer}.bias_ih_l0"] = (4 * units,)
+        weights[f"rnn.{layer}.bias_hh_l0"] = (4 * units,)
     known = 0
     for i, factor in enumerate(event.factors):
-        out = features.outputs(event, factor)
+        out = features.output_count(event, factor)
         if known:
-            found[f"context.{i}.weight"] = (factor.hidden, known)
-        found[f"head.{i}.weight"] = (out, factor.hidden)
-        found[f"head.{i}.bias"] = (out,)
+            weights[f"context.{i}.weight"] = (factor.hidden, known)
+        weights[f"head.{i}.weight"] = (out, factor.hidden)
+        weights[f"head.{i}.bias"] = (out,)
         known += factor.dims
-    return found
+    return weights
 
 
-def write(path: Path, description: ModelDescription, weights: dict[str, Any]) -> None:
-    """Write a model file, whole or not at all. Raises OSError where it cannot be written."""
+def write(
+    path: str | Path, description: msgspec.Struct, weights: dict[str, NDArray[Any]]
+) -> None:
+    """Write a model file, completely or not at all. Raises OSError if that fails."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     metadata = {_KEY: msgspec.json.encode(description).decode()}
-    with atomic_write(path) as part:
+    with atomic_write(Path(path)) as part:
         part.write_bytes(save_tensors(arrays, metadata=metadata))
 
 
-def read(path: Path) -> ModelFile:
-    """Read a model file. Raises ModelFileError, naming the file and what is wrong."""
+def read(path: str | Path) -> ModelFile:
+    """Return a model file's content. Raises ModelFileError, which says what is wrong."""
+    path = Path(path)
     try:
-        if path.exists() and not path.is_file():  # a device would be read for ever
+        if path.exists() and not path.is_file():  # reading a device might never end
             raise ModelFileError(f"{path} is no file, and so no model")
         data = path.read_bytes()
     except FileNotFoundError:
@@ -156,12 +160,12 @@ def read(path: Path) -> ModelFile:
     return ModelFile(path, description, weights, hashlib.sha256(data).hexdigest())
 
 
-def _floats(path: Path, name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return weights as float32. Raises ModelFileError for what cannot be weights."""
+def _floats(path: Path, name: str, array: NDArray[Any]) -> features.Floats:
+    """Return weights as float32. Raises ModelFileError unless they are finite floats."""
     if array.dtype.kind != "f":
         raise ModelFileError(f"{path} holds {array.dtype} and no floats, in {name}")
     with np.errstate(over="ignore"):
-        floats = array.astype(np.float32)
+        floats: features.Floats = array.astype(np.float32)
     if not np.isfinite(floats).all():
         raise ModelFileError(f"{path} holds numbers that are not finite, in {name}")
     return floats
@@ -170,21 +174,21 @@ def _floats(path: Path, name: str, array: np.ndarray[Any, Any]) -> np.ndarray[An
 def _metadata(data: bytes) -> dict[str, Any]:
     size = int.from_bytes(data[:8], "little")
     header = msgspec.json.decode(data[8 : 8 + size], type=dict[str, Any])
-    found = header.get("__metadata__", {})
-    return found if isinstance(found, dict) else {}
+    metadata = header.get("__metadata__", {})
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def folder() -> Path:
-    """Return where robojam's own models are: in an installed wheel, or in a checkout."""
-    here = Path(__file__).resolve().parents[1]
-    inside = here / "models"
-    return inside if inside.is_dir() else here.parent / "models"
+    """Return the folder of robojam's own models: in an installed wheel, or in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "models"
+    return installed if installed.is_dir() else package.parent / "models"
 
 
 def find(model: str | None) -> Path:
-    """Find a model by path, or by its name among the models that robojam brings.
+    """Return a model's path, given a path or a name among robojam's own models.
 
-    Raises ModelFileError when there is none.
+    None stands for the default model. Raises ModelFileError if there is no such file.
     """
     if model is None:
         return folder() / DEFAULT

@@ -1,16 +1,18 @@
-"""The lattices of screens, and an exact density on them.
+"""Lattices of screens, and an exact density on them.
 
-A screen reports whole pixels: x and y are multiples of 1/n. Dequantised by noise
-narrower than that (docs/measure.md), its places lie in the teeth of a comb, and a
-density that knows the comb is higher on them by the share of the gaps. Which n a
-performance has is a hidden variable: each n is a hypothesis, "no lattice" another,
-with prior shares that the model's file holds; the density of a performance is their
-exact mixture (Bayes), and what is known of n at each touch is its posterior.
+A screen reports whole pixels: x and y are multiples of 1/n. Dequantised by noise narrower
+than a pixel (docs/measure.md), its places lie in the teeth of a comb, and a density that
+knows the comb is higher there, by the share of the gaps. Which n a performance has is a
+hidden variable: each n is a hypothesis, "no lattice" another, with prior shares from the
+model's file. The density of a performance is their exact mixture (Bayes), weighted at each
+touch by the posterior of n.
 
-Under a hypothesis a place is known to lie in its cell, and is as likely as the model
-finds the cell: its chance is spread evenly over the tooth, so that a mean density over
-the cell becomes one over the tooth by a constant. The model hears the middle of the
-cell: under a lattice, nothing of the noise is left.
+Under a hypothesis a place lies in a known cell, and has the probability that the model gives
+the cell, spread evenly over the tooth: the mean density over the cell becomes one over the
+tooth by a constant factor. The model is fed the middle of the cell, without the noise.
+
+T is the number of events, D of a position's dimensions, P of performances, H of hypotheses,
+F of factors.
 """
 
 from __future__ import annotations
@@ -20,113 +22,112 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robojam.model.event import MARGIN
 
-Floats = np.ndarray[Any, np.dtype[Any]]
+_Doubles = NDArray[np.float64]
+_Integers = NDArray[np.int64]
 
-#: Corpora hold decimals and 32-bit numbers: places stray this far from their lattice.
+#: How far places are from their lattice, at most: corpora hold decimals and 32-bit numbers.
 SLACK = MARGIN / 2
-#: Performances with fewer touches than this inside the screen show no lattice.
-_FEW = 6
-#: Lattices that fewer performances than this show are left out.
-_RARE = 3
-#: So many are looked at together: places, and lattices for each performance.
+#: A performance with fewer touches than this inside the screen shows no lattice.
+_MIN_TOUCHES = 6
+#: A lattice of fewer performances than this is left out.
+_MIN_PERFORMANCES = 3
+#: Places, and lattices of each performance, that are compared at once.
 _BLOCK = 1 << 16
 
 
-def detect(places: Floats, lattices: Sequence[int]) -> int:
-    """Find the coarsest lattice on which all places (T, D) lie; 0 where there is none."""
-    return int(detected([places], lattices)[0])
+def detect(performances: Iterable[NDArray[Any]], lattices: Sequence[int]) -> _Integers:
+    """Return the coarsest lattice (P,) on which all places (T, D) of each performance lie.
 
-
-def detected(performances: Iterable[Floats], lattices: Sequence[int]) -> Floats:
-    """Find what `detect` finds in each performance, (P,), in many of them at a time."""
+    lattices are the candidates, as numbers of lines n; 0 stands for none of them.
+    """
     found = [np.zeros(0, np.int64)]
-    block: list[Floats] = []
+    block: list[NDArray[Any]] = []
     size = 0
     for places in performances:
         block.append(places)
         size += len(places) + len(lattices)
         if size >= _BLOCK:
-            found.append(_detected(block, lattices))
+            found.append(_detect(block, lattices))
             block, size = [], 0
     if block:
-        found.append(_detected(block, lattices))
+        found.append(_detect(block, lattices))
     return np.concatenate(found)
 
 
-def _detected(block: list[Floats], lattices: Sequence[int]) -> Floats:
-    """Find the lattice of each performance, (P,): by a few of its places, then by all."""
-    whose = np.repeat(np.arange(len(block)), [len(places) for places in block])
+def _detect(block: list[NDArray[Any]], lattices: Sequence[int]) -> _Integers:
+    """Return the lattice of each performance (P,): tried on a few places, then on all."""
+    owner = np.repeat(np.arange(len(block)), [len(places) for places in block])
     places = np.ascontiguousarray(np.concatenate(block).T, np.float64)
     inside = ((places > 0) & (places < 1)).all(0)
-    whose, places = whose[inside], places.compress(inside, 1)
-    counts = np.bincount(whose, minlength=len(block))
+    owner, places = owner[inside], places.compress(inside, 1)
+    counts = np.bincount(owner, minlength=len(block))
     begins = np.cumsum(counts) - counts
-    many = np.flatnonzero(counts >= _FEW)
-    # Pairs of a performance and a lattice, in their order: a few places leave few of them.
-    every = np.array(sorted(lattices), np.float64)
-    rows, columns = np.nonzero(_on(places[0, begins[many], None], every))
-    which, n = many[rows], every[columns]
-    for place in range(_FEW):
+    long_enough = np.flatnonzero(counts >= _MIN_TOUCHES)
+    # Pairs of a performance and a lattice, in order: a few places rule most of them out.
+    candidates = np.array(sorted(lattices), np.float64)
+    rows, columns = np.nonzero(_on(places[0, begins[long_enough], None], candidates))
+    which, n = long_enough[rows], candidates[columns]
+    for place in range(_MIN_TOUCHES):
         for column in places:
             on = _on(column[begins[which] + place], n)
             which, n = which[on], n[on]
     found = np.zeros(len(block), np.int64)
-    while len(which):  # whether all places lie on the coarsest that each has left
-        asked, wrong = np.zeros((2, len(block)), bool)
-        asked[which] = True
-        rows = np.flatnonzero(asked[whose])
+    while len(which):  # test the coarsest lattice left for each performance on all places
+        tested, wrong = np.zeros((2, len(block)), bool)
+        tested[which] = True
+        rows = np.flatnonzero(tested[owner])
         coarsest = np.diff(which, prepend=-1) > 0
         found[which[coarsest]] = n[coarsest]
-        off = ~_on(places.take(rows, 1), found[whose[rows]])
-        wrong[whose[rows[off.any(0)]]] = True
+        off = ~_on(places.take(rows, 1), found[owner[rows]])
+        wrong[owner[rows[off.any(0)]]] = True
         found[wrong] = 0
         left = wrong[which] & ~coarsest
         which, n = which[left], n[left]
     return found
 
 
-def _on(places: Floats, n: Floats) -> Floats:
-    """Tell which places lie on lattices of 1/n."""
+def _on(places: _Doubles, n: _Doubles | _Integers) -> NDArray[np.bool_]:
+    """Return which places lie on lattices of 1/n."""
     pixels = places * n
-    found: Floats = np.abs(pixels - np.round(pixels)) < n * SLACK
-    return found
+    on: NDArray[np.bool_] = np.abs(pixels - np.round(pixels)) < n * SLACK
+    return on
 
 
 def shares(
-    performances: Iterable[Floats], noise: float, *, rare: int = _RARE
+    performances: Iterable[NDArray[Any]], noise: float, *, rare: int = _MIN_PERFORMANCES
 ) -> tuple[tuple[int, float], ...]:
-    """Find the lattices of a corpus that are coarser than its noise, and their shares.
+    """Return the lattices of a corpus that are coarser than its noise, with their shares.
 
     performances (T, D) are places as they were recorded; noise is the width of the
-    dequantising noise; what fewer than rare of them show is left out. Returns pairs of n
-    and share; the rest shows no lattice, and one performance more than there are is
-    reckoned to it, so that it is never ruled out.
+    dequantising noise; lattices of fewer than rare performances are left out. Returns pairs
+    of n and share; the other performances show no lattice, and one is added to these, so that
+    the hypothesis "no lattice" is never ruled out.
     """
     candidates = range(100, math.ceil(1 / (noise + MARGIN)))
-    found = detected(performances, candidates)
+    found = detect(performances, candidates)
     lines, counts = np.unique(found[found > 0], return_counts=True)
     counted = zip(lines.tolist(), counts.tolist(), strict=True)
     return tuple((n, count / (len(found) + 1)) for n, count in counted if count >= rare)
 
 
-def halved(
-    some: Iterable[tuple[int, float]], others: Iterable[tuple[int, float]]
+def average_shares(
+    first: Iterable[tuple[int, float]], second: Iterable[tuple[int, float]]
 ) -> tuple[tuple[int, float], ...]:
-    """Give half of all to the lattices and shares of one corpus, half to another's."""
-    both: dict[int, float] = {}
-    for n, share in (*some, *others):
-        both[n] = both.get(n, 0.0) + share / 2
-    return tuple(sorted(both.items()))
+    """Return the average of two corpora's lattices and shares."""
+    average: dict[int, float] = {}
+    for n, share in (*first, *second):
+        average[n] = average.get(n, 0.0) + share / 2
+    return tuple(sorted(average.items()))
 
 
-def teeth(places: Floats, n: int, noise: float) -> tuple[Floats, Floats]:
-    """Read dequantised places (T, D) as cells of a lattice.
+def cells(places: NDArray[Any], n: int, noise: float) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Return whether dequantised places (T, D) lie in teeth (T,), and their cells' middles.
 
-    Returns whether each lies in a tooth (T,), and the middles of the cells (T, D). n = 0 is
-    no lattice: the places are their own middles.
+    The middles are (T, D). n = 0 is no lattice: the places are their own middles.
     """
     if n == 0:
         return np.ones(len(places), bool), places
@@ -135,30 +136,30 @@ def teeth(places: Floats, n: int, noise: float) -> tuple[Floats, Floats]:
     return np.all(inside, axis=1), (cell + 0.5) / n
 
 
-def gain(n: int, noise: float, dims: int) -> float:
-    """Log density, in nats, that a place of so many dimensions gains by its lattice."""
+def log_gain(n: int, noise: float, dims: int) -> float:
+    """Return the log density, in nats, that a place of dims dimensions gains by a lattice."""
     return -dims * math.log(n * (noise + MARGIN)) if n else 0.0
 
 
-def known(joint: Floats, prior: Floats) -> Floats:
-    """Say what is known of the hypotheses before each event, as log shares (H, T).
+def log_posteriors(joint: _Doubles, prior: _Doubles) -> _Doubles:
+    """Return the log probability (H, T) of each hypothesis before each event.
 
-    joint (H, T) are the log densities of the events under each, prior (H,) their log
-    shares at first.
+    joint (H, T) are the log densities of the events under each hypothesis, prior (H,) the
+    hypotheses' log shares.
     """
     after = prior[:, None] + np.cumsum(joint, 1)
     before = np.concatenate([prior[:, None], after[:, :-1]], 1)
-    found: Floats = before - np.logaddexp.reduce(before, 0)
-    return found
+    posteriors: _Doubles = before - np.logaddexp.reduce(before, 0)
+    return posteriors
 
 
-def mixed(parts: Floats, prior: Floats) -> Floats:
-    """Mix hypotheses exactly: log densities of events, given all events before.
+def mix(parts: _Doubles, prior: _Doubles) -> _Doubles:
+    """Return the log densities (T, F) of events under the mixture of all hypotheses.
 
     parts (H, T, F) are the log densities of each event's factors under each hypothesis
-    (-inf where it is ruled out), prior (H,) the logarithms of the hypotheses' shares.
-    Returns (T, F): the chain-rule terms of the mixture.
+    (-inf where it is ruled out), prior (H,) the hypotheses' log shares. The result is the
+    chain-rule terms of the exact mixture.
     """
-    before = known(parts.sum(-1), prior)
+    before = log_posteriors(parts.sum(-1), prior)
     terms = np.logaddexp.reduce(before[..., None] + np.cumsum(parts, -1), 0)
     return np.diff(terms, axis=-1, prepend=0.0)

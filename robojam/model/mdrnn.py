@@ -1,9 +1,12 @@
-"""The MDN-RNN over a described event: density of sequences, saving and loading.
+"""MDN-RNN over a described event: the density of sequences, saving and loading.
 
-Stacked LSTMs listen (Graves 2013); each factor of the event has a head that is
-given the hidden state, the last event's features and the factors before it in the
-description's order, and yields a Bernoulli or a mixture density. The joint density
-of an event is therefore exact, the product of its factors (the chain rule).
+Stacked LSTMs read the events (Graves 2013). Each factor of an event has a head that is given
+the hidden states, the last event's features and the earlier factors of the same event, and
+outputs a Bernoulli or a mixture density. So the joint density of an event is exact: the
+product of its factors (the chain rule).
+
+B is the number of sequences, T of events, C of an event's columns, P of a position's
+dimensions, F of features.
 """
 
 from __future__ import annotations
@@ -25,20 +28,20 @@ from robojam.model.file import ModelDescription, read, write
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """All that a model remembers of what it heard, for a batch of B sequences.
+class ModelState:
+    """State of a model after some events, for a batch of B sequences.
 
-    hidden and cell (layers, B, units); last, now, before (B, P): the last place
-    (NaN when nothing was heard) and the last two velocities; heard (B, F): the last
-    event's features.
+    hidden and cell (layers, B, units); position (B, P), that of the last event (NaN before
+    the first one); velocity and previous_velocity (B, P), the last two; features (B, F), those
+    of the last event.
     """
 
     hidden: Tensor
     cell: Tensor
-    last: Tensor
-    now: Tensor
-    before: Tensor
-    heard: Tensor
+    position: Tensor
+    velocity: Tensor
+    previous_velocity: Tensor
+    features: Tensor
 
 
 class EventModel(nn.Module):
@@ -50,7 +53,7 @@ class EventModel(nn.Module):
         super().__init__()
         self.event, self.units, self.layers = event, units, layers
         count = features.feature_count(event)
-        self.places = event.position.dims if event.position else 0
+        self._dims = event.position.dims if event.position else 0
         self.rnn = nn.ModuleList(
             nn.LSTM(units if layer else count, units, batch_first=True)
             for layer in range(layers)
@@ -65,12 +68,12 @@ class EventModel(nn.Module):
             self.context.append(
                 nn.Linear(known, factor.hidden, bias=False) if known else nn.Identity()
             )
-            self.head.append(nn.Linear(factor.hidden, features.outputs(event, factor)))
+            self.head.append(nn.Linear(factor.hidden, features.output_count(event, factor)))
             known += factor.dims
         self._initialise()
 
     def _initialise(self) -> None:
-        """Forget little, carry motion on, and spread the components' means."""
+        """Set forget gates open, motion to continue, and the components' means apart."""
         with torch.no_grad():
             for rnn in self.rnn:
                 rnn.get_parameter("bias_ih_l0")[self.units : 2 * self.units] = 1.0
@@ -82,60 +85,60 @@ class EventModel(nn.Module):
                 bias = head.get_parameter("bias").zero_()
                 head.get_parameter("weight").mul_(0.5)
                 bias[k : k * (1 + d)] = torch.randn(k * d)
-                shares = features.carries(self.event, factor)
+                shares = features.motion_terms(self.event, factor)
                 if shares:
                     bias[-k * shares :] = torch.eye(shares)[0].mul(0.8).repeat(k)
 
-    def initial(self, batch: int) -> State:
-        """Return the state of having heard nothing, for a batch."""
+    def initial(self, batch: int) -> ModelState:
+        """Return the state before the first event, for a batch."""
         like = self.start
         hidden = self.start[:, :, None].expand(2, self.layers, batch, self.units)
-        place = like.new_full((batch, self.places), torch.nan)
-        still = like.new_zeros((batch, self.places))
-        heard = like.new_zeros((batch, features.feature_count(self.event)))
-        return State(hidden[0], hidden[1], place, still, still, heard)
+        nowhere = like.new_full((batch, self._dims), torch.nan)
+        zero = like.new_zeros((batch, self._dims))
+        no_features = like.new_zeros((batch, features.feature_count(self.event)))
+        return ModelState(hidden[0], hidden[1], nowhere, zero, zero, no_features)
 
     def listen(
-        self, values: Tensor, state: State
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
-        """Hear events (B, T, C): what is known *before* each, and the state after all.
+        self, values: Tensor, state: ModelState
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, ModelState]:
+        """Read events (B, T, C): return the context *before* each, and the state after all.
 
-        Returns what the heads see (B, T, layers * units + F), the place, velocity and
-        velocity before (B, T, P) with which each event is predicted, and the state.
+        Returns the trunk's input (B, T, layers * units + F); the last position and the last
+        two velocities (B, T, P) from which each event is predicted; and the state.
         """
         batch, length, _ = values.shape
         position = self.event.position
         if position is not None:
-            here = features.pick(values, position.columns)
-            last = torch.cat([state.last[:, None], here[:, :-1]], 1)
-            slid = features.slide(position, values, torch.where(last.isnan(), here, last))
+            positions = features.pick(values, position.columns)
+            last = torch.cat([state.position[:, None], positions[:, :-1]], 1)
+            slid = features.slide(position, values, torch.where(last.isnan(), positions, last))
             now = features.velocity(self.event, values, slid)
-            before = torch.cat([state.now[:, None], now[:, :-1]], 1)
+            before = torch.cat([state.velocity[:, None], now[:, :-1]], 1)
         else:
-            here = last = slid = now = before = values.new_zeros((batch, length, 0))
-        heard = features.features(torch, self.event, values, slid, now, before)
-        seen: list[Tensor] = []
+            positions = last = slid = now = before = values.new_zeros((batch, length, 0))
+        event_features = features.features(torch, self.event, values, slid, now, before)
+        context: list[Tensor] = []
         hidden, cell = [], []
-        x = heard
+        x = event_features
         for layer, rnn in enumerate(self.rnn):
             h0, c0 = state.hidden[layer : layer + 1], state.cell[layer : layer + 1]
             y, (h, c) = rnn(self.dropout(x) if layer else x, (h0.contiguous(), c0.contiguous()))
-            seen.append(torch.cat([h0.transpose(0, 1), y[:, :-1]], 1))
+            context.append(torch.cat([h0.transpose(0, 1), y[:, :-1]], 1))
             x = y
             hidden.append(h)
             cell.append(c)
-        seen.append(torch.cat([state.heard[:, None], heard[:, :-1]], 1))
-        after = State(
+        context.append(torch.cat([state.features[:, None], event_features[:, :-1]], 1))
+        after = ModelState(
             torch.cat(hidden),
             torch.cat(cell),
-            here[:, -1] if self.places else state.last,
-            now[:, -1] if self.places else state.now,
-            before[:, -1] if self.places else state.before,
-            heard[:, -1],
+            positions[:, -1] if self._dims else state.position,
+            now[:, -1] if self._dims else state.velocity,
+            before[:, -1] if self._dims else state.previous_velocity,
+            event_features[:, -1],
         )
-        previous = torch.cat([state.now[:, None], now[:, :-1]], 1)
-        earlier = torch.cat([state.before[:, None], before[:, :-1]], 1)
-        return self.dropout(torch.cat(seen, -1)), last, previous, earlier, after
+        previous = torch.cat([state.velocity[:, None], now[:, :-1]], 1)
+        earlier = torch.cat([state.previous_velocity[:, None], before[:, :-1]], 1)
+        return self.dropout(torch.cat(context, -1)), last, previous, earlier, after
 
     def predict(
         self,
@@ -146,11 +149,12 @@ class EventModel(nn.Module):
         before: Tensor,
         cell: Tensor,
     ) -> Tensor:
-        """Log density in nats of each factor of events (…, C) given the trunk's output.
+        """Return the log density in nats of each factor of events (…, C).
 
-        cell (…) is how wide the cells are in the middles of which their places lie.
-        Returns (…, factors), in the order of the description: what is dequantised, and
-        places, by the mean density over what the noise, or the cell, leaves open.
+        trunk (…, hidden) is the trunk's output, last, now and before (…, P) the last position
+        and velocities. cell (…) is the width of the cell around each event's position.
+        Returns (…, factors), in the order of the description. The density of a dequantised
+        value, or of a position, is the mean over the noise's interval, or the cell.
         """
         known: list[Tensor] = []
         parts: list[Tensor] = []
@@ -161,7 +165,7 @@ class EventModel(nn.Module):
             if known:
                 inner = inner + self.context[i](torch.cat(known, -1))
             out = self.head[i](torch.tanh(inner))
-            unit = features.normal(torch, factor, values)
+            unit = features.normalise(torch, factor, values)
             known.append(unit)
             if factor.kind == "flag":
                 sign = 2 * unit[..., 0] - 1
@@ -175,13 +179,13 @@ class EventModel(nn.Module):
     def _density(
         self, factor: Factor, mixture: Mixture, values: Tensor, last: Tensor, cell: Tensor
     ) -> Tensor:
-        """Log density (…) of a factor of events (…, C) under its mixture."""
-        unit = features.normal(torch, factor, values)
+        """Return the log density (…) of a factor of events (…, C) under its mixture."""
+        unit = features.normalise(torch, factor, values)
         if factor.kind == "duration":
             return self._in_seconds(factor, mixture, values)
         if factor.slides is None:
             return mixture.log_prob(unit) - factor.dims * math.log(factor.scale)
-        # There is no sliding from where nothing was heard.
+        # The first event does not slide.
         slides = (values[..., factor.slides, None] > 0.5) & ~last[..., :1].isnan()
         slid = (features.pick(values, factor.columns) - last) / factor.step
         scale = torch.where(slides, unit.new_tensor(factor.step), unit.new_tensor(factor.scale))
@@ -193,16 +197,18 @@ class EventModel(nn.Module):
 
     @staticmethod
     def _in_seconds(factor: Factor, mixture: Mixture, values: Tensor) -> Tensor:
-        """Log density (…) of the seconds among events (…, C), whose logarithms are mixed."""
-        unit = features.normal(torch, factor, values)
+        """Return the log density (…) of durations, given the mixture over their logarithms."""
+        unit = features.normalise(torch, factor, values)
         if not factor.noise:
-            seconds = features.pick(values, factor.columns)[..., 0].clamp_min(features.TINY)
+            seconds = features.pick(values, factor.columns)[..., 0].clamp_min(
+                features.LOG_EPSILON
+            )
             density: Tensor = mixture.log_prob(unit) - math.log(factor.scale) - seconds.log()
             return density
-        # low to high is the noise's width, but where that begins below nothing at all
+        # The interval is as wide as the noise, unless it would begin below zero.
         seconds, half = features.pick(values, factor.columns), factor.noise / 2
-        low = (seconds - half).clamp_min(features.TINY)
-        gap = (seconds + half - features.TINY).clamp(features.TINY, factor.noise)
+        low = (seconds - half).clamp_min(features.LOG_EPSILON)
+        gap = (seconds + half - features.LOG_EPSILON).clamp(features.LOG_EPSILON, factor.noise)
         width = torch.log1p(gap / low)
         middle = low.log() + width / 2
         chance = mixture.interval_log_prob(
@@ -211,13 +217,13 @@ class EventModel(nn.Module):
         return chance - math.log(factor.noise)
 
     def forward(
-        self, values: Tensor, state: State | None = None, cell: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Log density in nats of each factor of each event of sequences (B, T, C).
+        self, values: Tensor, state: ModelState | None = None, cell: Tensor | None = None
+    ) -> tuple[Tensor, ModelState]:
+        """Return the log density in nats of each factor of events (B, T, C).
 
-        cell (B,) is the width of the cells that places are known by, if it is not that of
-        the noise (robojam.model.lattice). Returns (B, T, factors), each given all events
-        before it, and the state after.
+        cell (B,) is the width of the cells around positions, where that is not the noise's
+        (robojam.model.lattice). Returns (B, T, factors), each given all earlier events, and
+        the state after the last.
         """
         state = state or self.initial(len(values))
         seen, last, now, before, after = self.listen(values, state)
@@ -225,16 +231,19 @@ class EventModel(nn.Module):
         return self.predict(self.trunk(seen), values, last, now, before, wide), after
 
     def _cells(self, values: Tensor, cell: Tensor | None) -> Tensor:
-        """How wide the cells of events (B, T, C) are, (B, T)."""
+        """Return the widths (B, T) of the cells of events (B, T, C)."""
         if cell is None:
             position = self.event.position
             cell = values.new_full(values.shape[:1], position.noise if position else 0.0)
         return cell[:, None].expand(values.shape[:2])
 
     def flagless(
-        self, values: Tensor, state: State | None = None, cell: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, State]:
-        """As `forward`, with the log density (B, T) of each event, its own flags summed out."""
+        self, values: Tensor, state: ModelState | None = None, cell: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, ModelState]:
+        """Return what `forward` does, and the events' log density with their flags summed out.
+
+        In order: the factors' log densities, the events' (B, T), and the state.
+        """
         state = state or self.initial(len(values))
         seen, last, now, before, after = self.listen(values, state)
         trunk, wide = self.trunk(seen), self._cells(values, cell)
@@ -248,15 +257,15 @@ class EventModel(nn.Module):
         return parts, torch.logsumexp(torch.stack(terms), 0), after
 
 
-def save(model: EventModel, path: Path, description: ModelDescription) -> None:
-    """Write a model's weights and its description to path, whole or not at all."""
+def save(model: EventModel, path: str | Path, description: ModelDescription) -> None:
+    """Write a model's weights and its description to a file, completely or not at all."""
     write(
         path, description, {n: t.detach().cpu().numpy() for n, t in model.state_dict().items()}
     )
 
 
-def load(path: Path) -> tuple[EventModel, ModelDescription]:
-    """Read a model from its file. Raises ModelFileError (see robojam.model.file)."""
+def load(path: str | Path) -> tuple[EventModel, ModelDescription]:
+    """Return the model in a file, and its description. Raises ModelFileError."""
     file = read(path)
     model = EventModel(file.event, units=file.units, layers=file.layers)
     model.load_state_dict({n: torch.from_numpy(a) for n, a in file.weights.items()})

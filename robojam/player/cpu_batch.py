@@ -23,12 +23,12 @@ import numpy as np
 from robojam.model.event import Factor
 from robojam.model.features import (
     FLOOR,
+    LOG_EPSILON,
     MAX_SPEED,
     MIN_DURATION,
-    TINY,
     Floats,
-    carries,
-    where_of,
+    column_index,
+    motion_terms,
 )
 from robojam.player.reference import COLD, LONGEST, HeadWeights, Network
 from robojam.player.state_layout import StateLayout, aligned
@@ -215,7 +215,7 @@ class _Features:
         f, position = values[:, self._columns], self._position
         for column in self._logs:
             seconds = f[:, column]
-            np.maximum(seconds, TINY, out=seconds)
+            np.maximum(seconds, LOG_EPSILON, out=seconds)
             np.log(seconds, out=seconds)
         if position is not None:
             self._move(x, values, f[:, self._motion])
@@ -235,7 +235,7 @@ class _Features:
         assert position.slides is not None
         p = position.dims
         last, velocities = x[:, layout.position], x[:, layout.velocities]
-        new = values[:, where_of(position.columns)]
+        new = values[:, column_index(position.columns)]
         slid = motion[:, :p]
         np.subtract(new, last, out=slid)
         slid *= values[:, position.slides, None]
@@ -255,7 +255,7 @@ class _Features:
 
 @dataclass(frozen=True, slots=True)
 class _ComponentParts:
-    """Where each of a component's numbers stands (robojam.model.features.parts_of)."""
+    """Where each of a component's numbers stands (robojam.model.features.component_parts)."""
 
     mean: slice
     raw: slice
@@ -286,7 +286,7 @@ class _Head:
             self._bias = head.bias[order]
             self._parts = _ComponentParts(*head.parts)
             self._numbers = index.shape[1]
-        if carries(event, self.factor):
+        if motion_terms(event, self.factor):
             self.shares = self._parts.shares
         d = self.factor.dims
         self._lower_rows = [

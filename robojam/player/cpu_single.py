@@ -17,7 +17,7 @@ from itertools import accumulate
 import numpy as np
 
 from robojam.model.event import Factor
-from robojam.model.features import FLOOR, MAX_SPEED, MIN_DURATION, TINY, Floats
+from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION, Floats
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import COLD, LONGEST, Network
 from robojam.player.state_layout import StateLayout
@@ -153,7 +153,7 @@ class SingleStepper:
             if factor.kind == "flag":
                 features += [values[column] for column in factor.columns]
             elif factor.kind == "duration":
-                seconds = max(values[factor.columns[0]], TINY)
+                seconds = max(values[factor.columns[0]], LOG_EPSILON)
                 features.append((math.log(seconds) - factor.centre) / factor.scale)
             else:
                 unit = [(values[c] - factor.centre) / factor.scale for c in factor.columns]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robojam.jam.protocols import Proposal
-from robojam.model.features import Array, ArrayModule, Components, Floats, components, normal
+from robojam.model.features import Array, ArrayModule, Components, Floats, components, normalise
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
@@ -202,13 +202,13 @@ class ModelPlayer:
             probability = 0.5 + 0.5 * math.tanh((logit if moving else -logit) / 2)
             values = network.array([[0.0, 0.0, 0.0, moving]])
             velocities = state.velocity, state.previous_velocity
-            given_phase = network.add_context(0, trunk, normal(xp, phase, values))
+            given_phase = network.add_context(0, trunk, normalise(xp, phase, values))
             out = network.head_output(1, given_phase)
             mixture = components(xp, event, dt, out, values, *velocities)
             weights = _softmax(_to_numpy(mixture.logits)[0])
             log_dt = float(weights @ _to_numpy(mixture.mean)[0, :, 0]) * dt.scale + dt.centre
             values[0, 2] = math.exp(min(log_dt, 2.0))
-            given_dt = network.add_context(1, given_phase, normal(xp, dt, values))
+            given_dt = network.add_context(1, given_phase, normalise(xp, dt, values))
             out = network.head_output(2, given_dt)
             mixture = components(xp, event, place, out, values, *velocities)
             groups += self._groups(

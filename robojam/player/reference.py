@@ -16,17 +16,17 @@ from robojam.model.features import (
     FLOOR,
     Array,
     ArrayModule,
-    carries,
     clipped,
+    column_index,
+    component_parts,
     concat,
     feature_count,
     features,
     motion,
-    parts_of,
+    motion_terms,
     pick,
     slide,
     velocity,
-    where_of,
 )
 
 #: Largest absolute logarithm of a sampled duration: 15 years, and still finite.
@@ -95,7 +95,7 @@ class HeadWeights:
     factor's value is added to the trunk's output for the later heads, None for the last
     factor. component_index (K, ·): where each component's numbers stand in the head's
     output. parts: which of a component's numbers are means, scales, correlations and
-    motion weights (robojam.model.features.parts_of).
+    motion weights (robojam.model.features.component_parts).
     """
 
     columns: slice | list[int]
@@ -147,7 +147,7 @@ class Network:
         for j in range(i + 1, len(event.factors)):
             columns = weights[f"context.{j}.weight"][:, known : known + factor.dims]
             context.append(_transposed(xp, columns))
-        k, parts = factor.components, parts_of(event, factor)
+        k, parts = factor.components, component_parts(event, factor)
         index = [
             [
                 k * (1 + part.start) + component * (part.stop - part.start) + number
@@ -157,7 +157,7 @@ class Network:
             for component in range(k)
         ]
         return HeadWeights(
-            columns=where_of(factor.columns),
+            columns=column_index(factor.columns),
             trunk=slice(start, start + factor.hidden),
             weight=_transposed(xp, weights[f"head.{i}.weight"]),
             bias=weights[f"head.{i}.bias"],
@@ -219,7 +219,7 @@ class Network:
     def add_context(self, i: int, trunk: Array, unit: Array) -> Array:
         """Return the trunk's output for the heads after factor i, given its unit values.
 
-        unit (V, dims) is the factor's value as robojam.model.features.normal has it.
+        unit (V, dims) is the factor's value as robojam.model.features.normalise has it.
         """
         context = self.heads[i].context
         return trunk if context is None else trunk + unit @ context
@@ -293,7 +293,7 @@ class Network:
         mean, raw, lower, shares = numbers
         # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
         unit = mean + (math.exp(FLOOR) + self.xp.exp(raw)) * _correlated(z, lower)
-        if not carries(self.event, factor):
+        if not motion_terms(self.event, factor):
             return unit
         moved = motion(
             self.xp, self.event, factor, values, state.velocity, state.previous_velocity

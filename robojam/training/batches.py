@@ -135,7 +135,7 @@ class WindowSampler:
             return np.zeros(len(self.corpus.lengths), np.int64)
         columns, known = list(position.columns), [n for n, _ in position.lattices]
         places = (performance[:, columns] for performance in self.corpus.performances())
-        return lattice.detected(places, known)
+        return lattice.detect(places, known)
 
     def draw(
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str

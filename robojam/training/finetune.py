@@ -76,7 +76,9 @@ def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
     shares = lattice.shares(places, position.noise, rare=1)
     if not shares:
         return start.event
-    extended = replace_struct(position, lattices=lattice.halved(start.event.lattices, shares))
+    extended = replace_struct(
+        position, lattices=lattice.average_shares(start.event.lattices, shares)
+    )
     factors = (extended if f is position else f for f in start.event.factors)
     return replace_struct(start.event, factors=tuple(factors))
 

@@ -11,7 +11,7 @@ ONES = torch.ones(7, 211, 101)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9])
-def test_a_share_is_left_out_and_the_rest_makes_up_for_it(share: float) -> None:
+def test_dropout_zeroes_its_share_and_scales_up_the_rest(share: float) -> None:
     torch.manual_seed(3)
     passed = Dropout(share)(ONES)
     assert passed.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)])
@@ -19,7 +19,7 @@ def test_a_share_is_left_out_and_the_rest_makes_up_for_it(share: float) -> None:
     assert float((passed == 0).double().mean()) == pytest.approx(share, abs=5 * deviation)
 
 
-def test_what_is_left_out_is_independent_of_its_neighbours_and_new_each_time() -> None:
+def test_dropout_masks_are_independent_between_units_and_calls() -> None:
     torch.manual_seed(3)
     layer = Dropout(0.5)
     first, second = (layer(ONES).flatten() > 0 for _ in range(2))
@@ -29,7 +29,7 @@ def test_what_is_left_out_is_independent_of_its_neighbours_and_new_each_time() -
     assert float((first == second).double().mean()) == pytest.approx(0.5, abs=0.01)
 
 
-def test_parts_of_a_batch_see_what_the_whole_would() -> None:
+def test_dropout_of_some_rows_is_that_of_the_whole_batch() -> None:
     parts = []
     for rows in (slice(None), slice(0, None, 2), slice(1, None, 2)):
         layer = Dropout(0.3)
@@ -41,7 +41,7 @@ def test_parts_of_a_batch_see_what_the_whole_would() -> None:
     assert torch.equal(whole[1::2], odd)
 
 
-def test_who_plays_leaves_nothing_out_and_draws_nothing() -> None:
+def test_dropout_in_evaluation_passes_all_and_draws_no_random_numbers() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
     for layer in (Dropout(0.4).eval(), Dropout(0.0)):
@@ -49,7 +49,7 @@ def test_who_plays_leaves_nothing_out_and_draws_nothing() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_what_passes_keeps_its_kind_and_carries_its_slope() -> None:
+def test_dropout_keeps_dtype_and_gradient() -> None:
     values = torch.ones(2, 3, 5, dtype=torch.bfloat16, requires_grad=True)
     passed = Dropout(0.5)(values)
     passed.sum().backward()
@@ -59,6 +59,6 @@ def test_what_passes_keeps_its_kind_and_carries_its_slope() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
-def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
+def test_dropout_share_outside_its_range_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="from 0 to below 1"):
         Dropout(share)

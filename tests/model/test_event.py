@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from robojam.model.event import MOST, EventSpec, Factor, stroke_event, touch_event
+from robojam.model.event import MAX_SIZE, EventSpec, Factor, stroke_event, touch_event
 
 
 def test_a_touch_is_predicted_phase_first_then_dt_then_the_place():
@@ -24,7 +24,7 @@ def test_a_touch_is_predicted_phase_first_then_dt_then_the_place():
     assert event.noise == (1 / 1024, 1 / 1024, 1e-3, 0)
 
 
-def test_a_stroke_has_no_place_and_no_time():
+def test_stroke_event_has_no_position_and_no_duration():
     event = stroke_event()
     assert event.position is None
     assert event.duration is None
@@ -33,7 +33,7 @@ def test_a_stroke_has_no_place_and_no_time():
 
 
 @pytest.mark.parametrize("event", [touch_event(), stroke_event(scale=3.5)])
-def test_a_description_travels_as_json(event):
+def test_event_spec_survives_json(event):
     assert msgspec.json.decode(msgspec.json.encode(event), type=EventSpec) == event
 
 
@@ -50,7 +50,7 @@ def but(factor: Factor, **changed: Any) -> Factor:
     return msgspec.structs.replace(factor, **changed)
 
 
-def test_the_parts_make_an_event():
+def test_position_is_the_factor_that_slides():
     assert made(FLAG, TIME, PLACE, duration=1).position == PLACE
 
 
@@ -63,7 +63,7 @@ def test_the_parts_make_an_event():
         ((but(FLAG, columns=(0, 1)), PLACE), {}, "a flag has one column"),
         ((FLAG, but(TIME, columns=(1, 2))), {}, "a duration has one column"),
         ((FLAG, but(TIME, components=0), PLACE), {}, "components, not 0"),
-        ((FLAG, but(TIME, components=MOST + 1), PLACE), {}, "components"),
+        ((FLAG, but(TIME, components=MAX_SIZE + 1), PLACE), {}, "components"),
         ((but(FLAG, hidden=0), TIME, PLACE), {}, "hidden layer"),
         ((but(FLAG, hidden=10**9), TIME, PLACE), {}, "hidden layer"),
         ((FLAG, but(TIME, scale=0.0), PLACE), {}, "above zero"),
@@ -82,12 +82,12 @@ def test_the_parts_make_an_event():
         ((FLAG, TIME, PLACE), {"speed": math.nan}, "speed"),
     ],
 )
-def test_what_cannot_be_a_models_event(factors, more, told):
+def test_invalid_event_spec_is_refused_with_the_reason(factors, more, told):
     with pytest.raises(ValueError, match=told):
         made(*factors, **more)
 
 
-def test_one_position_alone_slides():
+def test_event_spec_with_two_sliding_positions_is_refused():
     other = but(PLACE, name="q", columns=(3,))
     with pytest.raises(ValueError, match="only one position"):
         made(FLAG, TIME, PLACE, other, columns="f t p q")

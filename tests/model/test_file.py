@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_tensors
 from support.models import STROKES, TOUCHES, TRAINED, described, is_trained, small
 
 from robojam.model import file as modelfile
-from robojam.model.file import Data, ModelDescription, ModelFileError
+from robojam.model.file import DataFile, ModelDescription, ModelFileError
 from robojam.player.player import ModelPlayer
 
 MODEL = small(TOUCHES)
@@ -30,10 +30,10 @@ DESCRIPTION = ModelDescription(
     layers=2,
     temperature=0.9,
     spread=0.8,
-    trained_on=(Data("a.npz", "0" * 64), Data("b.jsonl", "1" * 64)),
+    trained_on=(DataFile("a.npz", "0" * 64), DataFile("b.jsonl", "1" * 64)),
     steps=1234,
     score=-12.83,
-    score_on=(Data("c.npz", "2" * 64),),
+    score_on=(DataFile("c.npz", "2" * 64),),
     made_with="robojam 0.1.0",
     licence="CC BY 4.0",
 )
@@ -71,7 +71,7 @@ def refusal(path: Path) -> str:
     return told.replace(str(path), "FILE")
 
 
-def test_a_model_comes_back_as_it_was_written(path):
+def test_model_file_round_trip_is_exact(path):
     file = modelfile.read(path)
     assert file.description == DESCRIPTION
     assert (file.event, file.units, file.layers) == (TOUCHES, 8, 2)
@@ -103,13 +103,13 @@ def test_the_default_model_can_be_read():
 # What is refused
 
 
-def test_no_file(tmp_path):
+def test_missing_model_file_is_named(tmp_path):
     assert refusal(tmp_path / "none.safetensors") == "there is no model file FILE"
     assert refusal(tmp_path) == "FILE is no file, and so no model"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-def test_a_pipe_is_not_waited_for(tmp_path):
+def test_named_pipe_is_refused_without_reading(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "no file" in refusal(tmp_path / "pipe")
 
@@ -128,7 +128,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         b"PK\x03\x04" + b"\0" * 60,
     ],
 )
-def test_what_is_no_safetensors(path, data):
+def test_bytes_that_are_not_safetensors_are_refused(path, data):
     path.write_bytes(data)
     assert "FILE is not a safetensors file" in refusal(path)
 
@@ -146,14 +146,14 @@ def test_nothing_is_unpickled(path, monkeypatch):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
-def test_what_is_torn(path, share):
+def test_truncated_model_file_is_refused(path, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     assert "FILE is not a safetensors file" in refusal(path)
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}])
-def test_what_another_program_made(path, metadata):
+def test_safetensors_of_another_program_are_refused(path, metadata):
     path.write_bytes(save_tensors(WEIGHTS, metadata=metadata))
     assert refusal(path) == "FILE holds a model of another kind, not one of robojam's"
 
@@ -208,7 +208,7 @@ EVENT = json.loads(msgspec.json.encode(TOUCHES))
     ],
     ids=lambda text: text[:20],
 )
-def test_a_damaged_description(path, text):
+def test_damaged_description_is_refused(path, text):
     assert re.search(
         "FILE has (a damaged description|model format)", refusal(rewritten(path, text))
     )
@@ -227,18 +227,18 @@ def test_a_damaged_description(path, text):
         ({"trunk.bias": np.full(56, 1e300)}, "not finite, in trunk.bias"),
     ],
 )
-def test_weights_that_are_not_the_descriptions(path, changed, told):
+def test_weights_that_do_not_match_the_description_are_named(path, changed, told):
     assert told in refusal(rewritten(path, **changed))
 
 
 @pytest.mark.parametrize("sizes", [{"units": 9}, {"layers": 3}, {"units": 65536, "layers": 64}])
-def test_sizes_that_are_not_the_weights(path, sizes):
+def test_sizes_that_do_not_match_the_weights_are_refused(path, sizes):
     assert "does not hold what its description says" in refusal(
         rewritten(path, as_json(**sizes))
     )
 
 
-def test_tensors_that_numpy_has_not(path):
+def test_tensor_types_that_numpy_lacks_are_refused(path):
     """A file of another precision, bfloat16, whose sizes are right all the same."""
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
@@ -255,7 +255,7 @@ def test_tensors_that_numpy_has_not(path):
     assert "BF16" in told or "bfloat16" in told or "not a safetensors file" in told
 
 
-def test_a_model_of_something_else_plays_no_jam(tmp_path):
+def test_model_of_another_event_is_refused_by_the_player(tmp_path):
     model = small(STROKES)
     weights = {n: t.detach().numpy() for n, t in model.state_dict().items()}
     path = tmp_path / "kanji.safetensors"
@@ -270,7 +270,7 @@ def test_a_model_of_something_else_plays_no_jam(tmp_path):
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(at=st.integers(0, 4_000), value=st.binary(min_size=1, max_size=9))
-def test_any_damage_is_a_result_or_a_refusal(path, at, value):
+def test_changed_byte_gives_a_model_or_a_model_file_error(path, at, value):
     data = bytearray(path.read_bytes())
     torn = path.with_name("torn.safetensors")
     torn.write_bytes(data[:at] + value + data[at + len(value) :])
@@ -285,7 +285,7 @@ def test_any_damage_is_a_result_or_a_refusal(path, at, value):
 # Writing
 
 
-def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
+def test_failed_write_leaves_the_old_file(path, monkeypatch):
     before = path.read_bytes()
 
     def torn(_: Path, data: bytes) -> int:
@@ -302,7 +302,7 @@ def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ["m.safetensors"]
 
 
-def test_weights_that_lie_otherwise_are_written_as_they_are(path):
+def test_transposed_weights_are_written_with_their_values(path):
     turned = {n: np.asfortranarray(a) for n, a in WEIGHTS.items()}
     modelfile.write(path, DESCRIPTION, turned)
     for name, array in modelfile.read(path).weights.items():
@@ -335,7 +335,7 @@ def test_a_model_is_found_by_path_and_by_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["none", "../models/none", "x" * 5000, "a\0b", "", "."])
-def test_no_such_model(name, tmp_path, monkeypatch):
+def test_unknown_model_name_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelFileError) as caught:
         modelfile.find(name)

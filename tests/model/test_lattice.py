@@ -33,27 +33,31 @@ def on_screen(n: int, count: int, seed: int = 0) -> np.ndarray:
     return (np.random.default_rng(seed).integers(1, n, (count, 2)) / n).astype(np.float32)
 
 
+def detect_one(places: np.ndarray, lattices: Sequence[int]) -> int:
+    return int(lattice.detect([places], lattices)[0])
+
+
 @given(st.sampled_from([320, 576, 600, 686, 748, 1000]), st.integers(0, 99))
-def test_a_lattice_is_found(n, seed):
-    assert lattice.detect(on_screen(n, 60, seed), range(100, 1020)) in {
+def test_lattice_of_a_screen_is_detected(n, seed):
+    assert detect_one(on_screen(n, 60, seed), range(100, 1020)) in {
         line for line in range(100, 1020) if n % line == 0 or line == n
     }
 
 
-def test_no_lattice_is_found_where_there_is_none():
+def test_places_without_a_lattice_or_too_few_give_none():
     rng = np.random.default_rng(0)
-    assert lattice.detect(rng.random((60, 2)).astype(np.float32), range(100, 1020)) == 0
-    assert lattice.detect(on_screen(600, 4), range(100, 1020)) == 0  # too few to tell
+    assert detect_one(rng.random((60, 2)).astype(np.float32), range(100, 1020)) == 0
+    assert detect_one(on_screen(600, 4), range(100, 1020)) == 0  # too few to tell
 
 
-def test_what_lies_beyond_the_screen_tells_nothing():
+def test_places_outside_the_screen_are_ignored():
     places = on_screen(600, 60)
     places[3] = [1.0, 0.123456]
-    assert lattice.detect(places, [600]) == 600
+    assert detect_one(places, [600]) == 600
 
 
-def plainly(places: np.ndarray, lattices: Sequence[int]) -> int:
-    """What a lattice of a performance is, without any haste."""
+def detect_slowly(places: np.ndarray, lattices: Sequence[int]) -> int:
+    """The lattice of a performance, by the definition."""
     inside = places[((places > 0) & (places < 1)).all(1)].astype(np.float64)
     if len(inside) < 6:
         return 0
@@ -92,17 +96,17 @@ def played(rng: np.random.Generator) -> np.ndarray:
     st.sampled_from([range(100, 1020), [600], [1000, 300, 600, 576], []]),
     st.sampled_from([1, 1 << 11, 1 << 16]),
 )
-def test_many_performances_at_a_time_are_as_each_alone(seed, count, lattices, block):
+def test_detection_in_blocks_equals_the_definition(seed, count, lattices, block):
     rng = np.random.default_rng(seed)
     performances = [played(rng) for _ in range(count)]
     with mock.patch.object(lattice, "_BLOCK", block):
-        found = lattice.detected(iter(performances), lattices)
+        found = lattice.detect(iter(performances), lattices)
     assert found.dtype == np.int64
-    assert found.tolist() == [plainly(places, lattices) for places in performances]
-    assert [lattice.detect(places, lattices) for places in performances] == found.tolist()
+    assert found.tolist() == [detect_slowly(places, lattices) for places in performances]
+    assert [detect_one(places, lattices) for places in performances] == found.tolist()
 
 
-def test_shares_leave_room_for_other_screens():
+def test_shares_leave_one_performance_for_no_lattice_and_drop_rare_ones():
     screens = [on_screen(600, 30, seed) for seed in range(8)]
     screens += [np.random.default_rng(9).random((30, 2)) for _ in range(2)]
     screens += [on_screen(500, 30)]  # too rare to be a kind of screen
@@ -113,35 +117,35 @@ def test_shares_leave_room_for_other_screens():
 
 
 @given(st.integers(100, 1000), st.floats(0, 1), st.integers(0, 1000))
-def test_a_tooth_tells_its_cell(n, within, cell):
+def test_place_in_a_tooth_gives_the_middle_of_its_cell(n, within, cell):
     place = np.array([[cell / n + within * NOISE, cell / n]])
-    inside, middle = lattice.teeth(place, n, NOISE)
+    inside, middle = lattice.cells(place, n, NOISE)
     assert inside.all()
     assert middle[0] == pytest.approx((cell + 0.5) / n)
 
 
-def test_between_the_teeth_there_is_nothing():
-    inside, _ = lattice.teeth(np.array([[10.3 / 600, 0.5], [10.9 / 600, 0.5]]), 600, NOISE)
+def test_place_between_teeth_is_outside():
+    inside, _ = lattice.cells(np.array([[10.3 / 600, 0.5], [10.9 / 600, 0.5]]), 600, NOISE)
     assert inside.tolist() == [True, False]
 
 
-def test_the_gain_is_what_the_gaps_are_worth():
+def test_log_gain_is_the_share_of_the_teeth():
     # The share of the teeth in the screen is what the gain gives back.
     n = 600
     places = np.stack([(np.arange(2_000_000) + 0.5) / 2_000_000] * 2, 1)
-    inside, _ = lattice.teeth(places, n, NOISE)
-    assert math.exp(-lattice.gain(n, NOISE, 1)) == pytest.approx(inside.mean(), abs=1e-3)
-    assert lattice.gain(n, NOISE, 2) == pytest.approx(2 * lattice.gain(n, NOISE, 1))
-    assert lattice.gain(0, NOISE, 2) == 0
+    inside, _ = lattice.cells(places, n, NOISE)
+    assert math.exp(-lattice.log_gain(n, NOISE, 1)) == pytest.approx(inside.mean(), abs=1e-3)
+    assert lattice.log_gain(n, NOISE, 2) == pytest.approx(2 * lattice.log_gain(n, NOISE, 1))
+    assert lattice.log_gain(0, NOISE, 2) == 0
 
 
-def test_mixing_is_bayes():
+def test_mix_equals_the_sum_over_hypotheses():
     rng = np.random.default_rng(3)
     parts = rng.normal(0, 2, (3, 5, 2))
     parts[1, 3, 1] = -np.inf  # ruled out by the place of the fourth event
     parts[1, 4:] = -np.inf
     prior = np.log([0.5, 0.3, 0.2])
-    terms = lattice.mixed(parts, prior)
+    terms = lattice.mix(parts, prior)
     # By brute force: the chain rule on sums of products.
     product = np.exp(prior)
     for t in range(5):
@@ -152,9 +156,9 @@ def test_mixing_is_bayes():
             last = product.sum()
 
 
-def test_one_hypothesis_is_no_mixture():
+def test_mix_of_one_hypothesis_is_its_density():
     parts = np.random.default_rng(0).normal(0, 1, (1, 6, 3))
-    assert lattice.mixed(parts, np.zeros(1)) == pytest.approx(parts[0])
+    assert lattice.mix(parts, np.zeros(1)) == pytest.approx(parts[0])
 
 
 def with_lattices(model: EventModel, lattices: tuple[tuple[int, float], ...]) -> EventModel:
@@ -168,43 +172,43 @@ def with_lattices(model: EventModel, lattices: tuple[tuple[int, float], ...]) ->
 
 
 @pytest.mark.parametrize("n", [300, 700])
-def test_a_density_stays_one_under_a_lattice(n):
+def test_density_under_a_lattice_integrates_to_one(n):
     steps = 1 << 20
     x = (np.arange(steps) + 0.5) / steps * 6 - 2.5  # over the screen and beyond
-    inside, middle = lattice.teeth(np.stack([x, x], 1), n, NOISE)
+    inside, middle = lattice.cells(np.stack([x, x], 1), n, NOISE)
     mixture = Mixture(
         torch.zeros(1), torch.full((1, 1), 0.4).double(), torch.full((1, 1), math.log(0.03))
     )
     chance = mixture.interval_log_prob(torch.from_numpy(middle[:, :1]), 1 / n).exp().numpy()
-    density = chance * n * math.exp(lattice.gain(n, NOISE, 1))
+    density = chance * n * math.exp(lattice.log_gain(n, NOISE, 1))
     total = (density * inside).sum() * 6 / steps
     assert total == pytest.approx(1, abs=1e-3)
 
 
-def test_a_model_that_knows_the_lattice_is_better_by_the_gaps():
+def test_model_that_knows_the_lattice_scores_better_by_the_gaps():
     data = corpus(TOUCHES, [40] * 4, seed=2)
     events = data.events.copy()
     events[:, :2] = np.round(events[:, :2] * 500) / 500
     data = replace(data, events=events)
     plain = score(small(TOUCHES, seed=1), data, flagless=True)
-    told = score(with_lattices(small(TOUCHES, seed=1), ((500, 0.5),)), data, flagless=True)
+    informed = score(with_lattices(small(TOUCHES, seed=1), ((500, 0.5),)), data, flagless=True)
     gaps = 2 * math.log(1024 / 500)
-    assert plain.joint - told.joint == pytest.approx(gaps, abs=0.2)
-    assert told.parts["phase"] == pytest.approx(plain.parts["phase"], abs=0.05)
-    assert sum(told.parts.values()) == pytest.approx(told.joint)
-    assert told.xydt is not None
-    assert told.xydt <= told.joint
+    assert plain.joint - informed.joint == pytest.approx(gaps, abs=0.2)
+    assert informed.parts["phase"] == pytest.approx(plain.parts["phase"], abs=0.05)
+    assert sum(informed.parts.values()) == pytest.approx(informed.joint)
+    assert informed.xydt is not None
+    assert informed.xydt <= informed.joint
 
 
-def test_a_lattice_that_is_not_there_costs_its_share_and_no_more():
+def test_absent_lattice_costs_at_most_its_share():
     data = corpus(TOUCHES, [40] * 4, seed=2)
     plain = score(small(TOUCHES, seed=1), data)
-    told = score(with_lattices(small(TOUCHES, seed=1), ((500, 0.5),)), data)
+    informed = score(with_lattices(small(TOUCHES, seed=1), ((500, 0.5),)), data)
     most = 4 * math.log(2) / plain.touches  # each performance rules it out once
-    assert plain.joint - 1e-9 <= told.joint <= plain.joint + most + 1e-9
+    assert plain.joint - 1e-9 <= informed.joint <= plain.joint + most + 1e-9
 
 
-def test_training_hears_the_middle_and_is_scored_by_the_cell():
+def test_training_is_fed_cell_middles_and_scored_over_cells():
     data = corpus(TOUCHES, [40] * 6, seed=2)
     events = data.events.copy()
     events[:, :2] = np.round(events[:, :2] * 500) / 500
@@ -218,7 +222,7 @@ def test_training_hears_the_middle_and_is_scored_by_the_cell():
     assert batch.cell.shape == batch.scored.shape
 
 
-def test_how_a_screen_rounds_does_not_reward_certainty_without_end():
+def test_density_of_a_narrowing_component_stays_below_that_of_the_cell():
     """A density at a point would grow with every narrowing; the chance of a cell is 1."""
     model = small(TOUCHES, seed=1)
     still = torch.tensor([[0.5005, 0.5005, 0.0165, 1.0]]).repeat(1, 3, 1)
@@ -235,7 +239,7 @@ def test_how_a_screen_rounds_does_not_reward_certainty_without_end():
     assert float(parts[0, 1:, 2].min()) == pytest.approx(2 * math.log(1000), abs=1e-3)
 
 
-def test_training_can_leave_lattices_alone():
+def test_training_without_lattices_has_an_event_without_them():
     data = corpus(TOUCHES, [40] * 6)
     assert event_of(data, TrainingSettings(lattices=False)).lattices == ()
 
@@ -244,18 +248,18 @@ def test_training_can_leave_lattices_alone():
     "lattices",
     [((1100, 0.5),), ((600, 1.0),), ((600, 0.6), (500, 0.4)), ((0, 0.5),), ((600, 0),)],
 )
-def test_lattices_that_cannot_be(lattices):
+def test_invalid_lattices_are_refused(lattices):
     with pytest.raises(ValueError, match="lattice"):
         touch_event(lattices=lattices)
 
 
-def test_an_event_tells_its_lattices():
+def test_event_lattices_are_its_positions():
     event: EventSpec = touch_event(lattices=((600, 0.5),))
     assert event.lattices == ((600, 0.5),)
 
 
 @has_corpus
-def test_real_screens_are_found():
+def test_lattices_of_the_corpus_are_the_known_screens():
     data = clean(read(CORPUS / "microjam_train.npz"))
     found = dict(event_of(data, TrainingSettings()).lattices)
     assert found[600] == pytest.approx(0.359, abs=0.001)
@@ -263,14 +267,14 @@ def test_real_screens_are_found():
 
 
 @has_corpus
-def test_real_places_keep_to_the_teeth_of_their_screen():
+def test_dequantised_corpus_places_lie_in_teeth():
     data = clean(read(CORPUS / "microjam_val.npz"))
     events = dequantised(data)
     known = [n for n, _ in event_of(data, TrainingSettings()).lattices]
     counted = 0
     for start, end in zip(data.offsets[:-1], data.offsets[1:], strict=True):
-        n = lattice.detect(data.events[start:end, :2], known)
-        inside, _ = lattice.teeth(events[start:end, :2], n, NOISE)
+        n = detect_one(data.events[start:end, :2], known)
+        inside, _ = lattice.cells(events[start:end, :2], n, NOISE)
         assert inside.all()
         counted += n > 0
     assert counted > 100

@@ -29,14 +29,14 @@ from robojam.model import features
 from robojam.model import mdrnn as models
 from robojam.model.event import EventSpec, stroke_event, touch_event
 from robojam.model.file import shapes
-from robojam.model.mdrnn import EventModel, State
+from robojam.model.mdrnn import EventModel, ModelState
 
 EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 
 
 def stepwise(model: EventModel, values: Tensor) -> Tensor:
     """Densities (B, T, factors), event by event, the state handed on."""
-    state: State | None = None
+    state: ModelState | None = None
     parts = []
     for t in range(values.shape[1]):
         found, state = model(values[:, t : t + 1], state)
@@ -46,7 +46,7 @@ def stepwise(model: EventModel, values: Tensor) -> Tensor:
 
 @EVENTS
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
-def test_step_by_step_is_as_in_whole(event, dtype, error):
+def test_steps_equal_the_whole_sequence(event, dtype, error):
     model = small(event).to(dtype)
     values = batch(event, 4, 40).to(dtype)
     values[..., event.flags[0]].masked_fill_(torch.rand(4, 40) < 0.2, 0)
@@ -59,7 +59,7 @@ def test_step_by_step_is_as_in_whole(event, dtype, error):
 
 
 @is_trained
-def test_step_by_step_is_as_in_whole_for_the_default_model():
+def test_steps_equal_the_whole_sequence_for_the_default_model():
     """In float64 to 1e-9; in float32 narrow components far off cost digits: to 1e-3."""
     model, _ = models.load(TRAINED)
     values = batch(model.event, 3, 60)
@@ -75,7 +75,7 @@ def test_step_by_step_is_as_in_whole_for_the_default_model():
 
 @is_trained
 @has_corpus
-def test_step_by_step_is_as_in_whole_on_what_people_played():
+def test_steps_equal_the_whole_sequence_on_the_corpus():
     model, _ = models.load(TRAINED)
     data = corpora.clean(formats.read(TRAINED.parents[2] / "shared/corpus/microjam_val.npz"))
     ends = np.cumsum(data.lengths)
@@ -91,7 +91,7 @@ def test_step_by_step_is_as_in_whole_on_what_people_played():
 
 @EVENTS
 @pytest.mark.parametrize("at", [1, 7, 19])
-def test_a_sequence_may_be_split_anywhere(event, at):
+def test_sequence_split_anywhere_has_the_same_density(event, at):
     model = small(event).double()
     values = batch(event, 3, 20).double()
     with torch.inference_mode():
@@ -109,12 +109,12 @@ def test_a_sequence_may_be_split_anywhere(event, at):
             rtol=0,
             atol=1e-9,
         )
-    for name in State.__slots__:
+    for name in ModelState.__slots__:
         torch.testing.assert_close(getattr(after, name), getattr(end, name), rtol=0, atol=1e-12)
 
 
 @EVENTS
-def test_what_comes_later_does_not_alter_what_was(event):
+def test_later_events_do_not_change_earlier_densities(event):
     model, values = small(event), batch(event, 2, 12)
     other = values.clone()
     other[:, 7:] = batch(event, 2, 12, seed=9)[:, 7:]
@@ -123,7 +123,7 @@ def test_what_comes_later_does_not_alter_what_was(event):
 
 
 @EVENTS
-def test_flagless_sums_the_flag_out(event):
+def test_flagless_density_is_the_sum_over_the_flag(event):
     model, values = small(event).double(), batch(event, 2, 5).double()
     with torch.inference_mode():
         for t in range(5):  # the events before keep their own flags
@@ -141,16 +141,19 @@ def test_flagless_sums_the_flag_out(event):
 # Densities integrate to one
 
 
-def repeated(state: State, count: int) -> State:
+def repeated(state: ModelState, count: int) -> ModelState:
     """The same state for each of so many events that might come next."""
-    return State(
+    return ModelState(
         state.hidden.expand(-1, count, -1),
         state.cell.expand(-1, count, -1),
-        *(t.expand(count, -1) for t in (state.last, state.now, state.before, state.heard)),
+        *(
+            t.expand(count, -1)
+            for t in (state.position, state.velocity, state.previous_velocity, state.features)
+        ),
     )
 
 
-def after(model: EventModel, length: int) -> State:
+def after(model: EventModel, length: int) -> ModelState:
     """The state of having heard so many events."""
     state = model.initial(1)
     if length:
@@ -186,7 +189,7 @@ def test_touches_integrate_to_one(seed, length):
         for moving in (0, 1):
             slides = moving and length > 0
             scale = place.step if slides else place.scale
-            places = (state.last if slides else place.centre) + units * scale
+            places = (state.position if slides else place.centre) + units * scale
             for seconds in log_dt.exp():
                 values = torch.empty(len(places), 1, 4, dtype=torch.float64)
                 values[:, 0, :2] = places
@@ -212,7 +215,7 @@ def test_strokes_integrate_to_one(length):
     assert total == pytest.approx(1, abs=1e-5)
 
 
-def test_the_phase_and_dt_integrate_to_one_by_themselves():
+def test_phase_and_dt_integrate_to_one():
     """The chain-rule terms are densities too: dt over all it may be, wide as it comes."""
     model = small(TOUCHES, seed=5).double()
     with torch.inference_mode():
@@ -227,7 +230,7 @@ def test_the_phase_and_dt_integrate_to_one_by_themselves():
             assert float(dt) == pytest.approx(1, abs=1e-4)  # the rest is below 0.1 µs
 
 
-def test_a_density_of_doubles_is_one_of_doubles():
+def test_density_of_float64_events_is_float64():
     """No constant of the mathematics passes through a float32 on its way."""
     model = small(TOUCHES).double()
     values = batch(TOUCHES, 1, 2).double()
@@ -260,7 +263,9 @@ def test_a_density_of_doubles_is_one_of_doubles():
 
 @pytest.mark.parametrize("event", [touch_event(), stroke_event()], ids=["touch", "stroke"])
 @pytest.mark.parametrize(("units", "layers"), [(16, 1), (24, 3)])
-def test_a_model_has_the_weights_that_its_file_is_checked_for(event: EventSpec, units, layers):
+def test_model_weights_have_the_shapes_that_a_file_is_checked_for(
+    event: EventSpec, units, layers
+):
     model = EventModel(event, units=units, layers=layers)
     found = {n: tuple(t.shape) for n, t in model.state_dict().items()}
     assert found == shapes(event, units, layers)
@@ -291,7 +296,7 @@ def test_every_weight_learns_and_stays_finite(event):
         assert bool((weight.grad != 0).any()), name
 
 
-def test_strange_events_have_a_density_all_the_same():
+def test_extreme_events_have_a_finite_density():
     """Zero, tiny and huge dt; places far outside: no NaN in density or gradient."""
     model = EventModel(TOUCHES, units=8)
     values = batch(TOUCHES, 1, 8).clone()
@@ -304,7 +309,7 @@ def test_strange_events_have_a_density_all_the_same():
     assert all(bool(w.grad.isfinite().all()) for w in model.parameters() if w.grad is not None)
 
 
-def test_the_model_is_of_no_state_itself():
+def test_model_keeps_no_state_between_calls():
     model, values = small(TOUCHES), batch(TOUCHES, 2, 6)
     before = copy.deepcopy(model.state_dict())
     with torch.inference_mode():
@@ -314,7 +319,7 @@ def test_the_model_is_of_no_state_itself():
     assert all(torch.equal(before[n], w) for n, w in model.state_dict().items())
 
 
-def test_made_performances_are_like_the_corpora():
+def test_generated_test_performances_resemble_the_corpora():
     made = corpus(TOUCHES, [5, 7])
     assert len(made.events) == 12
     assert made.events[5, 2] == 0

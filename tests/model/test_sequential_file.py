@@ -1,4 +1,4 @@
-"""A mixture density network as a file: whole again, and nothing that should not be in it."""
+"""Files of mixture density networks: round trips, and files that are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def chain(dtype: torch.dtype = torch.float32) -> nn.Sequential:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_network_comes_back_with_nothing_to_name(tmp_path, dtype):
+def test_network_round_trip_needs_only_the_path(tmp_path, dtype):
     net, path = chain(dtype), tmp_path / "net.safetensors"
     sequential_file.save(net, path, note="a test")
     again = sequential_file.load(path)
@@ -35,14 +35,30 @@ def test_a_network_comes_back_with_nothing_to_name(tmp_path, dtype):
 @pytest.mark.parametrize(
     "layer", [nn.Dropout(), nn.GELU("tanh"), nn.Bilinear(2, 2, 2)], ids=lambda x: str(x)
 )
-def test_a_layer_that_cannot_be_described_is_named(tmp_path, layer):
+def test_unsupported_layer_is_named_with_the_supported_ones(tmp_path, layer):
     net = nn.Sequential(nn.Linear(2, 2), layer)
     with pytest.raises(ValueError, match="cannot hold") as error:
         sequential_file.save(net, tmp_path / "net.safetensors")
     assert type(layer).__name__ in str(error.value)
+    for supported in ("Linear", "MixtureLayer", "ELU", "ReLU", "Tanh"):
+        assert supported in str(error.value)
     with pytest.raises(ValueError, match="float32 or float64"):
         sequential_file.save(chain(torch.float16), tmp_path / "net.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_path_may_be_a_string(tmp_path):
+    net, path = chain(), str(tmp_path / "net.safetensors")
+    sequential_file.save(net, path)
+    assert repr(sequential_file.load(path)) == repr(net)
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(inplace=True), nn.ELU(inplace=True)], ids=str)
+def test_activation_that_works_in_place_is_saved(tmp_path, layer):
+    net, path = nn.Sequential(nn.Linear(3, 8), layer), tmp_path / "net.safetensors"
+    sequential_file.save(net, path)
+    x = torch.randn(5, 3)
+    assert torch.equal(sequential_file.load(path)(x), net(x))
 
 
 def described(tmp_path, change) -> None:
@@ -69,12 +85,12 @@ def described(tmp_path, change) -> None:
         (lambda t, w: w.update({"0.bias": w["0.bias"].double()}), "0.bias is not of finite"),
     ],
 )
-def test_a_damaged_file_is_refused_and_says_why(tmp_path, change, told):
+def test_damaged_file_is_refused_with_the_reason(tmp_path, change, told):
     with pytest.raises(ModelFileError, match=f"(?s)net.safetensors.*{told}"):
         described(tmp_path, change)
 
 
-def test_what_is_no_network(tmp_path):
+def test_file_without_a_network_is_refused(tmp_path):
     path = tmp_path / "net.safetensors"
     with pytest.raises(ModelFileError, match="cannot read"):
         sequential_file.load(path)

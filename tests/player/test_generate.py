@@ -31,7 +31,7 @@ def heard(count: int, seed: int = 0) -> np.ndarray:
     return rows(TOUCHES, count, np.random.default_rng(seed)).astype(np.float64)
 
 
-def test_a_take_is_what_a_player_would_play():
+def test_take_equals_what_a_player_plays():
     before = [NOTHING, heard(9), heard(30), NOTHING]
     takes = generate(FILE, before, **HOW)
     for index, (part, take) in enumerate(zip(before, takes, strict=True)):
@@ -54,7 +54,7 @@ def test_takes_do_not_depend_on_how_many_there_are():
     assert not np.array_equal(some[0][:5], some[1][:5])
 
 
-def test_takes_are_as_a_jam_would_have_them():
+def test_takes_keep_the_limits_of_a_jam():
     for take in generate(FILE, [NOTHING] * 20, **HOW):
         assert take[:, 2].sum() < 2.0
         assert ((take[:, :2] >= 0) & (take[:, :2] <= 1)).all()
@@ -62,13 +62,13 @@ def test_takes_are_as_a_jam_would_have_them():
         assert len(take) == 0 or take[0, 3] == 0  # it lands before it slides
 
 
-def test_what_goes_on_may_slide_from_where_the_finger_is():
+def test_continued_take_may_slide_from_the_last_touch():
     takes = generate(FILE, [heard(5)] * 60, **HOW)
     slides = [take[0, 3] for take in takes if len(take)]
     assert 0 < sum(slides) < len(slides)
 
 
-def test_a_first_touch_comes_after_the_silence_that_was_heard():
+def test_first_touch_comes_after_the_silence():
     """Its dt is as those of all first touches are that come late enough, by themselves."""
     part, silence = heard(5), 0.02
     how = {**HOW, "seconds": 5.0}
@@ -83,19 +83,19 @@ def test_a_first_touch_comes_after_the_silence_that_was_heard():
     np.testing.assert_allclose(*shares, rtol=0.15)
 
 
-def test_no_take_is_silence_alone():
+def test_every_take_has_a_touch():
     free = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": 5.0})
     short = float(np.percentile([take[0, 2] for take in free], 10))
     takes = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": short})
     assert all(len(take) > 0 and take[0, 2] < short for take in takes)
 
 
-def test_a_silence_that_no_draw_outlasts_is_waited_for_all_the_same():
+def test_first_touch_is_delayed_when_no_draw_outlasts_the_silence():
     (take,) = generate(FILE, [heard(5)], **{**HOW, "seconds": 5.001}, silences=np.array([80.0]))
     assert take[0, 2] == MAX_DT  # as long as a jam's touch can be
 
 
-def test_cold_and_narrow_is_the_same_for_every_seed():
+def test_take_at_temperature_and_spread_zero_is_the_same_for_every_seed():
     one, two = (
         generate(FILE, [heard(5)], seconds=1, seed=seed, temperature=0, spread=0)[0]
         for seed in (1, 2)
@@ -103,7 +103,7 @@ def test_cold_and_narrow_is_the_same_for_every_seed():
     np.testing.assert_array_equal(one, two)
 
 
-def test_a_session_of_it_is_read_as_one():
+def test_take_written_as_a_session_is_read_back():
     before, (take,) = heard(20), generate(FILE, [heard(20)], **HOW)
     made = compose(before, take, file=FILE, seed=7, options={"temperature": 1.0})
     again = parse(b"".join([encode_header(made.header), *map(encode, made.events)]))
@@ -118,7 +118,7 @@ def test_a_session_of_it_is_read_as_one():
 
 
 @is_trained
-def test_the_command(tmp_path, capsys):
+def test_generate_command_writes_every_format(tmp_path, capsys):
     def make(*arguments):
         status, out, err = run(capsys, "generate", "--seed", "3", *arguments)
         assert (status, err) == (0, "")
@@ -142,7 +142,7 @@ def test_the_command(tmp_path, capsys):
 
 
 @has_corpus
-def test_what_it_refuses(tmp_path, capsys):
+def test_generate_command_refuses_bad_arguments_by_name(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("hello")
     for arguments, told in [
         (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .mid, .npz, .png, .wav"),
@@ -158,7 +158,7 @@ def test_what_it_refuses(tmp_path, capsys):
         assert told in err
 
 
-def test_what_it_goes_on_from_is_not_written_over(tmp_path, capsys):
+def test_generate_command_does_not_overwrite_its_input(tmp_path, capsys):
     jam = tmp_path / "jam.jsonl"
     jam.write_bytes((ROOT / "sessions" / "example.jsonl").read_bytes())
     before = jam.read_bytes()
@@ -169,7 +169,7 @@ def test_what_it_goes_on_from_is_not_written_over(tmp_path, capsys):
 
 
 @is_trained
-def test_the_machines_part_of_a_session_is_gone_on_from(capsys, tmp_path):
+def test_machine_option_continues_the_machines_part(capsys, tmp_path):
     alone = tmp_path / "alone.jsonl"
     how = ("--seconds", 1, "--seed", 3)
     assert run(capsys, "generate", "--to", alone, *how)[0] == 0
@@ -181,7 +181,7 @@ def test_the_machines_part_of_a_session_is_gone_on_from(capsys, tmp_path):
     assert to.stat().st_size > 0
 
 
-def test_nobodys_part_of_nothing_is_gone_on_from(capsys, tmp_path):
+def test_machine_option_without_input_is_refused(capsys, tmp_path):
     code, _, said = run(capsys, "generate", "--machine", "--to", tmp_path / "a.csv")
     assert code == 2
     assert "--machine goes with --from" in said
@@ -205,7 +205,7 @@ def likes_to_stay() -> ModelFile:
     return filed(model)
 
 
-def test_no_take_stays_where_it_is_for_long(monkeypatch):
+def test_no_take_dwells_for_long(monkeypatch):
     how = {**HOW, "seconds": 3.0}
     start = [np.array([[0.1, 0.9, 0.0, 0.0]])] * 60
 
@@ -223,7 +223,7 @@ def test_no_take_stays_where_it_is_for_long(monkeypatch):
     assert np.mean(guarded) < np.mean(free)
 
 
-def test_what_stays_is_drawn_again_as_often_as_in_a_jam(monkeypatch):
+def test_dwelling_touch_is_redrawn_as_often_as_in_a_jam(monkeypatch):
     drawn, kept = [], []
     # Each draw would stay.
     monkeypatch.setattr("robojam.player.generate._dwelling", lambda *_: np.arange(1))

@@ -63,17 +63,17 @@ def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> ModelPlayer:
 # What it remembers
 
 
-def test_it_is_the_player_that_a_jam_asks_for():
+def test_model_player_satisfies_the_player_protocol():
     made: Protocol = ModelPlayer(FILE, voices=3)
     assert made.voices == 3
 
 
-def test_what_was_heard_alters_what_is_played():
+def test_fed_touches_change_what_is_played():
     one, other = (phrase(listened(ModelPlayer(FILE, seed=1), seed=s)) for s in (0, 1))
     assert one != other
 
 
-def test_to_propose_changes_nothing():
+def test_sample_and_forecast_change_nothing():
     asked, silent = (listened(ModelPlayer(FILE, seed=5)) for _ in range(2))
     for _ in range(3):
         assert asked.sample([0])[0] == asked.sample([0])[0]
@@ -82,7 +82,7 @@ def test_to_propose_changes_nothing():
 
 
 @pytest.mark.parametrize("voices", [1, 3])
-def test_restored_it_plays_on_as_it_would_have(voices):
+def test_restored_player_plays_on_to_the_same_touches(voices):
     made = listened(ModelPlayer(FILE, voices=voices, seed=5))
     phrase(made, 5, voices - 1)
     kept = made.snapshot()
@@ -93,7 +93,7 @@ def test_restored_it_plays_on_as_it_would_have(voices):
         assert phrase(made, 70, voices - 1) == first
 
 
-def test_restored_after_another_seed_it_has_the_old_one():
+def test_restore_brings_back_the_seed():
     made = listened(ModelPlayer(FILE, seed=5))
     kept = made.snapshot()
     first = phrase(made)
@@ -106,7 +106,7 @@ def test_restored_after_another_seed_it_has_the_old_one():
     assert phrase(again) == first
 
 
-def test_reset_forgets_what_was_heard_and_no_random_numbers():
+def test_reset_forgets_touches_and_keeps_random_numbers():
     made, fresh = listened(ModelPlayer(FILE, seed=5)), ModelPlayer(FILE, seed=5)
     made.reset()
     assert phrase(made, 5) == phrase(fresh, 5)
@@ -116,7 +116,7 @@ def test_reset_forgets_what_was_heard_and_no_random_numbers():
     assert phrase(made, 5) != phrase(ModelPlayer(FILE, seed=5), 5)
 
 
-def test_a_new_player_has_heard_nothing_and_used_no_chance():
+def test_new_player_equals_a_reset_and_reseeded_one():
     """It is played a little when it is made, so that the first call is no slower."""
     made = ModelPlayer(FILE, seed=5)
     first = phrase(made)
@@ -128,7 +128,7 @@ def test_a_new_player_has_heard_nothing_and_used_no_chance():
 # Chance
 
 
-def test_count_uses_up_a_touch_that_is_not_heard():
+def test_skip_uses_up_the_random_numbers_of_a_touch():
     made = listened(ModelPlayer(FILE, seed=5))
     first = made.sample([0])[0]
     made.skip(0)
@@ -138,7 +138,7 @@ def test_count_uses_up_a_touch_that_is_not_heard():
     assert made.sample([0])[0] == first
 
 
-def test_following_another_player_goes_on_with_its_random_numbers():
+def test_continue_from_takes_over_the_random_numbers():
     one, other = listened(ModelPlayer(FILE, seed=5)), listened(ModelPlayer(FILE, seed=6))
     for _ in range(3):
         one.skip(0)
@@ -149,7 +149,7 @@ def test_following_another_player_goes_on_with_its_random_numbers():
 
 
 @pytest.mark.parametrize(("temperature", "spread"), [(0, 0), (1, 1), (10, 10), (1e-9, 3)])
-def test_it_plays_at_any_temperature_and_spread(temperature, spread):
+def test_touches_are_finite_at_any_temperature_and_spread(temperature, spread):
     made = listened(ModelPlayer(FILE, seed=5))
     made.set_sampling(temperature=temperature, spread=spread)
     found = table(phrase(made, 50))
@@ -179,7 +179,7 @@ class Ears:
         return [[0.5, 0.25, 0.0205, 1.0]]
 
 
-def test_half_the_noise_is_added_to_what_is_fed_and_taken_from_what_is_played():
+def test_half_the_noise_is_added_when_feeding_and_subtracted_when_playing():
     made = ModelPlayer(FILE)
     made._stepper = ears = Ears()  # type: ignore[assignment]
     made.feed(0.5, 0.25, 0.02, True)
@@ -195,7 +195,7 @@ def test_half_the_noise_is_added_to_what_is_fed_and_taken_from_what_is_played():
     assert found.moving is True
 
 
-def test_all_that_a_proposal_holds_is_plain():
+def test_proposals_hold_python_numbers():
     found = listened(ModelPlayer(FILE)).sample([0])[0]
     assert [type(v) for v in (found.x, found.y, found.dt, found.moving)] == [
         float,
@@ -208,7 +208,7 @@ def test_all_that_a_proposal_holds_is_plain():
 # Voices
 
 
-def test_voices_that_hear_the_same_play_their_own():
+def test_voices_fed_the_same_play_different_touches():
     made = listened(ModelPlayer(FILE, voices=4, seed=5))
     first = [made.sample([voice])[0] for voice in range(4)]
     assert len(set(first)) == 4
@@ -216,7 +216,7 @@ def test_voices_that_hear_the_same_play_their_own():
     assert [p[0] for p in phrases] == first
 
 
-def test_a_voice_in_a_batch_plays_as_it_would_alone():
+def test_voice_in_a_batch_plays_as_it_does_alone():
     """To 1e-5 a step: each is put back onto what the other played before the next."""
     together = listened(ModelPlayer(FILE, voices=5, seed=5))
     alone = listened(ModelPlayer(FILE, seed=5))
@@ -229,14 +229,14 @@ def test_a_voice_in_a_batch_plays_as_it_would_alone():
         together.commit(3, 0.9, 0.9, 0.3, False)
 
 
-def test_what_one_voice_plays_another_does_not_hear():
+def test_committed_touch_does_not_reach_other_voices():
     made, other = (listened(ModelPlayer(FILE, voices=3, seed=5)) for _ in range(2))
     phrase(made, 10, 1)
     assert made.sample([0])[0] == other.sample([0])[0]
     assert made.sample([2])[0] == other.sample([2])[0]
 
 
-def test_a_snapshot_is_not_altered_by_what_voices_play():
+def test_snapshot_is_unchanged_by_later_touches():
     made = listened(ModelPlayer(FILE, voices=3, seed=5))
     kept = made.snapshot()
     before = [h.copy() for h in kept.state.hidden]
@@ -250,7 +250,7 @@ def test_a_snapshot_is_not_altered_by_what_voices_play():
 # Forecast
 
 
-def test_the_forecast_is_what_samples_come_to():
+def test_forecast_matches_the_moments_of_samples():
     # With one dt alone the forecast leaves nothing out: it is the mixture of places.
     weights = {n: a.copy() for n, a in FILE.weights.items()}
     weights["head.1.weight"][:] = 0
@@ -280,7 +280,7 @@ def test_the_forecast_is_what_samples_come_to():
 
 
 @is_trained
-def test_the_forecast_of_the_default_model_is_where_its_touches_fall():
+def test_forecast_of_the_default_model_matches_its_touches():
     made = ModelPlayer(modelfile.read(TRAINED), seed=2)
     for i in range(30):  # a slide to the right
         made.feed(0.2 + 0.01 * i, 0.5, 0.017, i > 0)
@@ -297,13 +297,13 @@ def test_the_forecast_of_the_default_model_is_where_its_touches_fall():
     assert expected[0] > 0.49  # onward
 
 
-def test_a_forecast_can_be_asked_for_before_anything_was_heard():
+def test_forecast_before_the_first_touch_is_finite():
     groups = np.array(ModelPlayer(FILE).forecast())
     assert np.isfinite(groups).all()
     assert groups[:, 0].sum() == pytest.approx(1, abs=0.01)
 
 
-def test_a_model_of_another_order_plays_and_forecasts_nothing():
+def test_model_with_another_factor_order_plays_without_forecast():
     phase, dt, place = TOUCHES.factors
     event = msgspec.structs.replace(TOUCHES, factors=(dt, phase, place))
     made = listened(ModelPlayer(filed(small(event)), seed=5))
@@ -311,7 +311,7 @@ def test_a_model_of_another_order_plays_and_forecasts_nothing():
     assert made.forecast() == []
 
 
-def test_what_has_a_touchs_columns_and_is_none_is_refused():
+def test_model_with_touch_columns_of_other_kinds_is_refused():
     phase, dt, place = TOUCHES.factors
     wrong = (phase, dt, msgspec.structs.replace(place, kind="offset", slides=None))
     file = filed(small(msgspec.structs.replace(TOUCHES, factors=wrong)))
@@ -319,7 +319,7 @@ def test_what_has_a_touchs_columns_and_is_none_is_refused():
         ModelPlayer(file)
 
 
-def test_faint_components_are_left_out():
+def test_forecast_leaves_out_components_of_little_weight():
     weights = {n: a.copy() for n, a in FILE.weights.items()}
     weights["head.2.bias"][0] += 30
     file = ModelFile(FILE.path, FILE.description, weights, "0")
@@ -331,7 +331,7 @@ def test_faint_components_are_left_out():
 # Devices
 
 
-def test_torch_plays_as_numpy_does(monkeypatch):
+def test_torch_and_numpy_play_the_same(monkeypatch):
     for voices in (1, 3):
         mine = listened(ModelPlayer(FILE, voices=voices, seed=5))
         its = listened(on_torch(monkeypatch, voices=voices, seed=5))
@@ -344,7 +344,7 @@ def test_torch_plays_as_numpy_does(monkeypatch):
         np.testing.assert_allclose(mine.forecast(), its.forecast(), rtol=1e-3, atol=1e-4)
 
 
-def test_torch_is_put_back_as_numpy_is(monkeypatch):
+def test_torch_player_restores_and_resets(monkeypatch):
     made = listened(on_torch(monkeypatch, voices=2, seed=5))
     kept = made.snapshot()
     first = phrase(made, 5, 1)
@@ -354,12 +354,12 @@ def test_torch_is_put_back_as_numpy_is(monkeypatch):
     assert made.sample([0])[0] == on_torch(monkeypatch, voices=2, seed=5).sample([0])[0]
 
 
-def test_a_player_leaves_torch_as_it_was(monkeypatch):
+def test_torch_player_leaves_gradients_enabled(monkeypatch):
     on_torch(monkeypatch)
     assert torch.is_grad_enabled()
 
 
-def test_the_network_is_the_trained_models():
+def test_player_state_equals_the_trained_models():
     """What is played comes from the weights as training knows them."""
     if not TRAINED.is_file():
         pytest.skip("no default model here")
@@ -377,7 +377,7 @@ def test_the_network_is_the_trained_models():
 
 @pytest.mark.gpu
 @has_cuda
-def test_a_gpu_plays_as_the_cpu_does():
+def test_gpu_and_cpu_play_the_same():
     mine, its = (
         listened(ModelPlayer(FILE, device=d, seed=5, voices=2)) for d in ("cpu", "cuda")
     )
@@ -391,7 +391,7 @@ def test_a_gpu_plays_as_the_cpu_does():
 # Cost
 
 
-def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
+def test_step_makes_a_bounded_number_of_numpy_calls(monkeypatch):
     """No clock: what a touch costs is the calls into numpy, and these can be counted."""
     made = listened(ModelPlayer(FILE, seed=5))
     calls = {"count": 0}
@@ -414,7 +414,7 @@ def test_a_step_is_a_bounded_number_of_calls(monkeypatch):
     assert calls["count"] == heard
 
 
-def test_what_it_hears_for_long_stays_finite():
+def test_long_jam_stays_finite():
     made = ModelPlayer(FILE, seed=5)
     for i in range(3000):
         made.feed(float(i % 2), float(i % 3 == 0), (0.0, 5.0, 1e-4)[i % 3], i % 5 > 0)
@@ -427,7 +427,7 @@ def test_what_it_hears_for_long_stays_finite():
 
 @pytest.mark.parametrize("on", ["numpy", "torch"])
 @pytest.mark.parametrize("voices", [1, 5, 40])
-def test_voices_in_step_play_as_they_would_one_by_one(voices, on, monkeypatch):
+def test_step_all_equals_voices_stepped_one_by_one(voices, on, monkeypatch):
     """To 1e-5 a step: each is put back onto what the others played before the next."""
 
     def made() -> ModelPlayer:

@@ -34,7 +34,7 @@ def test_numbers_depend_on_seed_voice_and_count_alone():
     assert made.row(0, 0) != drawn[0, 0]
 
 
-def test_many_at_once_are_the_same_as_one_by_one():
+def test_rows_equal_single_rows():
     made, other = seeded(9, 4), seeded(9, 4)
     for counts in ([0, 63, 64, 200], [1, 64, 64, 3], [64, 0, 65, 4]):
         found = rows(made, [2, 0, 3, 1], counts)
@@ -43,7 +43,7 @@ def test_many_at_once_are_the_same_as_one_by_one():
         assert found.tolist() == expected
 
 
-def test_they_are_what_they_always_were():
+def test_numbers_are_those_of_earlier_versions():
     """Recordings are made anew from their seed: these numbers are for ever."""
     found = seeded(5).row(1, 70)
     expected = [
@@ -67,7 +67,7 @@ def test_seeds_and_voices_do_not_share_numbers():
     assert len(seen) == 4 * 3 * 70
 
 
-def test_they_are_uniform_and_normal():
+def test_numbers_are_uniform_and_normal():
     made = seeded(1, voices=1)
     u, z = np.split(np.array([made.row(0, count) for count in range(4000)]), [3], axis=1)
     assert u.min() >= 0
@@ -77,7 +77,7 @@ def test_they_are_uniform_and_normal():
     np.testing.assert_allclose(z.std(0), 1, atol=0.04)
 
 
-def test_voices_in_step_do_not_want_their_blocks_at_once():
+def test_voices_in_step_generate_their_blocks_at_different_touches():
     made, everyone, filled = seeded(6, voices=128), np.arange(128), [0]
     fill = np.random.Generator.random
 

@@ -39,8 +39,11 @@ def test_numpy_and_torch_states_are_the_trained_models(event):
     for state in (state_after(model, np, 20, 3), state_after(model, torch, 20, 3)):
         pairs = [*zip(state.hidden, expected.hidden, strict=True)]
         pairs += [*zip(state.cell, expected.cell, strict=True)]
-        pairs += [(state.position, expected.last), (state.velocity, expected.now)]
-        pairs += [(state.previous_velocity, expected.before), (state.features, expected.heard)]
+        pairs += [(state.position, expected.position), (state.velocity, expected.velocity)]
+        pairs += [
+            (state.previous_velocity, expected.previous_velocity),
+            (state.features, expected.features),
+        ]
         for mine, its in pairs:
             np.testing.assert_allclose(np.asarray(mine), its.numpy(), rtol=0, atol=3e-6)
 
@@ -50,7 +53,9 @@ def density(factor, mixture, row, last):
     values = torch.from_numpy(features.pick(row, factor.columns)).double()
     if factor.kind == "duration":
         off = torch.tensor([[-0.5, 0.5]]) * factor.noise
-        ends = ((values + off).clamp_min(features.TINY).log() - factor.centre) / factor.scale
+        ends = (
+            (values + off).clamp_min(features.LOG_EPSILON).log() - factor.centre
+        ) / factor.scale
         if factor.noise:
             middle, width = ends.mean(1, keepdim=True), ends[:, 1:] - ends[:, :1]
             return mixture.interval_log_prob(middle, width) - math.log(factor.noise)
@@ -81,7 +86,7 @@ def test_head_densities_are_those_that_training_computes(event):
         row, trunk = values[:, t], net.trunk_output(state)
         for i, factor in enumerate(event.factors):
             out = net.head_output(i, trunk)
-            unit = features.normal(np, factor, row)
+            unit = features.normalise(np, factor, row)
             trunk = net.add_context(i, trunk, unit)
             if factor.kind == "flag":
                 found = -np.logaddexp(0, (1 - 2 * unit) * out)[:, 0]
@@ -169,7 +174,7 @@ def test_samples_follow_the_density(event, temperature, spread):
     trunk = net.trunk_output(many)
     for i, factor in enumerate(event.factors):
         out = net.head_output(i, trunk)
-        unit = features.normal(np, factor, values)
+        unit = features.normalise(np, factor, values)
         trunk = net.add_context(i, trunk, unit)
         if factor.kind == "flag":
             chance = 1 / (1 + np.exp(-out[:, 0].astype(np.float64) / temperature))
@@ -216,7 +221,7 @@ def test_sample_at_temperature_and_spread_zero_is_the_likeliest_mean(event):
                 drawn = np.exp(drawn)
             if factor.slides is not None and values[0, factor.slides] == 1:
                 drawn = state.position + unit * factor.step
-        values[:, features.where_of(factor.columns)] = drawn
+        values[:, features.column_index(factor.columns)] = drawn
         trunk = net.add_context(i, trunk, unit)
     for each in found:
         np.testing.assert_allclose(each, values, rtol=1e-5)
@@ -273,7 +278,7 @@ def test_adjacent_columns_are_picked_as_a_view():
     values = np.zeros((2, 4), np.float32)
     assert features.pick(values, (1, 2)).base is values
     assert features.pick(values, (0, 2, 3)).shape == (2, 3)
-    assert features.where_of((2, 1)) == [2, 1]
+    assert features.column_index((2, 1)) == [2, 1]
 
 
 @pytest.mark.parametrize("xp", [np, torch], ids=["numpy", "torch"])

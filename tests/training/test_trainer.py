@@ -20,7 +20,7 @@ from robojam.corpus.formats import read
 from robojam.corpus.split import split
 from robojam.evaluation.likelihood import score
 from robojam.model.event import EventSpec, Factor
-from robojam.model.file import Data
+from robojam.model.file import DataFile
 from robojam.model.mdrnn import load
 from robojam.training import trainer as train
 from robojam.training.batches import (
@@ -316,7 +316,11 @@ def test_stopped_run_saves_its_best_model(tmp_path):
     for now in trainer:
         if now.score is not None:
             break
-    about = {"trained_on": (Data("a", "0"),), "score_on": (Data("b", "1"),), "licence": "mine"}
+    about = {
+        "trained_on": (DataFile("a", "0"),),
+        "score_on": (DataFile("b", "1"),),
+        "licence": "mine",
+    }
     trainer.save(tmp_path / "m.safetensors", **about)
     model, description = load(tmp_path / "m.safetensors")
     assert description.score == trainer.best_score
