@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from robojam.corpus.corpus import Corpus, dequantise
 from robojam.mixture import Covariance, MixtureLayer
 from robojam.model.event import touch_event
-from robojam.model.features import MAX_SPEED, MIN_DURATION, TINY
+from robojam.model.features import LOG_EPSILON, MAX_SPEED, MIN_DURATION
 from robojam.training.batches import WindowSampler, cut_windows, group_batches
 from robojam.training.trainer import TrainingSettings, schedule
 
@@ -84,7 +84,9 @@ def _by_rule(corpus: Corpus, held_out: Corpus, *, moves: bool) -> ReferenceScore
                 _density(r, *fit[phase]) for r, fit in zip(residuals, fitted, strict=True)
             )
             terms.append(
-                np.stack([log_phase, dt - np.log(np.maximum(events[1:, 2], TINY)), place])
+                np.stack(
+                    [log_phase, dt - np.log(np.maximum(events[1:, 2], LOG_EPSILON)), place]
+                )
             )
         sums += np.where(moving, terms[1], terms[0]).sum(1)
         xydt += float(np.logaddexp(terms[0].sum(0), terms[1].sum(0)).sum())
@@ -107,7 +109,7 @@ def _residuals(
     If a phase is given, the residuals are computed as if every event had that phase.
     """
     place, moving = events[:, :2], events[:, 3] > 0.5
-    dt = np.log(np.maximum(events[:, 2], TINY))
+    dt = np.log(np.maximum(events[:, 2], LOG_EPSILON))
     expected = place[:-1].copy()
     if moves:
         step = np.diff(place, axis=0, prepend=place[:1]) * moving[:, None]

@@ -53,7 +53,7 @@ class Snapshot:
 class ModelPlayer:
     """One model played by one or more voices, which are fed the same and play their own.
 
-    A robojam.jam.events.Player.
+    A robojam.jam.protocols.Player.
     """
 
     def __init__(
