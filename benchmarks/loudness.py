@@ -19,6 +19,7 @@ from _output import argument_parser, print_and_save
 from numpy.typing import NDArray
 
 from robojam import bench
+from robojam.controls import Settings
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.music import INSTRUMENTS
 from robojam.sound.synth import RATE, Synth
@@ -86,7 +87,7 @@ def performances(count: int) -> list[NDArray[np.float64]]:
 
 def rendered(rows: NDArray[np.float64], instrument: str, who: str) -> tuple[Signal, float]:
     """Return a performance as sound, and the speed of rendering relative to real time."""
-    synth, parts, t = Synth(instrument=f"{who}={instrument}"), [], 0.0
+    synth, parts, t = Synth(settings=Settings(instrument=f"{who}={instrument}")), [], 0.0
     began = time.process_time()
     for index, (x, y, dt, moving) in enumerate(rows[:, :4]):
         t += float(dt)

@@ -24,6 +24,7 @@ from _output import argument_parser, print_and_save
 from robojam import bench
 from robojam.bench import measures
 from robojam.bench.client import engine
+from robojam.controls import Settings
 from robojam.jam.events import TouchPlayed
 from robojam.music import INSTRUMENTS
 from robojam.sound.synth import Synth
@@ -151,7 +152,7 @@ def cost() -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for instrument in INSTRUMENTS:
         for fingers in (1, 4, 24):
-            synth = Synth(instrument=f"human={instrument}")
+            synth = Synth(settings=Settings(instrument=f"human={instrument}"))
             for event in chord(fingers):
                 synth.handle(event, 0)
             best = min(_second(synth) for _ in range(3))
@@ -225,7 +226,7 @@ def deadlines_beside_synthesis(seconds: float) -> dict[str, Any]:
 
 def synthesise(stop: threading.Event) -> None:
     """Synthesise eight voices in real time until the event is set."""
-    synth = Synth(instrument="human=strings")
+    synth = Synth(settings=Settings(instrument="human=strings"))
     for event in chord(8):
         synth.handle(event, 0)
     due = time.perf_counter()

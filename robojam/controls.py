@@ -286,6 +286,15 @@ class Settings:
         sound=True,
         per_player=True,
     )
+    range: str = _text(
+        "the pitches at the left and the right edge, as MIDI notes or names: C2-C6; "
+        "a player may have its own: 36-84,human2=35-51",
+        music.DEFAULT_RANGE,
+        music.parse_ranges,
+        metavar="[WHO=]LOW-HIGH,…",
+        allowed="[WHO=]LOW-HIGH,… as in 36-84 or C2-C6,human2=35-51",
+        sound=True,
+    )
     scale: str = _text(
         "the scale on A that its pitches are held to",
         "free",

@@ -5,8 +5,10 @@ Pure, and quick to import: options and controls read it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -38,9 +40,9 @@ SCALE_ALIASES: Final = {"minor-pentatonic": "pentatonic"}
 #: The key of the built-in sound's scales.
 SOUND_KEY: Final = "A"
 
-#: The pitch at the left edge, as a MIDI note (A2, 110 Hz), and the semitones across.
-LOWEST: Final = 45.0
-COMPASS: Final = 36.0
+#: The pitches at the left and the right edge of the surface, as MIDI notes (60 is middle C).
+DEFAULT_RANGE: Final = "36-84"
+LOWEST_NOTE, HIGHEST_NOTE = 0.0, 127.0
 
 #: Players that an assignment such as ``human=strings,ai=keys`` may name.
 MAX_NAMED: Final = 128
@@ -96,15 +98,85 @@ def key_semitone(key: str) -> int:
 # -- pitch -------------------------------------------------------------------------------
 
 
-def note(x: float, scale: str = "free") -> float:
-    """Return the pitch at x (0..1) as a MIDI note, held to a scale on A unless it is free."""
-    free = LOWEST + COMPASS * x
-    steps = SCALES[scale]
-    if not steps:
-        return free
-    octave, within = divmod(free - LOWEST, 12.0)
-    near = min((*steps, steps[0] + 12), key=lambda step: abs(within - step))
-    return LOWEST + 12.0 * octave + near
+@dataclass(frozen=True, slots=True)
+class PitchRange:
+    """The pitches at x = 0 and x = 1, as MIDI notes, whole or not: 60 is middle C.
+
+    Sound, MIDI and exports all map x to pitch, and pitch to x, by this class.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for pitches that are no range."""
+        if not LOWEST_NOTE <= self.low < self.high <= HIGHEST_NOTE:
+            raise ValueError(
+                f"{self} is no range of pitch; allowed: LOW-HIGH, from 0 to 127 or C-1 to G9,"
+                " LOW below HIGH"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.low:g}-{self.high:g}"
+
+    def pitch(self, x: float) -> float:
+        """Return the pitch at x (0..1)."""
+        return self.low + (self.high - self.low) * x
+
+    def x(self, pitch: float) -> float:
+        """Return the place of a pitch: outside 0..1 where the pitch is outside the range."""
+        return (pitch - self.low) / (self.high - self.low)
+
+    def widened(self, pitch: float) -> PitchRange:
+        """Return the range widened to whole notes that take a pitch in."""
+        return PitchRange(
+            min(self.low, max(math.floor(pitch), LOWEST_NOTE)),
+            max(self.high, min(math.ceil(pitch), HIGHEST_NOTE)),
+        )
+
+    def quantised(self, pitch: float, scale: str, key: str) -> float:
+        """Return the note of a scale in the range that is nearest to a pitch.
+
+        scale and key are as `parse_scale` and `parse_key` return them; "free" returns the
+        pitch itself. A range that holds no note of the scale has one, the nearest to its low.
+        """
+        if not SCALES[scale]:
+            return pitch
+        return min(scale_notes(self, scale, key), key=lambda note: abs(note - pitch))
+
+
+@lru_cache(maxsize=256)
+def scale_notes(pitches: PitchRange, scale: str, key: str) -> tuple[int, ...]:
+    """Return the notes of a scale in a range, from low to high; of "free", every semitone."""
+    root, steps = key_semitone(key), SCALES[scale] or SCALES["chromatic"]
+    notes = range(math.ceil(pitches.low), math.floor(pitches.high) + 1)
+    return tuple(note for note in notes if (note - root) % 12 in steps) or (round(pitches.low),)
+
+
+_NOTE = r"[a-g][#♯b♭]?-?[0-9]|[0-9]{1,3}(?:\.[0-9]{1,3})?"
+_RANGE = re.compile(rf"({_NOTE})\s*[-–]\s*({_NOTE})", re.IGNORECASE)
+
+
+def parse_range(text: str) -> PitchRange:
+    """Read a range such as ``36-84``, ``C2-C6`` or ``35.5-60``.
+
+    C4 is middle C, 60; a fraction has up to three digits. Raises ValueError, which says what
+    is allowed.
+    """
+    found = _RANGE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(
+            f"{text!r:.40} is no range of pitch; allowed: LOW-HIGH, as in 36-84 or C2-C6"
+        )
+    return PitchRange(_read_note(found[1]), _read_note(found[2]))
+
+
+def _read_note(text: str) -> float:
+    found = re.fullmatch(r"([A-Ga-g][#♯b♭]?)(-?[0-9])", text)
+    if found is None:
+        return float(text)
+    letter, accidental = found[1][0].upper(), found[1][1:]
+    return float(12 * (int(found[2]) + 1) + _SEMITONES[letter] + _ACCIDENTALS[accidental])
 
 
 # -- assignments to players: human=strings,ai2=drums ---------------------------------------
@@ -119,7 +191,10 @@ def _read_assignments(text: str, parse_part: _PartParser) -> dict[str, str]:
 
 
 def _merge(text: str, before: str, parse_part: _PartParser) -> dict[str, str]:
-    """Return the assignments of ``before`` with those of ``text`` over them, in order."""
+    """Return the assignments of ``before`` with those of ``text`` over them, in order.
+
+    Raises ValueError for more players than `MAX_NAMED`.
+    """
     merged = _read_assignments(before, parse_part) | dict(map(parse_part, text.split(",")))
     if len(merged) > MAX_NAMED:
         raise ValueError(f"{len(merged)} players are named; allowed: up to {MAX_NAMED}")
@@ -127,13 +202,18 @@ def _merge(text: str, before: str, parse_part: _PartParser) -> dict[str, str]:
 
 
 def _order(who: str) -> tuple[bool, int]:
-    return is_machine(who), int("".join(filter(str.isdecimal, who)) or 1)
+    """Order nobody by name, the humans, the machine's voices; each by number."""
+    number = "".join(filter(str.isdecimal, who))
+    return is_machine(who), int(number) if number else int(who != "")
 
 
-def _check_player(who: str) -> str:
-    if not is_player(who):
+def _split(part: str) -> tuple[str, str]:
+    """Split PLAYER=VALUE; the player is "" where there is none. Raises ValueError."""
+    who, assigned, value = (side.strip() for side in part.rpartition("="))
+    who = who.lower()
+    if assigned and not is_player(who):
         raise ValueError(f"{who!r:.40} is no player; allowed: human, ai, human2, ai2, …")
-    return who
+    return who, value
 
 
 def parse_instruments(text: str, before: str = DEFAULT_INSTRUMENTS) -> str:
@@ -148,15 +228,46 @@ def parse_instruments(text: str, before: str = DEFAULT_INSTRUMENTS) -> str:
 
 
 def _parse_instrument(part: str) -> tuple[str, str]:
-    who, _, instrument = (side.strip().lower() for side in part.rpartition("="))
-    _check_player(who := who or "human")
+    who, value = _split(part)
+    instrument = value.lower()
     if instrument not in INSTRUMENTS:
         allowed = ", ".join(INSTRUMENTS)
         raise ValueError(f"no instrument is named {instrument!r:.40}; allowed: {allowed}")
-    return who, instrument
+    return who or "human", instrument
 
 
 def instrument_of(who: str, instruments: str) -> str:
     """Return the instrument of a player, from a text that `parse_instruments` has returned."""
     assigned = _read_assignments(instruments, _parse_instrument)
     return assigned.get(who) or assigned["ai" if is_machine(who) else "human"]
+
+
+def parse_ranges(text: str, before: str = DEFAULT_RANGE) -> str:
+    """Return the ranges of pitch of all players: ``36-84`` or ``36-84,human2=35-51``.
+
+    Each part of text is [PLAYER=]LOW-HIGH; human and ai stand for all of theirs, human2 for one
+    player. A range alone is for all players that no other part names. Players that text does
+    not name keep their ranges of ``before``. Raises ValueError, which says what is wrong and
+    what is allowed.
+    """
+    merged = _merge(text, before, _parse_range_part)
+    return ",".join(f"{who}={pitches}" if who else pitches for who, pitches in merged.items())
+
+
+def _parse_range_part(part: str) -> tuple[str, str]:
+    who, value = _split(part)
+    return who, str(parse_range(value))
+
+
+@lru_cache(maxsize=1024)
+def range_of(who: str, ranges: str) -> PitchRange:
+    """Return the range of a player, from a text that `parse_ranges` has returned."""
+    assigned = _read_assignments(ranges, _parse_range_part)
+    kind = "ai" if is_machine(who) else "human"
+    return parse_range(assigned.get(who) or assigned.get(kind) or assigned[""])
+
+
+def widest_range(ranges: str) -> PitchRange:
+    """Return the range from the lowest to the highest pitch of any player."""
+    each = [parse_range(text) for text in _read_assignments(ranges, _parse_range_part).values()]
+    return PitchRange(min(one.low for one in each), max(one.high for one in each))

@@ -46,7 +46,11 @@ def another(row: ControlSpec) -> float | int | str:
         return 1
     if row.name in ("store", "recall"):
         return MEMORIES[1]
-    texts = {"instrument": "human=drums,ai=keys", "model": "other.safetensors"}
+    texts = {
+        "instrument": "human=drums,ai=keys",
+        "range": "36-84,ai=48-60",
+        "model": "other.safetensors",
+    }
     return texts.get(row.name) or row.words[-1]
 
 

@@ -61,7 +61,7 @@ PURE = (
     " player.reference player.cpu_single player.cpu_batch player.state_layout player.lookahead"
     " sessions.session sessions.validation sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
-    " sound.instruments sound.voices sound.synth sound.line sound.reverb corpus.infer_phase"
+    " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
     " corpus.split engine.preview training.batches"
 ).split()
 #: What a pure module leaves alone.

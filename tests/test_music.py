@@ -8,12 +8,17 @@ from robojam.music import (
     DEFAULT_INSTRUMENTS,
     INSTRUMENTS,
     SCALES,
+    PitchRange,
     instrument_of,
     key_semitone,
-    note,
     parse_instruments,
     parse_key,
+    parse_range,
+    parse_ranges,
     parse_scale,
+    range_of,
+    scale_notes,
+    widest_range,
 )
 
 
@@ -110,15 +115,76 @@ def test_keys_are_read_with_sharps_and_flats():
             parse_key(wrong)
 
 
-def test_the_pitch_follows_x_or_is_held_to_a_scale():
-    assert (note(0.0), note(1.0), note(0.5)) == (45.0, 81.0, 63.0)
-    assert note(0.51, "chromatic") == 63.0
-    assert note(0.5, "pentatonic") == 62.0  # C and D are a fourth and a fifth of A's five
+@pytest.mark.parametrize(
+    ("text", "before", "after"),
+    [
+        ("48-72", "36-84", "48-72"),
+        (" C2 - C6 ", "48-72", "36-84"),
+        ("c-1–G9", "36-84", "0-127"),
+        ("Bb1-f#3", "36-84", "34-54"),
+        ("35.5-51.125", "36-84", "35.5-51.125"),
+        ("human2=35-51", "36-84", "36-84,human2=35-51"),
+        ("AI = 48-60, C2-C5", "36-84,human2=35-51", "36-72,human2=35-51,ai=48-60"),
+        ("ai2=48-60,human=48-72", "36-84", "36-84,human=48-72,ai2=48-60"),
+    ],
+)
+def test_ranges_are_read_in_notes_and_names_and_amend_those_in_force(text, before, after):
+    assert parse_ranges(text, before) == after
+    assert parse_ranges(after) == after
 
 
-@given(st.floats(0, 1), st.sampled_from([name for name in SCALES if name != "free"]))
-def test_a_held_pitch_is_of_the_scale_and_the_nearest(x, name):
-    held, free = note(x, name), note(x)
-    assert (held - 45) % 12 in SCALES[name]
-    others = [45 + 12 * octave + step for octave in range(-1, 5) for step in SCALES[name]]
-    assert abs(held - free) <= min(abs(other - free) for other in others) + 1e-9
+@pytest.mark.parametrize(
+    "text",
+    ["", "36", "84-36", "60-60", "0-128", "-1-5", "H2-C6", "36-84,", "=36-84", "nan-84",
+     "ai1=36-84", "36-84-90", "1e1-84", "C10-C11"],
+)  # fmt: skip
+def test_wrong_ranges_are_refused_with_what_is_allowed(text):
+    with pytest.raises(ValueError, match="allowed: "):
+        parse_ranges(text)
+
+
+@given(st.text(alphabet="CcBb#-0123456789.,=ahi umn", max_size=30))
+def test_any_text_is_ranges_or_an_error_of_one_line(text):
+    try:
+        ranges = parse_ranges(text)
+    except ValueError as error:
+        assert "\n" not in str(error)
+    else:
+        assert parse_ranges(ranges) == ranges
+        assert 0 <= range_of("human", ranges).low < widest_range(ranges).high <= 127
+
+
+def test_a_player_has_its_own_range_or_that_of_its_kind_or_of_all():
+    ranges = parse_ranges("36-84,human2=35-51,ai=48-60")
+    lows = [range_of(who, ranges).low for who in ("human", "human2", "human3", "ai", "ai2")]
+    assert lows == [36, 35, 36, 48, 48]
+    assert widest_range(ranges) == PitchRange(35, 84)
+
+
+@given(st.floats(0, 127), st.sampled_from(["36-84", "35-51", "0-127", "55.5-75.25"]))
+def test_pitch_of_x_of_a_pitch_is_the_same_pitch(pitch, text):
+    pitches = parse_range(text)
+    assert pitches.pitch(pitches.x(pitch)) == pytest.approx(pitch, abs=1e-9)
+    wider = pitches.widened(pitch)
+    assert wider.low <= min(pitch, pitches.low)
+    assert wider.high >= max(pitch, pitches.high)
+
+
+def test_a_pitch_is_free_or_held_to_the_nearest_note_of_a_scale():
+    pitches = parse_range("36-84")
+    assert pitches.quantised(60.3, "free", "A") == 60.3
+    assert pitches.quantised(60.6, "chromatic", "C") == 61
+    assert pitches.quantised(62.9, "pentatonic", "A") == 62  # A C D E G
+    assert pitches.quantised(36.2, "major", "A") == 37  # B1 would be outside the range
+    assert parse_range("60.1-60.9").quantised(60.5, "chromatic", "C") == 60
+
+
+@given(st.floats(0, 1), st.sampled_from(list(SCALES)[1:]), st.sampled_from(["A", "C", "F#"]))
+def test_a_held_pitch_is_of_the_scale_and_the_nearest(x, scale, key):
+    pitches = parse_range("36-84")
+    pitch = pitches.pitch(x)
+    held = pitches.quantised(pitch, scale, key)
+    of_the_scale = [n for n in range(36, 85) if (n - key_semitone(key)) % 12 in SCALES[scale]]
+    assert held in of_the_scale
+    assert abs(held - pitch) == min(abs(note - pitch) for note in of_the_scale)
+    assert held in scale_notes(pitches, scale, key)

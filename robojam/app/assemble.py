@@ -238,15 +238,7 @@ def _sound(options: Options) -> list[OutputPort]:
     """Return the synthesiser, unless the options are without sound."""
     if not options.sound:
         return []
-    settings = options.settings()
-    return [
-        SoundOutput(
-            instrument=settings.instrument,
-            scale=settings.scale,
-            volume=settings.volume,
-            device=options.sound_out,
-        )
-    ]
+    return [SoundOutput(options.settings(), device=options.sound_out)]
 
 
 def _midi_ports(options: Options, *, everyone: bool = False) -> list[MidiPorts]:

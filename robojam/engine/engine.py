@@ -31,11 +31,12 @@ from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
 from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
+from robojam.music import PitchRange, parse_ranges, range_of
 from robojam.ports.interface import InputPort, OutputPort, Port
 from robojam.ports.udp import Address, Endpoint
 from robojam.system.call_queue import CallQueue
 from robojam.system.priority import ORDINARY
-from robojam.touch import Phase
+from robojam.touch import Phase, clip
 from robojam.wire import dialects, native, osc
 
 log = logging.getLogger("robojam")
@@ -91,6 +92,7 @@ class Engine:
         self._reader = reader or dialects.OscReader()
         self._monitors = Monitors(endpoint.send)
         self._participants = Participants()
+        self._outside: set[str] = set()  # players who have played outside their range
         self._recordings, self._warnings = RateLimiter(*_RECORDINGS), RateLimiter(*_WARNINGS)
         self._settings = settings
         self._counts = DropCounter(clock)
@@ -219,7 +221,7 @@ class Engine:
 
     def _handle(self, request: native.Input, source: str, arrival: float) -> None:
         match request:
-            case native.Finger() | native.PhaselessTouch():
+            case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
                 self._touch(request, source, arrival)
             case native.Control():
                 self._control(request.name, request.value, source, arrival)
@@ -229,9 +231,11 @@ class Engine:
                 self._counts.drop("wrong port")
 
     def _touch(
-        self, touch: native.Finger | native.PhaselessTouch, source: str, arrival: float
+        self,
+        touch: native.Finger | native.PitchedFinger | native.PhaselessTouch,
+        source: str,
+        arrival: float,
     ) -> None:
-        self._clipped += touch.clipped
         if isinstance(touch, native.Finger) and touch.phase is Phase.UP:
             known = self._participants.name_of(source)
             if known is None:
@@ -239,16 +243,56 @@ class Engine:
             else:
                 self.jam.finger(self._takes.t(arrival), known, touch.id, touch.phase)
             return
+        new = self._participants.name_of(source) is None
         who, refusal = self._participants.admit(source, arrival)
         if refusal:
             self._counts.drop(refusal)
             return
         self._begin(arrival)
         t = self._takes.t(arrival)
+        if isinstance(touch, native.PitchedFinger):
+            if new and touch.pitch_range is not None:
+                self._set_range(t, who, touch.pitch_range)
+            touch = self._place(touch, who)
+        self._clipped += touch.clipped
         if isinstance(touch, native.PhaselessTouch):
             self.jam.plain(t, who, touch.x, touch.y, touch.dt)
         else:
             self.jam.finger(t, who, touch.id, touch.phase, touch.x, touch.y)
+
+    def _set_range(self, t: float, who: str, pitches: PitchRange) -> None:
+        """Give a player the range of its MIDI port, so that notes sound at their own pitch."""
+        try:
+            ranges = parse_ranges(f"{who}={pitches}", self._settings.range)
+        except ValueError as error:  # the control names as many players as it may
+            self._counts.drop("out of range", str(error))
+            return
+        self.jam.control(t, "range", ranges)
+
+    def _place(self, finger: native.PitchedFinger, who: str) -> native.Finger:
+        """Return a finger that has a pitch with its x, by the range of its player."""
+        pitches = range_of(who, self._settings.range)
+        x = pitches.x(finger.pitch)
+        clipped = not 0 <= x <= 1
+        if clipped and who not in self._outside:
+            self._outside.add(who)
+            self._report_outside(finger, who, pitches)
+        return native.Finger(finger.phase, finger.id, clip(x, 0, 1), finger.y, clipped)
+
+    def _report_outside(
+        self, finger: native.PitchedFinger, who: str, pitches: PitchRange
+    ) -> None:
+        """Log that a note is outside the range of its player, and how to widen it."""
+        wider = pitches.widened(finger.pitch)
+        everyones = self._settings.range.partition(",")[0] == str(pitches)
+        option = f'range = "{wider}"' if everyones else f'range = "{who}={wider}"'
+        if finger.pitch_range is not None:
+            option = f"low = {wider.low:g} and high = {wider.high:g} in its MIDI style"
+        log.warning(
+            "note %.4g of %s is outside its range, %s, and is played at its edge; "
+            "to widen the range: %s",
+            finger.pitch, who, pitches, option,
+        )  # fmt: skip
 
     def _subscribe(self, monitor: Address, arrival: float, *, on: bool) -> None:
         if not on:

@@ -50,13 +50,7 @@ def render(session: Session, *, rate: int = RATE) -> Iterator[Floats]:
     rate is in Hz. It ends when the last sound has faded. Raises ValueError for a control
     of the recording that is not allowed.
     """
-    settings = settings_of(session)
-    synth = Synth(
-        rate,
-        instrument=settings.instrument,
-        scale=settings.scale,
-        volume=settings.volume,
-    )
+    synth = Synth(rate, settings_of(session))
     for event in events(session):
         synth.handle(event, round(event.t * rate))
     end, last = session.duration * rate, (session.duration + _TAIL) * rate

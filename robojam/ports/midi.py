@@ -22,9 +22,9 @@ from robojam.ports.midi_process import GONE, MESSAGE, OPENED, OUTPUTS
 from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoFilter
 from robojam.wire.midi import stream
-from robojam.wire.midi.reader import TOGGLE, MidiReader, reader
+from robojam.wire.midi.reader import TOGGLE, MidiReader, make_reader
 from robojam.wire.midi.styles import PRESETS, Wanted, parse_port
-from robojam.wire.midi.writer import MidiWriter, writer
+from robojam.wire.midi.writer import MidiWriter, make_writer
 from robojam.wire.native import Control, Dropped, Input
 
 log = logging.getLogger("robojam")
@@ -103,11 +103,14 @@ class MidiPorts:
         wanted_inputs = [parse_port(text, options.midi) for text in options.midi_in]
         wanted_outputs = [parse_port(text, options.midi) for text in options.midi_out]
         self._inputs = [
-            _InputDevice(wanted, _source(wanted, number), reader(styles[wanted.style]))
+            _InputDevice(wanted, _source(wanted, number), make_reader(styles[wanted.style]))
             for number, wanted in enumerate(wanted_inputs)
         ]
         self._outputs = [
-            _OutputDevice(wanted, writer(styles[wanted.style])) for wanted in wanted_outputs
+            _OutputDevice(
+                wanted, make_writer(styles[wanted.style], ranges=options.settings().range)
+            )
+            for wanted in wanted_outputs
         ]
         self._mode, self._pause = options.settings().mode, 0
         self._echoes = EchoFilter[bytes](seconds=ECHO, capacity=_REMEMBERED, repeats=True)
@@ -152,9 +155,9 @@ class MidiPorts:
             received += [
                 (device.source, move)
                 for device in self._inputs
-                for move in device.reader.moved()
+                for move in device.reader.take_moves()
             ]
-        elif self._flush_at == math.inf and any(d.reader.waiting for d in self._inputs):
+        elif self._flush_at == math.inf and any(d.reader.has_moves for d in self._inputs):
             self._flush_at = now + GATHER
         return [(source, self._resolve_toggle(item)) for source, item in received]
 
@@ -167,7 +170,7 @@ class MidiPorts:
             if _may_echo(message) and self._echoes.returned(_echo_key(message), now):
                 inputs.append(Dropped("echo"))
             else:
-                inputs += device.reader.take(message)
+                inputs += device.reader.read(message)
         return [(device.source, item) for item in inputs]
 
     def _resolve_toggle(self, item: Input) -> Input:
@@ -197,7 +200,7 @@ class MidiPorts:
         if number < OUTPUTS:
             source = self._inputs[number]
             cut_off = map(Dropped, source.parser.discard_partial())
-            lifted = [(source.source, item) for item in (*cut_off, *source.reader.lift())]
+            lifted = [(source.source, item) for item in (*cut_off, *source.reader.lift_all())]
             source.parser = stream.MidiParser()
             port, source.port, kind = source.port, None, "in"
         else:
@@ -232,6 +235,9 @@ class MidiPorts:
                 self._mode = str(event.value)
             elif event.name == "pause":
                 self._pause = int(event.value)
+            elif event.name == "range":
+                for device in self._outputs:
+                    device.writer.ranges = str(event.value)
             if event.name in ("mode", "panic"):
                 self._panic()
 

@@ -1,9 +1,9 @@
-"""The built-in synthesiser: every touch of the jam, human and machine, as sound.
+"""Built-in synthesiser: every touch of the jam, human and machine, as sound.
 
-It runs in a process of its own, which the engine tells what happens: so many sines want
-an interpreter to themselves, or they would make the music late. In the order a touch
-travels: `output` (in the engine), `line` (bytes between the two), `program` (the other
-process), `device`, `synth`, `voices`, `instruments`, `room`. `lineup` holds the names.
+It runs in a process of its own, because its arithmetic would delay the engine. In the order
+in which a touch travels: `output` (in the engine), `messages` (bytes between the processes),
+`program` (the other process), `device`, `synth`, `voices`, `instruments`, `reverb`. Names of
+scales and instruments, and the pitch of x, are in `robojam.music`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def devices() -> list[Device]:
-    """Return the audio devices that can be played on, the system's choice first.
+    """Return the audio devices that sound can go to, the system's choice first.
 
-    Raises NoSoundError (of robojam.sound.device), in one line, when there is no way to ask.
+    Raises robojam.sound.device.NoSoundError, with one line of text, where none can be listed.
     """
     from robojam.sound.device import devices
 
@@ -25,9 +25,9 @@ def devices() -> list[Device]:
 
 
 def measure(seconds: float = 1.0, *, device: str | None = None) -> BufferInfo:
-    """Play silence for some seconds and return what buffer was asked for, and got.
+    """Play silence for some seconds; return the buffer that was asked for and the real one.
 
-    Raises NoSoundError (of robojam.sound.device), in one line, when there is no device.
+    Raises robojam.sound.device.NoSoundError, with one line of text, where there is no device.
     """
     from robojam.sound.program import measure
 

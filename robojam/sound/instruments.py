@@ -1,8 +1,8 @@
-"""The instruments: how loud each partial of a voice is, from moment to moment.
+"""Instruments: the amplitude of each partial of a voice, from tick to tick.
 
-Every voice is a sum of sines, so that nothing can alias, a pitch is exact at any
-sample rate, and a timbre is a row of numbers. What only noise can say (a bow's hair, a
-skin's snap) comes from one band of noise a voice.
+Every voice is a sum of sines, so that nothing aliases, a pitch is exact at any sample rate,
+and a timbre is a row of numbers. Each voice has one band of noise besides, for a bow's hair
+or a drum's snap.
 """
 
 from __future__ import annotations
@@ -17,65 +17,65 @@ from robojam.music import INSTRUMENTS
 
 Floats = NDArray[np.float32]
 
-#: Partials of a voice, at most.
+#: The most partials that a voice has.
 PARTIALS = 32
 _K = np.arange(1, PARTIALS + 1, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """How some voices of one instrument are played at an instant; each of shape (V, 1)."""
+class VoiceParameters:
+    """Parameters of some voices of one instrument at an instant; each of shape (V, 1)."""
 
     hz: Floats  # of the fundamental
     age: Floats  # seconds since it landed, 0 or more
-    bright: Floats  # 0..1, from y and speed
+    brightness: Floats  # 0..1, from y and speed
     energy: Floats  # 0..1, from speed
-    struck: Floats  # 0..1, how hard it landed
+    velocity: Floats  # 0..1, of the landing
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One way to sound. Times are in seconds."""
+    """Timbre and envelope of one instrument. Times are in seconds."""
 
     ratios: Floats  # of the partials to the fundamental, shape (P,)
-    spectrum: Callable[[Moment], Floats]  # amplitude of each partial, shape (V, P)
-    noise: Callable[[Moment], Floats]  # amplitude of the noise, shape (V, 1)
-    bend: Callable[[Moment], Floats]  # semitones off its pitch, shape (V, 1)
-    gain: float  # makes all instruments equally loud
+    spectrum: Callable[[VoiceParameters], Floats]  # amplitude of each partial, shape (V, P)
+    noise: Callable[[VoiceParameters], Floats]  # amplitude of the noise, shape (V, 1)
+    bend: Callable[[VoiceParameters], Floats]  # semitones off its pitch, shape (V, 1)
+    gain: float  # so that all instruments are equally loud
     attack: float
     release: float
     transpose: float = 0.0  # semitones
-    air: int = 0  # which band of noise
+    air: int = 0  # index of its band of noise
 
 
-def _steady(moment: Moment) -> Floats:
-    return np.zeros_like(moment.hz)
+def _steady(voices: VoiceParameters) -> Floats:
+    return np.zeros_like(voices.hz)
 
 
 def _level(hz: Floats) -> Floats:
-    """Less for high notes, which are heard as louder."""
+    """Return a level that falls with pitch, because high notes sound louder."""
     return (220.0 / hz) ** np.float32(0.3)
 
 
 # -- keys: a tine and its tone bar -------------------------------------------------------
 
-_TINES = np.array([9.37, 17.61], np.float32)  # not harmonic: the knock of the hammer
+_TINES = np.array([9.37, 17.61], np.float32)  # not harmonic: the noise of the hammer
 _KEYS_RATIOS = np.concatenate([_K[:14], _TINES])
 
 
-def _keys(m: Moment) -> Floats:
+def _keys(v: VoiceParameters) -> Floats:
     k = _K[:14]
-    slope = 2.9 - 1.7 * m.bright - 0.5 * m.struck
-    struck = (0.35 + 0.65 * m.struck) * k**-slope
-    struck[:, 1] *= 0.8 + 0.9 * m.bright[:, 0]
-    length = 1.7 * (220.0 / m.hz) ** np.float32(0.5) / (1.0 + 0.55 * (k - 1.0))
-    bloom = 0.62 + 0.38 * np.exp(-m.age / np.float32(0.11))
-    ringing = struck * bloom * np.exp(-m.age / length)
+    slope = 2.9 - 1.7 * v.brightness - 0.5 * v.velocity
+    struck = (0.35 + 0.65 * v.velocity) * k**-slope
+    struck[:, 1] *= 0.8 + 0.9 * v.brightness[:, 0]
+    length = 1.7 * (220.0 / v.hz) ** np.float32(0.5) / (1.0 + 0.55 * (k - 1.0))
+    bloom = 0.62 + 0.38 * np.exp(-v.age / np.float32(0.11))
+    ringing = struck * bloom * np.exp(-v.age / length)
     # A slide bows the bar: a held tone that lasts as long as the finger moves.
-    slid = 0.5 * m.energy * k ** -(slope + 0.4)
-    knock = np.array([0.10, 0.035], np.float32) * (0.3 + m.bright) * m.struck
-    knocks = knock * np.exp(-m.age / np.array([0.09, 0.03], np.float32))
-    return np.asarray(np.concatenate([ringing + slid, knocks], 1) * _level(m.hz), np.float32)
+    slid = 0.5 * v.energy * k ** -(slope + 0.4)
+    knock = np.array([0.10, 0.035], np.float32) * (0.3 + v.brightness) * v.velocity
+    knocks = knock * np.exp(-v.age / np.array([0.09, 0.03], np.float32))
+    return np.asarray(np.concatenate([ringing + slid, knocks], 1) * _level(v.hz), np.float32)
 
 
 # -- strings: a bowed section -------------------------------------------------------------
@@ -85,31 +85,31 @@ _DETUNE = np.where(np.arange(_OTHERS) % 2, 4.2, -3.4) + np.linspace(0.0, 1.3, _O
 _STRING_RATIOS = np.concatenate(
     [_K[:_OWN], _K[:_OTHERS] * 2.0 ** (_DETUNE / 1200.0)], dtype=np.float32
 )
-#: The body's resonances: where, how wide in octaves, how much.
+#: Resonances of the body: frequency in Hz, width in octaves, gain.
 _BODY = ((290.0, 0.5, 0.5), (480.0, 0.45, 0.7), (1150.0, 0.6, 0.5), (2700.0, 0.7, 0.9))
 
 
 def _body(hz: Floats) -> Floats:
-    said = np.full_like(hz, 0.75)
+    gains = np.full_like(hz, 0.75)
     octave = np.log2(hz)
-    for at, wide, much in _BODY:
-        said += much * np.exp(-(((octave - np.float32(np.log2(at))) / wide) ** 2))
-    return said
+    for centre, width, gain in _BODY:
+        gains += gain * np.exp(-(((octave - np.float32(np.log2(centre))) / width) ** 2))
+    return gains
 
 
-def _strings(m: Moment) -> Floats:
-    slope = 2.3 - 0.95 * m.bright - 0.25 * m.energy
-    bowed = (0.50 + 0.5 * m.energy) * (0.75 + 0.25 * np.exp(-m.age / 0.3))
-    own = bowed * _K[:_OWN] ** -slope * _body(m.hz * _K[:_OWN])
+def _strings(v: VoiceParameters) -> Floats:
+    slope = 2.3 - 0.95 * v.brightness - 0.25 * v.energy
+    bowed = (0.50 + 0.5 * v.energy) * (0.75 + 0.25 * np.exp(-v.age / 0.3))
+    own = bowed * _K[:_OWN] ** -slope * _body(v.hz * _K[:_OWN])
     # The other players of the section: each partial beats at a rate of its own.
-    swell = 1.0 - np.exp(-m.age / np.float32(0.15))
+    swell = 1.0 - np.exp(-v.age / np.float32(0.15))
     return np.asarray(
-        np.concatenate([own, 0.4 * swell * own[:, :_OTHERS]], 1) * _level(m.hz), np.float32
+        np.concatenate([own, 0.4 * swell * own[:, :_OTHERS]], 1) * _level(v.hz), np.float32
     )
 
 
-def _bow(m: Moment) -> Floats:
-    scrape = 0.010 + 0.035 * m.energy * (0.4 + m.bright) + 0.05 * np.exp(-m.age / 0.03)
+def _bow(v: VoiceParameters) -> Floats:
+    scrape = 0.010 + 0.035 * v.energy * (0.4 + v.brightness) + 0.05 * np.exp(-v.age / 0.03)
     return np.asarray(0.5 * scrape, np.float32)
 
 
@@ -118,17 +118,17 @@ def _bow(m: Moment) -> Floats:
 _CHIRP_RATIOS = _K[:5]
 
 
-def _chirp(m: Moment) -> Floats:
+def _chirp(v: VoiceParameters) -> Floats:
     k = _K[:5]
-    slope = 4.1 - 3.0 * m.bright
-    flutter = 1.0 - 0.55 * m.energy * (0.5 - 0.5 * np.cos(2 * np.pi * 17.0 * m.age))
-    song = (0.38 + 0.35 * np.exp(-m.age / 0.12) + 0.5 * m.energy) * flutter
-    return np.asarray(song * k**-slope * _level(m.hz), np.float32)
+    slope = 4.1 - 3.0 * v.brightness
+    flutter = 1.0 - 0.55 * v.energy * (0.5 - 0.5 * np.cos(2 * np.pi * 17.0 * v.age))
+    song = (0.38 + 0.35 * np.exp(-v.age / 0.12) + 0.5 * v.energy) * flutter
+    return np.asarray(song * k**-slope * _level(v.hz), np.float32)
 
 
-def _sweep(m: Moment) -> Floats:
-    up = (-2.0 - 7.0 * m.struck) * np.exp(-m.age / np.float32(0.022))
-    trill = 0.45 * m.energy * np.sin(2 * np.pi * 17.0 * m.age)
+def _sweep(v: VoiceParameters) -> Floats:
+    up = (-2.0 - 7.0 * v.velocity) * np.exp(-v.age / np.float32(0.022))
+    trill = 0.45 * v.energy * np.sin(2 * np.pi * 17.0 * v.age)
     return np.asarray(up + trill, np.float32)
 
 
@@ -140,35 +140,39 @@ _MODES = np.array(
 )
 
 
-def _drums(m: Moment) -> Floats:
+def _drums(v: VoiceParameters) -> Floats:
     order = np.arange(len(_MODES), dtype=np.float32)
-    slope = np.exp(-order * (0.75 - 0.6 * m.bright))
-    length = 0.34 * (110.0 / m.hz) ** np.float32(0.4) / (1.0 + 0.5 * order)
-    struck = (0.3 + 0.7 * m.struck) * np.exp(-m.age / length)
-    rolled = 0.3 * m.energy * _roll(m.age)
-    return np.asarray((struck + rolled) * slope * _level(m.hz), np.float32)
+    slope = np.exp(-order * (0.75 - 0.6 * v.brightness))
+    length = 0.34 * (110.0 / v.hz) ** np.float32(0.4) / (1.0 + 0.5 * order)
+    struck = (0.3 + 0.7 * v.velocity) * np.exp(-v.age / length)
+    rolled = 0.3 * v.energy * _roll(v.age)
+    return np.asarray((struck + rolled) * slope * _level(v.hz), np.float32)
 
 
 def _roll(age: Floats) -> Floats:
-    """The strokes of a roll, 16 a second, between 0 and 1."""
+    """Return the envelope of a roll, 16 strokes a second, between 0 and 1."""
     return np.asarray((0.5 + 0.5 * np.cos(2 * np.pi * 16.0 * age)) ** 3, np.float32)
 
 
-def _drop(m: Moment) -> Floats:
-    return np.asarray(5.0 * m.struck * np.exp(-m.age / np.float32(0.018)), np.float32)
+def _drop(v: VoiceParameters) -> Floats:
+    return np.asarray(5.0 * v.velocity * np.exp(-v.age / np.float32(0.018)), np.float32)
 
 
-def _snap(m: Moment) -> Floats:
-    once = (0.15 + 0.85 * m.bright) * m.struck * np.exp(-m.age / (0.02 + 0.09 * m.bright))
-    brushed = 0.25 * m.energy * (0.3 + m.bright) * (0.35 + 0.65 * _roll(m.age))
+def _snap(v: VoiceParameters) -> Floats:
+    once = (
+        (0.15 + 0.85 * v.brightness)
+        * v.velocity
+        * np.exp(-v.age / (0.02 + 0.09 * v.brightness))
+    )
+    brushed = 0.25 * v.energy * (0.3 + v.brightness) * (0.35 + 0.65 * _roll(v.age))
     return np.asarray(0.7 * (once + brushed), np.float32)
 
 
-def _knock(m: Moment) -> Floats:
-    return np.asarray(0.02 * m.struck * np.exp(-m.age / np.float32(0.006)), np.float32)
+def _knock(v: VoiceParameters) -> Floats:
+    return np.asarray(0.02 * v.velocity * np.exp(-v.age / np.float32(0.006)), np.float32)
 
 
-_ALL = {
+_BY_NAME = {
     "keys": Instrument(
         _KEYS_RATIOS, _keys, _knock, _steady, gain=0.33, attack=0.002, release=0.028
     ),
@@ -197,5 +201,5 @@ _ALL = {
         air=1,
     ),
 }
-#: By their place in INSTRUMENTS.
-ALL = tuple(_ALL[name] for name in INSTRUMENTS)
+#: The instruments, in the order of INSTRUMENTS.
+ALL = tuple(_BY_NAME[name] for name in INSTRUMENTS)

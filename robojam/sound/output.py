@@ -12,8 +12,9 @@ import threading
 import time
 from typing import IO, Any
 
+from robojam.controls import SETTINGS, Settings, Value
 from robojam.jam.events import ControlChanged, Event
-from robojam.sound.line import encode
+from robojam.sound.messages import encode
 from robojam.system.child_process import ChildProcess
 from robojam.system.priority import adopt_main_priority
 
@@ -29,17 +30,13 @@ _PATIENCE = 1.0
 class SoundOutput:
     """Lets everyone be heard. Whatever goes wrong there, the jam goes on."""
 
-    def __init__(
-        self, *, instrument: str, scale: str, volume: float, device: str | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, device: str | None = None) -> None:
         """Prepare; the process starts when the engine first looks, which is when it is ready.
 
         device is the audio device's name or a part of it; None is the system's choice.
         """
-        self._settings: dict[str, Any] = {
-            "instrument": instrument,
-            "scale": scale,
-            "volume": volume,
+        self._settings: dict[str, Value] = {
+            name: getattr(settings, name) for name, row in SETTINGS.items() if row.sound
         }
         self._device = device
         self._state = "starting"
@@ -112,7 +109,7 @@ class SoundOutput:
     def _run(self) -> int:
         """Run the process once; return its exit status."""
         about = {
-            **self._settings,
+            "settings": self._settings,
             "port": self._line.getsockname()[1],
             "device": self._device,
         }

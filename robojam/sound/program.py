@@ -1,8 +1,8 @@
-"""The synthesiser as a program, which the engine starts.
+"""Program of the synthesiser, which the engine starts.
 
-The device's thread does all the work: it takes in what has happened, and makes the
-samples asked for. The main thread waits for the end, and for a device that is gone. It
-tells the engine how it does by lines of JSON on standard output.
+The device's thread does all the work: it reads the engine's events and renders the samples
+that the device requests. The main thread waits for the end, and looks after a device that is
+gone. It reports to the engine by lines of JSON on standard output.
 """
 
 from __future__ import annotations
@@ -19,47 +19,55 @@ from typing import Any
 
 import numpy as np
 
+from robojam.controls import Settings
 from robojam.jam.events import ControlChanged, Event, TouchPlayed
 from robojam.music import INSTRUMENTS
-from robojam.sound.device import PERIOD_MS, PERIODS, BufferInfo, NoSoundError, OpenDevice, Pulse
-from robojam.sound.line import decode
+from robojam.sound.device import (
+    PERIOD_MS,
+    PERIODS,
+    BufferInfo,
+    DeviceClock,
+    NoSoundError,
+    OpenDevice,
+)
+from robojam.sound.messages import decode
 from robojam.sound.synth import RATE, Synth
 from robojam.system.child_process import on_stdin_end
 from robojam.system.priority import raise_priority
 from robojam.touch import Phase, Touch
 
-#: Seconds until the device is looked at for the first time, and between looks. One that
-#: has asked for nothing from one look to the next is gone; then it is looked for.
-_FIRST, _LOOK = 0.5, 2.0
+#: Seconds until the device is first checked, and between checks. A device without a request
+#: from one check to the next is gone; then it is opened again as soon as it is back.
+_FIRST_CHECK, _CHECK = 0.5, 2.0
 #: Seconds that the last sound has to fade.
 _FADE = 0.06
-#: What happened so many seconds ago, while there was no device, is not played any more.
+#: Seconds after which a touch that came while there was no device is dropped.
 _PAST = 1.0
 
 
 class SynthProgram:
-    """Samples for a device, of what a socket brings."""
+    """Samples for a device, from the events that a socket brings."""
 
-    def __init__(self, synth: Synth, line: socket.socket | None) -> None:
-        """Play what comes in by a socket that does not block."""
-        self.synth, self.pulse = synth, Pulse(int(synth.rate))
-        self._line = line
-        self._given = synth.at  # the next sample that the device will have
+    def __init__(self, synth: Synth, events: socket.socket | None) -> None:
+        """Play the events of a socket that does not block; None plays silence."""
+        self.synth, self.clock = synth, DeviceClock(int(synth.rate))
+        self._events = events
+        self._next = synth.at  # the next sample for the device
         self._left = np.zeros((0, 2), np.float32)
         self._ending = self._raised = False
 
-    def hush(self) -> None:
-        """Let everything fade. For any thread."""
+    def fade_out(self) -> None:
+        """Fade everything. For any thread."""
         self._ending = True
 
     def fill(self, frames: int) -> Any:
-        """Make the next frames, float32 of shape (frames, 2)."""
+        """Return the next frames, float32 of shape [frames, 2]."""
         if not self._raised:
             self._raised = True
-            _raise()
+            _raise_priority()
         now = time.perf_counter()
-        self.pulse.pulled(now, self._given, frames)
-        self._take_in(now)
+        self.clock.requested(now, self._next, frames)
+        self._receive(now)
         if self._ending:
             self._ending = False
             self.synth.handle(ControlChanged(now, "panic", 1), 0)
@@ -67,129 +75,129 @@ class SynthProgram:
         while ready < frames:
             ticks.append(self.synth.render())
             ready += self.synth.tick
-        made = np.concatenate(ticks)
-        self._left = made[frames:]
-        self._given += frames
-        return np.ascontiguousarray(made[:frames])
+        samples = np.concatenate(ticks)
+        self._left = samples[frames:]
+        self._next += frames
+        return np.ascontiguousarray(samples[:frames])
 
-    def _take_in(self, now: float) -> None:
-        if self._line is None:
+    def _receive(self, now: float) -> None:
+        if self._events is None:
             return
         while True:
             try:
-                data = self._line.recv(65536)
+                data = self._events.recv(65536)
             except ConnectionError:
-                continue  # the engine has gone: standard input will say so
+                continue  # the engine is gone: standard input will end, too
             except OSError:
                 return
-            what, at = decode(data) or (None, now)
-            if what is None or (at < now - _PAST and _lands(what)):
+            event, at = decode(data) or (None, now)
+            if event is None or (at < now - _PAST and _sounds(event)):
                 continue
-            self.synth.handle(what, self.pulse.sample(at))
+            self.synth.handle(event, self.clock.sample(at))
 
-    def got(self, playing: OpenDevice) -> BufferInfo:
-        """Say what the device gives."""
+    def buffer_info(self, device: OpenDevice) -> BufferInfo:
+        """Return the timing of the device that plays."""
         return BufferInfo(
-            name=playing.device.name,
-            api=playing.device.api,
+            name=device.device.name,
+            api=device.device.api,
             rate=int(self.synth.rate),
             asked_ms=float(PERIOD_MS * PERIODS),
-            buffer_ms=round(1000 * self.pulse.buffer, 2),
-            wait_ms=round(1000 * self.pulse.wait, 2),
-            gaps=self.pulse.gaps,
+            buffer_ms=round(1000 * self.clock.buffer, 2),
+            wait_ms=round(1000 * self.clock.wait, 2),
+            gaps=self.clock.gaps,
         )
 
 
-def _raise() -> None:
-    """Ask for the device's thread to be woken first, where its system has not seen to it."""
+def _raise_priority() -> None:
+    """Raise the priority of the device's thread, where the audio system has not."""
     if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
         raise_priority()
 
 
-def _lands(what: Event) -> bool:
-    """Whether it is a touch that would sound, and not one that ends or a control."""
-    return isinstance(what, TouchPlayed) and what.touch.phase is not Phase.UP
+def _sounds(event: Event) -> bool:
+    """Tell whether an event is a touch that sounds: neither an up nor a control."""
+    return isinstance(event, TouchPlayed) and event.touch.phase is not Phase.UP
 
 
 def measure(seconds: float, *, device: str | None) -> BufferInfo:
-    """Play silence for some seconds; return what was got. Raises NoSoundError."""
-    player = SynthProgram(Synth(), None)
-    playing = OpenDevice(player.fill, rate=RATE, name=device)
+    """Play silence for some seconds; return the timing of the device. Raises NoSoundError."""
+    program = SynthProgram(Synth(), None)
+    playing = OpenDevice(program.fill, rate=RATE, name=device)
     try:
         time.sleep(seconds)
-        return player.got(playing)
+        return program.buffer_info(playing)
     finally:
         playing.close()
 
 
 def _warm_up() -> None:
-    """Let a tap of each instrument be made, so that the first touch finds all of it ready."""
+    """Render a tap of each instrument, so that the first touch of the jam is not late."""
     for instrument in INSTRUMENTS:
-        synth = Synth(instrument=f"human={instrument}")
+        synth = Synth(settings=Settings(instrument=f"human={instrument}"))
         for phase in (Phase.DOWN, Phase.MOVE, Phase.UP):
             synth.handle(TouchPlayed(0.0, Touch(0.5, 0.5, 0.01, phase), 0.01), 0)
         for _ in range(3):
             synth.render()
 
 
-def _tell(**what: object) -> None:
+def _report(**what: object) -> None:
     try:
         print(json.dumps(what), flush=True)
     except OSError:
-        os._exit(0)  # nobody is there any more
+        os._exit(0)  # the engine is gone
 
 
 def main(arguments: list[str]) -> int:
-    """Play until standard input closes. The one argument is what `output` says, in JSON."""
-    about: dict[str, Any] = json.loads(arguments[0])
+    """Play until standard input closes. The argument is JSON that `output` makes."""
+    given: dict[str, Any] = json.loads(arguments[0])
     ended = threading.Event()
     on_stdin_end(ended.set)
-    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    line.bind(("127.0.0.1", 0))
-    line.connect(("127.0.0.1", about["port"]))  # and so hears nobody else
-    line.setblocking(False)
-    synth = Synth(instrument=about["instrument"], scale=about["scale"], volume=about["volume"])
+    events = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    events.bind(("127.0.0.1", 0))
+    events.connect(("127.0.0.1", given["port"]))  # and so receives from the engine alone
+    events.setblocking(False)
+    synth = Synth(settings=Settings(**given["settings"]))
     _warm_up()
-    gc.freeze()  # what is there now stays: later collections have less to look at
-    player = SynthProgram(synth, line)
+    gc.freeze()  # later collections skip the objects that exist now
+    program = SynthProgram(synth, events)
     try:
-        playing = OpenDevice(player.fill, rate=RATE, name=about["device"])
+        playing = OpenDevice(program.fill, rate=RATE, name=given["device"])
     except NoSoundError as error:
-        _tell(trouble=f"no sound: {error}; the jam goes on without")
+        _report(trouble=f"no sound: {error}; the jam goes on without")
         return 0
-    _tell(port=line.getsockname()[1])
-    _watch(player, playing, ended, about["device"])
+    _report(port=events.getsockname()[1])
+    _watch(program, playing, ended, given["device"])
     return 0
 
 
 def _watch(
-    player: SynthProgram, first: OpenDevice, ended: threading.Event, device: str | None
+    program: SynthProgram, first: OpenDevice, ended: threading.Event, device: str | None
 ) -> None:
-    """Wait for the end; tell how the device does, when it goes, and when it is back."""
+    """Wait for the end; report the timing of the device, when it goes and when it is back."""
     playing: OpenDevice | None = first
-    pulls, told, wait = -1, None, _FIRST
+    requests, reported, wait = -1, None, _FIRST_CHECK
     while not ended.wait(wait):
-        wait = _LOOK
+        wait = _CHECK
         if playing is None:
             try:
-                playing = OpenDevice(player.fill, rate=RATE, name=device)
+                playing = OpenDevice(program.fill, rate=RATE, name=device)
             except NoSoundError:
                 continue
-            _tell(back=f"the sound is back, on {playing.device.name}")
+            _report(back=f"the sound is back, on {playing.device.name}")
         elif playing.error is not None:
             raise playing.error
-        elif playing.pulls == pulls:
-            _tell(trouble=f"{playing.device.name} is gone; the jam goes on without sound")
+        elif playing.requests == requests:
+            _report(trouble=f"{playing.device.name} is gone; the jam goes on without sound")
             playing.close()
-            playing, pulls = None, -1
+            playing, requests = None, -1
             continue
-        pulls = playing.pulls
-        got = player.got(playing)
-        if got != told and pulls:
-            told = got
-            _tell(got=asdict(got))
+        requests = playing.requests
+        info = program.buffer_info(playing)
+        if info != reported and requests:
+            reported = info
+            _report(got=asdict(info))
     if playing is not None:
-        player.hush()
+        program.fade_out()
         time.sleep(_FADE)
         playing.close()
 

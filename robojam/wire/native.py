@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from robojam.controls import CONTROLS, ControlSpec, Kind
+from robojam.music import PitchRange
 from robojam.touch import Phase, Touch, is_player
 from robojam.wire.osc import Message, encode
 
@@ -33,6 +34,21 @@ class Finger:
     x: float = 0.0
     y: float = 0.0
     clipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PitchedFinger:
+    """A finger of a MIDI player that lands or slides: it has a pitch instead of x.
+
+    pitch is a MIDI note, with a fraction where it is bent. The engine places it by its
+    player's range of pitch; pitch_range is that of the port, where it has one of its own.
+    """
+
+    phase: Phase
+    id: int
+    pitch: float
+    y: float
+    pitch_range: PitchRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,16 @@ class Dropped:
     about: str = field(default="", compare=False)
 
 
-Input = Finger | PhaselessTouch | PreviewTouch | Control | Subscribe | StatusRequest | Dropped
+Input = (
+    Finger
+    | PitchedFinger
+    | PhaselessTouch
+    | PreviewTouch
+    | Control
+    | Subscribe
+    | StatusRequest
+    | Dropped
+)
 
 
 class BadError(Exception):

@@ -50,6 +50,7 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
         "osc-ahead": 20, "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"],
         "announce": False, "sound": False, "sound-out": "Headphones",
         "instrument": "human=drums,ai=chirp", "scale": "minor", "volume": 0.25,
+        "range": "48-72,human2=35-51",
         "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
     }  # fmt: skip

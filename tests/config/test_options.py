@@ -79,6 +79,7 @@ def test_the_defaults_are_those_of_the_contract():
         "sound": True,
         "sound-out": None,
         "instrument": "human=strings,ai=keys",
+        "range": "36-84",
         "scale": "free",
         "volume": 0.7,
         "record": True,

@@ -387,6 +387,7 @@ CONTROLS = {
     "model": "s",
     "seed": "h",
     "instrument": "s",
+    "range": "s",
     "scale": "s",
     "volume": "f",
 }

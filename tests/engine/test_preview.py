@@ -14,7 +14,7 @@ from support.window import write_recording
 from robojam.engine.preview import TIMEOUT
 from robojam.jam.events import ControlChanged, TouchPlayed, TouchPreviewed
 from robojam.sessions.session import read
-from robojam.sound.line import decode, encode
+from robojam.sound.messages import decode, encode
 from robojam.touch import Phase
 from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.recordings.preview import AHEAD, PreviewPlayer

@@ -12,9 +12,9 @@ from support.jack import SOUNDFONT, left_on, missing
 from robojam.export.midi_file import write
 from robojam.sessions.session import Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
-from robojam.wire.midi.reader import reader
+from robojam.wire.midi.reader import make_reader
 from robojam.wire.midi.styles import PRESETS, Style
-from robojam.wire.native import Finger
+from robojam.wire.native import Finger, PitchedFinger
 
 HEADER = Header(
     started="2026-11-20T10:30:00+00:00",
@@ -104,13 +104,13 @@ def test_it_comes_back_as_the_same_touches(tmp_path_factory, rows):
         t += dt
         events.append(event(t, phase, x, y))
     write(Session(HEADER, tuple(events)), path)
-    surface, down = reader(PRESETS["mpe"]), False
+    surface, down = make_reader(PRESETS["mpe"]), False
     for _, message in tracks(path)[0].get("ai", []):
-        for told in surface.take(message):
-            assert isinstance(told, Finger)
+        for told in surface.read(message):
+            assert isinstance(told, Finger | PitchedFinger)
             down = told.phase is not Phase.UP
     assert not down
-    assert surface.lift() == []
+    assert surface.lift_all() == []
 
 
 @pytest.mark.peer

@@ -5,7 +5,7 @@ import wave
 import numpy as np
 import pytest
 
-from robojam.controls import Settings
+from robojam.controls import SETTINGS
 from robojam.export.wav import events, render, write_wav
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
@@ -86,13 +86,14 @@ def test_the_settings_and_controls_of_the_recording_are_honoured():
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"instrument": "human=banjo"}, "line 1: no instrument is named 'banjo'"),
-        ({"scale": "loud"}, "line 1: no scale is named 'loud'"),
-        ({"volume": "much"}, "line 1: volume cannot be 'much'"),
-        ({"volume": 1e9}, "line 1: volume cannot be"),
+        ({"instrument": "human=banjo"}, "line 1: instrument: no instrument is named 'banjo'"),
+        ({"scale": "loud"}, "line 1: scale: no scale is named 'loud'"),
+        ({"range": "84-36"}, "line 1: range: 84-36 is no range of pitch; allowed"),
+        ({"volume": "much"}, "line 1: volume = 'much'; allowed"),
+        ({"volume": 1e9}, "line 1: volume = 1000000000.0; allowed"),
     ],
 )
-def test_what_cannot_be_is_said_before_there_is_a_file(tmp_path, options, why):
+def test_wrong_control_is_reported_before_there_is_a_file(tmp_path, options, why):
     with pytest.raises(ValueError, match=why):
         write_wav(session_of(*JAM, **options), tmp_path / "jam.wav")
     with pytest.raises(ValueError, match=why.replace("line 1", "line 2")):
@@ -100,10 +101,10 @@ def test_what_cannot_be_is_said_before_there_is_a_file(tmp_path, options, why):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_recording_from_before_there_was_sound_has_the_usual_one():
+def test_recording_without_settings_of_the_sound_has_the_defaults():
     before = np.concatenate(list(render(session_of(*JAM[:3]))))
-    now = Settings()
-    said = session_of(*JAM[:3], instrument=now.instrument, scale=now.scale, volume=now.volume)
+    defaults = {name: row.default for name, row in SETTINGS.items() if row.sound}
+    said = session_of(*JAM[:3], **defaults)
     assert (before == np.concatenate(list(render(said)))).all()
 
 

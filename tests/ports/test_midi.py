@@ -20,7 +20,7 @@ from robojam.sessions.session import SetEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
 from robojam.wire.midi.styles import PRESETS, parse_styles
-from robojam.wire.native import Control, Dropped, Finger
+from robojam.wire.native import Control, Dropped, Finger, PitchedFinger
 
 
 class Far:
@@ -100,7 +100,7 @@ def one(monkeypatch):
 
 def test_a_port_is_a_player_and_moves_are_gathered(one):
     assert one.midi.advance(one.now) == 1.0
-    down = Finger(Phase.DOWN, 1 << 7 | 60, 0.5, 1 - 64 / 127)
+    down = PitchedFinger(Phase.DOWN, 1 << 7 | 60, 60.0, 1 - 64 / 127)
     assert one.play(stream.note_on(1, 60, 9)) == [("midi:board", down)]
     assert one.play(stream.bend(1, 9000)) == []
     assert one.midi.advance(one.now) == pytest.approx(GATHER)
@@ -160,6 +160,12 @@ def test_the_machine_sounds_and_the_humans_do_not_unless_everyone_does(one, monk
     replay.far.take()
     replay.touch("down", who="human")
     assert replay.far.take() == [stream.note_on(0, 60, 64)]
+
+
+def test_output_follows_the_range_of_the_jam(one):
+    one.midi.handle(ControlChanged(0.0, "range", "48-96"), one.now)
+    one.touch("down")
+    assert one.far.take() == [stream.note_on(0, 72, 64)]
 
 
 def silenced(messages):
@@ -223,7 +229,7 @@ def test_what_went_out_and_comes_back_is_an_echo_for_a_moment(one):
     one.play(stream.bend(1, 0))
     assert one.play(stream.bend(1, stream.CENTRE)) == []
     one.now += 2 * ECHO
-    assert isinstance(one.play(stream.note_on(3, 60, 1))[0][1], Finger)
+    assert isinstance(one.play(stream.note_on(3, 60, 1))[0][1], PitchedFinger)
     one.touch("up")
     assert one.play(stream.note_off(3, 60))[0][1].phase is Phase.UP
 
@@ -336,7 +342,7 @@ def test_whatever_bytes_come_nobody_is_left_holding_on(style, pieces):
     down = set()
     for source, what in told:
         assert source == "midi:board"
-        if isinstance(what, Finger):
+        if isinstance(what, Finger | PitchedFinger):
             (down.discard if what.phase is Phase.UP else down.add)(what.id)
     assert not down
     made.midi.close()

@@ -18,10 +18,11 @@ from support.engine import PATIENCE, ROOT
 from support.jack import running
 
 from robojam import sound
+from robojam.controls import Settings
 from robojam.jam.events import ControlChanged, TouchPending, TouchPlayed, TurnChanged
 from robojam.jam.protocols import Proposal
-from robojam.sound.device import NoSoundError, Pulse
-from robojam.sound.line import decode, encode
+from robojam.sound.device import DeviceClock, NoSoundError
+from robojam.sound.messages import decode, encode
 from robojam.sound.output import SoundOutput
 from robojam.sound.program import SynthProgram
 from robojam.sound.synth import Synth
@@ -69,36 +70,36 @@ def test_any_bytes_are_a_happening_or_nothing(data):
 # -- time ------------------------------------------------------------------------------------
 
 
-def pulled(pulse, chunks, period, frames, jitter=()):
+def request(clock, chunks, period, frames, jitter=()):
     """Let a device of some period, whose buffer is asked for in chunks, ask for a while."""
     given = taken = 0
     for i in range(chunks):
         taken += period
-        now = i * period / pulse.rate + (jitter[i % len(jitter)] if jitter else 0.0)
+        now = i * period / clock.rate + (jitter[i % len(jitter)] if jitter else 0.0)
         while given < taken:
-            pulse.pulled(now, given, frames)
+            clock.requested(now, given, frames)
             given += frames
 
 
 @pytest.mark.parametrize("period", [192, 256, 1024])
 def test_every_touch_is_held_for_as_long_and_none_comes_too_late(period):
-    pulse = Pulse(48_000)
-    pulled(pulse, 200, period, 192, jitter=(0.0, 0.0004, 0.0, 0.0011, 0.0))
+    clock = DeviceClock(48_000)
+    request(clock, 200, period, 192, jitter=(0.0, 0.0004, 0.0, 0.0011, 0.0))
     now = 200 * period / 48_000
-    waits = [pulse.sample(now + i * 0.00037) / 48_000 - i * 0.00037 for i in range(50)]
+    waits = [clock.sample(now + i * 0.00037) / 48_000 - i * 0.00037 for i in range(50)]
     assert max(waits) - min(waits) < 2 / 48_000
     given = -(-200 * period // 192) * 192
-    assert pulse.sample(now) >= given - 192  # what happens now has not been made yet
-    assert pulse.buffer == pytest.approx(max(period, 192) / 48_000, rel=0.15)
-    assert pulse.gaps == 0
+    assert clock.sample(now) >= given - 192  # what happens now has not been made yet
+    assert clock.buffer == pytest.approx(max(period, 192) / 48_000, rel=0.15)
+    assert clock.gaps == 0
 
 
 def test_a_device_that_stood_still_is_noticed_and_time_begins_anew():
-    pulse = Pulse(48_000)
-    pulled(pulse, 100, 192, 192)
-    pulse.pulled(5.0, 19_200, 192)
-    assert pulse.gaps == 1
-    assert pulse.sample(5.0) / 48_000 == pytest.approx(0.4 + pulse.wait, abs=0.001)
+    clock = DeviceClock(48_000)
+    request(clock, 100, 192, 192)
+    clock.requested(5.0, 19_200, 192)
+    assert clock.gaps == 1
+    assert clock.sample(5.0) / 48_000 == pytest.approx(0.4 + clock.wait, abs=0.001)
 
 
 class Line:
@@ -154,7 +155,7 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="its audio is L
 @needs_linux
 def test_without_a_device_there_is_one_line_and_the_jam_goes_on(nowhere, caplog):
     caplog.set_level(logging.WARNING)
-    output = SoundOutput(instrument="human=keys,ai=keys", scale="free", volume=0.5)
+    output = SoundOutput(Settings(instrument="human=keys,ai=keys", volume=0.5))
     assert output.advance(0.0) == float("inf")
     output.handle(tap(), 0.0)
     wait_for(lambda: caplog.records)
@@ -176,7 +177,7 @@ def test_without_a_device_measuring_says_so(nowhere):
 
 def test_a_synthesiser_that_dies_at_once_is_not_started_for_ever(monkeypatch, caplog):
     monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
-    output = SoundOutput(instrument="human=keys", scale="free", volume=0.5)
+    output = SoundOutput(Settings(instrument="human=keys", volume=0.5))
     output.advance(0.0)
     wait_for(lambda: caplog.records)
     output.close()
@@ -186,7 +187,7 @@ def test_a_synthesiser_that_dies_at_once_is_not_started_for_ever(monkeypatch, ca
 
 
 def test_it_can_be_closed_before_it_has_begun():
-    SoundOutput(instrument="human=keys", scale="free", volume=0.5).close()
+    SoundOutput(Settings(instrument="human=keys", volume=0.5)).close()
 
 
 # -- with one ----------------------------------------------------------------------------------
@@ -228,8 +229,8 @@ def test_a_touch_is_heard_at_a_jack_server(jack, tmp_path):
             stderr=subprocess.DEVNULL,
         )
         wait_for(lambda: any(name.startswith("jackrec") for name in jack.ports()))
-        while recorder.poll() is None:  # x = 1/3 is A3
-            hand.send("/robojam/down", "iff", 1, 1 / 3, 0.5)
+        while recorder.poll() is None:  # 36 + 48 x = 57: A3
+            hand.send("/robojam/down", "iff", 1, 21 / 48, 0.5)
             time.sleep(0.3)
             hand.send("/robojam/up", "i", 1)
             time.sleep(0.1)
@@ -292,7 +293,7 @@ def test_a_ctrl_c_lets_what_sounds_fade_and_is_no_failure(jack):
 @needs_jack
 def test_a_device_that_goes_is_told_once_and_the_sound_comes_back(jack, caplog):
     caplog.set_level(logging.WARNING)
-    output = SoundOutput(instrument="human=keys", scale="free", volume=0.5)
+    output = SoundOutput(Settings(instrument="human=keys", volume=0.5))
     output.advance(0.0)
     wait_for(lambda: output.status()["sound"]["state"] == "playing")
     jack.end()

@@ -1,8 +1,8 @@
-"""What comes in by MIDI: messages to fingers and controls. Pure.
+"""MIDI input: messages to fingers and controls. Pure.
 
-A reader keeps the state of one port. Landings and lifts are told at once; moves are
-gathered until `moved` is asked, for a place's x and y come in two messages. A 14-bit
-value of which only the coarse half comes stands as that half.
+A reader keeps the state of one port. Landings and lifts are returned at once; moves are
+gathered until `take_moves` is called, because x and y of a place come in two messages. A
+14-bit value of which only the coarse half comes stands as that half.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from robojam.touch import Phase
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import Action, Trigger, parse_control
 from robojam.wire.midi.styles import Style
-from robojam.wire.native import Control, Dropped, Finger, Input, PhaselessTouch
+from robojam.wire.native import Control, Dropped, Finger, Input, PhaselessTouch, PitchedFinger
 
-#: Values of a control that the reader cannot know by itself.
+#: Value of a control that is to be switched from its present state, which a reader cannot know.
 TOGGLE = "toggle"
+#: Reason for dropping one half of a 14-bit value without the other.
 HALF = "half a 14-bit value"
-#: All sound off, all notes off, and what ends all notes besides.
+#: Controllers that end all notes: all sound off, all notes off and the mode messages.
 _SILENCE = (stream.SOUND_OFF, *range(stream.NOTES_OFF, 128))
 
 
 @dataclass(slots=True)
 class _Channel:
-    """What one channel has been told."""
+    """State of one channel."""
 
     bend: int = stream.CENTRE
     range: float = 2.0  # in semitones
@@ -36,12 +37,12 @@ class _Channel:
 
     @property
     def semitones(self) -> float:
-        """How far the pitch is bent."""
+        """The distance by which the pitch is bent."""
         return (self.bend - stream.CENTRE) / stream.CENTRE * self.range
 
 
 class MidiReader:
-    """One port's messages. ``waiting`` tells that moves are gathered."""
+    """Messages of one port."""
 
     def __init__(self, style: Style) -> None:
         self.style = style
@@ -49,12 +50,12 @@ class MidiReader:
         self._pressed: dict[tuple[str, int, int], int] = {}
 
     @property
-    def waiting(self) -> bool:
-        """Whether there are moves to tell."""
+    def has_moves(self) -> bool:
+        """Whether moves are gathered."""
         return False
 
-    def take(self, message: bytes) -> list[Input]:
-        """Take a whole channel message in; return what is told at once."""
+    def read(self, message: bytes) -> list[Input]:
+        """Read a complete channel message; return the inputs that do not wait."""
         control = self._control(message)
         if control is not None:
             return control
@@ -66,18 +67,18 @@ class MidiReader:
     def _surface(self, message: bytes) -> list[Input]:
         raise NotImplementedError
 
-    def moved(self) -> list[Input]:
+    def take_moves(self) -> list[Input]:
         """Return the moves gathered since the last call."""
         return []
 
-    def lift(self) -> list[Input]:
-        """Lift every finger: the port is gone, or has said that nothing sounds."""
+    def lift_all(self) -> list[Input]:
+        """Lift every finger: the port is gone, or reports that nothing sounds."""
         return []
 
     # -- controls ------------------------------------------------------------------
 
     def _control(self, message: bytes) -> list[Input] | None:
-        """Return what a message sets off, or None where it is no control."""
+        """Return the controls that a message triggers; None where no control is bound to it."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         if kind in (stream.NOTE_ON, stream.NOTE_OFF):
             name, value = "note", message[2] if kind == stream.NOTE_ON else 0
@@ -93,16 +94,16 @@ class MidiReader:
         if action is None:
             return None
         return [
-            Control(action.name, what)
-            for what in self._set_off(action, name, (name, number, channel), value)
+            Control(action.name, setting)
+            for setting in self._trigger(action, name, (name, number, channel), value)
         ]
 
-    def _set_off(
+    def _trigger(
         self, action: Action, kind: str, key: tuple[str, int, int], value: int
     ) -> list[float | int | str]:
         last, self._pressed[key] = self._pressed.get(key, 0), value
         down = 1 if kind == "note" else 64
-        # Some switches send nothing when they are let go: the same again is another press.
+        # Some switches send nothing when they are released: the same again is another press.
         press = value >= down and (last < down or last == value or kind == "program")
         if action.how == "hold":
             return [int(value >= down)] if (value >= down) != (last >= down) else []
@@ -117,25 +118,25 @@ class MidiReader:
 
 
 def _between(action: Action, value: int) -> float:
-    """Turn a value of 0 to 127 into a control's; a timescale goes by factors."""
+    """Map a value of 0 to 127 to an action's range; a timescale goes by factors."""
     part = value / 127
     if action.name == "timescale":
         return action.low * math.pow(action.high / action.low, part)
     return action.low + (action.high - action.low) * part
 
 
-class _Notes(MidiReader):
-    """Fingers that are notes: what MPE and plain notes share. An id is channel and note."""
+class _NotesReader(MidiReader):
+    """Fingers that are notes. A finger's id is made of its channel and its note."""
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)
-        self._held: dict[tuple[int, int], tuple[float, float]] = {}
-        self._struck: dict[tuple[int, int], int] = {}
-        self._dirty: dict[tuple[int, int], None] = {}
+        self._places: dict[tuple[int, int], tuple[float, float]] = {}  # pitch and y
+        self._velocities: dict[tuple[int, int], int] = {}
+        self._moved: dict[tuple[int, int], None] = {}
 
     @property
-    def waiting(self) -> bool:
-        return bool(self._dirty)
+    def has_moves(self) -> bool:
+        return bool(self._moved)
 
     def _surface(self, message: bytes) -> list[Input]:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
@@ -144,59 +145,57 @@ class _Notes(MidiReader):
         if kind in (stream.NOTE_ON, stream.NOTE_OFF):
             return self._lift(channel, message[1])
         if kind == stream.CONTROL and message[1] in _SILENCE:
-            keys = [key for key in self._held if key[0] == channel]
-            return [told for key in keys for told in self._lift(*key)]
+            keys = [key for key in self._places if key[0] == channel]
+            return [finger for key in keys for finger in self._lift(*key)]
         return self._shape(message)
 
     def _shape(self, message: bytes) -> list[Input]:
-        """Take in what is neither a note nor its end."""
+        """Read a message that neither begins nor ends a note."""
         del message
         return []
 
     def _place(self, channel: int, note: int) -> tuple[float, float]:
-        """Where a finger is: x and y, which may lie outside 0..1."""
-        low, high, velocity = self.style.low, self.style.high, self._struck[channel, note]
-        return (note - low) / (high - low), self._down_to(max(velocity - 1, 0) / 126)
+        """Return the pitch of a note and its y (0..1)."""
+        velocity = self._velocities[channel, note]
+        return float(note), self._y(max(velocity - 1, 0) / 126)
 
-    def _down_to(self, part: float) -> float:
+    def _y(self, part: float) -> float:
         return 1 - part if self.style.top else part
 
-    def _told(self, phase: Phase, key: tuple[int, int]) -> Finger:
-        x, y = self._held[key] = self._place(*key)
-        inside = 0 <= x <= 1 and 0 <= y <= 1
-        clipped = min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
-        return Finger(phase, key[0] << 7 | key[1], *clipped, not inside)
+    def _finger(self, phase: Phase, key: tuple[int, int]) -> PitchedFinger:
+        pitch, y = self._places[key] = self._place(*key)
+        return PitchedFinger(phase, key[0] << 7 | key[1], pitch, y, self.style.pitch_range)
 
     def _land(self, channel: int, note: int, velocity: int) -> list[Input]:
         key = channel, note
-        before = self._lift(channel, note) if key in self._held else []
-        self._struck[key] = velocity
-        self._dirty.pop(key, None)
-        return [*before, self._told(Phase.DOWN, key)]
+        before = self._lift(channel, note) if key in self._places else []
+        self._velocities[key] = velocity
+        self._moved.pop(key, None)
+        return [*before, self._finger(Phase.DOWN, key)]
 
     def _lift(self, channel: int, note: int) -> list[Input]:
         key = channel, note
-        if key not in self._held:
+        if key not in self._places:
             return [Dropped("absent finger")]
-        last = self._move(key) if key in self._dirty else []
-        self._dirty.pop(key, None)
-        del self._held[key], self._struck[key]
+        last = self._move(key) if key in self._moved else []
+        self._moved.pop(key, None)
+        del self._places[key], self._velocities[key]
         return [*last, Finger(Phase.UP, channel << 7 | note)]
 
     def _move(self, key: tuple[int, int]) -> list[Input]:
-        if self._held[key] == self._place(*key):
+        if self._places[key] == self._place(*key):
             return []
-        return [self._told(Phase.MOVE, key)]
+        return [self._finger(Phase.MOVE, key)]
 
-    def moved(self) -> list[Input]:
-        dirty, self._dirty = self._dirty, {}
-        return [told for key in dirty for told in self._move(key)]
+    def take_moves(self) -> list[Input]:
+        moved, self._moved = self._moved, {}
+        return [finger for key in moved for finger in self._move(key)]
 
-    def lift(self) -> list[Input]:
-        return [told for key in list(self._held) for told in self._lift(*key)]
+    def lift_all(self) -> list[Input]:
+        return [finger for key in list(self._places) for finger in self._lift(*key)]
 
 
-class _Mpe(_Notes):
+class _MpeReader(_NotesReader):
     """A zone of MPE: a note is a finger, its bend slides it, y is a controller.
 
     Notes on channels outside the zone are fingers too, so that a plain keyboard plays.
@@ -204,10 +203,10 @@ class _Mpe(_Notes):
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)
-        self._begin()
+        self._reset_channels()
 
-    def _begin(self) -> None:
-        """Know nothing but what the style says."""
+    def _reset_channels(self) -> None:
+        """Set every channel to the state that the style describes."""
         style = self.style
         self._channels = [_Channel() for _ in range(16)]
         self._zones = {0: 0, 15: 0}  # members by master
@@ -219,9 +218,9 @@ class _Mpe(_Notes):
             for channel in self._members(master):
                 self._channels[channel].range = style.bend
 
-    def lift(self) -> list[Input]:
-        lifted = super().lift()
-        self._begin()
+    def lift_all(self) -> list[Input]:
+        lifted = super().lift_all()
+        self._reset_channels()
         return lifted
 
     def _members(self, master: int) -> range:
@@ -232,7 +231,7 @@ class _Mpe(_Notes):
         return next((m for m in self._zones if channel in self._members(m)), None)
 
     def _configure(self, master: int, members: int) -> None:
-        """A configuration message: the newer zone takes channels from the older."""
+        """Set the members of a zone: the newer zone takes channels from the older."""
         self._zones[master] = min(members, 15)
         other = 15 - master
         self._zones[other] = min(self._zones[other], max(0, 14 - self._zones[master]))
@@ -253,9 +252,8 @@ class _Mpe(_Notes):
         elif style.y == "pressure":
             value = own.pressure
         else:
-            value = self._struck[channel, note]
-        x = (pitch - style.low) / (style.high - style.low)
-        return x, self._down_to(value / 127)
+            value = self._velocities[channel, note]
+        return pitch, self._y(value / 127)
 
     def _shape(self, message: bytes) -> list[Input]:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
@@ -270,10 +268,10 @@ class _Mpe(_Notes):
             dropped = self._controller(channel, own, message[1], message[2])
             if dropped:
                 return dropped
-        concerned = set(self._members(channel)) if channel in self._zones else set()
-        for key in self._held:
-            if key[0] == channel or key[0] in concerned:
-                self._dirty[key] = None
+        members = set(self._members(channel)) if channel in self._zones else set()
+        for key in self._places:
+            if key[0] == channel or key[0] in members:
+                self._moved[key] = None
         return []
 
     def _controller(self, channel: int, own: _Channel, number: int, value: int) -> list[Input]:
@@ -282,7 +280,7 @@ class _Mpe(_Notes):
         elif number == stream.RPN_FINE:
             own.parameter = own.parameter[0], value
         elif number in (98, 99):
-            own.parameter = 127, 127  # a parameter of the maker's own
+            own.parameter = 127, 127  # a parameter of the manufacturer's own
         elif number == stream.DATA:
             return self._parameter(channel, own.parameter, value)
         elif number == stream.RESET_CONTROLLERS:
@@ -293,32 +291,32 @@ class _Mpe(_Notes):
         return []
 
     def _parameter(self, channel: int, which: tuple[int, int], value: int) -> list[Input]:
-        """A registered parameter's coarse value. One whose number never came is dropped."""
+        """Set a registered parameter's coarse value. Without its number it is dropped."""
         if which == (0, stream.CONFIGURATION) and channel in self._zones:
             self._configure(channel, value)
         elif which == (0, stream.BEND_RANGE):
             master = self._master(channel)
-            # One member's range is every member's.
-            for one in [channel] if master is None else self._members(master):
-                self._channels[one].range = float(value)
+            # The range of one member is that of all members.
+            for member in [channel] if master is None else self._members(master):
+                self._channels[member].range = float(value)
         elif 127 in which:
             return [Dropped("MIDI parameter without its number")]
         return []
 
 
-class _Controllers(MidiReader):
+class _ControllerReader(MidiReader):
     """Two controllers, x and y, whose finger is down while they change."""
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)
         self._coarse: dict[int, int] = {}
-        self._half: set[int] = set()
+        self._halves: set[int] = set()
         self._parts: dict[int, float] = {}
-        self._dirty = False
+        self._moved = False
 
     @property
-    def waiting(self) -> bool:
-        return self._dirty
+    def has_moves(self) -> bool:
+        return self._moved
 
     def _surface(self, message: bytes) -> list[Input]:
         if message[0] & 0xF0 != stream.CONTROL:
@@ -330,37 +328,40 @@ class _Controllers(MidiReader):
             number -= 32
             if number not in self._coarse:
                 return [Dropped(HALF)]
-            self._half.discard(number)
+            self._halves.discard(number)
             part = (self._coarse[number] << 7 | value) / 16383
         elif number in axes:
-            if number in self._half and self._coarse[number] != value:
+            if number in self._halves and self._coarse[number] != value:
                 dropped = [Dropped(HALF)]
             self._coarse[number] = value
             part = value / 127
             if style.fine:
-                self._half.add(number)
+                self._halves.add(number)
         else:
             return []
         if self._parts.get(number) != part:
             self._parts[number] = part
-            self._dirty = True
+            self._moved = True
         return dropped
 
-    def moved(self) -> list[Input]:
-        if not self._dirty:
+    def take_moves(self) -> list[Input]:
+        if not self._moved:
             return []
-        self._dirty = False
+        self._moved = False
         assert isinstance(self.style.y, int)
         x, y = (self._parts.get(axis, 0.5) for axis in (self.style.x, self.style.y))
         return [PhaselessTouch(x, 1 - y if self.style.top else y)]
 
-    def lift(self) -> list[Input]:
+    def lift_all(self) -> list[Input]:
         self._coarse.clear()
-        self._half.clear()
-        self._dirty = False
+        self._halves.clear()
+        self._moved = False
         return []  # a finger without phases lifts by itself
 
 
-def reader(style: Style) -> MidiReader:
+_READERS = {"mpe": _MpeReader, "notes": _NotesReader, "cc": _ControllerReader}
+
+
+def make_reader(style: Style) -> MidiReader:
     """Make the reader of a style."""
-    return {"mpe": _Mpe, "notes": _Notes, "cc": _Controllers}[style.kind](style)
+    return _READERS[style.kind](style)

@@ -1,7 +1,7 @@
-"""How a MIDI port speaks: the presets, and what may be said of one in the TOML file.
+"""Styles of MIDI: how a port speaks. The presets, and the tables [midi.NAME] of the TOML file.
 
-One style serves both directions: what is played by it comes back as the same touches.
-Only msgspec is imported from others, for `robojam --help` waits for it.
+A style serves both directions: what is played in it comes back as the same touches.
+Only msgspec is imported from others: `robojam --help` waits for this module.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from robojam.music import SCALES, key_semitone, parse_key, parse_scale
+from robojam.music import DEFAULT_RANGE, PitchRange, parse_key, parse_range, parse_scale
 from robojam.wire.midi.bindings import parse_control
 
 Byte = Annotated[int, Meta(ge=0, le=127)]
 
 
 class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """How one port speaks. Channels count from 1, notes and controllers from 0.
+    """The way one port speaks. Channels count from 1, notes and controllers from 0.
 
-    kind: ``mpe`` (x is pitch with bend, y a controller), ``notes`` (a note for each place
-    along x) or ``cc`` (two controllers). low and high are the notes at x = 0 and x = 1;
-    top is the value at y = 0. y is a controller, or the notes' velocity or pressure.
-    full_speed is the speed, in screens a second, at which the pressure is full; 0 sends
-    none. channel None is any channel in, and the first one out.
+    kind: ``mpe`` (x is pitch with bend, y a controller), ``notes`` (x is pitch, the nearest
+    note of a scale) or ``cc`` (two controllers). low and high are the notes at x = 0 and x = 1;
+    where neither is given, the jam's control ``range`` says them. top is the value at y = 0.
+    y is a controller, or the notes' velocity or pressure. full_speed is the speed, in screens
+    a second, at which the pressure is full; 0 sends none. channel None is any channel in, and
+    the first one out.
     """
 
     kind: Literal["mpe", "notes", "cc"] = "mpe"
@@ -34,8 +35,8 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     zone: Literal["lower", "upper", "none"] = "lower"
     members: Annotated[int, Meta(ge=1, le=15)] = 15
     bend: Annotated[int, Meta(ge=1, le=96)] = 48
-    low: Byte = 36
-    high: Byte = 84
+    low: Byte | None = None
+    high: Byte | None = None
     key: str = "C"
     scale: str = "chromatic"
     x: Byte = 16
@@ -56,8 +57,9 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
         """
         force_setattr(self, "key", parse_key(self.key))
         force_setattr(self, "scale", parse_scale(self.scale))
-        if self.low >= self.high:
-            raise ValueError(f"low is {self.low}, and must be below high, {self.high}")
+        low, high = self._ends
+        if low >= high:
+            raise ValueError(f"low is {low:g}, and must be below high, {high:g}")
         if self.kind == "cc" and isinstance(self.y, str):
             raise ValueError(f"y is {self.y}, and must be a controller, 0 to 127")
         fine = (self.x, self.y) if self.kind == "cc" and self.fine else ()
@@ -70,7 +72,7 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """The channels that notes go out on, from 0."""
+        """The channels on which notes go out, from 0."""
         if self.kind != "mpe" or self.zone == "none":
             return ((self.channel or 1) - 1,)
         if self.zone == "upper":
@@ -79,25 +81,29 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
 
     @property
     def master(self) -> int | None:
-        """The channel of the whole zone, from 0; None where there is no zone."""
+        """The master channel of the zone, from 0; None where there is no zone."""
         if self.kind != "mpe" or self.zone == "none":
             return None
         return 0 if self.zone == "lower" else 15
 
     @property
-    def notes(self) -> tuple[int, ...]:
-        """The notes that there are along x, from left to right."""
-        root, steps = key_semitone(self.key), SCALES[self.scale] or SCALES["chromatic"]
-        found = [note for note in range(self.low, self.high + 1) if (note - root) % 12 in steps]
-        return tuple(found) or (self.low,)
+    def pitch_range(self) -> PitchRange | None:
+        """The style's own range of pitch; None where the jam's control ``range`` is used."""
+        return None if self.low is None and self.high is None else PitchRange(*self._ends)
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        usual = parse_range(DEFAULT_RANGE)
+        low = usual.low if self.low is None else self.low
+        return low, usual.high if self.high is None else self.high
 
 
-#: What stands after NAME/ without more; the first is taken where nothing does.
+#: The styles that can follow NAME/ without a table; the first is that of NAME alone.
 PRESETS: Final[dict[str, Style]] = {
     "mpe": Style(),
     "mpe-upper": Style(zone="upper"),
     "mono": Style(zone="none", channel=1, bend=12, low=48, high=72),
-    "scale": Style(kind="notes", scale="pentatonic", key="A", low=45, high=81, y="velocity"),
+    "scale": Style(kind="notes", scale="pentatonic", key="A", y="velocity"),
     "keys": Style(kind="notes", y="velocity"),
     "drums": Style(kind="notes", channel=10, low=35, high=51, y="velocity"),
     "cc": Style(kind="cc", x=16, y=17),
@@ -107,7 +113,7 @@ PRESETS: Final[dict[str, Style]] = {
 
 
 def parse_styles(tables: Any) -> dict[str, Style]:
-    """Read the tables below [midi]: each is like a preset, with what is said otherwise.
+    """Read the tables below [midi]: each a preset (``like``) with other values.
 
     Raises ValueError, which names the table and what is allowed there.
     """
@@ -124,20 +130,20 @@ def parse_styles(tables: Any) -> dict[str, Style]:
         like = table.get("like", "mpe")
         if not isinstance(like, str) or like not in PRESETS:
             raise ValueError(f"{name}: like = {like!r:.60}; allowed: {', '.join(PRESETS)}")
-        said = {key: value for key, value in table.items() if key != "like"}
+        given = {key: value for key, value in table.items() if key != "like"}
         base = msgspec.to_builtins(PRESETS[like])
         try:
-            styles[name] = msgspec.convert(base | said, Style)
+            styles[name] = msgspec.convert(base | given, Style)
         except msgspec.ValidationError as error:
-            raise ValueError(f"{name}: {_told(str(error), said)}") from error
+            raise ValueError(f"{name}: {_explain(str(error), given)}") from error
     return styles
 
 
-def _told(error: str, said: dict[str, Any]) -> str:
-    """Say what msgspec found in a musician's words."""
+def _explain(error: str, given: dict[str, Any]) -> str:
+    """Say in a musician's words why msgspec refuses a table."""
     field = re.search(r"`\$\.([\w-]+)", error)
-    if field and field[1] in said:
-        return f"{field[1]} = {said[field[1]]!r:.60}: {error.partition(' - at')[0]}"
+    if field and field[1] in given:
+        return f"{field[1]} = {given[field[1]]!r:.60}: {error.partition(' - at')[0]}"
     unknown = re.search(r"unknown field `(.+?)`", error)
     if unknown:
         names = [info.encode_name for info in msgspec.structs.fields(Style)]

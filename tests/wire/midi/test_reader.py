@@ -1,4 +1,4 @@
-"""What comes in by MIDI: fingers and controls, and everything that goes wrong."""
+"""MIDI input: messages to fingers and controls, and everything that goes wrong."""
 
 import math
 
@@ -6,158 +6,161 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robojam.music import PitchRange
 from robojam.touch import Phase
 from robojam.wire.midi import stream
-from robojam.wire.midi.reader import HALF, TOGGLE, reader
+from robojam.wire.midi.reader import HALF, TOGGLE, make_reader
 from robojam.wire.midi.styles import PRESETS, Style
-from robojam.wire.native import Control, Dropped, Finger, PhaselessTouch
+from robojam.wire.native import Control, Dropped, Finger, PhaselessTouch, PitchedFinger
 
 MPE = PRESETS["mpe"]
 
 
-def taken(surface, *messages):
-    """Everything that comes of messages, moves after each."""
-    told = []
+def inputs_of(reader, *messages):
+    """All inputs from some messages, with the moves after each."""
+    inputs = []
     for message in messages:
-        told += surface.take(message) + surface.moved()
-    return told
+        inputs += reader.read(message) + reader.take_moves()
+    return inputs
 
 
-def finger(told):
-    (one,) = told
-    assert isinstance(one, Finger)
-    return one
+def finger(inputs):
+    (only,) = inputs
+    assert isinstance(only, PitchedFinger)
+    return only
 
 
-def test_mpe_a_note_is_a_finger_its_bend_slides_it_and_74_is_y():
-    surface = reader(MPE)
-    assert surface.take(stream.bend(1, 8192)) == []
-    assert surface.take(stream.control(1, 74, 127)) == []
-    down = finger(surface.take(stream.note_on(1, 60, 90)))
-    assert down == Finger(Phase.DOWN, 1 << 7 | 60, 0.5, 0.0)  # 36 to 84; 127 is the top
-    # x and y come in two messages: told together, once.
-    assert surface.take(stream.bend(1, 8192 + 8192 // 48)) == []
-    assert surface.take(stream.control(1, 74, 0)) == []
-    assert surface.waiting
-    move = finger(surface.moved())
+def test_mpe_note_is_a_finger_that_bend_and_controller_74_move():
+    reader = make_reader(MPE)
+    assert reader.read(stream.bend(1, 8192)) == []
+    assert reader.read(stream.control(1, 74, 127)) == []
+    down = finger(reader.read(stream.note_on(1, 60, 90)))
+    assert down == PitchedFinger(Phase.DOWN, 1 << 7 | 60, 60.0, 0.0)  # 127 is the top
+    # Pitch and y come in two messages: returned together, once.
+    assert reader.read(stream.bend(1, 8192 + 8192 // 48)) == []
+    assert reader.read(stream.control(1, 74, 0)) == []
+    assert reader.has_moves
+    move = finger(reader.take_moves())
     assert (move.phase, move.id, move.y) == (Phase.MOVE, down.id, 1.0)
-    assert move.x == pytest.approx(25 / 48, abs=1e-4)  # a semitone further
-    assert not surface.waiting
-    assert surface.take(stream.note_off(1, 60)) == [Finger(Phase.UP, down.id)]
+    assert move.pitch == pytest.approx(61, abs=0.006)
+    assert not reader.has_moves
+    assert reader.read(stream.note_off(1, 60)) == [Finger(Phase.UP, down.id)]
 
 
-def test_a_last_slide_is_told_before_the_lift_and_a_landing_hides_none():
-    surface = reader(MPE)
-    surface.take(stream.note_on(1, 60, 90))
-    surface.take(stream.control(1, 74, 0))
-    move, up = surface.take(stream.note_on(1, 60, 0))  # a note-off by its other name
+def test_move_that_waits_comes_before_the_lift():
+    reader = make_reader(MPE)
+    reader.read(stream.note_on(1, 60, 90))
+    reader.read(stream.control(1, 74, 0))
+    move, up = reader.read(stream.note_on(1, 60, 0))  # a note-off by its other name
     assert (move.phase, move.y, up.phase) == (Phase.MOVE, 1.0, Phase.UP)
-    assert surface.moved() == []
+    assert reader.take_moves() == []
 
 
-def test_the_master_channel_bends_the_whole_zone():
-    surface = reader(MPE)
-    taken(surface, stream.note_on(1, 60, 90), stream.note_on(2, 62, 90))
-    surface.take(stream.bend(0, 0))  # two semitones down
-    moved = surface.moved()
-    assert [round(one.x * 48) for one in moved] == [22, 24]
+def test_bend_of_the_master_channel_bends_the_whole_zone():
+    reader = make_reader(MPE)
+    inputs_of(reader, stream.note_on(1, 60, 90), stream.note_on(2, 62, 90))
+    reader.read(stream.bend(0, 0))  # two semitones down
+    moved = reader.take_moves()
+    assert [one.pitch for one in moved] == [58, 60]
 
 
-def test_a_configuration_message_and_a_bend_range_are_obeyed():
-    surface = reader(MPE)
+def test_configuration_message_and_bend_range_are_obeyed():
+    reader = make_reader(MPE)
     for message in stream.MidiParser().feed(
         stream.parameter(0, 6, 4) + stream.parameter(2, 0, 24)
     )[0]:
-        assert surface.take(message) == []
-    taken(surface, stream.note_on(5, 60, 90), stream.note_on(1, 60, 90))
-    move = finger(taken(surface, stream.bend(1, 8192 + 4096)))
-    assert move.x == pytest.approx(0.75, abs=1e-4)  # half of 24, of every member
-    assert finger(taken(surface, stream.bend(5, 8192 + 4096))).x == 1.0  # no member: as it was
+        assert reader.read(message) == []
+    inputs_of(reader, stream.note_on(5, 60, 90), stream.note_on(1, 60, 90))
+    move = finger(inputs_of(reader, stream.bend(1, 8192 + 4096)))
+    assert move.pitch == 72  # half of 24, the range of every member
+    assert (
+        finger(inputs_of(reader, stream.bend(5, 8192 + 4096))).pitch == 84
+    )  # no member: half of 48 still
 
 
-def test_a_parameter_without_its_number_is_dropped():
-    surface = reader(MPE)
-    (told,) = surface.take(stream.control(1, stream.DATA, 12))
-    assert told == Dropped("MIDI parameter without its number")
+def test_parameter_value_without_its_number_is_dropped():
+    reader = make_reader(MPE)
+    (dropped,) = reader.read(stream.control(1, stream.DATA, 12))
+    assert dropped == Dropped("MIDI parameter without its number")
 
 
-def test_a_struck_note_that_is_struck_again_is_lifted_first():
-    surface = reader(MPE)
-    first = finger(surface.take(stream.note_on(1, 60, 90)))
-    assert surface.take(stream.note_on(1, 60, 90)) == [Finger(Phase.UP, first.id), first]
+def test_note_struck_twice_is_lifted_first():
+    reader = make_reader(MPE)
+    first = finger(reader.read(stream.note_on(1, 60, 90)))
+    assert reader.read(stream.note_on(1, 60, 90)) == [Finger(Phase.UP, first.id), first]
 
 
-def test_a_note_off_that_never_comes_ends_with_all_notes_off_and_with_the_port():
+def test_held_notes_end_with_all_notes_off_and_with_the_port():
     for end in (123, 120, 124):
-        surface = reader(MPE)
-        taken(surface, stream.note_on(1, 60, 90), stream.note_on(2, 61, 90))
-        assert surface.take(stream.control(1, end, 0)) == [Finger(Phase.UP, 1 << 7 | 60)]
-        surface.take(stream.control(2, 74, 0))  # the last of it is not lost
-        move, up = surface.lift()
+        reader = make_reader(MPE)
+        inputs_of(reader, stream.note_on(1, 60, 90), stream.note_on(2, 61, 90))
+        assert reader.read(stream.control(1, end, 0)) == [Finger(Phase.UP, 1 << 7 | 60)]
+        reader.read(stream.control(2, 74, 0))  # its last move is not lost
+        move, up = reader.lift_all()
         assert (move.phase, move.y, up) == (Phase.MOVE, 1.0, Finger(Phase.UP, 2 << 7 | 61))
-        assert surface.lift() == []
+        assert reader.lift_all() == []
 
 
-def test_a_note_off_of_nothing_is_counted():
-    assert reader(MPE).take(stream.note_off(1, 60)) == [Dropped("absent finger")]
+def test_note_off_without_a_note_is_dropped_with_a_reason():
+    assert make_reader(MPE).read(stream.note_off(1, 60)) == [Dropped("absent finger")]
 
 
-def test_a_note_outside_the_surface_is_clipped_to_it():
-    down = finger(reader(MPE).take(stream.note_on(1, 100, 90)))
-    assert (down.x, down.clipped) == (1.0, True)
+def test_finger_carries_the_pitch_range_of_a_style_that_has_its_own():
+    for style, own in ((MPE, None), (PRESETS["drums"], PitchRange(35, 51))):
+        note = stream.note_on(9, 100, 90)
+        assert finger(make_reader(style).read(note)).pitch_range == own
 
 
-def test_y_may_be_the_pressure_or_the_velocity():
-    surface = reader(Style(y="pressure"))
-    assert finger(surface.take(stream.note_on(1, 60, 90))).y == 1.0
-    assert finger(taken(surface, stream.pressure(1, 127))).y == 0.0
-    assert finger(taken(surface, bytes((0xA1, 60, 0)))).y == 1.0
-    assert finger(reader(Style(y="velocity")).take(stream.note_on(1, 60, 127))).y == 0.0
+def test_y_is_the_pressure_or_the_velocity_where_the_style_says_so():
+    reader = make_reader(Style(y="pressure"))
+    assert finger(reader.read(stream.note_on(1, 60, 90))).y == 1.0
+    assert finger(inputs_of(reader, stream.pressure(1, 127))).y == 0.0
+    assert finger(inputs_of(reader, bytes((0xA1, 60, 0)))).y == 1.0
+    assert finger(make_reader(Style(y="velocity")).read(stream.note_on(1, 60, 127))).y == 0.0
 
 
-def test_plain_notes_pitch_is_x_and_velocity_y():
-    surface = reader(PRESETS["keys"])
-    assert surface.take(stream.note_on(3, 36, 1)) == [Finger(Phase.DOWN, 3 << 7 | 36, 0.0, 1.0)]
-    assert surface.take(stream.note_on(3, 84, 127)) == [
-        Finger(Phase.DOWN, 3 << 7 | 84, 1.0, 0.0)
-    ]
-    assert taken(surface, stream.bend(3, 0), stream.control(3, 1, 9)) == []
-    assert surface.take(stream.note_off(3, 36)) == [Finger(Phase.UP, 3 << 7 | 36)]
+def test_plain_note_has_its_pitch_and_its_velocity_as_y():
+    reader = make_reader(PRESETS["keys"])
+    low, high = (finger(reader.read(stream.note_on(3, *note))) for note in ((36, 1), (84, 127)))
+    assert low == PitchedFinger(Phase.DOWN, 3 << 7 | 36, 36.0, 1.0)
+    assert high == PitchedFinger(Phase.DOWN, 3 << 7 | 84, 84.0, 0.0)
+    assert inputs_of(reader, stream.bend(3, 0), stream.control(3, 1, 9)) == []
+    assert reader.read(stream.note_off(3, 36)) == [Finger(Phase.UP, 3 << 7 | 36)]
 
 
-def test_a_style_of_one_channel_hears_no_other():
-    surface = reader(Style(kind="notes", channel=2, controls={"cc 64 on 5": "answer"}))
-    assert surface.take(stream.note_on(0, 60, 9)) == []
-    assert len(surface.take(stream.note_on(1, 60, 9))) == 1
-    assert surface.take(stream.control(4, 64, 127)) == [Control("answer", 1)]
+def test_style_of_one_channel_ignores_the_notes_of_others():
+    reader = make_reader(Style(kind="notes", channel=2, controls={"cc 64 on 5": "answer"}))
+    assert reader.read(stream.note_on(0, 60, 9)) == []
+    assert len(reader.read(stream.note_on(1, 60, 9))) == 1
+    assert reader.read(stream.control(4, 64, 127)) == [Control("answer", 1)]
 
 
-def test_two_controllers_are_a_touch_told_together():
-    surface = reader(PRESETS["cc"])
-    assert surface.take(stream.control(0, 16, 127)) == []
-    assert surface.moved() == [
+def test_two_controllers_make_one_touch():
+    reader = make_reader(PRESETS["cc"])
+    assert reader.read(stream.control(0, 16, 127)) == []
+    assert reader.take_moves() == [
         PhaselessTouch(1.0, 0.5)
     ]  # y is in the middle until it is turned
-    surface.take(stream.control(0, 16, 0))
-    surface.take(stream.control(0, 17, 127))
-    assert surface.moved() == [PhaselessTouch(0.0, 0.0)]
-    surface.take(stream.control(0, 17, 127))
-    assert surface.moved() == []  # the same is no change
-    assert taken(surface, stream.control(0, 18, 3), stream.note_on(0, 1, 1)) == []
+    reader.read(stream.control(0, 16, 0))
+    reader.read(stream.control(0, 17, 127))
+    assert reader.take_moves() == [PhaselessTouch(0.0, 0.0)]
+    reader.read(stream.control(0, 17, 127))
+    assert reader.take_moves() == []  # the same is no change
+    assert inputs_of(reader, stream.control(0, 18, 3), stream.note_on(0, 1, 1)) == []
 
 
-def test_14_bit_values_and_their_halves():
-    surface = reader(PRESETS["cc14"])
-    surface.take(stream.control(0, 16, 64))
-    surface.take(stream.control(0, 48, 1))
-    assert surface.moved() == [PhaselessTouch((64 * 128 + 1) / 16383, 0.5)]
-    surface.take(stream.control(0, 48, 2))  # the fine half alone is a small step
-    assert surface.moved() == [PhaselessTouch((64 * 128 + 2) / 16383, 0.5)]
+def test_14_bit_values_are_read_and_lone_halves_are_dropped():
+    reader = make_reader(PRESETS["cc14"])
+    reader.read(stream.control(0, 16, 64))
+    reader.read(stream.control(0, 48, 1))
+    assert reader.take_moves() == [PhaselessTouch((64 * 128 + 1) / 16383, 0.5)]
+    reader.read(stream.control(0, 48, 2))  # the fine half alone is a small step
+    assert reader.take_moves() == [PhaselessTouch((64 * 128 + 2) / 16383, 0.5)]
     # The coarse half alone stands for itself; one that never got its fine half is counted.
-    assert surface.take(stream.control(0, 16, 127)) == []
-    assert surface.moved() == [PhaselessTouch(1.0, 0.5)]
-    assert surface.take(stream.control(0, 16, 0)) == [Dropped(HALF)]
-    assert surface.take(stream.control(0, 49, 7)) == [Dropped(HALF)]  # a fine half of nothing
+    assert reader.read(stream.control(0, 16, 127)) == []
+    assert reader.take_moves() == [PhaselessTouch(1.0, 0.5)]
+    assert reader.read(stream.control(0, 16, 0)) == [Dropped(HALF)]
+    assert reader.read(stream.control(0, 49, 7)) == [Dropped(HALF)]  # a fine half of nothing
 
 
 CONTROLS = {
@@ -202,10 +205,10 @@ CONTROLS = {
         ([stream.note_on(0, 40, 127), stream.note_off(0, 40)], [("response", 10.0)]),
     ],
 )
-def test_controls(messages, expected):
-    surface = reader(Style(controls=CONTROLS))
-    told = taken(surface, *messages)
-    assert [(one.name, one.value) for one in told] == expected
+def test_messages_trigger_the_controls_bound_to_them(messages, expected):
+    reader = make_reader(Style(controls=CONTROLS))
+    inputs = inputs_of(reader, *messages)
+    assert [(one.name, one.value) for one in inputs] == expected
 
 
 ANY = st.lists(
@@ -222,16 +225,18 @@ STYLES = [*PRESETS.values(), Style(controls=CONTROLS), Style(y="pressure"), Styl
 
 
 @given(st.sampled_from(STYLES), ANY)
-def test_whatever_comes_fingers_land_slide_and_lift_in_order_and_none_is_left(style, messages):
-    surface = reader(style)
+def test_any_messages_make_fingers_that_land_move_and_lift_in_order(style, messages):
+    reader = make_reader(style)
     down = set()
-    told = [one for message in messages for one in taken(surface, message)] + surface.lift()
-    for one in told:
-        assert isinstance(one, Finger | PhaselessTouch | Control | Dropped)
-        if isinstance(one, Finger | PhaselessTouch):
-            assert 0 <= one.x <= 1
+    inputs = [
+        one for message in messages for one in inputs_of(reader, message)
+    ] + reader.lift_all()
+    for one in inputs:
+        assert isinstance(one, Finger | PitchedFinger | PhaselessTouch | Control | Dropped)
+        if isinstance(one, PitchedFinger):
+            assert -96 <= one.pitch <= 127 + 2 * 127
             assert 0 <= one.y <= 1
-        if isinstance(one, Finger):
+        if isinstance(one, Finger | PitchedFinger):
             assert (one.id in down) is (one.phase is not Phase.DOWN)
             (down.discard if one.phase is Phase.UP else down.add)(one.id)
         if isinstance(one, Control) and isinstance(one.value, float):

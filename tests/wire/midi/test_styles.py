@@ -19,7 +19,7 @@ def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
         }
     )
     assert styles["lead"] == Style(
-        kind="notes", key="D", scale="dorian", channel=3, low=45, high=81, y="velocity"
+        kind="notes", key="D", scale="dorian", channel=3, y="velocity"
     )
     assert styles["wide"] == Style(low=0, high=127, full_speed=0.0)
     assert styles["desk"].controls == {"note 36": "mode solo"}

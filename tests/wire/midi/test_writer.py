@@ -1,16 +1,17 @@
-"""What goes out by MIDI: golden bytes, nothing left sounding, and back again as touches."""
+"""MIDI output: golden bytes, nothing left sounding, and back again as touches."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robojam.music import DEFAULT_RANGE, PitchRange, parse_range, range_of
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
-from robojam.wire.midi.reader import reader
+from robojam.wire.midi.reader import make_reader
 from robojam.wire.midi.stream import MidiParser
 from robojam.wire.midi.styles import PRESETS, Style
-from robojam.wire.midi.writer import writer
-from robojam.wire.native import Finger, PhaselessTouch
+from robojam.wire.midi.writer import make_writer
+from robojam.wire.native import PhaselessTouch, PitchedFinger
 
 MPE = PRESETS["mpe"]
 
@@ -30,21 +31,21 @@ def hexes(data):
     return [message.hex() for message in split(data)]
 
 
-def test_mpe_begins_with_its_configuration():
-    told = hexes(writer(Style(members=2, program=5, bank=1)).start())
+def test_mpe_port_is_sent_its_configuration_first():
+    told = hexes(make_writer(Style(members=2, program=5, bank=1)).start())
     assert told[:3] == ["b06500", "b06406", "b00602"]  # parameter 6: two members
     assert told[5:8] == ["b16500", "b16400", "b10630"]  # 48 semitones
     assert told[10:13] == ["b26500", "b26400", "b20630"]  # told to every channel
     assert told[15:] == [
         f"{k}{c}{v}" for c in "012" for k, v in (("b", "0000"), ("b", "2001"), ("c", "04"))
     ]
-    upper = hexes(writer(Style(zone="upper", members=2)).start())
+    upper = hexes(make_writer(Style(zone="upper", members=2)).start())
     assert upper[0] == "bf6500"
     assert {one[1] for one in upper[5:]} == {"e", "d"}
 
 
-def test_mpe_a_landing_is_shaped_before_it_is_struck():
-    out = writer(MPE)
+def test_mpe_note_is_shaped_before_it_is_struck():
+    out = make_writer(MPE)
     assert hexes(out.touch(0.0, touch("down", 0.5, 0.0))) == [
         "e10040",  # no bend: 0.5 is exactly note 60
         "b14a7f",  # the top is bright
@@ -58,8 +59,8 @@ def test_mpe_a_landing_is_shaped_before_it_is_struck():
     assert out.touch(0.3, touch("up")) == b""
 
 
-def test_each_finger_has_a_channel_and_the_one_that_rested_longest_is_next():
-    out = writer(Style(members=3))
+def test_mpe_finger_takes_the_channel_that_has_rested_longest():
+    out = make_writer(Style(members=3))
     voices = ["ai", "ai2", "ai3"]
     struck = [split(out.touch(0.0, touch("down", who=who)))[-1][0] & 15 for who in voices]
     assert struck == [1, 2, 3]
@@ -73,8 +74,8 @@ def test_each_finger_has_a_channel_and_the_one_that_rested_longest_is_next():
     assert told[-1] == stream.note_on(3, 60, 96)
 
 
-def test_one_channel_bends_as_far_as_it_can_and_then_strikes_again():
-    out = writer(Style(zone="none", channel=1, bend=2, low=48, high=72))
+def test_slide_farther_than_the_bend_range_strikes_again():
+    out = make_writer(Style(zone="none", channel=1, bend=2, low=48, high=72))
     out.touch(0.0, touch("down", 0.5))
     near = split(out.touch(0.1, touch("move", 0.5 + 2 / 24)))
     assert stream.bend(0, 16383) in near
@@ -84,35 +85,34 @@ def test_one_channel_bends_as_far_as_it_can_and_then_strikes_again():
     assert stream.bend(0, 8192) in far
 
 
-def test_the_notes_of_a_scale_a_glide_strikes_each():
-    out = writer(
-        Style(kind="notes", key="A", scale="minor pentatonic", low=57, high=69, y="velocity")
+def test_slide_over_a_scale_strikes_each_note():
+    out = make_writer(
+        Style(kind="notes", key="A", scale="pentatonic", low=57, high=69, y="velocity")
     )
-    assert out.style.notes == (57, 60, 62, 64, 67, 69)
     assert hexes(out.touch(0.0, touch("down", 0.0, 1.0))) == ["903901"]  # the bottom is soft
     assert out.touch(0.1, touch("move", 0.05, 0.0)) == b""  # still the same note
     assert hexes(out.touch(0.2, touch("move", 0.2, 0.0))) == ["803940", "903c7f"]
     assert hexes(out.touch(0.3, touch("up", 0.2, 0.0))) == ["803c40"]
 
 
-def test_two_voices_on_one_note_of_a_scale_end_it_when_the_last_lifts():
-    out = writer(PRESETS["keys"])
+def test_note_held_by_two_voices_ends_when_the_last_lifts():
+    out = make_writer(PRESETS["keys"])
     out.touch(0.0, touch("down"))
     assert hexes(out.touch(0.1, touch("down", who="ai2"))) == ["803c40", "903c40"]
     assert out.touch(0.2, touch("up")) == b""
     assert hexes(out.touch(0.3, touch("up", who="ai2"))) == ["803c40"]
 
 
-def test_controllers_are_sent_when_they_change():
-    out = writer(Style(kind="cc", x=16, y=17, gate=18))
+def test_controllers_are_sent_only_when_they_change():
+    out = make_writer(Style(kind="cc", x=16, y=17, gate=18))
     assert hexes(out.touch(0.0, touch("down", 1.0, 0.0))) == ["b0107f", "b0117f", "b0127f"]
     assert hexes(out.touch(0.1, touch("move", 1.0, 1.0))) == ["b01100"]
     assert hexes(out.touch(0.2, touch("down", 1.0, 1.0, who="ai2")))[0] == "b1107f"
     assert hexes(out.touch(0.3, touch("up"))) == ["b01200"]
 
 
-def test_fine_controllers_send_coarse_and_fine():
-    out = writer(PRESETS["cc14"])
+def test_fine_controllers_send_both_halves():
+    out = make_writer(PRESETS["cc14"])
     assert hexes(out.touch(0.0, touch("down", 0.5, 0.5))) == [
         "b01040",
         "b03000",
@@ -122,8 +122,8 @@ def test_fine_controllers_send_coarse_and_fine():
     assert hexes(out.touch(0.1, touch("move", 0.5 + 2 / 16383, 0.5))) == ["b03002"]
 
 
-def test_panic_releases_what_sounds_and_silences_what_was_used():
-    out = writer(MPE)
+def test_panic_releases_all_notes_and_silences_the_used_channels():
+    out = make_writer(MPE)
     out.start()
     assert out.panic() == b""  # nothing was used
     out.touch(0.0, touch("down"))
@@ -138,14 +138,50 @@ def test_panic_releases_what_sounds_and_silences_what_was_used():
     assert len(split(out.touch(0.2, touch("move", who="ai2")))) == 4
 
 
-def test_what_a_killed_engine_left_is_cleared_by_note_offs_for_all_there_can_be():
+def test_clear_releases_every_note_that_the_style_can_strike():
     for name in ("mpe", "keys", "drums", "mono"):
         style = PRESETS[name]
-        told = split(writer(style).clear())
+        told = split(make_writer(style).clear())
         for x in range(101):
-            struck = split(writer(style).touch(0.0, touch("down", x / 100)))[-1]
+            struck = split(make_writer(style).touch(0.0, touch("down", x / 100)))[-1]
             assert stream.note_off(struck[0] & 15, struck[1]) in told
-        assert told[-4:] == split(stream.silence(writer(style).channels[-1]))
+        assert told[-4:] == split(stream.silence(make_writer(style).channels[-1]))
+
+
+def sounding_pitch(data, bend_range=48):
+    """The pitch that a receiver sounds: the last note with the last bend of its channel."""
+    bends, pitch = {}, None
+    for message in split(data):
+        channel = message[0] & 15
+        if message[0] & 0xF0 == stream.BEND:
+            bends[channel] = message[1] | message[2] << 7
+        elif message[0] & 0xF0 == stream.NOTE_ON:
+            pitch = message[1] + (bends.get(channel, 8192) - 8192) / 8192 * bend_range
+    return pitch
+
+
+@pytest.mark.parametrize("ranges", ["36-84", "36-84,ai=30.5-99.25", "0-127"])
+def test_mpe_note_and_bend_have_the_pitch_of_the_players_range(ranges):
+    pitches = range_of("ai", ranges)
+    for n in range(1001):
+        out = make_writer(MPE, ranges=ranges)
+        data = out.touch(0.0, touch("down", n / 1000))
+        assert sounding_pitch(data) == pytest.approx(pitches.pitch(n / 1000), abs=0.01)
+
+
+def test_range_that_changes_while_playing_moves_the_next_touch():
+    out = make_writer(MPE)
+    assert sounding_pitch(out.touch(0.0, touch("down", 0.5))) == 60
+    out.ranges = "48-96,human2=35-51"
+    assert sounding_pitch(out.touch(0.1, touch("down", 0.5))) == 72
+    assert sounding_pitch(out.touch(0.1, touch("down", 0.5, who="human2"))) == 43
+    assert split(out.clear())[0] == stream.note_off(1, 35)
+
+
+def test_style_with_a_range_of_its_own_does_not_follow_the_jams():
+    out = make_writer(PRESETS["drums"], ranges="48-96")
+    assert out.style.pitch_range == PitchRange(35, 51)
+    assert hexes(out.touch(0.0, touch("down", 0.0, 0.0))) == ["99237f"]
 
 
 PLACES = st.floats(0, 1)
@@ -163,8 +199,8 @@ STYLES = [
 
 
 @given(st.sampled_from(STYLES), STROKES, st.booleans())
-def test_whatever_is_played_nothing_is_left_sounding(style, strokes, panics):
-    out = writer(style)
+def test_no_strokes_leave_a_note_sounding(style, strokes, panics):
+    out = make_writer(style)
     data = out.start()
     for n, (phase, x, y, who) in enumerate(strokes):
         data += out.touch(n / 60, touch(phase, x, y, who=who))
@@ -196,29 +232,35 @@ EXACT = {
 }
 
 
+def place_of(touch_in, pitches):
+    x = touch_in.x if isinstance(touch_in, PhaselessTouch) else pitches.x(touch_in.pitch)
+    return x, touch_in.y
+
+
 @pytest.mark.parametrize("name", EXACT)
 @given(st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=20))
-def test_a_stroke_goes_out_and_comes_back(name, places):
+def test_stroke_that_goes_out_comes_back_as_the_same_touches(name, places):
     style = PRESETS[name]
-    out, surface = writer(style), reader(style)
+    out, reader = make_writer(style), make_reader(style)
     # Rounded to the nearest; but a bend reaches one step less far up than down.
     dx, dy = (step * part for step, part in zip(EXACT[name], (1.01, 0.51), strict=True))
     for message in split(out.start()):
-        surface.take(message)
+        reader.read(message)
+    pitches = style.pitch_range or parse_range(DEFAULT_RANGE)
     x = y = None
     for n, place in enumerate(places):
         phase = "move" if n else "down"
         for message in split(out.touch(n / 60, touch(phase, *place))):
-            for told in surface.take(message):
-                if getattr(told, "phase", None) is not Phase.UP:
-                    x, y = told.x, told.y
-        for told in surface.moved():
-            assert isinstance(told, Finger | PhaselessTouch)
-            x, y = told.x, told.y
+            for told in reader.read(message):
+                if isinstance(told, PitchedFinger | PhaselessTouch):
+                    x, y = place_of(told, pitches)
+        for told in reader.take_moves():
+            assert isinstance(told, PitchedFinger | PhaselessTouch)
+            x, y = place_of(told, pitches)
         if style.kind == "notes" and n:
             continue  # within a note no slide is sent
         assert x == pytest.approx(place[0], abs=dx)
         assert y == pytest.approx(place[1], abs=dy)
-    ups = [told for m in split(out.touch(99, touch("up"))) for told in surface.take(m)]
+    ups = [told for m in split(out.touch(99, touch("up"))) for told in reader.read(m)]
     assert style.kind == "cc" or [told.phase for told in ups][-1] is Phase.UP
-    assert surface.lift() == []
+    assert reader.lift_all() == []

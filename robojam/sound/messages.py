@@ -1,32 +1,33 @@
-"""What the engine tells the synthesiser, as bytes: one event a datagram."""
+"""Messages from the engine to the synthesiser, as bytes: one event a datagram. Pure."""
 
 from __future__ import annotations
 
 import msgspec
 
+from robojam.controls import SETTINGS
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TouchPreviewed
 from robojam.touch import Phase, Touch
 
-#: Controls that the synthesiser knows; the others are not sent.
-CONTROLS = frozenset(("instrument", "scale", "volume", "panic"))
+#: Controls that the synthesiser follows; others are not sent.
+CONTROLS = frozenset(name for name, row in SETTINGS.items() if row.sound) | {"panic"}
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _TOUCH = tuple[float, str, Phase, int, float, float, float]
 _CONTROL = tuple[float, str, float | str]
 
 
-def encode(what: Event, at: float) -> bytes | None:
-    """Write what happens at an instant of the clock; None for what makes no sound."""
-    if isinstance(what, TouchPlayed | TouchPreviewed):
-        touch = what.touch
-        return _ENCODE((at, touch.who, touch.phase, touch.id, touch.x, touch.y, what.dt))
-    if isinstance(what, ControlChanged) and what.name in CONTROLS:
-        return _ENCODE((at, what.name, what.value))
+def encode(event: Event, at: float) -> bytes | None:
+    """Encode an event at an instant of the clock; None for events that the sound ignores."""
+    if isinstance(event, TouchPlayed | TouchPreviewed):
+        touch = event.touch
+        return _ENCODE((at, touch.who, touch.phase, touch.id, touch.x, touch.y, event.dt))
+    if isinstance(event, ControlChanged) and event.name in CONTROLS:
+        return _ENCODE((at, event.name, event.value))
     return None
 
 
 def decode(data: bytes) -> tuple[TouchPlayed | ControlChanged, float] | None:
-    """Read what happens, and when; None for what is no such thing."""
+    """Decode an event and its instant; None for bytes that are no message."""
     try:
         fields = msgspec.msgpack.decode(data)
         if len(fields) == 3:
