@@ -183,21 +183,21 @@ def robojam(touches: int) -> dict[str, float]:
         duet.send("/robojam/down", "iff", 1, 0.5, 0.5)
         for i in range(touches):
             sent = duet.send("/robojam/move", "iff", 1, 0.3 + 0.01 * (i % 40), 0.5)
-            for message in duet.feed(sent + 0.1):
+            for message in duet.messages(sent + 0.1):
                 if message.is_touch:
                     beyond.append(1000 * (message.at - sent - message.args[3]))
                     break
         duet.close()
         waiting = EngineProcess("--sessions", folder)
-        list(waiting.feed(time.perf_counter() + 0.5))
+        list(waiting.messages(time.perf_counter() + 0.5))
         before = waiting.status()
-        list(waiting.feed(time.perf_counter() + 3))
+        list(waiting.messages(time.perf_counter() + 3))
         after = waiting.status()
         waiting.close()
         solo = EngineProcess("--mode", "solo", "--sessions", folder)
         at: list[float] = []
         due: list[float] = []
-        for message in solo.feed(time.perf_counter() + 120):
+        for message in solo.messages(time.perf_counter() + 120):
             if message.is_touch:
                 at.append(message.at)
                 due.append(message.args[3])

@@ -24,7 +24,7 @@ from _output import argument_parser, print_and_save
 
 from robojam.bench import Report, percentile
 from robojam.bench.client import engine, window
-from robojam.bench.measures import FASTER, _errors, _played
+from robojam.bench.measures import FASTER, lateness, receive_touches
 from robojam.bench.noise import bare_timer
 from robojam.sessions.session import read
 from robojam.touch import Phase
@@ -61,12 +61,12 @@ def play(touches: int, folder: Path, *, drawn: bool = False) -> dict[str, Any]:
     options = ("--mode", "solo", *FASTER, "--sessions", str(folder))
     with engine(*options) as e, bare_timer() as bare, window(e) if drawn else nullcontext():
         began = time.perf_counter()
-        received = sum(h.is_touch for h in e.feed(began + 1.0))
-        at, due = _played(e, touches)
+        received = sum(h.is_touch for h in e.messages(began + 1.0))
+        at, due = receive_touches(e, touches)
         e.send("/robojam/pause", "i", 1)
-        received += len(at) + sum(h.is_touch for h in e.feed(time.perf_counter() + 0.3))
+        received += len(at) + sum(h.is_touch for h in e.messages(time.perf_counter() + 0.3))
         status = e.status()
-    errors = _errors(at, due)
+    errors = lateness(at, due)
     (path,) = folder.glob("*.jsonl")
     session = read(path)
     recorded = sum(e.touch.phase is not Phase.UP for e in session.touches())

@@ -15,7 +15,7 @@ from typing import Any
 from _output import argument_parser, print_and_save
 
 from robojam.bench import Report, percentile
-from robojam.bench.measures import sing
+from robojam.bench.measures import time_voices
 
 
 def main() -> None:
@@ -34,12 +34,12 @@ def main() -> None:
 def run(voices: int, seconds: float) -> dict[str, Any]:
     """Let voices play for some seconds, and return the figures of one run."""
     time.sleep(1.0)
-    result = sing(voices, seconds)
+    result = time_voices(voices, seconds)
     late = {f"late_ms_p{100 * p:g}": percentile(result.late, p) for p in (0.5, 0.99, 0.999)}
     return {
         "touches_a_second": result.rate,
-        "core": result.core,
-        "us_a_touch": result.each,
+        "core": result.cores,
+        "us_a_touch": result.touch_cost,
         **late,
         "late_ms_worst": max(result.late, default=0.0),
         "held_up": result.held_up,

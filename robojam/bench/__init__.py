@@ -1,8 +1,8 @@
-"""How fast this machine plays, measured from outside: a real engine, real packets.
+"""Measurements of how fast this machine plays, taken from outside of a real engine.
 
-Every figure is taken over UDP on loopback by a client in another process than the
-engine, so that it holds all that a musician's own program would meet. A bare timer
-loop runs beside it: what that shows is the machine's noise, not robojam's.
+A client in a process of its own exchanges packets with the engine over UDP on loopback, so
+that each figure contains all that a musician's program would meet. A bare timer runs beside
+it: its lateness is that of the machine, not of robojam.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from robojam.bench.report import Figure, Report, percentile, processor
 
 __all__ = ["BenchError", "Figure", "Report", "percentile", "processor", "run"]
 
-#: Touches of a solo, by how long the bench may take; the long one takes six minutes.
+#: Touches of the solo by the length of the whole.
 _SOLO = {"quick": 120, "": 1000, "long": 20_000}
 
 
 def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Report]]:
-    """Measure; yield what is measured next and the report so far, and the whole at the end.
+    """Take all measurements in turn.
 
-    length is quick, long, or nothing for what is between.
+    length is "quick", "long", or "" for between them. Yields the name of the next
+    measurement and the report so far; in the end an empty name and the complete report.
     """
     quick = length == "quick"
     report = Report()
     options = [] if model is None else ["--model", model]
     yield "an engine at rest", report
-    measures.rest(report, 1.0 if quick else 10.0, *options)
+    measures.idle(report, 1.0 if quick else 10.0, *options)
     yield "the sound", report
     measures.sound(report, 1.0 if quick else 3.0)
     yield "a duet", report
@@ -39,9 +40,9 @@ def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Re
     measures.solo(report, _SOLO[length], *(measures.FASTER if length else ()), *options)
     if not quick:
         yield "solo, with a window that draws", report
-        measures.beside_a_window(report, 1000, *options)
+        measures.solo(report, 1000, *options, with_window=True)
         yield "60 touches a second", report
         measures.busy(report, 15.0, *options)
         yield "64 voices", report
-        measures.choir(report, 64, 15.0, *options)
+        measures.many_voices(report, 64, 15.0, *options)
     yield "", report

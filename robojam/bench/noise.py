@@ -1,4 +1,4 @@
-"""A loop that only waits, in a process of its own: how late this machine wakes anyone."""
+"""Bare timer in a process of its own: how late this machine wakes a program that waits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ INTERVAL = 0.02
 
 
 def wait() -> list[float]:
-    """Meet deadlines until standard input closes; return how late each was, in ms."""
-    raise_priority()  # as the engine does, that they be alike
+    """Wait for deadlines until standard input closes; return the lateness of each in ms."""
+    raise_priority()  # as the engine does
     late: list[float] = []
     due = time.perf_counter()
     while True:
@@ -31,7 +31,7 @@ def wait() -> list[float]:
 
 
 def main() -> None:
-    """Wait, and say how late it was: what `bare_timer` runs."""
+    """Wait, and print percentiles of the lateness as JSON. `bare_timer` runs this."""
     late = wait()
     shares = (0.5, 0.99, 0.999, 1)
     print(json.dumps({str(share): percentile(late, share) for share in shares}))
@@ -39,19 +39,23 @@ def main() -> None:
 
 @contextmanager
 def bare_timer() -> Iterator[dict[str, float]]:
-    """Run one beside the block; afterwards what is yielded holds its percentiles, in ms."""
-    found: dict[str, float] = {}
-    if sys.platform == "win32":  # whose select waits for sockets alone
-        yield found
+    """Run a bare timer beside the block.
+
+    Yields a dict, empty until the block ends; then it has the lateness in ms by percentile
+    ("0.5", "0.99" …). It stays empty on Windows.
+    """
+    lateness: dict[str, float] = {}
+    if sys.platform == "win32":  # select waits for sockets alone there
+        yield lateness
         return
-    beside = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", "from robojam.bench import noise; noise.main()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        yield found
+        yield lateness
     finally:
-        said, _ = beside.communicate()
-        found |= json.loads(said)
+        output, _ = process.communicate()
+        lateness |= json.loads(output)

@@ -1,4 +1,4 @@
-"""What was measured, what it should be, and what that means to a musician."""
+"""Report of measurements, with limits, and words for what each means to a musician."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from typing import Any, Final
 
 from robojam import __version__
 
-#: What a listener notices, in ms (Wessel & Wright 2002; Jack et al. 2018): a latency under
-#: the first with less variation than the second feels immediate; beyond the third of
-#: variation it is heard as unsteady.
+#: Thresholds of a listener, in ms (Wessel & Wright 2002; Jack et al. 2018): a latency up to
+#: IMMEDIATE that varies by up to STEADY feels immediate; variation beyond UNSTEADY is heard.
 IMMEDIATE, STEADY, UNSTEADY = 10.0, 1.0, 3.0
 
-#: For each kind of figure what is said within its limit, and beyond it up to a bound.
-_SAID: Final[dict[str, list[tuple[float, str]]]] = {
+#: Verdicts on figures beyond their limit, by kind: each up to a bound in ms.
+_VERDICTS: Final[dict[str, list[tuple[float, str]]]] = {
     "latency": [
         (IMMEDIATE, "feels immediate, though later than it could be"),
         (math.inf, "is felt as late"),
@@ -29,12 +28,16 @@ _SAID: Final[dict[str, list[tuple[float, str]]]] = {
         (math.inf, "is heard as unsteady"),
     ],
 }
+#: Verdicts on figures within their limit.
 _GOOD: Final = {"latency": "feels immediate", "jitter": "feels steady"}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: what was measured, in which unit, and what it should at most be."""
+    """One measured value with its unit.
+
+    limit is the most that it should be, kind is "latency", "jitter" or "".
+    """
 
     name: str
     value: float
@@ -45,20 +48,20 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """What it means, in a few words; nothing where there is nothing to say."""
+        """Meaning of the value in a few words; empty without a limit."""
         if math.isnan(self.value):
             return "not measured"
         if self.limit is None:
             return ""
         if self.value <= self.limit:
             return _GOOD.get(self.kind, "good")
-        said = _SAID.get(self.kind, [(math.inf, "more than it should be")])
-        return next(words for bound, words in said if self.value <= bound)
+        verdicts = _VERDICTS.get(self.kind, [(math.inf, "more than it should be")])
+        return next(words for bound, words in verdicts if self.value <= bound)
 
 
 @dataclass(slots=True)
 class Report:
-    """All figures of a run, and on what they were taken."""
+    """All figures of a run."""
 
     figures: list[Figure] = field(default_factory=list)
 
@@ -72,11 +75,11 @@ class Report:
         note: str = "",
         kind: str = "",
     ) -> None:
-        """Add a figure; kind is latency or jitter, where it is one."""
+        """Add a figure (see `Figure`)."""
         self.figures.append(Figure(name, value, unit, limit, note, kind))
 
     def as_json(self, command: str) -> dict[str, Any]:
-        """Return what goes into a file of results."""
+        """Return the figures and a description of the machine, for a file of results."""
         return {
             "command": command,
             "robojam": __version__,
@@ -99,7 +102,7 @@ class Report:
 
 
 def processor() -> str:
-    """Name the processor, as far as the system tells."""
+    """Return the name of the processor, as far as the system tells."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -110,7 +113,7 @@ def processor() -> str:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the value below which a share of the values lies, NaN for none."""
+    """Return the value below which a share (0..1) of the values lies; NaN without values."""
     if not values:
         return math.nan
     return sorted(values)[min(int(share * len(values)), len(values) - 1)]
