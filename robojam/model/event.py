@@ -117,16 +117,16 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def _problem(self, factor: Factor, known: list[Factor]) -> str | None:
         """Return what is wrong with a factor after the earlier ones, or None."""
         if factor.name in [f.name for f in known]:
-            return "another one has its name"
+            return "another factor has this name"
         if factor.slides is None:
             return None
         kinds = {f.columns[0]: f.kind for f in known}
         if factor.kind != "position" or any(f.slides is not None for f in known):
             return "only one position can slide"
         if kinds.get(factor.slides) != "flag":
-            return f"it slides by column {factor.slides}, which is no flag that comes before it"
+            return f"it slides by column {factor.slides}, which is no earlier flag"
         if self.duration is not None and kinds.get(self.duration) != "duration":
-            return f"velocities want column {self.duration} to be a duration before it"
+            return f"velocities need column {self.duration} to be an earlier duration"
         return None
 
     @property

@@ -30,7 +30,7 @@ from robojam.model.features import (
     column_index,
     motion_terms,
 )
-from robojam.player.reference import COLD, LONGEST, HeadWeights, Network
+from robojam.player.reference import COLD, LONGEST, HeadWeights, Network, RandomNumbers
 from robojam.player.state_layout import StateLayout, aligned
 
 #: Most columns of a block of weights.
@@ -89,24 +89,20 @@ class BatchStepper:
     def sample(
         self,
         voices: Sequence[int],
-        random_numbers: Sequence[Sequence[float]] | Floats,
+        numbers: RandomNumbers,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
         drawn: list[list[float]] = self.sample_rows(
-            self.rows[list(voices)], random_numbers, temperature=temperature, spread=spread
+            self.rows[list(voices)], numbers, temperature=temperature, spread=spread
         ).tolist()
         return drawn
 
-    def sample_all(
-        self, random_numbers: Floats, *, temperature: float, spread: float
-    ) -> Floats:
+    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
         """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
-        return self.sample_rows(
-            self.rows, random_numbers, temperature=temperature, spread=spread
-        )
+        return self.sample_rows(self.rows, numbers, temperature=temperature, spread=spread)
 
     def feed_rows(self, rows: Floats, events: Floats) -> None:
         """Advance N rows, in place, by an event (N, C) each."""
@@ -115,15 +111,10 @@ class BatchStepper:
             self._feed(rows[part], events[part])
 
     def sample_rows(
-        self,
-        rows: Floats,
-        random_numbers: Sequence[Sequence[float]] | Floats,
-        *,
-        temperature: float,
-        spread: float,
+        self, rows: Floats, numbers: RandomNumbers, *, temperature: float, spread: float
     ) -> Floats:
         """Draw the next event (N, C) of N rows, given random numbers (N, factors + C)."""
-        numbers = np.asarray(random_numbers, np.float32)
+        numbers = np.asarray(numbers, np.float32)
         drawn = np.empty((len(rows), self._columns), np.float32)
         for start in range(0, len(rows), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
@@ -148,29 +139,24 @@ class BatchStepper:
             np.multiply(candidate, output_gate, out=x[:, layer.writes])
 
     def _sample(
-        self,
-        x: Floats,
-        random_numbers: Floats,
-        values: Floats,
-        temperature: float,
-        spread: float,
+        self, x: Floats, numbers: Floats, values: Floats, temperature: float, spread: float
     ) -> None:
         layout, trunk = self._layout, self._trunk[: len(x)]
         _product(x[:, layout.head_input], self._trunk_weight, trunk)
         split = len(self._heads)
-        z = random_numbers[:, split:] * np.float32(spread)
+        z = numbers[:, split:] * np.float32(spread)
         last = x[:, layout.position]
         now, before = x[:, layout.velocity], x[:, layout.previous_velocity]
         for i, head in enumerate(self._heads):
-            u = random_numbers[:, i : i + 1]
+            u = numbers[:, i : i + 1]
             if head.factor.kind == "flag":
                 unit = head.flag(trunk, u, temperature)
                 values[:, head.columns] = unit
             else:
-                numbers = head.choose(trunk, u, temperature)
-                unit = head.unit(numbers, z[:, head.columns])
+                component = head.choose(trunk, u, temperature)
+                unit = head.unit(component, z[:, head.columns])
                 if head.shares is not None:
-                    unit += head.motion(numbers, values, now, before)
+                    unit += head.motion(component, values, now, before)
                 values[:, head.columns] = head.to_event(unit, values, last)
             if head.context is not None:
                 later = trunk[:, head.later]

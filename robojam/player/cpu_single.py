@@ -19,7 +19,7 @@ import numpy as np
 from robojam.model.event import Factor
 from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION, Floats
 from robojam.player.cpu_batch import BatchStepper
-from robojam.player.reference import COLD, LONGEST, Network
+from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers
 from robojam.player.state_layout import StateLayout
 
 _HALF = np.array(0.5, np.float32)
@@ -189,39 +189,33 @@ class SingleStepper:
     def sample(
         self,
         voices: Sequence[int],
-        random_numbers: Sequence[Sequence[float]] | Floats,
+        numbers: RandomNumbers,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
         if len(voices) == 1:
-            return [self._sample(voices[0], random_numbers[0], temperature, spread)]
+            return [self._sample(voices[0], numbers[0], temperature, spread)]
         assert self.batch is not None, "there is only one voice"
-        return self.batch.sample(voices, random_numbers, temperature=temperature, spread=spread)
+        return self.batch.sample(voices, numbers, temperature=temperature, spread=spread)
 
-    def sample_all(
-        self, random_numbers: Floats, *, temperature: float, spread: float
-    ) -> Floats:
+    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
         """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
         if self.batch is None:
-            drawn = self._sample(0, random_numbers[0].tolist(), temperature, spread)
+            drawn = self._sample(0, numbers[0].tolist(), temperature, spread)
             return np.array([drawn], np.float32)
-        return self.batch.sample_all(random_numbers, temperature=temperature, spread=spread)
+        return self.batch.sample_all(numbers, temperature=temperature, spread=spread)
 
     def _sample(
-        self,
-        voice: int,
-        random_numbers: Sequence[float] | Floats,
-        temperature: float,
-        spread: float,
+        self, voice: int, numbers: Sequence[float] | Floats, temperature: float, spread: float
     ) -> list[float]:
         trunk, views = self._trunk, self._views[voice]
         np.dot(views.head_input, self._layout.trunk, out=trunk)
         motion = views.motion.tolist()
-        gauss = random_numbers[len(self._heads) :]
+        gauss = numbers[len(self._heads) :]
         values = [0.0] * len(gauss)
-        for head, u in zip(self._heads, random_numbers, strict=False):
+        for head, u in zip(self._heads, numbers, strict=False):
             factor = head.factor
             np.tanh(trunk[head.trunk], out=head.hidden)
             np.dot(head.hidden_and_one, head.weight, out=head.out)
@@ -229,9 +223,9 @@ class SingleStepper:
                 unit = [_flag(float(head.out[0]), u, temperature)]
                 values[factor.columns[0]] = unit[0]
             else:
-                numbers = _choose(head, u, temperature)
+                component = _choose(head, u, temperature)
                 z = [gauss[column] * spread for column in factor.columns]
-                unit = self._unit(head, numbers, z, values, motion)
+                unit = self._unit(head, component, z, values, motion)
                 _to_event(factor, unit, values, motion)
             if head.context is not None:
                 later = trunk[head.later]

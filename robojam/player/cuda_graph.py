@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from robojam.model.features import Floats
-from robojam.player.reference import COLD, Network
+from robojam.player.reference import COLD, Network, RandomNumbers
 
 log = logging.getLogger("robojam")
 
@@ -79,23 +79,21 @@ class CudaGraphStepper:
     def sample(
         self,
         voices: Sequence[int],
-        random_numbers: Sequence[Sequence[float]] | Floats,
+        numbers: RandomNumbers,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
         rows = list(voices)
-        self._random_on_host[rows] = torch.as_tensor(random_numbers, dtype=torch.float32)
+        self._random_on_host[rows] = torch.as_tensor(numbers, dtype=torch.float32)
         self._sample(temperature, spread)
         drawn: list[list[float]] = self._out.cpu()[rows].tolist()
         return drawn
 
-    def sample_all(
-        self, random_numbers: Floats, *, temperature: float, spread: float
-    ) -> Floats:
+    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
         """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
-        self._random_on_host.copy_(torch.from_numpy(random_numbers))
+        self._random_on_host.copy_(torch.from_numpy(numbers))
         self._sample(temperature, spread)
         drawn: Floats = self._out.cpu().numpy()
         return drawn

@@ -8,7 +8,7 @@ has had, and not on the takes generated beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile
 from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
-from robojam.player.reference import Network, RecurrentState
+from robojam.player.reference import Network, RecurrentState, Sampling
 from robojam.touch import MAX_DT, MIN_DT
 
 #: Touches (n, 4), whose times need 64 bits.
@@ -30,13 +30,6 @@ _BLOCK = 64
 _TRIES = 256
 #: Touches a second that no take exceeds, however small its dt.
 _MAX_RATE = 1 / MIN_DT
-
-
-class _Sampling(TypedDict):
-    """Arguments of robojam.player.reference.Network.sample."""
-
-    temperature: float
-    spread: float
 
 
 def generate(
@@ -60,7 +53,7 @@ def generate(
     of each performance: the first touch comes after them. Raises ModelFileError for a model
     that is not over touches.
     """
-    sampling: _Sampling = {"temperature": temperature, "spread": spread}
+    sampling: Sampling = {"temperature": temperature, "spread": spread}
     earliest = np.zeros(len(performances)) if silences is None else silences
     network = ModelPlayer(file).network
     half: Floats = np.array(file.event.noise, np.float32)
@@ -147,7 +140,7 @@ def _first_touches(
     random: _TakeStreams,
     earliest: NDArray[np.float64],
     latest: float,
-    sampling: _Sampling,
+    sampling: Sampling,
 ) -> Floats:
     """Draw the first touches (B, C), with a dt of at least earliest (B,) and below latest.
 

@@ -26,7 +26,7 @@ from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.lookahead import Lookahead, NextTouch
 from robojam.player.random_streams import RandomStreams
-from robojam.player.reference import Network, RecurrentState
+from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
 from robojam.player.stepper import Stepper
 from robojam.touch import MAX_DT, MIN_DT, clip
 
@@ -74,7 +74,7 @@ class ModelPlayer:
         # The mean of the noise that the model was trained with.
         self._half_noise = np.asarray(file.event.noise, np.float32) / 2
         self._half_noises: list[float] = self._half_noise.tolist()
-        self._temperature = self._spread = 1.0
+        self._sampling: Sampling = {"temperature": 1.0, "spread": 1.0}
         columns, factors = len(TOUCH_COLUMNS), len(file.event.factors)
         self._random = RandomStreams(voices, uniform=factors, normal=columns)
         self._all_voices = np.arange(voices)
@@ -105,7 +105,7 @@ class ModelPlayer:
 
     def set_sampling(self, *, temperature: float, spread: float) -> None:
         """Set temperature and spread: see robojam.player.reference.Network.sample."""
-        self._temperature, self._spread = temperature, spread
+        self._sampling = {"temperature": temperature, "spread": spread}
         self._clear_lookahead()
 
     def seed(self, seed: int) -> None:
@@ -163,10 +163,8 @@ class ModelPlayer:
 
         For any number of voices that play in step. Returns the touches played (V, 4).
         """
-        random_numbers = self._random.rows(self._all_voices, self._counts)
-        drawn = self._stepper.sample_all(
-            random_numbers, temperature=self._temperature, spread=self._spread
-        )
+        numbers = self._random.rows(self._all_voices, self._counts)
+        drawn = self._stepper.sample_all(numbers, **self._sampling)
         played: NDArray[np.float64]
         played = np.minimum(np.maximum(drawn - self._half_noise, _MIN), _MAX)
         self._stepper.feed_each((played + self._half_noise).astype(np.float32))
@@ -235,12 +233,7 @@ class ModelPlayer:
 
     def _draw(self, voices: Sequence[int]) -> list[Proposal]:
         """Draw some voices' next touches as one batch."""
-        drawn = self._stepper.sample(
-            voices,
-            self._random_numbers(voices),
-            temperature=self._temperature,
-            spread=self._spread,
-        )
+        drawn = self._stepper.sample(voices, self._random_numbers(voices), **self._sampling)
         half_x, half_y, half_dt, _ = self._half_noises
         return [
             Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
@@ -261,10 +254,7 @@ class ModelPlayer:
     ) -> list[NextTouch]:
         """Draw the touches after some voices' next ones, from rows that were fed these."""
         drawn = stepper.sample_rows(
-            rows,
-            self._random_numbers(voices, later=1),
-            temperature=self._temperature,
-            spread=self._spread,
+            rows, self._random_numbers(voices, later=1), **self._sampling
         )
         proposed = drawn.astype(np.float64) - self._half_noises
         played = np.minimum(np.maximum(proposed, _MIN), _MAX)
@@ -279,9 +269,7 @@ class ModelPlayer:
             )
         ]
 
-    def _random_numbers(
-        self, voices: Sequence[int], later: int = 0
-    ) -> list[list[float]] | Floats:
+    def _random_numbers(self, voices: Sequence[int], later: int = 0) -> RandomNumbers:
         """Return the random numbers (N, ·) of N voices' next touches, or of later ones."""
         if len(voices) == 1:  # as a list: one voice is stepped with Python's numbers
             return [self._random.row(voices[0], int(self._counts[voices[0]]) + later)]

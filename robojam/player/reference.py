@@ -9,13 +9,16 @@ V is the number of voices, C the number of an event's columns.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from robojam.model.event import EventSpec, Factor
 from robojam.model.features import (
     FLOOR,
     Array,
     ArrayModule,
+    Floats,
     clipped,
     column_index,
     component_parts,
@@ -33,6 +36,17 @@ from robojam.model.features import (
 LONGEST = 20.0
 #: Temperatures below this count as 0: a logit divided by one of them may not be finite.
 COLD = 1e-6
+
+
+#: Random numbers of N events (N, factors + C): the uniform ones, then the normal ones.
+RandomNumbers = Sequence[Sequence[float]] | Floats
+
+
+class Sampling(TypedDict):
+    """Keyword arguments by which `Network.sample` and the steppers sample."""
+
+    temperature: float
+    spread: float
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from robojam.model.features import Floats
-from robojam.player.reference import RecurrentState
+from robojam.player.reference import RandomNumbers, RecurrentState
 
 
 class Stepper(Protocol):
@@ -41,14 +41,12 @@ class Stepper(Protocol):
     def sample(
         self,
         voices: Sequence[int],
-        random_numbers: Sequence[Sequence[float]] | Floats,
+        numbers: RandomNumbers,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
 
-    def sample_all(
-        self, random_numbers: Floats, *, temperature: float, spread: float
-    ) -> Floats:
+    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
         """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""

@@ -15,7 +15,7 @@ from robojam.model.mdrnn import EventModel
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.cuda_graph import CudaGraphStepper
-from robojam.player.reference import Network, RecurrentState
+from robojam.player.reference import Network, RandomNumbers, RecurrentState
 from robojam.player.stepper import Stepper
 from support.models import STROKES, TOUCHES
 
@@ -99,13 +99,14 @@ class ReferenceStepper:
     def sample(
         self,
         voices: Sequence[int],
-        random_numbers: Sequence[Sequence[float]] | Floats,
+        numbers: RandomNumbers,
         *,
         temperature: float,
         spread: float,
     ) -> list[list[float]]:
-        numbers = np.asarray(random_numbers, np.float32)
-        uniform, gauss = np.split(numbers, [len(self._network.heads)], axis=1)
+        uniform, gauss = np.split(
+            np.asarray(numbers, np.float32), [len(self._network.heads)], axis=1
+        )
         drawn: list[list[float]] = self._network.sample(
             self.state.rows(list(voices)),
             uniform,
@@ -115,11 +116,9 @@ class ReferenceStepper:
         ).tolist()
         return drawn
 
-    def sample_all(
-        self, random_numbers: Floats, *, temperature: float, spread: float
-    ) -> Floats:
+    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
         drawn = self.sample(
-            range(self._voices), random_numbers, temperature=temperature, spread=spread
+            range(self._voices), numbers, temperature=temperature, spread=spread
         )
         return np.array(drawn, np.float32)
 
