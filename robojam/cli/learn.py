@@ -39,7 +39,7 @@ def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
 
     from robojam.ports.midi_client import MidiClient, MidiError, list_ports
     from robojam.wire.midi.learn import Learner
-    from robojam.wire.midi.styles import Wanted
+    from robojam.wire.midi.styles import PortRequest
 
     try:
         learner = Learner(list(bindings))
@@ -50,7 +50,7 @@ def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
             known = f"; there is {', '.join(input_names)}" if input_names else ""
             fail(f"no MIDI port{wanted}{known}. Plug it in, and try again")
         client = MidiClient(
-            [Wanted(name, "", virtual=False) for name in ports], [], time.monotonic
+            [PortRequest(name, "", virtual=False) for name in ports], [], time.monotonic
         )
     except (ValueError, MidiError) as error:
         fail(error)
@@ -60,9 +60,9 @@ def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
         print(file=sys.stderr)
     finally:
         client.close()
-    if learner.taken:
+    if learner.sources:
         print(learner.toml(), end="")
-    return 0 if learner.wish is None else 130
+    return 0 if learner.target is None else 130
 
 
 def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
@@ -75,7 +75,7 @@ def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
     parsers = [MidiParser() for _ in ports]
     _prompt(f"listening to {', '.join(ports)}; Ctrl-C ends it")
     asked = None
-    while (binding := learner.wish) is not None:
+    while (binding := learner.target) is not None:
         if binding != asked:
             asked = binding
             _prompt(f"{binding}: {_PROMPTS.get(binding, 'press it, or turn it, now')}")
@@ -85,7 +85,7 @@ def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
             if kind != "m":
                 continue
             for message in parsers[number].feed(data)[0]:
-                source = learner.take(ports[number], message)
+                source = learner.read(ports[number], message)
                 if source is not None:
                     port, control, which, channel = source
                     _prompt(f"   taken: {control} {which} on channel {channel + 1} of {port}")

@@ -23,7 +23,7 @@ from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoFilter
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import TOGGLE, MidiReader, make_reader
-from robojam.wire.midi.styles import PRESETS, Wanted, parse_port
+from robojam.wire.midi.styles import PRESETS, PortRequest, parse_port
 from robojam.wire.midi.writer import MidiWriter, make_writer
 from robojam.wire.native import Control, Dropped, Input
 
@@ -47,7 +47,7 @@ _REMEMBERED: Final = 4096
 class _InputDevice:
     """A device that the engine receives from; port is its full name while it is there."""
 
-    wanted: Wanted
+    wanted: PortRequest
     source: str
     reader: MidiReader
     parser: stream.MidiParser = field(default_factory=stream.MidiParser)
@@ -60,7 +60,7 @@ class _InputDevice:
 class _OutputDevice:
     """A device that the engine plays; port is its full name while it is there."""
 
-    wanted: Wanted
+    wanted: PortRequest
     writer: MidiWriter
     port: str | None = None
     cleared: bool = False
@@ -314,5 +314,5 @@ def _status(device: _InputDevice | _OutputDevice) -> dict[str, object]:
     }
 
 
-def _source(wanted: Wanted, number: int) -> str:
+def _source(wanted: PortRequest, number: int) -> str:
     return f"midi:{wanted.name}" if not number else f"midi:{wanted.name} ({number + 1})"

@@ -27,7 +27,7 @@ from robojam.ports.midi_process import (
     packet,
 )
 from robojam.system.child_process import ChildProcess, python_command
-from robojam.wire.midi.styles import Wanted
+from robojam.wire.midi.styles import PortRequest
 
 log = logging.getLogger("robojam")
 
@@ -57,8 +57,8 @@ class MidiClient:
 
     def __init__(
         self,
-        inputs: Sequence[Wanted],
-        outputs: Sequence[Wanted],
+        inputs: Sequence[PortRequest],
+        outputs: Sequence[PortRequest],
         clock: Callable[[], float],
     ) -> None:
         """Start the process. Raises MidiError where python-rtmidi is missing."""

@@ -17,11 +17,11 @@ from robojam.ports import midi_client as midilink
 from robojam.ports.midi import MidiPorts
 from robojam.ports.midi_client import MidiClient, MidiError, list_ports
 from robojam.ports.midi_process import NO_PORT, OUTPUTS, packet
-from robojam.wire.midi.styles import Wanted
+from robojam.wire.midi.styles import PortRequest
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")
 PATIENCE = 20.0
-BOARD = Wanted("no such board", "mpe", virtual=False)
+BOARD = PortRequest("no such board", "mpe", virtual=False)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Controls by MIDI: what a note, a controller or a program sets off, as a person says it.
+"""Bindings of MIDI notes, controllers and programs to controls, as text. Pure.
 
 In the TOML file, ``"cc 64" = "answer"`` or ``"note 36 on 10" = "mode solo"``.
 """
@@ -23,7 +23,7 @@ _WORDS: Final = {
 
 
 class Trigger(NamedTuple):
-    """What sets a control off: a note, a controller or a program; channel 0 to 15 or any."""
+    """Note, controller or program that triggers a control; channel None is any of 0 to 15."""
 
     kind: str
     number: int
@@ -31,9 +31,9 @@ class Trigger(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What it sets off: a control, how it follows, and for numbers from where to where.
+    """Effect of a binding: a control, and how it follows the trigger.
 
-    how is ``press`` (with value), ``toggle``, ``hold`` or ``range``.
+    how is ``press`` (sets value), ``toggle``, ``hold``, or ``range`` (from low to high).
     """
 
     name: str
@@ -43,8 +43,8 @@ class Action(NamedTuple):
     high: float = 0.0
 
 
-def parse_control(trigger: str, action: str) -> tuple[Trigger, Action]:
-    """Read a control as in ``"cc 64" = "answer"``. Raises ValueError."""
+def parse_binding(trigger: str, action: str) -> tuple[Trigger, Action]:
+    """Read a binding as in ``"cc 64" = "answer"``. Raises ValueError."""
     found = _TRIGGER.fullmatch(trigger)
     if not found or int(found[2]) > 127 or not 1 <= int(found[3] or 1) <= 16:
         raise ValueError(
@@ -56,7 +56,7 @@ def parse_control(trigger: str, action: str) -> tuple[Trigger, Action]:
 
 
 def parse_action(text: str) -> Action:
-    """Read what is set off, as in ``mode solo`` or ``temperature 0 2``. Raises ValueError."""
+    """Read an action, as in ``mode solo`` or ``temperature 0 2``. Raises ValueError."""
     name, _, rest = text.partition(" ")
     if name in RANGES:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from robojam.controls import MODES
 from robojam.touch import Phase
 from robojam.wire.midi import stream
-from robojam.wire.midi.bindings import Action, Trigger, parse_control
+from robojam.wire.midi.bindings import Action, Trigger, parse_binding
 from robojam.wire.midi.styles import Style
 from robojam.wire.native import Control, Dropped, Finger, Input, PhaselessTouch, PitchedFinger
 
@@ -46,7 +46,7 @@ class MidiReader:
 
     def __init__(self, style: Style) -> None:
         self.style = style
-        self._controls = dict(parse_control(*pair) for pair in style.controls.items())
+        self._controls = dict(parse_binding(*pair) for pair in style.controls.items())
         self._pressed: dict[tuple[str, int, int], int] = {}
 
     @property

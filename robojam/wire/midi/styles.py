@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from robojam.music import DEFAULT_RANGE, PitchRange, parse_key, parse_range, parse_scale
-from robojam.wire.midi.bindings import parse_control
+from robojam.wire.midi.bindings import parse_binding
 
 Byte = Annotated[int, Meta(ge=0, le=127)]
 
@@ -68,7 +68,7 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
         if self.kind == "mpe" and self.zone == "none" and self.channel is None:
             raise ValueError("a channel must be named where there is no zone")
         for trigger, action in self.controls.items():
-            parse_control(trigger, action)
+            parse_binding(trigger, action)
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -151,15 +151,18 @@ def _explain(error: str, given: dict[str, Any]) -> str:
     return error.partition(" - at")[0]
 
 
-class Wanted(NamedTuple):
-    """A port that is wanted: a part of its name, its style, and whether it is made anew."""
+class PortRequest(NamedTuple):
+    """A port that an option asks for. virtual: robojam makes it, for others to connect to.
+
+    name is a part of the port's name; style is the name of its style.
+    """
 
     name: str
     style: str
     virtual: bool
 
 
-def parse_port(text: str, own: dict[str, Style]) -> Wanted:
+def parse_port(text: str, own: dict[str, Style]) -> PortRequest:
     """Read NAME[/STYLE] or virtual:NAME[/STYLE]. Raises ValueError."""
     name, slash, style = text.rpartition("/")
     if not slash:
@@ -172,4 +175,4 @@ def parse_port(text: str, own: dict[str, Style]) -> Wanted:
     name = name.removeprefix("virtual:")
     if not name.strip() or len(name) > 200 or not name.isprintable():
         raise ValueError(f"{text!r:.60} is not NAME[/STYLE]")
-    return Wanted(name.strip(), style, virtual)
+    return PortRequest(name.strip(), style, virtual)

@@ -1,4 +1,4 @@
-"""MIDI learn: what is meant is taken, and what comes of it is read back."""
+"""MIDI learn: sources are learnt for targets, and the table is read back."""
 
 import tomllib
 
@@ -9,40 +9,40 @@ from robojam.wire.midi.learn import Learner
 from robojam.wire.midi.styles import parse_port, parse_styles
 
 
-def turned(learner, number, values=range(0, 40, 4), port="Desk", channel=0):
-    return [learner.take(port, stream.control(channel, number, value)) for value in values]
+def turn(learner, number, values=range(0, 40, 4), port="Desk", channel=0):
+    return [learner.read(port, stream.control(channel, number, value)) for value in values]
 
 
 def learnt(learner):
-    """What is written, read as the options read it."""
+    """The table that is written, read as the options read it."""
     tables = tomllib.loads(learner.toml())
     styles = parse_styles(tables["midi"])
     return [parse_port(port, styles) for port in tables["midi-in"]], styles
 
 
-def test_a_knob_is_taken_when_it_is_turned_and_not_when_it_trembles():
+def test_knob_is_learnt_when_it_is_turned_and_not_when_it_trembles():
     learner = Learner(["x", "y"])
-    assert set(turned(learner, 9, [64, 65, 64, 63])) == {None}
-    assert ("Desk", "cc", 20, 0) in turned(learner, 20)
-    assert learner.wish == "y"
-    assert set(turned(learner, 20)) == {None}  # it is still being turned
-    turned(learner, 21)
-    assert learner.wish is None
-    assert learner.take("Desk", stream.control(0, 1, 0)) is None
+    assert set(turn(learner, 9, [64, 65, 64, 63])) == {None}
+    assert ("Desk", "cc", 20, 0) in turn(learner, 20)
+    assert learner.target == "y"
+    assert set(turn(learner, 20)) == {None}  # it is still being turned
+    turn(learner, 21)
+    assert learner.target is None
+    assert learner.read("Desk", stream.control(0, 1, 0)) is None
     (port,), styles = learnt(learner)
     assert (port.name, port.style) == ("Desk", "learnt")
     style = styles["learnt"]
     assert (style.kind, style.x, style.y, style.channel, style.fine) == ("cc", 20, 21, 1, False)
 
 
-def test_switches_keys_and_programs_are_taken_as_controls():
+def test_switches_keys_and_programs_are_bound_to_controls():
     learner = Learner(["answer", "mode solo", "panic", "temperature 0 1"])
-    assert learner.take("Desk", stream.control(2, 64, 127)) == ("Desk", "cc", 64, 2)
-    learner.take("Desk", stream.control(2, 64, 0))
-    assert learner.take("Desk", stream.note_on(9, 36, 0)) is None  # a note-off
-    assert learner.take("Desk", stream.note_on(9, 36, 1)) == ("Desk", "note", 36, 9)
-    assert learner.take("Desk", stream.program(0, 5, None)) == ("Desk", "program", 5, 0)
-    turned(learner, 7)
+    assert learner.read("Desk", stream.control(2, 64, 127)) == ("Desk", "cc", 64, 2)
+    learner.read("Desk", stream.control(2, 64, 0))
+    assert learner.read("Desk", stream.note_on(9, 36, 0)) is None  # a note-off
+    assert learner.read("Desk", stream.note_on(9, 36, 1)) == ("Desk", "note", 36, 9)
+    assert learner.read("Desk", stream.program(0, 5, None)) == ("Desk", "program", 5, 0)
+    turn(learner, 7)
     assert learnt(learner)[1]["learnt"].controls == {
         "cc 64 on 3": "answer",
         "note 36 on 10": "mode solo",
@@ -51,40 +51,40 @@ def test_switches_keys_and_programs_are_taken_as_controls():
     }
 
 
-def test_14_bits_are_noticed():
+def test_controllers_of_14_bits_are_recognised():
     learner = Learner(["x", "y"])
     for number in (16, 17):
         for value in range(0, 60, 5):
-            learner.take("Desk", stream.control(0, number, value))
-            learner.take("Desk", stream.control(0, number + 32, 77))
+            learner.read("Desk", stream.control(0, number, value))
+            learner.read("Desk", stream.control(0, number + 32, 77))
     assert learnt(learner)[1]["learnt"].fine
 
 
-def test_a_key_for_x_is_a_keyboard_or_mpe_and_each_port_has_a_table():
+def test_key_for_x_makes_an_mpe_style_and_each_port_has_a_table():
     learner = Learner(["x", "answer"])
-    learner.take('Linn "Strument"', stream.note_on(3, 60, 99))
-    learner.take("Pedal", stream.control(0, 64, 127))
+    learner.read('Linn "Strument"', stream.note_on(3, 60, 99))
+    learner.read("Pedal", stream.control(0, 64, 127))
     ports, styles = learnt(learner)
     assert [port.name for port in ports] == ['Linn "Strument"', "Pedal"]
     assert styles["learnt"].kind == "mpe"
     assert styles["learnt2"].controls == {"cc 64 on 1": "answer"}
 
 
-def test_what_is_no_knob_of_anybodys_is_not_taken():
+def test_parameters_channel_modes_and_bends_are_not_learnt():
     learner = Learner(["x"])
     for number in (98, 99, 100, 101, 120, 123):
-        assert set(turned(learner, number)) == {None}
-    assert learner.take("Desk", stream.bend(0, 0)) is None
+        assert set(turn(learner, number)) == {None}
+    assert learner.read("Desk", stream.bend(0, 0)) is None
 
 
 @pytest.mark.parametrize(
-    ("wishes", "told"),
+    ("targets", "error"),
     [
         (["dance"], "'dance' is no control"),
         (["x", "x"], "each can be learnt once"),
         (["mode jazz"], "'mode jazz' is no control"),
     ],
 )
-def test_a_wish_there_is_not(wishes, told):
-    with pytest.raises(ValueError, match=told):
-        Learner(wishes)
+def test_wrong_target_is_refused(targets, error):
+    with pytest.raises(ValueError, match=error):
+        Learner(targets)

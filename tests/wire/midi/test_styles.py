@@ -1,4 +1,4 @@
-"""Styles and controls of MIDI, as they are said in the TOML file."""
+"""Styles and bindings of MIDI, as the TOML file gives them."""
 
 import msgspec
 import pytest
@@ -6,11 +6,11 @@ from support import ROOT
 
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
-from robojam.wire.midi.bindings import Action, Trigger, parse_control
-from robojam.wire.midi.styles import PRESETS, Style, Wanted, parse_port, parse_styles
+from robojam.wire.midi.bindings import Action, Trigger, parse_binding
+from robojam.wire.midi.styles import PRESETS, PortRequest, Style, parse_port, parse_styles
 
 
-def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
+def test_table_is_a_preset_with_other_values():
     styles = parse_styles(
         {
             "lead": {"like": "scale", "key": "D", "scale": "dorian", "channel": 3},
@@ -26,7 +26,7 @@ def test_a_table_is_like_a_preset_with_what_is_said_otherwise():
 
 
 @pytest.mark.parametrize("spelling", ["pentatonic", "minor pentatonic", "Minor-Pentatonic"])
-def test_a_scale_is_spelt_alike_in_a_style_and_at_the_top_level(spelling, tmp_path):
+def test_scale_has_the_same_spellings_in_a_style_and_at_the_top_level(spelling, tmp_path):
     path = tmp_path / "rig.toml"
     path.write_text(f'scale = "{spelling}"\n[midi.lead]\nscale = "{spelling}"\nkey = "bb"')
     chosen = resolve({}, str(path))
@@ -67,7 +67,7 @@ def test_a_scale_is_spelt_alike_in_a_style_and_at_the_top_level(spelling, tmp_pa
         ("midi-in = [3]", "midi-in"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(text, told, tmp_path):
+def test_wrong_table_is_refused_in_one_line(text, told, tmp_path):
     path = tmp_path / "rig.toml"
     path.write_text(text)
     with pytest.raises(OptionsError) as error:
@@ -77,14 +77,16 @@ def test_what_cannot_be_is_told_in_one_line(text, told, tmp_path):
     assert "\n" not in line
 
 
-def test_a_port_is_a_part_of_its_name_and_a_style():
+def test_port_is_a_part_of_its_name_and_a_style():
     own = parse_styles({"lead": {}})
-    assert parse_port("Seaboard", {}) == Wanted("Seaboard", "mpe", virtual=False)
-    assert parse_port("USB/MIDI 1/keys", {}) == Wanted("USB/MIDI 1", "keys", virtual=False)
-    assert parse_port("virtual:robojam/lead", own) == Wanted("robojam", "lead", virtual=True)
+    assert parse_port("Seaboard", {}) == PortRequest("Seaboard", "mpe", virtual=False)
+    assert parse_port("USB/MIDI 1/keys", {}) == PortRequest("USB/MIDI 1", "keys", virtual=False)
+    assert parse_port("virtual:robojam/lead", own) == PortRequest(
+        "robojam", "lead", virtual=True
+    )
 
 
-def test_the_files_styles_are_known_to_the_command_line(tmp_path):
+def test_command_line_can_use_the_styles_of_the_file(tmp_path):
     path = tmp_path / "rig.toml"
     path.write_text("[midi.lead]\nmembers = 3\n")
     chosen = resolve({"midi_out": ["Surge/lead"]}, str(path))
@@ -93,24 +95,24 @@ def test_the_files_styles_are_known_to_the_command_line(tmp_path):
         resolve({"midi_out": ["Surge/lead"]})
 
 
-def test_styles_reach_the_engine_that_the_jam_starts():
+def test_styles_survive_json():
     chosen = Options(midi=parse_styles({"lead": {"bend": 12, "controls": {"cc 1": "panic"}}}))
     assert msgspec.json.decode(msgspec.json.encode(chosen), type=Options) == chosen
 
 
-def test_controls_are_read():
-    assert parse_control("cc 64", "answer") == (
+def test_bindings_are_read():
+    assert parse_binding("cc 64", "answer") == (
         Trigger("cc", 64, None),
         Action("answer", "press"),
     )
-    assert parse_control("note 0 on 16", "record 0") == (
+    assert parse_binding("note 0 on 16", "record 0") == (
         Trigger("note", 0, 15),
         Action("record", "press", 0),
     )
-    assert parse_control("cc 1", "spread 0.5 1.5")[1] == Action("spread", "range", 1, 0.5, 1.5)
+    assert parse_binding("cc 1", "spread 0.5 1.5")[1] == Action("spread", "range", 1, 0.5, 1.5)
 
 
-def test_every_preset_is_told_of_in_the_readme():
+def test_readme_names_every_preset():
     text = (ROOT / "README.md").read_text("utf-8")
     for name in PRESETS:
         assert f"`{name}`" in text
