@@ -1,4 +1,4 @@
-"""The synthesiser as the engine sees it: an output that tells another process what happens."""
+"""Output to the synthesiser, which runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from robojam.system.priority import adopt_main_priority
 
 log = logging.getLogger("robojam")
 
-#: A synthesiser that ends by itself is started again, unless it does so within so many
-#: seconds of its start.
+#: A synthesiser that fails is started again, unless it fails within this many seconds of its
+#: start.
 _AT_ONCE = 10.0
-#: Seconds that it has to fade and end when it is asked to.
+#: Seconds that the process has to fade the sound and end.
 _PATIENCE = 1.0
 
 
 class SoundOutput:
-    """Lets everyone be heard. Whatever goes wrong there, the jam goes on."""
+    """Output to the built-in sound. Whatever goes wrong there, the jam goes on."""
 
     def __init__(self, settings: Settings, *, device: str | None = None) -> None:
-        """Prepare; the process starts when the engine first looks, which is when it is ready.
+        """Prepare; the first call of `advance`, when the engine is ready, starts the process.
 
-        device is the audio device's name or a part of it; None is the system's choice.
+        settings are those that the jam starts with. device is the audio device's name or a part
+        of it; None is the system's choice.
         """
         self._settings: dict[str, Value] = {
             name: getattr(settings, name) for name, row in SETTINGS.items() if row.sound
         }
         self._device = device
         self._state = "starting"
-        self._got: dict[str, Any] = {}
+        self._info: dict[str, Any] = {}
         self._unsent = 0
-        self._line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._line.bind(("127.0.0.1", 0))
-        self._line.setblocking(False)
+        self._events = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._events.bind(("127.0.0.1", 0))
+        self._events.setblocking(False)
         self._ready = False
         self._closing = threading.Event()
         self._process: ChildProcess | None = None
@@ -52,45 +53,45 @@ class SoundOutput:
 
     # -- on the engine's thread --------------------------------------------------------
 
-    def handle(self, what: Event, at: float) -> None:
-        """Let it be heard."""
-        if isinstance(what, ControlChanged) and what.name in self._settings:
-            self._settings[what.name] = what.value
+    def handle(self, event: Event, at: float) -> None:
+        """Send an event that sounds; keep the settings for a process that starts later."""
+        if isinstance(event, ControlChanged) and event.name in self._settings:
+            self._settings[event.name] = event.value
         if not self._ready:
             return
-        packet = encode(what, at)
+        packet = encode(event, at)
         if packet is not None:
             self._send(packet)
 
     def _send(self, packet: bytes) -> None:
         try:
-            self._line.send(packet)
-        except OSError:  # it is gone, or does not listen just now
+            self._events.send(packet)
+        except OSError:  # the process is gone, or does not receive at the moment
             self._unsent += 1
 
     def advance(self, now: float) -> float:
-        """Start the process, the first time."""
+        """Start the process at the first call."""
         del now
         if self._thread is None:
-            self._thread = threading.Thread(target=self._keep, name="sound", daemon=True)
+            self._thread = threading.Thread(target=self._supervise, name="sound", daemon=True)
             self._thread.start()
         return math.inf
 
     def status(self) -> dict[str, object]:
-        """Say which device plays, and the buffer that it gave."""
-        return {"sound": {"state": self._state, "unsent": self._unsent, **self._got}}
+        """Return the state, the device and its timing."""
+        return {"sound": {"state": self._state, "unsent": self._unsent, **self._info}}
 
     def close(self) -> None:
-        """Let what sounds fade, and end the process."""
+        """Fade the sound, and end the process."""
         self._closing.set()
         if self._process is not None:
             self._process.end(_PATIENCE)
-        self._line.close()
+        self._events.close()
 
     # -- on a thread of its own ----------------------------------------------------------
 
-    def _keep(self) -> None:
-        """Keep the process, until it cannot be kept or is not wanted."""
+    def _supervise(self) -> None:
+        """Run the process, again where it fails, until `close` or until it cannot run."""
         adopt_main_priority()
         while not self._closing.is_set():
             began = time.monotonic()
@@ -108,19 +109,23 @@ class SoundOutput:
 
     def _run(self) -> int:
         """Run the process once; return its exit status."""
-        about = {
+        given = {
             "settings": self._settings,
-            "port": self._line.getsockname()[1],
+            "port": self._events.getsockname()[1],
             "device": self._device,
         }
-        # One thread each: the products are small, and other threads would only wait.
-        alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        # One thread: the products are small, and further threads would only wait.
+        one_thread = {
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }
         process = ChildProcess(
             "robojam.sound.program",
-            json.dumps(about),
+            json.dumps(given),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | alone,
+            env=os.environ | one_thread,
         )
         self._process = process
         if self._closing.is_set():  # `close` may have come before there was a process
@@ -131,29 +136,30 @@ class SoundOutput:
         self._ready = False
         return process.wait()
 
-    def _listen(self, said: IO[bytes]) -> None:
-        for line in said:
-            what: dict[str, Any] = json.loads(line)
-            if "port" in what:
-                self._line.connect(("127.0.0.1", what["port"]))
+    def _listen(self, reports: IO[bytes]) -> None:
+        """Read the reports of the process, lines of JSON, until it ends."""
+        for line in reports:
+            report: dict[str, Any] = json.loads(line)
+            if "port" in report:
+                self._events.connect(("127.0.0.1", report["port"]))
                 self._state, self._ready = "playing", True
-                # What was changed while it started.
+                # Settings may have changed since the start of the process.
                 for name, value in self._settings.items():
                     packet = encode(ControlChanged(0.0, name, value), time.perf_counter())
                     if packet is not None:
                         self._send(packet)
-            elif "trouble" in what:
-                self._trouble(what["trouble"])
-            elif "back" in what:
+            elif "trouble" in report:
+                self._trouble(report["trouble"])
+            elif "back" in report:
                 self._state = "playing"
-                log.warning("%s", what["back"])
+                log.warning("%s", report["back"])
             else:
-                got = what["got"]
-                if not self._got:
-                    log.info("sound: %(name)s (%(api)s), %(buffer_ms)g ms at a time", got)
-                self._got = got
+                info = report["info"]
+                if not self._info:
+                    log.info("sound: %(name)s (%(api)s), %(buffer_ms)g ms at a time", info)
+                self._info = info
 
-    def _trouble(self, what: str) -> None:
-        self._state, self._got = what, {}
+    def _trouble(self, message: str) -> None:
+        self._state, self._info = message, {}
         if not self._closing.is_set():
-            log.warning("%s", what)
+            log.warning("%s", message)

@@ -195,7 +195,7 @@ def _watch(
         info = program.buffer_info(playing)
         if info != reported and requests:
             reported = info
-            _report(got=asdict(info))
+            _report(info=asdict(info))
     if playing is not None:
         program.fade_out()
         time.sleep(_FADE)
