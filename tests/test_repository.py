@@ -1,4 +1,4 @@
-"""The repository itself: pinned, portable, light, and each model with its card."""
+"""The repository: dependencies pinned, no paths of machines, model cards and docs correct."""
 
 import importlib.metadata
 import re
@@ -11,25 +11,27 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import robojam
 from robojam.model import file
 
 ROOT = Path(__file__).parents[1]
 MAX_BYTES = 10_000_000
+MODELS = sorted((ROOT / "models").glob("*.safetensors"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
 def tracked() -> list[Path]:
-    """List the files that git keeps; without git (a source archive) there is nothing to ask."""
+    """Return the files that git tracks; skip the test outside a git checkout."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    ran = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    paths = [ROOT / name for name in ran.stdout.decode().split("\0") if name]
+    result = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    )
+    paths = [ROOT / name for name in result.stdout.decode().split("\0") if name]
     return [path for path in paths if path.is_file()]
 
 
 def requirements() -> list[Requirement]:
-    """List what pyproject.toml asks for: to build, to run, and by its extras."""
+    """Return the requirements of pyproject.toml: to build, to run, and of its extras."""
     extras = PROJECT["project"]["optional-dependencies"].values()
     texts = PROJECT["build-system"]["requires"] + PROJECT["project"]["dependencies"]
     return [
@@ -38,21 +40,21 @@ def requirements() -> list[Requirement]:
 
 
 def pins() -> dict[str, str]:
-    """Read constraints.txt: the version of each package. Every line is an exact one."""
+    """Return the exact version of each package in constraints.txt."""
     pinned = {}
     for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
         if text := line.partition("#")[0].strip():
             match = re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", text)
-            assert match, f"constraints.txt pins nothing exactly by {text!r}"
+            assert match, f"constraints.txt has no exact version in {text!r}"
             assert match[1] not in pinned, f"constraints.txt pins {match[1]} twice"
             pinned[match[1]] = match[2]
     return pinned
 
 
 def needed() -> set[str]:
-    """Follow what pyproject.toml asks for through everything installed here.
+    """Return the requirements of pyproject.toml and, of what is installed, theirs in turn.
 
-    What torch's CUDA build asks for is left out: torch pins it exactly by itself.
+    Those of torch's CUDA build are left out, because torch pins them exactly.
     """
     names, waiting = set(), [(requirement, frozenset({""})) for requirement in requirements()]
     while waiting:
@@ -65,11 +67,11 @@ def needed() -> set[str]:
             continue
         names.add(name)
         try:
-            asked = importlib.metadata.requires(name) or []
+            required = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
-            continue  # an extra that nobody installed
+            continue  # an extra that is not installed
         inner = frozenset({"", *requirement.extras})
-        waiting += [(Requirement(text), inner) for text in asked]
+        waiting += [(Requirement(text), inner) for text in required]
     return names
 
 
@@ -83,44 +85,36 @@ def test_every_dependency_is_pinned_and_within_its_range():
         )
 
 
-def test_what_the_dependencies_need_is_pinned_too():
+def test_dependencies_of_dependencies_are_pinned():
     assert sorted(needed() - set(pins())) == []
 
 
-def test_torch_is_the_one_that_the_models_were_trained_with():
+def test_torch_is_pinned_to_the_version_that_trained_the_models():
     assert pins()["torch"] == "2.13.0"
 
 
-def test_the_version_has_one_source():
-    assert "version" in PROJECT["project"]["dynamic"]
-    assert PROJECT["tool"]["hatch"]["version"]["path"] == "robojam/__init__.py"
-    assert re.fullmatch(r"\d+\.\d+\.\d+", robojam.__version__)
-
-
-def test_the_readme_tells_what_each_dependency_is_for():
+def test_readme_explains_each_dependency():
     readme = (ROOT / "README.md").read_text("utf-8").lower()
     names = [Requirement(text).name for text in PROJECT["project"]["dependencies"]]
     unexplained = [
         n for n in names if not re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", readme)
     ]
-    assert not unexplained, f"README.md says nothing of {', '.join(unexplained)}"
+    assert not unexplained, f"README.md does not explain {', '.join(unexplained)}"
 
 
-@pytest.mark.parametrize(("name", "most"), [("touch", 10_000_000), ("small", 300_000)])
-def test_a_model_has_its_card_and_is_small_enough(name: str, most: int):
-    path = ROOT / "models" / f"{name}.safetensors"
-    about = file.read(path).description
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_model_card_states_score_sampling_data_and_licence(path: Path):
+    description = file.read(path).description
     card = path.with_suffix(".md").read_text("utf-8")
-    assert path.stat().st_size <= most
-    assert about.score is not None
-    assert f"{-about.score:.3f} nats" in card
-    assert f"temperature {about.temperature:g}, spread {about.spread:g}" in card
-    assert [data.name in card for data in about.trained_on] == [True]
+    assert description.score is not None
+    assert f"{-description.score:.3f} nats" in card
+    assert f"temperature {description.temperature:g}, spread {description.spread:g}" in card
+    assert all(data.name in card for data in description.trained_on)
+    assert "| licence |" in card
 
 
-def test_every_model_is_looked_at():
-    found = sorted(path.stem for path in (ROOT / "models").glob("*.safetensors"))
-    assert found == ["small", "touch"]
+def test_small_model_is_at_most_300_kilobytes():
+    assert (ROOT / "models" / "small.safetensors").stat().st_size <= 300_000
 
 
 def test_no_tracked_file_is_large():
@@ -128,28 +122,80 @@ def test_no_tracked_file_is_large():
     assert not large, f"over 10 MB: {', '.join(large)}"
 
 
-def test_no_tracked_file_holds_a_path_or_a_registry_of_somebodys_machine():
-    # Folders where people and their tools work. In pieces, that this file holds none.
-    # "somebody" is nobody: a test that needs such a path names that one.
+def test_no_tracked_file_contains_a_path_or_a_registry_of_a_machine():
+    # Folders of users and tools, written in pieces so that this file does not match itself.
+    # Tests that need such a path use the user name "somebody".
     homes = "home Users root work workspace opt mnt private".split()
     paths = re.compile(
         rb"(?<![\w.~/\-])/(?:" + "|".join(homes).encode() + rb")/(?!somebody\b)[\w.\-]+"
     )
     drives = re.compile(rb"\b[A-Z]:\\+(?:Users|Documents)\b", re.IGNORECASE)
-    # Where packages come from is for each machine to say.
+    # Hosts of package registries, which each machine configures itself.
     hosts = re.compile(rb"(?:pypi|pythonhosted)" + rb"\.org|pytorch" + rb"\.org/whl")
-    told = []
+    matches = []
     for path in tracked():
         data = path.read_bytes()
         if path.suffix != ".safetensors" and b"\0" in data:
-            continue  # a picture: what looks like a path in it is chance
+            continue  # a picture, whose bytes can look like a path by chance
         for match in [*paths.finditer(data), *drives.finditer(data), *hosts.finditer(data)]:
             line = 1 + data.count(b"\n", 0, match.start())
-            told.append(f"{path.relative_to(ROOT)}:{line}: {match[0].decode()}")
-    assert not told, "\n".join(told)
+            matches.append(f"{path.relative_to(ROOT)}:{line}: {match[0].decode()}")
+    assert not matches, "\n".join(matches)
 
 
-def test_what_ci_runs_can_be_run():
+def test_ci_script_is_executable_and_valid_bash():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+
+
+def documents() -> list[Path]:
+    """Return the pages whose links and names must be correct."""
+    folders = ("docs", "benchmarks", "examples", "models", "sessions")
+    pages = [path for folder in folders for path in (ROOT / folder).glob("*.md")]
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(pages)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def names_something(dotted: str) -> bool:
+    """Return whether a dotted name is a module of robojam or a name that occurs in one."""
+    for module, attribute in ((dotted, ""), dotted.rpartition(".")[::2]):
+        path = ROOT.joinpath(*module.split("."))
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if source.is_file():
+            return bool(re.search(rf"\b{attribute}\b", source.read_text("utf-8")))
+    return False
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_page_links_lead_to_files_and_headings_that_exist(page: Path):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        if "://" in target:
+            continue
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(target)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_page_names_files_and_modules_that_exist(page: Path):
+    text = page.read_text("utf-8")
+    folders = "robojam|benchmarks|results|examples|models|docs|tests"
+    files = rf"(?<![\w./-])(?:{folders})/[\w./-]+\.(?:py|jsonl|json|toml|md|pd|scd)\b"
+    missing = [
+        name
+        for name in re.findall(files, text)
+        if not (ROOT / name).exists() and not (page.parent / name).exists()
+    ]
+    modules = set(re.findall(r"\brobojam(?:\.[a-z_]+)+", text))
+    modules -= {"robojam.toml", "robojam.pd", "robojam.scd"}
+    missing += [name for name in sorted(modules) if not names_something(name)]
+    assert not missing
