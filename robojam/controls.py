@@ -261,6 +261,17 @@ class Settings:
             endless=True,
         ),
     )
+    dwell: float = _number(
+        "longest time that its finger stays in one place, in seconds",
+        0.8,
+        0.1,
+        60,
+        metavar="SECONDS",
+        midi_range=(0.1, 5.0),
+        dial=Dial(
+            label="stays for", short="stay", low=0.1, high=10, step=1.25, unit=" s", log=True
+        ),
+    )
     pause: int = field(
         default=0,
         metadata={

@@ -1,7 +1,7 @@
 """Limit of how long a finger of the machine stays in its place: at a point, or at an edge.
 
 People rest a finger for seconds at times; a machine that does so seems stuck. A touch that
-would keep the finger in its place for longer than LONG is drawn again (robojam.jam.voices,
+would keep the finger in its place for longer than the limit is drawn again (robojam.jam.voices,
 robojam.player.generate). A finger that taps one place again and again does not stay there;
 but at an edge it does, since there it taps places that it cannot reach.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 #: Distance in x and in y, in screens, within which two places are the same, or at an edge.
 NEAR = 1 / 1024
-#: Longest time, in seconds, that a finger of the machine stays in its place.
+#: Longest time, in seconds, that a finger of the machine stays in its place by default.
 LONG = 0.8
 #: Redraws, at most, of a touch that would make it stay for longer.
 REDRAWS = 16
@@ -19,16 +19,20 @@ _APART = 1.0
 
 
 class DwellLimiter:
-    """Record of one voice's touches near its last one, and along an edge."""
+    """Record of one voice's touches near its last one, and along an edge.
 
-    __slots__ = ("_edges", "_near")
+    limit is the longest stay, in seconds; it may be changed at any time.
+    """
+
+    __slots__ = ("_edges", "_near", "limit")
 
     def __init__(self) -> None:
+        self.limit = LONG
         self.clear()
 
     def clear(self) -> None:
         """Forget all touches."""
-        # t, x, y within a square of side 2 NEAR; of those longer ago than LONG the last one
+        # t, x, y within a square of side 2 NEAR; of those longer ago than limit the last one
         self._near: list[tuple[float, float, float]] = []
         self._edges: dict[int, tuple[float, float]] = {}  # the first and the last t at each
 
@@ -37,7 +41,7 @@ class DwellLimiter:
         near = self._near
         if moving and near:
             first = self._first(t, x, y)
-            if first < len(near) and t - near[first][0] > LONG:
+            if first < len(near) and t - near[first][0] > self.limit:
                 return True
         return bool(self._edges) and any(self._stayed(t, edge) for edge in _edges(x, y))
 
@@ -57,7 +61,7 @@ class DwellLimiter:
         """Record a touch that was played."""
         near = self._near
         del near[: self._first(t, x, y) if moving else len(near)]
-        while len(near) > 1 and t - near[1][0] > LONG:
+        while len(near) > 1 and t - near[1][0] > self.limit:
             del near[0]
         near.append((t, x, y))
         at = _edges(x, y)
@@ -88,7 +92,7 @@ class DwellLimiter:
 
     def _stayed(self, t: float, edge: int) -> bool:
         """Tell whether a touch at t at an edge would make a stay there too long."""
-        return self._goes_on(t, edge) and t - self._edges[edge][0] > LONG
+        return self._goes_on(t, edge) and t - self._edges[edge][0] > self.limit
 
 
 def _edges(x: float, y: float) -> list[int]:

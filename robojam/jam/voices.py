@@ -175,6 +175,8 @@ class Voices:
         A touch that would come later, or keep the finger in its place for too long, is drawn
         again, REDRAWS times at most.
         """
+        for voice in voices:
+            voice.dwell.limit = self.settings.dwell
         sampled = self.player.sample([voice.index for voice in voices]) if voices else []
         proposals = [clipped(proposal) for proposal in sampled]
         scale = self.settings.timescale

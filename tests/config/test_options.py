@@ -65,6 +65,7 @@ def test_the_defaults_are_those_of_the_contract():
         "temperature": None,
         "spread": None,
         "timescale": 1.0,
+        "dwell": 0.8,
         "voices": 1,
         "seed": None,
         "osc-in": "127.0.0.1:5005",

@@ -382,6 +382,7 @@ CONTROLS = {
     "temperature": "f",
     "spread": "f",
     "timescale": "f",
+    "dwell": "f",
     "pause": "i",
     "record": "i",
     "model": "s",

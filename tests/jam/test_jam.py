@@ -6,6 +6,7 @@ in seconds; those of what happens are compared to a nanosecond.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -1071,3 +1072,16 @@ def test_to_ask_what_is_due_alters_nothing_and_is_never_out_of_date(mode: str) -
         take.jam.finish(t + 3.0)
     assert quiet[1] == nosy[1]
     assert len(quiet[1]) > 100
+
+
+def test_the_dwell_limit_in_force_decides_how_long_the_finger_stays() -> None:
+    at_one_place = [land(0.25, 0.5, 0.5), *[slide(0.25, 0.5, 0.5)] * 7, slide(0.25, 0.9, 0.1)]
+    for limit, longest in ((0.5, 0.5), (1.5, 1.5)):
+        take = Take(*at_one_place, mode="solo", dwell=limit)
+        take.until(6.0)
+        stays, since = [], 0.25
+        for last, played in itertools.pairwise([s for s in take.sounded if s.touch.x]):
+            if (played.touch.x, played.touch.y) != (last.touch.x, last.touch.y):
+                stays.append(last.t - since)
+                since = played.t
+        assert max(stays) == pytest.approx(longest)
