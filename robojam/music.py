@@ -245,10 +245,10 @@ def instrument_of(who: str, instruments: str) -> str:
 def parse_ranges(text: str, before: str = DEFAULT_RANGE) -> str:
     """Return the ranges of pitch of all players: ``36-84`` or ``36-84,human2=35-51``.
 
-    Each part of text is [PLAYER=]LOW-HIGH; human and ai stand for all of theirs, human2 for one
-    player. A range alone is for all players that no other part names. Players that text does
-    not name keep their ranges of ``before``. Raises ValueError, which says what is wrong and
-    what is allowed.
+    Each part of text is [PLAYER=]LOW-HIGH. A range alone is for all players that no other part
+    names; ai is for every voice of the machine, and human for the first human alone, because a
+    human's range is that of an own instrument. Players that text does not name keep their
+    ranges of ``before``. Raises ValueError, which says what is wrong and what is allowed.
     """
     merged = _merge(text, before, _parse_range_part)
     return ",".join(f"{who}={pitches}" if who else pitches for who, pitches in merged.items())
@@ -263,8 +263,8 @@ def _parse_range_part(part: str) -> tuple[str, str]:
 def range_of(who: str, ranges: str) -> PitchRange:
     """Return the range of a player, from a text that `parse_ranges` has returned."""
     assigned = _read_assignments(ranges, _parse_range_part)
-    kind = "ai" if is_machine(who) else "human"
-    return parse_range(assigned.get(who) or assigned.get(kind) or assigned[""])
+    group = "ai" if is_machine(who) else ""
+    return parse_range(assigned.get(who) or assigned.get(group) or assigned[""])
 
 
 def widest_range(ranges: str) -> PitchRange:

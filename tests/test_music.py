@@ -154,11 +154,11 @@ def test_any_text_is_ranges_or_an_error_of_one_line(text):
         assert 0 <= range_of("human", ranges).low < widest_range(ranges).high <= 127
 
 
-def test_a_player_has_its_own_range_or_that_of_its_kind_or_of_all():
-    ranges = parse_ranges("36-84,human2=35-51,ai=48-60")
+def test_player_has_its_own_range_or_that_of_all_and_ai_is_every_voice():
+    ranges = parse_ranges("36-84,human=30-70,human2=35-51,ai=48-60")
     lows = [range_of(who, ranges).low for who in ("human", "human2", "human3", "ai", "ai2")]
-    assert lows == [36, 35, 36, 48, 48]
-    assert widest_range(ranges) == PitchRange(35, 84)
+    assert lows == [30, 35, 36, 48, 48]
+    assert widest_range(ranges) == PitchRange(30, 84)
 
 
 @given(st.floats(0, 127), st.sampled_from(["36-84", "35-51", "0-127", "55.5-75.25"]))

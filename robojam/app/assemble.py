@@ -21,7 +21,7 @@ import msgspec
 from robojam.config.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
-from robojam.controls import Settings
+from robojam.controls import SETTINGS, Settings
 from robojam.engine import loop, model_loader
 from robojam.engine.engine import READY, Engine
 from robojam.engine.model_loader import Models
@@ -267,7 +267,7 @@ def assemble_replay(
     header = session.header
     try:
         settings = settings_of(session)
-        sounding = {n: getattr(settings, n) for n in ("instrument", "scale", "volume")}
+        sounding = {n: getattr(settings, n) for n, row in SETTINGS.items() if row.sound}
         options = resolve({**sounding, **given, "record": False}, None)
     except OptionsError as error:
         raise AssemblyError(str(error)) from error

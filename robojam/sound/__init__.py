@@ -10,6 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+__all__ = [
+    "device", "devices", "instruments", "measure", "messages", "output", "program", "reverb",
+    "synth", "voices",
+]  # fmt: skip
+
 if TYPE_CHECKING:
     from robojam.sound.device import BufferInfo, Device
 

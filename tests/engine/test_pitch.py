@@ -127,6 +127,17 @@ def test_player_of_a_style_with_its_own_range_gets_it_as_a_recorded_control(tmp_
     assert sets == [{"range": "36-84,human2=35-51"}]  # once, before its first touch
 
 
+def test_range_of_the_first_humans_port_is_not_that_of_other_humans(tmp_path):
+    keyboard = Keyboard(tmp_path, PRESETS["drums"])
+    keyboard.chord((36,))
+    second = PitchedFinger(Phase.DOWN, 1, 72.0, 0.5)
+    keyboard.jam.engine._handle(second, "midi:second", keyboard.jam.now)
+    assert keyboard.jam.status()["range"] == "36-84,human=35-51"
+    assert keyboard.jam.status()["clipped"] == 0
+    last = [e.touch for e in keyboard.jam.end().events if isinstance(e, TouchEvent)][-2]
+    assert (last.who, last.x) == ("human2", 0.75)
+
+
 def test_note_outside_the_range_is_clipped_counted_and_reported_once(tmp_path, caplog):
     keyboard = Keyboard(tmp_path, PRESETS["keys"])
     keyboard.chord((84, 90, 96, 12))
