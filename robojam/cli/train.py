@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -20,9 +20,14 @@ from robojam.cli.arguments import PATH, SEED, Command, Number, OutputFile, Whole
 from robojam.cli.output import corpus_notes, count_performances, duration, fail, warn
 
 if TYPE_CHECKING:
+    from robojam.corpus.corpus import Corpus
     from robojam.model.file import ModelFile
     from robojam.training.distributed import WorkerGroup
     from robojam.training.trainer import Progress, Trainer
+
+
+#: Entries of the metadata that are tuples of DataFile.
+_DATA_FILES: Final = ("trained_on", "score_on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,20 +177,22 @@ def train(
 
 
 def _train(chosen: TrainArguments) -> int:
+    """Train in this process, as one of the workers that share the run if there are several."""
     from robojam.training.distributed import WorkerError, join_workers, limit_openmp_spinning
 
     limit_openmp_spinning()
-    # From here on: not even torch can be imported by halves.
-    with held_back_interrupt() as pressed:
+    # Held back from here on: an interrupt in the import of torch leaves it half imported.
+    with held_back_interrupt() as interrupted:
         try:
             with join_workers() as workers:
-                return _trained(chosen, pressed, workers)
+                return _run(chosen, interrupted, workers)
         except WorkerError as error:
             fail(error, 1)
-    return 0  # another process tells what came of it
+    return 0  # the leading process prints the result
 
 
-def _trained(chosen: TrainArguments, pressed: Callable[[], bool], workers: WorkerGroup) -> int:
+def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: WorkerGroup) -> int:
+    """Read the data, train, and write the model; print how it goes."""
     if chosen.resume and chosen.size:
         fail("--resume goes on with the run as it was: without --size")
     import torch
@@ -198,25 +205,27 @@ def _trained(chosen: TrainArguments, pressed: Callable[[], bool], workers: Worke
 
     if chosen.settings.get("device") == "cuda" and not torch.cuda.is_available():
         fail("--device cuda: this machine has no CUDA device")
-    # What one player played is too little to share between cores.
+    # The touches of one player are too few to share between cores.
     threads = chosen.threads or (1 if chosen.start else None)
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        run = workers.everywhere(lambda: _prepared(chosen))
+        run = workers.everywhere(lambda: _prepare(chosen))
     except (CorpusError, ModelFileError, ValueError) as error:
         fail(error)
-    except (MemoryError, RuntimeError) as error:  # torch tells of too little memory so
+    except (MemoryError, RuntimeError) as error:  # torch raises both where memory is short
         fail(f"a model of these sizes cannot be made: {str(error).splitlines()[0]}")
     trainer, to = run.trainer, chosen.to
     trainer.workers = workers
-    for line in run.told:
-        print(line)
-    told = f"{trainer.corpus.name}: {count_performances(len(trainer.corpus.lengths))}, "
-    told += f"{len(trainer.corpus.events):,} events"
-    print(f"{told}; held out {trainer.held_out.name}: {len(trainer.held_out.events):,}")
+    for note in run.notes:
+        print(note)
+    performances = count_performances(len(trainer.corpus.lengths))
+    print(
+        f"{trainer.corpus.name}: {performances}, {len(trainer.corpus.events):,} events; "
+        f"held out {trainer.held_out.name}: {len(trainer.held_out.events):,}"
+    )
     try:
-        stopped = _follow(run, chosen, pressed)
+        stopped = _follow(run, chosen, interrupted)
         if not workers.leads:
             return 0
         if trainer.best is None:
@@ -226,13 +235,13 @@ def _trained(chosen: TrainArguments, pressed: Callable[[], bool], workers: Worke
                 130,
             )
         if run.start is not None:
-            _step_back(run, seed=trainer.settings.seed)
-        trainer.save(to, **run.about)  # it may have been stopped while it wrote
+            _limit_forgetting(run, run.start, seed=trainer.settings.seed)
+        trainer.save(to, **run.metadata)  # again: Ctrl-C may have come while it was written
     except ModuleNotFoundError:
         fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
     except (NotFiniteError, TooLargeError, WorkerError, FileChangedError) as error:
-        kept = "" if trainer.best is None else f" The best until then is in {to}."
-        fail(f"{error}{kept}", 1)
+        best = "" if trainer.best is None else f" The best until then is in {to}."
+        fail(f"{error}{best}", 1)
     except OSError as error:
         fail(f"{to} cannot be written: {error.strerror or error}", 1)
     print(f"{to}: {trainer.best_score:.4f} nats per event on {trainer.held_out.name}")
@@ -243,27 +252,27 @@ def _trained(chosen: TrainArguments, pressed: Callable[[], bool], workers: Worke
 
 @dataclass(slots=True)
 class _Run:
-    """A run that is about to begin.
+    """A run that is ready to begin.
 
-    about is what else its file will say, told what was left out of its data, and start what
-    it goes on from.
+    metadata is what the model's file will say besides, notes are lines on what was left out
+    of the data, start is the model to go on from, history the progress so far.
     """
 
     trainer: Trainer
-    about: dict[str, Any]
-    told: list[str]
+    metadata: dict[str, Any]
+    notes: list[str]
     start: ModelFile | None = None
     history: list[Progress] = field(default_factory=list)
 
 
-def _prepared(chosen: TrainArguments) -> _Run:
-    """Read the data, and make a run over it. Raises ValueError and its kin."""
+def _prepare(chosen: TrainArguments) -> _Run:
+    """Read the data and make a run over it. Raises ValueError, also as CorpusError."""
     from robojam.corpus.corpus import clean, join
     from robojam.corpus.formats import read_all
     from robojam.corpus.split import split
     from robojam.model.file import DataFile, find, read
     from robojam.model.mdrnn import load
-    from robojam.training import checkpoint, finetune
+    from robojam.training import finetune
     from robojam.training.trainer import SIZES, Trainer, TrainingSettings
 
     def leave_out(error: ValueError) -> None:
@@ -272,51 +281,41 @@ def _prepared(chosen: TrainArguments) -> _Run:
     corpora = [
         clean(c) for c in read_all(chosen.data, machine=chosen.machine, on_error=leave_out)
     ]
-    others = [clean(c) for c in read_all(chosen.val, on_error=leave_out)]
-    told = corpus_notes([*corpora, *others])
+    validation = [clean(c) for c in read_all(chosen.val, on_error=leave_out)]
+    notes = corpus_notes([*corpora, *validation])
     data = join(corpora)
-    if others:
-        held_out = join(others)
+    if validation:
+        held_out = join(validation)
     else:
         try:
             data, held_out = split(data, every=10)
         except ValueError as error:
-            raise ValueError("; ".join([str(error), *told])) from error
-    given = chosen.settings
+            raise ValueError("; ".join([str(error), *notes])) from error
     file = read(find(chosen.start)) if chosen.start else None
     if chosen.resume:
-        trainer, about = checkpoint.resume(
-            checkpoint.checkpoint_path(chosen.to), data, held_out
-        )
-        for name, value in given.items():
-            was = getattr(trainer.settings, name)
-            if was != value:
-                raise ValueError(f"--resume: this run has --{name} {was}, not {value}")
-        about = {
-            k: tuple(DataFile(**d) for d in v) if "_on" in k else v for k, v in about.items()
-        }
-        name, sha256 = about.pop("from", ("", ""))
-        if sha256 != (file.sha256 if file else ""):
-            began = (
-                f"from {name}: say --from {name}" if sha256 else "from nothing: without --from"
-            )
-            raise ValueError(f"--resume: this run went on {began}, as it was then")
-        trainer.starts_from_model = file is not None
-        return _Run(trainer, about, told, file)
-    about = {
+        trainer, metadata = _resume(chosen, data, held_out, file)
+        return _Run(trainer, metadata, notes, file)
+    metadata = {
         "trained_on": tuple(DataFile(c.name, c.sha256) for c in corpora),
-        "score_on": tuple(DataFile(c.name, c.sha256) for c in others),
+        "score_on": tuple(DataFile(c.name, c.sha256) for c in validation),
         "licence": chosen.licence,
     }
+    given = chosen.settings
     if file is None:
-        settings = replace(TrainingSettings(), **{**SIZES.get(chosen.size or "", {}), **given})
-        return _Run(Trainer(data, held_out, settings), about, told)
-    if sizes := given.keys() & {"units", "layers", "components", "hidden"} or chosen.size:
-        raise ValueError(f"--from: the sizes are that model's, without {', '.join(sizes)}")
+        sizes = SIZES.get(chosen.size or "", {})
+        settings = replace(TrainingSettings(), **{**sizes, **given})
+        return _Run(Trainer(data, held_out, settings), metadata, notes)
+    refused: list[str] = [
+        name for name in ("units", "layers", "components", "hidden") if name in given
+    ]
+    refused += ["size"] if chosen.size else []
+    if refused:
+        options = ", ".join(f"--{name}" for name in refused)
+        raise ValueError(f"--from: the sizes are that model's, without {options}")
     start, description = load(file.path)
-    about["trained_on"] = description.trained_on + about["trained_on"]
-    about["licence"] = chosen.licence or description.licence
-    about |= {"temperature": description.temperature, "spread": description.spread}
+    metadata["trained_on"] = description.trained_on + metadata["trained_on"]
+    metadata["licence"] = chosen.licence or description.licence
+    metadata |= {"temperature": description.temperature, "spread": description.spread}
     settings = finetune.fine_tuning_settings(
         start, TrainingSettings(), given, events=len(data.events)
     )
@@ -326,17 +325,45 @@ def _prepared(chosen: TrainArguments) -> _Run:
     known = {n for n, _ in start.event.lattices}
     new = [f"{n:,}" for n, _ in event.lattices if n not in known]
     if new:
-        told.append(f"new to {file.path.stem}: screens of {', '.join(new)} lines")
-    return _Run(Trainer(data, held_out, settings, event=event, start=start), about, told, file)
+        notes.append(f"new to {file.path.stem}: screens of {', '.join(new)} lines")
+    trainer = Trainer(data, held_out, settings, event=event, start=start)
+    return _Run(trainer, metadata, notes, file)
 
 
-def _step_back(run: _Run, *, seed: int) -> None:
-    """Go back towards the model this one came from, as far as it must remember that."""
+def _resume(
+    chosen: TrainArguments, data: Corpus, held_out: Corpus, start: ModelFile | None
+) -> tuple[Trainer, dict[str, Any]]:
+    """Return the trainer of the run that was stopped, and its metadata.
+
+    start is the model that --from names. Raises ValueError where this command line is not
+    that of the run.
+    """
+    from robojam.model.file import DataFile
+    from robojam.training import checkpoint
+
+    trainer, plain = checkpoint.resume(checkpoint.checkpoint_path(chosen.to), data, held_out)
+    for name, value in chosen.settings.items():
+        setting = getattr(trainer.settings, name)
+        if setting != value:
+            raise ValueError(f"--resume: this run has --{name} {setting}, not {value}")
+    name, sha256 = plain.pop("from", ("", ""))
+    if sha256 != (start.sha256 if start else ""):
+        origin = f"from {name}: say --from {name}" if sha256 else "from nothing: without --from"
+        raise ValueError(f"--resume: this run went on {origin}, as it was then")
+    trainer.starts_from_model = start is not None
+    metadata = {
+        key: tuple(DataFile(**file) for file in value) if key in _DATA_FILES else value
+        for key, value in plain.items()
+    }
+    return trainer, metadata
+
+
+def _limit_forgetting(run: _Run, file: ModelFile, *, seed: int) -> None:
+    """Move the trained model back towards the one in the file, as far as it forgot that."""
     from robojam.model.mdrnn import load
     from robojam.training import finetune
 
-    trainer, file = run.trainer, run.start
-    assert file is not None
+    trainer = run.trainer
     assert trainer.best is not None
     if trainer.best_step == 0:
         print(f"nothing learnt makes it predict better: its weights are {file.path.stem}'s")
@@ -345,18 +372,17 @@ def _step_back(run: _Run, *, seed: int) -> None:
     if memory is None:
         return
     start, _ = load(file.path)
-    best, trainer.best_score, share = finetune.limit_forgetting(
+    trainer.best, trainer.best_score, share = finetune.limit_forgetting(
         start, trainer.best.cpu(), memory, trainer.held_out
     )
-    trainer.best = best
-    kept = "all" if share == 1 else f"{100 * share:.0f} %" if share else "nothing"
-    print(f"{kept} of what it learnt is kept: of what it knew it may forget little")
+    amount = "all" if share == 1 else f"{100 * share:.0f} %" if share else "nothing"
+    print(f"{amount} of what it learnt is kept: of what it knew it may forget little")
 
 
-def _follow(run: _Run, chosen: TrainArguments, pressed: Callable[[], bool]) -> bool:
-    """Train, keep the best and the run in their files, and show how it goes.
+def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) -> bool:
+    """Train; write the best model and the state of the run to their files, and show progress.
 
-    Returns whether it was stopped: by Ctrl-C, after the step that is under way.
+    Returns whether it was stopped, by Ctrl-C, after the step that was being taken.
     """
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
@@ -365,36 +391,39 @@ def _follow(run: _Run, chosen: TrainArguments, pressed: Callable[[], bool]) -> b
     from robojam.training import checkpoint, plots
 
     trainer, to, workers = run.trainer, chosen.to, run.trainer.workers
+    checkpoint_path = checkpoint.checkpoint_path(to)
     console = Console()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
     plain: dict[str, Any] = {
-        k: [msgspec.to_builtins(d) for d in v] if "_on" in k else v
-        for k, v in run.about.items()
+        key: [msgspec.to_builtins(file) for file in value] if key in _DATA_FILES else value
+        for key, value in run.metadata.items()
     }
     plain["from"] = [str(run.start.path), run.start.sha256] if run.start else ["", ""]
     with (
-        plots.tensorboard(chosen.tensorboard if workers.leads else None) as board,
+        plots.tensorboard(chosen.tensorboard if workers.leads else None) as log_scalars,
         Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("", total=None)
 
-        def shown(now: Progress) -> bool:
-            bar.update(task, total=now.steps, completed=now.step, description=_told(now))
+        def show(now: Progress) -> bool:
+            """Show and keep the progress; return whether to stop."""
+            text = _describe(now)
+            bar.update(task, total=now.steps, completed=now.step, description=text)
             run.history.append(now)
-            board(now)
+            log_scalars(now)
             if now.score is not None:
                 if now.score == now.best:
-                    trainer.save(to, **run.about)
-                checkpoint.save(trainer, checkpoint.checkpoint_path(to), plain)
-                told = f"step {now.step} of {now.steps}: {_told(now)}"
-                console.print(told, highlight=False, soft_wrap=True)
-            if stopped := pressed():
-                checkpoint.save(trainer, checkpoint.checkpoint_path(to), plain)
-            return stopped
+                    trainer.save(to, **run.metadata)
+                checkpoint.save(trainer, checkpoint_path, plain)
+                line = f"step {now.step} of {now.steps}: {text}"
+                console.print(line, highlight=False, soft_wrap=True)
+            if stop := interrupted():
+                checkpoint.save(trainer, checkpoint_path, plain)
+            return stop
 
         try:
             for now in trainer:
-                if workers.from_leader(partial(shown, now)):
+                if workers.from_leader(partial(show, now)):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
@@ -405,24 +434,23 @@ def _follow(run: _Run, chosen: TrainArguments, pressed: Callable[[], bool]) -> b
         print(f"its time was up, after {trainer.step} of {trainer.steps} steps")
     elif trainer.step < trainer.steps:
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
-    checkpoint.checkpoint_path(to).unlink(missing_ok=True)
+    checkpoint_path.unlink(missing_ok=True)
     picture = chosen.picture or to.with_suffix(".png")
     plots.plot(run.history, picture, title=f"{to.stem}: {trainer.corpus.name}")
     return False
 
 
-def _told(now: Progress) -> str:
-    told = [] if math.isnan(now.loss) else [f"loss {now.loss:.3f}"]
+def _describe(now: Progress) -> str:
+    """Return the progress in one line."""
+    parts = [] if math.isnan(now.loss) else [f"loss {now.loss:.3f}"]
     if now.best is not None:
-        told.append(f"held out {now.best:.3f}")
+        parts.append(f"held out {now.best:.3f}")
     if now.score is not None and now.score != now.best:
-        told[-1] += f" (now {now.score:.3f})"
-    if now.events_per_second:  # before the first step there is nothing to reckon from
-        told += [
-            f"{now.events_per_second:,.0f} events/s",
-            f"{duration(now.seconds_left)} left",
-        ]
-    return ", ".join(told)
+        parts[-1] += f" (now {now.score:.3f})"
+    if now.events_per_second:  # unknown before the first step
+        parts.append(f"{now.events_per_second:,.0f} events/s")
+        parts.append(f"{duration(now.seconds_left)} left")
+    return ", ".join(parts)
 
 
 @contextmanager

@@ -211,17 +211,17 @@ def test_ctrl_c_before_it_begins_waits_until_it_can_be_gone_on_with(
     data, val, tmp_path, capsys, monkeypatch
 ):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    prepared = train._prepared
+    prepare = train._prepare
 
     def pressed(chosen: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
-        return prepared(chosen)
+        return prepare(chosen)
 
     to = tmp_path / "mine.safetensors"
     command = ("train", data, "--val", val, "--to", to, *SIZES)
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(train, "_prepared", pressed)
+            patched.setattr(train, "_prepare", pressed)
             status, _, err = robojam(capsys, *command)
     finally:
         signal.signal(signal.SIGINT, before)
