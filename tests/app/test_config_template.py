@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from support.recordings import run
+from support.commands import run
 
 from robojam.app import config_template
 from robojam.config.load import OptionsError, resolve
@@ -20,7 +20,7 @@ def resolved(path: Path) -> Options:
     return resolve({}, str(path))
 
 
-def test_as_it_is_written_it_changes_nothing(tmp_path, capsys):
+def test_template_as_written_changes_nothing(tmp_path, capsys):
     to = tmp_path / "robojam.toml"
     assert run(capsys, "init", to)[0] == 0
     assert tomllib.loads(to.read_text("utf-8")) == {}
@@ -34,7 +34,7 @@ def uncommented(text: str) -> str:
     return re.sub(r"^#(?! )", "", text, flags=re.MULTILINE)
 
 
-def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
+def test_template_has_every_option_with_an_allowed_value(tmp_path):
     text = config_template.template()
     assert set(tomllib.loads(uncommented(text))) == {option.name for option in OPTIONS}
     to = tmp_path / "all.toml"
@@ -46,7 +46,7 @@ def test_every_option_is_there_with_a_value_that_is_allowed(tmp_path):
         resolved(to)
 
 
-def test_of_what_stands_in_a_list_several_are_shown_as_toml_wants_them(tmp_path):
+def test_options_that_are_lists_show_an_example_of_two_in_toml(tmp_path):
     text, to = config_template.template(), tmp_path / "several.toml"
     assert "again" not in text  # as the command line has it
     shown = dict(
@@ -59,7 +59,7 @@ def test_of_what_stands_in_a_list_several_are_shown_as_toml_wants_them(tmp_path)
         assert len(getattr(every, name.replace("-", "_"))) == 2
 
 
-def test_one_alone_without_its_brackets_is_told_how(tmp_path):
+def test_error_of_a_list_without_brackets_shows_the_list(tmp_path):
     to = tmp_path / "rig.toml"
     to.write_text('\nmidi-in = "Foot/pedal"\n', "utf-8")
     with pytest.raises(OptionsError, match=r"line 2: midi-in = .*: a list of .* alone") as told:
@@ -68,12 +68,12 @@ def test_one_alone_without_its_brackets_is_told_how(tmp_path):
     assert resolved(to).midi_in == ("Foot/pedal",)
 
 
-def test_its_lines_are_short(monkeypatch):
+def test_lines_of_the_template_are_at_most_90_characters(monkeypatch):
     monkeypatch.setitem(config_template._SEARCHES, "mode", lambda: ["a long " * 30])
     assert max(map(len, config_template.template().splitlines())) <= 90
 
 
-def test_what_this_machine_has_is_named(monkeypatch):
+def test_template_names_what_this_machine_has_and_survives_a_failing_search(monkeypatch):
     assert "# Here: cpu" in config_template.template()
     monkeypatch.setitem(config_template._SEARCHES, "mode", lambda: ["a piano", "a flute"])
     assert "# Here: a piano\n# Here: a flute\n#mode" in config_template.template()
@@ -86,6 +86,6 @@ def test_what_this_machine_has_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_examples_are_options(path):
+def test_example_files_are_valid_options(path):
     assert len(EXAMPLES) == 3
     assert resolved(path) != resolve({})

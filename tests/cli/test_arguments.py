@@ -14,7 +14,7 @@ from robojam.cli import COMMANDS, arguments, main
 from robojam.cli.arguments import Command, jam_options, load_options
 from robojam.config.load import resolve
 from robojam.config.options import OPTIONS, Options
-from robojam.controls import SETTINGS
+from robojam.controls import SETTINGS, Kind
 
 
 @click.command(cls=Command)
@@ -44,16 +44,15 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path):
     given = {
-        "model": "m.safetensors", "device": "cpu", "mode": "duet", "threshold": 1.5,
-        "response": 0.0, "temperature": 0.7, "spread": 0.0, "timescale": 2.0, "voices": 4,
-        "seed": 2**63 - 1, "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"],
-        "osc-ahead": 20, "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"],
-        "announce": False, "sound": False, "sound-out": "Headphones",
-        "instrument": "human=drums,ai=chirp", "scale": "minor", "volume": 0.25,
-        "range": "48-72,human2=35-51",
-        "record": False, "sessions": "jams", "log": "log.txt", "verbose": True,
+        "model": "m.safetensors", "device": "cpu", "voices": 4, "seed": 2**63 - 1,
+        "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"], "osc-ahead": 20,
+        "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
+        "sound": False, "sound-out": "Headphones", "record": False, "sessions": "jams",
+        "log": "log.txt", "verbose": True, "mode": "duet", "scale": "minor",
+        "instrument": "human=drums,ai=chirp",
     }  # fmt: skip
+    given |= {name: row.high for name, row in SETTINGS.items() if row.kind is Kind.NUMBER}
     assert set(given) | {"midi"} == {option.name for option in OPTIONS}  # tables: TOML alone
     words = []
     for name, value in given.items():

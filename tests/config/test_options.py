@@ -48,7 +48,7 @@ def toml(tmp_path):
     return write
 
 
-def test_the_defaults_are_those_of_the_contract():
+def test_defaults_are_those_of_the_contract():
     assert resolve({}) == Options()
     defaults = msgspec.to_builtins(Options())
     assert defaults.pop("controls") == {}
@@ -90,7 +90,7 @@ def test_the_defaults_are_those_of_the_contract():
     }
 
 
-def test_the_ranges_are_those_of_the_contract():
+def test_ranges_are_those_of_the_contract():
     ranges = {
         "threshold": (0.02, 60),
         "response": (0, 3600),
@@ -122,7 +122,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_table(toml):
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1", '"1"', "true", "[1]"])
-def test_toml_refuses_the_same(option, text, toml):
+def test_toml_refuses_numbers_out_of_range_and_of_another_kind(option, text, toml):
     where = f"jam.toml, line 3: {option.name} = "
     assert where in refusal(toml(f"# one\n\n{option.name} = {text}\n"))
 
@@ -137,7 +137,7 @@ def test_toml_refuses_the_same(option, text, toml):
         ("7000", ("127.0.0.1", 7000)),
     ],
 )
-def test_addresses(text, address):
+def test_address_is_read_with_default_host(text, address):
     assert parse_address(text) == address
 
 
@@ -157,7 +157,7 @@ def test_addresses(text, address):
         ),
     ],
 )
-def test_what_is_no_address(text):
+def test_text_that_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match=r"HOST:PORT|neither an IPv4|is not 0 to 65535"):
         parse_address(text)
 
@@ -173,7 +173,7 @@ def test_any_text_is_an_address_or_a_value_error(text):
         assert 0 <= port <= 65535
 
 
-def test_outputs():
+def test_output_is_an_address_with_a_dialect():
     assert parse_output("h:5006") == Output("h", 5006, "native")
     assert parse_output("10.0.0.2:1/native") == Output("10.0.0.2", 1, "native")
     assert parse_address(":9", default_host="0.0.0.0") == ("0.0.0.0", 9)
@@ -183,12 +183,12 @@ def test_outputs():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_an_output_may_speak_any_dialect(dialect):
+def test_output_takes_every_dialect(dialect):
     assert parse_output(f"h:1/{dialect}") == Output("h", 1, dialect)
     assert resolve({"osc_out": [f"h:1/{dialect}"]}).osc_out == (f"h:1/{dialect}",)
 
 
-def test_pads():
+def test_pad_is_an_address_with_axes():
     assert parse_pad("/1/xy") == PadAddress("/1/xy", ("x", "-y"))
     assert parse_pad("/pad=-y,x") == PadAddress("/pad", ("-y", "x"))
     for wrong in (
@@ -208,14 +208,14 @@ def test_pads():
     assert "touchosc: 'pad' is neither" in refusal(touchosc=["learn", "pad"])
 
 
-def test_where_tuio_is_listened_for():
+def test_tuio_address_may_lack_its_host_or_be_none():
     assert parse_tuio("3333", default_host="0.0.0.0") == ("0.0.0.0", 3333)
     assert parse_tuio("h:0", default_host="0.0.0.0") == ("h", 0)
     assert parse_tuio("none", default_host="0.0.0.0") is None
     assert "tuio-in: 'nowhere' is not HOST:PORT" in refusal(tuio_in="nowhere")
 
 
-def test_a_refusal_on_the_command_line_names_it_the_key_the_value_and_the_range():
+def test_refusal_names_the_command_line_the_option_the_value_and_what_is_allowed():
     assert refusal(threshold="99") == (
         "the command line: threshold = 99.0; allowed: a number from 0.02 to 60"
     )
@@ -227,7 +227,7 @@ def test_a_refusal_on_the_command_line_names_it_the_key_the_value_and_the_range(
     assert len(refusal(seed="9" * 10_000)) < 200
 
 
-def test_a_refusal_of_a_file_names_its_line(toml):
+def test_refusal_of_a_value_in_a_file_names_the_line(toml):
     path = toml('# threshold = 1\nmode = "duet"\n  "threshold" = 99\n')
     assert refusal(path) == (
         f"{path}, line 3: threshold = 99; allowed: a number from 0.02 to 60"
@@ -249,7 +249,7 @@ def test_a_refusal_of_a_file_names_its_line(toml):
         ("config = 'x'", "no option is named 'config'"),
     ],
 )
-def test_an_unknown_key_is_an_error_that_suggests_what_is_known(text, told, toml):
+def test_unknown_key_is_refused_with_a_suggestion(text, told, toml):
     assert told in refusal(toml(text))
 
 
@@ -264,21 +264,21 @@ def test_an_unknown_key_is_an_error_that_suggests_what_is_known(text, told, toml
         (b"log = " + b"[" * 100_000, "not TOML"),
     ],
 )
-def test_a_file_that_is_no_toml(content, told, toml):
+def test_file_that_is_not_toml_is_refused(content, told, toml):
     assert re.search(told, refusal(toml(content)))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_file_and_folder_are_refused(tmp_path):
     assert "none.toml: No such file" in refusal(str(tmp_path / "none.toml"))
     assert "directory" in refusal(str(tmp_path))
 
 
-def test_a_file_from_notepad(toml):
+def test_byte_order_mark_of_notepad_is_skipped(toml):
     assert resolve({}, toml(b"\xef\xbb\xbfvoices = 2\r\n")).voices == 2
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_file_gives_options_or_one_clear_line(tmp_path_factory, content):
+def test_any_file_gives_options_or_an_error_of_one_line(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(content)
     try:
@@ -288,7 +288,7 @@ def test_any_file_gives_options_or_one_clear_line(tmp_path_factory, content):
         assert str(error).isprintable()
 
 
-def test_options_are_cheap_to_import():
+def test_options_import_no_heavy_library():
     code = (
         "import sys; before = set(sys.modules); import robojam.config.options; "
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.recordings import JAM, run
+from support.commands import run
+from support.recordings import JAM
 
 NAN, INF = np.nan, np.inf
 HEAD = "time, x, y, z, moving\n"

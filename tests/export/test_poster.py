@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from support.recordings import run
+from support.commands import run
 
 from robojam.export import poster as picture
 from robojam.export.poster import stroke_paths

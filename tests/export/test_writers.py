@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.recordings import run
+from support.commands import run
 
 from robojam.corpus.formats import read as read_performances
 from robojam.export.writers import WRITERS, streams

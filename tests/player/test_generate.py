@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.commands import run
 from support.engine import ROOT
 from support.models import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
-from support.recordings import run
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_performances

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from support.recordings import DOWN, HEAD, JAM, LINE, run
+from support.commands import run
+from support.recordings import DOWN, HEAD, JAM, LINE
 
 from robojam.sessions import library, session
 from robojam.sessions.session import EndEvent, encode

@@ -35,6 +35,8 @@ MODEL = ROOT / "models" / "touch.safetensors"
 OUT = ("127.0.0.1", 9000)
 HAND = ("127.0.0.1", 4000)
 STATUS = b"/robojam/status\0,s\0\0"
+#: Options of a machine that answers soon, and until it is interrupted.
+SOON = ("--threshold", "0.1", "--response", "0", "--timescale", "0.3", "--seed", "3")
 #: Seconds that anything may take on a machine that is busy with something else.
 PATIENCE = 20.0
 
@@ -247,6 +249,13 @@ class RunningEngine:
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "robojam", *arguments]
+
+
+def run_program(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command as a program of its own, until it ends."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=60, **more
+    )
 
 
 def address_of(line: str) -> tuple[str, int]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from robojam.cli import main
 from robojam.sessions.session import (
     EndEvent,
     Header,
@@ -66,9 +63,3 @@ def move(
 
 def up(t: float, finger: int, who: str = "human") -> TouchEvent:
     return event(t, Phase.UP, 0.5, who, finger, 0)
-
-
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main([str(a) for a in arguments])
-    return (left.value.code or 0, *capsys.readouterr())

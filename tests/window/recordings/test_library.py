@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from support.recordings import run
+from support.commands import run
 from support.window import idle_actions, write_recording
 
 from robojam.sessions import library

@@ -1,6 +1,5 @@
 """The commands, as a person or a program starts them: real processes, real sockets."""
 
-import json
 import os
 import resource
 import shutil
@@ -19,18 +18,18 @@ from support.engine import (
     MODEL,
     PATIENCE,
     ROOT,
+    SOON,
     Client,
-    address_of,
     command,
     first_line,
     recording,
-    recordings,
+    run_program,
     serving,
     stop,
 )
 
-from robojam.sessions.session import SetEvent, encode, encode_header, read
-from robojam.touch import Phase, is_machine
+from robojam.sessions.session import SetEvent
+from robojam.touch import Phase
 from robojam.wire import osc
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
@@ -38,14 +37,6 @@ pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model her
 
 #: A machine that plays alone, and soon.
 BUSY = ("--mode", "solo", "--timescale", "0.2", "--seed", "3")
-#: One that answers soon, and until it is interrupted, whatever the model is like.
-SOON = ("--threshold", "0.1", "--response", "0", "--timescale", "0.3", "--seed", "3")
-
-
-def run(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=60, **more
-    )
 
 
 def performances() -> list[np.ndarray]:
@@ -142,7 +133,7 @@ def test_duet_solo_and_listen_with_a_real_performance(tmp_path):
     assert recording(tmp_path).ended == "SIGINT"
 
 
-def test_answers_differ_with_what_was_heard_under_one_seed(tmp_path):
+def test_answers_under_one_seed_depend_on_what_the_human_played(tmp_path):
     answers = []
     for touches in (performances()[i] for i in (0, 1, 1)):
         with serving(tmp_path, *SOON) as engine:
@@ -154,7 +145,7 @@ def test_answers_differ_with_what_was_heard_under_one_seed(tmp_path):
     assert answers[1] == answers[2]
 
 
-def test_a_monitor_and_a_second_human_on_another_host(tmp_path):
+def test_monitor_sees_a_second_human_on_another_host(tmp_path):
     with serving(tmp_path, "--mode", "listen", osc_in="0.0.0.0:0") as engine:
         monitor = Client(engine.address)
         monitor.send("/robojam/subscribe", "i", monitor.port)
@@ -170,7 +161,7 @@ def test_a_monitor_and_a_second_human_on_another_host(tmp_path):
         monitor.close()
 
 
-def test_its_own_output_looped_back_is_no_human(tmp_path):
+def test_output_that_comes_back_through_a_loop_is_not_taken_for_a_human(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -182,7 +173,7 @@ def test_its_own_output_looped_back_is_no_human(tmp_path):
             assert set(status["dropped"]) == {"echo"}
 
 
-def test_hostile_packets_and_outputs_nobody_listens_to_do_no_harm(tmp_path):
+def test_hostile_packets_and_unreachable_outputs_do_no_harm(tmp_path):
     nobody = ("--osc-out", "127.0.0.1:9", "--osc-out", "255.255.255.255:5006")
     with serving(tmp_path, *nobody, *BUSY, stderr=subprocess.PIPE) as engine:
         noise = np.random.default_rng(1)
@@ -205,7 +196,7 @@ def test_hostile_packets_and_outputs_nobody_listens_to_do_no_harm(tmp_path):
     assert all(line.startswith("robojam: dropped ") for line in said)
 
 
-def test_other_models_by_name_alone_and_within_the_folder(tmp_path):
+def test_another_model_is_loaded_by_its_name_within_the_models_folder_alone(tmp_path):
     models = tmp_path / "models"
     models.mkdir()
     shutil.copy(MODEL, models / "a.safetensors")
@@ -244,7 +235,7 @@ def test_other_models_by_name_alone_and_within_the_folder(tmp_path):
 # -- what goes wrong -------------------------------------------------------------------------
 
 
-def test_a_killed_engine_leaves_a_file_that_loads_and_is_complete(tmp_path):
+def test_killed_engine_leaves_a_recording_that_loads_and_is_complete(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
         engine.out.until(lambda: len(engine.out.heard) > 20)
         engine.end(signal.SIGKILL)
@@ -256,12 +247,12 @@ def test_a_killed_engine_leaves_a_file_that_loads_and_is_complete(tmp_path):
     assert recorded == heard[: len(recorded)]
     assert len(heard) - len(recorded) <= 2
     to = tmp_path / "again.jsonl"
-    ran = run("replay", str(session.path), "--regenerate", "--to", str(to))
+    ran = run_program("replay", str(session.path), "--regenerate", "--to", str(to))
     assert "the same, touch for touch" in ran.stdout, ran
 
 
 @pytest.mark.usefixtures("hangup")
-def test_a_terminal_that_is_closed_ends_it_as_ctrl_c_does(tmp_path):
+def test_closed_terminal_ends_the_engine_as_ctrl_c_does(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
         engine.out.until(lambda: len(engine.out.heard) > 20)
         assert engine.end(signal.SIGHUP) == 0
@@ -274,7 +265,7 @@ def _ignores_hangup():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
 
 
-def test_an_engine_that_is_to_outlive_its_terminal_does(tmp_path):
+def test_engine_started_with_nohup_outlives_its_terminal(tmp_path):
     with serving(tmp_path, *BUSY, preexec_fn=_ignores_hangup) as engine:
         engine.process.send_signal(signal.SIGHUP)
         engine.out.until(lambda: len(engine.out.heard) > 20)
@@ -282,7 +273,7 @@ def test_an_engine_that_is_to_outlive_its_terminal_does(tmp_path):
     assert recording(tmp_path).ended == "SIGTERM"
 
 
-def test_a_stopped_engine_goes_on_without_a_heap_of_late_touches(tmp_path):
+def test_suspended_engine_resumes_without_a_burst_of_late_touches(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
         out = engine.out
         out.until(lambda: len(out.heard) > 10)
@@ -298,7 +289,7 @@ def test_a_stopped_engine_goes_on_without_a_heap_of_late_touches(tmp_path):
         check(out.heard)
 
 
-def test_a_burst_of_packets_and_a_monitor_that_does_not_read_delay_no_beat(tmp_path):
+def test_burst_of_packets_and_a_deaf_monitor_delay_no_touch(tmp_path):
     """What came in is taken in or counted, and the machine's own time goes on as it was."""
     with (
         serving(tmp_path, "--mode", "solo", "--seed", "3") as engine,
@@ -326,7 +317,7 @@ def test_a_burst_of_packets_and_a_monitor_that_does_not_read_delay_no_beat(tmp_p
             assert now.t - was.t == pytest.approx(now.touch.dt, abs=1e-6)
 
 
-def test_a_full_disk_does_not_stop_the_jam_and_is_told(tmp_path):
+def test_full_disk_stops_the_recording_not_the_jam_and_is_reported(tmp_path):
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
@@ -342,7 +333,7 @@ def test_a_full_disk_does_not_stop_the_jam_and_is_told(tmp_path):
     assert len(list(recording(tmp_path).touches())) > 5  # what was written stands
 
 
-def test_a_folder_that_vanishes_does_not_stop_the_jam_and_is_told(tmp_path):
+def test_deleted_sessions_folder_does_not_stop_the_jam_and_is_reported(tmp_path):
     folder = tmp_path / "sessions"
     with serving(folder, *BUSY) as engine:
         engine.out.ask(lambda s: s["recording"].endswith(".jsonl"))
@@ -353,7 +344,7 @@ def test_a_folder_that_vanishes_does_not_stop_the_jam_and_is_told(tmp_path):
     assert recording(folder).ended == "SIGTERM"
 
 
-def test_an_engine_ends_while_nobody_reads_what_it_says(tmp_path):
+def test_engine_ends_though_nobody_reads_its_standard_error(tmp_path):
     with serving(tmp_path, "--verbose", stderr=subprocess.PIPE) as engine:
         for i in range(3000):  # more than a pipe holds
             engine.out.send("/robojam/temperature", "f", i / 1000)
@@ -399,14 +390,16 @@ def taken():
         (["--log", "{tmp}/none/log"], "cannot log to {tmp}/none/log: No such file"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line_with_status_2(name, options, told, tmp_path, taken):
+def test_wrong_option_or_file_is_refused_in_one_line_with_status_2(
+    name, options, told, tmp_path, taken
+):
     (tmp_path / "foreign.safetensors").write_bytes(b"PK\3\4 something else")
     (tmp_path / "bad.toml").write_text('mode = "solo"\ntempo = 3\n')
     free = [] if "--osc-in" in options else ["--osc-in", "127.0.0.1:0"]
     filled = [o.format(taken=taken, tmp=tmp_path) for o in options]
     before = set(tmp_path.rglob("*"))
     quiet = ("--tuio-in", "none", "--no-sound")  # which may have something to say of their own
-    ran = run(name, *free, *quiet, "--sessions", str(tmp_path / "s"), *filled)
+    ran = run_program(name, *free, *quiet, "--sessions", str(tmp_path / "s"), *filled)
     assert ran.returncode == 2, ran
     assert ran.stdout == ""
     assert ran.stderr.count("\n") == 1, ran.stderr
@@ -416,7 +409,7 @@ def test_what_cannot_be_is_told_in_one_line_with_status_2(name, options, told, t
 
 @pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
+def test_signal_before_the_engine_is_ready_ends_it_with_status_0(how, tmp_path):
     process = subprocess.Popen(
         command("serve", "--no-sound", "--osc-in", "127.0.0.1:0"), cwd=tmp_path
     )
@@ -435,7 +428,7 @@ def test_an_engine_that_is_not_ready_yet_ends_as_well(how, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_where_a_letter_is_not_known_another_stands(encoding):
+def test_letters_that_the_output_encoding_lacks_are_replaced(encoding):
     ran = subprocess.run(
         command("sessions", str(ROOT / "sessions")),
         capture_output=True,
@@ -448,7 +441,7 @@ def test_where_a_letter_is_not_known_another_stands(encoding):
     assert ("\u2500".encode() in ran.stdout) is (encoding == "utf-8")
 
 
-def test_the_log_goes_to_a_file_too(tmp_path):
+def test_log_option_writes_the_log_to_a_file_too(tmp_path):
     with serving(tmp_path, "--log", str(tmp_path / "log"), "--verbose") as engine:
         engine.out.raw(b"noise")
         engine.out.send("/robojam/down", "iff", 0, 0.5, 0.5)
@@ -459,169 +452,18 @@ def test_the_log_goes_to_a_file_too(tmp_path):
     assert "INFO human plays from 127.0.0.1" in log
 
 
-def test_help_and_version_wait_for_nothing():
-    assert "Usage: robojam" in run("--help").stdout
-    assert run("--version").stdout.startswith("robojam ")
-    assert "--threshold" in run("serve", "--help").stdout
-    assert run().returncode == 2
-    assert run("sing").returncode == 2
+def test_help_and_version_print_and_wrong_commands_end_with_status_2():
+    assert "Usage: robojam" in run_program("--help").stdout
+    assert run_program("--version").stdout.startswith("robojam ")
+    assert "--threshold" in run_program("serve", "--help").stdout
+    assert run_program().returncode == 2
+    assert run_program("sing").returncode == 2
 
 
-def test_without_a_command_its_help_says_what_there_is():
-    bare = run()
+def test_without_a_command_the_help_is_printed_to_standard_error():
+    bare = run_program()
     assert bare.returncode == 2
-    assert bare.stderr == run("--help").stdout
-
-
-# -- replay ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def jam(tmp_path_factory) -> Path:
-    """Record a short jam, with a control, a pause and a player without phases."""
-    folder = tmp_path_factory.mktemp("jam")
-    with serving(folder, *SOON) as engine:
-        out = engine.out
-        for i in range(10):
-            out.send("/touch", "fff", i / 10, 0.5, 0.02)
-            out.listen(0.02)
-        out.until(lambda: len(out.heard) > 5)
-        out.send("/robojam/temperature", "f", 0.8)
-        out.send("/robojam/pause", "i", 1)
-        out.listen(0.3)
-        out.send("/robojam/pause", "i", 0)
-        out.send("/robojam/down", "iff", 3, 0.5, 0.5)
-        out.until(lambda: len(out.heard) > 12)
-        assert engine.end() == 0
-    return recordings(folder)[-1]
-
-
-def replaying(jam: Path, *options: str) -> tuple[list, str]:
-    out = Client(("127.0.0.1", 0))
-    process = subprocess.Popen(
-        command(
-            "replay",
-            str(jam),
-            "--osc-out",
-            f"127.0.0.1:{out.port}",
-            "--no-window",
-            "--no-sound",
-            *options,
-        ),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        line = first_line(process)
-        assert address_of(line)
-        out.until(lambda: process.poll() is not None or not out.receive(0.2))
-        assert process.wait(PATIENCE) == 0
-        out.listen(0.05)
-        return out.heard, line
-    finally:
-        stop(process)
-        out.close()
-
-
-def test_a_replay_plays_everyone_in_time_and_ends(jam):
-    session = read(jam)
-    heard, line = replaying(jam)
-    assert "replays" in line
-    events = list(session.touches())
-    assert [m.name for m in heard] == [f"{e.touch.who}/{e.touch.phase}" for e in events]
-    shift = heard[0].at - events[0].t
-    off = sorted(abs(m.at - e.t - shift) for m, e in zip(heard, events, strict=True))
-    assert off[len(off) // 2] < 0.02
-
-
-def test_a_replay_may_be_faster_and_of_some_alone(jam):
-    session = read(jam)
-    heard, _ = replaying(jam, "--speed", "4", "--who", "ai")
-    events = list(session.touches("ai"))
-    assert [m.name for m in heard] == [f"ai/{e.touch.phase}" for e in events]
-    spans = heard[-1].at - heard[0].at, events[-1].t - events[0].t
-    assert spans[0] == pytest.approx(spans[1] / 4, abs=0.1)
-
-
-def test_a_replay_tells_that_it_is_one_and_takes_a_pause_alone(jam):
-    out = Client(("127.0.0.1", 0))
-    slow = ("--speed", "0.1", "--no-window", "--no-sound")
-    process = subprocess.Popen(
-        command("replay", str(jam), "--osc-out", f"127.0.0.1:{out.port}", *slow),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        out.engine = address_of(first_line(process))
-        assert out.ask()["replaying"] is True
-        out.send("/robojam/temperature", "f", 0.5)
-        out.send("/robojam/pause", "i", 1)
-        out.ask(lambda status: status["paused"] and status["dropped"] == {"replaying": 1})
-    finally:
-        stop(process)
-        out.close()
-
-
-def test_a_replay_of_nobody_or_of_nothing_is_refused(jam, tmp_path):
-    (tmp_path / "empty.jsonl").write_bytes(b"")
-    lines = jam.read_bytes().splitlines(keepends=True)
-    (tmp_path / "bad.jsonl").write_bytes(lines[0] + b'{"t": 0.5, "set": {"brightness": 3}}\n')
-    for arguments, told in (
-        ([str(jam), "--who", "human7"], "nobody named human7 plays there; there is human, ai"),
-        ([str(tmp_path / "none.jsonl")], "none.jsonl: cannot be read: No such file"),
-        ([str(tmp_path / "empty.jsonl")], "empty.jsonl: is empty"),
-        ([str(tmp_path / "bad.jsonl")], "bad.jsonl, line 2: there is no control 'brightness'"),
-        ([str(jam), "--speed", "0"], "'0' is not a number above 0"),
-        ([str(jam), "--regenerate"], "--regenerate wants --to FILE"),
-        ([str(jam), "--to", "x"], "--to goes with --regenerate"),
-        ([str(jam), "--regenerate", "--to", str(jam)], "is the recording itself"),
-        ([str(jam), "--regenerate", "--to", str(tmp_path)], "cannot write"),
-    ):
-        ran = run("replay", "--no-window", *arguments)
-        assert ran.returncode == 2, ran
-        assert told in ran.stderr
-        assert ran.stderr.count("\n") == 1, ran.stderr
-    assert jam.read_bytes() == b"".join(lines)
-
-
-def test_a_jam_is_made_anew_to_the_byte_and_says_what_differs(jam, tmp_path):
-    to = tmp_path / "again.jsonl"
-    ran = run("replay", str(jam), "--regenerate", "--to", str(to))
-    assert ran.returncode == 0, ran
-    assert ran.stdout.splitlines()[-1] == "the same, touch for touch"
-    assert to.read_bytes() == jam.read_bytes()
-    session = read(jam)
-    moved = json.loads(encode_header(session.header))
-    moved["build"], moved["device"] = "another build", "cuda"
-    moved["options"]["model"] = "/no/longer/there.safetensors"
-    moved["model"]["sha256"] = "00"
-    (tmp_path / "moved.jsonl").write_text(
-        json.dumps(moved) + "\n" + "".join(encode(e).decode() for e in session.events)
-    )
-    ran = run("replay", str(tmp_path / "moved.jsonl"), "--regenerate", "--to", str(to))
-    assert ran.returncode == 0, ran
-    assert "model differs: recorded with touch.safetensors (00…), now touch" in ran.stdout
-    assert "build differs: recorded with another build, now robojam" in ran.stdout
-    ran = run("replay", str(jam), "--regenerate", "--to", str(to), "--model", "none")
-    assert (ran.returncode, ran.stderr) == (2, "robojam: there is no model file none\n")
-
-
-def test_with_one_touch_altered_the_answer_is_another(jam, tmp_path):
-    lines = jam.read_bytes().splitlines(keepends=True)
-    at = next(i for i, line in enumerate(lines) if b'"x":0.5' in line or b'"x":0.6' in line)
-    event = json.loads(lines[at])
-    altered = json.dumps({**event, "x": 0.05}).encode() + b"\n"
-    changed = tmp_path / "altered.jsonl"
-    changed.write_bytes(b"".join([*lines[:at], altered, *lines[at + 1 :]]))
-    ran = run("replay", str(changed), "--regenerate", "--to", str(tmp_path / "b.jsonl"))
-    assert "differs from line" in ran.stdout
-    was, now = read(jam), read(tmp_path / "b.jsonl")
-    assert now.events[: at - 1] == was.events[: at - 1]
-    after = was.events[at - 1].t
-    played = [
-        [e for e in s.touches() if is_machine(e.touch.who) and e.t > after] for s in (was, now)
-    ]
-    assert played[0][0] != played[1][0]
+    assert bare.stderr == run_program("--help").stdout
 
 
 # -- other programs --------------------------------------------------------------------------
@@ -631,7 +473,7 @@ def test_with_one_touch_altered_the_answer_is_another(jam, tmp_path):
 @pytest.mark.skipif(
     not (shutil.which("oscsend") and shutil.which("oscdump")), reason="no liblo-tools here"
 )
-def test_liblo_plays_and_reads_what_comes_back(tmp_path):
+def test_liblo_tools_play_and_read_the_answer(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

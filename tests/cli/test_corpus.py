@@ -1,0 +1,52 @@
+"""robojam corpus, as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from support.commands import refusal, run
+from support.models import STROKES, corpus, npz
+
+
+def test_corpus_describes_each_file_and_all_together(data, tmp_path, capsys):
+    table = tmp_path / "a.csv"
+    table.write_text("time,x,y\n0,0.5,0.5\n0.1,0.6,0.5\nwhat\n")
+    status, out, err = run(capsys, "corpus", data, table, "--to", tmp_path / "all.npz")
+    assert (status, err) == (0, "")
+    assert "some.npz (arrays): 4 performances, 107 touches" in out
+    assert "lines that are not 3 numbers: 1 (line 4)" in out
+    assert "in all         5 performances, 109 touches" in out
+    assert "of 2 touches inferred" in out
+    status, out, _ = run(capsys, "corpus", tmp_path / "all.npz", "--json")
+    assert json.loads(out)["all"]["performances"] == 5
+
+
+def test_corpus_leaves_out_wrong_files_and_goes_on(data, tmp_path, capsys):
+    bad = tmp_path / "bad.npz"
+    bad.write_text("hello")
+    status, out, err = run(capsys, "corpus", bad, data, tmp_path / "none")
+    assert status == 0
+    assert "in all         4 performances" in out
+    assert [line.partition(": ")[2][:20] for line in err.splitlines()]
+    assert err.count("\n") == 2
+    status, _, err = run(capsys, "corpus", bad)
+    assert status == 2
+    assert err.count("\n") == 1
+    kanji = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
+    assert "cannot be joined" in refusal(capsys, "corpus", data, kanji)
+    assert run(capsys, "corpus", kanji)[0] == 0
+
+
+def test_corpus_writes_its_file_though_the_reader_of_the_output_has_gone(data, tmp_path):
+    to = tmp_path / "joined.npz"
+    told, unread = os.pipe()
+    os.close(told)
+    command = [sys.executable, "-m", "robojam", "corpus", str(data), "--to", str(to)]
+    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(unread)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(np.load(to)["touches"]) == 107  # and the lone one is left out
