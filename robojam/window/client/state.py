@@ -48,7 +48,7 @@ _EVENTS = {
 
 
 class EngineState(Enum):
-    """Whether the engine answers, as seen from the window."""
+    """State of the engine, as seen from the window."""
 
     STARTING = "starting"
     CONNECTED = "connected"
