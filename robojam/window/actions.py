@@ -73,7 +73,7 @@ class Actions:
             case "instrument":
                 self._choose_instrument(argument, now)
             case "scale":
-                if current := self._current_text("scale", self.state.scale, now):
+                if current := self._current_text("scale", now):
                     scale = _next_after(current, tuple(SCALES))
                     self._request("scale", scale, scale, now)
             case "step":
@@ -117,7 +117,7 @@ class Actions:
 
     def _choose_instrument(self, who: str, now: float) -> None:
         """Choose the next instrument of a player."""
-        if current := self._current_text("instrument", self.state.instrument, now):
+        if current := self._current_text("instrument", now):
             change = f"{who}={_next_after(instrument_of(who, current), INSTRUMENTS)}"
             self._request("instrument", change, parse_instruments(change, current), now)
 
@@ -137,9 +137,9 @@ class Actions:
             return reported
         return requested
 
-    def _current_text(self, name: str, reported: str, now: float) -> str:
+    def _current_text(self, name: str, now: float) -> str:
         requested = self._recent_request(name, now)
-        return requested if isinstance(requested, str) else reported
+        return requested if isinstance(requested, str) else self.state.text(name)
 
     def _toggle_panel(self, name: str) -> None:
         view = self.state.view

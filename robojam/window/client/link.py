@@ -92,9 +92,8 @@ class EngineConnection:
             self._renew_at = now + RENEW_INTERVAL
             self.send("/robojam/subscribe", "i", self.port)
         if now >= self._ask_at:
-            self._ask_at = now + (
-                RETRY_INTERVAL if now - self._received_at > QUIET_AFTER else STATUS_INTERVAL
-            )
+            is_quiet = now - self._received_at > QUIET_AFTER
+            self._ask_at = now + (RETRY_INTERVAL if is_quiet else STATUS_INTERVAL)
             self.send("/robojam/status")
         return min(self._renew_at, self._ask_at)
 

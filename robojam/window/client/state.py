@@ -174,30 +174,14 @@ class WindowState:
         connected = now - self.last_message_at < LOST_AFTER
         return EngineState.CONNECTED if connected else EngineState.LOST
 
+    def text(self, name: str) -> str:
+        """Return a text that the engine has reported, such as the model; else ''."""
+        return self.texts.get(name, "")
+
     @property
     def mode(self) -> str:
-        """Mode of the jam. Empty until the engine has reported it."""
-        return self.texts.get("mode", "")
-
-    @property
-    def model(self) -> str:
-        """File name of the model that plays. Empty until the engine has reported it."""
-        return self.texts.get("model", "")
-
-    @property
-    def device(self) -> str:
-        """Device on which the model computes. Empty until the engine has reported it."""
-        return self.texts.get("device", "")
-
-    @property
-    def instrument(self) -> str:
-        """Instruments of all players, WHO=INSTRUMENT,…. Empty until the engine reports it."""
-        return self.texts.get("instrument", "")
-
-    @property
-    def scale(self) -> str:
-        """Scale that the sound is held to. Empty until the engine has reported it."""
-        return self.texts.get("scale", "")
+        """Mode of the jam; empty until the engine has reported it."""
+        return self.text("mode")
 
     @property
     def paused(self) -> bool:

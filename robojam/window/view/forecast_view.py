@@ -12,7 +12,7 @@ import pygame
 
 from robojam.window.client.state import ForecastComponent
 from robojam.window.view.sprites import Sprites
-from robojam.window.view.theme import Theme, mix
+from robojam.window.view.theme import Colour, Theme, mix
 
 #: Longer side of the small picture, in pixels.
 IMAGE_SIZE = 200
@@ -45,12 +45,9 @@ class ForecastView:
         return forecast != self._forecast or now - self._changed < SETTLE_TIME
 
     def draw(
-        self,
-        surface: pygame.Surface,
-        forecast: tuple[ForecastComponent, ...],
-        now: float,
+        self, surface: pygame.Surface, forecast: tuple[ForecastComponent, ...], now: float,
         theme: Theme,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Fill the surface with the theme's colour and the light of the forecast."""
         width, height = surface.get_size()
         scale = IMAGE_SIZE / max(width, height)
@@ -92,31 +89,31 @@ class ForecastView:
         red, green, blue = theme.forecast
         colour = (255 - red, 255 - green, 255 - blue) if theme.dark_on_light else theme.forecast
         for component in self._forecast:
-            add_ellipse(picture, self._sprites.gaussian(), component, colour)
+            _add_ellipse(picture, self._sprites.gaussian(), component, colour)
         return pygame.transform.box_blur(picture, 2)
 
 
-def add_ellipse(
-    picture: pygame.Surface,
-    gaussian: pygame.Surface,
-    component: ForecastComponent,
-    colour: tuple[int, int, int],
-) -> None:
+def _add_ellipse(
+    picture: pygame.Surface, gaussian: pygame.Surface, component: ForecastComponent,
+    colour: Colour,
+) -> None:  # fmt: skip
     """Add a component's light, three standard deviations wide along each of its axes."""
     width, height = picture.get_size()
     sd_x = min(1.0, max(MIN_DEVIATION, abs(component.sd_x))) * width
     sd_y = min(1.0, max(MIN_DEVIATION, abs(component.sd_y))) * height
-    shared = max(-0.99, min(0.99, component.correlation)) * sd_x * sd_y
-    # the axes of the covariance ((sd_x², shared), (shared, sd_y²))
+    covariance = max(-0.99, min(0.99, component.correlation)) * sd_x * sd_y
+    # eigenvectors and eigenvalues of ((sd_x², covariance), (covariance, sd_y²))
     middle, half = (sd_x**2 + sd_y**2) / 2, (sd_x**2 - sd_y**2) / 2
-    reach = math.hypot(half, shared)
-    angle = math.degrees(0.5 * math.atan2(2 * shared, 2 * half))
-    long, short = math.sqrt(middle + reach), math.sqrt(max(1.0, middle - reach))
-    share = min(1.0, max(0.0, component.weight)) ** 0.85 * 0.55  # many in one place add up
-    share *= min(1.0, 0.3 + 0.7 * (0.12 * IMAGE_SIZE) / (long + short))
-    lit = gaussian.copy()
-    lit.fill(mix((0, 0, 0), colour, share), special_flags=pygame.BLEND_RGB_MULT)
-    lit = pygame.transform.smoothscale(lit, (max(3, round(6 * long)), max(3, round(6 * short))))
-    lit = pygame.transform.rotozoom(lit, -angle, 1.0)
+    reach = math.hypot(half, covariance)
+    angle = math.degrees(0.5 * math.atan2(2 * covariance, 2 * half))
+    major, minor = math.sqrt(middle + reach), math.sqrt(max(1.0, middle - reach))
+    share = (
+        min(1.0, max(0.0, component.weight)) ** 0.85 * 0.55
+    )  # components in one place add up
+    share *= min(1.0, 0.3 + 0.7 * (0.12 * IMAGE_SIZE) / (major + minor))
+    light = gaussian.copy()
+    light.fill(mix((0, 0, 0), colour, share), special_flags=pygame.BLEND_RGB_MULT)
+    size = max(3, round(6 * major)), max(3, round(6 * minor))
+    light = pygame.transform.rotozoom(pygame.transform.smoothscale(light, size), -angle, 1.0)
     x, y = component.x * (width - 1), component.y * (height - 1)
-    picture.blit(lit, lit.get_rect(center=(x, y)), special_flags=pygame.BLEND_RGB_ADD)
+    picture.blit(light, light.get_rect(center=(x, y)), special_flags=pygame.BLEND_RGB_ADD)

@@ -54,22 +54,13 @@ def frame_text(state: WindowState, now: float) -> FrameText:
     turn = _turn_role(state) if connected else ColourRole.MUTED
     panel = state.view.panel
     top = (
-        (
-            _turn_label(turn),
-            _activity_label(state, now),
-            *_health_label(state, now),
-            *_record_button(state, now),
-            _button("panic", "panic", 2, ColourRole.ALERT),
-        ),
-        (
-            *_pass_turn_button(turn),
-            *_memory_buttons(state),
-            *_port_lights(state, now),
-            *_engine_label(state),
-            _button("sessions", "sessions", 6, selected=panel in ("sessions", "player")),
-            _button("more", "controls", 1, selected=panel == "controls"),
-        ),
-    )
+        (_turn_label(turn), _activity_label(state, now), *_health_label(state, now),
+         *_record_button(state, now), _button("panic", "panic", 2, ColourRole.ALERT)),
+        (*_pass_turn_button(turn), *_memory_buttons(state), *_port_lights(state, now),
+         *_engine_label(state),
+         _button("sessions", "sessions", 6, selected=panel in ("sessions", "player")),
+         _button("more", "controls", 1, selected=panel == "controls")),
+    )  # fmt: skip
     return FrameText(
         top=(_without_refused(state, top[0]), _without_refused(state, top[1])),
         bottom=(
@@ -149,13 +140,9 @@ def _text_label(text: str, role: ColourRole, *, short: str = "") -> Label:
 
 
 def _button(
-    text: str,
-    action: str,
-    rank: int,
-    role: ColourRole = ColourRole.TEXT,
-    *,
+    text: str, action: str, rank: int, role: ColourRole = ColourRole.TEXT, *,
     selected: bool = False,
-) -> Label:
+) -> Label:  # fmt: skip
     return Label((TextRun(text, role),), rank, right=True, action=action, selected=selected)
 
 
@@ -196,8 +183,10 @@ def _port_lights(state: WindowState, now: float) -> Iterator[Label]:
 
 
 def _engine_label(state: WindowState) -> tuple[Label, ...]:
-    name = PurePosixPath(state.model.replace("\\", "/")).name.removesuffix(".safetensors")
-    runs = [_muted(text) for text in (name, state.device) if text]
+    name = PurePosixPath(state.text("model").replace("\\", "/")).name.removesuffix(
+        ".safetensors"
+    )
+    runs = [_muted(text) for text in (name, state.text("device")) if text]
     return (Label(tuple(runs), 10, (), right=True),) if runs else ()
 
 

@@ -47,14 +47,9 @@ class Panel:
 
 
 def panel_of(
-    state: WindowState,
-    *,
-    entries: tuple[LibraryEntry, ...],
-    page: int,
-    playback: RecordingPlayback | None,
-    full: bool,
-    busy: bool,
-) -> Panel | None:
+    state: WindowState, *, entries: tuple[LibraryEntry, ...], page: int,
+    playback: RecordingPlayback | None, full: bool, busy: bool,
+) -> Panel | None:  # fmt: skip
     """Return the open panel, if there is one.
 
     entries and page are the recordings and the page shown of them; busy: the folder is
@@ -92,7 +87,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
         grabbed = view.grabbed_dial == dial.name
         label = dial.dial.label
         dials.append((PanelCell(label, f"slide:{dial.name}", value_text, fill, grabbed),))
-    instruments = state.instrument or DEFAULT_INSTRUMENTS
+    instruments = state.text("instrument") or DEFAULT_INSTRUMENTS
     memories: list[PanelCell] = []
     for name in "AB":
         recall = PanelCell(f"recall {name}", f"recall:{name}")
@@ -103,7 +98,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
         (
             PanelCell("your sound", "instrument:human", instrument_of("human", instruments)),
             PanelCell("the machine's", "instrument:ai", instrument_of("ai", instruments)),
-            PanelCell("scale", "scale", state.scale),
+            PanelCell("scale", "scale", state.text("scale")),
         ),
         tuple(PanelCell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
         tuple(memories),

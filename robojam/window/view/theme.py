@@ -136,15 +136,9 @@ class Metrics:
         bar_height, margin = round(text * 2.5), round(text * 0.8)
         rows = 2 if width < 50 * text else 1
         more = (rows - 1) * round(text * 2.1)
-        surface_box = (
-            margin,
-            bar_height + more,
-            width - 2 * margin,
-            height - 2 * bar_height - 2 * more,
-        )
-        return cls(
-            width, height, text, bar_height, margin, surface_box, edge, finger_radius, rows
-        )
+        top = bar_height + more
+        box = (margin, top, width - 2 * margin, height - 2 * top)
+        return cls(width, height, text, bar_height, margin, box, edge, finger_radius, rows)
 
     @property
     def inset(self) -> int:

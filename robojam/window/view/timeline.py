@@ -6,6 +6,7 @@ import pygame
 
 from robojam.touch import Phase, is_machine
 from robojam.window.recordings.playback import RecordingPlayback
+from robojam.window.view.stroke_image import diamond_corners
 from robojam.window.view.theme import Theme, mix
 
 
@@ -17,12 +18,9 @@ class Timeline:
         self._drawn_for: tuple[object, ...] = ()
 
     def draw(
-        self,
-        screen: pygame.Surface,
-        box: pygame.Rect,
-        playback: RecordingPlayback,
+        self, screen: pygame.Surface, box: pygame.Rect, playback: RecordingPlayback,
         theme: Theme,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Draw the timeline into a box of the screen."""
         drawn_for = (playback.session, box.size, theme)
         if self._strip is None or self._drawn_for != drawn_for:
@@ -30,9 +28,9 @@ class Timeline:
         screen.blit(self._strip, box)
         share = playback.at / playback.duration if playback.duration else 0.0
         x = box.left + round(share * (box.width - 1))
-        thick = max(2, box.height // 24)
-        pygame.draw.line(screen, theme.text, (x, box.top), (x, box.bottom - 1), thick)
-        pygame.draw.circle(screen, theme.text, (x, box.top + thick), thick * 2)
+        thickness = max(2, box.height // 24)
+        pygame.draw.line(screen, theme.text, (x, box.top), (x, box.bottom - 1), thickness)
+        pygame.draw.circle(screen, theme.text, (x, box.top + thickness), thickness * 2)
 
 
 def _strip(size: tuple[int, int], playback: RecordingPlayback, theme: Theme) -> pygame.Surface:
@@ -53,19 +51,17 @@ def _strip(size: tuple[int, int], playback: RecordingPlayback, theme: Theme) -> 
         if touch.phase is Phase.UP:
             last.pop(key, None)
             continue
-        low = is_machine(touch.who)
+        machine = is_machine(touch.who)
         inner = lane - 1 - 4 * dot
         at = (
             dot + event.t / length * (width - 1 - 2 * dot),
-            (lane if low else 0) + 2 * dot + (1 - touch.x) * inner,
+            (lane if machine else 0) + 2 * dot + (1 - touch.x) * inner,
         )
         colour = theme.player_colour(touch.who)
         if key in last and touch.phase is Phase.MOVE:
             pygame.draw.aaline(strip, mix(theme.surface, colour, 0.85), last[key], at, 2)
-        elif low:
-            corners = [(at[0], at[1] - dot * 1.3), (at[0] + dot * 1.3, at[1]),
-                       (at[0], at[1] + dot * 1.3), (at[0] - dot * 1.3, at[1])]  # fmt: skip
-            pygame.draw.polygon(strip, colour, corners)
+        elif machine:
+            pygame.draw.polygon(strip, colour, diamond_corners(*at, dot * 1.3))
         else:
             pygame.draw.aacircle(strip, colour, at, dot)
         last[key] = at
