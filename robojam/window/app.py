@@ -308,9 +308,9 @@ class App:
         self.keyboard.held.clear()
         self._send_touches(self.fingers.lift_all())
 
-    def _send_touches(self, played: list[PointerTouch]) -> None:
+    def _send_touches(self, touches: list[PointerTouch]) -> None:
         """Send touches to the engine and draw them."""
-        for phase, finger, x, y in played:
+        for phase, finger, x, y in touches:
             if phase is Phase.UP:
                 self.connection.send("/robojam/up", "i", finger)
             else:

@@ -55,18 +55,18 @@ class FingerInput:
 
     def lift_all(self) -> list[PointerTouch]:
         """Lift all pointers."""
-        return [played for pointer in list(self.held) for played in self.up(pointer)]
+        return [touch for pointer in list(self.held) for touch in self.up(pointer)]
 
     def _hold(
         self, pointer: Hashable, phase: Phase, finger: int, x: float, y: float
     ) -> PointerTouch:
-        played = PointerTouch(phase, finger, clip(x, 0, 1), clip(y, 0, 1))
-        self.held[pointer] = played
-        return played
+        touch = PointerTouch(phase, finger, clip(x, 0, 1), clip(y, 0, 1))
+        self.held[pointer] = touch
+        return touch
 
     def _free_id(self, pointer: Hashable) -> int | None:
         if pointer == MOUSE:
             return FIRST_ID
-        taken = {played.id for played in self.held.values()}
+        taken = {touch.id for touch in self.held.values()}
         ids = range(FIRST_ID + 1, FIRST_ID + 1 + MAX_FINGERS)
         return next((finger for finger in ids if finger not in taken), None)
