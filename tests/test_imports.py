@@ -1,10 +1,10 @@
-"""Which package may import which: imports go down only, and heavy libraries wait.
+"""Imports between packages: they go down only, and heavy libraries are imported late.
 
 `PACKAGES` lists the packages from the lowest level to the highest. A module imports its own
 package and packages of lower levels, nothing beside it and nothing above it. A row says
 
 - level: its height; packages of one level do not import one another;
-- others: the packages of other people that it may import anywhere;
+- others: the third-party packages that it may import anywhere;
 - lazily: those that it may import inside functions (and under TYPE_CHECKING) only.
 """
 
@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parents[1] / "robojam"
 
 @dataclass(frozen=True)
 class Row:
-    """What the modules of one package may import."""
+    """Imports that are allowed to the modules of one package."""
 
     level: int
     others: str = ""
@@ -64,7 +64,7 @@ PURE = (
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
     " corpus.split engine.preview training.batches"
 ).split()
-#: What a pure module leaves alone.
+#: Standard modules that a pure module does not import.
 IMPURE = frozenset(
     "asyncio concurrent multiprocessing queue random sched secrets select selectors signal"
     " socket socketserver ssl subprocess threading time _thread".split()
@@ -86,7 +86,7 @@ WITHOUT = {
 
 @dataclass(frozen=True)
 class Import:
-    """One import statement's name, where it stands, and whether it waits to be needed."""
+    """One imported name, its line, and whether it is imported only when it is needed."""
 
     name: str
     line: int
@@ -94,7 +94,7 @@ class Import:
 
 
 def imports(path: Path, modules: frozenset[str]) -> Iterator[Import]:
-    """Find every import in a file, also inside functions and by import_module."""
+    """Yield every import in a file, also inside functions and by import_module."""
     package = ("robojam", *path.relative_to(PACKAGE).parent.parts)
 
     def walk(node: ast.AST, *, lazy: bool) -> Iterator[Import]:
@@ -121,60 +121,58 @@ def imports(path: Path, modules: frozenset[str]) -> Iterator[Import]:
 
 
 def all_modules() -> dict[str, Path]:
-    """Find every module of robojam, by its name within robojam."""
-    named = {}
+    """Return every module of robojam but robojam itself, by its name within robojam."""
+    modules = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        named[".".join(part for part in parts if part != "__init__")] = path
-    return named
+        modules[".".join(part for part in parts if part != "__init__")] = path
+    del modules[""]
+    return modules
 
 
 def is_pure(module: str) -> bool:
-    """Tell whether a module, or the package that it is in, is listed as pure."""
+    """Return whether a module, or the package that it is in, is listed as pure."""
     return any(module == pure or module.startswith(pure + ".") for pure in PURE)
 
 
 def breaches(module: str, path: Path, modules: frozenset[str]) -> Iterator[str]:
-    """Describe every import in a file that the tables do not allow."""
+    """Yield a description of every import in a file that the tables do not allow."""
     package = module.partition(".")[0]
     row = PACKAGES[package]
-    for one in imports(path, modules):
-        top, _, rest = one.name.partition(".")
-        where = f"{path.name}:{one.line}: {module} imports {one.name}"
+    for imported in imports(path, modules):
+        top, _, rest = imported.name.partition(".")
+        where = f"{path.name}:{imported.line}: {module} imports {imported.name}"
         if top == "robojam":
             to = rest.partition(".")[0]
             if to in ("", package):  # robojam itself: its version
-                continue
-            if f"robojam.{to}" in MOVING:
                 continue
             if to not in PACKAGES or PACKAGES[to].level >= row.level:
                 yield f"{where}, which is not below it"
         elif top in sys.stdlib_module_names:
             if top in IMPURE and is_pure(module):
                 yield f"{where}, and is listed as pure"
-        elif top in WITHOUT.get(module, "").split() and not one.lazy:
+        elif top in WITHOUT.get(module, "").split() and not imported.lazy:
             yield f"{where}, and is to do without"
-        elif top not in row.others.split() and not (one.lazy and top in row.lazily.split()):
+        elif top not in row.others.split() and not (
+            imported.lazy and top in row.lazily.split()
+        ):
             later = f"; inside functions: {row.lazily}" if row.lazily else ""
             yield f"{where} (allowed: {row.others or 'nothing'}{later})"
 
 
-#: Modules that have not found their package yet.
-MOVING = frozenset(f"robojam.{path.stem}" for path in PACKAGE.glob("*.py"))
-MODULES = {name: path for name, path in all_modules().items() if "." in name}
-NAMES = frozenset({"robojam", *MOVING, *(f"robojam.{name}" for name in MODULES)})
+MODULES = all_modules()
+NAMES = frozenset({"robojam", *(f"robojam.{name}" for name in MODULES)})
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_only_lower_packages_and_listed_libraries(module):
     if module.partition(".")[0] not in PACKAGES:
-        pytest.fail(f"robojam.{module} has no row in PACKAGES: say whom it may import")
-    found = list(breaches(module, MODULES[module], NAMES))
-    assert not found, "\n".join(found)
+        pytest.fail(f"robojam.{module} has no row in PACKAGES: say what it may import")
+    faults = list(breaches(module, MODULES[module], NAMES))
+    assert not faults, "\n".join(faults)
 
 
-@pytest.mark.skip(reason="the modules are moving")
-def test_every_module_that_is_listed_exists():
+def test_every_listed_module_exists():
     packages = {name.partition(".")[0] for name in MODULES}
     assert set(PACKAGES) == packages
     assert not [name for name in (*PURE, *WITHOUT) if name not in MODULES]
@@ -193,7 +191,7 @@ def test_every_module_that_is_listed_exists():
         ("from importlib import import_module\nimport_module('numpy')", "imports numpy"),
     ],
 )
-def test_an_import_that_is_not_allowed_is_found(source, expected, tmp_path, monkeypatch):
+def test_import_that_is_not_allowed_is_reported(source, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     path = tmp_path / "wire" / "breach.py"
     path.parent.mkdir()
@@ -204,14 +202,14 @@ def test_an_import_that_is_not_allowed_is_found(source, expected, tmp_path, monk
     assert expected in "".join(breaches(module, path, modules))
 
 
-def test_a_library_that_may_be_imported_lazily_is_refused_at_the_top(tmp_path, monkeypatch):
+def test_lazy_library_imported_at_the_top_of_a_module_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     path = tmp_path / "breach.py"
     path.write_text(
         "import torch\n\ndef f():\n    import torch\n\nif TYPE_CHECKING:\n    import torch\n"
     )
-    found = list(breaches("engine.breach", path, NAMES))
-    assert [text.partition(": ")[0] for text in found] == ["breach.py:1"]
+    faults = breaches("engine.breach", path, NAMES)
+    assert [text.partition(": ")[0] for text in faults] == ["breach.py:1"]
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,13 @@
-"""The engine: one loop that owns the clock and the ports, and lets the jam happen."""
+"""The engine, which gives input from the ports to the jam and its events to the outputs."""
+
+__all__ = [
+    "engine",
+    "loop",
+    "metrics",
+    "model_loader",
+    "monitors",
+    "participants",
+    "preview",
+    "publisher",
+    "takes",
+]

@@ -1,1 +1,13 @@
 """Sockets and devices: UDP, OSC outputs, TUIO input, MIDI ports, discovery."""
+
+__all__ = [
+    "discovery",
+    "interface",
+    "midi",
+    "midi_client",
+    "midi_process",
+    "osc_out",
+    "osc_scheduled",
+    "tuio_in",
+    "udp",
+]

@@ -1,1 +1,3 @@
-"""Bytes and messages to touches and back, one module a dialect: pure, no I/O."""
+"""Wire formats: OSC messages to touches and back, a module for each dialect. Pure."""
+
+__all__ = ["dialects", "echo", "impsy", "microjam", "midi", "native", "osc", "touchosc", "tuio"]
