@@ -199,3 +199,17 @@ def test_page_names_files_and_modules_that_exist(page: Path):
     modules -= {"robojam.toml", "robojam.pd", "robojam.scd"}
     missing += [name for name in sorted(modules) if not names_something(name)]
     assert not missing
+
+
+def test_map_names_every_package_and_only_modules_that_exist():
+    text = (ROOT / "docs" / "map.md").read_text("utf-8")
+    packages = {path.parent.name for path in (ROOT / "robojam").glob("*/__init__.py")}
+    assert sorted(name for name in packages if f"| `{name}/` |" not in text) == []
+    named = re.findall(r"`((?:[a-z_]+[./])+[a-z_]+)(?:\.py)?`", text)
+    paths = [name.replace(".", "/") for name in named]
+    roots = (ROOT, ROOT / "robojam")
+    assert [
+        path
+        for path in paths
+        if not any((root / f"{path}.py").exists() or (root / path).exists() for root in roots)
+    ] == []
