@@ -205,8 +205,8 @@ def test_map_names_every_package_and_only_modules_that_exist():
     text = (ROOT / "docs" / "map.md").read_text("utf-8")
     packages = {path.parent.name for path in (ROOT / "robojam").glob("*/__init__.py")}
     assert sorted(name for name in packages if f"| `{name}/` |" not in text) == []
-    named = re.findall(r"`((?:[a-z_]+[./])+[a-z_]+)(?:\.py)?`", text)
-    paths = [name.replace(".", "/") for name in named]
+    named = re.findall(r"`((?:[a-z_]+[./])+[a-z_]+)`", text)
+    paths = [name.removesuffix(".py").replace(".", "/") for name in named]
     roots = (ROOT, ROOT / "robojam")
     assert [
         path
