@@ -27,8 +27,8 @@ from PIL import Image
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
 from robojam.engine.model_loader import one_thread
-from robojam.evaluation.likeness import describe, halves
-from robojam.evaluation.report import lines
+from robojam.evaluation.likeness import describe, split_in_half
+from robojam.evaluation.report import draw_strokes
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.model.file import find, read
 
@@ -68,7 +68,7 @@ def situations(
     performances: Sequence[Floats], count: int, rng: np.random.Generator
 ) -> dict[str, list[Floats]]:
     """Return what the model hears before the answers, by situation."""
-    first = [before for before, _ in halves(performances)]
+    first = [before for before, _ in split_in_half(performances)]
     heard = [first[i % len(first)] for i in range(count)]
     taps = [np.array([[x, y, 0.0, 0.0]]) for x, y in rng.random((count, 2)).tolist()]
     long = []
@@ -114,13 +114,13 @@ def draw(
             axes.set(xlim=(-0.02, 1.02), ylim=(1.02, -0.02), xticks=[], yticks=[])
             for spine in axes.spines.values():
                 spine.set(color=FAINT, linewidth=0.7)
-            lines(axes, heard[-200:], FAINT, 0.6)
-            lines(
+            draw_strokes(axes, heard[-200:], FAINT, 0.6)
+            draw_strokes(
                 axes,
                 np.concatenate([heard[-1:], answer]),
                 MACHINE[1],
                 1.0,
-                begun=len(heard[-1:]),
+                earlier=len(heard[-1:]),
             )
     for index, (name, title) in enumerate(FEATURES.items()):
         column, row = index % 3, index // 3
@@ -177,7 +177,7 @@ def main() -> None:
         answers = make_answers(file, heard, seed=args.seed, **sampling)
         figures[name] = summarise(answers)
         shown[name] = list(zip(heard, answers, strict=True))[::every][:_SHOWN]
-    heard = [before for before, _ in halves(performances)]
+    heard = [before for before, _ in split_in_half(performances)]
     heard = [heard[i % len(heard)] for i in range(args.answers)]
     rounds = []
     for number in range(_ROUNDS):

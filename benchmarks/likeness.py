@@ -36,7 +36,7 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 def eligible(path: Path) -> list[Floats]:
     """Return the performances of a corpus that evaluate --play uses."""
     performances = clean(read_corpus(path)).performances()
-    return [touches for touches in performances if likeness.halves([touches])]
+    return [touches for touches in performances if likeness.split_in_half([touches])]
 
 
 def main() -> None:

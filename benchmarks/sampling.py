@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
 from robojam.engine.model_loader import one_thread
-from robojam.evaluation.likeness import halves
-from robojam.evaluation.report import lines
+from robojam.evaluation.likeness import split_in_half
+from robojam.evaluation.report import draw_strokes
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER
 from robojam.model.file import find, read
 from robojam.player.generate import generate
@@ -51,8 +51,8 @@ def draw(heard: Floats, answers: dict[tuple[float, float], Any], path: Path) -> 
         for spine in axes.spines.values():
             framed = temperature == spread == 1
             spine.set(color=INK if framed else FAINT, linewidth=1.4 if framed else 0.7)
-        lines(axes, heard, FAINT, 0.7)
-        lines(axes, np.concatenate([heard[-1:], touches]), MACHINE[1], 1.1, begun=1)
+        draw_strokes(axes, heard, FAINT, 0.7)
+        draw_strokes(axes, np.concatenate([heard[-1:], touches]), MACHINE[1], 1.1, earlier=1)
         strokes, speed = (features[name][0] for name in ("strokes a second", "speed, 50 %"))
         axes.set_xlabel(f"{strokes:.1f} strokes, {speed:.1f} screens", size=6.5, labelpad=2)
         if spread == SPREADS[0]:
@@ -84,7 +84,7 @@ def main() -> None:
     one_thread()
     file = read(find(args.model))
     performances = list(clean(read_corpus(args.corpus)).performances())
-    heard = [before for before, _ in halves(performances)]
+    heard = [before for before, _ in split_in_half(performances)]
     answers, rows = {}, []
     for temperature in TEMPERATURES:
         for spread in SPREADS:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,12 +91,12 @@ def evaluate(
 
 def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:
     """Print how well a model predicts. Raises ValueError where it cannot be measured."""
-    from robojam.evaluation.likelihood import score, together
+    from robojam.evaluation.likelihood import mean_score, score
     from robojam.model.mdrnn import load
 
     model, _ = load(path)
     with _one_thread():
-        result = together([score(model, corpus, flagless=True) for corpus in corpora])
+        result = mean_score([score(model, corpus, flagless=True) for corpus in corpora])
     if not math.isfinite(result.joint):
         fail(f"{path} has no density there: {result.joint} nats per event", 1)
     if as_json:
@@ -175,7 +176,7 @@ def _play(
         except OSError as error:
             fail(f"{page}: {error.strerror}")
     if as_json:
-        print(json.dumps(result.as_json()))
+        print(json.dumps(asdict(result)))
         return 0
     print(
         f"{path.name}: {result.performances} performances, "

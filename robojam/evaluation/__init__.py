@@ -1,3 +1,3 @@
-"""Evaluation: likelihood of held-out touches, and likeness of the play to people's."""
+"""Evaluation: the likelihood of held-out touches, and how like people a model plays."""
 
 __all__ = ["likelihood", "likeness", "report"]

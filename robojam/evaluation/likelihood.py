@@ -1,17 +1,22 @@
-"""How well a model predicts: nats per event on held-out performances.
+"""Score of a model on held-out performances: mean negative log density, in nats per event.
 
-As docs/measure.md lays down: cleaned, dequantised with a fixed seed, fed from
-the start of each performance, every event but the first scored.
+The steps are those of docs/measure.md: performances are cleaned, dequantised with a fixed
+seed and given to the model from their start; every event but the first is scored.
+
+Which lattice the screen of a performance has is a hidden variable (robojam.model.lattice):
+each performance is scored under the hypothesis of each known lattice and of none, and the
+densities are mixed by their posterior shares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from robojam.corpus.corpus import Corpus, clean, dequantise
@@ -19,19 +24,20 @@ from robojam.model import lattice
 from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel
 
-Floats = np.ndarray[Any, np.dtype[Any]]
+Floats = NDArray[np.floating[Any]]
+Doubles = NDArray[np.float64]
 
-#: So many events are heard at once: what bounds memory on long performances.
+#: Number of events, and of sequences, that the model is given at once: this bounds memory.
 BLOCK = 1024
 ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Mean negative log density in nats per event, over ``touches`` scored events.
+    """Mean negative log density in nats per event, over `touches` scored events.
 
-    parts are the chain-rule terms by factor, which sum to joint; xydt is the
-    density with the event's flags summed out (None where it was not asked for).
+    parts: the chain-rule terms by factor; they sum to joint.
+    xydt: of the density with the event's flags summed out; None if it was not asked for.
     """
 
     touches: int
@@ -41,9 +47,10 @@ class Score:
 
 
 def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score:
-    """Score a model on a corpus; flagless asks for xydt as well.
+    """Score a model on a corpus; with flagless, xydt as well.
 
-    Raises ValueError when the corpus has no event to score.
+    Raises ValueError for a corpus without an event to score, or with other columns than the
+    model's.
     """
     cleaned = clean(corpus)
     count = int(np.maximum(cleaned.lengths - 1, 0).sum())
@@ -54,160 +61,176 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
             f"{corpus.name} holds ({', '.join(corpus.columns)}), and the model is over "
             f"({', '.join(model.event.columns)})"
         )
-    hypotheses = [(0, 1 - sum(share for _, share in model.event.lattices))]
-    hypotheses += model.event.lattices
-    prior = np.log([share for _, share in hypotheses])
-    lattices = [n for n, _ in hypotheses]
-    sums, whole = np.zeros(len(model.event.factors)), 0.0
+    prior_shares = [(0, 1 - sum(share for _, share in model.event.lattices))]
+    prior_shares += model.event.lattices
+    log_prior = np.log([share for _, share in prior_shares])
+    lattices = [n for n, _ in prior_shares]
+    part_sums, flagless_sum = np.zeros(len(model.event.factors)), 0.0
     model.eval()
     with torch.inference_mode():
-        for performances in _grouped(cleaned):
-            events = [dequantise(cleaned, p.start, p.stop) for p in performances]
-            for parts, summed in _under(model, events, lattices, flagless=flagless):
-                sums += lattice.mix(parts, prior)[1:].sum(0)
+        for group in _group_by_length(cleaned):
+            performances = [dequantise(cleaned, rows.start, rows.stop) for rows in group]
+            densities = _score_hypotheses(model, performances, lattices, flagless=flagless)
+            for parts, without_flags in densities:
+                part_sums += lattice.mix(parts, log_prior)[1:].sum(0)
                 if flagless:
-                    # The flags of this event are summed out; what is known of its screen
-                    # comes from the events before, flags and all.
-                    known = lattice.log_posteriors(parts.sum(-1), prior)
-                    whole += float(np.logaddexp.reduce(known + summed, 0)[1:].sum())
+                    # The flags of this event are summed out. The posterior of the lattice
+                    # comes from the events before it, with their flags.
+                    log_posterior = lattice.log_posteriors(parts.sum(-1), log_prior)
+                    mixed = np.logaddexp.reduce(log_posterior + without_flags, 0)
+                    flagless_sum += float(mixed[1:].sum())
     names = [factor.name for factor in model.event.factors]
     return Score(
         count,
-        float(-sums.sum() / count),
-        dict(zip(names, (-sums / count).tolist(), strict=True)),
-        -whole / count if flagless else None,
+        float(-part_sums.sum() / count),
+        dict(zip(names, (-part_sums / count).tolist(), strict=True)),
+        -flagless_sum / count if flagless else None,
+    )
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Return the mean over files, each weighted by its number of scored events.
+
+    Raises ValueError for no scores.
+    """
+    if not scores:
+        raise ValueError("no data was given")
+    total = sum(s.touches for s in scores)
+
+    def mean(values: Iterable[float]) -> float:
+        weights = (s.touches / total for s in scores)
+        return sum(weight * value for weight, value in zip(weights, values, strict=True))
+
+    flagless = [s.xydt for s in scores if s.xydt is not None]
+    return Score(
+        total,
+        mean(s.joint for s in scores),
+        {name: mean(s.parts[name] for s in scores) for name in scores[0].parts},
+        mean(flagless) if len(flagless) == len(scores) else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What is heard of a performance under the hypothesis of a lattice, 0 being none.
+class _Hypothesis:
+    """A performance as it is given to the model if its screen has a lattice.
 
-    events (T, C) end with the one that rules it out, if one does: that is scored still, but
-    for its place.
+    performance, index: of the performance in its group, and of the hypothesis.
+    lattice: the lines of the screen; 0 for no lattice.
+    events: (T, C); under a lattice, places are the middles of their cells.
+    ruled_out: whether the last event contradicts the lattice; later ones are left out. That
+        event is scored but for its place.
     """
 
-    row: int
-    which: int
+    performance: int
+    index: int
     lattice: int
     events: Floats
     ruled_out: bool
 
 
-def _under(
+def _score_hypotheses(
     model: EventModel, performances: list[Floats], lattices: list[int], *, flagless: bool
-) -> list[tuple[Floats, Floats]]:
-    """Score performances (T, C) under the hypotheses (H) of their lattices.
+) -> list[tuple[Doubles, Doubles]]:
+    """Score performances (T, C) under the hypotheses of H lattices.
 
-    Returns for each the log densities of the factors of its events (H, T, F), and with the
-    flags summed out (H, T), if asked for; -inf from the event on that rules one out.
+    Returns, for each performance, the log densities (H, T, F) of the factors of its events,
+    and with flagless those of its events with the flags summed out (H, T). They are -inf
+    from the event on that rules the hypothesis out.
     """
     event, position = model.event, model.event.position
-    blank = np.full((len(lattices), 1, len(event.factors)), -np.inf)
-    found = [(blank.repeat(len(p), 1), blank[..., 0].repeat(len(p), 1)) for p in performances]
-    heard = [
-        _heard(event, events, row, which, n)
-        for row, events in enumerate(performances)
-        for which, n in enumerate(lattices)
+    densities = [
+        (
+            np.full((len(lattices), len(events), len(event.factors)), -np.inf),
+            np.full((len(lattices), len(events)), -np.inf),
+        )
+        for events in performances
     ]
-    for some in _alike(heard):
-        parts, summed = _run(model, some, flagless=flagless)
-        for one, its, whole in zip(some, parts, summed, strict=True):
-            size = len(one.events)
-            if one.lattice and position is not None:
+    hypotheses = [
+        _hypothesis(event, events, performance, index, n)
+        for performance, events in enumerate(performances)
+        for index, n in enumerate(lattices)
+    ]
+    for group in _group_hypotheses(hypotheses):
+        outputs = _run_model(model, group, flagless=flagless)
+        for hypothesis, parts, without_flags in zip(group, *outputs, strict=True):
+            size = len(hypothesis.events)
+            if hypothesis.lattice and position is not None:
                 place = event.factors.index(position)
-                more = lattice.log_gain(one.lattice, position.noise, position.dims)
-                its[:, place] += more
-                whole += more
-                if one.ruled_out:
-                    its[size - 1, place] = whole[size - 1] = -np.inf
-            for told, what in zip(found[one.row], (its, whole), strict=True):
-                told[one.which, :size] = what[:size]
-    return found
+                gain = lattice.log_gain(hypothesis.lattice, position.noise, position.dims)
+                parts[:, place] += gain
+                without_flags += gain
+                if hypothesis.ruled_out:
+                    parts[size - 1, place] = without_flags[size - 1] = -np.inf
+            all_parts, all_without_flags = densities[hypothesis.performance]
+            all_parts[hypothesis.index, :size] = parts[:size]
+            all_without_flags[hypothesis.index, :size] = without_flags[:size]
+    return densities
 
 
-def _alike(heard: list[_Heard]) -> Iterator[list[_Heard]]:
-    """Group what is of like length: most is ruled out at once, and costs next to nothing."""
-    group: list[_Heard] = []
-    for one in sorted(heard, key=lambda one: len(one.events)):
-        if group and (len(group) == ROWS or len(one.events) > 1.25 * len(group[0].events) + 8):
+def _group_hypotheses(hypotheses: list[_Hypothesis]) -> Iterator[list[_Hypothesis]]:
+    """Group hypotheses of similar length: most are ruled out early, and cost little."""
+    group: list[_Hypothesis] = []
+    for hypothesis in sorted(hypotheses, key=lambda hypothesis: len(hypothesis.events)):
+        longest = 1.25 * len(group[0].events) + 8 if group else 0
+        if group and (len(group) == ROWS or len(hypothesis.events) > longest):
             yield group
             group = []
-        group.append(one)
+        group.append(hypothesis)
     if group:
         yield group
 
 
-def _heard(event: EventSpec, events: Floats, row: int, which: int, n: int) -> _Heard:
-    """Say what is heard of a performance (T, C) under a lattice: the middles of its cells."""
+def _hypothesis(
+    event: EventSpec, events: Floats, performance: int, index: int, n: int
+) -> _Hypothesis:
+    """Return events (T, C) as they are under a lattice of n lines (0: none)."""
     if not n or event.position is None:
-        return _Heard(row, which, 0, events, ruled_out=False)
+        return _Hypothesis(performance, index, 0, events, ruled_out=False)
     columns, middles = list(event.position.columns), events.copy()
     inside, middles[:, columns] = lattice.cells(events[:, columns], n, event.position.noise)
-    out = not inside.all()
-    end = int(np.argmin(inside)) + 1 if out else len(events)
-    return _Heard(row, which, n, middles[:end], ruled_out=out)
+    ruled_out = not inside.all()
+    end = int(np.argmin(inside)) + 1 if ruled_out else len(events)
+    return _Hypothesis(performance, index, n, middles[:end], ruled_out=ruled_out)
 
 
-def _run(model: EventModel, some: list[_Heard], *, flagless: bool) -> tuple[Floats, Floats]:
-    """Run what is heard, padded to the longest, through a model.
+def _run_model(
+    model: EventModel, group: list[_Hypothesis], *, flagless: bool
+) -> tuple[Doubles, Doubles]:
+    """Run a model over hypotheses padded to the longest, in blocks, which bounds memory.
 
-    It goes block by block, which bounds memory. Returns the factors' log densities (B, T, F),
-    and those with the flags summed out (B, T); zeros where these were not asked for.
+    Returns the log densities (B, T, F) of the factors, and those (B, T) of the events with
+    the flags summed out; zeros without flagless.
     """
     device, position = model.start.device, model.event.position
     noise = position.noise if position is not None else 0.0
-    cells = [1 / one.lattice if one.lattice else noise for one in some]
-    width = torch.tensor(cells, dtype=torch.float32, device=device)
-    heard, state = _padded([one.events for one in some]), model.initial(len(some))
-    parts: list[Tensor] = []
-    summed: list[Tensor] = []
-    for at in range(0, heard.shape[1], BLOCK):
-        values = heard[:, at : at + BLOCK].to(device)
+    cells = [1 / h.lattice if h.lattice else noise for h in group]
+    cell = torch.tensor(cells, dtype=torch.float32, device=device)
+    events, state = _pad([h.events for h in group]), model.initial(len(group))
+    part_blocks: list[Tensor] = []
+    flagless_blocks: list[Tensor] = []
+    for start in range(0, events.shape[1], BLOCK):
+        values = events[:, start : start + BLOCK].to(device)
         if flagless:
-            block, whole, state = model.flagless(values, state, width)
+            parts, without_flags, state = model.flagless(values, state, cell)
         else:
-            block, state = model(values, state, width)
-            whole = block[..., 0] * 0
-        parts.append(block)
-        summed.append(whole)
-    found = [torch.cat(blocks, 1).double().cpu().numpy() for blocks in (parts, summed)]
-    return found[0], found[1]
+            parts, state = model(values, state, cell)
+            without_flags = parts[..., 0] * 0
+        part_blocks.append(parts)
+        flagless_blocks.append(without_flags)
+    parts, without_flags = torch.cat(part_blocks, 1), torch.cat(flagless_blocks, 1)
+    return parts.double().cpu().numpy(), without_flags.double().cpu().numpy()
 
 
-def together(scores: Sequence[Score]) -> Score:
-    """Average several files' scores, each by how many events were scored in it.
-
-    Raises ValueError for none.
-    """
-    if not scores:
-        raise ValueError("no data was given")
-    total = sum(s.touches for s in scores)
-    shares = [s.touches / total for s in scores]
-    parts = {
-        name: sum(share * s.parts[name] for share, s in zip(shares, scores, strict=True))
-        for name in scores[0].parts
-    }
-    flagless = [s.xydt for s in scores if s.xydt is not None]
-    whole = None
-    if len(flagless) == len(scores):
-        whole = sum(share * xydt for share, xydt in zip(shares, flagless, strict=True))
-    joint = sum(share * s.joint for share, s in zip(shares, scores, strict=True))
-    return Score(total, joint, parts, whole)
-
-
-def _grouped(corpus: Corpus) -> Iterator[list[slice]]:
-    """Group performances of like length, as rows of the corpus."""
-    ends = np.cumsum(corpus.lengths)
+def _group_by_length(corpus: Corpus) -> Iterator[list[slice]]:
+    """Yield groups of performances of similar length, as slices of the corpus's rows."""
+    offsets = corpus.offsets.tolist()
     order = np.argsort(corpus.lengths, kind="stable")
-    for at in range(0, len(order), ROWS):
-        yield [
-            slice(int(ends[p] - corpus.lengths[p]), int(ends[p])) for p in order[at : at + ROWS]
-        ]
+    for start in range(0, len(order), ROWS):
+        yield [slice(offsets[p], offsets[p + 1]) for p in order[start : start + ROWS]]
 
 
-def _padded(sequences: list[Floats]) -> Tensor:
-    """Stack sequences (T, C), padded to the longest: (B, T, C)."""
+def _pad(sequences: list[Floats]) -> Tensor:
+    """Stack sequences (T, C), padded to the longest: (B, T, C), float32."""
     longest = max(len(sequence) for sequence in sequences)
     values = np.full((len(sequences), longest, sequences[0].shape[1]), 0.5, np.float32)
     for row, sequence in enumerate(sequences):

@@ -1,43 +1,45 @@
-"""How like people a model plays: can a classifier tell its answers from theirs?
+"""Likeness of a model's play to people's: can a classifier tell its continuations from theirs?
 
-From each performance the first half of its time is heard, and the machine continues for as
-long as the second half lasted, several times. Both are described by what a musician would
-notice, and gradient boosting is asked to tell them apart, in folds that keep each
-performance's parts together. The area under its ROC curve is the figure: 0.5 when nobody
-can tell. Two controls stand beside it: people against other people, who cannot be told
-apart, and people sped up by 1.3, who must be.
+The first half of each performance, by time, is given to the model, which continues it
+several times for as long as the second half lasted. Both are described by features that a
+musician would notice, and gradient boosting learns to tell them apart, in folds that keep
+the parts of a performance together. The result is the area under its ROC curve: 0.5 if it
+cannot tell. Two controls show that the test works: people against other people, which
+should be near 0.5, and people against themselves sped up by 1.3, which should be near 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robojam.model.file import ModelFile
 from robojam.player.generate import generate
 
-Floats = np.ndarray[Any, np.dtype[Any]]
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
 
-#: Which performances take part: more touches than this, and so many seconds.
+#: Performances that are used have more touches than this, and last so many seconds.
 _TOUCHES, _SECONDS = 40, (2.0, 8.0)
-#: How often the machine continues each.
+#: How often the model continues each opening.
 CONTINUATIONS = 5
-#: Both sides are jittered by so much, that no screen's lattice betrays them: x and y by up
-#: to this either way, dt by up to this much more; screens, seconds.
-_PLACE, _DT = 1 / 1024, 0.002
-#: A rest is a dt longer than this; the edge is within this of the screen's.
+#: Jitter on both sides, so that no screen's lattice identifies people: x and y move by up to
+#: this either way (screens), dt grows by up to this (seconds).
+_PLACE_JITTER, _DT_JITTER = 1 / 1024, 0.002
+#: A rest is a dt longer than this, in seconds; an edge is this wide, in screens.
 _REST, _EDGE = 0.25, 0.01
 _SPED_UP = 1.3
 _FOLDS, _BOOTSTRAPS = 5, 400
-_SHARES = (5, 25, 50, 75, 95, 99)
+_PERCENTILES = (5, 25, 50, 75, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """An area under a ROC curve, with the interval that holds it 95 times of 100."""
+    """An area under a ROC curve, with its 95 % bootstrap interval."""
 
     auc: float
     low: float
@@ -46,7 +48,12 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What was found, on so many performances."""
+    """Result of a comparison, and the settings of the model in it.
+
+    machine, people, sped_up: how well the machine is told from people, people from other
+        people, and people from themselves sped up.
+    stands_out: the features that differ most, with their medians of people and machine.
+    """
 
     performances: int
     temperature: float
@@ -56,59 +63,54 @@ class Likeness:
     sped_up: Area
     stands_out: list[tuple[str, float, float]]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as a table of plain values."""
-        return asdict(self)
 
+def split_in_half(performances: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
+    """Split performances (n, 4) at half of their time into an opening and what followed.
 
-def halves(performances: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
-    """Part those that take part at half of their time: what is heard, and what followed.
-
-    The first dt that followed counts from the last touch heard, and spans the middle.
+    Performances that are too short or too long are left out. The first dt of what followed
+    counts from the last touch of the opening, and spans the middle.
     """
-    parted = []
+    pairs = []
     for touches in performances:
-        at = touches[:, 2].cumsum()
-        if len(touches) <= _TOUCHES or not _SECONDS[0] <= at[-1] <= _SECONDS[1]:
+        times = touches[:, 2].cumsum()
+        if len(touches) <= _TOUCHES or not _SECONDS[0] <= times[-1] <= _SECONDS[1]:
             continue
-        middle = int(np.searchsorted(at, at[-1] / 2, side="right"))
+        middle = int(np.searchsorted(times, times[-1] / 2, side="right"))
         if middle < len(touches):
-            parted.append((touches[:middle], touches[middle:]))
-    return parted
+            pairs.append((touches[:middle], touches[middle:]))
+    return pairs
 
 
-def continued(
+def continue_openings(
     file: ModelFile,
-    parts: Sequence[tuple[Floats, Floats]],
+    pairs: Sequence[tuple[Floats, Floats]],
     *,
     seed: int,
     temperature: float,
     spread: float,
-    times: int = CONTINUATIONS,
 ) -> list[Floats]:
-    """Let a model go on from each first half as long as the second lasted, so many times.
+    """Return CONTINUATIONS takes (n, 4) by a model for each opening, one after the other.
 
-    It goes on from the middle: it has heard the silence since the last touch as well,
-    which people's first touch comes after, too.
+    Each lasts as long as what people played after the opening. The model continues from the
+    middle of the performance: it is given the silence since the opening's last touch, which
+    people's next touch also comes after.
     """
-    lasted = [float(after[:, 2].sum()) for _, after in parts for _ in range(times)]
-    silent = [
-        (float(after[:, 2].sum()) - float(before[:, 2].sum())) / 2
-        for before, after in parts
-        for _ in range(times)
+    pairs = [pair for pair in pairs for _ in range(CONTINUATIONS)]
+    seconds = [float(after[:, 2].sum()) for _, after in pairs]
+    silences = [
+        (float(after[:, 2].sum()) - float(opening[:, 2].sum())) / 2 for opening, after in pairs
     ]
     takes = generate(
         file,
-        [before for before, _ in parts for _ in range(times)],
-        seconds=max(lasted) + 1e-6,
+        [opening for opening, _ in pairs],
+        seconds=max(seconds) + 1e-6,
         seed=seed,
         temperature=temperature,
         spread=spread,
-        silences=np.array(silent),
+        silences=np.array(silences),
     )
     return [
-        take[take[:, 2].cumsum() <= seconds]
-        for take, seconds in zip(takes, lasted, strict=True)
+        take[take[:, 2].cumsum() <= limit] for take, limit in zip(takes, seconds, strict=True)
     ]
 
 
@@ -120,130 +122,153 @@ def compare(
     spread: float,
     seed: int = 0,
 ) -> Likeness:
-    """Measure a model on performances (n, 4): x, y, dt, moving, cleaned.
+    """Compare a model with people on clean performances (n, 4): x, y, dt, moving.
 
-    Raises ValueError where too few of them take part for folds.
+    Raises ValueError if too few of the performances can be used, and ModuleNotFoundError
+    without scikit-learn.
     """
-    parts = halves(performances)
-    if len(parts) < 2 * _FOLDS:
+    pairs = split_in_half(performances)
+    if len(pairs) < 2 * _FOLDS:
         raise ValueError(
-            f"only {len(parts)} of {len(performances)} performances have more than {_TOUCHES} "
+            f"only {len(pairs)} of {len(performances)} performances have more than {_TOUCHES} "
             f"touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s; likeness wants "
             f"{2 * _FOLDS} of them"
         )
     rng = np.random.default_rng(seed)
-    made = continued(file, parts, seed=seed, temperature=temperature, spread=spread)
-    real = described([after for _, after in parts], rng)
-    machine = described(made, rng)
-    group = np.arange(len(parts))
-    groups = np.concatenate([group, group.repeat(CONTINUATIONS)])
-    is_machine = np.arange(len(groups)) >= len(real)
-    faster = [after * [1, 1, 1 / _SPED_UP, 1] for _, after in parts]
-    sped = np.concatenate([real, described(faster, rng)])
+    takes = continue_openings(file, pairs, seed=seed, temperature=temperature, spread=spread)
+    people = describe_all([after for _, after in pairs], rng)
+    machine = describe_all(takes, rng)
+    faster = [after * [1, 1, 1 / _SPED_UP, 1] for _, after in pairs]
+    sped_up = describe_all(faster, rng)
+    group = np.arange(len(pairs))
+    random_half = rng.permutation(len(people)) % 2 == 0
     return Likeness(
-        performances=len(parts),
+        performances=len(pairs),
         temperature=temperature,
         spread=spread,
-        machine=_told_apart(np.concatenate([real, machine]), is_machine, groups, seed),
-        people=_told_apart(real, rng.permutation(len(real)) % 2 == 0, group, seed),
-        sped_up=_told_apart(
-            sped, np.arange(len(sped)) >= len(real), np.concatenate([group, group]), seed
-        ),
-        stands_out=_stands_out(real, machine),
+        machine=_compare_features(people, machine, group, group.repeat(CONTINUATIONS), seed),
+        people=_classify(people, random_half, group, seed),
+        sped_up=_compare_features(people, sped_up, group, group, seed),
+        stands_out=_largest_differences(people, machine),
     )
 
 
-def _told_apart(rows: Floats, label: Floats, groups: Floats, seed: int) -> Area:
-    """How well a classifier tells rows by their label, groups kept together."""
+def _compare_features(
+    first: Floats, second: Floats, first_groups: Integers, second_groups: Integers, seed: int
+) -> Area:
+    """Return how well a classifier tells two sets of features (N, F) apart."""
+    rows, groups = (
+        np.concatenate([first, second]),
+        np.concatenate([first_groups, second_groups]),
+    )
+    return _classify(rows, np.arange(len(rows)) >= len(first), groups, seed)
+
+
+def _classify(rows: Floats, label: NDArray[np.bool_], groups: Integers, seed: int) -> Area:
+    """Return how well a classifier tells the label (N,) of features (N, F).
+
+    Rows of one group (N,) are always in the same fold, and in the same bootstrap sample.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import GroupKFold
 
-    said = np.zeros(len(rows))
-    for learn, test in GroupKFold(_FOLDS).split(rows, label, groups):
+    predictions = np.zeros(len(rows))
+    for train, test in GroupKFold(_FOLDS).split(rows, label, groups):
         model = HistGradientBoostingClassifier(
             max_iter=120, learning_rate=0.06, max_leaf_nodes=8, random_state=seed
         )
-        said[test] = model.fit(rows[learn], label[learn]).predict_proba(rows[test])[:, 1]
+        model.fit(rows[train], label[train])
+        predictions[test] = model.predict_proba(rows[test])[:, 1]
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == one) for one in np.unique(groups)]
-    drawn = []
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    areas = []
     for _ in range(_BOOTSTRAPS):
-        these = rng.integers(len(members), size=len(members))
-        some = np.concatenate([members[i] for i in these])
-        if 0 < label[some].sum() < len(some):
-            drawn.append(roc_auc_score(label[some], said[some]))
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Area(float(roc_auc_score(label, said)), float(low), float(high))
+        chosen = rng.integers(len(members), size=len(members))
+        sample = np.concatenate([members[i] for i in chosen])
+        if 0 < label[sample].sum() < len(sample):
+            areas.append(roc_auc_score(label[sample], predictions[sample]))
+    low, high = np.percentile(areas, [2.5, 97.5])
+    return Area(float(roc_auc_score(label, predictions)), float(low), float(high))
 
 
-def _stands_out(real: Floats, machine: Floats) -> list[tuple[str, float, float]]:
-    """What differs most, each by its median of people and of the machine."""
-    people, its = np.nanmedian(real, 0), np.nanmedian(machine, 0)
-    wide = np.nanpercentile(real, 75, 0) - np.nanpercentile(real, 25, 0) + 1e-9
-    order = np.argsort(-np.abs(np.nan_to_num((its - people) / wide)))
-    return [(NAMES[i], float(people[i]), float(its[i])) for i in order[:8]]
+def _largest_differences(people: Floats, machine: Floats) -> list[tuple[str, float, float]]:
+    """Return the 8 features whose medians differ most, in people's interquartile ranges."""
+    medians, machine_medians = np.nanmedian(people, 0), np.nanmedian(machine, 0)
+    iqr = np.nanpercentile(people, 75, 0) - np.nanpercentile(people, 25, 0) + 1e-9
+    order = np.argsort(-np.abs(np.nan_to_num((machine_medians - medians) / iqr)))
+    return [(NAMES[i], float(medians[i]), float(machine_medians[i])) for i in order[:8]]
 
 
-def described(performances: Sequence[Floats], rng: np.random.Generator) -> Floats:
-    """Describe each by what a musician would notice, jittered."""
+def describe_all(performances: Sequence[Floats], rng: np.random.Generator) -> Floats:
+    """Return the features (P, F) of performances (n, 4), after jitter."""
+    low = [-_PLACE_JITTER, -_PLACE_JITTER, 0]
+    high = [_PLACE_JITTER, _PLACE_JITTER, _DT_JITTER]
     rows = []
     for touches in performances:
-        jitter = rng.uniform([-_PLACE, -_PLACE, 0], [_PLACE, _PLACE, _DT], (len(touches), 3))
+        jitter = rng.uniform(low, high, (len(touches), 3))
         rows.append(list(describe(touches[:, :3] + jitter, touches[:, 3] > 0.5).values()))
     return np.array(rows, float)
 
 
-def describe(places: Floats, moving: Floats) -> dict[str, float]:
-    """Describe a performance (n, 3: x, y, dt); NaN where there is nothing to say."""
-    xy, dt = places[:, :2], places[:, 2]
+def describe(touches: Floats, moving: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the features of a performance; NaN where one is undefined.
+
+    touches (n, 3) are x, y in screens and dt in seconds; moving (n,) marks the moves.
+    """
+    xy, dt = touches[:, :2], touches[:, 2]
     seconds = max(float(dt.sum()), 1e-3)
-    step = np.diff(xy, axis=0)
-    slid = moving[1:]  # each step within a stroke
-    length = np.hypot(*step.T) if len(step) else np.zeros(0)
-    speed = length[slid] / np.maximum(dt[1:][slid], 1e-3)
-    both = slid[1:] & slid[:-1]
+    steps = np.diff(xy, axis=0)
+    in_stroke = moving[1:]  # of each step: whether the finger slid
+    length = np.hypot(*steps.T) if len(steps) else np.zeros(0)
+    speed = length[in_stroke] / np.maximum(dt[1:][in_stroke], 1e-3)
     return {
         "touches a second": len(xy) / seconds,
         "strokes a second": float((~moving).sum()) / seconds,
         "rests a second": float((dt > _REST).sum()) / seconds,
         "longest rest": float(dt.max(initial=0)),
-        **_shares("dt", dt[moving]),
+        **_percentiles("dt", dt[moving]),
         "dt of a landing": _median(dt[~moving]),
-        **_shares("speed", speed),
-        **_turning(step, both),
+        **_percentiles("speed", speed),
+        **_turning(steps, in_stroke[1:] & in_stroke[:-1]),
         **_speed_change(speed),
         **_strokes(xy, dt, moving),
-        "jump between strokes": _median(length[~slid]),
-        "longest jump": float(length[~slid].max(initial=0)),
+        "jump between strokes": _median(length[~in_stroke]),
+        "longest jump": float(length[~in_stroke].max(initial=0)),
         **_surface(xy),
     }
 
 
 def _surface(xy: Floats) -> dict[str, float]:
-    """Where on the surface, how much of it, how often at its edge."""
+    """Return where on the surface places (n, 2) are, and how much of it they cover."""
     if not len(xy):
         xy = np.full((1, 2), np.nan)
-    middle, wide = np.median(xy, axis=0), xy.std(0)
+    middle, deviation = np.median(xy, axis=0), xy.std(0)
     edge = (xy < _EDGE) | (xy > 1 - _EDGE)
     return {
         "x": float(middle[0]),
         "y": float(middle[1]),
-        "spread of x": float(wide[0]),
-        "spread of y": float(wide[1]),
+        "spread of x": float(deviation[0]),
+        "spread of y": float(deviation[1]),
         "area": float(np.prod(np.ptp(xy, axis=0))),
         "at the edge": float(edge.any(1).mean()),
     }
 
 
-def _shares(name: str, values: Floats) -> dict[str, float]:
-    found = np.percentile(values, _SHARES) if len(values) else [np.nan] * len(_SHARES)
-    return {f"{name}, {share} %": float(v) for share, v in zip(_SHARES, found, strict=True)}
+def _percentiles(name: str, values: Floats) -> dict[str, float]:
+    numbers = np.full(len(_PERCENTILES), np.nan)
+    if len(values):
+        numbers = np.percentile(values, _PERCENTILES)
+    return {
+        f"{name}, {percent} %": float(number)
+        for percent, number in zip(_PERCENTILES, numbers, strict=True)
+    }
 
 
-def _turning(step: Floats, both: Floats) -> dict[str, float]:
-    angle = np.arctan2(step[:, 1], step[:, 0])
-    turn = np.abs((np.diff(angle) + np.pi) % (2 * np.pi) - np.pi)[both]
+def _turning(steps: Floats, both_in_stroke: NDArray[np.bool_]) -> dict[str, float]:
+    """Return how much the direction changes from step to step (n, 2) within strokes."""
+    angle = np.arctan2(steps[:, 1], steps[:, 0])
+    turn = np.abs((np.diff(angle) + np.pi) % (2 * np.pi) - np.pi)[both_in_stroke]
     return {
         "turning, median": _median(turn),
         "turning, 90 %": float(np.percentile(turn, 90)) if len(turn) else np.nan,
@@ -259,14 +284,14 @@ def _speed_change(speed: Floats) -> dict[str, float]:
     }
 
 
-def _strokes(xy: Floats, dt: Floats, moving: Floats) -> dict[str, float]:
-    """Describe the strokes: how long, how many touches, how straight."""
+def _strokes(xy: Floats, dt: Floats, moving: NDArray[np.bool_]) -> dict[str, float]:
+    """Return features of the strokes: touches, length, duration and straightness."""
     starts = np.flatnonzero(~moving)
     strokes = [s for s in np.split(np.arange(len(xy)), starts) if len(s)]
     count = np.array([len(s) for s in strokes], float)
     long = [s for s in strokes if len(s) > 2]
     length = np.array([np.hypot(*np.diff(xy[s], axis=0).T).sum() for s in long])
-    apart = np.array([np.hypot(*(xy[s[-1]] - xy[s[0]])) for s in long])
+    chord = np.array([np.hypot(*(xy[s[-1]] - xy[s[0]])) for s in long])
     return {
         "touches in a stroke, median": _median(count),
         "touches in a stroke, most": float(count.max(initial=0)),
@@ -274,7 +299,7 @@ def _strokes(xy: Floats, dt: Floats, moving: Floats) -> dict[str, float]:
         "length of a stroke": _median(length),
         "longest stroke": float(length.max(initial=0)),
         "duration of a stroke": _median(np.array([dt[s[1:]].sum() for s in long])),
-        "straightness": _median(apart / np.maximum(length, 1e-6)),
+        "straightness": _median(chord / np.maximum(length, 1e-6)),
     }
 
 
@@ -282,5 +307,5 @@ def _median(values: Floats) -> float:
     return float(np.median(values)) if len(values) else float("nan")
 
 
-#: What each number of a description is.
+#: The names of the features, in the order of `describe_all`.
 NAMES = tuple(describe(np.zeros((3, 3)), np.array([False, True, True])))

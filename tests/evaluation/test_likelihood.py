@@ -1,4 +1,4 @@
-"""How well a model predicts: docs/measure.md, worked out again by other means."""
+"""Likelihood: scores agree with docs/measure.md, computed touch by touch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.models import (
 from robojam.corpus.corpus import TOUCH, Corpus, clean
 from robojam.corpus.formats import read
 from robojam.evaluation import likelihood
-from robojam.evaluation.likelihood import Score, score, together
+from robojam.evaluation.likelihood import Score, mean_score, score
 from robojam.model.mdrnn import EventModel, load
 
 MODEL = small(TOUCHES, seed=1)
@@ -35,8 +35,8 @@ def raw(rows: Any, lengths: list[int]) -> Corpus:
     )
 
 
-def laid_down(model: EventModel, events: Any, lengths: Any) -> dict[str, Any]:
-    """Score touches as the design lays down, in float64, one after the other."""
+def expected_score(model: EventModel, events: Any, lengths: Any) -> dict[str, Any]:
+    """Score touches as docs/measure.md describes, in float64, one after the other."""
     model, rng = model.double(), np.random.default_rng(0)
     terms: list[list[float]] = []
     flagless: list[float] = []
@@ -110,7 +110,7 @@ def agree(found: Score, expected: dict[str, Any], error: float) -> None:
     assert found.parts == pytest.approx(expected["parts"], abs=error)
 
 
-def test_it_is_as_laid_down():
+def test_score_agrees_with_a_touch_by_touch_computation():
     made = corpus(TOUCHES, [30, 1, 2, 25, 0, 12])
     events = made.events.copy()
     events[3, 0], events[7, 2], events[30] = np.nan, np.nan, np.nan  # 30: the lone one
@@ -119,35 +119,35 @@ def test_it_is_as_laid_down():
     events[33, 2] = 0.8  # no performance begins after a while
     events[31, 1] = np.nan  # leaves one touch of two: the performance falls out
     found = score(MODEL, raw(events, made.lengths.tolist()), flagless=True)
-    agree(found, laid_down(MODEL, events, made.lengths), 1e-4)
+    agree(found, expected_score(MODEL, events, made.lengths), 1e-4)
     assert found.touches == 27 + 24 + 11
 
 
 @is_trained
 @has_corpus
-def test_it_is_as_laid_down_for_the_default_model_on_what_people_played():
+def test_default_models_score_agrees_with_a_touch_by_touch_computation():
     whole = read(CORPUS / "microjam_val.npz")
     lengths = whole.lengths[:4]
     some = raw(whole.events[: lengths.sum()], lengths.tolist())
     model, _ = load(TRAINED)
-    agree(score(model, some, flagless=True), laid_down(model, some.events, lengths), 1e-3)
+    agree(score(model, some, flagless=True), expected_score(model, some.events, lengths), 1e-3)
 
 
-def test_the_parts_sum_to_the_joint():
+def test_parts_sum_to_the_joint_score():
     found = score(MODEL, corpus(TOUCHES, [40, 30]))
     assert list(found.parts) == ["phase", "dt", "xy"]
     assert sum(found.parts.values()) == pytest.approx(found.joint, abs=1e-9)
     assert found.xydt is None  # it was not asked for
 
 
-def test_without_its_phase_a_touch_is_likelier():
+def test_score_without_the_phase_is_better():
     found = score(MODEL, corpus(TOUCHES, [40, 30]), flagless=True)
     assert found.xydt is not None
     assert found.joint - found.parts["phase"] - 5 < found.xydt < found.joint
 
 
 @pytest.mark.parametrize(("block", "rows"), [(7, 64), (1, 1), (1024, 2), (33, 3)])
-def test_how_it_is_batched_does_not_matter(block, rows, monkeypatch):
+def test_score_is_the_same_for_any_batch_size(block, rows, monkeypatch):
     data = corpus(TOUCHES, [50, 3, 90, 2, 17])
     expected = score(MODEL, data, flagless=True)
     monkeypatch.setattr(likelihood, "BLOCK", block)
@@ -158,7 +158,7 @@ def test_how_it_is_batched_does_not_matter(block, rows, monkeypatch):
     assert found.xydt == pytest.approx(expected.xydt, abs=1e-5)
 
 
-def test_long_performances_are_heard_in_pieces():
+def test_performance_longer_than_a_block_is_scored_as_one():
     data = corpus(TOUCHES, [2 * likelihood.BLOCK + 5])
     found = score(MODEL, data, flagless=True)
     model = MODEL.double()
@@ -169,14 +169,14 @@ def test_long_performances_are_heard_in_pieces():
     assert found.joint == pytest.approx(-float(parts[0, 1:].sum(-1).mean()), abs=1e-4)
 
 
-def test_it_scores_the_same_again_and_leaves_the_model_as_it_was():
+def test_scoring_is_reproducible_and_leaves_the_model_unchanged():
     data = corpus(TOUCHES, [30, 20])
     before = {n: w.clone() for n, w in MODEL.state_dict().items()}
     assert score(MODEL, data) == score(MODEL, data)
     assert all(torch.equal(before[n], w) for n, w in MODEL.state_dict().items())
 
 
-def test_strokes_are_scored_by_the_same_code():
+def test_strokes_are_scored():
     found = score(small(STROKES), corpus(STROKES, [20, 30]), flagless=True)
     assert found.touches == 48
     assert list(found.parts) == ["offset", "lifted"]
@@ -184,42 +184,42 @@ def test_strokes_are_scored_by_the_same_code():
     assert found.xydt < found.joint
 
 
-def test_files_are_averaged_by_how_much_was_scored_in_each():
+def test_mean_score_weights_files_by_their_scored_events():
     one, other = (
         score(MODEL, corpus(TOUCHES, lengths, seed=s), flagless=True)
         for s, lengths in enumerate(([60], [5, 5]))
     )
-    both = together([one, other])
+    both = mean_score([one, other])
     assert both.touches == 59 + 8
     assert both.joint == pytest.approx((59 * one.joint + 8 * other.joint) / 67)
     assert both.xydt == pytest.approx((59 * (one.xydt or 0) + 8 * (other.xydt or 0)) / 67)
     assert sum(both.parts.values()) == pytest.approx(both.joint)
-    assert together([one]).joint == one.joint
-    assert together([one, Score(8, -1.0, one.parts)]).xydt is None
+    assert mean_score([one]).joint == one.joint
+    assert mean_score([one, Score(8, -1.0, one.parts)]).xydt is None
     with pytest.raises(ValueError, match="no data"):
-        together([])
+        mean_score([])
 
 
-def test_the_noise_begins_anew_with_each_file():
+def test_noise_starts_again_with_each_file():
     data = corpus(TOUCHES, [30, 20])
-    assert together([score(MODEL, data)] * 2).joint == pytest.approx(score(MODEL, data).joint)
+    assert mean_score([score(MODEL, data)] * 2).joint == pytest.approx(score(MODEL, data).joint)
 
 
 @pytest.mark.parametrize("lengths", [[], [1], [1, 0, 1]])
-def test_nothing_to_score(lengths):
+def test_corpus_without_an_event_to_score_is_refused(lengths):
     events = np.zeros((sum(lengths), 4), np.float32)
     with pytest.raises(ValueError, match="raw has no performance of two events"):
         score(MODEL, raw(events, lengths))
 
 
-def test_a_model_of_something_else():
+def test_corpus_with_other_columns_than_the_model_is_refused():
     with pytest.raises(
         ValueError, match=r"made holds \(dx, dy, lifted\).*\(x, y, dt, moving\)"
     ):
         score(MODEL, corpus(STROKES, [10]))
 
 
-def test_no_model_is_below_the_noise():
+def test_score_is_above_the_bound_of_the_noise():
     """-20.8 nats is what knowing every touch and its lattice exactly would come to."""
     least = -2 * math.log(1024) - math.log(1000)
     assert least == pytest.approx(-20.77, abs=0.01)

@@ -1,4 +1,4 @@
-"""How like people a model plays: what is compared, and that the comparison can tell."""
+"""Likeness: the features, and what the classifier can tell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robojam.cli import main
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read
 from robojam.evaluation import likeness
-from robojam.evaluation.likeness import NAMES, describe, halves
+from robojam.evaluation.likeness import NAMES, describe, split_in_half
 
 
 def stroke(n: int, dt: float = 0.02, wobble: float = 0.0, seed: int = 0) -> Any:
@@ -30,7 +30,7 @@ def described(rows: Any) -> dict[str, float]:
     return describe(rows[:, :3], rows[:, 3] > 0.5)
 
 
-def test_a_straight_stroke_is_described_as_it_is():
+def test_features_of_a_straight_stroke():
     found = described(stroke(51))
     assert found["touches a second"] == pytest.approx(50)
     assert found["strokes a second"] == pytest.approx(1 / 1.02)
@@ -43,7 +43,7 @@ def test_a_straight_stroke_is_described_as_it_is():
     assert math.isnan(found["jump between strokes"])
 
 
-def test_taps_rests_jumps_and_edges_are_told():
+def test_features_of_taps_rests_jumps_and_edges():
     rows = np.array([[0.0, 0.5, 0.1, 0], [0.6, 0.5, 0.4, 0], [1.0, 0.5, 0.1, 0]])
     found = described(rows)
     assert found["taps"] == 1
@@ -52,62 +52,62 @@ def test_taps_rests_jumps_and_edges_are_told():
     assert found["at the edge"] == pytest.approx(2 / 3)
 
 
-def test_a_jagged_stroke_turns_more_than_a_straight_one():
+def test_jagged_stroke_turns_more_than_a_straight_one():
     straight, jagged = described(stroke(40)), described(stroke(40, wobble=0.02))
     assert jagged["turning, median"] > straight["turning, median"] + 0.1
     assert jagged["straightness"] < 0.9
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_next_to_nothing_can_be_described(count):
+def test_features_of_0_to_2_touches_are_defined_or_nan(count):
     found = described(stroke(5)[:count])
     assert tuple(found) == NAMES
 
 
-def test_halves_are_of_time_and_of_performances_that_are_long_enough():
+def test_performances_of_the_wanted_length_are_split_at_half_their_time():
     slow = np.concatenate([stroke(50, 0.06), stroke(50, 0.02)])
-    parts = halves([slow, stroke(40), stroke(41, 0.3), stroke(41, 0.01)])
+    parts = split_in_half([slow, stroke(40), stroke(41, 0.3), stroke(41, 0.01)])
     assert len(parts) == 1
     before, after = parts[0]
     assert len(before) + len(after) == 100
     assert before[:, 2].sum() == pytest.approx(after[:, 2].sum(), abs=0.061)
 
 
-def test_a_classifier_tells_what_differs_and_not_what_does_not():
+def test_classifier_tells_different_rows_apart_and_not_equal_ones():
     rng = np.random.default_rng(1)
     rows = rng.standard_normal((200, 6))
     label, groups = np.arange(200) % 2 == 0, np.arange(200)
-    assert likeness._told_apart(rows, label, groups, 0).auc == pytest.approx(0.5, abs=0.12)
+    assert likeness._classify(rows, label, groups, 0).auc == pytest.approx(0.5, abs=0.12)
     rows[label, 2] += 3
-    area = likeness._told_apart(rows, label, groups, 0)
+    area = likeness._classify(rows, label, groups, 0)
     assert area.low > 0.9
     assert area.low <= area.auc <= area.high
 
 
-def test_no_performance_is_on_both_sides_of_a_fold():
-    """Else what is particular to one performance would be learnt, and called likeness."""
+def test_performance_is_never_on_both_sides_of_a_fold():
+    """Else the classifier would recognise performances."""
     rng = np.random.default_rng(2)
     groups = np.repeat(np.arange(60), 4)
     rows = rng.standard_normal((60, 5)).repeat(4, 0)
     label = rng.random(60).repeat(4) > 0.5
-    assert likeness._told_apart(rows, label, groups, 0).auc < 0.75
+    assert likeness._classify(rows, label, groups, 0).auc < 0.75
 
 
 @has_corpus
 @is_trained
-def test_the_default_model_is_measured_and_the_controls_stand(capsys):
+def test_default_model_and_the_controls_are_in_their_ranges(capsys):
     val = CORPUS / "microjam_val.npz"
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["evaluate", str(TRAINED), str(val), "--play", "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert found["performances"] == len(halves(list(clean(read(val)).performances())))
+    assert found["performances"] == len(split_in_half(list(clean(read(val)).performances())))
     assert found["performances"] > 90
     assert found["sped_up"]["auc"] > 0.9
     assert 0.25 < found["people"]["auc"] < 0.75
     assert 0.5 < found["machine"]["auc"] < 0.95
 
 
-def test_too_few_performances_are_refused(capsys, tmp_path: Path):
+def test_likeness_on_too_few_performances_is_refused(capsys, tmp_path: Path):
     few = tmp_path / "few.npz"
     rows = stroke(60, 0.05).astype(np.float32)
     np.savez(few, touches=rows, lengths=np.array([60], np.int32))

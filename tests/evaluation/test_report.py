@@ -1,4 +1,4 @@
-"""The page of pictures: that it is made, whole or not at all, and that it counts rightly."""
+"""The page of figures: written completely or not at all, and counted correctly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def evaluate(*arguments: object) -> int:
     ("name", "begins"),
     [("page.png", b"\x89PNG"), ("page.svg", b"<?xml"), ("page.pdf", b"%PDF")],
 )
-def test_a_page_is_one_file_and_the_same_again(model, data, tmp_path, capsys, name, begins):
+def test_page_is_one_reproducible_file(model, data, tmp_path, capsys, name, begins):
     pages = []
     for folder in ("a", "b") if name.endswith("png") else ("a",):
         page = tmp_path / folder / name
@@ -52,16 +52,16 @@ def test_a_page_is_one_file_and_the_same_again(model, data, tmp_path, capsys, na
     assert err == ""
 
 
-def test_what_is_on_the_page_is_what_was_measured(model, data, tmp_path, monkeypatch):
-    """The answers that are drawn are those that were told apart from people's."""
+def test_page_shows_the_takes_that_were_measured(model, data, tmp_path, monkeypatch):
+    """The takes that are drawn are those that were compared with people."""
     made: list[Any] = []
-    continued = likeness.continued
+    real = likeness.continue_openings
 
-    def kept(*args: Any, **how: Any) -> Any:
-        made.append(continued(*args, **how))
+    def recorded(*args: Any, **how: Any) -> Any:
+        made.append(real(*args, **how))
         return made[-1]
 
-    monkeypatch.setattr(likeness, "continued", kept)
+    monkeypatch.setattr(likeness, "continue_openings", recorded)
     assert evaluate(model, data, "--play", "--page", tmp_path / "p.png", "--seed", 3) == 0
     measured, drawn = made
     assert len(measured) == len(drawn) > 0
@@ -77,7 +77,7 @@ def test_what_is_on_the_page_is_what_was_measured(model, data, tmp_path, monkeyp
         (("--play", "--page", "none/p.png"), "--page: none/p.png"),
     ],
 )
-def test_a_page_that_cannot_be_is_refused_at_once(
+def test_impossible_page_is_refused_before_measuring(
     model, data, capsys, monkeypatch, tmp_path, arguments, told
 ):
     monkeypatch.chdir(tmp_path)
@@ -89,14 +89,14 @@ def test_a_page_that_cannot_be_is_refused_at_once(
     assert err.count("\n") == 1
 
 
-def test_rates_are_of_the_answers_that_still_go_on():
+def test_touch_rates_count_only_answers_still_going_on():
     clocks = [np.array([0.05, 0.15]), np.array([0.05, 0.06])]
-    at, rate = report.per_second(clocks, np.array([0.2, 0.1]))
+    at, rate = report.touch_rates(clocks, np.array([0.2, 0.1]))
     np.testing.assert_allclose(at, [0.05, 0.15])
     np.testing.assert_allclose(rate, [3 / 2 / 0.1, 1 / 0.1])
 
 
-def test_nobody_waits_for_a_page_who_wants_none(model, data, monkeypatch, capsys):
+def test_report_is_not_imported_without_a_page(model, data, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "robojam.evaluation.report", None)
     assert evaluate(model, data, "--json") == 0
     capsys.readouterr()
