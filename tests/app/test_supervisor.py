@@ -1,4 +1,4 @@
-"""The engine and the window of a jam, started, watched and ended together."""
+"""Supervisor of the engine and the window of a jam, and its monitor."""
 
 import os
 import select
@@ -36,29 +36,31 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 
 
-# -- the watch ---------------------------------------------------------------------------------
+# -- the monitor -------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def engine():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        one.settimeout(PATIENCE)
-        yield one
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as engine:
+        engine.bind(("127.0.0.1", 0))
+        engine.settimeout(PATIENCE)
+        yield engine
 
 
-def watched(engine: socket.socket, options: Options, *told: tuple[str, Any]) -> Options:
-    """Let an engine tell of controls; return the options that are in force then."""
-    watch = ControlMonitor(engine.getsockname(), options, find=lambda name: f"/models/{name}")
-    watch.renew(0.0)
+def options_after(
+    engine: socket.socket, options: Options, *controls: tuple[str, Any]
+) -> Options:
+    """Send controls to a monitor as an engine does; return its options."""
+    monitor = ControlMonitor(engine.getsockname(), options, find=lambda name: f"/models/{name}")
+    monitor.renew(0.0)
     packet, asker = engine.recvfrom(100)
     assert packet.startswith(b"/robojam/subscribe")
     assert native.read(_message(packet), native.INPUTS) == native.Subscribe(asker[1], on=True)
-    for name, value in told:
+    for name, value in controls:
         engine.sendto(native.control(name, value), asker)
     engine.sendto(native.turn("human"), asker)
-    watch.receive()
-    return watch.options
+    monitor.receive()
+    return monitor.options
 
 
 def _message(packet: bytes):
@@ -67,9 +69,9 @@ def _message(packet: bytes):
     return decode(packet)[0][0]
 
 
-def test_the_options_in_force_are_those_the_engine_tells(engine):
+def test_monitor_keeps_the_options_that_the_engine_reports(engine):
     options = Options(controls={"mode": "duet"}, seed=None)
-    now = watched(
+    now = options_after(
         engine,
         options,
         *(("mode", "solo"), ("temperature", 0.7), ("threshold", 0.02), ("response", 0.0)),
@@ -91,52 +93,52 @@ def test_the_options_in_force_are_those_the_engine_tells(engine):
         model="/models/b.safetensors",
         controls=now.controls,
     )
-    # And so they are passed on, and taken.
+    # They survive the way to the next engine.
     assert msgspec.json.decode(msgspec.json.encode(now), type=Options) == now
 
 
-def test_nobody_but_the_engine_is_listened_to(engine):
-    watch = ControlMonitor(engine.getsockname(), Options(), find=str)
-    watch.renew(0.0)
+def test_monitor_ignores_packets_of_other_programs(engine):
+    monitor = ControlMonitor(engine.getsockname(), Options(), find=str)
+    monitor.renew(0.0)
     _, asker = engine.recvfrom(100)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.sendto(native.control("mode", "solo"), asker)
     engine.sendto(native.control("mode", "duet"), asker)
-    watch.receive()
-    assert watch.options.settings().mode == "duet"
+    monitor.receive()
+    assert monitor.options.settings().mode == "duet"
 
 
-def test_it_knocks_until_the_engine_is_there_and_then_renews_in_time(engine):
-    watch = ControlMonitor(engine.getsockname(), Options(), find=str)
-    assert watch.renew(0.0) == pytest.approx(0.2)
-    assert watch.renew(0.1) == pytest.approx(0.1)
-    assert watch.renew(0.2) == pytest.approx(0.2)
+def test_monitor_subscribes_often_until_answered_and_then_renews_in_time(engine):
+    monitor = ControlMonitor(engine.getsockname(), Options(), find=str)
+    assert monitor.renew(0.0) == pytest.approx(0.2)
+    assert monitor.renew(0.1) == pytest.approx(0.1)
+    assert monitor.renew(0.2) == pytest.approx(0.2)
     _, asker = engine.recvfrom(100)
     engine.sendto(native.turn("human"), asker)
-    watch.receive()
-    assert watch.renew(0.3) == pytest.approx(2.9)
-    assert 0 < watch.renew(3.2) < 10  # a monitor lapses after that
-    watch.restart()  # another engine is being started
-    assert watch.renew(3.3) == pytest.approx(0.2)
+    monitor.receive()
+    assert monitor.renew(0.3) == pytest.approx(2.9)
+    assert 0 < monitor.renew(3.2) < 10  # a monitor lapses after that
+    monitor.restart()  # another engine is being started
+    assert monitor.renew(3.3) == pytest.approx(0.2)
 
 
-def test_an_engine_that_is_not_there_does_no_harm():
+def test_monitor_survives_an_engine_that_does_not_listen():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         address = free.getsockname()
-    watch = ControlMonitor(address, Options(), find=str)
+    monitor = ControlMonitor(address, Options(), find=str)
     for now in range(5):
-        watch.renew(float(now))
-        watch.receive()
-    assert watch.options == Options()
+        monitor.renew(float(now))
+        monitor.receive()
+    assert monitor.options == Options()
 
 
-def test_what_listens_everywhere_is_reached_on_this_machine():
+def test_engine_that_listens_everywhere_is_reached_on_loopback():
     assert reachable(("0.0.0.0", 5005)) == ("127.0.0.1", 5005)
     assert reachable(("192.168.1.2", 5005)) == ("192.168.1.2", 5005)
 
 
-def test_a_display_is_known_by_the_environment(monkeypatch):
+def test_display_is_known_by_the_environment(monkeypatch):
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")
@@ -157,28 +159,28 @@ class Jam:
 
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self.process, self.folder = process, folder
-        self.said: list[str] = []
+        self.output: list[str] = []
         self.client = Client(("127.0.0.1", 0))
 
     def line(self, *begins: str) -> str:
-        """Read on until a line that begins so; in time, or it is ended."""
+        """Read on until a line that begins like this; kill the jam if none comes in time."""
         assert self.process.stdout is not None
         patience = threading.Timer(PATIENCE, self.process.kill)
         patience.start()
         try:
             while line := self.process.stdout.readline():
-                self.said.append(line)
+                self.output.append(line)
                 if line.startswith(begins):
                     return line
         finally:
             patience.cancel()
-        raise AssertionError(f"it said no {begins}: {self.said}")
+        raise AssertionError(f"no line begins with {begins}: {self.output}")
 
     def ready(self) -> None:
         self.client.engine = address_of(self.line("listening on udp://"))
 
     def programs(self) -> dict[str, int]:
-        """Its programs by name, with their process ids."""
+        """Return the process ids of its programs by name."""
         found = {}
         for path in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, IndexError):
@@ -237,7 +239,7 @@ WINDOW = {"SDL_VIDEODRIVER": "dummy"}
 
 
 @linux
-def test_a_dead_engine_is_started_again_with_the_options_then_in_force(tmp_path):
+def test_killed_engine_is_restarted_with_the_options_in_force(tmp_path):
     models = tmp_path / "models"
     models.mkdir()
     shutil.copy(MODEL, models / "a.safetensors")
@@ -283,7 +285,7 @@ def test_a_dead_engine_is_started_again_with_the_options_then_in_force(tmp_path)
 @linux
 @pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("who", ["window", "engine", "SIGINT", "SIGHUP", "SIGKILL"])
-def test_when_one_ends_all_end_and_the_recording_is_closed(who, tmp_path):
+def test_end_of_one_program_ends_all_and_closes_the_recording(who, tmp_path):
     with jamming(tmp_path, "--mode", "solo", **WINDOW) as jam:
         jam.client.ask(lambda s: s["recording"].endswith("jsonl") and s["monitors"] == 2)
         programs = jam.programs()
@@ -302,7 +304,7 @@ def test_when_one_ends_all_end_and_the_recording_is_closed(who, tmp_path):
 
 
 @linux
-def test_a_ctrl_c_while_it_starts_leaves_without_a_word(tmp_path):
+def test_ctrl_c_during_the_start_ends_without_output(tmp_path):
     process = subprocess.Popen(
         command("jam", "--no-sound", "--osc-in", "127.0.0.1:0", "--sessions", str(tmp_path)),
         env={**os.environ, **WINDOW},
@@ -323,19 +325,19 @@ def test_a_ctrl_c_while_it_starts_leaves_without_a_word(tmp_path):
 
 
 @linux
-def test_without_a_display_the_engine_plays_alone_and_says_so(tmp_path):
+def test_jam_without_a_display_runs_the_engine_alone(tmp_path):
     with jamming(tmp_path) as jam:
-        assert "there is no display here: the engine plays alone, over OSC\n" in jam.said
+        assert "there is no display here: the engine plays alone, over OSC\n" in jam.output
         assert set(jam.programs()) == {"serve"}
         jam.process.send_signal(signal.SIGTERM)
         assert jam.process.wait(PATIENCE) == 0
 
 
 @linux
-def test_a_display_that_is_not_there_leaves_the_engine_alone(tmp_path):
+def test_jam_whose_window_cannot_open_runs_the_engine_alone(tmp_path):
     with jamming(tmp_path, DISPLAY=":7931") as jam:
         said = "no window could be opened: the engine plays alone, over OSC\n"
-        if said not in jam.said:
+        if said not in jam.output:
             jam.line(said)
         assert jam.client.ask()["mode"] == "call-response"
         jam.process.send_signal(signal.SIGTERM)
@@ -343,7 +345,7 @@ def test_a_display_that_is_not_there_leaves_the_engine_alone(tmp_path):
 
 
 @linux
-def test_an_engine_that_keeps_dying_is_given_up(tmp_path):
+def test_engine_that_dies_three_times_is_given_up(tmp_path):
     with jamming(tmp_path, **WINDOW) as jam:
         for death in range(3):
             os.kill(jam.programs()["serve"], signal.SIGKILL)
@@ -358,7 +360,7 @@ def test_an_engine_that_keeps_dying_is_given_up(tmp_path):
 @pytest.mark.peer
 @linux
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no Xvfb here")
-def test_a_window_on_a_display_shows_what_the_engine_tells(tmp_path):
+def test_window_on_a_display_becomes_a_monitor(tmp_path):
     read_end, write_end = os.pipe()
     display = subprocess.Popen(
         [

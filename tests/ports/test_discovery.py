@@ -1,4 +1,4 @@
-"""Found without typing: zeroconf with another program's eyes, and what ports tells."""
+"""Discovery over zeroconf, and what `robojam ports` shows of it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ zeroconf = pytest.importorskip("zeroconf")
 network = pytest.mark.skipif(not discovery.addresses(), reason="no network here")
 
 
-def test_loopback_is_not_beyond_this_machine():
+def test_loopback_does_not_reach_the_network():
     assert not discovery.reaches_network("127.0.0.1")
     assert discovery.reaches_network("0.0.0.0")
     assert all(discovery.reaches_network(host) for host in discovery.addresses())
 
 
 def seen() -> dict[int, discovery.DiscoveredReceiver]:
-    """The engines that are announced, by their ports."""
-    found = discovery.browse()
-    return {one.port: one for one in found if one.name.startswith("robojam on ")}
+    """Return the engines that are announced, by their ports."""
+    receivers = discovery.browse()
+    return {r.port: r for r in receivers if r.name.startswith("robojam on ")}
 
 
 def see(*ports: int) -> dict[int, discovery.DiscoveredReceiver]:
@@ -41,7 +41,7 @@ def see(*ports: int) -> dict[int, discovery.DiscoveredReceiver]:
 
 
 @network
-def test_an_engine_that_listens_to_others_is_announced_until_it_ends(tmp_path):
+def test_engine_that_reaches_the_network_is_announced_until_it_ends(tmp_path):
     with ExitStack() as stack:
         engine = stack.enter_context(serving(tmp_path, osc_in="0.0.0.0:0"))
         quiet = stack.enter_context(serving(tmp_path, "--no-announce", osc_in="0.0.0.0:0"))
@@ -57,7 +57,7 @@ def test_an_engine_that_listens_to_others_is_announced_until_it_ends(tmp_path):
 
 
 @network
-def test_two_engines_on_one_machine_have_two_names_and_are_seen_at_every_look():
+def test_two_engines_on_one_machine_are_found_under_two_names_every_time():
     with discovery.announced("0.0.0.0", 5991), discovery.announced("0.0.0.0", 5992):
         found = see(5991, 5992)  # they may still be starting
         assert found[5991].name != found[5992].name
@@ -65,9 +65,9 @@ def test_two_engines_on_one_machine_have_two_names_and_are_seen_at_every_look():
             assert {5991, 5992} <= seen().keys()
 
 
-def test_a_network_that_will_not_have_it_is_told_and_the_jam_goes_on(tmp_path):
-    told = tmp_path / "stderr"
-    with told.open("w") as stderr:
+def test_address_that_cannot_be_announced_is_reported_on_standard_error(tmp_path):
+    errors = tmp_path / "stderr"
+    with errors.open("w") as stderr:
         ran = subprocess.run(
             [command()[0], "-m", "robojam.ports.discovery", "203.0.113.1", "5993"],
             stdin=subprocess.PIPE,
@@ -75,11 +75,11 @@ def test_a_network_that_will_not_have_it_is_told_and_the_jam_goes_on(tmp_path):
             timeout=PATIENCE,
         )
     assert ran.returncode == 0
-    assert "robojam: not announced on the network: " in told.read_text()
+    assert "robojam: not announced on the network: " in errors.read_text()
 
 
 @network
-def test_an_engine_that_is_killed_is_announced_no_more(tmp_path):
+def test_killed_engine_is_announced_no_more(tmp_path):
     with serving(tmp_path, osc_in="0.0.0.0:0") as engine:
         port = engine.address[1]
         see(port)
@@ -98,7 +98,7 @@ def ports(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return printed.out
 
 
-def test_ports_in_json(capsys):
+def test_ports_as_json_lists_addresses_and_devices(capsys):
     about = json.loads(ports(capsys, "--json", "--no-network"))
     assert set(about) == {"addresses", "osc", "midi", "audio", "compute", "type"}
     assert [one["for"] for one in about["osc"]] == ["osc-in", "tuio-in", "osc-out"]
@@ -107,7 +107,7 @@ def test_ports_in_json(capsys):
 
 
 @network
-def test_ports_on_one_screen_with_who_is_there(capsys):
+def test_ports_fits_a_screen_and_shows_a_program_on_the_network(capsys):
     info = zeroconf.ServiceInfo(
         discovery.SERVICE,
         f"Phone TouchOSC.{discovery.SERVICE}",
@@ -124,7 +124,7 @@ def test_ports_on_one_screen_with_who_is_there(capsys):
     assert "robojam jam --osc-out 192.0.2.77:9000/touchosc --touchosc learn" in screen
 
 
-def test_ports_knows_an_engine_from_another_program(tmp_path):
+def test_ports_tells_an_engine_from_another_program(tmp_path):
     from robojam.cli.ports import _used_by
 
     with serving(tmp_path, "--mode", "duet") as engine:
@@ -136,7 +136,7 @@ def test_ports_knows_an_engine_from_another_program(tmp_path):
     assert _used_by(*address) is None
 
 
-def test_ports_needs_no_torch_where_there_is_no_gpu():
+def test_ports_does_not_import_torch_without_a_gpu():
     code = (
         "import sys\nfrom robojam.cli import main\n"
         "try: main(['ports', '--no-network'])\nfinally: print('torch' in sys.modules)"

@@ -1,4 +1,4 @@
-"""MIDI with programs that are not ours, over JACK: mido's controllers, FluidSynth."""
+"""MIDI with other programs over JACK: mido's controllers and FluidSynth."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def ons(messages):
 
 
 @pytest.mark.skipif(missing("fluidsynth") is not None, reason=str(missing("fluidsynth")))
-def test_a_controller_plays_robojam_answers_and_fluidsynth_sounds(jack, tmp_path):
+def test_fluidsynth_sounds_the_answer_to_an_mpe_controller(jack, tmp_path):
     sound = tmp_path / "answer.raw"
     synth = subprocess.Popen(
         [
@@ -88,7 +88,7 @@ def test_a_controller_plays_robojam_answers_and_fluidsynth_sounds(jack, tmp_path
     assert level[-rate // 4 :].max() < 1e-3, "and nothing was left on"
 
 
-def test_a_cable_that_is_pulled_and_put_back_plays_on(jack, tmp_path):
+def test_pulled_ports_are_lifted_and_play_on_when_they_return(jack, tmp_path):
     with serving(
         tmp_path, "--midi-in", "board", "--midi-out", "surge/keys", *QUICK, "--mode", "solo"
     ) as engine:
@@ -120,7 +120,7 @@ def test_a_cable_that_is_pulled_and_put_back_plays_on(jack, tmp_path):
             assert not left_on(second.heard)
 
 
-def test_what_a_killed_engine_left_on_is_released(jack, tmp_path):
+def test_notes_of_a_killed_engine_are_released(jack, tmp_path):
     with peer(jack, "in", "Surge") as surge:
         options = ("--midi-out", "surge/keys", "--mode", "solo", "--seed", "5")
         with serving(tmp_path, *options) as engine:
@@ -143,7 +143,7 @@ def test_what_a_killed_engine_left_on_is_released(jack, tmp_path):
             until(lambda: not left_on(surge.heard), f"the next start releases {held}")
 
 
-def test_jack_dies_under_the_jam_and_comes_back(jack, tmp_path):
+def test_jam_survives_a_jack_server_that_dies_and_returns(jack, tmp_path):
     with serving(tmp_path, "--midi-out", "surge", *QUICK, "--mode", "solo") as engine:
         with peer(jack, "in", "Surge") as surge:
             connected(engine.out)
@@ -159,7 +159,7 @@ def test_jack_dies_under_the_jam_and_comes_back(jack, tmp_path):
         assert engine.end() == 0
 
 
-def test_a_synthesiser_that_echoes_is_not_heard(jack, tmp_path):
+def test_echoing_synthesiser_is_not_taken_for_a_human(jack, tmp_path):
     with (
         peer(jack, "thru", "Echo"),
         serving(
@@ -177,7 +177,7 @@ def test_a_synthesiser_that_echoes_is_not_heard(jack, tmp_path):
         assert engine.end() == 0
 
 
-def test_a_port_of_its_own_that_others_connect_to(jack, tmp_path):
+def test_virtual_port_plays_to_a_program_that_connects_to_it(jack, tmp_path):
     with (
         peer(jack, "in", "Surge") as surge,
         serving(tmp_path, "--midi-out", "virtual:answers/keys", "--mode", "solo") as engine,
@@ -193,7 +193,7 @@ def test_a_port_of_its_own_that_others_connect_to(jack, tmp_path):
         until(lambda: not left_on(surge.heard), "nothing is left on")
 
 
-def test_a_recorded_jam_is_played_again_over_midi(jack, tmp_path):
+def test_replay_plays_every_note_over_midi(jack, tmp_path):
     with serving(tmp_path, "--mode", "solo", "--seed", "5") as engine:
         engine.out.until(lambda: sum(m.name == "ai/down" for m in engine.out.heard) > 3)
         engine.end()
@@ -212,7 +212,7 @@ def test_a_recorded_jam_is_played_again_over_midi(jack, tmp_path):
         until(lambda: not left_on(surge.heard), "nothing is left on")
 
 
-def test_learn_takes_what_is_turned(jack, tmp_path):
+def test_learn_writes_a_configuration_of_the_turned_controls(jack, tmp_path):
     with peer(jack, "out", "nanoKONTROL") as desk:
         process = subprocess.Popen(
             command("learn", "x", "y", "answer"),

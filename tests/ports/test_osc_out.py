@@ -36,7 +36,7 @@ def answer(engine: Driven) -> list[Sent]:
     return [m for m in engine.take() if m.to == OUT]
 
 
-def test_microjam_is_sent_every_landing_and_slide(tmp_path):
+def test_microjam_is_sent_every_down_and_move(tmp_path):
     sent = answer(driven(tmp_path, "microjam"))
     assert {m.address for m in sent} == {"/touch"}
     assert [m.args for m in sent] == [
@@ -45,7 +45,7 @@ def test_microjam_is_sent_every_landing_and_slide(tmp_path):
     ]
 
 
-def test_impsys_receiver_is_sent_both_addresses(tmp_path):
+def test_impsy_is_sent_both_addresses(tmp_path):
     sent = answer(driven(tmp_path, "impsy"))
     assert [(m.address, m.args) for m in sent] == [
         ("/impsy", (0.25, 0.75)),
@@ -55,7 +55,7 @@ def test_impsys_receiver_is_sent_both_addresses(tmp_path):
     ]
 
 
-def test_the_dot_on_a_pad_moves_with_the_machine(tmp_path):
+def test_touchosc_pad_shows_the_machine_with_its_axes(tmp_path):
     sent = answer(driven(tmp_path, "touchosc", touchosc=("/1/xy=y,x",)))
     assert [(m.address, m.args) for m in sent] == [
         ("/1/xy/z", (1.0,)),
@@ -65,7 +65,7 @@ def test_the_dot_on_a_pad_moves_with_the_machine(tmp_path):
     ]
 
 
-def test_a_pad_that_is_learnt_is_played_on(tmp_path):
+def test_learnt_pad_is_played_on(tmp_path):
     engine = driven(tmp_path, "touchosc", touchosc=("learn",))
     assert answer(engine) == []
     engine.send("/3/xy", "ff", 0.5, 0.5)
@@ -74,7 +74,7 @@ def test_a_pad_that_is_learnt_is_played_on(tmp_path):
     assert {m.address for m in engine.take()} == {"/3/xy", "/3/xy/z"}
 
 
-def test_several_outputs_each_in_its_dialect(tmp_path):
+def test_each_output_is_sent_its_dialect(tmp_path):
     outs = ("127.0.0.1:9000", "127.0.0.1:9001/impsy", "127.0.0.1:9002/microjam")
     engine = driven(tmp_path, "native", osc_out=outs)
     engine.send("/touch", "ff", 0.5, 0.5)
@@ -83,7 +83,7 @@ def test_several_outputs_each_in_its_dialect(tmp_path):
     assert where == {(9000, "robojam"), (9001, "impsy"), (9001, "prediction"), (9002, "touch")}
 
 
-def test_tuio_is_told_once_a_second_even_when_nothing_moves(tmp_path):
+def test_tuio_frames_are_repeated_once_a_second(tmp_path):
     engine = driven(tmp_path, "tuio", land(0.125, 0.25, 0.75), slide(3.0), response=0)
     engine.wait(3.0)
     frames = [m for m in engine.take() if m.args[0] == "fseq"]
@@ -103,7 +103,7 @@ def test_tuio_is_told_once_a_second_even_when_nothing_moves(tmp_path):
 
 
 @pytest.mark.parametrize("dialect", ["microjam", "impsy", "touchosc", "interface", "tuio"])
-def test_what_comes_back_through_a_loop_is_no_human(dialect, tmp_path):
+def test_looped_packets_are_dropped_as_echoes(dialect, tmp_path):
     engine = driven(tmp_path, dialect, touchosc=("/1/xy",))
     back: list[bytes] = []
     engine.wire.on_sent = lambda packet, to: back.append(packet)
@@ -141,7 +141,7 @@ def test_two_tuio_sources_on_one_host_are_two_humans(tmp_path):
     assert [e.touch.who for e in engine.end().touches()][:2] == ["human", "human2"]
 
 
-def test_a_tuio_table_that_is_unplugged_leaves_no_finger_down(tmp_path):
+def test_unplugged_tuio_table_leaves_no_finger_down(tmp_path):
     engine = driven(tmp_path, "native", mode="listen")
     for tags, args in [
         ("si", ("alive", 1)),
@@ -155,7 +155,7 @@ def test_a_tuio_table_that_is_unplugged_leaves_no_finger_down(tmp_path):
     assert engine.status()["fingers"] == 0
 
 
-def test_impsys_controls_take_effect(tmp_path):
+def test_impsy_controls_take_effect(tmp_path):
     engine = driven(tmp_path, "native")
     engine.send("/impsy/sigmatemp", "f", 0.25)
     engine.send("/impsy/pitemp", "f", 1.5)
@@ -171,7 +171,7 @@ def test_impsys_controls_take_effect(tmp_path):
     assert engine.status()["dropped"] == {"out of range": 1, "unknown mode": 1}
 
 
-def test_the_input_for_tuio(tmp_path):
+def test_tuio_input_reads_touches_and_reports_other_packets(tmp_path):
     port_in = TuioInput(Endpoint("127.0.0.1", 0), tuio.TuioReader())
     port = int(str(port_in.status()["tuio"]).rpartition(":")[2])
     packet = tuio.TuioWriter("app").touch(Touch(0.5, 0.25, 0.0, Phase.DOWN, 0, "ai"), 0.0)
@@ -200,7 +200,7 @@ def test_the_input_for_tuio(tmp_path):
     port_in.close()
 
 
-def test_microjams_instrument_stops_nobody(tmp_path):
+def test_microjam_instrument_message_is_harmless(tmp_path):
     engine = driven(tmp_path, "native")
     engine.send("/inst", "s", "strings")
     engine.send("/inst", "s", "a spoon")

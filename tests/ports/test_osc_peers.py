@@ -1,4 +1,4 @@
-"""Other people's programs, plugged in: liblo's tools, Pure Data, SuperCollider."""
+"""OSC with other programs: liblo's tools, Pure Data, SuperCollider."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ PLAYED = {
 
 @liblo
 @pytest.mark.parametrize("dialect", SENT)
-def test_liblo_plays_in_each_dialect_and_is_answered_in_it(dialect, tmp_path):
+def test_liblo_is_answered_in_the_dialect_that_it_plays(dialect, tmp_path):
     with (
         oscdump() as (dump, port),
         serving(
@@ -130,7 +130,7 @@ def recorded(folder: Path) -> list[Touch]:
 
 
 @liblo
-def test_a_tuio_table_at_its_own_port(tmp_path):
+def test_two_tuio_sources_play_at_the_tuio_port(tmp_path):
     tuio = free_port()
     with serving(tmp_path, "--tuio-in", str(tuio)) as engine:
         for words in SENT["tuio"]:
@@ -144,7 +144,7 @@ def test_a_tuio_table_at_its_own_port(tmp_path):
     assert {touch.who for touch in recorded(tmp_path)} >= {"human", "human2"}
 
 
-def test_where_the_port_for_tuio_is_busy_it_goes_on_without_it(tmp_path):
+def test_busy_tuio_port_is_reported_and_the_engine_goes_on(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         taken = other.getsockname()[1]
@@ -254,7 +254,7 @@ def notes(sound: np.ndarray[Any, Any], rate: int) -> list[float]:
 
 
 @pd
-def test_pure_data_sounds_what_the_machine_plays_and_pitch_follows_x(tmp_path):
+def test_pure_data_sounds_pitches_that_follow_x(tmp_path):
     places = (0.25, 0.5, 0.75, 0.125)
     session = tmp_path / "jam.jsonl"
     write(session, places)
@@ -293,7 +293,7 @@ def write(path: Path, places: tuple[float, ...]) -> None:
 
 
 @pd
-def test_pure_data_plays_and_is_answered_and_the_answer_sounds(tmp_path):
+def test_pure_data_sounds_the_answer_to_what_it_plays(tmp_path):
     with (
         serving(tmp_path / "jams", *SOON, "--response", "1") as engine,
         pure_data(tmp_path, engine.address[1]) as data,

@@ -1,4 +1,4 @@
-"""Touches sent ahead of time: a receiver that schedules plays what the jam plays."""
+"""OSC sent ahead of time: a receiver that schedules plays what the jam plays."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ TO = ("127.0.0.1", 9000)
 
 
 @dataclass(frozen=True)
-class Said:
-    """A message in a bundle: when it left, and the instant it is for; the engine's clock."""
+class StampedMessage:
+    """A message of a bundle: when it left and its timetag, both on the engine's clock."""
 
     left: float
     stamp: float
@@ -37,11 +37,11 @@ class Said:
 
 
 class Receiver:
-    """Stands where the endpoint does, and keeps what is said to a scheduling receiver."""
+    """Stands for the endpoint, and keeps the messages that are sent."""
 
     def __init__(self, driven: Driven) -> None:
         self.driven = driven
-        self.said: list[Said] = []
+        self.sent: list[StampedMessage] = []
 
     def send(self, packet: bytes, to: tuple[str, int]) -> None:
         assert to == TO
@@ -52,22 +52,22 @@ class Receiver:
         assert not dropped
         for m in messages:
             name = m.address.removeprefix("/robojam/")
-            self.said.append(Said(self.driven.now, stamp, name, tuple(m.args)))
+            self.sent.append(StampedMessage(self.driven.now, stamp, name, tuple(m.args)))
 
-    def played(self) -> list[Said]:
-        """What it plays: each at its instant, what is for the same one as it came."""
-        return sorted(self.said, key=lambda one: one.stamp)
+    def played(self) -> list[StampedMessage]:
+        """Return the messages in the order of their timetags, equal ones as they came."""
+        return sorted(self.sent, key=lambda one: one.stamp)
 
 
-class Played:
-    """An output that keeps what sounded, and when."""
+class UnscheduledOutput:
+    """Output that keeps the machine's touches and their instants."""
 
     def __init__(self) -> None:
-        self.sounded: list[tuple[float, TouchPlayed]] = []
+        self.touches: list[tuple[float, TouchPlayed]] = []
 
-    def handle(self, what: Event, at: float) -> None:
-        if isinstance(what, TouchPlayed) and is_machine(what.touch.who):
-            self.sounded.append((at, what))
+    def handle(self, event: Event, at: float) -> None:
+        if isinstance(event, TouchPlayed) and is_machine(event.touch.who):
+            self.touches.append((at, event))
 
     def advance(self, _: float) -> float:
         return math.inf
@@ -80,11 +80,11 @@ class Played:
 
 
 class Ahead(Driven):
-    """An engine with a receiver that it tells ahead of time, and one that it does not."""
+    """Engine with an output that sends ahead of time and one that does not."""
 
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
         super().__init__(folder, player, **{"mode": "listen", **options})
-        self.receiver, self.plain = Receiver(self), Played()
+        self.receiver, self.plain = Receiver(self), UnscheduledOutput()
         self.output = ScheduledOscOutput(
             self.receiver,  # type: ignore[arg-type]
             TO,
@@ -103,61 +103,61 @@ def ahead(tmp_path):
     )
 
 
-def test_each_touch_leaves_early_and_is_stamped_with_its_instant(ahead):
+def test_touches_leave_early_and_are_stamped_with_their_instant(ahead):
     d = ahead(land(0.2, 0.25, 0.75), slide(0.1), slide(0.02))
     d.send("/robojam/mode", "s", "solo")
     d.wait(0.48)
-    said = d.receiver.said
-    assert [one.name for one in said] == ["ai/down", "ai/move", "ai/move", "ai/up", "ai/down"]
-    assert said[0].args == pytest.approx((0, 0.25, 0.75, 0.2))
-    left = [one.left - 1000 for one in said]
+    sent = d.receiver.sent
+    assert [one.name for one in sent] == ["ai/down", "ai/move", "ai/move", "ai/up", "ai/down"]
+    assert sent[0].args == pytest.approx((0, 0.25, 0.75, 0.2))
+    left = [one.left - 1000 for one in sent]
     assert left == pytest.approx([0.15, 0.25, 0.3, 0.42, 0.47], abs=1e-5)
-    stamps = [one.stamp - 1000 for one in said]
+    stamps = [one.stamp - 1000 for one in sent]
     assert stamps == pytest.approx([0.2, 0.3, 0.32, 0.47, 0.52], abs=1e-5)
 
 
-def test_a_touch_that_is_due_sooner_than_that_leaves_at_once(ahead):
+def test_touch_that_is_due_within_the_time_ahead_leaves_at_once(ahead):
     d = ahead(land(0.2), slide(0.01))
     d.send("/robojam/mode", "s", "solo")
     d.wait(0.205)
-    move = d.receiver.said[1]
+    move = d.receiver.sent[1]
     assert move.name == "ai/move"
     assert move.left == pytest.approx(1000.2, abs=1e-5)
     assert move.stamp == pytest.approx(1000.21, abs=1e-5)
 
 
-def test_what_is_taken_back_on_its_way_is_lifted_no_earlier_than_it_lands(ahead):
+def test_sent_move_that_is_taken_back_is_lifted_at_its_instant(ahead):
     d = ahead(land(0.2), slide(0.1), threshold=0.5, mode="call-response")
     d.send("/robojam/down", "iff", 1, 0.5, 0.5)
     d.wait(0.77)  # 0.5 of silence, a touch at 0.7, the next for 0.8 on its way from 0.75 on
-    assert [one.name for one in d.receiver.said] == ["ai/down", "ai/move"]
+    assert [one.name for one in d.receiver.sent] == ["ai/down", "ai/move"]
     d.send("/robojam/move", "iff", 1, 0.5, 0.6)
-    up = d.receiver.said[-1]
+    up = d.receiver.sent[-1]
     assert (up.name, up.left) == ("ai/up", d.now)
     assert up.stamp == pytest.approx(1000.8, abs=1e-5)
-    assert len(d.receiver.said) == 3  # and that is all
+    assert len(d.receiver.sent) == 3  # and nothing else
 
 
-def test_a_landing_that_is_taken_back_before_anything_sounded_is_lifted_too(ahead):
+def test_sent_first_down_that_is_taken_back_is_lifted_at_its_instant(ahead):
     d = ahead(land(0.2), threshold=0.5, mode="call-response")
     d.send("/robojam/down", "iff", 1, 0.5, 0.5)
     d.wait(0.68)
     d.send("/robojam/move", "iff", 1, 0.5, 0.6)
-    assert [one.name for one in d.receiver.said] == ["ai/down", "ai/up"]
-    assert d.receiver.said[1].stamp == pytest.approx(d.receiver.said[0].stamp)
+    assert [one.name for one in d.receiver.sent] == ["ai/down", "ai/up"]
+    assert d.receiver.sent[1].stamp == pytest.approx(d.receiver.sent[0].stamp)
 
 
-def test_what_is_taken_back_before_it_left_is_never_said(ahead):
+def test_touch_that_is_taken_back_before_it_left_is_never_sent(ahead):
     d = ahead(land(0.2), threshold=0.5, mode="call-response")
     d.send("/robojam/down", "iff", 1, 0.5, 0.5)
     d.wait(0.6)
     d.send("/robojam/move", "iff", 1, 0.5, 0.6)
     d.wait(0.3)
-    assert d.receiver.said == []
+    assert d.receiver.sent == []
 
 
 @pytest.mark.parametrize("control", [("pause", "i", 1), ("mode", "s", "listen"), ("panic", "")])
-def test_whatever_silences_the_machine_silences_what_is_on_its_way(ahead, control):
+def test_control_that_silences_the_machine_lifts_sent_touches(ahead, control):
     d = ahead(land(0.2), slide(0.1))
     d.send("/robojam/mode", "s", "solo")
     d.wait(0.27)
@@ -166,7 +166,7 @@ def test_whatever_silences_the_machine_silences_what_is_on_its_way(ahead, contro
     assert [one.name for one in d.receiver.played()] == ["ai/down", "ai/move", "ai/up"]
 
 
-def test_a_new_recording_and_the_end_leave_no_finger_down(ahead):
+def test_new_recording_and_end_leave_no_finger_down(ahead):
     d = ahead(land(0.2), slide(0.1))
     d.send("/robojam/mode", "s", "solo")
     d.wait(0.27)
@@ -179,18 +179,18 @@ def test_a_new_recording_and_the_end_leave_no_finger_down(ahead):
     assert d.receiver.played()[-1].name == "ai/up"
 
 
-def test_the_timescale_in_force_is_that_of_the_dt(ahead):
+def test_dt_is_scaled_by_the_timescale_in_force(ahead):
     d = ahead(land(0.2), slide(0.1), timescale=2.0)
     d.send("/robojam/mode", "s", "solo")
     d.wait(0.5)
     d.send("/robojam/timescale", "f", 0.5)
     d.wait(0.4)
-    dts = [round(one.args[3], 4) for one in d.receiver.said if len(one.args) == 4]
+    dts = [round(one.args[3], 4) for one in d.receiver.sent if len(one.args) == 4]
     assert dts[:3] == [0.4, 0.05, 0.1]
 
 
-def test_a_wall_clock_that_is_set_back_moves_stamps_and_nothing_else(ahead):
-    """The receiver's wall is set back with it; when touches leave is no matter of walls."""
+def test_wall_clock_that_is_set_back_moves_stamps_only(ahead):
+    """The receiver's clock is set back too; when touches leave depends on the engine's."""
     d = ahead(land(0.2), slide(0.1))
     back = [0.0]
     d.output._wall = lambda: EPOCH + d.now - back[0]
@@ -198,9 +198,9 @@ def test_a_wall_clock_that_is_set_back_moves_stamps_and_nothing_else(ahead):
     d.wait(0.26)
     back[0] = 3600.0
     d.wait(0.25)
-    said = [one for one in d.receiver.said if one.name == "ai/down" or one.name == "ai/move"]
-    assert [one.left - 1000 for one in said] == pytest.approx([0.15, 0.25, 0.45], abs=1e-5)
-    stamps = [one.stamp - 1000 for one in said]
+    sent = [one for one in d.receiver.sent if one.name == "ai/down" or one.name == "ai/move"]
+    assert [one.left - 1000 for one in sent] == pytest.approx([0.15, 0.25, 0.45], abs=1e-5)
+    stamps = [one.stamp - 1000 for one in sent]
     assert stamps == pytest.approx([0.2, 0.3, 0.5 - 3600], abs=1e-5)
 
 
@@ -225,8 +225,8 @@ ACTS = st.one_of(
 @example([("wait", 0.004), ("mode", "solo")], 2, 3)
 @example([("mode", "duet"), ("pause", 1), ("down", 0)], 1, 1)
 @given(st.lists(ACTS, max_size=25), st.integers(1, 2), st.integers(0, 99))
-def test_a_scheduling_receiver_plays_what_the_jam_does(acts, voices, seed):
-    """Whatever happens: every touch once and in time, and what was taken back lifted."""
+def test_scheduling_receiver_plays_every_touch_of_the_jam(acts, voices, seed):
+    """Every touch is sent once and in time, and every one that is taken back is lifted."""
     with tempfile.TemporaryDirectory() as folder:
         d = Ahead(
             Path(folder), Whimsical(voices=voices), voices=voices, seed=seed, threshold=0.2
@@ -247,16 +247,16 @@ def test_a_scheduling_receiver_plays_what_the_jam_does(acts, voices, seed):
                 d.send(f"/robojam/{name}", tag, value, sender=(HAND[0], 1))
         d.wait(0.3)
         d.engine.finish("the end")
-    said = [one for one in d.receiver.said if not one.name.endswith("/up")]
-    assert all(one.left <= one.stamp + 1e-5 for one in d.receiver.said)
-    assert all(one.left >= one.stamp - AHEAD - 1e-5 for one in said)
-    left = list(said)
-    for at, s in d.plain.sounded:
+    sent = [one for one in d.receiver.sent if not one.name.endswith("/up")]
+    assert all(one.left <= one.stamp + 1e-5 for one in d.receiver.sent)
+    assert all(one.left >= one.stamp - AHEAD - 1e-5 for one in sent)
+    left = list(sent)
+    for at, s in d.plain.touches:
         if s.touch.phase is not Phase.UP:
-            left.remove(_told(left, at, s))
+            left.remove(_find(left, at, s))
     for one in left:  # taken back: lifted where it lands
         who, _, _ = one.name.partition("/")
-        ups = [up.stamp for up in d.receiver.said if up.name == f"{who}/up"]
+        ups = [up.stamp for up in d.receiver.sent if up.name == f"{who}/up"]
         assert any(abs(up - one.stamp) < 1e-5 for up in ups)
     held: dict[str, bool] = {}
     for one in d.receiver.played():
@@ -267,12 +267,12 @@ def test_a_scheduling_receiver_plays_what_the_jam_does(acts, voices, seed):
     assert not any(held.values())
 
 
-def _told(said: list[Said], at: float, what: TouchPlayed) -> Said:
-    """Find what was said of a touch: for its instant, or as late as what was taken back."""
-    for one in said:
+def _find(sent: list[StampedMessage], at: float, what: TouchPlayed) -> StampedMessage:
+    """Return the message of a touch: at its instant, or as late as one taken back before."""
+    for one in sent:
         same = one.name.startswith(f"{what.touch.who}/") and one.args[1:3] == pytest.approx(
             (what.touch.x, what.touch.y), abs=1e-6
         )
         if same and at - 1e-5 <= one.stamp <= at + AHEAD + 1e-5:
             return one
-    raise AssertionError(f"{what} was not said in time")
+    raise AssertionError(f"{what} was not sent in time")

@@ -1,4 +1,4 @@
-"""The socket that hears and speaks."""
+"""UDP endpoint and look-up of receivers."""
 
 import socket
 
@@ -10,20 +10,20 @@ from robojam.ports.udp import Endpoint, PortError, resolve
 
 @pytest.fixture
 def endpoint():
-    made = Endpoint("127.0.0.1", 0)
-    yield made
-    made.close()
+    endpoint = Endpoint("127.0.0.1", 0)
+    yield endpoint
+    endpoint.close()
 
 
 @pytest.fixture
 def peer():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        one.settimeout(PATIENCE)
-        yield one
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.settimeout(PATIENCE)
+        yield peer
 
 
-def test_it_sends_and_receives_and_never_blocks(endpoint, peer):
+def test_endpoint_sends_and_receives_without_blocking(endpoint, peer):
     assert endpoint.receive() is None
     peer.sendto(b"hello", endpoint.address)
     assert endpoint.receive() == (b"hello", peer.getsockname())
@@ -33,23 +33,23 @@ def test_it_sends_and_receives_and_never_blocks(endpoint, peer):
     assert endpoint.unsent == 0
 
 
-def test_a_packet_may_be_empty_and_as_large_as_they_come(endpoint, peer):
+def test_endpoint_receives_the_smallest_and_largest_packets(endpoint, peer):
     for packet in (b"", b"x" * 65507):
         peer.sendto(packet, endpoint.address)
         assert endpoint.receive() == (packet, peer.getsockname())
 
 
-def test_where_nobody_listens_no_harm_is_done(endpoint, peer):
+def test_endpoint_survives_receivers_that_do_not_listen(endpoint, peer):
     nobody = ("127.0.0.1", 9)
     for _ in range(10):
         endpoint.send(b"hi", nobody)
-        endpoint.send(b"hi", ("255.255.255.255", 9))  # it may not: that is a broadcast
+        endpoint.send(b"hi", ("255.255.255.255", 9))  # refused: broadcasts are not enabled
     assert endpoint.unsent >= 10
     peer.sendto(b"hello", endpoint.address)
     assert endpoint.receive() == (b"hello", peer.getsockname())
 
 
-def test_its_own_packets_are_known(endpoint):
+def test_endpoint_knows_its_own_address(endpoint):
     port = endpoint.address[1]
     assert endpoint.is_own(("127.0.0.1", port))
     assert not endpoint.is_own(("127.0.0.1", port - 1))
@@ -58,11 +58,11 @@ def test_its_own_packets_are_known(endpoint):
     port = everywhere.address[1]
     assert everywhere.is_own(("127.0.0.1", port))
     assert not everywhere.is_own(("127.0.0.1", port - 1))
-    assert not everywhere.is_own(("203.0.113.9", port))  # somebody else's machine
+    assert not everywhere.is_own(("203.0.113.9", port))  # another machine
     everywhere.close()
 
 
-def test_a_port_in_use_is_told_with_what_to_do(endpoint):
+def test_port_in_use_is_an_error_that_names_the_option(endpoint):
     host, port = endpoint.address
     with pytest.raises(
         PortError, match=f"port {port} of {host} is in use.*--osc-in {host}:PORT"
@@ -70,12 +70,12 @@ def test_a_port_in_use_is_told_with_what_to_do(endpoint):
         Endpoint(host, port)
 
 
-def test_an_address_that_is_not_of_this_machine_is_told():
+def test_address_of_another_machine_is_an_error():
     with pytest.raises(PortError, match=r"cannot listen on 203\.0\.113\.9:0: "):
         Endpoint("203.0.113.9", 0)
 
 
-def test_a_receiver_is_looked_up_once_and_a_wrong_one_told():
+def test_unknown_host_is_an_error():
     assert resolve("localhost", 5006) == ("127.0.0.1", 5006)
     with pytest.raises(PortError, match=r"there is no host no\.such\.invalid to send to"):
         resolve("no.such.invalid", 5006)

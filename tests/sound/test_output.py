@@ -1,4 +1,4 @@
-"""The synthesiser beside the engine: what goes between, and a real audio server."""
+"""Sound output: packets to the synthesiser's process, and a real audio server."""
 
 import json
 import logging
@@ -34,17 +34,17 @@ def tap(phase="down", x=0.5, finger=0):
 
 
 def wait_for(what, patience=PATIENCE):
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     end = time.monotonic() + patience
     while not what():
-        assert time.monotonic() < end, "it never came"
+        assert time.monotonic() < end, "the condition never held"
         time.sleep(0.01)
 
 
 # -- between the two ---------------------------------------------------------------------
 
 
-def test_what_sounds_crosses_and_what_does_not_stays():
+def test_events_that_sound_are_encoded_and_others_are_not():
     touch = Touch(0.25, 0.5, 0.125, Phase.MOVE, 3, "ai2")
     got = decode(encode(TouchPlayed(7.0, touch, 0.25), 42.5))
     assert got == (
@@ -62,7 +62,7 @@ def test_what_sounds_crosses_and_what_does_not_stays():
 
 
 @given(st.binary(max_size=64))
-def test_any_bytes_are_a_happening_or_nothing(data):
+def test_any_bytes_decode_to_an_event_or_none(data):
     got = decode(data)
     assert got is None or isinstance(got[0], TouchPlayed | ControlChanged)
 
@@ -71,7 +71,7 @@ def test_any_bytes_are_a_happening_or_nothing(data):
 
 
 def request(clock, chunks, period, frames, jitter=()):
-    """Let a device of some period, whose buffer is asked for in chunks, ask for a while."""
+    """Simulate a device of a period (frames) that asks for a number of chunks."""
     given = taken = 0
     for i in range(chunks):
         taken += period
@@ -82,7 +82,7 @@ def request(clock, chunks, period, frames, jitter=()):
 
 
 @pytest.mark.parametrize("period", [192, 256, 1024])
-def test_every_touch_is_held_for_as_long_and_none_comes_too_late(period):
+def test_clock_delays_every_touch_equally_whatever_the_period(period):
     clock = DeviceClock(48_000)
     request(clock, 200, period, 192, jitter=(0.0, 0.0004, 0.0, 0.0011, 0.0))
     now = 200 * period / 48_000
@@ -94,7 +94,7 @@ def test_every_touch_is_held_for_as_long_and_none_comes_too_late(period):
     assert clock.gaps == 0
 
 
-def test_a_device_that_stood_still_is_noticed_and_time_begins_anew():
+def test_clock_restarts_after_a_device_that_stood_still():
     clock = DeviceClock(48_000)
     request(clock, 100, 192, 192)
     clock.requested(5.0, 19_200, 192)
@@ -103,7 +103,7 @@ def test_a_device_that_stood_still_is_noticed_and_time_begins_anew():
 
 
 class Line:
-    """What has come by the socket."""
+    """Socket that has received packets."""
 
     def __init__(self, *packets):
         self.packets = list(packets)
@@ -114,7 +114,7 @@ class Line:
         return self.packets.pop(0)
 
 
-def test_frames_come_in_any_number_and_are_the_same_sound():
+def test_sound_does_not_depend_on_the_frames_asked_for_at_a_time():
     def made(sizes):
         synth = Synth()
         synth.handle(tap(), 100)
@@ -126,7 +126,7 @@ def test_frames_come_in_any_number_and_are_the_same_sound():
     assert even.dtype == np.float32
 
 
-def test_what_came_while_there_was_no_device_is_not_played_but_ended():
+def test_touches_older_than_a_second_are_not_sounded():
     now = time.perf_counter()
     old = [encode(tap(), now - 60), encode(ControlChanged(0.0, "volume", 0.5), now - 60)]
     synth = Synth()
@@ -153,7 +153,7 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="its audio is L
 
 
 @needs_linux
-def test_without_a_device_there_is_one_line_and_the_jam_goes_on(nowhere, caplog):
+def test_missing_device_is_logged_once_and_the_jam_goes_on(nowhere, caplog):
     caplog.set_level(logging.WARNING)
     output = SoundOutput(Settings(instrument="human=keys,ai=keys", volume=0.5))
     assert output.advance(0.0) == float("inf")
@@ -167,7 +167,7 @@ def test_without_a_device_there_is_one_line_and_the_jam_goes_on(nowhere, caplog)
 
 
 @needs_linux
-def test_without_a_device_measuring_says_so(nowhere):
+def test_measuring_without_a_device_is_an_error(nowhere):
     assert sound.devices() == []
     with pytest.raises(NoSoundError, match="no audio device was found"):
         sound.measure(0.1)
@@ -175,7 +175,7 @@ def test_without_a_device_measuring_says_so(nowhere):
         sound.measure(0.1, device="Moon")
 
 
-def test_a_synthesiser_that_dies_at_once_is_not_started_for_ever(monkeypatch, caplog):
+def test_synthesiser_that_dies_at_once_is_not_restarted(monkeypatch, caplog):
     monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
     output = SoundOutput(Settings(instrument="human=keys", volume=0.5))
     output.advance(0.0)
@@ -186,7 +186,7 @@ def test_a_synthesiser_that_dies_at_once_is_not_started_for_ever(monkeypatch, ca
     ]
 
 
-def test_it_can_be_closed_before_it_has_begun():
+def test_output_can_be_closed_before_it_has_started():
     SoundOutput(Settings(instrument="human=keys", volume=0.5)).close()
 
 
@@ -205,8 +205,8 @@ def jack(monkeypatch):
 
 @pytest.mark.peer
 @needs_jack
-def test_a_touch_is_heard_at_a_jack_server(jack, tmp_path):
-    """The engine as one starts it; what leaves it is recorded by another program."""
+def test_touch_sounds_at_a_jack_server_with_its_pitch(jack, tmp_path):
+    """The engine plays a touch, and another program records what it plays."""
     command = [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"]
     options = ["--no-record", "--mode", "listen", "--instrument", "human=keys"]
     engine = subprocess.Popen(
@@ -267,7 +267,7 @@ def hand_to(port):
 
 @pytest.mark.peer
 @needs_jack
-def test_a_ctrl_c_lets_what_sounds_fade_and_is_no_failure(jack):
+def test_ctrl_c_reaches_the_engine_alone_and_is_no_sound_failure(jack):
     command = [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"]
     # A MIDI port takes its time to end, in which the sound would be missed.
     engine = subprocess.Popen(
@@ -291,7 +291,7 @@ def test_a_ctrl_c_lets_what_sounds_fade_and_is_no_failure(jack):
 
 @pytest.mark.peer
 @needs_jack
-def test_a_device_that_goes_is_told_once_and_the_sound_comes_back(jack, caplog):
+def test_lost_device_is_logged_once_and_the_sound_returns(jack, caplog):
     caplog.set_level(logging.WARNING)
     output = SoundOutput(Settings(instrument="human=keys", volume=0.5))
     output.advance(0.0)

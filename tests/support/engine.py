@@ -43,7 +43,7 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Sent:
-    """A message that the engine sent: when, what, and to whom."""
+    """Message that an engine sent, with its time and its receiver."""
 
     at: float
     address: str
@@ -57,7 +57,7 @@ class Sent:
 
 
 def messages(packet: bytes, at: float, to: tuple[str, int] = OUT) -> list[Sent]:
-    """Read what an engine sent."""
+    """Decode a packet of the engine's."""
     found, dropped = osc.decode(packet)
     assert not dropped, packet
     return [Sent(at, m.address, m.tags, m.args, to) for m in found]
@@ -67,7 +67,7 @@ def messages(packet: bytes, at: float, to: tuple[str, int] = OUT) -> list[Sent]:
 
 
 class Wire:
-    """Stands where an endpoint does, and keeps what is sent."""
+    """Endpoint without a socket, which keeps what is sent."""
 
     address = ("127.0.0.1", 5005)
     unsent = 0
@@ -89,7 +89,7 @@ class Wire:
 
 
 class Driven:
-    """A server on a clock that the test turns, with nothing between it and the test."""
+    """Engine without sockets, on a clock that the test turns."""
 
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
         self.now = 1000.0
@@ -128,7 +128,7 @@ class Driven:
         self.engine.calls.drain()
 
     def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:
-        """Let time pass; late is by how much the loop wakes late, in seconds."""
+        """Let time pass, in seconds; late returns by how much the loop wakes late."""
         end = self.now + seconds
         while True:
             due = math.nextafter(self.now + self.engine.advance(), math.inf)
@@ -142,12 +142,12 @@ class Driven:
         return dict(json.loads(self.engine.status()))
 
     def take(self) -> list[Sent]:
-        """What was sent since the last call."""
+        """Return the messages sent since the last call."""
         sent, self.wire.sent = self.wire.sent, []
         return sent
 
     def end(self) -> Session:
-        """End it, and read its last recording."""
+        """End the engine; return its last recording."""
         self.engine.finish("SIGTERM")
         return recording(self.folder)
 
@@ -158,7 +158,7 @@ def playing(player: Any, name: str = "a.safetensors", sha256: str = "0a") -> Loa
 
 
 def recordings(folder: Path) -> list[Path]:
-    """The recordings in a folder, the oldest first."""
+    """Return the recordings in a folder, the oldest first."""
     return sorted(folder.glob("*.jsonl"), key=lambda p: (p.stem[:19], len(p.stem), p.stem))
 
 
@@ -171,7 +171,7 @@ def recording(folder: Path) -> Session:
 
 @dataclass
 class Client:
-    """A UDP socket with a deadline for everything."""
+    """UDP client of an engine, with a deadline for everything."""
 
     engine: tuple[str, int]
     host: str = "127.0.0.1"
@@ -191,7 +191,7 @@ class Client:
         self.socket.sendto(packet, self.engine)
 
     def receive(self, seconds: float) -> bool:
-        """Take in the next packet; tell whether one came in time."""
+        """Receive the next packet; return whether one came in time."""
         if not select.select([self.socket], [], [], max(0.0, seconds))[0]:
             return False
         with suppress(ConnectionError):
@@ -203,7 +203,7 @@ class Client:
         return True
 
     def until(self, there: Callable[[], Any], seconds: float = PATIENCE) -> None:
-        """Receive until something is the case."""
+        """Receive until a condition holds."""
         end = time.monotonic() + seconds
         while not there():
             left = end - time.monotonic()
@@ -211,13 +211,13 @@ class Client:
             self.receive(left)
 
     def listen(self, seconds: float) -> None:
-        """Receive for some time."""
+        """Receive for a time, in seconds."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.receive(left)
 
     def ask(self, there: Callable[[dict[str, Any]], Any] = lambda _: True) -> dict[str, Any]:
-        """Ask for the status until something is the case in it."""
+        """Ask for the status until a condition on it holds; return it."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             self.statuses.clear()
@@ -234,7 +234,7 @@ class Client:
 
 @dataclass
 class RunningEngine:
-    """A running engine, with the client that is its output."""
+    """Running engine, with the client that is its output."""
 
     process: subprocess.Popen[str]
     address: tuple[str, int]
@@ -242,7 +242,7 @@ class RunningEngine:
     folder: Path
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it with a signal; return its status."""
+        """End the engine with a signal; return its exit status."""
         self.process.send_signal(how)
         return self.process.wait(PATIENCE)
 
@@ -259,7 +259,7 @@ def run_program(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str
 
 
 def address_of(line: str) -> tuple[str, int]:
-    """Read a ready line."""
+    """Return the address in an engine's ready line."""
     assert line.startswith("listening on udp://"), line
     host, _, port = line.split("udp://")[1].partition(",")[0].rpartition(":")
     return ("127.0.0.1" if host == "0.0.0.0" else host), int(port)
@@ -269,7 +269,7 @@ def address_of(line: str) -> tuple[str, int]:
 def serving(
     folder: Path, *options: str, osc_in: str = "127.0.0.1:0", **popen: Any
 ) -> Iterator[RunningEngine]:
-    """Start an engine, wait until it is ready, and end it in the end, however the test ends."""
+    """Start an engine, wait until it is ready, and kill it when the block ends."""
     out = Client(("127.0.0.1", 0))
     process = subprocess.Popen(
         command(
@@ -289,7 +289,7 @@ def serving(
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
-    """Read the first line that a process prints, or "" when there is none in time."""
+    """Return the first line that a process prints, or "" if none comes in time."""
     assert process.stdout is not None
     if not select.select([process.stdout], [], [], PATIENCE)[0]:
         return ""
@@ -297,7 +297,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def stop(process: subprocess.Popen[Any]) -> None:
-    """See to it that a process is gone."""
+    """Kill a process, wait for it and close its pipes."""
     if process.poll() is None:
         with suppress(OSError):
             os.kill(process.pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""A JACK server of the test's own, and MIDI programs at it that are not ours: mido's."""
+"""JACK server of a test, and programs with MIDI ports at it that use mido."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 
 
 def missing(*programs: str) -> str | None:
-    """Why there can be no MIDI here, if so."""
+    """Return why MIDI cannot be tested here, or None."""
     try:
         import mido  # noqa: F401
         import rtmidi
@@ -39,20 +39,20 @@ def missing(*programs: str) -> str | None:
     return None
 
 
-def until(there: Callable[[], Any], what: str = "", seconds: float = PATIENCE) -> Any:
-    """Wait until something is the case; return it."""
+def until(condition: Callable[[], Any], what: str = "", seconds: float = PATIENCE) -> Any:
+    """Wait until a condition returns something true; return that."""
     end = time.monotonic() + seconds
-    while not (found := there()):
+    while not (value := condition()):
         assert time.monotonic() < end, f"it did not happen in {seconds} s: {what}"
         time.sleep(0.005)
-    return found
+    return value
 
 
-def _forgotten() -> None:
-    """Remove JACK's metadata where no server runs to whom they belong.
+def _remove_stale_metadata() -> None:
+    """Remove JACK's metadata if no server runs.
 
-    They are one file for all servers of a user, and one that a killed program left half
-    made lets every program wait for many seconds and servers crash, from then on.
+    They are one file for all servers of a user. If a killed program left it half made, every
+    program waits for many seconds at it, and servers crash.
     """
     for comm in Path("/proc").glob("[0-9]*/comm"):
         with suppress(OSError):
@@ -62,21 +62,21 @@ def _forgotten() -> None:
 
 
 class Jack:
-    """A JACK server without a sound card, by a name of its own."""
+    """JACK server without a sound card, under a name of its own."""
 
     def __init__(self, period: int = 1024) -> None:
-        # One for a checkout, not for a test: a machine has room for eight names, and one
-        # that was killed gives its up only to the next of the same name.
+        # One name for a checkout, not for a test: a machine has room for eight, and a killed
+        # server leaves its name to the next server of that name alone.
         self.name = f"robojam{crc32(str(ROOT).encode()) % 1000}"
         self.socket = Path(f"/dev/shm/jack_{self.name}_{os.getuid()}_0")
         self.process: subprocess.Popen[bytes] | None = None
         self._period = period  # frames
 
     def start(self) -> None:
-        _forgotten()
+        _remove_stale_metadata()
         self.socket.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            # Patience: a period that a busy machine misses loses what was sent.
+            # A long timeout: a period that a busy machine misses loses what was sent.
             [
                 *("jackd", "-n", self.name, "-r", "-t", "2000"),
                 *("-d", "dummy", "-r", "48000", "-p", str(self._period)),
@@ -84,7 +84,7 @@ class Jack:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # Nobody asks before it listens: it makes the metadata's file before, undisturbed.
+        # Not asked before it listens: until then it makes the file of the metadata.
         until(self.socket.exists, "jackd listens")
         until(self.ports, "jackd lists its ports")
 
@@ -101,7 +101,7 @@ class Jack:
 
     def end(self) -> None:
         assert self.process is not None
-        self.process.terminate()  # it takes its files with it
+        self.process.terminate()  # so that it removes its files
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(3)
         stop(self.process)
@@ -134,7 +134,7 @@ else:
 
 
 class Peer:
-    """A program with one MIDI port, a process of its own: it can be pulled."""
+    """Program with one MIDI port, in a process that can be killed as a cable is pulled."""
 
     def __init__(self, jack: Jack, kind: str, client: str, port: str = "midi") -> None:
         self.process = subprocess.Popen(
@@ -150,32 +150,32 @@ class Peer:
         self._text = b""
 
     def send(self, *messages: bytes) -> None:
-        """Send messages, each whole."""
+        """Send MIDI messages."""
         assert self.process.stdin is not None
         for message in messages:
             self.process.stdin.write(message.hex().encode() + b"\n")
         self.process.stdin.flush()
 
     def raw(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send bytes that need not be whole messages."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"raw " + data.hex().encode() + b"\n")
         self.process.stdin.flush()
 
     @property
     def heard(self) -> list[bytes]:
-        """All that came so far."""
+        """The messages received so far."""
         assert self.process.stdout is not None
         self._text += self.process.stdout.read() or b""
-        whole = self._text.rpartition(b"\n")[0]
-        return [bytes.fromhex(line.decode()) for line in whole.split()]
+        lines = self._text.rpartition(b"\n")[0].split()
+        return [bytes.fromhex(line.decode()) for line in lines]
 
     def pull(self) -> None:
-        """Vanish, without a word."""
+        """Vanish without closing the port."""
         stop(self.process)
 
     def end(self) -> None:
-        """Leave, as programs do."""
+        """Close the port and exit."""
         if self.process.poll() is None and self.process.stdin is not None:
             self.process.stdin.close()
             with suppress(subprocess.TimeoutExpired):
@@ -184,7 +184,7 @@ class Peer:
 
 
 def left_on(messages: list[bytes]) -> set[tuple[int, int]]:
-    """The notes that are struck and not released by a real note-off."""
+    """Return the notes, by channel and number, that no note-off has released."""
     on = set()
     for message in messages:
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1])
@@ -197,7 +197,7 @@ def left_on(messages: list[bytes]) -> set[tuple[int, int]]:
 
 @contextmanager
 def running(monkeypatch: pytest.MonkeyPatch, period: int = 1024) -> Iterator[Jack]:
-    """A JACK server that everything started from here finds."""
+    """Run a JACK server that every program started from here finds."""
     server = Jack(period)
     monkeypatch.setenv("JACK_DEFAULT_SERVER", server.name)
     monkeypatch.setenv("JACK_NO_START_SERVER", "1")
@@ -210,15 +210,16 @@ def running(monkeypatch: pytest.MonkeyPatch, period: int = 1024) -> Iterator[Jac
 
 @pytest.fixture
 def jack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jack]:
-    """A JACK server with long periods, for MIDI."""
+    """JACK server with long periods, for MIDI."""
     with running(monkeypatch) as server:
         yield server
 
 
 @contextmanager
 def peer(jack: Jack, kind: str, client: str) -> Iterator[Peer]:
-    one = Peer(jack, kind, client)
+    """Run a program with a MIDI port: kind is in, out or thru (which echoes)."""
+    program = Peer(jack, kind, client)
     try:
-        yield one
+        yield program
     finally:
-        one.end()
+        program.end()

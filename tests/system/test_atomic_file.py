@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files that are replaced as a whole or not at all."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from robojam.system.atomic_file import atomic_write
 
 
-def test_what_was_written_takes_the_place_of_the_file(tmp_path):
+def test_complete_file_replaces_the_old_one(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("before")
     with atomic_write(path) as part:
@@ -21,7 +21,7 @@ def test_what_was_written_takes_the_place_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [ValueError, KeyboardInterrupt])
-def test_on_an_error_what_was_there_stands_and_nothing_is_left(tmp_path, wrong):
+def test_block_that_raises_leaves_the_old_file_and_no_other(tmp_path, wrong):
     path = tmp_path / "a.txt"
     path.write_text("before")
 
@@ -55,7 +55,7 @@ main(sys.argv[1:])
         ("a.jsonl", ("replay", EXAMPLE, "--regenerate")),
     ],
 )
-def test_on_a_full_disk_every_command_leaves_what_was_there(name, arguments, tmp_path):
+def test_command_on_a_full_disk_leaves_the_old_file(name, arguments, tmp_path):
     path = tmp_path / name
     alone = ("--who", "human") if name == "a.csv" else ()  # else it is a file for each
     path.write_text("before")
@@ -73,7 +73,7 @@ def test_on_a_full_disk_every_command_leaves_what_was_there(name, arguments, tmp
 
 
 @posix
-def test_on_a_full_disk_init_leaves_nothing(tmp_path):
+def test_init_on_a_full_disk_leaves_no_file(tmp_path):
     path = tmp_path / "a.toml"
     ran = subprocess.run(
         [sys.executable, "-c", FULL, "init", str(path)], capture_output=True, check=False
@@ -83,7 +83,7 @@ def test_on_a_full_disk_init_leaves_nothing(tmp_path):
 
 
 @posix
-def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path):
+def test_path_that_is_no_regular_file_is_written_to_directly(tmp_path):
     null = tmp_path / "null"
     null.symlink_to("/dev/null")
     with atomic_write(null) as part:
@@ -92,6 +92,6 @@ def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path):
     assert null.is_char_device()
 
 
-def test_where_nothing_can_be_written_it_says_so(tmp_path):
+def test_folder_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "none" / "a.txt") as part:
         part.write_text("x")

@@ -1,4 +1,4 @@
-"""What the system is asked for, and that nothing is wrong where it refuses."""
+"""Priorities: what the system is asked for, and what happens when it refuses."""
 
 import os
 import sys
@@ -19,33 +19,33 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="as Linux has it")
 
 
 def in_thread(act):
-    """What act returns in a thread of its own, whose priority ends with it."""
-    found = []
-    thread = threading.Thread(target=lambda: found.append(act()))
+    """Call act in a thread of its own, whose priority ends with it; return its result."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(act()))
     thread.start()
     thread.join()
-    return found[0]
+    return results[0]
 
 
-def test_it_says_what_was_got():
+def test_raise_priority_returns_what_was_granted():
     assert in_thread(raise_priority) in (REAL_TIME, RAISED, ORDINARY)
 
 
 @linux
-def test_real_time_is_for_this_thread_and_what_it_starts_has_it_not():
+def test_real_time_priority_is_not_inherited_by_new_threads():
     def look():
         if raise_priority() != REAL_TIME:
             return None
         policy = os.sched_getscheduler(0)
         return policy & ~os.SCHED_RESET_ON_FORK, in_thread(lambda: os.sched_getscheduler(0))
 
-    found = in_thread(look)
-    assert found in (None, (os.SCHED_RR, os.SCHED_OTHER))
+    policies = in_thread(look)
+    assert policies in (None, (os.SCHED_RR, os.SCHED_OTHER))
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @linux
-def test_what_is_refused_is_not_asked_for_again(monkeypatch):
+def test_refused_real_time_priority_falls_back_to_nice_and_then_to_none(monkeypatch):
     def refuse(*_):
         raise PermissionError
 
@@ -59,7 +59,7 @@ def test_what_is_refused_is_not_asked_for_again(monkeypatch):
 
 
 @linux
-def test_a_thread_keeps_up_with_the_main_one_alone(monkeypatch):
+def test_thread_adopts_the_main_priority_only_if_it_is_real_time(monkeypatch):
     asked = []
     monkeypatch.setattr(os, "sched_setscheduler", lambda *a: asked.append(a[:2]))
     adopt_main_priority()  # the main thread is an ordinary one
@@ -71,8 +71,8 @@ def test_a_thread_keeps_up_with_the_main_one_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32", "sunos5"])
-def test_where_a_system_lacks_it_nothing_is_raised(monkeypatch, system):
-    """Here the other systems' libraries are missing, as they are on their odd versions."""
+def test_missing_system_libraries_raise_nothing(monkeypatch, system):
+    """The libraries of the other systems are missing here, as on odd versions of them."""
     monkeypatch.setattr(priority.sys, "platform", system)
     adopt_main_priority()
     if sys.platform != system:
