@@ -29,6 +29,12 @@ from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch
 
 
+@pytest.fixture(autouse=True)
+def ordinary_priority(monkeypatch):
+    """Leave the priority of the tests' own process as it is."""
+    monkeypatch.setattr("robojam.sound.program.raise_priority", lambda: None)
+
+
 def tap(phase="down", x=0.5, finger=0):
     return TouchPlayed(0.0, Touch(x, 0.5, 0.0, Phase(phase), finger, "human"), 0.0)
 

@@ -39,9 +39,10 @@ def test_real_time_priority_is_not_inherited_by_new_threads():
         policy = os.sched_getscheduler(0)
         return policy & ~os.SCHED_RESET_ON_FORK, in_thread(lambda: os.sched_getscheduler(0))
 
+    before = os.sched_getscheduler(0)
     policies = in_thread(look)
     assert policies in (None, (os.SCHED_RR, os.SCHED_OTHER))
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    assert os.sched_getscheduler(0) == before
 
 
 @linux
@@ -62,7 +63,8 @@ def test_refused_real_time_priority_falls_back_to_nice_and_then_to_none(monkeypa
 def test_thread_adopts_the_main_priority_only_if_it_is_real_time(monkeypatch):
     asked = []
     monkeypatch.setattr(os, "sched_setscheduler", lambda *a: asked.append(a[:2]))
-    adopt_main_priority()  # the main thread is an ordinary one
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_OTHER)
+    adopt_main_priority()
     assert asked == []
     real_time = os.SCHED_RR | os.SCHED_RESET_ON_FORK
     monkeypatch.setattr(os, "sched_getscheduler", lambda _: real_time)
