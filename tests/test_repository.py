@@ -185,7 +185,12 @@ def test_page_links_lead_to_files_and_headings_that_exist(page: Path):
     assert not broken
 
 
-@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
+# Not the changelog, which may name what existed before.
+@pytest.mark.parametrize(
+    "page",
+    [page for page in documents() if page.name != "CHANGELOG.md"],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_page_names_files_and_modules_that_exist(page: Path):
     text = page.read_text("utf-8")
     folders = "robojam|benchmarks|results|examples|models|docs|tests"
