@@ -23,7 +23,7 @@ from robojam.touch import Phase, is_machine
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first event that came out otherwise, from 0, and both; None where one has ended."""
+    """First event, counted from 0, that differs; None in place of one that is missing."""
 
     index: int
     recorded: SessionEvent | None
@@ -35,21 +35,22 @@ def regenerate(
     player: Player,
     load: Callable[[dict[str, Any]], Player],
 ) -> Iterator[SessionEvent]:
-    """Make the machine's part anew from what the humans did; yield the events of the take.
+    """Play the machine's part again from the humans' touches; yield the events of the take.
 
-    player is the one the recording began with, seeded and reset here; load finds the
-    model that a control names. Raises ValueError for controls that cannot be.
+    player plays the model that the recording began with; it is reset and seeded here. load
+    returns the player for the model that a control names. Raises ValueError for controls of
+    the recording that are not allowed.
     """
     settings = settings_of(session)
     made: list[SessionEvent] = []
     loaded: dict[str, Any] = {}
 
-    def sink(what: Event) -> None:
-        if isinstance(what, TouchPlayed):
-            made.append(TouchEvent(what.t, what.touch))
-        elif isinstance(what, ControlChanged):
-            value = loaded if what.name == "model" else what.value
-            made.append(SetEvent(what.t, {what.name: value}))
+    def sink(event: Event) -> None:
+        if isinstance(event, TouchPlayed):
+            made.append(TouchEvent(event.t, event.touch))
+        elif isinstance(event, ControlChanged):
+            value = loaded if event.name == "model" else event.value
+            made.append(SetEvent(event.t, {event.name: value}))
 
     jam = Jam(player, settings, sink)
     jam.begin(session.header.seed)
@@ -59,13 +60,15 @@ def regenerate(
             touch = event.touch
             if is_machine(touch.who):
                 continue
-            own = None
+            own_dt = None
             if touch.phase is not Phase.UP:
-                # A dt that is not the time since the last touch is the player's own clock's.
+                # Any other dt than the time since the last touch is of the player's own clock.
                 since = event.t - last.get(touch.who, event.t)
-                own = None if touch.dt == since else touch.dt
+                own_dt = None if touch.dt == since else touch.dt
                 last[touch.who] = event.t
-            jam.finger(event.t, touch.who, touch.id, touch.phase, touch.x, touch.y, own_dt=own)
+            jam.finger(
+                event.t, touch.who, touch.id, touch.phase, touch.x, touch.y, own_dt=own_dt
+            )
         elif isinstance(event, SetEvent):
             for name, value in event.values.items():
                 if name == "model":
@@ -87,14 +90,16 @@ def regenerate(
 
 
 def first_difference(session: Session, made: list[SessionEvent]) -> Difference | None:
-    """Find where a regenerated take leaves the recorded one.
+    """Return where a regenerated take differs from the recorded one; None if it does not.
 
-    A recording that was cut off may lack what happened in its last instants.
+    A recording that was cut off may lack its last events.
     """
-    longer = len(session.events) if session.ended is None else len(made)
-    for index in range(max(len(session.events), longer)):
-        was = session.events[index] if index < len(session.events) else None
-        now = made[index] if index < len(made) else None
-        if was != now:
-            return Difference(index, was, now)
+    length = len(session.events)
+    if session.ended is not None:
+        length = max(length, len(made))
+    for index in range(length):
+        recorded = session.events[index] if index < len(session.events) else None
+        again = made[index] if index < len(made) else None
+        if recorded != again:
+            return Difference(index, recorded, again)
     return None

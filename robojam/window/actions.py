@@ -186,7 +186,7 @@ class Actions:
             case "play":
                 playback.play(now)
             case "speed":
-                playback.faster(-1 if argument == "-1" else 1)
+                playback.change_speed(-1 if argument == "-1" else 1)
             case "loop":
                 playback.loop = not playback.loop
             case "scrub":

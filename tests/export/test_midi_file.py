@@ -47,7 +47,7 @@ def tracks(path):
     return found, song
 
 
-def test_each_player_has_a_track_of_mpe_at_the_times_of_the_jam(tmp_path):
+def test_each_player_has_an_mpe_track_at_the_times_of_the_jam(tmp_path):
     session = Session(
         HEADER,
         (
@@ -76,14 +76,14 @@ def test_each_player_has_a_track_of_mpe_at_the_times_of_the_jam(tmp_path):
     assert not any(left_on([m for _, m in timed]) for timed in found.values())
 
 
-def test_a_finger_that_a_killed_engine_left_down_is_lifted_at_the_end(tmp_path):
+def test_finger_left_down_by_a_killed_engine_is_lifted_at_the_end(tmp_path):
     write(Session(HEADER, (event(0.1, "down"), event(2.0, "move", 0.6))), tmp_path / "jam.mid")
     timed = tracks(tmp_path / "jam.mid")[0]["ai"]
     assert not left_on([m for _, m in timed])
     assert timed[-1][0] == pytest.approx(2.0, abs=26e-6)
 
 
-def test_a_jam_without_a_touch_is_a_file_without_a_note(tmp_path):
+def test_jam_without_a_touch_is_a_file_without_a_note(tmp_path):
     write(Session(HEADER, ()), tmp_path / "jam.mid")
     assert list(tracks(tmp_path / "jam.mid")[0]) == [""]
 
@@ -97,7 +97,7 @@ def test_a_jam_without_a_touch_is_a_file_without_a_note(tmp_path):
         max_size=30,
     )
 )
-def test_it_comes_back_as_the_same_touches(tmp_path_factory, rows):
+def test_any_touches_are_read_back_with_no_finger_left_down(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("midi") / "jam.mid"
     t, events = 0.0, []
     for dt, phase, x, y in rows:

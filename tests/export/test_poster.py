@@ -21,7 +21,7 @@ from robojam.sessions.session import read
 EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"))
 
 
-def test_pictures(tmp_path, capsys):
+def test_poster_and_sheet_show_people_warm_and_the_machine_cool(tmp_path, capsys):
     from matplotlib.image import imread
 
     for name, paths in (("one", EXAMPLES[:1]), ("sheet", EXAMPLES * 3)):
@@ -34,7 +34,7 @@ def test_pictures(tmp_path, capsys):
         assert np.allclose(pixels[0, 0], [0xF7 / 255, 0xF2 / 255, 0xE8 / 255], atol=0.01)
 
 
-def test_strokes_are_from_landing_to_lifting():
+def test_stroke_paths_hold_every_touch_from_landing_to_lifting():
     session = read(EXAMPLES[0])  # the duet
     paths = stroke_paths(session)
     downs = [e for e in session.touches() if e.touch.phase == "down"]
@@ -46,7 +46,7 @@ def test_strokes_are_from_landing_to_lifting():
     assert curve[-1].tolist() == [1, 0]
 
 
-def test_each_is_named_or_dated(tmp_path, capsys):
+def test_pictures_show_the_name_and_date_of_each_session(tmp_path, capsys):
     folder, to = tmp_path / "jams", tmp_path / "to.png"
     folder.mkdir()
     for path in EXAMPLES:
@@ -76,7 +76,7 @@ def test_each_is_named_or_dated(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["W" * 200, "$\\frac", "\u96e8\n$x$", "a " * 60])
-def test_a_name_of_any_kind_stays_below_its_picture(name, tmp_path, recwarn):
+def test_any_name_stays_below_its_picture(name, tmp_path, recwarn):
     session = read(EXAMPLES[0])
     for count in (1, 2):
         to = tmp_path / f"{count}.png"
@@ -93,7 +93,7 @@ def test_a_name_of_any_kind_stays_below_its_picture(name, tmp_path, recwarn):
         assert place.y1 < around.y0
 
 
-def test_what_was_never_played_has_a_number():
+def test_generated_session_has_a_number_for_a_date():
     session = read(EXAMPLES[0])
     header = msgspec.structs.replace(session.header, started="1970-01-01T00:00:00+00:00")
     figure = picture._sheet([(replace(session, header=header), [])] * 2, ["", ""])

@@ -41,7 +41,7 @@ JAM = (
 )
 
 
-def test_what_sounds_comes_in_order_with_its_dt_as_scheduled_and_ends_lifted():
+def test_events_are_in_order_with_scheduled_dt_and_end_lifted():
     got = list(events(session_of(*JAM, timescale=1.0)))
     assert [type(one) for one in got] == [TouchPlayed] * 3 + [ControlChanged] * 2 + [
         TouchPlayed
@@ -57,7 +57,7 @@ def test_what_sounds_comes_in_order_with_its_dt_as_scheduled_and_ends_lifted():
     assert (got[-1].t, got[-1].touch.phase, got[-1].touch.who) == (1.5, Phase.UP, "ai")
 
 
-def test_the_file_is_what_the_synthesiser_plays_live(tmp_path):
+def test_file_holds_what_the_synthesiser_plays_live(tmp_path):
     path = tmp_path / "jam.wav"
     session = session_of(*JAM)
     seconds = write_wav(session, path)
@@ -74,7 +74,7 @@ def test_the_file_is_what_the_synthesiser_plays_live(tmp_path):
     assert kept[-1].tolist() == [0, 0] or np.abs(kept[-100:]).max() <= 2
 
 
-def test_the_settings_and_controls_of_the_recording_are_honoured():
+def test_settings_and_controls_of_the_recording_take_effect():
     quiet = np.concatenate(list(render(session_of(*JAM, volume=0.1))))
     loud = np.concatenate(list(render(session_of(*JAM, volume=0.9))))
     assert np.abs(loud).max() > 10 * np.abs(quiet).max()
@@ -108,5 +108,5 @@ def test_recording_without_settings_of_the_sound_has_the_defaults():
     assert (before == np.concatenate(list(render(said)))).all()
 
 
-def test_nothing_recorded_is_an_empty_jam(tmp_path):
+def test_empty_session_is_an_empty_file(tmp_path):
     assert write_wav(session_of(), tmp_path / "jam.wav") < 0.1

@@ -16,7 +16,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_a_csv_comes_back(path, tmp_path, capsys):
+def test_csv_is_read_back_as_the_same_performances(path, tmp_path, capsys):
     status, out, _ = run(capsys, "export", path, "--to", tmp_path / "a.csv")
     assert status == 0
     session = read(path)
@@ -30,7 +30,7 @@ def test_a_csv_comes_back(path, tmp_path, capsys):
     np.testing.assert_array_equal(played["human"][1], read_performances(path).events)
 
 
-def test_an_npz_holds_every_part(tmp_path, capsys):
+def test_npz_holds_every_players_part(tmp_path, capsys):
     assert run(capsys, "export", *EXAMPLES, "--to", tmp_path / "a.npz")[0] == 0
     found = read_performances(tmp_path / "a.npz")
     wanted = [len(rows) for p in EXAMPLES for _, rows in streams(read(p)).values()]
@@ -39,7 +39,7 @@ def test_an_npz_holds_every_part(tmp_path, capsys):
     assert read_performances(tmp_path / "b.npz").lengths.tolist() == wanted[1::2]
 
 
-def test_what_cannot_be_exported(tmp_path, capsys):
+def test_export_refuses_wrong_sessions_players_and_suffixes(tmp_path, capsys):
     torn = tmp_path / "torn.jsonl"
     torn.write_text("hello\n")
     quiet = tmp_path / "quiet.jsonl"

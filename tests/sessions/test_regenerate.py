@@ -31,7 +31,7 @@ def other(voices: int) -> Whimsical:
 
 
 def one_step(driven: Driven, chance: random.Random) -> None:
-    """Let someone do something."""
+    """Send one random packet, sensible or not."""
     sender = (chance.choice(HOSTS), chance.randrange(1000, 9999))
     x, y = chance.uniform(-0.1, 1.1), chance.random()
     what = chance.random()
@@ -98,7 +98,7 @@ def scenario(folder: Path, seed: int, *, make=Whimsical, another=other, voices=1
     return driven.end()
 
 
-def again(session: Session, voices: int = 1) -> list[object]:
+def regenerated(session: Session, voices: int = 1) -> list[object]:
     player = Whimsical(voices=voices)
     return list(regenerate(session, player, lambda ref: load_again(ref, voices)))
 
@@ -108,10 +108,10 @@ def load_again(ref: dict[str, str], voices: int) -> Whimsical:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_made_anew_it_is_the_same_byte_by_byte(seed, tmp_path):
+def test_regenerated_session_is_the_recorded_one_byte_for_byte(seed, tmp_path):
     voices = 1 + 2 * (seed % 2)
     session = scenario(tmp_path, seed, voices=voices)
-    made = again(session, voices)
+    made = regenerated(session, voices)
     assert first_difference(session, made) is None
     lines = [encode_header(session.header), *map(encode, made)]
     assert b"".join(lines) == session.path.read_bytes()
@@ -119,17 +119,17 @@ def test_made_anew_it_is_the_same_byte_by_byte(seed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_killed_session_is_made_anew_as_far_as_it_goes(seed, tmp_path):
+def test_session_of_a_killed_engine_is_regenerated_as_far_as_it_goes(seed, tmp_path):
     whole = scenario(tmp_path, seed)
     lines = whole.path.read_bytes().splitlines(keepends=True)
     for kept in (1, 2, len(lines) // 3, len(lines) // 2, len(lines) - 1):
         killed = parse(b"".join(lines[:kept]) + lines[kept - 1][:9].strip())
-        made = again(killed)
+        made = regenerated(killed)
         assert first_difference(killed, made) is None, kept
         assert made[: kept - 1] == list(killed.events)
 
 
-def test_with_one_touch_altered_all_before_stays_and_what_follows_differs(tmp_path):
+def test_altered_touch_changes_the_machines_part_after_it_only(tmp_path):
     driven = Driven(tmp_path)
     for i in range(40):
         driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
@@ -143,7 +143,7 @@ def test_with_one_touch_altered_all_before_stays_and_what_follows_differs(tmp_pa
     was = session.events[at]
     touched = replace(was.touch, x=0.9, y=0.1)
     events = [*session.events[:at], TouchEvent(was.t, touched), *session.events[at + 1 :]]
-    made = again(replace(session, events=tuple(events)))
+    made = regenerated(replace(session, events=tuple(events)))
     assert made[:at] == list(session.events[:at])
     assert made[at] == TouchEvent(was.t, touched)
     played = [
@@ -155,7 +155,7 @@ def test_with_one_touch_altered_all_before_stays_and_what_follows_differs(tmp_pa
     assert not played[0] & played[1]
 
 
-def test_a_recording_that_is_closed_while_fingers_are_down_is_made_anew(tmp_path):
+def test_recording_closed_with_fingers_down_is_regenerated(tmp_path):
     driven = Driven(tmp_path, mode="duet")
     for i in range(20):
         driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
@@ -165,10 +165,10 @@ def test_a_recording_that_is_closed_while_fingers_are_down_is_made_anew(tmp_path
     session = driven.end()
     assert session.ended == "record 0"
     assert session.events[-2].touch.phase is not Phase.UP
-    assert first_difference(session, again(session)) is None
+    assert first_difference(session, regenerated(session)) is None
 
 
-def test_a_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
+def test_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
     driven = Driven(tmp_path)
     driven.send("/robojam/panic")
     driven.send("/robojam/mode", "s", "solo")
@@ -177,10 +177,10 @@ def test_a_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
     driven.wait(2.0)
     session = driven.end()
     assert [e.touch.who for e in session.touches()] == ["human", "human"]
-    assert first_difference(session, again(session)) is None
+    assert first_difference(session, regenerated(session)) is None
 
 
-def test_a_second_take_is_made_anew_with_the_model_it_was_played_with(tmp_path):
+def test_second_take_is_regenerated_with_the_model_it_was_played_with(tmp_path):
     driven = Driven(tmp_path)
     driven.models["b.safetensors"] = lambda: playing(other(1), "b.safetensors", "0b")
     driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
@@ -198,7 +198,7 @@ def test_a_second_take_is_made_anew_with_the_model_it_was_played_with(tmp_path):
 
 @pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 @pytest.mark.parametrize("voices", [1, 3, 9])
-def test_the_real_player_too_is_made_anew(voices, tmp_path):
+def test_take_of_the_default_model_is_regenerated(voices, tmp_path):
     from robojam.engine.model_loader import load, one_thread
 
     one_thread()

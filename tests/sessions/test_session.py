@@ -62,7 +62,7 @@ def bits(event: SessionEvent) -> bytes:
 
 
 @given(st.lists(events, max_size=20), st.booleans())
-def test_what_was_written_comes_back_exactly(written: list[SessionEvent], ended: bool) -> None:
+def test_written_events_are_read_back_exactly(written: list[SessionEvent], ended: bool) -> None:
     written.sort(key=lambda event: event.t)
     if ended:
         written.append(EndEvent(written[-1].t if written else 0.0, "quit"))
@@ -74,7 +74,7 @@ def test_what_was_written_comes_back_exactly(written: list[SessionEvent], ended:
     assert session.ended == ("quit" if ended else None)
 
 
-def test_lines_are_as_the_contract_has_them() -> None:
+def test_lines_have_the_form_of_the_contract() -> None:
     assert json.loads(HEAD) == {
         "robojam": 1,
         "started": "2026-11-20T10:30:00.25+00:00",
@@ -93,7 +93,7 @@ def test_lines_are_as_the_contract_has_them() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_never_written(bad: float) -> None:
+def test_encode_refuses_numbers_that_are_not_finite(bad: float) -> None:
     for event in (
         TouchEvent(bad, DOWN.touch),
         TouchEvent(0, Touch(bad, 0, 0, Phase.DOWN)),
@@ -113,7 +113,7 @@ def _fields() -> dict[str, object]:
     return {name: getattr(HEADER, name) for name in HEADER.__struct_fields__}
 
 
-def test_what_could_not_be_read_again_is_not_written() -> None:
+def test_encode_refuses_events_that_could_not_be_read() -> None:
     for touch in (
         Touch(1.5, 0, 0, Phase.DOWN),
         Touch(0, -0.1, 0, Phase.DOWN),
@@ -160,7 +160,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("why", BAD_LINES)
-def test_a_wrong_line_is_named_with_the_reason(tmp_path: Path, why: str) -> None:
+def test_wrong_line_is_reported_with_its_number_and_reason(tmp_path: Path, why: str) -> None:
     path = tmp_path / "jam.jsonl"
     later = LINE.replace(b'"t":0.0', b'"t":1.0')
     path.write_bytes(HEAD + later + BAD_LINES[why] + later)
@@ -170,7 +170,7 @@ def test_a_wrong_line_is_named_with_the_reason(tmp_path: Path, why: str) -> None
     assert str(caught.value).startswith(f"{path}, line 3: ")
 
 
-def test_nothing_may_come_after_the_end() -> None:
+def test_line_after_the_end_is_refused() -> None:
     with pytest.raises(SessionError, match="line 3: comes after the end"):
         parse(HEAD + encode(EndEvent(0, "quit")) + LINE)
 
@@ -192,20 +192,20 @@ BAD_HEADS = {
 
 
 @pytest.mark.parametrize("why", BAD_HEADS)
-def test_a_wrong_header_is_named_with_the_reason(why: str) -> None:
+def test_wrong_header_is_reported_with_its_reason(why: str) -> None:
     with pytest.raises(SessionError, match=why) as caught:
         parse(BAD_HEADS[why], Path("jam.jsonl"))
     assert str(caught.value).startswith("jam.jsonl")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_reported_with_its_path(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(SessionError, match="cannot be read") as caught:
             read(path)
         assert str(path) in str(caught.value)
 
 
-def test_a_file_torn_anywhere_keeps_every_whole_line() -> None:
+def test_file_torn_anywhere_keeps_every_complete_line() -> None:
     lines = [HEAD, LINE, encode(SetEvent(0.5, {"mode": "solo"})), encode(EndEvent(1.0, "é"))]
     data = b"".join(lines)
     for size in range(len(HEAD), len(data)):
@@ -220,25 +220,25 @@ def test_a_file_torn_anywhere_keeps_every_whole_line() -> None:
             assert f"jam.jsonl, line {whole + 2}" in session.warnings[0]
 
 
-def test_blocks_that_never_reached_the_disk_are_a_torn_line() -> None:
+def test_zeros_at_the_end_are_a_torn_line() -> None:
     session = parse(HEAD + LINE + b"\0" * 4096)
     assert (len(session.events), len(session.warnings)) == (1, 1)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_give_a_session_or_its_error(noise: bytes) -> None:
+def test_any_bytes_are_a_session_or_a_session_error(noise: bytes) -> None:
     for data in (noise, HEAD + noise, HEAD + LINE + noise + b"\n" + LINE):
         with suppress(SessionError):
             assert parse(data).header.seed >= 0
 
 
-def test_unknown_keys_and_blank_lines_are_passed_over() -> None:
+def test_unknown_keys_and_blank_lines_are_ignored() -> None:
     header = HEAD.replace(b"{", b'{"mood":"blue",', 1)
     line = LINE.replace(b"{", b'{"pressure":0.5,', 1)
     assert parse(header + b"\r\n" + line + b"\n").events == (DOWN,)
 
 
-def test_what_lists_and_replays_need() -> None:
+def test_summary_and_touches_of_a_session() -> None:
     events = [
         DOWN,
         TouchEvent(0.5, Touch(0.5, 0.5, 0.5, Phase.MOVE)),
@@ -262,7 +262,7 @@ def test_what_lists_and_replays_need() -> None:
     assert parse(HEAD).duration == 0.0
 
 
-def test_names_are_in_utc_and_taken_ones_are_counted_on() -> None:
+def test_file_names_are_in_utc_and_numbered_where_taken() -> None:
     east = datetime(2026, 11, 20, 0, 30, 5, tzinfo=timezone(timedelta(hours=1)))
     assert file_name(east) == "2026-11-19T23-30-05.jsonl"
     assert [path.name for path in islice(candidates(Path("sessions"), east), 3)] == [

@@ -26,7 +26,7 @@ recorded = st.builds(
 )
 
 
-def told(events: list[TouchEvent]) -> list[tuple[float, str, int]]:
+def outline(events: list[TouchEvent]) -> list[tuple[float, str, int]]:
     return [(e.t, str(e.touch.phase), e.touch.id) for e in events]
 
 
@@ -63,12 +63,12 @@ def test_walk_lifts_fingers_at_the_end_or_where_a_recording_is_cut_off() -> None
 
 def test_fingers_complete_a_move_without_a_down_and_a_down_without_an_up() -> None:
     fingers = RecordedFingers()
-    assert told(fingers.take(up(0.0, 1))) == []
-    assert told(fingers.take(move(1.0, 1))) == [(1.0, "down", 1)]
-    assert told(fingers.take(move(2.0, 2))) == [(2.0, "down", 2)]
-    assert told(fingers.take(down(3.0, 1))) == [(3.0, "up", 1), (3.0, "down", 1)]
+    assert outline(fingers.take(up(0.0, 1))) == []
+    assert outline(fingers.take(move(1.0, 1))) == [(1.0, "down", 1)]
+    assert outline(fingers.take(move(2.0, 2))) == [(2.0, "down", 2)]
+    assert outline(fingers.take(down(3.0, 1))) == [(3.0, "up", 1), (3.0, "down", 1)]
     assert fingers.latest == ("human", 1)
-    assert told(fingers.lift(4.0)) == [(4.0, "up", 2), (4.0, "up", 1)]
+    assert outline(fingers.lift(4.0)) == [(4.0, "up", 2), (4.0, "up", 1)]
     assert (len(fingers), fingers.latest) == (0, None)
 
 
@@ -97,7 +97,7 @@ def test_model_stream_of_one_finger_keeps_recorded_dt() -> None:
     ]
 
 
-def test_the_finger_that_landed_last_is_model_stream() -> None:
+def test_model_stream_follows_the_finger_that_landed_last() -> None:
     stream = model_stream(
         [
             down(0.0, 1, 0.1),

@@ -1,7 +1,7 @@
-"""A recorded jam in the window: played, held, scrubbed, looped. Pure.
+"""Playback of a recorded jam in the window: play, hold, seek and loop. Pure.
 
-Its strokes are kept in the time of the recording, and drawn at the instant it has come
-to: so what is held stays as it was, and what is fast fades fast.
+The strokes are in the time of the recording and drawn at its position, so that a recording
+that is held stays as it was, and one that is fast fades fast.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine
 from robojam.window.client.strokes import FADE, Strokes
 
+#: Speeds that can be chosen, as factors.
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
-#: A silence of so many seconds parts two phrases.
+#: Shortest silence between two phrases of one player, in seconds.
 REST = 0.6
 
 
 @dataclass(slots=True)
 class RecordingPlayback:
-    """One recording, and how far it has come (seconds)."""
+    """Playback of one recording. ``at`` is its position, in seconds of the recording."""
 
     session: Session
     name: str
@@ -32,9 +33,10 @@ class RecordingPlayback:
     strokes: Strokes = field(default_factory=Strokes)
     touches: tuple[TouchEvent, ...] = ()
     times: list[float] = field(default_factory=list)
-    #: How often it went elsewhere than on, and from where it has gone on since (seconds).
-    jumps: int = 0
-    since: float = 0.0
+    #: Number of seeks, and the position from which it has played since the last one or a
+    #: hold, in seconds.
+    seeks: int = 0
+    played_from: float = 0.0
     _next: int = 0
     _now: float | None = None
 
@@ -44,21 +46,21 @@ class RecordingPlayback:
 
     @property
     def duration(self) -> float:
-        """How long it is, in seconds."""
+        """Length of the recording, in seconds."""
         return self.session.duration
 
     def play(self, now: float) -> None:
-        """Play on from where it is; at the end, from the beginning."""
+        """Play from the position; at the end, from the beginning."""
         if self.at >= self.duration:
             self.seek(0.0)
-        self.playing, self._now, self.since = True, now, self.at
+        self.playing, self._now, self.played_from = True, now, self.at
 
     def hold(self) -> None:
-        """Hold it where it is."""
+        """Stop at the position."""
         self.playing, self._now = False, None
 
     def advance(self, now: float) -> None:
-        """Let everything happen that is due at an instant (seconds)."""
+        """Move the position on to an instant of the clock (seconds)."""
         if not self.playing or self._now is None:
             return
         self.at += max(0.0, now - self._now) * self.speed
@@ -67,23 +69,24 @@ class RecordingPlayback:
             rest = self.at % self.duration
             self.seek(0.0)
             self.at = rest
-            self._take()
+            self._draw_due()
         elif self.at >= self.duration:
             self.at = self.duration
-            self._take()
+            self._draw_due()
             self.hold()
         else:
-            self._take()
+            self._draw_due()
 
     def seek(self, t: float) -> None:
-        """Go to a time of the recording, and show what would be seen then."""
+        """Move the position to a time of the recording, with the strokes visible then."""
         self.at = min(self.duration, max(0.0, t))
-        self.jumps, self.since = self.jumps + 1, self.at
+        self.seeks, self.played_from = self.seeks + 1, self.at
         self.strokes = Strokes(first=self.strokes.latest + 1)
         self._next = bisect_left(self.times, self.at - FADE)
-        self._take()
+        self._draw_due()
 
-    def _take(self) -> None:
+    def _draw_due(self) -> None:
+        """Add the touches up to the position to the strokes."""
         end = bisect_right(self.times, self.at)
         for event in self.touches[self._next : end]:
             touch = event.touch
@@ -95,32 +98,33 @@ class RecordingPlayback:
         self._next = max(self._next, end)
         self.strokes.fade(self.at)
 
-    def faster(self, steps: int) -> None:
-        """Choose another speed, so many steps away; round and round."""
+    def change_speed(self, steps: int) -> None:
+        """Choose the speed a number of steps away in SPEEDS, which is taken as a ring."""
         at = SPEEDS.index(self.speed)
         self.speed = SPEEDS[(at + steps) % len(SPEEDS)]
 
     def phrase(self) -> tuple[TouchEvent, ...]:
-        """Return what the humans played last, up to here: all of the phrase that began then.
+        """Return the humans' last phrase that begins at or before the position, completely.
 
-        Before the first one, that is the first; of a recording without humans, nothing.
+        Before the first phrase, return the first; without humans, nothing.
         """
-        found: list[list[TouchEvent]] = []
+        phrases: list[list[TouchEvent]] = []
         last = -REST
         answered = False
-        for event in self.touches:
+        # As recorded: fingers that the walk lifts at the end would make the last phrase long.
+        for event in self.session.touches():
             if is_machine(event.touch.who):
                 answered = True
                 continue
             if event.touch.phase is Phase.UP:
-                if found:
-                    found[-1].append(event)
+                if phrases:
+                    phrases[-1].append(event)
                 continue
-            if not found or answered or event.t - last > REST:
-                if found and event.t > self.at:
+            if not phrases or answered or event.t - last > REST:
+                if phrases and event.t > self.at:
                     break
-                found.append([])
+                phrases.append([])
                 answered = False
-            found[-1].append(event)
+            phrases[-1].append(event)
             last = event.t
-        return tuple(found[-1]) if found else ()
+        return tuple(phrases[-1]) if phrases else ()

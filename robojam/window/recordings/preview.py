@@ -1,4 +1,4 @@
-"""Lets a recording that is played in the window be heard, by way of the engine."""
+"""Sender of a recording that plays in the window to the engine, which sounds it."""
 
 from __future__ import annotations
 
@@ -9,42 +9,45 @@ from robojam.touch import Phase
 from robojam.window.client.link import MessageSender
 from robojam.window.recordings.playback import RecordingPlayback
 
-#: Touches are sent so long before they are due, in seconds: longer than a frame takes.
+#: Seconds by which touches are sent before they are due: longer than a frame takes.
 AHEAD = 0.06
-#: The engine is told that it goes on every so many seconds; else it lifts what is held.
-GO_ON = 0.5
+#: Seconds between messages that the preview goes on; without them the engine lifts fingers.
+KEEP_ALIVE = 0.5
 
 
 @dataclass(slots=True)
 class PreviewPlayer:
-    """What of a recording has been sent, and what is next."""
+    """Sends the touches of a recording shortly before they are due."""
 
     sender: MessageSender
-    _of: RecordingPlayback | None = None
-    _jumps: int = 0
+    _playback: RecordingPlayback | None = None
+    _seeks: int = 0
     _next: int = 0
-    _told: float = float("-inf")
+    _kept_alive_at: float = float("-inf")
 
-    def follow(self, rerun: RecordingPlayback | None, now: float) -> int:
-        """Send what is soon due of a recording that has come to where it is at an instant.
+    def follow(self, playback: RecordingPlayback | None, now: float) -> int:
+        """Send the touches that are soon due at an instant of the clock (seconds).
 
-        Returns how many touches were sent.
+        Returns the number of touches sent. Without a playback, or with one that is held, end
+        the preview.
         """
-        if rerun is None or not rerun.playing:
+        if playback is None or not playback.playing:
             self._end()
             return 0
-        if rerun is not self._of or rerun.jumps != self._jumps:
+        if playback is not self._playback or playback.seeks != self._seeks:
             self._end()
-            self._of, self._jumps = rerun, rerun.jumps
-            self._next = bisect_left(rerun.times, rerun.since)
-        if now - self._told >= GO_ON:
+            self._playback, self._seeks = playback, playback.seeks
+            self._next = bisect_left(playback.times, playback.played_from)
+        if now - self._kept_alive_at >= KEEP_ALIVE:
             self.sender.send("/robojam/audition", "i", 1)
-            self._told = now
+            self._kept_alive_at = now
         first = self._next
-        self._next = bisect_right(rerun.times, rerun.at + AHEAD * rerun.speed, lo=first)
-        for event in rerun.touches[first : self._next]:
+        self._next = bisect_right(
+            playback.times, playback.at + AHEAD * playback.speed, lo=first
+        )
+        for event in playback.touches[first : self._next]:
             touch = event.touch
-            wait = max(0.0, event.t - rerun.at) / rerun.speed
+            wait = max(0.0, event.t - playback.at) / playback.speed
             address, who = f"/robojam/audition/{touch.phase}", touch.who
             if touch.phase is Phase.UP:
                 self.sender.send(address, "sif", who, touch.id, wait)
@@ -53,6 +56,6 @@ class PreviewPlayer:
         return self._next - first
 
     def _end(self) -> None:
-        if self._of is not None:
+        if self._playback is not None:
             self.sender.send("/robojam/audition", "i", 0)
-            self._of, self._told = None, float("-inf")
+            self._playback, self._kept_alive_at = None, float("-inf")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.window import open_playback
 
+from robojam.touch import Phase
 from robojam.window.client.strokes import FADE
-from robojam.window.recordings.playback import SPEEDS
+from robojam.window.recordings.playback import SPEEDS, RecordingPlayback
 
 
 def test_playback_keeps_time_pauses_and_goes_on_at_another_speed(tmp_path):
@@ -21,7 +24,7 @@ def test_playback_keeps_time_pauses_and_goes_on_at_another_speed(tmp_path):
     playback.hold()
     playback.advance(150.0)
     assert playback.at == pytest.approx(1.0)
-    playback.faster(1)
+    playback.change_speed(1)
     playback.play(200.0)
     playback.advance(200.6)
     assert playback.at == pytest.approx(2.2)
@@ -61,7 +64,7 @@ def test_seek_shows_the_strokes_that_playing_to_that_time_shows(t, tmp_path_fact
 def test_speed_returns_to_the_first_after_the_last(tmp_path):
     playback = open_playback(tmp_path)
     for _ in SPEEDS:
-        playback.faster(1)
+        playback.change_speed(1)
     assert playback.speed == 1.0
 
 
@@ -75,3 +78,13 @@ def test_phrase_is_what_the_humans_played_between_two_answers(tmp_path, position
     assert phrase[0].t == start
     assert {e.touch.who for e in phrase} == {"human"}
     assert len(phrase) == (2 if start else 13)
+
+
+def test_finger_left_down_is_lifted_at_the_end_and_its_phrase_ends_before_that(tmp_path):
+    session = open_playback(tmp_path).session
+    human = [event for event in session.touches("human") if event.t < 0.9]
+    machine = list(session.touches("ai"))
+    playback = RecordingPlayback(replace(session, events=(*human, *machine)), "cut off")
+    last = playback.touches[-1]
+    assert (last.touch.phase, last.touch.who, last.t) == (Phase.UP, "human", 3.1)
+    assert playback.phrase() == tuple(human)
