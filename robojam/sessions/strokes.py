@@ -99,16 +99,16 @@ class RecordedStroke:
 
 def strokes(session: Session) -> list[RecordedStroke]:
     """Return the strokes of a session, in the order of their landing."""
-    found: list[RecordedStroke] = []
+    landed: list[RecordedStroke] = []
     drawn: dict[tuple[str, int], RecordedStroke] = {}
     for event in touches(session):
         touch = event.touch
         if touch.phase is Phase.DOWN:
             stroke = drawn[touch.who, touch.id] = RecordedStroke(touch.who, [])
-            found.append(stroke)
+            landed.append(stroke)
         if touch.phase is not Phase.UP:
             drawn[touch.who, touch.id].events.append(event)
-    return found
+    return landed
 
 
 def touch_row(event: TouchEvent) -> Row:

@@ -66,7 +66,7 @@ class SystemFonts:
 
     def _find(self, chars: set[str]) -> None:
         """Look for the fonts of characters, in as few fonts as may be."""
-        found: dict[str, str | None] = dict.fromkeys(chars, "")
+        fonts: dict[str, str | None] = dict.fromkeys(chars, "")
         with suppress(pygame.error, ImportError):
             # Not pygame.font, which does not tell what a font lacks, and which the thread
             # that draws uses at the same time.
@@ -74,18 +74,18 @@ class SystemFonts:
 
             freetype.init()
             covered = _covered(freetype.Font(self._own, 12), chars)
-            found.update(dict.fromkeys(covered))
+            fonts.update(dict.fromkeys(covered))
             missing = chars - covered
             for path in _paths() if missing else ():
                 with suppress(pygame.error, OSError):
                     covered = _covered(freetype.Font(path, 12), missing)
-                    found.update(dict.fromkeys(covered, path))
+                    fonts.update(dict.fromkeys(covered, path))
                     missing -= covered
                 if not missing:
                     break
-        if len(self._fonts) + len(found) > _LIMIT:
+        if len(self._fonts) + len(fonts) > _LIMIT:
             self._fonts = {}
-        self._fonts |= found
+        self._fonts |= fonts
 
 
 def _is_plain(char: str) -> bool:
