@@ -36,7 +36,7 @@ _PATIENCE = 8.0
 _OPTIONS = frozenset(name for name, row in CONTROLS.items() if row.option)
 
 
-def display_at_hand() -> bool:
+def has_display() -> bool:
     """Return whether a window can be opened, as far as the environment tells."""
     if sys.platform.startswith("linux") and "SDL_VIDEODRIVER" not in os.environ:
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -143,7 +143,7 @@ def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) 
     Without a display the engine plays alone, and a line of output says so. find turns the
     name of a model into a value of --model. Returns the exit status.
     """
-    with_window = display_at_hand()
+    with_window = has_display()
     if not with_window:
         print("there is no display here: the engine plays alone, over OSC", flush=True)
     address = parse_address(options.osc_in)

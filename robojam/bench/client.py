@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from robojam.app.supervisor import has_display
+from robojam.system.child_process import python_command
 from robojam.wire import osc
 
 #: Seconds that an engine has to become ready, and to answer.
@@ -67,7 +69,7 @@ class EngineProcess:
         began = time.perf_counter()
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"),
+                *python_command("robojam", "serve", "--osc-in", "127.0.0.1:0"),
                 *("--osc-out", f"127.0.0.1:{port}", "--no-sound", *options),
             ],
             stdout=subprocess.PIPE,
@@ -162,10 +164,10 @@ def window(engine: EngineProcess) -> Iterator[None]:
 
     Raises BenchError when no window opens.
     """
-    driver = {} if _has_display() else {"SDL_VIDEODRIVER": "dummy"}
+    driver = {} if has_display() else {"SDL_VIDEODRIVER": "dummy"}
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "robojam", "window", "--size", "1920x1080"),
+            *python_command("robojam", "window", "--size", "1920x1080"),
             *("--engine", f"{engine.address[0]}:{engine.address[1]}"),
         ],
         env={**os.environ, **driver},
@@ -191,9 +193,3 @@ def _both_clocks() -> tuple[float, float]:
         before, wall, after = time.perf_counter(), time.time(), time.perf_counter()
         if after - before < 2e-5:
             return after, wall
-
-
-def _has_display() -> bool:
-    return sys.platform in ("win32", "darwin") or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )

@@ -49,7 +49,7 @@ def bare_timer() -> Iterator[dict[str, float]]:
         yield lateness
         return
     process = subprocess.Popen(
-        [sys.executable, "-c", "from robojam.bench import noise; noise.main()"],
+        [sys.executable, "-P", "-c", "from robojam.bench import noise; noise.main()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -116,10 +116,10 @@ def _play(
 ) -> int:
     """Play a recording in time; window None opens one where there is a display."""
     from robojam.app import assemble
-    from robojam.app.supervisor import display_at_hand, window_beside
+    from robojam.app.supervisor import has_display, window_beside
 
     if window is None:
-        window = display_at_hand()
+        window = has_display()
     try:
         assembly = assemble.assemble_replay(
             session,

@@ -26,7 +26,7 @@ from support.engine import (
     stop,
 )
 
-from robojam.app.supervisor import ControlMonitor, display_at_hand, reachable
+from robojam.app.supervisor import ControlMonitor, has_display, reachable
 from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.sessions.session import read
@@ -142,13 +142,13 @@ def test_display_is_known_by_the_environment(monkeypatch):
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    assert not display_at_hand()
+    assert not has_display()
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         with monkeypatch.context() as patch:
             patch.setenv(name, "x")
-            assert display_at_hand()
+            assert has_display()
     monkeypatch.setattr("sys.platform", "darwin")
-    assert display_at_hand()
+    assert has_display()
 
 
 # -- whole jams ------------------------------------------------------------------------------
