@@ -92,32 +92,34 @@ def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write a MIDI file for each session."""
     from robojam.export import midi_file
 
-    files = numbered(path, len(sessions))
-    for session, file in zip(sessions, files, strict=True):
-        with atomic_write(file) as part:
-            midi_file.write(session, part)
-    return files
+    return _write_each(sessions, path, midi_file.write)
 
 
 def write_wav(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write a sound file for each session."""
     from robojam.export import wav
 
-    files = numbered(path, len(sessions))
-    for session, file in zip(sessions, files, strict=True):
-        with atomic_write(file) as part:
-            wav.write_wav(session, part)
-    return files
+    return _write_each(sessions, path, wav.write_wav)
 
 
 def write_session(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write each session as a session file."""
+
+    def write_lines(session: Session, to: Path) -> None:
+        lines = [encode_header(session.header), *map(encode, session.events)]
+        to.write_bytes(b"".join(lines))
+
+    return _write_each(sessions, path, write_lines)
+
+
+def _write_each(
+    sessions: Sequence[Session], path: Path, write_one: Callable[[Session, Path], object]
+) -> list[Path]:
+    """Write a file for each session, completely or not at all; return the files."""
     files = numbered(path, len(sessions))
     for session, file in zip(sessions, files, strict=True):
         with atomic_write(file) as part:
-            part.write_bytes(
-                b"".join([encode_header(session.header), *map(encode, session.events)])
-            )
+            write_one(session, part)
     return files
 
 

@@ -96,7 +96,7 @@ class TextRenderer:
         key = (text, size, colour)
         picture = self._pictures.get(key)
         if picture is None:
-            known = self.system_fonts.know(text)
+            known = self.system_fonts.know(_drawable(text))
             picture = self._render(text, size, colour)
             if known:
                 if len(self._pictures) >= CACHED_TEXTS:
@@ -112,12 +112,13 @@ class TextRenderer:
         return place
 
     def _split(self, text: str) -> list[FontRun]:
-        if text.isascii():
+        if text.isascii() and text.isprintable():
             return [FontRun(text)] if text else []
         runs = self._runs.get(text)
         if runs is None:
-            known = self.system_fonts.know(text)
-            runs = split_runs(text, self.system_fonts.font_of)
+            drawable = _drawable(text)
+            known = self.system_fonts.know(drawable)
+            runs = split_runs(drawable, self.system_fonts.font_of)
             if known:
                 if len(self._runs) >= CACHED_TEXTS:
                     self._runs.clear()
@@ -158,6 +159,17 @@ def _shapes() -> bool:
     except (AttributeError, pygame.error):
         return False
     return True
+
+
+def _drawable(text: str) -> str:
+    """Return text with a replacement for characters that SDL_ttf refuses.
+
+    Those are control characters, and the surrogates that stand for undecodable bytes in the
+    name of a file.
+    """
+    if text.isprintable():
+        return text
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
 def _visual(run: FontRun) -> str:

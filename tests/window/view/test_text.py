@@ -86,7 +86,7 @@ def drawn(renderer: TextRenderer, text: str, size: int = 24) -> bytes:
     screen = pygame.Surface((400, 80))
     renderer.write(screen, text, (10, 40), size, WHITE)
     renderer.system_fonts.join()
-    for char in text:
+    for char in text_module._drawable(text):
         if renderer.system_fonts.is_missing(char):
             pytest.skip(f"no font here has {char!a}")
     screen.fill((0, 0, 0))
@@ -153,6 +153,12 @@ def test_search_for_fonts_does_not_stop_drawing_and_ends_in_a_new_frame(monkeypa
     scene.draw(screen, state, 10.1)
     assert not scene.text.incomplete
     assert not scene.is_animating(state, 10.1)
+
+
+@pytest.mark.parametrize("char", ["\udcff", "\0", "\x1b", "\n"])
+def test_character_that_cannot_be_drawn_is_replaced(char):
+    renderer = TextRenderer()
+    assert drawn(renderer, f"rain{char}雨") == drawn(renderer, "rain\ufffd雨")
 
 
 def test_character_that_no_font_has_is_looked_for_once():
