@@ -1,10 +1,9 @@
-"""Mixture densities: a layer for any number of dimensions, and what it yields.
+"""Mixture densities for PyTorch: a layer, and the distribution that is its output.
 
-A mixture density network (Bishop 1994; PRML section 5.6) gives, instead of one
-answer, the parameters of a mixture of Gaussians over all answers. The covariance of
-a component is of one of four kinds (`robojam.mixture.layout`): spherical, diagonal,
-full, or in two dimensions correlated. What the layer yields is a
-`torch.distributions.Distribution`.
+A mixture density network (Bishop 1994; PRML section 5.6) predicts the parameters of a
+mixture of Gaussians instead of one value. The covariance of a component is of one of four
+kinds (`robojam.mixture.layout`): spherical, diagonal, full, or in two dimensions correlated.
+The layer's output is a `torch.distributions.Distribution`.
 """
 
 from robojam.mixture.checking import checked

@@ -1,4 +1,4 @@
-"""What may become a mixture, and where the first number came in that is none."""
+"""Checks of the parameters and values of mixtures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _checking = False
 
 @contextmanager
 def checked() -> Iterator[None]:
-    """Look for numbers that are not finite where they come in, while this is open.
+    """Check, within the block, that all numbers given to layers and mixtures are finite.
 
-    The first found raises a ValueError that names the tensor, where in it, and so the
-    source: a layer's features or weights, a mixture's parameters, or a target. It
-    costs a pass over each of them.
+    The first that is not raises a ValueError that names its tensor (a layer's features or
+    weights, a mixture's parameters, or a value) and its index. This costs a pass over each
+    tensor.
     """
     global _checking
     before, _checking = _checking, True
@@ -28,13 +28,13 @@ def checked() -> Iterator[None]:
         _checking = before
 
 
-def checking() -> bool:
-    """Whether `checked` is open."""
+def is_checking() -> bool:
+    """Tell whether a block of `checked` is active."""
     return _checking
 
 
-def finite(name: str, tensor: Tensor | None, *, lowest: bool = False) -> None:
-    """Raise ValueError where a tensor holds what is no number; -inf may pass as lowest."""
+def check_finite(name: str, tensor: Tensor | None, *, lowest: bool = False) -> None:
+    """Raise ValueError if a tensor holds NaN or infinity; lowest allows -inf."""
     if tensor is None:
         return
     wrong = ~tensor.isfinite()
@@ -48,8 +48,8 @@ def finite(name: str, tensor: Tensor | None, *, lowest: bool = False) -> None:
         )
 
 
-def fitting(logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None) -> None:
-    """Check what a mixture is made of. Raises ValueError."""
+def check_parts(logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None) -> None:
+    """Raise ValueError for parameters of a mixture with wrong types or shapes."""
     given = [t for t in (logits, loc, log_scale, lower) if t is not None]
     if not all(t.is_floating_point() for t in given):
         kinds = ", ".join(str(t.dtype) for t in given)
@@ -72,14 +72,14 @@ def fitting(logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None
         raise ValueError(f"lower has shape {tuple(lower.shape)}, it wants {wanted}")
 
 
-def broadcasts(shape: Size, other: Size) -> bool:
-    """Whether a value's batch shape can be laid over a mixture's."""
+def can_broadcast(shape: Size, other: Size) -> bool:
+    """Tell whether the batch shape of a value broadcasts with that of a mixture."""
     if shape == other:
         return True
     pairs = zip(reversed(shape), reversed(other), strict=False)
     return all(a == b or 1 in (a, b) for a, b in pairs)
 
 
-def wide(tensor: Tensor) -> Tensor:
-    """Return half precision as float32: a density is a matter of small differences."""
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Return half precision as float32, as a density depends on small differences."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

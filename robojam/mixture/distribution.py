@@ -1,4 +1,4 @@
-"""The distribution that a mixture layer yields."""
+"""Distribution over a mixture of Gaussians, the output of a mixture layer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
-from robojam.mixture.checking import broadcasts, checking, finite, fitting, wide
-from robojam.mixture.density import Density, log_density, transformed
-from robojam.mixture.interval import log_chance
-from robojam.mixture.layout import Covariance, Parts, laid_out, layout_of
-from robojam.mixture.triangle import coloured, solved, strict
+from robojam.mixture.checking import (
+    at_least_float32,
+    can_broadcast,
+    check_finite,
+    check_parts,
+    is_checking,
+)
+from robojam.mixture.density import Density, is_transforming, log_density
+from robojam.mixture.interval import log_probability
+from robojam.mixture.layout import Covariance, Parts, layout_of, make_layout
+from robojam.mixture.triangle import multiply, solve, strict_matrix
 
-#: Temperatures below this are 0: a logit divided by it may not be finite.
+#: Temperatures below this count as 0, since a logit divided by them may not be finite.
 COLD = 1e-6
 
 Reduction = Literal["mean", "sum", "none"]
 
-_NOTHING = "the mean of no values is no number: there must be one, or take the sum"
+_MEAN_OF_NOTHING = "the mean of no values is undefined: give at least one, or take the sum"
 
 
 class Mixture(Distribution):
@@ -30,9 +36,10 @@ class Mixture(Distribution):
     Shapes, with any leading batch shape (…): logits (…, K); loc (…, K, D), the
     components' means; log_scale (…, K, D), or (…, K, 1) for one deviation in all
     dimensions; lower (…, K, D(D-1)/2), the rows of C one after another, or None for
-    no correlation. Half precision is computed, and answered, in float32.
+    no correlation. A component's covariance is L Lᵀ with L = diag(s) (I + C). Half precision
+    is computed, and returned, in float32.
 
-    Raises ValueError for shapes that do not belong together and for integers.
+    Raises ValueError for shapes that do not belong together, and for integers.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 (torch's own)
@@ -41,11 +48,13 @@ class Mixture(Distribution):
     def __init__(
         self, logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None = None
     ) -> None:
-        fitting(logits, loc, log_scale, lower)
-        lower = None if lower is None or lower.shape[-1] == 0 else wide(lower)
-        parts = Parts(wide(logits), wide(loc), wide(log_scale), lower)
-        if checking():
-            _named_finite(parts)
+        check_parts(logits, loc, log_scale, lower)
+        lower = None if lower is None or lower.shape[-1] == 0 else at_least_float32(lower)
+        parts = Parts(
+            at_least_float32(logits), at_least_float32(loc), at_least_float32(log_scale), lower
+        )
+        if is_checking():
+            _check_finite_parts(parts)
         self._parts: Parts | None = parts
         self._numbers: Tensor | None = None
         self._layout = layout_of(parts)
@@ -55,12 +64,12 @@ class Mixture(Distribution):
     def from_parameters(
         cls, parameters: Tensor, dims: int, covariance: Covariance = "full"
     ) -> Mixture:
-        """Read a mixture from the last axis of parameters (…, width(dims, K, covariance)).
+        """Return the mixture given by parameters (…, width(dims, K, covariance)).
 
-        They stand in the order logits, means, raw log s, C. Raises ValueError if no
-        number of components fits, and for integers.
+        Their order is logits, means, unbounded numbers for log s, C. Raises ValueError if no
+        K fits, and for integers.
         """
-        each = laid_out(dims, 1, covariance).width
+        each = make_layout(dims, 1, covariance).width
         size = parameters.shape[-1] if parameters.ndim else 0
         if size == 0 or size % each:
             raise ValueError(
@@ -70,21 +79,21 @@ class Mixture(Distribution):
         if not parameters.is_floating_point():
             raise ValueError(f"a mixture is made of floats, not of {parameters.dtype}")
         mixture = cls.__new__(cls)
-        mixture._layout = laid_out(dims, size // each, covariance)
-        mixture._numbers, mixture._parts = wide(parameters), None
-        if checking():
-            _named_finite(mixture._layout.split(mixture._numbers))
+        mixture._layout = make_layout(dims, size // each, covariance)
+        mixture._numbers, mixture._parts = at_least_float32(parameters), None
+        if is_checking():
+            _check_finite_parts(mixture._layout.split(mixture._numbers))
         batch, event = parameters.shape[:-1], Size((dims,))
         Distribution.__init__(mixture, batch, event, validate_args=False)
         return mixture
 
     def _read(self) -> Parts:
-        """Read the parts from the numbers, where they are needed by themselves."""
+        """Return the parts, computed from the numbers if needed."""
         if self._parts is not None:
             return self._parts
         assert self._numbers is not None
         parts = self._layout.read(self._numbers)
-        if torch.is_grad_enabled():  # else their gradient would be lost
+        if torch.is_grad_enabled():  # parts computed without it have no gradient
             self._parts = parts
         return parts
 
@@ -93,7 +102,7 @@ class Mixture(Distribution):
         return Mixture(self.logits, self.loc + offset, self.log_scale, self.lower)
 
     def scaled(self, centre: float, scale: float) -> Mixture:
-        """Return the mixture of centre + scale · value, for a scale above zero."""
+        """Return the mixture of centre + scale · value. Raises ValueError unless scale > 0."""
         if not 0 < scale < math.inf:
             raise ValueError(f"a scale is a number above zero, not {scale}")
         log_scale = self.log_scale + math.log(scale)
@@ -112,17 +121,17 @@ class Mixture(Distribution):
 
     @property
     def dims(self) -> int:
-        """D."""
+        """The number of dimensions, D."""
         return self._layout.dims
 
     @property
     def components(self) -> int:
-        """K."""
+        """The number of components, K."""
         return self._layout.components
 
     @property
     def logits(self) -> Tensor:
-        """Logarithm of each component's weight, but for a constant, (…, K)."""
+        """Logarithm of each component's weight up to a constant, (…, K)."""
         return self._read().logits
 
     @property
@@ -132,12 +141,12 @@ class Mixture(Distribution):
 
     @property
     def log_scale(self) -> Tensor:
-        """Log s of each component, (…, K, D) or (…, K, 1)."""
+        """Logarithm of each component's scale s, (…, K, D) or (…, K, 1)."""
         return self._read().log_scale
 
     @property
     def lower(self) -> Tensor | None:
-        """C of each component, (…, K, D(D-1)/2), row after row; None without correlation."""
+        """Rows of C of each component, (…, K, D(D-1)/2); None without correlation."""
         return self._read().lower
 
     @property
@@ -147,12 +156,12 @@ class Mixture(Distribution):
 
     @property
     def scale_tril(self) -> Tensor:
-        """L of each component, (…, K, D, D): its covariance is L Lᵀ."""
+        """Cholesky factor L of each component's covariance, (…, K, D, D)."""
         scale = self.log_scale.exp().expand(self.loc.shape)
         if self.lower is None:
             return torch.diag_embed(scale)
         unit = torch.eye(self.dims, dtype=scale.dtype, device=scale.device)
-        return scale[..., None] * (unit + strict(self.lower, self.dims))
+        return scale[..., None] * (unit + strict_matrix(self.lower, self.dims))
 
     @property
     def mean(self) -> Tensor:
@@ -177,27 +186,27 @@ class Mixture(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        """Mean of the likeliest component, (…, D): PRML's approximate conditional mode."""
-        return _of(self.loc, self.logits.argmax(-1))
+        """Mean of the component with the largest weight, (…, D): PRML's approximate mode."""
+        return _gather(self.loc, self.logits.argmax(-1))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density in nats of value (…, D), shape (…).
+        """Return the log density, in nats, of value (…, D): shape (…).
 
         Raises ValueError for a value of another width, and for integers.
         """
         return self._log_prob(value)
 
     def _log_prob(self, value: Tensor, *, loss: bool = False) -> Tensor:
-        """Return the log densities (…), or minus their mean."""
-        mixture, value = self._beside(value)
+        """Return the log densities (…), or with loss the negative of their mean."""
+        mixture, value = self._promote(value)
         factor = None
         if loss:
             shape, mine = value.shape[:-1], self.batch_shape
             count = (shape if shape == mine else torch.broadcast_shapes(shape, mine)).numel()
             if not count:
-                raise ValueError(_NOTHING)
+                raise ValueError(_MEAN_OF_NOTHING)
             factor = -1 / count
-        if torch.is_grad_enabled() and not transformed():
+        if torch.is_grad_enabled() and not is_transforming():
             numbers, parts = mixture._numbers, mixture._parts
             given = [p for p in parts or () if p is not None] if numbers is None else [numbers]
             if value.requires_grad or any(t.requires_grad for t in given):
@@ -207,30 +216,30 @@ class Mixture(Distribution):
         return density if factor is None else density.sum() * factor
 
     def interval_log_prob(self, value: Tensor, width: Tensor | float) -> Tensor:
-        """Log chance of value ± width / 2 in every dimension, shape (…).
+        """Return the log probability of value ± width / 2 in every dimension: shape (…).
 
-        It is the log likelihood of a value (…, D) of which only an interval is known, such
-        as a pixel; width (…, D) or one number, above zero. Where components are correlated
-        each dimension is given the middles of those before it, which sums to one over any
-        lattice. It can be differentiated once. Raises ValueError as `log_prob` does.
+        This is the log likelihood of a value (…, D) that is known only to an interval, such
+        as a pixel. width is (…, D) or a number, above 0. For correlated components each
+        dimension is conditioned on the middles of those before it; the probabilities still
+        sum to 1 over any lattice. It can be differentiated once. Raises ValueError as
+        `log_prob` does.
         """
-        mixture, value = self._beside(value)
+        mixture, value = self._promote(value)
         logits, loc, log_scale, lower = mixture._read()
         scale = torch.exp(-log_scale)
         z = (value.unsqueeze(-2) - loc) * scale  # (…, K, D)
         if lower is not None:
-            z = solved(z, lower)
+            z = solve(z, lower)
         half = 0.5 * torch.as_tensor(width, dtype=z.dtype, device=z.device).expand(value.shape)
-        each = log_chance(z, (half.unsqueeze(-2) * scale).expand(z.shape)).sum(-1)
+        each = log_probability(z, (half.unsqueeze(-2) * scale).expand(z.shape)).sum(-1)
         return torch.logsumexp(torch.log_softmax(logits, -1) + each, -1)
 
     def cdf(self, value: Tensor) -> Tensor:
-        """Chance of being at or below value (…, D) in every dimension, shape (…).
+        """Return the probability of being at or below value (…, D): shape (…).
 
-        Raises NotImplementedError where components are correlated: there is no
-        closed form.
+        Raises NotImplementedError for correlated components, which have no closed form.
         """
-        mixture, value = self._beside(value)
+        mixture, value = self._promote(value)
         logits, loc, log_scale, lower = mixture._read()
         if lower is not None:
             raise NotImplementedError("correlated components have no cdf in closed form")
@@ -241,11 +250,11 @@ class Mixture(Distribution):
     def loss(
         self, value: Tensor, *, mask: Tensor | None = None, reduction: Reduction = "mean"
     ) -> Tensor:
-        """Negative log density in nats of value (…, D), reduced over what mask (…) keeps.
+        """Return the negative log density, in nats, of value (…, D), reduced.
 
-        mask is of booleans, True where a value counts; what is masked may be anything,
-        NaN too. "none" gives 0 there. Raises ValueError for the mean of nothing (the
-        sum of nothing is 0), for a mask that does not fit, and for other reductions.
+        mask (…) is True where a value counts; masked values may be anything, NaN included.
+        The reduction "none" returns 0 for them. Raises ValueError for the mean of no values
+        (their sum is 0), for a mask that does not fit, and for other reductions.
         """
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"a reduction is mean, sum or none, not {reduction!r}")
@@ -269,7 +278,7 @@ class Mixture(Distribution):
             return each.sum()
         count = mask.expand(each.shape).sum()
         if not torch.compiler.is_compiling() and not bool(count):
-            raise ValueError(_NOTHING)
+            raise ValueError(_MEAN_OF_NOTHING)
         return each.sum() / count
 
     @torch.no_grad()
@@ -282,27 +291,30 @@ class Mixture(Distribution):
         bias: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Draw values, sample_shape + (…, D).
+        """Return random values, sample_shape + (…, D), without gradients.
 
-        temperature divides the logits (0: the likeliest component); spread multiplies
-        every standard deviation (0: the component's mean). bias is Graves's (2013,
-        section 5.4), one number over both: temperature 1 / (1 + bias), spread
-        exp(-bias). Raises ValueError for any that is negative or not finite.
+        temperature divides the logits (0: always the component with the largest weight);
+        spread multiplies every standard deviation (0: the component's mean). bias is that of
+        Graves (2013, section 5.4), one number for both: temperature 1 / (1 + bias), spread
+        exp(-bias). Raises ValueError for one that is negative or not finite.
         """
         for name, number in (("temperature", temperature), ("spread", spread), ("bias", bias)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is 0 or more and finite, not {number}")
         parts = self._parts
-        if parts is None:  # only the chosen ones' deviations need to be read
+        if parts is None:  # only the chosen components' scales are computed
             assert self._numbers is not None
             parts = self._layout.split(self._numbers)
         logits, loc, raw, lower = parts
         chosen = self._choose(logits, Size(sample_shape), temperature / (1 + bias), generator)
-        lower = None if lower is None else _of(lower, chosen)
-        loc, scale = _of(loc, chosen), self._layout.log_scale(_of(raw, chosen), lower).exp_()
+        lower = None if lower is None else _gather(lower, chosen)
+        loc, scale = (
+            _gather(loc, chosen),
+            self._layout.log_scale(_gather(raw, chosen), lower).exp_(),
+        )
         z = torch.randn(loc.shape, generator=generator, dtype=loc.dtype, device=loc.device)
         if lower is not None:
-            z = coloured(z, lower)
+            z = multiply(z, lower)
         return torch.addcmul(loc, scale, z, value=spread * math.exp(-bias))
 
     def _choose(
@@ -312,7 +324,7 @@ class Mixture(Distribution):
         temperature: float,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Choose a component for each sample, sample_shape + (…)."""
+        """Return a component index for each sample, sample_shape + (…)."""
         shape = sample_shape + self.batch_shape
         if temperature < COLD:
             return logits.argmax(-1).expand(shape)
@@ -320,25 +332,27 @@ class Mixture(Distribution):
             return torch.zeros(shape, dtype=torch.long, device=logits.device)
         weights = torch.softmax(logits if temperature == 1 else logits / temperature, -1)
         count = sample_shape.numel()
-        if count == 1:  # whose exponential clock rings first: what multinomial does, unchecked
+        if (
+            count == 1
+        ):  # the first of exponential clocks, as multinomial does, without its checks
             clocks = torch.empty_like(weights).exponential_(generator=generator)
             return weights.div_(clocks).argmax(-1).expand(shape)
         table = weights.reshape(-1, self.components)
         drawn = torch.multinomial(table, count, replacement=True, generator=generator)
         return drawn.mT.reshape(shape)
 
-    def _beside(self, value: Tensor) -> tuple[Mixture, Tensor]:
-        """Return a value that fits this mixture, and the mixture, of one dtype with it."""
+    def _promote(self, value: Tensor) -> tuple[Mixture, Tensor]:
+        """Check that a value fits this mixture; return both in a common dtype."""
         if not value.is_floating_point():
             raise ValueError(f"a value is of floats, not {value.dtype}")
         dims, shape = self._layout.dims, value.shape
-        if shape[-1:] != (dims,) or not broadcasts(shape[:-1], self.batch_shape):
+        if shape[-1:] != (dims,) or not can_broadcast(shape[:-1], self.batch_shape):
             raise ValueError(
                 f"value {tuple(shape)} does not fit a mixture over {dims} dimensions, "
                 f"{tuple(self.loc.shape)}"
             )
-        if checking():
-            finite("a value", value)
+        if is_checking():
+            check_finite("a value", value)
         mine = (self.logits if self._numbers is None else self._numbers).dtype
         if value.dtype == mine:
             return self, value
@@ -350,8 +364,8 @@ class Mixture(Distribution):
         return Mixture(logits.to(dtype), loc.to(dtype), log_scale.to(dtype), lower), value
 
 
-def _of(table: Tensor, chosen: Tensor) -> Tensor:
-    """Take of table (…, K, N) the rows chosen (…), any sample shape before them."""
+def _gather(table: Tensor, chosen: Tensor) -> Tensor:
+    """Return the rows (…, N) of table (…, K, N) at chosen (…), which may have more axes."""
     shape, n = chosen.shape, table.shape[-1]
     index = chosen.view(*shape, 1, 1).expand(*shape, 1, n)
     if table.shape[:-2] != shape:
@@ -359,7 +373,7 @@ def _of(table: Tensor, chosen: Tensor) -> Tensor:
     return table.gather(-2, index).squeeze(-2)
 
 
-def _named_finite(parts: Parts) -> None:
+def _check_finite_parts(parts: Parts) -> None:
     """Raise ValueError for parameters that are not finite."""
     for name, part in zip(Parts._fields, parts, strict=True):
-        finite(f"a mixture's {name}", part, lowest=name == "logits")
+        check_finite(f"a mixture's {name}", part, lowest=name == "logits")

@@ -1,9 +1,9 @@
-"""The chance of an interval under normals, and what its logarithm's slopes are.
+"""Log probability of an interval under a unit normal, with its gradient.
 
-What is known of a recorded number is often no more than the interval in which it lay: a
-pixel, a tick of a clock. Its likelihood is then the interval's chance (censored data;
-for mixtures over pixels Salimans et al. 2017, with logistics), and does not grow without
-bound as a component narrows, as a density at a point does.
+A recorded number is often known only to an interval: a pixel, a tick of a clock. Its
+likelihood is then the probability of the interval (interval-censored data; Salimans et al.
+2017 use it for mixtures of logistics over pixels). Unlike the density at a point it does not
+grow without bound as a component narrows.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from torch.autograd.function import once_differentiable
 
 _LOG_ROOT = 0.5 * math.log(2 * math.pi)
 _ROOT_2 = math.sqrt(2)
-#: An interval of less than so many deviations is as good as a point.
+#: Intervals narrower than this, in standard deviations, are computed as points.
 _NARROW = 1e-5
 
 
-def log_chance(z: Tensor, half: Tensor) -> Tensor:
-    """Log chance of z ± half, both (…), under a unit normal; half is above zero.
+def log_probability(z: Tensor, half: Tensor) -> Tensor:
+    """Return the log probability (…) of z ± half, both (…), under a unit normal; half > 0.
 
-    It is computed in double precision, since it is a small difference of large numbers,
-    and answered in that of z. It can be differentiated once.
+    It is computed in double precision, since it is a small difference of large numbers, and
+    returned in the precision of z. It can be differentiated once.
     """
-    found: Tensor = _LogChance.apply(z, half)  # type: ignore[no-untyped-call]
-    return found
+    result: Tensor = _LogChance.apply(z, half)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _LogChance(Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, half: Tensor) -> Tensor:
-        found, by_z, by_half = _with_slopes(_double(z), _double(half))
+        result, by_z, by_half = _differentiate(_double(z), _double(half))
         ctx.save_for_backward(by_z.to(z), by_half.to(half))
-        return found.to(z)
+        return result.to(z)
 
     @staticmethod
     @once_differentiable
@@ -46,15 +46,15 @@ class _LogChance(Function):
         return grads[0] * by_z, grads[0] * by_half
 
 
-def _with_slopes(z: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Work out the log chance, and its slopes along z and half.
+def _differentiate(z: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the log probability, and its gradients by z and by half.
 
-    The slopes are the densities at the interval's ends, as shares of its chance. Nothing
-    here is a difference of squares, which far out would be all rounding.
+    The gradients are the densities at the interval's ends, relative to its probability. No
+    differences of squares occur, which far from 0 would be only rounding errors.
     """
     away = z.abs()
     near, far = away - half, away + half  # the ends
-    # In a tail, near > 0: with erfcx(x) = exp(x^2) erfc(x) all is relative to the near end.
+    # In a tail (near > 0) erfcx(x) = exp(x^2) erfc(x) makes all relative to the near end.
     out = near.clamp_min(0)
     scaled = torch.special.erfcx(out / _ROOT_2)
     beyond = torch.special.erfcx((out + 2 * half) / _ROOT_2) / scaled
@@ -62,22 +62,24 @@ def _with_slopes(z: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     share = -torch.expm1(fall + beyond.log())
     tail = -0.5 * out.square() + (0.5 * scaled * share).log()
     at_near = math.sqrt(2 / math.pi) / (scaled * share)
-    # About the middle, as a difference of chances.
-    chance = torch.special.ndtr(far) - torch.special.ndtr(near)
+    # Around 0: a difference of probabilities.
+    probability = torch.special.ndtr(far) - torch.special.ndtr(near)
     within = near <= 0
-    found = torch.where(within, chance.log(), tail)
-    at_near = torch.where(within, torch.exp(-0.5 * near.square() - _LOG_ROOT) / chance, at_near)
+    log_probabilities = torch.where(within, probability.log(), tail)
+    at_near = torch.where(
+        within, torch.exp(-0.5 * near.square() - _LOG_ROOT) / probability, at_near
+    )
     at_far = at_near * torch.where(within, -2 * away * half, fall).exp()
     by_z, by_half = (at_far - at_near) * z.sign(), at_near + at_far
     point = torch.log(2 * half) - 0.5 * away.square() - _LOG_ROOT
     narrow = half < _NARROW
     return (
-        torch.where(narrow, point, found),
+        torch.where(narrow, point, log_probabilities),
         torch.where(narrow, -z, by_z),
         torch.where(narrow, 1 / half, by_half),
     )
 
 
 def _double(tensor: Tensor) -> Tensor:
-    """Bring numbers to double precision, off a device that has none."""
+    """Return numbers in double precision, on the CPU if their device has none."""
     return tensor.to("cpu" if tensor.device.type == "mps" else tensor.device, torch.float64)

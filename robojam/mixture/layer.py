@@ -1,20 +1,20 @@
-"""The layer at the end of a mixture density network."""
+"""Output layer of a mixture density network."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from robojam.mixture.checking import checking, finite
+from robojam.mixture.checking import check_finite, is_checking
 from robojam.mixture.distribution import Mixture
 from robojam.mixture.layout import Covariance, width
 
 
 class MixtureLayer(nn.Module):
-    """A linear layer from features (…, F) to a Mixture over dims dimensions.
+    """Linear layer from features (…, F) to a Mixture of `components` over `dims` dimensions.
 
-    The means start spread over about a unit normal, so that the components have
-    work of their own from the first step.
+    The means are initialised from a unit normal, so that the components differ from the
+    first step on. Raises ValueError for sizes or a covariance that cannot be a mixture.
     """
 
     def __init__(
@@ -38,19 +38,19 @@ class MixtureLayer(nn.Module):
             self.linear.bias[means] = torch.randn(components * dims, device=device, dtype=dtype)
 
     def forward(self, features: Tensor) -> Mixture:
-        """Return the mixtures for features (…, F)."""
+        """Return mixtures for features (…, F). Raises ValueError for another shape or type."""
         linear = self.linear
         if features.shape[-1:] != (linear.in_features,) or not features.is_floating_point():
             raise ValueError(
                 f"features {tuple(features.shape)} of {features.dtype} do not fit: they are "
                 f"floats (…, {linear.in_features})"
             )
-        if checking():
-            finite("the features given to a mixture layer", features)
-            finite("a mixture layer's linear.weight", linear.weight)
-            finite("a mixture layer's linear.bias", linear.bias)
+        if is_checking():
+            check_finite("the features given to a mixture layer", features)
+            check_finite("a mixture layer's linear.weight", linear.weight)
+            check_finite("a mixture layer's linear.bias", linear.bias)
         return Mixture.from_parameters(linear(features), self.dims, self.covariance)
 
     def extra_repr(self) -> str:
-        """Say what it yields."""
+        """Return the arguments that torch shows when the layer is printed."""
         return f"dims={self.dims}, components={self.components}, covariance={self.covariance!r}"

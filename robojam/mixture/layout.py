@@ -1,18 +1,17 @@
-"""How a mixture is written as numbers, which any network can give, and read again.
+"""Layout of a mixture's parameters as unbounded numbers, which any network can output.
 
 The covariance of a component is of one of four kinds:
 
 ``spherical``
-    one deviation for all dimensions.
+    one standard deviation for all dimensions.
 ``diagonal``
-    a deviation for each dimension.
+    a standard deviation for each dimension.
 ``full``
-    any covariance, written as L Lᵀ with L = diag(s) (I + C), C strictly lower
-    triangular: s and C may be any finite numbers, no determinant is taken, nothing
-    is inverted.
+    any covariance, as L Lᵀ with L = diag(s) (I + C), C strictly lower triangular: any
+    finite log s and C are valid, and no matrix is inverted.
 ``correlated``
-    two dimensions, given as in Graves (2013) by both deviations and a correlation,
-    here rho = c / sqrt(1 + c²), which no finite c can drive to ±1.
+    two dimensions, given as in Graves (2013) by both standard deviations and a correlation,
+    here rho = c / sqrt(1 + c²), which is inside ±1 for any finite c.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-#: log s never falls below this: a component may become narrow, not a point.
+#: Lower bound of log s, so that a component may become narrow, but not a point.
 FLOOR = -7.0
 
 _FLOOR = torch.tensor(FLOOR)
@@ -32,7 +31,7 @@ Covariance = Literal["spherical", "diagonal", "full", "correlated"]
 
 
 class Parts(NamedTuple):
-    """A mixture: logits (…, K), loc (…, K, D), log_scale (…, K, D or 1), lower or None."""
+    """Parameters of a mixture: logits (…, K), loc (…, K, D), log_scale (…, K, D or 1), C."""
 
     logits: Tensor
     loc: Tensor
@@ -41,10 +40,10 @@ class Parts(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the numbers (…, N) of a mixture stand: logits, means, log s, C.
+    """Layout of the N numbers of a mixture: logits, means, numbers for log s, C.
 
-    deviations and below are how many of the latter two a component has; covariance says
-    how they are to be read, or is None where they are log s and C as they stand.
+    deviations and below count the numbers for log s and C of a component. covariance says
+    how log s is computed from its numbers; None: they are log s itself.
     """
 
     dims: int
@@ -55,11 +54,11 @@ class Layout(NamedTuple):
 
     @property
     def width(self) -> int:
-        """N."""
+        """The number of parameters, N."""
         return self.components * (1 + self.dims + self.deviations + self.below)
 
     def split(self, numbers: Tensor) -> Parts:
-        """Lay numbers (…, N) out as parts, as views; log_scale is still to be read."""
+        """Return numbers (…, N) as parts, as views; log_scale holds the numbers for log s."""
         dims, k, deviations, below, _ = self
         lead = numbers.shape[:-1]
         logits, loc, raw, *lower = numbers.split(
@@ -73,37 +72,37 @@ class Layout(NamedTuple):
         )
 
     def read(self, numbers: Tensor) -> Parts:
-        """Read numbers (…, N) as a mixture."""
+        """Return the parts of the mixture that numbers (…, N) describe."""
         logits, loc, raw, lower = self.split(numbers)
         return Parts(logits, loc, self.log_scale(raw, lower), lower)
 
     def log_scale(self, raw: Tensor, lower: Tensor | None) -> Tensor:
-        """Read log s (…, n) of components from what stands for it, and from their C."""
+        """Return log s (…, n) of components from the numbers for it, and from their C."""
         if self.covariance is None:
             return raw
-        found = floored(raw)
+        log_scale = with_floor(raw)
         if self.covariance != "correlated" or lower is None:
-            return found
-        # Of the second deviation, what the first dimension does not explain.
-        rest = found[..., 1:] - torch.hypot(lower, torch.ones_like(lower)).log()
-        return torch.cat([found[..., :1], rest], -1)
+            return log_scale
+        # The second standard deviation, conditional on the first dimension.
+        conditional = log_scale[..., 1:] - torch.hypot(lower, torch.ones_like(lower)).log()
+        return torch.cat([log_scale[..., :1], conditional], -1)
 
 
-def floored(raw: Tensor) -> Tensor:
-    """Turn any number into a log s above FLOOR."""
-    return torch.logaddexp(raw.contiguous(), _FLOOR)  # ten times as long on a slice
+def with_floor(raw: Tensor) -> Tensor:
+    """Return numbers as log s above FLOOR, by a soft maximum."""
+    return torch.logaddexp(raw.contiguous(), _FLOOR)  # takes ten times as long on a slice
 
 
 def width(dims: int, components: int, covariance: Covariance = "full") -> int:
-    """How many numbers describe a mixture: weights, means, log s and what is below them.
+    """Return the number of parameters of a mixture.
 
-    Raises ValueError for what cannot be a mixture.
+    Raises ValueError for sizes or a covariance that cannot be a mixture.
     """
-    return laid_out(dims, components, covariance).width
+    return make_layout(dims, components, covariance).width
 
 
-def laid_out(dims: int, components: int, covariance: Covariance) -> Layout:
-    """Say where a mixture's numbers stand. Raises ValueError for what cannot be one."""
+def make_layout(dims: int, components: int, covariance: Covariance) -> Layout:
+    """Return the layout of a mixture. Raises ValueError for impossible sizes or covariances."""
     if dims < 1 or components < 1:
         raise ValueError(
             f"a mixture has at least one dimension and one component, not {dims} "
@@ -120,13 +119,13 @@ def laid_out(dims: int, components: int, covariance: Covariance) -> Layout:
 
 
 def layout_of(parts: Parts) -> Layout:
-    """Describe parts that are given as they are to be read."""
+    """Return the layout of parts whose log_scale is log s itself."""
     components, dims = parts.loc.shape[-2:]
     below = 0 if parts.lower is None else parts.lower.shape[-1]
     return Layout(dims, components, parts.log_scale.shape[-1], below, None)
 
 
-def joined(parts: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
-    """Write parts, or what is shaped as they are, as numbers (…, N)."""
+def join_parts(parts: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+    """Return parts, or tensors of their shapes, as numbers (…, N)."""
     logits, *others = parts
     return torch.cat([logits, *(other.flatten(-2) for other in others)], -1, out=out)

@@ -1,4 +1,4 @@
-"""The chance of an interval: exact, one over any lattice, and finite as far as one goes."""
+"""Probability of an interval: exact, summing to 1 over a lattice, finite far from 0."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Normal
 
 from robojam.mixture import Mixture
-from robojam.mixture.interval import log_chance
+from robojam.mixture.interval import log_probability
 
 torch.set_num_threads(1)
 DOUBLE = torch.float64
@@ -27,29 +27,29 @@ def drawn(dims: int, covariance: str, seed: int = 0) -> Mixture:
     return Mixture(normal(4), 1.5 * normal(4, dims), scale, lower)
 
 
-def test_it_is_what_the_normal_says():
+def test_interval_equals_the_difference_of_cdfs():
     z = torch.linspace(-6, 6, 25, dtype=DOUBLE)[:, None]
     half = torch.tensor([0.01, 0.1, 0.5, 1, 3, 9], dtype=DOUBLE)
     z, half = (t.contiguous() for t in torch.broadcast_tensors(z, half))
     # the upper tail, mirrored: the lower one is where doubles are dense
     low, high = -z.abs() - half, -z.abs() + half
     by_hand = (Normal(0, 1).cdf(high) - Normal(0, 1).cdf(low)).log()
-    torch.testing.assert_close(log_chance(z, half), by_hand, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(log_probability(z, half), by_hand, rtol=1e-6, atol=1e-6)
 
 
-def test_its_slopes_are_right():
+def test_interval_gradients_pass_gradcheck():
     g = torch.Generator().manual_seed(0)
     z = (4 * torch.randn(200, dtype=DOUBLE, generator=g)).requires_grad_()
     half = (2 * torch.randn(200, dtype=DOUBLE, generator=g) - 1).exp().requires_grad_()
-    assert torch.autograd.gradcheck(log_chance, (z, half))
+    assert torch.autograd.gradcheck(log_probability, (z, half))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 @pytest.mark.parametrize("half", [1e-30, 1e-6, 1e-4, 0.3, 50.0, 1e6])
-def test_it_and_its_slopes_are_finite_very_far_away(half, dtype):
+def test_interval_and_gradients_are_finite_very_far_from_0(half, dtype):
     z = torch.tensor([-1e12, -300, -9, -5, 0, 0.5, 9, 40, 1e6, 1e15], dtype=dtype)
     z, h = z.requires_grad_(), torch.full_like(z, half).requires_grad_()
-    found = log_chance(z, h)
+    found = log_probability(z, h)
     found.sum().backward()
     assert found.dtype == dtype
     for each in (found, z.grad, h.grad):
@@ -57,7 +57,7 @@ def test_it_and_its_slopes_are_finite_very_far_away(half, dtype):
     assert bool((found <= 0).all())
 
 
-def test_a_narrow_interval_is_a_point_times_its_width():
+def test_narrow_interval_is_the_density_times_its_width():
     m, value = drawn(2, "full"), torch.randn(9, 2, dtype=DOUBLE)
     wide = 1e-3
     torch.testing.assert_close(
@@ -69,7 +69,7 @@ def test_a_narrow_interval_is_a_point_times_its_width():
 
 
 @pytest.mark.parametrize("covariance", ["spherical", "diagonal", "full"])
-def test_a_lattice_s_cells_sum_to_one(covariance):
+def test_cells_of_a_lattice_sum_to_one(covariance):
     m, n = drawn(2, covariance), 3
     axis = (torch.arange(-60, 60, dtype=DOUBLE) + 0.5) / n
     cells = torch.cartesian_prod(axis, axis)
@@ -77,7 +77,7 @@ def test_a_lattice_s_cells_sum_to_one(covariance):
 
 
 @pytest.mark.parametrize("covariance", ["spherical", "diagonal"])
-def test_a_cell_without_correlation_is_the_integral_over_it(covariance):
+def test_cell_without_correlation_is_the_integral_of_the_density(covariance):
     m = drawn(2, covariance)
     place, wide = (
         torch.tensor([0.3, -0.8], dtype=DOUBLE),
@@ -90,7 +90,7 @@ def test_a_cell_without_correlation_is_the_integral_over_it(covariance):
     torch.testing.assert_close(found, by_sum, rtol=1e-6, atol=0)
 
 
-def test_with_correlation_a_dimension_is_given_the_middles_of_those_before():
+def test_correlated_dimension_is_conditioned_on_earlier_middles():
     m = drawn(2, "full")
     place, wide = torch.tensor([0.3, -0.8], dtype=DOUBLE), 0.4
     scale, c = m.log_scale.exp(), m.lower[:, 0]
@@ -105,7 +105,7 @@ def test_with_correlation_a_dimension_is_given_the_middles_of_those_before():
 
 
 @pytest.mark.parametrize("dims", [1, 2, 10])
-def test_a_mixture_learns_by_it(dims):
+def test_training_on_rounded_numbers_recovers_the_deviation(dims):
     """Numbers known only to the nearest whole: the deviation behind them is found again."""
     torch.manual_seed(0)
     seen = (0.5 * torch.randn(4000, dims) + 0.2).round()
@@ -121,7 +121,7 @@ def test_a_mixture_learns_by_it(dims):
     assert log_scale.detach().exp().mean().item() == pytest.approx(0.5, abs=0.03)
 
 
-def test_what_does_not_fit_is_refused():
+def test_interval_of_a_wrong_shape_or_type_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
         drawn(2, "full").interval_log_prob(torch.zeros(3, dtype=DOUBLE), 1.0)
     with pytest.raises(ValueError, match="floats"):

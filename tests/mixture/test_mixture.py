@@ -1,4 +1,4 @@
-"""Mixture densities: the mathematics, the layer, and the published figures."""
+"""Mixture densities: the mathematics, the layer, and published results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def reference(m: Mixture) -> MixtureSameFamily:
 
 @pytest.mark.parametrize("dims", [1, 2, 3, 5])
 @pytest.mark.parametrize("batch", [(), (7,), (2, 3)])
-def test_density_is_that_of_torch_distributions(dims, batch):
+def test_density_equals_torch_distributions(dims, batch):
     m = drawn(dims, batch=batch)
     value = 2 * torch.randn(*batch, dims, dtype=torch.float64)
     found = m.log_prob(value)
@@ -71,7 +71,7 @@ def test_values_broadcast_over_the_batch():
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
-def test_gradients_are_right(dims):
+def test_gradients_pass_gradcheck(dims):
     m = drawn(dims, k=3, batch=(2,))
     given = (m.logits, m.loc, m.log_scale, m.lower)
     parts = [t.requires_grad_() for t in given if t is not None]
@@ -83,7 +83,7 @@ def test_gradients_are_right(dims):
     assert torch.autograd.gradcheck(density, (*parts, value))
 
 
-def test_gradients_are_finite_where_every_component_is_far_away():
+def test_gradients_are_finite_far_from_every_component():
     raw = torch.zeros(1, width(2, 3), requires_grad=True)
     Mixture.from_parameters(raw, 2).log_prob(torch.full((1, 2), 1e4)).sum().backward()
     assert raw.grad is not None
@@ -117,7 +117,7 @@ def test_density_integrates_to_one(dims, points):
     assert total == pytest.approx(1, abs=1e-6)
 
 
-def test_five_dimensions_integrate_to_one():
+def test_density_in_five_dimensions_integrates_to_one():
     # By importance: drawn from components twice as wide, weighed by the density.
     m = drawn(5, k=2)
     wide = reference(Mixture(m.logits * 0, m.loc, m.log_scale + math.log(1.5), m.lower))
@@ -148,7 +148,7 @@ EACH.append((2, "correlated"))
 
 
 @pytest.mark.parametrize(("dims", "kind"), EACH)
-def test_every_covariance_is_a_mixture_same_family(dims, kind):
+def test_every_covariance_equals_mixture_same_family(dims, kind):
     p = parameters(dims, kind).requires_grad_()
     m = Mixture.from_parameters(p, dims, kind)
     value = 2 * torch.randn(3, 6, dims, dtype=torch.float64)
@@ -173,7 +173,7 @@ def test_every_covariance_is_a_mixture_same_family(dims, kind):
 @pytest.mark.parametrize(
     ("dims", "kind"), [(1, "diagonal"), (3, "spherical"), (2, "correlated")]
 )
-def test_gradients_and_theirs_are_right_however_they_are_asked_for(dims, kind):
+def test_first_second_and_vmapped_gradients_are_right(dims, kind):
     p = parameters(dims, kind, batch=(3,), k=2).requires_grad_()
     value = torch.randn(2, 3, dims, dtype=torch.float64, requires_grad=True)
 
@@ -187,7 +187,7 @@ def test_gradients_and_theirs_are_right_however_they_are_asked_for(dims, kind):
 
 
 @pytest.mark.parametrize(("dims", "kind"), [*EACH, (9, "full")])
-def test_many_are_worked_out_in_blocks_and_are_the_same(dims, kind, monkeypatch):
+def test_density_and_gradients_are_the_same_for_any_block_size(dims, kind, monkeypatch):
     p, value = parameters(dims, kind, batch=(5, 11)), torch.randn(5, 11, dims).double()
 
     def found() -> list[Tensor]:
@@ -197,7 +197,7 @@ def test_many_are_worked_out_in_blocks_and_are_the_same(dims, kind, monkeypatch)
 
     whole = found()
     monkeypatch.setattr(density, "BLOCK", 4 * 4 * dims)  # four rows of the 55
-    monkeypatch.setattr(density, "MANY", 1)
+    monkeypatch.setattr(density, "SMALL", 1)
     for a, b in zip(found(), whole, strict=True):
         torch.testing.assert_close(a, b)
     with torch.no_grad():
@@ -207,7 +207,7 @@ def test_many_are_worked_out_in_blocks_and_are_the_same(dims, kind, monkeypatch)
 
 
 @pytest.mark.parametrize(("dims", "kind"), [(3, "diagonal"), (2, "correlated")])
-def test_gradients_can_be_had_again_and_many_at_once(dims, kind):
+def test_gradients_can_be_computed_repeatedly_and_batched(dims, kind):
     p = parameters(dims, kind).requires_grad_()
     value = torch.randn(6, dims, dtype=torch.float64, requires_grad=True)
     each = Mixture.from_parameters(p, dims, kind).log_prob(value)
@@ -223,7 +223,7 @@ def test_gradients_can_be_had_again_and_many_at_once(dims, kind):
 
 
 @pytest.mark.parametrize("batch", [(), (6,)])
-def test_the_mean_loss_is_that_of_the_densities(batch):
+def test_mean_loss_equals_the_mean_of_the_densities(batch):
     p = parameters(2, "correlated", batch=batch).requires_grad_()
     value = torch.randn(3, 6, 2, dtype=torch.float64)
 
@@ -240,13 +240,13 @@ def test_the_mean_loss_is_that_of_the_densities(batch):
     assert torch.autograd.gradgradcheck(loss, (p,))
 
 
-def test_beyond_the_largest_number_a_density_is_none():
+def test_density_beyond_the_largest_float_is_minus_infinity():
     p, value = torch.zeros(1, width(1, 2)), torch.full((1, 1), 1e30)
     for given in (p, p.requires_grad_()):
         assert Mixture.from_parameters(given, 1).log_prob(value).tolist() == [-math.inf]
 
 
-def test_spherical_diagonal_and_correlated_are_full_ones():
+def test_spherical_diagonal_and_correlated_equal_a_full_covariance():
     p = parameters(2, "correlated")
     m = Mixture.from_parameters(p, 2, "correlated")
     covariance = m.scale_tril @ m.scale_tril.mT
@@ -264,7 +264,7 @@ def test_spherical_diagonal_and_correlated_are_full_ones():
     torch.testing.assert_close(one.variance, same.variance)
 
 
-def test_sizes_of_each_covariance():
+def test_width_of_each_covariance():
     assert [width(3, 2, kind) for kind in ("spherical", "diagonal", "full")] == [10, 14, 20]
     assert width(2, 5, "correlated") == width(2, 5, "full") == 30
     for dims, kind in EACH:
@@ -277,7 +277,7 @@ def test_sizes_of_each_covariance():
         MixtureLayer(3, 2, 1, covariance="round")
 
 
-def test_cdf_where_there_is_one():
+def test_cdf_is_right_and_refused_for_correlated_components():
     m = Mixture.from_parameters(parameters(1, "diagonal"), 1, "diagonal")
     theirs = MixtureSameFamily(
         Categorical(logits=m.logits), Normal(m.loc[..., 0], m.log_scale[..., 0].exp())
@@ -293,7 +293,7 @@ def test_cdf_where_there_is_one():
         drawn(2).cdf(torch.zeros(2, dtype=torch.float64))
 
 
-def test_other_distributions_of_torch_stand_on_it():
+def test_mixture_works_within_torch_distributions():
     # The touch model's head for durations: a mixture over (log dt - centre) / scale.
     m = drawn(1, batch=(5,)).scaled(-4.0, 0.5)
     durations = TransformedDistribution(m, [ExpTransform()])
@@ -308,7 +308,7 @@ def test_other_distributions_of_torch_stand_on_it():
 
 @pytest.mark.parametrize(("dims", "kind"), EACH)
 @pytest.mark.parametrize(("dtype", "far"), [(torch.float64, 1e18), (torch.float32, 1e9)])
-def test_values_and_gradients_are_finite_very_far_away(dims, kind, dtype, far):
+def test_values_and_gradients_are_finite_very_far_from_0(dims, kind, dtype, far):
     p = (0.3 * parameters(dims, kind)).to(dtype).requires_grad_()
     m = Mixture.from_parameters(p, dims, kind)
     value = (m.stddev * far).detach().requires_grad_()
@@ -332,7 +332,7 @@ def trained(layer: nn.Module, x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("dims", "kind"), [(1, "diagonal"), (3, "spherical"), (2, "correlated")]
 )
-def test_it_compiles_whole(dims, kind):
+def test_mixture_compiles_without_graph_breaks(dims, kind):
     layer = MixtureLayer(5, dims, 4, covariance=kind)
     x, y, mask = torch.randn(6, 5), torch.randn(6, dims), torch.arange(6) < 4
     expected = trained(layer, x, y, mask)
@@ -348,7 +348,7 @@ def test_it_compiles_whole(dims, kind):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["diagonal", "correlated"])
-def test_half_precision_is_answered_in_float32(dtype, kind):
+def test_half_precision_is_computed_in_float32(dtype, kind):
     m = Mixture.from_parameters(parameters(2, kind).to(dtype), 2, kind)
     value = torch.randn(6, 2).to(dtype)
     wide = dtype if dtype.itemsize > 2 else torch.float32
@@ -360,7 +360,7 @@ def test_half_precision_is_answered_in_float32(dtype, kind):
     assert m.log_prob(value.double()).dtype == torch.float64
 
 
-def test_autocast_leaves_the_density_precise():
+def test_autocast_does_not_reduce_the_precision_of_the_density():
     layer = MixtureLayer(5, 12, 3)
     x, y = torch.randn(6, 5), torch.randn(6, 12)
     with torch.autocast("cpu", torch.bfloat16):
@@ -374,7 +374,7 @@ def test_autocast_leaves_the_density_precise():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize(("dims", "kind"), EACH)
-def test_a_gpu_says_the_same(dims, kind):
+def test_gpu_gives_the_results_of_the_cpu(dims, kind):
     p, value = parameters(dims, kind), torch.randn(6, dims, dtype=torch.float64)
     m = Mixture.from_parameters(p.cuda(), dims, kind)
     expected = Mixture.from_parameters(p, dims, kind).log_prob(value)
@@ -385,7 +385,7 @@ def test_a_gpu_says_the_same(dims, kind):
 # Loss
 
 
-def test_loss_is_reduced_over_what_the_mask_keeps():
+def test_loss_is_reduced_over_unmasked_values():
     m = drawn(2, batch=(3, 4))
     value = torch.randn(3, 4, 2, dtype=torch.float64)
     each = -m.log_prob(value)
@@ -408,7 +408,7 @@ def test_loss_is_reduced_over_what_the_mask_keeps():
     )
 
 
-def test_losses_that_cannot_be():
+def test_impossible_losses_are_refused():
     m, value = drawn(2, batch=(4,)), torch.zeros(4, 2, dtype=torch.float64)
     with pytest.raises(ValueError, match="mean, sum or none, not 'max'"):
         m.loss(value, reduction="max")
@@ -422,7 +422,7 @@ def test_losses_that_cannot_be():
 
 
 @pytest.mark.parametrize(("dims", "kind"), EACH)
-def test_an_empty_batch_is_answered_with_nothing(dims, kind):
+def test_empty_batch_gives_empty_results(dims, kind):
     m = Mixture.from_parameters(parameters(dims, kind, batch=(0,)).requires_grad_(), dims, kind)
     value = torch.zeros(0, dims, dtype=torch.float64)
     assert m.log_prob(value).shape == (0,)
@@ -437,7 +437,7 @@ def test_an_empty_batch_is_answered_with_nothing(dims, kind):
 # What is not finite
 
 
-def test_what_is_not_finite_is_named_where_it_came_in():
+def test_checked_names_the_tensor_that_is_not_finite():
     layer, x = MixtureLayer(3, 2, 4), torch.zeros(5, 3)
     x[2, 1] = math.nan
     with mixture.checked(), pytest.raises(ValueError, match=r"features.*nan at \(2, 1\).* 1"):
@@ -457,7 +457,7 @@ def test_what_is_not_finite_is_named_where_it_came_in():
     assert not mixture.checking._checking
 
 
-def test_integers_are_no_mixture():
+def test_integers_are_refused():
     one = torch.ones(1, 1)
     with pytest.raises(ValueError, match=r"floats, not of torch.int64"):
         Mixture(torch.ones(1, dtype=torch.long), one, one)
@@ -478,7 +478,7 @@ def test_integers_are_no_mixture():
 # Sampling
 
 
-def test_bias_is_one_number_over_weights_and_deviations():
+def test_bias_combines_temperature_and_spread():
     m = drawn(2, batch=(9,))
 
     def sample(**how: float) -> Tensor:
@@ -489,7 +489,7 @@ def test_bias_is_one_number_over_weights_and_deviations():
     torch.testing.assert_close(sample(bias=1e7), m.mode.expand(4, 9, 2))
 
 
-def test_what_was_asked_for_without_gradients_leaves_them_be():
+def test_reading_without_gradients_keeps_later_gradients():
     p = parameters(2, "full").requires_grad_()
     m = Mixture.from_parameters(p, 2)
     with torch.no_grad():
@@ -502,7 +502,7 @@ def test_what_was_asked_for_without_gradients_leaves_them_be():
     assert bool((raw != 0).all())
 
 
-def test_the_mode_is_the_mean_of_the_likeliest_component():
+def test_mode_is_the_mean_of_the_largest_weight():
     m = drawn(3, batch=(6,))
     torch.testing.assert_close(m.mode, m.loc[torch.arange(6), m.logits.argmax(-1)])
 
@@ -523,7 +523,7 @@ def test_samples_have_the_moments_of_the_mixture(dims):
     )
 
 
-def test_without_temperature_and_spread_a_sample_is_the_likeliest_mean():
+def test_sample_at_temperature_and_spread_0_is_the_mode():
     m = drawn(3, k=4, batch=(6,))
     best = m.logits.argmax(-1)
     expected = m.loc[torch.arange(6), best]
@@ -553,7 +553,7 @@ def test_temperature_divides_the_logits():
 
 @pytest.mark.parametrize("name", ["temperature", "spread", "bias"])
 @pytest.mark.parametrize("number", [-0.1, math.nan, math.inf])
-def test_no_such_temperature_spread_or_bias(name, number):
+def test_negative_or_infinite_temperature_spread_and_bias_are_refused(name, number):
     with pytest.raises(ValueError, match=f"{name} is 0 or more and finite, not {number}"):
         drawn(1).sample(**{name: number})
 
@@ -586,7 +586,7 @@ def test_errors_name_both_shapes():
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3, 5])
-def test_layer_gives_mixtures_for_any_leading_shape(dims):
+def test_layer_returns_mixtures_for_any_batch_shape(dims):
     layer = MixtureLayer(6, dims, 4)
     m = layer(torch.randn(2, 3, 6))
     assert m.loc.shape == (2, 3, 4, dims)
@@ -595,7 +595,7 @@ def test_layer_gives_mixtures_for_any_leading_shape(dims):
     assert bool((m.log_scale >= FLOOR).all())
 
 
-def test_shifted_moves_the_means_alone():
+def test_shifted_moves_only_the_means():
     m = drawn(2, batch=(3,))
     offset = torch.randn(3, 4, 2, dtype=torch.float64)
     value = torch.randn(3, 2, dtype=torch.float64)
@@ -603,7 +603,7 @@ def test_shifted_moves_the_means_alone():
     torch.testing.assert_close(moved.log_prob(value + offset[:, 0]), m.log_prob(value))
 
 
-def test_what_is_written_twice_agrees():
+def test_constants_equal_those_of_the_torch_free_player():
     # robojam.mixture may import torch alone, and robojam.player.reference does without it.
     assert mixture.FLOOR == features.FLOOR
     assert mixture.COLD == step.COLD
