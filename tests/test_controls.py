@@ -89,7 +89,7 @@ def test_an_option_out_of_range_names_itself_and_what_is_allowed(row):
 @EVERY
 def test_it_comes_in_by_osc_and_goes_out_as_it_came(row):
     value = another(row)
-    packet = native.control(row.name, value)
+    packet = native.encode_control(row.name, value)
     (message,) = decode(packet)[0]
     assert message.address == f"/robojam/{row.name}"
     assert message.tags == row.kind.tag
@@ -169,11 +169,11 @@ def test_a_number_out_of_range_is_refused_and_any_other_comes_through(row, value
 
 
 def test_a_number_that_lost_digits_in_32_bits_is_what_was_meant():
-    short = decode(native.control("threshold", 0.02))[0][0].args[0]
+    short = decode(native.encode_control("threshold", 0.02))[0][0].args[0]
     assert short != 0.02
     assert validate_control("threshold", short, Settings(), None) == 0.02
     in_force = Settings(threshold=0.3)
-    back = decode(native.control("threshold", 0.3))[0][0].args[0]
+    back = decode(native.encode_control("threshold", 0.3))[0][0].args[0]
     assert validate_control("threshold", back, in_force, None) == 0.3
 
 

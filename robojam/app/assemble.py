@@ -196,7 +196,7 @@ def make_reader(options: Options) -> OscReader:
     learning = LEARN in options.touchosc
     return OscReader(
         pads=Pads(pads, learning=learning, on_learnt=log_learnt),
-        listener=TuioReader(tuio_source()),
+        tuio_reader=TuioReader(tuio_source()),
     )
 
 
@@ -208,7 +208,7 @@ def _tuio_inputs(
     if address is None:
         return []
     try:
-        return [TuioInput(Endpoint(*address), reader.listener)]
+        return [TuioInput(Endpoint(*address), reader.tuio_reader)]
     except PortError as error:
         reason = str(error).partition(". Close it")[0]
         warnings.append(

@@ -132,7 +132,7 @@ class Engine:
         self._monitors.expire(now)
         if self._takes.begun:
             self._catch_up(now)
-        ended, wait = self._reader.lapse(now)
+        ended, wait = self._reader.expire(now)
         for source, message in ended:
             self._handle(message, source, now)
         wait = min(wait, self._preview.advance(now))
@@ -306,10 +306,10 @@ class Engine:
             self._counts.drop("too many monitors")
         if new:
             log.info("%s:%d watches", *monitor)
-            self.endpoint.send(native.turn(self.jam.turn), monitor)
+            self.endpoint.send(native.encode_turn(self.jam.turn), monitor)
             for name, value in self._controls().items():
                 if value is not None:
-                    self.endpoint.send(native.control(name, value), monitor)
+                    self.endpoint.send(native.encode_control(name, value), monitor)
 
     def _controls(self) -> dict[str, Any]:
         """Return the controls in force, by name; a seed not yet drawn is None."""
@@ -374,7 +374,7 @@ class Engine:
             takes.await_next()
             self.jam = self._new_jam()
             if self.jam.turn != turn:
-                self._monitors.send(native.turn(self.jam.turn))
+                self._monitors.send(native.encode_turn(self.jam.turn))
         else:
             takes.end(t, late=self._publisher.lateness)
         takes.recording = on

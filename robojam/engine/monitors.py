@@ -88,12 +88,12 @@ class Monitors:
             self._next_forecast_at = now + _FORECAST_INTERVAL
             groups = forecast()
             if groups:
-                self.send(native.forecast(groups))
+                self.send(native.encode_forecast(groups))
         return math.inf
 
     def control(self, name: str, value: float | int | str, now: float) -> None:
         """Send a control that took effect to every monitor."""
-        packet = native.control(name, value)
+        packet = native.encode_control(name, value)
         self.send(packet)
         self._sent = {p: sent for p, sent in self._sent.items() if now - sent.at < _ECHO}
         self._sent.setdefault(packet, _SentControl(now)).at = now
@@ -104,7 +104,7 @@ class Monitors:
         A control without effect is not sent, and so ends a loop by itself. Some always have
         one (reset), and several values may follow each other round a loop.
         """
-        sent = self._sent.get(native.control(name, value))
+        sent = self._sent.get(native.encode_control(name, value))
         if sent is None or now - sent.at >= _ECHO:
             return False
         if all(host != monitor_host for monitor_host, _ in self._until):

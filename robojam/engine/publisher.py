@@ -46,14 +46,16 @@ class Publisher:
             if is_machine(touch.who) and touch.phase is not Phase.UP:
                 self.lateness.add(self._clock() - at)
             if self._monitors:
-                self._monitors.send(native.touch(touch, event.dt))
+                self._monitors.send(native.encode_touch(touch, event.dt))
             self._takes.record(event)
         elif isinstance(event, TouchPending):
             p = event.proposal
             if p is not None and self._monitors:
-                self._monitors.send(native.pending(event.who, 0, p.x, p.y, event.due - event.t))
+                self._monitors.send(
+                    native.encode_pending(event.who, 0, p.x, p.y, event.due - event.t)
+                )
         elif isinstance(event, TurnChanged):
-            self._monitors.send(native.turn(event.whose))
+            self._monitors.send(native.encode_turn(event.whose))
         elif isinstance(event, ControlChanged):
             self._control_changed(event)
 

@@ -62,14 +62,14 @@ class TuioOutput(OscOutput):
 
     def _write_touch(self, event: TouchPlayed, at: float) -> list[bytes]:
         self._last_sent = at
-        return [self._writer.touch(event.touch, at)]
+        return [self._writer.write(event.touch, at)]
 
     def advance(self, now: float) -> float:
         """Repeat the last state if a second has passed; return the seconds until the next."""
-        if now - self._last_sent >= tuio.REPEAT:
+        if now - self._last_sent >= tuio.REPEAT_INTERVAL:
             self._endpoint.send(self._writer.repeat(now), self._address)
             self._last_sent = now
-        return self._last_sent + tuio.REPEAT - now
+        return self._last_sent + tuio.REPEAT_INTERVAL - now
 
 
 def tuio_source() -> str:
@@ -96,21 +96,21 @@ def make_outputs(
 
         def write_and_report(event: TouchPlayed, at: float) -> list[bytes]:
             packets = write(event.touch)
-            reader.sent(packets, at)
+            reader.remember_sent(packets, at)
             for address in addresses if packets else ():
                 place = (event.touch.x, event.touch.y)
-                reader.sent([osc.encode(address, "ff", *place)], at)
+                reader.remember_sent([osc.encode(address, "ff", *place)], at)
             return packets
 
         return write_and_report
 
     writers: dict[str, Write] = {
-        "native": lambda event, _: [native.touch(event.touch, event.dt)],
+        "native": lambda event, _: [native.encode_touch(event.touch, event.dt)],
         "touchosc": echoing(reader.pads.write),
-        "microjam": echoing(microjam.touch),
-        "impsy": echoing(impsy.touch),
+        "microjam": echoing(microjam.encode_touch),
+        "impsy": echoing(impsy.encode_touch),
         # IMPSY may send on what it receives (its input_thru), as its own.
-        "interface": echoing(impsy.interface, "/impsy"),
+        "interface": echoing(impsy.encode_interface, "/impsy"),
     }
     outputs: list[OutputPort] = []
     for output in map(parse_output, options.osc_out):

@@ -179,7 +179,7 @@ class ScheduledOscOutput:
         voice.held, voice.last_up = False, stamp
 
     def _write(self, who: str, voice: _Voice, phase: Phase, dt: float) -> bytes:
-        return native.touch(Touch(voice.x, voice.y, dt, phase, 0, who), dt)
+        return native.encode_touch(Touch(voice.x, voice.y, dt, phase, 0, who), dt)
 
     def _send(self, voice: _Voice, packets: list[bytes], stamp: float) -> None:
         timetag = self._wall() + (stamp - self._clock())

@@ -1,91 +1,97 @@
-"""All dialects at one port: each message is told by its address and type tags."""
+"""Reader of all OSC dialects at one port, which differ by address and type tags."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from robojam.wire import impsy, microjam, native, touchosc, tuio
 from robojam.wire.echo import EchoFilter
-from robojam.wire.native import Dropped, Input, Table
+from robojam.wire.native import ArgumentParser, Dropped, Input, Table
 from robojam.wire.osc import Message, decode
 
-#: Seconds within which a message that was sent returns as an echo.
-_ECHO = 1.0
-#: Sent messages that are remembered.
-_REMEMBERED = 1024
+#: Seconds within which a message that was sent may return as an echo, and the most sent
+#: messages that are remembered.
+_ECHO_SECONDS, _MAX_SENT = 1.0, 1024
 
 
-def _joined(*tables: Table) -> Table:
-    joined: dict[str, Mapping[str, object]] = {}
+def _merged(*tables: Table) -> Table:
+    merged: dict[str, dict[str, ArgumentParser]] = {}
     for table in tables:
         for address, forms in table.items():
-            joined[address] = {**joined.get(address, {}), **forms}
-    return joined  # type: ignore[return-value]
+            merged.setdefault(address, {}).update(forms)
+    return merged
 
 
-#: What may come in at fixed addresses, of all dialects.
-INPUTS: Final[Table] = _joined(native.INPUTS, microjam.INPUTS, impsy.INPUTS, touchosc.INPUTS)
-#: Asks for the next pad that is touched to be taken.
+#: Messages of all dialects that may come in at fixed addresses.
+INPUTS: Final = _merged(native.INPUTS, microjam.INPUTS, impsy.INPUTS, touchosc.INPUTS)
+#: Address that makes the next pad that is touched a pad of the jam.
 LEARN: Final = "/robojam/learn"
 
 
 class OscReader:
-    """Reads the messages of all dialects. It knows the fingers of those that tell of none."""
+    """Reader of messages in all dialects, with the fingers of those that have a state."""
 
     def __init__(
         self,
         *,
         pads: touchosc.Pads | None = None,
-        listener: tuio.TuioReader | None = None,
+        tuio_reader: tuio.TuioReader | None = None,
     ) -> None:
-        """Read; pads are those that are played in TouchOSC."""
+        """Read touches of these TouchOSC pads, and TUIO by this reader."""
         self.pads = pads or touchosc.Pads()
-        self.listener = listener or tuio.TuioReader()
-        # A dialect whose addresses do not tell the machine from a human: the numbers do.
-        # Each message is taken for an echo once, so that a human may play the same place.
-        self._echoes = EchoFilter[Message](seconds=_ECHO, capacity=_REMEMBERED, repeats=False)
+        self.tuio_reader = tuio_reader or tuio.TuioReader()
+        # MicroJam's, IMPSY's and TouchOSC's addresses are the same for the machine and for
+        # humans, so an echo is known by its numbers: once, as a human may play them too.
+        self._echoes = EchoFilter[Message](
+            seconds=_ECHO_SECONDS, capacity=_MAX_SENT, repeats=False
+        )
 
-    def sent(self, packets: Iterable[bytes], now: float) -> None:
-        """Remember packets that the engine sends, to know them when they return."""
+    def remember_sent(self, packets: Iterable[bytes], now: float) -> None:
+        """Remember packets that the engine sends at an instant (s), to drop their echoes."""
         for packet in packets:
             for message in decode(packet)[0]:
                 self._echoes.sent(message, now)
 
     def read(self, message: Message, host: str, now: float) -> list[tuple[str, Input]]:
-        """Read a message that came from a host, at an instant in seconds.
+        """Return the inputs of a message that came from a host at an instant (s).
 
-        Returns what it asks for, each with the source that names its player. Never raises.
+        Each comes with its source, which stands for a player. Never raises.
         """
         if message.address == tuio.ADDRESS:
-            return self.listener.read(message, host, now)
+            return self.tuio_reader.read(message, host, now)
         if message.address.startswith("/tuio"):
-            return []  # trackers send their other profiles with it, and that is well
+            return []  # TUIO's other profiles, which trackers send besides: no fault
         if message.address == LEARN:
             self.pads.learning = True
             return []
         if self._echoes.returned(message, now):
             return [(host, Dropped("echo"))]
-        played = self.pads.read(message, host)
-        whats = [native.read(message, INPUTS)] if played is None else played
-        return [(host, _told(what, message)) for what in whats if what != touchosc.LET_GO]
+        inputs = self.pads.read(message, host)
+        if inputs is None:
+            inputs = [native.read(message, INPUTS)]
+        return [
+            (host, _with_details(input_, message))
+            for input_ in inputs
+            if input_ != touchosc.RELEASED
+        ]
 
-    def lapse(self, now: float) -> tuple[list[tuple[str, Input]], float]:
-        """Return what happens because nothing comes, and in how many seconds to look again."""
-        return self.listener.lapse(now)
+    def expire(self, now: float) -> tuple[list[tuple[str, Input]], float]:
+        """Return the lifts of TUIO sources that are gone, and the seconds until the next."""
+        return self.tuio_reader.expire(now)
 
     def status(self) -> dict[str, object]:
-        """Say which pads are played, and whether the next is being learnt."""
+        """Return the pads, and whether the next one touched is learnt."""
         pads = [f"{pad.address}={','.join(pad.axes)}" for pad in self.pads.pads]
         return {"pads": pads, "learning": self.pads.learning}
 
 
-def _told(what: Input, message: Message) -> Input:
-    """Say of what is dropped which message it was."""
-    if not isinstance(what, Dropped) or what.reason == "echo":
-        return what
-    told = f"{message.address!r:.80} {message.tags:.20}"
-    if what.reason == "unknown address" and touchosc.is_pad(message):
-        told += f"; if that is a pad: --touchosc {message.address:.80}"
-    return replace(what, about=told)
+def _with_details(input_: Input, message: Message) -> Input:
+    """Return an input; one that is dropped with the message's address and type tags."""
+    if not isinstance(input_, Dropped) or input_.reason == "echo":
+        return input_
+    about = f"{message.address!r:.80} {message.tags:.20}"
+    if input_.reason == "unknown address" and touchosc.is_pad(message):
+        about += f"; if that is a pad: --touchosc {message.address:.80}"
+    return replace(input_, about=about)

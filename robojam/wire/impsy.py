@@ -1,62 +1,72 @@
-"""IMPSY's dialect, so that a rig that was built for it plays with robojam.
+"""IMPSY's dialect of OSC, so that instruments set up for IMPSY play with robojam.
 
-What an interface sends to IMPSY (`/interface x y`) and what IMPSY sends (`/impsy x y`) are
-both players without phases. Its sigmatemp scales the covariance, and robojam's spread the
-standard deviation: spread is the square root.
+`/interface x y`, which an interface sends to IMPSY, and `/impsy x y`, which IMPSY sends, are
+both touches of a player without phases. IMPSY's sigmatemp scales the covariance and robojam's
+spread the standard deviation, so spread is the square root.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 from robojam.touch import Phase, Touch
-from robojam.wire.native import BadError, Control, Input, PhaselessTouch, Table, number, place
+from robojam.wire.native import (
+    ArgumentError,
+    Control,
+    Input,
+    PhaselessTouch,
+    Table,
+    parse_number,
+    parse_place,
+)
 from robojam.wire.osc import encode
 
 
-def _plain(x: Any, y: Any) -> Input:
-    a, b, clipped = place(x, y)
-    return PhaselessTouch(a, b, None, clipped)
+def _touch(x: float, y: float) -> Input:
+    place = parse_place(x, y)
+    return PhaselessTouch(place.x, place.y, None, place.clipped)
 
 
-def _spread(sigmatemp: Any) -> Input:
-    if number(sigmatemp) < 0:
-        raise BadError("out of range")
-    return Control("spread", math.sqrt(sigmatemp))
+def _sigmatemp(value: float) -> Input:
+    if parse_number(value) < 0:
+        raise ArgumentError("out of range")
+    return Control("spread", math.sqrt(value))
 
 
-def _pause(value: Any) -> Input:
-    return Control("pause", int(int(number(value)) != 0))
+def _pause(value: float) -> Input:
+    return Control("pause", int(int(parse_number(value)) != 0))
 
 
-def _reset(*_: Any) -> Input:
+def _reset(_value: float | str | None = None) -> Input:
     return Control("reset", 1)
 
 
-#: What may come in, in the form of native.INPUTS.
+#: Messages that may come in.
 INPUTS: Final[Table] = {
-    "/interface": {"nn": _plain},
-    "/impsy": {"nn": _plain},
+    "/interface": {"nn": _touch},
+    "/impsy": {"nn": _touch},
     "/impsy/mode": {"s": lambda name: Control("mode", name)},
-    "/impsy/sigmatemp": {"n": _spread},
-    "/impsy/pitemp": {"n": lambda value: Control("temperature", number(value))},
-    "/impsy/timescale": {"n": lambda value: Control("timescale", number(value))},
+    "/impsy/sigmatemp": {"n": _sigmatemp},
+    "/impsy/pitemp": {"n": lambda value: Control("temperature", parse_number(value))},
+    "/impsy/timescale": {"n": lambda value: Control("timescale", parse_number(value))},
     "/impsy/reset": {"": _reset, "n": _reset, "s": _reset},
     "/impsy/pause": {"n": _pause},
 }
 
 
-def touch(sounded: Touch) -> list[bytes]:
-    """Write a touch as IMPSY sends it, now and in its older versions; it knows no lifts."""
-    if sounded.phase is Phase.UP:
+def encode_touch(touch: Touch) -> list[bytes]:
+    """Return the messages of a touch that IMPSY sends, now and in its older versions.
+
+    There are none for a lift.
+    """
+    if touch.phase is Phase.UP:
         return []
-    at = (sounded.x, sounded.y)
-    return [encode("/impsy", "ff", *at), encode("/prediction", "ff", *at)]
+    return [encode(address, "ff", touch.x, touch.y) for address in ("/impsy", "/prediction")]
 
 
-def interface(sounded: Touch) -> list[bytes]:
-    """Write a touch as an interface sends it to IMPSY: there robojam is the musician."""
-    if sounded.phase is Phase.UP:
+def encode_interface(touch: Touch) -> list[bytes]:
+    """Return the message of a touch that an interface sends to IMPSY; none for a lift."""
+    if touch.phase is Phase.UP:
         return []
-    return [encode("/interface", "ff", sounded.x, sounded.y)]
+    return [encode("/interface", "ff", touch.x, touch.y)]

@@ -1,6 +1,7 @@
-"""The native dialect: OSC messages to what they ask for, and touches to messages.
+"""Native dialect of OSC: messages to inputs of the engine, and touches to messages.
 
-One table says what may come in; `parse` reads a message by it and never raises.
+One table, `INPUTS`, lists the messages that may come in; `read` reads a message by such a
+table and never raises.
 """
 
 from __future__ import annotations
@@ -8,26 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from robojam.controls import CONTROLS, ControlSpec, Kind
 from robojam.music import PitchRange
 from robojam.touch import Phase, Touch, is_player
 from robojam.wire.osc import Message, encode
 
-#: Finger ids and ports are whole numbers of 32 bits.
-_INT = range(-(2**31), 2**31)
-_PORT = range(1, 2**16)
-#: A player's own clock counts no longer pauses than this, in seconds; more would not
-#: fit the 32 bits in which a dt goes out.
-_LONGEST = 1e9
-#: How long before its time a touch to be previewed may come, in seconds.
-_AHEAD = 1.0
+#: Range of finger ids, which OSC sends in 32 bits, and of ports.
+INT32: Final = range(-(2**31), 2**31)
+_PORTS = range(1, 2**16)
+#: Longest dt of a player's own clock, in seconds; more would not fit the 32 bits in which a
+#: dt is sent.
+_MAX_OWN_DT = 1e9
+#: Longest time by which a touch to be previewed may come early, in seconds.
+_MAX_PREVIEW_WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finger:
-    """A finger of a player with phases; clipped tells that x or y was out of range."""
+    """Finger of a player with phases that lands, slides or lifts at x and y, 0..1.
+
+    clipped: x or y was out of range.
+    """
 
     phase: Phase
     id: int
@@ -38,7 +42,7 @@ class Finger:
 
 @dataclass(frozen=True, slots=True)
 class PitchedFinger:
-    """A finger of a MIDI player that lands or slides: it has a pitch instead of x.
+    """Finger of a MIDI player that lands or slides: it has a pitch instead of x.
 
     pitch is a MIDI note, with a fraction where it is bent. The engine places it by its
     player's range of pitch; pitch_range is that of the port, where it has one of its own.
@@ -53,7 +57,7 @@ class PitchedFinger:
 
 @dataclass(frozen=True, slots=True)
 class PhaselessTouch:
-    """A touch of a player without phases. dt in seconds where it has its own clock."""
+    """Touch of a player without phases; dt in seconds where the player has its own clock."""
 
     x: float
     y: float
@@ -63,9 +67,9 @@ class PhaselessTouch:
 
 @dataclass(frozen=True, slots=True)
 class PreviewTouch:
-    """A touch to be heard and not played, wait seconds from now.
+    """Touch that is to be heard without being played, due in `wait` seconds.
 
-    Without a phase, it tells whether the audition goes on.
+    With a phase of None it is no touch: `on` says whether the preview continues or ends.
     """
 
     phase: Phase | None = None
@@ -79,7 +83,7 @@ class PreviewTouch:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Something asked of the engine, by its name in the session file."""
+    """Value of a control, or an action, by its name in robojam.controls; not yet checked."""
 
     name: str
     value: float | int | str
@@ -87,7 +91,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """The sender's host wants to be a monitor at a port, or no longer."""
+    """Request to send the jam's events to a port of the sender's host, or to stop (not on)."""
 
     port: int
     on: bool
@@ -95,12 +99,12 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class StatusRequest:
-    """The sender wants to know how the engine does."""
+    """Request to send the engine's status to the sender."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A message that is not for the engine, and why; about tells a person more of it."""
+    """Message that has no effect: the reason that is counted, and details for the log."""
 
     reason: str
     about: str = field(default="", compare=False)
@@ -118,151 +122,171 @@ Input = (
 )
 
 
-class BadError(Exception):
-    """A message that is dropped, for the reason given."""
+class ArgumentError(Exception):
+    """An argument is not allowed; the text is the reason for which its message is dropped."""
 
 
-def number(value: Any) -> float:
-    """Read a number. Raises BadError where it is not finite."""
+class Place(NamedTuple):
+    """Place on the screen, 0..1; clipped: it was given beyond the edge."""
+
+    x: float
+    y: float
+    clipped: bool
+
+
+def parse_number(value: object) -> float:
+    """Return a number as a float. Raises ArgumentError where it is none or not finite."""
+    if not isinstance(value, int | float):
+        raise ArgumentError("wrong arguments")
     if not math.isfinite(value):
-        raise BadError("not finite")
+        raise ArgumentError("not finite")
     return float(value)
 
 
-def whole(value: Any, allowed: range) -> int:
-    """Read a whole number, in whichever type. Raises BadError."""
-    meant = number(value) if isinstance(value, float) else value
-    if meant != int(meant):
-        raise BadError("wrong arguments")
-    if int(meant) not in allowed:
-        raise BadError("out of range")
-    return int(meant)
+def parse_integer(value: object, allowed: range) -> int:
+    """Return a whole number, of whichever type it came in. Raises ArgumentError."""
+    number = value if isinstance(value, int) else parse_number(value)
+    if number != int(number):
+        raise ArgumentError("wrong arguments")
+    if int(number) not in allowed:
+        raise ArgumentError("out of range")
+    return int(number)
 
 
-def place(x: Any, y: Any) -> tuple[float, float, bool]:
-    """Read x and y, and whether they had to be clipped to the screen. Raises BadError."""
-    a, b = number(x), number(y)
-    inside = 0 <= a <= 1 and 0 <= b <= 1
-    return min(max(a, 0.0), 1.0), min(max(b, 0.0), 1.0), not inside
+def parse_place(x: object, y: object) -> Place:
+    """Return x and y, clipped to the screen. Raises ArgumentError."""
+    x, y = parse_number(x), parse_number(y)
+    inside = 0 <= x <= 1 and 0 <= y <= 1
+    return Place(min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0), not inside)
 
 
-def _finger(phase: Phase) -> Callable[..., Input]:
-    def read(finger: Any, x: Any, y: Any) -> Input:
-        return Finger(phase, whole(finger, _INT), *place(x, y))
-
-    return read
-
-
-def _up(finger: Any) -> Input:
-    return Finger(Phase.UP, whole(finger, _INT))
+#: Function that makes an input of a message's arguments, or raises ArgumentError.
+ArgumentParser = Callable[..., Input]
+#: Messages of a dialect that may come in: by address, then by the kinds of their arguments
+#: ("n" a number of any type, "s" a text), the parser of the arguments.
+Table = Mapping[str, Mapping[str, ArgumentParser]]
 
 
-def _plain(x: Any, y: Any, dt: Any = None) -> Input:
-    a, b, clipped = place(x, y)
-    if dt is None:
-        return PhaselessTouch(a, b, None, clipped)
-    seconds = number(dt)
-    if not 0 <= seconds <= _LONGEST:
-        raise BadError("out of range")
-    return PhaselessTouch(a, b, seconds, clipped)
+def _finger(phase: Phase) -> ArgumentParser:
+    def parse(finger: float, x: float, y: float) -> Input:
+        return Finger(phase, parse_integer(finger, INT32), *parse_place(x, y))
+
+    return parse
 
 
-def _audition(phase: Phase) -> Callable[..., Input]:
-    def read(who: str, finger: Any, *rest: Any) -> Input:
-        wait = number(rest[-1])
-        if not is_player(who) or not 0 <= wait <= _AHEAD:
-            raise BadError("out of range")
-        at = (0.0, 0.0) if phase is Phase.UP else place(*rest[:2])[:2]
-        return PreviewTouch(phase, who, whole(finger, _INT), *at, wait)
-
-    return read
+def _up(finger: float) -> Input:
+    return Finger(Phase.UP, parse_integer(finger, INT32))
 
 
-def _auditions(value: Any) -> Input:
-    return PreviewTouch(on=bool(whole(value, range(2))))
+def _phaseless(x: float, y: float, dt: float | None = None) -> Input:
+    place = parse_place(x, y)
+    if dt is not None:
+        dt = parse_number(dt)
+        if not 0 <= dt <= _MAX_OWN_DT:
+            raise ArgumentError("out of range")
+    return PhaselessTouch(place.x, place.y, dt, place.clipped)
 
 
-def _control(control: ControlSpec) -> dict[str, Callable[..., Input]]:
+def _preview(phase: Phase) -> ArgumentParser:
+    def parse(who: str, finger: float, x: float, y: float, wait: float) -> Input:
+        wait = parse_number(wait)
+        if not is_player(who) or not 0 <= wait <= _MAX_PREVIEW_WAIT:
+            raise ArgumentError("out of range")
+        place = parse_place(x, y)
+        return PreviewTouch(phase, who, parse_integer(finger, INT32), place.x, place.y, wait)
+
+    return parse
+
+
+def _preview_up(who: str, finger: float, wait: float) -> Input:
+    return _preview(Phase.UP)(who, finger, 0.0, 0.0, wait)
+
+
+def _preview_switch(on: float) -> Input:
+    return PreviewTouch(on=bool(parse_integer(on, range(2))))
+
+
+def _control(control: ControlSpec) -> Mapping[str, ArgumentParser]:
     """Return the forms in which a control comes in. Its range is checked where it acts."""
     name = control.name
-    if control.kind is Kind.TRIGGER:
-        return {"": lambda: Control(name, 1)}
-    if control.kind is Kind.TEXT:
-        return {"s": lambda text: Control(name, text)}
-    if control.kind is Kind.NUMBER:
-        return {"n": lambda value: Control(name, number(value))}
+    match control.kind:
+        case Kind.TRIGGER:
+            return {"": lambda: Control(name, 1)}
+        case Kind.TEXT:
+            return {"s": lambda text: Control(name, text)}
+        case Kind.NUMBER:
+            return {"n": lambda value: Control(name, parse_number(value))}
     allowed = range(int(control.low), int(control.high) + 1)
-    return {"n": lambda value: Control(name, whole(value, allowed))}
+    return {"n": lambda value: Control(name, parse_integer(value, allowed))}
 
 
-def _monitor(*, on: bool) -> Callable[[Any], Input]:
-    return lambda port: Subscribe(whole(port, _PORT), on)
+def _subscribe(*, on: bool) -> ArgumentParser:
+    return lambda port: Subscribe(parse_integer(port, _PORTS), on)
 
 
-#: A dialect's table: address, then the kinds of its arguments, then what reads them.
-Table = Mapping[str, Mapping[str, Callable[..., Input]]]
-
-#: What may come in: address, and for each count of arguments their kinds ("n" a
-#: number of any type, "s" a text) and what makes an input of them.
-INPUTS: Final[dict[str, dict[str, Callable[..., Input]]]] = {
+#: Native messages that may come in.
+INPUTS: Final[Table] = {
     "/robojam/down": {"nnn": _finger(Phase.DOWN)},
     "/robojam/move": {"nnn": _finger(Phase.MOVE)},
     "/robojam/up": {"n": _up},
-    "/touch": {"nn": _plain, "nnn": _plain},
+    "/touch": {"nn": _phaseless, "nnn": _phaseless},
     **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
-    "/robojam/subscribe": {"n": _monitor(on=True)},
-    "/robojam/unsubscribe": {"n": _monitor(on=False)},
-    "/robojam/audition": {"n": _auditions},
-    "/robojam/audition/down": {"snnnn": _audition(Phase.DOWN)},
-    "/robojam/audition/move": {"snnnn": _audition(Phase.MOVE)},
-    "/robojam/audition/up": {"snn": _audition(Phase.UP)},
+    "/robojam/subscribe": {"n": _subscribe(on=True)},
+    "/robojam/unsubscribe": {"n": _subscribe(on=False)},
+    "/robojam/audition": {"n": _preview_switch},
+    "/robojam/audition/down": {"snnnn": _preview(Phase.DOWN)},
+    "/robojam/audition/move": {"snnnn": _preview(Phase.MOVE)},
+    "/robojam/audition/up": {"snn": _preview_up},
     "/robojam/status": {"": StatusRequest, "s": lambda _: Dropped("echo")},
 }
-#: What only an engine sends: coming in, it is its own, back through a loop.
-_OWN: Final = ("/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast")
-
-_KIND: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
+#: Addresses that only an engine sends: its own messages that come back through a loop.
+_ENGINE_ADDRESSES: Final = (
+    "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast",
+)  # fmt: skip
+#: Kind of an argument in a table, by its type tag.
+_KINDS: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
 
 
 def read(message: Message, table: Table) -> Input:
-    """Read a message by a table of what may come in."""
+    """Return the input that a message asks for, by a table of messages. Never raises."""
     forms = table.get(message.address)
     if forms is None:
-        return Dropped("echo" if message.address.startswith(_OWN) else "unknown address")
-    make = forms.get("".join(_KIND.get(tag, "?") for tag in message.tags))
-    if make is None:
+        own = message.address.startswith(_ENGINE_ADDRESSES)
+        return Dropped("echo" if own else "unknown address")
+    parse = forms.get("".join(_KINDS.get(tag, "?") for tag in message.tags))
+    if parse is None:
         return Dropped("wrong arguments")
     try:
-        return make(*message.args)
-    except BadError as bad:
-        return Dropped(str(bad))
+        return parse(*message.args)
+    except ArgumentError as error:
+        return Dropped(str(error))
 
 
-def touch(sounded: Touch, dt: float) -> bytes:
-    """Write a touch as it goes out; dt in seconds as scheduled."""
-    address = f"/robojam/{sounded.who}/{sounded.phase}"
-    if sounded.phase is Phase.UP:
-        return encode(address, "i", sounded.id)
-    return encode(address, "ifff", sounded.id, sounded.x, sounded.y, dt)
+def encode_touch(touch: Touch, dt: float) -> bytes:
+    """Return the message of a touch; dt in seconds as scheduled."""
+    address = f"/robojam/{touch.who}/{touch.phase}"
+    if touch.phase is Phase.UP:
+        return encode(address, "i", touch.id)
+    return encode(address, "ifff", touch.id, touch.x, touch.y, dt)
 
 
-def pending(who: str, finger: int, x: float, y: float, wait: float) -> bytes:
-    """Write the touch that is pending, due in wait seconds."""
+def encode_pending(who: str, finger: int, x: float, y: float, wait: float) -> bytes:
+    """Return the message of the touch that is pending, due in `wait` seconds."""
     return encode(f"/robojam/{who}/next", "ifff", finger, x, y, wait)
 
 
-def turn(whose: str) -> bytes:
-    """Write whose turn it is, human or ai."""
+def encode_turn(whose: str) -> bytes:
+    """Return the message that the turn is human or ai."""
     return encode("/robojam/turn", "s", whose)
 
 
-def control(name: str, value: float | int | str) -> bytes:
-    """Write a control as it took effect."""
+def encode_control(name: str, value: float | int | str) -> bytes:
+    """Return the message that a control took effect."""
     tags = CONTROLS[name].kind.tag
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
 
 
-def forecast(groups: Sequence[Sequence[float]]) -> bytes:
-    """Write what is expected next: groups of weight, means, deviations, correlation."""
-    flat = [value for group in groups for value in group]
-    return encode("/robojam/forecast", "f" * len(flat), *flat)
+def encode_forecast(groups: Sequence[Sequence[float]]) -> bytes:
+    """Return the message of a forecast, from groups as of `Player.forecast`."""
+    values = [value for group in groups for value in group]
+    return encode("/robojam/forecast", "f" * len(values), *values)

@@ -1,9 +1,9 @@
-"""TouchOSC's dialect: a pad is an address that two numbers come from.
+"""TouchOSC's dialect of OSC, in which a pad is an address that sends two numbers.
 
-A pad sends `/page/pad a b`, and, if its touch is sent too, `/page/pad/z` 1 and 0 as it is
-touched and let go; the fingers of a multi-pad are `/page/pad/1`, `/page/pad/2`, …. Which
-pads are played is said, or learnt from the next one that is touched. A button sends 1 as it is
-pressed and 0 as it is let go, also to what takes no number.
+A pad sends `/page/pad a b`, and, if its touch is sent too, `/page/pad/z` 1 and 0 when it is
+touched and released. The fingers of a multi-pad are `/page/pad/1`, `/page/pad/2`, …. The pads
+of the jam are given, or learnt from the next one that is touched. A button sends 1 when it is
+pressed and 0 when it is released, even to an address that takes no number.
 """
 
 from __future__ import annotations
@@ -11,41 +11,43 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from robojam.touch import Phase, Touch, is_machine
 from robojam.wire.native import (
-    BadError,
+    ArgumentError,
+    ArgumentParser,
     Control,
     Dropped,
     Finger,
     Input,
     PhaselessTouch,
+    Place,
     Table,
-    number,
-    place,
+    parse_number,
+    parse_place,
 )
 from robojam.wire.osc import Message, encode
 
-#: Two numbers, across and up, as TouchOSC sends them unless it is told otherwise.
-AXES: Final = ("x", "-y")
-#: The fingers of pads have ids of their own, this many for each pad.
-_IDS, _PER_PAD = 2000, 16
-#: Pads that can be learnt, and hosts whose fingers are told apart; more is a flood.
-_MOST = 64
-#: How pads tell that they are touched: TouchOSC Mk1's way, and a name often given in Mk2.
-_TOUCHED: Final = ("/z", "/touch")
-#: Addresses of other dialects, which are never learnt.
-_TAKEN: Final = ("/robojam", "/touch", "/tuio", "/impsy", "/interface", "/prediction", "/inst")
-#: A button that is let go asks for nothing, and nothing is wrong with that.
-LET_GO: Final = Dropped("let go")
+#: Ids of fingers on pads: the first, and how many each pad has.
+_FIRST_ID, _FINGERS_PER_PAD = 2000, 16
+#: Most pads that are learnt; the most fingers whose state is kept follow from it.
+_MAX_PADS = 64
+#: Endings of a pad's address for its touch: TouchOSC Mk1's, and a usual one in Mk2.
+_TOUCH_ENDINGS: Final = ("/z", "/touch")
+#: Addresses of other dialects, which are never learnt as pads.
+_RESERVED: Final = (
+    "/robojam", "/touch", "/tuio", "/impsy", "/interface", "/prediction", "/inst",
+)  # fmt: skip
+#: Input of a button that is released, which asks for nothing and is no fault.
+RELEASED: Final = Dropped("let go")
 
 
-def _button(name: str) -> Callable[[Any], Input]:
-    return lambda value: Control(name, 1) if number(value) > 0 else LET_GO
+def _button(name: str) -> ArgumentParser:
+    return lambda value: Control(name, 1) if parse_number(value) > 0 else RELEASED
 
 
-#: What may come in at fixed addresses, in the form of native.INPUTS: buttons.
+#: Messages that may come in at fixed addresses: those of buttons.
 INPUTS: Final[Table] = {
     f"/robojam/{name}": {"n": _button(name)} for name in ("answer", "reset", "panic")
 }
@@ -53,36 +55,48 @@ INPUTS: Final[Table] = {
 
 @dataclass(frozen=True, slots=True)
 class Pad:
-    """A pad: its address, and what its two numbers are: two of x, -x, y, -y."""
+    """Pad by its address; axes are what its two numbers are, of x, -x, y and -y."""
 
     address: str
-    axes: tuple[str, str] = AXES
+    axes: tuple[str, str] = ("x", "-y")  # across and up, as TouchOSC sends them by default
 
     def place(self, first: float, second: float) -> tuple[float, float]:
-        """Return x and y of a pad's two numbers."""
-        place = {}
-        for axis, value in zip(self.axes, (first, second), strict=True):
-            place[axis[-1]] = 1 - value if axis.startswith("-") else value
-        return place["x"], place["y"]
+        """Return x and y of the pad's two numbers."""
+        coordinates = {
+            axis[-1]: 1 - value if axis.startswith("-") else value
+            for axis, value in zip(self.axes, (first, second), strict=True)
+        }
+        return coordinates["x"], coordinates["y"]
 
     def numbers(self, x: float, y: float) -> tuple[float, float]:
-        """Return a pad's two numbers for a place."""
-        at = {"x": x, "-x": 1 - x, "y": y, "-y": 1 - y}
-        return at[self.axes[0]], at[self.axes[1]]
+        """Return the pad's two numbers for a place."""
+        coordinates = {"x": x, "-x": 1 - x, "y": y, "-y": 1 - y}
+        return coordinates[self.axes[0]], coordinates[self.axes[1]]
+
+
+class _PadMessage(NamedTuple):
+    """Message of a pad: its finger's id, and whether it is of the touch (/z) or the place."""
+
+    finger: int
+    pad: Pad
+    is_touch: bool
 
 
 @dataclass(slots=True)
-class _Held:
-    """What is known of a finger on a pad that tells when it is touched."""
+class _PadFinger:
+    """State of a finger on a pad that sends its touch.
+
+    place is the last one received; new_place: it came after the last release.
+    """
 
     touched: bool = False
     down: bool = False
-    fresh: bool = False  # a place has come since it was let go
-    place: tuple[float, float, bool] | None = None
+    new_place: bool = False
+    place: Place | None = None
 
 
 class Pads:
-    """The pads that are played, and the fingers on them. The machine plays on the first."""
+    """Pads of the jam and the fingers on them. The machine plays on the first pad."""
 
     def __init__(
         self,
@@ -91,104 +105,106 @@ class Pads:
         learning: bool = False,
         on_learnt: Callable[[Pad], None] = lambda _: None,
     ) -> None:
-        """Begin with some pads; learning: the next that is touched is taken too."""
+        """Start with these pads; learning: add the next that is touched, and report it."""
         self.pads = list(pads)
         self.learning = learning
         self._on_learnt = on_learnt
-        self._held: dict[tuple[str, int], _Held] = {}
+        self._fingers: dict[tuple[str, int], _PadFinger] = {}  # by host and id
 
     def read(self, message: Message, host: str) -> list[Input] | None:
-        """Read a message of a pad; None where it is none of theirs. Never raises."""
-        found = self._find(message)
-        if found is None:
+        """Return the inputs of a pad's message; None for any other message. Never raises."""
+        match = self._match(message)
+        if match is None:
             return None
-        finger, pad, touched = found
-        wanted = 1 if touched else 2
-        if len(message.args) != wanted or set(message.tags) - set("ihfd"):
+        expected = 1 if match.is_touch else 2
+        if len(message.args) != expected or set(message.tags) - set("ihfd"):
             return [Dropped("wrong arguments")]
+        key = (host, match.finger)
         try:
-            if touched:
-                return self._touched((host, finger), on=number(message.args[0]) > 0)
-            first, second = map(number, message.args)
-            return self._moved((host, finger), place(*pad.place(first, second)))
-        except BadError as bad:
-            return [Dropped(str(bad))]
+            if match.is_touch:
+                return self._set_touched(key, on=parse_number(message.args[0]) > 0)
+            first, second = map(parse_number, message.args)
+            return self._set_place(key, parse_place(*match.pad.place(first, second)))
+        except ArgumentError as error:
+            return [Dropped(str(error))]
 
-    def _find(self, message: Message) -> tuple[int, Pad, bool] | None:
-        """Find whose a message is: the finger's id, the pad, whether it tells of touching."""
-        address, touched = message.address, False
-        for end in _TOUCHED:
-            if address.endswith(end) and len(message.args) == 1:
-                address, touched = address.removesuffix(end), True
+    def _match(self, message: Message) -> _PadMessage | None:
+        """Return the pad and the finger of a message; learn its pad if that is asked for."""
+        address, is_touch = message.address, False
+        for ending in _TOUCH_ENDINGS:
+            if address.endswith(ending) and len(message.args) == 1:
+                address, is_touch = address.removesuffix(ending), True
         for index, pad in enumerate(self.pads):
-            first = _IDS + _PER_PAD * index
+            first = _FIRST_ID + _FINGERS_PER_PAD * index
             if address == pad.address:
-                return first, pad, touched
-            under = address.removeprefix(pad.address + "/")
-            if under != address and under.isascii() and under.isdecimal() and len(under) < 3:
-                return first + int(under) % _PER_PAD, pad, touched
-        if self.learning and not touched and is_pad(message) and len(self.pads) < _MOST:
+                return _PadMessage(first, pad, is_touch)
+            rest = address.removeprefix(pad.address + "/")
+            if rest != address and rest.isascii() and rest.isdecimal() and len(rest) < 3:
+                return _PadMessage(first + int(rest) % _FINGERS_PER_PAD, pad, is_touch)
+        if self.learning and not is_touch and is_pad(message) and len(self.pads) < _MAX_PADS:
             base, _, last = address.rpartition("/")
-            finger = base.count("/") > 1 and last.isdecimal()  # one of a multi-pad
+            of_multi_pad = base.count("/") > 1 and last.isdecimal()
             self.learning = False
-            self.pads.append(Pad(base if finger else address))
+            self.pads.append(Pad(base if of_multi_pad else address))
             self._on_learnt(self.pads[-1])
-            return self._find(message)
+            return self._match(message)
         return None
 
-    def _of(self, key: tuple[str, int]) -> _Held:
-        if key not in self._held and len(self._held) >= _MOST * _PER_PAD:
-            self._held.pop(next(iter(self._held)))
-        return self._held.setdefault(key, _Held())
+    def _finger(self, key: tuple[str, int]) -> _PadFinger:
+        """Return a finger's state; the oldest is dropped when there are too many."""
+        if key not in self._fingers and len(self._fingers) >= _MAX_PADS * _FINGERS_PER_PAD:
+            self._fingers.pop(next(iter(self._fingers)))
+        return self._fingers.setdefault(key, _PadFinger())
 
-    def _touched(self, key: tuple[str, int], *, on: bool) -> list[Input]:
-        """A pad is touched, or let go. Whether its place comes before or after differs."""
-        held = self._of(key)
-        out: list[Input] = []
-        if on == held.touched:
-            return out
-        held.touched = on
-        if held.place is not None and not held.down and (held.fresh or not on):
-            # Let go, and no place came: a tap where the last one was.
-            out.append(Finger(Phase.DOWN, key[1], *held.place))
-            held.down = True
+    def _set_touched(self, key: tuple[str, int], *, on: bool) -> list[Input]:
+        """Touch or release a pad. Its place may come before or after."""
+        finger = self._finger(key)
+        inputs: list[Input] = []
+        if on == finger.touched:
+            return inputs
+        finger.touched = on
+        if finger.place is not None and not finger.down and (finger.new_place or not on):
+            # Released without a place since it was touched: a tap where the last one was.
+            inputs.append(Finger(Phase.DOWN, key[1], *finger.place))
+            finger.down = True
         if not on:
-            if held.down:
-                out.append(Finger(Phase.UP, key[1]))
-            held.down = held.fresh = False
-        return out
+            if finger.down:
+                inputs.append(Finger(Phase.UP, key[1]))
+            finger.down = finger.new_place = False
+        return inputs
 
-    def _moved(self, key: tuple[str, int], at: tuple[float, float, bool]) -> list[Input]:
-        held = self._held.get(key)
-        if held is None:  # it does not tell when it is touched
-            return [PhaselessTouch(at[0], at[1], None, at[2])]
-        held.place, held.fresh = at, True
-        if not held.touched:
-            return []  # what tells of the touch comes next
-        phase = Phase.MOVE if held.down else Phase.DOWN
-        held.down = True
-        return [Finger(phase, key[1], *at)]
+    def _set_place(self, key: tuple[str, int], place: Place) -> list[Input]:
+        """Land or slide at a place."""
+        finger = self._fingers.get(key)
+        if finger is None:  # the pad does not send its touch
+            return [PhaselessTouch(place.x, place.y, None, place.clipped)]
+        finger.place, finger.new_place = place, True
+        if not finger.touched:
+            return []  # its touch comes next
+        phase = Phase.MOVE if finger.down else Phase.DOWN
+        finger.down = True
+        return [Finger(phase, key[1], *place)]
 
-    def write(self, sounded: Touch) -> list[bytes]:
-        """Write a touch as the first pad sends it, so that its dot moves.
+    def write(self, touch: Touch) -> list[bytes]:
+        """Return the messages of a touch as the first pad sends them, which move its dot.
 
-        Nothing where there is no pad, and of further voices: a pad has one dot.
+        There are none without a pad, and none for further voices: a pad has one dot.
         """
-        if not self.pads or (is_machine(sounded.who) and sounded.who != "ai"):
+        if not self.pads or (is_machine(touch.who) and touch.who != "ai"):
             return []
         pad = self.pads[0]
-        if sounded.phase is Phase.UP:
+        if touch.phase is Phase.UP:
             return [encode(f"{pad.address}/z", "f", 0.0)]
-        moved = encode(pad.address, "ff", *pad.numbers(sounded.x, sounded.y))
-        if sounded.phase is Phase.DOWN:
-            return [encode(f"{pad.address}/z", "f", 1.0), moved]
-        return [moved]
+        place = encode(pad.address, "ff", *pad.numbers(touch.x, touch.y))
+        if touch.phase is Phase.DOWN:
+            return [encode(f"{pad.address}/z", "f", 1.0), place]
+        return [place]
 
 
 def is_pad(message: Message) -> bool:
-    """Tell whether a message may be a pad's: two numbers of 0 to 1, nobody else's address."""
+    """Return whether a message may be a pad's: two numbers of 0..1 at no reserved address."""
     if len(message.args) != 2 or set(message.tags) - set("ihfd"):
         return False
-    if any(message.address == a or message.address.startswith(a + "/") for a in _TAKEN):
+    if any(message.address == a or message.address.startswith(a + "/") for a in _RESERVED):
         return False
     return all(math.isfinite(value) and 0 <= value <= 1 for value in message.args)

@@ -1,233 +1,228 @@
-"""TUIO 1.1's profile 2Dcur: frames of cursors, as touch tables and their trackers send them.
+"""TUIO 1.1's profile 2Dcur: frames of cursors, which touch tables and their trackers send.
 
-A frame is a bundle of `source name`, `alive s…` (who is down), `set s x y X Y m` for each
-cursor that changed (its velocity and acceleration besides), and `fseq f`. Source:
-Kaltenbrunner, Bovermann, Bencina, Costanza, "TUIO: A Protocol for Table-Top Tangible User
-Interfaces" (2005), and the specification of version 1.1.
+A frame is a bundle of `source name`, `alive s…` (the cursors that are down), `set s x y X Y m`
+for each cursor that changed (X and Y are its velocity, m its acceleration), and `fseq f`.
+Source: Kaltenbrunner, Bovermann, Bencina, Costanza, "TUIO: A Protocol for Table-Top Tangible
+User Interfaces" (2005), and the specification of version 1.1.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from robojam.touch import Phase, Touch
-from robojam.wire.native import BadError, Dropped, Finger, Input, place, whole
+from robojam.wire.native import (
+    INT32,
+    ArgumentError,
+    Dropped,
+    Finger,
+    Input,
+    Place,
+    parse_integer,
+    parse_place,
+)
 from robojam.wire.osc import Message, bundle, encode
 
 ADDRESS: Final = "/tuio/2Dcur"
-#: The port where TUIO is listened for.
-PORT: Final = 3333
-#: A frame that is so many older than the last, or more, is of a source that began anew.
-_ANEW = 100
-#: Sources, and cursors of each, that are told apart; more is a flood.
-_SOURCES, _CURSORS = 64, 64
-_INT = range(-(2**31), 2**31)
-#: A source that says nothing for so many seconds is gone: they repeat themselves once a second.
-_GONE = 5.0
-#: Seconds after which what is down is told again, and after which it has come to rest.
-REPEAT: Final = 1.0
-_REST = 0.5
-
-Place = tuple[float, float, bool]
+#: A frame whose number is lower by more than this is of a source that has restarted, not old.
+_MAX_FRAME_AGE = 100
+#: Most sources (and hosts), and most cursors of a frame; more is a flood.
+_MAX_SOURCES, _MAX_CURSORS = 64, 64
+#: Seconds of silence after which a source is gone: sources repeat their state once a second.
+_SOURCE_TIMEOUT = 5.0
+#: Seconds after which the cursors that are down are repeated.
+REPEAT_INTERVAL: Final = 1.0
+#: Seconds without a move after which a cursor is at rest.
+_REST_AFTER = 0.5
+#: Largest number of a frame and of a cursor; 1 follows.
+_MAX_NUMBER = 2**31 - 1
 
 
 @dataclass(slots=True)
 class _Source:
-    """What is known of one source: its last frame and when it came, its cursors' places."""
+    """State of one source: its last frame's number and time, its cursors' places."""
 
-    frame: int = -1
-    heard: float = 0.0
+    number: int = -1
+    received_at: float = 0.0
     cursors: dict[int, Place] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Frame:
-    """A frame that is coming in from one host."""
+    """Frame of which a part has come from one host."""
 
     source: str = ""
-    now: float = 0.0
     alive: set[int] | None = None
-    moved: dict[int, Place] = field(default_factory=dict)
+    places: dict[int, Place] = field(default_factory=dict)
 
 
 class TuioReader:
-    """What comes in as TUIO, from any number of sources."""
+    """Reader of TUIO from any number of sources, each a player of its own."""
 
     def __init__(self, own: str = "") -> None:
-        """Listen; own is the source name that this engine itself sends under."""
+        """Read; own is the source name under which this engine itself sends."""
         self._own = own
-        self._coming: dict[str, _Frame] = {}
-        self._sources: dict[str, _Source] = {}
+        self._frames: dict[str, _Frame] = {}  # by host
+        self._sources: dict[str, _Source] = {}  # by player
 
     def read(self, message: Message, host: str, now: float) -> list[tuple[str, Input]]:
-        """Read a message at an instant: nothing until a frame is whole, then what it changed.
+        """Return the inputs of a message that came at an instant (s), each with its source.
 
-        Each comes with its player's source. Never raises.
+        A frame takes effect with its last message. Never raises.
         """
-        verb = message.args[0] if message.tags[:1] == "s" else None
-        act = _VERBS.get(verb) if verb is not None else None
-        if act is None or set(message.tags[1:]) - set("ihfds"):
+        if set(message.tags) - set("ihfds"):
             return [(host, Dropped("wrong arguments"))]
-        if host not in self._coming and len(self._coming) >= _SOURCES:
-            self._coming.pop(next(iter(self._coming)))
-        frame = self._coming.setdefault(host, _Frame())
-        frame.now = now
+        if host not in self._frames and len(self._frames) >= _MAX_SOURCES:
+            self._frames.pop(next(iter(self._frames)))
+        frame = self._frames.setdefault(host, _Frame())
+        inputs: list[tuple[str, Input]] = []
         try:
-            return act(self, frame, host, *message.args[1:])
-        except BadError as bad:
-            return [(host, Dropped(str(bad)))]
-        except (TypeError, OverflowError, ValueError):
-            return [(host, Dropped("wrong arguments"))]
+            match message.args:
+                case ("source", str(name)):
+                    inputs = self._discard(host)
+                    self._frames[host].source = name
+                case ("alive", *cursors):
+                    if frame.alive is not None:
+                        inputs = self._discard(host)
+                    alive = {parse_integer(cursor, INT32) for cursor in cursors}
+                    self._frames[host].alive = alive
+                case ("set", cursor, x, y, *_):
+                    if len(frame.places) < _MAX_CURSORS:
+                        frame.places[parse_integer(cursor, INT32)] = parse_place(x, y)
+                case ("fseq", number):
+                    return self._end_frame(host, parse_integer(number, INT32), now)
+                case _:
+                    raise ArgumentError("wrong arguments")
+        except ArgumentError as error:
+            return [(host, Dropped(str(error)))]
+        return inputs
 
-    def lapse(self, now: float) -> tuple[list[tuple[str, Input]], float]:
-        """Lift the fingers of sources that are gone; say in how many seconds to look again."""
-        out: list[tuple[str, Input]] = []
-        first = math.inf
+    def expire(self, now: float) -> tuple[list[tuple[str, Input]], float]:
+        """Lift the fingers of sources that are gone at an instant (s).
+
+        Returns the lifts, and the seconds until the next source may be gone, or infinity.
+        """
+        inputs: list[tuple[str, Input]] = []
+        wait = math.inf
         for player, source in self._sources.items():
-            if source.cursors and source.heard + _GONE <= now:
-                out += [(player, Finger(Phase.UP, cursor)) for cursor in source.cursors]
+            if source.cursors and source.received_at + _SOURCE_TIMEOUT <= now:
+                inputs += [(player, Finger(Phase.UP, cursor)) for cursor in source.cursors]
                 source.cursors.clear()
             elif source.cursors:
-                first = min(first, source.heard + _GONE - now)
-        return out, first
+                wait = min(wait, source.received_at + _SOURCE_TIMEOUT - now)
+        return inputs, wait
 
-    def _source(self, frame: _Frame, host: str, name: Any) -> list[tuple[str, Input]]:
-        if not isinstance(name, str):
-            raise BadError("wrong arguments")
-        torn = self._torn(frame, host)
-        frame.source = name
-        return torn
+    def _discard(self, host: str) -> list[tuple[str, Input]]:
+        """Discard a frame whose end did not come."""
+        frame, self._frames[host] = self._frames[host], _Frame()
+        incomplete = frame.alive is not None or frame.places
+        return [(host, Dropped("torn frame"))] if incomplete else []
 
-    def _alive(self, frame: _Frame, host: str, *ids: Any) -> list[tuple[str, Input]]:
-        torn = self._torn(frame, host) if frame.alive is not None else []
-        frame.alive = {whole(one, _INT) for one in ids}
-        return torn
-
-    def _set(
-        self, frame: _Frame, host: str, cursor: Any, x: Any, y: Any, *_: Any
-    ) -> list[tuple[str, Input]]:
-        del host
-        if len(frame.moved) < _CURSORS:
-            frame.moved[whole(cursor, _INT)] = place(x, y)
-        return []
-
-    def _torn(self, frame: _Frame, host: str) -> list[tuple[str, Input]]:
-        """Let go of a frame that came in part."""
-        lost = frame.alive is not None or frame.moved
-        frame.source, frame.alive, frame.moved = "", None, {}
-        return [(host, Dropped("torn frame"))] if lost else []
-
-    def _fseq(self, frame: _Frame, host: str, number_: Any) -> list[tuple[str, Input]]:
-        """A frame is whole: tell what it changed."""
-        count = whole(number_, _INT)
-        name, alive, moved = frame.source, frame.alive, frame.moved
-        frame.source, frame.alive, frame.moved = "", None, {}
-        if self._own and name == self._own:
+    def _end_frame(self, host: str, number: int, now: float) -> list[tuple[str, Input]]:
+        """Return the changes that a complete frame brings."""
+        frame, self._frames[host] = self._frames[host], _Frame()
+        if self._own and frame.source == self._own:
             return [(host, Dropped("echo"))]
-        player = f"tuio:{host}/{name:.64}" if name else f"tuio:{host}"
-        if player not in self._sources and len(self._sources) >= _SOURCES:
+        player = f"tuio:{host}/{frame.source:.64}" if frame.source else f"tuio:{host}"
+        if player not in self._sources and len(self._sources) >= _MAX_SOURCES:
             return [(player, Dropped("too many players"))]
         source = self._sources.setdefault(player, _Source())
-        source.heard = frame.now
-        if count >= 0:  # -1 tells again what was told already
-            if 0 < source.frame - count <= _ANEW:
+        source.received_at = now
+        if number >= 0:  # -1 repeats the state
+            if 0 < source.number - number <= _MAX_FRAME_AGE:
                 return [(player, Dropped("old frame"))]
-            source.frame = count
-        out: list[tuple[str, Input]] = []
+            source.number = number
+        inputs: list[tuple[str, Input]] = []
+        alive = frame.alive
         for cursor in [c for c in source.cursors if alive is not None and c not in alive]:
             del source.cursors[cursor]
-            out.append((player, Finger(Phase.UP, cursor)))
-        for cursor, at in moved.items():
+            inputs.append((player, Finger(Phase.UP, cursor)))
+        for cursor, place in frame.places.items():
             if alive is not None and cursor not in alive:
-                out.append((player, Dropped("absent finger")))
-            elif source.cursors.get(cursor) != at:  # one that is held still is silent
+                inputs.append((player, Dropped("absent finger")))
+            elif source.cursors.get(cursor) != place:  # a finger held still sends nothing
                 phase = Phase.MOVE if cursor in source.cursors else Phase.DOWN
-                source.cursors[cursor] = at
-                out.append((player, Finger(phase, cursor, *at)))
-        return out
-
-
-#: What may come in: the first argument, and what reads the rest.
-_VERBS: Final = {
-    "source": TuioReader._source,
-    "alive": TuioReader._alive,
-    "set": TuioReader._set,
-    "fseq": TuioReader._fseq,
-}
+                source.cursors[cursor] = place
+                inputs.append((player, Finger(phase, cursor, *place)))
+        return inputs
 
 
 @dataclass(slots=True)
 class _Cursor:
-    """A finger that is down: places in screens, velocities in screens a second."""
+    """Finger that is down at a time t (s): its place in screens, its motion per second."""
 
-    session: int
+    number: int
     x: float
     y: float
     t: float
-    across: float = 0.0
-    along: float = 0.0
+    velocity_x: float = 0.0
+    velocity_y: float = 0.0
     acceleration: float = 0.0
+
+    def move(self, x: float, y: float, t: float) -> None:
+        """Slide to a place at t; the acceleration is the change of the speed."""
+        seconds = t - self.t
+        if seconds > 0:
+            speed_before = math.hypot(self.velocity_x, self.velocity_y)
+            self.velocity_x = (x - self.x) / seconds
+            self.velocity_y = (y - self.y) / seconds
+            speed = math.hypot(self.velocity_x, self.velocity_y)
+            self.acceleration = (speed - speed_before) / seconds
+        self.x, self.y, self.t = x, y, t
+
+    def stop(self) -> None:
+        """Come to rest."""
+        self.velocity_x = self.velocity_y = self.acceleration = 0.0
+
+    def encode(self) -> bytes:
+        """Return the cursor's `set` message."""
+        motion = (self.velocity_x, self.velocity_y, self.acceleration)
+        return encode(ADDRESS, "sifffff", "set", self.number, self.x, self.y, *motion)
 
 
 class TuioWriter:
-    """What goes out as TUIO, to one receiver."""
+    """Writer of TUIO to one receiver."""
 
     def __init__(self, source: str) -> None:
         """Write under a source name."""
         self._source = source
-        self._down: dict[tuple[str, int], _Cursor] = {}
-        self._sessions = self._frames = 0
+        self._cursors: dict[tuple[str, int], _Cursor] = {}  # by who and finger id
+        self._last_cursor = self._last_frame = 0
 
-    def touch(self, sounded: Touch, t: float) -> bytes:
-        """Write the frame in which a finger lands, slides or lifts at t, in seconds."""
-        key = (sounded.who, sounded.id)
-        if sounded.phase is Phase.UP:
-            self._down.pop(key, None)
-            return self._frame([])
-        held = self._down.get(key)
-        if held is None or sounded.phase is Phase.DOWN:
-            self._sessions = self._sessions % (2**31 - 1) + 1
-            held = self._down[key] = _Cursor(self._sessions, sounded.x, sounded.y, t)
+    def write(self, touch: Touch, t: float) -> bytes:
+        """Return the frame of a touch that is played at t, in seconds."""
+        key = (touch.who, touch.id)
+        if touch.phase is Phase.UP:
+            self._cursors.pop(key, None)
+            return self._next_frame()
+        cursor = self._cursors.get(key)
+        if cursor is None or touch.phase is Phase.DOWN:
+            self._last_cursor = self._last_cursor % _MAX_NUMBER + 1
+            cursor = self._cursors[key] = _Cursor(self._last_cursor, touch.x, touch.y, t)
         else:
-            _move(held, sounded.x, sounded.y, t)
-        return self._frame([held])
+            cursor.move(touch.x, touch.y, t)
+        return self._next_frame(cursor)
 
     def repeat(self, t: float) -> bytes:
-        """Write what is down at t, in seconds, once more: a packet may have been lost."""
-        for held in self._down.values():
-            if t - held.t > _REST:
-                held.across = held.along = held.acceleration = 0.0
-        return self._frame(list(self._down.values()), again=True)
+        """Return a frame that repeats the state at t, in seconds, as a packet may be lost."""
+        for cursor in self._cursors.values():
+            if t - cursor.t > _REST_AFTER:
+                cursor.stop()
+        return self._frame(-1, *self._cursors.values())
 
-    def _frame(self, changed: list[_Cursor], *, again: bool = False) -> bytes:
-        if not again:
-            self._frames = self._frames % (2**31 - 1) + 1
-        alive = [held.session for held in self._down.values()]
+    def _next_frame(self, *changed: _Cursor) -> bytes:
+        self._last_frame = self._last_frame % _MAX_NUMBER + 1
+        return self._frame(self._last_frame, *changed)
+
+    def _frame(self, number: int, *changed: _Cursor) -> bytes:
+        alive = [cursor.number for cursor in self._cursors.values()]
         return bundle(
             [
                 encode(ADDRESS, "ss", "source", self._source),
                 encode(ADDRESS, "s" + "i" * len(alive), "alive", *alive),
-                *(
-                    encode(
-                        ADDRESS,
-                        "sifffff",
-                        "set",
-                        *(c.session, c.x, c.y, c.across, c.along, c.acceleration),
-                    )
-                    for c in changed
-                ),
-                encode(ADDRESS, "si", "fseq", -1 if again else self._frames),
+                *(cursor.encode() for cursor in changed),
+                encode(ADDRESS, "si", "fseq", number),
             ]
         )
-
-
-def _move(held: _Cursor, x: float, y: float, t: float) -> None:
-    """Slide to a place at t; the acceleration is how fast the speed has changed."""
-    since = t - held.t
-    if since > 0:
-        was = math.hypot(held.across, held.along)
-        held.across, held.along = (x - held.x) / since, (y - held.y) / since
-        held.acceleration = (math.hypot(held.across, held.along) - was) / since
-    held.x, held.y, held.t = x, y, t

@@ -57,8 +57,8 @@ def options_after(
     assert packet.startswith(b"/robojam/subscribe")
     assert native.read(_message(packet), native.INPUTS) == native.Subscribe(asker[1], on=True)
     for name, value in controls:
-        engine.sendto(native.control(name, value), asker)
-    engine.sendto(native.turn("human"), asker)
+        engine.sendto(native.encode_control(name, value), asker)
+    engine.sendto(native.encode_turn("human"), asker)
     monitor.receive()
     return monitor.options
 
@@ -102,8 +102,8 @@ def test_monitor_ignores_packets_of_other_programs(engine):
     monitor.renew(0.0)
     _, asker = engine.recvfrom(100)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        stranger.sendto(native.control("mode", "solo"), asker)
-    engine.sendto(native.control("mode", "duet"), asker)
+        stranger.sendto(native.encode_control("mode", "solo"), asker)
+    engine.sendto(native.encode_control("mode", "duet"), asker)
     monitor.receive()
     assert monitor.options.settings().mode == "duet"
 
@@ -114,7 +114,7 @@ def test_monitor_subscribes_often_until_answered_and_then_renews_in_time(engine)
     assert monitor.renew(0.1) == pytest.approx(0.1)
     assert monitor.renew(0.2) == pytest.approx(0.2)
     _, asker = engine.recvfrom(100)
-    engine.sendto(native.turn("human"), asker)
+    engine.sendto(native.encode_turn("human"), asker)
     monitor.receive()
     assert monitor.renew(0.3) == pytest.approx(2.9)
     assert 0 < monitor.renew(3.2) < 10  # a monitor lapses after that

@@ -174,7 +174,7 @@ def test_impsy_controls_take_effect(tmp_path):
 def test_tuio_input_reads_touches_and_reports_other_packets(tmp_path):
     port_in = TuioInput(Endpoint("127.0.0.1", 0), tuio.TuioReader())
     port = int(str(port_in.status()["tuio"]).rpartition(":")[2])
-    packet = tuio.TuioWriter("app").touch(Touch(0.5, 0.25, 0.0, Phase.DOWN, 0, "ai"), 0.0)
+    packet = tuio.TuioWriter("app").write(Touch(0.5, 0.25, 0.0, Phase.DOWN, 0, "ai"), 0.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as table:
         table.connect(("127.0.0.1", port))
         for one in (

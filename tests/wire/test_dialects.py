@@ -60,8 +60,8 @@ PAD_UP = [b"/1/xy/z\0" b",f\0\0" b"\0\0\0\0"]
 
 
 def test_microjam_as_bytes():
-    assert microjam.touch(touch(0.5, 0.25)) == [MICROJAM]
-    assert microjam.touch(touch(0.5, 0.25, UP)) == []
+    assert microjam.encode_touch(touch(0.5, 0.25)) == [MICROJAM]
+    assert microjam.encode_touch(touch(0.5, 0.25, UP)) == []
     assert read(OscReader(), MICROJAM) == [PhaselessTouch(0.5, 0.25)]
 
 
@@ -100,9 +100,13 @@ def test_microjams_instrument_is_the_humans():
 
 
 def test_impsy_as_bytes():
-    assert impsy.touch(touch(0.5, 0.25)) == [IMPSY, PREDICTION]
-    assert impsy.interface(touch(0.5, 0.25, MOVE)) == [INTERFACE]
-    assert impsy.touch(touch(0.5, 0.25, UP)) == impsy.interface(touch(0.5, 0.25, UP)) == []
+    assert impsy.encode_touch(touch(0.5, 0.25)) == [IMPSY, PREDICTION]
+    assert impsy.encode_interface(touch(0.5, 0.25, MOVE)) == [INTERFACE]
+    assert (
+        impsy.encode_touch(touch(0.5, 0.25, UP))
+        == impsy.encode_interface(touch(0.5, 0.25, UP))
+        == []
+    )
     assert (
         read(OscReader(), INTERFACE) == read(OscReader(), IMPSY) == [PhaselessTouch(0.5, 0.25)]
     )
@@ -268,7 +272,7 @@ def test_a_flood_of_fingers_is_bounded():
     reader = OscReader(pads=Pads([XY]))
     for i in range(2000):
         read(reader, z(1), host=f"10.0.{i // 250}.{i % 250}")
-    assert len(reader.pads._held) <= 1024
+    assert len(reader.pads._fingers) <= 1024
 
 
 # -- all at one port -----------------------------------------------------------------------
@@ -329,10 +333,10 @@ def test_what_is_unknown_is_told_by_name():
 
 def test_what_was_sent_and_comes_back_soon_is_an_echo_once():
     reader = OscReader()
-    reader.sent([MICROJAM], now=10.0)
+    reader.remember_sent([MICROJAM], now=10.0)
     assert read(reader, MICROJAM, now=10.1) == [Dropped("echo")]
     assert read(reader, MICROJAM, now=10.2) == [PhaselessTouch(0.5, 0.25)]
-    reader.sent([MICROJAM], now=11.0)
+    reader.remember_sent([MICROJAM], now=11.0)
     assert read(reader, MICROJAM, now=12.5) == [PhaselessTouch(0.5, 0.25)]
 
 
@@ -342,9 +346,9 @@ unit = st.floats(0, 1, width=32)
 @given(unit, unit)
 def test_round_trips(x, y):
     told = PhaselessTouch(x, y)
-    assert read(OscReader(), microjam.touch(touch(x, y))[0]) == [told]
-    assert read(OscReader(), impsy.interface(touch(x, y))[0]) == [told]
-    assert read(OscReader(), impsy.touch(touch(x, y))[0]) == [told]
+    assert read(OscReader(), microjam.encode_touch(touch(x, y))[0]) == [told]
+    assert read(OscReader(), impsy.encode_interface(touch(x, y))[0]) == [told]
+    assert read(OscReader(), impsy.encode_touch(touch(x, y))[0]) == [told]
 
 
 AXES = [(s + a, t + b) for a, b in ("xy", "yx") for s in ("", "-") for t in ("", "-")]

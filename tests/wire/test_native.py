@@ -196,9 +196,11 @@ def test_whatever_comes_is_an_input_within_its_range(address: str, typed: list[A
         assert 0 <= got.y <= 1
     if isinstance(got, Finger):
         assert isinstance(got.id, int)
-        native.touch(Touch(got.x, got.y, 0.0, got.phase, got.id), 0.0)  # it can be sent on
+        native.encode_touch(
+            Touch(got.x, got.y, 0.0, got.phase, got.id), 0.0
+        )  # it can be sent on
     elif isinstance(got, PhaselessTouch) and got.dt is not None:
-        native.touch(Touch(got.x, got.y, got.dt, DOWN), got.dt)
+        native.encode_touch(Touch(got.x, got.y, got.dt, DOWN), got.dt)
     elif isinstance(got, Control) and isinstance(got.value, float):
         assert math.isfinite(got.value)
         assert not isinstance(got.value, bool)
@@ -217,19 +219,19 @@ def sent(packet: bytes) -> Message:
 
 def test_touches_go_out_with_the_types_of_the_table() -> None:
     down = Touch(0.5, 0.25, 0.125, DOWN, 0, "ai")
-    assert sent(native.touch(down, 0.25)) == Message(
+    assert sent(native.encode_touch(down, 0.25)) == Message(
         "/robojam/ai/down", "ifff", (0, 0.5, 0.25, 0.25)
     )
     move = Touch(0.5, 0.25, 0.125, MOVE, 1003, "human2")
-    assert sent(native.touch(move, 0.125)) == Message(
+    assert sent(native.encode_touch(move, 0.125)) == Message(
         "/robojam/human2/move", "ifff", (1003, 0.5, 0.25, 0.125)
     )
     up = Touch(0.5, 0.25, 0.125, UP, 0, "ai3")
-    assert sent(native.touch(up, 0.125)) == Message("/robojam/ai3/up", "i", (0,))
+    assert sent(native.encode_touch(up, 0.125)) == Message("/robojam/ai3/up", "i", (0,))
 
 
 def test_a_touch_in_golden_bytes() -> None:
-    packet = native.touch(Touch(1.0, 0.0, 0.5, DOWN, 2, "ai"), 0.5)
+    packet = native.encode_touch(Touch(1.0, 0.0, 0.5, DOWN, 2, "ai"), 0.5)
     assert packet == (
         b"/robojam/ai/down\0\0\0\0"
         b",ifff\0\0\0"
@@ -241,15 +243,15 @@ def test_a_touch_in_golden_bytes() -> None:
 
 
 def test_what_monitors_get() -> None:
-    assert sent(native.turn("ai")) == Message("/robojam/turn", "s", ("ai",))
-    assert sent(native.pending("ai2", 0, 0.5, 0.25, 1.5)) == Message(
+    assert sent(native.encode_turn("ai")) == Message("/robojam/turn", "s", ("ai",))
+    assert sent(native.encode_pending("ai2", 0, 0.5, 0.25, 1.5)) == Message(
         "/robojam/ai2/next", "ifff", (0, 0.5, 0.25, 1.5)
     )
     groups = [(0.75, 0.5, 0.5, 0.125, 0.125, 0.0), (0.25, 0.0, 1.0, 0.5, 0.5, -0.5)]
-    assert sent(native.forecast(groups)) == Message(
+    assert sent(native.encode_forecast(groups)) == Message(
         "/robojam/forecast", "f" * 12, groups[0] + groups[1]
     )
-    assert sent(native.forecast([])) == Message("/robojam/forecast", "", ())
+    assert sent(native.encode_forecast([])) == Message("/robojam/forecast", "", ())
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_what_monitors_get() -> None:
 def test_a_control_goes_out_as_it_came_in(
     address: str, tags: str, args: tuple[Any, ...], meant: Control
 ) -> None:
-    assert sent(native.control(meant.name, meant.value)) == Message(address, tags, args)
+    assert sent(native.encode_control(meant.name, meant.value)) == Message(address, tags, args)
 
 
 @given(
@@ -270,6 +272,6 @@ def test_a_control_goes_out_as_it_came_in(
 def test_what_goes_out_for_a_finger_would_come_in_the_same(
     phase: Phase, finger: int, x: float, y: float
 ) -> None:
-    out = sent(native.touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
+    out = sent(native.encode_touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
     back = Message(f"/robojam/{phase}", "iff", out.args[:3])
     assert native.read(back, native.INPUTS) == Finger(phase, finger, x, y)

@@ -122,23 +122,23 @@ def test_older_frames_are_dropped_unless_the_source_began_anew():
 def test_its_own_output_is_no_player():
     listener = tuio.TuioReader("robojam:7@here")
     writer = tuio.TuioWriter("robojam:7@here")
-    came = read(listener, writer.touch(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
+    came = read(listener, writer.write(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
     assert came == [(HOST, Dropped("echo"))]
     other = tuio.TuioWriter("robojam:8@here")
-    came = read(listener, other.touch(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
+    came = read(listener, other.write(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
     assert came == [(f"tuio:{HOST}/robojam:8@here", Finger(DOWN, 1, 0.5, 0.5))]
 
 
 def test_a_source_that_is_gone_has_lifted():
     listener = tuio.TuioReader()
-    assert listener.lapse(0.0) == ([], math.inf)
+    assert listener.expire(0.0) == ([], math.inf)
     read(listener, frame(1, (1, 0.5, 0.5), (2, 0.25, 0.5)), now=10.0)
     read(listener, frame(1, (1, 0.5, 0.5), source="other"), now=11.0)
     read(listener, frame(-1, alive=[1], source="other"), now=13.0)
-    assert listener.lapse(14.0) == ([], 1.0)
+    assert listener.expire(14.0) == ([], 1.0)
     gone = [(APP, Finger(UP, 1)), (APP, Finger(UP, 2))]
-    assert listener.lapse(15.0) == (gone, 3.0)
-    assert listener.lapse(15.5) == ([], 2.5)
+    assert listener.expire(15.0) == (gone, 3.0)
+    assert listener.expire(15.5) == ([], 2.5)
     # It was a bad cable, and the finger is still there.
     assert read(listener, frame(9, (1, 0.5, 0.5)), now=16.0) == [
         (APP, Finger(DOWN, 1, 0.5, 0.5))
@@ -205,7 +205,7 @@ def test_a_flood_of_sources_is_held_off():
     assert set(came[64:]) == {Dropped("too many players")}
     for i in range(1000):
         read(listener, frame(1, (1, 0.5, 0.5)), host=f"10.0.{i // 250}.{i % 250}")
-    assert len(listener._coming) <= 64
+    assert len(listener._frames) <= 64
     crowd = [(i, 0.5, 0.5) for i in range(1000)]
     assert len(touched(tuio.TuioReader(), frame(1, *crowd))) <= 64
 
@@ -257,7 +257,7 @@ def place(x: float, y: float) -> tuple[float, float]:
 
 
 def test_a_landing_as_bytes():
-    packet = tuio.TuioWriter("app").touch(Touch(0.5, 0.25, 0.0, DOWN, 0, "ai"), 10.0)
+    packet = tuio.TuioWriter("app").write(Touch(0.5, 0.25, 0.0, DOWN, 0, "ai"), 10.0)
     assert packet == LANDED
 
 
@@ -272,38 +272,38 @@ def only(packet: bytes, verb: str) -> tuple[Any, ...]:
 
 def test_velocities_and_accelerations_are_true():
     writer = tuio.TuioWriter("robojam")
-    assert sets(writer.touch(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)) == [
+    assert sets(writer.write(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)) == [
         (1, 0.25, 0.25, 0.0, 0.0, 0.0)
     ]
     # Three and four eighths of the screen in an eighth of a second, from rest.
-    (moved,) = sets(writer.touch(Touch(0.625, 0.75, 0.125, MOVE, 0, "ai"), 1.125))
+    (moved,) = sets(writer.write(Touch(0.625, 0.75, 0.125, MOVE, 0, "ai"), 1.125))
     assert moved == (1, 0.625, 0.75, 3.0, 4.0, pytest.approx(5 / 0.125))
     # The same speed, another way: no acceleration.
-    (moved,) = sets(writer.touch(Touch(0.25, 0.25, 0.125, MOVE, 0, "ai"), 1.25))
+    (moved,) = sets(writer.write(Touch(0.25, 0.25, 0.125, MOVE, 0, "ai"), 1.25))
     assert moved == (1, 0.25, 0.25, -3.0, -4.0, pytest.approx(0.0))
-    (moved,) = sets(writer.touch(Touch(0.25, 0.25, 0.125, MOVE, 0, "ai"), 1.375))
+    (moved,) = sets(writer.write(Touch(0.25, 0.25, 0.125, MOVE, 0, "ai"), 1.375))
     assert moved == (1, 0.25, 0.25, 0.0, 0.0, pytest.approx(-40.0))
-    (moved,) = sets(writer.touch(Touch(0.5, 0.25, 0.0, MOVE, 0, "ai"), 1.375))
+    (moved,) = sets(writer.write(Touch(0.5, 0.25, 0.0, MOVE, 0, "ai"), 1.375))
     assert moved[3:] == (0.0, 0.0, pytest.approx(-40.0))  # no time has passed to tell
 
 
 def test_what_is_down_is_told_again_and_has_come_to_rest():
     writer = tuio.TuioWriter("robojam")
-    writer.touch(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)
-    writer.touch(Touch(0.5, 0.25, 0.125, MOVE, 0, "ai"), 1.125)
-    writer.touch(Touch(0.75, 0.75, 0.0, DOWN, 0, "ai2"), 2.0)
+    writer.write(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)
+    writer.write(Touch(0.5, 0.25, 0.125, MOVE, 0, "ai"), 1.125)
+    writer.write(Touch(0.75, 0.75, 0.0, DOWN, 0, "ai2"), 2.0)
     again = writer.repeat(2.125)
     assert sets(again) == [(1, 0.5, 0.25, 0.0, 0.0, 0.0), (2, 0.75, 0.75, 0.0, 0.0, 0.0)]
     assert only(again, "alive") == (1, 2)
     assert only(again, "fseq") == (-1,)
-    assert only(writer.touch(Touch(0.75, 0.75, 0.1, UP, 0, "ai2"), 2.2), "alive") == (1,)
+    assert only(writer.write(Touch(0.75, 0.75, 0.1, UP, 0, "ai2"), 2.2), "alive") == (1,)
 
 
 def test_each_landing_is_a_cursor_of_its_own_and_frames_count_up():
     writer = tuio.TuioWriter("robojam")
     numbers = []
     for at, phase in enumerate((DOWN, UP, DOWN, UP)):
-        packet = writer.touch(Touch(0.5, 0.5, 0.1, phase, 0, "ai"), float(at))
+        packet = writer.write(Touch(0.5, 0.5, 0.1, phase, 0, "ai"), float(at))
         assert only(packet, "alive") == (() if phase is UP else (1 + at // 2,))
         numbers.append(only(packet, "fseq")[0])
     assert numbers == [1, 2, 3, 4]
@@ -328,7 +328,7 @@ def test_what_is_written_is_read_as_it_was(played):
             phase = DOWN
         still = phase is MOVE and down[who] == (x, y)
         lifted = phase is DOWN and who in down
-        came = touched(listener, writer.touch(Touch(x, y, 0.01, phase, 0, who), i * 0.01))
+        came = touched(listener, writer.write(Touch(x, y, 0.01, phase, 0, who), i * 0.01))
         expected = ([UP] if lifted else []) + ([] if still else [phase])
         assert [what.phase for what in came] == expected  # type: ignore[union-attr]
         if expected and phase is not UP:
