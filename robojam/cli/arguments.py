@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import click
 
@@ -16,6 +16,13 @@ from robojam.config.options import BY_NAME, OPTIONS, Option, Options
 from robojam.controls import CONTROLS, ControlSpec
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
+
+
+class Declaration(Protocol):
+    """Decorator that adds a parameter to a command."""
+
+    def __call__(self, function: CommandFunction, /) -> CommandFunction:
+        """Return the function with the parameter."""
 
 
 class Command(click.Command):
@@ -130,51 +137,73 @@ SEED: Final = WholeNumber(0, 2**63 - 1)
 # -- options ---------------------------------------------------------------------------------
 
 
-def json_option(function: CommandFunction) -> CommandFunction:
-    """Add --json to a command."""
-    option = click.option("--json", "as_json", is_flag=True, help="print JSON, for programs")
-    return option(function)
+def option(
+    declaration: str,
+    text: str,
+    value_type: Any = None,
+    *,
+    field: str = "",
+    **more: Any,
+) -> Declaration:
+    """Return a decorator that adds an option to a command.
+
+    declaration is a switch ("--json", "--sound/--no-sound") or a name with its metavar
+    ("--to FILE"); text is its help, field its parameter of the command; more is as in
+    click.option.
+    """
+    names, _, metavar = declaration.partition(" ")
+    if metavar:
+        more["metavar"] = metavar
+    elif "/" not in names:
+        more["is_flag"] = True
+    return click.option(*filter(None, (names, field)), help=text, type=value_type, **more)
+
+
+def paths_argument(metavar: str, text: str) -> Declaration:
+    """Return a decorator that adds the parameter paths to a command: one path or more."""
+    return click.argument(
+        "paths", metavar=f"{metavar}...", nargs=-1, required=True, type=PATH, help=text
+    )
+
+
+json_option: Final = option("--json", "print JSON, for programs", field="as_json")
 
 
 def sampling_options(function: CommandFunction) -> CommandFunction:
     """Add --temperature and --spread to a command; None stands for the model's own."""
     for name in ("spread", "temperature"):
-        option = _click_option(BY_NAME[name], type=ControlNumber(CONTROLS[name]))
-        function = option(function)
+        function = _jam_option(BY_NAME[name], ControlNumber(CONTROLS[name]))(function)
     return function
 
 
 def jam_options(function: CommandFunction) -> CommandFunction:
     """Add the options of a jam to a command, and --config; `load_options` reads them."""
-    function = click.option(
-        "--config",
-        metavar="FILE.toml",
-        help="file with these options under the same names; the command line wins over it",
-    )(function)
-    for option in reversed(OPTIONS):
-        if option.kind is not dict:  # tables stand in the TOML file alone
-            function = _click_option(option)(function)
+    text = "file with these options under the same names; the command line wins over it"
+    function = option("--config FILE.toml", text)(function)
+    for row in reversed(OPTIONS):
+        if row.kind is not dict:  # tables stand in the TOML file alone
+            function = _jam_option(row)(function)
     return function
 
 
-def _click_option(option: Option, **more: Any) -> Callable[[CommandFunction], CommandFunction]:
-    """Return the click option for a row of the table of options.
+def _jam_option(
+    row: Option,
+    value_type: Any = None,
+) -> Declaration:
+    """Return a decorator that adds an option of the table of options to a command.
 
     It has no default of its own: None and () stand for an option that was not given.
     """
-    text = option.about
-    if option.kind in (int, float, Literal):
-        text += f": {option.allowed}"
-    elif option.kind is tuple:
+    text = row.about
+    if row.kind in (int, float, Literal):
+        text += f": {row.allowed}"
+    elif row.kind is tuple:
         text += "; can be repeated"
-    text += f" (default: {option.default_text})"
-    if option.kind is bool:
-        name = f"--{option.name}/--no-{option.name}"
-        return click.option(name, option.field, default=None, help=text, **more)
-    more["multiple"] = option.kind is tuple
-    return click.option(
-        f"--{option.name}", option.field, metavar=option.metavar, help=text, **more
-    )
+    text += f" (default: {row.default_text})"
+    if row.kind is bool:
+        return option(f"--{row.name}/--no-{row.name}", text, field=row.field, default=None)
+    declaration, several = f"--{row.name} {row.metavar}", row.kind is tuple
+    return option(declaration, text, value_type, field=row.field, multiple=several)
 
 
 def load_options(given: Mapping[str, Any], config: str | None = None) -> Options:

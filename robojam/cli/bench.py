@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from robojam.cli.arguments import Command, json_option
+from robojam.cli.arguments import Command, json_option, option
 from robojam.cli.output import fail
 
 if TYPE_CHECKING:
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @json_option
-@click.option("--quick", is_flag=True, help="the shortest that tells anything: 20 seconds")
-@click.option(
-    "--long", "long_solo", is_flag=True, help="with a solo of 20,000 touches: 12 minutes"
-)
-@click.option("--model", metavar="FILE", help="model that plays (default: touch)")
+@option("--quick", "the shortest that tells anything: 20 seconds")
+@option("--long", "with a solo of 20,000 touches: 12 minutes", field="long_solo")
+@option("--model FILE", "model that plays (default: touch)")
 def bench(*, as_json: bool, quick: bool, long_solo: bool, model: str | None) -> int:
     """Measure latency, timing and CPU use of an engine on this machine."""
     from robojam.bench import BenchError, Report, run

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from robojam.cli.arguments import PATH, Command, OutputFile, json_option
+from robojam.cli.arguments import Command, OutputFile, json_option, option, paths_argument
 from robojam.cli.output import count_performances, duration, fail, warn
 
 if TYPE_CHECKING:
@@ -19,25 +19,9 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument(
-    "paths",
-    metavar="DATA...",
-    nargs=-1,
-    required=True,
-    type=PATH,
-    help="files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions",
-)
-@click.option(
-    "--to",
-    metavar="FILE.npz",
-    type=OutputFile(),
-    help="file to write them to, clean and joined",
-)
-@click.option(
-    "--machine",
-    is_flag=True,
-    help="read what the machine played in sessions and logs, not the humans",
-)
+@paths_argument("DATA", "files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions")
+@option("--to FILE.npz", "file to write them to, clean and joined", OutputFile())
+@option("--machine", "read what the machine played in sessions and logs, not the humans")
 @json_option
 def corpus(*, paths: tuple[Path, ...], to: Path | None, machine: bool, as_json: bool) -> int:
     """Show what is in performances from any program; --to joins and cleans them."""

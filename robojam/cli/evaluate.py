@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from robojam.cli.arguments import (
-    PATH,
     SEED,
     Command,
     OutputFile,
     json_option,
+    option,
+    paths_argument,
     sampling_options,
 )
 from robojam.cli.output import fail
@@ -28,31 +29,16 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL", help="a model file, or the name of a model")
-@click.argument(
-    "data", metavar="DATA...", nargs=-1, required=True, type=PATH, help="held-out performances"
-)
+@paths_argument("DATA", "held-out performances")
 @json_option
-@click.option(
-    "--play", is_flag=True, help="measure how like people it plays, not how well it predicts"
-)
+@option("--play", "measure how like people it plays, not how well it predicts")
 @sampling_options
-@click.option(
-    "--seed",
-    metavar="N",
-    type=SEED,
-    default=0,
-    help="where the random numbers of --play start (default: 0)",
-)
-@click.option(
-    "--page",
-    metavar="FILE",
-    type=OutputFile(),
-    help="with --play: draw the result, .png, .svg or .pdf",
-)
+@option("--seed N", "where the random numbers of --play start (default: 0)", SEED, default=0)
+@option("--page FILE", "with --play: draw the result, .png, .svg or .pdf", OutputFile())
 def evaluate(
     *,
     model: str,
-    data: tuple[Path, ...],
+    paths: tuple[Path, ...],
     as_json: bool,
     play: bool,
     temperature: float | None,
@@ -73,7 +59,7 @@ def evaluate(
         _check_page(page, play=play)
     try:
         path = find(model)
-        corpora = list(read_all(data))
+        corpora = list(read_all(paths))
         if play:
             return _play(
                 path,

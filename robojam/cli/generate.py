@@ -15,6 +15,7 @@ from robojam.cli.arguments import (
     Number,
     OutputFile,
     WholeNumber,
+    option,
     sampling_options,
 )
 from robojam.cli.output import corpus_notes, count_performances, fail
@@ -27,33 +28,28 @@ _MOST: Final = 100_000
 
 
 @click.command(cls=Command)
-@click.option("--from", "start", metavar="FILE", type=PATH, help="performances to go on from")
-@click.option("--machine", is_flag=True, help="go on from what the machine played in them")
-@click.option(
-    "--to",
-    metavar="FILE",
-    type=OutputFile(),
+@option("--from FILE", "performances to go on from", PATH, field="start")
+@option("--machine", "go on from what the machine played in them")
+@option(
+    "--to FILE",
+    "file to write: .jsonl, .csv, .mid, .npz, .png or .wav",
+    OutputFile(),
     required=True,
-    help="file to write: .jsonl, .csv, .mid, .npz, .png or .wav",
 )
-@click.option(
-    "--seconds",
-    metavar="N",
-    type=Number(3600),
+@option(
+    "--seconds N",
+    "length of each performance, in seconds, up to 3600 (default: 5)",
+    Number(3600),
     default=5.0,
-    help="length of each performance, in seconds, up to 3600 (default: 5)",
 )
-@click.option(
-    "--count", metavar="N", type=WholeNumber(), default=1, help="how many (default: 1)"
-)
-@click.option(
-    "--seed",
-    metavar="N",
-    type=SEED,
-    help="where the random numbers start; the same seed plays the same (default: drawn)",
+@option("--count N", "how many (default: 1)", WholeNumber(), default=1)
+@option(
+    "--seed N",
+    "where the random numbers start; the same seed plays the same (default: drawn)",
+    SEED,
 )
 @sampling_options
-@click.option("--model", metavar="FILE", help="model that plays (default: touch)")
+@option("--model FILE", "model that plays (default: touch)")
 def generate(
     *,
     start: Path | None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from robojam.cli.arguments import PATH, Command
+from robojam.cli.arguments import PATH, Command, option
 from robojam.cli.output import fail
 
 
@@ -19,7 +19,7 @@ from robojam.cli.output import fail
     default=Path("robojam.toml"),
     help="file to write (default: robojam.toml); a file that exists is not changed",
 )
-@click.option("--print", "print_only", is_flag=True, help="print the text, write no file")
+@option("--print", "print the text, write no file", field="print_only")
 def init(*, file: Path, print_only: bool) -> int:
     """Write a configuration file: every option, commented, with what this machine has."""
     from robojam.app.config_template import template

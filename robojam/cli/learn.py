@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from robojam.cli.arguments import Command
+from robojam.cli.arguments import Command, option
 from robojam.cli.output import fail
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ _PROMPTS: Final = {"x": "turn its knob, or play a key, now", "y": "turn its knob
     "'mode solo', temperature, 'temperature 0 2', spread, timescale, threshold, response, "
     "'record hold'",
 )
-@click.option(
-    "--midi-in", metavar="NAME", default="", help="port, by a part of its name (default: all)"
-)
+@option("--midi-in NAME", "port, by a part of its name (default: all)", default="")
 def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
     """Bind the knobs and pads of a MIDI controller: turn or press each when asked.
 

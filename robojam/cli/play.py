@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from robojam.cli.arguments import Command, CommandFunction, jam_options, load_options
+from robojam.cli.arguments import Command, CommandFunction, jam_options, load_options, option
 from robojam.cli.output import fail, warn
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
@@ -35,31 +35,28 @@ class _WindowSize(click.ParamType[tuple[int, int]]):
 
 def _window_options(function: CommandFunction) -> CommandFunction:
     """Add the options of how the window looks."""
-    for option in (
-        click.option(
-            "--turn",
-            type=click.Choice(["0", "90", "180", "270"]),
-            metavar="DEGREES",
+    for add in (
+        option(
+            "--turn DEGREES",
+            "turn the picture clockwise, for a table: 0, 90, 180 or 270 (default: 0)",
+            click.Choice(["0", "90", "180", "270"]),
             default="0",
-            help="turn the picture clockwise, for a table: 0, 90, 180 or 270 (default: 0)",
         ),
-        click.option(
-            "--theme",
-            type=click.Choice(["dark", "light", "stage"]),
-            metavar="THEME",
+        option(
+            "--theme THEME",
+            "dark, light, or stage: black and without words (default: dark)",
+            click.Choice(["dark", "light", "stage"]),
             default="dark",
-            help="dark, light, or stage: black and without words (default: dark)",
         ),
-        click.option("--fullscreen", is_flag=True, help="start in full screen"),
-        click.option(
-            "--size",
-            type=_WindowSize(),
-            metavar="WxH",
+        option("--fullscreen", "start in full screen"),
+        option(
+            "--size WxH",
+            "size of the window in pixels (default: 1280x800)",
+            _WindowSize(),
             default="1280x800",
-            help="size of the window in pixels (default: 1280x800)",
         ),
     ):
-        function = option(function)
+        function = add(function)
     return function
 
 
@@ -90,8 +87,8 @@ def jam(
 
 @click.command(cls=Command)
 @jam_options
-@click.option("--options", "encoded", hidden=True)  # all of them from the supervisor, as JSON
-@click.option("--until-eof", is_flag=True, hidden=True)
+@option("--options JSON", "all options, from the supervisor", field="encoded", hidden=True)
+@option("--until-eof", "end when standard input does", hidden=True)
 def serve(*, config: str | None, encoded: str | None, until_eof: bool, **given: Any) -> int:
     """Run the engine alone. Ctrl-C ends it."""
     _exit_on_signals()
@@ -127,14 +124,13 @@ def _exit_on_signals() -> None:
 
 
 @click.command(cls=Command)
-@click.option(
-    "--engine",
-    metavar="HOST:PORT",
+@option(
+    "--engine HOST:PORT",
+    f"address at which the engine listens (default: {_ENGINE})",
     default=_ENGINE,
-    help=f"address at which the engine listens (default: {_ENGINE})",
 )
 @_window_options
-@click.option("--until-eof", is_flag=True, hidden=True)
+@option("--until-eof", "end when standard input does", hidden=True)
 def window(
     *,
     engine: str,

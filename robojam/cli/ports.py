@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from robojam.cli.arguments import Command, json_option
+from robojam.cli.arguments import Command, json_option, option
 from robojam.config.addresses import parse_address, parse_output, parse_tuio
 from robojam.config.options import Options
 
@@ -22,7 +22,7 @@ _STATUS_WAIT: Final = 0.3
 
 @click.command(cls=Command)
 @json_option
-@click.option("--no-network", is_flag=True, help="do not look for programs on the network")
+@option("--no-network", "do not look for programs on the network")
 def ports(*, as_json: bool, no_network: bool) -> int:
     """Show MIDI ports, audio and compute devices and addresses, and what to type."""
     searches = {

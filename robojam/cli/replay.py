@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robojam.cli.arguments import PATH, Command, Number
+from robojam.cli.arguments import PATH, Command, Number, option
 from robojam.cli.output import fail, warn
 
 if TYPE_CHECKING:
@@ -16,63 +16,43 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("session", metavar="SESSION", type=PATH, help="a recorded jam, .jsonl")
-@click.option(
-    "--speed",
-    metavar="FACTOR",
-    type=Number(),
-    default=1.0,
-    help="how many times faster it plays (default: 1)",
-)
-@click.option(
-    "--who",
-    metavar="NAME",
+@option("--speed FACTOR", "how many times faster it plays (default: 1)", Number(), default=1.0)
+@option(
+    "--who NAME",
+    "play this player alone: human, ai, human2, …; can be repeated (default: all)",
     multiple=True,
-    help="play this player alone: human, ai, human2, …; can be repeated (default: all)",
 )
-@click.option(
-    "--window/--no-window", default=None, help="open a window (default: if there is a display)"
-)
-@click.option("--sound/--no-sound", default=True, help="play the sound (default: on)")
-@click.option(
-    "--osc-in",
-    metavar="HOST:PORT",
+@option("--window/--no-window", "open a window (default: if there is a display)", default=None)
+@option("--sound/--no-sound", "play the sound (default: on)", default=True)
+@option(
+    "--osc-in HOST:PORT",
+    "address at which monitors subscribe (default: any free port of 127.0.0.1)",
     default="127.0.0.1:0",
-    help="address at which monitors subscribe (default: any free port of 127.0.0.1)",
 )
-@click.option(
-    "--osc-out",
-    metavar="HOST:PORT[/DIALECT]",
+@option(
+    "--osc-out HOST:PORT[/DIALECT]",
+    "address to play to; can be repeated (default: 127.0.0.1:5006)",
     multiple=True,
-    help="address to play to; can be repeated (default: 127.0.0.1:5006)",
 )
-@click.option(
-    "--midi-out",
-    metavar="NAME[/STYLE]",
+@option(
+    "--midi-out NAME[/STYLE]",
+    "MIDI port to play to; can be repeated (default: none)",
     multiple=True,
-    help="MIDI port to play to; can be repeated (default: none)",
 )
-@click.option(
-    "--touchosc",
-    metavar="ADDRESS[=AXES]",
+@option(
+    "--touchosc ADDRESS[=AXES]",
+    "pad that shows the touches, for an output with the dialect touchosc",
     multiple=True,
-    help="pad that shows the touches, for an output with the dialect touchosc",
 )
-@click.option(
-    "--regenerate",
-    is_flag=True,
-    help="do not play: make the machine's part again from what the humans played",
+@option(
+    "--regenerate", "do not play: make the machine's part again from what the humans played"
 )
-@click.option("--to", metavar="FILE", type=PATH, help="file to write, with --regenerate")
-@click.option(
-    "--model",
-    metavar="FILE",
-    help="model to use with --regenerate (default: that of the recording)",
-)
-@click.option(
-    "--device",
-    metavar="DEVICE",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    help="auto, cpu, cuda or mps, with --regenerate (default: that of the recording)",
+@option("--to FILE", "file to write, with --regenerate", PATH)
+@option("--model FILE", "model to use with --regenerate (default: that of the recording)")
+@option(
+    "--device DEVICE",
+    "auto, cpu, cuda or mps, with --regenerate (default: that of the recording)",
+    click.Choice(["auto", "cpu", "cuda", "mps"]),
 )
 def replay(
     *,

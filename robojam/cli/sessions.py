@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from robojam.cli.arguments import PATH, Command, OutputFile, json_option
+from robojam.cli.arguments import PATH, Command, OutputFile, json_option, option, paths_argument
 from robojam.cli.output import duration, fail, table_lines, warn
 from robojam.config.options import Options
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     default=Path(Options().sessions),
     help="a folder of recorded jams, or the file of one (default: sessions)",
 )
-@click.option("--name", metavar="TEXT", help="name the one jam whose file is given")
-@click.option("--note", metavar="TEXT", help='add a note to it; "" removes the note')
+@option("--name TEXT", "name the one jam whose file is given")
+@option("--note TEXT", 'add a note to it; "" removes the note')
 @json_option
 def sessions(*, path: Path, name: str | None, note: str | None, as_json: bool) -> int:
     """List the recorded jams: date, length, touches, modes and model."""
@@ -101,26 +101,19 @@ def _rows(entries: list[LibraryEntry]) -> list[tuple[str, ...]]:
 
 
 @click.command(cls=Command)
-@click.argument(
-    "paths",
-    metavar="SESSION...",
-    type=PATH,
-    nargs=-1,
-    required=True,
-    help="recorded jams or folders of them; several make one sheet, or numbered files",
+@paths_argument(
+    "SESSION", "recorded jams or folders of them; several make one sheet, or numbered files"
 )
-@click.option(
-    "--to",
-    metavar="FILE",
-    type=OutputFile(),
+@option(
+    "--to FILE",
+    "file to write: .csv (MicroJam), .mid, .npz, .png or .wav",
+    OutputFile(),
     required=True,
-    help="file to write: .csv (MicroJam), .mid, .npz, .png or .wav",
 )
-@click.option(
-    "--who",
-    metavar="NAME",
+@option(
+    "--who NAME",
+    "only this player: human, ai, human2, …; can be repeated (default: all)",
     multiple=True,
-    help="only this player: human, ai, human2, …; can be repeated (default: all)",
 )
 def export(*, paths: tuple[Path, ...], to: Path, who: tuple[str, ...]) -> int:
     """Write recorded jams for other programs, as a picture or as sound."""

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from robojam.cli.arguments import PATH, SEED, Command, Number, OutputFile, WholeNumber
+from robojam.cli.arguments import (
+    PATH,
+    SEED,
+    Command,
+    Number,
+    OutputFile,
+    WholeNumber,
+    option,
+    paths_argument,
+)
 from robojam.cli.output import corpus_notes, count_performances, duration, fail, warn
 
 if TYPE_CHECKING:
@@ -37,7 +46,7 @@ class TrainArguments:
     settings are those of the run (TrainingSettings) that were given, by name.
     """
 
-    data: tuple[Path, ...]
+    paths: tuple[Path, ...]
     to: Path
     val: tuple[Path, ...]
     start: str | None
@@ -52,128 +61,46 @@ class TrainArguments:
 
 
 @click.command(cls=Command)
-@click.argument(
-    "data",
-    metavar="DATA...",
-    nargs=-1,
-    required=True,
-    type=PATH,
-    help="performances: corpora, recorded jams and folders of them",
-)
-@click.option(
-    "--to", metavar="MODEL", type=OutputFile(), required=True, help="model file to write"
-)
-@click.option(
-    "--val",
-    metavar="DATA",
-    type=PATH,
+@paths_argument("DATA", "performances: corpora, recorded jams and folders of them")
+@option("--to MODEL", "model file to write", OutputFile(), required=True)
+@option(
+    "--val DATA",
+    "held-out performances; can be repeated (default: a tenth of DATA)",
+    PATH,
     multiple=True,
-    help="held-out performances; can be repeated (default: a tenth of DATA)",
 )
-@click.option(
-    "--from", "start", metavar="MODEL", help="go on from a model: teach it one player's style"
+@option("--from MODEL", "go on from a model: teach it one player's style", field="start")
+@option("--resume", "go on exactly where this run was stopped")
+@option(
+    "--size SIZE",
+    "s, m or l: small, like the default model, or large (default: m)",
+    click.Choice(["s", "m", "l"]),
 )
-@click.option("--resume", is_flag=True, help="go on exactly where this run was stopped")
-@click.option(
-    "--size",
-    metavar="SIZE",
-    type=click.Choice(["s", "m", "l"]),
-    help="s, m or l: small, like the default model, or large (default: m)",
+@option("--passes N", "passes over the data (default: 80; with --from 12)", Number())
+@option(
+    "--minutes N", "time limit (default: none; with --from 0.5 for each 2,000 events)", Number()
 )
-@click.option(
-    "--passes",
-    metavar="N",
-    type=Number(),
-    help="passes over the data (default: 80; with --from 12)",
-)
-@click.option(
-    "--minutes",
-    metavar="N",
-    type=Number(),
-    help="time limit (default: none; with --from 0.5 for each 2,000 events)",
-)
-@click.option(
-    "--patience",
-    metavar="N",
-    type=WholeNumber(0),
-    help="stop after this many scores without a better one",
-)
-@click.option("--units", metavar="N", type=WholeNumber(), help="width of each recurrent layer")
-@click.option("--layers", metavar="N", type=WholeNumber(), help="number of recurrent layers")
-@click.option(
-    "--components", metavar="N", type=WholeNumber(), help="components of each mixture"
-)
-@click.option(
-    "--hidden", metavar="N", type=WholeNumber(), help="width of the heads' hidden layer"
-)
-@click.option("--batch", metavar="N", type=WholeNumber(), help="events in a batch, about")
-@click.option(
-    "--window", metavar="N", type=WholeNumber(), help="events in a window of backpropagation"
-)
-@click.option("--rate", metavar="RATE", type=Number(), help="highest learning rate")
-@click.option("--seed", metavar="N", type=SEED, help="same seed, same run (default: 0)")
-@click.option(
-    "--threads",
-    metavar="N",
-    type=WholeNumber(),
-    help="CPU threads (default: all cores; with --from one)",
-)
-@click.option(
-    "--device",
-    metavar="DEVICE",
-    type=click.Choice(["cpu", "cuda"]),
-    help="cpu or cuda (default: cpu)",
-)
-@click.option(
-    "--machine", is_flag=True, help="train on what the machine played in recorded jams"
-)
-@click.option(
-    "--licence", metavar="TEXT", default="", help="note on the licence, kept in the model file"
-)
-@click.option(
-    "--picture",
-    metavar="FILE.png",
-    type=PATH,
-    help="picture of the run (default: beside MODEL)",
-)
-@click.option(
-    "--tensorboard",
-    metavar="FOLDER",
-    type=PATH,
-    help="folder for TensorBoard, which shows the run",
-)
-def train(
-    *,
-    data: tuple[Path, ...],
-    to: Path,
-    val: tuple[Path, ...],
-    start: str | None,
-    resume: bool,
-    size: str | None,
-    threads: int | None,
-    machine: bool,
-    licence: str,
-    picture: Path | None,
-    tensorboard: Path | None,
-    **settings: Any,
-) -> int:
+@option("--patience N", "stop after this many scores without a better one", WholeNumber(0))
+@option("--units N", "width of each recurrent layer", WholeNumber())
+@option("--layers N", "number of recurrent layers", WholeNumber())
+@option("--components N", "components of each mixture", WholeNumber())
+@option("--hidden N", "width of the heads' hidden layer", WholeNumber())
+@option("--batch N", "events in a batch, about", WholeNumber())
+@option("--window N", "events in a window of backpropagation", WholeNumber())
+@option("--rate RATE", "highest learning rate", Number())
+@option("--seed N", "same seed, same run (default: 0)", SEED)
+@option("--threads N", "CPU threads (default: all cores; with --from one)", WholeNumber())
+@option("--device DEVICE", "cpu or cuda (default: cpu)", click.Choice(["cpu", "cuda"]))
+@option("--machine", "train on what the machine played in recorded jams")
+@option("--licence TEXT", "note on the licence, kept in the model file", default="")
+@option("--picture FILE.png", "picture of the run (default: beside MODEL)", PATH)
+@option("--tensorboard FOLDER", "folder for TensorBoard, which shows the run", PATH)
+def train(**given: Any) -> int:
     """Train a model on performances, or with --from teach a model one player's style."""
-    return _train(
-        TrainArguments(
-            data=data,
-            to=to,
-            val=val,
-            start=start,
-            resume=resume,
-            size=size,
-            threads=threads,
-            machine=machine,
-            licence=licence,
-            picture=picture,
-            tensorboard=tensorboard,
-            settings={name: value for name, value in settings.items() if value is not None},
-        )
-    )
+    names = {field.name for field in fields(TrainArguments)}
+    arguments = {name: value for name, value in given.items() if name in names}
+    settings = {n: v for n, v in given.items() if n not in names and v is not None}
+    return _train(TrainArguments(**arguments, settings=settings))
 
 
 def _train(chosen: TrainArguments) -> int:
@@ -279,7 +206,7 @@ def _prepare(chosen: TrainArguments) -> _Run:
         warn(f"{error}; it is left out")
 
     corpora = [
-        clean(c) for c in read_all(chosen.data, machine=chosen.machine, on_error=leave_out)
+        clean(c) for c in read_all(chosen.paths, machine=chosen.machine, on_error=leave_out)
     ]
     validation = [clean(c) for c in read_all(chosen.val, on_error=leave_out)]
     notes = corpus_notes([*corpora, *validation])
