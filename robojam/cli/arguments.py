@@ -13,7 +13,7 @@ import click
 from robojam.cli.output import fail
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import BY_NAME, OPTIONS, Option, Options
-from robojam.controls import CONTROLS, ControlSpec
+from robojam.controls import CONTROLS
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
@@ -38,80 +38,50 @@ class Command(click.Command):
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # so that the error can name this command
             raise
-        names = {
-            name for option in self.params for name in (*option.opts, *option.secondary_opts)
-        }
-        for option in self.params:
-            value = ctx.params.get(option.name)
+        names = {name for p in self.params for name in (*p.opts, *p.secondary_opts)}
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
             values = value if isinstance(value, tuple) else (value,)
-            if isinstance(option, click.Option) and not names.isdisjoint(map(str, values)):
-                raise click.UsageError(f"{option.opts[-1]} requires a value", ctx)
+            if isinstance(parameter, click.Option) and not names.isdisjoint(map(str, values)):
+                raise click.UsageError(f"{parameter.opts[-1]} requires a value", ctx)
         return rest
 
 
 # -- types of values -------------------------------------------------------------------------
 
 
-class Number(click.ParamType[float]):
-    """Number above 0, up to a limit."""
+class Number(click.ParamType[Any]):
+    """Number of a kind, int or float, that fulfils a condition, which allowed describes."""
 
     name = "number"
 
-    def __init__(self, highest: float = 1_000_000) -> None:
-        self._highest = highest
+    def __init__(
+        self, kind: type[int | float], condition: Callable[[float], bool], allowed: str
+    ) -> None:
+        self._kind, self._condition, self._allowed = kind, condition, allowed
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read a number."""
         try:
-            number = float(value)
+            number = self._kind(value)
         except ValueError:
             number = math.nan
-        if not 0 < number <= self._highest:
-            self.fail(
-                f"{value!r:.60} is not a number above 0, up to {self._highest:.0f}", param, ctx
-            )
+        if not self._condition(number):
+            self.fail(f"{value!r:.60} is not {self._allowed}", param, ctx)
         return number
 
 
-class WholeNumber(click.ParamType[int]):
-    """Whole number within limits, which are allowed too."""
-
-    name = "whole number"
-
-    def __init__(self, lowest: int = 1, highest: int = 999_999_999) -> None:
-        self._lowest, self._highest = lowest, highest
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Read a whole number."""
-        text = str(value)
-        # Python refuses to read more than 4300 digits.
-        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 30 else -1
-        if not self._lowest <= number <= self._highest:
-            allowed = f"a whole number from {self._lowest} to {self._highest}"
-            self.fail(f"{text!r:.60} is not {allowed}", param, ctx)
-        return number
+def positive_number(highest: int = 1_000_000) -> Number:
+    """Return the type of numbers above 0."""
+    return Number(float, lambda n: 0 < n <= highest, f"a number above 0, up to {highest}")
 
 
-class ControlNumber(click.ParamType[float]):
-    """Number that a control may have."""
-
-    name = "number"
-
-    def __init__(self, control: ControlSpec) -> None:
-        self._control = control
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read a number within the control's range."""
-        try:
-            return float(self._control.check(float(value)))
-        except ValueError:
-            self.fail(f"{value!r:.60} is not {self._control.allowed}", param, ctx)
+def whole_number(lowest: int = 1, highest: int = 999_999_999) -> Number:
+    """Return the type of whole numbers within limits, which are allowed too."""
+    allowed = f"a whole number from {lowest} to {highest}"
+    return Number(int, lambda n: lowest <= n <= highest, allowed)
 
 
 class OutputFile(click.ParamType[Path]):
@@ -131,7 +101,7 @@ class OutputFile(click.ParamType[Path]):
 
 #: Path of a file or folder to read; the reader says what is wrong with it.
 PATH: Final = click.Path(path_type=Path)
-SEED: Final = WholeNumber(0, 2**63 - 1)
+SEED: Final = whole_number(0, 2**63 - 1)
 
 
 # -- options ---------------------------------------------------------------------------------
@@ -172,7 +142,9 @@ json_option: Final = option("--json", "print JSON, for programs", field="as_json
 def sampling_options(function: CommandFunction) -> CommandFunction:
     """Add --temperature and --spread to a command; None stands for the model's own."""
     for name in ("spread", "temperature"):
-        function = _jam_option(BY_NAME[name], ControlNumber(CONTROLS[name]))(function)
+        control = CONTROLS[name]
+        number = Number(float, control.has, control.allowed)
+        function = _jam_option(BY_NAME[name], number)(function)
     return function
 
 

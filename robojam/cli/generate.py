@@ -12,11 +12,11 @@ from robojam.cli.arguments import (
     PATH,
     SEED,
     Command,
-    Number,
     OutputFile,
-    WholeNumber,
     option,
+    positive_number,
     sampling_options,
+    whole_number,
 )
 from robojam.cli.output import corpus_notes, count_performances, fail
 
@@ -39,10 +39,10 @@ _MOST: Final = 100_000
 @option(
     "--seconds N",
     "length of each performance, in seconds, up to 3600 (default: 5)",
-    Number(3600),
+    positive_number(3600),
     default=5.0,
 )
-@option("--count N", "how many (default: 1)", WholeNumber(), default=1)
+@option("--count N", "how many (default: 1)", whole_number(), default=1)
 @option(
     "--seed N",
     "where the random numbers start; the same seed plays the same (default: drawn)",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robojam.cli.arguments import PATH, Command, Number, option
+from robojam.cli.arguments import PATH, Command, option, positive_number
 from robojam.cli.output import fail, warn
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("session", metavar="SESSION", type=PATH, help="a recorded jam, .jsonl")
-@option("--speed FACTOR", "how many times faster it plays (default: 1)", Number(), default=1.0)
+@option(
+    "--speed FACTOR",
+    "how many times faster it plays (default: 1)",
+    positive_number(),
+    default=1.0,
+)
 @option(
     "--who NAME",
     "play this player alone: human, ai, human2, …; can be repeated (default: all)",

@@ -20,11 +20,11 @@ from robojam.cli.arguments import (
     PATH,
     SEED,
     Command,
-    Number,
     OutputFile,
-    WholeNumber,
     option,
     paths_argument,
+    positive_number,
+    whole_number,
 )
 from robojam.cli.output import corpus_notes, count_performances, duration, fail, warn
 
@@ -76,20 +76,22 @@ class TrainArguments:
     "s, m or l: small, like the default model, or large (default: m)",
     click.Choice(["s", "m", "l"]),
 )
-@option("--passes N", "passes over the data (default: 80; with --from 12)", Number())
+@option("--passes N", "passes over the data (default: 80; with --from 12)", positive_number())
 @option(
-    "--minutes N", "time limit (default: none; with --from 0.5 for each 2,000 events)", Number()
+    "--minutes N",
+    "time limit (default: none; with --from 0.5 for each 2,000 events)",
+    positive_number(),
 )
-@option("--patience N", "stop after this many scores without a better one", WholeNumber(0))
-@option("--units N", "width of each recurrent layer", WholeNumber())
-@option("--layers N", "number of recurrent layers", WholeNumber())
-@option("--components N", "components of each mixture", WholeNumber())
-@option("--hidden N", "width of the heads' hidden layer", WholeNumber())
-@option("--batch N", "events in a batch, about", WholeNumber())
-@option("--window N", "events in a window of backpropagation", WholeNumber())
-@option("--rate RATE", "highest learning rate", Number())
+@option("--patience N", "stop after this many scores without a better one", whole_number(0))
+@option("--units N", "width of each recurrent layer", whole_number())
+@option("--layers N", "number of recurrent layers", whole_number())
+@option("--components N", "components of each mixture", whole_number())
+@option("--hidden N", "width of the heads' hidden layer", whole_number())
+@option("--batch N", "events in a batch, about", whole_number())
+@option("--window N", "events in a window of backpropagation", whole_number())
+@option("--rate RATE", "highest learning rate", positive_number())
 @option("--seed N", "same seed, same run (default: 0)", SEED)
-@option("--threads N", "CPU threads (default: all cores; with --from one)", WholeNumber())
+@option("--threads N", "CPU threads (default: all cores; with --from one)", whole_number())
 @option("--device DEVICE", "cpu or cuda (default: cpu)", click.Choice(["cpu", "cuda"]))
 @option("--machine", "train on what the machine played in recorded jams")
 @option("--licence TEXT", "note on the licence, kept in the model file", default="")

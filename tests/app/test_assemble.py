@@ -1,31 +1,103 @@
-"""Assembly of an engine that plays a recording."""
+"""Assembly of engines from options: what is refused, what is only warned of."""
 
-from robojam.app.assemble import assemble_replay
-from robojam.controls import SETTINGS
-from robojam.sessions.session import EndEvent, Header, ModelRef, Session
+from __future__ import annotations
 
-SOUND = {
-    "instrument": "human=keys,ai=drums",
-    "range": "48-72,human2=35-51",
-    "scale": "dorian",
-    "volume": 0.25,
-}
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.engine import MODEL, ROOT
+
+from robojam.app.assemble import (
+    Assembly,
+    AssemblyError,
+    assemble,
+    assemble_replay,
+    prepare_jam,
+    regenerate_session,
+)
+from robojam.config.options import Options
+from robojam.sessions.session import read
+
+pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+
+QUIET = {"sound": False, "tuio_in": "none", "osc_in": "127.0.0.1:0"}
 
 
-def test_replay_starts_with_the_recorded_settings_of_the_sound():
-    assert set(SOUND) == {name for name, row in SETTINGS.items() if row.sound}
-    header = Header(
-        started="2026-11-20T10:30:00+00:00",
-        model=ModelRef("a.safetensors", "0a"),
-        device="cpu",
-        build="a build",
-        seed=1,
-        options=dict(SOUND),
-    )
-    given = {"osc_in": "127.0.0.1:0", "sound": False, "volume": 0.5}
-    assembly = assemble_replay(Session(header, (EndEvent(1.0, "closed"),)), given)
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
+        busy.bind(("127.0.0.1", 0))
+        yield busy.getsockname()[1]
+
+
+def options(folder: Path, **chosen: object) -> Options:
+    return Options(**{**QUIET, "sessions": str(folder), **chosen})
+
+
+def close(assembly: Assembly) -> None:
+    assembly.engine.finish("the test is over")
+
+
+def test_engine_is_ready_with_a_line_that_names_address_outputs_model_and_device(tmp_path):
+    assembly = assemble(options(tmp_path, device="cpu"))
     try:
-        settings = assembly.options.settings()
-        assert {name: getattr(settings, name) for name in SOUND} == SOUND | {"volume": 0.5}
+        host, port = assembly.address
+        line = f"listening on udp://{host}:{port}, plays to 127.0.0.1:5006: touch.safetensors"
+        assert assembly.ready == f"{line} on cpu"
+        assert assembly.warnings == ()
+        assert not assembly.announced
     finally:
-        assembly.engine.finish("SIGTERM")
+        close(assembly)
+
+
+def test_busy_tuio_port_is_a_warning_and_the_engine_goes_on_without_it(tmp_path, busy_port):
+    assembly = assemble(options(tmp_path, tuio_in=f"127.0.0.1:{busy_port}"))
+    try:
+        (warning,) = assembly.warnings
+        assert warning.startswith("no TUIO for now: ")
+        assert str(busy_port) in warning
+    finally:
+        close(assembly)
+
+
+@pytest.mark.parametrize("make", [assemble, prepare_jam])
+@pytest.mark.parametrize(
+    ("chosen", "reason"),
+    [
+        ({"osc_in": "127.0.0.1:{busy_port}"}, "port {busy_port} of 127.0.0.1 is in use"),
+        ({"osc_out": ("no.such.host.invalid:1",)}, "there is no host no.such.host.invalid"),
+        ({"model": "no-such-model"}, "there is no model file no-such-model"),
+    ],
+)
+def test_options_that_no_engine_can_have_are_refused(make, chosen, reason, tmp_path, busy_port):
+    filled = {
+        name: value.format(busy_port=busy_port) if isinstance(value, str) else value
+        for name, value in chosen.items()
+    }
+    with pytest.raises(AssemblyError, match=reason.format(busy_port=busy_port)):
+        make(options(tmp_path, **filled))
+
+
+def test_prepared_jam_has_a_free_port_and_finds_the_models_of_the_folder(tmp_path):
+    prepared, find = prepare_jam(options(tmp_path))
+    assert not prepared.osc_in.endswith(":0")
+    assert Path(find("small")) == MODEL.with_name("small.safetensors")
+    assert find("no-such-model") == "no-such-model"
+
+
+def test_replay_without_the_named_player_or_with_a_wrong_option_is_refused():
+    session = read(ROOT / "sessions" / "example.jsonl")
+    with pytest.raises(AssemblyError, match="nobody named ai9 plays there; there is human, ai"):
+        assemble_replay(session, {"osc_in": "127.0.0.1:0"}, who=["ai9"])
+    with pytest.raises(AssemblyError, match="osc-in: 'x' is not HOST:PORT"):
+        assemble_replay(session, {"osc_in": "x"})
+
+
+def test_regeneration_names_model_and_device_that_differ():
+    session = read(ROOT / "sessions" / "example-duet.jsonl")
+    made = regenerate_session(session, model="small", device="cpu")
+    assert made.header.model.file == "small.safetensors"
+    assert any(line.startswith("model differs: ") for line in made.differences)
+    assert made.events

@@ -113,7 +113,7 @@ def test_options_that_are_not_given_leave_the_file_in_force(tmp_path):
         ("generate --to no/such/folder/x.npz", "--to: no/such/folder/x.npz is not a file in a"),
         ("generate --to x.npz --temperature 11", "--temperature: '11' is not a number from 0"),
         ("generate --to x.npz --count 0", "--count: '0' is not a whole number from 1 to"),
-        ("generate --to x.npz --count 1_0", "--count: '1_0' is not a whole number from 1 to"),
+        ("generate --to x.npz --count 1.5", "--count: '1.5' is not a whole number from 1 to"),
         (
             "generate --to x.npz --seconds 3601",
             "--seconds: '3601' is not a number above",
