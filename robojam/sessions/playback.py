@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 from robojam.controls import SETTINGS, Settings, check_recorded
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
 from robojam.jam.modes import MODES
 from robojam.sessions.session import Session, SessionEvent, SetEvent, TouchEvent
+from robojam.sessions.strokes import RecordedFingers, walk
 from robojam.touch import Phase, Touch, is_machine
 
 #: Longest dt that goes out, in seconds: a longer one might not fit into 32 bits.
@@ -98,11 +98,11 @@ class Playback:
         """
         self.settings, self.sink, self.counts = settings, sink, counts
         self.t = 0.0
-        events = session.select(who).events
+        events = tuple(walk(session.select(who)))
         self._events = list(zip(events, turns(events, settings.mode), strict=True))
         self._next = 0
         self._speed, self._lead, self._on_end = speed, lead, on_end
-        self._down: dict[tuple[str, int], TouchPlayed] = {}
+        self._fingers = RecordedFingers()
         self._held_at: float | None = None
         self._over = False
         self.turn = MODES[settings.mode].first_turn
@@ -110,7 +110,7 @@ class Playback:
     @property
     def fingers(self) -> int:
         """Number of recorded fingers that are down."""
-        return len(self._down)
+        return len(self._fingers)
 
     @property
     def due(self) -> float | None:
@@ -165,19 +165,13 @@ class Playback:
                 self.sink(ControlChanged(self.t, name, shown))
 
     def _play_touch(self, touch: Touch) -> None:
-        finger, dt = (touch.who, touch.id), touch.dt
-        held = self._down.pop(finger, None)
-        if held is None:  # it may have been lifted to hold the replay
-            if touch.phase is Phase.UP:
-                return
-            touch = replace(touch, phase=Phase.DOWN)
-        if touch.phase is not Phase.UP and is_machine(touch.who):
-            dt *= self.settings.timescale
-            self.counts.played += 1
-        played = TouchPlayed(self.t, touch, min(dt / self._speed, _LONGEST))
-        if touch.phase is not Phase.UP:
-            self._down[finger] = played
-        self.sink(played)
+        # A finger that was lifted to hold the replay lands again with its next move.
+        for event in self._fingers.take(TouchEvent(self.t, touch)):
+            dt = event.touch.dt
+            if event.touch.phase is not Phase.UP and is_machine(touch.who):
+                dt *= self.settings.timescale
+                self.counts.played += 1
+            self.sink(TouchPlayed(self.t, event.touch, min(dt / self._speed, _LONGEST)))
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
         """Hold the replay, go on, or set a control of the sound; all else is as recorded."""
@@ -221,7 +215,5 @@ class Playback:
         self._lift_all(t)
 
     def _lift_all(self, t: float) -> None:
-        for played in list(self._down.values()):
-            up = replace(played.touch, dt=t - played.t, phase=Phase.UP)
-            self.sink(TouchPlayed(t, up, up.dt))
-        self._down.clear()
+        for event in self._fingers.lift(t):
+            self.sink(TouchPlayed(t, event.touch, event.touch.dt))

@@ -69,7 +69,7 @@ class Replaying:
         return [(h.t, h.name, h.value) for h in self.handle if isinstance(h, ControlChanged)]
 
 
-def test_everything_happens_again_at_its_own_instant_and_order():
+def test_recorded_events_are_played_at_their_times_in_order():
     replaying = Replaying(session_of(*JAM))
     replaying.playback.advance(100.0)
     assert replaying.touches == [
@@ -85,7 +85,7 @@ def test_everything_happens_again_at_its_own_instant_and_order():
     assert replaying.playback.due is None
 
 
-def test_the_turn_is_that_of_who_plays():
+def test_turn_follows_from_who_plays():
     replaying = Replaying(session_of(*JAM))
     assert replaying.playback.turn == "human"
     replaying.playback.advance(2.0)
@@ -99,7 +99,7 @@ def test_the_turn_is_that_of_who_plays():
     assert happened[last - 1].touch.phase is Phase.UP  # it lifts, and then it ends
 
 
-def test_a_rest_of_the_machines_is_part_of_its_turn_and_a_mode_decides_for_itself():
+def test_turn_includes_the_machines_rests_and_changes_with_the_mode():
     replaying = Replaying(
         session_of(
             touch(0.0, "down", dt=0.0),
@@ -122,13 +122,13 @@ def test_a_rest_of_the_machines_is_part_of_its_turn_and_a_mode_decides_for_itsel
 @pytest.mark.parametrize(
     ("who", "turned"), [("ai", [(1.0, "ai"), (3.65, "human")]), ("human", [])]
 )
-def test_of_some_alone_the_turns_are_those_that_are_heard(who, turned):
+def test_turns_of_selected_players_follow_from_their_touches(who, turned):
     replaying = Replaying(session_of(*JAM), who=[who])
     replaying.playback.advance(100.0)
     assert replaying.turned == turned
 
 
-def test_faster_everything_is_sooner_and_dt_is_shorter():
+def test_speed_brings_events_forward_and_shortens_dt():
     replaying = Replaying(session_of(*JAM), speed=2.0, lead=1.0)
     replaying.playback.advance(100.0)
     assert replaying.touches[:4] == [
@@ -140,7 +140,7 @@ def test_faster_everything_is_sooner_and_dt_is_shorter():
 
 
 @pytest.mark.parametrize("who", [["ai"], ["human"], ["human", "ai"]])
-def test_only_those_who_are_wanted_sound(who):
+def test_only_selected_players_are_played(who):
     replaying = Replaying(session_of(*JAM), who=who)
     replaying.playback.advance(100.0)
     assert {touch[1] for touch in replaying.touches} == set(who)
@@ -148,7 +148,7 @@ def test_only_those_who_are_wanted_sound(who):
 
 
 @pytest.mark.parametrize("how", ["pause", "panic"])
-def test_it_is_held_with_fingers_lifted_and_goes_on_where_it_was(how):
+def test_playback_is_held_with_fingers_lifted_and_goes_on_where_it_was(how):
     replaying = Replaying(session_of(*JAM))
     playback = replaying.playback
     playback.control(2.0, how, 1)
@@ -164,7 +164,7 @@ def test_it_is_held_with_fingers_lifted_and_goes_on_where_it_was(how):
     assert (7.0, "pause", 0) in replaying.changes
 
 
-def test_nothing_else_changes_what_was_recorded():
+def test_touches_and_other_controls_do_not_change_the_playback():
     replaying = Replaying(session_of(*JAM))
     for name, value in (("mode", "solo"), ("temperature", 0.1), ("seed", 3), ("answer", 1)):
         assert not replaying.playback.control(0.5, name, value)
@@ -175,7 +175,7 @@ def test_nothing_else_changes_what_was_recorded():
     assert len(replaying.touches) == 6
 
 
-def test_what_a_killed_recording_leaves_down_is_lifted_in_the_end():
+def test_finger_left_down_by_a_killed_engine_is_lifted_at_the_end():
     replaying = Replaying(session_of(*JAM[:5]))
     replaying.playback.advance(100.0)
     assert replaying.ended == 1
@@ -184,7 +184,7 @@ def test_what_a_killed_recording_leaves_down_is_lifted_in_the_end():
     assert replaying.playback.fingers == 0
 
 
-def test_an_empty_recording_is_over_at_once():
+def test_empty_recording_is_over_at_once():
     replaying = Replaying(session_of())
     assert replaying.playback.starts_alone
     replaying.playback.advance(0.0)
@@ -202,14 +202,14 @@ def test_an_empty_recording_is_over_at_once():
         ({"mode": 3}, "line 2: mode = 3; allowed: one of call-response"),
     ],
 )
-def test_a_control_that_cannot_be_is_told_with_its_line(values, told):
+def test_control_that_is_not_allowed_is_reported_with_its_line(values, told):
     with pytest.raises(ValueError, match=told):
         settings_of(session_of(SetEvent(0.0, values)))
     with pytest.raises(ValueError, match="line 1: threshold = None; allowed"):
         settings_of(session_of(threshold=None))
 
 
-def test_a_dt_beyond_all_bounds_does_not_stop_a_replay():
+def test_dt_that_is_too_long_for_32_bits_is_shortened():
     replaying = Replaying(
         session_of(touch(0.0, "down", dt=1e300), touch(0.1, "move", "ai", 1e38))
     )
@@ -217,7 +217,7 @@ def test_a_dt_beyond_all_bounds_does_not_stop_a_replay():
     assert all(dt <= 1e9 for *_, dt in replaying.touches)
 
 
-def test_settings_are_those_of_the_header_and_else_the_defaults():
+def test_settings_are_those_of_the_header_or_the_defaults():
     assert settings_of(session_of(mode="duet", response=2)) == Settings(
         mode="duet", response=2, timescale=2.0
     )
