@@ -52,7 +52,7 @@ class WorkerGroup:
         self._parallel: Module | None = None
 
     def rows(self, batch: int) -> slice:
-        """Return this worker's rows of a batch of so many; the first row if it has none.
+        """Return this worker's rows of a batch; the first row if the batch leaves it none.
 
         A worker without rows computes one too, with weight 0: every worker takes part in
         each exchange of gradients.

@@ -43,7 +43,7 @@ _TAKE_SECONDS = 5.0
 def fine_tuning_settings(
     start: EventModel, chosen: TrainingSettings, given: dict[str, Any], *, events: int
 ) -> TrainingSettings:
-    """Return settings for fine-tuning a model on a corpus of so many events.
+    """Return settings for fine-tuning a model on a corpus of `events` events.
 
     The sizes are the model's. given holds what the user asked for, and takes precedence over
     the recipe here; what neither names is as in chosen.

@@ -1,4 +1,4 @@
-"""What is wrong with performances and sessions, told by the commands as they are called."""
+"""What is wrong with performances and sessions, message by the commands as they are called."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def file(folder: Path, name: str, held: Held) -> Path:
 
 @pytest.mark.parametrize("case", MENDED)
 def test_dropped_and_changed_touches_are_reported_with_their_places(case, tmp_path, capsys):
-    name, held, told = MENDED[case]
+    name, held, message = MENDED[case]
     path, to = file(tmp_path, name, held), tmp_path / "to.npz"
 
     def left_out(of: Path, *more: object) -> list[str]:
@@ -219,13 +219,13 @@ def test_dropped_and_changed_touches_are_reported_with_their_places(case, tmp_pa
         assert (status, err) == (0, "")
         return [line.strip() for line in out.partition("\n\n")[0].splitlines()[1:]]
 
-    assert left_out(path, "--to", to) == told
+    assert left_out(path, "--to", to) == message
     assert left_out(to) == []  # what was made of it is in order
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_unreadable_file_is_refused_with_its_reason_by_every_command(case, tmp_path, capsys):
-    name, held, told = REFUSED[case]
+    name, held, message = REFUSED[case]
     path, to = file(tmp_path, name, held), tmp_path / "to"
     for command in (
         ["corpus", path, "--to", to.with_suffix(".npz")],
@@ -236,7 +236,7 @@ def test_unreadable_file_is_refused_with_its_reason_by_every_command(case, tmp_p
         assert status == 2
         assert all(line.startswith("robojam: ") for line in err.splitlines())
         assert f"robojam: {path}: " in err
-        assert told in err
+        assert message in err
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -246,14 +246,14 @@ def test_file_without_clean_performances_ends_each_command_with_status_2(
 ):
     name, held = NOTHING_LEFT[case]
     path = file(tmp_path, name, held)
-    for command, told in [
+    for command, message in [
         (["corpus", path, "--to", tmp_path / "to.npz"], "nothing is left: no performance of"),
         (["train", path, "--to", tmp_path / "to"], f"{name} has no performance of two events"),
         (["generate", "--from", path, "--to", tmp_path / "to.csv"], "holds no performance of"),
     ]:
         status, _, err = run(capsys, *command)
         assert (status, err.count("\n")) == (2, 1)
-        assert told in err
+        assert message in err
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -59,12 +59,13 @@ def test_performance_without_a_pause_is_cut_within_a_stroke():
 
 
 @pytest.mark.parametrize(
-    ("dt", "told"), [(0.02, "2.0 s"), (0.2, "20 s"), (1.0, "1 min 39 s"), (5.0, "8 min 15 s")]
+    ("dt", "message"),
+    [(0.02, "2.0 s"), (0.2, "20 s"), (1.0, "1 min 39 s"), (5.0, "8 min 15 s")],
 )
-def test_name_of_the_held_out_end_tells_its_duration(dt, told):
+def test_name_of_the_held_out_end_tells_its_duration(dt, message):
     data = jam(1000)
     data.events[1:, 2] = dt
-    assert split(data, every=10)[1].name == f"the last {told} of jam.jsonl"
+    assert split(data, every=10)[1].name == f"the last {message} of jam.jsonl"
 
 
 def test_long_performance_beside_short_ones_is_cut_and_the_short_ones_are_trained_on():
@@ -106,10 +107,10 @@ def test_both_parts_of_a_split_hold_clean_performances(lengths, every):
 
 
 @pytest.mark.parametrize(
-    ("lengths", "told"),
+    ("lengths", "message"),
     [([], "few has no performance"), ([3], "few has one performance .* too short to be cut")],
 )
-def test_split_of_too_little_data_is_refused(lengths, told):
+def test_split_of_too_little_data_is_refused(lengths, message):
     data = Corpus(np.zeros((sum(lengths), 4)), np.array(lengths, np.int64), TOUCH, "few", "0")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         split(data, every=10)

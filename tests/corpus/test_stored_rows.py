@@ -221,10 +221,12 @@ def test_dirty_corpus_too_large_for_memory_is_cleaned_into_a_file(
     for command, more in (("train", learn), ("corpus", ["corpus"])):
         with pytest.raises(SystemExit) as left:
             main([str(word) for word in [*more, dirty]])
-        told = capsys.readouterr().err
-        assert (left.value.code, told.count("\n")) == (2, 1), command
-        assert "dirty.npz is too large to be cleaned in memory (touches with NaN: 3; " in told
-        assert "robojam corpus … --to FILE.npz makes a clean file of it" in told
+        message = capsys.readouterr().err
+        assert (left.value.code, message.count("\n")) == (2, 1), command
+        assert (
+            "dirty.npz is too large to be cleaned in memory (touches with NaN: 3; " in message
+        )
+        assert "robojam corpus … --to FILE.npz makes a clean file of it" in message
     for words in (["corpus", dirty, "--to", tidy], [*learn, tidy]):
         with pytest.raises(SystemExit) as left:
             main([str(word) for word in words])
@@ -297,9 +299,9 @@ def test_training_on_a_file_that_changes_ends_with_one_message(
     words = f"train {path} --val {val} --to {to} --units 8 --batch 128 --window 16"
     with pytest.raises(SystemExit) as left:
         main(words.split())
-    told = capsys.readouterr().err
-    assert (left.value.code, told.count("\n")) == (1, 1)
-    assert "a.npz was changed while it was read: start again" in told
+    message = capsys.readouterr().err
+    assert (left.value.code, message.count("\n")) == (1, 1)
+    assert "a.npz was changed while it was read: start again" in message
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.999])
@@ -345,14 +347,14 @@ def test_large_file_is_closed_when_it_is_refused(wrong, tmp_path, large, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "told"),
+    ("kind", "shape", "message"),
     [
         ("<f4", (2**40, 4), "touches is broken"),
         ("|O", (9, 4), "touches is pickled"),
         ("<c8", (9, 4), "touches must be numbers; it is complex64"),
     ],
 )
-def test_large_entry_with_a_wrong_header_is_refused(kind, shape, told, tmp_path, large):
+def test_large_entry_with_a_wrong_header_is_refused(kind, shape, message, tmp_path, large):
     path = tmp_path / "a.npz"
     header = {"descr": kind, "shape": shape, "fortran_order": False}
     with zipfile.ZipFile(path, "w") as archive:
@@ -361,7 +363,7 @@ def test_large_entry_with_a_wrong_header_is_refused(kind, shape, told, tmp_path,
             file.write(corpus(TOUCHES, [9]).events.tobytes())
         with archive.open("lengths.npy", "w") as file:
             np.lib.format.write_array(file, np.array([9]))
-    with pytest.raises(CorpusError, match=told):
+    with pytest.raises(CorpusError, match=message):
         read(path)
 
 

@@ -1,4 +1,4 @@
-"""What is told of performances: reckoned by hand here."""
+"""What is message of performances: reckoned by hand here."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_page_shows_the_takes_that_were_measured(model, data, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--page", "p.png"), "--page goes with --play"),
         (("--play", "--page", "p.gif"), "a page is .png, .svg, .pdf"),
@@ -78,14 +78,14 @@ def test_page_shows_the_takes_that_were_measured(model, data, tmp_path, monkeypa
     ],
 )
 def test_impossible_page_is_refused_before_measuring(
-    model, data, capsys, monkeypatch, tmp_path, arguments, told
+    model, data, capsys, monkeypatch, tmp_path, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(likeness, "compare", None)  # nothing is measured first
     assert evaluate(model, data, *arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 

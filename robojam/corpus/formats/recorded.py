@@ -8,13 +8,12 @@ import numpy as np
 
 from robojam.corpus.corpus import TOUCH, Corpus, CorpusError
 from robojam.sessions import session
-from robojam.sessions.session import Session
 from robojam.sessions.strokes import Row, model_stream, touch_row
 from robojam.touch import Phase, is_machine
 
 
 def read_session(path: Path, *, machine: bool = False) -> Corpus:
-    """Read what the humans played; or what the machine did, each voice a performance.
+    """Read what the humans played, or with machine each machine voice as a performance.
 
     Raises CorpusError.
     """
@@ -23,11 +22,6 @@ def read_session(path: Path, *, machine: bool = False) -> Corpus:
     except session.SessionError as error:
         where = "" if error.line is None else f"line {error.line}: "
         raise CorpusError(path, f"{where}{error.why}") from error
-    return performed(recorded, path.name, machine=machine)
-
-
-def performed(recorded: Session, name: str, *, machine: bool = False) -> Corpus:
-    """Return what was played in a session, as `read_session` does."""
     if machine:
         voices: dict[str, list[Row]] = {}
         for event in recorded.touches():
@@ -47,5 +41,5 @@ def performed(recorded: Session, name: str, *, machine: bool = False) -> Corpus:
         played = sum(event.touch.phase is not Phase.UP for event in recorded.touches())
         how = "without" if machine else "with"
         dropped |= {f"touches, all by {whose} ({how} --machine they are read)": played}
-        dropped = {why: count for why, count in dropped.items() if count}
-    return Corpus(events, lengths, TOUCH, name, source="session", dropped=dropped)
+        dropped = {reason: count for reason, count in dropped.items() if count}
+    return Corpus(events, lengths, TOUCH, path.name, source="session", dropped=dropped)

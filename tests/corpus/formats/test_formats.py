@@ -1,4 +1,4 @@
-"""Performances as other programs keep them: recognised by content, bad lines told."""
+"""Performances as other programs keep them: recognised by content, bad lines message."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def test_malformed_lines_are_dropped_and_counted(tmp_path, monkeypatch):
 
 def test_unreadable_text_is_refused_with_advice(tmp_path):
     comma = "time,x,y,z,moving\n0,0,0,5,0,5,1,0,0\n"
-    for held, told in [
+    for held, message in [
         (comma, "decimal point"),
         ("time,x,y,z,moving\n", "no line of 5 numbers"),
         ("time,x,y,moving\n0,1,1,0.5\n", "moving must be 0 or 1"),
         ("a,b\n1,2\n", "is neither"),
         ("\n", "is empty"),
     ]:
-        with pytest.raises(CorpusError, match=told):
+        with pytest.raises(CorpusError, match=message):
             read(text(tmp_path, held))
     (tmp_path / "wide").write_bytes(MICROJAM.encode("utf-16"))
     with pytest.raises(CorpusError, match="UTF-16"):
@@ -136,11 +136,11 @@ def test_folder_is_read_without_notes_and_with_errors_reported(tmp_path):
     text(tmp_path, IMPSY, "b.log")
     text(tmp_path, "remember the milk\n", "notes.txt")
     text(tmp_path, "time,x,y\n", "bad.csv")
-    told: list[str] = []
-    found = list(read_all([tmp_path], on_error=lambda error: told.append(str(error))))
+    messages: list[str] = []
+    found = list(read_all([tmp_path], on_error=lambda error: messages.append(str(error))))
     assert [corpus.name for corpus in found] == ["a.csv", "b.log"]
-    assert len(told) == 1
-    assert "bad.csv" in told[0]
+    assert len(messages) == 1
+    assert "bad.csv" in messages[0]
     (tmp_path / "a.csv").unlink()
     (tmp_path / "b.log").unlink()
     with pytest.raises(CorpusError, match="no performances in it"):
