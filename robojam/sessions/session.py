@@ -138,8 +138,8 @@ def encode(event: SessionEvent) -> bytes:
     t = check_seconds("t", float(event.t))
     match event:
         case TouchEvent(touch=touch):
-            check_touch(touch)
             x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
+            check_touch(x, y, dt, touch.who)
             finger = int(touch.id)  # a numpy integer is no int to msgspec
             return _encode(_TouchLine(t, touch.who, Phase(touch.phase), finger, x, y, dt))
         case SetEvent(values=values):
@@ -349,7 +349,7 @@ def _line(data: bytes) -> _Line:
         else:
             raise
     else:
-        check_touch(line)
+        check_touch(line.x, line.y, line.dt, line.who)
     check_seconds("t", line.t)
     return line
 

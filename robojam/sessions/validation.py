@@ -6,7 +6,6 @@ import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -58,35 +57,15 @@ class SessionError(ValueError):
         self.why = why
 
 
-class TouchFields(Protocol):
-    """The checked fields of a touch, or of a line that holds one."""
-
-    @property
-    def x(self) -> float:
-        """Position from left to right, 0..1."""
-
-    @property
-    def y(self) -> float:
-        """Position from top to bottom, 0..1."""
-
-    @property
-    def dt(self) -> float:
-        """Seconds since the player's last down or move."""
-
-    @property
-    def who(self) -> str:
-        """Name of the player."""
-
-
-def check_touch(touch: TouchFields) -> None:
+def check_touch(x: float, y: float, dt: float, who: str) -> None:
     """Raise ValueError for a touch that a session may not hold."""
-    if not 0.0 <= touch.x <= 1.0:  # false for NaN too
-        raise ValueError(not_allowed("x", touch.x))
-    if not 0.0 <= touch.y <= 1.0:
-        raise ValueError(not_allowed("y", touch.y))
-    check_seconds("dt", touch.dt)
-    if not is_player(touch.who):
-        raise ValueError(not_allowed("who", touch.who))
+    if not 0.0 <= x <= 1.0:  # false for NaN too
+        raise ValueError(not_allowed("x", x))
+    if not 0.0 <= y <= 1.0:
+        raise ValueError(not_allowed("y", y))
+    check_seconds("dt", dt)
+    if not is_player(who):
+        raise ValueError(not_allowed("who", who))
 
 
 def check_seconds(field: str, value: float) -> float:
