@@ -39,7 +39,7 @@ EVERY_SETTING = pytest.mark.parametrize("row", SETTINGS.values(), ids=lambda row
 
 
 def another(row: ControlSpec) -> float | int | str:
-    """A value that differs from the default."""
+    """Return a value that differs from the default."""
     if row.kind is Kind.NUMBER:
         return 0.25
     if row.kind in (Kind.SWITCH, Kind.INTEGER, Kind.TRIGGER):
@@ -54,18 +54,18 @@ def another(row: ControlSpec) -> float | int | str:
     return texts.get(row.name) or row.words[-1]
 
 
-def test_the_table_has_a_row_for_every_value_in_force():
+def test_table_has_a_row_for_every_setting():
     assert set(SETTINGS) == set(asdict(Settings()))
     assert all(name == row.name for name, row in CONTROLS.items())
 
 
 @EVERY_SETTING
-def test_the_default_is_a_value_that_is_allowed(row):
+def test_default_of_a_setting_is_allowed(row):
     assert row.check(row.default) == row.default == getattr(Settings(), row.name)
 
 
 @EVERY
-def test_an_option_sets_it_on_the_command_line_and_in_toml(row, tmp_path):
+def test_control_with_an_option_is_set_on_the_command_line_and_in_toml(row, tmp_path):
     assert (row.name in BY_NAME) == row.option
     if row.name not in SETTINGS or not row.option:
         return
@@ -80,14 +80,14 @@ def test_an_option_sets_it_on_the_command_line_and_in_toml(row, tmp_path):
 
 
 @EVERY_SETTING
-def test_an_option_out_of_range_names_itself_and_what_is_allowed(row):
+def test_option_out_of_range_is_refused_with_its_name_and_what_is_allowed(row):
     if row.option:
         with pytest.raises(OptionsError, match=rf"the command line: {row.name}.*allowed: "):
             resolve({row.name: "-1e9"})
 
 
 @EVERY
-def test_it_comes_in_by_osc_and_goes_out_as_it_came(row):
+def test_control_is_written_and_read_by_osc_as_the_same_value(row):
     value = another(row)
     packet = native.encode_control(row.name, value)
     (message,) = decode(packet)[0]
@@ -98,7 +98,7 @@ def test_it_comes_in_by_osc_and_goes_out_as_it_came(row):
 
 
 @EVERY
-def test_pd_may_send_it_as_any_type_of_number(row):
+def test_number_is_read_by_osc_from_any_type_of_number(row):
     if row.kind in (Kind.NUMBER, Kind.SWITCH, Kind.INTEGER):
         for tag in "ihfd":
             (message,) = decode(encode(f"/robojam/{row.name}", tag, 1))[0]
@@ -106,7 +106,7 @@ def test_pd_may_send_it_as_any_type_of_number(row):
 
 
 @EVERY
-def test_a_midi_binding_sets_it_off(row):
+def test_midi_binding_of_a_control_has_its_range_and_words(row):
     if row.midi_range:
         action = parse_action(row.name)
         assert (action.low, action.high) == row.midi_range
@@ -119,7 +119,7 @@ def test_a_midi_binding_sets_it_off(row):
 
 
 @pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row.name)
-def test_a_number_with_a_value_has_a_dial_that_stays_in_its_range(row):
+def test_number_in_the_settings_has_a_dial_that_stays_in_its_range(row):
     if row.name not in SETTINGS:
         assert row.name not in DIALS
         return
@@ -132,7 +132,7 @@ def test_a_number_with_a_value_has_a_dial_that_stays_in_its_range(row):
 
 
 @EVERY_SETTING
-def test_the_status_a_subscriber_and_the_recording_have_it(row, tmp_path):
+def test_setting_is_in_the_status_sent_to_monitors_and_recorded(row, tmp_path):
     engine = Driven(tmp_path, Whimsical())
     engine.send("/robojam/subscribe", "i", 4001)
     assert row.name in {message.name for message in engine.take() if message.to != OUT}
@@ -151,7 +151,7 @@ def test_the_status_a_subscriber_and_the_recording_have_it(row, tmp_path):
 
 
 @pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row.name)
-def test_a_number_has_its_range_and_no_more(row):
+def test_range_of_a_number_includes_its_ends_and_nothing_beyond(row):
     assert row.has(row.low)
     assert row.has(row.high)
     assert not row.has(math.nextafter(row.low, -math.inf))
@@ -160,7 +160,7 @@ def test_a_number_has_its_range_and_no_more(row):
 
 
 @given(st.sampled_from(NUMBERS), st.floats() | st.integers())
-def test_a_number_out_of_range_is_refused_and_any_other_comes_through(row, value):
+def test_number_is_accepted_within_its_range_and_refused_beyond(row, value):
     if row.has(value):
         assert validate_control(row.name, value, Settings(), None) == pytest.approx(value)
     elif not math.isfinite(value) or not row.has(float(f"{value:.6g}")):
@@ -168,16 +168,16 @@ def test_a_number_out_of_range_is_refused_and_any_other_comes_through(row, value
             validate_control(row.name, value, Settings(), None)
 
 
-def test_a_number_that_lost_digits_in_32_bits_is_what_was_meant():
-    short = decode(native.encode_control("threshold", 0.02))[0][0].args[0]
-    assert short != 0.02
-    assert validate_control("threshold", short, Settings(), None) == 0.02
+def test_number_that_lost_digits_in_32_bits_is_restored():
+    single = decode(native.encode_control("threshold", 0.02))[0][0].args[0]
+    assert single != 0.02
+    assert validate_control("threshold", single, Settings(), None) == 0.02
     in_force = Settings(threshold=0.3)
-    back = decode(native.encode_control("threshold", 0.3))[0][0].args[0]
-    assert validate_control("threshold", back, in_force, None) == 0.3
+    single = decode(native.encode_control("threshold", 0.3))[0][0].args[0]
+    assert validate_control("threshold", single, in_force, None) == 0.3
 
 
-def test_an_instrument_without_a_name_is_the_sender_s_own():
+def test_instrument_without_a_player_is_set_for_the_sender():
     changed = validate_control("instrument", "drums", Settings(), "human2")
     assert changed == "human=strings,human2=drums,ai=keys"
 
@@ -194,7 +194,7 @@ def test_an_instrument_without_a_name_is_the_sender_s_own():
         ("volume", 1.5, "out of range"),
     ],
 )
-def test_a_control_that_is_refused_says_why(name, value, reason):
+def test_refused_control_has_a_reason_and_its_name(name, value, reason):
     with pytest.raises(RefusedError) as refused:
         validate_control(name, value, Settings(), None)
     assert refused.value.reason == reason
@@ -205,17 +205,17 @@ def test_a_control_that_is_refused_says_why(name, value, reason):
     ("name", "value"),
     [("model", "a.safetensors"), ("pause", 2), ("mode", 1), ("volume", True), ("tempo", 1)],
 )
-def test_a_recorded_control_that_cannot_be_is_refused(name, value):
+def test_recorded_control_of_another_kind_or_range_is_refused(name, value):
     with pytest.raises(ValueError, match=name):
         check_recorded(name, value)
 
 
-def test_modes_have_robojam_s_names_and_impsy_s():
+def test_mode_is_parsed_from_robojam_s_and_from_impsy_s_names():
     assert [parse_mode(name) for name in MODES] == list(MODES)
     assert [parse_mode(name) for name in IMPSY_MODES] == list(MODES)
     with pytest.raises(ValueError, match=r"'jazz'.*call-response, duet, solo, listen"):
         parse_mode("jazz")
 
 
-def test_every_option_row_has_help():
+def test_option_has_a_description_what_is_allowed_and_a_default():
     assert all(option.about and option.allowed and option.default_text for option in OPTIONS)

@@ -1,4 +1,4 @@
-"""Back, and memories of how the jam was: what is kept, what is put back, what is not."""
+"""History of a jam: snapshots, going back, and stored snapshots."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ from support.engine import CORPUS, MODEL, Driven
 from support.players import Scripted, Whimsical, land
 from support.takes import Take
 
+from robojam.jam.events import TouchPlayed
 from robojam.jam.history import _INTERVAL, History, JamSnapshot
 from robojam.sessions.regenerate import first_difference, regenerate
-from robojam.touch import MAX_BACK
+from robojam.touch import MAX_BACK, Phase
 
 
-def moment(t: float) -> JamSnapshot:
+def snapshot(t: float) -> JamSnapshot:
     return JamSnapshot(t, None, None, "human", 0.0, ())
 
 
-# -- what is kept -----------------------------------------------------------------------------
+# -- snapshots -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("voices", [1, 16, 64, 4096])
-def test_what_is_kept_is_bounded_however_long_and_however_many(voices):
-    past = History(voices)
-    kept = []
+def test_number_of_snapshots_is_bounded_for_any_length_and_voices(voices):
+    history = History(voices)
+    times = []
     for i in range(20_000):
-        if past.wants(i * 0.01):
-            past.add(moment(i * 0.01))
-            kept.append(i * 0.01)
-    found = {past.at(t).t for t in kept}
-    assert 2 <= len(found) * max(1, voices / 16) <= 2 * MAX_BACK / _INTERVAL + voices
-    assert all(b - a > past.interval - 1e-6 for a, b in itertools.pairwise(kept))
+        if history.wants(i * 0.01):
+            history.add(snapshot(i * 0.01))
+            times.append(i * 0.01)
+    kept = {history.at(t).t for t in times}
+    assert 2 <= len(kept) * max(1, voices / 16) <= 2 * MAX_BACK / _INTERVAL + voices
+    assert all(b - a > history.interval - 1e-6 for a, b in itertools.pairwise(times))
 
 
-def test_the_moment_found_is_the_first_no_earlier_and_else_the_last():
-    past = History(1)
-    assert past.at(0.0) is None
+def test_snapshot_at_a_time_is_the_first_no_earlier_and_else_the_last():
+    history = History(1)
+    assert history.at(0.0) is None
     for t in (1.0, 2.0, 5.0):
-        past.add(moment(t))
-    assert [past.at(t).t for t in (0.0, 1.0, 1.1, 4.9, 5.0, 9.0)] == [
+        history.add(snapshot(t))
+    assert [history.at(t).t for t in (0.0, 1.0, 1.1, 4.9, 5.0, 9.0)] == [
         1.0,
         1.0,
         2.0,
@@ -50,7 +51,7 @@ def test_the_moment_found_is_the_first_no_earlier_and_else_the_last():
     ]
 
 
-# -- what is put back -------------------------------------------------------------------------
+# -- restoring -------------------------------------------------------------------------
 
 
 def phrase(take: Take, t: float, count: int = 10) -> float:
@@ -60,7 +61,7 @@ def phrase(take: Take, t: float, count: int = 10) -> float:
     return t + count * 0.05
 
 
-def test_back_puts_the_player_back_to_what_it_knew_then():
+def test_back_restores_the_state_of_the_player():
     take = Take(player=Whimsical(), mode="listen")
     phrase(take, 1.0)
     take.until(10.0)
@@ -72,28 +73,30 @@ def test_back_puts_the_player_back_to_what_it_knew_then():
     assert take.player.snapshot() == then
 
 
-def test_time_passes_for_the_model_as_it_would_have_then():
+def test_dt_after_back_is_the_time_since_the_last_fed_touch_of_that_time():
     take = Take(mode="listen")
     phrase(take, 1.0, 1)  # fed at 1.0, and again at 4.0
     take.down(4.0)
-    take.jam.control(10.0, "back", 7.0)  # to 3.0, which is heard as 4.0, before it was fed
+    take.jam.control(10.0, "back", 7.0)  # to 3.0, the state before it was fed at 4.0
     take.down(10.5)
     assert take.player.heard[-1][2] == pytest.approx(3.0 + 0.5)
     assert take.player.heard[-1][3] is False  # a landing, though the finger never lifted
 
 
-def test_back_into_the_machines_turn_plays_the_rest_of_it_again():
+def test_back_into_the_machine_s_turn_plays_the_rest_of_it():
     take = Take(land(0.3), threshold=0.5, response=3.0)
     take.down(0.0)
     take.until(2.0)
-    began = len(take.out)
+    events_before = len(take.out)
     take.down(2.0)
     take.up(2.1)
     take.jam.control(2.2, "back", 1.0)
     assert take.jam.turn == "ai"
     take.until(10.0)
     played = [
-        w.t for w in take.out[began:] if getattr(w, "touch", None) and w.touch.who == "ai"
+        event.t
+        for event in take.out[events_before:]
+        if isinstance(event, TouchPlayed) and event.touch.who == "ai"
     ]
     assert played[0] < 2.2 + 0.31
     # the turn had begun at 0.5: 0.7 to 1.0 s of its three were over
@@ -101,7 +104,7 @@ def test_back_into_the_machines_turn_plays_the_rest_of_it_again():
     assert take.jam.turn == "human"
 
 
-def test_back_into_the_humans_turn_waits_for_them():
+def test_back_into_the_humans_turn_waits_for_a_touch():
     take = Take(threshold=0.5, response=1.0)
     phrase(take, 0.0)
     take.until(1.5)
@@ -111,7 +114,7 @@ def test_back_into_the_humans_turn_waits_for_them():
     assert take.jam.due is None
 
 
-def test_controls_stay_as_they_are():
+def test_back_leaves_the_controls_as_they_are():
     take = Take(mode="listen")
     phrase(take, 0.0)
     take.jam.control(3.0, "temperature", 0.3)
@@ -120,7 +123,7 @@ def test_controls_stay_as_they_are():
     assert take.player.tempered == (0.3, 1.0)
 
 
-def test_back_can_be_taken_back():
+def test_back_after_back_restores_the_later_state():
     take = Take(player=Whimsical(), mode="listen")
     phrase(take, 0.0)
     phrase(take, 5.0)
@@ -132,7 +135,7 @@ def test_back_can_be_taken_back():
     assert take.player.snapshot() == before
 
 
-def test_a_reset_can_be_taken_back():
+def test_back_after_reset_restores_the_state_before():
     take = Take(player=Whimsical(), mode="listen")
     phrase(take, 0.0)
     before = take.player.snapshot()
@@ -142,7 +145,7 @@ def test_a_reset_can_be_taken_back():
     assert take.player.snapshot() == before
 
 
-def test_the_same_memory_gives_the_same_answer_and_another_seed_another():
+def test_recalled_snapshot_gives_the_same_answer_and_with_another_seed_another():
     take = Take(player=Whimsical(), threshold=0.3, response=2.0)
     phrase(take, 0.0)
     take.jam.control(0.6, "store", "A")
@@ -151,28 +154,28 @@ def test_the_same_memory_gives_the_same_answer_and_another_seed_another():
         take.jam.control(t, "recall", "A")
         if t == 9.0:
             take.jam.control(t, "seed", 99)
-        began = len(take.out)
+        events_before = len(take.out)
         take.jam.control(t, "answer")
         take.until(t + 3)
         answers.append(
             [
-                (w.touch.x, w.touch.y, w.touch.dt)
-                for w in take.out[began:]
-                if hasattr(w, "touch") and w.touch.phase != "up"
+                (event.touch.x, event.touch.y, event.touch.dt)
+                for event in take.out[events_before:]
+                if isinstance(event, TouchPlayed) and event.touch.phase is not Phase.UP
             ]
         )
     assert answers[0] == answers[1] != answers[2]
     assert len(answers[0]) > 2
 
 
-def test_what_was_never_stored_changes_nothing_and_is_counted():
+def test_recall_of_an_empty_name_changes_nothing_and_is_counted():
     take = Take()
     take.down(0.0)
     assert not take.jam.control(1.0, "recall", "B")
     assert take.counts.dropped == {"nothing stored there": 1}
 
 
-def test_another_model_cannot_go_on_from_the_memories_of_the_last():
+def test_change_of_model_clears_the_stored_snapshots():
     take = Take(mode="listen")
     phrase(take, 0.0)
     take.jam.control(1.0, "store", "A")
@@ -182,21 +185,21 @@ def test_another_model_cannot_go_on_from_the_memories_of_the_last():
 
 
 @pytest.mark.parametrize("mode", ["solo", "duet", "listen", "call-response"])
-def test_a_panic_is_not_undone_by_going_back(mode):
+def test_back_after_a_panic_does_not_end_it(mode):
     take = Take(mode=mode, threshold=0.3)
     phrase(take, 0.0)
     take.until(3.0)
     take.jam.control(3.0, "panic")
     take.jam.control(3.1, "back", 1.0)
-    before = len(take.out)
+    events_before = len(take.out)
     take.until(10.0)
-    assert not [w for w in take.out[before:] if hasattr(w, "touch")]
+    assert not [e for e in take.out[events_before:] if isinstance(e, TouchPlayed)]
 
 
-# -- over OSC, recorded, and made anew ------------------------------------------------
+# -- over OSC, recorded and regenerated ------------------------------------------------
 
 
-def test_before_a_take_has_begun_there_is_nothing_to_go_back_to(tmp_path):
+def test_back_store_and_recall_before_the_take_are_dropped(tmp_path):
     driven = Driven(tmp_path)
     for name, tags, value in (("back", "f", 5.0), ("store", "s", "A"), ("recall", "s", "A")):
         driven.send(f"/robojam/{name}", tags, value)
@@ -204,7 +207,7 @@ def test_before_a_take_has_begun_there_is_nothing_to_go_back_to(tmp_path):
     assert driven.status()["memories"] == []
 
 
-def test_it_is_told_to_monitors_and_in_the_status_and_recorded(tmp_path):
+def test_store_back_and_recall_are_sent_to_monitors_and_recorded(tmp_path):
     driven = Driven(tmp_path, mode="listen")
     driven.send("/robojam/subscribe", "i", 4001)
     driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
@@ -213,8 +216,8 @@ def test_it_is_told_to_monitors_and_in_the_status_and_recorded(tmp_path):
     driven.send("/robojam/store", "s", "a")
     driven.send("/robojam/back", "f", 0.5)
     driven.send("/robojam/recall", "s", "A")
-    told = [(m.name, m.args) for m in driven.take() if m.to[1] == 4001]
-    assert told == [("store", ("A",)), ("back", (0.5,)), ("recall", ("A",))]
+    controls = [(m.name, m.args) for m in driven.take() if m.to[1] == 4001]
+    assert controls == [("store", ("A",)), ("back", (0.5,)), ("recall", ("A",))]
     assert driven.status()["memories"] == ["A"]
     session = driven.end()
     sets = [e.values for e in session.events if hasattr(e, "values")]
@@ -224,7 +227,7 @@ def test_it_is_told_to_monitors_and_in_the_status_and_recorded(tmp_path):
 @pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 @pytest.mark.skipif(not CORPUS.exists(), reason=f"no {CORPUS}")
 @pytest.mark.parametrize("voices", [1, 3, 9])
-def test_a_real_jam_that_goes_back_is_made_anew_bit_for_bit(voices, tmp_path):
+def test_jam_with_back_and_recall_is_regenerated_bit_for_bit(voices, tmp_path):
     from robojam.engine.model_loader import load, one_thread
 
     one_thread()
@@ -250,6 +253,6 @@ def test_a_real_jam_that_goes_back_is_made_anew_bit_for_bit(voices, tmp_path):
         driven.send("/robojam/answer")
         driven.wait(1.5)
     session = driven.end()
-    made = list(regenerate(session, real(), lambda ref: real()))
-    assert first_difference(session, made) is None
+    regenerated = list(regenerate(session, real(), lambda ref: real()))
+    assert first_difference(session, regenerated) is None
     assert sum(e.touch.who.startswith("ai") for e in session.touches()) > 50

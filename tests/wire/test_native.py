@@ -1,4 +1,4 @@
-"""The native dialect: every line of the OSC tables, in and out, as exact as they are."""
+"""Native dialect of OSC: every message of the contract, in and out."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 NAN, INF = math.nan, math.inf
 
 
-def parse(address: str, tags: str = "", *args: Any) -> native.Input:
-    """Send a message through bytes, as it comes in."""
+def read(address: str, tags: str = "", *args: Any) -> native.Input:
+    """Return the input of a message that has been encoded and decoded."""
     (message,), dropped = decode(encode(address, tags, *args))
     assert dropped == []
     return native.read(message, native.INPUTS)
@@ -63,65 +63,66 @@ IN = [
 ]
 
 
-@pytest.mark.parametrize(("address", "tags", "args", "meant"), IN)
-def test_every_line_of_the_table(
-    address: str, tags: str, args: tuple[Any, ...], meant: native.Input
+@pytest.mark.parametrize(("address", "tags", "args", "expected"), IN)
+def test_message_of_the_table_gives_its_input(
+    address: str, tags: str, args: tuple[Any, ...], expected: native.Input
 ) -> None:
-    assert parse(address, tags, *args) == meant
+    assert read(address, tags, *args) == expected
 
 
-@pytest.mark.parametrize(("address", "tags", "args", "meant"), IN)
-def test_any_type_stands_for_a_number_and_nothing_else_does(
-    address: str, tags: str, args: tuple[Any, ...], meant: native.Input
+@pytest.mark.parametrize(("address", "tags", "args", "expected"), IN)
+def test_number_of_any_type_is_accepted_and_other_types_are_dropped(
+    address: str, tags: str, args: tuple[Any, ...], expected: native.Input
 ) -> None:
     if not args or "s" in tags:
         return
     for kind in "fd":
         if all(float(a) < 2**24 for a in args):
-            assert parse(address, kind * len(args), *map(float, args)) == meant
-    for wrong in "TFNI":
-        message = Message(address, wrong + tags[1:], (True, *args[1:]))
+            assert read(address, kind * len(args), *map(float, args)) == expected
+    for tag in "TFNI":
+        message = Message(address, tag + tags[1:], (True, *args[1:]))
         assert native.read(message, native.INPUTS) == Dropped("wrong arguments")
-    assert parse(address, "s" + tags[1:], "0", *args[1:]) == Dropped("wrong arguments")
+    assert read(address, "s" + tags[1:], "0", *args[1:]) == Dropped("wrong arguments")
 
 
 @pytest.mark.parametrize("kind", "ihfd")
-def test_pd_sends_0_as_an_integer(kind: str) -> None:
+def test_zero_of_any_number_type_is_a_coordinate_an_id_or_a_control(kind: str) -> None:
     zero: Any = 0 if kind in "ih" else 0.0
-    assert parse("/touch", "f" + kind, 0.5, zero) == PhaselessTouch(0.5, 0.0)
-    assert parse("/robojam/down", kind + kind + "f", zero, zero, 0.5) == Finger(DOWN, 0, 0, 0.5)
-    assert parse("/robojam/response", kind, zero) == Control("response", 0.0)
+    assert read("/touch", "f" + kind, 0.5, zero) == PhaselessTouch(0.5, 0.0)
+    assert read("/robojam/down", kind + kind + "f", zero, zero, 0.5) == Finger(DOWN, 0, 0, 0.5)
+    assert read("/robojam/response", kind, zero) == Control("response", 0.0)
 
 
-def test_what_is_read_is_of_the_right_kind() -> None:
-    finger = parse("/robojam/down", "dii", 3.0, 0, 1)
+def test_id_is_read_as_an_int_and_coordinates_as_floats() -> None:
+    finger = read("/robojam/down", "dii", 3.0, 0, 1)
     assert isinstance(finger, Finger)
     assert [type(v) for v in (finger.id, finger.x, finger.y)] == [int, float, float]
-    control = parse("/robojam/threshold", "i", 1)
+    control = read("/robojam/threshold", "i", 1)
     assert isinstance(control, Control)
     assert isinstance(control.value, float)
 
 
 @pytest.mark.parametrize(("address", "tags", "args", "_"), IN)
-def test_a_wrong_count_is_dropped(address: str, tags: str, args: Any, _: object) -> None:
-    extra = parse(address, tags + "ii", *args, 1, 1)
+def test_message_with_a_wrong_number_of_arguments_is_dropped(
+    address: str, tags: str, args: Any, _: object
+) -> None:
+    extra = read(address, tags + "ii", *args, 1, 1)
     assert extra == Dropped("wrong arguments")
     if args and address != "/touch":
-        assert parse(address, tags[1:], *args[1:]) == Dropped("wrong arguments")
+        assert read(address, tags[1:], *args[1:]) == Dropped("wrong arguments")
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 @pytest.mark.parametrize("kind", "fd")
 @pytest.mark.parametrize(("address", "tags", "args", "_"), IN)
-def test_nan_and_infinity_are_dropped(
+def test_argument_of_nan_or_infinity_is_dropped(
     value: float, kind: str, address: str, tags: str, args: Any, _: object
 ) -> None:
-    for at in range(len(args)):
-        if tags[at] != "s":
-            hurt = (*args[:at], value, *args[at + 1 :])
-            assert parse(address, tags[:at] + kind + tags[at + 1 :], *hurt) == Dropped(
-                "not finite"
-            )
+    for i in range(len(args)):
+        if tags[i] != "s":
+            values = (*args[:i], value, *args[i + 1 :])
+            dropped = read(address, tags[:i] + kind + tags[i + 1 :], *values)
+            assert dropped == Dropped("not finite")
 
 
 @pytest.mark.parametrize(
@@ -153,29 +154,31 @@ def test_nan_and_infinity_are_dropped(
         ("/robojam/status", "s", ("{}",), "echo"),
     ],
 )
-def test_what_is_dropped_says_why(
+def test_dropped_message_has_the_reason(
     address: str, tags: str, args: tuple[Any, ...], reason: str
 ) -> None:
-    assert parse(address, tags, *args) == Dropped(reason)
+    assert read(address, tags, *args) == Dropped(reason)
 
 
 @pytest.mark.parametrize("far", [1.0001, 7.0, 1e10, 3e38])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_coordinate_out_of_range_is_clipped_and_told(far: float, sign: int) -> None:
+def test_coordinate_out_of_range_is_clipped_and_marked(far: float, sign: int) -> None:
     edge = 1.0 if sign > 0 else 0.0
-    off = sign * far
-    assert parse("/robojam/down", "iff", 1, off, 0.5) == Finger(
+    outside = sign * far
+    assert read("/robojam/down", "iff", 1, outside, 0.5) == Finger(
         DOWN, 1, edge, 0.5, clipped=True
     )
-    assert parse("/robojam/move", "iff", 1, 0.5, off) == Finger(
+    assert read("/robojam/move", "iff", 1, 0.5, outside) == Finger(
         MOVE, 1, 0.5, edge, clipped=True
     )
-    assert parse("/touch", "ff", off, off) == PhaselessTouch(edge, edge, clipped=True)
-    assert parse("/touch", "ddd", off, 0.5, 0.5) == PhaselessTouch(edge, 0.5, 0.5, clipped=True)
+    assert read("/touch", "ff", outside, outside) == PhaselessTouch(edge, edge, clipped=True)
+    assert read("/touch", "ddd", outside, 0.5, 0.5) == PhaselessTouch(
+        edge, 0.5, 0.5, clipped=True
+    )
 
 
-def test_the_edges_are_in_range() -> None:
-    assert parse("/touch", "ii", 0, 1) == PhaselessTouch(0.0, 1.0, clipped=False)
+def test_coordinate_at_an_edge_is_not_clipped() -> None:
+    assert read("/touch", "ii", 0, 1) == PhaselessTouch(0.0, 1.0, clipped=False)
 
 
 numbers = st.one_of(
@@ -188,49 +191,51 @@ addresses = st.sampled_from([*native.INPUTS, "/robojam/ai/down", "/x"])
 
 
 @given(addresses, st.lists(numbers, max_size=4))
-def test_whatever_comes_is_an_input_within_its_range(address: str, typed: list[Any]) -> None:
+def test_any_message_gives_an_input_within_its_range(address: str, typed: list[Any]) -> None:
     tags = "".join(tag for tag, _ in typed)
-    got = native.read(Message(address, tags, tuple(value for _, value in typed)), native.INPUTS)
-    if isinstance(got, Finger | PhaselessTouch):
-        assert 0 <= got.x <= 1
-        assert 0 <= got.y <= 1
-    if isinstance(got, Finger):
-        assert isinstance(got.id, int)
+    input_ = native.read(
+        Message(address, tags, tuple(value for _, value in typed)), native.INPUTS
+    )
+    if isinstance(input_, Finger | PhaselessTouch):
+        assert 0 <= input_.x <= 1
+        assert 0 <= input_.y <= 1
+    if isinstance(input_, Finger):
+        assert isinstance(input_.id, int)
         native.encode_touch(
-            Touch(got.x, got.y, 0.0, got.phase, got.id), 0.0
-        )  # it can be sent on
-    elif isinstance(got, PhaselessTouch) and got.dt is not None:
-        native.encode_touch(Touch(got.x, got.y, got.dt, DOWN), got.dt)
-    elif isinstance(got, Control) and isinstance(got.value, float):
-        assert math.isfinite(got.value)
-        assert not isinstance(got.value, bool)
-    elif isinstance(got, Subscribe):
-        assert 1 <= got.port <= 65535
+            Touch(input_.x, input_.y, 0.0, input_.phase, input_.id), 0.0
+        )  # it can be only_message on
+    elif isinstance(input_, PhaselessTouch) and input_.dt is not None:
+        native.encode_touch(Touch(input_.x, input_.y, input_.dt, DOWN), input_.dt)
+    elif isinstance(input_, Control) and isinstance(input_.value, float):
+        assert math.isfinite(input_.value)
+        assert not isinstance(input_.value, bool)
+    elif isinstance(input_, Subscribe):
+        assert 1 <= input_.port <= 65535
 
 
 # -- out ---------------------------------------------------------------------------------------
 
 
-def sent(packet: bytes) -> Message:
+def only_message(packet: bytes) -> Message:
     (message,), dropped = decode(packet)
     assert dropped == []
     return message
 
 
-def test_touches_go_out_with_the_types_of_the_table() -> None:
+def test_touch_is_written_with_the_type_tags_of_the_contract() -> None:
     down = Touch(0.5, 0.25, 0.125, DOWN, 0, "ai")
-    assert sent(native.encode_touch(down, 0.25)) == Message(
+    assert only_message(native.encode_touch(down, 0.25)) == Message(
         "/robojam/ai/down", "ifff", (0, 0.5, 0.25, 0.25)
     )
     move = Touch(0.5, 0.25, 0.125, MOVE, 1003, "human2")
-    assert sent(native.encode_touch(move, 0.125)) == Message(
+    assert only_message(native.encode_touch(move, 0.125)) == Message(
         "/robojam/human2/move", "ifff", (1003, 0.5, 0.25, 0.125)
     )
     up = Touch(0.5, 0.25, 0.125, UP, 0, "ai3")
-    assert sent(native.encode_touch(up, 0.125)) == Message("/robojam/ai3/up", "i", (0,))
+    assert only_message(native.encode_touch(up, 0.125)) == Message("/robojam/ai3/up", "i", (0,))
 
 
-def test_a_touch_in_golden_bytes() -> None:
+def test_touch_is_written_as_golden_bytes() -> None:
     packet = native.encode_touch(Touch(1.0, 0.0, 0.5, DOWN, 2, "ai"), 0.5)
     assert packet == (
         b"/robojam/ai/down\0\0\0\0"
@@ -242,26 +247,28 @@ def test_a_touch_in_golden_bytes() -> None:
     )
 
 
-def test_what_monitors_get() -> None:
-    assert sent(native.encode_turn("ai")) == Message("/robojam/turn", "s", ("ai",))
-    assert sent(native.encode_pending("ai2", 0, 0.5, 0.25, 1.5)) == Message(
+def test_turn_pending_touch_and_forecast_are_written_with_their_type_tags() -> None:
+    assert only_message(native.encode_turn("ai")) == Message("/robojam/turn", "s", ("ai",))
+    assert only_message(native.encode_pending("ai2", 0, 0.5, 0.25, 1.5)) == Message(
         "/robojam/ai2/next", "ifff", (0, 0.5, 0.25, 1.5)
     )
     groups = [(0.75, 0.5, 0.5, 0.125, 0.125, 0.0), (0.25, 0.0, 1.0, 0.5, 0.5, -0.5)]
-    assert sent(native.encode_forecast(groups)) == Message(
+    assert only_message(native.encode_forecast(groups)) == Message(
         "/robojam/forecast", "f" * 12, groups[0] + groups[1]
     )
-    assert sent(native.encode_forecast([])) == Message("/robojam/forecast", "", ())
+    assert only_message(native.encode_forecast([])) == Message("/robojam/forecast", "", ())
 
 
 @pytest.mark.parametrize(
-    ("address", "tags", "args", "meant"),
+    ("address", "tags", "args", "expected"),
     [row for row in IN if isinstance(row[3], Control) and row[:2] != ("/robojam/seed", "i")],
 )
-def test_a_control_goes_out_as_it_came_in(
-    address: str, tags: str, args: tuple[Any, ...], meant: Control
+def test_control_is_written_as_it_is_read(
+    address: str, tags: str, args: tuple[Any, ...], expected: Control
 ) -> None:
-    assert sent(native.encode_control(meant.name, meant.value)) == Message(address, tags, args)
+    assert only_message(native.encode_control(expected.name, expected.value)) == Message(
+        address, tags, args
+    )
 
 
 @given(
@@ -269,9 +276,9 @@ def test_a_control_goes_out_as_it_came_in(
     st.integers(-(2**31), 2**31 - 1),
     *[st.floats(0, 1, width=32)] * 2,
 )
-def test_what_goes_out_for_a_finger_would_come_in_the_same(
+def test_written_touch_is_read_back_as_the_same_finger(
     phase: Phase, finger: int, x: float, y: float
 ) -> None:
-    out = sent(native.encode_touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
-    back = Message(f"/robojam/{phase}", "iff", out.args[:3])
-    assert native.read(back, native.INPUTS) == Finger(phase, finger, x, y)
+    written = only_message(native.encode_touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
+    message = Message(f"/robojam/{phase}", "iff", written.args[:3])
+    assert native.read(message, native.INPUTS) == Finger(phase, finger, x, y)

@@ -1,4 +1,4 @@
-"""TUIO 1.1, profile 2Dcur: frames in, frames out, and what goes wrong on the way."""
+"""TUIO 1.1, profile 2Dcur: frames in, frames out, and frames lost or torn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def frame(
     alive: list[int] | None = None,
     source: str | None = "app",
 ) -> bytes:
-    """A frame as a tracker sends it."""
+    """Return a frame as a tracker sends it."""
     ids = [c[0] for c in cursors] if alive is None else alive
     named = [] if source is None else [encode(tuio.ADDRESS, "ss", "source", source)]
     return bundle(
@@ -56,117 +56,114 @@ def frame(
 
 
 def read(
-    listener: tuio.TuioReader, packet: bytes, host: str = HOST, now: float = 0.0
+    reader: tuio.TuioReader, packet: bytes, host: str = HOST, now: float = 0.0
 ) -> list[tuple[str, Input]]:
-    return [one for m in decode(packet)[0] for one in listener.read(m, host, now)]
+    return [pair for m in decode(packet)[0] for pair in reader.read(m, host, now)]
 
 
-def touched(listener: tuio.TuioReader, packet: bytes, host: str = HOST) -> list[Input]:
-    return [what for _, what in read(listener, packet, host)]
+def inputs(reader: tuio.TuioReader, packet: bytes, host: str = HOST) -> list[Input]:
+    return [input_ for _, input_ in read(reader, packet, host)]
 
 
 # -- in ------------------------------------------------------------------------------------
 
 
-def test_a_finger_lands_slides_and_is_missed():
-    listener = tuio.TuioReader()
-    assert read(listener, LANDED) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
-    assert read(listener, frame(2, (1, 0.75, 0.5))) == [(APP, Finger(MOVE, 1, 0.75, 0.5))]
-    assert read(listener, frame(3)) == [(APP, Finger(UP, 1))]
+def test_cursor_that_appears_moves_and_disappears_is_a_down_a_move_and_an_up():
+    reader = tuio.TuioReader()
+    assert read(reader, LANDED) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
+    assert read(reader, frame(2, (1, 0.75, 0.5))) == [(APP, Finger(MOVE, 1, 0.75, 0.5))]
+    assert read(reader, frame(3)) == [(APP, Finger(UP, 1))]
 
 
-def test_a_finger_that_is_told_again_where_it_is_is_held_still():
-    listener = tuio.TuioReader()
-    assert touched(listener, frame(1, (1, 0.5, 0.25)))
-    assert touched(listener, frame(2, (1, 0.5, 0.25))) == []
-    assert touched(listener, frame(3, alive=[1])) == []
-    assert touched(listener, frame(-1, (1, 0.5, 0.25))) == []
+def test_cursor_repeated_at_its_place_gives_no_input():
+    reader = tuio.TuioReader()
+    assert inputs(reader, frame(1, (1, 0.5, 0.25)))
+    assert inputs(reader, frame(2, (1, 0.5, 0.25))) == []
+    assert inputs(reader, frame(3, alive=[1])) == []
+    assert inputs(reader, frame(-1, (1, 0.5, 0.25))) == []
 
 
-def test_several_fingers_are_kept_apart():
-    listener = tuio.TuioReader()
-    both = touched(listener, frame(1, (1, 0.25, 0.25), (2, 0.75, 0.75)))
+def test_cursors_of_one_source_are_separate_fingers():
+    reader = tuio.TuioReader()
+    both = inputs(reader, frame(1, (1, 0.25, 0.25), (2, 0.75, 0.75)))
     assert both == [Finger(DOWN, 1, 0.25, 0.25), Finger(DOWN, 2, 0.75, 0.75)]
-    assert touched(listener, frame(2, (2, 0.5, 0.5))) == [
+    assert inputs(reader, frame(2, (2, 0.5, 0.5))) == [
         Finger(UP, 1),
         Finger(MOVE, 2, 0.5, 0.5),
     ]
 
 
-def test_two_sources_with_the_same_ids_are_two_players():
-    listener = tuio.TuioReader()
-    assert read(listener, frame(7, (1, 0.5, 0.5))) == [(APP, Finger(DOWN, 1, 0.5, 0.5))]
+def test_sources_with_the_same_cursor_ids_are_separate_players():
+    reader = tuio.TuioReader()
+    assert read(reader, frame(7, (1, 0.5, 0.5))) == [(APP, Finger(DOWN, 1, 0.5, 0.5))]
     other = "tuio:192.168.0.3/table"
-    came = read(listener, frame(1, (1, 0.25, 0.5), source="table"))
-    assert came == [(other, Finger(DOWN, 1, 0.25, 0.5))]
-    assert read(listener, frame(2, source="table")) == [(other, Finger(UP, 1))]
-    assert read(listener, frame(8, (1, 0.75, 0.5))) == [(APP, Finger(MOVE, 1, 0.75, 0.5))]
-    # The same program on another machine is another, and one without a name is its host.
-    third = read(listener, frame(1, (1, 0.5, 0.5)), host="10.0.0.2")
+    received = read(reader, frame(1, (1, 0.25, 0.5), source="table"))
+    assert received == [(other, Finger(DOWN, 1, 0.25, 0.5))]
+    assert read(reader, frame(2, source="table")) == [(other, Finger(UP, 1))]
+    assert read(reader, frame(8, (1, 0.75, 0.5))) == [(APP, Finger(MOVE, 1, 0.75, 0.5))]
+    # The same source of another host is another player; one without a name is its host.
+    third = read(reader, frame(1, (1, 0.5, 0.5)), host="10.0.0.2")
     assert third == [("tuio:10.0.0.2/app", Finger(DOWN, 1, 0.5, 0.5))]
-    unnamed = read(listener, frame(1, (1, 0.5, 0.5), source=None), host="10.0.0.2")
+    unnamed = read(reader, frame(1, (1, 0.5, 0.5), source=None), host="10.0.0.2")
     assert unnamed == [("tuio:10.0.0.2", Finger(DOWN, 1, 0.5, 0.5))]
 
 
-def test_older_frames_are_dropped_unless_the_source_began_anew():
-    listener = tuio.TuioReader()
-    assert touched(listener, frame(500, (1, 0.5, 0.5)))
-    assert touched(listener, frame(499, (1, 0.1, 0.1))) == [Dropped("old frame")]
-    assert touched(listener, frame(400, alive=[])) == [Dropped("old frame")]
-    assert touched(listener, frame(500, (1, 0.6, 0.5)))  # a frame in more than one bundle
-    restarted = touched(listener, frame(399, (9, 0.2, 0.2)))
+def test_older_frame_is_dropped_unless_the_source_has_restarted():
+    reader = tuio.TuioReader()
+    assert inputs(reader, frame(500, (1, 0.5, 0.5)))
+    assert inputs(reader, frame(499, (1, 0.1, 0.1))) == [Dropped("old frame")]
+    assert inputs(reader, frame(400, alive=[])) == [Dropped("old frame")]
+    assert inputs(reader, frame(500, (1, 0.6, 0.5)))  # a frame in more than one bundle
+    restarted = inputs(reader, frame(399, (9, 0.2, 0.2)))
     assert restarted == [Finger(UP, 1), Finger(DOWN, 9, *place(0.2, 0.2))]
-    assert touched(listener, frame(400, (9, 0.3, 0.2)))
+    assert inputs(reader, frame(400, (9, 0.3, 0.2)))
 
 
-def test_its_own_output_is_no_player():
-    listener = tuio.TuioReader("robojam:7@here")
+def test_frame_of_the_engine_s_own_source_is_an_echo():
+    reader = tuio.TuioReader("robojam:7@here")
     writer = tuio.TuioWriter("robojam:7@here")
-    came = read(listener, writer.write(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
-    assert came == [(HOST, Dropped("echo"))]
+    received = read(reader, writer.write(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
+    assert received == [(HOST, Dropped("echo"))]
     other = tuio.TuioWriter("robojam:8@here")
-    came = read(listener, other.write(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
-    assert came == [(f"tuio:{HOST}/robojam:8@here", Finger(DOWN, 1, 0.5, 0.5))]
+    received = read(reader, other.write(Touch(0.5, 0.5, 0.0, DOWN, 0, "ai"), 0.0))
+    assert received == [(f"tuio:{HOST}/robojam:8@here", Finger(DOWN, 1, 0.5, 0.5))]
 
 
-def test_a_source_that_is_gone_has_lifted():
-    listener = tuio.TuioReader()
-    assert listener.expire(0.0) == ([], math.inf)
-    read(listener, frame(1, (1, 0.5, 0.5), (2, 0.25, 0.5)), now=10.0)
-    read(listener, frame(1, (1, 0.5, 0.5), source="other"), now=11.0)
-    read(listener, frame(-1, alive=[1], source="other"), now=13.0)
-    assert listener.expire(14.0) == ([], 1.0)
+def test_source_silent_for_five_seconds_lifts_its_fingers():
+    reader = tuio.TuioReader()
+    assert reader.expire(0.0) == ([], math.inf)
+    read(reader, frame(1, (1, 0.5, 0.5), (2, 0.25, 0.5)), now=10.0)
+    read(reader, frame(1, (1, 0.5, 0.5), source="other"), now=11.0)
+    read(reader, frame(-1, alive=[1], source="other"), now=13.0)
+    assert reader.expire(14.0) == ([], 1.0)
     gone = [(APP, Finger(UP, 1)), (APP, Finger(UP, 2))]
-    assert listener.expire(15.0) == (gone, 3.0)
-    assert listener.expire(15.5) == ([], 2.5)
-    # It was a bad cable, and the finger is still there.
-    assert read(listener, frame(9, (1, 0.5, 0.5)), now=16.0) == [
-        (APP, Finger(DOWN, 1, 0.5, 0.5))
-    ]
+    assert reader.expire(15.0) == (gone, 3.0)
+    assert reader.expire(15.5) == ([], 2.5)
+    # The connection is back, and the finger is still there.
+    assert read(reader, frame(9, (1, 0.5, 0.5)), now=16.0) == [(APP, Finger(DOWN, 1, 0.5, 0.5))]
 
 
-def test_messages_may_come_one_by_one():
-    listener = tuio.TuioReader()
+def test_frame_in_separate_packets_takes_effect_with_fseq():
+    reader = tuio.TuioReader()
     messages = decode(LANDED)[0]
-    assert [listener.read(m, HOST, 0.0) for m in messages[:-1]] == [[], [], []]
-    assert listener.read(messages[-1], HOST, 0.0) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
+    assert [reader.read(m, HOST, 0.0) for m in messages[:-1]] == [[], [], []]
+    assert reader.read(messages[-1], HOST, 0.0) == [(APP, Finger(DOWN, 1, 0.5, 0.25))]
 
 
 @pytest.mark.parametrize("end", range(len(LANDED)))
-def test_half_a_bundle_plays_nothing_and_the_next_one_is_whole(end):
-    listener = tuio.TuioReader()
-    assert touched(listener, LANDED[:end]) == []
-    came = touched(listener, frame(2, (2, 0.75, 0.75)))
-    assert [what for what in came if what != Dropped("torn frame")] == [
-        Finger(DOWN, 2, 0.75, 0.75)
-    ]
+def test_truncated_bundle_gives_no_finger_and_the_next_frame_is_read(end):
+    reader = tuio.TuioReader()
+    assert inputs(reader, LANDED[:end]) == []
+    next_frame = inputs(reader, frame(2, (2, 0.75, 0.75)))
+    fingers = [input_ for input_ in next_frame if input_ != Dropped("torn frame")]
+    assert fingers == [Finger(DOWN, 2, 0.75, 0.75)]
 
 
-def test_a_torn_frame_is_counted():
-    listener = tuio.TuioReader()
+def test_frame_without_fseq_is_dropped_as_torn():
+    reader = tuio.TuioReader()
     for message in decode(LANDED)[0][:3]:
-        listener.read(message, HOST, 0.0)
-    assert touched(listener, frame(2, alive=[])) == [Dropped("torn frame")]
+        reader.read(message, HOST, 0.0)
+    assert inputs(reader, frame(2, alive=[])) == [Dropped("torn frame")]
 
 
 @pytest.mark.parametrize(
@@ -186,28 +183,28 @@ def test_a_torn_frame_is_counted():
         ("s", ("fseq",), "wrong arguments"),
     ],
 )
-def test_what_is_no_frame_is_dropped(tags: str, args: tuple[Any, ...], reason: str):
-    listener = tuio.TuioReader()
-    assert listener.read(Message(tuio.ADDRESS, tags, args), HOST, 0.0) == [
+def test_message_with_wrong_arguments_is_dropped(tags: str, args: tuple[Any, ...], reason: str):
+    reader = tuio.TuioReader()
+    assert reader.read(Message(tuio.ADDRESS, tags, args), HOST, 0.0) == [
         (HOST, Dropped(reason))
     ]
 
 
-def test_a_place_beyond_the_table_is_clipped_and_told():
-    came = touched(tuio.TuioReader(), frame(1, (1, 1.5, -0.5)))
-    assert came == [Finger(DOWN, 1, 1.0, 0.0, clipped=True)]
+def test_place_out_of_range_is_clipped_and_marked():
+    received = inputs(tuio.TuioReader(), frame(1, (1, 1.5, -0.5)))
+    assert received == [Finger(DOWN, 1, 1.0, 0.0, clipped=True)]
 
 
-def test_a_flood_of_sources_is_held_off():
-    listener = tuio.TuioReader()
-    came = [touched(listener, frame(1, (1, 0.5, 0.5), source=f"s{i}"))[0] for i in range(80)]
-    assert came[63] == Finger(DOWN, 1, 0.5, 0.5)
-    assert set(came[64:]) == {Dropped("too many players")}
+def test_sources_hosts_and_cursors_are_bounded():
+    reader = tuio.TuioReader()
+    received = [inputs(reader, frame(1, (1, 0.5, 0.5), source=f"s{i}"))[0] for i in range(80)]
+    assert received[63] == Finger(DOWN, 1, 0.5, 0.5)
+    assert set(received[64:]) == {Dropped("too many players")}
     for i in range(1000):
-        read(listener, frame(1, (1, 0.5, 0.5)), host=f"10.0.{i // 250}.{i % 250}")
-    assert len(listener._frames) <= 64
-    crowd = [(i, 0.5, 0.5) for i in range(1000)]
-    assert len(touched(tuio.TuioReader(), frame(1, *crowd))) <= 64
+        read(reader, frame(1, (1, 0.5, 0.5)), host=f"10.0.{i // 250}.{i % 250}")
+    assert len(reader._frames) <= 64
+    cursors = [(i, 0.5, 0.5) for i in range(1000)]
+    assert len(inputs(tuio.TuioReader(), frame(1, *cursors))) <= 64
 
 
 messages = st.builds(
@@ -232,31 +229,31 @@ messages = st.builds(
 
 
 @given(st.lists(messages, max_size=30))
-def test_whatever_comes_is_a_touch_or_a_counted_drop(came: list[Message]):
-    listener = tuio.TuioReader()
+def test_any_messages_give_fingers_in_order_or_drops(sent: list[Message]):
+    reader = tuio.TuioReader()
     down: set[int] = set()
-    for message in came:
-        for source, what in listener.read(message, HOST, 0.0):
+    for message in sent:
+        for source, input_ in reader.read(message, HOST, 0.0):
             assert isinstance(source, str)
-            assert isinstance(what, Finger | Dropped)
-            if isinstance(what, Finger):
-                assert 0 <= what.x <= 1
-                assert 0 <= what.y <= 1
+            assert isinstance(input_, Finger | Dropped)
+            if isinstance(input_, Finger):
+                assert 0 <= input_.x <= 1
+                assert 0 <= input_.y <= 1
                 # Nothing lifts that is not down, and nothing lands twice.
-                assert (what.phase is DOWN) == ((source, what.id) not in down)
-                (down.discard if what.phase is UP else down.add)((source, what.id))
+                assert (input_.phase is DOWN) == ((source, input_.id) not in down)
+                (down.discard if input_.phase is UP else down.add)((source, input_.id))
 
 
 # -- out -----------------------------------------------------------------------------------
 
 
 def place(x: float, y: float) -> tuple[float, float]:
-    """A place as 32 bits hold it."""
+    """Return a place as 32 bits hold it."""
     a, b = struct.unpack("<ff", struct.pack("<ff", x, y))
     return a, b
 
 
-def test_a_landing_as_bytes():
+def test_down_is_written_as_golden_bytes():
     packet = tuio.TuioWriter("app").write(Touch(0.5, 0.25, 0.0, DOWN, 0, "ai"), 10.0)
     assert packet == LANDED
 
@@ -266,11 +263,11 @@ def sets(packet: bytes) -> list[tuple[Any, ...]]:
 
 
 def only(packet: bytes, verb: str) -> tuple[Any, ...]:
-    (found,) = [m.args[1:] for m in decode(packet)[0] if m.args[0] == verb]
-    return found
+    (args,) = [m.args[1:] for m in decode(packet)[0] if m.args[0] == verb]
+    return args
 
 
-def test_velocities_and_accelerations_are_true():
+def test_written_velocity_and_acceleration_are_those_of_the_moves():
     writer = tuio.TuioWriter("robojam")
     assert sets(writer.write(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)) == [
         (1, 0.25, 0.25, 0.0, 0.0, 0.0)
@@ -284,22 +281,22 @@ def test_velocities_and_accelerations_are_true():
     (moved,) = sets(writer.write(Touch(0.25, 0.25, 0.125, MOVE, 0, "ai"), 1.375))
     assert moved == (1, 0.25, 0.25, 0.0, 0.0, pytest.approx(-40.0))
     (moved,) = sets(writer.write(Touch(0.5, 0.25, 0.0, MOVE, 0, "ai"), 1.375))
-    assert moved[3:] == (0.0, 0.0, pytest.approx(-40.0))  # no time has passed to tell
+    assert moved[3:] == (0.0, 0.0, pytest.approx(-40.0))  # no time has passed: as before
 
 
-def test_what_is_down_is_told_again_and_has_come_to_rest():
+def test_repeated_frame_has_all_cursors_and_those_without_moves_at_rest():
     writer = tuio.TuioWriter("robojam")
     writer.write(Touch(0.25, 0.25, 0.0, DOWN, 0, "ai"), 1.0)
     writer.write(Touch(0.5, 0.25, 0.125, MOVE, 0, "ai"), 1.125)
     writer.write(Touch(0.75, 0.75, 0.0, DOWN, 0, "ai2"), 2.0)
-    again = writer.repeat(2.125)
-    assert sets(again) == [(1, 0.5, 0.25, 0.0, 0.0, 0.0), (2, 0.75, 0.75, 0.0, 0.0, 0.0)]
-    assert only(again, "alive") == (1, 2)
-    assert only(again, "fseq") == (-1,)
+    repeated = writer.repeat(2.125)
+    assert sets(repeated) == [(1, 0.5, 0.25, 0.0, 0.0, 0.0), (2, 0.75, 0.75, 0.0, 0.0, 0.0)]
+    assert only(repeated, "alive") == (1, 2)
+    assert only(repeated, "fseq") == (-1,)
     assert only(writer.write(Touch(0.75, 0.75, 0.1, UP, 0, "ai2"), 2.2), "alive") == (1,)
 
 
-def test_each_landing_is_a_cursor_of_its_own_and_frames_count_up():
+def test_each_down_is_a_new_cursor_and_frame_numbers_increase():
     writer = tuio.TuioWriter("robojam")
     numbers = []
     for at, phase in enumerate((DOWN, UP, DOWN, UP)):
@@ -318,8 +315,8 @@ steps = st.lists(
 
 
 @given(steps)
-def test_what_is_written_is_read_as_it_was(played):
-    writer, listener = tuio.TuioWriter("robojam"), tuio.TuioReader()
+def test_written_frames_are_read_back_as_the_same_touches(played):
+    writer, reader = tuio.TuioWriter("robojam"), tuio.TuioReader()
     down: dict[str, tuple[float, float]] = {}
     for i, (who, phase, x, y) in enumerate(played):
         if phase is UP and who not in down:
@@ -328,10 +325,10 @@ def test_what_is_written_is_read_as_it_was(played):
             phase = DOWN
         still = phase is MOVE and down[who] == (x, y)
         lifted = phase is DOWN and who in down
-        came = touched(listener, writer.write(Touch(x, y, 0.01, phase, 0, who), i * 0.01))
+        fingers = inputs(reader, writer.write(Touch(x, y, 0.01, phase, 0, who), i * 0.01))
         expected = ([UP] if lifted else []) + ([] if still else [phase])
-        assert [what.phase for what in came] == expected  # type: ignore[union-attr]
+        assert [f.phase for f in fingers] == expected  # type: ignore[union-attr]
         if expected and phase is not UP:
-            assert (came[-1].x, came[-1].y) == (x, y)  # type: ignore[union-attr]
+            assert (fingers[-1].x, fingers[-1].y) == (x, y)  # type: ignore[union-attr]
         down.pop(who, None) if phase is UP else down.update({who: (x, y)})
-        assert touched(listener, writer.repeat(i * 0.01)) == []
+        assert inputs(reader, writer.repeat(i * 0.01)) == []
