@@ -23,7 +23,7 @@ from robojam.player.generate import generate
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 
-#: Performances that are used have more touches than this, and last for a time in this range (s).
+#: Performances that are used have more touches than this, and last this long (seconds).
 _TOUCHES, _SECONDS = 40, (2.0, 8.0)
 #: How often the model continues each opening.
 CONTINUATIONS = 5
