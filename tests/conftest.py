@@ -1,4 +1,4 @@
-"""What pytest gives to the tests of every file."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# An example may take long on a busy machine: that is no fault of what is tested.
+settings.register_profile("robojam", deadline=None)
+settings.load_profile("robojam")
 
 
 @pytest.fixture
 def hangup() -> Iterator[None]:
-    """Let programs that are started end when their terminal does, though these may not.
+    """Let a program that the test starts end when its terminal does.
 
-    Whoever started the tests may have had them outlive it (nohup), which is inherited.
+    Tests started with nohup ignore SIGHUP, and their child processes inherit that.
     """
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield

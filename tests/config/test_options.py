@@ -1,4 +1,4 @@
-"""The options: one table, said on the command line and in TOML, by the same rules."""
+"""Options: their table, and their resolution from the command line and TOML."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
 
 def refusal(config: str | None = None, **given: object) -> str:
-    """Return the one line in which options are refused."""
+    """Return the line of text with which options are refused."""
     with pytest.raises(OptionsError) as caught:
         resolve(given, config)
     text = str(caught.value)
@@ -106,7 +106,7 @@ def test_ranges_are_those_of_the_contract():
     assert allowed["seed"] == f"a whole number from 0 to {2**63 - 1}"
 
 
-def test_the_command_line_wins_over_the_file_and_the_file_over_the_table(toml):
+def test_command_line_wins_over_the_file_and_the_file_over_the_defaults(toml):
     path = toml('threshold = 2\nspread = 0.5\nosc-out = ["a.local:1", "b.local:2"]\n')
     chosen = resolve({"spread": "0", "voices": "3"}, path)
     settings = chosen.settings(spread=0.9)
@@ -114,7 +114,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_table(toml):
     assert chosen.voices == 3
     assert chosen.osc_out == ("a.local:1", "b.local:2")
     assert resolve({"osc_out": ("c:3",)}, path).osc_out == ("c:3",)
-    # A default that is given wins as well.
+    # A given value wins even where it is the default.
     assert resolve({"threshold": "0.5"}, path).settings().threshold == 0.5
     assert resolve({}, toml("record = false")).record is False
     assert resolve({"record": True}, toml("record = false")).record is True
@@ -237,7 +237,7 @@ def test_refusal_of_a_value_in_a_file_names_the_line(toml):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "voices=1\nthreshhold = 1",
@@ -249,12 +249,12 @@ def test_refusal_of_a_value_in_a_file_names_the_line(toml):
         ("config = 'x'", "no option is named 'config'"),
     ],
 )
-def test_unknown_key_is_refused_with_a_suggestion(text, told, toml):
-    assert told in refusal(toml(text))
+def test_unknown_key_is_refused_with_a_suggestion(text, message, toml):
+    assert message in refusal(toml(text))
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"voices 3", "not TOML: .*line 1"),
         (b"voices = 1\nvoices = 2\n", "not TOML: .*line 2"),
@@ -264,8 +264,8 @@ def test_unknown_key_is_refused_with_a_suggestion(text, told, toml):
         (b"log = " + b"[" * 100_000, "not TOML"),
     ],
 )
-def test_file_that_is_not_toml_is_refused(content, told, toml):
-    assert re.search(told, refusal(toml(content)))
+def test_file_that_is_not_toml_is_refused(content, message, toml):
+    assert re.search(message, refusal(toml(content)))
 
 
 def test_missing_file_and_folder_are_refused(tmp_path):

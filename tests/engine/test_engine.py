@@ -1,4 +1,4 @@
-"""The engine on a clock that the test turns: what comes in, and what goes out."""
+"""Engine on a clock that the test sets: packets in, packets and recordings out."""
 
 import logging
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.engine import OUT, Driven, playing, recordings
+from support.engine import OUT, PATIENCE, Driven, playing, recordings
 from support.players import Scripted, Whimsical, land, slide
 
 from robojam.controls import Settings
@@ -17,28 +17,29 @@ from robojam.sessions.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
 from robojam.wire import native, osc
 
-WATCH = ("127.0.0.1", 7000)
+MONITOR = ("127.0.0.1", 7000)
 STRANGER = ("192.168.1.66", 5005)
 OUT_TYPES = {"down": "ifff", "move": "ifff", "up": "i", "next": "ifff", "turn": "s"}
 
 
 @pytest.fixture
 def driven(tmp_path):
-    made = []
+    engines = []
 
     def make(*script, **options) -> Driven:
-        folder = tmp_path / str(len(made))
+        folder = tmp_path / str(len(engines))
         player = Scripted(*script, voices=options.get("voices", 1)) if script else None
-        made.append(Driven(folder, player, **options))
-        return made[-1]
+        engines.append(Driven(folder, player, **options))
+        return engines[-1]
 
     yield make
-    for one in made:
-        one.engine.finish("the end of the test")
+    for driven in engines:
+        driven.engine.finish("the end of the test")
 
 
-def watching(driven: Driven) -> None:
-    driven.send("/robojam/subscribe", "i", WATCH[1])
+def subscribe(driven: Driven) -> None:
+    """Subscribe or renew the monitor at MONITOR."""
+    driven.send("/robojam/subscribe", "i", MONITOR[1])
 
 
 def play(driven: Driven, touches: int = 10, every: float = 0.02) -> None:
@@ -49,23 +50,25 @@ def play(driven: Driven, touches: int = 10, every: float = 0.02) -> None:
     driven.send("/robojam/up", "i", 0)
 
 
-def out(driven: Driven):
+def output(driven: Driven):
+    """Return the messages that were sent to the output."""
     return [m for m in driven.wire.sent if m.to == OUT]
 
 
-def told(driven: Driven, to=WATCH):
-    return [m for m in driven.wire.sent if m.to == to]
+def monitored(driven: Driven):
+    """Return the messages that were sent to the monitor."""
+    return [m for m in driven.wire.sent if m.to == MONITOR]
 
 
 # -- what goes out ---------------------------------------------------------------------------
 
 
-def test_the_machine_answers_in_time_and_with_exact_types(driven):
+def test_answer_is_sent_when_it_is_due_with_the_type_tags_of_the_contract(driven):
     d = driven(land(0.1, 0.25, 0.75), slide(0.05), response=0.3, timescale=2.0)
     play(d)
     silent_from = d.now - 0.02
     d.wait(3.0)
-    sent = out(d)
+    sent = output(d)
     assert [m.name for m in sent] == ["ai/down", "ai/move", "ai/up"]
     assert [m.tags for m in sent] == ["ifff", "ifff", "i"]
     assert sent[0].args == pytest.approx((0, 0.25, 0.75, 0.2))
@@ -74,7 +77,7 @@ def test_the_machine_answers_in_time_and_with_exact_types(driven):
     assert d.status()["turn"] == "human"
 
 
-def test_a_recording_ends_with_how_late_it_was_played(driven):
+def test_recording_ends_with_the_lateness_of_its_touches(driven):
     d = driven(land(0.1), slide(0.05), mode="solo")
     d.send("/robojam/pause", "i", 0)
     d.wait(1.0, late=lambda: 0.002)
@@ -85,45 +88,45 @@ def test_a_recording_ends_with_how_late_it_was_played(driven):
     assert end.late_ms == {"p50": 2.0, "p99": 2.0, "max": 2.0}
 
 
-def test_what_was_recorded_is_what_was_sent(driven):
+def test_recorded_touches_are_those_that_were_sent(driven):
     d = driven(mode="duet", timescale=0.5)
-    watching(d)
+    subscribe(d)
     for _ in range(3):
         play(d)
         d.wait(0.5)
     session = d.end()
-    touched = [
+    recorded = [
         (f"{e.touch.who}/{e.touch.phase}", e.touch.id, e.touch.x, e.touch.y, e.touch.dt)
         for e in session.touches()
     ]
     scale = {"ai": 0.5}
-    sent = [m for m in told(d) if m.name.endswith(("down", "move", "up"))]
+    sent = [m for m in monitored(d) if m.name.endswith(("down", "move", "up"))]
     assert len(sent) > 30
-    assert [m.name for m in sent] == [name for name, *_ in touched]
-    for m, (name, finger, x, y, dt) in zip(sent, touched, strict=True):
+    assert [m.name for m in sent] == [name for name, *_ in recorded]
+    for m, (name, finger, x, y, dt) in zip(sent, recorded, strict=True):
         assert m.tags == OUT_TYPES[name.split("/")[1]]
         dt *= scale.get(name.split("/")[0], 1.0)
         expected = (finger,) if name.endswith("up") else (finger, x, y, dt)
         assert m.args == pytest.approx(expected, rel=1e-6)
     machine = [m for m in sent if m.name.startswith("ai")]
-    assert [m.args for m in machine] == [m.args for m in out(d)]
+    assert [m.args for m in machine] == [m.args for m in output(d)]
     assert session.ended == "SIGTERM"
 
 
 @pytest.mark.parametrize("mode", ["call-response", "duet", "solo", "listen"])
-def test_in_every_mode_what_goes_out_is_legal(driven, mode):
+def test_output_of_every_mode_has_fingers_in_order_and_touches_in_range(driven, mode):
     d = driven(mode=mode, voices=3)
     for _ in range(3):
         play(d)
         d.wait(2.0)
     d.engine.finish("SIGTERM")
     down: dict[str, bool] = {}
-    for m in out(d):
-        who, what = m.name.split("/")
-        assert m.tags == OUT_TYPES[what]
-        assert down.get(who, False) == (what != "down"), m
-        down[who] = what != "up"
-        if what != "up":
+    for m in output(d):
+        who, phase = m.name.split("/")
+        assert m.tags == OUT_TYPES[phase]
+        assert down.get(who, False) == (phase != "down"), m
+        down[who] = phase != "up"
+        if phase != "up":
             finger, x, y, dt = m.args
             assert finger == 0
             assert 0 <= x <= 1
@@ -134,31 +137,31 @@ def test_in_every_mode_what_goes_out_is_legal(driven, mode):
     assert bool(down) == (mode != "listen")
 
 
-def test_coming_in_takes_the_turn_back_at_once(driven):
+def test_human_touch_takes_the_turn_back_at_once(driven):
     d = driven(land(0.1), slide(0.02), response=5.0)
-    watching(d)
+    subscribe(d)
     play(d)
     d.wait(1.01)
     assert d.status()["turn"] == "ai"
     d.take()
     d.send("/robojam/down", "iff", 0, 0.5, 0.5)
-    assert [m.name for m in out(d)] == ["ai/up"]
+    assert [m.name for m in output(d)] == ["ai/up"]
     d.wait(0.4)
-    assert len(out(d)) == 1
-    assert [m.args for m in told(d) if m.name == "turn"] == [("human",)]
+    assert len(output(d)) == 1
+    assert [m.args for m in monitored(d) if m.name == "turn"] == [("human",)]
 
 
-def test_what_is_due_is_played_before_a_packet_is_handled(driven):
+def test_due_touches_are_played_before_a_packet_is_handled(driven):
     d = driven(land(0.1), slide(0.01), slide(0.01))
     play(d)
     d.wait(0.5 - 0.02 + 0.1 - 0.001)
     d.take()
-    d.now += 0.025  # nobody woke the loop meanwhile
+    d.now += 0.025  # the loop did not wake meanwhile
     d.send("/robojam/down", "iff", 0, 0.5, 0.5)
-    assert [m.name for m in out(d)] == ["ai/down", "ai/move", "ai/move", "ai/up"]
+    assert [m.name for m in output(d)] == ["ai/down", "ai/move", "ai/move", "ai/up"]
 
 
-def test_after_a_long_sleep_there_is_no_heap_of_late_touches(driven, caplog):
+def test_engine_that_slept_does_not_play_the_missed_touches_at_once(driven, caplog):
     d = driven(land(0.02), slide(0.02), mode="solo")
     d.wait(1.0)
     for wake in (
@@ -168,13 +171,13 @@ def test_after_a_long_sleep_there_is_no_heap_of_late_touches(driven, caplog):
         d.take()
         d.now += 2.0
         wake()
-        assert len(out(d)) <= 3
+        assert len(output(d)) <= 3
         d.wait(1.0)
-        assert 40 < len([m for m in out(d) if not m.name.endswith("up")]) < 60
+        assert 40 < len([m for m in output(d) if not m.name.endswith("up")]) < 60
     assert "held up for 2.0 s" in caplog.text
 
 
-def test_one_that_is_held_up_again_and_again_is_counted_and_told_a_few_times(driven, caplog):
+def test_repeated_delays_are_all_counted_and_a_few_are_logged(driven, caplog):
     d = driven(land(0.02), slide(0.02), mode="solo")
     d.wait(1.0)
     for _ in range(20):
@@ -195,9 +198,9 @@ def test_lateness_is_measured_and_moves_no_deadline(driven):
 # -- who plays -------------------------------------------------------------------------------
 
 
-def test_hosts_are_told_apart_in_the_order_of_their_first_touch(driven):
+def test_hosts_are_players_in_the_order_of_their_first_touch(driven):
     d = driven(mode="listen")
-    d.send("/robojam/up", "i", 0, sender=("10.0.0.9", 1))  # no touch: it names nobody
+    d.send("/robojam/up", "i", 0, sender=("10.0.0.9", 1))  # no touch, so no player
     for host, port in (("10.0.0.1", 1), ("10.0.0.2", 1), ("10.0.0.1", 2)):
         d.send("/robojam/move", "iff", 0, 0.5, 0.5, sender=(host, port))
         d.wait(0.1)
@@ -210,7 +213,7 @@ def test_hosts_are_told_apart_in_the_order_of_their_first_touch(driven):
     assert d.status()["dropped"] == {"absent finger": 1}
 
 
-def test_more_hosts_than_there_are_hands_are_dropped(driven):
+def test_host_beyond_the_limit_is_dropped(driven):
     d = driven(mode="listen", record=False)
     for i in range(70):
         d.send("/touch", "ff", 0.5, 0.5, sender=(f"10.0.0.{i}", 1))
@@ -274,7 +277,8 @@ for _ in range(1000):
 BAD["nested"] = [_deep]
 
 
-def jam_with(d: Driven, between) -> list:
+def events_with(d: Driven, between) -> list:
+    """Return the events of a jam in which `between` is called between the touches."""
     for _ in range(3):
         for i in range(10):
             d.send(f"/robojam/{'move' if i else 'down'}", "iff", 0, i / 10, 0.5)
@@ -286,18 +290,17 @@ def jam_with(d: Driven, between) -> list:
     return list(d.end().events)
 
 
-def test_hostile_packets_are_counted_by_reason_and_the_jam_is_unharmed(driven, caplog):
-    quiet = jam_with(driven(), lambda d: None)
+def test_hostile_packets_are_counted_by_reason_and_change_no_event(driven, caplog):
+    undisturbed = events_with(driven(), lambda d: None)
     packets = [(reason, packet) for reason, bad in BAD.items() for packet in bad]
     sent = iter(packets * 10)
 
-    def bother(d: Driven) -> None:
+    def send_hostile(d: Driven) -> None:
         for _ in range(3):
             d.raw(next(sent)[1], STRANGER)
 
     d = driven()
-    loud = jam_with(d, bother)
-    assert loud == quiet
+    assert events_with(d, send_hostile) == undisturbed
     dropped: dict[str, int] = {}
     for reason, _packet in (packets * 10)[: 33 * 3]:
         dropped[reason] = dropped.get(reason, 0) + 1
@@ -319,14 +322,14 @@ ARGUMENTS = st.lists(NUMBERS | WORDS.map(lambda v: ("s", v)), max_size=4)
 MESSAGES = st.tuples(st.sampled_from([*native.INPUTS]), ARGUMENTS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(MESSAGES, st.sampled_from([0.0, 0.01, 0.6])), max_size=30))
-def test_whatever_comes_in_the_jam_goes_on_and_ends_with_no_finger_down(coming):
+def test_jam_with_any_messages_goes_on_and_ends_with_no_finger_down(sent):
     with tempfile.TemporaryDirectory() as folder:
         d = Driven(Path(folder), mode="duet")
         d.models["b.safetensors"] = lambda: playing(Whimsical(), "b.safetensors", "0b")
-        watching(d)
-        for (address, arguments), pause in coming:
+        subscribe(d)
+        for (address, arguments), pause in sent:
             tags = "".join(tag for tag, _ in arguments)
             d.send(address, tags, *(value for _, value in arguments))
             d.wait(pause)
@@ -341,7 +344,7 @@ def test_whatever_comes_in_the_jam_goes_on_and_ends_with_no_finger_down(coming):
             assert not down or read(path).ended == "record 0"
 
 
-def test_a_coordinate_beyond_the_edge_is_clipped_and_counted(driven):
+def test_coordinate_out_of_range_is_clipped_and_counted(driven):
     d = driven(mode="listen")
     d.send("/robojam/down", "idd", 0, 1.5, -3e38)
     d.send("/touch", "ff", 0.5, 1.0)
@@ -351,13 +354,13 @@ def test_a_coordinate_beyond_the_edge_is_clipped_and_counted(driven):
 
 
 @pytest.mark.parametrize("tags", ["iff", "iii", "hdd", "fff", "dhh"])
-def test_a_number_may_be_of_any_type(driven, tags):
+def test_down_with_numbers_of_any_type_is_a_finger(driven, tags):
     d = driven(mode="listen", record=False)
     d.send("/robojam/down", tags, *(1.0 if t in "fd" else 1 for t in tags))
     assert d.status()["fingers"] == 1
 
 
-def test_a_bundle_is_handled_in_order_and_its_timetag_ignored(driven):
+def test_bundle_is_handled_in_order_and_its_timetag_is_ignored(driven):
     d = driven(mode="listen")
     parts = [
         osc.encode("/robojam/down", "iff", 0, 0.5, 0.5),
@@ -394,24 +397,24 @@ CONTROLS = {
 }
 
 
-def test_a_monitor_is_told_the_turn_and_all_controls_once(driven):
+def test_new_monitor_gets_the_turn_and_all_controls_once(driven):
     d = driven(threshold=0.25)
-    watching(d)
-    first = {m.name: m for m in told(d)}
-    assert len(first) == len(told(d))
-    assert {name: m.tags for name, m in first.items()} == {"turn": "s", **CONTROLS}
-    assert first["threshold"].args == (0.25,)
-    assert first["model"].args == ("a.safetensors",)
-    assert first["seed"].args == (7,)
+    subscribe(d)
+    initial = {m.name: m for m in monitored(d)}
+    assert len(initial) == len(monitored(d))
+    assert {name: m.tags for name, m in initial.items()} == {"turn": "s", **CONTROLS}
+    assert initial["threshold"].args == (0.25,)
+    assert initial["model"].args == ("a.safetensors",)
+    assert initial["seed"].args == (7,)
     d.take()
-    watching(d)
+    subscribe(d)
     d.wait(0.5)
-    assert not [m for m in told(d) if m.name != "forecast"]
+    assert not [m for m in monitored(d) if m.name != "forecast"]
 
 
-def test_a_monitor_sees_everyone_and_every_control_that_takes_effect(driven):
+def test_monitor_gets_every_control_that_takes_effect(driven):
     d = driven(land(0.1), slide(0.05))
-    watching(d)
+    subscribe(d)
     play(d)
     d.wait(0.7)
     d.take()
@@ -425,8 +428,10 @@ def test_a_monitor_sees_everyone_and_every_control_that_takes_effect(driven):
         ("panic", "", None),
     ):
         d.send(f"/robojam/{name}", tags, *([value] if tags else []))
-    said = [(m.name, m.args) for m in told(d) if m.name in (*CONTROLS, "reset", "panic")]
-    assert said == [
+    controls = [
+        (m.name, m.args) for m in monitored(d) if m.name in (*CONTROLS, "reset", "panic")
+    ]
+    assert controls == [
         ("mode", ("solo",)),
         ("temperature", (0.5,)),
         ("pause", (1,)),
@@ -436,58 +441,58 @@ def test_a_monitor_sees_everyone_and_every_control_that_takes_effect(driven):
     ]
 
 
-def test_what_is_pending_is_told_with_its_wait_and_what_is_expected(driven):
+def test_monitor_gets_the_pending_touch_and_a_bounded_number_of_forecasts(driven):
     d = driven(land(0.2, 0.25, 0.75), slide(0.05), mode="duet")
-    watching(d)
+    subscribe(d)
     d.take()
     play(d, 1)
     d.wait(0.1)
-    coming = [m for m in told(d) if m.name == "ai/next"]
-    assert coming[0].tags == "ifff"
-    assert coming[0].args == pytest.approx((0, 0.25, 0.75, 0.2))
-    expected = [m for m in told(d) if m.name == "forecast"]
-    assert expected[-1].tags == "f" * 6
+    pending = [m for m in monitored(d) if m.name == "ai/next"]
+    assert pending[0].tags == "ifff"
+    assert pending[0].args == pytest.approx((0, 0.25, 0.75, 0.2))
+    forecasts = [m for m in monitored(d) if m.name == "forecast"]
+    assert forecasts[-1].tags == "f" * 6
     d.take()
     play(d, 200, 0.005)
     d.wait(0.1)
-    assert 20 <= len([m for m in told(d) if m.name == "forecast"]) <= 32  # in 1.1 s
+    assert 20 <= len([m for m in monitored(d) if m.name == "forecast"]) <= 32  # in 1.1 s
 
 
-def test_a_monitor_lapses_after_ten_seconds_even_while_nobody_plays(driven):
+def test_monitor_expires_after_ten_seconds_without_renewal(driven):
     d = driven(land(0.1), slide(0.1), mode="solo", response=0)
-    watching(d)
+    subscribe(d)
     d.wait(6.0)
-    watching(d)
+    subscribe(d)
     renewed = d.now
     d.wait(15.0)
-    last = max(m.at for m in told(d))
+    last = max(m.at for m in monitored(d))
     assert 9.8 < last - renewed <= 10.0
     assert d.status()["monitors"] == 0
 
 
-def test_a_monitor_may_leave_and_only_its_own_host_takes_it_away(driven):
+def test_monitor_is_removed_by_its_own_host_only(driven):
     d = driven(mode="solo")
-    watching(d)
-    d.send("/robojam/unsubscribe", "i", WATCH[1], sender=STRANGER)
+    subscribe(d)
+    d.send("/robojam/unsubscribe", "i", MONITOR[1], sender=STRANGER)
     assert d.status()["monitors"] == 1
-    d.send("/robojam/unsubscribe", "i", WATCH[1])
+    d.send("/robojam/unsubscribe", "i", MONITOR[1])
     assert d.status()["monitors"] == 0
     d.take()
     d.wait(1.0)
-    assert not told(d)
+    assert not monitored(d)
 
 
-def test_there_are_at_most_eight_monitors(driven):
+def test_ninth_monitor_is_refused_and_a_renewal_is_not(driven):
     d = driven()
     for port in range(7000, 7010):
         d.send("/robojam/subscribe", "i", port)
     assert d.status()["monitors"] == 8
     assert d.status()["dropped"] == {"too many monitors": 2}
-    d.send("/robojam/subscribe", "i", 7003)  # renewing is no new one
+    d.send("/robojam/subscribe", "i", 7003)  # a renewal
     assert d.status()["dropped"] == {"too many monitors": 2}
 
 
-def test_a_monitor_is_at_the_host_that_asked_and_nowhere_else(driven):
+def test_monitor_is_at_the_host_of_its_sender(driven):
     d = driven(mode="solo")
     d.send("/robojam/subscribe", "i", 53, sender=STRANGER)
     d.wait(1.0)
@@ -497,7 +502,7 @@ def test_a_monitor_is_at_the_host_that_asked_and_nowhere_else(driven):
 # -- loops -----------------------------------------------------------------------------------
 
 
-def test_what_the_engine_sent_itself_is_no_human(driven):
+def test_packet_from_the_engine_s_own_address_is_an_echo(driven):
     d = driven(mode="duet")
     d.wire.on_sent = lambda packet, to: d.engine.packet(packet, d.wire.address, d.now)
     play(d)
@@ -510,22 +515,22 @@ def test_what_the_engine_sent_itself_is_no_human(driven):
 
 
 @pytest.mark.parametrize("mode", ["call-response", "duet", "solo"])
-def test_a_monitor_that_sends_everything_back_makes_no_storm(driven, mode):
+def test_monitor_that_sends_every_packet_back_causes_no_endless_loop(driven, mode):
     d = driven(mode=mode)
     echoes: list[bytes] = []
-    d.wire.on_sent = lambda packet, to: echoes.append(packet) if to == WATCH else None
+    d.wire.on_sent = lambda packet, to: echoes.append(packet) if to == MONITOR else None
 
     def echo(seconds: float) -> int:
         count = 0
         for _ in range(int(seconds / 0.001)):
             d.wait(0.001)
-            coming, echoes[:] = list(echoes), []
-            for packet in coming:
+            packets, echoes[:] = list(echoes), []
+            for packet in packets:
                 count += 1
-                d.raw(packet, WATCH)
+                d.raw(packet, MONITOR)
         return count
 
-    watching(d)
+    subscribe(d)
     play(d)
     echo(1.0)
     for name, tags, values in (
@@ -533,7 +538,11 @@ def test_a_monitor_that_sends_everything_back_makes_no_storm(driven, mode):
         ("reset", "", [()]),
         ("seed", "h", [(5,)]),
         ("record", "i", [(1,)]),
-        ("temperature", "f", [(0.9,), (0.7,), (0.5,)]),  # these chase each other
+        (
+            "temperature",
+            "f",
+            [(0.9,), (0.7,), (0.5,)],
+        ),  # several values follow one another in the loop
         ("mode", "s", [("duet",), (mode,)]),
         ("panic", "", [()]),
     ):
@@ -547,27 +556,31 @@ def test_a_monitor_that_sends_everything_back_makes_no_storm(driven, mode):
     assert {e.touch.who for e in d.end().touches()} <= {"human", "ai"}
 
 
-def test_the_same_control_many_times_is_no_loop_when_it_was_not_sent_back_at_once(driven):
+def test_control_repeated_slowly_takes_effect_each_time(driven):
     d = driven(mode="duet")
-    watching(d)
+    subscribe(d)
     for _ in range(30):
         d.send("/robojam/answer")
         d.wait(0.12)
-    assert len([m for m in told(d) if m.name == "answer"]) == 30
+    assert len([m for m in monitored(d) if m.name == "answer"]) == 30
 
 
 # -- controls --------------------------------------------------------------------------------
 
 
-def test_the_status_tells_what_there_is_to_know(driven):
+def test_status_has_the_keys_of_the_contract_and_is_sent_to_who_asked(driven):
     d = driven(mode="duet")
     status = d.status()
-    wanted = "model device mode turn paused recording fingers played heard dropped clipped"
-    assert set(wanted.split()) | {"late_ms_p99", "monitors"} <= set(status)
+    keys = "model device mode turn paused recording fingers played heard dropped clipped"
+    assert set(keys.split()) | {"late_ms_p99", "monitors"} <= set(status)
     assert status["recording"] == "armed"
     d.send("/robojam/status", sender=("10.0.0.5", 1234))
-    asked = d.take()[-1]
-    assert (asked.address, asked.tags, asked.to) == ("/robojam/status", "s", ("10.0.0.5", 1234))
+    answer = d.take()[-1]
+    assert (answer.address, answer.tags, answer.to) == (
+        "/robojam/status",
+        "s",
+        ("10.0.0.5", 1234),
+    )
     play(d)
     d.send("/robojam/pause", "i", 1)
     d.wait(1.0)
@@ -585,7 +598,7 @@ def test_the_status_tells_what_there_is_to_know(driven):
      ("temperature", 10.0), ("temperature", 0.0), ("response", 3600.0), ("response", 0.0)],
 )  # fmt: skip
 @pytest.mark.parametrize("tag", ["f", "d"])
-def test_the_limits_of_a_range_are_in_it_in_32_bits_too(driven, name, value, tag):
+def test_control_at_the_end_of_its_range_is_accepted_in_32_bits(driven, name, value, tag):
     d = driven()
     d.send(f"/robojam/{name}", tag, value)
     assert d.status()["dropped"] == {}
@@ -594,34 +607,34 @@ def test_the_limits_of_a_range_are_in_it_in_32_bits_too(driven, name, value, tag
 
 
 @pytest.mark.parametrize("value", [0.9, 1.1])
-def test_a_control_in_32_bits_that_is_in_force_has_no_effect(driven, value):
+def test_control_equal_in_32_bits_to_the_value_in_force_has_no_effect(driven, value):
     d = driven()
     d.send("/robojam/spread", "d", value)
-    watching(d)
+    subscribe(d)
     d.take()
     d.send("/robojam/spread", "f", value)
     assert d.status()["spread"] == value
-    assert not told(d)
+    assert not monitored(d)
 
 
-def test_impsys_names_of_modes_are_ours(driven):
+def test_mode_by_impsy_s_name_is_robojam_s_mode(driven):
     d = driven()
     names = {"polyphony": "duet", "battle": "solo", "useronly": "listen"}
-    for impsy, ours in (names | {"callresponse": "call-response"}).items():
+    for impsy, mode in (names | {"callresponse": "call-response"}).items():
         d.send("/robojam/mode", "s", impsy)
-        assert d.status()["mode"] == ours
+        assert d.status()["mode"] == mode
 
 
-def test_the_sound_changes_while_playing_and_is_told_and_recorded(driven):
+def test_sound_controls_take_effect_in_a_turn_and_are_sent_and_recorded(driven):
     d = driven(land(0.1), slide(0.05))
-    watching(d)
+    subscribe(d)
     play(d)
     d.wait(0.65)
     d.take()
     due = d.engine.jam.due
     for address, tags, value in (
         ("/robojam/instrument", "s", "ai=drums"),
-        ("/robojam/instrument", "s", "AI = drums"),  # it is so already
+        ("/robojam/instrument", "s", "AI = drums"),  # already in force
         ("/robojam/instrument", "s", "chirp"),
         ("/inst", "s", "keys"),
         ("/robojam/scale", "s", "Minor"),
@@ -638,40 +651,42 @@ def test_the_sound_changes_while_playing_and_is_told_and_recorded(driven):
         ("scale", "minor"),
         ("volume", 0.5),
     ]
-    assert [(m.name, *m.args) for m in told(d)] == changed  # and the machine plays on
+    assert [(m.name, *m.args) for m in monitored(d)] == changed  # and the machine plays on
     assert d.engine.jam.due == due
     status = d.status()
     assert (status["instrument"], status["scale"], status["volume"]) == (
         "human=keys,ai=drums", "minor", 0.5,
     )  # fmt: skip
     drops = ("unknown instrument", "unknown scale", "out of range")
-    assert [status["dropped"].get(why) for why in drops] == [1, 1, 1]
-    kept = [e.values for e in d.end().events if isinstance(e, SetEvent)]
-    assert kept == [{name: value} for name, value in changed]
+    assert [status["dropped"].get(reason) for reason in drops] == [1, 1, 1]
+    recorded = [e.values for e in d.end().events if isinstance(e, SetEvent)]
+    assert recorded == [{name: value} for name, value in changed]
 
 
-def test_answer_passes_the_turn_with_nothing_heard(driven):
+def test_answer_begins_a_jam_with_nothing_played_before(driven):
     d = driven(land(0.1), slide(0.05))
     d.wait(5.0)
-    assert not out(d)  # it never begins by itself
+    assert not output(d)  # the machine never begins by itself
     d.send("/robojam/answer")
-    asked = d.now
+    asked_at = d.now
     d.wait(1.0)
-    assert out(d)[0].at - asked == pytest.approx(0.1, abs=1e-6)
+    assert output(d)[0].at - asked_at == pytest.approx(0.1, abs=1e-6)
     session = d.end()
     assert session.events[0] == SetEvent(0.0, {"answer": 1})
 
 
-def test_a_new_recording_begins_anew_in_a_file_of_its_own(driven):
+def test_new_recording_resets_and_reseeds_the_player_in_a_file_of_its_own(driven):
     d = driven(land(0.1), slide(0.05))
     player = d.loaded.player
-    watching(d)
+    subscribe(d)
     play(d)
     d.wait(1.0)
     assert d.status()["turn"] == "ai"
     d.take()
     d.send("/robojam/record", "i", 1)
-    assert [(m.name, m.args) for m in told(d) if m.name in ("record", "turn", "ai/up")] == [
+    assert [
+        (m.name, m.args) for m in monitored(d) if m.name in ("record", "turn", "ai/up")
+    ] == [
         ("ai/up", (0,)),
         ("turn", ("human",)),
         ("record", (1,)),
@@ -698,7 +713,7 @@ def test_record_0_closes_the_file_and_the_jam_goes_on(driven):
     d.take()
     play(d)
     d.wait(0.5)
-    assert out(d)
+    assert output(d)
     d.engine.finish("SIGTERM")
     assert d.status()["recording"] == ""
     session = read(recordings(d.folder)[0])
@@ -706,13 +721,13 @@ def test_record_0_closes_the_file_and_the_jam_goes_on(driven):
     assert session.ended == "record 0"
 
 
-def test_seeds_are_drawn_for_each_take_unless_one_was_asked_for(driven):
+def test_seed_is_drawn_for_each_take_unless_one_was_set(driven):
     d = driven(seed=None)
     seeds = []
-    for asked in (None, None, 5, None):
-        if asked is not None:
-            d.send("/robojam/seed", "i", asked)
-            assert d.status()["seed"] == asked
+    for seed in (None, None, 5, None):
+        if seed is not None:
+            d.send("/robojam/seed", "i", seed)
+            assert d.status()["seed"] == seed
         d.send("/robojam/record", "i", 1)
         play(d, 1)
         seeds.append(d.status()["seed"])
@@ -723,17 +738,17 @@ def test_seeds_are_drawn_for_each_take_unless_one_was_asked_for(driven):
     assert d.status()["seed"] == 2**63 - 1
 
 
-def test_another_model_plays_on_without_stopping_and_is_recorded_with_its_hash(driven):
+def test_new_model_plays_on_and_is_recorded_with_its_hash(driven):
     d = driven(land(0.1), slide(0.1), mode="solo")
     d.models["b.safetensors"] = lambda: playing(Scripted(land(0.1)), "b.safetensors", "0b")
-    watching(d)
+    subscribe(d)
     d.wait(1.0)
     d.send("/robojam/model", "s", "b.safetensors")
     assert d.status()["model"] == "b.safetensors"
-    assert ("model", ("b.safetensors",)) in [(m.name, m.args) for m in told(d)]
+    assert ("model", ("b.safetensors",)) in [(m.name, m.args) for m in monitored(d)]
     changed = d.now - 1000.0
     d.wait(1.0)
-    d.send("/robojam/model", "s", "b.safetensors")  # it plays already
+    d.send("/robojam/model", "s", "b.safetensors")  # the model that plays already
     session = d.end()
     sets = [e for e in session.events if isinstance(e, SetEvent)]
     assert [e.values for e in sets] == [{"model": {"file": "b.safetensors", "sha256": "0b"}}]
@@ -741,7 +756,7 @@ def test_another_model_plays_on_without_stopping_and_is_recorded_with_its_hash(d
     assert 8 <= len([e for e in after if e.touch.phase is Phase.DOWN]) <= 11
 
 
-def test_a_model_that_is_not_there_changes_nothing(driven, caplog):
+def test_unknown_model_is_dropped_and_changes_nothing(driven, caplog):
     d = driven()
     for name in ("c", "../a.safetensors", "x" * 5000, "\n"):
         d.send("/robojam/model", "s", name)
@@ -750,30 +765,30 @@ def test_a_model_that_is_not_there_changes_nothing(driven, caplog):
     assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 1
 
 
-def test_panic_before_the_first_touch_holds_until_one(driven):
+def test_panic_before_the_first_touch_holds_until_a_touch(driven):
     d = driven(land(0.1))
     d.send("/robojam/panic")
     d.send("/robojam/answer")
     d.wait(3.0)
-    assert not out(d)
+    assert not output(d)
     play(d)
     d.wait(2.0)
-    assert out(d)
+    assert output(d)
 
 
-def test_nothing_is_recorded_without_record_nor_before_a_touch(driven, tmp_path: Path):
+def test_no_file_is_written_without_record_or_before_a_touch(driven, tmp_path: Path):
     d = driven(record=False)
     play(d)
     d.wait(1.0)
     d.engine.finish("SIGTERM")
-    quiet = driven()
-    quiet.send("/robojam/temperature", "f", 0.5)
-    quiet.wait(5.0)
-    quiet.engine.finish("SIGTERM")
+    untouched = driven()
+    untouched.send("/robojam/temperature", "f", 0.5)
+    untouched.wait(5.0)
+    untouched.engine.finish("SIGTERM")
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
-def test_the_header_tells_what_was_in_force_at_the_beginning(driven):
+def test_header_has_the_settings_in_force_at_the_beginning(driven):
     d = driven(threshold=0.3)
     d.send("/robojam/temperature", "f", 0.5)
     d.send("/robojam/pause", "i", 1)
@@ -788,7 +803,7 @@ def test_the_header_tells_what_was_in_force_at_the_beginning(driven):
     assert set(Settings.__dataclass_fields__) < set(header.options)
 
 
-def test_events_are_in_the_order_of_handling(driven):
+def test_recorded_events_are_in_the_order_of_time(driven):
     d = driven(mode="duet", voices=2)
     for _ in range(3):
         play(d)
@@ -801,24 +816,24 @@ def test_events_are_in_the_order_of_handling(driven):
 # -- a slow disk -----------------------------------------------------------------------------
 
 
-def test_a_disk_that_hangs_holds_nothing_up_and_loses_nothing(tmp_path, monkeypatch):
-    """The disk takes its first line only when all has been played: nobody waits for it."""
-    hung, free, write = threading.Event(), threading.Event(), recorder._File._write
+def test_disk_that_hangs_delays_no_touch_and_loses_none(tmp_path, monkeypatch):
+    """The disk takes its first line only when all has been played."""
+    hung, may_go_on, write = threading.Event(), threading.Event(), recorder._File._write
 
-    def hangs(self, file):
+    def hang(self, file):
         hung.set()
-        assert free.wait(30)
+        assert may_go_on.wait(PATIENCE)
         write(self, file)
 
-    monkeypatch.setattr(recorder._File, "_write", hangs)
+    monkeypatch.setattr(recorder._File, "_write", hang)
     d = Driven(tmp_path, voices=9, mode="solo")
     d.wait(0.5)
-    assert hung.wait(30)
+    assert hung.wait(PATIENCE)
     d.wait(20.0)
     assert d.status()["trouble"] == []
-    assert len(out(d)) > 100
-    free.set()
+    assert len(output(d)) > 100
+    may_go_on.set()
     session = d.end()
-    sent = [m.address.split("/")[2:] for m in out(d)]
+    sent = [m.address.split("/")[2:] for m in output(d)]
     assert [[e.touch.who, e.touch.phase] for e in session.touches()] == sent
     assert session.ended == "SIGTERM"

@@ -1,4 +1,4 @@
-"""What a stranger, or an overload, cannot do: heap up work, files or time."""
+"""Limits on work, files and time that packets or an overload can cause."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from support.players import Scripted, land, slide
 from robojam.engine.metrics import RateLimiter
 
 
-class Slow(Scripted):
-    """Takes 5 ms of the engine's time for each touch it makes."""
+class SlowPlayer(Scripted):
+    """Player that takes 5 ms of the engine's time for each touch that it samples."""
 
     engine: Driven | None = None
 
@@ -29,19 +29,19 @@ def driven(tmp_path):
         return made[-1]
 
     yield make
-    for one in made:
-        one.engine.finish("the end of the test")
+    for engine in made:
+        engine.engine.finish("the end of the test")
 
 
-def test_an_allowance_is_a_rate_and_a_burst():
-    allowance = RateLimiter(10, 3)
-    assert [allowance.take(5.0) for _ in range(5)] == [True, True, True, False, False]
-    assert [allowance.take(5.15), allowance.take(5.15)] == [True, False]
-    assert [allowance.take(60.0) for _ in range(4)] == [True, True, True, False]
+def test_rate_limiter_allows_a_burst_and_then_its_rate():
+    limiter = RateLimiter(10, 3)
+    assert [limiter.take(5.0) for _ in range(5)] == [True, True, True, False, False]
+    assert [limiter.take(5.15), limiter.take(5.15)] == [True, False]
+    assert [limiter.take(60.0) for _ in range(4)] == [True, True, True, False]
 
 
-def test_a_timescale_that_nobody_can_keep_up_with_blocks_nothing(driven):
-    player = Slow(slide(0.02))
+def test_engine_that_cannot_keep_up_with_the_timescale_still_handles_input(driven):
+    player = SlowPlayer(slide(0.02))
     d = driven(player, mode="solo", timescale=0.001)  # a touch every 20 µs, each costs 5 ms
     player.engine = d
     d.now += 0.4
@@ -53,23 +53,23 @@ def test_a_timescale_that_nobody_can_keep_up_with_blocks_nothing(driven):
     d.take()
     player.engine = None
     d.wait(1.0)
-    assert d.take() == []  # it was heard, and is obeyed
+    assert d.take() == []  # the panic has taken effect
 
 
-def test_one_host_cannot_play_without_end(driven):
+def test_touches_of_one_host_are_limited_and_those_of_others_are_not(driven):
     d = driven(Scripted(land(0.1)), mode="listen")
     for i in range(7000):
         d.send("/robojam/down", "iff", i % 3, 0.5, 0.5)
     assert d.status()["heard"] == 5000
     assert d.status()["dropped"]["too fast"] == 2000
     d.send("/robojam/down", "iff", 9, 0.5, 0.5, sender=("127.0.0.2", 4000))
-    assert d.status()["heard"] == 5001  # others are heard
+    assert d.status()["heard"] == 5001  # other hosts are not limited
     d.wait(1.0)
     d.send("/robojam/down", "iff", 9, 0.5, 0.5)
     assert d.status()["heard"] == 5002
 
 
-def test_recordings_cannot_be_made_without_end(driven):
+def test_recordings_on_request_are_limited(driven):
     d = driven(Scripted(land(0.1)), mode="listen")
     for _ in range(40):
         d.send("/robojam/record", "i", 1)
@@ -79,7 +79,7 @@ def test_recordings_cannot_be_made_without_end(driven):
     assert len(recordings(d.folder)) < 13
 
 
-def test_a_panic_in_solo_lasts_into_the_next_recording(driven):
+def test_panic_in_solo_lasts_into_the_next_recording(driven):
     d = driven(Scripted(land(0.1)), mode="solo")
     d.wait(0.55)
     d.send("/robojam/panic")
@@ -93,7 +93,7 @@ def test_a_panic_in_solo_lasts_into_the_next_recording(driven):
     assert [m.name for m in d.take()][:1] == ["ai/down"]
 
 
-def test_the_status_tells_what_it_costs(driven):
+def test_status_has_the_processor_time_the_uptime_and_the_memory(driven):
     status = driven(Scripted(land(0.1))).status()
     assert status["cpu_s"] > 0
     assert status["uptime_s"] == 0

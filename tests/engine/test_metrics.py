@@ -1,26 +1,26 @@
-"""What the engine counts, how late it is, and when it warns."""
+"""Metrics: counts of drops with their warnings, and lateness."""
 
 import pytest
 
 from robojam.engine.metrics import DropCounter, Lateness
 
 
-def test_what_is_dropped_is_counted_and_told_once_a_second_at_most(caplog):
+def test_drops_are_counted_and_logged_at_most_once_a_second(caplog):
     now = [0.0]
-    tally = DropCounter(lambda: now[0])
+    counter = DropCounter(lambda: now[0])
     for step in range(300):
         now[0] = step / 100
-        tally.drop("malformed" if step % 2 else "nested", "what was in it")
-    assert tally.dropped == {"nested": 150, "malformed": 150}
+        counter.drop("malformed" if step % 2 else "nested", "what was in it")
+    assert counter.dropped == {"nested": 150, "malformed": 150}
     assert [r.message for r in caplog.records] == [
         "dropped 1 so far (1 nested); what was in it",
         "dropped 101 so far (51 nested, 50 malformed); what was in it",
         "dropped 201 so far (101 nested, 100 malformed); what was in it",
     ]
-    assert tally.played == tally.heard == 0
+    assert counter.played == counter.heard == 0
 
 
-def test_lateness_is_that_which_99_of_100_stay_below_of_the_last_thousand():
+def test_p99_of_lateness_is_of_the_last_1024_touches():
     late = Lateness()
     assert late.p99 == 0.0
     late.add(0.5)
@@ -33,7 +33,7 @@ def test_lateness_is_that_which_99_of_100_stay_below_of_the_last_thousand():
     assert late.p99 == 0.001
 
 
-def test_a_recording_keeps_how_late_its_own_touches_were():
+def test_lateness_of_a_take_is_of_its_own_touches():
     late = Lateness()
     assert late.take() is None
     for ms in range(1, 101):
@@ -45,7 +45,7 @@ def test_a_recording_keeps_how_late_its_own_touches_were():
     assert late.take() is None
 
 
-def test_a_long_recording_keeps_the_worst_of_all_and_the_rest_of_the_last():
+def test_lateness_of_a_long_take_has_the_maximum_of_all_touches():
     late = Lateness()
     late.add(5.0)
     for _ in range(3000):

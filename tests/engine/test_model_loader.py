@@ -1,4 +1,4 @@
-"""From a model's name to a player: by path for the musician, by name for a stranger."""
+"""Loading of models: by path, and over the network by name alone."""
 
 import hashlib
 import queue
@@ -31,12 +31,12 @@ def models(tmp_path):
     return Models(folder / "a.safetensors", device="cpu", voices=1)
 
 
-def test_a_model_is_found_by_its_name_with_its_ending_or_without(models):
+def test_model_is_found_by_its_name_with_or_without_its_ending(models):
     folder = models.folders[0]
     for name in ("b", "b.safetensors"):
         assert models.find(name) == folder / "b.safetensors"
     assert models.find("inner") == folder / "inner.safetensors"
-    # Where the folder has none, those that robojam brings.
+    # Models that come with robojam are found too.
     assert models.find(file.DEFAULT) == file.folder() / file.DEFAULT
 
 
@@ -46,53 +46,53 @@ def test_a_model_is_found_by_its_name_with_its_ending_or_without(models):
      "link", "loop", "d", "none", "notes.txt", "a\0", "a.safetensors\0.txt", "C:a", "..\\up",
      "x" * 300, "x" * 100_000, "~", "/etc/passwd", "\n", "a/"],
 )  # fmt: skip
-def test_nothing_outside_of_the_folder_is_found(models, name):
+def test_name_that_leads_outside_the_folder_or_to_no_model_is_refused(models, name):
     with pytest.raises(ModelFileError, match="no model"):
         models.find(name)
 
 
-def test_no_absolute_path_is_a_name(models):
+def test_absolute_path_is_refused_as_a_name(models):
     with pytest.raises(ModelFileError):
         models.find(str(models.folders[0] / "a.safetensors"))
 
 
-def test_what_is_loaded_is_told_with_its_file_hash_and_build():
+def test_loaded_player_has_the_file_the_hash_and_the_build_of_its_model():
     one_thread()
     loaded = load(MODEL, device="cpu", voices=3)
     assert loaded.player.voices == 3
-    playing = loaded.info
-    assert playing.model.file == MODEL.name
-    assert playing.model.sha256 == hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    assert playing.path == str(MODEL)
-    assert playing.build.startswith("robojam ")
-    assert "numpy" in playing.build
-    assert "1 threads" in playing.build or "blas" not in playing.build
+    info = loaded.info
+    assert info.model.file == MODEL.name
+    assert info.model.sha256 == hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    assert info.path == str(MODEL)
+    assert info.build.startswith("robojam ")
+    assert "numpy" in info.build
+    assert "1 threads" in info.build or "blas" not in info.build
 
 
-def test_of_those_asked_for_meanwhile_the_last_is_loaded_next(models, monkeypatch):
-    told: queue.Queue[tuple[str, object]] = queue.Queue()
-    going, started = threading.Event(), threading.Event()
+def test_last_model_requested_during_a_load_is_loaded_next(models, monkeypatch):
+    results: queue.Queue[tuple[str, object]] = queue.Queue()
+    may_end, started = threading.Event(), threading.Event()
     loaded = []
 
     def slow(path, **_):
         started.set()
-        assert going.wait(PATIENCE)
+        assert may_end.wait(PATIENCE)
         loaded.append(path.stem)
         return path.stem
 
     monkeypatch.setattr(model_loader, "load", slow)
 
     def ask(name: str) -> None:
-        models.ask(name, lambda got: told.put((name, got)))
+        models.ask(name, lambda result: results.put((name, result)))
 
     ask("a")
     assert started.wait(PATIENCE)
     for name in ("none", "b", "inner", "b"):
         ask(name)
-    going.set()
-    assert [told.get(timeout=PATIENCE) for _ in range(2)] == [("a", "a"), ("b", "b")]
+    may_end.set()
+    assert [results.get(timeout=PATIENCE) for _ in range(2)] == [("a", "a"), ("b", "b")]
     ask("none")
-    name, got = told.get(timeout=PATIENCE)
+    name, result = results.get(timeout=PATIENCE)
     assert name == "none"
-    assert isinstance(got, ModelFileError)
+    assert isinstance(result, ModelFileError)
     assert loaded == ["a", "b"]

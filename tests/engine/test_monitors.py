@@ -1,4 +1,4 @@
-"""Who watches, until when, and what goes round in circles."""
+"""Monitors: subscription, expiry, echoes of controls, forecasts."""
 
 import math
 
@@ -19,7 +19,7 @@ def monitors(sent):
     return Monitors(lambda packet, to: sent.append((packet, to)))
 
 
-def test_one_lapses_after_ten_seconds_unless_renewed(monitors, sent):
+def test_monitor_expires_after_ten_seconds_unless_renewed(monitors, sent):
     assert monitors.add(HERE, 0.0) is True
     assert monitors.add(HERE, 6.0) is False
     monitors.expire(15.9)
@@ -30,7 +30,7 @@ def test_one_lapses_after_ten_seconds_unless_renewed(monitors, sent):
     assert monitors.add(HERE, 17.0) is True
 
 
-def test_there_are_eight_places_and_lapsed_ones_are_free(monitors):
+def test_ninth_monitor_is_refused_until_another_expires(monitors):
     for port in range(8):
         assert monitors.add(("127.0.0.1", port), port / 10) is True
     assert monitors.add(("127.0.0.1", 8), 9.9) is None
@@ -41,7 +41,7 @@ def test_there_are_eight_places_and_lapsed_ones_are_free(monitors):
     assert len(monitors) == 7
 
 
-def test_a_control_that_comes_back_at_once_again_and_again_is_a_loop(monitors):
+def test_control_that_comes_back_at_once_more_than_eight_times_is_an_echo(monitors):
     monitors.add(HERE, 0.0)
     now = 0.0
     for _ in range(8):
@@ -50,28 +50,28 @@ def test_a_control_that_comes_back_at_once_again_and_again_is_a_loop(monitors):
         assert not monitors.is_echo("reset", 1, HERE[0], now)
     monitors.control("reset", 1, now)
     assert monitors.is_echo("reset", 1, HERE[0], now + 0.01)
-    assert not monitors.is_echo("reset", 1, "10.0.0.1", now + 0.01)  # it watches nothing
+    assert not monitors.is_echo("reset", 1, "10.0.0.1", now + 0.01)  # no monitor is there
     assert not monitors.is_echo("answer", 1, HERE[0], now + 0.01)
-    assert not monitors.is_echo("reset", 1, HERE[0], now + 0.11)  # later: it is meant
+    assert not monitors.is_echo("reset", 1, HERE[0], now + 0.11)  # too late for an echo
 
 
-def test_what_is_expected_is_told_as_more_is_heard_not_too_often_and_when_there_is_time(
+def test_forecast_is_sent_after_new_touches_at_most_30_times_a_second_when_there_is_time(
     monitors, sent
 ):
     def forecast():
         return [(1.0, 0.5, 0.5, 0.1, 0.1, 0.0)]
 
     assert monitors.send_forecast(1, forecast, 0.0, 1.0) == math.inf
-    assert not sent  # nobody watches
+    assert not sent  # no monitor
     monitors.add(HERE, 0.0)
     assert monitors.send_forecast(1, forecast, 0.0, 0.001) == math.inf
     assert not sent  # something is due
     assert monitors.send_forecast(1, forecast, 0.0, math.inf) == math.inf
     assert len(sent) == 1
     assert monitors.send_forecast(1, forecast, 1.0, math.inf) == math.inf
-    assert len(sent) == 1  # nothing new was heard
+    assert len(sent) == 1  # nothing new was fed
     assert monitors.send_forecast(2, forecast, 0.01, math.inf) == pytest.approx(1 / 30 - 0.01)
     assert monitors.send_forecast(2, list, 1.0, math.inf) == math.inf
-    assert len(sent) == 1  # nothing is expected
+    assert len(sent) == 1  # the forecast is empty
     assert monitors.send_forecast(3, forecast, 2.0, math.inf) == math.inf
     assert len(sent) == 2

@@ -1,4 +1,4 @@
-"""What is plugged into the engine: an input and an output of the test's own."""
+"""Ports of the engine: an input and an output of the test's own."""
 
 import math
 import socket
@@ -20,18 +20,19 @@ from robojam.touch import Phase
 from robojam.wire.native import Control, Dropped, Finger, Input, StatusRequest
 
 
-class Plug:
-    """An input and an output in one: what is put in comes in, what goes out is kept."""
+class FakePort:
+    """Input port of the inputs that `put` is given, and output port that keeps the events."""
 
     def __init__(self) -> None:
         self.near, self.far = socket.socketpair()
         self.waiting: list[tuple[str, Input]] = []
-        self.heard: list[tuple[Event, float]] = []
-        self.looks: list[float] = []
+        self.events: list[tuple[Event, float]] = []
+        self.touched = threading.Event()
+        self.advanced: list[float] = []
         self.closed = False
 
-    def put(self, source: str, *what: Input) -> None:
-        self.waiting += [(source, one) for one in what]
+    def put(self, source: str, *inputs: Input) -> None:
+        self.waiting += [(source, input_) for input_ in inputs]
         self.far.send(b"\0")
 
     def fileno(self) -> int:
@@ -39,18 +40,20 @@ class Plug:
 
     def receive(self) -> list[tuple[str, Input]]:
         self.near.recv(4096)
-        came, self.waiting = self.waiting, []
-        return came
+        received, self.waiting = self.waiting, []
+        return received
 
-    def handle(self, what: Event, at: float) -> None:
-        self.heard.append((what, at))
+    def handle(self, event: Event, at: float) -> None:
+        self.events.append((event, at))
+        if isinstance(event, TouchPlayed):
+            self.touched.set()
 
     def advance(self, now: float) -> float:
-        self.looks.append(now)
+        self.advanced.append(now)
         return 1.0
 
     def status(self) -> dict[str, object]:
-        return {"plug": len(self.heard)}
+        return {"events": len(self.events)}
 
     def close(self) -> None:
         self.closed = True
@@ -58,27 +61,27 @@ class Plug:
     @property
     def touches(self) -> list[tuple[str, Phase, float]]:
         return [
-            (w.touch.who, w.touch.phase, at)
-            for w, at in self.heard
-            if isinstance(w, TouchPlayed)
+            (event.touch.who, event.touch.phase, at)
+            for event, at in self.events
+            if isinstance(event, TouchPlayed)
         ]
 
 
-def driven(tmp_path: Any, plug: Plug, **options: Any) -> Driven:
+def driven(tmp_path: Any, port: FakePort, **options: Any) -> Driven:
     jam = Driven(tmp_path, **options)
-    jam.engine.inputs = jam.engine._publisher.outputs = (plug,)
-    jam.engine._ports = (plug,)
+    jam.engine.inputs = jam.engine._publisher.outputs = (port,)
+    jam.engine._ports = (port,)
     return jam
 
 
-def test_each_source_of_an_input_is_a_player_of_its_own(tmp_path):
-    plug = Plug()
-    jam = driven(tmp_path, plug, mode="listen")
+def test_each_source_of_an_input_port_is_a_player_of_its_own(tmp_path):
+    port = FakePort()
+    jam = driven(tmp_path, port, mode="listen")
     jam.send("/robojam/down", "iff", 1, 0.1, 0.1)
-    plug.put("midi:left", Finger(Phase.DOWN, 1, 0.5, 0.5))
-    plug.put("midi:right", Finger(Phase.DOWN, 1, 0.6, 0.5), Finger(Phase.UP, 1))
-    jam.engine.receive(plug)
-    assert [touch[:2] for touch in plug.touches] == [
+    port.put("midi:left", Finger(Phase.DOWN, 1, 0.5, 0.5))
+    port.put("midi:right", Finger(Phase.DOWN, 1, 0.6, 0.5), Finger(Phase.UP, 1))
+    jam.engine.receive(port)
+    assert [touch[:2] for touch in port.touches] == [
         ("human", Phase.DOWN),
         ("human2", Phase.DOWN),
         ("human3", Phase.DOWN),
@@ -86,67 +89,64 @@ def test_each_source_of_an_input_is_a_player_of_its_own(tmp_path):
     ]
 
 
-def test_controls_come_in_and_what_does_not_fit_is_counted(tmp_path):
-    plug = Plug()
-    jam = driven(tmp_path, plug)
-    plug.put("midi:a", Control("mode", "duet"), Dropped("torn"), StatusRequest())
-    plug.put("midi:a", Control("temperature", 1e9))
-    jam.engine.receive(plug)
+def test_control_from_a_port_takes_effect_and_invalid_input_is_counted(tmp_path):
+    port = FakePort()
+    jam = driven(tmp_path, port)
+    port.put("midi:a", Control("mode", "duet"), Dropped("torn"), StatusRequest())
+    port.put("midi:a", Control("temperature", 1e9))
+    jam.engine.receive(port)
     status = jam.status()
     assert status["mode"] == "duet"
     assert status["dropped"] == {"torn": 1, "wrong port": 1, "out of range": 1}
-    assert status["plug"] == len(plug.heard)
+    assert status["events"] == len(port.events)
 
 
-def test_an_output_is_told_all_with_the_instant_at_which_it_was_due(tmp_path):
-    plug = Plug()
-    jam = driven(tmp_path, plug, threshold=0.5)
+def test_output_gets_every_event_with_the_instant_at_which_it_was_due(tmp_path):
+    port = FakePort()
+    jam = driven(tmp_path, port, threshold=0.5)
     jam.send("/robojam/down", "iff", 1, 0.5, 0.5)
     jam.wait(2.0, late=lambda: 0.013)
-    turned = [at for what, at in plug.heard if isinstance(what, TurnChanged)]
+    turned = [at for event, at in port.events if isinstance(event, TurnChanged)]
     assert turned == [1000.5]  # not when the loop woke
-    played = [what for what, _ in plug.heard if isinstance(what, TouchPlayed)]
+    played = [event for event, _ in port.events if isinstance(event, TouchPlayed)]
     assert len(played) > 2
-    assert all(at == 1000.0 + what.t for what, at in plug.heard)
+    assert all(at == 1000.0 + event.t for event, at in port.events)
 
 
-def test_an_output_is_looked_at_when_it_asked_to_be(tmp_path):
-    plug = Plug()
-    jam = driven(tmp_path, plug, mode="listen")
+def test_output_is_advanced_after_the_seconds_that_it_asked_for(tmp_path):
+    port = FakePort()
+    jam = driven(tmp_path, port, mode="listen")
     assert jam.engine.advance() == 1.0
-    assert plug.looks == [1000.0]
+    assert port.advanced == [1000.0]
 
 
-def test_the_loop_wakes_for_an_input_and_closes_what_is_plugged_in(tmp_path):
-    plug = Plug()
-    endpoint = Quiet()
-    server = Engine(
+def test_loop_wakes_for_an_input_port_and_closes_the_ports(tmp_path):
+    port = FakePort()
+    endpoint = SilentEndpoint()
+    engine = Engine(
         Options(record=False, sessions=str(tmp_path)),
         playing(Whimsical()).info,
         partial(Jam, Whimsical()),
         endpoint=endpoint,  # type: ignore[arg-type]
         settings=Settings(mode="listen"),
         load=lambda *_: None,
-        inputs=(plug,),
-        outputs=(plug,),
+        inputs=(port,),
+        outputs=(port,),
     )
-    loop = threading.Thread(target=run, args=(server,))
+    loop = threading.Thread(target=run, args=(engine,))
     loop.start()
-    plug.put("midi:a", Finger(Phase.DOWN, 1, 0.5, 0.5))
-    end = time.monotonic() + PATIENCE
-    while not plug.touches:
-        assert time.monotonic() < end
-        time.sleep(0.001)
-    server.stop("the test")
+    port.put("midi:a", Finger(Phase.DOWN, 1, 0.5, 0.5))
+    assert port.touched.wait(PATIENCE)
+    engine.stop("the test")
     loop.join(PATIENCE)
     assert not loop.is_alive()
-    assert plug.closed
-    assert plug.touches[-1][:2] == ("human", Phase.UP)
-    assert math.isfinite(plug.touches[-1][2])
+    assert port.closed
+    assert port.touches[-1][:2] == ("human", Phase.UP)
+    assert math.isfinite(port.touches[-1][2])
 
 
-class Quiet(Wire):
-    """An endpoint that nothing comes to."""
+class SilentEndpoint(Wire):
+    """Endpoint that receives nothing."""
 
     def __init__(self) -> None:
         super().__init__(time.perf_counter)

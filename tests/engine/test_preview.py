@@ -1,4 +1,4 @@
-"""A recording is heard in the window: what is sent, and what the sound is let have."""
+"""Preview of a recording: the messages of the window and the touches for the sound."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from robojam.wire.osc import encode as osc
 FRAME = 1 / 60
 
 
-class Ear:
-    """An output that notes what it is given, and when."""
+class FakeOutput:
+    """Output port that keeps the events and their instants."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[object, float]] = []
+        self.events: list[tuple[object, float]] = []
 
-    def handle(self, what, at):
-        self.heard.append((what, at))
+    def handle(self, event, at):
+        self.events.append((event, at))
 
     def advance(self, now):
         return float("inf")
@@ -42,21 +42,21 @@ class Ear:
     def close(self):
         pass
 
-    def auditioned(self) -> list[tuple[float, str, Phase]]:
+    def previewed(self) -> list[tuple[float, str, Phase]]:
         return [
-            (at, what.touch.who, what.touch.phase)
-            for what, at in self.heard
-            if isinstance(what, TouchPreviewed)
+            (at, event.touch.who, event.touch.phase)
+            for event, at in self.events
+            if isinstance(event, TouchPreviewed)
         ]
 
 
-class Engine:
-    """An engine with an ear, and a window's end of a wire to it on the same clock."""
+class PreviewEngine:
+    """Engine with an output port, and the sender of a window on the same clock."""
 
     def __init__(self, folder: Path) -> None:
         self.driven = Driven(folder)
-        self.ear = Ear()
-        self.driven.engine._publisher.outputs += (self.ear,)
+        self.output = FakeOutput()
+        self.driven.engine._publisher.outputs += (self.output,)
         self.sent: list[Message] = []
 
     def send(self, address: str, tags: str = "", *args: object) -> None:
@@ -64,67 +64,67 @@ class Engine:
         self.driven.raw(osc(address, tags, *args))
 
     def play(
-        self, rerun: RecordingPlayback, audition: PreviewPlayer, seconds: float, frame=FRAME
+        self, playback: RecordingPlayback, preview: PreviewPlayer, seconds: float, frame=FRAME
     ) -> None:
         for _ in range(round(seconds / frame)):
-            rerun.advance(self.driven.now)
-            audition.follow(rerun, self.driven.now)
+            playback.advance(self.driven.now)
+            preview.follow(playback, self.driven.now)
             self.driven.wait(frame)
 
 
 @pytest.fixture
 def engine(tmp_path):
-    return Engine(tmp_path / "live")
+    return PreviewEngine(tmp_path / "live")
 
 
 @pytest.fixture
-def rerun(tmp_path):
+def playback(tmp_path):
     return RecordingPlayback(read(write_recording(tmp_path)), "a jam")
 
 
 @pytest.mark.parametrize("frame", [FRAME, 0.05])
 @pytest.mark.parametrize("speed", [1.0, 2.0, 0.25])
-def test_each_touch_is_heard_at_its_own_instant_however_slow_the_frames(
-    engine, rerun, speed, frame
+def test_previewed_touch_is_played_at_its_instant_for_any_frame_rate(
+    engine, playback, speed, frame
 ):
-    rerun.speed = speed
+    playback.speed = speed
     began = engine.driven.now
-    rerun.play(began)
-    engine.play(rerun, PreviewPlayer(engine), 10.5 / speed, frame=frame)
-    heard = engine.ear.auditioned()
-    wanted = [(began + e.t / speed, e.touch.who, e.touch.phase) for e in rerun.touches]
-    assert [one[1:] for one in heard] == [one[1:] for one in wanted]
-    for (at, *_), (due, *_) in zip(heard, wanted, strict=True):
+    playback.play(began)
+    engine.play(playback, PreviewPlayer(engine), 10.5 / speed, frame=frame)
+    previewed = engine.output.previewed()
+    expected = [(began + e.t / speed, e.touch.who, e.touch.phase) for e in playback.touches]
+    assert [row[1:] for row in previewed] == [row[1:] for row in expected]
+    for (at, *_), (due, *_) in zip(previewed, expected, strict=True):
         assert at == pytest.approx(due, abs=1e-4)
 
 
-def test_the_jam_hears_nothing_of_it_nor_any_monitor_nor_the_recording(engine, rerun):
+def test_preview_reaches_neither_the_jam_nor_monitors_nor_the_recording(engine, playback):
     engine.driven.send("/robojam/subscribe", "i", 7000)
     engine.driven.wait(0.5)
     engine.driven.take()
-    rerun.play(engine.driven.now)
-    engine.play(rerun, PreviewPlayer(engine), 11)
+    playback.play(engine.driven.now)
+    engine.play(playback, PreviewPlayer(engine), 11)
     status = engine.driven.status()
     assert (status["heard"], status["played"], status["fingers"]) == (0, 0, 0)
     assert status["dropped"] == {}
     assert engine.driven.take() == []
     assert not list(engine.driven.folder.glob("*.jsonl"))
-    assert not [what for what, _ in engine.ear.heard if isinstance(what, TouchPlayed)]
+    assert not [e for e, _ in engine.output.events if isinstance(e, TouchPlayed)]
 
 
-def test_its_fingers_are_none_of_the_jams(engine):
+def test_finger_of_a_preview_is_not_one_of_the_jam(engine):
     engine.send("/robojam/down", "iff", 1, 0.5, 0.5)
     engine.send("/robojam/audition/down", "sifff", "human", 1, 0.2, 0.2, 0.0)
     engine.send("/robojam/audition", "i", 0)
-    ids = {what.touch.id for what, _ in engine.ear.heard if isinstance(what, TouchPreviewed)}
+    ids = {e.touch.id for e, _ in engine.output.events if isinstance(e, TouchPreviewed)}
     assert len(ids) == 1
     assert 1 not in ids
     assert engine.driven.status()["fingers"] == 1
 
 
-def held(engine) -> int:
+def fingers_down(engine) -> int:
     down = 0
-    for _, _, phase in engine.ear.auditioned():
+    for _, _, phase in engine.output.previewed():
         down += {Phase.DOWN: 1, Phase.MOVE: 0, Phase.UP: -1}[phase]
     return down
 
@@ -132,44 +132,44 @@ def held(engine) -> int:
 @pytest.mark.parametrize(
     "stops",
     [
-        lambda rerun: rerun.hold(),
-        lambda rerun: rerun.seek(5.0),
+        lambda playback: playback.hold(),
+        lambda playback: playback.seek(5.0),
     ],
 )
-def test_what_is_held_is_lifted_where_it_is_held_or_goes_elsewhere(engine, rerun, stops):
-    audition = PreviewPlayer(engine)
-    rerun.play(engine.driven.now)
-    engine.play(rerun, audition, 0.5)
-    assert held(engine) == 1
-    stops(rerun)
-    engine.play(rerun, audition, 0.1)
-    assert held(engine) == 0
-    assert engine.ear.auditioned()[-1][0] <= engine.driven.now + AHEAD
+def test_held_finger_is_lifted_when_the_playback_stops_or_jumps(engine, playback, stops):
+    preview = PreviewPlayer(engine)
+    playback.play(engine.driven.now)
+    engine.play(playback, preview, 0.5)
+    assert fingers_down(engine) == 1
+    stops(playback)
+    engine.play(playback, preview, 0.1)
+    assert fingers_down(engine) == 0
+    assert engine.output.previewed()[-1][0] <= engine.driven.now + AHEAD
 
 
-def test_in_a_loop_the_first_touch_is_heard_each_time(engine, rerun):
-    rerun.loop, rerun.speed = True, 4.0
-    rerun.play(engine.driven.now)
-    engine.play(rerun, PreviewPlayer(engine), 7.6)
-    landed = [at for at, who, phase in engine.ear.auditioned() if phase is Phase.DOWN]
+def test_first_touch_is_played_in_each_round_of_a_loop(engine, playback):
+    playback.loop, playback.speed = True, 4.0
+    playback.play(engine.driven.now)
+    engine.play(playback, PreviewPlayer(engine), 7.6)
+    landed = [at for at, who, phase in engine.output.previewed() if phase is Phase.DOWN]
     assert len(landed) >= 3 * 4
-    assert held(engine) in (0, 1)
+    assert fingers_down(engine) in (0, 1)
 
 
-def test_a_window_that_is_gone_leaves_no_sound_behind(engine, rerun):
-    rerun.play(engine.driven.now)
-    engine.play(rerun, PreviewPlayer(engine), 0.5)
-    assert held(engine) == 1
+def test_preview_ends_after_a_timeout_without_messages(engine, playback):
+    playback.play(engine.driven.now)
+    engine.play(playback, PreviewPlayer(engine), 0.5)
+    assert fingers_down(engine) == 1
     engine.driven.wait(TIMEOUT + 0.1)
-    assert held(engine) == 0
+    assert fingers_down(engine) == 0
 
 
-def test_panic_ends_it(engine, rerun):
-    rerun.play(engine.driven.now)
-    engine.play(rerun, PreviewPlayer(engine), 0.5)
+def test_panic_ends_the_preview(engine, playback):
+    playback.play(engine.driven.now)
+    engine.play(playback, PreviewPlayer(engine), 0.5)
     engine.send("/robojam/panic")
-    assert held(engine) == 0
-    assert any(isinstance(what, ControlChanged) for what, _ in engine.ear.heard)
+    assert fingers_down(engine) == 0
+    assert any(isinstance(event, ControlChanged) for event, _ in engine.output.events)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_panic_ends_it(engine, rerun):
         ("/robojam/audition", "i", (2,), "out of range"),
     ],
 )
-def test_what_makes_no_sense_is_counted(engine, address, tags, args, reason):
+def test_invalid_preview_message_is_dropped_with_a_reason(engine, address, tags, args, reason):
     engine.send(address, tags, *args)
     assert engine.driven.status()["dropped"] == {reason: 1}
-    assert engine.ear.heard == []
+    assert engine.output.events == []
 
 
 @given(
@@ -200,23 +200,23 @@ def test_what_makes_no_sense_is_counted(engine, address, tags, args, reason):
         max_size=200,
     )
 )
-def test_whatever_is_auditioned_ends_with_nothing_held(tmp_path_factory, touches):
-    engine = Engine(tmp_path_factory.mktemp("live"))
+def test_any_preview_ends_with_no_finger_down(tmp_path_factory, touches):
+    engine = PreviewEngine(tmp_path_factory.mktemp("live"))
     for phase, who, finger, wait in touches:
         if phase == "up":
             engine.send("/robojam/audition/up", "sif", who, finger, wait)
         else:
             engine.send(f"/robojam/audition/{phase}", "sifff", who, finger, 0.5, 0.5, wait)
     engine.send("/robojam/audition", "i", 0)
-    assert held(engine) == 0
-    times = [at for at, *_ in engine.ear.auditioned()]
+    assert fingers_down(engine) == 0
+    times = [at for at, *_ in engine.output.previewed()]
     assert times == sorted(times)
     json.loads(engine.driven.engine.status())
 
 
-def test_the_sound_takes_it_as_a_touch(engine):
+def test_previewed_touch_is_sent_to_the_sound_as_a_touch(engine):
     engine.send("/robojam/audition/down", "sifff", "ai", 3, 0.25, 0.75, 0.01)
-    ((what, at),) = engine.ear.heard
-    told = decode(encode(what, at))
-    assert told is not None
-    assert (told[0].touch.who, told[0].touch.phase, told[1]) == ("ai", Phase.DOWN, at)
+    ((event, at),) = engine.output.events
+    decoded = decode(encode(event, at))
+    assert decoded is not None
+    assert (decoded[0].touch.who, decoded[0].touch.phase, decoded[1]) == ("ai", Phase.DOWN, at)

@@ -1,7 +1,7 @@
-"""The jam on a clock that the test turns: whose turn it is, what is due when, what chance does.
+"""Jam on a clock that the test sets: turns, deadlines, fed touches and random numbers.
 
-From what is promised of touches, modes, time and chance. The times are
-in seconds; those of what happens are compared to a nanosecond.
+These are the contracts of touches, modes, time and chance. Times are in seconds, and those of
+events are compared to a nanosecond.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ MODES = ("call-response", "duet", "solo", "listen")
 # -- call-response --------------------------------------------------------------------------
 
 
-def test_the_turn_begins_threshold_after_the_last_touch_and_its_first_is_due_dt_later() -> None:
+def test_turn_begins_threshold_after_the_last_touch_and_its_first_touch_is_due_dt_later() -> (
+    None
+):
     take = Take(land(0.25), slide(0.125), threshold=0.5)
     take.down(1.0)
     take.move(1.2)
@@ -50,16 +52,16 @@ def test_the_turn_begins_threshold_after_the_last_touch_and_its_first_is_due_dt_
     assert take.until(2.1).played() == [("down", 1.95), ("move", 2.075)]
 
 
-def test_anyones_touch_keeps_the_silence_from_falling() -> None:
+def test_touch_of_any_human_restarts_the_silence() -> None:
     take = Take(threshold=0.5)
     take.down(1.0, 1)
     take.down(1.3, 2, "human2")
-    take.move(1.6, 1)  # not the finger that is heard; someone plays all the same
+    take.move(1.6, 1)  # not the finger that is fed, but a touch
     assert take.until(2.05).turns == []
     assert take.until(2.2).turns == [("ai", 2.1)]
 
 
-def test_an_up_is_no_touch_and_a_finger_held_still_is_silence() -> None:
+def test_silence_counts_from_the_last_down_or_move_and_not_from_an_up() -> None:
     take = Take(threshold=0.5)
     take.down(1.0)
     take.up(1.4)
@@ -69,7 +71,7 @@ def test_an_up_is_no_touch_and_a_finger_held_still_is_silence() -> None:
     assert held.until(2.0).turns == [("ai", 1.5)]
 
 
-def test_an_ignored_touch_is_no_touch() -> None:
+def test_dropped_touch_does_not_restart_the_silence() -> None:
     take = Take(threshold=0.5)
     take.down(1.0)
     take.up(1.4, 7)
@@ -77,7 +79,7 @@ def test_an_ignored_touch_is_no_touch() -> None:
     assert take.counts.dropped == {"absent finger": 1}
 
 
-def test_it_plays_for_response_seconds_then_lifts_and_waits() -> None:
+def test_turn_ends_with_a_lift_after_response_seconds() -> None:
     take = Take(land(0.125), slide(0.125), threshold=0.5, response=1.0)
     take.down(1.0)
     take.until(100.0)
@@ -91,21 +93,21 @@ def test_it_plays_for_response_seconds_then_lifts_and_waits() -> None:
     assert take.until(201.0).turns[2:] == [("ai", 200.5)]
 
 
-def test_a_touch_that_would_come_after_the_end_is_not_played() -> None:
+def test_touch_due_after_the_end_of_the_turn_is_not_played() -> None:
     take = Take(land(0.5), slide(0.6), threshold=0.5, response=1.0)
     take.down(1.0)
     assert take.until(100.0).played() == [("down", 2.0), ("up", 2.15)]
 
 
-def test_an_answer_that_would_be_silence_alone_is_drawn_again() -> None:
+def test_first_touch_due_after_the_end_of_the_turn_is_drawn_again() -> None:
     take = Take(land(1.0), land(4.0), land(0.25), slide(0.5), threshold=0.5, response=1.0)
     take.down(1.0)
     assert take.until(4.0).played()[:2] == [("down", 1.75), ("move", 2.25)]
-    pending = [h for h in take.out if isinstance(h, TouchPending) and h.proposal]
-    assert pending[0].proposal == land(0.25)  # what was drawn before it was never told
+    pending = [e for e in take.out if isinstance(e, TouchPending) and e.proposal]
+    assert pending[0].proposal == land(0.25)  # rejected draws are not announced
 
 
-def test_of_many_voices_those_alone_are_drawn_again_that_would_be_silent() -> None:
+def test_of_many_voices_only_those_due_after_the_end_are_drawn_again() -> None:
     player = Scripted(land(2.0), land(0.25), voices=3)
     player.skip(1)
     take = Take(player=player, threshold=0.5, response=1.0)
@@ -114,14 +116,14 @@ def test_of_many_voices_those_alone_are_drawn_again_that_would_be_silent() -> No
     assert player.counts == [1, 1, 1]
 
 
-def test_who_has_nothing_but_silence_to_say_is_silent() -> None:
+def test_player_whose_every_draw_is_due_after_the_end_is_silent() -> None:
     take = Take(land(1.0), threshold=0.5, response=1.0)
     take.down(1.0)
     assert take.until(4.0).played() == []
     assert take.turns == [("ai", 1.5), ("human", 2.5)]
 
 
-def test_response_0_is_without_end() -> None:
+def test_response_of_0_is_without_end() -> None:
     take = Take(land(5.0), response=0.0)
     take.down(1.0)
     take.until(1001.6)
@@ -130,14 +132,14 @@ def test_response_0_is_without_end() -> None:
     assert take.jam.turn_left is None
 
 
-def test_turn_left_is_what_is_left_of_the_response() -> None:
+def test_turn_left_is_the_rest_of_the_response() -> None:
     take = Take(threshold=0.5, response=2.0)
     take.down(1.0)
     assert take.until(2.25).jam.turn_left == pytest.approx(1.25)
 
 
 @pytest.mark.parametrize("phase", [DOWN, MOVE])
-def test_the_first_human_touch_takes_the_turn_back_at_once(phase: Phase) -> None:
+def test_first_human_touch_takes_the_turn_back_at_once(phase: Phase) -> None:
     take = Take(land(0.125), slide(0.25), threshold=0.5)
     take.down(1.0)
     take.jam.finger(1.7, "human2", 5, phase, 0.5, 0.5)
@@ -145,14 +147,14 @@ def test_the_first_human_touch_takes_the_turn_back_at_once(phase: Phase) -> None
     assert take.until(2.1).played() == [("down", 1.625), ("up", 1.7)]
 
 
-def test_a_player_without_phases_takes_it_back_too() -> None:
+def test_phaseless_touch_takes_the_turn_back() -> None:
     take = Take(land(0.125), slide(0.25), threshold=0.5)
     take.jam.plain(1.0, "human", 0.5, 0.5)
     take.jam.plain(1.7, "human", 0.5, 0.5)
     assert take.turns == [("ai", 1.5), ("human", 1.7)]
 
 
-def test_an_up_does_not_take_the_turn_back() -> None:
+def test_up_does_not_take_the_turn_back() -> None:
     take = Take(land(0.125), slide(0.125), threshold=0.5)
     take.down(1.0)
     take.up(1.65)
@@ -160,38 +162,38 @@ def test_an_up_does_not_take_the_turn_back() -> None:
     assert take.played() == [("down", 1.625), ("move", 1.75)]
 
 
-def test_the_lift_implied_by_a_down_is_none_of_the_turns_business() -> None:
+def test_down_of_a_present_finger_lifts_it_before_the_turn_is_taken_back() -> None:
     take = Take(land(0.125), slide(0.25), threshold=0.5)
     take.down(1.0)
     take.down(1.7)  # its up was lost on the way
     assert take.order[-5:] == ["ai down", "human up", "ai up", "turn human", "human down"]
 
 
-def test_a_finger_that_lifts_by_itself_does_so_as_a_packet_would() -> None:
-    """After all else that is due then: or a regeneration would have it the other way round."""
+def test_phaseless_finger_lifts_after_all_else_that_is_due_then() -> None:
+    """The order of a regeneration, in which the recorded lift is an input."""
     take = Take(threshold=0.15)
     take.jam.plain(1.0, "human", 0.5, 0.5)
     assert take.until(1.15).order == ["human down", "turn ai", "human up"]
 
 
-def test_what_did_not_sound_was_not_heard_and_used_no_chance() -> None:
+def test_cancelled_touch_is_not_fed_and_uses_no_random_numbers() -> None:
     take = Take(land(0.125), slide(0.25, x=0.9), threshold=0.5)
     take.down(1.0)
     take.down(1.7)
     assert take.player.counts == [1]
     assert [row[3] for row in take.player.fed[0]] == [False, False, False]
-    take.until(3.0)  # the next turn, from 2.2: it goes on with what was taken back
+    take.until(3.0)  # the next turn, from 2.2, goes on with the cancelled touch
     assert take.played()[2] == ("down", 2.45)
     assert [s.touch.x for s in take.sounded if s.touch.who == "ai"][:3] == [0.25, 0.25, 0.9]
 
 
-def test_it_never_begins_a_jam() -> None:
+def test_machine_never_begins_a_jam() -> None:
     take = Take().until(10_000.0)
     assert take.out == []
     assert take.jam.due is None
 
 
-def test_answer_begins_it_at_once_with_nothing_heard() -> None:
+def test_answer_begins_a_turn_at_once_with_nothing_fed() -> None:
     take = Take(land(0.25), slide(0.125), response=1.0)
     assert take.set(10.0, "answer")
     take.until(100.0)
@@ -200,11 +202,11 @@ def test_answer_begins_it_at_once_with_nothing_heard() -> None:
     assert take.player.heard == []
 
 
-def test_answer_passes_the_turn_before_the_silence_does() -> None:
+def test_answer_passes_the_turn_before_the_threshold() -> None:
     take = Take(land(0.25), threshold=0.5, response=1.0)
     take.down(1.0)
     assert take.set(1.1, "answer")
-    assert not take.set(1.2, "answer")  # it is the machine's already
+    assert not take.set(1.2, "answer")  # the turn is the machine's already
     assert take.until(100.0).turns == [("ai", 1.1), ("human", 2.1)]
     assert take.order.count("answer 1") == 1
 
@@ -212,7 +214,7 @@ def test_answer_passes_the_turn_before_the_silence_does() -> None:
 # -- duet -----------------------------------------------------------------------------------
 
 
-def test_every_touch_heard_is_answered_its_dt_later() -> None:
+def test_duet_answers_every_fed_touch_its_dt_later() -> None:
     take = Take(land(0.125), slide(0.25), mode="duet")
     take.down(1.0)
     take.move(1.5)
@@ -222,16 +224,16 @@ def test_every_touch_heard_is_answered_its_dt_later() -> None:
     assert take.turns == []
 
 
-def test_a_newer_touch_replaces_an_answer_that_has_not_sounded() -> None:
+def test_duet_replaces_a_pending_answer_by_that_to_a_newer_touch() -> None:
     take = Take(land(0.25), mode="duet")
     for t in (1.0, 1.2, 1.4):
         take.move(t)
     assert take.until(10.0).played() == [("down", 1.65), ("up", 1.8)]
     assert (take.counts.replaced, take.counts.played, take.counts.heard) == (2, 1, 3)
-    assert take.player.counts == [1]  # what was replaced used no chance
+    assert take.player.counts == [1]  # a replaced answer uses none
 
 
-def test_answers_are_not_fed_but_use_their_chance() -> None:
+def test_duet_answers_are_not_fed_and_use_random_numbers() -> None:
     take = Take(land(0.25), slide(0.125), mode="duet")
     take.down(1.0)
     take.down(2.0)
@@ -241,7 +243,7 @@ def test_answers_are_not_fed_but_use_their_chance() -> None:
     assert take.player.counts == [2]
 
 
-def test_a_finger_that_is_not_heard_is_not_answered() -> None:
+def test_duet_does_not_answer_a_finger_that_is_not_fed() -> None:
     take = Take(land(0.01), mode="duet")
     take.down(1.0, 1)
     take.down(2.0, 2)
@@ -253,7 +255,7 @@ def test_a_finger_that_is_not_heard_is_not_answered() -> None:
     assert take.until(5.0).counts.played == 3
 
 
-def test_an_answer_may_slide_while_the_last_ones_finger_is_down() -> None:
+def test_duet_answer_is_a_move_while_the_machine_s_finger_is_down() -> None:
     take = Take(land(0.1), slide(0.1), slide(0.1), mode="duet")
     take.down(1.0)
     take.move(1.12)  # answered at 1.22, before the finger would lift by itself
@@ -261,7 +263,7 @@ def test_an_answer_may_slide_while_the_last_ones_finger_is_down() -> None:
     assert take.played() == [("down", 1.1), ("move", 1.22), ("up", 1.37)]
 
 
-def test_answer_in_duet_plays_with_nothing_heard() -> None:
+def test_answer_in_duet_plays_one_touch_with_nothing_fed() -> None:
     take = Take(land(0.25), mode="duet")
     assert take.set(3.0, "answer")
     assert take.until(10.0).played() == [("down", 3.25), ("up", 3.4)]
@@ -270,7 +272,7 @@ def test_answer_in_duet_plays_with_nothing_heard() -> None:
 # -- solo and listen ------------------------------------------------------------------------
 
 
-def test_solo_plays_on_its_own_and_hears_no_human() -> None:
+def test_solo_plays_by_itself_and_is_fed_no_human() -> None:
     take = Take(land(0.25), slide(0.5), mode="solo")
     assert take.jam.turn == "ai"
     take.down(1.0)
@@ -285,7 +287,7 @@ def test_solo_plays_on_its_own_and_hears_no_human() -> None:
     ]
 
 
-def test_listen_is_silent_and_hears() -> None:
+def test_listen_is_silent_and_is_fed() -> None:
     take = Take(mode="listen")
     take.down(1.0)
     assert not take.set(2.0, "answer")
@@ -297,7 +299,7 @@ def test_listen_is_silent_and_hears() -> None:
 # -- voices ---------------------------------------------------------------------------------
 
 
-def test_voices_play_in_the_machines_turn_each_with_a_finger_of_its_own() -> None:
+def test_voices_play_in_the_machine_s_turn_with_a_finger_each() -> None:
     take = Take(land(0.25), slide(0.125), threshold=0.5, voices=3)
     take.down(1.0)
     take.until(1.8)
@@ -310,7 +312,7 @@ def test_voices_play_in_the_machines_turn_each_with_a_finger_of_its_own() -> Non
     assert {s.touch.id for s in take.sounded if is_machine(s.touch.who)} == {0}
 
 
-def test_voices_go_their_own_ways() -> None:
+def test_voices_play_different_touches_and_are_fed_their_own() -> None:
     take = Take(player=Whimsical(voices=2), mode="solo").until(20.0)
     assert take.played("ai")
     assert take.played("ai") != take.played("ai2")
@@ -320,17 +322,17 @@ def test_voices_go_their_own_ways() -> None:
         assert [s.touch.dt for s in own] == [row[2] for row in take.player.fed[voice]]
 
 
-def test_all_voices_hear_the_same() -> None:
+def test_all_voices_are_fed_the_same_human_touches() -> None:
     take = Take(player=Whimsical(voices=2), mode="listen")
     take.down(1.0)
     take.move(1.5)
     assert take.player.fed[0] == take.player.fed[1] == take.player.heard
 
 
-# -- what the machine plays -----------------------------------------------------------------
+# -- touches of the machine -----------------------------------------------------------------
 
 
-def test_a_late_wake_up_moves_no_deadline() -> None:
+def test_late_wake_up_moves_no_deadline() -> None:
     take = Take(land(0.1), slide(0.1), mode="solo")
     for t in (0.13, 0.21, 7.77, 50.0, 100.05):
         take.until(t)
@@ -340,7 +342,7 @@ def test_a_late_wake_up_moves_no_deadline() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_the_timescale_is_in_the_deadlines_and_not_in_what_the_model_hears(
+def test_timescale_changes_deadlines_and_not_the_dt_that_is_fed(
     scale: float,
 ) -> None:
     take = Take(land(0.25), slide(0.5), mode="solo", timescale=scale).until(2.0 * scale)
@@ -351,7 +353,7 @@ def test_the_timescale_is_in_the_deadlines_and_not_in_what_the_model_hears(
     assert [row[2] for row in take.player.fed[0]] == [0.25, 0.5, 0.25, 0.5, 0.25]
 
 
-def test_duet_is_timescaled_too() -> None:
+def test_timescale_changes_the_deadlines_of_a_duet() -> None:
     take = Take(land(0.25), mode="duet", timescale=2.0)
     take.down(1.0)
     assert take.until(5.0).played()[0] == ("down", 1.5)
@@ -359,37 +361,37 @@ def test_duet_is_timescaled_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "clipped"),
+    ("proposal", "clipped"),
     [
         (Proposal(-0.5, 1.5, -1.0, moving=False), (0.0, 1.0, 0.001)),
         (Proposal(7.0, -7.0, 99.0, moving=False), (1.0, 0.0, 5.0)),
         (Proposal(0.5, 0.5, math.inf, moving=False), (0.5, 0.5, 5.0)),
     ],
 )
-def test_it_is_clipped_before_it_is_played_recorded_and_fed(
-    made: Proposal, clipped: tuple[float, float, float]
+def test_touch_out_of_range_is_clipped_before_it_is_played_and_fed(
+    proposal: Proposal, clipped: tuple[float, float, float]
 ) -> None:
-    take = Take(made, mode="solo").until(5.0)
+    take = Take(proposal, mode="solo").until(5.0)
     first = take.sounded[0]
     assert (first.touch.x, first.touch.y, first.touch.dt) == clipped
     assert (first.t, first.dt) == (clipped[2], clipped[2])
     assert take.player.fed[0][0] == (*clipped, False)
 
 
-def test_a_move_without_a_finger_is_made_a_down_and_heard_as_one() -> None:
+def test_move_without_a_finger_down_is_played_and_fed_as_a_down() -> None:
     take = Take(slide(0.1), mode="solo").until(0.35)
     assert take.played() == [("down", 0.1), ("move", 0.2), ("move", 0.3)]
     assert [row[3] for row in take.player.fed[0]] == [False, True, True]
 
 
-def test_its_finger_lifts_when_its_next_down_is_due() -> None:
+def test_machine_s_finger_lifts_when_its_next_down_is_due() -> None:
     take = Take(land(0.1), mode="solo").until(0.25)
     assert take.played() == [("down", 0.1), ("up", 0.2), ("down", 0.2)]
     up = take.sounded[1].touch
     assert (up.x, up.y, up.dt) == (0.25, 0.75, pytest.approx(0.1))
 
 
-def test_or_015_s_after_its_last_touch_if_no_move_is_then_pending() -> None:
+def test_machine_s_finger_lifts_after_150_ms_if_no_move_is_pending() -> None:
     take = Take(land(1.0), slide(0.5), mode="solo").until(2.9)
     assert take.played() == [
         *[("down", 1.0), ("move", 1.5), ("up", 1.65), ("down", 2.5)],
@@ -397,8 +399,8 @@ def test_or_015_s_after_its_last_touch_if_no_move_is_then_pending() -> None:
     assert take.sounded[2].touch.dt == pytest.approx(0.15)
 
 
-def test_a_move_that_becomes_a_down_lets_the_finger_go() -> None:
-    """Its finger was held for a move; a control makes that another touch."""
+def test_machine_s_finger_lifts_when_a_control_turns_the_pending_move_into_a_down() -> None:
+    """The finger was held for a move, which a control makes another touch."""
     player = Scripted(land(0.1), slide(2.0))
     take = Take(player=player, mode="solo").until(1.0)
     player.script = (land(0.1), land(2.0))
@@ -406,7 +408,7 @@ def test_a_move_that_becomes_a_down_lets_the_finger_go() -> None:
     assert take.until(3.0).played()[:3] == [("down", 0.1), ("up", 1.0), ("down", 2.1)]
 
 
-def test_the_next_touch_is_made_as_soon_as_one_has_sounded() -> None:
+def test_next_touch_is_sampled_as_soon_as_one_is_played() -> None:
     take = Take(land(0.1), slide(0.3), mode="solo").until(0.1)
     assert take.pending.t == 0.1
     assert take.pending.due == pytest.approx(0.4)
@@ -414,23 +416,23 @@ def test_the_next_touch_is_made_as_soon_as_one_has_sounded() -> None:
     assert take.jam.due == pytest.approx(0.4)
 
 
-# -- what it hears --------------------------------------------------------------------------
+# -- touches that are fed ------------------------------------------------------------------
 
 
-def test_dt_is_the_time_since_the_last_touch_it_was_fed_whoever_played_that() -> None:
+def test_dt_fed_is_the_time_since_the_last_fed_touch_of_anyone() -> None:
     take = Take(land(0.25), slide(10.0), threshold=0.5)
     take.down(1.0)  # the first: 0
     take.down(1.2, 1, "human2")  # 0.2
-    take.move(1.4)  # not heard
-    take.up(1.5)  # never
+    take.move(1.4)  # not fed
+    take.up(1.5)  # an up is never fed
     take.move(1.6, 1, "human2")  # 0.4
-    take.until(2.36)  # from 2.1 the machine; it plays at 2.35: its own dt
+    take.until(2.36)  # the machine plays at 2.35, from 2.1: its own dt
     take.down(2.45)  # 0.1 after that
     assert [round(row[2], 9) for row in take.player.fed[0]] == [0.0, 0.2, 0.4, 0.25, 0.1]
-    assert take.sounded[-1].touch.dt == pytest.approx(1.05)  # but since 1.4 for who plays
+    assert take.sounded[-1].touch.dt == pytest.approx(1.05)  # since 1.4, its own last touch
 
 
-def test_a_long_silence_is_heard_as_the_longest_dt() -> None:
+def test_long_silence_is_fed_as_the_longest_dt() -> None:
     take = Take(mode="listen")
     take.down(1.0)
     take.down(100.0, 1)
@@ -438,7 +440,7 @@ def test_a_long_silence_is_heard_as_the_longest_dt() -> None:
     assert take.sounded[-1].touch.dt == 99.0
 
 
-def test_a_clock_of_ones_own_is_what_is_heard_and_arrival_takes_the_turn() -> None:
+def test_own_clock_gives_the_dt_that_is_fed_and_arrival_the_turn() -> None:
     take = Take(land(1.0), threshold=0.5)
     take.jam.plain(1.0, "human", 0.5, 0.5, 0.0)
     take.jam.plain(1.08, "human", 0.5, 0.5, 0.02)
@@ -451,7 +453,7 @@ def test_a_clock_of_ones_own_is_what_is_heard_and_arrival_takes_the_turn() -> No
     assert take.played("human")[-1] == ("up", 1.25)
 
 
-def test_everything_due_is_played_before_a_packet_is_handled() -> None:
+def test_touch_due_at_the_time_of_an_input_is_played_before_it() -> None:
     take = Take(land(0.25), mode="duet")
     take.down(1.0)
     take.move(1.25)  # as the answer is due
@@ -466,13 +468,13 @@ def test_everything_due_is_played_before_a_packet_is_handled() -> None:
 
 
 @pytest.mark.parametrize("name", ["temperature", "spread"])
-def test_a_control_takes_back_the_pending_touch_which_is_made_anew(name: str) -> None:
+def test_control_resamples_the_pending_touch_from_the_same_random_numbers(name: str) -> None:
     player = Whimsical()
     take = Take(player=player, mode="solo", **{name: 0.5})
     before = take.pending
     assert take.set(0.0, name, 2.0)
-    tempered = (2.0, 1.0) if name == "temperature" else (1.0, 2.0)
-    assert player.tempered == tempered
+    sampling = (2.0, 1.0) if name == "temperature" else (1.0, 2.0)
+    assert player.tempered == sampling
     assert take.pending.proposal != before.proposal
     assert player.counts == [0]
     assert take.set(0.0, name, 0.5)
@@ -480,9 +482,9 @@ def test_a_control_takes_back_the_pending_touch_which_is_made_anew(name: str) ->
     assert take.order == [f"{name} 2.0", f"{name} 0.5"]
 
 
-def test_what_is_in_force_already_has_no_effect() -> None:
+def test_control_set_to_the_value_in_force_has_no_effect() -> None:
     take = Take(mode="solo")
-    happened = len(take.out)
+    events_before = len(take.out)
     for name in (
         "temperature",
         "spread",
@@ -493,22 +495,22 @@ def test_what_is_in_force_already_has_no_effect() -> None:
         "pause",
     ):
         assert not take.set(0.05, name, getattr(take.settings, name))
-    assert len(take.out) == happened
+    assert len(take.out) == events_before
 
 
-def test_a_new_timescale_holds_for_the_touch_that_is_pending() -> None:
+def test_new_timescale_applies_to_the_pending_touch() -> None:
     take = Take(land(1.0), mode="solo")
     take.set(0.5, "timescale", 2.0)
     assert take.until(1.9).played() == []
     assert take.until(2.1).played() == [("down", 2.0)]
-    take.set(3.5, "timescale", 0.5)  # it would have been due at 2.5: so it is, now
+    take.set(3.5, "timescale", 0.5)  # it would have been due at 2.5, so it is due now
     assert take.pending.due == 3.5
     assert take.until(3.5).played()[1:] == [("up", 2.15), ("down", 3.5)]
     assert take.sounded[-1].dt == 0.5
     assert take.until(4.0).played()[-1] == ("down", 4.0)  # and on from there
 
 
-def test_a_new_threshold_holds_for_the_silence_that_has_begun() -> None:
+def test_new_threshold_applies_to_the_present_silence() -> None:
     take = Take(threshold=10.0)
     take.down(1.0)
     take.set(2.0, "threshold", 1.5)
@@ -520,7 +522,7 @@ def test_a_new_threshold_holds_for_the_silence_that_has_begun() -> None:
     assert over.played() == [("down", 3.1)]
 
 
-def test_a_new_threshold_does_not_begin_a_turn_that_was_had() -> None:
+def test_new_threshold_does_not_answer_a_silence_again() -> None:
     take = Take(threshold=0.5, response=1.0)
     take.down(1.0)
     take.until(5.0)
@@ -528,7 +530,7 @@ def test_a_new_threshold_does_not_begin_a_turn_that_was_had() -> None:
     assert take.until(50.0).turns == [("ai", 1.5), ("human", 2.5)]
 
 
-def test_a_new_response_holds_for_the_turn_that_has_begun() -> None:
+def test_new_response_applies_to_the_present_turn() -> None:
     take = Take(land(0.125), slide(0.25), threshold=0.5, response=5.0)
     take.down(1.0)
     take.set(2.0, "response", 1.0)
@@ -540,7 +542,7 @@ def test_a_new_response_holds_for_the_turn_that_has_begun() -> None:
     assert over.played()[-1] == ("up", 4.0)
 
 
-def test_a_longer_response_lets_what_was_too_late_be_played() -> None:
+def test_longer_response_resamples_a_touch_dropped_as_too_late() -> None:
     take = Take(land(0.5), slide(1.0), threshold=0.5, response=1.0)
     take.down(1.0)
     take.until(2.1)
@@ -548,7 +550,7 @@ def test_a_longer_response_lets_what_was_too_late_be_played() -> None:
     assert take.until(3.1).played() == [("down", 2.0), ("up", 2.15), ("down", 3.0)]
 
 
-def test_reset_forgets_all_and_the_touch_is_made_anew() -> None:
+def test_reset_clears_the_player_and_resamples_the_pending_touch() -> None:
     player = Whimsical()
     take = Take(player=player, threshold=0.5)
     take.down(1.0)
@@ -560,10 +562,10 @@ def test_reset_forgets_all_and_the_touch_is_made_anew() -> None:
     assert take.pending.proposal != before.proposal
     assert player.counts == [0]
     take.move(1.71)
-    assert player.fed == [[(0.5, 0.5, 0.0, False)]]  # the first it has ever heard
+    assert player.fed == [[(0.5, 0.5, 0.0, False)]]  # as the first touch
 
 
-def test_seed_begins_the_random_numbers_anew() -> None:
+def test_seed_restarts_the_random_numbers() -> None:
     player = Whimsical()
     take = Take(player=player, mode="solo")
     first = take.pending.proposal
@@ -576,24 +578,26 @@ def test_seed_begins_the_random_numbers_anew() -> None:
     take.set(30.0, "seed", 0)
     assert take.pending.proposal == first
     assert other != first
-    assert take.set(30.0, "seed", 0)  # again the same: it takes effect each time
+    assert take.set(30.0, "seed", 0)  # the same seed takes effect each time
 
 
 # -- pause ----------------------------------------------------------------------------------
 
 
-def test_pause_lifts_and_holds_and_goes_on_with_the_wait_that_was_left() -> None:
+def test_pause_lifts_and_holds_and_resumes_with_the_wait_that_was_left() -> None:
     take = Take(land(0.25), slide(0.5), mode="solo").until(0.4)
     assert take.set(0.4, "pause", 1)
     assert take.until(100.0).played() == [("down", 0.25), ("up", 0.4)]
     assert take.jam.due is None
     take.set(100.4, "pause", 0)
-    assert take.until(100.8).played()[2:] == [("down", 100.75)]  # its finger was lifted
+    assert take.until(100.8).played()[2:] == [
+        ("down", 100.75)
+    ]  # a down, since its finger was lifted
     assert take.sounded[-1].dt == 0.5
     assert take.player.fed[0][-1][3] is False
 
 
-def test_the_one_that_waits_is_told_again_when_it_goes_on() -> None:
+def test_pending_touch_is_announced_again_after_a_pause() -> None:
     take = Take(land(0.25), slide(0.5), mode="solo").until(0.4)
     take.set(0.4, "pause", 1)
     take.set(100.4, "pause", 0)
@@ -611,7 +615,7 @@ def test_pause_stops_the_response_clock() -> None:
     assert take.until(99.0).turns == [("ai", 1.5), ("human", 50.5)]
 
 
-def test_pause_stops_the_silence_and_an_answer_that_waits() -> None:
+def test_pause_stops_the_silence_and_a_pending_answer() -> None:
     take = Take(threshold=0.5)
     take.down(1.0)
     take.set(1.2, "pause", 1)
@@ -624,14 +628,14 @@ def test_pause_stops_the_silence_and_an_answer_that_waits() -> None:
     assert duet.until(20.0).played()[0] == ("down", 9.5)
 
 
-def test_what_waits_in_a_pause_tells_the_wait_that_is_left() -> None:
+def test_pending_touch_in_a_pause_is_announced_with_the_wait_that_is_left() -> None:
     take = Take(land(1.0), mode="solo")
     take.set(0.25, "pause", 1)
     take.set(5.0, "seed", 3)
     assert take.pending.due - take.pending.t == 0.75
 
 
-def test_humans_are_heard_while_it_is_paused_and_take_the_turn() -> None:
+def test_human_touch_in_a_pause_is_fed_and_takes_the_turn() -> None:
     take = Take(land(0.25), slide(0.125), threshold=0.5)
     take.down(1.0)
     take.set(1.6, "pause", 1)
@@ -643,14 +647,14 @@ def test_humans_are_heard_while_it_is_paused_and_take_the_turn() -> None:
     assert take.played()[0] == ("down", 20.75)
 
 
-def test_a_players_finger_lifts_while_the_machine_is_paused() -> None:
+def test_phaseless_finger_lifts_in_a_pause() -> None:
     take = Take()
     take.set(0.5, "pause", 1)
     take.jam.plain(1.0, "human", 0.5, 0.5)
     assert take.until(2.0).played("human") == [("down", 1.0), ("up", 1.15)]
 
 
-def test_an_answer_asked_for_in_a_pause_comes_when_it_ends() -> None:
+def test_answer_requested_in_a_pause_is_played_after_it() -> None:
     take = Take(land(0.25))
     take.set(1.0, "pause", 1)
     take.set(2.0, "answer")
@@ -659,7 +663,7 @@ def test_an_answer_asked_for_in_a_pause_comes_when_it_ends() -> None:
     assert take.until(9.3).played() == [("down", 9.25)]
 
 
-def test_controls_change_what_waits_in_a_pause() -> None:
+def test_control_in_a_pause_changes_the_pending_touch() -> None:
     take = Take(land(1.0), mode="solo")
     take.set(0.5, "pause", 1)
     take.set(2.0, "timescale", 2.0)
@@ -667,7 +671,7 @@ def test_controls_change_what_waits_in_a_pause() -> None:
     assert take.until(9.0).played()[0] == ("down", 4.5)
 
 
-def test_a_silence_heard_in_a_pause_is_waited_for_after_a_change_of_mode_too() -> None:
+def test_silence_in_a_pause_is_answered_after_a_change_of_mode() -> None:
     take = Take(threshold=0.5, mode="listen")
     take.set(10.0, "pause", 1)
     take.down(14.0)
@@ -685,13 +689,13 @@ def test_a_silence_heard_in_a_pause_is_waited_for_after_a_change_of_mode_too() -
 # -- panic ----------------------------------------------------------------------------------
 
 
-def test_panic_lifts_all_and_is_silent_until_the_next_human_touch() -> None:
+def test_panic_lifts_all_and_silences_until_the_next_human_touch() -> None:
     take = Take(land(0.125), slide(0.125), threshold=0.5)
     take.down(1.0)
     assert take.set(1.7, "panic")
     assert take.order[-4:] == ["panic 1", "ai up", "human up", "turn human"]
     assert take.jam.fingers == 0
-    assert not take.set(1.8, "panic")  # it is silent already
+    assert not take.set(1.8, "panic")  # the jam is silent already
     assert not take.set(2.0, "answer")
     take.up(2.1)
     assert take.until(100.0).played() == [("down", 1.625), ("up", 1.7)]
@@ -701,7 +705,7 @@ def test_panic_lifts_all_and_is_silent_until_the_next_human_touch() -> None:
 
 
 @pytest.mark.parametrize("mode", ["call-response", "duet"])
-def test_a_pause_does_not_end_a_panic_but_a_touch_does(mode: str) -> None:
+def test_pause_does_not_end_a_panic_and_a_touch_does(mode: str) -> None:
     take = Take(land(0.25), mode=mode, threshold=60.0)
     take.set(1.0, "panic")
     assert not take.set(1.1, "pause", 0)
@@ -713,7 +717,7 @@ def test_a_pause_does_not_end_a_panic_but_a_touch_does(mode: str) -> None:
     assert take.until(3.0).played()[0] == ("down", 2.35)
 
 
-def test_panic_ends_the_silence_that_was_to_be_answered() -> None:
+def test_panic_cancels_the_answer_to_the_present_silence() -> None:
     take = Take(threshold=0.5)
     take.down(1.0)
     take.set(1.2, "panic")
@@ -721,7 +725,7 @@ def test_panic_ends_the_silence_that_was_to_be_answered() -> None:
     assert take.until(100.0).turns == []
 
 
-def test_panic_in_duet_takes_the_answer_back() -> None:
+def test_panic_in_duet_cancels_the_answer() -> None:
     take = Take(land(0.25), mode="duet")
     take.down(1.0)
     take.set(1.1, "panic")
@@ -765,7 +769,7 @@ def test_panic_holds_through_a_change_of_mode() -> None:
 
 
 def playing_in(mode: str) -> Take:
-    """A jam in which the machine's finger is down, if it can be, and its next touch waits."""
+    """Return a jam in which the machine's finger is down, in all modes but listen."""
     take = Take(land(0.0625), slide(0.25), mode=mode, threshold=0.5)
     take.down(1.0)
     if mode == "call-response":
@@ -779,40 +783,41 @@ def playing_in(mode: str) -> Take:
 
 @pytest.mark.parametrize("before", MODES)
 @pytest.mark.parametrize("after", MODES)
-def test_a_change_of_mode_takes_back_and_lifts(before: str, after: str) -> None:
+def test_change_of_mode_cancels_the_pending_touch_and_lifts(before: str, after: str) -> None:
     if before == after:
         return
     take = playing_in(before)
     now = take.jam.t
     lifted = before != "listen" and take.jam.fingers == 2
-    happened = len(take.sounded)
+    played_before = len(take.sounded)
     assert take.set(now, "mode", after)
     assert take.jam.fingers == 1  # the human's
-    assert [s.touch.phase for s in take.sounded[happened:]] == [UP] * lifted
+    assert [s.touch.phase for s in take.sounded[played_before:]] == [UP] * lifted
     assert take.jam.turn == ("ai" if after == "solo" else "human")
-    new = take.until(now + 0.3).sounded[happened + lifted :]
+    after_lift = played_before + lifted
+    new = take.until(now + 0.3).sounded[after_lift:]
     machine = [s for s in new if is_machine(s.touch.who)]
     if after == "solo":
-        assert [s.t for s in machine][:1] == [take.sounded[happened + lifted].t]
+        assert [s.t for s in machine][:1] == [take.sounded[after_lift].t]
         assert machine[0].touch.phase is DOWN
         assert now < machine[0].t <= now + 0.25
     else:
         assert machine == []  # duet waits for a touch, call-response for a silence
     take.until(60.0)
     answered = any(turn == "ai" for turn, t in take.turns if t > now)
-    # A silence that has not been answered yet is.
+    # A silence that has not been answered yet is answered.
     assert answered == (after == "call-response" and before != "call-response")
     assert take.settings.mode == after
 
 
-def test_a_silence_is_not_answered_in_a_mode_without_turns() -> None:
+def test_silence_is_not_answered_in_a_mode_without_turns() -> None:
     take = Take(threshold=0.5)
     take.down(1.0)
     take.set(1.2, "mode", "listen")
     assert take.until(99.0).turns == []
 
 
-def test_an_old_silence_does_not_begin_a_turn_when_the_mode_changes() -> None:
+def test_silence_that_is_over_begins_no_turn_when_the_mode_changes() -> None:
     take = Take(threshold=0.5, mode="listen")
     take.down(1.0)
     take.set(9.0, "mode", "call-response")
@@ -822,17 +827,17 @@ def test_an_old_silence_does_not_begin_a_turn_when_the_mode_changes() -> None:
 # -- another model --------------------------------------------------------------------------
 
 
-def test_another_model_goes_on_without_stopping() -> None:
+def test_new_model_goes_on_with_the_same_random_numbers_and_deadlines() -> None:
     take = Take(land(0.25), slide(0.5), mode="solo").until(0.4)
     new = Scripted(land(0.25), land(1.0))
     take.jam.swap(0.4, new, "new.safetensors")
     assert take.order[-2:] == ["model new.safetensors", "ai up"]
-    # With the random numbers of the old one, from its last touch on, as it was tempered.
+    # With the old one's random numbers, from its last touch on, and its sampling.
     assert (new.counts, new.fed, new.tempered) == ([1], [[]], (1.0, 1.0))
     assert take.until(1.3).played() == [("down", 0.25), ("up", 0.4), ("down", 1.25)]
 
 
-def test_another_model_has_heard_nothing() -> None:
+def test_new_model_has_been_fed_nothing() -> None:
     take = Take(mode="listen")
     take.down(1.0)
     new = Scripted()
@@ -866,7 +871,7 @@ def test_finish_plays_what_is_due_and_lifts_every_finger() -> None:
     assert take.played()[0] == ("down", 0.25)
 
 
-# -- whatever is played and asked -----------------------------------------------------------
+# -- any jam -----------------------------------------------------------
 
 whos = st.sampled_from(["human", "human2"])
 unit = st.floats(0, 1)
@@ -902,7 +907,7 @@ Input = tuple[float, tuple[Any, ...]]
 
 
 def play(inputs: list[Input], start: dict[str, Any], *, fine: bool = False) -> Take:
-    """Play a jam to its end, waking only for what comes in, or also more often than needed."""
+    """Play a jam to its end, waking for inputs alone, or (fine) more often than needed."""
     voices = start.get("voices", 1)
     options = {name: value for name, value in start.items() if name != "voices"}
     take = Take(player=Whimsical(voices=voices), **options)
@@ -930,38 +935,40 @@ def play(inputs: list[Input], start: dict[str, Any], *, fine: bool = False) -> T
 
 
 @given(inputs, starts)
-@settings(max_examples=200, deadline=None)
-def test_what_happens_obeys_the_rules(inputs: list[Input], start: dict[str, Any]) -> None:
+@settings(max_examples=200)
+def test_events_of_any_jam_obey_the_contract(
+    inputs: list[Input], start: dict[str, Any]
+) -> None:
     take = play(inputs, start)
     mode, pause, silenced, turn = start["mode"], 0, False, "human"
     if mode == "solo":
         turn = "ai"
     t, fingers, last = 0.0, {}, {}
-    for h in take.out:
-        assert h.t >= t  # time never runs backwards
-        t = h.t
-        if isinstance(h, TurnChanged):
-            assert h.whose != turn
-            turn = h.whose
-        elif isinstance(h, TouchPending):
-            assert h.due >= h.t
-        elif isinstance(h, ControlChanged):
-            mode = h.value if h.name == "mode" else mode
-            pause = h.value if h.name == "pause" else pause
-            silenced |= h.name == "panic"
-            if (h.name, h.value, mode) == ("pause", 0, "solo"):
+    for event in take.out:
+        assert event.t >= t  # time never runs backwards
+        t = event.t
+        if isinstance(event, TurnChanged):
+            assert event.whose != turn
+            turn = event.whose
+        elif isinstance(event, TouchPending):
+            assert event.due >= event.t
+        elif isinstance(event, ControlChanged):
+            mode = event.value if event.name == "mode" else mode
+            pause = event.value if event.name == "pause" else pause
+            silenced |= event.name == "panic"
+            if (event.name, event.value, mode) == ("pause", 0, "solo"):
                 silenced = False
         else:
-            touch = h.touch
+            touch = event.touch
             key, machine = (touch.who, touch.id), is_machine(touch.who)
             assert 0 <= touch.x <= 1
             assert 0 <= touch.y <= 1
-            if touch.phase is UP:  # every up has its down, and carries its last place
+            if touch.phase is UP:  # an up follows a down, and has its last place
                 x, y, since = fingers.pop(key)
-                assert (touch.x, touch.y, touch.dt) == (x, y, h.t - since)
+                assert (touch.x, touch.y, touch.dt) == (x, y, event.t - since)
                 continue
             assert (key in fingers) == (touch.phase is MOVE)
-            fingers[key] = (touch.x, touch.y, h.t)
+            fingers[key] = (touch.x, touch.y, event.t)
             if machine:
                 assert touch.id == 0
                 assert 0.001 <= touch.dt <= 5.0
@@ -972,52 +979,54 @@ def test_what_happens_obeys_the_rules(inputs: list[Input], start: dict[str, Any]
             else:
                 silenced &= mode == "solo"
                 assert touch.who in last or touch.dt == 0.0
-                last[touch.who] = h.t
+                last[touch.who] = event.t
                 assert mode != "call-response" or turn == "human"
-    assert fingers == {}  # everyone is lifted in the end
+    assert fingers == {}  # every finger is lifted in the end
     assert take.jam.fingers == 0
     machine = [s for s in take.sounded if is_machine(s.touch.who) and s.touch.phase is not UP]
     assert take.counts.played == len(machine)
 
 
 @given(inputs, starts)
-@settings(max_examples=150, deadline=None)
-def test_waking_more_often_changes_nothing(inputs: list[Input], start: dict[str, Any]) -> None:
+@settings(max_examples=150)
+def test_waking_more_often_changes_no_event(inputs: list[Input], start: dict[str, Any]) -> None:
     coarse, fine = play(inputs, start), play(inputs, start, fine=True)
     assert coarse.out == fine.out
     assert coarse.counts == fine.counts
 
 
 @given(inputs, starts)
-@settings(max_examples=150, deadline=None)
-def test_chance_counts_what_has_sounded_and_what_was_drawn_in_vain(
+@settings(max_examples=150)
+def test_random_numbers_are_used_by_played_and_by_rejected_touches_alone(
     inputs: list[Input], start: dict[str, Any]
 ) -> None:
     take = play(inputs, start)
     counts: dict[str, int] = {}
-    for h in take.out:
-        if isinstance(h, ControlChanged) and h.name == "seed":
+    for event in take.out:
+        if isinstance(event, ControlChanged) and event.name == "seed":
             counts = {}
-        if isinstance(h, TouchPlayed) and h.touch.phase is not UP:
-            counts[h.touch.who] = counts.get(h.touch.who, 0) + 1
+        if isinstance(event, TouchPlayed) and event.touch.phase is not UP:
+            counts[event.touch.who] = counts.get(event.touch.who, 0) + 1
     played = [counts.get(who, 0) for who in ("ai", "ai2")[: start.get("voices", 1)]]
     used = take.jam.player.counts  # type: ignore[attr-defined]
     assert all(more >= least for more, least in zip(used, played, strict=True))
-    if "ai" not in counts and not any(isinstance(h, TurnChanged) for h in take.out):
-        assert used == played  # nothing was to sound, and nothing was drawn again
+    if "ai" not in counts and not any(isinstance(event, TurnChanged) for event in take.out):
+        assert used == played  # nothing was played, so nothing was drawn again
 
 
 @given(inputs, starts)
-@settings(max_examples=150, deadline=None)
-def test_a_recording_is_regenerated_exactly(inputs: list[Input], start: dict[str, Any]) -> None:
+@settings(max_examples=150)
+def test_recording_of_any_jam_is_regenerated_exactly(
+    inputs: list[Input], start: dict[str, Any]
+) -> None:
     take = play(inputs, start)
     events: list[SessionEvent] = []
-    for h in take.out:
-        if isinstance(h, TouchPlayed):
-            events.append(TouchEvent(h.t, h.touch))
-        elif isinstance(h, ControlChanged):
-            value = {"file": h.value} if h.name == "model" else h.value
-            events.append(SetEvent(h.t, {h.name: value}))
+    for event in take.out:
+        if isinstance(event, TouchPlayed):
+            events.append(TouchEvent(event.t, event.touch))
+        elif isinstance(event, ControlChanged):
+            value = {"file": event.value} if event.name == "model" else event.value
+            events.append(SetEvent(event.t, {event.name: value}))
     events.append(EndEvent(take.jam.t, "stopped"))
     header = Header(
         started="2026-11-20T10:30:00+00:00",
@@ -1029,31 +1038,33 @@ def test_a_recording_is_regenerated_exactly(inputs: list[Input], start: dict[str
     )
     session = Session(header, tuple(events))
     voices = start.get("voices", 1)
-    made = regenerate(session, Whimsical(voices=voices), lambda _: Whimsical(voices=voices))
-    assert first_difference(session, list(made)) is None
+    regenerated = regenerate(
+        session, Whimsical(voices=voices), lambda _: Whimsical(voices=voices)
+    )
+    assert first_difference(session, list(regenerated)) is None
 
 
-# -- what is next, which is kept while it is known --------------------------------------------
+# -- the next event, which is cached --------------------------------------------
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_to_ask_what_is_due_alters_nothing_and_is_never_out_of_date(mode: str) -> None:
-    """Asked in the midst of what happens, and before and after: as if looked for anew."""
+def test_asking_what_is_due_changes_nothing_and_is_never_out_of_date(mode: str) -> None:
+    """Asked within events, before and after them, it is as if it were never cached."""
 
-    def jam(*, nosy: bool) -> tuple[Take, list[Event]]:
+    def jam(*, asking: bool) -> tuple[Take, list[Event]]:
         take = Take(player=Whimsical(voices=3), mode=mode, threshold=0.1, response=0.9)
-        told: list[Event] = []
+        events: list[Event] = []
 
-        def sink(what: Event) -> None:
-            told.append(what)
-            if nosy:
+        def sink(event: Event) -> None:
+            events.append(event)
+            if asking:
                 assert take.jam.due is None or take.jam.due >= take.jam.t
 
         take.jam.sink = take.jam.voices.sink = sink
-        return take, told
+        return take, events
 
-    quiet, nosy = jam(nosy=False), jam(nosy=True)
-    for take, _ in (quiet, nosy):
+    quiet, asking = jam(asking=False), jam(asking=True)
+    for take, _ in (quiet, asking):
         t = 0.0
         for i in range(120):
             t += 0.01 + 0.37 * (i % 13 == 12)
@@ -1066,15 +1077,15 @@ def test_to_ask_what_is_due_alters_nothing_and_is_never_out_of_date(mode: str) -
                 ]
                 value = {"timescale": 0.5 + i / 60, "mode": MODES[i % 4]}.get(name, i % 2)
                 take.set(t, name, value)
-            if take is nosy[0]:
-                kept, _ = take.jam._upcoming or take.jam._find_upcoming()
-                assert kept == take.jam._find_upcoming()[0]
+            if take is asking[0]:
+                cached, _ = take.jam._upcoming or take.jam._find_upcoming()
+                assert cached == take.jam._find_upcoming()[0]
         take.jam.finish(t + 3.0)
-    assert quiet[1] == nosy[1]
+    assert quiet[1] == asking[1]
     assert len(quiet[1]) > 100
 
 
-def test_the_dwell_limit_in_force_decides_how_long_the_finger_stays() -> None:
+def test_dwell_limit_in_force_bounds_how_long_the_finger_stays() -> None:
     at_one_place = [land(0.25, 0.5, 0.5), *[slide(0.25, 0.5, 0.5)] * 7, slide(0.25, 0.9, 0.1)]
     for limit, longest in ((0.5, 0.5), (1.5, 1.5)):
         take = Take(*at_one_place, mode="solo", dwell=limit)

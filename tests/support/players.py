@@ -1,4 +1,4 @@
-"""Players without a model, for tests: known is what they play, and what they heard."""
+"""Players without a model, for tests, which record what they are fed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def slide(dt: float, x: float = 0.5, y: float = 0.5) -> Proposal:
 
 
 class Scripted:
-    """Every voice plays the script, touch by touch, and round again.
+    """Player whose every voice plays a script, again and again.
 
-    heard is what all voices were given to hear; fed, of each voice, all it has taken in,
-    its own touches too; counts, of each voice, the random numbers it has used.
+    heard holds the humans' touches that were fed to all voices; fed, for each voice, all
+    touches that it was fed, its own too; counts, for each voice, the touches whose random
+    numbers are used up.
     """
 
     def __init__(self, *script: Proposal, voices: int = 1) -> None:
@@ -75,12 +76,15 @@ class Scripted:
 
 
 class Whimsical(Scripted):
-    """Plays by seed, voice, count, temper and what it was last fed; not always in range."""
+    """Player whose touches follow from seed, voice, count, sampling and the last ones fed.
+
+    Some are out of range.
+    """
 
     def choose(self, voice: int) -> Proposal:
         last = tuple(self.fed[voice][-3:])
         state = (self.seeded, voice, self.counts[voice], self.tempered, last)
-        chance = random.Random(hash(state))  # of numbers alone, so the same in every run
-        dt = chance.choice((0.0, 0.02, 0.1, 0.15, 0.3, 9.0)) * chance.uniform(0.9, 1.1)
-        x, y = chance.uniform(-0.2, 1.2), chance.uniform(-0.2, 1.2)
-        return Proposal(x, y, dt, moving=chance.random() < 0.7)
+        rng = random.Random(hash(state))  # of numbers alone, so the same in every run
+        dt = rng.choice((0.0, 0.02, 0.1, 0.15, 0.3, 9.0)) * rng.uniform(0.9, 1.1)
+        x, y = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 1.2)
+        return Proposal(x, y, dt, moving=rng.random() < 0.7)

@@ -1,4 +1,4 @@
-"""A jam on a clock that the test turns."""
+"""Jam on a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 
 
 class Take:
-    """A jam that has begun, what has happened in it, and hands that play into it."""
+    """Jam that has begun, with its events, and methods that play into it."""
 
     def __init__(
         self, *script: Proposal, player: Scripted | None = None, voices: int = 1, **options: Any
@@ -52,29 +52,33 @@ class Take:
 
     @property
     def sounded(self) -> list[TouchPlayed]:
-        return [h for h in self.out if isinstance(h, TouchPlayed)]
+        return [event for event in self.out if isinstance(event, TouchPlayed)]
 
     def played(self, who: str = "ai") -> list[tuple[str, float]]:
-        """What someone has played: phases, each with its instant."""
+        """Return the phases of the touches that someone has played, each with its instant."""
         return [(str(s.touch.phase), round(s.t, 9)) for s in self.sounded if s.touch.who == who]
 
     @property
     def turns(self) -> list[tuple[str, float]]:
-        return [(h.whose, round(h.t, 9)) for h in self.out if isinstance(h, TurnChanged)]
+        return [
+            (event.whose, round(event.t, 9))
+            for event in self.out
+            if isinstance(event, TurnChanged)
+        ]
 
     @property
     def pending(self) -> TouchPending:
-        return [h for h in self.out if isinstance(h, TouchPending)][-1]
+        return [event for event in self.out if isinstance(event, TouchPending)][-1]
 
     @property
     def order(self) -> list[str]:
-        """What has happened, in order, in a word each; what is pending left out."""
+        """Events in order, as short texts, without pending touches."""
         words = []
-        for h in self.out:
-            if isinstance(h, TouchPlayed):
-                words.append(f"{h.touch.who} {h.touch.phase}")
-            elif isinstance(h, TurnChanged):
-                words.append(f"turn {h.whose}")
-            elif isinstance(h, ControlChanged):
-                words.append(f"{h.name} {h.value}")
+        for event in self.out:
+            if isinstance(event, TouchPlayed):
+                words.append(f"{event.touch.who} {event.touch.phase}")
+            elif isinstance(event, TurnChanged):
+                words.append(f"turn {event.whose}")
+            elif isinstance(event, ControlChanged):
+                words.append(f"{event.name} {event.value}")
         return words
