@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any
 
 from robojam.controls import CONTROLS, SETTINGS, Kind
+from robojam.jam.modes import MODES, Mode
 from robojam.touch import Phase, clip, is_machine
 from robojam.window.client.echo import TouchEchoFilter
 from robojam.window.client.ports import EnginePorts
@@ -184,9 +185,16 @@ class WindowState:
         return self.text("mode")
 
     @property
+    def mode_rules(self) -> Mode:
+        """Behaviour of the mode; call-response until the engine has reported one."""
+        return MODES.get(self.mode, MODES["call-response"])
+
+    @property
     def paused(self) -> bool:
         """Whether the machine is paused; in solo mode, also by a panic."""
-        return bool(self.controls.get("pause", 0)) or (self.silenced and self.mode == "solo")
+        return bool(self.controls.get("pause", 0)) or (
+            self.silenced and self.mode_rules.starts_alone
+        )
 
     def refuses(self, action: str) -> bool:
         """Return whether the engine ignores an action because it replays a recording.
@@ -313,7 +321,7 @@ class WindowState:
 
         In solo mode only the machine ends it.
         """
-        if is_machine(who) or self.mode != "solo":
+        if is_machine(who) or self.mode_rules.feeds_humans:
             self.silenced = False
 
     def _handle_turn(self, turn: object, now: float) -> None:
@@ -322,7 +330,7 @@ class WindowState:
             if is_machine(turn):
                 self.forecast = ()  # it was the human's
                 response = self.controls.get("response", 0.0)
-                ends = response > 0 and self.mode in ("", "call-response")
+                ends = response > 0 and self.mode_rules.alternates
                 self._turn_left, self._turn_left_at = (response if ends else None), now
             else:
                 self.strokes.lift_others(now, humans=False)  # an up may have been lost

@@ -76,10 +76,9 @@ def frame_text(state: WindowState, now: float) -> FrameText:
 def _hint(state: WindowState) -> tuple[str, ...]:
     if state.has_played or state.view.panel or state.replaying:
         return ()
-    answers = state.mode in ("", "call-response")
     return (
         "play here, with the mouse or your fingers",
-        "rest, and the machine answers" if answers else "",
+        "rest, and the machine answers" if state.mode_rules.alternates else "",
     )
 
 
