@@ -14,7 +14,6 @@ __all__ = [
     "text",
     "text_fit",
     "theme",
-    "tiles",
     "timeline",
     "widgets",
 ]

@@ -7,7 +7,7 @@ import sys
 
 import pygame
 
-from robojam.window.view.sprites import Sprites
+from robojam.window.view.sprites import shape_sprite
 from robojam.window.view.theme import DARK
 
 
@@ -37,10 +37,10 @@ def set_display_mode(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surfa
 
 def _icon() -> pygame.Surface:
     """Return the window's icon: the two players, a disc and a diamond."""
-    picture, sprites = pygame.Surface((64, 64), depth=32), Sprites()
+    picture = pygame.Surface((64, 64), depth=32)
     picture.fill(DARK.surface)
-    disc = sprites.disc(DARK.humans[0], 14)
-    diamond = sprites.diamond(DARK.machines[0], 13)
+    disc = shape_sprite(DARK.humans[0], 14, machine=False)
+    diamond = shape_sprite(DARK.machines[0], 13, machine=True)
     for shape, at in ((disc, (22, 40)), (diamond, (42, 23))):
         picture.blit(shape, shape.get_rect(center=at))
     return picture

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
 __all__ = ["FontRun", "split_runs"]
 
 #: Categories of characters that belong to the one before: marks and format characters.
 _JOINED = frozenset(("Mn", "Me", "Mc", "Cf"))
-_RIGHT = frozenset(("R", "AL"))
+#: 0: from left to right, 1: from right to left.
+_DIRECTIONS = {"L": 0, "R": 1, "AL": 1, "AN": 1}
 _NUMBERS = frozenset(("EN", "AN"))
 #: ISO 15924 codes of the scripts whose letters change with their neighbours, by the word that
 #: begins the names of their characters.
@@ -26,8 +29,7 @@ _SHAPED = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class FontRun:
+class FontRun(NamedTuple):
     """Characters in logical order that are drawn with one font at once.
 
     font is a file, None for the window's own; script is an ISO 15924 code, None for a script
@@ -43,24 +45,23 @@ class FontRun:
 def split_runs(text: str, font_of: Callable[[str], str | None]) -> list[FontRun]:
     """Return the runs of a line from left to right; font_of names the font of a character."""
     levels = _levels(text)
-    runs: list[tuple[int, FontRun]] = []
+    keys: list[tuple[int, str | None, str | None]] = []
     for char, level in zip(text, levels, strict=True):
-        before = runs[-1][1] if runs else None
-        if before is not None and (char == " " or unicodedata.category(char) in _JOINED):
-            font, script = before.font, before.script
+        if keys and (char == " " or unicodedata.category(char) in _JOINED):
+            keys.append((level, *keys[-1][1:]))
         else:
-            font = font_of(char)
             script = _SHAPED.get(unicodedata.name(char, "").partition(" ")[0])
-        run = FontRun(char, font, script, level % 2 == 1)
-        if runs and (level, replace(run, text=runs[-1][1].text)) == runs[-1]:
-            run = replace(run, text=runs.pop()[1].text + char)
-        runs.append((level, run))
+            keys.append((level, font_of(char), script))
+    runs: list[tuple[int, FontRun]] = []
+    for (level, font, script), group in groupby(zip(keys, text, strict=True), itemgetter(0)):
+        chars = "".join(char for _, char in group)
+        runs.append((level, FontRun(chars, font, script, level % 2 == 1)))
     # Rule L2: from the highest level down, sequences of at least that level are reversed.
-    for level in range(max(levels, default=0), 0, -1):
+    for lowest in range(max(levels, default=0), 0, -1):
         start = 0
         while start < len(runs):
             end = start
-            while end < len(runs) and runs[end][0] >= level:
+            while end < len(runs) and runs[end][0] >= lowest:
                 end += 1
             runs[start:end] = runs[start:end][::-1]
             start = end + 1
@@ -70,24 +71,23 @@ def split_runs(text: str, font_of: Callable[[str], str | None]) -> list[FontRun]
 def _levels(text: str) -> list[int]:
     """Return the embedding level of each character: odd ones run from right to left."""
     classes = [unicodedata.bidirectional(char) for char in text]
-    if _RIGHT.isdisjoint(classes):
+    if not {"R", "AL"}.intersection(classes):
         return [0] * len(text)
-    base = next((int(bidi in _RIGHT) for bidi in classes if bidi == "L" or bidi in _RIGHT), 0)
+    base = strong = next(_DIRECTIONS[bidi] for bidi in classes if bidi in ("L", "R", "AL"))
     # Rule W4: a separator between two numbers is part of them.
     for i in range(1, len(classes) - 1):
         if classes[i] in ("ES", "CS") and classes[i - 1] == classes[i + 1] in _NUMBERS:
             classes[i] = classes[i - 1]
-    # 0: from left to right, 1: from right to left. A number takes the direction before it.
-    directions: list[int | None] = []
-    strong = base
+    directions: list[int | None] = []  # None: neutral
     for bidi in classes:
-        if bidi == "L" or bidi in _RIGHT:
-            strong = int(bidi in _RIGHT)
-            directions.append(strong)
-        elif bidi in _NUMBERS:
-            directions.append(1 if bidi == "AN" else strong)
-        else:
-            directions.append(directions[-1] if bidi in ("NSM", "BN") and directions else None)
+        direction = _DIRECTIONS.get(bidi)
+        if bidi == "EN":  # the direction before it
+            direction = strong
+        elif bidi in ("NSM", "BN") and directions:
+            direction = directions[-1]
+        elif direction is not None and bidi != "AN":
+            strong = direction
+        directions.append(direction)
     # Rules N1 and N2: neutrals between two of one direction take it; others take the base.
     levels: list[int] = []
     before = base
@@ -97,6 +97,5 @@ def _levels(text: str) -> list[int]:
             direction = before if before == after else base
         else:
             before = direction
-        number = bidi in _NUMBERS
-        levels.append(1 + number if direction else 2 * base)
+        levels.append(1 + (bidi in _NUMBERS) if direction else 2 * base)
     return levels

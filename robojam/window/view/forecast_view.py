@@ -11,8 +11,8 @@ import math
 import pygame
 
 from robojam.window.client.state import ForecastComponent
-from robojam.window.view.sprites import Sprites
-from robojam.window.view.theme import Colour, Theme, mix
+from robojam.window.view.sprites import glow_sprite
+from robojam.window.view.theme import Colour, Theme, inverse, mix
 
 #: Longer side of the small picture, in pixels.
 IMAGE_SIZE = 200
@@ -29,13 +29,11 @@ MIN_DEVIATION = 0.02
 class ForecastView:
     """Draws the forecast, and keeps the light of the last frame to fade from it."""
 
-    def __init__(self, sprites: Sprites) -> None:
-        self._sprites = sprites
+    def __init__(self) -> None:
         self._image: pygame.Surface | None = None
         self._target: pygame.Surface | None = None
         self._background: pygame.Surface | None = None
         self._theme: Theme | None = None
-        self._needs_painting = False
         self._forecast: tuple[ForecastComponent, ...] = ()
         self._changed = -math.inf
         self._drawn_at = -math.inf
@@ -52,26 +50,23 @@ class ForecastView:
         width, height = surface.get_size()
         scale = IMAGE_SIZE / max(width, height)
         size = max(2, round(width * scale)), max(2, round(height * scale))
-        new = forecast != self._forecast
-        if new:
-            self._forecast, self._changed = forecast, now
+        if forecast != self._forecast:
+            self._forecast, self._changed, self._target = forecast, now, None
         if self._image is None or self._image.get_size() != size:
-            self._image = pygame.Surface(size, depth=32)
-            new = True
+            self._image, self._target = pygame.Surface(size, depth=32), None
         if not forecast and now - self._changed >= SETTLE_TIME:
             if self._drawn_at <= self._changed + SETTLE_TIME:
                 self._image.fill((0, 0, 0))
             self._drawn_at = now
             surface.fill(theme.surface)
             return
-        self._needs_painting = self._needs_painting or new
         if self._background is None or self._background.get_size() != surface.get_size():
             self._background, self._theme = pygame.Surface(surface.get_size(), depth=32), None
         if self._theme == theme and 0 <= now - self._drawn_at < MIN_INTERVAL:
             surface.blit(self._background, (0, 0))
             return
-        if self._needs_painting or self._target is None or self._theme != theme:
-            self._target, self._needs_painting = self._paint(size, theme), False
+        if self._target is None or self._theme != theme:
+            self._target = self._paint(size, theme)
         share = 1 - math.exp(-max(0.0, now - self._drawn_at) / TIME_CONSTANT)
         self._target.set_alpha(max(6, min(255, round(255 * share))))
         self._image.blit(self._target, (0, 0))
@@ -86,17 +81,13 @@ class ForecastView:
 
     def _paint(self, size: tuple[int, int], theme: Theme) -> pygame.Surface:
         picture = pygame.Surface(size, depth=32)
-        red, green, blue = theme.forecast
-        colour = (255 - red, 255 - green, 255 - blue) if theme.dark_on_light else theme.forecast
+        colour = inverse(theme.forecast) if theme.dark_on_light else theme.forecast
         for component in self._forecast:
-            _add_ellipse(picture, self._sprites.gaussian(), component, colour)
+            _add_ellipse(picture, component, colour)
         return pygame.transform.box_blur(picture, 2)
 
 
-def _add_ellipse(
-    picture: pygame.Surface, gaussian: pygame.Surface, component: ForecastComponent,
-    colour: Colour,
-) -> None:  # fmt: skip
+def _add_ellipse(picture: pygame.Surface, component: ForecastComponent, colour: Colour) -> None:
     """Add a component's light, three standard deviations wide along each of its axes."""
     width, height = picture.get_size()
     sd_x = min(1.0, max(MIN_DEVIATION, abs(component.sd_x))) * width
@@ -107,11 +98,10 @@ def _add_ellipse(
     reach = math.hypot(half, covariance)
     angle = math.degrees(0.5 * math.atan2(2 * covariance, 2 * half))
     major, minor = math.sqrt(middle + reach), math.sqrt(max(1.0, middle - reach))
-    share = (
-        min(1.0, max(0.0, component.weight)) ** 0.85 * 0.55
-    )  # components in one place add up
+    # less than 1, because components in one place add up
+    share = min(1.0, max(0.0, component.weight)) ** 0.85 * 0.55
     share *= min(1.0, 0.3 + 0.7 * (0.12 * IMAGE_SIZE) / (major + minor))
-    light = gaussian.copy()
+    light = glow_sprite((255, 255, 255), 96).copy()
     light.fill(mix((0, 0, 0), colour, share), special_flags=pygame.BLEND_RGB_MULT)
     size = max(3, round(6 * major)), max(3, round(6 * minor))
     light = pygame.transform.rotozoom(pygame.transform.smoothscale(light, size), -angle, 1.0)

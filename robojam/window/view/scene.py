@@ -11,7 +11,6 @@ from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.forecast_view import ForecastView
 from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel
-from robojam.window.view.sprites import Sprites
 from robojam.window.view.strokes_view import StrokesView
 from robojam.window.view.text import TextRenderer
 from robojam.window.view.text_fit import ColourRole, TextRuns, wrap_text
@@ -25,11 +24,10 @@ class Scene:
 
     def __init__(self) -> None:
         self.text = TextRenderer()
-        self._sprites = Sprites()
-        self._widgets = Widgets(self.text, self._sprites)
-        self._strokes = StrokesView(self._sprites)
-        self._recording = StrokesView(self._sprites)
-        self._forecast = ForecastView(self._sprites)
+        self._widgets = Widgets(self.text)
+        self._strokes = StrokesView()
+        self._recording = StrokesView()
+        self._forecast = ForecastView()
         self._timeline = Timeline()
         self._playback: RecordingPlayback | None = None
         self._covered = 0
@@ -108,7 +106,7 @@ class Scene:
         surface = screen.subsurface(metrics.rotate_box(metrics.surface_box))
         self._forecast.draw(surface, _rotated_forecast(state, now), now, theme)
         if playback is not self._playback:
-            self._playback, self._recording = playback, StrokesView(self._sprites)
+            self._playback, self._recording = playback, StrokesView()
         if playback is not None:
             above = self._metrics_above_panel(metrics, panel)
             part = screen.subsurface(metrics.rotate_box(above.surface_box))

@@ -19,7 +19,6 @@ import pygame
 
 from robojam.window.client.strokes import LEVELS, Point, Stroke, level
 from robojam.window.view.theme import Colour, Metrics
-from robojam.window.view.tiles import Tiles, tiles_under
 
 #: Speed at which a line has half of its greatest additional width, in screen units a second.
 HALF_SPEED = 1.2
@@ -31,6 +30,10 @@ SEGMENT_SIZE = 64
 CURVE_STEP = 6.0
 #: Pictures are drawn this many times larger and scaled down, for smooth edges.
 SUPERSAMPLING = 2
+#: A diamond reaches this much further than the disc of the same radius.
+DIAMOND = 1.3
+#: Side of a tile of the surface, in pixels.
+TILE = 128
 
 #: Picture and its position, as pygame's fblits takes them.
 Blit = tuple[pygame.Surface, tuple[int, int]]
@@ -53,7 +56,8 @@ class LinePoint(NamedTuple):
 class StrokeSegment:
     """Picture of a part of a stroke, with its position and time.
 
-    level is its brightness now, and blit the picture in that brightness.
+    level is its brightness now, and blit the picture in that brightness; tiles are the row
+    and column of each tile of the surface that it touches.
     """
 
     picture: pygame.Surface
@@ -61,29 +65,25 @@ class StrokeSegment:
     t: float
     level: int = LEVELS
     blit: Blit = field(init=False)
-    tiles: Tiles = field(init=False)
+    tiles: frozenset[tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.blit = (self.picture, self.position)
-        self.tiles = tiles_under((*self.position, *self.picture.get_size()))
+        (left, top), (width, height) = self.position, self.picture.get_size()
+        columns = range(left // TILE, (left + width - 1) // TILE + 1)
+        rows = range(top // TILE, (top + height - 1) // TILE + 1)
+        self.tiles = frozenset(itertools.product(rows, columns))
 
     def set_level(self, level: int, *, dark_on_light: bool) -> None:
-        """Set the brightness, 1..LEVELS."""
-        self.level = level
-        picture = dimmed(self.picture, level / LEVELS, dark_on_light=dark_on_light)
+        """Set the share of its light, or of its darkness if dark_on_light, in 1..LEVELS."""
+        self.level, picture = level, self.picture
+        if level < LEVELS:
+            factor = round(255 * (level / LEVELS))
+            picture = picture.copy()
+            picture.fill((factor,) * 3, special_flags=pygame.BLEND_RGB_MULT)
+            if dark_on_light:
+                picture.fill((255 - factor,) * 3, special_flags=pygame.BLEND_RGB_ADD)
         self.blit = (picture, self.position)
-
-
-def dimmed(picture: pygame.Surface, share: float, *, dark_on_light: bool) -> pygame.Surface:
-    """Return a picture with a share of its light, or of its darkness if dark_on_light."""
-    if share >= 1:
-        return picture
-    factor = round(255 * share)
-    copy = picture.copy()
-    copy.fill((factor, factor, factor), special_flags=pygame.BLEND_RGB_MULT)
-    if dark_on_light:
-        copy.fill((255 - factor,) * 3, special_flags=pygame.BLEND_RGB_ADD)
-    return copy
 
 
 def line_half_width(speed: float, finger_radius: float) -> float:
@@ -114,16 +114,12 @@ class StrokeImage:
     _line: list[LinePoint] = field(default_factory=list)
     _since_bead: float = 0.0
 
-    @property
-    def _dark_on_light(self) -> bool:
-        return self.blank[0] > 0
-
     def visible_blits(self, now: float, *, first: int) -> list[Blit]:
         """Return the finished segments in their brightness, from number first on.
 
         Discarded segments count; segments that have faded are discarded.
         """
-        dark_on_light = self._dark_on_light
+        dark_on_light = self.blank[0] > 0
         blits: list[Blit] = []
         faded = 0
         for segment in self.segments[max(0, first - self.discarded) :]:
@@ -145,7 +141,7 @@ class StrokeImage:
         blits = self.visible_blits(now, first=first)
         if self.open_segment is not None and (new_level := level(now - self.open_segment.t)):
             if new_level != self.open_segment.level:
-                self.open_segment.set_level(new_level, dark_on_light=self._dark_on_light)
+                self.open_segment.set_level(new_level, dark_on_light=self.blank[0] > 0)
             blits.append(self.open_segment.blit)
         return blits
 
@@ -159,7 +155,7 @@ class StrokeImage:
         self._consumed = total
         tail: list[LinePoint] = []
         if len(self._samples) > 1:
-            tail = self._interpolate(self._samples[-3:-2], self._samples[-2:], [])
+            tail = _interpolate(self._samples[-3:-2], self._samples[-2:], [])
         self.open_segment = self._render([*self._line, *tail])
 
     def _add_point(self, point: Point) -> None:
@@ -167,67 +163,38 @@ class StrokeImage:
         half_width *= 0.5 if self.machine else 1.0
         sample = LinePoint(*self.metrics.from_surface(point.x, point.y), half_width, point.t)
         if not self._samples:
-            self._samples.append(sample)
-            self._line.append(sample)
+            self._samples, self._line = [sample], [sample]
             return
         last = self._samples[-1]
         if abs(sample.x - last.x) + abs(sample.y - last.y) < MIN_DISTANCE:
             return
         if len(self._samples) > 1:  # the tangent at the last sample is known now
-            for bend in self._interpolate(self._samples[-3:-2], self._samples[-2:], [sample]):
-                self._append(self._with_bead(bend))
+            for bend in _interpolate(self._samples[-3:-2], self._samples[-2:], [sample]):
+                self._append(bend)
         self._samples = [*self._samples[-2:], sample]
 
-    def _interpolate(
-        self, before: list[LinePoint], pair: list[LinePoint], after: list[LinePoint]
-    ) -> list[LinePoint]:
-        """Return the curve between two samples, without the first."""
-        a, b = pair
-        length = math.hypot(b.x - a.x, b.y - a.y)
-        ax, ay = _tangent((before or [a])[0], b, length)
-        bx, by = _tangent(a, (after or [b])[0], length)
-        count = max(1, math.ceil(length / CURVE_STEP))
-        curve = []
-        for i in range(1, count + 1):
-            u = i / count
-            w = u * u * (3 - 2 * u)  # of b; 1 - w of a
-            p, q = u * (1 - u) * (1 - u), u * u * (u - 1)
-            curve.append(LinePoint(
-                a.x + (b.x - a.x) * w + p * ax + q * bx,
-                a.y + (b.y - a.y) * w + p * ay + q * by,
-                a.half_width + (b.half_width - a.half_width) * u,
-                a.t + (b.t - a.t) * u,
-            ))  # fmt: skip
-        return curve
-
-    def _with_bead(self, point: LinePoint) -> LinePoint:
-        """Return the point with a diamond if one is due: the machine's line has them evenly."""
+    def _append(self, point: LinePoint) -> None:
+        """Add a point to the line; at even distances along the machine's, with a diamond."""
         last = self._line[-1]
         self._since_bead += math.hypot(point.x - last.x, point.y - last.y)
-        if not self.machine or self._since_bead < self.metrics.finger_radius * 2.4:
-            return point
-        self._since_bead = 0.0
-        return point._replace(has_bead=True)
-
-    def _append(self, point: LinePoint) -> None:
+        if self.machine and self._since_bead >= self.metrics.finger_radius * 2.4:
+            self._since_bead, point = 0.0, point._replace(has_bead=True)
         self._line.append(point)
-        xs, ys = [p.x for p in self._line], [p.y for p in self._line]
+        xs, ys, *_ = zip(*self._line, strict=True)
         if max(max(xs) - min(xs), max(ys) - min(ys)) > SEGMENT_SIZE:
-            segment = self._render(self._line)
-            if segment is not None:
+            if (segment := self._render(self._line)) is not None:
                 self.segments.append(segment)
             self._line = [point._replace(has_bead=False)]
 
     def _render(self, points: Sequence[LinePoint]) -> StrokeSegment | None:
         if len(points) < 2:
             return None
-        bead = self.metrics.finger_radius * 0.6 * 1.3
+        bead = self.metrics.finger_radius * 0.6 * DIAMOND
         reach = max(max(p.half_width, bead if p.has_bead else 0) for p in points) + 2
         left, top = (math.floor(min(p[i] for p in points) - reach) for i in (0, 1))
         right, low = (math.ceil(max(p[i] for p in points) + reach) for i in (0, 1))
 
-        def draw(canvas: pygame.Surface) -> None:
-            scale = SUPERSAMPLING
+        def draw(canvas: pygame.Surface, scale: int) -> None:
             # pygame's coordinates are those of pixel centres
             line = [((p.x - left + 0.5) * scale - 0.5, (p.y - top + 0.5) * scale - 0.5,
                      max(0.5, p.half_width * scale)) for p in points]  # fmt: skip
@@ -239,13 +206,33 @@ class StrokeImage:
                 sides = [(ax + nx * a, ay + ny * a), (bx + nx * b, by + ny * b),
                          (bx - nx * b, by - ny * b), (ax - nx * a, ay - ny * a)]  # fmt: skip
                 pygame.draw.polygon(canvas, self.colour, sides)
-            for (x, y, _), point in zip(line, points, strict=True):
-                if point.has_bead:
-                    corners = diamond_corners(x, y, bead * scale)
-                    pygame.draw.polygon(canvas, self.colour, corners)
+            beads = (p.has_bead for p in points)
+            for x, y, _ in itertools.compress(line, beads):
+                pygame.draw.polygon(canvas, self.colour, diamond_corners(x, y, bead * scale))
 
         picture = supersampled((right - left, low - top), self.blank, draw)
         return StrokeSegment(picture, (left, top), points[len(points) // 2].t)
+
+
+def _interpolate(
+    before: list[LinePoint], pair: list[LinePoint], after: list[LinePoint]
+) -> list[LinePoint]:
+    """Return the curve between two samples, without the first."""
+    a, b = pair
+    length = math.hypot(b.x - a.x, b.y - a.y)
+    ax, ay = _tangent((before or [a])[0], b, length)
+    bx, by = _tangent(a, (after or [b])[0], length)
+    count = max(1, math.ceil(length / CURVE_STEP))
+    curve = []
+    for i in range(1, count + 1):
+        u = i / count
+        w = u * u * (3 - 2 * u)  # of b; 1 - w of a
+        p, q = u * (1 - u) * (1 - u), u * u * (u - 1)
+        curve.append(LinePoint(
+            a.x + (b.x - a.x) * w + p * ax + q * bx, a.y + (b.y - a.y) * w + p * ay + q * by,
+            a.half_width + (b.half_width - a.half_width) * u, a.t + (b.t - a.t) * u,
+        ))  # fmt: skip
+    return curve
 
 
 def _tangent(before: LinePoint, after: LinePoint, longest: float) -> tuple[float, float]:
@@ -268,17 +255,19 @@ def draw_shape(canvas: pygame.Surface, colour: Colour, reach: float, *, machine:
     """
     middle = canvas.get_width() / 2
     if machine:
-        corners = diamond_corners(middle - 0.5, middle - 0.5, reach)
-        pygame.draw.polygon(canvas, colour, corners)
+        pygame.draw.polygon(canvas, colour, diamond_corners(middle - 0.5, middle - 0.5, reach))
     else:
         pygame.draw.circle(canvas, colour, (middle, middle), reach)
 
 
 def supersampled(
-    size: tuple[int, int], blank: Colour, draw: Callable[[pygame.Surface], None]
+    size: tuple[int, int], blank: Colour, draw: Callable[[pygame.Surface, int], None]
 ) -> pygame.Surface:
-    """Return a picture of this size, drawn SUPERSAMPLING times larger and scaled down."""
+    """Return a picture of this size, drawn SUPERSAMPLING times larger and scaled down.
+
+    draw is called with the larger canvas and SUPERSAMPLING.
+    """
     canvas = pygame.Surface((size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), depth=32)
     canvas.fill(blank)
-    draw(canvas)
+    draw(canvas, SUPERSAMPLING)
     return pygame.transform.smoothscale(canvas, size)

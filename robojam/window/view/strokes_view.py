@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import pygame
 
 from robojam.touch import is_machine
 from robojam.window.client.state import PendingTouch
-from robojam.window.client.strokes import LEVELS, RING, Stroke, Strokes
-from robojam.window.view.sprites import Sprites
+from robojam.window.client.strokes import LEVELS, RING, Strokes
+from robojam.window.view.sprites import glow_sprite, shape_sprite
 from robojam.window.view.stroke_image import (
+    DIAMOND,
+    TILE,
     Blit,
     StrokeImage,
     StrokeSegment,
@@ -23,8 +26,7 @@ from robojam.window.view.stroke_image import (
     draw_shape,
     supersampled,
 )
-from robojam.window.view.theme import Colour, Metrics, Theme, mix
-from robojam.window.view.tiles import TileLayer
+from robojam.window.view.theme import Colour, Metrics, Theme, inverse, mix
 
 #: A touch that is due sooner than this, in seconds, is not announced: slides would flicker.
 MIN_WAIT = 0.06
@@ -32,8 +34,6 @@ MIN_WAIT = 0.06
 RING_STEPS = 33
 #: A layer is drawn in this many frames, and is shown for at most this many seconds.
 LAYER_FRAMES, LAYER_AGE = 6, 0.3
-#: A diamond reaches this much further than the disc of the same radius.
-DIAMOND = 1.3
 
 
 class StrokesView:
@@ -44,11 +44,8 @@ class StrokesView:
     each segment fades in steps too small to notice.
     """
 
-    def __init__(self, sprites: Sprites) -> None:
-        self._sprites = sprites
+    def __init__(self) -> None:
         self._images: dict[int, StrokeImage] = {}
-        self._landings: dict[tuple[Colour, bool], pygame.Surface] = {}
-        self._rings: dict[tuple[Colour, bool, int], pygame.Surface] = {}
         self._drawn_for: tuple[object, ...] = ()
         self._queue: list[StrokeImage] = []
 
@@ -61,29 +58,53 @@ class StrokesView:
         if self._drawn_for != drawn_for:
             self._drawn_for = drawn_for
             self._images.clear()
-            self._landings.clear()
-            self._rings.clear()
             self._front, self._back = (TileLayer(surface.get_size(), theme.blank) for _ in "fb")
             self._front_began = self._back_began = -LAYER_AGE
         if not strokes.visible:
             return
         for stroke in strokes:
-            self._extend_image(stroke, metrics, theme)
-        flag = pygame.BLEND_RGB_MIN if theme.dark_on_light else pygame.BLEND_RGB_MAX
+            image = self._images.get(stroke.serial)
+            if image is None:
+                colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
+                image = StrokeImage(metrics, colour, theme.blank, machine)
+                landing = _landing(colour, theme.blank, metrics.finger_radius, machine=machine)
+                place = metrics.from_surface(stroke.landed.x, stroke.landed.y)
+                image.segments.append(StrokeSegment(*_centred(landing, place), stroke.landed.t))
+                self._images[stroke.serial] = image
+            image.extend(stroke)
+        add, flag = (
+            (pygame.BLEND_RGB_SUB, pygame.BLEND_RGB_MIN) if theme.dark_on_light
+            else (pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MAX)
+        )  # fmt: skip
         self._update_layers(now, flag)
         surface.fblits(self._front.blits(), flag)
         blits: list[Blit] = []
         glows: list[Blit] = []
         heads: list[Blit] = []
+        radius = metrics.finger_radius
         for stroke in strokes:
             blits += self._images[stroke.serial].unlayered_blits(now)
-            if now - stroke.landed.t < RING:
-                blits.append(self._ring(stroke, now, metrics, theme))
-            if stroke.lifted is None or stroke.head_brightness(now) > 0:
-                self._add_head(heads, glows, stroke, now, metrics, theme)
+            age, brightness = now - stroke.landed.t, stroke.head_brightness(now)
+            if age >= RING and brightness <= 0:
+                continue
+            colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
+            if age < RING:
+                step = round(max(0.0, age) / RING * RING_STEPS)
+                x, y = metrics.from_surface(stroke.landed.x, stroke.landed.y)
+                ring = _ring(colour, theme.surface, theme.blank, radius, step, machine=machine)
+                blits.append(_centred(ring, (round(x), round(y))))
+            place = metrics.from_surface(stroke.last.x, stroke.last.y)
+            if brightness > 0:  # the glow outlasts the lift
+                light, share = (inverse(colour), 0.25) if theme.dark_on_light else (colour, 0.4)
+                halo = mix((0, 0, 0), light, share)
+                halo = mix((0, 0, 0), halo, round(brightness * LEVELS) / LEVELS)
+                glows.append(_centred(glow_sprite(halo, max(2, round(radius * 9))), place))
+            if stroke.lifted is None:
+                middle = mix(colour, (255, 255, 255), 0.75)
+                for shape in ((colour, radius), (middle, radius * 0.5)):
+                    heads.append(_centred(shape_sprite(*shape, machine=machine), place))
         surface.fblits(blits, flag)
-        glow_flag = pygame.BLEND_RGB_SUB if theme.dark_on_light else pygame.BLEND_RGB_ADD
-        surface.fblits(glows, glow_flag)
+        surface.fblits(glows, add)
         surface.fblits(heads)
         if len(self._images) > 2 * len(strokes.visible) + 16:
             serials = {stroke.serial for stroke in strokes}
@@ -104,22 +125,13 @@ class StrokesView:
         for image in images:
             blits += image.visible_blits(now, first=0)
             image.back_count = image.discarded + len(image.segments)
-            self._back.mark_used(segment.tiles for segment in image.segments)
+            self._back.mark_used(image.segments)
         self._back.picture.fblits(blits, flag)
         if not self._queue:
             self._front, self._back = self._back, self._front
             self._front_began = self._back_began
             for image in self._images.values():
                 image.front_count = image.back_count
-
-    def _extend_image(self, stroke: Stroke, metrics: Metrics, theme: Theme) -> None:
-        image = self._images.get(stroke.serial)
-        if image is None:
-            machine = is_machine(stroke.who)
-            image = StrokeImage(metrics, theme.player_colour(stroke.who), theme.blank, machine)
-            image.segments.append(self._landing(stroke, metrics, theme))
-            self._images[stroke.serial] = image
-        image.extend(stroke)
 
     def draw_pending(
         self, surface: pygame.Surface, touches: Iterable[PendingTouch], now: float,
@@ -138,75 +150,81 @@ class StrokesView:
             for start, end in zip(corners, (*corners[1:], corners[0]), strict=True):
                 pygame.draw.aaline(surface, colour, start, end, width)
 
-    def _landing(self, stroke: Stroke, metrics: Metrics, theme: Theme) -> StrokeSegment:
-        """Return the disc or diamond at the place where a finger landed."""
-        colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
-        reach = metrics.finger_radius * 0.8 * (DIAMOND if machine else 1)
-        size = 2 * int(reach + 2)
 
-        def draw(canvas: pygame.Surface) -> None:
-            draw_shape(canvas, colour, reach * canvas.get_width() / size, machine=machine)
+class TileLayer:
+    """Picture of a size, blank at first, that knows which of its tiles are drawn on.
 
-        if (colour, machine) not in self._landings:
-            self._landings[colour, machine] = supersampled((size, size), theme.blank, draw)
-        x, y = metrics.from_surface(stroke.landed.x, stroke.landed.y)
-        position = (round(x - size / 2), round(y - size / 2))
-        return StrokeSegment(self._landings[colour, machine], position, stroke.landed.t)
+    Empty tiles are neither cleared nor blitted: a frame's cost is the memory that it touches.
+    """
 
-    def _ring(self, stroke: Stroke, now: float, metrics: Metrics, theme: Theme) -> Blit:
-        """Return the ring of a landing at its present size; each size is drawn once."""
-        step = round(max(0.0, now - stroke.landed.t) / RING * RING_STEPS)
-        colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
-        ring = self._rings.get((colour, machine, step))
-        if ring is None:
-            share = step / RING_STEPS
-            radius = metrics.finger_radius * (1 + 3.2 * (1 - (1 - share) ** 3))
-            faded = mix(theme.surface, colour, (1 - share) ** 1.5)
-            width = max(1.5, metrics.finger_radius / 6)
-            ring = _ring_picture(faded, theme.blank, radius, width, machine=machine)
-            self._rings[colour, machine, step] = ring
-        x, y = metrics.from_surface(stroke.landed.x, stroke.landed.y)
-        half = ring.get_width() // 2
-        return ring, (round(x) - half, round(y) - half)
+    def __init__(self, size: tuple[int, int], blank: Colour) -> None:
+        self.picture = pygame.Surface(size, depth=32)
+        self.picture.fill(blank)
+        self._blank = blank
+        self._tiles: set[tuple[int, int]] = set()
+        self._blits: list[Blit] | None = []
 
-    def _add_head(
-        self, heads: list[Blit], glows: list[Blit], stroke: Stroke,
-        now: float, metrics: Metrics, theme: Theme,
-    ) -> None:  # fmt: skip
-        """Add the mark of a finger that is down, and its glow, which outlasts the lift."""
-        colour, radius = theme.player_colour(stroke.who), metrics.finger_radius
-        position = metrics.from_surface(stroke.last.x, stroke.last.y)
-        if theme.dark_on_light:  # the glow is subtracted
-            inverse = (255 - colour[0], 255 - colour[1], 255 - colour[2])
-            halo = mix((0, 0, 0), inverse, 0.25)
-        else:
-            halo = mix((0, 0, 0), colour, 0.4)
-        brightness = round(stroke.head_brightness(now) * LEVELS)
-        _add_centred(glows, self._sprites.glow(halo, radius * 4.5, brightness), position)
-        if stroke.lifted is not None:
-            return
-        shape = self._sprites.diamond if is_machine(stroke.who) else self._sprites.disc
-        _add_centred(heads, shape(colour, radius), position)
-        _add_centred(heads, shape(mix(colour, (255, 255, 255), 0.75), radius * 0.5), position)
+    def clear(self) -> None:
+        """Make the layer blank again."""
+        for part, _ in self.blits():
+            part.fill(self._blank)
+        self._tiles.clear()
+        self._blits = None
+
+    def mark_used(self, segments: Iterable[StrokeSegment]) -> None:
+        """Note that segments were drawn on the layer."""
+        self._tiles.update(*(segment.tiles for segment in segments))
+        self._blits = None
+
+    def blits(self) -> list[Blit]:
+        """Return the used parts of the layer, each with its position."""
+        if self._blits is None:
+            boxes: list[pygame.Rect] = []
+            for row, column in sorted(self._tiles):
+                box = pygame.Rect(column * TILE, row * TILE, TILE, TILE)
+                if boxes and boxes[-1].top == box.top and boxes[-1].right == box.left:
+                    boxes[-1].width += TILE  # tiles side by side are one part
+                else:
+                    boxes.append(box)
+            within = self.picture.get_rect()
+            boxes = [box for box in (box.clip(within) for box in boxes) if box]
+            self._blits = [(self.picture.subsurface(box), box.topleft) for box in boxes]
+        return self._blits
 
 
-def _ring_picture(
-    colour: Colour, blank: Colour, radius: float, width: float, *, machine: bool
+def _centred(picture: pygame.Surface, centre: tuple[float, float]) -> Blit:
+    half = picture.get_width() / 2
+    return picture, (round(centre[0] - half), round(centre[1] - half))
+
+
+@lru_cache(maxsize=100)
+def _landing(
+    colour: Colour, blank: Colour, finger_radius: float, *, machine: bool
 ) -> pygame.Surface:
-    """Return a ring for a human, an open diamond for the machine; sizes in pixels."""
-    reach = radius * (DIAMOND if machine else 1)
-    size = 2 * math.ceil(reach + width)
+    """Return the disc or diamond at the place where a finger landed."""
+    reach = finger_radius * 0.8 * (DIAMOND if machine else 1)
+    size = 2 * int(reach + 2)
 
-    def draw(canvas: pygame.Surface) -> None:
-        scale = canvas.get_width() / size
-        draw_shape(canvas, colour, (reach + width / 2) * scale, machine=machine)
-        draw_shape(canvas, blank, (reach - width / 2) * scale, machine=machine)
+    def draw(canvas: pygame.Surface, scale: int) -> None:
+        draw_shape(canvas, colour, reach * scale, machine=machine)
 
     return supersampled((size, size), blank, draw)
 
 
-def _add_centred(
-    blits: list[Blit], picture: pygame.Surface, centre: tuple[float, float]
-) -> None:
-    half = picture.get_width() / 2
-    blits.append((picture, (round(centre[0] - half), round(centre[1] - half))))
+@lru_cache(maxsize=16 * RING_STEPS)
+def _ring(
+    colour: Colour, surface: Colour, blank: Colour, finger_radius: float, step: int, *,
+    machine: bool,
+) -> pygame.Surface:  # fmt: skip
+    """Return a ring for a human, an open diamond for the machine, that opens in RING_STEPS."""
+    share = step / RING_STEPS
+    reach = finger_radius * (1 + 3.2 * (1 - (1 - share) ** 3)) * (DIAMOND if machine else 1)
+    width = max(1.5, finger_radius / 6)
+    size = 2 * math.ceil(reach + width)
+
+    def draw(canvas: pygame.Surface, scale: int) -> None:
+        faded = mix(surface, colour, (1 - share) ** 1.5)
+        draw_shape(canvas, faded, (reach + width / 2) * scale, machine=machine)
+        draw_shape(canvas, blank, (reach - width / 2) * scale, machine=machine)
+
+    return supersampled((size, size), blank, draw)

@@ -7,7 +7,9 @@ the tables of each take some 100 ms.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, compress
 
 import pygame
 
@@ -31,21 +33,17 @@ class SystemFonts:
     def __init__(self, own: str | None) -> None:
         self._own = own
         #: Font files by character; None for the window's own, "" where no font has it.
-        self._fonts: dict[str, str | None] = {}
+        self.files: dict[str, str | None] = {}
         self._missing: set[str] = set()
         self._search: threading.Thread | None = None
 
-    def font_of(self, char: str) -> str | None:
-        """Return the font file for a character; None for the window's own, or if unknown."""
-        return self._fonts.get(char) or None
-
-    def is_missing(self, char: str) -> bool:
-        """Return whether a character has been looked for, and no font has it."""
-        return self._fonts.get(char) == ""
-
     def know(self, text: str) -> bool:
         """Return whether the fonts of a text are known; if not, begin to look for them."""
-        unknown = {char for char in text if not _is_plain(char)} - self._fonts.keys()
+        # Every font that the window may have holds Latin letters, dashes and quotes.
+        special = {
+            char for char in text if char > "\u017f" and not "\u2010" <= char <= "\u2027"
+        }
+        unknown = special - self.files.keys()
         if not unknown:
             return True
         self._missing = self._missing | unknown  # a new set: the thread may hold the old one
@@ -73,40 +71,26 @@ class SystemFonts:
             from pygame import freetype
 
             freetype.init()
-            covered = _covered(freetype.Font(self._own, 12), chars)
-            fonts.update(dict.fromkeys(covered))
-            missing = chars - covered
-            for path in _paths() if missing else ():
+            missing = sorted(chars)
+            for path in chain([None], _paths()):
                 with suppress(pygame.error, OSError):
-                    covered = _covered(freetype.Font(path, 12), missing)
-                    fonts.update(dict.fromkeys(covered, path))
-                    missing -= covered
+                    metrics = freetype.Font(path or self._own, 12).get_metrics("".join(missing))
+                    held = [m is not None for m in metrics]
+                    fonts.update(dict.fromkeys(compress(missing, held), path))
+                    missing = [char for char in missing if fonts[char] == ""]
                 if not missing:
                     break
-        if len(self._fonts) + len(fonts) > _LIMIT:
-            self._fonts = {}
-        self._fonts |= fonts
+        if len(self.files) + len(fonts) > _LIMIT:
+            self.files = {}
+        self.files |= fonts
 
 
-def _is_plain(char: str) -> bool:
-    """Return whether every font that the window may have holds a character."""
-    return char < "\u0180" or "\u2010" <= char <= "\u2027"  # Latin, dashes and quotes
-
-
-def _covered(font: pygame.freetype.Font, chars: set[str]) -> set[str]:
-    """Return the characters that a font has."""
-    ordered = sorted(chars)
-    metrics = font.get_metrics("".join(ordered))
-    return {char for char, held in zip(ordered, metrics, strict=True) if held is not None}
-
-
-def _paths() -> list[str]:
-    """Return the files of the system's fonts, the plainest first."""
+def _paths() -> Iterator[str]:
+    """Yield the files of the system's fonts, the plainest first."""
 
     def rank(name: str) -> tuple[bool, int, str]:
         first = next((i for i, part in enumerate(_FIRST) if part in name), len(_FIRST))
         return any(part in name for part in _LAST), first, name
 
     names = [n for n in pygame.font.get_fonts() if not any(part in n for part in _USELESS)]
-    paths = [pygame.font.match_font(name) for name in sorted(names, key=rank)]
-    return [str(path) for path in dict.fromkeys(paths) if path is not None]
+    yield from filter(None, map(pygame.font.match_font, sorted(names, key=rank)))

@@ -6,6 +6,7 @@ import unicodedata
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import pygame
 
@@ -29,26 +30,11 @@ FONT_FILES = (
 #: Factor to the size of the font in pygame, which is smaller than its size says.
 PYGAME_SCALE = 1.15
 #: Most texts that are kept as pictures, and as runs.
-CACHED_TEXTS = 200
+CACHED_PICTURES, CACHED_RUNS = 200, 2000
 #: Most fonts that are kept open; one size of one file is one font.
 CACHED_FONTS = 32
 #: Brackets that change places in text from right to left.
 _MIRRORED = str.maketrans("()[]{}<>", ")(][}{><")
-#: A run in the window's own font.
-_PLAIN = FontRun("")
-
-
-@cache
-def _own_font() -> str | None:
-    return next((path for path in FONT_FILES if Path(path).is_file()), None)
-
-
-def _open(path: str | None, size: int) -> pygame.font.Font:
-    """Open a font at a size in pixels; the one in pygame where that is not possible."""
-    if path is not None:
-        with suppress(OSError, pygame.error):
-            return pygame.font.Font(path, size)
-    return pygame.font.Font(None, round(size * PYGAME_SCALE))
 
 
 class TextRenderer:
@@ -59,26 +45,26 @@ class TextRenderer:
     """
 
     def __init__(self) -> None:
-        self._fonts: dict[tuple[int, str | None, str | None, bool], pygame.font.Font] = {}
+        self._own = next((path for path in FONT_FILES if Path(path).is_file()), None)
+        self._fonts: dict[tuple[object, ...], pygame.font.Font] = {}
         self._pictures: dict[tuple[str, int, Colour], pygame.Surface] = {}
         self._runs: dict[str, list[FontRun]] = {}
-        self.system_fonts = SystemFonts(_own_font())
+        self.system_fonts = SystemFonts(self._own)
         #: Places of the texts of this frame.
         self.written: list[pygame.Rect] = []
         #: Whether a text was drawn before its fonts were found; the caller resets it.
         self.incomplete = False
 
-    def font(self, size: int, run: FontRun = _PLAIN) -> pygame.font.Font:
+    def font(self, size: int, run: FontRun = FontRun("")) -> pygame.font.Font:  # noqa: B008
         """Return the font for a run, by default the window's own, at a size in pixels."""
-        key = (size, run.font, run.script, run.right_to_left)
+        key = (size, *run[1:])
         if key not in self._fonts:
-            if len(self._fonts) >= CACHED_FONTS:
-                self._fonts.clear()
-            font = self._fonts[key] = _open(run.font or _own_font(), size)
+            font = _open(run.font or self._own, size)
             if run.script is not None and _shapes():
                 font.set_script(run.script)
             if run.right_to_left and _shapes():
                 font.set_direction(pygame.DIRECTION_RTL)
+            _store(self._fonts, key, font, CACHED_FONTS)
         return self._fonts[key]
 
     def width(self, text: str, size: int) -> int:
@@ -96,12 +82,9 @@ class TextRenderer:
         key = (text, size, colour)
         picture = self._pictures.get(key)
         if picture is None:
-            known = self.system_fonts.know(_drawable(text))
             picture = self._render(text, size, colour)
-            if known:
-                if len(self._pictures) >= CACHED_TEXTS:
-                    self._pictures.clear()
-                self._pictures[key] = picture
+            if text in self._runs:  # its fonts are known
+                _store(self._pictures, key, picture, CACHED_PICTURES)
             else:
                 self.incomplete = True
         place = picture.get_rect(midleft=at)
@@ -112,23 +95,23 @@ class TextRenderer:
         return place
 
     def _split(self, text: str) -> list[FontRun]:
-        if text.isascii() and text.isprintable():
-            return [FontRun(text)] if text else []
+        """Return the runs of a text; they are kept once its fonts are known."""
         runs = self._runs.get(text)
         if runs is None:
-            drawable = _drawable(text)
-            known = self.system_fonts.know(drawable)
-            runs = split_runs(drawable, self.system_fonts.font_of)
+            # SDL_ttf refuses control characters, and the surrogates that stand for
+            # undecodable bytes in the name of a file.
+            drawable = text if text.isprintable() else "".join(
+                "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text
+            )  # fmt: skip
+            known, files = self.system_fonts.know(drawable), self.system_fonts.files
+            runs = split_runs(drawable, lambda char: files.get(char) or None)
             if known:
-                if len(self._runs) >= CACHED_TEXTS:
-                    self._runs.clear()
-                self._runs[text] = runs
+                _store(self._runs, text, runs, CACHED_RUNS)
         return runs
 
     def _render(self, text: str, size: int, colour: Colour) -> pygame.Surface:
         """Draw the runs of a text side by side, on one baseline, around the line's middle."""
-        runs = self._split(text)
-        own = self.font(size)
+        runs, own = self._split(text), self.font(size)
         if not runs:
             return own.render("", True, colour)
         fonts = [self.font(size, run) for run in runs]
@@ -136,10 +119,8 @@ class TextRenderer:
         above = max(font.get_ascent() for font in fonts) - baseline
         below = max(font.get_height() - font.get_ascent() for font in fonts) - height + baseline
         margin = max(0, above, below)
-        parts = [
-            font.render(_visual(run), True, colour)
-            for font, run in zip(fonts, runs, strict=True)
-        ]
+        texts = map(_visual, runs)
+        parts = [font.render(t, True, colour) for font, t in zip(fonts, texts, strict=True)]
         if len(parts) == 1 and margin == 0 and fonts[0].get_height() == height:
             return parts[0]
         across = sum(part.get_width() for part in parts)
@@ -151,25 +132,32 @@ class TextRenderer:
         return picture
 
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def _store(cache: dict[_Key, _Value], key: _Key, value: _Value, limit: int) -> None:
+    """Store a value in a cache, which is cleared when it is full."""
+    if len(cache) >= limit:
+        cache.clear()
+    cache[key] = value
+
+
+def _open(path: str | None, size: int) -> pygame.font.Font:
+    """Open a font at a size in pixels; the one in pygame where that is not possible."""
+    if path is not None:
+        with suppress(OSError, pygame.error):
+            return pygame.font.Font(path, size)
+    return pygame.font.Font(None, round(size * PYGAME_SCALE))
+
+
 @cache
 def _shapes() -> bool:
     """Return whether SDL_ttf shapes text: it was built with HarfBuzz."""
-    try:
+    with suppress(AttributeError, pygame.error):
         pygame.font.Font(None, 8).set_direction(pygame.DIRECTION_RTL)
-    except (AttributeError, pygame.error):
-        return False
-    return True
-
-
-def _drawable(text: str) -> str:
-    """Return text with a replacement for characters that SDL_ttf refuses.
-
-    Those are control characters, and the surrogates that stand for undecodable bytes in the
-    name of a file.
-    """
-    if text.isprintable():
-        return text
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+        return True
+    return False
 
 
 def _visual(run: FontRun) -> str:

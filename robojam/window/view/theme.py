@@ -93,6 +93,11 @@ def mix(colour: Colour, other: Colour, share: float) -> Colour:
     return a, b, c
 
 
+def inverse(colour: Colour) -> Colour:
+    """Return the colour that is left when a colour is subtracted from white."""
+    return 255 - colour[0], 255 - colour[1], 255 - colour[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Sizes in pixels for a window of one size.

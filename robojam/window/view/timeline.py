@@ -6,7 +6,7 @@ import pygame
 
 from robojam.touch import Phase, is_machine
 from robojam.window.recordings.playback import RecordingPlayback
-from robojam.window.view.stroke_image import diamond_corners
+from robojam.window.view.stroke_image import DIAMOND, diamond_corners
 from robojam.window.view.theme import Theme, mix
 
 
@@ -61,7 +61,7 @@ def _strip(size: tuple[int, int], playback: RecordingPlayback, theme: Theme) -> 
         if key in last and touch.phase is Phase.MOVE:
             pygame.draw.aaline(strip, mix(theme.surface, colour, 0.85), last[key], at, 2)
         elif machine:
-            pygame.draw.polygon(strip, colour, diamond_corners(*at, dot * 1.3))
+            pygame.draw.polygon(strip, colour, diamond_corners(*at, dot * DIAMOND))
         else:
             pygame.draw.aacircle(strip, colour, at, dot)
         last[key] = at

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pygame
 
 from robojam.window.view.panels import Panel, PanelCell
-from robojam.window.view.sprites import Sprites
+from robojam.window.view.sprites import shape_sprite
 from robojam.window.view.text import TextRenderer
 from robojam.window.view.text_fit import (
     ColourRole,
@@ -52,8 +52,8 @@ class HitBox(NamedTuple):
 class Widgets:
     """Draws widgets on a screen, in one theme and size."""
 
-    def __init__(self, text: TextRenderer, sprites: Sprites) -> None:
-        self.text, self._sprites = text, sprites
+    def __init__(self, text: TextRenderer) -> None:
+        self.text = text
         self.hit_boxes: list[HitBox] = []
 
     def set_target(self, screen: pygame.Surface, theme: Theme, metrics: Metrics) -> None:
@@ -140,14 +140,14 @@ class Widgets:
             width = max(2, size // 10)
             pygame.draw.aacircle(self.screen, colour, position, radius * 0.9, width)
             return
-        shape = self._sprites.diamond if icon is Icon.MACHINE else self._sprites.disc
-        picture = shape(*{
+        colour, radius = {
             Icon.HUMAN: (theme.humans[0], radius),
             Icon.MACHINE: (theme.machines[0], radius),
             Icon.RECORD: (theme.record, radius * 0.8),
             Icon.LIT: (theme.text, radius * 0.6),
             Icon.LIGHT: (mix(theme.frame, theme.muted, 0.45), radius * 0.6),
-        }[icon])  # fmt: skip
+        }[icon]  # fmt: skip
+        picture = shape_sprite(colour, radius, machine=icon is Icon.MACHINE)
         self.screen.blit(picture, picture.get_rect(center=position))
 
     def add_theme_button(self) -> None:
