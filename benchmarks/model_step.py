@@ -1,12 +1,9 @@
 """Measure one step of a model with sampling: p50 and p99 in ms, as JSON.
 
     python benchmarks/model_step.py 64 256 512     # 2 x UNITS, five components, random weights
-    python benchmarks/model_step.py models/touch.safetensors
-    python benchmarks/model_step.py models/touch.safetensors --device cuda --voices 4096
+    python benchmarks/model_step.py models/touch.safetensors --device cuda
 
-A step feeds one touch to each voice and samples the next; several voices are one batch.
---without-network replaces the network by a stub. What remains is the work of the host for
-voices on a GPU: random numbers, units and limits, without the transfers.
+A step feeds one touch to a voice and samples the next.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -38,41 +34,16 @@ def untrained(units: int, layers: int = 2, components: int = 5) -> ModelFile:
     return ModelFile(Path("untrained"), description, weights, "")
 
 
-class StubStepper:
-    """Stepper without a network, which always returns the same samples."""
-
-    def __init__(self, voices: int) -> None:
-        self._samples = np.random.default_rng(0).random((voices, 4), np.float32)
-
-    def sample_all(self, _: Any, **__: float) -> Any:
-        return self._samples
-
-    def feed_each(self, _: Any) -> None:
-        pass
-
-
-def measure(
-    file: ModelFile,
-    *,
-    device: str,
-    voices: int,
-    without_network: bool = False,
-    steps: int = 3000,
-) -> list[float]:
-    """Return p50 and p99 of a step in ms, of one voice or of all voices as one batch."""
-    player = ModelPlayer(file, device=device, voices=voices, seed=1)
-    if without_network:
-        player._stepper = StubStepper(voices)
+def measure(file: ModelFile, *, device: str, steps: int = 3000) -> list[float]:
+    """Return p50 and p99 of a step in ms."""
+    player = ModelPlayer(file, device=device, seed=1)
     times = []
-    for _ in range(steps + 200 if voices == 1 else 220):
+    for _ in range(steps + 200):
         began = time.perf_counter()
-        if voices == 1:
-            proposal = player.sample([0])[0]
-            x, y = min(max(proposal.x, 0), 1), min(max(proposal.y, 0), 1)
-            dt = min(max(proposal.dt, 0.001), 5)
-            player.commit(0, x, y, dt, proposal.moving)
-        else:
-            player.step_all()
+        proposal = player.sample([0])[0]
+        x, y = min(max(proposal.x, 0), 1), min(max(proposal.y, 0), 1)
+        dt = min(max(proposal.dt, 0.001), 5)
+        player.commit(0, x, y, dt, proposal.moving)
         times.append(1000 * (time.perf_counter() - began))
     return [percentile(times[-steps:], 0.5), percentile(times[-steps:], 0.99)]
 
@@ -83,19 +54,10 @@ if __name__ == "__main__":
     )
     parser.add_argument("models", nargs="*", default=["64", "256", "512"])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"])
-    parser.add_argument("--voices", type=int, default=1)
-    parser.add_argument("--without-network", action="store_true")
     args = parser.parse_args()
-    if args.without_network and args.voices == 1:
-        parser.error("--without-network needs --voices with more than one voice")
     one_thread()
     figures = {}
     for name in args.models:
         file = untrained(int(name)) if name.isdecimal() else read(Path(name))
-        figures[name] = measure(
-            file,
-            device=args.device,
-            voices=args.voices,
-            without_network=args.without_network,
-        )
+        figures[name] = measure(file, device=args.device)
     print(json.dumps(figures))

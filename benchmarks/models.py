@@ -92,7 +92,7 @@ def run(
         size = path.stat().st_size
         step = None
         if variant.model is EventModel:  # robojam can play only this class
-            step = measure(read_model(path), device="cpu", voices=1)
+            step = measure(read_model(path), device="cpu")
     return {
         "seconds": round(time.monotonic() - began, 1),
         "touches_per_second": round(rates[-1]),

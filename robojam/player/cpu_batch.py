@@ -16,21 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 
 from robojam.model.event import Factor
-from robojam.model.features import (
-    FLOOR,
-    LOG_EPSILON,
-    MAX_SPEED,
-    MIN_DURATION,
-    Floats,
-    column_index,
-    motion_terms,
-)
-from robojam.player.reference import COLD, LONGEST, HeadWeights, Network, RandomNumbers
+from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION, Floats
+from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers, Sampling
 from robojam.player.state_layout import StateLayout, aligned
 
 #: Most columns of a block of weights.
@@ -82,27 +74,13 @@ class BatchStepper:
         """Advance every voice by the same event (C)."""
         self.feed_rows(self.rows, np.array([event] * len(self.rows), np.float32))
 
-    def feed_each(self, events: Floats) -> None:
-        """Advance every voice by an event of its own (V, C)."""
-        self.feed_rows(self.rows, events)
-
     def sample(
-        self,
-        voices: Sequence[int],
-        numbers: RandomNumbers,
-        *,
-        temperature: float,
-        spread: float,
+        self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
-        drawn: list[list[float]] = self.sample_rows(
-            self.rows[list(voices)], numbers, temperature=temperature, spread=spread
-        ).tolist()
+        rows = self.rows[list(voices)]
+        drawn: list[list[float]] = self.sample_rows(rows, numbers, **sampling).tolist()
         return drawn
-
-    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
-        """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
-        return self.sample_rows(self.rows, numbers, temperature=temperature, spread=spread)
 
     def feed_rows(self, rows: Floats, events: Floats) -> None:
         """Advance N rows, in place, by an event (N, C) each."""
@@ -155,7 +133,7 @@ class BatchStepper:
             else:
                 component = head.choose(trunk, u, temperature)
                 unit = head.unit(component, z[:, head.columns])
-                if head.shares is not None:
+                if head.moves:
                     unit += head.motion(component, values, now, before)
                 values[:, head.columns] = head.to_event(unit, values, last)
             if head.context is not None:
@@ -169,31 +147,29 @@ class _Features:
     def __init__(self, network: Network, layout: StateLayout) -> None:
         event, self._layout = network.event, layout
         self._position, self._duration = event.position, event.duration
-        columns: list[int] = []
-        centre: list[float] = []
-        scale: list[float] = []
+        #: For each feature: the column that it is computed from, its centre and its scale.
+        rows: list[tuple[int, float, float]] = []
         self._logs: list[int] = []
-        self._offsets: list[slice] = []
-        self._motion = slice(0, 0)
-        for factor in event.factors:
-            start = len(columns)
+        #: Features of either sign, whose inverse hyperbolic sine is taken.
+        self._signed: list[slice] = []
+        for head in network.heads:
+            factor, start = head.factor, len(rows)
+            flag = factor.kind == "flag"
+            unit = (0.0, 1.0) if flag else (factor.centre, factor.scale)
+            rows += [(column, *unit) for column in factor.columns]
             if factor.kind == "duration":
                 self._logs.append(start)
             elif factor.kind == "offset":
-                self._offsets.append(slice(start, start + factor.dims))
-            columns += factor.columns
-            unit = (0.0, 1.0) if factor.kind == "flag" else (factor.centre, factor.scale)
-            centre += [unit[0]] * factor.dims
-            scale += [unit[1]] * factor.dims
-            if factor.slides is not None:  # its slide and two velocities, filled in later
-                steps = [factor.step] * factor.dims + [event.speed] * (2 * factor.dims)
-                self._motion = slice(len(columns), len(columns) + len(steps))
-                columns += [0] * len(steps)
-                centre += [0.0] * len(steps)
-                scale += steps
+                self._signed.append(slice(start, len(rows)))
+            elif factor.slides is not None:  # its slide and two velocities, filled in later
+                p, self._place = factor.dims, head.columns
+                self._motion = slice(len(rows), len(rows) + 3 * p)
+                self._signed.append(self._motion)
+                rows += [(0, 0.0, factor.step)] * p + [(0, 0.0, event.speed)] * (2 * p)
+        columns, centres, scales = zip(*rows, strict=True)
         self._columns = np.array(columns)
-        self._centre = np.array(centre, np.float32)
-        self._scale = np.array(scale, np.float32)
+        self._centre = np.array(centres, np.float32)
+        self._scale = np.array(scales, np.float32)
         self._limit = np.float32(MAX_SPEED * event.speed)
 
     def feed(self, x: Floats, values: Floats) -> None:
@@ -204,24 +180,19 @@ class _Features:
             np.maximum(seconds, LOG_EPSILON, out=seconds)
             np.log(seconds, out=seconds)
         if position is not None:
-            self._move(x, values, f[:, self._motion])
+            self._move(x, values, position, f[:, self._motion])
         f -= self._centre
         f /= self._scale
-        if position is not None:
-            motion = f[:, self._motion]
-            np.arcsinh(motion, out=motion)
-        for offsets in self._offsets:
-            f[:, offsets] = np.arcsinh(f[:, offsets])
+        for signed in self._signed:
+            np.arcsinh(f[:, signed], out=f[:, signed])
         x[:, self._layout.features] = f
 
-    def _move(self, x: Floats, values: Floats, motion: Floats) -> None:
+    def _move(self, x: Floats, values: Floats, position: Factor, motion: Floats) -> None:
         """Move rows to the next position; fill motion with the slide and two velocities."""
-        position, layout = self._position, self._layout
-        assert position is not None
         assert position.slides is not None
-        p = position.dims
+        p, layout = position.dims, self._layout
         last, velocities = x[:, layout.position], x[:, layout.velocities]
-        new = values[:, column_index(position.columns)]
+        new = values[:, self._place]
         slid = motion[:, :p]
         np.subtract(new, last, out=slid)
         slid *= values[:, position.slides, None]
@@ -239,45 +210,22 @@ class _Features:
         motion[:, p:] = velocities
 
 
-@dataclass(frozen=True, slots=True)
-class _ComponentParts:
-    """Where each of a component's numbers stands (robojam.model.features.component_parts)."""
-
-    mean: slice
-    raw: slice
-    lower: slice
-    shares: slice
-
-
 class _Head:
     """One factor's head, its output laid out component by component."""
 
     def __init__(self, network: Network, i: int) -> None:
-        event = network.event
-        head: HeadWeights = network.heads[i]
-        self.factor: Factor = event.factors[i]
-        self.columns = head.columns
-        self._trunk, self._k = head.trunk, self.factor.components
-        self.later = slice(head.trunk.stop, len(network.trunk[1]))
-        self.context: Floats | None = (
-            None if head.context is None else np.ascontiguousarray(head.context[:, self.later])
-        )
-        self._weight, self._bias = head.weight, head.bias
-        self.shares: slice | None = None
-        self._duration = event.duration
-        if self._k:
-            index = head.component_index
-            order = np.concatenate([np.arange(self._k), np.ravel(index)])
-            self._weight = np.ascontiguousarray(head.weight[:, order])
-            self._bias = head.bias[order]
-            self._parts = _ComponentParts(*head.parts)
-            self._numbers = index.shape[1]
-        if motion_terms(event, self.factor):
-            self.shares = self._parts.shares
-        d = self.factor.dims
-        self._lower_rows = [
-            (row, slice(row * (row - 1) // 2, row * (row + 1) // 2)) for row in range(1, d)
-        ]
+        head = network.heads[i]
+        self.factor, self.columns, self.later = head.factor, head.columns, head.later
+        self.context = head.later_context
+        self._duration = network.event.duration
+        self._trunk, self._k = head.trunk, head.factor.components
+        index = head.component_index
+        order = np.r_[: self._k, np.ravel(index)] if self._k else slice(None)
+        self._weight = np.ascontiguousarray(head.weight[:, order])
+        self._bias = head.bias[order]
+        self._numbers = index.shape[-1]
+        self._mean, self._raw, self._lower, self._shares = head.parts
+        self.moves = self._shares.start < self._shares.stop
         self._rows = np.arange(MAX_BATCH)
 
     def _output(self, trunk: Floats) -> Floats:
@@ -317,28 +265,25 @@ class _Head:
 
     def unit(self, numbers: Floats, z: Floats) -> Floats:
         """Draw (V, D) from a component, in the factor's units; z is overwritten."""
-        parts = self._parts
-        if self._lower_rows:
-            lower = numbers[:, parts.lower]
-            # From the last row up: each needs the earlier columns of z unchanged.
-            for i, row in reversed(self._lower_rows):
-                z[:, i] += np.add.reduce(lower[:, row] * z[:, :i], axis=1)
+        # From the last row up: each needs the earlier columns of z unchanged.
+        for i in range(self.factor.dims - 1, 0, -1):
+            start = self._lower.start + i * (i - 1) // 2
+            z[:, i] += np.add.reduce(numbers[:, start : start + i] * z[:, :i], axis=1)
         # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
-        unit: Floats = np.exp(numbers[:, parts.raw])
+        unit: Floats = np.exp(numbers[:, self._raw])
         unit += _MIN_SCALE
         unit *= z
-        unit += numbers[:, parts.mean]
+        unit += numbers[:, self._mean]
         return unit
 
     def motion(self, numbers: Floats, values: Floats, now: Floats, before: Floats) -> Floats:
         """Return what the last velocities add to a slide (V, D); see features.motion."""
         factor = self.factor
-        assert self.shares is not None
         assert self._duration is not None
         assert factor.slides is not None
         scale = values[:, self._duration] * values[:, factor.slides]
         scale *= np.float32(1 / factor.step)
-        shares = numbers[:, self.shares] * scale[:, None]
+        shares = numbers[:, self._shares] * scale[:, None]
         added = shares[:, -1:] * before
         added += shares[:, :1] * now
         if factor.dims == 2:  # and the last velocity, turned by a right angle

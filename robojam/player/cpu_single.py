@@ -13,13 +13,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Unpack
 
 import numpy as np
 
 from robojam.model.event import Factor
 from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION, Floats
 from robojam.player.cpu_batch import BatchStepper
-from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers
+from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers, Sampling
 from robojam.player.state_layout import StateLayout
 
 _HALF = np.array(0.5, np.float32)
@@ -27,7 +28,6 @@ _HALF = np.array(0.5, np.float32)
 _MIN_SCALE = math.exp(FLOOR)
 
 
-@dataclass(frozen=True, slots=True)
 class _Head:
     """One factor's head, and the arrays that it computes in.
 
@@ -35,16 +35,15 @@ class _Head:
     bias. context is what the factor's value adds to the part `later` of the trunk's output.
     """
 
-    factor: Factor
-    trunk: slice
-    hidden_and_one: Floats
-    hidden: Floats
-    weight: Floats
-    out: Floats
-    later: slice
-    context: Floats | None
-    component_index: Floats
-    parts: tuple[slice, ...]
+    def __init__(self, network: Network, i: int) -> None:
+        head = network.heads[i]
+        self.factor, self.trunk, self.later = head.factor, head.trunk, head.later
+        self.component_index, self.parts = head.component_index, head.parts
+        self.context = head.later_context
+        self.weight = np.concatenate([head.weight, head.bias[None]])
+        self.hidden_and_one = np.ones(len(self.weight), np.float32)
+        self.hidden = self.hidden_and_one[:-1]
+        self.out = np.zeros(self.weight.shape[1], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +72,9 @@ class SingleStepper:
         self.state = layout.state(self.rows)
         self._initial = layout.initial(1)
         n = network.units
-        self._heads = [self._head(network, i) for i in range(len(self.event.factors))]
+        self._heads = [_Head(network, i) for i in range(len(network.heads))]
         self._trunk = np.zeros(layout.trunk.shape[1], np.float32)
-        self._z = np.zeros(4 * n, np.float32)
-        self._opened = np.zeros(4 * n, np.float32)
-        z, s = self._z, self._opened
+        self._z, self._opened = z, s = np.zeros((2, 4 * n), np.float32)
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
         self._input_gate, self._forget_gate, self._output_gate = s[:n], s[n : 2 * n], s[3 * n :]
         self._dims = self.event.position.dims if self.event.position else 0
@@ -91,26 +88,6 @@ class SingleStepper:
             for row in self.rows
         ]
 
-    def _head(self, network: Network, i: int) -> _Head:
-        head, factor = network.heads[i], self.event.factors[i]
-        weight = np.concatenate([head.weight, head.bias[None]])
-        hidden_and_one = np.ones(len(weight), np.float32)
-        later = slice(head.trunk.stop, len(network.trunk[1]))
-        return _Head(
-            factor=factor,
-            trunk=head.trunk,
-            hidden_and_one=hidden_and_one,
-            hidden=hidden_and_one[:-1],
-            weight=weight,
-            out=np.zeros(weight.shape[1], np.float32),
-            later=later,
-            context=(
-                None if head.context is None else np.ascontiguousarray(head.context[:, later])
-            ),
-            component_index=head.component_index,
-            parts=head.parts,
-        )
-
     def reset(self) -> None:
         """Return every voice to the state before its first event."""
         self.rows[:] = self._initial
@@ -121,13 +98,6 @@ class SingleStepper:
             self.feed(0, event)
         else:
             self.batch.feed_all(event)
-
-    def feed_each(self, events: Floats) -> None:
-        """Advance every voice by an event of its own (V, C)."""
-        if self.batch is None:
-            self.feed(0, events[0].tolist())
-        else:
-            self.batch.feed_each(events)
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
         """Advance one voice by an event (C)."""
@@ -187,25 +157,13 @@ class SingleStepper:
         return slid, [min(max(distance / seconds, -limit), limit) for distance in slid]
 
     def sample(
-        self,
-        voices: Sequence[int],
-        numbers: RandomNumbers,
-        *,
-        temperature: float,
-        spread: float,
+        self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
         if len(voices) == 1:
-            return [self._sample(voices[0], numbers[0], temperature, spread)]
+            return [self._sample(voices[0], numbers[0], **sampling)]
         assert self.batch is not None, "there is only one voice"
-        return self.batch.sample(voices, numbers, temperature=temperature, spread=spread)
-
-    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
-        """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
-        if self.batch is None:
-            drawn = self._sample(0, numbers[0].tolist(), temperature, spread)
-            return np.array([drawn], np.float32)
-        return self.batch.sample_all(numbers, temperature=temperature, spread=spread)
+        return self.batch.sample(voices, numbers, **sampling)
 
     def _sample(
         self, voice: int, numbers: Sequence[float] | Floats, temperature: float, spread: float
@@ -278,9 +236,8 @@ def _choose(head: _Head, u: float, temperature: float) -> list[float]:
     if temperature < COLD:
         chosen = logits.index(highest)
     else:
-        cumulative = list(
-            accumulate(math.exp((logit - highest) / temperature) for logit in logits)
-        )
+        raised = [math.exp((logit - highest) / temperature) for logit in logits]
+        cumulative = list(accumulate(raised))
         chosen = min(bisect_right(cumulative, u * cumulative[-1]), k - 1)
     numbers: list[float] = head.out[head.component_index[chosen]].tolist()
     return numbers
@@ -293,11 +250,10 @@ def _to_event(
     last = motion[: factor.dims]
     slides = factor.slides is not None and values[factor.slides] > 0.5 and last[0] == last[0]
     for i, column in enumerate(factor.columns):
-        drawn = (
-            last[i] + unit[i] * factor.step
-            if slides
-            else unit[i] * factor.scale + factor.centre
-        )
+        if slides:
+            values[column] = last[i] + unit[i] * factor.step
+            continue
+        drawn = unit[i] * factor.scale + factor.centre
         if factor.kind == "duration":
             drawn = math.exp(min(max(drawn, -LONGEST), LONGEST))
         values[column] = drawn

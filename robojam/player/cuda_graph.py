@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Unpack
 
 import torch
 
-from robojam.model.features import Floats
-from robojam.player.reference import COLD, Network, RandomNumbers
+from robojam.player.reference import COLD, Network, RandomNumbers, Sampling
 
 log = logging.getLogger("robojam")
 
@@ -52,7 +52,7 @@ class CudaGraphStepper:
             self._feed = prepare(self._feed_masked)
             self._sample_warm = prepare(lambda: self._sample_at(self._sampling[0]))
             self._sample_cold = prepare(lambda: self._sample_at(0.0))
-        self._last_sampling = (1.0, 1.0)
+        self._last_sampling: Sampling = {"temperature": 1.0, "spread": 1.0}
         self.reset()
 
     def reset(self) -> None:
@@ -70,56 +70,35 @@ class CudaGraphStepper:
         self._event_on_host[:] = torch.tensor([*event, 1.0])
         self._feed_from_host()
 
-    def feed_each(self, events: Floats) -> None:
-        """Advance every voice by an event of its own (V, C)."""
-        self._event_on_host[:, :-1] = torch.from_numpy(events)
-        self._event_on_host[:, -1] = 1.0
-        self._feed_from_host()
-
     def sample(
-        self,
-        voices: Sequence[int],
-        numbers: RandomNumbers,
-        *,
-        temperature: float,
-        spread: float,
+        self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
-        rows = list(voices)
+        rows, temperature = list(voices), sampling["temperature"]
         self._random_on_host[rows] = torch.as_tensor(numbers, dtype=torch.float32)
-        self._sample(temperature, spread)
+        self._random.copy_(self._random_on_host, non_blocking=True)
+        if self._last_sampling != sampling:
+            self._last_sampling = sampling
+            self._sampling.copy_(torch.tensor([max(temperature, COLD), sampling["spread"]]))
+        (self._sample_cold if temperature < COLD else self._sample_warm)()
         drawn: list[list[float]] = self._out.cpu()[rows].tolist()
-        return drawn
-
-    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
-        """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""
-        self._random_on_host.copy_(torch.from_numpy(numbers))
-        self._sample(temperature, spread)
-        drawn: Floats = self._out.cpu().numpy()
         return drawn
 
     def _feed_from_host(self) -> None:
         self._event_and_mask.copy_(self._event_on_host, non_blocking=True)
         self._feed()
 
-    def _sample(self, temperature: float, spread: float) -> None:
-        self._random.copy_(self._random_on_host, non_blocking=True)
-        if self._last_sampling != (temperature, spread):
-            self._last_sampling = (temperature, spread)
-            self._sampling.copy_(torch.tensor([max(temperature, COLD), spread]))
-        (self._sample_cold if temperature < COLD else self._sample_warm)()
-
     def _feed_masked(self) -> None:
         after = self._network.feed(self.state, self._event_and_mask[:, :-1])
         self.state.write(slice(None), after, where=self._event_and_mask[:, -1:] > 0.5)
 
     def _sample_at(self, temperature: float | torch.Tensor) -> None:
-        uniform, gauss = self._random[:, : self._split], self._random[:, self._split :]
-        self._out.copy_(
-            self._network.sample(
-                self.state, uniform, gauss, temperature=temperature, spread=self._sampling[1]
-            )
+        numbers = self._random[:, : self._split], self._random[:, self._split :]
+        spread = self._sampling[1]
+        drawn = self._network.sample(
+            self.state, *numbers, temperature=temperature, spread=spread
         )
+        self._out.copy_(drawn)
 
 
 def _host_copy(array: torch.Tensor) -> torch.Tensor:

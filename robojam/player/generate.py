@@ -7,7 +7,7 @@ has had, and not on the takes generated beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,15 @@ from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile
 from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
-from robojam.player.reference import Network, RecurrentState, Sampling
+from robojam.player.random_streams import RandomStreams
+from robojam.player.reference import Network, RecurrentState
 from robojam.touch import MAX_DT, MIN_DT
 
+_Doubles = NDArray[np.float64]
 #: Touches (n, 4), whose times need 64 bits.
-Touches = NDArray[np.float64]
+Touches = _Doubles
 _Indices = NDArray[np.intp]
 
-#: Touches of a take whose random numbers are generated at once.
-_BLOCK = 64
 #: How often a first touch that would come too early or too late is drawn, at most.
 _TRIES = 256
 #: Touches a second that no take exceeds, however small its dt.
@@ -40,7 +40,7 @@ def generate(
     seed: int,
     temperature: float,
     spread: float,
-    silences: NDArray[np.float64] | None = None,
+    silences: _Doubles | None = None,
 ) -> list[Touches]:
     """Continue performances with a model; return a take for each.
 
@@ -53,14 +53,25 @@ def generate(
     of each performance: the first touch comes after them. Raises ModelFileError for a model
     that is not over touches.
     """
-    sampling: Sampling = {"temperature": temperature, "spread": spread}
-    earliest = np.zeros(len(performances)) if silences is None else silences
     network = ModelPlayer(file).network
     half: Floats = np.array(file.event.noise, np.float32)
     half /= 2
     state = listen(network, performances, half)
-    count = len(performances)
-    random = _TakeStreams(seed, count, len(file.event.factors))
+    count, factors = len(performances), len(file.event.factors)
+    random = RandomStreams(count, uniform=factors, normal=len(TOUCH_COLUMNS))
+    random.seed(seed)
+
+    def draw(state: RecurrentState, takes: _Indices, step: int, attempt: int = 0) -> Floats:
+        """Draw a step of some takes, which has been drawn that many times before."""
+        if attempt:
+            numbers = random.redrawn(takes, step, attempt)
+        else:
+            numbers = random.rows(takes, np.full(len(takes), step))
+        uniform, gauss = numbers[:, :factors], numbers[:, factors:]
+        drawn: Floats
+        drawn = network.sample(state, uniform, gauss, temperature=temperature, spread=spread)
+        return drawn
+
     steps: list[tuple[_Indices, Touches]] = []  # which takes, and their touches
     takes = np.arange(count)
     time = np.zeros(count)
@@ -69,18 +80,16 @@ def generate(
     for step in range(int(seconds * _MAX_RATE) + 1):
         if not len(takes):
             break
-        if step:
-            drawn = network.sample(state, *random.draw(takes, step), **sampling)
-        else:
-            limits = earliest + half[2], seconds + half[2]
-            drawn = _first_touches(network, state, random, *limits, sampling)
+        drawn = draw(state, takes, step)
+        if not step:
+            earliest = half[2] + (np.zeros(count) if silences is None else silences)
+            _delay_first_touches(drawn, state, draw, earliest, seconds + half[2])
         touches = _played(drawn, half)
         for attempt in range(1, REDRAWS + 1):
             rows = _dwelling(limiters, takes, time, touches)
             if not len(rows):
                 break
-            numbers = random.draw(takes[rows], step, attempt)
-            drawn[rows] = network.sample(state.rows(rows), *numbers, **sampling)
+            drawn[rows] = draw(state.rows(rows), takes[rows], step, attempt)
             touches[rows] = _played(drawn[rows], half)
         touches[:, 3] *= landed[takes]  # only a finger that is down slides
         time[takes] += touches[:, 2]
@@ -105,10 +114,7 @@ def _played(drawn: Floats, half: Floats) -> Touches:
 
 
 def _dwelling(
-    limiters: list[DwellLimiter],
-    takes: _Indices,
-    time: NDArray[np.float64],
-    touches: Touches,
+    limiters: list[DwellLimiter], takes: _Indices, time: _Doubles, touches: Touches
 ) -> _Indices:
     """Return the rows of touches (B, C) that would stay in one place for too long."""
     times = (time[takes] + touches[:, 2]).tolist()
@@ -119,44 +125,34 @@ def _dwelling(
 
 
 def _update_limiters(
-    limiters: list[DwellLimiter],
-    takes: _Indices,
-    time: NDArray[np.float64],
-    touches: Touches,
+    limiters: list[DwellLimiter], takes: _Indices, time: _Doubles, touches: Touches
 ) -> None:
     """Tell the takes' limiters of touches (B, C), which are moved off an edge if need be."""
-    for row, (take, t, touch) in enumerate(
-        zip(takes.tolist(), time[takes].tolist(), touches.tolist(), strict=True)
-    ):
-        limiter, (x, y, _, moving) = limiters[take], touch
-        x, y = limiter.off_edges(t, x, y)
-        limiter.touch(t, x, y, moving=moving > 0)
-        touches[row, :2] = x, y
+    for take, t, touch in zip(takes.tolist(), time[takes].tolist(), touches, strict=True):
+        x, y, _, moving = touch.tolist()
+        touch[:2] = x, y = limiters[take].off_edges(t, x, y)
+        limiters[take].touch(t, x, y, moving=moving > 0)
 
 
-def _first_touches(
-    network: Network,
+def _delay_first_touches(
+    drawn: Floats,
     state: RecurrentState,
-    random: _TakeStreams,
-    earliest: NDArray[np.float64],
+    draw: Callable[[RecurrentState, _Indices, int, int], Floats],
+    earliest: _Doubles,
     latest: float,
-    sampling: Sampling,
-) -> Floats:
-    """Draw the first touches (B, C), with a dt of at least earliest (B,) and below latest.
+) -> None:
+    """Redraw the first touches (B, C) until dt is at least earliest (B,) and below latest.
 
     Drawing until it is so samples the density given that it is so. After _TRIES the last
     draw stands, delayed if it is early.
     """
-    drawn: Floats = network.sample(state, *random.draw(np.arange(len(earliest)), 0), **sampling)
     for attempt in range(1, _TRIES):
         rows = np.flatnonzero((drawn[:, 2] < earliest) | (drawn[:, 2] >= latest))
         if not len(rows):
-            return drawn
-        numbers = random.draw(rows, 0, attempt)
-        drawn[rows] = network.sample(state.rows(rows), *numbers, **sampling)
+            return
+        drawn[rows] = draw(state.rows(rows), rows, 0, attempt)
     early = drawn[:, 2] < earliest
     drawn[early, 2] += earliest[early]
-    return drawn
 
 
 def listen(
@@ -195,36 +191,3 @@ def _by_take(steps: list[tuple[_Indices, Touches]], count: int) -> list[Touches]
     order = np.argsort(takes, kind="stable")
     ends = np.cumsum(np.bincount(takes, minlength=count))[:-1]
     return np.split(touches[order], ends)
-
-
-class _TakeStreams:
-    """Random numbers of many takes, generated in blocks."""
-
-    def __init__(self, seed: int, takes: int, factors: int) -> None:
-        self._seed, self._factors, self._block = seed, factors, -1
-        self._uniform = np.empty((takes, _BLOCK, factors), np.float32)
-        self._gauss = np.empty((takes, _BLOCK, len(TOUCH_COLUMNS)), np.float32)
-
-    def draw(self, takes: _Indices, step: int, attempt: int = 0) -> tuple[Floats, Floats]:
-        """Return the numbers of the step-th touch of V takes: (V, factors), (V, 4).
-
-        attempt counts how often that touch has been drawn before.
-        """
-        if attempt:
-            drawn = [self._generate(take, 0, attempt, 1, step) for take in takes.tolist()]
-            return np.concatenate([u for u, _ in drawn]), np.concatenate([g for _, g in drawn])
-        block, row = divmod(step, _BLOCK)
-        if block != self._block:
-            self._block = block
-            for take in takes.tolist():
-                self._uniform[take], self._gauss[take] = self._generate(take, block, 0, _BLOCK)
-        return self._uniform[takes, row], self._gauss[takes, row]
-
-    def _generate(
-        self, take: int, block: int, attempt: int, rows: int, step: int = 0
-    ) -> tuple[Floats, Floats]:
-        key = np.array([self._seed, take], np.uint64)
-        bits = np.random.Philox(key=key, counter=[0, step, block, attempt])
-        generator = np.random.Generator(bits)
-        uniform = generator.random((rows, self._factors), np.float32)
-        return uniform, generator.standard_normal((rows, len(TOUCH_COLUMNS)), np.float32)

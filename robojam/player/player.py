@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robojam.jam.protocols import Proposal
 from robojam.model.features import Array, ArrayModule, Components, Floats, components, normalise
@@ -68,7 +67,7 @@ class ModelPlayer:
                 f"({_describe_columns(file.event.columns, column_kinds)}); a jam wants one of "
                 f"touches, over ({_describe_columns(TOUCH_COLUMNS, TOUCH_KINDS)})"
             )
-        self.file, self.device, self._voices = file, device, voices
+        self.file, self.device, self.voices = file, device, voices
         xp, weights = _load_weights(file.weights, device)
         self.network = Network(xp, file.event, weights, file.layers)
         # The mean of the noise that the model was trained with.
@@ -77,7 +76,6 @@ class ModelPlayer:
         self._sampling: Sampling = {"temperature": 1.0, "spread": 1.0}
         columns, factors = len(TOUCH_COLUMNS), len(file.event.factors)
         self._random = RandomStreams(voices, uniform=factors, normal=columns)
-        self._all_voices = np.arange(voices)
         self._stepper: Stepper
         self._lookahead: Lookahead | None = None
         if xp is np:
@@ -98,11 +96,6 @@ class ModelPlayer:
         self.reset()
         self._counts[0] = 0
 
-    @property
-    def voices(self) -> int:
-        """The number of voices."""
-        return self._voices
-
     def set_sampling(self, *, temperature: float, spread: float) -> None:
         """Set temperature and spread: see robojam.player.reference.Network.sample."""
         self._sampling = {"temperature": temperature, "spread": spread}
@@ -111,7 +104,7 @@ class ModelPlayer:
     def seed(self, seed: int) -> None:
         """Seed the random numbers of every voice."""
         self._seed = seed
-        self._counts = np.zeros(self._voices, np.int64)
+        self._counts = np.zeros(self.voices, np.int64)
         self._random.seed(seed)
         self._clear_lookahead()
 
@@ -122,10 +115,8 @@ class ModelPlayer:
 
     def continue_from(self, other: ModelPlayer) -> None:
         """Go on with the random numbers of another player."""
-        self._seed = other._seed
+        self.seed(other._seed)
         self._counts = other._counts.copy()
-        self._random.seed(other._seed)
-        self._clear_lookahead()
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the state of every voice."""
@@ -157,20 +148,6 @@ class ModelPlayer:
         if lookahead is None or not lookahead.commit(voice, (x, y, dt, moving)):
             self._stepper.feed(voice, self._model_input(x, y, dt, moving))
         self._counts[voice] += 1
-
-    def step_all(self) -> NDArray[np.float64]:
-        """Let every voice sample its next touch and be fed it, as one batch.
-
-        For any number of voices that play in step. Returns the touches played (V, 4).
-        """
-        numbers = self._random.rows(self._all_voices, self._counts)
-        drawn = self._stepper.sample_all(numbers, **self._sampling)
-        played: NDArray[np.float64]
-        played = np.minimum(np.maximum(drawn - self._half_noise, _MIN), _MAX)
-        self._stepper.feed_each((played + self._half_noise).astype(np.float32))
-        self._counts += 1
-        self._clear_lookahead()
-        return played
 
     def skip(self, voice: int) -> None:
         """Use up the random numbers of a touch that is not fed: a duet's, or one withdrawn."""

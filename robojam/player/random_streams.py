@@ -32,6 +32,7 @@ class RandomStreams:
         self._state = self._bits.state
         self._uniform = np.empty((_BLOCK, uniform), np.float32)
         self._normal = np.empty((_BLOCK, normal), np.float32)
+        self._split = uniform
 
     def seed(self, seed: int) -> None:
         """Seed the numbers of every voice."""
@@ -57,19 +58,29 @@ class RandomStreams:
         numbers: list[float] = self._table[voice, block & 1, row].tolist()
         return numbers
 
+    def redrawn(self, voices: NDArray[np.int64], count: int, attempt: int) -> Floats:
+        """Return other numbers for N voices' touch count; attempt, from 1, says which."""
+        numbers = np.empty((len(voices), self._table.shape[-1]), np.float32)
+        for voice, row in zip(voices.tolist(), numbers, strict=True):
+            self._seek(voice, (0, count, 0, attempt))
+            self._generator.random(out=row[: self._split], dtype=np.float32)
+            self._generator.standard_normal(out=row[self._split :], dtype=np.float32)
+        return numbers
+
     def _fill(self, voice: int, block: int) -> None:
         """Generate a block of a voice's numbers, unless it is here."""
         half = block & 1
         if self._block[voice, half] == block:
             return
-        # Setting the generator's state costs a sixth of making a generator.
-        state = self._state
-        state["state"]["key"][1] = voice
-        state["state"]["counter"][:] = 0, 0, block, 0
-        self._bits.state = state
+        self._seek(voice, (0, 0, block, 0))
         self._block[voice, half] = block
         self._generator.random(out=self._uniform, dtype=np.float32)
         self._generator.standard_normal(out=self._normal, dtype=np.float32)
-        split = self._uniform.shape[1]
-        self._table[voice, half, :, :split] = self._uniform
-        self._table[voice, half, :, split:] = self._normal
+        self._table[voice, half, :, : self._split] = self._uniform
+        self._table[voice, half, :, self._split :] = self._normal
+
+    def _seek(self, voice: int, counter: tuple[int, int, int, int]) -> None:
+        """Set the generator's state: it costs a sixth of making a generator."""
+        self._state["state"]["key"][1] = voice
+        self._state["state"]["counter"][:] = counter
+        self._bits.state = self._state

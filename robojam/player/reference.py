@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+import numpy as np
+
 from robojam.model.event import EventSpec, Factor
 from robojam.model.features import (
     FLOOR,
@@ -36,7 +38,6 @@ from robojam.model.features import (
 LONGEST = 20.0
 #: Temperatures below this count as 0: a logit divided by one of them may not be finite.
 COLD = 1e-6
-
 
 #: Random numbers of N events (N, factors + C): the uniform ones, then the normal ones.
 RandomNumbers = Sequence[Sequence[float]] | Floats
@@ -104,21 +105,29 @@ class RecurrentState:
 class HeadWeights:
     """Weights of one factor's head, laid out for play.
 
-    columns: where the factor's values stand in an event. trunk: the head's part of the
-    trunk's output. weight and bias: the head's last layer. context: weights by which the
-    factor's value is added to the trunk's output for the later heads, None for the last
-    factor. component_index (K, ·): where each component's numbers stand in the head's
-    output. parts: which of a component's numbers are means, scales, correlations and
-    motion weights (robojam.model.features.component_parts).
+    columns: where the factor's values stand in an event. trunk, later: the parts of the
+    trunk's output that belong to the head and to the later ones. weight and bias: the head's
+    last layer. context: weights by which the factor's value is added to the trunk's output
+    for the later heads, None for the last factor. component_index (K, ·): where each
+    component's numbers stand in the head's output. parts: which of a component's numbers are
+    means, scales, correlations and motion weights (robojam.model.features.component_parts).
     """
 
+    factor: Factor
     columns: slice | list[int]
     trunk: slice
+    later: slice
     weight: Array
     bias: Array
     context: Array | None
     component_index: Array
     parts: tuple[slice, ...]
+
+    @property
+    def later_context(self) -> Floats | None:
+        """The part of context for the later heads, of a network made with numpy."""
+        context = self.context
+        return None if context is None else np.ascontiguousarray(context[:, self.later])
 
 
 class Network:
@@ -156,27 +165,27 @@ class Network:
         xp, event = self.xp, self.event
         factor = event.factors[i]
         start = sum(f.hidden for f in event.factors[:i])
+        stop = start + factor.hidden
         known = sum(f.dims for f in event.factors[:i])
-        context = [xp.zeros_like(self.trunk[0][: factor.dims, : start + factor.hidden])]
+        context = [xp.zeros_like(self.trunk[0][: factor.dims, :stop])]
         for j in range(i + 1, len(event.factors)):
             columns = weights[f"context.{j}.weight"][:, known : known + factor.dims]
             context.append(_transposed(xp, columns))
         k, parts = factor.components, component_parts(event, factor)
         index = [
-            [
-                k * (1 + part.start) + component * (part.stop - part.start) + number
-                for part in parts
-                for number in range(part.stop - part.start)
-            ]
-            for component in range(k)
+            np.arange(k * (1 + part.start), k * (1 + part.stop)).reshape(k, -1 if k else 0)
+            for part in parts
+            if part.start < part.stop
         ]
         return HeadWeights(
+            factor=factor,
             columns=column_index(factor.columns),
-            trunk=slice(start, start + factor.hidden),
+            trunk=slice(start, stop),
+            later=slice(stop, len(self.trunk[1])),
             weight=_transposed(xp, weights[f"head.{i}.weight"]),
             bias=weights[f"head.{i}.bias"],
             context=concat(xp, context) if len(context) > 1 else None,
-            component_index=self._on_device(xp.asarray(index)),
+            component_index=self._on_device(xp.asarray(np.concatenate(index, 1))),
             parts=parts,
         )
 
@@ -262,15 +271,25 @@ class Network:
         xp, event = self.xp, self.event
         trunk = self.trunk_output(state)
         values = gauss * 0
-        for i, factor in enumerate(event.factors):
-            head, out, u = self.heads[i], self.head_output(i, trunk), uniform[:, i : i + 1]
+        for i, head in enumerate(self.heads):
+            factor, out, u = head.factor, self.head_output(i, trunk), uniform[:, i : i + 1]
             if factor.kind == "flag":
                 drawn = unit = self._flag(out, u, temperature)
             else:
                 component = self._choose(out[:, : factor.components], u, temperature)
                 numbers = out[self._rows(len(out)), head.component_index[component]]
+                mean, raw, lower, shares = (numbers[:, part] for part in head.parts)
                 z = gauss[:, head.columns] * spread
-                unit = self._unit(factor, [numbers[:, p] for p in head.parts], z, values, state)
+                # From the last row up: each needs the earlier columns of z unchanged.
+                for row in range(factor.dims - 1, 0, -1):
+                    start = row * (row - 1) // 2
+                    z[:, row] += (lower[:, start : start + row] * z[:, :row]).sum(-1)
+                # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
+                unit = mean + (math.exp(FLOOR) + xp.exp(raw)) * z
+                if motion_terms(event, factor):
+                    velocities = state.velocity, state.previous_velocity
+                    moved = motion(xp, event, factor, values, *velocities)
+                    unit = unit + (shares[:, None] @ moved)[:, 0]
                 drawn = unit * factor.scale + factor.centre
             if factor.kind == "duration":
                 drawn = xp.exp(clipped(drawn, -LONGEST, LONGEST))
@@ -295,25 +314,6 @@ class Network:
         cumulative = self.xp.exp((logits - highest) / temperature).cumsum(-1)
         return (u * cumulative[:, -1:] >= cumulative[:, :-1]).sum(-1)
 
-    def _unit(
-        self,
-        factor: Factor,
-        numbers: list[Array],
-        z: Array,
-        values: Array,
-        state: RecurrentState,
-    ) -> Array:
-        """Draw (V, D) from one component of a factor, in its own units."""
-        mean, raw, lower, shares = numbers
-        # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
-        unit = mean + (math.exp(FLOOR) + self.xp.exp(raw)) * _correlated(z, lower)
-        if not motion_terms(self.event, factor):
-            return unit
-        moved = motion(
-            self.xp, self.event, factor, values, state.velocity, state.previous_velocity
-        )
-        return unit + (shares[:, None] @ moved)[:, 0]
-
     def _rows(self, voices: int) -> Array:
         """Return the voices' row numbers (V, 1)."""
         if voices not in self._row_numbers:
@@ -328,18 +328,4 @@ def _is_cold(temperature: float | Array) -> bool:
 
 def _transposed(xp: ArrayModule, weight: Array) -> Array:
     """Return weight.T, contiguous in memory."""
-    if hasattr(xp, "ascontiguousarray"):
-        return xp.ascontiguousarray(weight.T)
-    return weight.T.contiguous()
-
-
-def _correlated(z: Array, lower: Array) -> Array:
-    """Return (I + C) z for z (V, D), C given by its rows in lower (V, D(D-1)/2)."""
-    if z.shape[-1] == 1:
-        return z
-    correlated = z + 0  # a copy: z is the caller's
-    start = 0
-    for i in range(1, z.shape[-1]):
-        correlated[:, i] += (lower[:, start : start + i] * z[:, :i]).sum(-1)
-        start += i
-    return correlated
+    return np.ascontiguousarray(weight.T) if xp is np else weight.T.contiguous()

@@ -8,10 +8,9 @@ cuda_graph are the same mathematics made fast.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Unpack
 
-from robojam.model.features import Floats
-from robojam.player.reference import RandomNumbers, RecurrentState
+from robojam.player.reference import RandomNumbers, RecurrentState, Sampling
 
 
 class Stepper(Protocol):
@@ -35,18 +34,7 @@ class Stepper(Protocol):
     def feed_all(self, event: Sequence[float]) -> None:
         """Advance every voice by the same event (C)."""
 
-    def feed_each(self, events: Floats) -> None:
-        """Advance every voice by an event of its own (V, C)."""
-
     def sample(
-        self,
-        voices: Sequence[int],
-        numbers: RandomNumbers,
-        *,
-        temperature: float,
-        spread: float,
+        self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
-
-    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
-        """Draw the next event of every voice (V, C), given random numbers (V, factors + C)."""

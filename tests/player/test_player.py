@@ -420,34 +420,3 @@ def test_long_jam_stays_finite():
         made.feed(float(i % 2), float(i % 3 == 0), (0.0, 5.0, 1e-4)[i % 3], i % 5 > 0)
     found = made.sample([0])[0]
     assert all(math.isfinite(v) for v in (found.x, found.y, found.dt))
-
-
-# Voices that keep step
-
-
-@pytest.mark.parametrize("on", ["numpy", "torch"])
-@pytest.mark.parametrize("voices", [1, 5, 40])
-def test_step_all_equals_voices_stepped_one_by_one(voices, on, monkeypatch):
-    """To 1e-5 a step: each is put back onto what the others played before the next."""
-
-    def made() -> ModelPlayer:
-        if on == "torch":
-            return listened(on_torch(monkeypatch, voices=voices, seed=5))
-        return listened(ModelPlayer(FILE, voices=voices, seed=5))
-
-    together, alone = made(), made()
-    for _ in range(70):  # past the next block of random numbers
-        alone.restore(together.snapshot())
-        expected = table(alone.sample(range(voices)))
-        sounds = together.step_all()
-        assert sounds.shape == (voices, 4)
-        np.testing.assert_allclose(
-            sounds, np.clip(expected, (0, 0, 0.001, 0), (1, 1, 5, 1)), rtol=1e-5, atol=2e-5
-        )
-        for voice, (x, y, dt, moving) in enumerate(sounds.tolist()):
-            alone.commit(voice, x, y, dt, moving > 0.5)
-        np.testing.assert_allclose(
-            np.concatenate([np.asarray(h) for h in together._stepper.state.hidden]),
-            np.concatenate([np.asarray(h) for h in alone._stepper.state.hidden]),
-            atol=1e-5,
-        )

@@ -31,12 +31,18 @@ SAMPLING: dict[str, Any] = {"temperature": 1.0, "spread": 1.0}
 #: Operations on a stepper; the numbers choose voices and seed what they are fed.
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["feed", "feed_all", "feed_each", "reset", "restore"]),
+        st.sampled_from(["feed", "feed_all", "reset", "restore"]),
         st.integers(0, 1000),
     ),
     max_size=16,
 )
 VOICES = st.one_of(st.integers(1, 6), st.sampled_from([MAX_BATCH, 2 * MAX_BATCH + 5]))
+
+
+def feed_each(stepper: Stepper, values: Any) -> None:
+    """Advance every voice by an event of its own (V, C)."""
+    for voice, event in enumerate(values.tolist()):
+        stepper.feed(voice, event)
 
 
 def apply(stepper: Stepper, operation: str, number: int, event: Any) -> None:
@@ -48,13 +54,11 @@ def apply(stepper: Stepper, operation: str, number: int, event: Any) -> None:
             stepper.feed(number % voices, values[0].tolist())
         case "feed_all":
             stepper.feed_all(values[0].tolist())
-        case "feed_each":
-            stepper.feed_each(values)
         case "reset":
             stepper.reset()
         case "restore":
             kept = deepcopy(stepper.state)
-            stepper.feed_each(values)
+            feed_each(stepper, values)
             stepper.state.write(slice(None), kept)
 
 
@@ -91,13 +95,6 @@ def test_every_stepper_agrees_with_the_reference(
             for stepper in steppers
         )
         np.testing.assert_allclose(one, other, rtol=5e-4, atol=5e-4)
-        one, other = (
-            stepper.sample_all(
-                np.array(numbers, np.float32), temperature=temperature, spread=spread
-            )
-            for stepper in steppers
-        )
-        np.testing.assert_allclose(one, other, rtol=5e-4, atol=5e-4)
         for mine, before in zip(arrays(steppers[0].state), found, strict=True):
             np.testing.assert_array_equal(mine, before)  # sampling changes no state
 
@@ -120,13 +117,13 @@ def test_feeding_one_voice_leaves_the_others_unchanged(make, event):
 def test_restored_state_goes_on_to_the_same_bits(make):
     stepper = make(small(TOUCHES), 4)
     for row in events(TOUCHES, 4, 12).swapaxes(0, 1):
-        stepper.feed_each(row)
+        feed_each(stepper, row)
     kept = deepcopy(stepper.state)
     after = []
     for _ in range(2):
         stepper.state.write(slice(None), kept)
         for row in events(TOUCHES, 4, 3, seed=5).swapaxes(0, 1):
-            stepper.feed_each(row)
+            feed_each(stepper, row)
         stepper.feed(2, [0.1, 0.2, 0.3, 1.0])
         drawn = stepper.sample([2], [random_numbers(TOUCHES, 1)], **SAMPLING)
         after.append([*arrays(stepper.state), np.array(drawn)])
@@ -137,7 +134,7 @@ def test_restored_state_goes_on_to_the_same_bits(make):
 @EVERY
 def test_reset_stepper_is_a_new_stepper(make):
     stepper, new = make(small(TOUCHES), 3), make(small(TOUCHES), 3)
-    stepper.feed_each(events(TOUCHES, 3, 1)[:, 0])
+    feed_each(stepper, events(TOUCHES, 3, 1)[:, 0])
     stepper.reset()
     for mine, its in zip(arrays(stepper.state), arrays(new.state), strict=True):
         np.testing.assert_array_equal(mine, its)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from robojam.model.mdrnn import EventModel
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.cuda_graph import CudaGraphStepper
-from robojam.player.reference import Network, RandomNumbers, RecurrentState
+from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
 from robojam.player.stepper import Stepper
 from support.models import STROKES, TOUCHES
 
@@ -91,36 +91,19 @@ class ReferenceStepper:
         self.state.write(row, after)
 
     def feed_all(self, event: Sequence[float]) -> None:
-        self.feed_each(np.array([event] * self._voices, np.float32))
-
-    def feed_each(self, events: Floats) -> None:
+        events = np.array([event] * self._voices, np.float32)
         self.state = self._network.feed(self.state, events)
 
     def sample(
-        self,
-        voices: Sequence[int],
-        numbers: RandomNumbers,
-        *,
-        temperature: float,
-        spread: float,
+        self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:
-        uniform, gauss = np.split(
-            np.asarray(numbers, np.float32), [len(self._network.heads)], axis=1
-        )
+        factors = len(self._network.heads)
+        uniform, gauss = np.split(np.asarray(numbers, np.float32), [factors], axis=1)
+        rows = self.state.rows(list(voices))
         drawn: list[list[float]] = self._network.sample(
-            self.state.rows(list(voices)),
-            uniform,
-            gauss,
-            temperature=temperature,
-            spread=spread,
+            rows, uniform, gauss, **sampling
         ).tolist()
         return drawn
-
-    def sample_all(self, numbers: Floats, *, temperature: float, spread: float) -> Floats:
-        drawn = self.sample(
-            range(self._voices), numbers, temperature=temperature, spread=spread
-        )
-        return np.array(drawn, np.float32)
 
 
 def _graph(device: str) -> Callable[[EventModel, int], Stepper]:
