@@ -133,7 +133,7 @@ class ControlSpec:
             raise ValueError(f"{self.name}: {error}") from error
 
     def has(self, value: float) -> bool:
-        """Tell whether a number is within the range. NaN and infinities never are."""
+        """Return whether a number is within the range. NaN and infinities never are."""
         whole = self.kind is Kind.NUMBER or value == value // 1
         return bool(math.isfinite(value) and whole and self.low <= value <= self.high)
 
@@ -187,7 +187,7 @@ class Settings:
     """Values in force of all controls that have one."""
 
     mode: str = _text(
-        "who plays when",
+        "the mode of the jam",
         "call-response",
         parse_mode,
         metavar="MODE",
@@ -196,7 +196,7 @@ class Settings:
         midi_words=("", *MODES),
     )
     temperature: float = _number(
-        "how adventurous its choices are",
+        "randomness of the machine's choices; 0 is always the likeliest",
         1.0,
         0,
         10,
@@ -206,7 +206,7 @@ class Settings:
         dial=Dial(label="temperature", short="temp", low=0, high=2, step=0.1),
     )
     spread: float = _number(
-        "how far it strays from them",
+        "spread of the machine's touches around its choices; 0 is none",
         1.0,
         0,
         10,
@@ -216,7 +216,7 @@ class Settings:
         dial=Dial(label="spread", short="spread", low=0, high=2, step=0.1),
     )
     timescale: float = _number(
-        "how its time is stretched",
+        "factor by which the machine's time is stretched",
         1.0,
         0.001,
         100,
@@ -244,7 +244,7 @@ class Settings:
         ),
     )
     response: float = _number(
-        "its longest answer, in seconds; 0 is without end",
+        "longest answer of the machine, in seconds; 0 is without end",
         5.0,
         0,
         3600,
@@ -262,7 +262,7 @@ class Settings:
         ),
     )
     dwell: float = _number(
-        "longest time that its finger stays in one place, in seconds",
+        "longest time that the machine's finger stays in one place, in seconds",
         0.8,
         0.1,
         60,
@@ -289,7 +289,7 @@ class Settings:
         },
     )
     instrument: str = _text(
-        f"who plays which of {_INSTRUMENTS}",
+        f"the instrument of each player, of {_INSTRUMENTS}",
         music.DEFAULT_INSTRUMENTS,
         music.parse_instruments,
         metavar="WHO=INSTRUMENT,…",
@@ -307,7 +307,7 @@ class Settings:
         sound=True,
     )
     scale: str = _text(
-        "the scale on A that its pitches are held to",
+        "the scale on A that pitches are held to",
         "free",
         lambda text, _current: music.parse_scale(text),
         metavar="SCALE",
@@ -316,7 +316,7 @@ class Settings:
         sound=True,
     )
     volume: float = _number(
-        "how loud its sound is",
+        "loudness of the sound",
         0.7,
         0,
         1,
@@ -334,7 +334,7 @@ def _parse_memory(text: str, _current: str) -> str:
     return text.upper()
 
 
-#: Controls that set something off, and have no value in Settings.
+#: Controls that act at once, and have no value in Settings.
 _ACTIONS: Final = (
     ControlSpec(name="answer", kind=Kind.TRIGGER, option=False, midi_words=("",)),
     ControlSpec(name="reset", kind=Kind.TRIGGER, option=False, midi_words=("",)),
@@ -376,11 +376,11 @@ CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _
 
 
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
-    """Return the value that a control from outside takes effect with.
+    """Return the checked value of a control from outside, in its canonical form.
 
-    who is the player who sent it, or None: a control that is a player's own, sent without a
-    name ("keys" instead of "human2=keys"), is set for that player. A number that has lost
-    digits in 32 bits becomes what was meant: the nearest short decimal within the range, or
+    who is the player who sent it, or None: a control that each player has, sent without a
+    player's name ("keys" instead of "human2=keys"), is set for that player. A number that has
+    lost digits in 32 bits is restored: to the nearest short decimal within the range, or to
     the value in force where both are the same in 32 bits. Raises RefusedError.
     """
     control = CONTROLS.get(name)
@@ -399,7 +399,7 @@ def validate_control(name: str, value: Any, settings: Settings, who: str | None)
 
 
 def _restored(control: ControlSpec, value: float, current: float | None) -> float:
-    """Return a number that came in 32 bits as it was meant. Raises ValueError."""
+    """Return a number with the digits restored that it lost in 32 bits. Raises ValueError."""
     short = value if control.has(value) else float(f"{value:.{_DIGITS}g}")
     checked: float = control.check(short)
     if current is not None and _single(current) == _single(checked):

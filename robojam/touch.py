@@ -1,4 +1,4 @@
-"""A touch: the one thing that everything in robojam sends, hears, plays and keeps."""
+"""A touch, the value that robojam receives, plays, sends and records; names of players."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from functools import lru_cache
 #: Shortest and longest time between two touches that a machine plays, in seconds.
 MIN_DT = 0.001
 MAX_DT = 5.0
-#: A finger nobody lifts (a player without phases, a machine with no move pending)
-#: is lifted this many seconds after its last touch.
+#: Seconds after its last touch when a finger lifts by itself: that of a player without
+#: phases, and that of a machine with no move pending.
 LIFT_AFTER = 0.15
-#: For a player without phases: a longer pause than this, in seconds, is a new landing.
+#: Longest pause, in seconds, before a touch of a player without phases that is still a move.
 PAUSE_IS_DOWN = 0.1
-#: The jam can be put back by so many seconds, and has memories of these names.
+#: Longest time by which a jam can go back, in seconds, and the names of its stored snapshots.
 MAX_BACK = 60.0
 MEMORIES = "ABCDEFGH"
 
 
 class Phase(StrEnum):
-    """What the finger does: it lands, it slides, it lifts."""
+    """Action of a finger: it lands, slides or lifts."""
 
     DOWN = "down"
     MOVE = "move"
@@ -48,14 +48,14 @@ class Touch:
 
 
 def clip(value: float, low: float, high: float) -> float:
-    """Return value, held to [low, high]. NaN has no place in a touch: ValueError."""
+    """Return a value clipped to [low, high]. Raises ValueError for NaN."""
     if math.isnan(value):
         raise ValueError("a touch cannot hold NaN")
     return low if value < low else high if value > high else value
 
 
 def nth(name: str, index: int) -> str:
-    """Name the index-th of a kind, from 0: human, human2, human3, …"""
+    """Return the name of a player by its index, from 0: human, human2, human3, …"""
     return name if index == 0 else f"{name}{index + 1}"
 
 
@@ -64,11 +64,11 @@ _PLAYER = re.compile(r"(human|ai)([2-9]|[1-9][0-9]{1,3})?")
 
 @lru_cache(maxsize=8192)
 def is_player(name: str) -> bool:
-    """Tell whether a name is that of a player: human, human2 to human9999, ai, ai2, …"""
+    """Return whether a name is that of a player: human, human2 to human9999, ai, ai2, …"""
     return _PLAYER.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=8192)
 def is_machine(who: str) -> bool:
-    """Tell whether ``who`` is one of the machine's voices."""
+    """Return whether ``who`` is one of the machine's voices."""
     return who == "ai" or (who.startswith("ai") and who[2:].isdecimal())

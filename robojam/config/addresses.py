@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 #: The dialects of an output, the default first.
 DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
@@ -86,7 +86,7 @@ def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
     return None if text == NONE else parse_address(text, default_host=default_host)
 
 
-def quoted(value: Any) -> str:
+def quoted(value: object) -> str:
     """Return a value as text of one line, shortened to 60 characters."""
     try:
         text = repr(value)

@@ -23,45 +23,47 @@ _MIDI = "NAME[/STYLE]"
 _PAD = "ADDRESS[=AXES]"
 
 
-def _about(text: str, metavar: str, allowed: str, default: str = "", **limits: Any) -> Meta:
+def _meta(text: str, metavar: str, allowed: str, default: str = "", **limits: Any) -> Meta:
     """Describe an option; default is the text for a default that the field cannot hold."""
     extra = {"metavar": metavar, "allowed": allowed, "default": default}
     return Meta(description=text, extra=extra, **limits)
 
 
 def _number(low: float, high: float, metavar: str, text: str) -> Meta:
-    return _about(text, metavar, f"a number from {low} to {high}", ge=low, le=high)
+    return _meta(text, metavar, f"a number from {low} to {high}", ge=low, le=high)
 
 
-def _whole(low: int, high: int, text: str, default: str = "") -> Meta:
-    return _about(text, "N", f"a whole number from {low} to {high}", default, ge=low, le=high)
+def _integer(low: int, high: int, text: str, default: str = "") -> Meta:
+    return _meta(text, "N", f"a whole number from {low} to {high}", default, ge=low, le=high)
 
 
 def _path(metavar: str, text: str, default: str = "") -> Meta:
     """Describe a path. No file system accepts an empty one or a NUL."""
     limits = {"min_length": 1, "pattern": r"^[^\0]*\Z"}
-    return _about(text, metavar, f"the name of a {metavar.lower()}", default, **limits)
+    return _meta(text, metavar, f"the name of a {metavar.lower()}", default, **limits)
 
 
-def _word(metavar: str, text: str, names: Sequence[str]) -> Meta:
-    return _about(text, metavar, "one of " + ", ".join(names))
+def _choice(metavar: str, text: str, names: Sequence[str]) -> Meta:
+    return _meta(text, metavar, "one of " + ", ".join(names))
 
 
 def _switch(text: str) -> Meta:
-    return _about(text, "", "true or false")
+    return _meta(text, "", "true or false")
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-_Model = Annotated[str, _path("FILE", "the model that plays", "the one that comes along")]
-_Device = Annotated[Device, _word("DEVICE", "where the model computes", get_args(Device))]
-_Voices = Annotated[int, _whole(1, 4096, "how many play in the machine's turn")]
-_Seed = Annotated[int, _whole(0, 2**63 - 1, "where its random numbers start", "drawn")]
+_Model = Annotated[
+    str, _path("FILE", "the model that plays", "the one that comes with robojam")
+]
+_Device = Annotated[Device, _choice("DEVICE", "the device of the model", get_args(Device))]
+_Voices = Annotated[int, _integer(1, 4096, "number of voices that play in the machine's turn")]
+_Seed = Annotated[int, _integer(0, 2**63 - 1, "seed of the machine's random numbers", "drawn")]
 _OscIn = Annotated[
-    str, _about("where it listens; port 0 is any free one", "HOST:PORT", "HOST:PORT")
+    str, _meta("address to receive OSC at; port 0 is any free one", "HOST:PORT", "HOST:PORT")
 ]
 _OscOut = Annotated[
     tuple[str, ...],
-    _about("where it plays to", _OUTPUT, f"a list of {_OUTPUT}"),
+    _meta("address to send the machine's touches to", _OUTPUT, f"a list of {_OUTPUT}"),
 ]
 _OscAhead = Annotated[
     float,
@@ -69,20 +71,23 @@ _OscAhead = Annotated[
         0,
         1000,
         "MS",
-        "milliseconds by which touches go out early, each in a bundle stamped with the "
-        "instant it is due, to native outputs that schedule; 0 is when they are due",
+        "milliseconds by which touches are sent early, each in a bundle with the timetag of "
+        "its instant, to native outputs that schedule; 0 sends them when they are due",
     ),
 ]
 _MidiIn = Annotated[
     tuple[str, ...],
-    _about(
-        "a MIDI port that plays, by a part of its name", _MIDI, f"a list of {_MIDI}", "none"
+    _meta(
+        "a MIDI port to receive from, by a part of its name",
+        _MIDI,
+        f"a list of {_MIDI}",
+        "none",
     ),
 ]
 _MidiOut = Annotated[
     tuple[str, ...],
-    _about(
-        f"a MIDI port it plays to, in the style {', '.join(PRESETS)} or one of the file's",
+    _meta(
+        f"a MIDI port to send to, in the style {', '.join(PRESETS)} or one of the file's",
         _MIDI,
         f"a list of {_MIDI}",
         "none",
@@ -90,36 +95,36 @@ _MidiOut = Annotated[
 ]
 _Midi = Annotated[
     dict[str, Style],
-    _about("styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none"),
+    _meta("styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none"),
 ]
 _TuioIn = Annotated[
     str,
-    _about(
-        "where it listens for TUIO, or none; without a host: where osc-in is",
+    _meta(
+        "address to receive TUIO at, or none; without a host, that of osc-in",
         "[HOST:]PORT",
         "[HOST:]PORT or none",
     ),
 ]
 _TouchOSC = Annotated[
     tuple[str, ...],
-    _about(
-        "a pad of TouchOSC that is played, or learn: the next one touched",
+    _meta(
+        "a pad of TouchOSC to receive touches from, or learn: the next one touched",
         _PAD,
         f"a list of {_PAD} or learn",
         "none",
     ),
 ]
 _Announce = Annotated[
-    bool, _switch("be found on the network, where osc-in listens beyond this machine")
+    bool, _switch("announce it on the network, where osc-in listens beyond this machine")
 ]
-_Sound = Annotated[bool, _switch("a sound of its own, where there is an audio device")]
+_Sound = Annotated[bool, _switch("play the built-in sound, where there is an audio device")]
 _SoundOut = Annotated[
-    str, _about("the audio device, or a part of its name", "NAME", "text", "the system's")
+    str, _meta("the audio device, or a part of its name", "NAME", "text", "the system's")
 ]
-_Record = Annotated[bool, _switch("keep each jam as a session")]
-_Sessions = Annotated[str, _path("FOLDER", "where the sessions are kept")]
-_Log = Annotated[str, _path("FILE", "a file that the log goes to as well", "none")]
-_Verbose = Annotated[bool, _switch("say more about what happens")]
+_Record = Annotated[bool, _switch("record each jam as a session")]
+_Sessions = Annotated[str, _path("FOLDER", "the folder of the sessions")]
+_Log = Annotated[str, _path("FILE", "a file that the log is also written to", "none")]
+_Verbose = Annotated[bool, _switch("log more")]
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -179,7 +184,7 @@ class Option(NamedTuple):
 
 
 def _default_text(value: Any) -> str:
-    """Return a default as a person would say it."""
+    """Return a default as text for a person."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):

@@ -1,9 +1,9 @@
-"""Engine of a jam: packets in, the jam, and events out, on a clock that is handed in.
+"""Engine of a jam: packets to inputs of the jam, and its events to outputs.
 
-It reads no clock of its own and waits for nothing: robojam.engine.loop calls it when a packet
-is there or something is due. Its path of a deadline may sample one touch and put a line on the
+The engine waits for nothing: robojam.engine.loop calls it when a packet has come or something
+is due; its clock is an argument. On a deadline it may sample a touch and put a line on the
 recorder's queue. It never waits for a disk, a terminal, a network or a lock that another
-thread holds; it logs through a queue, and it keeps nothing without bound.
+thread holds; it logs through a queue, and it stores nothing without a bound.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ log = logging.getLogger("robojam")
 
 #: Beginning of the line that is printed when the engine is ready.
 READY: Final = "listening on udp://"
-#: An engine this many seconds late was asleep (a closed lid, a stopped process): what was due
-#: meanwhile is not played all at once, the machine goes on where it was.
+#: Seconds of delay from which the engine was asleep (a closed lid, a stopped process): the
+#: touches that were due meanwhile are not played at once, and the machine goes on where it was.
 _ASLEEP = 0.5
-#: An engine that cannot keep up (a timescale of 0.001) stops catching up after this many
-#: seconds, and handles what has come in meanwhile.
+#: Longest time of catching up, in seconds: an engine that cannot keep up (a timescale of
+#: 0.001) then handles the packets that have come.
 _BUDGET = 0.1
 #: New recordings on request: a second, and in a burst.
 _RECORDINGS = (1, 10)
@@ -56,7 +56,7 @@ _WARNINGS = (0.1, 3)
 
 #: Result of loading a model.
 Loaded = LoadedPlayer | Exception
-#: Makes the jam of a take, from the settings, a sink and counters.
+#: Function that returns the jam of a take, from the settings, a sink and counters.
 MakeJam = Callable[[Settings, Callable[[Event], None], Counters], JamLike]
 
 
@@ -79,11 +79,11 @@ class Engine:
     ) -> None:
         """Prepare a jam.
 
-        make_jam makes the jam of each take: a live one, or the playback of a recording; info
-        describes the model that plays. load finds a model by its file's name within the
-        models folder, and hands over the result from a thread of its own. outputs and inputs
-        are ports besides the endpoint; `finish` closes them. reader reads what comes in at
-        the endpoint.
+        make_jam returns the jam of each take: a live one, or the playback of a recording; info
+        describes the model that plays. load loads a model by its file's name within the models
+        folder, and calls back with the result from a thread of its own. outputs and inputs are
+        ports besides the endpoint; `finish` closes them. reader reads the messages that come
+        to the endpoint.
         """
         self.options, self.info, self.endpoint = options, info, endpoint
         self._load, self._make_jam, self.clock = load, make_jam, clock
@@ -112,7 +112,7 @@ class Engine:
     # -- from other threads ----------------------------------------------------------------
 
     def stop(self, reason: str) -> None:
-        """Let the loop end soon. For any thread and for signal handlers."""
+        """Ask the loop to end, from any thread or signal handler."""
 
         def set_stopping() -> None:
             self.stopping = reason
@@ -305,7 +305,7 @@ class Engine:
         if new is None:
             self._counts.drop("too many monitors")
         if new:
-            log.info("%s:%d watches", *monitor)
+            log.info("new monitor at %s:%d", *monitor)
             self.endpoint.send(native.encode_turn(self.jam.turn), monitor)
             for name, value in self._controls().items():
                 if value is not None:

@@ -1,4 +1,4 @@
-"""Metrics of the engine: counts of what is dropped, lateness, memory; and a rate limiter."""
+"""Metrics of the engine (drops, lateness, memory) and the limiter of rates."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from robojam.jam.events import Counters
 
 log = logging.getLogger("robojam")
 
-#: Touches whose lateness is kept.
+#: Touches of which the lateness is kept.
 _KEPT = 1024
-#: Least seconds between two warnings of what was dropped.
+#: Least seconds between two warnings of drops.
 _QUIET = 1.0
 
 
 class DropCounter(Counters):
-    """Counters that warn of what is dropped, once a second at most."""
+    """Counters that log a warning of drops, once a second at most."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class DropCounter(Counters):
         if now - self._warned < _QUIET:
             return
         self._warned = now
-        reasons = ", ".join(f"{n} {why}" for why, n in self.dropped.items())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items())
         more = f"; {about}" if about else ""
         log.warning("dropped %d so far (%s)%s", sum(self.dropped.values()), reasons, more)
 

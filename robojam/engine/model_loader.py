@@ -19,12 +19,12 @@ from robojam.sessions.session import ModelRef
 
 
 def one_thread() -> None:
-    """Let numpy compute on one thread: a step is too small to share without jitter."""
+    """Restrict numpy to one thread: a step is too small to share without jitter."""
     threadpoolctl.threadpool_limits(1)
 
 
 def build(device: str) -> str:
-    """Describe what computes: everything that may change the last bits of a sum."""
+    """Describe all software and hardware that may change the last bits of a sum."""
     parts = [f"robojam {__version__}", f"{platform.system()} {platform.machine()}"]
     if device == "cpu":
         parts.append(f"numpy {np.__version__}")
@@ -77,7 +77,7 @@ class Models:
     def ask(self, name: str, on_loaded: Callable[[LoadedPlayer | Exception], None]) -> None:
         """Load a model in a thread of its own, and call on_loaded with the result there.
 
-        One is loaded at a time. Of those that are asked for meanwhile, the last is next.
+        One model is loaded at a time; of the requests during a load, the last is the next.
         """
         with self._lock:
             self._request = name, on_loaded
@@ -100,7 +100,7 @@ class Models:
 
 
 def _within(folder: Path, name: str) -> Path | None:
-    """Find a file of that name directly in a folder; None for a link that leads out of it."""
+    """Return the model of that name directly in a folder; None for a link that leads out."""
     if name != Path(name).name or set(name) & set("\\:\0"):
         return None
     if not name.endswith(".safetensors"):

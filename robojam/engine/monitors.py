@@ -12,11 +12,11 @@ from robojam.wire import native
 #: Most monitors; each is dropped after this many seconds unless it renews.
 MAX_MONITORS = 8
 MONITOR_LIFE = 10.0
-#: A control from a monitor's host within this many seconds of having been sent there may be an
-#: echo; it is one when that happens more than this many times in a row.
+#: Seconds within which a control that was sent to a monitor and comes from its host may be an
+#: echo; it is one when this happens more often in a row than _ECHOES.
 _ECHO, _ECHOES = 0.1, 8
-#: Seconds between forecasts: a window draws no more often. One takes a fraction of a
-#: millisecond, so it is made only when nothing is due for some.
+#: Seconds between forecasts, as a window draws no more often, and the time in which nothing
+#: must be due for one, as it takes a part of a millisecond.
 _FORECAST_INTERVAL, _FORECAST_TIME = 1 / 30, 0.003
 
 
@@ -43,7 +43,7 @@ class Monitors:
         return len(self._until)
 
     def add(self, monitor: Address, now: float) -> bool | None:
-        """Add or renew a monitor: True when it is new, None when there is no place left."""
+        """Add or renew a monitor; return whether it is new, or None when there are too many."""
         self.expire(now)
         new = monitor not in self._until
         if new and len(self._until) >= MAX_MONITORS:
@@ -99,7 +99,7 @@ class Monitors:
         self._sent.setdefault(packet, _SentControl(now)).at = now
 
     def is_echo(self, name: str, value: float | int | str, host: str, now: float) -> bool:
-        """Tell whether a control is one that a monitor sends back again and again.
+        """Return whether a control is one that a monitor sends back again and again.
 
         A control without effect is not sent, and so ends a loop by itself. Some always have
         one (reset), and several values may follow each other round a loop.

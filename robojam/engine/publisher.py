@@ -21,7 +21,7 @@ log = logging.getLogger("robojam")
 
 
 class Publisher:
-    """Outputs, monitors and the recording, told on the loop's thread in this order."""
+    """Receivers of jam events: outputs, monitors and the recording, in that order."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Publisher:
             output.handle(event, at)
 
     def advance(self) -> float:
-        """Let the outputs do what is due; return the seconds until the next, or infinity."""
+        """Advance the outputs; return the seconds until one needs it again, or infinity."""
         return min((output.advance(self._clock()) for output in self.outputs), default=math.inf)
 
     def _control_changed(self, event: ControlChanged) -> None:

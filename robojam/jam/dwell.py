@@ -32,12 +32,12 @@ class DwellLimiter:
 
     def clear(self) -> None:
         """Forget all touches."""
-        # t, x, y within a square of side 2 NEAR; of those longer ago than limit the last one
+        # t, x, y within a square of side 2 NEAR; of those older than limit the last one only
         self._near: list[tuple[float, float, float]] = []
         self._edges: dict[int, tuple[float, float]] = {}  # the first and the last t at each
 
     def too_long(self, t: float, x: float, y: float, *, moving: bool) -> bool:
-        """Tell whether a touch at t (seconds) would make the finger stay for too long."""
+        """Return whether a touch at t (seconds) would make the finger stay for too long."""
         near = self._near
         if moving and near:
             first = self._first(t, x, y)
@@ -87,11 +87,11 @@ class DwellLimiter:
         return at
 
     def _goes_on(self, t: float, edge: int) -> bool:
-        """Tell whether a touch at t at an edge continues a stay there."""
+        """Return whether a touch at t at an edge continues a stay there."""
         return edge in self._edges and t - self._edges[edge][1] <= _APART
 
     def _stayed(self, t: float, edge: int) -> bool:
-        """Tell whether a touch at t at an edge would make a stay there too long."""
+        """Return whether a touch at t at an edge would make a stay there too long."""
         return self._goes_on(t, edge) and t - self._edges[edge][0] > self.limit
 
 
@@ -100,4 +100,4 @@ def _edges(x: float, y: float) -> list[int]:
     if NEAR < x < 1 - NEAR and NEAR < y < 1 - NEAR:
         return []
     at = (x <= NEAR, x >= 1 - NEAR, y <= NEAR, y >= 1 - NEAR)
-    return [edge for edge, here in enumerate(at) if here]
+    return [edge for edge, is_there in enumerate(at) if is_there]

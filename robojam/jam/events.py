@@ -10,7 +10,7 @@ from robojam.touch import Touch
 
 @dataclass(frozen=True, slots=True)
 class TouchPlayed:
-    """Touch of anyone, at the instant it came or was due; dt in seconds as scheduled."""
+    """Touch of any player, at the instant it came or was due; dt in seconds as scheduled."""
 
     t: float
     touch: Touch
@@ -19,7 +19,7 @@ class TouchPlayed:
 
 @dataclass(frozen=True, slots=True)
 class TouchPreviewed:
-    """Touch that is only listened to, and no part of the jam: outputs of sound play it."""
+    """Touch of a preview, which outputs of sound play, and which is no part of the jam."""
 
     t: float
     touch: Touch
@@ -28,7 +28,7 @@ class TouchPreviewed:
 
 @dataclass(frozen=True, slots=True)
 class TurnChanged:
-    """The turn passed to human or ai."""
+    """Turn that passed to human or ai."""
 
     t: float
     whose: str
@@ -36,7 +36,7 @@ class TurnChanged:
 
 @dataclass(frozen=True, slots=True)
 class ControlChanged:
-    """A control took effect."""
+    """Control that took effect."""
 
     t: float
     name: str
@@ -45,7 +45,7 @@ class ControlChanged:
 
 @dataclass(frozen=True, slots=True)
 class TouchPending:
-    """A voice's next touch was sampled, or what was pending was cancelled.
+    """Touch that a voice plays next, sampled or cancelled.
 
     due is when it will sound, in seconds of the take. A proposal of None, with due infinite,
     cancels. held: the machine is paused, and due is when it would sound if it went on now.
@@ -63,7 +63,7 @@ Event = TouchPlayed | TouchPreviewed | TurnChanged | ControlChanged | TouchPendi
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of what has happened so far; dropped by reason."""
+    """Counts of touches so far, and of drops by reason."""
 
     played: int = 0
     heard: int = 0
@@ -71,5 +71,5 @@ class Counters:
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str) -> None:
-        """Count something that was dropped."""
+        """Count a message or touch that was dropped for a reason."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

@@ -87,9 +87,9 @@ class Fingers:
     def plain(
         self, t: float, who: str, x: float, y: float, dt: float | None
     ) -> list[FingerEvent] | str:
-        """Feel a touch of a player without phases; dt is its own clock's, if it has one.
+        """Handle a touch of a player without phases; dt is its own clock's, if it has one.
 
-        Returns what came of it in order, or the reason why it was dropped.
+        Returns the events in order, or the reason why the touch was dropped.
         """
         key = (who, 0)
         held = self._down.get(key)

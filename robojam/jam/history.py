@@ -1,4 +1,4 @@
-"""Snapshots of a jam that one can go back to: of the last minute, and named memories. Pure.
+"""Snapshots of a jam to go back to: those of the last minute, and stored ones. Pure.
 
 A snapshot is added just before the model is fed, when the last one is old enough. So the
 history follows from what was played alone, and a recording in which someone goes back is
@@ -13,8 +13,8 @@ from typing import Any
 
 from robojam.touch import MAX_BACK
 
-#: Seconds between snapshots. With more voices than _VOICES snapshots are larger, and as much
-#: rarer.
+#: Seconds between snapshots of a jam with up to _VOICES voices. With more voices snapshots are
+#: larger, and rarer in proportion.
 _INTERVAL, _VOICES = 0.25, 16
 
 
@@ -46,7 +46,7 @@ class History:
         self.stored: dict[str, JamSnapshot] = {}
 
     def wants(self, t: float) -> bool:
-        """Tell whether the last snapshot is old enough for another at t."""
+        """Return whether the last snapshot is old enough for another at t."""
         return not self._snapshots or t - self._snapshots[-1].t >= self.interval
 
     def add(self, snapshot: JamSnapshot) -> None:

@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from robojam.controls import SETTINGS, Settings
+from robojam.controls import SETTINGS, Settings, Value
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
 from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
@@ -24,8 +24,6 @@ from robojam.jam.modes import MODES, Mode
 from robojam.jam.protocols import Player
 from robojam.jam.voices import Clock, Voice, Voices
 from robojam.touch import MAX_DT, Phase, clip
-
-Value = float | int | str
 
 
 class Jam:
@@ -115,7 +113,7 @@ class Jam:
         return tuple(sorted(self._history.stored))
 
     def forecast(self) -> list[tuple[float, ...]]:
-        """Return what voice 0 expects next, as `Player.forecast`."""
+        """Return the mixture that voice 0 expects next, as `Player.forecast`."""
         return self.player.forecast()
 
     # -- input ---------------------------------------------------------------------------
@@ -129,7 +127,7 @@ class Jam:
         self._upcoming = None
 
     def advance(self, t: float) -> None:
-        """Let everything happen that is due at or before t, each event at its own instant."""
+        """Play everything that is due at or before t, each event at its own instant."""
         clock = self.clock
         while (due := self._upcoming or self._find_upcoming())[0] <= t:
             when, act = due
@@ -175,13 +173,13 @@ class Jam:
             self._handle_fingers(self._fingers.plain(t, who, x, y, dt))
 
     def control(self, t: float, name: str, value: Value = 1) -> bool:
-        """Let a checked control take effect at t; return whether it had one."""
+        """Apply a checked control at t; return whether it had an effect."""
         with self._changing(t):
             act = self._actions.get(name)
             return self._set(name, value) if act is None else act(value)
 
     def swap(self, t: float, player: Player, name: str) -> None:
-        """Go on with another player from t on; name is its model's file."""
+        """Replace the player from t on; name is its model's file."""
         with self._changing(t):
             self.announce("model", name)
             self.voices.lift_all()
@@ -414,14 +412,14 @@ class Jam:
         for event in events:
             self._play_human(event)
 
-    # -- what is due ---------------------------------------------------------------------
+    # -- deadlines ---------------------------------------------------------------------
 
     def _find_upcoming(self) -> tuple[float, Callable[[], None]]:
-        """Find the next event that needs no input: its time (infinity for none) and its act.
+        """Return the time of the next event that needs no input (or infinity), and its action.
 
-        Of what is due at the same instant the turn's end comes first, then the voices' lifts
-        and touches, then a silence that is answered, and last a human's finger that lifts by
-        itself, as a packet with that up would.
+        Of events that are due at the same instant the turn's end comes first, then the voices'
+        lifts and touches, then the answer to a silence, and last a human's finger that lifts
+        by itself, as an up in a packet would.
         """
         # Compared from the last rank to the first, for speed: in the path of every touch.
         lift = self._fingers.lift_due

@@ -37,10 +37,10 @@ class Listen:
         self.play_on(jam)
 
     def play_on(self, jam: Jam) -> None:
-        """Play without being asked: when the take begins, or a pause ends."""
+        """Play without a request: when the take begins, or a pause ends."""
 
     def answer(self, jam: Jam) -> bool:
-        """Let the machine play because it was asked to; return whether it will."""
+        """Play on request (the control answer); return whether the machine will."""
         del jam
         return False
 
@@ -59,7 +59,7 @@ class Listen:
         return math.inf
 
     def answering(self, jam: Jam) -> bool:
-        """Tell whether the machine is in a turn that ends."""
+        """Return whether the machine is in a turn that ends."""
         del jam
         return False
 
@@ -106,7 +106,7 @@ class CallResponse(Listen):
         return jam.turn_began + jam.settings.response
 
     def answering(self, jam: Jam) -> bool:
-        """Tell whether it is the machine's turn."""
+        """Return whether it is the machine's turn."""
         return jam.turn == "ai"
 
     def restore(self, jam: Jam, snapshot: JamSnapshot) -> bool:
@@ -144,7 +144,7 @@ class Solo(Listen):
     feeds_humans = False
 
     def play_on(self, jam: Jam) -> None:
-        """Play, unless a panic or a pause holds the machine or it plays already."""
+        """Play, unless a panic or a pause holds the machine or a touch is pending already."""
         if jam.begun and jam.starts_alone and not jam.voices.pending:
             jam.voices.start(jam.clock.machine)
 

@@ -1,4 +1,4 @@
-"""Protocols of the jam: the player that it plays with, and what an engine needs of a jam."""
+"""Protocols of the jam: its player, and the jam itself as the engine sees it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Proposal:
 
 
 class Player(Protocol):
-    """Model at play, for one or more voices that are fed the same and play their own."""
+    """Model at play, with one or more voices: all are fed humans, and each its own touches."""
 
     @property
     def voices(self) -> int:
         """Number of voices."""
 
     def set_sampling(self, *, temperature: float, spread: float) -> None:
-        """Set how touches are sampled."""
+        """Set temperature and spread, 0..10, of the touches to be sampled."""
 
     def seed(self, seed: int) -> None:
         """Restart the random numbers of every voice from a seed."""
@@ -81,7 +81,7 @@ class JamLike(Protocol):
 
     @property
     def turn(self) -> str:
-        """Whose turn it is: human or ai."""
+        """Name of whose turn it is: human or ai."""
 
     @property
     def turn_left(self) -> float | None:
@@ -107,7 +107,7 @@ class JamLike(Protocol):
         """Begin the take, at t = 0, with the machine's random numbers from a seed."""
 
     def advance(self, t: float) -> None:
-        """Let everything happen that is due at or before t."""
+        """Play everything that is due at or before t, in seconds of the take."""
 
     def finger(
         self, t: float, who: str, finger: int, phase: Phase, x: float = 0.0, y: float = 0.0
@@ -118,13 +118,13 @@ class JamLike(Protocol):
         """Handle a touch of a player without phases; dt where it has its own clock."""
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:
-        """Let a checked control take effect; return whether it had one."""
+        """Apply a checked control at t; return whether it had an effect."""
 
     def swap(self, t: float, player: Player, name: str) -> None:
-        """Go on with another player; name is its model's file."""
+        """Replace the player from t on; name is its model's file."""
 
     def forecast(self) -> list[tuple[float, ...]]:
-        """Return what the machine expects next, as `Player.forecast`."""
+        """Return the mixture that the machine expects next, as `Player.forecast`."""
 
     def finish(self, t: float) -> None:
         """End the take, and lift every finger."""

@@ -135,7 +135,7 @@ class Voices:
         """Sample the first touch of every voice, due its dt after base.
 
         A touch that would come after the end of the turn is drawn again, since nothing would
-        be played: people make long rests at times, but a partner who does not answer seems
+        be played: people make long rests at times, but a machine that does not answer seems
         broken.
         """
         for voice in self.all:
@@ -157,14 +157,14 @@ class Voices:
         self._sample_touches([v for v in self.all if v.pending is not None or also_dropped])
 
     def cancel(self) -> None:
-        """Cancel what is pending."""
+        """Cancel the pending touches."""
         self.announce_cancelled()
         for voice in self.all:
             voice.pending, voice.due = None, math.inf
             self._enqueue(voice)
 
     def announce_cancelled(self) -> None:
-        """Send out that what is pending will not be played at its announced time."""
+        """Announce that no pending touch will be played at its announced time."""
         for voice in self.all:
             if voice.pending is not None:
                 self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
@@ -201,7 +201,7 @@ class Voices:
             self._set_pending(voice, proposal)
 
     def _dwells(self, voice: Voice, proposal: Proposal) -> bool:
-        """Tell whether a touch would keep the voice's finger in its place for too long."""
+        """Return whether a touch would keep the voice's finger in its place for too long."""
         at = voice.base + proposal.dt * self.settings.timescale
         return voice.dwell.too_long(at, proposal.x, proposal.y, moving=proposal.moving)
 

@@ -9,13 +9,13 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class EchoFilter(Generic[Key]):
-    """Memory of what was sent lately, to tell an echo from a message of somebody else.
+    """Record of the messages sent lately, which tells their echoes from other messages.
 
-    A key is what an echo has in common with the message that was sent.
+    A key is the part of a message that its echo has too.
     """
 
     def __init__(self, *, seconds: float, capacity: int, repeats: bool) -> None:
-        """Remember up to `capacity` keys; what returns within `seconds` is an echo.
+        """Remember up to `capacity` keys; a message that returns within `seconds` is an echo.
 
         repeats: every message with a key is an echo, not only the first.
         """

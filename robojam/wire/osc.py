@@ -1,9 +1,9 @@
 """OSC packets to messages and back.
 
-python-osc writes. Reading is done here, because a stranger may send anything:
-python-osc walks bundles by recursion, follows a negative element size for ever,
-copies the rest of the packet for each argument, and does not tell of which type
-an argument was. Timetags are ignored: arrival counts.
+python-osc writes the messages. It does not read them, because packets may be hostile:
+python-osc walks bundles by recursion, never ends at a negative element size, copies the rest
+of the packet for each argument, and does not report the type of an argument. Timetags that
+come in are ignored: arrival counts.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 
 from pythonosc.parsing import osc_types
 
-#: Bundles within bundles beyond this depth are dropped.
+#: Deepest nesting of bundles; what is deeper is dropped.
 MAX_DEPTH = 8
-#: Addresses longer than this many bytes are dropped.
+#: Longest address, in bytes; messages with a longer one are dropped.
 MAX_ADDRESS = 255
 
 _BUNDLE = b"#bundle\0"
 _BUNDLE_HEAD = 16
-#: Timetags count from 1900, and clocks from 1970: the seconds between.
-_NTP = 2_208_988_800
+#: Seconds from 1900, where timetags begin, to 1970, where clocks begin.
+_NTP_OFFSET = 2_208_988_800
 
 _NUMBER = {
     tag: Struct(form) for tag, form in zip("ihfd", (">i", ">q", ">f", ">d"), strict=True)
@@ -51,11 +51,11 @@ class Message:
 
 
 class MalformedError(ValueError):
-    """Bytes that are not OSC."""
+    """Bytes are not OSC; the text is the reason for which they are dropped."""
 
 
 def decode(packet: bytes) -> tuple[list[Message], list[str]]:
-    """Read a packet: its messages in order, and for each part dropped the reason.
+    """Return the messages of a packet in order, and the reason for each part dropped.
 
     Never raises. Reasons are ``malformed``, ``nested`` and ``type`` (an argument
     of a type that has no place in a jam).
@@ -73,28 +73,28 @@ def decode(packet: bytes) -> tuple[list[Message], list[str]]:
         elif depth == MAX_DEPTH:
             dropped.append("nested")
         else:
-            elements, torn = _elements(packet, start + _BUNDLE_HEAD, end)
+            elements, truncated = _elements(packet, start + _BUNDLE_HEAD, end)
             pending += [(first, last, depth + 1) for first, last in reversed(elements)]
-            if torn or end - start < _BUNDLE_HEAD:
+            if truncated or end - start < _BUNDLE_HEAD:
                 dropped.append("malformed")
     return messages, dropped
 
 
 def _elements(packet: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], bool]:
-    """Find where the elements of a bundle lie, and whether the rest is torn."""
-    found: list[tuple[int, int]] = []
+    """Return start and end of each element of a bundle, and whether the rest is cut short."""
+    elements: list[tuple[int, int]] = []
     while at + 4 <= end:
         size = int.from_bytes(packet[at : at + 4], "big", signed=True)
         first = at + 4
         if size <= 0 or first + size > end:
-            return found, True
-        found.append((first, first + size))
+            return elements, True
+        elements.append((first, first + size))
         at = first + size
-    return found, at < end
+    return elements, at < end
 
 
-def _text(data: bytes, at: int, longest: int = 65536) -> tuple[str, int]:
-    zero = data.find(b"\0", at, at + longest + 1)
+def _text(data: bytes, at: int, max_length: int = 65536) -> tuple[str, int]:
+    zero = data.find(b"\0", at, at + max_length + 1)
     end = (zero + 4) & ~3
     if zero < 0 or end > len(data):
         raise MalformedError("malformed")
@@ -132,21 +132,21 @@ def _message(data: bytes) -> Message:
 
 
 @cache
-def _form(address: str, tags: str) -> tuple[bytes, Struct | None]:
-    """Return how a message begins, and how its arguments go out where they are numbers."""
+def _encoding(address: str, tags: str) -> tuple[bytes, Struct | None]:
+    """Return the head of a message, and the format of its arguments where all are numbers."""
     head = osc_types.write_string(address) + osc_types.write_string("," + tags)
     numbers = set(tags) <= set(_NUMBER)
     return head, Struct(">" + tags.replace("h", "q")) if numbers else None
 
 
 def encode(address: str, tags: str = "", *args: object) -> bytes:
-    """Write one message; each argument goes out as the type that its tag names.
+    """Return the packet of one message; each argument has the type of its tag.
 
     Raises osc_types.BuildError for an argument that does not fit its tag.
     """
     if len(tags) != len(args):
         raise ValueError(f"{address}: {len(args)} arguments for the type tags {tags!r}")
-    head, numbers = _form(address, tags)
+    head, numbers = _encoding(address, tags)
     if numbers is not None:
         try:
             return head + numbers.pack(*args)
@@ -156,14 +156,14 @@ def encode(address: str, tags: str = "", *args: object) -> bytes:
 
 
 def bundle(packets: Iterable[bytes], *, at: float | None = None) -> bytes:
-    """Write packets as one; at is the instant they are for, in seconds since 1970.
+    """Return packets as one; at is the instant that they are for, in seconds since 1970.
 
-    Without one they are for at once.
+    Without it they are for at once.
     """
     if at is None:
         tag = 1
     else:
-        whole, part = divmod(at, 1)
-        tag = (int(whole) + _NTP << 32) + int(part * 2**32)
+        seconds, fraction = divmod(at, 1)
+        tag = (int(seconds) + _NTP_OFFSET << 32) + int(fraction * 2**32)
     sized = b"".join(len(packet).to_bytes(4, "big") + packet for packet in packets)
     return _BUNDLE + (tag & 2**64 - 1).to_bytes(8, "big") + sized
