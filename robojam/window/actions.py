@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from robojam.music import INSTRUMENTS, SCALES, instrument_of, parse_instruments
 from robojam.sessions.session import SessionError, read
@@ -21,14 +22,13 @@ from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.panels import PAGE
 from robojam.window.view.theme import THEMES
 
-#: An OSC message to send: address, type tags, arguments.
-OutgoingMessage = tuple[str, str, tuple[float | int | str, ...]]
 #: A requested value that the engine has not reported after this many seconds is lost.
 REQUEST_TIMEOUT = 0.5
 #: Finger ids of a phrase that is played to the engine again begin here.
 PHRASE_ID = 2000
 #: Longest name of a recording, in characters.
 MAX_NAME = 80
+_Value = TypeVar("_Value", float, str)
 
 
 @dataclass(slots=True)
@@ -43,17 +43,17 @@ class Actions:
     recordings: RecordingsPanel
     playback: RecordingPlayback | None = None
     page: int = 0
-    #: Messages of a phrase that is played again, each with its time in seconds.
-    _scheduled: list[tuple[float, OutgoingMessage]] = field(default_factory=list)
+    #: Messages of a phrase that is played again: time in seconds, address, tags, arguments.
+    _scheduled: list[tuple[float, str, str, tuple[float, ...]]] = field(default_factory=list)
     #: Values sent to the engine, each with the time of sending.
-    _requested: dict[str, tuple[float | str, float]] = field(default_factory=dict)
+    _requested: dict[str, tuple[Any, float]] = field(default_factory=dict)
 
     def perform(self, action: str, now: float) -> None:
         """Perform an action: its name, and an argument after a colon. Others are ignored."""
         name, _, argument = action.partition(":")
-        send = self.sender.send
-        if self.state.refuses(action):
-            self.state.notify("a recording plays: it takes pause, panic and volume", now)
+        send, state, view = self.sender.send, self.state, self.state.view
+        if state.refuses(action):
+            state.notify("a recording plays: it takes pause, panic and volume", now)
             return
         match name:
             case "answer" | "reset":
@@ -63,22 +63,28 @@ class Actions:
                 self._cancel_scheduled()
                 self._close_playback()
             case "pause":
-                send("/robojam/pause", "i", 0 if self.state.paused else 1)
+                send("/robojam/pause", "i", 0 if state.paused else 1)
             case "record":
-                send("/robojam/record", "i", 0 if self.state.recording else 1)
+                send("/robojam/record", "i", 0 if state.recording else 1)
             case "back":
                 send("/robojam/back", "f", float(argument))
             case "mode" | "store" | "recall":
                 send(f"/robojam/{name}", "s", argument)
-            case "instrument":
-                self._choose_instrument(argument, now)
+            case "instrument":  # argument: of which player
+                if current := self._current(name, state.text(name), now):
+                    instrument = _next_after(instrument_of(argument, current), INSTRUMENTS)
+                    change = f"{argument}={instrument}"
+                    self._request(name, change, parse_instruments(change, current), now)
             case "scale":
-                if current := self._current_text("scale", now):
+                if current := self._current(name, state.text(name), now):
                     scale = _next_after(current, tuple(SCALES))
-                    self._request("scale", scale, scale, now)
+                    self._request(name, scale, scale, now)
             case "step":
                 control, sign = argument.split(":")
-                self._step(control, up=sign == "1", now=now)
+                if control in state.controls:  # the engine has reported the present value
+                    value = self._current(control, state.controls[control], now)
+                    value = DIALS[control].step(value, up=sign == "1")
+                    self._request(control, value, value, now)
             case "help" | "controls" | "sessions":
                 self._toggle_panel(name)
             case "page":
@@ -86,14 +92,6 @@ class Actions:
                 self.page = min(last, max(0, self.page + int(argument)))
             case "open":
                 self._open_recording(int(argument), now)
-            case "forecast" | "typing" | "theme" | "turn":
-                self._change_view(name)
-            case _ if self.playback is not None:
-                self._control_playback(self.playback, name, argument, now)
-
-    def _change_view(self, name: str) -> None:
-        view = self.state.view
-        match name:
             case "forecast":
                 view.show_forecast = not view.show_forecast
             case "typing":
@@ -102,44 +100,24 @@ class Actions:
                 view.theme = _next_after(view.theme, tuple(THEMES))
             case "turn":
                 view.quarter_turns = (view.quarter_turns + 1) % 4
+            case _ if self.playback is not None:
+                self._control_playback(self.playback, name, argument, now)
 
     def turn_dial(self, name: str, share: float, now: float) -> None:
-        """Turn a dial to a share (0..1) of its way."""
+        """Turn a dial, whose value the engine has reported, to a share (0..1) of its way."""
         value = DIALS[name].value(share)
-        if value != self._current_number(name, now):
+        if value != self._current(name, self.state.controls[name], now):
             self._request(name, value, value, now)
-
-    def _step(self, name: str, *, up: bool, now: float) -> None:
-        value = self._current_number(name, now)
-        if value is not None:  # the engine has reported the present value
-            value = DIALS[name].step(value, up=up)
-            self._request(name, value, value, now)
-
-    def _choose_instrument(self, who: str, now: float) -> None:
-        """Choose the next instrument of a player."""
-        if current := self._current_text("instrument", now):
-            change = f"{who}={_next_after(instrument_of(who, current), INSTRUMENTS)}"
-            self._request("instrument", change, parse_instruments(change, current), now)
 
     def _request(self, name: str, sent: float | str, value: float | str, now: float) -> None:
         """Send a control; value is what the engine will report."""
         self._requested[name] = (value, now)
         self.sender.send(f"/robojam/{name}", "s" if isinstance(sent, str) else "f", sent)
 
-    def _recent_request(self, name: str, now: float) -> float | str | None:
-        value, sent_at = self._requested.get(name, ("", float("-inf")))
-        return value if now - sent_at < REQUEST_TIMEOUT else None
-
-    def _current_number(self, name: str, now: float) -> float | None:
-        """Return the value just requested, else the reported one; None: not reported."""
-        reported, requested = self.state.controls.get(name), self._recent_request(name, now)
-        if reported is None or requested is None or isinstance(requested, str):
-            return reported
-        return requested
-
-    def _current_text(self, name: str, now: float) -> str:
-        requested = self._recent_request(name, now)
-        return requested if isinstance(requested, str) else self.state.text(name)
+    def _current(self, name: str, reported: _Value, now: float) -> _Value:
+        """Return the value of a control that was just requested, else the reported one."""
+        value, sent_at = self._requested.get(name, (reported, now))
+        return value if now - sent_at < REQUEST_TIMEOUT else reported
 
     def _toggle_panel(self, name: str) -> None:
         view = self.state.view
@@ -165,16 +143,6 @@ class Actions:
 
     def _close_playback(self) -> None:
         self.state.view.panel, self.playback = "", None
-
-    def hold_playback(self) -> None:
-        """Pause the open recording, if there is one."""
-        if self.playback is not None:
-            self.playback.hold()
-
-    def scrub_to(self, share: float) -> None:
-        """Go to a share (0..1) of the open recording."""
-        if self.playback is not None:
-            self.playback.seek(share * self.playback.duration)
 
     def _control_playback(
         self, playback: RecordingPlayback, name: str, argument: str, now: float
@@ -235,7 +203,6 @@ class Actions:
         if not phrase:
             self.state.notify("no human plays there", now)
             return
-        playback.hold()
         self._close_playback()
         self._cancel_scheduled()
         began = phrase[0].t
@@ -245,18 +212,18 @@ class Actions:
             finger = PHRASE_ID + touch.id % 1000
             if touch.phase is Phase.UP:
                 down.discard(finger)
-                self._scheduled.append((due, ("/robojam/up", "i", (finger,))))
+                self._scheduled.append((due, "/robojam/up", "i", (finger,)))
                 continue
             down.add(finger)
             arguments = (finger, touch.x, touch.y)
-            self._scheduled.append((due, (f"/robojam/{touch.phase.value}", "iff", arguments)))
+            self._scheduled.append((due, f"/robojam/{touch.phase.value}", "iff", arguments))
         end = self._scheduled[-1][0]
-        self._scheduled += [(end, ("/robojam/up", "i", (finger,))) for finger in sorted(down)]
-        self._scheduled.append((end + 0.02, ("/robojam/answer", "", ())))
+        self._scheduled += [(end, "/robojam/up", "i", (finger,)) for finger in sorted(down)]
+        self._scheduled.append((end + 0.02, "/robojam/answer", "", ()))
 
     def _cancel_scheduled(self) -> None:
         """Stop a phrase, and lift its fingers."""
-        for _, (address, tags, arguments) in self._scheduled:
+        for _, address, tags, arguments in self._scheduled:
             if address == "/robojam/up":
                 self.sender.send(address, tags, *arguments)
         self._scheduled.clear()
@@ -264,7 +231,7 @@ class Actions:
     def send_due(self, now: float) -> float:
         """Send the messages that are due; return the time of the next, or infinity."""
         while self._scheduled and self._scheduled[0][0] <= now:
-            _, (address, tags, arguments) = self._scheduled.pop(0)
+            _, address, tags, arguments = self._scheduled.pop(0)
             self.sender.send(address, tags, *arguments)
         return self._scheduled[0][0] if self._scheduled else float("inf")
 

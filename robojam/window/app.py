@@ -11,11 +11,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextlib import suppress
 from datetime import UTC, datetime
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pygame
 
@@ -26,7 +25,7 @@ from robojam.window.client.link import EngineConnection
 from robojam.window.client.state import EngineState, WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.input.fingers import MAX_FINGERS, MOUSE, FingerInput, PointerTouch
-from robojam.window.input.keyboard import Keyboard, key_position
+from robojam.window.input.keyboard import POSITIONS, Keyboard
 from robojam.window.input.keys import action_for_key, repeats_when_held
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
@@ -44,10 +43,13 @@ IDLE_INTERVAL = 0.25
 #: Delay of a held key's first repetition, and interval of the next, in milliseconds.
 REPEAT_AFTER, REPEAT_EVERY = 350, 60
 _PACKET = pygame.event.custom_type()
-_EXPOSED = frozenset(
-    [pygame.VIDEORESIZE, pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED, pygame.WINDOWRESTORED,
-     pygame.WINDOWSHOWN]
-)  # fmt: skip
+_EXPOSED = (pygame.VIDEORESIZE, pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED,
+            pygame.WINDOWRESTORED, pygame.WINDOWSHOWN)  # fmt: skip
+_PHASES = {
+    pygame.MOUSEBUTTONDOWN: Phase.DOWN, pygame.FINGERDOWN: Phase.DOWN,
+    pygame.MOUSEMOTION: Phase.MOVE, pygame.FINGERMOTION: Phase.MOVE,
+    pygame.MOUSEBUTTONUP: Phase.UP, pygame.FINGERUP: Phase.UP,
+}  # fmt: skip
 
 
 def open_window(
@@ -127,7 +129,9 @@ class App:
 
     def run(self) -> None:
         """Run until the window is closed; SIGINT and SIGTERM close it."""
-        previous_handlers = _install_signal_handlers(self._on_signal)
+        is_main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+        previous_handlers = {number: signal.signal(number, self._close) for number in numbers}
         pygame.key.set_repeat(REPEAT_AFTER, REPEAT_EVERY)
         try:
             while self.is_open:
@@ -181,16 +185,15 @@ class App:
         utc = datetime.now(UTC)
         for t, message in self.connection.receive():
             self.state.handle_message(message, t, utc)
-            if message.address == "/robojam/panic":
-                self.actions.hold_playback()
+            if message.address == "/robojam/panic" and self.actions.playback is not None:
+                self.actions.playback.hold()
             self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
         while self.recordings.messages:
             self.state.notify(self.recordings.messages.pop(0), time.monotonic())
         connected = self.state.engine_state(time.monotonic()) is EngineState.CONNECTED
-        engine = connected, self.state.restarted_at
-        if connected and engine != self._last_engine:
+        previous, self._last_engine = self._last_engine, (connected, self.state.restarted_at)
+        if connected and self._last_engine != previous:
             self.connection.resubscribe()
-        self._last_engine = engine
 
     def handle_event(self, event: pygame.event.Event) -> None:
         """Handle one event; touches are sent at once."""
@@ -209,39 +212,29 @@ class App:
             self._needs_redraw = True
             self.scene.invalidate()
             self.screen = pygame.display.get_surface() or self.screen
-        elif kind in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION):
-            self._handle_mouse(event)
-        elif sys.platform != "darwin":  # on macOS, these are fingers on the track pad
-            self._handle_finger(event)
+        elif kind in _PHASES:
+            self._handle_pointer(event)
 
-    def _handle_mouse(self, event: pygame.event.Event) -> None:
-        """Handle a mouse or pen event, unless it repeats a finger's event."""
-        if getattr(event, "touch", False):
-            return
-        at = self._unrotated(*event.pos)
-        if event.type == pygame.MOUSEMOTION:
-            self._move_pointer(MOUSE, at)
-        elif event.button == 1:
-            if event.type == pygame.MOUSEBUTTONDOWN:
-                self._pointer_down(MOUSE, at)
-            else:
-                self._pointer_up(MOUSE, at)
-
-    def _handle_finger(self, event: pygame.event.Event) -> None:
-        if event.type not in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP):
-            return
+    def _handle_pointer(self, event: pygame.event.Event) -> None:
+        """Handle an event of the mouse, a pen or a finger."""
         width, height = self.screen.get_size()
-        at = self._unrotated(event.x * width, event.y * height)
-        pointer = (event.touch_id, event.finger_id)
-        handlers = {
-            pygame.FINGERDOWN: self._pointer_down,
-            pygame.FINGERMOTION: self._move_pointer,
-            pygame.FINGERUP: self._pointer_up,
-        }
-        handlers[event.type](pointer, at)
-
-    def _unrotated(self, x: float, y: float) -> tuple[float, float]:
-        return unrotate(x, y, self.screen.get_size(), self.state.view.quarter_turns)
+        pointer: Hashable = MOUSE
+        if event.type in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP):
+            pointer, x, y = (event.touch_id, event.finger_id), event.x * width, event.y * height
+            if sys.platform == "darwin":
+                return  # there, these are fingers on the track pad
+        elif getattr(event, "touch", False) or getattr(event, "button", 1) != 1:
+            return  # it repeats the event of a finger, or is of another button
+        else:
+            x, y = event.pos
+        at = unrotate(x, y, (width, height), self.state.view.quarter_turns)
+        match _PHASES[event.type]:
+            case Phase.DOWN:
+                self._pointer_down(pointer, at)
+            case Phase.MOVE:
+                self._move_pointer(pointer, at)
+            case Phase.UP:
+                self._pointer_up(pointer, at)
 
     def _metrics(self) -> Metrics:
         size = rotated_size(self.screen.get_size(), self.state.view.quarter_turns)
@@ -273,8 +266,7 @@ class App:
         box = press.box
         self.state.view.grabbed_dial = ""
         self._needs_redraw = True
-        is_button = box.action and not box.absolute and not box.dial
-        if is_button and box.contains(*at):
+        if box.action and not box.absolute and not box.dial and box.contains(*at):
             self._perform(box.action)
 
     def _press_box(self, pointer: Hashable, box: HitBox, x: float) -> None:
@@ -297,8 +289,9 @@ class App:
         box, pressed_x, share = self._presses[pointer]
         share += (x - pressed_x) / box.travel
         self._needs_redraw = True
-        if box.action == "scrub":
-            self.actions.scrub_to(share)
+        playback = self.actions.playback
+        if box.action == "scrub" and playback is not None:
+            playback.seek(share * playback.duration)
         elif box.dial in self.state.controls and (box.absolute or abs(x - pressed_x) > 2):
             self.actions.turn_dial(box.dial, share, time.monotonic())
 
@@ -332,7 +325,7 @@ class App:
             return
         unmodified = not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META)
         scancode = getattr(event, "scancode", 0)
-        if view.letters_play and unmodified and key_position(scancode) is not None:
+        if view.letters_play and unmodified and scancode in POSITIONS:
             self._send_touches(self.keyboard.down(scancode, self.fingers, now))
             return
         action = action_for_key(event.key, event.unicode, event.mod, panel=view.panel)
@@ -356,21 +349,12 @@ class App:
     def _toggle_fullscreen(self) -> None:
         self._lift_all()
         self.scene.invalidate()
-        is_full = self._is_full()
-        if not is_full:
+        if not (is_full := self._is_full()):
             self._size = self.screen.get_size()
         try:
             self.screen = set_display_mode(self._size, fullscreen=not is_full)
         except pygame.error as error:
             self.state.notify(f"no full screen here ({error})", time.monotonic())
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _close(self, *_: object) -> None:
         self.is_open = False
-
-
-def _install_signal_handlers(close: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Call close on SIGINT and SIGTERM; return the previous handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        return {}
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    return {number: signal.signal(number, close) for number in numbers}

@@ -10,22 +10,14 @@ finger that was drawn from an echo, or none.
 
 from __future__ import annotations
 
-import struct
 from collections import deque
+from ctypes import c_float
 from dataclasses import dataclass, field
 
 #: Longest delay of an echo, in seconds.
 MAX_DELAY = 2.0
 #: Ids of the window's own fingers begin here.
 FIRST_ID = 1000
-
-_FLOAT = struct.Struct(">f")
-
-
-def to_float32(value: float) -> float:
-    """Round to 32 bits, as OSC does."""
-    rounded: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
-    return rounded
 
 
 @dataclass(slots=True)
@@ -42,7 +34,7 @@ class TouchEchoFilter:
 
     def add(self, finger: int, x: float, y: float, now: float) -> None:
         """Remember a down or a move that was sent."""
-        self.pending.append((now, finger, to_float32(x), to_float32(y)))
+        self.pending.append((now, finger, c_float(x).value, c_float(y).value))
 
     def is_echo(self, who: str, finger: int, x: float, y: float, now: float) -> bool:
         """Return whether a down or a move from the engine is the echo of an own touch."""
@@ -50,9 +42,9 @@ class TouchEchoFilter:
             return False
         while self.pending and now - self.pending[0][0] > MAX_DELAY:
             self.pending.popleft()
-        touch = (finger, to_float32(x), to_float32(y))
+        touch = [finger, c_float(x).value, c_float(y).value]
         for index, (_, *sent) in enumerate(self.pending):
-            if tuple(sent) == touch:
+            if sent == touch:
                 del self.pending[index]
                 self.who = who
                 return True

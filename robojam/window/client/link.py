@@ -39,10 +39,6 @@ def decode_packet(packet: bytes) -> list[Message]:
     return decode(packet)[0]
 
 
-def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host.split("%", 1)[0]).is_loopback
-
-
 class MessageSender(Protocol):
     """Sender of OSC messages to the engine."""
 
@@ -62,8 +58,8 @@ class EngineConnection:
         addresses = socket.getaddrinfo(*engine, type=socket.SOCK_DGRAM)
         addresses.sort(key=lambda entry: entry[0] != socket.AF_INET)
         family, self._engine = addresses[0][0], addresses[0][4]
-        host = str(self._engine[0])
-        self._loopback = _is_loopback(host)
+        host = str(self._engine[0]).split("%", 1)[0]
+        self._loopback = ipaddress.ip_address(host).is_loopback
         self._local_host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
         any_host = "::" if family == socket.AF_INET6 else "0.0.0.0"
         self._wake = wake
@@ -104,11 +100,8 @@ class EngineConnection:
     def receive(self) -> list[tuple[float, Message]]:
         """Return the messages received since the last call, each with its time in seconds."""
         self._woken = False  # first: a packet that comes from now on wakes again
-        messages: list[tuple[float, Message]] = []
-        while self._arrived:
-            t, packet = self._arrived.popleft()
-            messages += [(t, message) for message in decode_packet(packet)]
-        return messages
+        arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
+        return [(t, message) for t, packet in arrived for message in decode_packet(packet)]
 
     def close(self) -> None:
         """Unsubscribe, stop the thread and close the socket."""
@@ -130,17 +123,11 @@ class EngineConnection:
             except OSError:
                 self._closed.wait(0.05)
                 continue
-            if not packet or not self._is_engine(str(source[0])):
+            # On the loopback interface the engine may answer from another address than its own.
+            if not packet or not (self._loopback or source[0] == self._engine[0]):
                 continue
             self._received_at = time.monotonic()
             self._arrived.append((self._received_at, packet))
             if not self._woken:
                 self._woken = True
                 self._wake()
-
-    def _is_engine(self, host: str) -> bool:
-        """Return whether a packet from this host may be the engine's.
-
-        On the loopback interface the engine may answer from another address than its own.
-        """
-        return self._loopback or host == self._engine[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 #: A port's light is lit for this many seconds after a message.
@@ -22,8 +21,10 @@ def _parse_report(report: object) -> tuple[str, int] | None:
         return None
     if not isinstance(report, dict):
         return "", 0
-    ports = [port for side in ("in", "out") for port in _dicts(report.get(side))]
-    if ("in" in report or "out" in report) and not ports:
+    sides = [report[side] for side in ("in", "out") if side in report]
+    entries = [entry for side in sides if isinstance(side, list) for entry in side]
+    ports = [entry for entry in entries if isinstance(entry, dict)]
+    if sides and not ports:
         return None
     error = report.get("trouble") or report.get("error")
     state = report.get("state")
@@ -31,11 +32,6 @@ def _parse_report(report: object) -> tuple[str, int] | None:
         error = state
     counts = (port.get("messages") for port in ports)
     return str(error or ""), sum(n for n in counts if isinstance(n, int))
-
-
-def _dicts(value: object) -> Iterable[dict[str, object]]:
-    """Return the dicts in a list; nothing for any other value."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
 
 
 @dataclass(slots=True)

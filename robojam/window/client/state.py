@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -24,10 +25,6 @@ from robojam.wire.osc import Message
 
 #: The engine is lost after this many seconds without a message.
 LOST_AFTER = 2.5
-#: The window says which engine it waits for after this many seconds.
-WAITING_AFTER = 15.0
-#: Seconds for which a restart of the engine, and a short notice, are shown.
-RESTART_SHOWN, NOTICE_SHOWN = 8.0, 1.6
 #: A voice counts as playing for this many seconds after a touch. Dropped messages are
 #: reported for this many seconds.
 PLAYING_HOLDS, DROPS_SHOWN = 0.6, 10.0
@@ -85,9 +82,8 @@ class ForecastComponent:
         """Return the component on a surface rotated clockwise by quarter turns."""
         if not quarter_turns % 4:
             return self
-        rotated = ForecastComponent(
-            self.weight, 1 - self.y, self.x, self.sd_y, self.sd_x, -self.correlation
-        )
+        x, y, sd_x, sd_y = 1 - self.y, self.x, self.sd_y, self.sd_x
+        rotated = ForecastComponent(self.weight, x, y, sd_x, sd_y, -self.correlation)
         return rotated.rotated(quarter_turns - 1)
 
 
@@ -95,11 +91,10 @@ def finite_number(value: object) -> float | None:
     """Return value as a float if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    with suppress(OverflowError):
+        if math.isfinite(number := float(value)):
+            return number
+    return None
 
 
 def _finite_numbers(values: tuple[Any, ...]) -> list[float] | None:
@@ -241,19 +236,14 @@ class WindowState:
             return
         self._end_panic(who)
         self.echo_filter.add(finger, x, y, now)
-        if phase is Phase.DOWN:
-            self.strokes.down(who, finger, x, y, now, own=True)
-        else:
-            self.strokes.move(who, finger, x, y, now, own=True)
+        draw = self.strokes.down if phase is Phase.DOWN else self.strokes.move
+        draw(who, finger, x, y, now, own=True)
 
     def advance(self, now: float) -> None:
         """Remove what has faded, and lift the fingers of an engine that is lost."""
         self.strokes.fade(now)
-        self.pending_touches = {
-            who: pending
-            for who, pending in self.pending_touches.items()
-            if now < pending.due + PENDING_SHOWN
-        }
+        pending = self.pending_touches.items()
+        self.pending_touches = {who: p for who, p in pending if now < p.due + PENDING_SHOWN}
         if self.engine_state(now) is EngineState.LOST:
             self.strokes.lift_others(now)
             self.pending_touches.clear()
@@ -287,7 +277,7 @@ class WindowState:
                 self._handle_touch(who, kind, message.args, now)
 
     def notify(self, text: str, now: float) -> None:
-        """Show a short notice for NOTICE_SHOWN seconds."""
+        """Show a short notice."""
         self.notice, self.notice_at = text, now
 
     def _handle_touch(self, who: str, kind: str, args: tuple[Any, ...], now: float) -> None:
@@ -317,10 +307,7 @@ class WindowState:
                 self.ports.mark_used("osc", now)
 
     def _end_panic(self, who: str) -> None:
-        """End a panic, because a player touched.
-
-        In solo mode only the machine ends it.
-        """
+        """End a panic, because a player touched; in solo mode only the machine ends it."""
         if is_machine(who) or self.mode_rules.feeds_humans:
             self.silenced = False
 
@@ -381,16 +368,14 @@ class WindowState:
         self._handle_turn(status.get("turn"), now)
         if "turn_left" in status:
             self._turn_left, self._turn_left_at = finite_number(status["turn_left"]), now
-        memories = status.get("memories")
-        self.memories = tuple(map(str, memories)) if isinstance(memories, list) else ()
+        self.memories = _strings(status.get("memories"))
         if isinstance(sessions := status.get("sessions"), str):
             self.sessions = sessions
         for name in ("midi", "sound"):
             self.ports.update(name, status.get(name), now)
         if "recording" in status:
             self._set_recording(status["recording"], now, utc)
-        problems = status.get("trouble")
-        self.problems = tuple(map(str, problems)) if isinstance(problems, list) else ()
+        self.problems = _strings(status.get("trouble"))
         self.late_ms = finite_number(status.get("late_ms_p99")) or 0.0
         self._count_dropped(status.get("dropped"), now)
         if status.get("fingers") == 0:
@@ -426,6 +411,10 @@ class WindowState:
             self.recently_dropped += total - self.dropped
             self.dropped_at = now
         self.dropped = total
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _age(recording: str, utc: datetime) -> float:

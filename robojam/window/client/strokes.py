@@ -63,9 +63,7 @@ class Stroke:
 
     def head_brightness(self, now: float) -> float:
         """Return the brightness of the finger's mark, 0..1: 1 while the finger is down."""
-        if self.lifted is None:
-            return 1.0
-        return max(0.0, 1 - (now - self.lifted) / HEAD)
+        return 1.0 if self.lifted is None else max(0.0, 1 - (now - self.lifted) / HEAD)
 
 
 def brightness(age: float) -> float:
@@ -81,7 +79,6 @@ def level(age: float) -> int:
 
 
 def _smoothstep(value: float) -> float:
-    """Return the smoothstep of a value clipped to 0..1."""
     value = min(1.0, max(0.0, value))
     return value * value * (3 - 2 * value)
 
@@ -98,17 +95,12 @@ _LEVELS = tuple(
 class Strokes:
     """Strokes that are still visible, in the order of landing.
 
-    first is the serial of the first stroke, latest that of the last one; count is the
-    number of points.
+    latest is the serial of the last stroke, count the number of points.
     """
 
     visible: list[Stroke] = field(default_factory=list)
     count: int = 0
-    first: int = 1
-    latest: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.latest = self.first - 1
+    latest: int = 0
 
     def __iter__(self) -> Iterator[Stroke]:
         return iter(self.visible)
@@ -116,12 +108,8 @@ class Strokes:
     def held(self, who: str, finger: int, *, own: bool) -> Stroke | None:
         """Return the stroke that this finger is drawing, if the finger is down."""
         for stroke in reversed(self.visible):
-            if (
-                stroke.lifted is None
-                and stroke.id == finger
-                and stroke.own is own
-                and (own or stroke.who == who)
-            ):
+            same = stroke.id == finger and stroke.own is own and (own or stroke.who == who)
+            if same and stroke.lifted is None:
                 return stroke
         return None
 
@@ -144,8 +132,7 @@ class Strokes:
             self.down(who, finger, x, y, now, own=own)
             return
         last = stroke.last
-        passed = max(0.004, now - last.t)
-        speed = math.hypot(x - last.x, y - last.y) / passed
+        speed = math.hypot(x - last.x, y - last.y) / max(0.004, now - last.t)
         speed = last.speed + (speed - last.speed) * SPEED_SMOOTHING
         stroke.points.append(Point(now, x, y, speed))
         self.count += 1
@@ -182,15 +169,11 @@ class Strokes:
                 del stroke.points[:faded]
                 stroke.dropped += faded
         self.visible = [
-            stroke
-            for stroke in self.visible
-            if stroke.lifted is None
-            or now - max(stroke.last.t, stroke.lifted - FADE + HEAD) < FADE
-        ]
+            s for s in self.visible
+            if s.lifted is None or now - max(s.last.t, s.lifted - FADE + HEAD) < FADE
+        ]  # fmt: skip
         self.count = sum(len(stroke.points) for stroke in self.visible)
 
     def is_animating(self, now: float) -> bool:
         """Return whether a stroke changes with time alone."""
-        return any(
-            stroke.lifted is not None or now - stroke.last.t <= FADE for stroke in self.visible
-        )
+        return any(s.lifted is not None or now - s.last.t <= FADE for s in self.visible)

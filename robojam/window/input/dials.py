@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from robojam.controls import SETTINGS, ControlSpec, Dial
+from robojam.touch import clip
 
 #: A dial turned to its end, within this share of its way, finds the value without limit.
 _END = 0.985
@@ -31,23 +32,21 @@ class DialControl:
         if dial.endless and value == 0:
             return 1.0
         if dial.log:
-            turned = math.log(max(value, 1e-9) / dial.low) / math.log(dial.high / dial.low)
-        else:
-            turned = (value - dial.low) / (dial.high - dial.low)
-        return min(1.0, max(0.0, turned))
+            return clip(
+                math.log(max(value, 1e-9) / dial.low) / math.log(dial.high / dial.low), 0, 1
+            )
+        return clip((value - dial.low) / (dial.high - dial.low), 0, 1)
 
     def value(self, share: float) -> float:
         """Return the value at a share (0..1) of the way, rounded to what a finger can set."""
-        dial, share = self.dial, min(1.0, max(0.0, share))
+        dial, share = self.dial, clip(share, 0, 1)
         if dial.endless and share > _END:
             return 0.0
         if dial.log:
             value = dial.low * (dial.high / dial.low) ** share
-            return self._settled(
-                value, float(f"{value:.2g}") if value >= 0.1 else round(value, 2)
-            )
-        value = dial.low + (dial.high - dial.low) * share
-        return float(f"{value:.2g}") if value >= 0.1 else round(value, 2)
+        else:
+            value = dial.low + (dial.high - dial.low) * share
+        return self._settled(value, float(f"{value:.2g}") if value >= 0.1 else round(value, 2))
 
     def step(self, value: float, *, up: bool) -> float:
         """Return the value one key press up or down, within the control's range."""
@@ -59,7 +58,7 @@ class DialControl:
         else:
             value *= dial.step if up else 1 / dial.step
         value = self._settled(value, round(value, 4))
-        return min(self.control.high, max(self.control.low, value))
+        return clip(value, self.control.low, self.control.high)
 
     def text(self, value: float) -> str:
         """Return a value as the window shows it."""

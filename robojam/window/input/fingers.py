@@ -33,18 +33,19 @@ class FingerInput:
     def down(self, pointer: Hashable, x: float, y: float) -> list[PointerTouch]:
         """Begin a touch. A pointer that was down is lifted first."""
         lifted = self.up(pointer)
-        finger = self._free_id(pointer)
-        if finger is None:
-            return lifted
-        return [*lifted, self._hold(pointer, Phase.DOWN, finger, x, y)]
+        taken = {touch.id for touch in self.held.values()}
+        ids = (
+            (FIRST_ID,) if pointer == MOUSE else range(FIRST_ID + 1, FIRST_ID + 1 + MAX_FINGERS)
+        )
+        for finger in ids:
+            if finger not in taken:
+                return [*lifted, self._hold(pointer, Phase.DOWN, finger, x, y)]
+        return lifted
 
     def move(self, pointer: Hashable, x: float, y: float) -> list[PointerTouch]:
         """Move a pointer; outside the surface it follows the edge."""
         last = self.held.get(pointer)
-        if last is None:
-            return []
-        x, y = clip(x, 0, 1), clip(y, 0, 1)
-        if (x, y) == (last.x, last.y):
+        if last is None or (clip(x, 0, 1), clip(y, 0, 1)) == (last.x, last.y):
             return []
         return [self._hold(pointer, Phase.MOVE, last.id, x, y)]
 
@@ -63,10 +64,3 @@ class FingerInput:
         touch = PointerTouch(phase, finger, clip(x, 0, 1), clip(y, 0, 1))
         self.held[pointer] = touch
         return touch
-
-    def _free_id(self, pointer: Hashable) -> int | None:
-        if pointer == MOUSE:
-            return FIRST_ID
-        taken = {touch.id for touch in self.held.values()}
-        ids = range(FIRST_ID + 1, FIRST_ID + 1 + MAX_FINGERS)
-        return next((finger for finger in ids if finger not in taken), None)

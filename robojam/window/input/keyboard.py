@@ -20,18 +20,14 @@ ROWS: tuple[tuple[int, ...], ...] = (
     (4, 22, 7, 9, 10, 11, 13, 14, 15, 51),
     (29, 27, 6, 25, 5, 17, 16, 54, 55, 56),
 )
-_POSITIONS = {
+#: Position of each key on the surface, in screen units.
+POSITIONS = {
     key: ((column + 0.5 + 0.25 * row) / 10.5, (row + 0.5) / 3)
     for row, keys in enumerate(ROWS)
     for column, key in enumerate(keys)
 }
 #: Pointer name of the keyboard's finger.
 POINTER = "keyboard"
-
-
-def key_position(key: int) -> tuple[float, float] | None:
-    """Return the position of a key on the surface, in screen units; None for other keys."""
-    return _POSITIONS.get(key)
 
 
 @dataclass(slots=True)
@@ -43,14 +39,13 @@ class Keyboard:
 
     def down(self, key: int, fingers: FingerInput, now: float) -> list[PointerTouch]:
         """Press a key; return the touches that follow from it."""
-        position = key_position(key)
-        if position is None or key in self.held:
+        if key not in POSITIONS or key in self.held:
             return []
         self.held.append(key)
-        if len(self.held) > 1:
+        if self.is_sliding:
             return []
         self._slid_until = now
-        return fingers.down(POINTER, *position)
+        return fingers.down(POINTER, *POSITIONS[key])
 
     def up(self, key: int, fingers: FingerInput) -> list[PointerTouch]:
         """Release a key; return the touches that follow from it."""
@@ -64,16 +59,15 @@ class Keyboard:
         finger = fingers.held.get(POINTER)
         if not self.held or finger is None:
             return []
-        x, y = _POSITIONS[self.held[-1]]
+        x, y = POSITIONS[self.held[-1]]
         distance = math.hypot(x - finger.x, y - finger.y)
         reach = SPEED * max(0.0, now - self._slid_until)
         self._slid_until = now
         if distance < 1e-6:
             return []
         share = min(1.0, reach / distance)
-        return fingers.move(
-            POINTER, finger.x + (x - finger.x) * share, finger.y + (y - finger.y) * share
-        )
+        x, y = finger.x + (x - finger.x) * share, finger.y + (y - finger.y) * share
+        return fingers.move(POINTER, x, y)
 
     @property
     def is_sliding(self) -> bool:

@@ -86,7 +86,7 @@ class RecordingsPanel:
             command = ["explorer", f"/select,{path}"]
         else:
             command = ["xdg-open", str(path.parent)]
-        self._run(command, f"{path}", f"it is at {path}", checked=sys.platform != "win32")
+        self._run(command, str(path), f"it is at {path}", checked=sys.platform != "win32")
 
     def export(self, path: Path) -> None:
         """Draw a recording as a picture beside it."""
@@ -102,14 +102,14 @@ class RecordingsPanel:
 
         def run() -> None:
             try:
-                ran = subprocess.run(
-                    command, capture_output=True, timeout=TIMEOUT, check=False,
+                subprocess.run(
+                    command, capture_output=True, timeout=TIMEOUT, check=checked,
                     stdin=subprocess.DEVNULL,
                 )  # fmt: skip
-                succeeded = not checked or ran.returncode == 0
-            except (OSError, subprocess.TimeoutExpired):
-                succeeded = False
-            self._say(done if succeeded else failed)
+            except (OSError, subprocess.SubprocessError):
+                self._say(failed)
+            else:
+                self._say(done)
 
         threading.Thread(target=run, name="program", daemon=True).start()
 

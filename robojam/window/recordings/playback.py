@@ -69,19 +69,16 @@ class RecordingPlayback:
             rest = self.at % self.duration
             self.seek(0.0)
             self.at = rest
-            self._draw_due()
         elif self.at >= self.duration:
             self.at = self.duration
-            self._draw_due()
             self.hold()
-        else:
-            self._draw_due()
+        self._draw_due()
 
     def seek(self, t: float) -> None:
         """Move the position to a time of the recording, with the strokes visible then."""
         self.at = min(self.duration, max(0.0, t))
         self.seeks, self.played_from = self.seeks + 1, self.at
-        self.strokes = Strokes(first=self.strokes.latest + 1)
+        self.strokes = Strokes(latest=self.strokes.latest)
         self._next = bisect_left(self.times, self.at - FADE)
         self._draw_due()
 
@@ -92,9 +89,9 @@ class RecordingPlayback:
             touch = event.touch
             if touch.phase is Phase.UP:
                 self.strokes.up(touch.who, touch.id, event.t, own=False)
-                continue
-            draw = self.strokes.down if touch.phase is Phase.DOWN else self.strokes.move
-            draw(touch.who, touch.id, touch.x, touch.y, event.t, own=False)
+            else:
+                draw = self.strokes.down if touch.phase is Phase.DOWN else self.strokes.move
+                draw(touch.who, touch.id, touch.x, touch.y, event.t, own=False)
         self._next = max(self._next, end)
         self.strokes.fade(self.at)
 

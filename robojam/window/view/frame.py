@@ -8,14 +8,7 @@ from pathlib import PurePosixPath
 
 from robojam.controls import MODES
 from robojam.touch import is_machine
-from robojam.window.client.state import (
-    DROPS_SHOWN,
-    NOTICE_SHOWN,
-    RESTART_SHOWN,
-    WAITING_AFTER,
-    EngineState,
-    WindowState,
-)
+from robojam.window.client.state import DROPS_SHOWN, EngineState, WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.view.text_fit import (
     ColourRole,
@@ -26,12 +19,19 @@ from robojam.window.view.text_fit import (
     format_duration,
 )
 
+#: The window says which engine it waits for after this many seconds.
+WAITING_AFTER = 15.0
+#: Seconds for which a restart of the engine, and a short notice, are shown.
+RESTART_SHOWN, NOTICE_SHOWN = 8.0, 1.6
 #: Touches later than this many milliseconds are reported, because they can be heard.
 LATE_MS = 5.0
 #: Notices that are shown at most.
 MAX_NOTICES = 4
 #: Seconds that the button in the frame goes back.
 BACK = 10.0
+
+
+Row = tuple[Label, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class FrameText:
     turn is the colour role of the player whose turn it is.
     """
 
-    top: tuple[tuple[Label, ...], tuple[Label, ...]]
-    bottom: tuple[tuple[Label, ...], tuple[Label, ...]]
+    top: tuple[Row, Row]
+    bottom: tuple[Row, Row]
     notices: TextRuns
     hint: tuple[str, ...]
     turn: ColourRole
@@ -50,40 +50,23 @@ class FrameText:
 
 def frame_text(state: WindowState, now: float) -> FrameText:
     """Return the text for the state at this time (seconds)."""
-    connected = state.engine_state(now) is EngineState.CONNECTED
-    turn = _turn_role(state) if connected else ColourRole.MUTED
-    panel = state.view.panel
-    top = (
-        (_turn_label(turn), _activity_label(state, now), *_health_label(state, now),
-         *_record_button(state, now), _button("panic", "panic", 2, ColourRole.ALERT)),
-        (*_pass_turn_button(turn), *_memory_buttons(state), *_port_lights(state, now),
-         *_engine_label(state),
-         _button("sessions", "sessions", 6, selected=panel in ("sessions", "player")),
-         _button("more", "controls", 1, selected=panel == "controls")),
-    )  # fmt: skip
+    turn = ColourRole.MUTED
+    if state.turn and state.engine_state(now) is EngineState.CONNECTED:
+        turn = ColourRole.MACHINE if is_machine(state.turn) else ColourRole.HUMAN
+    answers = "rest, and the machine answers" if state.mode in ("", "call-response") else ""
+    hint = ("play here, with the mouse or your fingers", answers)
     return FrameText(
-        top=(_without_refused(state, top[0]), _without_refused(state, top[1])),
-        bottom=(
-            _without_refused(state, _mode_buttons(state)),
-            _without_refused(state, _dial_labels(state)),
-        ),
+        top=(_row(state, _status_labels(state, turn, now)),
+             _row(state, _engine_labels(state, turn, now))),
+        bottom=(_row(state, _mode_buttons(state)), _row(state, _dial_labels(state))),
         notices=_notices(state, now),
-        hint=_hint(state),
+        hint=() if state.has_played or state.view.panel or state.replaying else hint,
         turn=turn,
-    )
+    )  # fmt: skip
 
 
-def _hint(state: WindowState) -> tuple[str, ...]:
-    if state.has_played or state.view.panel or state.replaying:
-        return ()
-    return (
-        "play here, with the mouse or your fingers",
-        "rest, and the machine answers" if state.mode_rules.alternates else "",
-    )
-
-
-def _without_refused(state: WindowState, labels: Iterable[Label]) -> tuple[Label, ...]:
-    """Remove the labels whose action the engine refuses.
+def _row(state: WindowState, labels: Iterable[Label]) -> Row:
+    """Return labels without those whose action the engine refuses.
 
     Labels that also show a value stay, without their action.
     """
@@ -94,99 +77,83 @@ def _without_refused(state: WindowState, labels: Iterable[Label]) -> tuple[Label
     )
 
 
-def _turn_role(state: WindowState) -> ColourRole:
-    if not state.turn:
-        return ColourRole.MUTED
-    return ColourRole.MACHINE if is_machine(state.turn) else ColourRole.HUMAN
+def _run(text: str, role: ColourRole = ColourRole.MUTED) -> TextRuns:
+    return (TextRun(text, role),)
 
 
-def _turn_label(turn: ColourRole) -> Label:
+def _status_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator[Label]:
+    """Yield the labels of the first row: whose turn it is, activity, health, recording."""
     if turn is ColourRole.MUTED:
-        return Label((TextRun("robojam"),), rank=9, short=(), icon=Icon.AWAY)
-    if turn is ColourRole.MACHINE:
-        return Label((TextRun("machine", turn),), rank=0, icon=Icon.MACHINE)
-    return Label((TextRun("you", turn),), rank=0, icon=Icon.HUMAN)
+        yield Label(_run("robojam", ColourRole.TEXT), 9, (), icon=Icon.AWAY)
+    elif turn is ColourRole.MACHINE:
+        yield Label(_run("machine", turn), 0, icon=Icon.MACHINE)
+    else:
+        yield Label(_run("you", turn), 0, icon=Icon.HUMAN)
+    text, short, role = _activity(state, now)
+    yield Label(_run(text, role), 1, _run(short, role) if short else None)
+    if state.engine_state(now) is EngineState.CONNECTED:  # else its last status does not hold
+        late = f"{state.late_ms:.0f} ms late" if state.late_ms > LATE_MS else ""
+        is_dropping = now - state.dropped_at < DROPS_SHOWN
+        dropped = f"{state.recently_dropped} dropped" if is_dropping else ""
+        if runs := tuple(TextRun(t, ColourRole.ALERT) for t in (late, dropped) if t):
+            yield Label(runs, 2, right=True)
+        if not state.recording:
+            yield Label(_run("not recording"), 3, _run("off"), True, Icon.AWAY, "record")
+        elif state.recording == "armed":
+            yield Label(_run("ready to record"), 3, _run("ready"), True, Icon.ARMED, "record")
+        else:
+            passed = _run(format_duration(now - state.recording_since), ColourRole.RECORD)
+            yield Label(passed, 2, None, True, Icon.RECORD, "record")
+    yield Label(_run("panic", ColourRole.ALERT), 2, right=True, action="panic")
 
 
-def _activity_label(state: WindowState, now: float) -> Label:
+def _activity(state: WindowState, now: float) -> tuple[str, str, ColourRole]:
+    """Return what is going on, in many and in few words ('': as many), and its role."""
     engine = state.engine_state(now)
     if engine is EngineState.LOST:
-        lost = "engine lost, waiting for it"
-        return _text_label(lost, ColourRole.ALERT, short="engine lost")
+        return "engine lost, waiting for it", "engine lost", ColourRole.ALERT
     if engine is EngineState.STARTING:
         if now - state.opened_at > WAITING_AFTER and state.engine_name:
             waiting = f"waiting for the engine at {state.engine_name}"
-            return _text_label(waiting, ColourRole.MUTED, short="no engine yet")
-        return _text_label("starting the engine…", ColourRole.MUTED, short="starting…")
+            return waiting, "no engine yet", ColourRole.MUTED
+        return "starting the engine…", "starting…", ColourRole.MUTED
     if state.paused:
-        return _text_label("paused", ColourRole.ALERT)
+        return "paused", "", ColourRole.ALERT
     if state.replaying:
-        return _text_label("a recording plays", ColourRole.MUTED, short="a recording")
+        return "a recording plays", "a recording", ColourRole.MUTED
     playing = state.machine_playing(now)
     activity = "playing" if playing else "answering" if is_machine(state.turn) else "listening"
     if (left := state.turn_left(now)) is not None:
-        seconds = f"{left[0]:.0f} s"
-        return _text_label(f"{activity}, {seconds} left", ColourRole.MUTED, short=seconds)
-    return _text_label(activity, ColourRole.MUTED)
+        return f"{activity}, {left[0]:.0f} s left", f"{left[0]:.0f} s", ColourRole.MUTED
+    return activity, "", ColourRole.MUTED
 
 
-def _muted(text: str) -> TextRun:
-    return TextRun(text, ColourRole.MUTED)
-
-
-def _text_label(text: str, role: ColourRole, *, short: str = "") -> Label:
-    return Label((TextRun(text, role),), 1, (TextRun(short, role),) if short else None)
-
-
-def _button(
-    text: str, action: str, rank: int, role: ColourRole = ColourRole.TEXT, *,
-    selected: bool = False,
-) -> Label:  # fmt: skip
-    return Label((TextRun(text, role),), rank, right=True, action=action, selected=selected)
-
-
-def _pass_turn_button(turn: ColourRole) -> tuple[Label, ...]:
-    if turn is ColourRole.MUTED:
-        return ()
-    return (Label((TextRun("pass the turn"),), 3, (TextRun("pass"),), action="answer"),)
-
-
-def _memory_buttons(state: WindowState) -> Iterator[Label]:
-    short = (TextRun(f"-{BACK:.0f} s"),)
-    yield Label((TextRun(f"back {BACK:.0f} s"),), 5, short, action=f"back:{BACK:.0f}")
+def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator[Label]:
+    """Yield the labels of the second row: turn, memories, ports, engine and panels."""
+    text = ColourRole.TEXT
+    if turn is not ColourRole.MUTED:
+        yield Label(_run("pass the turn", text), 3, _run("pass", text), action="answer")
+    short = _run(f"-{BACK:.0f} s", text)
+    yield Label(_run(f"back {BACK:.0f} s", text), 5, short, action=f"back:{BACK:.0f}")
     for name in state.memories:
-        yield Label((TextRun(f"recall {name}"),), 7, (TextRun(name),), action=f"recall:{name}")
-
-
-def _record_button(state: WindowState, now: float) -> tuple[Label, ...]:
-    if state.engine_state(now) is not EngineState.CONNECTED:
-        return ()
-    if not state.recording:
-        off = (_muted("not recording"),)
-        return (Label(off, 3, (_muted("off"),), True, Icon.AWAY, "record"),)
-    if state.recording == "armed":
-        ready = (_muted("ready to record"),)
-        return (Label(ready, 3, (_muted("ready"),), True, Icon.ARMED, "record"),)
-    passed = (TextRun(format_duration(now - state.recording_since), ColourRole.RECORD),)
-    return (Label(passed, 2, None, True, Icon.RECORD, "record"),)
-
-
-def _port_lights(state: WindowState, now: float) -> Iterator[Label]:
-    """Return one light for each port, lit while messages pass through it."""
-    if state.engine_state(now) is not EngineState.CONNECTED:
-        return
-    for name, problem in {"osc": "", **state.ports.errors}.items():
-        role = ColourRole.ALERT if problem else ColourRole.MUTED
-        icon = Icon.LIT if state.ports.is_active(name, now) else Icon.LIGHT
-        yield Label((TextRun(name, role),), 9, (), right=True, icon=icon)
-
-
-def _engine_label(state: WindowState) -> tuple[Label, ...]:
-    name = PurePosixPath(state.text("model").replace("\\", "/")).name.removesuffix(
-        ".safetensors"
-    )
-    runs = [_muted(text) for text in (name, state.text("device")) if text]
-    return (Label(tuple(runs), 10, (), right=True),) if runs else ()
+        short = _run(name, text)
+        yield Label(_run(f"recall {name}", text), 7, short, action=f"recall:{name}")
+    if state.engine_state(now) is EngineState.CONNECTED:
+        for name, problem in {"osc": "", **state.ports.errors}.items():
+            role = ColourRole.ALERT if problem else ColourRole.MUTED
+            icon = Icon.LIT if state.ports.is_active(name, now) else Icon.LIGHT
+            yield Label(_run(name, role), 9, (), right=True, icon=icon)
+    model = PurePosixPath(state.text("model").replace("\\", "/")).name
+    names = (model.removesuffix(".safetensors"), state.text("device"))
+    if runs := tuple(TextRun(name, ColourRole.MUTED) for name in names if name):
+        yield Label(runs, 10, (), right=True)
+    panel = state.view.panel
+    for label, action, rank, panels in (
+        ("sessions", "sessions", 6, ("sessions", "player")),
+        ("more", "controls", 1, ("controls",)),
+    ):
+        selected = panel in panels
+        yield Label(_run(label, text), rank, right=True, action=action, selected=selected)
 
 
 def _mode_buttons(state: WindowState) -> Iterator[Label]:
@@ -195,54 +162,39 @@ def _mode_buttons(state: WindowState) -> Iterator[Label]:
     modes = MODES if state.mode in MODES else (state.mode,)
     for rank, mode in enumerate(modes, start=5):
         selected = mode == state.mode
-        run = (TextRun(mode, ColourRole.TEXT if selected else ColourRole.MUTED),)
+        run = _run(mode, ColourRole.TEXT if selected else ColourRole.MUTED)
         yield Label(run, 1 if selected else rank, action=f"mode:{mode}", selected=selected)
 
 
 def _dial_labels(state: WindowState) -> Iterator[Label]:
     for rank, dial in enumerate(DIALS.values(), start=3):
-        if (value := state.controls.get(dial.name)) is None:
+        name, is_volume = dial.name, dial.name == "volume"
+        value = state.controls.get(name)
+        if value is None or (is_volume and "sound" not in state.ports.errors):
             continue
-        if dial.name == "volume" and "sound" not in state.ports.errors:
-            continue
-        rank = rank if dial.name != "volume" else 20  # the modes are more important
-        value_run = TextRun(dial.text(value))
+        shown = (TextRun(dial.text(value)),)
         yield Label(
-            (_muted(dial.dial.label), value_run), rank, (_muted(dial.dial.short), value_run),
-            right=True, action=f"slide:{dial.name}", fill=dial.share(value),
-            selected=state.view.grabbed_dial == dial.name,
+            _run(dial.dial.label) + shown, 20 if is_volume else rank,  # modes come before it
+            _run(dial.dial.short) + shown, right=True, action=f"slide:{name}",
+            fill=dial.share(value), selected=state.view.grabbed_dial == name,
         )  # fmt: skip
-    shown = state.view.panel == "help"
-    yield Label((_muted("keys"),), 9, (), right=True, action="help", selected=shown)
-
-
-def _health_label(state: WindowState, now: float) -> tuple[Label, ...]:
-    runs: list[TextRun] = []
-    if state.engine_state(now) is not EngineState.CONNECTED:
-        return ()  # its last status no longer holds
-    if state.late_ms > LATE_MS:
-        runs.append(TextRun(f"{state.late_ms:.0f} ms late", ColourRole.ALERT))
-    if now - state.dropped_at < DROPS_SHOWN:
-        runs.append(TextRun(f"{state.recently_dropped} dropped", ColourRole.ALERT))
-    return (Label(tuple(runs), rank=2, right=True),) if runs else ()
+    is_open = state.view.panel == "help"
+    yield Label(_run("keys"), 9, (), right=True, action="help", selected=is_open)
 
 
 def _notices(state: WindowState, now: float) -> TextRuns:
     problems = [*filter(None, state.problems), *state.ports.recent_errors(now)]
     notices = [TextRun(problem, ColourRole.ALERT) for problem in problems]
     if now - state.restarted_at < RESTART_SHOWN:
-        restarted = "the engine was restarted" + _recording_suffix(state.recording)
+        restarted = "the engine was restarted"
+        if state.recording == "armed":
+            restarted += "; a new recording begins with the next touch"
+        elif state.recording not in ("", "on"):  # else not recording, or its file is not known
+            path = PurePosixPath(state.recording.replace("\\", "/"))
+            restarted += f"; recording to {path.name}"
         notices.insert(0, TextRun(restarted))
     if state.view.letters_play:
         notices.append(TextRun("letters play: three rows are the surface; tab ends it"))
     if now - state.notice_at < NOTICE_SHOWN:
         notices.append(TextRun(state.notice))
     return tuple(notices[:MAX_NOTICES])
-
-
-def _recording_suffix(recording: str) -> str:
-    if recording in ("", "on"):  # not recording, or its file is not known
-        return ""
-    if recording == "armed":
-        return "; a new recording begins with the next touch"
-    return f"; recording to {PurePosixPath(recording.replace(chr(92), '/')).name}"
