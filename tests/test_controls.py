@@ -8,8 +8,8 @@ from dataclasses import asdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.engine import OUT, Driven
-from support.players import Whimsical
+from support.engine import OUT, DrivenEngine
+from support.players import RandomPlayer
 
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import BY_NAME, OPTIONS
@@ -133,7 +133,7 @@ def test_number_in_the_settings_has_a_dial_that_stays_in_its_range(row):
 
 @EVERY_SETTING
 def test_setting_is_in_the_status_sent_to_monitors_and_recorded(row, tmp_path):
-    engine = Driven(tmp_path, Whimsical())
+    engine = DrivenEngine(tmp_path, RandomPlayer())
     engine.send("/robojam/subscribe", "i", 4001)
     assert row.name in {message.name for message in engine.take() if message.to != OUT}
     assert engine.status()[row.name] == row.default

@@ -15,17 +15,11 @@ from robojam.wire.native import (
     ArgumentError,
     Control,
     Input,
-    PhaselessTouch,
     Table,
     parse_number,
-    parse_place,
-)
+    parse_phaseless,
+)  # fmt: skip
 from robojam.wire.osc import encode
-
-
-def _touch(x: float, y: float) -> Input:
-    place = parse_place(x, y)
-    return PhaselessTouch(place.x, place.y, None, place.clipped)
 
 
 def _sigmatemp(value: float) -> Input:
@@ -44,8 +38,8 @@ def _reset(_value: float | str | None = None) -> Input:
 
 #: Messages that may come in.
 INPUTS: Final[Table] = {
-    "/interface": {"nn": _touch},
-    "/impsy": {"nn": _touch},
+    "/interface": {"nn": parse_phaseless},
+    "/impsy": {"nn": parse_phaseless},
     "/impsy/mode": {"s": lambda name: Control("mode", name)},
     "/impsy/sigmatemp": {"n": _sigmatemp},
     "/impsy/pitemp": {"n": lambda value: Control("temperature", parse_number(value))},

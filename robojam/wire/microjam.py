@@ -13,11 +13,10 @@ from robojam.wire.native import (
     ArgumentError,
     Control,
     Input,
-    PhaselessTouch,
     Table,
     parse_number,
-    parse_place,
-)
+    parse_phaseless,
+)  # fmt: skip
 from robojam.wire.osc import encode
 
 #: A fingertip's radius in points, which MicroJam sends as z and sounds as loudness.
@@ -29,8 +28,7 @@ def _touch(*named: str | float) -> Input:
     if not {"/x", "/y"} <= values.keys() <= {"/x", "/y", "/z"}:
         raise ArgumentError("wrong arguments")
     parse_number(values.get("/z", 0.0))
-    place = parse_place(values["/x"], values["/y"])
-    return PhaselessTouch(place.x, place.y, None, place.clipped)
+    return parse_phaseless(values["/x"], values["/y"])
 
 
 def _instrument(name: str) -> Input:

@@ -160,6 +160,15 @@ def parse_place(x: object, y: object) -> Place:
     return Place(min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0), not inside)
 
 
+def parse_phaseless(x: object, y: object, dt: object = None) -> PhaselessTouch:
+    """Return a touch of a player without phases. Raises ArgumentError."""
+    place = parse_place(x, y)
+    seconds = None if dt is None else parse_number(dt)
+    if seconds is not None and not 0 <= seconds <= _MAX_OWN_DT:
+        raise ArgumentError("out of range")
+    return PhaselessTouch(place.x, place.y, seconds, place.clipped)
+
+
 #: Function that makes an input of a message's arguments, or raises ArgumentError.
 ArgumentParser = Callable[..., Input]
 #: Messages of a dialect that may come in: by address, then by the kinds of their arguments
@@ -176,15 +185,6 @@ def _finger(phase: Phase) -> ArgumentParser:
 
 def _up(finger: float) -> Input:
     return Finger(Phase.UP, parse_integer(finger, INT32))
-
-
-def _phaseless(x: float, y: float, dt: float | None = None) -> Input:
-    place = parse_place(x, y)
-    if dt is not None:
-        dt = parse_number(dt)
-        if not 0 <= dt <= _MAX_OWN_DT:
-            raise ArgumentError("out of range")
-    return PhaselessTouch(place.x, place.y, dt, place.clipped)
 
 
 def _preview(phase: Phase) -> ArgumentParser:
@@ -229,7 +229,7 @@ INPUTS: Final[Table] = {
     "/robojam/down": {"nnn": _finger(Phase.DOWN)},
     "/robojam/move": {"nnn": _finger(Phase.MOVE)},
     "/robojam/up": {"n": _up},
-    "/touch": {"nn": _phaseless, "nnn": _phaseless},
+    "/touch": {"nn": parse_phaseless, "nnn": parse_phaseless},
     **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
     "/robojam/subscribe": {"n": _subscribe(on=True)},
     "/robojam/unsubscribe": {"n": _subscribe(on=False)},

@@ -26,7 +26,7 @@ from robojam.wire.native import (
     Table,
     parse_number,
     parse_place,
-)
+)  # fmt: skip
 from robojam.wire.osc import Message, encode
 
 #: Ids of fingers on pads: the first, and how many each pad has.

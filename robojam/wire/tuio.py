@@ -22,7 +22,7 @@ from robojam.wire.native import (
     Place,
     parse_integer,
     parse_place,
-)
+)  # fmt: skip
 from robojam.wire.osc import Message, bundle, encode
 
 ADDRESS: Final = "/tuio/2Dcur"

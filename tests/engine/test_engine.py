@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.engine import OUT, PATIENCE, Driven, playing, recordings
-from support.players import Scripted, Whimsical, land, slide
+from support.engine import OUT, PATIENCE, DrivenEngine, playing, recordings
+from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
 from robojam.controls import Settings
 from robojam.sessions import recorder
@@ -26,10 +26,10 @@ OUT_TYPES = {"down": "ifff", "move": "ifff", "up": "i", "next": "ifff", "turn": 
 def driven(tmp_path):
     engines = []
 
-    def make(*script, **options) -> Driven:
+    def make(*script, **options) -> DrivenEngine:
         folder = tmp_path / str(len(engines))
-        player = Scripted(*script, voices=options.get("voices", 1)) if script else None
-        engines.append(Driven(folder, player, **options))
+        player = ScriptedPlayer(*script, voices=options.get("voices", 1)) if script else None
+        engines.append(DrivenEngine(folder, player, **options))
         return engines[-1]
 
     yield make
@@ -37,12 +37,12 @@ def driven(tmp_path):
         driven.engine.finish("the end of the test")
 
 
-def subscribe(driven: Driven) -> None:
+def subscribe(driven: DrivenEngine) -> None:
     """Subscribe or renew the monitor at MONITOR."""
     driven.send("/robojam/subscribe", "i", MONITOR[1])
 
 
-def play(driven: Driven, touches: int = 10, every: float = 0.02) -> None:
+def play(driven: DrivenEngine, touches: int = 10, every: float = 0.02) -> None:
     """Play one stroke."""
     for i in range(touches):
         driven.send(f"/robojam/{'move' if i else 'down'}", "iff", 0, i / touches, 0.5)
@@ -50,12 +50,12 @@ def play(driven: Driven, touches: int = 10, every: float = 0.02) -> None:
     driven.send("/robojam/up", "i", 0)
 
 
-def output(driven: Driven):
+def output(driven: DrivenEngine):
     """Return the messages that were sent to the output."""
     return [m for m in driven.wire.sent if m.to == OUT]
 
 
-def monitored(driven: Driven):
+def monitored(driven: DrivenEngine):
     """Return the messages that were sent to the monitor."""
     return [m for m in driven.wire.sent if m.to == MONITOR]
 
@@ -277,7 +277,7 @@ for _ in range(1000):
 BAD["nested"] = [_deep]
 
 
-def events_with(d: Driven, between) -> list:
+def events_with(d: DrivenEngine, between) -> list:
     """Return the events of a jam in which `between` is called between the touches."""
     for _ in range(3):
         for i in range(10):
@@ -295,7 +295,7 @@ def test_hostile_packets_are_counted_by_reason_and_change_no_event(driven, caplo
     packets = [(reason, packet) for reason, bad in BAD.items() for packet in bad]
     sent = iter(packets * 10)
 
-    def send_hostile(d: Driven) -> None:
+    def send_hostile(d: DrivenEngine) -> None:
         for _ in range(3):
             d.raw(next(sent)[1], STRANGER)
 
@@ -326,8 +326,8 @@ MESSAGES = st.tuples(st.sampled_from([*native.INPUTS]), ARGUMENTS)
 @given(st.lists(st.tuples(MESSAGES, st.sampled_from([0.0, 0.01, 0.6])), max_size=30))
 def test_jam_with_any_messages_goes_on_and_ends_with_no_finger_down(sent):
     with tempfile.TemporaryDirectory() as folder:
-        d = Driven(Path(folder), mode="duet")
-        d.models["b.safetensors"] = lambda: playing(Whimsical(), "b.safetensors", "0b")
+        d = DrivenEngine(Path(folder), mode="duet")
+        d.models["b.safetensors"] = lambda: playing(RandomPlayer(), "b.safetensors", "0b")
         subscribe(d)
         for (address, arguments), pause in sent:
             tags = "".join(tag for tag, _ in arguments)
@@ -740,7 +740,9 @@ def test_seed_is_drawn_for_each_take_unless_one_was_set(driven):
 
 def test_new_model_plays_on_and_is_recorded_with_its_hash(driven):
     d = driven(land(0.1), slide(0.1), mode="solo")
-    d.models["b.safetensors"] = lambda: playing(Scripted(land(0.1)), "b.safetensors", "0b")
+    d.models["b.safetensors"] = lambda: playing(
+        ScriptedPlayer(land(0.1)), "b.safetensors", "0b"
+    )
     subscribe(d)
     d.wait(1.0)
     d.send("/robojam/model", "s", "b.safetensors")
@@ -826,7 +828,7 @@ def test_disk_that_hangs_delays_no_touch_and_loses_none(tmp_path, monkeypatch):
         write(self, file)
 
     monkeypatch.setattr(recorder._File, "_write", hang)
-    d = Driven(tmp_path, voices=9, mode="solo")
+    d = DrivenEngine(tmp_path, voices=9, mode="solo")
     d.wait(0.5)
     assert hung.wait(PATIENCE)
     d.wait(20.0)

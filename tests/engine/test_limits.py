@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from support.engine import Driven, recordings
-from support.players import Scripted, land, slide
+from support.engine import DrivenEngine, recordings
+from support.players import ScriptedPlayer, land, slide
 
 from robojam.engine.metrics import RateLimiter
 
 
-class SlowPlayer(Scripted):
+class SlowPlayer(ScriptedPlayer):
     """Player that takes 5 ms of the engine's time for each touch that it samples."""
 
-    engine: Driven | None = None
+    engine: DrivenEngine | None = None
 
     def choose(self, voice):
         if self.engine is not None:
@@ -24,8 +24,8 @@ class SlowPlayer(Scripted):
 def driven(tmp_path):
     made = []
 
-    def make(player=None, **options) -> Driven:
-        made.append(Driven(tmp_path / str(len(made)), player, **options))
+    def make(player=None, **options) -> DrivenEngine:
+        made.append(DrivenEngine(tmp_path / str(len(made)), player, **options))
         return made[-1]
 
     yield make
@@ -57,7 +57,7 @@ def test_engine_that_cannot_keep_up_with_the_timescale_still_handles_input(drive
 
 
 def test_touches_of_one_host_are_limited_and_those_of_others_are_not(driven):
-    d = driven(Scripted(land(0.1)), mode="listen")
+    d = driven(ScriptedPlayer(land(0.1)), mode="listen")
     for i in range(7000):
         d.send("/robojam/down", "iff", i % 3, 0.5, 0.5)
     assert d.status()["heard"] == 5000
@@ -70,7 +70,7 @@ def test_touches_of_one_host_are_limited_and_those_of_others_are_not(driven):
 
 
 def test_recordings_on_request_are_limited(driven):
-    d = driven(Scripted(land(0.1)), mode="listen")
+    d = driven(ScriptedPlayer(land(0.1)), mode="listen")
     for _ in range(40):
         d.send("/robojam/record", "i", 1)
         d.send("/robojam/down", "iff", 0, 0.5, 0.5)
@@ -80,7 +80,7 @@ def test_recordings_on_request_are_limited(driven):
 
 
 def test_panic_in_solo_lasts_into_the_next_recording(driven):
-    d = driven(Scripted(land(0.1)), mode="solo")
+    d = driven(ScriptedPlayer(land(0.1)), mode="solo")
     d.wait(0.55)
     d.send("/robojam/panic")
     d.send("/robojam/record", "i", 1)
@@ -94,7 +94,7 @@ def test_panic_in_solo_lasts_into_the_next_recording(driven):
 
 
 def test_status_has_the_processor_time_the_uptime_and_the_memory(driven):
-    status = driven(Scripted(land(0.1))).status()
+    status = driven(ScriptedPlayer(land(0.1))).status()
     assert status["cpu_s"] > 0
     assert status["uptime_s"] == 0
     assert status["memory_mb"] is None or status["memory_mb"] > 1

@@ -5,7 +5,7 @@ import math
 import mido
 import numpy as np
 import pytest
-from support.engine import Driven
+from support.engine import DrivenEngine
 
 from robojam.export.midi_file import write
 from robojam.export.wav import write_wav
@@ -31,7 +31,7 @@ class Keyboard:
     """A jam with a keyboard of some style, whose outputs are kept."""
 
     def __init__(self, folder, style: Style, **options) -> None:
-        self.jam = Driven(folder, mode="listen", **options)
+        self.jam = DrivenEngine(folder, mode="listen", **options)
         self.events: list = []
         self.jam.engine._publisher.outputs = (self,)
         self.reader = make_reader(style)

@@ -7,8 +7,8 @@ import time
 from functools import partial
 from typing import Any
 
-from support.engine import PATIENCE, Driven, Wire, playing
-from support.players import Whimsical
+from support.engine import PATIENCE, DrivenEngine, FakeEndpoint, playing
+from support.players import RandomPlayer
 
 from robojam.config.options import Options
 from robojam.controls import Settings
@@ -67,8 +67,8 @@ class FakePort:
         ]
 
 
-def driven(tmp_path: Any, port: FakePort, **options: Any) -> Driven:
-    jam = Driven(tmp_path, **options)
+def driven(tmp_path: Any, port: FakePort, **options: Any) -> DrivenEngine:
+    jam = DrivenEngine(tmp_path, **options)
     jam.engine.inputs = jam.engine._publisher.outputs = (port,)
     jam.engine._ports = (port,)
     return jam
@@ -125,8 +125,8 @@ def test_loop_wakes_for_an_input_port_and_closes_the_ports(tmp_path):
     endpoint = SilentEndpoint()
     engine = Engine(
         Options(record=False, sessions=str(tmp_path)),
-        playing(Whimsical()).info,
-        partial(Jam, Whimsical()),
+        playing(RandomPlayer()).info,
+        partial(Jam, RandomPlayer()),
         endpoint=endpoint,  # type: ignore[arg-type]
         settings=Settings(mode="listen"),
         load=lambda *_: None,
@@ -145,7 +145,7 @@ def test_loop_wakes_for_an_input_port_and_closes_the_ports(tmp_path):
     assert math.isfinite(port.touches[-1][2])
 
 
-class SilentEndpoint(Wire):
+class SilentEndpoint(FakeEndpoint):
     """Endpoint that receives nothing."""
 
     def __init__(self) -> None:

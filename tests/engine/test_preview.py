@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.engine import Driven
+from support.engine import DrivenEngine
 from support.window import write_recording
 
 from robojam.engine.preview import TIMEOUT
@@ -54,7 +54,7 @@ class PreviewEngine:
     """Engine with an output port, and the sender of a window on the same clock."""
 
     def __init__(self, folder: Path) -> None:
-        self.driven = Driven(folder)
+        self.driven = DrivenEngine(folder)
         self.output = FakeOutput()
         self.driven.engine._publisher.outputs += (self.output,)
         self.sent: list[Message] = []

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from support.engine import CORPUS, MODEL, Driven
-from support.players import Scripted, Whimsical, land
+from support.engine import CORPUS, MODEL, DrivenEngine
+from support.players import RandomPlayer, ScriptedPlayer, land
 from support.takes import Take
 
 from robojam.jam.events import TouchPlayed
@@ -62,7 +62,7 @@ def phrase(take: Take, t: float, count: int = 10) -> float:
 
 
 def test_back_restores_the_state_of_the_player():
-    take = Take(player=Whimsical(), mode="listen")
+    take = Take(player=RandomPlayer(), mode="listen")
     phrase(take, 1.0)
     take.until(10.0)
     then = take.player.snapshot()
@@ -120,11 +120,11 @@ def test_back_leaves_the_controls_as_they_are():
     take.jam.control(3.0, "temperature", 0.3)
     take.jam.control(4.0, "back", 4.0)
     assert take.settings.temperature == 0.3
-    assert take.player.tempered == (0.3, 1.0)
+    assert take.player.sampling == (0.3, 1.0)
 
 
 def test_back_after_back_restores_the_later_state():
-    take = Take(player=Whimsical(), mode="listen")
+    take = Take(player=RandomPlayer(), mode="listen")
     phrase(take, 0.0)
     phrase(take, 5.0)
     take.until(9.0)
@@ -136,7 +136,7 @@ def test_back_after_back_restores_the_later_state():
 
 
 def test_back_after_reset_restores_the_state_before():
-    take = Take(player=Whimsical(), mode="listen")
+    take = Take(player=RandomPlayer(), mode="listen")
     phrase(take, 0.0)
     before = take.player.snapshot()
     take.jam.control(3.0, "reset")
@@ -146,7 +146,7 @@ def test_back_after_reset_restores_the_state_before():
 
 
 def test_recalled_snapshot_gives_the_same_answer_and_with_another_seed_another():
-    take = Take(player=Whimsical(), threshold=0.3, response=2.0)
+    take = Take(player=RandomPlayer(), threshold=0.3, response=2.0)
     phrase(take, 0.0)
     take.jam.control(0.6, "store", "A")
     answers = []
@@ -179,7 +179,7 @@ def test_change_of_model_clears_the_stored_snapshots():
     take = Take(mode="listen")
     phrase(take, 0.0)
     take.jam.control(1.0, "store", "A")
-    take.jam.swap(2.0, Scripted(), "b.safetensors")
+    take.jam.swap(2.0, ScriptedPlayer(), "b.safetensors")
     assert not take.jam.memories
     assert not take.jam.control(3.0, "recall", "A")
 
@@ -200,7 +200,7 @@ def test_back_after_a_panic_does_not_end_it(mode):
 
 
 def test_back_store_and_recall_before_the_take_are_dropped(tmp_path):
-    driven = Driven(tmp_path)
+    driven = DrivenEngine(tmp_path)
     for name, tags, value in (("back", "f", 5.0), ("store", "s", "A"), ("recall", "s", "A")):
         driven.send(f"/robojam/{name}", tags, value)
     assert sum(driven.status()["dropped"].values()) == 3
@@ -208,7 +208,7 @@ def test_back_store_and_recall_before_the_take_are_dropped(tmp_path):
 
 
 def test_store_back_and_recall_are_sent_to_monitors_and_recorded(tmp_path):
-    driven = Driven(tmp_path, mode="listen")
+    driven = DrivenEngine(tmp_path, mode="listen")
     driven.send("/robojam/subscribe", "i", 4001)
     driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
     driven.wait(1.0)
@@ -237,7 +237,7 @@ def test_jam_with_back_and_recall_is_regenerated_bit_for_bit(voices, tmp_path):
 
     with np.load(CORPUS) as data:
         touches = data["touches"][:60]
-    driven = Driven(tmp_path, real(), voices=voices, threshold=0.2, response=2.0)
+    driven = DrivenEngine(tmp_path, real(), voices=voices, threshold=0.2, response=2.0)
     steps = (("store", "s", "A"), ("back", "f", 1.0), ("recall", "s", "A"), ("back", "f", 4.0))
     for name, tags, value in steps:
         for x, y, dt, moving in touches:

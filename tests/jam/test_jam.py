@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.players import Scripted, Whimsical, land, slide
+from support.players import RandomPlayer, ScriptedPlayer, land, slide
 from support.takes import Take
 
 from robojam.controls import Settings
@@ -108,7 +108,7 @@ def test_first_touch_due_after_the_end_of_the_turn_is_drawn_again() -> None:
 
 
 def test_of_many_voices_only_those_due_after_the_end_are_drawn_again() -> None:
-    player = Scripted(land(2.0), land(0.25), voices=3)
+    player = ScriptedPlayer(land(2.0), land(0.25), voices=3)
     player.skip(1)
     take = Take(player=player, threshold=0.5, response=1.0)
     take.down(1.0)
@@ -313,7 +313,7 @@ def test_voices_play_in_the_machine_s_turn_with_a_finger_each() -> None:
 
 
 def test_voices_play_different_touches_and_are_fed_their_own() -> None:
-    take = Take(player=Whimsical(voices=2), mode="solo").until(20.0)
+    take = Take(player=RandomPlayer(voices=2), mode="solo").until(20.0)
     assert take.played("ai")
     assert take.played("ai") != take.played("ai2")
     for voice, who in enumerate(("ai", "ai2")):
@@ -323,7 +323,7 @@ def test_voices_play_different_touches_and_are_fed_their_own() -> None:
 
 
 def test_all_voices_are_fed_the_same_human_touches() -> None:
-    take = Take(player=Whimsical(voices=2), mode="listen")
+    take = Take(player=RandomPlayer(voices=2), mode="listen")
     take.down(1.0)
     take.move(1.5)
     assert take.player.fed[0] == take.player.fed[1] == take.player.heard
@@ -401,7 +401,7 @@ def test_machine_s_finger_lifts_after_150_ms_if_no_move_is_pending() -> None:
 
 def test_machine_s_finger_lifts_when_a_control_turns_the_pending_move_into_a_down() -> None:
     """The finger was held for a move, which a control makes another touch."""
-    player = Scripted(land(0.1), slide(2.0))
+    player = ScriptedPlayer(land(0.1), slide(2.0))
     take = Take(player=player, mode="solo").until(1.0)
     player.script = (land(0.1), land(2.0))
     take.set(1.0, "temperature", 0.5)
@@ -469,12 +469,12 @@ def test_touch_due_at_the_time_of_an_input_is_played_before_it() -> None:
 
 @pytest.mark.parametrize("name", ["temperature", "spread"])
 def test_control_resamples_the_pending_touch_from_the_same_random_numbers(name: str) -> None:
-    player = Whimsical()
+    player = RandomPlayer()
     take = Take(player=player, mode="solo", **{name: 0.5})
     before = take.pending
     assert take.set(0.0, name, 2.0)
     sampling = (2.0, 1.0) if name == "temperature" else (1.0, 2.0)
-    assert player.tempered == sampling
+    assert player.sampling == sampling
     assert take.pending.proposal != before.proposal
     assert player.counts == [0]
     assert take.set(0.0, name, 0.5)
@@ -551,7 +551,7 @@ def test_longer_response_resamples_a_touch_dropped_as_too_late() -> None:
 
 
 def test_reset_clears_the_player_and_resamples_the_pending_touch() -> None:
-    player = Whimsical()
+    player = RandomPlayer()
     take = Take(player=player, threshold=0.5)
     take.down(1.0)
     take.down(1.2)
@@ -566,7 +566,7 @@ def test_reset_clears_the_player_and_resamples_the_pending_touch() -> None:
 
 
 def test_seed_restarts_the_random_numbers() -> None:
-    player = Whimsical()
+    player = RandomPlayer()
     take = Take(player=player, mode="solo")
     first = take.pending.proposal
     take.until(30.0)
@@ -829,18 +829,18 @@ def test_silence_that_is_over_begins_no_turn_when_the_mode_changes() -> None:
 
 def test_new_model_goes_on_with_the_same_random_numbers_and_deadlines() -> None:
     take = Take(land(0.25), slide(0.5), mode="solo").until(0.4)
-    new = Scripted(land(0.25), land(1.0))
+    new = ScriptedPlayer(land(0.25), land(1.0))
     take.jam.swap(0.4, new, "new.safetensors")
     assert take.order[-2:] == ["model new.safetensors", "ai up"]
     # With the old one's random numbers, from its last touch on, and its sampling.
-    assert (new.counts, new.fed, new.tempered) == ([1], [[]], (1.0, 1.0))
+    assert (new.counts, new.fed, new.sampling) == ([1], [[]], (1.0, 1.0))
     assert take.until(1.3).played() == [("down", 0.25), ("up", 0.4), ("down", 1.25)]
 
 
 def test_new_model_has_been_fed_nothing() -> None:
     take = Take(mode="listen")
     take.down(1.0)
-    new = Scripted()
+    new = ScriptedPlayer()
     take.jam.swap(2.0, new, "new.safetensors")
     take.move(3.0)
     assert new.heard == [(0.5, 0.5, 0.0, False)]
@@ -851,7 +851,7 @@ def test_new_model_has_been_fed_nothing() -> None:
 
 def test_nothing_is_due_before_the_take_begins() -> None:
     out: list[Event] = []
-    jam = Jam(Scripted(), Settings(mode="listen"), out.append)
+    jam = Jam(ScriptedPlayer(), Settings(mode="listen"), out.append)
     assert not jam.starts_alone
     jam.control(0.0, "mode", "solo")
     assert jam.starts_alone
@@ -910,7 +910,7 @@ def play(inputs: list[Input], start: dict[str, Any], *, fine: bool = False) -> T
     """Play a jam to its end, waking for inputs alone, or (fine) more often than needed."""
     voices = start.get("voices", 1)
     options = {name: value for name, value in start.items() if name != "voices"}
-    take = Take(player=Whimsical(voices=voices), **options)
+    take = Take(player=RandomPlayer(voices=voices), **options)
     t = 0.0
     for gap, (kind, *args) in [*inputs, (2.0, ("end",))]:
         if fine:
@@ -928,7 +928,7 @@ def play(inputs: list[Input], start: dict[str, Any], *, fine: bool = False) -> T
         elif kind == "control":
             take.set(t, *args)
         elif kind == "swap":
-            take.jam.swap(t, Whimsical(voices=voices), "whim.safetensors")
+            take.jam.swap(t, RandomPlayer(voices=voices), "whim.safetensors")
         else:
             take.jam.finish(t)
     return take
@@ -1039,7 +1039,7 @@ def test_recording_of_any_jam_is_regenerated_exactly(
     session = Session(header, tuple(events))
     voices = start.get("voices", 1)
     regenerated = regenerate(
-        session, Whimsical(voices=voices), lambda _: Whimsical(voices=voices)
+        session, RandomPlayer(voices=voices), lambda _: RandomPlayer(voices=voices)
     )
     assert first_difference(session, list(regenerated)) is None
 
@@ -1052,7 +1052,7 @@ def test_asking_what_is_due_changes_nothing_and_is_never_out_of_date(mode: str) 
     """Asked within events, before and after them, it is as if it were never cached."""
 
     def jam(*, asking: bool) -> tuple[Take, list[Event]]:
-        take = Take(player=Whimsical(voices=3), mode=mode, threshold=0.1, response=0.9)
+        take = Take(player=RandomPlayer(voices=3), mode=mode, threshold=0.1, response=0.9)
         events: list[Event] = []
 
         def sink(event: Event) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.engine import Driven
+from support.engine import DrivenEngine
 from support.jack import left_on
-from support.players import Scripted, land, slide
+from support.players import ScriptedPlayer, land, slide
 
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -197,7 +197,9 @@ def test_turn_taken_back_is_silenced_and_a_finished_turn_rings_on(ports):
 
 
 def test_jam_reports_a_turn_taken_back_unlike_a_finished_one(ports, tmp_path):
-    jam = Driven(tmp_path, Scripted(land(0.1), slide(0.1)), threshold=0.1, response=1.0)
+    jam = DrivenEngine(
+        tmp_path, ScriptedPlayer(land(0.1), slide(0.1)), threshold=0.1, response=1.0
+    )
     jam.engine._publisher.outputs = jam.engine._ports = (ports.midi,)
 
     def call():
@@ -319,7 +321,7 @@ def test_panic_reaches_the_ports_of_a_silent_jam(tmp_path):
         def close(self):
             pass
 
-    jam = Driven(tmp_path)
+    jam = DrivenEngine(tmp_path)
     jam.engine._publisher.outputs = jam.engine._ports = (Output(),)
     jam.send("/touch", "ff", 0.5, 0.5)
     for _ in range(3):

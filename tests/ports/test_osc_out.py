@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine import HAND, OUT, PATIENCE, Driven, Sent
-from support.players import Scripted, land, slide
+from support.engine import HAND, OUT, PATIENCE, DrivenEngine, Sent
+from support.players import ScriptedPlayer, land, slide
 
 from robojam.ports.osc_out import tuio_source
 from robojam.ports.tuio_in import TuioInput
@@ -20,15 +20,15 @@ from robojam.wire import osc, tuio
 from robojam.wire.native import Dropped, Finger
 
 
-def driven(folder: Path, dialect: str, *script: Any, **options: Any) -> Driven:
+def driven(folder: Path, dialect: str, *script: Any, **options: Any) -> DrivenEngine:
     """An engine that answers in a dialect."""
     script = script or (land(0.125, 0.25, 0.75), slide(0.125, 0.5, 0.5))
     to = (f"127.0.0.1:9000/{dialect}",)
     chosen = {"osc_out": to, "threshold": 0.5, "response": 0.3, **options}
-    return Driven(folder, Scripted(*script), **chosen)
+    return DrivenEngine(folder, ScriptedPlayer(*script), **chosen)
 
 
-def answer(engine: Driven) -> list[Sent]:
+def answer(engine: DrivenEngine) -> list[Sent]:
     """Play a touch, rest, and hear the whole answer."""
     engine.send("/robojam/down", "iff", 1, 0.5, 0.5)
     engine.send("/robojam/up", "i", 1)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.engine import HAND, Driven
-from support.players import Scripted, Whimsical, land, slide
+from support.engine import HAND, DrivenEngine
+from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
 from robojam.jam.events import Event, TouchPlayed
 from robojam.ports.osc_scheduled import ScheduledOscOutput
@@ -39,7 +39,7 @@ class StampedMessage:
 class Receiver:
     """Stands for the endpoint, and keeps the messages that are sent."""
 
-    def __init__(self, driven: Driven) -> None:
+    def __init__(self, driven: DrivenEngine) -> None:
         self.driven = driven
         self.sent: list[StampedMessage] = []
 
@@ -79,7 +79,7 @@ class UnscheduledOutput:
         pass
 
 
-class Ahead(Driven):
+class Ahead(DrivenEngine):
     """Engine with an output that sends ahead of time and one that does not."""
 
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
@@ -99,7 +99,7 @@ class Ahead(Driven):
 @pytest.fixture
 def ahead(tmp_path):
     return lambda *script, **options: Ahead(
-        tmp_path, Scripted(*script) if script else None, **options
+        tmp_path, ScriptedPlayer(*script) if script else None, **options
     )
 
 
@@ -229,7 +229,7 @@ def test_scheduling_receiver_plays_every_touch_of_the_jam(acts, voices, seed):
     """Every touch is sent once and in time, and every one that is taken back is lifted."""
     with tempfile.TemporaryDirectory() as folder:
         d = Ahead(
-            Path(folder), Whimsical(voices=voices), voices=voices, seed=seed, threshold=0.2
+            Path(folder), RandomPlayer(voices=voices), voices=voices, seed=seed, threshold=0.2
         )
         for name, value in acts:
             if name == "wait":

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.engine import MODEL, Driven, playing
-from support.players import Whimsical
+from support.engine import MODEL, DrivenEngine, playing
+from support.players import RandomPlayer
 
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import (
@@ -24,13 +24,13 @@ HOSTS = ("127.0.0.1", "127.0.0.2", "10.0.0.3")
 MODES = ("call-response", "duet", "solo", "listen", "battle", "polyphony")
 
 
-def other(voices: int) -> Whimsical:
-    player = Whimsical(voices=voices)
+def other(voices: int) -> RandomPlayer:
+    player = RandomPlayer(voices=voices)
     player.set_sampling(temperature=0.5, spread=0.5)
     return player
 
 
-def one_step(driven: Driven, chance: random.Random) -> None:
+def one_step(driven: DrivenEngine, chance: random.Random) -> None:
     """Send one random packet, sensible or not."""
     sender = (chance.choice(HOSTS), chance.randrange(1000, 9999))
     x, y = chance.uniform(-0.1, 1.1), chance.random()
@@ -79,11 +79,11 @@ CONTROLS = (
 )
 
 
-def scenario(folder: Path, seed: int, *, make=Whimsical, another=other, voices=1) -> Session:
+def scenario(folder: Path, seed: int, *, make=RandomPlayer, another=other, voices=1) -> Session:
     """Play a random jam of about twenty seconds, on a loop that wakes late now and then."""
     chance = random.Random(seed)
     mode = chance.choice(MODES[:4])
-    driven = Driven(folder, make(voices=voices), mode=mode, voices=voices, threshold=0.15)
+    driven = DrivenEngine(folder, make(voices=voices), mode=mode, voices=voices, threshold=0.15)
     driven.models = {
         "a.safetensors": lambda: playing(make(voices=voices)),
         "b.safetensors": lambda: playing(another(voices=voices), "b.safetensors", "0b"),
@@ -99,12 +99,12 @@ def scenario(folder: Path, seed: int, *, make=Whimsical, another=other, voices=1
 
 
 def regenerated(session: Session, voices: int = 1) -> list[object]:
-    player = Whimsical(voices=voices)
+    player = RandomPlayer(voices=voices)
     return list(regenerate(session, player, lambda ref: load_again(ref, voices)))
 
 
-def load_again(ref: dict[str, str], voices: int) -> Whimsical:
-    return other(voices) if ref["file"] == "b.safetensors" else Whimsical(voices=voices)
+def load_again(ref: dict[str, str], voices: int) -> RandomPlayer:
+    return other(voices) if ref["file"] == "b.safetensors" else RandomPlayer(voices=voices)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -130,7 +130,7 @@ def test_session_of_a_killed_engine_is_regenerated_as_far_as_it_goes(seed, tmp_p
 
 
 def test_altered_touch_changes_the_machines_part_after_it_only(tmp_path):
-    driven = Driven(tmp_path)
+    driven = DrivenEngine(tmp_path)
     for i in range(40):
         driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
         driven.wait(0.03)
@@ -156,7 +156,7 @@ def test_altered_touch_changes_the_machines_part_after_it_only(tmp_path):
 
 
 def test_recording_closed_with_fingers_down_is_regenerated(tmp_path):
-    driven = Driven(tmp_path, mode="duet")
+    driven = DrivenEngine(tmp_path, mode="duet")
     for i in range(20):
         driven.send("/robojam/move", "iff", 0, i / 40, 0.5)
         driven.wait(0.03)
@@ -169,7 +169,7 @@ def test_recording_closed_with_fingers_down_is_regenerated(tmp_path):
 
 
 def test_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
-    driven = Driven(tmp_path)
+    driven = DrivenEngine(tmp_path)
     driven.send("/robojam/panic")
     driven.send("/robojam/mode", "s", "solo")
     driven.wait(1.0)
@@ -181,7 +181,7 @@ def test_panic_before_the_first_touch_is_part_of_the_take(tmp_path):
 
 
 def test_second_take_is_regenerated_with_the_model_it_was_played_with(tmp_path):
-    driven = Driven(tmp_path)
+    driven = DrivenEngine(tmp_path)
     driven.models["b.safetensors"] = lambda: playing(other(1), "b.safetensors", "0b")
     driven.send("/robojam/down", "iff", 0, 0.5, 0.5)
     driven.send("/robojam/model", "s", "b.safetensors")

@@ -27,7 +27,7 @@ from robojam.jam.jam import Jam
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import ModelRef, Session, read
 from robojam.wire import osc
-from support.players import Whimsical
+from support.players import RandomPlayer
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus" / "microjam_val.npz"
@@ -66,8 +66,8 @@ def messages(packet: bytes, at: float, to: tuple[str, int] = OUT) -> list[Sent]:
 # -- on a clock that the test turns ---------------------------------------------------------
 
 
-class Wire:
-    """Endpoint without a socket, which keeps what is sent."""
+class FakeEndpoint:
+    """Endpoint without a socket, which keeps the messages that are sent."""
 
     address = ("127.0.0.1", 5005)
     unsent = 0
@@ -88,19 +88,19 @@ class Wire:
         pass
 
 
-class Driven:
+class DrivenEngine:
     """Engine without sockets, on a clock that the test turns."""
 
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
         self.now = 1000.0
-        self.wire = Wire(lambda: self.now)
+        self.wire = FakeEndpoint(lambda: self.now)
         self.folder = folder
         chosen = {"osc_out": ("127.0.0.1:9000",), "sessions": str(folder), "seed": 7, **options}
         controls = {name: chosen.pop(name) for name in SETTINGS if name in chosen}
         self.options = Options(**chosen, controls=controls)
         self.models: dict[str, Callable[[], LoadedPlayer]] = {}
         reader = make_reader(self.options)
-        self.loaded = playing(player or Whimsical(voices=self.options.voices))
+        self.loaded = playing(player or RandomPlayer(voices=self.options.voices))
         self.engine = Engine(
             self.options,
             self.loaded.info,

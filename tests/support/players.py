@@ -18,7 +18,7 @@ def slide(dt: float, x: float = 0.5, y: float = 0.5) -> Proposal:
     return Proposal(x, y, dt, moving=True)
 
 
-class Scripted:
+class ScriptedPlayer:
     """Player whose every voice plays a script, again and again.
 
     heard holds the humans' touches that were fed to all voices; fed, for each voice, all
@@ -31,11 +31,11 @@ class Scripted:
         self.voices = voices
         self.heard: list[Row] = []
         self.fed: list[list[Row]] = [[] for _ in range(voices)]
-        self.tempered: tuple[float, float] | None = None
+        self.sampling: tuple[float, float] | None = None
         self.seed(0)
 
     def set_sampling(self, *, temperature: float, spread: float) -> None:
-        self.tempered = temperature, spread
+        self.sampling = temperature, spread
 
     def seed(self, seed: int) -> None:
         self.seeded, self.counts = seed, [0] * self.voices
@@ -61,7 +61,7 @@ class Scripted:
     def skip(self, voice: int) -> None:
         self.counts[voice] += 1
 
-    def continue_from(self, other: Scripted) -> None:
+    def continue_from(self, other: ScriptedPlayer) -> None:
         self.seeded, self.counts = other.seeded, list(other.counts)
 
     def snapshot(self) -> object:
@@ -75,7 +75,7 @@ class Scripted:
         return [(1.0, 0.5, 0.5, 0.1, 0.1, 0.0)]
 
 
-class Whimsical(Scripted):
+class RandomPlayer(ScriptedPlayer):
     """Player whose touches follow from seed, voice, count, sampling and the last ones fed.
 
     Some are out of range.
@@ -83,7 +83,7 @@ class Whimsical(Scripted):
 
     def choose(self, voice: int) -> Proposal:
         last = tuple(self.fed[voice][-3:])
-        state = (self.seeded, voice, self.counts[voice], self.tempered, last)
+        state = (self.seeded, voice, self.counts[voice], self.sampling, last)
         rng = random.Random(hash(state))  # of numbers alone, so the same in every run
         dt = rng.choice((0.0, 0.02, 0.1, 0.15, 0.3, 9.0)) * rng.uniform(0.9, 1.1)
         x, y = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 1.2)

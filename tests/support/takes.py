@@ -16,7 +16,7 @@ from robojam.jam.events import (
 from robojam.jam.jam import Jam
 from robojam.jam.protocols import Proposal
 from robojam.touch import Phase
-from support.players import Scripted
+from support.players import ScriptedPlayer
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 
@@ -25,9 +25,13 @@ class Take:
     """Jam that has begun, with its events, and methods that play into it."""
 
     def __init__(
-        self, *script: Proposal, player: Scripted | None = None, voices: int = 1, **options: Any
+        self,
+        *script: Proposal,
+        player: ScriptedPlayer | None = None,
+        voices: int = 1,
+        **options: Any,
     ) -> None:
-        self.player = player or Scripted(*script, voices=voices)
+        self.player = player or ScriptedPlayer(*script, voices=voices)
         self.settings = Settings(**options)
         self.counts = Counters()
         self.out: list[Event] = []
