@@ -296,9 +296,9 @@ def test_training_on_a_file_that_changes_ends_with_one_message(
 
     monkeypatch.setattr(Trainer, "draw", torn)
     to = tmp_path / "m.safetensors"
-    words = f"train {path} --val {val} --to {to} --units 8 --batch 128 --window 16"
+    sizes = "--units 8 --batch 128 --window 16".split()
     with pytest.raises(SystemExit) as left:
-        main(words.split())
+        main(["train", str(path), "--val", str(val), "--to", str(to), *sizes])
     message = capsys.readouterr().err
     assert (left.value.code, message.count("\n")) == (1, 1)
     assert "a.npz was changed while it was read: start again" in message

@@ -161,7 +161,7 @@ def test_busy_tuio_port_is_reported_and_the_engine_goes_on(tmp_path):
 BESIDE = """#N canvas 0 0 450 300 12;
 #X obj 20 20 loadbang;
 #X msg 20 50 \\; pd dsp 1 \\; robojam-listen {listen} \\; robojam-connect 127.0.0.1 {engine};
-#X msg 220 50 open {wav} \\, start;
+#X msg 220 50 open out.wav \\, start;
 #X obj 20 110 writesf~ 1;
 #X obj 20 80 r~ robojam-sound;
 #X obj 250 20 netreceive -u {control};
@@ -196,8 +196,9 @@ class PureData:
     def __init__(self, folder: Path, engine: int) -> None:
         self.wav, self.listen, self.control = folder / "out.wav", free_port(), free_port()
         beside = folder / "beside.pd"
+        # out.wav is beside the patch: a path with a space would be two words to Pd.
         beside.write_text(
-            BESIDE.format(listen=self.listen, engine=engine, wav=self.wav, control=self.control)
+            BESIDE.format(listen=self.listen, engine=engine, control=self.control)
         )
         example = ROOT / "examples" / "robojam.pd"
         self.process = subprocess.Popen(
