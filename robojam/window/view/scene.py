@@ -34,11 +34,8 @@ class Scene:
         self._canvas: pygame.Surface | None = None
         self._last_frame: tuple[object, ...] = ()
         self._frame_boxes: tuple[list[pygame.Rect], list[HitBox]] = ([], [])
-
-    @property
-    def hit_boxes(self) -> list[HitBox]:
-        """Boxes that can be pressed, as drawn last; later ones lie above earlier ones."""
-        return self._widgets.hit_boxes
+        #: Boxes that can be pressed, as drawn last; later ones lie above earlier ones.
+        self.hit_boxes = self._widgets.hit_boxes
 
     def invalidate(self) -> None:
         """Draw the frame again next time, because the screen's content may be lost."""
@@ -80,7 +77,11 @@ class Scene:
             if quarter_turns:
                 surface = screen.subsurface(rotated_box)
                 canvas.blit(pygame.transform.rotate(surface, 90 * quarter_turns), box)
-            self._draw_text(canvas, box, frame, panel, playback)
+            free = pygame.Rect(box.topleft, (box.width, self._draw_notices(box, frame.notices)))
+            if panel is not None:
+                self._draw_panel(canvas, panel, free, playback)
+            else:
+                self._draw_hint(free, frame.hint)
             if quarter_turns:
                 text = pygame.transform.rotate(canvas.subsurface(box), -90 * quarter_turns)
                 screen.blit(text, rotated_box[:2])
@@ -116,18 +117,6 @@ class Scene:
             self._strokes.draw_pending(surface, pending, now, metrics, theme)
         self._strokes.draw(surface, state.strokes, now, metrics, theme)
 
-    def _draw_text(
-        self, canvas: pygame.Surface, box: pygame.Rect, frame: FrameText,
-        panel: Panel | None, playback: RecordingPlayback | None,
-    ) -> None:  # fmt: skip
-        """Draw the text on the surface: notices, and the panel or the hint."""
-        bottom = self._draw_notices(box, frame.notices)
-        free = pygame.Rect(box.left, box.top, box.width, bottom - box.top)
-        if panel is not None:
-            self._draw_panel(canvas, panel, free, playback)
-        else:
-            self._draw_hint(free, frame.hint)
-
     def _metrics_above_panel(self, metrics: Metrics, panel: Panel | None) -> Metrics:
         """Return the metrics of the surface above a panel at the bottom, if there is room."""
         left, top, width, height = metrics.surface_box
@@ -145,13 +134,13 @@ class Scene:
             self._last_frame = content
             screen.fill(theme.frame)
             self.text.written.clear()
-            self._widgets.hit_boxes.clear()
+            self.hit_boxes.clear()
             if not metrics.is_bare:
                 self._draw_rows(frame)
             elif not theme.has_text:
                 self._widgets.add_theme_button()
-            self._frame_boxes = (list(self.text.written), list(self._widgets.hit_boxes))
-        self.text.written[:], self._widgets.hit_boxes[:] = self._frame_boxes
+            self._frame_boxes = (list(self.text.written), list(self.hit_boxes))
+        self.text.written[:], self.hit_boxes[:] = self._frame_boxes
         return changed
 
     def _draw_rows(self, frame: FrameText) -> None:
@@ -218,7 +207,7 @@ class Scene:
             middle += round(metrics.text * 1.9)
 
     def _draw_notices(self, box: pygame.Rect, notices: TextRuns) -> int:
-        """Draw the notices from the bottom up; return the y at which they begin."""
+        """Draw the notices from the bottom up; return the height that is left above them."""
         metrics = self._widgets.metrics
         size, pad = metrics.text, round(metrics.text * 0.7)
         step = self.text.height(size)
@@ -241,7 +230,7 @@ class Scene:
                 left_middle = (backdrop.left + pad, middle)
                 self.text.write(self._widgets.screen, line, left_middle, size, colour)
             bottom = backdrop.top - pad // 2
-        return bottom
+        return bottom - box.top
 
 
 def _rotated_forecast(state: WindowState, now: float) -> tuple[ForecastComponent, ...]:

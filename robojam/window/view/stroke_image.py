@@ -56,34 +56,39 @@ class LinePoint(NamedTuple):
 class StrokeSegment:
     """Picture of a part of a stroke, with its position and time.
 
-    level is its brightness now, and blit the picture in that brightness; tiles are the row
-    and column of each tile of the surface that it touches.
+    tiles are the row and column of each tile of the surface that it touches.
     """
 
     picture: pygame.Surface
     position: tuple[int, int]
     t: float
-    level: int = LEVELS
-    blit: Blit = field(init=False)
+    _level: int = LEVELS
+    _blit: Blit = field(init=False)
     tiles: frozenset[tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.blit = (self.picture, self.position)
+        self._blit = (self.picture, self.position)
         (left, top), (width, height) = self.position, self.picture.get_size()
         columns = range(left // TILE, (left + width - 1) // TILE + 1)
         rows = range(top // TILE, (top + height - 1) // TILE + 1)
         self.tiles = frozenset(itertools.product(rows, columns))
 
-    def set_level(self, level: int, *, dark_on_light: bool) -> None:
-        """Set the share of its light, or of its darkness if dark_on_light, in 1..LEVELS."""
-        self.level, picture = level, self.picture
-        if level < LEVELS:
-            factor = round(255 * (level / LEVELS))
-            picture = picture.copy()
-            picture.fill((factor,) * 3, special_flags=pygame.BLEND_RGB_MULT)
-            if dark_on_light:
-                picture.fill((255 - factor,) * 3, special_flags=pygame.BLEND_RGB_ADD)
-        self.blit = (picture, self.position)
+    def blit_at(self, now: float, *, dark_on_light: bool) -> Blit | None:
+        """Return the picture with what is left of its light; None if that is nothing.
+
+        dark_on_light: with what is left of its darkness.
+        """
+        new_level = level(now - self.t)
+        if new_level not in (0, self._level):
+            self._level, picture = new_level, self.picture
+            if new_level < LEVELS:
+                factor = round(255 * (new_level / LEVELS))
+                picture = picture.copy()
+                picture.fill((factor,) * 3, special_flags=pygame.BLEND_RGB_MULT)
+                if dark_on_light:
+                    picture.fill((255 - factor,) * 3, special_flags=pygame.BLEND_RGB_ADD)
+            self._blit = (picture, self.position)
+        return self._blit if new_level else None
 
 
 def line_half_width(speed: float, finger_radius: float) -> float:
@@ -123,13 +128,10 @@ class StrokeImage:
         blits: list[Blit] = []
         faded = 0
         for segment in self.segments[max(0, first - self.discarded) :]:
-            new_level = level(now - segment.t)
-            if not new_level:
+            if (blit := segment.blit_at(now, dark_on_light=dark_on_light)) is None:
                 faded += 1
-                continue
-            if new_level != segment.level:
-                segment.set_level(new_level, dark_on_light=dark_on_light)
-            blits.append(segment.blit)
+            else:
+                blits.append(blit)
         if faded and first <= self.discarded:  # the oldest come first
             del self.segments[:faded]
             self.discarded += faded
@@ -139,10 +141,9 @@ class StrokeImage:
         """Return the segments that are not on the layer that is shown."""
         first = max(self.front_count, self.discarded + 1) if self.front_count else 0
         blits = self.visible_blits(now, first=first)
-        if self.open_segment is not None and (new_level := level(now - self.open_segment.t)):
-            if new_level != self.open_segment.level:
-                self.open_segment.set_level(new_level, dark_on_light=self.blank[0] > 0)
-            blits.append(self.open_segment.blit)
+        if self.open_segment is not None:
+            blit = self.open_segment.blit_at(now, dark_on_light=self.blank[0] > 0)
+            blits += [blit] if blit is not None else []
         return blits
 
     def extend(self, stroke: Stroke) -> None:
@@ -153,10 +154,9 @@ class StrokeImage:
         for point in stroke.points[max(0, self._consumed - stroke.dropped) :]:
             self._add_point(point)
         self._consumed = total
-        tail: list[LinePoint] = []
         if len(self._samples) > 1:
             tail = _interpolate(self._samples[-3:-2], self._samples[-2:], [])
-        self.open_segment = self._render([*self._line, *tail])
+            self.open_segment = self._render([*self._line, *tail])
 
     def _add_point(self, point: Point) -> None:
         half_width = line_half_width(point.speed, self.metrics.finger_radius)
@@ -182,13 +182,10 @@ class StrokeImage:
         self._line.append(point)
         xs, ys, *_ = zip(*self._line, strict=True)
         if max(max(xs) - min(xs), max(ys) - min(ys)) > SEGMENT_SIZE:
-            if (segment := self._render(self._line)) is not None:
-                self.segments.append(segment)
+            self.segments.append(self._render(self._line))
             self._line = [point._replace(has_bead=False)]
 
-    def _render(self, points: Sequence[LinePoint]) -> StrokeSegment | None:
-        if len(points) < 2:
-            return None
+    def _render(self, points: Sequence[LinePoint]) -> StrokeSegment:
         bead = self.metrics.finger_radius * 0.6 * DIAMOND
         reach = max(max(p.half_width, bead if p.has_bead else 0) for p in points) + 2
         left, top = (math.floor(min(p[i] for p in points) - reach) for i in (0, 1))
@@ -198,8 +195,8 @@ class StrokeImage:
             # pygame's coordinates are those of pixel centres
             line = [((p.x - left + 0.5) * scale - 0.5, (p.y - top + 0.5) * scale - 0.5,
                      max(0.5, p.half_width * scale)) for p in points]  # fmt: skip
-            for x, y, half_width in line:
-                pygame.draw.circle(canvas, self.colour, (x, y), half_width)
+            for *place, half_width in line:
+                pygame.draw.circle(canvas, self.colour, place, half_width)
             for (ax, ay, a), (bx, by, b) in itertools.pairwise(line):
                 length = math.hypot(bx - ax, by - ay) or 1.0
                 nx, ny = (ay - by) / length, (bx - ax) / length

@@ -62,14 +62,8 @@ class Label:
     selected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedLabel:
-    """Label with its left end and width in pixels, and the runs that are shown."""
-
-    label: Label
-    runs: TextRuns
-    left: int
-    width: int
+#: Label, the runs that are shown, and its left end and width in pixels.
+PlacedLabel = tuple[Label, TextRuns, int, int]
 
 
 def place_labels(
@@ -99,32 +93,26 @@ def place_labels(
     placed = []
     for label, runs in shown.items():
         if not label.right:
-            wide = measure(label, runs)
-            placed.append(PlacedLabel(label, runs, left, wide))
-            left += wide + gap
+            placed.append((label, runs, left, measure(label, runs)))
+            left += placed[-1][3] + gap
     for label, runs in reversed(shown.items()):
         if label.right:
-            wide = measure(label, runs)
-            right -= wide
-            placed.append(PlacedLabel(label, runs, max(left, right), wide))
-            right -= gap
+            width = measure(label, runs)
+            placed.append((label, runs, max(left, right - width), width))
+            right -= width + gap
     return placed
 
 
 def wrap_text(text: str, *, width: int, measure: Callable[[str], int], lines: int) -> list[str]:
     """Break text into lines of at most width pixels; truncate what exceeds the last line."""
-    finished: list[str] = []
-    line = ""
+    finished = [""]
     for word in text.split():
-        longer = f"{line} {word}".strip()
-        if measure(longer) <= width or not line:
-            line = longer
+        longer = f"{finished[-1]} {word}".strip()
+        if measure(longer) <= width or not finished[-1]:
+            finished[-1] = longer
         else:
-            finished.append(line)
-            line = word
-    finished.append(line)
-    if len(finished) > lines:
-        finished = [*finished[: lines - 1], " ".join(finished[lines - 1 :])]
+            finished.append(word)
+    finished[lines - 1 :] = [" ".join(finished[lines - 1 :])]
     return [truncate(line, width=width, measure=measure) for line in finished if line]
 
 

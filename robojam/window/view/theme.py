@@ -8,7 +8,7 @@ every human colour differs from every machine colour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from robojam.touch import is_machine
@@ -71,10 +71,9 @@ DARK = Theme(
     humans=((255, 172, 40), (255, 112, 72), (250, 222, 96), (255, 158, 134)),
     machines=((74, 186, 255), (104, 132, 255), (120, 222, 255), (150, 168, 255)),
 )  # fmt: skip
-STAGE = Theme(
-    name="stage", frame=(0, 0, 0), surface=(0, 0, 0), edge=(40, 44, 54), panel=(22, 25, 33),
-    text=(238, 240, 246), muted=(160, 168, 186), record=(255, 98, 104), alert=(255, 226, 120),
-    forecast=(70, 132, 220), humans=DARK.humans, machines=DARK.machines, has_text=False,
+STAGE = replace(
+    DARK, name="stage", frame=(0, 0, 0), surface=(0, 0, 0), edge=(40, 44, 54),
+    panel=(22, 25, 33), has_text=False,
 )  # fmt: skip
 LIGHT = Theme(
     name="light", frame=(236, 234, 229), surface=(252, 251, 248), edge=(176, 173, 165),
@@ -164,19 +163,15 @@ class Metrics:
         _, _, width, height = self.surface_box
         right = self.inset + x * max(1, width - 1 - 2 * self.inset)
         down = self.inset + y * max(1, height - 1 - 2 * self.inset)
-        return [(right, down), (height - 1 - down, right),
-                (width - 1 - right, height - 1 - down), (down, width - 1 - right)][
-            self.quarter_turns % 4
-        ]  # fmt: skip
+        left, up = width - 1 - right, height - 1 - down
+        return [(right, down), (up, right), (left, up), (down, left)][self.quarter_turns % 4]
 
     def rotate_box(self, box: Box) -> Box:
         """Return the box in the window where a box of the picture is after rotation."""
         left, top, width, height = box
         right, low = self.width - left - width, self.height - top - height
-        return [(left, top, width, height), (low, left, height, width),
-                (right, low, width, height), (top, right, height, width)][
-            self.quarter_turns % 4
-        ]  # fmt: skip
+        corner = [(left, top), (low, left), (right, low), (top, right)][self.quarter_turns % 4]
+        return (*corner, *rotated_size((width, height), self.quarter_turns))
 
     def contains(self, x: float, y: float) -> bool:
         """Return whether window pixels are on the surface."""
@@ -189,11 +184,8 @@ def rotated_size(size: tuple[int, int], quarter_turns: int) -> tuple[int, int]:
     return (size[1], size[0]) if quarter_turns % 2 else size
 
 
-def unrotate(
-    x: float, y: float, size: tuple[int, int], quarter_turns: int
-) -> tuple[float, float]:
+def unrotate(x: float, y: float, size: tuple[int, int], turns: int) -> tuple[float, float]:
     """Return the place in the unrotated picture of a place in a window of this size."""
     width, height = size
-    return [(x, y), (y, width - 1 - x), (width - 1 - x, height - 1 - y), (height - 1 - y, x)][
-        quarter_turns % 4
-    ]
+    right, low = width - 1 - x, height - 1 - y
+    return [(x, y), (y, right), (right, low), (low, x)][turns % 4]

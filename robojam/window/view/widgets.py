@@ -14,7 +14,6 @@ from robojam.window.view.text_fit import (
     ColourRole,
     Icon,
     Label,
-    PlacedLabel,
     TextRuns,
     place_labels,
     truncate,
@@ -72,12 +71,11 @@ class Widgets:
     def draw_row(self, labels: Sequence[Label], middle: int) -> None:
         """Draw as many labels as fit in a row; middle is the row's y."""
         metrics = self.metrics
-        placed_labels = place_labels(
+        for label, runs, left, width in place_labels(
             labels, left=metrics.margin, right=metrics.width - metrics.margin,
             gap=round(metrics.text * 0.55), measure=self._measure,
-        )  # fmt: skip
-        for placed in placed_labels:
-            self._draw_label(placed, middle)
+        ):  # fmt: skip
+            self._draw_label(label, runs, left, width, middle)
 
     def _measure(self, label: Label, runs: TextRuns) -> int:
         size = self.metrics.text
@@ -86,12 +84,13 @@ class Widgets:
         length += round(size * 1.3) if label.icon is not Icon.NONE else 0
         return length + (round(size * 1.2) if label.action else round(size * 0.4))
 
-    def _draw_label(self, placed: PlacedLabel, middle: int) -> None:
-        metrics, label = self.metrics, placed.label
-        size, left = metrics.text, placed.left
+    def _draw_label(
+        self, label: Label, runs: TextRuns, left: int, width: int, middle: int
+    ) -> None:
+        metrics, size = self.metrics, self.metrics.text
         if label.action:
             height = round(size * 1.8)
-            box = pygame.Rect(left, middle - height // 2, placed.width, height)
+            box = pygame.Rect(left, middle - height // 2, width, height)
             box.width = min(box.width, metrics.width - metrics.margin - left)
             self._draw_button(box, selected=label.selected, fill=label.fill)
             area = box.inflate(round(size * 0.5), metrics.row_step - height)
@@ -100,15 +99,14 @@ class Widgets:
         if label.icon is not Icon.NONE:
             self._draw_icon(label.icon, (left + size // 2, middle), size)
             left += round(size * 1.3)
-        for run in placed.runs:
+        for run in runs:
             room = metrics.width - metrics.margin - left
             text = truncate(run.text, width=room, measure=lambda t: self.text.width(t, size))
             if not text:
                 return
-            written = self.text.write(
-                self.screen, text, (left, middle), size, self.colour(run.role)
-            )
-            left = written.right + round(size * 0.45)
+            place, colour = (left, middle), self.colour(run.role)
+            left = self.text.write(self.screen, text, place, size, colour).right
+            left += round(size * 0.45)
 
     def _draw_button(self, box: pygame.Rect, *, selected: bool, fill: float | None) -> None:
         theme, size = self.theme, self.metrics.text
@@ -160,11 +158,9 @@ class Widgets:
 
     def draw_backdrop(self, box: pygame.Rect, colour: Colour) -> None:
         """Draw the background of text on the surface."""
-        theme, metrics = self.theme, self.metrics
-        radius = round(metrics.text * 0.5)
-        pygame.draw.rect(self.screen, theme.frame, box, border_radius=radius)
-        edge = mix(theme.panel, colour, 0.4)
-        width = max(1, metrics.edge // 2)
+        radius, width = round(self.metrics.text * 0.5), max(1, self.metrics.edge // 2)
+        pygame.draw.rect(self.screen, self.theme.frame, box, border_radius=radius)
+        edge = mix(self.theme.panel, colour, 0.4)
         pygame.draw.rect(self.screen, edge, box, width, border_radius=radius)
 
     def draw_panel(self, panel: Panel, box: pygame.Rect) -> dict[str, pygame.Rect]:
@@ -188,19 +184,19 @@ class Widgets:
             rows = (*rows[:-2], rows[-1])
             height -= step + gap
         width = min(box.width, max(needed_width, round(26 * size)))
-        if panel.at_bottom:
-            width = box.width
         backdrop = pygame.Rect(0, 0, width, min(height, box.height))
         backdrop.center = box.center
         if panel.at_bottom:
-            backdrop.midbottom = box.midbottom
+            backdrop.width, backdrop.bottomleft = box.width, box.bottomleft
         self.draw_backdrop(backdrop, self.theme.muted)
         self._add_hit_box(backdrop, "")  # the surface below it is not played
         pictures = {"": backdrop}
         top = backdrop.top + pad
         for row in rows:
             row_height = step * (3 if row[0].action == "scrub" else 1)
-            row_box = pygame.Rect(backdrop.left + pad, top, width - 2 * pad, row_height)
+            row_box = pygame.Rect(
+                backdrop.left + pad, top, backdrop.width - 2 * pad, row_height
+            )
             self._draw_cells(row, row_box, size, gap, pictures)
             top += row_height + gap
         return pictures
@@ -230,12 +226,11 @@ class Widgets:
             if cell.action == "scrub":
                 pictures[cell.action] = box
                 self._add_hit_box(box, cell.action, travel=box.width, absolute=True)
-                continue
-            self._draw_cell(cell, box, size)
+            else:
+                self._draw_cell(cell, box, size)
 
     def _draw_cell(self, cell: PanelCell, box: pygame.Rect, size: int) -> None:
-        is_button = cell.action or cell.selected or cell.disabled
-        pad = round(size * (0.6 if is_button else 0.2))
+        pad = round(size * (0.6 if cell.action or cell.selected or cell.disabled else 0.2))
         if cell.disabled:
             radius = round(self.metrics.text * 0.4)
             colour = mix(self.theme.frame, self.theme.panel, 0.45)
@@ -243,8 +238,8 @@ class Widgets:
         elif cell.action or cell.selected:
             self._draw_button(box, selected=cell.selected, fill=cell.fill)
         if cell.action:
-            is_dial = cell.fill is not None
-            self._add_hit_box(box, cell.action, travel=box.width, absolute=is_dial)
+            absolute = cell.fill is not None
+            self._add_hit_box(box, cell.action, travel=box.width, absolute=absolute)
 
         def measure(text: str) -> int:
             return self.text.width(text, size)

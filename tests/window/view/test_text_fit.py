@@ -27,7 +27,7 @@ def test_labels_of_high_rank_are_shortened_and_left_out_first():
             labels, left=0, right=width, gap=2,
             measure=lambda _, runs: sum(len(run.text) for run in runs),
         )  # fmt: skip
-        return sorted(run.text for label in placed for run in label.runs)
+        return sorted(run.text for _, runs, *_ in placed for run in runs)
 
     assert shown(30) == ["aaaaaaaaaa", "bbbb", "cccc"]
     assert shown(21) == ["aaaaaaaaaa", "bbbb", "c"]
