@@ -134,7 +134,7 @@ class EngineProcess:
         while True:
             (message,), _ = osc.decode(self._player.recv(65536))
             if message.address == "/robojam/status":
-                status: dict[str, Any] = json.loads(message.args[0])
+                status: dict[str, Any] = json.loads(str(message.args[0]))
                 return status
 
     def cpu_share(self, seconds: float) -> float:

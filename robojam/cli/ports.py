@@ -103,7 +103,7 @@ def _engine_at(host: str, port: int) -> str | None:
     if not messages or messages[0].address != "/robojam/status" or messages[0].tags != "s":
         return None
     try:
-        status = json.loads(messages[0].args[0])
+        status = json.loads(str(messages[0].args[0]))
         return f"robojam: {status['mode']}, {status['model']}"
     except (ValueError, KeyError, TypeError):
         return None

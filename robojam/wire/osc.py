@@ -17,6 +17,9 @@ from typing import Any
 
 from pythonosc.parsing import osc_types
 
+#: Argument of a message.
+Argument = float | str | bool | None
+
 #: Deepest nesting of bundles; what is deeper is dropped.
 MAX_DEPTH = 8
 #: Longest address, in bytes; messages with a longer one are dropped.
@@ -30,7 +33,7 @@ _NTP_OFFSET = 2_208_988_800
 _NUMBER = {
     tag: Struct(form) for tag, form in zip("ihfd", (">i", ">q", ">f", ">d"), strict=True)
 }
-_CONSTANT: dict[str, Any] = {"T": True, "F": False, "N": None, "I": float("inf")}
+_CONSTANT: dict[str, Argument] = {"T": True, "F": False, "N": None, "I": float("inf")}
 
 _WRITE: dict[str, Callable[[Any], bytes]] = {
     "i": osc_types.write_int,
@@ -47,7 +50,7 @@ class Message:
 
     address: str
     tags: str
-    args: tuple[Any, ...]
+    args: tuple[Argument, ...]
 
 
 class MalformedError(ValueError):
@@ -113,7 +116,8 @@ def _message(data: bytes) -> Message:
     tags, at = _text(data, at)
     if not tags.startswith(","):
         raise MalformedError("malformed")
-    args: list[Any] = []
+    args: list[Argument] = []
+    value: Argument
     for tag in tags[1:]:
         if tag == "s":
             value, at = _text(data, at)

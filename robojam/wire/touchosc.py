@@ -8,7 +8,6 @@ pressed and 0 when it is released, even to an address that takes no number.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -207,4 +206,4 @@ def is_pad(message: Message) -> bool:
         return False
     if any(message.address == a or message.address.startswith(a + "/") for a in _RESERVED):
         return False
-    return all(math.isfinite(value) and 0 <= value <= 1 for value in message.args)
+    return all(isinstance(value, int | float) and 0 <= value <= 1 for value in message.args)
