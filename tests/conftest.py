@@ -15,7 +15,7 @@ settings.load_profile("robojam")
 
 @pytest.fixture
 def hangup() -> Iterator[None]:
-    """Let a program that the test starts end when its terminal does.
+    """Make a program that the test starts end when its terminal does.
 
     Tests started with nohup ignore SIGHUP, and their child processes inherit that.
     """

@@ -1,3 +1,3 @@
-"""What commands start: an engine from its options, a supervisor, a configuration file."""
+"""Assembly of a jam from its options, its supervisor, and the configuration file."""
 
 __all__ = ["assemble", "config_template", "supervisor"]

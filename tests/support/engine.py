@@ -1,4 +1,4 @@
-"""Engines for tests: one on a clock that the test turns, and a real one in a process."""
+"""Engines for tests: one on a clock that the test sets, and a real one in a process."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ MODEL = ROOT / "models" / "touch.safetensors"
 OUT = ("127.0.0.1", 9000)
 HAND = ("127.0.0.1", 4000)
 STATUS = b"/robojam/status\0,s\0\0"
-#: Options of a machine that answers soon, and until it is interrupted.
+#: Options of a machine that answers soon and without end.
 SOON = ("--threshold", "0.1", "--response", "0", "--timescale", "0.3", "--seed", "3")
-#: Seconds that anything may take on a machine that is busy with something else.
+#: Longest time that a test waits, in seconds, even on a busy machine.
 PATIENCE = 20.0
 
 
@@ -57,13 +57,13 @@ class Sent:
 
 
 def messages(packet: bytes, at: float, to: tuple[str, int] = OUT) -> list[Sent]:
-    """Decode a packet of the engine's."""
-    found, dropped = osc.decode(packet)
+    """Return the messages of a packet that an engine sent."""
+    decoded, dropped = osc.decode(packet)
     assert not dropped, packet
-    return [Sent(at, m.address, m.tags, m.args, to) for m in found]
+    return [Sent(at, m.address, m.tags, m.args, to) for m in decoded]
 
 
-# -- on a clock that the test turns ---------------------------------------------------------
+# -- on a clock that the test sets ---------------------------------------------------------
 
 
 class FakeEndpoint:
@@ -89,7 +89,7 @@ class FakeEndpoint:
 
 
 class DrivenEngine:
-    """Engine without sockets, on a clock that the test turns."""
+    """Engine without sockets, on a clock that the test sets."""
 
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
         self.now = 1000.0
@@ -114,9 +114,9 @@ class DrivenEngine:
         )
         self.engine.begin_if_alone()
 
-    def _load(self, name: str, tell: Callable[[Any], None]) -> None:
+    def _load(self, name: str, on_loaded: Callable[[Any], None]) -> None:
         make = self.models.get(name)
-        tell(ValueError(f"there is no model {name!r}") if make is None else make())
+        on_loaded(ValueError(f"there is no model {name!r}") if make is None else make())
 
     def send(
         self, address: str, tags: str = "", *args: Any, sender: tuple[str, int] = HAND
@@ -128,7 +128,7 @@ class DrivenEngine:
         self.engine.calls.drain()
 
     def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:
-        """Let time pass, in seconds; late returns by how much the loop wakes late."""
+        """Advance clock and engine; late returns the seconds by which the loop wakes late."""
         end = self.now + seconds
         while True:
             due = math.nextafter(self.now + self.engine.advance(), math.inf)
@@ -202,10 +202,10 @@ class Client:
                 self.heard += messages(packet, time.perf_counter())
         return True
 
-    def until(self, there: Callable[[], Any], seconds: float = PATIENCE) -> None:
+    def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
         """Receive until a condition holds."""
         end = time.monotonic() + seconds
-        while not there():
+        while not condition():
             left = end - time.monotonic()
             assert left > 0, f"it did not happen in {seconds} s; heard {self.heard[-5:]}"
             self.receive(left)
@@ -216,7 +216,9 @@ class Client:
         while (left := end - time.monotonic()) > 0:
             self.receive(left)
 
-    def ask(self, there: Callable[[dict[str, Any]], Any] = lambda _: True) -> dict[str, Any]:
+    def ask(
+        self, condition: Callable[[dict[str, Any]], Any] = lambda _: True
+    ) -> dict[str, Any]:
         """Ask for the status until a condition on it holds; return it."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
@@ -224,7 +226,7 @@ class Client:
             self.send("/robojam/status")
             with suppress(AssertionError):
                 self.until(lambda: self.statuses, 2.0)
-                if there(self.statuses[-1]):
+                if condition(self.statuses[-1]):
                     return self.statuses[-1]
         raise AssertionError(f"not in the status: {self.statuses}")
 
@@ -241,9 +243,9 @@ class RunningEngine:
     out: Client
     folder: Path
 
-    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+    def end(self, signal_: signal.Signals = signal.SIGTERM) -> int:
         """End the engine with a signal; return its exit status."""
-        self.process.send_signal(how)
+        self.process.send_signal(signal_)
         return self.process.wait(PATIENCE)
 
 
