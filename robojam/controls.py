@@ -139,13 +139,7 @@ class ControlSpec:
 
 
 def _number(
-    about: str,
-    default: float,
-    low: float,
-    high: float,
-    *,
-    metavar: str,
-    **more: Any,
+    about: str, default: float, low: float, high: float, *, metavar: str, **more: Any
 ) -> Any:
     """Declare a float control as a field of Settings."""
     row = ControlSpec(

@@ -10,7 +10,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import msgspec
 from robojam.config.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
-from robojam.controls import SETTINGS, Settings
+from robojam.controls import SETTINGS
 from robojam.engine import loop, model_loader
 from robojam.engine.engine import READY, Engine
 from robojam.engine.model_loader import Models
@@ -33,7 +33,7 @@ from robojam.model.file import ModelFileError
 from robojam.player.devices import DeviceError, choose_device, may_have
 from robojam.player.player import ModelPlayer
 from robojam.ports import discovery, udp
-from robojam.ports.interface import InputPort, OutputPort
+from robojam.ports.interface import InputPort
 from robojam.ports.midi import MidiPorts
 from robojam.ports.midi_client import MidiError
 from robojam.ports.osc_out import make_outputs, tuio_source
@@ -159,6 +159,8 @@ def assemble(options: Options) -> Assembly:
         endpoint = Endpoint(*parse_address(options.osc_in))
         device = choose_device(options.device)
         loaded = model_loader.load(path, device=device, voices=options.voices)
+        assert isinstance(loaded.player, ModelPlayer)
+        recommended = loaded.player.file.description
         reader = make_reader(options)
         midi = _midi_ports(options)
         engine = Engine(
@@ -166,7 +168,9 @@ def assemble(options: Options) -> Assembly:
             loaded.info,
             partial(Jam, loaded.player),
             endpoint=endpoint,
-            settings=_initial_settings(options, loaded.player),
+            settings=options.settings(
+                temperature=recommended.temperature, spread=recommended.spread
+            ),
             load=Models(path, device=device, voices=options.voices).ask,
             outputs=[*make_outputs(options, endpoint, reader), *midi, *_sound(options)],
             inputs=[*_tuio_inputs(options, endpoint, reader, warnings), *midi],
@@ -174,15 +178,9 @@ def assemble(options: Options) -> Assembly:
         )
     announced = _can_announce(options, endpoint, warnings)
     outputs = ", ".join(options.osc_out)
-    ready = f"{_listening(endpoint)}, plays to {outputs}: {path.name} on {device}"
+    host, port = endpoint.address
+    ready = f"{READY}{host}:{port}, plays to {outputs}: {path.name} on {device}"
     return Assembly(engine, options, ready, tuple(warnings), announced=announced)
-
-
-def _initial_settings(options: Options, player: Player) -> Settings:
-    """Return the controls to begin with; the model's file recommends what is not chosen."""
-    assert isinstance(player, ModelPlayer)
-    recommended = player.file.description
-    return options.settings(temperature=recommended.temperature, spread=recommended.spread)
 
 
 def make_reader(options: Options) -> OscReader:
@@ -210,16 +208,14 @@ def _tuio_inputs(
     try:
         return [TuioInput(Endpoint(*address), reader.tuio_reader)]
     except PortError as error:
-        reason = str(error).partition(". Close it")[0]
         warnings.append(
-            f"no TUIO for now: {reason}; going on without it (--tuio-in none: not asked for; "
-            "--tuio-in PORT: another)"
+            f"no TUIO for now: {str(error).partition('. Close it')[0]}; going on without it "
+            "(--tuio-in none: not asked for; --tuio-in PORT: another)"
         )
         return []
 
 
 def _can_announce(options: Options, endpoint: Endpoint, warnings: list[str]) -> bool:
-    """Tell whether the engine is to be announced on the network; warn where it cannot be."""
     if not options.announce or not discovery.reaches_network(endpoint.address[0]):
         return False
     if not discovery.is_installed():
@@ -228,21 +224,11 @@ def _can_announce(options: Options, endpoint: Endpoint, warnings: list[str]) -> 
     return True
 
 
-def _listening(endpoint: Endpoint) -> str:
-    """Return how the ready line begins."""
-    host, port = endpoint.address
-    return f"{READY}{host}:{port}"
-
-
-def _sound(options: Options) -> list[OutputPort]:
-    """Return the synthesiser, unless the options are without sound."""
-    if not options.sound:
-        return []
-    return [SoundOutput(options.settings(), device=options.sound_out)]
+def _sound(options: Options) -> list[SoundOutput]:
+    return [SoundOutput(options.settings(), device=options.sound_out)] if options.sound else []
 
 
 def _midi_ports(options: Options, *, everyone: bool = False) -> list[MidiPorts]:
-    """Return the MIDI ports of the options; everyone: the humans' touches go out too."""
     wanted = options.midi_in or options.midi_out
     return [MidiPorts(options, everyone=everyone)] if wanted else []
 
@@ -310,7 +296,8 @@ def assemble_replay(
     for ports in midi:
         ports.await_ports(_MIDI_WAIT)
     name = "a recording" if session.path is None else session.path.name
-    ready = f"{_listening(endpoint)}, replays {name} to {', '.join(options.osc_out)}"
+    host, port = endpoint.address
+    ready = f"{READY}{host}:{port}, replays {name} to {', '.join(options.osc_out)}"
     return Assembly(engine, options, ready)
 
 
@@ -360,10 +347,8 @@ def regenerate_session(
     compare("model", _describe_model(header.model), _describe_model(loaded.info.model))
     compare("device", header.device, device)
     compare("build", header.build, loaded.info.build)
-    model_ref = ModelRef(loaded.info.model.file, loaded.info.model.sha256)
-    header = msgspec.structs.replace(
-        header, model=model_ref, device=device, build=loaded.info.build
-    )
+    info = loaded.info
+    header = msgspec.structs.replace(header, model=info.model, device=device, build=info.build)
     return Regenerated(header, events, differences)
 
 
@@ -372,16 +357,12 @@ def _describe_model(model: ModelRef) -> str:
 
 
 def _device_of(header: Header) -> str:
-    """Return the device that a recording was made on, or the CPU where there is none such."""
-    try:
+    with suppress(DeviceError):  # not if there is none such here
         return choose_device(header.device)
-    except DeviceError:
-        return "cpu"
+    return "cpu"
 
 
 def _model_of(header: Header) -> Path:
-    """Find the model that a recording was made with, even if it moved."""
-    try:
+    with suppress(ModelFileError, TypeError):  # not if it has moved
         return model_file.find(header.options.get("model") or header.model.file)
-    except (ModelFileError, TypeError):
-        return model_file.find(header.model.file)
+    return model_file.find(header.model.file)

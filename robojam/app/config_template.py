@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import platform
-import textwrap
 from collections.abc import Callable
+from contextlib import suppress
+from textwrap import TextWrapper
 from typing import Any, Final
 
 from robojam.config.options import OPTIONS, Option
@@ -15,12 +17,7 @@ _HEADER: Final = """\
 # wins over the file.
 """
 #: Values that stand for a default that only the engine knows.
-_EXAMPLES: Final[dict[str, Any]] = {
-    "model": "touch",
-    "seed": 1,
-    "sound_out": "USB",
-    "log": "robojam.log",
-}
+_EXAMPLES: Final = {"model": "touch", "seed": 1, "sound_out": "USB", "log": "robojam.log"}
 #: Examples of two values for the options that can be repeated.
 _LISTS: Final = {
     "osc_out": ("127.0.0.1:5006", "192.168.0.23:9000/touchosc"),
@@ -42,107 +39,63 @@ _TABLES: Final = {
 #controls = { "cc 64" = "answer", "cc 1" = "temperature 0 2" }
 """
 }
-_WIDTH: Final = 90
 
 
 def template() -> str:
     """Return the text of a configuration file that changes nothing."""
+    wrap = TextWrapper(90, "# ", "#   ", break_long_words=False, break_on_hyphens=False).wrap
     parts = [_HEADER]
     for option in sorted(OPTIONS, key=lambda option: option.name in _TABLES):
-        lines = _comment(f"{option.about[:1].upper()}{option.about[1:]}: {option.allowed}.")
+        lines = wrap(f"{option.about[:1].upper()}{option.about[1:]}: {option.allowed}.")
         if option.default is None:
-            lines += _comment(f"Without it: {option.default_text}.")
-        for name in _on_this_machine(option.name):
-            lines += _comment(f"Here: {name}")
+            lines += wrap(f"Without it: {option.default_text}.")
+        with suppress(Exception):  # a driver may fail in any way, and the file does without
+            for name in _SEARCHES.get(option.name, list)():
+                lines += wrap(f"Here: {name}")
         if option.kind is tuple:
             example = _toml(_LISTS[option.field])
-            lines += _comment(f"One or more, in brackets: {option.name} = {example}")
+            lines += wrap(f"One or more, in brackets: {option.name} = {example}")
         value = _TABLES.get(option.name) or f"#{option.name} = {_toml(_value(option))}\n"
         parts.append("\n".join([*lines, value]))
     return "\n".join(parts)
 
 
-def _comment(text: str) -> list[str]:
-    """Return a text as lines of comment."""
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent="# ",
-        subsequent_indent="#   ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def _value(option: Option) -> Any:
-    """Return an option's default, or an example where only the engine knows the default."""
-    if option.default is not None:
-        return option.default
-    return _EXAMPLES.get(option.field, 1.0 if option.kind is float else "")
+    example = _EXAMPLES.get(option.field, 1.0 if option.kind is float else "")
+    return example if option.default is None else option.default
 
 
 def _toml(value: Any) -> str:
-    """Return a value as TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _on_this_machine(option: str) -> list[str]:
-    """Return what this machine has for an option; nothing where that cannot be found out."""
-    search = _SEARCHES.get(option)
-    if search is None:
-        return []
-    try:
-        return search()
-    except Exception:  # a driver may fail in any way, and the file is as good without it
-        return []
+    # Of texts, numbers, switches and lists, JSON is TOML.
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _models() -> list[str]:
-    """Return the names of the models that come with robojam."""
     from robojam.model.file import folder
 
     return [", ".join(sorted(path.stem for path in folder().glob("*.safetensors")))]
 
 
 def _devices() -> list[str]:
-    """Return the devices on which a model can compute."""
     from robojam.player.devices import DeviceError, choose_device
 
     devices = ["cpu"]
     for name in ("cuda", "mps"):
-        try:
+        with suppress(DeviceError):
             devices.append(choose_device(name))
-        except DeviceError:
-            continue
     return [f"{', '.join(devices)} ({platform.processor() or platform.machine()})"]
 
 
 def _midi_ports(direction: str) -> list[str]:
-    """Return the names of the MIDI ports of a direction, in or out."""
-    from robojam.ports.midi_client import MidiError, list_ports
+    from robojam.ports.midi_client import list_ports
 
-    try:
-        return list_ports()[direction]
-    except MidiError:
-        return []
+    return list_ports()[direction]
 
 
 def _audio_outputs() -> list[str]:
-    """Return the names of the audio devices."""
     from robojam import sound
-    from robojam.sound.device import NoSoundError
 
-    try:
-        return [device.name for device in sound.devices()]
-    except NoSoundError:
-        return []
+    return [device.name for device in sound.devices()]
 
 
 _SEARCHES: Final[dict[str, Callable[[], list[str]]]] = {

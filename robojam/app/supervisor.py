@@ -21,8 +21,8 @@ import msgspec
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
-from robojam.system.child_process import ChildProcess, termination_signals
-from robojam.system.exit_status import NO_DISPLAY
+from robojam.system.call_queue import CallQueue
+from robojam.system.child_process import NO_DISPLAY, ChildProcess, termination_signals
 from robojam.wire import osc
 
 #: An engine that dies this many times in a row, each within this many seconds of its start,
@@ -131,10 +131,8 @@ class ControlMonitor:
         elif name == "model":
             value = self._find_model(str(value))
         if name in SETTINGS:
-            controls = {**self.options.controls, name: value}
-            self.options = msgspec.structs.replace(self.options, controls=controls)
-        else:
-            self.options = msgspec.structs.replace(self.options, **{name: value})
+            name, value = "controls", {**self.options.controls, name: value}
+        self.options = msgspec.structs.replace(self.options, **{name: value})
 
 
 def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) -> int:
@@ -143,92 +141,76 @@ def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) 
     Without a display the engine plays alone, and a line of output says so. find turns the
     name of a model into a value of --model. Returns the exit status.
     """
-    with_window = has_display()
-    if not with_window:
-        print("there is no display here: the engine plays alone, over OSC", flush=True)
     address = parse_address(options.osc_in)
     supervisor = Supervisor(ControlMonitor(reachable(address), options, find=find))
-    with supervisor.ended_by_signals():
-        if with_window:
-            supervisor.start_window(window, address)
-        return supervisor.run()
+    if has_display():
+        supervisor.start_window(window, address)
+    else:
+        print("there is no display here: the engine plays alone, over OSC", flush=True)
+    return supervisor.run()
 
 
 class Supervisor:
     """The engine and the window of one jam as child processes."""
 
     def __init__(self, monitor: ControlMonitor) -> None:
+        """End the jam on a termination signal from now on; `run` begins it."""
         self._monitor = monitor
-        self._engine: ChildProcess | None = None
-        self._window: ChildProcess | None = None
+        self._programs: list[ChildProcess] = []
         self._engine_started = -_EARLY_DEATH
         self._deaths = 0
         self._status: int | None = None  # exit status; None while the jam goes on
-        self._wake, self._woken = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
-
-    @contextmanager
-    def ended_by_signals(self) -> Iterator[None]:
-        """End the jam on a termination signal, from now until the block ends."""
-        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self._calls = CallQueue()
+        signal.set_wakeup_fd(self._calls.wake_fd, warn_on_full_buffer=False)
         for number in termination_signals():
             signal.signal(number, self._on_signal)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(-1)
 
     def _on_signal(self, *_: object) -> None:
         self._status = 0
 
     def start_window(self, options: WindowOptions, engine: tuple[str, int]) -> None:
         """Open the window; closing it ends the jam."""
-        self._window = options.start(engine)
-        self._window.on_exit(self._wake_loop)
+        self._watch(options.start(engine), self._window_ended)
 
     def _start_engine(self) -> None:
         self._engine_started = time.monotonic()
         options = msgspec.json.encode(self._monitor.options).decode()
-        self._engine = _start_program("serve", "--options", options)
+        self._watch(_start_program("serve", "--options", options), self._engine_ended)
         self._monitor.restart()
-        self._engine.on_exit(self._wake_loop)
 
-    def _wake_loop(self, _status: int) -> None:
-        with suppress(OSError):
-            self._wake.send(b"\0")
+    def _watch(self, program: ChildProcess, on_end: Callable[[int], None]) -> None:
+        """Have the loop call on_end with the exit status when a program ends."""
+        self._programs.append(program)
+
+        def ended(status: int) -> None:
+            self._programs.remove(program)
+            if self._status is None:
+                on_end(status)
+
+        program.on_exit(lambda status: self._calls.put(lambda: ended(status)))
 
     def run(self) -> int:
         """Keep the engine running until the jam ends; return the exit status."""
         try:
+            self._start_engine()
             with selectors.DefaultSelector() as selector:
                 selector.register(self._monitor, selectors.EVENT_READ)
-                selector.register(self._woken, selectors.EVENT_READ)
+                selector.register(self._calls, selectors.EVENT_READ)
                 while self._status is None:
-                    self._check_programs()
-                    if self._status is None:
-                        selector.select(self._monitor.renew(time.monotonic()))
-                    with suppress(OSError):
-                        self._woken.recv(4096)
+                    selector.select(self._monitor.renew(time.monotonic()))
+                    self._calls.drain()
                     self._monitor.receive()
         finally:
-            for program in (self._engine, self._window):
-                if program is not None:
-                    program.end(_PATIENCE, terminate=True)
+            signal.set_wakeup_fd(-1)
+            for program in self._programs:
+                program.end(_PATIENCE, terminate=True)
         return self._status or 0
 
-    def _check_programs(self) -> None:
-        """Start the engine if it does not run; end the jam if the window was closed."""
-        if self._window is not None and (status := self._window.poll()) is not None:
-            self._window = None
-            if status != NO_DISPLAY:
-                self._status = 0
-                return
-            print("no window could be opened: the engine plays alone, over OSC", flush=True)
-        if self._engine is None:
-            self._start_engine()
-        elif (status := self._engine.poll()) is not None:
-            self._engine_ended(status)
+    def _window_ended(self, status: int) -> None:
+        if status != NO_DISPLAY:
+            self._status = 0
+            return
+        print("no window could be opened: the engine plays alone, over OSC", flush=True)
 
     def _engine_ended(self, status: int) -> None:
         if status in (0, 2):  # it was asked to end, or an option is wrong

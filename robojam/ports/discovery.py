@@ -12,18 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from robojam import __version__
 from robojam.system.child_process import ChildProcess, wait_for_stdin_end
 
 if TYPE_CHECKING:
-    from zeroconf import ServiceInfo, Zeroconf
+    from zeroconf import Zeroconf
 
 SERVICE: Final = "_osc._udp.local."
 #: Seconds that browsing takes. A program that has answered by multicast answers again only
 #: after a second (RFC 6762, section 6): browsing twice for less than that would miss it.
-BROWSING: Final = 1.5
+_BROWSING: Final = 1.5
 #: Seconds that the announcing process has to say goodbye.
 _PATIENCE: Final = 2.0
 
@@ -39,8 +40,6 @@ class DiscoveredReceiver:
 
 def is_installed() -> bool:
     """Return whether zeroconf is installed."""
-    from importlib.util import find_spec
-
     return find_spec("zeroconf") is not None
 
 
@@ -57,13 +56,8 @@ def addresses() -> list[str]:
     except ImportError:
         with suppress(OSError):
             hosts = set(socket.gethostbyname_ex(socket.gethostname())[2])
-        with (
-            suppress(OSError),
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
-        ):
-            probe.connect(
-                ("192.0.2.1", 9)
-            )  # sends nothing, but selects an address to send from
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # sends nothing, but selects an address
             hosts.add(probe.getsockname()[0])
     else:
         hosts = {str(ip.ip) for card in ifaddr.get_adapters() for ip in card.ips if ip.is_IPv4}
@@ -77,9 +71,8 @@ def announced(host: str, port: int) -> Iterator[None]:
     A process of its own does it: on a busy network there is much to read and to answer, which
     would delay the engine's deadlines.
     """
-    process = ChildProcess(
-        "robojam.ports.discovery", host, str(port), stdout=subprocess.DEVNULL
-    )
+    arguments = ("robojam.ports.discovery", host, str(port))
+    process = ChildProcess(*arguments, stdout=subprocess.DEVNULL)
     try:
         yield
     finally:
@@ -88,30 +81,25 @@ def announced(host: str, port: int) -> Iterator[None]:
 
 def main(host: str, port: str) -> None:
     """Announce until standard input ends, as it does when the engine ends or is killed."""
-    from zeroconf import Error
+    from zeroconf import Error, ServiceInfo
 
+    machine = socket.gethostname().partition(".")[0]
     try:
+        service = ServiceInfo(
+            SERVICE,
+            f"robojam on {machine:.40}.{SERVICE}",
+            port=int(port),
+            parsed_addresses=[host] if host != "0.0.0.0" else addresses(),
+            properties={"program": "robojam", "version": __version__},
+            server=f"{machine:.40}.local.",
+        )
         with _network(host) as network:
-            network.register_service(_service(host, int(port)), allow_name_change=True)
+            network.register_service(service, allow_name_change=True)
             wait_for_stdin_end()
             network.unregister_all_services()
     except (OSError, Error, RuntimeError) as error:
         reason = str(error) or type(error).__name__
         print(f"robojam: not announced on the network: {reason}", file=sys.stderr)
-
-
-def _service(host: str, port: int) -> ServiceInfo:
-    from zeroconf import ServiceInfo
-
-    machine = socket.gethostname().partition(".")[0]
-    return ServiceInfo(
-        SERVICE,
-        f"robojam on {machine:.40}.{SERVICE}",
-        port=port,
-        parsed_addresses=[host] if host != "0.0.0.0" else addresses(),
-        properties={"program": "robojam", "version": __version__},
-        server=f"{machine:.40}.local.",
-    )
 
 
 @contextmanager
@@ -126,8 +114,8 @@ def _network(host: str = "0.0.0.0") -> Iterator[Zeroconf]:
         network.close()
 
 
-def browse(seconds: float = BROWSING) -> list[DiscoveredReceiver]:
-    """Return the OSC receivers that answer on the network within some seconds.
+def browse() -> list[DiscoveredReceiver]:
+    """Return the OSC receivers that answer on the network within _BROWSING seconds.
 
     Every question is sent by multicast (QM). A browser's usual first question asks for a
     unicast answer (QU). That goes to port 5353 of this machine, where the system gives it to
@@ -142,23 +130,21 @@ def browse(seconds: float = BROWSING) -> list[DiscoveredReceiver]:
         if state_change is not ServiceStateChange.Removed:
             names.add(name)
 
-    receivers: list[DiscoveredReceiver] = []
+    multicast = DNSQuestionType.QM
     with _network() as network:
-        multicast = DNSQuestionType.QM
-        browser = ServiceBrowser(
-            network, SERVICE, handlers=[on_change], question_type=multicast
-        )
-        time.sleep(seconds)
-        for name in sorted(names):
-            info = network.get_service_info(SERVICE, name, 500, multicast)
-            if info is not None and info.port:
-                short_name = name.removesuffix("." + SERVICE)
-                receivers += [
-                    DiscoveredReceiver(short_name, host, info.port)
-                    for host in info.parsed_addresses()
-                ]
+        browser = ServiceBrowser(network, SERVICE, [on_change], question_type=multicast)
+        time.sleep(_BROWSING)
+        services = {
+            name: network.get_service_info(SERVICE, name, 500, multicast)
+            for name in sorted(names)
+        }
         browser.cancel()
-    return sorted(receivers)
+    return sorted(
+        DiscoveredReceiver(name.removesuffix("." + SERVICE), host, info.port)
+        for name, info in services.items()
+        if info is not None and info.port
+        for host in info.parsed_addresses()
+    )
 
 
 if __name__ == "__main__":

@@ -45,24 +45,20 @@ _REMEMBERED: Final = 4096
 
 @dataclass(slots=True)
 class _InputDevice:
-    """A device that the engine receives from; port is its full name while it is there."""
-
     wanted: PortRequest
     source: str
     reader: MidiReader
     parser: stream.MidiParser = field(default_factory=stream.MidiParser)
-    port: str | None = None
+    port: str | None = None  # its full name while it is there
     messages: int = 0
     last_received: float | None = None
 
 
 @dataclass(slots=True)
 class _OutputDevice:
-    """A device that the engine plays; port is its full name while it is there."""
-
     wanted: PortRequest
     writer: MidiWriter
-    port: str | None = None
+    port: str | None = None  # its full name while it is there
     cleared: bool = False
     messages: int = 0
     unsent: int = 0
@@ -152,11 +148,8 @@ class MidiPorts:
                 received += self._gone(number)
         if now >= self._flush_at:
             self._flush_at = math.inf
-            received += [
-                (device.source, move)
-                for device in self._inputs
-                for move in device.reader.take_moves()
-            ]
+            for device in self._inputs:
+                received += [(device.source, move) for move in device.reader.take_moves()]
         elif self._flush_at == math.inf and any(d.reader.has_moves for d in self._inputs):
             self._flush_at = now + GATHER
         return [(source, self._resolve_toggle(item)) for source, item in received]
@@ -262,25 +255,19 @@ class MidiPorts:
         self._client.watch(now)
         if now >= self._report_missing_at:
             self._report_missing_at = math.inf
-            self._report_missing()
+            if self._client.trouble is None:  # else an error has been logged for all
+                self._report_missing()
         if now >= self._flush_at:
             self._client.poke()
             return 1.0
         return min(1.0, self._flush_at - now)
 
     def _report_missing(self) -> None:
-        """Log the devices that have not come, unless an error has been logged for all."""
-        if self._client.trouble is not None:
-            return
+        reasons = ("no port is named like that", "there is no MIDI system to make it in")
+        text = "MIDI %s: %s is not there (%s; robojam ports shows what is); taken when it comes"
         for kind, devices in (("in", self._inputs), ("out", self._outputs)):
             for wanted in (device.wanted for device in devices if device.port is None):
-                reason = "no port is named like that"
-                if wanted.virtual:
-                    reason = "there is no MIDI system to make it in"
-                log.warning(
-                    "MIDI %s: %s is not there (%s; robojam ports shows what is); it is "
-                    "taken when it comes", kind, wanted.name, reason,
-                )  # fmt: skip
+                log.warning(text, kind, wanted.name, reasons[wanted.virtual])
 
     # -- status and end ---------------------------------------------------------------------
 
@@ -288,13 +275,10 @@ class MidiPorts:
         """Return the devices and how many messages went through each."""
         now = self._clock()
         inputs = [
-            {
-                **_status(device),
-                "idle_s": None if device.last_received is None else now - device.last_received,
-            }
-            for device in self._inputs
+            _status(d) | {"idle_s": None if d.last_received is None else now - d.last_received}
+            for d in self._inputs
         ]
-        outputs = [{**_status(device), "unsent": device.unsent} for device in self._outputs]
+        outputs = [_status(device) | {"unsent": device.unsent} for device in self._outputs]
         process = {"restarts": self._client.restarts, "trouble": self._client.trouble}
         return {"midi": {"in": inputs, "out": outputs, **process}}
 

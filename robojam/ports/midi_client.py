@@ -16,16 +16,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from robojam.ports.midi_process import (
-    ALIVE,
-    ERROR,
-    GONE,
-    HOPELESS,
-    MESSAGE,
-    NO_PORT,
-    OUTPUTS,
-    packet,
-)
+from robojam.ports.midi_process import ALIVE, ERROR, GONE, HOPELESS, MESSAGE, OUTPUTS, packet
 from robojam.system.child_process import ChildProcess, python_command
 from robojam.wire.midi.styles import PortRequest
 
@@ -34,6 +25,7 @@ log = logging.getLogger("robojam")
 #: Seconds without a datagram after which the process is taken for hung, from its death to
 #: its next start, and that it has to end.
 _SILENCE, _RESTART_DELAY, _PATIENCE = 4.0, 1.0, 2.0
+_PROGRAM: Final = "robojam.ports.midi_process"
 #: Datagrams that one call of `receive` reads at most.
 _BURST = 256
 #: The error where python-rtmidi is not installed.
@@ -71,7 +63,7 @@ class MidiClient:
         self._socket.setblocking(False)
         self._process: ChildProcess | None = None
         self._process_address: tuple[str, int] | None = None  # known from its first datagram
-        self._token = b""
+        self._token = ""
         self._last_received, self._restart_at = 0.0, math.inf
         self._died = False
         self.restarts = 0
@@ -80,20 +72,16 @@ class MidiClient:
 
     def _start(self, now: float) -> None:
         self._process_address, self._last_received = None, now
-        self._token = secrets.token_hex(16).encode()
+        self._token = secrets.token_hex(16)
         wanted = {
             "port": self._socket.getsockname()[1],
-            "token": self._token.decode(),
+            "token": self._token,
             "in": [(port.name, port.virtual) for port in self._inputs],
             "out": [(port.name, port.virtual) for port in self._outputs],
         }
-        try:
-            self._process = ChildProcess(
-                "robojam.ports.midi_process",
-                first_line=json.dumps(wanted).encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # the MIDI systems print errors of their own there
-            )
+        line, null = json.dumps(wanted).encode(), subprocess.DEVNULL
+        try:  # stderr: the MIDI systems print errors of their own there
+            self._process = ChildProcess(_PROGRAM, first_line=line, stdout=null, stderr=null)
         except OSError as error:
             self.trouble = str(error)
 
@@ -110,12 +98,10 @@ class MidiClient:
             self._restart_at = math.inf
             self.restarts += 1
             self._start(now)
-            return
-        process = self._process
-        if process is None:
-            return
-        if process.poll() is not None or now - self._last_received > _SILENCE:
-            status = process.kill()
+        elif self._process is not None and (
+            self._process.poll() is not None or now - self._last_received > _SILENCE
+        ):
+            status = self._process.kill()
             self._process, self._process_address = None, None
             self._restart_at = math.inf if status == HOPELESS else now + _RESTART_DELAY
             self._died = True
@@ -139,22 +125,19 @@ class MidiClient:
         received: list[tuple[str, int, bytes]] = []
         if self._died:
             self._died = False
-            numbers = [
-                *range(len(self._inputs)),
-                *range(OUTPUTS, OUTPUTS + len(self._outputs)),
-            ]
+            numbers = [*range(len(self._inputs)), *range(OUTPUTS, OUTPUTS + len(self._outputs))]
             received += [(GONE, number, b"") for number in numbers]
         for _ in range(_BURST):
             try:
                 datagram, sender = self._socket.recvfrom(1 << 16)
-            except ConnectionError:
-                continue  # an earlier datagram reached nobody
+            except ConnectionError:  # an earlier datagram reached nobody
+                continue
             except OSError:
                 break
             if sender == self._process_address and len(datagram) > 1:
                 self._last_received = self._clock()
                 received.append((chr(datagram[0]), datagram[1], datagram[2:]))
-            elif datagram == packet(ALIVE, NO_PORT, self._token):
+            elif datagram == packet(ALIVE, data=self._token):
                 self._process_address, self._last_received = sender, self._clock()
         for letter, _, data in received:
             if letter == ERROR:
@@ -184,14 +167,10 @@ def list_ports() -> dict[str, list[str]]:
     if find_spec("rtmidi") is None:
         raise MidiError(MISSING)
     try:
-        listing = subprocess.run(
-            python_command("robojam.ports.midi_process", "list"),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=10,
-            check=True,
+        command, null = python_command(_PROGRAM, "list"), subprocess.DEVNULL
+        names: dict[str, list[str]] = json.loads(
+            subprocess.check_output(command, stdin=null, stderr=null, timeout=10)
         )
-        port_names: dict[str, list[str]] = json.loads(listing.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise MidiError(f"the MIDI ports could not be listed: {error}") from error
-    return port_names
+    return names

@@ -50,13 +50,10 @@ _JACK_RETRY = 2.0
 _LONGEST_TEXT = 500
 
 
-def packet(letter: str, port: int = NO_PORT, data: bytes = b"") -> bytes:
-    """Return a datagram."""
-    return letter.encode() + bytes((port,)) + data
-
-
-def _text_packet(letter: str, port: int, text: str) -> bytes:
-    return packet(letter, port, text.encode()[:_LONGEST_TEXT])
+def packet(letter: str, port: int = NO_PORT, data: bytes | str = b"") -> bytes:
+    """Return a datagram; data that is a text is shortened."""
+    payload = data.encode()[:_LONGEST_TEXT] if isinstance(data, str) else data
+    return letter.encode() + bytes((port,)) + payload
 
 
 class MidiBackends:
@@ -72,7 +69,7 @@ class MidiBackends:
 
         self._rtmidi: Any = rtmidi
         self.errors = (rtmidi.RtMidiError, OSError, RuntimeError, SystemError, ValueError)
-        self._listers: dict[int, tuple[Any, Any]] = {}
+        self._listers: dict[int, list[Any]] = {}
         self._jack_retry_at = 0.0
         self._jack = ""
 
@@ -84,16 +81,13 @@ class MidiBackends:
             if api in self._listers or not self._may_run(api, now):
                 continue
             with suppress(*self.errors):
-                self._listers[api] = (
-                    self._rtmidi.MidiIn(api, CLIENT),
-                    self._rtmidi.MidiOut(api, CLIENT),
-                )
+                self._listers[api] = [self._create(api, outputs=o) for o in (False, True)]
                 if api == self._rtmidi.API_UNIX_JACK:
                     self._jack = _jack_server()
         return True
 
     def _may_run(self, api: int, now: float) -> bool:
-        """Whether to try a system: the libraries of an absent one are slow and print errors."""
+        # The libraries of an absent system are slow and print errors.
         if api == self._rtmidi.API_LINUX_ALSA:
             return os.path.exists("/dev/snd/seq")
         if api == self._rtmidi.API_UNIX_JACK and sys.platform == "linux":
@@ -201,10 +195,7 @@ class PortManager:
     """Opens the wanted ports when they appear, and closes them when they vanish."""
 
     def __init__(
-        self,
-        backends: MidiBackends,
-        ports: list[ManagedPort],
-        report: Callable[[bytes], None],
+        self, backends: MidiBackends, ports: list[ManagedPort], report: Callable[[bytes], None]
     ) -> None:
         """Manage ports; report sends a datagram to the engine."""
         self._backends, self._ports, self._report = backends, ports, report
@@ -226,7 +217,6 @@ class PortManager:
         return True
 
     def _drop(self, port: ManagedPort) -> None:
-        """Close a port that was pulled, and report it."""
         with suppress(*self._backends.errors):
             port.close()
         port.open_port = None
@@ -245,22 +235,17 @@ class PortManager:
             if outputs:  # release the notes that sounded when it was pulled
                 port.send(port.sounding.release())
             else:
-                port.open_port.set_callback(self._on_message(port.number))
+                port.open_port.set_callback(self._received, port.number)
         except self._backends.errors as error:
             port.open_port = None
             if str(error) != port.last_error:  # reported once, however often it is tried
                 port.last_error = str(error)
-                self._report(_text_packet(ERROR, port.number, f"{port.name}: {error}"))
+                self._report(packet(ERROR, port.number, f"{port.name}: {error}"))
             return
-        self._report(_text_packet(OPENED, port.number, port.full_name))
+        self._report(packet(OPENED, port.number, port.full_name))
 
-    def _on_message(self, number: int) -> Callable[[tuple[list[int], float], object], None]:
-        report = self._report
-
-        def on_message(message_and_delay: tuple[list[int], float], _data: object) -> None:
-            report(packet(MESSAGE, number, bytes(message_and_delay[0])))
-
-        return on_message
+    def _received(self, message_and_delay: tuple[list[int], float], number: int) -> None:
+        self._report(packet(MESSAGE, number, bytes(message_and_delay[0])))
 
     def send(self, number: int, data: bytes) -> None:
         """Send MIDI messages to the port of a number, if it is open."""
@@ -273,11 +258,10 @@ class PortManager:
 
     def close(self) -> None:
         """Release all notes that sound, and close every port."""
-        releases = [
-            (port, port.sounding.release())
-            for port in self._ports
-            if port.open_port is not None and port.is_output
+        outputs = [
+            port for port in self._ports if port.open_port is not None and port.is_output
         ]
+        releases = [(port, port.sounding.release()) for port in outputs]
         for _ in range(2):  # a JACK server that misses a period loses what was sent in it
             for port, data in releases:
                 with suppress(*self._backends.errors):
@@ -308,11 +292,11 @@ def run() -> int:
         with suppress(OSError):
             engine.send(datagram)
 
-    report(packet(ALIVE, NO_PORT, wanted["token"].encode()))
+    report(packet(ALIVE, data=wanted["token"]))
     try:
         backends = MidiBackends()
     except ImportError as error:  # python-rtmidi lacks a library of the system
-        report(_text_packet(ERROR, NO_PORT, f"python-rtmidi cannot be used: {error}"))
+        report(packet(ERROR, data=f"python-rtmidi cannot be used: {error}"))
         return HOPELESS
     numbered = [*enumerate(wanted["in"]), *enumerate(wanted["out"], start=OUTPUTS)]
     ports = [ManagedPort(n, name, virtual=virtual) for n, (name, virtual) in numbered]
@@ -352,17 +336,14 @@ def list_ports() -> dict[str, list[str]]:
     """Return the names of the ports to receive from, ``in``, and to send to, ``out``."""
     backends = MidiBackends()
     backends.refresh(_JACK_RETRY)
-    return {
-        "in": [name for *_, name in backends.ports(outputs=False)],
-        "out": [name for *_, name in backends.ports(outputs=True)],
-    }
+    directions = (("in", False), ("out", True))
+    return {way: [port[2] for port in backends.ports(outputs=out)] for way, out in directions}
 
 
 if __name__ == "__main__":
     status = 0
     if sys.argv[1:] == ["list"]:
-        sys.stdout.write(json.dumps(list_ports()) + "\n")
-        sys.stdout.flush()
+        print(json.dumps(list_ports()), flush=True)
     else:
         status = run()
     # Not sys.exit: the cleanup of a MIDI system that has died may never return.

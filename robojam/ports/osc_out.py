@@ -98,8 +98,8 @@ def make_outputs(
             packets = write(event.touch)
             reader.remember_sent(packets, at)
             for address in addresses if packets else ():
-                place = (event.touch.x, event.touch.y)
-                reader.remember_sent([osc.encode(address, "ff", *place)], at)
+                echo = osc.encode(address, "ff", event.touch.x, event.touch.y)
+                reader.remember_sent([echo], at)
             return packets
 
         return write_and_report
@@ -112,15 +112,14 @@ def make_outputs(
         # IMPSY may send on what it receives (its input_thru), as its own.
         "interface": echoing(impsy.encode_interface, "/impsy"),
     }
-    outputs: list[OutputPort] = []
-    for output in map(parse_output, options.osc_out):
-        address = resolve(output.host, output.port)
-        if output.dialect == "native" and options.osc_ahead and not everyone:
+
+    def make(host: str, port: int, dialect: str) -> OutputPort:
+        address = resolve(host, port)
+        if dialect == "native" and options.osc_ahead and not everyone:
             ahead, scale = options.osc_ahead / 1000, options.settings().timescale
-            outputs.append(ScheduledOscOutput(endpoint, address, ahead=ahead, timescale=scale))
-        elif output.dialect == "tuio":
-            outputs.append(TuioOutput(endpoint, address, tuio_source(), everyone=everyone))
-        else:
-            write = writers[output.dialect]
-            outputs.append(OscOutput(endpoint, address, write, everyone=everyone))
-    return outputs
+            return ScheduledOscOutput(endpoint, address, ahead=ahead, timescale=scale)
+        if dialect == "tuio":
+            return TuioOutput(endpoint, address, tuio_source(), everyone=everyone)
+        return OscOutput(endpoint, address, writers[dialect], everyone=everyone)
+
+    return [make(*parse_output(text)) for text in options.osc_out]

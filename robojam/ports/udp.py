@@ -32,7 +32,13 @@ class Endpoint:
             self._socket.bind((host, port))
         except OSError as error:
             self._socket.close()
-            raise PortError(_explain(host, port, error)) from error
+            reason = f"cannot listen on {host}:{port}: {error.strerror or error}"
+            if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1)):
+                reason = (
+                    f"port {port} of {host} is in use: another robojam, or another program, "
+                    f"listens there. Close it, or choose another with --osc-in {host}:PORT"
+                )
+            raise PortError(reason) from error
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if hasattr(socket, "SIO_UDP_CONNRESET"):
@@ -50,10 +56,8 @@ class Endpoint:
 
     def is_own(self, sender: Address) -> bool:
         """Return whether a sender's address is this endpoint's own."""
-        if sender[1] != self.address[1]:
-            return False
-        here = self.address[0]
-        return sender[0] == here or (here == "0.0.0.0" and _is_local(sender[0]))
+        (host, port), (here, own_port) = sender, self.address
+        return port == own_port and (host == here or (here == "0.0.0.0" and _is_local(host)))
 
     def receive(self) -> tuple[bytes, Address] | None:
         """Return the next packet and its sender's address, or None when none waits."""
@@ -82,15 +86,6 @@ def _is_local(host: str) -> bool:
         except OSError:
             return False
     return True
-
-
-def _explain(host: str, port: int, error: OSError) -> str:
-    if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1)):
-        return (
-            f"port {port} of {host} is in use: another robojam, or another program, listens "
-            f"there. Close it, or choose another with --osc-in {host}:PORT"
-        )
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
 def resolve(host: str, port: int) -> Address:

@@ -15,6 +15,10 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Final
+
+#: Exit status of a window that has no display to open on.
+NO_DISPLAY: Final = 3
 
 
 def termination_signals() -> list[signal.Signals]:

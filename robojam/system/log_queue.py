@@ -23,8 +23,6 @@ _PATIENCE = 1.0
 
 
 class _DroppingQueueHandler(logging.handlers.QueueHandler):
-    """Queue handler that drops records while the queue is full."""
-
     def enqueue(self, record: logging.LogRecord) -> None:
         with suppress(queue.Full):
             self.queue.put_nowait(record)
@@ -72,16 +70,12 @@ def _unbuffered(stream: TextIO) -> TextIO:
     return TextIOWrapper(raw, encoding, "backslashreplace", write_through=True)
 
 
-def _ignore_error(_record: logging.LogRecord) -> None:
-    return
-
-
 def _write(
     records: queue.Queue[logging.LogRecord | None], handlers: list[logging.Handler]
 ) -> None:
     for handler in handlers:
         # A full disk or a closed terminal: there is no place to report it.
-        handler.handleError = _ignore_error  # type: ignore[assignment,method-assign]
+        handler.handleError = lambda _: None  # type: ignore[assignment,method-assign]
     while (record := records.get()) is not None:
         for handler in handlers:
             handler.emit(record)  # not handle: the program's end would wait for its lock

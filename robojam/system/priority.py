@@ -26,13 +26,25 @@ def raise_priority() -> str:
 
     Threads and programs that are started later do not inherit a real-time priority.
     """
-    if sys.platform == "win32":
-        return _on_windows()
-    if sys.platform == "darwin":
-        return _on_macos()
-    if sys.platform == "linux":
-        return _on_linux()
-    return ORDINARY
+    import ctypes
+
+    raised = False
+    with suppress(OSError, AttributeError):
+        if sys.platform == "linux":
+            with suppress(OSError):
+                policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+                os.sched_setscheduler(0, policy, os.sched_param(_REAL_TIME))
+                return REAL_TIME
+            os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+            raised = True
+        elif sys.platform == "darwin":
+            system = ctypes.CDLL(None)
+            raised = system.pthread_set_qos_class_self_np(_USER_INTERACTIVE, 0) == 0
+        elif sys.platform == "win32":
+            ctypes.CDLL("winmm").timeBeginPeriod(1)
+            kernel = ctypes.CDLL("kernel32")
+            raised = kernel.SetPriorityClass(kernel.GetCurrentProcess(), _HIGH_PRIORITY_CLASS)
+    return RAISED if raised else ORDINARY
 
 
 def adopt_main_priority() -> None:
@@ -46,36 +58,3 @@ def adopt_main_priority() -> None:
             policy = os.sched_getscheduler(os.getpid())
             if policy & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR:
                 os.sched_setscheduler(0, policy, os.sched_param(_REAL_TIME))
-
-
-def _on_linux() -> str:
-    assert sys.platform == "linux"
-    with suppress(OSError):
-        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(_REAL_TIME))
-        return REAL_TIME
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        return RAISED
-    return ORDINARY
-
-
-def _on_macos() -> str:
-    import ctypes
-
-    with suppress(OSError, AttributeError):
-        system = ctypes.CDLL(None)
-        if system.pthread_set_qos_class_self_np(_USER_INTERACTIVE, 0) == 0:
-            return RAISED
-    return ORDINARY
-
-
-def _on_windows() -> str:
-    import ctypes
-
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("winmm").timeBeginPeriod(1)
-        kernel = ctypes.CDLL("kernel32")
-        if kernel.SetPriorityClass(kernel.GetCurrentProcess(), _HIGH_PRIORITY_CLASS):
-            return RAISED
-    return ORDINARY

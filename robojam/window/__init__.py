@@ -19,7 +19,7 @@ def run(
     engine is the host and port at which the engine listens; the engine may start
     later. size is in pixels; theme is dark, light or stage; turn rotates the picture
     by 0, 90, 180 or 270 degrees, clockwise. Returns 0 when the window was closed (by
-    its button, by q, Ctrl-C or SIGTERM), `robojam.system.exit_status.NO_DISPLAY` when
+    its button, by q, Ctrl-C or SIGTERM), `robojam.system.child_process.NO_DISPLAY` when
     no window can be opened, and 2 when the engine's host has no address. In the last
     two cases one line on standard error says why.
     """

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pygame
 
-from robojam.system.exit_status import NO_DISPLAY
+from robojam.system.child_process import NO_DISPLAY
 from robojam.touch import Phase
 from robojam.window.actions import Actions
 from robojam.window.client.link import EngineConnection

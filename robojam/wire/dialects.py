@@ -34,10 +34,7 @@ class OscReader:
     """Reader of messages in all dialects, with the fingers of those that have a state."""
 
     def __init__(
-        self,
-        *,
-        pads: touchosc.Pads | None = None,
-        tuio_reader: tuio.TuioReader | None = None,
+        self, *, pads: touchosc.Pads | None = None, tuio_reader: tuio.TuioReader | None = None
     ) -> None:
         """Read touches of these TouchOSC pads, and TUIO by this reader."""
         self.pads = pads or touchosc.Pads()

@@ -22,7 +22,7 @@ import pytest
 from support.engine import MODEL, PATIENCE, Client, command, serving, stop
 from support.window import receive_message
 
-from robojam.system.exit_status import NO_DISPLAY
+from robojam.system.child_process import NO_DISPLAY
 from robojam.window.client.link import EngineConnection
 from robojam.window.client.state import EngineState, WindowState
 from robojam.wire.osc import encode
