@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import overload
 
 import numpy as np
 import torch
@@ -54,16 +53,12 @@ def cut_windows(lengths: Integers, window: int, rng: np.random.Generator) -> lis
     chunks: list[Chunk] = []
     start = 0
     for length in lengths.tolist():
-        end = start + length
-        first = end
+        end = first = start + length
         if length > window:
             first = start + int(rng.integers(max(1, window // 2), max(2, window)))
         chunks.append(Chunk(start, first, True))
-        begin = first
-        while begin < end:
-            stop = min(begin + window, end)
-            chunks.append(Chunk(begin - 1, stop, False))
-            begin = stop
+        for begin in range(first, end, window):
+            chunks.append(Chunk(begin - 1, min(begin + window, end), False))
         start = end
     return chunks
 
@@ -87,36 +82,18 @@ def group_batches(
 
 def mirror_randomly(event: EventSpec, values: Floats, rng: np.random.Generator) -> Floats:
     """Replace each sequence (B, T, C), in place, by one of its surface's 8 mirror images."""
-    columns = next(
-        (f.columns for f in event.factors if f.kind in ("position", "offset") and f.dims == 2),
-        None,
-    )
-    if columns is None:
+    places = (f for f in event.factors if f.kind in ("position", "offset") and f.dims == 2)
+    place = next(places, None)
+    if place is None:
         return values
-    centre = next(f.centre for f in event.factors if f.columns == columns)
+    horizontal, vertical = place.columns
     flips = rng.integers(0, 2, (3, len(values), 1)).astype(bool)
-    x, y = values[..., columns[0]].copy(), values[..., columns[1]].copy()
-    x = np.where(flips[0], 2 * centre - x, x)
-    y = np.where(flips[1], 2 * centre - y, y)
-    values[..., columns[0]] = np.where(flips[2], y, x)
-    values[..., columns[1]] = np.where(flips[2], x, y)
+    x, y = values[..., horizontal].copy(), values[..., vertical].copy()
+    x = np.where(flips[0], 2 * place.centre - x, x)
+    y = np.where(flips[1], 2 * place.centre - y, y)
+    values[..., horizontal] = np.where(flips[2], y, x)
+    values[..., vertical] = np.where(flips[2], x, y)
     return values
-
-
-class _PerEvent:
-    """View of one number per performance (P,) as an array with one per event (N,)."""
-
-    def __init__(self, numbers: Integers, ends: Integers) -> None:
-        self._numbers, self._ends = numbers, ends
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> Integers: ...
-    def __getitem__(self, index: int | slice) -> int | Integers:
-        rows = index if isinstance(index, int) else np.arange(*index.indices(self._ends[-1]))
-        numbers: int | Integers = self._numbers[np.searchsorted(self._ends, rows, side="right")]
-        return numbers
 
 
 class WindowSampler:
@@ -124,18 +101,14 @@ class WindowSampler:
 
     def __init__(self, corpus: Corpus, event: EventSpec) -> None:
         self.corpus, self.event = corpus, event
-        self._lattice_of: _PerEvent | Integers = _PerEvent(
-            self._detect_lattices(), self.corpus.offsets[1:]
-        )
-
-    def _detect_lattices(self) -> Integers:
-        """Return the lattice of each performance's screen, (P,), 0 where none is known."""
-        position = self.event.position
-        if position is None or not position.lattices:
-            return np.zeros(len(self.corpus.lengths), np.int64)
-        columns, known = list(position.columns), [n for n, _ in position.lattices]
-        places = (performance[:, columns] for performance in self.corpus.performances())
-        return lattice.detect(places, known)
+        position = event.position
+        #: The lattice of each performance's screen, (P,); 0 where none is known.
+        self._lattices = np.zeros(len(corpus.lengths), np.int64)
+        if position is not None and position.lattices:
+            columns, known = list(position.columns), [n for n, _ in position.lattices]
+            places = (performance[:, columns] for performance in corpus.performances())
+            self._lattices = lattice.detect(places, known)
+        self._ends = corpus.offsets[1:]
 
     def draw(
         self, group: list[Chunk], rng: np.random.Generator, *, mirror: bool, device: str
@@ -154,7 +127,8 @@ class WindowSampler:
             size = chunk.end - chunk.start
             events[row, :size] = self.corpus.events[chunk.start : chunk.end]
             scored[row, 0 if chunk.opening else 1 : size] = True
-            lattices[row, :size, 0] = self._lattice_of[chunk.start : chunk.end]
+            performance = np.searchsorted(self._ends, chunk.start, side="right")
+            lattices[row, :size, 0] = self._lattices[performance]
         places = None if event.position is None else events[..., [*event.position.columns]]
         events += rng.random(events.shape, np.float32) * np.asarray(event.noise, np.float32)
         for factor in event.factors:
@@ -168,5 +142,4 @@ class WindowSampler:
             cell = np.where(lattices > 0, 1 / lines, event.position.noise)[..., 0]
         if mirror:
             events = mirror_randomly(event, events, rng)
-        arrays = (events, cell, scored)
-        return Batch(*(torch.from_numpy(array.copy()).to(device) for array in arrays))
+        return Batch(*(torch.from_numpy(a.copy()).to(device) for a in (events, cell, scored)))

@@ -24,8 +24,6 @@ from robojam.model.file import write
 from robojam.model.mdrnn import EventModel
 from robojam.training.trainer import Trainer, TrainingSettings
 
-#: A checkpoint's name is that of its model with this in place of .safetensors.
-SUFFIX = ".run"
 _KEY = "robojam"
 _FORMAT = "run 1"
 #: Attributes of a trainer that are whole numbers.
@@ -55,8 +53,8 @@ class _Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checkpoint_path(model: Path) -> Path:
-    """Return the path of a model's checkpoint."""
-    return model.with_suffix(SUFFIX)
+    """Return the path of a model's checkpoint: beside the model, ending in .run."""
+    return model.with_suffix(".run")
 
 
 def save(trainer: Trainer, path: Path, metadata: dict[str, Any]) -> None:
@@ -101,9 +99,8 @@ def resume(path: Path, corpus: Corpus, held_out: Corpus) -> tuple[Trainer, dict[
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         checkpoint = msgspec.json.decode(text, type=_Checkpoint)
         if checkpoint.format != _FORMAT:
-            raise CheckpointError(
-                f"{path} is a run of format {checkpoint.format!r}, not {_FORMAT!r}"
-            )
+            kind = f"{checkpoint.format!r}, not {_FORMAT!r}"
+            raise CheckpointError(f"{path} is a run of format {kind}")
         if checkpoint.data != (corpus.sha256, held_out.sha256):
             raise CheckpointError(f"{path} is a run over other data: name the same files again")
         settings = TrainingSettings(**checkpoint.settings)
@@ -124,10 +121,8 @@ def _restore(trainer: Trainer, checkpoint: _Checkpoint, arrays: Arrays) -> None:
     _load(trainer.model, "model", arrays)
     _load(trainer.averaged, "averaged", arrays)
     if checkpoint.best_score is not None:
-        trainer.best, trainer.best_score = (
-            copy.deepcopy(trainer.averaged),
-            checkpoint.best_score,
-        )
+        trainer.best_score = checkpoint.best_score
+        trainer.best = copy.deepcopy(trainer.averaged)
         _load(trainer.best, "best", arrays)
     trainer.elapsed = checkpoint.spent
     trainer.loss = np.nan if checkpoint.loss is None else checkpoint.loss

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from msgspec.structs import replace as replace_struct
+from msgspec.structs import replace
 
 from robojam.corpus.corpus import TOUCH, Corpus
 from robojam.evaluation.likelihood import score
@@ -41,12 +40,12 @@ _TAKE_SECONDS = 5.0
 
 
 def fine_tuning_settings(
-    start: EventModel, chosen: TrainingSettings, given: dict[str, Any], *, events: int
+    start: EventModel, given: dict[str, Any], *, events: int
 ) -> TrainingSettings:
     """Return settings for fine-tuning a model on a corpus of `events` events.
 
     The sizes are the model's. given holds what the user asked for, and takes precedence over
-    the recipe here; what neither names is as in chosen.
+    the recipe here.
     """
     recipe: dict[str, Any] = {
         "dropout": 0.0,
@@ -63,7 +62,7 @@ def fine_tuning_settings(
         "units": start.units,
         "layers": start.layers,
     }
-    return replace(chosen, **recipe)
+    return TrainingSettings(**recipe)
 
 
 def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
@@ -76,11 +75,10 @@ def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
     shares = lattice.shares(places, position.noise, rare=1)
     if not shares:
         return start.event
-    extended = replace_struct(
-        position, lattices=lattice.average_shares(start.event.lattices, shares)
-    )
+    averaged = lattice.average_shares(start.event.lattices, shares)
+    extended = replace(position, lattices=averaged)
     factors = (extended if f is position else f for f in start.event.factors)
-    return replace_struct(start.event, factors=tuple(factors))
+    return replace(start.event, factors=tuple(factors))
 
 
 def generate_memory(file: ModelFile, *, seed: int) -> Corpus | None:

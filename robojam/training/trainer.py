@@ -123,9 +123,8 @@ def event_of(corpus: Corpus, settings: TrainingSettings) -> EventSpec:
     if corpus.columns == STROKE:
         return stroke_event(components=components, hidden=hidden)
     if corpus.columns != TOUCH:
-        raise ValueError(
-            f"{corpus.name} holds ({', '.join(corpus.columns)}), not touches or strokes"
-        )
+        names = ", ".join(corpus.columns)
+        raise ValueError(f"{corpus.name} holds ({names}), not touches or strokes")
     event = touch_event(components=components, hidden=hidden)
     if not settings.lattices or event.position is None:
         return event
@@ -142,30 +141,19 @@ class BatchLikelihood(nn.Module):
         super().__init__()
         self.model, self._use_bfloat16 = model, bfloat16
 
-    def encode(self, events: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the trunk's output, and the last place and velocities, at events (B, T, C)."""
-        with torch.autocast(events.device.type, torch.bfloat16, enabled=self._use_bfloat16):
-            seen, last, now, before, _ = self.model.listen(
-                events, self.model.initial(len(events))
-            )
-            return self.model.trunk(seen), last, now, before
-
     def forward(self, events: Tensor, cell: Tensor, scored: Tensor) -> Tensor:
         """Return the log densities (N, F) of the factors of the N scored events, in nats.
 
         events, cell and scored are those of a `Batch`.
         """
-        trunk, last, now, before = self.encode(events)
+        with torch.autocast(events.device.type, torch.bfloat16, enabled=self._use_bfloat16):
+            start = self.model.initial(len(events))
+            seen, last, now, before, _ = self.model.listen(events, start)
+            trunk = self.model.trunk(seen)
         # The heads compute in full precision, as a density depends on small differences,
         # and only at the scored events, so that padding costs nothing.
-        return self.model.predict(
-            trunk.float()[scored],
-            events[scored],
-            last[scored],
-            now[scored],
-            before[scored],
-            cell[scored],
-        )
+        inputs = (trunk.float(), events, last, now, before, cell)
+        return self.model.predict(*(tensor[scored] for tensor in inputs))
 
 
 class Trainer:
@@ -207,14 +195,10 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.settings, self.corpus, self.held_out = settings, corpus, held_out
-        if start is not None and event is None:
-            event = start.event
-        self.model = EventModel(
-            event or event_of(corpus, settings),
-            units=settings.units,
-            layers=settings.layers,
-            dropout=settings.dropout,
-        )
+        if event is None:
+            event = event_of(corpus, settings) if start is None else start.event
+        sizes = {"units": settings.units, "layers": settings.layers}
+        self.model = EventModel(event, dropout=settings.dropout, **sizes)
         if start is not None:
             self.model.load_state_dict(start.state_dict())
         self.starts_from_model = start is not None
@@ -223,12 +207,8 @@ class Trainer:
         self.likelihood = BatchLikelihood(self.model, bfloat16=settings.bfloat16)
         self.sampler = WindowSampler(corpus, self.model.event)
         self.averaged = copy.deepcopy(self.model).eval()
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(),
-            lr=settings.rate,
-            betas=(0.9, 0.98),
-            fused=settings.device in ("cpu", "cuda"),
-        )
+        weights, fused = self.model.parameters(), settings.device in ("cpu", "cuda")
+        self.optimiser = torch.optim.Adam(weights, settings.rate, (0.9, 0.98), fused=fused)
         rng = np.random.default_rng(settings.seed)
         chunks = cut_windows(corpus.lengths, settings.window, rng)
         batches_per_pass = sum(1 for _ in group_batches(chunks, settings.batch, rng))
@@ -267,8 +247,13 @@ class Trainer:
 
         def progress(held_out_score: float | None) -> Progress:
             self.elapsed = self.workers.from_leader(lambda: time.monotonic() - began)
-            steps, seconds = self.step - first_step, self.elapsed - elapsed_before
-            return self._progress(events, steps, seconds, held_out_score)
+            seconds = self.elapsed - elapsed_before
+            rate = events / max(seconds, 1e-9)
+            left = seconds / max(self.step - first_step, 1) * (self.steps - self.step)
+            if s.minutes:
+                left = max(0.0, min(left, 60 * s.minutes - self.elapsed))
+            best = None if math.isinf(self.best_score) else self.best_score
+            return Progress(self.step, self.steps, self.loss, rate, left, held_out_score, best)
 
         if self.starts_from_model and self.best is None:  # which may remain the best
             yield progress(self._score())
@@ -294,24 +279,6 @@ class Trainer:
             if self.passes % s.score_every and self.fraction_done < 1:
                 continue
             yield progress(self._score())
-
-    def _progress(
-        self, events: int, steps: int, seconds: float, held_out_score: float | None
-    ) -> Progress:
-        """Return the progress, given the events, steps and seconds since iteration began."""
-        seconds_left = seconds / max(steps, 1) * (self.steps - self.step)
-        if self.settings.minutes:
-            limit = 60 * self.settings.minutes
-            seconds_left = max(0.0, min(seconds_left, limit - self.elapsed))
-        return Progress(
-            self.step,
-            self.steps,
-            self.loss,
-            events / max(seconds, 1e-9),
-            seconds_left,
-            held_out_score,
-            None if math.isinf(self.best_score) else self.best_score,
-        )
 
     def _pass(self) -> list[list[Chunk]]:
         """Return the batches of a new pass, or of the one under way once more."""

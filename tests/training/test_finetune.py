@@ -13,14 +13,14 @@ from support.models import STROKES, TOUCHES, corpus, small
 from robojam.corpus.corpus import Corpus
 from robojam.evaluation.likelihood import score
 from robojam.training import finetune
-from robojam.training.trainer import Trainer, TrainingSettings
+from robojam.training.trainer import Trainer
 
 DATA, HELD_OUT = corpus(TOUCHES, [40, 3, 25, 60, 2]), corpus(TOUCHES, [30], seed=1)
 
 
 def test_fine_tuning_starts_with_the_models_score():
     start = small(TOUCHES)
-    how = finetune.fine_tuning_settings(start, TrainingSettings(), {"passes": 1.0}, events=130)
+    how = finetune.fine_tuning_settings(start, {"passes": 1.0}, events=130)
     trainer = Trainer(DATA, HELD_OUT, how, start=start)
     first = next(iter(trainer))
     assert first.step == 0
@@ -57,7 +57,7 @@ def test_lattice_of_the_players_screen_is_added_without_training():
     theirs, rest = on_screen(corpus(TOUCHES, [60]), 500), on_screen(HELD_OUT, 500)
     event = finetune.add_lattices(start, theirs)
     assert event.lattices == ((500, 1 / 4), (600, 6 / 7 / 4))
-    how = finetune.fine_tuning_settings(start, TrainingSettings(), {"passes": 1.0}, events=60)
+    how = finetune.fine_tuning_settings(start, {"passes": 1.0}, events=60)
     trainer = Trainer(theirs, rest, how, event=event, start=start)
     before, after = score(start, rest).joint, next(iter(trainer)).score
     assert after is not None
