@@ -41,7 +41,7 @@ from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import Endpoint, PortError
 from robojam.sessions.playback import Playback, settings_of
 from robojam.sessions.regenerate import regenerate
-from robojam.sessions.session import Header, ModelRef, Session, SessionEvent, is_selected
+from robojam.sessions.session import Header, ModelRef, Session, is_selected
 from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import logging_to, make_handlers
@@ -301,25 +301,13 @@ def assemble_replay(
     return Assembly(engine, options, ready)
 
 
-@dataclass(frozen=True, slots=True)
-class Regenerated:
-    """A recording whose machine's part was made again.
-
-    differences say how this model, device and build are not those of the recording.
-    """
-
-    header: Header
-    events: list[SessionEvent]
-    differences: list[str]
-
-
 def regenerate_session(
     session: Session, *, model: str | None = None, device: str | None = None
-) -> Regenerated:
+) -> tuple[Session, list[str]]:
     """Make the machine's part of a recording again from what the humans played.
 
-    model and device are those of the recording unless they are named. Raises
-    AssemblyError.
+    model and device are those of the recording unless they are named. Returns the new take,
+    and how model, device and build differ from the recording's. Raises AssemblyError.
     """
     model_loader.one_thread()
     header = session.header
@@ -341,7 +329,7 @@ def regenerate_session(
             voices = int(header.options.get("voices", 1))
             loaded = model_loader.load(path, device=device, voices=voices)
             models = Models(path, device=device, voices=voices)
-            events = list(regenerate(session, loaded.player, load))
+            events = tuple(regenerate(session, loaded.player, load))
     except (ValueError, TypeError) as error:
         raise AssemblyError(f"{session.path}, {error}") from error
     compare("model", _describe_model(header.model), _describe_model(loaded.info.model))
@@ -349,7 +337,7 @@ def regenerate_session(
     compare("build", header.build, loaded.info.build)
     info = loaded.info
     header = msgspec.structs.replace(header, model=info.model, device=device, build=info.build)
-    return Regenerated(header, events, differences)
+    return Session(header, events), differences
 
 
 def _describe_model(model: ModelRef) -> str:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import click
 
@@ -14,6 +14,9 @@ from robojam.cli.output import fail
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import BY_NAME, OPTIONS, Option, Options
 from robojam.controls import CONTROLS
+
+if TYPE_CHECKING:
+    from robojam.model.file import ModelDescription
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
@@ -50,53 +53,40 @@ class Command(click.Command):
 # -- types of values -------------------------------------------------------------------------
 
 
-class Number(click.ParamType[Any]):
-    """Number of a kind, int or float, that fulfils a condition, which allowed describes."""
+def number(
+    kind: type[int | float], condition: Callable[[float], bool], allowed: str
+) -> Callable[[Any], float]:
+    """Return a type of numbers that fulfil a condition, which allowed describes."""
 
-    name = "number"
-
-    def __init__(
-        self, kind: type[int | float], condition: Callable[[float], bool], allowed: str
-    ) -> None:
-        self._kind, self._condition, self._allowed = kind, condition, allowed
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read a number."""
+    def convert(value: Any) -> float:
         try:
-            number = self._kind(value)
+            converted = kind(value)
         except ValueError:
-            number = math.nan
-        if not self._condition(number):
-            self.fail(f"{value!r:.60} is not {self._allowed}", param, ctx)
-        return number
+            converted = math.nan
+        if not condition(converted):
+            raise ValueError(f"{value!r:.60} is not {allowed}")
+        return converted
+
+    return convert
 
 
-def positive_number(highest: int = 1_000_000) -> Number:
+def positive_number(highest: int = 1_000_000) -> Callable[[Any], float]:
     """Return the type of numbers above 0."""
-    return Number(float, lambda n: 0 < n <= highest, f"a number above 0, up to {highest}")
+    return number(float, lambda n: 0 < n <= highest, f"a number above 0, up to {highest}")
 
 
-def whole_number(lowest: int = 1, highest: int = 999_999_999) -> Number:
+def whole_number(lowest: int = 1, highest: int = 999_999_999) -> Callable[[Any], float]:
     """Return the type of whole numbers within limits, which are allowed too."""
     allowed = f"a whole number from {lowest} to {highest}"
-    return Number(int, lambda n: lowest <= n <= highest, allowed)
+    return number(int, lambda n: lowest <= n <= highest, allowed)
 
 
-class OutputFile(click.ParamType[Path]):
-    """Path of a file that can be written: its folder exists and can be written to."""
-
-    name = "file"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Path:
-        """Read a path."""
-        path = Path(value)
-        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            self.fail(f"{path} is not a file in a folder that can be written to", param, ctx)
-        return path
+def output_file(value: str) -> Path:
+    """Read the path of a file that can be written: its folder exists and can be written to."""
+    path = Path(value)
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{path} is not a file in a folder that can be written to")
+    return path
 
 
 #: Path of a file or folder to read; the reader says what is wrong with it.
@@ -108,12 +98,7 @@ SEED: Final = whole_number(0, 2**63 - 1)
 
 
 def option(
-    declaration: str,
-    text: str,
-    value_type: Any = None,
-    *,
-    field: str = "",
-    **more: Any,
+    declaration: str, text: str, value_type: Any = None, *, field: str = "", **more: Any
 ) -> Declaration:
     """Return a decorator that adds an option to a command.
 
@@ -143,9 +128,15 @@ def sampling_options(function: CommandFunction) -> CommandFunction:
     """Add --temperature and --spread to a command; None stands for the model's own."""
     for name in ("spread", "temperature"):
         control = CONTROLS[name]
-        number = Number(float, control.has, control.allowed)
-        function = _jam_option(BY_NAME[name], number)(function)
+        value_type = number(float, control.has, control.allowed)
+        function = _jam_option(BY_NAME[name], value_type)(function)
     return function
+
+
+def sampling(description: ModelDescription, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return temperature and spread as given, or as a model recommends where they are None."""
+    recommended = {"temperature": description.temperature, "spread": description.spread}
+    return {n: r if given[n] is None else given[n] for n, r in recommended.items()}
 
 
 def jam_options(function: CommandFunction) -> CommandFunction:
@@ -158,10 +149,7 @@ def jam_options(function: CommandFunction) -> CommandFunction:
     return function
 
 
-def _jam_option(
-    row: Option,
-    value_type: Any = None,
-) -> Declaration:
+def _jam_option(row: Option, value_type: Any = None) -> Declaration:
     """Return a decorator that adds an option of the table of options to a command.
 
     It has no default of its own: None and () stand for an option that was not given.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from robojam.cli.arguments import Command, OutputFile, json_option, option, paths_argument
+from robojam.cli.arguments import Command, json_option, option, output_file, paths_argument
 from robojam.cli.output import count_performances, duration, fail, warn
 
 if TYPE_CHECKING:
@@ -20,30 +21,22 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @paths_argument("DATA", "files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions")
-@option("--to FILE.npz", "file to write them to, clean and joined", OutputFile())
+@option("--to FILE.npz", "file to write them to, clean and joined", output_file)
 @option("--machine", "read what the machine played in sessions and logs, not the humans")
 @json_option
 def corpus(*, paths: tuple[Path, ...], to: Path | None, machine: bool, as_json: bool) -> int:
     """Show what is in performances from any program; --to joins and cleans them."""
-    if to is None:
-        return _describe(paths, None, None, machine=machine, as_json=as_json)
-    # Clean rows wait in a temporary file beside --to: they need not fit into memory.
-    try:
-        with TemporaryFile(dir=to.parent) as rows:
+    try:  # clean rows wait in a file beside --to: they need not fit into memory
+        with nullcontext() if to is None else TemporaryFile(dir=to.parent) as rows:
             return _describe(paths, to, rows, machine=machine, as_json=as_json)
-    except BrokenPipeError:  # the reader of the output has gone: cli.main handles it
-        raise
     except OSError as error:
+        if to is None or isinstance(error, BrokenPipeError):  # which cli.main handles
+            raise
         fail(f"{to} cannot be written: {error.strerror or error}")
 
 
 def _describe(
-    paths: tuple[Path, ...],
-    to: Path | None,
-    rows: IO[bytes] | None,
-    *,
-    machine: bool,
-    as_json: bool,
+    data: Iterable[Path], to: Path | None, rows: IO[Any] | None, *, machine: bool, as_json: bool
 ) -> int:
     """Print what is in the files; write them to one file, over the temporary file rows."""
     from robojam.corpus.corpus import CorpusError, clean, join, write
@@ -57,7 +50,7 @@ def _describe(
         refused.append(str(error))
 
     corpora = []
-    for path in paths:
+    for path in data:
         try:
             for corpus in read_all([path], machine=machine, on_error=refuse):
                 try:

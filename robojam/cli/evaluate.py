@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from robojam.cli.arguments import (
     SEED,
     Command,
-    OutputFile,
     json_option,
     option,
+    output_file,
     paths_argument,
+    sampling,
     sampling_options,
 )
 from robojam.cli.output import fail
@@ -34,17 +33,9 @@ if TYPE_CHECKING:
 @option("--play", "measure how like people it plays, not how well it predicts")
 @sampling_options
 @option("--seed N", "where the random numbers of --play start (default: 0)", SEED, default=0)
-@option("--page FILE", "with --play: draw the result, .png, .svg or .pdf", OutputFile())
+@option("--page FILE", "with --play: draw the result, .png, .svg or .pdf", output_file)
 def evaluate(
-    *,
-    model: str,
-    paths: tuple[Path, ...],
-    as_json: bool,
-    play: bool,
-    temperature: float | None,
-    spread: float | None,
-    seed: int,
-    page: Path | None,
+    *, model: str, paths: tuple[Path, ...], play: bool, page: Path | None, **given: Any
 ) -> int:
     """Measure how well a model predicts performances that it was not trained on.
 
@@ -55,34 +46,38 @@ def evaluate(
     from robojam.corpus.formats import read_all
     from robojam.model.file import ModelFileError, find
 
-    if page is not None:
-        _check_page(page, play=play)
+    if page is not None:  # refused before any work
+        from robojam.evaluation.report import KINDS
+
+        if not play:
+            fail("--page goes with --play")
+        if page.suffix.lower() not in KINDS:
+            fail(f"--page {page}: a page is {', '.join(KINDS)}")
     try:
-        path = find(model)
-        corpora = list(read_all(paths))
+        path, corpora = find(model), list(read_all(paths))
         if play:
-            return _play(
-                path,
-                corpora,
-                temperature=temperature,
-                spread=spread,
-                seed=seed,
-                page=page,
-                as_json=as_json,
-            )
-        return _predict(path, corpora, as_json=as_json)
+            return _play(path, corpora, page, given)
+        return _predict(path, corpora, as_json=given["as_json"])
     except (ModelFileError, CorpusError, ValueError) as error:
         fail(error)
 
 
 def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:
     """Print how well a model predicts. Raises ValueError where it cannot be measured."""
+    import torch
+
     from robojam.evaluation.likelihood import mean_score, score
     from robojam.model.mdrnn import load
 
     model, _ = load(path)
-    with _one_thread():
+    # Steps are small: beside another busy program, torch's threads wait for one another most
+    # of the time, and keep the cores busy while they wait.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
         result = mean_score([score(model, corpus, flagless=True) for corpus in corpora])
+    finally:
+        torch.set_num_threads(threads)
     if not math.isfinite(result.joint):
         fail(f"{path} has no density there: {result.joint} nats per event", 1)
     if as_json:
@@ -98,59 +93,17 @@ def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:
     return 0
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit torch to one thread during the block.
-
-    Steps are small: beside another busy program, torch's threads wait for one another most
-    of the time, and keep the cores busy while they wait.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _check_page(path: Path, *, play: bool) -> None:
-    """Exit, before any work, when a page cannot be drawn."""
-    from robojam.evaluation.report import KINDS
-
-    if not play:
-        fail("--page goes with --play")
-    if path.suffix.lower() not in KINDS:
-        fail(f"--page {path}: a page is {', '.join(KINDS)}")
-
-
-def _play(
-    path: Path,
-    corpora: list[Corpus],
-    *,
-    temperature: float | None,
-    spread: float | None,
-    seed: int,
-    page: Path | None,
-    as_json: bool,
-) -> int:
-    """Print how like people a model plays. Raises ValueError where it cannot be measured.
-
-    A temperature or spread of None is what the model's file recommends.
-    """
+def _play(path: Path, corpora: list[Corpus], page: Path | None, given: dict[str, Any]) -> int:
+    """Print how like people a model plays. Raises ValueError where it cannot be measured."""
     from robojam.corpus.corpus import clean, join
     from robojam.evaluation import likeness
     from robojam.model.file import read
 
-    file = read(path)
-    if temperature is None:
-        temperature = file.description.temperature
-    if spread is None:
-        spread = file.description.spread
+    file, seed = read(path), given["seed"]
     try:
         data = list(join([clean(corpus) for corpus in corpora]).performances())
-        result = likeness.compare(file, data, seed=seed, temperature=temperature, spread=spread)
+        chosen = sampling(file.description, given)
+        result = likeness.compare(file, data, seed=seed, **chosen)
     except ModuleNotFoundError:
         fail("--play wants scikit-learn: pip install 'robojam[report]'")
     if page is not None:
@@ -161,13 +114,11 @@ def _play(
             report.draw(file, data, result, page, seed=seed, data=names)
         except OSError as error:
             fail(f"{page}: {error.strerror}")
-    if as_json:
+    if given["as_json"]:
         print(json.dumps(asdict(result)))
         return 0
-    print(
-        f"{path.name}: {result.performances} performances, "
-        f"{likeness.CONTINUATIONS} answers each"
-    )
+    answers = f"{likeness.CONTINUATIONS} answers each"
+    print(f"{path.name}: {result.performances} performances, {answers}")
     print(f"at temperature {result.temperature:g}, spread {result.spread:g}")
     print("told apart, 0.5 to 1 (nobody can, anybody can), with its 95 % interval:")
     for pair, area in (

@@ -12,9 +12,10 @@ from robojam.cli.arguments import (
     PATH,
     SEED,
     Command,
-    OutputFile,
     option,
+    output_file,
     positive_number,
+    sampling,
     sampling_options,
     whole_number,
 )
@@ -25,29 +26,18 @@ if TYPE_CHECKING:
 
 #: Performances that can be made at once: each needs memory of its own.
 _MOST: Final = 100_000
+_FORMATS: Final = ".jsonl, .csv, .mid, .npz, .png or .wav"
+_SECONDS: Final = "length of each performance, in seconds, up to 3600 (default: 5)"
+_SEED: Final = "where the random numbers start; the same seed plays the same (default: drawn)"
 
 
 @click.command(cls=Command)
 @option("--from FILE", "performances to go on from", PATH, field="start")
 @option("--machine", "go on from what the machine played in them")
-@option(
-    "--to FILE",
-    "file to write: .jsonl, .csv, .mid, .npz, .png or .wav",
-    OutputFile(),
-    required=True,
-)
-@option(
-    "--seconds N",
-    "length of each performance, in seconds, up to 3600 (default: 5)",
-    positive_number(3600),
-    default=5.0,
-)
+@option("--to FILE", f"file to write: {_FORMATS}", output_file, required=True)
+@option("--seconds N", _SECONDS, positive_number(3600), default=5.0)
 @option("--count N", "how many (default: 1)", whole_number(), default=1)
-@option(
-    "--seed N",
-    "where the random numbers start; the same seed plays the same (default: drawn)",
-    SEED,
-)
+@option("--seed N", _SEED, SEED)
 @sampling_options
 @option("--model FILE", "model that plays (default: touch)")
 def generate(
@@ -58,9 +48,8 @@ def generate(
     seconds: float,
     count: int,
     seed: int | None,
-    temperature: float | None,
-    spread: float | None,
     model: str | None,
+    **given: Any,
 ) -> int:
     """Let the machine play into a file: from nothing, or going on from performances."""
     from robojam.export.writers import WRITERS, write_session
@@ -87,13 +76,9 @@ def generate(
     beginnings *= count
     if seed is None:
         seed = secrets.randbits(63)
-    recommended = file.description
-    sampling: dict[str, Any] = {
-        "temperature": recommended.temperature if temperature is None else temperature,
-        "spread": recommended.spread if spread is None else spread,
-    }
+    chosen = sampling(file.description, given)
     try:
-        takes = player.generate(file, beginnings, seconds=seconds, seed=seed, **sampling)
+        takes = player.generate(file, beginnings, seconds=seconds, seed=seed, **chosen)
     except ModelFileError as error:
         fail(error)
     except MemoryError:
@@ -107,7 +92,7 @@ def generate(
             take,
             file=file,
             seed=seed,
-            options=sampling,
+            options=chosen,
             continues=goes_on and len(beginning) > 0,
         )
         for beginning, take in zip(beginnings, takes, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def corpus_notes(corpora: Iterable[Corpus]) -> list[str]:
 
 
 def table_lines(
-    rows: list[tuple[str, ...]], *, right_aligned: Collection[int] = ()
+    rows: Sequence[tuple[str, ...]], *, right_aligned: Collection[int] = ()
 ) -> Iterator[str]:
     """Lay out rows of cells, of which the first are the headings, in columns.
 

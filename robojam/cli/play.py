@@ -17,47 +17,26 @@ from robojam.system.child_process import on_stdin_end, termination_signals
 _ENGINE: Final = "127.0.0.1:5005"
 
 
-class _WindowSize(click.ParamType[tuple[int, int]]):
-    """Size of a window in pixels, as WIDTHxHEIGHT."""
-
-    name = "size"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Read a size."""
-        width, _, height = str(value).lower().partition("x")
-        sides = [int(s) if s.isdecimal() and len(s) < 6 else 0 for s in (width, height)]
-        if not all(0 < side < 20_000 for side in sides):
-            self.fail(f"{value!r:.60} is not WIDTHxHEIGHT, as in 1280x800", param, ctx)
-        return sides[0], sides[1]
+def _window_size(text: str) -> tuple[int, int]:
+    """Read the size of a window in pixels."""
+    width, _, height = text.lower().partition("x")
+    sides = [int(s) if s.isdecimal() and len(s) < 6 else 0 for s in (width, height)]
+    if not all(0 < side < 20_000 for side in sides):
+        raise ValueError(f"{text!r:.60} is not WIDTHxHEIGHT, as in 1280x800")
+    return sides[0], sides[1]
 
 
 def _window_options(function: CommandFunction) -> CommandFunction:
     """Add the options of how the window looks."""
-    for add in (
-        option(
-            "--turn DEGREES",
-            "turn the picture clockwise, for a table: 0, 90, 180 or 270 (default: 0)",
-            click.Choice(["0", "90", "180", "270"]),
-            default="0",
-        ),
-        option(
-            "--theme THEME",
-            "dark, light, or stage: black and without words (default: dark)",
-            click.Choice(["dark", "light", "stage"]),
-            default="dark",
-        ),
-        option("--fullscreen", "start in full screen"),
-        option(
-            "--size WxH",
-            "size of the window in pixels (default: 1280x800)",
-            _WindowSize(),
-            default="1280x800",
-        ),
-    ):
-        function = add(function)
-    return function
+    size = "size of the window in pixels (default: 1280x800)"
+    theme = "dark, light, or stage: black and without words (default: dark)"
+    themes = click.Choice(["dark", "light", "stage"])
+    turn = "turn the picture clockwise, for a table: 0, 90, 180 or 270 (default: 0)"
+    turns = click.Choice(["0", "90", "180", "270"])
+    function = option("--turn DEGREES", turn, turns, default="0")(function)
+    function = option("--theme THEME", theme, themes, default="dark")(function)
+    function = option("--fullscreen", "start in full screen")(function)
+    return option("--size WxH", size, _window_size, default="1280x800")(function)
 
 
 @click.command(cls=Command)
@@ -92,9 +71,14 @@ def jam(
 def serve(*, config: str | None, encoded: str | None, until_eof: bool, **given: Any) -> int:
     """Run the engine alone. Ctrl-C ends it."""
     _exit_on_signals()
+    import msgspec
+
     from robojam.app import assemble
 
-    options = load_options(given, config) if encoded is None else _decode(encoded)
+    if encoded is None:
+        options = load_options(given, config)
+    else:
+        options = msgspec.json.decode(encoded, type=Options)
     try:
         assembly = assemble.assemble(options)
         for warning in assembly.warnings:
@@ -105,12 +89,6 @@ def serve(*, config: str | None, encoded: str | None, until_eof: bool, **given: 
     except assemble.AssemblyError as error:
         fail(error)
     return 0
-
-
-def _decode(encoded: str) -> Options:
-    import msgspec
-
-    return msgspec.json.decode(encoded, type=Options)
 
 
 def _exit_on_signals() -> None:
@@ -131,15 +109,7 @@ def _exit_on_signals() -> None:
 )
 @_window_options
 @option("--until-eof", "end when standard input does", hidden=True)
-def window(
-    *,
-    engine: str,
-    size: tuple[int, int],
-    fullscreen: bool,
-    theme: str,
-    turn: str,
-    until_eof: bool,
-) -> int:
+def window(*, engine: str, until_eof: bool, turn: str, **look: Any) -> int:
     """Open a window on an engine that runs already, here or on another machine."""
     from robojam.window import run
 
@@ -149,4 +119,4 @@ def window(
         fail(f"--engine: {error}")
     if until_eof:
         on_stdin_end(lambda: signal.raise_signal(signal.SIGTERM))
-    return run(engine=address, size=size, fullscreen=fullscreen, theme=theme, turn=int(turn))
+    return run(engine=address, turn=int(turn), **look)

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import click
@@ -42,8 +42,7 @@ def ports(*, as_json: bool, no_network: bool) -> int:
             try:
                 report[name] = result.result()
             except (ImportError, OSError, RuntimeError, ValueError) as error:
-                text = " ".join(str(error).split()) or type(error).__name__
-                report[name] = {"error": text}
+                report[name] = {"error": " ".join(str(error).split()) or type(error).__name__}
     report["type"] = _commands_to_type(report)
     if as_json:
         print(json.dumps(report, indent=1))
@@ -56,7 +55,6 @@ def ports(*, as_json: bool, no_network: bool) -> int:
 
 
 def _addresses() -> list[str]:
-    """Return the addresses of this machine that others can reach."""
     from robojam.ports.discovery import addresses
 
     return addresses()
@@ -67,8 +65,7 @@ def _osc_addresses() -> list[dict[str, Any]]:
     defaults = Options()
     host, port = parse_address(defaults.osc_in)
     addresses = [("osc-in", host, port)]
-    tuio = parse_tuio(defaults.tuio_in, default_host=host)
-    if tuio is not None:
+    if tuio := parse_tuio(defaults.tuio_in, default_host=host):
         addresses.append(("tuio-in", *tuio))
     addresses += [("osc-out", *parse_output(output)[:2]) for output in defaults.osc_out]
     return [
@@ -78,35 +75,31 @@ def _osc_addresses() -> list[dict[str, Any]]:
 
 
 def _used_by(host: str, port: int) -> str | None:
-    """Return which program listens at an address of this machine; None when none does."""
+    """Return the program that listens at an address of this machine, if any.
+
+    Of an engine it is the mode and the model.
+    """
+    import select
+
     from robojam.ports.udp import Endpoint, PortError
+    from robojam.wire import osc
 
     try:
         Endpoint(host, port).close()
     except PortError:
-        return _engine_at(host, port) or "another program"
-    return None
-
-
-def _engine_at(host: str, port: int) -> str | None:
-    """Return mode and model of the engine at an address; None when no engine answers."""
-    import select
-
-    from robojam.ports.udp import Endpoint
-    from robojam.wire import osc
-
+        pass
+    else:
+        return None
     with closing(Endpoint(host, 0)) as endpoint:
         endpoint.send(osc.encode("/robojam/status"), (host, port))
         select.select([endpoint], [], [], _STATUS_WAIT)
         answer = endpoint.receive()
-        messages = osc.decode(answer[0])[0] if answer else []
-    if not messages or messages[0].address != "/robojam/status" or messages[0].tags != "s":
-        return None
-    try:
-        status = json.loads(str(messages[0].args[0]))
-        return f"robojam: {status['mode']}, {status['model']}"
-    except (ValueError, KeyError, TypeError):
-        return None
+    messages = osc.decode(answer[0])[0] if answer else []
+    if messages and messages[0].address == "/robojam/status" and messages[0].tags == "s":
+        with suppress(ValueError, KeyError, TypeError):
+            status = json.loads(str(messages[0].args[0]))
+            return f"robojam: {status['mode']}, {status['model']}"
+    return "another program"
 
 
 def _midi_ports() -> dict[str, list[str]]:
@@ -163,10 +156,8 @@ def _commands_to_type(report: dict[str, Any]) -> list[dict[str, str]]:
             add("--osc-in 127.0.0.1:5015", f"a second engine, for {user} has the first port")
     hosts = _items(report["addresses"])
     if hosts:
-        add(
-            "--osc-in 0.0.0.0:5005 --touchosc learn",
-            f"a phone or tablet that sends to {hosts[0]}, port 5005",
-        )
+        purpose = f"a phone or tablet that sends to {hosts[0]}, port 5005"
+        add("--osc-in 0.0.0.0:5005 --touchosc learn", purpose)
     for receiver in _items(report.get("network")):
         name, address = receiver["name"], receiver["address"]
         if address.rpartition(":")[0] in hosts and "robojam" in name:
@@ -194,30 +185,25 @@ def _print_report(report: dict[str, Any]) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE, show_header=False, padding=(0, 2, 0, 0))
-
-    def add_rows(title: str, result: Any, rows: list[tuple[str, str]], empty: str = "") -> None:
+    directions = [(way, name) for way in ("in", "out") for name in report["midi"].get(way, ())]
+    for key, title, row, nothing in (
+        ("addresses", "this machine", lambda host: (host, ""), "no network"),
+        ("osc", "OSC", lambda item: (item["address"], f"{item['for']}: {_use(item)}"), ""),
+        ("midi", "MIDI", lambda item: item[::-1], "no port"),
+        ("audio", "audio", lambda item: (item["name"], item["api"]), "no device"),
+        ("compute", "compute", lambda item: (item["device"], item["name"]), ""),
+        ("network", "on the network", lambda item: (item["address"], item["name"]),
+         "no program announces OSC"),
+    ):  # fmt: skip
+        if key not in report:
+            continue
+        result = report[key]
         if isinstance(result, dict) and "error" in result:
             rows = [("–", result["error"])]
-        for i, (name, detail) in enumerate(rows or [("–", empty)]):
-            table.add_row(Text(title if i == 0 else "", style="bold"), Text(name), Text(detail))
-
-    result = report["addresses"]
-    add_rows("this machine", result, [(host, "") for host in _items(result)], "no network")
-    result = report["osc"]
-    rows = [(item["address"], f"{item['for']}: {_use(item)}") for item in _items(result)]
-    add_rows("OSC", result, rows)
-    result = report["midi"]
-    rows = [(port, name) for name in ("in", "out") for port in result.get(name, ())]
-    add_rows("MIDI", result, rows, "no port")
-    result = report["audio"]
-    rows = [(item["name"], item["api"]) for item in _items(result)]
-    add_rows("audio", result, rows, "no device")
-    result = report["compute"]
-    add_rows("compute", result, [(item["device"], item["name"]) for item in _items(result)])
-    if "network" in report:
-        result = report["network"]
-        rows = [(item["address"], item["name"]) for item in _items(result)]
-        add_rows("on the network", result, rows, "no program announces OSC")
+        else:
+            rows = [row(item) for item in (directions if key == "midi" else result)]
+        for i, (name, detail) in enumerate(rows or [("–", nothing)]):
+            table.add_row(Text("" if i else title, style="bold"), Text(name), Text(detail))
     width = None if sys.stdout.isatty() else 100
     Console(width=width, highlight=False).print(table)
     longest = max(len(line["what"]) for line in report["type"])

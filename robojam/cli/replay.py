@@ -11,66 +11,34 @@ from robojam.cli.arguments import PATH, Command, option, positive_number
 from robojam.cli.output import fail, warn
 
 if TYPE_CHECKING:
-    from robojam.sessions.session import Header, Session, SessionEvent
+    from robojam.sessions.session import Session
+
+# Texts of the options that need more than their line.
+_SPEED = "how many times faster it plays (default: 1)"
+_WHO = "play this player alone: human, ai, human2, …; can be repeated (default: all)"
+_OSC_IN = "address at which monitors subscribe (default: any free port of 127.0.0.1)"
+_OSC_OUT = "address to play to; can be repeated (default: 127.0.0.1:5006)"
+_MIDI_OUT = "MIDI port to play to; can be repeated (default: none)"
+_PAD = "pad that shows the touches, for an output with the dialect touchosc"
+_REGENERATE = "do not play: make the machine's part again from what the humans played"
+_DEVICE = "auto, cpu, cuda or mps, with --regenerate (default: that of the recording)"
 
 
 @click.command(cls=Command)
 @click.argument("session", metavar="SESSION", type=PATH, help="a recorded jam, .jsonl")
-@option(
-    "--speed FACTOR",
-    "how many times faster it plays (default: 1)",
-    positive_number(),
-    default=1.0,
-)
-@option(
-    "--who NAME",
-    "play this player alone: human, ai, human2, …; can be repeated (default: all)",
-    multiple=True,
-)
+@option("--speed FACTOR", _SPEED, positive_number(), default=1.0)
+@option("--who NAME", _WHO, multiple=True)
 @option("--window/--no-window", "open a window (default: if there is a display)", default=None)
 @option("--sound/--no-sound", "play the sound (default: on)", default=True)
-@option(
-    "--osc-in HOST:PORT",
-    "address at which monitors subscribe (default: any free port of 127.0.0.1)",
-    default="127.0.0.1:0",
-)
-@option(
-    "--osc-out HOST:PORT[/DIALECT]",
-    "address to play to; can be repeated (default: 127.0.0.1:5006)",
-    multiple=True,
-)
-@option(
-    "--midi-out NAME[/STYLE]",
-    "MIDI port to play to; can be repeated (default: none)",
-    multiple=True,
-)
-@option(
-    "--touchosc ADDRESS[=AXES]",
-    "pad that shows the touches, for an output with the dialect touchosc",
-    multiple=True,
-)
-@option(
-    "--regenerate", "do not play: make the machine's part again from what the humans played"
-)
+@option("--osc-in HOST:PORT", _OSC_IN, default="127.0.0.1:0")
+@option("--osc-out HOST:PORT[/DIALECT]", _OSC_OUT, multiple=True)
+@option("--midi-out NAME[/STYLE]", _MIDI_OUT, multiple=True)
+@option("--touchosc ADDRESS[=AXES]", _PAD, multiple=True)
+@option("--regenerate", _REGENERATE)
 @option("--to FILE", "file to write, with --regenerate", PATH)
 @option("--model FILE", "model to use with --regenerate (default: that of the recording)")
-@option(
-    "--device DEVICE",
-    "auto, cpu, cuda or mps, with --regenerate (default: that of the recording)",
-    click.Choice(["auto", "cpu", "cuda", "mps"]),
-)
-def replay(
-    *,
-    session: Path,
-    speed: float,
-    who: tuple[str, ...],
-    window: bool | None,
-    regenerate: bool,
-    to: Path | None,
-    model: str | None,
-    device: str | None,
-    **given: Any,
-) -> int:
+@option("--device DEVICE", _DEVICE, click.Choice(["auto", "cpu", "cuda", "mps"]))
+def replay(*, session: Path, regenerate: bool, to: Path | None, **given: Any) -> int:
     """Play a recorded jam again, in time; or make the machine's part again in a file."""
     from robojam.sessions.session import SessionError, read
 
@@ -80,10 +48,11 @@ def replay(
         fail(error)
     for warning in recording.warnings:
         warn(warning)
+    model, device = given.pop("model"), given.pop("device")
     if not regenerate:
         if to is not None:
             fail("--to goes with --regenerate")
-        return _play(recording, given, speed=speed, who=who, window=window)
+        return _play(recording, **given)
     if to is None:
         fail("--regenerate wants --to FILE")
     if to.exists() and session.samefile(to):
@@ -92,12 +61,7 @@ def replay(
 
 
 def _play(
-    session: Session,
-    given: dict[str, Any],
-    *,
-    speed: float,
-    who: tuple[str, ...],
-    window: bool | None,
+    session: Session, *, speed: float, who: tuple[str, ...], window: bool | None, **given: Any
 ) -> int:
     """Play a recording in time; window None opens one where there is a display."""
     from robojam.app import assemble
@@ -106,13 +70,9 @@ def _play(
     if window is None:
         window = has_display()
     try:
-        assembly = assemble.assemble_replay(
-            session,
-            {name: value for name, value in given.items() if value != ()},
-            speed=speed,
-            who=who,
-            lead=1.0 if window else 0.0,
-        )
+        options = {name: value for name, value in given.items() if value != ()}
+        lead = 1.0 if window else 0.0
+        assembly = assemble.assemble_replay(session, options, speed=speed, who=who, lead=lead)
         stop = assembly.engine.stop
         with window_beside(assembly.address, on_close=stop, wanted=window):
             assembly.run(on_ready=lambda: print(assembly.ready, flush=True))
@@ -124,37 +84,23 @@ def _play(
 def _regenerate(session: Session, to: Path, *, model: str | None, device: str | None) -> int:
     """Write the recording with the machine's part made again; print what differs."""
     from robojam.app import assemble
-
-    try:
-        made = assemble.regenerate_session(session, model=model, device=device)
-    except assemble.AssemblyError as error:
-        fail(error)
-    _write(to, made.header, made.events)
-    print("\n".join([f"{len(made.events)} events, to {to}", *made.differences]))
-    _print_difference(session, made.events)
-    return 0
-
-
-def _write(path: Path, header: Header, events: list[SessionEvent]) -> None:
-    from robojam.sessions.session import encode, encode_header
-    from robojam.system.atomic_file import atomic_write
-
-    try:
-        with atomic_write(path) as part:
-            part.write_bytes(b"".join([encode_header(header), *map(encode, events)]))
-    except OSError as error:
-        fail(f"cannot write {path}: {error.strerror}")
-
-
-def _print_difference(session: Session, events: list[SessionEvent]) -> None:
-    """Print where the events leave those of the recording."""
+    from robojam.export.writers import write_session
     from robojam.sessions.regenerate import first_difference
     from robojam.sessions.session import encode
 
-    difference = first_difference(session, events)
+    try:
+        made, differences = assemble.regenerate_session(session, model=model, device=device)
+        write_session([made], to)
+    except assemble.AssemblyError as error:
+        fail(error)
+    except OSError as error:
+        fail(f"cannot write {to}: {error.strerror}")
+    print("\n".join([f"{len(made.events)} events, to {to}", *differences]))
+    difference = first_difference(session, made.events)
     if difference is None:
         print("the same, touch for touch")
-        return
+        return 0
     print(f"differs from line {difference.index + 2} on")
     for label, event in (("recorded", difference.recorded), ("made", difference.made)):
         print(f"  {label}: {encode(event).decode().strip() if event else 'nothing more'}")
+    return 0

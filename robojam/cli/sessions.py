@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from robojam.cli.arguments import PATH, Command, OutputFile, json_option, option, paths_argument
+from robojam.cli.arguments import (
+    PATH,
+    Command,
+    json_option,
+    option,
+    output_file,
+    paths_argument,
+)
 from robojam.cli.output import duration, fail, table_lines, warn
 from robojam.config.options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from robojam.sessions.library import LibraryEntry
+
+_FORMATS = "file to write: .csv (MicroJam), .mid, .npz, .png or .wav"
+_WHO = "only this player: human, ai, human2, …; can be repeated (default: all)"
 
 
 @click.command(cls=Command)
@@ -58,25 +71,22 @@ def sessions(*, path: Path, name: str | None, note: str | None, as_json: bool) -
 
 
 def _as_json(entry: LibraryEntry) -> dict[str, Any]:
-    described: dict[str, Any] = {"file": entry.path.name, "path": str(entry.path)}
-    described |= {"name": entry.annotation.name, "note": entry.annotation.note}
+    described = {"file": entry.path.name, "path": str(entry.path)}
+    described |= msgspec.structs.asdict(entry.annotation)
     if entry.summary is None:
         return described | {"damaged": entry.error}
     return described | dict(msgspec.to_builtins(entry.summary))
 
 
-def _rows(entries: list[LibraryEntry]) -> list[tuple[str, ...]]:
+def _rows(entries: list[LibraryEntry]) -> Sequence[tuple[str, ...]]:
     """Return the rows of the list, the headings first."""
     from robojam.sessions.library import local_time
     from robojam.sessions.validation import NEWER
 
-    rows: list[tuple[str, ...]] = [
-        ("session", "began", "length", "touches", "modes", "model", "")
-    ]
+    rows = [("session", "began", "length", "touches", "modes", "model", "")]
     for entry in entries:
-        name, note = entry.annotation.name, entry.annotation.note
-        label = " ".join(filter(None, [name, f"({note})" if note else ""]))
-        summary = entry.summary
+        note, summary = entry.annotation.note, entry.summary
+        label = " ".join(filter(None, [entry.annotation.name, f"({note})" if note else ""]))
         if summary is None:
             reason = f"{label}: {entry.error}" if label else entry.error
             # A session of a newer robojam is not damaged: this robojam is too old for it.
@@ -86,17 +96,10 @@ def _rows(entries: list[LibraryEntry]) -> list[tuple[str, ...]]:
         players = [f"{who} {count:,}" for who, count in summary.touches.items()]
         if len(players) > 4:
             players[3:] = [f"and {len(players) - 3} more"]
-        rows.append(
-            (
-                entry.path.stem,
-                local_time(summary.started),
-                duration(summary.seconds),
-                ", ".join(players),
-                ", ".join(summary.modes) + ("" if summary.ended else " (cut off)"),
-                summary.model.removesuffix(".safetensors"),
-                label,
-            )
-        )
+        began, length = local_time(summary.started), duration(summary.seconds)
+        modes = ", ".join(summary.modes) + ("" if summary.ended else " (cut off)")
+        model = summary.model.removesuffix(".safetensors")
+        rows.append((entry.path.stem, began, length, ", ".join(players), modes, model, label))
     return rows
 
 
@@ -104,17 +107,8 @@ def _rows(entries: list[LibraryEntry]) -> list[tuple[str, ...]]:
 @paths_argument(
     "SESSION", "recorded jams or folders of them; several make one sheet, or numbered files"
 )
-@option(
-    "--to FILE",
-    "file to write: .csv (MicroJam), .mid, .npz, .png or .wav",
-    OutputFile(),
-    required=True,
-)
-@option(
-    "--who NAME",
-    "only this player: human, ai, human2, …; can be repeated (default: all)",
-    multiple=True,
-)
+@option("--to FILE", _FORMATS, output_file, required=True)
+@option("--who NAME", _WHO, multiple=True)
 def export(*, paths: tuple[Path, ...], to: Path, who: tuple[str, ...]) -> int:
     """Write recorded jams for other programs, as a picture or as sound."""
     from robojam.export.writers import WRITERS
@@ -123,12 +117,8 @@ def export(*, paths: tuple[Path, ...], to: Path, who: tuple[str, ...]) -> int:
     writer = WRITERS.get(to.suffix.lower())
     if writer is None:
         fail(f"--to {to}: a jam is exported to {', '.join(WRITERS)}")
-    files = [
-        file
-        for path in paths
-        for file in (sorted(path.glob("*.jsonl")) if path.is_dir() else [path])
-    ]
-    jams = []
+    listed = (sorted(p.glob("*.jsonl")) if p.is_dir() else [p] for p in paths)
+    files, jams = list(chain.from_iterable(listed)), []
     for file in files:
         try:
             session = read(file)
@@ -139,8 +129,9 @@ def export(*, paths: tuple[Path, ...], to: Path, who: tuple[str, ...]) -> int:
             continue
         for warning in session.warnings:
             warn(warning)
-        jams.append(session.select(who or None))
-    jams = [session for session in jams if session.summary().touches]
+        selected = session.select(who or None)
+        if selected.summary().touches:
+            jams.append(selected)
     if not jams:
         fail("there is nothing to export: nobody plays there")
     try:

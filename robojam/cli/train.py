@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,8 +20,8 @@ from robojam.cli.arguments import (
     PATH,
     SEED,
     Command,
-    OutputFile,
     option,
+    output_file,
     paths_argument,
     positive_number,
     whole_number,
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 #: Entries of the metadata that are tuples of DataFile.
 _DATA_FILES: Final = ("trained_on", "score_on")
+_VAL: Final = "held-out performances; can be repeated (default: a tenth of DATA)"
+_SIZE: Final = "s, m or l: small, like the default model, or large (default: m)"
+_MINUTES: Final = "time limit (default: none; with --from 0.5 for each 2,000 events)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainArguments:
-    """Arguments of the command.
-
-    settings are those of the run (TrainingSettings) that were given, by name.
-    """
+    """Arguments of the command; settings are those of the run that were given, by name."""
 
     paths: tuple[Path, ...]
     to: Path
@@ -62,26 +62,13 @@ class TrainArguments:
 
 @click.command(cls=Command)
 @paths_argument("DATA", "performances: corpora, recorded jams and folders of them")
-@option("--to MODEL", "model file to write", OutputFile(), required=True)
-@option(
-    "--val DATA",
-    "held-out performances; can be repeated (default: a tenth of DATA)",
-    PATH,
-    multiple=True,
-)
+@option("--to MODEL", "model file to write", output_file, required=True)
+@option("--val DATA", _VAL, PATH, multiple=True)
 @option("--from MODEL", "go on from a model: teach it one player's style", field="start")
 @option("--resume", "go on exactly where this run was stopped")
-@option(
-    "--size SIZE",
-    "s, m or l: small, like the default model, or large (default: m)",
-    click.Choice(["s", "m", "l"]),
-)
+@option("--size SIZE", _SIZE, click.Choice(["s", "m", "l"]))
 @option("--passes N", "passes over the data (default: 80; with --from 12)", positive_number())
-@option(
-    "--minutes N",
-    "time limit (default: none; with --from 0.5 for each 2,000 events)",
-    positive_number(),
-)
+@option("--minutes N", _MINUTES, positive_number())
 @option("--patience N", "stop after this many scores without a better one", whole_number(0))
 @option("--units N", "width of each recurrent layer", whole_number())
 @option("--layers N", "number of recurrent layers", whole_number())
@@ -102,11 +89,7 @@ def train(**given: Any) -> int:
     names = {field.name for field in fields(TrainArguments)}
     arguments = {name: value for name, value in given.items() if name in names}
     settings = {n: v for n, v in given.items() if n not in names and v is not None}
-    return _train(TrainArguments(**arguments, settings=settings))
-
-
-def _train(chosen: TrainArguments) -> int:
-    """Train in this process, as one of the workers that share the run if there are several."""
+    chosen = TrainArguments(**arguments, settings=settings)
     from robojam.training.distributed import WorkerError, join_workers, limit_openmp_spinning
 
     limit_openmp_spinning()
@@ -158,11 +141,8 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
         if not workers.leads:
             return 0
         if trainer.best is None:
-            fail(
-                "stopped before the first scoring: no model was made; the same command with "
-                "--resume goes on",
-                130,
-            )
+            reason = "stopped before the first scoring: no model was made"
+            fail(f"{reason}; the same command with --resume goes on", 130)
         if run.start is not None:
             _limit_forgetting(run, run.start, seed=trainer.settings.seed)
         trainer.save(to, **run.metadata)  # again: Ctrl-C may have come while it was written
@@ -181,17 +161,12 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
 
 @dataclass(slots=True)
 class _Run:
-    """A run that is ready to begin.
-
-    metadata is what the model's file will say besides, notes are lines on what was left out
-    of the data, start is the model to go on from, history the progress so far.
-    """
+    """A run that is ready to begin."""
 
     trainer: Trainer
-    metadata: dict[str, Any]
-    notes: list[str]
-    start: ModelFile | None = None
-    history: list[Progress] = field(default_factory=list)
+    metadata: dict[str, Any]  # of the model's file, besides the run's own
+    notes: list[str]  # lines on what was left out of the data
+    start: ModelFile | None = None  # the model to go on from
 
 
 def _prepare(chosen: TrainArguments) -> _Run:
@@ -207,10 +182,9 @@ def _prepare(chosen: TrainArguments) -> _Run:
     def leave_out(error: ValueError) -> None:
         warn(f"{error}; it is left out")
 
-    corpora = [
-        clean(c) for c in read_all(chosen.paths, machine=chosen.machine, on_error=leave_out)
-    ]
-    validation = [clean(c) for c in read_all(chosen.val, on_error=leave_out)]
+    read_corpora = partial(read_all, on_error=leave_out)
+    corpora = [clean(c) for c in read_corpora(chosen.paths, machine=chosen.machine)]
+    validation = [clean(c) for c in read_corpora(chosen.val)]
     notes = corpus_notes([*corpora, *validation])
     data = join(corpora)
     if validation:
@@ -234,20 +208,15 @@ def _prepare(chosen: TrainArguments) -> _Run:
         sizes = SIZES.get(chosen.size or "", {})
         settings = replace(TrainingSettings(), **{**sizes, **given})
         return _Run(Trainer(data, held_out, settings), metadata, notes)
-    refused: list[str] = [
-        name for name in ("units", "layers", "components", "hidden") if name in given
-    ]
-    refused += ["size"] if chosen.size else []
+    refused = [f"--{n}" for n in ("units", "layers", "components", "hidden") if n in given]
+    refused += ["--size"] if chosen.size else []
     if refused:
-        options = ", ".join(f"--{name}" for name in refused)
-        raise ValueError(f"--from: the sizes are that model's, without {options}")
+        raise ValueError(f"--from: the sizes are that model's, without {', '.join(refused)}")
     start, description = load(file.path)
     metadata["trained_on"] = description.trained_on + metadata["trained_on"]
     metadata["licence"] = chosen.licence or description.licence
     metadata |= {"temperature": description.temperature, "spread": description.spread}
-    settings = finetune.fine_tuning_settings(
-        start, TrainingSettings(), given, events=len(data.events)
-    )
+    settings = finetune.fine_tuning_settings(start, given, events=len(data.events))
     if data.columns != start.event.columns:
         raise ValueError(f"{file.path} and {data.name} are of different kinds")
     event = finetune.add_lattices(start, data)
@@ -320,6 +289,7 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
     from robojam.training import checkpoint, plots
 
     trainer, to, workers = run.trainer, chosen.to, run.trainer.workers
+    history: list[Progress] = []
     checkpoint_path = checkpoint.checkpoint_path(to)
     console = Console()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
@@ -338,16 +308,16 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
             """Show and keep the progress; return whether to stop."""
             text = _describe(now)
             bar.update(task, total=now.steps, completed=now.step, description=text)
-            run.history.append(now)
+            history.append(now)
             log_scalars(now)
-            if now.score is not None:
-                if now.score == now.best:
-                    trainer.save(to, **run.metadata)
+            stop = interrupted()
+            if now.score is not None and now.score == now.best:
+                trainer.save(to, **run.metadata)
+            if stop or now.score is not None:
                 checkpoint.save(trainer, checkpoint_path, plain)
+            if now.score is not None:
                 line = f"step {now.step} of {now.steps}: {text}"
                 console.print(line, highlight=False, soft_wrap=True)
-            if stop := interrupted():
-                checkpoint.save(trainer, checkpoint_path, plain)
             return stop
 
         try:
@@ -365,7 +335,7 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
     checkpoint_path.unlink(missing_ok=True)
     picture = chosen.picture or to.with_suffix(".png")
-    plots.plot(run.history, picture, title=f"{to.stem}: {trainer.corpus.name}")
+    plots.plot(history, picture, title=f"{to.stem}: {trainer.corpus.name}")
     return False
 
 
@@ -377,8 +347,8 @@ def _describe(now: Progress) -> str:
     if now.score is not None and now.score != now.best:
         parts[-1] += f" (now {now.score:.3f})"
     if now.events_per_second:  # unknown before the first step
-        parts.append(f"{now.events_per_second:,.0f} events/s")
-        parts.append(f"{duration(now.seconds_left)} left")
+        left = duration(now.seconds_left)
+        parts += [f"{now.events_per_second:,.0f} events/s", f"{left} left"]
     return ", ".join(parts)
 
 

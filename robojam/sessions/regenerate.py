@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from robojam.jam.events import ControlChanged, Event, TouchPlayed
@@ -89,17 +90,14 @@ def regenerate(
         yield from made
 
 
-def first_difference(session: Session, made: list[SessionEvent]) -> Difference | None:
+def first_difference(session: Session, made: Sequence[SessionEvent]) -> Difference | None:
     """Return where a regenerated take differs from the recorded one; None if it does not.
 
     A recording that was cut off may lack its last events.
     """
-    length = len(session.events)
-    if session.ended is not None:
-        length = max(length, len(made))
-    for index in range(length):
-        recorded = session.events[index] if index < len(session.events) else None
-        again = made[index] if index < len(made) else None
+    if session.ended is None:
+        made = made[: len(session.events)]
+    for index, (recorded, again) in enumerate(zip_longest(session.events, made)):
         if recorded != again:
             return Difference(index, recorded, again)
     return None
