@@ -47,22 +47,19 @@ LOWEST_NOTE, HIGHEST_NOTE = 0.0, 127.0
 #: Players that an assignment such as ``human=strings,ai=keys`` may name.
 MAX_NAMED: Final = 128
 
-_SEPARATORS = re.compile(r"[\s_-]+")
 _SEMITONES: Final = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS: Final = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
-_KEY = re.compile(r"([A-Ga-g])([#♯b♭]?)")
 
 
 # -- scales and keys ---------------------------------------------------------------------
 
 
 def _squeeze(name: str) -> str:
-    return _SEPARATORS.sub("", name).lower()
+    return re.sub(r"[\s_-]+", "", name).lower()
 
 
-_SCALE_NAMES: Final = {
-    _squeeze(spelling): name
-    for spelling, name in (*((name, name) for name in SCALES), *SCALE_ALIASES.items())
+_SCALE_NAMES: Final = {_squeeze(name): name for name in SCALES} | {
+    _squeeze(alias): name for alias, name in SCALE_ALIASES.items()
 }
 
 
@@ -81,13 +78,12 @@ def parse_scale(text: str) -> str:
 
 def parse_key(text: str) -> str:
     """Return a key as in ``C#`` or ``Bb``. Raises ValueError, which says what is allowed."""
-    found = _KEY.fullmatch(text.strip())
-    if found is None:
+    match = re.fullmatch(r"([A-Ga-g])([#♯b♭]?)", text.strip())
+    if match is None:
         raise ValueError(
             f"no key is named {text!r:.40}; allowed: C, D, E, F, G, A, B, also with # or b"
         )
-    accidental = {1: "#", -1: "b"}.get(_ACCIDENTALS[found[2]], "")
-    return found[1].upper() + accidental
+    return match[1].upper() + match[2].replace("♯", "#").replace("♭", "b")
 
 
 def key_semitone(key: str) -> int:
@@ -163,42 +159,44 @@ def parse_range(text: str) -> PitchRange:
     C4 is middle C, 60; a fraction has up to three digits. Raises ValueError, which says what
     is allowed.
     """
-    found = _RANGE.fullmatch(text.strip())
-    if found is None:
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
         raise ValueError(
             f"{text!r:.40} is no range of pitch; allowed: LOW-HIGH, as in 36-84 or C2-C6"
         )
-    return PitchRange(_read_note(found[1]), _read_note(found[2]))
+    return PitchRange(_read_note(match[1]), _read_note(match[2]))
 
 
 def _read_note(text: str) -> float:
-    found = re.fullmatch(r"([A-Ga-g][#♯b♭]?)(-?[0-9])", text)
-    if found is None:
+    match = re.fullmatch(r"([A-Ga-g])([#♯b♭]?)(-?[0-9])", text)
+    if match is None:
         return float(text)
-    letter, accidental = found[1][0].upper(), found[1][1:]
-    return float(12 * (int(found[2]) + 1) + _SEMITONES[letter] + _ACCIDENTALS[accidental])
+    semitone = _SEMITONES[match[1].upper()] + _ACCIDENTALS[match[2]]
+    return float(12 * (int(match[3]) + 1) + semitone)
 
 
 # -- assignments to players: human=strings,ai2=drums ---------------------------------------
 
 
-_PartParser = Callable[[str], tuple[str, str]]
-
-
 @lru_cache(maxsize=256)
-def _read_assignments(text: str, parse_part: _PartParser) -> dict[str, str]:
-    return dict(map(parse_part, text.split(",")))
+def _read_assignments(text: str) -> dict[str, str]:
+    """Return the values by player of a text that `_merge` has returned."""
+    return dict(map(_split, text.split(",")))
 
 
-def _merge(text: str, before: str, parse_part: _PartParser) -> dict[str, str]:
+def _merge(text: str, before: str, parse: Callable[[str], str], default_player: str) -> str:
     """Return the assignments of ``before`` with those of ``text`` over them, in order.
 
-    Raises ValueError for more players than `MAX_NAMED`.
+    A value without a player is that of default_player. Raises ValueError for a value that
+    parse refuses, and for more players than `MAX_NAMED`.
     """
-    merged = _read_assignments(before, parse_part) | dict(map(parse_part, text.split(",")))
+    merged: dict[str, str] = {}
+    for who, value in map(_split, f"{before},{text}".split(",")):
+        merged[who or default_player] = parse(value)
     if len(merged) > MAX_NAMED:
         raise ValueError(f"{len(merged)} players are named; allowed: up to {MAX_NAMED}")
-    return {who: merged[who] for who in sorted(merged, key=_order)}
+    parts = [(who, merged[who]) for who in sorted(merged, key=_order)]
+    return ",".join(f"{who}={value}" if who else value for who, value in parts)
 
 
 def _order(who: str) -> tuple[bool, int]:
@@ -223,22 +221,20 @@ def parse_instruments(text: str, before: str = DEFAULT_INSTRUMENTS) -> str:
     player. An instrument alone is for the humans. Players that text does not name keep their
     instruments of ``before``. Raises ValueError, which says what is wrong and what is allowed.
     """
-    merged = _merge(text, before, _parse_instrument)
-    return ",".join(f"{who}={instrument}" for who, instrument in merged.items())
+    return _merge(text, before, _parse_instrument, "human")
 
 
-def _parse_instrument(part: str) -> tuple[str, str]:
-    who, value = _split(part)
+def _parse_instrument(value: str) -> str:
     instrument = value.lower()
     if instrument not in INSTRUMENTS:
         allowed = ", ".join(INSTRUMENTS)
         raise ValueError(f"no instrument is named {instrument!r:.40}; allowed: {allowed}")
-    return who or "human", instrument
+    return instrument
 
 
 def instrument_of(who: str, instruments: str) -> str:
     """Return the instrument of a player, from a text that `parse_instruments` has returned."""
-    assigned = _read_assignments(instruments, _parse_instrument)
+    assigned = _read_assignments(instruments)
     return assigned.get(who) or assigned["ai" if is_machine(who) else "human"]
 
 
@@ -250,24 +246,18 @@ def parse_ranges(text: str, before: str = DEFAULT_RANGE) -> str:
     human's range is that of an own instrument. Players that text does not name keep their
     ranges of ``before``. Raises ValueError, which says what is wrong and what is allowed.
     """
-    merged = _merge(text, before, _parse_range_part)
-    return ",".join(f"{who}={pitches}" if who else pitches for who, pitches in merged.items())
-
-
-def _parse_range_part(part: str) -> tuple[str, str]:
-    who, value = _split(part)
-    return who, str(parse_range(value))
+    return _merge(text, before, lambda value: str(parse_range(value)), "")
 
 
 @lru_cache(maxsize=1024)
 def range_of(who: str, ranges: str) -> PitchRange:
     """Return the range of a player, from a text that `parse_ranges` has returned."""
-    assigned = _read_assignments(ranges, _parse_range_part)
+    assigned = _read_assignments(ranges)
     group = "ai" if is_machine(who) else ""
     return parse_range(assigned.get(who) or assigned.get(group) or assigned[""])
 
 
 def widest_range(ranges: str) -> PitchRange:
     """Return the range from the lowest to the highest pitch of any player."""
-    each = [parse_range(text) for text in _read_assignments(ranges, _parse_range_part).values()]
-    return PitchRange(min(one.low for one in each), max(one.high for one in each))
+    every = [parse_range(text) for text in _read_assignments(ranges).values()]
+    return PitchRange(min(r.low for r in every), max(r.high for r in every))

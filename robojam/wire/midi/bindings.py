@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from robojam.controls import CONTROLS
@@ -59,25 +60,19 @@ def parse_action(text: str) -> Action:
     """Read an action, as in ``mode solo`` or ``temperature 0 2``. Raises ValueError."""
     name, _, rest = text.partition(" ")
     if name in RANGES:
-        try:
-            numbers = [float(word) for word in rest.split()]
-        except ValueError:
-            numbers = [0.0] * 3
-        if not all(map(math.isfinite, numbers)):
-            numbers = [0.0] * 3
-        if len(numbers) == 1:
-            return Action(name, "press", numbers[0])
-        low, high = numbers if len(numbers) == 2 else RANGES[name]
-        if len(numbers) < 3 and (name != "timescale" or min(low, high) > 0):
-            return Action(name, "range", 1, low, high)
+        with suppress(ValueError):
+            numbers = [float(word) for word in rest.split()] or [*RANGES[name]]
+            finite = all(map(math.isfinite, numbers))
+            if finite and len(numbers) == 1:
+                return Action(name, "press", numbers[0])
+            low, high = numbers
+            if finite and (name != "timescale" or min(numbers) > 0):
+                return Action(name, "range", 1, low, high)
         raise ValueError(f"{text!r:.60} is not {name}, {name} VALUE or {name} LOW HIGH")
     if rest not in _WORDS.get(name, ()):
-        allowed = [
-            " ".join([word, "|".join(filter(None, _WORDS[word]))]).strip() for word in _WORDS
-        ]
-        raise ValueError(
-            f"{text!r:.60} is no control; allowed: {', '.join([*allowed, *RANGES])} LOW HIGH"
-        )
+        allowed = [f"{word} {'|'.join(filter(None, _WORDS[word]))}".strip() for word in _WORDS]
+        allowed += RANGES
+        raise ValueError(f"{text!r:.60} is no control; allowed: {', '.join(allowed)} LOW HIGH")
     if rest == "hold" or (not rest and name in ("pause", "mode")):
         return Action(name, rest or "toggle")
     return Action(name, "press", int(rest) if rest.isdecimal() else rest or 1)

@@ -6,7 +6,9 @@ table for that file.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from robojam.wire.midi import stream
@@ -15,6 +17,7 @@ from robojam.wire.midi.bindings import parse_action
 #: Change of a value from which a knob counts as turned; a loose knob trembles by less.
 TURNED: Final = 12
 _AXES: Final = ("x", "y")
+_quoted = partial(json.dumps, ensure_ascii=False)
 
 Source = tuple[str, str, int, int]  # port, kind, number, channel
 
@@ -46,36 +49,33 @@ class Learner:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         if target is None:
             return None
-        if kind == stream.CONTROL:
-            return self._controller(target, port, channel, message[1], message[2])
-        if kind == stream.NOTE_ON and message[2]:
+        if kind == stream.CONTROL and self._is_turned(target, port, channel, *message[1:]):
+            return self._learn(target, (port, "cc", message[1], channel))
+        if kind == stream.NOTE_ON and message[2] and target != "y":
             return self._learn(target, (port, "note", message[1], channel))
         if kind == stream.PROGRAM and target not in _AXES:
             return self._learn(target, (port, "program", message[1], channel))
         return None
 
-    def _controller(
-        self, target: str, port: str, channel: int, number: int, value: int
-    ) -> Source | None:
+    def _is_turned(self, target: str, port: str, channel: int, number: int, value: int) -> bool:
+        """Note a controller's value; return whether it is turned far enough for the target."""
         source = (port, "cc", number, channel)
         coarse = (port, "cc", number - 32, channel)
         if 32 <= number < 64 and (coarse in self._seen or coarse in self.sources.values()):
             self.fine.add(coarse)
-            return None
+            return False
         if number >= stream.SOUND_OFF or number in (98, 99, stream.RPN, stream.RPN_FINE):
-            return None
+            return False
         low, high = self._seen.get(source, (value, value))
         new = source not in self._seen
         self._seen[source] = low, high = min(low, value), max(high, value)
         # A switch sends 127 at once; a knob must have been turned.
         switch = new and value == 127 and target not in _AXES
-        return self._learn(target, source) if switch or high - low >= TURNED else None
+        return switch or high - low >= TURNED
 
     def _learn(self, target: str, source: Source) -> Source | None:
         if source in self.sources.values():
             return None  # it still moves
-        if source[1] == "note" and target == "y":
-            return None
         self.sources[target] = source
         self._seen.clear()
         return source
@@ -84,10 +84,8 @@ class Learner:
         """Return the bindings as TOML: a table for each port."""
         ports = list(dict.fromkeys(source[0] for source in self.sources.values()))
         names = [name if n == 0 else f"{name}{n + 1}" for n in range(len(ports))]
-        inputs = ", ".join(
-            _quoted(f"{p}/{style}") for p, style in zip(ports, names, strict=True)
-        )
-        lines = [f"midi-in = [{inputs}]"]
+        inputs = [_quoted(f"{p}/{style}") for p, style in zip(ports, names, strict=True)]
+        lines = [f"midi-in = [{', '.join(inputs)}]"]
         for port, style in zip(ports, names, strict=True):
             lines += ["", f"[midi.{style}]", *self._surface(port)]
             controls = [
@@ -102,18 +100,14 @@ class Learner:
     def _surface(self, port: str) -> list[str]:
         """Return the lines that describe how a port plays the surface."""
         axes = {a: s for a, s in self.sources.items() if a in _AXES and s[0] == port}
-        x = axes.get("x")
-        if x is not None and x[1] == "note":
-            y = axes.get("y")
-            return ['like = "mpe"', *([f"y = {y[2]}"] if y else [])]
-        lines = ['like = "cc"']
-        lines += [f"{axis} = {source[2]}" for axis, source in axes.items()]
-        if axes and len({source[3] for source in axes.values()}) == 1:
-            lines.append(f"channel = {next(iter(axes.values()))[3] + 1}")
+        notes = any(kind == "note" for _, kind, *_ in axes.values())
+        lines = ['like = "mpe"' if notes else 'like = "cc"']
+        lines += [f"{a} = {number}" for a, (_, kind, number, _) in axes.items() if kind == "cc"]
+        channels = {channel for *_, channel in axes.values()}
+        if notes:
+            return lines
+        if len(channels) == 1:
+            lines.append(f"channel = {channels.pop() + 1}")
         if axes and all(source in self.fine for source in axes.values()):
             lines.append("fine = true")
         return lines
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -23,6 +23,12 @@ TOGGLE = "toggle"
 HALF = "half a 14-bit value"
 #: Controllers that end all notes: all sound off, all notes off and the mode messages.
 _SILENCE = (stream.SOUND_OFF, *range(stream.NOTES_OFF, 128))
+#: Kinds of message that can trigger a control, by the words of a binding.
+_TRIGGERS = {
+    stream.NOTE_ON: "note", stream.NOTE_OFF: "note",
+    stream.CONTROL: "cc", stream.PROGRAM: "program",
+}  # fmt: skip
+_Key = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -48,60 +54,58 @@ class MidiReader:
         self.style = style
         self._controls = dict(parse_binding(*pair) for pair in style.controls.items())
         self._pressed: dict[tuple[str, int, int], int] = {}
+        #: Fingers that have moved, by channel and note, or by the controllers of x and y.
+        self._moved: dict[_Key, None] = {}
 
     @property
     def has_moves(self) -> bool:
         """Whether moves are gathered."""
-        return False
+        return bool(self._moved)
 
     def read(self, message: bytes) -> list[Input]:
         """Read a complete channel message; return the inputs that do not wait."""
-        control = self._control(message)
-        if control is not None:
-            return control
-        wanted = self.style.channel if self.style.master is None else None
-        if wanted is not None and message[0] & 0x0F != wanted - 1:
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        number, value = message[1], message[-1]
+        controls = self._control(kind, channel, number, value)
+        if controls is not None:
+            return controls
+        if self.style.master is None and self.style.channel not in (None, channel + 1):
             return []
-        return self._surface(message)
-
-    def _surface(self, message: bytes) -> list[Input]:
-        raise NotImplementedError
+        return self._surface(kind, channel, number, value)
 
     def take_moves(self) -> list[Input]:
         """Return the moves gathered since the last call."""
-        return []
+        moved, self._moved = self._moved, {}
+        return [finger for key in moved for finger in self._move(key)]
 
     def lift_all(self) -> list[Input]:
         """Lift every finger: the port is gone, or reports that nothing sounds."""
-        return []
+        raise NotImplementedError
+
+    def _surface(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
+        """Read a message that no control is bound to: its kind, channel and data bytes."""
+        raise NotImplementedError
+
+    def _move(self, key: _Key) -> list[Input]:
+        raise NotImplementedError
 
     # -- controls ------------------------------------------------------------------
 
-    def _control(self, message: bytes) -> list[Input] | None:
+    def _control(self, kind: int, channel: int, number: int, value: int) -> list[Input] | None:
         """Return the controls that a message triggers; None where no control is bound to it."""
-        kind, channel = message[0] & 0xF0, message[0] & 0x0F
-        if kind in (stream.NOTE_ON, stream.NOTE_OFF):
-            name, value = "note", message[2] if kind == stream.NOTE_ON else 0
-        elif kind == stream.CONTROL:
-            name, value = "cc", message[2]
-        elif kind == stream.PROGRAM:
-            name, value = "program", 127
-        else:
-            return None
-        number = message[1]
+        name = _TRIGGERS.get(kind, "")
         action = self._controls.get(Trigger(name, number, channel))
         action = action or self._controls.get(Trigger(name, number, None))
         if action is None:
             return None
-        return [
-            Control(action.name, setting)
-            for setting in self._trigger(action, name, (name, number, channel), value)
-        ]
+        value = {stream.NOTE_OFF: 0, stream.PROGRAM: 127}.get(kind, value)
+        settings = self._trigger(action, (name, number, channel), value)
+        return [Control(action.name, setting) for setting in settings]
 
     def _trigger(
-        self, action: Action, kind: str, key: tuple[str, int, int], value: int
+        self, action: Action, key: tuple[str, int, int], value: int
     ) -> list[float | int | str]:
-        last, self._pressed[key] = self._pressed.get(key, 0), value
+        kind, last, self._pressed[key] = key[0], self._pressed.get(key, 0), value
         down = 1 if kind == "note" else 64
         # Some switches send nothing when they are released: the same again is another press.
         press = value >= down and (last < down or last == value or kind == "program")
@@ -130,69 +134,54 @@ class _NotesReader(MidiReader):
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)
-        self._places: dict[tuple[int, int], tuple[float, float]] = {}  # pitch and y
-        self._velocities: dict[tuple[int, int], int] = {}
-        self._moved: dict[tuple[int, int], None] = {}
+        self._places: dict[_Key, tuple[float, float]] = {}  # pitch and y
+        self._velocities: dict[_Key, int] = {}
 
-    @property
-    def has_moves(self) -> bool:
-        return bool(self._moved)
-
-    def _surface(self, message: bytes) -> list[Input]:
-        kind, channel = message[0] & 0xF0, message[0] & 0x0F
-        if kind == stream.NOTE_ON and message[2]:
-            return self._land(channel, message[1], message[2])
+    def _surface(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
+        if kind == stream.NOTE_ON and value:
+            return self._land((channel, number), value)
         if kind in (stream.NOTE_ON, stream.NOTE_OFF):
-            return self._lift(channel, message[1])
-        if kind == stream.CONTROL and message[1] in _SILENCE:
+            return self._lift((channel, number))
+        if kind == stream.CONTROL and number in _SILENCE:
             keys = [key for key in self._places if key[0] == channel]
-            return [finger for key in keys for finger in self._lift(*key)]
-        return self._shape(message)
+            return [finger for key in keys for finger in self._lift(key)]
+        return self._shape(kind, channel, number, value)
 
-    def _shape(self, message: bytes) -> list[Input]:
+    def _shape(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
         """Read a message that neither begins nor ends a note."""
-        del message
+        del kind, channel, number, value
         return []
 
-    def _place(self, channel: int, note: int) -> tuple[float, float]:
+    def _place(self, key: _Key) -> tuple[float, float]:
         """Return the pitch of a note and its y (0..1)."""
-        velocity = self._velocities[channel, note]
-        return float(note), self._y(max(velocity - 1, 0) / 126)
+        return float(key[1]), self._y(max(self._velocities[key] - 1, 0) / 126)
 
     def _y(self, part: float) -> float:
         return 1 - part if self.style.top else part
 
-    def _finger(self, phase: Phase, key: tuple[int, int]) -> PitchedFinger:
-        pitch, y = self._places[key] = self._place(*key)
+    def _finger(self, phase: Phase, key: _Key) -> PitchedFinger:
+        pitch, y = self._places[key] = self._place(key)
         return PitchedFinger(phase, key[0] << 7 | key[1], pitch, y, self.style.pitch_range)
 
-    def _land(self, channel: int, note: int, velocity: int) -> list[Input]:
-        key = channel, note
-        before = self._lift(channel, note) if key in self._places else []
+    def _land(self, key: _Key, velocity: int) -> list[Input]:
+        before = self._lift(key) if key in self._places else []
         self._velocities[key] = velocity
-        self._moved.pop(key, None)
         return [*before, self._finger(Phase.DOWN, key)]
 
-    def _lift(self, channel: int, note: int) -> list[Input]:
-        key = channel, note
+    def _lift(self, key: _Key) -> list[Input]:
         if key not in self._places:
             return [Dropped("absent finger")]
         last = self._move(key) if key in self._moved else []
         self._moved.pop(key, None)
         del self._places[key], self._velocities[key]
-        return [*last, Finger(Phase.UP, channel << 7 | note)]
+        return [*last, Finger(Phase.UP, key[0] << 7 | key[1])]
 
-    def _move(self, key: tuple[int, int]) -> list[Input]:
-        if self._places[key] == self._place(*key):
-            return []
-        return [self._finger(Phase.MOVE, key)]
-
-    def take_moves(self) -> list[Input]:
-        moved, self._moved = self._moved, {}
-        return [finger for key in moved for finger in self._move(key)]
+    def _move(self, key: _Key) -> list[Input]:
+        moved = self._places[key] != self._place(key)
+        return [self._finger(Phase.MOVE, key)] if moved else []
 
     def lift_all(self) -> list[Input]:
-        return [finger for key in list(self._places) for finger in self._lift(*key)]
+        return [finger for key in list(self._places) for finger in self._lift(key)]
 
 
 class _MpeReader(_NotesReader):
@@ -214,9 +203,7 @@ class _MpeReader(_NotesReader):
         if master is None:
             self._channels[(style.channel or 1) - 1].range = style.bend
         else:
-            self._configure(master, style.members)
-            for channel in self._members(master):
-                self._channels[channel].range = style.bend
+            self._configure(master, style.members, style.bend)
 
     def lift_all(self) -> list[Input]:
         lifted = super().lift_all()
@@ -230,78 +217,64 @@ class _MpeReader(_NotesReader):
     def _master(self, channel: int) -> int | None:
         return next((m for m in self._zones if channel in self._members(m)), None)
 
-    def _configure(self, master: int, members: int) -> None:
+    def _configure(self, master: int, members: int, bend: float) -> None:
         """Set the members of a zone: the newer zone takes channels from the older."""
         self._zones[master] = min(members, 15)
         other = 15 - master
         self._zones[other] = min(self._zones[other], max(0, 14 - self._zones[master]))
         self._channels[master].range = 2.0
         for channel in self._members(master):
-            self._channels[channel].range = 48.0
+            self._channels[channel].range = bend
 
-    def _place(self, channel: int, note: int) -> tuple[float, float]:
-        style, own, master = self.style, self._channels[channel], self._master(channel)
-        pitch = note + own.semitones
+    def _place(self, key: _Key) -> tuple[float, float]:
+        y, own, master = self.style.y, self._channels[key[0]], self._master(key[0])
+        pitch = key[1] + own.semitones
         if master is not None:
             pitch += self._channels[master].semitones
-        if isinstance(style.y, int):
-            value = own.values.get(style.y)
-            if value is None and master is not None:
-                value = self._channels[master].values.get(style.y)
-            value = 64 if value is None else value
-        elif style.y == "pressure":
-            value = own.pressure
+        if isinstance(y, int):
+            shared = {} if master is None else self._channels[master].values
+            value = own.values.get(y, shared.get(y, 64))
         else:
-            value = self._velocities[channel, note]
+            value = own.pressure if y == "pressure" else self._velocities[key]
         return pitch, self._y(value / 127)
 
-    def _shape(self, message: bytes) -> list[Input]:
-        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+    def _shape(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
         own = self._channels[channel]
-        if kind == stream.BEND:
-            own.bend = message[1] | message[2] << 7
-        elif kind == stream.PRESSURE:
-            own.pressure = message[1]
-        elif kind == stream.POLY_PRESSURE:
-            own.pressure = message[2]
-        elif kind == stream.CONTROL:
-            dropped = self._controller(channel, own, message[1], message[2])
-            if dropped:
-                return dropped
-        members = set(self._members(channel)) if channel in self._zones else set()
+        match kind, number:
+            case stream.BEND, _:
+                own.bend = number | value << 7
+            case ((stream.PRESSURE | stream.POLY_PRESSURE), _):
+                own.pressure = value
+            case stream.CONTROL, stream.RPN:
+                own.parameter = value, own.parameter[1]
+            case stream.CONTROL, stream.RPN_FINE:
+                own.parameter = own.parameter[0], value
+            case stream.CONTROL, 98 | 99:
+                own.parameter = 127, 127  # a parameter of the manufacturer's own
+            case stream.CONTROL, stream.DATA if 127 in own.parameter:
+                return [Dropped("MIDI parameter without its number")]
+            case stream.CONTROL, stream.DATA:
+                self._set_parameter(channel, own.parameter, value)
+            case stream.CONTROL, stream.RESET_CONTROLLERS:
+                own.bend, own.pressure, own.parameter = stream.CENTRE, 0, (127, 127)
+                own.values.clear()
+            case stream.CONTROL, _:
+                own.values[number] = value
+        members = self._members(channel) if channel in self._zones else ()
         for key in self._places:
             if key[0] == channel or key[0] in members:
                 self._moved[key] = None
         return []
 
-    def _controller(self, channel: int, own: _Channel, number: int, value: int) -> list[Input]:
-        if number == stream.RPN:
-            own.parameter = value, own.parameter[1]
-        elif number == stream.RPN_FINE:
-            own.parameter = own.parameter[0], value
-        elif number in (98, 99):
-            own.parameter = 127, 127  # a parameter of the manufacturer's own
-        elif number == stream.DATA:
-            return self._parameter(channel, own.parameter, value)
-        elif number == stream.RESET_CONTROLLERS:
-            own.bend, own.pressure, own.parameter = stream.CENTRE, 0, (127, 127)
-            own.values.clear()
-        else:
-            own.values[number] = value
-        return []
-
-    def _parameter(self, channel: int, which: tuple[int, int], value: int) -> list[Input]:
-        """Set a registered parameter's coarse value. Without its number it is dropped."""
+    def _set_parameter(self, channel: int, which: tuple[int, int], value: int) -> None:
+        """Set a registered parameter's coarse value."""
         if which == (0, stream.CONFIGURATION) and channel in self._zones:
-            self._configure(channel, value)
+            self._configure(channel, value, 48.0)
         elif which == (0, stream.BEND_RANGE):
             master = self._master(channel)
             # The range of one member is that of all members.
             for member in [channel] if master is None else self._members(master):
                 self._channels[member].range = float(value)
-        elif 127 in which:
-            return [Dropped("MIDI parameter without its number")]
-        return []
 
 
 class _ControllerReader(MidiReader):
@@ -312,18 +285,15 @@ class _ControllerReader(MidiReader):
         self._coarse: dict[int, int] = {}
         self._halves: set[int] = set()
         self._parts: dict[int, float] = {}
-        self._moved = False
 
-    @property
-    def has_moves(self) -> bool:
-        return self._moved
-
-    def _surface(self, message: bytes) -> list[Input]:
-        if message[0] & 0xF0 != stream.CONTROL:
-            return []
-        style, number, value = self.style, message[1], message[2]
+    def _surface(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
+        del channel
+        style = self.style
+        assert isinstance(style.y, int)
         axes = (style.x, style.y)
         dropped: list[Input] = []
+        if kind != stream.CONTROL:
+            return []
         if style.fine and number - 32 in axes:
             number -= 32
             if number not in self._coarse:
@@ -341,21 +311,17 @@ class _ControllerReader(MidiReader):
             return []
         if self._parts.get(number) != part:
             self._parts[number] = part
-            self._moved = True
+            self._moved[axes] = None
         return dropped
 
-    def take_moves(self) -> list[Input]:
-        if not self._moved:
-            return []
-        self._moved = False
-        assert isinstance(self.style.y, int)
-        x, y = (self._parts.get(axis, 0.5) for axis in (self.style.x, self.style.y))
+    def _move(self, key: _Key) -> list[Input]:
+        x, y = (self._parts.get(axis, 0.5) for axis in key)
         return [PhaselessTouch(x, 1 - y if self.style.top else y)]
 
     def lift_all(self) -> list[Input]:
         self._coarse.clear()
         self._halves.clear()
-        self._moved = False
+        self._moved.clear()
         return []  # a finger without phases lifts by itself
 
 

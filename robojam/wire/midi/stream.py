@@ -56,8 +56,7 @@ class MidiParser:
             if self._exclusive:
                 continue
             if not self._status:
-                if dropped[-1:] != [STRAY]:
-                    dropped.append(STRAY)
+                dropped += [STRAY] if dropped[-1:] != [STRAY] else []
                 continue
             self._data.append(byte)
             length = _SYSTEM_LENGTHS.get(self._status) or _CHANNEL_LENGTHS[self._status >> 4]
@@ -112,12 +111,9 @@ def parameter(channel: int, number: int, value: int) -> bytes:
 
 def program(channel: int, number: int, bank: int | None) -> bytes:
     """Return a program change, of 0 to 127, after that of its bank, 0 to 16383, if any."""
-    bank_messages = b""
-    if bank is not None:
-        bank_messages = control(channel, BANK, bank >> 7) + control(
-            channel, BANK + 32, bank & 127
-        )
-    return bank_messages + bytes((PROGRAM | channel, number))
+    halves = [] if bank is None else [(BANK, bank >> 7), (BANK + 32, bank & 127)]
+    messages = [control(channel, *half) for half in halves]
+    return b"".join([*messages, bytes((PROGRAM | channel, number))])
 
 
 def silence(channel: int) -> bytes:

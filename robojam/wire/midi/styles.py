@@ -168,9 +168,8 @@ def parse_port(text: str, own: dict[str, Style]) -> PortRequest:
     if not slash:
         name, style = text, next(iter(PRESETS))
     elif style not in PRESETS and style not in own:
-        raise ValueError(
-            f"no style is named {style!r:.60}; allowed: {', '.join([*PRESETS, *own])}"
-        )
+        allowed = ", ".join([*PRESETS, *own])
+        raise ValueError(f"no style is named {style!r:.60}; allowed: {allowed}")
     virtual = name.startswith("virtual:")
     name = name.removeprefix("virtual:")
     if not name.strip() or len(name) > 200 or not name.isprintable():

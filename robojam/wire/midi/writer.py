@@ -43,6 +43,8 @@ class MidiWriter:
         self._fingers: dict[Key, _SoundingFinger] = {}
         self._sounding = stream.SoundingNotes()
         self._sent: dict[bytes, bytes] = {}
+        #: Channels that no finger has; the one that has rested longest first.
+        self._free = list(style.channels)
 
     def start(self) -> bytes:
         """Return the configuration and the programs that a port is sent when it opens."""
@@ -80,12 +82,14 @@ class MidiWriter:
         key = touch.who, touch.id
         finger = self._fingers.get(key)
         if touch.phase is Phase.UP:
-            return b"" if finger is None else self._release(key)
+            return self._release(key)
         pitch = self._range(touch.who).pitch(touch.x)
         if finger is None or touch.phase is Phase.DOWN:
-            before = b"" if finger is None else self._release(key)
-            return before + self._begin(_SoundingFinger(key, touch.x, touch.y, pitch, t))
-        finger.speed = _speed(finger, touch, t)
+            finger = _SoundingFinger(key, touch.x, touch.y, pitch, t)
+            return self._release(key) + self._begin(finger)
+        distance = math.hypot(touch.x - finger.x, touch.y - finger.y)
+        # Smoothed over about two touches.
+        finger.speed = 0.5 * (finger.speed + distance / max(t - finger.t, 1e-3))
         finger.x, finger.y, finger.pitch, finger.t = touch.x, touch.y, pitch, t
         return self._slide(finger)
 
@@ -93,7 +97,7 @@ class MidiWriter:
         """Release all that sounds, and silence every channel used since the last panic."""
         self._fingers.clear()
         self._sent.clear()
-        self._forget()
+        self._free = list(self.style.channels)
         used = tuple(sorted(self._sounding.channels))
         # Some synthesisers forget the bend range with their controllers.
         return self._sounding.release() + self._bend_ranges(used)
@@ -105,13 +109,12 @@ class MidiWriter:
         """Set how far channels bend: in MPE one stands for all, elsewhere each for itself."""
         if self.style.kind != "mpe":
             return b""
-        return b"".join(
-            stream.parameter(channel, stream.BEND_RANGE, self.style.bend)
-            for channel in channels
-        )
+        bend = self.style.bend
+        return b"".join(stream.parameter(c, stream.BEND_RANGE, bend) for c in channels)
 
     def _release(self, key: Key) -> bytes:
-        return self._lift(self._fingers.pop(key))
+        finger = self._fingers.pop(key, None)
+        return b"" if finger is None else self._lift(finger)
 
     def _begin(self, finger: _SoundingFinger) -> bytes:
         data = self._land(finger)
@@ -127,11 +130,17 @@ class MidiWriter:
     def _lift(self, finger: _SoundingFinger) -> bytes:
         raise NotImplementedError
 
-    def _forget(self) -> None:
-        """Forget which channels are in use: all fingers are gone."""
-
     def _value(self, y: float, highest: int = 127) -> int:
         return round((1 - y if self.style.top else y) * highest)
+
+    def _set_y(self, finger: _SoundingFinger) -> bytes:
+        """Write y, where the style has a controller or the pressure for it."""
+        value = self._value(finger.y)
+        if self.style.y == "pressure":
+            return self._set(stream.pressure(finger.channel, value))
+        if self.style.y == "velocity":
+            return b""
+        return self._set(stream.control(finger.channel, self.style.y, value))
 
     def _send(self, message: bytes) -> bytes:
         """Write a message, and keep what it makes sound."""
@@ -147,22 +156,8 @@ class MidiWriter:
         return self._send(message)
 
 
-def _speed(finger: _SoundingFinger, touch: Touch, t: float) -> float:
-    """Return a finger's speed in screens a second, smoothed over about two touches."""
-    seconds = max(t - finger.t, 1e-3)
-    speed = math.hypot(touch.x - finger.x, touch.y - finger.y) / seconds
-    return 0.5 * (finger.speed + speed)
-
-
 class _MpeWriter(MidiWriter):
     """Each finger on a member channel of its own: pitch with bend, y, speed as pressure."""
-
-    def __init__(self, style: Style, *, ranges: str = DEFAULT_RANGE) -> None:
-        super().__init__(style, ranges=ranges)
-        self._free = list(style.channels)  # the one that has rested longest first
-
-    def _forget(self) -> None:
-        self._free = list(self.style.channels)
 
     def _bend(self, finger: _SoundingFinger) -> int:
         semitones = finger.pitch - finger.note
@@ -170,13 +165,8 @@ class _MpeWriter(MidiWriter):
 
     def _shape(self, finger: _SoundingFinger) -> bytes:
         bend = min(max(self._bend(finger), 0), 16383)
-        data = self._set(stream.bend(finger.channel, bend))
-        if isinstance(self.style.y, int):
-            number = self.style.y
-            data += self._set(stream.control(finger.channel, number, self._value(finger.y)))
-        if self.style.y == "pressure":
-            data += self._set(stream.pressure(finger.channel, self._value(finger.y)))
-        elif self.style.full_speed:
+        data = self._set(stream.bend(finger.channel, bend)) + self._set_y(finger)
+        if self.style.y != "pressure" and self.style.full_speed:
             pressed = min(1.0, finger.speed / self.style.full_speed)
             data += self._set(stream.pressure(finger.channel, round(127 * pressed)))
         return data
@@ -211,45 +201,33 @@ class _MpeWriter(MidiWriter):
 class _NotesWriter(MidiWriter):
     """The notes of a scale: a touch strikes the nearest, a slide each that it comes to."""
 
-    def __init__(self, style: Style, *, ranges: str = DEFAULT_RANGE) -> None:
-        super().__init__(style, ranges=ranges)
-        self._channel = style.channels[0]
-
     def _note(self, finger: _SoundingFinger) -> int:
         notes = scale_notes(self._range(finger.key[0]), self.style.scale, self.style.key)
         return min(notes, key=lambda note: abs(note - finger.pitch))
 
-    def _holders(self, note: int) -> int:
-        return sum(finger.note == note for finger in self._fingers.values())
+    def _is_held(self, note: int) -> bool:
+        return any(finger.note == note for finger in self._fingers.values())
 
     def _land(self, finger: _SoundingFinger) -> bytes:
-        finger.note, finger.channel = self._note(finger), self._channel
+        finger.note, finger.channel = self._note(finger), self.style.channels[0]
         data = b""
-        if self._holders(finger.note):  # another finger holds it: it is struck again
-            data += self._send(stream.note_off(self._channel, finger.note))
+        if self._is_held(finger.note):  # by another finger: it is struck again
+            data = self._send(stream.note_off(finger.channel, finger.note))
         velocity = self.style.velocity
         if self.style.y == "velocity":
             velocity = 1 + self._value(finger.y, 126)
-        data += self._shape(finger)
-        return data + self._send(stream.note_on(self._channel, finger.note, velocity))
-
-    def _shape(self, finger: _SoundingFinger) -> bytes:
-        if self.style.y == "velocity":
-            return b""
-        if self.style.y == "pressure":
-            return self._set(stream.pressure(self._channel, self._value(finger.y)))
-        return self._set(stream.control(self._channel, self.style.y, self._value(finger.y)))
+        data += self._set_y(finger)
+        return data + self._send(stream.note_on(finger.channel, finger.note, velocity))
 
     def _slide(self, finger: _SoundingFinger) -> bytes:
         if self._note(finger) == finger.note:
-            return self._shape(finger)
-        data = self._release(finger.key)
-        return data + self._begin(finger)
+            return self._set_y(finger)
+        return self._release(finger.key) + self._begin(finger)
 
     def _lift(self, finger: _SoundingFinger) -> bytes:
-        if self._holders(finger.note):
+        if self._is_held(finger.note):
             return b""
-        return self._send(stream.note_off(self._channel, finger.note))
+        return self._send(stream.note_off(finger.channel, finger.note))
 
 
 class _ControllerWriter(MidiWriter):
@@ -258,7 +236,7 @@ class _ControllerWriter(MidiWriter):
     def _land(self, finger: _SoundingFinger) -> bytes:
         taken = {other.channel for other in self._fingers.values()}
         first = self.style.channels[0]
-        ring = [(first + n) % 16 for n in range(16)]
+        ring = ((first + n) % 16 for n in range(16))
         finger.channel = next((channel for channel in ring if channel not in taken), first)
         data = self._slide(finger)
         if self.style.gate is not None:
