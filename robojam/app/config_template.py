@@ -93,9 +93,9 @@ def _midi_ports(direction: str) -> list[str]:
 
 
 def _audio_outputs() -> list[str]:
-    from robojam import sound
+    from robojam.sound.device import devices
 
-    return [device.name for device in sound.devices()]
+    return [device.name for device in devices()]
 
 
 _SEARCHES: Final[dict[str, Callable[[], list[str]]]] = {

@@ -205,8 +205,8 @@ def many_voices(report: Report, voices: int, seconds: float, *options: str) -> N
 
 def sound(report: Report, seconds: float) -> None:
     """Report the audio device's buffer, which delays the sound of a touch."""
-    from robojam.sound import measure
     from robojam.sound.device import NoSoundError
+    from robojam.sound.program import measure
 
     name, limit = "touch to sound: the device's buffer", 10.0
     try:

@@ -109,7 +109,7 @@ def _midi_ports() -> dict[str, list[str]]:
 
 
 def _audio_devices() -> list[dict[str, str]]:
-    from robojam.sound import devices
+    from robojam.sound.device import devices
 
     return [{"name": device.name, "api": device.api} for device in devices()]
 

@@ -86,14 +86,10 @@ def _stderr_silenced() -> Iterator[None]:
     yield
 
 
-def _apis() -> tuple[str, ...]:
-    return _APIS.get(sys.platform, ("ALSA", "OSS", "SNDIO"))
-
-
 def _listed() -> Iterator[tuple[Device, Any, Any]]:
     """Yield each device with its backend and its id for miniaudio."""
     audio = _miniaudio()
-    for api in _apis():
+    for api in _APIS.get(sys.platform, ("ALSA", "OSS", "SNDIO")):
         backend = audio.Backend[api]
         try:
             listed = audio.Devices([backend]).get_playbacks()
@@ -106,7 +102,7 @@ def _listed() -> Iterator[tuple[Device, Any, Any]]:
 
 
 def devices() -> list[Device]:
-    """Return the audio devices, in the order in which they are tried."""
+    """Return the audio devices, in the order in which they are tried. Raises NoSoundError."""
     with _stderr_silenced():
         return [device for device, _, _ in _listed()]
 
@@ -125,17 +121,11 @@ class OpenDevice:
         self.requests = 0
         self._fill = fill
         with _stderr_silenced():
-            matches = [
-                (device, backend, id_)
-                for device, backend, id_ in _listed()
-                if name is None or name.lower() in device.name.lower()
-            ]
+            wanted = (name or "").lower()
+            matches = [listed for listed in _listed() if wanted in listed[0].name.lower()]
             if not matches:
-                raise NoSoundError(
-                    "no audio device was found"
-                    if name is None
-                    else f"no audio device is named {name!r:.60}"
-                )
+                reason = "was found" if name is None else f"is named {name!r:.60}"
+                raise NoSoundError(f"no audio device {reason}")
             for self.device, backend, id_ in matches:
                 try:
                     self._device = audio.PlaybackDevice(

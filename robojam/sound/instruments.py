@@ -59,8 +59,8 @@ def _level(hz: Floats) -> Floats:
 
 # -- keys: a tine and its tone bar -------------------------------------------------------
 
-_TINES = np.array([9.37, 17.61], np.float32)  # not harmonic: the noise of the hammer
-_KEYS_RATIOS = np.concatenate([_K[:14], _TINES])
+# The last two are not harmonic: the noise of the hammer.
+_KEYS_RATIOS = np.concatenate([_K[:14], np.array([9.37, 17.61], np.float32)])
 
 
 def _keys(v: VoiceParameters) -> Floats:
@@ -115,8 +115,6 @@ def _bow(v: VoiceParameters) -> Floats:
 
 # -- chirp: a small bird ------------------------------------------------------------------
 
-_CHIRP_RATIOS = _K[:5]
-
 
 def _chirp(v: VoiceParameters) -> Floats:
     k = _K[:5]
@@ -159,11 +157,8 @@ def _drop(v: VoiceParameters) -> Floats:
 
 
 def _snap(v: VoiceParameters) -> Floats:
-    once = (
-        (0.15 + 0.85 * v.brightness)
-        * v.velocity
-        * np.exp(-v.age / (0.02 + 0.09 * v.brightness))
-    )
+    length = 0.02 + 0.09 * v.brightness
+    once = (0.15 + 0.85 * v.brightness) * v.velocity * np.exp(-v.age / length)
     brushed = 0.25 * v.energy * (0.3 + v.brightness) * (0.35 + 0.65 * _roll(v.age))
     return np.asarray(0.7 * (once + brushed), np.float32)
 
@@ -180,14 +175,7 @@ _BY_NAME = {
         _STRING_RATIOS, _strings, _bow, _steady, gain=0.29, attack=0.014, release=0.030, air=1
     ),
     "chirp": Instrument(
-        _CHIRP_RATIOS,
-        _chirp,
-        _steady,
-        _sweep,
-        gain=0.41,
-        attack=0.004,
-        release=0.024,
-        transpose=12.0,
+        _K[:5], _chirp, _steady, _sweep, gain=0.41, attack=0.004, release=0.024, transpose=12.0
     ),
     "drums": Instrument(
         _MODES,

@@ -57,15 +57,14 @@ class SoundOutput:
         """Send an event that sounds; keep the settings for a process that starts later."""
         if isinstance(event, ControlChanged) and event.name in self._settings:
             self._settings[event.name] = event.value
-        if not self._ready:
-            return
-        packet = encode(event, at)
-        if packet is not None:
-            self._send(packet)
+        if self._ready:
+            self._send(event, at)
 
-    def _send(self, packet: bytes) -> None:
+    def _send(self, event: Event, at: float) -> None:
+        packet = encode(event, at)
         try:
-            self._events.send(packet)
+            if packet is not None:
+                self._events.send(packet)
         except OSError:  # the process is gone, or does not receive at the moment
             self._unsent += 1
 
@@ -115,11 +114,8 @@ class SoundOutput:
             "device": self._device,
         }
         # One thread: the products are small, and further threads would only wait.
-        one_thread = {
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-        }
+        libraries = ("OPENBLAS", "OMP", "MKL")
+        one_thread = {f"{library}_NUM_THREADS": "1" for library in libraries}
         process = ChildProcess(
             "robojam.sound.program",
             json.dumps(given),
@@ -145,9 +141,7 @@ class SoundOutput:
                 self._state, self._ready = "playing", True
                 # Settings may have changed since the start of the process.
                 for name, value in self._settings.items():
-                    packet = encode(ControlChanged(0.0, name, value), time.perf_counter())
-                    if packet is not None:
-                        self._send(packet)
+                    self._send(ControlChanged(0.0, name, value), time.perf_counter())
             elif "trouble" in report:
                 self._trouble(report["trouble"])
             elif "back" in report:

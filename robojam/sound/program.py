@@ -20,16 +20,10 @@ from typing import Any
 import numpy as np
 
 from robojam.controls import Settings
-from robojam.jam.events import ControlChanged, Event, TouchPlayed
+from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.music import INSTRUMENTS
-from robojam.sound.device import (
-    PERIOD_MS,
-    PERIODS,
-    BufferInfo,
-    DeviceClock,
-    NoSoundError,
-    OpenDevice,
-)
+from robojam.sound import device as audio
+from robojam.sound.device import BufferInfo, DeviceClock, NoSoundError, OpenDevice
 from robojam.sound.messages import decode
 from robojam.sound.synth import RATE, Synth
 from robojam.system.child_process import on_stdin_end
@@ -64,7 +58,9 @@ class SynthProgram:
         """Return the next frames, float32 of shape [frames, 2]."""
         if not self._raised:
             self._raised = True
-            _raise_priority()
+            # Where the audio system has not raised the priority of the device's thread.
+            if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
+                raise_priority()
         now = time.perf_counter()
         self.clock.requested(now, self._next, frames)
         self._receive(now)
@@ -91,9 +87,9 @@ class SynthProgram:
             except OSError:
                 return
             event, at = decode(data) or (None, now)
-            if event is None or (at < now - _PAST and _sounds(event)):
-                continue
-            self.synth.handle(event, self.clock.sample(at))
+            sounds = isinstance(event, TouchPlayed) and event.touch.phase is not Phase.UP
+            if event is not None and (at >= now - _PAST or not sounds):
+                self.synth.handle(event, self.clock.sample(at))
 
     def buffer_info(self, device: OpenDevice) -> BufferInfo:
         """Return the timing of the device that plays."""
@@ -101,25 +97,14 @@ class SynthProgram:
             name=device.device.name,
             api=device.device.api,
             rate=int(self.synth.rate),
-            asked_ms=float(PERIOD_MS * PERIODS),
+            asked_ms=float(audio.PERIOD_MS * audio.PERIODS),
             buffer_ms=round(1000 * self.clock.buffer, 2),
             wait_ms=round(1000 * self.clock.wait, 2),
             gaps=self.clock.gaps,
         )
 
 
-def _raise_priority() -> None:
-    """Raise the priority of the device's thread, where the audio system has not."""
-    if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
-        raise_priority()
-
-
-def _sounds(event: Event) -> bool:
-    """Tell whether an event is a touch that sounds: neither an up nor a control."""
-    return isinstance(event, TouchPlayed) and event.touch.phase is not Phase.UP
-
-
-def measure(seconds: float, *, device: str | None) -> BufferInfo:
+def measure(seconds: float = 1.0, *, device: str | None = None) -> BufferInfo:
     """Play silence for some seconds; return the timing of the device. Raises NoSoundError."""
     program = SynthProgram(Synth(), None)
     playing = OpenDevice(program.fill, rate=RATE, name=device)

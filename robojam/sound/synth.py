@@ -12,19 +12,13 @@ from itertools import count
 
 import numpy as np
 
+from robojam import music
 from robojam.controls import Settings, Value
 from robojam.jam.events import ControlChanged, Event, TouchPlayed
-from robojam.music import (
-    SOUND_KEY,
-    instrument_of,
-    parse_instruments,
-    parse_ranges,
-    parse_scale,
-    range_of,
-)
+from robojam.music import SOUND_KEY, instrument_of, range_of
 from robojam.sound.instruments import Floats
 from robojam.sound.reverb import Limiter, Reverb
-from robojam.sound.voices import NoteOn, VoicePool
+from robojam.sound.voices import VoicePool
 from robojam.touch import Phase, Touch, is_machine
 
 #: Usual sample rate in Hz.
@@ -57,9 +51,9 @@ class Synth:
         self._reverb = Reverb(rate, self.tick)
         self._limiter = Limiter(rate, self.tick, ceiling=CEILING, release=0.25)
         settings = settings or Settings()
-        self._instruments = parse_instruments(settings.instrument)
-        self._scale = parse_scale(settings.scale)
-        self._ranges = parse_ranges(settings.range)
+        self._instruments = music.parse_instruments(settings.instrument)
+        self._scale = music.parse_scale(settings.scale)
+        self._ranges = music.parse_ranges(settings.range)
         self._gain = self._volume = settings.volume
         self._fader = 1 - math.exp(-self.tick / rate / _FADER)
         self._scheduled: list[tuple[int, int, Event]] = []
@@ -103,12 +97,7 @@ class Synth:
     def _touch(self, touch: Touch, dt: float, offset: int) -> None:
         finger = (touch.who, touch.id)
         place = self._places.get(finger)
-        if touch.phase is Phase.UP:
-            if place is not None:
-                self.voices.lift(place)
-                self._forget(place)
-            return
-        speed = self._speed(touch, dt)
+        speed = 0.0 if touch.phase is Phase.UP else self._speed(touch, dt)
         if touch.phase is Phase.MOVE and place is not None:
             energy = 1.0 - math.exp(-speed / _FAST)
             self.voices.slide(place, self._note(touch), self._brightness(touch, energy), energy)
@@ -116,25 +105,21 @@ class Synth:
         if place is not None:
             self.voices.lift(place)
             self._forget(place)
-        self._land(touch, finger, 1.0 - math.exp(-speed / _FAST_LANDING), offset)
-
-    def _land(self, touch: Touch, finger: tuple[str, int], force: float, offset: int) -> None:
-        machine = is_machine(touch.who)
-        place = self.voices.land(
-            NoteOn(
-                instrument=instrument_of(touch.who, self._instruments),
-                machine=machine,
-                note=self._note(touch),
-                brightness=self._brightness(touch, 0.3 * force),
-                velocity=0.55 + 0.45 * force,
-                pan=(_PAN if machine else -_PAN) + _WIDTH * (touch.x - 0.5),
-            ),
-            offset,
-        )
-        if place is None:
+        if touch.phase is Phase.UP:
             return
-        self._forget(place)  # it may have been that of another finger
-        self._places[finger], self._owners[place] = place, finger
+        machine, force = is_machine(touch.who), 1.0 - math.exp(-speed / _FAST_LANDING)
+        place = self.voices.land(
+            instrument_of(touch.who, self._instruments),
+            machine=machine,
+            note=self._note(touch),
+            brightness=self._brightness(touch, 0.3 * force),
+            velocity=0.55 + 0.45 * force,
+            pan=(_PAN if machine else -_PAN) + _WIDTH * (touch.x - 0.5),
+            offset=offset,
+        )
+        if place is not None:
+            self._forget(place)  # it may have been that of another finger
+            self._places[finger], self._owners[place] = place, finger
 
     def _forget(self, place: int) -> None:
         finger = self._owners.pop(place, None)
@@ -166,10 +151,10 @@ class Synth:
             self._places.clear()
             self._owners.clear()
         elif name == "instrument":
-            self._instruments = parse_instruments(str(value), self._instruments)
+            self._instruments = music.parse_instruments(str(value), self._instruments)
         elif name == "scale":
-            self._scale = parse_scale(str(value))
+            self._scale = music.parse_scale(str(value))
         elif name == "range":
-            self._ranges = parse_ranges(str(value), self._ranges)
+            self._ranges = music.parse_ranges(str(value), self._ranges)
         elif name == "volume":
             self._volume = min(max(float(value), 0.0), 1.0)

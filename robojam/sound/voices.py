@@ -7,8 +7,6 @@ that no change makes a step in the sound, not even a stolen voice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,18 +24,6 @@ _STOLEN_FADE, _ENDED = 0.003, 1e-4
 _GLIDE, _FOLLOW, _REST = 0.010, 0.020, 0.130
 #: Samples of noise, which are repeated without end.
 _NOISE = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class NoteOn:
-    """Beginning of a voice: a finger lands."""
-
-    instrument: str
-    machine: bool
-    note: float  # as a MIDI note
-    brightness: float  # 0..1
-    velocity: float  # 0..1
-    pan: float  # -1 left .. 1 right
 
 
 def _air(rate: float) -> Floats:
@@ -100,40 +86,50 @@ class VoicePool:
 
     # -- fingers -------------------------------------------------------------------------
 
-    def land(self, note_on: NoteOn, offset: int) -> int | None:
-        """Begin a voice at a sample of the next tick; return its place.
+    def land(
+        self,
+        instrument_name: str,
+        *,
+        machine: bool,
+        note: float,
+        brightness: float,
+        velocity: float,
+        pan: float,
+        offset: int,
+    ) -> int | None:
+        """Begin a voice at a sample (offset) of the next tick; return its place.
 
-        Return None, and count it as refused, where every place is taken: more fingers land at
-        once than stolen voices can fade.
+        note is a MIDI note, whole or not; brightness and velocity are 0..1, pan is -1 (left)
+        to 1. Return None, and count it as refused, where every place is taken: more fingers
+        land at once than stolen voices can fade.
         """
         place = self._free()
         if place is None:
             self.refused += 1
             return None
-        kind = INSTRUMENTS.index(note_on.instrument)
+        kind = INSTRUMENTS.index(instrument_name)
         instrument = ALL[kind]
         count = len(instrument.ratios)
         self._busy[place] = self._held[place] = True
         self._stolen[place] = False
         self._kind[place] = kind
-        self._started += 1
-        self._order[place] = self._started
+        self._order[place] = self._started = self._started + 1
         self._age[place] = -offset / self.rate
         self._phase[place] = 0.0
         self._ratios[place] = 0.0
         self._ratios[place, :count] = instrument.ratios
         self._colour[place] = instrument.gain
-        if note_on.machine:  # hollow, like a clarinet: even partials are faint
+        if machine:  # hollow, like a clarinet: even partials are faint
             even = np.round(self._ratios[place]) % 2 == 0
             self._colour[place][even] *= 0.35
         # Partials that began in phase would make a spike of every landing.
         self._begin[place] = (0.381966 * np.arange(PARTIALS) ** 2) % 1.0
         self._begin[place, 0] = 0.0
-        start = (note_on.note + instrument.transpose, note_on.brightness, 0.0)
+        start = (note + instrument.transpose, brightness, 0.0)
         self._current[place] = self._target[place] = start
-        self._velocity[place] = note_on.velocity
+        self._velocity[place] = velocity
         self._fade[place] = 1.0
-        angle = (note_on.pan + 1) * np.pi / 4
+        angle = (pan + 1) * np.pi / 4
         self._pan[:, place] = np.cos(angle), np.sin(angle)
         self._offset[place] = self._started * 7919
         places = np.array([place])

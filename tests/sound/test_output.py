@@ -17,14 +17,13 @@ from hypothesis import strategies as st
 from support.engine import PATIENCE, ROOT
 from support.jack import running
 
-from robojam import sound
 from robojam.controls import Settings
 from robojam.jam.events import ControlChanged, TouchPending, TouchPlayed, TurnChanged
 from robojam.jam.protocols import Proposal
-from robojam.sound.device import DeviceClock, NoSoundError
+from robojam.sound.device import DeviceClock, NoSoundError, devices
 from robojam.sound.messages import decode, encode
 from robojam.sound.output import SoundOutput
-from robojam.sound.program import SynthProgram
+from robojam.sound.program import SynthProgram, measure
 from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch
 
@@ -174,11 +173,11 @@ def test_missing_device_is_logged_once_and_the_jam_goes_on(nowhere, caplog):
 
 @needs_linux
 def test_measuring_without_a_device_is_an_error(nowhere):
-    assert sound.devices() == []
+    assert devices() == []
     with pytest.raises(NoSoundError, match="no audio device was found"):
-        sound.measure(0.1)
+        measure(0.1)
     with pytest.raises(NoSoundError, match="no audio device is named 'Moon'"):
-        sound.measure(0.1, device="Moon")
+        measure(0.1, device="Moon")
 
 
 def test_synthesiser_that_dies_at_once_is_not_restarted(monkeypatch, caplog):
