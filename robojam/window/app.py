@@ -29,11 +29,11 @@ from robojam.window.input.keyboard import POSITIONS, Keyboard
 from robojam.window.input.keys import action_for_key, repeats_when_held
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
-from robojam.window.view.display import configure_sdl, set_display_mode
 from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel, panel_of
 from robojam.window.view.scene import Scene
-from robojam.window.view.theme import THEMES, Metrics, rotated_size, unrotate
+from robojam.window.view.sprites import shape_sprite
+from robojam.window.view.theme import DARK, THEMES, Metrics, rotated_size, unrotate
 from robojam.window.view.widgets import HitBox
 
 #: Time between frames while something moves, in seconds.
@@ -57,13 +57,13 @@ def open_window(
 ) -> int:
     """Open the window and run it; see `robojam.window.run`."""
     chosen_driver = os.environ.get("SDL_VIDEODRIVER", "")
-    configure_sdl()
+    _configure_sdl()
     try:
         pygame.display.init()
         if pygame.display.get_driver() in ("dummy", "offscreen") and not chosen_driver:
             raise pygame.error("no video device")
         pygame.font.init()
-        screen = set_display_mode(size, fullscreen=fullscreen)
+        screen = _set_display_mode(size, fullscreen=fullscreen)
     except pygame.error as error:
         pygame.quit()
         print(f"robojam: there is no display to open a window on ({error})", file=sys.stderr)
@@ -82,6 +82,41 @@ def open_window(
         connection.close()
         pygame.quit()
     return 0
+
+
+def _configure_sdl() -> None:
+    """Set SDL's environment variables, before SDL starts."""
+    os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # no mouse events for fingers,
+    os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # no finger events for the mouse
+    os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # no scaling
+    if not sys.platform.startswith("linux"):
+        return
+    # no OpenGL: without a GPU, it costs 6 ms a frame
+    os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
+    desktop = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
+    if not any(os.environ.get(name) for name in desktop):
+        # only the console is left; a search for a desktop would print errors
+        os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
+
+
+def _set_display_mode(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
+    """Open the window with a size in pixels or on the full screen; return its surface."""
+    pygame.display.set_caption("robojam")
+    pygame.display.set_icon(_icon())
+    if fullscreen:
+        return pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+    return pygame.display.set_mode(size, pygame.RESIZABLE)
+
+
+def _icon() -> pygame.Surface:
+    """Return the window's icon: the two players, a disc and a diamond."""
+    picture = pygame.Surface((64, 64), depth=32)
+    picture.fill(DARK.surface)
+    disc = shape_sprite(DARK.humans[0], 14, machine=False)
+    diamond = shape_sprite(DARK.machines[0], 13, machine=True)
+    for shape, at in ((disc, (22, 40)), (diamond, (42, 23))):
+        picture.blit(shape, shape.get_rect(center=at))
+    return picture
 
 
 def _wake() -> None:
@@ -352,7 +387,7 @@ class App:
         if not (is_full := self._is_full()):
             self._size = self.screen.get_size()
         try:
-            self.screen = set_display_mode(self._size, fullscreen=not is_full)
+            self.screen = _set_display_mode(self._size, fullscreen=not is_full)
         except pygame.error as error:
             self.state.notify(f"no full screen here ({error})", time.monotonic())
 

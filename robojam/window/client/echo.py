@@ -22,10 +22,7 @@ FIRST_ID = 1000
 
 @dataclass(slots=True)
 class TouchEchoFilter:
-    """Own touches that were sent and have not come back.
-
-    who is this window's player name, as far as it is known.
-    """
+    """Own touches that were sent and have not come back; who is this window's player."""
 
     who: str = "human"
     pending: deque[tuple[float, int, float, float]] = field(

@@ -80,10 +80,7 @@ class EngineConnection:
             self._socket.sendto(encode(address, tags, *args), self._engine)
 
     def advance(self, now: float) -> float:
-        """Renew the subscription and ask for the status when due.
-
-        Returns the time at which to call again, in seconds.
-        """
+        """Renew the subscription and ask for the status when due; return when to call again."""
         if now >= self._renew_at:
             self._renew_at = now + RENEW_INTERVAL
             self.send("/robojam/subscribe", "i", self.port)

@@ -13,10 +13,7 @@ _WORKING = frozenset(["playing", "starting", "open", "connected", "ok"])
 
 
 def _parse_report(report: object) -> tuple[str, int] | None:
-    """Read a port's entry in the status; return its error (or '') and its message count.
-
-    None when the engine has no such port.
-    """
+    """Return a port's error (or '') and message count from its status; None: no such port."""
     if not report:
         return None
     if not isinstance(report, dict):

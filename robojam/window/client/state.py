@@ -55,10 +55,7 @@ class EngineState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PendingTouch:
-    """Touch that the machine will play next.
-
-    x, y are in screen units; announced_at and due are in seconds.
-    """
+    """Touch that the machine will play next. x, y in screen units, times in seconds."""
 
     who: str
     x: float
@@ -124,10 +121,7 @@ class ViewSettings:
 
 @dataclass(slots=True)
 class WindowState:
-    """Everything that the window draws.
-
-    opened_at is the time at which the window opened, in seconds.
-    """
+    """Everything that the window draws. opened_at: when it opened, in seconds."""
 
     engine_name: str = ""
     opened_at: float = 0.0
@@ -283,22 +277,20 @@ class WindowState:
     def _handle_touch(self, who: str, kind: str, args: tuple[Any, ...], now: float) -> None:
         if not (numbers := _finite_numbers(args)):
             return
-        finger, *rest = numbers
+        finger = int(numbers[0])
         if kind == "up":
-            self.strokes.up(who, int(finger), now, own=False)
+            self.strokes.up(who, finger, now, own=False)
+        if kind == "up" or len(numbers) < 3:
             return
-        if len(rest) < 2:
-            return
-        x, y = clip(rest[0], 0, 1), clip(rest[1], 0, 1)
-        if kind == "next" and len(rest) > 2:
-            self.pending_touches[who] = PendingTouch(who, x, y, now, now + clip(rest[2], 0, 60))
-        elif kind in ("down", "move") and not self.echo_filter.is_echo(
-            who, int(finger), x, y, now
-        ):
+        x, y = clip(numbers[1], 0, 1), clip(numbers[2], 0, 1)
+        if kind == "next" and len(numbers) > 3:
+            due = now + clip(numbers[3], 0, 60)
+            self.pending_touches[who] = PendingTouch(who, x, y, now, due)
+        elif kind in ("down", "move") and not self.echo_filter.is_echo(who, finger, x, y, now):
             self.has_played = True
             self._end_panic(who)
             draw = self.strokes.down if kind == "down" else self.strokes.move
-            draw(who, int(finger), x, y, now, own=False)
+            draw(who, finger, x, y, now, own=False)
             self.ports.mark_used("sound", now)
             if is_machine(who):
                 self.machine_played_at = now

@@ -28,10 +28,7 @@ SPEED_SMOOTHING = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Position of a finger at a time.
-
-    x, y are in screen units, speed in screen units a second.
-    """
+    """Position of a finger at a time. x, y in screen units, speed in screen units a second."""
 
     t: float
     x: float

@@ -95,10 +95,7 @@ class RecordingsPanel:
         self._run(command, f"drawn: {to}", "no picture could be drawn here", checked=True)
 
     def _run(self, command: list[str], done: str, failed: str, *, checked: bool) -> None:
-        """Run a program on a thread and give one of two messages.
-
-        checked: an exit status other than 0 is a failure.
-        """
+        """Run a program on a thread, and give a message. checked: by its exit status, too."""
 
         def run() -> None:
             try:

@@ -1,19 +1,6 @@
 """Drawing of the window: theme, text, strokes, forecast, frame and panels."""
 
 __all__ = [
-    "display",
-    "font_runs",
-    "forecast_view",
-    "frame",
-    "panels",
-    "scene",
-    "sprites",
-    "stroke_image",
-    "strokes_view",
-    "system_fonts",
-    "text",
-    "text_fit",
-    "theme",
-    "timeline",
-    "widgets",
-]
+    "font_runs", "forecast_view", "frame", "panels", "scene", "sprites", "stroke_image",
+    "strokes_view", "text", "text_fit", "theme", "timeline", "widgets",
+]  # fmt: skip

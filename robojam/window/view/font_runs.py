@@ -30,10 +30,9 @@ _SHAPED = {
 
 
 class FontRun(NamedTuple):
-    """Characters in logical order that are drawn with one font at once.
+    """Characters in logical order for one font: a file, None for the window's own.
 
-    font is a file, None for the window's own; script is an ISO 15924 code, None for a script
-    that needs no shaping.
+    script is an ISO 15924 code, None for a script that needs no shaping.
     """
 
     text: str

@@ -36,10 +36,7 @@ Row = tuple[Label, ...]
 
 @dataclass(frozen=True, slots=True)
 class FrameText:
-    """Text around and on the surface, two rows each above and below.
-
-    turn is the colour role of the player whose turn it is.
-    """
+    """Text around and on the surface, two rows each above and below; turn: its colour role."""
 
     top: tuple[Row, Row]
     bottom: tuple[Row, Row]
@@ -66,10 +63,7 @@ def frame_text(state: WindowState, now: float) -> FrameText:
 
 
 def _row(state: WindowState, labels: Iterable[Label]) -> Row:
-    """Return labels without those whose action the engine refuses.
-
-    Labels that also show a value stay, without their action.
-    """
+    """Return the labels that are not refused; a value is shown, but cannot be set."""
     return tuple(
         replace(label, action="", fill=None) if state.refuses(label.action) else label
         for label in labels

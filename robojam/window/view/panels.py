@@ -57,15 +57,13 @@ def panel_of(
     """
     view = state.view
     if view.panel == "controls":
-        return Panel(tuple(
-            tuple(_disabled(cell) if state.refuses(cell.action) else cell for cell in row)
-            for row in _control_rows(state, full=full)
-        ))  # fmt: skip
+        rows = _control_rows(state, full=full)
+        return Panel(tuple(tuple(_disabled(c) if state.refuses(c.action) else c for c in row)
+                           for row in rows))  # fmt: skip
     if view.panel == "help":
-        return Panel(tuple(
-            (PanelCell(keys, width_share=0.7), PanelCell(meaning, role=ColourRole.MUTED))
-            for keys, meaning in HELP
-        ))  # fmt: skip
+        muted = ColourRole.MUTED
+        return Panel(tuple((PanelCell(keys, width_share=0.7), PanelCell(meaning, role=muted))
+                           for keys, meaning in HELP))  # fmt: skip
     if view.panel == "sessions":
         return _sessions_panel(entries, page, busy=busy)
     if view.panel == "player" and playback is not None:
@@ -80,44 +78,34 @@ def _disabled(cell: PanelCell) -> PanelCell:
 def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     view = state.view
     dials = []
-    for dial in DIALS.values():
-        value = state.controls.get(dial.name)
-        value_text = "" if value is None else dial.text(value)
-        fill = 0.0 if value is None else dial.share(value)
-        grabbed = view.grabbed_dial == dial.name
-        label = dial.dial.label
-        dials.append((PanelCell(label, f"slide:{dial.name}", value_text, fill, grabbed),))
+    for name, dial in DIALS.items():
+        value = state.controls.get(name)
+        shown = ("", 0.0) if value is None else (dial.text(value), dial.share(value))
+        selected = view.grabbed_dial == name
+        dials.append((PanelCell(dial.dial.label, f"slide:{name}", *shown, selected),))
     instruments = state.text("instrument") or DEFAULT_INSTRUMENTS
     memories: list[PanelCell] = []
     for name in "AB":
         recall = PanelCell(f"recall {name}", f"recall:{name}")
-        memories.append(PanelCell(f"keep as {name}", f"store:{name}"))
-        memories.append(recall if name in state.memories else _disabled(recall))
+        recall = recall if name in state.memories else _disabled(recall)
+        memories += [PanelCell(f"keep as {name}", f"store:{name}"), recall]
     return (
         *dials,
-        (
-            PanelCell("your sound", "instrument:human", instrument_of("human", instruments)),
-            PanelCell("the machine's", "instrument:ai", instrument_of("ai", instruments)),
-            PanelCell("scale", "scale", state.text("scale")),
-        ),
+        (PanelCell("your sound", "instrument:human", instrument_of("human", instruments)),
+         PanelCell("the machine's", "instrument:ai", instrument_of("ai", instruments)),
+         PanelCell("scale", "scale", state.text("scale"))),
         tuple(PanelCell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
         tuple(memories),
-        (
-            PanelCell("go on" if state.paused else "pause", "pause", selected=state.paused),
-            PanelCell("forget all", "reset"),
-            PanelCell("stop recording" if state.recording else "record", "record"),
-        ),
-        (
-            PanelCell("forecast", "forecast", "on" if view.show_forecast else "off"),
-            PanelCell("theme", "theme", view.theme),
-            PanelCell("turned", "turn", f"{90 * view.quarter_turns}°"),
-        ),
-        (
-            PanelCell("letters play", "typing", "on" if view.letters_play else "off"),
-            PanelCell("full screen", "fullscreen", "on" if full else "off"),
-            PanelCell("close", "controls"),
-        ),
-    )
+        (PanelCell("go on" if state.paused else "pause", "pause", selected=state.paused),
+         PanelCell("forget all", "reset"),
+         PanelCell("stop recording" if state.recording else "record", "record")),
+        (PanelCell("forecast", "forecast", "on" if view.show_forecast else "off"),
+         PanelCell("theme", "theme", view.theme),
+         PanelCell("turned", "turn", f"{90 * view.quarter_turns}°")),
+        (PanelCell("letters play", "typing", "on" if view.letters_play else "off"),
+         PanelCell("full screen", "fullscreen", "on" if full else "off"),
+         PanelCell("close", "controls")),
+    )  # fmt: skip
 
 
 def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool) -> Panel:
@@ -127,10 +115,8 @@ def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool)
         text = "looking…" if busy else "nothing has been recorded here yet"
         rows.append((PanelCell(text, role=ColourRole.MUTED),))
     newer, older = PanelCell("newer", "page:-1"), PanelCell("older", "page:1")
-    if page == 0:
-        newer = _disabled(newer)
-    if len(entries) <= (page + 1) * PAGE:
-        older = _disabled(older)
+    is_last = len(entries) <= (page + 1) * PAGE
+    newer, older = newer if page else _disabled(newer), _disabled(older) if is_last else older
     rows.append((newer, older, PanelCell("close", "sessions")))
     return Panel(tuple(rows))
 
@@ -153,23 +139,15 @@ def _player_panel(playback: RecordingPlayback, typed_name: str | None) -> Panel:
         help_text = "enter keeps it, esc does not"
         title = PanelCell(f"name: {typed_name}_", "rename", help_text, selected=True)
     play, loop = "hold" if playback.playing else "play", "on" if playback.loop else "off"
-    return Panel(
-        (
-            (title,),
-            (PanelCell("", "scrub"),),
-            (
-                PanelCell(play, "play", selected=playback.playing),
-                PanelCell("speed", "speed", f"×{playback.speed:g}"),
-                PanelCell("loop", "loop", loop, selected=playback.loop),
-                PanelCell("answer this again", "again", width_share=1.7),
-            ),
-            (
-                PanelCell("rename", "rename"),
-                PanelCell("show file", "reveal"),
-                PanelCell("export PNG", "export"),
-                PanelCell("sessions", "sessions"),
-                PanelCell("close", "close"),
-            ),
-        ),
-        at_bottom=True,
-    )
+    rows = (
+        (title,),
+        (PanelCell("", "scrub"),),
+        (PanelCell(play, "play", selected=playback.playing),
+         PanelCell("speed", "speed", f"×{playback.speed:g}"),
+         PanelCell("loop", "loop", loop, selected=playback.loop),
+         PanelCell("answer this again", "again", width_share=1.7)),
+        (PanelCell("rename", "rename"), PanelCell("show file", "reveal"),
+         PanelCell("export PNG", "export"), PanelCell("sessions", "sessions"),
+         PanelCell("close", "close")),
+    )  # fmt: skip
+    return Panel(rows, at_bottom=True)

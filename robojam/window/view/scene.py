@@ -100,10 +100,7 @@ class Scene:
         self, screen: pygame.Surface, state: WindowState, now: float, metrics: Metrics,
         theme: Theme, panel: Panel | None, playback: RecordingPlayback | None,
     ) -> None:  # fmt: skip
-        """Draw forecast and strokes at their rotated places.
-
-        They are most of a frame, so they are not drawn first and rotated later.
-        """
+        """Draw forecast and strokes at their rotated places: to rotate them later is slower."""
         surface = screen.subsurface(metrics.rotate_box(metrics.surface_box))
         self._forecast.draw(surface, _rotated_forecast(state, now), now, theme)
         if playback is not self._playback:

@@ -40,10 +40,7 @@ Blit = tuple[pygame.Surface, tuple[int, int]]
 
 
 class LinePoint(NamedTuple):
-    """Point of the line: position and half width in pixels, time in seconds.
-
-    has_bead: a diamond is drawn there.
-    """
+    """Point of the line: position and half width in pixels, time in seconds; bead: diamond."""
 
     x: float
     y: float
@@ -74,10 +71,7 @@ class StrokeSegment:
         self.tiles = frozenset(itertools.product(rows, columns))
 
     def blit_at(self, now: float, *, dark_on_light: bool) -> Blit | None:
-        """Return the picture with what is left of its light; None if that is nothing.
-
-        dark_on_light: with what is left of its darkness.
-        """
+        """Return the picture as bright (or as dark) as its age allows; None: it has faded."""
         new_level = level(now - self.t)
         if new_level not in (0, self._level):
             self._level, picture = new_level, self.picture
@@ -246,10 +240,7 @@ def diamond_corners(x: float, y: float, reach: float) -> list[tuple[float, float
 
 
 def draw_shape(canvas: pygame.Surface, colour: Colour, reach: float, *, machine: bool) -> None:
-    """Draw a player's shape in the middle of a canvas: a disc, or a diamond for the machine.
-
-    reach is the distance of its edge or corners from its centre, in pixels.
-    """
+    """Draw a disc, or the machine's diamond, in the middle of a canvas; reach in pixels."""
     middle = canvas.get_width() / 2
     if machine:
         pygame.draw.polygon(canvas, colour, diamond_corners(middle - 0.5, middle - 0.5, reach))

@@ -1,17 +1,23 @@
-"""Text on a surface: its fonts, its width, and the places where it was drawn."""
+"""Text on a surface: its fonts, its width, and the places where it was drawn.
+
+Characters that the window's own font lacks are drawn with fonts of the system. A thread looks
+for them: the list of a system's fonts and the tables of each take some 100 ms.
+"""
 
 from __future__ import annotations
 
+import threading
 import unicodedata
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import chain, compress
 from pathlib import Path
 from typing import TypeVar
 
 import pygame
 
 from robojam.window.view.font_runs import FontRun, split_runs
-from robojam.window.view.system_fonts import SystemFonts
 from robojam.window.view.theme import Colour
 
 #: Plain fonts that come with systems; the first that exists is used, else the one in pygame.
@@ -33,6 +39,13 @@ PYGAME_SCALE = 1.15
 CACHED_PICTURES, CACHED_RUNS = 200, 2000
 #: Most fonts that are kept open; one size of one file is one font.
 CACHED_FONTS = 32
+#: Most characters whose font is remembered.
+_KNOWN_FONTS = 8192
+#: Parts of font names, in the order in which fonts are tried; others come in between.
+_FIRST = ("notosans", "sans", "gothic", "hei")
+_LAST = ("serif", "mono", "bold", "italic", "display", "unifont")
+#: Fonts that hold boxes for every character, or pictures in one size.
+_USELESS = ("lastresort", "adobeblank", "color")
 #: Brackets that change places in text from right to left.
 _MIRRORED = str.maketrans("()[]{}<>", ")(][}{><")
 
@@ -171,3 +184,75 @@ def _visual(run: FontRun) -> str:
         else:
             clusters.append(char)
     return "".join(reversed(clusters)).translate(_MIRRORED)
+
+
+class SystemFonts:
+    """Finds for each character a font file that has it.
+
+    own is the file of the window's font, None for the one of pygame.
+    """
+
+    def __init__(self, own: str | None) -> None:
+        self._own = own
+        #: Font files by character; None for the window's own, "" where no font has it.
+        self.files: dict[str, str | None] = {}
+        self._missing: set[str] = set()
+        self._search: threading.Thread | None = None
+
+    def know(self, text: str) -> bool:
+        """Return whether the fonts of a text are known; if not, begin to look for them."""
+        # Every font that the window may have holds Latin letters, dashes and quotes.
+        special = {
+            char for char in text if char > "\u017f" and not "\u2010" <= char <= "\u2027"
+        }
+        unknown = special - self.files.keys()
+        if not unknown:
+            return True
+        self._missing = self._missing | unknown  # a new set: the thread may hold the old one
+        if self._search is None or not self._search.is_alive():
+            self._search = threading.Thread(target=self._run, name="fonts", daemon=True)
+            self._search.start()
+        return False
+
+    def join(self) -> None:
+        """Wait until the search has ended."""
+        if self._search is not None:
+            self._search.join()
+
+    def _run(self) -> None:
+        while chars := self._missing:
+            self._missing = set()
+            self._find(chars)
+
+    def _find(self, chars: set[str]) -> None:
+        """Look for the fonts of characters, in as few fonts as may be."""
+        fonts: dict[str, str | None] = dict.fromkeys(chars, "")
+        with suppress(pygame.error, ImportError):
+            # Not pygame.font, which does not tell what a font lacks, and which the thread
+            # that draws uses at the same time.
+            from pygame import freetype
+
+            freetype.init()
+            missing = sorted(chars)
+            for path in chain([None], _paths()):
+                with suppress(pygame.error, OSError):
+                    metrics = freetype.Font(path or self._own, 12).get_metrics("".join(missing))
+                    held = [m is not None for m in metrics]
+                    fonts.update(dict.fromkeys(compress(missing, held), path))
+                    missing = [char for char in missing if fonts[char] == ""]
+                if not missing:
+                    break
+        if len(self.files) + len(fonts) > _KNOWN_FONTS:
+            self.files = {}
+        self.files |= fonts
+
+
+def _paths() -> Iterator[str]:
+    """Yield the files of the system's fonts, the plainest first."""
+
+    def rank(name: str) -> tuple[bool, int, str]:
+        first = next((i for i, part in enumerate(_FIRST) if part in name), len(_FIRST))
+        return any(part in name for part in _LAST), first, name
+
+    names = [n for n in pygame.font.get_fonts() if not any(part in n for part in _USELESS)]
+    yield from filter(None, map(pygame.font.match_font, sorted(names, key=rank)))

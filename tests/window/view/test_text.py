@@ -17,8 +17,7 @@ from robojam.window.client.state import WindowState
 from robojam.window.view import text as text_module
 from robojam.window.view.font_runs import FontRun, split_runs
 from robojam.window.view.scene import Scene
-from robojam.window.view.system_fonts import SystemFonts
-from robojam.window.view.text import TextRenderer
+from robojam.window.view.text import SystemFonts, TextRenderer
 
 WHITE = (255, 255, 255)
 HEBREW = "גשם"
