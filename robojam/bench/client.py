@@ -43,9 +43,8 @@ class ReceivedMessage:
     @property
     def is_touch(self) -> bool:
         """Whether the message is a down or a move of a voice."""
-        return self.address.startswith("/robojam/ai") and self.address.endswith(
-            ("/down", "/move")
-        )
+        address = self.address
+        return address.startswith("/robojam/ai") and address.endswith(("/down", "/move"))
 
 
 class EngineProcess:
@@ -56,33 +55,26 @@ class EngineProcess:
 
         output: send the touches to this client; without it they go nowhere.
         """
-        self._output = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._output.bind(("127.0.0.1", 0))
+        sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        self._output, self._player, self._monitor = self._sockets = sockets
         self._output.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         if _SO_TIMESTAMPNS is not None:
             self._output.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._player = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._player.bind(("127.0.0.1", 0))
-        self._monitor = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._monitor.bind(("127.0.0.1", 0))
         port = self._output.getsockname()[1] if output else 9
         began = time.perf_counter()
+        command = python_command("robojam", "serve", "--osc-in", "127.0.0.1:0")
+        command += ["--osc-out", f"127.0.0.1:{port}", "--no-sound", *options]
         self.process = subprocess.Popen(
-            [
-                *python_command("robojam", "serve", "--osc-in", "127.0.0.1:0"),
-                *("--osc-out", f"127.0.0.1:{port}", "--no-sound", *options),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.ready_s = time.perf_counter() - began
         if not line.startswith("listening on udp://"):
-            raise BenchError(
-                f"the engine did not start: {line.strip() or 'it printed nothing'}"
-            )
+            reason = line.strip() or "it printed nothing"
+            raise BenchError(f"the engine did not start: {reason}")
         host, _, port_text = line.split("//")[1].partition(",")[0].rpartition(":")
         self.address = (host, int(port_text))
 
@@ -90,9 +82,8 @@ class EngineProcess:
         """End the engine."""
         self.process.terminate()
         self.process.wait(PATIENCE)
-        self._output.close()
-        self._player.close()
-        self._monitor.close()
+        for each in self._sockets:
+            each.close()
 
     def subscribe(self) -> None:
         """Subscribe a monitor, which reads nothing, for the next ten seconds."""
@@ -120,7 +111,10 @@ class EngineProcess:
         if _SO_TIMESTAMPNS is None:
             return self._output.recv(65536), time.perf_counter()
         packet, ancillary, _, _ = self._output.recvmsg(65536, 64)
-        now, wall = _both_clocks()
+        while True:  # both clocks at the same instant, to 20 microseconds
+            before, wall, now = time.perf_counter(), time.time(), time.perf_counter()
+            if now - before < 2e-5:
+                break
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
                 seconds, nanoseconds = _TIMESPEC.unpack(data[: _TIMESPEC.size])
@@ -142,9 +136,8 @@ class EngineProcess:
         before = self.status()
         list(self.messages(time.perf_counter() + seconds))
         after = self.status()
-        return float(
-            100 * (after["cpu_s"] - before["cpu_s"]) / (after["uptime_s"] - before["uptime_s"])
-        )
+        cpu, elapsed = (after[name] - before[name] for name in ("cpu_s", "uptime_s"))
+        return float(100 * cpu / elapsed)
 
 
 @contextmanager
@@ -165,15 +158,10 @@ def window(engine: EngineProcess) -> Iterator[None]:
     Raises BenchError when no window opens.
     """
     driver = {} if has_display() else {"SDL_VIDEODRIVER": "dummy"}
-    process = subprocess.Popen(
-        [
-            *python_command("robojam", "window", "--size", "1920x1080"),
-            *("--engine", f"{engine.address[0]}:{engine.address[1]}"),
-        ],
-        env={**os.environ, **driver},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    address = f"{engine.address[0]}:{engine.address[1]}"
+    command = python_command("robojam", "window", "--size", "1920x1080", "--engine", address)
+    null, environment = subprocess.DEVNULL, {**os.environ, **driver}
+    process = subprocess.Popen(command, env=environment, stdout=null, stderr=null)
     try:
         end = time.perf_counter() + PATIENCE
         monitors = engine.status()["monitors"]
@@ -185,11 +173,3 @@ def window(engine: EngineProcess) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(PATIENCE)
-
-
-def _both_clocks() -> tuple[float, float]:
-    """Return perf_counter and the wall clock at the same instant, to 20 microseconds."""
-    while True:
-        before, wall, after = time.perf_counter(), time.time(), time.perf_counter()
-        if after - before < 2e-5:
-            return after, wall

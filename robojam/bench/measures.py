@@ -24,8 +24,8 @@ def idle(report: Report, seconds: float, *options: str) -> None:
         note = f"import torch takes {torch:.1f} s, and is not waited for on a CPU"
         report.add("ready after the command", e.ready_s, "s", torch + 0.7, note=note)
         report.add("CPU at rest", e.cpu_share(seconds), "% of a core", 1)
-        memory = e.status().get("memory_mb")
-        if memory:
+        memory = _memory(e)
+        if not math.isnan(memory):
             report.add("memory", memory, "MB", 500, note="the most that was resident")
     report.add("robojam --help", command_time("-m", "robojam", "--help"), "s", 0.2)
 
@@ -49,7 +49,7 @@ def duet(report: Report, touches: int, *options: str) -> None:
         replaced = e.status()["replaced"]
     note = f"{len(beyond)} answers, {replaced} replaced by a newer touch before they were due"
     for share, limit in ((0.5, 0.7), (0.99, 2)):
-        name = f"touch in to touch out beyond dt, {_percent(share)}"
+        name = f"touch in to touch out beyond dt, p{100 * share:g}"
         report.add(name, percentile(beyond, share), "ms", limit, note=note, kind="latency")
         note = ""
 
@@ -81,22 +81,13 @@ def turns(report: Report, rounds: int, *options: str) -> None:
                 elif message.is_touch and message.at > back + 0.002:
                     late_touches += 1
             list(e.messages(time.perf_counter() + 0.01))
-    report.add(
-        "silence to first answer, beyond threshold and dt, p99",
-        percentile(answered, 0.99),
-        "ms",
-        2,
-        note=f"{len(answered)} answers",
-        kind="latency",
-    )
-    report.add(
-        "human returns to finger lifted, p99",
-        percentile(stopped, 0.99),
-        "ms",
-        2,
-        note=f"{len(stopped)} times; {late_touches} touches sounded later than 2 ms after",
-        kind="latency",
-    )
+    late = f"{late_touches} touches sounded later than 2 ms after"
+    for name, times, note in (
+        ("silence to first answer, beyond threshold and dt", answered, "answers"),
+        ("human returns to finger lifted", stopped, f"times; {late}"),
+    ):
+        value, note = percentile(times, 0.99), f"{len(times)} {note}"
+        report.add(f"{name}, p99", value, "ms", 2, note=note, kind="latency")
 
 
 def solo(report: Report, touches: int, *options: str, with_window: bool = False) -> None:
@@ -122,14 +113,12 @@ def solo(report: Report, touches: int, *options: str, with_window: bool = False)
         if not math.isnan(growth):
             report.add("solo: memory grown", growth, "MB", 1)
     for share in (0.5, 0.99, 0.999):
-        name = f"{where}error against the due instant, {_percent(share)}"
-        noise = bare.get(str(share), math.nan)
+        name = f"{where}error against the due instant, p{100 * share:g}"
+        noise = bare.get(str(share))
         limit = 1.0 if share == 0.99 and not with_window else None
-        if share == 0.99 and with_window and not math.isnan(noise):
-            limit = noise + 1
-        if share == 0.999 and not with_window and not math.isnan(noise):
-            limit = noise + 2
-        note = "" if math.isnan(noise) else f"a bare timer beside it: {noise:.2g} ms"
+        if noise is not None and (share, with_window) in ((0.99, True), (0.999, False)):
+            limit = noise + (1 if with_window else 2)
+        note = "" if noise is None else f"a bare timer beside it: {noise:.2g} ms"
         report.add(name, percentile(errors, share), "ms", limit, note=note, kind="jitter")
 
 
@@ -142,25 +131,19 @@ def busy(report: Report, seconds: float, *options: str) -> None:
         after = e.status()
     rate = (after["played"] - before["played"]) / (after["uptime_s"] - before["uptime_s"])
     note = f"at {rate:.0f} touches a second, recorded"
-    report.add(
-        "CPU at 60 touches a second", share * 60 / max(rate, 1), "% of a core", 10, note=note
-    )
+    share *= 60 / max(rate, 1)
+    report.add("CPU at 60 touches a second", share, "% of a core", 10, note=note)
 
 
 @dataclass(frozen=True, slots=True)
 class VoicesTiming:
-    """Timing of many voices.
+    """Timing of many voices."""
 
-    late has the lateness of each touch in ms; rate is touches a second of all voices; cores
-    the share of a core that the engine took; held_up how often its loop was held up; bare the
-    lateness of a bare timer beside it, in ms by percentile.
-    """
-
-    late: list[float]
-    rate: float
-    cores: float
-    held_up: int
-    bare: dict[str, float]
+    late: list[float]  # of each touch, in ms
+    rate: float  # touches a second of all voices
+    cores: float  # the share of a core that the engine took
+    held_up: int  # how often the engine's loop was held up
+    bare: dict[str, float]  # lateness of a bare timer beside it, in ms by percentile
 
     @property
     def touch_cost(self) -> float:
@@ -185,9 +168,7 @@ def time_voices(voices: int, seconds: float, *options: str) -> VoicesTiming:
                 offsets.append(message.at - due[who])
         after = e.status()
     earliest = min(offsets, default=0.0)
-    elapsed, cpu, played = (
-        after[name] - before[name] for name in ("uptime_s", "cpu_s", "played")
-    )
+    elapsed, cpu, played = (after[n] - before[n] for n in ("uptime_s", "cpu_s", "played"))
     late = [1000 * (offset - earliest) for offset in offsets]
     return VoicesTiming(late, played / elapsed, cpu / elapsed, after["held_up"], bare)
 
@@ -195,12 +176,10 @@ def time_voices(voices: int, seconds: float, *options: str) -> VoicesTiming:
 def many_voices(report: Report, voices: int, seconds: float, *options: str) -> None:
     """Report how late many voices are together, each at 60 touches a second."""
     timing = time_voices(voices, seconds, *options)
-    note = (
-        f"{timing.rate:.0f} touches a second in all, {timing.touch_cost:.0f} µs of a core each;"
-        f" held up {timing.held_up} times"
-    )
-    name = f"{voices} voices: late, p99"
-    report.add(name, percentile(timing.late, 0.99), "ms", 5, note=note, kind="jitter")
+    rate, cost = f"{timing.rate:.0f} touches a second in all", f"{timing.touch_cost:.0f}"
+    note = f"{rate}, {cost} µs of a core each; held up {timing.held_up} times"
+    late = percentile(timing.late, 0.99)
+    report.add(f"{voices} voices: late, p99", late, "ms", 5, note=note, kind="jitter")
 
 
 def sound(report: Report, seconds: float) -> None:
@@ -263,10 +242,6 @@ def _drift(at: list[float], due: list[float]) -> float:
 
 def _memory(e: EngineProcess) -> float:
     return float(e.status().get("memory_mb") or math.nan)
-
-
-def _percent(share: float) -> str:
-    return f"p{100 * share:g}"
 
 
 def command_time(*arguments: str, best_of: int = 3) -> float:

@@ -17,22 +17,18 @@ from robojam.system.priority import raise_priority
 INTERVAL = 0.02
 
 
-def wait() -> list[float]:
-    """Wait for deadlines until standard input closes; return the lateness of each in ms."""
+def main() -> None:
+    """Wait for deadlines until standard input closes; print the percentiles of the lateness.
+
+    They are in ms, as JSON. `bare_timer` runs this.
+    """
     raise_priority()  # as the engine does
     late: list[float] = []
-    due = time.perf_counter()
-    while True:
-        due += INTERVAL
-        while (left := due - time.perf_counter()) > 0:
-            if select.select([sys.stdin], [], [], left)[0]:
-                return late
-        late.append(1000 * (time.perf_counter() - due))
-
-
-def main() -> None:
-    """Wait, and print percentiles of the lateness as JSON. `bare_timer` runs this."""
-    late = wait()
+    due = time.perf_counter() + INTERVAL
+    while not select.select([sys.stdin], [], [], max(0.0, due - time.perf_counter()))[0]:
+        if (now := time.perf_counter()) >= due:
+            late.append(1000 * (now - due))
+            due += INTERVAL
     shares = (0.5, 0.99, 0.999, 1)
     print(json.dumps({str(share): percentile(late, share) for share in shares}))
 
@@ -48,12 +44,9 @@ def bare_timer() -> Iterator[dict[str, float]]:
     if sys.platform == "win32":  # select waits for sockets alone there
         yield lateness
         return
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", "from robojam.bench import noise; noise.main()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, "-P", "-c", "from robojam.bench import noise; noise.main()"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
     try:
         yield lateness
     finally:

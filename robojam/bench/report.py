@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -89,26 +90,21 @@ class Report:
             "processor": processor(),
             "cores": os.cpu_count() or 1,
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "figures": {
-                f.name: {
-                    "value": None if math.isnan(f.value) else f.value,
-                    "unit": f.unit,
-                    "limit": f.limit,
-                    "note": f.note,
-                }
-                for f in self.figures
-            },
+            "figures": {f.name: _as_json(f) for f in self.figures},
         }
+
+
+def _as_json(figure: Figure) -> dict[str, Any]:
+    value = None if math.isnan(figure.value) else figure.value
+    return {"value": value, "unit": figure.unit, "limit": figure.limit, "note": figure.note}
 
 
 def processor() -> str:
     """Return the name of the processor, as far as the system tells."""
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor()
 
 

@@ -46,12 +46,10 @@ def bench(*, as_json: bool, quick: bool, long_solo: bool, model: str | None) -> 
 def _print_table(report: Report) -> None:
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(box=box.SIMPLE)
-    for heading in ("what", "measured", "at most", ""):
-        right_aligned = heading in ("measured", "at most")
-        table.add_column(heading, justify="right" if right_aligned else "left")
+    numbers = [Column(heading, justify="right") for heading in ("measured", "at most")]
+    table = Table("what", *numbers, "", box=box.SIMPLE)
     for figure in report.figures:
         limit = "" if figure.limit is None else f"{figure.limit:.3g} {figure.unit}"
         remarks = "; ".join(filter(None, (figure.verdict, figure.note)))

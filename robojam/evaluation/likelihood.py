@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from robojam.corpus.corpus import Corpus, clean, dequantise
 from robojam.model import lattice
@@ -57,19 +58,20 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
     if count == 0:
         raise ValueError(f"{corpus.name} has no performance of two events or more")
     if corpus.columns != model.event.columns:
-        raise ValueError(
-            f"{corpus.name} holds ({', '.join(corpus.columns)}), and the model is over "
-            f"({', '.join(model.event.columns)})"
-        )
+        held, known = ", ".join(corpus.columns), ", ".join(model.event.columns)
+        raise ValueError(f"{corpus.name} holds ({held}), and the model is over ({known})")
     prior_shares = [(0, 1 - sum(share for _, share in model.event.lattices))]
     prior_shares += model.event.lattices
     log_prior = np.log([share for _, share in prior_shares])
     lattices = [n for n, _ in prior_shares]
     part_sums, flagless_sum = np.zeros(len(model.event.factors)), 0.0
+    # Performances of similar length are scored together.
+    order, offsets = np.argsort(cleaned.lengths, kind="stable"), cleaned.offsets.tolist()
     model.eval()
     with torch.inference_mode():
-        for group in _group_by_length(cleaned):
-            performances = [dequantise(cleaned, rows.start, rows.stop) for rows in group]
+        for start in range(0, len(order), ROWS):
+            group = order[start : start + ROWS]
+            performances = [dequantise(cleaned, *offsets[p : p + 2]) for p in group]
             densities = _score_hypotheses(model, performances, lattices, flagless=flagless)
             for parts, without_flags in densities:
                 part_sums += lattice.mix(parts, log_prior)[1:].sum(0)
@@ -80,12 +82,9 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
                     mixed = np.logaddexp.reduce(log_posterior + without_flags, 0)
                     flagless_sum += float(mixed[1:].sum())
     names = [factor.name for factor in model.event.factors]
-    return Score(
-        count,
-        float(-part_sums.sum() / count),
-        dict(zip(names, (-part_sums / count).tolist(), strict=True)),
-        -flagless_sum / count if flagless else None,
-    )
+    means = dict(zip(names, (-part_sums / count).tolist(), strict=True))
+    xydt = -flagless_sum / count if flagless else None
+    return Score(count, float(-part_sums.sum() / count), means, xydt)
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
@@ -102,12 +101,9 @@ def mean_score(scores: Sequence[Score]) -> Score:
         return sum(weight * value for weight, value in zip(weights, values, strict=True))
 
     flagless = [s.xydt for s in scores if s.xydt is not None]
-    return Score(
-        total,
-        mean(s.joint for s in scores),
-        {name: mean(s.parts[name] for s in scores) for name in scores[0].parts},
-        mean(flagless) if len(flagless) == len(scores) else None,
-    )
+    parts = {name: mean(s.parts[name] for s in scores) for name in scores[0].parts}
+    xydt = mean(flagless) if len(flagless) == len(scores) else None
+    return Score(total, mean(s.joint for s in scores), parts, xydt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +134,10 @@ def _score_hypotheses(
     from the event on that rules the hypothesis out.
     """
     event, position = model.event, model.event.position
+    shapes = [(len(lattices), len(events)) for events in performances]
     densities = [
-        (
-            np.full((len(lattices), len(events), len(event.factors)), -np.inf),
-            np.full((len(lattices), len(events)), -np.inf),
-        )
-        for events in performances
+        (np.full((*shape, len(event.factors)), -np.inf), np.full(shape, -np.inf))
+        for shape in shapes
     ]
     hypotheses = [
         _hypothesis(event, events, performance, index, n)
@@ -205,7 +199,8 @@ def _run_model(
     noise = position.noise if position is not None else 0.0
     cells = [1 / h.lattice if h.lattice else noise for h in group]
     cell = torch.tensor(cells, dtype=torch.float32, device=device)
-    events, state = _pad([h.events for h in group]), model.initial(len(group))
+    sequences = [torch.from_numpy(h.events).float() for h in group]
+    events, state = pad_sequence(sequences, True, 0.5), model.initial(len(group))
     part_blocks: list[Tensor] = []
     flagless_blocks: list[Tensor] = []
     for start in range(0, events.shape[1], BLOCK):
@@ -219,20 +214,3 @@ def _run_model(
         flagless_blocks.append(without_flags)
     parts, without_flags = torch.cat(part_blocks, 1), torch.cat(flagless_blocks, 1)
     return parts.double().cpu().numpy(), without_flags.double().cpu().numpy()
-
-
-def _group_by_length(corpus: Corpus) -> Iterator[list[slice]]:
-    """Yield groups of performances of similar length, as slices of the corpus's rows."""
-    offsets = corpus.offsets.tolist()
-    order = np.argsort(corpus.lengths, kind="stable")
-    for start in range(0, len(order), ROWS):
-        yield [slice(offsets[p], offsets[p + 1]) for p in order[start : start + ROWS]]
-
-
-def _pad(sequences: list[Floats]) -> Tensor:
-    """Stack sequences (T, C), padded to the longest: (B, T, C), float32."""
-    longest = max(len(sequence) for sequence in sequences)
-    values = np.full((len(sequences), longest, sequences[0].shape[1]), 0.5, np.float32)
-    for row, sequence in enumerate(sequences):
-        values[row, : len(sequence)] = sequence
-    return torch.from_numpy(values)

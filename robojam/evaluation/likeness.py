@@ -48,20 +48,15 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Result of a comparison, and the settings of the model in it.
-
-    machine, people, sped_up: how well the machine is told from people, people from other
-        people, and people from themselves sped up.
-    stands_out: the features that differ most, with their medians of people and machine.
-    """
+    """Result of a comparison, and the settings of the model in it."""
 
     performances: int
     temperature: float
     spread: float
-    machine: Area
-    people: Area
-    sped_up: Area
-    stands_out: list[tuple[str, float, float]]
+    machine: Area  # how well the machine is told from people
+    people: Area  # people from other people
+    sped_up: Area  # people from themselves sped up
+    stands_out: list[tuple[str, float, float]]  # features, medians of people and machine
 
 
 def split_in_half(performances: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
@@ -97,21 +92,19 @@ def continue_openings(
     """
     pairs = [pair for pair in pairs for _ in range(CONTINUATIONS)]
     seconds = [float(after[:, 2].sum()) for _, after in pairs]
-    silences = [
-        (float(after[:, 2].sum()) - float(opening[:, 2].sum())) / 2 for opening, after in pairs
-    ]
+    openings = [opening for opening, _ in pairs]
+    heard = [float(opening[:, 2].sum()) for opening in openings]
     takes = generate(
         file,
-        [opening for opening, _ in pairs],
+        openings,
         seconds=max(seconds) + 1e-6,
         seed=seed,
         temperature=temperature,
         spread=spread,
-        silences=np.array(silences),
+        silences=(np.array(seconds) - heard) / 2,
     )
-    return [
-        take[take[:, 2].cumsum() <= limit] for take, limit in zip(takes, seconds, strict=True)
-    ]
+    limited = zip(takes, seconds, strict=True)
+    return [take[take[:, 2].cumsum() <= limit] for take, limit in limited]
 
 
 def compare(
@@ -157,10 +150,8 @@ def _compare_features(
     first: Floats, second: Floats, first_groups: Integers, second_groups: Integers, seed: int
 ) -> Area:
     """Return how well a classifier tells two sets of features (N, F) apart."""
-    rows, groups = (
-        np.concatenate([first, second]),
-        np.concatenate([first_groups, second_groups]),
-    )
+    rows = np.concatenate([first, second])
+    groups = np.concatenate([first_groups, second_groups])
     return _classify(rows, np.arange(len(rows)) >= len(first), groups, seed)
 
 
@@ -222,6 +213,7 @@ def describe(touches: Floats, moving: NDArray[np.bool_]) -> dict[str, float]:
     in_stroke = moving[1:]  # of each step: whether the finger slid
     length = np.hypot(*steps.T) if len(steps) else np.zeros(0)
     speed = length[in_stroke] / np.maximum(dt[1:][in_stroke], 1e-3)
+    change = np.abs(np.diff(speed)) / max(float(speed.mean()), 1e-9) if len(speed) else speed
     return {
         "touches a second": len(xy) / seconds,
         "strokes a second": float((~moving).sum()) / seconds,
@@ -231,7 +223,8 @@ def describe(touches: Floats, moving: NDArray[np.bool_]) -> dict[str, float]:
         "dt of a landing": _median(dt[~moving]),
         **_percentiles("speed", speed),
         **_turning(steps, in_stroke[1:] & in_stroke[:-1]),
-        **_speed_change(speed),
+        "speed change, median": _median(change),
+        "speed change, mean": float(change.mean()) if len(change) else np.nan,
         **_strokes(xy, dt, moving),
         "jump between strokes": _median(length[~in_stroke]),
         "longest jump": float(length[~in_stroke].max(initial=0)),
@@ -256,13 +249,8 @@ def _surface(xy: Floats) -> dict[str, float]:
 
 
 def _percentiles(name: str, values: Floats) -> dict[str, float]:
-    numbers = np.full(len(_PERCENTILES), np.nan)
-    if len(values):
-        numbers = np.percentile(values, _PERCENTILES)
-    return {
-        f"{name}, {percent} %": float(number)
-        for percent, number in zip(_PERCENTILES, numbers, strict=True)
-    }
+    numbers = np.percentile(values if len(values) else [np.nan], _PERCENTILES).tolist()
+    return {f"{name}, {p} %": n for p, n in zip(_PERCENTILES, numbers, strict=True)}
 
 
 def _turning(steps: Floats, both_in_stroke: NDArray[np.bool_]) -> dict[str, float]:
@@ -273,14 +261,6 @@ def _turning(steps: Floats, both_in_stroke: NDArray[np.bool_]) -> dict[str, floa
         "turning, median": _median(turn),
         "turning, 90 %": float(np.percentile(turn, 90)) if len(turn) else np.nan,
         "turns back": float((turn > np.pi / 2).mean()) if len(turn) else np.nan,
-    }
-
-
-def _speed_change(speed: Floats) -> dict[str, float]:
-    change = np.abs(np.diff(speed)) / max(float(speed.mean()), 1e-9) if len(speed) else speed
-    return {
-        "speed change, median": _median(change),
-        "speed change, mean": float(change.mean()) if len(change) else np.nan,
     }
 
 
@@ -304,7 +284,7 @@ def _strokes(xy: Floats, dt: Floats, moving: NDArray[np.bool_]) -> dict[str, flo
 
 
 def _median(values: Floats) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+    return float(np.median(values)) if len(values) else np.nan
 
 
 #: The names of the features, in the order of `describe_all`.

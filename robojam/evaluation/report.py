@@ -63,29 +63,24 @@ def draw(
     figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=110, facecolor=PAPER)
     _draw_title(figure, file, result, data)
     _draw_answers(figure, pairs, takes)
-    _draw_histograms(figure, result, people, takes, seed)
+    rng = np.random.default_rng(seed)
+    features = [likeness.describe_all(performances, rng) for performances in (people, takes)]
+    _draw_histograms(figure, [name for name, *_ in result.stands_out], features)
     _draw_surfaces(figure, people, takes)
     # The machine answers from the middle of a performance, after a silence.
     silences = [(after.sum(0)[2] - opening.sum(0)[2]) / 2 for opening, after in pairs]
     _draw_times(figure, people, takes, silences)
+    kind = path.suffix[1:].lower()
+    # Without the program or date, so that the same page is the same file.
+    metadata = {{"png": "Software", "svg": "Date", "pdf": "CreationDate"}[kind]: None}
     with atomic_write(path) as part:
-        figure.savefig(
-            part, format=path.suffix[1:].lower(), facecolor=PAPER, metadata=_no_metadata(path)
-        )
-
-
-def _no_metadata(path: Path) -> dict[str, None]:
-    """Return metadata without the program or date, so that the same page is the same file."""
-    keys = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
-    return {keys[path.suffix.lower()]: None}
+        figure.savefig(part, format=kind, facecolor=PAPER, metadata=metadata)
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
     """Add axes; all sizes are in inches, from the left and the top of the page."""
-    axes = figure.add_axes(
-        (left / _WIDTH, 1 - (top + height) / _HEIGHT, width / _WIDTH, height / _HEIGHT),
-        facecolor="none",
-    )
+    place = left / _WIDTH, 1 - (top + height) / _HEIGHT, width / _WIDTH, height / _HEIGHT
+    axes = figure.add_axes(place, facecolor="none")
     axes.tick_params(colors=INK, labelsize=7, length=2, width=0.5)
     for side, spine in axes.spines.items():
         spine.set(color=FAINT, linewidth=0.7, visible=side == "bottom")
@@ -125,15 +120,8 @@ def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) ->
     for row, (who, area, colour) in enumerate(areas):
         axes.plot([area.low, area.high], [row, row], color=colour, linewidth=2.5)
         axes.plot(area.auc, row, "o", color=colour, ms=5)
-        axes.annotate(
-            f"{who}  {area.auc:.2f}",
-            (0.3, row),
-            size=8,
-            va="center",
-            ha="right",
-            color=INK,
-            annotation_clip=False,
-        )
+        text = f"{who}  {area.auc:.2f}"
+        axes.text(0.3, row, text, size=8, va="center", ha="right", color=INK)
     axes.set(xlim=(0.33, 1.02), ylim=(2.5, -0.6), yticks=[])
     axes.set_xticks([0.5, 0.75, 1], ["nobody can tell", "", "always"], size=8)
     axes.axvline(0.5, color=FAINT, linewidth=0.7, zorder=0)
@@ -181,22 +169,14 @@ def draw_strokes(
     axes.plot(*landings.T, "o", color=colour, ms=2.2 * width, mew=0)
 
 
-def _draw_histograms(
-    figure: Figure,
-    result: Likeness,
-    people: Sequence[Floats],
-    takes: Sequence[Floats],
-    seed: int,
-) -> None:
+def _draw_histograms(figure: Figure, names: list[str], features: list[Floats]) -> None:
     """Draw the distributions of the features that differ most."""
     top, across, gap = 6.8, 4, 0.3
     width = (_WIDTH - 2 * _MARGIN - (across - 1) * gap) / across
     _draw_heading(
         figure, top, "What tells them apart", "shares of the answers; a line marks the median"
     )
-    rng = np.random.default_rng(seed)
-    features = [likeness.describe_all(performances, rng) for performances in (people, takes)]
-    for number, (name, *_) in enumerate(result.stands_out[: 2 * across]):
+    for number, name in enumerate(names[: 2 * across]):
         row, column = divmod(number, across)
         left = _MARGIN + column * (width + gap)
         axes = _axes(figure, left, top + 0.35 + row * 1.75, width, 1.15)
