@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, fields
 from enum import Enum
 from typing import Any, Final
 
@@ -30,8 +30,10 @@ IMPSY_MODES: Final = {
     "battle": "solo",
     "useronly": "listen",
 }
-#: Significant digits of a decimal that 32 bits hold faithfully.
-_DIGITS = 6
+#: Function that returns the bytes of a number in 32 bits, as OSC sends it, and the
+#: significant digits of a decimal that they hold faithfully.
+_single, _DIGITS = struct.Struct(">f").pack, 6
+MAX_SEED: Final = 2**63 - 1
 
 
 class RefusedError(ValueError):
@@ -43,7 +45,7 @@ class RefusedError(ValueError):
 
 
 class Kind(Enum):
-    """Type of a control's value, with its OSC type tag when it goes out."""
+    """Type of a control's value: the OSC type tag with which it is sent, or "" for none."""
 
     NUMBER = "f"  # a float within low and high
     SWITCH = "i"  # 0 or 1
@@ -51,13 +53,8 @@ class Kind(Enum):
     TEXT = "s"
     TRIGGER = ""  # no value
 
-    @property
-    def tag(self) -> str:
-        """OSC type tag; empty for no argument."""
-        return self.value
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Form of a number as a dial of the window.
 
@@ -72,11 +69,11 @@ class Dial:
     high: float
     step: float
     unit: str = ""
-    log: bool = False
-    endless: bool = False
+    log: bool = field(default=False, kw_only=True)
+    endless: bool = field(default=False, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ControlSpec:
     """One row of the table.
 
@@ -88,9 +85,10 @@ class ControlSpec:
     what may follow its name in a MIDI binding ("" is nothing).
     """
 
+    name: str
     kind: Kind
+    _: KW_ONLY
     about: str = ""
-    name: str = ""
     default: Value | None = None
     default_text: str = ""
     metavar: str = ""
@@ -116,21 +114,16 @@ class ControlSpec:
         if self.kind is Kind.TRIGGER:
             return 1
         if self.kind is Kind.TEXT and isinstance(value, str):
-            return self._parsed(value, current)
+            before = current if isinstance(current, str) else str(self.default or "")
+            try:
+                return self.parse(value, before) if self.parse else value
+            except ValueError as error:
+                raise ValueError(f"{self.name}: {error}") from error
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if self.kind is Kind.TEXT or not number or not self.has(value):
             allowed = self.allowed or "text"
             raise ValueError(f"{self.name} = {value!r:.60}; allowed: {allowed}")
         return float(value) if self.kind is Kind.NUMBER else int(value)
-
-    def _parsed(self, text: str, current: Any) -> str:
-        if self.parse is None:
-            return text
-        before = current if isinstance(current, str) else str(self.default or "")
-        try:
-            return self.parse(text, before)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from error
 
     def has(self, value: float) -> bool:
         """Return whether a number is within the range. NaN and infinities never are."""
@@ -138,27 +131,19 @@ class ControlSpec:
         return bool(math.isfinite(value) and whole and self.low <= value <= self.high)
 
 
-def _number(
-    about: str, default: float, low: float, high: float, *, metavar: str, **more: Any
-) -> Any:
-    """Declare a float control as a field of Settings."""
-    row = ControlSpec(
-        kind=Kind.NUMBER,
-        about=about,
-        default=default,
-        low=low,
-        high=high,
-        metavar=metavar,
-        allowed=f"a number from {low:g} to {high:g}",
-        **more,
-    )
-    return field(default=default, metadata={"control": row})
+def _control(kind: Kind, about: str, default: Value, **row: Any) -> Any:
+    """Declare a control as a field of Settings."""
+    row |= {"kind": kind, "about": about, "default": default}
+    return field(default=default, metadata=row)
 
 
-def _text(about: str, default: str, parse: Callable[[str, str], str], **more: Any) -> Any:
-    """Declare a text control as a field of Settings."""
-    row = ControlSpec(kind=Kind.TEXT, about=about, default=default, parse=parse, **more)
-    return field(default=default, metadata={"control": row})
+def _number(about: str, default: float, low: float, high: float, **row: Any) -> Any:
+    row["allowed"] = f"a number from {low:g} to {high:g}"
+    return _control(Kind.NUMBER, about, default, low=low, high=high, **row)
+
+
+def _text(about: str, default: str, parse: Callable[[str, str], str], **row: Any) -> Any:
+    return _control(Kind.TEXT, about, default, parse=parse, **row)
 
 
 def parse_mode(name: str, _current: str = "") -> str:
@@ -174,6 +159,11 @@ def parse_mode(name: str, _current: str = "") -> str:
 
 _INSTRUMENTS = ", ".join(music.INSTRUMENTS)
 _FROM_MODEL = "as the model's file recommends"
+_SWITCH: Final[dict[str, Any]] = {"low": 0, "high": 1, "allowed": "0 or 1"}
+
+
+# A table, a few lines a row.
+# fmt: off
 
 
 @dataclass(slots=True)
@@ -181,145 +171,59 @@ class Settings:
     """Values in force of all controls that have one."""
 
     mode: str = _text(
-        "the mode of the jam",
-        "call-response",
-        parse_mode,
-        metavar="MODE",
-        words=MODES,
-        allowed=f"one of {', '.join(MODES)}",
-        midi_words=("", *MODES),
-    )
+        "the mode of the jam", "call-response", parse_mode,
+        metavar="MODE", words=MODES, allowed=f"one of {', '.join(MODES)}",
+        midi_words=("", *MODES))
     temperature: float = _number(
-        "randomness of the machine's choices; 0 is always the likeliest",
-        1.0,
-        0,
-        10,
-        metavar="T",
-        default_text=_FROM_MODEL,
-        midi_range=(0.0, 2.0),
-        dial=Dial(label="temperature", short="temp", low=0, high=2, step=0.1),
-    )
+        "randomness of the machine's choices; 0 is always the likeliest", 1.0, 0, 10,
+        metavar="T", default_text=_FROM_MODEL, midi_range=(0.0, 2.0),
+        dial=Dial("temperature", "temp", 0, 2, 0.1))
     spread: float = _number(
-        "spread of the machine's touches around its choices; 0 is none",
-        1.0,
-        0,
-        10,
-        metavar="S",
-        default_text=_FROM_MODEL,
-        midi_range=(0.0, 2.0),
-        dial=Dial(label="spread", short="spread", low=0, high=2, step=0.1),
-    )
+        "spread of the machine's touches around its choices; 0 is none", 1.0, 0, 10,
+        metavar="S", default_text=_FROM_MODEL, midi_range=(0.0, 2.0),
+        dial=Dial("spread", "spread", 0, 2, 0.1))
     timescale: float = _number(
-        "factor by which the machine's time is stretched",
-        1.0,
-        0.001,
-        100,
-        metavar="FACTOR",
-        midi_range=(0.25, 4.0),
-        dial=Dial(
-            label="timescale", short="time", low=0.25, high=4, step=1.1, unit="×", log=True
-        ),
-    )
+        "factor by which the machine's time is stretched", 1.0, 0.001, 100,
+        metavar="FACTOR", midi_range=(0.25, 4.0),
+        dial=Dial("timescale", "time", 0.25, 4, 1.1, "×", log=True))
     threshold: float = _number(
-        "silence after which the machine answers, in seconds",
-        0.5,
-        0.02,
-        60,
-        metavar="SECONDS",
-        midi_range=(0.1, 2.0),
-        dial=Dial(
-            label="answers after",
-            short="rest",
-            low=0.05,
-            high=10,
-            step=1.25,
-            unit=" s",
-            log=True,
-        ),
-    )
+        "silence after which the machine answers, in seconds", 0.5, 0.02, 60,
+        metavar="SECONDS", midi_range=(0.1, 2.0),
+        dial=Dial("answers after", "rest", 0.05, 10, 1.25, " s", log=True))
     response: float = _number(
-        "longest answer of the machine, in seconds; 0 is without end",
-        5.0,
-        0,
-        3600,
-        metavar="SECONDS",
-        midi_range=(0.0, 20.0),
-        dial=Dial(
-            label="answers for",
-            short="answer",
-            low=0.5,
-            high=30,
-            step=1.25,
-            unit=" s",
-            log=True,
-            endless=True,
-        ),
-    )
+        "longest answer of the machine, in seconds; 0 is without end", 5.0, 0, 3600,
+        metavar="SECONDS", midi_range=(0.0, 20.0),
+        dial=Dial("answers for", "answer", 0.5, 30, 1.25, " s", log=True, endless=True))
     dwell: float = _number(
-        "longest time that the machine's finger stays in one place, in seconds",
-        0.8,
-        0.1,
-        60,
-        metavar="SECONDS",
-        midi_range=(0.1, 5.0),
-        dial=Dial(
-            label="stays for", short="stay", low=0.1, high=10, step=1.25, unit=" s", log=True
-        ),
-    )
-    pause: int = field(
-        default=0,
-        metadata={
-            "control": ControlSpec(
-                kind=Kind.SWITCH,
-                about="1: the machine lifts and waits; 0: it goes on",
-                default=0,
-                low=0,
-                high=1,
-                allowed="0 or 1",
-                option=False,
-                replay=True,
-                midi_words=("", "hold", "0", "1"),
-            )
-        },
-    )
+        "longest time that the machine's finger stays in one place, in seconds", 0.8, 0.1, 60,
+        metavar="SECONDS", midi_range=(0.1, 5.0),
+        dial=Dial("stays for", "stay", 0.1, 10, 1.25, " s", log=True))
+    pause: int = _control(
+        Kind.SWITCH, "1: the machine lifts and waits; 0: it goes on", 0,
+        **_SWITCH, option=False, replay=True, midi_words=("", "hold", "0", "1"))
     instrument: str = _text(
         f"the instrument of each player, of {_INSTRUMENTS}",
-        music.DEFAULT_INSTRUMENTS,
-        music.parse_instruments,
-        metavar="WHO=INSTRUMENT,…",
-        allowed=f"WHO=INSTRUMENT,… of {_INSTRUMENTS}",
-        sound=True,
-        per_player=True,
-    )
+        music.DEFAULT_INSTRUMENTS, music.parse_instruments,
+        metavar="WHO=INSTRUMENT,…", allowed=f"WHO=INSTRUMENT,… of {_INSTRUMENTS}",
+        sound=True, per_player=True)
     range: str = _text(
         "the pitches at the left and the right edge, as MIDI notes or names: C2-C6; "
         "a player may have its own: 36-84,human2=35-51",
-        music.DEFAULT_RANGE,
-        music.parse_ranges,
+        music.DEFAULT_RANGE, music.parse_ranges,
         metavar="[WHO=]LOW-HIGH,…",
-        allowed="[WHO=]LOW-HIGH,… as in 36-84 or C2-C6,human2=35-51",
-        sound=True,
-    )
+        allowed="[WHO=]LOW-HIGH,… as in 36-84 or C2-C6,human2=35-51", sound=True)
     scale: str = _text(
         "the scale on A that pitches are held to",
-        "free",
-        lambda text, _current: music.parse_scale(text),
-        metavar="SCALE",
-        words=tuple(music.SCALES),
-        allowed=f"one of {', '.join(music.SCALES)}",
-        sound=True,
-    )
+        "free", lambda text, _current: music.parse_scale(text),
+        metavar="SCALE", words=tuple(music.SCALES), allowed=f"one of {', '.join(music.SCALES)}",
+        sound=True)
     volume: float = _number(
-        "loudness of the sound",
-        0.7,
-        0,
-        1,
-        metavar="VOLUME",
-        sound=True,
-        replay=True,
-        midi_range=(0.0, 1.0),
-        dial=Dial(label="volume", short="vol", low=0, high=1, step=0.05),
-    )
+        "loudness of the sound", 0.7, 0, 1,
+        metavar="VOLUME", sound=True, replay=True, midi_range=(0.0, 1.0),
+        dial=Dial("volume", "vol", 0, 1, 0.05))
+
+
+# fmt: on
 
 
 def _parse_memory(text: str, _current: str) -> str:
@@ -330,40 +234,33 @@ def _parse_memory(text: str, _current: str) -> str:
 
 #: Controls that act at once, and have no value in Settings.
 _ACTIONS: Final = (
-    ControlSpec(name="answer", kind=Kind.TRIGGER, option=False, midi_words=("",)),
-    ControlSpec(name="reset", kind=Kind.TRIGGER, option=False, midi_words=("",)),
-    ControlSpec(name="panic", kind=Kind.TRIGGER, option=False, replay=True, midi_words=("",)),
+    ControlSpec("answer", Kind.TRIGGER, option=False, midi_words=("",)),
+    ControlSpec("reset", Kind.TRIGGER, option=False, midi_words=("",)),
+    ControlSpec("panic", Kind.TRIGGER, option=False, replay=True, midi_words=("",)),
     ControlSpec(
-        name="back",
-        kind=Kind.NUMBER,
+        "back",
+        Kind.NUMBER,
         low=0,
         high=MAX_BACK,
         allowed=f"seconds from 0 to {MAX_BACK:g}",
         option=False,
     ),
-    ControlSpec(name="store", kind=Kind.TEXT, parse=_parse_memory, option=False),
-    ControlSpec(name="recall", kind=Kind.TEXT, parse=_parse_memory, option=False),
+    ControlSpec("store", Kind.TEXT, option=False, parse=_parse_memory),
+    ControlSpec("recall", Kind.TEXT, option=False, parse=_parse_memory),
+    ControlSpec("record", Kind.SWITCH, **_SWITCH, midi_words=("hold", "0", "1")),
     ControlSpec(
-        name="record",
-        kind=Kind.SWITCH,
+        "seed",
+        Kind.INTEGER,
         low=0,
-        high=1,
-        allowed="0 or 1",
-        midi_words=("hold", "0", "1"),
+        high=MAX_SEED,
+        allowed=f"a whole number from 0 to {MAX_SEED}",
     ),
-    ControlSpec(
-        name="seed",
-        kind=Kind.INTEGER,
-        low=0,
-        high=2**63 - 1,
-        allowed=f"a whole number from 0 to {2**63 - 1}",
-    ),
-    ControlSpec(name="model", kind=Kind.TEXT),
+    ControlSpec("model", Kind.TEXT),
 )
 
 #: The controls that have a value in Settings, by name.
 SETTINGS: Final[dict[str, ControlSpec]] = {
-    row.name: replace(row.metadata["control"], name=row.name) for row in fields(Settings)
+    row.name: ControlSpec(row.name, **row.metadata) for row in fields(Settings)
 }
 #: All controls, by name.
 CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _ACTIONS}
@@ -399,11 +296,6 @@ def _restored(control: ControlSpec, value: float, current: float | None) -> floa
     if current is not None and _single(current) == _single(checked):
         return float(current)
     return checked
-
-
-def _single(value: float) -> bytes:
-    """Return the bytes of a number in 32 bits, as OSC sends it."""
-    return struct.pack(">f", value)
 
 
 def check_recorded(name: str, value: Any) -> Any:

@@ -92,7 +92,7 @@ def test_control_is_written_and_read_by_osc_as_the_same_value(row):
     packet = native.encode_control(row.name, value)
     (message,) = decode(packet)[0]
     assert message.address == f"/robojam/{row.name}"
-    assert message.tags == row.kind.tag
+    assert message.tags == row.kind.value
     assert native.read(message, native.INPUTS) == native.Control(row.name, value)
     assert validate_control(row.name, value, Settings(), None) == value
 
@@ -139,7 +139,7 @@ def test_setting_is_in_the_status_sent_to_monitors_and_recorded(row, tmp_path):
     assert engine.status()[row.name] == row.default
     engine.send("/robojam/down", "iff", 0, 0.5, 0.5)
     value = another(row)
-    tags = "h" if row.kind is Kind.SWITCH else row.kind.tag
+    tags = "h" if row.kind is Kind.SWITCH else row.kind.value
     engine.send(f"/robojam/{row.name}", tags, value)
     assert engine.status()[row.name] == value
     assert value in [m.args[0] for m in engine.take() if m.name == row.name]

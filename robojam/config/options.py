@@ -8,29 +8,20 @@ quick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
 
-from robojam.controls import SETTINGS, ControlSpec, Kind, Settings
+from robojam.controls import MAX_SEED, SETTINGS, ControlSpec, Kind, Settings
 from robojam.wire.midi.styles import PRESETS, Style
-
-_OUTPUT = "HOST:PORT[/DIALECT]"
-_MIDI = "NAME[/STYLE]"
-_PAD = "ADDRESS[=AXES]"
 
 
 def _meta(text: str, metavar: str, allowed: str, default: str = "", **limits: Any) -> Meta:
     """Describe an option; default is the text for a default that the field cannot hold."""
-    extra = {"metavar": metavar, "allowed": allowed, "default": default}
-    return Meta(description=text, extra=extra, **limits)
-
-
-def _number(low: float, high: float, metavar: str, text: str) -> Meta:
-    return _meta(text, metavar, f"a number from {low} to {high}", ge=low, le=high)
+    row = {"default_text": default, "about": text, "metavar": metavar, "allowed": allowed}
+    return Meta(extra=row, **limits)
 
 
 def _integer(low: int, high: int, text: str, default: str = "") -> Meta:
@@ -43,8 +34,8 @@ def _path(metavar: str, text: str, default: str = "") -> Meta:
     return _meta(text, metavar, f"the name of a {metavar.lower()}", default, **limits)
 
 
-def _choice(metavar: str, text: str, names: Sequence[str]) -> Meta:
-    return _meta(text, metavar, "one of " + ", ".join(names))
+def _list(item: str, text: str, more: str = "") -> Meta:
+    return _meta(text, item, f"a list of {item}{more}")
 
 
 def _switch(text: str) -> Meta:
@@ -52,79 +43,7 @@ def _switch(text: str) -> Meta:
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-_Model = Annotated[
-    str, _path("FILE", "the model that plays", "the one that comes with robojam")
-]
-_Device = Annotated[Device, _choice("DEVICE", "the device of the model", get_args(Device))]
-_Voices = Annotated[int, _integer(1, 4096, "number of voices that play in the machine's turn")]
-_Seed = Annotated[int, _integer(0, 2**63 - 1, "seed of the machine's random numbers", "drawn")]
-_OscIn = Annotated[
-    str, _meta("address to receive OSC at; port 0 is any free one", "HOST:PORT", "HOST:PORT")
-]
-_OscOut = Annotated[
-    tuple[str, ...],
-    _meta("address to send the machine's touches to", _OUTPUT, f"a list of {_OUTPUT}"),
-]
-_OscAhead = Annotated[
-    float,
-    _number(
-        0,
-        1000,
-        "MS",
-        "milliseconds by which touches are sent early, each in a bundle with the timetag of "
-        "its instant, to native outputs that schedule; 0 sends them when they are due",
-    ),
-]
-_MidiIn = Annotated[
-    tuple[str, ...],
-    _meta(
-        "a MIDI port to receive from, by a part of its name",
-        _MIDI,
-        f"a list of {_MIDI}",
-        "none",
-    ),
-]
-_MidiOut = Annotated[
-    tuple[str, ...],
-    _meta(
-        f"a MIDI port to send to, in the style {', '.join(PRESETS)} or one of the file's",
-        _MIDI,
-        f"a list of {_MIDI}",
-        "none",
-    ),
-]
-_Midi = Annotated[
-    dict[str, Style],
-    _meta("styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none"),
-]
-_TuioIn = Annotated[
-    str,
-    _meta(
-        "address to receive TUIO at, or none; without a host, that of osc-in",
-        "[HOST:]PORT",
-        "[HOST:]PORT or none",
-    ),
-]
-_TouchOSC = Annotated[
-    tuple[str, ...],
-    _meta(
-        "a pad of TouchOSC to receive touches from, or learn: the next one touched",
-        _PAD,
-        f"a list of {_PAD} or learn",
-        "none",
-    ),
-]
-_Announce = Annotated[
-    bool, _switch("announce it on the network, where osc-in listens beyond this machine")
-]
-_Sound = Annotated[bool, _switch("play the built-in sound, where there is an audio device")]
-_SoundOut = Annotated[
-    str, _meta("the audio device, or a part of its name", "NAME", "text", "the system's")
-]
-_Record = Annotated[bool, _switch("record each jam as a session")]
-_Sessions = Annotated[str, _path("FOLDER", "the folder of the sessions")]
-_Log = Annotated[str, _path("FILE", "a file that the log is also written to", "none")]
-_Verbose = Annotated[bool, _switch("log more")]
+_DEVICES = f"one of {', '.join(get_args(Device))}"
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -134,25 +53,51 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     holds the values that were chosen for controls (robojam.controls), by name.
     """
 
-    model: _Model | None = None
-    device: _Device = "auto"
-    voices: _Voices = 1
-    seed: _Seed | None = None
-    osc_in: _OscIn = "127.0.0.1:5005"
-    osc_out: _OscOut = ("127.0.0.1:5006",)
-    osc_ahead: _OscAhead = 0.0
-    midi_in: _MidiIn = ()
-    midi_out: _MidiOut = ()
-    midi: _Midi = {}
-    tuio_in: _TuioIn = "3333"
-    touchosc: _TouchOSC = ()
-    announce: _Announce = True
-    sound: _Sound = True
-    sound_out: _SoundOut | None = None
-    record: _Record = True
-    sessions: _Sessions = "sessions"
-    log: _Log | None = None
-    verbose: _Verbose = False
+    # A table, one to four lines a row.
+    # fmt: off
+    model: Annotated[str, _path(
+        "FILE", "the model that plays", "the one that comes with robojam")] | None = None
+    device: Annotated[Device, _meta("the device of the model", "DEVICE", _DEVICES)] = "auto"
+    voices: Annotated[int, _integer(
+        1, 4096, "number of voices that play in the machine's turn")] = 1
+    seed: Annotated[int, _integer(
+        0, MAX_SEED, "seed of the machine's random numbers", "drawn")] | None = None
+    osc_in: Annotated[str, _meta(
+        "address to receive OSC at; port 0 is any free one",
+        "HOST:PORT", "HOST:PORT")] = "127.0.0.1:5005"
+    osc_out: Annotated[tuple[str, ...], _list(
+        "HOST:PORT[/DIALECT]",
+        "address to send the machine's touches to")] = ("127.0.0.1:5006",)
+    osc_ahead: Annotated[float, _meta(
+        "milliseconds by which touches are sent early, each in a bundle with the timetag "
+        "of its instant, to native outputs that schedule; 0 sends them when they are due",
+        "MS", "a number from 0 to 1000", ge=0, le=1000)] = 0.0
+    midi_in: Annotated[tuple[str, ...], _list(
+        "NAME[/STYLE]", "a MIDI port to receive from, by a part of its name")] = ()
+    midi_out: Annotated[tuple[str, ...], _list(
+        "NAME[/STYLE]", "a MIDI port to send to, in the style "
+        f"{', '.join(PRESETS)} or one of the file's")] = ()
+    midi: Annotated[dict[str, Style], _meta(
+        "styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none")] = {}
+    tuio_in: Annotated[str, _meta(
+        "address to receive TUIO at, or none; without a host, that of osc-in",
+        "[HOST:]PORT", "[HOST:]PORT or none")] = "3333"
+    touchosc: Annotated[tuple[str, ...], _list(
+        "ADDRESS[=AXES]", "a pad of TouchOSC to receive touches from, or learn: "
+        "the next one touched", " or learn")] = ()
+    announce: Annotated[bool, _switch(
+        "announce it on the network, where osc-in listens beyond this machine")] = True
+    sound: Annotated[bool, _switch(
+        "play the built-in sound, where there is an audio device")] = True
+    sound_out: Annotated[str, _meta(
+        "the audio device, or a part of its name",
+        "NAME", "text", "the system's")] | None = None
+    record: Annotated[bool, _switch("record each jam as a session")] = True
+    sessions: Annotated[str, _path("FOLDER", "the folder of the sessions")] = "sessions"
+    log: Annotated[str, _path(
+        "FILE", "a file that the log is also written to", "none")] | None = None
+    verbose: Annotated[bool, _switch("log more")] = False
+    # fmt: on
     controls: dict[str, float | int | str] = {}
 
     def settings(self, **defaults: float) -> Settings:
@@ -188,27 +133,18 @@ def _default_text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(value) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _field_row(info: msgspec.structs.FieldInfo) -> Option:
-    """Return the row of a field of Options."""
     kind = info.type
     if NoneType in get_args(kind):
         kind = next(part for part in get_args(kind) if part is not NoneType)
     base, meta = get_args(kind)
-    return Option(
-        name=info.encode_name,
-        field=info.name,
-        type=kind,
-        kind=get_origin(base) or base,
-        default=info.default,
-        default_text=meta.extra["default"] or _default_text(info.default),
-        about=meta.description,
-        metavar=meta.extra["metavar"],
-        allowed=meta.extra["allowed"],
-    )
+    row = {"default": info.default, **meta.extra}
+    row["default_text"] = row["default_text"] or _default_text(info.default)
+    return Option(info.encode_name, info.name, kind, get_origin(base) or base, **row)
 
 
 def _control_row(control: ControlSpec) -> Option:

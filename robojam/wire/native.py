@@ -282,7 +282,7 @@ def encode_turn(whose: str) -> bytes:
 
 def encode_control(name: str, value: float | int | str) -> bytes:
     """Return the message that a control took effect."""
-    tags = CONTROLS[name].kind.tag
+    tags = CONTROLS[name].kind.value
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
 
 
