@@ -7,8 +7,6 @@ of `Settings`: to add a float control is to add a field here, and the place wher
 Controls without a value (`answer`, `panic` …) stand in `_ACTIONS`.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Callable
@@ -37,7 +35,7 @@ MAX_SEED: Final = 2**63 - 1
 
 
 class RefusedError(ValueError):
-    """A control that is dropped: the reason that is counted, and details for a person."""
+    """An input that is dropped: the reason that is counted, and details for a person."""
 
     def __init__(self, reason: str, about: str = "") -> None:
         super().__init__(reason)

@@ -4,8 +4,6 @@ Nothing here prints or reads arguments. An `AssemblyError` says why there is no 
 `Assembly.warnings` says what is missing from one that can play without it.
 """
 
-from __future__ import annotations
-
 import gc
 import logging
 import signal

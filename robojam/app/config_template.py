@@ -1,7 +1,5 @@
 """Template of a configuration file: every option, with what this machine has for it."""
 
-from __future__ import annotations
-
 import json
 import platform
 from collections.abc import Callable

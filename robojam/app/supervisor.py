@@ -4,8 +4,6 @@ An engine that dies is started again with the options then in force. The supervi
 because it is a monitor of the engine, like a window.
 """
 
-from __future__ import annotations
-
 import os
 import selectors
 import signal

@@ -1,7 +1,5 @@
 """Parsers of addresses: hosts and ports, outputs with their dialects, pads of TouchOSC."""
 
-from __future__ import annotations
-
 import re
 from typing import Final, NamedTuple
 

@@ -1,7 +1,5 @@
 """Resolution of options: the command line over a TOML file over the defaults."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping

@@ -6,8 +6,6 @@ a jam starts. Only msgspec and the standard library are imported: `robojam --hel
 quick.
 """
 
-from __future__ import annotations
-
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 

@@ -6,8 +6,6 @@ recorder's queue. It never waits for a disk, a terminal, a network or a lock tha
 thread holds; it logs through a queue, and it stores nothing without a bound.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import math
@@ -113,11 +111,7 @@ class Engine:
 
     def stop(self, reason: str) -> None:
         """Ask the loop to end, from any thread or signal handler."""
-
-        def set_stopping() -> None:
-            self.stopping = reason
-
-        self.calls.put(set_stopping)
+        self.calls.put(partial(setattr, self, "stopping", reason))
 
     # -- time ------------------------------------------------------------------------------
 
@@ -137,12 +131,10 @@ class Engine:
             self._handle(message, source, now)
         wait = min(wait, self._preview.advance(now))
         if self._monitors:
-            progress = (self._counts.heard, self._counts.played)
+            progress, due = (self._counts.heard, self._counts.played), self._until_due()
             forecast = self.jam.forecast
-            next_forecast = self._monitors.send_forecast(
-                progress, forecast, self.clock(), self._until_due()
-            )
-            wait = min(wait, next_forecast)
+            again = self._monitors.send_forecast(progress, forecast, self.clock(), due)
+            wait = min(wait, again)
         return min(wait, self._publisher.advance(), self._until_due())
 
     def _until_due(self) -> float:
@@ -178,11 +170,9 @@ class Engine:
     # -- takes -----------------------------------------------------------------------------
 
     def _new_jam(self) -> JamLike:
-        """Return the jam of a new take, which waits for its first touch."""
         return self._make_jam(self._settings, self._publisher.handle, self._counts)
 
     def _begin(self, arrival: float) -> None:
-        """Begin the take, unless it has begun."""
         if not self._takes.begun:
             self.jam.begin(self._takes.begin(arrival, self.info, self._settings))
 
@@ -200,16 +190,7 @@ class Engine:
             self._counts.drop(reason)
         for message in messages:
             for source, request in self._reader.read(message, sender[0], arrival):
-                if isinstance(request, native.Subscribe):
-                    self._subscribe((sender[0], request.port), arrival, on=request.on)
-                elif isinstance(request, native.PreviewTouch):
-                    if refusal := self._preview.handle(request, arrival):
-                        self._counts.drop(refusal)
-                elif isinstance(request, native.StatusRequest):
-                    answer = osc.encode("/robojam/status", "s", self.status())
-                    self.endpoint.send(answer, sender)
-                else:
-                    self._handle(request, source, arrival)
+                self._handle(request, source, arrival, sender)
 
     def receive(self, port: InputPort) -> None:
         """Handle what an input port has received."""
@@ -219,16 +200,28 @@ class Engine:
                 self._catch_up(arrival)
             self._handle(request, source, arrival)
 
-    def _handle(self, request: native.Input, source: str, arrival: float) -> None:
-        match request:
-            case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
-                self._touch(request, source, arrival)
-            case native.Control():
-                self._control(request.name, request.value, source, arrival)
-            case native.Dropped():
-                self._counts.drop(request.reason, request.about)
-            case _:
-                self._counts.drop("wrong port")
+    def _handle(
+        self, request: native.Input, source: str, arrival: float, sender: Address | None = None
+    ) -> None:
+        try:
+            match request:
+                case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
+                    self._touch(request, source, arrival)
+                case native.Control():
+                    self._control(request.name, request.value, source, arrival)
+                case native.Subscribe() if sender:
+                    self._subscribe((sender[0], request.port), arrival, on=request.on)
+                case native.PreviewTouch() if sender:
+                    self._preview.handle(request, arrival)
+                case native.StatusRequest() if sender:
+                    answer = osc.encode("/robojam/status", "s", self.status())
+                    self.endpoint.send(answer, sender)
+                case native.Dropped():
+                    self._counts.drop(request.reason, request.about)
+                case _:
+                    self._counts.drop("wrong port")
+        except RefusedError as refused:
+            self._counts.drop(refused.reason, refused.about)
 
     def _touch(
         self,
@@ -236,22 +229,17 @@ class Engine:
         source: str,
         arrival: float,
     ) -> None:
+        known = self._participants.name_of(source)
         if isinstance(touch, native.Finger) and touch.phase is Phase.UP:
-            known = self._participants.name_of(source)
             if known is None:
-                self._counts.drop("absent finger")
-            else:
-                self.jam.finger(self._takes.t(arrival), known, touch.id, touch.phase)
+                raise RefusedError("absent finger")
+            self.jam.finger(self._takes.t(arrival), known, touch.id, touch.phase)
             return
-        new = self._participants.name_of(source) is None
-        who, refusal = self._participants.admit(source, arrival)
-        if refusal:
-            self._counts.drop(refusal)
-            return
+        who = self._participants.admit(source, arrival)
         self._begin(arrival)
         t = self._takes.t(arrival)
         if isinstance(touch, native.PitchedFinger):
-            if new and touch.pitch_range is not None:
+            if known is None and touch.pitch_range is not None:
                 self._set_range(t, who, touch.pitch_range)
             touch = self._place(touch, who)
         self._clipped += touch.clipped
@@ -276,35 +264,25 @@ class Engine:
         clipped = not 0 <= x <= 1
         if clipped and who not in self._outside:
             self._outside.add(who)
-            self._report_outside(finger, who, pitches)
+            wider = pitches.widened(finger.pitch)
+            everyones = self._settings.range.partition(",")[0] == str(pitches)
+            option = f'range = "{wider}"' if everyones else f'range = "{who}={wider}"'
+            if finger.pitch_range is not None:
+                option = f"low = {wider.low:g} and high = {wider.high:g} in its MIDI style"
+            log.warning(
+                "note %.4g of %s is outside its range, %s, and is played at its edge; "
+                "to widen the range: %s",
+                finger.pitch, who, pitches, option,
+            )  # fmt: skip
         return native.Finger(finger.phase, finger.id, clip(x, 0, 1), finger.y, clipped)
-
-    def _report_outside(
-        self, finger: native.PitchedFinger, who: str, pitches: PitchRange
-    ) -> None:
-        """Log that a note is outside the range of its player, and how to widen it."""
-        wider = pitches.widened(finger.pitch)
-        everyones = self._settings.range.partition(",")[0] == str(pitches)
-        option = f'range = "{wider}"' if everyones else f'range = "{who}={wider}"'
-        if finger.pitch_range is not None:
-            option = f"low = {wider.low:g} and high = {wider.high:g} in its MIDI style"
-        log.warning(
-            "note %.4g of %s is outside its range, %s, and is played at its edge; "
-            "to widen the range: %s",
-            finger.pitch, who, pitches, option,
-        )  # fmt: skip
 
     def _subscribe(self, monitor: Address, arrival: float, *, on: bool) -> None:
         if not on:
             self._monitors.remove(monitor)
             return
         if self.endpoint.is_own(monitor):
-            self._counts.drop("echo")
-            return
-        new = self._monitors.add(monitor, arrival)
-        if new is None:
-            self._counts.drop("too many monitors")
-        if new:
+            raise RefusedError("echo")
+        if self._monitors.add(monitor, arrival):
             log.info("new monitor at %s:%d", *monitor)
             self.endpoint.send(native.encode_turn(self.jam.turn), monitor)
             for name, value in self._controls().items():
@@ -324,24 +302,16 @@ class Engine:
 
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
         if self.jam.replaying and not (name in CONTROLS and CONTROLS[name].replay):
-            self._counts.drop("replaying")
-            return
-        try:
-            value = validate_control(
-                name, value, self._settings, self._participants.name_of(source)
-            )
-        except RefusedError as refused:
-            self._counts.drop(refused.reason, refused.about)
-            return
+            raise RefusedError("replaying")
+        who = self._participants.name_of(source)
+        value = validate_control(name, value, self._settings, who)
         if self._monitors.is_echo(name, value, source, arrival):
-            self._counts.drop("echo")
-            return
+            raise RefusedError("echo")
         if name == "record":
             self._record(arrival, on=bool(value))
         elif name == "model":
-            self._load(
-                value, lambda loaded: self.calls.put(lambda: self._use_model(value, loaded))
-            )
+            use = partial(self._use_model, value)
+            self._load(value, lambda loaded: self.calls.put(lambda: use(loaded)))
         else:
             if name == "seed":
                 self._takes.reseed(value)
@@ -351,9 +321,8 @@ class Engine:
             if name == "panic":
                 self._preview.end(arrival)
                 if not took_effect:  # the jam is silent already; its outputs may not be
-                    self._publisher.send_to_outputs(
-                        ControlChanged(self.jam.t, name, value), arrival
-                    )
+                    panic = ControlChanged(self.jam.t, name, value)
+                    self._publisher.send_to_outputs(panic, arrival)
         self.begin_if_alone()
 
     def _record(self, arrival: float, *, on: bool) -> None:
@@ -361,8 +330,7 @@ class Engine:
         if on == takes.recording and not (on and takes.begun):
             return
         if on and not self._recordings.take(arrival):
-            self._counts.drop("too many recordings")
-            return
+            raise RefusedError("too many recordings")
         t, turn = takes.t(arrival), self.jam.turn
         if on:
             if self.jam.silenced and MODES[self._settings.mode].starts_alone:
@@ -384,8 +352,7 @@ class Engine:
         if isinstance(loaded, Exception):
             self._counts.drop("no such model", f"{name!r:.80}: {loaded}")
         elif loaded.info.model != self.info.model:
-            now = self.clock()
-            t = self._catch_up(now) if self._takes.begun else 0.0
+            t = self._catch_up(self.clock()) if self._takes.begun else 0.0
             self.info = loaded.info
             self._make_jam = partial(Jam, loaded.player)
             self.jam.swap(t, loaded.player, loaded.info.model.file)

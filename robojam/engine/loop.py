@@ -3,8 +3,6 @@
 Nothing here polls.
 """
 
-from __future__ import annotations
-
 import math
 import select
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Metrics of the engine (drops, lateness, memory) and the limiter of rates."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from array import array

@@ -1,7 +1,5 @@
 """Loading of models: from a name to a player that is ready, with its description."""
 
-from __future__ import annotations
-
 import platform
 import threading
 from collections.abc import Callable

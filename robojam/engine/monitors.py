@@ -1,11 +1,10 @@
 """Monitors: subscribers to the jam's events, and controls that come back from them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from robojam.controls import RefusedError
 from robojam.ports.udp import Address
 from robojam.wire import native
 
@@ -42,12 +41,12 @@ class Monitors:
         """Return the number of monitors."""
         return len(self._until)
 
-    def add(self, monitor: Address, now: float) -> bool | None:
-        """Add or renew a monitor; return whether it is new, or None when there are too many."""
+    def add(self, monitor: Address, now: float) -> bool:
+        """Add or renew a monitor; return whether it is new. Raises RefusedError."""
         self.expire(now)
         new = monitor not in self._until
         if new and len(self._until) >= MAX_MONITORS:
-            return None
+            raise RefusedError("too many monitors")
         if new:
             self._forecast_of = None
         self._until[monitor] = now + MONITOR_LIFE
@@ -86,8 +85,7 @@ class Monitors:
         if until_due >= _FORECAST_TIME:
             self._forecast_of = progress
             self._next_forecast_at = now + _FORECAST_INTERVAL
-            groups = forecast()
-            if groups:
+            if groups := forecast():
                 self.send(native.encode_forecast(groups))
         return math.inf
 

@@ -1,9 +1,8 @@
 """Participants of a jam: humans in the order of their first touch, with rate limits."""
 
-from __future__ import annotations
-
 import logging
 
+from robojam.controls import RefusedError
 from robojam.engine.metrics import RateLimiter
 from robojam.touch import nth
 
@@ -26,15 +25,14 @@ class Participants:
         """Return the name of the human at a source; None when nobody has played from there."""
         return self._names.get(source)
 
-    def admit(self, source: str, now: float) -> tuple[str, str]:
-        """Admit a touch of a source at an instant (s).
-
-        Returns the human's name, and the reason why the touch is dropped ("" if it is not).
-        """
+    def admit(self, source: str, now: float) -> str:
+        """Return the name of the human who plays at an instant (s). Raises RefusedError."""
         if source not in self._names:
             if len(self._names) >= MAX_HUMANS:
-                return "", "too many players"
+                raise RefusedError("too many players")
             self._names[source] = nth("human", len(self._names))
             self._limiters[source] = RateLimiter(*_TOUCHES)
             log.info("%s plays from %s", self._names[source], source)
-        return self._names[source], "" if self._limiters[source].take(now) else "too fast"
+        if not self._limiters[source].take(now):
+            raise RefusedError("too fast")
+        return self._names[source]

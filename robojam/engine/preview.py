@@ -4,12 +4,11 @@ A window lets a recording be heard with it. Each touch comes a moment before it 
 says how long before, so that a busy window or network does not make it unsteady.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from robojam.controls import RefusedError
 from robojam.engine.metrics import RateLimiter
 from robojam.jam.events import TouchPreviewed
 from robojam.jam.fingers import FingerEvent, Fingers
@@ -34,32 +33,29 @@ class Preview:
         self._limiter = RateLimiter(*_TOUCHES)
         self._until = self._message_at = -math.inf
 
-    def handle(self, message: PreviewTouch, arrival: float) -> str:
+    def handle(self, message: PreviewTouch, arrival: float) -> None:
         """Handle a touch, or a message that the preview goes on or is over.
 
-        Returns the reason why it is dropped ("" if it is not).
+        Raises RefusedError.
         """
         if not self._limiter.take(arrival):
-            return "too fast"
+            raise RefusedError("too fast")
         self._message_at = arrival
         at = self._until = max(self._until, arrival + message.wait)
         if message.phase is None:
             if not message.on:
                 self.end(arrival)
-            return ""
-        events = self._fingers.finger(
-            at, message.who, message.id, message.phase, message.x, message.y
-        )
-        if isinstance(events, str):
-            return "" if message.phase is Phase.UP else events  # lifted when it ended
-        for event in events:
-            self._play(event)
-        return ""
+            return
+        place = (message.x, message.y)
+        events = self._fingers.finger(at, message.who, message.id, message.phase, *place)
+        if not isinstance(events, str):
+            self._play(events)
+        elif message.phase is not Phase.UP:  # an up after the end: it was lifted then
+            raise RefusedError(events)
 
     def end(self, now: float) -> None:
         """Lift every finger, not before the touches that have come ahead of their time."""
-        for event in self._fingers.lift_all(max(now, self._until)):
-            self._play(event)
+        self._play(self._fingers.lift_all(max(now, self._until)))
         self._fingers = Fingers()
 
     def advance(self, now: float) -> float:
@@ -67,11 +63,12 @@ class Preview:
         if not len(self._fingers):
             return math.inf
         left = self._message_at + TIMEOUT - now
-        if left <= 0:
-            self.end(now)
-            return math.inf
-        return left
+        if left > 0:
+            return left
+        self.end(now)
+        return math.inf
 
-    def _play(self, event: FingerEvent) -> None:
-        touch = replace(event.touch, id=event.touch.id + _ID_OFFSET)
-        self._out(TouchPreviewed(event.t, touch, touch.dt), event.t)
+    def _play(self, events: Iterable[FingerEvent]) -> None:
+        for event in events:
+            touch = replace(event.touch, id=event.touch.id + _ID_OFFSET)
+            self._out(TouchPreviewed(event.t, touch, touch.dt), event.t)

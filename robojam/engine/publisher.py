@@ -1,7 +1,5 @@
 """Publisher of jam events to outputs, monitors and the recording, in that order."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Sequence

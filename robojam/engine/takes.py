@@ -1,7 +1,5 @@
 """Takes, one after another: their beginnings, seeds and recordings."""
 
-from __future__ import annotations
-
 import logging
 import secrets
 from collections.abc import Callable

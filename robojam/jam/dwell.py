@@ -6,8 +6,6 @@ robojam.player.generate). A finger that taps one place again and again does not 
 but at an edge it does, since there it taps places that it cannot reach.
 """
 
-from __future__ import annotations
-
 #: Distance in x and in y, in screens, within which two places are the same, or at an edge.
 NEAR = 1 / 1024
 #: Longest time, in seconds, that a finger of the machine stays in its place by default.

@@ -1,7 +1,5 @@
 """Events of a jam, as values that go out to ports, monitors and the recorder."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from robojam.jam.protocols import Proposal

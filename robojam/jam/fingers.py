@@ -3,8 +3,6 @@
 Pure: time is an argument, in seconds since the beginning of the take.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ history follows from what was played alone, and a recording in which someone goe
 regenerated exactly. It is bounded.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -53,14 +51,14 @@ class History:
         """Add a snapshot; the oldest is dropped when there are too many."""
         self._snapshots.append(snapshot)
 
-    def at(self, t: float) -> JamSnapshot | None:
-        """Return the first snapshot at or after t, else the last; None when there is none.
+    def at(self, t: float) -> JamSnapshot:
+        """Return the first snapshot at or after t, else the last. There must be one.
 
         It was taken just before the model was fed again: when the jam was still at t, nothing
         lies between.
         """
         later = (snapshot for snapshot in self._snapshots if snapshot.t >= t)
-        return next(later, self._snapshots[-1] if self._snapshots else None)
+        return next(later, self._snapshots[-1])
 
     def clear(self) -> None:
         """Drop all snapshots: another model cannot go on from them."""

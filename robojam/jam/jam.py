@@ -10,8 +10,6 @@ of the player's state until it has been played: to cancel it is to drop it. What
 depends on nothing but what came in until t, so a recording can be regenerated exactly.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
 from robojam.jam.modes import MODES, Mode
 from robojam.jam.protocols import Player
-from robojam.jam.voices import Clock, Voice, Voices
+from robojam.jam.voices import Clock, Voices
 from robojam.touch import MAX_DT, Phase, clip
 
 
@@ -208,11 +206,10 @@ class Jam:
             return False
         setattr(self.settings, name, value)
         self.announce(name, value)
-        if SETTINGS[name].sound:
-            return True
         if name in ("temperature", "spread"):
             self._apply_sampling()
-        self._resample()
+        if not SETTINGS[name].sound:
+            self._resample()
         return True
 
     def _answer(self, _value: Value) -> bool:
@@ -292,10 +289,7 @@ class Jam:
             self.counts.drop("nothing to go back to")
             return False
         self._remember()
-        snapshot = self._history.at(self.t - float(seconds))
-        if snapshot is not None:
-            self._restore(snapshot, "back", seconds)
-        return snapshot is not None
+        return self._restore(self._history.at(self.t - float(seconds)), "back", seconds)
 
     def _store(self, name: Value) -> bool:
         if not self.begun:
@@ -311,8 +305,7 @@ class Jam:
             self.counts.drop("nothing stored there")
             return False
         self._remember()
-        self._restore(snapshot, "recall", name)
-        return True
+        return self._restore(snapshot, "recall", name)
 
     def _remember(self) -> None:
         """Add a snapshot to the history, if the last one is old enough."""
@@ -330,7 +323,7 @@ class Jam:
             tuple(now - voice.base for voice in self.voices.all),
         )
 
-    def _restore(self, snapshot: JamSnapshot, name: str, value: Value) -> None:
+    def _restore(self, snapshot: JamSnapshot, name: str, value: Value) -> bool:
         """Go on from a snapshot: the model's state, whose turn, and how much of it is left.
 
         Controls stay as they are now, and fingers that are down stay down.
@@ -344,6 +337,7 @@ class Jam:
         self.silent_since = math.inf
         if self.mode.restore(self, snapshot):
             self.voices.resume([self.clock.machine - since for since in snapshot.since_bases])
+        return True
 
     def _forget_fed(self) -> None:
         self._fed_at = None
@@ -382,17 +376,13 @@ class Jam:
             return
         for event in events:
             if event.touch.phase is not Phase.UP:
-                self._human_touched()
+                self.human_at = self.clock.machine
+                if self.mode.feeds_humans:
+                    self.silenced = False
+                self.mode.human_touched(self)
             self._play_human(event)
             if event.fed_as_move is not None and self.mode.feeds_humans:
                 self._feed(event, moving=event.fed_as_move)
-
-    def _human_touched(self) -> None:
-        """End the silence: a human lands or slides."""
-        self.human_at = self.clock.machine
-        if self.mode.feeds_humans:
-            self.silenced = False
-        self.mode.human_touched(self)
 
     def _play_human(self, event: FingerEvent) -> None:
         self.sink(TouchPlayed(event.t, event.touch, event.touch.dt))
@@ -445,16 +435,13 @@ class Jam:
 
     def _advance_voice(self) -> None:
         _, is_touch, voice = self.voices.next()
-        if is_touch:
-            self._play(voice)
-        else:
+        if not is_touch:
             self.voices.lift(voice)
-
-    def _lift_due_humans(self) -> None:
-        self._lift_humans(self._fingers.lift(self.t))
-
-    def _play(self, voice: Voice) -> None:
+            return
         self._remember()
         if self.mode.feeds_machine:
             self._fed_at = self.t
         self.voices.play(voice, feed=self.mode.feeds_machine)
+
+    def _lift_due_humans(self) -> None:
+        self._lift_humans(self._fingers.lift(self.t))

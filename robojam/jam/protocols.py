@@ -1,7 +1,5 @@
 """Protocols of the jam: its player, and the jam itself as the engine sees it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -5,8 +5,6 @@ moves no deadline. The machine is one touch ahead, and a proposal is no part of 
 state until it has been played: to cancel it is to drop it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

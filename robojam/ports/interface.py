@@ -1,7 +1,5 @@
 """Protocols of the engine's ports: inputs bring touches in, outputs take events."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from robojam.jam.events import Event

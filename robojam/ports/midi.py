@@ -4,8 +4,6 @@ Another process holds the devices (robojam.ports.midi_process says why), and no 
 it.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import select

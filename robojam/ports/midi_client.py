@@ -3,8 +3,6 @@
 No call waits for that process. It is watched: when it hangs or dies it is started again.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -9,8 +9,6 @@ GONE, ERROR or ALIVE), a byte for the port's number, and data. Inputs count from
 from OUTPUTS. The end of standard input tells that the engine has ended.
 """
 
-from __future__ import annotations
-
 import glob
 import json
 import os

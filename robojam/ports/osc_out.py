@@ -1,7 +1,5 @@
 """OSC outputs: receivers of the machine's touches, each in a dialect."""
 
-from __future__ import annotations
-
 import math
 import os
 import socket

@@ -9,8 +9,6 @@ A touch that was sent cannot be called back. When it is taken back, an up follow
 stamped no earlier than the touch, so that no finger stays down.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

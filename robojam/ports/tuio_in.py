@@ -1,7 +1,5 @@
 """TUIO input, at the port to which trackers send."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

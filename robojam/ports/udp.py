@@ -1,7 +1,5 @@
 """UDP endpoint of OSC, and the look-up of receivers."""
 
-from __future__ import annotations
-
 import errno
 import socket
 from functools import lru_cache

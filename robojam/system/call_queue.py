@@ -1,7 +1,5 @@
 """Queue of calls that other threads put to an event loop, which it wakes."""
 
-from __future__ import annotations
-
 import queue
 import socket
 from collections.abc import Callable

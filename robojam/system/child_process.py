@@ -6,8 +6,6 @@ it, exits or is killed, so that no child outlives its parent. The child notices 
 `wait_for_stdin_end` or `on_stdin_end`.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -4,8 +4,6 @@ A terminal that is stopped (Ctrl-S) or a full pipe blocks the thread that writes
 engine's loop only puts records on a queue.
 """
 
-from __future__ import annotations
-
 import logging
 import logging.handlers
 import queue

@@ -6,8 +6,6 @@ allowed. macOS: the quality of service of interactive work. Windows: a high prio
 timers of 1 ms instead of 1/64 s.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import suppress

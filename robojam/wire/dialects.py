@@ -1,7 +1,5 @@
 """Reader of all OSC dialects at one port, which differ by address and type tags."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final

@@ -1,7 +1,5 @@
 """Filter for the engine's own messages that come back through a loop."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 

@@ -5,8 +5,6 @@ both touches of a player without phases. IMPSY's sigmatemp scales the covariance
 spread the standard deviation, so spread is the square root.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Final
 

@@ -4,8 +4,6 @@ A touch has a place and a force (z). There are no fingers and no lifts: these pr
 touch sound and fade. `/inst` names the instrument of the player's touches.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from robojam.touch import Phase, Touch

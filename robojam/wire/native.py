@@ -4,8 +4,6 @@ One table, `INPUTS`, lists the messages that may come in; `read` reads a message
 table and never raises.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ of the packet for each argument, and does not report the type of an argument. Ti
 come in are ignored: arrival counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache

@@ -6,8 +6,6 @@ of the jam are given, or learnt from the next one that is touched. A button send
 pressed and 0 when it is released, even to an address that takes no number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple

@@ -6,8 +6,6 @@ Source: Kaltenbrunner, Bovermann, Bencina, Costanza, "TUIO: A Protocol for Table
 User Interfaces" (2005), and the specification of version 1.1.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Final

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from robojam.controls import RefusedError
 from robojam.engine.monitors import Monitors
 
 HERE = ("127.0.0.1", 7000)
@@ -33,7 +34,8 @@ def test_monitor_expires_after_ten_seconds_unless_renewed(monitors, sent):
 def test_ninth_monitor_is_refused_until_another_expires(monitors):
     for port in range(8):
         assert monitors.add(("127.0.0.1", port), port / 10) is True
-    assert monitors.add(("127.0.0.1", 8), 9.9) is None
+    with pytest.raises(RefusedError, match="too many monitors"):
+        monitors.add(("127.0.0.1", 8), 9.9)
     assert monitors.add(("127.0.0.1", 8), 10.0) is True
     assert len(monitors) == 8
     monitors.remove(("127.0.0.1", 8))
