@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def play(touches: int, folder: Path, *, drawn: bool = False) -> dict[str, Any]:
-    """Let the machine play; return its errors against the due times in ms, and losses."""
+    """Play a solo of the machine; return its errors against the due times in ms, and losses."""
     options = ("--mode", "solo", *FASTER, "--sessions", str(folder))
     with engine(*options) as e, bare_timer() as bare, window(e) if drawn else nullcontext():
         began = time.perf_counter()

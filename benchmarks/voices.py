@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def run(voices: int, seconds: float) -> dict[str, Any]:
-    """Let voices play for some seconds, and return the figures of one run."""
+    """Play a number of voices for some seconds; return the figures of the run."""
     time.sleep(1.0)
     result = time_voices(voices, seconds)
     late = {f"late_ms_p{100 * p:g}": percentile(result.late, p) for p in (0.5, 0.99, 0.999)}

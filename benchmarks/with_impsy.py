@@ -1,4 +1,4 @@
-"""Let IMPSY and robojam play with each other over OSC, and count the touches.
+"""Jam of IMPSY with robojam over OSC, with counts of the touches.
 
     python3 -m venv ../impsy && ../impsy/bin/pip install impsy
     .venv/bin/python benchmarks/with_impsy.py --impsy ../impsy/bin/python [--json FILE]

@@ -1,4 +1,4 @@
-"""Each example reaches the figure that its documentation states, and draws its picture."""
+"""The examples reach the figures that their documentation states, and draw pictures."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ WITHOUT = {
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name, its line, and whether it is imported only when it is needed."""
+    """An imported name, its line, and whether the import is inside a function."""
 
     name: str
     line: int

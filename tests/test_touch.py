@@ -1,4 +1,4 @@
-"""A touch, its limits, and the names of players."""
+"""Touch, its limits, and the names of players."""
 
 from __future__ import annotations
 

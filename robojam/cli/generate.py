@@ -51,7 +51,7 @@ def generate(
     model: str | None,
     **given: Any,
 ) -> int:
-    """Let the machine play into a file: from nothing, or going on from performances."""
+    """Write a performance by the machine to a file: from nothing, or continuing others."""
     from robojam.export.writers import WRITERS, write_session
     from robojam.model.file import ModelFileError, find, read
     from robojam.player import generate as player

@@ -93,7 +93,7 @@ class Corpus:
 
     @property
     def notes(self) -> list[str]:
-        """What was dropped or changed, how often and where: one line for each reason."""
+        """Lines, one for each reason, of the count and places of dropped or changed rows."""
         return [
             f"{reason}: {count:,}"
             + (f" ({self.places[reason]})" if reason in self.places else "")

@@ -84,12 +84,12 @@ class Lateness:
 
         None when nothing was played. The percentiles are those of the last touches.
         """
-        kept, worst = min(self._of_take, _KEPT), self._worst_of_take
+        count, worst = min(self._of_take, _KEPT), self._worst_of_take
         self._worst_of_take, self._of_take = 0.0, 0
-        if not kept:
+        if not count:
             return None
-        last = sorted(self._late[(self._count - 1 - i) % _KEPT] for i in range(kept))
-        at = {"p50": last[kept // 2], "p99": last[int(0.99 * kept)], "max": worst}
+        last = sorted(self._late[(self._count - 1 - i) % _KEPT] for i in range(count))
+        at = {"p50": last[count // 2], "p99": last[int(0.99 * count)], "max": worst}
         return {name: round(1000 * seconds, 3) for name, seconds in at.items()}
 
     @property

@@ -25,7 +25,7 @@ Integers = NDArray[np.integer[Any]]
 
 #: Performances that are used have more touches than this, and last this long (seconds).
 _TOUCHES, _SECONDS = 40, (2.0, 8.0)
-#: How often the model continues each opening.
+#: Number of continuations of each opening.
 CONTINUATIONS = 5
 #: Jitter on both sides, so that no screen's lattice identifies people: x and y move by up to
 #: this either way (screens), dt grows by up to this (seconds).

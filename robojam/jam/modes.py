@@ -21,7 +21,7 @@ class Listen:
     """
 
     name: ClassVar[str] = "listen"
-    #: Whose turn it is when the mode begins.
+    #: Turn with which the mode begins: human or ai.
     first_turn: ClassVar[str] = "human"
     #: Whether the machine begins by itself.
     starts_alone: ClassVar[bool] = False
@@ -118,7 +118,7 @@ class CallResponse(Listen):
 
 
 class Duet(Listen):
-    """Every touch that the model is fed is answered with one that it predicts."""
+    """The machine answers each fed touch with the touch that the model predicts next."""
 
     name = "duet"
     feeds_machine = False

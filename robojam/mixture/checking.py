@@ -29,7 +29,7 @@ def checked() -> Iterator[None]:
 
 
 def is_checking() -> bool:
-    """Tell whether a block of `checked` is active."""
+    """Return whether a block of `checked` is active."""
     return _checking
 
 
@@ -73,7 +73,7 @@ def check_parts(logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | 
 
 
 def can_broadcast(shape: Size, other: Size) -> bool:
-    """Tell whether the batch shape of a value broadcasts with that of a mixture."""
+    """Return whether the batch shapes of a value and a mixture broadcast together."""
     if shape == other:
         return True
     pairs = zip(reversed(shape), reversed(other), strict=False)

@@ -97,7 +97,7 @@ def _sum_to(gradient: Tensor, shape: Size) -> Tensor:
 
 
 def is_transforming() -> bool:
-    """Tell whether torch is compiling or transforming, and has to see each operation."""
+    """Return whether torch is compiling or transforming, and must see each operation."""
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 

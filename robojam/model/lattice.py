@@ -29,7 +29,7 @@ from robojam.model.event import MARGIN
 _Doubles = NDArray[np.float64]
 _Integers = NDArray[np.int64]
 
-#: How far places are from their lattice, at most: corpora hold decimals and 32-bit numbers.
+#: Largest distance of places from their lattice: corpora hold decimals and 32-bit numbers.
 SLACK = MARGIN / 2
 #: A performance with fewer touches than this inside the screen shows no lattice.
 _MIN_TOUCHES = 6
@@ -44,18 +44,18 @@ def detect(performances: Iterable[NDArray[Any]], lattices: Sequence[int]) -> _In
 
     lattices are the candidates, as numbers of lines n; 0 stands for none of them.
     """
-    found = [np.zeros(0, np.int64)]
+    blocks = [np.zeros(0, np.int64)]
     block: list[NDArray[Any]] = []
     size = 0
     for places in performances:
         block.append(places)
         size += len(places) + len(lattices)
         if size >= _BLOCK:
-            found.append(_detect(block, lattices))
+            blocks.append(_detect(block, lattices))
             block, size = [], 0
     if block:
-        found.append(_detect(block, lattices))
-    return np.concatenate(found)
+        blocks.append(_detect(block, lattices))
+    return np.concatenate(blocks)
 
 
 def _detect(block: list[NDArray[Any]], lattices: Sequence[int]) -> _Integers:
@@ -70,24 +70,24 @@ def _detect(block: list[NDArray[Any]], lattices: Sequence[int]) -> _Integers:
     # Pairs of a performance and a lattice, in order: a few places rule most of them out.
     candidates = np.array(sorted(lattices), np.float64)
     rows, columns = np.nonzero(_on(places[0, begins[long_enough], None], candidates))
-    which, n = long_enough[rows], candidates[columns]
+    performance, n = long_enough[rows], candidates[columns]
     for place in range(_MIN_TOUCHES):
         for column in places:
-            on = _on(column[begins[which] + place], n)
-            which, n = which[on], n[on]
-    found = np.zeros(len(block), np.int64)
-    while len(which):  # test the coarsest lattice left for each performance on all places
+            on = _on(column[begins[performance] + place], n)
+            performance, n = performance[on], n[on]
+    detected = np.zeros(len(block), np.int64)
+    while len(performance):  # test the coarsest lattice left for each performance on all places
         tested, wrong = np.zeros((2, len(block)), bool)
-        tested[which] = True
+        tested[performance] = True
         rows = np.flatnonzero(tested[owner])
-        coarsest = np.diff(which, prepend=-1) > 0
-        found[which[coarsest]] = n[coarsest]
-        off = ~_on(places.take(rows, 1), found[owner[rows]])
+        coarsest = np.diff(performance, prepend=-1) > 0
+        detected[performance[coarsest]] = n[coarsest]
+        off = ~_on(places.take(rows, 1), detected[owner[rows]])
         wrong[owner[rows[off.any(0)]]] = True
-        found[wrong] = 0
-        left = wrong[which] & ~coarsest
-        which, n = which[left], n[left]
-    return found
+        detected[wrong] = 0
+        left = wrong[performance] & ~coarsest
+        performance, n = performance[left], n[left]
+    return detected
 
 
 def _on(places: _Doubles, n: _Doubles | _Integers) -> NDArray[np.bool_]:
@@ -108,10 +108,10 @@ def shares(
     the hypothesis "no lattice" is never ruled out.
     """
     candidates = range(100, math.ceil(1 / (noise + MARGIN)))
-    found = detect(performances, candidates)
-    lines, counts = np.unique(found[found > 0], return_counts=True)
+    detected = detect(performances, candidates)
+    lines, counts = np.unique(detected[detected > 0], return_counts=True)
     counted = zip(lines.tolist(), counts.tolist(), strict=True)
-    return tuple((n, count / (len(found) + 1)) for n, count in counted if count >= rare)
+    return tuple((n, count / (len(detected) + 1)) for n, count in counted if count >= rare)
 
 
 def average_shares(

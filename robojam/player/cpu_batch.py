@@ -60,7 +60,7 @@ class BatchStepper:
         self._z = np.empty((MAX_BATCH, 4 * n), np.float32)
         self._trunk = np.empty((MAX_BATCH, layout.trunk.shape[1]), np.float32)
         self._features = _Features(network, layout)
-        self._heads = [_Head(network, i) for i in range(len(network.heads))]
+        self._heads = [_BatchHead(network, i) for i in range(len(network.heads))]
 
     def reset(self) -> None:
         """Return every voice to the state before its first event."""
@@ -210,8 +210,8 @@ class _Features:
         motion[:, p:] = velocities
 
 
-class _Head:
-    """One factor's head, its output laid out component by component."""
+class _BatchHead:
+    """Head of one factor, with its output laid out component by component."""
 
     def __init__(self, network: Network, i: int) -> None:
         head = network.heads[i]

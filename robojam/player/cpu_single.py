@@ -28,7 +28,7 @@ _HALF = np.array(0.5, np.float32)
 _MIN_SCALE = math.exp(FLOOR)
 
 
-class _Head:
+class _SingleHead:
     """One factor's head, and the arrays that it computes in.
 
     hidden is a view of all of hidden_and_one but the one at its end, which multiplies the
@@ -72,7 +72,7 @@ class SingleStepper:
         self.state = layout.state(self.rows)
         self._initial = layout.initial(1)
         n = network.units
-        self._heads = [_Head(network, i) for i in range(len(network.heads))]
+        self._heads = [_SingleHead(network, i) for i in range(len(network.heads))]
         self._trunk = np.zeros(layout.trunk.shape[1], np.float32)
         self._z, self._opened = z, s = np.zeros((2, 4 * n), np.float32)
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
@@ -193,7 +193,7 @@ class SingleStepper:
 
     def _unit(
         self,
-        head: _Head,
+        head: _SingleHead,
         numbers: list[float],
         z: list[float],
         values: list[float],
@@ -228,7 +228,7 @@ def _flag(logit: float, u: float, temperature: float) -> float:
     return float(u < 0.5 + 0.5 * math.tanh(logit / (2 * temperature)))
 
 
-def _choose(head: _Head, u: float, temperature: float) -> list[float]:
+def _choose(head: _SingleHead, u: float, temperature: float) -> list[float]:
     """Choose a component by its weight; return its numbers."""
     k = head.factor.components
     logits: list[float] = head.out[:k].tolist()

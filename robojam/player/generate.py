@@ -26,7 +26,7 @@ _Doubles = NDArray[np.float64]
 Touches = _Doubles
 _Indices = NDArray[np.intp]
 
-#: How often a first touch that would come too early or too late is drawn, at most.
+#: Most draws of a first touch that would come too early or too late.
 _TRIES = 256
 #: Touches a second that no take exceeds, however small its dt.
 _MAX_RATE = 1 / MIN_DT
@@ -127,7 +127,7 @@ def _dwelling(
 def _update_limiters(
     limiters: list[DwellLimiter], takes: _Indices, time: _Doubles, touches: Touches
 ) -> None:
-    """Tell the takes' limiters of touches (B, C), which are moved off an edge if need be."""
+    """Move touches (B, C) off an edge where a take's limiter says so, and record them in it."""
     for take, t, touch in zip(takes.tolist(), time[takes].tolist(), touches, strict=True):
         x, y, _, moving = touch.tolist()
         touch[:2] = x, y = limiters[take].off_edges(t, x, y)

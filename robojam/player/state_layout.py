@@ -34,7 +34,7 @@ def aligned(array: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class LayerLayout:
-    """One layer: the parts of a row that it reads and writes, its cells, its weights."""
+    """Parts of a row that a layer reads and writes, its cells and its weights."""
 
     reads: slice
     writes: slice
@@ -43,7 +43,7 @@ class LayerLayout:
 
 
 class StateLayout:
-    """Where each part of a state stands in a row, for one network made with numpy."""
+    """Place of each part of a state within a row, for one network made with numpy."""
 
     def __init__(self, network: Network) -> None:
         """Lay out a network's weights to fit the rows."""

@@ -67,7 +67,7 @@ class LibraryEntry:
 
     @property
     def title(self) -> str:
-        """The name given to it; else its start in local time; else its file name."""
+        """Name that a musician gave; else the start in local time; else the file name."""
         started, number = _parse_stem(self.path.stem)
         dated = "" if started is None else local_time(self.started or started) + number
         return self.annotation.name or dated or self.path.stem

@@ -88,7 +88,7 @@ class Recorder:
 
     @property
     def failed(self) -> str | None:
-        """Why the recording has failed; None while it goes well."""
+        """Reason why the recording has failed; None while it goes well."""
         return self._failed
 
     @property

@@ -125,9 +125,9 @@ def _warm_up() -> None:
             synth.render()
 
 
-def _report(**what: object) -> None:
+def _report(**fields: object) -> None:
     try:
-        print(json.dumps(what), flush=True)
+        print(json.dumps(fields), flush=True)
     except OSError:
         os._exit(0)  # the engine is gone
 

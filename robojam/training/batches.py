@@ -1,4 +1,4 @@
-"""Batches for training: windows of performances, cut anew for every pass, with fresh noise."""
+"""Batches for training: windows of performances, cut again for every pass, with fresh noise."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: How long workers wait while the leader scores. A worker that has exited is noticed at once.
+#: Longest wait of workers while the leader scores. An exited worker is noticed at once.
 _TIMEOUT = timedelta(days=1)
-#: How often an idle thread of OpenMP polls before it sleeps.
+#: Number of polls of an idle OpenMP thread before it sleeps.
 _SPIN_COUNT = "1000"
 
 
@@ -129,7 +129,7 @@ def _peer_errors() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that memory ran out: torch has several such errors."""
+    """Return whether an error means that memory ran out: torch has several such errors."""
     import torch
 
     text = str(error).lower()

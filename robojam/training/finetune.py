@@ -27,7 +27,7 @@ from robojam.model.mdrnn import EventModel
 from robojam.player.generate import generate
 from robojam.training.trainer import TrainingSettings
 
-#: How much worse the tuned model may predict the first model's takes, in nats per touch.
+#: Most nats per touch by which the tuned model may predict the first model's takes worse.
 MOST_FORGOTTEN = 0.05
 #: Shares of the way from the first weights to the tuned ones; the largest allowed is taken.
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)

@@ -1,6 +1,6 @@
 """Training of a model on corpora, from random weights or from another model's.
 
-Truncated backpropagation through time over windows of each performance, cut anew for every
+Truncated backpropagation through time over windows of each performance, cut again for every
 pass; fresh dequantisation noise in every batch, and random mirror images except in the last
 steps, in which the model learns the true orientation; Adam with a cosine schedule; and an
 average of the weights (Polyak & Juditsky 1992), which is what is scored and saved. One pass

@@ -1,4 +1,4 @@
-"""Assembly of engines from options: what is refused, what is only warned of."""
+"""Assembly of engines from options: refusals and warnings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engine import MODEL, ROOT
+from support import ROOT
+from support.engine import MODEL
 
 from robojam.app.assemble import (
     Assembly,

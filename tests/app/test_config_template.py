@@ -1,4 +1,4 @@
-"""The commented file of a rig: what it says is what the options are."""
+"""Template of the configuration file: it states the options as they are."""
 
 from __future__ import annotations
 

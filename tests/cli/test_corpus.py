@@ -1,4 +1,4 @@
-"""robojam corpus, as a person meets it."""
+"""The command robojam corpus: output, errors and exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""robojam evaluate, as a person meets it."""
+"""The command robojam evaluate: output, errors and exit status."""
 
 from __future__ import annotations
 

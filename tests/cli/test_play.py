@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import CORPUS, ROOT
 from support.engine import (
-    CORPUS,
     MODEL,
     PATIENCE,
-    ROOT,
     SOON,
     Client,
     command,
@@ -41,15 +40,15 @@ BUSY = ("--mode", "solo", "--timescale", "0.2", "--seed", "3")
 
 def performances() -> list[np.ndarray]:
     """Held-out performances of a second or two: x, y, dt, moving."""
-    if not CORPUS.exists():
+    if not CORPUS.is_dir():
         pytest.skip("the corpus is not here")
-    with np.load(CORPUS) as data:
+    with np.load(CORPUS / "microjam_val.npz") as data:
         split = np.split(data["touches"], np.cumsum(data["lengths"])[:-1])
     return [p for p in split if len(p) > 30 and 1.0 < p[:, 2].sum() < 3.0]
 
 
 def perform(client: Client, touches: np.ndarray, speed: float = 2.0) -> None:
-    """Play a performance in its own time, and take in what comes meanwhile."""
+    """Play a performance in its own time, and receive messages meanwhile."""
     due = time.monotonic()
     for i, (x, y, dt, moving) in enumerate(touches.tolist()):
         due += dt / speed if i else 0.0
@@ -60,7 +59,7 @@ def perform(client: Client, touches: np.ndarray, speed: float = 2.0) -> None:
 
 
 def check(heard, who: str = "ai") -> list:
-    """Check that what a machine played is legal; return its touches."""
+    """Check that a machine's touches are legal, and return them."""
     down = False
     for m in heard:
         assert m.address.startswith(f"/robojam/{who}/"), m
@@ -290,7 +289,7 @@ def test_suspended_engine_resumes_without_a_burst_of_late_touches(tmp_path):
 
 
 def test_burst_of_packets_and_a_deaf_monitor_delay_no_touch(tmp_path):
-    """What came in is taken in or counted, and the machine's own time goes on as it was."""
+    """Each packet is handled or counted, and the machine's deadlines stay as they were."""
     with (
         serving(tmp_path, "--mode", "solo", "--seed", "3") as engine,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf,

@@ -1,4 +1,4 @@
-"""robojam train, as a person meets it."""
+"""The command robojam train: output, errors and exit status."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_pen_strokes_train_and_are_scored_by_the_same_commands(tmp_path, capsys)
 
 
 def stopped_after(monkeypatch: pytest.MonkeyPatch, scorings: int) -> list[trainer.Trainer]:
-    """Press Ctrl-C after so many scorings, in the middle of a pass."""
+    """Press Ctrl-C after a number of scorings, in the middle of a pass."""
     trainers: list[trainer.Trainer] = []
     whole = trainer.Trainer.__iter__
 

@@ -1,4 +1,4 @@
-"""What is wrong with performances and sessions, message by the commands as they are called."""
+"""Faulty performances and sessions, and the messages of the commands about them."""
 
 from __future__ import annotations
 

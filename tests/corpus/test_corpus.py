@@ -1,4 +1,4 @@
-"""Corpora: what is read, what cleaning and noise make of it, and what is refused."""
+"""Corpora: reading, cleaning, noise and refusals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from support import CORPUS, has_corpus
 from support.models import dequantised
 from support.recordings import down, move, up
 
@@ -29,9 +30,6 @@ from robojam.sessions.session import (
     encode,
     encode_header,
 )
-
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
-has_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="no ../shared/corpus here")
 
 ROWS = np.array(
     [
@@ -318,7 +316,7 @@ def test_arrays_that_are_not_performances_are_refused(tmp_path: Path, why: str) 
 
 
 class Trap:
-    """Unpickled, it would say so."""
+    """Object that fails the test when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return pytest.fail, ("it was unpickled",)

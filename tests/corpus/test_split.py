@@ -1,4 +1,4 @@
-"""What is held out: every so many-th performance, or the end of the one there is."""
+"""Held-out data: one performance in ten, or the end of a single one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robojam.corpus.split import split
 
 
 def jam(count: int, *pauses: tuple[int, float]) -> Corpus:
-    """One performance of touches every 0.02 s, x counting them; landings after pauses."""
+    """Return a performance with a touch every 0.02 s, x counting, and landings after pauses."""
     events = np.full((count, 4), 0.5)
     events[:, 0] = np.arange(count) / count
     events[:, 2:] = 0.02, 1

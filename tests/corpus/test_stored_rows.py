@@ -1,4 +1,4 @@
-"""What does not fit in memory: read a slice at a time, and learnt from to the same bit."""
+"""Corpora too large for memory: read by slices, and trained on with the same results."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ LENGTHS = [40, 3, 25, 60, 2, 31, 9, 12, 7, 20, 33]
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is large."""
+    """Treat every corpus as too large for memory."""
     monkeypatch.setattr("robojam.corpus.formats.arrays.LARGE", 1)
     monkeypatch.setattr("robojam.corpus.corpus.LARGE", 1)
 
 
 def both(path: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[Corpus, Corpus]:
-    """A file's corpus in memory, and on disk."""
+    """Read a file's corpus into memory and from disk; return both."""
     inside = read(path, **how)
     with monkeypatch.context() as patched:
         patched.setattr("robojam.corpus.formats.arrays.LARGE", 1)

@@ -1,4 +1,4 @@
-"""What is message of performances: reckoned by hand here."""
+"""Summary of a corpus, compared with figures computed by hand."""
 
 from __future__ import annotations
 

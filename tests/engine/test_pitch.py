@@ -28,7 +28,7 @@ STYLES = {
 
 
 class Keyboard:
-    """A jam with a keyboard of some style, whose outputs are kept."""
+    """Jam with a keyboard in a MIDI style, which collects the outputs."""
 
     def __init__(self, folder, style: Style, **options) -> None:
         self.jam = DrivenEngine(folder, mode="listen", **options)

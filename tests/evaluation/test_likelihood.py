@@ -8,17 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.models import (
-    CORPUS,
-    STROKES,
-    TOUCHES,
-    TRAINED,
-    corpus,
-    dequantised,
-    has_corpus,
-    is_trained,
-    small,
-)
+from support import CORPUS, has_corpus
+from support.models import STROKES, TOUCHES, TRAINED, corpus, dequantised, is_trained, small
 
 from robojam.corpus.corpus import TOUCH, Corpus, clean
 from robojam.corpus.formats import read
@@ -220,7 +211,7 @@ def test_corpus_with_other_columns_than_the_model_is_refused():
 
 
 def test_score_is_above_the_bound_of_the_noise():
-    """-20.8 nats is what knowing every touch and its lattice exactly would come to."""
+    """A model that knew every touch and its lattice exactly would score -20.8 nats."""
     least = -2 * math.log(1024) - math.log(1000)
     assert least == pytest.approx(-20.77, abs=0.01)
     still = raw(np.tile(np.float32([0.5, 0.5, 0.02, 1]), (50, 1)), [50])

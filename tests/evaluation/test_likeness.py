@@ -1,4 +1,4 @@
-"""Likeness: the features, and what the classifier can tell."""
+"""Likeness: the features and the classifier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.models import CORPUS, TRAINED, has_corpus, is_trained
+from support import CORPUS, has_corpus
+from support.models import TRAINED, is_trained
 
 from robojam.cli import main
 from robojam.corpus.corpus import clean

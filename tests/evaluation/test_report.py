@@ -53,7 +53,7 @@ def test_page_is_one_reproducible_file(model, data, tmp_path, capsys, name, begi
 
 
 def test_page_shows_the_takes_that_were_measured(model, data, tmp_path, monkeypatch):
-    """The takes that are drawn are those that were compared with people."""
+    """The page draws the takes that were compared with people."""
     made: list[Any] = []
     real = likeness.continue_openings
 

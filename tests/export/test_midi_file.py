@@ -1,4 +1,4 @@
-"""A jam as a standard MIDI file, read back by mido and sounded by FluidSynth."""
+"""Export of a jam as a standard MIDI file, read back by mido and sounded by FluidSynth."""
 
 import subprocess
 
@@ -31,7 +31,7 @@ def event(t, phase, x=0.5, y=0.5, who="ai", finger=0):
 
 
 def tracks(path):
-    """Of each track: its name, and its channel messages with their times in seconds."""
+    """Return the channel messages of each track by name, with their times in seconds."""
     song = mido.MidiFile(str(path))
     found = {}
     for track in song.tracks:

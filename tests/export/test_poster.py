@@ -1,4 +1,4 @@
-"""Jams as pictures: posters and contact sheets."""
+"""Export of jams as pictures: posters and contact sheets."""
 
 from __future__ import annotations
 

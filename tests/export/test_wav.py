@@ -1,4 +1,4 @@
-"""A recorded jam as a sound file."""
+"""Export of a recorded jam as a WAV file."""
 
 import wave
 

@@ -1,4 +1,4 @@
-"""Sessions for other programs: what comes back."""
+"""Sessions written for other programs, and read back."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from robojam.jam.dwell import LONG, NEAR, DwellLimiter
 
 
 def stays(*touches: tuple[float, float, float, bool]) -> list[bool]:
-    """Return of each touch (t, x, y, moving) whether it makes the finger stay too long."""
+    """Return, for each touch (t, x, y, moving), whether the finger then stays too long."""
     limiter, too_long = DwellLimiter(), []
     for t, x, y, moving in touches:
         too_long.append(limiter.too_long(t, x, y, moving=moving))

@@ -284,7 +284,7 @@ def test_first_touch_with_an_own_clock_has_dt_0() -> None:
 
 
 def test_own_clock_that_agrees_with_arrival_is_ignored() -> None:
-    """A recording holds one dt, which tells a regeneration whose clock it is of."""
+    """A recording holds one dt, from which a regeneration infers which clock gave it."""
     fingers = Fingers()
     plain(fingers, 1.0, 0.0)
     assert only(plain(fingers, 1.0625, 0.0625)).own_dt is None

@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from support.engine import CORPUS, MODEL, DrivenEngine
+from support import CORPUS, has_corpus
+from support.engine import MODEL, DrivenEngine
 from support.players import RandomPlayer, ScriptedPlayer, land
 from support.takes import Take
 
@@ -224,7 +225,7 @@ def test_store_back_and_recall_are_sent_to_monitors_and_recorded(tmp_path):
 
 
 @pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
-@pytest.mark.skipif(not CORPUS.exists(), reason=f"no {CORPUS}")
+@has_corpus
 @pytest.mark.parametrize("voices", [1, 3, 9])
 def test_jam_with_back_and_recall_is_regenerated_bit_for_bit(voices, tmp_path):
     from robojam.engine.model_loader import load, one_thread
@@ -234,7 +235,7 @@ def test_jam_with_back_and_recall_is_regenerated_bit_for_bit(voices, tmp_path):
     def real():
         return load(MODEL, device="cpu", voices=voices).player
 
-    with np.load(CORPUS) as data:
+    with np.load(CORPUS / "microjam_val.npz") as data:
         touches = data["touches"][:60]
     driven = DrivenEngine(tmp_path, real(), voices=voices, threshold=0.2, response=2.0)
     steps = (("store", "s", "A"), ("back", "f", 1.0), ("recall", "s", "A"), ("back", "f", 4.0))

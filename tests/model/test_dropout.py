@@ -1,4 +1,4 @@
-"""What is left out while training: the right share, and in parts as in the whole."""
+"""Dropout: the share of units, and the same mask for a part of a batch as for the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descriptions of events: what they say, and what cannot be one."""
+"""Descriptions of events: their properties, and refusals."""
 
 from __future__ import annotations
 

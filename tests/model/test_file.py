@@ -1,4 +1,4 @@
-"""Model files: read back as written, and refused in one clear sentence where damaged."""
+"""Model files: round trips, and the errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def rewritten(path: Path, text: str | bytes | None = None, **changed: Any) -> Path:
-    """Write the file anew with another description, or other weights (None: without)."""
+    """Write the file again with another description or other weights (None: without them)."""
     weights = {n: a for n, a in {**WEIGHTS, **changed}.items() if a is not None}
     if text is None:
         text = msgspec.json.encode(DESCRIPTION)
@@ -57,12 +57,12 @@ def rewritten(path: Path, text: str | bytes | None = None, **changed: Any) -> Pa
 
 
 def as_json(**changed: Any) -> str:
-    """The description as JSON, with parts of it replaced."""
+    """Return the description as JSON, with fields replaced."""
     return json.dumps({**json.loads(msgspec.json.encode(DESCRIPTION)), **changed})
 
 
 def refusal(path: Path) -> str:
-    """What is said of a file that is no model: one sentence, that names it."""
+    """Read a file that is no model; return the message of the error, which names the file."""
     with pytest.raises(ModelFileError) as caught:
         modelfile.read(path)
     told = str(caught.value)
@@ -239,7 +239,7 @@ def test_sizes_that_do_not_match_the_weights_are_refused(path, sizes):
 
 
 def test_tensor_types_that_numpy_lacks_are_refused(path):
-    """A file of another precision, bfloat16, whose sizes are right all the same."""
+    """The sizes of a file in bfloat16 are right, but numpy has no such type."""
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])

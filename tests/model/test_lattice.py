@@ -1,4 +1,4 @@
-"""Screens' lattices: found, stretched without loss, and mixed exactly."""
+"""Lattices of screens: detection, mapping and mixtures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
-from support.models import CORPUS, TOUCHES, corpus, dequantised, has_corpus, small
+from support import CORPUS, has_corpus
+from support.models import TOUCHES, corpus, dequantised, small
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read
@@ -57,7 +58,7 @@ def test_places_outside_the_screen_are_ignored():
 
 
 def detect_slowly(places: np.ndarray, lattices: Sequence[int]) -> int:
-    """The lattice of a performance, by the definition."""
+    """Detect the lattice of a performance by the definition, slowly."""
     inside = places[((places > 0) & (places < 1)).all(1)].astype(np.float64)
     if len(inside) < 6:
         return 0
@@ -68,7 +69,7 @@ def detect_slowly(places: np.ndarray, lattices: Sequence[int]) -> int:
 
 
 def played(rng: np.random.Generator) -> np.ndarray:
-    """A performance (T, 2), long or short, on a lattice, nearly on one, on two, or on none."""
+    """Draw a performance (T, 2) of any length, on a lattice, near one, on two or on none."""
     n = int(rng.choice([2, 4, 100, 150, 300, 576, 600, 900, 1000, 1019]))
     count = int(rng.choice([0, 1, 5, 6, 7, 8, 30, 200]))
     places = rng.integers(0, n + 1, (count, 2)) / n  # at the edges too
@@ -162,7 +163,7 @@ def test_mix_of_one_hypothesis_is_its_density():
 
 
 def with_lattices(model: EventModel, lattices: tuple[tuple[int, float], ...]) -> EventModel:
-    """The same model, told of lattices."""
+    """Return the same model with an event that has lattices."""
     factors = tuple(
         changed(f, lattices=lattices) if f.kind == "position" else f
         for f in model.event.factors
@@ -223,7 +224,7 @@ def test_training_is_fed_cell_middles_and_scored_over_cells():
 
 
 def test_density_of_a_narrowing_component_stays_below_that_of_the_cell():
-    """A density at a point would grow with every narrowing; the chance of a cell is 1."""
+    """The density at a point grows without bound; the probability of the cell stays below 1."""
     model = small(TOUCHES, seed=1)
     still = torch.tensor([[0.5005, 0.5005, 0.0165, 1.0]]).repeat(1, 3, 1)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The MDN-RNN over an event: exact densities, in whole and step by step."""
+"""The MDN-RNN over an event: exact densities, of sequences and of single steps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from support import has_corpus
 from support.models import (
     STROKES,
     TOUCHES,
@@ -16,7 +17,6 @@ from support.models import (
     corpus,
     dequantised,
     described,
-    has_corpus,
     is_trained,
     small,
 )
@@ -35,7 +35,7 @@ EVENTS = pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "str
 
 
 def stepwise(model: EventModel, values: Tensor) -> Tensor:
-    """Densities (B, T, factors), event by event, the state handed on."""
+    """Return the densities (B, T, factors), computed event by event."""
     state: ModelState | None = None
     parts = []
     for t in range(values.shape[1]):
@@ -60,7 +60,7 @@ def test_steps_equal_the_whole_sequence(event, dtype, error):
 
 @is_trained
 def test_steps_equal_the_whole_sequence_for_the_default_model():
-    """In float64 to 1e-9; in float32 narrow components far off cost digits: to 1e-3."""
+    """Tolerance: 1e-9 in float64; 1e-3 in float32, as distant narrow components cost digits."""
     model, _ = models.load(TRAINED)
     values = batch(model.event, 3, 60)
     with torch.inference_mode():
@@ -142,7 +142,7 @@ def test_flagless_density_is_the_sum_over_the_flag(event):
 
 
 def repeated(state: ModelState, count: int) -> ModelState:
-    """The same state for each of so many events that might come next."""
+    """Repeat a state, once for each candidate of the next event."""
     return ModelState(
         state.hidden.expand(-1, count, -1),
         state.cell.expand(-1, count, -1),
@@ -154,7 +154,7 @@ def repeated(state: ModelState, count: int) -> ModelState:
 
 
 def after(model: EventModel, length: int) -> ModelState:
-    """The state of having heard so many events."""
+    """Return the state after a number of events."""
     state = model.initial(1)
     if length:
         values = batch(model.event, 1, length, seed=3).to(model.start.dtype)
@@ -172,7 +172,7 @@ def grid(reach: float, points: int) -> tuple[Tensor, float]:
 
 @pytest.mark.parametrize(("seed", "length"), [(0, 0), (0, 1), (0, 6), (1, 6)])
 def test_touches_integrate_to_one(seed, length):
-    """Over x, y, dt and phase together, as a sum over a grid that is uniform in log dt."""
+    """The integral over x, y, dt and phase is a sum over a grid that is uniform in log dt."""
     model = small(TOUCHES, seed=seed).double()
     with torch.inference_mode():
         # No component too narrow for the grid or too far off it: dt about 18 ms.
@@ -216,7 +216,7 @@ def test_strokes_integrate_to_one(length):
 
 
 def test_phase_and_dt_integrate_to_one():
-    """The chain-rule terms are densities too: dt over all it may be, wide as it comes."""
+    """Each term of the chain rule is a density of its own."""
     model = small(TOUCHES, seed=5).double()
     with torch.inference_mode():
         state = after(model, 4)
@@ -231,7 +231,7 @@ def test_phase_and_dt_integrate_to_one():
 
 
 def test_density_of_float64_events_is_float64():
-    """No constant of the mathematics passes through a float32 on its way."""
+    """No constant of the mathematics is rounded to float32."""
     model = small(TOUCHES).double()
     values = batch(TOUCHES, 1, 2).double()
     values[0, 1, 3] = 1

@@ -1,4 +1,4 @@
-"""CUDA graphs: what happens where a step cannot be captured. The rest is in test_stepper.py."""
+"""CUDA graphs whose step cannot be captured. Other properties are in test_stepper.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Performances made offline: those a player would play, whatever is made beside them."""
+"""Offline generation: takes equal a player's, and do not depend on each other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from support import CORPUS, ROOT, has_corpus
 from support.commands import run
-from support.engine import ROOT
-from support.models import CORPUS, TOUCHES, TRAINED, filed, has_corpus, is_trained, rows, small
+from support.models import TOUCHES, TRAINED, filed, is_trained, rows, small
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_performances
@@ -69,7 +69,7 @@ def test_continued_take_may_slide_from_the_last_touch():
 
 
 def test_first_touch_comes_after_the_silence():
-    """Its dt is as those of all first touches are that come late enough, by themselves."""
+    """Its dt is distributed as that of first touches that need no redrawing."""
     part, silence = heard(5), 0.02
     how = {**HOW, "seconds": 5.0}
     free = generate(FILE, [part] * 3000, **how)
@@ -189,7 +189,7 @@ def test_machine_option_without_input_is_refused(capsys, tmp_path):
 
 
 def likes_to_stay() -> ModelFile:
-    """A model that slides every 18 ms: nine times of ten nowhere, else a hundredth away."""
+    """Model that slides every 18 ms: by 0 nine times of ten, else by 0.01."""
     model = small(TOUCHES)
     with torch.no_grad():
         for head in model.head:

@@ -37,7 +37,7 @@ def commit(made: ModelPlayer, voice: int, proposal: Proposal) -> None:
 
 
 def play(made: ModelPlayer, rounds: int, *, order: int = 0) -> list[list[Proposal]]:
-    """Let voices play in a random order, some more often than others, as a jam does."""
+    """Play voices in a random order, some more often than others, as a jam does."""
     played = []
     rng = np.random.default_rng(order)
     made.sample(range(made.voices))
@@ -63,7 +63,7 @@ def assert_close(
 
 
 def test_voices_play_as_they_do_without_lookahead():
-    """To 1e-5 a touch at first; rounding makes them differ more after many."""
+    """The first touches agree to 1e-5; after many, rounding errors have grown."""
     assert_close(play(player(), 60), play(player(lookahead=False), 60), 1e-4)
 
 
@@ -108,7 +108,7 @@ OPERATIONS = st.lists(
 @settings(max_examples=80, deadline=None)
 @given(operations=OPERATIONS)
 def test_sample_changes_no_later_result_by_a_bit(operations):
-    """Two players do the same, but only one of them is asked for samples in between."""
+    """Two players play the same touches, and one of them also samples in between."""
     asked, other = player(), player()
     kept = [made.snapshot() for made in (asked, other)]
     for operation, voice, sampled in operations:

@@ -1,4 +1,4 @@
-"""A model at play: what it remembers, its chance, its voices, its devices, its cost."""
+"""ModelPlayer: state, random numbers, voices, devices and cost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def listened(made: ModelPlayer, count: int = 20, seed: int = 0) -> ModelPlayer:
 
 
 def phrase(made: ModelPlayer, count: int = 20, voice: int = 0) -> list[Proposal]:
-    """What a voice plays, hearing itself, with what it plays clipped as a jam does."""
+    """Return the touches of a voice that is fed its own, clipped as in a jam."""
     played = []
     for _ in range(count):
         each = made.sample([voice])[0]
@@ -50,7 +50,7 @@ def table(proposals: list[Proposal]) -> Any:
 
 
 def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> ModelPlayer:
-    """A player that computes with torch, on the CPU: all of the GPU's path but the GPU."""
+    """Make a player that computes with torch on the CPU: the GPU's code without a GPU."""
 
     def prepared(weights: dict[str, Any], device: str) -> tuple[Any, dict[str, Any]]:
         return torch, {n: torch.from_numpy(a).float().to(device) for n, a in weights.items()}
@@ -117,7 +117,7 @@ def test_reset_forgets_touches_and_keeps_random_numbers():
 
 
 def test_new_player_equals_a_reset_and_reseeded_one():
-    """It is played a little when it is made, so that the first call is no slower."""
+    """A new player has been warmed up, so that the first call is no slower."""
     made = ModelPlayer(FILE, seed=5)
     first = phrase(made)
     made.reset()
@@ -165,7 +165,7 @@ def test_touches_are_finite_at_any_temperature_and_spread(temperature, spread):
 
 
 class Ears:
-    """What steps one voice, saying what it is fed, and playing one thing."""
+    """Stepper of one voice that records what it is fed, and always samples the same event."""
 
     def __init__(self) -> None:
         self.fed: list[list[float]] = []
@@ -217,7 +217,7 @@ def test_voices_fed_the_same_play_different_touches():
 
 
 def test_voice_in_a_batch_plays_as_it_does_alone():
-    """To 1e-5 a step: each is put back onto what the other played before the next."""
+    """Steps agree to 1e-5: after each one, both players are fed the same touch."""
     together = listened(ModelPlayer(FILE, voices=5, seed=5))
     alone = listened(ModelPlayer(FILE, seed=5))
     for _ in range(40):
@@ -360,7 +360,7 @@ def test_torch_player_leaves_gradients_enabled(monkeypatch):
 
 
 def test_player_state_equals_the_trained_models():
-    """What is played comes from the weights as training knows them."""
+    """The state of the player is that of the trained model after the same touches."""
     if not TRAINED.is_file():
         pytest.skip("no default model here")
     model, _ = load(TRAINED)
@@ -392,7 +392,7 @@ def test_gpu_and_cpu_play_the_same():
 
 
 def test_step_makes_a_bounded_number_of_numpy_calls(monkeypatch):
-    """No clock: what a touch costs is the calls into numpy, and these can be counted."""
+    """The cost of a touch is that of its calls of numpy, which are counted instead of timed."""
     made = listened(ModelPlayer(FILE, seed=5))
     calls = {"count": 0}
 

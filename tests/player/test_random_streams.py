@@ -1,4 +1,4 @@
-"""The random numbers of voices: where they depend on what, and that they are random."""
+"""Random numbers of voices: what they depend on, and their distributions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_rows_equal_single_rows():
 
 
 def test_numbers_are_those_of_earlier_versions():
-    """Recordings are made anew from their seed: these numbers are for ever."""
+    """Recordings are regenerated from their seed, so these numbers must never change."""
     found = seeded(5).row(1, 70)
     expected = [
         0.50541133,

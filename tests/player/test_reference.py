@@ -49,7 +49,7 @@ def test_numpy_and_torch_states_are_the_trained_models(event):
 
 
 def density(factor, mixture, row, last):
-    """Log density (B,) of a factor of events (B, C): over what its noise leaves open."""
+    """Return the log density (B,) of a factor of events (B, C)."""
     values = torch.from_numpy(features.pick(row, factor.columns)).double()
     if factor.kind == "duration":
         off = torch.tensor([[-0.5, 0.5]]) * factor.noise
@@ -130,7 +130,7 @@ def test_numpy_and_torch_samples_agree(event, temperature, spread):
 
 
 def kolmogorov(found: Any) -> float:
-    """How far values that should be uniform on 0..1 are from it, in units of chance."""
+    """Return the Kolmogorov-Smirnov statistic against uniform numbers, times sqrt(n)."""
     u = np.sort(np.asarray(found, np.float64))
     n = len(u)
     steps = np.arange(n + 1) / n
@@ -144,7 +144,7 @@ def phi(z: Any) -> Any:
 def below(
     mix: features.Components, along: Any, value: Any, temperature: float, spread: float
 ) -> Any:
-    """P(along · unit < value) for a mixture (N, K, …), under temperature and spread."""
+    """Return P(along · unit < value) for a mixture (N, K, …), under temperature and spread."""
     logits = torch.as_tensor(mix.logits, dtype=torch.float64) / temperature
     weights = logits.softmax(-1).numpy()
     d = mix.mean.shape[-1]

@@ -46,7 +46,7 @@ def feed_each(stepper: Stepper, values: Any) -> None:
 
 
 def apply(stepper: Stepper, operation: str, number: int, event: Any) -> None:
-    """Do to a stepper what an operation and its number say."""
+    """Apply an operation with its number to a stepper."""
     voices = len(stepper.state.position)
     values = events(event, voices, 1, seed=number)[:, 0]
     match operation:

@@ -1,4 +1,4 @@
-"""Discovery over zeroconf, and what `robojam ports` shows of it."""
+"""Discovery over zeroconf, and its engines in `robojam ports`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def seen() -> dict[int, discovery.DiscoveredReceiver]:
 
 
 def see(*ports: int) -> dict[int, discovery.DiscoveredReceiver]:
-    """Look until all of these are announced."""
+    """Browse until all these engines are announced."""
     end = time.monotonic() + PATIENCE
     while not set(ports) <= (found := seen()).keys():
         assert time.monotonic() < end, found

@@ -89,7 +89,7 @@ class DrivenPorts:
 
 @pytest.fixture
 def ports(monkeypatch):
-    """One input and one output, both open; what they were sent at the start is dropped."""
+    """Ports with one input and one output, both open, without the messages of their start."""
     made = DrivenPorts(monkeypatch, midi_in=("board",), midi_out=("surge/keys",))
     made.report("o", 0, b"Board:midi")
     made.report("o", OUTPUTS, b"Surge:midi")

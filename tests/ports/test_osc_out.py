@@ -21,7 +21,7 @@ from robojam.wire.native import Dropped, Finger
 
 
 def driven(folder: Path, dialect: str, *script: Any, **options: Any) -> DrivenEngine:
-    """An engine that answers in a dialect."""
+    """Make an engine whose output is in a dialect."""
     script = script or (land(0.125, 0.25, 0.75), slide(0.125, 0.5, 0.5))
     to = (f"127.0.0.1:9000/{dialect}",)
     chosen = {"osc_out": to, "threshold": 0.5, "response": 0.3, **options}
@@ -29,7 +29,7 @@ def driven(folder: Path, dialect: str, *script: Any, **options: Any) -> DrivenEn
 
 
 def answer(engine: DrivenEngine) -> list[Sent]:
-    """Play a touch, rest, and hear the whole answer."""
+    """Play a touch, rest, and receive the whole answer."""
     engine.send("/robojam/down", "iff", 1, 0.5, 0.5)
     engine.send("/robojam/up", "i", 1)
     engine.wait(1.0)

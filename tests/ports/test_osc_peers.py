@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.engine import PATIENCE, ROOT, Client, command, first_line, recording, serving, stop
+from support import ROOT
+from support.engine import PATIENCE, Client, command, first_line, recording, serving, stop
 
 from robojam.sessions.session import Header, ModelRef, TouchEvent, encode, encode_header
 from robojam.touch import Phase, Touch
@@ -55,13 +56,13 @@ def oscdump() -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 def dumped(dump: subprocess.Popen[str]) -> tuple[str, str, list[str]]:
-    """Read a line of oscdump's: address, type tags, arguments."""
+    """Parse a line of oscdump: address, type tags, arguments."""
     words = first_line(dump).split()
     at = next(i for i, word in enumerate(words) if word.startswith("/"))
     return words[at], words[at + 1], words[at + 2 :]
 
 
-#: What each dialect's program sends, word by word, and what robojam plays in it: every
+#: Words that each dialect's program sends, and words that robojam plays in it: every
 #: address that comes, with its type tags.
 SENT = {
     "microjam": [("/touch", "sfsfsf", "/x", "0.25", "/y", "0.5", "/z", "20")],
@@ -191,7 +192,7 @@ BESIDE = """#N canvas 0 0 450 300 12;
 
 
 class PureData:
-    """The example, playing to a file."""
+    """Process of Pure Data that plays the example into a file."""
 
     def __init__(self, folder: Path, engine: int) -> None:
         self.wav, self.listen, self.control = folder / "out.wav", free_port(), free_port()
@@ -216,7 +217,7 @@ class PureData:
             hand.sendto(f"{words};\n".encode(), ("127.0.0.1", self.control))
 
     def heard(self) -> tuple[np.ndarray[Any, Any], int]:
-        """Stop it; return what sounded, and its rate."""
+        """Stop the process; return the samples and their rate."""
         self.say("stop")
         self.process.wait(PATIENCE)
         with wave.open(str(self.wav)) as file:
@@ -235,7 +236,7 @@ def pure_data(folder: Path, engine: int) -> Iterator[PureData]:
 
 
 def notes(sound: np.ndarray[Any, Any], rate: int) -> list[float]:
-    """The pitch of each stretch of sound between silences, as MIDI notes."""
+    """Return the pitch of each sound between silences, as MIDI notes."""
     step = rate // 50
     loud = [
         float(np.abs(part).max()) > 0.02
@@ -274,7 +275,7 @@ def test_pure_data_sounds_pitches_that_follow_x(tmp_path):
 
 
 def write(path: Path, places: tuple[float, ...]) -> None:
-    """A recording in which the machine holds a finger at each place in turn."""
+    """Write a recording in which the machine holds a finger at each place in turn."""
     header = Header(
         started="2026-01-01T00:00:00+00:00",
         model=ModelRef("a.safetensors", "0a"),

@@ -37,7 +37,7 @@ class StampedMessage:
 
 
 class Receiver:
-    """Stands for the endpoint, and keeps the messages that are sent."""
+    """Endpoint without a socket, which collects the messages that are sent."""
 
     def __init__(self, driven: DrivenEngine) -> None:
         self.driven = driven
@@ -226,7 +226,7 @@ ACTS = st.one_of(
 @example([("mode", "duet"), ("pause", 1), ("down", 0)], 1, 1)
 @given(st.lists(ACTS, max_size=25), st.integers(1, 2), st.integers(0, 99))
 def test_scheduling_receiver_plays_every_touch_of_the_jam(acts, voices, seed):
-    """Every touch is sent once and in time, and every one that is taken back is lifted."""
+    """Each touch is sent once and in time, and each touch that is taken back is lifted."""
     with tempfile.TemporaryDirectory() as folder:
         d = Ahead(
             Path(folder), RandomPlayer(voices=voices), voices=voices, seed=seed, threshold=0.2

@@ -246,7 +246,7 @@ print(recorder.dropped, len(messages), messages[0], sep="|")
 @posix
 @pytest.mark.parametrize("size", [10, 700, 1000])
 def test_recording_stands_up_to_where_the_disk_was_full(tmp_path: Path, size: int) -> None:
-    """The system refuses to let files grow past so many bytes, as a full disk does."""
+    """A limit of file size refuses to write beyond it, as a full disk does."""
     run = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path), str(size)],
         capture_output=True,

@@ -54,7 +54,7 @@ events = st.one_of(
 
 
 def bits(event: SessionEvent) -> bytes:
-    """An event's floats bit for bit: -0.0 is not 0.0 here."""
+    """Return an event's floats as bits, which tell -0.0 from 0.0."""
     floats = [event.t]
     if isinstance(event, TouchEvent):
         floats += [event.touch.x, event.touch.y, event.touch.dt]

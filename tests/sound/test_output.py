@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.engine import PATIENCE, ROOT
+from support import ROOT
+from support.engine import PATIENCE
 from support.jack import running
 
 from robojam.controls import Settings
@@ -146,7 +147,7 @@ def test_touches_older_than_a_second_are_not_sounded():
 
 @pytest.fixture
 def nowhere(monkeypatch, tmp_path):
-    """A machine without an audio device."""
+    """Simulate a machine without an audio device."""
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "nobody")
     monkeypatch.setenv("JACK_NO_START_SERVER", "1")
     monkeypatch.setenv("PULSE_SERVER", "/nowhere")

@@ -1,4 +1,4 @@
-"""The synthesiser: its sound is rendered and measured."""
+"""The synthesiser, whose rendered sound is measured."""
 
 import math
 
@@ -16,7 +16,7 @@ from robojam.wire.midi.stream import MidiParser
 from robojam.wire.midi.styles import PRESETS
 from robojam.wire.midi.writer import make_writer
 
-#: How far each instrument plays from where the surface says, in semitones.
+#: Interval between each instrument's pitch and the pitch of the surface, in semitones.
 TRANSPOSED = {"chirp": 12, "drums": -12}
 
 
@@ -58,7 +58,7 @@ def between(sound, start, end, rate=RATE):
 
 
 def strongest(sound, near, rate=RATE):
-    """The frequency of the strongest partial within a semitone of one."""
+    """Return the frequency of the strongest partial within a semitone of a frequency."""
     window = sound * np.hanning(len(sound))
     size = 1 << 20
     power, hz = np.abs(np.fft.rfft(window, size)), np.fft.rfftfreq(size, 1 / rate)
@@ -237,7 +237,7 @@ def test_fifty_fingers_stay_within_full_scale():
 
 
 def steps(sound):
-    """How far the second difference goes beyond what smooth waves have."""
+    """Return the largest second difference of the samples, which is small in smooth waves."""
     return np.abs(np.diff(sound, 2, axis=0)).max()
 
 
@@ -261,7 +261,7 @@ def test_stolen_voice_ends_without_a_step(instrument):
 
 
 def test_cut_voice_is_found_as_a_step():
-    """The measure of the test above finds a step where there is one."""
+    """A voice that is cut off shows that the measure of the test above detects a step."""
     low = [touch(0.0, "down", 0.0, 1.0)]
     sound = rendered(low, 1.0, instrument="keys", volume=0.05, dry=True)
     cut = sound.copy()

@@ -27,10 +27,9 @@ from robojam.jam.jam import Jam
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import ModelRef, Session, read
 from robojam.wire import osc
+from support import ROOT
 from support.players import RandomPlayer
 
-ROOT = Path(__file__).parents[2]
-CORPUS = ROOT.parent / "shared" / "corpus" / "microjam_val.npz"
 MODEL = ROOT / "models" / "touch.safetensors"
 OUT = ("127.0.0.1", 9000)
 HAND = ("127.0.0.1", 4000)

@@ -15,7 +15,8 @@ from zlib import crc32
 
 import pytest
 
-from support.engine import PATIENCE, ROOT, stop
+from support import ROOT
+from support.engine import PATIENCE, stop
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 
@@ -40,7 +41,7 @@ def missing(*programs: str) -> str | None:
 
 
 def until(condition: Callable[[], Any], what: str = "", seconds: float = PATIENCE) -> Any:
-    """Wait until a condition returns something true; return that."""
+    """Wait until a condition returns a true value; return the value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"it did not happen in {seconds} s: {what}"
@@ -171,7 +172,7 @@ class Peer:
         return [bytes.fromhex(line.decode()) for line in lines]
 
     def pull(self) -> None:
-        """Vanish without closing the port."""
+        """Kill the process without closing the port."""
         stop(self.process)
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""Small models and performances, made on the spot, for the tests of what learns."""
+"""Small random models and performances for tests."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ torch.set_num_threads(1)  # nothing here is large enough to share
 TOUCHES = touch_event(components=3, hidden=16)
 STROKES = stroke_event(components=3, hidden=8, scale=5.0)
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
-has_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="no ../shared/corpus here")
 TRAINED = file.folder() / file.DEFAULT
 is_trained = pytest.mark.skipif(not TRAINED.is_file(), reason="no default model here")
 
 
 def small(event: EventSpec, *, seed: int = 0, units: int = 8, layers: int = 2) -> EventModel:
-    """A model of random weights, larger than those that training begins with."""
+    """Make a model of random weights, larger than the initial ones of training."""
     torch.manual_seed(seed)
     model = EventModel(event, units=units, layers=layers).eval()
     with torch.no_grad():
@@ -43,7 +41,7 @@ def described(model: EventModel, **about: Any) -> ModelDescription:
 
 
 def filed(model: EventModel) -> ModelFile:
-    """The model as it would be read from its file."""
+    """Return the model as it is read from a file."""
     weights = {n: t.detach().float().numpy().copy() for n, t in model.state_dict().items()}
     return ModelFile(Path("small.safetensors"), described(model), weights, "0")
 
@@ -62,7 +60,7 @@ def rows(event: EventSpec, count: int, rng: np.random.Generator) -> Any:
 
 
 def batch(event: EventSpec, size: int, length: int, seed: int = 0) -> Tensor:
-    """Performances (size, length, C), off the lattice a little."""
+    """Return performances (size, length, C) with places off the lattice."""
     rng = np.random.default_rng(seed)
     values = np.stack([rows(event, length, rng) for _ in range(size)])
     return torch.from_numpy(values + np.float32(3e-4) * np.asarray(event.noise, np.float32))
@@ -78,7 +76,7 @@ def corpus(
 
 
 def dequantised(corpus: Corpus) -> np.ndarray[Any, Any]:
-    """All events of a clean corpus with noise, (N, D)."""
+    """Return the events (N, D) of a clean corpus with dequantising noise."""
     bounds = pairwise(corpus.offsets.tolist())
     parts = [dequantise(corpus, start, end) for start, end in bounds]
     return np.concatenate([np.empty((0, len(corpus.columns))), *parts])

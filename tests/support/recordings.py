@@ -1,4 +1,4 @@
-"""Recordings made by hand, event by event and line by line, and a command that reads them."""
+"""Recordings built event by event or line by line, and a command that reads them."""
 
 from __future__ import annotations
 

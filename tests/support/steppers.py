@@ -76,7 +76,7 @@ def events(event: EventSpec, voices: int, length: int, seed: int = 4) -> Floats:
 
 
 class ReferenceStepper:
-    """The stepper that robojam.player.reference describes, without any short cut."""
+    """Stepper made of robojam.player.reference, without optimisations."""
 
     def __init__(self, network: Network, voices: int) -> None:
         self._network, self._voices = network, voices
@@ -110,7 +110,7 @@ def _graph(device: str) -> Callable[[EventModel, int], Stepper]:
     return lambda model, voices: CudaGraphStepper(network(model.to(device), torch), voices)
 
 
-#: Each way to step voices; the graph runs uncaptured, as plain torch, without a GPU.
+#: Steppers by name; without a GPU, the graph runs uncaptured, as plain torch.
 STEPPERS: dict[str, Callable[[EventModel, int], Stepper]] = {
     "reference": lambda model, voices: ReferenceStepper(network(model), voices),
     "single": lambda model, voices: SingleStepper(network(model), voices),
@@ -121,7 +121,7 @@ STEPPERS: dict[str, Callable[[EventModel, int], Stepper]] = {
 
 
 def stepper_parameters(*names: str) -> pytest.MarkDecorator:
-    """Run a test with each stepper of those names; on a GPU where there is one."""
+    """Run a test with each of the named steppers; on a GPU where there is one."""
     no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
     return pytest.mark.parametrize(
         "make",

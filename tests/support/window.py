@@ -82,7 +82,7 @@ def app():
 
 
 def connected(app: App) -> WindowState:
-    """Let an engine have reported all that it can; return the window's state."""
+    """Give the window a state as if an engine had reported everything; return the state."""
     state = app.state
     state.last_message_at, state.turn = time.monotonic() + 100, "human"
     state.texts["mode"] = "call-response"
@@ -146,13 +146,13 @@ def idle_actions(**controls: float) -> Actions:
 
 
 def report(state: WindowState, t: float, address: str, tags: str = "", *args: object) -> None:
-    """Let the engine send a message, encoded and decoded."""
+    """Give the window a message of the engine, encoded and decoded."""
     (message,) = decode(encode(address, tags, *args))[0]
     state.handle_message(message, t, UTC_NOW)
 
 
 def report_status(state: WindowState, t: float, **fields: object) -> None:
-    """Let the engine send its status."""
+    """Give the window a status of the engine."""
     state.handle_message(Message("/robojam/status", "s", (json.dumps(fields),)), t, UTC_NOW)
 
 

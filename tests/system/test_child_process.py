@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.engine import PATIENCE, ROOT, first_line, stop
+from support import ROOT
+from support.engine import PATIENCE, first_line, stop
 
 from robojam.system.child_process import (
     ChildProcess,

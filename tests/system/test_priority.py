@@ -1,4 +1,4 @@
-"""Priorities: what the system is asked for, and what happens when it refuses."""
+"""Priorities: requests to the system, and its refusals."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="as Linux has it")
 
 
 def in_thread(act):
-    """Call act in a thread of its own, whose priority ends with it; return its result."""
+    """Call act in a new thread, so that no other one gets its priority; return the result."""
     results = []
     thread = threading.Thread(target=lambda: results.append(act()))
     thread.start()

@@ -1,4 +1,4 @@
-"""Data-parallel training: two processes train as one does, and end with one message."""
+"""Data-parallel training: results equal those of one process, and errors are reported once."""
 
 from __future__ import annotations
 

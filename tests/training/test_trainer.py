@@ -13,7 +13,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.models import CORPUS, STROKES, TOUCHES, corpus, has_corpus, rows
+from support import CORPUS, has_corpus
+from support.models import STROKES, TOUCHES, corpus, rows
 
 from robojam.corpus.corpus import STROKE, Corpus, clean
 from robojam.corpus.formats import read
@@ -164,7 +165,7 @@ def test_stroke_offsets_get_noise_around_their_whole_numbers():
 
 @pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touch", "stroke"])
 def test_mirror_images_keep_distances_and_all_eight_occur(event):
-    """A density per unit of area keeps its meaning only if distances stay the same."""
+    """A density per unit of area is comparable only if distances stay the same."""
     rng = np.random.default_rng(0)
     values = np.tile(rows(event, 30, rng), (400, 1, 1))
     columns = next(f.columns for f in event.factors if f.dims == 2)

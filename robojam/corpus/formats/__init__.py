@@ -58,7 +58,7 @@ def read_all(
 
 
 def _is_note(path: Path) -> bool:
-    """Tell whether a file is a .txt without performances."""
+    """Return whether a file is a .txt without performances."""
     if path.suffix.lower() != ".txt":
         return False
     try:

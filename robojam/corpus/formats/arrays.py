@@ -255,10 +255,10 @@ def _check_lengths(path: Path, keys: list[str], lengths: NDArray[Any], total: in
         raise CorpusError(path, "holds no performances")
     if lengths.min() < 0:
         raise CorpusError(path, f"{keys[1]} holds a negative one, {lengths.min()}")
-    found = lengths.sum(dtype=np.float64)  # an integer sum would overflow at absurd lengths
-    if found != total:
+    summed = lengths.sum(dtype=np.float64)  # an integer sum would overflow at absurd lengths
+    if summed != total:
         raise CorpusError(
             path,
-            f"{keys[1]} must sum to the {total} rows of {keys[0]}; they sum to {found:.0f}",
+            f"{keys[1]} must sum to the {total} rows of {keys[0]}; they sum to {summed:.0f}",
         )
     return lengths.astype(np.int64)

@@ -30,7 +30,7 @@ LOG_LINE = re.compile(
     rb"[ \t]*,[ \t]*(interface|rnn)[ \t]*,",
     re.MULTILINE,
 )
-#: How many numbers a line of a log may hold: x, y, and in some logs a pressure.
+#: Allowed counts of numbers in a line of a log: x, y, and in some logs a pressure.
 _LOG_WIDTHS = (2, 3)
 
 

@@ -46,14 +46,14 @@ class Action(NamedTuple):
 
 def parse_binding(trigger: str, action: str) -> tuple[Trigger, Action]:
     """Read a binding as in ``"cc 64" = "answer"``. Raises ValueError."""
-    found = _TRIGGER.fullmatch(trigger)
-    if not found or int(found[2]) > 127 or not 1 <= int(found[3] or 1) <= 16:
+    match = _TRIGGER.fullmatch(trigger)
+    if not match or int(match[2]) > 127 or not 1 <= int(match[3] or 1) <= 16:
         raise ValueError(
             f"{trigger!r:.60} sets off no control; allowed: note N, cc N or program N "
             "(0 to 127), and on CHANNEL (1 to 16) after it, as in 'cc 64 on 1'"
         )
-    channel = int(found[3]) - 1 if found[3] else None
-    return Trigger(found[1], int(found[2]), channel), parse_action(action)
+    channel = int(match[3]) - 1 if match[3] else None
+    return Trigger(match[1], int(match[2]), channel), parse_action(action)
 
 
 def parse_action(text: str) -> Action:

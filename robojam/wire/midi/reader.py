@@ -48,7 +48,7 @@ class _Channel:
 
 
 class MidiReader:
-    """Messages of one port."""
+    """Reader of the messages of one port."""
 
     def __init__(self, style: Style) -> None:
         self.style = style
@@ -130,7 +130,7 @@ def _between(action: Action, value: int) -> float:
 
 
 class _NotesReader(MidiReader):
-    """Fingers that are notes. A finger's id is made of its channel and its note."""
+    """Reader of notes, each a finger. A finger's id is made of its channel and its note."""
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)
@@ -185,7 +185,7 @@ class _NotesReader(MidiReader):
 
 
 class _MpeReader(_NotesReader):
-    """A zone of MPE: a note is a finger, its bend slides it, y is a controller.
+    """Reader of an MPE zone: a note is a finger, its bend slides it, y is a controller.
 
     Notes on channels outside the zone are fingers too, so that a plain keyboard plays.
     """
@@ -278,7 +278,7 @@ class _MpeReader(_NotesReader):
 
 
 class _ControllerReader(MidiReader):
-    """Two controllers, x and y, whose finger is down while they change."""
+    """Reader of two controllers, x and y, whose finger is down while they change."""
 
     def __init__(self, style: Style) -> None:
         super().__init__(style)

@@ -140,7 +140,7 @@ def parse_styles(tables: Any) -> dict[str, Style]:
 
 
 def _explain(error: str, given: dict[str, Any]) -> str:
-    """Say in a musician's words why msgspec refuses a table."""
+    """Return the reason for which msgspec refuses a table, in a musician's words."""
     field = re.search(r"`\$\.([\w-]+)", error)
     if field and field[1] in given:
         return f"{field[1]} = {given[field[1]]!r:.60}: {error.partition(' - at')[0]}"

@@ -31,7 +31,7 @@ class _SoundingFinger:
 
 
 class MidiWriter:
-    """Messages of one port.
+    """Writer of the messages to one port.
 
     ranges are the players' ranges of pitch, as `robojam.music.parse_ranges` returns them. They
     may be set at any time; a style with a range of its own does not use them.
@@ -157,7 +157,7 @@ class MidiWriter:
 
 
 class _MpeWriter(MidiWriter):
-    """Each finger on a member channel of its own: pitch with bend, y, speed as pressure."""
+    """Writer of MPE, each finger on its own channel: pitch with bend, y, speed as pressure."""
 
     def _bend(self, finger: _SoundingFinger) -> int:
         semitones = finger.pitch - finger.note
@@ -199,7 +199,7 @@ class _MpeWriter(MidiWriter):
 
 
 class _NotesWriter(MidiWriter):
-    """The notes of a scale: a touch strikes the nearest, a slide each that it comes to."""
+    """Writer of a scale's notes: a touch strikes the nearest, a slide each on its way."""
 
     def _note(self, finger: _SoundingFinger) -> int:
         notes = scale_notes(self._range(finger.key[0]), self.style.scale, self.style.key)
@@ -231,7 +231,7 @@ class _NotesWriter(MidiWriter):
 
 
 class _ControllerWriter(MidiWriter):
-    """Two controllers, x and y; each further finger has the next channel."""
+    """Writer of two controllers, x and y; each further finger has the next channel."""
 
     def _land(self, finger: _SoundingFinger) -> bytes:
         taken = {other.channel for other in self._fingers.values()}

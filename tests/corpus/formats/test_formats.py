@@ -1,4 +1,4 @@
-"""Performances as other programs keep them: recognised by content, bad lines message."""
+"""Performances in other programs' formats: recognised by content, bad lines reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.models import CORPUS, has_corpus
+from support import CORPUS, has_corpus
 
 from robojam.corpus import infer_phase
 from robojam.corpus.corpus import TOUCH, CorpusError, clean, join, write

@@ -252,7 +252,7 @@ def test_scene_equals_its_golden_image(name):
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
 @pytest.mark.parametrize("panel", ["", "controls"])
 def test_rotated_scene_equals_the_upright_one(quarter_turns, panel):
-    """All but the text is drawn at its rotated place, not drawn and then rotated."""
+    """The scene, except its text, is drawn at rotated places instead of being rotated after."""
     pictures = []
     for turn in (0, quarter_turns):
         screen = pygame.Surface(rotated_size((640, 400), turn), depth=32)

@@ -33,7 +33,7 @@ def fonts():
 
 
 def order(text: str) -> list[str]:
-    """The parts of a text from left to right, those that run from right to left in <>."""
+    """Return a text's runs from left to right; right-to-left runs are in <>."""
     parts: list[tuple[bool, str]] = []
     for run in split_runs(text, lambda char: None):
         if parts and parts[-1][0] == run.right_to_left:
@@ -81,7 +81,7 @@ def test_every_character_is_in_one_run(text):
 
 
 def drawn(renderer: TextRenderer, text: str, size: int = 24) -> bytes:
-    """The pixels of a text once its fonts have been found; skip where no font has it."""
+    """Return a text's pixels after its fonts are found; skip the test where no font has it."""
     screen = pygame.Surface((400, 80))
     renderer.write(screen, text, (10, 40), size, WHITE)
     renderer.system_fonts.join()

@@ -14,7 +14,7 @@ def turn(learner, number, values=range(0, 40, 4), port="Desk", channel=0):
 
 
 def learnt(learner):
-    """The table that is written, read as the options read it."""
+    """Return the written table, read as the options read it."""
     tables = tomllib.loads(learner.toml())
     styles = parse_styles(tables["midi"])
     return [parse_port(port, styles) for port in tables["midi-in"]], styles

@@ -1,4 +1,4 @@
-"""MIDI input: messages to fingers and controls, and everything that goes wrong."""
+"""MIDI input: messages to fingers and controls, and invalid messages."""
 
 import math
 
@@ -17,7 +17,7 @@ MPE = PRESETS["mpe"]
 
 
 def inputs_of(reader, *messages):
-    """All inputs from some messages, with the moves after each."""
+    """Return the inputs of messages, with the moves after each."""
     inputs = []
     for message in messages:
         inputs += reader.read(message) + reader.take_moves()

@@ -1,4 +1,4 @@
-"""MIDI bytes: golden ones, streams in pieces, and anything at all."""
+"""MIDI byte streams: golden bytes, streams in pieces, and arbitrary bytes."""
 
 from itertools import pairwise
 

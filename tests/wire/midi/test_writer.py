@@ -1,4 +1,4 @@
-"""MIDI output: golden bytes, nothing left sounding, and back again as touches."""
+"""MIDI output: golden bytes, no note left sounding, and round trips."""
 
 import pytest
 from hypothesis import given
@@ -149,7 +149,7 @@ def test_clear_releases_every_note_that_the_style_can_strike():
 
 
 def sounding_pitch(data, bend_range=48):
-    """The pitch that a receiver sounds: the last note with the last bend of its channel."""
+    """Return the pitch that a receiver sounds: the last note with its channel's last bend."""
     bends, pitch = {}, None
     for message in split(data):
         channel = message[0] & 15
@@ -220,7 +220,7 @@ def test_no_strokes_leave_a_note_sounding(style, strokes, panics):
     assert not on
 
 
-#: How exact a place is that goes out and comes back, in x and in y.
+#: Tolerances in x and y of a place that is written and read back.
 EXACT = {
     "mpe": (48 / 8192 / 48, 1 / 127),
     "mpe-upper": (48 / 8192 / 48, 1 / 127),
