@@ -14,7 +14,6 @@ import time
 from collections.abc import Hashable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import pygame
 
@@ -102,21 +101,17 @@ def _configure_sdl() -> None:
 def _set_display_mode(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
     """Open the window with a size in pixels or on the full screen; return its surface."""
     pygame.display.set_caption("robojam")
-    pygame.display.set_icon(_icon())
-    if fullscreen:
-        return pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
-    return pygame.display.set_mode(size, pygame.RESIZABLE)
-
-
-def _icon() -> pygame.Surface:
-    """Return the window's icon: the two players, a disc and a diamond."""
+    # The icon shows the two players, a disc and a diamond.
     picture = pygame.Surface((64, 64), depth=32)
     picture.fill(DARK.surface)
     disc = shape_sprite(DARK.humans[0], 14, machine=False)
     diamond = shape_sprite(DARK.machines[0], 13, machine=True)
     for shape, at in ((disc, (22, 40)), (diamond, (42, 23))):
         picture.blit(shape, shape.get_rect(center=at))
-    return picture
+    pygame.display.set_icon(picture)
+    if fullscreen:
+        return pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+    return pygame.display.set_mode(size, pygame.RESIZABLE)
 
 
 def _wake() -> None:
@@ -125,20 +120,8 @@ def _wake() -> None:
         pygame.event.post(pygame.event.Event(_PACKET))
 
 
-class _Press(NamedTuple):
-    """Press on a box: the x at which it began, and the share of the way of its dial then."""
-
-    box: HitBox
-    x: float
-    share: float
-
-
 class App:
-    """The open window.
-
-    size is the size in pixels outside the full screen, name the engine's address for
-    messages.
-    """
+    """The open window. size: pixels outside the full screen; name: the engine's address."""
 
     def __init__(
         self, screen: pygame.Surface, connection: EngineConnection, *, size: tuple[int, int],
@@ -156,7 +139,8 @@ class App:
         self.is_open = True
         self._size = size
         self._held_keys: set[int] = set()
-        self._presses: dict[Hashable, _Press] = {}
+        #: Pressed boxes, the x where each press began, and how far the dial was turned then.
+        self._presses: dict[Hashable, tuple[HitBox, float, float]] = {}
         self._needs_redraw = True
         self._last_drawn: tuple[FrameText, Panel | None] | None = None
         self._drawn_at = float("-inf")
@@ -293,12 +277,11 @@ class App:
             self._send_touches(self.fingers.move(pointer, *self._metrics().to_surface(*at)))
 
     def _pointer_up(self, pointer: Hashable, at: tuple[float, float]) -> None:
-        press = self._presses.pop(pointer, None)
-        if press is None:
+        if pointer not in self._presses:
             self._move_pointer(pointer, at)
             self._send_touches(self.fingers.up(pointer))
             return
-        box = press.box
+        box, *_ = self._presses.pop(pointer)
         self.state.view.grabbed_dial = ""
         self._needs_redraw = True
         if box.action and not box.absolute and not box.dial and box.contains(*at):
@@ -310,13 +293,13 @@ class App:
         if box.action == "panic":
             self._perform("panic")
             return
-        share = box.fraction(x)
-        if box.dial:
-            self.state.view.grabbed_dial = box.dial
+        left, _, width, _ = box.box
+        share = (x - left) / max(1, width - 1)
+        self.state.view.grabbed_dial = box.dial or self.state.view.grabbed_dial
         if box.dial and not box.absolute:
             value = self.state.controls.get(box.dial)
             share = 0.0 if value is None else DIALS[box.dial].share(value)
-        self._presses[pointer] = _Press(box, x, share)
+        self._presses[pointer] = (box, x, share)
         if box.absolute:
             self._drag_control(pointer, x)
 
@@ -370,11 +353,12 @@ class App:
     def _perform(self, action: str) -> None:
         if action == "quit":
             self.is_open = False
-        elif action == "fullscreen" or (action == "panic" and self._is_full()):
-            self._toggle_fullscreen()
-        if action in ("turn", "theme", "typing"):
+        resizes = action == "fullscreen" or (action == "panic" and self._is_full())
+        if resizes or action in ("turn", "theme", "typing"):
             self._lift_all()  # the fingers would be at other places
             self.scene.invalidate()
+        if resizes:
+            self._toggle_fullscreen()
         self.actions.perform(action, time.monotonic())
         self._needs_redraw = True
 
@@ -382,8 +366,6 @@ class App:
         return bool(self.screen.get_flags() & pygame.FULLSCREEN)
 
     def _toggle_fullscreen(self) -> None:
-        self._lift_all()
-        self.scene.invalidate()
         if not (is_full := self._is_full()):
             self._size = self.screen.get_size()
         try:

@@ -261,8 +261,14 @@ class WindowState:
                 paused = name == "panic" and self.paused
                 self.notify("silent until p is pressed" if paused else _EVENTS[name], now)
                 self.pending_touches.clear()
-            case ["robojam", "back" | "store" | "recall" as name] if message.args:
-                self._handle_memory(name, message.args[0], now)
+            case ["robojam", "store"] if message.args:
+                self.memories = tuple(sorted({*self.memories, str(message.args[0])}))
+                self.notify(f"kept as memory {message.args[0]}", now)
+            case ["robojam", "back" | "recall" as name] if message.args:
+                seconds = f"{finite_number(message.args[0]) or 0:g} seconds ago"
+                past = seconds if name == "back" else f"in memory {message.args[0]}"
+                self.notify(f"as it was {past}", now)
+                self.pending_touches.clear()
             case ["robojam", "record"] if len(message.args) == 1:
                 self._handle_record(message.args[0], now, utc)
             case ["robojam", name] if len(message.args) == 1:
@@ -323,17 +329,6 @@ class WindowState:
         by_weight = sorted(components, key=lambda component: -component.weight)
         self.forecast = tuple(by_weight[:MAX_COMPONENTS])
         self.forecast_at = now
-
-    def _handle_memory(self, name: str, value: object, now: float) -> None:
-        if name == "back":
-            self.notify(f"as it was {finite_number(value) or 0:g} seconds ago", now)
-        elif name == "store":
-            self.memories = tuple(sorted({*self.memories, str(value)}))
-            self.notify(f"kept as memory {value}", now)
-        else:
-            self.notify(f"as it was in memory {value}", now)
-        if name != "store":
-            self.pending_touches.clear()
 
     def _handle_control(self, name: str, value: object) -> None:
         if name in _TEXTS and isinstance(value, str):

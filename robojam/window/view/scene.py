@@ -106,21 +106,17 @@ class Scene:
         if playback is not self._playback:
             self._playback, self._recording = playback, StrokesView()
         if playback is not None:
-            above = self._metrics_above_panel(metrics, panel)
+            above = metrics
+            left, top, width, height = metrics.surface_box
+            free = height - self._covered  # above a panel at the bottom
+            if not metrics.is_bare and panel and panel.at_bottom and free >= height // 3:
+                above = replace(metrics, surface_box=(left, top, width, free))
             part = screen.subsurface(metrics.rotate_box(above.surface_box))
             self._recording.draw(part, playback.strokes, playback.at, above, theme)
         if state.pending_touches and state.view.show_forecast:
             pending = state.pending_touches.values()
             self._strokes.draw_pending(surface, pending, now, metrics, theme)
         self._strokes.draw(surface, state.strokes, now, metrics, theme)
-
-    def _metrics_above_panel(self, metrics: Metrics, panel: Panel | None) -> Metrics:
-        """Return the metrics of the surface above a panel at the bottom, if there is room."""
-        left, top, width, height = metrics.surface_box
-        left_over = height - self._covered
-        if metrics.is_bare or panel is None or not panel.at_bottom or left_over < height // 3:
-            return metrics
-        return replace(metrics, surface_box=(left, top, width, left_over))
 
     def _draw_frame(self, screen: pygame.Surface, frame: FrameText) -> bool:
         """Draw the frame if its text has changed; return whether it was drawn."""
@@ -183,10 +179,12 @@ class Scene:
         room = box.inflate(-2 * metrics.margin, -2 * metrics.margin)
         if room.width < 100 or room.height < 60:
             return
-        pictures = self._widgets.draw_panel(panel, room)
-        self._covered = pictures[""].height + metrics.margin if panel.at_bottom else 0
-        if playback is not None and "scrub" in pictures:
-            self._timeline.draw(screen, pictures["scrub"], playback, self._widgets.theme)
+        backdrop = self._widgets.draw_panel(panel, room)
+        self._covered = backdrop.height + metrics.margin if panel.at_bottom else 0
+        for hit_box in self.hit_boxes:
+            if hit_box.action == "scrub" and playback is not None:
+                place = pygame.Rect(hit_box.box)
+                self._timeline.draw(screen, place, playback, self._widgets.theme)
 
     def _draw_hint(self, box: pygame.Rect, hint: tuple[str, ...]) -> None:
         metrics = self._widgets.metrics

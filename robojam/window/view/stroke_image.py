@@ -40,7 +40,10 @@ Blit = tuple[pygame.Surface, tuple[int, int]]
 
 
 class LinePoint(NamedTuple):
-    """Point of the line: position and half width in pixels, time in seconds; bead: diamond."""
+    """Point of the line: position and half width in pixels, time in seconds.
+
+    has_bead: a diamond is drawn there.
+    """
 
     x: float
     y: float

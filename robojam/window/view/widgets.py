@@ -14,6 +14,7 @@ from robojam.window.view.text_fit import (
     ColourRole,
     Icon,
     Label,
+    PlacedLabel,
     TextRuns,
     place_labels,
     truncate,
@@ -43,10 +44,6 @@ class HitBox(NamedTuple):
         left, top, width, height = self.box
         return left <= x < left + width and top <= y < top + height
 
-    def fraction(self, x: float) -> float:
-        """Return a position as a fraction of the box's width; 0 is its left end."""
-        return (x - self.box[0]) / max(1, self.box[2] - 1)
-
 
 class Widgets:
     """Draws widgets on a screen, in one theme and size."""
@@ -71,11 +68,11 @@ class Widgets:
     def draw_row(self, labels: Sequence[Label], middle: int) -> None:
         """Draw as many labels as fit in a row; middle is the row's y."""
         metrics = self.metrics
-        for label, runs, left, width in place_labels(
-            labels, left=metrics.margin, right=metrics.width - metrics.margin,
-            gap=round(metrics.text * 0.55), measure=self._measure,
-        ):  # fmt: skip
-            self._draw_label(label, runs, left, width, middle)
+        right, gap = metrics.width - metrics.margin, round(metrics.text * 0.55)
+        for placed in place_labels(
+            labels, left=metrics.margin, right=right, gap=gap, measure=self._measure
+        ):
+            self._draw_label(placed, middle)
 
     def _measure(self, label: Label, runs: TextRuns) -> int:
         size = self.metrics.text
@@ -84,9 +81,8 @@ class Widgets:
         length += round(size * 1.3) if label.icon is not Icon.NONE else 0
         return length + (round(size * 1.2) if label.action else round(size * 0.4))
 
-    def _draw_label(
-        self, label: Label, runs: TextRuns, left: int, width: int, middle: int
-    ) -> None:
+    def _draw_label(self, placed: PlacedLabel, middle: int) -> None:
+        label, runs, left, width = placed
         metrics, size = self.metrics, self.metrics.text
         if label.action:
             height = round(size * 1.8)
@@ -163,12 +159,8 @@ class Widgets:
         edge = mix(self.theme.panel, colour, 0.4)
         pygame.draw.rect(self.screen, edge, box, width, border_radius=radius)
 
-    def draw_panel(self, panel: Panel, box: pygame.Rect) -> dict[str, pygame.Rect]:
-        """Draw a panel within a box.
-
-        Returns the panel's own box under '', and the box of the timeline, if it has one, under
-        'scrub'.
-        """
+    def draw_panel(self, panel: Panel, box: pygame.Rect) -> pygame.Rect:
+        """Draw a panel within a box, but not its timeline; return its own box."""
         row_count = sum(3.0 if row[0].action == "scrub" else 1.0 for row in panel.rows)
         for size in range(self.metrics.text, 6, -1):
             pad, gap = round(size * 0.8), max(2, round(size * 0.4))
@@ -190,16 +182,14 @@ class Widgets:
             backdrop.width, backdrop.bottomleft = box.width, box.bottomleft
         self.draw_backdrop(backdrop, self.theme.muted)
         self._add_hit_box(backdrop, "")  # the surface below it is not played
-        pictures = {"": backdrop}
-        top = backdrop.top + pad
+        place = pygame.Rect(
+            backdrop.left + pad, backdrop.top + pad, backdrop.width - 2 * pad, 0
+        )
         for row in rows:
-            row_height = step * (3 if row[0].action == "scrub" else 1)
-            row_box = pygame.Rect(
-                backdrop.left + pad, top, backdrop.width - 2 * pad, row_height
-            )
-            self._draw_cells(row, row_box, size, gap, pictures)
-            top += row_height + gap
-        return pictures
+            place.height = step * (3 if row[0].action == "scrub" else 1)
+            self._draw_cells(row, place, size, gap)
+            place.top += place.height + gap
+        return backdrop
 
     def _min_width(self, row: Sequence[PanelCell], size: int, gap: int) -> int:
         """Return the width of a row in which no text is truncated."""
@@ -213,9 +203,8 @@ class Widgets:
         return round(max(cell_width(cell) for cell in row)) + gap * (len(row) - 1)
 
     def _draw_cells(
-        self, row: Sequence[PanelCell], row_box: pygame.Rect, size: int, gap: int,
-        pictures: dict[str, pygame.Rect],
-    ) -> None:  # fmt: skip
+        self, row: Sequence[PanelCell], row_box: pygame.Rect, size: int, gap: int
+    ) -> None:
         total_share = sum(cell.width_share for cell in row)
         unit_width = (row_box.width - gap * (len(row) - 1)) / total_share
         left = float(row_box.left)
@@ -224,7 +213,6 @@ class Widgets:
             box = pygame.Rect(round(left), row_box.top, round(width), row_box.height)
             left += width + gap
             if cell.action == "scrub":
-                pictures[cell.action] = box
                 self._add_hit_box(box, cell.action, travel=box.width, absolute=True)
             else:
                 self._draw_cell(cell, box, size)
