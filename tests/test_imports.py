@@ -59,7 +59,7 @@ PACKAGES = {
 PURE = (
     "touch music controls mixture wire jam config model.event model.features model.lattice"
     " player.reference player.cpu_single player.cpu_batch player.state_layout player.lookahead"
-    " sessions.session sessions.validation sessions.compose sessions.playback"
+    " sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
     " corpus.split engine.preview training.batches"

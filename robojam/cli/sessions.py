@@ -81,7 +81,7 @@ def _as_json(entry: LibraryEntry) -> dict[str, Any]:
 def _rows(entries: list[LibraryEntry]) -> Sequence[tuple[str, ...]]:
     """Return the rows of the list, the headings first."""
     from robojam.sessions.library import local_time
-    from robojam.sessions.validation import NEWER
+    from robojam.sessions.session import NEWER
 
     rows = [("session", "began", "length", "touches", "modes", "model", "")]
     for entry in entries:

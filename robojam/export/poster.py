@@ -53,8 +53,8 @@ def stroke_paths(session: Session) -> list[StrokePath]:
     """Return the paths of a session's strokes, in the order of their landing."""
     paths = []
     for stroke in strokes.strokes(session):
-        points = np.array([(e.t, e.touch.x, e.touch.y) for e in stroke.events])
-        paths.append(StrokePath(is_machine(stroke.who), points[:, 0], points[:, 1:]))
+        points = np.array([(e.t, e.touch.x, e.touch.y) for e in stroke])
+        paths.append(StrokePath(is_machine(stroke[0].touch.who), points[:, 0], points[:, 1:]))
     return paths
 
 

@@ -2,5 +2,4 @@
 
 __all__ = [
     "compose", "library", "playback", "recorder", "regenerate", "session", "strokes",
-    "validation",
 ]  # fmt: skip

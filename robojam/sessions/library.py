@@ -31,10 +31,8 @@ __all__ = [
 NAMES = "names.json"
 #: File of the summaries that were read the last time, beside the sessions.
 CACHE = ".seen.json"
-#: End of a file name after the start of the recording, for a name that was taken.
-_NUMBER = re.compile(r"(-[0-9]+)?")
-#: Length of the start in a file name.
-_LENGTH = 19
+#: Name of a recording's file: its start, and a number if that name was taken.
+_STEM = re.compile(r"(.{19})(-[0-9]+)?")
 #: Zero-width joiner and non-joiner: they shape letters, though they are not printable.
 _JOINERS = "\u200c\u200d"
 
@@ -100,8 +98,7 @@ def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
     for path, stat in files[:limit]:
         known = after.pop(path.name, None)
         if known is not None and known[:2] == (stat.st_size, stat.st_mtime_ns):
-            annotation = named.get(path.name, Annotation())
-            listed.append(LibraryEntry(path, annotation, known[2]))
+            listed.append(LibraryEntry(path, named.get(path.name, Annotation()), known[2]))
         else:
             listed.append(entry(path, named))
         if (summary := listed[-1].summary) is not None:
@@ -159,9 +156,7 @@ def annotate(path: Path, *, name: str | None = None, note: str | None = None) ->
 def _plain(text: str) -> str:
     """Return text in one line, without control characters and lone surrogates."""
     line = " ".join(text.split())
-    return "".join(
-        letter for letter in line if letter.isprintable() or letter in "\u200c\u200d"
-    )
+    return "".join(letter for letter in line if letter.isprintable() or letter in _JOINERS)
 
 
 @contextmanager
@@ -194,10 +189,10 @@ def _read_cache(folder: Path) -> dict[str, tuple[int, int, Summary]]:
 
 def _parse_stem(stem: str) -> tuple[datetime | None, str]:
     """Return the start and the number in a recording's file name; None for another name."""
-    with suppress(ValueError):
-        started = datetime.strptime(stem[:_LENGTH], NAME_FORMAT).replace(tzinfo=UTC)
-        if _NUMBER.fullmatch(stem, _LENGTH):
-            return started, stem[_LENGTH:]
+    if match := _STEM.fullmatch(stem):
+        with suppress(ValueError):
+            started = datetime.strptime(match[1], NAME_FORMAT).replace(tzinfo=UTC)
+            return started, match[2] or ""
     return None, ""
 
 

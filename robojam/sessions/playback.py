@@ -199,16 +199,10 @@ class Playback:
         return True
 
     def finger(self, *_: object, **__: object) -> None:
-        """Count a touch as dropped: a replay takes none."""
+        """Count a touch or a model as dropped: a replay takes none."""
         self.counts.drop("replaying")
 
-    def plain(self, *_: object, **__: object) -> None:
-        """Count a touch as dropped: a replay takes none."""
-        self.counts.drop("replaying")
-
-    def swap(self, *_: object) -> None:
-        """Count a model as dropped: a replay takes none."""
-        self.counts.drop("replaying")
+    plain = swap = finger
 
     def finish(self, t: float) -> None:
         """End: lift every finger."""

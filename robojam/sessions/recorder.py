@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from errno import EACCES, ENOTDIR
 from io import FileIO
@@ -35,17 +34,8 @@ _GATHER = 0.004
 #: Bytes of controls that wait for the first touch; with more, the file is made without one.
 _MAX_WAITING = 1 << 20
 
-
-@dataclass(frozen=True, slots=True)
-class _Begin:
-    """Request to begin a recording."""
-
-    header: Header
-
-
-@dataclass(frozen=True, slots=True)
-class _CheckFolder:
-    """Request to report whether a recording could be written at all."""
+#: A header begins a recording; events are of the one begun; a folder is checked.
+_Item = Header | Path | SessionEvent
 
 
 class Recorder:
@@ -64,9 +54,7 @@ class Recorder:
         self._directory = directory
         self._on_trouble = on_trouble
         self._limit = limit
-        self._queue: queue.SimpleQueue[_Begin | _CheckFolder | SessionEvent | None] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         # Each counter is written by one thread, so that none needs a lock. By the engine's:
         self._put = 0
         self._overflow = 0
@@ -75,7 +63,8 @@ class Recorder:
         self._taken = 0
         self._refused = 0
         self._file: _File | None = None
-        self._failed: str | None = None
+        #: Why the recording has failed; None while it goes well.
+        self.failed: str | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -83,13 +72,8 @@ class Recorder:
     @property
     def path(self) -> Path | None:
         """The file being written; None before its first touch, after its end or a failure."""
-        file = self._file
+        file = self._file  # which the other thread may drop
         return file.path if file is not None else None
-
-    @property
-    def failed(self) -> str | None:
-        """Reason why the recording has failed; None while it goes well."""
-        return self._failed
 
     @property
     def dropped(self) -> int:
@@ -99,7 +83,7 @@ class Recorder:
     def check_folder(self) -> None:
         """Report now if nothing could be written into the folder, as far as can be seen."""
         if not self._closed:
-            self._queue.put(_CheckFolder())
+            self._queue.put(self._directory)
 
     def begin(self, header: Header) -> None:
         """Start a new recording, closing the one before without an end line.
@@ -108,7 +92,7 @@ class Recorder:
         """
         self._overflow_reported = False
         if not self._closed:
-            self._queue.put(_Begin(header))
+            self._queue.put(header)
 
     def write(self, event: SessionEvent) -> None:
         """Put one event of the current recording into the queue."""
@@ -160,22 +144,20 @@ class Recorder:
                     break
                 self._process(item)
             self._flush()
-            self._taken += sum(
-                not isinstance(item, _Begin | _CheckFolder | None) for item in batch
-            )
+            self._taken += sum(not isinstance(item, Header | Path | None) for item in batch)
         self._finish()
 
-    def _process(self, item: _Begin | _CheckFolder | SessionEvent) -> None:
-        if isinstance(item, _CheckFolder):
-            if why := _obstacle(self._directory):
-                self._report(f"no recording can be written into {self._directory}: {why}")
+    def _process(self, item: _Item) -> None:
+        if isinstance(item, Path):
+            if why := _obstacle(item):
+                self._report(f"no recording can be written into {item}: {why}")
             return
-        if isinstance(item, _Begin):
+        if isinstance(item, Header):
             # Not when the thread begins: the engine's priority is raised only when it runs.
             adopt_main_priority()
             self._finish()
-            self._failed = None
-            self._file = _File(self._directory, item.header, self._report)
+            self.failed = None
+            self._file = _File(self._directory, item, self._report)
             return
         if self._file is None:  # not begun, ended, or failed
             self._refused += not isinstance(item, EndEvent)
@@ -194,9 +176,9 @@ class Recorder:
             reason = f"{why}; what was written stands"
             if self._file.is_empty:
                 reason = f"nothing can be written into {self._directory}: {why}"
-            self._failed = f"recording stopped: {reason}"
+            self.failed = f"recording stopped: {reason}"
             self._drop_file(self._file)
-            self._report(self._failed)
+            self._report(self.failed)
 
     def _finish(self) -> None:
         self._flush()

@@ -32,9 +32,7 @@ class Difference:
 
 
 def regenerate(
-    session: Session,
-    player: Player,
-    load: Callable[[dict[str, Any]], Player],
+    session: Session, player: Player, load: Callable[[dict[str, Any]], Player]
 ) -> Iterator[SessionEvent]:
     """Play the machine's part again from the humans' touches; yield the events of the take.
 
@@ -67,9 +65,8 @@ def regenerate(
                 since = event.t - last.get(touch.who, event.t)
                 own_dt = None if touch.dt == since else touch.dt
                 last[touch.who] = event.t
-            jam.finger(
-                event.t, touch.who, touch.id, touch.phase, touch.x, touch.y, own_dt=own_dt
-            )
+            place = touch.x, touch.y
+            jam.finger(event.t, touch.who, touch.id, touch.phase, *place, own_dt=own_dt)
         elif isinstance(event, SetEvent):
             for name, value in event.values.items():
                 if name == "model":

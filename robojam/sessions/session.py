@@ -7,37 +7,60 @@ recording. `robojam.sessions.recorder` writes the file while the jam is played.
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from robojam.sessions.validation import (
-    NEWER,
-    VERSION,
-    SessionError,
-    check_finite,
-    check_seconds,
-    check_touch,
-    describe_error,
-    is_json,
-    not_allowed,
-    parse_time,
-)
-from robojam.touch import Phase, Touch, is_machine
+from robojam.touch import Phase, Touch, is_machine, is_player
 
-__all__ = [
-    "CLOSED", "EndEvent", "Header", "ModelRef", "Session", "SessionError", "SessionEvent",
-    "SetEvent", "Summary", "TouchEvent", "encode", "encode_header", "is_selected", "parse",
-    "read", "summarise",
-]  # fmt: skip
+#: Version of the format, the first field of every file.
+VERSION = 1
+#: Part of the error message for a file of a later version.
+NEWER = "was made by a newer robojam"
 
+_SECONDS = "a number of seconds, 0 or more"
+#: Allowed values of each field, as error messages state them.
+_ALLOWED = {
+    "robojam": "the whole number 1",
+    "started": "a date and time as in 2026-11-20T10:30:00+00:00",
+    "model": "the model's file and sha256",
+    "device": "text",
+    "build": "text",
+    "seed": "a whole number",
+    "options": "option names with their values",
+    "t": _SECONDS,
+    "who": "human, human2, … or ai, ai2, …",
+    "phase": "down, move or up",
+    "id": "a whole number",
+    "x": "a number from 0 to 1",
+    "y": "a number from 0 to 1",
+    "dt": _SECONDS,
+    "set": "control names with their values",
+    "end": "text",
+}
+#: The field and the missing field in the messages of msgspec.
+_FIELD = re.compile(r"at `\$\.(\w+)")
+_MISSING = re.compile(r"missing required field `(\w+)`")
 #: Reason of an end that closes the recording while its jam goes on: no finger is lifted.
 CLOSED = "record 0"
+
+
+class SessionError(ValueError):
+    """Error in a session file: its path, the line (from 1; None: the file) and the reason."""
+
+    def __init__(self, path: Path | None, line: int | None, why: str) -> None:
+        file = str(path) if path is not None else "session"
+        super().__init__(f"{file}{'' if line is None else f', line {line}'}: {why}")
+        self.path = path
+        self.line = line
+        self.why = why
 
 
 class ModelRef(msgspec.Struct, frozen=True):
@@ -66,23 +89,21 @@ class TouchEvent:
     touch: Touch
 
 
-@dataclass(frozen=True, slots=True)
-class SetEvent:
+class SetEvent(msgspec.Struct, frozen=True):
     """Controls that took effect, by name."""
 
     t: float
-    values: dict[str, Any]
+    values: dict[str, Any] = msgspec.field(name="set")
 
 
-@dataclass(frozen=True, slots=True)
-class EndEvent:
+class EndEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The end of the recording and its reason.
 
     late_ms holds percentiles of how late the machine's touches were sent, in milliseconds.
     """
 
     t: float
-    reason: str
+    reason: str = msgspec.field(name="end")
     late_ms: dict[str, float] | None = None
 
 
@@ -101,18 +122,7 @@ class _TouchLine(msgspec.Struct, gc=False):
     dt: float
 
 
-class _SetLine(msgspec.Struct):
-    t: float
-    set: dict[str, Any]
-
-
-class _EndLine(msgspec.Struct):
-    t: float
-    end: str
-    late_ms: dict[str, float] | None = None
-
-
-_Line = _TouchLine | _SetLine | _EndLine
+_Line = _TouchLine | SetEvent | EndEvent
 
 _TOUCHES = msgspec.json.Decoder(_TouchLine)
 _HEADERS = msgspec.json.Decoder(Header)
@@ -136,19 +146,14 @@ def encode(event: SessionEvent) -> bytes:
     coordinate outside 0..1, a time before the start), or that JSON has no form for.
     """
     t = check_seconds("t", float(event.t))
-    match event:
-        case TouchEvent(touch=touch):
-            x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
-            check_touch(x, y, dt, touch.who)
-            finger = int(touch.id)  # a numpy integer is no int to msgspec
-            return _encode(_TouchLine(t, touch.who, Phase(touch.phase), finger, x, y, dt))
-        case SetEvent(values=values):
-            check_finite(values)
-            return _encode({"t": t, "set": values})
-        case EndEvent(reason=reason, late_ms=late_ms):
-            check_finite(late_ms)
-            late = {} if late_ms is None else {"late_ms": late_ms}
-            return _encode({"t": t, "end": reason, **late})
+    if isinstance(event, TouchEvent):
+        touch = event.touch
+        x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
+        check_touch(x, y, dt, touch.who)
+        finger = int(touch.id)  # a numpy integer is no int to msgspec
+        return _encode(_TouchLine(t, touch.who, Phase(touch.phase), finger, x, y, dt))
+    check_finite(event.values if isinstance(event, SetEvent) else event.late_ms)
+    return _encode(msgspec.structs.replace(event, t=t))
 
 
 def _encode(value: object) -> bytes:
@@ -215,11 +220,11 @@ class Session:
         """Return the session without the touches of other players (see `is_selected`)."""
         if selection is None:
             return self
-        events = [
+        events = (
             event
             for event in self.events
             if not isinstance(event, TouchEvent) or is_selected(event.touch.who, selection)
-        ]
+        )
         return replace(self, events=tuple(events))
 
     def summary(self) -> Summary:
@@ -266,8 +271,7 @@ def read(path: Path) -> Session:
 def parse(data: bytes, path: Path | None = None) -> Session:
     """Read a session from the bytes of its file, as `read` does; path is for errors."""
     header, lines, warnings = _split(data, path)
-    events = tuple(map(_event, _lines(lines, path)))
-    return Session(header, events, path, warnings)
+    return Session(header, tuple(map(_event, _lines(lines, path))), path, warnings)
 
 
 def summarise(path: Path) -> Summary:
@@ -283,15 +287,11 @@ def summarise(path: Path) -> Summary:
         if isinstance(line, _TouchLine):
             if line.phase is not Phase.UP:
                 players.append(line.who)
-        elif isinstance(line, _SetLine):
-            controls.append(line.set)
-    return _summary(
-        header,
-        players,
-        controls,
-        seconds=0.0 if line is None else line.t,
-        ended=line.end if isinstance(line, _EndLine) else None,
-    )
+        elif isinstance(line, SetEvent):
+            controls.append(line.values)
+    seconds = 0.0 if line is None else line.t
+    ended = line.reason if isinstance(line, EndEvent) else None
+    return _summary(header, players, controls, seconds=seconds, ended=ended)
 
 
 def _bytes(path: Path) -> bytes:
@@ -331,7 +331,7 @@ def _lines(lines: list[bytes], path: Path | None) -> Iterator[_Line]:
                 continue
             raise SessionError(path, number, describe_error(error, data)) from error
         last = line.t
-        ended = isinstance(line, _EndLine)
+        ended = isinstance(line, EndEvent)
         yield line
 
 
@@ -343,9 +343,9 @@ def _line(data: bytes) -> _Line:
     except msgspec.ValidationError:
         value = msgspec.json.decode(data)
         if isinstance(value, dict) and "set" in value:
-            line = msgspec.convert(value, _SetLine)
+            line = msgspec.convert(value, SetEvent)
         elif isinstance(value, dict) and "end" in value:
-            line = msgspec.convert(value, _EndLine)
+            line = msgspec.convert(value, EndEvent)
         else:
             raise
     else:
@@ -355,14 +355,9 @@ def _line(data: bytes) -> _Line:
 
 
 def _event(line: _Line) -> SessionEvent:
-    match line:
-        case _TouchLine():
-            touch = Touch(line.x, line.y, line.dt, line.phase, line.id, line.who)
-            return TouchEvent(line.t, touch)
-        case _SetLine():
-            return SetEvent(line.t, line.set)
-        case _EndLine():
-            return EndEvent(line.t, line.end, line.late_ms)
+    if not isinstance(line, _TouchLine):
+        return line
+    return TouchEvent(line.t, Touch(line.x, line.y, line.dt, line.phase, line.id, line.who))
 
 
 def _header(line: bytes, path: Path | None) -> Header:
@@ -379,7 +374,85 @@ def _header(line: bytes, path: Path | None) -> Header:
         parse_time(header.started)
     except (ValueError, RecursionError) as error:
         why = describe_error(error, line)
-        raise SessionError(
-            path, 1, why if is_json(line) else f"is not a robojam session: it {why}"
-        ) from error
+        if not is_json(line):
+            why = f"is not a robojam session: it {why}"
+        raise SessionError(path, 1, why) from error
     return header
+
+
+# -- rules for the fields, and errors that say which was broken -------------------------------
+
+
+def check_touch(x: float, y: float, dt: float, who: str) -> None:
+    """Raise ValueError for a touch that a session may not hold."""
+    if not 0.0 <= x <= 1.0:  # false for NaN too
+        raise ValueError(not_allowed("x", x))
+    if not 0.0 <= y <= 1.0:
+        raise ValueError(not_allowed("y", y))
+    check_seconds("dt", dt)
+    if not is_player(who):
+        raise ValueError(not_allowed("who", who))
+
+
+def check_seconds(field: str, value: float) -> float:
+    """Return value, a time in seconds. Raises ValueError unless it is finite and 0 or more."""
+    if not 0.0 <= value < math.inf:
+        raise ValueError(not_allowed(field, value))
+    return value
+
+
+def check_finite(value: object) -> None:
+    """Raise ValueError where value holds NaN or an infinity, which JSON would make null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value!r} cannot be recorded: only finite numbers can")
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            check_finite(item)
+
+
+def is_json(line: bytes) -> bool:
+    """Return whether a line is JSON of any kind."""
+    try:
+        msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def not_allowed(field: str, value: object) -> str:
+    """Return the error message for a value that a field may not hold."""
+    return f"{field} is {value!r:.60}, and must be {_ALLOWED[field]}"
+
+
+def describe_error(error: Exception, line: bytes) -> str:
+    """Return what is wrong with a line, in words for a musician, given the error it raised."""
+    if isinstance(error, RecursionError):
+        return "is nested too deep"
+    if isinstance(error, msgspec.ValidationError):
+        value = msgspec.json.decode(line) if is_json(line) else str(error)
+        if not isinstance(value, dict):
+            return f"is not an event of a robojam session ({value!r:.60})"
+        if not value.keys() & {"robojam", "who", "set", "end"}:
+            return "is neither a touch, nor a control (set), nor an end"
+        field = _FIELD.search(str(error))
+        if field and field[1] in value:
+            return not_allowed(field[1], value[field[1]])
+        missing = _MISSING.search(str(error))
+        return f"is without {missing[1]}" if missing else str(error)
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+        return f"is not JSON ({error})"
+    return str(error)
+
+
+def parse_time(text: str) -> datetime:
+    """Return the instant of an ISO-8601 text, in UTC where it names no zone.
+
+    Raises ValueError for any other text.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(not_allowed("started", text)) from error
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -7,15 +7,10 @@ what it yields is complete all the same: every stroke is a down, moves and an up
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from robojam.sessions.session import EndEvent, Session, SessionEvent, TouchEvent
 from robojam.touch import Phase, Touch, is_machine
-
-__all__ = [
-    "RecordedFingers", "RecordedStroke", "Row", "model_stream", "strokes", "touch_row",
-    "touches", "walk",
-]  # fmt: skip
 
 #: One touch of a corpus: x, y, dt in seconds, and 1.0 for a move, 0.0 for a down.
 Row = tuple[float, float, float, float]
@@ -89,25 +84,17 @@ def touches(session: Session) -> Iterator[TouchEvent]:
     return (event for event in walk(session) if isinstance(event, TouchEvent))
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedStroke:
-    """One finger from its landing to its last touch before it lifts: a down, then moves."""
-
-    who: str
-    events: list[TouchEvent]
-
-
-def strokes(session: Session) -> list[RecordedStroke]:
-    """Return the strokes of a session, in the order of their landing."""
-    landed: list[RecordedStroke] = []
-    drawn: dict[tuple[str, int], RecordedStroke] = {}
+def strokes(session: Session) -> list[list[TouchEvent]]:
+    """Return the strokes of a session, in the order of their landing: a down, then moves."""
+    landed: list[list[TouchEvent]] = []
+    drawn: dict[tuple[str, int], list[TouchEvent]] = {}
     for event in touches(session):
-        touch = event.touch
-        if touch.phase is Phase.DOWN:
-            stroke = drawn[touch.who, touch.id] = RecordedStroke(touch.who, [])
-            landed.append(stroke)
-        if touch.phase is not Phase.UP:
-            drawn[touch.who, touch.id].events.append(event)
+        finger = event.touch.who, event.touch.id
+        if event.touch.phase is Phase.DOWN:
+            drawn[finger] = []
+            landed.append(drawn[finger])
+        if event.touch.phase is not Phase.UP:
+            drawn[finger].append(event)
     return landed
 
 

@@ -75,7 +75,7 @@ def test_fingers_complete_a_move_without_a_down_and_a_down_without_an_up() -> No
 def test_strokes_are_in_the_order_of_landing_without_their_ups() -> None:
     events = (down(0, 1), down(1, 2), move(2, 1), up(3, 1), down(4, 1), move(5, 2))
     found = strokes(Session(HEADER, events))
-    assert [[e.t for e in stroke.events] for stroke in found] == [[0, 2], [1, 5], [4]]
+    assert [[e.t for e in stroke] for stroke in found] == [[0, 2], [1, 5], [4]]
 
 
 def test_model_stream_of_one_finger_keeps_recorded_dt() -> None:
