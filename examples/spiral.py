@@ -78,8 +78,8 @@ def learn(net: nn.Sequential, *, steps: int = STEPS, batch: int = 256) -> float:
 def theory() -> tuple[float, float]:
     """Return the nats per point of the best two Gaussians, without and with correlation.
 
-    Those with correlation are the ones that made the data. The arms are far enough apart that
-    each has a Gaussian of its own.
+    The Gaussians with correlation are those that made the data. The arms are far enough
+    apart that each has a Gaussian of its own.
     """
     _, way = arms(3 * math.pi * torch.linspace(0, 1, 10_001))
     diagonal = (ALONG * way).square() + (ACROSS * way.flip(-1)).square()  # variances of x, y

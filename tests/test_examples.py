@@ -49,7 +49,7 @@ def test_example_help_names_its_options(path):
     assert "--quick" in result.stdout
 
 
-def test_inverse_problem_needs_a_mixture(tmp_path):
+def test_inverse_problem_is_fitted_by_a_mixture_and_not_by_squared_error(tmp_path):
     inverse = example("inverse_problem")
     x, t = inverse.data()
     assert len(x) == 4000

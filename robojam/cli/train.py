@@ -274,7 +274,7 @@ def _limit_forgetting(run: _Run, file: ModelFile, *, seed: int) -> None:
         start, trainer.best.cpu(), memory, trainer.held_out
     )
     amount = "all" if share == 1 else f"{100 * share:.0f} %" if share else "nothing"
-    print(f"{amount} of what it learnt is kept: of what it knew it may forget little")
+    print(f"{amount} of what it learnt is kept, so that it forgets little of what it knew")
 
 
 def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) -> bool:

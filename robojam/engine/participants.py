@@ -8,7 +8,7 @@ from robojam.touch import nth
 
 log = logging.getLogger("robojam")
 
-#: Humans that can be told apart by their source.
+#: Most humans, who are distinguished by their source.
 MAX_HUMANS = 64
 #: Touches of one human that are handled: a second, and in a burst.
 _TOUCHES = (5000, 5000)

@@ -53,7 +53,7 @@ class Likeness:
     performances: int
     temperature: float
     spread: float
-    machine: Area  # how well the machine is told from people
+    machine: Area  # how well the machine is distinguished from people
     people: Area  # people from other people
     sped_up: Area  # people from themselves sped up
     stands_out: list[tuple[str, float, float]]  # features, medians of people and machine

@@ -95,7 +95,7 @@ def _draw_heading(figure: Figure, top: float, text: str, more: str = "") -> None
 
 
 def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) -> None:
-    """Draw what was compared, and how well the classifier told them apart."""
+    """Draw the compared takes, and how well the classifier distinguished them."""
     x = _MARGIN / _WIDTH
     name = f"How like people does {file.path.stem} play?"
     figure.text(x, 1 - 0.75 / _HEIGHT, name, color=INK, size=19, weight="light")

@@ -62,9 +62,9 @@ def test_options_that_are_lists_show_an_example_of_two_in_toml(tmp_path):
 def test_error_of_a_list_without_brackets_shows_the_list(tmp_path):
     to = tmp_path / "rig.toml"
     to.write_text('\nmidi-in = "Foot/pedal"\n', "utf-8")
-    with pytest.raises(OptionsError, match=r"line 2: midi-in = .*: a list of .* alone") as told:
+    with pytest.raises(OptionsError, match=r"line 2: midi-in = .*: a list of .* alone") as info:
         resolved(to)
-    to.write_text("midi-in = " + str(told.value).rpartition(": ")[2], "utf-8")
+    to.write_text("midi-in = " + str(info.value).rpartition(": ")[2], "utf-8")
     assert resolved(to).midi_in == ("Foot/pedal",)
 
 

@@ -43,10 +43,10 @@ def test_corpus_leaves_out_wrong_files_and_goes_on(data, tmp_path, capsys):
 
 def test_corpus_writes_its_file_though_the_reader_of_the_output_has_gone(data, tmp_path):
     to = tmp_path / "joined.npz"
-    told, unread = os.pipe()
-    os.close(told)
+    reader, writer = os.pipe()
+    os.close(reader)
     command = [sys.executable, "-m", "robojam", "corpus", str(data), "--to", str(to)]
-    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True, timeout=60)
-    os.close(unread)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(np.load(to)["touches"]) == 107  # and the lone one is left out

@@ -37,7 +37,7 @@ def test_evaluate_refuses_wrong_arguments_with_the_reason(model, data, tmp_path,
     text.write_text("hello")
     pickled = tmp_path / "old.npz"
     np.savez(pickled, touches=np.array([{}], object))
-    for arguments, told in [
+    for arguments, expected in [
         (["none", data], "no model file none"),
         ([text, data], "text.safetensors is not a safetensors file"),
         ([data, data], "some.npz is not a safetensors file"),
@@ -48,7 +48,7 @@ def test_evaluate_refuses_wrong_arguments_with_the_reason(model, data, tmp_path,
         ([model, model], "made.safetensors"),
     ]:
         for more in ([], ["--json"]):
-            assert told in refusal(capsys, "evaluate", *arguments, *more)
+            assert expected in refusal(capsys, "evaluate", *arguments, *more)
 
 
 def test_evaluate_prints_only_the_result_to_standard_output(model, data):

@@ -288,7 +288,7 @@ def test_suspended_engine_resumes_without_a_burst_of_late_touches(tmp_path):
         check(out.heard)
 
 
-def test_burst_of_packets_and_a_deaf_monitor_delay_no_touch(tmp_path):
+def test_burst_of_packets_and_a_monitor_that_never_reads_delay_no_touch(tmp_path):
     """Each packet is handled or counted, and the machine's deadlines stay as they were."""
     with (
         serving(tmp_path, "--mode", "solo", "--seed", "3") as engine,
@@ -365,7 +365,7 @@ def taken():
 
 @pytest.mark.parametrize("name", ["serve", "jam"])
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--osc-in", "127.0.0.1:{taken}"], "port {taken} of 127.0.0.1 is in use"),
         (["--osc-in", "203.0.113.1:0"], "cannot listen on 203.0.113.1:0"),
@@ -390,7 +390,7 @@ def taken():
     ],
 )
 def test_wrong_option_or_file_is_refused_in_one_line_with_status_2(
-    name, options, told, tmp_path, taken
+    name, options, message, tmp_path, taken
 ):
     (tmp_path / "foreign.safetensors").write_bytes(b"PK\3\4 something else")
     (tmp_path / "bad.toml").write_text('mode = "solo"\ntempo = 3\n')
@@ -402,7 +402,7 @@ def test_wrong_option_or_file_is_refused_in_one_line_with_status_2(
     assert ran.returncode == 2, ran
     assert ran.stdout == ""
     assert ran.stderr.count("\n") == 1, ran.stderr
-    assert told.format(taken=taken, tmp=tmp_path) in ran.stderr
+    assert message.format(taken=taken, tmp=tmp_path) in ran.stderr
     assert set(tmp_path.rglob("*")) == before
 
 

@@ -115,7 +115,7 @@ def test_replay_without_such_a_player_or_recording_is_refused(jam, tmp_path):
     (tmp_path / "empty.jsonl").write_bytes(b"")
     lines = jam.read_bytes().splitlines(keepends=True)
     (tmp_path / "bad.jsonl").write_bytes(lines[0] + b'{"t": 0.5, "set": {"brightness": 3}}\n')
-    for arguments, told in (
+    for arguments, message in (
         ([str(jam), "--who", "human7"], "nobody named human7 plays there; there is human, ai"),
         ([str(tmp_path / "none.jsonl")], "none.jsonl: cannot be read: No such file"),
         ([str(tmp_path / "empty.jsonl")], "empty.jsonl: is empty"),
@@ -128,7 +128,7 @@ def test_replay_without_such_a_player_or_recording_is_refused(jam, tmp_path):
     ):
         ran = run_program("replay", "--no-window", *arguments)
         assert ran.returncode == 2, ran
-        assert told in ran.stderr
+        assert message in ran.stderr
         assert ran.stderr.count("\n") == 1, ran.stderr
     assert jam.read_bytes() == b"".join(lines)
 

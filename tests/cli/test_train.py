@@ -86,7 +86,7 @@ def test_without_val_every_tenth_performance_is_held_out(data, tmp_path, capsys)
     assert load(to)[1].score_on == ()
 
 
-def test_a_folder_and_several_files_are_joined(data, val, tmp_path, capsys):
+def test_training_data_of_a_folder_and_several_files_are_joined(data, val, tmp_path, capsys):
     folder = tmp_path / "folder"
     folder.mkdir()
     npz(folder / "b.npz", corpus(TOUCHES, [9, 9]))
@@ -130,7 +130,7 @@ def stopped_after(monkeypatch: pytest.MonkeyPatch, scorings: int) -> list[traine
     return trainers
 
 
-def test_ctrl_c_keeps_the_best(data, val, tmp_path, capsys, monkeypatch):
+def test_ctrl_c_saves_the_best_model(data, val, tmp_path, capsys, monkeypatch):
     trainers = stopped_after(monkeypatch, 2)
     to = tmp_path / "mine.safetensors"
     status, out, err = run(
@@ -178,7 +178,7 @@ def test_ctrl_c_before_the_first_step_waits_until_the_run_can_be_resumed(
     load(to)
 
 
-def test_one_long_jam_is_enough_to_go_on_from_a_model(model, data, tmp_path, capsys):
+def test_single_long_jam_is_enough_data_with_its_end_held_out(model, data, tmp_path, capsys):
     jam = npz(tmp_path / "jam.npz", corpus(TOUCHES, [200]))
     to = tmp_path / "mine.safetensors"
     for more in (SIZES, ["--from", model, "--passes", 2]):
@@ -276,7 +276,7 @@ def test_train_refuses_wrong_data_with_the_reason(data, tmp_path, capsys):
     text = tmp_path / "text.npz"
     text.write_text("hello")
     (tmp_path / "empty").mkdir()
-    for arguments, told in [
+    for arguments, message in [
         ([tmp_path / "none.npz"], "none.npz: cannot be read"),
         ([tmp_path / "empty"], "no performances in it"),
         ([text], "text.npz"),
@@ -287,7 +287,7 @@ def test_train_refuses_wrong_data_with_the_reason(data, tmp_path, capsys):
         ([data, "--val", lone], "lone.npz has no performance of two"),
         ([data, "--val", tmp_path / "none.npz"], "none.npz"),
     ]:
-        assert told in refusal(capsys, "train", *arguments, "--to", to, *SIZES)
+        assert message in refusal(capsys, "train", *arguments, "--to", to, *SIZES)
     assert not to.exists()
 
 
@@ -302,8 +302,8 @@ def test_train_refuses_a_place_that_cannot_be_written(data, tmp_path, capsys, mo
 
 def test_train_refuses_cuda_without_a_gpu(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    told = refusal(capsys, "train", data, "--to", tmp_path / "m", "--device", "cuda")
-    assert "no CUDA device" in told
+    message = refusal(capsys, "train", data, "--to", tmp_path / "m", "--device", "cuda")
+    assert "no CUDA device" in message
 
 
 def test_train_refuses_a_model_that_does_not_fit_into_memory(
@@ -313,8 +313,8 @@ def test_train_refuses_a_model_that_does_not_fit_into_memory(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nand a trace")
 
     monkeypatch.setattr(trainer, "EventModel", full)
-    told = refusal(capsys, "train", data, "--to", tmp_path / "m")
-    assert "sizes cannot be made: DefaultCPUAllocator" in told
+    message = refusal(capsys, "train", data, "--to", tmp_path / "m")
+    assert "sizes cannot be made: DefaultCPUAllocator" in message
 
 
 @pytest.mark.parametrize(
@@ -356,10 +356,10 @@ def test_resumed_run_gives_the_same_file_as_one_that_was_not_stopped(
         status, out, _ = run(capsys, *command, "--to", to)
     assert (status, "--resume goes on" in out) == (0, True)
     assert (tmp_path / "mine.run").exists()
-    told = refusal(capsys, *command, "--to", to, "--resume", "--units", 9)
-    assert "this run has --units 8, not 9" in told
-    told = refusal(capsys, "train", val, "--to", to, "--resume")
-    assert "other data" in told
+    message = refusal(capsys, *command, "--to", to, "--resume", "--units", 9)
+    assert "this run has --units 8, not 9" in message
+    message = refusal(capsys, "train", val, "--to", to, "--resume")
+    assert "other data" in message
     status, out, err = run(capsys, "train", data, "--val", val, "--to", to, "--resume")
     assert (status, err) == (0, "")
     assert to.read_bytes() == straight.read_bytes()
@@ -378,18 +378,18 @@ def test_run_from_a_model_is_resumed_too(model, data, val, tmp_path, capsys, mon
         status, out, _ = run(capsys, *command, "--to", to)
     assert (status, "--resume goes on" in out) == (0, True)
     load(to)
-    told = refusal(capsys, *fresh, "--to", to, "--resume")
-    assert f"say --from {model}" in told
-    told = refusal(capsys, *fresh, "--from", straight, "--to", to, "--resume")
-    assert f"say --from {model}" in told
+    message = refusal(capsys, *fresh, "--to", to, "--resume")
+    assert f"say --from {model}" in message
+    message = refusal(capsys, *fresh, "--from", straight, "--to", to, "--resume")
+    assert f"say --from {model}" in message
     assert run(capsys, *command, "--to", to, "--resume")[0] == 0
     assert to.read_bytes() == straight.read_bytes()
     assert not (tmp_path / "mine.run").exists()
     with monkeypatch.context() as patched:
         stopped_after(patched, 2)
         assert run(capsys, *fresh, *SIZES, "--passes", 9, "--to", to)[0] == 0
-    told = refusal(capsys, *command, "--to", to, "--resume")
-    assert "from nothing: without --from" in told
+    message = refusal(capsys, *command, "--to", to, "--resume")
+    assert "from nothing: without --from" in message
 
 
 def test_first_ctrl_c_is_held_back_and_the_second_interrupts():
@@ -420,14 +420,14 @@ def test_train_from_a_model_keeps_its_kind_and_adds_to_its_training_data(
     assert [d.name for d in about.trained_on] == ["some.npz"]
     assert about.licence == "CC0"
     strokes = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9, 9]))
-    for arguments, told in [
+    for arguments, message in [
         ([data, "--from", "none"], "no model file none"),
         ([data, "--from", model, "--units", 3], "the sizes are that model's"),
         ([data, "--from", model, "--size", "s"], "the sizes are that model's"),
         ([data, "--from", model, "--resume"], "there is no run"),
         ([strokes, "--from", model], "are of different kinds"),
     ]:
-        assert re.search(told, refusal(capsys, "train", *arguments, "--to", to))
+        assert re.search(message, refusal(capsys, "train", *arguments, "--to", to))
 
 
 def test_size_option_sets_the_sizes_of_the_model(data, tmp_path, capsys):

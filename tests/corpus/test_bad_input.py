@@ -257,7 +257,7 @@ def test_file_without_clean_performances_ends_each_command_with_status_2(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_session_without_human_touches_says_that_machine_reads_it(tmp_path, capsys):
+def test_session_without_human_touches_is_refused_with_advice(tmp_path, capsys):
     path, to = tmp_path / "a.jsonl", tmp_path / "b.npz"
     assert run(capsys, "generate", "--seed", 2, "--to", path)[0] == 0
     for command in ("corpus", "train", "generate --from"):

@@ -62,7 +62,7 @@ def test_performance_without_a_pause_is_cut_within_a_stroke():
     ("dt", "message"),
     [(0.02, "2.0 s"), (0.2, "20 s"), (1.0, "1 min 39 s"), (5.0, "8 min 15 s")],
 )
-def test_name_of_the_held_out_end_tells_its_duration(dt, message):
+def test_name_of_the_held_out_end_states_its_duration(dt, message):
     data = jam(1000)
     data.events[1:, 2] = dt
     assert split(data, every=10)[1].name == f"the last {message} of jam.jsonl"

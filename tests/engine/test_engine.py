@@ -568,7 +568,7 @@ def test_control_repeated_slowly_takes_effect_each_time(driven):
 # -- controls --------------------------------------------------------------------------------
 
 
-def test_status_has_the_keys_of_the_contract_and_is_sent_to_who_asked(driven):
+def test_status_has_the_keys_of_the_contract_and_is_sent_to_its_requester(driven):
     d = driven(mode="duet")
     status = d.status()
     keys = "model device mode turn paused recording fingers played heard dropped clipped"

@@ -31,7 +31,7 @@ def described(rows: Any) -> dict[str, float]:
     return describe(rows[:, :3], rows[:, 3] > 0.5)
 
 
-def test_features_of_a_straight_stroke():
+def test_features_of_a_straight_stroke_are_those_computed_by_hand():
     found = described(stroke(51))
     assert found["touches a second"] == pytest.approx(50)
     assert found["strokes a second"] == pytest.approx(1 / 1.02)
@@ -44,7 +44,7 @@ def test_features_of_a_straight_stroke():
     assert math.isnan(found["jump between strokes"])
 
 
-def test_features_of_taps_rests_jumps_and_edges():
+def test_features_of_taps_rests_jumps_and_edges_are_those_computed_by_hand():
     rows = np.array([[0.0, 0.5, 0.1, 0], [0.6, 0.5, 0.4, 0], [1.0, 0.5, 0.1, 0]])
     found = described(rows)
     assert found["taps"] == 1

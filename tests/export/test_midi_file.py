@@ -106,16 +106,16 @@ def test_any_touches_are_read_back_with_no_finger_left_down(tmp_path_factory, ro
     write(Session(HEADER, tuple(events)), path)
     surface, down = make_reader(PRESETS["mpe"]), False
     for _, message in tracks(path)[0].get("ai", []):
-        for told in surface.read(message):
-            assert isinstance(told, Finger | PitchedFinger)
-            down = told.phase is not Phase.UP
+        for finger in surface.read(message):
+            assert isinstance(finger, Finger | PitchedFinger)
+            down = finger.phase is not Phase.UP
     assert not down
     assert surface.lift_all() == []
 
 
 @pytest.mark.peer
 @pytest.mark.skipif(missing("fluidsynth") is not None, reason=str(missing("fluidsynth")))
-def test_fluidsynth_plays_it_in_tune_and_pitch_follows_x(tmp_path):
+def test_fluidsynth_plays_the_file_in_tune_with_pitch_following_x(tmp_path):
     places = [0.25, 0.3, 0.5, 0.77]  # slides of one finger: of whole and of broken semitones
     rows = [event(0.0, "down", places[0])]
     rows += [event(float(n), "move", x) for n, x in enumerate(places) if n]

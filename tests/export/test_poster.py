@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,13 +11,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from support import EXAMPLES
 from support.commands import run
 
 from robojam.export import poster as picture
 from robojam.export.poster import stroke_paths
 from robojam.sessions.session import read
-
-EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"))
 
 
 def test_poster_and_sheet_show_people_warm_and_the_machine_cool(tmp_path, capsys):
@@ -52,19 +50,19 @@ def test_pictures_show_the_name_and_date_of_each_session(tmp_path, capsys):
     for path in EXAMPLES:
         (folder / path.name).write_bytes(path.read_bytes())
     assert run(capsys, "sessions", folder / EXAMPLES[0].name, "--name", "Rain")[0] == 0
-    told: list[list[str]] = []
+    texts: list[list[str]] = []
     for made, paths in (("_sheet", [folder]), ("_poster", [folder / EXAMPLES[0].name])):
         with pytest.MonkeyPatch.context() as patched:
             draw = getattr(picture, made)
 
-            def kept(*a: Any, draw: Any = draw) -> Figure:
+            def draw_and_collect(*a: Any, draw: Any = draw) -> Figure:
                 figure = draw(*a)
-                told.append([text.get_text() for text in figure.texts])
+                texts.append([text.get_text() for text in figure.texts])
                 return figure
 
-            patched.setattr(picture, made, kept)
+            patched.setattr(picture, made, draw_and_collect)
             assert run(capsys, "export", *paths, "--to", to)[::2] == (0, "")
-    sheet, poster = told
+    sheet, poster = texts
     assert sheet[0] == "Rain"
     assert re.fullmatch(r"\d+ Nov 2026 \d\d:28", sheet[1])
     assert re.fullmatch(r"\d+ Nov 2026 \d\d:25", sheet[3])  # it has no name
@@ -76,13 +74,13 @@ def test_pictures_show_the_name_and_date_of_each_session(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["W" * 200, "$\\frac", "\u96e8\n$x$", "a " * 60])
-def test_any_name_stays_below_its_picture(name, tmp_path, recwarn):
+def test_long_or_odd_name_stays_below_its_picture(name, tmp_path, recwarn):
     session = read(EXAMPLES[0])
     for count in (1, 2):
         to = tmp_path / f"{count}.png"
         picture.draw([session] * count, to, names=[name] * count)
         assert to.read_bytes().startswith(b"\x89PNG")
-    # Those of what is drawn: another test's rubbish may be collected here.
+    # Warnings of the drawing alone: other tests' objects may be collected here, and warn.
     assert not [warning for warning in recwarn if warning.category is UserWarning]
     figure = picture._sheet([(session, [])] * 2, [" ".join(name.split())] * 2)
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -93,7 +91,7 @@ def test_any_name_stays_below_its_picture(name, tmp_path, recwarn):
         assert place.y1 < around.y0
 
 
-def test_generated_session_has_a_number_for_a_date():
+def test_picture_of_a_generated_session_shows_its_number_instead_of_a_date():
     session = read(EXAMPLES[0])
     header = msgspec.structs.replace(session.header, started="1970-01-01T00:00:00+00:00")
     figure = picture._sheet([(replace(session, header=header), [])] * 2, ["", ""])

@@ -67,11 +67,11 @@ def test_file_holds_what_the_synthesiser_plays_live(tmp_path):
     live = np.concatenate([synth.render() for _ in range(round(seconds * RATE) // synth.tick)])
     with wave.open(str(path)) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, RATE)
-        kept = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-    assert len(kept) == len(live)
-    assert np.abs(kept / 32767 - live).max() < 2.1 / 32767  # the noise of a bit
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    assert len(samples) == len(live)
+    assert np.abs(samples / 32767 - live).max() < 2.1 / 32767  # the noise of a bit
     assert 1.5 < seconds < 4.6
-    assert kept[-1].tolist() == [0, 0] or np.abs(kept[-100:]).max() <= 2
+    assert samples[-1].tolist() == [0, 0] or np.abs(samples[-100:]).max() <= 2
 
 
 def test_settings_and_controls_of_the_recording_take_effect():

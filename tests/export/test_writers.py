@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from support import EXAMPLES
 from support.commands import run
 
 from robojam.corpus.formats import read as read_performances
 from robojam.export.writers import WRITERS, streams
 from robojam.sessions.session import read
-
-EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -44,7 +41,7 @@ def test_export_refuses_wrong_sessions_players_and_suffixes(tmp_path, capsys):
     torn.write_text("hello\n")
     quiet = tmp_path / "quiet.jsonl"
     quiet.write_bytes(EXAMPLES[0].read_bytes().partition(b"\n")[0] + b"\n")
-    for arguments, told in [
+    for arguments, message in [
         ([EXAMPLES[0], "--to", tmp_path / "a.xyz"], ".csv, .mid, .npz, .png, .wav"),
         ([torn, "--to", tmp_path / "a.csv"], "torn.jsonl"),
         ([tmp_path / "none.jsonl", "--to", tmp_path / "a.csv"], "cannot be read"),
@@ -54,6 +51,6 @@ def test_export_refuses_wrong_sessions_players_and_suffixes(tmp_path, capsys):
     ]:
         status, _, err = run(capsys, "export", *arguments)
         assert status == 2
-        assert told in err
+        assert message in err
     assert run(capsys, "export", torn, EXAMPLES[0], "--to", tmp_path / "b.npz")[0] == 0
     assert set(WRITERS) == {".csv", ".mid", ".npz", ".png", ".wav"}

@@ -169,7 +169,7 @@ def test_down_of_a_present_finger_lifts_it_before_the_turn_is_taken_back() -> No
     assert take.order[-5:] == ["ai down", "human up", "ai up", "turn human", "human down"]
 
 
-def test_phaseless_finger_lifts_after_all_else_that_is_due_then() -> None:
+def test_phaseless_finger_lifts_after_everything_else_due_at_its_instant() -> None:
     """The order of a regeneration, in which the recorded lift is an input."""
     take = Take(threshold=0.15)
     take.jam.plain(1.0, "human", 0.5, 0.5)
@@ -1048,7 +1048,7 @@ def test_recording_of_any_jam_is_regenerated_exactly(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_asking_what_is_due_changes_nothing_and_is_never_out_of_date(mode: str) -> None:
+def test_reading_due_changes_nothing_and_is_never_out_of_date(mode: str) -> None:
     """Asked within events, before and after them, it is as if it were never cached."""
 
     def jam(*, asking: bool) -> tuple[Take, list[Event]]:

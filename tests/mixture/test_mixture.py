@@ -264,7 +264,7 @@ def test_spherical_diagonal_and_correlated_equal_a_full_covariance():
     torch.testing.assert_close(one.variance, same.variance)
 
 
-def test_width_of_each_covariance():
+def test_number_of_parameters_depends_on_the_covariance():
     assert [width(3, 2, kind) for kind in ("spherical", "diagonal", "full")] == [10, 14, 20]
     assert width(2, 5, "correlated") == width(2, 5, "full") == 30
     for dims, kind in EACH:
@@ -612,7 +612,7 @@ def test_constants_equal_those_of_the_torch_free_player():
 # The systems of the field
 
 
-def test_published_component_densities():
+def test_component_densities_equal_the_published_ones():
     for mean, variance, published in [
         (0.0, 1.0, 0.00443185),
         (0.1, 2.2, 0.03977444),
@@ -628,7 +628,7 @@ def test_published_component_densities():
         assert float(found) == pytest.approx(published, abs=5e-9)
 
 
-def test_published_loss():
+def test_loss_equals_the_published_one():
     m = Mixture(
         torch.tensor([0.0, -torch.inf, -torch.inf]),
         torch.tensor([[0.0], [0.1], [0.2]]),
@@ -639,7 +639,7 @@ def test_published_loss():
     assert float(loss) == pytest.approx(3.47144, abs=5e-6)
 
 
-def test_published_sizes():
+def test_layer_sizes_equal_the_published_ones():
     def count(*layers: nn.Module) -> int:
         return sum(p.numel() for layer in layers for p in layer.parameters())
 

@@ -55,7 +55,7 @@ def test_position_is_the_factor_that_slides():
 
 
 @pytest.mark.parametrize(
-    ("factors", "more", "told"),
+    ("factors", "more", "message"),
     [
         ((FLAG, TIME), {}, "cover each of the columns f, t, p once"),
         ((FLAG, TIME, PLACE, but(FLAG, name="again")), {}, "once"),
@@ -82,8 +82,8 @@ def test_position_is_the_factor_that_slides():
         ((FLAG, TIME, PLACE), {"speed": math.nan}, "speed"),
     ],
 )
-def test_invalid_event_spec_is_refused_with_the_reason(factors, more, told):
-    with pytest.raises(ValueError, match=told):
+def test_invalid_event_spec_is_refused_with_the_reason(factors, more, message):
+    with pytest.raises(ValueError, match=message):
         made(*factors, **more)
 
 

@@ -65,10 +65,10 @@ def refusal(path: Path) -> str:
     """Read a file that is no model; return the message of the error, which names the file."""
     with pytest.raises(ModelFileError) as caught:
         modelfile.read(path)
-    told = str(caught.value)
-    assert str(path) in told
-    assert "\n" not in told
-    return told.replace(str(path), "FILE")
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message.replace(str(path), "FILE")
 
 
 def test_model_file_round_trip_is_exact(path):
@@ -83,7 +83,7 @@ def test_model_file_round_trip_is_exact(path):
         assert file.weights[name].flags.writeable  # torch warns of what is not
 
 
-def test_halves_and_doubles_are_read_as_floats(path):
+def test_float16_and_float64_weights_are_read_as_float32(path):
     for kind in (np.float16, np.float64):
         file = modelfile.read(
             rewritten(path, **{n: a.astype(kind) for n, a in WEIGHTS.items()})
@@ -93,7 +93,7 @@ def test_halves_and_doubles_are_read_as_floats(path):
 
 
 @is_trained
-def test_the_default_model_can_be_read():
+def test_default_model_can_be_read():
     file = modelfile.read(modelfile.find(None))
     assert file.path == TRAINED
     assert file.event.columns == ("x", "y", "dt", "moving")
@@ -138,7 +138,7 @@ class Trap:
         return (os.mkdir, ("trap",))
 
 
-def test_nothing_is_unpickled(path, monkeypatch):
+def test_pickled_model_file_is_refused_without_unpickling(path, monkeypatch):
     monkeypatch.chdir(path.parent)
     path.write_bytes(pickle.dumps(Trap()))
     assert "FILE is not a safetensors file" in refusal(path)
@@ -158,9 +158,9 @@ def test_safetensors_of_another_program_are_refused(path, metadata):
     assert refusal(path) == "FILE holds a model of another kind, not one of robojam's"
 
 
-def test_a_newer_format_is_named(path):
-    told = refusal(rewritten(path, as_json(format=2, units={"of a": "new kind"})))
-    assert told == "FILE has model format 2; this robojam reads format 1"
+def test_model_of_a_newer_format_is_refused_with_its_number(path):
+    message = refusal(rewritten(path, as_json(format=2, units={"of a": "new kind"})))
+    assert message == "FILE has model format 2; this robojam reads format 1"
     assert "format None" in refusal(rewritten(path, as_json(format=None)))
 
 
@@ -215,7 +215,7 @@ def test_damaged_description_is_refused(path, text):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"start": None}, "start is missing, and should be (2, 2, 8)"),
         ({"more": np.zeros(3, np.float32)}, "more is (3,), and should be missing"),
@@ -227,8 +227,8 @@ def test_damaged_description_is_refused(path, text):
         ({"trunk.bias": np.full(56, 1e300)}, "not finite, in trunk.bias"),
     ],
 )
-def test_weights_that_do_not_match_the_description_are_named(path, changed, told):
-    assert told in refusal(rewritten(path, **changed))
+def test_weights_that_do_not_match_the_description_are_named(path, changed, message):
+    assert message in refusal(rewritten(path, **changed))
 
 
 @pytest.mark.parametrize("sizes", [{"units": 9}, {"layers": 3}, {"units": 65536, "layers": 64}])
@@ -251,8 +251,8 @@ def test_tensor_types_that_numpy_lacks_are_refused(path):
             at += length
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(at))
-    told = refusal(path)
-    assert "BF16" in told or "bfloat16" in told or "not a safetensors file" in told
+    message = refusal(path)
+    assert "BF16" in message or "bfloat16" in message or "not a safetensors file" in message
 
 
 def test_model_of_another_event_is_refused_by_the_player(tmp_path):

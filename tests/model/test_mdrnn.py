@@ -231,7 +231,7 @@ def test_phase_and_dt_integrate_to_one():
 
 
 def test_density_of_float64_events_is_float64():
-    """No constant of the mathematics is rounded to float32."""
+    """A constant rounded to float32 would show in the last digits."""
     model = small(TOUCHES).double()
     values = batch(TOUCHES, 1, 2).double()
     values[0, 1, 3] = 1
@@ -272,7 +272,7 @@ def test_model_weights_have_the_shapes_that_a_file_is_checked_for(
 
 
 @EVENTS
-def test_a_model_is_saved_and_loaded(event, tmp_path):
+def test_saved_model_is_loaded_unchanged(event, tmp_path):
     model, values = small(event), batch(event, 2, 10)
     models.save(model, tmp_path / "m.safetensors", described(model, licence="mine"))
     again, description = models.load(tmp_path / "m.safetensors")

@@ -72,7 +72,7 @@ def described(tmp_path, change) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda t, w: t.update(format=1), "format 1"),
         (lambda t, w: t["layers"].pop(0), "does not hold"),
@@ -85,8 +85,8 @@ def described(tmp_path, change) -> None:
         (lambda t, w: w.update({"0.bias": w["0.bias"].double()}), "0.bias is not of finite"),
     ],
 )
-def test_damaged_file_is_refused_with_the_reason(tmp_path, change, told):
-    with pytest.raises(ModelFileError, match=f"(?s)net.safetensors.*{told}"):
+def test_damaged_file_is_refused_with_the_reason(tmp_path, change, message):
+    with pytest.raises(ModelFileError, match=f"(?s)net.safetensors.*{message}"):
         described(tmp_path, change)
 
 

@@ -144,7 +144,7 @@ def test_generate_command_writes_every_format(tmp_path, capsys):
 @has_corpus
 def test_generate_command_refuses_bad_arguments_by_name(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("hello")
-    for arguments, told in [
+    for arguments, message in [
         (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .mid, .npz, .png, .wav"),
         (["--to", tmp_path / "a.csv", "--from", tmp_path / "bad.csv"], "bad.csv"),
         (["--to", tmp_path / "a.csv", "--from", CORPUS / "kanji_stroke3.npz"], "pen strokes"),
@@ -155,7 +155,7 @@ def test_generate_command_refuses_bad_arguments_by_name(tmp_path, capsys):
     ]:
         status, _, err = run(capsys, "generate", *arguments)
         assert status == 2
-        assert told in err
+        assert message in err
 
 
 def test_generate_command_does_not_overwrite_its_input(tmp_path, capsys):

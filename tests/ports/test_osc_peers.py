@@ -317,8 +317,8 @@ def test_pure_data_sounds_the_answer_to_what_it_plays(tmp_path):
 
 # -- SuperCollider -------------------------------------------------------------------------
 
-#: After the example: what it would sound, it tells, at the instant it is for.
-TOLD = """
+#: Code added to the example: prints each touch at its instant instead of sounding it.
+PRINTER = """
 ~play = { |who, phase, x, y, at|
 	SystemClock.schedAbs(at, {
 		"SOUNDS % % % % %".format(who, phase, x, at, thisThread.seconds - at).postln;
@@ -334,7 +334,7 @@ def test_supercollider_schedules_an_answer_by_its_timetag(tmp_path):
     port = free_port()
     program = tmp_path / "jam.scd"
     example = (ROOT / "examples" / "robojam.scd").read_text("utf-8")
-    program.write_text(f"~port = {port};\n{example.rstrip().removesuffix(')')}\n{TOLD})")
+    program.write_text(f"~port = {port};\n{example.rstrip().removesuffix(')')}\n{PRINTER})")
     quiet = {"QT_QPA_PLATFORM": "offscreen", "QTWEBENGINE_DISABLE_SANDBOX": "1"}
     language = subprocess.Popen(
         ["sclang", "-D", str(program)],

@@ -33,7 +33,7 @@ def test_summary_read_from_lines_is_that_of_the_whole_session(folder):
 
 
 @pytest.mark.parametrize(
-    ("held", "told"),
+    ("held", "message"),
     [
         (JAM + b"more", None),  # a torn last line: the rest stands
         (JAM[:-9], None),
@@ -51,16 +51,16 @@ def test_summary_read_from_lines_is_that_of_the_whole_session(folder):
         (HEAD.replace(b'"robojam":1', b'"robojam":2'), "newer robojam"),
     ],
 )
-def test_damaged_recording_is_listed_with_its_line_and_reason(held, told, folder):
+def test_damaged_recording_is_listed_with_its_line_and_reason(held, message, folder):
     path = folder / f"{WHOLE}.jsonl"
     path.write_bytes(held)
     found = library.entry(path, {})
-    if told is None:
+    if message is None:
         assert found.summary is not None
         assert found.summary.touches["human"] == 2
     else:
         assert found.summary is None
-        assert told in found.error
+        assert message in found.error
 
 
 def test_only_new_or_changed_recordings_are_read_again(folder, monkeypatch):

@@ -192,7 +192,7 @@ def test_empty_recording_is_over_at_once():
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"temperature": "hot"}, "line 2: temperature = 'hot'; allowed: a number from 0 to 10"),
         ({"brightness": 1}, "line 2: there is no control 'brightness'"),
@@ -202,8 +202,8 @@ def test_empty_recording_is_over_at_once():
         ({"mode": 3}, "line 2: mode = 3; allowed: one of call-response"),
     ],
 )
-def test_control_that_is_not_allowed_is_reported_with_its_line(values, told):
-    with pytest.raises(ValueError, match=told):
+def test_control_that_is_not_allowed_is_reported_with_its_line(values, message):
+    with pytest.raises(ValueError, match=message):
         settings_of(session_of(SetEvent(0.0, values)))
     with pytest.raises(ValueError, match="line 1: threshold = None; allowed"):
         settings_of(session_of(threshold=None))

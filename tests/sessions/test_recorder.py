@@ -245,7 +245,7 @@ print(recorder.dropped, len(messages), messages[0], sep="|")
 
 @posix
 @pytest.mark.parametrize("size", [10, 700, 1000])
-def test_recording_stands_up_to_where_the_disk_was_full(tmp_path: Path, size: int) -> None:
+def test_recording_on_a_full_disk_keeps_what_was_written(tmp_path: Path, size: int) -> None:
     """A limit of file size refuses to write beyond it, as a full disk does."""
     run = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path), str(size)],

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import EXAMPLES
 from support.recordings import HEADER, down, move, up
 
 from robojam.sessions.session import EndEvent, Session, SetEvent, TouchEvent, read
 from robojam.sessions.strokes import RecordedFingers, model_stream, strokes, touches, walk
 from robojam.touch import Phase, Touch
-
-EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("example*.jsonl"))
 
 recorded = st.builds(
     Touch,

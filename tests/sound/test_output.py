@@ -166,9 +166,9 @@ def test_missing_device_is_logged_once_and_the_jam_goes_on(nowhere, caplog):
     output.handle(tap(), 0.0)
     wait_for(lambda: caplog.records)
     output.handle(tap(), 0.0)
-    told = "no sound: no audio device was found; the jam goes on without"
-    assert [record.getMessage() for record in caplog.records] == [told]
-    assert output.status()["sound"]["state"] == told
+    message = "no sound: no audio device was found; the jam goes on without"
+    assert [record.getMessage() for record in caplog.records] == [message]
+    assert output.status()["sound"]["state"] == message
     output.close()
 
 
@@ -288,11 +288,11 @@ def test_ctrl_c_reaches_the_engine_alone_and_is_no_sound_failure(jack):
         hand = hand_to(int(engine.stdout.readline().partition(",")[0].rpartition(":")[2]))
         wait_for(lambda: "buffer_ms" in hand.sound())
         os.killpg(engine.pid, signal.SIGINT)  # as a terminal does, to all that it holds
-        _, told = engine.communicate(timeout=PATIENCE)
+        _, errors = engine.communicate(timeout=PATIENCE)
     finally:
         engine.kill()
         engine.wait()
-    assert (engine.returncode, told) == (0, "")
+    assert (engine.returncode, errors) == (0, "")
 
 
 @pytest.mark.peer

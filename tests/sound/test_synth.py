@@ -260,7 +260,7 @@ def test_stolen_voice_ends_without_a_step(instrument):
     assert synth.voices.sounding <= SOUNDING
 
 
-def test_cut_voice_is_found_as_a_step():
+def test_voice_that_is_cut_off_is_detected_as_a_step():
     """A voice that is cut off shows that the measure of the test above detects a step."""
     low = [touch(0.0, "down", 0.0, 1.0)]
     sound = rendered(low, 1.0, instrument="keys", volume=0.05, dry=True)

@@ -164,7 +164,7 @@ def test_end_of_standard_input_is_noticed_after_any_input(stdin):
 
 @posix
 @pytest.mark.usefixtures("hangup")
-def test_closed_terminal_ends_a_program_unless_it_was_started_to_outlive_it():
+def test_closed_terminal_ends_a_program_unless_hangups_are_ignored():
     assert signal.SIGHUP in termination_signals()
     assert {signal.SIGINT, signal.SIGTERM} < set(termination_signals())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does

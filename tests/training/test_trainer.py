@@ -351,7 +351,7 @@ def test_strokes_are_trained_and_saved(tmp_path):
 
 
 @has_corpus
-def test_kanji_are_trained():
+def test_training_on_kanji_lowers_the_loss():
     data = clean(read(CORPUS / "kanji_stroke3.npz", split="valid"))
     few, held_out = split(data, every=4)
     trainer = Trainer(few, held_out, replace(SMALL, window=64, batch=1024, rate=1e-2))

@@ -257,7 +257,7 @@ def test_window_of_a_hundred_pixels_is_all_surface(app):
     assert message.args[1:] == pytest.approx((0.5, 0.5), abs=0.02)
 
 
-def test_fifty_fingers_ten_play_and_a_notice_says_so(app):
+def test_of_fifty_fingers_ten_play_and_a_notice_is_shown(app):
     connected(app)
     for i in range(50):
         position = surface_pixels(app, (i % 10) / 10, (i // 10) / 5)

@@ -20,7 +20,7 @@ def learnt(learner):
     return [parse_port(port, styles) for port in tables["midi-in"]], styles
 
 
-def test_knob_is_learnt_when_it_is_turned_and_not_when_it_trembles():
+def test_knob_is_learnt_when_turned_and_not_when_its_value_jitters():
     learner = Learner(["x", "y"])
     assert set(turn(learner, 9, [64, 65, 64, 63])) == {None}
     assert ("Desk", "cc", 20, 0) in turn(learner, 20)

@@ -37,7 +37,7 @@ def test_scale_has_the_same_spellings_in_a_style_and_at_the_top_level(spelling, 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("midi = 3", "allowed: tables as [midi.NAME]"),
         ("[midi]\nlead = 3", "lead is no table"),
@@ -67,13 +67,13 @@ def test_scale_has_the_same_spellings_in_a_style_and_at_the_top_level(spelling, 
         ("midi-in = [3]", "midi-in"),
     ],
 )
-def test_wrong_table_is_refused_in_one_line(text, told, tmp_path):
+def test_wrong_table_is_refused_in_one_line(text, message, tmp_path):
     path = tmp_path / "rig.toml"
     path.write_text(text)
     with pytest.raises(OptionsError) as error:
         resolve({}, str(path))
     line = str(error.value)
-    assert told in line
+    assert message in line
     assert "\n" not in line
 
 
@@ -100,7 +100,7 @@ def test_styles_survive_json():
     assert msgspec.json.decode(msgspec.json.encode(chosen), type=Options) == chosen
 
 
-def test_bindings_are_read():
+def test_table_of_bindings_is_read_as_triggers_and_actions():
     assert parse_binding("cc 64", "answer") == (
         Trigger("cc", 64, None),
         Action("answer", "press"),

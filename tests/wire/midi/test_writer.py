@@ -32,11 +32,11 @@ def hexes(data):
 
 
 def test_mpe_port_is_sent_its_configuration_first():
-    told = hexes(make_writer(Style(members=2, program=5, bank=1)).start())
-    assert told[:3] == ["b06500", "b06406", "b00602"]  # parameter 6: two members
-    assert told[5:8] == ["b16500", "b16400", "b10630"]  # 48 semitones
-    assert told[10:13] == ["b26500", "b26400", "b20630"]  # told to every channel
-    assert told[15:] == [
+    messages = hexes(make_writer(Style(members=2, program=5, bank=1)).start())
+    assert messages[:3] == ["b06500", "b06406", "b00602"]  # parameter 6: two members
+    assert messages[5:8] == ["b16500", "b16400", "b10630"]  # 48 semitones
+    assert messages[10:13] == ["b26500", "b26400", "b20630"]  # sent on every channel
+    assert messages[15:] == [
         f"{k}{c}{v}" for c in "012" for k, v in (("b", "0000"), ("b", "2001"), ("c", "04"))
     ]
     upper = hexes(make_writer(Style(zone="upper", members=2)).start())
@@ -69,9 +69,9 @@ def test_mpe_finger_takes_the_channel_that_has_rested_longest():
     assert split(out.touch(2.0, touch("down", who="ai")))[-1][0] & 15 == 2
     assert split(out.touch(2.0, touch("down", who="ai2")))[-1][0] & 15 == 1
     # More fingers than channels: the oldest gives way.
-    told = split(out.touch(3.0, touch("down", who="ai4")))
-    assert told[0] == stream.note_off(3, 60)
-    assert told[-1] == stream.note_on(3, 60, 96)
+    messages = split(out.touch(3.0, touch("down", who="ai4")))
+    assert messages[0] == stream.note_off(3, 60)
+    assert messages[-1] == stream.note_on(3, 60, 96)
 
 
 def test_slide_farther_than_the_bend_range_strikes_again():
@@ -129,23 +129,23 @@ def test_panic_releases_all_notes_and_silences_the_used_channels():
     out.touch(0.0, touch("down"))
     out.touch(0.0, touch("down", who="ai2"))
     out.touch(0.0, touch("up"))
-    told = split(out.panic())
-    assert told[0] == stream.note_off(2, 60)
-    assert b"".join(told[1:9]) == stream.silence(1) + stream.silence(2)
+    messages = split(out.panic())
+    assert messages[0] == stream.note_off(2, 60)
+    assert b"".join(messages[1:9]) == stream.silence(1) + stream.silence(2)
     assert out.panic() == b""
     assert out.touch(0.1, touch("up", who="ai2")) == b""
-    # A finger that goes on sliding is struck again, and shaped anew.
+    # A finger that goes on sliding is struck again, and sends its controllers again.
     assert len(split(out.touch(0.2, touch("move", who="ai2")))) == 4
 
 
 def test_clear_releases_every_note_that_the_style_can_strike():
     for name in ("mpe", "keys", "drums", "mono"):
         style = PRESETS[name]
-        told = split(make_writer(style).clear())
+        messages = split(make_writer(style).clear())
         for x in range(101):
             struck = split(make_writer(style).touch(0.0, touch("down", x / 100)))[-1]
-            assert stream.note_off(struck[0] & 15, struck[1]) in told
-        assert told[-4:] == split(stream.silence(make_writer(style).channels[-1]))
+            assert stream.note_off(struck[0] & 15, struck[1]) in messages
+        assert messages[-4:] == split(stream.silence(make_writer(style).channels[-1]))
 
 
 def sounding_pitch(data, bend_range=48):
@@ -251,16 +251,16 @@ def test_stroke_that_goes_out_comes_back_as_the_same_touches(name, places):
     for n, place in enumerate(places):
         phase = "move" if n else "down"
         for message in split(out.touch(n / 60, touch(phase, *place))):
-            for told in reader.read(message):
-                if isinstance(told, PitchedFinger | PhaselessTouch):
-                    x, y = place_of(told, pitches)
-        for told in reader.take_moves():
-            assert isinstance(told, PitchedFinger | PhaselessTouch)
-            x, y = place_of(told, pitches)
+            for touched in reader.read(message):
+                if isinstance(touched, PitchedFinger | PhaselessTouch):
+                    x, y = place_of(touched, pitches)
+        for touched in reader.take_moves():
+            assert isinstance(touched, PitchedFinger | PhaselessTouch)
+            x, y = place_of(touched, pitches)
         if style.kind == "notes" and n:
             continue  # within a note no slide is sent
         assert x == pytest.approx(place[0], abs=dx)
         assert y == pytest.approx(place[1], abs=dy)
-    ups = [told for m in split(out.touch(99, touch("up"))) for told in reader.read(m)]
-    assert style.kind == "cc" or [told.phase for told in ups][-1] is Phase.UP
+    ups = [touched for m in split(out.touch(99, touch("up"))) for touched in reader.read(m)]
+    assert style.kind == "cc" or [touched.phase for touched in ups][-1] is Phase.UP
     assert reader.lift_all() == []
