@@ -33,10 +33,7 @@ _Value = TypeVar("_Value", float, str)
 
 @dataclass(slots=True)
 class Actions:
-    """Performs the actions of a window.
-
-    playback is the open recording, page the page of the list of recordings.
-    """
+    """Performs the actions of a window; playback is the open recording, page of the list."""
 
     state: WindowState
     sender: MessageSender
@@ -176,10 +173,7 @@ class Actions:
         self, character: str, now: float, *, confirm: bool = False, cancel: bool = False,
         delete: bool = False,
     ) -> None:  # fmt: skip
-        """Edit the new name of the open recording.
-
-        Appends a character; or confirms the name, cancels, or deletes the last character.
-        """
+        """Edit the new name: append a character or delete one, confirm the name or cancel."""
         view, playback = self.state.view, self.playback
         if view.typed_name is None or playback is None or playback.session.path is None:
             return

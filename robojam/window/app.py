@@ -25,7 +25,7 @@ from robojam.window.client.state import EngineState, WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.input.fingers import MAX_FINGERS, MOUSE, FingerInput, PointerTouch
 from robojam.window.input.keyboard import POSITIONS, Keyboard
-from robojam.window.input.keys import action_for_key, repeats_when_held
+from robojam.window.input.keys import action_for_key
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
 from robojam.window.view.frame import FrameText, frame_text
@@ -347,7 +347,7 @@ class App:
             self._send_touches(self.keyboard.down(scancode, self.fingers, now))
             return
         action = action_for_key(event.key, event.unicode, event.mod, panel=view.panel)
-        if not is_repeat or repeats_when_held(action):
+        if not is_repeat or action.startswith(("step:", "scrub:")):
             self._perform(action)
 
     def _perform(self, action: str) -> None:

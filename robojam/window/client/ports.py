@@ -12,25 +12,6 @@ ERROR_SHOWN = 8.0
 _WORKING = frozenset(["playing", "starting", "open", "connected", "ok"])
 
 
-def _parse_report(report: object) -> tuple[str, int] | None:
-    """Return a port's error (or '') and message count from its status; None: no such port."""
-    if not report:
-        return None
-    if not isinstance(report, dict):
-        return "", 0
-    sides = [report[side] for side in ("in", "out") if side in report]
-    entries = [entry for side in sides if isinstance(side, list) for entry in side]
-    ports = [entry for entry in entries if isinstance(entry, dict)]
-    if sides and not ports:
-        return None
-    error = report.get("trouble") or report.get("error")
-    state = report.get("state")
-    if not error and isinstance(state, str) and state not in _WORKING:
-        error = state
-    counts = (port.get("messages") for port in ports)
-    return str(error or ""), sum(n for n in counts if isinstance(n, int))
-
-
 @dataclass(slots=True)
 class EnginePorts:
     """Ports that the engine has, each with its error, or '' when it works.
@@ -61,11 +42,18 @@ class EnginePorts:
 
     def update(self, name: str, report: object, now: float) -> None:
         """Update a port from its entry in the engine's status."""
-        parsed = _parse_report(report)
-        if parsed is None:
+        status = report if isinstance(report, dict) else {}
+        sides = [status[side] for side in ("in", "out") if side in status]
+        entries = [entry for side in sides if isinstance(side, list) for entry in side]
+        ports = [entry for entry in entries if isinstance(entry, dict)]
+        if not report or (sides and not ports):  # the engine has no such port
             self.errors.pop(name, None)
             return
-        error, count = parsed
+        state = status.get("state")
+        stopped = state if isinstance(state, str) and state not in _WORKING else ""
+        error = str(status.get("trouble") or status.get("error") or stopped)
+        counts = (port.get("messages") for port in ports)
+        count = sum(n for n in counts if isinstance(n, int))
         if self.errors.get(name, "") != error:
             self._failed_at[name] = now
         self.errors[name] = error

@@ -43,14 +43,8 @@ _EVENTS = {
     "reset": "the machine has forgotten what it heard",
     "panic": "silence until the next touch",
 }
-
-
-class EngineState(Enum):
-    """State of the engine, as seen from the window."""
-
-    STARTING = "starting"
-    CONNECTED = "connected"
-    LOST = "lost"
+#: State of the engine, as seen from the window.
+EngineState = Enum("EngineState", "STARTING CONNECTED LOST")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,6 @@ class DialControl:
     control: ControlSpec
     dial: Dial
 
-    @property
-    def name(self) -> str:
-        """Name of the control."""
-        return self.control.name
-
     def share(self, value: float) -> float:
         """Return how far the dial is turned, 0..1, at a value."""
         dial = self.dial

@@ -57,8 +57,7 @@ _PLAYER_KEYS = {
 def action_for_key(key: int, character: str, modifiers: int, *, panel: str = "") -> str:
     """Return the action of a key, or '' if it has none.
 
-    character is what the key types; modifiers is pygame's bit mask; panel is the open
-    panel.
+    character is what it types; modifiers is pygame's bit mask; panel is the open panel.
     """
     if modifiers & pygame.KMOD_META and key == pygame.K_f:
         return "fullscreen"
@@ -69,8 +68,3 @@ def action_for_key(key: int, character: str, modifiers: int, *, panel: str = "")
     if panel == "player" and key in _PLAYER_KEYS:
         return _PLAYER_KEYS[key]
     return _BY_KEY.get(key) or _BY_CHARACTER.get(character, "")
-
-
-def repeats_when_held(action: str) -> bool:
-    """Return whether an action is repeated while its key is held."""
-    return action.startswith(("step:", "scrub:"))

@@ -26,10 +26,9 @@ class PreviewPlayer:
     _kept_alive_at: float = float("-inf")
 
     def follow(self, playback: RecordingPlayback | None, now: float) -> int:
-        """Send the touches that are soon due at an instant of the clock (seconds).
+        """Send the touches that are soon due (now is in seconds); return their number.
 
-        Returns the number of touches sent. Without a playback, or with one that is held, end
-        the preview.
+        Without a playback, or with one that is held, end the preview.
         """
         if playback is None or not playback.playing:
             self._end()

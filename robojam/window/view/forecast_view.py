@@ -66,7 +66,11 @@ class ForecastView:
             surface.blit(self._background, (0, 0))
             return
         if self._target is None or self._theme != theme:
-            self._target = self._paint(size, theme)
+            picture = pygame.Surface(size, depth=32)
+            colour = inverse(theme.forecast) if theme.dark_on_light else theme.forecast
+            for component in forecast:
+                _add_ellipse(picture, component, colour)
+            self._target = pygame.transform.box_blur(picture, 2)
         share = 1 - math.exp(-max(0.0, now - self._drawn_at) / TIME_CONSTANT)
         self._target.set_alpha(max(6, min(255, round(255 * share))))
         self._image.blit(self._target, (0, 0))
@@ -78,13 +82,6 @@ class ForecastView:
         pygame.transform.smoothscale(background, (width, height), self._background)
         self._theme = theme
         surface.blit(self._background, (0, 0))
-
-    def _paint(self, size: tuple[int, int], theme: Theme) -> pygame.Surface:
-        picture = pygame.Surface(size, depth=32)
-        colour = inverse(theme.forecast) if theme.dark_on_light else theme.forecast
-        for component in self._forecast:
-            _add_ellipse(picture, component, colour)
-        return pygame.transform.box_blur(picture, 2)
 
 
 def _add_ellipse(picture: pygame.Surface, component: ForecastComponent, colour: Colour) -> None:

@@ -161,8 +161,8 @@ def _mode_buttons(state: WindowState) -> Iterator[Label]:
 
 
 def _dial_labels(state: WindowState) -> Iterator[Label]:
-    for rank, dial in enumerate(DIALS.values(), start=3):
-        name, is_volume = dial.name, dial.name == "volume"
+    for rank, (name, dial) in enumerate(DIALS.items(), start=3):
+        is_volume = name == "volume"
         value = state.controls.get(name)
         if value is None or (is_volume and "sound" not in state.ports.errors):
             continue

@@ -67,7 +67,8 @@ class StrokesView:
             if image is None:
                 colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
                 image = StrokeImage(metrics, colour, theme.blank, machine)
-                landing = _landing(colour, theme.blank, metrics.finger_radius, machine=machine)
+                reach = metrics.finger_radius * 0.8 * (DIAMOND if machine else 1)
+                landing = _shape(colour, theme.blank, int(reach + 2), reach, 0, machine=machine)
                 place = metrics.from_surface(stroke.landed.x, stroke.landed.y)
                 image.segments.append(StrokeSegment(*_centred(landing, place), stroke.landed.t))
                 self._images[stroke.serial] = image
@@ -89,9 +90,17 @@ class StrokesView:
                 continue
             colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
             if age < RING:
-                step = round(max(0.0, age) / RING * RING_STEPS)
+                share = round(max(0.0, age) / RING * RING_STEPS) / RING_STEPS
                 x, y = metrics.from_surface(stroke.landed.x, stroke.landed.y)
-                ring = _ring(colour, theme.surface, theme.blank, radius, step, machine=machine)
+                reach = (
+                    radius * (1 + 3.2 * (1 - (1 - share) ** 3)) * (DIAMOND if machine else 1)
+                )
+                faded, width = (
+                    mix(theme.surface, colour, (1 - share) ** 1.5),
+                    max(1.5, radius / 6),
+                )
+                ring = _shape(faded, theme.blank, math.ceil(reach + width), reach + width / 2,
+                              reach - width / 2, machine=machine)  # fmt: skip
                 blits.append(_centred(ring, (round(x), round(y))))
             place = metrics.from_surface(stroke.last.x, stroke.last.y)
             if brightness > 0:  # the glow outlasts the lift
@@ -197,34 +206,18 @@ def _centred(picture: pygame.Surface, centre: tuple[float, float]) -> Blit:
     return picture, (round(centre[0] - half), round(centre[1] - half))
 
 
-@lru_cache(maxsize=100)
-def _landing(
-    colour: Colour, blank: Colour, finger_radius: float, *, machine: bool
+@lru_cache(maxsize=16 * RING_STEPS)
+def _shape(
+    colour: Colour, blank: Colour, half: int, reach: float, hole: float, *, machine: bool
 ) -> pygame.Surface:
-    """Return the disc or diamond at the place where a finger landed."""
-    reach = finger_radius * 0.8 * (DIAMOND if machine else 1)
-    size = 2 * int(reach + 2)
+    """Return a disc, or a diamond for the machine, with a hole of its form (0: none).
+
+    half is half the side of the picture; sizes are in pixels.
+    """
 
     def draw(canvas: pygame.Surface, scale: int) -> None:
         draw_shape(canvas, colour, reach * scale, machine=machine)
+        if hole:
+            draw_shape(canvas, blank, hole * scale, machine=machine)
 
-    return supersampled((size, size), blank, draw)
-
-
-@lru_cache(maxsize=16 * RING_STEPS)
-def _ring(
-    colour: Colour, surface: Colour, blank: Colour, finger_radius: float, step: int, *,
-    machine: bool,
-) -> pygame.Surface:  # fmt: skip
-    """Return a ring for a human, an open diamond for the machine, that opens in RING_STEPS."""
-    share = step / RING_STEPS
-    reach = finger_radius * (1 + 3.2 * (1 - (1 - share) ** 3)) * (DIAMOND if machine else 1)
-    width = max(1.5, finger_radius / 6)
-    size = 2 * math.ceil(reach + width)
-
-    def draw(canvas: pygame.Surface, scale: int) -> None:
-        faded = mix(surface, colour, (1 - share) ** 1.5)
-        draw_shape(canvas, faded, (reach + width / 2) * scale, machine=machine)
-        draw_shape(canvas, blank, (reach - width / 2) * scale, machine=machine)
-
-    return supersampled((size, size), blank, draw)
+    return supersampled((2 * half, 2 * half), blank, draw)

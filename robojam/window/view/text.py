@@ -197,7 +197,7 @@ class SystemFonts:
         #: Font files by character; None for the window's own, "" where no font has it.
         self.files: dict[str, str | None] = {}
         self._missing: set[str] = set()
-        self._search: threading.Thread | None = None
+        self.search: threading.Thread | None = None
 
     def know(self, text: str) -> bool:
         """Return whether the fonts of a text are known; if not, begin to look for them."""
@@ -209,15 +209,10 @@ class SystemFonts:
         if not unknown:
             return True
         self._missing = self._missing | unknown  # a new set: the thread may hold the old one
-        if self._search is None or not self._search.is_alive():
-            self._search = threading.Thread(target=self._run, name="fonts", daemon=True)
-            self._search.start()
+        if self.search is None or not self.search.is_alive():
+            self.search = threading.Thread(target=self._run, name="fonts", daemon=True)
+            self.search.start()
         return False
-
-    def join(self) -> None:
-        """Wait until the search has ended."""
-        if self._search is not None:
-            self._search.join()
 
     def _run(self) -> None:
         while chars := self._missing:

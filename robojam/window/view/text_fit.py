@@ -6,29 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-
-class ColourRole(Enum):
-    """Role of a text's colour in the theme."""
-
-    TEXT = "text"
-    MUTED = "muted"
-    HUMAN = "human"
-    MACHINE = "machine"
-    ALERT = "alert"
-    RECORD = "record"
-
-
-class Icon(Enum):
-    """Small mark before a label's text."""
-
-    NONE = "none"
-    HUMAN = "human"
-    MACHINE = "machine"
-    AWAY = "away"
-    RECORD = "record"
-    ARMED = "armed"
-    LIGHT = "light"
-    LIT = "lit"
+#: Role of a text's colour in the theme.
+ColourRole = Enum("ColourRole", "TEXT MUTED HUMAN MACHINE ALERT RECORD")
+#: Small mark before a label's text.
+Icon = Enum("Icon", "NONE HUMAN MACHINE AWAY RECORD ARMED LIGHT LIT")
 
 
 @dataclass(frozen=True, slots=True)

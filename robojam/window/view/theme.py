@@ -18,8 +18,7 @@ Colour = tuple[int, int, int]
 Box = tuple[int, int, int, int]
 
 #: A window narrower or lower than this, in pixels, shows the surface alone.
-BARE_WIDTH = 240
-BARE_HEIGHT = 180
+BARE_WIDTH, BARE_HEIGHT = 240, 180
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ def test_light_of_a_port_is_lit_for_a_moment_after_a_message():
     state.last_message_at = 1.0
     state.ports.mark_used("osc", 1.0)
     icons = [
-        {label.icon.value for row in frame_text(state, t).top for label in row}
+        {label.icon.name.lower() for row in frame_text(state, t).top for label in row}
         for t in (1.1, 1.3)
     ]
     assert "lit" in icons[0]
@@ -24,7 +24,9 @@ def port_icons(state: WindowState, t: float) -> dict[str, str]:
     """Return the icon of each port's light."""
     labels = (label for row in frame_text(state, t).top for label in row)
     return {
-        label.runs[0].text: label.icon.value for label in labels if "li" in label.icon.value
+        label.runs[0].text: label.icon.name.lower()
+        for label in labels
+        if "LI" in label.icon.name
     }
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from robojam.window.input.dials import DIALS
 
 
-@pytest.mark.parametrize("dial", DIALS.values(), ids=lambda dial: dial.name)
+@pytest.mark.parametrize("dial", DIALS.values(), ids=DIALS)
 @given(share=st.floats(0, 1))
 def test_dial_shows_the_share_that_it_was_turned_to(dial, share):
     value = dial.value(share)

@@ -84,7 +84,8 @@ def drawn(renderer: TextRenderer, text: str, size: int = 24) -> bytes:
     """Return a text's pixels after its fonts are found; skip the test where no font has it."""
     screen = pygame.Surface((400, 80))
     renderer.write(screen, text, (10, 40), size, WHITE)
-    renderer.system_fonts.join()
+    if renderer.system_fonts.search is not None:
+        renderer.system_fonts.search.join()
     for char, file in renderer.system_fonts.files.items():
         if file == "":
             pytest.skip(f"no font here has {char!a}")
@@ -148,7 +149,7 @@ def test_search_for_fonts_does_not_stop_drawing_and_ends_in_a_new_frame(monkeypa
     assert scene.text.incomplete
     assert scene.is_animating(state, 10.0)
     drawn_once.set()
-    scene.text.system_fonts.join()
+    scene.text.system_fonts.search.join()
     scene.draw(screen, state, 10.1)
     assert not scene.text.incomplete
     assert not scene.is_animating(state, 10.1)
@@ -164,6 +165,6 @@ def test_character_that_no_font_has_is_looked_for_once():
     renderer = TextRenderer()
     screen = pygame.Surface((400, 80))
     renderer.write(screen, "\U0010ffff", (10, 40), 24, WHITE)
-    renderer.system_fonts.join()
+    renderer.system_fonts.search.join()
     assert renderer.system_fonts.know("\U0010ffff")
     assert renderer.system_fonts.files["\U0010ffff"] == ""
