@@ -7,11 +7,10 @@ because it is a monitor of the engine, like a window.
 import os
 import selectors
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
+from robojam.ports.udp import Endpoint
 from robojam.system.call_queue import CallQueue
 from robojam.system.child_process import NO_DISPLAY, ChildProcess, termination_signals
 from robojam.wire import osc
@@ -76,15 +76,10 @@ class ControlMonitor:
     def __init__(
         self, engine: tuple[str, int], options: Options, *, find: Callable[[str], str]
     ) -> None:
-        """Connect to the engine's address.
-
-        find turns the name of a model, as the engine sends it, into a value of --model.
-        """
+        """Connect to the engine; find turns the name of a model into a value of --model."""
         self.options = options
         self._find_model = find
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.connect(engine)  # receives from this address alone
-        self._socket.setblocking(False)
+        self._endpoint, self._engine = Endpoint(engine[0], 0), engine
         self.restart()
 
     def restart(self) -> None:
@@ -94,27 +89,23 @@ class ControlMonitor:
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
-        return self._socket.fileno()
+        return self._endpoint.fileno()
 
     def renew(self, now: float) -> float:
         """Subscribe when it is time; return the seconds until the next time."""
         interval = _RENEWAL if self._answered else _FIRST_RENEWAL
         if now - self._renewed_at >= interval:
             self._renewed_at = now
-            port = self._socket.getsockname()[1]
-            with suppress(OSError):
-                self._socket.send(osc.encode("/robojam/subscribe", "i", port))
+            request = osc.encode("/robojam/subscribe", "i", self._endpoint.address[1])
+            self._endpoint.send(request, self._engine)
         return self._renewed_at + interval - now
 
     def receive(self) -> None:
         """Read all packets that have come, and take the controls out of them."""
-        while True:
-            try:
-                packet = self._socket.recv(65536)
-            except ConnectionError:
-                continue  # the engine does not listen yet
-            except OSError:
-                return
+        while waiting := self._endpoint.receive():
+            packet, sender = waiting
+            if sender != self._engine:
+                continue
             self._answered = True
             for message in osc.decode(packet)[0]:
                 name = message.address.removeprefix("/robojam/")

@@ -61,22 +61,15 @@ def parse_output(text: str) -> Output:
     return Output(*parse_address(address, lowest_port=1), dialect or DIALECTS[0])
 
 
-class PadAddress(NamedTuple):
-    """A pad of TouchOSC: its OSC address, and the axes of its two numbers."""
-
-    address: str
-    axes: tuple[str, str]
-
-
-def parse_pad(text: str) -> PadAddress:
-    """Return the pad of ADDRESS[=AXES]. Raises ValueError, which says what is wrong."""
+def parse_pad(text: str) -> tuple[str, tuple[str, str]]:
+    """Return address and axes of a pad, ADDRESS[=AXES]. Raises ValueError with the reason."""
     address, _, axes = text.partition("=")
     if not _PAD_ADDRESS.fullmatch(address):
         raise ValueError(f"{quoted(text)} is neither the address of a pad, as /1/xy, nor learn")
     first, _, second = (axes or "x,-y").partition(",")
     if {first.removeprefix("-"), second.removeprefix("-")} != {"x", "y"}:
         raise ValueError(f"{quoted(axes)} are no axes: x,-y (across, then up), y,x and so on")
-    return PadAddress(address, (first, second))
+    return address, (first, second)
 
 
 def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:

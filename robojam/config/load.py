@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +36,10 @@ def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
     chosen = {} if config is None else _from_toml(config)
     for name, value in given.items():
         option = BY_FIELD[name]
-        _set(chosen, option, _number(option, value), "the command line")
+        if option.kind in (int, float):
+            with suppress(ValueError):  # a text that is no number is refused as such
+                value = option.kind(value)
+        _set(chosen, option, value, "the command line")
     for name in ("midi_in", "midi_out"):  # the styles of both may stand in the file
         for port in chosen.get(name, ()):
             try:
@@ -80,33 +84,16 @@ def _line_of(name: str, text: str) -> int:
     return 1 + text.count("\n", 0, match.start() if match else 0)
 
 
-def _number(option: Option, value: Any) -> Any:
-    """Return the number that a text stands for, or the text, which _check refuses."""
-    if option.kind not in (int, float):
-        return value
-    try:
-        return option.kind(value)
-    except ValueError:
-        return value
-
-
 def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None:
-    """Check a value and store it under its field, or under controls."""
-    checked = _check(option, value, where)
-    if option.control is None:
-        chosen[option.field] = checked
-    else:
-        chosen.setdefault("controls", {})[option.field] = checked
-
-
-def _check(option: Option, value: Any, where: str) -> Any:
-    """Return a value as Options holds it. Raises OptionsError, which begins with where."""
+    """Check a value and store it. Raises OptionsError, which begins with where."""
     try:
         if option.control is not None:
-            return option.control.check(value)
+            chosen.setdefault("controls", {})[option.field] = option.control.check(value)
+            return
         if option.field == "midi":
-            return parse_styles(value)
-        checked = msgspec.convert(value, option.type)
+            chosen["midi"] = parse_styles(value)
+            return
+        chosen[option.field] = checked = msgspec.convert(value, option.type)
         if option.kind is float and math.isnan(checked):
             raise msgspec.ValidationError  # msgspec's limits let NaN pass
         parse = _PARSERS.get(option.field)
@@ -121,7 +108,6 @@ def _check(option: Option, value: Any, where: str) -> Any:
     except ValueError as error:
         name = "" if option.control else f"{option.name}: "  # a control's error has it
         raise OptionsError(f"{where}: {name}{error}") from error
-    return checked
 
 
 #: Parsers of the options that are addresses: each raises ValueError for a wrong text.

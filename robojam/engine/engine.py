@@ -223,12 +223,7 @@ class Engine:
         except RefusedError as refused:
             self._counts.drop(refused.reason, refused.about)
 
-    def _touch(
-        self,
-        touch: native.Finger | native.PitchedFinger | native.PhaselessTouch,
-        source: str,
-        arrival: float,
-    ) -> None:
+    def _touch(self, touch: native.TouchInput, source: str, arrival: float) -> None:
         known = self._participants.name_of(source)
         if isinstance(touch, native.Finger) and touch.phase is Phase.UP:
             if known is None:

@@ -35,7 +35,6 @@ def run(engine: Engine) -> None:
 
 
 def _receive(engine: Engine) -> None:
-    """Read packets, a burst of them at most."""
     for _ in range(_BURST):
         packet = engine.endpoint.receive()
         if packet is None:

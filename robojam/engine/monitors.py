@@ -30,7 +30,7 @@ class _SentControl:
 class Monitors:
     """Subscribers to the jam's events, each until a time unless it renews."""
 
-    def __init__(self, send: Callable[[bytes, Address], None]) -> None:
+    def __init__(self, send: Callable[[bytes, Address], object]) -> None:
         self._send = send
         self._until: dict[Address, float] = {}
         self._sent: dict[bytes, _SentControl] = {}

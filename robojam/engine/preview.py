@@ -34,10 +34,7 @@ class Preview:
         self._until = self._message_at = -math.inf
 
     def handle(self, message: PreviewTouch, arrival: float) -> None:
-        """Handle a touch, or a message that the preview goes on or is over.
-
-        Raises RefusedError.
-        """
+        """Handle a touch, or that the preview goes on or is over. Raises RefusedError."""
         if not self._limiter.take(arrival):
             raise RefusedError("too fast")
         self._message_at = arrival

@@ -52,10 +52,7 @@ class Takes:
     def __init__(
         self, options: Options, *, on_trouble: Callable[[Callable[[], None]], None]
     ) -> None:
-        """Wait for the first take.
-
-        on_trouble runs a function on the engine's thread, for the recorder's.
-        """
+        """Wait for the first take. on_trouble runs a function on the engine's thread."""
         self.recording = options.record
         self.seed = options.seed  # in force; None until one is drawn
         self.trouble: list[str] = []
@@ -110,10 +107,7 @@ class Takes:
             self._recorder.write(SetEvent(event.t, {event.name: value}))
 
     def end(self, t: float, reason: str = CLOSED, late: Lateness | None = None) -> None:
-        """End the recording, if there is one, with the machine's lateness in it.
-
-        The jam may go on.
-        """
+        """End the recording, if there is one, with the machine's lateness; the jam goes on."""
         self._recorder.end(t, reason, None if late is None else late.take())
 
     def close(self) -> None:

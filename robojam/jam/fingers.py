@@ -16,10 +16,7 @@ Key = tuple[str, int]  # who, finger
 
 @dataclass(slots=True)
 class _Finger:
-    """Finger that is down, with the place and time of its last touch.
-
-    lift is the instant at which it lifts by itself, for a player without phases.
-    """
+    """Finger that is down, with its last touch; lift: when it lifts by itself (no phases)."""
 
     x: float
     y: float

@@ -308,7 +308,6 @@ class Jam:
         return self._restore(snapshot, "recall", name)
 
     def _remember(self) -> None:
-        """Add a snapshot to the history, if the last one is old enough."""
         if self._history.wants(self.t):
             self._history.add(self._snapshot())
 

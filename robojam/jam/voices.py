@@ -22,10 +22,7 @@ _ENTRIES_PER_VOICE = 8
 
 @dataclass(slots=True)
 class Clock:
-    """Time of a take, in seconds since its beginning; it never runs backwards.
-
-    stopped_at is the instant at which the machine's own time stands still while paused.
-    """
+    """Time of a take in seconds; stopped_at: when the machine's own stopped, while paused."""
 
     t: float = 0.0
     stopped_at: float | None = None
@@ -119,7 +116,6 @@ class Voices:
         return math.inf, False, voices[0]
 
     def _enqueue(self, voice: Voice) -> None:
-        """Put a voice into the queue again, after a change."""
         voice.version += 1
         lift, due = voice.lift_due, voice.due
         first = lift if lift <= due else due
@@ -148,10 +144,7 @@ class Voices:
         self._sample_touches(self.all)
 
     def resample(self, *, also_dropped: bool) -> None:
-        """Sample the pending touches again.
-
-        also_dropped: those too that were dropped as too late for the turn.
-        """
+        """Sample the pending touches again; also_dropped: and those too late for the turn."""
         self._sample_touches([v for v in self.all if v.pending is not None or also_dropped])
 
     def cancel(self) -> None:

@@ -7,14 +7,13 @@ import json
 import logging
 import math
 import secrets
-import socket
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
 from robojam.ports.midi_process import ALIVE, ERROR, GONE, HOPELESS, MESSAGE, OUTPUTS, packet
+from robojam.ports.udp import Address, Endpoint
 from robojam.system.child_process import ChildProcess, python_command
 from robojam.wire.midi.styles import PortRequest
 
@@ -55,12 +54,9 @@ class MidiClient:
         if find_spec("rtmidi") is None:
             raise MidiError(MISSING)
         self._inputs, self._outputs, self._clock = inputs, outputs, clock
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.setblocking(False)
+        self._endpoint = Endpoint("127.0.0.1", 0)
         self._process: ChildProcess | None = None
-        self._process_address: tuple[str, int] | None = None  # known from its first datagram
+        self._process_address: Address | None = None  # known from its first datagram
         self._token = ""
         self._last_received, self._restart_at = 0.0, math.inf
         self._died = False
@@ -72,7 +68,7 @@ class MidiClient:
         self._process_address, self._last_received = None, now
         self._token = secrets.token_hex(16)
         wanted = {
-            "port": self._socket.getsockname()[1],
+            "port": self._endpoint.address[1],
             "token": self._token,
             "in": [(port.name, port.virtual) for port in self._inputs],
             "out": [(port.name, port.virtual) for port in self._outputs],
@@ -107,12 +103,11 @@ class MidiClient:
 
     def poke(self) -> None:
         """Make the socket readable, so that `receive` is called soon."""
-        with suppress(OSError):
-            self._socket.sendto(b"", self._socket.getsockname())
+        self._endpoint.send(b"", self._endpoint.address)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
-        return self._socket.fileno()
+        return self._endpoint.fileno()
 
     def receive(self) -> list[tuple[str, int, bytes]]:
         """Return the process's datagrams since the last call: letter, port number and data.
@@ -126,12 +121,9 @@ class MidiClient:
             numbers = [*range(len(self._inputs)), *range(OUTPUTS, OUTPUTS + len(self._outputs))]
             received += [(GONE, number, b"") for number in numbers]
         for _ in range(_BURST):
-            try:
-                datagram, sender = self._socket.recvfrom(1 << 16)
-            except ConnectionError:  # an earlier datagram reached nobody
-                continue
-            except OSError:
+            if (waiting := self._endpoint.receive()) is None:
                 break
+            datagram, sender = waiting
             if sender == self._process_address and len(datagram) > 1:
                 self._last_received = self._clock()
                 received.append((chr(datagram[0]), datagram[1], datagram[2:]))
@@ -145,19 +137,14 @@ class MidiClient:
 
     def send(self, number: int, data: bytes) -> bool:
         """Send MIDI messages to a port; return whether they were sent."""
-        if self._process_address is None:
-            return False
-        try:
-            self._socket.sendto(packet(MESSAGE, number, data), self._process_address)
-        except OSError:
-            return False
-        return True
+        to = self._process_address
+        return to is not None and self._endpoint.send(packet(MESSAGE, number, data), to)
 
     def close(self) -> None:
         """End the process, which first releases all notes that sound."""
         if self._process is not None:
             self._process.end(_PATIENCE)
-        self._socket.close()
+        self._endpoint.close()
 
 
 def list_ports() -> dict[str, list[str]]:

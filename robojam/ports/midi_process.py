@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from robojam.ports.udp import Endpoint
 from robojam.system.child_process import on_stdin_end, read_first_line
 from robojam.wire.midi.stream import MidiParser, SoundingNotes
 
@@ -279,16 +280,12 @@ def run() -> int:
     if not first_line:
         return 0
     wanted = json.loads(first_line)
-    engine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    engine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    engine.bind(("127.0.0.1", 0))
-    engine.connect(("127.0.0.1", wanted["port"]))
+    endpoint, engine = Endpoint("127.0.0.1", 0), ("127.0.0.1", wanted["port"])
     ended, end = socket.socketpair()
     on_stdin_end(lambda: end.send(b"\0"))
 
     def report(datagram: bytes) -> None:
-        with suppress(OSError):
-            engine.send(datagram)
+        endpoint.send(datagram, engine)
 
     report(packet(ALIVE, data=wanted["token"]))
     try:
@@ -299,35 +296,22 @@ def run() -> int:
     numbered = [*enumerate(wanted["in"]), *enumerate(wanted["out"], start=OUTPUTS)]
     ports = [ManagedPort(n, name, virtual=virtual) for n, (name, virtual) in numbered]
     manager = PortManager(backends, ports, report)
-    if not _serve(manager, engine, ended, report):
-        return 1
-    manager.close()
-    return 0
-
-
-def _serve(
-    manager: PortManager,
-    engine: socket.socket,
-    ended: socket.socket,
-    report: Callable[[bytes], None],
-) -> bool:
-    """Send and scan until the engine ends; False when the process is to start again."""
-    engine.setblocking(False)
     scan_at = 0.0
-    while True:
+    files, ready = [endpoint.fileno(), ended.fileno()], list[int]()
+    while files[1] not in ready:
         now = time.monotonic()
         if now >= scan_at:
             scan_at = now + SCAN
             if not manager.scan(now):
-                return False
+                return 1  # the process is to start again
             report(packet(ALIVE))
-        ready, _, _ = select.select([engine, ended], [], [], max(0.0, scan_at - now))
-        with suppress(OSError):
-            while datagram := engine.recv(1 << 16):
-                if datagram[:1] == MESSAGE.encode():
-                    manager.send(datagram[1], datagram[2:])
-        if ended in ready:
-            return True
+        ready, _, _ = select.select(files, [], [], max(0.0, scan_at - now))
+        while waiting := endpoint.receive():
+            datagram, sender = waiting
+            if sender == engine and datagram[:1] == MESSAGE.encode():
+                manager.send(datagram[1], datagram[2:])
+    manager.close()
+    return 0
 
 
 def list_ports() -> dict[str, list[str]]:

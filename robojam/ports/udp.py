@@ -67,12 +67,14 @@ class Endpoint:
             except OSError:  # BlockingIOError when none waits
                 return None
 
-    def send(self, packet: bytes, to: Address) -> None:
-        """Send a packet, or count it as unsent if that fails, as with a cut cable."""
+    def send(self, packet: bytes, to: Address) -> bool:
+        """Send a packet, or count it as unsent (as with a cut cable); return which."""
         try:
             self._socket.sendto(packet, to)
         except OSError:
             self.unsent += 1
+            return False
+        return True
 
 
 @lru_cache(maxsize=64)

@@ -27,10 +27,7 @@ class _DroppingQueueHandler(logging.handlers.QueueHandler):
 
 
 def make_handlers(path: str | None) -> list[logging.Handler]:
-    """Return handlers for standard error and, unless path is None, for a file.
-
-    Raises OSError when the file cannot be opened.
-    """
+    """Return handlers for standard error and a file, if there is a path. Raises OSError."""
     handlers: list[logging.Handler] = [logging.StreamHandler(_unbuffered(sys.stderr))]
     handlers[0].setFormatter(logging.Formatter("robojam: %(message)s"))
     if path is not None:

@@ -9,28 +9,21 @@ import math
 from typing import Final
 
 from robojam.touch import Phase, Touch
-from robojam.wire.native import (
-    ArgumentError,
-    Control,
-    Input,
-    Table,
-    parse_number,
-    parse_phaseless,
-)  # fmt: skip
+from robojam.wire.native import ArgumentError, Control, Table, parse_number, parse_phaseless
 from robojam.wire.osc import encode
 
 
-def _sigmatemp(value: float) -> Input:
+def _sigmatemp(value: float) -> Control:
     if parse_number(value) < 0:
         raise ArgumentError("out of range")
     return Control("spread", math.sqrt(value))
 
 
-def _pause(value: float) -> Input:
+def _pause(value: float) -> Control:
     return Control("pause", int(int(parse_number(value)) != 0))
 
 
-def _reset(_value: float | str | None = None) -> Input:
+def _reset(_value: float | str | None = None) -> Control:
     return Control("reset", 1)
 
 
@@ -48,10 +41,7 @@ INPUTS: Final[Table] = {
 
 
 def encode_touch(touch: Touch) -> list[bytes]:
-    """Return the messages of a touch that IMPSY sends, now and in its older versions.
-
-    There are none for a lift.
-    """
+    """Return the messages of IMPSY, newer and older, for a touch; none for a lift."""
     if touch.phase is Phase.UP:
         return []
     return [encode(address, "ff", touch.x, touch.y) for address in ("/impsy", "/prediction")]

@@ -7,36 +7,25 @@ touch sound and fade. `/inst` names the instrument of the player's touches.
 from typing import Final
 
 from robojam.touch import Phase, Touch
-from robojam.wire.native import (
-    ArgumentError,
-    Control,
-    Input,
-    Table,
-    parse_number,
-    parse_phaseless,
-)  # fmt: skip
+from robojam.wire import native
 from robojam.wire.osc import encode
 
 #: A fingertip's radius in points, which MicroJam sends as z and sounds as loudness.
 FINGERTIP: Final = 20.0
 
 
-def _touch(*named: str | float) -> Input:
+def _touch(*named: str | float) -> native.Input:
     values = dict(zip(named[::2], named[1::2], strict=True))
     if not {"/x", "/y"} <= values.keys() <= {"/x", "/y", "/z"}:
-        raise ArgumentError("wrong arguments")
-    parse_number(values.get("/z", 0.0))
-    return parse_phaseless(values["/x"], values["/y"])
-
-
-def _instrument(name: str) -> Input:
-    return Control("instrument", f"human={name}")
+        raise native.ArgumentError("wrong arguments")
+    native.parse_number(values.get("/z", 0.0))
+    return native.parse_phaseless(values["/x"], values["/y"])
 
 
 #: Messages that may come in.
-INPUTS: Final[Table] = {
+INPUTS: Final[native.Table] = {
     "/touch": {"snsnsn": _touch, "snsn": _touch},
-    "/inst": {"s": _instrument},
+    "/inst": {"s": lambda name: native.Control("instrument", f"human={name}")},
 }
 
 

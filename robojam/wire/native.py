@@ -26,10 +26,7 @@ _MAX_PREVIEW_WAIT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Finger:
-    """Finger of a player with phases that lands, slides or lifts at x and y, 0..1.
-
-    clipped: x or y was out of range.
-    """
+    """Finger that lands, slides or lifts at x, y (0..1); clipped: these were out of range."""
 
     phase: Phase
     id: int
@@ -108,16 +105,8 @@ class Dropped:
     about: str = field(default="", compare=False)
 
 
-Input = (
-    Finger
-    | PitchedFinger
-    | PhaselessTouch
-    | PreviewTouch
-    | Control
-    | Subscribe
-    | StatusRequest
-    | Dropped
-)
+TouchInput = Finger | PitchedFinger | PhaselessTouch
+Input = TouchInput | PreviewTouch | Control | Subscribe | StatusRequest | Dropped
 
 
 class ArgumentError(Exception):
@@ -141,7 +130,7 @@ def parse_number(value: object) -> float:
     return float(value)
 
 
-def parse_integer(value: object, allowed: range) -> int:
+def parse_integer(value: object, allowed: range = INT32) -> int:
     """Return a whole number, of whichever type it came in. Raises ArgumentError."""
     number = value if isinstance(value, int) else parse_number(value)
     if number != int(number):
@@ -176,13 +165,9 @@ Table = Mapping[str, Mapping[str, ArgumentParser]]
 
 def _finger(phase: Phase) -> ArgumentParser:
     def parse(finger: float, x: float, y: float) -> Input:
-        return Finger(phase, parse_integer(finger, INT32), *parse_place(x, y))
+        return Finger(phase, parse_integer(finger), *parse_place(x, y))
 
     return parse
-
-
-def _up(finger: float) -> Input:
-    return Finger(Phase.UP, parse_integer(finger, INT32))
 
 
 def _preview(phase: Phase) -> ArgumentParser:
@@ -191,17 +176,9 @@ def _preview(phase: Phase) -> ArgumentParser:
         if not is_player(who) or not 0 <= wait <= _MAX_PREVIEW_WAIT:
             raise ArgumentError("out of range")
         place = parse_place(x, y)
-        return PreviewTouch(phase, who, parse_integer(finger, INT32), place.x, place.y, wait)
+        return PreviewTouch(phase, who, parse_integer(finger), place.x, place.y, wait)
 
     return parse
-
-
-def _preview_up(who: str, finger: float, wait: float) -> Input:
-    return _preview(Phase.UP)(who, finger, 0.0, 0.0, wait)
-
-
-def _preview_switch(on: float) -> Input:
-    return PreviewTouch(on=bool(parse_integer(on, range(2))))
 
 
 def _control(control: ControlSpec) -> Mapping[str, ArgumentParser]:
@@ -218,23 +195,21 @@ def _control(control: ControlSpec) -> Mapping[str, ArgumentParser]:
     return {"n": lambda value: Control(name, parse_integer(value, allowed))}
 
 
-def _subscribe(*, on: bool) -> ArgumentParser:
-    return lambda port: Subscribe(parse_integer(port, _PORTS), on)
-
-
 #: Native messages that may come in.
 INPUTS: Final[Table] = {
     "/robojam/down": {"nnn": _finger(Phase.DOWN)},
     "/robojam/move": {"nnn": _finger(Phase.MOVE)},
-    "/robojam/up": {"n": _up},
+    "/robojam/up": {"n": lambda finger: Finger(Phase.UP, parse_integer(finger))},
     "/touch": {"nn": parse_phaseless, "nnn": parse_phaseless},
     **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
-    "/robojam/subscribe": {"n": _subscribe(on=True)},
-    "/robojam/unsubscribe": {"n": _subscribe(on=False)},
-    "/robojam/audition": {"n": _preview_switch},
+    "/robojam/subscribe": {"n": lambda port: Subscribe(parse_integer(port, _PORTS), True)},
+    "/robojam/unsubscribe": {"n": lambda port: Subscribe(parse_integer(port, _PORTS), False)},
+    "/robojam/audition": {"n": lambda on: PreviewTouch(on=bool(parse_integer(on, range(2))))},
     "/robojam/audition/down": {"snnnn": _preview(Phase.DOWN)},
     "/robojam/audition/move": {"snnnn": _preview(Phase.MOVE)},
-    "/robojam/audition/up": {"snn": _preview_up},
+    "/robojam/audition/up": {
+        "snn": lambda who, i, wait: _preview(Phase.UP)(who, i, 0, 0, wait)
+    },
     "/robojam/status": {"": StatusRequest, "s": lambda _: Dropped("echo")},
 }
 #: Addresses that only an engine sends: its own messages that come back through a loop.

@@ -28,18 +28,10 @@ _BUNDLE_HEAD = 16
 #: Seconds from 1900, where timetags begin, to 1970, where clocks begin.
 _NTP_OFFSET = 2_208_988_800
 
-_NUMBER = {
-    tag: Struct(form) for tag, form in zip("ihfd", (">i", ">q", ">f", ">d"), strict=True)
-}
+_NUMBER = {"i": Struct(">i"), "h": Struct(">q"), "f": Struct(">f"), "d": Struct(">d")}
 _CONSTANT: dict[str, Argument] = {"T": True, "F": False, "N": None, "I": float("inf")}
-
-_WRITE: dict[str, Callable[[Any], bytes]] = {
-    "i": osc_types.write_int,
-    "h": osc_types.write_int64,
-    "f": osc_types.write_float,
-    "d": osc_types.write_double,
-    "s": osc_types.write_string,
-}
+_WRITE: dict[str, Callable[[Any], bytes]] = {tag: form.pack for tag, form in _NUMBER.items()}
+_WRITE["s"] = osc_types.write_string
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +134,22 @@ def _encoding(address: str, tags: str) -> tuple[bytes, Struct | None]:
 
 
 def encode(address: str, tags: str = "", *args: object) -> bytes:
-    """Return the packet of one message; each argument has the type of its tag.
-
-    Raises osc_types.BuildError for an argument that does not fit its tag.
-    """
+    """Return the packet of a message. Raises BuildError if an argument does not fit its tag."""
     if len(tags) != len(args):
         raise ValueError(f"{address}: {len(args)} arguments for the type tags {tags!r}")
     head, numbers = _encoding(address, tags)
-    if numbers is not None:
-        try:
+    try:
+        if numbers is not None:
             return head + numbers.pack(*args)
-        except struct_error as error:
-            raise osc_types.BuildError(f"{address}: {error}") from error
-    return head + b"".join([_WRITE[tag](arg) for tag, arg in zip(tags, args, strict=True)])
+        return head + b"".join([_WRITE[tag](arg) for tag, arg in zip(tags, args, strict=True)])
+    except struct_error as error:
+        raise osc_types.BuildError(f"{address}: {error}") from error
 
 
 def bundle(packets: Iterable[bytes], *, at: float | None = None) -> bytes:
-    """Return packets as one; at is the instant that they are for, in seconds since 1970.
-
-    Without it they are for at once.
-    """
-    if at is None:
-        tag = 1
-    else:
+    """Return packets as one, for an instant in seconds since 1970 (None: for at once)."""
+    tag = 1
+    if at is not None:
         seconds, fraction = divmod(at, 1)
         tag = (int(seconds) + _NTP_OFFSET << 32) + int(fraction * 2**32)
     sized = b"".join(len(packet).to_bytes(4, "big") + packet for packet in packets)

@@ -11,19 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from robojam.touch import Phase, Touch, is_machine
-from robojam.wire.native import (
-    ArgumentError,
-    ArgumentParser,
-    Control,
-    Dropped,
-    Finger,
-    Input,
-    PhaselessTouch,
-    Place,
-    Table,
-    parse_number,
-    parse_place,
-)  # fmt: skip
+from robojam.wire import native
 from robojam.wire.osc import Message, encode
 
 #: Ids of fingers on pads: the first, and how many each pad has.
@@ -37,15 +25,15 @@ _RESERVED: Final = (
     "/robojam", "/touch", "/tuio", "/impsy", "/interface", "/prediction", "/inst",
 )  # fmt: skip
 #: Input of a button that is released, which asks for nothing and is no fault.
-RELEASED: Final = Dropped("let go")
+RELEASED: Final = native.Dropped("let go")
 
 
-def _button(name: str) -> ArgumentParser:
-    return lambda value: Control(name, 1) if parse_number(value) > 0 else RELEASED
+def _button(name: str) -> native.ArgumentParser:
+    return lambda value: native.Control(name, 1) if native.parse_number(value) > 0 else RELEASED
 
 
 #: Messages that may come in at fixed addresses: those of buttons.
-INPUTS: Final[Table] = {
+INPUTS: Final[native.Table] = {
     f"/robojam/{name}": {"n": _button(name)} for name in ("answer", "reset", "panic")
 }
 
@@ -89,7 +77,7 @@ class _PadFinger:
     touched: bool = False
     down: bool = False
     new_place: bool = False
-    place: Place | None = None
+    place: native.Place | None = None
 
 
 class Pads:
@@ -108,22 +96,22 @@ class Pads:
         self._on_learnt = on_learnt
         self._fingers: dict[tuple[str, int], _PadFinger] = {}  # by host and id
 
-    def read(self, message: Message, host: str) -> list[Input] | None:
+    def read(self, message: Message, host: str) -> list[native.Input] | None:
         """Return the inputs of a pad's message; None for any other message. Never raises."""
         match = self._match(message)
         if match is None:
             return None
         expected = 1 if match.is_touch else 2
         if len(message.args) != expected or set(message.tags) - set("ihfd"):
-            return [Dropped("wrong arguments")]
+            return [native.Dropped("wrong arguments")]
         key = (host, match.finger)
         try:
             if match.is_touch:
-                return self._set_touched(key, on=parse_number(message.args[0]) > 0)
-            first, second = map(parse_number, message.args)
-            return self._set_place(key, parse_place(*match.pad.place(first, second)))
-        except ArgumentError as error:
-            return [Dropped(str(error))]
+                return self._set_touched(key, on=native.parse_number(message.args[0]) > 0)
+            first, second = map(native.parse_number, message.args)
+            return self._set_place(key, native.parse_place(*match.pad.place(first, second)))
+        except native.ArgumentError as error:
+            return [native.Dropped(str(error))]
 
     def _match(self, message: Message) -> _PadMessage | None:
         """Return the pad and the finger of a message; learn its pad if that is asked for."""
@@ -153,34 +141,33 @@ class Pads:
             self._fingers.pop(next(iter(self._fingers)))
         return self._fingers.setdefault(key, _PadFinger())
 
-    def _set_touched(self, key: tuple[str, int], *, on: bool) -> list[Input]:
+    def _set_touched(self, key: tuple[str, int], *, on: bool) -> list[native.Input]:
         """Touch or release a pad. Its place may come before or after."""
         finger = self._finger(key)
-        inputs: list[Input] = []
+        inputs: list[native.Input] = []
         if on == finger.touched:
             return inputs
         finger.touched = on
         if finger.place is not None and not finger.down and (finger.new_place or not on):
             # Released without a place since it was touched: a tap where the last one was.
-            inputs.append(Finger(Phase.DOWN, key[1], *finger.place))
+            inputs.append(native.Finger(Phase.DOWN, key[1], *finger.place))
             finger.down = True
         if not on:
             if finger.down:
-                inputs.append(Finger(Phase.UP, key[1]))
+                inputs.append(native.Finger(Phase.UP, key[1]))
             finger.down = finger.new_place = False
         return inputs
 
-    def _set_place(self, key: tuple[str, int], place: Place) -> list[Input]:
-        """Land or slide at a place."""
+    def _set_place(self, key: tuple[str, int], place: native.Place) -> list[native.Input]:
         finger = self._fingers.get(key)
         if finger is None:  # the pad does not send its touch
-            return [PhaselessTouch(place.x, place.y, None, place.clipped)]
+            return [native.PhaselessTouch(place.x, place.y, None, place.clipped)]
         finger.place, finger.new_place = place, True
         if not finger.touched:
             return []  # its touch comes next
         phase = Phase.MOVE if finger.down else Phase.DOWN
         finger.down = True
-        return [Finger(phase, key[1], *place)]
+        return [native.Finger(phase, key[1], *place)]
 
     def write(self, touch: Touch) -> list[bytes]:
         """Return the messages of a touch as the first pad sends them, which move its dot.

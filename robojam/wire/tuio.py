@@ -12,7 +12,6 @@ from typing import Final
 
 from robojam.touch import Phase, Touch
 from robojam.wire.native import (
-    INT32,
     ArgumentError,
     Dropped,
     Finger,
@@ -20,7 +19,7 @@ from robojam.wire.native import (
     Place,
     parse_integer,
     parse_place,
-)  # fmt: skip
+)
 from robojam.wire.osc import Message, bundle, encode
 
 ADDRESS: Final = "/tuio/2Dcur"
@@ -84,13 +83,13 @@ class TuioReader:
                 case ("alive", *cursors):
                     if frame.alive is not None:
                         inputs = self._discard(host)
-                    alive = {parse_integer(cursor, INT32) for cursor in cursors}
+                    alive = {parse_integer(cursor) for cursor in cursors}
                     self._frames[host].alive = alive
                 case ("set", cursor, x, y, *_):
                     if len(frame.places) < _MAX_CURSORS:
-                        frame.places[parse_integer(cursor, INT32)] = parse_place(x, y)
+                        frame.places[parse_integer(cursor)] = parse_place(x, y)
                 case ("fseq", number):
-                    return self._end_frame(host, parse_integer(number, INT32), now)
+                    return self._end_frame(host, parse_integer(number), now)
                 case _:
                     raise ArgumentError("wrong arguments")
         except ArgumentError as error:

@@ -14,7 +14,6 @@ from robojam.config import options
 from robojam.config.addresses import (
     DIALECTS,
     Output,
-    PadAddress,
     parse_address,
     parse_output,
     parse_pad,
@@ -189,8 +188,8 @@ def test_output_takes_every_dialect(dialect):
 
 
 def test_pad_is_an_address_with_axes():
-    assert parse_pad("/1/xy") == PadAddress("/1/xy", ("x", "-y"))
-    assert parse_pad("/pad=-y,x") == PadAddress("/pad", ("-y", "x"))
+    assert parse_pad("/1/xy") == ("/1/xy", ("x", "-y"))
+    assert parse_pad("/pad=-y,x") == ("/pad", ("-y", "x"))
     for wrong in (
         "1/xy",
         "/",

@@ -117,8 +117,8 @@ def test_datagrams_of_another_program_are_ignored(client):
             b"",
             b"m",
         ):
-            stranger.sendto(datagram, client._socket.getsockname())
-        stranger.sendto(packet("m", 0, b"\x90\x3c\x40"), client._socket.getsockname())
+            stranger.sendto(datagram, client._endpoint.address)
+        stranger.sendto(packet("m", 0, b"\x90\x3c\x40"), client._endpoint.address)
     assert not [d for d in until(client, lambda received: received) if d[0] == "m"]
 
 
