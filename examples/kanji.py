@@ -156,7 +156,7 @@ def write_new(
 ) -> list[np.ndarray]:
     """Return count kanji that a model writes: arrays of points (n, 4), each up to its end."""
     weights = {name: t.detach().numpy() for name, t in model.state_dict().items()}
-    network = Network(np, model.event, weights, model.layers)
+    network = Network(np, model.event, weights)
     rng = np.random.default_rng(seed)
     memory, points = network.initial(count), []
     for _ in range(LONGEST):

@@ -176,7 +176,6 @@ def touch_event(
                 hidden=hidden // 2,
                 noise=1e-3,
                 centre=-4.0,
-                scale=1.0,
             ),
             Factor(
                 name="xy",
@@ -211,7 +210,6 @@ def stroke_event(*, components: int = 12, hidden: int = 128, scale: float = 20.0
                 components=components,
                 hidden=hidden,
                 noise=1.0,
-                centre=0.0,
                 scale=scale,
             ),
             Factor(name="lifted", kind="flag", columns=(2,)),

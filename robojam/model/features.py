@@ -10,10 +10,9 @@ factor's columns.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,8 +151,7 @@ def component_parts(event: EventSpec, factor: Factor) -> tuple[slice, ...]:
     return tuple(slice(start, end) for start, end in pairwise(ends))
 
 
-@dataclass(frozen=True, slots=True)
-class Components:
+class Components(NamedTuple):
     """Parameters of a mixture in units of its factor, shaped as in robojam.mixture.
 
     logits (…, K), mean (…, K, D), log_scale (…, K, D), lower (…, K, D(D-1)/2).
@@ -177,10 +175,10 @@ def components(
     """Return the mixture that a head outputs; values (…, C) hold the earlier factors."""
     k = factor.components
     mean, raw, lower, shares = (
-        out[..., k * (1 + part.start) : k * (1 + part.stop)].reshape(
-            *out.shape[:-1], k, part.stop - part.start
+        out[..., k * (1 + p.start) : k * (1 + p.stop)].reshape(
+            *out.shape[:-1], k, p.stop - p.start
         )
-        for part in component_parts(event, factor)
+        for p in component_parts(event, factor)
     )
     raw = raw - FLOOR
     log_scale = FLOOR + xp.logaddexp(raw, xp.zeros_like(raw))

@@ -74,16 +74,6 @@ class ModelFile:
         """The description of the event that the model is over."""
         return self.description.event
 
-    @property
-    def units(self) -> int:
-        """The width of each recurrent layer."""
-        return self.description.units
-
-    @property
-    def layers(self) -> int:
-        """The number of recurrent layers."""
-        return self.description.layers
-
 
 def shapes(event: EventSpec, units: int, layers: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of every weight of a model, by name."""
@@ -95,10 +85,9 @@ def shapes(event: EventSpec, units: int, layers: int) -> dict[str, tuple[int, ..
         "trunk.bias": (sum(hidden),),
     }
     for layer in range(layers):
-        weights[f"rnn.{layer}.weight_ih_l0"] = (4 * units, units if layer else count)
-        weights[f"rnn.{layer}.weight_hh_l0"] = (4 * units, units)
-        weights[f"rnn.{layer}.bias_ih_l0"] = (4 * units,)
-        weights[f"rnn.{layer}.bias_hh_l0"] = (4 * units,)
+        for part, inputs in (("ih", units if layer else count), ("hh", units)):
+            weights[f"rnn.{layer}.weight_{part}_l0"] = (4 * units, inputs)
+            weights[f"rnn.{layer}.bias_{part}_l0"] = (4 * units,)
     known = 0
     for i, factor in enumerate(event.factors):
         out = features.output_count(event, factor)
@@ -135,7 +124,8 @@ def read(path: str | Path) -> ModelFile:
         weights = load_tensors(data)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path} is not a safetensors file: {error}") from error
-    text = _metadata(data).get(_KEY)
+    header = data[8 : 8 + int.from_bytes(data[:8], "little")]
+    text = (msgspec.json.decode(header).get("__metadata__") or {}).get(_KEY)
     if not isinstance(text, str):
         raise ModelFileError(f"{path} holds a model of another kind, not one of robojam's")
     try:
@@ -145,9 +135,8 @@ def read(path: str | Path) -> ModelFile:
     except (ValueError, RecursionError) as error:  # all of msgspec's errors are ValueErrors
         raise ModelFileError(f"{path} has a damaged description: {error}") from error
     if made_for != FORMAT:
-        raise ModelFileError(
-            f"{path} has model format {made_for!r}; this robojam reads format {FORMAT}"
-        )
+        reads = f"this robojam reads format {FORMAT}"
+        raise ModelFileError(f"{path} has model format {made_for!r}; {reads}")
     wanted = shapes(description.event, description.units, description.layers)
     for name in sorted(wanted.keys() | weights.keys()):
         have = weights[name].shape if name in weights else "missing"
@@ -169,13 +158,6 @@ def _floats(path: Path, name: str, array: NDArray[Any]) -> features.Floats:
     if not np.isfinite(floats).all():
         raise ModelFileError(f"{path} holds numbers that are not finite, in {name}")
     return floats
-
-
-def _metadata(data: bytes) -> dict[str, Any]:
-    size = int.from_bytes(data[:8], "little")
-    header = msgspec.json.decode(data[8 : 8 + size], type=dict[str, Any])
-    metadata = header.get("__metadata__", {})
-    return metadata if isinstance(metadata, dict) else {}
 
 
 def folder() -> Path:

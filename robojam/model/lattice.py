@@ -18,7 +18,7 @@ F of factors.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -27,70 +27,30 @@ from numpy.typing import NDArray
 from robojam.model.event import MARGIN
 
 _Doubles = NDArray[np.float64]
-_Integers = NDArray[np.int64]
 
 #: Largest distance of places from their lattice: corpora hold decimals and 32-bit numbers.
 SLACK = MARGIN / 2
 #: A performance with fewer touches than this inside the screen shows no lattice.
 _MIN_TOUCHES = 6
-#: A lattice of fewer performances than this is left out.
-_MIN_PERFORMANCES = 3
-#: Places, and lattices of each performance, that are compared at once.
-_BLOCK = 1 << 16
 
 
-def detect(performances: Iterable[NDArray[Any]], lattices: Sequence[int]) -> _Integers:
+def detect(performances: Iterable[NDArray[Any]], lattices: Iterable[int]) -> NDArray[np.int64]:
     """Return the coarsest lattice (P,) on which all places (T, D) of each performance lie.
 
     lattices are the candidates, as numbers of lines n; 0 stands for none of them.
     """
-    blocks = [np.zeros(0, np.int64)]
-    block: list[NDArray[Any]] = []
-    size = 0
-    for places in performances:
-        block.append(places)
-        size += len(places) + len(lattices)
-        if size >= _BLOCK:
-            blocks.append(_detect(block, lattices))
-            block, size = [], 0
-    if block:
-        blocks.append(_detect(block, lattices))
-    return np.concatenate(blocks)
-
-
-def _detect(block: list[NDArray[Any]], lattices: Sequence[int]) -> _Integers:
-    """Return the lattice of each performance (P,): tried on a few places, then on all."""
-    owner = np.repeat(np.arange(len(block)), [len(places) for places in block])
-    places = np.ascontiguousarray(np.concatenate(block).T, np.float64)
-    inside = ((places > 0) & (places < 1)).all(0)
-    owner, places = owner[inside], places.compress(inside, 1)
-    counts = np.bincount(owner, minlength=len(block))
-    begins = np.cumsum(counts) - counts
-    long_enough = np.flatnonzero(counts >= _MIN_TOUCHES)
-    # Pairs of a performance and a lattice, in order: a few places rule most of them out.
     candidates = np.array(sorted(lattices), np.float64)
-    rows, columns = np.nonzero(_on(places[0, begins[long_enough], None], candidates))
-    performance, n = long_enough[rows], candidates[columns]
-    for place in range(_MIN_TOUCHES):
-        for column in places:
-            on = _on(column[begins[performance] + place], n)
-            performance, n = performance[on], n[on]
-    detected = np.zeros(len(block), np.int64)
-    while len(performance):  # test the coarsest lattice left for each performance on all places
-        tested, wrong = np.zeros((2, len(block)), bool)
-        tested[performance] = True
-        rows = np.flatnonzero(tested[owner])
-        coarsest = np.diff(performance, prepend=-1) > 0
-        detected[performance[coarsest]] = n[coarsest]
-        off = ~_on(places.take(rows, 1), detected[owner[rows]])
-        wrong[owner[rows[off.any(0)]]] = True
-        detected[wrong] = 0
-        left = wrong[performance] & ~coarsest
-        performance, n = performance[left], n[left]
-    return detected
+    detected: list[float] = []
+    for performance in performances:
+        places = np.asarray(performance, np.float64)
+        places = places[((places > 0) & (places < 1)).all(1)]
+        few = places[:_MIN_TOUCHES, :, None]  # they rule most candidates out
+        left = candidates[_on(few, candidates).all((0, 1))] if len(few) == _MIN_TOUCHES else ()
+        detected.append(next((n for n in left if _on(places, n).all()), 0))
+    return np.array(detected, np.int64)
 
 
-def _on(places: _Doubles, n: _Doubles | _Integers) -> NDArray[np.bool_]:
+def _on(places: _Doubles, n: _Doubles | float) -> NDArray[np.bool_]:
     """Return which places lie on lattices of 1/n."""
     pixels = places * n
     on: NDArray[np.bool_] = np.abs(pixels - np.round(pixels)) < n * SLACK
@@ -98,7 +58,7 @@ def _on(places: _Doubles, n: _Doubles | _Integers) -> NDArray[np.bool_]:
 
 
 def shares(
-    performances: Iterable[NDArray[Any]], noise: float, *, rare: int = _MIN_PERFORMANCES
+    performances: Iterable[NDArray[Any]], noise: float, *, rare: int = 3
 ) -> tuple[tuple[int, float], ...]:
     """Return the lattices of a corpus that are coarser than its noise, with their shares.
 

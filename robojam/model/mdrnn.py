@@ -91,11 +91,10 @@ class EventModel(nn.Module):
 
     def initial(self, batch: int) -> ModelState:
         """Return the state before the first event, for a batch."""
-        like = self.start
         hidden = self.start[:, :, None].expand(2, self.layers, batch, self.units)
-        nowhere = like.new_full((batch, self._dims), torch.nan)
-        zero = like.new_zeros((batch, self._dims))
-        no_features = like.new_zeros((batch, features.feature_count(self.event)))
+        nowhere = self.start.new_full((batch, self._dims), torch.nan)
+        zero = torch.zeros_like(nowhere)
+        no_features = self.start.new_zeros((batch, features.feature_count(self.event)))
         return ModelState(hidden[0], hidden[1], nowhere, zero, zero, no_features)
 
     def listen(
@@ -136,9 +135,8 @@ class EventModel(nn.Module):
             before[:, -1] if self._dims else state.previous_velocity,
             event_features[:, -1],
         )
-        previous = torch.cat([state.velocity[:, None], now[:, :-1]], 1)
         earlier = torch.cat([state.previous_velocity[:, None], before[:, :-1]], 1)
-        return self.dropout(torch.cat(context, -1)), last, previous, earlier, after
+        return self.dropout(torch.cat(context, -1)), last, before, earlier, after
 
     def predict(
         self,
@@ -171,18 +169,25 @@ class EventModel(nn.Module):
                 sign = 2 * unit[..., 0] - 1
                 parts.append(functional.logsigmoid(sign * out[..., 0]))
                 continue
-            c = features.components(torch, self.event, factor, out, values, now, before)
-            mixture = Mixture(c.logits, c.mean, c.log_scale, c.lower)
-            parts.append(self._density(factor, mixture, values, last, cell))
+            mixture = Mixture(
+                *features.components(torch, self.event, factor, out, values, now, before)
+            )
+            if factor.kind == "duration":
+                parts.append(self._density_in_seconds(factor, mixture, values, unit))
+            else:
+                parts.append(self._density(factor, mixture, values, unit, last, cell))
         return torch.stack(parts, -1)
 
+    @staticmethod
     def _density(
-        self, factor: Factor, mixture: Mixture, values: Tensor, last: Tensor, cell: Tensor
+        factor: Factor,
+        mixture: Mixture,
+        values: Tensor,
+        unit: Tensor,
+        last: Tensor,
+        cell: Tensor,
     ) -> Tensor:
-        """Return the log density (…) of a factor of events (…, C) under its mixture."""
-        unit = features.normalise(torch, factor, values)
-        if factor.kind == "duration":
-            return self._in_seconds(factor, mixture, values)
+        """Return the log density (…) of places or offsets; unit (…, D) is their normalised."""
         if factor.slides is None:
             return mixture.log_prob(unit) - factor.dims * math.log(factor.scale)
         # The first event does not slide.
@@ -196,17 +201,16 @@ class EventModel(nn.Module):
         return chance - factor.dims * cell.log()
 
     @staticmethod
-    def _in_seconds(factor: Factor, mixture: Mixture, values: Tensor) -> Tensor:
+    def _density_in_seconds(
+        factor: Factor, mixture: Mixture, values: Tensor, unit: Tensor
+    ) -> Tensor:
         """Return the log density (…) of durations, given the mixture over their logarithms."""
-        unit = features.normalise(torch, factor, values)
+        seconds, half = features.pick(values, factor.columns), factor.noise / 2
         if not factor.noise:
-            seconds = features.pick(values, factor.columns)[..., 0].clamp_min(
-                features.LOG_EPSILON
-            )
-            density: Tensor = mixture.log_prob(unit) - math.log(factor.scale) - seconds.log()
+            log_seconds = seconds[..., 0].clamp_min(features.LOG_EPSILON).log()
+            density: Tensor = mixture.log_prob(unit) - math.log(factor.scale) - log_seconds
             return density
         # The interval is as wide as the noise, unless it would begin below zero.
-        seconds, half = features.pick(values, factor.columns), factor.noise / 2
         low = (seconds - half).clamp_min(features.LOG_EPSILON)
         gap = (seconds + half - features.LOG_EPSILON).clamp(features.LOG_EPSILON, factor.noise)
         width = torch.log1p(gap / low)
@@ -225,17 +229,18 @@ class EventModel(nn.Module):
         (robojam.model.lattice). Returns (B, T, factors), each given all earlier events, and
         the state after the last.
         """
-        state = state or self.initial(len(values))
-        seen, last, now, before, after = self.listen(values, state)
-        wide = self._cells(values, cell)
-        return self.predict(self.trunk(seen), values, last, now, before, wide), after
+        trunk, conditions, after = self._read(values, state, cell)
+        return self.predict(trunk, values, *conditions), after
 
-    def _cells(self, values: Tensor, cell: Tensor | None) -> Tensor:
-        """Return the widths (B, T) of the cells of events (B, T, C)."""
+    def _read(
+        self, values: Tensor, state: ModelState | None, cell: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...], ModelState]:
+        """Return what `predict` is given beside the events, the trunk's output apart."""
+        seen, *motion, after = self.listen(values, state or self.initial(len(values)))
         if cell is None:
             position = self.event.position
             cell = values.new_full(values.shape[:1], position.noise if position else 0.0)
-        return cell[:, None].expand(values.shape[:2])
+        return self.trunk(seen), (*motion, cell[:, None].expand(values.shape[:2])), after
 
     def flagless(
         self, values: Tensor, state: ModelState | None = None, cell: Tensor | None = None
@@ -244,29 +249,27 @@ class EventModel(nn.Module):
 
         In order: the factors' log densities, the events' (B, T), and the state.
         """
-        state = state or self.initial(len(values))
-        seen, last, now, before, after = self.listen(values, state)
-        trunk, wide = self.trunk(seen), self._cells(values, cell)
+        trunk, conditions, after = self._read(values, state, cell)
         terms: list[Tensor] = []
         for flags in product((0.0, 1.0), repeat=len(self.event.flags)):
             guess = values.clone()
             for column, flag in zip(self.event.flags, flags, strict=True):
                 guess[..., column] = flag
-            terms.append(self.predict(trunk, guess, last, now, before, wide).sum(-1))
-        parts = self.predict(trunk, values, last, now, before, wide)
+            terms.append(self.predict(trunk, guess, *conditions).sum(-1))
+        parts = self.predict(trunk, values, *conditions)
         return parts, torch.logsumexp(torch.stack(terms), 0), after
 
 
 def save(model: EventModel, path: str | Path, description: ModelDescription) -> None:
     """Write a model's weights and its description to a file, completely or not at all."""
-    write(
-        path, description, {n: t.detach().cpu().numpy() for n, t in model.state_dict().items()}
-    )
+    weights = {n: t.detach().cpu().numpy() for n, t in model.state_dict().items()}
+    write(path, description, weights)
 
 
 def load(path: str | Path) -> tuple[EventModel, ModelDescription]:
     """Return the model in a file, and its description. Raises ModelFileError."""
     file = read(path)
-    model = EventModel(file.event, units=file.units, layers=file.layers)
+    about = file.description
+    model = EventModel(about.event, units=about.units, layers=about.layers)
     model.load_state_dict({n: torch.from_numpy(a) for n, a in file.weights.items()})
-    return model.eval(), file.description
+    return model.eval(), about

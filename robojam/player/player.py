@@ -69,7 +69,7 @@ class ModelPlayer:
             )
         self.file, self.device, self.voices = file, device, voices
         xp, weights = _load_weights(file.weights, device)
-        self.network = Network(xp, file.event, weights, file.layers)
+        self.network = Network(xp, file.event, weights)
         # The mean of the noise that the model was trained with.
         self._half_noise = np.asarray(file.event.noise, np.float32) / 2
         self._half_noises: list[float] = self._half_noise.tolist()

@@ -138,21 +138,18 @@ class Network:
     the weights, so that one tanh serves all four gates.
     """
 
-    def __init__(
-        self, xp: ArrayModule, event: EventSpec, weights: dict[str, Array], layers: int
-    ) -> None:
+    def __init__(self, xp: ArrayModule, event: EventSpec, weights: dict[str, Array]) -> None:
         """Lay out the weights of a model file, arrays of xp (robojam.model.file.shapes)."""
         self.xp, self.event, self.position = xp, event, event.position
         self.start = weights["start"]
         self.gates: list[tuple[Array, Array]] = []
         self.units = n = self.start.shape[-1]
-        for layer in range(layers):
-            get = {
-                k: weights[f"rnn.{layer}.{k}_l0"]
-                for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            }
-            joined = concat(xp, [get["weight_ih"], get["weight_hh"]])
-            bias = get["bias_ih"] + get["bias_hh"]
+        for layer in range(self.start.shape[1]):
+            weight, bias = (
+                [weights[f"rnn.{layer}.{name}_{part}_l0"] for part in ("ih", "hh")]
+                for name in ("weight", "bias")
+            )
+            joined, bias = concat(xp, weight), bias[0] + bias[1]
             half = xp.ones_like(bias) * 0.5
             half[2 * n : 3 * n] = 1.0  # the candidate is a tanh already
             self.gates.append((_transposed(xp, joined * half[:, None]), bias * half))

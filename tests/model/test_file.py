@@ -74,7 +74,7 @@ def refusal(path: Path) -> str:
 def test_model_file_round_trip_is_exact(path):
     file = modelfile.read(path)
     assert file.description == DESCRIPTION
-    assert (file.event, file.units, file.layers) == (TOUCHES, 8, 2)
+    assert (file.event, file.description.units, file.description.layers) == (TOUCHES, 8, 2)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert file.weights.keys() == WEIGHTS.keys()
     for name, array in WEIGHTS.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -95,13 +94,11 @@ def played(rng: np.random.Generator) -> np.ndarray:
     st.integers(0, 1 << 30),
     st.integers(0, 40),
     st.sampled_from([range(100, 1020), [600], [1000, 300, 600, 576], []]),
-    st.sampled_from([1, 1 << 11, 1 << 16]),
 )
-def test_detection_in_blocks_equals_the_definition(seed, count, lattices, block):
+def test_detection_equals_the_definition(seed, count, lattices):
     rng = np.random.default_rng(seed)
     performances = [played(rng) for _ in range(count)]
-    with mock.patch.object(lattice, "_BLOCK", block):
-        found = lattice.detect(iter(performances), lattices)
+    found = lattice.detect(iter(performances), lattices)
     assert found.dtype == np.int64
     assert found.tolist() == [detect_slowly(places, lattices) for places in performances]
     assert [detect_one(places, lattices) for places in performances] == found.tolist()

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -65,7 +66,8 @@ def described(tmp_path, change) -> None:
     path = tmp_path / "net.safetensors"
     sequential_file.save(chain(), path)
     weights = {name: t.clone() for name, t in sequential_file.load(path).state_dict().items()}
-    text = json.loads(file._metadata(path.read_bytes())["robojam"])
+    with safe_open(path, framework="pt") as opened:
+        text = json.loads(opened.metadata()["robojam"])
     change(text, weights)
     save_file(weights, path, metadata={"robojam": json.dumps(text)})
     sequential_file.load(path)

@@ -293,7 +293,7 @@ def test_clipped_nan_stays_nan(xp):
 
 def test_network_is_built_from_a_model_file():
     file = filed(small(TOUCHES))
-    net = Network(np, file.event, file.weights, file.layers)
+    net = Network(np, file.event, file.weights)
     assert net.units == 8
     assert net.trunk_output(net.initial(4)).shape == (
         4,

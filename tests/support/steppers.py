@@ -51,7 +51,7 @@ def network(model: EventModel, xp: Any = np) -> Network:
     weights = {n: t.detach() for n, t in model.state_dict().items()}
     if xp is np:
         weights = {n: t.numpy() for n, t in weights.items()}
-    return Network(xp, model.event, weights, model.layers)
+    return Network(xp, model.event, weights)
 
 
 def arrays(state: RecurrentState) -> list[Any]:
