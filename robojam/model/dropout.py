@@ -49,7 +49,3 @@ class Dropout(nn.Module):
         least = round(self.share * 2**_BITS) - 2 ** (_BITS - 1)
         mask: Tensor = words.view(torch.int16)[:size] >= least
         return mask.view(shape)
-
-    def extra_repr(self) -> str:
-        """Return the share, as torch's own layers show their options."""
-        return f"share={self.share}"

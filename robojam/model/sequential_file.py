@@ -88,26 +88,23 @@ def load(path: str | Path) -> nn.Sequential:
         raise ModelFileError(f"cannot read the network {path}: {error}") from error
     try:
         made_for = msgspec.json.decode(text, type=dict[str, Any]).get("format")
-        if made_for != FORMAT:
-            raise ModelFileError(
-                f"{path} has model format {made_for!r}, and a network has {FORMAT!r}"
-            )
-        description = msgspec.json.decode(text, type=NetworkDescription)
-        # On the meta device nothing is allocated for a size that a file merely claims.
-        with torch.device("meta"):
-            network = nn.Sequential(*map(_build, description.layers))
-        network = network.to(getattr(torch, description.dtype))
-        network.load_state_dict(weights, assign=True)
-    except ModelFileError:
-        raise
+        if made_for == FORMAT:
+            description = msgspec.json.decode(text, type=NetworkDescription)
+            dtype = getattr(torch, description.dtype)
+            # On the meta device nothing is allocated for a size that a file merely claims.
+            with torch.device("meta"):
+                network = nn.Sequential(*map(_build, description.layers)).to(dtype)
+            network.load_state_dict(weights, assign=True)
     except (ValueError, RuntimeError, RecursionError) as error:
         raise ModelFileError(
             f"{path} does not hold what its description says: {error}"
         ) from error
+    if made_for != FORMAT:
+        raise ModelFileError(
+            f"{path} has model format {made_for!r}, and a network has {FORMAT!r}"
+        )
     for name, weight in weights.items():
-        if weight.dtype != getattr(torch, description.dtype) or not bool(
-            weight.isfinite().all()
-        ):
+        if weight.dtype != dtype or not bool(weight.isfinite().all()):
             raise ModelFileError(f"{path}: {name} is not of finite {description.dtype}")
     return network.requires_grad_().eval()
 
@@ -134,9 +131,8 @@ def _describe(layer: nn.Module) -> _Linear | _Activation | _Mixture:
 def _build(layer: _Linear | _Activation | _Mixture) -> nn.Module:
     """Return a new layer of a description. Raises ValueError for an unknown activation."""
     if isinstance(layer, _Mixture):
-        return MixtureLayer(
-            layer.inputs, layer.dims, layer.components, covariance=layer.covariance
-        )
+        sizes = layer.inputs, layer.dims, layer.components
+        return MixtureLayer(*sizes, covariance=layer.covariance)
     if isinstance(layer, _Linear):
         return nn.Linear(layer.inputs, layer.outputs, bias=layer.bias)
     if layer.name not in ACTIVATIONS:

@@ -84,61 +84,52 @@ class BatchStepper:
 
     def feed_rows(self, rows: Floats, events: Floats) -> None:
         """Advance N rows, in place, by an event (N, C) each."""
+        n = self._units
         for start in range(0, len(rows), MAX_BATCH):
-            part = slice(start, start + MAX_BATCH)
-            self._feed(rows[part], events[part])
+            x = rows[start : start + MAX_BATCH]
+            self._features.feed(x, events[start : start + MAX_BATCH])
+            z = self._z[: len(x)]
+            opened, candidate = z[:, : 3 * n], z[:, 3 * n :]
+            input_gate, forget_gate, output_gate = (z[:, i * n : i * n + n] for i in range(3))
+            for layer, weight in zip(self._layout.layers, self._gates, strict=True):
+                cell = x[:, layer.cell]
+                _product(x[:, layer.reads], weight, z)
+                np.tanh(z, out=z)
+                np.multiply(opened, _HALF, out=opened)
+                np.add(opened, _HALF, out=opened)
+                np.multiply(cell, forget_gate, out=cell)
+                np.multiply(candidate, input_gate, out=candidate)
+                np.add(cell, candidate, out=cell)
+                np.tanh(cell, out=candidate)
+                np.multiply(candidate, output_gate, out=x[:, layer.writes])
 
     def sample_rows(
         self, rows: Floats, numbers: RandomNumbers, *, temperature: float, spread: float
     ) -> Floats:
         """Draw the next event (N, C) of N rows, given random numbers (N, factors + C)."""
-        numbers = np.asarray(numbers, np.float32)
+        numbers, layout, split = np.asarray(numbers, np.float32), self._layout, len(self._heads)
         drawn = np.empty((len(rows), self._columns), np.float32)
         for start in range(0, len(rows), MAX_BATCH):
-            part = slice(start, start + MAX_BATCH)
-            self._sample(rows[part], numbers[part], drawn[part], temperature, spread)
+            batch = slice(start, start + MAX_BATCH)
+            x, values, trunk = rows[batch], drawn[batch], self._trunk[: len(rows[batch])]
+            _product(x[:, layout.head_input], self._trunk_weight, trunk)
+            z = numbers[batch, split:] * np.float32(spread)
+            last = x[:, layout.position]
+            now, before = x[:, layout.velocity], x[:, layout.previous_velocity]
+            for i, head in enumerate(self._heads):
+                u = numbers[batch, i : i + 1]
+                if head.factor.kind == "flag":
+                    values[:, head.columns] = unit = head.flag(trunk, u, temperature)
+                else:
+                    component = head.choose(trunk, u, temperature)
+                    unit = head.unit(component, z[:, head.columns])
+                    if head.moves:
+                        unit += head.motion(component, values, now, before)
+                    values[:, head.columns] = head.to_event(unit, values, last)
+                if head.context is not None:
+                    later = trunk[:, head.later]
+                    later += unit @ head.context
         return drawn
-
-    def _feed(self, x: Floats, values: Floats) -> None:
-        self._features.feed(x, values)
-        n, z = self._units, self._z[: len(x)]
-        opened, candidate = z[:, : 3 * n], z[:, 3 * n :]
-        input_gate, forget_gate, output_gate = z[:, :n], z[:, n : 2 * n], z[:, 2 * n : 3 * n]
-        for layer, weight in zip(self._layout.layers, self._gates, strict=True):
-            cell = x[:, layer.cell]
-            _product(x[:, layer.reads], weight, z)
-            np.tanh(z, out=z)
-            np.multiply(opened, _HALF, out=opened)
-            np.add(opened, _HALF, out=opened)
-            np.multiply(cell, forget_gate, out=cell)
-            np.multiply(candidate, input_gate, out=candidate)
-            np.add(cell, candidate, out=cell)
-            np.tanh(cell, out=candidate)
-            np.multiply(candidate, output_gate, out=x[:, layer.writes])
-
-    def _sample(
-        self, x: Floats, numbers: Floats, values: Floats, temperature: float, spread: float
-    ) -> None:
-        layout, trunk = self._layout, self._trunk[: len(x)]
-        _product(x[:, layout.head_input], self._trunk_weight, trunk)
-        split = len(self._heads)
-        z = numbers[:, split:] * np.float32(spread)
-        last = x[:, layout.position]
-        now, before = x[:, layout.velocity], x[:, layout.previous_velocity]
-        for i, head in enumerate(self._heads):
-            u = numbers[:, i : i + 1]
-            if head.factor.kind == "flag":
-                unit = head.flag(trunk, u, temperature)
-                values[:, head.columns] = unit
-            else:
-                component = head.choose(trunk, u, temperature)
-                unit = head.unit(component, z[:, head.columns])
-                if head.moves:
-                    unit += head.motion(component, values, now, before)
-                values[:, head.columns] = head.to_event(unit, values, last)
-            if head.context is not None:
-                later = trunk[:, head.later]
-                later += unit @ head.context
 
 
 class _Features:
@@ -294,15 +285,14 @@ class _BatchHead:
     def to_event(self, unit: Floats, values: Floats, last: Floats) -> Floats:
         """Convert a drawn value (V, D) from the factor's units to the event's."""
         factor = self.factor
+        scale, centre = np.float32(factor.scale), np.float32(factor.centre)
         if factor.slides is not None:
             slides = np.logical_and(values[:, factor.slides, None], last == last)
-            drawn: Floats = unit * np.where(
-                slides, np.float32(factor.step), np.float32(factor.scale)
-            )
-            drawn += np.where(slides, last, np.float32(factor.centre))
+            drawn: Floats = unit * np.where(slides, np.float32(factor.step), scale)
+            drawn += np.where(slides, last, centre)
             return drawn
-        drawn = unit * np.float32(factor.scale)
-        drawn += np.float32(factor.centre)
+        drawn = unit * scale
+        drawn += centre
         if factor.kind == "duration":
             np.minimum(drawn, np.float32(LONGEST), out=drawn)
             np.maximum(drawn, np.float32(-LONGEST), out=drawn)

@@ -27,6 +27,8 @@ _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.
 _MIN_SCALE = math.exp(FLOOR)
 
+_Row = list[float]
+
 
 class _SingleHead:
     """One factor's head, and the arrays that it computes in.
@@ -74,7 +76,8 @@ class SingleStepper:
         n = network.units
         self._heads = [_SingleHead(network, i) for i in range(len(network.heads))]
         self._trunk = np.zeros(layout.trunk.shape[1], np.float32)
-        self._z, self._opened = z, s = np.zeros((2, 4 * n), np.float32)
+        self._z = z = np.zeros(4 * n, np.float32)
+        self._opened = s = np.zeros(4 * n, np.float32)
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
         self._input_gate, self._forget_gate, self._output_gate = s[:n], s[n : 2 * n], s[3 * n :]
         self._dims = self.event.position.dims if self.event.position else 0
@@ -192,22 +195,15 @@ class SingleStepper:
         return values
 
     def _unit(
-        self,
-        head: _SingleHead,
-        numbers: list[float],
-        z: list[float],
-        values: list[float],
-        motion: list[float],
-    ) -> list[float]:
+        self, head: _SingleHead, numbers: _Row, z: _Row, values: _Row, motion: _Row
+    ) -> _Row:
         """Draw from one component of a factor, in the factor's units."""
         mean, raw, lower, shares = (numbers[part] for part in head.parts)
         unit = []
-        start = 0
         for i, (centre, log_scale) in enumerate(zip(mean, raw, strict=True)):
-            correlated = z[i]
+            correlated, start = z[i], i * (i - 1) // 2
             for j in range(i):
                 correlated += lower[start + j] * z[j]
-            start += i
             # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
             unit.append(centre + (_MIN_SCALE + math.exp(log_scale)) * correlated)
         factor, p = head.factor, self._dims
@@ -243,9 +239,7 @@ def _choose(head: _SingleHead, u: float, temperature: float) -> list[float]:
     return numbers
 
 
-def _to_event(
-    factor: Factor, unit: list[float], values: list[float], motion: list[float]
-) -> None:
+def _to_event(factor: Factor, unit: _Row, values: _Row, motion: _Row) -> None:
     """Write a value drawn in a factor's units to the factor's columns of an event."""
     last = motion[: factor.dims]
     slides = factor.slides is not None and values[factor.slides] > 0.5 and last[0] == last[0]

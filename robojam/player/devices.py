@@ -22,13 +22,13 @@ def choose_device(name: str) -> str:
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    usable = [device for device, is_available in available.items() if is_available]
     if name == "auto":
-        return next((device for device, usable in available.items() if usable), "cpu")
-    if not available.get(name, False):
-        usable_devices = ", ".join(
-            ["cpu", *(device for device, usable in available.items() if usable)]
+        return [*usable, "cpu"][0]
+    if name not in usable:
+        raise DeviceError(
+            f"this machine has no device {name}; it has {', '.join(['cpu', *usable])}"
         )
-        raise DeviceError(f"this machine has no device {name}; it has {usable_devices}")
     return name
 
 

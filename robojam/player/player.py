@@ -171,7 +171,7 @@ class ModelPlayer:
         trunk = network.trunk_output(state)
         logit = float(network.head_output(0, trunk)[0, 0])
         last = _to_numpy(state.position)[0]
-        cannot_slide = bool(np.isnan(last).any()) or place.slides is None
+        can_slide = place.slides is not None and not np.isnan(last).any()
         groups: list[tuple[float, ...]] = []
         for moving in (0.0, 1.0):
             probability = 0.5 + 0.5 * math.tanh((logit if moving else -logit) / 2)
@@ -186,9 +186,8 @@ class ModelPlayer:
             given_dt = network.add_context(1, given_phase, normalise(xp, dt, values))
             out = network.head_output(2, given_dt)
             mixture = components(xp, event, place, out, values, *velocities)
-            groups += self._groups(
-                mixture, probability, None if cannot_slide or not moving else last
-            )
+            origin = last if moving and can_slide else None
+            groups += self._groups(mixture, probability, origin)
         return groups
 
     def _groups(
@@ -203,9 +202,8 @@ class ModelPlayer:
         scale = np.exp(_to_numpy(mixture.log_scale)[0]) * unit
         lower = _to_numpy(mixture.lower)[0, :, 0]
         stretch = np.sqrt(1 + lower * lower)
-        table = np.column_stack(
-            [weights, mean, scale[:, 0], scale[:, 1] * stretch, lower / stretch]
-        )
+        deviations = scale[:, 0], scale[:, 1] * stretch
+        table = np.column_stack([weights, mean, *deviations, lower / stretch])
         return [tuple(row) for row in table[weights > _MIN_WEIGHT].tolist()]
 
     def _draw(self, voices: Sequence[int]) -> list[Proposal]:
@@ -268,12 +266,10 @@ def _load_weights(
 ) -> tuple[ArrayModule, dict[str, Array]]:
     """Return the module that computes, and the weights as its arrays on the device."""
     if device == "cpu":
-        return np, {name: array.astype(np.float32) for name, array in weights.items()}
+        return np, weights
     import torch
 
-    return torch, {
-        name: torch.from_numpy(array).float().to(device) for name, array in weights.items()
-    }
+    return torch, {name: torch.from_numpy(w).float().to(device) for name, w in weights.items()}
 
 
 def _describe_columns(columns: tuple[str, ...], kinds: tuple[str, ...]) -> str:

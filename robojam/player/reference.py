@@ -15,24 +15,9 @@ from typing import TypedDict
 
 import numpy as np
 
+from robojam.model import features
 from robojam.model.event import EventSpec, Factor
-from robojam.model.features import (
-    FLOOR,
-    Array,
-    ArrayModule,
-    Floats,
-    clipped,
-    column_index,
-    component_parts,
-    concat,
-    feature_count,
-    features,
-    motion,
-    motion_terms,
-    pick,
-    slide,
-    velocity,
-)
+from robojam.model.features import FLOOR, Array, ArrayModule, Floats, concat, pick
 
 #: Largest absolute logarithm of a sampled duration: 15 years, and still finite.
 LONGEST = 20.0
@@ -70,28 +55,17 @@ class RecurrentState:
         """Return all of its arrays."""
         # previous_velocity comes before velocity: feed returns a state whose
         # previous_velocity is the array that write is about to overwrite.
-        return [
-            *self.hidden,
-            *self.cell,
-            self.position,
-            self.previous_velocity,
-            self.velocity,
-            self.features,
-        ]
+        last = self.position, self.previous_velocity, self.velocity, self.features
+        return [*self.hidden, *self.cell, *last]
 
     def rows(self, rows: slice | list[int] | Array) -> RecurrentState:
         """Return the state of some voices: views for a slice, else copies.
 
         rows is a slice, or the voices' numbers, or a mask (V,).
         """
-        return RecurrentState(
-            [h[rows] for h in self.hidden],
-            [c[rows] for c in self.cell],
-            self.position[rows],
-            self.velocity[rows],
-            self.previous_velocity[rows],
-            self.features[rows],
-        )
+        hidden, cell = [h[rows] for h in self.hidden], [c[rows] for c in self.cell]
+        last = self.position, self.velocity, self.previous_velocity, self.features
+        return RecurrentState(hidden, cell, *(array[rows] for array in last))
 
     def write(
         self, rows: slice | list[int], state: RecurrentState, where: Array | None = None
@@ -168,7 +142,7 @@ class Network:
         for j in range(i + 1, len(event.factors)):
             columns = weights[f"context.{j}.weight"][:, known : known + factor.dims]
             context.append(_transposed(xp, columns))
-        k, parts = factor.components, component_parts(event, factor)
+        k, parts = factor.components, features.component_parts(event, factor)
         index = [
             np.arange(k * (1 + part.start), k * (1 + part.stop)).reshape(k, -1 if k else 0)
             for part in parts
@@ -176,7 +150,7 @@ class Network:
         ]
         return HeadWeights(
             factor=factor,
-            columns=column_index(factor.columns),
+            columns=features.column_index(factor.columns),
             trunk=slice(start, stop),
             later=slice(stop, len(self.trunk[1])),
             weight=_transposed(xp, weights[f"head.{i}.weight"]),
@@ -205,7 +179,7 @@ class Network:
             position=zero + math.nan,
             velocity=zero + 0,
             previous_velocity=zero + 0,
-            features=xp.concatenate([blank] * feature_count(self.event), -1),
+            features=xp.concatenate([blank] * features.feature_count(self.event), -1),
         )
 
     def feed(self, state: RecurrentState, values: Array) -> RecurrentState:
@@ -216,9 +190,9 @@ class Network:
         if self.position is not None:
             position = pick(values, self.position.columns)
             last = xp.where(xp.isnan(state.position), position, state.position)
-            slid = slide(self.position, values, last)
-            now, before = velocity(event, values, slid), now
-        x = event_features = features(xp, event, values, slid, now, before)
+            slid = features.slide(self.position, values, last)
+            now, before = features.velocity(event, values, slid), now
+        x = event_features = features.features(xp, event, values, slid, now, before)
         hidden: list[Array] = []
         cell: list[Array] = []
         n = self.units
@@ -283,13 +257,13 @@ class Network:
                     z[:, row] += (lower[:, start : start + row] * z[:, :row]).sum(-1)
                 # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
                 unit = mean + (math.exp(FLOOR) + xp.exp(raw)) * z
-                if motion_terms(event, factor):
+                if features.motion_terms(event, factor):
                     velocities = state.velocity, state.previous_velocity
-                    moved = motion(xp, event, factor, values, *velocities)
+                    moved = features.motion(xp, event, factor, values, *velocities)
                     unit = unit + (shares[:, None] @ moved)[:, 0]
                 drawn = unit * factor.scale + factor.centre
             if factor.kind == "duration":
-                drawn = xp.exp(clipped(drawn, -LONGEST, LONGEST))
+                drawn = xp.exp(features.clipped(drawn, -LONGEST, LONGEST))
             if factor.slides is not None:
                 slides = (pick(values, (factor.slides,)) > 0.5) & ~xp.isnan(state.position)
                 drawn = xp.where(slides, state.position + unit * factor.step, drawn)

@@ -16,8 +16,8 @@ import numpy as np
 from robojam.model.features import Floats, feature_count
 from robojam.player.reference import Network, RecurrentState
 
-#: Bytes of a cache line, and how many numbers of 32 bits fit in one.
-_LINE, _NUMBERS = 64, 16
+#: Bytes of a cache line.
+_LINE = 64
 
 
 def aligned(array: Floats) -> Floats:
@@ -25,7 +25,7 @@ def aligned(array: Floats) -> Floats:
 
     Elsewhere a product of these sizes takes up to a third longer, as chance has it.
     """
-    buffer = np.empty(array.size + _NUMBERS, np.float32)
+    buffer = np.empty(array.size + _LINE // 4, np.float32)
     start = -buffer.ctypes.data % _LINE // 4
     copy = buffer[start : start + array.size].reshape(array.shape)
     copy[...] = array

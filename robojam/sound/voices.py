@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from robojam.music import INSTRUMENTS
 from robojam.sound.instruments import ALL, PARTIALS, Floats, Instrument, VoiceParameters
 
+_Doubles = NDArray[np.float64]
+_Indices = NDArray[np.intp]
+
 #: The most voices that sound at once; a further one steals the faintest.
 SOUNDING = 24
 #: Places for voices, with those for stolen ones that fade.
@@ -168,7 +171,7 @@ class VoicePool:
 
     # -- a tick ----------------------------------------------------------------------------
 
-    def render(self) -> tuple[Floats, NDArray[np.intp]]:
+    def render(self) -> tuple[Floats, _Indices]:
         """Return the next tick as (2, tick), left and right, and the places that ended."""
         here = np.flatnonzero(self._busy)
         if not len(here):
@@ -196,13 +199,13 @@ class VoicePool:
         self._busy[free] = False
         return self._pan[:, here] @ sound, free
 
-    def _pitch(self, places: NDArray[np.intp], instrument: Instrument) -> NDArray[np.float64]:
+    def _pitch(self, places: _Indices, instrument: Instrument) -> _Doubles:
         """Return the fundamentals of voices of one instrument, in Hz."""
         bend = instrument.bend(self._parameters(places))[:, 0]
         notes = self._current[places, 0].astype(np.float64) + bend
         return np.asarray(440.0 * 2.0 ** ((notes - 69.0) / 12.0))
 
-    def _parameters(self, places: NDArray[np.intp]) -> VoiceParameters:
+    def _parameters(self, places: _Indices) -> VoiceParameters:
         return VoiceParameters(
             hz=self._hz[places, None].astype(np.float32),
             age=np.maximum(self._age[places, None], 0.0).astype(np.float32),
@@ -211,7 +214,7 @@ class VoicePool:
             velocity=self._velocity[places, None],
         )
 
-    def _levels(self, places: NDArray[np.intp]) -> Floats:
+    def _levels(self, places: _Indices) -> Floats:
         """Return the amplitude of each partial and, last, of the noise."""
         levels = np.zeros((len(places), PARTIALS + 1), np.float32)
         for kind in np.unique(self._kind[places]):
@@ -226,7 +229,7 @@ class VoicePool:
         levels[:, :-1] *= self._colour[places] * audible
         return levels
 
-    def _fades(self, here: NDArray[np.intp]) -> tuple[Floats, NDArray[np.bool_]]:
+    def _fades(self, here: _Indices) -> tuple[Floats, NDArray[np.bool_]]:
         """Fade lifted voices; return the level that each has left, and which have ended."""
         release = np.array([instrument.release for instrument in ALL])[self._kind[here]]
         release = np.where(self._stolen[here], _STOLEN_FADE, release)
@@ -237,12 +240,7 @@ class VoicePool:
         return left, left < _ENDED
 
     def _waves(
-        self,
-        here: NDArray[np.intp],
-        before: NDArray[np.float64],
-        hz: NDArray[np.float64],
-        level: Floats,
-        now: Floats,
+        self, here: _Indices, before: _Doubles, hz: _Doubles, level: Floats, now: Floats
     ) -> Floats:
         """Sum the partials of each voice, (V, tick): frequency and levels go along lines."""
         seconds = self.tick / self.rate
@@ -259,9 +257,7 @@ class VoicePool:
         both = np.stack([level, now - level], 1) @ waves
         return np.asarray(both[:, 0] + both[:, 1] * self._ramp)
 
-    def _add_noise(
-        self, sound: Floats, here: NDArray[np.intp], level: Floats, now: Floats
-    ) -> None:
+    def _add_noise(self, sound: Floats, here: _Indices, level: Floats, now: Floats) -> None:
         """Add the noise of the voices, in place."""
         noisy = np.flatnonzero((level[:, 0] > 1e-6) | (now[:, 0] > 1e-6))
         if not len(noisy):
@@ -272,7 +268,7 @@ class VoicePool:
         air = self._air[which[:, None], at % _NOISE]
         sound[noisy] += air * (level[noisy] + (now[noisy] - level[noisy]) * self._ramp)
 
-    def _attack(self, sound: Floats, here: NDArray[np.intp]) -> None:
+    def _attack(self, sound: Floats, here: _Indices) -> None:
         """Shape the attack of new voices, in place, each from its own sample on."""
         attack = np.array([instrument.attack for instrument in ALL])[self._kind[here]]
         new = np.flatnonzero(self._age[here] < attack + self.tick / self.rate)
