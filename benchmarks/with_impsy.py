@@ -36,12 +36,12 @@ def log_counts(impsy: Impsy) -> Counter[str]:
     return Counter(line.split(",")[1] for line in lines)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float, goal: str) -> None:
     """Wait for a condition; exit with an error after some seconds."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            sys.exit(f"{what}: not reached within {seconds:g} s")
+            sys.exit(f"{goal}: not reached within {seconds:g} s")
         time.sleep(0.05)
 
 

@@ -146,9 +146,9 @@ def train(
 
 def nats(model: EventModel, held_out: Corpus) -> dict[str, float]:
     """Return nats per held-out point, in all and by factor; offsets have noise of ±1/2."""
-    found = score(model, held_out)
-    stroke = found.parts["offset"] + found.parts["lifted"]
-    return {"point": stroke, **found.parts, "points": found.touches}
+    scores = score(model, held_out)
+    stroke = scores.parts["offset"] + scores.parts["lifted"]
+    return {"point": stroke, **scores.parts, "points": scores.touches}
 
 
 def write_new(
@@ -228,7 +228,7 @@ def main() -> None:
         parser.error(f"there is no file {args.corpus}; give the path of a stroke-3 .npz file")
     corpus, held_out = kanji(args.corpus)
     steps = 40 if args.quick else None
-    found = {}
+    scores = {}
     model = load(args.model)[0] if args.model else build(units=args.units, seed=args.seed)
     models = {"20 correlated": model}
     if args.against_diagonal:
@@ -249,8 +249,8 @@ def main() -> None:
                     steps=steps,
                     progress=progress,
                 )
-        found[name] = {"weights": weight_count(models[name]), **nats(models[name], held_out)}
-        print(f"{name}: {found[name]['point']:.3f} nats per held-out point")
+        scores[name] = {"weights": weight_count(models[name]), **nats(models[name], held_out)}
+        print(f"{name}: {scores[name]['point']:.3f} nats per held-out point")
     model = models["20 correlated"]
     if args.save:
         description = ModelDescription(
@@ -258,20 +258,20 @@ def main() -> None:
             units=model.units,
             layers=model.layers,
             trained_on=(DataFile(corpus.name, corpus.sha256),),
-            score=found["20 correlated"]["point"],
+            score=scores["20 correlated"]["point"],
             score_on=(DataFile(held_out.name, held_out.sha256),),
             licence=LICENCE,
         )
         save(model, args.save, description)
     if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+        args.json.write_text(json.dumps(scores, indent=2) + "\n")
     real = [k.copy() for k in list(held_out.performances())[:12]]
     sheet = {"people": real}
     for temperature in TEMPERATURES:
         sheet[f"at {temperature:g}"] = write_new(
             model, 12, temperature=temperature, seed=args.seed
         )
-    nats_of = found["20 correlated"]["point"]
+    nats_of = scores["20 correlated"]["point"]
     draw(sheet, args.to, f"New kanji at several temperatures ({nats_of:.2f} nats per point)")
     print(f"{args.to}: new kanji at {', '.join(map(str, TEMPERATURES))}")
 

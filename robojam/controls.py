@@ -125,8 +125,8 @@ class ControlSpec:
 
     def has(self, value: float) -> bool:
         """Return whether a number is within the range. NaN and infinities never are."""
-        whole = self.kind is Kind.NUMBER or value == value // 1
-        return bool(math.isfinite(value) and whole and self.low <= value <= self.high)
+        fits_kind = self.kind is Kind.NUMBER or value == value // 1
+        return bool(math.isfinite(value) and fits_kind and self.low <= value <= self.high)
 
 
 def _control(kind: Kind, about: str, default: Value, **row: Any) -> Any:

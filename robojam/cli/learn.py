@@ -85,8 +85,8 @@ def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
             for message in parsers[number].feed(data)[0]:
                 source = learner.read(ports[number], message)
                 if source is not None:
-                    port, control, which, channel = source
-                    _prompt(f"   taken: {control} {which} on channel {channel + 1} of {port}")
+                    port, control, trigger, channel = source
+                    _prompt(f"   taken: {control} {trigger} on channel {channel + 1} of {port}")
 
 
 def _prompt(text: str) -> None:

@@ -31,8 +31,8 @@ class DropCounter(Counters):
             return
         self._warned = now
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items())
-        more = f"; {about}" if about else ""
-        log.warning("dropped %d so far (%s)%s", sum(self.dropped.values()), reasons, more)
+        details = f"; {about}" if about else ""
+        log.warning("dropped %d so far (%s)%s", sum(self.dropped.values()), reasons, details)
 
 
 class RateLimiter:

@@ -93,7 +93,7 @@ def continue_openings(
     pairs = [pair for pair in pairs for _ in range(CONTINUATIONS)]
     seconds = [float(after[:, 2].sum()) for _, after in pairs]
     openings = [opening for opening, _ in pairs]
-    heard = [float(opening[:, 2].sum()) for opening in openings]
+    opening_seconds = [float(opening[:, 2].sum()) for opening in openings]
     takes = generate(
         file,
         openings,
@@ -101,7 +101,7 @@ def continue_openings(
         seed=seed,
         temperature=temperature,
         spread=spread,
-        silences=(np.array(seconds) - heard) / 2,
+        silences=(np.array(seconds) - opening_seconds) / 2,
     )
     limited = zip(takes, seconds, strict=True)
     return [take[take[:, 2].cumsum() <= limit] for take, limit in limited]

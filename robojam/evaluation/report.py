@@ -87,11 +87,11 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
     return axes
 
 
-def _draw_heading(figure: Figure, top: float, text: str, more: str = "") -> None:
+def _draw_heading(figure: Figure, top: float, text: str, remark: str = "") -> None:
     """Draw a section's heading, and a remark at the right margin."""
     y = 1 - top / _HEIGHT
     figure.text(_MARGIN / _WIDTH, y, text, color=INK, size=12, va="baseline")
-    figure.text(1 - _MARGIN / _WIDTH, y, more, color=INK, size=8, va="baseline", ha="right")
+    figure.text(1 - _MARGIN / _WIDTH, y, remark, color=INK, size=8, va="baseline", ha="right")
 
 
 def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) -> None:

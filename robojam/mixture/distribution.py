@@ -201,8 +201,8 @@ class Mixture(Distribution):
         mixture, value = self._promote(value)
         factor = None
         if loss:
-            shape, mine = value.shape[:-1], self.batch_shape
-            count = (shape if shape == mine else torch.broadcast_shapes(shape, mine)).numel()
+            shape, batch = value.shape[:-1], self.batch_shape
+            count = (shape if shape == batch else torch.broadcast_shapes(shape, batch)).numel()
             if not count:
                 raise ValueError(_MEAN_OF_NOTHING)
             factor = -1 / count
@@ -353,11 +353,11 @@ class Mixture(Distribution):
             )
         if is_checking():
             check_finite("a value", value)
-        mine = (self.logits if self._numbers is None else self._numbers).dtype
-        if value.dtype == mine:
+        own = (self.logits if self._numbers is None else self._numbers).dtype
+        if value.dtype == own:
             return self, value
-        dtype = torch.promote_types(mine, value.dtype)
-        if dtype == mine:
+        dtype = torch.promote_types(own, value.dtype)
+        if dtype == own:
             return self, value.to(dtype)
         logits, loc, log_scale, lower = self._read()
         lower = None if lower is None else lower.to(dtype)

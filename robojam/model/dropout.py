@@ -37,8 +37,8 @@ class Dropout(nn.Module):
             return values
         mask = self._mask((self.batch or len(values), *values.shape[1:]), values.device)
         # Fewer rows come where a batch that did not fit is tried in parts.
-        mine = mask[self.rows][: len(values)]
-        return values * mine.to(values.dtype).mul_(1 / (1 - self.share))
+        rows_mask = mask[self.rows][: len(values)]
+        return values * rows_mask.to(values.dtype).mul_(1 / (1 - self.share))
 
     def _mask(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         if device.type != "cpu":

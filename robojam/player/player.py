@@ -248,8 +248,8 @@ class ModelPlayer:
         """Return the random numbers (N, ·) of N voices' next touches, or of later ones."""
         if len(voices) == 1:  # as a list: one voice is stepped with Python's numbers
             return [self._random.row(voices[0], int(self._counts[voices[0]]) + later)]
-        which = np.asarray(voices)
-        return self._random.rows(which, self._counts[which] + later)
+        indices = np.asarray(voices)
+        return self._random.rows(indices, self._counts[indices] + later)
 
     def _model_input(self, x: float, y: float, dt: float, moving: bool) -> list[float]:  # noqa: FBT001
         """Return a touch as the model is fed it: with the mean of its training noise."""

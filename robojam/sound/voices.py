@@ -263,9 +263,9 @@ class VoicePool:
         if not len(noisy):
             return
         places = here[noisy]
-        which = np.array([instrument.air for instrument in ALL])[self._kind[places]]
+        kinds = np.array([instrument.air for instrument in ALL])[self._kind[places]]
         at = self._now + self._offset[places, None] + np.arange(self.tick)
-        air = self._air[which[:, None], at % _NOISE]
+        air = self._air[kinds[:, None], at % _NOISE]
         sound[noisy] += air * (level[noisy] + (now[noisy] - level[noisy]) * self._ramp)
 
     def _attack(self, sound: Floats, here: _Indices) -> None:

@@ -302,17 +302,17 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         rows = self.workers.rows(len(group))
         self.model.dropout.batch, self.model.dropout.rows = len(group), rows
-        mine, scored = batch.select(rows), int(batch.scored.sum())
+        own, scored = batch.select(rows), int(batch.scored.sum())
         loss: list[Tensor] = []
 
         def forward() -> float:
-            value, weighted = self._weighted_loss(mine, group, scored)
+            value, weighted = self._weighted_loss(own, group, scored)
             loss.append(weighted)
             return value
 
         # Every worker has its loss before gradients are exchanged: an error ends them all.
-        losses = self.workers.gather(lambda: self._run(mine, forward))
-        self._run(mine, lambda: self._update(loss.pop(), sum(losses)))
+        losses = self.workers.gather(lambda: self._run(own, forward))
+        self._run(own, lambda: self._update(loss.pop(), sum(losses)))
         return sum(losses)
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -332,8 +332,8 @@ class Trainer:
         value = float(loss.detach())
         weight = len(parts) / scored if self.workers.rank < len(group) else 0.0
         if not math.isfinite(value):
-            mine = group[self.workers.rows(len(group))]
-            origin = find_not_finite(self.corpus, self.model.event, parts, batch.scored, mine)
+            owned = group[self.workers.rows(len(group))]
+            origin = find_not_finite(self.corpus, self.model.event, parts, batch.scored, owned)
             raise NotFiniteError(f"at step {self.step} the loss is not finite: {origin}")
         return value * weight, loss * (weight * self.workers.size)
 

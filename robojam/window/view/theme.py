@@ -138,8 +138,8 @@ class Metrics:
         text = max(13, round(min(height / 38, width / 24)))
         bar_height, margin = round(text * 2.5), round(text * 0.8)
         rows = 2 if width < 50 * text else 1
-        more = (rows - 1) * round(text * 2.1)
-        top = bar_height + more
+        further_rows = (rows - 1) * round(text * 2.1)
+        top = bar_height + further_rows
         box = (margin, top, width - 2 * margin, height - 2 * top)
         return cls(width, height, text, bar_height, margin, box, edge, finger_radius, rows)
 

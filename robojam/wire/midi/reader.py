@@ -266,11 +266,11 @@ class _MpeReader(_NotesReader):
                 self._moved[key] = None
         return []
 
-    def _set_parameter(self, channel: int, which: tuple[int, int], value: int) -> None:
+    def _set_parameter(self, channel: int, parameter: tuple[int, int], value: int) -> None:
         """Set a registered parameter's coarse value."""
-        if which == (0, stream.CONFIGURATION) and channel in self._zones:
+        if parameter == (0, stream.CONFIGURATION) and channel in self._zones:
             self._configure(channel, value, 48.0)
-        elif which == (0, stream.BEND_RANGE):
+        elif parameter == (0, stream.BEND_RANGE):
             master = self._master(channel)
             # The range of one member is that of all members.
             for member in [channel] if master is None else self._members(master):
