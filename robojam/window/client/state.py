@@ -264,7 +264,11 @@ class WindowState:
                 self.notify(f"as it was {past}", now)
                 self.pending_touches.clear()
             case ["robojam", "record"] if len(message.args) == 1:
-                self._handle_record(message.args[0], now, utc)
+                number = finite_number(message.args[0])
+                if number == 0:
+                    self._set_recording("", now, utc)
+                elif number is not None and not self.recording:
+                    self._set_recording("armed", now, utc)  # the next status names the file
             case ["robojam", name] if len(message.args) == 1:
                 self._handle_control(name, message.args[0])
             case ["robojam", who, kind] if is_machine(who) or who.startswith("human"):
@@ -367,13 +371,6 @@ class WindowState:
             self.strokes.lift_others(now)
         self._engine_started = started or self._engine_started
         self._has_status = True
-
-    def _handle_record(self, value: object, now: float, utc: datetime) -> None:
-        number = finite_number(value)
-        if number == 0:
-            self._set_recording("", now, utc)
-        elif number is not None and not self.recording:
-            self._set_recording("armed", now, utc)  # the next status names the file
 
     def _set_recording(self, value: object, now: float, utc: datetime) -> None:
         recording = value if isinstance(value, str) else "on" if value else ""

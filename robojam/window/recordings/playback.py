@@ -20,7 +20,7 @@ SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 REST = 0.6
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RecordingPlayback:
     """Playback of one recording. ``at`` is its position, in seconds of the recording."""
 

@@ -141,13 +141,10 @@ def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
     names = (model.removesuffix(".safetensors"), state.text("device"))
     if runs := tuple(TextRun(name, ColourRole.MUTED) for name in names if name):
         yield Label(runs, 10, (), right=True)
-    panel = state.view.panel
-    for label, action, rank, panels in (
-        ("sessions", "sessions", 6, ("sessions", "player")),
-        ("more", "controls", 1, ("controls",)),
-    ):
-        selected = panel in panels
-        yield Label(_run(label, text), rank, right=True, action=action, selected=selected)
+    is_open = state.view.panel in ("sessions", "player")
+    yield Label(_run("sessions", text), 6, right=True, action="sessions", selected=is_open)
+    is_open = state.view.panel == "controls"
+    yield Label(_run("more", text), 1, right=True, action="controls", selected=is_open)
 
 
 def _mode_buttons(state: WindowState) -> Iterator[Label]:

@@ -15,7 +15,7 @@ from robojam.window.view.strokes_view import StrokesView
 from robojam.window.view.text import TextRenderer
 from robojam.window.view.text_fit import ColourRole, TextRuns, wrap_text
 from robojam.window.view.theme import THEMES, Colour, Metrics, Theme, mix, rotated_size
-from robojam.window.view.timeline import Timeline
+from robojam.window.view.timeline import draw_timeline
 from robojam.window.view.widgets import HitBox, Widgets
 
 
@@ -28,7 +28,6 @@ class Scene:
         self._strokes = StrokesView()
         self._recording = StrokesView()
         self._forecast = ForecastView()
-        self._timeline = Timeline()
         self._playback: RecordingPlayback | None = None
         self._covered = 0
         self._canvas: pygame.Surface | None = None
@@ -184,7 +183,7 @@ class Scene:
         for hit_box in self.hit_boxes:
             if hit_box.action == "scrub" and playback is not None:
                 place = pygame.Rect(hit_box.box)
-                self._timeline.draw(screen, place, playback, self._widgets.theme)
+                draw_timeline(screen, place, playback, self._widgets.theme)
 
     def _draw_hint(self, box: pygame.Rect, hint: tuple[str, ...]) -> None:
         metrics = self._widgets.metrics

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pygame
 
 from robojam.window.client.strokes import LEVELS, Point, Stroke, level
+from robojam.window.view.sprites import DIAMOND, SUPERSAMPLING, diamond_corners, fine_canvas
 from robojam.window.view.theme import Colour, Metrics
 
 #: Speed at which a line has half of its greatest additional width, in screen units a second.
@@ -28,10 +29,6 @@ MIN_DISTANCE = 2.0
 SEGMENT_SIZE = 64
 #: Distance between the points of the curve, in pixels.
 CURVE_STEP = 6.0
-#: Pictures are drawn this many times larger and scaled down, for smooth edges.
-SUPERSAMPLING = 2
-#: A diamond reaches this much further than the disc of the same radius.
-DIAMOND = 1.3
 #: Side of a tile of the surface, in pixels.
 TILE = 128
 
@@ -187,24 +184,22 @@ class StrokeImage:
         reach = max(max(p.half_width, bead if p.has_bead else 0) for p in points) + 2
         left, top = (math.floor(min(p[i] for p in points) - reach) for i in (0, 1))
         right, low = (math.ceil(max(p[i] for p in points) + reach) for i in (0, 1))
-
-        def draw(canvas: pygame.Surface, scale: int) -> None:
-            # pygame's coordinates are those of pixel centres
-            line = [((p.x - left + 0.5) * scale - 0.5, (p.y - top + 0.5) * scale - 0.5,
-                     max(0.5, p.half_width * scale)) for p in points]  # fmt: skip
-            for *place, half_width in line:
-                pygame.draw.circle(canvas, self.colour, place, half_width)
-            for (ax, ay, a), (bx, by, b) in itertools.pairwise(line):
-                length = math.hypot(bx - ax, by - ay) or 1.0
-                nx, ny = (ay - by) / length, (bx - ax) / length
-                sides = [(ax + nx * a, ay + ny * a), (bx + nx * b, by + ny * b),
-                         (bx - nx * b, by - ny * b), (ax - nx * a, ay - ny * a)]  # fmt: skip
-                pygame.draw.polygon(canvas, self.colour, sides)
-            beads = (p.has_bead for p in points)
-            for x, y, _ in itertools.compress(line, beads):
-                pygame.draw.polygon(canvas, self.colour, diamond_corners(x, y, bead * scale))
-
-        picture = supersampled((right - left, low - top), self.blank, draw)
+        size, scale = (right - left, low - top), SUPERSAMPLING
+        canvas = fine_canvas(size, self.blank)
+        # pygame's coordinates are those of pixel centres
+        line = [((p.x - left + 0.5) * scale - 0.5, (p.y - top + 0.5) * scale - 0.5,
+                 max(0.5, p.half_width * scale)) for p in points]  # fmt: skip
+        for *place, half_width in line:
+            pygame.draw.circle(canvas, self.colour, place, half_width)
+        for (ax, ay, a), (bx, by, b) in itertools.pairwise(line):
+            length = math.hypot(bx - ax, by - ay) or 1.0
+            nx, ny = (ay - by) / length, (bx - ax) / length
+            sides = [(ax + nx * a, ay + ny * a), (bx + nx * b, by + ny * b),
+                     (bx - nx * b, by - ny * b), (ax - nx * a, ay - ny * a)]  # fmt: skip
+            pygame.draw.polygon(canvas, self.colour, sides)
+        for x, y, _ in itertools.compress(line, (p.has_bead for p in points)):
+            pygame.draw.polygon(canvas, self.colour, diamond_corners(x, y, bead * scale))
+        picture = pygame.transform.smoothscale(canvas, size)
         return StrokeSegment(picture, (left, top), points[len(points) // 2].t)
 
 
@@ -214,8 +209,16 @@ def _interpolate(
     """Return the curve between two samples, without the first."""
     a, b = pair
     length = math.hypot(b.x - a.x, b.y - a.y)
-    ax, ay = _tangent((before or [a])[0], b, length)
-    bx, by = _tangent(a, (after or [b])[0], length)
+
+    def tangent(p: LinePoint, q: LinePoint) -> tuple[float, float]:
+        """Return the tangent between two points, at most as long as the stretch."""
+        dx, dy = (q.x - p.x) / 2, (q.y - p.y) / 2
+        reach = math.hypot(dx, dy)
+        factor = min(1.0, length / reach) if reach else 0.0
+        return dx * factor, dy * factor
+
+    ax, ay = tangent((before or [a])[0], b)
+    bx, by = tangent(a, (after or [b])[0])
     count = max(1, math.ceil(length / CURVE_STEP))
     curve = []
     for i in range(1, count + 1):
@@ -227,38 +230,3 @@ def _interpolate(
             a.half_width + (b.half_width - a.half_width) * u, a.t + (b.t - a.t) * u,
         ))  # fmt: skip
     return curve
-
-
-def _tangent(before: LinePoint, after: LinePoint, longest: float) -> tuple[float, float]:
-    """Return the tangent between two points, at most as long as the stretch."""
-    dx, dy = (after.x - before.x) / 2, (after.y - before.y) / 2
-    length = math.hypot(dx, dy)
-    factor = min(1.0, longest / length) if length else 0.0
-    return dx * factor, dy * factor
-
-
-def diamond_corners(x: float, y: float, reach: float) -> list[tuple[float, float]]:
-    """Return the corners of a diamond; reach is the distance of each from its centre."""
-    return [(x, y - reach), (x + reach, y), (x, y + reach), (x - reach, y)]
-
-
-def draw_shape(canvas: pygame.Surface, colour: Colour, reach: float, *, machine: bool) -> None:
-    """Draw a disc, or the machine's diamond, in the middle of a canvas; reach in pixels."""
-    middle = canvas.get_width() / 2
-    if machine:
-        pygame.draw.polygon(canvas, colour, diamond_corners(middle - 0.5, middle - 0.5, reach))
-    else:
-        pygame.draw.circle(canvas, colour, (middle, middle), reach)
-
-
-def supersampled(
-    size: tuple[int, int], blank: Colour, draw: Callable[[pygame.Surface, int], None]
-) -> pygame.Surface:
-    """Return a picture of this size, drawn SUPERSAMPLING times larger and scaled down.
-
-    draw is called with the larger canvas and SUPERSAMPLING.
-    """
-    canvas = pygame.Surface((size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), depth=32)
-    canvas.fill(blank)
-    draw(canvas, SUPERSAMPLING)
-    return pygame.transform.smoothscale(canvas, size)

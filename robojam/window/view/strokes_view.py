@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
 
 import pygame
 
 from robojam.touch import is_machine
 from robojam.window.client.state import PendingTouch
 from robojam.window.client.strokes import LEVELS, RING, Strokes
-from robojam.window.view.sprites import glow_sprite, shape_sprite
-from robojam.window.view.stroke_image import (
+from robojam.window.view.sprites import (
     DIAMOND,
-    TILE,
-    Blit,
-    StrokeImage,
-    StrokeSegment,
     diamond_corners,
-    draw_shape,
-    supersampled,
+    glow_sprite,
+    hollow_shape,
+    shape_sprite,
 )
+from robojam.window.view.stroke_image import TILE, Blit, StrokeImage, StrokeSegment
 from robojam.window.view.theme import Colour, Metrics, Theme, inverse, mix
 
 #: A touch that is due sooner than this, in seconds, is not announced: slides would flicker.
@@ -62,13 +58,14 @@ class StrokesView:
             self._front_began = self._back_began = -LAYER_AGE
         if not strokes.visible:
             return
+        radius, blank = metrics.finger_radius, theme.blank
         for stroke in strokes:
             image = self._images.get(stroke.serial)
             if image is None:
                 colour, machine = theme.player_colour(stroke.who), is_machine(stroke.who)
-                image = StrokeImage(metrics, colour, theme.blank, machine)
-                reach = metrics.finger_radius * 0.8 * (DIAMOND if machine else 1)
-                landing = _shape(colour, theme.blank, int(reach + 2), reach, 0, machine=machine)
+                image = StrokeImage(metrics, colour, blank, machine)
+                reach = radius * 0.8 * (DIAMOND if machine else 1)
+                landing = hollow_shape(colour, blank, int(reach + 2), reach, 0, machine=machine)
                 place = metrics.from_surface(stroke.landed.x, stroke.landed.y)
                 image.segments.append(StrokeSegment(*_centred(landing, place), stroke.landed.t))
                 self._images[stroke.serial] = image
@@ -82,7 +79,6 @@ class StrokesView:
         blits: list[Blit] = []
         glows: list[Blit] = []
         heads: list[Blit] = []
-        radius = metrics.finger_radius
         for stroke in strokes:
             blits += self._images[stroke.serial].unlayered_blits(now)
             age, brightness = now - stroke.landed.t, stroke.head_brightness(now)
@@ -92,14 +88,10 @@ class StrokesView:
             if age < RING:
                 share = round(max(0.0, age) / RING * RING_STEPS) / RING_STEPS
                 x, y = metrics.from_surface(stroke.landed.x, stroke.landed.y)
-                reach = (
-                    radius * (1 + 3.2 * (1 - (1 - share) ** 3)) * (DIAMOND if machine else 1)
-                )
-                faded, width = (
-                    mix(theme.surface, colour, (1 - share) ** 1.5),
-                    max(1.5, radius / 6),
-                )
-                ring = _shape(faded, theme.blank, math.ceil(reach + width), reach + width / 2,
+                reach = radius * (1 + 3.2 * (1 - (1 - share) ** 3))
+                reach, width = reach * (DIAMOND if machine else 1), max(1.5, radius / 6)
+                faded = mix(theme.surface, colour, (1 - share) ** 1.5)
+                ring = hollow_shape(faded, blank, math.ceil(reach + width), reach + width / 2,
                               reach - width / 2, machine=machine)  # fmt: skip
                 blits.append(_centred(ring, (round(x), round(y))))
             place = metrics.from_surface(stroke.last.x, stroke.last.y)
@@ -204,20 +196,3 @@ class TileLayer:
 def _centred(picture: pygame.Surface, centre: tuple[float, float]) -> Blit:
     half = picture.get_width() / 2
     return picture, (round(centre[0] - half), round(centre[1] - half))
-
-
-@lru_cache(maxsize=16 * RING_STEPS)
-def _shape(
-    colour: Colour, blank: Colour, half: int, reach: float, hole: float, *, machine: bool
-) -> pygame.Surface:
-    """Return a disc, or a diamond for the machine, with a hole of its form (0: none).
-
-    half is half the side of the picture; sizes are in pixels.
-    """
-
-    def draw(canvas: pygame.Surface, scale: int) -> None:
-        draw_shape(canvas, colour, reach * scale, machine=machine)
-        if hole:
-            draw_shape(canvas, blank, hole * scale, machine=machine)
-
-    return supersampled((2 * half, 2 * half), blank, draw)

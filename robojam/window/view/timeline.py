@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pygame
 
 from robojam.touch import Phase, is_machine
 from robojam.window.recordings.playback import RecordingPlayback
-from robojam.window.view.stroke_image import DIAMOND, diamond_corners
+from robojam.window.view.sprites import DIAMOND, diamond_corners
 from robojam.window.view.theme import Theme, mix
 
 
-class Timeline:
-    """Draws the strip of a recording once, and the position of its playback in each frame."""
-
-    def __init__(self) -> None:
-        self._strip: pygame.Surface | None = None
-        self._drawn_for: tuple[object, ...] = ()
-
-    def draw(
-        self, screen: pygame.Surface, box: pygame.Rect, playback: RecordingPlayback,
-        theme: Theme,
-    ) -> None:  # fmt: skip
-        """Draw the timeline into a box of the screen."""
-        drawn_for = (playback.session, box.size, theme)
-        if self._strip is None or self._drawn_for != drawn_for:
-            self._strip, self._drawn_for = _strip(box.size, playback, theme), drawn_for
-        screen.blit(self._strip, box)
-        share = playback.at / playback.duration if playback.duration else 0.0
-        x = box.left + round(share * (box.width - 1))
-        thickness = max(2, box.height // 24)
-        pygame.draw.line(screen, theme.text, (x, box.top), (x, box.bottom - 1), thickness)
-        pygame.draw.circle(screen, theme.text, (x, box.top + thickness), thickness * 2)
+def draw_timeline(
+    screen: pygame.Surface, box: pygame.Rect, playback: RecordingPlayback, theme: Theme
+) -> None:
+    """Draw the strip of a recording, and the position of its playback, into a box."""
+    screen.blit(_strip(box.size, playback, theme), box)
+    share = playback.at / playback.duration if playback.duration else 0.0
+    x = box.left + round(share * (box.width - 1))
+    thickness = max(2, box.height // 24)
+    pygame.draw.line(screen, theme.text, (x, box.top), (x, box.bottom - 1), thickness)
+    pygame.draw.circle(screen, theme.text, (x, box.top + thickness), thickness * 2)
 
 
+@lru_cache(maxsize=1)
 def _strip(size: tuple[int, int], playback: RecordingPlayback, theme: Theme) -> pygame.Surface:
     """Return the strip: each finger's x over time, a mark at its landing, a line while down."""
     width, height = size

@@ -37,8 +37,8 @@ def test_finished_line_is_not_drawn_again_while_it_fades(monkeypatch):
     from robojam.window.view import stroke_image
 
     calls = []
-    draw = stroke_image.supersampled
-    monkeypatch.setattr(stroke_image, "supersampled", lambda *a: calls.append(a) or draw(*a))
+    canvas = stroke_image.fine_canvas
+    monkeypatch.setattr(stroke_image, "fine_canvas", lambda *a: calls.append(a) or canvas(*a))
     state, scene = WindowState(has_played=True), Scene()
     screen = pygame.Surface((1280, 800))
     for i in range(200):
