@@ -64,7 +64,7 @@ def _value(option: Option) -> Any:
 
 
 def _toml(value: Any) -> str:
-    # Of texts, numbers, switches and lists, JSON is TOML.
+    # TOML writes texts, whole numbers, switches and lists as JSON does.
     return f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 

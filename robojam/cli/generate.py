@@ -51,7 +51,7 @@ def generate(
     model: str | None,
     **given: Any,
 ) -> int:
-    """Write a performance by the machine to a file: from nothing, or continuing others."""
+    """Write performances by the machine to a file: from nothing, or continuing others."""
     from robojam.export.writers import WRITERS, write_session
     from robojam.model.file import ModelFileError, find, read
     from robojam.player import generate as player

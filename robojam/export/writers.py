@@ -34,7 +34,7 @@ def streams(session: Session) -> dict[str, tuple[float, Rows]]:
         if is_machine(player):
             rows = np.array([touch_row(event) for event in played])
             times = np.array([event.t for event in played])
-            # As it sounded: the recorded dt is before the timescale.
+            # dt as it sounded, because the recorded dt does not include the timescale.
             rows[:, 2] = np.diff(times, prepend=times[:1])
         else:
             rows = np.array(model_stream(session.touches(player)))

@@ -88,7 +88,7 @@ class Lookahead:
         self._forget(voice)
 
     def commit(self, voice: int, played: PlayedTouch) -> bool:
-        """Advance a voice by its next touch, if that sounds as expected; return whether.
+        """Advance a voice if it plays its expected next touch; return whether it does.
 
         Otherwise the voice's state is as it was, and the caller feeds what sounded.
         """

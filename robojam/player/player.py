@@ -42,7 +42,7 @@ _MIN_WEIGHT = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """State of a player: restored, it plays on exactly as it would have then."""
+    """State of a player, from which it plays on exactly as it would have then."""
 
     state: RecurrentState
     seed: int

@@ -24,7 +24,7 @@ class RandomStreams:
     """
 
     def __init__(self, voices: int, *, uniform: int, normal: int) -> None:
-        """Make room for that many uniform and standard normal numbers a touch; then `seed`."""
+        """Allocate uniform and standard normal numbers for each touch; call `seed` next."""
         self._table = np.zeros((voices, 2, _BLOCK, uniform + normal), np.float32)
         self._block = np.full((voices, 2), -1, np.int64)  # which blocks of each voice are here
         self._bits = np.random.Philox(key=0)

@@ -53,7 +53,7 @@ class StateLayout:
         self.features = slice(0, f)
         self.head_input = slice(0, f + (1 + n) * len(network.gates))
         self.layers: list[LayerLayout] = []
-        # Where the previous layer's output ends, and where this layer's cells begin.
+        # End of the previous layer's output, and start of this layer's cells.
         out, cell = f, self.head_input.stop
         for i, (weight, bias) in enumerate(network.gates):
             inputs = len(weight) - n

@@ -153,7 +153,7 @@ class Recorder:
                 self._report(f"no recording can be written into {item}: {why}")
             return
         if isinstance(item, Header):
-            # Not when the thread begins: the engine's priority is raised only when it runs.
+            # Not earlier, because the engine raises its priority only when it runs.
             adopt_main_priority()
             self._finish()
             self.failed = None

@@ -93,7 +93,7 @@ def test_monitor_keeps_the_options_that_the_engine_reports(engine):
         model="/models/b.safetensors",
         controls=now.controls,
     )
-    # They survive the way to the next engine.
+    # The next engine receives the options as JSON, unchanged.
     assert msgspec.json.decode(msgspec.json.encode(now), type=Options) == now
 
 

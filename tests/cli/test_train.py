@@ -393,7 +393,7 @@ def test_run_from_a_model_is_resumed_too(model, data, val, tmp_path, capsys, mon
 
 
 def test_first_ctrl_c_is_held_back_and_the_second_interrupts():
-    # As it is in the foreground: a program that is started in the background ignores it.
+    # Handled as in the foreground: a program started in the background ignores SIGINT.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with train.held_back_interrupt() as pressed:

@@ -264,7 +264,7 @@ def test_session_error_names_its_line_and_a_torn_last_line_is_counted(tmp_path: 
     assert read(path).dropped == {"torn last line": 1}
 
 
-# What is refused
+# Refusals
 
 
 def packed(path: Path, **members: bytes) -> Path:

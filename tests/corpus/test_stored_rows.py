@@ -119,7 +119,7 @@ def test_compressed_and_fortran_ordered_arrays_are_read_into_memory(tmp_path, la
         assert isinstance(read(path).events, np.ndarray)
 
 
-# What learns from it
+# Training and splitting
 
 
 @pytest.mark.parametrize("event", [TOUCHES, STROKES], ids=["touches", "strokes"])
@@ -258,7 +258,7 @@ def test_other_files_are_reported_beside_one_too_large_to_be_cleaned(tmp_path, l
     assert f"b.npz (arrays): {len(LENGTHS)} performances" in out
 
 
-# What is wrong with it
+# Faulty and changing files
 
 
 def test_file_changed_while_it_is_read_raises(tmp_path, large):

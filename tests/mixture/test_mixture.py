@@ -321,7 +321,7 @@ def test_values_and_gradients_are_finite_very_far_from_0(dims, kind, dtype, far)
         assert bool(tensor.grad.isfinite().all())
 
 
-# Where and how it runs
+# Compilers, devices and precision
 
 
 def trained(layer: nn.Module, x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
@@ -434,7 +434,7 @@ def test_empty_batch_gives_empty_results(dims, kind):
         m.loss(value)
 
 
-# What is not finite
+# Values that are not finite
 
 
 def test_checked_names_the_tensor_that_is_not_finite():

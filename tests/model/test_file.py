@@ -100,7 +100,7 @@ def test_default_model_can_be_read():
     assert TRAINED.stat().st_size <= 10e6
 
 
-# What is refused
+# Refusals
 
 
 def test_missing_model_file_is_named(tmp_path):

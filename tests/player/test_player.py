@@ -60,7 +60,7 @@ def on_torch(monkeypatch: pytest.MonkeyPatch, **how: Any) -> ModelPlayer:
         return ModelPlayer(FILE, device="cpu", **how)
 
 
-# What it remembers
+# State
 
 
 def test_model_player_satisfies_the_player_protocol():

@@ -144,7 +144,7 @@ def test_output_is_cleared_when_first_opened_and_only_set_up_when_it_returns(mon
     made.touch("move")
     assert made.client.take() == []
     made.report("o", OUTPUTS, b"Surge:midi")
-    # Not cleared again: another program may play it by now.
+    # The output is not cleared again, because another program may play it by now.
     assert stream.note_off(1, 60) not in made.client.take()
     made.touch("move")
     assert left_on(made.client.take()) == {(1, 60)}  # a finger that moves sounds again

@@ -85,7 +85,7 @@ class Jack:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # Not asked before it listens: until then it makes the file of the metadata.
+        # Before it listens, jackd still creates its metadata file, so do not ask it earlier.
         until(self.socket.exists, "jackd listens")
         until(self.ports, "jackd lists its ports")
 

@@ -28,7 +28,7 @@ def test_plot_shows_the_held_out_scores(tmp_path):
         return int((np.abs(imread(to)[..., :3] - red).max(-1) < 0.1).sum())
 
     assert drawn() > 200
-    # What it began with is the best there is, where nothing better came.
+    # Without a later score, the score at the start is the best one.
     plots.plot(run([-1.0, None, None]), to, title="without a score since")
     assert drawn() > 0
     plots.plot(run([None, None, None]), to, title="without a score")

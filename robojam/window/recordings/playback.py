@@ -108,7 +108,7 @@ class RecordingPlayback:
         phrases: list[list[TouchEvent]] = []
         last = -REST
         answered = False
-        # As recorded: fingers that the walk lifts at the end would make the last phrase long.
+        # Touches as recorded: lifts added at the end would make the last phrase too long.
         for event in self.session.touches():
             if is_machine(event.touch.who):
                 answered = True

@@ -223,8 +223,8 @@ class SystemFonts:
         """Look for the fonts of characters, in as few fonts as may be."""
         fonts: dict[str, str | None] = dict.fromkeys(chars, "")
         with suppress(pygame.error, ImportError):
-            # Not pygame.font, which does not tell what a font lacks, and which the thread
-            # that draws uses at the same time.
+            # pygame.font does not report which characters a font lacks, and the drawing
+            # thread uses it at the same time.
             from pygame import freetype
 
             freetype.init()

@@ -107,7 +107,7 @@ class MidiReader:
     ) -> list[float | int | str]:
         kind, last, self._pressed[key] = key[0], self._pressed.get(key, 0), value
         down = 1 if kind == "note" else 64
-        # Some switches send nothing when they are released: the same again is another press.
+        # Some switches send nothing on release, so a repeated value is another press.
         press = value >= down and (last < down or last == value or kind == "program")
         if action.how == "hold":
             return [int(value >= down)] if (value >= down) != (last >= down) else []

@@ -54,7 +54,7 @@ class MidiWriter:
             data += stream.parameter(style.master, stream.CONFIGURATION, style.members)
         data += self._bend_ranges(style.channels)
         if style.program is not None:
-            # Some synthesisers take it on the master channel alone, some on each.
+            # Some synthesisers take programs on the master channel alone, others on each.
             for channel in self.channels:
                 data += stream.program(channel, style.program - 1, style.bank)
         return data
@@ -183,7 +183,7 @@ class _MpeWriter(MidiWriter):
         velocity = self.style.velocity
         if self.style.y == "velocity":
             velocity = max(1, self._value(finger.y))
-        # What shapes a note is set before it begins, or its first instant would be wrong.
+        # Controllers are sent before the note, or it would begin with the wrong sound.
         shape = self._shape(finger)
         return shape + self._send(stream.note_on(finger.channel, finger.note, velocity))
 
