@@ -35,17 +35,14 @@ _GOOD: Final = {"latency": "feels immediate", "jitter": "feels steady"}
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value with its unit.
-
-    limit is the most that it should be, kind is "latency", "jitter" or "".
-    """
+    """One measured value with its unit."""
 
     name: str
     value: float
     unit: str
-    limit: float | None = None
+    limit: float | None = None  # the most that it should be
     note: str = ""
-    kind: str = ""
+    kind: str = ""  # "latency", "jitter" or ""
 
     @property
     def verdict(self) -> str:

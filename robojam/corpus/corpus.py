@@ -66,39 +66,26 @@ class CorpusError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """The performances of one file, one after the other.
+    """The performances of one file, one after the other."""
 
-    events: (N, D), float32 or float64, with the columns named in `columns`; in memory, or in
-        a file (robojam.corpus.stored_rows).
-    lengths: (P,), int64, the number of events of each performance; they sum to N.
-    name, sha256: the file's name, and its SHA-256 in hex.
-    dropped: counts, by reason, of what reading and cleaning dropped or changed: touches, or
-        performances where the reason says so.
-    source: the kind of file.
-    inferred: the number of touches whose phase the file did not hold.
-    places: by reason, where the first few of the dropped touches were.
-    lines: (N,), the line of each event in a text file, until the corpus is cleaned.
-    """
-
-    events: Rows
-    lengths: Integers
-    columns: tuple[str, ...]
-    name: str
-    sha256: str = ""
+    events: Rows  # (N, D), float32 or float64; in memory or in a file
+    lengths: Integers  # (P,), int64, the number of events of each performance; they sum to N
+    columns: tuple[str, ...]  # the names of the D columns
+    name: str  # of the file
+    sha256: str = ""  # of the file, in hex
+    #: Counts, by reason, of what reading and cleaning dropped or changed: touches, or
+    #: performances where the reason says so; and where the first few were.
     dropped: dict[str, int] = field(default_factory=dict)
-    source: str = "arrays"
-    inferred: int = 0
+    source: str = "arrays"  # the kind of file
+    inferred: int = 0  # the number of touches whose phase the file did not hold
     places: dict[str, str] = field(default_factory=dict)
-    lines: Integers | None = None
+    lines: Integers | None = None  # (N,), of each event in a text file, until it is cleaned
 
     @property
     def notes(self) -> list[str]:
         """Lines, one for each reason, of the count and places of dropped or changed rows."""
-        return [
-            f"{reason}: {count:,}"
-            + (f" ({self.places[reason]})" if reason in self.places else "")
-            for reason, count in self.dropped.items()
-        ]
+        places = {reason: f" ({place})" for reason, place in self.places.items()}
+        return [f"{r}: {count:,}{places.get(r, '')}" for r, count in self.dropped.items()]
 
     @property
     def offsets(self) -> Integers:
@@ -251,10 +238,9 @@ def join(corpora: Sequence[Corpus]) -> Corpus:
     first = corpora[0]
     for other in corpora[1:]:
         if other.columns != first.columns:
-            raise ValueError(
-                f"{first.name} holds ({', '.join(first.columns)}) and {other.name} "
-                f"({', '.join(other.columns)}): they cannot be joined"
-            )
+            names, others = ", ".join(first.columns), ", ".join(other.columns)
+            held = f"{first.name} holds ({names}) and {other.name} ({others})"
+            raise ValueError(f"{held}: they cannot be joined")
     if len(corpora) == 1:
         return first
     dropped: Counter[str] = Counter()
@@ -298,9 +284,8 @@ def write(corpus: Corpus, path: Path) -> None:
 
     Raises OSError.
     """
-    keys = ("touches", "lengths")
-    if corpus.columns != TOUCH:
-        keys = ("train_strokes", "train_lengths")
+    is_touch = corpus.columns == TOUCH
+    keys = ("touches", "lengths") if is_touch else ("train_strokes", "train_lengths")
     shape = len(corpus.events), len(corpus.columns)
     size = 4 * math.prod(shape)
     compression = zipfile.ZIP_STORED if size >= LARGE else zipfile.ZIP_DEFLATED

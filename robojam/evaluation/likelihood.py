@@ -35,16 +35,12 @@ ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Mean negative log density in nats per event, over `touches` scored events.
-
-    parts: the chain-rule terms by factor; they sum to joint.
-    xydt: of the density with the event's flags summed out; None if it was not asked for.
-    """
+    """Mean negative log density in nats per event, over `touches` scored events."""
 
     touches: int
     joint: float
-    parts: dict[str, float]
-    xydt: float | None = None
+    parts: dict[str, float]  # the chain-rule terms by factor; they sum to joint
+    xydt: float | None = None  # with the event's flags summed out; None if not asked for
 
 
 def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score:
@@ -108,19 +104,14 @@ def mean_score(scores: Sequence[Score]) -> Score:
 
 @dataclass(frozen=True, slots=True)
 class _Hypothesis:
-    """A performance as it is given to the model if its screen has a lattice.
+    """A performance as it is given to the model if its screen has a lattice."""
 
-    performance, index: of the performance in its group, and of the hypothesis.
-    lattice: the lines of the screen; 0 for no lattice.
-    events: (T, C); under a lattice, places are the middles of their cells.
-    ruled_out: whether the last event contradicts the lattice; later ones are left out. That
-        event is scored but for its place.
-    """
-
-    performance: int
-    index: int
-    lattice: int
-    events: Floats
+    performance: int  # index in its group
+    index: int  # of the hypothesis
+    lattice: int  # the lines of the screen; 0 for no lattice
+    events: Floats  # (T, C); under a lattice, places are the middles of their cells
+    #: Whether the last event contradicts the lattice: it is scored but for its place, and
+    #: later ones are left out.
     ruled_out: bool
 
 

@@ -43,7 +43,6 @@ def write(session: Session, to: Path, *, style: Style = PRESETS["mpe"]) -> None:
 
 
 def _track(session: Session, who: str, writer: MidiWriter) -> MidiTrack:
-    """Return the track of one player."""
     import mido
 
     track = mido.MidiTrack([mido.MetaMessage("track_name", name=who)])

@@ -81,21 +81,17 @@ def _poster(session: Session, paths: list[StrokePath], name: str) -> Figure:
     figure = Figure(figsize=(wide, high), dpi=200)
     margin = 0.9 / wide
     side = 1 - 2 * margin
-    surface = figure.add_axes(
-        (margin, 1 - (0.9 + side * wide) / high, side, side * wide / high)
-    )
-    _surface(surface, session, paths, scale=side * wide / 6)
-    score = figure.add_axes((margin, 1.62 / high, side, 1.45 / high))
-    _score(score, session, paths)
+    place = margin, 1 - (0.9 + side * wide) / high, side, side * wide / high
+    _surface(figure.add_axes(place), session, paths, scale=side * wide / 6)
+    _score(figure.add_axes((margin, 1.62 / high, side, 1.45 / high)), session, paths)
     people, machine, length = _counts(session)
     day, hour = _when(session, "%-d %B %Y")
     right = "   ".join(filter(None, (length, day if name else "", hour)))
     y = 0.86 / high
     figure.text(1 - margin, y, right, color=INK, size=11, ha="right", va="baseline")
     title = _fitted(name or day or "robojam", 19, side * wide * 72 - _width(right, 11) - 24)
-    figure.text(
-        margin, y, title, color=INK, size=19, weight="light", va="baseline", parse_math=False
-    )
+    plain: dict[str, Any] = {"va": "baseline", "parse_math": False}
+    figure.text(margin, y, title, color=INK, size=19, weight="light", **plain)
     x = margin
     for colour, text in ((PEOPLE[1], people), (MACHINE[1], machine)):
         if text:
@@ -128,9 +124,8 @@ def _sheet(drawn: Sequence[tuple[Session, list[StrokePath]]], names: Sequence[st
             lines = [(_fitted(names[index], 8.5, cell * 72), 8.5, INK), (when, 7.0, GREY)]
         for line, (text, size, colour) in enumerate(lines):
             y = 1 - (top + cell + 0.17 * (line + 1)) / high
-            figure.text(
-                left / wide, y, text, color=colour, size=size, va="center", parse_math=False
-            )
+            style: dict[str, Any] = {"va": "center", "parse_math": False}
+            figure.text(left / wide, y, text, color=colour, size=size, **style)
         end = (left + cell) / wide
         figure.text(end, y, length, color=GREY, size=7, va="center", ha="right")
     return figure
@@ -178,30 +173,18 @@ def _surface(axes: Axes, session: Session, paths: list[StrokePath], *, scale: fl
             # The longer a finger stayed, the larger its dot.
             size = (7 + 9 * min(np.ptp(stroke.t), 1.0)) * scale
             at = stroke.xy.mean(0)
-            axes.plot(*at, "o", ms=size, color=colours[0], alpha=0.88, mew=0, zorder=3 + order)
-            axes.plot(
-                *at,
-                "o",
-                ms=size * 1.75,
-                mfc="none",
-                mec=colours[0],
-                mew=0.7 * scale,
-                alpha=0.5,
-                zorder=3 + order,
-            )
+            colour, top = colours[0], 3 + order
+            axes.plot(*at, "o", ms=size, color=colour, alpha=0.88, mew=0, zorder=top)
+            ring: dict[str, Any] = {"mfc": "none", "mec": colour, "mew": 0.7 * scale}
+            axes.plot(*at, "o", ms=size * 1.75, alpha=0.5, zorder=top, **ring)
             continue
         points = _curved(stroke.xy)
         segments = np.stack([points[:-1], points[1:]], 1)
         along = np.linspace(0, len(stroke.t) - 1, len(segments))
         breadths = np.interp(along, np.arange(len(stroke.t)), _breadths(stroke))
-        lines = LineCollection(
-            list(segments),
-            colors=[colours[round(i)] for i in along.tolist()],
-            linewidths=breadths * scale,
-            capstyle="round",
-            joinstyle="round",
-            zorder=3 + order,
-        )
+        shades = [colours[round(i)] for i in along.tolist()]
+        brush = {"linewidths": breadths * scale, "capstyle": "round", "joinstyle": "round"}
+        lines = LineCollection(list(segments), colors=shades, zorder=3 + order, **brush)
         axes.add_collection(lines)
 
 
@@ -221,23 +204,22 @@ def _score(axes: Axes, session: Session, paths: list[StrokePath]) -> None:
             axes.plot(*path[0], "o", ms=3.2, color=colours[0], mew=0, clip_on=False)
             continue
         segments = np.stack([path[:-1], path[1:]], 1)
-        axes.add_collection(
-            LineCollection(list(segments), colors=colours[1:], linewidths=1.3, capstyle="round")
-        )
+        pen: dict[str, Any] = {"linewidths": 1.3, "capstyle": "round"}
+        axes.add_collection(LineCollection(list(segments), colors=colours[1:], **pen))
     step = next(s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 1e9)
                 if duration / s <= 9)  # fmt: skip
+    below: dict[str, Any] = {
+        "xycoords": ("data", "axes fraction"),
+        "textcoords": "offset points",
+        "xytext": (0, -9),
+        "color": FAINT,
+        "size": 7.5,
+        "ha": "center",
+        "va": "top",
+    }
     for second in np.arange(0, duration + 1e-9, step):
-        axes.annotate(
-            f"{int(second // 60)}:{int(second % 60):02d}",
-            (second, 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, -9),
-            textcoords="offset points",
-            color=FAINT,
-            size=7.5,
-            ha="center",
-            va="top",
-        )
+        label = f"{int(second // 60)}:{int(second % 60):02d}"
+        axes.annotate(label, (second, 0), **below)
 
 
 def _colours(stroke: StrokePath, duration: float) -> list[tuple[float, ...]]:
@@ -245,8 +227,7 @@ def _colours(stroke: StrokePath, duration: float) -> list[tuple[float, ...]]:
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = MACHINE if stroke.machine else PEOPLE
-    name = "machine" if stroke.machine else "people"
-    colours = LinearSegmentedColormap.from_list(name, shades)(stroke.t / duration)
+    colours = LinearSegmentedColormap.from_list("", shades)(stroke.t / duration)
     return [tuple(colour) for colour in colours.tolist()]
 
 

@@ -87,8 +87,7 @@ def _quantise(block: Floats, random: np.random.Generator) -> np.ndarray[Any, Any
     """
     scaled = block * np.float32(32767.0)
     if block.any():
-        scaled += random.random(block.shape, np.float32) - random.random(
-            block.shape, np.float32
-        )
+        dither = [random.random(block.shape, np.float32) for _ in range(2)]
+        scaled += dither[0] - dither[1]
     rounded: np.ndarray[Any, Any] = np.clip(np.rint(scaled), -32768, 32767).astype("<i2")
     return rounded

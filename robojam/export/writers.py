@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from robojam.corpus.corpus import TOUCH, Corpus, write
-from robojam.export import poster
+from robojam.export import midi_file, poster, wav
 from robojam.sessions import library
 from robojam.sessions.session import Session, encode, encode_header
 from robojam.sessions.strokes import model_stream, touch_row
@@ -79,41 +81,15 @@ def write_png(sessions: Sequence[Session], path: Path) -> list[Path]:
 
 def _name(session: Session) -> str:
     """Return the name given to a session; "" where there is none or it cannot be read."""
-    if session.path is None:
-        return ""
-    try:
-        annotations = library.read_annotations(session.path.parent)
-    except (OSError, ValueError):  # `robojam sessions` reports it; a picture goes without
-        return ""
-    return annotations.get(session.path.name, library.Annotation()).name
-
-
-def write_mid(sessions: Sequence[Session], path: Path) -> list[Path]:
-    """Write a MIDI file for each session."""
-    from robojam.export import midi_file
-
-    return _write_each(sessions, path, midi_file.write)
-
-
-def write_wav(sessions: Sequence[Session], path: Path) -> list[Path]:
-    """Write a sound file for each session."""
-    from robojam.export import wav
-
-    return _write_each(sessions, path, wav.write_wav)
-
-
-def write_session(sessions: Sequence[Session], path: Path) -> list[Path]:
-    """Write each session as a session file."""
-
-    def write_lines(session: Session, to: Path) -> None:
-        lines = [encode_header(session.header), *map(encode, session.events)]
-        to.write_bytes(b"".join(lines))
-
-    return _write_each(sessions, path, write_lines)
+    with suppress(OSError, ValueError):  # `robojam sessions` reports it
+        if session.path is not None:
+            annotations = library.read_annotations(session.path.parent)
+            return annotations.get(session.path.name, library.Annotation()).name
+    return ""
 
 
 def _write_each(
-    sessions: Sequence[Session], path: Path, write_one: Callable[[Session, Path], object]
+    write_one: Callable[[Session, Path], object], sessions: Sequence[Session], path: Path
 ) -> list[Path]:
     """Write a file for each session, completely or not at all; return the files."""
     files = numbered(path, len(sessions))
@@ -131,14 +107,20 @@ def numbered(path: Path, count: int) -> list[Path]:
     return [path.with_stem(f"{path.stem}-{i:0{digits}}") for i in range(1, count + 1)]
 
 
+def _write_lines(session: Session, path: Path) -> None:
+    path.write_bytes(b"".join([encode_header(session.header), *map(encode, session.events)]))
+
+
 Writer = Callable[[Sequence[Session], Path], list[Path]]
 
+#: Writer of session files.
+write_session: Writer = partial(_write_each, _write_lines)
 #: Writers by suffix. Each writes sessions to a path and returns the files it has written. It
 #: raises OSError, and ValueError for sessions that have no such form.
 WRITERS: dict[str, Writer] = {
     ".csv": write_csv,
-    ".mid": write_mid,
+    ".mid": partial(_write_each, midi_file.write),
     ".npz": write_npz,
     ".png": write_png,
-    ".wav": write_wav,
+    ".wav": partial(_write_each, wav.write_wav),
 }

@@ -40,17 +40,13 @@ class Parts(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Layout of the N numbers of a mixture: logits, means, numbers for log s, C.
-
-    deviations and below count the numbers for log s and C of a component. covariance says
-    how log s is computed from its numbers; None: they are log s itself.
-    """
+    """Layout of the N numbers of a mixture: logits, means, numbers for log s, C."""
 
     dims: int
     components: int
-    deviations: int
-    below: int
-    covariance: Covariance | None
+    deviations: int  # numbers for log s of a component
+    below: int  # numbers for C of a component
+    covariance: Covariance | None  # how log s is computed from its numbers; None: they are it
 
     @property
     def width(self) -> int:

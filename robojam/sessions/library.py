@@ -22,11 +22,6 @@ from robojam.sessions.recorder import NAME_FORMAT
 from robojam.sessions.session import SessionError, Summary, summarise
 from robojam.system.atomic_file import atomic_write
 
-__all__ = [
-    "CACHE", "NAMES", "Annotation", "LibraryEntry", "annotate", "entries", "entry",
-    "local_time", "read_annotations",
-]  # fmt: skip
-
 #: File of names and notes, beside the sessions: {file: {"name": …, "note": …}}.
 NAMES = "names.json"
 #: File of the summaries that were read the last time, beside the sessions.
@@ -46,15 +41,12 @@ class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class LibraryEntry:
-    """One recorded session in a list.
-
-    summary is None where the file cannot be read; error says why.
-    """
+    """One recorded session in a list."""
 
     path: Path
     annotation: Annotation
-    summary: Summary | None
-    error: str = ""
+    summary: Summary | None  # None where the file cannot be read
+    error: str = ""  # which says why
 
     @property
     def started(self) -> datetime | None:

@@ -97,14 +97,11 @@ class SetEvent(msgspec.Struct, frozen=True):
 
 
 class EndEvent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The end of the recording and its reason.
-
-    late_ms holds percentiles of how late the machine's touches were sent, in milliseconds.
-    """
+    """The end of the recording and its reason."""
 
     t: float
     reason: str = msgspec.field(name="end")
-    late_ms: dict[str, float] | None = None
+    late_ms: dict[str, float] | None = None  # percentiles of the lateness of sent touches
 
 
 SessionEvent = TouchEvent | SetEvent | EndEvent
@@ -165,19 +162,14 @@ def _encode(value: object) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Summary of a recording for a list of them.
-
-    ``touches`` counts downs and moves by player, in order of their first touch;
-    ``seconds`` is the length; ``modes`` are those in force, in order; ``ended`` is the
-    reason of the end, None when the engine was killed.
-    """
+    """Summary of a recording for a list of them."""
 
     started: datetime
     seconds: float
-    touches: dict[str, int]
-    modes: tuple[str, ...]
+    touches: dict[str, int]  # downs and moves by player, in order of their first touch
+    modes: tuple[str, ...]  # those in force, in order
     model: str
-    ended: str | None
+    ended: str | None  # the reason of the end; None when the engine was killed
 
 
 def is_selected(who: str, selection: Collection[str]) -> bool:

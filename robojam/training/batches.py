@@ -19,16 +19,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Windows of performances, padded to the longest.
+    """Windows of performances, padded to the longest."""
 
-    events: (B, T, C).
-    cell: (B, T), the width of the cells in which the events' places are known to lie.
-    scored: (B, T), bool, the events that are predicted and count in the loss.
-    """
-
-    events: Tensor
-    cell: Tensor
-    scored: Tensor
+    events: Tensor  # (B, T, C)
+    cell: Tensor  # (B, T), width of the cells in which the events' places are known to lie
+    scored: Tensor  # (B, T), bool, the events that are predicted and count in the loss
 
     def select(self, rows: slice) -> Batch:
         """Return some rows of the batch."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from robojam.training.trainer import Progress
 
@@ -50,13 +51,8 @@ def plot(history: Sequence[Progress], path: Path, *, title: str) -> None:
     if scores:
         axes.plot(*zip(*scores, strict=True), "o-", color="#c8553d", ms=3, label="held out")
         best_step, best = min(scores, key=lambda pair: pair[1])
-        axes.annotate(
-            f"{best:.3f}",
-            (best_step, best),
-            xytext=(0, -12),
-            textcoords="offset points",
-            ha="center",
-        )
+        below: dict[str, Any] = {"xytext": (0, -12), "textcoords": "offset points"}
+        axes.annotate(f"{best:.3f}", (best_step, best), ha="center", **below)
         low = min(best, *losses)
         # The high losses of the first steps would flatten the rest of the curve.
         high = max(losses[len(losses) // 20 :])

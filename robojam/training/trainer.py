@@ -37,43 +37,28 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
-    """Sizes of a model and the schedule of its training. A seed gives the same run again.
+    """Sizes of a model and the schedule of its training. A seed gives the same run again."""
 
-    units, layers, components, hidden: sizes of the model (robojam.model.mdrnn).
-    dropout: share of the inputs of the layers and the heads that is dropped at each step.
-    passes: over the corpus.
-    window, batch: events in a window of backpropagation, and about as many in a batch.
-    rate: the highest learning rate of Adam, after `warmup` steps.
-    average: the share of the averaged weights that is kept at each step.
-    clip: the largest norm of a gradient.
-    mirror, upright: whether windows are mirrored, but for this last share of the run; the
-        saved weights are the best of that last share.
-    lattices: whether the model knows the lattices of the corpus's screens.
-    score_every: passes from one scoring of the held-out data to the next.
-    patience: the run ends after this many scorings without a better one (0: never).
-    minutes: the run ends after this time, and the schedule with it (0: no limit).
-    bfloat16: whether the recurrent layers compute in bfloat16.
-    """
-
+    # Sizes of the model (robojam.model.mdrnn).
     units: int = 256
     layers: int = 2
     components: int = 16
     hidden: int = 192
-    dropout: float = 0.1
-    passes: float = 80.0
-    window: int = 128
-    batch: int = 1280
-    rate: float = 3e-3
-    warmup: int = 100
-    average: float = 0.997
-    clip: float = 1.0
-    mirror: bool = True
-    upright: float = 0.08
-    lattices: bool = True
-    score_every: int = 2
-    patience: int = 10
-    minutes: float = 0.0
-    bfloat16: bool = True
+    dropout: float = 0.1  # share of the inputs of layers and heads dropped at each step
+    passes: float = 80.0  # over the corpus
+    window: int = 128  # events in a window of backpropagation
+    batch: int = 1280  # events in a batch, about
+    rate: float = 3e-3  # the highest learning rate of Adam
+    warmup: int = 100  # steps until the rate is the highest
+    average: float = 0.997  # share of the averaged weights that is kept at each step
+    clip: float = 1.0  # the largest norm of a gradient
+    mirror: bool = True  # whether windows are mirrored
+    upright: float = 0.08  # but for this last share of the run, whose best weights are saved
+    lattices: bool = True  # whether the model knows the lattices of the corpus's screens
+    score_every: int = 2  # passes from one scoring of the held-out data to the next
+    patience: int = 10  # scorings without a better one that end the run; 0: never
+    minutes: float = 0.0  # time that ends the run, and the schedule with it; 0: no limit
+    bfloat16: bool = True  # whether the recurrent layers compute in bfloat16
     seed: int = 0
     device: str = "cpu"
 
@@ -100,21 +85,15 @@ class TooLargeError(MemoryError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """State of a run after a step or a scoring.
-
-    loss: smoothed, in nats per event; NaN before the first step.
-    seconds_left: until the end of the run, estimated.
-    score: of the held-out data, in nats per event; None except after a scoring.
-    best: the best score so far; None before the first scoring.
-    """
+    """State of a run after a step or a scoring."""
 
     step: int
     steps: int
-    loss: float
+    loss: float  # smoothed, in nats per event; NaN before the first step
     events_per_second: float
-    seconds_left: float
-    score: float | None
-    best: float | None
+    seconds_left: float  # until the end of the run, estimated
+    score: float | None  # of the held-out data, in nats per event; None but after a scoring
+    best: float | None  # the best score so far; None before the first scoring
 
 
 def event_of(corpus: Corpus, settings: TrainingSettings) -> EventSpec:
