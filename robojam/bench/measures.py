@@ -221,7 +221,6 @@ def receive_touches(e: EngineProcess, touches: int) -> tuple[list[float], list[f
 
 
 def _count_touches(e: EngineProcess, seconds: float) -> int:
-    """Return how many touches arrive during some seconds."""
     return sum(message.is_touch for message in e.messages(time.perf_counter() + seconds))
 
 

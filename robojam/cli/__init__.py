@@ -121,7 +121,6 @@ def _describe(error: click.UsageError) -> str:
 
 
 def _name_of(parameter: click.Parameter) -> str:
-    """Return the name of an option or argument as a person types or reads it."""
     if isinstance(parameter, click.Option):
         return parameter.opts[-1]
     return parameter.human_readable_name.rstrip(".")

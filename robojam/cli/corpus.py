@@ -127,7 +127,6 @@ def _seconds(seconds: float) -> str:
 
 
 def _counts(summary: dict[str, Any]) -> str:
-    """Return how many performances and touches there are, and how long they last."""
     seconds = summary.get("seconds")
     length = "" if seconds is None else f", {duration(seconds)} of playing"
     performances = count_performances(summary["performances"])

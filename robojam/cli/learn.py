@@ -64,7 +64,6 @@ def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
 
 
 def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
-    """Listen until everything is bound, and print what to do next."""
     import select
     import time
 

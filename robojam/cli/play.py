@@ -18,7 +18,6 @@ _ENGINE: Final = "127.0.0.1:5005"
 
 
 def _window_size(text: str) -> tuple[int, int]:
-    """Read the size of a window in pixels."""
     width, _, height = text.lower().partition("x")
     sides = [int(s) if s.isdecimal() and len(s) < 6 else 0 for s in (width, height)]
     if not all(0 < side < 20_000 for side in sides):
@@ -27,7 +26,6 @@ def _window_size(text: str) -> tuple[int, int]:
 
 
 def _window_options(function: CommandFunction) -> CommandFunction:
-    """Add the options of how the window looks."""
     size = "size of the window in pixels (default: 1280x800)"
     theme = "dark, light, or stage: black and without words (default: dark)"
     themes = click.Choice(["dark", "light", "stage"])

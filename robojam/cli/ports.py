@@ -129,7 +129,6 @@ def _compute_devices() -> list[dict[str, str]]:
 
 
 def _network() -> list[dict[str, Any]]:
-    """Return the programs on the network that announce that they receive OSC."""
     from robojam.ports import discovery
 
     if not discovery.is_installed():
@@ -144,7 +143,6 @@ def _network() -> list[dict[str, Any]]:
 
 
 def _commands_to_type(report: dict[str, Any]) -> list[dict[str, str]]:
-    """Return commands that use what was found, each with its purpose."""
     commands = [{"what": "robojam jam", "for": "jam in a window, with mouse and fingers"}]
 
     def add(options: str, purpose: str) -> None:

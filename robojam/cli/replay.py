@@ -82,7 +82,6 @@ def _play(
 
 
 def _regenerate(session: Session, to: Path, *, model: str | None, device: str | None) -> int:
-    """Write the recording with the machine's part made again; print what differs."""
     from robojam.app import assemble
     from robojam.export.writers import write_session
     from robojam.sessions.regenerate import first_difference

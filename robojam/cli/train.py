@@ -104,7 +104,6 @@ def train(**given: Any) -> int:
 
 
 def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: WorkerGroup) -> int:
-    """Read the data, train, and write the model; print how it goes."""
     if chosen.resume and chosen.size:
         fail("--resume goes on with the run as it was: without --size")
     import torch
@@ -161,8 +160,6 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
 
 @dataclass(slots=True)
 class _Run:
-    """A run that is ready to begin."""
-
     trainer: Trainer
     metadata: dict[str, Any]  # of the model's file, besides the run's own
     notes: list[str]  # lines on what was left out of the data
@@ -340,7 +337,6 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
 
 
 def _describe(now: Progress) -> str:
-    """Return the progress in one line."""
     parts = [] if math.isnan(now.loss) else [f"loss {now.loss:.3f}"]
     if now.best is not None:
         parts.append(f"held out {now.best:.3f}")

@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from robojam.corpus.infer_phase import infer_moving
 from robojam.corpus.stored_rows import (
     FileRows,
     Floats,
@@ -277,6 +278,27 @@ def dequantise(corpus: Corpus, start: int, end: int) -> Floats:
     else:
         events[:, :2] += places - 0.5
     return events
+
+
+def with_inferred_phases(touches: Floats, lengths: Integers, name: str, source: str) -> Corpus:
+    """Return touches (N, 3) of x, y and dt as a corpus, with an inferred moving column."""
+    events = np.empty((len(touches), len(TOUCH)), touches.dtype)
+    events[:, :3] = touches
+    events[:, 3] = infer_moving(touches, lengths)
+    return Corpus(events, lengths, TOUCH, name, source=source, inferred=len(touches))
+
+
+def check_flags(path: Path, corpus: Corpus) -> Corpus:
+    """Return a corpus whose last column is 0, 1 or NaN. Raises CorpusError otherwise."""
+    for start, events in iterate_blocks(corpus.events):
+        flags = events[:, -1]
+        wrong = np.flatnonzero((flags != 0) & (flags != 1) & ~np.isnan(flags))[:1]
+        if len(wrong):
+            place = name_rows(start + wrong, corpus.lengths, corpus.columns, corpus.lines)
+            names, value = ", ".join(corpus.columns), f"{flags[wrong[0]]:g}"
+            reason = f"{corpus.columns[-1]} must be 0 or 1, and is {value} ({place})"
+            raise CorpusError(path, f"{reason}: are its columns {names}, in this order?")
+    return corpus
 
 
 def write(corpus: Corpus, path: Path) -> None:

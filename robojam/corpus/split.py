@@ -35,22 +35,20 @@ def split(corpus: Corpus, *, every: int) -> tuple[Corpus, Corpus]:
         if parts is not None:
             return parts
     if count < 2:
+        found, short = ("one", ", and that is too short to be cut") if count else ("no", "")
         raise ValueError(
-            f"{corpus.name} has {'one performance' if count else 'no performance'} of two "
-            f"events or more{', and that is too short to be cut' if count else ''}: training "
+            f"{corpus.name} has {found} performance of two events or more{short}: training "
             "needs data to learn from and other data to score"
         )
     held = np.zeros(count, bool)
     held[(every - 1) % count :: every] = True
     name = f"every {every}th performance of {corpus.name}"
     train = replace(corpus, events=_select(corpus, ~held), lengths=corpus.lengths[~held])
-    return train, replace(
-        corpus, events=_select(corpus, held), lengths=corpus.lengths[held], name=name
-    )
+    events, lengths = _select(corpus, held), corpus.lengths[held]
+    return train, replace(corpus, events=events, lengths=lengths, name=name)
 
 
 def _select(corpus: Corpus, chosen: NDArray[np.bool_]) -> Rows:
-    """Return the events of the performances that are chosen (P,)."""
     edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
     runs = pairwise(corpus.offsets[edges].tolist())
     return concatenate([(corpus.events, start, end) for start, end in list(runs)[::2]])
@@ -66,13 +64,8 @@ def _hold_out_end(corpus: Corpus, index: int, wanted: float) -> tuple[Corpus, Co
     held_out = performance[cut:].copy()
     lengths = corpus.lengths.copy()
     lengths[index] = cut
-    train = replace(
-        corpus,
-        events=concatenate(
-            [(corpus.events, 0, start + cut), (corpus.events, end, len(corpus.events))]
-        ),
-        lengths=lengths,
-    )
+    ranges = [(corpus.events, 0, start + cut), (corpus.events, end, len(corpus.events))]
+    train = replace(corpus, events=concatenate(ranges), lengths=lengths)
     description = f"the last {len(held_out):,} points"
     if corpus.columns == TOUCH:
         total_seconds = float(held_out[1:, 2].sum())
@@ -86,12 +79,8 @@ def _hold_out_end(corpus: Corpus, index: int, wanted: float) -> tuple[Corpus, Co
             description += f", after a pause of {held_out[0, 2]:.2g} s,"
         held_out[0, 2:] = 0  # a landing with nothing before it
     name = corpus.name if len(lengths) == 1 else f"performance {index + 1} of {corpus.name}"
-    return train, replace(
-        corpus,
-        events=held_out,
-        lengths=np.array([len(held_out)]),
-        name=f"{description} of {name}",
-    )
+    name, lengths = f"{description} of {name}", np.array([len(held_out)])
+    return train, replace(corpus, events=held_out, lengths=lengths, name=name)
 
 
 def _choose_cut(performance: Floats, columns: tuple[str, ...], wanted: float) -> int:

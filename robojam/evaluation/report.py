@@ -88,14 +88,12 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def _draw_heading(figure: Figure, top: float, text: str, remark: str = "") -> None:
-    """Draw a section's heading, and a remark at the right margin."""
     y = 1 - top / _HEIGHT
     figure.text(_MARGIN / _WIDTH, y, text, color=INK, size=12, va="baseline")
     figure.text(1 - _MARGIN / _WIDTH, y, remark, color=INK, size=8, va="baseline", ha="right")
 
 
 def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) -> None:
-    """Draw the compared takes, and how well the classifier distinguished them."""
     x = _MARGIN / _WIDTH
     name = f"How like people does {file.path.stem} play?"
     figure.text(x, 1 - 0.75 / _HEIGHT, name, color=INK, size=19, weight="light")
@@ -130,7 +128,6 @@ def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) ->
 def _draw_answers(
     figure: Figure, pairs: list[tuple[Floats, Floats]], takes: Sequence[Floats]
 ) -> None:
-    """Draw what people and the machine played after the same openings."""
     top, gap, left = 2.15, 0.08, _MARGIN
     cell = (_WIDTH - 2 * left - (_OPENINGS - 1) * gap) / _OPENINGS
     _draw_heading(
@@ -170,7 +167,6 @@ def draw_strokes(
 
 
 def _draw_histograms(figure: Figure, names: list[str], features: list[Floats]) -> None:
-    """Draw the distributions of the features that differ most."""
     top, across, gap = 6.8, 4, 0.3
     width = (_WIDTH - 2 * _MARGIN - (across - 1) * gap) / across
     _draw_heading(

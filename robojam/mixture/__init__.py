@@ -12,12 +12,5 @@ from robojam.mixture.layer import MixtureLayer
 from robojam.mixture.layout import FLOOR, Covariance, width
 
 __all__ = [
-    "COLD",
-    "FLOOR",
-    "Covariance",
-    "Mixture",
-    "MixtureLayer",
-    "Reduction",
-    "checked",
-    "width",
-]
+    "COLD", "FLOOR", "Covariance", "Mixture", "MixtureLayer", "Reduction", "checked", "width",
+]  # fmt: skip

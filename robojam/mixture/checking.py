@@ -42,10 +42,8 @@ def check_finite(name: str, tensor: Tensor | None, *, lowest: bool = False) -> N
         wrong &= tensor != -math.inf
     if bool(wrong.any()):
         at = tuple(wrong.nonzero()[0].tolist())
-        raise ValueError(
-            f"{name}, of shape {tuple(tensor.shape)}, is {tensor[at].item()} at {at}, "
-            f"the first of {int(wrong.sum())}"
-        )
+        found = f"{tensor[at].item()} at {at}, the first of {int(wrong.sum())}"
+        raise ValueError(f"{name}, of shape {tuple(tensor.shape)}, is {found}")
 
 
 def check_parts(logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None) -> None:

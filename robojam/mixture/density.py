@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Size, Tensor
+from torch import Tensor
 from torch.autograd import Function
 
 from robojam.mixture.layout import FLOOR, Layout, Parts, join_parts, with_floor
@@ -37,7 +38,9 @@ def log_density(parts: Parts, value: Tensor) -> Tensor:
     logits, loc, log_scale, lower = parts
     dims = loc.shape[-1]
     d = (value.unsqueeze(-2) - loc) * torch.exp(-log_scale)  # (…, K, D)
-    component = -0.5 * squared_norm(d, lower) - _log_determinant(log_scale, dims)
+    single = log_scale.shape[-1] == 1
+    log_determinant = log_scale.squeeze(-1) * dims if single else log_scale.sum(-1)
+    component = -0.5 * squared_norm(d, lower) - log_determinant
     joint = torch.log_softmax(logits, -1) + component - 0.5 * dims * math.log(2 * math.pi)
     density: Tensor = torch.logsumexp(joint, -1)
     return density
@@ -87,13 +90,11 @@ class Density(Function):
                 gradients_out.append(None)
                 continue
             each = g[(..., *[None] * (gradient.ndim - g.ndim))] if ctx.factor is None else g
-            gradients_out.append(_sum_to(multiply(gradient, each), shape))
+            product = multiply(gradient, each)
+            if product.shape != shape:  # summed over the axes along which it was broadcast
+                product = product.sum_to_size(shape)
+            gradients_out.append(product)
         return tuple(gradients_out)
-
-
-def _sum_to(gradient: Tensor, shape: Size) -> Tensor:
-    """Sum a gradient over the axes along which a tensor of this shape was broadcast."""
-    return gradient if gradient.shape == shape else gradient.sum_to_size(shape)
 
 
 def is_transforming() -> bool:
@@ -108,37 +109,30 @@ def _differentiate(
 
     Large tensors are processed in blocks.
     """
+    compute = partial(_differentiate_block, layout=layout, by_value=by_value)
     if len(given) > 1:
-        density, gradients, by_values = _differentiate_block(
-            Parts(*given), value, layout, by_value=by_value
-        )
+        density, gradients, by_values = compute(Parts(*given), value)
         return density, [by_values, *gradients]
     numbers, lead = given[0], value.shape[:-1]
     block = max(1, BLOCK // (layout.components * layout.dims))
     if numbers.is_cuda or lead.numel() < 2 * block or numbers.shape[:-1] != lead:
-        density, gradients, by_values = _differentiate_block(
-            layout.split(numbers), value, layout, by_value=by_value
-        )
+        density, gradients, by_values = compute(layout.split(numbers), value)
         return density, [by_values, join_parts(gradients)]
     numbers, value = numbers.flatten(0, -2), value.flatten(0, -2)
     density, gradient = numbers.new_empty(len(numbers)), numbers.new_empty(numbers.shape)
     all_by_values = value.new_empty(value.shape) if by_value else None
     for start in range(0, len(numbers), block):
         rows = slice(start, start + block)
-        density[rows], gradients, by_values = _differentiate_block(
-            layout.split(numbers[rows]), value[rows], layout, by_value=by_value
-        )
+        density[rows], gradients, by_values = compute(layout.split(numbers[rows]), value[rows])
         join_parts(gradients, out=gradient[rows])
         if all_by_values is not None and by_values is not None:
             all_by_values[rows] = by_values
-    return density.view(lead), [
-        None if all_by_values is None else all_by_values.view(*lead, -1),
-        gradient.view(*lead, -1),
-    ]
+    by_values = None if all_by_values is None else all_by_values.view(*lead, -1)
+    return density.view(lead), [by_values, gradient.view(*lead, -1)]
 
 
 def _differentiate_block(
-    parts: Parts, value: Tensor, layout: Layout, *, by_value: bool
+    parts: Parts, value: Tensor, *, layout: Layout, by_value: bool
 ) -> tuple[Tensor, list[Tensor], Tensor | None]:
     """Return the density (…), and its gradients by the unread parts and by value."""
     dims = layout.dims
@@ -175,13 +169,6 @@ def _differentiate_block(
     return density.sub_(0.5 * dims * math.log(2 * math.pi)), gradients, by_values
 
 
-def _log_determinant(log_scale: Tensor, dims: int) -> Tensor:
-    """Return the log determinant of L, (…, K), from log s (…, K, D) or (…, K, 1)."""
-    if log_scale.shape[-1] == 1:
-        return log_scale.squeeze(-1) * dims
-    return log_scale.sum(-1)
-
-
 def _sum_last(terms: Tensor) -> Tensor:
     """Return the sum over the last axis of terms (…, D); it is not differentiated."""
     dims = terms.shape[-1]
@@ -189,9 +176,8 @@ def _sum_last(terms: Tensor) -> Tensor:
         return terms.squeeze(-1)
     if dims > MAX_ROWS or terms.numel() < SMALL:
         return terms.sum(-1)
-    first, *others = terms.unbind(
-        -1
-    )  # torch's sum over a short axis takes several times as long
+    # torch's sum over a short axis takes several times as long.
+    first, *others = terms.unbind(-1)
     total = first + others[0]
     for other in others[1:]:
         total += other

@@ -50,9 +50,8 @@ class Mixture(Distribution):
     ) -> None:
         check_parts(logits, loc, log_scale, lower)
         lower = None if lower is None or lower.shape[-1] == 0 else at_least_float32(lower)
-        parts = Parts(
-            at_least_float32(logits), at_least_float32(loc), at_least_float32(log_scale), lower
-        )
+        logits, loc, log_scale = map(at_least_float32, (logits, loc, log_scale))
+        parts = Parts(logits, loc, log_scale, lower)
         if is_checking():
             _check_finite_parts(parts)
         self._parts: Parts | None = parts
@@ -72,10 +71,8 @@ class Mixture(Distribution):
         each = make_layout(dims, 1, covariance).width
         size = parameters.shape[-1] if parameters.ndim else 0
         if size == 0 or size % each:
-            raise ValueError(
-                f"{size} parameters are no mixture over {dims} dimensions: each component "
-                f"takes {each}"
-            )
+            problem = f"{size} parameters are no mixture over {dims} dimensions"
+            raise ValueError(f"{problem}: each component takes {each}")
         if not parameters.is_floating_point():
             raise ValueError(f"a mixture is made of floats, not of {parameters.dtype}")
         mixture = cls.__new__(cls)
@@ -264,9 +261,8 @@ class Mixture(Distribution):
             try:
                 value = torch.where(mask.unsqueeze(-1), value, torch.zeros_like(value))
             except RuntimeError:
-                raise ValueError(
-                    f"mask {tuple(mask.shape)} does not fit values {tuple(value.shape)}"
-                ) from None
+                shapes = f"mask {tuple(mask.shape)} does not fit values {tuple(value.shape)}"
+                raise ValueError(shapes) from None
         elif reduction == "mean":
             return self._log_prob(value, loss=True)
         each = -self.log_prob(value)
@@ -308,10 +304,8 @@ class Mixture(Distribution):
         logits, loc, raw, lower = parts
         chosen = self._choose(logits, Size(sample_shape), temperature / (1 + bias), generator)
         lower = None if lower is None else _gather(lower, chosen)
-        loc, scale = (
-            _gather(loc, chosen),
-            self._layout.log_scale(_gather(raw, chosen), lower).exp_(),
-        )
+        scale = self._layout.log_scale(_gather(raw, chosen), lower).exp_()
+        loc = _gather(loc, chosen)
         z = torch.randn(loc.shape, generator=generator, dtype=loc.dtype, device=loc.device)
         if lower is not None:
             z = multiply(z, lower)
@@ -332,9 +326,7 @@ class Mixture(Distribution):
             return torch.zeros(shape, dtype=torch.long, device=logits.device)
         weights = torch.softmax(logits if temperature == 1 else logits / temperature, -1)
         count = sample_shape.numel()
-        if (
-            count == 1
-        ):  # the first of exponential clocks, as multinomial does, without its checks
+        if count == 1:  # as multinomial does, without its checks: the first of clocks
             clocks = torch.empty_like(weights).exponential_(generator=generator)
             return weights.div_(clocks).argmax(-1).expand(shape)
         table = weights.reshape(-1, self.components)
@@ -347,10 +339,8 @@ class Mixture(Distribution):
             raise ValueError(f"a value is of floats, not {value.dtype}")
         dims, shape = self._layout.dims, value.shape
         if shape[-1:] != (dims,) or not can_broadcast(shape[:-1], self.batch_shape):
-            raise ValueError(
-                f"value {tuple(shape)} does not fit a mixture over {dims} dimensions, "
-                f"{tuple(self.loc.shape)}"
-            )
+            mine = f"a mixture over {dims} dimensions, {tuple(self.loc.shape)}"
+            raise ValueError(f"value {tuple(shape)} does not fit {mine}")
         if is_checking():
             check_finite("a value", value)
         own = (self.logits if self._numbers is None else self._numbers).dtype
@@ -374,6 +364,5 @@ def _gather(table: Tensor, chosen: Tensor) -> Tensor:
 
 
 def _check_finite_parts(parts: Parts) -> None:
-    """Raise ValueError for parameters that are not finite."""
     for name, part in zip(Parts._fields, parts, strict=True):
         check_finite(f"a mixture's {name}", part, lowest=name == "logits")

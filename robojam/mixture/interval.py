@@ -66,18 +66,15 @@ def _differentiate(z: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     probability = torch.special.ndtr(far) - torch.special.ndtr(near)
     within = near <= 0
     log_probabilities = torch.where(within, probability.log(), tail)
-    at_near = torch.where(
-        within, torch.exp(-0.5 * near.square() - _LOG_ROOT) / probability, at_near
-    )
+    at_centre = torch.exp(-0.5 * near.square() - _LOG_ROOT) / probability
+    at_near = torch.where(within, at_centre, at_near)
     at_far = at_near * torch.where(within, -2 * away * half, fall).exp()
     by_z, by_half = (at_far - at_near) * z.sign(), at_near + at_far
     point = torch.log(2 * half) - 0.5 * away.square() - _LOG_ROOT
     narrow = half < _NARROW
-    return (
-        torch.where(narrow, point, log_probabilities),
-        torch.where(narrow, -z, by_z),
-        torch.where(narrow, 1 / half, by_half),
-    )
+    choices = ((point, log_probabilities), (-z, by_z), (1 / half, by_half))
+    result, by_z, by_half = (torch.where(narrow, *choice) for choice in choices)
+    return result, by_z, by_half
 
 
 def _double(tensor: Tensor) -> Tensor:

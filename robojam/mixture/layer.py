@@ -41,10 +41,8 @@ class MixtureLayer(nn.Module):
         """Return mixtures for features (…, F). Raises ValueError for another shape or type."""
         linear = self.linear
         if features.shape[-1:] != (linear.in_features,) or not features.is_floating_point():
-            raise ValueError(
-                f"features {tuple(features.shape)} of {features.dtype} do not fit: they are "
-                f"floats (…, {linear.in_features})"
-            )
+            given = f"features {tuple(features.shape)} of {features.dtype}"
+            raise ValueError(f"{given} do not fit: they are floats (…, {linear.in_features})")
         if is_checking():
             check_finite("the features given to a mixture layer", features)
             check_finite("a mixture layer's linear.weight", linear.weight)

@@ -100,10 +100,8 @@ def width(dims: int, components: int, covariance: Covariance = "full") -> int:
 def make_layout(dims: int, components: int, covariance: Covariance) -> Layout:
     """Return the layout of a mixture. Raises ValueError for impossible sizes or covariances."""
     if dims < 1 or components < 1:
-        raise ValueError(
-            f"a mixture has at least one dimension and one component, not {dims} "
-            f"and {components}"
-        )
+        sizes = f"{dims} and {components}"
+        raise ValueError(f"a mixture has at least one dimension and one component, not {sizes}")
     if covariance == "correlated" and dims != 2:
         raise ValueError(f"correlated is for two dimensions, not {dims}: full is for any")
     if covariance not in get_args(Covariance):

@@ -180,7 +180,6 @@ def _read_cache(folder: Path) -> dict[str, tuple[int, int, Summary]]:
 
 
 def _parse_stem(stem: str) -> tuple[datetime | None, str]:
-    """Return the start and the number in a recording's file name; None for another name."""
     if match := _STEM.fullmatch(stem):
         with suppress(ValueError):
             started = datetime.strptime(match[1], NAME_FORMAT).replace(tzinfo=UTC)

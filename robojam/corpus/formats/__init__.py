@@ -13,7 +13,7 @@ from pathlib import Path
 from robojam.corpus.corpus import STROKE, Corpus, CorpusError
 from robojam.corpus.formats import arrays, recorded, tables
 
-__all__ = ["arrays", "phase_column", "read", "read_all", "recorded", "tables"]
+__all__ = ["arrays", "read", "read_all", "recorded", "tables"]
 
 #: Names of the files in a folder that are read end in these.
 _SUFFIXES = frozenset((".npz", ".npy", ".jsonl", ".csv", ".log", ".txt"))
@@ -58,7 +58,6 @@ def read_all(
 
 
 def _is_note(path: Path) -> bool:
-    """Return whether a file is a .txt without performances."""
     if path.suffix.lower() != ".txt":
         return False
     try:
@@ -108,8 +107,6 @@ def _parse(path: Path, start: bytes, *, split: str | None, machine: bool) -> Cor
         return tables.read_csv(path)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise CorpusError(path, "is text in UTF-16: save it as UTF-8, as a plain CSV")
-    raise CorpusError(
-        path,
-        "is neither arrays (.npz, .npy), a CSV whose first line names x, y and time, an "
-        "IMPSY log nor a robojam session",
-    )
+    table = "a CSV whose first line names x, y and time"
+    others = "an IMPSY log nor a robojam session"
+    raise CorpusError(path, f"is neither arrays (.npz, .npy), {table}, {others}")

@@ -16,8 +16,16 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from robojam.corpus.corpus import LARGE, STROKE, TOUCH, Corpus, CorpusError, Integers
-from robojam.corpus.formats.phase_column import check_flags, with_inferred_phases
+from robojam.corpus.corpus import (
+    LARGE,
+    STROKE,
+    TOUCH,
+    Corpus,
+    CorpusError,
+    Integers,
+    check_flags,
+    with_inferred_phases,
+)
 from robojam.corpus.stored_rows import FileRows, Floats, Rows, float_dtype
 
 #: An array may unpack to no more bytes than this.
@@ -59,7 +67,7 @@ def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Corpus:
         keys, columns, name = _find_arrays(path, archive, split)
         if columns is None:
             return _join_performances(path, [(k, _read_array(path, archive, k)) for k in keys])
-        stored = _open_stored_rows(path, archive, keys[0], columns, opened)
+        stored = _open_stored_rows(path, archive, keys[0], len(columns), opened)
         rows = _read_array(path, archive, keys[0]) if stored is None else stored
         declared = _read_array(path, archive, keys[1])
     lengths = _check_lengths(path, keys, declared, len(rows))
@@ -67,7 +75,9 @@ def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Corpus:
     if isinstance(rows, FileRows):
         events = rows
     elif columns == TOUCH and rows.ndim == 2 and rows.shape[1] == 3:
-        return with_inferred_phases(_as_floats(rows), lengths, name, "arrays")
+        return with_inferred_phases(
+            rows.astype(float_dtype(rows.dtype)), lengths, name, "arrays"
+        )
     else:
         events = _check_events(path, keys[0], rows, columns)
     return check_flags(path, Corpus(events, lengths, columns, name))
@@ -102,7 +112,10 @@ def _find_arrays(
         keys, columns = [f"{chosen}_strokes", f"{chosen}_lengths"], STROKE
         name = f"{path.name} ({chosen})"
     else:
-        shapes = [_declared_shape(path, archive, key) for key in names]
+        shapes = []
+        for key in names:
+            with archive.open(f"{key}.npy") as file:  # pickles are refused here
+                shapes.append(_read_header(path, file, key)[0])
         if names and all(len(s) in (2, 3) and s[-1] in (3, 4) for s in shapes):
             return names, None, path.name
         contents = ", ".join(names[:8]) or "nothing"
@@ -113,19 +126,13 @@ def _find_arrays(
     return keys, columns, name
 
 
-def _declared_shape(path: Path, archive: zipfile.ZipFile, key: str) -> tuple[int, ...]:
-    with archive.open(f"{key}.npy") as file:
-        return _read_header(path, file, key)[0]  # also refuses pickles, with that reason
-
-
 def _join_performances(path: Path, arrays: list[tuple[str, NDArray[Any]]]) -> Corpus:
     """Return arrays (N, 3 or 4) and (P, T, 3 or 4) of performances as one corpus."""
     has_phases, lengths, blocks = True, [], []
     for key, array in arrays:
         if array.ndim not in (2, 3) or array.shape[-1] not in (3, 4):
-            raise CorpusError(
-                path, f"{key} must be (N, 4): x, y, dt, moving, or (N, 3); it is {array.shape}"
-            )
+            wanted = "(N, 4): x, y, dt, moving, or (N, 3)"
+            raise CorpusError(path, f"{key} must be {wanted}; it is {array.shape}")
         lengths += [array.shape[-2]] * (1 if array.ndim == 2 else len(array))
         rows = array.reshape(-1, array.shape[-1])
         has_phases = has_phases and rows.shape[1] == 4
@@ -136,7 +143,8 @@ def _join_performances(path: Path, arrays: list[tuple[str, NDArray[Any]]]) -> Co
     if has_phases:
         events = _check_events(path, arrays[0][0], np.concatenate(blocks), TOUCH)
         return check_flags(path, Corpus(events, all_lengths, TOUCH, path.name))
-    touches = _as_floats(np.concatenate([rows[:, :3] for rows in blocks]))
+    touches = np.concatenate([rows[:, :3] for rows in blocks])
+    touches = touches.astype(float_dtype(touches.dtype))
     return with_inferred_phases(touches, all_lengths, path.name, "RoboJam arrays")
 
 
@@ -145,20 +153,14 @@ def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
     info = archive.getinfo(f"{key}.npy")
     size, packed = info.file_size, max(info.compress_size, 1)
     if size > _LARGE_BYTES and size > _MOST_RATIO * packed:
-        most = f"{_MOST_RATIO} times is the most"
-        raise CorpusError(
-            path, f"{key} unpacks to {size // packed} times its size; {most}: is it a trap?"
-        )
+        ratio = f"{size // packed} times its size; {_MOST_RATIO} times is the most"
+        raise CorpusError(path, f"{key} unpacks to {ratio}: is it a trap?")
     with archive.open(info) as file:
         return _read_npy(path, file, key, size)
 
 
 def _open_stored_rows(
-    path: Path,
-    archive: zipfile.ZipFile,
-    key: str,
-    columns: tuple[str, ...],
-    opened: ExitStack,
+    path: Path, archive: zipfile.ZipFile, key: str, width: int, opened: ExitStack
 ) -> FileRows | None:
     """Return rows (N, D) that stay in the file, if they are large and uncompressed.
 
@@ -169,7 +171,7 @@ def _open_stored_rows(
         return None
     with archive.open(info) as file:
         shape, fortran_order, dtype = _read_header(path, file, key)
-        if fortran_order or len(shape) != 2 or shape[1] != len(columns):
+        if fortran_order or len(shape) != 2 or shape[1] != width:
             return None
         _check_size(path, key, shape, dtype, info.file_size - file.tell())
         data_offset = file.tell()
@@ -189,11 +191,8 @@ def _read_npy(path: Path, file: IO[bytes], key: str, size: int) -> NDArray[Any]:
     """Read the array that begins at the file's position; size is that of the .npy in bytes."""
     if size > _MOST_BYTES:
         most = f"{_MOST_BYTES / 1e9:.0f} GB is the most"
-        raise CorpusError(
-            path,
-            f"{key} unpacks to {size / 1e9:.1f} GB; {most}: split it, or do not pack it "
-            "(np.savez)",
-        )
+        advice = "split it, or do not pack it (np.savez)"
+        raise CorpusError(path, f"{key} unpacks to {size / 1e9:.1f} GB; {most}: {advice}")
     shape, fortran_order, dtype = _read_header(path, file, key)
     data_size = size - file.tell()
     _check_size(path, key, shape, dtype, data_size)
@@ -221,36 +220,27 @@ def _read_header(
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise CorpusError(path, f"{key} is in array format {version}, which is not known")
-    if version == (1, 0):
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
+    formats = np.lib.format
+    read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
+    shape, fortran_order, dtype = read(file)
     if dtype.hasobject:
         raise CorpusError(path, f"{key} is pickled, which robojam never opens: {CONVERT}")
     return shape, fortran_order, dtype
 
 
-def _as_floats(rows: NDArray[Any]) -> Floats:
-    """Return numbers as the narrowest floats, float32 or wider, that hold them exactly."""
-    return rows.astype(float_dtype(rows.dtype))
-
-
 def _check_events(path: Path, key: str, rows: NDArray[Any], columns: tuple[str, ...]) -> Floats:
     """Return rows (N, D) as floats. Raises CorpusError for another shape."""
     if rows.ndim != 2 or rows.shape[1] != len(columns):
-        names = ", ".join(columns)
-        raise CorpusError(
-            path, f"{key} must be (N, {len(columns)}): {names}; it is {rows.shape}"
-        )
-    return _as_floats(rows)
+        wanted = f"(N, {len(columns)}): {', '.join(columns)}"
+        raise CorpusError(path, f"{key} must be {wanted}; it is {rows.shape}")
+    return rows.astype(float_dtype(rows.dtype))
 
 
 def _check_lengths(path: Path, keys: list[str], lengths: NDArray[Any], total: int) -> Integers:
     """Return lengths as int64 (P,). Raises CorpusError unless they sum to total."""
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
-        raise CorpusError(
-            path, f"{keys[1]} must be whole numbers (P,); it is {lengths.dtype} {lengths.shape}"
-        )
+        found = f"{lengths.dtype} {lengths.shape}"
+        raise CorpusError(path, f"{keys[1]} must be whole numbers (P,); it is {found}")
     if len(lengths) == 0:
         raise CorpusError(path, "holds no performances")
     if lengths.min() < 0:

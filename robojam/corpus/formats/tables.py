@@ -16,8 +16,16 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from robojam.corpus.corpus import LINES, TOUCH, Corpus, CorpusError, Integers, name_numbers
-from robojam.corpus.formats.phase_column import check_flags, with_inferred_phases
+from robojam.corpus.corpus import (
+    LINES,
+    TOUCH,
+    Corpus,
+    CorpusError,
+    Integers,
+    check_flags,
+    name_numbers,
+    with_inferred_phases,
+)
 
 Array = NDArray[np.float64]
 
@@ -36,17 +44,13 @@ _LOG_WIDTHS = (2, 3)
 
 @dataclass(slots=True)
 class _LineParser:
-    """Parser of blocks of lines into rows of `width` numbers, which drops malformed lines.
-
-    next_line is the number, from 1, of the first line of the next block. dropped holds the
-    numbers of the malformed lines, and line_numbers those of the parsed ones, by block.
-    """
+    """Parser of blocks of lines into rows of `width` numbers, which drops malformed lines."""
 
     width: int
-    next_line: int
+    next_line: int  # number, from 1, of the first line of the next block
     prefix: re.Pattern[bytes] | None = None
-    dropped: list[int] = field(default_factory=list)
-    line_numbers: list[Integers] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)  # numbers of the malformed lines
+    line_numbers: list[Integers] = field(default_factory=list)  # of parsed lines, by block
 
     def parse(self, block: bytes) -> tuple[Array, bytes]:
         """Parse a block of complete lines; return its rows (n, width) and their lines."""
@@ -55,12 +59,10 @@ class _LineParser:
         numbers = np.arange(self.next_line, self.next_line + count)
         if rows is None:
             prefix = b"" if self.prefix is None else self.prefix.pattern
-            line_pattern = re.compile(
-                prefix + _NUMBER + (b"," + _NUMBER) * (self.width - 1) + rb"$"
-            )
+            pattern = re.compile(prefix + b",".join([_NUMBER] * self.width) + rb"$")
             lines = {}
             for number, line in enumerate(block.split(b"\n")[:-1], start=self.next_line):
-                if line_pattern.match(line):
+                if pattern.match(line):
                     lines[number] = line
                 elif line.strip():
                     self.dropped.append(number)
@@ -144,10 +146,9 @@ def read_csv(path: Path) -> Corpus:
     if not len(touches):
         reason = f"has no line of {len(names)} numbers ({', '.join(names)})"
         raise CorpusError(path, f"{reason}{_decimal_comma_hint(path, len(names))}")
+    starts = np.array([0])
     if "time" in names:
         starts, touches[:, 2] = _intervals(touches[:, 2])
-    else:
-        starts = np.array([0])
     lengths = np.diff(starts, append=len(touches)).astype(np.int64)
     dropped, places = parser.report(f"{len(names)} numbers")
     if "moving" in names:
@@ -176,12 +177,10 @@ def _decimal_comma_hint(path: Path, width: int) -> str:
         file.readline()
         second = file.readline()
     fields = second.count(b",") + 1
-    if width < fields <= 2 * width:
-        return (
-            f"; its second line has {fields}: is a comma its decimal point? Write it with a "
-            "point, or part the columns with semicolons"
-        )
-    return ""
+    if not width < fields <= 2 * width:
+        return ""
+    advice = "Write it with a point, or part the columns with semicolons"
+    return f"; its second line has {fields}: is a comma its decimal point? {advice}"
 
 
 def read_log(path: Path, *, machine: bool = False) -> Corpus:
@@ -191,7 +190,12 @@ def read_log(path: Path, *, machine: bool = False) -> Corpus:
     """
     source = b"rnn" if machine else b"interface"
     with path.open("rb") as file:
-        parser = _LineParser(_log_width(path, file), next_line=1, prefix=LOG_LINE)
+        width = LOG_LINE.sub(b"", file.readline()).count(b",") + 1
+        if width not in _LOG_WIDTHS:
+            reason = f"is an IMPSY log of {width} numbers a line; a touch has two, x and y"
+            raise CorpusError(path, reason)
+        file.seek(0)
+        parser = _LineParser(width, next_line=1, prefix=LOG_LINE)
         time_blocks, xy_blocks, selections = [], [], []
         for block in _read_blocks(file):
             rows, lines = parser.parse(block)
@@ -213,15 +217,3 @@ def read_log(path: Path, *, machine: bool = False) -> Corpus:
     corpus = with_inferred_phases(np.column_stack([xy, dt]), lengths, path.name, "IMPSY log")
     line_numbers = parser.lines[np.concatenate(selections)]
     return replace(corpus, dropped=dropped, places=places, lines=line_numbers)
-
-
-def _log_width(path: Path, file: IO[bytes]) -> int:
-    """Return how many numbers the first line of a log holds. Raises CorpusError."""
-    first = file.readline()
-    file.seek(0)
-    width = LOG_LINE.sub(b"", first).count(b",") + 1
-    if width not in _LOG_WIDTHS:
-        raise CorpusError(
-            path, f"is an IMPSY log of {width} numbers a line; a touch has two, x and y"
-        )
-    return width
