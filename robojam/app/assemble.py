@@ -263,31 +263,23 @@ def assemble_replay(
         if not any(is_selected(player, [name]) for player in players):
             known = ", ".join(players) or "nobody"
             raise AssemblyError(f"nobody named {name} plays there; there is {known}")
+    make_jam = partial(
+        Playback, session, speed=speed, who=who or None, lead=lead,
+        on_end=lambda: engine.stop("the end"),
+    )  # fmt: skip
     with _assembling():
         reader = make_reader(options)
         endpoint = Endpoint(*parse_address(options.osc_in))
+        outputs = make_outputs(options, endpoint, reader, everyone=True)
         midi = _midi_ports(options, everyone=True)
         engine: Engine = Engine(
             options,
             ModelInfo(header.model, header.device, header.build),
-            lambda settings, sink, counts: Playback(
-                session,
-                sink,
-                settings=settings,
-                counts=counts,
-                speed=speed,
-                who=who or None,
-                lead=lead,
-                on_end=lambda: engine.stop("the end"),
-            ),
+            make_jam,
             endpoint=endpoint,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
-            outputs=[
-                *make_outputs(options, endpoint, reader, everyone=True),
-                *midi,
-                *_sound(options),
-            ],
+            outputs=[*outputs, *midi, *_sound(options)],
             inputs=midi,
             reader=reader,
         )

@@ -7,7 +7,7 @@ from contextlib import suppress
 from textwrap import TextWrapper
 from typing import Any, Final
 
-from robojam.config.options import OPTIONS, Option
+from robojam.config.options import OPTIONS
 
 _HEADER: Final = """\
 # robojam: the options of a jam, for `robojam jam --config THIS-FILE` and `robojam serve`.
@@ -53,14 +53,12 @@ def template() -> str:
         if option.kind is tuple:
             example = _toml(_LISTS[option.field])
             lines += wrap(f"One or more, in brackets: {option.name} = {example}")
-        value = _TABLES.get(option.name) or f"#{option.name} = {_toml(_value(option))}\n"
-        parts.append("\n".join([*lines, value]))
+        value = option.default
+        if value is None:
+            value = _EXAMPLES.get(option.field, 1.0 if option.kind is float else "")
+        text = _TABLES.get(option.name) or f"#{option.name} = {_toml(value)}\n"
+        parts.append("\n".join([*lines, text]))
     return "\n".join(parts)
-
-
-def _value(option: Option) -> Any:
-    example = _EXAMPLES.get(option.field, 1.0 if option.kind is float else "")
-    return example if option.default is None else option.default
 
 
 def _toml(value: Any) -> str:

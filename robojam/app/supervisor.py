@@ -220,17 +220,12 @@ def _warn(text: str) -> None:
 
 
 @contextmanager
-def window_beside(
-    engine: tuple[str, int], *, on_close: Callable[[str], None], wanted: bool
-) -> Iterator[None]:
-    """Keep a window open while the block runs, if one is wanted.
+def window_beside(engine: tuple[str, int], on_close: Callable[[str], None]) -> Iterator[None]:
+    """Keep a window open while the block runs.
 
     on_close is called with a reason, on another thread, when the window closes before the
     block ends; not when no window could be opened.
     """
-    if not wanted:
-        yield
-        return
     window = WindowOptions().start(engine)
 
     def window_ended(status: int) -> None:

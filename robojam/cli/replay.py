@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def _play(
         lead = 1.0 if window else 0.0
         assembly = assemble.assemble_replay(session, options, speed=speed, who=who, lead=lead)
         stop = assembly.engine.stop
-        with window_beside(assembly.address, on_close=stop, wanted=window):
+        with window_beside(assembly.address, stop) if window else nullcontext():
             assembly.run(on_ready=lambda: print(assembly.ready, flush=True))
     except assemble.AssemblyError as error:
         fail(error)

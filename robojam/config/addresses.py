@@ -1,14 +1,13 @@
 """Parsers of addresses: hosts and ports, outputs with their dialects, pads of TouchOSC."""
 
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 #: The dialects of an output, the default first.
 DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
 #: Stands for a pad: the next one that is touched.
 LEARN: Final = "learn"
-#: Stands for an address: none.
-NONE: Final = "none"
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
@@ -74,7 +73,7 @@ def parse_pad(text: str) -> tuple[str, tuple[str, str]]:
 
 def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
     """Return host and port of [HOST:]PORT, or None for none. Raises ValueError."""
-    return None if text == NONE else parse_address(text, default_host=default_host)
+    return None if text == "none" else parse_address(text, default_host=default_host)
 
 
 def quoted(value: object) -> str:
@@ -84,3 +83,12 @@ def quoted(value: object) -> str:
     except ValueError:  # Python refuses to write integers of more than 4300 digits
         return "a number too long to show"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+#: Parsers of the options that are addresses: each raises ValueError for a wrong text.
+PARSERS: Final[dict[str, Callable[[str], object]]] = {
+    "osc_in": parse_address,
+    "osc_out": parse_output,
+    "tuio_in": lambda text: parse_tuio(text, default_host="127.0.0.1"),
+    "touchosc": lambda text: text == LEARN or parse_pad(text),
+}

@@ -2,22 +2,15 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from robojam.config.addresses import (
-    LEARN,
-    parse_address,
-    parse_output,
-    parse_pad,
-    parse_tuio,
-    quoted,
-)
+from robojam.config.addresses import PARSERS, quoted
 from robojam.config.options import BY_FIELD, BY_NAME, Option, Options
 from robojam.wire.midi.styles import parse_port, parse_styles
 
@@ -96,7 +89,7 @@ def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None
         chosen[option.field] = checked = msgspec.convert(value, option.type)
         if option.kind is float and math.isnan(checked):
             raise msgspec.ValidationError  # msgspec's limits let NaN pass
-        parse = _PARSERS.get(option.field)
+        parse = PARSERS.get(option.field)
         if parse is not None:
             for text in checked if option.kind is tuple else [checked]:
                 parse(text)
@@ -108,12 +101,3 @@ def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None
     except ValueError as error:
         name = "" if option.control else f"{option.name}: "  # a control's error has it
         raise OptionsError(f"{where}: {name}{error}") from error
-
-
-#: Parsers of the options that are addresses: each raises ValueError for a wrong text.
-_PARSERS: Final[dict[str, Callable[[str], object]]] = {
-    "osc_in": parse_address,
-    "osc_out": parse_output,
-    "tuio_in": lambda text: parse_tuio(text, default_host="127.0.0.1"),
-    "touchosc": lambda text: text == LEARN or parse_pad(text),
-}

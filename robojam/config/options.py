@@ -127,7 +127,6 @@ class Option(NamedTuple):
 
 
 def _default_text(value: Any) -> str:
-    """Return a default as text for a person."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
@@ -146,7 +145,6 @@ def _field_row(info: msgspec.structs.FieldInfo) -> Option:
 
 
 def _control_row(control: ControlSpec) -> Option:
-    """Return the row of a control that can be set before the jam starts."""
     return Option(
         name=control.name,
         field=control.name,

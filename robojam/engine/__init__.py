@@ -1,13 +1,6 @@
 """The engine, which gives input from the ports to the jam and its events to the outputs."""
 
 __all__ = [
-    "engine",
-    "loop",
-    "metrics",
-    "model_loader",
-    "monitors",
-    "participants",
-    "preview",
-    "publisher",
-    "takes",
-]
+    "engine", "loop", "metrics", "model_loader", "monitors",
+    "participants", "preview", "publisher", "takes",
+]  # fmt: skip

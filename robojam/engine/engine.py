@@ -124,8 +124,7 @@ class Engine:
         """Play what is due; return the seconds until there is more to do, or infinity."""
         now = self.clock()
         self._monitors.expire(now)
-        if self._takes.begun:
-            self._catch_up(now)
+        self._catch_up(now)
         ended, wait = self._reader.expire(now)
         for source, message in ended:
             self._handle(message, source, now)
@@ -143,7 +142,9 @@ class Engine:
         return math.inf if due is None else max(0.0, due - self._takes.t(self.clock()))
 
     def _catch_up(self, now: float) -> float:
-        """Play what is due at or before now; return the time of the take."""
+        """Play what is due at or before now; return the time of the take (0: none yet)."""
+        if not self._takes.begun:
+            return 0.0
         t, began = self._takes.t(now), self.clock()
         while (due := self.jam.due) is not None and due <= t:
             late = t - due > _ASLEEP or self.clock() - began > _BUDGET
@@ -159,7 +160,7 @@ class Engine:
 
     def finish(self, reason: str) -> None:
         """Lift every finger, close the recording and the ports."""
-        t = self._catch_up(self.clock()) if self._takes.begun else 0.0
+        t = self._catch_up(self.clock())
         self.jam.finish(t)
         self._takes.end(t, reason, self._publisher.lateness)
         self._takes.close()
@@ -180,8 +181,7 @@ class Engine:
 
     def packet(self, data: bytes, sender: Address, arrival: float) -> None:
         """Handle a packet that arrived at an instant of the clock."""
-        if self._takes.begun:
-            self._catch_up(arrival)
+        self._catch_up(arrival)
         if self.endpoint.is_own(sender):
             self._counts.drop("echo")
             return
@@ -196,8 +196,7 @@ class Engine:
         """Handle what an input port has received."""
         for source, request in port.receive():
             arrival = self.clock()
-            if self._takes.begun:
-                self._catch_up(arrival)
+            self._catch_up(arrival)
             self._handle(request, source, arrival)
 
     def _handle(
@@ -347,7 +346,7 @@ class Engine:
         if isinstance(loaded, Exception):
             self._counts.drop("no such model", f"{name!r:.80}: {loaded}")
         elif loaded.info.model != self.info.model:
-            t = self._catch_up(self.clock()) if self._takes.begun else 0.0
+            t = self._catch_up(self.clock())
             self.info = loaded.info
             self._make_jam = partial(Jam, loaded.player)
             self.jam.swap(t, loaded.player, loaded.info.model.file)

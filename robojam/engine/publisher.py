@@ -47,15 +47,17 @@ class Publisher:
                 self._monitors.send(native.encode_touch(touch, event.dt))
             self._takes.record(event)
         elif isinstance(event, TouchPending):
-            p = event.proposal
+            p, wait = event.proposal, event.due - event.t
             if p is not None and self._monitors:
-                self._monitors.send(
-                    native.encode_pending(event.who, 0, p.x, p.y, event.due - event.t)
-                )
+                self._monitors.send(native.encode_pending(event.who, 0, p.x, p.y, wait))
         elif isinstance(event, TurnChanged):
             self._monitors.send(native.encode_turn(event.whose))
         elif isinstance(event, ControlChanged):
-            self._control_changed(event)
+            self._monitors.control(event.name, event.value, self._clock())
+            is_model = event.name == "model"
+            value = msgspec.structs.asdict(self._model()) if is_model else event.value
+            self._takes.record(event, value)
+            log.info("%s: %s", event.name, event.value)
 
     def send_to_outputs(self, event: Event, at: float) -> None:
         """Send an event to the outputs alone; at is its instant of the clock (s)."""
@@ -65,10 +67,3 @@ class Publisher:
     def advance(self) -> float:
         """Advance the outputs; return the seconds until one needs it again, or infinity."""
         return min((output.advance(self._clock()) for output in self.outputs), default=math.inf)
-
-    def _control_changed(self, event: ControlChanged) -> None:
-        self._monitors.control(event.name, event.value, self._clock())
-        is_model = event.name == "model"
-        value = msgspec.structs.asdict(self._model()) if is_model else event.value
-        self._takes.record(event, value)
-        log.info("%s: %s", event.name, event.value)

@@ -62,7 +62,6 @@ class Takes:
             Path(options.sessions),
             on_trouble=lambda text: on_trouble(lambda: self._report(text)),
         )
-
         if options.record:
             self._recorder.check_folder()
 

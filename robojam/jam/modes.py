@@ -39,9 +39,8 @@ class Listen:
     def play_on(self, jam: Jam) -> None:
         """Play without a request: when the take begins, or a pause ends."""
 
-    def answer(self, jam: Jam) -> bool:
+    def answer(self, _jam: Jam) -> bool:
         """Play on request (the control answer); return whether the machine will."""
-        del jam
         return False
 
     def human_touched(self, jam: Jam) -> None:
@@ -53,19 +52,16 @@ class Listen:
     def panicked(self, jam: Jam) -> None:
         """React to a panic."""
 
-    def turn_end(self, jam: Jam) -> float:
+    def turn_end(self, _jam: Jam) -> float:
         """Return when the machine's turn ends, by the machine's clock; infinity for never."""
-        del jam
         return math.inf
 
-    def answering(self, jam: Jam) -> bool:
+    def answering(self, _jam: Jam) -> bool:
         """Return whether the machine is in a turn that ends."""
-        del jam
         return False
 
-    def restore(self, jam: Jam, snapshot: JamSnapshot) -> bool:
+    def restore(self, _jam: Jam, _snapshot: JamSnapshot) -> bool:
         """Take up the turn of a snapshot; return whether the machine plays on."""
-        del jam, snapshot
         return False
 
 
@@ -148,9 +144,8 @@ class Solo(Listen):
         if jam.begun and jam.starts_alone and not jam.voices.pending:
             jam.voices.start(jam.clock.machine)
 
-    def restore(self, jam: Jam, snapshot: JamSnapshot) -> bool:
+    def restore(self, jam: Jam, _snapshot: JamSnapshot) -> bool:
         """Play on, unless something holds the machine."""
-        del snapshot
         return jam.starts_alone
 
 

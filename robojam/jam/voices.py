@@ -192,7 +192,6 @@ class Voices:
             self._set_pending(voice, proposal)
 
     def _dwells(self, voice: Voice, proposal: Proposal) -> bool:
-        """Return whether a touch would keep the voice's finger in its place for too long."""
         at = voice.base + proposal.dt * self.settings.timescale
         return voice.dwell.too_long(at, proposal.x, proposal.y, moving=proposal.moving)
 

@@ -1,13 +1,6 @@
 """Sockets and devices: UDP, OSC outputs, TUIO input, MIDI ports, discovery."""
 
 __all__ = [
-    "discovery",
-    "interface",
-    "midi",
-    "midi_client",
-    "midi_process",
-    "osc_out",
-    "osc_scheduled",
-    "tuio_in",
-    "udp",
-]
+    "discovery", "interface", "midi", "midi_client", "midi_process",
+    "osc_out", "osc_scheduled", "tuio_in", "udp",
+]  # fmt: skip

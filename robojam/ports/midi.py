@@ -88,12 +88,9 @@ class MidiPorts:
         everyone: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Open the ports that the options name; everyone: play the humans' touches too.
-
-        Raises MidiError where there is no MIDI.
-        """
+        """Open the options' ports; everyone: play humans' touches too. Raises MidiError."""
         self._clock, self._everyone = clock, everyone
-        styles = PRESETS | options.midi
+        styles, settings = PRESETS | options.midi, options.settings()
         wanted_inputs = [parse_port(text, options.midi) for text in options.midi_in]
         wanted_outputs = [parse_port(text, options.midi) for text in options.midi_out]
         self._inputs = [
@@ -101,13 +98,11 @@ class MidiPorts:
             for number, wanted in enumerate(wanted_inputs)
         ]
         self._outputs = [
-            _OutputDevice(
-                wanted, make_writer(styles[wanted.style], ranges=options.settings().range)
-            )
+            _OutputDevice(wanted, make_writer(styles[wanted.style], ranges=settings.range))
             for wanted in wanted_outputs
         ]
-        self._mode, self._pause = options.settings().mode, 0
-        self._echoes = EchoFilter[bytes](seconds=ECHO, capacity=_REMEMBERED, repeats=True)
+        self._mode, self._pause = settings.mode, 0
+        self._echoes = EchoFilter(seconds=ECHO, capacity=_REMEMBERED, repeats=True)
         self._taken_back_at = -math.inf  # jam time at which the turn passed to the humans
         self._flush_at = math.inf
         self._report_missing_at = clock() + MISSED

@@ -114,13 +114,11 @@ class MidiBackends:
         """
         free = [port for port in self.ports(outputs=outputs) if port[2] not in taken_names]
         wanted = name.casefold()
-        for matches in (wanted.__eq__, lambda text: wanted in text):
-            for api, number, full_name in free:
-                if matches(full_name.casefold()):
-                    return self._open(api, number, full_name, outputs=outputs), full_name
-        return None
-
-    def _open(self, api: int, number: int, full_name: str, *, outputs: bool) -> Any:
+        matches = [port for port in free if port[2].casefold() == wanted]
+        matches += [port for port in free if wanted in port[2].casefold()]
+        if not matches:
+            return None
+        api, number, full_name = matches[0]
         port = self._create(api, outputs=outputs)
         try:
             # JACK and ALSA keep the number only until another port comes or goes.
@@ -130,7 +128,7 @@ class MidiBackends:
         except self.errors:
             port.delete()
             raise
-        return port
+        return port, full_name
 
     def open_virtual(self, name: str, *, outputs: bool) -> tuple[Any, str] | None:
         """Open a port that other programs connect to; None where no system runs."""
@@ -218,7 +216,6 @@ class PortManager:
     def _drop(self, port: ManagedPort) -> None:
         with suppress(*self._backends.errors):
             port.close()
-        port.open_port = None
         self._report(packet(GONE, port.number))
 
     def _open(self, port: ManagedPort, taken_names: set[str]) -> None:

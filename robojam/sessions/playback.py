@@ -82,10 +82,10 @@ class Playback:
     def __init__(
         self,
         session: Session,
-        sink: Callable[[Event], None],
-        *,
         settings: Settings,
+        sink: Callable[[Event], None],
         counts: Counters,
+        *,
         speed: float = 1.0,
         who: Collection[str] | None = None,
         lead: float = 0.0,

@@ -39,9 +39,7 @@ class OscReader:
         self.tuio_reader = tuio_reader or tuio.TuioReader()
         # MicroJam's, IMPSY's and TouchOSC's addresses are the same for the machine and for
         # humans, so an echo is known by its numbers: once, as a human may play them too.
-        self._echoes = EchoFilter[Message](
-            seconds=_ECHO_SECONDS, capacity=_MAX_SENT, repeats=False
-        )
+        self._echoes = EchoFilter(seconds=_ECHO_SECONDS, capacity=_MAX_SENT, repeats=False)
 
     def remember_sent(self, packets: Iterable[bytes], now: float) -> None:
         """Remember packets that the engine sends at an instant (s), to drop their echoes."""

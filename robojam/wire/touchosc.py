@@ -8,7 +8,7 @@ pressed and 0 when it is released, even to an address that takes no number.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from robojam.touch import Phase, Touch, is_machine
 from robojam.wire import native
@@ -59,14 +59,6 @@ class Pad:
         return coordinates[self.axes[0]], coordinates[self.axes[1]]
 
 
-class _PadMessage(NamedTuple):
-    """Message of a pad: its finger's id, and whether it is of the touch (/z) or the place."""
-
-    finger: int
-    pad: Pad
-    is_touch: bool
-
-
 @dataclass(slots=True)
 class _PadFinger:
     """State of a finger on a pad that sends its touch.
@@ -101,20 +93,23 @@ class Pads:
         match = self._match(message)
         if match is None:
             return None
-        expected = 1 if match.is_touch else 2
-        if len(message.args) != expected or set(message.tags) - set("ihfd"):
+        finger, pad, is_touch = match
+        if len(message.args) != (1 if is_touch else 2) or set(message.tags) - set("ihfd"):
             return [native.Dropped("wrong arguments")]
-        key = (host, match.finger)
+        key = (host, finger)
         try:
-            if match.is_touch:
+            if is_touch:
                 return self._set_touched(key, on=native.parse_number(message.args[0]) > 0)
             first, second = map(native.parse_number, message.args)
-            return self._set_place(key, native.parse_place(*match.pad.place(first, second)))
+            return self._set_place(key, native.parse_place(*pad.place(first, second)))
         except native.ArgumentError as error:
             return [native.Dropped(str(error))]
 
-    def _match(self, message: Message) -> _PadMessage | None:
-        """Return the pad and the finger of a message; learn its pad if that is asked for."""
+    def _match(self, message: Message) -> tuple[int, Pad, bool] | None:
+        """Return a message's finger, its pad, and whether it is of the touch (/z).
+
+        Learns the pad if that is asked for.
+        """
         address, is_touch = message.address, False
         for ending in _TOUCH_ENDINGS:
             if address.endswith(ending) and len(message.args) == 1:
@@ -122,10 +117,10 @@ class Pads:
         for index, pad in enumerate(self.pads):
             first = _FIRST_ID + _FINGERS_PER_PAD * index
             if address == pad.address:
-                return _PadMessage(first, pad, is_touch)
+                return first, pad, is_touch
             rest = address.removeprefix(pad.address + "/")
             if rest != address and rest.isascii() and rest.isdecimal() and len(rest) < 3:
-                return _PadMessage(first + int(rest) % _FINGERS_PER_PAD, pad, is_touch)
+                return first + int(rest) % _FINGERS_PER_PAD, pad, is_touch
         if self.learning and not is_touch and is_pad(message) and len(self.pads) < _MAX_PADS:
             base, _, last = address.rpartition("/")
             of_multi_pad = base.count("/") > 1 and last.isdecimal()
@@ -135,15 +130,11 @@ class Pads:
             return self._match(message)
         return None
 
-    def _finger(self, key: tuple[str, int]) -> _PadFinger:
-        """Return a finger's state; the oldest is dropped when there are too many."""
-        if key not in self._fingers and len(self._fingers) >= _MAX_PADS * _FINGERS_PER_PAD:
-            self._fingers.pop(next(iter(self._fingers)))
-        return self._fingers.setdefault(key, _PadFinger())
-
     def _set_touched(self, key: tuple[str, int], *, on: bool) -> list[native.Input]:
         """Touch or release a pad. Its place may come before or after."""
-        finger = self._finger(key)
+        if key not in self._fingers and len(self._fingers) >= _MAX_PADS * _FINGERS_PER_PAD:
+            self._fingers.pop(next(iter(self._fingers)))  # the oldest
+        finger = self._fingers.setdefault(key, _PadFinger())
         inputs: list[native.Input] = []
         if on == finger.touched:
             return inputs

@@ -169,10 +169,6 @@ class _Cursor:
             self.acceleration = (speed - speed_before) / seconds
         self.x, self.y, self.t = x, y, t
 
-    def stop(self) -> None:
-        """Come to rest."""
-        self.velocity_x = self.velocity_y = self.acceleration = 0.0
-
     def encode(self) -> bytes:
         """Return the cursor's `set` message."""
         motion = (self.velocity_x, self.velocity_y, self.acceleration)
@@ -206,7 +202,7 @@ class TuioWriter:
         """Return a frame that repeats the state at t, in seconds, as a packet may be lost."""
         for cursor in self._cursors.values():
             if t - cursor.t > _REST_AFTER:
-                cursor.stop()
+                cursor.velocity_x = cursor.velocity_y = cursor.acceleration = 0.0
         return self._frame(-1, *self._cursors.values())
 
     def _next_frame(self, *changed: _Cursor) -> bytes:

@@ -48,9 +48,8 @@ class Replaying:
         self.ended = 0
         settings = settings_of(session)
         self.playback = Playback(
-            session, self.handle.append, settings=settings, counts=Counters(),
-            on_end=self._end, **more,
-        )  # fmt: skip
+            session, settings, self.handle.append, Counters(), on_end=self._end, **more
+        )
 
     def _end(self) -> None:
         self.ended += 1

@@ -9,7 +9,7 @@ from robojam.wire.echo import EchoFilter
 def test_message_received_within_the_time_limit_is_an_echo_once_or_every_time(
     repeats, repeated
 ):
-    echoes = EchoFilter[str](seconds=1.0, capacity=9, repeats=repeats)
+    echoes = EchoFilter(seconds=1.0, capacity=9, repeats=repeats)
     assert not echoes.returned("a", 10.0)
     echoes.sent("a", 10.0)
     assert echoes.returned("a", 10.5)
@@ -20,7 +20,7 @@ def test_message_received_within_the_time_limit_is_an_echo_once_or_every_time(
 
 
 def test_filter_at_its_capacity_forgets_the_oldest_key():
-    echoes = EchoFilter[int](seconds=1.0, capacity=3, repeats=True)
+    echoes = EchoFilter(seconds=1.0, capacity=3, repeats=True)
     for key in (1, 2, 3, 1, 4):
         echoes.sent(key, 0.0)
     assert [key for key in range(5) if echoes.returned(key, 0.0)] == [1, 3, 4]
