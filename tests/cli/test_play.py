@@ -58,10 +58,10 @@ def perform(client: Client, touches: np.ndarray, speed: float = 2.0) -> None:
     client.send("/robojam/up", "i", 0)
 
 
-def check(heard, who: str = "ai") -> list:
+def check(received, who: str = "ai") -> list:
     """Check that a machine's touches are legal, and return them."""
     down = False
-    for m in heard:
+    for m in received:
         assert m.address.startswith(f"/robojam/{who}/"), m
         what = m.address.rsplit("/", 1)[1]
         assert down == (what != "down"), m
@@ -73,7 +73,7 @@ def check(heard, who: str = "ai") -> list:
             assert 0 <= m.args[2] <= 1
             assert 0 < m.args[3] < 5.01
     assert not down
-    return [m for m in heard if not m.address.endswith("up")]
+    return [m for m in received if not m.address.endswith("up")]
 
 
 # -- a jam over UDP --------------------------------------------------------------------------
@@ -85,26 +85,28 @@ def test_call_response_with_a_real_performance_from_ready_line_to_recording(tmp_
         out = engine.out
         perform(out, touches)
         silent = time.perf_counter()
-        assert not out.heard  # it waits its turn
-        out.until(lambda: len(out.heard) > 8)
-        assert out.heard[0].at - silent > 0.9
-        touches = [m for m in out.heard if not m.address.endswith("up")]
+        assert not out.received  # it waits its turn
+        out.until(lambda: len(out.received) > 8)
+        assert out.received[0].at - silent > 0.9
+        touches = [m for m in out.received if not m.address.endswith("up")]
         for before, after in pairwise(touches):
             assert after.at - before.at == pytest.approx(after.args[3], abs=0.15)
         out.send("/robojam/down", "iff", 0, 0.5, 0.5)
         assert out.ask()["turn"] == "human"
-        assert out.heard[-1].address.endswith("up")
-        theirs = len(out.heard)
+        assert out.received[-1].address.endswith("up")
+        theirs = len(out.received)
         out.listen(0.15)
-        assert len(out.heard) == theirs  # the turn was taken back
+        assert len(out.received) == theirs  # the turn was taken back
         assert engine.end() == 0
-        check(out.heard)
+        check(out.received)
     session = recording(tmp_path)
     assert session.ended == "SIGTERM"
     mine = list(session.touches("ai"))
-    assert [str(e.touch.phase) for e in mine] == [m.address.rsplit("/")[-1] for m in out.heard]
+    assert [str(e.touch.phase) for e in mine] == [
+        m.address.rsplit("/")[-1] for m in out.received
+    ]
     assert [round(e.touch.x, 5) for e in mine if e.touch.phase is not Phase.UP] == [
-        round(m.args[1], 5) for m in check(out.heard)
+        round(m.args[1], 5) for m in check(out.received)
     ]
 
 
@@ -113,22 +115,22 @@ def test_duet_solo_and_listen_with_a_real_performance(tmp_path):
     with serving(tmp_path, "--mode", "duet", "--seed", "3") as engine:
         out = engine.out
         perform(out, touches)
-        out.until(lambda: out.heard)
+        out.until(lambda: out.received)
         status = out.ask()
         answered = out.ask(lambda s: s["played"] + s["replaced"] >= len(touches) - 1)
         assert answered["heard"] == len(touches)
         assert status["mode"] == "duet"
         out.send("/robojam/mode", "s", "useronly")
         out.ask(lambda s: s["mode"] == "listen" and s["fingers"] == 0)
-        quiet = len(out.heard)
+        quiet = len(out.received)
         perform(out, touches, speed=8.0)
         out.listen(0.2)
-        assert len(out.heard) == quiet
+        assert len(out.received) == quiet
         out.send("/robojam/mode", "s", "battle")
-        out.until(lambda: len(out.heard) > quiet + 10)
+        out.until(lambda: len(out.received) > quiet + 10)
         assert engine.end(signal.SIGINT) == 0
         out.listen(0.05)
-        check(out.heard)
+        check(out.received)
     assert recording(tmp_path).ended == "SIGINT"
 
 
@@ -138,8 +140,8 @@ def test_answers_under_one_seed_depend_on_what_the_human_played(tmp_path):
         with serving(tmp_path, *SOON) as engine:
             for x, y, _, _ in touches[:25].tolist():  # with a clock of its own, and so
                 engine.out.send("/touch", "fff", x, y, 0.02)  # the very same twice
-            engine.out.until(lambda: len(engine.out.heard) > 5)
-            answers.append([m.args[1:3] for m in engine.out.heard[:5]])
+            engine.out.until(lambda: len(engine.out.received) > 5)
+            answers.append([m.args[1:3] for m in engine.out.received[:5]])
     assert answers[0] != answers[1]
     assert answers[1] == answers[2]
 
@@ -148,14 +150,14 @@ def test_monitor_sees_a_second_human_on_another_host(tmp_path):
     with serving(tmp_path, "--mode", "listen", osc_in="0.0.0.0:0") as engine:
         monitor = Client(engine.address)
         monitor.send("/robojam/subscribe", "i", monitor.port)
-        monitor.until(lambda: len(monitor.heard) >= 11)
+        monitor.until(lambda: len(monitor.received) >= 11)
         second = Client(engine.address, host="127.0.0.2")
         engine.out.send("/robojam/down", "iff", 0, 0.5, 0.5)
-        monitor.until(lambda: monitor.heard[-1].address == "/robojam/human/down")
+        monitor.until(lambda: monitor.received[-1].address == "/robojam/human/down")
         second.send("/robojam/down", "iff", 0, 0.5, 0.5)
-        monitor.until(lambda: monitor.heard[-1].address == "/robojam/human2/down")
+        monitor.until(lambda: monitor.received[-1].address == "/robojam/human2/down")
         second.send("/robojam/up", "i", 0)
-        monitor.until(lambda: monitor.heard[-1].address == "/robojam/human2/up")
+        monitor.until(lambda: monitor.received[-1].address == "/robojam/human2/up")
         second.close()
         monitor.close()
 
@@ -209,7 +211,7 @@ def test_another_model_is_loaded_by_its_name_within_the_models_folder_alone(tmp_
     options = ("--model", str(models / "a.safetensors"), *BUSY)
     with serving(tmp_path / "sessions", *options) as engine:
         out = engine.out
-        out.until(lambda: out.heard)
+        out.until(lambda: out.received)
         bad = [
             "../outside.safetensors",
             str(tmp_path / "outside.safetensors"),
@@ -236,15 +238,15 @@ def test_another_model_is_loaded_by_its_name_within_the_models_folder_alone(tmp_
 
 def test_killed_engine_leaves_a_recording_that_loads_and_is_complete(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
-        engine.out.until(lambda: len(engine.out.heard) > 20)
+        engine.out.until(lambda: len(engine.out.received) > 20)
         engine.end(signal.SIGKILL)
         engine.out.listen(0.05)
-        heard = [m.address.rsplit("/")[-1] for m in engine.out.heard]
+        received = [m.address.rsplit("/")[-1] for m in engine.out.received]
     session = recording(tmp_path)
     assert session.ended is None
     recorded = [str(e.touch.phase) for e in session.touches("ai")]
-    assert recorded == heard[: len(recorded)]
-    assert len(heard) - len(recorded) <= 2
+    assert recorded == received[: len(recorded)]
+    assert len(received) - len(recorded) <= 2
     to = tmp_path / "again.jsonl"
     ran = run_program("replay", str(session.path), "--regenerate", "--to", str(to))
     assert "the same, touch for touch" in ran.stdout, ran
@@ -253,10 +255,10 @@ def test_killed_engine_leaves_a_recording_that_loads_and_is_complete(tmp_path):
 @pytest.mark.usefixtures("hangup")
 def test_closed_terminal_ends_the_engine_as_ctrl_c_does(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
-        engine.out.until(lambda: len(engine.out.heard) > 20)
+        engine.out.until(lambda: len(engine.out.received) > 20)
         assert engine.end(signal.SIGHUP) == 0
         engine.out.listen(0.05)
-        assert engine.out.heard[-1].address == "/robojam/ai/up"
+        assert engine.out.received[-1].address == "/robojam/ai/up"
     assert recording(tmp_path).ended == "SIGHUP"
 
 
@@ -267,7 +269,7 @@ def _ignores_hangup():
 def test_engine_started_with_nohup_outlives_its_terminal(tmp_path):
     with serving(tmp_path, *BUSY, preexec_fn=_ignores_hangup) as engine:
         engine.process.send_signal(signal.SIGHUP)
-        engine.out.until(lambda: len(engine.out.heard) > 20)
+        engine.out.until(lambda: len(engine.out.received) > 20)
         assert engine.end() == 0
     assert recording(tmp_path).ended == "SIGTERM"
 
@@ -275,17 +277,17 @@ def test_engine_started_with_nohup_outlives_its_terminal(tmp_path):
 def test_suspended_engine_resumes_without_a_burst_of_late_touches(tmp_path):
     with serving(tmp_path, *BUSY) as engine:
         out = engine.out
-        out.until(lambda: len(out.heard) > 10)
+        out.until(lambda: len(out.received) > 10)
         engine.process.send_signal(signal.SIGSTOP)
         out.listen(2.0)
-        before, at = len(out.heard), time.perf_counter()
+        before, at = len(out.received), time.perf_counter()
         engine.process.send_signal(signal.SIGCONT)
-        out.until(lambda: len(out.heard) > before + 10)
-        heap = [m for m in out.heard[before:] if m.at - at < 0.02]
+        out.until(lambda: len(out.received) > before + 10)
+        heap = [m for m in out.received[before:] if m.at - at < 0.02]
         assert len(heap) < 25  # of some hundreds that were due meanwhile
         assert engine.end() == 0
         out.listen(0.05)
-        check(out.heard)
+        check(out.received)
 
 
 def test_burst_of_packets_and_a_monitor_that_never_reads_delay_no_touch(tmp_path):
@@ -297,16 +299,16 @@ def test_burst_of_packets_and_a_monitor_that_never_reads_delay_no_touch(tmp_path
         out = engine.out
         deaf.bind(("127.0.0.1", 0))
         out.send("/robojam/subscribe", "i", deaf.getsockname()[1])
-        out.until(lambda: len(out.heard) > 10)
+        out.until(lambda: len(out.received) > 10)
         packet = osc.encode("/robojam/move", "iff", 1, 0.5, 0.5)
         for _ in range(10_000):
             out.raw(packet)
-        before = len(out.heard)
-        out.until(lambda: len(out.heard) > before + 20)
+        before = len(out.received)
+        out.until(lambda: len(out.received) > before + 20)
         status = out.ask()
         assert engine.end() == 0
         out.listen(0.05)
-        check(out.heard)
+        check(out.received)
     session = recording(tmp_path)
     taken_in = session.summary().touches["human"]
     assert 1000 < taken_in + status["dropped"].get("too fast", 0) <= 10_000

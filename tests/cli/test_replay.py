@@ -34,13 +34,13 @@ def jam(tmp_path_factory) -> Path:
         for i in range(10):
             out.send("/touch", "fff", i / 10, 0.5, 0.02)
             out.listen(0.02)
-        out.until(lambda: len(out.heard) > 5)
+        out.until(lambda: len(out.received) > 5)
         out.send("/robojam/temperature", "f", 0.8)
         out.send("/robojam/pause", "i", 1)
         out.listen(0.3)
         out.send("/robojam/pause", "i", 0)
         out.send("/robojam/down", "iff", 3, 0.5, 0.5)
-        out.until(lambda: len(out.heard) > 12)
+        out.until(lambda: len(out.received) > 12)
         assert engine.end() == 0
     return recordings(folder)[-1]
 
@@ -66,7 +66,7 @@ def replaying(jam: Path, *options: str) -> tuple[list, str]:
         out.until(lambda: process.poll() is not None or not out.receive(0.2))
         assert process.wait(PATIENCE) == 0
         out.listen(0.05)
-        return out.heard, line
+        return out.received, line
     finally:
         stop(process)
         out.close()
@@ -74,21 +74,21 @@ def replaying(jam: Path, *options: str) -> tuple[list, str]:
 
 def test_replay_plays_all_players_in_time_and_ends(jam):
     session = read(jam)
-    heard, line = replaying(jam)
+    received, line = replaying(jam)
     assert "replays" in line
     events = list(session.touches())
-    assert [m.name for m in heard] == [f"{e.touch.who}/{e.touch.phase}" for e in events]
-    shift = heard[0].at - events[0].t
-    off = sorted(abs(m.at - e.t - shift) for m, e in zip(heard, events, strict=True))
+    assert [m.name for m in received] == [f"{e.touch.who}/{e.touch.phase}" for e in events]
+    shift = received[0].at - events[0].t
+    off = sorted(abs(m.at - e.t - shift) for m, e in zip(received, events, strict=True))
     assert off[len(off) // 2] < 0.02
 
 
 def test_replay_plays_faster_and_selected_players_alone(jam):
     session = read(jam)
-    heard, _ = replaying(jam, "--speed", "4", "--who", "ai")
+    received, _ = replaying(jam, "--speed", "4", "--who", "ai")
     events = list(session.touches("ai"))
-    assert [m.name for m in heard] == [f"ai/{e.touch.phase}" for e in events]
-    spans = heard[-1].at - heard[0].at, events[-1].t - events[0].t
+    assert [m.name for m in received] == [f"ai/{e.touch.phase}" for e in events]
+    spans = received[-1].at - received[0].at, events[-1].t - events[0].t
     assert spans[0] == pytest.approx(spans[1] / 4, abs=0.1)
 
 

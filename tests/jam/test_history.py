@@ -79,8 +79,9 @@ def test_dt_after_back_is_the_time_since_the_last_fed_touch_of_that_time():
     take.down(4.0)
     take.jam.control(10.0, "back", 7.0)  # to 3.0, the state before it was fed at 4.0
     take.down(10.5)
-    assert take.player.heard[-1][2] == pytest.approx(3.0 + 0.5)
-    assert take.player.heard[-1][3] is False  # a landing, though the finger never lifted
+    assert take.player.human_touches[-1][2] == pytest.approx(3.0 + 0.5)
+    # A landing, though the finger never lifted.
+    assert take.player.human_touches[-1][3] is False
 
 
 def test_back_into_the_machine_s_turn_plays_the_rest_of_it():

@@ -199,7 +199,7 @@ def test_answer_begins_a_turn_at_once_with_nothing_fed() -> None:
     take.until(100.0)
     assert take.turns == [("ai", 10.0), ("human", 11.0)]
     assert take.played()[0] == ("down", 10.25)
-    assert take.player.heard == []
+    assert take.player.human_touches == []
 
 
 def test_answer_passes_the_turn_before_the_threshold() -> None:
@@ -238,8 +238,8 @@ def test_duet_answers_are_not_fed_and_use_random_numbers() -> None:
     take.down(1.0)
     take.down(2.0)
     take.until(10.0)
-    assert take.player.fed[0] == take.player.heard
-    assert [round(row[2], 9) for row in take.player.heard] == [0.0, 1.0]
+    assert take.player.fed[0] == take.player.human_touches
+    assert [round(row[2], 9) for row in take.player.human_touches] == [0.0, 1.0]
     assert take.player.counts == [2]
 
 
@@ -278,7 +278,7 @@ def test_solo_plays_by_itself_and_is_fed_no_human() -> None:
     take.down(1.0)
     take.up(1.1)
     take.until(2.0)
-    assert take.player.heard == []
+    assert take.player.human_touches == []
     assert take.counts.heard == 0
     assert take.played("human") == [("down", 1.0), ("up", 1.1)]
     assert take.played() == [
@@ -293,7 +293,7 @@ def test_listen_is_silent_and_is_fed() -> None:
     assert not take.set(2.0, "answer")
     take.until(1000.0)
     assert take.order == ["human down"]
-    assert take.player.heard == [(0.5, 0.5, 0.0, False)]
+    assert take.player.human_touches == [(0.5, 0.5, 0.0, False)]
 
 
 # -- voices ---------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def test_all_voices_are_fed_the_same_human_touches() -> None:
     take = Take(player=RandomPlayer(voices=2), mode="listen")
     take.down(1.0)
     take.move(1.5)
-    assert take.player.fed[0] == take.player.fed[1] == take.player.heard
+    assert take.player.fed[0] == take.player.fed[1] == take.player.human_touches
 
 
 # -- touches of the machine -----------------------------------------------------------------
@@ -436,7 +436,7 @@ def test_long_silence_is_fed_as_the_longest_dt() -> None:
     take = Take(mode="listen")
     take.down(1.0)
     take.down(100.0, 1)
-    assert take.player.heard[-1][2] == 5.0
+    assert take.player.human_touches[-1][2] == 5.0
     assert take.sounded[-1].touch.dt == 99.0
 
 
@@ -445,7 +445,7 @@ def test_own_clock_gives_the_dt_that_is_fed_and_arrival_the_turn() -> None:
     take.jam.plain(1.0, "human", 0.5, 0.5, 0.0)
     take.jam.plain(1.08, "human", 0.5, 0.5, 0.02)
     take.jam.plain(1.1, "human", 0.5, 0.5, 2.0)
-    assert [(row[2], row[3]) for row in take.player.heard] == [
+    assert [(row[2], row[3]) for row in take.player.human_touches] == [
         *[(0.0, False), (0.02, True), (2.0, False)]
     ]
     assert [s.touch.dt for s in take.sounded] == [0.0, 0.02, pytest.approx(0.02), 2.0]
@@ -640,7 +640,7 @@ def test_human_touch_in_a_pause_is_fed_and_takes_the_turn() -> None:
     take.down(1.0)
     take.set(1.6, "pause", 1)
     take.down(5.0)
-    assert take.player.heard[-1] == (0.5, 0.5, 4.0, False)
+    assert take.player.human_touches[-1] == (0.5, 0.5, 4.0, False)
     assert take.until(20.0).turns == [("ai", 1.5), ("human", 5.0)]
     take.set(20.0, "pause", 0)
     assert take.until(30.0).turns[2] == ("ai", 20.5)
@@ -843,7 +843,7 @@ def test_new_model_has_been_fed_nothing() -> None:
     new = ScriptedPlayer()
     take.jam.swap(2.0, new, "new.safetensors")
     take.move(3.0)
-    assert new.heard == [(0.5, 0.5, 0.0, False)]
+    assert new.human_touches == [(0.5, 0.5, 0.0, False)]
 
 
 # -- the beginning and the end --------------------------------------------------------------

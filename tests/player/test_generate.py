@@ -24,16 +24,16 @@ from robojam.touch import MAX_DT, MIN_DT
 
 FILE = filed(small(TOUCHES))
 NOTHING = np.empty((0, 4))
-HOW = {"seconds": 2.0, "seed": 7, "temperature": 1.0, "spread": 1.0}
+OPTIONS = {"seconds": 2.0, "seed": 7, "temperature": 1.0, "spread": 1.0}
 
 
-def heard(count: int, seed: int = 0) -> np.ndarray:
+def opening(count: int, seed: int = 0) -> np.ndarray:
     return rows(TOUCHES, count, np.random.default_rng(seed)).astype(np.float64)
 
 
 def test_take_equals_what_a_player_plays():
-    before = [NOTHING, heard(9), heard(30), NOTHING]
-    takes = generate(FILE, before, **HOW)
+    before = [NOTHING, opening(9), opening(30), NOTHING]
+    takes = generate(FILE, before, **OPTIONS)
     for index, (part, take) in enumerate(zip(before, takes, strict=True)):
         player = ModelPlayer(FILE, voices=len(before), seed=7)
         player.set_sampling(temperature=1.0, spread=1.0)
@@ -48,14 +48,14 @@ def test_take_equals_what_a_player_plays():
 
 
 def test_takes_do_not_depend_on_how_many_there_are():
-    some, more = (generate(FILE, [heard(5)] * n, **HOW) for n in (2, 9))
+    some, more = (generate(FILE, [opening(5)] * n, **OPTIONS) for n in (2, 9))
     for one, other in zip(some, more, strict=False):
         np.testing.assert_allclose(one, other, atol=1e-4)
     assert not np.array_equal(some[0][:5], some[1][:5])
 
 
 def test_takes_keep_the_limits_of_a_jam():
-    for take in generate(FILE, [NOTHING] * 20, **HOW):
+    for take in generate(FILE, [NOTHING] * 20, **OPTIONS):
         assert take[:, 2].sum() < 2.0
         assert ((take[:, :2] >= 0) & (take[:, :2] <= 1)).all()
         assert ((take[:, 2] >= MIN_DT) & (take[:, 2] <= MAX_DT)).all()
@@ -63,17 +63,19 @@ def test_takes_keep_the_limits_of_a_jam():
 
 
 def test_continued_take_may_slide_from_the_last_touch():
-    takes = generate(FILE, [heard(5)] * 60, **HOW)
+    takes = generate(FILE, [opening(5)] * 60, **OPTIONS)
     slides = [take[0, 3] for take in takes if len(take)]
     assert 0 < sum(slides) < len(slides)
 
 
 def test_first_touch_comes_after_the_silence():
     """Its dt is distributed as that of first touches that need no redrawing."""
-    part, silence = heard(5), 0.02
-    how = {**HOW, "seconds": 5.0}
-    free = generate(FILE, [part] * 3000, **how)
-    late = generate(FILE, [part] * 600, **{**how, "seed": 8}, silences=np.full(600, silence))
+    part, silence = opening(5), 0.02
+    options = {**OPTIONS, "seconds": 5.0}
+    free = generate(FILE, [part] * 3000, **options)
+    late = generate(
+        FILE, [part] * 600, **{**options, "seed": 8}, silences=np.full(600, silence)
+    )
     of_free = np.array([take[0, 2] for take in free if len(take)])
     of_late = np.array([take[0, 2] for take in late if len(take)])
     assert (of_free < silence).mean() > 0.2
@@ -84,27 +86,29 @@ def test_first_touch_comes_after_the_silence():
 
 
 def test_every_take_has_a_touch():
-    free = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": 5.0})
+    free = generate(FILE, [opening(5)] * 500, **{**OPTIONS, "seconds": 5.0})
     short = float(np.percentile([take[0, 2] for take in free], 10))
-    takes = generate(FILE, [heard(5)] * 500, **{**HOW, "seconds": short})
+    takes = generate(FILE, [opening(5)] * 500, **{**OPTIONS, "seconds": short})
     assert all(len(take) > 0 and take[0, 2] < short for take in takes)
 
 
 def test_first_touch_is_delayed_when_no_draw_outlasts_the_silence():
-    (take,) = generate(FILE, [heard(5)], **{**HOW, "seconds": 5.001}, silences=np.array([80.0]))
+    (take,) = generate(
+        FILE, [opening(5)], **{**OPTIONS, "seconds": 5.001}, silences=np.array([80.0])
+    )
     assert take[0, 2] == MAX_DT  # as long as a jam's touch can be
 
 
 def test_take_at_temperature_and_spread_zero_is_the_same_for_every_seed():
     one, two = (
-        generate(FILE, [heard(5)], seconds=1, seed=seed, temperature=0, spread=0)[0]
+        generate(FILE, [opening(5)], seconds=1, seed=seed, temperature=0, spread=0)[0]
         for seed in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
 
 
 def test_take_written_as_a_session_is_read_back():
-    before, (take,) = heard(20), generate(FILE, [heard(20)], **HOW)
+    before, (take,) = opening(20), generate(FILE, [opening(20)], **OPTIONS)
     made = compose(before, take, file=FILE, seed=7, options={"temperature": 1.0})
     again = parse(b"".join([encode_header(made.header), *map(encode, made.events)]))
     assert again.events == made.events
@@ -171,13 +175,13 @@ def test_generate_command_does_not_overwrite_its_input(tmp_path, capsys):
 @is_trained
 def test_machine_option_continues_the_machines_part(capsys, tmp_path):
     alone = tmp_path / "alone.jsonl"
-    how = ("--seconds", 1, "--seed", 3)
-    assert run(capsys, "generate", "--to", alone, *how)[0] == 0
+    options = ("--seconds", 1, "--seed", 3)
+    assert run(capsys, "generate", "--to", alone, *options)[0] == 0
     to = tmp_path / "on.csv"
-    code, _, said = run(capsys, "generate", "--from", alone, "--to", to, *how)
+    code, _, said = run(capsys, "generate", "--from", alone, "--to", to, *options)
     assert code == 2
     assert "--machine" in said
-    assert run(capsys, "generate", "--from", alone, "--machine", "--to", to, *how)[0] == 0
+    assert run(capsys, "generate", "--from", alone, "--machine", "--to", to, *options)[0] == 0
     assert to.stat().st_size > 0
 
 
@@ -188,7 +192,7 @@ def test_machine_option_without_input_is_refused(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def likes_to_stay() -> ModelFile:
+def staying_model() -> ModelFile:
     """Model that slides every 18 ms: by 0 nine times of ten, else by 0.01."""
     model = small(TOUCHES)
     with torch.no_grad():
@@ -206,7 +210,7 @@ def likes_to_stay() -> ModelFile:
 
 
 def test_no_take_dwells_for_long(monkeypatch):
-    how = {**HOW, "seconds": 3.0}
+    options = {**OPTIONS, "seconds": 3.0}
     start = [np.array([[0.1, 0.9, 0.0, 0.0]])] * 60
 
     def longest(take: np.ndarray) -> float:
@@ -215,10 +219,10 @@ def test_no_take_dwells_for_long(monkeypatch):
         return float(np.diff(at[np.concatenate([[0], leaves, [len(at) - 1]])]).max())
 
     monkeypatch.setattr("robojam.jam.dwell.LONG", 0.3)
-    guarded = [longest(take) for take in generate(likes_to_stay(), start, **how)]
+    guarded = [longest(take) for take in generate(staying_model(), start, **options)]
     assert max(guarded) < 0.45  # sixteen times nowhere, of ten times nine: it can happen
     monkeypatch.setattr("robojam.jam.dwell.LONG", 9.0)
-    free = [longest(take) for take in generate(likes_to_stay(), start, **how)]
+    free = [longest(take) for take in generate(staying_model(), start, **options)]
     assert np.mean(np.array(free) > 0.45) > 0.3
     assert np.mean(guarded) < np.mean(free)
 
@@ -232,5 +236,5 @@ def test_dwelling_touch_is_redrawn_as_often_as_in_a_jam(monkeypatch):
     monkeypatch.setattr(
         "robojam.player.generate._played", lambda *made: drawn.append(1) or sounding(*made)
     )
-    generate(FILE, [heard(5)], **HOW)
+    generate(FILE, [opening(5)], **OPTIONS)
     assert len(drawn) == len(kept) * (1 + REDRAWS) > 0

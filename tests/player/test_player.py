@@ -164,7 +164,7 @@ def test_touches_are_finite_at_any_temperature_and_spread(temperature, spread):
 # Units
 
 
-class Ears:
+class RecordingStepper:
     """Stepper of one voice that records what it is fed, and always samples the same event."""
 
     def __init__(self) -> None:
@@ -181,11 +181,11 @@ class Ears:
 
 def test_half_the_noise_is_added_when_feeding_and_subtracted_when_playing():
     made = ModelPlayer(FILE)
-    made._stepper = ears = Ears()  # type: ignore[assignment]
+    made._stepper = stepper = RecordingStepper()  # type: ignore[assignment]
     made.feed(0.5, 0.25, 0.02, True)
     made.commit(0, 0.0, 1.0, 0.0, False)
     for fed, (x, y, dt, moving) in zip(
-        ears.fed, [(0.5, 0.25, 0.02, 1), (0, 1, 0, 0)], strict=True
+        stepper.fed, [(0.5, 0.25, 0.02, 1), (0, 1, 0, 0)], strict=True
     ):
         expected = [x + HALF_PLACE, y + HALF_PLACE, dt + HALF_DT, moving]
         np.testing.assert_allclose(fed, expected, rtol=1e-6)

@@ -72,7 +72,7 @@ def test_fluidsynth_sounds_the_answer_to_an_mpe_controller(jack, tmp_path):
             connected(engine.out, "in")
             connected(engine.out)
             stroke(seaboard)
-            engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.heard))
+            engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.received))
             status = engine.out.ask(lambda status: status["turn"] == "human")
             assert status["heard"] > 10
             assert status["midi"]["in"][0]["messages"] > 40
@@ -95,12 +95,12 @@ def test_pulled_ports_are_lifted_and_play_on_when_they_return(jack, tmp_path):
         connected(engine.out, there=False)  # neither is there yet: it plays all the same
         with peer(jack, "in", "Surge") as first:
             connected(engine.out)
-            until(lambda: ons(first.heard) > 0, "notes at a port that came later")
+            until(lambda: ons(first.received) > 0, "notes at a port that came later")
             first.pull()
         connected(engine.out, there=False)
         with peer(jack, "in", "Surge") as second:
             connected(engine.out)
-            until(lambda: ons(second.heard) > 0, "notes again")
+            until(lambda: ons(second.received) > 0, "notes again")
             with peer(jack, "out", "Board") as board:
                 connected(engine.out, "in")
                 board.send(stream.note_on(1, 60, 90))
@@ -116,19 +116,19 @@ def test_pulled_ports_are_lifted_and_play_on_when_they_return(jack, tmp_path):
             status = engine.out.ask(lambda status: status["fingers"] == 0)
             assert status["fingers"] == 0
             assert engine.end() == 0
-            until(lambda: second.heard[-1][:2] == b"\xb0\x78", "all sound off comes last")
-            assert not left_on(second.heard)
+            until(lambda: second.received[-1][:2] == b"\xb0\x78", "all sound off comes last")
+            assert not left_on(second.received)
 
 
 def test_notes_of_a_killed_engine_are_released(jack, tmp_path):
     with peer(jack, "in", "Surge") as surge:
         options = ("--midi-out", "surge/keys", "--mode", "solo", "--seed", "5")
         with serving(tmp_path, *options) as engine:
-            until(lambda: left_on(surge.heard), "a note is on")
+            until(lambda: left_on(surge.received), "a note is on")
             engine.end(signal.SIGKILL)
-        until(lambda: not left_on(surge.heard), "the ports' process releases it")
+        until(lambda: not left_on(surge.received), "the ports' process releases it")
         with serving(tmp_path, *options) as engine:
-            until(lambda: left_on(surge.heard), "a note is on again")
+            until(lambda: left_on(surge.received), "a note is on again")
             # The worst: both are killed at once, so that nobody is left to release it.
             children = subprocess.run(
                 ["ps", "--ppid", str(engine.process.pid), "-o", "pid="],
@@ -138,23 +138,23 @@ def test_notes_of_a_killed_engine_are_released(jack, tmp_path):
             for pid in [*map(int, children), engine.process.pid]:
                 os.kill(pid, signal.SIGKILL)
             engine.process.wait(10)
-        held = until(lambda: left_on(surge.heard), "it is left on")
+        held = until(lambda: left_on(surge.received), "it is left on")
         with serving(tmp_path, *options, "--mode", "listen"):
-            until(lambda: not left_on(surge.heard), f"the next start releases {held}")
+            until(lambda: not left_on(surge.received), f"the next start releases {held}")
 
 
 def test_jam_survives_a_jack_server_that_dies_and_returns(jack, tmp_path):
     with serving(tmp_path, "--midi-out", "surge", *QUICK, "--mode", "solo") as engine:
         with peer(jack, "in", "Surge") as surge:
             connected(engine.out)
-            until(lambda: ons(surge.heard) > 0, "notes")
+            until(lambda: ons(surge.received) > 0, "notes")
             jack.kill()
         before = engine.out.ask()["played"]
         engine.out.ask(lambda status: status["played"] > before + 10)  # the jam goes on
         jack.start()
         with peer(jack, "in", "Surge") as surge:
             connected(engine.out)
-            until(lambda: ons(surge.heard) > 0, "notes again")
+            until(lambda: ons(surge.received) > 0, "notes again")
         assert engine.out.ask()["midi"]["restarts"] > 0
         assert engine.end() == 0
 
@@ -172,8 +172,8 @@ def test_echoing_synthesiser_is_not_taken_for_a_human(jack, tmp_path):
         status = engine.out.ask(lambda status: status["dropped"].get("echo", 0) >= 5)
         assert status["midi"]["in"][0]["messages"] >= 5
         engine.out.send("/robojam/subscribe", "i", engine.out.port)
-        engine.out.until(lambda: sum(m.name == "ai/up" for m in engine.out.heard) > 5)
-        assert not any(m.name.startswith("human") for m in engine.out.heard)
+        engine.out.until(lambda: sum(m.name == "ai/up" for m in engine.out.received) > 5)
+        assert not any(m.name.startswith("human") for m in engine.out.received)
         assert engine.end() == 0
 
 
@@ -188,14 +188,14 @@ def test_virtual_port_plays_to_a_program_that_connects_to_it(jack, tmp_path):
         mine = until(lambda: [p for p in jack.ports() if p.endswith(":answers")], port)
         theirs = next(p for p in jack.ports() if p.startswith("Surge:"))
         subprocess.run(["jack_connect", "-s", jack.name, mine[0], theirs], check=True)
-        until(lambda: ons(surge.heard) > 0, "notes")
+        until(lambda: ons(surge.received) > 0, "notes")
         assert engine.end() == 0
-        until(lambda: not left_on(surge.heard), "nothing is left on")
+        until(lambda: not left_on(surge.received), "nothing is left on")
 
 
 def test_replay_plays_every_note_over_midi(jack, tmp_path):
     with serving(tmp_path, "--mode", "solo", "--seed", "5") as engine:
-        engine.out.until(lambda: sum(m.name == "ai/down" for m in engine.out.heard) > 3)
+        engine.out.until(lambda: sum(m.name == "ai/down" for m in engine.out.received) > 3)
         engine.end()
     with peer(jack, "in", "Surge") as surge:
         subprocess.run(
@@ -208,8 +208,8 @@ def test_replay_plays_every_note_over_midi(jack, tmp_path):
             capture_output=True,
         )
         downs = [e for e in read(recordings(tmp_path)[-1]).touches() if e.touch.phase == "down"]
-        until(lambda: ons(surge.heard) >= len(downs) > 0, f"{len(downs)}, from the first on")
-        until(lambda: not left_on(surge.heard), "nothing is left on")
+        until(lambda: ons(surge.received) >= len(downs) > 0, f"{len(downs)}, from the first on")
+        until(lambda: not left_on(surge.received), "nothing is left on")
 
 
 def test_learn_writes_a_configuration_of_the_turned_controls(jack, tmp_path):
@@ -222,20 +222,20 @@ def test_learn_writes_a_configuration_of_the_turned_controls(jack, tmp_path):
         )
         try:
             assert process.stderr is not None
-            heard = ""
+            received = ""
             for asked, act in (
                 ("x:", lambda: [stream.control(0, 20, n) for n in range(0, 40, 3)]),
                 ("y:", lambda: [stream.control(0, 21, n) for n in range(0, 40, 3)]),
                 ("answer:", lambda: [stream.control(0, 64, 127)]),
             ):
-                while not heard.startswith(asked):
-                    heard = process.stderr.readline()
-                    assert heard
+                while not received.startswith(asked):
+                    received = process.stderr.readline()
+                    assert received
                 # The port may be opened only now: it is turned until it is taken.
-                while not heard.startswith("   taken"):
+                while not received.startswith("   taken"):
                     desk.send(*act())
                     os.set_blocking(process.stderr.fileno(), False)
-                    heard = process.stderr.readline()
+                    received = process.stderr.readline()
                     time.sleep(0.02)
                 os.set_blocking(process.stderr.fileno(), True)
             out, _ = process.communicate(timeout=10)

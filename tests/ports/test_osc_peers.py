@@ -105,11 +105,11 @@ def test_liblo_is_answered_in_the_dialect_that_it_plays(dialect, tmp_path):
     ):
         monitor = Client(engine.address)
         monitor.send("/robojam/subscribe", "i", monitor.port)
-        monitor.until(lambda: monitor.heard)
+        monitor.until(lambda: monitor.received)
         for words in SENT[dialect]:
             oscsend(engine.address[1], *words)
         for up in ("/robojam/human/up", "/robojam/ai/up"):  # in either order
-            monitor.until(lambda up=up: any(m.address == up for m in monitor.heard))
+            monitor.until(lambda up=up: any(m.address == up for m in monitor.received))
         monitor.close()
         missing, came = set(PLAYED[dialect]), []
         while missing:
@@ -216,7 +216,7 @@ class PureData:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
             hand.sendto(f"{words};\n".encode(), ("127.0.0.1", self.control))
 
-    def heard(self) -> tuple[np.ndarray[Any, Any], int]:
+    def stop(self) -> tuple[np.ndarray[Any, Any], int]:
         """Stop the process; return the samples and their rate."""
         self.say("stop")
         self.process.wait(PATIENCE)
@@ -270,7 +270,7 @@ def test_pure_data_sounds_pitches_that_follow_x(tmp_path):
             timeout=PATIENCE,
         )
         assert ran.returncode == 0, ran.stderr
-        sound, rate = data.heard()
+        sound, rate = data.stop()
     assert notes(sound, rate) == pytest.approx([36 + 48 * x for x in places], abs=0.3)
 
 
@@ -305,9 +305,9 @@ def test_pure_data_sounds_the_answer_to_what_it_plays(tmp_path):
             data.say(f"draw {i} 0.75")
             status = engine.out.ask(lambda s, n=i - 9: s["heard"] >= n)
         assert not status["dropped"]
-        engine.out.until(lambda: any(m.name == "ai/down" for m in engine.out.heard))
-        engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.heard))
-        sound, _ = data.heard()
+        engine.out.until(lambda: any(m.name == "ai/down" for m in engine.out.received))
+        engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.received))
+        sound, _ = data.stop()
         engine.end()
     human = [t for t in recorded(tmp_path / "jams") if t.who == "human"]
     assert [t.x for t in human[:10]] == pytest.approx([i / 47 for i in range(10, 20)], abs=1e-6)
@@ -349,13 +349,13 @@ def test_supercollider_schedules_an_answer_by_its_timetag(tmp_path):
         to = ("--osc-out", f"127.0.0.1:{port}", "--osc-ahead", "50")
         with serving(tmp_path, *to, *SOON) as engine:
             engine.out.send("/touch", "ff", 0.5, 0.5)
-            engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.heard))
+            engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.received))
             lines = [read_until(language, "SOUNDS").split()]
             while lines[-1][2] != "up":
                 lines.append(read_until(language, "SOUNDS").split())
     finally:
         stop(language)
-    sent = [m for m in engine.out.heard if m.name.startswith("ai/")][: len(lines)]
+    sent = [m for m in engine.out.received if m.name.startswith("ai/")][: len(lines)]
     assert [line[2] for line in lines] == [m.name.removeprefix("ai/") for m in sent]
     for line, m in zip(lines, sent, strict=True):
         if m.tags == "ifff":

@@ -245,15 +245,15 @@ def steps(sound):
 def test_stolen_voice_ends_without_a_step(instrument):
     """Low and dark voices are smooth; a step would stand out from them."""
     low = [touch(0.0, "down", 0.0, 1.0, finger=i) for i in range(SOUNDING)]
-    thieves = [touch(0.5 + 0.0007 * i, "down", 0.0, 1.0, finger=100 + i) for i in range(20)]
+    later = [touch(0.5 + 0.0007 * i, "down", 0.0, 1.0, finger=100 + i) for i in range(20)]
     quiet = {"instrument": instrument, "volume": 0.05, "dry": True, "range": "45-81"}
     calm = steps(between(rendered(low, 1.0, **quiet), 0.3, 0.9))
-    robbed = steps(between(rendered(low + thieves, 1.0, **quiet), 0.3, 0.9))
-    landing = steps(rendered(thieves[:20], 1.0, **quiet))
-    assert robbed < 1.5 * (calm + landing)
+    stolen = steps(between(rendered(low + later, 1.0, **quiet), 0.3, 0.9))
+    landing = steps(rendered(later[:20], 1.0, **quiet))
+    assert stolen < 1.5 * (calm + landing)
     synth = Synth()
-    for what in low + thieves:
-        synth.handle(what, round(what.t * RATE))
+    for event in low + later:
+        synth.handle(event, round(event.t * RATE))
     for _ in range(160):
         synth.render()
     assert synth.voices.stolen == 20

@@ -174,7 +174,7 @@ class Client:
 
     engine: tuple[str, int]
     host: str = "127.0.0.1"
-    heard: list[Sent] = field(default_factory=list)
+    received: list[Sent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -198,7 +198,7 @@ class Client:
             if packet.startswith(STATUS):
                 self.statuses.append(json.loads(packet[len(STATUS) :].rstrip(b"\0")))
             else:
-                self.heard += messages(packet, time.perf_counter())
+                self.received += messages(packet, time.perf_counter())
         return True
 
     def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
@@ -206,7 +206,9 @@ class Client:
         end = time.monotonic() + seconds
         while not condition():
             left = end - time.monotonic()
-            assert left > 0, f"it did not happen in {seconds} s; heard {self.heard[-5:]}"
+            assert left > 0, (
+                f"the condition was not met in {seconds} s; received {self.received[-5:]}"
+            )
             self.receive(left)
 
     def listen(self, seconds: float) -> None:

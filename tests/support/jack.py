@@ -118,9 +118,9 @@ if kind == "thru":
     print("ready", flush=True)
     sys.stdin.read()
 elif kind == "in":
-    def heard(message):
+    def print_message(message):
         print(message.hex(""), flush=True)
-    backend.open_input(port, client_name=client, virtual=True, callback=heard)
+    backend.open_input(port, client_name=client, virtual=True, callback=print_message)
     print("ready", flush=True)
     sys.stdin.read()
 else:
@@ -164,7 +164,7 @@ class Peer:
         self.process.stdin.flush()
 
     @property
-    def heard(self) -> list[bytes]:
+    def received(self) -> list[bytes]:
         """The messages received so far."""
         assert self.process.stdout is not None
         self._text += self.process.stdout.read() or b""

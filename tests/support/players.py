@@ -21,7 +21,7 @@ def slide(dt: float, x: float = 0.5, y: float = 0.5) -> Proposal:
 class ScriptedPlayer:
     """Player whose every voice plays a script, again and again.
 
-    heard holds the humans' touches that were fed to all voices; fed, for each voice, all
+    human_touches: the humans' touches, fed to all voices; fed holds, for each voice, all
     touches that it was fed, its own too; counts, for each voice, the touches whose random
     numbers are used up.
     """
@@ -29,7 +29,7 @@ class ScriptedPlayer:
     def __init__(self, *script: Proposal, voices: int = 1) -> None:
         self.script = script or (land(0.1), slide(0.1))
         self.voices = voices
-        self.heard: list[Row] = []
+        self.human_touches: list[Row] = []
         self.fed: list[list[Row]] = [[] for _ in range(voices)]
         self.sampling: tuple[float, float] | None = None
         self.seed(0)
@@ -44,7 +44,7 @@ class ScriptedPlayer:
         self.fed = [[] for _ in range(self.voices)]
 
     def feed(self, x: float, y: float, dt: float, moving: bool) -> None:
-        self.heard.append((x, y, dt, moving))
+        self.human_touches.append((x, y, dt, moving))
         for fed in self.fed:
             fed.append((x, y, dt, moving))
 
