@@ -17,18 +17,12 @@ from robojam import __version__
 #: IMMEDIATE that varies by up to STEADY feels immediate; variation beyond UNSTEADY is heard.
 IMMEDIATE, STEADY, UNSTEADY = 10.0, 1.0, 3.0
 
-#: Verdicts on figures beyond their limit, by kind: each up to a bound in ms.
-_VERDICTS: Final[dict[str, list[tuple[float, str]]]] = {
-    "latency": [
-        (IMMEDIATE, "feels immediate, though later than it could be"),
-        (math.inf, "is felt as late"),
-    ],
-    "jitter": [
-        (STEADY, "feels steady"),
-        (UNSTEADY, "a trained ear hears it"),
-        (math.inf, "is heard as unsteady"),
-    ],
+#: Verdicts on figures beyond their limit, by kind: those up to a bound in ms, and the last.
+_VERDICTS: Final = {
+    "latency": [(IMMEDIATE, "feels immediate, though later than it could be")],
+    "jitter": [(STEADY, "feels steady"), (UNSTEADY, "a trained ear hears it")],
 }
+_BEYOND: Final = {"latency": "is felt as late", "jitter": "is heard as unsteady"}
 #: Verdicts on figures within their limit.
 _GOOD: Final = {"latency": "feels immediate", "jitter": "feels steady"}
 
@@ -53,8 +47,9 @@ class Figure:
             return ""
         if self.value <= self.limit:
             return _GOOD.get(self.kind, "good")
-        verdicts = _VERDICTS.get(self.kind, [(math.inf, "more than it should be")])
-        return next(words for bound, words in verdicts if self.value <= bound)
+        beyond = _BEYOND.get(self.kind, "more than it should be")
+        verdicts = _VERDICTS.get(self.kind, [])
+        return next((words for bound, words in verdicts if self.value <= bound), beyond)
 
 
 @dataclass(slots=True)

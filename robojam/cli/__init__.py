@@ -11,38 +11,31 @@ import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 
 import click
 
 from robojam import __version__
 
-__all__ = ["COMMANDS", "Entry", "main"]
+__all__ = ["COMMANDS", "main"]
 
 
-class Entry(NamedTuple):
-    """A command in the list of `robojam --help`."""
-
-    module: str  # in this package; the command has its own name there
-    summary: str
-
-
-#: The commands by name, in the order of the help.
+#: The commands by name, in the order of the help: each one's module here, and its summary.
 COMMANDS: Final = {
-    "jam": Entry("play", "play with the machine in a window"),
-    "serve": Entry("play", "run the engine alone"),
-    "window": Entry("play", "open a window on an engine that runs already"),
-    "replay": Entry("replay", "play a recorded jam again"),
-    "sessions": Entry("sessions", "list the recorded jams"),
-    "export": Entry("sessions", "write recorded jams as CSV, MIDI, arrays, a picture or sound"),
-    "generate": Entry("generate", "let the machine play into a file, not in real time"),
-    "corpus": Entry("corpus", "show what is in performances from any program, and join them"),
-    "train": Entry("train", "train a model on performances"),
-    "evaluate": Entry("evaluate", "measure how well a model predicts, or how it plays"),
-    "learn": Entry("learn", "bind the knobs and pads of a MIDI controller (MIDI learn)"),
-    "bench": Entry("bench", "measure latency, timing and CPU use on this machine"),
-    "init": Entry("init", "write a configuration file with comments for this machine"),
-    "ports": Entry("ports", "show MIDI ports, devices and addresses, and what to type"),
+    "jam": ("play", "play with the machine in a window"),
+    "serve": ("play", "run the engine alone"),
+    "window": ("play", "open a window on an engine that runs already"),
+    "replay": ("replay", "play a recorded jam again"),
+    "sessions": ("sessions", "list the recorded jams"),
+    "export": ("sessions", "write recorded jams as CSV, MIDI, arrays, a picture or sound"),
+    "generate": ("generate", "let the machine play into a file, not in real time"),
+    "corpus": ("corpus", "show what is in performances from any program, and join them"),
+    "train": ("train", "train a model on performances"),
+    "evaluate": ("evaluate", "measure how well a model predicts, or how it plays"),
+    "learn": ("learn", "bind the knobs and pads of a MIDI controller (MIDI learn)"),
+    "bench": ("bench", "measure latency, timing and CPU use on this machine"),
+    "init": ("init", "write a configuration file with comments for this machine"),
+    "ports": ("ports", "show MIDI ports, devices and addresses, and what to type"),
 }
 
 
@@ -57,14 +50,14 @@ class _Commands(click.Group):
         """Import a command; None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"{__name__}.{COMMANDS[cmd_name].module}")
+        module = import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
         command: click.Command = vars(module)[cmd_name]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -96,18 +96,14 @@ def _lines(summary: dict[str, Any], corpora: list[Corpus]) -> Iterator[str]:
     several = total["performances"] > 1
     if several:
         low, first, half, third, high = total["quartiles"]["touches"]
-        yield (
-            f"a performance  half have {first:,.0f} to {third:,.0f} touches, the middle one "
-            f"{half:,.0f}; {low:,.0f} to {high:,.0f} in all"
-        )
+        quarters = f"half have {first:,.0f} to {third:,.0f} touches, the middle one {half:,.0f}"
+        yield f"a performance  {quarters}; {low:,.0f} to {high:,.0f} in all"
     if "seconds" not in total:
         return
     if several:
         low, first, half, third, high = map(_seconds, total["quartiles"]["seconds"])
-        yield (
-            f"               half last {first} to {third}, the middle one {half}; "
-            f"{low} to {high} in all"
-        )
+        quarters = f"half last {first} to {third}, the middle one {half}"
+        yield f"               {quarters}; {low} to {high} in all"
     share = 100 * total["landings"] / total["touches"]
     origin = "as they were recorded"
     if total["inferred"]:

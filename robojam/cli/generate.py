@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,15 +42,7 @@ _SEED: Final = "where the random numbers start; the same seed plays the same (de
 @sampling_options
 @option("--model FILE", "model that plays (default: touch)")
 def generate(
-    *,
-    start: Path | None,
-    machine: bool,
-    to: Path,
-    seconds: float,
-    count: int,
-    seed: int | None,
-    model: str | None,
-    **given: Any,
+    *, start: Path | None, machine: bool, to: Path, count: int, seed: int | None, **given: Any
 ) -> int:
     """Write performances by the machine to a file: from nothing, or continuing others."""
     from robojam.export.writers import WRITERS, write_session
@@ -67,7 +60,7 @@ def generate(
     if machine and start is None:
         fail("--machine goes with --from: name a session too")
     try:
-        file = read(find(model))
+        file = read(find(given["model"]))
         beginnings, notes = _read_beginnings(start, machine=machine)
     except ValueError as error:
         fail(error)
@@ -78,6 +71,7 @@ def generate(
         seed = secrets.randbits(63)
     chosen = sampling(file.description, given)
     try:
+        seconds = given["seconds"]
         takes = player.generate(file, beginnings, seconds=seconds, seed=seed, **chosen)
     except ModelFileError as error:
         fail(error)
@@ -86,17 +80,11 @@ def generate(
     # Tables and arrays hold the machine's part alone, which goes on from the beginning;
     # sessions and pictures hold both; sound and MIDI begin with a finger that lands.
     with_beginning, goes_on = suffix in (".jsonl", ".png"), suffix in (".csv", ".npz")
-    performances = [
-        compose(
-            beginning if with_beginning else beginning[:0],
-            take,
-            file=file,
-            seed=seed,
-            options=chosen,
-            continues=goes_on and len(beginning) > 0,
-        )
-        for beginning, take in zip(beginnings, takes, strict=True)
-    ]
+    make = partial(compose, file=file, seed=seed, options=chosen)
+    performances = []
+    for beginning, take in zip(beginnings, takes, strict=True):
+        heard = beginning if with_beginning else beginning[:0]
+        performances.append(make(heard, take, continues=goes_on and len(beginning) > 0))
     try:
         written = writer(performances, to)
     except ValueError as error:

@@ -47,9 +47,8 @@ def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
             wanted = f" is named like {midi_in}" if midi_in else " is there"
             known = f"; there is {', '.join(input_names)}" if input_names else ""
             fail(f"no MIDI port{wanted}{known}. Plug it in, and try again")
-        client = MidiClient(
-            [PortRequest(name, "", virtual=False) for name in ports], [], time.monotonic
-        )
+        requests = [PortRequest(name, "", virtual=False) for name in ports]
+        client = MidiClient(requests, [], time.monotonic)
     except (ValueError, MidiError) as error:
         fail(error)
     try:

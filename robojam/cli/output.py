@@ -46,11 +46,8 @@ def table_lines(
     right_aligned are the columns of numbers. (rich takes half a second for a thousand rows.)
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [">" if column in right_aligned else "<" for column in range(len(widths))]
     heading, *body = rows
     for row in (heading, tuple("─" * width for width in widths), *body):
-        cells = zip(row, widths, strict=True)
-        aligned = [
-            cell.rjust(width) if column in right_aligned else cell.ljust(width)
-            for column, (cell, width) in enumerate(cells)
-        ]
-        yield "  ".join(aligned).rstrip()
+        cells = zip(row, widths, sides, strict=True)
+        yield "  ".join(f"{cell:{side}{width}}" for cell, width, side in cells).rstrip()

@@ -40,25 +40,18 @@ def _window_options(function: CommandFunction) -> CommandFunction:
 @click.command(cls=Command)
 @jam_options
 @_window_options
-def jam(
-    *,
-    config: str | None,
-    size: tuple[int, int],
-    fullscreen: bool,
-    theme: str,
-    turn: str,
-    **given: Any,
-) -> int:
+def jam(*, config: str | None, turn: str, **given: Any) -> int:
     """Play with the machine: start the engine and its window, and end both together."""
     _exit_on_signals()
     from robojam.app import assemble, supervisor
 
+    look = {name: given.pop(name) for name in ("size", "fullscreen", "theme")}
     options = load_options(given, config)
     try:  # nothing starts if any of this fails
         options, find = assemble.prepare_jam(options)
     except assemble.AssemblyError as error:
         fail(error)
-    window = supervisor.WindowOptions(size, fullscreen, theme, int(turn))
+    window = supervisor.WindowOptions(**look, turn=int(turn))
     return supervisor.jam(options, window=window, find=find)
 
 

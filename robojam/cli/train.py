@@ -354,18 +354,18 @@ def held_back_interrupt() -> Iterator[Callable[[], bool]]:
 
     Yields a function that returns whether Ctrl-C was pressed.
     """
-    pressed: list[int] = []
+    pressed = threading.Event()
     before = signal.getsignal(signal.SIGINT)
 
-    def press(number: int, _frame: object) -> None:
-        pressed.append(number)
+    def press(_number: int, _frame: object) -> None:
+        pressed.set()
         signal.signal(signal.SIGINT, before)
 
     main_thread = threading.current_thread() is threading.main_thread()
     if main_thread:
         signal.signal(signal.SIGINT, press)
     try:
-        yield lambda: bool(pressed)
+        yield pressed.is_set
     finally:
         if main_thread:
             signal.signal(signal.SIGINT, before)

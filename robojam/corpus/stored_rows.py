@@ -48,9 +48,8 @@ class FileRows:
         data = self._file.read(size)
         changed = self._expected_state is not None and self._expected_state != self._state()
         if len(data) < size or changed:
-            raise FileChangedError(
-                f"{self._file.name} was changed while it was read: start again"
-            )
+            name = self._file.name
+            raise FileChangedError(f"{name} was changed while it was read: start again")
         return np.frombuffer(data, self._file_dtype).reshape(-1, columns).astype(self.dtype)
 
     def require_unchanged(self) -> None:

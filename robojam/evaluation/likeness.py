@@ -122,11 +122,11 @@ def compare(
     """
     pairs = split_in_half(performances)
     if len(pairs) < 2 * _FOLDS:
-        raise ValueError(
-            f"only {len(pairs)} of {len(performances)} performances have more than {_TOUCHES} "
-            f"touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s; likeness wants "
-            f"{2 * _FOLDS} of them"
+        have = (
+            f"have more than {_TOUCHES} touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s"
         )
+        usable = f"only {len(pairs)} of {len(performances)} performances {have}"
+        raise ValueError(f"{usable}; likeness wants {2 * _FOLDS} of them")
     rng = np.random.default_rng(seed)
     takes = continue_openings(file, pairs, seed=seed, temperature=temperature, spread=spread)
     people = describe_all([after for _, after in pairs], rng)

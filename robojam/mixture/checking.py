@@ -61,10 +61,8 @@ def check_parts(logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | 
             "and (…, K, D) or (…, K, 1)"
         )
     if dims == 0 or logits.shape[-1] == 0:
-        raise ValueError(
-            f"a mixture has at least one dimension and one component, not {dims} "
-            f"and {logits.shape[-1]}"
-        )
+        sizes = f"{dims} and {logits.shape[-1]}"
+        raise ValueError(f"a mixture has at least one dimension and one component, not {sizes}")
     wanted = (*logits.shape, dims * (dims - 1) // 2)
     if lower is not None and lower.shape != wanted:
         raise ValueError(f"lower has shape {tuple(lower.shape)}, it wants {wanted}")

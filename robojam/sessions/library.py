@@ -134,10 +134,8 @@ def annotate(path: Path, *, name: str | None = None, note: str | None = None) ->
     with _locked(folder):
         named = read_annotations(folder)
         old = named.pop(path.name, Annotation())
-        new = Annotation(
-            old.name if name is None else _plain(name),
-            old.note if note is None else _plain(note),
-        )
+        given = {k: _plain(v) for k, v in (("name", name), ("note", note)) if v is not None}
+        new = msgspec.structs.replace(old, **given)
         if new != Annotation():
             named[path.name] = new
         with atomic_write(folder / NAMES) as part:

@@ -174,7 +174,7 @@ class Recorder:
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             reason = f"{why}; what was written stands"
-            if self._file.is_empty:
+            if not self._file.complete:
                 reason = f"nothing can be written into {self._directory}: {why}"
             self.failed = f"recording stopped: {reason}"
             self._drop_file(self._file)
@@ -207,14 +207,9 @@ class _File:
         self._waiting = bytearray()
         self._has_touch = False  # the file is made with the first touch
         self._size = 0  # bytes written
-        self._complete = 0  # bytes of them, up to the end of the last complete line
+        self.complete = 0  # bytes of them, up to the end of the last complete line
         self._refused = 0
         self._lost = False  # the file has vanished, and could not be written again so far
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is in the file, not even its first line."""
-        return self._complete == 0
 
     def add(self, event: SessionEvent) -> None:
         """Append an event to the lines that wait; report one that cannot be encoded."""
@@ -268,13 +263,13 @@ class _File:
                 written = file.write(self._waiting)  # less than all, where the disk fills up
                 last = self._waiting.rfind(b"\n", 0, written)
                 if last >= 0:
-                    self._complete = self._size + last + 1
+                    self.complete = self._size + last + 1
                 self._size += written
                 del self._waiting[:written]
         except OSError:
             with suppress(OSError):
-                file.truncate(self._complete)
-                if self._complete == 0 and self.path is not None:
+                file.truncate(self.complete)
+                if self.complete == 0 and self.path is not None:
                     self.path.unlink()  # not even the header was written
             raise
 
@@ -307,7 +302,7 @@ class _File:
             self._lost = True
             return
         self._file, self._lost = file, False
-        self._size = self._complete = 0
+        self._size = self.complete = 0
         self._waiting[:] = content
         with vanished:
             self._write(file)

@@ -221,32 +221,26 @@ class Session:
 
     def summary(self) -> Summary:
         """Return the summary of this jam."""
-        return _summary(
-            self.header,
-            (e.touch.who for e in self.touches() if e.touch.phase is not Phase.UP),
-            [e.values for e in self.events if isinstance(e, SetEvent)],
-            seconds=self.duration,
-            ended=self.ended,
-        )
+        return _summary(self.header, self.events)
 
 
-def _summary(
-    header: Header,
-    players: Iterable[str],
-    controls: list[dict[str, Any]],
-    *,
-    seconds: float,
-    ended: str | None,
-) -> Summary:
-    """Make a summary from the player of each touch and the values of each change."""
-    modes = [values.get("mode") for values in (header.options, *controls)]
+def _summary(header: Header, events: Iterable[SessionEvent | _Line]) -> Summary:
+    players: list[str] = []
+    modes = [header.options.get("mode")]
+    event: SessionEvent | _Line | None = None
+    for event in events:
+        touch = event.touch if isinstance(event, TouchEvent) else event
+        if isinstance(touch, SetEvent):
+            modes.append(touch.values.get("mode"))
+        elif not isinstance(touch, EndEvent) and touch.phase is not Phase.UP:
+            players.append(touch.who)
     return Summary(
         started=parse_time(header.started),
-        seconds=seconds,
+        seconds=0.0 if event is None else event.t,
         touches=dict(Counter(players)),
         modes=tuple(dict.fromkeys(mode for mode in modes if isinstance(mode, str))),
         model=header.model.file,
-        ended=ended,
+        ended=event.reason if isinstance(event, EndEvent) else None,
     )
 
 
@@ -272,18 +266,7 @@ def summarise(path: Path) -> Summary:
     Raises SessionError.
     """
     header, lines, _ = _split(_bytes(path), path)
-    players: list[str] = []
-    controls: list[dict[str, Any]] = []
-    line: _Line | None = None
-    for line in _lines(lines, path):
-        if isinstance(line, _TouchLine):
-            if line.phase is not Phase.UP:
-                players.append(line.who)
-        elif isinstance(line, SetEvent):
-            controls.append(line.values)
-    seconds = 0.0 if line is None else line.t
-    ended = line.reason if isinstance(line, EndEvent) else None
-    return _summary(header, players, controls, seconds=seconds, ended=ended)
+    return _summary(header, _lines(lines, path))
 
 
 def _bytes(path: Path) -> bytes:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from msgspec.structs import replace
+from msgspec import structs
 
 from robojam.corpus.corpus import TOUCH, Corpus
 from robojam.evaluation.likelihood import score
@@ -47,22 +48,10 @@ def fine_tuning_settings(
     The sizes are the model's. given holds what the user asked for, and takes precedence over
     the recipe here.
     """
-    recipe: dict[str, Any] = {
-        "dropout": 0.0,
-        "rate": 1e-4,
-        "passes": 12.0,
-        "batch": 512,
-        "window": 128,
-        "warmup": 10,
-        "average": 0.95,
-        "mirror": False,
-        "patience": 3,
-        "minutes": max(LEAST_SECONDS, SECONDS_PER_EVENT * events) / 60,
-        **given,
-        "units": start.units,
-        "layers": start.layers,
-    }
-    return TrainingSettings(**recipe)
+    minutes = max(LEAST_SECONDS, SECONDS_PER_EVENT * events) / 60
+    recipe = TrainingSettings(passes=12.0, window=128, batch=512, mirror=False, patience=3)
+    recipe = replace(recipe, dropout=0.0, rate=1e-4, warmup=10, average=0.95, minutes=minutes)
+    return replace(replace(recipe, **given), units=start.units, layers=start.layers)
 
 
 def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
@@ -76,9 +65,9 @@ def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
     if not shares:
         return start.event
     averaged = lattice.average_shares(start.event.lattices, shares)
-    extended = replace(position, lattices=averaged)
+    extended = structs.replace(position, lattices=averaged)
     factors = (extended if f is position else f for f in start.event.factors)
-    return replace(start.event, factors=tuple(factors))
+    return structs.replace(start.event, factors=tuple(factors))
 
 
 def generate_memory(file: ModelFile, *, seed: int) -> Corpus | None:

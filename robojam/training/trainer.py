@@ -321,11 +321,9 @@ class Trainer:
         self.workers.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         if not math.isfinite(float(norm)):
-            raise NotFiniteError(
-                f"at step {self.step} the gradient is not finite though the loss is "
-                f"{value:.3f}: lower the learning rate, "
-                f"which is {self.optimiser.param_groups[0]['lr']:g} here."
-            )
+            state = f"the gradient is not finite though the loss is {value:.3f}"
+            rate = f"the learning rate, which is {self.optimiser.param_groups[0]['lr']:g} here"
+            raise NotFiniteError(f"at step {self.step} {state}: lower {rate}.")
         self.optimiser.step()
 
     def _run(self, batch: Batch, compute: Callable[[], Result]) -> Result:
@@ -373,11 +371,9 @@ class Trainer:
             lambda: score(self.averaged, self.held_out).joint
         )
         if not math.isfinite(held_out_score):
-            raise NotFiniteError(
-                f"at step {self.step} the held-out score is {held_out_score}: "
-                f"{self.held_out.name} holds numbers too large, or the learning rate is too "
-                "high."
-            )
+            reason = f"{self.held_out.name} holds numbers too large"
+            score_text = f"at step {self.step} the held-out score is {held_out_score}"
+            raise NotFiniteError(f"{score_text}: {reason}, or the learning rate is too high.")
         self.stale += 1
         if self.best_step <= self.upright < self.step:
             self.best_score = math.inf  # from before the orientation was learnt
@@ -395,14 +391,10 @@ class Trainer:
         if self.best is None:
             raise ValueError("nothing has been scored yet: there is no model to keep")
         s = self.settings
+        metadata |= {"units": s.units, "layers": s.layers, "steps": self.best_step}
+        made_with = f"robojam {__version__}, torch {torch.__version__}, {s}"
         description = ModelDescription(
-            event=self.best.event,
-            units=s.units,
-            layers=s.layers,
-            steps=self.best_step,
-            score=self.best_score,
-            made_with=f"robojam {__version__}, torch {torch.__version__}, {s}",
-            **metadata,
+            event=self.best.event, score=self.best_score, made_with=made_with, **metadata
         )
         save(self.best, path, description)
 

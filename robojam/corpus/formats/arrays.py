@@ -247,8 +247,6 @@ def _check_lengths(path: Path, keys: list[str], lengths: NDArray[Any], total: in
         raise CorpusError(path, f"{keys[1]} holds a negative one, {lengths.min()}")
     summed = lengths.sum(dtype=np.float64)  # an integer sum would overflow at absurd lengths
     if summed != total:
-        raise CorpusError(
-            path,
-            f"{keys[1]} must sum to the {total} rows of {keys[0]}; they sum to {summed:.0f}",
-        )
+        wanted = f"{keys[1]} must sum to the {total} rows of {keys[0]}"
+        raise CorpusError(path, f"{wanted}; they sum to {summed:.0f}")
     return lengths.astype(np.int64)
