@@ -63,7 +63,7 @@ class Recorder:
         self._taken = 0
         self._refused = 0
         self._file: _File | None = None
-        #: Why the recording has failed; None while it goes well.
+        #: Reason why the recording has failed; None while it goes well.
         self.failed: str | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
