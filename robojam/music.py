@@ -51,9 +51,6 @@ _SEMITONES: Final = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS: Final = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 
 
-# -- scales and keys ---------------------------------------------------------------------
-
-
 def _squeeze(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).lower()
 
@@ -91,9 +88,6 @@ def key_semitone(key: str) -> int:
     return (_SEMITONES[key[0]] + _ACCIDENTALS[key[1:]]) % 12
 
 
-# -- pitch -------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class PitchRange:
     """The pitches at x = 0 and x = 1, as MIDI notes, whole or not: 60 is middle C.
@@ -125,10 +119,8 @@ class PitchRange:
 
     def widened(self, pitch: float) -> PitchRange:
         """Return the range widened to whole notes that take a pitch in."""
-        return PitchRange(
-            min(self.low, max(math.floor(pitch), LOWEST_NOTE)),
-            max(self.high, min(math.ceil(pitch), HIGHEST_NOTE)),
-        )
+        low = min(self.low, max(math.floor(pitch), LOWEST_NOTE))
+        return PitchRange(low, max(self.high, min(math.ceil(pitch), HIGHEST_NOTE)))
 
     def quantised(self, pitch: float, scale: str, key: str) -> float:
         """Return the note of a scale in the range that is nearest to a pitch.
@@ -173,9 +165,6 @@ def _read_note(text: str) -> float:
         return float(text)
     semitone = _SEMITONES[match[1].upper()] + _ACCIDENTALS[match[2]]
     return float(12 * (int(match[3]) + 1) + semitone)
-
-
-# -- assignments to players: human=strings,ai2=drums ---------------------------------------
 
 
 @lru_cache(maxsize=256)

@@ -1,3 +1,3 @@
 """The model: event description, features, the MDN-RNN in torch, and its file."""
 
-__all__ = ["dropout", "event", "features", "file", "lattice", "mdrnn", "sequential_file"]
+__all__ = ["event", "features", "file", "lattice", "mdrnn", "sequential_file"]

@@ -161,37 +161,15 @@ def touch_event(
 
     x and y are in screen units, dt in seconds; moving is 0 where the finger lands.
     """
-    return EventSpec(
-        name="touch",
-        columns=("x", "y", "dt", "moving"),
-        duration=2,
-        speed=0.8,
-        factors=(
-            Factor(name="phase", kind="flag", columns=(3,)),
-            Factor(
-                name="dt",
-                kind="duration",
-                columns=(2,),
-                components=components,
-                hidden=hidden // 2,
-                noise=1e-3,
-                centre=-4.0,
-            ),
-            Factor(
-                name="xy",
-                kind="position",
-                columns=(0, 1),
-                components=components,
-                hidden=hidden,
-                noise=1 / 1024,
-                centre=0.5,
-                scale=0.25,
-                step=0.02,
-                slides=3,
-                lattices=lattices,
-            ),
-        ),
-    )
+    factors = (
+        Factor(name="phase", kind="flag", columns=(3,)),
+        Factor(name="dt", kind="duration", columns=(2,), components=components,
+               hidden=hidden // 2, noise=1e-3, centre=-4.0),
+        Factor(name="xy", kind="position", columns=(0, 1), components=components, hidden=hidden,
+               noise=1 / 1024, centre=0.5, scale=0.25, step=0.02, slides=3, lattices=lattices),
+    )  # fmt: skip
+    columns = ("x", "y", "dt", "moving")
+    return EventSpec(name="touch", columns=columns, factors=factors, duration=2, speed=0.8)
 
 
 def stroke_event(*, components: int = 12, hidden: int = 128, scale: float = 20.0) -> EventSpec:
@@ -199,19 +177,9 @@ def stroke_event(*, components: int = 12, hidden: int = 128, scale: float = 20.0
 
     dx and dy are whole numbers, dequantised by ±0.5; lifted is 1 where the pen lifts after.
     """
-    return EventSpec(
-        name="stroke",
-        columns=("dx", "dy", "lifted"),
-        factors=(
-            Factor(
-                name="offset",
-                kind="offset",
-                columns=(0, 1),
-                components=components,
-                hidden=hidden,
-                noise=1.0,
-                scale=scale,
-            ),
-            Factor(name="lifted", kind="flag", columns=(2,)),
-        ),
-    )
+    offset = Factor(
+        name="offset", kind="offset", columns=(0, 1), components=components, hidden=hidden,
+        noise=1.0, scale=scale,
+    )  # fmt: skip
+    lifted = Factor(name="lifted", kind="flag", columns=(2,))
+    return EventSpec(name="stroke", columns=("dx", "dy", "lifted"), factors=(offset, lifted))

@@ -104,11 +104,8 @@ def features(
         unit = normalise(xp, factor, values)
         parts.append(xp.arcsinh(unit) if factor.kind == "offset" else unit)
         if factor.slides is not None:
-            parts += [
-                xp.arcsinh(slid / factor.step),
-                xp.arcsinh(now / event.speed),
-                xp.arcsinh(before / event.speed),
-            ]
+            velocities = [xp.arcsinh(speed / event.speed) for speed in (now, before)]
+            parts += [xp.arcsinh(slid / factor.step), *velocities]
     return concat(xp, parts)
 
 
@@ -140,8 +137,8 @@ def output_count(event: EventSpec, factor: Factor) -> int:
     """Return the number of a factor's head outputs."""
     if factor.kind == "flag":
         return 1
-    d = factor.dims
-    return factor.components * (1 + 2 * d + d * (d - 1) // 2 + motion_terms(event, factor))
+    numbers: int = component_parts(event, factor)[-1].stop
+    return factor.components * (1 + numbers)
 
 
 def component_parts(event: EventSpec, factor: Factor) -> tuple[slice, ...]:

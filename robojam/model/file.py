@@ -140,11 +140,10 @@ def read(path: str | Path) -> ModelFile:
     wanted = shapes(description.event, description.units, description.layers)
     for name in sorted(wanted.keys() | weights.keys()):
         have = weights[name].shape if name in weights else "missing"
-        if have != wanted.get(name):
-            raise ModelFileError(
-                f"{path} does not hold what its description says: {name} is {have}, "
-                f"and should be {wanted.get(name, 'missing')}"
-            )
+        should = wanted.get(name, "missing")
+        if have != should:
+            wrong = f"{name} is {have}, and should be {should}"
+            raise ModelFileError(f"{path} does not hold what its description says: {wrong}")
         weights[name] = _floats(path, name, weights[name])
     return ModelFile(path, description, weights, hashlib.sha256(data).hexdigest())
 

@@ -22,9 +22,49 @@ from torch.nn import functional
 
 from robojam.mixture import Mixture
 from robojam.model import features
-from robojam.model.dropout import Dropout
 from robojam.model.event import EventSpec, Factor
 from robojam.model.file import ModelDescription, read, write
+
+#: Bits of a random number for one unit; four of them are drawn at once.
+_BITS = 16
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al. 2014): while training, a share of the input becomes zero.
+
+    torch.nn.Dropout draws a number of 64 bits for each unit, a seventh of a training step on a
+    CPU, and other numbers in each process. Where several processes train on one batch, batch is
+    its number of rows, and rows are those of this process: the mask is drawn for the whole
+    batch, as one process would. The share is exact to 1 / 65536.
+    """
+
+    def __init__(self, share: float) -> None:
+        """Drop a share in [0, 1). Raises ValueError for another."""
+        super().__init__()
+        if not 0 <= share < 1:
+            raise ValueError(f"a share that is left out is from 0 to below 1, not {share}")
+        self.share = share
+        self.batch: int | None = None
+        self.rows = slice(None)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return values (B, T, U) with a share of them dropped."""
+        if not self.training or not self.share:
+            return values
+        mask = self._mask((self.batch or len(values), *values.shape[1:]), values.device)
+        # Fewer rows come where a batch that did not fit is tried in parts.
+        rows_mask = mask[self.rows][: len(values)]
+        return values * rows_mask.to(values.dtype).mul_(1 / (1 - self.share))
+
+    def _mask(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        if device.type != "cpu":
+            return torch.rand(shape, device=device) >= self.share
+        # A CPU draws its random numbers one by one: draw few, and use many bits of each.
+        size = torch.Size(shape).numel()
+        words = torch.empty(-(-size * _BITS // 64), dtype=torch.int64).random_(-(2**63), None)
+        least = round(self.share * 2**_BITS) - 2 ** (_BITS - 1)
+        mask: Tensor = words.view(torch.int16)[:size] >= least
+        return mask.view(shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +110,7 @@ class EventModel(nn.Module):
             )
             self.head.append(nn.Linear(factor.hidden, features.output_count(event, factor)))
             known += factor.dims
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Set forget gates open, motion to continue, and the components' means apart."""
+        # Forget gates begin open, motion continues, and the components' means lie apart.
         with torch.no_grad():
             for rnn in self.rnn:
                 rnn.get_parameter("bias_ih_l0")[self.units : 2 * self.units] = 1.0
@@ -127,14 +164,8 @@ class EventModel(nn.Module):
             hidden.append(h)
             cell.append(c)
         context.append(torch.cat([state.features[:, None], event_features[:, :-1]], 1))
-        after = ModelState(
-            torch.cat(hidden),
-            torch.cat(cell),
-            positions[:, -1] if self._dims else state.position,
-            now[:, -1] if self._dims else state.velocity,
-            before[:, -1] if self._dims else state.previous_velocity,
-            event_features[:, -1],
-        )
+        last_event = (part[:, -1] for part in (positions, now, before, event_features))
+        after = ModelState(torch.cat(hidden), torch.cat(cell), *last_event)
         earlier = torch.cat([state.previous_velocity[:, None], before[:, :-1]], 1)
         return self.dropout(torch.cat(context, -1)), last, before, earlier, after
 
@@ -169,9 +200,8 @@ class EventModel(nn.Module):
                 sign = 2 * unit[..., 0] - 1
                 parts.append(functional.logsigmoid(sign * out[..., 0]))
                 continue
-            mixture = Mixture(
-                *features.components(torch, self.event, factor, out, values, now, before)
-            )
+            earlier = values, now, before
+            mixture = Mixture(*features.components(torch, self.event, factor, out, *earlier))
             if factor.kind == "duration":
                 parts.append(self._density_in_seconds(factor, mixture, values, unit))
             else:
@@ -215,9 +245,8 @@ class EventModel(nn.Module):
         gap = (seconds + half - features.LOG_EPSILON).clamp(features.LOG_EPSILON, factor.noise)
         width = torch.log1p(gap / low)
         middle = low.log() + width / 2
-        chance = mixture.interval_log_prob(
-            (middle - factor.centre) / factor.scale, width / factor.scale
-        )
+        unit_middle = (middle - factor.centre) / factor.scale
+        chance = mixture.interval_log_prob(unit_middle, width / factor.scale)
         return chance - math.log(factor.noise)
 
     def forward(

@@ -24,13 +24,8 @@ Size = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIZE)]
 
 #: Layers without weights, by their names in a file.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "relu": nn.ReLU,
-    "sigmoid": nn.Sigmoid,
-    "silu": nn.SiLU,
-    "softplus": nn.Softplus,
-    "tanh": nn.Tanh,
+    kind.__name__.lower(): kind
+    for kind in (nn.ELU, nn.GELU, nn.ReLU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Tanh)
 }
 
 
@@ -96,13 +91,11 @@ def load(path: str | Path) -> nn.Sequential:
                 network = nn.Sequential(*map(_build, description.layers)).to(dtype)
             network.load_state_dict(weights, assign=True)
     except (ValueError, RuntimeError, RecursionError) as error:
-        raise ModelFileError(
-            f"{path} does not hold what its description says: {error}"
-        ) from error
+        wrong = f"does not hold what its description says: {error}"
+        raise ModelFileError(f"{path} {wrong}") from error
     if made_for != FORMAT:
-        raise ModelFileError(
-            f"{path} has model format {made_for!r}, and a network has {FORMAT!r}"
-        )
+        wrong = f"has model format {made_for!r}, and a network has {FORMAT!r}"
+        raise ModelFileError(f"{path} {wrong}")
     for name, weight in weights.items():
         if weight.dtype != dtype or not bool(weight.isfinite().all()):
             raise ModelFileError(f"{path}: {name} is not of finite {description.dtype}")
@@ -129,7 +122,6 @@ def _describe(layer: nn.Module) -> _Linear | _Activation | _Mixture:
 
 
 def _build(layer: _Linear | _Activation | _Mixture) -> nn.Module:
-    """Return a new layer of a description. Raises ValueError for an unknown activation."""
     if isinstance(layer, _Mixture):
         sizes = layer.inputs, layer.dims, layer.components
         return MixtureLayer(*sizes, covariance=layer.covariance)

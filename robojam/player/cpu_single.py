@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Unpack
 
@@ -48,16 +47,6 @@ class _SingleHead:
         self.out = np.zeros(self.weight.shape[1], np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class _RowViews:
-    """Parts of one voice's row, made once: to make a view costs as much as a small product."""
-
-    features: Floats
-    motion: Floats
-    head_input: Floats
-    layers: list[tuple[Floats, Floats, Floats]]  # what each reads, its cells, what it writes
-
-
 class SingleStepper:
     """A network stepped for one voice at a time; a robojam.player.stepper.Stepper.
 
@@ -68,26 +57,26 @@ class SingleStepper:
     def __init__(self, network: Network, voices: int) -> None:
         """Lay out the weights of a network made with numpy, for V voices."""
         self.event = network.event
-        self._layout = layout = StateLayout(network)
+        layout = StateLayout(network)
         self.batch = BatchStepper(network, voices, layout=layout) if voices > 1 else None
         self.rows = layout.initial(voices) if self.batch is None else self.batch.rows
         self.state = layout.state(self.rows)
         self._initial = layout.initial(1)
         n = network.units
         self._heads = [_SingleHead(network, i) for i in range(len(network.heads))]
+        self._trunk_weight = layout.trunk
         self._trunk = np.zeros(layout.trunk.shape[1], np.float32)
         self._z = z = np.zeros(4 * n, np.float32)
         self._opened = s = np.zeros(4 * n, np.float32)
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
         self._input_gate, self._forget_gate, self._output_gate = s[:n], s[n : 2 * n], s[3 * n :]
         self._dims = self.event.position.dims if self.event.position else 0
-        self._views = [
-            _RowViews(
-                row[layout.features],
-                row[layout.motion],
-                row[layout.head_input],
-                [(row[la.reads], row[la.cell], row[la.writes]) for la in layout.layers],
-            )
+        # Views of each voice's row, made once: to make one costs as much as a small product.
+        self._feature_views = [row[layout.features] for row in self.rows]
+        self._motion_views = [row[layout.motion] for row in self.rows]
+        self._head_inputs = [row[layout.head_input] for row in self.rows]
+        self._layer_views = [
+            [(row[la.reads], row[la.cell], row[la.writes], la.weight) for la in layout.layers]
             for row in self.rows
         ]
 
@@ -104,11 +93,10 @@ class SingleStepper:
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
         """Advance one voice by an event (C)."""
-        views = self._views[voice]
-        views.features[:] = self._features(views.motion, event)
+        self._feature_views[voice][:] = self._features(self._motion_views[voice], event)
         z, s = self._z, self._opened
-        for layer, (reads, cell, writes) in zip(self._layout.layers, views.layers, strict=True):
-            np.dot(reads, layer.weight, out=z)
+        for reads, cell, writes, weight in self._layer_views[voice]:
+            np.dot(reads, weight, out=z)
             np.tanh(z, out=z)
             np.multiply(z, _HALF, out=s)
             np.add(s, _HALF, out=s)
@@ -171,9 +159,9 @@ class SingleStepper:
     def _sample(
         self, voice: int, numbers: Sequence[float] | Floats, temperature: float, spread: float
     ) -> list[float]:
-        trunk, views = self._trunk, self._views[voice]
-        np.dot(views.head_input, self._layout.trunk, out=trunk)
-        motion = views.motion.tolist()
+        trunk = self._trunk
+        np.dot(self._head_inputs[voice], self._trunk_weight, out=trunk)
+        motion = self._motion_views[voice].tolist()
         gauss = numbers[len(self._heads) :]
         values = [0.0] * len(gauss)
         for head, u in zip(self._heads, numbers, strict=False):
@@ -197,7 +185,6 @@ class SingleStepper:
     def _unit(
         self, head: _SingleHead, numbers: _Row, z: _Row, values: _Row, motion: _Row
     ) -> _Row:
-        """Draw from one component of a factor, in the factor's units."""
         mean, raw, lower, shares = (numbers[part] for part in head.parts)
         unit = []
         for i, (centre, log_scale) in enumerate(zip(mean, raw, strict=True)):

@@ -45,8 +45,10 @@ class CudaGraphStepper:
         self._sampling = torch.ones(2, device=device)  # temperature, spread
         self._out = torch.zeros(voices, columns, device=device)
         self._split = factors
-        self._event_on_host = _host_copy(self._event_and_mask)
-        self._random_on_host = _host_copy(self._random)
+        # In memory that a GPU reads by itself.
+        pinned = device.type == "cuda"
+        self._event_on_host = torch.zeros(self._event_and_mask.shape, pin_memory=pinned)
+        self._random_on_host = torch.zeros(self._random.shape, pin_memory=pinned)
         prepare = _capture if device.type == "cuda" else _uncaptured
         with torch.inference_mode():
             self._feed = prepare(self._feed_masked)
@@ -101,16 +103,8 @@ class CudaGraphStepper:
         self._out.copy_(drawn)
 
 
-def _host_copy(array: torch.Tensor) -> torch.Tensor:
-    """Return zeros of an array's shape on the host, in memory that a GPU reads by itself."""
-    return torch.zeros(array.shape, pin_memory=array.device.type == "cuda")
-
-
 def _uncaptured(kernel: _Kernel) -> _Kernel:
-    def run() -> None:
-        with torch.inference_mode():
-            kernel()
-
+    run: _Kernel = torch.inference_mode()(kernel)
     run()
     return run
 

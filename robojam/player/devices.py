@@ -26,9 +26,8 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return [*usable, "cpu"][0]
     if name not in usable:
-        raise DeviceError(
-            f"this machine has no device {name}; it has {', '.join(['cpu', *usable])}"
-        )
+        has = ", ".join(["cpu", *usable])
+        raise DeviceError(f"this machine has no device {name}; it has {has}")
     return name
 
 

@@ -25,11 +25,10 @@ _Doubles = NDArray[np.float64]
 #: Touches (n, 4), whose times need 64 bits.
 Touches = _Doubles
 _Indices = NDArray[np.intp]
+_Draw = Callable[[RecurrentState, _Indices, int, int], Floats]
 
 #: Most draws of a first touch that would come too early or too late.
 _TRIES = 256
-#: Touches a second that no take exceeds, however small its dt.
-_MAX_RATE = 1 / MIN_DT
 
 
 def generate(
@@ -77,7 +76,7 @@ def generate(
     time = np.zeros(count)
     landed = np.array([len(part) > 0 for part in performances], bool)
     limiters = [DwellLimiter() for _ in performances]
-    for step in range(int(seconds * _MAX_RATE) + 1):
+    for step in range(int(seconds / MIN_DT) + 1):  # no take has more
         if not len(takes):
             break
         drawn = draw(state, takes, step)
@@ -135,11 +134,7 @@ def _update_limiters(
 
 
 def _delay_first_touches(
-    drawn: Floats,
-    state: RecurrentState,
-    draw: Callable[[RecurrentState, _Indices, int, int], Floats],
-    earliest: _Doubles,
-    latest: float,
+    drawn: Floats, state: RecurrentState, draw: _Draw, earliest: _Doubles, latest: float
 ) -> None:
     """Redraw the first touches (B, C) until dt is at least earliest (B,) and below latest.
 
@@ -183,7 +178,6 @@ def listen(
 
 
 def _by_take(steps: list[tuple[_Indices, Touches]], count: int) -> list[Touches]:
-    """Return the touches of each take, in their order."""
     if not steps:
         return [np.empty((0, len(TOUCH_COLUMNS))) for _ in range(count)]
     takes = np.concatenate([takes for takes, _ in steps])

@@ -207,7 +207,6 @@ class ModelPlayer:
         return [tuple(row) for row in table[weights > _MIN_WEIGHT].tolist()]
 
     def _draw(self, voices: Sequence[int]) -> list[Proposal]:
-        """Draw some voices' next touches as one batch."""
         drawn = self._stepper.sample(voices, self._random_numbers(voices), **self._sampling)
         half_x, half_y, half_dt, _ = self._half_noises
         return [
@@ -228,20 +227,16 @@ class ModelPlayer:
         self, stepper: BatchStepper, rows: Floats, voices: Sequence[int]
     ) -> list[NextTouch]:
         """Draw the touches after some voices' next ones, from rows that were fed these."""
-        drawn = stepper.sample_rows(
-            rows, self._random_numbers(voices, later=1), **self._sampling
-        )
+        numbers = self._random_numbers(voices, later=1)
+        drawn = stepper.sample_rows(rows, numbers, **self._sampling)
         proposed = drawn.astype(np.float64) - self._half_noises
         played = np.minimum(np.maximum(proposed, _MIN), _MAX)
         # A flag is 0 or 1, and has no noise.
+        inputs = (played + self._half_noises).tolist()
+        touches = zip(proposed.tolist(), played.tolist(), inputs, strict=True)
         return [
             NextTouch(Proposal(x, y, dt, moving > 0.5), (*clipped, moving > 0.5), model_input)
-            for (x, y, dt, moving), (*clipped, _), model_input in zip(
-                proposed.tolist(),
-                played.tolist(),
-                (played + self._half_noises).tolist(),
-                strict=True,
-            )
+            for (x, y, dt, moving), (*clipped, _), model_input in touches
         ]
 
     def _random_numbers(self, voices: Sequence[int], later: int = 0) -> RandomNumbers:

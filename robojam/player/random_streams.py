@@ -30,8 +30,6 @@ class RandomStreams:
         self._bits = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._bits)
         self._state = self._bits.state
-        self._uniform = np.empty((_BLOCK, uniform), np.float32)
-        self._normal = np.empty((_BLOCK, normal), np.float32)
         self._split = uniform
 
     def seed(self, seed: int) -> None:
@@ -74,10 +72,9 @@ class RandomStreams:
             return
         self._seek(voice, (0, 0, block, 0))
         self._block[voice, half] = block
-        self._generator.random(out=self._uniform, dtype=np.float32)
-        self._generator.standard_normal(out=self._normal, dtype=np.float32)
-        self._table[voice, half, :, : self._split] = self._uniform
-        self._table[voice, half, :, self._split :] = self._normal
+        uniform, normal = np.split(self._table[voice, half], [self._split], axis=1)
+        uniform[:] = self._generator.random(uniform.shape, np.float32)
+        normal[:] = self._generator.standard_normal(normal.shape, np.float32)
 
     def _seek(self, voice: int, counter: tuple[int, int, int, int]) -> None:
         """Set the generator's state: it costs a sixth of making a generator."""

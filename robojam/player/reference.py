@@ -278,7 +278,6 @@ class Network:
         return (u < probability) * self._one
 
     def _choose(self, logits: Array, u: Array, temperature: float | Array) -> Array:
-        """Choose a component (V,) by its weight."""
         if _is_cold(temperature):
             return logits.argmax(-1)
         highest = logits[self._rows(len(logits)), logits.argmax(-1)[:, None]]
@@ -298,5 +297,4 @@ def _is_cold(temperature: float | Array) -> bool:
 
 
 def _transposed(xp: ArrayModule, weight: Array) -> Array:
-    """Return weight.T, contiguous in memory."""
     return np.ascontiguousarray(weight.T) if xp is np else weight.T.contiguous()

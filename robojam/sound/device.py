@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections import deque
@@ -201,13 +202,11 @@ class DeviceClock:
     @property
     def buffer(self) -> float:
         """Mean length of a request, in seconds."""
-        bursts: list[int] = []
-        before = -1.0
-        for at, _, frames in list(self._requests):
-            if at - before < _TOGETHER and bursts:
-                bursts[-1] += frames
-            else:
-                bursts.append(frames)
-            before = at
-        inner = bursts[1:-1] or bursts  # the first and the last may be incomplete
-        return sum(inner) / len(inner) / self.rate if inner else 0.0
+        requests = list(self._requests)
+        if not requests:
+            return 0.0
+        times, _, frames = zip(*requests, strict=True)
+        first = np.flatnonzero(np.diff(times, prepend=-math.inf) >= _TOGETHER)
+        bursts = np.add.reduceat(frames, first)
+        # The first and the last may be incomplete.
+        return float(np.mean(bursts[1:-1] if len(bursts) > 2 else bursts)) / self.rate

@@ -103,9 +103,8 @@ def _strings(v: VoiceParameters) -> Floats:
     own = bowed * _K[:_OWN] ** -slope * _body(v.hz * _K[:_OWN])
     # The other players of the section: each partial beats at a rate of its own.
     swell = 1.0 - np.exp(-v.age / np.float32(0.15))
-    return np.asarray(
-        np.concatenate([own, 0.4 * swell * own[:, :_OTHERS]], 1) * _level(v.hz), np.float32
-    )
+    both = np.concatenate([own, 0.4 * swell * own[:, :_OTHERS]], 1)
+    return np.asarray(both * _level(v.hz), np.float32)
 
 
 def _bow(v: VoiceParameters) -> Floats:
@@ -168,26 +167,14 @@ def _knock(v: VoiceParameters) -> Floats:
 
 
 _BY_NAME = {
-    "keys": Instrument(
-        _KEYS_RATIOS, _keys, _knock, _steady, gain=0.33, attack=0.002, release=0.028
-    ),
-    "strings": Instrument(
-        _STRING_RATIOS, _strings, _bow, _steady, gain=0.29, attack=0.014, release=0.030, air=1
-    ),
-    "chirp": Instrument(
-        _K[:5], _chirp, _steady, _sweep, gain=0.41, attack=0.004, release=0.024, transpose=12.0
-    ),
-    "drums": Instrument(
-        _MODES,
-        _drums,
-        _snap,
-        _drop,
-        gain=0.40,
-        attack=0.001,
-        release=0.030,
-        transpose=-12.0,
-        air=1,
-    ),
-}
+    "keys": Instrument(_KEYS_RATIOS, _keys, _knock, _steady,
+                       gain=0.33, attack=0.002, release=0.028),
+    "strings": Instrument(_STRING_RATIOS, _strings, _bow, _steady,
+                          gain=0.29, attack=0.014, release=0.030, air=1),
+    "chirp": Instrument(_K[:5], _chirp, _steady, _sweep,
+                        gain=0.41, attack=0.004, release=0.024, transpose=12.0),
+    "drums": Instrument(_MODES, _drums, _snap, _drop,
+                        gain=0.40, attack=0.001, release=0.030, transpose=-12.0, air=1),
+}  # fmt: skip
 #: The instruments, in the order of INSTRUMENTS.
 ALL = tuple(_BY_NAME[name] for name in INSTRUMENTS)

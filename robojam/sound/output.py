@@ -108,11 +108,8 @@ class SoundOutput:
 
     def _run(self) -> int:
         """Run the process once; return its exit status."""
-        given = {
-            "settings": self._settings,
-            "port": self._events.getsockname()[1],
-            "device": self._device,
-        }
+        port = self._events.getsockname()[1]
+        given = {"settings": self._settings, "port": port, "device": self._device}
         # One thread: the products are small, and further threads would only wait.
         libraries = ("OPENBLAS", "OMP", "MKL")
         one_thread = {f"{library}_NUM_THREADS": "1" for library in libraries}

@@ -48,11 +48,9 @@ class SynthProgram:
         self._events = events
         self._next = synth.at  # the next sample for the device
         self._left = np.zeros((0, 2), np.float32)
-        self._ending = self._raised = False
-
-    def fade_out(self) -> None:
-        """Fade everything. For any thread."""
-        self._ending = True
+        #: Whether everything is to fade; any thread may set it.
+        self.ending = False
+        self._raised = False
 
     def fill(self, frames: int) -> Any:
         """Return the next frames, float32 of shape [frames, 2]."""
@@ -64,8 +62,8 @@ class SynthProgram:
         now = time.perf_counter()
         self.clock.requested(now, self._next, frames)
         self._receive(now)
-        if self._ending:
-            self._ending = False
+        if self.ending:
+            self.ending = False
             self.synth.handle(ControlChanged(now, "panic", 1), 0)
         ticks, ready = [self._left], len(self._left)
         while ready < frames:
@@ -182,7 +180,7 @@ def _watch(
             reported = info
             _report(info=asdict(info))
     if playing is not None:
-        program.fade_out()
+        program.ending = True
         time.sleep(_FADE)
         playing.close()
 

@@ -20,10 +20,8 @@ _FADE = 0.04
 
 
 def _hadamard(size: int) -> Floats:
-    matrix = np.ones((1, 1), np.float32)
-    while len(matrix) < size:
-        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return np.asarray(matrix / np.sqrt(np.float32(size)), np.float32)
+    signs = [[(-1) ** (i & j).bit_count() for j in range(size)] for i in range(size)]
+    return np.asarray(np.array(signs, np.float32) / np.sqrt(np.float32(size)))
 
 
 class Reverb:

@@ -92,8 +92,6 @@ class Synth:
         self.at = end
         return self._limiter.render(np.asarray(mixed, np.float32)).T
 
-    # -- events --------------------------------------------------------------------------
-
     def _touch(self, touch: Touch, dt: float, offset: int) -> None:
         finger = (touch.who, touch.id)
         place = self._places.get(finger)
@@ -127,7 +125,6 @@ class Synth:
             self._places.pop(finger, None)
 
     def _note(self, touch: Touch) -> float:
-        """Return the pitch of a touch, as a MIDI note."""
         pitches = range_of(touch.who, self._ranges)
         return pitches.quantised(pitches.pitch(touch.x), self._scale, SOUND_KEY)
 

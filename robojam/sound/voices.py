@@ -87,8 +87,6 @@ class VoicePool:
         """Whether no voice sounds, not even one that fades."""
         return not self._busy.any()
 
-    # -- fingers -------------------------------------------------------------------------
-
     def land(
         self,
         instrument_name: str,
@@ -168,8 +166,6 @@ class VoicePool:
             return int(free[0])
         silent = np.flatnonzero(self._busy & (self._age <= 0) & self._stolen)
         return int(silent[0]) if len(silent) else None
-
-    # -- a tick ----------------------------------------------------------------------------
 
     def render(self) -> tuple[Floats, _Indices]:
         """Return the next tick as (2, tick), left and right, and the places that ended."""
@@ -258,7 +254,6 @@ class VoicePool:
         return np.asarray(both[:, 0] + both[:, 1] * self._ramp)
 
     def _add_noise(self, sound: Floats, here: _Indices, level: Floats, now: Floats) -> None:
-        """Add the noise of the voices, in place."""
         noisy = np.flatnonzero((level[:, 0] > 1e-6) | (now[:, 0] > 1e-6))
         if not len(noisy):
             return

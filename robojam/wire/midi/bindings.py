@@ -16,7 +16,6 @@ from robojam.controls import CONTROLS
 RANGES: Final = {
     name: control.midi_range for name, control in CONTROLS.items() if control.midi_range
 }
-_TRIGGER = re.compile(r"(note|cc|program) ([0-9]{1,3})(?: on ([0-9]{1,2}))?")
 #: Words that may follow the name of a control in a binding.
 _WORDS: Final = {
     name: control.midi_words for name, control in CONTROLS.items() if control.midi_words
@@ -46,7 +45,7 @@ class Action(NamedTuple):
 
 def parse_binding(trigger: str, action: str) -> tuple[Trigger, Action]:
     """Read a binding as in ``"cc 64" = "answer"``. Raises ValueError."""
-    match = _TRIGGER.fullmatch(trigger)
+    match = re.fullmatch(r"(note|cc|program) ([0-9]{1,3})(?: on ([0-9]{1,2}))?", trigger)
     if not match or int(match[2]) > 127 or not 1 <= int(match[3] or 1) <= 16:
         raise ValueError(
             f"{trigger!r:.60} sets off no control; allowed: note N, cc N or program N "

@@ -43,7 +43,6 @@ class _Channel:
 
     @property
     def semitones(self) -> float:
-        """The distance by which the pitch is bent."""
         return (self.bend - stream.CENTRE) / stream.CENTRE * self.range
 
 
@@ -88,8 +87,6 @@ class MidiReader:
 
     def _move(self, key: _Key) -> list[Input]:
         raise NotImplementedError
-
-    # -- controls ------------------------------------------------------------------
 
     def _control(self, kind: int, channel: int, number: int, value: int) -> list[Input] | None:
         """Return the controls that a message triggers; None where no control is bound to it."""
@@ -145,11 +142,6 @@ class _NotesReader(MidiReader):
         if kind == stream.CONTROL and number in _SILENCE:
             keys = [key for key in self._places if key[0] == channel]
             return [finger for key in keys for finger in self._lift(key)]
-        return self._shape(kind, channel, number, value)
-
-    def _shape(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
-        """Read a message that neither begins nor ends a note."""
-        del kind, channel, number, value
         return []
 
     def _place(self, key: _Key) -> tuple[float, float]:
@@ -238,9 +230,13 @@ class _MpeReader(_NotesReader):
             value = own.pressure if y == "pressure" else self._velocities[key]
         return pitch, self._y(value / 127)
 
-    def _shape(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
+    def _surface(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
         own = self._channels[channel]
         match kind, number:
+            case ((stream.NOTE_ON | stream.NOTE_OFF), _):
+                return super()._surface(kind, channel, number, value)
+            case stream.CONTROL, _ if number in _SILENCE:
+                return super()._surface(kind, channel, number, value)
             case stream.BEND, _:
                 own.bend = number | value << 7
             case ((stream.PRESSURE | stream.POLY_PRESSURE), _):
@@ -267,7 +263,6 @@ class _MpeReader(_NotesReader):
         return []
 
     def _set_parameter(self, channel: int, parameter: tuple[int, int], value: int) -> None:
-        """Set a registered parameter's coarse value."""
         if parameter == (0, stream.CONFIGURATION) and channel in self._zones:
             self._configure(channel, value, 48.0)
         elif parameter == (0, stream.BEND_RANGE):

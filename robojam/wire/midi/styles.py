@@ -124,9 +124,8 @@ def parse_styles(tables: Any) -> dict[str, Style]:
         if not isinstance(table, dict):
             raise ValueError(f"{name} is no table; allowed: tables as [midi.NAME]")
         if name in PRESETS or "/" in name:
-            raise ValueError(
-                f"{name!r:.60} cannot name a style: a preset has it, or it has a /"
-            )
+            reason = "a preset has it, or it has a /"
+            raise ValueError(f"{name!r:.60} cannot name a style: {reason}")
         like = table.get("like", "mpe")
         if not isinstance(like, str) or like not in PRESETS:
             raise ValueError(f"{name}: like = {like!r:.60}; allowed: {', '.join(PRESETS)}")

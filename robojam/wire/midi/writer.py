@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 from robojam.music import DEFAULT_RANGE, PitchRange, range_of, scale_notes, widest_range
 from robojam.touch import Phase, Touch
@@ -70,11 +71,9 @@ class MidiWriter:
         offs = b""
         if self.style.kind != "cc":
             pitches = self.style.pitch_range or widest_range(self.ranges)
-            offs = b"".join(
-                stream.note_off(channel, note)
-                for channel in self.style.channels
-                for note in range(math.floor(pitches.low), math.ceil(pitches.high) + 1)
-            )
+            notes = range(math.floor(pitches.low), math.ceil(pitches.high) + 1)
+            pairs = product(self.style.channels, notes)
+            offs = b"".join(stream.note_off(*pair) for pair in pairs)
         return offs + b"".join(map(stream.silence, self.channels))
 
     def touch(self, t: float, touch: Touch) -> bytes:
