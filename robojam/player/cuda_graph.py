@@ -24,9 +24,6 @@ from robojam.player.reference import COLD, Network, RandomNumbers, Sampling
 
 log = logging.getLogger("robojam")
 
-#: Runs of a function before it is captured: CUDA's libraries initialise in them.
-_WARM_UPS = 3
-
 _Kernel = Callable[[], None]
 
 
@@ -115,7 +112,7 @@ def _capture(kernel: _Kernel) -> _Kernel:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(_WARM_UPS):
+            for _ in range(3):  # CUDA's libraries initialise in these runs
                 kernel()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
