@@ -15,9 +15,6 @@ from robojam.bench.report import Figure, Report, percentile, processor
 
 __all__ = ["BenchError", "Figure", "Report", "percentile", "processor", "run"]
 
-#: Touches of the solo by the length of the whole.
-_SOLO = {"quick": 120, "": 1000, "long": 20_000}
-
 
 def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Report]]:
     """Take all measurements in turn.
@@ -37,7 +34,8 @@ def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Re
     yield "turns", report
     measures.turns(report, 3 if quick else 30, *options)
     yield "solo", report
-    measures.solo(report, _SOLO[length], *(measures.FASTER if length else ()), *options)
+    touches = {"quick": 120, "": 1000, "long": 20_000}[length]
+    measures.solo(report, touches, *(measures.FASTER if length else ()), *options)
     if not quick:
         yield "solo, with a window that draws", report
         measures.solo(report, 1000, *options, with_window=True)

@@ -153,10 +153,7 @@ def engine(*options: str) -> Iterator[EngineProcess]:
 
 @contextmanager
 def window(engine: EngineProcess) -> Iterator[None]:
-    """Run a window on an engine during the block; without a display it draws unseen.
-
-    Raises BenchError when no window opens.
-    """
+    """Run a window on an engine, unseen without a display. Raises BenchError."""
     driver = {} if has_display() else {"SDL_VIDEODRIVER": "dummy"}
     address = f"{engine.address[0]}:{engine.address[1]}"
     command = python_command("robojam", "window", "--size", "1920x1080", "--engine", address)

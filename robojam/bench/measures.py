@@ -201,10 +201,7 @@ def sound(report: Report, seconds: float) -> None:
 
 
 def receive_touches(e: EngineProcess, touches: int) -> tuple[list[float], list[float]]:
-    """Receive a number of touches; return when each arrived and when it was due, in seconds.
-
-    Raises BenchError when the engine plays nothing.
-    """
+    """Receive touches; return when each arrived and was due (s). Raises BenchError for none."""
     at: list[float] = []
     due: list[float] = []
     for message in e.messages(time.perf_counter() + 60 + touches / 5):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from typing import Any, Final, NoReturn
+import sys
+from typing import Any, Final
 
 import click
 
@@ -84,12 +85,8 @@ def serve(*, config: str | None, encoded: str | None, until_eof: bool, **given: 
 
 def _exit_on_signals() -> None:
     """Exit with status 0 on a termination signal, as long as nothing has started."""
-
-    def leave(_number: int, _frame: object) -> NoReturn:
-        raise SystemExit(0)
-
     for number in termination_signals():
-        signal.signal(number, leave)
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 @click.command(cls=Command)

@@ -75,10 +75,7 @@ def _osc_addresses() -> list[dict[str, Any]]:
 
 
 def _used_by(host: str, port: int) -> str | None:
-    """Return the program that listens at an address of this machine, if any.
-
-    Of an engine it is the mode and the model.
-    """
+    """Return mode and model of the engine at an address, or "another program"; None if free."""
     import select
 
     from robojam.ports.udp import Endpoint, PortError

@@ -350,15 +350,12 @@ def _describe(now: Progress) -> str:
 
 @contextmanager
 def held_back_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold back the first Ctrl-C during the block; a second one interrupts at once.
-
-    Yields a function that returns whether Ctrl-C was pressed.
-    """
+    """Hold back the first Ctrl-C in a block; yield a function that returns whether it came."""
     pressed = threading.Event()
     before = signal.getsignal(signal.SIGINT)
 
     def press(_number: int, _frame: object) -> None:
-        pressed.set()
+        pressed.set()  # a second one interrupts at once
         signal.signal(signal.SIGINT, before)
 
     main_thread = threading.current_thread() is threading.main_thread()

@@ -146,23 +146,17 @@ def clean(corpus: Corpus, *, into: IO[bytes] | None = None) -> Corpus:
             f"{corpus.name} is too large to be cleaned in memory ({reasons}): "
             "robojam corpus … --to FILE.npz makes a clean file of it"
         )
+    counts, places = dict(Counter(corpus.dropped) + dropped), {**corpus.places, **places}
+    lengths = lengths[long_enough]
     return replace(
-        corpus,
-        events=rows,
-        lengths=lengths[long_enough],
-        dropped=dict(Counter(corpus.dropped) + dropped),
-        places={**corpus.places, **places},
-        lines=None,
+        corpus, events=rows, lengths=lengths, dropped=counts, places=places, lines=None
     )
 
 
 def _clean_blocks(
     corpus: Corpus, long_enough: NDArray[np.bool_], log: _CleaningLog
 ) -> Iterator[Floats]:
-    """Yield the clean events in blocks (n, D), and log what is dropped and changed.
-
-    long_enough (P,) marks the performances that are kept.
-    """
+    """Yield the clean events (n, D) of long enough performances (P,), and log each change."""
     start, last = 0, -1
     for events, performance in corpus.blocks():
         is_number = ~np.isnan(events).any(axis=1)
@@ -302,10 +296,7 @@ def check_flags(path: Path, corpus: Corpus) -> Corpus:
 
 
 def write(corpus: Corpus, path: Path) -> None:
-    """Write a corpus as an .npz, completely or not at all; compressed unless it is LARGE.
-
-    Raises OSError.
-    """
+    """Write an .npz, completely or not at all; compressed unless LARGE. Raises OSError."""
     is_touch = corpus.columns == TOUCH
     keys = ("touches", "lengths") if is_touch else ("train_strokes", "train_lengths")
     shape = len(corpus.events), len(corpus.columns)

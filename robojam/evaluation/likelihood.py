@@ -84,10 +84,7 @@ def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
-    """Return the mean over files, each weighted by its number of scored events.
-
-    Raises ValueError for no scores.
-    """
+    """Return the mean by number of scored events. Raises ValueError for no scores."""
     if not scores:
         raise ValueError("no data was given")
     total = sum(s.touches for s in scores)

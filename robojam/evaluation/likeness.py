@@ -94,15 +94,9 @@ def continue_openings(
     seconds = [float(after[:, 2].sum()) for _, after in pairs]
     openings = [opening for opening, _ in pairs]
     opening_seconds = [float(opening[:, 2].sum()) for opening in openings]
-    takes = generate(
-        file,
-        openings,
-        seconds=max(seconds) + 1e-6,
-        seed=seed,
-        temperature=temperature,
-        spread=spread,
-        silences=(np.array(seconds) - opening_seconds) / 2,
-    )
+    options: dict[str, Any] = {"seed": seed, "temperature": temperature, "spread": spread}
+    silences = (np.array(seconds) - opening_seconds) / 2
+    takes = generate(file, openings, seconds=max(seconds) + 1e-6, silences=silences, **options)
     limited = zip(takes, seconds, strict=True)
     return [take[take[:, 2].cumsum() <= limit] for take, limit in limited]
 
@@ -122,11 +116,9 @@ def compare(
     """
     pairs = split_in_half(performances)
     if len(pairs) < 2 * _FOLDS:
-        have = (
-            f"have more than {_TOUCHES} touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s"
-        )
-        usable = f"only {len(pairs)} of {len(performances)} performances {have}"
-        raise ValueError(f"{usable}; likeness wants {2 * _FOLDS} of them")
+        usable = f"only {len(pairs)} of {len(performances)} performances have more than"
+        limits = f"{_TOUCHES} touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s"
+        raise ValueError(f"{usable} {limits}; likeness wants {2 * _FOLDS} of them")
     rng = np.random.default_rng(seed)
     takes = continue_openings(file, pairs, seed=seed, temperature=temperature, spread=spread)
     people = describe_all([after for _, after in pairs], rng)

@@ -97,11 +97,9 @@ def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) ->
     x = _MARGIN / _WIDTH
     name = f"How like people does {file.path.stem} play?"
     figure.text(x, 1 - 0.75 / _HEIGHT, name, color=INK, size=19, weight="light")
-    subtitle = (
-        f"{result.performances} openings{f' of {data}' if data else ''}, "
-        f"{likeness.CONTINUATIONS} answers to each\n"
-        f"temperature {result.temperature:g}, spread {result.spread:g}"
-    )
+    openings = f"{result.performances} openings{f' of {data}' if data else ''}"
+    subtitle = f"{openings}, {likeness.CONTINUATIONS} answers to each\n"
+    subtitle += f"temperature {result.temperature:g}, spread {result.spread:g}"
     figure.text(x, 1 - 0.92 / _HEIGHT, subtitle, color=INK, size=9, va="top", linespacing=1.5)
     x = _MARGIN
     for colours, who in ((PEOPLE, "people"), (MACHINE, "the machine")):

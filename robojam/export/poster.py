@@ -208,18 +208,11 @@ def _score(axes: Axes, session: Session, paths: list[StrokePath]) -> None:
         axes.add_collection(LineCollection(list(segments), colors=colours[1:], **pen))
     step = next(s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 1e9)
                 if duration / s <= 9)  # fmt: skip
-    below: dict[str, Any] = {
-        "xycoords": ("data", "axes fraction"),
-        "textcoords": "offset points",
-        "xytext": (0, -9),
-        "color": FAINT,
-        "size": 7.5,
-        "ha": "center",
-        "va": "top",
-    }
+    below: dict[str, Any] = {"xytext": (0, -9), "textcoords": "offset points", "size": 7.5}
+    below |= {"xycoords": ("data", "axes fraction"), "color": FAINT, "ha": "center"}
     for second in np.arange(0, duration + 1e-9, step):
         label = f"{int(second // 60)}:{int(second % 60):02d}"
-        axes.annotate(label, (second, 0), **below)
+        axes.annotate(label, (second, 0), va="top", **below)
 
 
 def _colours(stroke: StrokePath, duration: float) -> list[tuple[float, ...]]:

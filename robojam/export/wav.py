@@ -81,10 +81,7 @@ def write_wav(session: Session, path: Path, *, rate: int = RATE) -> float:
 
 
 def _quantise(block: Floats, random: np.random.Generator) -> np.ndarray[Any, Any]:
-    """Round samples to 16 bits, with triangular dither where there is sound.
-
-    Without dither a fade would end in audible distortion.
-    """
+    """Round samples to 16 bits, with triangular dither, or a fade would end in distortion."""
     scaled = block * np.float32(32767.0)
     if block.any():
         dither = [random.random(block.shape, np.float32) for _ in range(2)]

@@ -105,10 +105,7 @@ def is_transforming() -> bool:
 def _differentiate(
     layout: Layout, value: Tensor, given: Sequence[Tensor], *, by_value: bool
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Return the density (…), and its gradients by value (None without by_value) and given.
-
-    Large tensors are processed in blocks.
-    """
+    """Return the density (…), and its gradients by value (None without by_value) and given."""
     compute = partial(_differentiate_block, layout=layout, by_value=by_value)
     if len(given) > 1:
         density, gradients, by_values = compute(Parts(*given), value)

@@ -90,10 +90,7 @@ def with_floor(raw: Tensor) -> Tensor:
 
 
 def width(dims: int, components: int, covariance: Covariance = "full") -> int:
-    """Return the number of parameters of a mixture.
-
-    Raises ValueError for sizes or a covariance that cannot be a mixture.
-    """
+    """Return the number of parameters of a mixture. Raises ValueError as `make_layout`."""
     return make_layout(dims, components, covariance).width
 
 

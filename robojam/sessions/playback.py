@@ -17,10 +17,7 @@ _LONGEST = 1e9
 
 
 def settings_of(session: Session) -> Settings:
-    """Return the settings in force when a recording began.
-
-    Raises ValueError where these, or a control of the recording, are not valid.
-    """
+    """Return the initial settings. Raises ValueError for a control that is not valid."""
     chosen = session.header.options
     known = _checked(1, {name: chosen[name] for name in SETTINGS if name in chosen})
     for line, event in enumerate(session.events, start=2):

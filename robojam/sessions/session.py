@@ -261,10 +261,7 @@ def parse(data: bytes, path: Path | None = None) -> Session:
 
 
 def summarise(path: Path) -> Summary:
-    """Read the summary of a session file: `read` without an object for every touch.
-
-    Raises SessionError.
-    """
+    """Read a session's summary, without an object for every touch. Raises SessionError."""
     header, lines, _ = _split(_bytes(path), path)
     return _summary(header, _lines(lines, path))
 
@@ -422,10 +419,7 @@ def describe_error(error: Exception, line: bytes) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Return the instant of an ISO-8601 text, in UTC where it names no zone.
-
-    Raises ValueError for any other text.
-    """
+    """Return the instant of an ISO-8601 text, in UTC without a zone. Raises ValueError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:

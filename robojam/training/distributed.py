@@ -24,8 +24,6 @@ Result = TypeVar("Result")
 
 #: Longest wait of workers while the leader scores. An exited worker is noticed at once.
 _TIMEOUT = timedelta(days=1)
-#: Number of polls of an idle OpenMP thread before it sleeps.
-_SPIN_COUNT = "1000"
 
 
 def limit_openmp_spinning() -> None:
@@ -36,7 +34,7 @@ def limit_openmp_spinning() -> None:
     times as long; on an idle machine it makes no difference.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # polls before it sleeps
 
 
 class WorkerError(Exception):

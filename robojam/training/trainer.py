@@ -121,10 +121,7 @@ class BatchLikelihood(nn.Module):
         self.model, self._use_bfloat16 = model, bfloat16
 
     def forward(self, events: Tensor, cell: Tensor, scored: Tensor) -> Tensor:
-        """Return the log densities (N, F) of the factors of the N scored events, in nats.
-
-        events, cell and scored are those of a `Batch`.
-        """
+        """Return the log densities (N, F) of the N scored events of a batch, in nats."""
         with torch.autocast(events.device.type, torch.bfloat16, enabled=self._use_bfloat16):
             start = self.model.initial(len(events))
             seen, last, now, before, _ = self.model.listen(events, start)

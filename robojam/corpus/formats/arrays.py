@@ -84,10 +84,7 @@ def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Corpus:
 
 
 def read_npy(path: Path) -> Corpus:
-    """Read one array: a performance (N, 3 or 4), or several (P, T, 3 or 4).
-
-    Raises CorpusError, and OSError.
-    """
+    """Read an array (N, 3 or 4) or (P, T, 3 or 4). Raises CorpusError, and OSError."""
     size = path.stat().st_size
     with _reading(path, ".npy"), path.open("rb") as file:
         return _join_performances(path, [(path.name, _read_npy(path, file, path.name, size))])
@@ -162,10 +159,7 @@ def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
 def _open_stored_rows(
     path: Path, archive: zipfile.ZipFile, key: str, width: int, opened: ExitStack
 ) -> FileRows | None:
-    """Return rows (N, D) that stay in the file, if they are large and uncompressed.
-
-    Their file is added to opened.
-    """
+    """Return rows (N, D) in a file, added to opened, if they are large and uncompressed."""
     info = archive.getinfo(f"{key}.npy")
     if info.file_size < LARGE or info.compress_type != zipfile.ZIP_STORED:
         return None
@@ -213,10 +207,7 @@ def _check_size(
 def _read_header(
     path: Path, file: IO[bytes], key: str
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read the header of an .npy: shape, whether in Fortran order, dtype.
-
-    Raises CorpusError for a pickle.
-    """
+    """Read shape, Fortran order and dtype of an .npy. Raises CorpusError for a pickle."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise CorpusError(path, f"{key} is in array format {version}, which is not known")

@@ -13,10 +13,7 @@ from robojam.touch import Phase, is_machine
 
 
 def read_session(path: Path, *, machine: bool = False) -> Corpus:
-    """Read what the humans played, or with machine each machine voice as a performance.
-
-    Raises CorpusError.
-    """
+    """Read the humans' part, or with machine every voice of it. Raises CorpusError."""
     try:
         recorded = session.read(path)
     except session.SessionError as error:

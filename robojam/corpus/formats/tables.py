@@ -184,10 +184,7 @@ def _decimal_comma_hint(path: Path, width: int) -> str:
 
 
 def read_log(path: Path, *, machine: bool = False) -> Corpus:
-    """Read what an IMPSY log's interface played, or with machine its rnn.
-
-    Raises CorpusError.
-    """
+    """Read an IMPSY log: its interface, or with machine its rnn. Raises CorpusError."""
     source = b"rnn" if machine else b"interface"
     with path.open("rb") as file:
         width = LOG_LINE.sub(b"", file.readline()).count(b",") + 1
