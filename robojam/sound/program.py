@@ -56,7 +56,7 @@ class SynthProgram:
         """Return the next frames, float32 of shape [frames, 2]."""
         if not self._raised:
             self._raised = True
-            # Where the audio system has not raised the priority of the device's thread.
+            # Needed where the audio system does not raise the priority of the device's thread.
             if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
                 raise_priority()
         now = time.perf_counter()
