@@ -45,14 +45,14 @@ def streams(session: Session) -> dict[str, tuple[float, Rows]]:
 
 
 def write_csv(sessions: Sequence[Session], path: Path) -> list[Path]:
-    """Write MicroJam's CSV, one file for each player: time, x, y, z, moving."""
+    """Write MicroJam's CSV, one file for each player, as MicroJam and RoboJam read it."""
     written: list[Path] = []
     for session, to in zip(sessions, numbered(path, len(sessions)), strict=True):
         parts = streams(session)
         for who, (begins, rows) in parts.items():
             file = to if len(parts) == 1 else to.with_stem(f"{to.stem}-{who}")
             times = begins + np.cumsum(rows[:, 2])
-            lines = ["time, x, y, z, moving"]
+            lines = ["time,x,y,z,moving"]  # pandas takes a space before a name as part of it
             lines += [
                 f"{t!r}, {x!r}, {y!r}, {_PRESSURE!r}, {moving:.0f}"
                 for t, (x, y, _, moving) in zip(times.tolist(), rows.tolist(), strict=True)

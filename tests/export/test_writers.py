@@ -27,6 +27,18 @@ def test_csv_is_read_back_as_the_same_performances(path, tmp_path, capsys):
     np.testing.assert_array_equal(played["human"][1], read_performances(path).events)
 
 
+def test_csv_has_the_names_that_pandas_looks_up(tmp_path, capsys):
+    assert run(capsys, "export", EXAMPLES[0], "--who", "ai", "--to", tmp_path / "a.csv")[0] == 0
+    assert run(capsys, "generate", "--seed", 1, "--to", tmp_path / "b.csv")[0] == 0
+    for name in ("a.csv", "b.csv"):
+        lines = (tmp_path / name).read_text().splitlines()
+        assert lines[0] == "time,x,y,z,moving"
+        # As MicroJam reads a line: without spaces, five numbers, and moving 1 or 0.
+        fields = [line.replace(" ", "").split(",") for line in lines[1:]]
+        assert {len(list(map(float, line))) for line in fields} == {5}
+        assert {line[4] for line in fields} <= {"0", "1"}
+
+
 def test_npz_holds_every_players_part(tmp_path, capsys):
     assert run(capsys, "export", *EXAMPLES, "--to", tmp_path / "a.npz")[0] == 0
     found = read_performances(tmp_path / "a.npz")
