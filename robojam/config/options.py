@@ -94,7 +94,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     sessions: Annotated[str, _path("FOLDER", "the folder of the sessions")] = "sessions"
     log: Annotated[str, _path(
         "FILE", "a file that the log is also written to", "none")] | None = None
-    verbose: Annotated[bool, _switch("log more")] = False
+    verbose: Annotated[bool, _switch("log everything, each time")] = False
     # fmt: on
     controls: dict[str, float | int | str] = {}
 

@@ -183,11 +183,11 @@ class Engine:
         """Handle a packet that arrived at an instant of the clock."""
         self._catch_up(arrival)
         if self.endpoint.is_own(sender):
-            self._counts.drop("echo")
+            self._counts.drop("echo", "robojam's own packet")
             return
         messages, dropped = osc.decode(data)
         for reason in dropped:
-            self._counts.drop(reason)
+            self._counts.drop(reason, sender=f"{sender[0]}:{sender[1]}")
         for message in messages:
             for source, request in self._reader.read(message, sender[0], arrival):
                 self._handle(request, source, arrival, sender)
@@ -216,11 +216,11 @@ class Engine:
                     answer = osc.encode("/robojam/status", "s", self.status())
                     self.endpoint.send(answer, sender)
                 case native.Dropped():
-                    self._counts.drop(request.reason, request.about)
+                    self._counts.drop(request.reason, request.about, source)
                 case _:
-                    self._counts.drop("wrong port")
+                    self._counts.drop("wrong port", sender=source)
         except RefusedError as refused:
-            self._counts.drop(refused.reason, refused.about)
+            self._counts.drop(refused.reason, refused.about, source)
 
     def _touch(self, touch: native.TouchInput, source: str, arrival: float) -> None:
         known = self._participants.name_of(source)

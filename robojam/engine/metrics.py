@@ -1,6 +1,7 @@
 """Metrics of the engine (drops, lateness, memory) and the limiter of rates."""
 
 import logging
+import math
 import sys
 from array import array
 from collections.abc import Callable
@@ -11,28 +12,31 @@ log = logging.getLogger("robojam")
 
 #: Touches of which the lateness is kept.
 _KEPT = 1024
-#: Least seconds between two warnings of drops.
-_QUIET = 1.0
+#: Least seconds between two warnings of drops for one reason.
+_QUIET = 60.0
 
 
 class DropCounter(Counters):
-    """Counters that log a warning of drops, once a second at most."""
+    """Counters that log a warning of the drops for each reason, once a minute at most."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
         self._clock = clock
-        self._warned = -_QUIET
+        self._quiet_until: dict[str, float] = {}
 
-    def drop(self, reason: str, about: str = "") -> None:
-        """Count something that was dropped; about adds details to the warning."""
+    def drop(self, reason: str, about: str = "", sender: str = "") -> None:
+        """Count something that was dropped; about and sender add details to the warning."""
         super().drop(reason)
         now = self._clock()
-        if now - self._warned < _QUIET:
+        if now < self._quiet_until.get(reason, -math.inf):
             return
-        self._warned = now
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items())
-        details = f"; {about}" if about else ""
-        log.warning("dropped %d so far (%s)%s", sum(self.dropped.values()), reasons, details)
+        self._quiet_until[reason] = now + _QUIET
+        details = f" from {sender}" if sender else ""
+        details += f" ({about})" if about else ""
+        log.warning(
+            "dropped%s: %s; %d so far, told once a minute", details, reason,
+            self.dropped[reason], extra={"kind": f"drop {reason}"},
+        )  # fmt: skip
 
 
 class RateLimiter:

@@ -57,7 +57,7 @@ class Publisher:
             is_model = event.name == "model"
             value = msgspec.structs.asdict(self._model()) if is_model else event.value
             self._takes.record(event, value)
-            log.info("%s: %s", event.name, event.value)
+            log.debug("%s: %s", event.name, event.value)
 
     def send_to_outputs(self, event: Event, at: float) -> None:
         """Send an event to the outputs alone; at is its instant of the clock (s)."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from robojam.evaluation import likeness
 from robojam.evaluation.likeness import Likeness
+from robojam.export.figures import make_figure
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.model.file import ModelFile
 from robojam.system.atomic_file import atomic_write
@@ -53,14 +54,12 @@ def draw(
     path ends in one of KINDS; data is the name of the performances. Raises OSError if the
     page cannot be written.
     """
-    from matplotlib.figure import Figure
-
     pairs = likeness.split_in_half(performances)
     takes = likeness.continue_openings(
         file, pairs, seed=seed, temperature=result.temperature, spread=result.spread
     )
     people = [after for _, after in pairs]
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=110, facecolor=PAPER)
+    figure = make_figure(figsize=(_WIDTH, _HEIGHT), dpi=110, facecolor=PAPER)
     _draw_title(figure, file, result, data)
     _draw_answers(figure, pairs, takes)
     rng = np.random.default_rng(seed)

@@ -1,3 +1,3 @@
 """Recorded sessions written as other programs' files: CSV, MIDI, corpora, pictures, sound."""
 
-__all__ = ["midi_file", "poster", "wav", "writers"]
+__all__ = ["figures", "midi_file", "poster", "wav", "writers"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robojam.export.figures import make_figure
 from robojam.sessions import strokes
 from robojam.sessions.session import Session
 from robojam.touch import is_machine
@@ -75,10 +76,8 @@ def draw(sessions: Sequence[Session], path: Path, *, names: Sequence[str] = ()) 
 
 
 def _poster(session: Session, paths: list[StrokePath], name: str) -> Figure:
-    from matplotlib.figure import Figure
-
     wide, high = 9.0, 12.0
-    figure = Figure(figsize=(wide, high), dpi=200)
+    figure = make_figure(figsize=(wide, high), dpi=200)
     margin = 0.9 / wide
     side = 1 - 2 * margin
     place = margin, 1 - (0.9 + side * wide) / high, side, side * wide / high
@@ -101,15 +100,13 @@ def _poster(session: Session, paths: list[StrokePath], name: str) -> Figure:
 
 
 def _sheet(drawn: Sequence[tuple[Session, list[StrokePath]]], names: Sequence[str]) -> Figure:
-    from matplotlib.figure import Figure
-
     columns = min(len(drawn), max(2, round(len(drawn) ** 0.5 * 1.15)))
     rows = -(-len(drawn) // columns)
     cell, gap, below, margin = 2.2, 0.45, 0.4, 0.6
     wide = 2 * margin + columns * cell + (columns - 1) * gap
     high = 2 * margin + rows * (cell + below) + (rows - 1) * gap / 2
     # The side of a picture is at most 16,000 pixels.
-    figure = Figure(figsize=(wide, high), dpi=min(170, 16_000 / max(wide, high)))
+    figure = make_figure(figsize=(wide, high), dpi=min(170, 16_000 / max(wide, high)))
     for index, (session, paths) in enumerate(drawn):
         row, column = divmod(index, columns)
         left = margin + column * (cell + gap)

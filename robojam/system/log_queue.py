@@ -9,7 +9,9 @@ import logging.handlers
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO, TextIOWrapper
 from typing import TextIO
@@ -18,6 +20,47 @@ from typing import TextIO
 _CAPACITY = 1000
 #: Seconds in which the waiting records must be written at the end.
 _PATIENCE = 1.0
+#: Seconds in which a record of one kind is let through once, the different texts of one kind
+#: that are let through in them, and the most kinds that are remembered.
+_MINUTE, _TEXTS, _KINDS = 60.0, 6, 256
+
+
+class OncePerMinute(logging.Filter):
+    """Filter that lets a record of each kind through once a minute.
+
+    The kind is the record's attribute `kind` (`extra={"kind": …}`). A record without one is
+    of the kind of its format string, of which a few different texts are let through: several
+    players may join in one minute. The next record of a kind says how many were left out.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start without any; clock in seconds."""
+        super().__init__()
+        self._clock = clock
+        self._passed: dict[str, deque[tuple[float, str]]] = {}  # the texts of each kind
+        self._left_out: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is let through; its text may tell of others."""
+        now, text = self._clock(), record.getMessage()
+        kind, limit = getattr(record, "kind", None), 1
+        if kind is None:
+            kind, limit = str(record.msg), _TEXTS
+        passed = self._passed.pop(kind, None) or deque(maxlen=_TEXTS)
+        self._passed[kind] = passed  # the last of the dictionary: the first is forgotten
+        if len(self._passed) > _KINDS:
+            oldest = next(iter(self._passed))
+            del self._passed[oldest]
+            self._left_out.pop(oldest, None)
+        while passed and now - passed[0][0] >= _MINUTE:
+            passed.popleft()
+        if len(passed) >= limit or any(text == earlier for _, earlier in passed):
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return False
+        passed.append((now, text))
+        if left_out := self._left_out.pop(kind, 0):
+            record.msg, record.args = f"{text} (and {left_out} more like it, not shown)", ()
+        return True
 
 
 class _DroppingQueueHandler(logging.handlers.QueueHandler):
@@ -38,13 +81,18 @@ def make_handlers(path: str | None) -> list[logging.Handler]:
 
 @contextmanager
 def logging_to(handlers: list[logging.Handler], *, verbose: bool) -> Iterator[None]:
-    """Log to handlers while the block runs, and close them; verbose: from DEBUG on."""
+    """Log to handlers while the block runs, and close them.
+
+    Records from INFO on are logged, each kind once a minute; verbose: all of them.
+    """
     log = logging.getLogger("robojam")
     records: queue.Queue[logging.LogRecord | None] = queue.Queue(_CAPACITY)
     writer = threading.Thread(target=_write, args=(records, handlers), name="log", daemon=True)
     queue_handler = _DroppingQueueHandler(records)
+    if not verbose:
+        queue_handler.addFilter(OncePerMinute())
     log.addHandler(queue_handler)
-    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
     writer.start()
     try:
         yield

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from robojam.export.figures import make_figure
 from robojam.training.trainer import Progress
 
 
@@ -37,12 +38,10 @@ def plot(history: Sequence[Progress], path: Path, *, title: str) -> None:
 
     Without a step there is nothing to plot, and no file.
     """
-    from matplotlib.figure import Figure
-
     trained = [progress for progress in history if math.isfinite(progress.loss)]
     if not trained:
         return
-    figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
+    figure = make_figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     steps = [progress.step for progress in trained]
     losses = [progress.loss for progress in trained]

@@ -443,13 +443,14 @@ def test_letters_that_the_output_encoding_lacks_are_replaced(encoding):
 
 
 def test_log_option_writes_the_log_to_a_file_too(tmp_path):
-    with serving(tmp_path, "--log", str(tmp_path / "log"), "--verbose") as engine:
+    with serving(tmp_path, "--log", str(tmp_path / "log")) as engine:
         engine.out.raw(b"noise")
         engine.out.send("/robojam/down", "iff", 0, 0.5, 0.5)
         engine.out.ask(lambda s: s["heard"])
         assert engine.end() == 0
     log = (tmp_path / "log").read_text()
-    assert "WARNING dropped 1 so far (1 malformed)" in log
+    assert "WARNING dropped from 127.0.0.1:" in log
+    assert "malformed; 1 so far" in log
     assert "INFO human plays from 127.0.0.1" in log
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -96,3 +98,22 @@ def test_picture_of_a_generated_session_shows_its_number_instead_of_a_date():
     header = msgspec.structs.replace(session.header, started="1970-01-01T00:00:00+00:00")
     figure = picture._sheet([(replace(session, header=header), [])] * 2, ["", ""])
     assert [text.get_text() for text in figure.texts][::2] == ["1", "2"]
+
+
+def test_poster_without_the_light_face_prints_nothing(tmp_path):
+    """matplotlib knows faces of usual weight alone, as where no light one is installed."""
+    program = """
+import sys
+from robojam.cli import main
+from robojam.export.figures import make_figure
+make_figure()
+from matplotlib import font_manager
+faces = font_manager.fontManager.ttflist
+faces[:] = [face for face in faces if face.weight == 400]
+sys.exit(main(sys.argv[1:]))
+"""
+    arguments = ("export", str(EXAMPLES[0]), "--to", str(tmp_path / "a.png"))
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, check=True
+    )
+    assert ran.stderr == b""

@@ -31,7 +31,7 @@ def _ip(*words: str) -> None:
 
 
 class SecondHost:
-    """A host of its own: `address` and `address6` are its, `here` and `here6` are ours there."""
+    """Another host: `address` and `address6` are its own, `here` and `here6` are ours."""
 
     def __init__(self, number: int) -> None:
         """Make the namespace and its link; number (0..255) tells hosts of one machine apart."""

@@ -55,7 +55,9 @@ main(sys.argv[1:])
         ("a.jsonl", ("replay", EXAMPLE, "--regenerate")),
     ],
 )
-def test_command_on_a_full_disk_leaves_the_old_file(name, arguments, tmp_path):
+def test_command_on_a_full_disk_leaves_the_old_file(
+    name, arguments, tmp_path, tmp_path_factory
+):
     path = tmp_path / name
     alone = ("--who", "human") if name == "a.csv" else ()  # else it is a file for each
     path.write_text("before")
@@ -65,6 +67,8 @@ def test_command_on_a_full_disk_leaves_the_old_file(name, arguments, tmp_path):
         text=True,
         timeout=60,
         check=False,
+        # Without a cache of fonts, as on a new machine: matplotlib cannot write that either.
+        env=os.environ | {"MPLCONFIGDIR": str(tmp_path_factory.mktemp("matplotlib"))},
     )
     assert ran.returncode == 2, ran
     assert ran.stderr.count("\n") == 1, ran.stderr
