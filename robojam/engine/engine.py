@@ -238,7 +238,7 @@ class Engine:
             touch = self._place(touch, who)
         self._clipped += touch.clipped
         if isinstance(touch, native.PhaselessTouch):
-            self.jam.plain(t, who, touch.x, touch.y, touch.dt)
+            self.jam.plain(t, who, touch.x, touch.y, touch.dt, finger=touch.id)
         else:
             self.jam.finger(t, who, touch.id, touch.phase, touch.x, touch.y)
 

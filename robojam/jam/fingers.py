@@ -80,17 +80,17 @@ class Fingers:
             yield self._up(t, key)
 
     def plain(
-        self, t: float, who: str, x: float, y: float, dt: float | None
+        self, t: float, who: str, x: float, y: float, dt: float | None, finger: int = 0
     ) -> list[FingerEvent] | str:
         """Handle a touch of a player without phases; dt is its own clock's, if it has one.
 
         Returns the events in order, or the reason why the touch was dropped.
         """
-        key = (who, 0)
+        key = (who, finger)
         held = self._down.get(key)
         since = dt if dt is not None else t - held.t if held else 0.0
         phase = Phase.DOWN if held is None or since > PAUSE_IS_DOWN else Phase.MOVE
-        events = self.finger(t, who, 0, phase, x, y, own_dt=dt)
+        events = self.finger(t, who, finger, phase, x, y, own_dt=dt)
         if key in self._down:
             self._down[key].lift = t + LIFT_AFTER
         return events

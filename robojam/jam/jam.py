@@ -165,10 +165,19 @@ class Jam:
             events = self._fingers.finger(t, who, finger, phase, x, y, own_dt=own_dt)
             self._handle_fingers(events)
 
-    def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
+    def plain(
+        self,
+        t: float,
+        who: str,
+        x: float,
+        y: float,
+        dt: float | None = None,
+        *,
+        finger: int = 0,
+    ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
         with self._changing(t):
-            self._handle_fingers(self._fingers.plain(t, who, x, y, dt))
+            self._handle_fingers(self._fingers.plain(t, who, x, y, dt, finger))
 
     def control(self, t: float, name: str, value: Value = 1) -> bool:
         """Apply a checked control at t; return whether it had an effect."""

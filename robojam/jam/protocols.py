@@ -112,7 +112,16 @@ class JamLike(Protocol):
     ) -> None:
         """Handle a human's finger."""
 
-    def plain(self, t: float, who: str, x: float, y: float, dt: float | None = None) -> None:
+    def plain(
+        self,
+        t: float,
+        who: str,
+        x: float,
+        y: float,
+        dt: float | None = None,
+        *,
+        finger: int = 0,
+    ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
 
     def control(self, t: float, name: str, value: float | int | str = 1) -> bool:

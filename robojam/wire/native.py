@@ -58,6 +58,7 @@ class PhaselessTouch:
     y: float
     dt: float | None = None
     clipped: bool = False
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ class Pads:
     def _set_place(self, key: tuple[str, int], place: native.Place) -> list[native.Input]:
         finger = self._fingers.get(key)
         if finger is None:  # the pad does not send its touch
-            return [native.PhaselessTouch(place.x, place.y, None, place.clipped)]
+            return [native.PhaselessTouch(place.x, place.y, None, place.clipped, key[1])]
         finger.place, finger.new_place = place, True
         if not finger.touched:
             return []  # its touch comes next

@@ -236,6 +236,16 @@ def test_phaseless_touch_later_than_a_tenth_of_a_second_is_a_down_else_a_move() 
     assert (lifted.t, landed.t) == (1.29, 1.29)
 
 
+def test_phaseless_touches_with_ids_are_fingers_of_their_own() -> None:
+    fingers = Fingers()
+    for t in (0.0, 0.05):
+        for finger in (2001, 2002):
+            events = fingers.plain(t, "human", 0.5, 0.5, None, finger)
+            assert not isinstance(events, str)
+            assert phases(events) == [MOVE if t else DOWN]
+    assert {f.touch.id for f in fingers.lift(1.0)} == {2001, 2002}
+
+
 def test_phaseless_touch_after_exactly_a_tenth_of_a_second_is_a_move() -> None:
     fingers = Fingers()
     plain(fingers, 0.0)

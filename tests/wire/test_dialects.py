@@ -174,8 +174,18 @@ def test_touchosc_pad_is_written_and_read_as_golden_bytes():
 
 def test_touchosc_pad_without_z_is_a_player_without_phases():
     assert read_pad(pad_place(0.5, 0.75), pad_place(0.25, 0.75)) == [
-        PhaselessTouch(0.5, 0.25),
-        PhaselessTouch(0.25, 0.25),
+        PhaselessTouch(0.5, 0.25, id=2000),
+        PhaselessTouch(0.25, 0.25, id=2000),
+    ]
+
+
+def test_touchosc_pads_without_z_keep_their_fingers_apart():
+    pads = Pads([XY, Pad("/1/multixy1")])
+    packets = [
+        pad_place(0.5, 0.75, f"/1/{name}") for name in ("xy", "multixy1/1", "multixy1/2")
+    ]
+    assert read_pad(*packets, pads=pads) == [
+        PhaselessTouch(0.5, 0.25, id=finger) for finger in (2000, 2017, 2018)
     ]
 
 
@@ -218,7 +228,7 @@ def test_touchosc_pad_with_swapped_or_reversed_axes_gives_the_same_place(axes, n
     assert pad_of_axes.place(*numbers) == (0.125, 0.25)
     assert pad_of_axes.numbers(0.125, 0.25) == numbers
     assert read_pad(pad_place(*numbers), pads=Pads([pad_of_axes])) == [
-        PhaselessTouch(0.125, 0.25)
+        PhaselessTouch(0.125, 0.25, id=2000)
     ]
 
 
@@ -255,7 +265,7 @@ def test_touchosc_learning_takes_the_next_touched_pad_and_no_other_message():
     for message in (encode("/interface", "ff", 0.5, 0.5), encode("/touch", "ff", 0.5, 0.5)):
         assert isinstance(read(reader, message)[0], PhaselessTouch)
     assert learnt == []
-    assert read(reader, pad_place(0.5, 0.75)) == [PhaselessTouch(0.5, 0.25)]
+    assert read(reader, pad_place(0.5, 0.75)) == [PhaselessTouch(0.5, 0.25, id=2000)]
     assert learnt == [XY]
     assert reader.status() == {"pads": ["/1/xy=x,-y"], "learning": False}
     (dropped,) = read(reader, pad_place(0.5, 0.5, "/2/xy"))
@@ -281,7 +291,9 @@ def test_touchosc_message_with_wrong_arguments_is_dropped(packet):
 
 
 def test_touchosc_place_out_of_range_is_clipped_and_marked():
-    assert read_pad(pad_place(2.0, 0.75)) == [PhaselessTouch(1.0, 0.25, None, clipped=True)]
+    assert read_pad(pad_place(2.0, 0.75)) == [
+        PhaselessTouch(1.0, 0.25, None, clipped=True, id=2000)
+    ]
 
 
 def test_touchosc_fingers_of_many_hosts_are_bounded():
