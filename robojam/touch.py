@@ -37,6 +37,8 @@ class Touch:
     dt is in seconds, since the last down or move of the same ``who`` (0 for the
     first); an ``up`` carries the last x and y, and its own time since then.
     id tells fingers apart. who is ``human``, ``human2``, … or ``ai``, ``ai2``, ….
+    pressure is 0..1 where a player's device measures it, as a key's velocity at landing; else
+    None, and for an ``up``. The model is not fed it.
     """
 
     x: float
@@ -45,6 +47,7 @@ class Touch:
     phase: Phase
     id: int = 0
     who: str = "human"
+    pressure: float | None = None
 
 
 def clip(value: float, low: float, high: float) -> float:

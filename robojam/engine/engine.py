@@ -240,7 +240,8 @@ class Engine:
         if isinstance(touch, native.PhaselessTouch):
             self.jam.plain(t, who, touch.x, touch.y, touch.dt, finger=touch.id)
         else:
-            self.jam.finger(t, who, touch.id, touch.phase, touch.x, touch.y)
+            place = touch.x, touch.y
+            self.jam.finger(t, who, touch.id, touch.phase, *place, pressure=touch.pressure)
 
     def _set_range(self, t: float, who: str, pitches: PitchRange) -> None:
         """Give a player the range of its MIDI port, so that notes sound at their own pitch."""
@@ -268,7 +269,8 @@ class Engine:
                 "to widen the range: %s",
                 finger.pitch, who, pitches, option,
             )  # fmt: skip
-        return native.Finger(finger.phase, finger.id, clip(x, 0, 1), finger.y, clipped)
+        x = clip(x, 0, 1)
+        return native.Finger(finger.phase, finger.id, x, finger.y, clipped, finger.pressure)
 
     def _subscribe(self, monitor: Address, arrival: float, *, on: bool) -> None:
         if not on:

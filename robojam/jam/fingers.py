@@ -105,8 +105,9 @@ class Fingers:
         y: float,
         *,
         own_dt: float | None = None,
+        pressure: float | None = None,
     ) -> list[FingerEvent] | str:
-        """Handle a finger that lands, slides or lifts.
+        """Handle a finger that lands, slides or lifts; pressure is that of its touch.
 
         A move of an absent finger is a down; a down of a present one lifts it first; an up of
         an absent one is dropped. Returns the events in order, or the reason why the touch was
@@ -138,7 +139,7 @@ class Fingers:
         fed_as_move = None
         if key == self._fed:
             fed_as_move, self._feed_landing = moving, False
-        touch = Touch(x, y, dt, phase, finger, who)
+        touch = Touch(x, y, dt, phase, finger, who, pressure)
         events.append(FingerEvent(t, touch, fed_as_move, own))
         return events
 

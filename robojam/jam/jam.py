@@ -159,10 +159,16 @@ class Jam:
         y: float = 0.0,
         *,
         own_dt: float | None = None,
+        pressure: float | None = None,
     ) -> None:
-        """Handle a human's finger; own_dt in seconds where the player has its own clock."""
+        """Handle a human's finger; own_dt in seconds where the player has its own clock.
+
+        pressure is that of its touch, 0..1; None where it is not measured.
+        """
         with self._changing(t):
-            events = self._fingers.finger(t, who, finger, phase, x, y, own_dt=own_dt)
+            events = self._fingers.finger(
+                t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure
+            )
             self._handle_fingers(events)
 
     def plain(

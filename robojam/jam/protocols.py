@@ -108,9 +108,17 @@ class JamLike(Protocol):
         """Play everything that is due at or before t, in seconds of the take."""
 
     def finger(
-        self, t: float, who: str, finger: int, phase: Phase, x: float = 0.0, y: float = 0.0
+        self,
+        t: float,
+        who: str,
+        finger: int,
+        phase: Phase,
+        x: float = 0.0,
+        y: float = 0.0,
+        *,
+        pressure: float | None = None,
     ) -> None:
-        """Handle a human's finger."""
+        """Handle a human's finger; pressure is that of its touch."""
 
     def plain(
         self,

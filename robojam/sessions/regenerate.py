@@ -65,8 +65,10 @@ def regenerate(
                 since = event.t - last.get(touch.who, event.t)
                 own_dt = None if touch.dt == since else touch.dt
                 last[touch.who] = event.t
-            place = touch.x, touch.y
-            jam.finger(event.t, touch.who, touch.id, touch.phase, *place, own_dt=own_dt)
+            jam.finger(
+                event.t, touch.who, touch.id, touch.phase, touch.x, touch.y,
+                own_dt=own_dt, pressure=touch.pressure,
+            )  # fmt: skip
         elif isinstance(event, SetEvent):
             for name, value in event.values.items():
                 if name == "model":

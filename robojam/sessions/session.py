@@ -42,6 +42,7 @@ _ALLOWED = {
     "x": "a number from 0 to 1",
     "y": "a number from 0 to 1",
     "dt": _SECONDS,
+    "pressure": "a number from 0 to 1",
     "set": "control names with their values",
     "end": "text",
 }
@@ -107,8 +108,11 @@ class EndEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 SessionEvent = TouchEvent | SetEvent | EndEvent
 
 
-class _TouchLine(msgspec.Struct, gc=False):
-    """A touch as it is written; the order of the fields is the order in the file."""
+class _TouchLine(msgspec.Struct, gc=False, omit_defaults=True):
+    """A touch as it is written; the order of the fields is the order in the file.
+
+    pressure is written only where it was measured.
+    """
 
     t: float
     who: str
@@ -117,6 +121,7 @@ class _TouchLine(msgspec.Struct, gc=False):
     x: float
     y: float
     dt: float
+    pressure: float | None = None
 
 
 _Line = _TouchLine | SetEvent | EndEvent
@@ -146,9 +151,11 @@ def encode(event: SessionEvent) -> bytes:
     if isinstance(event, TouchEvent):
         touch = event.touch
         x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
-        check_touch(x, y, dt, touch.who)
+        pressure = None if touch.pressure is None else float(touch.pressure)
+        check_touch(x, y, dt, touch.who, pressure)
         finger = int(touch.id)  # a numpy integer is no int to msgspec
-        return _encode(_TouchLine(t, touch.who, Phase(touch.phase), finger, x, y, dt))
+        phase = Phase(touch.phase)
+        return _encode(_TouchLine(t, touch.who, phase, finger, x, y, dt, pressure))
     check_finite(event.values if isinstance(event, SetEvent) else event.late_ms)
     return _encode(msgspec.structs.replace(event, t=t))
 
@@ -321,7 +328,7 @@ def _line(data: bytes) -> _Line:
         else:
             raise
     else:
-        check_touch(line.x, line.y, line.dt, line.who)
+        check_touch(line.x, line.y, line.dt, line.who, line.pressure)
     check_seconds("t", line.t)
     return line
 
@@ -329,7 +336,8 @@ def _line(data: bytes) -> _Line:
 def _event(line: _Line) -> SessionEvent:
     if not isinstance(line, _TouchLine):
         return line
-    return TouchEvent(line.t, Touch(line.x, line.y, line.dt, line.phase, line.id, line.who))
+    touch = Touch(line.x, line.y, line.dt, line.phase, line.id, line.who, line.pressure)
+    return TouchEvent(line.t, touch)
 
 
 def _header(line: bytes, path: Path | None) -> Header:
@@ -355,7 +363,7 @@ def _header(line: bytes, path: Path | None) -> Header:
 # -- rules for the fields, and errors that say which was broken -------------------------------
 
 
-def check_touch(x: float, y: float, dt: float, who: str) -> None:
+def check_touch(x: float, y: float, dt: float, who: str, pressure: float | None) -> None:
     """Raise ValueError for a touch that a session may not hold."""
     if not 0.0 <= x <= 1.0:  # false for NaN too
         raise ValueError(not_allowed("x", x))
@@ -364,6 +372,8 @@ def check_touch(x: float, y: float, dt: float, who: str) -> None:
     check_seconds("dt", dt)
     if not is_player(who):
         raise ValueError(not_allowed("who", who))
+    if pressure is not None and not 0.0 <= pressure <= 1.0:
+        raise ValueError(not_allowed("pressure", pressure))
 
 
 def check_seconds(field: str, value: float) -> float:

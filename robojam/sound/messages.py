@@ -12,7 +12,7 @@ from robojam.touch import Phase, Touch
 CONTROLS = frozenset(name for name, row in SETTINGS.items() if row.sound) | {"panic"}
 
 _ENCODE = msgspec.msgpack.Encoder().encode
-_TOUCH = tuple[float, str, Phase, int, float, float, float]
+_TOUCH = tuple[float, str, Phase, int, float, float, float, float | None]
 _CONTROL = tuple[float, str, float | str]
 
 
@@ -20,7 +20,8 @@ def encode(event: Event, at: float) -> bytes | None:
     """Encode an event at an instant of the clock; None for events that the sound ignores."""
     if isinstance(event, TouchPlayed | TouchPreviewed):
         touch = event.touch
-        return _ENCODE((at, touch.who, touch.phase, touch.id, touch.x, touch.y, event.dt))
+        place = touch.x, touch.y
+        return _ENCODE((at, touch.who, touch.phase, touch.id, *place, event.dt, touch.pressure))
     if isinstance(event, ControlChanged) and event.name in CONTROLS:
         return _ENCODE((at, event.name, event.value))
     return None
@@ -33,7 +34,7 @@ def decode(data: bytes) -> tuple[TouchPlayed | ControlChanged, float] | None:
         if len(fields) == 3:
             at, name, value = msgspec.convert(fields, _CONTROL)
             return ControlChanged(at, name, value), at
-        at, who, phase, finger, x, y, dt = msgspec.convert(fields, _TOUCH)
+        at, who, phase, finger, x, y, dt, pressure = msgspec.convert(fields, _TOUCH)
     except (ValueError, TypeError):  # msgspec's errors are ValueErrors
         return None
-    return TouchPlayed(at, Touch(x, y, dt, phase, finger, who), dt), at
+    return TouchPlayed(at, Touch(x, y, dt, phase, finger, who, pressure), dt), at

@@ -34,6 +34,8 @@ _WET = 0.5
 _PAN, _WIDTH = 0.42, 0.3
 #: Speeds, in screens a second, at which a slide and a landing have most of their effect.
 _FAST, _FAST_LANDING = 1.2, 2.5
+#: Level of a landing with the least pressure; with the greatest it is 1.
+_SOFTEST = 0.2
 #: Time constant with which the volume follows its control, in seconds.
 _FADER = 0.03
 
@@ -97,7 +99,7 @@ class Synth:
         place = self._places.get(finger)
         speed = 0.0 if touch.phase is Phase.UP else self._speed(touch, dt)
         if touch.phase is Phase.MOVE and place is not None:
-            energy = 1.0 - math.exp(-speed / _FAST)
+            energy = max(1.0 - math.exp(-speed / _FAST), touch.pressure or 0.0)
             self.voices.slide(place, self._note(touch), self._brightness(touch, energy), energy)
             return
         if place is not None:
@@ -105,13 +107,19 @@ class Synth:
             self._forget(place)
         if touch.phase is Phase.UP:
             return
-        machine, force = is_machine(touch.who), 1.0 - math.exp(-speed / _FAST_LANDING)
+        machine = is_machine(touch.who)
+        force = touch.pressure
+        if force is None:
+            force, level = 1.0 - math.exp(-speed / _FAST_LANDING), 1.0
+        else:
+            level = _SOFTEST + (1.0 - _SOFTEST) * force
         place = self.voices.land(
             instrument_of(touch.who, self._instruments),
             machine=machine,
             note=self._note(touch),
             brightness=self._brightness(touch, 0.3 * force),
             velocity=0.55 + 0.45 * force,
+            level=level,
             pan=(_PAN if machine else -_PAN) + _WIDTH * (touch.x - 0.5),
             offset=offset,
         )

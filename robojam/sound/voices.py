@@ -95,14 +95,15 @@ class VoicePool:
         note: float,
         brightness: float,
         velocity: float,
+        level: float = 1.0,
         pan: float,
         offset: int,
     ) -> int | None:
         """Begin a voice at a sample (offset) of the next tick; return its place.
 
-        note is a MIDI note, whole or not; brightness and velocity are 0..1, pan is -1 (left)
-        to 1. Return None, and count it as refused, where every place is taken: more fingers
-        land at once than stolen voices can fade.
+        note is a MIDI note, whole or not; brightness and velocity are 0..1, level is a factor
+        of its amplitude, pan is -1 (left) to 1. Return None, and count it as refused, where
+        every place is taken: more fingers land at once than stolen voices can fade.
         """
         place = self._free()
         if place is None:
@@ -129,14 +130,14 @@ class VoicePool:
         start = (note + instrument.transpose, brightness, 0.0)
         self._current[place] = self._target[place] = start
         self._velocity[place] = velocity
-        self._fade[place] = 1.0
+        self._fade[place] = level
         angle = (pan + 1) * np.pi / 4
         self._pan[:, place] = np.cos(angle), np.sin(angle)
         self._offset[place] = self._started * 7919
         places = np.array([place])
         self._hz[place] = self._pitch(places, instrument)[0]
         self._level[place] = 0.0
-        self._level[place] = self._levels(places)[0]
+        self._level[place] = self._levels(places)[0] * level
         return place
 
     def slide(self, place: int, note: float, brightness: float, energy: float) -> None:

@@ -26,13 +26,17 @@ _MAX_PREVIEW_WAIT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Finger:
-    """Finger that lands, slides or lifts at x, y (0..1); clipped: these were out of range."""
+    """Finger that lands, slides or lifts at x, y (0..1); clipped: these were out of range.
+
+    pressure is 0..1 where it is measured, else None.
+    """
 
     phase: Phase
     id: int
     x: float = 0.0
     y: float = 0.0
     clipped: bool = False
+    pressure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class PitchedFinger:
 
     pitch is a MIDI note, with a fraction where it is bent. The engine places it by its
     player's range of pitch; pitch_range is that of the port, where it has one of its own.
+    pressure is as of `Finger`.
     """
 
     phase: Phase
@@ -48,6 +53,7 @@ class PitchedFinger:
     pitch: float
     y: float
     pitch_range: PitchRange | None = None
+    pressure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

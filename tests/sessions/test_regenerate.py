@@ -19,6 +19,7 @@ from robojam.sessions.session import (
 )
 from robojam.touch import Phase
 from robojam.wire import osc
+from robojam.wire.native import PitchedFinger
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "10.0.0.3")
 MODES = ("call-response", "duet", "solo", "listen", "battle", "polyphony")
@@ -153,6 +154,31 @@ def test_altered_touch_changes_the_machines_part_after_it_only(tmp_path):
     assert played[0]
     assert played[1]
     assert not played[0] & played[1]
+
+
+def test_pressure_is_recorded_and_regenerated_and_has_no_effect_on_the_machine(tmp_path):
+    sessions = []
+    for folder, pressures in (("plain", [None] * 4), ("pressed", [0.75, None, 0.0, 1.0])):
+        (tmp_path / folder).mkdir()
+        driven = DrivenEngine(tmp_path / folder)
+        for i, pressure in enumerate(pressures):
+            finger = PitchedFinger(Phase.MOVE, 1, 48.0 + i, 0.5, pressure=pressure)
+            driven.engine._handle(finger, "midi:keyboard", driven.now)
+            driven.wait(0.03)
+        driven.wait(2.0)
+        sessions.append(driven.end())
+    plain, pressed = sessions
+    assert regenerated(pressed) == list(pressed.events)
+    humans = [event.touch for event in pressed.touches("human")]
+    assert [touch.pressure for touch in humans] == [
+        0.75,
+        None,
+        0.0,
+        1.0,
+        None,
+    ]  # the last is the up
+    without = [replace(e, touch=replace(e.touch, pressure=None)) for e in pressed.touches()]
+    assert without == list(plain.touches())
 
 
 def test_recording_closed_with_fingers_down_is_regenerated(tmp_path):

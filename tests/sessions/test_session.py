@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
@@ -42,6 +43,7 @@ touches = st.builds(
     st.sampled_from(list(Phase)),
     st.integers(-(2**31), 2**31 - 1),
     who,
+    st.none() | unit,
 )
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text()
 values = st.dictionaries(
@@ -57,7 +59,7 @@ def bits(event: SessionEvent) -> bytes:
     """Return an event's floats as bits, which tell -0.0 from 0.0."""
     floats = [event.t]
     if isinstance(event, TouchEvent):
-        floats += [event.touch.x, event.touch.y, event.touch.dt]
+        floats += [event.touch.x, event.touch.y, event.touch.dt, event.touch.pressure or 0.0]
     return struct.pack(f"{len(floats)}d", *floats)
 
 
@@ -88,6 +90,8 @@ def test_lines_have_the_form_of_the_contract() -> None:
     assert LINE == (
         b'{"t":0.0,"who":"human","phase":"down","id":0,"x":0.5,"y":0.25,"dt":0.0}\n'
     )
+    pressed = TouchEvent(0.0, replace(DOWN.touch, pressure=0.75))
+    assert encode(pressed) == LINE[:-2] + b',"pressure":0.75}\n'
     assert encode(SetEvent(1, {"mode": "duet"})) == b'{"t":1.0,"set":{"mode":"duet"}}\n'
     assert encode(EndEvent(2.5, "quit")) == b'{"t":2.5,"end":"quit"}\n'
 
@@ -99,6 +103,7 @@ def test_encode_refuses_numbers_that_are_not_finite(bad: float) -> None:
         TouchEvent(0, Touch(bad, 0, 0, Phase.DOWN)),
         TouchEvent(0, Touch(0, bad, 0, Phase.DOWN)),
         TouchEvent(0, Touch(0, 0, bad, Phase.DOWN)),
+        TouchEvent(0, Touch(0, 0, 0, Phase.DOWN, pressure=bad)),
         SetEvent(0, {"temperature": bad}),
         SetEvent(0, {"deep": [{"in": (bad,)}]}),
         EndEvent(bad, "quit"),
@@ -147,6 +152,8 @@ BAD_LINES = {
     "who is 'robot'": changed("human", "robot"),
     "id is 0.5, and must be a whole number": changed('"id":0', '"id":0.5'),
     "id is True": changed('"id":0', '"id":true'),
+    "pressure is 1.5, and must be a number from 0 to 1": changed("}", ',"pressure":1.5}'),
+    "pressure is 'hard'": changed("}", ',"pressure":"hard"}'),
     "is without dt": changed(',"dt":0.0', ""),
     "is without t": b'{"end":"quit"}\n',
     "is neither a touch, nor a control": b'{"t":2}\n',
@@ -234,7 +241,7 @@ def test_any_bytes_are_a_session_or_a_session_error(noise: bytes) -> None:
 
 def test_unknown_keys_and_blank_lines_are_ignored() -> None:
     header = HEAD.replace(b"{", b'{"mood":"blue",', 1)
-    line = LINE.replace(b"{", b'{"pressure":0.5,', 1)
+    line = LINE.replace(b"{", b'{"weather":0.5,', 1)
     assert parse(header + b"\r\n" + line + b"\n").events == (DOWN,)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,12 +52,10 @@ def wait_for(what, patience=PATIENCE):
 
 
 def test_events_that_sound_are_encoded_and_others_are_not():
-    touch = Touch(0.25, 0.5, 0.125, Phase.MOVE, 3, "ai2")
-    got = decode(encode(TouchPlayed(7.0, touch, 0.25), 42.5))
-    assert got == (
-        TouchPlayed(42.5, touch.__class__(0.25, 0.5, 0.25, Phase.MOVE, 3, "ai2"), 0.25),
-        42.5,
-    )
+    for pressure in (None, 0.5):
+        touch = Touch(0.25, 0.5, 0.125, Phase.MOVE, 3, "ai2", pressure)
+        got = decode(encode(TouchPlayed(7.0, touch, 0.25), 42.5))
+        assert got == (TouchPlayed(42.5, replace(touch, dt=0.25), 0.25), 42.5)
     for name, value in (("instrument", "ai=keys"), ("volume", 0.5), ("panic", 1)):
         assert decode(encode(ControlChanged(1.0, name, value), 2.0)) == (
             ControlChanged(2.0, name, value),

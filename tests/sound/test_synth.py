@@ -1,6 +1,7 @@
 """The synthesiser, whose rendered sound is measured."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from robojam.wire.midi.writer import make_writer
 TRANSPOSED = {"chirp": 12, "drums": -12}
 
 
-def touch(t, phase, x=0.5, y=0.5, *, who="human", finger=0, dt=0.0):
-    return TouchPlayed(t, Touch(x, y, dt, Phase(phase), finger, who), dt)
+def touch(t, phase, x=0.5, y=0.5, *, who="human", finger=0, dt=0.0, pressure=None):
+    return TouchPlayed(t, Touch(x, y, dt, Phase(phase), finger, who, pressure), dt)
 
 
 def tap(t, length, x=0.5, y=0.5, **more):
@@ -153,6 +154,27 @@ def test_landing_sounds_at_its_sample_and_lift_within_20_ms(instrument):
     after = decibels(between(sound, up + 0.02, up + 0.03))
     assert after < decibels(between(held, up + 0.02, up + 0.03)) - 4
     assert decibels(between(sound, up + 0.25, up + 0.5)) < -90
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_landing_with_more_pressure_is_louder(instrument):
+    loud = [
+        decibels(rendered([touch(0, "down", pressure=p)], 0.5, instrument=instrument))
+        for p in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    assert all(low + 1 < high for low, high in pairwise(loud)), loud
+    # Without a pressure it is as loud as by its speed: between the softest and the loudest.
+    usual = decibels(rendered([touch(0, "down")], 0.5, instrument=instrument))
+    assert loud[0] < usual <= loud[-1] + 0.1
+
+
+def test_pressure_on_a_held_finger_is_heard_as_movement_is():
+    held = [touch(0, "down"), *(touch(0.02 * n, "move", dt=0.02) for n in range(1, 50))]
+    pressed = [held[0], *(touch(0.02 * n, "move", dt=0.02, pressure=1.0) for n in range(1, 50))]
+    still, swelling = (
+        rendered(events, 1.0, instrument="strings") for events in (held, pressed)
+    )
+    assert decibels(between(swelling, 0.5, 1)) > decibels(between(still, 0.5, 1)) + 2
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
