@@ -23,6 +23,7 @@ from robojam.controls import SETTINGS
 from robojam.engine import loop, model_loader
 from robojam.engine.engine import READY, Engine
 from robojam.engine.model_loader import Models
+from robojam.engine.setup import PortGroup, Setup
 from robojam.engine.takes import ModelInfo
 from robojam.jam.jam import Jam
 from robojam.jam.protocols import Player
@@ -136,7 +137,7 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
     endpoint.close()
     for handler in open_log(options):
         handler.close()
-    models = Models(path, device="cpu", voices=1)
+    models = Models(path, device="cpu")
 
     def find(name: str) -> str:
         try:
@@ -160,7 +161,16 @@ def assemble(options: Options) -> Assembly:
         assert isinstance(loaded.player, ModelPlayer)
         recommended = loaded.player.file.description
         reader = make_reader(options)
-        midi = _midi_ports(options)
+        models = Models(path, device=device)
+        setup = Setup(
+            options,
+            {
+                "osc": lambda now: PortGroup(tuple(make_outputs(now, endpoint, reader))),
+                "midi": lambda now: PortGroup(ports := tuple(_midi_ports(now)), ports),
+                "sound": lambda now: PortGroup(tuple(_sound(now))),
+            },
+            models=models.names,
+        )
         engine = Engine(
             options,
             loaded.info,
@@ -169,9 +179,9 @@ def assemble(options: Options) -> Assembly:
             settings=options.settings(
                 temperature=recommended.temperature, spread=recommended.spread
             ),
-            load=Models(path, device=device, voices=options.voices).ask,
-            outputs=[*make_outputs(options, endpoint, reader), *midi, *_sound(options)],
-            inputs=[*_tuio_inputs(options, endpoint, reader, warnings), *midi],
+            load=models.ask,
+            inputs=_tuio_inputs(options, endpoint, reader, warnings),
+            setup=setup,
             reader=reader,
         )
     announced = _can_announce(options, endpoint, warnings)
@@ -308,7 +318,7 @@ def regenerate_session(
             differences.append(f"{name} differs: recorded with {recorded}, now {present}")
 
     def load(reference: dict[str, Any]) -> Player:
-        loaded = models.load(reference["file"])
+        loaded = models.load(reference["file"], voices)
         compare(f"model {reference['file']}", reference.get("sha256"), loaded.info.model.sha256)
         return loaded.player
 
@@ -318,7 +328,7 @@ def regenerate_session(
             path = _model_of(header) if model is None else model_file.find(model)
             voices = int(header.options.get("voices", 1))
             loaded = model_loader.load(path, device=device, voices=voices)
-            models = Models(path, device=device, voices=voices)
+            models = Models(path, device=device)
             events = tuple(regenerate(session, loaded.player, load))
     except (ValueError, TypeError) as error:
         raise AssemblyError(f"{session.path}, {error}") from error

@@ -4,6 +4,7 @@ An engine that dies is started again with the options then in force. The supervi
 because it is a monitor of the engine, like a window.
 """
 
+import json
 import os
 import selectors
 import signal
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from robojam.config.addresses import parse_address
+from robojam.config.load import change
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
 from robojam.ports.udp import Endpoint
@@ -111,6 +113,9 @@ class ControlMonitor:
                 name = message.address.removeprefix("/robojam/")
                 if name in _OPTIONS:
                     self._set_option(name, message.args[0])
+                elif name == "setup" and message.tags == "ss":
+                    option, encoded = map(str, message.args)
+                    self.options = change(self.options, option, json.loads(encoded))
 
     def _set_option(self, name: str, value: object) -> None:
         if isinstance(value, float):

@@ -33,13 +33,30 @@ def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
             with suppress(ValueError):  # a text that is no number is refused as such
                 value = option.kind(value)
         _set(chosen, option, value, "the command line")
-    for name in ("midi_in", "midi_out"):  # the styles of both may stand in the file
+    _check_styles(chosen)
+    return Options(**chosen)
+
+
+def change(options: Options, name: str, value: Any) -> Options:
+    """Return options with another value of the option of that name. Raises OptionsError."""
+    chosen = {field: getattr(options, field) for field in Options.__struct_fields__}
+    option = BY_NAME[name]
+    if value is None and option.default is None:  # back to what the system chooses
+        chosen[option.field] = None
+    else:
+        _set(chosen, option, value, "the setup")
+    _check_styles(chosen)
+    return Options(**chosen)
+
+
+def _check_styles(chosen: Mapping[str, Any]) -> None:
+    """Check the styles of the MIDI ports, which may stand in the TOML file."""
+    for name in ("midi_in", "midi_out"):
         for port in chosen.get(name, ()):
             try:
                 parse_port(port, chosen.get("midi", {}))
             except ValueError as error:
                 raise OptionsError(f"{BY_FIELD[name].name}: {error}") from error
-    return Options(**chosen)
 
 
 def _from_toml(path: str) -> dict[str, Any]:

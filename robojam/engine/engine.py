@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, RefusedError, Settings, validate_control
 from robojam.engine.metrics import DropCounter, RateLimiter, memory_mb
@@ -24,6 +26,7 @@ from robojam.engine.monitors import Monitors
 from robojam.engine.participants import Participants
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
+from robojam.engine.setup import Setup
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
 from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
@@ -31,7 +34,7 @@ from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
 from robojam.music import PitchRange, parse_ranges, range_of
 from robojam.ports.interface import InputPort, OutputPort, Port
-from robojam.ports.udp import Address, Endpoint
+from robojam.ports.udp import Address, Endpoint, is_loopback
 from robojam.system.call_queue import CallQueue
 from robojam.system.priority import ORDINARY
 from robojam.touch import Phase, clip
@@ -69,9 +72,10 @@ class Engine:
         *,
         endpoint: Endpoint,
         settings: Settings,
-        load: Callable[[str, Callable[[Loaded], None]], None],
+        load: Callable[[str, int, Callable[[Loaded], None]], None],
         outputs: Sequence[OutputPort] = (),
         inputs: Sequence[InputPort] = (),
+        setup: Setup | None = None,
         reader: dialects.OscReader | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -79,14 +83,15 @@ class Engine:
 
         make_jam returns the jam of each take: a live one, or the playback of a recording; info
         describes the model that plays. load loads a model by its file's name within the models
-        folder, and calls back with the result from a thread of its own. outputs and inputs are
-        ports besides the endpoint; `finish` closes them. reader reads the messages that come
-        to the endpoint.
+        folder for a number of voices, and calls back with the result from a thread of its own.
+        outputs and inputs are ports besides the endpoint; those of setup can be replaced while
+        the jam goes on. `finish` closes all of them. reader reads the messages that come to
+        the endpoint.
         """
         self.options, self.info, self.endpoint = options, info, endpoint
         self._load, self._make_jam, self.clock = load, make_jam, clock
-        self.inputs = tuple(inputs)
-        self._ports: tuple[Port, ...] = (*outputs, *inputs)
+        self._fixed = tuple(outputs), tuple(inputs)
+        self._setup = setup
         self._reader = reader or dialects.OscReader()
         self._monitors = Monitors(endpoint.send)
         self._participants = Participants()
@@ -101,11 +106,24 @@ class Engine:
         self.calls = CallQueue()
         self._takes = Takes(options, on_trouble=self.calls.put)
         self._sessions = str(Path(options.sessions).resolve())  # asked once: the disk may die
-        self._publisher = Publisher(
-            outputs, self._monitors, self._takes, lambda: self.info.model, clock
-        )
+        self._publisher = Publisher(self._monitors, self._takes, lambda: self.info.model, clock)
+        self._collect_ports()
         self._preview = Preview(self._publisher.send_to_outputs)
         self.jam = self._new_jam()
+
+    def _collect_ports(self) -> None:
+        """Use the ports that there are now."""
+        outputs, self.inputs = self._fixed
+        if self._setup is not None:
+            outputs, self.inputs = (
+                outputs + self._setup.outputs,
+                self.inputs + self._setup.inputs,
+            )
+        self._publisher.outputs = outputs
+
+    @property
+    def _ports(self) -> tuple[Port, ...]:
+        return tuple(dict.fromkeys((*self._publisher.outputs, *self.inputs)))
 
     # -- from other threads ----------------------------------------------------------------
 
@@ -215,6 +233,8 @@ class Engine:
                 case native.StatusRequest() if sender:
                     answer = osc.encode("/robojam/status", "s", self.status())
                     self.endpoint.send(answer, sender)
+                case native.SetupRequest() | native.SetupChange() if sender:
+                    self._handle_setup(request, arrival, sender)
                 case native.Dropped():
                     self._counts.drop(request.reason, request.about, source)
                 case _:
@@ -284,6 +304,9 @@ class Engine:
             for name, value in self._controls().items():
                 if value is not None:
                     self.endpoint.send(native.encode_control(name, value), monitor)
+            if self._setup is not None and is_loopback(monitor[0]):
+                for name, encoded in self._setup.chosen().items():
+                    self.endpoint.send(native.encode_setup(name, encoded), monitor)
 
     def _controls(self) -> dict[str, Any]:
         """Return the controls in force, by name; a seed not yet drawn is None."""
@@ -307,7 +330,7 @@ class Engine:
             self._record(arrival, on=bool(value))
         elif name == "model":
             use = partial(self._use_model, value)
-            self._load(value, lambda loaded: self.calls.put(lambda: use(loaded)))
+            self._load_model(value, self.options.voices, use)
         else:
             if name == "seed":
                 self._takes.reseed(value)
@@ -327,31 +350,94 @@ class Engine:
             return
         if on and not self._recordings.take(arrival):
             raise RefusedError("too many recordings")
-        t, turn = takes.t(arrival), self.jam.turn
         if on:
-            if self.jam.silenced and MODES[self._settings.mode].starts_alone:
-                self._settings.pause = 1  # a panic holds until pause 0, in the next take too
-                self._monitors.control("pause", 1, arrival)
-            if takes.begun:
-                self.jam.finish(t)
-            takes.end(t, "a new recording", self._publisher.lateness)
-            takes.await_next()
-            self.jam = self._new_jam()
-            if self.jam.turn != turn:
-                self._monitors.send(native.encode_turn(self.jam.turn))
+            self._next_take(arrival, "a new recording")
         else:
-            takes.end(t, late=self._publisher.lateness)
+            takes.end(takes.t(arrival), late=self._publisher.lateness)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
+
+    def _next_take(self, arrival: float, reason: str) -> None:
+        """End the take for a reason, and wait for the first touch of the next."""
+        takes = self._takes
+        t, turn = takes.t(arrival), self.jam.turn
+        if self.jam.silenced and MODES[self._settings.mode].starts_alone:
+            self._settings.pause = 1  # a panic holds until pause 0, in the next take too
+            self._monitors.control("pause", 1, arrival)
+        if takes.begun:
+            self.jam.finish(t)
+        takes.end(t, reason, self._publisher.lateness)
+        takes.await_next()
+        self.jam = self._new_jam()
+        if self.jam.turn != turn:
+            self._monitors.send(native.encode_turn(self.jam.turn))
+
+    def _load_model(self, name: str, voices: int, use: Callable[[Loaded], None]) -> None:
+        self._load(name, voices, lambda loaded: self.calls.put(lambda: use(loaded)))
 
     def _use_model(self, name: str, loaded: Loaded) -> None:
         if isinstance(loaded, Exception):
             self._counts.drop("no such model", f"{name!r:.80}: {loaded}")
+        elif loaded.player.voices != self.options.voices:  # their number was set meanwhile
+            self._load_model(name, self.options.voices, partial(self._use_model, name))
         elif loaded.info.model != self.info.model:
             t = self._catch_up(self.clock())
             self.info = loaded.info
             self._make_jam = partial(Jam, loaded.player)
             self.jam.swap(t, loaded.player, loaded.info.model.file)
+
+    # -- setup -----------------------------------------------------------------------------
+
+    def _handle_setup(
+        self, request: native.SetupRequest | native.SetupChange, arrival: float, sender: Address
+    ) -> None:
+        setup = self._setup
+        if not is_loopback(sender[0]):
+            raise RefusedError("not allowed", "the setup is changed from this machine alone")
+        if setup is None:
+            raise RefusedError("replaying", "a replay's setup cannot be changed")
+        if isinstance(request, native.SetupChange):
+            self._change_setup(setup, request, arrival)
+        setup.look(arrival)
+        answer = setup.describe(self.info.model.file)
+        self.endpoint.send(osc.encode("/robojam/setup", "s", answer), sender)
+
+    def _change_setup(self, setup: Setup, request: native.SetupChange, arrival: float) -> None:
+        options = setup.check(request.name, request.encoded)
+        if options == setup.options:
+            return
+        if options.voices != self.options.voices:
+            use = partial(self._use_voices, setup, options)
+            self._load_model(self.info.model.file, options.voices, use)
+            return
+        in_force = msgspec.structs.replace(options, controls=asdict(self._settings))
+        closed = setup.replace(
+            request.name, options, in_force, self.calls.put, self._collect_ports
+        )
+        self._collect_ports()
+        for port in closed.inputs:
+            for source, lifted in port.lift_all():
+                self._handle(lifted, source, arrival)
+        self._adopt_options(options, request.name)
+
+    def _use_voices(self, setup: Setup, options: Options, loaded: Loaded) -> None:
+        if isinstance(loaded, Exception):
+            self._counts.drop("no such model", f"{options.voices} voices: {loaded}")
+            return
+        self._next_take(self.clock(), "another number of voices")
+        setup.options = options = msgspec.structs.replace(setup.options, voices=options.voices)
+        self.info, self._make_jam = loaded.info, partial(Jam, loaded.player)
+        self.jam = self._new_jam()
+        self._adopt_options(options, "voices")
+        self.begin_if_alone()
+
+    def _adopt_options(self, options: Options, name: str) -> None:
+        """Use options of which one has changed, and tell the programs on this machine."""
+        assert self._setup is not None
+        self.options = self._takes.options = options
+        encoded = self._setup.chosen()[name]
+        self._monitors.send_here(native.encode_setup(name, encoded))
+        log.info("%s is now %s", name, encoded)
 
     # -- status ----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from robojam.engine.engine import Engine
+from robojam.ports.interface import InputPort
 
 #: Packets that are read before what is due is looked at again.
 _BURST = 32
@@ -16,22 +17,30 @@ _BURST = 32
 
 def run(engine: Engine) -> None:
     """Play until the engine is asked to stop; then finish it."""
-    handlers: dict[int, Callable[[], None]] = {
-        engine.calls.fileno(): engine.calls.drain,
-        engine.endpoint.fileno(): partial(_receive, engine),
-        **{port.fileno(): partial(engine.receive, port) for port in engine.inputs},
-    }
-    files = list(handlers)
+    inputs: tuple[InputPort, ...] | None = None
     engine.begin_if_alone()
     try:
         while engine.stopping is None:
             wait = engine.advance()
+            if engine.inputs is not inputs:  # at first, and when ports have been replaced
+                inputs = engine.inputs
+                handlers = _handlers(engine)
+                files = list(handlers)
             # Not epoll: it rounds deadlines up to whole milliseconds.
             ready, _, _ = select.select(files, (), (), None if wait == math.inf else wait)
             for file in ready:
                 handlers[file]()
     finally:
         engine.finish(engine.stopping or "error")
+
+
+def _handlers(engine: Engine) -> dict[int, Callable[[], None]]:
+    """Return what is called when a file can be read, by its descriptor."""
+    return {
+        engine.calls.fileno(): engine.calls.drain,
+        engine.endpoint.fileno(): partial(_receive, engine),
+        **{port.fileno(): partial(engine.receive, port) for port in engine.inputs},
+    }
 
 
 def _receive(engine: Engine) -> None:

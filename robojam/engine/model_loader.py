@@ -15,6 +15,9 @@ from robojam.model.file import ModelFileError
 from robojam.player.player import ModelPlayer
 from robojam.sessions.session import ModelRef
 
+#: Function that is called with the result of loading a model.
+OnLoaded = Callable[[LoadedPlayer | Exception], None]
+
 
 def one_thread() -> None:
     """Restrict numpy to one thread: a step is too small to share without jitter."""
@@ -52,12 +55,12 @@ def load(path: Path, *, device: str, voices: int) -> LoadedPlayer:
 class Models:
     """Models folder as the network may use it: files are found by their names alone."""
 
-    def __init__(self, chosen: Path, *, device: str, voices: int) -> None:
+    def __init__(self, chosen: Path, *, device: str) -> None:
         """Search beside the chosen model, then among the models that robojam brings."""
         self.folders = list(dict.fromkeys([chosen.parent.resolve(), modelfile.folder()]))
-        self.device, self.voices = device, voices
+        self.device = device
         self._lock = threading.Lock()
-        self._request: tuple[str, Callable[[LoadedPlayer | Exception], None]] | None = None
+        self._request: tuple[str, int, OnLoaded] | None = None
         self._busy = False
 
     def find(self, name: str) -> Path:
@@ -68,17 +71,26 @@ class Models:
                 return path
         raise ModelFileError(f"there is no model {name!r} in the models folder")
 
-    def load(self, name: str) -> LoadedPlayer:
-        """Load a model by its file's name. Raises ModelFileError."""
-        return load(self.find(name), device=self.device, voices=self.voices)
+    def names(self) -> list[str]:
+        """Return the names of the files in the models folders that may be models."""
+        return [
+            path.name
+            for folder in self.folders
+            for path in sorted(folder.glob("*.safetensors"))
+            if _within(folder, path.name)
+        ]
 
-    def ask(self, name: str, on_loaded: Callable[[LoadedPlayer | Exception], None]) -> None:
+    def load(self, name: str, voices: int) -> LoadedPlayer:
+        """Load a model by its file's name, for so many voices. Raises ModelFileError."""
+        return load(self.find(name), device=self.device, voices=voices)
+
+    def ask(self, name: str, voices: int, on_loaded: OnLoaded) -> None:
         """Load a model in a thread of its own, and call on_loaded with the result there.
 
         One model is loaded at a time; of the requests during a load, the last is the next.
         """
         with self._lock:
-            self._request = name, on_loaded
+            self._request = name, voices, on_loaded
             if not self._busy:
                 self._busy = True
                 threading.Thread(target=self._work, name="model", daemon=True).start()
@@ -89,9 +101,9 @@ class Models:
                 if self._request is None:
                     self._busy = False
                     return
-                (name, on_loaded), self._request = self._request, None
+                (name, voices, on_loaded), self._request = self._request, None
             try:
-                loaded: LoadedPlayer | Exception = self.load(name)
+                loaded: LoadedPlayer | Exception = self.load(name, voices)
             except Exception as error:  # of any kind: the jam goes on with the model it has
                 loaded = error
             on_loaded(loaded)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from robojam.controls import RefusedError
-from robojam.ports.udp import Address
+from robojam.ports.udp import Address, is_loopback
 from robojam.wire import native
 
 #: Most monitors; each is dropped after this many seconds unless it renews.
@@ -65,6 +65,12 @@ class Monitors:
         """Send a packet to every monitor."""
         for monitor in self._until:
             self._send(packet, monitor)
+
+    def send_here(self, packet: bytes) -> None:
+        """Send a packet to the monitors on this machine."""
+        for monitor in self._until:
+            if is_loopback(monitor[0]):
+                self._send(packet, monitor)
 
     def send_forecast(
         self,

@@ -23,14 +23,16 @@ class Publisher:
 
     def __init__(
         self,
-        outputs: Sequence[OutputPort],
         monitors: Monitors,
         takes: Takes,
         model: Callable[[], ModelRef],
         clock: Callable[[], float],
     ) -> None:
-        """Publish to these; model returns the reference that a recording holds of the model."""
-        self.outputs = tuple(outputs)
+        """Publish to these, and to `outputs` first.
+
+        model returns the reference that a recording holds of the model.
+        """
+        self.outputs: Sequence[OutputPort] = ()
         self.lateness = Lateness()
         self._monitors, self._takes = monitors, takes
         self._model, self._clock = model, clock

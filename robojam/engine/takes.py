@@ -56,7 +56,7 @@ class Takes:
         self.recording = options.record
         self.seed = options.seed  # in force; None until one is drawn
         self.trouble: list[str] = []
-        self._options, self._asked = options, options.seed
+        self.options, self._asked = options, options.seed
         self._origin: float | None = None
         self._recorder = Recorder(
             Path(options.sessions),
@@ -121,7 +121,7 @@ class Takes:
         return "armed" if self.recording and self._recorder.failed is None else ""
 
     def _header(self, info: ModelInfo, settings: Settings, seed: int) -> Header:
-        options = msgspec.to_builtins(self._options)
+        options = msgspec.to_builtins(self.options)
         del options["controls"]  # the values in force stand in their place
         in_force = asdict(settings) | {"seed": seed, "model": info.path}
         return Header(

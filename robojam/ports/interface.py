@@ -28,6 +28,9 @@ class InputPort(Port, Protocol):
         Each source is a player of its own: human, human2, … in the order of the first touches.
         """
 
+    def lift_all(self) -> list[tuple[str, Input]]:
+        """Return the ups of all fingers that are down: the port is about to be closed."""
+
 
 class OutputPort(Port, Protocol):
     """Port that takes events: a receiver of OSC, a MIDI port, the synthesiser.

@@ -197,6 +197,10 @@ class MidiPorts:
             log.warning("MIDI %s: %s is gone; it is taken again when it returns", kind, port)
         return lifted
 
+    def lift_all(self) -> list[tuple[str, Input]]:
+        """Return the ups of all fingers that are down."""
+        return [(d.source, lifted) for d in self._inputs for lifted in d.reader.lift_all()]
+
     # -- output -----------------------------------------------------------------------------
 
     def handle(self, event: Event, at: float) -> None:

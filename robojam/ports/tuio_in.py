@@ -1,5 +1,6 @@
 """TUIO input, at the port to which trackers send."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -44,6 +45,10 @@ class TuioInput:
                     about = f"{message.address!r:.80} at the port for TUIO"
                     inputs.append((host, Dropped("unknown address", about)))
         return inputs
+
+    def lift_all(self) -> list[tuple[str, Input]]:
+        """Return the ups of the fingers of all sources."""
+        return self._reader.expire(math.inf)[0]
 
     def status(self) -> dict[str, object]:
         """Return the address that it listens at."""

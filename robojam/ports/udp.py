@@ -3,6 +3,7 @@
 import errno
 import socket
 from functools import lru_cache
+from ipaddress import ip_address
 
 Address = tuple[str, int]
 
@@ -86,6 +87,11 @@ def _is_local(host: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a sender's address is one of this machine's own, of its loopback."""
+    return ip_address(host.partition("%")[0]).is_loopback
 
 
 def resolve(host: str, port: int) -> Address:

@@ -105,6 +105,19 @@ class StatusRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SetupRequest:
+    """Request to send the sender what is chosen in the setup, and what could be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetupChange:
+    """Value of an option that is changed while the jam goes on, as JSON; not yet checked."""
+
+    name: str
+    encoded: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """Message that has no effect: the reason that is counted, and details for the log."""
 
@@ -113,7 +126,10 @@ class Dropped:
 
 
 TouchInput = Finger | PitchedFinger | PhaselessTouch
-Input = TouchInput | PreviewTouch | Control | Subscribe | StatusRequest | Dropped
+Input = (
+    TouchInput | PreviewTouch | Control | Subscribe | StatusRequest
+    | SetupRequest | SetupChange | Dropped
+)  # fmt: skip
 
 
 class ArgumentError(Exception):
@@ -217,6 +233,7 @@ INPUTS: Final[Table] = {
     "/robojam/audition/up": {
         "snn": lambda who, i, wait: _preview(Phase.UP)(who, i, 0, 0, wait)
     },
+    "/robojam/setup": {"": SetupRequest, "ss": SetupChange, "s": lambda _: Dropped("echo")},
     "/robojam/status": {"": StatusRequest, "s": lambda _: Dropped("echo")},
 }
 #: Addresses that only an engine sends: its own messages that come back through a loop.
@@ -264,6 +281,11 @@ def encode_control(name: str, value: float | int | str) -> bytes:
     """Return the message that a control took effect."""
     tags = CONTROLS[name].kind.value
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
+
+
+def encode_setup(name: str, encoded: str) -> bytes:
+    """Return the message that an option of the setup has a value, as JSON."""
+    return encode("/robojam/setup", "ss", name, encoded)
 
 
 def encode_forecast(groups: Sequence[Sequence[float]]) -> bytes:

@@ -28,7 +28,7 @@ def models(tmp_path):
     (folder / "loop.safetensors").symlink_to("loop.safetensors")
     (folder / "notes.txt").write_text("not a model")
     (folder / "d.safetensors").mkdir()
-    return Models(folder / "a.safetensors", device="cpu", voices=1)
+    return Models(folder / "a.safetensors", device="cpu")
 
 
 def test_model_is_found_by_its_name_with_or_without_its_ending(models):
@@ -83,7 +83,7 @@ def test_last_model_requested_during_a_load_is_loaded_next(models, monkeypatch):
     monkeypatch.setattr(model_loader, "load", slow)
 
     def ask(name: str) -> None:
-        models.ask(name, lambda result: results.put((name, result)))
+        models.ask(name, 1, lambda result: results.put((name, result)))
 
     ask("a")
     assert started.wait(PATIENCE)

@@ -43,6 +43,12 @@ class Keyboard:
     def advance(self, now) -> float:
         return math.inf
 
+    def status(self) -> dict:
+        return {}
+
+    def close(self) -> None:
+        pass
+
     def play(self, data: bytes) -> None:
         for message in stream.MidiParser().feed(data)[0]:
             for received in (*self.reader.read(message), *self.reader.take_moves()):

@@ -9,68 +9,22 @@ from typing import Any
 
 from support.engine import PATIENCE, DrivenEngine, FakeEndpoint, playing
 from support.players import RandomPlayer
+from support.ports import FakePort
 
 from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine.engine import Engine
 from robojam.engine.loop import run
-from robojam.jam.events import Event, TouchPlayed, TurnChanged
+from robojam.jam.events import TouchPlayed, TurnChanged
 from robojam.jam.jam import Jam
 from robojam.touch import Phase
-from robojam.wire.native import Control, Dropped, Finger, Input, StatusRequest
-
-
-class FakePort:
-    """Input port of the inputs that `put` is given, and output port that keeps the events."""
-
-    def __init__(self) -> None:
-        self.near, self.far = socket.socketpair()
-        self.waiting: list[tuple[str, Input]] = []
-        self.events: list[tuple[Event, float]] = []
-        self.touched = threading.Event()
-        self.advanced: list[float] = []
-        self.closed = False
-
-    def put(self, source: str, *inputs: Input) -> None:
-        self.waiting += [(source, input_) for input_ in inputs]
-        self.far.send(b"\0")
-
-    def fileno(self) -> int:
-        return self.near.fileno()
-
-    def receive(self) -> list[tuple[str, Input]]:
-        self.near.recv(4096)
-        received, self.waiting = self.waiting, []
-        return received
-
-    def handle(self, event: Event, at: float) -> None:
-        self.events.append((event, at))
-        if isinstance(event, TouchPlayed):
-            self.touched.set()
-
-    def advance(self, now: float) -> float:
-        self.advanced.append(now)
-        return 1.0
-
-    def status(self) -> dict[str, object]:
-        return {"events": len(self.events)}
-
-    def close(self) -> None:
-        self.closed = True
-
-    @property
-    def touches(self) -> list[tuple[str, Phase, float]]:
-        return [
-            (event.touch.who, event.touch.phase, at)
-            for event, at in self.events
-            if isinstance(event, TouchPlayed)
-        ]
+from robojam.wire.native import Control, Dropped, Finger, StatusRequest
 
 
 def driven(tmp_path: Any, port: FakePort, **options: Any) -> DrivenEngine:
     jam = DrivenEngine(tmp_path, **options)
-    jam.engine.inputs = jam.engine._publisher.outputs = (port,)
-    jam.engine._ports = (port,)
+    jam.engine._fixed = (port,), (port,)
+    jam.engine._collect_ports()
     return jam
 
 

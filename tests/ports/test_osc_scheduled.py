@@ -93,7 +93,7 @@ class Ahead(DrivenEngine):
             clock=lambda: self.now,
             wall=lambda: EPOCH + self.now,
         )
-        self.engine._publisher.outputs = self.engine._ports = (self.output, self.plain)
+        self.engine._publisher.outputs = (self.output, self.plain)
 
 
 @pytest.fixture

@@ -113,7 +113,8 @@ class DrivenEngine:
         )
         self.engine.begin_if_alone()
 
-    def _load(self, name: str, on_loaded: Callable[[Any], None]) -> None:
+    def _load(self, name: str, voices: int, on_loaded: Callable[[Any], None]) -> None:
+        del voices
         make = self.models.get(name)
         on_loaded(ValueError(f"there is no model {name!r}") if make is None else make())
 

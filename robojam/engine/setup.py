@@ -1,0 +1,223 @@
+"""Setup of a running jam: its ports, its sound device and its number of voices.
+
+Ports are closed and opened on a thread of their own, because that may wait for a device, a
+name server or a process. The engine's thread only takes ports out and puts ports in.
+"""
+
+import json
+import logging
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from robojam.config.load import OptionsError, change
+from robojam.config.options import BY_NAME, Options
+from robojam.controls import RefusedError
+from robojam.ports.interface import InputPort, OutputPort
+from robojam.system.child_process import python_command
+from robojam.wire.midi.styles import PRESETS
+
+log = logging.getLogger("robojam")
+
+#: Options that can be changed while a jam goes on, by the group of ports that they name.
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "osc": ("osc-out",),
+    "midi": ("midi-in", "midi-out"),
+    "sound": ("sound", "sound-out"),
+    "voices": ("voices",),
+}
+_GROUP_OF: Final = {name: group for group, names in GROUPS.items() for name in names}
+#: Bytes of a value, as JSON, that is set; names in a list that is answered, and their length.
+_LONGEST, _NAMES, _NAME = 4096, 64, 120
+#: Seconds after which the devices of the machine are looked up again, and that this may take.
+_STALE, _PATIENCE = 3.0, 20.0
+
+
+class PortGroup(NamedTuple):
+    """Ports that options of one group name."""
+
+    outputs: tuple[OutputPort, ...] = ()
+    inputs: tuple[InputPort, ...] = ()
+
+
+#: Function that opens the ports of a group as options name them. Raises ValueError.
+Open = Callable[[Options], PortGroup]
+
+
+class Setup:
+    """Groups of ports, which are replaced when their options change; the devices there are."""
+
+    def __init__(
+        self,
+        options: Options,
+        open_group: Mapping[str, Open],
+        *,
+        models: Callable[[], list[str]] = list,
+    ) -> None:
+        """Open all groups; models lists the models that can be chosen. Raises ValueError."""
+        self.options, self._open_group, self._models = options, open_group, models
+        self.groups = {name: open_ports(options) for name, open_ports in open_group.items()}
+        self._error = ""
+        self._devices: dict[str, Any] = {}
+        self._looked_at, self._looking = float("-inf"), False
+        self._newest: dict[str, int] = {}  # the number of each group's last change
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._worker: threading.Thread | None = None
+
+    @property
+    def outputs(self) -> tuple[OutputPort, ...]:
+        """The output ports of all groups, in order."""
+        return tuple(port for group in self.groups.values() for port in group.outputs)
+
+    @property
+    def inputs(self) -> tuple[InputPort, ...]:
+        """The input ports of all groups, in order."""
+        return tuple(port for group in self.groups.values() for port in group.inputs)
+
+    # -- changes ---------------------------------------------------------------------------
+
+    def check(self, name: str, encoded: str) -> Options:
+        """Return the options with another value, as JSON, of one. Raises RefusedError."""
+        if name not in _GROUP_OF:
+            allowed = ", ".join(_GROUP_OF)
+            raise RefusedError("no such option", f"{name!r:.60} cannot be set; {allowed} can")
+        if len(encoded) > _LONGEST:
+            raise RefusedError("out of range", f"{name}: more than {_LONGEST} characters")
+        try:
+            return change(self.options, name, json.loads(encoded))
+        except (OptionsError, ValueError, RecursionError) as error:
+            raise RefusedError("out of range", f"{error!s:.200}") from error
+
+    def replace(
+        self,
+        name: str,
+        options: Options,
+        in_force: Options,
+        call: Callable[[Callable[[], None]], None],
+        changed: Callable[[], None],
+    ) -> PortGroup:
+        """Take the ports of an option's group out, and open those of new options.
+
+        in_force are the options with the present values of the controls. call makes a call on
+        the engine's thread, where changed is called when the new ports are in their place.
+        Returns the ports that were taken out, which are closed on the worker's thread.
+        """
+        group = _GROUP_OF[name]
+        self.options, self._error = options, ""
+        old, self.groups[group] = self.groups.get(group, PortGroup()), PortGroup()
+        number = self._newest[group] = self._newest.get(group, 0) + 1
+
+        def put(ports: PortGroup, error: str) -> None:
+            if number != self._newest[group]:
+                self._run(lambda: _close(ports))
+                return
+            self.groups[group], self._error = ports, error
+            changed()
+
+        def work() -> None:
+            _close(old)
+            ports, error = PortGroup(), ""
+            try:
+                if number == self._newest[group]:
+                    ports = self._open_group[group](in_force)
+            except (ValueError, OSError) as reason:
+                error = str(reason)
+                log.warning("%s: %s", name, error)
+            call(lambda: put(ports, error))
+
+        self._run(work)
+        return old
+
+    def _run(self, job: Callable[[], None]) -> None:
+        """Do a job on the worker's thread, after those before it."""
+        self._jobs.put(job)
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, name="setup", daemon=True)
+            self._worker.start()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+
+    # -- what there is ---------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """Start to look which devices there are, unless that was done a moment ago."""
+        if not self._looking and now - self._looked_at >= _STALE:
+            self._looking, self._looked_at = True, now
+            threading.Thread(target=self._find_devices, name="devices", daemon=True).start()
+
+    def _find_devices(self) -> None:
+        # The command looks in processes and threads of its own, and may load drivers.
+        command = python_command("robojam", "ports", "--json")
+        found: dict[str, Any] = {}
+        with suppress(OSError, ValueError, subprocess.SubprocessError):
+            output = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE,
+                check=True,
+            ).stdout  # fmt: skip
+            found = json.loads(output)
+        found["models"] = self._models()
+        self._devices, self._looking = found, False
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self.options, BY_NAME[name].field) for name in _GROUP_OF}
+
+    def chosen(self) -> dict[str, str]:
+        """Return the values of the options that can be changed, as JSON."""
+        return {name: json.dumps(value) for name, value in self._values().items()}
+
+    def describe(self, model: str) -> str:
+        """Return what is chosen and what could be, as JSON; model is the one that plays."""
+        options, devices = self.options, self._devices
+        midi = devices.get("midi")
+        midi = midi if isinstance(midi, dict) else {}
+        # An engine on this machine announces itself: it is no receiver of touches.
+        own = tuple(f"{host}:" for host in _strings(devices.get("addresses")))
+        receivers = [
+            item
+            for item in _records(devices.get("network"))
+            if not (item["address"].startswith(own) and "robojam" in item["name"])
+        ]
+        audio = [item["name"] for item in _records(devices.get("audio"))]
+        available = {
+            "osc-out": [item["address"] for item in receivers],
+            "midi-in": _strings(midi.get("in")),
+            "midi-out": _strings(midi.get("out")),
+            "sound-out": audio,
+            "model": _strings(devices.get("models")),
+        }
+        return json.dumps(
+            {
+                "chosen": self._values() | {"model": model},
+                "available": {key: _bounded(names) for key, names in available.items()},
+                "names": {item["address"]: f"{item['name']:.{_NAME}}" for item in receivers},
+                "styles": [*PRESETS, *options.midi][:_NAMES],
+                "looking": self._looking,
+                "error": f"{self._error:.300}",
+            }
+        )
+
+
+def _close(ports: PortGroup) -> None:
+    for port in dict.fromkeys((*ports.outputs, *ports.inputs)):
+        port.close()
+
+
+def _strings(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _records(value: object) -> list[dict[str, str]]:
+    """Return the records of a list; what has no name is left out."""
+    if not isinstance(value, list):
+        return []
+    return [item for item in value if isinstance(item, dict) and "name" in item][:_NAMES]
+
+
+def _bounded(names: list[str]) -> list[str]:
+    """Return the first names, each once, without those that are too long to be chosen."""
+    return [name for name in dict.fromkeys(names) if len(name) <= _NAME][:_NAMES]
