@@ -8,6 +8,7 @@ from textwrap import TextWrapper
 from typing import Any, Final
 
 from robojam.config.options import OPTIONS
+from robojam.wire.midi.styles import port_option
 
 _HEADER: Final = """\
 # robojam: the options of a jam, for `robojam jam --config THIS-FILE` and `robojam serve`.
@@ -85,7 +86,7 @@ def _devices() -> list[str]:
 def _midi_ports(direction: str) -> list[str]:
     from robojam.ports.midi_client import list_ports
 
-    return list_ports()[direction]
+    return [port_option(name) for name in list_ports()[direction]]
 
 
 def _audio_outputs() -> list[str]:

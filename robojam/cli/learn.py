@@ -37,12 +37,13 @@ def learn(*, bindings: tuple[str, ...], midi_in: str) -> int:
 
     from robojam.ports.midi_client import MidiClient, MidiError, list_ports
     from robojam.wire.midi.learn import Learner
+    from robojam.wire.midi.port_names import matches
     from robojam.wire.midi.styles import PortRequest
 
     try:
         learner = Learner(list(bindings))
         input_names = list_ports()["in"]
-        ports = [name for name in input_names if midi_in.casefold() in name.casefold()]
+        ports = [input_names[place] for place in matches(midi_in, input_names)]
         if not ports:
             wanted = f" is named like {midi_in}" if midi_in else " is there"
             known = f"; there is {', '.join(input_names)}" if input_names else ""

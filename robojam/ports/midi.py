@@ -7,6 +7,7 @@ it.
 import logging
 import math
 import select
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,12 @@ from robojam.config.options import Options
 from robojam.controls import MODES
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.midi_client import MidiClient
-from robojam.ports.midi_process import GONE, MESSAGE, OPENED, OUTPUTS
+from robojam.ports.midi_process import ERROR, GONE, MESSAGE, NO_PORT, OPENED, OUTPUTS, SYSTEMS
 from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoFilter
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import TOGGLE, MidiReader, make_reader
-from robojam.wire.midi.styles import PRESETS, PortRequest, parse_port
+from robojam.wire.midi.styles import PRESETS, PortRequest, parse_port, unknown_style
 from robojam.wire.midi.writer import MidiWriter, make_writer
 from robojam.wire.native import Control, Dropped, Input
 
@@ -34,6 +35,9 @@ GATHER: Final = 0.002
 MISSED: Final = 3.0
 #: Seconds that the process has to begin looking for ports.
 _BEGINS: Final = 10.0
+_NO_SYSTEM: Final = "no MIDI system runs" + (
+    "; start JACK or PipeWire, or sudo modprobe snd-seq" if sys.platform == "linux" else ""
+)
 #: Seconds within which a message that was sent returns as an echo. Longer than two long
 #: periods of JACK; shorter than a person takes to play a note that was heard.
 ECHO: Final = 0.06
@@ -41,24 +45,26 @@ ECHO: Final = 0.06
 _REMEMBERED: Final = 4096
 
 
-@dataclass(slots=True)
-class _InputDevice:
+@dataclass(slots=True, kw_only=True)
+class _Device:
     wanted: PortRequest
+    port: str | None = None  # its full name while it is there
+    was_there: bool = False
+    error: str | None = None  # why it cannot be opened
+    messages: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _InputDevice(_Device):
     source: str
     reader: MidiReader
     parser: stream.MidiParser = field(default_factory=stream.MidiParser)
-    port: str | None = None  # its full name while it is there
-    messages: int = 0
     last_received: float | None = None
 
 
-@dataclass(slots=True)
-class _OutputDevice:
-    wanted: PortRequest
+@dataclass(slots=True, kw_only=True)
+class _OutputDevice(_Device):
     writer: MidiWriter
-    port: str | None = None  # its full name while it is there
-    cleared: bool = False
-    messages: int = 0
     unsent: int = 0
 
 
@@ -89,21 +95,28 @@ class MidiPorts:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Open the options' ports; everyone: play humans' touches too. Raises MidiError."""
-        self._clock, self._everyone = clock, everyone
+        self._clock, self._everyone, self._own = clock, everyone, options.midi
         styles, settings = PRESETS | options.midi, options.settings()
         wanted_inputs = [parse_port(text, options.midi) for text in options.midi_in]
         wanted_outputs = [parse_port(text, options.midi) for text in options.midi_out]
         self._inputs = [
-            _InputDevice(wanted, _source(wanted, number), make_reader(styles[wanted.style]))
+            _InputDevice(
+                wanted=wanted,
+                source=_source(wanted, number),
+                reader=make_reader(styles[wanted.style]),
+            )
             for number, wanted in enumerate(wanted_inputs)
         ]
         self._outputs = [
-            _OutputDevice(wanted, make_writer(styles[wanted.style], ranges=settings.range))
+            _OutputDevice(
+                wanted=wanted, writer=make_writer(styles[wanted.style], ranges=settings.range)
+            )
             for wanted in wanted_outputs
         ]
         self._mode, self._pause = settings.mode, 0
         self._echoes = EchoFilter(seconds=ECHO, capacity=_REMEMBERED, repeats=True)
         self._taken_back_at = -math.inf  # jam time at which the turn passed to the humans
+        self._systems: int | None = None  # MIDI systems that run; None before the first scan
         self._flush_at = math.inf
         self._report_missing_at = clock() + MISSED
         self._client = MidiClient(wanted_inputs, wanted_outputs, clock)
@@ -139,6 +152,10 @@ class MidiPorts:
                 self._opened(number, data.decode(errors="replace"))
             elif letter == GONE:
                 received += self._gone(number)
+            elif letter == ERROR and number < NO_PORT:
+                self._failed(number, data.decode(errors="replace"))
+            elif letter == SYSTEMS:
+                self._systems = int(data)
         if now >= self._flush_at:
             self._flush_at = math.inf
             for device in self._inputs:
@@ -167,34 +184,37 @@ class MidiPorts:
             return replace(item, value=1 - self._pause)
         return replace(item, value=MODES[(MODES.index(self._mode) + 1) % len(MODES)])
 
+    def _device(self, number: int) -> _Device:
+        return self._inputs[number] if number < OUTPUTS else self._outputs[number - OUTPUTS]
+
     def _opened(self, number: int, port: str) -> None:
-        if number < OUTPUTS:
-            self._inputs[number].port = port
-            log.info("MIDI in: %s is there", port)
-            return
-        device = self._outputs[number - OUTPUTS]
-        device.port = port
-        log.info("MIDI out: %s is there (%s)", port, device.wanted.style)
-        if not device.cleared:
-            self._send(device, device.writer.clear())
-            device.cleared = True
-        self._send(device, device.writer.start())
+        device = self._device(number)
+        first, device.was_there = not device.was_there, True
+        device.port, device.error = port, None
+        log.info("MIDI %s is there (%s)", _label(device), device.wanted.style)
+        if isinstance(device, _OutputDevice):
+            if first:
+                self._send(device, device.writer.clear())
+            self._send(device, device.writer.start())
+
+    def _failed(self, number: int, error: str) -> None:
+        device = self._device(number)
+        device.error = error
+        log.warning("MIDI %s cannot be opened: %s", _label(device), error)
 
     def _gone(self, number: int) -> list[tuple[str, Input]]:
         """Note that a device was pulled; return the ups of the fingers that it held."""
+        device = self._device(number)
         lifted: list[tuple[str, Input]] = []
-        if number < OUTPUTS:
-            source = self._inputs[number]
-            cut_off = map(Dropped, source.parser.discard_partial())
-            lifted = [(source.source, item) for item in (*cut_off, *source.reader.lift_all())]
-            source.parser = stream.MidiParser()
-            port, source.port, kind = source.port, None, "in"
-        else:
-            device = self._outputs[number - OUTPUTS]
+        if isinstance(device, _InputDevice):
+            cut_off = map(Dropped, device.parser.discard_partial())
+            lifted = [(device.source, item) for item in (*cut_off, *device.reader.lift_all())]
+            device.parser = stream.MidiParser()
+        elif isinstance(device, _OutputDevice):
             device.writer.panic()  # nothing sounds there any more, and nothing can be sent
-            port, device.port, kind = device.port, None, "out"
-        if port is not None:
-            log.warning("MIDI %s: %s is gone; it is taken again when it returns", kind, port)
+        if device.port is not None:
+            log.warning("MIDI %s is gone; it is taken again when it returns", _label(device))
+        device.port = None
         return lifted
 
     def lift_all(self) -> list[tuple[str, Input]]:
@@ -260,11 +280,33 @@ class MidiPorts:
         return min(1.0, self._flush_at - now)
 
     def _report_missing(self) -> None:
-        reasons = ("no port is named like that", "there is no MIDI system to make it in")
-        text = "MIDI %s: %s is not there (%s; robojam ports shows what is); taken when it comes"
-        for kind, devices in (("in", self._inputs), ("out", self._outputs)):
-            for wanted in (device.wanted for device in devices if device.port is None):
-                log.warning(text, kind, wanted.name, reasons[wanted.virtual])
+        text = "MIDI %s is not there (%s; robojam ports shows what is); taken when it comes"
+        devices: list[_Device] = [*self._inputs, *self._outputs]
+        for device in devices:
+            if device.port is None and not device.error:
+                log.warning(text, _label(device), self._why_missing(device.wanted))
+
+    def _why_missing(self, wanted: PortRequest) -> str:
+        if self._systems == 0:
+            return _NO_SYSTEM
+        name, slash, style = wanted.name.rpartition("/")
+        if wanted.virtual:
+            return "it cannot be made"
+        if not slash:
+            return "no port is named like that"
+        return f"no port is named like that; or for {name}, {unknown_style(style, self._own)}"
+
+    def _problem(self, device: _Device) -> str | None:
+        """Return what is wrong with a port; None where nothing is or nobody knows yet."""
+        if device.port is not None:
+            return None
+        if self._client.trouble or device.error:
+            return self._client.trouble or device.error
+        if self._systems is None:
+            return None
+        if device.was_there and self._systems:
+            return "gone: it was there, and is taken again when it returns"
+        return f"not there: {self._why_missing(device.wanted)}"
 
     # -- status and end ---------------------------------------------------------------------
 
@@ -272,12 +314,23 @@ class MidiPorts:
         """Return the devices and how many messages went through each."""
         now = self._clock()
         inputs = [
-            _status(d) | {"idle_s": None if d.last_received is None else now - d.last_received}
+            self._status_of(d)
+            | {"idle_s": None if d.last_received is None else now - d.last_received}
             for d in self._inputs
         ]
-        outputs = [_status(device) | {"unsent": device.unsent} for device in self._outputs]
+        outputs = [self._status_of(d) | {"unsent": d.unsent} for d in self._outputs]
         process = {"restarts": self._client.restarts, "trouble": self._client.trouble}
         return {"midi": {"in": inputs, "out": outputs, **process}}
+
+    def _status_of(self, device: _Device) -> dict[str, object]:
+        return {
+            "wanted": device.wanted.name,
+            "style": device.wanted.style,
+            "port": device.port,
+            "connected": device.port is not None,
+            "problem": self._problem(device),
+            "messages": device.messages,
+        }
 
     def close(self) -> None:
         """Release all notes that sound, and close the devices."""
@@ -285,14 +338,10 @@ class MidiPorts:
         self._client.close()
 
 
-def _status(device: _InputDevice | _OutputDevice) -> dict[str, object]:
-    return {
-        "wanted": device.wanted.name,
-        "style": device.wanted.style,
-        "port": device.port,
-        "connected": device.port is not None,
-        "messages": device.messages,
-    }
+def _label(device: _Device) -> str:
+    """Return what the log calls a device: its direction and name."""
+    direction = "in" if isinstance(device, _InputDevice) else "out"
+    return f"{direction}: {device.port or device.wanted.name}"
 
 
 def _source(wanted: PortRequest, number: int) -> str:

@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Final
 
-from robojam.ports.midi_process import ALIVE, ERROR, GONE, HOPELESS, MESSAGE, OUTPUTS, packet
+from robojam.ports.midi_process import (
+    ALIVE,
+    ERROR,
+    GONE,
+    HOPELESS,
+    MESSAGE,
+    NO_PORT,
+    OUTPUTS,
+    packet,
+)
 from robojam.ports.udp import Address, Endpoint
 from robojam.system.child_process import ChildProcess, python_command
 from robojam.wire.midi.styles import PortRequest
@@ -41,7 +50,7 @@ class MidiClient:
     """Client of the process that holds the wanted ports: inputs from 0, outputs from OUTPUTS.
 
     `restarts` counts how often the process was started again; `trouble` is the last error
-    that it reported.
+    that it reported and that is about no port.
     """
 
     def __init__(
@@ -129,8 +138,8 @@ class MidiClient:
                 received.append((chr(datagram[0]), datagram[1], datagram[2:]))
             elif datagram == packet(ALIVE, data=self._token):
                 self._process_address, self._last_received = sender, self._clock()
-        for letter, _, data in received:
-            if letter == ERROR:
+        for letter, number, data in received:
+            if letter == ERROR and number == NO_PORT:
                 self.trouble = data.decode(errors="replace")
                 log.warning("MIDI: %s", self.trouble)
         return received
@@ -148,7 +157,10 @@ class MidiClient:
 
 
 def list_ports() -> dict[str, list[str]]:
-    """Return the names of this machine's MIDI ports: ``in`` and ``out``. Raises MidiError."""
+    """Return this machine's MIDI ports, ``in`` and ``out``. Raises MidiError.
+
+    Each is the name that asks for it, also after it was plugged in again.
+    """
     if find_spec("rtmidi") is None:
         raise MidiError(MISSING)
     try:

@@ -5,8 +5,8 @@ interpreter's lock meanwhile, so that no thread of the engine would go on. A pro
 killed and started again. When the engine dies, this program releases all notes that sound.
 
 The two exchange datagrams on the loopback address. A datagram is a letter (MESSAGE, OPENED,
-GONE, ERROR or ALIVE), a byte for the port's number, and data. Inputs count from 0, outputs
-from OUTPUTS. The end of standard input tells that the engine has ended.
+GONE, ERROR, SYSTEMS or ALIVE), a byte for the port's number, and data. Inputs count from 0,
+outputs from OUTPUTS. The end of standard input tells that the engine has ended.
 """
 
 import glob
@@ -17,17 +17,20 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from robojam.ports.midi_tracker import Listed, PortTracker, TrackedPort
 from robojam.ports.udp import Endpoint
 from robojam.system.child_process import on_stdin_end, read_first_line
+from robojam.wire.midi.port_names import matches, unique_names
 from robojam.wire.midi.stream import MidiParser, SoundingNotes
 
 #: The letters: MIDI bytes of a port, either way; a port was opened (its full name); a port
-#: is gone; an error (its text); the process is alive, or looks for ports now (its token).
-MESSAGE, OPENED, GONE, ERROR, ALIVE = "m", "o", "g", "e", "h"
+#: is gone; an error (its text); how many MIDI systems run; the process is alive, or looks for
+#: ports now (its token).
+MESSAGE, OPENED, GONE, ERROR, SYSTEMS, ALIVE = "m", "o", "g", "e", "s", "h"
 #: The number of the first output.
 OUTPUTS: Final = 128
 #: The number in datagrams that are about no port.
@@ -96,39 +99,33 @@ class MidiBackends:
             return True
         return bool(api != self._rtmidi.API_RTMIDI_DUMMY)
 
-    def ports(self, *, outputs: bool) -> Iterator[tuple[int, int, str]]:
-        """Yield system, number and name of every port of another program."""
+    @property
+    def count(self) -> int:
+        """The number of MIDI systems that run."""
+        return len(self._listers)
+
+    def ports(self, *, outputs: bool) -> list[Listed]:
+        """Return system, place and name of every port of another program."""
+        listed: list[Listed] = []
         for api, pair in self._listers.items():
             with suppress(*self.errors):
-                for number, name in enumerate(pair[outputs].get_ports()):
+                for place, name in enumerate(pair[outputs].get_ports()):
                     if name and not name.startswith(CLIENT):
-                        yield api, number, name
+                        listed.append((api, place, name))
+        return listed
 
-    def open(
-        self, name: str, taken_names: set[str], *, outputs: bool
-    ) -> tuple[Any, str] | None:
-        """Open the port of a name, or else the first whose name contains it.
-
-        Case does not count; ports in taken_names are left out. Returns the rtmidi port and
-        its full name, or None when no port matches. Raises `errors`.
-        """
-        free = [port for port in self.ports(outputs=outputs) if port[2] not in taken_names]
-        wanted = name.casefold()
-        matches = [port for port in free if port[2].casefold() == wanted]
-        matches += [port for port in free if wanted in port[2].casefold()]
-        if not matches:
-            return None
-        api, number, full_name = matches[0]
-        port = self._create(api, outputs=outputs)
+    def open(self, port: TrackedPort, *, outputs: bool) -> Any:
+        """Open a port at its place; return the rtmidi port. Raises `errors`."""
+        opened = self._create(port.api, outputs=outputs)
         try:
-            # JACK and ALSA keep the number only until another port comes or goes.
-            if port.get_port_name(number) != full_name:
-                raise OSError(f"{full_name} has just gone")
-            port.open_port(number, "out" if outputs else "in")
+            # Most systems keep the place only until another port comes or goes.
+            if opened.get_port_name(port.place) != port.name:
+                raise OSError(f"{port.name} has just gone")
+            opened.open_port(port.place, "out" if outputs else "in")
         except self.errors:
-            port.delete()
+            opened.delete()
             raise
-        return port, full_name
+        return opened
 
     def open_virtual(self, name: str, *, outputs: bool) -> tuple[Any, str] | None:
         """Open a port that other programs connect to; None where no system runs."""
@@ -160,15 +157,18 @@ def _jack_server() -> str:
 class ManagedPort:
     """One wanted port, open while a port of its name exists.
 
-    `open_port` is the rtmidi port, or None; `full_name` its name in the MIDI system.
+    `open_port` is the rtmidi port, or None; `tracked` the port of the MIDI system that it is,
+    or None where it is virtual; `full_name` its name. `heard` is set by each message.
     """
 
     def __init__(self, number: int, name: str, *, virtual: bool) -> None:
         self.number, self.name, self.virtual = number, name, virtual
         self.is_output = number >= OUTPUTS
         self.open_port: Any = None
+        self.tracked: TrackedPort | None = None
         self.full_name = ""
         self.last_error = ""
+        self.uncertain = self.heard = False
         self.sounding = SoundingNotes()
         self._parser = MidiParser()
 
@@ -182,7 +182,8 @@ class ManagedPort:
 
     def close(self) -> None:
         """Close the port."""
-        port, self.open_port = self.open_port, None
+        port, self.open_port, self.tracked = self.open_port, None, None
+        self.uncertain = False
         if port is not None:
             port.close_port()
             port.delete()
@@ -192,56 +193,107 @@ class PortManager:
     """Opens the wanted ports when they appear, and closes them when they vanish."""
 
     def __init__(
-        self, backends: MidiBackends, ports: list[ManagedPort], report: Callable[[bytes], None]
+        self,
+        backends: MidiBackends,
+        ports: list[ManagedPort],
+        report: Callable[[bytes], None],
+        *,
+        system: str = sys.platform,
     ) -> None:
         """Manage ports; report sends a datagram to the engine."""
         self._backends, self._ports, self._report = backends, ports, report
+        self._system = system
+        self._trackers = {outputs: PortTracker(system) for outputs in (False, True)}
+        self._systems = -1
 
     def scan(self, now: float) -> bool:
         """Compare wanted and existing ports; False when the process is to start again."""
         if not self._backends.refresh(now):
             return False
-        for outputs in (False, True):
-            existing = {name for *_, name in self._backends.ports(outputs=outputs)}
+        for outputs, tracker in self._trackers.items():
             wanted = [port for port in self._ports if port.is_output is outputs]
+            tracker.update(self._backends.ports(outputs=outputs))
             for port in wanted:
-                vanished = not port.virtual and port.full_name not in existing
-                if port.open_port is not None and vanished:
+                self._check(port, tracker)
+            for port in wanted:
+                if port.tracked is not None and port.tracked not in tracker.ports:
                     self._drop(port)
             for port in wanted:
                 if port.open_port is None:
-                    self._open(port, {p.full_name for p in wanted if p.open_port is not None})
+                    self._open(port, tracker, [p.tracked for p in wanted])
+        if self._backends.count != self._systems:
+            self._systems = self._backends.count
+            self._report(packet(SYSTEMS, data=str(self._systems)))
         return True
+
+    def _check(self, port: ManagedPort, tracker: PortTracker) -> None:
+        """Find out about a port that may have gone, since one of its name has."""
+        if port.tracked is None or not port.tracked.uncertain:
+            port.uncertain = False
+        elif not port.uncertain:
+            port.uncertain, port.heard = True, False
+            if not port.is_output:  # what it held is lifted; if it is there, it goes on
+                self._report(packet(GONE, port.number))
+                self._report(packet(OPENED, port.number, port.full_name))
+        elif port.heard:
+            tracker.heard(port.tracked)
 
     def _drop(self, port: ManagedPort) -> None:
         with suppress(*self._backends.errors):
             port.close()
         self._report(packet(GONE, port.number))
 
-    def _open(self, port: ManagedPort, taken_names: set[str]) -> None:
+    def _open(
+        self, port: ManagedPort, tracker: PortTracker, taken: list[TrackedPort | None]
+    ) -> None:
         outputs = port.is_output
         try:
             if port.virtual:
                 opened = self._backends.open_virtual(port.name, outputs=outputs)
+                if opened is None:
+                    return
+                port.open_port, port.full_name = opened
             else:
-                opened = self._backends.open(port.name, taken_names, outputs=outputs)
-            if opened is None:
-                return
-            port.open_port, port.full_name = opened
+                there = tracker.ports
+                places = matches(port.name, [t.name for t in there], self._system)
+                meant = (there[place] for place in places if there[place] not in taken)
+                free = [tracked for tracked in meant if not tracked.uncertain]
+                if not free:
+                    return
+                port.open_port = self._open_tracked(free[0], tracker, outputs=outputs)
+                port.tracked, port.full_name = free[0], free[0].name
             if outputs:  # release the notes that sounded when it was pulled
                 port.send(port.sounding.release())
             else:
-                port.open_port.set_callback(self._received, port.number)
+                port.open_port.set_callback(self._received, port)
         except self._backends.errors as error:
-            port.open_port = None
+            port.open_port = port.tracked = None
             if str(error) != port.last_error:  # reported once, however often it is tried
                 port.last_error = str(error)
-                self._report(packet(ERROR, port.number, f"{port.name}: {error}"))
+                self._report(packet(ERROR, port.number, str(error)))
             return
+        port.last_error = ""
         self._report(packet(OPENED, port.number, port.full_name))
 
-    def _received(self, message_and_delay: tuple[list[int], float], number: int) -> None:
-        self._report(packet(MESSAGE, number, bytes(message_and_delay[0])))
+    def _open_tracked(
+        self, tracked: TrackedPort, tracker: PortTracker, *, outputs: bool
+    ) -> Any:
+        """Open a port, or else at the place of one of its name: Windows opens none twice."""
+        try:
+            return self._backends.open(tracked, outputs=outputs)
+        except self._backends.errors:
+            for other in tracker.namesakes(tracked):
+                mine = tracked.place, tracked.name
+                with suppress(*self._backends.errors):
+                    opened = self._backends.open(other, outputs=outputs)
+                    tracked.place, tracked.name = other.place, other.name
+                    other.place, other.name = mine
+                    return opened
+            raise
+
+    def _received(self, message_and_delay: tuple[list[int], float], port: ManagedPort) -> None:
+        port.heard = True
+        self._report(packet(MESSAGE, port.number, bytes(message_and_delay[0])))
 
     def send(self, number: int, data: bytes) -> None:
         """Send MIDI messages to the port of a number, if it is open."""
@@ -250,6 +302,8 @@ class PortManager:
                 try:
                     port.send(data)
                 except self._backends.errors:
+                    if port.tracked is not None:
+                        self._trackers[port.is_output].failed(port.tracked)
                     self._drop(port)
 
     def close(self) -> None:
@@ -312,11 +366,17 @@ def run() -> int:
 
 
 def list_ports() -> dict[str, list[str]]:
-    """Return the names of the ports to receive from, ``in``, and to send to, ``out``."""
+    """Return the ports to receive from, ``in``, and to send to, ``out``.
+
+    Each is the name that asks for it: the part that stays when it is plugged in again.
+    """
     backends = MidiBackends()
     backends.refresh(_JACK_RETRY)
     directions = (("in", False), ("out", True))
-    return {way: [port[2] for port in backends.ports(outputs=out)] for way, out in directions}
+    return {
+        way: unique_names([name for *_, name in backends.ports(outputs=out)])
+        for way, out in directions
+    }
 
 
 if __name__ == "__main__":

@@ -268,6 +268,7 @@ def test_status_lists_every_port_with_its_counters(ports):
             "style": "mpe",
             "port": "Board:midi",
             "connected": True,
+            "problem": None,
             "messages": 1,
             "idle_s": 3.0,
         }
@@ -289,6 +290,45 @@ def test_missing_ports_are_logged_once(monkeypatch, caplog):
     missing = [message.partition(" is not there")[0] for message in caplog.messages]
     assert missing == ["MIDI in: bord", "MIDI out: robot", "MIDI out: surge"]
     assert "robojam ports" in caplog.messages[0]
+
+
+def test_status_names_what_is_wrong_with_each_port(monkeypatch, caplog):
+    made = DrivenPorts(
+        monkeypatch, midi_in=("board", "bord", "desk/kyes"), midi_out=("surge", "virtual:robot")
+    )
+
+    def problems():
+        about = made.midi.status()["midi"]
+        return [(port["wanted"], port["problem"]) for port in (*about["in"], *about["out"])]
+
+    assert {problem for _, problem in problems()} == {None}  # nobody has looked yet
+    made.report("s", 255, b"2")
+    made.report("o", 0, b"Board:midi")
+    made.report("g", 0)
+    made.report("o", OUTPUTS, b"Surge:midi")
+    made.report("e", OUTPUTS + 1, b"the device is in use")
+    allowed = ", ".join(PRESETS)
+    assert problems() == [
+        ("board", "gone: it was there, and is taken again when it returns"),
+        ("bord", "not there: no port is named like that"),
+        (
+            "desk/kyes",
+            "not there: no port is named like that; or for desk, no style is named 'kyes'; "
+            f"allowed: {allowed}",
+        ),
+        ("surge", None),
+        ("robot", "the device is in use"),
+    ]
+    assert "MIDI out: robot cannot be opened: the device is in use" in caplog.messages
+    made.report("o", OUTPUTS + 1, b"robojam:robot")
+    assert problems()[-1] == ("robot", None)
+    made.now += MISSED
+    made.midi.advance(made.now)
+    assert any("no style is named 'kyes'" in message for message in caplog.messages)
+    made.report("s", 255, b"0")
+    assert "no MIDI system runs" in problems()[0][1]
+    made.client.trouble = "python-rtmidi cannot be used: a reason"
+    assert problems()[0] == ("board", "python-rtmidi cannot be used: a reason")
 
 
 def test_missing_ports_are_not_logged_where_there_is_no_midi(monkeypatch, caplog):

@@ -7,6 +7,7 @@ Only msgspec is imported from others: `robojam --help` waits for this module.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -153,7 +154,8 @@ def _explain(error: str, given: dict[str, Any]) -> str:
 class PortRequest(NamedTuple):
     """A port that an option asks for. virtual: robojam makes it, for others to connect to.
 
-    name is a part of the port's name; style is the name of its style.
+    name is a part of the port's name, or NAME#2 (robojam.wire.midi.port_names); style is the
+    name of its style.
     """
 
     name: str
@@ -161,16 +163,29 @@ class PortRequest(NamedTuple):
     virtual: bool
 
 
-def parse_port(text: str, own: dict[str, Style]) -> PortRequest:
-    """Read NAME[/STYLE] or virtual:NAME[/STYLE]. Raises ValueError."""
+def parse_port(text: str, own: Mapping[str, Style]) -> PortRequest:
+    """Read NAME[/STYLE] or virtual:NAME[/STYLE]. Raises ValueError.
+
+    A text after the last slash that names no style belongs to the name of a port of another
+    program: some have a slash.
+    """
     name, slash, style = text.rpartition("/")
-    if not slash:
+    virtual = text.startswith("virtual:")
+    if not slash or (style not in PRESETS and style not in own and not virtual):
         name, style = text, next(iter(PRESETS))
     elif style not in PRESETS and style not in own:
-        allowed = ", ".join([*PRESETS, *own])
-        raise ValueError(f"no style is named {style!r:.60}; allowed: {allowed}")
-    virtual = name.startswith("virtual:")
-    name = name.removeprefix("virtual:")
-    if not name.strip() or len(name) > 200 or not name.isprintable():
+        raise ValueError(unknown_style(style, own))
+    name = name.removeprefix("virtual:").strip()
+    if not name.strip("/") or len(name) > 200 or not name.isprintable():
         raise ValueError(f"{text!r:.60} is not NAME[/STYLE]")
-    return PortRequest(name.strip(), style, virtual)
+    return PortRequest(name, style, virtual)
+
+
+def unknown_style(style: str, own: Mapping[str, Style]) -> str:
+    """Return the reason why a name of a style is refused."""
+    return f"no style is named {style!r:.60}; allowed: {', '.join([*PRESETS, *own])}"
+
+
+def port_option(name: str) -> str:
+    """Return the NAME[/STYLE] that asks for the port of a name, whatever its name ends in."""
+    return name if parse_port(name, {}).name == name else f"{name}/{next(iter(PRESETS))}"

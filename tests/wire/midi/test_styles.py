@@ -7,7 +7,14 @@ from support import ROOT
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
 from robojam.wire.midi.bindings import Action, Trigger, parse_binding
-from robojam.wire.midi.styles import PRESETS, PortRequest, Style, parse_port, parse_styles
+from robojam.wire.midi.styles import (
+    PRESETS,
+    PortRequest,
+    Style,
+    parse_port,
+    parse_styles,
+    port_option,
+)
 
 
 def test_table_is_a_preset_with_other_values():
@@ -62,7 +69,10 @@ def test_scale_has_the_same_spellings_in_a_style_and_at_the_top_level(spelling, 
         ('[midi.lead.controls]\n"cc 1" = "timescale 0 2"', "timescale LOW HIGH"),
         ('[midi.lead.controls]\n"cc 1" = "spread nan 2"', "spread LOW HIGH"),
         ('[midi.lead.controls]\n"cc 1" = 3', "lead: "),
-        ('midi-in = ["Board/lead"]', "midi-in: no style is named 'lead'; allowed: mpe,"),
+        (
+            'midi-in = ["virtual:Board/lead"]',
+            "midi-in: no style is named 'lead'; allowed: mpe,",
+        ),
         ('midi-out = ["/mpe"]', "midi-out: '/mpe' is not NAME[/STYLE]"),
         ("midi-in = [3]", "midi-in"),
     ],
@@ -92,7 +102,19 @@ def test_command_line_can_use_the_styles_of_the_file(tmp_path):
     chosen = resolve({"midi_out": ["Surge/lead"]}, str(path))
     assert chosen.midi["lead"].members == 3
     with pytest.raises(OptionsError, match="midi-out: no style is named 'lead'"):
-        resolve({"midi_out": ["Surge/lead"]})
+        resolve({"midi_out": ["virtual:Surge/lead"]})
+
+
+def test_slash_in_the_name_of_a_port_is_no_style():
+    whole = "nanoKONTROL2 SLIDER/KNOB"
+    assert parse_port(whole, {}) == PortRequest(whole, "mpe", virtual=False)
+    assert parse_port(f"{whole}/cc", {}) == PortRequest(whole, "cc", virtual=False)
+    assert parse_port("MIDI I/O#2/cc", {}) == PortRequest("MIDI I/O#2", "cc", virtual=False)
+
+
+@pytest.mark.parametrize("name", ["nanoKONTROL2 SLIDER/KNOB", "Stage/keys", "Surge", "a/b/cc"])
+def test_option_of_a_port_asks_for_its_whole_name(name):
+    assert parse_port(port_option(name), {}) == PortRequest(name, "mpe", virtual=False)
 
 
 def test_styles_survive_json():
