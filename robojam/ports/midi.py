@@ -35,6 +35,8 @@ GATHER: Final = 0.002
 MISSED: Final = 3.0
 #: Seconds that the process has to begin looking for ports.
 _BEGINS: Final = 10.0
+#: Seconds without a sounding note after which the next is preceded by the output's setup.
+SILENCE: Final = 1.5
 _NO_SYSTEM: Final = "no MIDI system runs" + (
     "; start JACK or PipeWire, or sudo modprobe snd-seq" if sys.platform == "linux" else ""
 )
@@ -65,6 +67,7 @@ class _InputDevice(_Device):
 @dataclass(slots=True, kw_only=True)
 class _OutputDevice(_Device):
     writer: MidiWriter
+    played_at: float = -math.inf  # its last touch, or its setup
     unsent: int = 0
 
 
@@ -109,7 +112,10 @@ class MidiPorts:
         ]
         self._outputs = [
             _OutputDevice(
-                wanted=wanted, writer=make_writer(styles[wanted.style], ranges=settings.range)
+                wanted=wanted,
+                writer=make_writer(
+                    styles[wanted.style], ranges=settings.range, eager=wanted.virtual
+                ),
             )
             for wanted in wanted_outputs
         ]
@@ -158,23 +164,30 @@ class MidiPorts:
                 self._systems = int(data)
         if now >= self._flush_at:
             self._flush_at = math.inf
-            for device in self._inputs:
-                received += [(device.source, move) for move in device.reader.take_moves()]
+            received += self._take_moves()
         elif self._flush_at == math.inf and any(d.reader.has_moves for d in self._inputs):
             self._flush_at = now + GATHER
         return [(source, self._resolve_toggle(item)) for source, item in received]
+
+    def _take_moves(self) -> list[tuple[str, Input]]:
+        return [(d.source, move) for d in self._inputs for move in d.reader.take_moves()]
 
     def _read(self, device: _InputDevice, data: bytes, now: float) -> list[tuple[str, Input]]:
         messages, dropped = device.parser.feed(data)
         device.messages += len(messages)
         device.last_received = now
-        inputs: list[Input] = [Dropped(reason) for reason in dropped]
+        inputs: list[tuple[str, Input]] = [(device.source, Dropped(r)) for r in dropped]
         for message in messages:
             if _may_echo(message) and self._echoes.returned(_echo_key(message), now):
-                inputs.append(Dropped("echo"))
-            else:
-                inputs += device.reader.read(message)
-        return [(device.source, item) for item in inputs]
+                inputs.append((device.source, Dropped("echo")))
+                continue
+            items = device.reader.read(message)
+            if any(isinstance(item, Control) for item in items):
+                # What moved before a control is heard before it: after a pedal that passes the
+                # turn, it would take the turn back.
+                inputs += self._take_moves()
+            inputs += [(device.source, item) for item in items]
+        return inputs
 
     def _resolve_toggle(self, item: Input) -> Input:
         """Replace a switch's TOGGLE by the value that follows the present one."""
@@ -196,6 +209,7 @@ class MidiPorts:
             if first:
                 self._send(device, device.writer.clear())
             self._send(device, device.writer.start())
+            device.played_at = self._clock()
 
     def _failed(self, number: int, error: str) -> None:
         device = self._device(number)
@@ -234,7 +248,10 @@ class MidiPorts:
             if machine or self._everyone:
                 for device in self._outputs:
                     if device.port is not None:
-                        self._send(device, device.writer.touch(at, touch))
+                        self._send(
+                            device, self._renewal(device) + device.writer.touch(at, touch)
+                        )
+                        device.played_at = self._clock()
         elif isinstance(event, TurnChanged):
             # A turn is taken back by a touch of the same instant; one that ends by itself has
             # no such touch, and its notes ring on.
@@ -250,6 +267,15 @@ class MidiPorts:
                     device.writer.ranges = str(event.value)
             if event.name in ("mode", "panic"):
                 self._panic()
+
+    def _renewal(self, device: _OutputDevice) -> bytes:
+        """Return the setup of an output again, when it has been silent.
+
+        A program or a device may be connected behind the port at any time, and nothing tells.
+        Where notes sound it is not sent, since the setup of an MPE zone ends them.
+        """
+        silent = not device.writer.is_sounding and self._clock() - device.played_at >= SILENCE
+        return device.writer.renew() if silent else b""
 
     def _panic(self) -> None:
         for device in self._outputs:

@@ -13,13 +13,13 @@ from support.players import ScriptedPlayer, land, slide
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.jam.events import ControlChanged, TouchPlayed, TurnChanged
-from robojam.ports.midi import ECHO, GATHER, MISSED, MidiPorts
+from robojam.ports.midi import ECHO, GATHER, MISSED, SILENCE, MidiPorts
 from robojam.ports.midi_process import OUTPUTS
 from robojam.sessions.session import SetEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi import stream
 from robojam.wire.midi.styles import PRESETS, parse_styles
-from robojam.wire.native import Control, Dropped, Finger, PitchedFinger
+from robojam.wire.native import Control, Dropped, Finger, PhaselessTouch, PitchedFinger
 
 
 class FakeClient:
@@ -200,7 +200,7 @@ def test_jam_reports_a_turn_taken_back_unlike_a_finished_one(ports, tmp_path):
     jam = DrivenEngine(
         tmp_path, ScriptedPlayer(land(0.1), slide(0.1)), threshold=0.1, response=1.0
     )
-    jam.engine._publisher.outputs = jam.engine._ports = (ports.midi,)
+    jam.engine._publisher.outputs = (ports.midi,)
 
     def call():
         jam.send("/robojam/down", "iff", 1, 0.5, 0.5)
@@ -274,6 +274,48 @@ def test_status_lists_every_port_with_its_counters(ports):
         }
     ]
     assert about["out"][0]["unsent"] == 1
+
+
+def test_setup_is_sent_again_before_a_note_after_a_silence_and_never_among_notes(monkeypatch):
+    made = DrivenPorts(monkeypatch, midi_out=("surge",))
+    made.report("o", OUTPUTS, b"Surge:midi")
+    zone = stream.parameter(0, stream.CONFIGURATION, 15)
+    made.client.take()
+
+    def landing(**where) -> bytes:
+        made.touch("down", **where)
+        return b"".join(made.client.take())
+
+    assert not landing().startswith(zone)  # it was just sent
+    made.now += 2 * SILENCE
+    assert zone not in landing(who="ai2")  # a note sounds
+    made.touch("up")
+    made.touch("up", who="ai2")
+    made.client.take()
+    made.now += SILENCE / 2
+    assert zone not in landing()
+    made.touch("up")
+    made.client.take()
+    made.now += SILENCE
+    after = landing()
+    assert after.startswith(zone + stream.parameter(4, stream.BEND_RANGE, 48))
+    assert len(stream.MidiParser().feed(after)[0]) <= 15  # on a MIDI cable, 10 ms
+
+
+def test_what_moved_before_a_control_is_heard_before_it(monkeypatch):
+    made = DrivenPorts(monkeypatch, midi_in=("desk/cc", "foot/pedal"))
+    assert made.play(stream.control(0, 16, 64), 0) == []
+    ((first, move), (second, control)) = made.play(stream.control(0, 64, 127), 1)
+    assert (first, second) == ("midi:desk", "midi:foot (2)")
+    assert isinstance(move, PhaselessTouch)
+    assert control == Control("answer", 1)
+    made.now += 2 * GATHER
+    assert made.midi.receive() == []
+    # On one port too, in one packet.
+    packet = stream.control(0, 16, 1) + stream.control(0, 64, 0) + stream.control(0, 64, 127)
+    move, control = (item for _, item in made.play(packet, 1))
+    assert isinstance(move, PhaselessTouch)
+    assert isinstance(control, Control)
 
 
 def test_missing_ports_are_logged_once(monkeypatch, caplog):
@@ -362,7 +404,7 @@ def test_panic_reaches_the_ports_of_a_silent_jam(tmp_path):
             pass
 
     jam = DrivenEngine(tmp_path)
-    jam.engine._publisher.outputs = jam.engine._ports = (Output(),)
+    jam.engine._publisher.outputs = (Output(),)
     jam.send("/touch", "ff", 0.5, 0.5)
     for _ in range(3):
         jam.send("/robojam/panic")

@@ -10,6 +10,7 @@ import pytest
 from support.engine import Client, command, recordings, serving, stop
 from support.jack import SOUNDFONT, Peer, left_on, missing, peer, until
 
+from robojam.ports.midi import SILENCE
 from robojam.sessions.session import read
 from robojam.wire.midi import stream
 
@@ -191,6 +192,56 @@ def test_virtual_port_plays_to_a_program_that_connects_to_it(jack, tmp_path):
         until(lambda: ons(surge.received) > 0, "notes")
         assert engine.end() == 0
         until(lambda: not left_on(surge.received), "nothing is left on")
+
+
+def test_program_that_connects_late_has_zone_and_bend_range_at_its_first_note(jack, tmp_path):
+    with (
+        peer(jack, "in", "Surge") as surge,
+        serving(tmp_path, "--midi-out", "virtual:answers", *QUICK) as engine,
+    ):
+        connected(engine.out)
+        mine = until(lambda: [p for p in jack.ports() if p.endswith(":answers")], "the port")
+        theirs = next(p for p in jack.ports() if p.startswith("Surge:"))
+        subprocess.run(["jack_connect", "-s", jack.name, mine[0], theirs], check=True)
+        assert surge.received == []  # what was sent when the port was made is lost
+        engine.out.listen(SILENCE)  # the port has been silent for that long
+        engine.out.send("/robojam/down", "iff", 1, 0.5, 0.5)
+        engine.out.send("/robojam/up", "i", 1)
+        until(lambda: ons(surge.received) > 0, "the answer")
+        assert engine.end() == 0
+        received = surge.received
+        first = next(n for n, message in enumerate(received) if message[0] & 0xF0 == 0x90)
+        channel = received[first][0] & 0x0F
+        before = b"".join(received[:first])
+        assert before.startswith(stream.parameter(0, stream.CONFIGURATION, 15))
+        assert stream.parameter(channel, stream.BEND_RANGE, 48) in before
+
+
+def test_each_of_two_controllers_of_one_name_is_a_player_and_the_second_can_be_named(
+    jack, tmp_path
+):
+    options = ("--midi-in", "board#2", "--midi-in", "board", "--threshold", "60")
+    with (
+        peer(jack, "out", "Board") as first,
+        peer(jack, "out", "Board") as second,  # JACK names it Board-01
+        serving(tmp_path, *options) as engine,
+    ):
+        connected(engine.out, "in")
+        status = engine.out.ask(lambda status: status["midi"]["in"][1]["connected"])
+        ports = [port["port"] for port in status["midi"]["in"]]
+        assert ports == ["Board-01:midi", "Board:midi"]
+        first.send(stream.note_on(1, 60, 90))
+        second.send(stream.note_on(1, 64, 90))
+        engine.out.ask(lambda status: status["fingers"] == 2)
+        first.end()
+        status = engine.out.ask(lambda status: not status["midi"]["in"][1]["connected"])
+        assert status["midi"]["in"][0]["connected"]
+        assert status["midi"]["in"][0]["problem"] is None
+        assert status["midi"]["in"][1]["problem"].startswith("gone")
+        engine.out.ask(lambda status: status["fingers"] == 1)  # the living one holds its note
+        second.send(stream.note_off(1, 64))
+        engine.out.ask(lambda status: status["fingers"] == 0)
+        assert engine.end() == 0
 
 
 def test_replay_plays_every_note_over_midi(jack, tmp_path):

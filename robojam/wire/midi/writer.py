@@ -35,36 +35,77 @@ class MidiWriter:
     """Writer of the messages to one port.
 
     ranges are the players' ranges of pitch, as `robojam.music.parse_ranges` returns them. They
-    may be set at any time; a style with a range of its own does not use them.
+    may be set at any time; a style with a range of its own does not use them. eager: each
+    landing is preceded by its channel's bend range, for receivers that come at any time.
+    channels: those to use instead of the style's, in a zone that is not the writer's to set up.
     """
 
-    def __init__(self, style: Style, *, ranges: str = DEFAULT_RANGE) -> None:
+    def __init__(
+        self,
+        style: Style,
+        *,
+        ranges: str = DEFAULT_RANGE,
+        eager: bool = False,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
         self.style = style
         self.ranges = ranges
+        self._eager = eager
+        self._given = channels
+        self._members = style.channels if channels is None else channels
+        self._master = style.master if channels is None else None
+        #: Channels whose setup is sent before their next note.
+        self._stale: set[int] = set()
         self._fingers: dict[Key, _SoundingFinger] = {}
         self._sounding = stream.SoundingNotes()
         self._sent: dict[bytes, bytes] = {}
         #: Channels that no finger has; the one that has rested longest first.
-        self._free = list(style.channels)
+        self._free = list(self._members)
 
     def start(self) -> bytes:
         """Return the configuration and the programs that a port is sent when it opens."""
-        style = self.style
-        data = b""
-        if style.master is not None:
-            data += stream.parameter(style.master, stream.CONFIGURATION, style.members)
-        data += self._bend_ranges(style.channels)
-        if style.program is not None:
-            # Some synthesisers take programs on the master channel alone, others on each.
-            for channel in self.channels:
-                data += stream.program(channel, style.program - 1, style.bank)
-        return data
+        self._stale.clear()
+        data = self._zone() + self._bend_ranges(self._members)
+        # Some synthesisers take programs on the master channel alone, others on each.
+        return data + b"".join(map(self._program, self.channels))
+
+    def renew(self) -> bytes:
+        """Return the zone's configuration again; each channel's follows before its next note.
+
+        For a receiver that may have been connected lately. Notes that sound in an MPE zone end.
+        """
+        self._stale.update(self._members)
+        return self._zone() + (b"" if self._master is None else self._program(self._master))
+
+    @property
+    def is_sounding(self) -> bool:
+        """Whether a finger is down or a note is on."""
+        return bool(self._fingers or self._sounding.notes)
+
+    def _zone(self) -> bytes:
+        if self._master is None:
+            return b""
+        return stream.parameter(self._master, stream.CONFIGURATION, self.style.members)
+
+    def _refresh(self, channel: int) -> bytes:
+        """Return the setup of a channel that is to sound, where its receiver may lack it."""
+        stale = channel in self._stale
+        if not self._eager and not stale:
+            return b""
+        self._stale.discard(channel)
+        self._sent = {k: sent for k, sent in self._sent.items() if k[0] & 0x0F != channel}
+        # A program is loaded, which takes time: only after a silence.
+        return self._bend_ranges((channel,)) + (self._program(channel) if stale else b"")
+
+    def _program(self, channel: int) -> bytes:
+        if self.style.program is None:
+            return b""
+        return stream.program(channel, self.style.program - 1, self.style.bank)
 
     @property
     def channels(self) -> tuple[int, ...]:
         """All channels that the writer may use, from 0."""
-        master = self.style.master
-        return self.style.channels if master is None else (master, *self.style.channels)
+        return self._members if self._master is None else (self._master, *self._members)
 
     def clear(self) -> bytes:
         """Silence what an engine that was killed left sounding: real note-offs first."""
@@ -72,7 +113,7 @@ class MidiWriter:
         if self.style.kind != "cc":
             pitches = self.style.pitch_range or widest_range(self.ranges)
             notes = range(math.floor(pitches.low), math.ceil(pitches.high) + 1)
-            pairs = product(self.style.channels, notes)
+            pairs = product(self._members, notes)
             offs = b"".join(stream.note_off(*pair) for pair in pairs)
         return offs + b"".join(map(stream.silence, self.channels))
 
@@ -96,7 +137,7 @@ class MidiWriter:
         """Release all that sounds, and silence every channel used since the last panic."""
         self._fingers.clear()
         self._sent.clear()
-        self._free = list(self.style.channels)
+        self._free = list(self._members)
         used = tuple(sorted(self._sounding.channels))
         # Some synthesisers forget the bend range with their controllers.
         return self._sounding.release() + self._bend_ranges(used)
@@ -175,7 +216,7 @@ class _MpeWriter(MidiWriter):
         if not self._free:  # more fingers than channels: the oldest gives way
             data = self._release(next(iter(self._fingers)))
         finger.channel = self._free.pop(0)
-        return data + self._strike(finger)
+        return data + self._refresh(finger.channel) + self._strike(finger)
 
     def _strike(self, finger: _SoundingFinger) -> bytes:
         finger.note = round(finger.pitch)
@@ -208,8 +249,8 @@ class _NotesWriter(MidiWriter):
         return any(finger.note == note for finger in self._fingers.values())
 
     def _land(self, finger: _SoundingFinger) -> bytes:
-        finger.note, finger.channel = self._note(finger), self.style.channels[0]
-        data = b""
+        finger.note, finger.channel = self._note(finger), self._members[0]
+        data = self._refresh(finger.channel)
         if self._is_held(finger.note):  # by another finger: it is struck again
             data = self._send(stream.note_off(finger.channel, finger.note))
         velocity = self.style.velocity
@@ -232,12 +273,18 @@ class _NotesWriter(MidiWriter):
 class _ControllerWriter(MidiWriter):
     """Writer of two controllers, x and y; each further finger has the next channel."""
 
+    @property
+    def _ring(self) -> tuple[int, ...]:
+        first = self._members[0]
+        return self._given or tuple((first + n) % 16 for n in range(16))
+
     def _land(self, finger: _SoundingFinger) -> bytes:
         taken = {other.channel for other in self._fingers.values()}
-        first = self.style.channels[0]
-        ring = ((first + n) % 16 for n in range(16))
-        finger.channel = next((channel for channel in ring if channel not in taken), first)
-        data = self._slide(finger)
+        first = self._members[0]
+        finger.channel = next(
+            (channel for channel in self._ring if channel not in taken), first
+        )
+        data = self._refresh(finger.channel) + self._slide(finger)
         if self.style.gate is not None:
             data += self._set(stream.control(finger.channel, self.style.gate, 127))
         return data
@@ -266,6 +313,12 @@ class _ControllerWriter(MidiWriter):
 _WRITERS = {"mpe": _MpeWriter, "notes": _NotesWriter, "cc": _ControllerWriter}
 
 
-def make_writer(style: Style, *, ranges: str = DEFAULT_RANGE) -> MidiWriter:
-    """Make the writer of a style."""
-    return _WRITERS[style.kind](style, ranges=ranges)
+def make_writer(
+    style: Style,
+    *,
+    ranges: str = DEFAULT_RANGE,
+    eager: bool = False,
+    channels: tuple[int, ...] | None = None,
+) -> MidiWriter:
+    """Make the writer of a style; the arguments are those of MidiWriter."""
+    return _WRITERS[style.kind](style, ranges=ranges, eager=eager, channels=channels)

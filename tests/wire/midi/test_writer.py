@@ -264,3 +264,44 @@ def test_stroke_that_goes_out_comes_back_as_the_same_touches(name, places):
     ups = [touched for m in split(out.touch(99, touch("up"))) for touched in reader.read(m)]
     assert style.kind == "cc" or [touched.phase for touched in ups][-1] is Phase.UP
     assert reader.lift_all() == []
+
+
+BEND = [m.hex() for m in stream.MidiParser().feed(stream.parameter(1, 0, 48))[0]]
+
+
+def test_renewed_zone_is_configured_at_once_and_each_channel_before_its_next_note():
+    writer = make_writer(Style(members=2, program=5))
+    writer.start()
+    writer.touch(0.0, touch("down"))
+    writer.touch(0.1, touch("up"))
+    assert not writer.is_sounding
+    assert hexes(writer.renew()) == ["b06500", "b06406", "b00602", "b0657f", "b0647f", "c004"]
+    landing = hexes(writer.touch(1.0, touch("down")))
+    second = [m.replace("b1", "b2") for m in BEND]  # the channel that rested longest
+    assert landing[:6] == [*second, "c204"]
+    assert {m[:2] for m in landing[6:]} == {"b2", "d2", "e2", "92"}  # all values again
+    assert writer.is_sounding
+    assert hexes(writer.touch(1.1, touch("down", finger=1)))[:5] == BEND
+    writer.touch(1.2, touch("up"))
+    assert hexes(writer.touch(1.3, touch("down")))[0][:2] != "b2"
+
+
+def test_eager_writer_sends_the_bend_range_before_every_note():
+    writer = make_writer(Style(zone="none", channel=2, program=5), eager=True)
+    writer.start()
+    for t in (0.0, 1.0):
+        landing = hexes(writer.touch(t, touch("down")))
+        assert landing[:5] == BEND
+        assert landing[-1][:2] == "91"
+        assert not any(m[:2] == "c1" for m in landing)  # no program is loaded again
+        writer.touch(t + 0.1, touch("up"))
+
+
+@pytest.mark.parametrize("style", ["mpe", "keys", "cc"])
+def test_writer_of_given_channels_uses_no_other(style):
+    writer = make_writer(PRESETS[style], channels=(4, 6))
+    data = writer.start() + writer.renew()
+    for finger in range(4):
+        data += writer.touch(finger / 10, touch("down", x=finger / 4, finger=finger))
+    data += writer.touch(1.0, touch("move", x=0.9)) + writer.panic()
+    assert {m[0] & 0x0F for m in stream.MidiParser().feed(data)[0]} <= {4, 6}
