@@ -30,6 +30,8 @@ from robojam.jam.jam import Jam
 from robojam.jam.voices import Voices
 from robojam.model.file import find
 from robojam.player.player import ModelPlayer
+from robojam.ports.destination import Destination
+from robojam.ports.listener import Listener
 from robojam.ports.osc_out import OscOutput, make_outputs
 from robojam.ports.udp import Endpoint
 from robojam.wire import osc
@@ -51,7 +53,8 @@ PARTS: list[tuple[Any, str, str]] = [
     (Publisher, "handle", "publish (each event)"),
     (OscOutput, "handle", "encode the touch as OSC (each event)"),
     (Monitors, "send", "send to the monitors (each packet)"),
-    (Endpoint, "send", "send to the socket (each packet)"),
+    (Destination, "send", "send to the output (each packet)"),
+    (Endpoint, "send", "send to the monitors (each packet)"),
     (Takes, "record", "put into the queue of the recorder"),
     (ModelPlayer, "forecast", "forecast for the monitors (30 per second at most)"),
 ]
@@ -102,7 +105,7 @@ def measure(model: str, folder: str) -> dict[str, tuple[float, float]]:
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.bind(("127.0.0.1", 0))
     port = client.getsockname()[1]
-    endpoint = Endpoint("127.0.0.1", 0)
+    listener = Listener("127.0.0.1", 0)
     # Answers are due at once, so that the next touch replaces none.
     settings = Settings(mode="duet", timescale=0.001)
     options = Options(sessions=folder, seed=1, osc_out=(f"127.0.0.1:{port}",))
@@ -111,20 +114,20 @@ def measure(model: str, folder: str) -> dict[str, tuple[float, float]]:
         options,
         loaded.info,
         partial(Jam, loaded.player),
-        endpoint=endpoint,
+        endpoint=listener,
         settings=settings,
         load=lambda *_: None,
-        outputs=make_outputs(options, endpoint),
+        outputs=make_outputs(options, listener),
     )
-    client.sendto(osc.encode("/robojam/subscribe", "i", port), endpoint.address)
-    loop._receive(engine)
+    client.sendto(osc.encode("/robojam/subscribe", "i", port), listener.address)
+    loop._receive(engine, listener.sockets[0])
     stopwatch.parts.clear()
     answered, played = [], []
     for i in range(TOUCHES):
         x = 0.3 + 0.4 * (i % 97) / 97
-        client.sendto(osc.encode("/robojam/move", "iff", 1, x, 0.5), endpoint.address)
+        client.sendto(osc.encode("/robojam/move", "iff", 1, x, 0.5), listener.address)
         began = time.perf_counter()
-        loop._receive(engine)
+        loop._receive(engine, listener.sockets[0])
         answered.append(1e6 * (time.perf_counter() - began))
         time.sleep(0.006)
         began = time.perf_counter()

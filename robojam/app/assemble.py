@@ -16,7 +16,15 @@ from typing import Any, Final
 
 import msgspec
 
-from robojam.config.addresses import LEARN, parse_address, parse_output, parse_pad, parse_tuio
+from robojam.config.addresses import (
+    LEARN,
+    format_address,
+    parse_address,
+    parse_output,
+    parse_pad,
+    parse_tuio,
+    shell_quoted,
+)
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -33,11 +41,12 @@ from robojam.player.devices import DeviceError, choose_device, may_have
 from robojam.player.player import ModelPlayer
 from robojam.ports import discovery, udp
 from robojam.ports.interface import InputPort
+from robojam.ports.listener import Listener
 from robojam.ports.midi import MidiPorts
 from robojam.ports.midi_client import MidiError
 from robojam.ports.osc_out import make_outputs, tuio_source
 from robojam.ports.tuio_in import TuioInput
-from robojam.ports.udp import Endpoint, PortError
+from robojam.ports.udp import PortError
 from robojam.sessions.playback import Playback, settings_of
 from robojam.sessions.regenerate import regenerate
 from robojam.sessions.session import Header, ModelRef, Session, is_selected
@@ -133,8 +142,8 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
             choose_device(options.device)  # its error names the devices of this machine
         for output in map(parse_output, options.osc_out):
             udp.resolve(output.host, output.port)
-        endpoint = Endpoint(*parse_address(options.osc_in))
-    endpoint.close()
+        listener = Listener(*parse_address(options.osc_in))
+    listener.close()
     for handler in open_log(options):
         handler.close()
     models = Models(path, device="cpu")
@@ -145,8 +154,7 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
         except ModelFileError:  # deleted since: the engine that gets this name says so
             return name
 
-    host, port = endpoint.address
-    return msgspec.structs.replace(options, osc_in=f"{host}:{port}"), find
+    return msgspec.structs.replace(options, osc_in=format_address(*listener.address)), find
 
 
 def assemble(options: Options) -> Assembly:
@@ -155,7 +163,7 @@ def assemble(options: Options) -> Assembly:
     warnings: list[str] = []
     with _assembling():
         path = model_file.find(options.model)
-        endpoint = Endpoint(*parse_address(options.osc_in))
+        listener = Listener(*parse_address(options.osc_in))
         device = choose_device(options.device)
         loaded = model_loader.load(path, device=device, voices=options.voices)
         assert isinstance(loaded.player, ModelPlayer)
@@ -165,7 +173,7 @@ def assemble(options: Options) -> Assembly:
         setup = Setup(
             options,
             {
-                "osc": lambda now: PortGroup(tuple(make_outputs(now, endpoint, reader))),
+                "osc": lambda now: PortGroup(tuple(make_outputs(now, listener, reader))),
                 "midi": lambda now: PortGroup(ports := tuple(_midi_ports(now)), ports),
                 "sound": lambda now: PortGroup(tuple(_sound(now))),
             },
@@ -175,19 +183,19 @@ def assemble(options: Options) -> Assembly:
             options,
             loaded.info,
             partial(Jam, loaded.player),
-            endpoint=endpoint,
+            endpoint=listener,
             settings=options.settings(
                 temperature=recommended.temperature, spread=recommended.spread
             ),
             load=models.ask,
-            inputs=_tuio_inputs(options, endpoint, reader, warnings),
+            inputs=_tuio_inputs(options, listener, reader, warnings),
             setup=setup,
             reader=reader,
         )
-    announced = _can_announce(options, endpoint, warnings)
-    outputs = ", ".join(options.osc_out)
-    host, port = endpoint.address
-    ready = f"{READY}{host}:{port}, plays to {outputs}: {path.name} on {device}"
+    announced = _can_announce(options, listener, warnings)
+    _warn_of_itself(listener, warnings)
+    address, outputs = format_address(*listener.address), ", ".join(options.osc_out)
+    ready = f"{READY}{address}, plays to {outputs}: {path.name} on {device}"
     return Assembly(engine, options, ready, tuple(warnings), announced=announced)
 
 
@@ -195,7 +203,7 @@ def make_reader(options: Options) -> OscReader:
     """Return a reader of OSC in all its dialects, with the pads of TouchOSC in the options."""
 
     def log_learnt(pad: Pad) -> None:
-        text = f"{pad.address}={','.join(pad.axes)}"
+        text = shell_quoted(f"{pad.address}={','.join(pad.axes)}")
         logging.getLogger("robojam").info("a pad: next time --touchosc %s takes it", text)
 
     pads = [Pad(*parse_pad(text)) for text in options.touchosc if text != LEARN]
@@ -207,14 +215,14 @@ def make_reader(options: Options) -> OscReader:
 
 
 def _tuio_inputs(
-    options: Options, endpoint: Endpoint, reader: OscReader, warnings: list[str]
+    options: Options, listener: Listener, reader: OscReader, warnings: list[str]
 ) -> list[InputPort]:
     """Return the port for TUIO; none, and a warning, when another program has it."""
-    address = parse_tuio(options.tuio_in, default_host=endpoint.address[0])
+    address = parse_tuio(options.tuio_in, default_host=listener.address[0])
     if address is None:
         return []
     try:
-        return [TuioInput(Endpoint(*address), reader.tuio_reader)]
+        return [TuioInput(Listener(*address), reader.tuio_reader)]
     except PortError as error:
         warnings.append(
             f"no TUIO for now: {str(error).partition('. Close it')[0]}; going on without it "
@@ -223,8 +231,17 @@ def _tuio_inputs(
         return []
 
 
-def _can_announce(options: Options, endpoint: Endpoint, warnings: list[str]) -> bool:
-    if not options.announce or not discovery.reaches_network(endpoint.address[0]):
+def _warn_of_itself(listener: Listener, warnings: list[str]) -> None:
+    warnings += [
+        f"the output {output.name} is this engine's own input, which ignores what it has sent "
+        "itself; name the address of another program"
+        for output in listener.destinations
+        if listener.receives(output.address)
+    ]
+
+
+def _can_announce(options: Options, listener: Listener, warnings: list[str]) -> bool:
+    if not options.announce or not discovery.reaches_network(listener.address[0]):
         return False
     if not discovery.is_installed():
         warnings.append("not announced on the network: that takes pip install 'robojam[net]'")
@@ -279,14 +296,14 @@ def assemble_replay(
     )  # fmt: skip
     with _assembling():
         reader = make_reader(options)
-        endpoint = Endpoint(*parse_address(options.osc_in))
-        outputs = make_outputs(options, endpoint, reader, everyone=True)
+        listener = Listener(*parse_address(options.osc_in))
+        outputs = make_outputs(options, listener, reader, everyone=True)
         midi = _midi_ports(options, everyone=True)
         engine: Engine = Engine(
             options,
             ModelInfo(header.model, header.device, header.build),
             make_jam,
-            endpoint=endpoint,
+            endpoint=listener,
             settings=settings,
             load=lambda *_: None,  # a replay takes no such control
             outputs=[*outputs, *midi, *_sound(options)],
@@ -296,8 +313,8 @@ def assemble_replay(
     for ports in midi:
         ports.await_ports(_MIDI_WAIT)
     name = "a recording" if session.path is None else session.path.name
-    host, port = endpoint.address
-    ready = f"{READY}{host}:{port}, replays {name} to {', '.join(options.osc_out)}"
+    address, to = format_address(*listener.address), ", ".join(options.osc_out)
+    ready = f"{READY}{address}, replays {name} to {to}"
     return Assembly(engine, options, ready)
 
 

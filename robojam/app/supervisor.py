@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from robojam.config.addresses import parse_address
+from robojam.config.addresses import format_address, is_group, is_wildcard, parse_address
 from robojam.config.load import change
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
@@ -45,7 +45,8 @@ def has_display() -> bool:
 
 def reachable(address: tuple[str, int]) -> tuple[str, int]:
     """Return the address at which programs on this machine reach a listening address."""
-    return ("127.0.0.1" if address[0] == "0.0.0.0" else address[0]), address[1]
+    host, port = address
+    return ("127.0.0.1" if is_wildcard(host) or is_group(host) else host), port
 
 
 def _start_program(*arguments: str) -> ChildProcess:
@@ -63,11 +64,10 @@ class WindowOptions:
 
     def start(self, engine: tuple[str, int]) -> ChildProcess:
         """Start the window as a program that connects to the engine's address."""
-        host, port = reachable(engine)
         width, height = self.size
         return _start_program(
-            *("window", "--engine", f"{host}:{port}", "--size", f"{width}x{height}"),
-            *("--theme", self.theme, "--turn", str(self.turn)),
+            *("window", "--engine", format_address(*reachable(engine))),
+            *("--size", f"{width}x{height}", "--theme", self.theme, "--turn", str(self.turn)),
             *(["--fullscreen"] if self.fullscreen else []),
         )
 

@@ -1,7 +1,9 @@
-"""Parsers of addresses: hosts and ports, outputs with their dialects, pads of TouchOSC."""
+"""Addresses as text: hosts and ports, outputs with their dialects, pads of TouchOSC."""
 
 import re
+import shlex
 from collections.abc import Callable
+from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 #: The dialects of an output, the default first.
@@ -11,26 +13,57 @@ LEARN: Final = "learn"
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.@-]{1,15})?")
 _BYTE = re.compile("0|[1-9][0-9]{0,2}")
 
 
 def parse_address(
     text: str, *, default_host: str = "127.0.0.1", lowest_port: int = 0
 ) -> tuple[str, int]:
-    """Return host and port of HOST:PORT, :PORT or PORT.
+    """Return host and port of HOST:PORT, [ADDRESS]:PORT (of IPv6), :PORT or PORT.
 
-    The host is an IPv4 address or a name. Port 0 stands for any free port; an address to
-    send to has a lowest_port of 1. Raises ValueError, which says what is wrong.
+    The host is an address, as `canonical_host` writes it, or a name. Port 0 stands for any
+    free port; an address to send to has a lowest_port of 1. Raises ValueError, which says
+    what is wrong.
     """
     host, _, port = text.rpartition(":")
-    host = host or default_host
     if not (port.isascii() and port.isdecimal() and len(port) <= 5):
-        raise ValueError(f"{quoted(text)} is not HOST:PORT")
+        form = "[ADDRESS]:PORT, of IPv6" if "[" in text else "HOST:PORT"
+        raise ValueError(f"{quoted(text)} is not {form}")
     if not lowest_port <= int(port) <= 65535:
         raise ValueError(f"port {port} of {quoted(text)} is not {lowest_port} to 65535")
+    return _parse_host(host, port) if host else default_host, int(port)
+
+
+def _parse_host(host: str, port: str) -> str:
+    """Return an address or a name of a host, checked. Raises ValueError."""
+    if host[0] == "[" and host[-1] == "]":
+        address = _ipv6(host[1:-1])
+        if address is None:
+            raise ValueError(f"{quoted(host[1:-1])} is no IPv6 address")
+        if address.is_link_local and address.scope_id is None:
+            raise ValueError(
+                f"{quoted(host)} is an address of one link: name its interface too, "
+                f"[{address}%INTERFACE]:{port}"
+            )
+        return canonical_host(host[1:-1])
     if not _is_host(host):
-        raise ValueError(f"{quoted(host)} is neither an IPv4 address nor the name of a host")
-    return host, int(port)
+        reason = f"{quoted(host)} is neither an IPv4 address nor the name of a host"
+        if ":" in host:
+            example = host if _ipv6(host) else "ADDRESS"
+            reason += f"; an IPv6 address is written in brackets: [{example}]:{port}"
+        raise ValueError(reason)
+    return host
+
+
+def _ipv6(host: str) -> IPv6Address | None:
+    """Return an IPv6 address, with %INTERFACE or without; None for another text."""
+    if not _IPV6.fullmatch(host):
+        return None
+    try:
+        return IPv6Address(host)
+    except AddressValueError:
+        return None
 
 
 def _is_host(host: str) -> bool:
@@ -40,6 +73,40 @@ def _is_host(host: str) -> bool:
             _BYTE.fullmatch(label) and int(label) < 256 for label in labels
         )
     return len(host) <= 253 and all(map(_HOST_LABEL.fullmatch, labels))
+
+
+def format_address(host: str, port: int | str) -> str:
+    """Return HOST:PORT, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def canonical_host(host: str) -> str:
+    """Return the one text that stands for a host's address; another text as it is.
+
+    An IPv4 address that is mapped into IPv6 (::ffff:192.0.2.1) becomes IPv4.
+    """
+    address = _ipv6(host)
+    return host if address is None else str(address.ipv4_mapped or address)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a canonical host is this machine by an address that no other can reach."""
+    return host in ("127.0.0.1", "::1") or (
+        host.startswith("127.") and host.replace(".", "").isdecimal()
+    )
+
+
+def is_wildcard(host: str) -> bool:
+    """Return whether a canonical host stands for all addresses of this machine."""
+    return host in ("0.0.0.0", "::")
+
+
+def is_group(host: str) -> bool:
+    """Return whether a canonical host is the address of a multicast group."""
+    try:
+        return ip_address(host).is_multicast
+    except ValueError:
+        return False
 
 
 class Output(NamedTuple):
@@ -57,7 +124,13 @@ def parse_output(text: str) -> Output:
         raise ValueError(
             f"no dialect is named {quoted(dialect)}; allowed: {', '.join(DIALECTS)}"
         )
-    return Output(*parse_address(address, lowest_port=1), dialect or DIALECTS[0])
+    host, port = parse_address(address, lowest_port=1)
+    if is_wildcard(host):
+        raise ValueError(
+            f"{quoted(address)} is an address to listen at; to send to this machine: "
+            f"127.0.0.1:{port}"
+        )
+    return Output(host, port, dialect or DIALECTS[0])
 
 
 def parse_pad(text: str) -> tuple[str, tuple[str, str]]:
@@ -83,6 +156,16 @@ def quoted(value: object) -> str:
     except ValueError:  # Python refuses to write integers of more than 4300 digits
         return "a number too long to show"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def shell_quoted(text: str) -> str:
+    """Return a text from outside as one word that a shell takes as it is, on one line.
+
+    Characters that do not print (ESC, a newline, marks that turn the direction of writing)
+    are escaped: they could make the line look like another.
+    """
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return shlex.quote(printable)
 
 
 #: Parsers of the options that are addresses: each raises ValueError for a wrong text.

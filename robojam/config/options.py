@@ -61,7 +61,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     seed: Annotated[int, _integer(
         0, MAX_SEED, "seed of the machine's random numbers", "drawn")] | None = None
     osc_in: Annotated[str, _meta(
-        "address to receive OSC at; port 0 is any free one",
+        "address to receive OSC at, [ADDRESS]:PORT for IPv6; port 0 is any free one",
         "HOST:PORT", "HOST:PORT")] = "127.0.0.1:5005"
     osc_out: Annotated[tuple[str, ...], _list(
         "HOST:PORT[/DIALECT]",

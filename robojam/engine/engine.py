@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from robojam.config.addresses import format_address
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, RefusedError, Settings, validate_control
 from robojam.engine.metrics import DropCounter, RateLimiter, memory_mb
@@ -34,7 +35,8 @@ from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
 from robojam.music import PitchRange, parse_ranges, range_of
 from robojam.ports.interface import InputPort, OutputPort, Port
-from robojam.ports.udp import Address, Endpoint, is_loopback
+from robojam.ports.listener import Listener
+from robojam.ports.udp import Address, is_loopback
 from robojam.system.call_queue import CallQueue
 from robojam.system.priority import ORDINARY
 from robojam.touch import Phase, clip
@@ -70,7 +72,7 @@ class Engine:
         info: ModelInfo,
         make_jam: MakeJam,
         *,
-        endpoint: Endpoint,
+        endpoint: Listener,
         settings: Settings,
         load: Callable[[str, int, Callable[[Loaded], None]], None],
         outputs: Sequence[OutputPort] = (),
@@ -299,7 +301,7 @@ class Engine:
         if self.endpoint.is_own(monitor):
             raise RefusedError("echo")
         if self._monitors.add(monitor, arrival):
-            log.info("new monitor at %s:%d", *monitor)
+            log.info("new monitor at %s", format_address(*monitor))
             self.endpoint.send(native.encode_turn(self.jam.turn), monitor)
             for name, value in self._controls().items():
                 if value is not None:
@@ -458,7 +460,7 @@ class Engine:
             "replaced": self._counts.replaced,
             "dropped": self._counts.dropped,
             "clipped": self._clipped,
-            "unsent": self.endpoint.unsent,
+            **self.endpoint.status(),
             "late_ms_p99": 1000 * self._publisher.lateness.p99,
             "late_ms_max": 1000 * self._publisher.lateness.worst,
             "held_up": self._held_up,

@@ -10,6 +10,7 @@ from functools import partial
 
 from robojam.engine.engine import Engine
 from robojam.ports.interface import InputPort
+from robojam.ports.udp import Endpoint
 
 #: Packets that are read before what is due is looked at again.
 _BURST = 32
@@ -38,14 +39,18 @@ def _handlers(engine: Engine) -> dict[int, Callable[[], None]]:
     """Return what is called when a file can be read, by its descriptor."""
     return {
         engine.calls.fileno(): engine.calls.drain,
-        engine.endpoint.fileno(): partial(_receive, engine),
-        **{port.fileno(): partial(engine.receive, port) for port in engine.inputs},
+        **{each.fileno(): partial(_receive, engine, each) for each in engine.endpoint.sockets},
+        **{
+            number: partial(engine.receive, port)
+            for port in engine.inputs
+            for number in port.filenos()
+        },
     }
 
 
-def _receive(engine: Engine) -> None:
+def _receive(engine: Engine, endpoint: Endpoint) -> None:
     for _ in range(_BURST):
-        packet = engine.endpoint.receive()
+        packet = endpoint.receive()
         if packet is None:
             return
         engine.packet(*packet, engine.clock())

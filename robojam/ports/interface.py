@@ -1,5 +1,6 @@
 """Protocols of the engine's ports: inputs bring touches in, outputs take events."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from robojam.jam.events import Event
@@ -19,8 +20,8 @@ class Port(Protocol):
 class InputPort(Port, Protocol):
     """Port that brings in touches and controls. No method blocks or raises."""
 
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when inputs wait."""
+    def filenos(self) -> Sequence[int]:
+        """Return the descriptors of which one is readable when inputs wait."""
 
     def receive(self) -> list[tuple[str, Input]]:
         """Return the inputs since the last call, each with the name of its source.

@@ -138,14 +138,14 @@ class MidiPorts:
         while any(device.port is None for device in self._outputs) and self._clock() < end:
             if not begun and (begun := self._client.begun):
                 end = self._clock() + seconds
-            select.select([self], [], [], 0.05)
+            select.select(self.filenos(), [], [], 0.05)
             self.receive()
 
     # -- input ------------------------------------------------------------------------------
 
-    def fileno(self) -> int:
+    def filenos(self) -> list[int]:
         """Return the client's descriptor, for a selector."""
-        return self._client.fileno()
+        return [self._client.fileno()]
 
     def receive(self) -> list[tuple[str, Input]]:
         """Return the inputs since the last call, each with the source of its device."""

@@ -4,35 +4,37 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
+from typing import Final
 
-from robojam.config.addresses import parse_output
+from robojam.config.addresses import format_address, parse_output
 from robojam.config.options import Options
 from robojam.jam.events import Event, TouchPlayed
+from robojam.ports.destination import Destination
 from robojam.ports.interface import OutputPort
+from robojam.ports.listener import Listener
 from robojam.ports.osc_scheduled import ScheduledOscOutput
-from robojam.ports.udp import Address, Endpoint, resolve
+from robojam.ports.udp import resolve
 from robojam.touch import Touch, is_machine
 from robojam.wire import dialects, impsy, microjam, native, osc, tuio
 
 #: Function that writes a touch, played at an instant of the engine's clock, as packets.
 Write = Callable[[TouchPlayed, float], Sequence[bytes]]
+#: Outputs of everybody who has named none: often nobody listens there.
+_OPTIONAL: Final = Options().osc_out
 
 
 class OscOutput:
     """Receiver of OSC in one dialect."""
 
-    def __init__(
-        self, endpoint: Endpoint, address: Address, write: Write, *, everyone: bool
-    ) -> None:
-        """Send from an endpoint to an address; everyone: the humans' touches too."""
-        self._endpoint, self._address, self._everyone = endpoint, address, everyone
-        self._write = write
+    def __init__(self, destination: Destination, write: Write, *, everyone: bool) -> None:
+        """Send to a destination; everyone: the humans' touches too."""
+        self._destination, self._everyone, self._write = destination, everyone, write
 
     def handle(self, event: Event, at: float) -> None:
         """Send a touch."""
         if isinstance(event, TouchPlayed) and (self._everyone or is_machine(event.touch.who)):
             for packet in self._write(event, at):
-                self._endpoint.send(packet, self._address)
+                self._destination.send(packet)
 
     def advance(self, now: float) -> float:
         """Do nothing; return infinity."""
@@ -40,23 +42,21 @@ class OscOutput:
         return math.inf
 
     def status(self) -> dict[str, object]:
-        """Return nothing: unsent packets are the endpoint's to report."""
+        """Return nothing: the listener reports its destinations."""
         return {}
 
     def close(self) -> None:
-        """Do nothing: the endpoint belongs to the engine."""
+        """Do nothing: the destination belongs to the engine's listener."""
 
 
 class TuioOutput(OscOutput):
     """Receiver of TUIO, which expects the fingers that are down once a second."""
 
-    def __init__(
-        self, endpoint: Endpoint, address: Address, source: str, *, everyone: bool
-    ) -> None:
-        """Send under a source name, from an endpoint to an address."""
+    def __init__(self, destination: Destination, source: str, *, everyone: bool) -> None:
+        """Send to a destination under a source name."""
         self._writer = tuio.TuioWriter(source)
         self._last_sent = -math.inf
-        super().__init__(endpoint, address, self._write_touch, everyone=everyone)
+        super().__init__(destination, self._write_touch, everyone=everyone)
 
     def _write_touch(self, event: TouchPlayed, at: float) -> list[bytes]:
         self._last_sent = at
@@ -65,7 +65,7 @@ class TuioOutput(OscOutput):
     def advance(self, now: float) -> float:
         """Repeat the last state if a second has passed; return the seconds until the next."""
         if now - self._last_sent >= tuio.REPEAT_INTERVAL:
-            self._endpoint.send(self._writer.repeat(now), self._address)
+            self._destination.send(self._writer.repeat(now))
             self._last_sent = now
         return self._last_sent + tuio.REPEAT_INTERVAL - now
 
@@ -77,13 +77,14 @@ def tuio_source() -> str:
 
 def make_outputs(
     options: Options,
-    endpoint: Endpoint,
+    listener: Listener,
     reader: dialects.OscReader | None = None,
     *,
     everyone: bool = False,
 ) -> list[OutputPort]:
     """Return the outputs that --osc-out names. Raises PortError for an unknown host.
 
+    listener closes their sockets, and recognises their packets as the engine's own.
     Packets that could be taken for a human's when they return are reported to reader, whose
     pads are those the machine plays on. everyone: the humans' touches are sent too.
     """
@@ -112,12 +113,15 @@ def make_outputs(
     }
 
     def make(host: str, port: int, dialect: str) -> OutputPort:
-        address = resolve(host, port)
+        name = format_address(host, port)
+        destination = listener.open_destination(
+            resolve(host, port), name=name, dialect=dialect, optional=name in _OPTIONAL
+        )
         if dialect == "native" and options.osc_ahead and not everyone:
             ahead, scale = options.osc_ahead / 1000, options.settings().timescale
-            return ScheduledOscOutput(endpoint, address, ahead=ahead, timescale=scale)
+            return ScheduledOscOutput(destination, ahead=ahead, timescale=scale)
         if dialect == "tuio":
-            return TuioOutput(endpoint, address, tuio_source(), everyone=everyone)
-        return OscOutput(endpoint, address, writers[dialect], everyone=everyone)
+            return TuioOutput(destination, tuio_source(), everyone=everyone)
+        return OscOutput(destination, writers[dialect], everyone=everyone)
 
     return [make(*parse_output(text)) for text in options.osc_out]

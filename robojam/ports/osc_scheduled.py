@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from robojam.jam.events import ControlChanged, Event, TouchPending, TouchPlayed
 from robojam.jam.protocols import Proposal
-from robojam.ports.udp import Address, Endpoint
+from robojam.ports.destination import Destination
 from robojam.touch import LIFT_AFTER, Phase, Touch, is_machine
 from robojam.wire import native, osc
 
@@ -76,19 +76,18 @@ class ScheduledOscOutput:
 
     def __init__(
         self,
-        endpoint: Endpoint,
-        address: Address,
+        destination: Destination,
         *,
         ahead: float,
         timescale: float,
         clock: Callable[[], float] = time.perf_counter,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Send to an address, `ahead` seconds early; timescale is the one in force.
+        """Send to a destination, `ahead` seconds early; timescale is the one in force.
 
         clock is the engine's, in seconds; wall is the time since 1970, which machines share.
         """
-        self._endpoint, self._address, self._ahead = endpoint, address, ahead
+        self._destination, self._ahead = destination, ahead
         self._timescale, self._clock, self._wall = timescale, clock, wall
         self._voices: dict[str, _Voice] = {}
 
@@ -186,4 +185,4 @@ class ScheduledOscOutput:
         if 0 < voice.last_timetag - timetag < _ROUNDING:
             timetag = voice.last_timetag
         voice.last_timetag = timetag
-        self._endpoint.send(osc.bundle(packets, at=timetag), self._address)
+        self._destination.send(osc.bundle(packets, at=timetag))

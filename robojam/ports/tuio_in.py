@@ -4,7 +4,8 @@ import math
 import time
 from collections.abc import Callable
 
-from robojam.ports.udp import Endpoint
+from robojam.config.addresses import format_address
+from robojam.ports.listener import Listener
 from robojam.wire import osc, tuio
 from robojam.wire.native import Dropped, Input
 
@@ -17,22 +18,22 @@ class TuioInput:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        listener: Listener,
         reader: tuio.TuioReader,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Read from an endpoint, which `close` closes; clock is the engine's, in seconds."""
-        self._endpoint, self._reader, self._clock = endpoint, reader, clock
+        """Read from a listener, which `close` closes; clock is the engine's, in seconds."""
+        self._listener, self._reader, self._clock = listener, reader, clock
 
-    def fileno(self) -> int:
-        """Return the endpoint's descriptor, for a selector."""
-        return self._endpoint.fileno()
+    def filenos(self) -> list[int]:
+        """Return the listener's descriptors, for a selector."""
+        return self._listener.filenos()
 
     def receive(self) -> list[tuple[str, Input]]:
         """Return the inputs that came since the last call, each with its source."""
         inputs: list[tuple[str, Input]] = []
         for _ in range(_BURST):
-            received = self._endpoint.receive()
+            received = self._listener.receive()
             if received is None:
                 break
             packet, (host, _port) = received
@@ -52,9 +53,8 @@ class TuioInput:
 
     def status(self) -> dict[str, object]:
         """Return the address that it listens at."""
-        host, port = self._endpoint.address
-        return {"tuio": f"{host}:{port}"}
+        return {"tuio": format_address(*self._listener.address)}
 
     def close(self) -> None:
-        """Close the endpoint."""
-        self._endpoint.close()
+        """Close the listener."""
+        self._listener.close()

@@ -1,9 +1,37 @@
-"""UDP endpoint of OSC, and the look-up of receivers."""
+"""UDP sockets that receive and send, and the look-up of hosts and interfaces.
+
+An address is a host and a port. The host is numeric and canonical: one text stands for one
+host, so texts can be compared. An IPv6 address of one link is followed by %INTERFACE.
+"""
 
 import errno
+import re
 import socket
-from functools import lru_cache
-from ipaddress import ip_address
+import struct
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+from robojam.config.addresses import (
+    canonical_host,
+    format_address,
+    is_group,
+    is_loopback,
+    is_wildcard,
+)
+
+__all__ = [
+    "Address",
+    "Endpoint",
+    "PortError",
+    "canonical_host",
+    "family_of",
+    "interfaces",
+    "is_local",
+    "is_loopback",
+    "resolve",
+    "sockaddr",
+]
 
 Address = tuple[str, int]
 
@@ -11,6 +39,10 @@ Address = tuple[str, int]
 _BUFFER = 1 << 20
 #: Bytes of the largest UDP packet.
 _LARGEST = 65536
+#: Names of interfaces that lead to no other machine.
+_LOOPBACK = re.compile(r"lo[0-9]*|loopback.*", re.IGNORECASE)
+#: Errors of a port that another socket has.
+_IN_USE: Final = (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1))
 
 
 class PortError(ValueError):
@@ -24,26 +56,42 @@ class Endpoint:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        """Listen at an address; port 0 is a free one. Raises PortError."""
+        """Listen at an address; port 0 is a free one. Raises PortError.
+
+        The address of a multicast group is listened at on every interface, or on the one
+        that follows it; other programs may listen at it too.
+        """
         self.unsent = 0
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            self._socket.bind((host, port))
+            self._socket = socket.socket(family_of(host), socket.SOCK_DGRAM)
+        except OSError as error:  # a system without IPv6
+            raise PortError(_refusal(host, port, error)) from error
+        try:
+            self._bind(host, port)
         except OSError as error:
             self._socket.close()
-            reason = f"cannot listen on {host}:{port}: {error.strerror or error}"
-            if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1)):
-                reason = (
-                    f"port {port} of {host} is in use: another robojam, or another program, "
-                    f"listens there. Close it, or choose another with --osc-in {host}:PORT"
-                )
-            raise PortError(reason) from error
+            raise PortError(_refusal(host, port, error)) from error
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if hasattr(socket, "SIO_UDP_CONNRESET"):
             # Windows reports an unreachable receiver by failing the next receive.
             self._socket.ioctl(socket.SIO_UDP_CONNRESET, 0)  # type: ignore[attr-defined]
-        self.address: Address = self._socket.getsockname()
+        bound = self._socket.getsockname()
+        self.address: Address = (host, bound[1]) if is_group(host) else _address(bound)
+
+    def _bind(self, host: str, port: int) -> None:
+        if self._socket.family == socket.AF_INET6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if not is_group(host):
+            self._socket.bind(sockaddr((host, port)))
+            return
+        for option in ("SO_REUSEADDR", "SO_REUSEPORT"):  # each system has its own
+            if hasattr(socket, option):
+                self._socket.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
+        # Bound to the group, it hears nothing else; Windows cannot do that.
+        any_host = "::" if ":" in host else "0.0.0.0"
+        self._socket.bind(sockaddr((any_host if sys.platform == "win32" else host, port)))
+        _join(self._socket, host)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
@@ -56,48 +104,140 @@ class Endpoint:
     def is_own(self, sender: Address) -> bool:
         """Return whether a sender's address is this endpoint's own."""
         (host, port), (here, own_port) = sender, self.address
-        return port == own_port and (host == here or (here == "0.0.0.0" and _is_local(host)))
+        return port == own_port and (
+            host == here or ((is_wildcard(here) or is_group(here)) and is_local(host))
+        )
 
     def receive(self) -> tuple[bytes, Address] | None:
         """Return the next packet and its sender's address, or None when none waits."""
         while True:
             try:
-                return self._socket.recvfrom(_LARGEST)
+                packet, sender = self._socket.recvfrom(_LARGEST)
             except ConnectionError:
                 continue  # an earlier packet reached nobody
             except OSError:  # BlockingIOError when none waits
                 return None
+            return packet, sender if len(sender) == 2 else _address(sender)
 
     def send(self, packet: bytes, to: Address) -> bool:
         """Send a packet, or count it as unsent (as with a cut cable); return which."""
         try:
-            self._socket.sendto(packet, to)
+            self._socket.sendto(packet, sockaddr(to))
         except OSError:
             self.unsent += 1
             return False
         return True
 
 
-@lru_cache(maxsize=64)
-def _is_local(host: str) -> bool:
-    """Return whether an address is one of this machine's: only such can be bound."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+def _refusal(host: str, port: int, error: OSError) -> str:
+    """Return why an address cannot be listened at, and what to do."""
+    if error.errno in _IN_USE:
+        return (
+            f"port {port} of {host} is in use: another robojam, or another program, "
+            f"listens there. Close it, or choose another with "
+            f"--osc-in {format_address(host, 'PORT')}"
+        )
+    reason = f"cannot listen on {format_address(host, port)}: {error.strerror or error}"
+    if host == "::":
+        return f"{reason}; 0.0.0.0:{port} listens without IPv6"
+    if is_group(host):
+        named = format_address(f"{host}%INTERFACE", port)
+        return f"{reason}; name an interface too: {named}" if ":" in host else reason
+    if error.errno == errno.EADDRNOTAVAIL:
+        every = format_address("::" if ":" in host else "0.0.0.0", port)
+        return f"{reason}: this machine has no such address; {every} listens at all it has"
+    return reason
+
+
+def _join(joining: socket.socket, group: str) -> None:
+    """Join a group on every interface, or on the one it names. Raises OSError for none."""
+    host, port = group, 0
+    packed = socket.inet_pton(joining.family, host.partition("%")[0])
+    _, _, *scope = sockaddr((host, port))
+    chosen = [scope[1]] if scope and scope[1] else [i for i, _ in socket.if_nameindex()]
+    errors: list[OSError] = []
+    for index in chosen:
+        if joining.family == socket.AF_INET6:
+            level, option = socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP
+            request = packed + struct.pack("@I", index)
+        else:
+            level, option = socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP
+            request = packed + interface_request(index)
         try:
-            trial.bind((host, 0))
+            joining.setsockopt(level, option, request)
+        except OSError as error:  # one without an address, or one too many
+            errors.append(error)
+    if len(errors) == len(chosen):
+        raise errors[0] if errors else OSError(errno.ENODEV, "there is no network interface")
+
+
+def interface_request(index: int) -> bytes:
+    """Return the part of an IPv4 socket option that names an interface by its index."""
+    if sys.platform == "win32":
+        return struct.pack("!I", index)
+    return bytes(4) + struct.pack("@i", index)
+
+
+def interfaces() -> list[int]:
+    """Return the indexes of the interfaces to other machines; loopback if there is no other."""
+    found = socket.if_nameindex()
+    return [i for i, name in found if not _LOOPBACK.fullmatch(name)] or [i for i, _ in found]
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """Return the family of a numeric host."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def sockaddr(address: Address) -> tuple[Any, ...]:
+    """Return an address as the system takes it. Raises OSError for an unknown interface."""
+    host, port = address
+    if ":" not in host:
+        return address
+    host, _, scope = host.partition("%")
+    index = int(scope) if scope.isdecimal() else socket.if_nametoindex(scope) if scope else 0
+    return host, port, 0, index
+
+
+def _address(of_system: tuple[Any, ...]) -> Address:
+    """Return an address as it is written here."""
+    host, port, *more = of_system
+    if more and more[1]:
+        scope = str(more[1])
+        with suppress(OSError):  # the interface may be gone
+            scope = socket.if_indextoname(more[1])
+        host = f"{host}%{scope}"
+    return canonical_host(host), port
+
+
+def is_local(host: str) -> bool:
+    """Return whether a host's address is one of this machine's: only such can be bound."""
+    with socket.socket(family_of(host), socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind(sockaddr((host, 0)))
         except OSError:
             return False
     return True
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a sender's address is one of this machine's own, of its loopback."""
-    return ip_address(host.partition("%")[0]).is_loopback
+def resolve(host: str, port: int, *, to: str = "send to") -> tuple[Address, ...]:
+    """Return the addresses of a host and a port, of which the first is the one to use.
 
-
-def resolve(host: str, port: int) -> Address:
-    """Return the IPv4 address and port of a receiver. Raises PortError for an unknown host."""
+    IPv4 comes first where both exist. The further addresses are those of the same program
+    only for localhost, which programs understand as either. Asks the network for a name, and
+    waits. Raises PortError for an unknown host.
+    """
+    if host == "localhost":
+        return ("127.0.0.1", port), ("::1", port)
     try:
-        addresses = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_DGRAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except OSError as error:
-        raise PortError(f"there is no host {host} to send to: {error.strerror}") from error
-    return str(addresses[0][4][0]), port
+        _, percent, interface = host.partition("%")
+        if percent:
+            names = ", ".join(name for _, name in socket.if_nameindex())
+            raise PortError(
+                f"there is no network interface {interface}; there are {names}"
+            ) from error
+        raise PortError(f"there is no host {host} to {to}: {error.strerror}") from error
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    return (_address(found[0][4]),)

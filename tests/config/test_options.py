@@ -1,6 +1,7 @@
 """Options: their table, and their resolution from the command line and TOML."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,14 @@ from robojam.config import options
 from robojam.config.addresses import (
     DIALECTS,
     Output,
+    canonical_host,
+    is_group,
+    is_loopback,
     parse_address,
     parse_output,
     parse_pad,
     parse_tuio,
+    shell_quoted,
 )
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import OPTIONS, Options
@@ -133,6 +138,11 @@ def test_toml_refuses_numbers_out_of_range_and_of_another_kind(option, text, tom
         ("0.0.0.0:0", ("0.0.0.0", 0)),
         ("toms-ipad.local:65535", ("toms-ipad.local", 65535)),
         (":7000", ("127.0.0.1", 7000)),
+        ("[::1]:5005", ("::1", 5005)),
+        ("[::]:0", ("::", 0)),
+        ("[FE80::0:1%eth0]:5005", ("fe80::1%eth0", 5005)),
+        ("[::ffff:192.0.2.1]:5005", ("192.0.2.1", 5005)),
+        ("[ff02::7]:5005", ("ff02::7", 5005)),
         ("7000", ("127.0.0.1", 7000)),
     ],
 )
@@ -144,7 +154,8 @@ def test_address_is_read_with_default_host(text, address):
     "text",
     [
         *("", ":", "host", "host:", "host:x", "h:-1", "h:65536", "h:1.5", "h:٣", "h: 1"),
-        *("1.2.3:4", "256.0.0.1:1", "01.2.3.4:1", "1.2.3.٤:5", "::1:5005", "[::1]:5005"),
+        *("1.2.3:4", "256.0.0.1:1", "01.2.3.4:1", "1.2.3.٤:5", "::1:5005", "fe80::1"),
+        *("[::1]", "[::1]5005", "[]:1", "[::g]:1", "[1.2.3.4]:1", "[::1%]:1", "[::1%a b]:1"),
         *(
             "a b:1",
             "-a:1",
@@ -157,8 +168,58 @@ def test_address_is_read_with_default_host(text, address):
     ],
 )
 def test_text_that_is_no_address_is_refused(text):
-    with pytest.raises(ValueError, match=r"HOST:PORT|neither an IPv4|is not 0 to 65535"):
+    reason = r"HOST:PORT|\[ADDRESS\]:PORT|neither an IPv4|no IPv6|is not 0 to 65535"
+    with pytest.raises(ValueError, match=reason):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("::1:5005", "[::1]:5005"),
+        ("2001:db8::7:9000", "[2001:db8::7]:9000"),
+        ("[fe80::1]:5005", "[fe80::1%INTERFACE]:5005"),
+    ],
+)
+def test_ipv6_address_without_brackets_or_interface_is_refused_with_what_is_right(text, right):
+    with pytest.raises(ValueError, match=re.escape(right) + "$"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:9000", "[::]:9000/tuio"])
+def test_output_to_an_address_to_listen_at_is_refused_with_what_is_right(text):
+    with pytest.raises(ValueError, match=r"to send to this machine: 127\.0\.0\.1:9000$"):
+        parse_output(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("::FFFF:192.0.2.1", "192.0.2.1"),
+        ("2001:0DB8::0:1", "2001:db8::1"),
+        ("FE80::1%eth0", "fe80::1%eth0"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("studio.local", "studio.local"),
+    ],
+)
+def test_host_has_one_text(text, host):
+    assert canonical_host(text) == host
+
+
+def test_hosts_of_this_machine_and_groups_are_told_from_others():
+    assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "::1")))
+    assert not any(map(is_loopback, ("128.0.0.1", "127.example.org", "::2", "0.0.0.0")))
+    assert all(map(is_group, ("239.1.2.3", "224.0.0.1", "ff02::1%eth0")))
+    assert not any(map(is_group, ("240.0.0.1", "fe80::1", "group.local")))
+
+
+@given(st.text())
+def test_any_text_is_one_printable_word_of_a_shell(text):
+    word = shell_quoted(text)
+    assert word.isprintable()
+    assert len(shlex.split(word)) == 1
+    if text.isprintable():
+        assert shlex.split(word) == [text]
 
 
 @given(st.text(max_size=30))

@@ -108,11 +108,9 @@ class SilentEndpoint(FakeEndpoint):
         self._socket.bind(("127.0.0.1", 0))
         self._socket.setblocking(False)
 
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def receive(self) -> None:
-        return None
+    @property
+    def sockets(self) -> tuple[socket.socket]:
+        return (self._socket,)
 
     def close(self) -> None:
         self._socket.close()

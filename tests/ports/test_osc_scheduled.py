@@ -37,14 +37,13 @@ class StampedMessage:
 
 
 class Receiver:
-    """Endpoint without a socket, which collects the messages that are sent."""
+    """Destination without a socket, which collects the messages that are sent."""
 
     def __init__(self, driven: DrivenEngine) -> None:
         self.driven = driven
         self.sent: list[StampedMessage] = []
 
-    def send(self, packet: bytes, to: tuple[str, int]) -> None:
-        assert to == TO
+    def send(self, packet: bytes) -> None:
         assert packet.startswith(b"#bundle\0")
         (tag,) = struct.unpack(">Q", packet[8:16])
         stamp = tag / 2**32 - 2_208_988_800 - EPOCH
@@ -87,7 +86,6 @@ class Ahead(DrivenEngine):
         self.receiver, self.plain = Receiver(self), UnscheduledOutput()
         self.output = ScheduledOscOutput(
             self.receiver,  # type: ignore[arg-type]
-            TO,
             ahead=AHEAD,
             timescale=self.options.settings().timescale,
             clock=lambda: self.now,

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from robojam.app.assemble import make_reader
+from robojam.app.supervisor import reachable
+from robojam.config.addresses import parse_address
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.engine.engine import Engine
@@ -69,7 +71,6 @@ class FakeEndpoint:
     """Endpoint without a socket, which keeps the messages that are sent."""
 
     address = ("127.0.0.1", 5005)
-    unsent = 0
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -83,8 +84,27 @@ class FakeEndpoint:
         self.sent += messages(packet, self._clock(), to)
         self.on_sent(packet, to)
 
+    def open_destination(
+        self, addresses: Sequence[tuple[str, int]], **_: object
+    ) -> FakeDestination:
+        return FakeDestination(self, addresses[0])
+
+    def status(self) -> dict[str, object]:
+        return {"unsent": 0, "outputs": []}
+
     def close(self) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class FakeDestination:
+    """Destination without a socket, whose packets its endpoint keeps."""
+
+    endpoint: FakeEndpoint
+    address: tuple[str, int]
+
+    def send(self, packet: bytes) -> None:
+        self.endpoint.send(packet, self.address)
 
 
 class DrivenEngine:
@@ -265,8 +285,7 @@ def run_program(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str
 def address_of(line: str) -> tuple[str, int]:
     """Return the address in an engine's ready line."""
     assert line.startswith("listening on udp://"), line
-    host, _, port = line.split("udp://")[1].partition(",")[0].rpartition(":")
-    return ("127.0.0.1" if host == "0.0.0.0" else host), int(port)
+    return reachable(parse_address(line.split("udp://")[1].partition(",")[0]))
 
 
 @contextmanager

@@ -23,6 +23,19 @@ from typing import Any
 import pytest
 
 _CLONE_NEWNET = 0x40000000
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as trial:
+            trial.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+#: Mark of a test that needs ::1.
+ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="no IPv6 here")
 _numbers = itertools.count()
 
 
@@ -83,6 +96,10 @@ class SecondHost:
         """Plug the cable in or pull it out, at our end."""
         _ip("link", "set", self._link, "up" if up else "down")
 
+    def block_elsewhere(self) -> None:
+        """Have packets for the host's networks go by its link alone, or nowhere."""
+        _ip("route", "add", "unreachable", f"{self._net}.0/24", "metric", "9999")
+
     def socket(self, address: str | None = None, port: int = 0) -> socket.socket:
         """Return a UDP socket of the second host, bound to one of its addresses.
 
@@ -117,6 +134,8 @@ class SecondHost:
         """Remove the host and its link."""
         subprocess.run(["ip", "netns", "del", self._name], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", self._link], check=False, capture_output=True)
+        route = ["ip", "route", "del", "unreachable", f"{self._net}.0/24"]
+        subprocess.run(route, check=False, capture_output=True)
 
 
 @contextmanager

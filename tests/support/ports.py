@@ -24,8 +24,8 @@ class FakePort:
         self.waiting += [(source, input_) for input_ in inputs]
         self.far.send(b"\0")
 
-    def fileno(self) -> int:
-        return self.near.fileno()
+    def filenos(self) -> list[int]:
+        return [self.near.fileno()]
 
     def receive(self) -> list[tuple[str, Input]]:
         self.near.recv(4096)

@@ -1,0 +1,244 @@
+"""Destinations of packets: sockets that only send, and what is known of the receiver."""
+
+import errno
+import logging
+import math
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from robojam.config.addresses import is_group
+from robojam.ports.udp import (
+    Address,
+    family_of,
+    interface_request,
+    interfaces,
+    is_local,
+    sockaddr,
+)
+
+log = logging.getLogger("robojam")
+
+#: Seconds between looks for interfaces that a group is to be sent to.
+_LOOK: Final = 10.0
+#: Errors that tell of an earlier packet: the network has answered that it did not arrive.
+_ANSWERS: Final = ("ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "EHOSTDOWN")
+#: Seconds without such an answer after which packets arrive again. A system looks for a host
+#: for 3 s before it says that it does not answer; routers answer once a second.
+_NO_ANSWER: Final = 5.0
+#: Reasons, by the names of the errors.
+_REASONS: Final = {
+    **dict.fromkeys(("ECONNREFUSED", "ECONNRESET"), "nobody listens there"),
+    **dict.fromkeys(("EHOSTUNREACH", "EHOSTDOWN"), "the host does not answer"),
+    **dict.fromkeys(("ENETUNREACH", "EADDRNOTAVAIL", "EINVAL"), "no network leads there"),
+    **dict.fromkeys(("ENETDOWN", "ENODEV", "ENXIO"), "the network is down"),
+    **dict.fromkeys(("EACCES", "EPERM"), "the system forbids it; is it a firewall?"),
+    "EMSGSIZE": "the packet is too long",
+}
+#: Socket options that tell an unconnected receiver's errors on Linux: they have no name in
+#: the module socket.
+_IP_RECVERR, _IPV6_RECVERR = 11, 25
+#: Socket options that send 255.255.255.255 to one interface, where the system has one.
+_IP_UNICAST_IF: Final = {"linux": 50, "win32": 31, "darwin": 25}
+
+
+class Destination:
+    """Receiver of packets, sent to from a socket of its own that never blocks.
+
+    The socket is connected, so that the system tells what became of its packets. A multicast
+    group is sent to on every interface. `sent` and `unsent` count packets; `error` is why
+    they do not arrive, None when they do or when nothing is known.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        name: str,
+        dialect: str = "native",
+        optional: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Send to the first of these addresses that answers.
+
+        name is the address as a person knows it. optional: that nobody listens there is no
+        error. clock is in seconds.
+        """
+        self.name, self.dialect = name, dialect
+        self.sent = self.unsent = 0
+        self.error: str | None = None
+        self._addresses, self._current = tuple(addresses), 0
+        self._optional, self._clock = optional, clock
+        self._nobody = self._answered = False
+        self._arrives_since = math.inf
+        self._sockets: list[socket.socket] = []
+        self._interfaces: list[int] = []  # of the sockets; 0 is the system's choice
+        self._everywhere, self._look_at = False, math.inf
+        self._ports: dict[int, int] = {}  # the port of each socket, by its interface
+        with suppress(OSError):  # said when there is something to send
+            self._open()
+
+    @property
+    def address(self) -> Address:
+        """Host and port that packets are sent to now."""
+        return self._addresses[self._current]
+
+    def is_own(self, sender: Address) -> bool:
+        """Return whether a packet's sender is this destination's socket."""
+        host, port = sender
+        return port in self._ports.values() and is_local(host)
+
+    def send(self, packet: bytes) -> bool:
+        """Send a packet, or count it as unsent; return which."""
+        try:
+            self._send(packet)
+        except OSError as error:
+            return self._resend(packet, error)
+        self.sent += 1
+        if self.error is not None or self._nobody:
+            self._succeeded()
+        return True
+
+    def status(self) -> dict[str, object]:
+        """Return address, dialect, counts and error; a note that nobody listens."""
+        status: dict[str, object] = {
+            "address": self.name,
+            "dialect": self.dialect,
+            "sent": self.sent,
+            "unsent": self.unsent,
+            "error": self.error,
+        }
+        return {**status, "note": _REASONS["ECONNREFUSED"]} if self._nobody else status
+
+    def close(self) -> None:
+        """Close the sockets; the next packet opens them again."""
+        for each in self._sockets:
+            each.close()
+        self._sockets = []
+
+    def _send(self, packet: bytes) -> None:
+        """Send a packet from every socket. Raises OSError if none could send it."""
+        if not self._sockets or (self._everywhere and self._clock() >= self._look_at):
+            self._open()
+        failed: OSError | None = None
+        sent = False
+        for each in self._sockets:
+            try:
+                each.send(packet)
+                sent = True
+            except OSError as error:
+                failed = error
+        if failed is not None and not sent:
+            raise failed
+
+    def _resend(self, packet: bytes, error: OSError) -> bool:
+        """Handle an error of sending; return whether the packet has been sent after all."""
+        if _name(error) in _ANSWERS:  # to an earlier packet: this one was not sent
+            self._failed(error, answered=True)
+            try:
+                self._send(packet)
+                self.sent += 1
+                return True
+            except OSError as again:
+                error = again
+        self.unsent += 1
+        if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
+            self._failed(error, answered=False)
+            self.close()  # this machine's address there may have changed
+        return False
+
+    def _failed(self, error: OSError, *, answered: bool) -> None:
+        """Report an error; answered: it is the network's answer to an earlier packet."""
+        self._arrives_since, self._answered = math.inf, answered
+        if answered and self._current + 1 < len(self._addresses):
+            self._current += 1
+            self.close()
+            return
+        self._current = 0
+        if len(self._addresses) > 1:
+            self.close()
+        reason = _REASONS.get(_name(error), error.strerror or str(error))
+        if self._optional and reason == _REASONS["ECONNREFUSED"]:
+            self._nobody = True
+        elif self.error != reason:
+            self.error = reason
+            log.warning("cannot send to %s: %s", self.name, reason)
+
+    def _succeeded(self) -> None:
+        """Forget an error, if enough time has passed without another."""
+        now = self._clock()
+        self._arrives_since = min(self._arrives_since, now)
+        if self._answered and now - self._arrives_since < _NO_ANSWER:
+            return
+        if self.error is not None:
+            log.info("sending to %s works again", self.name)
+        self.error, self._nobody = None, False
+
+    def _open(self) -> None:
+        """Make the sockets, unless they are there. Raises OSError if none can be made."""
+        host, _ = self.address
+        self._everywhere = host == "255.255.255.255" or (is_group(host) and "%" not in host)
+        wanted = interfaces() if self._everywhere else [0]
+        self._look_at = self._clock() + _LOOK
+        if self._sockets and wanted == self._interfaces:
+            return
+        self.close()
+        self._interfaces = wanted
+        failed: OSError | None = None
+        for index in wanted:
+            try:
+                made = _connected(self.address, index, self._ports.get(index, 0))
+            except OSError as error:
+                failed = error
+                continue
+            self._sockets.append(made)
+            self._ports[index] = made.getsockname()[1]
+        if failed is not None and not self._sockets:
+            raise failed
+
+
+def _connected(address: Address, interface: int, port: int) -> socket.socket:
+    """Return a socket that sends to an address, from a port if that is free. Raises OSError."""
+    host, _ = address
+    made = socket.socket(family_of(host), socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # nothing is read from it
+        level = socket.IPPROTO_IPV6 if ":" in host else socket.IPPROTO_IP
+        if sys.platform == "linux":
+            made.setsockopt(level, _IPV6_RECVERR if ":" in host else _IP_RECVERR, 1)
+        if interface:
+            _choose_interface(made, host, interface)
+        any_host = "::" if ":" in host else "0.0.0.0"
+        try:
+            made.bind(sockaddr((any_host, port)))
+        except OSError:
+            made.bind(sockaddr((any_host, 0)))
+        made.connect(sockaddr(address))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _choose_interface(made: socket.socket, host: str, index: int) -> None:
+    """Have a socket send to a group, or to everybody, on one interface. Raises OSError."""
+    if ":" in host:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+    elif is_group(host):
+        request = interface_request(index)
+        if sys.platform != "win32":
+            request = bytes(4) + request
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+    elif sys.platform in _IP_UNICAST_IF:
+        value = index if sys.platform == "darwin" else socket.htonl(index)
+        made.setsockopt(socket.IPPROTO_IP, _IP_UNICAST_IF[sys.platform], value)
+
+
+def _name(error: OSError) -> str:
+    """Return the name of an error, the same on every system."""
+    return errno.errorcode.get(error.errno or 0, "").removeprefix("WSA")

@@ -1,0 +1,146 @@
+"""Listener of an engine: the sockets at which it receives, and from which it answers."""
+
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from robojam.config.addresses import is_group, is_loopback, is_wildcard
+from robojam.ports.destination import Destination
+from robojam.ports.udp import Address, Endpoint, PortError, resolve
+
+log = logging.getLogger("robojam")
+
+#: Attempts to find a port that is free in both families.
+_ATTEMPTS: Final = 10
+
+
+class Listener:
+    """Sockets of an engine, at one port: one for each family that it listens in.
+
+    127.0.0.1 and localhost are listened at together with ::1, if there is one, and :: together
+    with 0.0.0.0. A multicast group is listened at together with this machine's own addresses,
+    for its window. `address` is the address that was asked for, with its port; `destinations`
+    are the receivers of what is sent otherwise than in answer.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        """Listen at an address or a name; port 0 is a free one. Raises PortError."""
+        ((host, _), *_) = resolve(host, port, to="listen at")
+        required, optional = [host], []
+        if host == "127.0.0.1":
+            optional = ["::1"]
+        elif host == "::":
+            required.append("0.0.0.0")
+        elif is_group(host):
+            required.append("127.0.0.1")
+            optional = ["::1"]
+        self.sockets = _open(required, optional, port)
+        self.address = self.sockets[0].address
+        self.destinations: list[Destination] = []
+        self._answering = {":" in each.address[0]: each for each in self.sockets}
+        self._endpoints = self.sockets
+        self._beyond: Endpoint | None = None
+        if is_group(host):  # not every system sends from a socket of a group
+            self._beyond = Endpoint("::" if ":" in host else "0.0.0.0", 0)
+            self._endpoints = (*self.sockets, self._beyond)
+        elif not is_wildcard(host) and _is_broadcast(host):
+            self.close()
+            raise PortError(
+                f"{host} reaches everybody in a network, and is no address to listen at: "
+                f"0.0.0.0:{port} hears what is sent to it"
+            )
+
+    def filenos(self) -> list[int]:
+        """Return the sockets' descriptors, for a selector."""
+        return [each.fileno() for each in self.sockets]
+
+    def open_destination(
+        self, addresses: Sequence[Address], *, name: str, dialect: str, optional: bool
+    ) -> Destination:
+        """Return a destination, as `Destination` describes it, that is closed with this."""
+        made = Destination(addresses, name=name, dialect=dialect, optional=optional)
+        self.destinations.append(made)
+        return made
+
+    def _senders(self) -> list[Endpoint | Destination]:
+        return [*self._endpoints, *self.destinations]
+
+    def is_own(self, sender: Address) -> bool:
+        """Return whether a packet's sender is one of the engine's own sockets."""
+        return any(each.is_own(sender) for each in self._senders())
+
+    def receives(self, address: Address) -> bool:
+        """Return whether what is sent to an address comes to the listener."""
+        return any(each.is_own(address) for each in self.sockets)
+
+    def receive(self) -> tuple[bytes, Address] | None:
+        """Return the next packet and its sender's address, or None when none waits."""
+        for each in self.sockets:
+            if (received := each.receive()) is not None:
+                return received
+        return None
+
+    def send(self, packet: bytes, to: Address) -> bool:
+        """Send an answer from the socket at which its receiver expects it.
+
+        Returns whether it was sent; what was not is counted.
+        """
+        host, _ = to
+        answering = self._answering.get(":" in host, self.sockets[0])
+        if self._beyond is not None and not is_loopback(host):
+            answering = self._beyond
+        return answering.send(packet, to)
+
+    def status(self) -> dict[str, object]:
+        """Return the outputs, and how many packets could not be sent, with those in answer."""
+        return {
+            "unsent": sum(each.unsent for each in self._senders()),
+            "outputs": [each.status() for each in self.destinations],
+        }
+
+    def close(self) -> None:
+        """Close all sockets, those of the destinations too."""
+        for each in self._senders():
+            each.close()
+
+
+def _open(required: Sequence[str], optional: Sequence[str], port: int) -> tuple[Endpoint, ...]:
+    """Listen at hosts with one port; 0 is one that is free at all of them. Raises PortError."""
+    attempts = 1 if port else _ATTEMPTS
+    while True:
+        attempts -= 1
+        sockets: list[Endpoint] = []
+        for host in (*required, *optional):
+            try:
+                sockets.append(Endpoint(host, sockets[0].address[1] if sockets else port))
+            except PortError as error:
+                if attempts and sockets:
+                    break
+                if host in optional:
+                    log.debug("%s; going on without", error)
+                    continue
+                _close(sockets)
+                raise
+        else:
+            return tuple(sockets)
+        _close(sockets)
+
+
+def _close(sockets: Sequence[Endpoint]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def _is_broadcast(host: str) -> bool:
+    """Return whether an address is a network's broadcast address, where the system tells."""
+    if ":" in host:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.connect((host, 9))  # sends nothing; only a broadcast is not permitted
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+    return False
