@@ -69,6 +69,7 @@ class Destination:
         """
         self.name, self.dialect = name, dialect
         self.sent = self.unsent = 0
+        self.closed = False
         self.error: str | None = None
         self._addresses, self._current = tuple(addresses), 0
         self._optional, self._clock = optional, clock
@@ -114,6 +115,11 @@ class Destination:
         return {**status, "note": _REASONS["ECONNREFUSED"]} if self._nobody else status
 
     def close(self) -> None:
+        """Close the sockets, for good."""
+        self._disconnect()
+        self._ports, self.closed = {}, True
+
+    def _disconnect(self) -> None:
         """Close the sockets; the next packet opens them again."""
         for each in self._sockets:
             each.close()
@@ -147,7 +153,7 @@ class Destination:
         self.unsent += 1
         if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
             self._failed(error, answered=False)
-            self.close()  # this machine's address there may have changed
+            self._disconnect()  # this machine's address there may have changed
         return False
 
     def _failed(self, error: OSError, *, answered: bool) -> None:
@@ -155,11 +161,11 @@ class Destination:
         self._arrives_since, self._answered = math.inf, answered
         if answered and self._current + 1 < len(self._addresses):
             self._current += 1
-            self.close()
+            self._disconnect()
             return
         self._current = 0
         if len(self._addresses) > 1:
-            self.close()
+            self._disconnect()
         reason = _REASONS.get(_name(error), error.strerror or str(error))
         if self._optional and reason == _REASONS["ECONNREFUSED"]:
             self._nobody = True
@@ -185,7 +191,7 @@ class Destination:
         self._look_at = self._clock() + _LOOK
         if self._sockets and wanted == self._interfaces:
             return
-        self.close()
+        self._disconnect()
         self._interfaces = wanted
         failed: OSError | None = None
         for index in wanted:

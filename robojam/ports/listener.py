@@ -37,7 +37,7 @@ class Listener:
             optional = ["::1"]
         self.sockets = _open(required, optional, port)
         self.address = self.sockets[0].address
-        self.destinations: list[Destination] = []
+        self._destinations: tuple[Destination, ...] = ()
         self._answering = {":" in each.address[0]: each for each in self.sockets}
         self._endpoints = self.sockets
         self._beyond: Endpoint | None = None
@@ -51,6 +51,11 @@ class Listener:
                 f"0.0.0.0:{port} hears what is sent to it"
             )
 
+    @property
+    def destinations(self) -> tuple[Destination, ...]:
+        """The destinations that have not been closed."""
+        return tuple(each for each in self._destinations if not each.closed)
+
     def filenos(self) -> list[int]:
         """Return the sockets' descriptors, for a selector."""
         return [each.fileno() for each in self.sockets]
@@ -58,13 +63,16 @@ class Listener:
     def open_destination(
         self, addresses: Sequence[Address], *, name: str, dialect: str, optional: bool
     ) -> Destination:
-        """Return a destination, as `Destination` describes it, that is closed with this."""
+        """Return a destination, as `Destination` describes it, that is closed with this.
+
+        May be called on any thread.
+        """
         made = Destination(addresses, name=name, dialect=dialect, optional=optional)
-        self.destinations.append(made)
+        self._destinations = (*self.destinations, made)
         return made
 
     def _senders(self) -> list[Endpoint | Destination]:
-        return [*self._endpoints, *self.destinations]
+        return [*self._endpoints, *self._destinations]
 
     def is_own(self, sender: Address) -> bool:
         """Return whether a packet's sender is one of the engine's own sockets."""

@@ -6,14 +6,14 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from robojam.config.addresses import format_address, parse_output
+from robojam.config.addresses import Output, format_address, parse_output
 from robojam.config.options import Options
 from robojam.jam.events import Event, TouchPlayed
 from robojam.ports.destination import Destination
 from robojam.ports.interface import OutputPort
 from robojam.ports.listener import Listener
 from robojam.ports.osc_scheduled import ScheduledOscOutput
-from robojam.ports.udp import resolve
+from robojam.ports.udp import Address, resolve
 from robojam.touch import Touch, is_machine
 from robojam.wire import dialects, impsy, microjam, native, osc, tuio
 
@@ -46,7 +46,8 @@ class OscOutput:
         return {}
 
     def close(self) -> None:
-        """Do nothing: the destination belongs to the engine's listener."""
+        """Close the destination."""
+        self._destination.close()
 
 
 class TuioOutput(OscOutput):
@@ -84,7 +85,7 @@ def make_outputs(
 ) -> list[OutputPort]:
     """Return the outputs that --osc-out names. Raises PortError for an unknown host.
 
-    listener closes their sockets, and recognises their packets as the engine's own.
+    The listener recognises their packets as the engine's own.
     Packets that could be taken for a human's when they return are reported to reader, whose
     pads are those the machine plays on. everyone: the humans' touches are sent too.
     """
@@ -112,10 +113,10 @@ def make_outputs(
         "interface": echoing(impsy.encode_interface, "/impsy"),
     }
 
-    def make(host: str, port: int, dialect: str) -> OutputPort:
-        name = format_address(host, port)
+    def make(output: Output, addresses: Sequence[Address]) -> OutputPort:
+        name, dialect = format_address(output.host, output.port), output.dialect
         destination = listener.open_destination(
-            resolve(host, port), name=name, dialect=dialect, optional=name in _OPTIONAL
+            addresses, name=name, dialect=dialect, optional=name in _OPTIONAL
         )
         if dialect == "native" and options.osc_ahead and not everyone:
             ahead, scale = options.osc_ahead / 1000, options.settings().timescale
@@ -124,4 +125,6 @@ def make_outputs(
             return TuioOutput(destination, tuio_source(), everyone=everyone)
         return OscOutput(destination, writers[dialect], everyone=everyone)
 
-    return [make(*parse_output(text)) for text in options.osc_out]
+    outputs = [parse_output(text) for text in options.osc_out]
+    addresses = [resolve(output.host, output.port) for output in outputs]
+    return [make(*pair) for pair in zip(outputs, addresses, strict=True)]

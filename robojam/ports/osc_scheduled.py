@@ -120,11 +120,12 @@ class ScheduledOscOutput:
         return {"osc_ahead_ms": 1000 * self._ahead}
 
     def close(self) -> None:
-        """Lift every finger that would stay down."""
+        """Lift every finger that would stay down, and close the destination."""
         for who, voice in self._voices.items():
             self._take_back(who, voice)
             if voice.held:
                 self._send_up(who, voice, max(self._clock(), voice.last_touch))
+        self._destination.close()
 
     def _pending(self, event: TouchPending, due: float) -> None:
         voice = self._voices.setdefault(event.who, _Voice())

@@ -158,7 +158,7 @@ def test_nobody_at_an_optional_destination_is_a_note_and_no_error(failing, logge
 def test_socket_is_made_again_at_its_port_after_a_packet_could_not_leave():
     destination = Destination([NOBODY], name="discard")
     (before,) = destination._ports.values()
-    destination.close()
+    destination._disconnect()
     assert destination.send(b"x")
     assert list(destination._ports.values()) == [before]
     assert destination.is_own(("127.0.0.1", before))

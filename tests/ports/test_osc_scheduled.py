@@ -53,6 +53,9 @@ class Receiver:
             name = m.address.removeprefix("/robojam/")
             self.sent.append(StampedMessage(self.driven.now, stamp, name, tuple(m.args)))
 
+    def close(self) -> None:
+        pass
+
     def played(self) -> list[StampedMessage]:
         """Return the messages in the order of their timetags, equal ones as they came."""
         return sorted(self.sent, key=lambda one: one.stamp)

@@ -106,6 +106,9 @@ class FakeDestination:
     def send(self, packet: bytes) -> None:
         self.endpoint.send(packet, self.address)
 
+    def close(self) -> None:
+        pass
+
 
 class DrivenEngine:
     """Engine without sockets, on a clock that the test sets."""
