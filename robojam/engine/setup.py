@@ -196,7 +196,7 @@ class Setup:
                 "available": {key: _bounded(names) for key, names in available.items()},
                 "names": {item["address"]: f"{item['name']:.{_NAME}}" for item in receivers},
                 "styles": [*PRESETS, *options.midi][:_NAMES],
-                "looking": self._looking,
+                "looking": not devices,  # for the first time
                 "error": f"{self._error:.300}",
             }
         )

@@ -19,6 +19,7 @@ from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.playback import RecordingPlayback
+from robojam.window.setup_actions import SetupActions
 from robojam.window.view.panels import PAGE
 from robojam.window.view.theme import THEMES
 
@@ -40,10 +41,15 @@ class Actions:
     recordings: RecordingsPanel
     playback: RecordingPlayback | None = None
     page: int = 0
+    setup: SetupActions = field(init=False)
     #: Messages of a phrase that is played again: time in seconds, address, tags, arguments.
     _scheduled: list[tuple[float, str, str, tuple[float, ...]]] = field(default_factory=list)
     #: Values sent to the engine, each with the time of sending.
     _requested: dict[str, tuple[Any, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Prepare the setup panel of the same window."""
+        self.setup = SetupActions(self.state, self.sender)
 
     def perform(self, action: str, now: float) -> None:
         """Perform an action: its name, and an argument after a colon. Others are ignored."""
@@ -51,6 +57,8 @@ class Actions:
         send, state, view = self.sender.send, self.state, self.state.view
         if state.refuses(action):
             state.notify("a recording plays: it takes pause, panic and volume", now)
+            return
+        if self.setup.perform(name, argument, now):
             return
         match name:
             case "answer" | "reset":
@@ -173,23 +181,25 @@ class Actions:
         self, character: str, now: float, *, confirm: bool = False, cancel: bool = False,
         delete: bool = False,
     ) -> None:  # fmt: skip
-        """Edit the new name: append a character or delete one, confirm the name or cancel."""
+        """Edit a new name or address: append or delete a character, confirm or cancel."""
         view, playback = self.state.view, self.playback
-        if view.typed_name is None or playback is None or playback.session.path is None:
+        if view.typed_name is None:
             return
         if delete:
             view.typed_name = view.typed_name[:-1]
         elif cancel:
             view.typed_name = None
-        elif confirm:
+        elif character.isprintable() and not confirm:
+            view.typed_name = (view.typed_name + character)[:MAX_NAME]
+        elif confirm and self.setup.is_open:
+            self.setup.confirm_address(now)
+        elif confirm and playback is not None and playback.session.path is not None:
             try:
                 renamed = self.recordings.rename(playback.session.path, view.typed_name)
             except ValueError as error:
                 self.state.notify(str(error), now)
                 return
             playback.name, view.typed_name = renamed.title, None
-        elif character.isprintable():
-            view.typed_name = (view.typed_name + character)[:MAX_NAME]
 
     def _answer_again(self, playback: RecordingPlayback, now: float) -> None:
         """Play the humans' last phrase to the engine again, in time, and pass the turn."""

@@ -28,6 +28,7 @@ from robojam.window.input.keyboard import POSITIONS, Keyboard
 from robojam.window.input.keys import action_for_key
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
+from robojam.window.view import setup_panel
 from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel, panel_of
 from robojam.window.view.scene import Scene
@@ -168,6 +169,7 @@ class App:
         self._receive()
         now = time.monotonic()
         due = min(self.connection.advance(now), self.actions.send_due(now))
+        due = min(due, self.actions.setup.advance(now))
         self.state.advance(now)
         due = min(due, self._update(now))
         wait = min(IDLE_INTERVAL, due - time.monotonic())
@@ -182,7 +184,8 @@ class App:
             self.state.ports.mark_used("sound", now)
         if self.keyboard.is_sliding:
             self._send_touches(self.keyboard.slide(self.fingers, now))
-        panel = panel_of(
+        setup = self.actions.setup
+        panel = setup_panel.panel_of(self.state, setup.page) or panel_of(
             self.state, entries=self.recordings.entries, page=self.actions.page,
             playback=playback, full=self._is_full(), busy=self.recordings.busy,
         )  # fmt: skip

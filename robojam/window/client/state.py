@@ -20,6 +20,7 @@ from robojam.jam.modes import MODES, Mode
 from robojam.touch import Phase, clip, is_machine
 from robojam.window.client.echo import TouchEchoFilter
 from robojam.window.client.ports import EnginePorts
+from robojam.window.client.setup import EngineSetup, parse_setup
 from robojam.window.client.strokes import Strokes
 from robojam.wire.osc import Message
 
@@ -98,10 +99,10 @@ def _finite_numbers(values: tuple[Any, ...]) -> list[float] | None:
 class ViewSettings:
     """Settings of this window alone: what it shows, and how.
 
-    panel is the name of the open panel (help, controls, sessions, player), or empty.
+    panel is the name of the open panel (help, controls, setup, sessions, player), or empty.
     grabbed_dial is the control that a finger turns at the moment. typed_name is the new
-    name of a recording while it is typed, else None. letters_play is true while letter
-    keys play touches.
+    name of a recording, or an address in the setup, while it is typed, else None.
+    letters_play is true while letter keys play touches.
     """
 
     panel: str = ""
@@ -136,6 +137,7 @@ class WindowState:
     memories: tuple[str, ...] = ()
     sessions: str = ""
     ports: EnginePorts = field(default_factory=EnginePorts)
+    setup: EngineSetup | None = None  # None until the engine has been asked
     has_played: bool = False
     late_ms: float = 0.0
     dropped: int | None = None
@@ -185,6 +187,8 @@ class WindowState:
         action is a name as in `robojam.window.actions`, such as ``mode:duet``.
         """
         name, _, argument = action.partition(":")
+        if name == "setup":
+            return self.replaying
         control = argument.partition(":")[0] if name in ("slide", "step") else name
         return self.replaying and control in _LIVE_ONLY
 
@@ -246,6 +250,9 @@ class WindowState:
         match message.address.split("/")[1:]:
             case ["robojam", "status"]:
                 self._handle_status(message.args, now, utc)
+            case ["robojam", "setup"]:
+                if message.tags == "s":  # else it is of one option, for the supervisor
+                    self.setup = parse_setup(str(message.args[0])) or self.setup
             case ["robojam", "turn"] if message.tags == "s":
                 self._handle_turn(message.args[0], now)
             case ["robojam", "forecast"]:

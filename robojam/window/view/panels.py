@@ -58,7 +58,7 @@ def panel_of(
     view = state.view
     if view.panel == "controls":
         rows = _control_rows(state, full=full)
-        return Panel(tuple(tuple(_disabled(c) if state.refuses(c.action) else c for c in row)
+        return Panel(tuple(tuple(disabled(c) if state.refuses(c.action) else c for c in row)
                            for row in rows))  # fmt: skip
     if view.panel == "help":
         muted = ColourRole.MUTED
@@ -71,7 +71,8 @@ def panel_of(
     return None
 
 
-def _disabled(cell: PanelCell) -> PanelCell:
+def disabled(cell: PanelCell) -> PanelCell:
+    """Return a cell without its action, which is not possible at the moment."""
     return replace(cell, action="", role=ColourRole.MUTED, disabled=True)
 
 
@@ -87,7 +88,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     memories: list[PanelCell] = []
     for name in "AB":
         recall = PanelCell(f"recall {name}", f"recall:{name}")
-        recall = recall if name in state.memories else _disabled(recall)
+        recall = recall if name in state.memories else disabled(recall)
         memories += [PanelCell(f"keep as {name}", f"store:{name}"), recall]
     return (
         *dials,
@@ -104,6 +105,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
          PanelCell("turned", "turn", f"{90 * view.quarter_turns}°")),
         (PanelCell("letters play", "typing", "on" if view.letters_play else "off"),
          PanelCell("full screen", "fullscreen", "on" if full else "off"),
+         PanelCell("devices", "setup"),
          PanelCell("close", "controls")),
     )  # fmt: skip
 
@@ -116,7 +118,7 @@ def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool)
         rows.append((PanelCell(text, role=ColourRole.MUTED),))
     newer, older = PanelCell("newer", "page:-1"), PanelCell("older", "page:1")
     is_last = len(entries) <= (page + 1) * PAGE
-    newer, older = newer if page else _disabled(newer), _disabled(older) if is_last else older
+    newer, older = newer if page else disabled(newer), disabled(older) if is_last else older
     rows.append((newer, older, PanelCell("close", "sessions")))
     return Panel(tuple(rows))
 

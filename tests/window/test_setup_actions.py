@@ -1,0 +1,120 @@
+"""The setup panel of the window: what is pressed there, and what the engine is told."""
+
+import json
+import time
+
+import pytest
+from support.window import UTC_NOW, connected
+
+from robojam.wire.osc import Message, decode, encode
+
+REPORT = {
+    "chosen": {"midi-in": [], "midi-out": ["Surge XT"], "osc-out": ["127.0.0.1:5006"],
+               "sound": False, "sound-out": None, "voices": 2, "model": "touch.safetensors"},
+    "available": {"midi-out": [f"synth {n}" for n in range(9)], "sound-out": ["Speakers"],
+                  "model": ["touch.safetensors", "other.safetensors"]},
+    "styles": ["mpe", "keys"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def window(app):
+    """A window whose setup panel is open and answered."""
+    connected(app)
+    app._perform("setup")
+    answer(app)
+    return app
+
+
+def answer(app, **chosen: object) -> None:
+    report = {**REPORT, "chosen": {**REPORT["chosen"], **chosen}}
+    message = Message("/robojam/setup", "s", (json.dumps(report),))
+    app.state.handle_message(message, time.monotonic() + 100, UTC_NOW)
+
+
+def press(app, text: str) -> list[tuple]:
+    """Press the cell of the panel with this text; return name and value of what is set."""
+    from robojam.window.view.setup_panel import panel_of
+
+    panel = panel_of(app.state, app.actions.setup.page)
+    (cell,) = [c for row in panel.rows for c in row if c.text == text and c.action]
+    before = len(app.connection.packets)
+    app._perform(cell.action)
+    sent = [decode(packet)[0][0] for packet in app.connection.packets[before:]]
+    return [
+        (m.args[0], json.loads(m.args[1])) if m.tags == "ss" else (m.address, *m.args)
+        for m in sent
+        if m.args
+    ]
+
+
+def test_open_panel_asks_the_engine_again_and_again(app):
+    connected(app)
+    setup = app.actions.setup
+    assert setup.advance(0.0) == float("inf")
+    app._perform("setup")
+    asked = app.connection.packets.count(encode("/robojam/setup"))
+    again = setup.advance(time.monotonic())
+    setup.advance(again)
+    assert (asked, app.connection.packets.count(encode("/robojam/setup"))) == (1, 2)
+
+
+def test_port_is_chosen_left_and_given_another_style(window):
+    press(window, "MIDI instruments that the machine plays")
+    assert press(window, "synth 1") == [("midi-out", ["Surge XT", "synth 1"])]
+    answer(window, **{"midi-out": ["Surge XT", "synth 1"]})
+    assert press(window, "style") == [("midi-out", ["Surge XT", "synth 1/keys"])]
+    assert press(window, "synth 1") == [("midi-out", ["Surge XT"])]
+
+
+def test_long_list_has_pages_and_what_is_not_there_can_be_left(window):
+    press(window, "MIDI instruments that the machine plays")
+    press(window, "after")
+    assert press(window, "Surge XT") == [("midi-out", [])]
+    press(window, "before")
+    assert press(window, "synth 0")
+
+
+def test_sound_is_switched_on_with_a_device_and_off(window):
+    press(window, "sound")
+    assert press(window, "Speakers") == [("sound-out", "Speakers"), ("sound", True)]
+    answer(window, **{"sound": True, "sound-out": "Speakers"})
+    assert press(window, "the system's choice") == [("sound-out", None)]
+    assert press(window, "off") == [("sound", False)]
+
+
+def test_model_and_voices_are_chosen(window):
+    assert press(window, "more") == [("voices", 3)]
+    assert press(window, "fewer") == [("voices", 1)]
+    press(window, "model")
+    assert press(window, "other") == [("/robojam/model", "other.safetensors")]
+
+
+def test_typed_address_is_checked_and_added_to_the_outputs(window):
+    press(window, "OSC programs that the machine plays")
+    press(window, "another address")
+    for character in "10.0.0.7":
+        window.actions.edit_name(character, 0.0)
+    window.actions.edit_name("", 0.0, confirm=True)
+    assert "HOST:PORT" in window.state.notice
+    for character in ":9000/tuio":
+        window.actions.edit_name(character, 0.0)
+    before = len(window.connection.packets)
+    window.actions.edit_name("", 0.0, confirm=True)
+    (message,) = [decode(packet)[0][0] for packet in window.connection.packets[before:]]
+    assert message.args[0] == "osc-out"
+    assert json.loads(message.args[1]) == ["127.0.0.1:5006", "10.0.0.7:9000/tuio"]
+    assert window.state.view.typed_name is None
+
+
+def test_action_of_a_list_that_has_changed_meanwhile_is_ignored(window):
+    window._perform("setup-open:midi-out")
+    for action in ("choose:midi-out:99", "style:midi-out:99", "choose:midi-in:0"):
+        window._perform(action)
+    assert window.state.view.panel == "setup:midi-out"
+
+
+def test_replay_offers_no_setup(app):
+    connected(app).replaying = True
+    app._perform("setup")
+    assert app.state.view.panel == ""
