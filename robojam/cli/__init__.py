@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "learn": ("learn", "bind the knobs and pads of a MIDI controller (MIDI learn)"),
     "bench": ("bench", "measure latency, timing and CPU use on this machine"),
     "init": ("init", "write a configuration file with comments for this machine"),
+    "status": ("status", "show what a running engine does: players, ports, delays, drops"),
     "ports": ("ports", "show MIDI ports, devices and addresses, and what to type"),
 }
 

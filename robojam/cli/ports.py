@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
 from typing import Any, Final
 
 import click
@@ -78,10 +77,8 @@ def _osc_addresses() -> list[dict[str, Any]]:
 
 def _used_by(host: str, port: int) -> str | None:
     """Return mode and model of the engine at an address, or "another program"; None if free."""
-    import select
-
+    from robojam.cli.status import ask
     from robojam.ports.udp import Endpoint, PortError
-    from robojam.wire import osc
 
     try:
         Endpoint(host, port).close()
@@ -89,15 +86,9 @@ def _used_by(host: str, port: int) -> str | None:
         pass
     else:
         return None
-    with closing(Endpoint(host, 0)) as endpoint:
-        endpoint.send(osc.encode("/robojam/status"), (host, port))
-        select.select([endpoint], [], [], _STATUS_WAIT)
-        answer = endpoint.receive()
-    messages = osc.decode(answer[0])[0] if answer else []
-    if messages and messages[0].address == "/robojam/status" and messages[0].tags == "s":
-        with suppress(ValueError, KeyError, TypeError):
-            status = json.loads(str(messages[0].args[0]))
-            return f"robojam: {status['mode']}, {status['model']}"
+    status = ask((host, port), wait=_STATUS_WAIT, times=1)
+    if status is not None:
+        return f"robojam: {status.get('mode')}, {status.get('model')}"
     return "another program"
 
 

@@ -1,0 +1,234 @@
+"""The command status: the account of a running engine, in the terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+import click
+
+from robojam.cli.arguments import Command, json_option, option
+from robojam.cli.output import duration, fail
+from robojam.config.addresses import parse_address
+
+#: Address at which an engine is asked without another.
+_ENGINE: Final = "127.0.0.1:5005"
+#: Seconds to wait for an answer, and times to ask: a packet may be lost.
+_WAIT, _TIMES = 0.5, 3
+#: Seconds between two accounts with --watch.
+_INTERVAL: Final = 1.0
+#: Players, ports or reasons that are listed of each kind, and the characters of a value.
+_LISTED, _LONGEST = 40, 100
+
+Status = dict[str, Any]
+
+
+@click.command(cls=Command)
+@option(
+    "--engine HOST:PORT",
+    f"address at which the engine listens (default: {_ENGINE})",
+    default=_ENGINE,
+)
+@option("--watch", "show it anew every second, until Ctrl-C")
+@json_option
+def status(*, engine: str, watch: bool, as_json: bool) -> int:
+    """Show what a running engine does: players, ports, delays, what it dropped."""
+    try:
+        address = parse_address(engine, lowest_port=1)
+    except ValueError as error:
+        fail(f"--engine: {error}")
+    account = _asked(address, engine)
+    if watch:
+        with suppress(KeyboardInterrupt):
+            _watch(account, address, engine, as_json=as_json)
+    else:
+        print(json.dumps(account, indent=1) if as_json else "\n".join(describe(account)))
+    return 0
+
+
+def _watch(account: Status, address: tuple[str, int], engine: str, *, as_json: bool) -> None:
+    """Show the account of an engine every second, in one place of a terminal."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    if as_json:
+        while True:
+            print(json.dumps(account), flush=True)
+            time.sleep(_INTERVAL)
+            account = _asked(address, engine)
+    console = Console(highlight=False)
+    with Live(Text("\n".join(describe(account))), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(_INTERVAL)
+            found = ask(address)
+            lines = describe(found) if found else [f"no engine answers at {engine} now"]
+            live.update(Text("\n".join(lines)), refresh=True)
+
+
+def _asked(address: tuple[str, int], engine: str) -> Status:
+    """Return an engine's status, or exit with an error."""
+    found = ask(address)
+    if found is None:
+        fail(f"no engine answers at {engine}; robojam ports shows the addresses in use", 1)
+    return found
+
+
+def ask(address: tuple[str, int], *, wait: float = _WAIT, times: int = _TIMES) -> Status | None:
+    """Ask the engine at an address for its status; None when none answers.
+
+    wait is in seconds, for each of the times that it is asked.
+    """
+    try:
+        family, kind, _, _, to = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as asking:
+            asking.connect(to)
+            for _ in range(times):
+                asking.send(_REQUEST)
+                while select.select([asking], (), (), wait)[0]:
+                    if (found := _read(asking.recv(1 << 16))) is not None:
+                        return found
+    except OSError:  # no such host, or nobody listens there
+        return None
+    return None
+
+
+_REQUEST: Final = b"/robojam/status\0,\0\0\0"
+_ANSWER: Final = b"/robojam/status\0,s\0\0"
+
+
+def _read(packet: bytes) -> Status | None:
+    """Return the status in a packet; None for another packet."""
+    if not packet.startswith(_ANSWER):
+        return None
+    with suppress(ValueError, RecursionError):
+        found = json.loads(packet[len(_ANSWER) :].rstrip(b"\0"))
+        return found if isinstance(found, dict) else None
+    return None
+
+
+# -- in words --------------------------------------------------------------------------------
+
+
+def describe(account: Status) -> list[str]:
+    """Return lines for the terminal from a status, of which any part may be missing."""
+    rows = [row for row in _rows(account) if row[1]]
+    width = max((len(title) for title, _ in rows), default=0)
+    return [f"{title:<{width}}  {text}" for title, text in rows]
+
+
+def _rows(account: Status) -> Iterator[tuple[str, str]]:
+    """Yield a title and a text for each row; a title is given once for several."""
+    yield "jam", _jam(account)
+    yield "machine", _machine(account)
+    yield "recording", _text(account.get("recording")) or "off"
+    yield from _titled("players", _records(account, "players"), _player)
+    yield from _titled("sends to", _records(account, "outputs"), _output)
+    midi = account.get("midi")
+    for side, title in (("in", "MIDI in"), ("out", "MIDI out")):
+        yield from _titled(title, _records(midi, side), _midi_port)
+    sound = account.get("sound")
+    if isinstance(sound, dict):
+        device = _text(sound.get("name"))
+        yield "sound", ", ".join(filter(None, (_text(sound.get("state")), device)))
+    yield "timing", _timing(account)
+    yield "windows", _count(account.get("monitors"))
+    yield from _titled("loops", _records(account, "echo"), _loop)
+    dropped = account.get("dropped")
+    if isinstance(dropped, dict):
+        counted = sorted(dropped.items(), key=lambda item: -_number(item[1]))[:_LISTED]
+        reasons = [f"{_count(count)} {_text(reason)}" for reason, count in counted]
+        yield "dropped", ", ".join(reasons) or "nothing"
+    trouble = account.get("trouble")
+    for i, text in enumerate(trouble if isinstance(trouble, list) else []):
+        yield "" if i else "trouble", _text(text)
+
+
+def _jam(account: Status) -> str:
+    turn = {"human": "the humans play", "ai": "the machine plays"}.get(
+        _text(account.get("turn")), ""
+    )
+    state = "paused" if account.get("paused") else turn
+    up = duration(_number(account.get("uptime_s")))
+    return ", ".join(filter(None, (_text(account.get("mode")), state, f"up {up}")))
+
+
+def _machine(account: Status) -> str:
+    voices = _number(account.get("voices"))
+    several = f", {voices:.0f} voices" if voices > 1 else ""
+    model, device = _text(account.get("model")), _text(account.get("device"))
+    return f"{model} on {device}{several}; heard {_count(account.get('heard'))}, played " + (
+        _count(account.get("played"))
+    )
+
+
+def _timing(account: Status) -> str:
+    late, worst = (_number(account.get(f"late_ms_{part}")) for part in ("p99", "max"))
+    held_up = _number(account.get("held_up"))
+    more = f"; held up {held_up:.0f} times" if held_up else ""
+    return f"99 of 100 touches at most {late:.2f} ms late, the latest {worst:.1f} ms{more}"
+
+
+def _player(player: Status) -> str:
+    fingers = _number(player.get("fingers"))
+    silent = _number(player.get("silent_s"))
+    state = f"{fingers:.0f} down" if fingers else f"silent for {duration(silent)}"
+    return f"{_text(player.get('name'))} at {_text(player.get('source'))}: {state}"
+
+
+def _output(output: Status) -> str:
+    error = _text(output.get("error"))
+    state = f"FAILS: {error}" if error else "works"
+    counts = f"{_count(output.get('sent'))} sent, {_count(output.get('unsent'))} not"
+    return f"{_text(output.get('address'))} ({_text(output.get('dialect'))}): {state}; {counts}"
+
+
+def _midi_port(port: Status) -> str:
+    problem = _text(port.get("problem"))
+    missing = "" if port.get("connected") else "not there"
+    name, style = _text(port.get("port")) or _text(port.get("wanted")), _text(port.get("style"))
+    state = problem or missing or f"{_count(port.get('messages'))} messages"
+    return f"{name} ({style}): {state}"
+
+
+def _loop(loop: Status) -> str:
+    delay = _number(loop.get("delay_ms"))
+    source, dropped = _text(loop.get("source")), _count(loop.get("dropped"))
+    return f"{source} sends back what robojam plays, after {delay:.0f} ms; {dropped} dropped"
+
+
+def _titled(title: str, records: list[Status], describe_one: Any) -> Iterator[tuple[str, str]]:
+    for i, record in enumerate(records):
+        yield "" if i else title, describe_one(record)
+
+
+def _records(holder: object, key: str) -> list[Status]:
+    found = holder.get(key) if isinstance(holder, dict) else None
+    listed = found if isinstance(found, list) else []
+    return [record for record in listed if isinstance(record, dict)][:_LISTED]
+
+
+def _text(value: object) -> str:
+    """Return a value of the status as text that a terminal can show, shortened."""
+    if not isinstance(value, str | int | float):
+        return ""
+    return "".join(c if c.isprintable() else "?" for c in str(value)[:_LONGEST])
+
+
+def _number(value: object) -> float:
+    """Return a number of the status; 0 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    with suppress(OverflowError):
+        return float(value) if math.isfinite(value) else 0.0
+    return 0.0
+
+
+def _count(value: object) -> str:
+    return f"{_number(value):,.0f}"

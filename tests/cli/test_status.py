@@ -1,0 +1,98 @@
+"""The command status: what it prints of a running engine, and where none answers."""
+
+import json
+import select
+import signal
+import socket
+import subprocess
+
+import pytest
+from support.engine import MODEL, PATIENCE, command, run_program, serving, stop
+
+from robojam.cli.status import describe
+
+engine_needed = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+
+ACCOUNT = {
+    "mode": "duet", "turn": "ai", "uptime_s": 65, "model": "touch.safetensors",
+    "device": "cpu", "voices": 3, "heard": 1234, "played": 56, "recording": "armed",
+    "players": [{"name": "human", "source": "10.0.0.2", "fingers": 2, "silent_s": 0},
+                {"name": "human2", "source": "10.0.0.3", "fingers": 0, "silent_s": 90}],
+    "outputs": [{"address": "10.0.0.9:9000", "dialect": "native", "sent": 3, "unsent": 4,
+                 "error": "no route to it"}],
+    "midi": {"in": [{"wanted": "nano", "style": "keys", "port": None, "connected": False,
+                     "problem": "gone"}], "out": []},
+    "sound": {"state": "playing", "name": "Speakers"},
+    "echo": [{"source": "midi:DAW", "delay_ms": 98.7, "dropped": 12}],
+    "dropped": {"malformed": 2, "echo": 30}, "late_ms_p99": 0.42, "late_ms_max": 3,
+    "held_up": 1, "monitors": 2, "trouble": ["no space left"],
+}  # fmt: skip
+
+
+def test_account_names_players_outputs_ports_loops_and_drops():
+    lines = [" ".join(line.split()) for line in describe(ACCOUNT)]
+    assert lines == [
+        "jam duet, the machine plays, up 1:05",
+        "machine touch.safetensors on cpu, 3 voices; heard 1,234, played 56",
+        "recording armed",
+        "players human at 10.0.0.2: 2 down",
+        "human2 at 10.0.0.3: silent for 1:30",
+        "sends to 10.0.0.9:9000 (native): FAILS: no route to it; 3 sent, 4 not",
+        "MIDI in nano (keys): gone",
+        "sound playing, Speakers",
+        "timing 99 of 100 touches at most 0.42 ms late, the latest 3.0 ms; held up 1 times",
+        "windows 2",
+        "loops midi:DAW sends back what robojam plays, after 99 ms; 12 dropped",
+        "dropped 30 echo, 2 malformed",
+        "trouble no space left",
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 7, "x\x1b[2J\n", [1, None, {}], {"a": {"b": []}}, 10**400]
+)
+def test_account_with_odd_values_is_bounded_and_can_be_shown(odd):
+    for account in (dict.fromkeys(ACCOUNT, odd), {"players": [{"name": odd}] * 9999}):
+        lines = describe(account)
+        assert len(lines) < 200
+        assert all(line.isprintable() for line in lines)
+
+
+@engine_needed
+def test_status_of_a_running_engine_is_printed_and_watched(tmp_path):
+    with serving(tmp_path) as engine:
+        engine.out.send("/robojam/down", "iff", 0, 0.5, 0.5)
+        engine.out.ask(lambda status: status["heard"] == 1)
+        address = f"{engine.address[0]}:{engine.address[1]}"
+        shown = run_program("status", "--engine", address)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "call-response, the humans play" in shown.stdout
+        assert "heard 1, played 0" in shown.stdout
+        as_json = run_program("status", "--engine", address, "--json")
+        assert json.loads(as_json.stdout)["heard"] == 1
+        watching = subprocess.Popen(
+            command("status", "--engine", address, "--watch", "--json"),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert watching.stdout is not None
+            for _ in range(2):
+                assert select.select([watching.stdout], [], [], PATIENCE)[0]
+                assert json.loads(watching.stdout.readline())["heard"] == 1
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(PATIENCE) == 0
+        finally:
+            stop(watching)
+
+
+def test_where_no_engine_answers_the_command_says_so_with_status_1():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        ran = run_program("status", "--engine", address)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"no engine answers at {address}" in ran.stderr
+    wrong = run_program("status", "--engine", "nowhere")
+    assert wrong.returncode == 2
+    assert "--engine" in wrong.stderr
