@@ -20,6 +20,7 @@ from robojam.cli.arguments import (
 )
 from robojam.cli.output import duration, fail, table_lines, warn
 from robojam.config.options import Options
+from robojam.wire.midi.styles import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from robojam.sessions.library import LibraryEntry
 
 _FORMATS = "file to write: .csv (MicroJam), .mid, .npz, .png or .wav"
+_STYLE = f"MIDI style of a .mid: {', '.join(PRESETS)}, or the jam's own (default: mpe)"
 _WHO = "only this player: human, ai, human2, …; can be repeated (default: all)"
 
 
@@ -109,14 +111,21 @@ def _rows(entries: list[LibraryEntry]) -> Sequence[tuple[str, ...]]:
 )
 @option("--to FILE", _FORMATS, output_file, required=True)
 @option("--who NAME", _WHO, multiple=True)
-def export(*, paths: tuple[Path, ...], to: Path, who: tuple[str, ...]) -> int:
+@option("--style NAME", _STYLE)
+def export(
+    *, paths: tuple[Path, ...], to: Path, who: tuple[str, ...], style: str | None
+) -> int:
     """Write recorded jams for other programs, as a picture or as sound."""
-    from robojam.export.writers import WRITERS
+    from robojam.export.writers import WRITERS, midi_writer
     from robojam.sessions.session import SessionError, read
 
     writer = WRITERS.get(to.suffix.lower())
     if writer is None:
         fail(f"--to {to}: a jam is exported to {', '.join(WRITERS)}")
+    if style is not None:
+        if to.suffix.lower() != ".mid":
+            fail(f"--style {style} goes with a .mid file, not with {to}")
+        writer = midi_writer(style)
     listed = (sorted(p.glob("*.jsonl")) if p.is_dir() else [p] for p in paths)
     files, jams = list(chain.from_iterable(listed)), []
     for file in files:

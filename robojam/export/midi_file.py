@@ -2,71 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from robojam.music import parse_ranges
 from robojam.sessions import strokes
 from robojam.sessions.playback import settings_of
 from robojam.sessions.session import Session, SetEvent, TouchEvent
+from robojam.touch import Phase
 from robojam.wire.midi import stream
-from robojam.wire.midi.styles import PRESETS, Style
-from robojam.wire.midi.writer import MidiWriter, make_writer
+from robojam.wire.midi.styles import PRESETS, Style, unknown_style
+from robojam.wire.midi.writer import make_writer
 
 if TYPE_CHECKING:
-    from mido import MetaMessage, MidiTrack
+    from mido import MidiTrack
 
-#: Ticks in a beat, and microseconds: a tick is 50 microseconds.
-_TICKS, _BEAT = 10_000, 500_000
-_TICK = _BEAT / 1e6 / _TICKS
+#: Microseconds in a beat.
+_BEAT: Final = 500_000
+#: Ticks of a file: pretty_midi takes one of more than ten million for corrupt, because it makes
+#: a table of them.
+_MOST_TICKS: Final = 9_990_000
+#: Ticks in a beat where the length allows it; fewer are a multiple of MIDI's clock, 24.
+_FINEST, _CLOCK = 9_600, 24
+#: The channel of drums, from 0.
+_DRUMS: Final = 9
+#: Ports that a file can name.
+_PORTS: Final = 256
+
+
+class Part(NamedTuple):
+    """What a player has in a file: a port, and channels of it (from 0) that no other has."""
+
+    port: int
+    channels: tuple[int, ...]
 
 
 def write(session: Session, to: Path, *, style: Style = PRESETS["mpe"]) -> None:
-    """Write everyone's touches, each player on a track of their own.
+    """Write everyone's touches, each player on a track and on channels of their own.
 
-    A touch is off by 25 microseconds at most; t = 0 is the start. A finger that the
-    recording leaves down is lifted at its end. Raises ValueError for a control of the
-    recording that is not allowed, and OSError.
+    A touch is off by half a tick at most (`ticks_per_beat`); t = 0 is the start. A finger that
+    the recording leaves down is lifted at its end. Raises ValueError for a control of the
+    recording that is not allowed and for too many players, and OSError.
     """
     ranges = settings_of(session).range
     import mido
 
-    song = mido.MidiFile(type=1, ticks_per_beat=_TICKS)
+    song = mido.MidiFile(type=1, ticks_per_beat=ticks_per_beat(session.duration))
+    second = song.ticks_per_beat * 1e6 / _BEAT
     head = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=_BEAT)])
     head.append(mido.MetaMessage("text", text=f"robojam, {session.header.started}"))
-    head.append(_end(session.duration, 0))
     song.tracks.append(head)
-    for who in session.summary().touches:
-        song.tracks.append(_track(session, who, make_writer(style, ranges=ranges)))
+    parts = allocate(_fingers_at_once(session), style)
+    writers = {}
+    tracks: dict[str, MidiTrack] = {}
+    at = dict.fromkeys(parts, 0)  # the tick of each track's last message
+
+    def add(who: str, t: float, data: bytes) -> None:
+        tick = max(at[who], round(t * second))
+        for message in stream.MidiParser().feed(data)[0]:
+            tracks[who].append(mido.Message.from_bytes(message, time=tick - at[who]))
+            at[who] = tick
+
+    several = len({part.port for part in parts.values()}) > 1
+    for who, part in parts.items():
+        # One zone for all players of a port.
+        leads = not any(parts[other].port == part.port for other in tracks)
+        writers[who] = make_writer(
+            style, ranges=ranges, channels=part.channels, sets_zone=leads
+        )
+        tracks[who] = mido.MidiTrack([mido.MetaMessage("track_name", name=who)])
+        if several:
+            tracks[who].append(mido.MetaMessage("midi_port", port=part.port))
+        song.tracks.append(tracks[who])
+        add(who, 0.0, writers[who].start())
+    for event in strokes.walk(session):
+        if isinstance(event, TouchEvent):
+            add(event.touch.who, event.t, writers[event.touch.who].touch(event.t, event.touch))
+        elif isinstance(event, SetEvent) and "range" in event.values:
+            for writer in writers.values():
+                writer.ranges = parse_ranges(event.values["range"], writer.ranges)
+    end = round(session.duration * second)
+    for track, tick in ((head, 0), *((tracks[who], at[who]) for who in parts)):
+        track.append(mido.MetaMessage("end_of_track", time=max(0, end - tick)))
     song.save(str(to))
 
 
-def _track(session: Session, who: str, writer: MidiWriter) -> MidiTrack:
-    import mido
+def style_named(session: Session, name: str) -> Style:
+    """Return the style of a name: a preset, or one of the recorded jam's own.
 
-    track = mido.MidiTrack([mido.MetaMessage("track_name", name=who)])
-    at = 0
-    for t, data in _packets(session, who, writer):
-        for message in stream.MidiParser().feed(data)[0]:
-            tick = max(at, round(t / _TICK))
-            track.append(mido.Message.from_bytes(message, time=tick - at))
-            at = tick
-    track.append(_end(session.duration, at))
-    return track
+    Raises ValueError.
+    """
+    own = msgspec.convert(session.header.options.get("midi", {}), dict[str, Style])
+    if name not in PRESETS and name not in own:
+        raise ValueError(unknown_style(name, own))
+    return (PRESETS | own)[name]
 
 
-def _packets(session: Session, who: str, writer: MidiWriter) -> Iterator[tuple[float, bytes]]:
-    """Yield the MIDI bytes of one player's touches, each with its time in seconds."""
-    yield 0.0, writer.start()
-    for event in strokes.walk(session):
-        if isinstance(event, TouchEvent) and event.touch.who == who:
-            yield event.t, writer.touch(event.t, event.touch)
-        elif isinstance(event, SetEvent) and "range" in event.values:
-            writer.ranges = parse_ranges(event.values["range"], writer.ranges)
+def ticks_per_beat(seconds: float) -> int:
+    """Return the ticks of a beat, of half a second, in a file of a length.
+
+    A tick is 52 µs in a file of up to 8 minutes, and 1.9 ms in one of 5 hours.
+    """
+    longest = _MOST_TICKS * _BEAT / 1e6 / max(seconds, 1.0)
+    return max(_CLOCK, min(_FINEST, int(longest) // _CLOCK * _CLOCK))
 
 
-def _end(seconds: float, at: int) -> MetaMessage:
-    import mido
+def allocate(fingers: Mapping[str, int], style: Style) -> dict[str, Part]:
+    """Return each player's part; fingers are how many each has down at once, at most.
 
-    return mido.MetaMessage("end_of_track", time=max(0, round(seconds / _TICK) - at))
+    In MPE a finger needs a channel, and those that are left over are shared out, so that a note
+    may ring on while the next is bent. In another style a player needs one channel, of `cc` one
+    for each finger. Where they do not suffice, the next players have another port. The channel
+    of drums is used by a style of that channel alone, whose players share it. Raises
+    ValueError.
+    """
+    if style.kind == "notes" and style.channel == _DRUMS + 1:
+        return dict.fromkeys(fingers, Part(0, (_DRUMS,)))
+    first = style.channels[0]
+    ring = style.channels if style.master is not None else [(first + n) % 16 for n in range(16)]
+    pool = [channel for channel in ring if channel != _DRUMS]
+    single = style.kind == "notes" or (style.kind == "mpe" and style.master is None)
+    ports: list[dict[str, int]] = [{}]
+    for who, most in fingers.items():
+        needed = 1 if single else min(max(1, most), len(pool))
+        if sum(ports[-1].values()) + needed > len(pool):
+            ports.append({})
+        ports[-1][who] = needed
+    if len(ports) > _PORTS:
+        reason = f"{len(fingers)} players are too many for a MIDI file"
+        raise ValueError(f"{reason}; --who chooses some of them")
+    parts = {}
+    for port, needs in enumerate(ports):
+        spare = len(pool) - sum(needs.values()) if style.master is not None else 0
+        begin = 0
+        for n, (who, needed) in enumerate(needs.items()):
+            end = begin + needed + spare // len(needs) + (n < spare % len(needs))
+            parts[who] = Part(port, tuple(pool[begin:end]))
+            begin = end
+    return parts
+
+
+def _fingers_at_once(session: Session) -> dict[str, int]:
+    """Return how many fingers each player has down at once, at most."""
+    down = dict.fromkeys(session.summary().touches, 0)
+    most = dict(down)
+    for event in strokes.touches(session):
+        who, phase = event.touch.who, event.touch.phase
+        down[who] += (phase is Phase.DOWN) - (phase is Phase.UP)
+        most[who] = max(most[who], down[who])
+    return most

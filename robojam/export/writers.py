@@ -113,6 +113,16 @@ def _write_lines(session: Session, path: Path) -> None:
 
 Writer = Callable[[Sequence[Session], Path], list[Path]]
 
+
+def midi_writer(style: str) -> Writer:
+    """Return a writer of MIDI files in the style of a name."""
+
+    def write_one(session: Session, path: Path) -> None:
+        midi_file.write(session, path, style=midi_file.style_named(session, style))
+
+    return partial(_write_each, write_one)
+
+
 #: Writer of session files.
 write_session: Writer = partial(_write_each, _write_lines)
 #: Writers by suffix. Each writes sessions to a path and returns the files it has written. It

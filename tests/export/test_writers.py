@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import mido
 import numpy as np
 import pytest
 from support import EXAMPLES
-from support.commands import run
+from support.commands import refusal, run
 
 from robojam.corpus.formats import read as read_performances
 from robojam.export.writers import WRITERS, streams
@@ -66,3 +67,29 @@ def test_export_refuses_wrong_sessions_players_and_suffixes(tmp_path, capsys):
         assert message in err
     assert run(capsys, "export", torn, EXAMPLES[0], "--to", tmp_path / "b.npz")[0] == 0
     assert set(WRITERS) == {".csv", ".mid", ".npz", ".png", ".wav"}
+
+
+def test_midi_file_can_be_written_in_any_style(tmp_path, capsys):
+    to = tmp_path / "a.mid"
+    assert run(capsys, "export", EXAMPLES[0], "--to", to, "--style", "keys")[0] == 0
+    messages = [m for track in mido.MidiFile(str(to)).tracks for m in track if not m.is_meta]
+    assert {m.type for m in messages} == {"note_on", "note_off"}
+    own = tmp_path / "own.jsonl"
+    text = EXAMPLES[0].read_text("utf-8")
+    own.write_text(text.replace('"options":{', '"options":{"midi":{"lead":{"kind":"cc"}},', 1))
+    assert run(capsys, "export", own, "--to", to, "--style", "lead")[0] == 0
+    messages = [m for track in mido.MidiFile(str(to)).tracks for m in track if not m.is_meta]
+    assert {m.type for m in messages} == {"control_change"}
+
+
+@pytest.mark.parametrize(
+    ("to", "style", "message"),
+    [
+        ("a.mid", "kyes", "no style is named 'kyes'; allowed: mpe,"),
+        ("a.csv", "keys", "--style keys goes with a .mid file, not with"),
+    ],
+)
+def test_style_that_does_not_fit_is_refused(tmp_path, capsys, to, style, message):
+    error = refusal(capsys, "export", EXAMPLES[0], "--to", tmp_path / to, "--style", style)
+    assert message in error
+    assert not (tmp_path / to).exists()

@@ -37,7 +37,7 @@ class MidiWriter:
     ranges are the players' ranges of pitch, as `robojam.music.parse_ranges` returns them. They
     may be set at any time; a style with a range of its own does not use them. eager: each
     landing is preceded by its channel's bend range, for receivers that come at any time.
-    channels: those to use instead of the style's, in a zone that is not the writer's to set up.
+    channels: those to use instead of the style's. sets_zone: it configures the style's zone.
     """
 
     def __init__(
@@ -47,13 +47,14 @@ class MidiWriter:
         ranges: str = DEFAULT_RANGE,
         eager: bool = False,
         channels: tuple[int, ...] | None = None,
+        sets_zone: bool = True,
     ) -> None:
         self.style = style
         self.ranges = ranges
         self._eager = eager
         self._given = channels
         self._members = style.channels if channels is None else channels
-        self._master = style.master if channels is None else None
+        self._master = style.master if sets_zone else None
         #: Channels whose setup is sent before their next note.
         self._stale: set[int] = set()
         self._fingers: dict[Key, _SoundingFinger] = {}
@@ -319,6 +320,8 @@ def make_writer(
     ranges: str = DEFAULT_RANGE,
     eager: bool = False,
     channels: tuple[int, ...] | None = None,
+    sets_zone: bool = True,
 ) -> MidiWriter:
     """Make the writer of a style; the arguments are those of MidiWriter."""
-    return _WRITERS[style.kind](style, ranges=ranges, eager=eager, channels=channels)
+    kind = _WRITERS[style.kind]
+    return kind(style, ranges=ranges, eager=eager, channels=channels, sets_zone=sets_zone)

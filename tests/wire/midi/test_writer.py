@@ -299,7 +299,7 @@ def test_eager_writer_sends_the_bend_range_before_every_note():
 
 @pytest.mark.parametrize("style", ["mpe", "keys", "cc"])
 def test_writer_of_given_channels_uses_no_other(style):
-    writer = make_writer(PRESETS[style], channels=(4, 6))
+    writer = make_writer(PRESETS[style], channels=(4, 6), sets_zone=False)
     data = writer.start() + writer.renew()
     for finger in range(4):
         data += writer.touch(finger / 10, touch("down", x=finger / 4, finger=finger))
