@@ -56,12 +56,12 @@ class Kind(Enum):
 class Dial:
     """Form of a number as a dial of the window.
 
-    label and short are its names where there is much and little room; low and high the
-    values at its ends; step is what a key adds, or multiplies by on a logarithmic dial;
-    unit is appended to the value. On an endless dial 0 means no limit, and lies beyond high.
+    It is named as the control; short is that name abbreviated, for little room. low and high
+    are the values at its ends; step is what a key adds, or multiplies by on a logarithmic
+    dial; unit is appended to the value. On an endless dial 0 means no limit, and lies beyond
+    high.
     """
 
-    label: str
     short: str
     low: float
     high: float
@@ -175,27 +175,27 @@ class Settings:
     temperature: float = _number(
         "randomness of the machine's choices; 0 is always the likeliest", 1.0, 0, 10,
         metavar="T", default_text=_FROM_MODEL, midi_range=(0.0, 2.0),
-        dial=Dial("temperature", "temp", 0, 2, 0.1))
+        dial=Dial("temp.", 0, 2, 0.1))
     spread: float = _number(
         "spread of the machine's touches around its choices; 0 is none", 1.0, 0, 10,
         metavar="S", default_text=_FROM_MODEL, midi_range=(0.0, 2.0),
-        dial=Dial("spread", "spread", 0, 2, 0.1))
+        dial=Dial("spread", 0, 2, 0.1))
     timescale: float = _number(
-        "factor by which the machine's time is stretched", 1.0, 0.001, 100,
+        "factor by which the machine's time is stretched; 2 is half as fast", 1.0, 0.001, 100,
         metavar="FACTOR", midi_range=(0.25, 4.0),
-        dial=Dial("timescale", "time", 0.25, 4, 1.1, "×", log=True))
+        dial=Dial("time.", 0.25, 4, 1.1, "×", log=True))
     threshold: float = _number(
         "silence after which the machine answers, in seconds", 0.5, 0.02, 60,
         metavar="SECONDS", midi_range=(0.1, 2.0),
-        dial=Dial("answers after", "rest", 0.05, 10, 1.25, " s", log=True))
+        dial=Dial("thr.", 0.05, 10, 1.25, " s", log=True))
     response: float = _number(
         "longest answer of the machine, in seconds; 0 is without end", 5.0, 0, 3600,
         metavar="SECONDS", midi_range=(0.0, 20.0),
-        dial=Dial("answers for", "answer", 0.5, 30, 1.25, " s", log=True, endless=True))
+        dial=Dial("resp.", 0.5, 30, 1.25, " s", log=True, endless=True))
     dwell: float = _number(
         "longest time that the machine's finger stays in one place, in seconds", 0.8, 0.1, 60,
         metavar="SECONDS", midi_range=(0.1, 5.0),
-        dial=Dial("stays for", "stay", 0.1, 10, 1.25, " s", log=True))
+        dial=Dial("dwell", 0.1, 10, 1.25, " s", log=True))
     pause: int = _control(
         Kind.SWITCH, "1: the machine lifts and waits; 0: it goes on", 0,
         **_SWITCH, option=False, replay=True, midi_words=("", "hold", "0", "1"))
@@ -218,7 +218,7 @@ class Settings:
     volume: float = _number(
         "loudness of the sound", 0.7, 0, 1,
         metavar="VOLUME", sound=True, replay=True, midi_range=(0.0, 1.0),
-        dial=Dial("volume", "vol", 0, 1, 0.05))
+        dial=Dial("vol.", 0, 1, 0.05))
 
 
 # fmt: on
@@ -244,6 +244,7 @@ _ACTIONS: Final = (
         option=False,
     ),
     ControlSpec("store", Kind.TEXT, option=False, parse=_parse_memory),
+    ControlSpec("undo_store", Kind.TEXT, option=False, parse=_parse_memory),
     ControlSpec("recall", Kind.TEXT, option=False, parse=_parse_memory),
     ControlSpec("record", Kind.SWITCH, **_SWITCH, midi_words=("hold", "0", "1")),
     ControlSpec(

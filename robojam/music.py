@@ -141,6 +141,15 @@ def scale_notes(pitches: PitchRange, scale: str, key: str) -> tuple[int, ...]:
     return tuple(note for note in notes if (note - root) % 12 in steps) or (round(pitches.low),)
 
 
+def range_name(pitches: PitchRange) -> str:
+    """Return a range as it is named: C2-C6, or with MIDI notes where they are not whole."""
+    ends = (pitches.low, pitches.high)
+    if any(end % 1 for end in ends):
+        return str(pitches)
+    names = "C C# D D# E F F# G G# A A# B".split()
+    return "-".join(f"{names[int(end) % 12]}{int(end) // 12 - 1}" for end in ends)
+
+
 _NOTE = r"[a-g][#♯b♭]?-?[0-9]|[0-9]{1,3}(?:\.[0-9]{1,3})?"
 _RANGE = re.compile(rf"({_NOTE})\s*[-–]\s*({_NOTE})", re.IGNORECASE)
 

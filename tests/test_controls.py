@@ -44,7 +44,7 @@ def another(row: ControlSpec) -> float | int | str:
         return 0.25
     if row.kind in (Kind.SWITCH, Kind.INTEGER, Kind.TRIGGER):
         return 1
-    if row.name in ("store", "recall"):
+    if row.name in ("store", "undo_store", "recall"):
         return MEMORIES[1]
     texts = {
         "instrument": "human=drums,ai=keys",

@@ -55,19 +55,25 @@ def _start_program(*arguments: str) -> ChildProcess:
 
 @dataclass(frozen=True, slots=True)
 class WindowOptions:
-    """Options of the window: size in pixels, theme, and turn in degrees clockwise."""
+    """Options of the window: size in pixels, theme, and turn in degrees clockwise.
 
-    size: tuple[int, int] = (1280, 800)
+    size None: one that suits the display.
+    """
+
+    size: tuple[int, int] | None = None
     fullscreen: bool = False
     theme: str = "dark"
     turn: int = 0
 
-    def start(self, engine: tuple[str, int]) -> ChildProcess:
-        """Start the window as a program that connects to the engine's address."""
-        width, height = self.size
+    def start(self, engine: tuple[str, int], *, ends: str) -> ChildProcess:
+        """Start the window as a program that connects to the engine's address.
+
+        ends names what ends when the window is closed.
+        """
         return _start_program(
-            *("window", "--engine", format_address(*reachable(engine))),
-            *("--size", f"{width}x{height}", "--theme", self.theme, "--turn", str(self.turn)),
+            *("window", "--engine", format_address(*reachable(engine)), "--ends", ends),
+            *("--theme", self.theme, "--turn", str(self.turn)),
+            *(["--size", f"{self.size[0]}x{self.size[1]}"] if self.size else []),
             *(["--fullscreen"] if self.fullscreen else []),
         )
 
@@ -164,7 +170,7 @@ class Supervisor:
 
     def start_window(self, options: WindowOptions, engine: tuple[str, int]) -> None:
         """Open the window; closing it ends the jam."""
-        self._watch(options.start(engine), self._window_ended)
+        self._watch(options.start(engine, ends="jam"), self._window_ended)
 
     def _start_engine(self) -> None:
         self._engine_started = time.monotonic()
@@ -231,7 +237,7 @@ def window_beside(engine: tuple[str, int], on_close: Callable[[str], None]) -> I
     on_close is called with a reason, on another thread, when the window closes before the
     block ends; not when no window could be opened.
     """
-    window = WindowOptions().start(engine)
+    window = WindowOptions().start(engine, ends="replay")
 
     def window_ended(status: int) -> None:
         if status != NO_DISPLAY:

@@ -27,7 +27,7 @@ def _window_size(text: str) -> tuple[int, int]:
 
 
 def _window_options(function: CommandFunction) -> CommandFunction:
-    size = "size of the window in pixels (default: 1280x800)"
+    size = "size of the window in pixels (default: by the size of the display)"
     theme = "dark, light, or stage: black and without words (default: dark)"
     themes = click.Choice(["dark", "light", "stage"])
     turn = "turn the picture clockwise, for a table: 0, 90, 180 or 270 (default: 0)"
@@ -35,7 +35,7 @@ def _window_options(function: CommandFunction) -> CommandFunction:
     function = option("--turn DEGREES", turn, turns, default="0")(function)
     function = option("--theme THEME", theme, themes, default="dark")(function)
     function = option("--fullscreen", "start in full screen")(function)
-    return option("--size WxH", size, _window_size, default="1280x800")(function)
+    return option("--size WxH", size, _window_size, default=None)(function)
 
 
 @click.command(cls=Command)
@@ -96,6 +96,7 @@ def _exit_on_signals() -> None:
     default=_ENGINE,
 )
 @_window_options
+@option("--ends WHAT", "what ends when the window is closed", default="", hidden=True)
 @option("--until-eof", "end when standard input does", hidden=True)
 def window(*, engine: str, until_eof: bool, turn: str, **look: Any) -> int:
     """Open a window on an engine that runs already, here or on another machine."""

@@ -42,6 +42,8 @@ class History:
             maxlen=max(2, round(MAX_BACK / self.interval) + 1)
         )
         self.stored: dict[str, JamSnapshot] = {}
+        # What the last store under each name replaced; None: nothing was stored there.
+        self._replaced: dict[str, JamSnapshot | None] = {}
 
     def wants(self, t: float) -> bool:
         """Return whether the last snapshot is old enough for another at t."""
@@ -60,7 +62,24 @@ class History:
         later = (snapshot for snapshot in self._snapshots if snapshot.t >= t)
         return next(later, self._snapshots[-1])
 
+    def store(self, name: str, snapshot: JamSnapshot) -> None:
+        """Store a snapshot under a name; the one before it is kept for `undo_store`."""
+        self._replaced[name] = self.stored.get(name)
+        self.stored[name] = snapshot
+
+    def undo_store(self, name: str) -> bool:
+        """Undo the last store under a name; return whether there was one."""
+        if name not in self._replaced:
+            return False
+        before = self._replaced.pop(name)
+        if before is None:
+            del self.stored[name]
+        else:
+            self.stored[name] = before
+        return True
+
     def clear(self) -> None:
         """Drop all snapshots: another model cannot go on from them."""
         self._snapshots.clear()
         self.stored.clear()
+        self._replaced.clear()

@@ -74,6 +74,7 @@ class Jam:
             "reset": self._reset,
             "seed": self._seed,
             "store": self._store,
+            "undo_store": self._undo_store,
         }
         self._apply_sampling()
 
@@ -311,7 +312,14 @@ class Jam:
             self.counts.drop("nothing to store")
             return False
         self.announce("store", name)
-        self._history.stored[str(name)] = self._snapshot()
+        self._history.store(str(name), self._snapshot())
+        return True
+
+    def _undo_store(self, name: Value) -> bool:
+        if not self._history.undo_store(str(name)):
+            self.counts.drop("nothing stored there")
+            return False
+        self.announce("undo_store", name)
         return True
 
     def _recall(self, name: Value) -> bool:

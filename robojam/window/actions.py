@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from robojam.music import INSTRUMENTS, SCALES, instrument_of, parse_instruments
+from robojam.music import (
+    INSTRUMENTS,
+    SCALES,
+    instrument_of,
+    parse_instruments,
+    parse_ranges,
+    range_of,
+)
 from robojam.sessions.session import SessionError, read
 from robojam.touch import Phase
 from robojam.window.client.link import MessageSender
@@ -27,6 +34,8 @@ from robojam.window.view.theme import THEMES
 REQUEST_TIMEOUT = 0.5
 #: Finger ids of a phrase that is played to the engine again begin here.
 PHRASE_ID = 2000
+#: Ranges of pitch that can be chosen, as MIDI notes: C2-C6, C3-C5, C4-C6 and C2-C4.
+RANGES = ("36-84", "48-72", "60-84", "36-60")
 #: Longest name of a recording, in characters.
 MAX_NAME = 80
 _Value = TypeVar("_Value", float, str)
@@ -56,7 +65,7 @@ class Actions:
         name, _, argument = action.partition(":")
         send, state, view = self.sender.send, self.state, self.state.view
         if state.refuses(action):
-            state.notify("a recording plays: it takes pause, panic and volume", now)
+            state.notify("while a recording plays, use pause, panic and volume", now)
             return
         if self.setup.perform(name, argument, now):
             return
@@ -66,7 +75,8 @@ class Actions:
             case "panic":
                 send("/robojam/panic")
                 self._cancel_scheduled()
-                self._close_playback()
+                if self.playback is not None:
+                    self.playback.hold()
             case "pause":
                 send("/robojam/pause", "i", 0 if state.paused else 1)
             case "record":
@@ -75,6 +85,11 @@ class Actions:
                 send("/robojam/back", "f", float(argument))
             case "mode" | "store" | "recall":
                 send(f"/robojam/{name}", "s", argument)
+            case "undo_store":
+                if state.stored:
+                    send("/robojam/undo_store", "s", state.stored)
+                else:
+                    state.notify("no memory has been stored that can be taken back", now)
             case "instrument":  # argument: of which player
                 if current := self._current(name, state.text(name), now):
                     instrument = _next_after(instrument_of(argument, current), INSTRUMENTS)
@@ -84,6 +99,10 @@ class Actions:
                 if current := self._current(name, state.text(name), now):
                     scale = _next_after(current, tuple(SCALES))
                     self._request(name, scale, scale, now)
+            case "range":
+                if current := self._current(name, state.text(name), now):
+                    chosen = _next_after(str(range_of("", current)), RANGES)
+                    self._request(name, chosen, parse_ranges(chosen, current), now)
             case "step":
                 control, sign = argument.split(":")
                 if control in state.controls:  # the engine has reported the present value
@@ -92,6 +111,10 @@ class Actions:
                     self._request(control, value, value, now)
             case "help" | "controls" | "sessions":
                 self._toggle_panel(name)
+            case "help_page":
+                view.help_page = 1 - view.help_page
+            case "close":
+                self.close_panel()
             case "page":
                 last = max(0, len(self.recordings.entries) - 1) // PAGE
                 self.page = min(last, max(0, self.page + int(argument)))
@@ -108,9 +131,13 @@ class Actions:
             case _ if self.playback is not None:
                 self._control_playback(self.playback, name, argument, now)
 
-    def turn_dial(self, name: str, share: float, now: float) -> None:
+    def dial_share(self, name: str, now: float) -> float:
+        """Return how far (0..1) a dial is turned, whose value the engine has reported."""
+        return DIALS[name].share(self._current(name, self.state.controls[name], now))
+
+    def turn_dial(self, name: str, share: float, now: float, *, fine: bool = False) -> None:
         """Turn a dial, whose value the engine has reported, to a share (0..1) of its way."""
-        value = DIALS[name].value(share)
+        value = DIALS[name].value(share, fine=fine)
         if value != self._current(name, self.state.controls[name], now):
             self._request(name, value, value, now)
 
@@ -146,8 +173,9 @@ class Actions:
         self.state.view.panel = "player"
         self.playback.play(now)
 
-    def _close_playback(self) -> None:
-        self.state.view.panel, self.playback = "", None
+    def close_panel(self) -> None:
+        """Close the open panel, and the recording that is open in it."""
+        self.state.view.panel, self.state.view.typed_name, self.playback = "", None, None
 
     def _control_playback(
         self, playback: RecordingPlayback, name: str, argument: str, now: float
@@ -172,10 +200,8 @@ class Actions:
             case "reveal" if path is not None:
                 self.recordings.reveal(path)
             case "export" if path is not None:
-                self.state.notify("drawing it…", now)
+                self.state.notify("drawing the picture…", now)
                 self.recordings.export(path)
-            case "close":
-                self._close_playback()
 
     def edit_name(
         self, character: str, now: float, *, confirm: bool = False, cancel: bool = False,
@@ -205,9 +231,9 @@ class Actions:
         """Play the humans' last phrase to the engine again, in time, and pass the turn."""
         phrase = playback.phrase()
         if not phrase:
-            self.state.notify("no human plays there", now)
+            self.state.notify("nobody plays at this place of the recording", now)
             return
-        self._close_playback()
+        self.close_panel()
         self._cancel_scheduled()
         began = phrase[0].t
         down: set[int] = set()

@@ -17,23 +17,37 @@ from datetime import UTC, datetime
 
 import pygame
 
+from robojam.controls import SETTINGS
 from robojam.system.child_process import NO_DISPLAY
-from robojam.touch import Phase
+from robojam.touch import Phase, clip
 from robojam.window.actions import Actions
 from robojam.window.client.link import EngineConnection
 from robojam.window.client.state import EngineState, WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.input.fingers import MAX_FINGERS, MOUSE, FingerInput, PointerTouch
-from robojam.window.input.keyboard import POSITIONS, Keyboard
-from robojam.window.input.keys import action_for_key
+from robojam.window.input.key_events import (
+    action_of,
+    has_modifier,
+    name_in_layout,
+    position_of,
+)
+from robojam.window.input.keyboard import PLACES, Keyboard
+from robojam.window.input.keys import POSITIONS, key_names
+from robojam.window.input.touch_devices import TouchDevices
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
 from robojam.window.view import setup_panel
+from robojam.window.view.display import (
+    configure_sdl,
+    display_scale,
+    is_full_screen,
+    open_display,
+    toggle_full_screen,
+)
 from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel, panel_of
 from robojam.window.view.scene import Scene
-from robojam.window.view.sprites import shape_sprite
-from robojam.window.view.theme import DARK, THEMES, Metrics, rotated_size, unrotate
+from robojam.window.view.theme import THEMES, Metrics, rotated_size, unrotate
 from robojam.window.view.widgets import HitBox
 
 #: Time between frames while something moves, in seconds.
@@ -42,9 +56,17 @@ FRAME_INTERVAL = 1 / 60
 IDLE_INTERVAL = 0.25
 #: Delay of a held key's first repetition, and interval of the next, in milliseconds.
 REPEAT_AFTER, REPEAT_EVERY = 350, 60
+#: Share of a dial's way that a notch of the mouse wheel turns it, and with shift. After
+#: _WHEEL_RESTS seconds, the wheel goes on from the dial's value.
+_NOTCH, _FINE_NOTCH, _WHEEL_RESTS = 0.05, 0.01, 1.0
+#: Seconds for which a dial is explained when it is grabbed.
+DIAL_EXPLAINED = 3.0
+#: Pointers that are down without playing at most; the oldest is forgotten first.
+MAX_WAITING = 64
 _PACKET = pygame.event.custom_type()
 _EXPOSED = (pygame.VIDEORESIZE, pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED,
             pygame.WINDOWRESTORED, pygame.WINDOWSHOWN)  # fmt: skip
+_AWAY = (pygame.WINDOWFOCUSLOST, pygame.WINDOWMINIMIZED, pygame.WINDOWHIDDEN)
 _PHASES = {
     pygame.MOUSEBUTTONDOWN: Phase.DOWN, pygame.FINGERDOWN: Phase.DOWN,
     pygame.MOUSEMOTION: Phase.MOVE, pygame.FINGERMOTION: Phase.MOVE,
@@ -53,17 +75,19 @@ _PHASES = {
 
 
 def open_window(
-    *, engine: tuple[str, int], size: tuple[int, int], fullscreen: bool, theme: str, turn: int
-) -> int:
+    *, engine: tuple[str, int], size: tuple[int, int] | None, fullscreen: bool, theme: str,
+    turn: int, ends: str,
+) -> int:  # fmt: skip
     """Open the window and run it; see `robojam.window.run`."""
     chosen_driver = os.environ.get("SDL_VIDEODRIVER", "")
-    _configure_sdl()
+    configure_sdl()
     try:
         pygame.display.init()
         if pygame.display.get_driver() in ("dummy", "offscreen") and not chosen_driver:
             raise pygame.error("no video device")
         pygame.font.init()
-        screen = _set_display_mode(size, fullscreen=fullscreen)
+        scale = display_scale()
+        screen = open_display(size, scale=scale, fullscreen=fullscreen)
     except pygame.error as error:
         pygame.quit()
         print(f"robojam: there is no display to open a window on ({error})", file=sys.stderr)
@@ -75,44 +99,14 @@ def open_window(
         print(f"robojam: {engine[0]}: no such host ({error.strerror})", file=sys.stderr)
         return 2
     try:
-        app = App(screen, connection, size=size, name=f"{engine[0]}:{engine[1]}")
-        app.state.view.theme, app.state.view.quarter_turns = theme, turn // 90 % 4
+        app = App(screen, connection, name=f"{engine[0]}:{engine[1]}", ends=ends)
+        view = app.state.view
+        view.theme, view.quarter_turns, view.scale = theme, turn // 90 % 4, scale
         app.run()
     finally:
         connection.close()
         pygame.quit()
     return 0
-
-
-def _configure_sdl() -> None:
-    """Set SDL's environment variables, before SDL starts."""
-    os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # no mouse events for fingers,
-    os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # no finger events for the mouse
-    os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # no scaling
-    if not sys.platform.startswith("linux"):
-        return
-    # no OpenGL: without a GPU, it costs 6 ms a frame
-    os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
-    desktop = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
-    if not any(os.environ.get(name) for name in desktop):
-        # only the console is left; a search for a desktop would print errors
-        os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
-
-
-def _set_display_mode(size: tuple[int, int], *, fullscreen: bool) -> pygame.Surface:
-    """Open the window with a size in pixels or on the full screen; return its surface."""
-    pygame.display.set_caption("robojam")
-    # The icon shows the two players, a disc and a diamond.
-    picture = pygame.Surface((64, 64), depth=32)
-    picture.fill(DARK.surface)
-    disc = shape_sprite(DARK.humans[0], 14, machine=False)
-    diamond = shape_sprite(DARK.machines[0], 13, machine=True)
-    for shape, at in ((disc, (22, 40)), (diamond, (42, 23))):
-        picture.blit(shape, shape.get_rect(center=at))
-    pygame.display.set_icon(picture)
-    if fullscreen:
-        return pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
-    return pygame.display.set_mode(size, pygame.RESIZABLE)
 
 
 def _wake() -> None:
@@ -122,15 +116,15 @@ def _wake() -> None:
 
 
 class App:
-    """The open window. size: pixels outside the full screen; name: the engine's address."""
+    """The open window. name: the engine's address; ends: what ends when it is closed."""
 
     def __init__(
-        self, screen: pygame.Surface, connection: EngineConnection, *, size: tuple[int, int],
-        name: str,
-    ) -> None:  # fmt: skip
+        self, screen: pygame.Surface, connection: EngineConnection, *, name: str, ends: str = ""
+    ) -> None:
         self.screen = screen
         self.connection = connection
-        self.state = WindowState(engine_name=name, opened_at=time.monotonic())
+        self.state = WindowState(engine_name=name, ends=ends, opened_at=time.monotonic())
+        self.state.view.key_names = key_names(name_in_layout)
         self.fingers = FingerInput()
         self.keyboard = Keyboard()
         self.scene = Scene()
@@ -138,10 +132,16 @@ class App:
         self.actions = Actions(self.state, connection, self.recordings)
         self.preview = PreviewPlayer(connection)
         self.is_open = True
-        self._size = size
         self._held_keys: set[int] = set()
         #: Pressed boxes, the x where each press began, and how far the dial was turned then.
         self._presses: dict[Hashable, tuple[HitBox, float, float]] = {}
+        #: Pointers that are down but do not play, and where they were last.
+        self._waiting: dict[Hashable, tuple[float, float]] = {}
+        self._touch_devices = TouchDevices()
+        self._check_fingers_at = float("-inf")
+        self._mouse = pygame.mouse.get_pos()
+        #: Dial that the wheel turned last, how far it is turned, and when that was.
+        self._wheel = ("", 0.0, float("-inf"))
         self._needs_redraw = True
         self._last_drawn: tuple[FrameText, Panel | None] | None = None
         self._drawn_at = float("-inf")
@@ -168,6 +168,7 @@ class App:
             self.handle_event(event)
         self._receive()
         now = time.monotonic()
+        self._release_lost(now)
         due = min(self.connection.advance(now), self.actions.send_due(now))
         due = min(due, self.actions.setup.advance(now))
         self.state.advance(now)
@@ -187,7 +188,7 @@ class App:
         setup = self.actions.setup
         panel = setup_panel.panel_of(self.state, setup.page) or panel_of(
             self.state, entries=self.recordings.entries, page=self.actions.page,
-            playback=playback, full=self._is_full(), busy=self.recordings.busy,
+            playback=playback, full=is_full_screen(), busy=self.recordings.busy,
         )  # fmt: skip
         frame = frame_text(self.state, now)
         moving = self.scene.is_animating(self.state, now) or self.keyboard.is_sliding
@@ -222,14 +223,18 @@ class App:
         kind = event.type
         if kind == pygame.QUIT:
             self.is_open = False
-        elif kind == pygame.WINDOWFOCUSLOST:
+        elif kind in _AWAY:
             self._held_keys.clear()
             self._lift_all()
         elif kind == pygame.KEYDOWN:
             self._handle_key(event)
         elif kind == pygame.KEYUP:
-            self._held_keys.discard(event.key)
-            self._send_touches(self.keyboard.up(getattr(event, "scancode", 0), self.fingers))
+            self._held_keys.discard(position_of(event))
+            self._send_touches(self.keyboard.up(position_of(event), self.fingers))
+        elif kind == pygame.KEYMAPCHANGED:
+            self.state.view.key_names = key_names(name_in_layout)
+        elif kind == pygame.MOUSEWHEEL:
+            self._turn_wheel(event)
         elif kind in _EXPOSED:
             self._needs_redraw = True
             self.scene.invalidate()
@@ -241,6 +246,7 @@ class App:
         """Handle an event of the mouse, a pen or a finger."""
         width, height = self.screen.get_size()
         pointer: Hashable = MOUSE
+        phase = _PHASES[event.type]
         if event.type in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP):
             pointer, x, y = (event.touch_id, event.finger_id), event.x * width, event.y * height
             if sys.platform == "darwin":
@@ -248,9 +254,11 @@ class App:
         elif getattr(event, "touch", False) or getattr(event, "button", 1) != 1:
             return  # it repeats the event of a finger, or is of another button
         else:
-            x, y = event.pos
+            x, y = self._mouse = event.pos
+            if phase is Phase.MOVE and not getattr(event, "buttons", (1,))[0]:
+                phase = Phase.UP  # if it was down, its lift was lost
         at = unrotate(x, y, (width, height), self.state.view.quarter_turns)
-        match _PHASES[event.type]:
+        match phase:
             case Phase.DOWN:
                 self._pointer_down(pointer, at)
             case Phase.MOVE:
@@ -259,51 +267,105 @@ class App:
                 self._pointer_up(pointer, at)
 
     def _metrics(self) -> Metrics:
-        size = rotated_size(self.screen.get_size(), self.state.view.quarter_turns)
-        return Metrics.for_size(size, has_text=THEMES[self.state.view.theme].has_text)
+        view = self.state.view
+        size = rotated_size(self.screen.get_size(), view.quarter_turns)
+        has_text = THEMES[view.theme].has_text
+        return Metrics.for_size(size, has_text=has_text, scale=view.scale)
+
+    def _box_at(self, at: tuple[float, float]) -> HitBox | None:
+        """Return the uppermost box that can be pressed at a place."""
+        return next((box for box in reversed(self.scene.hit_boxes) if box.contains(*at)), None)
 
     def _pointer_down(self, pointer: Hashable, at: tuple[float, float]) -> None:
-        boxes, metrics = reversed(self.scene.hit_boxes), self._metrics()
-        box = next((box for box in boxes if box.contains(*at)), None)
+        self._release(pointer)  # its last lift may have been lost
+        box = self._box_at(at)
         if box is not None:
             self._press_box(pointer, box, at[0])
-        elif metrics.contains(*at):
-            if len(self.fingers.held) >= MAX_FINGERS and pointer != MOUSE:
+        else:
+            self._land(pointer, at, at)
+
+    def _land(
+        self, pointer: Hashable, at: tuple[float, float], before: tuple[float, float]
+    ) -> None:
+        """Begin to play where a pointer that was at another place before enters the surface.
+
+        A pointer that is not on the surface, or is one too many, waits and tries again when it
+        moves.
+        """
+        metrics = self._metrics()
+        entry = pygame.Rect(metrics.surface_box).clipline(before, at)
+        if metrics.contains(*at) and self._box_at(at) is None:
+            x, y = entry[0] if entry and before != at else at
+            if self._box_at((x, y)) is not None:
+                x, y = at  # a panel covers the edge there
+            now = time.monotonic()
+            touches = self.fingers.down(pointer, *metrics.to_surface(x, y), now)
+            self._send_touches(touches)
+            if pointer in self.fingers.held:
+                self._waiting.pop(pointer, None)
+                self._move_pointer(pointer, at)
+                return
+            if pointer not in self._waiting:
                 notice = f"{MAX_FINGERS} fingers play at once; the others wait"
-                self.state.notify(notice, time.monotonic())
-            self._send_touches(self.fingers.down(pointer, *metrics.to_surface(*at)))
+                self.state.notify(notice, now)
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting.pop(next(iter(self._waiting)))
+        self._waiting[pointer] = at
 
     def _move_pointer(self, pointer: Hashable, at: tuple[float, float]) -> None:
         if pointer in self._presses:
             self._drag_control(pointer, at[0])
         elif pointer in self.fingers.held:
-            self._send_touches(self.fingers.move(pointer, *self._metrics().to_surface(*at)))
+            position = self._metrics().to_surface(*at)
+            self._send_touches(self.fingers.move(pointer, *position, time.monotonic()))
+        elif pointer in self._waiting:
+            self._land(pointer, at, self._waiting[pointer])
 
     def _pointer_up(self, pointer: Hashable, at: tuple[float, float]) -> None:
-        if pointer not in self._presses:
+        press = self._presses.get(pointer)
+        if pointer in self.fingers.held:
             self._move_pointer(pointer, at)
-            self._send_touches(self.fingers.up(pointer))
+        self._release(pointer)
+        if press is None:
             return
-        box, *_ = self._presses.pop(pointer)
-        self.state.view.grabbed_dial = ""
-        self._needs_redraw = True
-        if box.action and not box.absolute and not box.dial and box.contains(*at):
+        box, *_ = press
+        acts = box.action != "panic" and not box.absolute and not box.dial
+        if box.action and acts and box.contains(*at):
             self._perform(box.action)
 
+    def _release(self, pointer: Hashable) -> None:
+        """Lift a pointer without any other effect."""
+        self._waiting.pop(pointer, None)
+        self._send_touches(self.fingers.up(pointer))
+        press = self._presses.pop(pointer, None)
+        if press is not None:
+            self._needs_redraw = True
+            if press[0].dial == self.state.view.grabbed_dial:
+                self.state.view.grabbed_dial = ""
+
+    def _release_lost(self, now: float) -> None:
+        """Lift the fingers that SDL no longer reports as down."""
+        if now >= self._check_fingers_at:
+            self._check_fingers_at = now + IDLE_INTERVAL
+            held = [*self.fingers.held, *self._presses, *self._waiting]
+            for pointer in self._touch_devices.lost(held):
+                self._release(pointer)
+
     def _press_box(self, pointer: Hashable, box: HitBox, x: float) -> None:
-        """Begin a press: a dial is grabbed, other actions wait for the lift."""
+        """Begin a press: panic acts at once, a dial is grabbed, others wait for the lift."""
         self._needs_redraw = True
-        if box.action == "panic":
-            self._perform("panic")
-            return
         left, _, width, _ = box.box
         share = (x - left) / max(1, width - 1)
-        self.state.view.grabbed_dial = box.dial or self.state.view.grabbed_dial
-        if box.dial and not box.absolute:
-            value = self.state.controls.get(box.dial)
-            share = 0.0 if value is None else DIALS[box.dial].share(value)
+        if box.dial:
+            self.state.view.grabbed_dial = box.dial
+            self._explain_dial(box.dial)
+            if not box.absolute:
+                value = self.state.controls.get(box.dial)
+                share = 0.0 if value is None else DIALS[box.dial].share(value)
         self._presses[pointer] = (box, x, share)
-        if box.absolute:
+        if box.action == "panic":
+            self._perform("panic")
+        elif box.absolute:
             self._drag_control(pointer, x)
 
     def _drag_control(self, pointer: Hashable, x: float) -> None:
@@ -316,8 +378,33 @@ class App:
         elif box.dial in self.state.controls and (box.absolute or abs(x - pressed_x) > 2):
             self.actions.turn_dial(box.dial, share, time.monotonic())
 
+    def _turn_wheel(self, event: pygame.event.Event) -> None:
+        """Turn the dial under the mouse, finely with shift. Elsewhere the wheel is ignored."""
+        turns = self.state.view.quarter_turns
+        at = unrotate(*self._mouse, self.screen.get_size(), turns)
+        box = self._box_at(at)
+        if box is None or box.dial not in self.state.controls:
+            return
+        # Some systems turn shift and wheel into a horizontal wheel.
+        notches = getattr(event, "precise_y", event.y) or getattr(event, "precise_x", event.x)
+        fine = bool(pygame.key.get_mods() & pygame.KMOD_SHIFT)
+        step = (_FINE_NOTCH if fine else _NOTCH) * (-1 if event.flipped else 1)
+        now = time.monotonic()
+        dial, share, turned_at = self._wheel
+        if dial != box.dial or now - turned_at > _WHEEL_RESTS:
+            share = self.actions.dial_share(box.dial, now)
+            self._explain_dial(box.dial)
+        share = clip(share + notches * step, 0, 1)
+        self._wheel = (box.dial, share, now)
+        self.actions.turn_dial(box.dial, share, now, fine=fine)
+        self._needs_redraw = True
+
+    def _explain_dial(self, name: str) -> None:
+        self.state.notify(f"{name}: {SETTINGS[name].about}", time.monotonic(), DIAL_EXPLAINED)
+
     def _lift_all(self) -> None:
         self._presses.clear()
+        self._waiting.clear()
         self.state.view.grabbed_dial = ""
         self.keyboard.held.clear()
         self._send_touches(self.fingers.lift_all())
@@ -333,48 +420,54 @@ class App:
             self._needs_redraw = True
 
     def _handle_key(self, event: pygame.event.Event) -> None:
-        is_repeat = event.key in self._held_keys
-        self._held_keys.add(event.key)
+        position = position_of(event)
+        is_repeat = position in self._held_keys
+        self._held_keys.add(position)
         self._needs_redraw = True
         now, view = time.monotonic(), self.state.view
-        if view.typed_name is not None:
+        action = action_of(event, panel=view.panel)
+        if view.typed_name is not None and action != "close_window":
             self.actions.edit_name(
-                event.unicode, now, cancel=event.key == pygame.K_ESCAPE,
-                confirm=event.key in (pygame.K_RETURN, pygame.K_KP_ENTER),
-                delete=event.key == pygame.K_BACKSPACE,
+                event.unicode, now, cancel=position == POSITIONS["esc"],
+                confirm=position in (POSITIONS["enter"], POSITIONS["keypad enter"]),
+                delete=position == POSITIONS["backspace"],
             )  # fmt: skip
-            return
-        unmodified = not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META)
-        scancode = getattr(event, "scancode", 0)
-        if view.letters_play and unmodified and scancode in POSITIONS:
-            self._send_touches(self.keyboard.down(scancode, self.fingers, now))
-            return
-        action = action_for_key(event.key, event.unicode, event.mod, panel=view.panel)
-        if not is_repeat or action.startswith(("step:", "scrub:")):
+        elif view.letters_play and not has_modifier(event) and position in PLACES:
+            self._send_touches(self.keyboard.down(position, self.fingers, now))
+        elif not is_repeat or action.startswith(("step:", "scrub:")):
             self._perform(action)
 
     def _perform(self, action: str) -> None:
-        if action == "quit":
-            self.is_open = False
-        resizes = action == "fullscreen" or (action == "panic" and self._is_full())
-        if resizes or action in ("turn", "theme", "typing"):
-            self._lift_all()  # the fingers would be at other places
-            self.scene.invalidate()
-        if resizes:
-            self._toggle_fullscreen()
-        self.actions.perform(action, time.monotonic())
+        """Perform an action of a key or a button."""
+        now = time.monotonic()
         self._needs_redraw = True
+        if action != "quit":
+            self.state.quit_asked_at = float("-inf")
+        match action:
+            case "close_window":
+                self.is_open = False
+            case "quit":
+                self.is_open = self.is_open and not self.state.confirm_quit(now)
+            case "escape" if self.state.view.panel:
+                self.actions.close_panel()
+            case "escape" if is_full_screen():
+                self._toggle_full_screen()
+            case "fullscreen":
+                self._toggle_full_screen()
+            case _:
+                if action in ("turn", "theme", "typing"):
+                    self._lift_all()  # the fingers would be at other places
+                    self.scene.invalidate()
+                self.actions.perform(action, now)
 
-    def _is_full(self) -> bool:
-        return bool(self.screen.get_flags() & pygame.FULLSCREEN)
-
-    def _toggle_fullscreen(self) -> None:
-        if not (is_full := self._is_full()):
-            self._size = self.screen.get_size()
+    def _toggle_full_screen(self) -> None:
+        self._lift_all()
+        self.scene.invalidate()
         try:
-            self.screen = _set_display_mode(self._size, fullscreen=not is_full)
+            toggle_full_screen()
         except pygame.error as error:
             self.state.notify(f"no full screen here ({error})", time.monotonic())
+        self.screen = pygame.display.get_surface() or self.screen
 
     def _close(self, *_: object) -> None:
         self.is_open = False

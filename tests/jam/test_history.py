@@ -176,6 +176,29 @@ def test_recall_of_an_empty_name_changes_nothing_and_is_counted():
     assert take.counts.dropped == {"nothing stored there": 1}
 
 
+def test_undone_store_brings_back_what_was_stored_before():
+    take = Take(player=RandomPlayer(), mode="listen")
+    phrase(take, 0.0)
+    take.jam.control(1.0, "store", "A")
+    first = take.player.snapshot()
+    phrase(take, 2.0)
+    take.jam.control(3.0, "store", "A")
+    assert take.jam.control(4.0, "undo_store", "A")
+    take.jam.control(5.0, "recall", "A")
+    assert take.player.snapshot() == first
+    assert not take.jam.control(6.0, "undo_store", "A")  # it can be undone once
+    assert take.counts.dropped == {"nothing stored there": 1}
+
+
+def test_undone_first_store_leaves_the_name_empty():
+    take = Take(mode="listen")
+    phrase(take, 0.0)
+    take.jam.control(1.0, "store", "B")
+    assert take.jam.control(1.5, "undo_store", "B")
+    assert take.jam.memories == ()
+    assert not take.jam.control(2.0, "recall", "B")
+
+
 def test_change_of_model_clears_the_stored_snapshots():
     take = Take(mode="listen")
     phrase(take, 0.0)
@@ -183,6 +206,7 @@ def test_change_of_model_clears_the_stored_snapshots():
     take.jam.swap(2.0, ScriptedPlayer(), "b.safetensors")
     assert not take.jam.memories
     assert not take.jam.control(3.0, "recall", "A")
+    assert not take.jam.control(3.0, "undo_store", "A")
 
 
 @pytest.mark.parametrize("mode", ["solo", "duet", "listen", "call-response"])
@@ -239,7 +263,10 @@ def test_jam_with_back_and_recall_is_regenerated_bit_for_bit(voices, tmp_path):
     with np.load(CORPUS / "microjam_val.npz") as data:
         touches = data["touches"][:60]
     driven = DrivenEngine(tmp_path, real(), voices=voices, threshold=0.2, response=2.0)
-    steps = (("store", "s", "A"), ("back", "f", 1.0), ("recall", "s", "A"), ("back", "f", 4.0))
+    steps = (
+        ("store", "s", "A"), ("back", "f", 1.0), ("store", "s", "A"), ("undo_store", "s", "A"),
+        ("recall", "s", "A"), ("back", "f", 4.0),
+    )  # fmt: skip
     for name, tags, value in steps:
         for x, y, dt, moving in touches:
             driven.wait(min(max(float(dt), 0.001), 0.3))

@@ -45,6 +45,9 @@ class FakeConnection:
     def receive(self) -> list[object]:
         return []
 
+    def resubscribe(self) -> None:
+        pass
+
 
 @pytest.fixture(scope="module")
 def fonts():
@@ -77,7 +80,7 @@ def app():
     pygame.font.init()
     screen = pygame.display.set_mode(SIZE)
     pygame.event.clear()
-    yield App(screen, FakeConnection(), size=SIZE, name="127.0.0.1:5005")
+    yield App(screen, FakeConnection(), name="127.0.0.1:5005", ends="jam")
     pygame.quit()
 
 
@@ -93,11 +96,19 @@ def connected(app: App) -> WindowState:
     return state
 
 
-def press_key(app: App, key: int, letter: str = "", mod: int = 0) -> list[bytes]:
+def key_event(
+    key: int, character: str = "", mod: int = 0, *, scancode: int = 0, up: bool = False
+) -> pygame.event.Event:
+    """Return the event of a key; without a scancode, of a US keyboard."""
+    kind = pygame.KEYUP if up else pygame.KEYDOWN
+    return pygame.event.Event(kind, key=key, unicode=character, mod=mod, scancode=scancode)
+
+
+def press_key(app: App, key: int, character: str = "", mod: int = 0) -> list[bytes]:
     """Press and release a key; return the packets that were sent."""
     before = len(app.connection.packets)
-    app.handle_event(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=mod))
-    app.handle_event(pygame.event.Event(pygame.KEYUP, key=key, mod=mod))
+    app.handle_event(key_event(key, character, mod))
+    app.handle_event(key_event(key, character, mod, up=True))
     return app.connection.packets[before:]
 
 
@@ -127,6 +138,21 @@ def centre_of(app: App, action: str) -> tuple[float, float]:
     box = next(box for box in reversed(app.scene.hit_boxes) if box.action == action)
     left, top, width, height = box.box
     return left + width / 2, top + height / 2
+
+
+def turn_wheel(
+    app: App, at: tuple[float, float], notches: float, *, flipped: bool = False
+) -> list[bytes]:
+    """Turn the mouse wheel at a pixel; return the packets that were sent."""
+    before = len(app.connection.packets)
+    pos = (round(at[0]), round(at[1]))
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=pos, buttons=(0, 0, 0)))
+    event = pygame.event.Event(
+        pygame.MOUSEWHEEL, x=0, y=round(notches), precise_x=0.0, precise_y=notches,
+        flipped=flipped,
+    )  # fmt: skip
+    app.handle_event(event)
+    return app.connection.packets[before:]
 
 
 def click(app: App, action: str) -> list[bytes]:

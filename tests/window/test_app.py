@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pygame
 import pytest
 from support.window import (
+    SIZE,
     centre_of,
     click,
     connected,
     finger_event,
+    key_event,
     open_playback,
     press_key,
     press_mouse,
+    report,
     surface_pixels,
+    turn_wheel,
     write_recording,
 )
 
+from robojam.window.client.state import QUIT_AGAIN
 from robojam.window.input.fingers import MAX_FINGERS
-from robojam.window.input.keyboard import ROWS
+from robojam.window.input.keys import KEYS
+from robojam.window.view.display import is_full_screen
 from robojam.window.view.frame import frame_text
+from robojam.window.view.theme import THEMES, Metrics
 from robojam.wire.osc import decode, encode
 
 
@@ -45,6 +53,204 @@ def test_fifty_moves_in_one_frame_are_sent_one_by_one(app):
         pygame.event.post(pygame.event.Event(pygame.MOUSEMOTION, pos=position))
     app.run_once()
     assert sum(b"/move" in packet for packet in app.connection.packets) == 50
+
+
+def test_finger_that_lands_beside_the_surface_plays_from_where_it_enters(app):
+    connected(app)
+    left, top, _, height = Metrics.for_size(SIZE).surface_box
+    y = top + height // 2
+    for kind, x in ((pygame.FINGERDOWN, left - 6), (pygame.FINGERMOTION, left - 2)):
+        app.handle_event(finger_event(kind, x, y))
+    assert app.connection.packets == []
+    app.handle_event(finger_event(pygame.FINGERMOTION, left + 200, y))
+    app.handle_event(finger_event(pygame.FINGERMOTION, left - 50, y))  # it leaves again,
+    app.handle_event(finger_event(pygame.FINGERMOTION, left + 100, y))  # and returns
+    app.handle_event(finger_event(pygame.FINGERUP, left + 100, y))
+    messages = [decode(packet)[0][0] for packet in app.connection.packets]
+    names = [message.address.rsplit("/", 1)[1] for message in messages]
+    assert names == ["down", "move", "move", "move", "up"]
+    assert messages[0].args[1:] == pytest.approx((0.0, 0.5), abs=0.01)
+    assert messages[1].args[1] > 0.3
+    assert messages[2].args[1] == 0.0  # outside, it follows the edge
+
+
+def test_mouse_pressed_in_the_frame_plays_where_it_enters_and_only_while_pressed(app):
+    left, top, _, height = Metrics.for_size(SIZE).surface_box
+    y = top + height // 2
+
+    def mouse(kind: int, x: int, **fields: object) -> None:
+        app.handle_event(pygame.event.Event(kind, pos=(x, y), **fields))
+
+    mouse(pygame.MOUSEMOTION, left - 3, buttons=(0, 0, 0))
+    mouse(pygame.MOUSEMOTION, left + 9, buttons=(0, 0, 0))
+    assert app.connection.packets == []
+    mouse(pygame.MOUSEBUTTONDOWN, left - 3, button=1)
+    mouse(pygame.MOUSEMOTION, left + 40, buttons=(1, 0, 0))
+    assert [b"/down" in p for p in app.connection.packets] == [True, False]
+
+
+def test_finger_that_enters_under_a_panel_plays_beside_it(app):
+    connected(app)
+    app.state.view.panel = "controls"
+    centre_of(app, "pause")
+    panel = next(h for h in app.scene.hit_boxes if h.action == "").box
+    middle = panel[1] + panel[3] // 2
+    app.handle_event(finger_event(pygame.FINGERDOWN, 2, middle))
+    app.handle_event(finger_event(pygame.FINGERMOTION, panel[0] + 5, middle))
+    assert app.connection.packets == []
+    app.handle_event(finger_event(pygame.FINGERMOTION, panel[0] - 5, middle))
+    assert b"/down" in app.connection.packets[0]
+
+
+def test_finger_that_landed_on_a_button_never_plays(app):
+    connected(app)
+    for action in ("panic", "answer", "slide:temperature"):
+        app.handle_event(finger_event(pygame.FINGERDOWN, *centre_of(app, action)))
+        app.connection.packets.clear()
+        app.handle_event(finger_event(pygame.FINGERMOTION, *surface_pixels(app, 0.5, 0.5)))
+        app.handle_event(finger_event(pygame.FINGERUP, *surface_pixels(app, 0.6, 0.5)))
+        assert not [p for p in app.connection.packets if b"/down" in p or b"/move" in p]
+
+
+def test_finger_that_waits_plays_when_another_lifts(app):
+    connected(app)
+    for i in range(MAX_FINGERS + 1):
+        app.handle_event(finger_event(pygame.FINGERDOWN, *surface_pixels(app, 0.1, 0.1), i))
+    app.handle_event(finger_event(pygame.FINGERUP, *surface_pixels(app, 0.1, 0.1), 0))
+    app.connection.packets.clear()
+    at = surface_pixels(app, 0.5, 0.5)
+    app.handle_event(finger_event(pygame.FINGERMOTION, *at, MAX_FINGERS))
+    assert b"/down" in app.connection.packets[0]
+
+
+def test_finger_whose_lift_was_lost_lands_again(app):
+    connected(app)
+    app.handle_event(finger_event(pygame.FINGERDOWN, *surface_pixels(app, 0.2, 0.5)))
+    app.handle_event(finger_event(pygame.FINGERDOWN, *surface_pixels(app, 0.6, 0.5)))
+    app.handle_event(finger_event(pygame.FINGERDOWN, *centre_of(app, "slide:temperature")))
+    app.handle_event(finger_event(pygame.FINGERDOWN, *surface_pixels(app, 0.4, 0.5)))
+    assert app.state.view.grabbed_dial == ""
+    names = [decode(p)[0][0].address.rsplit("/", 1)[1] for p in app.connection.packets]
+    assert names == ["down", "up", "down", "up", "down"]
+    app.handle_event(finger_event(pygame.FINGERMOTION, *surface_pixels(app, 0.5, 0.5)))
+    assert b"/move" in app.connection.packets[-1]
+
+
+def test_finger_that_sdl_no_longer_reports_is_lifted(app, monkeypatch):
+    fingers = {7: [{"id": 1}, {"id": 2}]}
+    touch = SimpleNamespace(
+        get_num_devices=lambda: len(fingers), get_device=lambda i: [*fingers][i],
+        get_num_fingers=lambda device: len(fingers[device]),
+        get_finger=lambda device, i: fingers[device][i],
+    )  # fmt: skip
+    monkeypatch.setattr("robojam.window.input.touch_devices.touch", touch)
+    x, y = surface_pixels(app, 0.5, 0.5)
+    places = {"x": x / SIZE[0], "y": y / SIZE[1]}
+    for device, finger in ((7, 1), (7, 2), (9, 1)):
+        event = {"touch_id": device, "finger_id": finger, **places}
+        app.handle_event(pygame.event.Event(pygame.FINGERDOWN, event))
+    app._release_lost(1.0)
+    assert len(app.fingers.held) == 3
+    del fingers[7][0]
+    app._release_lost(2.0)
+    assert set(app.fingers.held) == {(7, 2), (9, 1)}
+    del fingers[7]  # the screen is unplugged
+    app._release_lost(3.0)
+    assert set(app.fingers.held) == {(9, 1)}  # of a device that SDL has never listed
+
+
+def test_mouse_whose_lift_was_lost_is_lifted_when_it_moves(app):
+    press_mouse(app, 0.5, 0.5)
+    pos = surface_pixels(app, 0.6, 0.5)
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, pos=pos, buttons=(0, 0, 0)))
+    assert not app.fingers.held
+    assert app.connection.packets[-1] == encode("/robojam/up", "i", 1000)
+
+
+@pytest.mark.parametrize("kind", [pygame.WINDOWMINIMIZED, pygame.WINDOWHIDDEN])
+def test_window_that_is_hidden_lifts_the_fingers(app, kind):
+    press_mouse(app, 0.5, 0.5)
+    app.handle_event(pygame.event.Event(kind))
+    assert not app.fingers.held
+
+
+@pytest.mark.parametrize("panel", ["", "controls"])
+def test_wheel_turns_the_dial_under_the_mouse(app, panel):
+    connected(app)
+    app.state.view.panel = panel
+    at = centre_of(app, "slide:temperature")
+
+    def value(packets: list[bytes]) -> float:
+        (message,), _ = decode(packets[-1])
+        assert message.address == "/robojam/temperature"
+        return float(message.args[0])
+
+    assert value(turn_wheel(app, at, 1)) == pytest.approx(1.1, abs=0.01)
+    assert value(turn_wheel(app, at, 1)) == pytest.approx(1.2, abs=0.01)
+    assert value(turn_wheel(app, at, -3)) == pytest.approx(0.9, abs=0.01)
+    assert value(turn_wheel(app, at, -1, flipped=True)) == pytest.approx(1.0, abs=0.01)
+    assert app.state.notice.startswith("temperature: ")
+
+
+def test_wheel_turns_finely_with_shift_and_by_parts_of_a_notch(app):
+    connected(app)
+    at = centre_of(app, "slide:timescale")
+    for _ in range(12):  # ×1 is not left at once: values near 1 are 1
+        turn_wheel(app, at, 0.1)
+    (message,), _ = decode(app.connection.packets[-1])
+    assert message.args[0] == pytest.approx(1.2, abs=0.05)
+    pygame.key.set_mods(pygame.KMOD_LSHIFT)
+    at = centre_of(app, "slide:spread")
+    (message,), _ = decode(turn_wheel(app, at, 1)[-1])
+    pygame.key.set_mods(0)
+    assert message.args[0] == pytest.approx(1.02, abs=0.005)
+
+
+def test_wheel_beside_a_dial_or_on_an_unknown_one_does_nothing(app):
+    connected(app)
+    state = app.state
+    for at in (surface_pixels(app, 0.5, 0.5), centre_of(app, "answer"), (1, 1)):
+        assert turn_wheel(app, at, 3) == []
+    state.view.panel = "controls"
+    at = centre_of(app, "slide:temperature")
+    del state.controls["temperature"]
+    assert turn_wheel(app, at, 3) == []
+    assert not app.fingers.held
+
+
+def test_memory_that_was_stored_over_can_be_taken_back_by_key_and_by_touch(app):
+    connected(app)
+    assert press_key(app, pygame.K_u) == []
+    report(app.state, time.monotonic(), "/robojam/store", "s", "A")
+    expected = [encode("/robojam/undo_store", "s", "A")]
+    assert press_key(app, pygame.K_u) == expected
+    assert click(app, "undo_store") == expected
+    click(app, "controls")
+    assert click(app, "undo_store") == expected
+    report(app.state, time.monotonic(), "/robojam/undo_store", "s", "A")
+    assert press_key(app, pygame.K_u) == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_key_has_a_place_on_the_screen(app, theme):
+    connected(app).stored = "A"
+    state = app.state
+    state.stored_at = time.monotonic()
+    state.memories = ("A", "B")
+    state.controls.update(dwell=1.0, volume=0.5)
+    state.view.theme = theme
+    shown: set[str] = set()
+    for panel in ("", "help", "controls"):
+        state.view.panel = panel
+        app._needs_redraw, app._drawn_at = True, float("-inf")
+        app._update(time.monotonic())
+        shown |= {box.action for box in app.scene.hit_boxes}
+    wanted = {
+        f"slide:{action.split(':')[1]}" if action.startswith("step:") else action
+        for action in KEYS
+    }
+    assert wanted - shown == {"escape"}  # the button is `close`
+    assert "close" in shown
 
 
 def test_other_buttons_moves_without_a_press_and_the_frame_play_nothing(app):
@@ -83,32 +289,35 @@ def test_window_that_closes_lifts_the_fingers(app):
 
 
 @pytest.mark.parametrize(
-    ("key", "letter", "packet"),
+    ("key", "mod", "packet"),
     [
-        (pygame.K_SPACE, " ", encode("/robojam/answer")),
-        (pygame.K_RETURN, "\r", encode("/robojam/answer")),
-        (pygame.K_1, "1", encode("/robojam/mode", "s", "call-response")),
-        (pygame.K_2, "é", encode("/robojam/mode", "s", "duet")),
-        (pygame.K_3, "3", encode("/robojam/mode", "s", "solo")),
-        (pygame.K_KP_4, "4", encode("/robojam/mode", "s", "listen")),
-        (pygame.K_BACKSPACE, "\b", encode("/robojam/reset")),
-        (pygame.K_z, "z", encode("/robojam/back", "f", 10.0)),
-        (pygame.K_a, "A", encode("/robojam/store", "s", "A")),
-        (pygame.K_b, "b", encode("/robojam/recall", "s", "B")),
-        (pygame.K_ESCAPE, "", encode("/robojam/panic")),
-        (pygame.K_p, "p", encode("/robojam/pause", "i", 1)),
-        (pygame.K_r, "r", encode("/robojam/record", "i", 1)),
-        (pygame.K_UP, "", encode("/robojam/temperature", "f", 1.1)),
-        (pygame.K_DOWN, "", encode("/robojam/temperature", "f", 0.9)),
-        (pygame.K_RIGHT, "", encode("/robojam/spread", "f", 0.6)),
-        (pygame.K_LEFT, "", encode("/robojam/spread", "f", 0.4)),
-        (pygame.K_EQUALS, "+", encode("/robojam/timescale", "f", 1.1)),
-        (pygame.K_MINUS, "-", encode("/robojam/timescale", "f", 0.9091)),
+        (pygame.K_SPACE, 0, encode("/robojam/answer")),
+        (pygame.K_RETURN, 0, encode("/robojam/answer")),
+        (pygame.K_1, 0, encode("/robojam/mode", "s", "call-response")),
+        (pygame.K_2, 0, encode("/robojam/mode", "s", "duet")),
+        (pygame.K_3, 0, encode("/robojam/mode", "s", "solo")),
+        (pygame.K_KP_4, 0, encode("/robojam/mode", "s", "listen")),
+        (pygame.K_BACKSPACE, 0, encode("/robojam/reset")),
+        (pygame.K_z, 0, encode("/robojam/back", "f", 10.0)),
+        (pygame.K_a, pygame.KMOD_SHIFT, encode("/robojam/store", "s", "A")),
+        (pygame.K_b, 0, encode("/robojam/recall", "s", "B")),
+        (pygame.K_0, 0, encode("/robojam/panic")),
+        (pygame.K_p, 0, encode("/robojam/pause", "i", 1)),
+        (pygame.K_r, 0, encode("/robojam/record", "i", 1)),
+        (pygame.K_UP, 0, encode("/robojam/temperature", "f", 1.1)),
+        (pygame.K_DOWN, 0, encode("/robojam/temperature", "f", 0.9)),
+        (pygame.K_RIGHT, 0, encode("/robojam/spread", "f", 0.6)),
+        (pygame.K_LEFT, 0, encode("/robojam/spread", "f", 0.4)),
+        (pygame.K_EQUALS, 0, encode("/robojam/timescale", "f", 1.1)),
+        (pygame.K_MINUS, 0, encode("/robojam/timescale", "f", 0.9091)),
+        (pygame.K_QUOTE, 0, encode("/robojam/dwell", "f", 1.25)),
+        (pygame.K_g, 0, encode("/robojam/range", "s", "48-72")),
     ],
 )
-def test_key_sends_its_message(app, key, letter, packet):
-    app.state.controls.update(temperature=1.0, spread=0.5, timescale=1.0)
-    assert press_key(app, key, letter) == [packet]
+def test_key_sends_its_message(app, key, mod, packet):
+    app.state.controls.update(temperature=1.0, spread=0.5, timescale=1.0, dwell=1.0)
+    app.state.texts["range"] = "36-84,human2=35-51"
+    assert press_key(app, key, mod=mod) == [packet]
 
 
 def test_toggle_key_reverses_the_reported_value(app):
@@ -131,24 +340,85 @@ def test_keys_for_the_window_alone_send_nothing(app):
     assert app.state.view.panel == ""
     press_key(app, pygame.K_f, "f")
     assert not app.state.view.show_forecast
-    press_key(app, pygame.K_q, "q")
-    assert not app.is_open
 
 
 def test_held_key_repeats_steps_but_not_toggles(app):
     app.state.controls["temperature"] = 1.0
     for key, letter in ((pygame.K_UP, ""), (pygame.K_p, "p")):
         for _ in range(3):
-            app.handle_event(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=0))
+            app.handle_event(key_event(key, letter))
     assert len(app.connection.packets) == 3 + 1
 
 
-def test_full_screen_is_left_by_escape_and_the_window_goes_on(app):
+def test_escape_closes_what_is_open_then_leaves_full_screen_then_does_nothing(app):
+    connected(app)
     press_key(app, pygame.K_F11)
-    assert app.screen.get_flags() & pygame.FULLSCREEN
-    assert press_key(app, pygame.K_ESCAPE) == [encode("/robojam/panic")]
-    assert not app.screen.get_flags() & pygame.FULLSCREEN
+    app.state.view.panel = "controls"
+    assert press_key(app, pygame.K_ESCAPE) == []
+    assert app.state.view.panel == ""
+    assert is_full_screen()
+    assert press_key(app, pygame.K_ESCAPE) == []
+    assert not is_full_screen()
+    assert press_key(app, pygame.K_ESCAPE) == []
+    assert app.is_open
     app.run_once()
+
+
+def test_panic_in_full_screen_is_panic_and_nothing_else(app):
+    connected(app)
+    press_key(app, pygame.K_F11)
+    app.state.view.panel = "controls"
+    assert click(app, "panic") == [encode("/robojam/panic")]
+    assert press_key(app, pygame.K_0) == [encode("/robojam/panic")]
+    assert is_full_screen()
+    assert app.state.view.panel == "controls"
+
+
+def test_window_has_its_size_again_after_full_screen(app):
+    for _ in range(2):
+        press_key(app, pygame.K_F11)
+        assert app.screen.get_size() == pygame.display.get_desktop_sizes()[0]
+        press_key(app, pygame.K_F11)
+        app.run_once()
+        assert app.screen.get_size() == SIZE
+
+
+def test_key_q_ends_the_jam_when_pressed_twice_and_the_window_says_so(app, monkeypatch):
+    connected(app)
+    now = 1000.0
+    monkeypatch.setattr("robojam.window.app.time.monotonic", lambda: now)
+    press_key(app, pygame.K_q)
+    assert app.is_open
+    assert app.state.notice == "press q again to end the jam"
+    now += QUIT_AGAIN + 0.01
+    press_key(app, pygame.K_q)
+    assert app.is_open  # the first was too long ago
+    press_key(app, pygame.K_f)
+    press_key(app, pygame.K_q)
+    assert app.is_open  # something else came between
+    now += QUIT_AGAIN - 0.01
+    press_key(app, pygame.K_q)
+    assert not app.is_open
+
+
+def test_held_q_does_not_end_the_jam(app):
+    for _ in range(5):
+        app.handle_event(key_event(pygame.K_q))
+    assert app.is_open
+
+
+def test_quit_of_a_window_that_only_watches_says_what_it_closes(app):
+    app.state.ends = ""
+    click(app, "controls")
+    click(app, "quit")
+    assert app.state.notice == "press q again to close this window"
+    click(app, "quit")
+    assert not app.is_open
+
+
+def test_ctrl_q_closes_at_once(app):
+    press_key(app, pygame.K_q, mod=pygame.KMOD_LCTRL)
+    assert not app.is_open
 
 
 @pytest.mark.parametrize(
@@ -183,20 +453,21 @@ def test_window_of_a_replay_offers_only_what_a_replay_takes(app):
     state = connected(app)
     state.replaying = True
     centre_of(app, "controls")
-    assert {h.action for h in app.scene.hit_boxes} == {"panic", "sessions", "controls", "help"}
+    always = {"panic", "sessions", "controls", "help"}
+    assert {h.action for h in app.scene.hit_boxes} == always
     modes = [label.runs[0].text for label in frame_text(state, time.monotonic()).bottom[0]]
     assert modes == ["call-response"]
     click(app, "controls")
     centre_of(app, "pause")
-    always = {"", "panic", "sessions", "controls", "help"}
-    offered = {h.action for h in app.scene.hit_boxes} - always
+    offered = {h.action for h in app.scene.hit_boxes} - always - {""}
     assert offered == {
-        "slide:volume", "pause", "forecast", "theme", "turn", "typing", "fullscreen"
+        "slide:volume", "pause", "forecast", "theme", "turn", "typing", "fullscreen", "quit",
+        "close",
     }  # fmt: skip
     for action in ("answer", "mode:solo", "back:5", "recall:A", "step:temperature:1", "record"):
         app.actions.perform(action, 1.0)
     assert app.connection.packets == []
-    assert state.notice.startswith("a recording plays")
+    assert state.notice.startswith("while a recording plays")
     app.actions.perform("pause", 1.0)
     assert app.connection.packets == [encode("/robojam/pause", "i", 1)]
 
@@ -264,6 +535,7 @@ def test_of_fifty_fingers_ten_play_and_a_notice_is_shown(app):
         app.handle_event(finger_event(pygame.FINGERDOWN, *position, i))
     assert len(app.fingers.held) == MAX_FINGERS == 10
     assert "10 fingers play at once" in app.state.notice
+    assert len(app.connection.packets) == 10
     for i in range(50):
         app.handle_event(finger_event(pygame.FINGERUP, *surface_pixels(app, 0.5, 0.5), i))
     downs = sum(b"/down" in p for p in app.connection.packets)
@@ -289,14 +561,9 @@ def test_rotated_window_plays_at_the_place_that_is_touched(app, quarter_turns):
 
 def test_letter_keys_play_only_after_tab(app):
     connected(app)
-    event = {"key": pygame.K_p, "unicode": "p", "mod": 0, "scancode": ROWS[0][9]}
-    app.handle_event(pygame.event.Event(pygame.KEYDOWN, **event))
-    app.handle_event(pygame.event.Event(pygame.KEYUP, **event))
-    assert app.connection.packets == [encode("/robojam/pause", "i", 1)]
-    press_key(app, pygame.K_TAB, "\t")
-    app.handle_event(pygame.event.Event(pygame.KEYDOWN, **event))
-    app.handle_event(pygame.event.Event(pygame.KEYUP, **event))
-    assert [decode(p)[0][0].address for p in app.connection.packets[1:]] == [
+    assert press_key(app, pygame.K_p) == [encode("/robojam/pause", "i", 1)]
+    press_key(app, pygame.K_TAB)
+    assert [decode(p)[0][0].address for p in press_key(app, pygame.K_p)] == [
         "/robojam/down", "/robojam/up"]  # fmt: skip
 
 
@@ -370,7 +637,7 @@ def test_volume_is_a_dial_only_when_the_engine_has_sound(app):
         return {label.action for row in rows for label in row}
 
     assert "slide:volume" not in shown()
-    state.ports.update("sound", {"state": "playing"}, 0.0)
+    state.ports.update({"sound": {"state": "playing"}}, 0.0)
     assert "slide:volume" in shown()
     app.actions.perform("step:volume:1", time.monotonic())
     assert app.connection.packets[-1] == encode("/robojam/volume", "f", 0.75)
@@ -378,7 +645,7 @@ def test_volume_is_a_dial_only_when_the_engine_has_sound(app):
     assert app.connection.packets[-1] == encode("/robojam/volume", "f", 0.8)
 
 
-def test_open_recording_is_sent_to_be_heard_until_panic_closes_it(app, tmp_path):
+def test_open_recording_is_sent_to_be_heard_until_panic_holds_it(app, tmp_path):
     connected(app)
     app.actions.playback = open_playback(tmp_path)
     app.state.view.panel = "player"
@@ -387,5 +654,5 @@ def test_open_recording_is_sent_to_be_heard_until_panic_closes_it(app, tmp_path)
     assert encode("/robojam/audition", "i", 1) in app.connection.packets
     app.actions.perform("panic", time.monotonic())
     app._update(time.monotonic())
-    assert app.actions.playback is None
+    assert not app.actions.playback.playing
     assert app.connection.packets[-1] == encode("/robojam/audition", "i", 0)

@@ -75,7 +75,7 @@ def test_real_pointer_and_keys_play_and_change_controls(tmp_path):
             watching.ask(lambda status: status["heard"] >= 5 and not status["fingers"])
             do("key", "Up")
             watching.ask(lambda status: status["temperature"] != 1.0)
-            do("key", "A")
+            do("key", "shift+a")
             watching.ask(lambda status: status["memories"] == ["A"])
             shot = tmp_path / "shot.png"
             subprocess.run(

@@ -1,28 +1,59 @@
-"""Ports of the engine (OSC, MIDI, sound) as its status reports them. Pure."""
+"""Ports of the engine (OSC, MIDI, sound) as its status reports them. Pure.
+
+The engine may be another machine's: what it reports is bounded and escaped.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 #: A port's light is lit for this many seconds after a message.
 ACTIVE_SHOWN = 0.15
-#: A port's error is shown as text for this many seconds; its name stays coloured.
-ERROR_SHOWN = 8.0
-#: Values of a port's state that are no error.
+#: Each new problem has a line of its own for this many seconds; after that, all share one.
+NEW_PROBLEM_SHOWN = 8.0
+#: Seconds for which an echo is reported after it was heard last.
+ECHO_SHOWN = 10.0
+#: Characters of a text from the engine that are shown, and entries of a list that are read.
+MAX_TEXT, MAX_ENTRIES = 160, 64
+#: Values of the sound's state that are no error.
 _WORKING = frozenset(["playing", "starting", "open", "connected", "ok"])
+
+
+def plain(value: object, length: int = MAX_TEXT) -> str:
+    """Return a text from the network as it can be shown: in one line, escaped and bounded."""
+    text = str(value)[: length + 1]
+    text = "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "replace").decode()
+        for char in text
+    )
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _entries(value: object) -> list[dict[str, object]]:
+    """Return the dicts of a list from the status."""
+    values = value[:MAX_ENTRIES] if isinstance(value, list) else []
+    return [entry for entry in values if isinstance(entry, dict)]
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 @dataclass(slots=True)
 class EnginePorts:
-    """Ports that the engine has, each with its error, or '' when it works.
+    """Ports that the engine has, each with its problems; none when it works.
 
     last_used holds the time of each port's last message, in seconds.
     """
 
-    errors: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
     last_used: dict[str, float] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
-    _failed_at: dict[str, float] = field(default_factory=dict)
+    #: When each problem was reported first, and each echo last.
+    _since: dict[str, float] = field(default_factory=dict)
+    _echoes: dict[str, int] = field(default_factory=dict)
+    _echo_lines: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def mark_used(self, name: str, now: float) -> None:
         """Note that a message passed through a port."""
@@ -32,31 +63,77 @@ class EnginePorts:
         """Return whether a message passed through a port within ACTIVE_SHOWN seconds."""
         return now - self.last_used.get(name, float("-inf")) < ACTIVE_SHOWN
 
-    def recent_errors(self, now: float) -> list[str]:
-        """Return an error line for each port that failed within ERROR_SHOWN seconds."""
-        return [
-            error if error.startswith(("no ", "the ")) else f"{name}: {error}"
-            for name, error in self.errors.items()
-            if error and now - self._failed_at.get(name, now) < ERROR_SHOWN
-        ]
+    def all_problems(self) -> list[str]:
+        """Return a line for each present problem."""
+        return [line for lines in self.problems.values() for line in lines]
 
-    def update(self, name: str, report: object, now: float) -> None:
-        """Update a port from its entry in the engine's status."""
-        status = report if isinstance(report, dict) else {}
-        sides = [status[side] for side in ("in", "out") if side in status]
-        entries = [entry for side in sides if isinstance(side, list) for entry in side]
-        ports = [entry for entry in entries if isinstance(entry, dict)]
-        if not report or (sides and not ports):  # the engine has no such port
-            self.errors.pop(name, None)
-            return
-        state = status.get("state")
-        stopped = state if isinstance(state, str) and state not in _WORKING else ""
-        error = str(status.get("trouble") or status.get("error") or stopped)
-        counts = (port.get("messages") for port in ports)
-        count = sum(n for n in counts if isinstance(n, int))
-        if self.errors.get(name, "") != error:
-            self._failed_at[name] = now
-        self.errors[name] = error
-        if self._counts.get(name, count) != count:
-            self.mark_used(name, now)
-        self._counts[name] = count
+    def lines(self, now: float) -> list[str]:
+        """Return the lines to show: one for each new problem, one for all older ones."""
+        new: list[str] = []
+        old: list[str] = []
+        for line in self.all_problems():
+            is_new = now - self._since.get(line, now) < NEW_PROBLEM_SHOWN
+            (new if is_new else old).append(line)
+        echoes = [line for line, until in self._echo_lines.values() if now < until]
+        return [*new, *echoes, *([" · ".join(old)] if old else [])]
+
+    def update(self, status: dict[str, object], now: float) -> None:
+        """Update all ports from the engine's status."""
+        midi, sound = status.get("midi"), status.get("sound")
+        found = {"osc": tuple(_output_problems(status.get("outputs")))}
+        if isinstance(midi, dict) and (midi.get("in") or midi.get("out")):
+            found["midi"] = tuple(_midi_problems(midi))
+            count = sum(_whole(port.get("messages")) for port in _sides(midi))
+            if self._counts.get("midi", count) != count:
+                self.mark_used("midi", now)
+            self._counts["midi"] = count
+        if isinstance(sound, dict) and sound:
+            found["sound"] = tuple(_sound_problems(sound))
+        self.problems = found
+        self._since = {line: self._since.get(line, now) for line in self.all_problems()}
+        self._update_echoes(_entries(status.get("echo")), now)
+
+    def _update_echoes(self, entries: list[dict[str, object]], now: float) -> None:
+        before, self._echoes = self._echoes, {}
+        for entry in entries:
+            source, dropped = plain(entry.get("source"), 60), _whole(entry.get("dropped"))
+            self._echoes[source] = dropped
+            if dropped > before.get(source, 0):
+                delay = entry.get("delay_ms")
+                known = isinstance(delay, int | float) and 0 <= delay < 1e5
+                after = f" after {delay:.0f} ms" if known else ""
+                line = f"{source} sends back what robojam plays{after}: it is not heard"
+                self._echo_lines[source] = line, now + ECHO_SHOWN
+        self._echo_lines = {
+            source: line for source, line in self._echo_lines.items() if now < line[1]
+        }
+
+
+def _sides(midi: dict[str, object]) -> list[dict[str, object]]:
+    return [port for side in ("in", "out") for port in _entries(midi.get(side))]
+
+
+def _output_problems(outputs: object) -> Iterator[str]:
+    for output in _entries(outputs):
+        if output.get("error"):
+            yield f"osc to {plain(output.get('address'), 60)}: {plain(output['error'])}"
+
+
+def _midi_problems(midi: dict[str, object]) -> Iterator[str]:
+    for side, direction in (("in", "from"), ("out", "to")):
+        for port in _entries(midi.get(side)):
+            problem = port.get("problem")
+            if not problem and port.get("connected") is False:
+                problem = "not connected"
+            if problem:
+                yield f"midi {direction} {plain(port.get('wanted'), 60)}: {plain(problem)}"
+    if trouble := midi.get("trouble"):
+        yield f"midi: {plain(trouble)}"
+
+
+def _sound_problems(sound: dict[str, object]) -> Iterator[str]:
+    state = sound.get("state")
+    stopped = state if isinstance(state, str) and state not in _WORKING else ""
+    if problem := sound.get("trouble") or sound.get("error") or stopped:
+        text = plain(problem)
+        yield text if text.startswith(("no ", "the ")) else f"sound: {text}"

@@ -17,11 +17,12 @@ from typing import Any
 
 from robojam.controls import CONTROLS, SETTINGS, Kind
 from robojam.jam.modes import MODES, Mode
-from robojam.touch import Phase, clip, is_machine
+from robojam.touch import MEMORIES, Phase, clip, is_machine, is_player
 from robojam.window.client.echo import TouchEchoFilter
-from robojam.window.client.ports import EnginePorts
+from robojam.window.client.ports import MAX_ENTRIES, EnginePorts, plain
 from robojam.window.client.setup import EngineSetup, parse_setup
 from robojam.window.client.strokes import Strokes
+from robojam.window.input.keys import US_KEY_NAMES
 from robojam.wire.osc import Message
 
 #: The engine is lost after this many seconds without a message.
@@ -36,14 +37,19 @@ FORECAST_SHOWN, PENDING_SHOWN = 3.0, 0.4
 MAX_COMPONENTS = 12
 
 _TEXTS = ("model", *(name for name, row in SETTINGS.items() if row.kind is Kind.TEXT))
+_RESPONSE = CONTROLS["response"]
 _NUMBERS = frozenset(("seed", *SETTINGS)) - {*_TEXTS}
 #: Controls that an engine refuses while it plays a recording.
 _LIVE_ONLY = frozenset(name for name, row in CONTROLS.items() if not row.replay)
 _EVENTS = {
     "answer": "the machine was asked to answer",
     "reset": "the machine has forgotten what it heard",
-    "panic": "silence until the next touch",
+    "panic": "silent until the next touch",
 }
+#: Seconds for which a short notice is shown, and within which a request to quit is repeated.
+NOTICE_SHOWN, QUIT_AGAIN = 1.6, 2.0
+#: Seconds for which the window says that a memory was stored, and offers to take that back.
+STORED_SHOWN, UNDO_SHOWN = 4.0, 20.0
 #: State of the engine, as seen from the window.
 EngineState = Enum("EngineState", "STARTING CONNECTED LOST")
 
@@ -99,26 +105,35 @@ def _finite_numbers(values: tuple[Any, ...]) -> list[float] | None:
 class ViewSettings:
     """Settings of this window alone: what it shows, and how.
 
-    panel is the name of the open panel (help, controls, setup, sessions, player), or empty.
-    grabbed_dial is the control that a finger turns at the moment. typed_name is the new
-    name of a recording, or an address in the setup, while it is typed, else None.
-    letters_play is true while letter keys play touches.
+    panel is the name of the open panel (help, controls, setup, sessions, player), or empty;
+    help_page the page of the help, 0 or 1. grabbed_dial is the control that a finger turns at
+    the moment. typed_name is the new name of a recording, or an address in the setup, while it
+    is typed, else None. letters_play is true while letter keys play touches. scale is that of
+    the display. key_names has the name of each action's key in the layout of the keyboard.
     """
 
     panel: str = ""
+    help_page: int = 0
     theme: str = "dark"
     quarter_turns: int = 0
     show_forecast: bool = True
     grabbed_dial: str = ""
     typed_name: str | None = None
     letters_play: bool = False
+    scale: float = 1.0
+    key_names: dict[str, str] = field(default_factory=lambda: US_KEY_NAMES)
 
 
 @dataclass(slots=True)
 class WindowState:
-    """Everything that the window draws. opened_at: when it opened, in seconds."""
+    """Everything that the window draws. opened_at: when it opened, in seconds.
+
+    ends: what ends with the window (jam, replay), or "". stored: the memory that was stored
+    last and can be taken back, or "".
+    """
 
     engine_name: str = ""
+    ends: str = ""
     opened_at: float = 0.0
     strokes: Strokes = field(default_factory=Strokes)
     echo_filter: TouchEchoFilter = field(default_factory=TouchEchoFilter)
@@ -147,7 +162,11 @@ class WindowState:
     machine_played_at: float = -math.inf
     restarted_at: float = -math.inf
     notice: str = ""
-    notice_at: float = -math.inf
+    notice_until: float = -math.inf
+    notice_asks: bool = False  # it is shown even where no text is
+    quit_asked_at: float = -math.inf
+    stored: str = ""
+    stored_at: float = -math.inf
     _turn_left: float | None = None
     _turn_left_at: float = 0.0
     _engine_started: str = ""
@@ -253,22 +272,22 @@ class WindowState:
             case ["robojam", "setup"]:
                 if message.tags == "s":  # else it is of one option, for the supervisor
                     self.setup = parse_setup(str(message.args[0])) or self.setup
-            case ["robojam", "turn"] if message.tags == "s":
+            case ["robojam", "turn"] if message.args:
                 self._handle_turn(message.args[0], now)
             case ["robojam", "forecast"]:
                 self._handle_forecast(message.args, now)
             case ["robojam", name] if name in _EVENTS:
                 self.silenced = self.silenced or name == "panic"
                 paused = name == "panic" and self.paused
-                self.notify("silent until p is pressed" if paused else _EVENTS[name], now)
+                paused_text = f"silent until {self.view.key_names['pause']} is pressed"
+                self.notify(paused_text if paused else _EVENTS[name], now)
                 self.pending_touches.clear()
-            case ["robojam", "store"] if message.args:
-                self.memories = tuple(sorted({*self.memories, str(message.args[0])}))
-                self.notify(f"kept as memory {message.args[0]}", now)
-            case ["robojam", "back" | "recall" as name] if message.args:
-                seconds = f"{finite_number(message.args[0]) or 0:g} seconds ago"
-                past = seconds if name == "back" else f"in memory {message.args[0]}"
-                self.notify(f"as it was {past}", now)
+            case ["robojam", "store" | "undo_store" | "recall" as action, *_] if (
+                message.tags == "s" and message.args[0] in tuple(MEMORIES)
+            ):
+                self._handle_memory(action, message.args[0], now)
+            case ["robojam", "back"] if message.tags == "f":
+                self.notify(f"back to {finite_number(message.args[0]) or 0:g} s ago", now)
                 self.pending_touches.clear()
             case ["robojam", "record"] if len(message.args) == 1:
                 number = finite_number(message.args[0])
@@ -278,12 +297,46 @@ class WindowState:
                     self._set_recording("armed", now, utc)  # the next status names the file
             case ["robojam", name] if len(message.args) == 1:
                 self._handle_control(name, message.args[0])
-            case ["robojam", who, kind] if is_machine(who) or who.startswith("human"):
+            case ["robojam", who, kind] if is_player(who):
                 self._handle_touch(who, kind, message.args, now)
 
-    def notify(self, text: str, now: float) -> None:
-        """Show a short notice."""
-        self.notice, self.notice_at = text, now
+    def notify(
+        self, text: str, now: float, seconds: float = NOTICE_SHOWN, *, asks: bool = False
+    ) -> None:
+        """Show a short notice for some seconds.
+
+        asks: it asks the user for something, and is shown in a theme without text, too.
+        """
+        self.notice, self.notice_until, self.notice_asks = text, now + seconds, asks
+
+    def confirm_quit(self, now: float) -> bool:
+        """Return whether the user has asked to quit twice within QUIT_AGAIN seconds."""
+        if now - self.quit_asked_at < QUIT_AGAIN:
+            return True
+        self.quit_asked_at = now
+        what = f"end the {self.ends}" if self.ends else "close this window"
+        key = self.view.key_names["quit"]
+        self.notify(f"press {key} again to {what}", now, QUIT_AGAIN, asks=True)
+        return False
+
+    def can_undo_store(self, now: float) -> bool:
+        """Return whether a memory was stored within the last UNDO_SHOWN seconds."""
+        return bool(self.stored) and now - self.stored_at < UNDO_SHOWN
+
+    def _handle_memory(self, action: str, name: str, now: float) -> None:
+        if action == "recall":
+            self.notify(f"back to memory {name}", now)
+            self.pending_touches.clear()
+        elif action == "undo_store":  # the next status says whether the name holds another
+            self.stored = ""
+            self.notify(f"memory {name} is as it was before", now)
+        else:
+            verb = "stored again" if name in self.memories else "stored"
+            self.memories = tuple(sorted({*self.memories, name}))
+            self.stored, self.stored_at = name, now
+            key = self.view.key_names["undo_store"]
+            text = f"memory {name} {verb}; to take that back, press {key}"
+            self.notify(text, now, STORED_SHOWN, asks=True)
 
     def _handle_touch(self, who: str, kind: str, args: tuple[Any, ...], now: float) -> None:
         if not (numbers := _finite_numbers(args)):
@@ -315,7 +368,7 @@ class WindowState:
             self.silenced = False
 
     def _handle_turn(self, turn: object, now: float) -> None:
-        if isinstance(turn, str) and turn != self.turn:
+        if isinstance(turn, str) and is_player(turn) and turn != self.turn:
             self.turn = turn
             if is_machine(turn):
                 self.forecast = ()  # it was the human's
@@ -336,12 +389,26 @@ class WindowState:
         self.forecast_at = now
 
     def _handle_control(self, name: str, value: object) -> None:
-        if name in _TEXTS and isinstance(value, str):
-            self.texts[name] = value
+        if self._set_control(name, value) and name == "pause":
+            self.silenced = False
+
+    def _set_control(self, name: str, value: object) -> bool:
+        """Keep a reported value if it is one that the control can have; return whether."""
+        control = CONTROLS.get(name)
+        if name in ("mode", "model") and isinstance(value, str):  # of a newer engine, too
+            self.texts[name] = plain(value)
+        elif control is not None and name in SETTINGS and control.kind is Kind.TEXT:
+            try:
+                self.texts[name] = control.check(value)
+            except ValueError:
+                return False
         elif name in _NUMBERS and (number := finite_number(value)) is not None:
+            if control is None or not control.has(number):
+                return False
             self.controls[name] = number
-            if name == "pause":
-                self.silenced = False
+        else:
+            return False
+        return True
 
     def _handle_status(self, args: tuple[Any, ...], now: float, utc: datetime) -> None:
         try:
@@ -350,29 +417,34 @@ class WindowState:
             return
         if not isinstance(status, dict):
             return
-        for name in (*_TEXTS, "device"):
-            if isinstance(value := status.get(name), str):
-                self.texts[name] = value
-        for name in _NUMBERS:  # a packet that announced a control may have been lost
-            if (known := finite_number(status.get(name))) is not None:
-                self.controls[name] = known
+        if isinstance(device := status.get("device"), str):
+            self.texts["device"] = plain(device)
+        for name in (*_TEXTS, *_NUMBERS):  # a packet that announced it may have been lost
+            self._set_control(name, status.get(name))
         self.replaying = status.get("replaying") is True
         self._handle_turn(status.get("turn"), now)
         if "turn_left" in status:
-            self._turn_left, self._turn_left_at = finite_number(status["turn_left"]), now
-        self.memories = _strings(status.get("memories"))
+            left = finite_number(status["turn_left"])
+            self._turn_left = None if left is None else clip(left, 0, _RESPONSE.high)
+            self._turn_left_at = now
+        memories = status.get("memories")
+        memories = memories if isinstance(memories, list) else []
+        self.memories = tuple(name for name in MEMORIES if name in memories)
+        if self.stored not in self.memories:
+            self.stored = ""
         if isinstance(sessions := status.get("sessions"), str):
             self.sessions = sessions
-        for name in ("midi", "sound"):
-            self.ports.update(name, status.get(name), now)
+        self.ports.update(status, now)
         if "recording" in status:
             self._set_recording(status["recording"], now, utc)
-        self.problems = _strings(status.get("trouble"))
-        self.late_ms = finite_number(status.get("late_ms_p99")) or 0.0
+        troubles = status.get("trouble")
+        troubles = troubles[:MAX_ENTRIES] if isinstance(troubles, list) else []
+        self.problems = tuple(plain(trouble) for trouble in troubles if trouble)
+        self.late_ms = clip(finite_number(status.get("late_ms_p99")) or 0.0, 0, 1e5)
         self._count_dropped(status.get("dropped"), now)
         if status.get("fingers") == 0:
             self.strokes.lift_others(now, still_for=1.0, machine=False)  # an up was lost
-        started = str(status.get("started", ""))
+        started = plain(status.get("started", ""))
         if self._engine_started and started and started != self._engine_started:
             self.restarted_at, self.silenced = now, False
             self.strokes.lift_others(now)
@@ -380,7 +452,7 @@ class WindowState:
         self._has_status = True
 
     def _set_recording(self, value: object, now: float, utc: datetime) -> None:
-        recording = value if isinstance(value, str) else "on" if value else ""
+        recording = plain(value, 1024) if isinstance(value, str) else "on" if value else ""
         if recording == self.recording:
             return
         age = 0.0 if self._has_status else _age(recording, utc)
@@ -389,17 +461,13 @@ class WindowState:
     def _count_dropped(self, reasons: object, now: float) -> None:
         if not isinstance(reasons, dict):
             return
-        total = int(sum(finite_number(count) or 0 for count in reasons.values()))
+        total = int(sum(clip(finite_number(n) or 0, 0, 1e12) for n in reasons.values()))
         if self.dropped is not None and total > self.dropped:
             if now - self.dropped_at >= DROPS_SHOWN:
                 self.recently_dropped = 0
             self.recently_dropped += total - self.dropped
             self.dropped_at = now
         self.dropped = total
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _age(recording: str, utc: datetime) -> float:

@@ -32,8 +32,11 @@ class DialControl:
             )
         return clip((value - dial.low) / (dial.high - dial.low), 0, 1)
 
-    def value(self, share: float) -> float:
-        """Return the value at a share (0..1) of the way, rounded to what a finger can set."""
+    def value(self, share: float, *, fine: bool = False) -> float:
+        """Return the value at a share (0..1) of the way, rounded to what a finger can set.
+
+        fine: with one digit more.
+        """
         dial, share = self.dial, clip(share, 0, 1)
         if dial.endless and share > _END:
             return 0.0
@@ -41,7 +44,9 @@ class DialControl:
             value = dial.low * (dial.high / dial.low) ** share
         else:
             value = dial.low + (dial.high - dial.low) * share
-        return self._settled(value, float(f"{value:.2g}") if value >= 0.1 else round(value, 2))
+        digits = 3 if fine else 2
+        rounded = float(f"{value:.{digits}g}") if value >= 0.1 else round(value, digits)
+        return self._settled(value, rounded)
 
     def step(self, value: float, *, up: bool) -> float:
         """Return the value one key press up or down, within the control's range."""

@@ -13,6 +13,9 @@ from robojam.window.client.echo import FIRST_ID
 MOUSE = "mouse"
 #: Fingers that play at the same time at most.
 MAX_FINGERS = 10
+#: A finger that has been still for this many seconds leaves its place to a new one where
+#: there are too many: its lift may have been lost.
+STILL = 5.0
 
 
 class PointerTouch(NamedTuple):
@@ -26,32 +29,42 @@ class PointerTouch(NamedTuple):
 
 @dataclass(slots=True)
 class FingerInput:
-    """Pointers that are down, each with its last touch."""
+    """Pointers that are down, each with its last touch. Times (now) are in seconds."""
 
     held: dict[Hashable, PointerTouch] = field(default_factory=dict)
+    _touched_at: dict[Hashable, float] = field(default_factory=dict)
 
-    def down(self, pointer: Hashable, x: float, y: float) -> list[PointerTouch]:
-        """Begin a touch. A pointer that was down is lifted first."""
+    def down(self, pointer: Hashable, x: float, y: float, now: float) -> list[PointerTouch]:
+        """Begin a touch. A pointer that was down is lifted first.
+
+        When MAX_FINGERS are down, the one that has been still for longest leaves its place if
+        that is STILL seconds or more; else the new one does not play.
+        """
         lifted = self.up(pointer)
-        taken = {touch.id for touch in self.held.values()}
-        ids = (
-            (FIRST_ID,) if pointer == MOUSE else range(FIRST_ID + 1, FIRST_ID + 1 + MAX_FINGERS)
-        )
-        for finger in ids:
-            if finger not in taken:
-                return [*lifted, self._hold(pointer, Phase.DOWN, finger, x, y)]
-        return lifted
+        ids: set[int] = {FIRST_ID}
+        if pointer != MOUSE:
+            ids = set(range(FIRST_ID + 1, FIRST_ID + 1 + MAX_FINGERS))
+        by_id = {touch.id: other for other, touch in self.held.items() if touch.id in ids}
+        if len(by_id) == len(ids):
+            stillest = min(by_id.values(), key=lambda other: self._touched_at[other])
+            if now - self._touched_at[stillest] < STILL:
+                return lifted
+            lifted += self.up(stillest)
+            ids = {lifted[-1].id}
+        finger = min(ids - {touch.id for touch in self.held.values()})
+        return [*lifted, self._hold(pointer, Phase.DOWN, finger, x, y, now)]
 
-    def move(self, pointer: Hashable, x: float, y: float) -> list[PointerTouch]:
+    def move(self, pointer: Hashable, x: float, y: float, now: float) -> list[PointerTouch]:
         """Move a pointer; outside the surface it follows the edge."""
         last = self.held.get(pointer)
         if last is None or (clip(x, 0, 1), clip(y, 0, 1)) == (last.x, last.y):
             return []
-        return [self._hold(pointer, Phase.MOVE, last.id, x, y)]
+        return [self._hold(pointer, Phase.MOVE, last.id, x, y, now)]
 
     def up(self, pointer: Hashable) -> list[PointerTouch]:
         """Lift a pointer at its last position."""
         last = self.held.pop(pointer, None)
+        self._touched_at.pop(pointer, None)
         return [] if last is None else [last._replace(phase=Phase.UP)]
 
     def lift_all(self) -> list[PointerTouch]:
@@ -59,8 +72,8 @@ class FingerInput:
         return [touch for pointer in list(self.held) for touch in self.up(pointer)]
 
     def _hold(
-        self, pointer: Hashable, phase: Phase, finger: int, x: float, y: float
+        self, pointer: Hashable, phase: Phase, finger: int, x: float, y: float, now: float
     ) -> PointerTouch:
         touch = PointerTouch(phase, finger, clip(x, 0, 1), clip(y, 0, 1))
-        self.held[pointer] = touch
+        self.held[pointer], self._touched_at[pointer] = touch, now
         return touch

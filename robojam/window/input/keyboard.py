@@ -21,7 +21,7 @@ ROWS: tuple[tuple[int, ...], ...] = (
     (29, 27, 6, 25, 5, 17, 16, 54, 55, 56),
 )
 #: Position of each key on the surface, in screen units.
-POSITIONS = {
+PLACES = {
     key: ((column + 0.5 + 0.25 * row) / 10.5, (row + 0.5) / 3)
     for row, keys in enumerate(ROWS)
     for column, key in enumerate(keys)
@@ -39,13 +39,13 @@ class Keyboard:
 
     def down(self, key: int, fingers: FingerInput, now: float) -> list[PointerTouch]:
         """Press a key; return the touches that follow from it."""
-        if key not in POSITIONS or key in self.held:
+        if key not in PLACES or key in self.held:
             return []
         self.held.append(key)
         if self.is_sliding:
             return []
         self._slid_until = now
-        return fingers.down(POINTER, *POSITIONS[key])
+        return fingers.down(POINTER, *PLACES[key], now)
 
     def up(self, key: int, fingers: FingerInput) -> list[PointerTouch]:
         """Release a key; return the touches that follow from it."""
@@ -59,7 +59,7 @@ class Keyboard:
         finger = fingers.held.get(POINTER)
         if not self.held or finger is None:
             return []
-        x, y = POSITIONS[self.held[-1]]
+        x, y = PLACES[self.held[-1]]
         distance = math.hypot(x - finger.x, y - finger.y)
         reach = SPEED * max(0.0, now - self._slid_until)
         self._slid_until = now
@@ -67,7 +67,7 @@ class Keyboard:
             return []
         share = min(1.0, reach / distance)
         x, y = finger.x + (x - finger.x) * share, finger.y + (y - finger.y) * share
-        return fingers.move(POINTER, x, y)
+        return fingers.move(POINTER, x, y, now)
 
     @property
     def is_sliding(self) -> bool:

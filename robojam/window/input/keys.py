@@ -1,70 +1,105 @@
-"""Keys of the window, and the action of each (see robojam.window.actions)."""
+"""Keys of the window: their positions, and the action of each. Pure.
+
+A key is known by its position on the keyboard, and written here as on a US keyboard. So its
+action does not depend on the layout of the keyboard, Caps Lock or Num Lock. The user is shown
+its name in the layout in use (robojam.window.input.key_events). robojam.window.actions has
+the actions.
+"""
 
 from __future__ import annotations
 
-import pygame
+from collections.abc import Callable
+from typing import Final
 
-#: Keys and their meaning, as the help panel shows them.
-HELP: tuple[tuple[str, str], ...] = (
-    ("mouse, fingers, pen", "play"),
-    ("space", "pass the turn"),
-    ("1  2  3  4", "call-response, duet, solo, listen"),
-    ("up / down", "temperature"),
-    ("right / left", "spread"),
-    ("+ / -", "timescale"),
-    ("[ / ]", "answers after"),
-    (", / .", "answers for"),
-    ("i  m  k", "your sound, the machine's, scale"),
-    ("v / V", "quieter, louder"),
-    ("z", "back ten seconds"),
-    ("a  b / A  B", "recall / keep a memory"),
-    ("p  backspace  esc", "pause, forget, panic"),
-    ("r  s", "recording, sessions"),
-    ("c  f", "controls, forecast"),
-    ("t  o  F11", "theme, turn, full screen"),
-    ("tab", "letters play"),
-    ("h  q", "these keys, quit"),
-)
-
-_BY_KEY = {
-    pygame.K_F1: "help", pygame.K_F11: "fullscreen", pygame.K_ESCAPE: "panic",
-    pygame.K_SPACE: "answer", pygame.K_RETURN: "answer", pygame.K_KP_ENTER: "answer",
-    pygame.K_BACKSPACE: "reset", pygame.K_DELETE: "reset", pygame.K_TAB: "typing",
-    pygame.K_UP: "step:temperature:1", pygame.K_DOWN: "step:temperature:-1",
-    pygame.K_RIGHT: "step:spread:1", pygame.K_LEFT: "step:spread:-1",
-    pygame.K_KP_PLUS: "step:timescale:1", pygame.K_KP_MINUS: "step:timescale:-1",
-    pygame.K_1: "mode:call-response", pygame.K_2: "mode:duet", pygame.K_3: "mode:solo",
-    pygame.K_4: "mode:listen", pygame.K_KP_1: "mode:call-response", pygame.K_KP_2: "mode:duet",
-    pygame.K_KP_3: "mode:solo", pygame.K_KP_4: "mode:listen",
+#: Position of each key (SDL scancode), by its name on a US keyboard.
+POSITIONS: Final[dict[str, int]] = {
+    **{letter: 4 + i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz1234567890")},
+    "enter": 40, "esc": 41, "backspace": 42, "tab": 43, "space": 44, "-": 45, "=": 46,
+    "[": 47, "]": 48, ";": 51, "'": 52, ",": 54, ".": 55, "F1": 58, "F11": 68, "home": 74,
+    "delete": 76, "right": 79, "left": 80, "down": 81, "up": 82, "keypad -": 86,
+    "keypad +": 87, "keypad enter": 88, "keypad 1": 89, "keypad 2": 90, "keypad 3": 91,
+    "keypad 4": 92, "keypad 0": 98,
 }  # fmt: skip
-_BY_CHARACTER = {
-    "h": "help", "?": "help", "p": "pause", "r": "record", "f": "forecast", "q": "quit",
-    "F": "fullscreen", "+": "step:timescale:1", "=": "step:timescale:1",
-    "-": "step:timescale:-1", "[": "step:threshold:-1", "]": "step:threshold:1",
-    ",": "step:response:-1", ".": "step:response:1", "z": "back:10", "s": "sessions",
-    "i": "instrument:human", "m": "instrument:ai", "k": "scale", "v": "step:volume:-1",
-    "V": "step:volume:1", "c": "controls", "t": "theme", "o": "turn",
-    "a": "recall:A", "b": "recall:B", "A": "store:A", "B": "store:B",
+#: The key to the left of a key, for layouts in which the key itself has no name.
+LEFT_OF: Final = {
+    "-": "0",
+    "=": "-",
+    "[": "p",
+    "]": "[",
+    ";": "l",
+    "'": ";",
+    ",": "m",
+    ".": ",",
+}
+
+#: Keys of each action; the user is shown the first.
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "answer": ("space", "enter", "keypad enter"),
+    "mode:call-response": ("1", "keypad 1"), "mode:duet": ("2", "keypad 2"),
+    "mode:solo": ("3", "keypad 3"), "mode:listen": ("4", "keypad 4"),
+    "panic": ("0", "keypad 0"), "pause": ("p",), "reset": ("backspace", "delete"),
+    "back:10": ("z",), "store:A": ("shift a",), "recall:A": ("a",), "store:B": ("shift b",),
+    "recall:B": ("b",), "undo_store": ("u",),
+    "step:temperature:-1": ("down",), "step:temperature:1": ("up",),
+    "step:spread:-1": ("left",), "step:spread:1": ("right",),
+    "step:timescale:-1": ("-", "keypad -"), "step:timescale:1": ("=", "keypad +"),
+    "step:threshold:-1": ("[",), "step:threshold:1": ("]",),
+    "step:response:-1": (",",), "step:response:1": (".",),
+    "step:dwell:-1": (";",), "step:dwell:1": ("'",),
+    "step:volume:-1": ("v",), "step:volume:1": ("shift v",),
+    "instrument:human": ("i",), "instrument:ai": ("m",), "scale": ("k",), "range": ("g",),
+    "record": ("r",), "sessions": ("s",), "controls": ("c",), "setup": ("d",),
+    "help": ("h", "F1"), "forecast": ("f",), "theme": ("t",), "turn": ("o",), "fullscreen": ("F11", "shift f"),
+    "typing": ("tab",), "escape": ("esc",), "quit": ("q",),
 }  # fmt: skip
 #: Keys with another meaning while a recording is open.
-_PLAYER_KEYS = {
-    pygame.K_SPACE: "play", pygame.K_LEFT: "scrub:-1", pygame.K_RIGHT: "scrub:1",
-    pygame.K_UP: "speed", pygame.K_DOWN: "speed:-1", pygame.K_HOME: "scrub:-1e9",
-    pygame.K_RETURN: "again", pygame.K_l: "loop", pygame.K_n: "rename", pygame.K_e: "export",
+PLAYER_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "play": ("space",), "scrub:-1": ("left",), "scrub:1": ("right",), "scrub:-1e9": ("home",),
+    "speed": ("up",), "speed:-1": ("down",), "again": ("enter", "keypad enter"),
+    "loop": ("l",), "rename": ("n",), "export": ("e",),
 }  # fmt: skip
+#: Characters that some layouts type with AltGr: they do what they do on a US keyboard.
+ALTGR_CHARACTERS: Final = {"[": "step:threshold:-1", "]": "step:threshold:1"}
 
 
-def action_for_key(key: int, character: str, modifiers: int, *, panel: str = "") -> str:
-    """Return the action of a key, or '' if it has none.
+def _by_position(keys: dict[str, tuple[str, ...]]) -> dict[tuple[int, bool], str]:
+    """Return the actions by position and shift; without one of its own, shift does nothing."""
+    plain: dict[tuple[int, bool], str] = {}
+    shifted: dict[tuple[int, bool], str] = {}
+    for action, names in keys.items():
+        for name in names:
+            position = POSITIONS[name.removeprefix("shift ")]
+            if name.startswith("shift "):
+                shifted[position, True] = action
+            else:
+                plain |= {(position, False): action, (position, True): action}
+    return plain | shifted
 
-    character is what it types; modifiers is pygame's bit mask; panel is the open panel.
+
+_ACTIONS: Final = _by_position(KEYS)
+_PLAYER_ACTIONS: Final = _by_position(PLAYER_KEYS)
+
+
+def action_at(position: int, *, shift: bool = False, panel: str = "") -> str:
+    """Return the action of the key at a position, or '' if it has none.
+
+    shift: it is pressed too; panel is the name of the open panel.
     """
-    if modifiers & pygame.KMOD_META and key == pygame.K_f:
-        return "fullscreen"
-    if modifiers & pygame.KMOD_META and key == pygame.K_q:
-        return "quit"
-    if modifiers & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META):
-        return ""
-    if panel == "player" and key in _PLAYER_KEYS:
-        return _PLAYER_KEYS[key]
-    return _BY_KEY.get(key) or _BY_CHARACTER.get(character, "")
+    key = position, shift
+    return (_PLAYER_ACTIONS.get(key) if panel == "player" else "") or _ACTIONS.get(key, "")
+
+
+def key_names(name_at: Callable[[str], str]) -> dict[str, str]:
+    """Return the name of the first key of each action.
+
+    name_at returns the name, in the layout in use, of a key with a name on a US keyboard.
+    """
+    names = {}
+    for action, keys in (PLAYER_KEYS | KEYS).items():
+        shift, _, key = keys[0].rpartition(" ")
+        names[action] = f"{shift} {name_at(key)}".strip()
+    return names
+
+
+#: Name of each action's key on a US keyboard.
+US_KEY_NAMES: Final = key_names(str)

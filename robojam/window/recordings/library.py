@@ -92,7 +92,7 @@ class RecordingsPanel:
         """Draw a recording as a picture beside it."""
         to = path.with_suffix(".png")
         command = python_command("robojam", "export", str(path), "--to", str(to))
-        self._run(command, f"drawn: {to}", "no picture could be drawn here", checked=True)
+        self._run(command, f"picture: {to}", "the picture could not be drawn", checked=True)
 
     def _run(self, command: list[str], done: str, failed: str, *, checked: bool) -> None:
         """Run a program on a thread, and give a message. checked: by its exit status, too."""

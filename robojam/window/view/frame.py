@@ -21,8 +21,8 @@ from robojam.window.view.text_fit import (
 
 #: The window says which engine it waits for after this many seconds.
 WAITING_AFTER = 15.0
-#: Seconds for which a restart of the engine, and a short notice, are shown.
-RESTART_SHOWN, NOTICE_SHOWN = 8.0, 1.6
+#: Seconds for which a restart of the engine is shown.
+RESTART_SHOWN = 8.0
 #: Touches later than this many milliseconds are reported, because they can be heard.
 LATE_MS = 5.0
 #: Notices that are shown at most.
@@ -36,13 +36,19 @@ Row = tuple[Label, ...]
 
 @dataclass(frozen=True, slots=True)
 class FrameText:
-    """Text around and on the surface, two rows each above and below; turn: its colour role."""
+    """Text around and on the surface, two rows each above and below; turn: its colour role.
+
+    asked are the notices that are shown in a theme without text, too. trouble: something
+    does not work.
+    """
 
     top: tuple[Row, Row]
     bottom: tuple[Row, Row]
     notices: TextRuns
+    asked: TextRuns
     hint: tuple[str, ...]
     turn: ColourRole
+    trouble: bool
 
 
 def frame_text(state: WindowState, now: float) -> FrameText:
@@ -50,16 +56,29 @@ def frame_text(state: WindowState, now: float) -> FrameText:
     turn = ColourRole.MUTED
     if state.turn and state.engine_state(now) is EngineState.CONNECTED:
         turn = ColourRole.MACHINE if is_machine(state.turn) else ColourRole.HUMAN
-    answers = "rest, and the machine answers" if state.mode in ("", "call-response") else ""
+    answers = (
+        "when you pause, the machine answers" if state.mode in ("", "call-response") else ""
+    )
+    asks = state.notice_asks and now < state.notice_until
     hint = ("play here, with the mouse or your fingers", answers)
     return FrameText(
         top=(_row(state, _status_labels(state, turn, now)),
              _row(state, _engine_labels(state, turn, now))),
         bottom=(_row(state, _mode_buttons(state)), _row(state, _dial_labels(state))),
         notices=_notices(state, now),
+        asked=(TextRun(state.notice),) if asks else (),
         hint=() if state.has_played or state.view.panel or state.replaying else hint,
         turn=turn,
+        trouble=bool(problems(state, now)),
     )  # fmt: skip
+
+
+def problems(state: WindowState, now: float) -> list[str]:
+    """Return a line for each thing that does not work at the moment."""
+    lines = [*state.problems, *state.ports.all_problems()]
+    if state.engine_state(now) is EngineState.LOST:
+        lines.insert(0, "the engine does not answer")
+    return lines
 
 
 def _row(state: WindowState, labels: Iterable[Label]) -> Row:
@@ -86,9 +105,9 @@ def _status_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
     text, short, role = _activity(state, now)
     yield Label(_run(text, role), 1, _run(short, role) if short else None)
     if state.engine_state(now) is EngineState.CONNECTED:  # else its last status does not hold
-        late = f"{state.late_ms:.0f} ms late" if state.late_ms > LATE_MS else ""
+        late = f"plays {state.late_ms:.0f} ms late" if state.late_ms > LATE_MS else ""
         is_dropping = now - state.dropped_at < DROPS_SHOWN
-        dropped = f"{state.recently_dropped} dropped" if is_dropping else ""
+        dropped = f"{state.recently_dropped} messages ignored" if is_dropping else ""
         if runs := tuple(TextRun(t, ColourRole.ALERT) for t in (late, dropped) if t):
             yield Label(runs, 2, right=True)
         if not state.recording:
@@ -114,7 +133,7 @@ def _activity(state: WindowState, now: float) -> tuple[str, str, ColourRole]:
     if state.paused:
         return "paused", "", ColourRole.ALERT
     if state.replaying:
-        return "a recording plays", "a recording", ColourRole.MUTED
+        return "a recording plays", "recording", ColourRole.MUTED
     playing = state.machine_playing(now)
     activity = "playing" if playing else "answering" if is_machine(state.turn) else "listening"
     if (left := state.turn_left(now)) is not None:
@@ -123,28 +142,36 @@ def _activity(state: WindowState, now: float) -> tuple[str, str, ColourRole]:
 
 
 def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator[Label]:
-    """Yield the labels of the second row: turn, memories, ports, engine and panels."""
+    """Yield the labels of the second row: turn, memories, ports, model and panels."""
     text = ColourRole.TEXT
     if turn is not ColourRole.MUTED:
-        yield Label(_run("pass the turn", text), 3, _run("pass", text), action="answer")
+        yield Label(_run("answer now", text), 3, _run("answer", text), action="answer")
     short = _run(f"-{BACK:.0f} s", text)
-    yield Label(_run(f"back {BACK:.0f} s", text), 5, short, action=f"back:{BACK:.0f}")
+    yield Label(_run(f"back {BACK:.0f} s", text), 6, short, action=f"back:{BACK:.0f}")
+    if state.can_undo_store(now):
+        long = _run(f"undo store {state.stored}", text)
+        yield Label(long, 4, _run("undo", text), action="undo_store")
     for name in state.memories:
         short = _run(name, text)
         yield Label(_run(f"recall {name}", text), 7, short, action=f"recall:{name}")
     if state.engine_state(now) is EngineState.CONNECTED:
-        for name, problem in {"osc": "", **state.ports.errors}.items():
-            role = ColourRole.ALERT if problem else ColourRole.MUTED
-            icon = Icon.LIT if state.ports.is_active(name, now) else Icon.LIGHT
-            yield Label(_run(name, role), 9, (), right=True, icon=icon)
-    model = PurePosixPath(state.text("model").replace("\\", "/")).name
-    names = (model.removesuffix(".safetensors"), state.text("device"))
-    if runs := tuple(TextRun(name, ColourRole.MUTED) for name in names if name):
-        yield Label(runs, 10, (), right=True)
-    is_open = state.view.panel in ("sessions", "player")
-    yield Label(_run("sessions", text), 6, right=True, action="sessions", selected=is_open)
-    is_open = state.view.panel == "controls"
-    yield Label(_run("more", text), 1, right=True, action="controls", selected=is_open)
+        for name, found in {"osc": (), **state.ports.problems}.items():
+            if found:
+                run = _run(name, ColourRole.ALERT)
+                yield Label(run, 4, right=True, icon=Icon.TROUBLE)
+            else:
+                icon = Icon.LIT if state.ports.is_active(name, now) else Icon.LIGHT
+                yield Label(_run(name), 5, (), right=True, icon=icon)
+    for action, text_, short_, rank, panels in (
+        ("sessions", "recordings", "rec.", 4, ("sessions", "player")),
+        ("controls", "controls", "contr.", 1, ("controls",)),
+        ("help", "help", "?", 1, ("help",)),
+    ):
+        is_open = state.view.panel in panels
+        yield Label(
+            _run(text_, text), rank, _run(short_, text), right=True, action=action,
+            selected=is_open,
+        )  # fmt: skip
 
 
 def _mode_buttons(state: WindowState) -> Iterator[Label]:
@@ -161,21 +188,19 @@ def _dial_labels(state: WindowState) -> Iterator[Label]:
     for rank, (name, dial) in enumerate(DIALS.items(), start=3):
         is_volume = name == "volume"
         value = state.controls.get(name)
-        if value is None or (is_volume and "sound" not in state.ports.errors):
+        if value is None or (is_volume and "sound" not in state.ports.problems):
             continue
         shown = (TextRun(dial.text(value)),)
         yield Label(
-            _run(dial.dial.label) + shown, 20 if is_volume else rank,  # modes come before it
+            _run(name) + shown, 20 if is_volume else rank,  # modes come before it
             _run(dial.dial.short) + shown, right=True, action=f"slide:{name}",
             fill=dial.share(value), selected=state.view.grabbed_dial == name,
         )  # fmt: skip
-    is_open = state.view.panel == "help"
-    yield Label(_run("keys"), 9, (), right=True, action="help", selected=is_open)
 
 
 def _notices(state: WindowState, now: float) -> TextRuns:
-    problems = [*filter(None, state.problems), *state.ports.recent_errors(now)]
-    notices = [TextRun(problem, ColourRole.ALERT) for problem in problems]
+    lines = [*state.problems, *state.ports.lines(now)]
+    notices = [TextRun(line, ColourRole.ALERT) for line in lines]
     if now - state.restarted_at < RESTART_SHOWN:
         restarted = "the engine was restarted"
         if state.recording == "armed":
@@ -185,7 +210,11 @@ def _notices(state: WindowState, now: float) -> TextRuns:
             restarted += f"; recording to {path.name}"
         notices.insert(0, TextRun(restarted))
     if state.view.letters_play:
-        notices.append(TextRun("letters play: three rows are the surface; tab ends it"))
-    if now - state.notice_at < NOTICE_SHOWN:
-        notices.append(TextRun(state.notice))
-    return tuple(notices[:MAX_NOTICES])
+        key = state.view.key_names["typing"]
+        notices.append(
+            TextRun(f"the letter keys play: three rows cover the surface; {key} ends")
+        )
+    notices = notices[:MAX_NOTICES]
+    if now < state.notice_until:
+        notices[MAX_NOTICES - 1 :] = [TextRun(state.notice)]
+    return tuple(notices)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
-from robojam.music import DEFAULT_INSTRUMENTS, instrument_of
+from robojam.controls import MODES, SETTINGS
+from robojam.music import DEFAULT_INSTRUMENTS, instrument_of, range_name, range_of
 from robojam.sessions.library import LibraryEntry
 from robojam.touch import is_machine
 from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
-from robojam.window.input.keys import HELP
 from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.text_fit import ColourRole, format_duration
 
@@ -46,6 +47,26 @@ class Panel:
     at_bottom: bool = False
 
 
+#: What the help panel says of keys: the actions, and what they do. Dials have a page of
+#: their own.
+HELP: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("answer",), "the machine answers now"),
+    (("mode:call-response", "mode:duet", "mode:solo", "mode:listen"), ", ".join(MODES)),
+    (("panic", "pause"), "panic: silence everything; pause, and go on"),
+    (("back:10",), "go back to ten seconds ago"),
+    (("store:A", "store:B"), "store what the machine has heard, as A or B"),
+    (("recall:A", "recall:B", "undo_store"), "go back to A or B; undo the last store"),
+    (("reset",), "the machine forgets all that it has heard"),
+    (("instrument:human", "instrument:ai", "scale", "range"),
+     "your instrument, the machine's, scale, range of pitch"),
+    (("record", "sessions"), "start or stop recording, list of recordings"),
+    (("controls", "setup", "forecast"), "all controls, devices, the glow of the forecast"),
+    (("theme", "turn", "fullscreen"), "theme, rotate, full screen"),
+    (("typing",), "the letter keys play, or control again"),
+    (("help", "escape", "quit"), "this help, close what is open, quit"),
+)  # fmt: skip
+
+
 def panel_of(
     state: WindowState, *, entries: tuple[LibraryEntry, ...], page: int,
     playback: RecordingPlayback | None, full: bool, busy: bool,
@@ -61,9 +82,7 @@ def panel_of(
         return Panel(tuple(tuple(disabled(c) if state.refuses(c.action) else c for c in row)
                            for row in rows))  # fmt: skip
     if view.panel == "help":
-        muted = ColourRole.MUTED
-        return Panel(tuple((PanelCell(keys, width_share=0.7), PanelCell(meaning, role=muted))
-                           for keys, meaning in HELP))  # fmt: skip
+        return Panel(_help_rows(state))
     if view.panel == "sessions":
         return _sessions_panel(entries, page, busy=busy)
     if view.panel == "player" and playback is not None:
@@ -78,35 +97,77 @@ def disabled(cell: PanelCell) -> PanelCell:
 
 def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     view = state.view
-    dials = []
-    for name, dial in DIALS.items():
-        value = state.controls.get(name)
-        shown = ("", 0.0) if value is None else (dial.text(value), dial.share(value))
-        selected = view.grabbed_dial == name
-        dials.append((PanelCell(dial.dial.label, f"slide:{name}", *shown, selected),))
+    modes = MODES if state.mode in ("", *MODES) else (*MODES, state.mode)
+    cells = [_dial_cell(state, name) for name in DIALS]
+    pitches = state.text("range")
+    pitches = range_name(range_of("", pitches)) if pitches else ""
+    cells.append(PanelCell("range", "range", pitches))
+    dials = [tuple(cells[i : i + 2]) for i in range(0, len(cells), 2)]
     instruments = state.text("instrument") or DEFAULT_INSTRUMENTS
     memories: list[PanelCell] = []
     for name in "AB":
         recall = PanelCell(f"recall {name}", f"recall:{name}")
         recall = recall if name in state.memories else disabled(recall)
-        memories += [PanelCell(f"keep as {name}", f"store:{name}"), recall]
+        memories += [PanelCell(f"store {name}", f"store:{name}"), recall]
+    undo = PanelCell("undo store", "undo_store")
+    memories.append(undo if state.stored else disabled(undo))
     return (
+        tuple(PanelCell(m, f"mode:{m}", selected=m == state.mode) for m in modes),
         *dials,
-        (PanelCell("your sound", "instrument:human", instrument_of("human", instruments)),
+        (PanelCell("your instrument", "instrument:human", instrument_of("human", instruments)),
          PanelCell("the machine's", "instrument:ai", instrument_of("ai", instruments)),
          PanelCell("scale", "scale", state.text("scale"))),
         tuple(PanelCell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
         tuple(memories),
-        (PanelCell("go on" if state.paused else "pause", "pause", selected=state.paused),
-         PanelCell("forget all", "reset"),
+        (PanelCell("answer now", "answer"),
+         PanelCell("go on" if state.paused else "pause", "pause", selected=state.paused),
+         PanelCell("forget all it heard", "reset"),
          PanelCell("stop recording" if state.recording else "record", "record")),
         (PanelCell("forecast", "forecast", "on" if view.show_forecast else "off"),
          PanelCell("theme", "theme", view.theme),
-         PanelCell("turned", "turn", f"{90 * view.quarter_turns}°")),
-        (PanelCell("letters play", "typing", "on" if view.letters_play else "off"),
+         PanelCell("rotate", "turn", f"{90 * view.quarter_turns}°")),
+        (PanelCell("letter keys play", "typing", "on" if view.letters_play else "off"),
          PanelCell("full screen", "fullscreen", "on" if full else "off"),
-         PanelCell("devices", "setup"),
-         PanelCell("close", "controls")),
+         PanelCell("panic", "panic", role=ColourRole.ALERT)),
+        (PanelCell("recordings", "sessions"), PanelCell("devices", "setup"),
+         PanelCell("help", "help"),
+         PanelCell("quit", "quit"), PanelCell("close", "close")),
+    )  # fmt: skip
+
+
+def _dial_cell(state: WindowState, name: str) -> PanelCell:
+    dial, value = DIALS[name], state.controls.get(name)
+    shown = ("", 0.0) if value is None else (dial.text(value), dial.share(value))
+    return PanelCell(name, f"slide:{name}", *shown, state.view.grabbed_dial == name)
+
+
+def _help_rows(state: WindowState) -> tuple[Row, ...]:
+    """Return the rows of one of the two pages of help: keys, and dials."""
+    view = state.view
+    names = view.key_names
+    if view.help_page == 0:
+        rows = [("mouse, pen, fingers", "play; touch the buttons and turn the dials")]
+        rows += [("  ".join(names[key] for key in keys), about) for keys, about in HELP]
+        turn = PanelCell("dials", "help_page")
+    else:
+        rows = [("mouse wheel", "turns the dial below the mouse, finely with shift")]
+        for name in DIALS:
+            keys = "  ".join(names[f"step:{name}:{sign}"] for sign in ("-1", "1"))
+            rows.append((keys, f"{name}: {SETTINGS[name].about}"))
+        model = PurePosixPath(state.text("model").replace("\\", "/")).name
+        engine = f"at {state.engine_name}, model {model}, computed on {state.text('device')}"
+        rows.append(("engine", engine))
+        turn = PanelCell("keys", "help_page")
+    buttons = (
+        turn, PanelCell("controls", "controls"), PanelCell("recordings", "sessions"),
+        PanelCell("devices", "setup"),
+        PanelCell("close", "close"),
+    )  # fmt: skip
+    muted = ColourRole.MUTED
+    return (
+        *((PanelCell(keys), PanelCell(about, role=muted, width_share=2.4))
+          for keys, about in rows),
+        buttons,
     )  # fmt: skip
 
 
@@ -114,12 +175,12 @@ def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool)
     shown = entries[page * PAGE : (page + 1) * PAGE]
     rows: list[Row] = [(_entry_cell(entry, page * PAGE + i),) for i, entry in enumerate(shown)]
     if not rows:
-        text = "looking…" if busy else "nothing has been recorded here yet"
+        text = "reading the folder…" if busy else "nothing has been recorded here yet"
         rows.append((PanelCell(text, role=ColourRole.MUTED),))
     newer, older = PanelCell("newer", "page:-1"), PanelCell("older", "page:1")
     is_last = len(entries) <= (page + 1) * PAGE
     newer, older = newer if page else disabled(newer), disabled(older) if is_last else older
-    rows.append((newer, older, PanelCell("close", "sessions")))
+    rows.append((newer, older, PanelCell("close", "close")))
     return Panel(tuple(rows))
 
 
@@ -138,9 +199,9 @@ def _player_panel(playback: RecordingPlayback, typed_name: str | None) -> Panel:
     position = f"{format_duration(playback.at)} / {format_duration(playback.duration)}"
     title = PanelCell(playback.name, value_text=position)
     if typed_name is not None:
-        help_text = "enter keeps it, esc does not"
+        help_text = "enter: keep, esc: cancel"
         title = PanelCell(f"name: {typed_name}_", "rename", help_text, selected=True)
-    play, loop = "hold" if playback.playing else "play", "on" if playback.loop else "off"
+    play, loop = "pause" if playback.playing else "play", "on" if playback.loop else "off"
     rows = (
         (title,),
         (PanelCell("", "scrub"),),
@@ -149,7 +210,7 @@ def _player_panel(playback: RecordingPlayback, typed_name: str | None) -> Panel:
          PanelCell("loop", "loop", loop, selected=playback.loop),
          PanelCell("answer this again", "again", width_share=1.7)),
         (PanelCell("rename", "rename"), PanelCell("show file", "reveal"),
-         PanelCell("export PNG", "export"), PanelCell("sessions", "sessions"),
+         PanelCell("save as picture", "export"), PanelCell("recordings", "sessions"),
          PanelCell("close", "close")),
     )  # fmt: skip
     return Panel(rows, at_bottom=True)

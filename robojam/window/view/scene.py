@@ -58,7 +58,7 @@ class Scene:
         """
         theme, quarter_turns = THEMES[state.view.theme], state.view.quarter_turns
         size = rotated_size(screen.get_size(), quarter_turns)
-        metrics = Metrics.for_size(size, has_text=theme.has_text)
+        metrics = Metrics.for_size(size, has_text=theme.has_text, scale=state.view.scale)
         metrics = replace(metrics, quarter_turns=quarter_turns)
         frame = frame or frame_text(state, now)
         if self.text.incomplete:  # its fonts may have been found since the last frame
@@ -71,16 +71,22 @@ class Scene:
             screen.blit(pygame.transform.rotate(canvas, -90 * quarter_turns), (0, 0))
         self._draw_surface(screen, state, now, metrics, theme, panel, playback)
         self._draw_edge(screen, box, frame.turn, state.turn_left(now))
-        if not metrics.is_bare and (panel is not None or frame.notices or any(frame.hint)):
+        # A theme without text shows what was asked for: a panel with its notices, a question.
+        shows_text = theme.has_text or panel is not None
+        notices = frame.notices if shows_text else frame.asked
+        hint = frame.hint if shows_text else ()
+        if metrics.text and not theme.has_text:
+            self._widgets.draw_help_mark(screen, trouble=frame.trouble)
+        if metrics.text and (panel is not None or notices or any(hint)):
             rotated_box = metrics.rotate_box(metrics.surface_box)
             if quarter_turns:
                 surface = screen.subsurface(rotated_box)
                 canvas.blit(pygame.transform.rotate(surface, 90 * quarter_turns), box)
-            free = pygame.Rect(box.topleft, (box.width, self._draw_notices(box, frame.notices)))
+            free = pygame.Rect(box.topleft, (box.width, self._draw_notices(box, notices)))
             if panel is not None:
                 self._draw_panel(canvas, panel, free, playback)
             else:
-                self._draw_hint(free, frame.hint)
+                self._draw_hint(free, hint)
             if quarter_turns:
                 text = pygame.transform.rotate(canvas.subsurface(box), -90 * quarter_turns)
                 screen.blit(text, rotated_box[:2])
@@ -108,7 +114,7 @@ class Scene:
             above = metrics
             left, top, width, height = metrics.surface_box
             free = height - self._covered  # above a panel at the bottom
-            if not metrics.is_bare and panel and panel.at_bottom and free >= height // 3:
+            if metrics.text and panel and panel.at_bottom and free >= height // 3:
                 above = replace(metrics, surface_box=(left, top, width, free))
             part = screen.subsurface(metrics.rotate_box(above.surface_box))
             self._recording.draw(part, playback.strokes, playback.at, above, theme)
@@ -129,8 +135,8 @@ class Scene:
             self.hit_boxes.clear()
             if not metrics.is_bare:
                 self._draw_rows(frame)
-            elif not theme.has_text:
-                self._widgets.add_theme_button()
+            elif metrics.text:
+                self._widgets.add_corner_buttons()
             self._frame_boxes = (list(self.text.written), list(self.hit_boxes))
         self.text.written[:], self.hit_boxes[:] = self._frame_boxes
         return changed

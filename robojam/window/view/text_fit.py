@@ -9,7 +9,7 @@ from enum import Enum
 #: Role of a text's colour in the theme.
 ColourRole = Enum("ColourRole", "TEXT MUTED HUMAN MACHINE ALERT RECORD")
 #: Small mark before a label's text.
-Icon = Enum("Icon", "NONE HUMAN MACHINE AWAY RECORD ARMED LIGHT LIT")
+Icon = Enum("Icon", "NONE HUMAN MACHINE AWAY RECORD ARMED LIGHT LIT TROUBLE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class Metrics:
 
     @property
     def is_bare(self) -> bool:
-        """Whether there is no text: the window is too small, or the theme has none."""
+        """Whether the surface has no frame: the window is small, or the theme without text."""
         return self.bar_height == 0
 
     @property
@@ -127,15 +127,27 @@ class Metrics:
         return round(self.text * 2.1)
 
     @classmethod
-    def for_size(cls, size: tuple[int, int], *, has_text: bool = True) -> Metrics:
-        """Return the metrics for a window of this size. Text is 1/38 of the height."""
+    def for_size(
+        cls, size: tuple[int, int], *, has_text: bool = True, scale: float = 1.0
+    ) -> Metrics:
+        """Return the metrics for a window of this size, on a display of this scale.
+
+        Text is 1/38 of the height, and at least 13 pixels at scale 1. Without text in the
+        frame, text is the size of that in panels.
+        """
         width, height = max(1, size[0]), max(1, size[1])
         unit = min(width, height)
         edge = max(1, round(unit / 260))
         finger_radius = max(3.0, unit / 64)
-        if width < BARE_WIDTH or height < BARE_HEIGHT or not has_text:
-            return cls(width, height, 0, 0, 0, (0, 0, width, height), edge, finger_radius)
-        text = max(13, round(min(height / 38, width / 24)))
+        everything = (0, 0, width, height)
+        if width < BARE_WIDTH or height < BARE_HEIGHT:
+            return cls(width, height, 0, 0, 0, everything, edge, finger_radius)
+        # On a display of high scale, a window with room for it has larger text.
+        least = 13 * max(1.0, min(scale, unit / 400))
+        text = round(max(least, min(height / 38, width / 24)))
+        if not has_text:
+            margin = round(text * 0.8)
+            return cls(width, height, text, 0, margin, everything, edge, finger_radius)
         bar_height, margin = round(text * 2.5), round(text * 0.8)
         rows = 2 if width < 50 * text else 1
         further_rows = (rows - 1) * round(text * 2.1)

@@ -129,8 +129,10 @@ class Widgets:
 
     def _draw_icon(self, icon: Icon, position: tuple[int, int], size: int) -> None:
         radius, theme = size * 0.42, self.theme
-        if icon in (Icon.AWAY, Icon.ARMED):
-            colour = theme.record if icon is Icon.ARMED else theme.muted
+        if icon in (Icon.AWAY, Icon.ARMED, Icon.TROUBLE):
+            colour = {Icon.ARMED: theme.record, Icon.TROUBLE: theme.alert}.get(
+                icon, theme.muted
+            )
             width = max(2, size // 10)
             pygame.draw.aacircle(self.screen, colour, position, radius * 0.9, width)
             return
@@ -144,13 +146,32 @@ class Widgets:
         picture = shape_sprite(colour, radius, machine=icon is Icon.MACHINE)
         self.screen.blit(picture, picture.get_rect(center=position))
 
-    def add_theme_button(self) -> None:
-        """Add an invisible button in the corner, which changes the theme.
+    def add_corner_buttons(self) -> None:
+        """Add buttons in the upper corners: help at the left, the theme at the right.
 
-        It leads from a theme without text back to one with text.
+        A theme without text has these alone: `draw_help_mark` shows where the first is.
         """
-        side = round(min(self.metrics.width, self.metrics.height) / 24)
+        side = self._corner
+        self._add_hit_box(pygame.Rect(0, 0, side, side), "help")
         self._add_hit_box(pygame.Rect(self.metrics.width - side, 0, side, side), "theme")
+
+    @property
+    def _corner(self) -> int:
+        return round(min(self.metrics.width, self.metrics.height) / 18)
+
+    def draw_help_mark(self, screen: pygame.Surface, *, trouble: bool) -> None:
+        """Draw a faint mark where the help button of a theme without text is.
+
+        It is bright when something does not work.
+        """
+        theme, side, size = self.theme, self._corner, self.metrics.text
+        colour = theme.alert if trouble else mix(theme.surface, theme.muted, 0.4)
+        picture = pygame.Surface((side, side), pygame.SRCALPHA)
+        left = (side - self.text.width("?", size)) // 2
+        self.text.write(picture, "?", (left, side // 2), size, colour)
+        self.text.written.pop()
+        turned = pygame.transform.rotate(picture, -90 * self.metrics.quarter_turns)
+        screen.blit(turned, self.metrics.rotate_box((0, 0, side, side))[:2])
 
     def draw_backdrop(self, box: pygame.Rect, colour: Colour) -> None:
         """Draw the background of text on the surface."""

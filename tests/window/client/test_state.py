@@ -127,7 +127,7 @@ def test_panic_in_other_modes_ends_with_the_next_touch():
     report(state, 1.0, "/robojam/mode", "s", "call-response")
     report(state, 1.1, "/robojam/panic")
     assert not state.paused
-    assert "silence until the next touch" in shown_text(state, 1.1)
+    assert "silent until the next touch" in shown_text(state, 1.1)
     report(state, 1.2, "/robojam/mode", "s", "solo")  # the panic goes on there
     assert state.paused
     report(state, 1.3, "/robojam/mode", "s", "call-response")

@@ -144,4 +144,4 @@ def test_picture_that_cannot_be_drawn_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("robojam.window.recordings.library.python_command", lambda *_: ["/no"])
     recordings.export(tmp_path / "a.jsonl")
     assert woken.wait(10)
-    assert recordings.messages == ["no picture could be drawn here"]
+    assert recordings.messages == ["the picture could not be drawn"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from support.window import report, report_status, shown_text
 
 from robojam.window.client.state import EngineState, WindowState
+from robojam.window.input.keys import US_KEY_NAMES
 from robojam.window.view.frame import frame_text
 
 
@@ -12,11 +14,11 @@ def test_frame_says_that_a_recording_plays_until_a_jam_goes_on():
     state = WindowState()
     report_status(state, 1.0, mode="call-response", turn="human", replaying=True)
     assert "a recording plays" in shown_text(state, 1.0)
-    assert "pass the turn" not in shown_text(state, 1.0)
+    assert "answer now" not in shown_text(state, 1.0)
     assert frame_text(state, 1.0).hint == ()
     report_status(state, 2.0, mode="call-response", turn="human", replaying=False)
     assert "listening" in shown_text(state, 2.0)
-    assert "pass the turn" in shown_text(state, 2.0)
+    assert "answer now" in shown_text(state, 2.0)
 
 
 def test_frame_names_the_engine_as_starting_connected_lost_and_connected_again():
@@ -77,17 +79,17 @@ def test_controls_mode_and_pause_are_shown_as_reported():
 def test_late_touches_and_drops_are_shown_only_while_they_matter():
     state = WindowState()
     report_status(state, 1.0, dropped={"malformed": 3}, late_ms_p99=1.2, trouble=[])
-    assert "dropped" not in shown_text(state, 1.0)
+    assert "ignored" not in shown_text(state, 1.0)
     assert "late" not in shown_text(state, 1.0)
     trouble = ["recording stopped: disk full"]
     dropped = {"malformed": 3, "type": 2}
     report_status(state, 2.0, dropped=dropped, late_ms_p99=12.4, trouble=trouble)
     shown = shown_text(state, 2.0)
-    assert "2 dropped" in shown
-    assert "12 ms late" in shown
+    assert "2 messages ignored" in shown
+    assert "plays 12 ms late" in shown
     assert "recording stopped: disk full" in shown
     report_status(state, 20.0, dropped=dropped, late_ms_p99=0.2)
-    assert "dropped" not in shown_text(state, 20.0)
+    assert "ignored" not in shown_text(state, 20.0)
 
 
 def test_memories_are_those_that_the_engine_reports():
@@ -97,6 +99,70 @@ def test_memories_are_those_that_the_engine_reports():
     report(state, 1.1, "/robojam/store", "s", "B")
     assert "recall B" in shown_text(state, 1.1)
     report(state, 1.2, "/robojam/back", "f", 10.0)
-    assert "as it was 10 seconds ago" in shown_text(state, 1.2)
+    assert "back to 10 s ago" in shown_text(state, 1.2)
     report_status(state, 2.0, memories=[])  # another recording has begun
     assert "recall" not in shown_text(state, 2.0)
+
+
+def test_stored_memory_can_be_taken_back_and_the_window_says_how():
+    state = WindowState()
+    report_status(state, 1.0, memories=[])
+    report(state, 1.1, "/robojam/store", "s", "A")
+    assert "memory A stored; to take that back, press u" in shown_text(state, 1.2)
+    report(state, 9.0, "/robojam/store", "s", "A")
+    assert "memory A stored again; to take that back, press u" in shown_text(state, 9.1)
+    assert "undo store A" in shown_text(state, 20.0)
+    assert "undo store A" not in shown_text(state, 40.0)
+    report(state, 41.0, "/robojam/undo_store", "s", "A")
+    assert "memory A is as it was before" in shown_text(state, 41.1)
+
+
+def test_keys_are_named_as_in_the_layout_of_the_keyboard():
+    state = WindowState()
+    state.view.key_names = {**US_KEY_NAMES, "undo_store": "г", "typing": "⇥"}
+    report(state, 1.0, "/robojam/store", "s", "A")
+    state.view.letters_play = True
+    shown = shown_text(state, 1.1)
+    assert "press г" in shown
+    assert "⇥ ends" in shown
+
+
+@pytest.mark.parametrize("name", ["\u202e", "a\nb", "x" * 9000])
+def test_names_from_the_engine_are_escaped_and_bounded(name):
+    state = WindowState()
+    report_status(
+        state,
+        1.0,
+        mode=name,
+        model=name,
+        device=name,
+        turn=name,
+        started="A",
+        recording=name,
+        sessions=name,
+        scale=name,
+        instrument=name,
+        range=name,
+    )
+    report_status(state, 2.0, started="B", recording=name)
+    shown = shown_text(state, 2.0)
+    assert shown.isprintable()
+    assert len(shown) < 4000
+    assert {*state.texts} <= {"mode", "model", "device"}
+    assert state.turn == ""
+
+
+def test_number_outside_its_range_is_not_shown():
+    state = WindowState()
+    report_status(
+        state,
+        1.0,
+        temperature=1e300,
+        threshold=-1,
+        turn_left=1e300,
+        late_ms_p99=1e300,
+        dropped={"x": 1e300},
+    )
+    report(state, 1.0, "/robojam/spread", "f", 11.0)
+    assert {*state.controls} == set()
+    assert len(shown_text(state, 1.0)) < 1000

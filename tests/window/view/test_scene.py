@@ -47,8 +47,8 @@ def busy_state(now: float = 10.0) -> WindowState:
     state.late_ms, state.recently_dropped, state.dropped_at = 23.0, 1234, now
     state.forecast, state.forecast_at = (ForecastComponent(1.0, 0.5, 0.5, 0.1, 0.2, 0.9),), now
     state.memories = ("A", "B")
-    state.ports.update("midi", {"in": [{"messages": 3}], "out": []}, now)
-    state.ports.update("sound", {"state": "no sound: no device"}, now)
+    midi = {"in": [{"wanted": "Keys", "connected": False}], "out": []}
+    state.ports.update({"midi": midi, "sound": {"state": "no sound: no device"}}, now)
     state.pending_touches["ai"] = PendingTouch("ai", 0.9, 0.1, now, now + 0.3)
     for who in ("human", "human2", "ai", "ai2"):
         for i in range(30):
@@ -57,16 +57,18 @@ def busy_state(now: float = 10.0) -> WindowState:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["", "help", "controls", "sessions"])
+@pytest.mark.parametrize("name", ["", "help", "dials", "controls", "sessions"])
 @pytest.mark.parametrize("quarter_turns", [0, 1])
 def test_texts_stay_inside_the_window_and_do_not_overlap(size, name, quarter_turns):
     screen = pygame.Surface(size)
     state = busy_state()
     state.view.panel, state.view.quarter_turns = name, quarter_turns
+    if name == "dials":
+        state.view.panel, state.view.help_page = "help", 1
     size = rotated_size(size, quarter_turns)
     if name:  # all the notices would leave no room for a panel
         state.problems, state.notice, state.restarted_at = (), "", -9.0
-        state.ports.errors.clear()
+        state.ports.update({}, 10.0)
     panel = panel_of(state, entries=(), page=0, playback=None, full=False, busy=False)
     written = Scene().draw(screen, state, 10.0, panel=panel)
     for rect in written:
@@ -172,7 +174,7 @@ def test_forecast_glows_at_its_mean_and_can_be_turned_off():
     assert colour_at(screen, 0.3, 0.7) == DARK.surface
 
 
-def test_stage_theme_is_black_without_text_and_has_one_button():
+def test_stage_theme_is_black_with_one_mark_and_two_buttons():
     screen, state = pygame.Surface((1280, 800)), busy_state()
     state.view.theme, state.forecast = "stage", ()
     state.strokes.visible.clear()
@@ -180,7 +182,43 @@ def test_stage_theme_is_black_without_text_and_has_one_button():
     scene = Scene()
     assert scene.draw(screen, state, 10.0) == []
     assert screen.get_at((640, 400))[:3] == STAGE.surface == (0, 0, 0)
-    assert [box.action for box in scene.hit_boxes] == ["theme"]
+    assert [box.action for box in scene.hit_boxes] == ["help", "theme"]
+    assert len(pygame.mask.from_threshold(screen, STAGE.alert, (90, 90, 90)).outline()) > 4
+    state.problems = ()
+    state.ports.update({}, 10.0)
+    scene.draw(screen, state, 10.0)  # nothing is wrong: the mark is faint
+    assert not pygame.mask.from_threshold(screen, STAGE.alert, (90, 90, 90)).outline()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", [(320, 240), (640, 400), (1280, 800), (800, 1280)])
+def test_help_button_is_in_every_theme_and_leads_to_all_controls(theme, size):
+    state, scene = busy_state(), Scene()
+    state.view.theme = theme
+    state.problems, state.notice, state.restarted_at = (), "", -9.0
+    state.ports.update({}, 10.0)
+    screen = pygame.Surface(size)
+    scene.draw(screen, state, 10.0)
+    assert "help" in {box.action for box in scene.hit_boxes}
+    state.view.panel = "help"
+    panel = panel_of(state, entries=(), page=0, playback=None, full=False, busy=False)
+    scene.draw(screen, state, 10.0, panel=panel)
+    assert {"controls", "sessions", "close"} <= {box.action for box in scene.hit_boxes}
+
+
+def test_stage_theme_asks_before_it_ends():
+    state, screen = WindowState(ends="jam", last_message_at=9.0), pygame.Surface((640, 400))
+    state.view.theme = "stage"
+    state.notify("not asked for", 10.0)
+    assert Scene().draw(screen, state, 10.0) == []
+    state.confirm_quit(10.0)
+    assert len(Scene().draw(screen, state, 10.5)) == 1
+
+
+def test_text_is_scaled_with_the_display():
+    sizes = [Metrics.for_size((1280, 800), scale=scale).text for scale in (1.0, 2.0, 3.0)]
+    assert sizes == [21, 26, 26]
+    assert Metrics.for_size((3840, 2160), scale=2.0).text == 57
 
 
 def test_strokes_in_the_light_theme_are_dark():

@@ -1,0 +1,105 @@
+"""The display: SDL's settings, the window's first size, the display's scale, full screen."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import warnings
+from contextlib import suppress
+
+import pygame
+
+from robojam.window import sdl
+from robojam.window.view.sprites import shape_sprite
+from robojam.window.view.theme import DARK
+
+#: Size of the window in pixels on a display of scale 1 that has room for it.
+SIZE = (1280, 800)
+#: Shares of the display's longer and shorter side that a new window takes, and takes at most.
+_SHARES, _MOST = (2 / 3, 20 / 27), (0.9, 0.85)
+#: Dots per inch at scale 1, and the scales that are believed.
+_DPI, _MAX_SCALE = 96.0, 4.0
+#: Shorter side of a display of scale 1, in pixels, where its system does not report a scale.
+_SHORT_SIDE = 1080
+
+
+def configure_sdl() -> None:
+    """Set SDL's environment variables, before SDL starts."""
+    os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"  # no mouse events for fingers,
+    os.environ["SDL_MOUSE_TOUCH_EVENTS"] = "0"  # no finger events for the mouse
+    os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # real pixels
+    if not sys.platform.startswith("linux"):
+        return
+    # no OpenGL: without a GPU, it costs 6 ms a frame
+    os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
+    desktop = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
+    if not any(os.environ.get(name) for name in desktop):
+        # only the console is left; a search for a desktop would print errors
+        os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
+
+
+def open_display(
+    size: tuple[int, int] | None, *, scale: float, fullscreen: bool
+) -> pygame.Surface:
+    """Open the window; return its surface.
+
+    size is in pixels, None for the one that suits a display of this scale.
+    """
+    pygame.display.set_caption("robojam")
+    # The icon shows the two players, a disc and a diamond.
+    picture = pygame.Surface((64, 64), depth=32)
+    picture.fill(DARK.surface)
+    disc = shape_sprite(DARK.humans[0], 14, machine=False)
+    diamond = shape_sprite(DARK.machines[0], 13, machine=True)
+    for shape, at in ((disc, (22, 40)), (diamond, (42, 23))):
+        picture.blit(shape, shape.get_rect(center=at))
+    pygame.display.set_icon(picture)
+    size = size or size_for(pygame.display.get_desktop_sizes()[0], scale)
+    screen = pygame.display.set_mode(size, pygame.RESIZABLE)
+    if fullscreen:
+        toggle_full_screen()
+    return pygame.display.get_surface() or screen
+
+
+def size_for(desktop: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return the size of a new window for a display of a size (pixels) and a scale."""
+    long, short = max(desktop), min(desktop)
+    ratio = SIZE[0] / SIZE[1]
+    wanted = max(SIZE[0] * scale, min(long * _SHARES[0], short * _SHARES[1] * ratio))
+    across = max(1, round(min(wanted, long * _MOST[0], short * _MOST[1] * ratio)))
+    down = max(1, round(across / ratio))
+    return (across, down) if desktop[0] >= desktop[1] else (down, across)
+
+
+def display_scale() -> float:
+    """Return the scale of the display: 1 where text of 13 pixels can be read, up to 4."""
+    desktop = pygame.display.get_desktop_sizes()[0]
+    scales = [1.0, min(desktop) / _SHORT_SIDE]
+    with suppress(KeyError, ValueError):
+        scales.append(float(os.environ["GDK_SCALE"]))
+    if pygame.display.get_driver() == "x11":
+        scales.append(sdl.x11_dpi() / _DPI)
+    elif sys.platform == "win32":
+        scales.append(sdl.display_dpi() / _DPI)
+    return min(_MAX_SCALE, max(scale for scale in scales if math.isfinite(scale)))
+
+
+def is_full_screen() -> bool:
+    """Return whether the window covers the full screen."""
+    return bool(pygame.display.is_fullscreen())
+
+
+def toggle_full_screen() -> None:
+    """Cover the full screen, or return to the window's size and place before.
+
+    Raises pygame.error where that is not possible.
+    """
+    # pygame.display.set_mode does not leave the full screen of X11.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        window = pygame.Window.from_display_module()
+    if is_full_screen():
+        window.set_windowed()
+    else:
+        window.set_fullscreen(True)
