@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
 from robojam.music import parse_ranges
 from robojam.sessions import strokes
 from robojam.sessions.playback import settings_of
 from robojam.sessions.session import Session, SetEvent, TouchEvent
 from robojam.touch import Phase
 from robojam.wire.midi import stream
-from robojam.wire.midi.styles import PRESETS, Style, unknown_style
+from robojam.wire.midi.styles import PRESETS, Style, parse_styles, unknown_style
 from robojam.wire.midi.writer import make_writer
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ def style_named(session: Session, name: str) -> Style:
 
     Raises ValueError.
     """
-    own = msgspec.convert(session.header.options.get("midi", {}), dict[str, Style])
+    own = parse_styles(session.header.options.get("midi", {}))
     if name not in PRESETS and name not in own:
         raise ValueError(unknown_style(name, own))
     return (PRESETS | own)[name]
