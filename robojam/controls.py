@@ -281,7 +281,7 @@ def validate_control(name: str, value: Any, settings: Settings, who: str | None)
         if control.kind is Kind.NUMBER:
             return _restored(control, value, current)
         if control.per_player and who is not None and "=" not in value:
-            return control.check(f"{who}={value}", current)
+            return control.check(f"{music.alone(who)}={value}", current)
         return control.check(value, current)
     except ValueError as error:
         reason = f"unknown {name}" if control.kind is Kind.TEXT else "out of range"

@@ -46,6 +46,8 @@ LOWEST_NOTE, HIGHEST_NOTE = 0.0, 127.0
 
 #: Players that an assignment such as ``human=strings,ai=keys`` may name.
 MAX_NAMED: Final = 128
+#: The first human alone in an assignment of instruments, where human stands for all humans.
+FIRST_HUMAN: Final = "human1"
 
 _SEMITONES: Final = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS: Final = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
@@ -179,17 +181,26 @@ def _read_note(text: str) -> float:
 @lru_cache(maxsize=256)
 def _read_assignments(text: str) -> dict[str, str]:
     """Return the values by player of a text that `_merge` has returned."""
-    return dict(map(_split, text.split(",")))
+    return dict(_split(part, FIRST_HUMAN) for part in text.split(","))
 
 
-def _merge(text: str, before: str, parse: Callable[[str], str], default_player: str) -> str:
+def _merge(
+    text: str,
+    before: str,
+    parse: Callable[[str], str],
+    *,
+    default_player: str = "",
+    also: str | None = None,
+) -> str:
     """Return the assignments of ``before`` with those of ``text`` over them, in order.
 
-    A value without a player is that of default_player. Raises ValueError for a value that
+    A value without a player is that of default_player; also is a name that is allowed besides
+    those of players. Raises ValueError for a value that
     parse refuses, and for more players than `MAX_NAMED`.
     """
     merged: dict[str, str] = {}
-    for who, value in map(_split, f"{before},{text}".split(",")):
+    for part in f"{before},{text}".split(","):
+        who, value = _split(part, also)
         merged[who or default_player] = parse(value)
     if len(merged) > MAX_NAMED:
         raise ValueError(f"{len(merged)} players are named; allowed: up to {MAX_NAMED}")
@@ -197,17 +208,30 @@ def _merge(text: str, before: str, parse: Callable[[str], str], default_player: 
     return ",".join(f"{who}={value}" if who else value for who, value in parts)
 
 
-def _order(who: str) -> tuple[bool, int]:
+def _order(who: str) -> tuple[bool, int, str]:
     """Order nobody by name, the humans, the machine's voices; each by number."""
     number = "".join(filter(str.isdecimal, who))
-    return is_machine(who), int(number) if number else int(who != "")
+    return is_machine(who), int(number) if number else int(who != ""), who
 
 
-def _split(part: str) -> tuple[str, str]:
-    """Split PLAYER=VALUE; the player is "" where there is none. Raises ValueError."""
+def alone(who: str) -> str:
+    """Return the name by which an assignment of instruments names one player alone."""
+    return FIRST_HUMAN if who == "human" else who
+
+
+def unassign(text: str, who: str) -> str:
+    """Return assignments, as this module's parsers return them, without those of a name."""
+    return ",".join(part for part in text.split(",") if not part.startswith(f"{who}="))
+
+
+def _split(part: str, also: str | None = None) -> tuple[str, str]:
+    """Split PLAYER=VALUE; the player is "" where there is none. Raises ValueError.
+
+    also is a name that is allowed besides those of players.
+    """
     who, assigned, value = (side.strip() for side in part.rpartition("="))
     who = who.lower()
-    if assigned and not is_player(who):
+    if assigned and not is_player(who) and who != also:
         raise ValueError(f"{who!r:.40} is no player; allowed: human, ai, human2, ai2, …")
     return who, value
 
@@ -216,10 +240,13 @@ def parse_instruments(text: str, before: str = DEFAULT_INSTRUMENTS) -> str:
     """Return the instruments of all players: ``human=strings,ai=keys``.
 
     Each part of text is PLAYER=INSTRUMENT; human and ai stand for all of theirs, ai2 for one
-    player. An instrument alone is for the humans. Players that text does not name keep their
-    instruments of ``before``. Raises ValueError, which says what is wrong and what is allowed.
+    player, human1 for the first human alone. An instrument alone is for the humans. Players
+    that text does not name keep their instruments of ``before``. Raises ValueError, which says
+    what is wrong and what is allowed.
     """
-    return _merge(text, before, _parse_instrument, "human")
+    if any(_split(part, FIRST_HUMAN)[0] in ("", "human") for part in text.split(",")):
+        before = unassign(before, FIRST_HUMAN)  # one of all humans
+    return _merge(text, before, _parse_instrument, default_player="human", also=FIRST_HUMAN)
 
 
 def _parse_instrument(value: str) -> str:
@@ -233,7 +260,7 @@ def _parse_instrument(value: str) -> str:
 def instrument_of(who: str, instruments: str) -> str:
     """Return the instrument of a player, from a text that `parse_instruments` has returned."""
     assigned = _read_assignments(instruments)
-    return assigned.get(who) or assigned["ai" if is_machine(who) else "human"]
+    return assigned.get(alone(who)) or assigned["ai" if is_machine(who) else "human"]
 
 
 def parse_ranges(text: str, before: str = DEFAULT_RANGE) -> str:
@@ -244,7 +271,7 @@ def parse_ranges(text: str, before: str = DEFAULT_RANGE) -> str:
     human's range is that of an own instrument. Players that text does not name keep their
     ranges of ``before``. Raises ValueError, which says what is wrong and what is allowed.
     """
-    return _merge(text, before, lambda value: str(parse_range(value)), "")
+    return _merge(text, before, lambda value: str(parse_range(value)))
 
 
 @lru_cache(maxsize=1024)

@@ -62,7 +62,7 @@ PURE = (
     " sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
-    " corpus.split engine.preview training.batches"
+    " corpus.split engine.preview engine.senders training.batches"
 ).split()
 #: Standard modules that a pure module does not import.
 IMPURE = frozenset(

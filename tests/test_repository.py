@@ -1,5 +1,6 @@
 """The repository: dependencies pinned, no paths of machines, model cards and docs correct."""
 
+import importlib
 import importlib.metadata
 import re
 import shutil
@@ -218,3 +219,25 @@ def test_map_names_every_package_and_only_modules_that_exist():
         for path in paths
         if not any((root / f"{path}.py").exists() or (root / path).exists() for root in roots)
     ] == []
+
+
+def test_numbers_of_the_page_of_limits_are_those_of_the_code():
+    table = (ROOT / "docs" / "limits.md").read_text("utf-8").partition("## Table")[2]
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| `([\w, ]+)` in `([\w/]+)\.py` \|", table, re.MULTILINE
+    )
+    assert len(rows) > 25
+    for limit, number, names, path in rows:
+        module = importlib.import_module(path.replace("/", "."))
+        values = [getattr(module, name) for name in names.split(", ")]
+        if all(isinstance(value, type) for value in values):
+            continue  # a class, which says it in words
+        flat: list[float] = []
+        for value in values:
+            flat += value if isinstance(value, tuple) else [value]
+        written = [
+            float(value) / (1000 if unit == "ms" else 1)
+            for value, unit in re.findall(r"([\d.]+)(?: (ms|s)\b)?", number)
+        ]
+        held = [float(len(v) if isinstance(v, str) else v) for v in flat]
+        assert written == pytest.approx(held), limit

@@ -2,5 +2,5 @@
 
 __all__ = [
     "engine", "loop", "metrics", "model_loader", "monitors",
-    "participants", "preview", "publisher", "takes",
+    "preview", "publisher", "senders", "takes",
 ]  # fmt: skip

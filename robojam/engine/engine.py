@@ -13,27 +13,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from robojam import music
 from robojam.config.addresses import format_address
 from robojam.config.options import Options
-from robojam.controls import CONTROLS, RefusedError, Settings, validate_control
+from robojam.controls import CONTROLS, SETTINGS, RefusedError, Settings, validate_control
 from robojam.engine.metrics import DropCounter, RateLimiter, memory_mb
 from robojam.engine.monitors import Monitors
-from robojam.engine.participants import Participants
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
+from robojam.engine.senders import Sender, Senders
 from robojam.engine.setup import Setup
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
 from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
 from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
-from robojam.music import PitchRange, parse_ranges, range_of
+from robojam.music import range_of
+from robojam.ports import udp
 from robojam.ports.interface import InputPort, OutputPort, Port
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address, is_loopback
@@ -95,9 +97,9 @@ class Engine:
         self._fixed = tuple(outputs), tuple(inputs)
         self._setup = setup
         self._reader = reader or dialects.OscReader()
-        self._monitors = Monitors(endpoint.send)
-        self._participants = Participants()
-        self._outside: set[str] = set()  # players who have played outside their range
+        is_local = lru_cache(maxsize=64)(udp.is_local)
+        self._monitors = Monitors(endpoint.send, is_local=is_local)
+        self._senders = Senders(is_local=is_local, on_leave=self._leave)
         self._recordings, self._warnings = RateLimiter(*_RECORDINGS), RateLimiter(*_WARNINGS)
         self._settings = settings
         self._counts = DropCounter(clock)
@@ -148,7 +150,10 @@ class Engine:
         ended, wait = self._reader.expire(now)
         for source, message in ended:
             self._handle(message, source, now)
-        wait = min(wait, self._preview.advance(now))
+        silent, until_silent = self._senders.expire(now)
+        for who, finger in silent:
+            self.jam.finger(self._takes.t(now), who, finger, Phase.UP)
+        wait = min(wait, until_silent, self._preview.advance(now))
         if self._monitors:
             progress, due = (self._counts.heard, self._counts.played), self._until_due()
             forecast = self.jam.forecast
@@ -225,11 +230,13 @@ class Engine:
         try:
             match request:
                 case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
-                    self._touch(request, source, arrival)
+                    self._touch(request, source, arrival, sender)
                 case native.Control():
                     self._control(request.name, request.value, source, arrival)
                 case native.Subscribe() if sender:
                     self._subscribe((sender[0], request.port), arrival, on=request.on)
+                case native.Alive() if sender:
+                    self._alive(request.ids, source, arrival, sender[1])
                 case native.PreviewTouch() if sender:
                     self._preview.handle(request, arrival)
                 case native.StatusRequest() if sender:
@@ -244,55 +251,93 @@ class Engine:
         except RefusedError as refused:
             self._counts.drop(refused.reason, refused.about, source)
 
-    def _touch(self, touch: native.TouchInput, source: str, arrival: float) -> None:
-        known = self._participants.name_of(source)
+    def _touch(
+        self, touch: native.TouchInput, source: str, arrival: float, sender: Address | None
+    ) -> None:
+        if self.jam.replaying:
+            raise RefusedError("replaying")
+        known = self._senders.get(source)
         if isinstance(touch, native.Finger) and touch.phase is Phase.UP:
             if known is None:
                 raise RefusedError("absent finger")
-            self.jam.finger(self._takes.t(arrival), known, touch.id, touch.phase)
+            if known.take_up(touch.id, arrival):
+                self.jam.finger(self._takes.t(arrival), known.name, touch.id, touch.phase)
             return
-        who = self._participants.admit(source, arrival)
+        player = self._admit(source, arrival)
+        silent = self._senders.take(player, touch, arrival, sender[1] if sender else None)
+        self._lift(player, silent, arrival)
         self._begin(arrival)
-        t = self._takes.t(arrival)
         if isinstance(touch, native.PitchedFinger):
             if known is None and touch.pitch_range is not None:
-                self._set_range(t, who, touch.pitch_range)
-            touch = self._place(touch, who)
+                self._set_own(player, "range", str(touch.pitch_range), arrival)
+            touch = self._place(touch, player)
         self._clipped += touch.clipped
+        t, who = self._takes.t(arrival), player.name
         if isinstance(touch, native.PhaselessTouch):
             self.jam.plain(t, who, touch.x, touch.y, touch.dt, finger=touch.id)
         else:
             place = touch.x, touch.y
             self.jam.finger(t, who, touch.id, touch.phase, *place, pressure=touch.pressure)
 
-    def _set_range(self, t: float, who: str, pitches: PitchRange) -> None:
-        """Give a player the range of its MIDI port, so that notes sound at their own pitch."""
-        try:
-            ranges = parse_ranges(f"{who}={pitches}", self._settings.range)
-        except ValueError as error:  # the control names as many players as it may
-            self._counts.drop("out of range", str(error))
-            return
-        self.jam.control(t, "range", ranges)
-
-    def _place(self, finger: native.PitchedFinger, who: str) -> native.Finger:
+    def _place(self, finger: native.PitchedFinger, player: Sender) -> native.Finger:
         """Return a finger that has a pitch with its x, by the range of its player."""
-        pitches = range_of(who, self._settings.range)
+        pitches = range_of(player.name, self._settings.range)
         x = pitches.x(finger.pitch)
         clipped = not 0 <= x <= 1
-        if clipped and who not in self._outside:
-            self._outside.add(who)
+        if clipped and not player.outside_range:
+            player.outside_range = True
             wider = pitches.widened(finger.pitch)
             everyones = self._settings.range.partition(",")[0] == str(pitches)
-            option = f'range = "{wider}"' if everyones else f'range = "{who}={wider}"'
+            option = f'range = "{wider}"' if everyones else f'range = "{player.name}={wider}"'
             if finger.pitch_range is not None:
                 option = f"low = {wider.low:g} and high = {wider.high:g} in its MIDI style"
             log.warning(
                 "note %.4g of %s is outside its range, %s, and is played at its edge; "
                 "to widen the range: %s",
-                finger.pitch, who, pitches, option,
+                finger.pitch, player.name, pitches, option,
             )  # fmt: skip
         x = clip(x, 0, 1)
         return native.Finger(finger.phase, finger.id, x, finger.y, clipped, finger.pressure)
+
+    # -- senders ---------------------------------------------------------------------------
+
+    def _admit(self, source: str, arrival: float) -> Sender:
+        """Return the player at a source, who may be new. Raises RefusedError."""
+        is_new = self._senders.get(source) is None
+        player = self._senders.admit(source, arrival)
+        if is_new:
+            for name, value in player.own.items():  # it has returned
+                self._set_own(player, name, value, arrival)
+        return player
+
+    def _leave(self, player: Sender, now: float) -> None:
+        """Lift the fingers of a player who leaves, and remove what it had set for itself."""
+        player.count_fingers(now)
+        self._lift(player, list(player.fingers), now)
+        for name in player.own:
+            rest = music.unassign(getattr(self._settings, name), _assignee(name, player))
+            self.jam.control(self._takes.t(now), name, rest)
+
+    def _lift(self, player: Sender, fingers: Sequence[int], now: float) -> None:
+        for finger in fingers:
+            self.jam.finger(self._takes.t(now), player.name, finger, Phase.UP)
+
+    def _set_own(self, player: Sender, name: str, value: str, arrival: float) -> None:
+        """Set a control for one player alone, until it leaves; and again when it returns."""
+        text = f"{_assignee(name, player)}={value}"
+        try:
+            checked = CONTROLS[name].check(text, getattr(self._settings, name))
+        except ValueError as error:  # the control names as many players as it may
+            self._counts.drop("out of range", str(error), player.source)
+            return
+        player.own[name] = value
+        self.jam.control(self._takes.t(arrival), name, checked)
+
+    def _alive(self, fingers: Sequence[int], source: str, arrival: float, port: int) -> None:
+        player = self._senders.get(source)
+        if player is not None:
+            player = self._admit(source, arrival)  # at its rate
+            self._lift(player, player.take_alive(fingers, arrival, port), arrival)
 
     def _subscribe(self, monitor: Address, arrival: float, *, on: bool) -> None:
         if not on:
@@ -324,10 +369,16 @@ class Engine:
     def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
         if self.jam.replaying and not (name in CONTROLS and CONTROLS[name].replay):
             raise RefusedError("replaying")
-        who = self._participants.name_of(source)
-        value = validate_control(name, value, self._settings, who)
-        if self._monitors.is_echo(name, value, source, arrival):
+        player = self._senders.get(source)
+        checked = validate_control(name, value, self._settings, player.name if player else None)
+        if name not in SETTINGS:  # it acts, or costs something, each time
+            self._senders.refuse_doubled(source, native.Control(name, checked), arrival)
+        if self._monitors.is_echo(name, checked, source, arrival):
             raise RefusedError("echo")
+        if CONTROLS[name].per_player and "=" not in value:
+            self._set_own(self._admit(source, arrival), name, value, arrival)
+            return
+        value = checked
         if name == "record":
             self._record(arrival, on=bool(value))
         elif name == "model":
@@ -340,6 +391,7 @@ class Engine:
                 self._begin(arrival)
             took_effect = self.jam.control(self._takes.t(arrival), name, value)
             if name == "panic":
+                self._senders.lift_all(arrival)
                 self._preview.end(arrival)
                 if not took_effect:  # the jam is silent already; its outputs may not be
                     panic = ControlChanged(self.jam.t, name, value)
@@ -370,6 +422,7 @@ class Engine:
             self.jam.finish(t)
         takes.end(t, reason, self._publisher.lateness)
         takes.await_next()
+        self._senders.begin_take(arrival)
         self.jam = self._new_jam()
         if self.jam.turn != turn:
             self._monitors.send(native.encode_turn(self.jam.turn))
@@ -455,6 +508,7 @@ class Engine:
             "recording": self._takes.recorded,
             "trouble": self._takes.trouble,
             "fingers": self.jam.fingers,
+            "players": self._senders.status(self.clock()),
             "played": self._counts.played,
             "heard": self._counts.heard,
             "replaced": self._counts.replaced,
@@ -478,3 +532,8 @@ class Engine:
         for port in self._ports:
             status |= port.status()
         return json.dumps(status)
+
+
+def _assignee(control: str, player: Sender) -> str:
+    """Return the name by which a control names one player alone."""
+    return music.alone(player.name) if control == "instrument" else player.name

@@ -1,15 +1,20 @@
 """Monitors: subscribers to the jam's events, and controls that come back from them."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from robojam.config.addresses import format_address
 from robojam.controls import RefusedError
-from robojam.ports.udp import Address, is_loopback
+from robojam.ports.udp import Address, is_local, is_loopback
 from robojam.wire import native
 
-#: Most monitors; each is dropped after this many seconds unless it renews.
-MAX_MONITORS = 8
+log = logging.getLogger("robojam")
+
+#: Most monitors, how many of these places other machines never take, and the most of one other
+#: machine; a monitor is dropped after this many seconds unless it renews.
+MAX_MONITORS, RESERVED, MAX_OF_A_HOST = 8, 2, 3
 MONITOR_LIFE = 10.0
 #: Seconds within which a control that was sent to a monitor and comes from its host may be an
 #: echo; it is one when this happens more often in a row than _ECHOES.
@@ -30,8 +35,14 @@ class _SentControl:
 class Monitors:
     """Subscribers to the jam's events, each until a time unless it renews."""
 
-    def __init__(self, send: Callable[[bytes, Address], object]) -> None:
-        self._send = send
+    def __init__(
+        self,
+        send: Callable[[bytes, Address], object],
+        *,
+        is_local: Callable[[str], bool] = is_local,
+    ) -> None:
+        """Start without any. is_local says whether a host is this machine."""
+        self._send, self._is_local = send, is_local
         self._until: dict[Address, float] = {}
         self._sent: dict[bytes, _SentControl] = {}
         self._forecast_of: object = None
@@ -42,15 +53,43 @@ class Monitors:
         return len(self._until)
 
     def add(self, monitor: Address, now: float) -> bool:
-        """Add or renew a monitor; return whether it is new. Raises RefusedError."""
+        """Add or renew a monitor; return whether it is new. Raises RefusedError.
+
+        Where there is no place, the one leaves that has not renewed for longest.
+        """
         self.expire(now)
         new = monitor not in self._until
-        if new and len(self._until) >= MAX_MONITORS:
-            raise RefusedError("too many monitors")
         if new:
+            self._make_room(monitor[0])
             self._forecast_of = None
         self._until[monitor] = now + MONITOR_LIFE
         return new
+
+    def _make_room(self, host: str) -> None:
+        """Remove a monitor where there is no place; none of this machine for another's.
+
+        Raises RefusedError where this machine has all places.
+        """
+        everyone = list(self._until)
+        full = len(everyone) >= MAX_MONITORS
+        others = [monitor for monitor in everyone if not self._is_local(monitor[0])]
+        of_host = [monitor for monitor in others if monitor[0] == host]
+        leaving: list[Address] = []
+        if self._is_local(host):
+            leaving = (others or everyone) if full else []
+        elif len(of_host) >= MAX_OF_A_HOST:
+            leaving = of_host
+        elif full or len(others) >= MAX_MONITORS - RESERVED:
+            if not others:
+                raise RefusedError(
+                    "too many monitors", f"{MAX_MONITORS} programs of the engine's machine have"
+                    " all places; a place is free 10 s after one of them stops",
+                )  # fmt: skip
+            leaving = others
+        if leaving:
+            monitor = min(leaving, key=self._until.__getitem__)
+            self.remove(monitor)
+            log.info("the monitor at %s gave its place to %s", format_address(*monitor), host)
 
     def remove(self, monitor: Address) -> None:
         """Remove a monitor."""

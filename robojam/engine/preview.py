@@ -19,8 +19,9 @@ from robojam.wire.native import PreviewTouch
 TIMEOUT = 2.0
 #: Added to the ids of its fingers, which must not be those of fingers in the jam.
 _ID_OFFSET = 2**32
-#: Touches that are handled: a second, and in a burst.
+#: Touches that are handled: a second, and in a burst; and most fingers that are down.
 _TOUCHES = (5000, 5000)
+MAX_FINGERS = 256
 
 
 class Preview:
@@ -43,6 +44,8 @@ class Preview:
             if not message.on:
                 self.end(arrival)
             return
+        if len(self._fingers) >= MAX_FINGERS and message.phase is not Phase.UP:
+            self._play(self._fingers.lift_all(at))  # their lifts were lost
         place = (message.x, message.y)
         events = self._fingers.finger(at, message.who, message.id, message.phase, *place)
         if not isinstance(events, str):

@@ -8,20 +8,16 @@ from dataclasses import dataclass
 
 from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch
 
-#: Most fingers of all humans together.
-MAX_FINGERS = 64
-
 Key = tuple[str, int]  # who, finger
 
 
 @dataclass(slots=True)
 class _Finger:
-    """Finger that is down, with its last touch; lift: when it lifts by itself (no phases)."""
+    """Finger that is down, with its last touch."""
 
     x: float
     y: float
     t: float
-    lift: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class FingerEvent:
 
 
 class Fingers:
-    """Fingers of all humans.
+    """Fingers of all humans; `robojam.engine.senders` bounds how many a player has.
 
     The model is fed the finger that landed last; when it lifts, the most recent one still down,
     from its next touch on, as a landing.
@@ -48,6 +44,7 @@ class Fingers:
 
     def __init__(self) -> None:
         self._down: dict[Key, _Finger] = {}
+        self._lifts: dict[Key, float] = {}  # of fingers that lift by themselves (no phases)
         self._touched_at: dict[str, float] = {}
         self._feed_landing = False
         self._fed: Key | None = None
@@ -63,14 +60,11 @@ class Fingers:
     @property
     def lift_due(self) -> float | None:
         """Time at which the next finger lifts by itself; None for never."""
-        if not self._down:
-            return None
-        return min((f.lift for f in self._down.values() if f.lift is not None), default=None)
+        return min(self._lifts.values(), default=None)
 
     def lift(self, t: float) -> Iterator[FingerEvent]:
         """Lift the fingers that lift by themselves at or before t."""
-        due = [(f.lift, key) for key, f in self._down.items() if f.lift is not None]
-        for when, key in sorted(due):
+        for when, key in sorted((when, key) for key, when in self._lifts.items()):
             if when <= t:
                 yield self._up(when, key)
 
@@ -84,15 +78,14 @@ class Fingers:
     ) -> list[FingerEvent] | str:
         """Handle a touch of a player without phases; dt is its own clock's, if it has one.
 
-        Returns the events in order, or the reason why the touch was dropped.
+        Returns what `finger` returns.
         """
         key = (who, finger)
         held = self._down.get(key)
         since = dt if dt is not None else t - held.t if held else 0.0
         phase = Phase.DOWN if held is None or since > PAUSE_IS_DOWN else Phase.MOVE
         events = self.finger(t, who, finger, phase, x, y, own_dt=dt)
-        if key in self._down:
-            self._down[key].lift = t + LIFT_AFTER
+        self._lifts[key] = t + LIFT_AFTER
         return events
 
     def finger(
@@ -118,8 +111,6 @@ class Fingers:
         if phase is Phase.UP:
             return [self._up(t, key)] if held else "absent finger"
         events: list[FingerEvent] = []
-        if held is None and len(self._down) >= MAX_FINGERS:
-            return "too many fingers"
         if held is not None and phase is Phase.DOWN:
             events.append(self._up(t, key))
             held = None
@@ -134,7 +125,8 @@ class Fingers:
             self._down[key] = _Finger(x, y, t)
             self._fed, moving = key, False
         else:
-            held.x, held.y, held.t, held.lift = x, y, t, None
+            held.x, held.y, held.t = x, y, t
+            self._lifts.pop(key, None)
             moving = not self._feed_landing
         fed_as_move = None
         if key == self._fed:
@@ -145,6 +137,7 @@ class Fingers:
 
     def _up(self, t: float, key: Key) -> FingerEvent:
         finger = self._down.pop(key)
+        self._lifts.pop(key, None)
         if key == self._fed:
             self._fed = next(reversed(self._down), None)
             self._feed_landing = True

@@ -25,7 +25,7 @@ def _touch(*named: str | float) -> native.Input:
 #: Messages that may come in.
 INPUTS: Final[native.Table] = {
     "/touch": {"snsnsn": _touch, "snsn": _touch},
-    "/inst": {"s": lambda name: native.Control("instrument", f"human={name}")},
+    "/inst": {"s": lambda name: native.Control("instrument", name)},
 }
 
 

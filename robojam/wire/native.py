@@ -68,6 +68,13 @@ class PhaselessTouch:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """Report of all fingers that the sender holds down: no touch, and it mends a lost lift."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PreviewTouch:
     """Touch that is to be heard without being played, due in `wait` seconds.
 
@@ -127,7 +134,7 @@ class Dropped:
 
 TouchInput = Finger | PitchedFinger | PhaselessTouch
 Input = (
-    TouchInput | PreviewTouch | Control | Subscribe | StatusRequest
+    TouchInput | Alive | PreviewTouch | Control | Subscribe | StatusRequest
     | SetupRequest | SetupChange | Dropped
 )  # fmt: skip
 
@@ -182,7 +189,8 @@ def parse_phaseless(x: object, y: object, dt: object = None) -> PhaselessTouch:
 #: Function that makes an input of a message's arguments, or raises ArgumentError.
 ArgumentParser = Callable[..., Input]
 #: Messages of a dialect that may come in: by address, then by the kinds of their arguments
-#: ("n" a number of any type, "s" a text), the parser of the arguments.
+#: ("n" a number of any type, "s" a text, "n*" any number of numbers), the parser of the
+#: arguments.
 Table = Mapping[str, Mapping[str, ArgumentParser]]
 
 
@@ -223,6 +231,7 @@ INPUTS: Final[Table] = {
     "/robojam/down": {"nnn": _finger(Phase.DOWN)},
     "/robojam/move": {"nnn": _finger(Phase.MOVE)},
     "/robojam/up": {"n": lambda finger: Finger(Phase.UP, parse_integer(finger))},
+    "/robojam/alive": {"n*": lambda *ids: Alive(tuple(map(parse_integer, ids)))},
     "/touch": {"nn": parse_phaseless, "nnn": parse_phaseless},
     **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
     "/robojam/subscribe": {"n": lambda port: Subscribe(parse_integer(port, _PORTS), True)},
@@ -250,7 +259,8 @@ def read(message: Message, table: Table) -> Input:
     if forms is None:
         own = message.address.startswith(_ENGINE_ADDRESSES)
         return Dropped("echo" if own else "unknown address")
-    parse = forms.get("".join(_KINDS.get(tag, "?") for tag in message.tags))
+    kinds = "".join(_KINDS.get(tag, "?") for tag in message.tags)
+    parse = forms.get(kinds) or (None if kinds.strip("n") else forms.get("n*"))
     if parse is None:
         return Dropped("wrong arguments")
     try:

@@ -59,7 +59,7 @@ def test_engine_that_cannot_keep_up_with_the_timescale_still_handles_input(drive
 def test_touches_of_one_host_are_limited_and_those_of_others_are_not(driven):
     d = driven(ScriptedPlayer(land(0.1)), mode="listen")
     for i in range(7000):
-        d.send("/robojam/down", "iff", i % 3, 0.5, 0.5)
+        d.send("/robojam/down", "iff", i % 3, i / 7000, 0.5)
     assert d.status()["heard"] == 5000
     assert d.status()["dropped"]["too fast"] == 2000
     d.send("/robojam/down", "iff", 9, 0.5, 0.5, sender=("127.0.0.2", 4000))
@@ -74,6 +74,7 @@ def test_recordings_on_request_are_limited(driven):
     for _ in range(40):
         d.send("/robojam/record", "i", 1)
         d.send("/robojam/down", "iff", 0, 0.5, 0.5)
+        d.now += 0.01
     assert d.status()["dropped"]["too many recordings"] > 25
     d.engine.finish("SIGTERM")
     assert len(recordings(d.folder)) < 13

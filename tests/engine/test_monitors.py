@@ -17,7 +17,16 @@ def sent():
 
 @pytest.fixture
 def monitors(sent):
-    return Monitors(lambda packet, to: sent.append((packet, to)))
+    return Monitors(
+        lambda packet, to: sent.append((packet, to)), is_local=lambda host: host == HERE[0]
+    )
+
+
+def receivers(monitors, sent):
+    """Return the hosts and ports of all monitors."""
+    sent.clear()
+    monitors.send(b"x")
+    return [to for _, to in sent]
 
 
 def test_monitor_expires_after_ten_seconds_unless_renewed(monitors, sent):
@@ -31,16 +40,46 @@ def test_monitor_expires_after_ten_seconds_unless_renewed(monitors, sent):
     assert monitors.add(HERE, 17.0) is True
 
 
-def test_ninth_monitor_is_refused_until_another_expires(monitors):
+def test_ninth_monitor_takes_the_place_of_the_one_that_has_not_renewed_for_longest(
+    monitors, sent
+):
     for port in range(8):
-        assert monitors.add(("127.0.0.1", port), port / 10) is True
-    with pytest.raises(RefusedError, match="too many monitors"):
-        monitors.add(("127.0.0.1", 8), 9.9)
-    assert monitors.add(("127.0.0.1", 8), 10.0) is True
-    assert len(monitors) == 8
-    monitors.remove(("127.0.0.1", 8))
-    monitors.remove(("127.0.0.1", 8))
+        assert monitors.add((HERE[0], port), port / 10) is True
+    assert monitors.add((HERE[0], 0), 0.9) is False
+    assert monitors.add((HERE[0], 8), 1.0) is True
+    assert sorted(port for _, port in receivers(monitors, sent)) == [0, 2, 3, 4, 5, 6, 7, 8]
+    monitors.remove((HERE[0], 8))
+    monitors.remove((HERE[0], 8))
     assert len(monitors) == 7
+
+
+def test_other_hosts_have_six_monitors_and_three_of_each_and_never_the_newest_leaves(
+    monitors, sent
+):
+    for i in range(24):
+        monitor = (f"10.0.0.{i // 8}", i)
+        assert monitors.add(monitor, i / 100) is True
+        assert monitor in receivers(monitors, sent)
+    hosts = [host for host, _ in receivers(monitors, sent)]
+    assert len(hosts) == 6
+    assert hosts.count("10.0.0.2") == 3
+    for port in range(3):
+        assert monitors.add((HERE[0], port), 1.0) is True
+    assert len(monitors) == 8
+    assert [host for host, _ in receivers(monitors, sent)].count(HERE[0]) == 3
+
+
+def test_no_monitor_of_this_machine_leaves_for_another_machine(monitors, sent):
+    for port in range(7):
+        monitors.add((HERE[0], port), 0.0)
+    assert monitors.add(("10.0.0.1", 1), 1.0) is True
+    assert monitors.add(("10.0.0.2", 1), 2.0) is True  # in the place of 10.0.0.1
+    assert len(monitors) == 8
+    monitors.add((HERE[0], 7), 3.0)
+    with pytest.raises(RefusedError, match="too many monitors") as refused:
+        monitors.add(("10.0.0.1", 1), 4.0)
+    assert "a place is free 10 s after one of them stops" in refused.value.about
+    assert {host for host, _ in receivers(monitors, sent)} == {HERE[0]}
 
 
 def test_control_that_comes_back_at_once_more_than_eight_times_is_an_echo(monitors):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.jam.fingers import MAX_FINGERS, FingerEvent, Fingers
+from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.touch import LIFT_AFTER, Phase, Touch
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
@@ -89,18 +89,6 @@ def test_fingers_are_kept_apart_by_player_and_id() -> None:
     play(fingers, 2.0, UP, 1000, "human2")
     assert fingers.finger(2.0, "human2", 1000, UP, 0, 0) == "absent finger"
     assert only(play(fingers, 2.0, MOVE, 1000)).touch.phase is MOVE
-
-
-def test_finger_beyond_the_limit_is_dropped_and_present_ones_play_on() -> None:
-    fingers = Fingers()
-    for finger in range(MAX_FINGERS):
-        play(fingers, 1.0, DOWN, finger)
-    assert fingers.finger(2.0, "human2", 7, MOVE, 0.5, 0.5) == "too many fingers"
-    assert fingers.plain(2.0, "human3", 0.5, 0.5, None) == "too many fingers"
-    assert len(fingers) == MAX_FINGERS
-    assert phases(play(fingers, 2.0, DOWN, 0)) == [UP, DOWN]  # present fingers play on
-    play(fingers, 3.0, UP, 0)
-    assert only(play(fingers, 3.0, DOWN, 7, "human2")).touch.dt == 0.0
 
 
 def test_lift_all_lifts_every_finger_once() -> None:

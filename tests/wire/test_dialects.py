@@ -93,8 +93,8 @@ def test_microjam_and_native_touch_are_distinguished_by_type_tags(
     assert read_one("/touch", tags, *args) == [expected]
 
 
-def test_microjam_instrument_sets_the_instrument_of_humans():
-    assert read_one("/inst", "s", "strings") == [Control("instrument", "human=strings")]
+def test_microjam_instrument_is_the_sender_s_own():
+    assert read_one("/inst", "s", "strings") == [Control("instrument", "strings")]
     assert read_one("/inst", "i", 1) == [Dropped("wrong arguments")]
 
 

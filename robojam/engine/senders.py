@@ -1,0 +1,431 @@
+"""Senders of touches: which player each one is, and which of its fingers are down. Pure.
+
+A sender is a host, a TUIO source or a MIDI connection, by the name that its port gives it:
+``10.0.0.7``, ``tuio:10.0.0.7/NAME``, ``midi:NAME``. This is the one place that knows them. It
+gives them their players' names, and forgets them. Packets of a network may be lost, doubled
+or come late, so it also finds what must not reach the jam: a touch that came twice, and a
+finger whose lift was lost. Times are instants of the engine's clock, in seconds.
+
+docs/limits.md lists the limits, with their reasons.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from robojam.controls import RefusedError
+from robojam.engine.metrics import RateLimiter
+from robojam.touch import LIFT_AFTER, Phase, nth
+from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, TouchInput
+
+log = logging.getLogger("robojam")
+
+#: Most players at a time; how many of these places other machines never take; and most of
+#: one other machine (its OSC programs are one player, its TUIO sources one each).
+MAX_PLAYERS: Final = 64
+RESERVED: Final = 8
+MAX_OF_A_HOST: Final = 8
+#: Seconds after which a player who holds no finger down and sends nothing is forgotten.
+FORGET_AFTER: Final = 600.0
+#: Most fingers of one player, as many as the cursors of a TUIO frame.
+MAX_FINGERS: Final = 64
+#: Seconds without news after which a finger is lifted: a little less than the ten in which
+#: a lost lift is to be mended, and the time while other fingers of its sender move.
+SILENCE: Final = 9.5
+SILENCE_BESIDE_OTHERS: Final = 5.0
+#: Seconds within which the same message from one sender is one that came twice.
+DOUBLED: Final = 0.005
+#: Seconds by which a packet may come late, after one that was sent later, and how far a
+#: finger gets meanwhile, in screens.
+LATE: Final = 0.03
+_NEAR: Final = 0.1
+#: Names in one take (`robojam.touch.is_player` allows no higher number), and most senders
+#: who have left and are remembered.
+_MAX_NAMES, _MAX_PAST = 9999, 256
+#: Touches of one player that are handled: a second, and in a burst.
+_TOUCHES = (5000, 5000)
+#: Most messages that are remembered to find those that come twice.
+_MAX_RECENT = 1024
+#: Shortest time between two searches for what is silent, in seconds.
+_SEARCH_INTERVAL = 0.05
+
+_Place = tuple[float, float]
+
+
+@dataclass(slots=True)
+class _Finger:
+    """Finger that is down: its last place, and the instants of its landing and last news.
+
+    port is the UDP port of the last news. limit is how long it may be silent, in seconds.
+    is_plain: it has no phases, and the jam lifts it by itself.
+    """
+
+    x: float
+    y: float
+    landed_at: float
+    heard_at: float
+    port: int | None
+    landed_by_move: bool = False
+    limit: float = math.inf
+    is_plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Lift:
+    """Lift of a finger: by its sender (`up`), before it landed (`early`), or by `silence`."""
+
+    how: Literal["up", "early", "silence"]
+    at: float
+    x: float = 0.0
+    y: float = 0.0
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sender who is a player now.
+
+    host is None for a MIDI connection. is_lossy: its packets may be lost, and it says nothing
+    while a finger is held still. own holds the controls that it has set for itself, by name.
+    """
+
+    source: str
+    name: str
+    host: str | None
+    is_local: bool
+    is_lossy: bool
+    heard_at: float
+    own: dict[str, str]
+    limiter: RateLimiter = field(default_factory=lambda: RateLimiter(*_TOUCHES))
+    #: Fingers that are down, by id; the one that has been silent longest is the first.
+    fingers: dict[int, _Finger] = field(default_factory=dict)
+    outside_range: bool = False  # it has played outside its range of pitch
+    _lifts: dict[int, _Lift] = field(default_factory=dict)
+
+    def count_fingers(self, now: float) -> int:
+        """Return how many fingers are down at an instant."""
+        for finger, state in list(self.fingers.items()):
+            if state.is_plain and state.heard_at + LIFT_AFTER <= now:
+                del self.fingers[finger]  # the jam has lifted it
+        return len(self.fingers)
+
+    def lift(self, finger: int, how: Literal["up", "early", "silence"], now: float) -> None:
+        """Note that a finger is no longer down."""
+        down = self.fingers.pop(finger, None)
+        self._lifts.pop(finger, None)
+        self._lifts[finger] = _Lift(how, now, down.x, down.y) if down else _Lift(how, now)
+        if len(self._lifts) > MAX_FINGERS:
+            del self._lifts[next(iter(self._lifts))]
+
+    def lift_all(self, now: float) -> None:
+        """Note that the jam has lifted every finger."""
+        self._lift_silent(list(self.fingers), now)
+
+    def take_up(self, finger: int, now: float) -> bool:
+        """Note an up; return whether the jam is to hear it. Raises RefusedError."""
+        if finger in self.fingers:
+            self.lift(finger, "up", now)
+            return True
+        lift = self._lifts.get(finger)
+        if lift is not None and lift.how == "silence":
+            del self._lifts[finger]
+            return False  # the jam has lifted it already
+        if lift is not None and lift.how == "up" and now - lift.at < DOUBLED:
+            raise RefusedError("doubled")
+        self.lift(finger, "early", now)
+        return True
+
+    def take_touch(
+        self,
+        finger: int,
+        phase: Phase,
+        place: tuple[float, float],
+        now: float,
+        port: int | None,
+    ) -> list[int]:
+        """Note a down or a move; return the fingers to be lifted before it.
+
+        Raises RefusedError for a touch that came late.
+        """
+        down, lift = self.fingers.get(finger), self._lifts.get(finger)
+        if down is not None and down.is_plain:
+            down = None
+        lands, late, limit = phase is Phase.DOWN, False, SILENCE
+        if down is not None:
+            lately = down.landed_by_move and now - down.landed_at < LATE
+            late = lands and lately and _near(down, place)
+        elif lift is not None and now - lift.at < LATE:
+            late = not lands and lift.how == "up" and _near(lift, place)
+            if lands and lift.how == "early":
+                limit = LIFT_AFTER  # the lift may have overtaken it
+        if not self.is_lossy:
+            limit = math.inf
+        elif late:
+            raise RefusedError("late")
+        lifted = self._make_room(finger, now)
+        if down is None or lands:
+            down = _Finger(*place, now, now, port, not lands, limit)
+        else:
+            down.x, down.y = place
+            down.heard_at, down.port, down.limit = now, port, limit
+        self.fingers[finger] = down
+        return lifted
+
+    def take_plain(self, finger: int, place: _Place, now: float, port: int | None) -> list[int]:
+        """Note a touch without phases; return the fingers to be lifted before it."""
+        lifted = self._make_room(finger, now)
+        self.fingers[finger] = _Finger(*place, now, now, port, is_plain=True)
+        return lifted
+
+    def take_alive(self, alive: Collection[int], now: float, port: int | None) -> list[int]:
+        """Note which fingers are down; return the others, which are to be lifted.
+
+        A finger that another program of the host has down (another port) is left alone, and
+        one that has just landed: the message may have come late.
+        """
+        self.count_fingers(now)
+        gone: list[int] = []
+        for finger, down in list(self.fingers.items()):
+            if finger in alive and not down.is_plain:
+                down.heard_at, down.limit = now, SILENCE
+                self.fingers[finger] = self.fingers.pop(finger)  # the last one heard
+            elif finger not in alive and down.port == port and now - down.landed_at >= LATE:
+                gone.append(finger)
+        self._lift_silent(gone, now)
+        return gone
+
+    def _make_room(self, finger: int, now: float) -> list[int]:
+        """Take a finger out of the table, before it enters as the last one heard.
+
+        Returns those that are lifted: the ones that have been silent while others moved, and
+        the one that has been silent longest where there are too many.
+        """
+        self.fingers.pop(finger, None)
+        self._lifts.pop(finger, None)
+        self.count_fingers(now)
+        lifted: list[int] = []
+        if self.is_lossy:
+            for other, down in self.fingers.items():
+                if now - down.heard_at < SILENCE_BESIDE_OTHERS:
+                    break
+                lifted.append(other)
+        self._lift_silent(lifted, now)
+        if len(self.fingers) >= MAX_FINGERS:
+            lifted.append(next(iter(self.fingers)))
+            self._lift_silent(lifted[-1:], now)
+        return lifted
+
+    def _lift_silent(self, fingers: Iterable[int], now: float) -> None:
+        for finger in fingers:
+            self.lift(finger, "silence", now)
+
+
+def _near(finger: _Finger | _Lift, place: _Place) -> bool:
+    return math.dist((finger.x, finger.y), place) < _NEAR
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Sender who has left: its name, and the controls that it had set for itself."""
+
+    name: str
+    own: dict[str, str]
+
+
+class Senders:
+    """Senders who are players now, and the names of those who were."""
+
+    def __init__(
+        self,
+        *,
+        is_local: Callable[[str], bool],
+        on_leave: Callable[[Sender, float], None] = lambda *_: None,
+    ) -> None:
+        """Start with nobody.
+
+        is_local says whether a host is this machine. on_leave is called with a sender who
+        leaves, and the instant, before anybody else gets its place or name.
+        """
+        self._is_local, self._on_leave = is_local, on_leave
+        self._present: dict[str, Sender] = {}  # by source
+        self._past: dict[str, _Past] = {}  # by source, the last to leave at the end
+        self._names: dict[str, str] = {}  # of this take, with the source that had each last
+        self._next_name = 0
+        self._recent: dict[tuple[str, TouchInput | Control], float] = {}
+        self._search_at = math.inf
+
+    def __len__(self) -> int:
+        """Return the number of players."""
+        return len(self._present)
+
+    def get(self, source: str) -> Sender | None:
+        """Return the sender of a source; None where it is no player."""
+        return self._present.get(source)
+
+    def begin_take(self, now: float) -> None:
+        """Begin a take: no finger is down, and names that nobody has now are free."""
+        self.lift_all(now)
+        self._names = {sender.name: source for source, sender in self._present.items()}
+        self._next_name = 0
+
+    def lift_all(self, now: float) -> None:
+        """Note that the jam has lifted every finger."""
+        for sender in self._present.values():
+            sender.lift_all(now)
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def admit(self, source: str, now: float) -> Sender:
+        """Return the sender of a source, who becomes a player. Raises RefusedError.
+
+        Where there is no place, the one leaves who has been silent longest.
+        """
+        sender = self._present.get(source) or self._join(source, now)
+        sender.heard_at = now
+        self._search_at = min(self._search_at, now + FORGET_AFTER)
+        if not sender.limiter.take(now):
+            raise RefusedError("too fast")
+        return sender
+
+    def take(
+        self, sender: Sender, touch: TouchInput, now: float, port: int | None = None
+    ) -> list[int]:
+        """Note a down or a move; return the fingers of its sender to be lifted before it.
+
+        port is the UDP port that it came from. Raises RefusedError for a touch that came
+        twice, or late.
+        """
+        self.refuse_doubled(sender.source, touch, now)
+        place = (0.0, 0.0) if isinstance(touch, PitchedFinger) else (touch.x, touch.y)
+        if isinstance(touch, PhaselessTouch):
+            return sender.take_plain(touch.id, place, now, port)
+        lifted = sender.take_touch(touch.id, touch.phase, place, now, port)
+        self._search_at = min(self._search_at, now + sender.fingers[touch.id].limit)
+        return lifted
+
+    def refuse_doubled(self, source: str, message: TouchInput | Control, now: float) -> None:
+        """Raise RefusedError for a message that came just before from the same host."""
+        if not _is_lossy(source):
+            return
+        while self._recent:
+            first = next(iter(self._recent))
+            if now - self._recent[first] < DOUBLED and len(self._recent) < _MAX_RECENT:
+                break
+            del self._recent[first]
+        if (source, message) in self._recent:
+            raise RefusedError("doubled")
+        self._recent[source, message] = now
+
+    def expire(self, now: float) -> tuple[list[tuple[str, int]], float]:
+        """Forget who and lift what has been silent for too long at an instant.
+
+        Returns the players and their fingers that are to be lifted, and the seconds until
+        the next call, or infinity.
+        """
+        if now < self._search_at:
+            return [], self._search_at - now
+        lifted: list[tuple[str, int]] = []
+        due = math.inf
+        for sender in list(self._present.values()):
+            sender.count_fingers(now)
+            for finger, down in list(sender.fingers.items()):
+                if down.heard_at + down.limit > now:
+                    due = min(due, down.heard_at + down.limit)
+                    continue
+                log.info(
+                    "finger %d of %s lifted: silent for %.1f s",
+                    finger, sender.name, now - down.heard_at,
+                )  # fmt: skip
+                sender.lift(finger, "silence", now)
+                lifted.append((sender.name, finger))
+            if not sender.fingers and sender.heard_at + FORGET_AFTER <= now:
+                self._leave(sender, now)
+            else:
+                due = min(due, max(sender.heard_at + FORGET_AFTER, now + 1.0))
+        self._search_at = max(due, now + _SEARCH_INTERVAL)
+        return lifted, self._search_at - now
+
+    def status(self, now: float) -> list[dict[str, object]]:
+        """Return the players as JSON values: name, source, seconds of silence, fingers."""
+        return [
+            {
+                "name": sender.name,
+                "source": f"{sender.source:.80}",
+                "silent_s": round(now - sender.heard_at, 1),
+                "fingers": sender.count_fingers(now),
+            }
+            for sender in self._present.values()
+        ]
+
+    # -- places and names ----------------------------------------------------------------------
+
+    def _join(self, source: str, now: float) -> Sender:
+        host = host_of(source)
+        is_local = host is None or self._is_local(host)
+        self._make_room(host, now, is_local=is_local)
+        past = self._past.pop(source, None)
+        name = self._choose_name(source, past)
+        own = past.own if past else {}
+        sender = Sender(source, name, host, is_local, _is_lossy(source), now, own)
+        self._names[name] = source
+        self._present[source] = sender
+        log.info("%s joined, from %.80r", name, source)
+        return sender
+
+    def _make_room(self, host: str | None, now: float, *, is_local: bool) -> None:
+        """Let the sender leave who has been silent longest, where there is no place.
+
+        A sender without a finger down leaves before one with fingers. Nobody of this machine
+        leaves for another machine.
+        """
+        everyone = list(self._present.values())
+        full = len(everyone) >= MAX_PLAYERS
+        leaving: list[Sender] = everyone if full else []
+        if not is_local:
+            others = [sender for sender in everyone if not sender.is_local]
+            of_host = [sender for sender in others if sender.host == host]
+            if len(of_host) >= MAX_OF_A_HOST:
+                leaving = of_host
+            elif full or len(others) >= MAX_PLAYERS - RESERVED:
+                leaving = others or everyone
+        if leaving:
+            self._leave(min(leaving, key=lambda s: (s.count_fingers(now) > 0, s.heard_at)), now)
+
+    def _leave(self, sender: Sender, now: float) -> None:
+        log.info("%s left: %.80r is silent for %.0f s",
+                 sender.name, sender.source, now - sender.heard_at)  # fmt: skip
+        del self._present[sender.source]
+        self._on_leave(sender, now)
+        self._names[sender.name] = self._names.pop(sender.name)  # the last to be used again
+        self._past[sender.source] = _Past(sender.name, sender.own)
+        if len(self._past) > _MAX_PAST:
+            del self._past[next(iter(self._past))]
+
+    def _choose_name(self, source: str, past: _Past | None) -> str:
+        """Return the name of a newcomer: the old one, the first that is new in this take.
+
+        Once all names have been used, it is the one that has not been used for longest.
+        """
+        if past is not None and self._names.get(past.name, source) == source:
+            return past.name
+        while self._next_name < _MAX_NAMES:
+            name = nth("human", self._next_name)
+            if name not in self._names:
+                return name
+            self._next_name += 1
+        present = {sender.name for sender in self._present.values()}
+        return next(name for name in self._names if name not in present)
+
+
+def host_of(source: str) -> str | None:
+    """Return the host of a source; None for a MIDI connection."""
+    kind, _, rest = source.partition(":")
+    if kind == "midi":
+        return None
+    return rest.partition("/")[0] if kind == "tuio" else source
+
+
+def _is_lossy(source: str) -> bool:
+    """Return whether a source is a host that sends touches itself, not TUIO or MIDI."""
+    return not source.startswith(("midi:", "tuio:"))
