@@ -21,9 +21,14 @@ STATUS_INTERVAL = 0.7
 #: After QUIET_AFTER seconds without a packet, packets may be lost, and the status is
 #: requested every RETRY_INTERVAL seconds.
 QUIET_AFTER, RETRY_INTERVAL = 0.9, 0.12
+#: Seconds between reports of the fingers that are down. The engine lifts a finger of which
+#: nothing is heard for several seconds, and at once one that a report leaves out.
+ALIVE_INTERVAL = 1.0
 #: Packets that wait while the window is busy; further ones replace the oldest.
 MAX_WAITING = 8192
 
+_UP = "/robojam/up"
+_TOUCHES = ("/robojam/down", "/robojam/move", _UP)
 _STATUS = b"/robojam/status\0,s\0\0"
 
 
@@ -67,6 +72,8 @@ class EngineConnection:
         self._woken = False
         self._closed = threading.Event()
         self._renew_at = self._ask_at = float("-inf")
+        self._down: set[int] = set()
+        self._report_at = float("inf")
         self._received_at = time.monotonic()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.bind((self._local_host if self._loopback else any_host, 0))
@@ -76,11 +83,19 @@ class EngineConnection:
 
     def send(self, address: str, tags: str = "", *args: object) -> None:
         """Send one message. An engine that cannot be reached is no error."""
+        if address in _TOUCHES and isinstance(finger := args[0], int):
+            (self._down.discard if address == _UP else self._down.add)(finger)
+            if not self._down:
+                self._report_at = float("-inf")  # the lift may be lost
         with suppress(OSError):  # unreachable, refused, no route: the frame shows it
             self._socket.sendto(encode(address, tags, *args), self._engine)
 
     def advance(self, now: float) -> float:
-        """Renew the subscription and ask for the status when due; return when to call again."""
+        """Send what is due; return when to call again.
+
+        That is the renewal of the subscription, the request for the status, and the report
+        of the fingers that are down.
+        """
         if now >= self._renew_at:
             self._renew_at = now + RENEW_INTERVAL
             self.send("/robojam/subscribe", "i", self.port)
@@ -88,7 +103,12 @@ class EngineConnection:
             is_quiet = now - self._received_at > QUIET_AFTER
             self._ask_at = now + (RETRY_INTERVAL if is_quiet else STATUS_INTERVAL)
             self.send("/robojam/status")
-        return min(self._renew_at, self._ask_at)
+        if self._down and self._report_at == float("inf"):
+            self._report_at = now + ALIVE_INTERVAL
+        if now >= self._report_at:
+            self._report_at = now + ALIVE_INTERVAL if self._down else float("inf")
+            self.send("/robojam/alive", "i" * len(self._down), *sorted(self._down))
+        return min(self._renew_at, self._ask_at, self._report_at)
 
     def resubscribe(self) -> None:
         """Subscribe at the next call of `advance`: another engine may have started."""

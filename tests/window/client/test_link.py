@@ -10,7 +10,9 @@ import time
 import pytest
 from support.window import receive_message
 
+from robojam.engine.senders import SILENCE_BESIDE_OTHERS
 from robojam.window.client.link import (
+    ALIVE_INTERVAL,
     RENEW_INTERVAL,
     STATUS_INTERVAL,
     EngineConnection,
@@ -52,6 +54,32 @@ def test_connection_renews_its_subscription_before_it_lapses(engine, link):
     assert sent.count("/robojam/subscribe") in (5, 6)
     assert sent.count("/robojam/status") == pytest.approx(10 / STATUS_INTERVAL, abs=1.5)
     assert RENEW_INTERVAL < 10 / 3  # monitors lapse after 10 s; two renewals may be lost
+
+
+def test_fingers_that_are_down_are_reported_once_a_second_and_after_the_last_lift(engine, link):
+    reports = []
+
+    def receive_reports() -> list[tuple[object, ...]]:
+        reports.clear()
+        link.send("/robojam/answer")
+        while (message := receive_message(engine)[0]).address != "/robojam/answer":
+            if message.address == "/robojam/alive":
+                reports.append(message.args)
+        return reports
+
+    link.send("/robojam/down", "iff", 1001, 0.5, 0.5)
+    link.send("/robojam/down", "iff", 1000, 0.5, 0.5)
+    for t in (100.0, 100.9, 101.0, 101.5, 102.0):
+        assert link.advance(t) <= t + ALIVE_INTERVAL
+    assert receive_reports() == [(1000, 1001), (1000, 1001)]
+    link.send("/robojam/up", "i", 1001)
+    link.advance(102.1)
+    assert receive_reports() == []  # the other one is down still
+    link.send("/robojam/up", "i", 1000)
+    link.advance(102.2)
+    link.advance(109.0)
+    assert receive_reports() == [()]
+    assert ALIVE_INTERVAL < SILENCE_BESIDE_OTHERS / 3  # reports may be lost
 
 
 def test_packet_wakes_the_window_and_is_decoded(engine, link, woken):
