@@ -224,9 +224,12 @@ class Settings:
 # fmt: on
 
 
+_LETTERS: Final = f"a letter from {MEMORIES[0]} to {MEMORIES[-1]}"
+
+
 def _parse_memory(text: str, _current: str) -> str:
     if len(text) != 1 or text.upper() not in MEMORIES:
-        raise ValueError(f"{text!r:.60} is not a letter from {MEMORIES[0]} to {MEMORIES[-1]}")
+        raise ValueError(f"{text!r:.60} is not {_LETTERS}")
     return text.upper()
 
 
@@ -243,9 +246,9 @@ _ACTIONS: Final = (
         allowed=f"seconds from 0 to {MAX_BACK:g}",
         option=False,
     ),
-    ControlSpec("store", Kind.TEXT, option=False, parse=_parse_memory),
-    ControlSpec("undo_store", Kind.TEXT, option=False, parse=_parse_memory),
-    ControlSpec("recall", Kind.TEXT, option=False, parse=_parse_memory),
+    ControlSpec("store", Kind.TEXT, allowed=_LETTERS, option=False, parse=_parse_memory),
+    ControlSpec("undo_store", Kind.TEXT, allowed=_LETTERS, option=False, parse=_parse_memory),
+    ControlSpec("recall", Kind.TEXT, allowed=_LETTERS, option=False, parse=_parse_memory),
     ControlSpec("record", Kind.SWITCH, **_SWITCH, midi_words=("hold", "0", "1")),
     ControlSpec(
         "seed",
@@ -254,7 +257,7 @@ _ACTIONS: Final = (
         high=MAX_SEED,
         allowed=f"a whole number from 0 to {MAX_SEED}",
     ),
-    ControlSpec("model", Kind.TEXT),
+    ControlSpec("model", Kind.TEXT, allowed="the name of a model's file"),
 )
 
 #: The controls that have a value in Settings, by name.

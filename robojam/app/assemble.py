@@ -58,6 +58,8 @@ from robojam.wire.dialects import OscReader
 from robojam.wire.touchosc import Pad, Pads
 from robojam.wire.tuio import TuioReader
 
+#: Directions of a pad's axes.
+_AXES: Final = {"x": "right", "-x": "left", "y": "down", "-y": "up"}
 #: Seconds that a replay waits for its MIDI ports, so that none of its touches is missed.
 _MIDI_WAIT: Final = 3.0
 
@@ -203,10 +205,16 @@ def make_reader(options: Options) -> OscReader:
     """Return a reader of OSC in all its dialects, with the pads of TouchOSC in the options."""
 
     def log_learnt(pad: Pad) -> None:
-        text = shell_quoted(f"{pad.address}={','.join(pad.axes)}")
-        logging.getLogger("robojam").info("a pad: next time --touchosc %s takes it", text)
+        axes = ", ".join(
+            f"{_AXES[axis]} {low:g} to {high:g}"
+            for axis, (low, high) in zip(pad.axes, pad.ranges, strict=True)
+        )
+        logging.getLogger("robojam").info(
+            "a pad plays: %s (%s); next time --touchosc %s takes it",
+            pad.address, axes, shell_quoted(str(pad)),
+        )  # fmt: skip
 
-    pads = [Pad(*parse_pad(text)) for text in options.touchosc if text != LEARN]
+    pads = [parse_pad(text) for text in options.touchosc if text != LEARN]
     learning = LEARN in options.touchosc
     return OscReader(
         pads=Pads(pads, learning=learning, on_learnt=log_learnt),

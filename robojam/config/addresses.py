@@ -1,10 +1,14 @@
 """Addresses as text: hosts and ports, outputs with their dialects, pads of TouchOSC."""
 
+import math
 import re
 import shlex
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Final, NamedTuple
+
+from robojam.wire import touchosc
+from robojam.wire.touchosc import Pad
 
 #: The dialects of an output, the default first.
 DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface")
@@ -12,7 +16,6 @@ DIALECTS: Final = ("native", "tuio", "touchosc", "microjam", "impsy", "interface
 LEARN: Final = "learn"
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-_PAD_ADDRESS = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.@-]{1,15})?")
 _BYTE = re.compile("0|[1-9][0-9]{0,2}")
 
@@ -133,15 +136,38 @@ def parse_output(text: str) -> Output:
     return Output(host, port, dialect or DIALECTS[0])
 
 
-def parse_pad(text: str) -> tuple[str, tuple[str, str]]:
-    """Return address and axes of a pad, ADDRESS[=AXES]. Raises ValueError with the reason."""
-    address, _, axes = text.partition("=")
-    if not _PAD_ADDRESS.fullmatch(address):
+def parse_pad(text: str) -> Pad:
+    """Return the pad of ADDRESS[=AXES][:LOW..HIGH[,LOW..HIGH]].
+
+    Raises ValueError with the reason.
+    """
+    rest, colon, ranges = text.rpartition(":")
+    if not colon or ".." not in ranges:
+        rest, ranges = text, ""
+    address, _, axes = rest.partition("=")
+    if not touchosc.ADDRESS.fullmatch(address):
         raise ValueError(f"{quoted(text)} is neither the address of a pad, as /1/xy, nor learn")
     first, _, second = (axes or "x,-y").partition(",")
     if {first.removeprefix("-"), second.removeprefix("-")} != {"x", "y"}:
         raise ValueError(f"{quoted(axes)} are no axes: x,-y (across, then up), y,x and so on")
-    return address, (first, second)
+    if not ranges:
+        return Pad(address, (first, second))
+    both = [_parse_range(part) for part in ranges.split(",")]
+    if len(both) > 2:
+        raise ValueError(f"{quoted(ranges)}: a pad has two ranges: 0..1023,0..767")
+    return Pad(address, (first, second), (both[0], both[-1]), fixed=True)
+
+
+def _parse_range(text: str) -> tuple[float, float]:
+    """Return lowest and highest number of LOW..HIGH. Raises ValueError."""
+    low, _, high = text.partition("..")
+    try:
+        numbers = float(low), float(high)
+    except ValueError:
+        numbers = 0.0, 0.0
+    if not (all(map(math.isfinite, numbers)) and numbers[0] < numbers[1]):
+        raise ValueError(f"{quoted(text)} is no range of numbers, as -1..1 or 0..127")
+    return numbers
 
 
 def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:

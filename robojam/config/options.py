@@ -81,7 +81,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
         "address to receive TUIO at, or none; without a host, that of osc-in",
         "[HOST:]PORT", "[HOST:]PORT or none")] = "3333"
     touchosc: Annotated[tuple[str, ...], _list(
-        "ADDRESS[=AXES]", "a pad of TouchOSC to receive touches from, or learn: "
+        "ADDRESS[=AXES][:LOW..HIGH]", "a pad of TouchOSC to receive touches from, or learn: "
         "the next one touched", " or learn")] = ()
     announce: Annotated[bool, _switch(
         "announce it on the network, where osc-in listens beyond this machine")] = True

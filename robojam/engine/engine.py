@@ -211,8 +211,8 @@ class Engine:
             self._counts.drop("echo", "robojam's own packet")
             return
         messages, dropped = osc.decode(data)
-        for reason in dropped:
-            self._counts.drop(reason, sender=f"{sender[0]}:{sender[1]}")
+        for part in dropped:
+            self._handle(part, sender[0], arrival, sender)
         for message in messages:
             for source, request in self._reader.read(message, sender[0], arrival):
                 self._handle(request, source, arrival, sender)
@@ -227,6 +227,7 @@ class Engine:
     def _handle(
         self, request: native.Input, source: str, arrival: float, sender: Address | None = None
     ) -> None:
+        self._counts.sender = sender or source
         try:
             match request:
                 case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
@@ -244,12 +245,15 @@ class Engine:
                     self.endpoint.send(answer, sender)
                 case native.SetupRequest() | native.SetupChange() if sender:
                     self._handle_setup(request, arrival, sender)
-                case native.Dropped():
-                    self._counts.drop(request.reason, request.about, source)
+                case osc.Dropped():
+                    self._counts.drop(request.reason, request.about, request.key)
                 case _:
-                    self._counts.drop("wrong port", sender=source)
+                    self._counts.drop("wrong port")
         except RefusedError as refused:
-            self._counts.drop(refused.reason, refused.about, source)
+            key = request.name if isinstance(request, native.Control) else ""
+            self._counts.drop(refused.reason, refused.about, key)
+        finally:
+            self._counts.sender = ""
 
     def _touch(
         self, touch: native.TouchInput, source: str, arrival: float, sender: Address | None

@@ -1,42 +1,22 @@
 """Metrics of the engine (drops, lateness, memory) and the limiter of rates."""
 
 import logging
-import math
 import sys
 from array import array
 from collections.abc import Callable
 
+from robojam.config.addresses import format_address
 from robojam.jam.events import Counters
 
 log = logging.getLogger("robojam")
 
 #: Touches of which the lateness is kept.
 _KEPT = 1024
-#: Least seconds between two warnings of drops for one reason.
+#: Seconds without a drop of its kind after which a drop is logged again.
 _QUIET = 60.0
-
-
-class DropCounter(Counters):
-    """Counters that log a warning of the drops for each reason, once a minute at most."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._clock = clock
-        self._quiet_until: dict[str, float] = {}
-
-    def drop(self, reason: str, about: str = "", sender: str = "") -> None:
-        """Count something that was dropped; about and sender add details to the warning."""
-        super().drop(reason)
-        now = self._clock()
-        if now < self._quiet_until.get(reason, -math.inf):
-            return
-        self._quiet_until[reason] = now + _QUIET
-        details = f" from {sender}" if sender else ""
-        details += f" ({about})" if about else ""
-        log.warning(
-            "dropped%s: %s; %d so far, told once a minute", details, reason,
-            self.dropped[reason], extra={"kind": f"drop {reason}"},
-        )  # fmt: skip
+#: Most senders whose drops are known, most kinds of each in one minute, and warnings of all:
+#: a second, and in a burst. Beyond that drops are only counted.
+_SENDERS, _KINDS, _WARNINGS = 64, 32, (1.0, 64.0)
 
 
 class RateLimiter:
@@ -53,6 +33,54 @@ class RateLimiter:
             return False
         self._left -= 1
         return True
+
+
+class DropCounter(Counters):
+    """Counters that log a warning of drops: the first of each kind from each sender.
+
+    What a sender repeats is only counted, until none of it has come for a minute. `sender` is
+    whose input is being handled: an address, the name of a port, or "".
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.sender: tuple[str, int] | str = ""
+        self._clock = clock
+        self._last: dict[str, dict[tuple[str, str], float]] = {}  # by host, by kind
+        self._warnings = RateLimiter(*_WARNINGS)
+
+    def drop(self, reason: str, about: str = "", key: str = "") -> None:
+        """Count something that was dropped; about adds details to the warning.
+
+        key tells kinds of one reason apart.
+        """
+        super().drop(reason)
+        sender, now = self.sender, self._clock()
+        host = sender if isinstance(sender, str) else sender[0]
+        if not self._is_first(host, (reason, key), now) or not self._warnings.take(now):
+            return
+        if not isinstance(sender, str):
+            sender = format_address(*sender)
+        log.warning(
+            "dropped%s: %s%s; %d so far (the next ones are only counted)",
+            f" from {sender}" if sender else "", reason, f" ({about})" if about else "",
+            self.dropped[reason], extra={"kind": f"drop {host} {reason} {key}"},
+        )  # fmt: skip
+
+    def _is_first(self, host: str, kind: tuple[str, str], now: float) -> bool:
+        """Return whether a drop is the first of its kind from a host in the last minute."""
+        kinds = self._last.pop(host, None) or {}
+        self._last[host] = kinds  # the last: the first is the one that is forgotten
+        if len(self._last) > _SENDERS:
+            del self._last[next(iter(self._last))]
+        last = kinds.get(kind)
+        if last is None and len(kinds) >= _KINDS:
+            for other in [k for k, at in kinds.items() if now - at >= _QUIET]:
+                del kinds[other]
+            if len(kinds) >= _KINDS:
+                return False
+        kinds[kind] = now
+        return last is None or now - last >= _QUIET
 
 
 def memory_mb() -> float | None:

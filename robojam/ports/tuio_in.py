@@ -7,7 +7,7 @@ from collections.abc import Callable
 from robojam.config.addresses import format_address
 from robojam.ports.listener import Listener
 from robojam.wire import osc, tuio
-from robojam.wire.native import Dropped, Input
+from robojam.wire.native import Input
 
 #: Packets that one call of `receive` reads at most.
 _BURST = 32
@@ -36,15 +36,17 @@ class TuioInput:
             received = self._listener.receive()
             if received is None:
                 break
-            packet, (host, _port) = received
+            packet, (host, port) = received
             messages, dropped = osc.decode(packet)
-            inputs += [(host, Dropped(reason)) for reason in dropped]
+            sender = format_address(host, port)
+            inputs += [(sender, part) for part in dropped]
             for message in messages:
                 if message.address == tuio.ADDRESS:
                     inputs += self._reader.read(message, host, self._clock())
                 elif not message.address.startswith("/tuio"):  # TUIO's other profiles
                     about = f"{message.address!r:.80} at the port for TUIO"
-                    inputs.append((host, Dropped("unknown address", about)))
+                    drop = osc.Dropped("unknown address", about, message.address)
+                    inputs.append((sender, drop))
         return inputs
 
     def lift_all(self) -> list[tuple[str, Input]]:

@@ -6,8 +6,8 @@ from typing import Final
 
 from robojam.wire import impsy, microjam, native, touchosc, tuio
 from robojam.wire.echo import EchoFilter
-from robojam.wire.native import ArgumentParser, Dropped, Input, Table
-from robojam.wire.osc import Message, decode
+from robojam.wire.native import Form, Input, Table
+from robojam.wire.osc import Dropped, Message, decode
 
 #: Seconds within which a message that was sent may return as an echo, and the most sent
 #: messages that are remembered.
@@ -15,17 +15,28 @@ _ECHO_SECONDS, _MAX_SENT = 1.0, 1024
 
 
 def _merged(*tables: Table) -> Table:
-    merged: dict[str, dict[str, ArgumentParser]] = {}
+    """Return the messages of all dialects that may come in at fixed addresses."""
+    merged: dict[str, dict[str, Form]] = {}
     for table in tables:
         for address, forms in table.items():
             merged.setdefault(address, {}).update(forms)
     return merged
 
 
-#: Messages of all dialects that may come in at fixed addresses.
-INPUTS: Final = _merged(native.INPUTS, microjam.INPUTS, impsy.INPUTS, touchosc.INPUTS)
-#: Address that makes the next pad that is touched a pad of the jam.
+#: Address that makes the next pad that is touched a pad of the jam, and its input.
 LEARN: Final = "/robojam/learn"
+_LEARN_INPUT: Final = native.Control("learn", 1)
+INPUTS: Final = _merged(
+    native.INPUTS, microjam.INPUTS, impsy.INPUTS, {LEARN: native.trigger(_LEARN_INPUT)}
+)
+
+
+def _name(address: str) -> str:
+    """Return what an address and its misspellings have in common."""
+    return address.strip("/").casefold().removeprefix("robojam/")
+
+
+_BY_NAME: Final = {_name(address): address for address in reversed(list(INPUTS))}
 
 
 class OscReader:
@@ -56,18 +67,21 @@ class OscReader:
             return self.tuio_reader.read(message, host, now)
         if message.address.startswith("/tuio"):
             return []  # TUIO's other profiles, which trackers send besides: no fault
-        if message.address == LEARN:
-            self.pads.learning = True
-            return []
         if self._echoes.returned(message, now):
             return [(host, Dropped("echo"))]
-        inputs = self.pads.read(message, host)
+        inputs = self.pads.read(message, host, now)
         if inputs is None:
-            inputs = [native.read(message, INPUTS)]
+            input_ = native.read(message, INPUTS)
+            if input_ is native.RELEASED:
+                return []
+            if input_ is _LEARN_INPUT:
+                self.pads.learning = True
+                return []
+            inputs = [input_]
         return [
-            (host, _with_details(input_, message))
+            (host, _with_details(input_, message) if isinstance(input_, Dropped) else input_)
             for input_ in inputs
-            if input_ != touchosc.RELEASED
+            if not _is_harmless(input_, message)
         ]
 
     def expire(self, now: float) -> tuple[list[tuple[str, Input]], float]:
@@ -76,15 +90,28 @@ class OscReader:
 
     def status(self) -> dict[str, object]:
         """Return the pads, and whether the next one touched is learnt."""
-        pads = [f"{pad.address}={','.join(pad.axes)}" for pad in self.pads.pads]
+        pads = [str(pad) for pad in self.pads.pads]
         return {"pads": pads, "learning": self.pads.learning}
 
 
-def _with_details(input_: Input, message: Message) -> Input:
-    """Return an input; one that is dropped with the message's address and type tags."""
-    if not isinstance(input_, Dropped) or input_.reason == "echo":
-        return input_
-    about = f"{message.address!r:.80} {message.tags:.20}"
-    if input_.reason == "unknown address" and touchosc.is_pad(message):
-        about += f"; if that is a pad: --touchosc {message.address:.80}"
-    return replace(input_, about=about)
+def _is_harmless(input_: Input, message: Message) -> bool:
+    """Return whether a dropped message is one that programs send besides, which is no fault."""
+    return (
+        isinstance(input_, Dropped)
+        and input_.reason == "unknown address"
+        and touchosc.is_harmless(message)
+    )
+
+
+def _with_details(dropped: Dropped, message: Message) -> Dropped:
+    """Return a drop with the message's address and type tags, and what would be right."""
+    if dropped.reason == "echo":
+        return dropped
+    about = f"{message.address!r:.80} {message.tags:.20}".rstrip()
+    if dropped.reason == "unknown address":
+        similar = _BY_NAME.get(_name(message.address))
+        hint = touchosc.advice(message) if similar is None else f"did you mean {similar}?"
+    else:
+        takes = native.takes(message.address, INPUTS)
+        hint = dropped.about or (f"it takes {takes}" if takes else "")
+    return replace(dropped, about=f"{about}; {hint}" if hint else about, key=message.address)

@@ -8,9 +8,26 @@ spread the standard deviation, so spread is the square root.
 import math
 from typing import Final
 
+from robojam.controls import CONTROLS
 from robojam.touch import Phase, Touch
-from robojam.wire.native import ArgumentError, Control, Table, parse_number, parse_phaseless
+from robojam.wire.native import (
+    ArgumentError,
+    Control,
+    Form,
+    Table,
+    parse_number,
+    parse_phaseless,
+    trigger,
+)
 from robojam.wire.osc import encode
+
+
+def _takes(control: str) -> str:
+    return CONTROLS[control].allowed
+
+
+def _number(control: str) -> Form:
+    return Form(_takes(control), lambda value: Control(control, parse_number(value)))
 
 
 def _sigmatemp(value: float) -> Control:
@@ -23,20 +40,16 @@ def _pause(value: float) -> Control:
     return Control("pause", int(int(parse_number(value)) != 0))
 
 
-def _reset(_value: float | str | None = None) -> Control:
-    return Control("reset", 1)
-
-
 #: Messages that may come in.
 INPUTS: Final[Table] = {
-    "/interface": {"nn": parse_phaseless},
-    "/impsy": {"nn": parse_phaseless},
-    "/impsy/mode": {"s": lambda name: Control("mode", name)},
-    "/impsy/sigmatemp": {"n": _sigmatemp},
-    "/impsy/pitemp": {"n": lambda value: Control("temperature", parse_number(value))},
-    "/impsy/timescale": {"n": lambda value: Control("timescale", parse_number(value))},
-    "/impsy/reset": {"": _reset, "n": _reset, "s": _reset},
-    "/impsy/pause": {"n": _pause},
+    "/interface": {"nn": Form("x y", parse_phaseless)},
+    "/impsy": {"nn": Form("x y", parse_phaseless)},
+    "/impsy/mode": {"s": Form(_takes("mode"), lambda name: Control("mode", name))},
+    "/impsy/sigmatemp": {"n": Form("a number from 0", _sigmatemp)},
+    "/impsy/pitemp": {"n": _number("temperature")},
+    "/impsy/timescale": {"n": _number("timescale")},
+    "/impsy/reset": trigger(Control("reset", 1)),
+    "/impsy/pause": {"n": Form(_takes("pause"), _pause)},
 }
 
 

@@ -24,8 +24,11 @@ def _touch(*named: str | float) -> native.Input:
 
 #: Messages that may come in.
 INPUTS: Final[native.Table] = {
-    "/touch": {"snsnsn": _touch, "snsn": _touch},
-    "/inst": {"s": lambda name: native.Control("instrument", name)},
+    "/touch": {
+        "snsnsn": native.Form("/x x /y y /z z", _touch),
+        "snsn": native.Form("/x x /y y", _touch),
+    },
+    "/inst": {"s": native.Form("a name", lambda name: native.Control("instrument", name))},
 }
 
 

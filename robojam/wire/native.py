@@ -1,17 +1,20 @@
 """Native dialect of OSC: messages to inputs of the engine, and touches to messages.
 
 One table, `INPUTS`, lists the messages that may come in; `read` reads a message by such a
-table and never raises.
+table and never raises. What the type tags T, F, I and N mean, and text that is a number, is
+said once, in `numeric`.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from robojam.controls import CONTROLS, ControlSpec, Kind
 from robojam.music import PitchRange
 from robojam.touch import Phase, Touch, is_player
+from robojam.wire.osc import Dropped as Dropped
 from robojam.wire.osc import Message, encode
 
 #: Range of finger ids, which OSC sends in 32 bits, and of ports.
@@ -124,19 +127,15 @@ class SetupChange:
     encoded: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Message that has no effect: the reason that is counted, and details for the log."""
-
-    reason: str
-    about: str = field(default="", compare=False)
-
-
 TouchInput = Finger | PitchedFinger | PhaselessTouch
 Input = (
     TouchInput | Alive | PreviewTouch | Control | Subscribe | StatusRequest
     | SetupRequest | SetupChange | Dropped
 )  # fmt: skip
+
+
+#: Input of a button that is released, which asks for nothing and is no fault.
+RELEASED: Final = Dropped("released")
 
 
 class ArgumentError(Exception):
@@ -188,10 +187,19 @@ def parse_phaseless(x: object, y: object, dt: object = None) -> PhaselessTouch:
 
 #: Function that makes an input of a message's arguments, or raises ArgumentError.
 ArgumentParser = Callable[..., Input]
+
+
+class Form(NamedTuple):
+    """Arguments that an address takes: what they are, for a person, and their parser."""
+
+    takes: str
+    parse: ArgumentParser
+
+
 #: Messages of a dialect that may come in: by address, then by the kinds of their arguments
-#: ("n" a number of any type, "s" a text, "n*" any number of numbers), the parser of the
-#: arguments.
-Table = Mapping[str, Mapping[str, ArgumentParser]]
+#: ("n" a number of any type, "s" a text, "?" anything else, "n*" any number of numbers), the
+#: form.
+Table = Mapping[str, Mapping[str, Form]]
 
 
 def _finger(phase: Phase) -> ArgumentParser:
@@ -212,38 +220,65 @@ def _preview(phase: Phase) -> ArgumentParser:
     return parse
 
 
-def _control(control: ControlSpec) -> Mapping[str, ArgumentParser]:
+def trigger(result: Input) -> Mapping[str, Form]:
+    """Return the forms of a message that takes no argument, or a button's value.
+
+    Any value but 0, F and false is a press.
+    """
+
+    def press(value: object = True) -> Input:  # noqa: FBT002
+        number = numeric(value)
+        return RELEASED if number is not None and not parse_number(number) else result
+
+    takes = "nothing, or the value of a button: not 0 when it is pressed, 0 when released"
+    return {"": Form(takes, lambda: result)} | dict.fromkeys("ns?", Form("", press))
+
+
+def _control(control: ControlSpec) -> Mapping[str, Form]:
     """Return the forms in which a control comes in. Its range is checked where it acts."""
-    name = control.name
+    name, takes = control.name, control.allowed or "a text"
     match control.kind:
         case Kind.TRIGGER:
-            return {"": lambda: Control(name, 1)}
+            return trigger(Control(name, 1))
         case Kind.TEXT:
-            return {"s": lambda text: Control(name, text)}
+            return {"s": Form(takes, lambda text: Control(name, text))}
         case Kind.NUMBER:
-            return {"n": lambda value: Control(name, parse_number(value))}
+            return {"n": Form(takes, lambda value: Control(name, parse_number(value)))}
     allowed = range(int(control.low), int(control.high) + 1)
-    return {"n": lambda value: Control(name, parse_integer(value, allowed))}
+    return {"n": Form(takes, lambda value: Control(name, parse_integer(value, allowed)))}
 
 
 #: Native messages that may come in.
 INPUTS: Final[Table] = {
-    "/robojam/down": {"nnn": _finger(Phase.DOWN)},
-    "/robojam/move": {"nnn": _finger(Phase.MOVE)},
-    "/robojam/up": {"n": lambda finger: Finger(Phase.UP, parse_integer(finger))},
-    "/robojam/alive": {"n*": lambda *ids: Alive(tuple(map(parse_integer, ids)))},
-    "/touch": {"nn": parse_phaseless, "nnn": parse_phaseless},
+    "/robojam/down": {"nnn": Form("id x y", _finger(Phase.DOWN))},
+    "/robojam/move": {"nnn": Form("id x y", _finger(Phase.MOVE))},
+    "/robojam/up": {"n": Form("id", lambda i: Finger(Phase.UP, parse_integer(i)))},
+    "/robojam/alive": {"n*": Form("ids", lambda *ids: Alive(tuple(map(parse_integer, ids))))},
+    "/touch": {"nn": Form("x y", parse_phaseless), "nnn": Form("x y dt", parse_phaseless)},
     **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
-    "/robojam/subscribe": {"n": lambda port: Subscribe(parse_integer(port, _PORTS), True)},
-    "/robojam/unsubscribe": {"n": lambda port: Subscribe(parse_integer(port, _PORTS), False)},
-    "/robojam/audition": {"n": lambda on: PreviewTouch(on=bool(parse_integer(on, range(2))))},
-    "/robojam/audition/down": {"snnnn": _preview(Phase.DOWN)},
-    "/robojam/audition/move": {"snnnn": _preview(Phase.MOVE)},
-    "/robojam/audition/up": {
-        "snn": lambda who, i, wait: _preview(Phase.UP)(who, i, 0, 0, wait)
+    "/robojam/subscribe": {
+        "n": Form("port", lambda port: Subscribe(parse_integer(port, _PORTS), True))
     },
-    "/robojam/setup": {"": SetupRequest, "ss": SetupChange, "s": lambda _: Dropped("echo")},
-    "/robojam/status": {"": StatusRequest, "s": lambda _: Dropped("echo")},
+    "/robojam/unsubscribe": {
+        "n": Form("port", lambda port: Subscribe(parse_integer(port, _PORTS), False))
+    },
+    "/robojam/audition": {
+        "n": Form("0 or 1", lambda on: PreviewTouch(on=bool(parse_integer(on, range(2)))))
+    },
+    "/robojam/audition/down": {"snnnn": Form("who id x y wait", _preview(Phase.DOWN))},
+    "/robojam/audition/move": {"snnnn": Form("who id x y wait", _preview(Phase.MOVE))},
+    "/robojam/audition/up": {
+        "snn": Form("who id wait", lambda who, i, wait: _preview(Phase.UP)(who, i, 0, 0, wait))
+    },
+    "/robojam/status": {
+        **trigger(StatusRequest()),
+        "s": Form("", lambda _: Dropped("echo")),  # an engine's answer
+    },
+    "/robojam/setup": {
+        "": Form("nothing", SetupRequest),
+        "ss": Form("name value", SetupChange),
+        "s": Form("", lambda _: Dropped("echo")),
+    },
 }
 #: Addresses that only an engine sends: its own messages that come back through a loop.
 _ENGINE_ADDRESSES: Final = (
@@ -251,6 +286,47 @@ _ENGINE_ADDRESSES: Final = (
 )  # fmt: skip
 #: Kind of an argument in a table, by its type tag.
 _KINDS: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
+#: Text that is a number: no infinity, no NaN.
+_NUMBER_TEXT = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+#: Longest text that is read as a number.
+_MAX_NUMBER_TEXT = 40
+
+
+def numeric(value: object) -> float | int | None:
+    """Return the number that an argument stands for: T and I are 1, F is 0.
+
+    Text may be a number ("0.5"). None for an argument that stands for no number.
+    """
+    if isinstance(value, str):
+        if len(value) > _MAX_NUMBER_TEXT or not _NUMBER_TEXT.fullmatch(value):
+            return None
+        return int(value) if value.strip("+- 0123456789") == "" else float(value)
+    if isinstance(value, bool):
+        return int(value)
+    return value if isinstance(value, int | float) else None
+
+
+def coerce(message: Message, kinds: str) -> Sequence[object] | None:
+    """Return the arguments of a message as these kinds; None where they cannot be."""
+    if kinds == "n*":
+        kinds = "n" * len(message.tags)
+    if len(message.tags) != len(kinds):
+        return None
+    values: list[object] = []
+    for tag, kind, arg in zip(message.tags, kinds, message.args, strict=True):
+        if kind == "s":
+            value = arg if tag == "s" else None
+        else:
+            value = 0 if tag == "N" else numeric(arg)
+        if value is None:
+            return None
+        values.append(value)
+    return values
+
+
+def takes(address: str, table: Table) -> str:
+    """Return what arguments an address of a table takes, for a person; "" for none known."""
+    return " or ".join(form.takes for form in table.get(address, {}).values() if form.takes)
 
 
 def read(message: Message, table: Table) -> Input:
@@ -259,12 +335,18 @@ def read(message: Message, table: Table) -> Input:
     if forms is None:
         own = message.address.startswith(_ENGINE_ADDRESSES)
         return Dropped("echo" if own else "unknown address")
-    kinds = "".join(_KINDS.get(tag, "?") for tag in message.tags)
-    parse = forms.get(kinds) or (None if kinds.strip("n") else forms.get("n*"))
-    if parse is None:
-        return Dropped("wrong arguments")
+    form = forms.get("".join([_KINDS.get(tag, "?") for tag in message.tags]))
+    args: Sequence[object] | None = message.args
+    if form is None:
+        for kinds, form in forms.items():  # noqa: B007
+            args = coerce(message, kinds)
+            if args is not None:
+                break
+        else:
+            return Dropped("wrong arguments")
+    assert form is not None
     try:
-        return parse(*message.args)
+        return form.parse(*(args or ()))
     except ArgumentError as error:
         return Dropped(str(error))
 

@@ -4,14 +4,21 @@ python-osc writes the messages. It does not read them, because packets may be ho
 python-osc walks bundles by recursion, never ends at a negative element size, copies the rest
 of the packet for each argument, and does not report the type of an argument. Timetags that
 come in are ignored: arrival counts.
+
+A packet is first read as the specification has it. One that cannot be read so is read as the
+clients write it that depart from the specification, where that has one meaning only: strings
+without padding, an address without its slash, arguments without type tags, SLIP frames and
+size prefixes, which belong to streams. What remains is dropped, with its first bytes.
 """
 
+import re
+import string
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from struct import Struct
 from struct import error as struct_error
-from typing import Any
+from typing import Any, Final
 
 from pythonosc.parsing import osc_types
 
@@ -22,6 +29,12 @@ Argument = float | str | bool | None
 MAX_DEPTH = 8
 #: Longest address, in bytes; messages with a longer one are dropped.
 MAX_ADDRESS = 255
+#: Most arguments of a message; messages with more are dropped.
+MAX_ARGUMENTS = 512
+#: Most parts of a packet that cannot be read; then the rest of it is dropped, too.
+MAX_FAULTS = 16
+#: Bytes of a packet that are shown when it is dropped.
+_SHOWN = 32
 
 _BUNDLE = b"#bundle\0"
 _BUNDLE_HEAD = 16
@@ -29,48 +42,83 @@ _BUNDLE_HEAD = 16
 _NTP_OFFSET = 2_208_988_800
 
 _NUMBER = {"i": Struct(">i"), "h": Struct(">q"), "f": Struct(">f"), "d": Struct(">d")}
-_CONSTANT: dict[str, Argument] = {"T": True, "F": False, "N": None, "I": float("inf")}
+_CONSTANT: dict[str, Argument] = {"T": True, "F": False, "N": None, "I": True}
+#: Bytes of the arguments that have no place in a jam: colours, MIDI messages, timetags.
+_WITHOUT_VALUE = {"r": 4, "m": 4, "t": 8}
 _WRITE: dict[str, Callable[[Any], bytes]] = {tag: form.pack for tag, form in _NUMBER.items()}
 _WRITE["s"] = osc_types.write_string
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One OSC message: its address, the type tag of each argument, the arguments."""
+    """One OSC message: its address, the type tag of each argument, the arguments.
+
+    Arrays are flattened, symbols (S) and printable characters (c) are strings. An impulse (I)
+    is True. The value of a blob, colour, MIDI message or timetag is not kept: it is None.
+    """
 
     address: str
     tags: str
     args: tuple[Argument, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Input that has no effect: the reason that is counted, and details for the log.
+
+    key tells kinds of one reason apart, each of which is logged: the address.
+    """
+
+    reason: str
+    about: str = field(default="", compare=False)
+    key: str = field(default="", compare=False)
+
+
 class MalformedError(ValueError):
     """Bytes are not OSC; the text is the reason for which they are dropped."""
 
 
-def decode(packet: bytes) -> tuple[list[Message], list[str]]:
+def decode(packet: bytes) -> tuple[list[Message], list[Dropped]]:
     """Return the messages of a packet in order, and the reason for each part dropped.
 
-    Never raises. Reasons are ``malformed``, ``nested`` and ``type`` (an argument
-    of a type that has no place in a jam).
+    Never raises. Reasons are ``malformed``, ``nested``, ``type`` (an argument of an unknown
+    type), ``too many arguments``, and the name of what was sent in the place of OSC.
     """
     messages: list[Message] = []
-    dropped: list[str] = []
+    dropped: list[Dropped] = []
+    if packet[:1] in _FIRST_BYTES:
+        _decode(packet, messages, dropped)
+    else:
+        for part in _unframed(packet):
+            _decode(part, messages, dropped)
+            if len(dropped) > MAX_FAULTS:
+                break
+    return messages, dropped
+
+
+def _decode(packet: bytes, messages: list[Message], dropped: list[Dropped]) -> None:
+    """Append the messages of a packet, and what is dropped of it, to lists."""
     pending: list[tuple[int, int, int]] = [(0, len(packet), 0)]
     while pending:
         start, end, depth = pending.pop()
         if packet[start : start + len(_BUNDLE)] != _BUNDLE:
+            data = packet[start:end] if depth else packet
             try:
-                messages.append(_message(packet[start:end]))
-            except MalformedError as error:
-                dropped.append(str(error))
+                messages.append(_message(data))
+            except MalformedError:
+                try:
+                    messages.append(_unusual_message(data))
+                except MalformedError as error:
+                    dropped.append(_explained(data, str(error)))
+                    if len(dropped) > MAX_FAULTS:
+                        return
         elif depth == MAX_DEPTH:
-            dropped.append("nested")
+            dropped.append(Dropped("nested", f"bundles in bundles, more than {MAX_DEPTH}"))
         else:
             elements, truncated = _elements(packet, start + _BUNDLE_HEAD, end)
             pending += [(first, last, depth + 1) for first, last in reversed(elements)]
             if truncated or end - start < _BUNDLE_HEAD:
-                dropped.append("malformed")
-    return messages, dropped
+                dropped.append(Dropped("malformed", "a bundle that is cut short"))
 
 
 def _elements(packet: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], bool]:
@@ -87,17 +135,31 @@ def _elements(packet: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], 
 
 
 def _text(data: bytes, at: int, max_length: int = 65536) -> tuple[str, int]:
+    """Return the string at an offset, and where what follows begins."""
     zero = data.find(b"\0", at, at + max_length + 1)
     end = (zero + 4) & ~3
     if zero < 0 or end > len(data):
         raise MalformedError("malformed")
+    return _utf8(data[at:zero]), end
+
+
+def _utf8(data: bytes) -> str:
     try:
-        return data[at:zero].decode(), end
+        return data.decode()
     except UnicodeDecodeError as error:
         raise MalformedError("malformed") from error
 
 
+@lru_cache(maxsize=256)
+def _numbers(tags: str) -> Struct | None:
+    """Return the format of arguments that are all numbers; None for others."""
+    if not tags or set(tags) - set(_NUMBER) or len(tags) > MAX_ARGUMENTS:
+        return None
+    return Struct(">" + tags.replace("h", "q"))
+
+
 def _message(data: bytes) -> Message:
+    """Return the message of bytes that follow the specification."""
     if not data.startswith(b"/"):
         raise MalformedError("malformed")
     address, at = _text(data, 0, MAX_ADDRESS)
@@ -106,23 +168,204 @@ def _message(data: bytes) -> Message:
     tags, at = _text(data, at)
     if not tags.startswith(","):
         raise MalformedError("malformed")
+    tags = tags[1:]
+    numbers = _numbers(tags)
+    if numbers is None:
+        return _typed(address, data, at, tags, _text)[0]
+    if at + numbers.size > len(data):
+        raise MalformedError("malformed")
+    return Message(address, tags, numbers.unpack_from(data, at))
+
+
+def _typed(
+    address: str,
+    data: bytes,
+    at: int,
+    tags: str,
+    read_text: Callable[[bytes, int], tuple[str, int]],
+) -> tuple[Message, int]:
+    """Return a message with the arguments at an offset, and where they end."""
+    if len(tags) > MAX_ARGUMENTS:
+        raise MalformedError("too many arguments")
+    kept: list[str] = []
     args: list[Argument] = []
-    value: Argument
-    for tag in tags[1:]:
-        if tag == "s":
-            value, at = _text(data, at)
-        elif tag in _NUMBER:
+    for tag in tags:
+        value: Argument = None
+        kind = tag
+        if tag in _NUMBER:
             number = _NUMBER[tag]
             if at + number.size > len(data):
                 raise MalformedError("malformed")
             (value,) = number.unpack_from(data, at)
             at += number.size
+        elif tag in "sS":
+            value, at = read_text(data, at)
+            kind = "s"
         elif tag in _CONSTANT:
             value = _CONSTANT[tag]
+        elif tag == "c":
+            character = int.from_bytes(data[at : at + 4], "big")
+            if 32 <= character < 127:
+                value, kind = chr(character), "s"
+            at += 4
+        elif tag in _WITHOUT_VALUE:
+            at += _WITHOUT_VALUE[tag]
+        elif tag == "b":
+            size = int.from_bytes(data[at : at + 4], "big")
+            at += 4 + (size + 3 & ~3)
+        elif tag in "[]":
+            continue
         else:
             raise MalformedError("type")
+        if at > len(data):
+            raise MalformedError("malformed")
+        kept.append(kind)
         args.append(value)
-    return Message(address, tags[1:], tuple(args))
+    return Message(address, "".join(kept), tuple(args)), at
+
+
+# -- what departs from the specification -----------------------------------------------------
+
+#: Address, with a slash or ended by a zero, of the characters that an address may have; then
+#: the zeros after it.
+_ADDRESS = re.compile(
+    rb"((?:/[!-+\--:<-~]{0,%d})|(?:[!-+\--:<-~]{1,%d}(?=\0)))(\0*)"
+    % (MAX_ADDRESS - 1, MAX_ADDRESS - 1)
+)
+_TAGS = re.compile(rb",([A-Za-z\[\]]*)")
+#: Bytes with which a packet begins: of a message, of a bundle.
+_FIRST_BYTES: Final = (b"/", b"#")
+#: End of a SLIP frame, and what stands for it and for its escape within one (RFC 1055).
+_SLIP_END = b"\xc0"
+_SLIP_ESCAPES = ((b"\xdb\xdc", b"\xc0"), (b"\xdb\xdd", b"\xdb"))
+#: Absolute values between which 4 bytes without a type tag are a float, and below which they
+#: are an integer.
+_SENSIBLE_FLOAT, _SENSIBLE_INT = (1e-6, 1e6), 2**24
+_PRINTABLE = frozenset(string.printable.encode())
+
+
+def _unframed(packet: bytes) -> list[bytes]:
+    """Return the packets in SLIP frames or after size prefixes; else the packet as it is."""
+    if packet[:1] == _SLIP_END:
+        return [_unescaped(frame) for frame in packet.split(_SLIP_END) if frame] or [packet]
+    elements, truncated = _elements(packet, 0, len(packet))
+    begin = all(packet[first : first + 1] in _FIRST_BYTES for first, _ in elements)
+    if elements and begin and not truncated:
+        return [packet[first:end] for first, end in elements]
+    return [packet]
+
+
+def _unescaped(frame: bytes) -> bytes:
+    for escape, byte in _SLIP_ESCAPES:
+        frame = frame.replace(escape, byte)
+    return frame
+
+
+def _unusual_message(data: bytes) -> Message:
+    """Return the message of bytes that depart from the specification with one meaning only.
+
+    Raises MalformedError for all others.
+    """
+    if data[:1] == b"/" and data[-1:] == _SLIP_END and len(data) % 4 == 1:
+        return _message(_unescaped(data[:-1]))  # a frame with an end, and no beginning
+    match = _ADDRESS.match(data)
+    if match is None:
+        raise MalformedError("malformed")
+    address, zeros = match[1].decode(), match.end()
+    padded_end = (match.end(1) + 4) & ~3
+    has_slash = address.startswith("/")
+    address = address if has_slash else f"/{address}"
+    if len(data) <= padded_end and zeros == len(data):
+        return Message(address, "", ())
+    if tags := _TAGS.match(data, zeros):
+        return _unpadded(address, data[zeros:], tags[1].decode(), padded=zeros == padded_end)
+    if has_slash and zeros >= padded_end and len(data) % 4 == 0:
+        return _untagged(address, data[padded_end:])
+    raise MalformedError("malformed")
+
+
+def _unpadded(address: str, data: bytes, tags: str, *, padded: bool) -> Message:
+    """Return the message of type tags and arguments that lack padding, or a last zero.
+
+    padded: the address has its padding. The arguments must fill the data exactly.
+    """
+    end = len(tags) + 1
+    padded_end = (end + 4) & ~3
+    with_padding = (padded_end, _last_text)
+    without = (end + (data[end : end + 1] == b"\0"), _unpadded_text)
+    readings = [with_padding]
+    if not padded:
+        readings.insert(0, without)
+    elif any(data[end:padded_end]):  # no zeros where the padding would be
+        readings.append(without)
+    for at, read_text in readings:
+        try:
+            message, ended = _typed(address, data, at, tags, read_text)
+        except MalformedError as error:
+            reason = str(error)
+        else:
+            if ended == len(data) or (not message.args and at > len(data)):
+                return message
+            reason = "malformed"
+    raise MalformedError(reason)
+
+
+def _last_text(data: bytes, at: int) -> tuple[str, int]:
+    """Return a padded string, of which the last one may lack its padding and its zero."""
+    zero = data.find(b"\0", at)
+    if at >= len(data):
+        raise MalformedError("malformed")
+    zero = len(data) if zero < 0 else zero
+    return _utf8(data[at:zero]), min((zero + 4) & ~3, len(data))
+
+
+def _unpadded_text(data: bytes, at: int) -> tuple[str, int]:
+    """Return a string that one zero, or the end, follows."""
+    text, _ = _last_text(data, at)
+    return text, min(at + len(text.encode()) + 1, len(data))
+
+
+def _untagged(address: str, data: bytes) -> Message:
+    """Return the message of arguments of 4 bytes without type tags, or of one string.
+
+    Floats that are neither tiny nor huge are floats; other numbers are integers.
+    """
+    if len(data) > 4 * MAX_ARGUMENTS:
+        raise MalformedError("too many arguments")
+    args: list[float] = []
+    for at in range(0, len(data), 4):
+        (single,), (whole,) = (_NUMBER[tag].unpack_from(data, at) for tag in "fi")
+        if single == 0 or _SENSIBLE_FLOAT[0] <= abs(single) <= _SENSIBLE_FLOAT[1]:
+            args.append(single)
+        elif abs(whole) <= _SENSIBLE_INT:
+            args.append(whole)
+        else:
+            text = data.rstrip(b"\0")
+            if len(data) - len(text) > 4 or not _PRINTABLE.issuperset(text):
+                raise MalformedError("malformed")
+            return Message(address, "s", (text.decode(),))
+    tags = "".join("i" if isinstance(arg, int) else "f" for arg in args)
+    return Message(address, tags, tuple(args))
+
+
+def _explained(data: bytes, reason: str) -> Dropped:
+    """Return why bytes are dropped: what they are, if that is known, and how they begin."""
+    advice = ""
+    if reason == "malformed" and data and _PRINTABLE.issuperset(data[:_SHOWN]):
+        text, advice = data.strip(), "; what is needed is OSC in UDP packets"
+        reason = "text, not OSC"
+        if text.endswith(b";"):
+            reason = "FUDI, not OSC"
+            advice = "; from Pd: [oscformat] and [list prepend send] to [netsend -u -b]"
+        elif text[:1] + text[-1:] in (b"{}", b"[]"):
+            reason = "JSON, not OSC"
+        elif b" HTTP/" in text[:1024]:
+            reason = "HTTP, not OSC"
+    cut = "…" if len(data) > _SHOWN else ""
+    return Dropped(reason, f"{data[:_SHOWN]!r}{cut}{advice}")
+
+
+# -- out ---------------------------------------------------------------------------------
 
 
 @cache

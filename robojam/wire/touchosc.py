@@ -1,18 +1,24 @@
 """TouchOSC's dialect of OSC, in which a pad is an address that sends two numbers.
 
 A pad sends `/page/pad a b`, and, if its touch is sent too, `/page/pad/z` 1 and 0 when it is
-touched and released. The fingers of a multi-pad are `/page/pad/1`, `/page/pad/2`, …. The pads
-of the jam are given, or learnt from the next one that is touched. A button sends 1 when it is
-pressed and 0 when it is released, even to an address that takes no number.
+touched and released, before or after the place. The fingers of a multi-pad are `/page/pad/1`,
+`/page/pad/2`, …. The pads of the jam are given, or learnt from the next one that is touched;
+so is the range of their numbers. Any message may be lost, doubled or late.
 """
 
+import math
+import re
+import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from robojam.touch import Phase, Touch, is_machine
+from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch, is_machine
 from robojam.wire import native
-from robojam.wire.osc import Message, encode
+from robojam.wire.osc import Dropped, Message, encode
+
+#: Lowest and highest number that a pad sends.
+Range = tuple[float, float]
 
 #: Ids of fingers on pads: the first, and how many each pad has.
 _FIRST_ID, _FINGERS_PER_PAD = 2000, 16
@@ -24,52 +30,113 @@ _TOUCH_ENDINGS: Final = ("/z", "/touch")
 _RESERVED: Final = (
     "/robojam", "/touch", "/tuio", "/impsy", "/interface", "/prediction", "/inst",
 )  # fmt: skip
-#: Input of a button that is released, which asks for nothing and is no fault.
-RELEASED: Final = native.Dropped("let go")
+#: Beginnings of the addresses at which phones send what has no part in a jam.
+_HARMLESS: Final = frozenset(
+    "accxyz accel acceleration accelerometer battery compass gravity gyro gyroscope gyrosc"
+    " heading magnetometer orientation ping pong sensors".split()
+)
+#: Addresses that a pad may have.
+ADDRESS: Final = re.compile(r"/[^\s#*,?\[\]{}=]{1,200}(?<!/)")
+_PAGE = re.compile(r"/[0-9]{1,3}")
 
-
-def _button(name: str) -> native.ArgumentParser:
-    return lambda value: native.Control(name, 1) if native.parse_number(value) > 0 else RELEASED
-
-
-#: Messages that may come in at fixed addresses: those of buttons.
-INPUTS: Final[native.Table] = {
-    f"/robojam/{name}": {"n": _button(name)} for name in ("answer", "reset", "panic")
-}
+UNIT: Final[Range] = (0.0, 1.0)
+_HIGHEST: Final = (1.0, 10.0, 100.0, 127.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+#: Ranges that pads are known to have, the narrowest first.
+_RANGES: Final[tuple[Range, ...]] = tuple(
+    (low, high) for high in _HIGHEST for low in (0.0, -high)
+)
+#: Messages beyond its range in a row, from which a pad has a wider one: one may be a fault.
+_BEYOND = 2
+#: Seconds in which the two messages come that show that a pad with an unusual range moves.
+_MOVES_WITHIN = 1.0
+#: Seconds around a touch or a release in which a message may be late or doubled.
+_LATE = 0.05
+#: Seconds without a message and distance (in screens) from which a finger that slides has
+#: landed elsewhere: its release and its touch were lost.
+_SILENT, _FAR = 0.3, 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Pad:
-    """Pad by its address; axes are what its two numbers are, of x, -x, y and -y."""
+    """Pad by its address; axes are what its two numbers are, of x, -x, y and -y.
+
+    ranges are those of the two numbers; fixed: they are given, and not to be learnt.
+    """
 
     address: str
     axes: tuple[str, str] = ("x", "-y")  # across and up, as TouchOSC sends them by default
+    ranges: tuple[Range, Range] = (UNIT, UNIT)
+    fixed: bool = False
+
+    def __str__(self) -> str:
+        """Return the value of --touchosc for this pad."""
+        text = f"{self.address}={','.join(self.axes)}"
+        ranges = [f"{low:g}..{high:g}" for low, high in dict.fromkeys(self.ranges)]
+        return text if self.ranges == (UNIT, UNIT) else f"{text}:{','.join(ranges)}"
 
     def place(self, first: float, second: float) -> tuple[float, float]:
         """Return x and y of the pad's two numbers."""
-        coordinates = {
-            axis[-1]: 1 - value if axis.startswith("-") else value
-            for axis, value in zip(self.axes, (first, second), strict=True)
-        }
+        coordinates: dict[str, float] = {}
+        for axis, (low, high), number in zip(
+            self.axes, self.ranges, (first, second), strict=True
+        ):
+            share = (number - low) / (high - low)
+            coordinates[axis[-1]] = 1 - share if axis.startswith("-") else share
         return coordinates["x"], coordinates["y"]
 
     def numbers(self, x: float, y: float) -> tuple[float, float]:
         """Return the pad's two numbers for a place."""
-        coordinates = {"x": x, "-x": 1 - x, "y": y, "-y": 1 - y}
-        return coordinates[self.axes[0]], coordinates[self.axes[1]]
+        shares = {"x": x, "-x": 1 - x, "y": y, "-y": 1 - y}
+        first, second = (
+            low + (high - low) * shares[axis]
+            for axis, (low, high) in zip(self.axes, self.ranges, strict=True)
+        )
+        return first, second
+
+    def has(self, *numbers: float) -> bool:
+        """Return whether all numbers are within the ranges."""
+        pairs = zip(self.ranges, numbers, strict=True)
+        return all(low <= number <= high for (low, high), number in pairs)
+
+    def widened(self, *numbers: float) -> "Pad":
+        """Return the pad with the narrowest known range that has these numbers, too."""
+        low = min(*numbers, *(low for low, _ in self.ranges))
+        high = max(*numbers, *(high for _, high in self.ranges))
+        for known in _RANGES:
+            if known[0] <= low and high <= known[1]:
+                return replace(self, ranges=(known, known))
+        return self
 
 
 @dataclass(slots=True)
 class _PadFinger:
-    """State of a finger on a pad that sends its touch.
+    """State of a finger on a pad: its last place, and when its last message came (s).
 
-    place is the last one received; new_place: it came after the last release.
+    sends_touch: its touches are sent. level: the number of its last touch. new_place: the
+    place came after the last release, and the finger has not landed. The other times are
+    those of its last touch, landing and release.
     """
 
+    sends_touch: bool = False
     touched: bool = False
+    level: float = 0.0
     down: bool = False
     new_place: bool = False
     place: native.Place | None = None
+    received_at: float = -math.inf
+    touched_at: float = -math.inf
+    landed_at: float = -math.inf
+    released_at: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Message of a pad that may be learnt: its host, the pad's address, its numbers, time."""
+
+    host: str
+    address: str
+    numbers: tuple[float, ...]
+    at: float
 
 
 class Pads:
@@ -82,83 +149,177 @@ class Pads:
         learning: bool = False,
         on_learnt: Callable[[Pad], None] = lambda _: None,
     ) -> None:
-        """Start with these pads; learning: add the next that is touched, and report it."""
+        """Start with these pads; learning: add the next that is touched.
+
+        on_learnt is called with a pad that is learnt, and with one whose range is.
+        """
         self.pads = list(pads)
         self.learning = learning
         self._on_learnt = on_learnt
         self._fingers: dict[tuple[str, int], _PadFinger] = {}  # by host and id
+        self._beyond: dict[str, int] = {}  # messages in a row beyond the range, by pad
+        self._touched: _Candidate | None = None  # last touch (/z) of a pad not yet learnt
+        self._placed: _Candidate | None = None  # last place of one with an unusual range
 
-    def read(self, message: Message, host: str) -> list[native.Input] | None:
-        """Return the inputs of a pad's message; None for any other message. Never raises."""
-        match = self._match(message)
+    def read(self, message: Message, host: str, now: float) -> list[native.Input] | None:
+        """Return the inputs of a pad's message that came at an instant (s).
+
+        None for any other message. Never raises.
+        """
+        base = touch_base(message)
+        match = self._match(message.address if base is None else base)
+        if match is None and self.learning:
+            if base is not None:
+                level = native.numeric(message.args[0]) or 0.0
+                self._touched = _Candidate(host, base, (level,), now)
+                return []
+            if self._learn(message, host, now):
+                match = self._match(message.address)
         if match is None:
             return None
-        finger, pad, is_touch = match
-        if len(message.args) != (1 if is_touch else 2) or set(message.tags) - set("ihfd"):
-            return [native.Dropped("wrong arguments")]
-        key = (host, finger)
+        index, number = match
+        key = (host, _FIRST_ID + _FINGERS_PER_PAD * index + number)
+        args = native.coerce(message, "nn" if base is None else "n")
+        if args is None:
+            takes = "two numbers" if base is None else "1 when it is touched, 0 when released"
+            return [Dropped("wrong arguments", f"a pad takes {takes}")]
         try:
-            if is_touch:
-                return self._set_touched(key, on=native.parse_number(message.args[0]) > 0)
-            first, second = map(native.parse_number, message.args)
-            return self._set_place(key, native.parse_place(*pad.place(first, second)))
+            numbers = [native.parse_number(arg) for arg in args]
+            finger = self._finger(key)
+            if base is not None:
+                return self._set_touched(key[1], finger, numbers[0], now)
+            changed = self._fit_range(index, *numbers)
+            place = native.parse_place(*self.pads[index].place(*numbers))
+            return self._set_place(key[1], finger, place, now, lands=changed)
         except native.ArgumentError as error:
-            return [native.Dropped(str(error))]
+            return [Dropped(str(error))]
 
-    def _match(self, message: Message) -> tuple[int, Pad, bool] | None:
-        """Return a message's finger, its pad, and whether it is of the touch (/z).
-
-        Learns the pad if that is asked for.
-        """
-        address, is_touch = message.address, False
-        for ending in _TOUCH_ENDINGS:
-            if address.endswith(ending) and len(message.args) == 1:
-                address, is_touch = address.removesuffix(ending), True
+    def _match(self, address: str) -> tuple[int, int] | None:
+        """Return the index of an address's pad, and the number of the finger there."""
         for index, pad in enumerate(self.pads):
-            first = _FIRST_ID + _FINGERS_PER_PAD * index
             if address == pad.address:
-                return first, pad, is_touch
+                return index, 0
             rest = address.removeprefix(pad.address + "/")
             if rest != address and rest.isascii() and rest.isdecimal() and len(rest) < 3:
-                return first + int(rest) % _FINGERS_PER_PAD, pad, is_touch
-        if self.learning and not is_touch and is_pad(message) and len(self.pads) < _MAX_PADS:
-            base, _, last = address.rpartition("/")
-            of_multi_pad = base.count("/") > 1 and last.isdecimal()
-            self.learning = False
-            self.pads.append(Pad(base if of_multi_pad else address))
-            self._on_learnt(self.pads[-1])
-            return self._match(message)
+                return index, int(rest) % _FINGERS_PER_PAD
         return None
 
-    def _set_touched(self, key: tuple[str, int], *, on: bool) -> list[native.Input]:
-        """Touch or release a pad. Its place may come before or after."""
+    # -- learning ----------------------------------------------------------------------------
+
+    def _learn(self, message: Message, host: str, now: float) -> bool:
+        """Learn the pad that sends a message, if it is one; return whether it is.
+
+        Two numbers of 0..1 are a pad's. Other numbers are once they move.
+        """
+        if not is_pad(message) or is_harmless(message) or len(self.pads) >= _MAX_PADS:
+            return False
+        numbers = tuple(map(native.parse_number, message.args))
+        placed, self._placed = self._placed, _Candidate(host, message.address, numbers, now)
+        base, _, last = message.address.rpartition("/")
+        is_multi_pad = last.isdecimal() and not base.rpartition("/")[2].isdecimal()
+        pad = Pad(base if is_multi_pad and base else message.address)
+        if not pad.has(*numbers):
+            moves = placed is not None and placed.numbers != numbers
+            if not moves or placed is None or now - placed.at > _MOVES_WITHIN:
+                return False
+            if (placed.host, placed.address) != (host, message.address):
+                return False
+            pad = pad.widened(*numbers, *placed.numbers)
+        self.learning = False
+        self.pads.append(pad)
+        self._on_learnt(pad)
+        touched, self._touched, self._placed = self._touched, None, None
+        if touched is not None and (touched.host, touched.address) == (host, message.address):
+            index, number = self._match(message.address) or (0, 0)
+            finger_id = _FIRST_ID + _FINGERS_PER_PAD * index + number
+            finger = self._finger((host, finger_id))
+            self._set_touched(finger_id, finger, touched.numbers[0], touched.at)
+        return True
+
+    def _fit_range(self, index: int, *numbers: float) -> bool:
+        """Widen the range of a pad that sends numbers beyond it; return whether it did."""
+        pad = self.pads[index]
+        if pad.fixed:
+            return False
+        if pad.has(*numbers):
+            self._beyond.pop(pad.address, None)
+            return False
+        wider = pad.widened(*numbers)
+        self._beyond[pad.address] = self._beyond.get(pad.address, 0) + 1
+        if wider == pad or self._beyond[pad.address] < _BEYOND:
+            return False
+        self.pads[index] = wider
+        self._on_learnt(wider)
+        return True
+
+    # -- fingers -----------------------------------------------------------------------------
+
+    def _finger(self, key: tuple[str, int]) -> _PadFinger:
         if key not in self._fingers and len(self._fingers) >= _MAX_PADS * _FINGERS_PER_PAD:
             self._fingers.pop(next(iter(self._fingers)))  # the oldest
-        finger = self._fingers.setdefault(key, _PadFinger())
+        return self._fingers.setdefault(key, _PadFinger())
+
+    def _set_touched(
+        self, id_: int, finger: _PadFinger, level: float, now: float
+    ) -> list[native.Input]:
+        """Touch (level > 0) or release a pad. Its place may come before or after."""
         inputs: list[native.Input] = []
-        if on == finger.touched:
+        on, silence = level > 0, now - finger.received_at
+        if not finger.sends_touch:
+            finger.sends_touch = True
+            if finger.place is not None and silence < LIFT_AFTER:
+                # It has landed as the finger of a pad that does not send its touch: so that
+                # it no longer lifts by itself, it stays where it is.
+                finger.down, finger.landed_at = True, finger.received_at
+                if on:
+                    inputs.append(native.Finger(Phase.MOVE, id_, *finger.place))
+        finger.received_at = now
+        if on:
+            doubled = finger.touched and now - finger.touched_at < _LATE
+            if doubled or (finger.touched and level != finger.level):  # the pad sends pressure
+                finger.level = level
+                return []
+            has_landed = finger.down and not finger.touched and now - finger.landed_at < _LATE
+            finger.touched, finger.level, finger.touched_at = True, level, now
+            finger.down = has_landed  # if it was down for longer, its release was lost
+            if finger.new_place and finger.place is not None and silence < _LATE:
+                inputs += self._land(id_, finger, finger.place, now)
             return inputs
-        finger.touched = on
-        if finger.place is not None and not finger.down and (finger.new_place or not on):
+        if finger.touched and finger.place is not None and not finger.down:
             # Released without a place since it was touched: a tap where the last one was.
-            inputs.append(native.Finger(Phase.DOWN, key[1], *finger.place))
-            finger.down = True
-        if not on:
-            if finger.down:
-                inputs.append(native.Finger(Phase.UP, key[1]))
-            finger.down = finger.new_place = False
+            inputs += self._land(id_, finger, finger.place, now)
+        if finger.down:
+            inputs.append(native.Finger(Phase.UP, id_))
+        finger.touched = finger.down = finger.new_place = False
+        finger.released_at = now
         return inputs
 
-    def _set_place(self, key: tuple[str, int], place: native.Place) -> list[native.Input]:
-        finger = self._fingers.get(key)
-        if finger is None:  # the pad does not send its touch
-            return [native.PhaselessTouch(place.x, place.y, None, place.clipped, key[1])]
-        finger.place, finger.new_place = place, True
-        if not finger.touched:
-            return []  # its touch comes next
-        phase = Phase.MOVE if finger.down else Phase.DOWN
-        finger.down = True
-        return [native.Finger(phase, key[1], *place)]
+    def _land(
+        self, id_: int, finger: _PadFinger, place: native.Place, now: float
+    ) -> list[native.Input]:
+        finger.down, finger.new_place, finger.landed_at = True, False, now
+        return [native.Finger(Phase.DOWN, id_, *place)]
+
+    def _set_place(
+        self, id_: int, finger: _PadFinger, place: native.Place, now: float, *, lands: bool
+    ) -> list[native.Input]:
+        """Move a finger to a place; lands: it is not to be a slide."""
+        before, silence = finger.place, now - finger.received_at
+        finger.place, finger.received_at = place, now
+        if not finger.sends_touch:
+            touch = native.PhaselessTouch(place.x, place.y, None, place.clipped, id_)
+            is_down = before is not None and silence <= PAUSE_IS_DOWN
+            return [native.Finger(Phase.UP, id_), touch] if lands and is_down else [touch]
+        if not finger.touched and not finger.down and now - finger.released_at < _LATE:
+            finger.new_place = True  # late, or its touch comes next
+            return []
+        if before is not None and silence > _SILENT:
+            lands = lands or math.dist(before[:2], place[:2]) > _FAR
+        if lands or not finger.down:
+            return self._land(id_, finger, place, now)
+        return [native.Finger(Phase.MOVE, id_, *place)]
+
+    # -- out ---------------------------------------------------------------------------------
 
     def write(self, touch: Touch) -> list[bytes]:
         """Return the messages of a touch as the first pad sends them, which move its dot.
@@ -176,10 +337,42 @@ class Pads:
         return [place]
 
 
+def touch_base(message: Message) -> str | None:
+    """Return the pad's address of a message that may be a pad's touch (/z); else None."""
+    if len(message.args) == 1:
+        for ending in _TOUCH_ENDINGS:
+            base = message.address.removesuffix(ending)
+            if base != message.address and _may_be_pad(base):
+                return base
+    return None
+
+
 def is_pad(message: Message) -> bool:
-    """Return whether a message may be a pad's: two numbers of 0..1 at no reserved address."""
+    """Return whether a message may be a pad's: two numbers at an address that is not reserved.
+
+    The numbers are within the widest range that a pad may have.
+    """
     if len(message.args) != 2 or set(message.tags) - set("ihfd"):
         return False
-    if any(message.address == a or message.address.startswith(a + "/") for a in _RESERVED):
+    low, high = _RANGES[-1]
+    in_range = all(isinstance(n, int | float) and low <= n <= high for n in message.args)
+    return in_range and _may_be_pad(message.address)
+
+
+def _may_be_pad(address: str) -> bool:
+    if any(address == a or address.startswith(a + "/") for a in _RESERVED):
         return False
-    return all(isinstance(value, int | float) and 0 <= value <= 1 for value in message.args)
+    return address.isprintable() and ADDRESS.fullmatch(address) is not None
+
+
+def is_harmless(message: Message) -> bool:
+    """Return whether a message is one that phones send besides: sensors, pings, pages."""
+    if not message.args and _PAGE.fullmatch(message.address):
+        return True  # another page was opened
+    return message.address.strip("/").partition("/")[0].lower() in _HARMLESS
+
+
+def advice(message: Message) -> str:
+    """Return the option that would take the pad that may have sent a message, or ""."""
+    address = message.address if is_pad(message) else touch_base(message)
+    return "" if address is None else f"if that is a pad: --touchosc {shlex.quote(address)}"

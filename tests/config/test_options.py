@@ -27,6 +27,7 @@ from robojam.config.addresses import (
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import OPTIONS, Options
 from robojam.controls import SETTINGS
+from robojam.wire.touchosc import Pad
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
 
@@ -249,8 +250,8 @@ def test_output_takes_every_dialect(dialect):
 
 
 def test_pad_is_an_address_with_axes():
-    assert parse_pad("/1/xy") == ("/1/xy", ("x", "-y"))
-    assert parse_pad("/pad=-y,x") == ("/pad", ("-y", "x"))
+    assert parse_pad("/1/xy") == Pad("/1/xy", ("x", "-y"))
+    assert parse_pad("/pad=-y,x") == Pad("/pad", ("-y", "x"))
     for wrong in (
         "1/xy",
         "/",
@@ -264,6 +265,19 @@ def test_pad_is_an_address_with_axes():
     ):
         with pytest.raises(ValueError, match=r"no axes|address of a pad"):
             parse_pad(wrong)
+    for text, ranges in (
+        ("/1/xy:-1..1", ((-1, 1), (-1, 1))),
+        ("/1/xy=x,-y:0..127", ((0, 127), (0, 127))),
+        ("/1/xy=x,-y:0..1023,0.5..7.5e2", ((0, 1023), (0.5, 750))),
+    ):
+        assert parse_pad(text) == Pad("/1/xy", ("x", "-y"), ranges, fixed=True)
+        assert parse_pad(str(parse_pad(text))) == parse_pad(text)
+    assert parse_pad("/a:b") == Pad("/a:b")
+    for wrong in ("/1/xy:1..0", "/1/xy:0..0", "/1/xy:a..b", "/1/xy:0..inf", "/1/xy:0..nan"):
+        with pytest.raises(ValueError, match=r"is no range of numbers, as -1..1 or 0..127"):
+            parse_pad(wrong)
+    with pytest.raises(ValueError, match="a pad has two ranges"):
+        parse_pad("/1/xy:0..1,0..1,0..1")
     assert "touchosc: 'z' are no axes" in refusal(touchosc=["/1/xy=z"])
     assert "touchosc: 'pad' is neither" in refusal(touchosc=["learn", "pad"])
 

@@ -240,7 +240,7 @@ BAD = {
     "malformed": [
         b"",
         b"\0",
-        b"noise",
+        b"\1noise",
         b"#bundle\0",
         b"/robojam/down\0\0\0,iff",
         b"/x\xff\0,\0",
@@ -249,10 +249,11 @@ BAD = {
     "unknown address": [osc.encode("/volume", "f", 1.0), osc.encode("/robojam/")],
     "wrong arguments": [
         osc.encode("/robojam/down", "ff", 0.5, 0.5),
-        osc.encode("/robojam/down", "sff", "0", 0.5, 0.5),
+        osc.encode("/robojam/down", "sff", "left", 0.5, 0.5),
         osc.encode("/robojam/down", "fff", 0.5, 0.5, 0.5),
         osc.encode("/robojam/mode", "i", 1),
-        osc.encode("/robojam/answer", "s", "now"),
+        osc.encode("/robojam/answer", "ss", "now", "then"),
+        b"/robojam/down\0\0\0,b\0\0\0\0\0\0",
         osc.encode("/touch", "f", 0.5),
     ],
     "not finite": [
@@ -283,7 +284,7 @@ BAD = {
         osc.encode("/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.1),
         osc.encode("/robojam/turn"),
     ],
-    "type": [b"/robojam/down\0\0\0,b\0\0\0\0\0\0"],
+    "type": [b"/robojam/down\0\0\0,z\0\0\0\0\0\0"],
 }
 _deep = osc.encode("/robojam/panic")
 for _ in range(1000):
@@ -320,8 +321,10 @@ def test_hostile_packets_are_counted_by_reason_and_change_no_event(driven, caplo
         dropped[reason] = dropped.get(reason, 0) + 1
     assert d.status()["dropped"] == dropped
     assert set(dropped) == set(BAD)
-    warnings = [r for r in caplog.records if "dropped" in r.message]
-    assert len(warnings) == len(BAD)  # each reason once a minute
+    warnings = [r.message for r in caplog.records if "dropped" in r.message]
+    assert len(warnings) <= 32  # each kind once a minute
+    for reason in BAD:
+        assert any(f": {reason}" in text for text in warnings)
 
 
 NUMBERS = st.one_of(

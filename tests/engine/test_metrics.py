@@ -5,20 +5,62 @@ import pytest
 from robojam.engine.metrics import DropCounter, Lateness
 
 
-def test_drops_of_one_reason_are_counted_and_logged_once_a_minute(caplog):
+def counted_lines(records):
+    return [record.message for record in records]
+
+
+def test_drop_is_logged_with_its_sender_once_until_a_minute_without_one_has_passed(caplog):
     now = [0.0]
     counter = DropCounter(lambda: now[0])
-    for step in range(12_100):
-        now[0] = step / 100
-        counter.drop("malformed" if step % 2 else "nested", "what was in it", "10.0.0.2:9000")
-    assert counter.dropped == {"nested": 6050, "malformed": 6050}
-    begin = "dropped from 10.0.0.2:9000 (what was in it)"
-    assert [r.message for r in caplog.records] == [
-        f"{begin}: {reason}; {count} so far, told once a minute"
-        for count in (1, 3001, 6001)
-        for reason in ("nested", "malformed")
+    counter.sender = ("10.0.0.2", 9000)
+
+    def drop_at_60_hz(seconds):
+        for _ in range(60 * seconds):
+            now[0] += 1 / 60
+            counter.drop("malformed", "what was in it")
+
+    drop_at_60_hz(200)
+    now[0] += 61
+    drop_at_60_hz(1)
+    assert counted_lines(caplog.records) == [
+        f"dropped from 10.0.0.2:9000: malformed (what was in it); {count} so far "
+        "(the next ones are only counted)"
+        for count in (1, 12_001)
     ]
+    assert counter.dropped == {"malformed": 12_060}
     assert counter.played == counter.heard == 0
+
+
+def test_drops_of_other_reasons_keys_and_hosts_are_logged_each_and_ports_are_not(caplog):
+    counter = DropCounter(lambda: 0.0)
+    for sender in (("10.0.0.2", 9000), ("10.0.0.2", 9001), ("fe80::2", 9000), "LinnStrument"):
+        counter.sender = sender
+        for reason in ("unknown address", "wrong arguments"):
+            for key in ("/a", "/b"):
+                counter.drop(reason, key=key)
+    lines = counted_lines(caplog.records)
+    assert len(lines) == 12
+    assert lines[0].startswith("dropped from 10.0.0.2:9000: unknown address; 1 so far")
+    assert lines[4].startswith("dropped from [fe80::2]:9000: unknown address; 5 so far")
+    assert lines[8].startswith("dropped from LinnStrument: unknown address; 7 so far")
+
+
+def test_warnings_of_a_flood_are_bounded_and_another_host_is_still_named(caplog):
+    now = [0.0]
+    counter = DropCounter(lambda: now[0])
+    for step in range(5000):
+        now[0] = step / 1000
+        counter.sender = ("10.0.0.2", 9000)
+        counter.drop("unknown address", key=f"/{step}")
+    assert len(caplog.records) <= 32
+    counter.sender = ("10.0.0.3", 9000)
+    counter.drop("unknown address", key="/a")
+    assert "from 10.0.0.3:9000" in caplog.records[-1].message
+    for step in range(5000):
+        counter.sender = (f"10.1.{step // 250}.{step % 250}", 9000)
+        counter.drop("malformed")
+    assert len(caplog.records) < 100
+    assert len(counter._last) <= 64
 
 
 def test_p99_of_lateness_is_of_the_last_1024_touches():

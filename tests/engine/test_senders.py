@@ -418,7 +418,7 @@ def test_report_of_fingers_in_an_engine_is_no_touch(driven):
     d.send("/robojam/alive")
     assert d.status()["players"][0]["fingers"] == 0
     assert d.status()["heard"] == 2
-    d.send("/robojam/alive", "s", "1")
+    d.send("/robojam/alive", "s", "one")
     d.send("/robojam/alive", "f", 0.5)
     assert d.status()["dropped"] == {"wrong arguments": 2}
 

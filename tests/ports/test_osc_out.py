@@ -180,7 +180,7 @@ def test_tuio_input_reads_touches_and_reports_other_packets(tmp_path):
         for one in (
             packet,
             packet[:60],
-            b"noise",
+            b"\1noise",
             osc.encode("/tuio/2Dobj", "si", "fseq", 1),
             osc.encode("/touch", "ff", 0.5, 0.5),
         ):

@@ -71,18 +71,76 @@ def test_message_of_the_table_gives_its_input(
 
 
 @pytest.mark.parametrize(("address", "tags", "args", "expected"), IN)
-def test_number_of_any_type_is_accepted_and_other_types_are_dropped(
+def test_number_of_any_type_is_accepted_also_as_text_and_without_value_are_dropped(
     address: str, tags: str, args: tuple[Any, ...], expected: native.Input
 ) -> None:
     if not args or "s" in tags:
         return
+    assert read(address, "s" * len(args), *map(str, args)) == expected
+    for tag in "brmt":
+        message = Message(address, tag + tags[1:], (None, *args[1:]))
+        assert native.read(message, native.INPUTS) == Dropped("wrong arguments")
+    for text in ("", "x", "nan", "inf", "1_0", "0x1", "0,5", "1" * 50, "½"):
+        assert read(address, "s" + tags[1:], text, *args[1:]) == Dropped("wrong arguments")
     for kind in "fd":
         if all(float(a) < 2**24 for a in args):
             assert read(address, kind * len(args), *map(float, args)) == expected
-    for tag in "TFNI":
-        message = Message(address, tag + tags[1:], (True, *args[1:]))
-        assert native.read(message, native.INPUTS) == Dropped("wrong arguments")
-    assert read(address, "s" + tags[1:], "0", *args[1:]) == Dropped("wrong arguments")
+
+
+def constants(address: str, tags: str) -> native.Input:
+    """Return the input of a message with arguments that have no bytes."""
+    packet = encode(address) + b"\0"
+    head = packet[: packet.index(b",")]
+    (message,), dropped = decode(head + f",{tags}".encode() + b"\0" * (4 - (len(tags) + 1) % 4))
+    assert dropped == []
+    return native.read(message, native.INPUTS)
+
+
+def test_true_and_impulse_are_one_and_false_and_nil_are_zero_where_a_number_stands() -> None:
+    for tag, value in {"T": 1, "I": 1, "F": 0, "N": 0}.items():
+        assert constants("/robojam/pause", tag) == Control("pause", value)
+        assert constants("/robojam/record", tag) == Control("record", value)
+        assert constants("/robojam/response", tag) == Control("response", float(value))
+        assert constants("/touch", f"{tag}T") == PhaselessTouch(float(value), 1.0)
+        assert constants("/robojam/up", tag) == Finger(UP, value)
+        assert constants("/robojam/mode", tag) == Dropped("wrong arguments")
+    assert constants("/robojam/audition", "F") == native.PreviewTouch(on=False)
+
+
+TRIGGERS = {f"/robojam/{name}": Control(name, 1) for name in ("answer", "reset", "panic")} | {
+    "/robojam/status": StatusRequest()
+}
+
+
+@pytest.mark.parametrize(("address", "pressed"), TRIGGERS.items())
+def test_trigger_with_one_argument_is_a_button_that_is_pressed_unless_it_is_0(
+    address: str, pressed: native.Input
+) -> None:
+    assert read(address) == pressed
+    for tag, value in (("f", 1.0), ("i", 127), ("d", 0.001), ("h", -1)):
+        assert read(address, tag, value) == pressed
+    for tag in "TIN":
+        assert constants(address, tag) == pressed
+    for tag in "brmt":
+        assert native.read(Message(address, tag, (None,)), native.INPUTS) == pressed
+    assert constants(address, "F") is native.RELEASED
+    for tag, zero in (("f", 0.0), ("i", 0), ("d", -0.0), ("h", 0)):
+        assert read(address, tag, zero) is native.RELEASED
+    assert read(address, "f", NAN) == Dropped("not finite")
+    assert read(address, "ff", 1.0, 1.0) == Dropped("wrong arguments")
+    if address != "/robojam/status":  # there text is an engine's answer
+        assert read(address, "s", "go") == read(address, "s", "1") == pressed
+        assert read(address, "s", "0") is read(address, "s", "0.0") is native.RELEASED
+
+
+def test_every_address_says_what_it_takes() -> None:
+    takes = {address: native.takes(address, native.INPUTS) for address in native.INPUTS}
+    assert all(takes.values())
+    assert takes["/robojam/down"] == "id x y"
+    assert takes["/touch"] == "x y or x y dt"
+    assert takes["/robojam/pause"] == "0 or 1"
+    assert "duet" in takes["/robojam/mode"]
+    assert native.takes("/nothing", native.INPUTS) == ""
 
 
 @pytest.mark.parametrize("kind", "ihfd")
@@ -106,7 +164,7 @@ def test_id_is_read_as_an_int_and_coordinates_as_floats() -> None:
 def test_message_with_a_wrong_number_of_arguments_is_dropped(
     address: str, tags: str, args: Any, _: object
 ) -> None:
-    extra = read(address, tags + "ii", *args, 1, 1)
+    extra = read(address, tags + "iii", *args, 1, 1, 1)
     assert extra == Dropped("wrong arguments")
     if args and address != "/touch":
         assert read(address, tags[1:], *args[1:]) == Dropped("wrong arguments")
