@@ -38,11 +38,10 @@ from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
 from robojam.window.view import setup_panel
 from robojam.window.view.display import (
+    FullScreen,
     configure_sdl,
     display_scale,
-    is_full_screen,
     open_display,
-    toggle_full_screen,
 )
 from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel, panel_of
@@ -87,7 +86,7 @@ def open_window(
             raise pygame.error("no video device")
         pygame.font.init()
         scale = display_scale()
-        screen = open_display(size, scale=scale, fullscreen=fullscreen)
+        screen = open_display(size, scale=scale)
     except pygame.error as error:
         pygame.quit()
         print(f"robojam: there is no display to open a window on ({error})", file=sys.stderr)
@@ -100,6 +99,8 @@ def open_window(
         return 2
     try:
         app = App(screen, connection, name=f"{engine[0]}:{engine[1]}", ends=ends)
+        if fullscreen:
+            app.toggle_full_screen()
         view = app.state.view
         view.theme, view.quarter_turns, view.scale = theme, turn // 90 % 4, scale
         app.run()
@@ -131,6 +132,7 @@ class App:
         self.recordings = RecordingsPanel(wake=_wake)
         self.actions = Actions(self.state, connection, self.recordings)
         self.preview = PreviewPlayer(connection)
+        self.full_screen = FullScreen()
         self.is_open = True
         self._held_keys: set[int] = set()
         #: Pressed boxes, the x where each press began, and how far the dial was turned then.
@@ -188,7 +190,7 @@ class App:
         setup = self.actions.setup
         panel = setup_panel.panel_of(self.state, setup.page) or panel_of(
             self.state, entries=self.recordings.entries, page=self.actions.page,
-            playback=playback, full=is_full_screen(), busy=self.recordings.busy,
+            playback=playback, full=self.full_screen.is_on, busy=self.recordings.busy,
         )  # fmt: skip
         frame = frame_text(self.state, now)
         moving = self.scene.is_animating(self.state, now) or self.keyboard.is_sliding
@@ -450,21 +452,22 @@ class App:
                 self.is_open = self.is_open and not self.state.confirm_quit(now)
             case "escape" if self.state.view.panel:
                 self.actions.close_panel()
-            case "escape" if is_full_screen():
-                self._toggle_full_screen()
+            case "escape" if self.full_screen.is_on:
+                self.toggle_full_screen()
             case "fullscreen":
-                self._toggle_full_screen()
+                self.toggle_full_screen()
             case _:
                 if action in ("turn", "theme", "typing"):
                     self._lift_all()  # the fingers would be at other places
                     self.scene.invalidate()
                 self.actions.perform(action, now)
 
-    def _toggle_full_screen(self) -> None:
+    def toggle_full_screen(self) -> None:
+        """Cover the full screen, or return to the size and place before."""
         self._lift_all()
         self.scene.invalidate()
         try:
-            toggle_full_screen()
+            self.full_screen.toggle()
         except pygame.error as error:
             self.state.notify(f"no full screen here ({error})", time.monotonic())
         self.screen = pygame.display.get_surface() or self.screen

@@ -1,10 +1,11 @@
-"""Functions of SDL that pygame does not offer."""
+"""Functions of SDL and of X11 that pygame does not offer."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pygame
 
@@ -33,20 +34,41 @@ def display_dpi() -> float:
 
 def x11_dpi() -> float:
     """Return the dots per inch that the X server or its desktop is set to; 0 where unknown."""
-    with suppress(OSError, AttributeError, ValueError):
-        x11 = ctypes.CDLL("libX11.so.6")
-        x11.XOpenDisplay.restype = ctypes.c_void_p
+    with suppress(OSError, AttributeError, ValueError), _x11() as (x11, connection):
         x11.XGetDefault.restype = ctypes.c_char_p
-        connection = ctypes.c_void_p(x11.XOpenDisplay(None))
-        if not connection:
-            return 0.0
-        try:
-            setting = x11.XGetDefault(connection, b"Xft", b"dpi")
-            if setting:
-                return float(setting)
-            screen = x11.XDefaultScreen(connection)
-            inches = int(x11.XDisplayWidthMM(connection, screen)) / 25.4
-            return int(x11.XDisplayWidth(connection, screen)) / inches if inches > 0 else 0.0
-        finally:
-            x11.XCloseDisplay(connection)
+        setting = x11.XGetDefault(connection, b"Xft", b"dpi")
+        if setting:
+            return float(setting)
+        screen = x11.XDefaultScreen(connection)
+        inches = int(x11.XDisplayWidthMM(connection, screen)) / 25.4
+        return int(x11.XDisplayWidth(connection, screen)) / inches if inches > 0 else 0.0
     return 0.0
+
+
+def x11_has_window_manager() -> bool:
+    """Return whether a window manager runs on the X server; True where that is not known."""
+    with suppress(OSError, AttributeError), _x11() as (x11, connection):
+        x11.XInternAtom.restype = x11.XDefaultRootWindow.restype = ctypes.c_ulong
+        x11.XListProperties.restype = ctypes.POINTER(ctypes.c_ulong)
+        wanted = x11.XInternAtom(connection, b"_NET_SUPPORTING_WM_CHECK", 0)
+        root = ctypes.c_ulong(x11.XDefaultRootWindow(connection))
+        count = ctypes.c_int(0)
+        atoms = x11.XListProperties(connection, root, ctypes.byref(count))
+        found = wanted in atoms[: count.value] if atoms else False
+        x11.XFree(atoms)
+        return found
+    return True
+
+
+@contextmanager
+def _x11() -> Iterator[tuple[ctypes.CDLL, ctypes.c_void_p]]:
+    """Connect to the X server. Raises OSError where that is not possible."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(x11.XOpenDisplay(None))
+    if not connection:
+        raise OSError("no X server")
+    try:
+        yield x11, connection
+    finally:
+        x11.XCloseDisplay(connection)

@@ -27,7 +27,6 @@ from support.window import (
 from robojam.window.client.state import QUIT_AGAIN
 from robojam.window.input.fingers import MAX_FINGERS
 from robojam.window.input.keys import KEYS
-from robojam.window.view.display import is_full_screen
 from robojam.window.view.frame import frame_text
 from robojam.window.view.theme import THEMES, Metrics
 from robojam.wire.osc import decode, encode
@@ -356,9 +355,9 @@ def test_escape_closes_what_is_open_then_leaves_full_screen_then_does_nothing(ap
     app.state.view.panel = "controls"
     assert press_key(app, pygame.K_ESCAPE) == []
     assert app.state.view.panel == ""
-    assert is_full_screen()
+    assert app.full_screen.is_on
     assert press_key(app, pygame.K_ESCAPE) == []
-    assert not is_full_screen()
+    assert not app.full_screen.is_on
     assert press_key(app, pygame.K_ESCAPE) == []
     assert app.is_open
     app.run_once()
@@ -370,7 +369,7 @@ def test_panic_in_full_screen_is_panic_and_nothing_else(app):
     app.state.view.panel = "controls"
     assert click(app, "panic") == [encode("/robojam/panic")]
     assert press_key(app, pygame.K_0) == [encode("/robojam/panic")]
-    assert is_full_screen()
+    assert app.full_screen.is_on
     assert app.state.view.panel == "controls"
 
 

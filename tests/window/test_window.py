@@ -13,12 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.display import display
 from support.engine import MODEL, PATIENCE, Client, command, serving, stop
 from support.window import receive_message
 
@@ -28,33 +27,12 @@ from robojam.window.client.state import EngineState, WindowState
 from robojam.wire.osc import encode
 
 needs_model = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
-TOOLS = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]
-
-
-@contextmanager
-def display(size: str) -> Iterator[dict[str, str]]:
-    """Run an X server without a screen; yield the environment of its programs."""
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
-        pass_fds=[writing], stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(writing)
-    try:
-        assert select.select([reading], [], [], PATIENCE)[0]
-        number = os.read(reading, 16).decode().strip()
-        environment = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
-        # else SDL ignores a press within 10 ms of the window's focus
-        environment["SDL_MOUSE_FOCUS_CLICKTHROUGH"] = "1"
-        yield {**environment, "DISPLAY": f":{number}"}
-    finally:
-        os.close(reading)
-        stop(server)
+missing_tools = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]
 
 
 @needs_model
 @pytest.mark.peer
-@pytest.mark.skipif(bool(TOOLS), reason=f"not here: {', '.join(TOOLS)}")
+@pytest.mark.skipif(bool(missing_tools), reason=f"not here: {', '.join(missing_tools)}")
 def test_real_pointer_and_keys_play_and_change_controls(tmp_path):
     def do(*arguments: str) -> None:
         subprocess.run(["xdotool", *arguments], env=environment, check=True, timeout=PATIENCE)

@@ -49,8 +49,8 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "step:volume:-1": ("v",), "step:volume:1": ("shift v",),
     "instrument:human": ("i",), "instrument:ai": ("m",), "scale": ("k",), "range": ("g",),
     "record": ("r",), "sessions": ("s",), "controls": ("c",), "setup": ("d",),
-    "help": ("h", "F1"), "forecast": ("f",), "theme": ("t",), "turn": ("o",), "fullscreen": ("F11", "shift f"),
-    "typing": ("tab",), "escape": ("esc",), "quit": ("q",),
+    "help": ("h", "F1"), "forecast": ("f",), "theme": ("t",), "turn": ("o",),
+    "fullscreen": ("F11", "shift f"), "typing": ("tab",), "escape": ("esc",), "quit": ("q",),
 }  # fmt: skip
 #: Keys with another meaning while a recording is open.
 PLAYER_KEYS: Final[dict[str, tuple[str, ...]]] = {

@@ -18,8 +18,9 @@ from robojam.window.view.theme import DARK
 SIZE = (1280, 800)
 #: Shares of the display's longer and shorter side that a new window takes, and takes at most.
 _SHARES, _MOST = (2 / 3, 20 / 27), (0.9, 0.85)
-#: Dots per inch at scale 1, and the scales that are believed.
-_DPI, _MAX_SCALE = 96.0, 4.0
+#: Dots per inch at scale 1, and the scales that are believed: displays of 100 dots per inch
+#: are of scale 1, too.
+_DPI, _MIN_SCALE, _MAX_SCALE = 96.0, 1.2, 4.0
 #: Shorter side of a display of scale 1, in pixels, where its system does not report a scale.
 _SHORT_SIDE = 1080
 
@@ -39,9 +40,7 @@ def configure_sdl() -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
 
 
-def open_display(
-    size: tuple[int, int] | None, *, scale: float, fullscreen: bool
-) -> pygame.Surface:
+def open_display(size: tuple[int, int] | None, *, scale: float) -> pygame.Surface:
     """Open the window; return its surface.
 
     size is in pixels, None for the one that suits a display of this scale.
@@ -56,10 +55,7 @@ def open_display(
         picture.blit(shape, shape.get_rect(center=at))
     pygame.display.set_icon(picture)
     size = size or size_for(pygame.display.get_desktop_sizes()[0], scale)
-    screen = pygame.display.set_mode(size, pygame.RESIZABLE)
-    if fullscreen:
-        toggle_full_screen()
-    return pygame.display.get_surface() or screen
+    return pygame.display.set_mode(size, pygame.RESIZABLE)
 
 
 def size_for(desktop: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -82,24 +78,36 @@ def display_scale() -> float:
         scales.append(sdl.x11_dpi() / _DPI)
     elif sys.platform == "win32":
         scales.append(sdl.display_dpi() / _DPI)
-    return min(_MAX_SCALE, max(scale for scale in scales if math.isfinite(scale)))
+    scale = max(scale for scale in scales if math.isfinite(scale))
+    return 1.0 if scale < _MIN_SCALE else min(_MAX_SCALE, scale)
 
 
-def is_full_screen() -> bool:
-    """Return whether the window covers the full screen."""
-    return bool(pygame.display.is_fullscreen())
+class FullScreen:
+    """Switch of the window between the full screen and its size and place before."""
 
+    def __init__(self) -> None:
+        #: Place and size before, while the window covers a screen without a window manager.
+        self._before: tuple[tuple[int, int], tuple[int, int]] | None = None
 
-def toggle_full_screen() -> None:
-    """Cover the full screen, or return to the window's size and place before.
+    @property
+    def is_on(self) -> bool:
+        """Whether the window covers the full screen."""
+        return self._before is not None or bool(pygame.display.is_fullscreen())
 
-    Raises pygame.error where that is not possible.
-    """
-    # pygame.display.set_mode does not leave the full screen of X11.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        window = pygame.Window.from_display_module()
-    if is_full_screen():
-        window.set_windowed()
-    else:
-        window.set_fullscreen(True)
+    def toggle(self) -> None:
+        """Cover the full screen, or return. Raises pygame.error where that is not possible."""
+        # pygame.display.set_mode does not leave the full screen of X11.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            window = pygame.Window.from_display_module()
+        if self._before is not None:
+            (window.position, window.size), self._before = self._before, None
+        elif pygame.display.is_fullscreen():
+            window.set_windowed()
+        elif pygame.display.get_driver() == "x11" and not sdl.x11_has_window_manager():
+            # SDL asks the window manager to do it.
+            left, top = window.position
+            self._before = (left, top), (window.size[0], window.size[1])
+            window.position, window.size = (0, 0), pygame.display.get_desktop_sizes()[0]
+        else:
+            window.set_fullscreen(True)
