@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -15,6 +13,7 @@ import click
 from robojam.cli.arguments import Command, json_option, option
 from robojam.config.addresses import parse_address, parse_output, parse_tuio
 from robojam.config.options import Options
+from robojam.system.install import quote
 from robojam.wire.midi.styles import port_option
 
 #: Seconds to wait for an engine's status.
@@ -154,13 +153,8 @@ def _commands_to_type(report: dict[str, Any]) -> list[dict[str, str]]:
         add(f"--osc-out {address}{dialect}", f"play to {name}")
     for direction, verb in (("in", "listen to"), ("out", "play")):
         for port in report["midi"].get(direction, ())[:2]:
-            add(f"--midi-{direction} {_quoted(port_option(port))}", f"{verb} {port}")
+            add(f"--midi-{direction} {quote(port_option(port))}", f"{verb} {port}")
     return commands
-
-
-def _quoted(text: str) -> str:
-    """Return a text as this system's shell takes it."""
-    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def _items(result: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from support.engine import command
 from robojam.config.options import Options
 from robojam.ports import midi_client
 from robojam.ports.midi import MidiPorts
-from robojam.ports.midi_client import MidiClient, MidiError, list_ports
+from robojam.ports.midi_client import MidiClient, MidiError, list_ports, rtmidi_advice
 from robojam.ports.midi_process import NO_PORT, OUTPUTS, packet
 from robojam.wire.midi.styles import PortRequest
 
@@ -128,6 +128,32 @@ def test_missing_rtmidi_is_an_error_that_names_the_package(monkeypatch):
         MidiClient([BOARD], [], time.monotonic)
     with pytest.raises(MidiError, match="python-rtmidi"):
         list_ports()
+
+
+@pytest.mark.parametrize(
+    ("families", "version", "advice"),
+    [
+        (["ubuntu", "debian"], (3, 13), "first: sudo apt install g++ pkg-config python3-dev "),
+        (["fedora"], (3, 14), "first: sudo dnf install gcc-c++"),
+        (["void"], (3, 13), "a C++ compiler, pkg-config and the headers of Python, ALSA"),
+        (["darwin"], (3, 13), "xcode-select --install"),
+        (["win32"], (3, 13), "Visual Studio's C++ build tools"),
+        ([], (3, 13), "For Python 3.12 it is ready-made"),
+    ],
+)
+def test_advice_says_what_the_build_takes_where_none_is_ready_made(families, version, advice):
+    command = "pipx inject robojam python-rtmidi"
+    text = rtmidi_advice(command, version=version, families=families)
+    assert text.startswith(f"MIDI needs python-rtmidi, which is not installed: {command}. ")
+    assert advice in text
+    ready = rtmidi_advice(command, version=(3, 12), families=families)
+    assert ready == f"MIDI needs python-rtmidi, which is not installed: {command}"
+
+
+def test_advice_where_the_system_keeps_its_python_names_its_package():
+    text = rtmidi_advice(None, version=(3, 13), families=["debian"])
+    assert "sudo apt install python3-rtmidi; or install robojam in a virtual" in text
+    assert "apt" not in rtmidi_advice(None, version=(3, 13), families=["arch"])
 
 
 def test_ports_can_be_listed_without_a_midi_system(monkeypatch):

@@ -1,0 +1,53 @@
+"""How to install another package beside robojam, in the words of the tool that installed it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def install_command(
+    package: str,
+    *,
+    prefix: str = sys.prefix,
+    has_pip: bool | None = None,
+    is_managed: bool | None = None,
+) -> str | None:
+    """Return the command that installs a package where robojam runs; None where none does.
+
+    prefix is the environment. has_pip tells whether it has pip, and is_managed whether the
+    system keeps it for its own packages (PEP 668); None: find out.
+    """
+    path = Path(prefix)
+    if "pipx" in path.parts and path.parent.name == "venvs":
+        return f"pipx inject {quote(path.name)} {package}"
+    if (path / "uv-receipt.toml").exists() or _made_by_uv(path):
+        return f"uv pip install {package} --python {quote(prefix)}"
+    if _is_managed() if is_managed is None else is_managed:
+        return None
+    if find_spec("pip") is not None if has_pip is None else has_pip:
+        return f"{quote(sys.executable)} -m pip install {package}"
+    return f"uv pip install {package} --python {quote(prefix)}"
+
+
+def quote(text: str) -> str:
+    """Return a text as this system's shell takes it."""
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
+
+
+def _made_by_uv(prefix: Path) -> bool:
+    try:
+        lines = (prefix / "pyvenv.cfg").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    return any(line.partition("=")[0].strip() == "uv" for line in lines)
+
+
+def _is_managed() -> bool:
+    marker = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"
+    return sys.prefix == sys.base_prefix and marker.exists()
