@@ -16,6 +16,7 @@ from robojam.config.options import BY_NAME, OPTIONS, Option, Options
 from robojam.controls import CONTROLS
 
 if TYPE_CHECKING:
+    from robojam.corpus.units import Units
     from robojam.model.file import ModelDescription
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
@@ -89,6 +90,13 @@ def output_file(value: str) -> Path:
     return path
 
 
+def units(value: str) -> Units:
+    """Read the units of performances, such as "px:1024x768,ms"."""
+    from robojam.corpus.units import parse  # numpy, which not every command needs
+
+    return parse(value)
+
+
 #: Path of a file or folder to read; the reader says what is wrong with it.
 PATH: Final = click.Path(path_type=Path)
 SEED: Final = whole_number(0, 2**63 - 1)
@@ -121,6 +129,14 @@ def paths_argument(metavar: str, text: str) -> Declaration:
     )
 
 
+_UNITS_TEXT: Final = (
+    "units of places and times in tables, logs and arrays, as in px:1024x768,ms; "
+    "px:WIDTHxHEIGHT, LOW..HIGH (-1..1, 0..100), s, ms, us, ns, time (since the start), dt "
+    "(since the touch before), flip-y; guess: guess what is out of range "
+    "(default: 0..1, s)"
+)
+#: Declares the parameter units: a Units, or None.
+units_option: Final = option("--units UNITS", _UNITS_TEXT, units)
 json_option: Final = option("--json", "print JSON, for programs", field="as_json")
 
 

@@ -12,23 +12,32 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from robojam.cli.arguments import Command, json_option, option, output_file, paths_argument
+from robojam.cli.arguments import (
+    Command,
+    json_option,
+    option,
+    output_file,
+    paths_argument,
+    units_option,
+)
 from robojam.cli.output import count_performances, duration, fail, warn
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
+    from robojam.corpus.units import Units
 
 
 @click.command(cls=Command)
 @paths_argument("DATA", "files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions")
 @option("--to FILE.npz", "file to write them to, clean and joined", output_file)
 @option("--machine", "read what the machine played in sessions and logs, not the humans")
+@units_option
 @json_option
-def corpus(*, paths: tuple[Path, ...], to: Path | None, machine: bool, as_json: bool) -> int:
+def corpus(*, paths: tuple[Path, ...], to: Path | None, **given: Any) -> int:
     """Show what is in performances from any program; --to joins and cleans them."""
     try:  # clean rows wait in a file beside --to: they need not fit into memory
         with nullcontext() if to is None else TemporaryFile(dir=to.parent) as rows:
-            return _describe(paths, to, rows, machine=machine, as_json=as_json)
+            return _describe(paths, to, rows, **given)
     except OSError as error:
         if to is None or isinstance(error, BrokenPipeError):  # which cli.main handles
             raise
@@ -36,9 +45,19 @@ def corpus(*, paths: tuple[Path, ...], to: Path | None, machine: bool, as_json: 
 
 
 def _describe(
-    data: Iterable[Path], to: Path | None, rows: IO[Any] | None, *, machine: bool, as_json: bool
+    data: Iterable[Path],
+    to: Path | None,
+    rows: IO[Any] | None,
+    *,
+    machine: bool,
+    units: Units | None,
+    as_json: bool,
 ) -> int:
-    """Print what is in the files; write them to one file, over the temporary file rows."""
+    """Print what is in the files; write them to one file, over the temporary file rows.
+
+    Returns 2, and writes nothing, if one of the named files and folders cannot be read; a
+    file in a folder that cannot be read is left out.
+    """
     from robojam.corpus.corpus import CorpusError, clean, join, write
     from robojam.corpus.formats import read_all
     from robojam.corpus.summary import summarise
@@ -49,16 +68,18 @@ def _describe(
         warn(error)
         refused.append(str(error))
 
-    corpora = []
+    corpora, status = [], 0
     for path in data:
         try:
-            for corpus in read_all([path], machine=machine, on_error=refuse):
+            for corpus in read_all([path], machine=machine, units=units, on_error=refuse):
                 try:
                     corpora.append(clean(corpus, into=rows))
                 except ValueError as error:  # too large: go on with the others
                     refuse(error)
+                    status = 2
         except CorpusError as error:
             refuse(error)
+            status = 2
     filled = [corpus for corpus in corpora if len(corpus.events)]
     summary: dict[str, Any] = {"files": [summarise(corpus) for corpus in corpora]}
     try:
@@ -67,7 +88,9 @@ def _describe(
         fail(error)
     if joined is not None:
         summary["all"] = summarise(joined)
-        if to is not None:  # before anything is printed: the reader of the output may leave
+        if (
+            to is not None and not status
+        ):  # before anything is printed: the reader of the output may leave
             write(joined, to)
     summary["refused"] = refused
     if as_json:
@@ -78,9 +101,11 @@ def _describe(
         if not corpora:  # each was refused, and the reasons are printed
             return 2
         fail("nothing is left: no performance of two touches or more")
-    if to is not None:
+    if to is not None and not status:
         print(f"to {to}", file=sys.stderr if as_json else sys.stdout)
-    return 0
+    elif to is not None:
+        warn(f"{to} is not written: what cannot be read would be missing in it")
+    return status
 
 
 def _lines(summary: dict[str, Any], corpora: list[Corpus]) -> Iterator[str]:

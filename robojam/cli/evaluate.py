@@ -19,16 +19,19 @@ from robojam.cli.arguments import (
     paths_argument,
     sampling,
     sampling_options,
+    units_option,
 )
-from robojam.cli.output import fail
+from robojam.cli.output import corpus_notes, fail, leave_out
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
+    from robojam.corpus.units import Units
 
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL", help="a model file, or the name of a model")
 @paths_argument("DATA", "held-out performances")
+@units_option
 @json_option
 @option("--play", "measure how like people it plays, not how well it predicts")
 @sampling_options
@@ -43,7 +46,6 @@ def evaluate(
     of --play.
     """
     from robojam.corpus.corpus import CorpusError
-    from robojam.corpus.formats import read_all
     from robojam.model.file import ModelFileError, find
 
     if page is not None:  # refused before any work
@@ -54,12 +56,20 @@ def evaluate(
         if page.suffix.lower() not in KINDS:
             fail(f"--page {page}: a page is {', '.join(KINDS)}")
     try:
-        path, corpora = find(model), list(read_all(paths))
+        path, corpora = find(model), _read(paths, given["units"])
         if play:
             return _play(path, corpora, page, given)
         return _predict(path, corpora, as_json=given["as_json"])
     except (ModelFileError, CorpusError, ValueError) as error:
         fail(error)
+
+
+def _read(paths: tuple[Path, ...], units: Units | None) -> list[Corpus]:
+    """Return the data, clean. Raises CorpusError."""
+    from robojam.corpus.corpus import clean
+    from robojam.corpus.formats import read_all
+
+    return [clean(c) for c in read_all(paths, units=units, on_error=leave_out)]
 
 
 def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:
@@ -90,18 +100,19 @@ def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:
     print(f"joint  {result.joint:9.4f} nats per {model.event.name}, lower is better")
     print(f"parts  {parts}")
     print(f"without its flags  {result.xydt:.4f}")
+    print("".join(f"{note}\n" for note in corpus_notes(corpora)), end="")
     return 0
 
 
 def _play(path: Path, corpora: list[Corpus], page: Path | None, given: dict[str, Any]) -> int:
     """Print how like people a model plays. Raises ValueError where it cannot be measured."""
-    from robojam.corpus.corpus import clean, join
+    from robojam.corpus.corpus import join
     from robojam.evaluation import likeness
     from robojam.model.file import read
 
     file, seed = read(path), given["seed"]
     try:
-        data = list(join([clean(corpus) for corpus in corpora]).performances())
+        data = list(join(corpora).performances())
         chosen = sampling(file.description, given)
         result = likeness.compare(file, data, seed=seed, **chosen)
     except ModuleNotFoundError:
@@ -130,4 +141,5 @@ def _play(path: Path, corpora: list[Corpus], page: Path | None, given: dict[str,
     print("what stands out, people and machine:")
     for name, people, machine in result.stands_out:
         print(f"  {name:37}{people:7.3f} {machine:7.3f}")
+    print("".join(f"{note}\n" for note in corpus_notes(corpora)), end="")
     return 0

@@ -18,12 +18,15 @@ from robojam.cli.arguments import (
     positive_number,
     sampling,
     sampling_options,
+    units_option,
     whole_number,
 )
-from robojam.cli.output import corpus_notes, count_performances, fail
+from robojam.cli.output import corpus_notes, count_performances, fail, leave_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from robojam.corpus.units import Units
 
 #: Performances that can be made at once: each needs memory of its own.
 _MOST: Final = 100_000
@@ -35,6 +38,7 @@ _SEED: Final = "where the random numbers start; the same seed plays the same (de
 @click.command(cls=Command)
 @option("--from FILE", "performances to go on from", PATH, field="start")
 @option("--machine", "go on from what the machine played in them")
+@units_option
 @option("--to FILE", f"file to write: {_FORMATS}", output_file, required=True)
 @option("--seconds N", _SECONDS, positive_number(3600), default=5.0)
 @option("--count N", "how many (default: 1)", whole_number(), default=1)
@@ -42,7 +46,14 @@ _SEED: Final = "where the random numbers start; the same seed plays the same (de
 @sampling_options
 @option("--model FILE", "model that plays (default: touch)")
 def generate(
-    *, start: Path | None, machine: bool, to: Path, count: int, seed: int | None, **given: Any
+    *,
+    start: Path | None,
+    machine: bool,
+    units: Units | None,
+    to: Path,
+    count: int,
+    seed: int | None,
+    **given: Any,
 ) -> int:
     """Write performances by the machine to a file: from nothing, or continuing others."""
     from robojam.export.writers import WRITERS, write_session
@@ -59,9 +70,11 @@ def generate(
         fail(f"{to} is what it goes on from: name another file")
     if machine and start is None:
         fail("--machine goes with --from: name a session too")
+    if units is not None and start is None:
+        fail("--units goes with --from: name a file too")
     try:
         file = read(find(given["model"]))
-        beginnings, notes = _read_beginnings(start, machine=machine)
+        beginnings, notes = _read_beginnings(start, machine=machine, units=units)
     except ValueError as error:
         fail(error)
     if len(beginnings) * count > _MOST:
@@ -100,7 +113,7 @@ def generate(
 
 
 def _read_beginnings(
-    path: Path | None, *, machine: bool
+    path: Path | None, *, machine: bool, units: Units | None
 ) -> tuple[list[NDArray[Any]], list[str]]:
     """Return the performances [T, 4] that the machine goes on from, and notes on them.
 
@@ -114,7 +127,8 @@ def _read_beginnings(
 
     if path is None:
         return [np.empty((0, len(TOUCH)))], []
-    corpora = [clean(corpus) for corpus in read_all([path], machine=machine)]
+    read = read_all([path], machine=machine, units=units, on_error=leave_out)
+    corpora = [clean(corpus) for corpus in read]
     if any(corpus.columns != TOUCH for corpus in corpora):
         raise CorpusError(path, "holds pen strokes: it plays on from touches")
     performances = [p for corpus in corpora for p in corpus.performances()]

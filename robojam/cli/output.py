@@ -21,6 +21,11 @@ def warn(text: object) -> None:
     print(f"robojam: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
 
 
+def leave_out(error: object) -> None:
+    """Warn of a file in a folder that cannot be read."""
+    warn(f"{error}; it is left out")
+
+
 def duration(seconds: float) -> str:
     """Return a length of time as on a clock: 4:05, or 1:02:03."""
     minutes, seconds = divmod(round(seconds), 60)

@@ -24,12 +24,14 @@ from robojam.cli.arguments import (
     output_file,
     paths_argument,
     positive_number,
+    units,
     whole_number,
 )
-from robojam.cli.output import corpus_notes, count_performances, duration, fail, warn
+from robojam.cli.output import corpus_notes, count_performances, duration, fail, leave_out
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
+    from robojam.corpus.units import Units
     from robojam.model.file import ModelFile
     from robojam.training.distributed import WorkerGroup
     from robojam.training.trainer import Progress, Trainer
@@ -40,6 +42,10 @@ _DATA_FILES: Final = ("trained_on", "score_on")
 _VAL: Final = "held-out performances; can be repeated (default: a tenth of DATA)"
 _SIZE: Final = "s, m or l: small, like the default model, or large (default: m)"
 _MINUTES: Final = "time limit (default: none; with --from 0.5 for each 2,000 events)"
+_UNITS: Final = (
+    "units of the data, as for robojam corpus (default: 0..1, s); a whole number is taken for "
+    "--width, as in earlier versions"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +60,19 @@ class TrainArguments:
     size: str | None
     threads: int | None
     machine: bool
+    units: Units | None
     licence: str
     picture: Path | None
     tensorboard: Path | None
     settings: dict[str, Any]
+
+
+def _units_or_width(value: str) -> Units | float:
+    try:
+        float(value)
+    except ValueError:
+        return units(value)
+    return whole_number()(value)
 
 
 @click.command(cls=Command)
@@ -70,7 +85,7 @@ class TrainArguments:
 @option("--passes N", "passes over the data (default: 80; with --from 12)", positive_number())
 @option("--minutes N", _MINUTES, positive_number())
 @option("--patience N", "stop after this many scores without a better one", whole_number(0))
-@option("--units N", "width of each recurrent layer", whole_number())
+@option("--width N", "width of each recurrent layer", whole_number())
 @option("--layers N", "number of recurrent layers", whole_number())
 @option("--components N", "components of each mixture", whole_number())
 @option("--hidden N", "width of the heads' hidden layer", whole_number())
@@ -81,14 +96,20 @@ class TrainArguments:
 @option("--threads N", "CPU threads (default: all cores; with --from one)", whole_number())
 @option("--device DEVICE", "cpu or cuda (default: cpu)", click.Choice(["cpu", "cuda"]))
 @option("--machine", "train on what the machine played in recorded jams")
+@option("--units UNITS", _UNITS, _units_or_width)
 @option("--licence TEXT", "note on the licence, kept in the model file", default="")
 @option("--picture FILE.png", "picture of the run (default: beside MODEL)", PATH)
 @option("--tensorboard FOLDER", "folder for TensorBoard, which shows the run", PATH)
 def train(**given: Any) -> int:
     """Train a model on performances, or with --from teach a model one player's style."""
+    width, given_units = given.pop("width"), given["units"]
+    if isinstance(given_units, (int, float)):
+        width, given["units"] = given_units, None
     names = {field.name for field in fields(TrainArguments)}
     arguments = {name: value for name, value in given.items() if name in names}
     settings = {n: v for n, v in given.items() if n not in names and v is not None}
+    if width is not None:
+        settings["units"] = width  # the name of the setting
     chosen = TrainArguments(**arguments, settings=settings)
     from robojam.training.distributed import WorkerError, join_workers, limit_openmp_spinning
 
@@ -176,10 +197,7 @@ def _prepare(chosen: TrainArguments) -> _Run:
     from robojam.training import finetune
     from robojam.training.trainer import SIZES, Trainer, TrainingSettings
 
-    def leave_out(error: ValueError) -> None:
-        warn(f"{error}; it is left out")
-
-    read_corpora = partial(read_all, on_error=leave_out)
+    read_corpora = partial(read_all, units=chosen.units, on_error=leave_out)
     corpora = [clean(c) for c in read_corpora(chosen.paths, machine=chosen.machine)]
     validation = [clean(c) for c in read_corpora(chosen.val)]
     notes = corpus_notes([*corpora, *validation])

@@ -54,6 +54,11 @@ CLIPPED = {
     f"touches with dt clipped to 0..{MAX_DT:g} s": MAX_DT,
 }
 REASONS = (NOT_A_NUMBER, SHORT, FIRST, *CLIPPED)
+#: Silence after which a player is taken to have stopped, in seconds: what follows is another
+#: performance. A model hears any pause as MAX_DT at most; this is several times as long, so
+#: that nobody who only rests is interrupted.
+PAUSE_S = 30.0
+PAUSES = f"pauses of more than {PAUSE_S:g} s, at which it is parted"
 #: Singular and plural.
 LINES = ("line", "lines")
 
@@ -272,6 +277,20 @@ def dequantise(corpus: Corpus, start: int, end: int) -> Floats:
     else:
         events[:, :2] += places - 0.5
     return events
+
+
+def part_at_pauses(touches: Floats, lengths: Integers) -> tuple[Integers, Integers]:
+    """Part performances of lengths (P,) where touches (N, 3 or 4) come after a long pause.
+
+    Returns the new lengths, and the rows that begin a performance now; the dt of these is
+    made 0 in place.
+    """
+    starts = np.zeros(len(touches), bool)
+    starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+    rows = np.flatnonzero((touches[:, 2] > PAUSE_S) & ~starts)
+    touches[rows, 2] = 0
+    starts[rows] = True
+    return np.diff(np.flatnonzero(starts), append=len(touches)).astype(np.int64), rows
 
 
 def with_inferred_phases(touches: Floats, lengths: Integers, name: str, source: str) -> Corpus:

@@ -7,7 +7,7 @@ operating system kills this process; a failed read is an exception.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import IO, Any, TypeAlias
 
@@ -35,6 +35,8 @@ class FileRows:
         self._file_dtype = file_dtype
         self.dtype: np.dtype[Any] = float_dtype(file_dtype)
         self._expected_state: tuple[int, int] | None = None
+        #: Applied to the rows of each slice; it keeps their shape.
+        self.transform: Callable[[Floats], Floats] | None = None
 
     def __len__(self) -> int:
         return self._shape[0]
@@ -50,7 +52,8 @@ class FileRows:
         if len(data) < size or changed:
             name = self._file.name
             raise FileChangedError(f"{name} was changed while it was read: start again")
-        return np.frombuffer(data, self._file_dtype).reshape(-1, columns).astype(self.dtype)
+        read = np.frombuffer(data, self._file_dtype).reshape(-1, columns).astype(self.dtype)
+        return read if self.transform is None else self.transform(read)
 
     def require_unchanged(self) -> None:
         """Make later reads fail if the file's size or modification time differ from now."""

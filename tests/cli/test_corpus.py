@@ -25,11 +25,11 @@ def test_corpus_describes_each_file_and_all_together(data, tmp_path, capsys):
     assert json.loads(out)["all"]["performances"] == 5
 
 
-def test_corpus_leaves_out_wrong_files_and_goes_on(data, tmp_path, capsys):
+def test_corpus_describes_what_it_can_read_and_ends_with_status_2(data, tmp_path, capsys):
     bad = tmp_path / "bad.npz"
     bad.write_text("hello")
     status, out, err = run(capsys, "corpus", bad, data, tmp_path / "none")
-    assert status == 0
+    assert status == 2
     assert "in all         4 performances" in out
     assert [line.partition(": ")[2][:20] for line in err.splitlines()]
     assert err.count("\n") == 2
@@ -39,6 +39,19 @@ def test_corpus_leaves_out_wrong_files_and_goes_on(data, tmp_path, capsys):
     kanji = npz(tmp_path / "k.npz", corpus(STROKES, [9, 9]))
     assert "cannot be joined" in refusal(capsys, "corpus", data, kanji)
     assert run(capsys, "corpus", kanji)[0] == 0
+
+
+def test_corpus_writes_nothing_when_a_named_file_cannot_be_read(data, tmp_path, capsys):
+    to = tmp_path / "joined.npz"
+    to.write_bytes(b"as before")
+    status, _, err = run(capsys, "corpus", data, tmp_path / "missing.csv", "--to", to)
+    assert status == 2
+    assert "missing.csv: cannot be read: No such file or directory" in err
+    assert f"{to} is not written" in err
+    assert to.read_bytes() == b"as before"
+    (tmp_path / "missing.csv").write_text("hello")
+    assert run(capsys, "corpus", tmp_path / "missing.csv", data, "--to", to)[0] == 2
+    assert to.read_bytes() == b"as before"
 
 
 def test_corpus_writes_its_file_though_the_reader_of_the_output_has_gone(data, tmp_path):

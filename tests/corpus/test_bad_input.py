@@ -92,12 +92,19 @@ MENDED: dict[str, tuple[str, Held, list[str]]] = {
     ),
     "time that goes back, and far": (
         "a.csv",
-        (HEAD + GOOD + "0.05, 0.5, 0.5, 1, 1\n1e9, 0.5, 0.5, 1, 1\n").encode(),
-        ["touches with dt clipped to 0..5 s: 2 (lines 4, 5)"],
+        (
+            HEAD + GOOD + "0.095, 0.5, 0.5, 1, 1\n0.2, 0.5, 0.5, 1, 1\n"
+            "0.3, 0.5, 0.5, 1, 1\n1e9, 0.5, 0.5, 1, 1\n"
+        ).encode(),
+        [
+            "pauses of more than 30 s, at which it is parted: 1 (line 7)",
+            "performances of fewer than 2 touches: 1 (performance 2)",
+            "touches with dt clipped to 0..5 s: 1 (line 4)",
+        ],
     ),
     "off the screen": (
         "a.npz",
-        played(rows((2, 0, 1.5), (3, 1, -7), (4, 1, -INF))),
+        played(rows((2, 0, 1.5), (3, 1, -7), (4, 1, -INF), count=12)),
         [
             "touches with x clipped to 0..1: 1 (touch 2 of performance 1)",
             "touches with y clipped to 0..1: 2 (touches 3, 4 of performance 1)",
@@ -105,10 +112,10 @@ MENDED: dict[str, tuple[str, Held, list[str]]] = {
     ),
     "off the screen, in text": (
         "a.csv",
-        (HEAD + GOOD + "0.2, 1.5, -0.1, 1, 1\n").encode(),
+        (HEAD + GOOD * 3 + "0.2, 1.5, -0.1, 1, 1\n").encode(),
         [
-            "touches with x clipped to 0..1: 1 (line 4)",
-            "touches with y clipped to 0..1: 1 (line 4)",
+            "touches with x clipped to 0..1: 1 (line 8)",
+            "touches with y clipped to 0..1: 1 (line 8)",
         ],
     ),
     "wrong columns in some lines": (
@@ -193,7 +200,6 @@ REFUSED: dict[str, tuple[str, Held, str]] = {
         "is an IMPSY log of 8 numbers a line; a touch has two, x and y",
     ),
     "a picture": ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "is neither arrays (.npz, .npy), a CSV"),
-    "UTF-16": ("a.csv", (HEAD + GOOD).encode("utf-16"), "is text in UTF-16"),
 }
 
 #: A file's name and what is in it: all of it is left out.

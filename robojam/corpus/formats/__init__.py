@@ -12,11 +12,16 @@ from pathlib import Path
 
 from robojam.corpus.corpus import STROKE, Corpus, CorpusError
 from robojam.corpus.formats import arrays, recorded, tables
+from robojam.corpus.units import UNKNOWN, Units
 
-__all__ = ["arrays", "read", "read_all", "recorded", "tables"]
+__all__ = ["UnknownFormatError", "arrays", "read", "read_all", "recorded", "tables"]
 
 #: Names of the files in a folder that are read end in these.
-_SUFFIXES = frozenset((".npz", ".npy", ".jsonl", ".csv", ".log", ".txt"))
+_SUFFIXES = frozenset((".npz", ".npy", ".jsonl", ".csv", ".tsv", ".log", ".txt"))
+
+
+class UnknownFormatError(CorpusError):
+    """A file of a kind that no reader knows."""
 
 
 def read_all(
@@ -24,17 +29,19 @@ def read_all(
     *,
     split: str | None = None,
     machine: bool = False,
+    units: Units | None = None,
     on_error: Callable[[CorpusError], None] | None = None,
 ) -> Iterator[Corpus]:
     """Read files, and in each folder the files that hold performances, in order of names.
 
-    on_error is called with the error of each file in a folder that cannot be read; without
-    it such an error is raised. Raises CorpusError for a named file that cannot be read and
-    for a folder without one that can. split and machine are as for `read`.
+    on_error is called with the error of each file in a folder that cannot be read, and once
+    for those of other kinds; without it such an error is raised. Raises CorpusError for a
+    named file that cannot be read and for a folder without one that can. split, machine and
+    units are as for `read`.
     """
     for path in paths:
         if not path.is_dir():
-            yield read(path, split=split, machine=machine)
+            yield read(path, split=split, machine=machine, units=units)
             continue
         files = sorted(
             p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES and not _is_note(p)
@@ -43,41 +50,55 @@ def read_all(
         if not files:
             raise CorpusError(path, f"has no performances in it (no {kinds})")
         errors: list[CorpusError] = []
+        others: list[str] = []
         for file in files:
             try:
-                corpus = read(file, split=split, machine=machine)
+                corpus = read(file, split=split, machine=machine, units=units)
             except CorpusError as error:
                 if on_error is None:
                     raise
-                on_error(error)
                 errors.append(error)
+                if isinstance(error, UnknownFormatError):
+                    others.append(file.name)
+                    continue
+                on_error(error)
             else:
                 yield corpus
         if len(errors) == len(files):
-            raise CorpusError(path, "has no performances in it that can be read") from errors[0]
+            raise CorpusError(path, f"has no performances in it that can be read: {errors[0]}")
+        if len(others) == 1 and on_error is not None:
+            on_error(next(e for e in errors if isinstance(e, UnknownFormatError)))
+        elif others and on_error is not None:
+            names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+            on_error(CorpusError(path, f"{len(others)} files in it hold no touches: {names}"))
 
 
 def _is_note(path: Path) -> bool:
-    if path.suffix.lower() != ".txt":
-        return False
+    """Return whether a file is text that has nothing to do with performances."""
     try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError:
+        return path.suffix.lower() == ".txt" and tables.find_layout(path) is None
+    except (OSError, CorpusError):
         return False
-    return tables.column_names(start) is None and not tables.LOG_LINE.match(start)
 
 
-def read(path: Path, *, split: str | None = None, machine: bool = False) -> Corpus:
+def read(
+    path: Path,
+    *,
+    split: str | None = None,
+    machine: bool = False,
+    units: Units | None = None,
+) -> Corpus:
     """Read the performances of one file, uncleaned.
 
     split selects train, valid or test in a file that has them (default: train). machine
     reads from a session or a log what the machine played, each voice as a performance,
-    instead of what the humans played. Raises CorpusError.
+    instead of what the humans played. units are those of touches in arrays and text, where
+    they are not places from 0 to 1 and seconds. Raises CorpusError.
     """
     try:
         with path.open("rb") as file:
-            corpus = _parse(path, file.read(512), split=split, machine=machine)
+            start, known = file.read(512), units or UNKNOWN
+            corpus = _parse(path, start, split=split, machine=machine, units=known)
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -89,24 +110,22 @@ def read(path: Path, *, split: str | None = None, machine: bool = False) -> Corp
     return replace(corpus, sha256=digest)
 
 
-def _parse(path: Path, start: bytes, *, split: str | None, machine: bool) -> Corpus:
+def _parse(
+    path: Path, start: bytes, *, split: str | None, machine: bool, units: Units
+) -> Corpus:
     """Read a file by its first bytes. Raises CorpusError where no reader knows them."""
     if start.startswith(b"PK"):
-        return arrays.read_npz(path, split=split)
+        return arrays.read_npz(path, split=split, units=units)
     if start.startswith(b"\x93NUMPY"):
-        return arrays.read_npy(path)
+        return arrays.read_npy(path, units=units)
     if start.startswith(b"{"):
         return recorded.read_session(path, machine=machine)
     if start.startswith(b"\x80"):
-        raise CorpusError(path, f"is a pickle, which robojam never opens: {arrays.CONVERT}")
+        advice = arrays.pickle_advice("")
+        raise CorpusError(path, f"is a pickle, which robojam never opens: {advice}")
     if not start.strip():
         raise CorpusError(path, "is empty: there is nothing to learn from in it")
-    if tables.LOG_LINE.match(start):
-        return tables.read_log(path, machine=machine)
-    if tables.column_names(start) is not None:
-        return tables.read_csv(path)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CorpusError(path, "is text in UTF-16: save it as UTF-8, as a plain CSV")
-    table = "a CSV whose first line names x, y and time"
-    others = "an IMPSY log nor a robojam session"
-    raise CorpusError(path, f"is neither arrays (.npz, .npy), {table}, {others}")
+    layout = tables.find_layout(path)
+    if layout is None:
+        raise UnknownFormatError(path, tables.describe_unknown(path))
+    return tables.read_table(path, layout, units=units, machine=machine)

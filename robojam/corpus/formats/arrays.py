@@ -6,10 +6,12 @@ The size that a file declares is checked before memory is allocated for it.
 from __future__ import annotations
 
 import math
+import re
 import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -24,9 +26,11 @@ from robojam.corpus.corpus import (
     CorpusError,
     Integers,
     check_flags,
+    name_rows,
     with_inferred_phases,
 )
 from robojam.corpus.stored_rows import FileRows, Floats, Rows, float_dtype
+from robojam.corpus.units import UNKNOWN, Units, choose_scaling
 
 #: An array may unpack to no more bytes than this.
 _MOST_BYTES = 8 * 10**9
@@ -35,10 +39,26 @@ _MOST_BYTES = 8 * 10**9
 _LARGE_BYTES = 64 * 10**6
 _MOST_RATIO = 100
 
-CONVERT = (
-    "convert it with the program that made it, to np.savez(file, touches=…, lengths=…) with "
-    "touches float32 (N, 4): x, y, dt, moving, and lengths int32 (P,)"
+_TOUCHES = (
+    "np.savez(file, touches=…, lengths=…) with touches float32 (N, 4): x, y, dt, moving, and "
+    "lengths int32 (P,), the number of touches of each performance"
 )
+_STROKES = (
+    "np.savez(file, train_strokes=…, train_lengths=…) with strokes int16 (N, 3): dx, dy, pen "
+    "lifted after this point, and lengths int32 (P,), the number of points of each drawing"
+)
+_CONVERTER = "examples/convert_pickled.py does it, if you trust who made the file"
+#: Names of the arrays in which sketch-rnn's files hold drawings, and of their splits here.
+_DRAWINGS = re.compile(r"(train|valid|test)(_strokes|_lengths)?")
+
+
+def pickle_advice(name: str) -> str:
+    """Return how to convert a pickled array of that name, or a pickle, to what is read."""
+    if _DRAWINGS.fullmatch(name):
+        return f"convert it to {_STROKES}; {_CONVERTER}"
+    if name in ("touches", "lengths", "perfs"):
+        return f"convert it to {_TOUCHES}; {_CONVERTER}"
+    return f"convert it to {_TOUCHES}; or for pen strokes {_STROKES}; {_CONVERTER}"
 
 
 @contextmanager
@@ -54,19 +74,20 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
         raise CorpusError(path, f"is damaged, or no {kind}: {error}") from error
 
 
-def read_npz(path: Path, *, split: str | None = None) -> Corpus:
+def read_npz(path: Path, *, split: str | None = None, units: Units = UNKNOWN) -> Corpus:
     """Read an archive of arrays. Raises CorpusError."""
     with ExitStack() as opened:  # closes the file of stored rows on any error
-        corpus = _read_npz(path, split, opened)
+        corpus = _read_npz(path, split, units, opened)
         opened.pop_all()
     return corpus
 
 
-def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Corpus:
+def _read_npz(path: Path, split: str | None, units: Units, opened: ExitStack) -> Corpus:
     with _reading(path, ".npz"), zipfile.ZipFile(path) as archive:
         keys, columns, name = _find_arrays(path, archive, split)
         if columns is None:
-            return _join_performances(path, [(k, _read_array(path, archive, k)) for k in keys])
+            loaded = [(k, _read_array(path, archive, k)) for k in keys]
+            return _join_performances(path, loaded, units)
         stored = _open_stored_rows(path, archive, keys[0], len(columns), opened)
         rows = _read_array(path, archive, keys[0]) if stored is None else stored
         declared = _read_array(path, archive, keys[1])
@@ -75,19 +96,55 @@ def _read_npz(path: Path, split: str | None, opened: ExitStack) -> Corpus:
     if isinstance(rows, FileRows):
         events = rows
     elif columns == TOUCH and rows.ndim == 2 and rows.shape[1] == 3:
-        return with_inferred_phases(
-            rows.astype(float_dtype(rows.dtype)), lengths, name, "arrays"
-        )
+        events = rows.astype(float_dtype(rows.dtype))
     else:
         events = _check_events(path, keys[0], rows, columns)
-    return check_flags(path, Corpus(events, lengths, columns, name))
+    if columns == STROKE:
+        return check_flags(path, Corpus(events, lengths, columns, name))
+    return _touches(path, events, lengths, name, "arrays", units)
 
 
-def read_npy(path: Path) -> Corpus:
+def _touches(
+    path: Path, events: Rows, lengths: Integers, name: str, source: str, units: Units
+) -> Corpus:
+    """Return touches (N, 3 or 4) in any units as a corpus. Raises CorpusError."""
+    has_phases = not isinstance(events, np.ndarray) or events.shape[1] == len(TOUCH)
+    corpus = Corpus(events, lengths, TOUCH, name, source=source)
+    if has_phases:
+        check_flags(path, corpus)
+    if units.timing == "time":
+        if not isinstance(events, np.ndarray):
+            reason = "is too large for --units time: store the time since the touch before"
+            raise CorpusError(path, reason)
+        events = events.copy()
+        events[:, 2] = np.diff(events[:, 2], prepend=0)
+        events[corpus.offsets[:-1][lengths > 0], 2] = 0
+
+    def where(rows: Integers) -> str:
+        return name_rows(rows, lengths, TOUCH)
+
+    try:
+        scaling, label = choose_scaling(events, corpus.offsets, units, where)
+    except ValueError as error:
+        raise CorpusError(path, str(error)) from error
+    if not isinstance(events, np.ndarray):
+        assert isinstance(events, FileRows)
+        events.transform = scaling if label else None
+    elif has_phases:
+        events = scaling(events)
+    else:
+        corpus = with_inferred_phases(scaling(events), lengths, name, source)
+        events = corpus.events
+    dropped = {f"touches read with --units {label}": len(events)} if label else {}
+    return replace(corpus, events=events, dropped=dropped)
+
+
+def read_npy(path: Path, *, units: Units = UNKNOWN) -> Corpus:
     """Read an array (N, 3 or 4) or (P, T, 3 or 4). Raises CorpusError, and OSError."""
     size = path.stat().st_size
     with _reading(path, ".npy"), path.open("rb") as file:
-        return _join_performances(path, [(path.name, _read_npy(path, file, path.name, size))])
+        array = _read_npy(path, file, path.name, size)
+        return _join_performances(path, [(path.name, array)], units)
 
 
 def _find_arrays(
@@ -116,14 +173,18 @@ def _find_arrays(
         if names and all(len(s) in (2, 3) and s[-1] in (3, 4) for s in shapes):
             return names, None, path.name
         contents = ", ".join(names[:8]) or "nothing"
-        raise CorpusError(path, f"holds {contents}, but no touches and lengths: {CONVERT}")
+        advice = f"convert it to {_TOUCHES}; or for pen strokes {_STROKES}"
+        reason = f"holds {contents}, but no touches and lengths: {advice}"
+        raise CorpusError(path, reason)
     missing = [key for key in keys if key not in names]
     if missing:
         raise CorpusError(path, f"has {keys[0]}, but no {missing[0]} to divide them by")
     return keys, columns, name
 
 
-def _join_performances(path: Path, arrays: list[tuple[str, NDArray[Any]]]) -> Corpus:
+def _join_performances(
+    path: Path, arrays: list[tuple[str, NDArray[Any]]], units: Units
+) -> Corpus:
     """Return arrays (N, 3 or 4) and (P, T, 3 or 4) of performances as one corpus."""
     has_phases, lengths, blocks = True, [], []
     for key, array in arrays:
@@ -139,10 +200,10 @@ def _join_performances(path: Path, arrays: list[tuple[str, NDArray[Any]]]) -> Co
     all_lengths = np.array(lengths, np.int64)
     if has_phases:
         events = _check_events(path, arrays[0][0], np.concatenate(blocks), TOUCH)
-        return check_flags(path, Corpus(events, all_lengths, TOUCH, path.name))
+        return _touches(path, events, all_lengths, path.name, "arrays", units)
     touches = np.concatenate([rows[:, :3] for rows in blocks])
     touches = touches.astype(float_dtype(touches.dtype))
-    return with_inferred_phases(touches, all_lengths, path.name, "RoboJam arrays")
+    return _touches(path, touches, all_lengths, path.name, "RoboJam arrays", units)
 
 
 def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
@@ -215,7 +276,8 @@ def _read_header(
     read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
     shape, fortran_order, dtype = read(file)
     if dtype.hasobject:
-        raise CorpusError(path, f"{key} is pickled, which robojam never opens: {CONVERT}")
+        reason = f"{key} is pickled, which robojam never opens: {pickle_advice(key)}"
+        raise CorpusError(path, reason)
     return shape, fortran_order, dtype
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam.corpus.corpus import TOUCH, Corpus, CorpusError
+from robojam.corpus.corpus import PAUSES, TOUCH, Corpus, CorpusError, part_at_pauses
 from robojam.sessions import session
 from robojam.sessions.strokes import Row, model_stream, touch_row
 from robojam.touch import Phase, is_machine
@@ -32,6 +32,9 @@ def read_session(path: Path, *, machine: bool = False) -> Corpus:
     events = np.array(rows, dtype=np.float64).reshape(-1, len(TOUCH))
     lengths = np.array([len(part) for part in parts], dtype=np.int64)
     dropped = {"torn last line": 1} if recorded.warnings else {}
+    lengths, after_pauses = part_at_pauses(events, lengths)
+    if len(after_pauses):
+        dropped[PAUSES] = len(after_pauses)
     if not rows:
         # Reported, or a session of the other part alone would look empty.
         whose = "a human" if machine else "the machine"

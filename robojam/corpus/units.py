@@ -1,0 +1,329 @@
+"""Units of other programs' performances: given by --units, checked, and guessed.
+
+robojam counts places from 0 to 1 and time in seconds. Most formats do not say their units.
+Numbers in other units would be clipped to a corner of the surface without a word; so a column
+of which a fifth or more is out of range is refused, with the option that would be right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robojam.corpus.stored_rows import Floats, Rows, iterate_blocks
+from robojam.touch import MAX_DT
+
+Integers = NDArray[np.int64]
+#: Numbers at the low and the high edge of the surface.
+Range = tuple[float, float]
+
+ALLOWED: Final = "px:WIDTHxHEIGHT, LOW..HIGH, s, ms, us, ns, time, dt, flip-y or guess"
+_SECONDS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+#: Share of a column that may be out of range, and is clipped.
+_MOST_OUT: Final = 0.2
+#: Places may overshoot the surface by this share of it before they count as out of range.
+_OVERSHOOT: Final = 0.01
+#: Moves that come slower than this, in seconds in the median, are not counted in seconds.
+_SLOWEST_MOVES_S: Final = 1.0
+#: Touches nearer than this to the one before, in screens, are taken for moves.
+_NEAR: Final = 0.05
+#: A time above this, in seconds, and so many times the median, is a pause.
+_PAUSE_S, _PAUSE_RATIO = 30.0, 100.0
+#: Fewest moves, and fewest times in a row, from which something is concluded.
+_FEWEST_MOVES, _FEWEST_TIMES = 3, 10
+#: A median dt above _SLOW_S, in seconds, and places of which half are this near to an edge:
+#: dt stands in the column of those places. (Of 1,051 performances by people none is so; with
+#: dt and x exchanged 95 of 100 are.)
+_SLOW_S, _EDGE = 0.15, 0.05
+#: Sizes of screens in pixels or points, for guesses.
+_SCREENS: Final = (
+    (640, 480),
+    (800, 600),
+    (1024, 768),
+    (768, 1024),
+    (1280, 720),
+    (1280, 800),
+    (1366, 768),
+    (1366, 1024),
+    (1440, 900),
+    (1920, 1080),
+    (1080, 1920),
+    (1920, 1200),
+    (2048, 1536),
+    (2560, 1440),
+    (2560, 1600),
+    (2732, 2048),
+    (3840, 2160),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Units of a file, as far as they are known; None stands for what is not."""
+
+    x: Range | None = None
+    y: Range | None = None
+    second: float | None = None  # length of the unit of time, in seconds
+    #: What the column of times holds, whatever its name: the time since the start of the
+    #: performance, or since the touch before. "" stands for what the file says.
+    timing: Literal["", "time", "dt"] = ""
+    flip_y: bool = False  # y counts from the bottom to the top
+    guess: bool = False  # what is out of range is scaled by a guess
+
+    def __str__(self) -> str:
+        """Return the units as --units takes them."""
+        parts = []
+        if self.x is not None and self.y is not None:
+            if self.x == self.y:
+                parts.append(f"{self.x[0]:g}..{self.x[1]:g}")
+            else:
+                parts.append(f"px:{self.x[1]:g}x{self.y[1]:g}")
+        parts += [name for name, second in _SECONDS.items() if second == self.second]
+        parts += [self.timing] if self.timing else []
+        parts += ["flip-y"] if self.flip_y else []
+        return ",".join(parts)
+
+
+#: Units of a file of which nothing is known.
+UNKNOWN: Final = Units()
+
+
+def parse(text: str) -> Units:
+    """Read units such as "px:1024x768,ms". Raises ValueError that says what is allowed."""
+    units, given = Units(), set()
+    for part in text.lower().replace("µs", "us").split(","):
+        word = part.strip()
+        kind = word
+        if match := re.fullmatch(r"px:(\d{1,6})x(\d{1,6})", word):
+            width, height = float(match[1]), float(match[2])
+            kind, units = "place", replace(units, x=(0.0, width), y=(0.0, height))
+        elif match := re.fullmatch(r"(-?\d{1,9}(?:\.\d+)?)\.\.(-?\d{1,9}(?:\.\d+)?)", word):
+            edges = float(match[1]), float(match[2])
+            kind, units = "place", replace(units, x=edges, y=edges)
+        elif word in _SECONDS:
+            kind, units = "unit of time", replace(units, second=_SECONDS[word])
+        elif word == "time":
+            kind, units = "kind of time", replace(units, timing="time")
+        elif word == "dt":
+            kind, units = "kind of time", replace(units, timing="dt")
+        elif word == "flip-y":
+            units = replace(units, flip_y=True)
+        elif word == "guess":
+            units = replace(units, guess=True)
+        else:
+            raise ValueError(f"{word!r:.60} is not {ALLOWED}, separated by commas")
+        if kind in given:
+            raise ValueError(f"{text!r:.60} has two of one kind: {word!r:.40} is the second")
+        given.add(kind)
+    for place in (units.x, units.y):
+        if place is not None and place[0] >= place[1]:
+            raise ValueError(f"{text!r:.60}: the surface has no size; as in px:1024x768, -1..1")
+    return units
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Map of touches in a file's units to places from 0 to 1 and seconds."""
+
+    x: Range = (0.0, 1.0)
+    y: Range = (0.0, 1.0)
+    second: float = 1.0
+    flip_y: bool = False
+
+    def __call__(self, touches: Floats) -> Floats:
+        """Return touches (N, 3 or 4) scaled; an array that needs no scaling as it is."""
+        if self == Scaling():
+            return touches
+        scaled = touches.copy()
+        for column, (low, high) in enumerate((self.x, self.y)):
+            scaled[:, column] = (touches[:, column] - low) / (high - low)
+        if self.flip_y:
+            scaled[:, 1] = 1 - scaled[:, 1]
+        scaled[:, 2] = touches[:, 2] * self.second
+        return scaled
+
+
+@dataclass(slots=True)
+class _Column:
+    """What was seen of one column."""
+
+    out: int = 0  # touches out of range
+    low: float = np.inf
+    high: float = -np.inf
+    first: Integers | None = None  # rows of the first that are out of range
+
+    def add(self, values: Floats, out: NDArray[np.bool_], start: int) -> None:
+        """Add the values of a block, which begins at row start."""
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            self.low = min(self.low, float(finite.min()))
+            self.high = max(self.high, float(finite.max()))
+        self.out += int(out.sum())
+        if self.first is None and out.any():
+            self.first = start + np.flatnonzero(out)[:4]
+
+
+def choose_scaling(
+    rows: Rows, offsets: Integers, units: Units, where: Callable[[Integers], str]
+) -> tuple[Scaling, str]:
+    """Return how touches (N, 3 or 4) of x, y, dt (moving) are to be scaled, and from what.
+
+    offsets are as in Corpus. where names rows, for messages. The second value is the name of
+    the units, with a word if they were guessed; "" where nothing is scaled. Raises ValueError
+    for touches that are out of range, with what was seen and the units that would fit.
+    """
+    known = Scaling(
+        units.x or (0.0, 1.0), units.y or (0.0, 1.0), units.second or 1.0, units.flip_y
+    )
+    x, y, dt, sample = _Column(), _Column(), _Column(), None
+    for start, block in iterate_blocks(rows):
+        first = np.zeros(len(block), bool)
+        first[offsets[(offsets >= start) & (offsets < start + len(block))] - start] = True
+        for column, (seen, (low, high)) in enumerate(((x, known.x), (y, known.y))):
+            margin = _OVERSHOOT * (high - low)
+            values = block[:, column]
+            seen.add(values, (values < low - margin) | (values > high + margin), start)
+        times = np.where(first, np.nan, block[:, 2])
+        seconds = times * known.second
+        pauses = (seconds > _PAUSE_S) & (seconds > _PAUSE_RATIO * _median(seconds))
+        dt.add(times, ((seconds < 0) | (seconds > MAX_DT)) & ~pauses, start)
+        sample = (block, first) if sample is None else sample
+    if sample is None:
+        return known, _label(units, known)
+    guess, problems, total = Units(), [], len(rows)
+    for name, seen, edges in (("x", x, known.x), ("y", y, known.y)):
+        if seen.out >= _MOST_OUT * total:
+            assert seen.first is not None
+            inside = f"{edges[0]:g}..{edges[1]:g}"
+            problems.append(
+                f"{name} goes from {seen.low:g} to {seen.high:g}, outside {inside} in "
+                f"{seen.out:,} of {total:,} touches ({where(seen.first)})"
+            )
+    if problems:
+        guess = _guess_places(min(x.low, y.low), x.high, y.high)
+    elif min(x.low, y.low) >= 0 and max(x.high, y.high) <= 1 and known.x[1] > 10:
+        raise ValueError(
+            f"x and y go from {min(x.low, y.low):g} to {max(x.high, y.high):g}, and "
+            f"{_label(units, known)} would put all of it into one corner: "
+            "read it with --units 0..1"
+        )
+    touches, first = sample
+    placed = replace(known, x=guess.x or known.x, y=guess.y or known.y)(touches)
+    wrong_time, advice = _check_times(placed, first, dt, total, units, where)
+    if wrong_time:
+        problems.append(wrong_time)
+        guess = replace(guess, second=advice.second, timing=advice.timing)
+    if not problems:
+        return known, _label(units, known)
+    if units.guess and str(guess) and not guess.timing:
+        known = replace(
+            known,
+            x=guess.x or known.x,
+            y=guess.y or known.y,
+            second=guess.second or known.second,
+        )
+        return known, f"{guess} (guessed)"
+    raise ValueError(f"{'; '.join(problems)}. {_advice(guess, units)}")
+
+
+def _label(units: Units, scaling: Scaling) -> str:
+    """Return the units as a note names them; "" where nothing is scaled."""
+    second = None if scaling.second == 1 else scaling.second
+    return "" if scaling == Scaling() else str(replace(units, second=second, timing=""))
+
+
+def _advice(guess: Units, units: Units) -> str:
+    """Return what to do about touches out of range."""
+    if not str(guess):
+        return (
+            "Are its columns in their true order (in arrays x, y, dt, moving)? Otherwise say "
+            f"what its numbers are: --units with {ALLOWED}, separated by commas"
+        )
+    if units.guess or guess.timing or guess == Units(second=1.0):
+        return f"If it is so, say --units {guess}"
+    size = " (with the size of your surface)" if guess.x != guess.y else ""
+    return f"It looks like --units {guess}{size}; --units guess takes this guess"
+
+
+def _guess_places(low: float, x_high: float, y_high: float) -> Units:
+    """Return the likeliest units of places, or none."""
+    high = max(x_high, y_high)
+    if low < -_OVERSHOOT and high <= 1.25:
+        return Units((-1.0, 1.0), (-1.0, 1.0)) if low >= -1.25 else Units()
+    if low < -0.05 * high:
+        return Units()
+    for edge in (100.0, 127.0):
+        if high <= edge:
+            return Units((0.0, edge), (0.0, edge))
+    fitting = [(w, h) for w, h in _SCREENS if x_high <= w and y_high <= h]
+    if not fitting:
+        return Units()
+    width, height = min(fitting, key=lambda screen: screen[0] * screen[1])
+    return Units((0.0, float(width)), (0.0, float(height)))
+
+
+def _check_times(
+    touches: Floats,
+    first: NDArray[np.bool_],
+    dt: _Column,
+    total: int,
+    units: Units,
+    where: Callable[[Integers], str],
+) -> tuple[str, Units]:
+    """Return what is wrong with the times of touches, or "", and the likeliest units.
+
+    touches (N, 3 or 4) are a sample, with places from 0 to 1; first marks the beginnings of
+    performances; dt is what was seen of all times.
+    """
+    typical = _median(touches[~first, 2])
+    if not units.timing and units.second is None and len(touches) >= _FEWEST_TIMES:
+        for name, places in (("x", touches[:, 0]), ("y", touches[:, 1])):
+            if typical > _SLOW_S and 0 <= _median(places) < _EDGE:
+                medians = f"dt is {typical:.3g} in the median and {name} {_median(places):.3g}"
+                guess = f"as if dt stood in the column of {name}"
+                return f"{medians}, {guess} (if it is right, say --units s)", Units()
+    if units.timing != "time" and _is_clock(touches[:, 2], first):
+        problem = f"dt goes from {dt.low:g} to {dt.high:g} and never falls"
+        return f"{problem}, like the time since the start", Units(timing="time")
+    if touches.shape[1] > 3:
+        moves = ~first & (touches[:, 3] == 1)
+    else:
+        steps = np.hypot(*np.diff(touches[:, :2], axis=0, prepend=touches[:1, :2]).T)
+        moves = ~first & (steps < _NEAR)
+    step = _median(touches[moves, 2])
+    slow = int(moves.sum()) >= _FEWEST_MOVES and step > _SLOWEST_MOVES_S
+    out = dt.out >= _MOST_OUT * total
+    negative = dt.low < 0 and out and not slow
+    if not (slow or out) or (units.second is not None and not negative):
+        return "", Units()
+    problem = f"dt goes from {dt.low:g} to {dt.high:g}"
+    if out:
+        assert dt.first is not None
+        place = where(dt.first)
+        problem += f", outside 0..{MAX_DT:g} s in {dt.out:,} of {total:,} touches ({place})"
+    if slow:
+        problem += f", and a finger that slides is heard every {step:g} s"
+    if negative:
+        return problem, Units()
+    fitting = (s for s in _SECONDS.values() if s * step <= _SLOWEST_MOVES_S)
+    return problem, Units(second=next(fitting, None) if slow else 1.0)
+
+
+def _is_clock(times: Floats, first: NDArray[np.bool_]) -> bool:
+    """Return whether times only grow within performances, as no times between touches do."""
+    rises = np.diff(times)[~first[1:]]
+    if len(rises) < _FEWEST_TIMES:
+        return False
+    share = float(np.mean(rises > 0))
+    return bool((rises >= 0).all() and share > 0.9)
+
+
+def _median(values: Floats) -> float:
+    """Return the lower median of the finite values, which is one of them; 0 of none."""
+    finite = values[np.isfinite(values)]
+    return float(np.quantile(finite, 0.5, method="lower")) if len(finite) else 0.0
