@@ -180,6 +180,8 @@ def test_number_that_lost_digits_in_32_bits_is_restored():
 def test_instrument_without_a_player_is_set_for_the_sender():
     changed = validate_control("instrument", "drums", Settings(), "human2")
     assert changed == "human=strings,human2=drums,ai=keys"
+    changed = validate_control("instrument", "drums", Settings(), "human")
+    assert changed == "human=strings,human1=drums,ai=keys"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from robojam.music import (
     parse_scale,
     range_of,
     scale_notes,
+    unassign,
     widest_range,
 )
 
@@ -76,6 +77,20 @@ def test_a_player_has_its_own_instrument_or_that_of_its_kind():
     assert [instrument_of(who, line) for who in ("human", "human7", "ai", "ai2", "ai3")] == [
         "chirp", "chirp", "keys", "drums", "keys",
     ]  # fmt: skip
+
+
+def test_human_stands_for_all_humans_and_human1_for_the_first_one_alone():
+    own = parse_instruments("human1=drums,human3=chirp")
+    assert own == "human=strings,human1=drums,human3=chirp,ai=keys"
+    assert parse_instruments(own) == own
+    chosen = [instrument_of(who, own) for who in ("human", "human2", "human3")]
+    assert chosen == ["drums", "strings", "chirp"]
+    for everybody in ("human=keys", "keys"):
+        text = parse_instruments(everybody, own)
+        assert text == "human=keys,human3=chirp,ai=keys"
+    assert parse_instruments("ai=drums", own) == own.replace("ai=keys", "ai=drums")
+    assert unassign(own, "human3") == "human=strings,human1=drums,ai=keys"
+    assert unassign("36-84,human2=35-51", "human2") == "36-84"
 
 
 def test_more_named_players_than_allowed_are_refused():

@@ -332,7 +332,7 @@ class Engine:
         try:
             checked = CONTROLS[name].check(text, getattr(self._settings, name))
         except ValueError as error:  # the control names as many players as it may
-            self._counts.drop("out of range", str(error), player.source)
+            self._counts.drop("out of range", str(error), name)
             return
         player.own[name] = value
         self.jam.control(self._takes.t(arrival), name, checked)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.engine import DrivenEngine
 from support.window import write_recording
 
-from robojam.engine.preview import TIMEOUT
+from robojam.engine.preview import MAX_FINGERS, TIMEOUT
 from robojam.jam.events import ControlChanged, TouchPlayed, TouchPreviewed
 from robojam.sessions.session import read
 from robojam.sound.messages import decode, encode
@@ -220,3 +220,12 @@ def test_previewed_touch_is_sent_to_the_sound_as_a_touch(engine):
     decoded = decode(encode(event, at))
     assert decoded is not None
     assert (decoded[0].touch.who, decoded[0].touch.phase, decoded[1]) == ("ai", Phase.DOWN, at)
+
+
+def test_preview_of_fingers_whose_lifts_are_lost_is_bounded(tmp_path):
+    d = DrivenEngine(tmp_path)
+    for finger in range(3 * MAX_FINGERS):
+        d.send("/robojam/audition/down", "sifff", "ai", finger, 0.5, 0.5, 0.0)
+        assert len(d.engine._preview._fingers) <= MAX_FINGERS
+    assert d.status()["dropped"] == {}
+    d.engine.finish("the end of the test")

@@ -340,3 +340,12 @@ def test_written_touch_is_read_back_as_the_same_finger(
     written = only_message(native.encode_touch(Touch(x, y, 0.0, phase, finger, "human"), 0.0))
     message = Message(f"/robojam/{phase}", "iff", written.args[:3])
     assert native.read(message, native.INPUTS) == Finger(phase, finger, x, y)
+
+
+@pytest.mark.parametrize("ids", [(), (3,), (3, -1, 2**31 - 1)])
+def test_report_of_fingers_names_any_number_of_them(ids: tuple[int, ...]):
+    message = Message("/robojam/alive", "i" * len(ids), ids)
+    assert native.read(message, native.INPUTS) == native.Alive(ids)
+    assert isinstance(
+        native.read(Message("/robojam/alive", "is", (1, "x")), native.INPUTS), native.Dropped
+    )
