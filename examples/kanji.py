@@ -11,7 +11,8 @@ and draws new kanji at several temperatures. --against-diagonal also trains a mo
 size whose mixtures have five Gaussians without correlation.
 
 The corpus is not part of robojam. It is KanjiVG, © Ulrich Apel, CC BY-SA 3.0, in the
-stroke-3 version of hardmaru/sketch-rnn-datasets.
+stroke-3 version of hardmaru/sketch-rnn-datasets. The files there are pickled, which robojam
+never opens; examples/convert_pickled.py converts them.
 """
 
 from __future__ import annotations
@@ -226,7 +227,10 @@ def main() -> None:
     args = parser.parse_args()
     if not args.corpus.is_file():
         parser.error(f"there is no file {args.corpus}; give the path of a stroke-3 .npz file")
-    corpus, held_out = kanji(args.corpus)
+    try:
+        corpus, held_out = kanji(args.corpus)
+    except CorpusError as error:
+        parser.error(str(error))
     steps = 40 if args.quick else None
     scores = {}
     model = load(args.model)[0] if args.model else build(units=args.units, seed=args.seed)

@@ -20,6 +20,8 @@ from robojam.model.file import ModelDescription
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+#: Programs that do work of a user's, and have nothing that could be done more quickly.
+TOOLS = ("convert_pickled",)
 
 torch.set_num_threads(1)  # the matrices are too small for more threads
 
@@ -46,7 +48,7 @@ def test_example_help_names_its_options(path):
     result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "--to" in result.stdout
-    assert "--quick" in result.stdout
+    assert "--quick" in result.stdout or path.stem in TOOLS
 
 
 def test_inverse_problem_is_fitted_by_a_mixture_and_not_by_squared_error(tmp_path):

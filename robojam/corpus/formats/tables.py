@@ -337,7 +337,7 @@ class _RowParser:
             return None
         if layout.separator != b",":
             block = block.replace(b",", b".").replace(layout.separator, b",")
-        commas = np.cumsum(np.frombuffer(block, np.uint8) == ord(","))[ends]
+        commas = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(",")).searchsorted(ends)
         if not (np.diff(commas, prepend=0) == len(layout.names) - 1).all():
             return None
         try:
