@@ -16,7 +16,7 @@ _KEPT = 1024
 _QUIET = 60.0
 #: Most senders whose drops are known, most kinds of each in one minute, and warnings of all:
 #: a second, and in a burst. Beyond that drops are only counted.
-_SENDERS, _KINDS, _WARNINGS = 64, 32, (1.0, 64.0)
+_SENDERS, _KINDS, _WARNINGS = 64, 32, (1, 64)
 
 
 class RateLimiter:

@@ -1,5 +1,6 @@
 """Reader of all OSC dialects at one port, which differ by address and type tags."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -107,11 +108,19 @@ def _with_details(dropped: Dropped, message: Message) -> Dropped:
     """Return a drop with the message's address and type tags, and what would be right."""
     if dropped.reason == "echo":
         return dropped
-    about = f"{message.address!r:.80} {message.tags:.20}".rstrip()
+    about, hint, key = (
+        f"{message.address!r:.80} {message.tags:.20}".rstrip(),
+        "",
+        message.address,
+    )
     if dropped.reason == "unknown address":
-        similar = _BY_NAME.get(_name(message.address))
-        hint = touchosc.advice(message) if similar is None else f"did you mean {similar}?"
-    else:
-        takes = native.takes(message.address, INPUTS)
-        hint = dropped.about or (f"it takes {takes}" if takes else "")
-    return replace(dropped, about=f"{about}; {hint}" if hint else about, key=message.address)
+        similar, pad = _BY_NAME.get(_name(message.address)), touchosc.candidate(message)
+        if similar is not None:
+            hint = f"did you mean {similar}?"
+        elif pad is not None:
+            key, hint = pad, f"if that is a pad: --touchosc {shlex.quote(pad)}"
+    elif dropped.about:
+        hint = dropped.about
+    elif takes := native.takes(message.address, INPUTS):
+        hint = f"it takes {takes}"
+    return replace(dropped, about=f"{about}; {hint}" if hint else about, key=key)

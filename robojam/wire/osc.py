@@ -81,8 +81,8 @@ class MalformedError(ValueError):
 def decode(packet: bytes) -> tuple[list[Message], list[Dropped]]:
     """Return the messages of a packet in order, and the reason for each part dropped.
 
-    Never raises. Reasons are ``malformed``, ``nested``, ``type`` (an argument of an unknown
-    type), ``too many arguments``, and the name of what was sent in the place of OSC.
+    Never raises. Reasons are ``malformed``, ``nested``, ``unknown type`` (of an argument),
+    ``too many arguments``, and the name of what was sent in the place of OSC.
     """
     messages: list[Message] = []
     dropped: list[Dropped] = []
@@ -216,7 +216,7 @@ def _typed(
         elif tag in "[]":
             continue
         else:
-            raise MalformedError("type")
+            raise MalformedError("unknown type")
         if at > len(data):
             raise MalformedError("malformed")
         kept.append(kind)
@@ -356,7 +356,9 @@ def _explained(data: bytes, reason: str) -> Dropped:
         reason = "text, not OSC"
         if text.endswith(b";"):
             reason = "FUDI, not OSC"
-            advice = "; from Pd: [oscformat] and [list prepend send] to [netsend -u -b]"
+            advice = (
+                "; in Pd: [oscformat touch], [list prepend send], [list trim], [netsend -u -b]"
+            )
         elif text[:1] + text[-1:] in (b"{}", b"[]"):
             reason = "JSON, not OSC"
         elif b" HTTP/" in text[:1024]:

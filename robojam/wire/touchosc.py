@@ -8,7 +8,6 @@ so is the range of their numbers. Any message may be lost, doubled or late.
 
 import math
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -215,9 +214,7 @@ class Pads:
             return False
         numbers = tuple(map(native.parse_number, message.args))
         placed, self._placed = self._placed, _Candidate(host, message.address, numbers, now)
-        base, _, last = message.address.rpartition("/")
-        is_multi_pad = last.isdecimal() and not base.rpartition("/")[2].isdecimal()
-        pad = Pad(base if is_multi_pad and base else message.address)
+        pad = Pad(_of_multi_pad(message.address))
         if not pad.has(*numbers):
             moves = placed is not None and placed.numbers != numbers
             if not moves or placed is None or now - placed.at > _MOVES_WITHIN:
@@ -372,7 +369,14 @@ def is_harmless(message: Message) -> bool:
     return message.address.strip("/").partition("/")[0].lower() in _HARMLESS
 
 
-def advice(message: Message) -> str:
-    """Return the option that would take the pad that may have sent a message, or ""."""
+def _of_multi_pad(address: str) -> str:
+    """Return the address of the multi-pad whose finger an address is; another as it is."""
+    base, _, last = address.rpartition("/")
+    is_finger = last.isdecimal() and base and not base.rpartition("/")[2].isdecimal()
+    return base if is_finger else address
+
+
+def candidate(message: Message) -> str | None:
+    """Return the address of the pad that may have sent a message; None for no pad."""
     address = message.address if is_pad(message) else touch_base(message)
-    return "" if address is None else f"if that is a pad: --touchosc {shlex.quote(address)}"
+    return None if address is None else _of_multi_pad(address)

@@ -284,7 +284,7 @@ BAD = {
         osc.encode("/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.1),
         osc.encode("/robojam/turn"),
     ],
-    "type": [b"/robojam/down\0\0\0,z\0\0\0\0\0\0"],
+    "unknown type": [b"/robojam/down\0\0\0,z\0\0\0\0\0\0"],
 }
 _deep = osc.encode("/robojam/panic")
 for _ in range(1000):

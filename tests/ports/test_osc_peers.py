@@ -131,6 +131,22 @@ def recorded(folder: Path) -> list[Touch]:
 
 
 @liblo
+def test_values_of_liblo_without_a_number_are_understood(tmp_path):
+    with serving(tmp_path) as engine:
+        for tag, paused in ("T", 1), ("F", 0), ("I", 1), ("N", 0):
+            oscsend(engine.address[1], "/robojam/pause", tag)
+            engine.out.ask(lambda s, on=paused: s["pause"] == on)
+        oscsend(engine.address[1], "/robojam/mode", "S", "duet")
+        oscsend(engine.address[1], "/robojam/down", "sss", "3", "0.5", "0.25")
+        oscsend(engine.address[1], "/robojam/store", "c", "B")
+        oscsend(engine.address[1], "/robojam/up", "T")  # 1, which is not down
+        status = engine.out.ask(lambda s: s["dropped"])
+        assert (status["mode"], status["memories"], status["heard"]) == ("duet", ["B"], 1)
+        assert status["dropped"] == {"absent finger": 1}
+        engine.end()
+
+
+@liblo
 def test_two_tuio_sources_play_at_the_tuio_port(tmp_path):
     tuio = free_port()
     with serving(tmp_path, "--tuio-in", str(tuio)) as engine:
@@ -313,6 +329,39 @@ def test_pure_data_sounds_the_answer_to_what_it_plays(tmp_path):
     assert [t.x for t in human[:10]] == pytest.approx([i / 47 for i in range(10, 20)], abs=1e-6)
     assert {t.y for t in human} == {0.25}
     assert np.abs(sound).max() > 0.05
+
+
+#: Sends a message as FUDI, which is what [netsend -u] does without [oscformat].
+FUDI = """#N canvas 0 0 450 300 12;
+#X obj 20 20 loadbang;
+#X obj 20 50 t b b b;
+#X msg 220 80 connect 127.0.0.1 {port};
+#X msg 120 80 send touch 0.5 0.25;
+#X msg 20 80 \\; pd quit;
+#X obj 120 110 netsend -u;
+#X connect 0 0 1 0;
+#X connect 1 2 2 0;
+#X connect 1 1 3 0;
+#X connect 1 0 4 0;
+#X connect 2 0 5 0;
+#X connect 3 0 5 0;
+"""
+
+
+@pd
+def test_fudi_of_pure_data_is_named_in_the_log_with_what_would_be_right(tmp_path):
+    log = tmp_path / "log"
+    with serving(tmp_path, "--log", str(log)) as engine:
+        patch = tmp_path / "fudi.pd"
+        patch.write_text(FUDI.format(port=engine.address[1]))
+        words = ["pd", "-nogui", "-noaudio", str(patch)]
+        subprocess.run(words, timeout=PATIENCE, capture_output=True)
+        status = engine.out.ask(lambda s: s["dropped"])
+        assert status["dropped"] == {"FUDI, not OSC": 1}
+        engine.end()
+    text = log.read_text()
+    assert "dropped from 127.0.0.1:" in text
+    assert "FUDI, not OSC (b'touch 0.5 0.25;\\n'; in Pd: [oscformat touch]" in text
 
 
 # -- SuperCollider -------------------------------------------------------------------------

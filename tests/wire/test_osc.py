@@ -161,7 +161,7 @@ def nested(depth: int) -> bytes:
         (b"/d\0\0,d\0\0\0\0\0\0", "malformed"),
         (b"/b\0\0,b\0\0\0\0\0\7ab\0\0", "malformed"),
         (b"/s\0\0,s\0\0\xff\0\0\0", "malformed"),
-        (b"/z\0\0,z\0\0\0\0\0\0", "type"),  # no such type
+        (b"/z\0\0,z\0\0\0\0\0\0", "unknown type"),  # no such type
         (b"/T\0\0," + b"T" * 600 + b"\0\0\0", "too many arguments"),
         (b"/i\0\0" + b"\0\0\0\1" * 600, "too many arguments"),
         (b"/" + b"a" * MAX_ADDRESS + b"\0" * 4, "text, not OSC"),
@@ -193,6 +193,14 @@ def test_packet_that_is_no_osc_is_described_by_its_first_bytes_in_ascii() -> Non
         assert dropped.about.replace("…", "").isascii()
         assert dropped.about.isprintable()
         assert len(dropped.about) < 250
+
+
+def test_true_false_nil_lists_and_text_of_python_osc_are_read() -> None:
+    builder = OscMessageBuilder("/x")
+    for value in (True, False, None, [0.5, [1, "a"]], b"ab"):
+        builder.add_arg(value)
+    message = Message("/x", "TFNfisb", (True, False, None, 0.5, 1, "a", None))
+    assert decode(builder.build().dgram) == ([message], [])
 
 
 # -- understood, though not as the specification has it ------------------------------------
@@ -270,7 +278,7 @@ def test_valid_messages_of_a_bundle_are_read_beside_invalid_ones() -> None:
     unknown = b"/z\0\0,z\0\0\0\0\0\0"
     messages, dropped = decode(bundle(TURN, unknown, PANIC, b"junk") + b"\0\0")
     assert [m.address for m in messages] == ["/robojam/turn", "/robojam/panic"]
-    assert [d.reason for d in dropped] == ["malformed", "type", "text, not OSC"]
+    assert [d.reason for d in dropped] == ["malformed", "unknown type", "text, not OSC"]
 
 
 def test_packet_of_many_faults_is_dropped_from_there_on() -> None:
@@ -309,7 +317,7 @@ def test_hostile_packet_is_read_in_little_processor_time(packet: bytes) -> None:
 
 
 REASONS = {
-    *("malformed", "nested", "type", "too many arguments"),
+    *("malformed", "nested", "unknown type", "too many arguments"),
     *(f"{kind}, not OSC" for kind in ("FUDI", "JSON", "HTTP", "text")),
 }
 
