@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@paths_argument("DATA", "files and folders: .npz, .npy, MicroJam CSV, IMPSY logs, sessions")
+@paths_argument("DATA", "files and folders: .npz, .npy, CSV, IMPSY and Metatone logs, sessions")
 @option("--to FILE.npz", "file to write them to, clean and joined", output_file)
 @option("--machine", "read what the machine played in sessions and logs, not the humans")
 @units_option
