@@ -23,7 +23,6 @@ from robojam.config.addresses import (
     parse_output,
     parse_pad,
     parse_tuio,
-    shell_quoted,
 )
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
@@ -54,9 +53,12 @@ from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import logging_to, make_handlers
 from robojam.system.priority import raise_priority
+from robojam.system.shell import printable, shell_quoted
 from robojam.wire.dialects import OscReader
 from robojam.wire.touchosc import Pad, Pads
 from robojam.wire.tuio import TuioReader
+
+log = logging.getLogger("robojam")
 
 #: Directions of a pad's axes.
 _AXES: Final = {"x": "right", "-x": "left", "y": "down", "-y": "up"}
@@ -209,9 +211,9 @@ def make_reader(options: Options) -> OscReader:
             f"{_AXES[axis]} {low:g} to {high:g}"
             for axis, (low, high) in zip(pad.axes, pad.ranges, strict=True)
         )
-        logging.getLogger("robojam").info(
+        log.info(
             "a pad plays: %s (%s); next time --touchosc %s takes it",
-            pad.address, axes, shell_quoted(str(pad)),
+            printable(pad.address), axes, shell_quoted(str(pad)),
         )  # fmt: skip
 
     pads = [parse_pad(text) for text in options.touchosc if text != LEARN]

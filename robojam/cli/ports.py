@@ -11,11 +11,20 @@ from typing import Any, Final
 import click
 
 from robojam.cli.arguments import Command, json_option, option
-from robojam.config.addresses import parse_address, parse_output, parse_tuio
+from robojam.config.addresses import (
+    format_address,
+    parse_address,
+    parse_output,
+    parse_tuio,
+)
 from robojam.config.options import Options
-from robojam.system.install import quote
+from robojam.system.shell import printable, shell_quoted
 from robojam.wire.midi.styles import port_option
 
+#: The port of an engine, and that of another beside it.
+_PORT, _OTHER_PORT = 5005, 5015
+#: Characters of a program's name that are shown.
+_LONGEST: Final = 60
 #: Seconds to wait for an engine's status.
 _STATUS_WAIT: Final = 0.3
 
@@ -69,7 +78,7 @@ def _osc_addresses() -> list[dict[str, Any]]:
         addresses.append(("tuio-in", *tuio))
     addresses += [("osc-out", *parse_output(output)[:2]) for output in defaults.osc_out]
     return [
-        {"for": option, "address": f"{host}:{port}", "used by": _used_by(host, port)}
+        {"for": option, "address": format_address(host, port), "used by": _used_by(host, port)}
         for option, host, port in addresses
     ]
 
@@ -87,7 +96,7 @@ def _used_by(host: str, port: int) -> str | None:
         return None
     status = ask((host, port), wait=_STATUS_WAIT, times=1)
     if status is not None:
-        return f"robojam: {status.get('mode')}, {status.get('model')}"
+        return f"robojam: {status.get('mode')}, {status.get('model')}"[: 2 * _LONGEST]
     return "another program"
 
 
@@ -123,7 +132,7 @@ def _network() -> list[dict[str, Any]]:
     if not discovery.is_installed():
         raise ImportError("to look around: pip install 'robojam[net]'")
     return [
-        {"name": receiver.name, "address": f"{receiver.host}:{receiver.port}"}
+        {"name": receiver.name, "address": format_address(receiver.host, receiver.port)}
         for receiver in discovery.browse()
     ]
 
@@ -132,29 +141,46 @@ def _network() -> list[dict[str, Any]]:
 
 
 def _commands_to_type(report: dict[str, Any]) -> list[dict[str, str]]:
+    """Return commands that work as they are printed, each with what it is for.
+
+    Names from outside are quoted in both: a line may be copied to a shell as a whole.
+    """
     commands = [{"what": "robojam jam", "for": "jam in a window, with mouse and fingers"}]
 
     def add(options: str, purpose: str) -> None:
         commands.append({"what": f"robojam jam {options}", "for": purpose})
 
+    port = _PORT
     for address in _items(report["osc"]):
         if address["for"] == "osc-in" and address["used by"]:
-            user = address["used by"]
-            add("--osc-in 127.0.0.1:5015", f"a second engine, for {user} has the first port")
+            port = _OTHER_PORT
+            user = shell_quoted(address["used by"])
+            commands[0]["what"] += f" --osc-in 127.0.0.1:{port}"
+            commands[0]["for"] = f"a second engine, for {user} has the first port"
     hosts = _items(report["addresses"])
     if hosts:
-        purpose = f"a phone or tablet that sends to {hosts[0]}, port 5005"
-        add("--osc-in 0.0.0.0:5005 --touchosc learn", purpose)
+        purpose = f"a phone or tablet that sends to {hosts[0]}, port {port}"
+        add(f"--osc-in {_everywhere(hosts[0], port)} --touchosc learn", purpose)
     for receiver in _items(report.get("network")):
         name, address = receiver["name"], receiver["address"]
-        if address.rpartition(":")[0] in hosts and "robojam" in name:
+        host = address.rpartition(":")[0].strip("[]")
+        if host in hosts and "robojam" in name:
             continue
-        dialect = "/touchosc --touchosc learn" if "touchosc" in name.lower() else ""
-        add(f"--osc-out {address}{dialect}", f"play to {name}")
+        is_touchosc = "touchosc" in name.lower()
+        output = shell_quoted(address + "/touchosc" * is_touchosc)
+        options = f"--osc-in {_everywhere(host, port)} --osc-out {output}"
+        options += " --touchosc learn" * is_touchosc
+        add(options, f"play with {shell_quoted(f'{name:.{_LONGEST}}')}")
     for direction, verb in (("in", "listen to"), ("out", "play")):
-        for port in report["midi"].get(direction, ())[:2]:
-            add(f"--midi-{direction} {quote(port_option(port))}", f"{verb} {port}")
+        for name in report["midi"].get(direction, ())[:2]:
+            port_text = shell_quoted(port_option(name))
+            add(f"--midi-{direction} {port_text}", f"{verb} {shell_quoted(name)}")
     return commands
+
+
+def _everywhere(host: str, port: int) -> str:
+    """Return the address to listen at, so that a host can send here, as a word of a shell."""
+    return shell_quoted(f"[::]:{port}" if ":" in host else f"0.0.0.0:{port}")
 
 
 def _items(result: Any) -> list[Any]:
@@ -190,12 +216,13 @@ def _print_report(report: dict[str, Any]) -> None:
         else:
             rows = [row(item) for item in (directions if key == "midi" else result)]
         for i, (name, detail) in enumerate(rows or [("–", nothing)]):
-            table.add_row(Text("" if i else title, style="bold"), Text(name), Text(detail))
+            texts = [Text(printable(text)) for text in (name, detail)]
+            table.add_row(Text("" if i else title, style="bold"), *texts)
     width = None if sys.stdout.isatty() else 100
     Console(width=width, highlight=False).print(table)
     longest = max(len(line["what"]) for line in report["type"])
     for line in report["type"]:  # outside the table, which would break lines to be copied
-        print(f"  {line['what']:<{longest}}  {line['for']}")
+        print(f"  {line['what']:<{longest}}  # {line['for']}")
 
 
 def _use(address: dict[str, Any]) -> str:

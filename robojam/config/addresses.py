@@ -2,7 +2,6 @@
 
 import math
 import re
-import shlex
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Final, NamedTuple
@@ -182,16 +181,6 @@ def quoted(value: object) -> str:
     except ValueError:  # Python refuses to write integers of more than 4300 digits
         return "a number too long to show"
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def shell_quoted(text: str) -> str:
-    """Return a text from outside as one word that a shell takes as it is, on one line.
-
-    Characters that do not print (ESC, a newline, marks that turn the direction of writing)
-    are escaped: they could make the line look like another.
-    """
-    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return shlex.quote(printable)
 
 
 #: Parsers of the options that are addresses: each raises ValueError for a wrong text.

@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from robojam import __version__
+from robojam.config.addresses import canonical_host, is_group, is_loopback, is_wildcard
 from robojam.system.child_process import ChildProcess, wait_for_stdin_end
 
 if TYPE_CHECKING:
-    from zeroconf import Zeroconf
+    from zeroconf import ServiceInfo, Zeroconf
 
 SERVICE: Final = "_osc._udp.local."
 #: Seconds that browsing takes. A program that has answered by multicast answers again only
@@ -27,6 +29,8 @@ SERVICE: Final = "_osc._udp.local."
 _BROWSING: Final = 1.5
 #: Seconds that the announcing process has to say goodbye.
 _PATIENCE: Final = 2.0
+#: Addresses that are nobody's, kept for documentation.
+_ELSEWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,24 +48,31 @@ def is_installed() -> bool:
 
 
 def reaches_network(host: str) -> bool:
-    """Return whether other machines can reach a program that listens at an IPv4 address."""
-    return not host.startswith("127.")
+    """Return whether other machines can reach what listens at one of this one's addresses."""
+    return not is_loopback(host) and not is_group(host)
 
 
 def addresses() -> list[str]:
-    """Return this machine's IPv4 addresses that others can reach."""
+    """Return this machine's addresses that others can reach, those of IPv4 first.
+
+    Addresses of one link (fe80::) are left out: others must know its interface.
+    """
     hosts: set[str] = set()
     try:
         import ifaddr
     except ImportError:
         with suppress(OSError):
-            hosts = set(socket.gethostbyname_ex(socket.gethostname())[2])
-        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))  # sends nothing, but selects an address
-            hosts.add(probe.getsockname()[0])
+            found = socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_DGRAM)
+            hosts = {str(entry[4][0]) for entry in found}
+        for family, other in _ELSEWHERE:
+            with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((other, 9))  # sends nothing, but selects an address
+                hosts.add(probe.getsockname()[0])
     else:
-        hosts = {str(ip.ip) for card in ifaddr.get_adapters() for ip in card.ips if ip.is_IPv4}
-    return sorted(host for host in hosts if reaches_network(host))
+        for card in ifaddr.get_adapters():
+            hosts |= {str(ip.ip if ip.is_IPv4 else ip.ip[0]) for ip in card.ips}
+    reachable = [h for h in hosts if reaches_network(h) and not ip_address(h).is_link_local]
+    return sorted(reachable, key=lambda host: (":" in host, host))
 
 
 @contextmanager
@@ -89,7 +100,7 @@ def main(host: str, port: str) -> None:
             SERVICE,
             f"robojam on {machine:.40}.{SERVICE}",
             port=int(port),
-            parsed_addresses=[host] if host != "0.0.0.0" else addresses(),
+            parsed_addresses=_announced_addresses(host),
             properties={"program": "robojam", "version": __version__},
             server=f"{machine:.40}.local.",
         )
@@ -102,12 +113,26 @@ def main(host: str, port: str) -> None:
         print(f"robojam: not announced on the network: {reason}", file=sys.stderr)
 
 
+def _announced_addresses(host: str) -> list[str]:
+    """Return the addresses at which an engine that listens at a host is reached."""
+    if not is_wildcard(host):
+        return [host.partition("%")[0]]
+    return [each for each in addresses() if host == "::" or ":" not in each]
+
+
 @contextmanager
-def _network(host: str = "0.0.0.0") -> Iterator[Zeroconf]:
+def _network(host: str = "::") -> Iterator[Zeroconf]:
+    """Open zeroconf on the interface of an address, or on all; by IPv6 too where there is."""
     from zeroconf import InterfaceChoice, IPVersion, Zeroconf
 
-    cards = InterfaceChoice.All if host == "0.0.0.0" else [host]
-    network = Zeroconf(interfaces=cards, ip_version=IPVersion.V4Only)
+    cards = InterfaceChoice.All if is_wildcard(host) else [host.partition("%")[0]]
+    try:
+        version = IPVersion.All if ":" in host else IPVersion.V4Only
+        network = Zeroconf(interfaces=cards, ip_version=version)
+    except OSError:  # a system without IPv6
+        if host != "::":
+            raise
+        network = Zeroconf(ip_version=IPVersion.V4Only)
     try:
         yield network
     finally:
@@ -140,11 +165,16 @@ def browse() -> list[DiscoveredReceiver]:
         }
         browser.cancel()
     return sorted(
-        DiscoveredReceiver(name.removesuffix("." + SERVICE), host, info.port)
+        DiscoveredReceiver(name.removesuffix("." + SERVICE), hosts[0], info.port)
         for name, info in services.items()
-        if info is not None and info.port
-        for host in info.parsed_addresses()
+        if info is not None and info.port and (hosts := _by_preference(info))
     )
+
+
+def _by_preference(info: ServiceInfo) -> list[str]:
+    """Return the addresses of a program: by IPv4, by IPv6, and those of one link last."""
+    hosts = [canonical_host(host) for host in info.parsed_scoped_addresses()]
+    return sorted(hosts, key=lambda host: (":" in host, ip_address(host).is_link_local))
 
 
 if __name__ == "__main__":

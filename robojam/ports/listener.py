@@ -39,11 +39,12 @@ class Listener:
         self.address = self.sockets[0].address
         self._destinations: tuple[Destination, ...] = ()
         self._answering = {":" in each.address[0]: each for each in self.sockets}
+        self._unanswered = 0
         self._endpoints = self.sockets
-        self._beyond: Endpoint | None = None
+        self._beyond: dict[bool, Endpoint] = {}
         if is_group(host):  # not every system sends from a socket of a group
-            self._beyond = Endpoint("::" if ":" in host else "0.0.0.0", 0)
-            self._endpoints = (*self.sockets, self._beyond)
+            self._beyond[":" in host] = Endpoint("::" if ":" in host else "0.0.0.0", 0)
+            self._endpoints += tuple(self._beyond.values())
         elif not is_wildcard(host) and _is_broadcast(host):
             self.close()
             raise PortError(
@@ -95,15 +96,18 @@ class Listener:
         Returns whether it was sent; what was not is counted.
         """
         host, _ = to
-        answering = self._answering.get(":" in host, self.sockets[0])
-        if self._beyond is not None and not is_loopback(host):
-            answering = self._beyond
+        answering = self._answering.get(":" in host)
+        if self._beyond and not is_loopback(host):
+            answering = self._beyond.get(":" in host)
+        if answering is None:  # nothing can have come from there
+            self._unanswered += 1
+            return False
         return answering.send(packet, to)
 
     def status(self) -> dict[str, object]:
         """Return the outputs, and how many packets could not be sent, with those in answer."""
         return {
-            "unsent": sum(each.unsent for each in self._senders()),
+            "unsent": self._unanswered + sum(each.unsent for each in self._senders()),
             "outputs": [each.status() for each in self.destinations],
         }
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
+
+from robojam.system.shell import quote
 
 
 def install_command(
@@ -33,11 +32,6 @@ def install_command(
     if find_spec("pip") is not None if has_pip is None else has_pip:
         return f"{quote(sys.executable)} -m pip install {package}"
     return f"uv pip install {package} --python {quote(prefix)}"
-
-
-def quote(text: str) -> str:
-    """Return a text as this system's shell takes it."""
-    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def _made_by_uv(prefix: Path) -> bool:

@@ -1,7 +1,6 @@
 """Options: their table, and their resolution from the command line and TOML."""
 
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,6 @@ from robojam.config.addresses import (
     parse_output,
     parse_pad,
     parse_tuio,
-    shell_quoted,
 )
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import OPTIONS, Options
@@ -212,15 +210,6 @@ def test_hosts_of_this_machine_and_groups_are_told_from_others():
     assert not any(map(is_loopback, ("128.0.0.1", "127.example.org", "::2", "0.0.0.0")))
     assert all(map(is_group, ("239.1.2.3", "224.0.0.1", "ff02::1%eth0")))
     assert not any(map(is_group, ("240.0.0.1", "fe80::1", "group.local")))
-
-
-@given(st.text())
-def test_any_text_is_one_printable_word_of_a_shell(text):
-    word = shell_quoted(text)
-    assert word.isprintable()
-    assert len(shlex.split(word)) == 1
-    if text.isprintable():
-        assert shlex.split(word) == [text]
 
 
 @given(st.text(max_size=30))

@@ -22,7 +22,10 @@ network = pytest.mark.skipif(not discovery.addresses(), reason="no network here"
 
 def test_loopback_does_not_reach_the_network():
     assert not discovery.reaches_network("127.0.0.1")
+    assert not discovery.reaches_network("::1")
+    assert not discovery.reaches_network("239.1.2.3")
     assert discovery.reaches_network("0.0.0.0")
+    assert discovery.reaches_network("::")
     assert all(discovery.reaches_network(host) for host in discovery.addresses())
 
 
@@ -54,6 +57,24 @@ def test_engine_that_reaches_the_network_is_announced_until_it_ends(tmp_path):
         end = time.monotonic() + PATIENCE
         while port in seen():
             assert time.monotonic() < end
+
+
+@network
+def test_engine_that_listens_by_ipv6_alone_is_announced():
+    six = [host for host in discovery.addresses() if ":" in host]
+    if not six:
+        pytest.skip("no IPv6 here")
+    with discovery.announced(six[0], 5994):
+        assert see(5994)[5994].host == six[0]
+
+
+def test_program_with_several_addresses_is_listed_once_by_ipv4_first():
+    hosts = ["fe80::7", "2001:db8::7", "192.0.2.7"]
+    for left in (3, 2, 1):
+        info = zeroconf.ServiceInfo(
+            discovery.SERVICE, f"x.{discovery.SERVICE}", port=9, parsed_addresses=hosts[:left]
+        )
+        assert discovery._by_preference(info)[0] == hosts[left - 1]
 
 
 @network
@@ -121,7 +142,10 @@ def test_ports_fits_a_screen_and_shows_a_program_on_the_network(capsys):
         there.unregister_service(info)
     assert len(screen.splitlines()) <= 24
     assert "192.0.2.77:9000" in screen
-    assert "robojam jam --osc-out 192.0.2.77:9000/touchosc --touchosc learn" in screen
+    assert (
+        "robojam jam --osc-in 0.0.0.0:5005 --osc-out 192.0.2.77:9000/touchosc --touchosc learn"
+        in screen
+    )
 
 
 def test_ports_tells_an_engine_from_another_program(tmp_path):

@@ -63,8 +63,8 @@ class EngineConnection:
         addresses = socket.getaddrinfo(*engine, type=socket.SOCK_DGRAM)
         addresses.sort(key=lambda entry: entry[0] != socket.AF_INET)
         family, self._engine = addresses[0][0], addresses[0][4]
-        host = str(self._engine[0]).split("%", 1)[0]
-        self._loopback = ipaddress.ip_address(host).is_loopback
+        self._engine_host = ipaddress.ip_address(str(self._engine[0]).partition("%")[0])
+        self._loopback = self._engine_host.is_loopback
         self._local_host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
         any_host = "::" if family == socket.AF_INET6 else "0.0.0.0"
         self._wake = wake
@@ -131,6 +131,20 @@ class EngineConnection:
         self._thread.join(timeout=1.0)
         self._socket.close()
 
+    def _is_engine(self, host: str, port: int) -> bool:
+        """Return whether a packet's source is the engine.
+
+        It may answer from another address than the one that it was asked at: on the loopback
+        interface, and by IPv6, of which a machine has several addresses in one network.
+        """
+        if self._loopback:
+            return True
+        source = ipaddress.ip_address(host.partition("%")[0])
+        if source == self._engine_host:
+            return True
+        same_network = int(source) >> 64 == int(self._engine_host) >> 64
+        return source.version == 6 and same_network and port == self._engine[1]
+
     def _listen(self) -> None:
         while not self._closed.is_set():
             try:
@@ -140,8 +154,7 @@ class EngineConnection:
             except OSError:
                 self._closed.wait(0.05)
                 continue
-            # On the loopback interface the engine may answer from another address than its own.
-            if not packet or not (self._loopback or source[0] == self._engine[0]):
+            if not packet or not self._is_engine(source[0], source[1]):
                 continue
             self._received_at = time.monotonic()
             self._arrived.append((self._received_at, packet))

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from support.network import ipv6, second_host
 from support.window import receive_message
 
 from robojam.engine.senders import SILENCE_BESIDE_OTHERS
@@ -118,6 +119,35 @@ def test_engine_that_starts_later_is_received(woken):
         engine.sendto(encode("/robojam/turn", "s", "human"), ("127.0.0.1", link.port))
         assert woken.wait(10)
     link.close()
+
+
+@ipv6
+def test_engine_is_heard_at_ipv6(woken):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as engine:
+        engine.bind(("::1", 0))
+        engine.settimeout(10)
+        link = EngineConnection(("::1", engine.getsockname()[1]), wake=woken.set)
+        link.send("/robojam/answer")
+        packet, source = engine.recvfrom(64)
+        assert packet == encode("/robojam/answer")
+        engine.sendto(encode("/robojam/turn", "s", "ai"), source)
+        assert woken.wait(10)
+        assert [message.args for _, message in link.receive()] == [("ai",)]
+        link.close()
+
+
+def test_engine_that_answers_from_another_address_of_its_ipv6_network_is_heard(woken):
+    with second_host() as host:
+        there, port = host.address6, 0
+        with host.socket(there, port) as engine:
+            port = engine.getsockname()[1]
+            link = EngineConnection((there, port), wake=woken.set)
+            other = there[: there.rindex(":")] + ":7"
+            assert link._is_engine(other, port)
+            assert not link._is_engine(other, port + 1)
+            assert not link._is_engine("2001:db8::7", port)
+            assert not link._is_engine("192.0.2.7", port)
+            link.close()
 
 
 def test_closed_connection_has_unsubscribed_and_stopped_its_thread(engine, woken):

@@ -1,0 +1,31 @@
+"""Texts that come from outside, as they are shown and as a shell takes them."""
+
+import os
+import re
+import shlex
+import subprocess
+
+#: What no shell of Windows takes for more than a text.
+_PLAIN = re.compile(r"[\w./:\\+@-]+")
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with escapes for what does not print.
+
+    ESC, a newline, or a mark that turns the direction of writing could make it look like
+    another text.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def quote(text: str) -> str:
+    """Return a text as this system's shell takes it."""
+    if os.name != "nt":
+        return shlex.quote(text)
+    quoted = subprocess.list2cmdline([text])
+    return quoted if quoted.startswith('"') or _PLAIN.fullmatch(text) else f'"{quoted}"'
+
+
+def shell_quoted(text: str) -> str:
+    """Return a text from outside, made printable, as one word that a shell takes as it is."""
+    return quote(printable(text))
