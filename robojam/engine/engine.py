@@ -376,7 +376,7 @@ class Engine:
         player = self._senders.get(source)
         checked = validate_control(name, value, self._settings, player.name if player else None)
         if name not in SETTINGS:  # it acts, or costs something, each time
-            self._senders.refuse_doubled(source, native.Control(name, checked), arrival)
+            self._senders.take_control(source, native.Control(name, checked), arrival)
         if self._monitors.is_echo(name, checked, source, arrival):
             raise RefusedError("echo")
         if CONTROLS[name].per_player and "=" not in value:

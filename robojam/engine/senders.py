@@ -11,6 +11,7 @@ docs/limits.md lists the limits, with their reasons.
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -46,8 +47,9 @@ _NEAR: Final = 0.1
 _MAX_NAMES, _MAX_PAST = 9999, 256
 #: Touches of one player that are handled: a second, and in a burst.
 _TOUCHES = (5000, 5000)
-#: Most messages that are remembered to find those that come twice.
-_MAX_RECENT = 1024
+#: Messages that are remembered to find those that come twice: touches of one player, and
+#: controls of all.
+_MAX_RECENT, _MAX_RECENT_CONTROLS = 32, 256
 #: Shortest time between two searches for what is silent, in seconds.
 _SEARCH_INTERVAL = 0.05
 
@@ -82,6 +84,22 @@ class _Lift:
     y: float = 0.0
 
 
+class _Recent:
+    """The last messages, by which one that comes twice is known."""
+
+    def __init__(self, most: int) -> None:
+        self._messages: deque[tuple[float, object]] = deque(maxlen=most)
+
+    def add(self, message: object, now: float) -> None:
+        """Add a message. Raises RefusedError where the same one has just come."""
+        for at, earlier in reversed(self._messages):
+            if now - at >= DOUBLED:
+                break
+            if earlier == message:
+                raise RefusedError("doubled")
+        self._messages.append((now, message))
+
+
 @dataclass(slots=True)
 class Sender:
     """Sender who is a player now.
@@ -101,6 +119,7 @@ class Sender:
     #: Fingers that are down, by id; the one that has been silent longest is the first.
     fingers: dict[int, _Finger] = field(default_factory=dict)
     outside_range: bool = False  # it has played outside its range of pitch
+    recent: _Recent = field(default_factory=lambda: _Recent(_MAX_RECENT))
     _lifts: dict[int, _Lift] = field(default_factory=dict)
 
     def count_fingers(self, now: float) -> int:
@@ -252,7 +271,7 @@ class Senders:
         self._past: dict[str, _Past] = {}  # by source, the last to leave at the end
         self._names: dict[str, str] = {}  # of this take, with the source that had each last
         self._next_name = 0
-        self._recent: dict[tuple[str, TouchInput | Control], float] = {}
+        self._controls = _Recent(_MAX_RECENT_CONTROLS)
         self._search_at = math.inf
 
     def __len__(self) -> int:
@@ -296,7 +315,8 @@ class Senders:
         port is the UDP port that it came from. Raises RefusedError for a touch that came
         twice, or late.
         """
-        self.refuse_doubled(sender.source, touch, now)
+        if sender.is_lossy:
+            sender.recent.add(touch, now)
         place = (0.0, 0.0) if isinstance(touch, PitchedFinger) else (touch.x, touch.y)
         if isinstance(touch, PhaselessTouch):
             return sender.take_plain(touch.id, place, now, port)
@@ -304,18 +324,10 @@ class Senders:
         self._search_at = min(self._search_at, now + sender.fingers[touch.id].limit)
         return lifted
 
-    def refuse_doubled(self, source: str, message: TouchInput | Control, now: float) -> None:
-        """Raise RefusedError for a message that came just before from the same host."""
-        if not _is_lossy(source):
-            return
-        while self._recent:
-            first = next(iter(self._recent))
-            if now - self._recent[first] < DOUBLED and len(self._recent) < _MAX_RECENT:
-                break
-            del self._recent[first]
-        if (source, message) in self._recent:
-            raise RefusedError("doubled")
-        self._recent[source, message] = now
+    def take_control(self, source: str, control: Control, now: float) -> None:
+        """Note a control that acts at once. Raises RefusedError for one that came twice."""
+        if _is_lossy(source):
+            self._controls.add((source, control), now)
 
     def expire(self, now: float) -> tuple[list[tuple[str, int]], float]:
         """Forget who and lift what has been silent for too long at an instant.

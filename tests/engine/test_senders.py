@@ -298,14 +298,14 @@ def test_doubled_stroke_is_one_stroke(senders):
 
 
 def test_same_control_that_acts_at_once_is_one_within_5_ms(senders):
-    senders.refuse_doubled(PHONE, Control("answer", 1), 0.0)
-    senders.refuse_doubled(PHONE, Control("back", 2.0), 0.0)
-    senders.refuse_doubled(TABLET, Control("answer", 1), 0.0)
+    senders.take_control(PHONE, Control("answer", 1), 0.0)
+    senders.take_control(PHONE, Control("back", 2.0), 0.0)
+    senders.take_control(TABLET, Control("answer", 1), 0.0)
     with pytest.raises(RefusedError, match="doubled"):
-        senders.refuse_doubled(PHONE, Control("answer", 1), 0.004)
-    senders.refuse_doubled(PHONE, Control("answer", 1), 0.006)
-    senders.refuse_doubled("midi:pedal", Control("answer", 1), 1.0)
-    senders.refuse_doubled("midi:pedal", Control("answer", 1), 1.0)
+        senders.take_control(PHONE, Control("answer", 1), 0.004)
+    senders.take_control(PHONE, Control("answer", 1), 0.006)
+    senders.take_control("midi:pedal", Control("answer", 1), 1.0)
+    senders.take_control("midi:pedal", Control("answer", 1), 1.0)
 
 
 def test_move_that_comes_after_its_lift_is_no_landing(senders):
