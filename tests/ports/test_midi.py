@@ -99,7 +99,7 @@ def ports(monkeypatch):
 
 def test_moves_of_one_port_are_gathered_before_they_are_received(ports):
     assert ports.midi.advance(ports.now) == 1.0
-    down = PitchedFinger(Phase.DOWN, 1 << 7 | 60, 60.0, 1 - 64 / 127)
+    down = PitchedFinger(Phase.DOWN, 1 << 7 | 60, 60.0, 1 - 64 / 127, pressure=9 / 127)
     assert ports.play(stream.note_on(1, 60, 9)) == [("midi:board", down)]
     assert ports.play(stream.bend(1, 9000)) == []
     assert ports.midi.advance(ports.now) == pytest.approx(GATHER)

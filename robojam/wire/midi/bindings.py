@@ -1,4 +1,4 @@
-"""Bindings of MIDI notes, controllers and programs to controls, as text. Pure.
+"""Bindings of MIDI notes, controllers, NRPNs and programs to controls, as text. Pure.
 
 In the TOML file, ``"cc 64" = "answer"`` or ``"note 36 on 10" = "mode solo"``.
 """
@@ -23,7 +23,10 @@ _WORDS: Final = {
 
 
 class Trigger(NamedTuple):
-    """Note, controller or program that triggers a control; channel None is any of 0 to 15."""
+    """Note, cc, nrpn or program that triggers a control; channel None is any of 0 to 15.
+
+    The number of an nrpn has 14 bits.
+    """
 
     kind: str
     number: int
@@ -45,14 +48,41 @@ class Action(NamedTuple):
 
 def parse_binding(trigger: str, action: str) -> tuple[Trigger, Action]:
     """Read a binding as in ``"cc 64" = "answer"``. Raises ValueError."""
-    match = re.fullmatch(r"(note|cc|program) ([0-9]{1,3})(?: on ([0-9]{1,2}))?", trigger)
-    if not match or int(match[2]) > 127 or not 1 <= int(match[3] or 1) <= 16:
+    match = re.fullmatch(r"((note|cc|program|nrpn) ([0-9:]+))(?: on ([0-9]{1,2}))?", trigger)
+    number = _parse_number(*match.group(1, 2, 3)) if match else None
+    if not match or number is None or not 1 <= int(match[4] or 1) <= 16:
         raise ValueError(
-            f"{trigger!r:.60} sets off no control; allowed: note N, cc N or program N "
-            "(0 to 127), and on CHANNEL (1 to 16) after it, as in 'cc 64 on 1'"
+            f"{trigger!r:.60} sets off no control; allowed: note N, cc N, program N (0 to "
+            "127) or nrpn N:N, and on CHANNEL (1 to 16) after it, as in 'cc 64 on 1'"
         )
-    channel = int(match[3]) - 1 if match[3] else None
-    return Trigger(match[1], int(match[2]), channel), parse_action(action)
+    channel = int(match[4]) - 1 if match[4] else None
+    return Trigger(match[2], number, channel), parse_action(action)
+
+
+def _parse_number(source: str, kind: str, number: str) -> int | None:
+    """Return the number of a trigger; None where it is none, or out of range."""
+    if kind == "nrpn":
+        return parse_nrpn(source)
+    return int(number) if re.fullmatch("[0-9]{1,3}", number) and int(number) < 128 else None
+
+
+def parse_nrpn(text: str) -> int | None:
+    """Read the number of a parameter, ``nrpn 1:2`` or ``nrpn 130``; None for other texts.
+
+    1 is the value of controller 99, 2 that of controller 98, and 130 is both.
+    """
+    match = re.fullmatch(r"nrpn (?:([0-9]{1,3}):)?([0-9]{1,5})", text)
+    if not match:
+        return None
+    coarse, fine = int(match[1] or 0), int(match[2])
+    if coarse > 127 or fine > (127 if match[1] else 16383):
+        return None
+    return coarse << 7 | fine
+
+
+def spell_number(kind: str, number: int) -> str:
+    """Return the number of a trigger as it is written: that of an nrpn as 1:2."""
+    return f"{number >> 7}:{number & 127}" if kind == "nrpn" else str(number)
 
 
 def parse_action(text: str) -> Action:

@@ -15,20 +15,40 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from robojam.music import DEFAULT_RANGE, PitchRange, parse_key, parse_range, parse_scale
-from robojam.wire.midi.bindings import parse_binding
+from robojam.wire.midi.bindings import parse_binding, parse_nrpn
 
 Byte = Annotated[int, Meta(ge=0, le=127)]
+
+
+class Axis(NamedTuple):
+    """Controller (``cc``) or parameter (``nrpn``) that x or y is."""
+
+    kind: str
+    number: int
+
+    @classmethod
+    def parse(cls, name: str, value: int | str) -> Axis:
+        """Read the value of x or y. Raises ValueError."""
+        if isinstance(value, int):
+            return cls("cc", value)
+        number = parse_nrpn(value)
+        if number is None:
+            raise ValueError(
+                f"{name} is {value:.60}, and must be a controller, 0 to 127, or nrpn N:N"
+            )
+        return cls("nrpn", number)
 
 
 class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """The way one port speaks. Channels count from 1, notes and controllers from 0.
 
     kind: ``mpe`` (x is pitch with bend, y a controller), ``notes`` (x is pitch, the nearest
-    note of a scale) or ``cc`` (two controllers). low and high are the notes at x = 0 and x = 1;
-    where neither is given, the jam's control ``range`` says them. top is the value at y = 0.
-    y is a controller, or the notes' velocity or pressure. full_speed is the speed, in screens
-    a second, at which the pressure is full; 0 sends none. channel None is any channel in, and
-    the first one out.
+    note of a scale) or ``cc`` (x and y are controllers, or parameters as ``nrpn 1:2``). low and
+    high are the notes at x = 0 and x = 1; where neither is given, the jam's control ``range``
+    says them. top is the value at y = 0. y is a controller, or the notes' velocity or pressure.
+    velocity is that of notes without a pressure of their own. full_speed is the speed, in
+    screens a second, at which the pressure is full; 0 sends none. channel None is any channel
+    in, and the first one out.
     """
 
     kind: Literal["mpe", "notes", "cc"] = "mpe"
@@ -40,8 +60,8 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     high: Byte | None = None
     key: str = "C"
     scale: str = "chromatic"
-    x: Byte = 16
-    y: Byte | Literal["velocity", "pressure"] = 74
+    x: Byte | str = 16
+    y: Byte | str = 74
     top: Literal[0, 127] = 127
     fine: bool = False
     gate: Byte | None = None
@@ -61,15 +81,24 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
         low, high = self._ends
         if low >= high:
             raise ValueError(f"low is {low:g}, and must be below high, {high:g}")
-        if self.kind == "cc" and isinstance(self.y, str):
-            raise ValueError(f"y is {self.y}, and must be a controller, 0 to 127")
-        fine = (self.x, self.y) if self.kind == "cc" and self.fine else ()
-        if any(isinstance(number, int) and number > 31 for number in fine):
-            raise ValueError("fine values of 14 bits are of controllers 0 to 31")
+        Axis.parse("x", self.x)
+        if self.kind == "cc":
+            large = any(axis.kind == "cc" and axis.number > 31 for axis in self.axes)
+            if self.fine and large:
+                raise ValueError("fine values of 14 bits are of controllers 0 to 31")
+        elif isinstance(self.y, str) and self.y not in ("velocity", "pressure"):
+            raise ValueError(
+                f"y = {self.y!r:.60}: must be a controller, 0 to 127, velocity or pressure"
+            )
         if self.kind == "mpe" and self.zone == "none" and self.channel is None:
             raise ValueError("a channel must be named where there is no zone")
         for trigger, action in self.controls.items():
             parse_binding(trigger, action)
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """What x and y are in kind ``cc``. Raises ValueError."""
+        return Axis.parse("x", self.x), Axis.parse("y", self.y)
 
     @property
     def channels(self) -> tuple[int, ...]:

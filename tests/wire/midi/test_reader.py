@@ -35,7 +35,8 @@ def test_mpe_note_is_a_finger_that_bend_and_controller_74_move():
     assert reader.read(stream.bend(1, 8192)) == []
     assert reader.read(stream.control(1, 74, 127)) == []
     down = finger(reader.read(stream.note_on(1, 60, 90)))
-    assert down == PitchedFinger(Phase.DOWN, 1 << 7 | 60, 60.0, 0.0)  # 127 is the top
+    # 127 is the top; the velocity is the pressure of the landing.
+    assert down == PitchedFinger(Phase.DOWN, 1 << 7 | 60, 60.0, 0.0, pressure=90 / 127)
     # Pitch and y come in two messages: returned together, once.
     assert reader.read(stream.bend(1, 8192 + 8192 // 48)) == []
     assert reader.read(stream.control(1, 74, 0)) == []
@@ -73,9 +74,8 @@ def test_configuration_message_and_bend_range_are_obeyed():
     inputs_of(reader, stream.note_on(5, 60, 90), stream.note_on(1, 60, 90))
     move = finger(inputs_of(reader, stream.bend(1, 8192 + 4096)))
     assert move.pitch == 72  # half of 24, the range of every member
-    assert (
-        finger(inputs_of(reader, stream.bend(5, 8192 + 4096))).pitch == 84
-    )  # no member: half of 48 still
+    # No member any more: half of 2, the range of a channel that is in no zone.
+    assert finger(inputs_of(reader, stream.bend(5, 8192 + 4096))).pitch == 61
 
 
 def test_parameter_value_without_its_number_is_dropped():
@@ -122,8 +122,8 @@ def test_y_is_the_pressure_or_the_velocity_where_the_style_says_so():
 def test_plain_note_has_its_pitch_and_its_velocity_as_y():
     reader = make_reader(PRESETS["keys"])
     low, high = (finger(reader.read(stream.note_on(3, *note))) for note in ((36, 1), (84, 127)))
-    assert low == PitchedFinger(Phase.DOWN, 3 << 7 | 36, 36.0, 1.0)
-    assert high == PitchedFinger(Phase.DOWN, 3 << 7 | 84, 84.0, 0.0)
+    assert low == PitchedFinger(Phase.DOWN, 3 << 7 | 36, 36.0, 1.0, pressure=1 / 127)
+    assert high == PitchedFinger(Phase.DOWN, 3 << 7 | 84, 84.0, 0.0, pressure=1.0)
     assert inputs_of(reader, stream.bend(3, 0), stream.control(3, 1, 9)) == []
     assert reader.read(stream.note_off(3, 36)) == [Finger(Phase.UP, 3 << 7 | 36)]
 
@@ -149,18 +149,66 @@ def test_two_controllers_make_one_touch():
     assert inputs_of(reader, stream.control(0, 18, 3), stream.note_on(0, 1, 1)) == []
 
 
-def test_14_bit_values_are_read_and_lone_halves_are_dropped():
+def test_14_bit_values_are_read_and_lone_halves_are_counted():
     reader = make_reader(PRESETS["cc14"])
     reader.read(stream.control(0, 16, 64))
     reader.read(stream.control(0, 48, 1))
     assert reader.take_moves() == [PhaselessTouch((64 * 128 + 1) / 16383, 0.5)]
     reader.read(stream.control(0, 48, 2))  # the fine half alone is a small step
     assert reader.take_moves() == [PhaselessTouch((64 * 128 + 2) / 16383, 0.5)]
-    # The coarse half alone stands for itself; one that never got its fine half is counted.
-    assert reader.read(stream.control(0, 16, 127)) == []
+    # A coarse half alone moves no farther than it must; when another follows without the fine
+    # half of the last, coarse halves stand for themselves.
+    assert reader.read(stream.control(0, 16, 126)) == []
+    assert reader.take_moves() == [PhaselessTouch(126 * 128 / 16383, 0.5)]
+    assert reader.read(stream.control(0, 16, 127)) == [Dropped(HALF)]
     assert reader.take_moves() == [PhaselessTouch(1.0, 0.5)]
-    assert reader.read(stream.control(0, 16, 0)) == [Dropped(HALF)]
-    assert reader.read(stream.control(0, 49, 7)) == [Dropped(HALF)]  # a fine half of nothing
+    # A fine half may come before its coarse half, but not twice.
+    assert reader.read(stream.control(0, 49, 7)) == []
+    assert reader.read(stream.control(0, 49, 8)) == [Dropped(HALF)]
+    assert reader.take_moves() == []
+
+
+@pytest.mark.parametrize("fine_first", [False, True])
+def test_14_bit_fader_passes_a_coarse_step_without_a_jump(fine_first):
+    reader, places = make_reader(PRESETS["cc14"]), []
+    for value in (8318, 8319, 8320, 8321, 8320, 8319):  # 64 127, 65 0
+        halves = [stream.control(0, 16, value >> 7), stream.control(0, 48, value & 127)]
+        for message in reversed(halves) if fine_first else halves:
+            reader.read(message)
+            places += [16383 * move.x for move in reader.take_moves()]
+        assert places[-1] == pytest.approx(value)
+    assert all(8317 - 128 * (not n) < place < 8322 for n, place in enumerate(places))
+
+
+@pytest.mark.parametrize("axis", ["nrpn 1:2", "nrpn 130"])
+def test_parameter_of_the_manufacturer_is_an_axis(axis):
+    reader = make_reader(Style(kind="cc", x=axis, y=17))
+
+    def enter(registered, *data):
+        select = (101, 100) if registered else (99, 98)
+        pairs = [*zip(select, (1, 2), strict=True), *data]
+        assert not any(reader.read(stream.control(0, *pair)) for pair in pairs)
+        return [move.x * 16383 for move in reader.take_moves()]
+
+    assert enter(False, (6, 64), (38, 5)) == [64 * 128 + 5]
+    assert enter(False, (6, 64), (38, 6)) == [64 * 128 + 6]
+    assert enter(False, (96, 0), (96, 0)) == [64 * 128 + 8]  # increment
+    assert enter(False, (97, 0)) == [64 * 128 + 7]
+    assert enter(True, (6, 1), (38, 5)) == []  # a registered parameter of that number
+    assert enter(False, (101, 127), (100, 127), (6, 1)) == []  # none is selected
+    assert inputs_of(reader, stream.control(0, 17, 127)) == [
+        PhaselessTouch((64 * 128 + 7) / 16383, 0.0)
+    ]
+
+
+def test_data_entry_plays_as_a_plain_controller_while_no_parameter_is_selected():
+    reader = make_reader(Style(kind="cc", x=6, y="nrpn 0:1"))
+    assert inputs_of(reader, stream.control(0, 6, 127)) == [PhaselessTouch(1.0, 0.5)]
+    messages = [stream.control(0, *pair) for pair in ((99, 0), (98, 1), (6, 127))]
+    assert inputs_of(reader, *messages) == [PhaselessTouch(1.0, 0.0)]
+    assert inputs_of(reader, stream.control(0, 121, 0), stream.control(0, 6, 0)) == [
+        PhaselessTouch(0.0, 0.0)  # which selects no parameter
+    ]
 
 
 CONTROLS = {
@@ -176,7 +224,15 @@ CONTROLS = {
     "note 39": "temperature 1.5",
     "program 7": "panic",
     "note 40": "response 0 10",
+    "nrpn 1:2": "temperature",
+    "nrpn 1:3": "answer",
+    "nrpn 1:4 on 2": "pause hold",
 }
+
+
+def nrpn(number, *data, channel=0):
+    """Messages that select NRPN 1:number and enter data, pairs of controller and value."""
+    return [stream.control(channel, *pair) for pair in ((99, 1), (98, number), *data)]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +259,10 @@ CONTROLS = {
         ([stream.note_on(0, 39, 5)], [("temperature", 1.5)]),
         ([stream.program(0, 7, None)] * 2, [("panic", 1)] * 2),
         ([stream.note_on(0, 40, 127), stream.note_off(0, 40)], [("response", 10.0)]),
+        (nrpn(2, (6, 127)), [("temperature", 2.0)]),
+        (nrpn(4, (6, 127), (6, 0)), []),
+        (nrpn(4, (6, 127), (6, 0), channel=1), [("pause", 1), ("pause", 0)]),
+        ([stream.control(0, *p) for p in ((101, 1), (100, 2), (6, 127))], []),
     ],
 )
 def test_messages_trigger_the_controls_bound_to_them(messages, expected):
@@ -221,7 +281,44 @@ ANY = st.lists(
         st.binary(min_size=1, max_size=1).map(lambda b: bytes((0xD0, b[0] & 127))),
     )
 )
-STYLES = [*PRESETS.values(), Style(controls=CONTROLS), Style(y="pressure"), Style(members=3)]
+
+
+def test_control_of_14_bits_waits_for_both_halves():
+    reader = make_reader(Style(controls={"nrpn 1:2": "temperature 0 16383"}))
+    for value in (8319, 8320):
+        messages = nrpn(2, (6, value >> 7), (38, value & 127))
+        assert not any(reader.read(message) for message in messages)
+        assert reader.has_moves
+        (control,) = reader.take_moves()
+        assert (control.name, control.value) == ("temperature", pytest.approx(value))
+    assert not reader.has_moves
+
+
+def test_switch_that_sends_0_and_1_as_a_parameter_is_pressed():
+    reader = make_reader(Style(controls=CONTROLS))
+    pressed = []
+    for value in (0, 1, 0, 1, 1):
+        for message in nrpn(3, (38, value), (6, 0)):
+            reader.read(message)
+        pressed.append(len(reader.take_moves()))
+    assert pressed == [0, 1, 0, 1, 1]
+
+
+def test_what_a_pedal_holds_is_let_go_when_the_port_goes():
+    reader = make_reader(Style(controls={"cc 64": "pause hold", "cc 65": "answer"}))
+    inputs_of(reader, stream.control(0, 64, 127), stream.control(0, 65, 127))
+    assert reader.lift_all() == [Control("pause", 0)]
+    assert reader.lift_all() == []
+
+
+STYLES = [
+    *PRESETS.values(),
+    Style(controls=CONTROLS),
+    Style(y="pressure"),
+    Style(members=3),
+    Style(kind="notes", y="pressure"),
+    Style(kind="cc", x="nrpn 0:1", y=6),
+]
 
 
 @given(st.sampled_from(STYLES), ANY)

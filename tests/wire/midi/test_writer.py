@@ -16,8 +16,8 @@ from robojam.wire.native import PhaselessTouch, PitchedFinger
 MPE = PRESETS["mpe"]
 
 
-def touch(phase, x=0.5, y=0.5, *, who="ai", finger=0):
-    return Touch(x, y, 0.0, Phase(phase), finger, who)
+def touch(phase, x=0.5, y=0.5, *, who="ai", finger=0, pressure=None):
+    return Touch(x, y, 0.0, Phase(phase), finger, who, pressure)
 
 
 def split(data):
@@ -72,6 +72,38 @@ def test_mpe_finger_takes_the_channel_that_has_rested_longest():
     messages = split(out.touch(3.0, touch("down", who="ai4")))
     assert messages[0] == stream.note_off(3, 60)
     assert messages[-1] == stream.note_on(3, 60, 96)
+
+
+@pytest.mark.parametrize(
+    ("pressure", "velocity"), [(None, 96), (0.0, 1), (90 / 127, 90), (1.0, 127)]
+)
+def test_pressure_of_a_landing_is_the_velocity_of_its_note(pressure, velocity):
+    for style in (MPE, PRESETS["mono"], Style(kind="notes"), Style(y="pressure")):
+        landing = make_writer(style).touch(0.0, touch("down", pressure=pressure))
+        assert split(landing)[-1][2] == velocity
+    # Where the velocity is y, it is not the pressure too.
+    keys = make_writer(PRESETS["keys"]).touch(0.0, touch("down", y=1.0, pressure=pressure))
+    assert split(keys)[-1][2] == 1
+
+
+def test_pressure_of_a_slide_is_sent_in_place_of_its_speed():
+    out = make_writer(MPE)
+    out.touch(0.0, touch("down", 0.5, pressure=1.0))
+    assert stream.pressure(1, 64) in split(out.touch(0.1, touch("move", 0.9, pressure=0.5)))
+    assert stream.pressure(1, 127) in split(out.touch(0.2, touch("move", 0.1)))
+
+
+def test_parameters_are_selected_and_sent_only_when_they_change():
+    out = make_writer(Style(kind="cc", x="nrpn 1:2", y=17))
+    assert hexes(out.touch(0.0, touch("down", 1.0, 0.0))) == [
+        "b06301", "b06202", "b0067f", "b0267f", "b0117f",
+    ]  # fmt: skip
+    assert hexes(out.touch(0.1, touch("move", 1.0, 1.0))) == ["b01100"]
+    assert hexes(out.touch(0.2, touch("move", 16382 / 16383, 1.0))) == ["b0267e"]
+    both = make_writer(Style(kind="cc", x="nrpn 1:2", y="nrpn 1:3"))
+    both.touch(0.0, touch("down", 0.0, 1.0))
+    assert hexes(both.touch(0.1, touch("move", 0.0, 0.0))) == ["b0067f", "b0267f"]
+    assert hexes(both.touch(0.2, touch("move", 1.0, 0.0))) == ["b06202", "b0067f", "b0267f"]
 
 
 def test_slide_farther_than_the_bend_range_strikes_again():
@@ -229,7 +261,17 @@ EXACT = {
     "drums": (1 / 16, 1 / 126),
     "cc": (1 / 127, 1 / 127),
     "cc14": (1 / 16383, 1 / 16383),
+    "nrpn": (1 / 16383, 1 / 16383),
+    "pressure": (48 / 8192 / 48, 1 / 127),
+    "notes": (1 / 48, 1 / 127),
 }
+OWN = {
+    "nrpn": Style(kind="cc", x="nrpn 1:2", y="nrpn 200"),
+    "pressure": Style(y="pressure"),
+    "notes": Style(kind="notes", y=1),
+}
+#: Whether a style has the pressure of its touches, and not only of landings.
+PRESSES = {"mpe": True, "mpe-upper": True, "mono": True, "pressure": False, "notes": False}
 
 
 def place_of(touch_in, pitches):
@@ -238,9 +280,9 @@ def place_of(touch_in, pitches):
 
 
 @pytest.mark.parametrize("name", EXACT)
-@given(st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=20))
+@given(st.lists(st.tuples(PLACES, PLACES, PLACES), min_size=1, max_size=20))
 def test_stroke_that_goes_out_comes_back_as_the_same_touches(name, places):
-    style = PRESETS[name]
+    style = (PRESETS | OWN)[name]
     out, reader = make_writer(style), make_reader(style)
     # Rounded to the nearest; but a bend reaches one step less far up than down.
     dx, dy = (step * part for step, part in zip(EXACT[name], (1.01, 0.51), strict=True))
@@ -248,15 +290,16 @@ def test_stroke_that_goes_out_comes_back_as_the_same_touches(name, places):
         reader.read(message)
     pitches = style.pitch_range or parse_range(DEFAULT_RANGE)
     x = y = None
-    for n, place in enumerate(places):
+    for n, (*place, pressure) in enumerate(places):
         phase = "move" if n else "down"
-        for message in split(out.touch(n / 60, touch(phase, *place))):
-            for touched in reader.read(message):
-                if isinstance(touched, PitchedFinger | PhaselessTouch):
-                    x, y = place_of(touched, pitches)
-        for touched in reader.take_moves():
-            assert isinstance(touched, PitchedFinger | PhaselessTouch)
+        written = split(out.touch(n / 60, touch(phase, *place, pressure=pressure)))
+        received = [touched for message in written for touched in reader.read(message)]
+        for touched in received + reader.take_moves():
+            if not isinstance(touched, PitchedFinger | PhaselessTouch):
+                continue
             x, y = place_of(touched, pitches)
+            if name in PRESSES and (n == 0 or PRESSES[name]):
+                assert touched.pressure == pytest.approx(pressure, abs=1.01 / 127)
         if style.kind == "notes" and n:
             continue  # within a note no slide is sent
         assert x == pytest.approx(place[0], abs=dx)
