@@ -39,12 +39,11 @@ def squared_network(*, seed: int = 0) -> nn.Sequential:
     return network(nn.Linear(15, 1))
 
 
-def mixture_network(*, seed: int = 0) -> nn.Sequential:
+def mixture_network(y: Tensor, *, seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
-    net = network(MixtureLayer(15, 1, 5))
-    with torch.no_grad():  # the answers lie in -2π … 2π: spread the first means over it
-        net[-1].linear.bias[5:10] = torch.linspace(-6, 6, 5)
-    return net
+    last = MixtureLayer(15, 1, 5)
+    last.spread_means(y)  # else a mean may start where there are no answers, and stay there
+    return network(last)
 
 
 def learn(net: nn.Sequential, x: Tensor, y: Tensor, *, steps: int = STEPS) -> float:
@@ -100,7 +99,7 @@ def main() -> None:
     nets = {}
     for name, net in (
         ("squared error", squared_network()),
-        ("five Gaussians", mixture_network()),
+        ("five Gaussians", mixture_network(y)),
     ):
         loss = learn(net, x, y, steps=STEPS // 5 if args.quick else STEPS)
         weights = sum(p.numel() for p in net.parameters())

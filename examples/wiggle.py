@@ -36,14 +36,15 @@ def data(points: int = POINTS, *, seed: int) -> tuple[Tensor, Tensor]:
 class Networks(nn.Module):
     """Several networks of one shape, 1 → 32 tanh → 20 Gaussians, as one batch (S, …)."""
 
-    def __init__(self, seeds: int = SEEDS) -> None:
+    def __init__(self, y: Tensor) -> None:
+        """Start each network near its targets, y (S, n, 1)."""
         super().__init__()
         nets = []
-        for seed in range(seeds):
+        for seed, targets in enumerate(y):
             torch.manual_seed(seed)
-            first, last = nn.Linear(1, UNITS), MixtureLayer(UNITS, 1, COMPONENTS).linear
-            with torch.no_grad():  # spread the first means over y, -10.5 … 10.5
-                last.bias[COMPONENTS : 2 * COMPONENTS] = torch.linspace(-10, 10, COMPONENTS)
+            first, layer = nn.Linear(1, UNITS), MixtureLayer(UNITS, 1, COMPONENTS)
+            layer.spread_means(targets)
+            last = layer.linear
             nets.append((first.weight.mT, first.bias[None], last.weight.mT, last.bias[None]))
         self.stacked = nn.ParameterList(
             torch.stack(same).detach() for same in zip(*nets, strict=True)
@@ -117,7 +118,8 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("wiggle.png"))
     parser.add_argument("--quick", action="store_true", help="train for a tenth of the passes")
     args = parser.parse_args()
-    networks, (x, y) = Networks(), stacked()
+    x, y = stacked()
+    networks = Networks(y)
     learn(networks, x, y, epochs=EPOCHS // 10 if args.quick else EPOCHS)
     training = losses(networks, x, y)
     held_out = losses(networks, *stacked(points=10_000, first=100))

@@ -83,7 +83,7 @@ def test_inverse_problem_is_fitted_by_a_mixture_and_not_by_squared_error(tmp_pat
 def test_inverse_sine_fails_with_squared_error_and_fits_with_a_mixture(tmp_path):
     sine = example("inverse_sine")
     x, y = sine.data()
-    squared, mixture = sine.squared_network(), sine.mixture_network()
+    squared, mixture = sine.squared_network(), sine.mixture_network(y)
     assert (weights(squared), weights(mixture)) == (286, 510)
     assert sine.learn(squared, x, y, steps=600) > 9  # the variance of the answers is 13
     assert sine.learn(mixture, x, y, steps=1000) < 0.6
@@ -96,7 +96,8 @@ def test_inverse_sine_fails_with_squared_error_and_fits_with_a_mixture(tmp_path)
 
 def test_wiggle_reaches_the_published_loss(tmp_path):
     wiggle = example("wiggle")
-    networks, (x, y) = wiggle.Networks(), wiggle.stacked()
+    x, y = wiggle.stacked()
+    networks = wiggle.Networks(y)
     assert x.shape == (3, 1000, 1)
     wiggle.learn(networks, x, y, epochs=130)  # the example takes 2,000
     assert median(wiggle.losses(networks, x, y)) <= 1.42

@@ -7,10 +7,12 @@ The layer's output is a `torch.distributions.Distribution`.
 """
 
 from robojam.mixture.checking import checked
+from robojam.mixture.clusters import Scaling
 from robojam.mixture.distribution import COLD, Mixture, Reduction
 from robojam.mixture.layer import MixtureLayer
 from robojam.mixture.layout import FLOOR, Covariance, width
 
 __all__ = [
-    "COLD", "FLOOR", "Covariance", "Mixture", "MixtureLayer", "Reduction", "checked", "width",
+    "COLD", "FLOOR", "Covariance", "Mixture", "MixtureLayer", "Reduction", "Scaling", "checked",
+    "width",
 ]  # fmt: skip

@@ -8,7 +8,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import (
+    Categorical,
+    Distribution,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    constraints,
+)
 
 from robojam.mixture.checking import (
     at_least_float32,
@@ -39,20 +46,29 @@ class Mixture(Distribution):
     no correlation. A component's covariance is L Lᵀ with L = diag(s) (I + C). Half precision
     is computed, and returned, in float32.
 
-    Raises ValueError for shapes that do not belong together, and for integers.
+    Raises ValueError for shapes that do not belong together, for integers, and for numbers
+    that are not finite, unless validate_args is False (None: torch's default, as of
+    `Distribution.set_default_validate_args`).
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 (torch's own)
     support = constraints.real_vector
 
     def __init__(
-        self, logits: Tensor, loc: Tensor, log_scale: Tensor, lower: Tensor | None = None
+        self,
+        logits: Tensor,
+        loc: Tensor,
+        log_scale: Tensor,
+        lower: Tensor | None = None,
+        *,
+        validate_args: bool | None = None,
     ) -> None:
         check_parts(logits, loc, log_scale, lower)
         lower = None if lower is None or lower.shape[-1] == 0 else at_least_float32(lower)
         logits, loc, log_scale = map(at_least_float32, (logits, loc, log_scale))
         parts = Parts(logits, loc, log_scale, lower)
-        if is_checking():
+        self._validates = _is_validating(validate_args)
+        if self._validates:
             _check_finite_parts(parts)
         self._parts: Parts | None = parts
         self._numbers: Tensor | None = None
@@ -61,12 +77,17 @@ class Mixture(Distribution):
 
     @classmethod
     def from_parameters(
-        cls, parameters: Tensor, dims: int, covariance: Covariance = "full"
+        cls,
+        parameters: Tensor,
+        dims: int,
+        covariance: Covariance = "full",
+        *,
+        validate_args: bool | None = None,
     ) -> Mixture:
         """Return the mixture given by parameters (…, width(dims, K, covariance)).
 
         Their order is logits, means, unbounded numbers for log s, C. Raises ValueError if no
-        K fits, and for integers.
+        K fits, for integers, and for numbers that are not finite, as the class does.
         """
         each = make_layout(dims, 1, covariance).width
         size = parameters.shape[-1] if parameters.ndim else 0
@@ -78,7 +99,8 @@ class Mixture(Distribution):
         mixture = cls.__new__(cls)
         mixture._layout = make_layout(dims, size // each, covariance)
         mixture._numbers, mixture._parts = at_least_float32(parameters), None
-        if is_checking():
+        mixture._validates = _is_validating(validate_args)
+        if mixture._validates:
             _check_finite_parts(mixture._layout.split(mixture._numbers))
         batch, event = parameters.shape[:-1], Size((dims,))
         Distribution.__init__(mixture, batch, event, validate_args=False)
@@ -96,20 +118,70 @@ class Mixture(Distribution):
 
     def shifted(self, offset: Tensor) -> Mixture:
         """Return this mixture with offset (…, K, D) added to its means."""
-        return Mixture(self.logits, self.loc + offset, self.log_scale, self.lower)
+        return self._with(self.logits, self.loc + offset, self.log_scale, self.lower)
 
-    def scaled(self, centre: float, scale: float) -> Mixture:
-        """Return the mixture of centre + scale · value. Raises ValueError unless scale > 0."""
-        if not 0 < scale < math.inf:
+    def scaled(self, centre: Tensor | float, scale: Tensor | float) -> Mixture:
+        """Return the mixture of centre + scale · value.
+
+        Both are numbers, or of shape (D,). Raises ValueError unless all of scale is above 0.
+        """
+        factor = torch.as_tensor(scale, dtype=self.loc.dtype, device=self.loc.device)
+        if not bool(((factor > 0) & factor.isfinite()).all()):
             raise ValueError(f"a scale is a number above zero, not {scale}")
-        log_scale = self.log_scale + math.log(scale)
-        return Mixture(self.logits, self.loc * scale + centre, log_scale, self.lower)
+        loc = self.loc * factor + torch.as_tensor(centre, dtype=factor.dtype).to(factor.device)
+        return self._with(self.logits, loc, self.log_scale + factor.log(), self.lower)
+
+    def _with(self, *parts: Tensor | None) -> Mixture:
+        """Return a mixture of parts that were made from those of this one."""
+        logits, loc, log_scale, lower = parts
+        assert logits is not None
+        assert loc is not None
+        assert log_scale is not None
+        mixture = Mixture(logits, loc, log_scale, lower, validate_args=False)
+        mixture._validates = self._validates
+        return mixture
+
+    def __repr__(self) -> str:
+        """Return the shapes of the parts, as torch's distributions do."""
+        parts = zip(Parts._fields, self._read(), strict=True)
+        shapes = [f"{name}: {part.shape}" for name, part in parts if part is not None]
+        return f"Mixture({', '.join(shapes)})"
+
+    def __getitem__(self, index: Any) -> Mixture:
+        """Return the mixtures at an index into the batch shape.
+
+        Raises IndexError for one that does not fit it.
+        """
+        torch.zeros(()).expand(self.batch_shape)[index]  # an index of K or D does not fit
+        index = index if isinstance(index, tuple) else (index,)
+        if not any(part is Ellipsis for part in index):
+            index = (*index, Ellipsis)
+        tails = (1, 2, 2, 2)  # axes of each part that are no batch
+        return self._with(
+            *(
+                None if part is None else part[(*index, *(slice(None),) * tail)]
+                for part, tail in zip(self._read(), tails, strict=True)
+            )
+        )
+
+    @property
+    def mixture_distribution(self) -> Categorical:
+        """Distribution of the component, as that of torch's MixtureSameFamily."""
+        return Categorical(logits=self.logits, validate_args=False)
+
+    @property
+    def component_distribution(self) -> Distribution:
+        """Distribution of a value given its component, with batch shape (…, K)."""
+        if self.lower is not None:
+            return MultivariateNormal(self.loc, scale_tril=self.scale_tril, validate_args=False)
+        scale = self.log_scale.exp().expand(self.loc.shape)
+        return Independent(Normal(self.loc, scale, validate_args=False), 1)
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Mixture:
         """Return this mixture repeated to a batch shape, as a view."""
         k, d = self.components, self.dims
         lower = self.lower
-        return Mixture(
+        return self._with(
             self.logits.expand(*batch_shape, k),
             self.loc.expand(*batch_shape, k, d),
             self.log_scale.expand(*batch_shape, k, self.log_scale.shape[-1]),
@@ -341,7 +413,7 @@ class Mixture(Distribution):
         if shape[-1:] != (dims,) or not can_broadcast(shape[:-1], self.batch_shape):
             mine = f"a mixture over {dims} dimensions, {tuple(self.loc.shape)}"
             raise ValueError(f"value {tuple(shape)} does not fit {mine}")
-        if is_checking():
+        if is_checking() or (self._validates and not is_transforming()):
             check_finite("a value", value)
         own = (self.logits if self._numbers is None else self._numbers).dtype
         if value.dtype == own:
@@ -351,7 +423,7 @@ class Mixture(Distribution):
             return self, value.to(dtype)
         logits, loc, log_scale, lower = self._read()
         lower = None if lower is None else lower.to(dtype)
-        return Mixture(logits.to(dtype), loc.to(dtype), log_scale.to(dtype), lower), value
+        return self._with(logits.to(dtype), loc.to(dtype), log_scale.to(dtype), lower), value
 
 
 def _gather(table: Tensor, chosen: Tensor) -> Tensor:
@@ -361,6 +433,12 @@ def _gather(table: Tensor, chosen: Tensor) -> Tensor:
     if table.shape[:-2] != shape:
         table = table.expand(*shape, -1, n)
     return table.gather(-2, index).squeeze(-2)
+
+
+def _is_validating(asked: bool | None) -> bool:  # noqa: FBT001
+    """Return whether numbers are checked, which takes a pass over each tensor."""
+    wanted = Distribution._validate_args if asked is None else asked
+    return is_checking() or (wanted and not is_transforming())
 
 
 def _check_finite_parts(parts: Parts) -> None:

@@ -6,15 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from robojam.mixture.checking import check_finite, is_checking
+from robojam.mixture.clusters import clusters
 from robojam.mixture.distribution import Mixture
-from robojam.mixture.layout import Covariance, width
+from robojam.mixture.layout import Covariance, make_layout, width, without_floor
 
 
 class MixtureLayer(nn.Module):
     """Linear layer from features (…, F) to a Mixture of `components` over `dims` dimensions.
 
     The means are initialised from a unit normal, so that the components differ from the
-    first step on. Raises ValueError for sizes or a covariance that cannot be a mixture.
+    first step on; `spread_means` spreads them over the targets instead. What the layer
+    computes is not checked for NaN: `checked` does that. Raises ValueError for sizes or a
+    covariance that cannot be a mixture.
     """
 
     def __init__(
@@ -47,7 +50,36 @@ class MixtureLayer(nn.Module):
             check_finite("the features given to a mixture layer", features)
             check_finite("a mixture layer's linear.weight", linear.weight)
             check_finite("a mixture layer's linear.bias", linear.bias)
-        return Mixture.from_parameters(linear(features), self.dims, self.covariance)
+        numbers = linear(features)
+        return Mixture.from_parameters(numbers, self.dims, self.covariance, validate_args=False)
+
+    @torch.no_grad()
+    def spread_means(self, targets: Tensor) -> None:
+        """Spread the components over targets (…, D), so that training begins near them.
+
+        Each component starts with the mean, the deviations and the share of a cluster of the
+        targets: of equal parts where D is 1, else of k-means. To be called before training,
+        with all targets or with a few thousand of them. Raises ValueError for targets of
+        another width, or without a finite one.
+        """
+        values = targets.reshape(-1, targets.shape[-1]) if targets.ndim else targets
+        if values.shape[-1:] != (self.dims,) or not values.is_floating_point():
+            given = f"targets {tuple(targets.shape)} of {targets.dtype}"
+            raise ValueError(f"{given} do not fit: they are floats (…, {self.dims})")
+        values = values[values.isfinite().all(-1)]
+        if not len(values):
+            raise ValueError("there is no finite target to spread the means over")
+        means, deviations, shares = clusters(values, self.components)
+        if self.covariance == "spherical":
+            deviations = deviations.square().mean(-1, keepdim=True).sqrt()
+        bias = self.linear.bias
+        layout = make_layout(self.dims, self.components, self.covariance)
+        logits, loc, raw, lower = layout.split(bias)
+        logits.copy_(shares.log())
+        loc.copy_(means)
+        raw.copy_(without_floor(deviations.log().to(bias.dtype)))
+        if lower is not None:
+            lower.zero_()
 
     def extra_repr(self) -> str:
         """Return the arguments that torch shows when the layer is printed."""

@@ -89,6 +89,12 @@ def with_floor(raw: Tensor) -> Tensor:
     return torch.logaddexp(raw.contiguous(), _FLOOR)  # takes ten times as long on a slice
 
 
+def without_floor(log_scale: Tensor) -> Tensor:
+    """Return the numbers whose log s above FLOOR this is; what is near FLOOR is raised."""
+    above = log_scale.clamp(min=FLOOR + 0.1)
+    return above + torch.log1p(-torch.exp(FLOOR - above))
+
+
 def width(dims: int, components: int, covariance: Covariance = "full") -> int:
     """Return the number of parameters of a mixture. Raises ValueError as `make_layout`."""
     return make_layout(dims, components, covariance).width

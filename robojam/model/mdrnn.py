@@ -201,7 +201,8 @@ class EventModel(nn.Module):
                 parts.append(functional.logsigmoid(sign * out[..., 0]))
                 continue
             earlier = values, now, before
-            mixture = Mixture(*features.components(torch, self.event, factor, out, *earlier))
+            components = features.components(torch, self.event, factor, out, *earlier)
+            mixture = Mixture(*components, validate_args=False)
             if factor.kind == "duration":
                 parts.append(self._density_in_seconds(factor, mixture, values, unit))
             else:

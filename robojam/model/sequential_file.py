@@ -39,6 +39,17 @@ class _Activation(msgspec.Struct, tag="plain", frozen=True, forbid_unknown_field
     name: str
 
 
+class _Dropout(msgspec.Struct, tag="dropout", frozen=True, forbid_unknown_fields=True):
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _LayerNorm(msgspec.Struct, tag="layernorm", frozen=True, forbid_unknown_fields=True):
+    sizes: tuple[Size, ...]
+    eps: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    affine: bool = True
+    bias: bool = True
+
+
 class _Mixture(msgspec.Struct, tag="mixture", frozen=True, forbid_unknown_fields=True):
     inputs: Size
     dims: Size
@@ -46,10 +57,13 @@ class _Mixture(msgspec.Struct, tag="mixture", frozen=True, forbid_unknown_fields
     covariance: Covariance
 
 
+_Layer = _Linear | _Activation | _Dropout | _LayerNorm | _Mixture
+
+
 class NetworkDescription(msgspec.Struct, frozen=True, kw_only=True):
     """Metadata of a network's file: all that it holds beside the weights."""
 
-    layers: tuple[_Linear | _Activation | _Mixture, ...]
+    layers: tuple[_Layer, ...]
     dtype: Literal["float32", "float64"] = "float32"
     format: str = FORMAT
     note: str = ""
@@ -102,31 +116,43 @@ def load(path: str | Path) -> nn.Sequential:
     return network.requires_grad_().eval()
 
 
-def _describe(layer: nn.Module) -> _Linear | _Activation | _Mixture:
+def _describe(layer: nn.Module) -> _Layer:
     """Return a layer's description. Raises ValueError for one that a file cannot hold."""
     if isinstance(layer, MixtureLayer):
         linear = layer.linear
         return _Mixture(linear.in_features, layer.dims, layer.components, layer.covariance)
     if type(layer) is nn.Linear:
         return _Linear(layer.in_features, layer.out_features, layer.bias is not None)
+    if type(layer) is nn.Dropout:
+        return _Dropout(layer.p)
+    if type(layer) is nn.LayerNorm:
+        affine = layer.weight is not None
+        has_bias = affine and layer.bias is not None
+        return _LayerNorm(tuple(layer.normalized_shape), layer.eps, affine, has_bias)
     # A layer with options of its own has another repr; whether it works in place does not
     # matter to its result.
     text = repr(layer).replace(", inplace=True", "").replace("inplace=True", "")
     for name, kind in ACTIVATIONS.items():
         if text == repr(kind()):
             return _Activation(name)
+    plain = ", ".join(kind.__name__ for kind in ACTIVATIONS.values())
     raise ValueError(
-        f"a network's file cannot hold {layer}: its layers are Linear, MixtureLayer and "
-        f"{', '.join(kind.__name__ for kind in ACTIVATIONS.values())} without options"
+        f"a network's file cannot hold {layer}: its layers are Linear, MixtureLayer, Dropout, "
+        f"LayerNorm and {plain} without options"
     )
 
 
-def _build(layer: _Linear | _Activation | _Mixture) -> nn.Module:
+def _build(layer: _Layer) -> nn.Module:
     if isinstance(layer, _Mixture):
         sizes = layer.inputs, layer.dims, layer.components
         return MixtureLayer(*sizes, covariance=layer.covariance)
     if isinstance(layer, _Linear):
         return nn.Linear(layer.inputs, layer.outputs, bias=layer.bias)
+    if isinstance(layer, _Dropout):
+        return nn.Dropout(layer.share)
+    if isinstance(layer, _LayerNorm):
+        given = {"elementwise_affine": layer.affine, "bias": layer.bias}
+        return nn.LayerNorm(list(layer.sizes), layer.eps, **given)
     if layer.name not in ACTIVATIONS:
         raise ValueError(f"there is no layer {layer.name!r}")
     return ACTIVATIONS[layer.name]()

@@ -34,14 +34,14 @@ def test_network_round_trip_needs_only_the_path(tmp_path, dtype):
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.Dropout(), nn.GELU("tanh"), nn.Bilinear(2, 2, 2)], ids=lambda x: str(x)
+    "layer", [nn.LSTM(2, 2), nn.GELU("tanh"), nn.Bilinear(2, 2, 2)], ids=lambda x: str(x)
 )
 def test_unsupported_layer_is_named_with_the_supported_ones(tmp_path, layer):
     net = nn.Sequential(nn.Linear(2, 2), layer)
     with pytest.raises(ValueError, match="cannot hold") as error:
         sequential_file.save(net, tmp_path / "net.safetensors")
     assert type(layer).__name__ in str(error.value)
-    for supported in ("Linear", "MixtureLayer", "ELU", "ReLU", "Tanh"):
+    for supported in ("Linear", "MixtureLayer", "Dropout", "LayerNorm", "ReLU"):
         assert supported in str(error.value)
     with pytest.raises(ValueError, match="float32 or float64"):
         sequential_file.save(chain(torch.float16), tmp_path / "net.safetensors")
@@ -60,6 +60,27 @@ def test_activation_that_works_in_place_is_saved(tmp_path, layer):
     sequential_file.save(net, path)
     x = torch.randn(5, 3)
     assert torch.equal(sequential_file.load(path)(x), net(x))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Dropout(0.25),
+        nn.LayerNorm(8),
+        nn.LayerNorm(8, elementwise_affine=False),
+        nn.LayerNorm((1, 8), eps=0.1, bias=False),
+    ],
+    ids=str,
+)
+def test_dropout_and_normalisation_are_saved_with_their_options(tmp_path, layer):
+    net, path = nn.Sequential(nn.Linear(3, 8), layer), tmp_path / "net.safetensors"
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    sequential_file.save(net, path)
+    loaded = sequential_file.load(path)
+    x = torch.randn(5, 1, 3)
+    assert repr(loaded) == repr(net)
+    assert torch.equal(loaded(x), net.eval()(x))
 
 
 def described(tmp_path, change) -> None:
