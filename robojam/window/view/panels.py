@@ -154,7 +154,7 @@ def _help_rows(state: WindowState) -> tuple[Row, ...]:
         for name in DIALS:
             keys = "  ".join(names[f"step:{name}:{sign}"] for sign in ("-1", "1"))
             rows.append((keys, f"{name}: {SETTINGS[name].about}"))
-        model = PurePosixPath(state.text("model").replace("\\", "/")).name
+        model = PurePosixPath(state.text("model").replace("\\", "/")).stem
         engine = f"at {state.engine_name}, model {model}, computed on {state.text('device')}"
         rows.append(("engine", engine))
         turn = PanelCell("keys", "help_page")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pygame
 import pytest
 from support.window import key_event
@@ -78,6 +80,13 @@ def test_help_shows_every_key():
     shown = {action for actions, _ in HELP for action in actions}
     dials = {action for action in KEYS if action.startswith("step:")}
     assert shown | dials == set(KEYS)
+
+
+def test_documentation_names_every_key():
+    text = (Path(__file__).parents[3] / "docs" / "window.md").read_text(encoding="utf-8")
+    for keys in (*KEYS.values(), *PLAYER_KEYS.values()):
+        key = keys[0]
+        assert f"`{key}`" in text or key in ("left", "right", "up", "down", "home")
 
 
 def test_key_names_are_those_of_the_layout(monkeypatch):
