@@ -53,6 +53,10 @@ _MAX_RECENT, _MAX_RECENT_CONTROLS = 32, 256
 #: Shortest time between two searches for what is silent, in seconds.
 _SEARCH_INTERVAL = 0.05
 
+_TWICE = "the same packet came twice: over a network bridge, or from two network cards"
+_LATE = "a packet that was overtaken by the next one"
+_TOO_FAST = f"more than {_TOUCHES[0]} touches a second"
+
 _Place = tuple[float, float]
 
 
@@ -96,7 +100,7 @@ class _Recent:
             if now - at >= DOUBLED:
                 break
             if earlier == message:
-                raise RefusedError("doubled")
+                raise RefusedError("doubled", _TWICE)
         self._messages.append((now, message))
 
 
@@ -151,7 +155,7 @@ class Sender:
             del self._lifts[finger]
             return False  # the jam has lifted it already
         if lift is not None and lift.how == "up" and now - lift.at < DOUBLED:
-            raise RefusedError("doubled")
+            raise RefusedError("doubled", _TWICE)
         self.lift(finger, "early", now)
         return True
 
@@ -159,7 +163,7 @@ class Sender:
         self,
         finger: int,
         phase: Phase,
-        place: tuple[float, float],
+        place: _Place,
         now: float,
         port: int | None,
     ) -> list[int]:
@@ -181,7 +185,7 @@ class Sender:
         if not self.is_lossy:
             limit = math.inf
         elif late:
-            raise RefusedError("late")
+            raise RefusedError("late", _LATE)
         lifted = self._make_room(finger, now)
         if down is None or lands:
             down = _Finger(*place, now, now, port, not lands, limit)
@@ -304,7 +308,7 @@ class Senders:
         sender.heard_at = now
         self._search_at = min(self._search_at, now + FORGET_AFTER)
         if not sender.limiter.take(now):
-            raise RefusedError("too fast")
+            raise RefusedError("too fast", _TOO_FAST)
         return sender
 
     def take(
@@ -435,7 +439,9 @@ def host_of(source: str) -> str | None:
     kind, _, rest = source.partition(":")
     if kind == "midi":
         return None
-    return rest.partition("/")[0] if kind == "tuio" else source
+    if kind != "tuio":
+        return source
+    return rest.partition("/")[0].partition(" ")[0]  # "HOST (2)": a second one without a name
 
 
 def _is_lossy(source: str) -> bool:
