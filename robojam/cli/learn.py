@@ -67,6 +67,7 @@ def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
     import select
     import time
 
+    from robojam.wire.midi.learn import describe_source
     from robojam.wire.midi.stream import MidiParser
 
     parsers = [MidiParser() for _ in ports]
@@ -84,8 +85,7 @@ def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
             for message in parsers[number].feed(data)[0]:
                 source = learner.read(ports[number], message)
                 if source is not None:
-                    port, control, trigger, channel = source
-                    _prompt(f"   taken: {control} {trigger} on channel {channel + 1} of {port}")
+                    _prompt(f"   taken: {describe_source(source)}")
 
 
 def _prompt(text: str) -> None:

@@ -12,14 +12,24 @@ from functools import partial
 from typing import Final
 
 from robojam.wire.midi import stream
-from robojam.wire.midi.bindings import parse_action
+from robojam.wire.midi.bindings import parse_action, spell_number
+from robojam.wire.midi.values import FineValue, ParameterDecoder
 
 #: Change of a value from which a knob counts as turned; a loose knob trembles by less.
 TURNED: Final = 12
 _AXES: Final = ("x", "y")
 _quoted = partial(json.dumps, ensure_ascii=False)
 
+#: Controllers that select a parameter.
+_SELECTORS: Final = (stream.NRPN, stream.NRPN_FINE, stream.RPN, stream.RPN_FINE)
+
 Source = tuple[str, str, int, int]  # port, kind, number, channel
+
+
+def describe_source(source: Source) -> str:
+    """Return a source as a line of the terminal names it."""
+    port, kind, number, channel = source
+    return f"{kind} {spell_number(kind, number)} on channel {channel + 1} of {port}"
 
 
 @dataclass(slots=True)
@@ -29,7 +39,10 @@ class Learner:
     targets: list[str]
     sources: dict[str, Source] = field(default_factory=dict)
     fine: set[Source] = field(default_factory=set)
-    _seen: dict[Source, tuple[int, int]] = field(default_factory=dict)
+    #: The least and the greatest value of each source, 0 to 127.
+    _seen: dict[Source, tuple[float, float]] = field(default_factory=dict)
+    _parameters: dict[str, ParameterDecoder] = field(default_factory=dict)  # by port
+    _values: dict[Source, FineValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for target in self.targets:
@@ -49,23 +62,40 @@ class Learner:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         if target is None:
             return None
-        if kind == stream.CONTROL and self._is_turned(target, port, channel, *message[1:]):
-            return self._learn(target, (port, "cc", message[1], channel))
+        if kind == stream.CONTROL:
+            turned = self._controller(port, channel, message[1], message[2])
+            if turned is None or not self._is_turned(target, *turned):
+                return None
+            return self._learn(target, turned[0])
         if kind == stream.NOTE_ON and message[2] and target != "y":
             return self._learn(target, (port, "note", message[1], channel))
         if kind == stream.PROGRAM and target not in _AXES:
             return self._learn(target, (port, "program", message[1], channel))
         return None
 
-    def _is_turned(self, target: str, port: str, channel: int, number: int, value: int) -> bool:
-        """Note a controller's value; return whether it is turned far enough for the target."""
-        source = (port, "cc", number, channel)
+    def _controller(
+        self, port: str, channel: int, number: int, value: int
+    ) -> tuple[Source, float] | None:
+        """Return the source of a control change and its value, 0 to 127; None for others."""
+        decoder = self._parameters.setdefault(port, ParameterDecoder())
+        entry = decoder.read(channel, number, value)
+        if entry is not None:
+            if entry.registered:
+                return None
+            source = (port, "nrpn", entry.number, channel)
+            parameter = self._values.setdefault(source, FineValue())
+            parameter.set(entry.controller, entry.value)
+            return None if parameter.value is None else (source, 127 * parameter.part)
         coarse = (port, "cc", number - 32, channel)
         if 32 <= number < 64 and (coarse in self._seen or coarse in self.sources.values()):
             self.fine.add(coarse)
-            return False
-        if number >= stream.SOUND_OFF or number in (98, 99, stream.RPN, stream.RPN_FINE):
-            return False
+            return None
+        if number >= stream.SOUND_OFF or number in _SELECTORS:
+            return None
+        return (port, "cc", number, channel), value
+
+    def _is_turned(self, target: str, source: Source, value: float) -> bool:
+        """Note the value of a source; return whether it has turned far enough for a target."""
         low, high = self._seen.get(source, (value, value))
         new = source not in self._seen
         self._seen[source] = low, high = min(low, value), max(high, value)
@@ -89,7 +119,8 @@ class Learner:
         for port, style in zip(ports, names, strict=True):
             lines += ["", f"[midi.{style}]", *self._surface(port)]
             controls = [
-                f"{_quoted(f'{kind} {number} on {channel + 1}')} = {_quoted(target)}"
+                f"{_quoted(f'{kind} {spell_number(kind, number)} on {channel + 1}')} = "
+                f"{_quoted(target)}"
                 for target, (of, kind, number, channel) in self.sources.items()
                 if of == port and target not in _AXES
             ]
@@ -102,12 +133,17 @@ class Learner:
         axes = {a: s for a, s in self.sources.items() if a in _AXES and s[0] == port}
         notes = any(kind == "note" for _, kind, *_ in axes.values())
         lines = ['like = "mpe"' if notes else 'like = "cc"']
-        lines += [f"{a} = {number}" for a, (_, kind, number, _) in axes.items() if kind == "cc"]
+        for axis, (_, kind, number, _) in axes.items():
+            if kind == "cc":
+                lines.append(f"{axis} = {number}")
+            elif kind == "nrpn":
+                lines.append(f"{axis} = {_quoted(f'nrpn {spell_number(kind, number)}')}")
         channels = {channel for *_, channel in axes.values()}
         if notes:
             return lines
         if len(channels) == 1:
             lines.append(f"channel = {channels.pop() + 1}")
-        if axes and all(source in self.fine for source in axes.values()):
+        controllers = [source for source in axes.values() if source[1] == "cc"]
+        if controllers and all(source in self.fine for source in controllers):
             lines.append("fine = true")
         return lines

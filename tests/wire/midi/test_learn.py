@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from robojam.wire.midi import stream
-from robojam.wire.midi.learn import Learner
+from robojam.wire.midi.learn import Learner, describe_source
 from robojam.wire.midi.styles import parse_port, parse_styles
 
 
@@ -51,13 +51,32 @@ def test_switches_keys_and_programs_are_bound_to_controls():
     }
 
 
-def test_controllers_of_14_bits_are_recognised():
+@pytest.mark.parametrize("fine_first", [False, True])
+def test_controllers_of_14_bits_are_recognised(fine_first):
     learner = Learner(["x", "y"])
     for number in (16, 17):
         for value in range(0, 60, 5):
-            learner.read("Desk", stream.control(0, number, value))
-            learner.read("Desk", stream.control(0, number + 32, 77))
-    assert learnt(learner)[1]["learnt"].fine
+            halves = [(number, value), (number + 32, 7 * value % 128)]
+            for half in reversed(halves) if fine_first else halves:
+                learner.read("Desk", stream.control(0, *half))
+    style = learnt(learner)[1]["learnt"]
+    assert (style.x, style.y, style.fine) == (16, 17, True)
+
+
+def test_parameters_of_the_manufacturer_are_learnt():
+    learner = Learner(["x", "y", "temperature"])
+    for number in (2, 3, 4):
+        for value in range(0, 16383, 1000):
+            pairs = [(99, 1), (98, number), (6, value >> 7), (38, value & 127)]
+            sources = [learner.read("Desk", stream.control(0, *pair)) for pair in pairs]
+            for source in filter(None, sources):
+                assert describe_source(source) == f"nrpn 1:{number} on channel 1 of Desk"
+    style = learnt(learner)[1]["learnt"]
+    assert (style.x, style.y, style.channel) == ("nrpn 1:2", "nrpn 1:3", 1)
+    assert style.controls == {"nrpn 1:4 on 1": "temperature"}
+    learner = Learner(["x"])
+    for pair in ((101, 0), (100, 0), (6, 0), (6, 127)):  # a bend range
+        assert learner.read("Desk", stream.control(0, *pair)) is None
 
 
 def test_key_for_x_makes_an_mpe_style_and_each_port_has_a_table():
