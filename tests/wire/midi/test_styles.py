@@ -6,7 +6,7 @@ from support import ROOT
 
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import Options
-from robojam.wire.midi.bindings import Action, Trigger, parse_binding
+from robojam.wire.midi.bindings import Action, Trigger, parse_binding, spell_number
 from robojam.wire.midi.styles import (
     PRESETS,
     PortRequest,
@@ -63,6 +63,16 @@ def test_scale_has_the_same_spellings_in_a_style_and_at_the_top_level(spelling, 
         ('[midi.lead]\nlike = "cc14"\nx = 40', "14 bits are of controllers 0 to 31"),
         ('[midi.lead]\nlike = "cc"\ny = "pressure"', "y is pressure, and must be a controller"),
         ('[midi.lead]\nzone = "none"', "a channel must be named"),
+        (
+            '[midi.lead]\nlike = "cc"\nx = "nrpn 128:0"',
+            "x is nrpn 128:0, and must be a controller",
+        ),
+        (
+            '[midi.lead]\ny = "nrpn 1:2"',
+            "y = 'nrpn 1:2': must be a controller, 0 to 127, velocity",
+        ),
+        ('[midi.lead.controls]\n"nrpn 16384" = "answer"', "'nrpn 16384' sets off no control"),
+        ('[midi.lead.controls]\n"cc 1:2" = "answer"', "'cc 1:2' sets off no control"),
         ('[midi.lead.controls]\n"cc 64" = "dance"', "'dance' is no control; allowed: mode"),
         ('[midi.lead.controls]\n"cc 128" = "answer"', "'cc 128' sets off no control"),
         ('[midi.lead.controls]\n"cc 1 on 17" = "answer"', "'cc 1 on 17' sets off no control"),
@@ -132,6 +142,13 @@ def test_table_of_bindings_is_read_as_triggers_and_actions():
         Action("record", "press", 0),
     )
     assert parse_binding("cc 1", "spread 0.5 1.5")[1] == Action("spread", "range", 1, 0.5, 1.5)
+
+
+@pytest.mark.parametrize("text", ["nrpn 1:2 on 3", "nrpn 130 on 3"])
+def test_parameter_is_named_by_the_halves_of_its_number_or_by_both(text):
+    trigger, _ = parse_binding(text, "answer")
+    assert trigger == Trigger("nrpn", 130, 2)
+    assert f"nrpn {spell_number('nrpn', 130)} on 3" == "nrpn 1:2 on 3"
 
 
 def test_readme_names_every_preset():
