@@ -28,7 +28,7 @@ _SECONDS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _MOST_OUT: Final = 0.2
 #: Places may overshoot the surface by this share of it before they count as out of range.
 _OVERSHOOT: Final = 0.01
-#: Moves that come slower than this, in seconds in the median, are not counted in seconds.
+#: Moves that come as slowly as this, in seconds in the median, are not counted in seconds.
 _SLOWEST_MOVES_S: Final = 1.0
 #: Touches nearer than this to the one before, in screens, are taken for moves.
 _NEAR: Final = 0.05
@@ -157,6 +157,13 @@ class _Column:
     high: float = -np.inf
     first: Integers | None = None  # rows of the first that are out of range
 
+    @property
+    def span(self) -> str:
+        """The range that was seen, in words."""
+        if self.low > self.high:
+            return "is infinite"
+        return f"goes from {self.low:g} to {self.high:g}"
+
     def add(self, values: Floats, out: NDArray[np.bool_], start: int) -> None:
         """Add the values of a block, which begins at row start."""
         finite = values[np.isfinite(values)]
@@ -190,7 +197,9 @@ def choose_scaling(
             seen.add(values, (values < low - margin) | (values > high + margin), start)
         times = np.where(first, np.nan, block[:, 2])
         seconds = times * known.second
-        pauses = (seconds > _PAUSE_S) & (seconds > _PAUSE_RATIO * _median(seconds))
+        some = np.isfinite(seconds).any()
+        longest_rest = max(_PAUSE_S, _PAUSE_RATIO * _median(seconds)) if some else np.inf
+        pauses = seconds > longest_rest
         dt.add(times, ((seconds < 0) | (seconds > MAX_DT)) & ~pauses, start)
         sample = (block, first) if sample is None else sample
     if sample is None:
@@ -201,7 +210,7 @@ def choose_scaling(
             assert seen.first is not None
             inside = f"{edges[0]:g}..{edges[1]:g}"
             problems.append(
-                f"{name} goes from {seen.low:g} to {seen.high:g}, outside {inside} in "
+                f"{name} {seen.span}, outside {inside} in "
                 f"{seen.out:,} of {total:,} touches ({where(seen.first)})"
             )
     if problems:
@@ -214,13 +223,16 @@ def choose_scaling(
         )
     touches, first = sample
     placed = replace(known, x=guess.x or known.x, y=guess.y or known.y)(touches)
-    wrong_time, advice = _check_times(placed, first, dt, total, units, where)
+    wrong_time, likely_time = _check_times(placed, first, dt, total, units, where)
     if wrong_time:
         problems.append(wrong_time)
-        guess = replace(guess, second=advice.second, timing=advice.timing)
+        guess = replace(guess, second=likely_time.second, timing=likely_time.timing)
     if not problems:
         return known, _label(units, known)
-    if units.guess and str(guess) and not guess.timing:
+    is_placed = len(problems) == bool(wrong_time) or guess.x is not None
+    is_timed = not wrong_time or guess.timing != "" or guess.second not in (None, 1.0)
+    is_guessed = is_placed and is_timed and not guess.timing
+    if units.guess and is_guessed:
         known = replace(
             known,
             x=guess.x or known.x,
@@ -228,7 +240,19 @@ def choose_scaling(
             second=guess.second or known.second,
         )
         return known, f"{guess} (guessed)"
-    raise ValueError(f"{'; '.join(problems)}. {_advice(guess, units)}")
+    advice = []
+    if likely := str(replace(guess, second=None) if guess.second == 1.0 else guess):
+        size = " (with the size of your surface)" if guess.x != guess.y else ""
+        taken = "; --units guess takes this guess" if is_guessed else ""
+        advice.append(f"It looks like --units {likely}{size}{taken}")
+    if guess.second == 1.0:
+        advice.append("If the times are seconds, say --units s; if milliseconds, --units ms")
+    elif not (is_placed and is_timed):
+        advice.append(
+            "Are its columns in their true order (in arrays x, y, dt, moving)? Otherwise say "
+            f"what its numbers are: --units with {ALLOWED}, separated by commas"
+        )
+    raise ValueError(". ".join(["; ".join(problems), *advice]))
 
 
 def _label(units: Units, scaling: Scaling) -> str:
@@ -237,22 +261,11 @@ def _label(units: Units, scaling: Scaling) -> str:
     return "" if scaling == Scaling() else str(replace(units, second=second, timing=""))
 
 
-def _advice(guess: Units, units: Units) -> str:
-    """Return what to do about touches out of range."""
-    if not str(guess):
-        return (
-            "Are its columns in their true order (in arrays x, y, dt, moving)? Otherwise say "
-            f"what its numbers are: --units with {ALLOWED}, separated by commas"
-        )
-    if units.guess or guess.timing or guess == Units(second=1.0):
-        return f"If it is so, say --units {guess}"
-    size = " (with the size of your surface)" if guess.x != guess.y else ""
-    return f"It looks like --units {guess}{size}; --units guess takes this guess"
-
-
 def _guess_places(low: float, x_high: float, y_high: float) -> Units:
     """Return the likeliest units of places, or none."""
     high = max(x_high, y_high)
+    if low > high:  # nothing is finite
+        return Units()
     if low < -_OVERSHOOT and high <= 1.25:
         return Units((-1.0, 1.0), (-1.0, 1.0)) if low >= -1.25 else Units()
     if low < -0.05 * high:
@@ -282,26 +295,27 @@ def _check_times(
     """
     typical = _median(touches[~first, 2])
     if not units.timing and units.second is None and len(touches) >= _FEWEST_TIMES:
-        for name, places in (("x", touches[:, 0]), ("y", touches[:, 1])):
-            if typical > _SLOW_S and 0 <= _median(places) < _EDGE:
-                medians = f"dt is {typical:.3g} in the median and {name} {_median(places):.3g}"
+        for name, column in (("x", touches[:, 0]), ("y", touches[:, 1])):
+            if typical > _SLOW_S and 0 <= _median(column) < _EDGE:
+                medians = f"dt is {typical:.3g} in the median and {name} {_median(column):.3g}"
                 guess = f"as if dt stood in the column of {name}"
                 return f"{medians}, {guess} (if it is right, say --units s)", Units()
-    if units.timing != "time" and _is_clock(touches[:, 2], first):
-        problem = f"dt goes from {dt.low:g} to {dt.high:g} and never falls"
+    if not units.timing and _is_clock(touches[:, 2], first):
+        problem = f"dt {dt.span} and never falls"
         return f"{problem}, like the time since the start", Units(timing="time")
     if touches.shape[1] > 3:
         moves = ~first & (touches[:, 3] == 1)
     else:
-        steps = np.hypot(*np.diff(touches[:, :2], axis=0, prepend=touches[:1, :2]).T)
+        places = np.where(np.isfinite(touches[:, :2]), touches[:, :2], np.nan)
+        steps = np.hypot(*np.diff(places, axis=0, prepend=places[:1]).T)
         moves = ~first & (steps < _NEAR)
     step = _median(touches[moves, 2])
-    slow = int(moves.sum()) >= _FEWEST_MOVES and step > _SLOWEST_MOVES_S
+    slow = int(moves.sum()) >= _FEWEST_MOVES and step >= _SLOWEST_MOVES_S
     out = dt.out >= _MOST_OUT * total
     negative = dt.low < 0 and out and not slow
     if not (slow or out) or (units.second is not None and not negative):
         return "", Units()
-    problem = f"dt goes from {dt.low:g} to {dt.high:g}"
+    problem = f"dt {dt.span}"
     if out:
         assert dt.first is not None
         place = where(dt.first)
@@ -310,12 +324,15 @@ def _check_times(
         problem += f", and a finger that slides is heard every {step:g} s"
     if negative:
         return problem, Units()
-    fitting = (s for s in _SECONDS.values() if s * step <= _SLOWEST_MOVES_S)
-    return problem, Units(second=next(fitting, None) if slow else 1.0)
+    fitting = (s for s in _SECONDS.values() if s * step < _SLOWEST_MOVES_S)
+    if not slow:  # someone who taps slowly, or a few touches in milliseconds
+        return problem, Units(second=1.0)
+    return problem, Units(second=next(fitting, None))
 
 
 def _is_clock(times: Floats, first: NDArray[np.bool_]) -> bool:
     """Return whether times only grow within performances, as no times between touches do."""
+    times = np.where(np.isfinite(times), times, np.nan)
     rises = np.diff(times)[~first[1:]]
     if len(rises) < _FEWEST_TIMES:
         return False

@@ -247,6 +247,27 @@ def test_session_is_read_as_human_or_machine_performances(tmp_path: Path) -> Non
     )
 
 
+def test_session_is_parted_at_long_pauses(tmp_path: Path) -> None:
+    path = tmp_path / "jam.jsonl"
+    path.write_bytes(
+        recorded(
+            [
+                down(0.0, 0, 0.1),
+                move(0.5, 0, 0.2, dt=0.5),
+                up(0.6, 0),
+                down(29.5, 0, 0.3, dt=29.0),
+                up(29.6, 0),
+                down(59.6, 0, 0.4, dt=30.1),
+                move(59.7, 0, 0.5, dt=0.1),
+            ]
+        )
+    )
+    humans = read(path)
+    assert humans.lengths.tolist() == [3, 2]
+    np.testing.assert_allclose(humans.events[:, 2], [0, 0.5, 29, 0, 0.1])
+    assert humans.dropped == {"pauses of more than 30 s, at which it is parted": 1}
+
+
 def test_session_without_human_touches_is_an_empty_corpus(tmp_path: Path) -> None:
     path = tmp_path / "jam.jsonl"
     path.write_bytes(recorded([down(0.0, 0, 0.1, "ai")]))

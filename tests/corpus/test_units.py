@@ -14,6 +14,7 @@ from support import CORPUS, has_corpus
 
 from robojam.corpus.corpus import CorpusError, clean
 from robojam.corpus.formats import read
+from robojam.corpus.stored_rows import FileRows
 from robojam.corpus.units import Units, parse
 
 #: Touches of x, y, dt and moving: one stroke that wanders over the surface.
@@ -82,6 +83,28 @@ def test_guess_scales_touches_onto_the_surface_and_says_so(kind, tmp_path):
     assert found.events[:, :2].max() > 0.5
     assert clean(found).dropped == found.dropped
     assert [reason.partition("units ")[2][-9:] for reason in found.dropped] == ["(guessed)"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        (2, -0.2, "Are its columns in their true order"),
+        (2, 7, "If the times are seconds, say --units s; if milliseconds, --units ms"),
+        (2, np.inf, "dt is infinite"),
+        (0, -5000, r"x goes from -5000 .* Are its columns in their true order"),
+        (0, 1e7, r"x goes from 1e\+07 .* Are its columns in their true order"),
+    ],
+)
+def test_what_cannot_be_guessed_is_refused(column, value, why, tmp_path):
+    rows = STROKE[:12].copy()
+    rows[:, 3] = 0  # nobody slides, which would tell the unit of time
+    rows[:, column] = value
+    for units in (None, parse("guess")):
+        with pytest.raises(CorpusError, match=why):
+            read(csv(tmp_path / "a.csv", rows, "x,y,dt,moving"), units=units)
+    rows[:, 1] *= 900  # and another column, which can be
+    with pytest.raises(CorpusError, match="y goes from"):
+        read(csv(tmp_path / "a.csv", rows, "x,y,dt,moving"), units=parse("guess"))
 
 
 def test_touches_in_range_are_not_guessed_at(tmp_path):
@@ -186,7 +209,7 @@ def test_stored_rows_are_scaled_where_they_are(tmp_path, monkeypatch):
     with pytest.raises(CorpusError, match=r"outside 0\.\.1 in 40 of 40"):
         read(path)
     found = read(path, units=parse("px:1024x768,ms"))
-    assert not isinstance(found.events, np.ndarray)
+    assert isinstance(found.events, FileRows)
     np.testing.assert_allclose(found.events[:], STROKE, atol=1e-9)
 
 

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -72,7 +73,7 @@ _NAMES: Final = {
 _MICROJAM: Final = ("time", "x", "y", "z", "moving")
 _METATONE: Final = frozenset(("time", "device_id", "x_pos", "y_pos", "velocity"))
 #: Metatone plays on iPads, whose surface was 1024 by 768 points.
-_METATONE_UNITS: Final = Units((0.0, 1024.0), (0.0, 768.0), 1.0)
+_METATONE_UNITS: Final = Units((0.0, 1024.0), (0.0, 768.0))
 _FLAGS: Final = {b"true": 1.0, b"false": 0.0}
 #: Times that fall by no more than this, in seconds, and not to the beginning of their
 #: performance, are out of order; others begin a performance.
@@ -118,10 +119,11 @@ class Layout:
     @property
     def units(self) -> Units:
         """The units that are known from the form."""
-        if self.is_metatone:
-            return replace(_METATONE_UNITS, timing="time")
-        second = 1.0 if self.iso_times else None
-        return Units(second=second, timing="time" if "time" in self.columns else "")
+        return replace(
+            _METATONE_UNITS if self.is_metatone else UNKNOWN,
+            second=1.0 if self.iso_times else None,
+            timing="time" if "time" in self.columns else "",
+        )
 
     @property
     def expected(self) -> str:
@@ -351,8 +353,10 @@ class _RowParser:
             )
             if layout.iso_times and np.char.str_len(loaded["time"]).min() < _SHORTEST_TIME:
                 return None  # numpy takes words such as "now" for times
-            rows = loaded.astype(self._dtype("M8[us]")).astype(self._dtype("i8"))
-        except ValueError:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # a time zone, which numpy does not keep
+                rows = loaded.astype(self._dtype("M8[us]")).astype(self._dtype("i8"))
+        except (ValueError, Warning):
             return None
         if len(rows) != len(ends):  # an empty line
             return None
@@ -472,8 +476,11 @@ def read_table(
         dropped[f"lines without names, read as {','.join(layout.names)}"] = len(rows)
     if layout.is_log:
         chosen = rows["key"] == (b"rnn" if machine else b"interface")
+        if not chosen.any():
+            whose = "interface (without" if machine else "rnn (with"
+            dropped[f"touches, all by {whose} --machine they are read)"] = len(rows)
         rows, lines = rows[chosen], lines[chosen]
-        if len(layout.names) > 4:
+        if len(layout.names) > 4 and len(rows):
             dropped["third numbers (a touch has x and y)"] = len(rows)
     begins = np.diff(np.searchsorted(parser.headers, lines), prepend=0) > 0
     if layout.is_metatone:
@@ -583,7 +590,8 @@ def _decimal_comma_hint(why: str, layout: Layout) -> str:
     match = re.fullmatch(r"line \d+: it has (\d+) fields.*", why)
     if match is None or layout.separator != b"," or not width < int(match[1]) <= 2 * width:
         return ""
+    other = " or has a column no name?" if int(match[1]) == width + 1 else ""
     return (
-        ": is a comma its decimal point? Write it with a point, or part the columns with "
-        "semicolons"
+        f": is a comma its decimal point?{other} Write it with a point, or part the columns "
+        "with semicolons"
     )

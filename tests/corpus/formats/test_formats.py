@@ -123,6 +123,8 @@ def test_impsy_log_is_read_by_source(tmp_path):
     assert found.dropped == {"lines that are not a time, a name and 2 numbers": 1}
     machine = read(path, machine=True)
     np.testing.assert_allclose(machine.events, [[0.9, 0.9, 0, 0]])
+    alone = read(text(tmp_path, IMPSY.replace("interface", "rnn")))
+    assert alone.dropped == {"touches, all by rnn (with --machine they are read)": 3}
 
 
 def test_impsy_log_of_another_width_or_with_a_wrong_time_is_refused(tmp_path):
