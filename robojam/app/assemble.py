@@ -53,7 +53,7 @@ from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import logging_to, make_handlers
 from robojam.system.priority import raise_priority
-from robojam.system.shell import printable, shell_quoted
+from robojam.system.shell import shell_quoted
 from robojam.wire.dialects import OscReader
 from robojam.wire.touchosc import Pad, Pads
 from robojam.wire.tuio import TuioReader
@@ -213,7 +213,7 @@ def make_reader(options: Options) -> OscReader:
         )
         log.info(
             "a pad plays: %s (%s); next time --touchosc %s takes it",
-            printable(pad.address), axes, shell_quoted(str(pad)),
+            pad.address, axes, shell_quoted(str(pad)),
         )  # fmt: skip
 
     pads = [parse_pad(text) for text in options.touchosc if text != LEARN]

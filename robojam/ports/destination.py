@@ -38,8 +38,8 @@ _REASONS: Final = {
     **dict.fromkeys(("EACCES", "EPERM"), "the system forbids it; is it a firewall?"),
     "EMSGSIZE": "the packet is too long",
 }
-#: Socket options that tell an unconnected receiver's errors on Linux: they have no name in
-#: the module socket.
+#: Options by which Linux tells a socket of hosts that do not answer, too; the module socket
+#: has no names for them.
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
 #: Socket options that send 255.255.255.255 to one interface, where the system has one.
 _IP_UNICAST_IF: Final = {"linux": 50, "win32": 31, "darwin": 25}
@@ -146,10 +146,11 @@ class Destination:
             self._failed(error, answered=True)
             try:
                 self._send(packet)
-                self.sent += 1
-                return True
             except OSError as again:
                 error = again
+            else:
+                self.sent += 1
+                return True
         self.unsent += 1
         if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
             self._failed(error, answered=False)

@@ -27,6 +27,8 @@ SERVICE: Final = "_osc._udp.local."
 #: Seconds that browsing takes. A program that has answered by multicast answers again only
 #: after a second (RFC 6762, section 6): browsing twice for less than that would miss it.
 _BROWSING: Final = 1.5
+#: Programs that are asked for their address; each may let that wait for half a second.
+_MOST: Final = 32
 #: Seconds that the announcing process has to say goodbye.
 _PATIENCE: Final = 2.0
 #: Addresses that are nobody's, kept for documentation.
@@ -161,7 +163,7 @@ def browse() -> list[DiscoveredReceiver]:
         time.sleep(_BROWSING)
         services = {
             name: network.get_service_info(SERVICE, name, 500, multicast)
-            for name in sorted(names)
+            for name in sorted(names)[:_MOST]
         }
         browser.cancel()
     return sorted(
@@ -174,7 +176,8 @@ def browse() -> list[DiscoveredReceiver]:
 def _by_preference(info: ServiceInfo) -> list[str]:
     """Return the addresses of a program: by IPv4, by IPv6, and those of one link last."""
     hosts = [canonical_host(host) for host in info.parsed_scoped_addresses()]
-    return sorted(hosts, key=lambda host: (":" in host, ip_address(host).is_link_local))
+    usable = [host for host in hosts if not is_wildcard(host) and not is_group(host)]
+    return sorted(usable, key=lambda host: (":" in host, ip_address(host).is_link_local))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ __all__ = [
     "PortError",
     "canonical_host",
     "family_of",
+    "interface_request",
     "interfaces",
     "is_local",
     "is_loopback",
@@ -151,10 +152,10 @@ def _refusal(host: str, port: int, error: OSError) -> str:
 
 def _join(joining: socket.socket, group: str) -> None:
     """Join a group on every interface, or on the one it names. Raises OSError for none."""
-    host, port = group, 0
-    packed = socket.inet_pton(joining.family, host.partition("%")[0])
-    _, _, *scope = sockaddr((host, port))
-    chosen = [scope[1]] if scope and scope[1] else [i for i, _ in socket.if_nameindex()]
+    host, _, interface = group.partition("%")
+    packed = socket.inet_pton(joining.family, host)
+    found = socket.if_nameindex()
+    chosen = [i for i, name in found if interface in ("", name, str(i))]
     errors: list[OSError] = []
     for index in chosen:
         if joining.family == socket.AF_INET6:
@@ -207,7 +208,7 @@ def _address(of_system: tuple[Any, ...]) -> Address:
         with suppress(OSError):  # the interface may be gone
             scope = socket.if_indextoname(more[1])
         host = f"{host}%{scope}"
-    return canonical_host(host), port
+    return canonical_host(host) if "." in host else host, port
 
 
 def is_local(host: str) -> bool:

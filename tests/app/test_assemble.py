@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,13 @@ from robojam.app.assemble import (
     AssemblyError,
     assemble,
     assemble_replay,
+    make_reader,
     prepare_jam,
     regenerate_session,
 )
 from robojam.config.options import Options
 from robojam.sessions.session import read
+from robojam.wire.osc import Message
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 
@@ -51,6 +54,29 @@ def test_engine_is_ready_with_a_line_that_names_address_outputs_model_and_device
         assert not assembly.announced
     finally:
         close(assembly)
+
+
+def test_output_to_the_own_input_is_a_warning(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        own = f"127.0.0.1:{free.getsockname()[1]}"
+    assembly = assemble(options(tmp_path, osc_in=own, osc_out=(own, "127.0.0.1:5006")))
+    try:
+        (warning,) = assembly.warnings
+        assert warning.startswith(f"the output {own} is this engine's own input")
+    finally:
+        close(assembly)
+
+
+def test_learnt_pad_is_one_word_of_a_shell_in_the_log(tmp_path, caplog):
+    caplog.set_level("INFO", "robojam")
+    reader = make_reader(options(tmp_path, touchosc=("learn",)))
+    for address in ("/a\x1b[2J", "/a\n;reboot", "/1/xy;reboot"):  # the first two are no pads
+        for x in (0.2, 0.5, 0.8):
+            reader.read(Message(address, "ff", (x, 0.5)), "192.0.2.1", 0.0)
+    (line,) = [text for text in caplog.messages if "--touchosc" in text]
+    option = shlex.split(line)[shlex.split(line).index("--touchosc") + 1]
+    assert option.startswith("/1/xy;reboot=")
 
 
 def test_busy_tuio_port_is_a_warning_and_the_engine_goes_on_without_it(tmp_path, busy_port):

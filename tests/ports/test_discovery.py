@@ -69,8 +69,8 @@ def test_engine_that_listens_by_ipv6_alone_is_announced():
 
 
 def test_program_with_several_addresses_is_listed_once_by_ipv4_first():
-    hosts = ["fe80::7", "2001:db8::7", "192.0.2.7"]
-    for left in (3, 2, 1):
+    hosts = ["0.0.0.0", "ff02::7", "fe80::7", "2001:db8::7", "192.0.2.7"]
+    for left in (5, 4, 3):
         info = zeroconf.ServiceInfo(
             discovery.SERVICE, f"x.{discovery.SERVICE}", port=9, parsed_addresses=hosts[:left]
         )

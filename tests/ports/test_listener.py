@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 import sys
 from collections.abc import Callable, Iterator
 
@@ -151,17 +152,22 @@ def test_groups_of_both_families_are_heard_from_a_second_host_and_answered(liste
                 other.bind(sockaddr((group, port)))
 
 
-def test_group_is_sent_to_by_every_interface(listen):
-    with second_host() as host, client("127.0.0.1") as joined:
-        joined.bind((GROUP, 0))
-        request = socket.inet_aton(GROUP) + socket.inet_aton(host.here)
-        joined.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+@pytest.mark.parametrize("to", [GROUP, pytest.param(GROUP6, marks=ipv6), "255.255.255.255"])
+def test_group_and_everybody_are_sent_to_by_every_interface(to):
+    with second_host() as host, client(to) as joined:
+        joined.bind(("", 0))
+        if to == GROUP:
+            request = socket.inet_aton(GROUP) + socket.inet_aton(host.here)
+            joined.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+        elif to == GROUP6:
+            index = struct.pack("@I", socket.if_nametoindex(host.interface))
+            request = socket.inet_pton(socket.AF_INET6, GROUP6) + index
+            joined.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
         port = joined.getsockname()[1]
         code = (
             "import sys; from robojam.ports.destination import Destination\n"
             "d = Destination([(sys.argv[1], int(sys.argv[2]))], name='group')\n"
             "sys.exit(not d.send(b'hello'))"
         )
-        assert host.run(sys.executable, "-c", code, GROUP, str(port)).returncode == 0
-        packet, (sender, _) = joined.recvfrom(9)
-        assert (packet, sender) == (b"hello", host.address)
+        assert host.run(sys.executable, "-c", code, to, str(port)).returncode == 0
+        assert joined.recv(9) == b"hello"
