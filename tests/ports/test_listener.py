@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+from pythonosc.udp_client import SimpleUDPClient
 from support.engine import PATIENCE
 from support.network import ipv6, second_host
 
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address, PortError, sockaddr
+from robojam.wire import osc
 
 GROUP, GROUP6 = "239.77.1.2", "ff02::77"
 
@@ -60,6 +62,14 @@ def test_listener_hears_both_families_and_answers_a_connected_socket(host, liste
             assert listener.send(b"hi", sender)
             assert asking.recv(9) == b"hi"
     assert listener.receive() is None
+
+
+@ipv6
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+def test_python_osc_is_heard_whatever_localhost_means_to_it(host, listen):
+    listener = listen("127.0.0.1")
+    SimpleUDPClient(host, listener.address[1]).send_message("/touch", [0.5, 0.25])
+    assert receive(listener)[0] == osc.encode("/touch", "ff", 0.5, 0.25)
 
 
 @ipv6
