@@ -31,8 +31,9 @@ MAX_DEPTH = 8
 MAX_ADDRESS = 255
 #: Most arguments of a message; messages with more are dropped.
 MAX_ARGUMENTS = 512
-#: Most parts of a packet that cannot be read; then the rest of it is dropped, too.
-MAX_FAULTS = 16
+#: Most parts of a packet that cannot be read; then the rest of it is dropped, too. And most
+#: messages of a packet that depart from the specification; further ones cannot be read.
+MAX_FAULTS, MAX_UNUSUAL = 16, 128
 #: Bytes of a packet that are shown when it is dropped.
 _SHOWN = 32
 
@@ -86,52 +87,45 @@ def decode(packet: bytes) -> tuple[list[Message], list[Dropped]]:
     """
     messages: list[Message] = []
     dropped: list[Dropped] = []
-    if packet[:1] in _FIRST_BYTES:
-        _decode(packet, messages, dropped)
-    else:
-        for part in _unframed(packet):
-            _decode(part, messages, dropped)
-            if len(dropped) > MAX_FAULTS:
-                break
-    return messages, dropped
-
-
-def _decode(packet: bytes, messages: list[Message], dropped: list[Dropped]) -> None:
-    """Append the messages of a packet, and what is dropped of it, to lists."""
-    pending: list[tuple[int, int, int]] = [(0, len(packet), 0)]
-    while pending:
-        start, end, depth = pending.pop()
-        if packet[start : start + len(_BUNDLE)] != _BUNDLE:
-            data = packet[start:end] if depth else packet
+    unusual = 0
+    parts = [packet] if packet[:1] in _FIRST_BYTES else _unframed(packet)
+    pending = [(part, 0) for part in reversed(parts)]
+    while pending and len(dropped) <= MAX_FAULTS:
+        data, depth = pending.pop()
+        if not data.startswith(_BUNDLE):
             try:
                 messages.append(_message(data))
-            except MalformedError:
+            except MalformedError as error:
+                reason = str(error)
+                unusual += 1
                 try:
-                    messages.append(_unusual_message(data))
-                except MalformedError as error:
-                    dropped.append(_explained(data, str(error)))
-                    if len(dropped) > MAX_FAULTS:
-                        return
+                    if unusual <= MAX_UNUSUAL:
+                        messages.append(_unusual_message(data))
+                        continue
+                except MalformedError as unusual_error:
+                    reason = str(unusual_error)
+                dropped.append(_explained(data, reason))
         elif depth == MAX_DEPTH:
             dropped.append(Dropped("nested", f"bundles in bundles, more than {MAX_DEPTH}"))
         else:
-            elements, truncated = _elements(packet, start + _BUNDLE_HEAD, end)
-            pending += [(first, last, depth + 1) for first, last in reversed(elements)]
-            if truncated or end - start < _BUNDLE_HEAD:
+            elements, truncated = _elements(data, _BUNDLE_HEAD)
+            pending += [(element, depth + 1) for element in reversed(elements)]
+            if truncated or len(data) < _BUNDLE_HEAD:
                 dropped.append(Dropped("malformed", "a bundle that is cut short"))
+    return messages, dropped
 
 
-def _elements(packet: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], bool]:
-    """Return start and end of each element of a bundle, and whether the rest is cut short."""
-    elements: list[tuple[int, int]] = []
-    while at + 4 <= end:
-        size = int.from_bytes(packet[at : at + 4], "big", signed=True)
-        first = at + 4
-        if size <= 0 or first + size > end:
+def _elements(data: bytes, at: int) -> tuple[list[bytes], bool]:
+    """Return the elements after their sizes, and whether the rest is cut short."""
+    elements: list[bytes] = []
+    while at + 4 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big", signed=True)
+        at += 4
+        if size <= 0 or at + size > len(data):
             return elements, True
-        elements.append((first, first + size))
-        at = first + size
-    return elements, at < end
+        elements.append(data[at : at + size])
+        at += size
+    return elements, at < len(data)
 
 
 def _text(data: bytes, at: int, max_length: int = 65536) -> tuple[str, int]:
@@ -248,11 +242,9 @@ def _unframed(packet: bytes) -> list[bytes]:
     """Return the packets in SLIP frames or after size prefixes; else the packet as it is."""
     if packet[:1] == _SLIP_END:
         return [_unescaped(frame) for frame in packet.split(_SLIP_END) if frame] or [packet]
-    elements, truncated = _elements(packet, 0, len(packet))
-    begin = all(packet[first : first + 1] in _FIRST_BYTES for first, _ in elements)
-    if elements and begin and not truncated:
-        return [packet[first:end] for first, end in elements]
-    return [packet]
+    elements, truncated = _elements(packet, 0)
+    begin = all(element[:1] in _FIRST_BYTES for element in elements)
+    return elements if elements and begin and not truncated else [packet]
 
 
 def _unescaped(frame: bytes) -> bytes:

@@ -19,6 +19,7 @@ from robojam.wire.osc import (
     MAX_ADDRESS,
     MAX_DEPTH,
     MAX_FAULTS,
+    MAX_UNUSUAL,
     Dropped,
     Message,
     decode,
@@ -161,6 +162,7 @@ def nested(depth: int) -> bytes:
         (b"/d\0\0,d\0\0\0\0\0\0", "malformed"),
         (b"/b\0\0,b\0\0\0\0\0\7ab\0\0", "malformed"),
         (b"/s\0\0,s\0\0\xff\0\0\0", "malformed"),
+        (b"/touch\0,ff\0" + b"\x3f\0\0\0" * 2 + b"\0", "malformed"),  # more than its arguments
         (b"/z\0\0,z\0\0\0\0\0\0", "unknown type"),  # no such type
         (b"/T\0\0," + b"T" * 600 + b"\0\0\0", "too many arguments"),
         (b"/i\0\0" + b"\0\0\0\1" * 600, "too many arguments"),
@@ -230,6 +232,10 @@ PANICKED = Message("/robojam/panic", "", ())
         (b"/robojam/panic\0,\0", PANICKED),
         (b"/touch\0,ff\0" + PLACE, TOUCH),
         (b"/touch,ff" + PLACE, TOUCH),
+        (
+            b"/touch\0,ff\0\x3f\0\0\0\x40\0\0\xc0",  # no frame, though it ends like one
+            Message("/touch", "ff", (0.5, 2 + 192 * 2**-22)),
+        ),
         (b"/touch\0\0,ff" + PLACE, TOUCH),
         (b"/pad\0,ff\0" + PLACE, Message("/pad", "ff", (0.5, 0.25))),
         (b"/fff\0\0\0\0,fff" + PLACE + PLACE[:4], Message("/fff", "fff", (0.5, 0.25, 0.5))),
@@ -292,6 +298,13 @@ def test_bundle_nested_deeper_than_the_limit_is_dropped() -> None:
     assert decode(nested(MAX_DEPTH + 1)) == ([], [Dropped("nested")])
 
 
+def test_unusual_messages_of_a_packet_are_bounded() -> None:
+    for packet in (bundle(*[b"/a"] * 5000), b"\xc0/a" * 5000, b"\0\0\0\2/a" * 5000):
+        messages, dropped = decode(packet)
+        assert messages == [Message("/a", "", ())] * MAX_UNUSUAL
+        assert len(dropped) == MAX_FAULTS + 1
+
+
 LONG = 60_000
 HOSTILE = {
     "nested": nested(2000),
@@ -303,6 +316,11 @@ HOSTILE = {
     "many constants": b"/a\0\0," + b"T" * LONG + b"\0" * 4,
     "zeros": b"/" + b"\0" * LONG,
     "no zeros": b"/" + b"a" * LONG,
+    "SLIP frames": b"\xc0" + b"/a\xc0" * (LONG // 3),
+    "SLIP escapes": b"\xc0" + b"\xdb\xdc" * (LONG // 2),
+    "size prefixes": b"\0\0\0\1/" * (LONG // 5),
+    "no type tags": b"/a\0\0" + b"\0\0\0\1" * (LONG // 4),
+    "spaces": b" " * LONG,
     "long text": encode("/robojam/mode", "s", "a" * LONG),
 }
 

@@ -246,6 +246,7 @@ def test_pad_with_an_unusual_range_is_learnt_once_it_moves():
     assert phone.place(50.0, 20.0) == []
     assert phone.send("/position", 51.5, 7.25) == []
     assert phone.place(50.0, 20.0) == []
+    assert phone.place(52.0, 20.0, after=3.0) == []  # no finger moves so slowly
     assert phone.place(51.0, 20.0) == [PhaselessTouch(0.51, 0.8, id=2000)]
     assert [str(pad) for pad in phone.learnt] == ["/1/xy=x,-y:0..100"]
 
