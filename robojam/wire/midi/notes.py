@@ -89,17 +89,21 @@ class NoteSurface:
                 self._press_note(self._notes[channel, number], value)
         return []
 
-    def enter(self, entry: DataEntry) -> list[Input]:
-        """Set a bend range, or configure a zone: notes on channels that leave it are lifted."""
+    def enter(self, entry: DataEntry) -> list[Input] | None:
+        """Set a bend range, or configure a zone: notes on channels that leave it are lifted.
+
+        Return None for other parameters.
+        """
         channel = entry.channel
         if not entry.registered or self._style.kind != "mpe":
-            return []
+            return None
         if entry.number == stream.BEND_RANGE:
             for member in self._zones.enter_bend_range(channel, entry.controller, entry.value):
                 self._bend(member)
             return []
-        configures = entry.number == stream.CONFIGURATION and entry.controller == stream.DATA
-        if not configures or channel not in (0, 15):
+        if entry.number != stream.CONFIGURATION:
+            return None
+        if entry.controller != stream.DATA or channel not in (0, 15):
             return []
         moves = self.take_moves()
         lifted = self._lift(self._on(self._zones.configure(channel, entry.value)))

@@ -40,8 +40,8 @@ class Surface(Protocol):
     def read(self, kind: int, channel: int, number: int, value: int) -> list[Input]:
         """Read a message, its kind, channel and data bytes; return what does not wait."""
 
-    def enter(self, entry: DataEntry) -> list[Input]:
-        """Read the value of a parameter; return the inputs that do not wait."""
+    def enter(self, entry: DataEntry) -> list[Input] | None:
+        """Read the value of a parameter; return what does not wait; None if it has no use."""
 
     def take_moves(self) -> list[Input]:
         """Return the moves gathered since the last call."""
@@ -71,18 +71,25 @@ class MidiReader:
         number, value = message[1], message[-1]
         style = self.style
         heard = style.master is not None or style.channel in (None, channel + 1)
+        entry = None
         if kind == stream.CONTROL:
             entry = self._parameters.read(channel, number, value)
-            if entry is not None:
-                if self._bindings.enter(entry) or not heard:
-                    return []
-                return self._surface.enter(entry)
             if number == stream.RESET_CONTROLLERS:
                 self._parameters.forget(channel)
+        if entry is not None:
+            if self._bindings.enter(entry):
+                return []
+            inputs = self._surface.enter(entry) if heard else None
+            if inputs is not None:
+                return inputs
+        # Of a parameter that nothing uses, the data entry may be a knob that the style names:
+        # many devices select a parameter once, and leave it selected.
         controls = self._bindings.read(kind, channel, number, value)
         if controls is not None:
             return controls
-        return self._surface.read(kind, channel, number, value) if heard else []
+        if not heard or (entry is not None and number not in (style.x, style.y)):
+            return []
+        return self._surface.read(kind, channel, number, value)
 
     def take_moves(self) -> list[Input]:
         """Return the moves, and the controls of 14 bits, gathered since the last call."""
@@ -208,10 +215,10 @@ class _ControllerSurface:
         axis, half = self._controllers[number]
         return self._set(axis, channel, half, value)
 
-    def enter(self, entry: DataEntry) -> list[Input]:
+    def enter(self, entry: DataEntry) -> list[Input] | None:
         axis = Axis("nrpn", entry.number)
         if entry.registered or axis not in self._axes:
-            return []
+            return None
         return self._set(axis, entry.channel, entry.controller, entry.value)
 
     def _set(self, axis: Axis, channel: int, controller: int, number: int) -> list[Input]:

@@ -211,6 +211,18 @@ def test_data_entry_plays_as_a_plain_controller_while_no_parameter_is_selected()
     ]
 
 
+def test_data_entry_is_a_knob_though_a_device_leaves_a_parameter_selected():
+    bend_range = [stream.control(0, *pair) for pair in ((101, 0), (100, 0))]
+    reader = make_reader(Style(kind="cc", x=6, y=17))
+    assert inputs_of(reader, *bend_range, stream.control(0, 6, 127)) == [
+        PhaselessTouch(1.0, 0.5)
+    ]
+    reader = make_reader(Style(kind="notes", controls={"cc 6": "answer"}))
+    assert inputs_of(reader, *bend_range, stream.control(0, 6, 127)) == [Control("answer", 1)]
+    reader = make_reader(Style(controls={"cc 6": "answer"}))  # MPE, where it has a use
+    assert inputs_of(reader, *bend_range, stream.control(0, 6, 127)) == []
+
+
 CONTROLS = {
     "cc 64": "answer",
     "note 36 on 10": "mode solo",
