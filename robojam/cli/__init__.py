@@ -72,12 +72,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     arguments are those after the program's name; sys.argv has them when they are None.
     """
-    if isinstance(sys.stdout, TextIOWrapper):  # consoles and pipes lack some letters
-        sys.stdout.reconfigure(errors="replace")
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):  # consoles and pipes lack some letters
+            output.reconfigure(errors="replace")
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with robojam.make_context("robojam", list(words)) as context:
             status = robojam.invoke(context)
+        sys.stdout.flush()  # Python's own flush, at the end, would print a traceback
     except click.exceptions.Exit as done:  # after --help and --version
         status = done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -91,9 +93,21 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:  # the reader of the output has gone, as in `robojam … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         status = 0
+    except OSError as error:  # commands tell of their files: this is the output, or the system
+        _discard_output()
+        place = (
+            f"{error.filename}: " if error.filename else "what it prints cannot be written: "
+        )
+        print(f"robojam: {place}{error.strerror or error}", file=sys.stderr)
+        status = 1
     raise SystemExit(status)
+
+
+def _discard_output() -> None:
+    """Send what is left of the output nowhere: Python would print an error at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _describe(error: click.UsageError) -> str:

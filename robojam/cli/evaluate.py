@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @json_option
 @option("--play", "measure how like people it plays, not how well it predicts")
 @sampling_options
-@option("--seed N", "where the random numbers of --play start (default: 0)", SEED, default=0)
+@option("--seed N", "where the random numbers of --play start (default: 0)", SEED)
 @option("--page FILE", "with --play: draw the result, .png, .svg or .pdf", output_file)
 def evaluate(
     *, model: str, paths: tuple[Path, ...], play: bool, page: Path | None, **given: Any
@@ -48,11 +48,14 @@ def evaluate(
     from robojam.corpus.corpus import CorpusError
     from robojam.model.file import ModelFileError, find
 
+    if not play:
+        of_play = {"page": page, **{n: given[n] for n in ("temperature", "spread", "seed")}}
+        for name, value in of_play.items():
+            if value is not None:
+                fail(f"--{name} goes with --play")
     if page is not None:  # refused before any work
         from robojam.evaluation.report import KINDS
 
-        if not play:
-            fail("--page goes with --play")
         if page.suffix.lower() not in KINDS:
             fail(f"--page {page}: a page is {', '.join(KINDS)}")
     try:
@@ -110,7 +113,7 @@ def _play(path: Path, corpora: list[Corpus], page: Path | None, given: dict[str,
     from robojam.evaluation import likeness
     from robojam.model.file import read
 
-    file, seed = read(path), given["seed"]
+    file, seed = read(path), given["seed"] or 0
     try:
         data = list(join(corpora).performances())
         chosen = sampling(file.description, given)

@@ -22,6 +22,7 @@ from robojam.cli.arguments import (
     whole_number,
 )
 from robojam.cli.output import corpus_notes, count_performances, fail, leave_out
+from robojam.system.shell import printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,9 @@ def generate(
         print(note)
     touches = sum(len(take) for take in takes)
     files = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
-    print(f"{count_performances(len(takes))}, {touches:,} touches, seed {seed}: {files}")
+    print(
+        f"{count_performances(len(takes))}, {touches:,} touches, seed {seed}: {printable(files)}"
+    )
     return 0
 
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from robojam.system.shell import printable
+
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
 
@@ -18,7 +20,8 @@ def fail(reason: object, status: int = 2) -> NoReturn:
 
 def warn(text: object) -> None:
     """Print a line to standard error, as robojam's."""
-    print(f"robojam: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
+    line = printable(" ".join(str(text).split()))
+    print(f"robojam: {line}", file=sys.stderr, flush=True)
 
 
 def leave_out(error: object) -> None:
@@ -50,6 +53,7 @@ def table_lines(
 
     right_aligned are the columns of numbers. (rich takes half a second for a thousand rows.)
     """
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = [">" if column in right_aligned else "<" for column in range(len(widths))]
     heading, *body = rows

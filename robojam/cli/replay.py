@@ -10,6 +10,7 @@ import click
 
 from robojam.cli.arguments import PATH, Command, option, positive_number
 from robojam.cli.output import fail, warn
+from robojam.system.shell import printable
 
 if TYPE_CHECKING:
     from robojam.sessions.session import Session
@@ -95,7 +96,8 @@ def _regenerate(session: Session, to: Path, *, model: str | None, device: str | 
         fail(error)
     except OSError as error:
         fail(f"cannot write {to}: {error.strerror}")
-    print("\n".join([f"{len(made.events)} events, to {to}", *differences]))
+    lines = [f"{len(made.events)} events, to {to}", *differences]
+    print("\n".join(map(printable, lines)))
     difference = first_difference(session, made.events)
     if difference is None:
         print("the same, touch for touch")
@@ -103,4 +105,4 @@ def _regenerate(session: Session, to: Path, *, model: str | None, device: str | 
     print(f"differs from line {difference.index + 2} on")
     for label, event in (("recorded", difference.recorded), ("made", difference.made)):
         print(f"  {label}: {encode(event).decode().strip() if event else 'nothing more'}")
-    return 0
+    return 1

@@ -20,6 +20,7 @@ from robojam.cli.arguments import (
 )
 from robojam.cli.output import duration, fail, table_lines, warn
 from robojam.config.options import Options
+from robojam.system.shell import printable
 from robojam.wire.midi.styles import PRESETS
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def sessions(*, path: Path, name: str | None, note: str | None, as_json: bool) -
     if as_json:
         print(json.dumps([_as_json(entry) for entry in entries]))
     elif not entries:
-        print(f"nothing has been recorded in {path}")
+        print(printable(f"nothing has been recorded in {path}"))
     else:
         print("\n".join(table_lines(_rows(entries), right_aligned={2})))
     return 0
@@ -150,5 +151,5 @@ def export(
     except OSError as error:
         fail(f"{to} cannot be written: {error.strerror or error}")
     rest = f" and {len(written) - 8} more" if len(written) > 8 else ""
-    print(", ".join(map(str, written[:8])) + rest)
+    print(printable(", ".join(map(str, written[:8]))) + rest)
     return 0

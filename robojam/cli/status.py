@@ -16,6 +16,7 @@ import click
 from robojam.cli.arguments import Command, json_option, option
 from robojam.cli.output import duration, fail
 from robojam.config.addresses import parse_address
+from robojam.system.shell import printable
 
 #: Address at which an engine is asked without another.
 _ENGINE: Final = "127.0.0.1:5005"
@@ -218,7 +219,7 @@ def _text(value: object) -> str:
     """Return a value of the status as text that a terminal can show, shortened."""
     if not isinstance(value, str | int | float):
         return ""
-    return "".join(c if c.isprintable() else "?" for c in str(value)[:_LONGEST])
+    return printable(str(value)[:_LONGEST])
 
 
 def _number(value: object) -> float:

@@ -132,6 +132,7 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
     from robojam.corpus.corpus import CorpusError
     from robojam.corpus.stored_rows import FileChangedError
     from robojam.model.file import ModelFileError
+    from robojam.training import checkpoint
     from robojam.training.distributed import WorkerError
     from robojam.training.trainer import NotFiniteError, TooLargeError
 
@@ -166,10 +167,13 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
         if run.start is not None:
             _limit_forgetting(run, run.start, seed=trainer.settings.seed)
         trainer.save(to, **run.metadata)  # again: Ctrl-C may have come while it was written
+        if not stopped:  # until here, --resume goes on with a run that was killed
+            checkpoint.checkpoint_path(to).unlink(missing_ok=True)
     except ModuleNotFoundError:
         fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
     except (NotFiniteError, TooLargeError, WorkerError, FileChangedError) as error:
-        best = "" if trainer.best is None else f" The best until then is in {to}."
+        written = trainer.best is not None and run.start is None
+        best = f" The best until then is in {to}." if written else ""
         fail(f"{error}{best}", 1)
     except OSError as error:
         fail(f"{to} cannot be written: {error.strerror or error}", 1)
@@ -326,7 +330,8 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
             history.append(now)
             log_scalars(now)
             stop = interrupted()
-            if now.score is not None and now.score == now.best:
+            # A model that goes on from another is written at the end, moved back towards it.
+            if now.score is not None and now.score == now.best and run.start is None:
                 trainer.save(to, **run.metadata)
             if stop or now.score is not None:
                 checkpoint.save(trainer, checkpoint_path, plain)
@@ -348,7 +353,6 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
         print(f"its time was up, after {trainer.step} of {trainer.steps} steps")
     elif trainer.step < trainer.steps:
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
-    checkpoint_path.unlink(missing_ok=True)
     picture = chosen.picture or to.with_suffix(".png")
     plots.plot(history, picture, title=f"{to.stem}: {trainer.corpus.name}")
     return False

@@ -27,6 +27,7 @@ from robojam.corpus.stored_rows import (
     iterate_sections,
 )
 from robojam.system.atomic_file import atomic_write
+from robojam.system.shell import printable
 from robojam.touch import MAX_DT
 
 Integers = NDArray[np.int64]
@@ -77,7 +78,7 @@ class Corpus:
     events: Rows  # (N, D), float32 or float64; in memory or in a file
     lengths: Integers  # (P,), int64, the number of events of each performance; they sum to N
     columns: tuple[str, ...]  # the names of the D columns
-    name: str  # of the file
+    name: str  # of the file, with escapes for what does not print
     sha256: str = ""  # of the file, in hex
     #: Counts, by reason, of what reading and cleaning dropped or changed: touches, or
     #: performances where the reason says so; and where the first few were.
@@ -86,6 +87,10 @@ class Corpus:
     inferred: int = 0  # the number of touches whose phase the file did not hold
     places: dict[str, str] = field(default_factory=dict)
     lines: Integers | None = None  # (N,), of each event in a text file, until it is cleaned
+
+    def __post_init__(self) -> None:
+        """Keep the name as it can be printed, and stored as UTF-8."""
+        object.__setattr__(self, "name", printable(self.name))
 
     @property
     def notes(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,11 @@ def streams(session: Session) -> dict[str, tuple[float, Rows]]:
 
 
 def write_csv(sessions: Sequence[Session], path: Path) -> list[Path]:
-    """Write MicroJam's CSV, one file for each player, as MicroJam and RoboJam read it."""
-    written: list[Path] = []
+    """Write MicroJam's CSV, one file for each player, as MicroJam and RoboJam read it.
+
+    All files are written, or none.
+    """
+    tables: dict[Path, str] = {}
     for session, to in zip(sessions, numbered(path, len(sessions)), strict=True):
         parts = streams(session)
         for who, (begins, rows) in parts.items():
@@ -57,10 +60,11 @@ def write_csv(sessions: Sequence[Session], path: Path) -> list[Path]:
                 f"{t!r}, {x!r}, {y!r}, {_PRESSURE!r}, {moving:.0f}"
                 for t, (x, y, _, moving) in zip(times.tolist(), rows.tolist(), strict=True)
             ]
-            with atomic_write(file) as part:
-                part.write_bytes(("\n".join(lines) + "\n").encode())
-            written.append(file)
-    return written
+            tables[file] = "\n".join(lines) + "\n"
+    with ExitStack() as stack:
+        for file, table in tables.items():
+            stack.enter_context(atomic_write(file)).write_bytes(table.encode())
+    return list(tables)
 
 
 def write_npz(sessions: Sequence[Session], path: Path) -> list[Path]:
@@ -91,11 +95,11 @@ def _name(session: Session) -> str:
 def _write_each(
     write_one: Callable[[Session, Path], object], sessions: Sequence[Session], path: Path
 ) -> list[Path]:
-    """Write a file for each session, completely or not at all; return the files."""
+    """Write a file for each session, all of them or none; return the files."""
     files = numbered(path, len(sessions))
-    for session, file in zip(sessions, files, strict=True):
-        with atomic_write(file) as part:
-            write_one(session, part)
+    with ExitStack() as stack:  # each takes its place when all are complete
+        for session, file in zip(sessions, files, strict=True):
+            write_one(session, stack.enter_context(atomic_write(file)))
     return files
 
 

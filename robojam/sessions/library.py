@@ -21,6 +21,7 @@ from robojam import __version__
 from robojam.sessions.recorder import NAME_FORMAT
 from robojam.sessions.session import SessionError, Summary, summarise
 from robojam.system.atomic_file import atomic_write
+from robojam.system.shell import is_printable, printable
 
 #: File of names and notes, beside the sessions: {file: {"name": …, "note": …}}.
 NAMES = "names.json"
@@ -28,8 +29,6 @@ NAMES = "names.json"
 CACHE = ".seen.json"
 #: Name of a recording's file: its start, and a number if that name was taken.
 _STEM = re.compile(r"(.{19})(-[0-9]+)?")
-#: Zero-width joiner and non-joiner: they shape letters, though they are not printable.
-_JOINERS = "\u200c\u200d"
 
 
 class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,7 +59,7 @@ class LibraryEntry:
         """Name that a musician gave; else the start in local time; else the file name."""
         started, number = _parse_stem(self.path.stem)
         dated = "" if started is None else local_time(self.started or started) + number
-        return self.annotation.name or dated or self.path.stem
+        return self.annotation.name or dated or printable(self.path.stem)
 
 
 class _Cache(msgspec.Struct, frozen=True):
@@ -85,16 +84,17 @@ def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
     before = _read_cache(folder)
     files = [(path, path.stat()) for path in folder.glob("*.jsonl") if path.is_file()]
     files.sort(key=lambda file: file[1].st_mtime_ns, reverse=True)
-    after = {path.name: before[path.name] for path, _ in files if path.name in before}
+    keys = {path: _key(path) for path, _ in files}
+    after = {key: before[key] for key in keys.values() if key in before}
     listed: list[LibraryEntry] = []
     for path, stat in files[:limit]:
-        known = after.pop(path.name, None)
+        known = after.pop(key := keys[path], None)
         if known is not None and known[:2] == (stat.st_size, stat.st_mtime_ns):
-            listed.append(LibraryEntry(path, named.get(path.name, Annotation()), known[2]))
+            listed.append(LibraryEntry(path, named.get(key, Annotation()), known[2]))
         else:
             listed.append(entry(path, named))
         if (summary := listed[-1].summary) is not None:
-            after[path.name] = (stat.st_size, stat.st_mtime_ns, summary)
+            after[key] = (stat.st_size, stat.st_mtime_ns, summary)
     if after != before:
         # A folder that cannot be written to is listed as well.
         with suppress(OSError), atomic_write(folder / CACHE) as part:
@@ -104,7 +104,7 @@ def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
 
 def entry(path: Path, named: dict[str, Annotation]) -> LibraryEntry:
     """Read the entry of one session; named are the annotations of its folder."""
-    annotation = named.get(path.name, Annotation())
+    annotation = named.get(_key(path), Annotation())
     try:
         return LibraryEntry(path, annotation, summarise(path))
     except SessionError as error:
@@ -133,20 +133,25 @@ def annotate(path: Path, *, name: str | None = None, note: str | None = None) ->
     folder = path.parent
     with _locked(folder):
         named = read_annotations(folder)
-        old = named.pop(path.name, Annotation())
+        old = named.pop(_key(path), Annotation())
         given = {k: _plain(v) for k, v in (("name", name), ("note", note)) if v is not None}
         new = msgspec.structs.replace(old, **given)
         if new != Annotation():
-            named[path.name] = new
+            named[_key(path)] = new
         with atomic_write(folder / NAMES) as part:
             part.write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")
     return new
 
 
+def _key(path: Path) -> str:
+    """Return a file's name as JSON can hold it: one that is not UTF-8 with escapes."""
+    return path.name.encode("utf-8", "backslashreplace").decode()
+
+
 def _plain(text: str) -> str:
     """Return text in one line, without control characters and lone surrogates."""
     line = " ".join(text.split())
-    return "".join(letter for letter in line if letter.isprintable() or letter in _JOINERS)
+    return "".join(letter for letter in line if is_printable(letter))
 
 
 @contextmanager

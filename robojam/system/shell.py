@@ -5,8 +5,15 @@ import re
 import shlex
 import subprocess
 
+#: Zero-width joiner and non-joiner: they shape letters, though they do not print.
+_JOINERS = "\u200c\u200d"
 #: What no shell of Windows takes for more than a text.
 _PLAIN = re.compile(r"[\w./:\\+@-]+")
+
+
+def is_printable(character: str) -> bool:
+    """Return whether a character prints, or shapes those beside it."""
+    return character.isprintable() or character in _JOINERS
 
 
 def printable(text: str) -> str:
@@ -15,7 +22,7 @@ def printable(text: str) -> str:
     ESC, a newline, or a mark that turns the direction of writing could make it look like
     another text.
     """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(c if is_printable(c) else ascii(c)[1:-1] for c in text)
 
 
 def quote(text: str) -> str:

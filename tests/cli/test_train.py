@@ -19,7 +19,7 @@ from robojam.cli import train
 from robojam.evaluation.likelihood import Score, score
 from robojam.model import file as modelfile
 from robojam.model.mdrnn import load
-from robojam.training import trainer
+from robojam.training import finetune, trainer
 
 SIZES = (
     "--units 8 --layers 1 --components 2 --hidden 8 --window 16 --batch 128 --passes 2".split()
@@ -390,6 +390,31 @@ def test_run_from_a_model_is_resumed_too(model, data, val, tmp_path, capsys, mon
         assert run(capsys, *fresh, *SIZES, "--passes", 9, "--to", to)[0] == 0
     message = refusal(capsys, *command, "--to", to, "--resume")
     assert "from nothing: without --from" in message
+
+
+@pytest.mark.parametrize("ends_in", ["limit_forgetting", "generate_memory"])
+def test_fine_tuning_killed_in_its_last_seconds_is_resumed_to_the_same_file(
+    ends_in, model, data, val, tmp_path, capsys, monkeypatch
+):
+    straight, to = tmp_path / "straight.safetensors", tmp_path / "mine.safetensors"
+    command = ["train", data, "--val", val, "--patience", 1, "--from", model, "--passes", 9]
+    assert run(capsys, *command, "--to", straight)[0] == 0
+
+    class KilledError(BaseException):
+        """The end of the process, in the place of a signal that nothing can handle."""
+
+    def die(*_args, **_more):
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finetune, ends_in, die)
+        with pytest.raises(KilledError):
+            run(capsys, *command, "--to", to)
+    assert not to.exists()  # not the model before its step back
+    assert (tmp_path / "mine.run").exists()
+    assert run(capsys, *command, "--to", to, "--resume")[0] == 0
+    assert to.read_bytes() == straight.read_bytes()
+    assert not (tmp_path / "mine.run").exists()
 
 
 def test_first_ctrl_c_is_held_back_and_the_second_interrupts():

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from robojam.system.shell import printable
+
 #: Names in a list that are shown, and the characters of each.
 MAX_NAMES, MAX_LENGTH = 64, 120
 #: Options that are lists of ports.
@@ -135,7 +137,7 @@ def _text(value: object, length: int = MAX_LENGTH) -> str:
     """Return a text that can be shown on one line, shortened; "" for anything else."""
     if not isinstance(value, str):
         return ""
-    return "".join(c if c.isprintable() else "?" for c in value[:length])
+    return printable(value[:length])[:length]
 
 
 def _texts(value: object) -> tuple[str, ...]:
