@@ -30,7 +30,7 @@ def parse_address(
     """
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and len(port) <= 5):
-        form = "[ADDRESS]:PORT, of IPv6" if "[" in text else "HOST:PORT"
+        form = "[ADDRESS]:PORT, as in [::1]:5005" if "[" in text else "HOST:PORT"
         raise ValueError(f"{quoted(text)} is not {form}")
     if not lowest_port <= int(port) <= 65535:
         raise ValueError(f"port {port} of {quoted(text)} is not {lowest_port} to 65535")

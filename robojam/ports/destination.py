@@ -75,10 +75,9 @@ class Destination:
         self._optional, self._clock = optional, clock
         self._nobody = self._answered = False
         self._arrives_since = math.inf
-        self._sockets: list[socket.socket] = []
-        self._interfaces: list[int] = []  # of the sockets; 0 is the system's choice
+        self._sockets: dict[int, socket.socket] = {}  # by their interface
         self._everywhere, self._look_at = False, math.inf
-        self._ports: dict[int, int] = {}  # the port of each socket, by its interface
+        self._ports: dict[int, int] = {}  # of the sockets, by their interface
         with suppress(OSError):  # said when there is something to send
             self._open()
 
@@ -121,29 +120,33 @@ class Destination:
 
     def _disconnect(self) -> None:
         """Close the sockets; the next packet opens them again."""
-        for each in self._sockets:
+        for each in self._sockets.values():
             each.close()
-        self._sockets = []
+        self._sockets = {}
 
     def _send(self, packet: bytes) -> None:
         """Send a packet from every socket. Raises OSError if none could send it."""
         if not self._sockets or (self._everywhere and self._clock() >= self._look_at):
             self._open()
-        failed: OSError | None = None
-        sent = False
-        for each in self._sockets:
+        failed: dict[int, OSError] = {}
+        for index, each in self._sockets.items():
             try:
                 each.send(packet)
-                sent = True
             except OSError as error:
-                failed = error
-        if failed is not None and not sent:
-            raise failed
+                failed[index] = error
+        if failed:
+            if len(failed) == len(self._sockets):
+                raise next(iter(failed.values()))
+            for index in failed:  # opened again at the next look
+                self._sockets.pop(index).close()
 
     def _resend(self, packet: bytes, error: OSError) -> bool:
-        """Handle an error of sending; return whether the packet has been sent after all."""
-        if _name(error) in _ANSWERS:  # to an earlier packet: this one was not sent
-            self._failed(error, answered=True)
+        """Send a packet again, unless the buffer is full; return whether it has been sent."""
+        if not _is_full(error):
+            if _name(error) in _ANSWERS:  # to an earlier packet: this one was not sent
+                self._failed(error, answered=True)
+            else:  # this machine's address there may have changed
+                self._disconnect()
             try:
                 self._send(packet)
             except OSError as again:
@@ -152,9 +155,9 @@ class Destination:
                 self.sent += 1
                 return True
         self.unsent += 1
-        if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
+        if not _is_full(error):
             self._failed(error, answered=False)
-            self._disconnect()  # this machine's address there may have changed
+            self._disconnect()
         return False
 
     def _failed(self, error: OSError, *, answered: bool) -> None:
@@ -185,24 +188,21 @@ class Destination:
         self.error, self._nobody = None, False
 
     def _open(self) -> None:
-        """Make the sockets, unless they are there. Raises OSError if none can be made."""
+        """Open the sockets that are missing. Raises OSError if there is none then."""
         host, _ = self.address
         self._everywhere = host == "255.255.255.255" or (is_group(host) and "%" not in host)
-        wanted = interfaces() if self._everywhere else [0]
         self._look_at = self._clock() + _LOOK
-        if self._sockets and wanted == self._interfaces:
-            return
-        self._disconnect()
-        self._interfaces = wanted
+        wanted = interfaces() if self._everywhere else [0]  # 0: as the system chooses
+        for index in set(self._sockets).difference(wanted):
+            self._sockets.pop(index).close()
         failed: OSError | None = None
-        for index in wanted:
+        for index in set(wanted).difference(self._sockets):
             try:
                 made = _connected(self.address, index, self._ports.get(index, 0))
             except OSError as error:
                 failed = error
                 continue
-            self._sockets.append(made)
-            self._ports[index] = made.getsockname()[1]
+            self._sockets[index], self._ports[index] = made, made.getsockname()[1]
         if failed is not None and not self._sockets:
             raise failed
 
@@ -244,6 +244,11 @@ def _choose_interface(made: socket.socket, host: str, index: int) -> None:
     elif sys.platform in _IP_UNICAST_IF:
         value = index if sys.platform == "darwin" else socket.htonl(index)
         made.setsockopt(socket.IPPROTO_IP, _IP_UNICAST_IF[sys.platform], value)
+
+
+def _is_full(error: OSError) -> bool:
+    """Return whether there was no room for a packet just now."""
+    return isinstance(error, BlockingIOError) or error.errno == errno.ENOBUFS
 
 
 def _name(error: OSError) -> str:

@@ -120,7 +120,7 @@ def test_error_is_over_when_no_answer_has_come_for_five_seconds_of_sending(faili
 def test_packet_that_cannot_leave_is_unsent_until_the_first_that_can(
     number, reason, failing, logged
 ):
-    destination, _, _ = failing(number, number)
+    destination, _, _ = failing(*[number] * 4)  # each packet is tried twice
     assert [destination.send(b"x") for _ in range(2)] == [False, False]
     assert destination.status() == {
         "address": "phone:9",
@@ -134,6 +134,13 @@ def test_packet_that_cannot_leave_is_unsent_until_the_first_that_can(
     assert logged == [f"cannot send to phone:9: {reason}", "sending to phone:9 works again"]
 
 
+def test_packet_that_leaves_from_a_new_socket_is_no_error(failing, logged):
+    destination, _, _ = failing(errno.EINVAL)
+    assert destination.send(b"x")
+    assert (destination.sent, destination.unsent, destination.error) == (1, 0, None)
+    assert logged == []
+
+
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOBUFS])
 def test_full_buffer_is_counted_and_is_no_error(number, failing, logged):
     destination, _, _ = failing(number)
@@ -142,7 +149,7 @@ def test_full_buffer_is_counted_and_is_no_error(number, failing, logged):
 
 
 def test_nobody_at_an_optional_destination_is_a_note_and_no_error(failing, logged):
-    destination, _, clock = failing(errno.ECONNREFUSED, 0, errno.ENETDOWN, optional=True)
+    destination, _, clock = failing(errno.ECONNREFUSED, 0, *[errno.ENETDOWN] * 2, optional=True)
     destination.send(b"x")
     status = destination.status()
     assert (status["error"], status["note"]) == (None, "nobody listens there")
@@ -191,6 +198,36 @@ def test_localhost_is_the_address_at_which_somebody_listens(host, logged):
         assert [program.recv(9) for _ in range(4 - first)] == [b"0", b"1", b"2", b"3"][first:]
         assert (destination.address, destination.error, logged) == ((host, port), None, [])
         destination.close()
+
+
+def test_group_is_sent_to_by_the_interfaces_that_work_and_by_the_others_when_they_do(
+    monkeypatch, logged
+):
+    clock, present = Clock(), [1, 2]
+    waiting: dict[int, list[int]] = {1: [], 2: [0, errno.ENETDOWN], 3: []}
+    opened: dict[int, FakeSocket] = {}
+
+    def connect(_: object, index: int, port: int) -> FakeSocket:
+        assert port == (40000 if index in opened else 0)
+        opened[index] = FakeSocket(waiting[index])
+        return opened[index]
+
+    monkeypatch.setattr(module, "_connected", connect)
+    monkeypatch.setattr(module, "interfaces", lambda: list(present))
+    destination = Destination([("239.1.2.3", 9)], name="group", clock=clock)
+    first = dict(opened)
+    assert destination.send(b"1")
+    assert destination.send(b"2")  # interface 2 is down
+    assert first[2].closed
+    clock.now += 10
+    present.append(3)
+    assert destination.send(b"3")
+    assert {index: each.sent for index, each in opened.items()} == {1: 3, 2: 1, 3: 1}
+    present.remove(1)
+    clock.now += 10
+    assert destination.send(b"4")
+    assert opened[1].closed
+    assert (destination.sent, destination.error, logged) == (4, None, [])
 
 
 def test_second_host_is_reached_by_address_broadcast_and_ipv6():
