@@ -108,10 +108,9 @@ def generate(
     for note in notes:
         print(note)
     touches = sum(len(take) for take in takes)
-    files = str(written[0]) if len(written) == 1 else f"{written[0]} … {written[-1]}"
-    print(
-        f"{count_performances(len(takes))}, {touches:,} touches, seed {seed}: {printable(files)}"
-    )
+    first = printable(str(written[0]))
+    files = first if len(written) == 1 else f"{first} … {printable(str(written[-1]))}"
+    print(f"{count_performances(len(takes))}, {touches:,} touches, seed {seed}: {files}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What commands print: names of files as they can be shown, and where nothing can be written."""
+"""What commands print: names of files as they can be shown, and errors of a full disk."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_output_to_a_full_disk_is_one_line_and_status_1(arguments):
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "mid", "wav"])
 def test_generate_on_a_disk_that_fills_writes_all_files_or_none(suffix, tmp_path):
-    """The limit of a file's size stands for the disk: the third file is the first too large."""
+    """The third file is the first for which there is no space."""
     program = """
 import sys
 from robojam.cli import main
