@@ -239,6 +239,7 @@ class Engine:
                 case native.Alive() if sender:
                     self._alive(request.ids, source, arrival, sender[1])
                 case native.PreviewTouch() if sender:
+                    self._senders.take_act(source, request, arrival)
                     self._preview.handle(request, arrival)
                 case native.StatusRequest() if sender:
                     answer = osc.encode("/robojam/status", "s", self.status())
@@ -376,7 +377,7 @@ class Engine:
         player = self._senders.get(source)
         checked = validate_control(name, value, self._settings, player.name if player else None)
         if name not in SETTINGS:  # it acts, or costs something, each time
-            self._senders.take_control(source, native.Control(name, checked), arrival)
+            self._senders.take_act(source, native.Control(name, checked), arrival)
         if self._monitors.is_echo(name, checked, source, arrival):
             raise RefusedError("echo")
         if CONTROLS[name].per_player and "=" not in value:

@@ -19,7 +19,7 @@ from typing import Final, Literal
 from robojam.controls import RefusedError
 from robojam.engine.metrics import RateLimiter
 from robojam.touch import LIFT_AFTER, Phase, nth
-from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, TouchInput
+from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 
 log = logging.getLogger("robojam")
 
@@ -48,8 +48,8 @@ _MAX_NAMES, _MAX_PAST = 9999, 256
 #: Touches of one player that are handled: a second, and in a burst.
 _TOUCHES = (5000, 5000)
 #: Messages that are remembered to find those that come twice: touches of one player, and
-#: controls of all.
-_MAX_RECENT, _MAX_RECENT_CONTROLS = 32, 256
+#: of all what acts at once.
+_MAX_RECENT, _MAX_RECENT_ACTS = 32, 256
 #: Shortest time between two searches for what is silent, in seconds.
 _SEARCH_INTERVAL = 0.05
 
@@ -275,7 +275,7 @@ class Senders:
         self._past: dict[str, _Past] = {}  # by source, the last to leave at the end
         self._names: dict[str, str] = {}  # of this take, with the source that had each last
         self._next_name = 0
-        self._controls = _Recent(_MAX_RECENT_CONTROLS)
+        self._acts = _Recent(_MAX_RECENT_ACTS)
         self._search_at = math.inf
 
     def __len__(self) -> int:
@@ -328,10 +328,10 @@ class Senders:
         self._search_at = min(self._search_at, now + sender.fingers[touch.id].limit)
         return lifted
 
-    def take_control(self, source: str, control: Control, now: float) -> None:
-        """Note a control that acts at once. Raises RefusedError for one that came twice."""
+    def take_act(self, source: str, act: Control | PreviewTouch, now: float) -> None:
+        """Note what acts each time it comes. Raises RefusedError for what came twice."""
         if _is_lossy(source):
-            self._controls.add((source, control), now)
+            self._acts.add((source, act), now)
 
     def expire(self, now: float) -> tuple[list[tuple[str, int]], float]:
         """Forget who and lift what has been silent for too long at an instant.
