@@ -345,6 +345,25 @@ def test_tap_whose_lift_came_first_is_lifted_soon_unless_it_moves(senders):
     assert phone.count_fingers(1.0) == 1
 
 
+def test_what_a_network_can_fill_is_bounded(senders):
+    for i in range(2000):
+        flood = senders.admit(f"10.0.{i // 100}.{i % 100}", i / 1e4)
+        senders.take_act(f"10.1.{i // 100}.{i % 100}", Control("seed", i), i / 1e4)
+    for i in range(2000):
+        flood.take_up(-i, 1.0)
+        down(senders, flood, i, 1.0)
+        senders.take(flood, PhaselessTouch(i / 2000, 0.5, id=5000 + i), 1.0)
+    sizes = {
+        name: len(table)
+        for owner in (senders, flood)
+        for name in getattr(owner, "__slots__", None) or vars(owner)
+        if hasattr(table := getattr(owner, name), "__len__")
+    }
+    assert {"_past", "_lifts", "fingers", "_present"} <= set(sizes)
+    assert max(size for name, size in sizes.items() if name != "_names") <= 256
+    assert sizes["_names"] == 2000  # up to 9999
+
+
 # -- in an engine ----------------------------------------------------------------------------
 
 
