@@ -336,19 +336,16 @@ def read(message: Message, table: Table) -> Input:
         own = message.address.startswith(_ENGINE_ADDRESSES)
         return Dropped("echo" if own else "unknown address")
     form = forms.get("".join([_KINDS.get(tag, "?") for tag in message.tags]))
-    args: Sequence[object] | None = message.args
-    if form is None:
-        for kinds, form in forms.items():  # noqa: B007
+    try:
+        if form is not None:
+            return form.parse(*message.args)
+        for kinds, other in forms.items():
             args = coerce(message, kinds)
             if args is not None:
-                break
-        else:
-            return Dropped("wrong arguments")
-    assert form is not None
-    try:
-        return form.parse(*(args or ()))
+                return other.parse(*args)
     except ArgumentError as error:
         return Dropped(str(error))
+    return Dropped("wrong arguments")
 
 
 def encode_touch(touch: Touch, dt: float) -> bytes:

@@ -252,9 +252,12 @@ class Pads:
     # -- fingers -----------------------------------------------------------------------------
 
     def _finger(self, key: tuple[str, int]) -> _PadFinger:
-        if key not in self._fingers and len(self._fingers) >= _MAX_PADS * _FINGERS_PER_PAD:
-            self._fingers.pop(next(iter(self._fingers)))  # the oldest
-        return self._fingers.setdefault(key, _PadFinger())
+        """Return the state of a finger. The one that is silent longest is forgotten."""
+        finger = self._fingers.pop(key, None) or _PadFinger()
+        self._fingers[key] = finger
+        if len(self._fingers) > _MAX_PADS * _FINGERS_PER_PAD:
+            del self._fingers[next(iter(self._fingers))]
+        return finger
 
     def _set_touched(
         self, id_: int, finger: _PadFinger, level: float, now: float
@@ -276,7 +279,7 @@ class Pads:
             if doubled or (finger.touched and level != finger.level):  # the pad sends pressure
                 finger.level = level
                 return []
-            has_landed = finger.down and not finger.touched and now - finger.landed_at < _LATE
+            has_landed = finger.down and now - finger.landed_at < _LATE
             finger.touched, finger.level, finger.touched_at = True, level, now
             finger.down = has_landed  # if it was down for longer, its release was lost
             if finger.new_place and finger.place is not None and silence < _LATE:

@@ -92,6 +92,22 @@ def test_touch_and_place_of_one_landing_in_either_order_and_doubled_land_once(ph
     assert phases(inputs) == [(DOWN, 0.5), (MOVE, 0.5), (UP, 0.0)]
 
 
+def test_place_before_its_touch_lands_once_though_the_last_release_was_lost(phone):
+    phone.z(1, after=0.5)
+    phone.place(0.1)
+    inputs = phone.place(0.9, after=1.0) + phone.z(1, after=0.002) + phone.place(0.91)
+    assert phases(inputs) == [(DOWN, 0.9), (MOVE, 0.91)]
+
+
+def test_finger_that_is_silent_longest_is_forgotten_first(phone):
+    for i in range(3000):
+        phone.send(f"{XY}/z", 0.0, host=f"10.1.{i // 250}.{i % 250}")
+        if i % 500 == 0:
+            phone.z(0)
+    assert phases(phone.place(0.5, after=1.0)) == [(DOWN, 0.5)]  # its touch is known to be sent
+    assert len(phone.pads._fingers) == 1024
+
+
 def test_place_that_comes_after_its_release_is_no_landing(phone):
     phone.z(1, after=0.5)
     phone.place(0.5)
