@@ -29,6 +29,7 @@ from robojam.window.input.key_events import (
     action_of,
     has_modifier,
     name_in_layout,
+    needs_altgr,
     position_of,
 )
 from robojam.window.input.keyboard import PLACES, Keyboard
@@ -125,7 +126,10 @@ class App:
         self.screen = screen
         self.connection = connection
         self.state = WindowState(engine_name=name, ends=ends, opened_at=time.monotonic())
-        self.state.view.key_names = key_names(name_in_layout)
+        self._needs_characters = True
+        #: Whether SDL composes characters from keys; it does when it starts.
+        self._takes_text = True
+        self._read_layout()
         self.fingers = FingerInput()
         self.keyboard = Keyboard()
         self.scene = Scene()
@@ -180,6 +184,7 @@ class App:
 
     def _update(self, now: float) -> float:
         """Advance playback and keyboard, draw if needed; return when to call again."""
+        self._switch_text_input()
         playback = self.actions.playback
         if playback is not None:
             playback.advance(now)
@@ -234,7 +239,7 @@ class App:
             self._held_keys.discard(position_of(event))
             self._send_touches(self.keyboard.up(position_of(event), self.fingers))
         elif kind == pygame.KEYMAPCHANGED:
-            self.state.view.key_names = key_names(name_in_layout)
+            self._read_layout()
         elif kind == pygame.MOUSEWHEEL:
             self._turn_wheel(event)
         elif kind in _EXPOSED:
@@ -243,6 +248,21 @@ class App:
             self.screen = pygame.display.get_surface() or self.screen
         elif kind in _PHASES:
             self._handle_pointer(event)
+
+    def _read_layout(self) -> None:
+        """Take the names of the keys from the layout in use."""
+        self.state.view.key_names = key_names(name_in_layout)
+        self._needs_characters = needs_altgr()
+
+    def _switch_text_input(self) -> None:
+        """Have SDL compose characters only while they are needed.
+
+        Else an input method (for Chinese, Japanese …) would keep the keys for itself.
+        """
+        wanted = self.state.view.typed_name is not None or self._needs_characters
+        if wanted != self._takes_text:
+            self._takes_text = wanted
+            (pygame.key.start_text_input if wanted else pygame.key.stop_text_input)()
 
     def _handle_pointer(self, event: pygame.event.Event) -> None:
         """Handle an event of the mouse, a pen or a finger."""

@@ -17,6 +17,9 @@ from robojam.wire.osc import Message, encode
 from support.engine import PATIENCE, command, stop
 from support.window import receive_message
 
+#: Messages that every window sends all the time.
+_REQUESTS = ("/robojam/status", "/robojam/subscribe", "/robojam/alive")
+
 
 @contextmanager
 def display(size: str, *options: str) -> Iterator[dict[str, str]]:
@@ -88,10 +91,12 @@ class WindowProgram:
 
     def sent(self) -> Message:
         """Return the next message of the window that is no request for the status."""
-        while True:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             message, _ = receive_message(self._engine)
-            if message.address not in ("/robojam/status", "/robojam/subscribe"):
+            if message.address not in _REQUESTS:
                 return message
+        raise AssertionError("the window has sent nothing")
 
     def close(self) -> None:
         """End the window."""

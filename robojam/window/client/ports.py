@@ -68,12 +68,18 @@ class EnginePorts:
         return [line for lines in self.problems.values() for line in lines]
 
     def lines(self, now: float) -> list[str]:
-        """Return the lines to show: one for each new problem, one for all older ones."""
+        """Return the lines to show: one for each new problem, one for all older ones.
+
+        The older ones are shortened: advice comes after a semicolon.
+        """
         new: list[str] = []
         old: list[str] = []
         for line in self.all_problems():
             is_new = now - self._since.get(line, now) < NEW_PROBLEM_SHOWN
-            (new if is_new else old).append(line)
+            if is_new:
+                new.append(line)
+            else:
+                old.append(line.partition("; ")[0])
         echoes = [line for line, until in self._echo_lines.values() if now < until]
         return [*new, *echoes, *([" · ".join(old)] if old else [])]
 

@@ -60,6 +60,12 @@ _SHORTCUTS = (
 )
 
 
+def needs_altgr() -> bool:
+    """Return whether the layout in use has no key of its own for one of ALTGR_CHARACTERS."""
+    codes = {sdl.key_code(position) for position in range(4, 101)}
+    return not codes.issuperset(map(ord, ALTGR_CHARACTERS))
+
+
 def name_in_layout(key: str) -> str:
     """Return the name, in the layout in use, of a key with this name on a US keyboard.
 

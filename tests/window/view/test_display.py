@@ -115,17 +115,17 @@ def test_keys_work_in_every_layout_and_with_caps_lock(layout, altgr):
             window.run("xdotool", "keydown", "50", "key", code_of("a"), "keyup", "50")
             assert window.sent().address == "/robojam/store"
             window.keys("Caps_Lock")
-            window.keys(code_of("]"))
-            message = window.sent()
-            assert message.address == "/robojam/threshold"
-            assert message.args[0] > 0.5
             if altgr:
                 window.run("xdotool", "keydown", "108", "key", str(altgr), "keyup", "108")
                 assert window.sent().address == "/robojam/threshold"
+            window.keys(code_of("["))  # a dead key in France
+            message = window.sent()
+            assert message.address == "/robojam/threshold"
+            assert message.args[0] < 0.5
 
 
 def code_of(key: str) -> str:
     """Return X's code of the key with this name on a US keyboard."""
-    codes = {"a": 38, "]": 35}
+    codes = {"a": 38, "[": 34}
     assert set(codes) <= set(POSITIONS)
     return str(codes[key])
