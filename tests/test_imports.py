@@ -44,7 +44,7 @@ PACKAGES = {
     "sessions": Row(5, "msgspec numpy"),
     "ports": Row(6, lazily="ifaddr rtmidi zeroconf"),
     "corpus": Row(6, "numpy"),
-    "window": Row(6, "pygame"),
+    "window": Row(6, "pygame", lazily="send2trash"),
     "engine": Row(7, "msgspec numpy threadpoolctl", lazily="torch"),
     "export": Row(7, "numpy", lazily="matplotlib mido"),
     "evaluation": Row(8, "numpy torch", lazily="matplotlib sklearn"),

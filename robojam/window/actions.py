@@ -197,11 +197,28 @@ class Actions:
             case "rename" if path is not None:
                 names = {entry.path: entry.annotation.name for entry in self.recordings.entries}
                 self.state.view.typed_name = names.get(path, "")
+            case "delete" if path is not None:
+                self._delete(path, now)
             case "reveal" if path is not None:
                 self.recordings.reveal(path)
             case "export" if path is not None:
                 self.state.notify("drawing the picture…", now)
                 self.recordings.export(path)
+
+    def _delete(self, path: Path, now: float) -> None:
+        """Move the open recording to the trash, unless it is the one that is being made."""
+        if Path(self.state.recording) == path:
+            self.state.notify("this is being recorded: stop the recording first", now)
+            return
+        title = self.playback.name if self.playback is not None else path.name
+        try:
+            self.recordings.delete(path)
+        except ValueError as error:
+            self.state.notify(str(error), now)
+            return
+        self.close_panel()
+        self.state.view.panel = "sessions"
+        self.state.notify(f"moved to the trash: {title}", now)
 
     def edit_name(
         self, character: str, now: float, *, confirm: bool = False, cancel: bool = False,

@@ -56,7 +56,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
 PLAYER_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "play": ("space",), "scrub:-1": ("left",), "scrub:1": ("right",), "scrub:-1e9": ("home",),
     "speed": ("up",), "speed:-1": ("down",), "again": ("enter", "keypad enter"),
-    "loop": ("l",), "rename": ("n",), "export": ("e",),
+    "loop": ("l",), "rename": ("n",), "export": ("e",), "delete": ("delete",),
 }  # fmt: skip
 #: Characters that some layouts type with AltGr: they do what they do on a US keyboard.
 ALTGR_CHARACTERS: Final = {"[": "step:threshold:-1", "]": "step:threshold:1"}

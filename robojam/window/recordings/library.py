@@ -1,4 +1,4 @@
-"""Recordings of one folder, as the window lists, renames, reveals and exports them.
+"""Recordings of one folder, as the window lists, renames, deletes, reveals and exports them.
 
 Reading many files takes a while, and drawing one takes another program: both happen on
 threads of their own, and the window is woken when there is something new.
@@ -36,7 +36,7 @@ class RecordingsPanel:
         self.messages: list[str] = []
         self._wake = wake
         self._reader: threading.Thread | None = None
-        self._renamed = 0
+        self._changes = 0
 
     @property
     def busy(self) -> bool:
@@ -52,9 +52,9 @@ class RecordingsPanel:
     def read(self) -> None:
         """Read the folder; a folder or names that cannot be read become a message."""
         try:
-            renamed = -1
-            while renamed != self._renamed:  # a name given while the folder was read counts
-                renamed = self._renamed
+            changes = -1
+            while changes != self._changes:  # names and files may change while it is read
+                changes = self._changes
                 entries = library.entries(self.folder, limit=LIMIT)
         except (OSError, ValueError) as error:
             self._say(_reason(error, self.folder))
@@ -71,12 +71,26 @@ class RecordingsPanel:
             annotation = library.annotate(path, name=name)
         except OSError as error:
             raise ValueError(f"cannot be renamed: {_reason(error, path)}") from error
-        self._renamed += 1
+        self._changes += 1
         self.entries = tuple(
             replace(entry, annotation=annotation) if entry.path == path else entry
             for entry in self.entries
         )
         return library.entry(path, {path.name: annotation})
+
+    def delete(self, path: Path) -> None:
+        """Move a recording to the system's trash; it keeps its name if it is put back.
+
+        Raises ValueError, with a message for the musician, where there is no trash.
+        """
+        from send2trash import send2trash
+
+        try:
+            send2trash(path)
+        except OSError as error:
+            raise ValueError(f"cannot be moved to the trash: {_reason(error, path)}") from error
+        self._changes += 1
+        self.entries = tuple(entry for entry in self.entries if entry.path != path)
 
     def reveal(self, path: Path) -> None:
         """Show a file in its folder, in the desktop's file manager."""

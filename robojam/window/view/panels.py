@@ -209,7 +209,8 @@ def _player_panel(playback: RecordingPlayback, typed_name: str | None) -> Panel:
          PanelCell("speed", "speed", f"×{playback.speed:g}"),
          PanelCell("loop", "loop", loop, selected=playback.loop),
          PanelCell("answer this again", "again", width_share=1.7)),
-        (PanelCell("rename", "rename"), PanelCell("show file", "reveal"),
+        (PanelCell("rename", "rename"), PanelCell("delete", "delete"),
+         PanelCell("show file", "reveal"),
          PanelCell("save as picture", "export"), PanelCell("recordings", "sessions"),
          PanelCell("close", "close")),
     )  # fmt: skip

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
+import send2trash
 from support.commands import run
 from support.window import idle_actions, write_recording
 
@@ -145,3 +149,59 @@ def test_picture_that_cannot_be_drawn_is_reported(tmp_path, monkeypatch):
     recordings.export(tmp_path / "a.jsonl")
     assert woken.wait(10)
     assert recordings.messages == ["the picture could not be drawn"]
+
+
+def test_deleted_recording_goes_to_the_trash_and_leaves_the_list(tmp_path, monkeypatch):
+    first = write_recording(tmp_path)
+    write_recording(tmp_path, "2026-11-20T10-00-00-2.jsonl")
+    trashed = []
+
+    def trash(path):
+        trashed.append(path)
+        path.rename(tmp_path / "gone")
+
+    monkeypatch.setattr(send2trash, "send2trash", trash)
+    actions = opened(tmp_path)
+    actions.perform("delete", 0.0)
+    assert [path.name for path in trashed] == ["2026-11-20T10-00-00-2.jsonl"]
+    assert actions.playback is None
+    assert actions.state.view.panel == "sessions"
+    assert [entry.path for entry in actions.recordings.entries] == [first]
+    actions.recordings.read()
+    assert len(actions.recordings.entries) == 1
+    assert "moved to the trash" in actions.state.notice
+
+
+def test_recording_that_is_being_made_or_has_no_trash_is_not_deleted(tmp_path, monkeypatch):
+    path = write_recording(tmp_path)
+    actions = opened(tmp_path)
+    actions.state.recording = str(path)
+    actions.perform("delete", 0.0)
+    assert "stop the recording first" in actions.state.notice
+
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    actions.state.recording = ""
+    monkeypatch.setattr(send2trash, "send2trash", refuse)
+    actions.perform("delete", 0.0)
+    assert "Permission denied" in actions.state.notice
+    assert path.exists()
+    assert actions.playback is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the place of the trash is Linux's")
+def test_deleted_recording_lies_in_the_systems_trash(tmp_path):
+    # send2trash asks where the trash is when it is imported.
+    home = tmp_path / "home"
+    program = """
+import sys
+from pathlib import Path
+from robojam.window.recordings.library import RecordingsPanel
+RecordingsPanel(wake=lambda: None).delete(Path(sys.argv[1]))
+"""
+    path = write_recording(tmp_path)
+    environment = os.environ | {"XDG_DATA_HOME": str(home), "HOME": str(home)}
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, env=environment)
+    assert not path.exists()
+    assert [found.name for found in home.rglob("files/*.jsonl")] == [path.name]
