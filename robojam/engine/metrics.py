@@ -55,12 +55,12 @@ class DropCounter(Counters):
         key tells kinds of one reason apart.
         """
         super().drop(reason)
-        sender, now = self.sender, self._clock()
-        host = sender if isinstance(sender, str) else sender[0]
+        now = self._clock()
+        sender = self.sender if isinstance(self.sender, str) else format_address(*self.sender)
+        host, _, port = sender.rpartition(":")
+        host = host if port.isdecimal() else sender
         if not self._is_first(host, (reason, key), now) or not self._warnings.take(now):
             return
-        if not isinstance(sender, str):
-            sender = format_address(*sender)
         log.warning(
             "dropped%s: %s%s; %d so far (the next ones are only counted)",
             f" from {sender}" if sender else "", reason, f" ({about})" if about else "",

@@ -227,6 +227,7 @@ _ADDRESS = re.compile(
     % (MAX_ADDRESS - 1, MAX_ADDRESS - 1)
 )
 _TAGS = re.compile(rb",([A-Za-z\[\]]*)")
+_BARE_TAGS = re.compile(rb"([A-Za-z\[\]]+)\0")
 #: Bytes with which a packet begins: of a message, of a bundle.
 _FIRST_BYTES: Final = (b"/", b"#")
 #: End of a SLIP frame, and what stands for it and for its escape within one (RFC 1055).
@@ -318,7 +319,7 @@ def _unpadded_text(data: bytes, at: int) -> tuple[str, int]:
 
 
 def _untagged(address: str, data: bytes) -> Message:
-    """Return the message of arguments of 4 bytes without type tags, or of one string.
+    """Return the message of arguments of 4 bytes without type tags.
 
     Floats that are neither tiny nor huge are floats; other numbers are integers.
     """
@@ -332,12 +333,28 @@ def _untagged(address: str, data: bytes) -> Message:
         elif abs(whole) <= _SENSIBLE_INT:
             args.append(whole)
         else:
-            text = data.rstrip(b"\0")
-            if len(data) - len(text) > 4 or not _PRINTABLE.issuperset(text):
-                raise MalformedError("malformed")
-            return Message(address, "s", (text.decode(),))
+            return _lettered(address, data)
     tags = "".join("i" if isinstance(arg, int) else "f" for arg in args)
     return Message(address, tags, tuple(args))
+
+
+def _lettered(address: str, data: bytes) -> Message:
+    """Return the message of type tags that lack their comma, or else of one string.
+
+    Neither is taken for a number: letters are the beginning of huge ones.
+    """
+    if match := _BARE_TAGS.match(data):
+        tags = match[1].decode()
+        try:
+            message, ended = _typed(address, data, (len(tags) + 4) & ~3, tags, _text)
+        except MalformedError:
+            ended = -1
+        if ended == len(data):
+            return message
+    text = data.rstrip(b"\0")
+    if len(data) - len(text) > 4 or not _PRINTABLE.issuperset(text):
+        raise MalformedError("malformed")
+    return Message(address, "s", (text.decode(),))
 
 
 def _explained(data: bytes, reason: str) -> Dropped:

@@ -33,16 +33,20 @@ def test_drop_is_logged_with_its_sender_once_until_a_minute_without_one_has_pass
 
 def test_drops_of_other_reasons_keys_and_hosts_are_logged_each_and_ports_are_not(caplog):
     counter = DropCounter(lambda: 0.0)
-    for sender in (("10.0.0.2", 9000), ("10.0.0.2", 9001), ("fe80::2", 9000), "LinnStrument"):
+    senders = (
+        *(("10.0.0.2", 9000), ("10.0.0.2", 9001), "10.0.0.2:9002", ("fe80::2", 9000)),
+        *("LinnStrument", "tuio:10.0.0.2/table"),
+    )
+    for sender in senders:
         counter.sender = sender
         for reason in ("unknown address", "wrong arguments"):
             for key in ("/a", "/b"):
                 counter.drop(reason, key=key)
     lines = counted_lines(caplog.records)
-    assert len(lines) == 12
+    assert len(lines) == 16
     assert lines[0].startswith("dropped from 10.0.0.2:9000: unknown address; 1 so far")
-    assert lines[4].startswith("dropped from [fe80::2]:9000: unknown address; 5 so far")
-    assert lines[8].startswith("dropped from LinnStrument: unknown address; 7 so far")
+    assert lines[4].startswith("dropped from [fe80::2]:9000: unknown address; 7 so far")
+    assert lines[8].startswith("dropped from LinnStrument: unknown address; 9 so far")
 
 
 def test_warnings_of_a_flood_are_bounded_and_another_host_is_still_named(caplog):

@@ -154,7 +154,7 @@ def nested(depth: int) -> bytes:
         (b"", "malformed"),
         (b"\0" * 8, "malformed"),
         (b"\x90\x3c\x7f", "malformed"),
-        (b"/robojam/panic\0\0i\0\0\0\0\0\0\1", "malformed"),  # tags without a comma
+        (b"/robojam/panic\0\0i\0\0\0\0\0\0\1\0\0\0\0", "malformed"),
         (b"/\xff\xfe\0,\0\0\0", "malformed"),  # not UTF-8
         (b"/i\0\0,i\0\0", "malformed"),  # an argument is missing
         (b"/s\0\0,s\0\0", "malformed"),
@@ -225,6 +225,9 @@ PANICKED = Message("/robojam/panic", "", ())
         (b"/i\0\0" + struct.pack(">iif", 7, -1, 0.5), Message("/i", "iif", (7, -1, 0.5))),
         (b"/robojam/up\0\0\0\0\0", Message("/robojam/up", "f", (0.0,))),
         (b"/robojam/mode\0\0\0duet\0\0\0\0", MODE),
+        # without the comma of the type tags
+        (b"/touch\0\0ff\0\0" + PLACE, TOUCH),
+        (b"/robojam/mode\0\0\0s\0\0\0duet\0\0\0\0", MODE),
         # without padding, or a last zero
         (b"/robojam/panic", PANICKED),
         (b"/robojam/panic\0", PANICKED),
