@@ -194,6 +194,7 @@ def test_recording_that_is_being_made_or_has_no_trash_is_not_deleted(tmp_path, m
 def test_deleted_recording_lies_in_the_systems_trash(tmp_path):
     # send2trash asks where the trash is when it is imported.
     home = tmp_path / "home"
+    home.mkdir()
     program = """
 import sys
 from pathlib import Path
