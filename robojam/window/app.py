@@ -300,6 +300,7 @@ class App:
 
     def _pointer_down(self, pointer: Hashable, at: tuple[float, float]) -> None:
         self._release(pointer)  # its last lift may have been lost
+        self._touch_devices.see([pointer])
         box = self._box_at(at)
         if box is not None:
             self._press_box(pointer, box, at[0])
@@ -315,11 +316,12 @@ class App:
         moves.
         """
         metrics = self._metrics()
-        entry = pygame.Rect(metrics.surface_box).clipline(before, at)
         if metrics.contains(*at) and self._box_at(at) is None:
-            x, y = entry[0] if entry and before != at else at
-            if self._box_at((x, y)) is not None:
-                x, y = at  # a panel covers the edge there
+            x, y = at
+            if not metrics.contains(*before):
+                entry = pygame.Rect(metrics.surface_box).clipline(before, at)
+                if entry and self._box_at(entry[0]) is None:  # no panel covers the edge there
+                    x, y = entry[0]
             now = time.monotonic()
             touches = self.fingers.down(pointer, *metrics.to_surface(x, y), now)
             self._send_touches(touches)
@@ -460,7 +462,9 @@ class App:
             self._perform(action)
 
     def _perform(self, action: str) -> None:
-        """Perform an action of a key or a button."""
+        """Perform an action of a key or a button; "" is none."""
+        if not action:
+            return
         now = time.monotonic()
         self._needs_redraw = True
         if action != "quit":

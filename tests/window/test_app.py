@@ -119,7 +119,9 @@ def test_finger_that_waits_plays_when_another_lifts(app):
     app.connection.packets.clear()
     at = surface_pixels(app, 0.5, 0.5)
     app.handle_event(finger_event(pygame.FINGERMOTION, *at, MAX_FINGERS))
-    assert b"/down" in app.connection.packets[0]
+    (message,), _ = decode(app.connection.packets[0])
+    assert message.address == "/robojam/down"
+    assert message.args[1:] == pytest.approx((0.5, 0.5), abs=0.01)
 
 
 def test_finger_whose_lift_was_lost_lands_again(app):

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
+from contextlib import suppress
 
 import pygame
 from pygame._sdl2 import touch
 
 
 class TouchDevices:
-    """Touch screens that have been seen, to find fingers that are no longer on them."""
+    """Fingers that SDL has listed, to find those that are no longer on their touch screen."""
 
     def __init__(self) -> None:
-        self._seen: set[int] = set()
+        self._seen: set[Hashable] = set()
 
-    def lost(self, pointers: Iterable[Hashable]) -> list[Hashable]:
-        """Return the pointers that are fingers, but that SDL no longer reports as down.
+    def see(self, pointers: Iterable[Hashable]) -> set[Hashable]:
+        """Remember which pointers SDL lists as down; return all that it lists.
 
-        A finger is a pair of device and finger id. A device that was never listed (events from
-        another program) is not judged.
+        A finger is a pair of device and finger id.
         """
-        fingers = [p for p in pointers if isinstance(p, tuple)]
-        if not fingers:
-            return []
-        try:
-            devices = {touch.get_device(i) for i in range(touch.get_num_devices())}
-            down = {
-                (device, finger["id"])
-                for device in devices
-                for i in range(touch.get_num_fingers(device))
-                if (finger := touch.get_finger(device, i))
-            }
-        except pygame.error:  # a device went away meanwhile
-            return []
-        self._seen |= devices
-        return [finger for finger in fingers if finger[0] in self._seen and finger not in down]
+        down: set[Hashable] = set()
+        for number in range(touch.get_num_devices()):
+            with suppress(pygame.error):  # the device has gone away meanwhile
+                device = touch.get_device(number)
+                for index in range(touch.get_num_fingers(device)):
+                    if finger := touch.get_finger(device, index):
+                        down.add((device, finger["id"]))
+        self._seen |= down.intersection(pointers)
+        return down
+
+    def lost(self, pointers: Collection[Hashable]) -> set[Hashable]:
+        """Return the pointers that SDL listed as down before, and lists no more."""
+        self._seen.intersection_update(pointers)
+        return self._seen - self.see(pointers)

@@ -72,10 +72,10 @@ def display_scale() -> float:
     """Return the scale of the display: 1 where text of 13 pixels can be read, up to 4."""
     desktop = pygame.display.get_desktop_sizes()[0]
     scales = [1.0, min(desktop) / _SHORT_SIDE]
-    with suppress(KeyError, ValueError):
-        scales.append(float(os.environ["GDK_SCALE"]))
     if pygame.display.get_driver() == "x11":
         scales.append(sdl.x11_dpi() / _DPI)
+        with suppress(KeyError, ValueError):
+            scales.append(float(os.environ["GDK_SCALE"]))
     elif sys.platform == "win32":
         scales.append(sdl.display_dpi() / _DPI)
     scale = max(scale for scale in scales if math.isfinite(scale))

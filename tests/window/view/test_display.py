@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+import pygame
 import pytest
 from support.display import display, wait_for, window_program
 from support.engine import stop
+from support.window import report_status
 
 from robojam.touch import MEMORIES
+from robojam.window.client.state import WindowState
 from robojam.window.input.keys import POSITIONS
 from robojam.window.view.display import size_for
+from robojam.window.view.scene import Scene
 
 missing = [tool for tool in ("Xvfb", "xdotool") if shutil.which(tool) is None]
 needs_display = pytest.mark.skipif(bool(missing), reason=f"not here: {', '.join(missing)}")
@@ -89,6 +93,30 @@ def test_window_has_its_size_and_place_again_after_full_screen(manager, options)
         finally:
             for process in processes:
                 stop(process)
+
+
+@pytest.mark.peer
+@needs_display
+@pytest.mark.usefixtures("fonts")
+def test_real_wheel_turns_the_dial_under_the_pointer():
+    state, scene = WindowState(), Scene()
+    report_status(state, 1.0, temperature=1.0)
+    scene.draw(pygame.Surface((640, 400)), state, 1.0)
+    dial = next(box for box in scene.hit_boxes if box.dial == "temperature")
+    x, y = pygame.Rect(dial.box).center
+    with (
+        display("800x500") as environment,
+        window_program(environment, "--size", "640x400") as window,
+    ):
+        window.focus()
+        window.report(temperature=1.0)
+        window.keys("p")
+        assert window.sent().address == "/robojam/pause"  # the status is handled, too
+        left, top, _, _ = window.geometry()
+        window.run("xdotool", "mousemove", str(left + x), str(top + y), "click", "4")
+        message = window.sent()
+    assert message.address == "/robojam/temperature"
+    assert message.args[0] == pytest.approx(1.1, abs=0.01)
 
 
 @pytest.mark.peer
