@@ -264,7 +264,7 @@ def _label(units: Units, scaling: Scaling) -> str:
 def _guess_places(low: float, x_high: float, y_high: float) -> Units:
     """Return the likeliest units of places, or none."""
     high = max(x_high, y_high)
-    if low > high:  # nothing is finite
+    if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:  # what is out of range is infinite
         return Units()
     if low < -_OVERSHOOT and high <= 1.25:
         return Units((-1.0, 1.0), (-1.0, 1.0)) if low >= -1.25 else Units()

@@ -58,6 +58,7 @@ _SHORTEST_TIME: Final = len("2026-11-28T20:47")
 #: The beginning of a line of an IMPSY log: time, source, and then numbers.
 _LOG_LINE: Final = re.compile(rb"\s*" + _TIME + rb"[ \t]*,[ \t]*(interface|rnn)[ \t]*,")
 _ISO_TIME: Final = re.compile(_TIME)
+_LONG_FIELD: Final = re.compile(rb"[^,;\t\n]{%d}" % (_LONGEST_FIELD + 1))
 #: A line of the log of Metatone's classifier, in which touches are one kind of several.
 _METATONE_LINE: Final = re.compile(_TIME + rb", (?:touch|/metatone|/classifier|stasis)\b")
 #: Allowed counts of numbers in a line of a log: x, y, and in some logs a pressure.
@@ -290,6 +291,7 @@ class _RowParser:
 
     path: Path
     layout: Layout
+    columns: dict[str, int] = field(init=False)  # of the layout
     next_line: int = 1  # number of the first line of the next block
     bad: list[int] = field(default_factory=list)  # numbers of the first few of them
     bad_count: int = 0
@@ -297,6 +299,9 @@ class _RowParser:
     headers: list[int] = field(default_factory=list)  # numbers of repeated lines of names
     blocks: list[NDArray[Any]] = field(default_factory=list)
     line_blocks: list[Integers] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.columns = self.layout.columns
 
     def parse(self, block: bytes) -> None:
         """Parse a block of complete lines. Raises CorpusError for a line that is too long."""
@@ -330,13 +335,16 @@ class _RowParser:
     def _dtype(self, time: str) -> list[tuple[str, str]]:
         """Return the fields of a row; time is the type of a date and time."""
         kinds = {"key": f"S{_LONGEST_FIELD}", "time": time if self.layout.iso_times else "f8"}
-        return [(kind, kinds.get(kind, "f8")) for kind in self.layout.columns]
+        return [(kind, kinds.get(kind, "f8")) for kind in self.columns]
 
     def _parse_ordinary(self, block: bytes, ends: Integers) -> NDArray[Any] | None:
         """Parse a block whose lines are all ordinary; None where one is not."""
         layout = self.layout
-        if b'"' in block or layout.separator == b" ":
+        if layout.separator == b" " or _LONG_FIELD.search(block):
             return None
+        if b'"' in block:  # around whole fields, or the count of commas is not right
+            block = block.replace(b'"', b"")
+            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
         if layout.separator != b",":
             block = block.replace(b",", b".").replace(layout.separator, b",")
         commas = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(",")).searchsorted(ends)
@@ -348,7 +356,7 @@ class _RowParser:
                 self._dtype("S32"),
                 delimiter=",",
                 comments=None,
-                usecols=list(layout.columns.values()),
+                usecols=list(self.columns.values()),
                 ndmin=1,
             )
             if layout.iso_times and np.char.str_len(loaded["time"]).min() < _SHORTEST_TIME:
@@ -361,7 +369,7 @@ class _RowParser:
         if len(rows) != len(ends):  # an empty line
             return None
         rows = rows.astype(self._dtype("f8"))
-        if "key" in layout.columns:
+        if "key" in self.columns:
             rows["key"] = np.char.strip(rows["key"])
         if layout.is_log and not np.isin(rows["key"], (b"interface", b"rnn")).all():
             return None
@@ -396,7 +404,7 @@ class _RowParser:
         if len(fields) != len(layout.names):
             return f"it has {len(fields)} fields, not {len(layout.names)}"
         row: list[float | bytes] = []
-        for kind, index in layout.columns.items():
+        for kind, index in self.columns.items():
             text = fields[index]
             if kind == "key":
                 if layout.is_log and text not in (b"interface", b"rnn"):
@@ -415,7 +423,9 @@ class _RowParser:
     def _is_repeated_header(self, line: bytes, number: int) -> bool:
         """Return whether a line names the columns again. Raises CorpusError for others."""
         layout = self.layout
-        header = None if layout.is_log else _read_header(line, number)
+        if layout.is_log or not {*b"xy"} <= {*line.lower()}:  # to be quick with most
+            return False
+        header = _read_header(line, number)
         if header is None:
             return False
         if (header.names, header.separator) != (layout.names, layout.separator):
