@@ -212,7 +212,8 @@ class PortManager:
             return False
         for outputs, tracker in self._trackers.items():
             wanted = [port for port in self._ports if port.is_output is outputs]
-            tracker.update(self._backends.ports(outputs=outputs))
+            opened = [port.tracked for port in wanted if port.tracked is not None]
+            tracker.update(self._backends.ports(outputs=outputs), opened)
             for port in wanted:
                 self._check(port, tracker)
             for port in wanted:

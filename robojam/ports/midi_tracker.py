@@ -8,9 +8,8 @@ place, which changes when another device is unplugged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from robojam.wire.midi.port_names import stable_name
 
@@ -22,13 +21,15 @@ _Key = tuple[int, str]  # MIDI system, the name that stays
 class TrackedPort:
     """A port that is listed. Its place and name are those of now.
 
-    uncertain: of several ports of its name some have gone, and it may be one of them.
+    uncertain: of several ports of its name some have gone, and it may be one of them. ranks:
+    which of n ports of its name it was when there were n, as devices return to their places.
     """
 
     api: int
     place: int
     name: str
     uncertain: bool = False
+    ranks: dict[int, int] = field(default_factory=dict)
 
 
 class PortTracker:
@@ -41,8 +42,13 @@ class PortTracker:
         #: The ports, in the order of the list.
         self.ports: list[TrackedPort] = []
 
-    def update(self, listing: Sequence[Listed]) -> None:
-        """Compare a list with the last one: ports keep their place, come or go."""
+    def update(self, listing: Sequence[Listed], opened: Collection[TrackedPort]) -> None:
+        """Compare a list with the last one: ports are kept, come or go.
+
+        opened are the ports that robojam listens or sends to. Where some of one name have gone
+        and nothing tells which, they are uncertain if all are opened, since one that is there
+        will be heard; otherwise all are new, so that what is left is opened for certain.
+        """
         if listing == self._listing:
             return
         before = [self._key(*listed) for listed in self._listing]
@@ -55,7 +61,7 @@ class PortTracker:
             if len(places) > counts[key]:
                 # Which of the uncertain ones has returned cannot be known: all are new.
                 known = [port for port in known if not port.uncertain]
-            ports += self._assign(key, known, places, before, now, listing)
+            ports += self._assign(key, known, places, before, now, listing, opened)
         self.ports = sorted(ports, key=lambda port: (port.api, port.place))
         self._listing = list(listing)
 
@@ -70,34 +76,39 @@ class PortTracker:
         before: list[_Key],
         now: list[_Key],
         listing: Sequence[Listed],
+        opened: Collection[TrackedPort],
     ) -> list[TrackedPort]:
         """Return the ports of one key: those known that are still there, and new ones."""
         old_places = [i for i, other in enumerate(before) if other == key]
         kept = dict(zip(old_places, places, strict=False))  # place before: place now
-        if len(places) != len(known) and known:
+        if known and len(known) != len(places):  # some have come or gone: which of them?
             around = _pair(key, before, now)
-            if len(around) == min(len(known), len(places)):
-                kept = around
-        if len(known) > len(places):
-            # Some have gone. The rest of the list tells which, if a comparison from its end
-            # gives the same as one from its beginning.
+            # The rest of the list tells, if a comparison from its end gives the same as one
+            # from its beginning.
             from_end = _pair(key, before[::-1], now[::-1])
-            same = {len(before) - 1 - i for i in from_end} == set(kept)
-            if not same or any(port.uncertain for port in known):
-                for port in known:
-                    port.uncertain = True
-                return known
-        ports = []
-        for port, old in zip(known, old_places, strict=False):
-            if old in kept:
-                port.api, port.place, port.name = listing[kept[old]]
-                ports.append(port)
-        new = [
-            place
-            for place in places
-            if place not in {kept.get(i) for i in old_places[: len(known)]}
-        ]
-        return ports + [TrackedPort(*listing[place]) for place in new]
+            same = around == {
+                len(before) - 1 - old: len(now) - 1 - new for old, new in from_end.items()
+            }
+            if same and len(around) == min(len(known), len(places)):
+                kept = around
+            elif all(len(places) in port.ranks for port in known):  # as when there were as many
+                ranks = [port.ranks[len(places)] for port in known]
+                kept = {old: places[rank] for old, rank in zip(old_places, ranks, strict=False)}
+            if len(known) > len(places) and (kept is not around or known[0].uncertain):
+                if all(port in opened for port in known):
+                    for port in known:
+                        port.uncertain = True
+                    return known
+                known = []
+        of_place = {
+            kept[old]: port for port, old in zip(known, old_places, strict=False) if old in kept
+        }
+        for place, port in of_place.items():
+            port.api, port.place, port.name = listing[place]
+        ports = [of_place.get(place) or TrackedPort(*listing[place]) for place in places]
+        for rank, port in enumerate(ports):
+            port.ranks[len(ports)] = rank
+        return ports
 
     def heard(self, port: TrackedPort) -> None:
         """Take a port as there, since a message has come from it."""
@@ -132,7 +143,25 @@ class PortTracker:
 
 
 def _pair(key: _Key, before: list[_Key], now: list[_Key]) -> dict[int, int]:
-    """Return the place now of each place before of a key, where the lists agree around it."""
-    blocks = SequenceMatcher(None, before, now, autojunk=False).get_matching_blocks()
-    pairs = {b.a + n: b.b + n for b in blocks for n in range(b.size)}
-    return {old: new for old, new in pairs.items() if before[old] == key}
+    """Return the place now of each place before of a key, in a longest common subsequence.
+
+    Of those, it is the one that takes what comes first.
+    """
+    longest = [[0] * (len(now) + 1) for _ in range(len(before) + 1)]  # from two places on
+    for i in reversed(range(len(before))):
+        for j in reversed(range(len(now))):
+            longest[i][j] = max(longest[i + 1][j], longest[i][j + 1])
+            if before[i] == now[j]:
+                longest[i][j] = longest[i + 1][j + 1] + 1
+    pairs = {}
+    i = j = 0
+    while i < len(before) and j < len(now):
+        if before[i] == now[j]:
+            if before[i] == key:
+                pairs[i] = j
+            i, j = i + 1, j + 1
+        elif longest[i + 1][j] >= longest[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return pairs

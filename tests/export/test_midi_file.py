@@ -123,6 +123,13 @@ def test_long_jam_opens_in_libraries_that_read_midi(tmp_path, seconds):
     np.testing.assert_allclose(starts, landed, atol=1e-3)
 
 
+def test_pressure_of_a_landing_is_the_velocity_of_its_note(tmp_path):
+    touch = Touch(0.5, 0.5, 0.0, Phase.DOWN, 0, "human", pressure=0.25)
+    write(Session(HEADER, (TouchEvent(0.0, touch),)), tmp_path / "jam.mid")
+    found, _ = tracks(tmp_path / "jam.mid")
+    assert [m[2] for _, m in found["human"] if m[0] >> 4 == 9] == [32]
+
+
 def test_note_that_is_held_is_not_bent_by_another_player(tmp_path):
     events = [event(0.0, "down", 0.2, who="human")]
     events += [event(0.1, "down", 0.5), event(0.2, "move", 0.9), event(0.3, "up", 0.9)]

@@ -408,6 +408,7 @@ def test_panic_reaches_the_ports_of_a_silent_jam(tmp_path):
     jam.send("/touch", "ff", 0.5, 0.5)
     for _ in range(3):
         jam.send("/robojam/panic")
+        jam.wait(0.1)  # at one instant they would be one that came three times
     assert [what.name for what in events if isinstance(what, ControlChanged)] == ["panic"] * 3
     sets = [event for event in jam.end().events if isinstance(event, SetEvent)]
     assert len(sets) == 1  # it took effect once

@@ -7,6 +7,8 @@ import sys
 import types
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from robojam.ports.midi_process import OUTPUTS, ManagedPort, MidiBackends, PortManager
 
@@ -29,28 +31,34 @@ class Device:
 
 
 class System:
-    """A MIDI system: its devices in the order of its list, and how many were opened."""
+    """A MIDI system: its devices in the order of its list, and how many ports were opened."""
 
     def __init__(self, system: str) -> None:
         self.system = system
-        self.devices: dict[bool, list[Device]] = {False: [], True: []}
+        self.known: dict[bool, list[Device]] = {False: [], True: []}
         self.opened = 0
+
+    def devices(self, *, outputs: bool = False) -> list[Device]:
+        return [device for device in self.known[outputs] if device.there]
 
     def names(self, *, outputs: bool) -> list[str]:
         number = (lambda place: f" {place}") if self.system == "win32" else (lambda place: "")
-        return [device.name + number(i) for i, device in enumerate(self.devices[outputs])]
+        return [
+            device.name + number(i) for i, device in enumerate(self.devices(outputs=outputs))
+        ]
 
     def plug(self, name: str, *, outputs: bool = False, place: int | None = None) -> Device:
-        device = Device(name)
-        devices = self.devices[outputs]
-        devices.insert(len(devices) if place is None else place, device)
+        """Plug in a new device; by default it comes last."""
+        device, known = Device(name), self.known[outputs]
+        known.insert(len(known) if place is None else place, device)
         return device
 
-    def unplug(self, device: Device) -> None:
-        device.there = False
-        for devices in self.devices.values():
-            if device in devices:
-                devices.remove(device)
+    def replug(self, name: str) -> Device:
+        """Plug in a device that was unplugged, which returns to its place; or a new one."""
+        gone = (d for d in self.known[False] if d.name == name and not d.there)
+        device = next(gone, None) or self.plug(name)
+        device.there = True
+        return device
 
 
 class FakePort:
@@ -69,7 +77,7 @@ class FakePort:
         return names[place] if place < len(names) else ""
 
     def open_port(self, place, name):
-        device = self.system.devices[self.outputs][place]
+        device = self.system.devices(outputs=self.outputs)[place]
         if self.system.system == "win32" and device.handles:
             raise RuntimeError("the device is in use")
         self.device = device
@@ -152,13 +160,13 @@ def test_port_on_windows_stays_open_when_its_number_changes(monkeypatch):
     rig = Rig(monkeypatch, "win32", "board")
     synth, board = rig.system.plug("Synth"), rig.system.plug("Board")
     assert rig.scan() == ["o0"]
-    rig.system.unplug(synth)
+    synth.there = False
     assert rig.scan() == []
     board.play(0x90, 60, 1)
     assert rig.scan() == ["m0"]
     rig.system.plug("Drums", place=0)
     assert rig.scan() == []
-    rig.system.unplug(board)
+    board.there = False
     assert rig.scan() == ["g0"]
     assert rig.system.opened == 1
 
@@ -169,7 +177,7 @@ def test_living_one_of_two_of_a_name_is_not_closed(monkeypatch, system, unplugge
     rig = Rig(monkeypatch, system, "board", "board")
     devices = [rig.system.plug("Board"), rig.system.plug("Board")]
     rig.scan()
-    rig.system.unplug(devices[unplugged])
+    devices[unplugged].there = False
     living = 1 - unplugged
     # What both held is lifted, and both are taken for open.
     assert rig.scan() == ["g0", "o0", "g1", "o1"]
@@ -181,30 +189,64 @@ def test_living_one_of_two_of_a_name_is_not_closed(monkeypatch, system, unplugge
     returned = rig.system.plug("Board", place=unplugged)
     assert rig.scan() == [f"o{unplugged}"]
     assert rig.system.opened == 3
-    if system == "win32":  # which refuses to open the living one again
-        returned.play(0x90, 60, 1)
-        devices[living].play(0x90, 60, 1)
-        assert rig.scan() == [f"m{unplugged}", f"m{living}"]
+    returned.play(0x90, 60, 1)
+    devices[living].play(0x90, 60, 1)
+    assert rig.scan() == [f"m{unplugged}", f"m{living}"]
+
+
+def test_new_device_before_one_of_its_name_is_opened_on_windows(monkeypatch):
+    rig = Rig(monkeypatch, "win32", "board", "board")
+    first = rig.system.plug("Board")
+    assert rig.scan() == ["o0"]
+    second = rig.system.plug("Board", place=0)
+    assert rig.scan() == ["o1"]  # Windows refuses to open the first again
+    second.play(0x90, 60, 1)
+    first.play(0x90, 60, 1)
+    assert rig.scan() == ["m1", "m0"]
+
+
+@given(
+    st.sampled_from(["darwin", "win32"]),
+    st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 9), st.booleans()), max_size=12),
+)
+def test_after_any_changes_every_wanted_device_is_open_once(system, changes):
+    with pytest.MonkeyPatch.context() as patch:
+        rig, wanted = Rig(patch, system, "a", "a", "b"), {"A": 2, "B": 1}
+        for name, number, plays in changes:
+            devices = rig.system.devices()
+            if number < len(devices):
+                devices[number].there = False
+            elif sum(device.name == name for device in devices) < wanted[name]:
+                rig.system.replug(name)
+            rig.scan()
+            for device in rig.system.devices() if plays else ():
+                device.play(0x90, 60, 1)
+            rig.scan()
+        devices = rig.system.devices()
+        for device in devices:
+            device.play(0x90, 60, 1)
+        rig.scan()
+        assert [len(device.handles) for device in devices] == [1] * len(devices)
 
 
 def test_silent_twins_are_opened_again_when_one_returns(monkeypatch):
     rig = Rig(monkeypatch, "darwin", "board", "board")
     first, _ = rig.system.plug("Board"), rig.system.plug("Board")
     rig.scan()
-    rig.system.unplug(first)
+    first.there = False
     rig.scan()
     returned = rig.system.plug("Board", place=0)
     assert rig.scan() == ["g0", "g1", "o0", "o1"]
     returned.play(0x90, 60, 1)
     assert rig.scan() == ["m0"]
-    assert [len(device.handles) for device in rig.system.devices[False]] == [1, 1]
+    assert [len(device.handles) for device in rig.system.devices()] == [1, 1]
 
 
 def test_output_that_is_left_of_two_plays_on(monkeypatch):
     rig = Rig(monkeypatch, "win32", "synth", "synth", outputs=True)
     devices = [rig.system.plug("Synth", outputs=True) for _ in range(2)]
     assert rig.scan() == ["o0", "o1"]
-    rig.system.unplug(devices[0])
+    devices[0].there = False
     assert rig.scan() == []
     rig.manager.send(OUTPUTS + 1, b"\x90\x3c\x40")
     rig.manager.send(OUTPUTS, b"\x90\x3c\x40")  # refused: it is the one that has gone

@@ -9,8 +9,15 @@ def listing(*names):
     return [(1, place, name) for place, name in enumerate(names)]
 
 
+class OpenedPorts(PortTracker):
+    """Tracker of ports that are all opened as they come."""
+
+    def update(self, listing, opened=None):
+        super().update(listing, self.ports if opened is None else opened)
+
+
 def tracked(system, *names):
-    tracker = PortTracker(system)
+    tracker = OpenedPorts(system)
     tracker.update(listing(*names))
     return tracker, list(tracker.ports)
 
@@ -76,6 +83,14 @@ def test_uncertain_port_to_which_nothing_can_be_sent_has_gone():
     tracker.failed(first)
     assert tracker.ports == [second]
     assert not second.uncertain
+
+
+def test_what_is_left_of_two_of_a_name_is_new_where_one_was_not_opened():
+    tracker, (first, second) = tracked("darwin", "A", "A")
+    tracker.update(listing("A"), opened=[first])
+    (left,) = tracker.ports
+    assert left not in (first, second)
+    assert not left.uncertain
 
 
 def test_return_of_one_of_two_uncertain_ports_makes_both_new():
