@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from robojam.config.addresses import format_address, is_group, is_wildcard, parse_address
+from robojam.config.addresses import format_address, parse_address, reachable
 from robojam.config.load import change
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
@@ -41,12 +41,6 @@ def has_display() -> bool:
     if sys.platform.startswith("linux") and "SDL_VIDEODRIVER" not in os.environ:
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return True
-
-
-def reachable(address: tuple[str, int]) -> tuple[str, int]:
-    """Return the address at which programs on this machine reach a listening address."""
-    host, port = address
-    return ("127.0.0.1" if is_wildcard(host) or is_group(host) else host), port
 
 
 def _start_program(*arguments: str) -> ChildProcess:

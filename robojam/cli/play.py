@@ -10,7 +10,7 @@ import click
 
 from robojam.cli.arguments import Command, CommandFunction, jam_options, load_options, option
 from robojam.cli.output import fail, warn
-from robojam.config.addresses import parse_address
+from robojam.config.addresses import parse_address, reachable
 from robojam.config.options import Options
 from robojam.system.child_process import on_stdin_end, termination_signals
 
@@ -103,7 +103,7 @@ def window(*, engine: str, until_eof: bool, turn: str, **look: Any) -> int:
     from robojam.window import run
 
     try:
-        address = parse_address(engine, lowest_port=1)
+        address = reachable(parse_address(engine, lowest_port=1))
     except ValueError as error:
         fail(f"--engine: {error}")
     if until_eof:

@@ -15,7 +15,7 @@ import click
 
 from robojam.cli.arguments import Command, json_option, option
 from robojam.cli.output import duration, fail
-from robojam.config.addresses import parse_address
+from robojam.config.addresses import parse_address, reachable
 from robojam.system.shell import printable
 
 #: Address at which an engine is asked without another.
@@ -41,7 +41,7 @@ Status = dict[str, Any]
 def status(*, engine: str, watch: bool, as_json: bool) -> int:
     """Show what a running engine does: players, ports, delays, what it dropped."""
     try:
-        address = parse_address(engine, lowest_port=1)
+        address = reachable(parse_address(engine, lowest_port=1))
     except ValueError as error:
         fail(f"--engine: {error}")
     account = _asked(address, engine)

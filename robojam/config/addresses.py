@@ -111,6 +111,12 @@ def is_group(host: str) -> bool:
         return False
 
 
+def reachable(address: tuple[str, int]) -> tuple[str, int]:
+    """Return the address at which programs on this machine reach a listening address."""
+    host, port = address
+    return ("127.0.0.1" if is_wildcard(host) or is_group(host) else host), port
+
+
 class Output(NamedTuple):
     """Address that touches are sent to, and the dialect of OSC to send them in."""
 

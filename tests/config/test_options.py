@@ -21,6 +21,7 @@ from robojam.config.addresses import (
     parse_output,
     parse_pad,
     parse_tuio,
+    reachable,
 )
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import OPTIONS, Options
@@ -203,6 +204,12 @@ def test_output_to_an_address_to_listen_at_is_refused_with_what_is_right(text):
 )
 def test_host_has_one_text(text, host):
     assert canonical_host(text) == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "239.1.2.3", "ff02::7%eth0"])
+def test_engine_of_many_addresses_is_reached_at_loopback(host):
+    assert reachable((host, 5005)) == ("127.0.0.1", 5005)
+    assert reachable(("192.0.2.1", 5005)) == ("192.0.2.1", 5005)
 
 
 def test_hosts_of_this_machine_and_groups_are_told_from_others():

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from robojam.app.assemble import make_reader
-from robojam.app.supervisor import reachable
-from robojam.config.addresses import parse_address
+from robojam.config.addresses import parse_address, reachable
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.engine.engine import Engine
