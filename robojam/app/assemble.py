@@ -55,6 +55,7 @@ from robojam.system.log_queue import logging_to, make_handlers
 from robojam.system.priority import raise_priority
 from robojam.system.shell import shell_quoted
 from robojam.wire.dialects import OscReader
+from robojam.wire.echo import EchoDetector
 from robojam.wire.touchosc import Pad, Pads
 from robojam.wire.tuio import TuioReader
 
@@ -178,7 +179,9 @@ def assemble(options: Options) -> Assembly:
             options,
             {
                 "osc": lambda now: PortGroup(tuple(make_outputs(now, listener, reader))),
-                "midi": lambda now: PortGroup(ports := tuple(_midi_ports(now)), ports),
+                "midi": lambda now: PortGroup(
+                    ports := tuple(_midi_ports(now, reader.echo)), ports
+                ),
                 "sound": lambda now: PortGroup(tuple(_sound(now))),
             },
             models=models.names,
@@ -218,9 +221,11 @@ def make_reader(options: Options) -> OscReader:
 
     pads = [parse_pad(text) for text in options.touchosc if text != LEARN]
     learning = LEARN in options.touchosc
+    echo = EchoDetector()
     return OscReader(
         pads=Pads(pads, learning=learning, on_learnt=log_learnt),
-        tuio_reader=TuioReader(tuio_source()),
+        tuio_reader=TuioReader(tuio_source(), echo),
+        echo=echo,
     )
 
 
@@ -263,9 +268,11 @@ def _sound(options: Options) -> list[SoundOutput]:
     return [SoundOutput(options.settings(), device=options.sound_out)] if options.sound else []
 
 
-def _midi_ports(options: Options, *, everyone: bool = False) -> list[MidiPorts]:
+def _midi_ports(
+    options: Options, echo: EchoDetector, *, everyone: bool = False
+) -> list[MidiPorts]:
     wanted = options.midi_in or options.midi_out
-    return [MidiPorts(options, everyone=everyone)] if wanted else []
+    return [MidiPorts(options, everyone=everyone, echo=echo)] if wanted else []
 
 
 # -- a recording -----------------------------------------------------------------------------
@@ -308,7 +315,7 @@ def assemble_replay(
         reader = make_reader(options)
         listener = Listener(*parse_address(options.osc_in))
         outputs = make_outputs(options, listener, reader, everyone=True)
-        midi = _midi_ports(options, everyone=True)
+        midi = _midi_ports(options, reader.echo, everyone=True)
         engine: Engine = Engine(
             options,
             ModelInfo(header.model, header.device, header.build),

@@ -98,7 +98,7 @@ class Engine:
         self._setup = setup
         self._reader = reader or dialects.OscReader()
         is_local = lru_cache(maxsize=64)(udp.is_local)
-        self._monitors = Monitors(endpoint.send, is_local=is_local)
+        self._monitors = Monitors(endpoint.send, self._reader.echo, is_local=is_local)
         self._senders = Senders(is_local=is_local, on_leave=self._leave)
         self._recordings, self._warnings = RateLimiter(*_RECORDINGS), RateLimiter(*_WARNINGS)
         self._settings = settings
@@ -110,7 +110,9 @@ class Engine:
         self.calls = CallQueue()
         self._takes = Takes(options, on_trouble=self.calls.put)
         self._sessions = str(Path(options.sessions).resolve())  # asked once: the disk may die
-        self._publisher = Publisher(self._monitors, self._takes, lambda: self.info.model, clock)
+        self._publisher = Publisher(
+            self._monitors, self._takes, self._reader.echo, lambda: self.info.model, clock
+        )
         self._collect_ports()
         self._preview = Preview(self._publisher.send_to_outputs)
         self.jam = self._new_jam()
@@ -214,8 +216,10 @@ class Engine:
         for part in dropped:
             self._handle(part, sender[0], arrival, sender)
         for message in messages:
-            for source, request in self._reader.read(message, sender[0], arrival):
+            host, port = sender
+            for source, request in self._reader.read(message, host, arrival, port):
                 self._handle(request, source, arrival, sender)
+        self._report_loops()
 
     def receive(self, port: InputPort) -> None:
         """Handle what an input port has received."""
@@ -223,6 +227,16 @@ class Engine:
             arrival = self.clock()
             self._catch_up(arrival)
             self._handle(request, source, arrival)
+        self._report_loops()
+
+    def _report_loops(self) -> None:
+        """Log the loops that were found."""
+        for source, delay in self._reader.echo.take_found():
+            log.warning(
+                "%s sends back what robojam plays, %.0f ms later; that is dropped, and all "
+                "else from there is heard. To end it, stop the program there from passing on "
+                "what it receives", f"{source!r:.100}", 1000 * delay,
+            )  # fmt: skip
 
     def _handle(
         self, request: native.Input, source: str, arrival: float, sender: Address | None = None
@@ -533,6 +547,7 @@ class Engine:
             "memories": self.jam.memories,
             "sessions": self._sessions,
             **self._reader.status(),
+            "echo": self._reader.echo.status(),
         }
         for port in self._ports:
             status |= port.status()

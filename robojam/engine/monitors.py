@@ -3,12 +3,12 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from robojam.config.addresses import format_address
 from robojam.controls import RefusedError
 from robojam.ports.udp import Address, is_local, is_loopback
 from robojam.wire import native
+from robojam.wire.echo import EchoDetector, Kind
 
 log = logging.getLogger("robojam")
 
@@ -16,20 +16,13 @@ log = logging.getLogger("robojam")
 #: machine; a monitor is dropped after this many seconds unless it renews.
 MAX_MONITORS, RESERVED, MAX_OF_A_HOST = 8, 2, 3
 MONITOR_LIFE = 10.0
-#: Seconds within which a control that was sent to a monitor and comes from its host may be an
-#: echo; it is one when this happens more often in a row than _ECHOES.
-_ECHO, _ECHOES = 0.1, 8
+#: Returns of controls in a row that show a loop: within 0.1 s, and later, as a button or a
+#: sequencer may repeat one in time.
+_RETURNS, _SLOW_RETURNS = 9, 33
+_CONTROL = Kind(least=_RETURNS, slow=_SLOW_RETURNS, at_once=0.1)
 #: Seconds between forecasts, as a window draws no more often, and the time in which nothing
 #: must be due for one, as it takes a part of a millisecond.
 _FORECAST_INTERVAL, _FORECAST_TIME = 1 / 30, 0.003
-
-
-@dataclass(slots=True)
-class _SentControl:
-    """Time at which a control was last sent, and how often in a row it came back at once."""
-
-    at: float
-    returns: int = 0
 
 
 class Monitors:
@@ -38,13 +31,16 @@ class Monitors:
     def __init__(
         self,
         send: Callable[[bytes, Address], object],
+        echo: EchoDetector | None = None,
         *,
         is_local: Callable[[str], bool] = is_local,
     ) -> None:
-        """Start without any. is_local says whether a host is this machine."""
-        self._send, self._is_local = send, is_local
+        """Start without any. echo knows the controls that were sent.
+
+        is_local says whether a host is this machine.
+        """
+        self._send, self._is_local, self._echo = send, is_local, echo or EchoDetector()
         self._until: dict[Address, float] = {}
-        self._sent: dict[bytes, _SentControl] = {}
         self._forecast_of: object = None
         self._next_forecast_at = 0.0
 
@@ -138,8 +134,7 @@ class Monitors:
         """Send a control that took effect to every monitor."""
         packet = native.encode_control(name, value)
         self.send(packet)
-        self._sent = {p: sent for p, sent in self._sent.items() if now - sent.at < _ECHO}
-        self._sent.setdefault(packet, _SentControl(now)).at = now
+        self._echo.sent(packet, now, series="control")
 
     def is_echo(self, name: str, value: float | int | str, host: str, now: float) -> bool:
         """Return whether a control is one that a monitor sends back again and again.
@@ -147,10 +142,6 @@ class Monitors:
         A control without effect is not sent, and so ends a loop by itself. Some always have
         one (reset), and several values may follow each other round a loop.
         """
-        sent = self._sent.get(native.encode_control(name, value))
-        if sent is None or now - sent.at >= _ECHO:
-            return False
         if all(host != monitor_host for monitor_host, _ in self._until):
             return False
-        sent.returns += 1
-        return sent.returns > _ECHOES
+        return self._echo.is_echo(host, native.encode_control(name, value), now, kind=_CONTROL)

@@ -14,6 +14,7 @@ from robojam.ports.interface import OutputPort
 from robojam.sessions.session import ModelRef
 from robojam.touch import Phase, is_machine
 from robojam.wire import native
+from robojam.wire.echo import EchoDetector
 
 log = logging.getLogger("robojam")
 
@@ -25,16 +26,17 @@ class Publisher:
         self,
         monitors: Monitors,
         takes: Takes,
+        echo: EchoDetector,
         model: Callable[[], ModelRef],
         clock: Callable[[], float],
     ) -> None:
-        """Publish to these, and to `outputs` first.
+        """Publish to these, and to `outputs` first; echo learns what the machine played.
 
         model returns the reference that a recording holds of the model.
         """
         self.outputs: Sequence[OutputPort] = ()
         self.lateness = Lateness()
-        self._monitors, self._takes = monitors, takes
+        self._monitors, self._takes, self._echo = monitors, takes, echo
         self._model, self._clock = model, clock
 
     def handle(self, event: Event) -> None:
@@ -43,8 +45,11 @@ class Publisher:
         self.send_to_outputs(event, at)
         if isinstance(event, TouchPlayed):
             touch = event.touch
-            if is_machine(touch.who) and touch.phase is not Phase.UP:
-                self.lateness.add(self._clock() - at)
+            if is_machine(touch.who):
+                now = self._clock()
+                self._echo.sent_touch(touch, now)
+                if touch.phase is not Phase.UP:
+                    self.lateness.add(now - at)
             if self._monitors:
                 self._monitors.send(native.encode_touch(touch, event.dt))
             self._takes.record(event)

@@ -19,7 +19,7 @@ from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.midi_client import MidiClient
 from robojam.ports.midi_process import ERROR, GONE, MESSAGE, NO_PORT, OPENED, OUTPUTS, SYSTEMS
 from robojam.touch import Phase, is_machine
-from robojam.wire.echo import EchoFilter
+from robojam.wire.echo import EchoDetector, Kind
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import TOGGLE, MidiReader, make_reader
 from robojam.wire.midi.styles import PRESETS, PortRequest, parse_port, unknown_style
@@ -40,11 +40,11 @@ SILENCE: Final = 1.5
 _NO_SYSTEM: Final = "no MIDI system runs" + (
     "; start JACK or PipeWire, or sudo modprobe snd-seq" if sys.platform == "linux" else ""
 )
-#: Seconds within which a message that was sent returns as an echo. Longer than two long
-#: periods of JACK; shorter than a person takes to play a note that was heard.
+#: Seconds within which a message that was sent returns as an echo, which one of it shows.
+#: Longer than two long periods of JACK; shorter than a person takes to play a note that was
+#: heard. And what shows a loop of a longer delay.
 ECHO: Final = 0.06
-#: Sent messages that are remembered.
-_REMEMBERED: Final = 4096
+_MESSAGE: Final = Kind(least=5, slow=5, at_once=ECHO, alone=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,12 +72,16 @@ class _OutputDevice(_Device):
 
 
 def _echo_key(message: bytes) -> bytes:
-    """Return what a synthesiser keeps that repeats a message: of a note-on, the note."""
-    return message[1:2] if message[0] & 0xF0 == stream.NOTE_ON else message
+    """Return what a message's echo has too: it may come on another channel.
+
+    Of a note-on it is the note, as the velocity may be another one.
+    """
+    kind = message[0] & 0xF0
+    return bytes((kind, message[1])) if kind == stream.NOTE_ON else bytes((kind, *message[1:]))
 
 
 def _may_echo(message: bytes) -> bool:
-    """Return whether a message is dropped as an echo, if the same was sent.
+    """Return whether a message is dropped if it is an echo.
 
     A note's end is not: it ends a note that is held, and does nothing else. A centred bend is
     not: every controller sends it before a note.
@@ -96,8 +100,12 @@ class MidiPorts:
         *,
         everyone: bool = False,
         clock: Callable[[], float] = time.perf_counter,
+        echo: EchoDetector | None = None,
     ) -> None:
-        """Open the options' ports; everyone: play humans' touches too. Raises MidiError."""
+        """Open the options' ports; everyone: play humans' touches too. Raises MidiError.
+
+        echo knows what was sent, and is the engine's.
+        """
         self._clock, self._everyone, self._own = clock, everyone, options.midi
         styles, settings = PRESETS | options.midi, options.settings()
         wanted_inputs = [parse_port(text, options.midi) for text in options.midi_in]
@@ -120,7 +128,7 @@ class MidiPorts:
             for wanted in wanted_outputs
         ]
         self._mode, self._pause = settings.mode, 0
-        self._echoes = EchoFilter(seconds=ECHO, capacity=_REMEMBERED, repeats=True)
+        self._echoes = echo or EchoDetector()
         self._taken_back_at = -math.inf  # jam time at which the turn passed to the humans
         self._systems: int | None = None  # MIDI systems that run; None before the first scan
         self._flush_at = math.inf
@@ -178,8 +186,11 @@ class MidiPorts:
         device.last_received = now
         inputs: list[tuple[str, Input]] = [(device.source, Dropped(r)) for r in dropped]
         for message in messages:
-            if _may_echo(message) and self._echoes.returned(_echo_key(message), now):
-                inputs.append((device.source, Dropped("echo")))
+            if _may_echo(message) and self._echoes.is_echo(
+                device.source, _echo_key(message), now, kind=_MESSAGE, heard=message
+            ):
+                ends = [*self._lift_heard(device), Dropped("echo")]
+                inputs += [(device.source, item) for item in ends]
                 continue
             items = device.reader.read(message)
             if any(isinstance(item, Control) for item in items):
@@ -188,6 +199,16 @@ class MidiPorts:
                 inputs += self._take_moves()
             inputs += [(device.source, item) for item in items]
         return inputs
+
+    def _lift_heard(self, device: _InputDevice) -> list[Input]:
+        """Return the ends of the notes that were heard before they were known to be echoes."""
+        notes = [m for m in self._echoes.take_heard(device.source) if isinstance(m, bytes)]
+        ends = [
+            device.reader.read(stream.note_off(note[0] & 0x0F, note[1]))
+            for note in notes
+            if note[0] & 0xF0 == stream.NOTE_ON
+        ]
+        return [item for end in ends for item in end if not isinstance(item, Dropped)]
 
     def _resolve_toggle(self, item: Input) -> Input:
         """Replace a switch's TOGGLE by the value that follows the present one."""
@@ -284,13 +305,14 @@ class MidiPorts:
     def _send(self, device: _OutputDevice, data: bytes) -> None:
         if not data or device.port is None:
             return
-        now = self._clock()
+        now, number = self._clock(), OUTPUTS + self._outputs.index(device)
         messages = stream.MidiParser().feed(data)[0]
         if self._inputs:
-            for message in messages:
-                self._echoes.sent(_echo_key(message), now)
+            for message in filter(_may_echo, messages):
+                kind = message[0] & 0xF0
+                self._echoes.sent(_echo_key(message), now, series=(number, kind))
         device.messages += len(messages)
-        if not self._client.send(OUTPUTS + self._outputs.index(device), data):
+        if not self._client.send(number, data):
             device.unsent += len(messages)
 
     def advance(self, now: float) -> float:

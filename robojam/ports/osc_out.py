@@ -14,8 +14,8 @@ from robojam.ports.interface import OutputPort
 from robojam.ports.listener import Listener
 from robojam.ports.osc_scheduled import ScheduledOscOutput
 from robojam.ports.udp import Address, resolve
-from robojam.touch import Touch, is_machine
-from robojam.wire import dialects, impsy, microjam, native, osc, tuio
+from robojam.touch import is_machine
+from robojam.wire import dialects, impsy, microjam, native, tuio
 
 #: Function that writes a touch, played at an instant of the engine's clock, as packets.
 Write = Callable[[TouchPlayed, float], Sequence[bytes]]
@@ -86,31 +86,16 @@ def make_outputs(
     """Return the outputs that --osc-out names. Raises PortError for an unknown host.
 
     The listener recognises their packets as the engine's own.
-    Packets that could be taken for a human's when they return are reported to reader, whose
-    pads are those the machine plays on. everyone: the humans' touches are sent too.
+    The machine plays on the pads of reader. everyone: the humans' touches are sent too.
     """
     reader = reader or dialects.OscReader()
 
-    def echoing(write: Callable[[Touch], list[bytes]], *addresses: str) -> Write:
-        """Report what a dialect writes to the reader, also as it may return at addresses."""
-
-        def write_and_report(event: TouchPlayed, at: float) -> list[bytes]:
-            packets = write(event.touch)
-            reader.remember_sent(packets, at)
-            for address in addresses if packets else ():
-                echo = osc.encode(address, "ff", event.touch.x, event.touch.y)
-                reader.remember_sent([echo], at)
-            return packets
-
-        return write_and_report
-
     writers: dict[str, Write] = {
         "native": lambda event, _: [native.encode_touch(event.touch, event.dt)],
-        "touchosc": echoing(reader.pads.write),
-        "microjam": echoing(microjam.encode_touch),
-        "impsy": echoing(impsy.encode_touch),
-        # IMPSY may send on what it receives (its input_thru), as its own.
-        "interface": echoing(impsy.encode_interface, "/impsy"),
+        "touchosc": lambda event, _: reader.pads.write(event.touch),
+        "microjam": lambda event, _: microjam.encode_touch(event.touch),
+        "impsy": lambda event, _: impsy.encode_touch(event.touch),
+        "interface": lambda event, _: impsy.encode_interface(event.touch),
     }
 
     def make(output: Output, addresses: Sequence[Address]) -> OutputPort:

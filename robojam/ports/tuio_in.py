@@ -41,9 +41,9 @@ class TuioInput:
             sender = format_address(host, port)
             inputs += [(sender, part) for part in dropped]
             for message in messages:
-                if message.address == tuio.ADDRESS:
-                    inputs += self._reader.read(message, host, self._clock())
-                elif not message.address.startswith("/tuio"):  # TUIO's other profiles
+                if message.address.startswith(tuio.PREFIX):
+                    inputs += self._reader.read(message, host, self._clock(), port)
+                else:
                     about = f"{message.address!r:.80} at the port for TUIO"
                     drop = osc.Dropped("unknown address", about, message.address)
                     inputs.append((sender, drop))

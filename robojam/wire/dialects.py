@@ -1,18 +1,14 @@
 """Reader of all OSC dialects at one port, which differ by address and type tags."""
 
 import shlex
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from robojam.touch import Phase
 from robojam.wire import impsy, microjam, native, touchosc, tuio
-from robojam.wire.echo import EchoFilter
-from robojam.wire.native import Form, Input, Table
-from robojam.wire.osc import Dropped, Message, decode
-
-#: Seconds within which a message that was sent may return as an echo, and the most sent
-#: messages that are remembered.
-_ECHO_SECONDS, _MAX_SENT = 1.0, 1024
+from robojam.wire.echo import EchoDetector
+from robojam.wire.native import Finger, Form, Input, PhaselessTouch, Table
+from robojam.wire.osc import Dropped, Message
 
 
 def _merged(*tables: Table) -> Table:
@@ -44,33 +40,27 @@ class OscReader:
     """Reader of messages in all dialects, with the fingers of those that have a state."""
 
     def __init__(
-        self, *, pads: touchosc.Pads | None = None, tuio_reader: tuio.TuioReader | None = None
+        self,
+        *,
+        pads: touchosc.Pads | None = None,
+        tuio_reader: tuio.TuioReader | None = None,
+        echo: EchoDetector | None = None,
     ) -> None:
-        """Read touches of these TouchOSC pads, and TUIO by this reader."""
+        """Read touches of these pads, and TUIO by this reader; echo knows what was sent."""
+        self.echo = echo or EchoDetector()
         self.pads = pads or touchosc.Pads()
-        self.tuio_reader = tuio_reader or tuio.TuioReader()
-        # MicroJam's, IMPSY's and TouchOSC's addresses are the same for the machine and for
-        # humans, so an echo is known by its numbers: once, as a human may play them too.
-        self._echoes = EchoFilter(seconds=_ECHO_SECONDS, capacity=_MAX_SENT, repeats=False)
+        self.tuio_reader = tuio_reader or tuio.TuioReader(echo=self.echo)
 
-    def remember_sent(self, packets: Iterable[bytes], now: float) -> None:
-        """Remember packets that the engine sends at an instant (s), to drop their echoes."""
-        for packet in packets:
-            for message in decode(packet)[0]:
-                self._echoes.sent(message, now)
-
-    def read(self, message: Message, host: str, now: float) -> list[tuple[str, Input]]:
-        """Return the inputs of a message that came from a host at an instant (s).
+    def read(
+        self, message: Message, host: str, now: float, port: int = 0
+    ) -> list[tuple[str, Input]]:
+        """Return the inputs of a message that came from a host and port at an instant (s).
 
         Each comes with its source, which stands for a player. Never raises.
         """
-        if message.address == tuio.ADDRESS:
-            return self.tuio_reader.read(message, host, now)
-        if message.address.startswith("/tuio"):
-            return []  # TUIO's other profiles, which trackers send besides: no fault
-        if self._echoes.returned(message, now):
-            return [(host, Dropped("echo"))]
-        inputs = self.pads.read(message, host, now)
+        if message.address.startswith(tuio.PREFIX):
+            return self.tuio_reader.read(message, host, now, port)
+        inputs = self.pads.read(message, host, now, self.echo)
         if inputs is None:
             input_ = native.read(message, INPUTS)
             if input_ is native.RELEASED:
@@ -78,12 +68,23 @@ class OscReader:
             if input_ is _LEARN_INPUT:
                 self.pads.learning = True
                 return []
-            inputs = [input_]
+            inputs = [self._unless_echo(input_, message, host, now)]
         return [
             (host, _with_details(input_, message) if isinstance(input_, Dropped) else input_)
             for input_ in inputs
             if not _is_harmless(input_, message)
         ]
+
+    def _unless_echo(self, input_: Input, message: Message, host: str, now: float) -> Input:
+        """Return an input, or a drop if it is a touch that was sent."""
+        if not isinstance(input_, Finger | PhaselessTouch):
+            return input_
+        if isinstance(input_, Finger) and input_.phase is Phase.UP:
+            return input_
+        # The machine's native touches have addresses of their own.
+        common = message.address not in native.INPUTS or message.tags.startswith("s")
+        echo = self.echo.is_echo_place(host, input_.x, input_.y, now, common=common)
+        return Dropped("echo") if echo else input_
 
     def expire(self, now: float) -> tuple[list[tuple[str, Input]], float]:
         """Return the lifts of TUIO sources that are gone, and the seconds until the next."""

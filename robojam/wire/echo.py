@@ -1,30 +1,520 @@
-"""Filter for the engine's own messages that come back through a loop."""
+"""Detector of echoes: what robojam itself sent, and receives again through a loop. Pure.
 
-from collections.abc import Hashable
+A loop is a program or a device that sends back what it receives: a bridge, a pad whose dot
+reports that it was moved, a DAW that passes MIDI through. Its echoes come in the order in
+which the originals were sent, after a delay that hardly changes; some may be missing, come
+twice, or be rounded. People send the same values too, so a value alone shows nothing. What
+does is decided by kind:
+
+- A place of a touch has two numbers that are practically unique together: one that was sent
+  within MAX_DELAY is an echo by itself. Places with few digits (a corner, the middle) are so
+  only at the delay of a loop that is known, or if what was sent before them came back, too.
+- The touch and release of a pad (`/z`) belong to the places beside them: `touchosc` keeps a
+  touch that may be an echo until the next place, and a release is an echo at the delay of a
+  known loop (`is_echo_lift`).
+- Notes, controllers and places of a rounded grid are values that people play too. They are
+  heard until a run of them shows a loop: events in the order of sending, at one delay, with
+  less variation than a person has who plays the same (HUMAN_SPREAD). That takes 6 notes of a
+  loop without jitter, 12 where the delay varies by 4 ms, more where some are lost. Then what
+  was heard of it is to be lifted (`take_heard`), and what fits the loop is an echo. MIDI that
+  returns within `Kind.at_once` is an echo from the first, unless the messages sent before it
+  did not come back.
+- Controls are sent to monitors when they take effect, and may go round a loop for ever.
+
+Whatever does not fit is a person's, and is heard at once.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from robojam.touch import Phase, Touch
+
+#: Longest delay of an echo, in seconds.
+MAX_DELAY: Final = 1.1
+#: Spread of the delays of a person who plays what the machine played, in seconds: at least so
+#: much between the earliest and the latest. And the probability that this is taken for a loop.
+HUMAN_SPREAD, FALSE_ALARM = 0.03, 1e-8
+#: Spread below which a loop's delays say no more, in seconds.
+_LEAST_SPREAD: Final = 0.0005
+#: Most by which an echo's delay differs from that of its loop, in seconds: for events that
+#: people send too, and for places.
+_TOLERANCE, _PLACE_TOLERANCE = 0.01, 0.05
+#: Weight of the newest echo in a loop's delay and deviation.
+_SMOOTHING: Final = 0.2
+#: Seconds within which a place that stays in one part of the grid is what the last one was.
+_AT_REST: Final = 0.05
+#: Seconds within which the same event twice is one that was doubled on its way.
+_DOUBLED: Final = 0.002
+#: Parts of the screen within which two places are the same, and their bits that tell a place
+#: from others. Numbers may have been rounded to six digits, or be those of a pad's axis.
+_GRID, _PLACE_BITS, _ROUNDING = 1 << 16, 14, 0.1
+#: Parts of the grid to which places may be rounded on their way.
+_COARSE: Final = 127
+#: Predecessors that did not come back, from which on a place with many digits and one with
+#: few is no echo; the same for MIDI within `Kind.at_once`.
+_ABSENT, _ABSENT_COMMON, _ABSENT_AT_ONCE = 32, 1, 1
+#: Events in a row that a loop may miss until it counts as ended.
+_ENDED: Final = 48
+#: Seconds for which an event that was not returned counts against a loop.
+_EVIDENCE: Final = 10.0
+#: Most sent events, and of those with one key; most sources, loops and runs of one source.
+_MAX_SENT, _MAX_SAME, _MAX_SOURCES, _MAX_LOOPS, _MAX_RUNS = 8192, 8, 64, 4, 32
+#: Events of a series that are remembered as evidence, also after MAX_DELAY.
+_MAX_SERIES: Final = 128
+#: Echoes from which on a loop is reported.
+_REPORTED: Final = 3
 
 
-class EchoFilter:
-    """Record of the messages sent lately, which tells their echoes from other messages.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How many events in a row show a loop, for events that people send too.
 
-    A key is the part of a message that its echo has too.
+    least is for delays below at_once, in seconds, and slow for the others. alone: below
+    at_once a single event is an echo.
     """
 
-    def __init__(self, *, seconds: float, capacity: int, repeats: bool) -> None:
-        """Remember up to `capacity` keys; a message that returns within `seconds` is an echo.
+    least: int
+    slow: int
+    at_once: float = 0.0
+    alone: bool = False
 
-        repeats: every message with a key is an echo, not only the first.
+
+#: A place of the coarse grid. A finger that follows the machine's crosses it, too.
+_COARSE_PLACE: Final = Kind(least=8, slow=8)
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """Event that was sent at t (s): of a series, its number there, and where it came back."""
+
+    t: float
+    series: Hashable
+    number: int
+    keys: tuple[Hashable, ...] = ()
+    returned: dict[str, float] = field(default_factory=dict)  # times by source
+
+
+@dataclass(slots=True)
+class _Loop:
+    """Loop at one source: its delay and mean deviation (s), and the echoes that were dropped.
+
+    sure: more than one chance event shows it; found: it has been reported; coarse: places are
+    rounded on its way. doubles counts events that came twice; series and number are those of
+    the last echo.
+    """
+
+    delay: float
+    deviation: float = 0.002
+    sure: bool = False
+    found: bool = False
+    coarse: bool = False
+    dropped: int = 0
+    doubles: int = 0
+    series: Hashable = None
+    number: int = 0
+
+    @property
+    def tolerance(self) -> float:
+        """Most by which an echo's delay differs that is not known by itself, in seconds."""
+        return min(_TOLERANCE, 0.002 + 4 * self.deviation)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Events from one source in the order of sending, at delays from low to high (s)."""
+
+    series: Hashable
+    number: int
+    low: float
+    high: float
+    count: int = 1
+    missed: int = 0
+    heard: deque[object] = field(default_factory=lambda: deque(maxlen=64))
+
+    @property
+    def delay(self) -> float:
+        """Delay in the middle of the run."""
+        return (self.low + self.high) / 2
+
+    def is_loop(self, least: int) -> bool:
+        """Return whether a person is too unlikely to have played this.
+
+        The delays of n events that are spread evenly over HUMAN_SPREAD lie within a part p of
+        it with a probability of about n p^(n - 1). Each event that was missed, and may have
+        come at another time, doubles it.
         """
-        self._seconds, self._capacity, self._repeats = seconds, capacity, repeats
-        self._sent: dict[Hashable, float] = {}  # in the order of sending
+        if self.count < least or self.missed > 2 * self.count:
+            return False
+        part = max(self.high - self.low, _LEAST_SPREAD) / HUMAN_SPREAD
+        chance: float = self.count * part ** (self.count - 1) * 2**self.missed
+        return chance < FALSE_ALARM
 
-    def sent(self, key: Hashable, now: float) -> None:
-        """Remember a message that is sent at an instant, in seconds."""
-        self._sent.pop(key, None)
-        self._sent[key] = now
-        if len(self._sent) > self._capacity:
-            del self._sent[next(iter(self._sent))]
 
-    def returned(self, key: Hashable, now: float) -> bool:
-        """Return whether a message that is received now is an echo."""
-        sent_at = self._sent.get(key) if self._repeats else self._sent.pop(key, None)
-        return sent_at is not None and now - sent_at <= self._seconds
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """Place of the coarse grid that came last, at t (s), and whether it was an echo."""
+
+    key: Hashable
+    t: float
+    echo: bool
+
+
+@dataclass(slots=True)
+class _Source:
+    """What has come from one source: loops, runs that may be of one, events to be lifted."""
+
+    loops: list[_Loop] = field(default_factory=list)
+    runs: list[_Run] = field(default_factory=list)
+    heard: list[object] = field(default_factory=list)
+    cell: _Cell | None = None
+
+
+@dataclass(slots=True)
+class _Series:
+    """Events that one output is sent of one kind: their count, and the last of them."""
+
+    count: int = 0
+    last: deque[_Sent] = field(default_factory=lambda: deque(maxlen=_MAX_SERIES))
+    cell: Hashable = None
+
+
+class EchoDetector:
+    """Detector of what was sent in what comes in. Times are arguments, in seconds."""
+
+    def __init__(self) -> None:
+        self._sent: dict[Hashable, deque[_Sent]] = {}  # by key
+        self._order: deque[_Sent] = deque()
+        self._series: dict[Hashable, _Series] = {}
+        self._sources: dict[str, _Source] = {}
+        self._found: list[tuple[str, float]] = []
+
+    # -- what is sent ------------------------------------------------------------------------
+
+    def sent(self, key: Hashable, now: float, *, series: Hashable = None) -> None:
+        """Remember an event that is sent; series: what is sent in order, to one receiver.
+
+        key is what an echo of the event has, too.
+        """
+        self._remember((key,), now, series)
+
+    def sent_touch(self, touch: Touch, now: float) -> None:
+        """Remember a touch that is sent."""
+        if touch.phase is not Phase.MOVE and touch.who == "ai":  # whose finger a pad shows
+            self._remember((touch.phase,), now, (touch.who, touch.phase))
+        if touch.phase is Phase.UP:
+            return
+        place = ("place", _on_grid(touch.x), _on_grid(touch.y))
+        self._remember((place,), now, touch.who)
+        series = self._series_of((touch.who, "coarse"))
+        cell = _coarse(touch.x, touch.y)
+        if cell != series.cell:  # a finger at rest says nothing about time
+            series.cell = cell
+            self._remember((cell,), now, (touch.who, "coarse"))
+
+    def _series_of(self, name: Hashable) -> _Series:
+        series = self._series.get(name)
+        if series is None:
+            if len(self._series) >= _MAX_SENT:
+                del self._series[next(iter(self._series))]
+            series = self._series[name] = _Series()
+        return series
+
+    def _remember(self, keys: tuple[Hashable, ...], now: float, name: Hashable) -> None:
+        series = self._series_of(name)
+        if not series.last or series.last[-1].t < now:
+            series.count += 1
+        event = _Sent(now, name, series.count, keys)
+        series.last.append(event)
+        self._order.append(event)
+        for key in keys:
+            self._sent.setdefault(key, deque(maxlen=_MAX_SAME)).append(event)
+        while len(self._order) > _MAX_SENT or self._order[0].t < now - MAX_DELAY:
+            old = self._order.popleft()
+            for key in old.keys:
+                same = self._sent.get(key)
+                if same and same[0] is old:
+                    same.popleft()
+                    if not same:
+                        del self._sent[key]
+
+    # -- what comes in -----------------------------------------------------------------------
+
+    def is_echo_place(
+        self, source: str, x: float, y: float, now: float, *, common: bool = True
+    ) -> bool:
+        """Return whether a touch at a place (0..1) that comes from a source is an echo.
+
+        common: a place with few digits may be one.
+        """
+        events = self._returning(_near(x, y), now)
+        unique = _bits(_on_grid(x)) + _bits(_on_grid(y)) >= _PLACE_BITS
+        if events and self._is_place(source, events, now, unique=unique, common=common):
+            return True
+        key = _coarse(x, y)
+        here_now = self._sources.get(source)
+        last = None if here_now is None else here_now.cell
+        if last is not None and last.key == key:  # a finger at rest says nothing about time
+            return last.echo and now - last.t <= _AT_REST
+        if key not in self._sent:
+            return False
+        echo = self.is_echo(source, key, now, kind=_COARSE_PLACE)
+        self._source(source).cell = _Cell(key, now, echo)
+        return echo
+
+    def _is_place(
+        self,
+        source: str,
+        events: list[_Sent],
+        now: float,
+        *,
+        unique: bool,
+        common: bool,
+    ) -> bool:
+        """Return whether a place that was sent in events is an echo.
+
+        unique: it has many digits; common: one with few digits may be an echo.
+        """
+        here = self._source(source)
+        event = min(events, key=lambda e: (source in e.returned, -e.t))
+        loop = None
+        for other in events:
+            if loop is None and (at := _loop_at(here, now - other.t, _PLACE_TOLERANCE)):
+                event, loop = other, at
+        sure = any(known.sure for known in here.loops)
+        if unique:
+            echo = sure or self._absent(event, source) < _ABSENT
+        elif loop is None:
+            fresh = common and not sure and source not in event.returned
+            echo = fresh and self._absent(event, source) < _ABSENT_COMMON
+        else:
+            echo = True
+        if echo:
+            self._accept(here, source, event, now, loop, sure=unique)
+        return echo
+
+    def is_echo(
+        self,
+        source: str,
+        key: Hashable,
+        now: float,
+        *,
+        kind: Kind,
+        heard: object = None,
+    ) -> bool:
+        """Return whether an event that people may send too is an echo.
+
+        heard is what `take_heard` returns of it if it turns out to be an echo later.
+        """
+        events = self._returning((key,), now)
+        if not events:
+            return False
+        here = self._source(source)
+        for event in reversed(events):
+            delay = now - event.t
+            loop = _loop_at(here, delay)
+            known = loop is not None and loop.sure and (loop.coarse or kind != _COARSE_PLACE)
+            if loop is not None and known and self._fits(loop, event, source, now):
+                self._accept(here, source, event, now, loop, sure=True)
+                return True
+        for event in reversed(events):
+            soon = kind.alone and now - event.t <= kind.at_once
+            if soon and self._absent(event, source) < _ABSENT_AT_ONCE:
+                loop = _loop_at(here, now - event.t)
+                self._accept(here, source, event, now, loop, sure=False)
+                return True
+        return self._extend(here, source, events, now, kind, heard)
+
+    def landing_delays(self, now: float) -> list[float]:
+        """Return the delays (s) at which the landing of a pad's finger may be an echo now."""
+        return [now - event.t for event in self._returning((Phase.DOWN,), now)]
+
+    def is_echo_landing(self, source: str, delays: Iterable[float]) -> bool:
+        """Return whether a landing with such delays is an echo of a loop that is known."""
+        here = self._sources.get(source)
+        if here is None:
+            return False
+        loops = [_loop_at(here, delay) for delay in delays]
+        return any(loop is not None and loop.sure for loop in loops)
+
+    def is_echo_lift(self, source: str, now: float, landings: Iterable[float]) -> bool:
+        """Return whether the lift of a pad's finger is an echo.
+
+        It is one at the delay of a loop, or at that of the landing before it: landings are the
+        delays of those that may be echoes.
+        """
+        events = self._returning((Phase.UP,), now)
+        here = self._sources.get(source)
+        if here is not None:
+            for event in events:
+                loop = _loop_at(here, now - event.t)
+                if loop is not None and loop.sure and self._fits(loop, event, source, now):
+                    self._accept(here, source, event, now, loop, sure=True)
+                    return True
+        return any(
+            abs(now - event.t - landing) <= _TOLERANCE
+            for event in events
+            for landing in landings
+        )
+
+    def take_heard(self, source: str) -> list[object]:
+        """Return the events that were heard before their loop was found; once."""
+        here = self._sources.get(source)
+        if here is None:
+            return []
+        heard, here.heard = here.heard, []
+        return heard
+
+    def take_found(self) -> list[tuple[str, float]]:
+        """Return the loops that were found since the last call: source and delay (s)."""
+        found, self._found = self._found, []
+        return found
+
+    def status(self) -> list[dict[str, object]]:
+        """Return the loops as JSON values: source, delay in milliseconds, echoes dropped."""
+        return [
+            {"source": name, "delay_ms": round(1000 * loop.delay), "dropped": loop.dropped}
+            for name, source in self._sources.items()
+            for loop in source.loops
+            if loop.found
+        ]
+
+    # -- evidence ----------------------------------------------------------------------------
+
+    def _source(self, name: str) -> _Source:
+        source = self._sources.pop(name, None) or _Source()
+        self._sources[name] = source  # the last of the dictionary: the first is the oldest
+        if len(self._sources) > _MAX_SOURCES:
+            del self._sources[next(iter(self._sources))]
+        return source
+
+    def _returning(self, keys: Iterable[Hashable], now: float) -> list[_Sent]:
+        """Return the events with one of the keys that may come back now."""
+        sent = (event for key in keys for event in self._sent.get(key, ()))
+        return [event for event in sent if now - MAX_DELAY <= event.t <= now]
+
+    def _absent(self, event: _Sent, source: str) -> int:
+        """Return how many events just before one did not come back from a source."""
+        numbers = set()
+        for earlier in reversed(self._series[event.series].last):
+            if earlier.number >= event.number:
+                continue
+            if source in earlier.returned or earlier.t < event.t - _EVIDENCE:
+                break
+            numbers.add(earlier.number)
+        return len(numbers)
+
+    def _fits(self, loop: _Loop, event: _Sent, source: str, now: float) -> bool:
+        """Return whether a loop returns an event now, which it does once, or each time twice.
+
+        A loop that has returned nothing for long has ended.
+        """
+        if event.series == loop.series and event.number - loop.number > _ENDED:
+            loop.sure = loop.found = False
+            return False
+        returned_at = event.returned.get(source)
+        if returned_at is None or now - returned_at <= _DOUBLED:
+            return True
+        loop.doubles += 1
+        return loop.doubles > 2
+
+    def _accept(
+        self,
+        here: _Source,
+        source: str,
+        event: _Sent,
+        now: float,
+        loop: _Loop | None,
+        *,
+        sure: bool,
+        found: bool = False,
+    ) -> None:
+        """Take an event for an echo, of a loop or of one that is not known yet.
+
+        sure: people do not send it; found: a run shows the loop.
+        """
+        delay = now - event.t
+        if loop is None:
+            loop = _Loop(delay)
+            here.loops = [*here.loops[1 - _MAX_LOOPS :], loop]
+        event.returned[source] = now
+        loop.delay += _SMOOTHING * (delay - loop.delay)
+        loop.deviation += _SMOOTHING * (abs(delay - loop.delay) - loop.deviation)
+        loop.series, loop.number = event.series, event.number
+        loop.dropped += 1
+        loop.sure = loop.sure or sure or loop.dropped >= _REPORTED
+        if not loop.found and (found or loop.dropped >= _REPORTED):
+            loop.found = True
+            self._found = [*self._found[1 - _MAX_SOURCES :], (source, loop.delay)]
+
+    def _extend(
+        self,
+        here: _Source,
+        source: str,
+        events: list[_Sent],
+        now: float,
+        kind: Kind,
+        heard: object,
+    ) -> bool:
+        """Add an event to the runs that it continues; return whether one is a loop now."""
+        begun = {id(event): event for event in events if source not in event.returned}
+        for run in here.runs:
+            after = [e for e in events if e.series == run.series and e.number > run.number]
+            if not after:
+                continue
+            event = min(after, key=lambda e: abs(now - e.t - run.delay))
+            delay = now - event.t
+            low, high = min(run.low, delay), max(run.high, delay)
+            if high - low > 2 * _TOLERANCE:
+                continue
+            run.missed += event.number - run.number - 1
+            run.number, run.low, run.high = event.number, low, high
+            run.count += 1
+            run.heard.append(heard)
+            begun.pop(id(event), None)
+            if run.is_loop(kind.slow if delay >= kind.at_once else kind.least):
+                run.heard.pop()
+                here.heard = list(run.heard)
+                here.runs.clear()
+                coarse = kind == _COARSE_PLACE
+                loop = _Loop(run.delay, coarse=coarse)
+                here.loops = [*here.loops[1 - _MAX_LOOPS :], loop]
+                self._accept(here, source, event, now, loop, sure=True, found=True)
+                return True
+        for event in begun.values():
+            delay = now - event.t
+            run = _Run(event.series, event.number, delay, delay)
+            run.heard.append(heard)
+            here.runs.append(run)
+        here.runs = [run for run in here.runs if run.missed <= 2 * run.count + 4][-_MAX_RUNS:]
+        return False
+
+
+def _loop_at(source: _Source, delay: float, tolerance: float | None = None) -> _Loop | None:
+    """Return the loop of a source whose delay is nearest, within a tolerance (s) or its own."""
+    loop = min(source.loops, key=lambda loop: abs(delay - loop.delay), default=None)
+    if loop is None or abs(delay - loop.delay) > (tolerance or loop.tolerance):
+        return None
+    return loop
+
+
+def _on_grid(value: float) -> int:
+    return round(value * _GRID)
+
+
+def _bits(number: int) -> int:
+    """Return how many bits of a number of the grid tell it from others: 0 for the edges."""
+    number %= _GRID
+    return 0 if not number else 17 - (number & -number).bit_length()
+
+
+def _near(x: float, y: float) -> list[Hashable]:
+    """Return the places of the grid that are the same as one, which may have been rounded."""
+    ys = {round(y * _GRID - _ROUNDING), round(y * _GRID + _ROUNDING)}
+    xs = {round(x * _GRID - _ROUNDING), round(x * _GRID + _ROUNDING)}
+    return [("place", across, down) for across in xs for down in ys]
+
+
+def _coarse(x: float, y: float) -> Hashable:
+    return "coarse", round(x * _COARSE), round(y * _COARSE)

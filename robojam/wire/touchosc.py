@@ -9,18 +9,22 @@ so is the range of their numbers. Any message may be lost, doubled or late.
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch, is_machine
 from robojam.wire import native
+from robojam.wire.echo import EchoDetector
 from robojam.wire.osc import Dropped, Message, encode
 
 #: Lowest and highest number that a pad sends.
 Range = tuple[float, float]
+_Key = tuple[str, int]  # host and finger
 
 #: Ids of fingers on pads: the first, and how many each pad has.
 _FIRST_ID, _FINGERS_PER_PAD = 2000, 16
+#: Touches of a finger that wait for their place at most.
+_MAX_HELD = 4
 #: Most pads that are learnt; the most fingers whose state is kept follow from it.
 _MAX_PADS = 64
 #: Endings of a pad's address for its touch: TouchOSC Mk1's, and a usual one in Mk2.
@@ -107,13 +111,23 @@ class Pad:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Touch, with its number, that may be an echo: at these delays (s)."""
+
+    level: float
+    delays: list[float]
+
+
 @dataclass(slots=True)
 class _PadFinger:
     """State of a finger on a pad: its last place, and when its last message came (s).
 
     sends_touch: its touches are sent. level: the number of its last touch. new_place: the
     place came after the last release, and the finger has not landed. The other times are
-    those of its last touch, landing and release.
+    those of its last touch, landing and release. landings are the touches that show that they
+    are sent, if they may be echoes. perhaps_released: a release was taken for an echo, and no
+    place has come since.
     """
 
     sends_touch: bool = False
@@ -126,6 +140,8 @@ class _PadFinger:
     touched_at: float = -math.inf
     landed_at: float = -math.inf
     released_at: float = -math.inf
+    landings: list[_Held] = field(default_factory=list)
+    perhaps_released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +171,21 @@ class Pads:
         self.pads = list(pads)
         self.learning = learning
         self._on_learnt = on_learnt
-        self._fingers: dict[tuple[str, int], _PadFinger] = {}  # by host and id
+        self._fingers: dict[_Key, _PadFinger] = {}
+        #: Touches that may be echoes, until the place that they belong to comes.
+        self._held: dict[_Key, list[_Held]] = {}
         self._beyond: dict[str, int] = {}  # messages in a row beyond the range, by pad
         self._touched: _Candidate | None = None  # last touch (/z) of a pad not yet learnt
         self._placed: _Candidate | None = None  # last place of one with an unusual range
 
-    def read(self, message: Message, host: str, now: float) -> list[native.Input] | None:
+    def read(
+        self, message: Message, host: str, now: float, echo: EchoDetector | None = None
+    ) -> list[native.Input] | None:
         """Return the inputs of a pad's message that came at an instant (s).
 
-        None for any other message. Never raises.
+        None for any other message. echo knows what was sent. Never raises.
         """
+        echo = echo or EchoDetector()
         base = touch_base(message)
         match = self._match(message.address if base is None else base)
         if match is None and self.learning:
@@ -184,12 +205,11 @@ class Pads:
             return [Dropped("wrong arguments", f"a pad takes {takes}")]
         try:
             numbers = [native.parse_number(arg) for arg in args]
-            finger = self._finger(key)
             if base is not None:
-                return self._set_touched(key[1], finger, numbers[0], now)
+                return self._hear_touched(key, numbers[0], now, echo)
             changed = self._fit_range(index, *numbers)
             place = native.parse_place(*self.pads[index].place(*numbers))
-            return self._set_place(key[1], finger, place, now, lands=changed)
+            return self._hear_place(key, place, now, echo, lands=changed)
         except native.ArgumentError as error:
             return [Dropped(str(error))]
 
@@ -249,9 +269,70 @@ class Pads:
         self._on_learnt(wider)
         return True
 
+    # -- echoes ------------------------------------------------------------------------------
+
+    def _hear_touched(
+        self, key: _Key, level: float, now: float, echo: EchoDetector
+    ) -> list[native.Input]:
+        """Touch or release a pad, unless that is an echo: the machine's dot does the same.
+
+        A touch that may be one waits for the place that it belongs to.
+        """
+        host, id_ = key
+        finger, held = self._finger(key), self._held.get(key, [])
+        if level > 0 and id_ == _FIRST_ID and (delays := echo.landing_delays(now)):
+            placed = finger.new_place or (finger.down and not finger.touched)
+            if not placed:
+                self._held.pop(key, None)
+                if len(self._held) >= _MAX_PADS:
+                    del self._held[next(iter(self._held))]
+                self._held[key] = [*held, _Held(level, delays)][-_MAX_HELD:]
+                return []
+        self._held.pop(key, None)
+        at = [delay for touch in held for delay in touch.delays]
+        if level <= 0 and id_ == _FIRST_ID and echo.is_echo_lift(host, now, at):
+            finger.perhaps_released = finger.sends_touch
+            return [Dropped("echo")]
+        inputs = self._release_held(key, held, now, echo, placed=False)
+        return inputs + self._set_touched(id_, finger, level, now)
+
+    def _hear_place(
+        self, key: _Key, place: native.Place, now: float, echo: EchoDetector, *, lands: bool
+    ) -> list[native.Input]:
+        """Place a finger, unless the place is an echo; a touch that waited is its own."""
+        host, id_ = key
+        finger = self._finger(key)
+        if echo.is_echo_place(host, place.x, place.y, now):
+            return [*self._doubt(key, finger, echo), Dropped("echo")]
+        held = self._held.pop(key, [])
+        inputs = self._release_held(key, held, now, echo, placed=True)
+        return inputs + self._set_place(id_, finger, place, now, lands=lands)
+
+    def _release_held(
+        self, key: _Key, held: list[_Held], now: float, echo: EchoDetector, *, placed: bool
+    ) -> list[native.Input]:
+        """Touch a pad whose touches waited, as a person's place (placed) or release comes."""
+        finger = self._finger(key)
+        own = [touch for touch in held if not echo.is_echo_landing(key[0], touch.delays)]
+        released, finger.perhaps_released = finger.perhaps_released, False
+        at_once = finger.sends_touch and placed and not finger.touched
+        if not own and not (held and (released or at_once)):
+            return []
+        if not finger.sends_touch:
+            finger.landings = own
+        return self._set_touched(key[1], finger, held[-1].level, now)
+
+    def _doubt(self, key: _Key, finger: _PadFinger, echo: EchoDetector) -> list[native.Input]:
+        """Forget that a pad sends its touch, if only echoes have shown it."""
+        touches = finger.landings
+        if not touches or not all(echo.is_echo_landing(key[0], t.delays) for t in touches):
+            return []
+        del self._fingers[key]
+        return [native.Finger(Phase.UP, key[1])] if finger.down else []
+
     # -- fingers -----------------------------------------------------------------------------
 
-    def _finger(self, key: tuple[str, int]) -> _PadFinger:
+    def _finger(self, key: _Key) -> _PadFinger:
         """Return the state of a finger. The one that is silent longest is forgotten."""
         finger = self._fingers.pop(key, None) or _PadFinger()
         self._fingers[key] = finger
@@ -265,6 +346,8 @@ class Pads:
         """Touch (level > 0) or release a pad. Its place may come before or after."""
         inputs: list[native.Input] = []
         on, silence = level > 0, now - finger.received_at
+        if finger.sends_touch:
+            finger.landings = []
         if not finger.sends_touch:
             finger.sends_touch = True
             if finger.place is not None and silence < LIFT_AFTER:

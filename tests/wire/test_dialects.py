@@ -313,7 +313,7 @@ def test_native_messages_are_read_among_all_dialects():
     assert set(native.INPUTS) <= set(dialects.INPUTS)
 
 
-def test_other_tuio_profiles_are_ignored_and_not_counted():
+def test_empty_frames_of_tuio_s_other_profiles_give_no_input():
     assert read_one("/tuio/2Dobj", "si", "fseq", 1) == []
 
 
@@ -408,11 +408,20 @@ def test_dropped_message_with_a_long_address_is_described_briefly():
 
 def test_sent_message_received_within_a_second_is_an_echo_once():
     reader = OscReader()
-    reader.remember_sent([MICROJAM], now=10.0)
+    reader.echo.sent_touch(touch(0.5, 0.25), 10.0)
     assert read(reader, MICROJAM, now=10.1) == [Dropped("echo")]
     assert read(reader, MICROJAM, now=10.2) == [PhaselessTouch(0.5, 0.25)]
-    reader.remember_sent([MICROJAM], now=11.0)
+    reader.echo.sent_touch(touch(0.5, 0.25), 11.0)
     assert read(reader, MICROJAM, now=12.5) == [PhaselessTouch(0.5, 0.25)]
+
+
+def test_native_touch_that_a_program_sends_back_as_its_own_is_an_echo():
+    reader = OscReader()
+    reader.echo.sent_touch(touch(0.3, 0.7), 10.0)
+    assert read(reader, encode("/robojam/down", "iff", 0, 0.3, 0.7), 10.1) == [Dropped("echo")]
+    reader.echo.sent_touch(touch(0.5, 0.5), 11.2)  # a place that a person may well touch
+    human = encode("/robojam/down", "iff", 0, 0.5, 0.5)
+    assert read(reader, human, 11.5) == [Finger(DOWN, 0, 0.5, 0.5)]
 
 
 unit = st.floats(0, 1, width=32)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from robojam.touch import Phase, Touch
 from robojam.wire import tuio
-from robojam.wire.native import Dropped, Finger, Input
-from robojam.wire.osc import Message, bundle, decode, encode
+from robojam.wire.echo import EchoDetector
+from robojam.wire.native import Finger, Input
+from robojam.wire.osc import Dropped, Message, bundle, decode, encode
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
 HOST = "192.168.0.3"
@@ -56,9 +57,13 @@ def frame(
 
 
 def read(
-    reader: tuio.TuioReader, packet: bytes, host: str = HOST, now: float = 0.0
+    reader: tuio.TuioReader,
+    packet: bytes,
+    host: str = HOST,
+    now: float = 0.0,
+    port: int = 0,
 ) -> list[tuple[str, Input]]:
-    return [pair for m in decode(packet)[0] for pair in reader.read(m, host, now)]
+    return [pair for m in decode(packet)[0] for pair in reader.read(m, host, now, port)]
 
 
 def inputs(reader: tuio.TuioReader, packet: bytes, host: str = HOST) -> list[Input]:
@@ -117,6 +122,234 @@ def test_older_frame_is_dropped_unless_the_source_has_restarted():
     restarted = inputs(reader, frame(399, (9, 0.2, 0.2)))
     assert restarted == [Finger(UP, 1), Finger(DOWN, 9, *place(0.2, 0.2))]
     assert inputs(reader, frame(400, (9, 0.3, 0.2)))
+
+
+# -- restarts and late packets -------------------------------------------------------------
+
+
+def landings(reader: tuio.TuioReader, numbers: range, now: float, **at: Any) -> list[str]:
+    """Return the players who land when frames with a new cursor each come in 10 ms."""
+    return [
+        player
+        for i, number in enumerate(numbers)
+        for player, input_ in read(
+            reader, frame(number, (number, 0.5, 0.5), source=None), now=now + i / 100, **at
+        )
+        if isinstance(input_, Finger) and input_.phase is DOWN
+    ]
+
+
+@pytest.mark.parametrize("silence", [0.02, 0.7, 6.5])
+def test_tracker_that_restarts_is_heard_at_once(silence):
+    reader = tuio.TuioReader()
+    assert len(landings(reader, range(1, 91), 10.0)) == 90
+    again = landings(reader, range(1, 32), 10.9 + silence)
+    assert again == [f"tuio:{HOST}"] * 31
+
+
+@pytest.mark.parametrize("first", [40, 80, 88])
+def test_restarted_tracker_whose_first_frames_were_lost_is_heard_after_three_frames(first):
+    reader = tuio.TuioReader()
+    landings(reader, range(1, 91), 10.0)
+    assert len(landings(reader, range(first, first + 60), 10.9)) >= 57
+
+
+def test_frame_that_comes_late_is_dropped_also_twice():
+    reader = tuio.TuioReader()
+    landings(reader, range(1, 91), 10.0)
+    for number in (88, 87, 86, 89):
+        assert inputs(reader, frame(number, (5, 0.1, 0.1), source=None)) == [
+            Dropped("old frame")
+        ]
+    assert len(landings(reader, range(91, 95), 10.9)) == 4
+
+
+@pytest.mark.parametrize(
+    ("last", "following"), [(2**31 - 1, 1), (2**31 - 1, -(2**31)), (-2, 0), (2**31 - 1, 0)]
+)
+def test_frame_numbers_that_begin_again_go_on(last, following):
+    reader = tuio.TuioReader()
+    assert inputs(reader, frame(last, (1, 0.5, 0.5)))
+    assert inputs(reader, frame(following, (1, 0.25, 0.5))) == [Finger(MOVE, 1, 0.25, 0.5)]
+
+
+# -- two trackers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [None, "app"])
+@pytest.mark.parametrize("ahead", [0, 1, 40])
+def test_two_trackers_of_one_name_are_told_apart_by_port(source, ahead):
+    reader = tuio.TuioReader()
+    fingers: dict[str, set[tuple[float, float]]] = {}
+    for i in range(1, 30):
+        for port, x, number in ((4001, 0.25, i), (4002, 0.75, i + ahead)):
+            packet = frame(number, (1, x, i / 32), source=source)
+            for player, finger in read(reader, packet, port=port, now=i / 60):
+                if isinstance(finger, Finger) and finger.phase is not UP and i > 2:
+                    fingers.setdefault(player, set()).add((finger.x, finger.y))
+    assert len(fingers) == 2
+    for places in fingers.values():
+        assert len({x for x, _ in places}) == 1
+        assert len(places) >= 26
+
+
+def test_second_tracker_without_a_name_has_a_player_of_its_host():
+    reader = tuio.TuioReader()
+    ((first, _),) = read(reader, frame(1, (1, 0.5, 0.5), source=None), port=4001)
+    ((second, _),) = read(reader, frame(1, (1, 0.5, 0.5), source=None), port=4002)
+    assert (first, second) == (f"tuio:{HOST}", f"tuio:{HOST}/(2)")
+
+
+def test_tracker_that_changes_its_port_at_each_packet_is_one_player():
+    reader = tuio.TuioReader()
+    players = set()
+    for i in range(1, 200):
+        packet = frame(i, (1, i / 256, 0.5), source=None)
+        players |= {player for player, _ in read(reader, packet, port=4000 + i, now=i / 60)}
+    assert players == {f"tuio:{HOST}"}
+    # Not only each frame, but each message from a port of its own.
+    port = 9000
+    for i in range(200, 220):
+        for message in decode(frame(i, (1, i / 256, 0.5), source=None))[0]:
+            port += 1
+            inputs_ = reader.read(message, HOST, i / 60, port)
+        assert inputs_ == [(f"tuio:{HOST}", Finger(MOVE, 1, i / 256, 0.5))]
+
+
+def test_tracker_that_is_started_again_from_another_port_is_the_same_player():
+    reader = tuio.TuioReader()
+    first = landings(reader, range(1, 91), 10.0, port=4001)
+    again = landings(reader, range(1, 31), 17.0, port=4002)
+    assert set(first) == set(again) == {f"tuio:{HOST}"}
+
+
+# -- other profiles ------------------------------------------------------------------------
+
+#: Arguments of a set message after the session id, with x = 0.5 and y = 0.25.
+SETS = {
+    "2Dobj": "i ff f ff f f f",
+    "2Dblb": "ff f ff f ff f f f",
+    "25Dcur": "ff f fff f",
+    "25Dobj": "i ff f f fff f f f",
+    "25Dblb": "ff f f ff f fff f f f",
+    "3Dcur": "ff f fff f",
+    "3Dobj": "i ff f fff fff fff f f",
+    "3Dblb": "ff f fff fff f fff fff f f",
+}
+
+
+def profile_frame(profile: str, number: int, session: int, x: float, y: float) -> bytes:
+    tags = SETS[profile].replace(" ", "")
+    at = tags.index("f")
+    values: list[float] = [7] * at + [x, y] + [0.0] * (len(tags) - at - 2)
+    address = f"/tuio/{profile}"
+    return bundle(
+        [
+            encode(address, "ss", "source", "app"),
+            encode(address, "si", "alive", session),
+            encode(address, "si" + tags, "set", session, *values),
+            encode(address, "si", "fseq", number),
+        ]
+    )
+
+
+@pytest.mark.parametrize("profile", SETS)
+def test_objects_and_blobs_in_two_and_three_dimensions_play_as_fingers(profile):
+    reader = tuio.TuioReader()
+    (down,) = inputs(reader, profile_frame(profile, 1, 5, 0.5, 0.25))
+    assert isinstance(down, Finger)
+    assert down == Finger(DOWN, down.id, 0.5, 0.25)
+    assert inputs(reader, profile_frame(profile, 2, 5, 0.75, 0.25)) == [
+        Finger(MOVE, down.id, 0.75, 0.25)
+    ]
+    (cursor,) = inputs(reader, frame(1, (5, 0.5, 0.5)))  # a number of its own, another finger
+    assert isinstance(cursor, Finger)
+    assert cursor.phase is DOWN
+    assert cursor.id != down.id
+    empty = [encode(f"/tuio/{profile}", *m) for m in (("s", "alive"), ("si", "fseq", 3))]
+    assert inputs(
+        reader, bundle([encode(f"/tuio/{profile}", "ss", "source", "app"), *empty])
+    ) == [Finger(UP, down.id)]
+
+
+def test_tracker_that_sends_three_profiles_plays_as_one_that_sends_cursors():
+    reader = tuio.TuioReader()
+    received = []
+    for i in range(1, 40):
+        for profile in ("2Dobj", "2Dblb"):
+            address = f"/tuio/{profile}"
+            messages = [
+                encode(address, "ss", "source", "app"),
+                encode(address, "s", "alive"),
+                encode(address, "si", "fseq", 2 * i),
+            ]
+            assert inputs(reader, bundle(messages)) == []
+        received += inputs(reader, frame(i, (1, i / 64, 0.5)))
+    assert [finger.phase for finger in received] == [DOWN] + [MOVE] * 38  # type: ignore[union-attr]
+
+
+def tuio2(
+    number: int, *components: tuple[Any, ...], alive: list[int], name: str = "app"
+) -> bytes:
+    """Return a frame of TUIO 2.0: components are address and arguments."""
+    frame_head = (
+        b"/tuio2/frm\0\0"
+        b",itis\0\0\0"
+        + number.to_bytes(4, "big")
+        + bytes(8)
+        + bytes(4)
+        + name.encode()
+        + bytes(4 - len(name) % 4)
+    )
+    rest = [
+        encode(address, "".join("i" if isinstance(a, int) else "f" for a in args), *args)
+        for address, *args in components
+    ]
+    return bundle([frame_head, *rest, encode("/tuio2/alv", "i" * len(alive), *alive)])
+
+
+def test_pointers_tokens_and_bounds_of_tuio_2_play_as_fingers():
+    reader = tuio.TuioReader()
+    pointer = ("/tuio2/ptr", 3, 0x20005, 0, 0.5, 0.25, 1.25, 0.0, 0.01, 0.0)
+    token = ("/tuio2/tok", 4, 1, 82, 0.75, 0.25, 0.5)
+    bounds = ("/tuio2/bnd", 5, 0.25, 0.25, 0.0, 0.1, 0.1, 0.01)
+    received = read(reader, tuio2(1, pointer, token, bounds, alive=[3, 4, 5]))
+    assert {player for player, _ in received} == {APP}
+    downs = [finger for _, finger in received if isinstance(finger, Finger)]
+    assert [(f.phase, f.x, f.y) for f in downs] == [
+        (DOWN, 0.5, 0.25), (DOWN, 0.75, 0.25), (DOWN, 0.25, 0.25)
+    ]  # fmt: skip
+    moved = (*pointer[:4], 0.625, *pointer[5:])
+    assert inputs(reader, tuio2(2, moved, alive=[3, 5])) == [
+        Finger(UP, downs[1].id),
+        Finger(MOVE, downs[0].id, 0.625, 0.25),
+    ]
+
+
+@pytest.mark.parametrize("address", ["/tuio/_sixyP", "/tuio2/sym", "/tuio/2Dhand", "/tuio3"])
+def test_message_of_tuio_that_plays_nothing_is_reported_once(address):
+    reader = tuio.TuioReader()
+    ((_, dropped),) = reader.read(Message(address, "i", (1,)), HOST, 0.0)
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason == "unknown address"
+    assert address in dropped.about
+    assert reader.read(Message(address, "i", (1,)), HOST, 1.0) == []
+
+
+# -- echoes --------------------------------------------------------------------------------
+
+
+def test_machine_s_frames_under_another_name_are_echoes_and_a_human_s_cursor_is_heard():
+    echo = EchoDetector()
+    reader = tuio.TuioReader("robojam:7@here", echo)
+    writer = tuio.TuioWriter("a bridge")
+    for i in range(20):
+        played = Touch(0.3 + i / 90, 0.7 - i / 70, 0.02, MOVE if i else DOWN, 0, "ai")
+        echo.sent_touch(played, i / 50)
+        ((_, dropped),) = read(reader, writer.write(played, i / 50), now=0.1 + i / 50)
+        assert dropped == Dropped("echo")
+    human = frame(30, (99, 0.25, 0.25), source="a bridge")
+    assert read(reader, human, now=0.5)[0][1] == Finger(DOWN, 99, 0.25, 0.25)
 
 
 def test_frame_of_the_engine_s_own_source_is_an_echo():
@@ -195,16 +428,55 @@ def test_place_out_of_range_is_clipped_and_marked():
     assert received == [Finger(DOWN, 1, 1.0, 0.0, clipped=True)]
 
 
-def test_sources_hosts_and_cursors_are_bounded():
+def test_source_beyond_the_limit_takes_the_place_of_the_one_longest_silent():
     reader = tuio.TuioReader()
-    received = [inputs(reader, frame(1, (1, 0.5, 0.5), source=f"s{i}"))[0] for i in range(80)]
-    assert received[63] == Finger(DOWN, 1, 0.5, 0.5)
-    assert set(received[64:]) == {Dropped("too many players")}
+    for i in range(64):
+        read(reader, frame(1, (1, 0.5, 0.5), source=f"s{i}"), now=float(i == 0))
+    read(reader, frame(2, (1, 0.25, 0.5), source="s1"), now=2.0)
+    newcomer = read(reader, frame(1, (1, 0.5, 0.5), source="new"), now=3.0)
+    assert newcomer == [
+        (f"tuio:{HOST}/s2", Finger(UP, 1)),
+        (f"tuio:{HOST}/new", Finger(DOWN, 1, 0.5, 0.5)),
+    ]
+
+
+def test_everything_that_a_network_can_fill_is_bounded():
+    reader = tuio.TuioReader()
     for i in range(1000):
-        read(reader, frame(1, (1, 0.5, 0.5)), host=f"10.0.{i // 250}.{i % 250}")
+        host, port = f"10.0.{i // 250}.{i % 250}", 1000 + i
+        read(reader, frame(1, (1, 0.5, 0.5), source=f"s{i}"), host=host, port=port)
+        for message in decode(frame(1, (1, 0.5, 0.5)))[0][:-1]:  # a frame without its end
+            reader.read(message, host, 0.0, port)
+        reader.read(Message(f"/tuio/_{i}", "i", (i,)), host, 0.0)
     assert len(reader._frames) <= 64
-    cursors = [(i, 0.5, 0.5) for i in range(1000)]
-    assert len(inputs(tuio.TuioReader(), frame(1, *cursors))) <= 64
+    assert sum(map(len, reader._sources.values())) <= 64
+    assert len(reader._reported) <= 64
+    assert (
+        len(tuio.TuioReader().read(Message("/tuio/2Dcur", "s" * 9000, ("alive",)), HOST, 0))
+        <= 1
+    )
+
+
+def test_cursors_beyond_the_limit_lift_the_oldest_without_an_alive_message():
+    reader = tuio.TuioReader()
+    down: dict[int, None] = {}
+    for i in range(1000):
+        messages = [
+            encode(tuio.ADDRESS, "sifffff", "set", i, i / 1000, 0.5, 0.0, 0.0, 0.0),
+            encode(tuio.ADDRESS, "si", "fseq", i),
+        ]
+        for finger in inputs(reader, bundle(messages)):
+            assert isinstance(finger, Finger)
+            down.pop(finger.id) if finger.phase is UP else down.update({finger.id: None})
+        assert len(down) <= 64
+    assert list(down) == list(range(936, 1000))
+
+
+def test_frame_of_more_cursors_than_a_table_has_is_cut():
+    cursors = [(i, 0.5, 0.5) for i in range(100)]
+    received = inputs(tuio.TuioReader(), frame(1, *cursors))
+    assert received[:36] == [Dropped("too many fingers")] * 36
+    assert len(received) == 100
 
 
 messages = st.builds(
