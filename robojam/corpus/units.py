@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -152,17 +152,11 @@ class Scaling:
 class _Column:
     """What was seen of one column."""
 
+    name: str
     out: int = 0  # touches out of range
     low: float = np.inf
     high: float = -np.inf
     first: Integers | None = None  # rows of the first that are out of range
-
-    @property
-    def span(self) -> str:
-        """The range that was seen, in words."""
-        if self.low > self.high:
-            return "is infinite"
-        return f"goes from {self.low:g} to {self.high:g}"
 
     def add(self, values: Floats, out: NDArray[np.bool_], start: int) -> None:
         """Add the values of a block, which begins at row start."""
@@ -173,6 +167,50 @@ class _Column:
         self.out += int(out.sum())
         if self.first is None and out.any():
             self.first = start + np.flatnonzero(out)[:4]
+
+    def describe(self, inside: str, total: int, where: Callable[[Integers], str]) -> str:
+        """Return the range that was seen, and which of all touches are not inside."""
+        text = f"{self.name} goes from {self.low:g} to {self.high:g}"
+        if self.low > self.high:
+            text = f"{self.name} is infinite"
+        if self.out < _MOST_OUT * total or self.first is None:
+            return text
+        place = where(self.first)
+        return f"{text}, outside {inside} in {self.out:,} of {total:,} touches ({place})"
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What was seen of touches."""
+
+    x: _Column = field(default_factory=lambda: _Column("x"))
+    y: _Column = field(default_factory=lambda: _Column("y"))
+    dt: _Column = field(default_factory=lambda: _Column("dt"))
+    total: int = 0
+    #: Touches (N, 3 or 4) from the beginning, and which of them begin a performance.
+    touches: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    first: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+
+
+def _survey(rows: Rows, offsets: Integers, known: Scaling) -> _Survey:
+    """Return what is seen of touches (N, 3 or 4) that are scaled like this."""
+    seen = _Survey(total=len(rows))
+    for start, block in iterate_blocks(rows):
+        first = np.zeros(len(block), bool)
+        first[offsets[(offsets >= start) & (offsets < start + len(block))] - start] = True
+        for index, (column, (low, high)) in enumerate(((seen.x, known.x), (seen.y, known.y))):
+            margin = _OVERSHOOT * (high - low)
+            values = block[:, index]
+            column.add(values, (values < low - margin) | (values > high + margin), start)
+        times = np.where(first, np.nan, block[:, 2])
+        seconds = times * known.second
+        some = np.isfinite(seconds).any()
+        longest_rest = max(_PAUSE_S, _PAUSE_RATIO * _median(seconds)) if some else np.inf
+        rests = ((seconds < 0) | (seconds > MAX_DT)) & ~(seconds > longest_rest)
+        seen.dt.add(times, rests, start)
+        if start == 0:
+            seen.touches, seen.first = block, first
+    return seen
 
 
 def choose_scaling(
@@ -187,43 +225,23 @@ def choose_scaling(
     known = Scaling(
         units.x or (0.0, 1.0), units.y or (0.0, 1.0), units.second or 1.0, units.flip_y
     )
-    x, y, dt, sample = _Column(), _Column(), _Column(), None
-    for start, block in iterate_blocks(rows):
-        first = np.zeros(len(block), bool)
-        first[offsets[(offsets >= start) & (offsets < start + len(block))] - start] = True
-        for column, (seen, (low, high)) in enumerate(((x, known.x), (y, known.y))):
-            margin = _OVERSHOOT * (high - low)
-            values = block[:, column]
-            seen.add(values, (values < low - margin) | (values > high + margin), start)
-        times = np.where(first, np.nan, block[:, 2])
-        seconds = times * known.second
-        some = np.isfinite(seconds).any()
-        longest_rest = max(_PAUSE_S, _PAUSE_RATIO * _median(seconds)) if some else np.inf
-        pauses = seconds > longest_rest
-        dt.add(times, ((seconds < 0) | (seconds > MAX_DT)) & ~pauses, start)
-        sample = (block, first) if sample is None else sample
-    if sample is None:
-        return known, _label(units, known)
-    guess, problems, total = Units(), [], len(rows)
-    for name, seen, edges in (("x", x, known.x), ("y", y, known.y)):
-        if seen.out >= _MOST_OUT * total:
-            assert seen.first is not None
+    seen = _survey(rows, offsets, known)
+    x, y, total = seen.x, seen.y, seen.total
+    guess, problems = Units(), []
+    for column, edges in ((x, known.x), (y, known.y)):
+        if total and column.out >= _MOST_OUT * total:
             inside = f"{edges[0]:g}..{edges[1]:g}"
-            problems.append(
-                f"{name} {seen.span}, outside {inside} in "
-                f"{seen.out:,} of {total:,} touches ({where(seen.first)})"
-            )
+            problems.append(column.describe(inside, total, where))
     if problems:
         guess = _guess_places(min(x.low, y.low), x.high, y.high)
-    elif min(x.low, y.low) >= 0 and max(x.high, y.high) <= 1 and known.x[1] > 10:
+    elif known.x[1] > 10 and min(x.low, y.low) >= 0 and max(x.high, y.high) <= 1 and total:
         raise ValueError(
             f"x and y go from {min(x.low, y.low):g} to {max(x.high, y.high):g}, and "
             f"{_label(units, known)} would put all of it into one corner: "
             "read it with --units 0..1"
         )
-    touches, first = sample
-    placed = replace(known, x=guess.x or known.x, y=guess.y or known.y)(touches)
-    wrong_time, likely_time = _check_times(placed, first, dt, total, units, where)
+    seen.touches = replace(known, x=guess.x or known.x, y=guess.y or known.y)(seen.touches)
+    wrong_time, likely_time = _check_times(seen, units, where)
     if wrong_time:
         problems.append(wrong_time)
         guess = replace(guess, second=likely_time.second, timing=likely_time.timing)
@@ -281,27 +299,22 @@ def _guess_places(low: float, x_high: float, y_high: float) -> Units:
 
 
 def _check_times(
-    touches: Floats,
-    first: NDArray[np.bool_],
-    dt: _Column,
-    total: int,
-    units: Units,
-    where: Callable[[Integers], str],
+    seen: _Survey, units: Units, where: Callable[[Integers], str]
 ) -> tuple[str, Units]:
     """Return what is wrong with the times of touches, or "", and the likeliest units.
 
-    touches (N, 3 or 4) are a sample, with places from 0 to 1; first marks the beginnings of
-    performances; dt is what was seen of all times.
+    The touches of the survey have their places from 0 to 1.
     """
+    touches, first, dt = seen.touches, seen.first, seen.dt
     typical = _median(touches[~first, 2])
-    if not units.timing and units.second is None and len(touches) >= _FEWEST_TIMES:
-        for name, column in (("x", touches[:, 0]), ("y", touches[:, 1])):
-            if typical > _SLOW_S and 0 <= _median(column) < _EDGE:
-                medians = f"dt is {typical:.3g} in the median and {name} {_median(column):.3g}"
-                guess = f"as if dt stood in the column of {name}"
-                return f"{medians}, {guess} (if it is right, say --units s)", Units()
+    is_unknown = not units.timing and units.second is None and len(touches) >= _FEWEST_TIMES
+    for name, column in (("x", touches[:, 0]), ("y", touches[:, 1])):
+        if is_unknown and typical > _SLOW_S and 0 <= _median(column) < _EDGE:
+            medians = f"dt is {typical:.3g} in the median and {name} {_median(column):.3g}"
+            guess = f"as if dt stood in the column of {name}"
+            return f"{medians}, {guess} (if it is right, say --units s)", Units()
     if not units.timing and _is_clock(touches[:, 2], first):
-        problem = f"dt {dt.span} and never falls"
+        problem = f"dt goes from {dt.low:g} to {dt.high:g} and never falls"
         return f"{problem}, like the time since the start", Units(timing="time")
     if touches.shape[1] > 3:
         moves = ~first & (touches[:, 3] == 1)
@@ -311,23 +324,17 @@ def _check_times(
         moves = ~first & (steps < _NEAR)
     step = _median(touches[moves, 2])
     slow = int(moves.sum()) >= _FEWEST_MOVES and step >= _SLOWEST_MOVES_S
-    out = dt.out >= _MOST_OUT * total
+    out = dt.first is not None and dt.out >= _MOST_OUT * seen.total
     negative = dt.low < 0 and out and not slow
     if not (slow or out) or (units.second is not None and not negative):
         return "", Units()
-    problem = f"dt {dt.span}"
-    if out:
-        assert dt.first is not None
-        place = where(dt.first)
-        problem += f", outside 0..{MAX_DT:g} s in {dt.out:,} of {total:,} touches ({place})"
+    problem = dt.describe(f"0..{MAX_DT:g} s", seen.total, where)
     if slow:
         problem += f", and a finger that slides is heard every {step:g} s"
-    if negative:
-        return problem, Units()
-    fitting = (s for s in _SECONDS.values() if s * step < _SLOWEST_MOVES_S)
-    if not slow:  # someone who taps slowly, or a few touches in milliseconds
-        return problem, Units(second=1.0)
-    return problem, Units(second=next(fitting, None))
+        fitting = (s for s in _SECONDS.values() if s * step < _SLOWEST_MOVES_S)
+        return problem, Units(second=next(fitting, None))
+    # Someone who taps slowly, or a few touches in milliseconds.
+    return problem, Units(second=None if negative else 1.0)
 
 
 def _is_clock(times: Floats, first: NDArray[np.bool_]) -> bool:

@@ -231,6 +231,25 @@ def test_rows_do_not_depend_on_the_size_of_blocks(tmp_path_factory, parts):
     assert np.array_equal(parted.lines, whole.lines)
 
 
+METATONE = (
+    "time,device_id,x_pos,y_pos,velocity\n2014-12-12T12:06:19.5,ada,512,384,0.0\n"
+    "2014-12-12T12:06:19.51,bea,0.5,768,0\n2014-12-12T12:06:20.123456,ada,1024,384,6.5\n"
+)
+
+
+@pytest.mark.parametrize(
+    "held", [MICROJAM, IMPSY, METATONE, MICROJAM.replace(", ", ";").replace(".", ",")]
+)
+def test_lines_parsed_one_by_one_give_the_same_as_blocks(held, tmp_path, monkeypatch):
+    path = text(tmp_path, held + held.partition("\n")[2])
+    fast = read(path)
+    monkeypatch.setattr(tables._RowParser, "_parse_ordinary", lambda *_: None)
+    slow = read(path)
+    np.testing.assert_array_equal(fast.events, slow.events)
+    assert fast.lengths.tolist() == slow.lengths.tolist()
+    assert fast.dropped == slow.dropped
+
+
 # Phases
 
 
