@@ -453,7 +453,7 @@ def test_log_option_writes_the_log_to_a_file_too(tmp_path):
     log = (tmp_path / "log").read_text()
     assert "WARNING dropped from 127.0.0.1:" in log
     assert "text, not OSC (b'noise'; what is needed" in log
-    assert "INFO human plays from 127.0.0.1" in log
+    assert "INFO human joined, from '127.0.0.1'" in log
 
 
 def test_help_and_version_print_and_wrong_commands_end_with_status_2():
