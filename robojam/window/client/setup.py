@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from robojam.wire.midi.port_names import stable_name
+
 from robojam.system.shell import printable
 
 #: Names in a list that are shown, and the characters of each.
@@ -130,7 +132,10 @@ def parse_setup(text: str) -> EngineSetup | None:
 
 def _is_part(base: str, port: str, ports: Sequence[str]) -> bool:
     """Return whether a name, or a part of one, means a port: an exact name means it alone."""
-    return base == port or (base not in ports and base.lower() in port.lower())
+    if base in ports:
+        return base == port
+    # An older file may name it with the numbers that it had then.
+    return base.lower() in port.lower() or stable_name(base) == port
 
 
 def _text(value: object, length: int = MAX_LENGTH) -> str:

@@ -1,6 +1,7 @@
 """Setup of the engine as a window reads it, and what is chosen in its lists."""
 
 import json
+import sys
 
 import pytest
 
@@ -34,6 +35,12 @@ def test_port_is_chosen_by_its_name_or_a_part_of_it_and_with_its_style():
     ]
     exact = setup(**{"midi-out": ["Surge XT"]}).choices("midi-out")
     assert [c.chosen for c in exact] == [True, False, False]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names as ALSA gives them")
+def test_port_is_chosen_by_the_name_that_it_had_before_a_replug():
+    choices = setup(**{"midi-out": ["Surge XT 128:0/keys"]}).choices("midi-out")
+    assert [(c.text, c.chosen) for c in choices if c.chosen] == [("Surge XT", True)]
 
 
 def test_port_that_is_chosen_and_not_there_is_listed_as_missing():
