@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from robojam.wire.midi.port_names import stable_name
-
 from robojam.system.shell import printable
+from robojam.wire.midi.port_names import stable_name
 
 #: Names in a list that are shown, and the characters of each.
 MAX_NAMES, MAX_LENGTH = 64, 120
