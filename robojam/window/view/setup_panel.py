@@ -31,7 +31,8 @@ def panel_of(state: WindowState, page: int) -> Panel | None:
     if panel != NAME:
         return None
     if setup is None:
-        return Panel(((PanelCell("asking the engine …", role=ColourRole.MUTED),), (close,)))
+        lines = ("asking the engine …", "devices are chosen on the engine's own machine")
+        return Panel((*((PanelCell(line, role=ColourRole.MUTED),) for line in lines), (close,)))
     if name in TITLES:
         rows = _list_rows(setup, name, page, state.view.typed_name)
         close_row: Row = (PanelCell("back", f"{NAME}-open:"), close)
