@@ -18,6 +18,7 @@ from robojam.controls import MODES
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.midi_client import MidiClient
 from robojam.ports.midi_process import ERROR, GONE, MESSAGE, NO_PORT, OPENED, OUTPUTS, SYSTEMS
+from robojam.system.shell import printable
 from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoDetector, Kind
 from robojam.wire.midi import stream
@@ -389,7 +390,7 @@ class MidiPorts:
 def _label(device: _Device) -> str:
     """Return what the log calls a device: its direction and name."""
     direction = "in" if isinstance(device, _InputDevice) else "out"
-    return f"{direction}: {device.port or device.wanted.name}"
+    return f"{direction}: {printable(device.port or device.wanted.name):.120}"
 
 
 def _source(wanted: PortRequest, number: int) -> str:

@@ -373,6 +373,16 @@ def test_status_names_what_is_wrong_with_each_port(monkeypatch, caplog):
     assert problems()[0] == ("board", "python-rtmidi cannot be used: a reason")
 
 
+def test_name_of_a_port_is_one_printable_line_in_the_log(monkeypatch, caplog):
+    made = DrivenPorts(monkeypatch, midi_in=("board",))
+    caplog.set_level("INFO")
+    made.report("o", 0, "Board\x1b[2J\nMIDI in: x \u202e".encode())
+    made.report("g", 0)
+    for message in caplog.messages:
+        assert message.isprintable()
+        assert "Board\\x1b[2J\\nMIDI" in message
+
+
 def test_missing_ports_are_not_logged_where_there_is_no_midi(monkeypatch, caplog):
     made = DrivenPorts(monkeypatch, midi_in=("board",))
     made.client.trouble = "python-rtmidi cannot be used"
