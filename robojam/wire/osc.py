@@ -104,7 +104,7 @@ def decode(packet: bytes) -> tuple[list[Message], list[Dropped]]:
                         continue
                 except MalformedError as unusual_error:
                     reason = str(unusual_error)
-                dropped.append(_explained(data, reason))
+                dropped.append(_describe_dropped(data, reason))
         elif depth == MAX_DEPTH:
             dropped.append(Dropped("nested", f"bundles in bundles, more than {MAX_DEPTH}"))
         else:
@@ -333,12 +333,12 @@ def _untagged(address: str, data: bytes) -> Message:
         elif abs(whole) <= _SENSIBLE_INT:
             args.append(whole)
         else:
-            return _lettered(address, data)
+            return _message_of_letters(address, data)
     tags = "".join("i" if isinstance(arg, int) else "f" for arg in args)
     return Message(address, tags, tuple(args))
 
 
-def _lettered(address: str, data: bytes) -> Message:
+def _message_of_letters(address: str, data: bytes) -> Message:
     """Return the message of type tags that lack their comma, or else of one string.
 
     Neither is taken for a number: letters are the beginning of huge ones.
@@ -357,7 +357,7 @@ def _lettered(address: str, data: bytes) -> Message:
     return Message(address, "s", (text.decode(),))
 
 
-def _explained(data: bytes, reason: str) -> Dropped:
+def _describe_dropped(data: bytes, reason: str) -> Dropped:
     """Return why bytes are dropped: what they are, if that is known, and how they begin."""
     advice = ""
     if reason == "malformed" and data and _PRINTABLE.issuperset(data[:_SHOWN]):
