@@ -279,7 +279,8 @@ class WindowState:
             case ["robojam", name] if name in _EVENTS:
                 self.silenced = self.silenced or name == "panic"
                 paused = name == "panic" and self.paused
-                paused_text = f"silent until {self.view.key_names['pause']} is pressed"
+                key = self.view.key_names["pause"]
+                paused_text = f"silent until you press {key} or touch 'go on'"
                 self.notify(paused_text if paused else _EVENTS[name], now)
                 self.pending_touches.clear()
             case ["robojam", "store" | "undo_store" | "recall" as action, *_] if (
@@ -335,7 +336,7 @@ class WindowState:
             self.memories = tuple(sorted({*self.memories, name}))
             self.stored, self.stored_at = name, now
             key = self.view.key_names["undo_store"]
-            text = f"memory {name} {verb}; to take that back, press {key}"
+            text = f"memory {name} {verb}; to undo that, press {key} or touch 'undo store'"
             self.notify(text, now, STORED_SHOWN, asks=True)
 
     def _handle_touch(self, who: str, kind: str, args: tuple[Any, ...], now: float) -> None:

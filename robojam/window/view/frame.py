@@ -146,6 +146,8 @@ def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
     text = ColourRole.TEXT
     if turn is not ColourRole.MUTED:
         yield Label(_run("answer now", text), 3, _run("answer", text), action="answer")
+    if state.paused:
+        yield Label(_run("go on", text), 3, action="pause")
     short = _run(f"-{BACK:.0f} s", text)
     yield Label(_run(f"back {BACK:.0f} s", text), 6, short, action=f"back:{BACK:.0f}")
     if state.can_undo_store(now):

@@ -111,7 +111,7 @@ def test_panic_in_solo_mode_pauses_the_machine_until_it_may_go_on():
     report_status(state, 1.2, mode="solo", turn="ai", paused=False)
     report(state, 1.3, "/robojam/human/down", "ifff", 0, 0.5, 0.5, 0.1)
     assert state.paused
-    assert "silent until p is pressed" in shown_text(state, 1.3)
+    assert "silent until you press p or touch 'go on'" in shown_text(state, 1.3)
     assert "paused" in shown_text(state, 1.3)
     report(state, 2.0, "/robojam/pause", "i", 0)
     assert not state.paused

@@ -16,3 +16,8 @@ def test_dial_shows_the_share_that_it_was_turned_to(dial, share):
     assert dial.control.low <= value <= dial.control.high
     assert dial.share(value) == pytest.approx(share, abs=0.05)
     assert dial.text(value)
+
+
+@pytest.mark.parametrize(("name", "dial"), DIALS.items())
+def test_dial_has_the_name_of_its_control_or_a_part_of_it(name, dial):
+    assert name.startswith(dial.dial.short.rstrip("."))
