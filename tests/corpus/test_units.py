@@ -203,6 +203,16 @@ def test_impsy_log_with_values_beyond_1_is_refused(tmp_path):
     assert read(path, units=parse("0..128")).events[0, :2].tolist() == [100 / 128, 0.5]
 
 
+def test_units_of_time_are_not_for_dates_and_times(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(f"2024-06-12T12:34:{i:02},interface,0.{i},0.5\n" for i in range(10, 15))
+    )
+    found = read(path)
+    for text in ("ms", "dt", "us,time"):
+        np.testing.assert_array_equal(read(path, units=parse(text)).events, found.events)
+
+
 def test_stored_rows_are_scaled_where_they_are(tmp_path, monkeypatch):
     path = in_other_units("pixels and ms", "npz", tmp_path)
     monkeypatch.setattr("robojam.corpus.formats.arrays.LARGE", 1)

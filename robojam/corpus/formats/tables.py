@@ -492,14 +492,12 @@ def read_table(
         rows, lines = rows[chosen], lines[chosen]
         if len(layout.names) > 4 and len(rows):
             dropped["third numbers (a touch has x and y)"] = len(rows)
-    begins = np.diff(np.searchsorted(parser.headers, lines), prepend=0) > 0
-    if layout.is_metatone:
+    if layout.is_metatone:  # the players one after the other
         order = np.argsort(rows["key"], kind="stable")
-        part = np.searchsorted(parser.headers, lines[order])
         rows, lines = rows[order], lines[order]
-        begins = (np.diff(part, prepend=0) != 0) | np.append(
-            False, rows["key"][1:] != rows["key"][:-1]
-        )[: len(rows)]
+    begins = np.diff(np.searchsorted(parser.headers, lines), prepend=0) != 0
+    if layout.is_metatone:
+        begins[1:] |= rows["key"][1:] != rows["key"][:-1]
     begins[:1] = True
     columns = layout.columns
     touches = np.empty((len(rows), 4 if "moving" in columns else 3))
@@ -545,13 +543,14 @@ def read_table(
 
 
 def _with_defaults(units: Units, known: Units) -> Units:
-    """Return the units that were given, and where none were those that are known."""
+    """Return the units of places that were given, and those of times unless they are known."""
+    times = known if known.second is not None else units
     return replace(
         units,
         x=units.x or known.x,
         y=units.y or known.y,
-        second=units.second or known.second,
-        timing=units.timing or known.timing,
+        second=times.second,
+        timing=times.timing or known.timing,
     )
 
 
