@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robojam.corpus.corpus import clean
+from robojam.corpus.corpus import CorpusError, clean
 from robojam.corpus.formats import read
 from robojam.mixture import Mixture
 from robojam.model.file import find
@@ -123,7 +123,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="answers of one second")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    heard = [list(clean(read(path)).performances())[args.number] for path in args.performances]
+    try:
+        read_files = [list(clean(read(path)).performances()) for path in args.performances]
+    except CorpusError as error:
+        parser.error(str(error))
+    if any(not 0 <= args.number < len(performances) for performances in read_files):
+        parser.error(f"--number {args.number}: a file has fewer performances")
+    heard = [performances[args.number] for performances in read_files]
     heard = heard or [gesture()]
     forecasts, answers = [], []
     for touches in heard:
