@@ -207,7 +207,9 @@ class TuioReader:
             if address in _COMPONENTS or address in (_FRAME, _ALIVE):
                 return self._read_2(address, message.args, host, port, now)
         except ArgumentError as error:
-            return [(host, Dropped(str(error)))]
+            begin = repr(message.args[0])[:20] if message.args else ""
+            about = f"{address!r:.80} {message.tags:.20} {begin}".rstrip()
+            return [(host, Dropped(str(error), about, address))]
         return self._report(message, host)
 
     def expire(self, now: float) -> tuple[list[tuple[str, Input]], float]:

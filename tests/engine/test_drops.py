@@ -119,3 +119,12 @@ def test_button_and_words_without_a_number_control_the_jam(engine):
     engine.raw(b"robojam/answer\0\0,N\0\0")
     assert engine.status()["turn"] == "ai"
     assert engine.status()["dropped"] == {}
+
+
+def test_message_of_tuio_that_is_dropped_is_logged_with_its_address(engine, caplog):
+    for _ in range(10):
+        engine.send("/tuio/2Dcur", "sif", "set", 7, 0.5, sender=PHONE)
+    (only,) = said(caplog)
+    assert only.startswith(
+        "dropped from 192.168.0.23:9000: wrong arguments ('/tuio/2Dcur' sif 'set')"
+    )
