@@ -96,6 +96,17 @@ def test_control_that_comes_back_at_once_more_than_eight_times_is_an_echo(monito
     assert not monitors.is_echo("reset", 1, HERE[0], now + 0.11)  # too late for an echo
 
 
+def test_controls_that_go_round_a_slow_loop_are_found(monitors):
+    monitors.add(HERE, 0.0)
+    dropped = []
+    for i in range(60):
+        name, value = ("temperature", 0.5 + i % 3 / 4)
+        monitors.control(name, value, i * 0.1)
+        monitors.add(HERE, i * 0.1 + 0.3)
+        dropped.append(monitors.is_echo(name, value, HERE[0], i * 0.1 + 0.3))
+    assert dropped == [False] * 32 + [True] * 28
+
+
 def test_forecast_is_sent_after_new_touches_at_most_30_times_a_second_when_there_is_time(
     monitors, sent
 ):

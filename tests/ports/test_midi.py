@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import DrivenEngine
 from support.jack import left_on
-from support.players import ScriptedPlayer, land, slide
+from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -234,6 +234,68 @@ def test_sent_note_that_returns_is_an_echo_for_a_moment(ports):
     assert isinstance(ports.play(stream.note_on(3, 60, 1))[0][1], PitchedFinger)
     ports.touch("up")
     assert ports.play(stream.note_off(3, 60))[0][1].phase is Phase.UP
+
+
+def test_loop_through_another_program_is_found_its_notes_are_lifted_and_others_are_heard(ports):
+    came: list[list[Any]] = []
+    for i in range(9):
+        ports.touch("down", x=(36 + i) / 48)
+        ports.now += 0.2
+        note = 36 + 36 + i  # on another channel, and with another velocity
+        came.append([item for _, item in ports.play(stream.note_on(7, note, 100))])
+        ports.now += 0.05
+    assert all(isinstance(items[0], PitchedFinger) for items in came[:5])
+    lifted = [item.id & 127 for item in came[5][:-1] if item.phase is Phase.UP]
+    assert lifted == [72, 73, 74, 75, 76]
+    assert [items[-1] for items in came[5:]] == [Dropped("echo")] * 4
+    (loop,) = ports.midi._echoes.status()
+    assert (loop["source"], loop["delay_ms"]) == ("midi:board", 200)
+    ports.touch("down", x=0.5)
+    ports.now += 0.15
+    assert isinstance(ports.play(stream.note_on(7, 60, 100))[0][1], PitchedFinger)
+    ports.now += 0.05
+    assert ports.play(stream.note_on(7, 60, 100))[0][1] == Dropped("echo")
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.3])
+@pytest.mark.parametrize("style", ["keys", "mpe", "cc"])
+def test_jam_does_not_go_on_with_itself_through_a_loop(
+    style, delay, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("robojam.ports.midi.MidiClient", FakeClient)
+    jam = DrivenEngine(tmp_path, RandomPlayer(), threshold=0.3, response=1.0)
+    midi = MidiPorts(
+        Options(midi_in=(f"daw/{style}",), midi_out=(f"daw/{style}",)),
+        clock=lambda: jam.now,
+        echo=jam.engine._reader.echo,
+    )
+    client: FakeClient = midi._client  # type: ignore[assignment]
+    client.waiting = [("o", 0, b"DAW"), ("o", OUTPUTS, b"DAW")]
+    jam.engine.receive(midi)
+    jam.engine._publisher.outputs = (midi,)
+    returning: list[tuple[float, bytes]] = []
+
+    def send(_number: int, data: bytes) -> bool:
+        returning.append((jam.now + delay, data))
+        return True
+
+    monkeypatch.setattr(client, "send", send)
+    jam.send("/touch", "ff", 0.5, 0.5)
+    end = jam.now + 30
+    while jam.now < end:
+        jam.wait(min(0.05, returning[0][0] - jam.now) if returning else 0.05)
+        while returning and returning[0][0] <= jam.now:
+            client.waiting.append(("m", 0, returning.pop(0)[1]))
+            jam.engine.receive(midi)
+    (loop,) = jam.status()["echo"]
+    assert loop["source"] == "midi:daw"
+    assert loop["delay_ms"] == pytest.approx(1000 * delay, abs=5)
+    assert "'midi:daw' sends back what robojam plays" in caplog.text
+    touches = list(jam.end().touches())
+    landed = [e.t for e in touches if e.touch.who != "ai" and e.touch.phase is Phase.DOWN]
+    assert 2 <= len(landed) <= 8  # the call, and what was heard of the loop
+    played = [e.t for e in touches if e.touch.who == "ai"]
+    assert landed[-1] < played[-1] < landed[-1] + 2  # the last answer, and no more
 
 
 def test_toggle_starts_from_the_value_in_force(monkeypatch):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.engine import HAND, OUT, PATIENCE, DrivenEngine, Sent
-from support.players import ScriptedPlayer, land, slide
+from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
 from robojam.ports.osc_out import tuio_source
 from robojam.ports.tuio_in import TuioInput
@@ -125,6 +125,81 @@ def test_looped_packets_are_dropped_as_echoes(dialect, tmp_path):
     assert status["played"] == 2
     assert status["dropped"]["echo"] >= 2
     assert {e.touch.who for e in engine.end().touches()} == {"human", "ai"}
+
+
+@pytest.mark.parametrize("delay", [None, 0.02, 0.3, 1.0])
+def test_human_takes_the_turn_back_on_the_pad_that_shows_the_machine(delay, tmp_path):
+    options = {"osc_out": ("127.0.0.1:9000/touchosc",), "touchosc": ("/1/xy",)}
+    engine = DrivenEngine(
+        tmp_path, RandomPlayer(), threshold=0.3, response=0.0, mode="call-response", **options
+    )
+    returning: list[tuple[float, bytes]] = []
+    if delay is not None:  # the pad sends back what moves its dot
+        engine.wire.on_sent = lambda packet, _: returning.append((engine.now + delay, packet))
+
+    def wait(seconds: float) -> None:
+        end = engine.now + seconds
+        while engine.now < end:
+            step = min(0.01, end - engine.now)
+            engine.wait(min(step, returning[0][0] - engine.now) if returning else step)
+            while returning and returning[0][0] <= engine.now:
+                engine.raw(returning.pop(0)[1], HAND)
+
+    def stroke(first: float) -> None:
+        engine.send("/1/xy/z", "f", 1.0)
+        for i in range(20):
+            engine.send("/1/xy", "ff", first + i / 64, 0.5)
+            if i == 0:
+                assert engine.status()["turn"] == "human"
+            wait(1 / 60)
+        engine.send("/1/xy/z", "f", 0.0)
+
+    for call in range(1, 5):
+        stroke(call / 16)
+        assert engine.status()["heard"] == 20 * call
+        wait(2.0)
+        assert engine.status()["turn"] == "ai"
+    humans = [e.touch for e in engine.end().touches() if e.touch.who == "human"]
+    assert [touch.x for touch in humans if touch.phase is Phase.DOWN] == [
+        call / 16 for call in range(1, 5)
+    ]
+    assert sum(touch.phase is Phase.UP for touch in humans) == 4
+
+
+def test_loop_is_named_once_in_the_log_and_in_the_status(tmp_path, caplog):
+    options = {"osc_out": ("127.0.0.1:9000/microjam",), "mode": "solo"}
+    engine = DrivenEngine(tmp_path, RandomPlayer(), **options)
+    sent: list[bytes] = []
+    engine.wire.on_sent = lambda packet, _: sent.append(packet)
+    assert engine.status()["echo"] == []
+    for _ in range(2400):
+        engine.wait(0.025)
+        while sent:
+            engine.raw(sent.pop(0), HAND)
+    (loop,) = engine.status()["echo"]
+    assert loop["source"] == HAND[0]
+    assert 0 <= loop["delay_ms"] <= 25
+    assert loop["dropped"] > 20
+    named = [text for text in caplog.messages if "sends back what robojam plays" in text]
+    assert len(named) == 1
+    assert {e.touch.who for e in engine.end().touches()} == {"ai"}
+
+
+def test_two_trackers_without_a_name_on_one_host_are_two_humans(tmp_path):
+    engine = driven(tmp_path, "native", mode="listen")
+    for number in range(1, 10):
+        for port, x in ((4001, 0.25), (4002, 0.75)):
+            messages = [
+                ("si", ("alive", 1)),
+                ("sifffff", ("set", 1, x, number / 16, 0.0, 0.0, 0.0)),
+                ("si", ("fseq", number)),
+            ]
+            packet = osc.bundle([osc.encode(tuio.ADDRESS, t, *a) for t, a in messages])
+            engine.raw(packet, ("127.0.0.1", port))
+        engine.wait(0.02)
+    assert engine.status()["fingers"] == 2
+    places = {(e.touch.who, e.touch.x) for e in engine.end().touches()}
+    assert places == {("human", 0.25), ("human2", 0.75)}
 
 
 def test_two_tuio_sources_on_one_host_are_two_humans(tmp_path):
