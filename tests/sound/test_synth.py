@@ -163,6 +163,11 @@ def test_landing_with_more_pressure_is_louder(instrument):
         for p in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     assert all(low + 1 < high for low, high in pairwise(loud)), loud
+    soft, hard = (
+        np.abs(rendered([touch(0, "down", pressure=p)], 0.004, instrument=instrument)).max()
+        for p in (0.0, 1.0)
+    )
+    assert soft < hard / 4  # from its first moment
     # Without a pressure it is as loud as by its speed: between the softest and the loudest.
     usual = decibels(rendered([touch(0, "down")], 0.5, instrument=instrument))
     assert loud[0] < usual <= loud[-1] + 0.1

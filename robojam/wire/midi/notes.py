@@ -246,14 +246,14 @@ class NoteSurface:
         return []
 
     def _hold_sounding(self, channel: int, *, down: bool) -> list[Input]:
-        """Hold the notes whose keys are down, until the sostenuto pedal is up again."""
+        """Hold the notes that sound now, until the sostenuto pedal is up again."""
         state = self._zones.channels[channel]
         if down == state.sostenuto:
             return []
         state.sostenuto = down
         notes = self._on(self._zones.reach(channel))
         for note in notes:
-            note.sostenuto = down and note.key_down
+            note.sostenuto = down
         return self._lift_unheld(notes)
 
     def _reset(self, channels: Iterable[int]) -> list[Input]:

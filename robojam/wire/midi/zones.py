@@ -108,7 +108,7 @@ class Zones:
         if controller == stream.DATA:
             semitones = value
         elif controller == stream.DATA_FINE:
-            cents = min(value, 99)
+            cents = value
         else:
             step = 1 if controller == stream.INCREMENT else -1
             semitones, cents = divmod(max(0, 100 * semitones + cents + step), 100)

@@ -88,6 +88,15 @@ def test_notes_of_channels_that_leave_a_zone_are_lifted_and_those_channels_reset
     assert lifted(play(reader, stream.note_off(5, 60))) == [(5, 60)]  # its pedal is up
 
 
+def test_last_move_on_a_channel_that_leaves_its_zone_comes_before_its_lift():
+    reader = reader_of(MPE, stream.note_on(5, 60, 96))
+    received = []
+    for message in MidiParser().feed(stream.bend(0, 0) + stream.parameter(0, 6, 4))[0]:
+        received += reader.read(message)
+    move, up = received
+    assert (move.phase, move.pitch, up.phase) == ("move", 58, "up")  # still bent by its zone
+
+
 def test_zone_that_is_switched_off_ends_and_all_its_channels_are_reset():
     reader = reader_of(MPE, stream.note_on(0, 48, 96), *ONE, stream.bend(0, 0), cc(0, 64, 127))
     assert lifted(play(reader, stream.parameter(0, 6, 0))) == [(0, 48), (1, 60), (2, 64)]
@@ -247,10 +256,14 @@ def test_what_a_pedal_holds_ends_with_the_port_which_returns_with_its_pedal_up()
     assert lifted(play(reader, stream.note_off(0, 60))) == [(0, 60)]
 
 
-def test_sostenuto_pedal_holds_the_notes_that_were_down_when_it_was_pressed():
+def test_sostenuto_pedal_holds_the_notes_that_sounded_when_it_was_pressed():
     reader = reader_of(MPE, stream.note_on(0, 60, 96), cc(0, 66, 127))
     play(reader, stream.note_on(0, 64, 96), cc(0, 66, 100))
     assert lifted(play(reader, stream.note_off(0, 60), stream.note_off(0, 64))) == [(0, 64)]
+    assert lifted(play(reader, cc(0, 66, 0))) == [(0, 60)]
+    # As on a piano, also those that the sustain pedal held.
+    play(reader, stream.note_on(0, 60, 96), cc(0, 64, 127), stream.note_off(0, 60))
+    assert play(reader, cc(0, 66, 127), cc(0, 64, 0)) == []
     assert lifted(play(reader, cc(0, 66, 0))) == [(0, 60)]
 
 

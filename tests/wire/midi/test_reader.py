@@ -180,6 +180,27 @@ def test_14_bit_fader_passes_a_coarse_step_without_a_jump(fine_first):
     assert all(8317 - 128 * (not n) < place < 8322 for n, place in enumerate(places))
 
 
+def test_order_of_halves_is_learnt_again_from_the_pauses_between_pairs():
+    for numbers, style in (
+        ((16, 48), PRESETS["cc14"]),
+        ((6, 38), Style(kind="cc", x="nrpn 1:2", y=17)),
+        ((6, 38), Style(controls={"nrpn 1:2": "temperature 0 16383"})),
+    ):
+        reader = make_reader(style)
+        for select in ((99, 1), (98, 2), (numbers[0], 62)):  # the fine half before it is lost
+            reader.read(stream.control(0, *select))
+        for value in (8000, 8060, 8100, 8160, 8200, 8260, 8300, 8340, 8390, 8447):
+            reader.take_moves()
+            reader.read(stream.control(0, numbers[1], value & 127))
+            reader.read(stream.control(0, numbers[0], value >> 7))
+            (move,) = reader.take_moves()
+        assert reader.take_moves() == []
+        reader.read(stream.control(0, numbers[1], 8448 & 127))  # from 65 127 to 66 0
+        (move,) = reader.take_moves()
+        got = move.value if isinstance(move, Control) else 16383 * move.x
+        assert got == pytest.approx(8448)
+
+
 @pytest.mark.parametrize("axis", ["nrpn 1:2", "nrpn 130"])
 def test_parameter_of_the_manufacturer_is_an_axis(axis):
     reader = make_reader(Style(kind="cc", x=axis, y=17))

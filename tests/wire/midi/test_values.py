@@ -67,6 +67,16 @@ def test_unchanged_coarse_half_may_be_left_out_where_it_comes_first(values, paus
     assert play(values, fine_first=False, leave_out=True, pauses=pauses)[1] == values
 
 
+def test_coarse_half_that_is_left_out_is_missed_for_one_fine_half_at_most():
+    """A fine half that comes first may mean the next coarse step, or a move within this one."""
+    value = FineValue()
+    for set_half, half in ((value.set_fine, 0), (value.set_coarse, 10), (value.set_fine, 100)):
+        set_half(half)
+    assert value.value == 9 << 7 | 100  # nearer than 10 100
+    value.set_fine(105)
+    assert value.value == 10 << 7 | 105
+
+
 @pytest.mark.parametrize("fine_first", [False, True])
 def test_wrong_order_is_unlearnt_at_the_next_coarse_steps(fine_first):
     value, errors = FineValue(), []
