@@ -18,6 +18,7 @@ from robojam.window.view.text_fit import (
     TextRuns,
     format_duration,
 )
+from robojam.window.view.theme import THEMES
 
 #: The window says which engine it waits for after this many seconds.
 WAITING_AFTER = 15.0
@@ -56,29 +57,21 @@ def frame_text(state: WindowState, now: float) -> FrameText:
     turn = ColourRole.MUTED
     if state.turn and state.engine_state(now) is EngineState.CONNECTED:
         turn = ColourRole.MACHINE if is_machine(state.turn) else ColourRole.HUMAN
-    answers = (
-        "when you pause, the machine answers" if state.mode in ("", "call-response") else ""
-    )
+    alternates = state.mode in ("", "call-response")
+    answers = "when you pause, the machine answers" if alternates else ""
     asks = state.notice_asks and now < state.notice_until
+    lines = _problems(state, now)
     hint = ("play here, with the mouse or your fingers", answers)
     return FrameText(
         top=(_row(state, _status_labels(state, turn, now)),
              _row(state, _engine_labels(state, turn, now))),
         bottom=(_row(state, _mode_buttons(state)), _row(state, _dial_labels(state))),
-        notices=_notices(state, now),
+        notices=_notices(state, lines, now),
         asked=(TextRun(state.notice),) if asks else (),
         hint=() if state.has_played or state.view.panel or state.replaying else hint,
         turn=turn,
-        trouble=bool(problems(state, now)),
+        trouble=bool(lines),
     )  # fmt: skip
-
-
-def problems(state: WindowState, now: float) -> list[str]:
-    """Return a line for each thing that does not work at the moment."""
-    lines = [*state.problems, *state.ports.all_problems()]
-    if state.engine_state(now) is EngineState.LOST:
-        lines.insert(0, "the engine does not answer")
-    return lines
 
 
 def _row(state: WindowState, labels: Iterable[Label]) -> Row:
@@ -164,14 +157,14 @@ def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
             else:
                 icon = Icon.LIT if state.ports.is_active(name, now) else Icon.LIGHT
                 yield Label(_run(name), 5, (), right=True, icon=icon)
-    for action, text_, short_, rank, panels in (
+    for action, name, short_name, rank, panels in (
         ("sessions", "recordings", "rec.", 4, ("sessions", "player")),
         ("controls", "controls", "contr.", 1, ("controls",)),
         ("help", "help", "?", 1, ("help",)),
     ):
         is_open = state.view.panel in panels
         yield Label(
-            _run(text_, text), rank, _run(short_, text), right=True, action=action,
+            _run(name, text), rank, _run(short_name, text), right=True, action=action,
             selected=is_open,
         )  # fmt: skip
 
@@ -200,9 +193,17 @@ def _dial_labels(state: WindowState) -> Iterator[Label]:
         )  # fmt: skip
 
 
-def _notices(state: WindowState, now: float) -> TextRuns:
+def _problems(state: WindowState, now: float) -> list[str]:
+    """Return a line for each thing that does not work, and that the frame does not say."""
     lines = [*state.problems, *state.ports.lines(now)]
-    notices = [TextRun(line, ColourRole.ALERT) for line in lines]
+    lost = state.engine_state(now) is EngineState.LOST
+    if lost and not THEMES[state.view.theme].has_text:
+        lines.insert(0, "the engine does not answer")
+    return lines
+
+
+def _notices(state: WindowState, problems: list[str], now: float) -> TextRuns:
+    notices = [TextRun(line, ColourRole.ALERT) for line in problems]
     if now - state.restarted_at < RESTART_SHOWN:
         restarted = "the engine was restarted"
         if state.recording == "armed":

@@ -166,3 +166,12 @@ def test_number_outside_its_range_is_not_shown():
     report(state, 1.0, "/robojam/spread", "f", 11.0)
     assert {*state.controls} == set()
     assert len(shown_text(state, 1.0)) < 1000
+
+
+def test_engine_that_is_lost_is_said_where_the_frame_has_no_text():
+    state = WindowState(last_message_at=1.0)
+    assert not frame_text(state, 60.0).notices  # the frame says it
+    state.view.theme = "stage"
+    frame = frame_text(state, 60.0)
+    assert frame.trouble
+    assert [notice.text for notice in frame.notices] == ["the engine does not answer"]
