@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import select
 import socket
 from collections.abc import Callable, Iterator
 
@@ -256,6 +257,19 @@ def test_cut_cable_is_said_and_the_plugged_one_too(logged):
         assert phone.recv(9) == b"hello"
         assert destination.error is None
         assert len(logged) == 2
+        destination.close()
+
+
+def test_host_that_is_not_there_is_said(logged):
+    with second_host() as host:
+        destination = Destination([(host.absent, 9000)], name="phone:9000")
+        assert destination.send(b"lost")  # the system looks for the host now, for 3 s
+        watched = select.poll()
+        (waiting,) = destination._sockets.values()
+        watched.register(waiting, 0)  # its errors
+        assert watched.poll(1000 * PATIENCE)
+        destination.send(b"lost too")
+        assert logged == ["cannot send to phone:9000: the host does not answer"]
         destination.close()
 
 

@@ -44,7 +44,10 @@ def _ip(*words: str) -> None:
 
 
 class SecondHost:
-    """Another host: `address` and `address6` are its own, `here` and `here6` are ours."""
+    """Another host: `address` and `address6` are its own, `here` and `here6` are ours.
+
+    `absent` is an address in its network that nobody has.
+    """
 
     def __init__(self, number: int) -> None:
         """Make the namespace and its link; number (0..255) tells hosts of one machine apart."""
@@ -53,7 +56,7 @@ class SecondHost:
         net6 = f"fd72:6f62:{os.getpid() % 0xFFFF:x}:{number:x}"
         self.here, self.address, self.broadcast = f"{net}.1", f"{net}.2", f"{net}.255"
         self.here6, self.address6 = f"{net6}::1", f"{net6}::2"
-        self._net = net
+        self._net, self.absent = net, f"{net}.250"
         _ip("netns", "add", self._name)
         try:
             _ip("link", "add", self._link, "type", "veth", "peer", "name", "eth0",
