@@ -257,9 +257,16 @@ class TuioReader:
             case ("set", session, *values):
                 return self._set(profile, _PROFILES[profile], session, values, host, port)
             case ("fseq", number):
-                frame = self._open(host, profile, port)
-                frame.number = parse_integer(number, _NUMBERS)
-                return self._end_frame(frame, host, profile, port, now)
+                value = parse_integer(number, _NUMBERS)
+                self._open(host, profile, port)
+                # Some senders put all profiles into one bundle with one number.
+                ended = [key for key in self._frames if key[0] == host and key[2] == port]
+                inputs = []
+                for _, other, _ in ended:
+                    if other in _PROFILES:
+                        self._frames[host, other, port].number = value
+                        inputs += self._end_frame(host, other, port, now)
+                return inputs
         raise ArgumentError("wrong arguments")
 
     def _read_2(
@@ -269,7 +276,7 @@ class TuioReader:
         if address == _ALIVE:
             frame = self._open(host, _TUIO2, port)
             frame.alive = _sessions(args)
-            return self._end_frame(frame, host, _TUIO2, port, now)
+            return self._end_frame(host, _TUIO2, port, now)
         if address == _FRAME:
             inputs = self._discard(host, _TUIO2, port)
             frame = self._begin(host, _TUIO2, port)
@@ -336,10 +343,10 @@ class TuioReader:
         return [(host, Dropped("torn frame"))] if torn else []
 
     def _end_frame(
-        self, frame: _Frame, host: str, profile: str, port: int, now: float
+        self, host: str, profile: str, port: int, now: float
     ) -> list[tuple[str, Input]]:
         """Return the changes that a complete frame brings."""
-        del self._frames[host, profile, port]
+        frame = self._frames.pop((host, profile, port))
         if self._own and frame.source == self._own:
             return [(host, Dropped("echo"))]
         source, inputs = self._source(host, frame, profile, port, now)

@@ -288,6 +288,26 @@ def test_tracker_that_sends_three_profiles_plays_as_one_that_sends_cursors():
     assert [finger.phase for finger in received] == [DOWN] + [MOVE] * 38  # type: ignore[union-attr]
 
 
+def test_profiles_in_one_bundle_with_one_frame_number_are_read():
+    reader = tuio.TuioReader()  # as python-tuio 0.0.9 sends them
+    cursor, blob = "/tuio/2Dcur", "/tuio/2Dblb"
+    packet = bundle(
+        [
+            encode(cursor, "si", "alive", 7),
+            encode(blob, "si", "alive", 7),
+            encode(cursor, "sifffff", "set", 7, 0.5, 0.25, 0.0, 0.0, 0.0),
+            encode(blob, "siffffffffffff", "set", 7, 0.75, 0.25, *[0.0] * 10),
+            encode(cursor, "si", "fseq", -1),
+        ]
+    )
+    downs = inputs(reader, packet)
+    assert [(f.phase, f.x) for f in downs if isinstance(f, Finger)] == [
+        (DOWN, 0.5),
+        (DOWN, 0.75),
+    ]
+    assert inputs(reader, packet) == []
+
+
 def tuio2(
     number: int, *components: tuple[Any, ...], alive: list[int], name: str = "app"
 ) -> bytes:
