@@ -1,3 +1,3 @@
 """The window's view of the engine: its connection, and the state built from its messages."""
 
-__all__ = ["echo", "link", "ports", "state", "strokes"]
+__all__ = ["link", "own_touches", "ports", "state", "strokes"]

@@ -18,7 +18,7 @@ from typing import Any
 from robojam.controls import CONTROLS, SETTINGS, Kind
 from robojam.jam.modes import MODES, Mode
 from robojam.touch import MEMORIES, Phase, clip, is_machine, is_player
-from robojam.window.client.echo import TouchEchoFilter
+from robojam.window.client.own_touches import OwnTouches
 from robojam.window.client.ports import MAX_ENTRIES, EnginePorts, plain
 from robojam.window.client.setup import EngineSetup, parse_setup
 from robojam.window.client.strokes import Strokes
@@ -136,7 +136,7 @@ class WindowState:
     ends: str = ""
     opened_at: float = 0.0
     strokes: Strokes = field(default_factory=Strokes)
-    echo_filter: TouchEchoFilter = field(default_factory=TouchEchoFilter)
+    own_touches: OwnTouches = field(default_factory=OwnTouches)
     controls: dict[str, float] = field(default_factory=dict)
     silenced: bool = False  # by a panic
     replaying: bool = False  # the engine replays a recording
@@ -241,12 +241,12 @@ class WindowState:
     def add_own_touch(self, phase: Phase, finger: int, x: float, y: float, now: float) -> None:
         """Add a touch of this window's own fingers; x, y in screen units."""
         self.has_played = True
-        who = self.echo_filter.who
+        who = self.own_touches.who
         if phase is Phase.UP:
             self.strokes.up(who, finger, now, own=True)
             return
         self._end_panic(who)
-        self.echo_filter.add(finger, x, y, now)
+        self.own_touches.add(finger, x, y, now)
         draw = self.strokes.down if phase is Phase.DOWN else self.strokes.move
         draw(who, finger, x, y, now, own=True)
 
@@ -351,7 +351,9 @@ class WindowState:
         if kind == "next" and len(numbers) > 3:
             due = now + clip(numbers[3], 0, 60)
             self.pending_touches[who] = PendingTouch(who, x, y, now, due)
-        elif kind in ("down", "move") and not self.echo_filter.is_echo(who, finger, x, y, now):
+        elif kind in ("down", "move") and not self.own_touches.is_reported(
+            who, finger, x, y, now
+        ):
             self.has_played = True
             self._end_panic(who)
             draw = self.strokes.down if kind == "down" else self.strokes.move

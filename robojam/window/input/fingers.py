@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from robojam.touch import Phase, clip
-from robojam.window.client.echo import FIRST_ID
+from robojam.window.client.own_touches import FIRST_ID
 
 #: Pointer name of the mouse. Its id is FIRST_ID; fingers have the ids after it.
 MOUSE = "mouse"

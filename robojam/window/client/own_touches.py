@@ -1,11 +1,11 @@
-"""Filter for this window's own touches when the engine reports them back.
+"""This window's own touches, which the engine reports back to it.
 
-An own touch is drawn at once, with or without an engine, so its echo must not be drawn
-again. Only the engine knows which human this window is, and another window may use the
-same ids. An echo is therefore recognised by its content: the same finger at exactly the
-position that was sent (as 32-bit floats, as in OSC), within MAX_DELAY seconds. The first
-match also gives this window's player name. An echoed up needs no filter: it lifts a
-finger that was drawn from an echo, or none.
+An own touch is drawn at once, with or without an engine, so it must not be drawn again when
+the engine reports it. Only the engine knows which human this window is, and another window
+may use the same ids. An own touch is therefore recognised by its content: the same finger at
+exactly the position that was sent (as 32-bit floats, as in OSC), within MAX_DELAY seconds.
+The first match also gives this window's player name. An up that is reported needs no filter:
+it lifts a finger that was drawn from a report, or none.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections import deque
 from ctypes import c_float
 from dataclasses import dataclass, field
 
-#: Longest delay of an echo, in seconds.
+#: Longest time until a touch is reported, in seconds.
 MAX_DELAY = 2.0
 #: Ids of the window's own fingers begin here.
 FIRST_ID = 1000
 
 
 @dataclass(slots=True)
-class TouchEchoFilter:
+class OwnTouches:
     """Own touches that were sent and have not come back; who is this window's player."""
 
     who: str = "human"
@@ -33,8 +33,8 @@ class TouchEchoFilter:
         """Remember a down or a move that was sent."""
         self.pending.append((now, finger, c_float(x).value, c_float(y).value))
 
-    def is_echo(self, who: str, finger: int, x: float, y: float, now: float) -> bool:
-        """Return whether a down or a move from the engine is the echo of an own touch."""
+    def is_reported(self, who: str, finger: int, x: float, y: float, now: float) -> bool:
+        """Return whether a down or a move from the engine is an own touch."""
         if finger < FIRST_ID:
             return False
         while self.pending and now - self.pending[0][0] > MAX_DELAY:

@@ -1,4 +1,4 @@
-"""Echoes of the window's own touches."""
+"""The window's own touches, reported by the engine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_echo_of_own_touch_is_not_drawn_and_gives_the_player_name():
     (stroke,) = state.strokes
     assert len(stroke.points) == 2
     assert stroke.lifted is None  # only the window's own event lifts it
-    assert state.echo_filter.who == "human2"
-    assert not state.echo_filter.pending
+    assert state.own_touches.who == "human2"
+    assert not state.own_touches.pending
 
 
 def test_touches_of_another_window_with_the_same_ids_are_drawn():
