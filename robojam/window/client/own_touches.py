@@ -1,4 +1,4 @@
-"""This window's own touches, which the engine reports back to it.
+"""Own touches of the window, which the engine reports back to it.
 
 An own touch is drawn at once, with or without an engine, so it must not be drawn again when
 the engine reports it. Only the engine knows which human this window is, and another window
