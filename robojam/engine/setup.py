@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from robojam.config.addresses import format_address
 from robojam.config.load import OptionsError, change
 from robojam.config.options import BY_NAME, Options
 from robojam.controls import RefusedError
@@ -176,7 +177,7 @@ class Setup:
         midi = devices.get("midi")
         midi = midi if isinstance(midi, dict) else {}
         # An engine on this machine announces itself: it is no receiver of touches.
-        own = tuple(f"{host}:" for host in _strings(devices.get("addresses")))
+        own = tuple(format_address(host, "") for host in _strings(devices.get("addresses")))
         receivers = [
             item
             for item in _records(devices.get("network"))
