@@ -103,7 +103,8 @@ class NoteSurface:
             return []
         if entry.number != stream.CONFIGURATION:
             return None
-        if entry.controller != stream.DATA or channel not in (0, 15):
+        configurable = self._style.master is not None and channel in (0, 15)
+        if entry.controller != stream.DATA or not configurable:
             return []
         moves = self.take_moves()
         lifted = self._lift(self._on(self._zones.configure(channel, entry.value)))

@@ -117,6 +117,11 @@ def test_zone_that_grows_takes_channels_from_the_other():
     assert moved(play(reader, stream.bend(0, 16383))).keys() == {(2, 60)}
 
 
+def test_style_of_a_single_channel_has_no_zone_whatever_is_configured():
+    reader = reader_of(PRESETS["mono"], stream.note_on(0, 60, 96), stream.parameter(0, 6, 15))
+    assert moved(play(reader, stream.bend(0, 0)))[0, 60][0] == 48
+
+
 def test_configuration_that_changes_nothing_lets_notes_sound():
     """As robojam and others send it again at any time."""
     reader = reader_of(MPE, *ONE)
