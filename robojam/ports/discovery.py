@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from robojam import __version__
@@ -57,7 +56,7 @@ def reaches_network(host: str) -> bool:
 def addresses() -> list[str]:
     """Return this machine's addresses that others can reach, those of IPv4 first.
 
-    Addresses of one link (fe80::) are left out: others must know its interface.
+    IPv6 addresses of one link (fe80::) are left out: others must know its interface.
     """
     hosts: set[str] = set()
     try:
@@ -73,7 +72,7 @@ def addresses() -> list[str]:
     else:
         for card in ifaddr.get_adapters():
             hosts |= {str(ip.ip if ip.is_IPv4 else ip.ip[0]) for ip in card.ips}
-    reachable = [h for h in hosts if reaches_network(h) and not ip_address(h).is_link_local]
+    reachable = [h for h in hosts if reaches_network(h) and not h.startswith("fe80:")]
     return sorted(reachable, key=lambda host: (":" in host, host))
 
 
@@ -176,8 +175,13 @@ def browse() -> list[DiscoveredReceiver]:
 def _by_preference(info: ServiceInfo) -> list[str]:
     """Return the addresses of a program: by IPv4, by IPv6, and those of one link last."""
     hosts = [canonical_host(host) for host in info.parsed_scoped_addresses()]
-    usable = [host for host in hosts if not is_wildcard(host) and not is_group(host)]
-    return sorted(usable, key=lambda host: (":" in host, ip_address(host).is_link_local))
+    usable = [
+        host
+        for host in hosts
+        if not is_wildcard(host) and not is_group(host)
+        if "%" in host or not host.startswith("fe80:")  # the interface must be known
+    ]
+    return sorted(usable, key=lambda host: (":" in host, "%" in host, host))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from support.engine import PATIENCE, command, serving
@@ -69,12 +71,10 @@ def test_engine_that_listens_by_ipv6_alone_is_announced():
 
 
 def test_program_with_several_addresses_is_listed_once_by_ipv4_first():
-    hosts = ["0.0.0.0", "ff02::7", "fe80::7", "2001:db8::7", "192.0.2.7"]
-    for left in (5, 4, 3):
-        info = zeroconf.ServiceInfo(
-            discovery.SERVICE, f"x.{discovery.SERVICE}", port=9, parsed_addresses=hosts[:left]
-        )
-        assert discovery._by_preference(info)[0] == hosts[left - 1]
+    hosts = ["0.0.0.0", "ff02::7", "fe80::7", "fe80::7%eth0", "2001:db8::7", "192.0.2.7"]
+    for left in (6, 5, 4):
+        info = SimpleNamespace(parsed_scoped_addresses=partial(list, hosts[:left]))
+        assert discovery._by_preference(info)[0] == hosts[left - 1]  # type: ignore[arg-type]
 
 
 @network
