@@ -45,6 +45,8 @@ _TOLERANCE, _PLACE_TOLERANCE = 0.01, 0.05
 _SMOOTHING: Final = 0.2
 #: Seconds within which a place that stays in one part of the grid is what the last one was.
 _AT_REST: Final = 0.05
+#: Seconds between two places of the coarse grid that are looked at, until a loop is known.
+_LEAST_INTERVAL: Final = 0.004
 #: Seconds within which the same event twice is one that was doubled on its way.
 _DOUBLED: Final = 0.002
 #: Parts of the screen within which two places are the same, and their bits that tell a place
@@ -87,13 +89,20 @@ _COARSE_PLACE: Final = Kind(least=8, slow=8)
 
 @dataclass(slots=True, eq=False)
 class _Sent:
-    """Event that was sent at t (s): of a series, its number there, and where it came back."""
+    """Event that was sent at t (s): of a series, its number there, and where it came back.
+
+    returned are the times by source, or None.
+    """
 
     t: float
-    series: Hashable
+    series: "_Series"
     number: int
-    keys: tuple[Hashable, ...] = ()
-    returned: dict[str, float] = field(default_factory=dict)  # times by source
+    key: Hashable
+    returned: dict[str, float] | None = None
+
+    def returned_at(self, source: str) -> float | None:
+        """Return when the event came back from a source (s), or None."""
+        return None if self.returned is None else self.returned.get(source)
 
 
 @dataclass(slots=True)
@@ -112,7 +121,7 @@ class _Loop:
     coarse: bool = False
     dropped: int = 0
     doubles: int = 0
-    series: Hashable = None
+    series: "_Series | None" = None
     number: int = 0
 
     @property
@@ -125,7 +134,7 @@ class _Loop:
 class _Run:
     """Events from one source in the order of sending, at delays from low to high (s)."""
 
-    series: Hashable
+    series: "_Series"
     number: int
     low: float
     high: float
@@ -184,7 +193,7 @@ class EchoDetector:
     """Detector of what was sent in what comes in. Times are arguments, in seconds."""
 
     def __init__(self) -> None:
-        self._sent: dict[Hashable, deque[_Sent]] = {}  # by key
+        self._sent: dict[Hashable, list[_Sent]] = {}  # by key
         self._order: deque[_Sent] = deque()
         self._series: dict[Hashable, _Series] = {}
         self._sources: dict[str, _Source] = {}
@@ -197,21 +206,21 @@ class EchoDetector:
 
         key is what an echo of the event has, too.
         """
-        self._remember((key,), now, series)
+        self._remember(key, now, self._series_of(series))
 
     def sent_touch(self, touch: Touch, now: float) -> None:
         """Remember a touch that is sent."""
         if touch.phase is not Phase.MOVE and touch.who == "ai":  # whose finger a pad shows
-            self._remember((touch.phase,), now, (touch.who, touch.phase))
+            self.sent(touch.phase, now, series=touch.phase)
         if touch.phase is Phase.UP:
             return
-        place = ("place", _on_grid(touch.x), _on_grid(touch.y))
-        self._remember((place,), now, touch.who)
-        series = self._series_of((touch.who, "coarse"))
+        place = round(touch.x * _GRID), round(touch.y * _GRID)
+        self._remember(place, now, self._series_of(touch.who))
+        series = self._series_of((touch.who, _COARSE))
         cell = _coarse(touch.x, touch.y)
         if cell != series.cell:  # a finger at rest says nothing about time
             series.cell = cell
-            self._remember((cell,), now, (touch.who, "coarse"))
+            self._remember(cell, now, series)
 
     def _series_of(self, name: Hashable) -> _Series:
         series = self._series.get(name)
@@ -221,23 +230,27 @@ class EchoDetector:
             series = self._series[name] = _Series()
         return series
 
-    def _remember(self, keys: tuple[Hashable, ...], now: float, name: Hashable) -> None:
-        series = self._series_of(name)
+    def _remember(self, key: Hashable, now: float, series: _Series) -> None:
         if not series.last or series.last[-1].t < now:
             series.count += 1
-        event = _Sent(now, name, series.count, keys)
+        event = _Sent(now, series, series.count, key)
         series.last.append(event)
-        self._order.append(event)
-        for key in keys:
-            self._sent.setdefault(key, deque(maxlen=_MAX_SAME)).append(event)
-        while len(self._order) > _MAX_SENT or self._order[0].t < now - MAX_DELAY:
-            old = self._order.popleft()
-            for key in old.keys:
-                same = self._sent.get(key)
-                if same and same[0] is old:
-                    same.popleft()
-                    if not same:
-                        del self._sent[key]
+        order = self._order
+        order.append(event)
+        same = self._sent.get(key)
+        if same is None:
+            self._sent[key] = [event]
+        else:
+            same.append(event)
+            del same[:-_MAX_SAME]
+        least = now - MAX_DELAY
+        while order[0].t < least or len(order) > _MAX_SENT:
+            old = order.popleft()
+            same = self._sent.get(old.key)
+            if same and same[0] is old:
+                del same[0]
+                if not same:
+                    del self._sent[old.key]
 
     # -- what comes in -----------------------------------------------------------------------
 
@@ -252,13 +265,19 @@ class EchoDetector:
         unique = _bits(_on_grid(x)) + _bits(_on_grid(y)) >= _PLACE_BITS
         if events and self._is_place(source, events, now, unique=unique, common=common):
             return True
-        key = _coarse(x, y)
-        here_now = self._sources.get(source)
-        last = None if here_now is None else here_now.cell
-        if last is not None and last.key == key:  # a finger at rest says nothing about time
-            return last.echo and now - last.t <= _AT_REST
-        if key not in self._sent:
+        return self._is_coarse_echo(source, _coarse(x, y), now)
+
+    def _is_coarse_echo(self, source: str, key: Hashable, now: float) -> bool:
+        """Return whether a place of the coarse grid is an echo."""
+        here = self._sources.get(source)
+        last = None if here is None else here.cell
+        if key not in self._sent and (last is None or last.key != key):
             return False
+        if here is not None and last is not None:
+            if last.key == key:  # a finger at rest says nothing about time
+                return last.echo and now - last.t <= _AT_REST
+            if now - last.t < _LEAST_INTERVAL and not any(loop.coarse for loop in here.loops):
+                return False  # a flood: no time is spent on it
         echo = self.is_echo(source, key, now, kind=_COARSE_PLACE)
         self._source(source).cell = _Cell(key, now, echo)
         return echo
@@ -277,7 +296,7 @@ class EchoDetector:
         unique: it has many digits; common: one with few digits may be an echo.
         """
         here = self._source(source)
-        event = min(events, key=lambda e: (source in e.returned, -e.t))
+        event = min(events, key=lambda e: (e.returned_at(source) is not None, -e.t))
         loop = None
         for other in events:
             if loop is None and (at := _loop_at(here, now - other.t, _PLACE_TOLERANCE)):
@@ -286,7 +305,7 @@ class EchoDetector:
         if unique:
             echo = sure or self._absent(event, source) < _ABSENT
         elif loop is None:
-            fresh = common and not sure and source not in event.returned
+            fresh = common and not sure and event.returned_at(source) is None
             echo = fresh and self._absent(event, source) < _ABSENT_COMMON
         else:
             echo = True
@@ -397,10 +416,10 @@ class EchoDetector:
     def _absent(self, event: _Sent, source: str) -> int:
         """Return how many events just before one did not come back from a source."""
         numbers = set()
-        for earlier in reversed(self._series[event.series].last):
+        for earlier in reversed(event.series.last):
             if earlier.number >= event.number:
                 continue
-            if source in earlier.returned or earlier.t < event.t - _EVIDENCE:
+            if earlier.returned_at(source) is not None or earlier.t < event.t - _EVIDENCE:
                 break
             numbers.add(earlier.number)
         return len(numbers)
@@ -413,7 +432,7 @@ class EchoDetector:
         if event.series == loop.series and event.number - loop.number > _ENDED:
             loop.sure = loop.found = False
             return False
-        returned_at = event.returned.get(source)
+        returned_at = event.returned_at(source)
         if returned_at is None or now - returned_at <= _DOUBLED:
             return True
         loop.doubles += 1
@@ -438,7 +457,7 @@ class EchoDetector:
         if loop is None:
             loop = _Loop(delay)
             here.loops = [*here.loops[1 - _MAX_LOOPS :], loop]
-        event.returned[source] = now
+        event.returned = {**(event.returned or {}), source: now}
         loop.delay += _SMOOTHING * (delay - loop.delay)
         loop.deviation += _SMOOTHING * (abs(delay - loop.delay) - loop.deviation)
         loop.series, loop.number = event.series, event.number
@@ -458,7 +477,7 @@ class EchoDetector:
         heard: object,
     ) -> bool:
         """Add an event to the runs that it continues; return whether one is a loop now."""
-        begun = {id(event): event for event in events if source not in event.returned}
+        begun = {id(event): event for event in events if event.returned_at(source) is None}
         for run in here.runs:
             after = [e for e in events if e.series == run.series and e.number > run.number]
             if not after:
@@ -513,8 +532,8 @@ def _near(x: float, y: float) -> list[Hashable]:
     """Return the places of the grid that are the same as one, which may have been rounded."""
     ys = {round(y * _GRID - _ROUNDING), round(y * _GRID + _ROUNDING)}
     xs = {round(x * _GRID - _ROUNDING), round(x * _GRID + _ROUNDING)}
-    return [("place", across, down) for across in xs for down in ys]
+    return [(across, down) for across in xs for down in ys]
 
 
 def _coarse(x: float, y: float) -> Hashable:
-    return "coarse", round(x * _COARSE), round(y * _COARSE)
+    return round(x * _COARSE), round(y * _COARSE), _COARSE
