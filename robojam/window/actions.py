@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from robojam.music import (
     INSTRUMENTS,
     SCALES,
+    alone,
     instrument_of,
     parse_instruments,
     parse_ranges,
@@ -90,11 +91,13 @@ class Actions:
                     send("/robojam/undo_store", "s", state.stored)
                 else:
                     state.notify("no memory has been stored that can be taken back", now)
-            case "instrument":  # argument: of which player
+            case "instrument":  # argument: of the machine (ai), or of this window's player
+                who = "ai" if argument == "ai" else state.echo_filter.who
                 if current := self._current(name, state.text(name), now):
-                    instrument = _next_after(instrument_of(argument, current), INSTRUMENTS)
-                    change = f"{argument}={instrument}"
-                    self._request(name, change, parse_instruments(change, current), now)
+                    instrument = _next_after(instrument_of(who, current), INSTRUMENTS)
+                    change = f"{alone(who)}={instrument}"
+                    expected = parse_instruments(change, current)
+                    self._request(name, change if who == "ai" else instrument, expected, now)
             case "scale":
                 if current := self._current(name, state.text(name), now):
                     scale = _next_after(current, tuple(SCALES))

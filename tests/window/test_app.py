@@ -615,12 +615,21 @@ def test_quick_presses_step_through_instruments_and_scales(app):
     sent = [click(app, "instrument:human"), click(app, "instrument:human")]
     sent += [click(app, "instrument:ai"), click(app, "scale"), click(app, "scale")]
     assert [packet for packets in sent for packet in packets] == [
-        encode("/robojam/instrument", "s", "human=chirp"),
-        encode("/robojam/instrument", "s", "human=drums"),
+        encode("/robojam/instrument", "s", "chirp"),
+        encode("/robojam/instrument", "s", "drums"),
         encode("/robojam/instrument", "s", "ai=strings"),
         encode("/robojam/scale", "s", "chromatic"),
         encode("/robojam/scale", "s", "major"),
     ]
+
+
+def test_your_instrument_is_that_of_the_player_at_this_window(app):
+    state = connected(app)
+    state.echo_filter.who = "human2"
+    state.texts["instrument"] = "human=strings,human2=drums,ai=keys"
+    state.view.panel = "controls"
+    assert click(app, "instrument:human") == [encode("/robojam/instrument", "s", "keys")]
+    assert click(app, "instrument:human") == [encode("/robojam/instrument", "s", "strings")]
 
 
 def test_instrument_and_scale_that_are_not_reported_are_not_changed(app):

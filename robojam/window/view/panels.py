@@ -104,6 +104,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     cells.append(PanelCell("range", "range", pitches))
     dials = [tuple(cells[i : i + 2]) for i in range(0, len(cells), 2)]
     instruments = state.text("instrument") or DEFAULT_INSTRUMENTS
+    yours = instrument_of(state.echo_filter.who, instruments)
     memories: list[PanelCell] = []
     for name in "AB":
         recall = PanelCell(f"recall {name}", f"recall:{name}")
@@ -114,7 +115,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     return (
         tuple(PanelCell(m, f"mode:{m}", selected=m == state.mode) for m in modes),
         *dials,
-        (PanelCell("your instrument", "instrument:human", instrument_of("human", instruments)),
+        (PanelCell("your instrument", "instrument:human", yours),
          PanelCell("the machine's", "instrument:ai", instrument_of("ai", instruments)),
          PanelCell("scale", "scale", state.text("scale"))),
         tuple(PanelCell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
