@@ -114,13 +114,14 @@ def _step(before: int, number: int) -> int:
 class _Source:
     """State of one source: its player, the port it sends from, its frames and cursors.
 
-    former are the ports it sent from before; settled: its port does not change. machine are
-    the cursors that are echoes of the machine's.
+    frames counts those from this port. former are the ports it sent from before; settled: its
+    port does not change. machine are the cursors that are echoes of the machine's.
     """
 
     player: str
     port: int
     received_at: float
+    frames: int = 0
     former: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_PORTS))
     settled: bool = False
     numbers: dict[str, _Numbering] = field(default_factory=dict)
@@ -406,10 +407,15 @@ class TuioReader:
                 source = silent
                 source.former.clear()
                 source.settled = False
+        if source is None:
+            # Some that each sent one frame and did not come back are one that changes its port.
+            once = [s for s in same if s.frames == 1]
+            source = once[-1] if len(once) > 1 else None
         if source is not None:
             if source.port != port:
                 source.former.append(source.port)
-                source.port = port
+                source.port, source.frames = port, 0
+            source.frames += 1
             return source, []
         lifts = self._make_room()
         same = self._sources.setdefault(name, [])
@@ -417,7 +423,7 @@ class TuioReader:
         number = 1
         while (player := _nth(name, number)) in players:
             number += 1
-        source = _Source(player, port, now)
+        source = _Source(player, port, now, frames=1)
         same.append(source)
         return source, lifts
 

@@ -216,6 +216,16 @@ def test_tracker_that_changes_its_port_at_each_packet_is_one_player():
         assert inputs_ == [(f"tuio:{HOST}", Finger(MOVE, 1, i / 256, 0.5))]
 
 
+@pytest.mark.parametrize("number", [-1, 0, 1])
+def test_sender_that_changes_its_port_and_does_not_count_is_no_crowd(number):
+    reader = tuio.TuioReader()
+    players = set()
+    for i in range(100):
+        packet = frame(number, (1, i / 128, 0.5), source=None)
+        players |= {player for player, _ in read(reader, packet, port=4000 + i, now=i / 60)}
+    assert len(players) <= 2
+
+
 def test_tracker_that_is_started_again_from_another_port_is_the_same_player():
     reader = tuio.TuioReader()
     first = landings(reader, range(1, 91), 10.0, port=4001)
