@@ -302,9 +302,8 @@ def test_burst_of_packets_and_a_monitor_that_never_reads_delay_no_touch(tmp_path
         deaf.bind(("127.0.0.1", 0))
         out.send("/robojam/subscribe", "i", deaf.getsockname()[1])
         out.until(lambda: len(out.received) > 10)
-        packet = osc.encode("/robojam/move", "iff", 1, 0.5, 0.5)
-        for _ in range(10_000):
-            out.raw(packet)
+        for i in range(10_000):
+            out.send("/robojam/move", "iff", 1, 0.5, i / 10_000)
         before = len(out.received)
         out.until(lambda: len(out.received) > before + 20)
         status = out.ask()

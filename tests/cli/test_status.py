@@ -60,7 +60,7 @@ def test_account_with_odd_values_is_bounded_and_can_be_shown(odd):
 
 @engine_needed
 def test_status_of_a_running_engine_is_printed_and_watched(tmp_path):
-    with serving(tmp_path) as engine:
+    with serving(tmp_path, "--threshold", "60") as engine:
         engine.out.send("/robojam/down", "iff", 0, 0.5, 0.5)
         engine.out.ask(lambda status: status["heard"] == 1)
         address = f"{engine.address[0]}:{engine.address[1]}"
