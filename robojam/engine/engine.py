@@ -547,7 +547,7 @@ class Engine:
             "memories": self.jam.memories,
             "sessions": self._sessions,
             **self._reader.status(),
-            "echo": self._reader.echo.status(),
+            "echo": self._reader.echo.status(self.clock()),
         }
         for port in self._ports:
             status |= port.status()

@@ -92,7 +92,7 @@ class Actions:
                 else:
                     state.notify("no memory has been stored that can be taken back", now)
             case "instrument":  # argument: of the machine (ai), or of this window's player
-                who = "ai" if argument == "ai" else state.echo_filter.who
+                who = "ai" if argument == "ai" else state.own_touches.who
                 if current := self._current(name, state.text(name), now):
                     instrument = _next_after(instrument_of(who, current), INSTRUMENTS)
                     change = f"{alone(who)}={instrument}"

@@ -63,10 +63,10 @@ _ENDED: Final = 48
 _EVIDENCE: Final = 10.0
 #: Most sent events, and of those with one key; most sources, loops and runs of one source.
 _MAX_SENT, _MAX_SAME, _MAX_SOURCES, _MAX_LOOPS, _MAX_RUNS = 8192, 8, 64, 4, 32
-#: Events of a series that are remembered as evidence, also after MAX_DELAY.
-_MAX_SERIES: Final = 128
-#: Echoes from which on a loop is reported.
-_REPORTED: Final = 3
+#: Most series, and events of each that are remembered as evidence, also after MAX_DELAY.
+_MAX_SERIES, _MAX_LAST = 256, 128
+#: Echoes from which on a loop is reported, and seconds for which the status shows it.
+_REPORTED, _SHOWN = 3, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class _Loop:
     """Loop at one source: its delay and mean deviation (s), and the echoes that were dropped.
 
     sure: more than one chance event shows it; found: it has been reported; coarse: places are
-    rounded on its way. doubles counts events that came twice; series and number are those of
-    the last echo.
+    rounded on its way. doubles counts events that came twice; at (s), series and number are
+    those of the last echo.
     """
 
     delay: float
@@ -119,6 +119,7 @@ class _Loop:
     sure: bool = False
     found: bool = False
     coarse: bool = False
+    at: float = 0.0
     dropped: int = 0
     doubles: int = 0
     series: "_Series | None" = None
@@ -180,12 +181,12 @@ class _Source:
     cell: _Cell | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Series:
     """Events that one output is sent of one kind: their count, and the last of them."""
 
     count: int = 0
-    last: deque[_Sent] = field(default_factory=lambda: deque(maxlen=_MAX_SERIES))
+    last: deque[_Sent] = field(default_factory=lambda: deque(maxlen=_MAX_LAST))
     cell: Hashable = None
 
 
@@ -225,7 +226,7 @@ class EchoDetector:
     def _series_of(self, name: Hashable) -> _Series:
         series = self._series.get(name)
         if series is None:
-            if len(self._series) >= _MAX_SENT:
+            if len(self._series) >= _MAX_SERIES:
                 del self._series[next(iter(self._series))]
             series = self._series[name] = _Series()
         return series
@@ -390,13 +391,16 @@ class EchoDetector:
         found, self._found = self._found, []
         return found
 
-    def status(self) -> list[dict[str, object]]:
-        """Return the loops as JSON values: source, delay in milliseconds, echoes dropped."""
+    def status(self, now: float) -> list[dict[str, object]]:
+        """Return the loops of the last minute, as JSON values.
+
+        These are the source, the delay in milliseconds and the echoes that were dropped.
+        """
         return [
             {"source": name, "delay_ms": round(1000 * loop.delay), "dropped": loop.dropped}
             for name, source in self._sources.items()
             for loop in source.loops
-            if loop.found
+            if loop.found and now - loop.at <= _SHOWN
         ]
 
     # -- evidence ----------------------------------------------------------------------------
@@ -429,7 +433,7 @@ class EchoDetector:
 
         A loop that has returned nothing for long has ended.
         """
-        if event.series == loop.series and event.number - loop.number > _ENDED:
+        if event.series is loop.series and event.number - loop.number > _ENDED:
             loop.sure = loop.found = False
             return False
         returned_at = event.returned_at(source)
@@ -457,7 +461,10 @@ class EchoDetector:
         if loop is None:
             loop = _Loop(delay)
             here.loops = [*here.loops[1 - _MAX_LOOPS :], loop]
-        event.returned = {**(event.returned or {}), source: now}
+        if event.returned is None or len(event.returned) >= _MAX_SOURCES:
+            event.returned = {}
+        event.returned[source] = now
+        loop.at = now
         loop.delay += _SMOOTHING * (delay - loop.delay)
         loop.deviation += _SMOOTHING * (abs(delay - loop.delay) - loop.deviation)
         loop.series, loop.number = event.series, event.number
@@ -479,7 +486,7 @@ class EchoDetector:
         """Add an event to the runs that it continues; return whether one is a loop now."""
         begun = {id(event): event for event in events if event.returned_at(source) is None}
         for run in here.runs:
-            after = [e for e in events if e.series == run.series and e.number > run.number]
+            after = [e for e in events if e.series is run.series and e.number > run.number]
             if not after:
                 continue
             event = min(after, key=lambda e: abs(now - e.t - run.delay))

@@ -248,7 +248,7 @@ def test_loop_through_another_program_is_found_its_notes_are_lifted_and_others_a
     lifted = [item.id & 127 for item in came[5][:-1] if item.phase is Phase.UP]
     assert lifted == [72, 73, 74, 75, 76]
     assert [items[-1] for items in came[5:]] == [Dropped("echo")] * 4
-    (loop,) = ports.midi._echoes.status()
+    (loop,) = ports.midi._echoes.status(ports.now)
     assert (loop["source"], loop["delay_ms"]) == ("midi:board", 200)
     ports.touch("down", x=0.5)
     ports.now += 0.15

@@ -625,7 +625,7 @@ def test_quick_presses_step_through_instruments_and_scales(app):
 
 def test_your_instrument_is_that_of_the_player_at_this_window(app):
     state = connected(app)
-    state.echo_filter.who = "human2"
+    state.own_touches.who = "human2"
     state.texts["instrument"] = "human=strings,human2=drums,ai=keys"
     state.view.panel = "controls"
     assert click(app, "instrument:human") == [encode("/robojam/instrument", "s", "keys")]

@@ -104,7 +104,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     cells.append(PanelCell("range", "range", pitches))
     dials = [tuple(cells[i : i + 2]) for i in range(0, len(cells), 2)]
     instruments = state.text("instrument") or DEFAULT_INSTRUMENTS
-    yours = instrument_of(state.echo_filter.who, instruments)
+    yours = instrument_of(state.own_touches.who, instruments)
     memories: list[PanelCell] = []
     for name in "AB":
         recall = PanelCell(f"recall {name}", f"recall:{name}")
