@@ -105,7 +105,9 @@ def make_outputs(
         )
         if dialect == "native" and options.osc_ahead and not everyone:
             ahead, scale = options.osc_ahead / 1000, options.settings().timescale
-            return ScheduledOscOutput(destination, ahead=ahead, timescale=scale)
+            return ScheduledOscOutput(
+                destination, ahead=ahead, timescale=scale, echo=reader.echo
+            )
         if dialect == "tuio":
             return TuioOutput(destination, tuio_source(), everyone=everyone)
         return OscOutput(destination, writers[dialect], everyone=everyone)

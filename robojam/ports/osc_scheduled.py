@@ -19,6 +19,7 @@ from robojam.jam.protocols import Proposal
 from robojam.ports.destination import Destination
 from robojam.touch import LIFT_AFTER, Phase, Touch, is_machine
 from robojam.wire import native, osc
+from robojam.wire.echo import EchoDetector
 
 #: Instants closer than this are the same, in seconds: sums of floats differ.
 _SAME = 1e-6
@@ -82,11 +83,14 @@ class ScheduledOscOutput:
         timescale: float,
         clock: Callable[[], float] = time.perf_counter,
         wall: Callable[[], float] = time.time,
+        echo: EchoDetector | None = None,
     ) -> None:
         """Send to a destination, `ahead` seconds early; timescale is the one in force.
 
         clock is the engine's, in seconds; wall is the time since 1970, which machines share.
+        echo is told of touches when they leave: their echoes may come before they are due.
         """
+        self._echo = echo or EchoDetector()
         self._destination, self._ahead = destination, ahead
         self._timescale, self._clock, self._wall = timescale, clock, wall
         self._voices: dict[str, _Voice] = {}
@@ -177,7 +181,9 @@ class ScheduledOscOutput:
         voice.held, voice.last_up = False, stamp
 
     def _write(self, who: str, voice: _Voice, phase: Phase, dt: float) -> bytes:
-        return native.encode_touch(Touch(voice.x, voice.y, dt, phase, 0, who), dt)
+        touch = Touch(voice.x, voice.y, dt, phase, 0, who)
+        self._echo.sent_touch(touch, self._clock())
+        return native.encode_touch(touch, dt)
 
     def _send(self, voice: _Voice, packets: list[bytes], stamp: float) -> None:
         timetag = self._wall() + (stamp - self._clock())

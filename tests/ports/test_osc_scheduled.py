@@ -93,6 +93,7 @@ class Ahead(DrivenEngine):
             timescale=self.options.settings().timescale,
             clock=lambda: self.now,
             wall=lambda: EPOCH + self.now,
+            echo=self.engine._reader.echo,
         )
         self.engine._publisher.outputs = (self.output, self.plain)
 
@@ -115,6 +116,15 @@ def test_touches_leave_early_and_are_stamped_with_their_instant(ahead):
     assert left == pytest.approx([0.15, 0.25, 0.3, 0.42, 0.47], abs=1e-5)
     stamps = [one.stamp - 1000 for one in sent]
     assert stamps == pytest.approx([0.2, 0.3, 0.32, 0.47, 0.52], abs=1e-5)
+
+
+def test_touch_that_comes_back_before_it_is_due_is_an_echo(ahead):
+    d = ahead(land(0.2, 0.3, 0.7), slide(3.0))
+    d.send("/robojam/mode", "s", "solo")
+    d.wait(0.17)
+    d.send("/robojam/down", "iff", 1, 0.3, 0.7)  # from a program that renames what it receives
+    assert d.status()["dropped"] == {"echo": 1}
+    assert d.status()["played"] == 0
 
 
 def test_touch_that_is_due_within_the_time_ahead_leaves_at_once(ahead):
