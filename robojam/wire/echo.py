@@ -440,7 +440,7 @@ class EchoDetector:
         if returned_at is None or now - returned_at <= _DOUBLED:
             return True
         loop.doubles += 1
-        return loop.doubles > 2
+        return loop.doubles > max(2, loop.dropped / 8)
 
     def _accept(
         self,
