@@ -126,8 +126,8 @@ class _PadFinger:
     sends_touch: its touches are sent. level: the number of its last touch. new_place: the
     place came after the last release, and the finger has not landed. The other times are
     those of its last touch, landing and release. landings are the touches that show that they
-    are sent, if they may be echoes. perhaps_released: a release was taken for an echo, and no
-    place has come since.
+    are sent, if they may be echoes. perhaps_released: a release was taken for an echo; how many
+    places may still come before the touch that shows that it was none.
     """
 
     sends_touch: bool = False
@@ -141,7 +141,7 @@ class _PadFinger:
     landed_at: float = -math.inf
     released_at: float = -math.inf
     landings: list[_Held] = field(default_factory=list)
-    perhaps_released: bool = False
+    perhaps_released: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +291,7 @@ class Pads:
         self._held.pop(key, None)
         at = [delay for touch in held for delay in touch.delays]
         if level <= 0 and id_ == _FIRST_ID and echo.is_echo_lift(host, now, at):
-            finger.perhaps_released = finger.sends_touch
+            finger.perhaps_released = 2 if finger.sends_touch else 0
             return [Dropped("echo")]
         inputs = self._release_held(key, held, now, echo, placed=False)
         return inputs + self._set_touched(id_, finger, level, now)
@@ -314,7 +314,8 @@ class Pads:
         """Touch a pad whose touches waited, as a person's place (placed) or release comes."""
         finger = self._finger(key)
         own = [touch for touch in held if not echo.is_echo_landing(key[0], touch.delays)]
-        released, finger.perhaps_released = finger.perhaps_released, False
+        released = finger.perhaps_released > 0
+        finger.perhaps_released = max(0, finger.perhaps_released - 1)
         at_once = finger.sends_touch and placed and not finger.touched
         if not own and not (held and (released or at_once)):
             return []
