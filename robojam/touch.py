@@ -16,6 +16,8 @@ MAX_DT = 5.0
 LIFT_AFTER = 0.15
 #: Longest pause, in seconds, before a touch of a player without phases that is still a move.
 PAUSE_IS_DOWN = 0.1
+#: Most fingers of one player, as many as the cursors of a TUIO frame.
+MAX_FINGERS = 64
 #: Longest time by which a jam can go back, in seconds, and the names of its stored snapshots.
 MAX_BACK = 60.0
 MEMORIES = "ABCDEFGH"

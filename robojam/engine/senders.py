@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from robojam.controls import RefusedError
 from robojam.engine.metrics import RateLimiter
-from robojam.touch import LIFT_AFTER, Phase, nth
+from robojam.touch import LIFT_AFTER, MAX_FINGERS, Phase, nth
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 
 log = logging.getLogger("robojam")
@@ -30,8 +30,6 @@ RESERVED: Final = 8
 MAX_OF_A_HOST: Final = 8
 #: Seconds after which a player who holds no finger down and sends nothing is forgotten.
 FORGET_AFTER: Final = 600.0
-#: Most fingers of one player, as many as the cursors of a TUIO frame.
-MAX_FINGERS: Final = 64
 #: Seconds without news after which a finger is lifted: a little less than the ten in which
 #: a lost lift is to be mended, and the time while other fingers of its sender move.
 SILENCE: Final = 9.5

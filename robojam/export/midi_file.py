@@ -41,9 +41,10 @@ class Part(NamedTuple):
 def write(session: Session, to: Path, *, style: Style = PRESETS["mpe"]) -> None:
     """Write everyone's touches, each player on a track and on channels of their own.
 
-    A touch is off by half a tick at most (`ticks_per_beat`); t = 0 is the start. A finger that
-    the recording leaves down is lifted at its end. Raises ValueError for a control of the
-    recording that is not allowed and for too many players, and OSError.
+    A touch is off by half a tick at most (`ticks_per_beat`), and a note lasts a tick at least;
+    t = 0 is the start. A finger that the recording leaves down is lifted at its end. Raises
+    ValueError for a control of the recording that is not allowed and for too many players, and
+    OSError.
     """
     ranges = settings_of(session).range
     import mido
@@ -57,10 +58,17 @@ def write(session: Session, to: Path, *, style: Style = PRESETS["mpe"]) -> None:
     writers = {}
     tracks: dict[str, MidiTrack] = {}
     at = dict.fromkeys(parts, 0)  # the tick of each track's last message
+    struck: dict[tuple[str, int, int], int] = {}  # that of each note-on
 
     def add(who: str, t: float, data: bytes) -> None:
-        tick = max(at[who], round(t * second))
         for message in stream.MidiParser().feed(data)[0]:
+            tick = max(at[who], round(t * second))
+            note = who, message[0] & 0x0F, message[1]
+            if message[0] & 0xF0 == stream.NOTE_ON:
+                struck[note] = tick
+            elif message[0] & 0xF0 == stream.NOTE_OFF:
+                # pretty_midi loses notes without a length.
+                tick = max(tick, struck.get(note, -1) + 1)
             tracks[who].append(mido.Message.from_bytes(message, time=tick - at[who]))
             at[who] = tick
 

@@ -287,6 +287,9 @@ class MidiPorts:
             elif event.name == "range":
                 for device in self._outputs:
                     device.writer.ranges = str(event.value)
+            elif event.name == "panic":
+                for source in self._inputs:
+                    source.reader.silence()
             if event.name in ("mode", "panic"):
                 self._panic()
 
@@ -382,8 +385,10 @@ class MidiPorts:
         }
 
     def close(self) -> None:
-        """Release all notes that sound, and close the devices."""
-        self._panic()
+        """Release all notes that sound, and close the devices; on any thread."""
+        for number, device in enumerate(self._outputs, start=OUTPUTS):
+            if device.port is not None:  # without the echo detector, which is the engine's
+                self._client.send(number, device.writer.panic())
         self._client.close()
 
 

@@ -52,6 +52,15 @@ def test_pedal_holds_a_note_which_is_silence_that_the_machine_answers(tmp_path):
     assert down.t + 0.5 <= min(answers) < max(answers) < down.t + 4.0
 
 
+def test_more_notes_than_a_player_has_fingers_land_once_when_the_pedal_holds_them(tmp_path):
+    keyboard = Keyboard(tmp_path, mode="listen", range="0-127")
+    keyboard.play("b0 40 7f" + "".join(f" 90 {n:02x} 60 80 {n:02x} 40" for n in range(20, 108)))
+    keyboard.play("e0 00 50  e0 00 51")  # every note that is held slides
+    session = keyboard.jam.end()
+    phases = [event.touch.phase for event in session.touches("human")]
+    assert phases.count(Phase.DOWN) == 88
+
+
 def test_all_notes_off_of_a_controller_lifts_every_finger(tmp_path):
     keyboard = Keyboard(tmp_path, mode="listen")
     keyboard.play("91 3c 60  92 40 60")

@@ -14,7 +14,6 @@ from support.players import ScriptedPlayer, land
 from robojam.controls import RefusedError
 from robojam.engine.senders import (
     FORGET_AFTER,
-    MAX_FINGERS,
     MAX_OF_A_HOST,
     MAX_PLAYERS,
     RESERVED,
@@ -26,7 +25,7 @@ from robojam.engine.senders import (
 )
 from robojam.music import instrument_of, range_of
 from robojam.sessions.regenerate import first_difference, regenerate
-from robojam.touch import Phase
+from robojam.touch import MAX_FINGERS, Phase
 from robojam.wire.native import Control, Finger, PhaselessTouch, PitchedFinger
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP

@@ -130,6 +130,17 @@ def test_pressure_of_a_landing_is_the_velocity_of_its_note(tmp_path):
     assert [m[2] for _, m in found["human"] if m[0] >> 4 == 9] == [32]
 
 
+@pytest.mark.parametrize("style", ["mpe", "keys", "drums"])
+def test_tap_without_a_length_is_a_note_of_a_tick(tmp_path, style):
+    taps = [event(1.0, phase, x) for x in (0.2, 0.2, 0.9) for phase in ("down", "up")]
+    write(Session(HEADER, tuple(taps)), tmp_path / "jam.mid", style=PRESETS[style])
+    pretty_midi = pytest.importorskip("pretty_midi")
+    instruments = pretty_midi.PrettyMIDI(str(tmp_path / "jam.mid")).instruments
+    notes = [note for instrument in instruments for note in instrument.notes]
+    assert len(notes) == 3
+    assert all(1.0 <= note.start < note.end < 1.001 for note in notes)
+
+
 def test_note_that_is_held_is_not_bent_by_another_player(tmp_path):
     events = [event(0.0, "down", 0.2, who="human")]
     events += [event(0.1, "down", 0.5), event(0.2, "move", 0.9), event(0.3, "up", 0.9)]

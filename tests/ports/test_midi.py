@@ -459,6 +459,14 @@ def test_close_silences_the_outputs(ports):
     assert ports.client.closed
 
 
+def test_note_that_a_panic_has_ended_does_not_come_back_by_a_bend(ports):
+    ports.play(stream.note_on(0, 60, 9))  # its note-off was lost
+    ports.midi.handle(ControlChanged(0.0, "panic", 1), ports.now)
+    ports.play(stream.bend(0, 9000))
+    ports.now += GATHER
+    assert ports.midi.receive() == []
+
+
 def test_panic_reaches_the_ports_of_a_silent_jam(tmp_path):
     events = []
 

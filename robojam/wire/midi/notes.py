@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from robojam.touch import Phase
+from robojam.touch import MAX_FINGERS, Phase
 from robojam.wire.midi import stream
 from robojam.wire.midi.styles import Style
 from robojam.wire.midi.values import DATA_CONTROLLERS, DataEntry
@@ -31,7 +31,7 @@ class _Note:
 
     semitones is the bend of its own channel, to which that of its zone is added; y is 0..127.
     pressure is the last since it landed, 0..127. place is the pitch and y (0..1) of its last
-    touch.
+    touch. silenced: it has been lifted elsewhere, and slides no more.
     """
 
     key: _Key
@@ -41,6 +41,7 @@ class _Note:
     pressure: int | None = None
     key_down: bool = True
     sostenuto: bool = False
+    silenced: bool = False
     place: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -123,6 +124,12 @@ class NoteSurface:
         self._zones = Zones(self._style)
         return lifted
 
+    def silence(self) -> None:
+        """Note that every finger has been lifted: a note counts when it is struck again."""
+        self._moved.clear()
+        for note in self._notes.values():
+            note.silenced = True
+
     # -- notes -------------------------------------------------------------------------------
 
     def _on(self, channels: Iterable[int]) -> list[_Note]:
@@ -131,6 +138,8 @@ class NoteSurface:
 
     def _land(self, key: _Key, velocity: int) -> list[Input]:
         lifted = self._lift([self._notes[key]]) if key in self._notes else []
+        if len(self._notes) >= MAX_FINGERS:  # the oldest gives way, first of those of a pedal
+            lifted += self._lift([min(self._notes.values(), key=lambda note: note.key_down)])
         channel = self._zones.channels[key[0]]
         y = {"velocity": velocity, "pressure": channel.pressure}.get(
             str(self._style.y), channel.y
@@ -180,7 +189,7 @@ class NoteSurface:
 
     def _move(self, note: _Note) -> list[Input]:
         """Return a move, where the note is in another place than at its last touch."""
-        if note.place == self._place(note):
+        if note.silenced or note.place == self._place(note):
             return []
         pressure = None
         if note.pressure is not None and self._style.y != "pressure":

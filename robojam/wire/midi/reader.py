@@ -49,6 +49,9 @@ class Surface(Protocol):
     def lift_all(self) -> list[Input]:
         """Lift every finger, and forget the state of the port."""
 
+    def silence(self) -> None:
+        """Note that every finger has been lifted: none comes back by a move."""
+
 
 class MidiReader:
     """Reader of the messages of one port."""
@@ -99,6 +102,10 @@ class MidiReader:
         """Lift every finger and let every control go: the port is gone."""
         self._parameters = ParameterDecoder()
         return self._surface.lift_all() + self._bindings.release_all()
+
+    def silence(self) -> None:
+        """Note that a panic has lifted every finger: none comes back by a move."""
+        self._surface.silence()
 
 
 class _Bindings:
@@ -246,6 +253,9 @@ class _ControllerSurface:
         self._values.clear()
         self.has_moves = False
         return []  # a finger without phases lifts by itself
+
+    def silence(self) -> None:
+        self.has_moves = False
 
 
 def make_reader(style: Style) -> MidiReader:

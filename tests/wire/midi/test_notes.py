@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.touch import Phase
+from robojam.touch import MAX_FINGERS, Phase
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import make_reader
 from robojam.wire.midi.stream import MidiParser
@@ -74,6 +74,26 @@ def test_all_notes_off_on_a_channel_of_its_own_ends_the_notes_of_that_channel():
     assert lifted(play(two_zones, cc(15, 123, 0))) == [(14, 60)]
     keys = reader_of(PRESETS["keys"], stream.note_on(0, 60, 9), stream.note_on(1, 60, 9))
     assert lifted(play(keys, cc(0, 123, 0))) == [(0, 60)]
+
+
+def test_note_that_a_panic_has_ended_comes_back_only_when_it_is_struck_again():
+    stuck, held_by_pedal = stream.note_on(0, 60, 9), stream.note_on(0, 64, 9)
+    reader = reader_of(MPE, cc(0, 64, 127), stuck, held_by_pedal, stream.note_off(0, 64))
+    reader.read(stream.bend(0, 9000))
+    reader.silence()
+    assert play(reader, stream.bend(0, 10000), cc(0, 74, 9), stream.pressure(0, 9)) == []
+    lift, down = play(reader, stuck)
+    assert (lift.phase, down.phase) == ("up", "down")
+    assert len(moved(play(reader, stream.bend(0, 8192)))) == 1
+
+
+def test_more_notes_than_fingers_end_the_oldest_of_those_that_the_pedal_holds():
+    reader = reader_of(MPE, *(stream.note_on(0, 20 + n, 9) for n in range(MAX_FINGERS)))
+    play(reader, cc(0, 64, 127), stream.note_off(0, 25))
+    assert [one.phase for one in play(reader, stream.note_on(0, 100, 9))] == ["up", "down"]
+    first, *_ = play(reader, stream.note_on(0, 101, 9))
+    assert first == Finger(Phase.UP, 20)  # the pedal holds none now: the oldest of all
+    assert len(moved(play(reader, stream.bend(0, 9000)))) == MAX_FINGERS
 
 
 # -- zones -------------------------------------------------------------------------------
