@@ -185,7 +185,7 @@ def _player(player: Status) -> str:
 
 def _output(output: Status) -> str:
     error = _text(output.get("error"))
-    state = f"FAILS: {error}" if error else "works"
+    state = f"FAILS: {error}" if error else _text(output.get("note")) or "works"
     counts = f"{_count(output.get('sent'))} sent, {_count(output.get('unsent'))} not"
     return f"{_text(output.get('address'))} ({_text(output.get('dialect'))}): {state}; {counts}"
 

@@ -91,6 +91,11 @@ def canonical_host(host: str) -> str:
     return host if address is None else str(address.ipv4_mapped or address)
 
 
+def player_host(host: str) -> str:
+    """Return the host that stands for a canonical one as a player: ::1 is 127.0.0.1."""
+    return "127.0.0.1" if host == "::1" else host
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a canonical host is this machine by an address that no other can reach."""
     return host in ("127.0.0.1", "::1") or (

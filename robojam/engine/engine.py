@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam import music
-from robojam.config.addresses import format_address
+from robojam.config.addresses import format_address, player_host
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS, RefusedError, Settings, validate_control
 from robojam.engine.metrics import DropCounter, RateLimiter, memory_mb
@@ -38,7 +38,7 @@ from robojam.music import range_of
 from robojam.ports import udp
 from robojam.ports.interface import InputPort, OutputPort, Port
 from robojam.ports.listener import Listener
-from robojam.ports.udp import Address, is_loopback
+from robojam.ports.udp import Address
 from robojam.system.call_queue import CallQueue
 from robojam.system.priority import ORDINARY
 from robojam.touch import Phase, clip
@@ -212,11 +212,11 @@ class Engine:
         if self.endpoint.is_own(sender):
             self._counts.drop("echo", "robojam's own packet")
             return
+        host, port = player_host(sender[0]), sender[1]
         messages, dropped = osc.decode(data)
         for part in dropped:
-            self._handle(part, sender[0], arrival, sender)
+            self._handle(part, host, arrival, sender)
         for message in messages:
-            host, port = sender
             for source, request in self._reader.read(message, host, arrival, port):
                 self._handle(request, source, arrival, sender)
         self._report_loops()
@@ -370,7 +370,7 @@ class Engine:
             for name, value in self._controls().items():
                 if value is not None:
                     self.endpoint.send(native.encode_control(name, value), monitor)
-            if self._setup is not None and is_loopback(monitor[0]):
+            if self._setup is not None and self.endpoint.is_here(monitor[0]):
                 for name, encoded in self._setup.chosen().items():
                     self.endpoint.send(native.encode_setup(name, encoded), monitor)
 
@@ -466,7 +466,7 @@ class Engine:
         self, request: native.SetupRequest | native.SetupChange, arrival: float, sender: Address
     ) -> None:
         setup = self._setup
-        if not is_loopback(sender[0]):
+        if not self.endpoint.is_here(sender[0]):
             raise RefusedError("not allowed", "the setup is changed from this machine alone")
         if setup is None:
             raise RefusedError("replaying", "a replay's setup cannot be changed")
@@ -510,7 +510,8 @@ class Engine:
         assert self._setup is not None
         self.options = self._takes.options = options
         encoded = self._setup.chosen()[name]
-        self._monitors.send_here(native.encode_setup(name, encoded))
+        packet = native.encode_setup(name, encoded)
+        self._monitors.send_where(packet, self.endpoint.is_here)
         log.info("%s is now %s", name, encoded)
 
     # -- status ----------------------------------------------------------------------------

@@ -4,9 +4,9 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 
-from robojam.config.addresses import format_address
+from robojam.config.addresses import format_address, player_host
 from robojam.controls import RefusedError
-from robojam.ports.udp import Address, is_local, is_loopback
+from robojam.ports.udp import Address, is_local
 from robojam.wire import native
 from robojam.wire.echo import EchoDetector, Kind
 
@@ -101,10 +101,10 @@ class Monitors:
         for monitor in self._until:
             self._send(packet, monitor)
 
-    def send_here(self, packet: bytes) -> None:
-        """Send a packet to the monitors on this machine."""
+    def send_where(self, packet: bytes, is_meant: Callable[[str], bool]) -> None:
+        """Send a packet to the monitors at certain hosts."""
         for monitor in self._until:
-            if is_loopback(monitor[0]):
+            if is_meant(monitor[0]):
                 self._send(packet, monitor)
 
     def send_forecast(
@@ -142,6 +142,6 @@ class Monitors:
         A control without effect is not sent, and so ends a loop by itself. Some always have
         one (reset), and several values may follow each other round a loop.
         """
-        if all(host != monitor_host for monitor_host, _ in self._until):
+        if all(host != player_host(monitor_host) for monitor_host, _ in self._until):
             return False
         return self._echo.is_echo(host, native.encode_control(name, value), now, kind=_CONTROL)

@@ -18,9 +18,9 @@ _ATTEMPTS: Final = 10
 class Listener:
     """Sockets of an engine, at one port: one for each family that it listens in.
 
-    127.0.0.1 and localhost are listened at together with ::1, if there is one, and :: together
-    with 0.0.0.0. A multicast group is listened at together with this machine's own addresses,
-    for its window. `address` is the address that was asked for, with its port; `destinations`
+    127.0.0.1, localhost and 0.0.0.0 are listened at together with ::1, if there is one:
+    localhost is either to programs on this machine. :: is listened at together with 0.0.0.0,
+    and a multicast group with this machine's own addresses, for its window. `address` is the address that was asked for, with its port; `destinations`
     are the receivers of what is sent otherwise than in answer.
     """
 
@@ -28,7 +28,7 @@ class Listener:
         """Listen at an address or a name; port 0 is a free one. Raises PortError."""
         ((host, _), *_) = resolve(host, port, to="listen at")
         required, optional = [host], []
-        if host == "127.0.0.1":
+        if host in ("127.0.0.1", "0.0.0.0"):
             optional = ["::1"]
         elif host == "::":
             required.append("0.0.0.0")
@@ -78,6 +78,13 @@ class Listener:
     def is_own(self, sender: Address) -> bool:
         """Return whether a packet's sender is one of the engine's own sockets."""
         return any(each.is_own(sender) for each in self._senders())
+
+    def is_here(self, host: str) -> bool:
+        """Return whether a sender's host is this machine, for certain.
+
+        Its window has the address of this listener where that is the only one.
+        """
+        return is_loopback(host) or host == self.address[0]
 
     def receives(self, address: Address) -> bool:
         """Return whether what is sent to an address comes to the listener."""

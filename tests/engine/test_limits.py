@@ -69,6 +69,19 @@ def test_touches_of_one_host_are_limited_and_those_of_others_are_not(driven):
     assert d.status()["heard"] == 5002
 
 
+def test_this_machine_is_one_player_by_either_loopback_address(driven):
+    d = driven(ScriptedPlayer(land(0.1)), mode="listen")
+    d.send("/robojam/subscribe", "i", 4100, sender=("::1", 1))
+    d.send("/robojam/down", "iff", 1, 0.5, 0.5, sender=("::1", 4000))
+    d.send("/robojam/down", "iff", 2, 0.5, 0.5, sender=("127.0.0.1", 4000))
+    assert [player["name"] for player in d.status()["players"]] == ["human"]
+    # Controls that its window sends back are known as such.
+    for _ in range(40):
+        d.send("/robojam/reset", sender=("::1", 4000))
+        d.wait(0.02)
+    assert "echo" in d.status()["dropped"]
+
+
 def test_recordings_on_request_are_limited(driven):
     d = driven(ScriptedPlayer(land(0.1)), mode="listen")
     for _ in range(40):

@@ -50,7 +50,7 @@ def receive(listener: Listener) -> tuple[bytes, Address]:
 
 
 @ipv6
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::"])
 def test_listener_hears_both_families_and_answers_a_connected_socket(host, listen):
     listener = listen(host)
     for to in ("127.0.0.1", "::1"):
@@ -123,6 +123,15 @@ def test_packets_of_all_own_sockets_are_recognised_and_no_others(listen):
     output.close()
     assert not everywhere.is_own(sender)
     assert everywhere.destinations == ()
+
+
+def test_window_is_here_at_the_only_address_that_is_listened_at(listen):
+    with second_host() as host:
+        listener = listen(host.here)
+        assert listener.is_here(host.here)
+        assert not listener.is_here(host.address)
+    assert not listen("0.0.0.0").is_here(host.here)
+    assert listen("127.0.0.1").is_here("::1")
 
 
 def test_status_has_each_output_and_all_that_was_not_sent(listen):

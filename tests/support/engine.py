@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from robojam.app.assemble import make_reader
-from robojam.config.addresses import parse_address, reachable
+from robojam.config.addresses import is_loopback, parse_address, reachable
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.engine.engine import Engine
@@ -78,6 +78,9 @@ class FakeEndpoint:
 
     def is_own(self, sender: tuple[str, int]) -> bool:
         return sender == self.address
+
+    def is_here(self, host: str) -> bool:
+        return is_loopback(host)
 
     def send(self, packet: bytes, to: tuple[str, int]) -> None:
         self.sent += messages(packet, self._clock(), to)
