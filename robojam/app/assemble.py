@@ -178,11 +178,13 @@ def assemble(options: Options) -> Assembly:
         setup = Setup(
             options,
             {
-                "osc": lambda now: PortGroup(tuple(make_outputs(now, listener, reader))),
-                "midi": lambda now: PortGroup(
+                "osc": lambda now, present: PortGroup(
+                    tuple(make_outputs(now, listener, reader, present=present.outputs))
+                ),
+                "midi": lambda now, _: PortGroup(
                     ports := tuple(_midi_ports(now, reader.echo)), ports
                 ),
-                "sound": lambda now: PortGroup(tuple(_sound(now))),
+                "sound": lambda now, _: PortGroup(tuple(_sound(now))),
             },
             models=models.names,
         )

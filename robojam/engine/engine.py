@@ -95,7 +95,7 @@ class Engine:
         self.options, self.info, self.endpoint = options, info, endpoint
         self._load, self._make_jam, self.clock = load, make_jam, clock
         self._fixed = tuple(outputs), tuple(inputs)
-        self._setup = setup
+        self._setup, self._voices_asked = setup, options.voices
         self._reader = reader or dialects.OscReader()
         is_local = lru_cache(maxsize=64)(udp.is_local)
         self._monitors = Monitors(endpoint.send, self._reader.echo, is_local=is_local)
@@ -478,40 +478,49 @@ class Engine:
 
     def _change_setup(self, setup: Setup, request: native.SetupChange, arrival: float) -> None:
         options = setup.check(request.name, request.encoded)
-        if options == setup.options:
-            return
-        if options.voices != self.options.voices:
-            use = partial(self._use_voices, setup, options)
-            self._load_model(self.info.model.file, options.voices, use)
+        if request.name == "voices":
+            self._voices_asked = options.voices
+            if options.voices != self.options.voices:
+                self._load_voices(setup)
             return
         in_force = msgspec.structs.replace(options, controls=asdict(self._settings))
-        closed = setup.replace(
-            request.name, options, in_force, self.calls.put, self._collect_ports
-        )
-        self._collect_ports()
+        use = partial(self._use_setup, setup, request.name)
+        closed = setup.replace(request.name, options, in_force, self.calls.put, use)
+        use()
         for port in closed.inputs:
             for source, lifted in port.lift_all():
                 self._handle(lifted, source, arrival)
-        self._adopt_options(options, request.name)
 
-    def _use_voices(self, setup: Setup, options: Options, loaded: Loaded) -> None:
+    def _load_voices(self, setup: Setup) -> None:
+        """Load the model that plays for the number of voices that was asked for last."""
+        voices = self._voices_asked
+        use = partial(self._use_voices, setup, voices)
+        self._load_model(self.info.model.file, voices, use)
+
+    def _use_voices(self, setup: Setup, voices: int, loaded: Loaded) -> None:
+        if voices != self._voices_asked or voices == self.options.voices:
+            return  # another number was asked for meanwhile
         if isinstance(loaded, Exception):
-            self._counts.drop("no such model", f"{options.voices} voices: {loaded}")
+            self._counts.drop("no such model", f"{voices} voices: {loaded}")
+            return
+        if loaded.info.model.file != self.info.model.file:  # another was chosen meanwhile
+            self._load_voices(setup)
             return
         self._next_take(self.clock(), "another number of voices")
-        setup.options = options = msgspec.structs.replace(setup.options, voices=options.voices)
+        setup.options = msgspec.structs.replace(setup.options, voices=voices)
         self.info, self._make_jam = loaded.info, partial(Jam, loaded.player)
         self.jam = self._new_jam()
-        self._adopt_options(options, "voices")
+        self._use_setup(setup, "voices")
         self.begin_if_alone()
 
-    def _adopt_options(self, options: Options, name: str) -> None:
-        """Use options of which one has changed, and tell the programs on this machine."""
-        assert self._setup is not None
-        self.options = self._takes.options = options
-        encoded = self._setup.chosen()[name]
-        packet = native.encode_setup(name, encoded)
-        self._monitors.send_where(packet, self.endpoint.is_here)
+    def _use_setup(self, setup: Setup, name: str) -> None:
+        """Use ports and options of the setup; tell the programs here of one that changed."""
+        self._collect_ports()
+        if setup.options == self.options:
+            return
+        self.options = self._takes.options = setup.options
+        encoded = setup.chosen()[name]
+        self._monitors.send_where(native.encode_setup(name, encoded), self.endpoint.is_here)
         log.info("%s is now %s", name, encoded)
 
     # -- status ----------------------------------------------------------------------------

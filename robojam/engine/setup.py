@@ -1,7 +1,7 @@
 """Setup of a running jam: its ports, its sound device and its number of voices.
 
-Ports are closed and opened on a thread of their own, because that may wait for a device, a
-name server or a process. The engine's thread only takes ports out and puts ports in.
+Ports are opened on a thread of their own, because that may wait for a device, a name server
+or a process. The engine's thread only takes ports out and puts ports in.
 """
 
 import json
@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from robojam.config.addresses import format_address
 from robojam.config.load import OptionsError, change
@@ -31,6 +33,9 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "voices": ("voices",),
 }
 _GROUP_OF: Final = {name: group for group, names in GROUPS.items() for name in names}
+#: Groups whose new ports are opened while the old ones are in use: where one cannot be opened,
+#: the old ones stay. The ports of the others may need the device that the old ones have.
+_OPENED_FIRST: Final = frozenset({"osc"})
 #: Bytes of a value, as JSON, that is set; names in a list that is answered, and their length.
 _LONGEST, _NAMES, _NAME = 4096, 64, 120
 #: Seconds after which the devices of the machine are looked up again, and that this may take.
@@ -44,8 +49,10 @@ class PortGroup(NamedTuple):
     inputs: tuple[InputPort, ...] = ()
 
 
-#: Function that opens the ports of a group as options name them. Raises ValueError.
-Open = Callable[[Options], PortGroup]
+_NONE: Final = PortGroup()
+#: Function that opens the ports of a group as options name them, but for those that are in
+#: use already, which it returns too. Raises ValueError.
+Open = Callable[[Options, PortGroup], PortGroup]
 
 
 class Setup:
@@ -60,8 +67,8 @@ class Setup:
     ) -> None:
         """Open all groups; models lists the models that can be chosen. Raises ValueError."""
         self.options, self._open_group, self._models = options, open_group, models
-        self.groups = {name: open_ports(options) for name, open_ports in open_group.items()}
-        self._error = ""
+        self.groups = {name: each(options, _NONE) for name, each in open_group.items()}
+        self._error, self._failed = "", set[str]()
         self._devices: dict[str, Any] = {}
         self._looked_at, self._looking = float("-inf"), False
         self._newest: dict[str, int] = {}  # the number of each group's last change
@@ -100,30 +107,46 @@ class Setup:
         call: Callable[[Callable[[], None]], None],
         changed: Callable[[], None],
     ) -> PortGroup:
-        """Take the ports of an option's group out, and open those of new options.
+        """Open the ports of an option's group as new options name them.
 
         in_force are the options with the present values of the controls. call makes a call on
-        the engine's thread, where changed is called when the new ports are in their place.
-        Returns the ports that were taken out, which are closed on the worker's thread.
+        the engine's thread, where changed is called when ports or options have changed.
+        Returns the ports that were taken out at once, which are closed on the worker's thread.
         """
-        group = _GROUP_OF[name]
-        self.options, self._error = options, ""
-        old, self.groups[group] = self.groups.get(group, PortGroup()), PortGroup()
+        group, field = _GROUP_OF[name], BY_NAME[name].field
+        opened_first = group in _OPENED_FIRST
+        if not opened_first and options == self.options and group not in self._failed:
+            return _NONE
+        self._error = ""
+        self._failed.discard(group)
         number = self._newest[group] = self._newest.get(group, 0) + 1
+        old = _NONE
+        if not opened_first:
+            self.options = options
+            old, self.groups[group] = self.groups.get(group, old), old
 
         def put(ports: PortGroup, error: str) -> None:
+            present = self.groups.get(group, _NONE)
             if number != self._newest[group]:
-                self._run(lambda: _close(ports))
+                self._run(lambda: _close(ports, present))
                 return
-            self.groups[group], self._error = ports, error
+            if error:
+                self._error = error
+                self._failed.add(group)
+            if not (error and opened_first):
+                value = getattr(options, field)
+                self.options = msgspec.structs.replace(self.options, **{field: value})
+                self.groups[group] = ports
+                _close(present, ports)
             changed()
 
         def work() -> None:
             _close(old)
-            ports, error = PortGroup(), ""
+            ports, error = _NONE, ""
             try:
                 if number == self._newest[group]:
-                    ports = self._open_group[group](in_force)
+                    present = self.groups.get(group, _NONE)
+                    ports = self._open_group[group](in_force, present)
             except (ValueError, OSError) as reason:
                 error = str(reason)
                 log.warning("%s: %s", name, error)
@@ -203,9 +226,11 @@ class Setup:
         )
 
 
-def _close(ports: PortGroup) -> None:
+def _close(ports: PortGroup, kept: PortGroup = _NONE) -> None:
+    """Close the ports of a group, but for those that are in another one too."""
     for port in dict.fromkeys((*ports.outputs, *ports.inputs)):
-        port.close()
+        if port not in kept.outputs and port not in kept.inputs:
+            port.close()
 
 
 def _strings(value: object) -> list[str]:

@@ -20,8 +20,9 @@ class Listener:
 
     127.0.0.1, localhost and 0.0.0.0 are listened at together with ::1, if there is one:
     localhost is either to programs on this machine. :: is listened at together with 0.0.0.0,
-    and a multicast group with this machine's own addresses, for its window. `address` is the address that was asked for, with its port; `destinations`
-    are the receivers of what is sent otherwise than in answer.
+    and a multicast group with this machine's own addresses, for its window. `address` is the
+    address that was asked for, with its port; `destinations` are the receivers of what is sent
+    otherwise than in answer.
     """
 
     def __init__(self, host: str, port: int) -> None:

@@ -4,9 +4,10 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from robojam.config.addresses import Output, format_address, parse_output
+from robojam.config.addresses import format_address, parse_output
 from robojam.config.options import Options
 from robojam.jam.events import Event, TouchPlayed
 from robojam.ports.destination import Destination
@@ -14,7 +15,7 @@ from robojam.ports.interface import OutputPort
 from robojam.ports.listener import Listener
 from robojam.ports.osc_scheduled import ScheduledOscOutput
 from robojam.ports.udp import Address, resolve
-from robojam.touch import is_machine
+from robojam.touch import Phase, is_machine
 from robojam.wire import dialects, impsy, microjam, native, tuio
 
 #: Function that writes a touch, played at an instant of the engine's clock, as packets.
@@ -28,13 +29,25 @@ class OscOutput:
 
     def __init__(self, destination: Destination, write: Write, *, everyone: bool) -> None:
         """Send to a destination; everyone: the humans' touches too."""
-        self._destination, self._everyone, self._write = destination, everyone, write
+        self.destination, self._everyone, self._write = destination, everyone, write
+        self._down: dict[tuple[str, int], tuple[TouchPlayed, float]] = {}
 
     def handle(self, event: Event, at: float) -> None:
-        """Send a touch."""
+        """Send a touch; a move is a landing if the receiver has not seen the finger land."""
         if isinstance(event, TouchPlayed) and (self._everyone or is_machine(event.touch.who)):
-            for packet in self._write(event, at):
-                self._destination.send(packet)
+            touch = event.touch
+            finger = touch.who, touch.id
+            if touch.phase is Phase.UP:
+                self._down.pop(finger, None)
+            else:
+                if touch.phase is Phase.MOVE and finger not in self._down:
+                    event = replace(event, touch=replace(touch, phase=Phase.DOWN))
+                self._down[finger] = event, at
+            self._send(event, at)
+
+    def _send(self, event: TouchPlayed, at: float) -> None:
+        for packet in self._write(event, at):
+            self.destination.send(packet)
 
     def advance(self, now: float) -> float:
         """Do nothing; return infinity."""
@@ -46,8 +59,11 @@ class OscOutput:
         return {}
 
     def close(self) -> None:
-        """Close the destination."""
-        self._destination.close()
+        """Lift the fingers that are down at the receiver, and close the destination."""
+        for event, at in self._down.values():
+            self._send(replace(event, touch=replace(event.touch, phase=Phase.UP)), at)
+        self._down.clear()
+        self.destination.close()
 
 
 class TuioOutput(OscOutput):
@@ -66,7 +82,7 @@ class TuioOutput(OscOutput):
     def advance(self, now: float) -> float:
         """Repeat the last state if a second has passed; return the seconds until the next."""
         if now - self._last_sent >= tuio.REPEAT_INTERVAL:
-            self._destination.send(self._writer.repeat(now))
+            self.destination.send(self._writer.repeat(now))
             self._last_sent = now
         return self._last_sent + tuio.REPEAT_INTERVAL - now
 
@@ -82,13 +98,20 @@ def make_outputs(
     reader: dialects.OscReader | None = None,
     *,
     everyone: bool = False,
+    present: Sequence[OutputPort] = (),
 ) -> list[OutputPort]:
     """Return the outputs that --osc-out names. Raises PortError for an unknown host.
 
-    The listener recognises their packets as the engine's own.
-    The machine plays on the pads of reader. everyone: the humans' touches are sent too.
+    The listener recognises their packets as the engine's own. The machine plays on the pads of
+    reader. everyone: the humans' touches are sent too. An output that is present is not made
+    again.
     """
     reader = reader or dialects.OscReader()
+    made = {
+        (each.destination.name, each.destination.dialect): each
+        for each in present
+        if isinstance(each, OscOutput | ScheduledOscOutput)
+    }
 
     writers: dict[str, Write] = {
         "native": lambda event, _: [native.encode_touch(event.touch, event.dt)],
@@ -98,8 +121,7 @@ def make_outputs(
         "interface": lambda event, _: impsy.encode_interface(event.touch),
     }
 
-    def make(output: Output, addresses: Sequence[Address]) -> OutputPort:
-        name, dialect = format_address(output.host, output.port), output.dialect
+    def make(name: str, dialect: str, addresses: Sequence[Address]) -> OutputPort:
         destination = listener.open_destination(
             addresses, name=name, dialect=dialect, optional=name in _OPTIONAL
         )
@@ -113,5 +135,11 @@ def make_outputs(
         return OscOutput(destination, writers[dialect], everyone=everyone)
 
     outputs = [parse_output(text) for text in options.osc_out]
-    addresses = [resolve(output.host, output.port) for output in outputs]
-    return [make(*pair) for pair in zip(outputs, addresses, strict=True)]
+    keys = [(format_address(o.host, o.port), o.dialect) for o in outputs]
+    addresses = [
+        () if key in made else resolve(output.host, output.port)
+        for key, output in zip(keys, outputs, strict=True)
+    ]
+    return [
+        made.get(key) or make(*key, found) for key, found in zip(keys, addresses, strict=True)
+    ]

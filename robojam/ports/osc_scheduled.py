@@ -91,7 +91,7 @@ class ScheduledOscOutput:
         echo is told of touches when they leave: their echoes may come before they are due.
         """
         self._echo = echo or EchoDetector()
-        self._destination, self._ahead = destination, ahead
+        self.destination, self._ahead = destination, ahead
         self._timescale, self._clock, self._wall = timescale, clock, wall
         self._voices: dict[str, _Voice] = {}
 
@@ -129,7 +129,7 @@ class ScheduledOscOutput:
             self._take_back(who, voice)
             if voice.held:
                 self._send_up(who, voice, max(self._clock(), voice.last_touch))
-        self._destination.close()
+        self.destination.close()
 
     def _pending(self, event: TouchPending, due: float) -> None:
         voice = self._voices.setdefault(event.who, _Voice())
@@ -192,4 +192,4 @@ class ScheduledOscOutput:
         if 0 < voice.last_timetag - timetag < _ROUNDING:
             timetag = voice.last_timetag
         voice.last_timetag = timetag
-        self._destination.send(osc.bundle(packets, at=timetag))
+        self.destination.send(osc.bundle(packets, at=timetag))

@@ -14,10 +14,12 @@ from support.engine import (
     PATIENCE,
     DrivenEngine,
     RunningEngine,
+    playing,
     recordings,
     serving,
 )
 from support.jack import missing, until
+from support.players import RandomPlayer
 from support.ports import FakePort
 
 from robojam.app.assemble import regenerate_session
@@ -48,18 +50,36 @@ class SetupEngine(DrivenEngine):
         super().__init__(folder, **options)
         self.opened: queue.Queue[Options] = queue.Queue()
         self.made: list[FakePort] = []
-        self.setup = Setup(self.options, {"midi": self._open, "sound": self._open})
+        groups = {"midi": self._open, "sound": self._open, "osc": self._open_outputs}
+        self.setup = Setup(self.options, groups)
         self.engine._setup = self.setup
         self.engine._collect_ports()
         self.opened = queue.Queue()
 
-    def _open(self, options: Options) -> PortGroup:
+    def _open(self, options: Options, _: PortGroup) -> PortGroup:
         self.opened.put(options)
         if "nowhere" in options.midi_in:
             raise PortError("there is no such port")
         port = FakePort()
         self.made.append(port)
         return PortGroup((port,), (port,))
+
+    def _open_outputs(self, options: Options, present: PortGroup) -> PortGroup:
+        """Open a port for each output, but for those that are in use."""
+        if "no.such.host:9" in options.osc_out:
+            raise PortError("there is no host no.such.host")
+        made = (
+            dict(zip(self.setup.options.osc_out, present.outputs, strict=True))
+            if present.outputs
+            else {}
+        )
+        return PortGroup(tuple(made.get(text) or FakePort() for text in options.osc_out))
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the OSC outputs in use, by their addresses."""
+        return dict(
+            zip(self.setup.options.osc_out, self.setup.groups["osc"].outputs, strict=True)
+        )
 
     def change(
         self, name: str, value: object, sender: tuple[str, int] = ("127.0.0.1", 7)
@@ -121,6 +141,63 @@ def test_port_that_cannot_be_opened_is_said_and_the_jam_goes_on(jam, caplog):
     jam.change("midi-in", [])
     jam.settle()
     assert jam.answer()["error"] == ""
+
+
+def test_output_that_cannot_be_opened_leaves_the_others_and_the_option_as_they_were(jam):
+    jam.change("osc-out", ["10.0.0.1:1", "10.0.0.2:1"])
+    jam.settle()
+    before = jam.outputs()
+    jam.change("osc-out", ["10.0.0.1:1", "no.such.host:9"])
+    jam.send("/robojam/down", "iff", 1, 0.1, 0.1)  # while the new ones are opened
+    jam.settle()
+    assert jam.outputs() == before
+    assert all(port.touches and not port.closed for port in before.values())
+    assert set(before.values()) <= set(jam.engine._publisher.outputs)
+    answer = jam.answer()
+    assert answer["error"] == "there is no host no.such.host"
+    assert answer["chosen"]["osc-out"] == ["10.0.0.1:1", "10.0.0.2:1"]
+    jam.change("osc-out", ["10.0.0.2:1", "10.0.0.3:1"])
+    jam.settle()
+    assert jam.answer()["error"] == ""
+    after = jam.outputs()
+    assert after["10.0.0.2:1"] is before["10.0.0.2:1"]
+    assert (before["10.0.0.1:1"].closed, before["10.0.0.2:1"].closed) == (True, False)
+
+
+def test_change_that_is_taken_back_while_it_is_made_is_not_made(jam):
+    jam.change("osc-out", ["10.0.0.1:1"])
+    jam.settle()
+    before = jam.outputs()
+    jam.change("osc-out", ["10.0.0.1:1", "10.0.0.2:1"])
+    jam.change("osc-out", ["10.0.0.1:1"])
+    jam.settle()
+    jam.settle()
+    assert jam.outputs() == before
+    assert not before["10.0.0.1:1"].closed
+
+
+def test_port_that_could_not_be_opened_is_tried_again_when_it_is_chosen_again(jam):
+    for _ in range(2):
+        jam.change("midi-in", ["nowhere"])
+        jam.settle()
+        assert jam.opened.get(timeout=PATIENCE).midi_in == ("nowhere",)
+
+
+def test_number_of_voices_that_is_taken_back_while_the_model_is_loaded_is_not_used(jam):
+    waiting = []
+    jam.engine._load = lambda name, voices, on_loaded: waiting.append((voices, on_loaded))
+    for voices in (4, 1, 3):
+        jam.change("voices", voices)
+    assert [voices for voices, _ in waiting] == [4, 3]
+    for voices, on_loaded in waiting:
+        on_loaded(playing(RandomPlayer(voices=voices)))
+        jam.engine.calls.drain()
+    assert jam.status()["voices"] == 3
+    jam.change("voices", 2)
+    jam.change("voices", 3)
+    waiting[-1][1](playing(RandomPlayer(voices=2)))
+    jam.engine.calls.drain()
+    assert jam.status()["voices"] == 3
 
 
 def test_of_two_quick_changes_the_last_stands_and_no_port_is_left_open(jam):

@@ -12,6 +12,7 @@ import pytest
 from support.engine import HAND, OUT, PATIENCE, DrivenEngine, Sent
 from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
+from robojam.jam.events import TouchPlayed
 from robojam.ports.osc_out import tuio_source
 from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import Endpoint
@@ -81,6 +82,22 @@ def test_each_output_is_sent_its_dialect(tmp_path):
     engine.wait(1.2)
     where = {(m.to[1], m.address.split("/")[1]) for m in engine.take()}
     assert where == {(9000, "robojam"), (9001, "impsy"), (9001, "prediction"), (9002, "touch")}
+
+
+@pytest.mark.parametrize("dialect", ["native", "touchosc"])
+def test_output_that_is_opened_and_closed_within_a_stroke_shows_a_whole_one(tmp_path, dialect):
+    engine = driven(tmp_path, dialect, touchosc=("/1/xy",))
+    (output,) = engine.engine._publisher.outputs
+    stroke = [Touch(x, 0.5, 0.1, Phase.MOVE, 0, "ai") for x in (0.25, 0.5)]
+    for i, touch in enumerate(stroke):
+        output.handle(TouchPlayed(i / 10, touch, 0.1), i / 10)
+    output.close()
+    output.close()
+    sent = engine.take()
+    if dialect == "native":
+        assert [m.name for m in sent] == ["ai/down", "ai/move", "ai/up"]
+    else:
+        assert [m.args for m in sent if m.address.endswith("/z")] == [(1.0,), (0.0,)]
 
 
 def test_tuio_frames_are_repeated_once_a_second(tmp_path):
