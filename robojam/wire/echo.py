@@ -7,7 +7,7 @@ twice, or be rounded. People send the same values too, so a value alone shows no
 does is decided by kind:
 
 - A place of a touch has two numbers that are practically unique together: one that was sent
-  within MAX_DELAY is an echo by itself. Places with few digits (a corner, the middle) are so
+  within MAX_DELAY is an echo by itself. Those with few digits (an edge, the middle) are so
   only at the delay of a loop that is known, or if what was sent before them came back, too.
 - The touch and release of a pad (`/z`) belong to the places beside them: `touchosc` keeps a
   touch that may be an echo until the next place, and a release is an echo at the delay of a
@@ -51,9 +51,9 @@ _LEAST_INTERVAL: Final = 0.004
 _DOUBLED: Final = 0.002
 #: Parts of the screen within which two places are the same, and their bits that tell a place
 #: from others. Numbers may have been rounded to six digits, or be those of a pad's axis.
-_GRID, _PLACE_BITS, _ROUNDING = 1 << 16, 14, 0.1
-#: Parts of the grid to which places may be rounded on their way.
-_COARSE: Final = 127
+_GRID, _PLACE_BITS, _ROUNDING = 1 << 16, 20, 0.1
+#: Parts of the grid to which places may be rounded on their way, and by how many of its parts.
+_COARSE, _COARSE_ROUNDING = 127, 0.6
 #: Predecessors that did not come back, from which on a place with many digits and one with
 #: few is no echo; the same for MIDI within `Kind.at_once`.
 _ABSENT, _ABSENT_COMMON, _ABSENT_AT_ONCE = 32, 1, 1
@@ -215,7 +215,7 @@ class EchoDetector:
             self.sent(touch.phase, now, series=touch.phase)
         if touch.phase is Phase.UP:
             return
-        place = round(touch.x * _GRID), round(touch.y * _GRID)
+        place = _on_grid(touch.x), _on_grid(touch.y), _GRID
         self._remember(place, now, self._series_of(touch.who))
         series = self._series_of((touch.who, _COARSE))
         cell = _coarse(touch.x, touch.y)
@@ -262,24 +262,25 @@ class EchoDetector:
 
         common: a place with few digits may be one.
         """
-        events = self._returning(_near(x, y), now)
+        events = self._returning(_near(x, y, _GRID, _ROUNDING), now)
         unique = _bits(_on_grid(x)) + _bits(_on_grid(y)) >= _PLACE_BITS
         if events and self._is_place(source, events, now, unique=unique, common=common):
             return True
-        return self._is_coarse_echo(source, _coarse(x, y), now)
+        return self._is_coarse_echo(source, x, y, now)
 
-    def _is_coarse_echo(self, source: str, key: Hashable, now: float) -> bool:
-        """Return whether a place of the coarse grid is an echo."""
-        here = self._sources.get(source)
+    def _is_coarse_echo(self, source: str, x: float, y: float, now: float) -> bool:
+        """Return whether a place that has been rounded is an echo."""
+        here, key = self._sources.get(source), _coarse(x, y)
+        known = here is not None and any(loop.coarse for loop in here.loops)
+        keys = _near(x, y, _COARSE, _COARSE_ROUNDING) if known else [key]
         last = None if here is None else here.cell
-        if key not in self._sent and (last is None or last.key != key):
+        if last is not None and last.key == key:  # a finger at rest says nothing about time
+            return last.echo and now - last.t <= _AT_REST
+        if self._sent.keys().isdisjoint(keys):
             return False
-        if here is not None and last is not None:
-            if last.key == key:  # a finger at rest says nothing about time
-                return last.echo and now - last.t <= _AT_REST
-            if now - last.t < _LEAST_INTERVAL and not any(loop.coarse for loop in here.loops):
-                return False  # a flood: no time is spent on it
-        echo = self.is_echo(source, key, now, kind=_COARSE_PLACE)
+        if last is not None and not known and now - last.t < _LEAST_INTERVAL:
+            return False  # a flood: no time is spent on it
+        echo = self._is_echo(source, keys, now, _COARSE_PLACE, None)
         self._source(source).cell = _Cell(key, now, echo)
         return echo
 
@@ -327,7 +328,13 @@ class EchoDetector:
 
         heard is what `take_heard` returns of it if it turns out to be an echo later.
         """
-        events = self._returning((key,), now)
+        return self._is_echo(source, (key,), now, kind, heard)
+
+    def _is_echo(
+        self, source: str, keys: Iterable[Hashable], now: float, kind: Kind, heard: object
+    ) -> bool:
+        """Return whether an event that has one of the keys is an echo."""
+        events = self._returning(keys, now)
         if not events:
             return False
         here = self._source(source)
@@ -439,6 +446,8 @@ class EchoDetector:
         returned_at = event.returned_at(source)
         if returned_at is None or now - returned_at <= _DOUBLED:
             return True
+        if abs(returned_at - event.t - loop.delay) > loop.tolerance:
+            return True  # it returned through another loop
         loop.doubles += 1
         return loop.doubles > max(2, loop.dropped / 8)
 
@@ -535,11 +544,11 @@ def _bits(number: int) -> int:
     return 0 if not number else 17 - (number & -number).bit_length()
 
 
-def _near(x: float, y: float) -> list[Hashable]:
-    """Return the places of the grid that are the same as one, which may have been rounded."""
-    ys = {round(y * _GRID - _ROUNDING), round(y * _GRID + _ROUNDING)}
-    xs = {round(x * _GRID - _ROUNDING), round(x * _GRID + _ROUNDING)}
-    return [(across, down) for across in xs for down in ys]
+def _near(x: float, y: float, parts: int, rounding: float) -> list[Hashable]:
+    """Return the places of a grid that are the same as one, which may have been rounded."""
+    ys = range(round(y * parts - rounding), round(y * parts + rounding) + 1)
+    xs = range(round(x * parts - rounding), round(x * parts + rounding) + 1)
+    return [(across, down, parts) for across in xs for down in ys]
 
 
 def _coarse(x: float, y: float) -> Hashable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -222,24 +222,67 @@ def test_place_rounded_to_six_digits_is_an_echo():
     assert heard(phone.read(message, 11.2)) == [(None, 0.123457, 0.987654)]  # too late
 
 
-def test_places_rounded_to_seven_bits_are_recognised_and_then_dropped():
-    phone, random = Phone(z=False), Random(3)
-    machine = [
-        (t, touch) for t, touch in strokes(random, "ai", 5.0, 10.0) if touch.phase is not UP
-    ]
-    events: list[tuple[float, int, Touch]] = [(t, 0, touch) for t, touch in machine]
+def hear_loop(phone: Phone, rounding: Callable[[float], float]) -> list[bool]:
+    """Return whether each echo of a loop that rounds places is heard."""
+    machine = [m for m in strokes(Random(3), "ai", 10.0, 10.0) if m[1].phase is not UP]
+    events = [(t, 0, touch) for t, touch in machine]
     events += [(t + 0.15, 1, touch) for t, touch in machine]
     echoes = []
     for t, kind, what in sorted(events, key=lambda event: event[:2]):
         if kind:
-            x, y = round(127 * what.x) / 127, round(127 * what.y) / 127
-            echoes.append(heard(phone.read(Message("/interface", "ff", (x, y)), t)))
+            place = rounding(what.x), rounding(what.y)
+            echoes.append(bool(heard(phone.read(Message("/interface", "ff", place), t))))
         else:
             phone.sent(what, t)
+    return echoes
+
+
+def test_places_rounded_to_seven_bits_are_recognised_and_then_dropped():
+    phone = Phone(z=False)
+    echoes = hear_loop(phone, lambda number: round(127 * number) / 127)
     assert all(echoes[:7])
     assert not any(echoes[8:])
     ((loop),) = phone.reader.echo.status(20.0)
     assert loop == {"source": HOST, "delay_ms": 150, "dropped": len(echoes) - 7}
+
+
+@pytest.mark.parametrize(
+    ("rounding", "most"),
+    [
+        (lambda number: round(number, 4), 12),
+        (lambda number: round(number, 3), 12),
+        (lambda number: round(number, 2), 30),
+        (lambda number: int(1023 * number) / 1023, 12),
+        (lambda number: int(255 * number) / 255, 30),
+    ],
+)
+def test_no_rounded_place_is_heard_once_its_loop_is_known(rounding, most):
+    echoes = hear_loop(Phone(z=False), rounding)
+    assert not any(echoes[most:])
+
+
+def test_places_on_the_edge_that_happen_to_be_the_machine_s_are_heard():
+    phone = Phone(z=False)
+    for i, place in enumerate([(0.31, 0.17), (1.0, 0.3731), (1.0, 0.3732), (0.11, 0.93)]):
+        phone.sent(touch(MOVE if i else DOWN, *place), 10.0 + i / 60)
+    inputs = phone.read(Message("/1/xy", "ff", (1.0, 1 - 0.3732)), 10.2)
+    assert heard(inputs) == [(None, 1.0, pytest.approx(0.3732))]
+
+
+def test_two_loops_of_one_host_are_both_recognised():
+    phone, random = Phone(), Random(1)
+    machine = list(strokes(random, "ai", 10.0, 10.0))
+    sent = [(t, m) for t, touch in machine for m in phone.messages(touch)]
+    coming: list[tuple[float, int, Message | Touch]] = [(t, 0, m) for t, m in machine]
+    coming += [(t + delay, 1, message) for delay in (0.2, 0.5) for t, message in sent]
+    for t, _, what in sorted(coming, key=lambda c: c[:2]):
+        if isinstance(what, Touch):
+            phone.reader.echo.sent_touch(what, t)
+            continue
+        inputs = phone.read(what, t)
+        is_landing = what.address.endswith("/z") and what.args == (1.0,)
+        assert inputs == ([] if is_landing else [Dropped("echo")])
+    assert [loop["delay_ms"] for loop in phone.reader.echo.status(20.0)] == [200, 500]
 
 
 def test_loop_is_reported_once_with_its_delay():
