@@ -30,6 +30,8 @@ _MOST_OUT: Final = 0.2
 _OVERSHOOT: Final = 0.01
 #: Moves that come as slowly as this, in seconds in the median, are not counted in seconds.
 _SLOWEST_MOVES_S: Final = 1.0
+#: No surface reports moves faster than this, in seconds.
+_FASTEST_MOVES_S: Final = 1e-4
 #: Touches nearer than this to the one before, in screens, are taken for moves.
 _NEAR: Final = 0.05
 #: A time above this, in seconds, and so many times the median, is a pause.
@@ -232,11 +234,15 @@ def choose_scaling(
         if total and column.out >= _MOST_OUT * total:
             inside = f"{edges[0]:g}..{edges[1]:g}"
             problems.append(column.describe(inside, total, where))
-    if problems:
-        guess = _guess_places(min(x.low, y.low), x.high, y.high)
-    elif known.x[1] > 10 and min(x.low, y.low) >= 0 and max(x.high, y.high) <= 1 and total:
+    low = min(x.low, y.low)
+    places = seen.touches[:, :2]
+    in_range = np.mean(((places > 0) & (places < 1)).all(1)) if total else 0.0
+    # Where a fifth and more are in range, no one unit explains all of them.
+    if problems and (low < 0 or in_range < _MOST_OUT):
+        guess = _guess_places(low, x.high, y.high)
+    elif not problems and known.x[1] > 10 and low >= 0 and max(x.high, y.high) <= 1 and total:
         raise ValueError(
-            f"x and y go from {min(x.low, y.low):g} to {max(x.high, y.high):g}, and "
+            f"x and y go from {low:g} to {max(x.high, y.high):g}, and "
             f"{_label(units, known)} would put all of it into one corner: "
             "read it with --units 0..1"
         )
@@ -331,8 +337,12 @@ def _check_times(
     problem = dt.describe(f"0..{MAX_DT:g} s", seen.total, where)
     if slow:
         problem += f", and a finger that slides is heard every {step:g} s"
-        fitting = (s for s in _SECONDS.values() if s * step < _SLOWEST_MOVES_S)
-        return problem, Units(second=next(fitting, None))
+        second = next((s for s in _SECONDS.values() if s * step < _SLOWEST_MOVES_S), None)
+        times = touches[moves, 2]
+        too_fast = (times > 0) & (times * (second or 1.0) < _FASTEST_MOVES_S)
+        if np.mean(too_fast) >= _MOST_OUT:
+            return f"{problem}, but others are in another unit of time", Units()
+        return problem, Units(second=second)
     # Someone who taps slowly, or a few touches in milliseconds.
     return problem, Units(second=None if negative else 1.0)
 

@@ -26,10 +26,32 @@ class Scaling(NamedTuple):
 
     @classmethod
     def of(cls, targets: Tensor) -> Scaling:
-        """Return mean and standard deviation of targets (…, D); 1 where all are equal."""
-        values = targets.reshape(-1, targets.shape[-1])
+        """Return mean and standard deviation of targets (…, D); 1 where all are equal.
+
+        Targets that are not finite do not count. Raises ValueError as `finite_targets`, and
+        for one without an axis before D.
+        """
+        if targets.ndim < 2:
+            shape = tuple(targets.shape)
+            raise ValueError(f"targets {shape} do not fit: they are (N, D), for D = 1 (N, 1)")
+        values = finite_targets(targets, targets.shape[-1])
         scale = values.std(0, correction=0)
         return cls(values.mean(0), torch.where(scale > 0, scale, torch.ones_like(scale)))
+
+
+def finite_targets(targets: Tensor, dims: int) -> Tensor:
+    """Return those of targets (…, dims) that are finite, as (N, dims).
+
+    Raises ValueError for another width, for integers, and where no target is finite.
+    """
+    if targets.shape[-1:] != (dims,) or not targets.is_floating_point():
+        given = f"targets {tuple(targets.shape)} of {targets.dtype}"
+        raise ValueError(f"{given} do not fit: they are floats (…, {dims})")
+    values = targets.reshape(-1, dims)
+    values = values[values.isfinite().all(-1)]
+    if not len(values):
+        raise ValueError("there is no finite target")
+    return values
 
 
 def clusters(values: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

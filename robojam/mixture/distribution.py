@@ -123,12 +123,16 @@ class Mixture(Distribution):
     def scaled(self, centre: Tensor | float, scale: Tensor | float) -> Mixture:
         """Return the mixture of centre + scale · value.
 
-        Both are numbers, or of shape (D,). Raises ValueError unless all of scale is above 0.
+        Both are numbers, or of shape (D,). Raises ValueError for other shapes, and unless
+        all of scale is above 0.
         """
-        factor = torch.as_tensor(scale, dtype=self.loc.dtype, device=self.loc.device)
+        factor, offset = (torch.as_tensor(given).to(self.loc) for given in (scale, centre))
+        if {factor.shape, offset.shape} - {Size(), Size((1,)), self.event_shape}:
+            shapes = f"centre {tuple(offset.shape)} and scale {tuple(factor.shape)}"
+            raise ValueError(f"{shapes} do not fit: they are numbers, or ({self.dims},)")
         if not bool(((factor > 0) & factor.isfinite()).all()):
             raise ValueError(f"a scale is a number above zero, not {scale}")
-        loc = self.loc * factor + torch.as_tensor(centre, dtype=factor.dtype).to(factor.device)
+        loc = self.loc * factor + offset
         return self._with(self.logits, loc, self.log_scale + factor.log(), self.lower)
 
     def _with(self, *parts: Tensor | None) -> Mixture:
@@ -383,6 +387,20 @@ class Mixture(Distribution):
             z = multiply(z, lower)
         return torch.addcmul(loc, scale, z, value=spread * math.exp(-bias))
 
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Raise NotImplementedError: the choice of a component has no gradient."""
+        raise NotImplementedError(
+            "the choice of a component has no gradient: differentiate log_prob, or the "
+            "samples of component_distribution"
+        )
+
+    def entropy(self) -> Tensor:
+        """Raise NotImplementedError: a mixture's entropy has no closed form."""
+        estimate = "-mixture.log_prob(mixture.sample((1000,))).mean(0)"
+        raise NotImplementedError(
+            f"a mixture has no entropy in closed form; {estimate} is near"
+        )
+
     def _choose(
         self,
         logits: Tensor,
@@ -407,8 +425,9 @@ class Mixture(Distribution):
 
     def _promote(self, value: Tensor) -> tuple[Mixture, Tensor]:
         """Check that a value fits this mixture; return both in a common dtype."""
-        if not value.is_floating_point():
-            raise ValueError(f"a value is of floats, not {value.dtype}")
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            given = getattr(value, "dtype", type(value).__name__)
+            raise ValueError(f"a value is a tensor of floats, not {given}")
         dims, shape = self._layout.dims, value.shape
         if shape[-1:] != (dims,) or not can_broadcast(shape[:-1], self.batch_shape):
             mine = f"a mixture over {dims} dimensions, {tuple(self.loc.shape)}"

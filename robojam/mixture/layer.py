@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from robojam.mixture.checking import check_finite, is_checking
-from robojam.mixture.clusters import clusters
+from robojam.mixture.clusters import clusters, finite_targets
 from robojam.mixture.distribution import Mixture
 from robojam.mixture.layout import Covariance, make_layout, width, without_floor
 
@@ -60,24 +62,20 @@ class MixtureLayer(nn.Module):
         Each component starts with the mean, the deviations and the share of a cluster of the
         targets: of equal parts where D is 1, else of k-means. To be called before training,
         with all targets or with a few thousand of them. Raises ValueError for targets of
-        another width, or without a finite one.
+        another width, for integers, and without a finite one.
         """
-        values = targets.reshape(-1, targets.shape[-1]) if targets.ndim else targets
-        if values.shape[-1:] != (self.dims,) or not values.is_floating_point():
-            given = f"targets {tuple(targets.shape)} of {targets.dtype}"
-            raise ValueError(f"{given} do not fit: they are floats (…, {self.dims})")
-        values = values[values.isfinite().all(-1)]
-        if not len(values):
-            raise ValueError("there is no finite target to spread the means over")
+        values = finite_targets(targets, self.dims)
         means, deviations, shares = clusters(values, self.components)
-        if self.covariance == "spherical":
-            deviations = deviations.square().mean(-1, keepdim=True).sqrt()
+        log_scale = deviations.log()
+        if self.covariance == "spherical":  # of the mean variance, which might overflow
+            sums = torch.logsumexp(2 * log_scale, -1, keepdim=True)
+            log_scale = 0.5 * (sums - math.log(self.dims))
         bias = self.linear.bias
         layout = make_layout(self.dims, self.components, self.covariance)
         logits, loc, raw, lower = layout.split(bias)
         logits.copy_(shares.log())
         loc.copy_(means)
-        raw.copy_(without_floor(deviations.log().to(bias.dtype)))
+        raw.copy_(without_floor(log_scale.to(bias.dtype)))
         if lower is not None:
             lower.zero_()
 

@@ -24,6 +24,7 @@ from robojam.touch import Phase, Touch, is_machine, is_player
 VERSION = 1
 #: Part of the error message for a file of a later version.
 NEWER = "was made by a newer robojam"
+FOREIGN = "is not a robojam session"
 
 _SECONDS = "a number of seconds, 0 or more"
 #: Allowed values of each field, as error messages state them.
@@ -344,7 +345,7 @@ def _header(line: bytes, path: Path | None) -> Header:
     try:
         value = msgspec.json.decode(line)
         if not isinstance(value, dict) or "robojam" not in value:
-            raise ValueError('is not a robojam session: its first line has no "robojam"')
+            raise ValueError(f'{FOREIGN}: its first line has no "robojam"')
         version = value["robojam"]
         if type(version) is int and version > VERSION:
             raise ValueError(f"{NEWER} (format {version}): update robojam")
@@ -355,7 +356,7 @@ def _header(line: bytes, path: Path | None) -> Header:
     except (ValueError, RecursionError) as error:
         why = describe_error(error, line)
         if not is_json(line):
-            why = f"is not a robojam session: it {why}"
+            why = f"{FOREIGN}: it {why}"
         raise SessionError(path, 1, why) from error
     return header
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -47,6 +49,14 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
 def played(*performances: np.ndarray[Any, Any]) -> bytes:
     lengths = [len(performance) for performance in performances]
     return npz(touches=np.concatenate(performances), lengths=lengths)
+
+
+def zipped(*names: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+    return file.getvalue()
 
 
 def bomb() -> bytes:
@@ -199,6 +209,39 @@ REFUSED: dict[str, tuple[str, Held, str]] = {
         b"2024-06-12T12:34:56,interface" + b",0.5" * 8 + b"\n",
         "is an IMPSY log of 8 numbers a line; a touch has two, x and y",
     ),
+    "pixels in some lines": (
+        "a.csv",
+        (HEAD + GOOD * 3 + GOOD.replace("0.6, 0.5", "600, 500") * 3).encode(),
+        "y goes from 0.5 to 500, outside 0..1 in 3 of 12 touches (lines 9, 11, 13). Are its",
+    ),
+    "seconds and milliseconds": (
+        "a.csv",
+        b"dt,x,y\n" + b"0.02,0.5,0.5\n" * 10 + b"20,0.5,0.5\n" * 20,
+        "is heard every 20 s, but others are in another unit of time. Are its",
+    ),
+    "decimal commas in quotes": (
+        "a.csv",
+        b'time,x,y\n"0,1","0,5","0,5"\n',
+        "line 2: time is '0,1', not a number: is a comma its decimal point? Write",
+    ),
+    "times of day": (
+        "a.csv",
+        b"time,x,y\n12:00:00.5,0.5,0.5\n",
+        "time is '12:00:00.5', not a number of seconds, nor a date and time such as 2026-",
+    ),
+    "a compressed CSV": ("a.csv", gzip.compress(GOOD.encode()), "compressed by gzip: decomp"),
+    "a zip of CSVs": ("a.zip", zipped("a.csv", "b.csv"), "archive of a.csv, b.csv: unpack it"),
+    "a spreadsheet": (
+        "a.xlsx",
+        zipped("xl/workbook.xml"),
+        "a spreadsheet: save its touches as",
+    ),
+    "a list in JSON": ("a.json", b'[{"x": 0.5}]', "is JSON, and no robojam session: write its"),
+    "JSON Lines": (
+        "a.jsonl",
+        b'{"x": 0.5}\n' * 2,
+        'has no "robojam"; write its touches as a CSV',
+    ),
     "a picture": ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "is neither arrays (.npz, .npy), a CSV"),
 }
 
@@ -281,6 +324,16 @@ def test_folder_without_performances_is_refused(tmp_path, capsys):
         status, _, err = run(capsys, command, tmp_path, "--to", tmp_path / "to.npz")
         assert status == 2
         assert f"robojam: {tmp_path}: has no performances in it" in err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_named_pipe_in_a_folder_is_left_out_without_reading(tmp_path, capsys):
+    os.mkfifo(tmp_path / "a.csv")
+    file(tmp_path, "good.csv", (HEAD + GOOD).encode())
+    status, out, err = run(capsys, "corpus", tmp_path)
+    assert status == 0
+    assert "in all         1 performance, 2 touches" in out
+    assert "a.csv: is no regular file" in err
 
 
 def test_folder_with_a_bad_file_is_read_without_it(tmp_path, capsys):

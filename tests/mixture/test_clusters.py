@@ -113,6 +113,29 @@ def test_scaled_mixture_has_the_density_of_the_targets_own_units():
     for wrong in (0.0, -1.0, math.nan, torch.tensor([1.0, 0.0])):
         with pytest.raises(ValueError, match="above zero"):
             mixture.scaled(0.0, wrong)
+    with pytest.raises(ValueError, match=r"scale \(3,\) do not fit"):
+        mixture.scaled(0.0, torch.ones(3))
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_targets_of_huge_numbers_have_a_density(covariance):
+    layer, targets = MixtureLayer(3, 2, 2, covariance=covariance), 1e30 * torch.eye(2)
+    layer.spread_means(targets)
+    assert bool(at_zero(layer).log_prob(targets).isfinite().all())
+
+
+def test_scaling_takes_finite_rows_and_refuses_what_has_no_dimension():
+    targets = torch.tensor([[1.0, 5.0], [3.0, 9.0]])
+    scaling = Scaling.of(torch.cat([targets, torch.full((1, 2), math.nan)]))
+    torch.testing.assert_close(scaling.centre, torch.tensor([2.0, 7.0]))
+    torch.testing.assert_close(scaling.scale, torch.tensor([1.0, 2.0]))
+    for wrong, reason in (
+        (targets[0], r"\(2,\) do not fit.*\(N, 1\)"),
+        (torch.ones(4, 2, dtype=torch.long), "int64 do not fit"),
+        (torch.full((4, 2), math.inf), "no finite target"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            Scaling.of(wrong)
 
 
 def test_mixture_has_the_parts_that_torchs_own_have():

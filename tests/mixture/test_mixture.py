@@ -304,6 +304,13 @@ def test_mixture_works_within_torch_distributions():
     assert bool((durations.sample((9,)) > 0).all())
     with pytest.raises(ValueError, match="above zero, not 0"):
         m.scaled(0, 0)
+    with pytest.raises(ValueError, match="a tensor of floats, not list"):
+        m.log_prob([0.5])  # type: ignore[arg-type]
+    assert not m.has_rsample
+    with pytest.raises(NotImplementedError, match="no gradient: differentiate log_prob"):
+        m.rsample()
+    with pytest.raises(NotImplementedError, match="no entropy in closed form"):
+        m.entropy()
 
 
 @pytest.mark.parametrize(("dims", "kind"), EACH)

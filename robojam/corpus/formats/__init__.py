@@ -18,6 +18,13 @@ __all__ = ["UnknownFormatError", "arrays", "read", "read_all", "recorded", "tabl
 
 #: Names of the files in a folder that are read end in these.
 _SUFFIXES = frozenset((".npz", ".npy", ".jsonl", ".csv", ".tsv", ".log", ".txt"))
+#: First bytes of compressed files, and the program that makes them.
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 
 
 class UnknownFormatError(CorpusError):
@@ -96,6 +103,8 @@ def read(
     they are not places from 0 to 1 and seconds. Raises CorpusError.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # it may never end
+            raise CorpusError(path, "is no regular file: write what comes from it to one first")
         with path.open("rb") as file:
             start, known = file.read(512), units or UNKNOWN
             corpus = _parse(path, start, split=split, machine=machine, units=known)
@@ -123,6 +132,11 @@ def _parse(
     if start.startswith(b"\x80"):
         advice = arrays.pickle_advice("")
         raise CorpusError(path, f"is a pickle, which robojam never opens: {advice}")
+    for magic, program in _COMPRESSED.items():
+        if start.startswith(magic):
+            raise CorpusError(path, f"is compressed by {program}: decompress it first")
+    if start.lstrip().startswith(b"["):
+        raise UnknownFormatError(path, f"is JSON, and no robojam session: {recorded.TO_CSV}")
     if not start.strip():
         raise CorpusError(path, "is empty: there is nothing to learn from in it")
     layout = tables.find_layout(path)

@@ -172,6 +172,12 @@ def _find_arrays(
                 shapes.append(_read_header(path, file, key)[0])
         if names and all(len(s) in (2, 3) and s[-1] in (3, 4) for s in shapes):
             return names, None, path.name
+        files = archive.namelist()
+        if any(file.startswith("xl/") or file == "content.xml" for file in files):
+            raise CorpusError(path, "is a spreadsheet: save its touches as CSV")
+        if files and not names:
+            inside = ", ".join(files[:3]) + (", …" if len(files) > 3 else "")
+            raise CorpusError(path, f"is a zip archive of {inside}: unpack it first")
         contents = ", ".join(names[:8]) or "nothing"
         advice = f"convert it to {_TOUCHES}; or for pen strokes {_STROKES}"
         reason = f"holds {contents}, but no touches and lengths: {advice}"

@@ -11,6 +11,9 @@ from robojam.sessions import session
 from robojam.sessions.strokes import Row, model_stream, touch_row
 from robojam.touch import Phase, is_machine
 
+#: Advice for other programs' text.
+TO_CSV = "write its touches as a CSV whose first line is time,x,y,moving"
+
 
 def read_session(path: Path, *, machine: bool = False) -> Corpus:
     """Read the humans' part, or with machine every voice of it. Raises CorpusError."""
@@ -18,7 +21,8 @@ def read_session(path: Path, *, machine: bool = False) -> Corpus:
         recorded = session.read(path)
     except session.SessionError as error:
         where = "" if error.line is None else f"line {error.line}: "
-        raise CorpusError(path, f"{where}{error.why}") from error
+        advice = f"; {TO_CSV}" if session.FOREIGN in error.why else ""
+        raise CorpusError(path, f"{where}{error.why}{advice}") from error
     if machine:
         voices: dict[str, list[Row]] = {}
         for event in recorded.touches():

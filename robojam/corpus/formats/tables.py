@@ -54,6 +54,8 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _TIME: Final = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"
+_WRITE_POINTS: Final = "Write it with a point, or part the columns with semicolons"
+_DATE: Final = "date and time such as 2026-11-28T20:47:05.5"
 _SHORTEST_TIME: Final = len("2026-11-28T20:47")
 #: The beginning of a line of an IMPSY log: time, source, and then numbers.
 _LOG_LINE: Final = re.compile(rb"\s*" + _TIME + rb"[ \t]*,[ \t]*(interface|rnn)[ \t]*,")
@@ -414,7 +416,9 @@ class _RowParser:
             is_time = kind == "time" and layout.iso_times
             value = _microseconds(text) if is_time else _number(text)
             if value is None:
-                wanted = "date and time" if is_time else "number"
+                wanted = _DATE if is_time else "number"
+                if kind == "time" and not is_time and b":" in text:
+                    wanted = f"number of seconds, nor a {_DATE}"
                 found = f"{text.decode('latin-1')!r:.40}"
                 return f"{layout.names[index]} is {found}, not a {wanted}"
             row.append(value)
@@ -595,12 +599,11 @@ def _intervals(
 
 def _decimal_comma_hint(why: str, layout: Layout) -> str:
     """Return advice if decimal commas seem to split the numbers of a table, else nothing."""
+    if re.search(r" is '[+-]?\d+,\d+', not a number", why):
+        return f": is a comma its decimal point? {_WRITE_POINTS}"
     width = len(layout.names)
     match = re.fullmatch(r"line \d+: it has (\d+) fields.*", why)
     if match is None or layout.separator != b"," or not width < int(match[1]) <= 2 * width:
         return ""
     other = " or has a column no name?" if int(match[1]) == width + 1 else ""
-    return (
-        f": is a comma its decimal point?{other} Write it with a point, or part the columns "
-        "with semicolons"
-    )
+    return f": is a comma its decimal point?{other} {_WRITE_POINTS}"
