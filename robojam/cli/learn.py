@@ -72,7 +72,7 @@ def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
 
     parsers = [MidiParser() for _ in ports]
     _prompt(f"listening to {', '.join(ports)}; Ctrl-C ends it")
-    asked = None
+    asked, problems = None, 0
     while (binding := learner.target) is not None:
         if binding != asked:
             asked = binding
@@ -86,7 +86,12 @@ def _listen(learner: Learner, client: MidiClient, ports: list[str]) -> None:
                 source = learner.read(ports[number], message)
                 if source is not None:
                     _prompt(f"   taken: {describe_source(source)}")
+        for problem in learner.problems[problems:]:
+            _prompt(f"   {problem}")
+        problems = len(learner.problems)
 
 
 def _prompt(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    from robojam.system.shell import printable
+
+    print(printable(text), file=sys.stderr, flush=True)

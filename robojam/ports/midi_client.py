@@ -6,6 +6,7 @@ No call waits for that process. It is watched: when it hangs or dies it is start
 import json
 import logging
 import math
+import os
 import platform
 import secrets
 import subprocess
@@ -57,11 +58,13 @@ def rtmidi_advice(
     *,
     version: tuple[int, int] = sys.version_info[:2],
     families: Sequence[str] | None = None,
+    default_python: str = "/usr/bin/python3",
 ) -> str:
     """Return the error where python-rtmidi is not installed: what to type.
 
     command installs it, or is None where the system allows none. families are the system and
-    its relatives, the closest first: of Linux, ID and ID_LIKE of os-release.
+    its relatives, the closest first: of Linux, ID and ID_LIKE of os-release. default_python
+    is the file of the system's own Python.
     """
     advice = "MIDI needs python-rtmidi, which is not installed"
     system = next((f for f in families or _families() if f in _TO_BUILD), "")
@@ -72,8 +75,12 @@ def rtmidi_advice(
     advice = f"{advice}: {command}"
     if version <= _READY_MADE:
         return advice
+    to_build, name = _TO_BUILD[system], "python{}.{}".format(*version)
+    of_system = version == sys.version_info[:2] and sys.base_prefix == "/usr"
+    if of_system and os.path.basename(os.path.realpath(default_python)) != name:
+        to_build = to_build.replace("python3-dev", f"{name}-dev")  # of another repository
     return (
-        f"{advice}. From Python 3.13 on it is built here, {_TO_BUILD[system]}. For Python 3.12 "
+        f"{advice}. From Python 3.13 on it is built here, {to_build}. For Python 3.12 "
         "it is ready-made"
     )
 

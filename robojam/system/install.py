@@ -23,7 +23,8 @@ def install_command(
     system keeps it for its own packages (PEP 668); None: find out.
     """
     path = Path(prefix)
-    if "pipx" in path.parts and path.parent.name == "venvs":
+    in_pipx = "pipx" in path.parts and path.parent.name == "venvs"
+    if in_pipx or (path / "pipx_metadata.json").exists():  # PIPX_HOME may have any name
         return f"pipx inject {quote(path.name)} {package}"
     if (path / "uv-receipt.toml").exists() or _made_by_uv(path):
         return f"uv pip install {package} --python {quote(prefix)}"

@@ -65,6 +65,20 @@ def test_learnt_port_is_found_again_after_a_replug(
     assert matches(wanted.name, again, "linux")[0] == (3 if midi_in == "" else 1)
 
 
+def test_learn_says_why_a_knob_is_not_learnt(monkeypatch, capsys):
+    class EncoderThenKnob(TurnedKnob):
+        def receive(self):
+            steps = b"".join(stream.control(0, 16, 1) for _ in range(9))
+            return [("m", 0, steps), *super().receive()]
+
+    monkeypatch.setattr(midi_client, "list_ports", lambda: {"in": ["Desk\33[2J"], "out": []})
+    monkeypatch.setattr(midi_client, "MidiClient", EncoderThenKnob)
+    monkeypatch.setattr("select.select", lambda *_: ([], [], []))
+    status, _, error = run(capsys, "learn", "x")
+    assert status == 0
+    assert "   cc 16 on channel 1 of Desk\\x1b[2J sends steps, as an endless" in error
+
+
 def test_learn_refuses_a_name_that_no_port_has(monkeypatch, capsys):
     monkeypatch.setattr(
         midi_client, "list_ports", lambda: {"in": unique_names(LISTED, "linux"), "out": []}

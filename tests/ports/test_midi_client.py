@@ -150,6 +150,27 @@ def test_advice_says_what_the_build_takes_where_none_is_ready_made(families, ver
     assert ready == f"MIDI needs python-rtmidi, which is not installed: {command}"
 
 
+@pytest.mark.parametrize(
+    ("prefix", "default", "headers"),
+    [
+        ("/usr", "python3.12", "python3.13-dev"),  # of another repository, as deadsnakes
+        ("/usr", "python3.13", "python3-dev"),
+        ("/opt/python", "python3.12", "python3-dev"),  # has its own headers
+    ],
+)
+def test_advice_names_the_headers_of_the_python_that_runs(
+    monkeypatch, tmp_path, prefix, default, headers
+):
+    monkeypatch.setattr("sys.base_prefix", prefix)
+    monkeypatch.setattr("sys.version_info", (3, 13, 0))
+    (tmp_path / default).touch()
+    (tmp_path / "python3").symlink_to(default)
+    text = rtmidi_advice(
+        "pip", version=(3, 13), families=["debian"], default_python=str(tmp_path / "python3")
+    )
+    assert f"pkg-config {headers} libasound2-dev" in text
+
+
 def test_advice_where_the_system_keeps_its_python_names_its_package():
     text = rtmidi_advice(None, version=(3, 13), families=["debian"])
     assert "sudo apt install python3-rtmidi; or install robojam in a virtual" in text

@@ -11,7 +11,7 @@ from robojam.system.install import install_command
     ("folder", "file", "text", "command"),
     [
         ("pipx/venvs/robojam", "pyvenv.cfg", "home = /usr/bin", "pipx inject robojam some"),
-        ("pipx/venvs/robo jam", "pyvenv.cfg", "", "pipx inject 'robo jam' some"),
+        ("opt/venvs/robo jam", "pipx_metadata.json", "{}", "pipx inject 'robo jam' some"),
         ("uv/tools/robojam", "uv-receipt.toml", "[tool]", "uv pip install some --python {}"),
         (".venv", "pyvenv.cfg", "home = /usr\nuv = 0.9.2\n", "uv pip install some --python {}"),
         (".venv", "pyvenv.cfg", "home = /uv\n", f"{sys.executable} -m pip install some"),

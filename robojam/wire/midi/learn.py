@@ -18,6 +18,9 @@ from robojam.wire.midi.values import FineValue, ParameterDecoder
 #: Change of a value from which a knob counts as turned; a loose knob trembles by less.
 TURNED: Final = 12
 _AXES: Final = ("x", "y")
+#: What endless encoders send for steps: 1 and 127, 1 and 65, or 65 and 63, and for faster ones
+#: a little more.
+_STEPS: Final = {*range(1, 11), *range(54, 64), *range(65, 75), *range(118, 128)}
 _quoted = partial(json.dumps, ensure_ascii=False)
 
 #: Controllers that select a parameter.
@@ -33,14 +36,39 @@ def describe_source(source: Source) -> str:
 
 
 @dataclass(slots=True)
+class _Values:
+    """Values that a source has sent, 0 to 127."""
+
+    low: float
+    high: float
+    last: float
+    count: int = 1
+    repeated: bool = False
+    all_steps: bool = True
+
+    def add(self, value: float) -> None:
+        self.repeated = self.repeated or value == self.last
+        self.low, self.high, self.last = min(self.low, value), max(self.high, value), value
+        self.count += 1
+
+    @property
+    def are_steps(self) -> bool:
+        """Whether they are steps of an endless encoder: a place seldom comes twice in a row."""
+        return self.all_steps and self.repeated and self.count > 2
+
+
+@dataclass(slots=True)
 class Learner:
-    """Targets and the source learnt for each. Raises ValueError for a wrong target."""
+    """Targets and the source learnt for each. Raises ValueError for a wrong target.
+
+    problems says once for each source that cannot be learnt why it cannot.
+    """
 
     targets: list[str]
     sources: dict[str, Source] = field(default_factory=dict)
     fine: set[Source] = field(default_factory=set)
-    #: The least and the greatest value of each source, 0 to 127.
-    _seen: dict[Source, tuple[float, float]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    _seen: dict[Source, _Values] = field(default_factory=dict)
     _parameters: dict[str, ParameterDecoder] = field(default_factory=dict)  # by port
     _values: dict[Source, FineValue] = field(default_factory=dict)
 
@@ -71,7 +99,14 @@ class Learner:
             return self._learn(target, (port, "note", message[1], channel))
         if kind == stream.PROGRAM and target not in _AXES:
             return self._learn(target, (port, "program", message[1], channel))
+        if kind == stream.BEND and abs(message[2] - 64) >= TURNED:
+            self._refuse(f"the pitch bend on channel {channel + 1} of {port} cannot be bound")
         return None
+
+    def _refuse(self, reason: str) -> None:
+        text = f"{reason}; set the device so that each knob sends a CC of its own, 0 to 127"
+        if text not in self.problems:
+            self.problems.append(text)
 
     def _controller(
         self, port: str, channel: int, number: int, value: int
@@ -96,16 +131,32 @@ class Learner:
 
     def _is_turned(self, target: str, source: Source, value: float) -> bool:
         """Note the value of a source; return whether it has turned far enough for a target."""
-        low, high = self._seen.get(source, (value, value))
-        new = source not in self._seen
-        self._seen[source] = low, high = min(low, value), max(high, value)
+        seen = self._seen.get(source)
+        new = seen is None
+        if seen is None:
+            seen = self._seen[source] = _Values(value, value, value)
+        else:
+            seen.add(value)
+        # Of a value of 14 bits the coarse half comes again and again.
+        seen.all_steps = seen.all_steps and value in _STEPS and source not in self.fine
+        if seen.are_steps:
+            self._refuse(f"{describe_source(source)} sends steps, as an endless encoder does")
+            return False
         # A switch sends 127 at once; a knob must have been turned.
-        switch = new and value == 127 and target not in _AXES
-        return switch or high - low >= TURNED
+        switch = new and value == 127 and not self._is_turnable(target)
+        return switch or seen.high - seen.low >= TURNED
+
+    def _is_turnable(self, target: str) -> bool:
+        return target in _AXES or parse_action(target).how == "range"
 
     def _learn(self, target: str, source: Source) -> Source | None:
         if source in self.sources.values():
             return None  # it still moves
+        if target in _AXES and source[1] != "note":
+            other = self.sources.get("y" if target == "x" else "x")
+            if other is not None and other[:3] == source[:3]:
+                self._refuse(f"x and y are both {source[1]} {spell_number(*source[1:3])}")
+                return None
         self.sources[target] = source
         self._seen.clear()
         return source

@@ -86,6 +86,8 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
             large = any(axis.kind == "cc" and axis.number > 31 for axis in self.axes)
             if self.fine and large:
                 raise ValueError("fine values of 14 bits are of controllers 0 to 31")
+            if len(set(self.axes)) == 1:
+                raise ValueError(f"x and y are both {self.x}, and must differ")
         elif isinstance(self.y, str) and self.y not in ("velocity", "pressure"):
             raise ValueError(
                 f"y = {self.y!r:.60}: must be a controller, 0 to 127, velocity or pressure"

@@ -97,6 +97,57 @@ def test_parameters_channel_modes_and_bends_are_not_learnt():
 
 
 @pytest.mark.parametrize(
+    "steps",
+    [
+        [1, 1, 2, 1, 127, 127, 126],  # two's complement
+        [127, 127, 126, 1, 1],
+        [1, 1, 2, 65, 65, 67],  # a bit for the direction
+        [65, 65, 66, 63, 63, 62],  # from 64
+    ],
+)
+@pytest.mark.parametrize("target", ["x", "temperature", "temperature 0 1"])
+def test_endless_encoder_is_not_learnt_and_said_once(target, steps):
+    learner = Learner([target])
+    assert set(turn(learner, 16, steps * 5)) == {None}
+    (problem,) = learner.problems
+    assert problem.startswith("cc 16 on channel 1 of Desk sends steps")
+
+
+@pytest.mark.parametrize(
+    "values", [range(1, 20), range(127, 100, -1), [60, 61, 60, 62, *range(63, 80)]]
+)
+def test_knob_near_the_values_of_an_encoder_is_learnt(values):
+    learner = Learner(["x"])
+    turn(learner, 16, values)
+    assert (learner.target, learner.problems) == (None, [])
+
+
+def test_coarse_half_that_comes_again_and_again_is_no_encoder():
+    learner = Learner(["x"])
+    for value in range(0, 20 << 7, 16):
+        learner.read("Desk", stream.control(0, 16, value >> 7))
+        learner.read("Desk", stream.control(0, 48, value & 127))
+    assert (learner.target, learner.problems) == (None, [])
+
+
+def test_fader_that_sends_pitch_bend_is_said():
+    learner = Learner(["x"])
+    for value in range(8192, 16384, 256):
+        assert learner.read("Desk", stream.bend(2, value)) is None
+    (problem,) = learner.problems
+    assert problem.startswith("the pitch bend on channel 3 of Desk cannot be bound; set the")
+
+
+def test_one_controller_number_on_two_channels_is_not_both_axes():
+    learner = Learner(["x", "y"])
+    turn(learner, 7)
+    assert set(turn(learner, 7, channel=1)) == {None}
+    assert [p.partition(";")[0] for p in learner.problems] == ["x and y are both cc 7"]
+    turn(learner, 8, channel=1)
+    assert learner.target is None
+
+
+@pytest.mark.parametrize(
     ("targets", "error"),
     [
         (["dance"], "'dance' is no control"),
