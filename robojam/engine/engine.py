@@ -54,6 +54,8 @@ _ASLEEP = 0.5
 #: Longest time of catching up, in seconds: an engine that cannot keep up (a timescale of
 #: 0.001) then handles the packets that have come.
 _BUDGET = 0.1
+#: A hundredth of a semitone.
+_CENT = 0.01
 #: New recordings on request: a second, and in a burst.
 _RECORDINGS = (1, 10)
 #: Warnings that the engine was held up: a second, and in a burst. All times are counted.
@@ -302,7 +304,8 @@ class Engine:
         """Return a finger that has a pitch with its x, by the range of its player."""
         pitches = range_of(player.name, self._settings.range)
         x = pitches.x(finger.pitch)
-        clipped = not 0 <= x <= 1
+        # A bend to the edge is rounded, and may end a little beyond it.
+        clipped = not pitches.low - _CENT <= finger.pitch <= pitches.high + _CENT
         if clipped and not player.outside_range:
             player.outside_range = True
             wider = pitches.widened(finger.pitch)

@@ -131,7 +131,7 @@ class _Loop:
         return min(_TOLERANCE, 0.002 + 4 * self.deviation)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Run:
     """Events from one source in the order of sending, at delays from low to high (s)."""
 
@@ -494,6 +494,7 @@ class EchoDetector:
     ) -> bool:
         """Add an event to the runs that it continues; return whether one is a loop now."""
         begun = {id(event): event for event in events if event.returned_at(source) is None}
+        extended: list[_Run] = []
         for run in here.runs:
             after = [e for e in events if e.series is run.series and e.number > run.number]
             if not after:
@@ -507,6 +508,7 @@ class EchoDetector:
             run.number, run.low, run.high = event.number, low, high
             run.count += 1
             run.heard.append(heard)
+            extended.append(run)
             begun.pop(id(event), None)
             if run.is_loop(kind.slow if delay >= kind.at_once else kind.least):
                 run.heard.pop()
@@ -522,8 +524,29 @@ class EchoDetector:
             run = _Run(event.series, event.number, delay, delay)
             run.heard.append(heard)
             here.runs.append(run)
-        here.runs = [run for run in here.runs if run.missed <= 2 * run.count + 4][-_MAX_RUNS:]
+        here.runs = _best_runs(here.runs, extended)
         return False
+
+
+def _best_runs(runs: list[_Run], extended: list[_Run]) -> list[_Run]:
+    """Return the runs to go on with, the last extended at the end.
+
+    Of those that end in the same event it is the longest. Where there are too many, half of
+    them are the last ones, as each is short at first, and half the longest of the others.
+    """
+    runs = [run for run in runs if run not in extended] + extended
+    longest: dict[tuple[int, int], _Run] = {}
+    for run in runs:
+        behind = run.series.count - run.number
+        if run.missed > 2 * run.count + 4 or behind > _ENDED:
+            continue
+        end = id(run.series), run.number
+        other = longest.pop(end, run)
+        longest[end] = max(other, run, key=lambda r: (r.count, r.low - r.high))
+    runs = list(longest.values())
+    half = _MAX_RUNS // 2
+    others = sorted(runs[:-half], key=lambda run: run.count)
+    return others[-half:] + runs[-half:]
 
 
 def _loop_at(source: _Source, delay: float, tolerance: float | None = None) -> _Loop | None:

@@ -177,3 +177,13 @@ def test_bent_note_below_every_midi_note_is_clipped(tmp_path):
     finger = PitchedFinger(Phase.DOWN, 1, -40.0, 0.5)
     keyboard.jam.engine._handle(finger, "midi:keyboard", keyboard.jam.now)
     assert keyboard.jam.status()["clipped"] == 1
+
+
+def test_bend_that_is_rounded_to_a_little_beyond_the_edge_is_not_outside(tmp_path):
+    keyboard = Keyboard(tmp_path, PRESETS["mpe"])
+    for pitch in (36 - 0.004, 84 + 0.004):
+        finger = PitchedFinger(Phase.DOWN, 1, pitch, 0.5)
+        keyboard.jam.engine._handle(finger, "midi:keyboard", keyboard.jam.now)
+    assert keyboard.jam.status()["clipped"] == 0
+    touches = [e.touch for e in keyboard.jam.end().events if isinstance(e, TouchEvent)]
+    assert [t.x for t in touches if t.phase is Phase.DOWN] == [0, 1]

@@ -1,6 +1,7 @@
 """MIDI ports of the engine, on a clock that the test turns."""
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -257,10 +258,11 @@ def test_loop_through_another_program_is_found_its_notes_are_lifted_and_others_a
     assert ports.play(stream.note_on(7, 60, 100))[0][1] == Dropped("echo")
 
 
-@pytest.mark.parametrize("delay", [0.1, 0.3])
-@pytest.mark.parametrize("style", ["keys", "mpe", "cc"])
+@pytest.mark.parametrize("jitter", [0.0, 0.004])
+@pytest.mark.parametrize("delay", [0.065, 0.1, 0.3])
+@pytest.mark.parametrize("style", ["keys", "mpe", "mono", "cc"])
 def test_jam_does_not_go_on_with_itself_through_a_loop(
-    style, delay, tmp_path, monkeypatch, caplog
+    style, delay, jitter, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr("robojam.ports.midi.MidiClient", FakeClient)
     jam = DrivenEngine(tmp_path, RandomPlayer(), threshold=0.3, response=1.0)
@@ -274,16 +276,18 @@ def test_jam_does_not_go_on_with_itself_through_a_loop(
     jam.engine.receive(midi)
     jam.engine._publisher.outputs = (midi,)
     returning: list[tuple[float, bytes]] = []
+    random = Random(3)
 
     def send(_number: int, data: bytes) -> bool:
-        returning.append((jam.now + delay, data))
+        last = returning[-1][0] if returning else 0.0  # in order
+        returning.append((max(last, jam.now + delay + random.uniform(0, jitter)), data))
         return True
 
     monkeypatch.setattr(client, "send", send)
     jam.send("/touch", "ff", 0.5, 0.5)
     end = jam.now + 30
     while jam.now < end:
-        jam.wait(min(0.05, returning[0][0] - jam.now) if returning else 0.05)
+        jam.wait(max(0.0, min(0.05, returning[0][0] - jam.now)) if returning else 0.05)
         while returning and returning[0][0] <= jam.now:
             client.waiting.append(("m", 0, returning.pop(0)[1]))
             jam.engine.receive(midi)
@@ -293,7 +297,8 @@ def test_jam_does_not_go_on_with_itself_through_a_loop(
     assert "'midi:daw' sends back what robojam plays" in caplog.text
     touches = list(jam.end().touches())
     landed = [e.t for e in touches if e.touch.who != "ai" and e.touch.phase is Phase.DOWN]
-    assert 2 <= len(landed) <= 8  # the call, and what was heard of the loop
+    # The call, and what was heard of the loop.
+    assert 2 <= len(landed) <= (20 if jitter else 8)
     played = [e.t for e in touches if e.touch.who == "ai"]
     assert landed[-1] < played[-1] < landed[-1] + 2  # the last answer, and no more
 
