@@ -7,7 +7,9 @@ or a process. The engine's thread only takes ports out and puts ports in.
 import json
 import logging
 import queue
+import re
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -36,8 +38,12 @@ _GROUP_OF: Final = {name: group for group, names in GROUPS.items() for name in n
 #: Groups whose new ports are opened while the old ones are in use: where one cannot be opened,
 #: the old ones stay. The ports of the others may need the device that the old ones have.
 _OPENED_FIRST: Final = frozenset({"osc"})
-#: Bytes of a value, as JSON, that is set; names in a list that is answered, and their length.
-_LONGEST, _NAMES, _NAME = 4096, 64, 120
+#: Characters of a value, as JSON, that is set; names in a list that is answered, and their
+#: length.
+_LONGEST, _NAMES, _NAME = 16_384, 64, 120
+#: Bytes of an answer: macOS sends no packets of more than 9,216 bytes, others 65,507.
+MAX_ANSWER: Final = 9000 if sys.platform == "darwin" else 60_000
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 #: Seconds after which the devices of the machine are looked up again, and that this may take.
 _STALE, _PATIENCE = 3.0, 20.0
 
@@ -88,16 +94,23 @@ class Setup:
     # -- changes ---------------------------------------------------------------------------
 
     def check(self, name: str, encoded: str) -> Options:
-        """Return the options with another value, as JSON, of one. Raises RefusedError."""
+        """Return the options with another value, as JSON, of one.
+
+        Raises RefusedError; its text is in the descriptions that follow, too.
+        """
         if name not in _GROUP_OF:
             allowed = ", ".join(_GROUP_OF)
             raise RefusedError("no such option", f"{name!r:.60} cannot be set; {allowed} can")
+        self._error = f"{name}: more than {_LONGEST} characters"
         if len(encoded) > _LONGEST:
-            raise RefusedError("out of range", f"{name}: more than {_LONGEST} characters")
+            raise RefusedError("out of range", self._error)
         try:
-            return change(self.options, name, json.loads(encoded))
+            options = change(self.options, name, json.loads(encoded))
         except (OptionsError, ValueError, RecursionError) as error:
-            raise RefusedError("out of range", f"{error!s:.200}") from error
+            self._error = f"{error!s:.200}"
+            raise RefusedError("out of range", self._error) from error
+        self._error = ""
+        return options
 
     def replace(
         self,
@@ -141,15 +154,18 @@ class Setup:
             changed()
 
         def work() -> None:
-            _close(old)
             ports, error = _NONE, ""
             try:
+                _close(old)
                 if number == self._newest[group]:
                     present = self.groups.get(group, _NONE)
                     ports = self._open_group[group](in_force, present)
             except (ValueError, OSError) as reason:
                 error = str(reason)
                 log.warning("%s: %s", name, error)
+            except Exception as reason:
+                error = f"{type(reason).__name__}: {reason}"
+                log.exception("%s: the ports could not be opened", name)
             call(lambda: put(ports, error))
 
         self._run(work)
@@ -178,14 +194,17 @@ class Setup:
         # The command looks in processes and threads of its own, and may load drivers.
         command = python_command("robojam", "ports", "--json")
         found: dict[str, Any] = {}
-        with suppress(OSError, ValueError, subprocess.SubprocessError):
-            output = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE,
-                check=True,
-            ).stdout  # fmt: skip
-            found = json.loads(output)
-        found["models"] = self._models()
-        self._devices, self._looking = found, False
+        try:
+            with suppress(OSError, ValueError, subprocess.SubprocessError):
+                output = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE,
+                    check=True,
+                ).stdout  # fmt: skip
+                found = json.loads(output)
+            with suppress(OSError):
+                found["models"] = self._models()
+        finally:
+            self._devices, self._looking = found, False
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self.options, BY_NAME[name].field) for name in _GROUP_OF}
@@ -195,7 +214,10 @@ class Setup:
         return {name: json.dumps(value) for name, value in self._values().items()}
 
     def describe(self, model: str) -> str:
-        """Return what is chosen and what could be, as JSON; model is the one that plays."""
+        """Return what is chosen and what could be, as JSON; model is the one that plays.
+
+        It has MAX_ANSWER bytes at most: names that do not fit are left out and counted.
+        """
         options, devices = self.options, self._devices
         midi = devices.get("midi")
         midi = midi if isinstance(midi, dict) else {}
@@ -214,10 +236,11 @@ class Setup:
             "sound-out": audio,
             "model": _strings(devices.get("models")),
         }
-        return json.dumps(
+        return _fitted(
             {
                 "chosen": self._values() | {"model": model},
                 "available": {key: _bounded(names) for key, names in available.items()},
+                "left_out": 0,
                 "names": {item["address"]: f"{item['name']:.{_NAME}}" for item in receivers},
                 "styles": [*PRESETS, *options.midi][:_NAMES],
                 "looking": not devices,  # for the first time
@@ -242,6 +265,32 @@ def _records(value: object) -> list[dict[str, str]]:
     if not isinstance(value, list):
         return []
     return [item for item in value if isinstance(item, dict) and "name" in item][:_NAMES]
+
+
+def _fitted(report: dict[str, Any]) -> str:
+    """Return a description as JSON; its longest lists lose names until it is short enough."""
+    text = _encoded(report)
+    excess = len(text.encode()) - MAX_ANSWER
+    if excess <= 0:
+        return text
+    sizes = {key: [_size(name) for name in names] for key, names in report["available"].items()}
+    while excess > 0 and any(sizes.values()):
+        longest = max(sizes, key=lambda key: sum(sizes[key]))
+        excess -= sizes[longest].pop()
+        report["names"].pop(report["available"][longest].pop(), None)
+        report["left_out"] += 1
+    return _encoded(report)
+
+
+def _encoded(value: object) -> str:
+    """Return a value as JSON, in which only what UTF-8 cannot hold is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _SURROGATES.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _size(name: str) -> int:
+    """Return the bytes of a name in a list."""
+    return len(_encoded(name).encode()) + len(", ")
 
 
 def _bounded(names: list[str]) -> list[str]:

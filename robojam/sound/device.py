@@ -124,6 +124,7 @@ class OpenDevice:
         with _stderr_silenced():
             wanted = (name or "").lower()
             matches = [listed for listed in _listed() if wanted in listed[0].name.lower()]
+            matches.sort(key=lambda listed: listed[0].name.lower() != wanted)  # the exact first
             if not matches:
                 reason = "was found" if name is None else f"is named {name!r:.60}"
                 raise NoSoundError(f"no audio device {reason}")

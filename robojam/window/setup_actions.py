@@ -50,17 +50,17 @@ class SetupActions:
         elif name in ("setup-page", "choose", "style", "voices", "type-address"):
             if setup is None or not self.is_open:
                 return True
-            option, _, number = argument.partition(":")
+            option, _, value = argument.partition(":")
             choices = setup_panel.list_choices(setup, view.panel.partition(":")[2])
             if name == "setup-page":
-                last = max(0, len(choices) - 1) // setup_panel.PAGE
-                self.page = min(last, max(0, self.page + int(argument)))
+                last = setup_panel.last_page(choices)
+                self.page = min(last, max(0, min(self.page, last) + int(argument)))
             elif name == "voices":
                 self._set("voices", int(argument))
             elif name == "type-address":
                 view.typed_name = ""
-            elif int(number) < len(choices):
-                self._choose(name, option, choices[int(number)])
+            elif choice := next((c for c in choices if c.value == value), None):
+                self._choose(name, option, choice)
         else:
             return False
         self.advance(now)

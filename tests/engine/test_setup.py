@@ -25,7 +25,7 @@ from support.ports import FakePort
 from robojam.app.assemble import regenerate_session
 from robojam.config.options import Options
 from robojam.controls import RefusedError
-from robojam.engine.setup import PortGroup, Setup
+from robojam.engine.setup import MAX_ANSWER, PortGroup, Setup
 from robojam.ports.udp import PortError
 from robojam.sessions.session import read
 from robojam.touch import Phase
@@ -198,6 +198,45 @@ def test_number_of_voices_that_is_taken_back_while_the_model_is_loaded_is_not_us
     waiting[-1][1](playing(RandomPlayer(voices=2)))
     jam.engine.calls.drain()
     assert jam.status()["voices"] == 3
+
+
+def test_opener_that_fails_unforeseen_is_said_and_the_next_change_opens(jam, caplog):
+    jam.setup._open_group["sound"] = lambda *_: 1 / 0
+    jam.change("sound-out", "speakers")
+    jam.settle()
+    assert jam.answer()["error"] == "ZeroDivisionError: division by zero"
+    assert "could not be opened" in caplog.text
+    jam.setup._open_group["sound"] = jam._open
+    jam.change("sound-out", "other")
+    jam.settle()
+    assert jam.answer()["error"] == ""
+
+
+def test_refused_change_is_said_in_the_answer_until_one_is_accepted(jam):
+    jam.change("voices", "many")
+    assert "voices" in jam.answer()["error"]
+    jam.change("midi-in", ["x" * 20_000])
+    assert "more than" in jam.answer()["error"]
+    jam.change("midi-in", ["one"])
+    jam.settle()
+    assert jam.answer()["error"] == ""
+
+
+@pytest.mark.parametrize("character", ["x", "ש", "鍵", "🎹", "\udcff"])
+def test_answer_fits_in_a_packet_whatever_the_names_and_counts_what_is_left_out(character):
+    setup = Setup(Options(), {})
+    names = [f"{number} {character * 110}" for number in range(64)]
+    setup._devices = {
+        "midi": {"in": names, "out": names},
+        "audio": [{"name": name} for name in names],
+        "network": [{"name": name, "address": name} for name in names],
+    }
+    text = setup.describe("touch.safetensors")
+    answer = json.loads(text)
+    assert len(text.encode()) <= MAX_ANSWER
+    listed = answer["available"]["midi-in"]
+    assert listed == names[: len(listed)]
+    assert sum(map(len, answer["available"].values())) + answer["left_out"] == 4 * len(names)
 
 
 def test_of_two_quick_changes_the_last_stands_and_no_port_is_left_open(jam):

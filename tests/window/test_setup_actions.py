@@ -3,9 +3,11 @@
 import json
 import time
 
+import pygame
 import pytest
-from support.window import UTC_NOW, connected
+from support.window import UTC_NOW, centre_of, connected
 
+from robojam.window.view.setup_panel import panel_of
 from robojam.wire.osc import Message, decode, encode
 
 REPORT = {
@@ -26,16 +28,17 @@ def window(app):
     return app
 
 
-def answer(app, **chosen: object) -> None:
-    report = {**REPORT, "chosen": {**REPORT["chosen"], **chosen}}
+def answer(
+    app, *, available: dict[str, object] | None = None, left_out: int = 0, **chosen: object
+) -> None:
+    report = {**REPORT, "chosen": {**REPORT["chosen"], **chosen}, "left_out": left_out}
+    report["available"] = REPORT["available"] if available is None else available
     message = Message("/robojam/setup", "s", (json.dumps(report),))
     app.state.handle_message(message, time.monotonic() + 100, UTC_NOW)
 
 
 def press(app, text: str) -> list[tuple]:
     """Press the cell of the panel with this text; return name and value of what is set."""
-    from robojam.window.view.setup_panel import panel_of
-
     panel = panel_of(app.state, app.actions.setup.page)
     (cell,) = [c for row in panel.rows for c in row if c.text == text and c.action]
     before = len(app.connection.packets)
@@ -83,6 +86,16 @@ def test_sound_is_switched_on_with_a_device_and_off(window):
     assert press(window, "off") == [("sound", False)]
 
 
+def test_sound_device_that_is_gone_is_listed_and_one_is_found_by_a_part_of_its_name(window):
+    answer(window, **{"sound": True, "sound-out": "Headset"})
+    press(window, "sound")
+    (row,) = [row for row in panel_of(window.state, 0).rows if row[0].text == "Headset"]
+    assert (row[0].value_text, row[0].selected) == ("not there", True)
+    answer(window, **{"sound": True, "sound-out": "speak"})
+    chosen = [row[0].text for row in panel_of(window.state, 0).rows if row[0].selected]
+    assert chosen == ["Speakers"]
+
+
 def test_model_and_voices_are_chosen(window):
     assert press(window, "more") == [("voices", 3)]
     assert press(window, "fewer") == [("voices", 1)]
@@ -107,11 +120,35 @@ def test_typed_address_is_checked_and_added_to_the_outputs(window):
     assert window.state.view.typed_name is None
 
 
-def test_action_of_a_list_that_has_changed_meanwhile_is_ignored(window):
+def test_choice_is_of_the_name_that_was_pressed_whatever_the_list_is_meanwhile(window):
     window._perform("setup-open:midi-out")
-    for action in ("choose:midi-out:99", "style:midi-out:99", "choose:midi-in:0"):
+    before = len(window.connection.packets)
+    for action in ("choose:midi-out:gone", "style:midi-out:gone"):
         window._perform(action)
-    assert window.state.view.panel == "setup:midi-out"
+    assert window.connection.packets[before:] == []
+    pressed = "choose:midi-out:synth 3"
+    at = tuple(map(round, centre_of(window, pressed)))
+    window.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at))
+    answer(window, available={**REPORT["available"], "midi-out": ["synth 3", "synth 0"]})
+    centre_of(window, pressed)  # it is at another place by now
+    window.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=at))
+    sent = [decode(packet)[0][0] for packet in window.connection.packets[before:]]
+    (message,) = [message for message in sent if message.tags == "ss"]
+    assert json.loads(message.args[1]) == ["Surge XT", "synth 3"]
+
+
+def test_list_that_became_shorter_shows_its_last_page(window):
+    press(window, "MIDI instruments that the machine plays")
+    press(window, "after")
+    answer(window, available={"midi-out": ["synth 0"]})
+    assert press(window, "synth 0")
+
+
+def test_names_that_the_engine_left_out_are_counted(window):
+    press(window, "model")
+    answer(window, left_out=3)
+    panel = panel_of(window.state, window.actions.setup.page)
+    assert any(cell.text.startswith("3 more") for row in panel.rows for cell in row)
 
 
 def test_replay_offers_no_setup(app):

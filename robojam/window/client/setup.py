@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from robojam.system.shell import printable
 from robojam.wire.midi.port_names import stable_name
@@ -13,6 +13,8 @@ from robojam.wire.midi.port_names import stable_name
 MAX_NAMES, MAX_LENGTH = 64, 120
 #: Options that are lists of ports.
 PORT_LISTS = ("midi-in", "midi-out", "osc-out")
+#: Lists to choose from.
+LISTS = (*PORT_LISTS, "sound-out", "model")
 #: Most voices that the window sets: more are for the command line.
 MAX_VOICES = 16
 
@@ -21,7 +23,8 @@ MAX_VOICES = 16
 class Choice:
     """Entry of a list to choose from: its text, what is sent for it, and its MIDI style.
 
-    missing: it is chosen, but is not there at the moment.
+    missing: it is chosen, but is not there at the moment. The text is escaped, the value is
+    not.
     """
 
     text: str
@@ -33,7 +36,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class EngineSetup:
-    """What is chosen in the engine's setup, and what could be."""
+    """What is chosen in the engine's setup, and what could be; names are not escaped.
+
+    left_out is how many names the engine did not send.
+    """
 
     ports: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sound: bool = False
@@ -44,23 +50,24 @@ class EngineSetup:
     names: dict[str, str] = field(default_factory=dict)
     styles: tuple[str, ...] = ()
     looking: bool = False
+    left_out: int = 0
     error: str = ""
 
     def choices(self, name: str) -> tuple[Choice, ...]:
         """Return what can be chosen for an option of ports, chosen ones included."""
         available = self.available.get(name, ())
-        chosen = [self._split(name, entry) for entry in self.ports.get(name, ())]
+        entries = self.ports.get(name, ())
         found: list[Choice] = []
         for port in available:
-            style = next(
-                (style for base, style in chosen if _is_part(base, port, available)), None
-            )
+            entry = next((e for e in entries if self._means(name, e, port)), None)
+            style = "" if entry is None else self._split(name, entry)[1]
             text = f"{self.names[port]} ({port})" if port in self.names else port
-            found.append(Choice(text, port, style is not None, style or ""))
-        for (base, style), entry in zip(chosen, self.ports.get(name, ()), strict=True):
-            if not any(_is_part(base, port, available) for port in available):
+            found.append(Choice(printable(text), port, entry is not None, style))
+        for entry in entries:
+            if not any(self._means(name, entry, port) for port in available):
+                base, style = self._split(name, entry)
                 missing = name != "osc-out" and not base.startswith("virtual:")
-                found.append(Choice(base, entry, True, style, missing))
+                found.append(Choice(printable(base), entry, True, style, missing))
         return tuple(found)
 
     def _split(self, name: str, entry: str) -> tuple[str, str]:
@@ -77,7 +84,7 @@ class EngineSetup:
         entries = self.ports.get(name, ())
         if not choice.chosen:
             return [*entries, choice.value]
-        return [entry for entry in entries if not self._names(name, entry, choice)]
+        return [entry for entry in entries if not self._means(name, entry, choice.value)]
 
     def styled(self, name: str, choice: Choice) -> list[str]:
         """Return an option's ports with the next style for one of them."""
@@ -86,23 +93,30 @@ class EngineSetup:
         style = self.styles[(self.styles.index(choice.style) + 1) % len(self.styles)]
         return [
             f"{self._split(name, entry)[0]}/{style}"
-            if self._names(name, entry, choice)
+            if self._means(name, entry, choice.value)
             else entry
             for entry in self.ports.get(name, ())
         ]
 
-    def _names(self, name: str, entry: str, choice: Choice) -> bool:
-        """Return whether a chosen entry is the one that a choice stands for."""
+    def _means(self, name: str, entry: str, port: str) -> bool:
+        """Return whether a chosen entry means a port: by its name, or by a part of it.
+
+        An exact name means that port alone. Addresses are never meant by a part.
+        """
+        available = self.available.get(name, ())
+        if name == "osc-out" or port not in available:
+            return port == entry
         base = self._split(name, entry)[0]
-        return entry == choice.value or _is_part(
-            base, choice.value, self.available.get(name, ())
-        )
+        if base in available:
+            return port == base
+        # An older file may name it with the numbers that it had then.
+        return base.lower() in port.lower() or stable_name(base) == port
 
 
 def parse_setup(text: str) -> EngineSetup | None:
     """Return the setup in an engine's message; None where it cannot be read.
 
-    What is no text of a usual length is left out: the message may be a stranger's.
+    A name of an unusual length is left out: the message may be a stranger's.
     """
     try:
         report = json.loads(text)
@@ -112,38 +126,34 @@ def parse_setup(text: str) -> EngineSetup | None:
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         return None
     voices = chosen.get("voices")
-    names = report.get("names")
+    names, left_out = report.get("names"), report.get("left_out")
     return EngineSetup(
-        ports={name: _texts(chosen.get(name)) for name in PORT_LISTS},
+        ports={name: _names_in(chosen.get(name)) for name in PORT_LISTS},
         sound=chosen.get("sound") is True,
-        sound_out=_text(chosen.get("sound-out")),
+        sound_out=_name(chosen.get("sound-out")),
         voices=voices if type(voices) is int and 0 < voices < 10_000 else 0,
-        model=_text(chosen.get("model")),
-        available={name: _texts(names) for name, names in available.items()},
+        model=_name(chosen.get("model")),
+        available={name: _names_in(available.get(name)) for name in LISTS},
         names={key: _text(name) for key, name in names.items() if _text(name)}
         if isinstance(names, dict)
         else {},
-        styles=_texts(report.get("styles")),
+        styles=_names_in(report.get("styles")),
         looking=report.get("looking") is True,
+        left_out=left_out if type(left_out) is int and 0 < left_out < 10_000 else 0,
         error=_text(report.get("error"), 300),
     )
 
 
-def _is_part(base: str, port: str, ports: Sequence[str]) -> bool:
-    """Return whether a name, or a part of one, means a port: an exact name means it alone."""
-    if base in ports:
-        return base == port
-    # An older file may name it with the numbers that it had then.
-    return base.lower() in port.lower() or stable_name(base) == port
+def _name(value: object) -> str:
+    """Return the name of a port, device or model; "" for anything that cannot be one."""
+    return value if isinstance(value, str) and len(value) <= MAX_LENGTH else ""
+
+
+def _names_in(value: object) -> tuple[str, ...]:
+    names = map(_name, value) if isinstance(value, list) else ()
+    return tuple(islice(filter(None, names), MAX_NAMES))
 
 
 def _text(value: object, length: int = MAX_LENGTH) -> str:
     """Return a text that can be shown on one line, shortened; "" for anything else."""
-    if not isinstance(value, str):
-        return ""
-    return printable(value[:length])[:length]
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    texts = [text for text in value if _text(text) == text] if isinstance(value, list) else []
-    return tuple(filter(None, texts[:MAX_NAMES]))
+    return printable(value[:length])[:length] if isinstance(value, str) else ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from robojam.system.shell import printable
 from robojam.window.client.setup import MAX_VOICES, PORT_LISTS, Choice, EngineSetup
 from robojam.window.client.state import WindowState
 from robojam.window.view.panels import Panel, PanelCell, Row, disabled
@@ -66,8 +69,12 @@ def _summary(setup: EngineSetup, name: str) -> str:
         chosen = [choice.text for choice in setup.choices(name) if choice.chosen]
         return ", ".join(chosen) or "none"
     if name == "model":
-        return setup.model.removesuffix(".safetensors")
-    return (setup.sound_out or "the system's choice") if setup.sound else "off"
+        return _model_name(setup.model)
+    return (printable(setup.sound_out) or "the system's choice") if setup.sound else "off"
+
+
+def _model_name(file: str) -> str:
+    return printable(file.removesuffix(".safetensors"))
 
 
 def list_choices(setup: EngineSetup, name: str) -> tuple[Choice, ...]:
@@ -76,19 +83,29 @@ def list_choices(setup: EngineSetup, name: str) -> tuple[Choice, ...]:
         return setup.choices(name)
     available = setup.available.get(name, ())
     if name == "model":
-        return tuple(
-            Choice(m.removesuffix(".safetensors"), m, m == setup.model) for m in available
-        )
-    named = (Choice(d, d, setup.sound and d == setup.sound_out) for d in available)
+        return tuple(Choice(_model_name(m), m, m == setup.model) for m in available)
+    named = [Choice(printable(device), device) for device in available]
+    if setup.sound and setup.sound_out:
+        matches = [d for d in available if setup.sound_out.lower() in d.lower()]
+        opened = min(matches, key=lambda d: d != setup.sound_out, default=setup.sound_out)
+        named = [replace(choice, chosen=choice.value == opened) for choice in named]
+        if not matches:
+            named.append(Choice(printable(opened), opened, True, missing=True))
     system = Choice("the system's choice", "", setup.sound and not setup.sound_out)
     return (Choice("off", "off", not setup.sound), system, *named)
 
 
+def last_page(choices: tuple[Choice, ...]) -> int:
+    """Return the number of the last page of a list, from 0."""
+    return max(0, len(choices) - 1) // PAGE
+
+
 def _list_rows(setup: EngineSetup, name: str, page: int, typed: str | None) -> tuple[Row, ...]:
     choices = list_choices(setup, name)
+    page = min(page, last_page(choices))  # the list may have become shorter
     shown = choices[page * PAGE : (page + 1) * PAGE]
     rows: list[Row] = [(PanelCell(TITLES[name], role=ColourRole.MUTED),)]
-    rows += [_choice_row(c, name, page * PAGE + i) for i, c in enumerate(shown)]
+    rows += [_choice_row(choice, name) for choice in shown]
     if not shown:
         text = "looking …" if setup.looking else "none was found"
         rows.append((PanelCell(text, role=ColourRole.MUTED),))
@@ -98,6 +115,9 @@ def _list_rows(setup: EngineSetup, name: str, page: int, typed: str | None) -> t
             help_text = "HOST:PORT or HOST:PORT/DIALECT, then enter"
             address = PanelCell(f"{typed}_", "type-address", help_text, selected=True)
         rows.append((address,))
+    if setup.left_out:
+        text = f"{setup.left_out} more are not listed: name them in robojam.toml"
+        rows.append((PanelCell(text, role=ColourRole.MUTED),))
     if len(choices) > PAGE:
         before, after = PanelCell("before", "setup-page:-1"), PanelCell("after", "setup-page:1")
         is_last = len(choices) <= (page + 1) * PAGE
@@ -107,13 +127,13 @@ def _list_rows(setup: EngineSetup, name: str, page: int, typed: str | None) -> t
     return tuple(rows)
 
 
-def _choice_row(choice: Choice, name: str, number: int) -> Row:
+def _choice_row(choice: Choice, name: str) -> Row:
     state = "not there" if choice.missing else "on" if choice.chosen else ""
     role = ColourRole.ALERT if choice.missing else ColourRole.TEXT
     toggle = PanelCell(
-        choice.text, f"choose:{name}:{number}", state, selected=choice.chosen, role=role,
+        choice.text, f"choose:{name}:{choice.value}", state, selected=choice.chosen, role=role,
         width_share=3,
     )  # fmt: skip
     if not choice.style:
         return (toggle,)
-    return toggle, PanelCell("style", f"style:{name}:{number}", choice.style)
+    return toggle, PanelCell("style", f"style:{name}:{choice.value}", choice.style)

@@ -59,6 +59,27 @@ def test_output_that_is_announced_is_listed_by_its_name():
     ]
 
 
+def test_output_is_chosen_by_its_whole_address_alone():
+    state = setup(**{"osc-out": ["0.0.0.7:900", "10.0.0.7:9000/touchosc"]})
+    announced = state.choices("osc-out")[0]
+    assert (announced.value, announced.chosen) == ("10.0.0.7:9000", False)
+    assert state.toggled("osc-out", announced)[:2] == ["0.0.0.7:900", "10.0.0.7:9000/touchosc"]
+
+
+def test_port_whose_name_does_not_print_is_shown_escaped_and_sent_as_it_is():
+    report = {
+        "chosen": {},
+        "available": {"midi-in": ["Keys\r", "\udcff", "\u202egnp", "מקלדת"]},
+        "styles": [],
+    }
+    parsed = parse_setup(json.dumps(report))
+    assert parsed is not None
+    choices = parsed.choices("midi-in")
+    assert [choice.value for choice in choices] == report["available"]["midi-in"]
+    assert [choice.text for choice in choices] == ["Keys\\r", "\\udcff", "\\u202egnp", "מקלדת"]
+    assert parsed.toggled("midi-in", choices[0]) == ["Keys\r"]
+
+
 def test_port_is_toggled_and_its_style_follows_the_list_of_styles():
     state = setup(**{"midi-out": ["Surge XT/keys", "gone"]})
     surge, slider, _, gone = state.choices("midi-out")
@@ -80,19 +101,21 @@ def test_setup_that_cannot_be_read_is_none(text):
 
 def test_hostile_setup_is_bounded_and_holds_only_what_can_be_shown():
     report = {
-        "chosen": {"midi-in": ["ok", 7, "x" * 500, "\x1b[2J"], "voices": 10**30, "model": ["a"],
-                   "sound": "yes"},
+        "chosen": {"midi-in": ["ok", 7, "x" * 500, "\x1b[2J", ""], "voices": 10**30,
+                   "model": ["a"], "sound": "yes"},
         "available": {"midi-in": [str(n) for n in range(9999)], "midi-out": {"a": 1}},
         "names": {"a": ["b"]},
         "styles": 3,
+        "left_out": 10**30,
         "error": "\x1b]0;title" + "x" * 9999,
     }  # fmt: skip
     parsed = parse_setup(json.dumps(report))
     assert parsed is not None
-    assert parsed.ports["midi-in"] == ("ok",)
+    assert parsed.ports["midi-in"] == ("ok", "\x1b[2J")
+    assert all(choice.text.isprintable() for choice in parsed.choices("midi-in"))
     assert (parsed.voices, parsed.model, parsed.sound, parsed.styles) == (0, "", False, ())
     assert len(parsed.available["midi-in"]) == MAX_NAMES
     assert parsed.available["midi-out"] == ()
-    assert parsed.names == {}
+    assert (parsed.names, parsed.left_out) == ({}, 0)
     assert parsed.error.isprintable()
     assert len(parsed.error) == 300
