@@ -8,7 +8,7 @@ engine has not yet reported, so that quick presses add up.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from robojam.music import (
@@ -27,8 +27,8 @@ from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.playback import RecordingPlayback
-from robojam.window.setup_actions import SetupActions
-from robojam.window.view.panels import PAGE
+from robojam.window.setup_actions import MAX_ADDRESS, SetupActions
+from robojam.window.view.panels import last_page
 from robojam.window.view.theme import THEMES
 
 #: A requested value that the engine has not reported after this many seconds is lost.
@@ -71,6 +71,8 @@ class Actions:
         if self.setup.perform(name, argument, now):
             return
         match name:
+            case "keep" | "cancel":
+                self.edit_name("", now, confirm=name == "keep", cancel=name == "cancel")
             case "answer" | "reset":
                 send(f"/robojam/{name}")
             case "panic":
@@ -119,10 +121,10 @@ class Actions:
             case "close":
                 self.close_panel()
             case "page":
-                last = max(0, len(self.recordings.entries) - 1) // PAGE
-                self.page = min(last, max(0, self.page + int(argument)))
+                last = last_page(self.recordings.entries)
+                self.page = min(last, max(0, min(self.page, last) + int(argument)))
             case "open":
-                self._open_recording(int(argument), now)
+                self._open_recording(argument, now)
             case "forecast":
                 view.show_forecast = not view.show_forecast
             case "typing":
@@ -164,10 +166,10 @@ class Actions:
             self.recordings.refresh()
         self.playback, view.typed_name = None, None
 
-    def _open_recording(self, number: int, now: float) -> None:
-        if number >= len(self.recordings.entries):
+    def _open_recording(self, file: str, now: float) -> None:
+        found = (entry for entry in self.recordings.entries if entry.path.name == file)
+        if (entry := next(found, None)) is None:
             return
-        entry = self.recordings.entries[number]
         try:
             self.playback = RecordingPlayback(read(entry.path), entry.title)
         except SessionError as error:
@@ -210,7 +212,8 @@ class Actions:
 
     def _delete(self, path: Path, now: float) -> None:
         """Move the open recording to the trash, unless it is the one that is being made."""
-        if Path(self.state.recording) == path:
+        # The status has the path as the engine was given it: it may be relative.
+        if PurePath(self.state.recording.replace("\\", "/")).name == path.name:
             self.state.notify("this is being recorded: stop the recording first", now)
             return
         title = self.playback.name if self.playback is not None else path.name
@@ -224,10 +227,10 @@ class Actions:
         self.state.notify(f"moved to the trash: {title}", now)
 
     def edit_name(
-        self, character: str, now: float, *, confirm: bool = False, cancel: bool = False,
+        self, text: str, now: float, *, confirm: bool = False, cancel: bool = False,
         delete: bool = False,
     ) -> None:  # fmt: skip
-        """Edit a new name or address: append or delete a character, confirm or cancel."""
+        """Edit a new name or address: append text, delete a character, confirm or cancel."""
         view, playback = self.state.view, self.playback
         if view.typed_name is None:
             return
@@ -235,8 +238,9 @@ class Actions:
             view.typed_name = view.typed_name[:-1]
         elif cancel:
             view.typed_name = None
-        elif character.isprintable() and not confirm:
-            view.typed_name = (view.typed_name + character)[:MAX_NAME]
+        elif not confirm:
+            longest = MAX_ADDRESS if self.setup.is_open else MAX_NAME
+            view.typed_name = (view.typed_name + text)[:longest]
         elif confirm and self.setup.is_open:
             self.setup.confirm_address(now)
         elif confirm and playback is not None and playback.session.path is not None:

@@ -61,6 +61,8 @@ REPEAT_AFTER, REPEAT_EVERY = 350, 60
 _NOTCH, _FINE_NOTCH, _WHEEL_RESTS = 0.05, 0.01, 1.0
 #: Seconds for which a dial is explained when it is grabbed.
 DIAL_EXPLAINED = 3.0
+#: Places farther than this many sizes of the window from its corner are no places.
+_FAR = 100.0
 #: Pointers that are down without playing at most; the oldest is forgotten first.
 MAX_WAITING = 64
 _PACKET = pygame.event.custom_type()
@@ -139,6 +141,8 @@ class App:
         self.full_screen = FullScreen()
         self.is_open = True
         self._held_keys: set[int] = set()
+        #: Whether composed characters are typed: not those of the key that opens a text field.
+        self._types = True
         #: Pressed boxes, the x where each press began, and how far the dial was turned then.
         self._presses: dict[Hashable, tuple[HitBox, float, float]] = {}
         #: Pointers that are down but do not play, and where they were last.
@@ -165,6 +169,7 @@ class App:
         finally:
             self._lift_all()
             self.preview.follow(None, time.monotonic())
+            self.scene.close()
             for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
 
@@ -235,7 +240,11 @@ class App:
             self._lift_all()
         elif kind == pygame.KEYDOWN:
             self._handle_key(event)
+        elif kind == pygame.TEXTINPUT:
+            if self._types:
+                self._type(event.text)
         elif kind == pygame.KEYUP:
+            self._types = True
             self._held_keys.discard(position_of(event))
             self._send_touches(self.keyboard.up(position_of(event), self.fingers))
         elif kind == pygame.KEYMAPCHANGED:
@@ -273,6 +282,8 @@ class App:
             pointer, x, y = (event.touch_id, event.finger_id), event.x * width, event.y * height
             if sys.platform == "darwin":
                 return  # there, these are fingers on the track pad
+            if not (abs(event.x) <= _FAR and abs(event.y) <= _FAR):
+                return  # no place, or none near the window: some drivers report it so
         elif getattr(event, "touch", False) or getattr(event, "button", 1) != 1:
             return  # it repeats the event of a finger, or is of another button
         else:
@@ -354,8 +365,12 @@ class App:
             return
         box, *_ = press
         acts = box.action != "panic" and not box.absolute and not box.dial
-        if box.action and acts and box.contains(*at):
+        if box.action and acts and box.contains(*at) and self._is_shown(box):
             self._perform(box.action)
+
+    def _is_shown(self, box: HitBox) -> bool:
+        """Return whether a pressed box is there still: its panel may have been closed."""
+        return any(shown.action == box.action for shown in self.scene.hit_boxes)
 
     def _release(self, pointer: Hashable) -> None:
         """Lift a pointer without any other effect."""
@@ -394,6 +409,8 @@ class App:
 
     def _drag_control(self, pointer: Hashable, x: float) -> None:
         box, pressed_x, share = self._presses[pointer]
+        if not self._is_shown(box):
+            return
         share += (x - pressed_x) / box.travel
         self._needs_redraw = True
         playback = self.actions.playback
@@ -407,7 +424,8 @@ class App:
         turns = self.state.view.quarter_turns
         at = unrotate(*self._mouse, self.screen.get_size(), turns)
         box = self._box_at(at)
-        if box is None or box.dial not in self.state.controls:
+        grabbed = self.state.view.grabbed_dial
+        if box is None or box.dial not in self.state.controls or box.dial == grabbed:
             return
         # Some systems turn shift and wheel into a horizontal wheel.
         notches = getattr(event, "precise_y", event.y) or getattr(event, "precise_x", event.x)
@@ -447,19 +465,30 @@ class App:
         position = position_of(event)
         is_repeat = position in self._held_keys
         self._held_keys.add(position)
+        self._types = self.state.view.typed_name is not None
         self._needs_redraw = True
         now, view = time.monotonic(), self.state.view
         action = action_of(event, panel=view.panel)
         if view.typed_name is not None and action != "close_window":
-            self.actions.edit_name(
-                event.unicode, now, cancel=position == POSITIONS["esc"],
-                confirm=position in (POSITIONS["enter"], POSITIONS["keypad enter"]),
-                delete=position == POSITIONS["backspace"],
-            )  # fmt: skip
+            if action == "paste":
+                with suppress(pygame.error):  # there is no clipboard
+                    self._type(pygame.scrap.get_text())
+            else:
+                self.actions.edit_name(
+                    "", now, cancel=position == POSITIONS["esc"],
+                    confirm=position in (POSITIONS["enter"], POSITIONS["keypad enter"]),
+                    delete=position == POSITIONS["backspace"],
+                )  # fmt: skip
         elif view.letters_play and not has_modifier(event) and position in PLACES:
             self._send_touches(self.keyboard.down(position, self.fingers, now))
         elif not is_repeat or action.startswith(("step:", "scrub:")):
             self._perform(action)
+
+    def _type(self, text: str) -> None:
+        """Type a text into the field that is open, if one is."""
+        printable = "".join(filter(str.isprintable, text))
+        self.actions.edit_name(printable, time.monotonic())
+        self._needs_redraw = True
 
     def _perform(self, action: str) -> None:
         """Perform an action of a key or a button; "" is none."""
@@ -467,6 +496,7 @@ class App:
             return
         now = time.monotonic()
         self._needs_redraw = True
+        panel = self.state.view.panel
         if action != "quit":
             self.state.quit_asked_at = float("-inf")
         match action:
@@ -480,11 +510,16 @@ class App:
                 self.toggle_full_screen()
             case "fullscreen":
                 self.toggle_full_screen()
+            case "next-part":
+                self.state.view.panel_part += 1
+                return
             case _:
                 if action in ("turn", "theme", "typing"):
                     self._lift_all()  # the fingers would be at other places
                     self.scene.invalidate()
                 self.actions.perform(action, now)
+        if self.state.view.panel != panel:
+            self.state.view.panel_part = 0
 
     def toggle_full_screen(self) -> None:
         """Cover the full screen, or return to the size and place before."""

@@ -14,7 +14,7 @@ from robojam.window.view import setup_panel
 #: Seconds between questions for the setup while its panel is open: devices come and go.
 ASK_INTERVAL = 1.0
 #: Longest address that can be typed.
-_MAX_ADDRESS = 120
+MAX_ADDRESS = 120
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class SetupActions:
     def confirm_address(self, now: float) -> None:
         """Play to the address that was typed as well; say what is wrong with it."""
         view, setup = self.state.view, self.state.setup
-        text = (view.typed_name or "").strip()[:_MAX_ADDRESS]
+        text = (view.typed_name or "").strip()
         try:
             if text and setup is not None:
                 parse_output(text)

@@ -80,7 +80,9 @@ def app():
     pygame.font.init()
     screen = pygame.display.set_mode(SIZE)
     pygame.event.clear()
-    yield App(screen, FakeConnection(), name="127.0.0.1:5005", ends="jam")
+    window = App(screen, FakeConnection(), name="127.0.0.1:5005", ends="jam")
+    yield window
+    window.scene.close()
     pygame.quit()
 
 
@@ -108,6 +110,8 @@ def press_key(app: App, key: int, character: str = "", mod: int = 0) -> list[byt
     """Press and release a key; return the packets that were sent."""
     before = len(app.connection.packets)
     app.handle_event(key_event(key, character, mod))
+    if character.isprintable() and character:
+        app.handle_event(pygame.event.Event(pygame.TEXTINPUT, text=character))
     app.handle_event(key_event(key, character, mod, up=True))
     return app.connection.packets[before:]
 

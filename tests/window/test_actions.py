@@ -41,7 +41,7 @@ def test_answer_this_again_sends_the_phrase_in_time_and_passes_the_turn(tmp_path
     actions.recordings.folder = tmp_path
     write_recording(tmp_path)
     actions.recordings.read()
-    actions.perform("open:0", 0.0)
+    actions.perform("open:2026-11-20T10-00-00.jsonl", 0.0)
     assert actions.state.view.panel == "player"
     actions.playback.seek(5.0)
     actions.perform("again", 100.0)
@@ -63,7 +63,7 @@ def test_panic_stops_a_phrase_and_lifts_its_fingers(tmp_path):
     write_recording(tmp_path)
     actions.recordings.folder = tmp_path
     actions.recordings.read()
-    actions.perform("open:0", 0.0)
+    actions.perform("open:2026-11-20T10-00-00.jsonl", 0.0)
     actions.perform("again", 0.0)
     actions.send_due(0.2)
     actions.sender.packets.clear()
@@ -80,6 +80,6 @@ def test_recording_that_has_become_unreadable_gives_a_notice_when_opened(tmp_pat
     actions.recordings.folder = tmp_path
     actions.recordings.read()
     path.unlink()
-    actions.perform("open:0", 1.0)
+    actions.perform("open:2026-11-20T10-00-00.jsonl", 1.0)
     assert actions.playback is None
     assert "cannot be read" in actions.state.notice

@@ -390,7 +390,7 @@ def test_key_q_ends_the_jam_when_pressed_twice_and_the_window_says_so(app, monke
     monkeypatch.setattr("robojam.window.app.time.monotonic", lambda: now)
     press_key(app, pygame.K_q)
     assert app.is_open
-    assert app.state.notice == "press q again to end the jam"
+    assert app.state.notice == "press q or touch 'quit' again to end the jam"
     now += QUIT_AGAIN + 0.01
     press_key(app, pygame.K_q)
     assert app.is_open  # the first was too long ago
@@ -412,7 +412,7 @@ def test_quit_of_a_window_that_only_watches_says_what_it_closes(app):
     app.state.ends = ""
     click(app, "controls")
     click(app, "quit")
-    assert app.state.notice == "press q again to close this window"
+    assert app.state.notice == "press q or touch 'quit' again to close this window"
     click(app, "quit")
     assert not app.is_open
 
@@ -574,17 +574,91 @@ def test_pause_key_ends_a_panic_in_solo_mode(app):
     assert press_key(app, pygame.K_p, "p") == [encode("/robojam/pause", "i", 0)]
 
 
-def test_keys_type_while_a_recording_is_named(app, tmp_path):
+@pytest.fixture
+def recording(app, tmp_path):
+    """A window with a recording open, which has no name."""
     connected(app)
     write_recording(tmp_path)
     app.recordings.folder = tmp_path
     app.recordings.read()
-    app.actions.perform("open:0", 0.0)
-    app.actions.perform("rename", 0.0)
-    assert press_key(app, pygame.K_p, "p") == []
-    assert app.state.view.typed_name.endswith("p")
-    assert press_key(app, pygame.K_ESCAPE) == []
-    assert app.state.view.typed_name is None
+    app.actions.perform("open:2026-11-20T10-00-00.jsonl", 0.0)
+    return app
+
+
+def test_keys_type_while_a_recording_is_named_but_not_the_one_that_began_it(recording):
+    view = recording.state.view
+    assert press_key(recording, pygame.K_n, "n") == []
+    assert view.typed_name == ""
+    assert press_key(recording, pygame.K_p, "p") == []
+    assert view.typed_name == "p"
+    assert press_key(recording, pygame.K_ESCAPE) == []
+    assert (view.typed_name, view.panel) == (None, "player")
+
+
+def test_text_is_composed_by_an_input_method_and_pasted(recording, monkeypatch):
+    view = recording.state.view
+    press_key(recording, pygame.K_n, "n")
+    recording.handle_event(pygame.event.Event(pygame.TEXTINPUT, text="即興"))
+    monkeypatch.setattr(pygame.scrap, "get_text", lambda: " mit Anna\n\x1b")
+    press_key(recording, pygame.K_v, mod=pygame.KMOD_CTRL)
+    assert view.typed_name == "即興 mit Anna"
+
+    def no_clipboard():
+        raise pygame.error("no clipboard")
+
+    monkeypatch.setattr(pygame.scrap, "get_text", no_clipboard)
+    press_key(recording, pygame.K_v, mod=pygame.KMOD_CTRL)
+    click(recording, "keep")
+    assert (view.typed_name, recording.actions.playback.name) == (None, "即興 mit Anna")
+    press_key(recording, pygame.K_n, "n")
+    click(recording, "cancel")
+    assert (view.typed_name, view.panel) == (None, "player")
+
+
+@pytest.mark.parametrize("place", [float("nan"), float("inf"), -1e30, 1e300])
+def test_finger_that_is_nowhere_does_nothing(app, place):
+    connected(app)
+    for kind in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERMOTION, pygame.FINGERUP):
+        for x, y in ((place, 0.5), (0.5, place)):
+            event = {"touch_id": 1, "finger_id": 1, "x": x, "y": y}
+            app.handle_event(pygame.event.Event(kind, **event))
+    assert app.connection.packets == []
+    app.handle_event(finger_event(pygame.FINGERDOWN, *surface_pixels(app, 0.5, 0.5)))
+    assert len(app.connection.packets) == 1
+
+
+def test_press_in_a_panel_that_is_closed_before_the_lift_does_nothing(app):
+    state = connected(app)
+    state.view.panel = "controls"
+    for action in ("reset", "slide:temperature"):
+        at = tuple(map(round, centre_of(app, action)))
+        app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=at))
+        press_key(app, pygame.K_ESCAPE)
+        app._drawn_at = float("-inf")
+        app._update(time.monotonic())
+        before = len(app.connection.packets)
+        if action == "slide:temperature":  # the frame may have the dial, too
+            app.scene.hit_boxes[:] = [b for b in app.scene.hit_boxes if b.action != action]
+            moved = pygame.event.Event(
+                pygame.MOUSEMOTION, pos=(at[0] + 40, at[1]), buttons=(1, 0, 0)
+            )
+            app.handle_event(moved)
+        app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=at))
+        assert app.connection.packets[before:] == []
+        state.view.panel = "controls"
+
+
+def test_wheel_leaves_a_dial_that_a_finger_holds(app):
+    connected(app)
+    at = centre_of(app, "slide:temperature")
+    pressed = pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=tuple(map(round, at)))
+    app.handle_event(pressed)
+    event = pygame.event.Event(
+        pygame.MOUSEWHEEL, x=0, y=1, precise_x=0.0, precise_y=1.0, flipped=False
+    )
+    app._mouse = at
+    app.handle_event(event)
+    assert app.connection.packets == []
 
 
 def test_player_panel_plays_scrubs_loops_and_closes(app, tmp_path):
@@ -593,7 +667,7 @@ def test_player_panel_plays_scrubs_loops_and_closes(app, tmp_path):
     app.recordings.folder = tmp_path
     app.recordings.read()
     app.state.view.panel = "sessions"
-    click(app, "open:0")
+    click(app, "open:2026-11-20T10-00-00.jsonl")
     assert app.actions.playback.playing
     click(app, "play")
     assert not app.actions.playback.playing

@@ -22,6 +22,8 @@ _WORKING = frozenset(["playing", "starting", "open", "connected", "ok"])
 
 def plain(value: object, length: int = MAX_TEXT) -> str:
     """Return a text from the network as it can be shown: in one line, escaped and bounded."""
+    if not isinstance(value, str | int | float):
+        return ""  # nothing to be shown, and its text may be of any length
     text = str(value)[: length + 1]
     text = "".join(
         char if char.isprintable() else char.encode("unicode_escape", "replace").decode()
@@ -111,7 +113,9 @@ class EnginePorts:
                 line = f"{source} sends back what robojam plays{after}: it is not heard"
                 self._echo_lines[source] = line, now + ECHO_SHOWN
         self._echo_lines = {
-            source: line for source, line in self._echo_lines.items() if now < line[1]
+            source: line
+            for source, line in list(self._echo_lines.items())[-MAX_ENTRIES:]
+            if now < line[1]
         }
 
 

@@ -106,7 +106,8 @@ class ViewSettings:
     """Settings of this window alone: what it shows, and how.
 
     panel is the name of the open panel (help, controls, setup, sessions, player), or empty;
-    help_page the page of the help, 0 or 1. grabbed_dial is the control that a finger turns at
+    help_page the page of the help, 0 or 1; panel_part the part that is shown of a panel with
+    more rows than fit. grabbed_dial is the control that a finger turns at
     the moment. typed_name is the new name of a recording, or an address in the setup, while it
     is typed, else None. letters_play is true while letter keys play touches. scale is that of
     the display. key_names has the name of each action's key in the layout of the keyboard.
@@ -114,6 +115,7 @@ class ViewSettings:
 
     panel: str = ""
     help_page: int = 0
+    panel_part: int = 0
     theme: str = "dark"
     quarter_turns: int = 0
     show_forecast: bool = True
@@ -308,7 +310,7 @@ class WindowState:
 
         asks: it asks the user for something, and is shown in a theme without text, too.
         """
-        self.notice, self.notice_until, self.notice_asks = text, now + seconds, asks
+        self.notice, self.notice_until, self.notice_asks = plain(text, 300), now + seconds, asks
 
     def confirm_quit(self, now: float) -> bool:
         """Return whether the user has asked to quit twice within QUIT_AGAIN seconds."""
@@ -317,7 +319,8 @@ class WindowState:
         self.quit_asked_at = now
         what = f"end the {self.ends}" if self.ends else "close this window"
         key = self.view.key_names["quit"]
-        self.notify(f"press {key} again to {what}", now, QUIT_AGAIN, asks=True)
+        text = f"press {key} or touch 'quit' again to {what}"
+        self.notify(text, now, QUIT_AGAIN, asks=True)
         return False
 
     def can_undo_store(self, now: float) -> bool:
@@ -442,7 +445,7 @@ class WindowState:
             self._set_recording(status["recording"], now, utc)
         troubles = status.get("trouble")
         troubles = troubles[:MAX_ENTRIES] if isinstance(troubles, list) else []
-        self.problems = tuple(plain(trouble) for trouble in troubles if trouble)
+        self.problems = tuple(filter(None, map(plain, troubles)))
         self.late_ms = clip(finite_number(status.get("late_ms_p99")) or 0.0, 0, 1e5)
         self._count_dropped(status.get("dropped"), now)
         if status.get("fingers") == 0:

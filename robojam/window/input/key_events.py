@@ -57,6 +57,7 @@ def action_of(event: pygame.event.Event, *, panel: str = "") -> str:
 _SHORTCUTS = (
     ("q", pygame.KMOD_CTRL | pygame.KMOD_META, "close_window"),
     ("f", pygame.KMOD_META, "fullscreen"),
+    ("v", pygame.KMOD_CTRL | pygame.KMOD_META, "paste"),
 )
 
 

@@ -23,7 +23,8 @@ class PanelCell:
     """Cell of a panel's row: text, a value at its right end, and the action of a press.
 
     width_share is its share of the row's width. fill (0..1) shows the value of a dial.
-    disabled cells have no action at the moment.
+    disabled cells have no action at the moment. typed: the text is being typed, and its end is
+    shown where there is no room for all.
     """
 
     text: str
@@ -34,6 +35,7 @@ class PanelCell:
     role: ColourRole = ColourRole.TEXT
     width_share: float = 1.0
     disabled: bool = False
+    typed: bool = False
 
 
 Row = tuple[PanelCell, ...]
@@ -172,9 +174,26 @@ def _help_rows(state: WindowState) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
+def last_page(entries: tuple[LibraryEntry, ...]) -> int:
+    """Return the number of the last page of the recordings, from 0."""
+    return max(0, len(entries) - 1) // PAGE
+
+
+def typed_row(label: str, text: str, about: str = "") -> Row:
+    """Return the row of a text that is being typed, with buttons to keep or to cancel it.
+
+    about says what can be typed, until something is.
+    """
+    field = PanelCell(
+        f"{label}{text}_", "", "" if text else about, selected=True, width_share=4, typed=True
+    )
+    return field, PanelCell("keep", "keep"), PanelCell("cancel", "cancel")
+
+
 def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool) -> Panel:
+    page = min(page, last_page(entries))  # one may have been deleted
     shown = entries[page * PAGE : (page + 1) * PAGE]
-    rows: list[Row] = [(_entry_cell(entry, page * PAGE + i),) for i, entry in enumerate(shown)]
+    rows: list[Row] = [(_entry_cell(entry),) for entry in shown]
     if not rows:
         text = "reading the folder…" if busy else "nothing has been recorded here yet"
         rows.append((PanelCell(text, role=ColourRole.MUTED),))
@@ -185,7 +204,7 @@ def _sessions_panel(entries: tuple[LibraryEntry, ...], page: int, *, busy: bool)
     return Panel(tuple(rows))
 
 
-def _entry_cell(entry: LibraryEntry, number: int) -> PanelCell:
+def _entry_cell(entry: LibraryEntry) -> PanelCell:
     """Return the cell of a recording: its title, length and touches, or its error."""
     summary = entry.summary
     if summary is None:
@@ -193,18 +212,17 @@ def _entry_cell(entry: LibraryEntry, number: int) -> PanelCell:
     machine = sum(n for who, n in summary.touches.items() if is_machine(who))
     human = sum(summary.touches.values()) - machine
     value_text = f"{format_duration(summary.seconds)}   {human} + {machine} touches"
-    return PanelCell(entry.title, f"open:{number}", value_text)
+    return PanelCell(entry.title, f"open:{entry.path.name}", value_text)
 
 
 def _player_panel(playback: RecordingPlayback, typed_name: str | None) -> Panel:
     position = f"{format_duration(playback.at)} / {format_duration(playback.duration)}"
-    title = PanelCell(playback.name, value_text=position)
+    title: Row = (PanelCell(playback.name, value_text=position),)
     if typed_name is not None:
-        help_text = "enter: keep, esc: cancel"
-        title = PanelCell(f"name: {typed_name}_", "rename", help_text, selected=True)
+        title = typed_row("name: ", typed_name)
     play, loop = "pause" if playback.playing else "play", "on" if playback.loop else "off"
     rows = (
-        (title,),
+        title,
         (PanelCell("", "scrub"),),
         (PanelCell(play, "play", selected=playback.playing),
          PanelCell("speed", "speed", f"×{playback.speed:g}"),

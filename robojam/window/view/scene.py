@@ -36,6 +36,10 @@ class Scene:
         #: Boxes that can be pressed, as drawn last; later ones lie above earlier ones.
         self.hit_boxes = self._widgets.hit_boxes
 
+    def close(self) -> None:
+        """End the search for fonts, before pygame quits."""
+        self.text.system_fonts.close()
+
     def invalidate(self) -> None:
         """Draw the frame again next time, because the screen's content may be lost."""
         self._last_frame = ()
@@ -84,7 +88,7 @@ class Scene:
                 canvas.blit(pygame.transform.rotate(surface, 90 * quarter_turns), box)
             free = pygame.Rect(box.topleft, (box.width, self._draw_notices(box, notices)))
             if panel is not None:
-                self._draw_panel(canvas, panel, free, playback)
+                self._draw_panel(canvas, panel, free, playback, state.view.panel_part)
             else:
                 self._draw_hint(free, hint)
             if quarter_turns:
@@ -178,13 +182,13 @@ class Scene:
 
     def _draw_panel(
         self, screen: pygame.Surface, panel: Panel, box: pygame.Rect,
-        playback: RecordingPlayback | None,
+        playback: RecordingPlayback | None, part: int,
     ) -> None:  # fmt: skip
         metrics = self._widgets.metrics
         room = box.inflate(-2 * metrics.margin, -2 * metrics.margin)
         if room.width < 100 or room.height < 60:
             return
-        backdrop = self._widgets.draw_panel(panel, room)
+        backdrop = self._widgets.draw_panel(panel, room, part)
         self._covered = backdrop.height + metrics.margin if panel.at_bottom else 0
         for hit_box in self.hit_boxes:
             if hit_box.action == "scrub" and playback is not None:

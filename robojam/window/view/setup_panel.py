@@ -7,7 +7,7 @@ from dataclasses import replace
 from robojam.system.shell import printable
 from robojam.window.client.setup import MAX_VOICES, PORT_LISTS, Choice, EngineSetup
 from robojam.window.client.state import WindowState
-from robojam.window.view.panels import Panel, PanelCell, Row, disabled
+from robojam.window.view.panels import Panel, PanelCell, Row, disabled, typed_row
 from robojam.window.view.text_fit import ColourRole
 
 #: Name of the panel, and of the lists that open from it: "setup:midi-in".
@@ -110,11 +110,10 @@ def _list_rows(setup: EngineSetup, name: str, page: int, typed: str | None) -> t
         text = "looking …" if setup.looking else "none was found"
         rows.append((PanelCell(text, role=ColourRole.MUTED),))
     if name == "osc-out":
-        address = PanelCell("another address", "type-address")
-        if typed is not None:
-            help_text = "HOST:PORT or HOST:PORT/DIALECT, then enter"
-            address = PanelCell(f"{typed}_", "type-address", help_text, selected=True)
-        rows.append((address,))
+        if typed is None:
+            rows.append((PanelCell("another address", "type-address"),))
+        else:
+            rows.append(typed_row("", typed, "HOST:PORT or HOST:PORT/DIALECT"))
     if setup.left_out:
         text = f"{setup.left_out} more are not listed: name them in robojam.toml"
         rows.append((PanelCell(text, role=ColourRole.MUTED),))

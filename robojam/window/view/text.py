@@ -198,6 +198,13 @@ class SystemFonts:
         self.files: dict[str, str | None] = {}
         self._missing: set[str] = set()
         self.search: threading.Thread | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """End the search: a thread that uses fonts while pygame quits would end the program."""
+        self._closed = True
+        if self.search is not None:
+            self.search.join()
 
     def know(self, text: str) -> bool:
         """Return whether the fonts of a text are known; if not, begin to look for them."""
@@ -215,7 +222,7 @@ class SystemFonts:
         return False
 
     def _run(self) -> None:
-        while chars := self._missing:
+        while (chars := self._missing) and not self._closed:
             self._missing = set()
             self._find(chars)
 
@@ -235,7 +242,7 @@ class SystemFonts:
                     held = [m is not None for m in metrics]
                     fonts.update(dict.fromkeys(compress(missing, held), path))
                     missing = [char for char in missing if fonts[char] == ""]
-                if not missing:
+                if not missing or self._closed:
                     break
         if len(self.files) + len(fonts) > _KNOWN_FONTS:
             self.files = {}

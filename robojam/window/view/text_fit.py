@@ -97,10 +97,19 @@ def wrap_text(text: str, *, width: int, measure: Callable[[str], int], lines: in
     return [truncate(line, width=width, measure=measure) for line in finished if line]
 
 
-def truncate(text: str, *, width: int, measure: Callable[[str], int]) -> str:
-    """Shorten text with an ellipsis to at most width pixels; '' if nothing fits."""
+def truncate(
+    text: str, *, width: int, measure: Callable[[str], int], keep_end: bool = False
+) -> str:
+    """Shorten text with an ellipsis to at most width pixels; '' if nothing fits.
+
+    keep_end: the beginning is left out, else the end.
+    """
     if measure(text) <= width:
         return text
+    if keep_end:
+        while text and measure("…" + text) > width:
+            text = text[1:]
+        return "…" + text if text else ""
     while text and measure(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…" if text else ""

@@ -21,6 +21,11 @@ from robojam.window.view.text_fit import (
 )
 from robojam.window.view.theme import Colour, Metrics, Theme, mix
 
+#: Smallest text of a panel, as a share of that in the frame.
+_LEAST_TEXT = 0.5
+#: Characters of a button's text for which its panel becomes wider, or its text smaller.
+_LONGEST = 40
+
 
 class HitBox(NamedTuple):
     """Box that can be pressed, in pixels, and the action of a press.
@@ -180,22 +185,30 @@ class Widgets:
         edge = mix(self.theme.panel, colour, 0.4)
         pygame.draw.rect(self.screen, edge, box, width, border_radius=radius)
 
-    def draw_panel(self, panel: Panel, box: pygame.Rect) -> pygame.Rect:
-        """Draw a panel within a box, but not its timeline; return its own box."""
+    def draw_panel(self, panel: Panel, box: pygame.Rect, part: int = 0) -> pygame.Rect:
+        """Draw a panel within a box, but not its timeline; return its own box.
+
+        Where not all rows fit, one part of them is drawn, with a button for the next.
+        """
+        least = max(7, round(self.metrics.text * _LEAST_TEXT))
         row_count = sum(3.0 if row[0].action == "scrub" else 1.0 for row in panel.rows)
-        for size in range(self.metrics.text, 6, -1):
+        for size in range(max(self.metrics.text, least), least - 1, -1):
             pad, gap = round(size * 0.8), max(2, round(size * 0.4))
             needed_width = max(self._min_width(row, size, gap) for row in panel.rows) + 2 * pad
             for step in (round(size * f) for f in (2.2, 2.0, 1.8, 1.6, 1.45)):
                 height = round(row_count * step) + gap * (len(panel.rows) - 1) + 2 * pad
-                if height <= box.height and (needed_width <= box.width or size == 7):
+                if height <= box.height and (needed_width <= box.width or size == least):
                     break
             if height <= box.height and needed_width <= box.width:
                 break
         rows = panel.rows
-        while height > box.height and len(rows) > 1:  # smaller text could not be read
-            rows = (*rows[:-2], rows[-1])
-            height -= step + gap
+        if height > box.height and len(rows) > 2:  # smaller text could not be read
+            *body, last = rows
+            count = max(1, (box.height - 2 * pad - step) // (step + gap))
+            parts = -(-len(body) // count)
+            begin = part % parts * count
+            rows = (*body[begin : begin + count], (*last, PanelCell("next", "next-part")))
+            height = (len(rows) * (step + gap)) - gap + 2 * pad
         width = min(box.width, max(needed_width, round(26 * size)))
         backdrop = pygame.Rect(0, 0, width, min(height, box.height))
         backdrop.center = box.center
@@ -217,8 +230,11 @@ class Widgets:
         total_share = sum(cell.width_share for cell in row)
 
         def cell_width(cell: PanelCell) -> float:
-            length = self.text.width(cell.text, size) + round(size * 1.2)
-            length += self.text.width(cell.value_text, size) + size if cell.value_text else 0
+            # Long names from outside are truncated; text for them would be too small.
+            longest = _LONGEST if cell.action or cell.selected else None
+            text, value_text = cell.text[:longest], cell.value_text[:longest]
+            length = self.text.width(text, size) + round(size * 1.2)
+            length += self.text.width(value_text, size) + size if value_text else 0
             return length * total_share / cell.width_share
 
         return round(max(cell_width(cell) for cell in row)) + gap * (len(row) - 1)
@@ -255,7 +271,7 @@ class Widgets:
 
         value_text = truncate(cell.value_text, width=box.width - 2 * pad, measure=measure)
         room = box.width - 2 * pad - (measure(value_text) + size // 2 if value_text else 0)
-        text = truncate(cell.text, width=room, measure=measure)
+        text = truncate(cell.text, width=room, measure=measure, keep_end=cell.typed)
         pressed = cell.action and cell.fill is None and not cell.action.startswith("open")
         if not value_text and (pressed or cell.disabled):
             pad = (box.width - measure(text)) // 2  # buttons without a value are centred

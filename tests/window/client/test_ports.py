@@ -122,3 +122,11 @@ def test_hostile_status_is_shown_bounded_and_escaped(name, value):
         assert shown_text(state, t).isprintable()
         assert all(len(line) < 400 for line in state.ports.all_problems())
         assert len(state.ports.all_problems()) <= 3 * MAX_ENTRIES
+
+
+def test_echoes_of_ever_new_sources_are_bounded():
+    state = WindowState()
+    for i in range(50):
+        echoes = [{"source": f"{i}.{n}", "dropped": 1} for n in range(64)]
+        report_status(state, 1.0 + i / 1000, echo=echoes)
+    assert len(state.ports.lines(1.1)) <= MAX_ENTRIES

@@ -19,12 +19,12 @@ from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.view.panels import panel_of
 
 
-def opened(tmp_path) -> Actions:
-    """A window's actions with the first recording of a folder open."""
+def opened(tmp_path, file: str = "2026-11-20T10-00-00.jsonl") -> Actions:
+    """A window's actions with a recording of a folder open."""
     actions = idle_actions()
     actions.recordings.folder = tmp_path
     actions.recordings.read()
-    actions.perform("open:0", 0.0)
+    actions.perform(f"open:{file}", 0.0)
     return actions
 
 
@@ -161,7 +161,7 @@ def test_deleted_recording_goes_to_the_trash_and_leaves_the_list(tmp_path, monke
         path.rename(tmp_path / "gone")
 
     monkeypatch.setattr(send2trash, "send2trash", trash)
-    actions = opened(tmp_path)
+    actions = opened(tmp_path, "2026-11-20T10-00-00-2.jsonl")
     actions.perform("delete", 0.0)
     assert [path.name for path in trashed] == ["2026-11-20T10-00-00-2.jsonl"]
     assert actions.playback is None
@@ -175,9 +175,10 @@ def test_deleted_recording_goes_to_the_trash_and_leaves_the_list(tmp_path, monke
 def test_recording_that_is_being_made_or_has_no_trash_is_not_deleted(tmp_path, monkeypatch):
     path = write_recording(tmp_path)
     actions = opened(tmp_path)
-    actions.state.recording = str(path)
-    actions.perform("delete", 0.0)
-    assert "stop the recording first" in actions.state.notice
+    for reported in (str(path), f"sessions/{path.name}", rf"C:\sessions\{path.name}"):
+        actions.state.recording = reported
+        actions.perform("delete", 0.0)
+        assert "stop the recording first" in actions.state.notice
 
     def refuse(_path):
         raise PermissionError(13, "Permission denied")

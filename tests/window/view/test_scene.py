@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 from pathlib import Path
@@ -11,7 +12,9 @@ import pygame
 import pytest
 
 from robojam.touch import Phase
+from robojam.window.client.setup import parse_setup
 from robojam.window.client.state import ForecastComponent, PendingTouch, WindowState
+from robojam.window.view import setup_panel
 from robojam.window.view.panels import panel_of
 from robojam.window.view.scene import Scene
 from robojam.window.view.theme import (
@@ -204,6 +207,28 @@ def test_help_button_is_in_every_theme_and_leads_to_all_controls(theme, size):
     panel = panel_of(state, entries=(), page=0, playback=None, full=False, busy=False)
     scene.draw(screen, state, 10.0, panel=panel)
     assert {"controls", "sessions", "close"} <= {box.action for box in scene.hit_boxes}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", [(320, 240), (400, 860), (640, 400)])
+@pytest.mark.parametrize("name", ["controls", "help", "setup", "setup:midi-in"])
+def test_every_button_of_a_panel_is_within_reach_in_small_windows(theme, size, name):
+    state, scene, screen = WindowState(), Scene(), pygame.Surface(size, depth=32)
+    state.view.theme, state.view.panel = theme, name
+    chosen = {"midi-in": ["gone"], "voices": 2}
+    available = {"midi-in": [f"port {n} {'x' * 110}" for n in range(20)]}
+    state.setup = parse_setup(json.dumps({"chosen": chosen, "available": available}))
+    panel = setup_panel.panel_of(state, 1) or panel_of(
+        state, entries=(), page=0, playback=None, full=False, busy=False
+    )
+    wanted = {cell.action for row in panel.rows for cell in row if cell.action}
+    reached = set()
+    for state.view.panel_part in range(len(panel.rows)):
+        scene.draw(screen, state, 1.0, panel=panel)
+        boxes = [box for box in scene.hit_boxes if box.box[2] > 0 and box.box[3] > 0]
+        reached |= {box.action for box in boxes}
+        assert "close" in reached or "setup" in reached
+    assert wanted <= reached
 
 
 def test_stage_theme_asks_before_it_ends():
