@@ -5,6 +5,7 @@ import logging
 import math
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +23,8 @@ from robojam.ports.udp import (
 
 log = logging.getLogger("robojam")
 
-#: Seconds between looks for interfaces that a group is to be sent to.
+#: Seconds between looks for interfaces that a group is to be sent to, and for the addresses
+#: of a name whose last ones do not answer.
 _LOOK: Final = 10.0
 #: Errors that tell of an earlier packet: the network has answered that it did not arrive.
 _ANSWERS: Final = ("ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "EHOSTDOWN")
@@ -60,19 +62,25 @@ class Destination:
         name: str,
         dialect: str = "native",
         optional: bool = False,
+        look_up: Callable[[], Sequence[Address]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Send to the first of these addresses that answers.
 
         name is the address as a person knows it. optional: that nobody listens there is no
-        error. clock is in seconds.
+        error. look_up returns the addresses that a name has now, or raises ValueError; it may
+        wait, and is called on a thread of its own while no address answers: a phone that
+        returns to a network may have got another one. clock is in seconds.
         """
         self.name, self.dialect = name, dialect
         self.sent = self.unsent = 0
         self.closed = False
         self.error: str | None = None
         self._addresses, self._current = tuple(addresses), 0
-        self._optional, self._clock = optional, clock
+        self._optional, self._look_up, self._clock = optional, look_up, clock
+        self._looking_up, self._look_up_at = False, -math.inf
+        self._found: tuple[Address, ...] = ()  # by the last look-up
+        self._reason = ""  # why the first of the addresses cannot be sent to
         self._nobody = self._answered = False
         self._arrives_since = math.inf
         self._sockets: dict[int, socket.socket] = {}  # by their interface
@@ -93,6 +101,8 @@ class Destination:
 
     def send(self, packet: bytes) -> bool:
         """Send a packet, or count it as unsent; return which."""
+        if self._found:
+            self._use_found()
         try:
             self._send(packet)
         except OSError as error:
@@ -142,40 +152,67 @@ class Destination:
 
     def _resend(self, packet: bytes, error: OSError) -> bool:
         """Send a packet again, unless the buffer is full; return whether it has been sent."""
-        if not _is_full(error):
-            if _name(error) in _ANSWERS:  # to an earlier packet: this one was not sent
-                self._failed(error, answered=True)
-            else:  # this machine's address there may have changed
+        again = False
+        while not _is_full(error):
+            # An answer is to an earlier packet, and this one was not sent. After another
+            # error, this machine's address there may have changed.
+            answered = not again and _name(error) in _ANSWERS
+            if answered or again:
+                self._failed(error, answered=answered)
+            if not answered:
                 self._disconnect()
+            if again and self._current == 0:
+                break
             try:
                 self._send(packet)
-            except OSError as again:
-                error = again
+            except OSError as another:
+                again, error = True, another
             else:
                 self.sent += 1
                 return True
         self.unsent += 1
-        if not _is_full(error):
-            self._failed(error, answered=False)
-            self._disconnect()
         return False
 
     def _failed(self, error: OSError, *, answered: bool) -> None:
-        """Report an error; answered: it is the network's answer to an earlier packet."""
+        """Go on to the next address; after the last one, report why the first one failed.
+
+        answered: the error is the network's answer to an earlier packet.
+        """
         self._arrives_since, self._answered = math.inf, answered
-        if answered and self._current + 1 < len(self._addresses):
-            self._current += 1
-            self._disconnect()
-            return
-        self._current = 0
+        if self._current == 0:
+            self._reason = _REASONS.get(_name(error), error.strerror or str(error))
         if len(self._addresses) > 1:
             self._disconnect()
-        reason = _REASONS.get(_name(error), error.strerror or str(error))
-        if self._optional and reason == _REASONS["ECONNREFUSED"]:
+        self._current = (self._current + 1) % len(self._addresses)
+        if self._current:
+            return
+        self._start_look_up()
+        if self._optional and self._reason == _REASONS["ECONNREFUSED"]:
             self._nobody = True
-        elif self.error != reason:
-            self.error = reason
-            log.warning("cannot send to %s: %s", self.name, reason)
+        elif self.error != self._reason:
+            self.error = self._reason
+            log.warning("cannot send to %s: %s", self.name, self._reason)
+
+    def _start_look_up(self) -> None:
+        """Look up the addresses of the name again, on a thread of its own."""
+        look_up, now = self._look_up, self._clock()
+        if look_up is None or self._looking_up or now < self._look_up_at:
+            return
+
+        def work() -> None:
+            with suppress(ValueError):
+                self._found = tuple(look_up())
+            self._looking_up = False
+
+        self._looking_up, self._look_up_at = True, now + _LOOK
+        threading.Thread(target=work, name="look-up", daemon=True).start()
+
+    def _use_found(self) -> None:
+        """Send to the addresses that the last look-up found, where they are others."""
+        found, self._found = self._found, ()
+        if set(found) != set(self._addresses):
+            self._disconnect()
+            self._addresses, self._current = found, 0
 
     def _succeeded(self) -> None:
         """Forget an error, if enough time has passed without another."""

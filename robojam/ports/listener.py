@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from robojam.config.addresses import is_group, is_loopback, is_wildcard
@@ -63,13 +63,21 @@ class Listener:
         return [each.fileno() for each in self.sockets]
 
     def open_destination(
-        self, addresses: Sequence[Address], *, name: str, dialect: str, optional: bool
+        self,
+        addresses: Sequence[Address],
+        *,
+        name: str,
+        dialect: str,
+        optional: bool,
+        look_up: Callable[[], Sequence[Address]] | None = None,
     ) -> Destination:
         """Return a destination, as `Destination` describes it, that is closed with this.
 
         May be called on any thread.
         """
-        made = Destination(addresses, name=name, dialect=dialect, optional=optional)
+        made = Destination(
+            addresses, name=name, dialect=dialect, optional=optional, look_up=look_up
+        )
         self._destinations = (*self.destinations, made)
         return made
 

@@ -5,9 +5,10 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from robojam.config.addresses import format_address, parse_output
+from robojam.config.addresses import Output, format_address, parse_output
 from robojam.config.options import Options
 from robojam.jam.events import Event, TouchPlayed
 from robojam.ports.destination import Destination
@@ -121,9 +122,15 @@ def make_outputs(
         "interface": lambda event, _: impsy.encode_interface(event.touch),
     }
 
-    def make(name: str, dialect: str, addresses: Sequence[Address]) -> OutputPort:
+    def make(output: Output, addresses: Sequence[Address]) -> OutputPort:
+        (host, port, dialect), name = output, _name(output)
+        is_name = host not in ("localhost", addresses[0][0])
         destination = listener.open_destination(
-            addresses, name=name, dialect=dialect, optional=name in _OPTIONAL
+            addresses,
+            name=name,
+            dialect=dialect,
+            optional=name in _OPTIONAL,
+            look_up=partial(resolve, host, port) if is_name else None,
         )
         if dialect == "native" and options.osc_ahead and not everyone:
             ahead, scale = options.osc_ahead / 1000, options.settings().timescale
@@ -135,11 +142,16 @@ def make_outputs(
         return OscOutput(destination, writers[dialect], everyone=everyone)
 
     outputs = [parse_output(text) for text in options.osc_out]
-    keys = [(format_address(o.host, o.port), o.dialect) for o in outputs]
+    present_of = [made.get((_name(output), output.dialect)) for output in outputs]
     addresses = [
-        () if key in made else resolve(output.host, output.port)
-        for key, output in zip(keys, outputs, strict=True)
+        () if found else resolve(output.host, output.port)
+        for output, found in zip(outputs, present_of, strict=True)
     ]
     return [
-        made.get(key) or make(*key, found) for key, found in zip(keys, addresses, strict=True)
+        found or make(output, resolved)
+        for output, found, resolved in zip(outputs, present_of, addresses, strict=True)
     ]
+
+
+def _name(output: Output) -> str:
+    return format_address(output.host, output.port)

@@ -40,6 +40,8 @@ Address = tuple[str, int]
 _BUFFER = 1 << 20
 #: Bytes of the largest UDP packet.
 _LARGEST = 65536
+#: Most addresses of one name that are tried.
+_MOST_ADDRESSES: Final = 4
 #: Names of interfaces that lead to no other machine.
 _LOOPBACK = re.compile(r"lo[0-9]*|loopback.*", re.IGNORECASE)
 #: Errors of a port that another socket has.
@@ -222,10 +224,9 @@ def is_local(host: str) -> bool:
 
 
 def resolve(host: str, port: int, *, to: str = "send to") -> tuple[Address, ...]:
-    """Return the addresses of a host and a port, of which the first is the one to use.
+    """Return the addresses of a host and a port, of which the first is the one to try first.
 
-    IPv4 comes first where both exist. The further addresses are those of the same program
-    only for localhost, which programs understand as either. Asks the network for a name, and
+    Those of IPv4 come first, and there are at most four. Asks the network for a name, and
     waits. Raises PortError for an unknown host.
     """
     if host == "localhost":
@@ -241,4 +242,4 @@ def resolve(host: str, port: int, *, to: str = "send to") -> tuple[Address, ...]
             ) from error
         raise PortError(f"there is no host {host} to {to}: {error.strerror}") from error
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    return (_address(found[0][4]),)
+    return tuple(dict.fromkeys(_address(entry[4]) for entry in found))[:_MOST_ADDRESSES]

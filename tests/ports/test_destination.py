@@ -7,6 +7,7 @@ import logging
 import select
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from support.engine import PATIENCE
@@ -14,6 +15,7 @@ from support.network import ipv6, second_host
 
 from robojam.ports import destination as module
 from robojam.ports.destination import Destination
+from robojam.ports.udp import Address, PortError
 
 #: A port at which nobody listens: that of discard.
 NOBODY = ("127.0.0.1", 9)
@@ -161,6 +163,99 @@ def test_nobody_at_an_optional_destination_is_a_note_and_no_error(failing, logge
     clock.now += 5
     destination.send(b"x")
     assert "note" not in destination.status()
+
+
+class Network:
+    """Network of a test: hosts that are reached, and what the others answer.
+
+    An answer comes with the next packet; "none" stands for a host that no route leads to.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state: dict[str, str] = {}
+        self.received: list[str] = []
+        monkeypatch.setattr(module, "_connected", self.connect)
+
+    def connect(self, address: Address, *_: int) -> FakeSocket:
+        host = address[0]
+        if self.state[host] == "none":
+            raise OSError(errno.ENETUNREACH, "unreachable")
+        made, pending = FakeSocket([]), [False]
+
+        def send(packet: bytes) -> int:
+            if pending[0]:
+                pending[0] = False
+                raise OSError(errno.ECONNREFUSED, "refused")
+            pending[0] = self.state[host] == "refused"
+            if self.state[host] == "here":
+                self.received.append(host)
+            return len(packet)
+
+        made.send = send  # type: ignore[method-assign]
+        return made
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    return Network(monkeypatch)
+
+
+@pytest.mark.parametrize("first", ["refused", "none"])
+def test_name_with_two_addresses_is_sent_to_at_the_one_that_answers(first, network, logged):
+    network.state = {"192.0.2.7": first, "2001:db8::7": "here"}
+    made = Destination([("192.0.2.7", 9), ("2001:db8::7", 9)], name="studio.local:9")
+    for _ in range(4):
+        assert made.send(b"x")
+    assert set(network.received[-3:]) == {"2001:db8::7"}
+    assert (made.error, logged) == (None, [])
+    network.state["2001:db8::7"] = "none"
+    network.state["192.0.2.7"] = "none"
+    made._disconnect()
+    assert not made.send(b"x")
+    assert not made.send(b"x")
+    assert made.error == "no network leads there"
+
+
+def test_name_whose_host_has_another_address_is_looked_up_again(network, logged, monkeypatch):
+    threads: list[Callable[[], None]] = []
+
+    class WaitingThread:
+        def __init__(self, target: Callable[[], None], **_: object) -> None:
+            self.start = lambda: threads.append(target)
+
+    def look_up() -> list[Address]:
+        if not found:
+            raise PortError("there is no host ipad.local to send to")
+        return found
+
+    monkeypatch.setattr(module, "threading", SimpleNamespace(Thread=WaitingThread))
+    network.state = {"192.0.2.7": "refused", "192.0.2.8": "here"}
+    clock, found = Clock(), list[Address]()
+    made = Destination([("192.0.2.7", 9)], name="ipad.local:9", look_up=look_up, clock=clock)
+    for _ in range(3):
+        made.send(b"x")
+    assert made.error == "nobody listens there"
+    clock.now += 20
+    made.send(b"x")
+    assert len(threads) == 1  # the first has not ended
+    threads.pop()()  # it finds nothing
+    made.send(b"x")
+    threads.pop()()
+    for _ in range(3):
+        made.send(b"x")
+    assert not threads  # ten seconds must pass
+    clock.now += 10
+    made.send(b"x")
+    found.append(("192.0.2.8", 9))
+    threads.pop()()
+    assert network.received == []
+    for _ in range(2):
+        assert made.send(b"x")
+    assert network.received == ["192.0.2.8"] * 2
+    clock.now += 6
+    made.send(b"x")
+    assert made.error is None
+    assert logged[-1] == "sending to ipad.local:9 works again"
 
 
 def test_socket_is_made_again_at_its_port_after_a_packet_could_not_leave():

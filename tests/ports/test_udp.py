@@ -89,13 +89,13 @@ def test_localhost_has_two_addresses_and_an_address_itself():
     assert resolve("192.0.2.1", 5006) == (("192.0.2.1", 5006),)
 
 
-def test_name_with_addresses_of_both_families_is_the_ipv4_one(monkeypatch):
+def test_name_with_addresses_of_both_families_has_those_of_ipv4_first(monkeypatch):
     def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
         v6 = (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("2001:db8::7", 9, 0, 0))
-        return [v6, (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("192.0.2.7", 9))]
+        return [v6, v6, (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("192.0.2.7", 9))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    assert resolve("studio.local", 9) == (("192.0.2.7", 9),)
+    assert resolve("studio.local", 9) == (("192.0.2.7", 9), ("2001:db8::7", 9))
 
 
 @ipv6
