@@ -155,7 +155,7 @@ def test_advice_says_what_the_build_takes_where_none_is_ready_made(families, ver
     [
         ("/usr", "python3.12", "python3.13-dev"),  # of another repository, as deadsnakes
         ("/usr", "python3.13", "python3-dev"),
-        ("/opt/python", "python3.12", "python3-dev"),  # has its own headers
+        ("elsewhere", "python3.12", "python3-dev"),  # has its own headers
     ],
 )
 def test_advice_names_the_headers_of_the_python_that_runs(

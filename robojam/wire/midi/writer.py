@@ -184,6 +184,8 @@ class MidiWriter:
         self.style = style
         self.ranges = ranges
         self._fingers: _Fingers = {}
+        #: Fingers that are down and have given way to others.
+        self._silenced: set[Key] = set()
         self._receiver = _Receiver(style, eager=eager, channels=channels, sets_zone=sets_zone)
         make_voicing = _VOICINGS[style.kind]
         self._voicing = make_voicing(style, self._fingers, self._receiver)
@@ -230,18 +232,25 @@ class MidiWriter:
             finger.speed = 0.5 * (finger.speed + distance / max(t - finger.t, 1e-3))
             finger.touch, finger.t, finger.pitches = touch, t, pitches
             return self._voicing.slide(finger)
+        if touch.phase is Phase.MOVE and key in self._silenced:
+            return b""  # it sounds when it lands again
+        self._silenced.discard(key)
         data = b""
         if finger is not None:
             data = self._voicing.lift(self._fingers.pop(key))
         if touch.phase is not Phase.UP:
             finger = _SoundingFinger(key, touch, pitches, t)
+            oldest = next(iter(self._fingers), None)
             data += self._voicing.land(finger)
+            if oldest is not None and oldest not in self._fingers:
+                self._silenced.add(oldest)
             self._fingers[key] = finger
         return data
 
     def panic(self) -> bytes:
         """Release all that sounds, and silence every channel used since the last panic."""
         self._fingers.clear()
+        self._silenced.clear()
         self._voicing.clear()
         return self._receiver.release()
 

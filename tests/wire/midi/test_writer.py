@@ -27,6 +27,10 @@ def split(data):
     return messages
 
 
+def ons(data):
+    return sum(message[0] & 0xF0 == stream.NOTE_ON for message in split(data))
+
+
 def hexes(data):
     return [message.hex() for message in split(data)]
 
@@ -72,6 +76,19 @@ def test_mpe_finger_takes_the_channel_that_has_rested_longest():
     messages = split(out.touch(3.0, touch("down", who="ai4")))
     assert messages[0] == stream.note_off(3, 60)
     assert messages[-1] == stream.note_on(3, 60, 96)
+    assert out.touch(3.1, touch("move", 0.6, who="ai3")) == b""  # silent until it lands
+    assert out.touch(3.2, touch("up", who="ai3")) == b""
+    assert ons(out.touch(3.3, touch("down", who="ai3"))) == 1
+
+
+def test_two_voices_on_one_channel_do_not_strike_again_with_each_slide():
+    out = make_writer(PRESETS["mono"])
+    data = b""
+    for n in range(20):
+        for who in ("ai", "ai2"):
+            phase = "move" if n else "down"
+            data += out.touch(0.02 * n, touch(phase, 0.5 + 0.01 * n, who=who))
+    assert ons(data) == 2
 
 
 @pytest.mark.parametrize(
