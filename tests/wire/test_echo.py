@@ -331,10 +331,11 @@ def test_human_who_plays_the_machine_s_notes_again_is_never_an_echo(seed, lag, e
     st.integers(0, 2**32),
     loops.filter(lambda loop: loop.delay > 0.061),
 )
+@example(6876, Loop(1.0, 0.004, 0.5, 1.0))  # many runs that show nothing
 def test_loop_of_notes_is_found_and_a_human_who_plays_other_notes_is_heard(seed, loop):
     random, echo = Random(seed), EchoDetector()
-    machine = notes(random, 30.0, 10.0)
-    human = [(t, note + 1) for t, note in notes(random, 30.0, 10.0)]
+    machine = notes(random, 60.0, 10.0)
+    human = [(t, note + 1) for t, note in notes(random, 60.0, 10.0)]
     events = [(t, 0, note) for t, note in machine] + [(t, 1, note) for t, note in human]
     events += [(t, 2, machine[i][1]) for t, i in loop.echoes([t for t, _ in machine], random)]
     of_echoes: list[bool] = []
@@ -352,7 +353,7 @@ def test_loop_of_notes_is_found_and_a_human_who_plays_other_notes_is_heard(seed,
     assert found <= (12 if loop.jitter == 0 and loop.returns == 1 else 100)
     # Of echoes that come twice, three are heard until that is known.
     assert of_echoes[found:].count(False) <= 3
-    assert loop.delay * 1000 - 6 <= echo.status(45.0)[0]["delay_ms"] <= loop.delay * 1000 + 6  # type: ignore[operator]
+    assert loop.delay * 1000 - 6 <= echo.status(75.0)[0]["delay_ms"] <= loop.delay * 1000 + 6  # type: ignore[operator]
 
 
 def test_loop_without_jitter_is_found_at_the_sixth_note_and_the_five_before_are_returned():
