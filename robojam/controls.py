@@ -146,7 +146,8 @@ def _text(about: str, default: str, parse: Callable[[str, str], str], **row: Any
 
 def parse_mode(name: str, _current: str = "") -> str:
     """Return the mode of that name, robojam's or IMPSY's. Raises ValueError."""
-    mode = IMPSY_MODES.get(name, name)
+    mode = name.strip().lower()
+    mode = IMPSY_MODES.get(mode, mode)
     if mode not in MODES:
         impsy = ", ".join(IMPSY_MODES)
         raise ValueError(

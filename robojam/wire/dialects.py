@@ -120,6 +120,8 @@ def _with_details(dropped: Dropped, message: Message) -> Dropped:
             hint = f"did you mean {similar}?"
         elif pad is not None:
             key, hint = pad, f"if that is a pad: --touchosc {shlex.quote(pad)}"
+        elif message.args and not set(message.tags) - set("ihfd"):
+            hint = "a touch is /touch x y, with both numbers in one message"
     elif dropped.about:
         hint = dropped.about
     elif takes := native.takes(message.address, INPUTS):

@@ -234,6 +234,10 @@ def trigger(result: Input) -> Mapping[str, Form]:
     return {"": Form(takes, lambda: result)} | dict.fromkeys("ns?", Form("", press))
 
 
+#: What some programs send around a text.
+_QUOTES: Final = "\"' \t\n"
+
+
 def _control(control: ControlSpec) -> Mapping[str, Form]:
     """Return the forms in which a control comes in. Its range is checked where it acts."""
     name, takes = control.name, control.allowed or "a text"
@@ -241,7 +245,7 @@ def _control(control: ControlSpec) -> Mapping[str, Form]:
         case Kind.TRIGGER:
             return trigger(Control(name, 1))
         case Kind.TEXT:
-            return {"s": Form(takes, lambda text: Control(name, text))}
+            return {"s": Form(takes, lambda text: Control(name, text.strip(_QUOTES)))}
         case Kind.NUMBER:
             return {"n": Form(takes, lambda value: Control(name, parse_number(value)))}
     allowed = range(int(control.low), int(control.high) + 1)
@@ -288,6 +292,8 @@ _ENGINE_ADDRESSES: Final = (
 _KINDS: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
 #: Text that is a number: no infinity, no NaN.
 _NUMBER_TEXT = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+#: Words that are numbers.
+_WORDS: Final = {"true": 1, "on": 1, "false": 0, "off": 0}
 #: Longest text that is read as a number.
 _MAX_NUMBER_TEXT = 40
 
@@ -295,9 +301,12 @@ _MAX_NUMBER_TEXT = 40
 def numeric(value: object) -> float | int | None:
     """Return the number that an argument stands for: T and I are 1, F is 0.
 
-    Text may be a number ("0.5"). None for an argument that stands for no number.
+    Text may be a number ("0.5"), or one of true, on, false and off. None for an argument that
+    stands for no number.
     """
     if isinstance(value, str):
+        if (word := _WORDS.get(value[:_MAX_NUMBER_TEXT].lower())) is not None:
+            return word
         if len(value) > _MAX_NUMBER_TEXT or not _NUMBER_TEXT.fullmatch(value):
             return None
         return int(value) if value.strip("+- 0123456789") == "" else float(value)

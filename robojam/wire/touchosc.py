@@ -1,9 +1,10 @@
 """TouchOSC's dialect of OSC, in which a pad is an address that sends two numbers.
 
 A pad sends `/page/pad a b`, and, if its touch is sent too, `/page/pad/z` 1 and 0 when it is
-touched and released, before or after the place. The fingers of a multi-pad are `/page/pad/1`,
-`/page/pad/2`, …. The pads of the jam are given, or learnt from the next one that is touched;
-so is the range of their numbers. Any message may be lost, doubled or late.
+touched and released, before or after the place, or `/page/pad a b touch` each time. The
+fingers of a multi-pad are `/page/pad/1`, `/page/pad/2`, …. The pads of the jam are given, or
+learnt from the next one that is touched; so is the range of their numbers. Any message may be
+lost, doubled or late.
 """
 
 import math
@@ -33,7 +34,7 @@ _TOUCH_ENDINGS: Final = ("/z", "/touch")
 _RESERVED: Final = (
     "/robojam", "/touch", "/tuio", "/impsy", "/interface", "/prediction", "/inst",
 )  # fmt: skip
-#: Beginnings of the addresses at which phones send what has no part in a jam.
+#: Parts of the addresses at which phones send what has no part in a jam.
 _HARMLESS: Final = frozenset(
     "accxyz accel acceleration accelerometer battery compass gravity gyro gyroscope gyrosc"
     " heading magnetometer orientation ping pong sensors".split()
@@ -199,16 +200,21 @@ class Pads:
             return None
         index, number = match
         key = (host, _FIRST_ID + _FINGERS_PER_PAD * index + number)
-        args = native.coerce(message, "nn" if base is None else "n")
+        numbers_of_pad = "nnn" if len(message.args) == 3 else "nn"
+        args = native.coerce(message, numbers_of_pad if base is None else "n")
         if args is None:
-            takes = "two numbers" if base is None else "1 when it is touched, 0 when released"
+            takes = "1 when it is touched, 0 when released"
+            if base is None:
+                takes = f"two numbers, and a third that is {takes}"
             return [Dropped("wrong arguments", f"a pad takes {takes}")]
         try:
             numbers = [native.parse_number(arg) for arg in args]
             if base is not None:
                 return self._hear_touched(key, numbers[0], now, echo)
-            changed = self._fit_range(index, *numbers)
-            place = native.parse_place(*self.pads[index].place(*numbers))
+            changed = self._fit_range(index, *numbers[:2])
+            place = native.parse_place(*self.pads[index].place(*numbers[:2]))
+            if len(numbers) == 3:
+                return self._hear_both(key, place, numbers[2], now, echo, lands=changed)
             return self._hear_place(key, place, now, echo, lands=changed)
         except native.ArgumentError as error:
             return [Dropped(str(error))]
@@ -232,7 +238,7 @@ class Pads:
         """
         if not is_pad(message) or is_harmless(message) or len(self.pads) >= _MAX_PADS:
             return False
-        numbers = tuple(map(native.parse_number, message.args))
+        numbers = tuple(map(native.parse_number, message.args[:2]))
         placed, self._placed = self._placed, _Candidate(host, message.address, numbers, now)
         pad = Pad(_of_multi_pad(message.address))
         if not pad.has(*numbers):
@@ -307,6 +313,28 @@ class Pads:
         held = self._held.pop(key, [])
         inputs = self._release_held(key, held, now, echo, placed=True)
         return inputs + self._set_place(id_, finger, place, now, lands=lands)
+
+    def _hear_both(
+        self,
+        key: _Key,
+        place: native.Place,
+        level: float,
+        now: float,
+        echo: EchoDetector,
+        *,
+        lands: bool,
+    ) -> list[native.Input]:
+        """Place a finger whose touch comes with each place. Only what changes is heard."""
+        finger, inputs = self._finger(key), list[native.Input]()
+        if level <= 0 and not finger.touched and key not in self._held:
+            return [Dropped("absent finger", "its third number says that nobody touches it")]
+        if level > 0 and not finger.touched:
+            inputs += self._hear_touched(key, level, now, echo)
+        if place != finger.place:
+            inputs += self._hear_place(key, place, now, echo, lands=lands)
+        if level <= 0:
+            inputs += self._hear_touched(key, level, now, echo)
+        return inputs
 
     def _release_held(
         self, key: _Key, held: list[_Held], now: float, echo: EchoDetector, *, placed: bool
@@ -434,12 +462,15 @@ def touch_base(message: Message) -> str | None:
 def is_pad(message: Message) -> bool:
     """Return whether a message may be a pad's: two numbers at an address that is not reserved.
 
-    The numbers are within the widest range that a pad may have.
+    The numbers are within the widest range that a pad may have. A third is 0 or 1.
     """
-    if len(message.args) != 2 or set(message.tags) - set("ihfd"):
+    numbers, touch = message.args[:2], message.args[2:]
+    if len(numbers) != 2 or set(message.tags[:2]) - set("ihfd"):
+        return False
+    if len(touch) > 1 or set(touch) - {0, 1}:
         return False
     low, high = _RANGES[-1]
-    in_range = all(isinstance(n, int | float) and low <= n <= high for n in message.args)
+    in_range = all(isinstance(n, int | float) and low <= n <= high for n in numbers)
     return in_range and _may_be_pad(message.address)
 
 
@@ -453,7 +484,7 @@ def is_harmless(message: Message) -> bool:
     """Return whether a message is one that phones send besides: sensors, pings, pages."""
     if not message.args and _PAGE.fullmatch(message.address):
         return True  # another page was opened
-    return message.address.strip("/").partition("/")[0].lower() in _HARMLESS
+    return not _HARMLESS.isdisjoint(message.address.lower().split("/"))
 
 
 def _of_multi_pad(address: str) -> str:

@@ -63,6 +63,8 @@ _SOURCE_TIMEOUT = 5.0
 _PORT_TIMEOUT, _MAX_PORT_STEP, _MAX_PORTS = 1.5, 10, 8
 #: Most hosts and addresses of which an unknown message has been reported.
 _MAX_REPORTED = 64
+#: Frames in a row without their end (`fseq`) from which a sender is one that leaves it out.
+_UNENDED: Final = 3
 #: Seconds after which the cursors that are down are repeated.
 REPEAT_INTERVAL: Final = 1.0
 #: Seconds without a move after which a cursor is at rest.
@@ -160,10 +162,11 @@ def _finger(cursor: _Cursor) -> int:
 
 @dataclass(slots=True)
 class _Frame:
-    """Frame of which a part has come."""
+    """Frame of which a part has come; unended: how many before it, in a row, had no end."""
 
     source: str = ""
     number: int = _REPEATED
+    unended: int = 0
     alive: set[int] | None = None
     places: dict[int, Place] = field(default_factory=dict)
 
@@ -244,15 +247,15 @@ class TuioReader:
         """Read a message of TUIO 1.1."""
         match args:
             case ("source", str(name)):
-                inputs = self._discard(host, profile, port)
-                self._begin(host, profile, port).source = name[:64]
+                inputs = self._restart(host, profile, port, now)
+                self._frames[host, profile, port].source = name[:64]
                 return inputs
             case ("alive", *sessions):
                 alive = _sessions(sessions)
                 frame = self._frames.get((host, profile, port))
                 inputs = []
                 if frame is not None and frame.alive is not None:
-                    inputs = self._discard(host, profile, port)
+                    inputs = self._restart(host, profile, port, now)
                 self._open(host, profile, port, begun=False).alive = alive
                 return inputs
             case ("set", session, *values):
@@ -279,8 +282,8 @@ class TuioReader:
             frame.alive = _sessions(args)
             return self._end_frame(host, _TUIO2, port, now)
         if address == _FRAME:
-            inputs = self._discard(host, _TUIO2, port)
-            frame = self._begin(host, _TUIO2, port)
+            inputs = self._restart(host, _TUIO2, port, now)
+            frame = self._frames[host, _TUIO2, port]
             match args:
                 case (number, _, _, str(name), *_):
                     frame.source = name[:64]
@@ -337,11 +340,23 @@ class TuioReader:
                 return frame
         return self._begin(host, profile, port)
 
-    def _discard(self, host: str, profile: str, port: int) -> list[tuple[str, Input]]:
-        """Discard a frame whose end did not come."""
-        frame = self._frames.pop((host, profile, port), None)
-        torn = frame is not None and frame.has_begun
-        return [(host, Dropped("torn frame"))] if torn else []
+    def _restart(
+        self, host: str, profile: str, port: int, now: float
+    ) -> list[tuple[str, Input]]:
+        """Begin a frame; discard the one before it if its end did not come.
+
+        Where a sender leaves out the ends, what comes next ends a frame.
+        """
+        before = self._frames.get((host, profile, port))
+        inputs: list[tuple[str, Input]] = []
+        unended = 0
+        if before is not None and before.has_begun:
+            unended = before.unended + 1
+            inputs = [(host, Dropped("torn frame", "its end, fseq, did not come"))]
+            if unended >= _UNENDED and before.alive is not None:
+                inputs = self._end_frame(host, profile, port, now)
+        self._begin(host, profile, port).unended = unended
+        return inputs
 
     def _end_frame(
         self, host: str, profile: str, port: int, now: float

@@ -282,7 +282,7 @@ def test_touchosc_learning_takes_the_next_touched_pad_and_no_other_message():
         encode("/1/xy", "f", 0.5),
         encode("/1/xy", "ss", "a", "b"),
         encode("/1/xy", "ff", NAN, 0.5),
-        encode("/1/xy/z", "s", "on"),
+        encode("/1/xy/z", "s", "loud"),
         encode("/1/xy/z", "f", NAN),
     ],
 )
@@ -338,6 +338,8 @@ def test_button_press_is_a_control_and_its_release_is_ignored(name: str):
         ("/1/xy", "ff", (-20.0, 100.0), "unknown address", "a pad: --touchosc /1/xy"),
         ("/1/xy/z", "f", (1.0,), "unknown address", "a pad: --touchosc /1/xy"),
         ("/a;b/z", "f", (1.0,), "unknown address", "a pad: --touchosc '/a;b'"),
+        ("/x", "f", (0.5,), "unknown address", "a touch is /touch x y, with both numbers"),
+        ("/multi", "ffff", (0.5,) * 4, "unknown address", "a touch is /touch x y"),
         ("/panic", "", (), "unknown address", "did you mean /robojam/panic?"),
         ("/Touch/", "ff", (0.5, 0.5), "unknown address", "did you mean /touch?"),
         ("/ROBOJAM/mode", "s", ("duet",), "unknown address", "did you mean /robojam/mode?"),
@@ -355,11 +357,12 @@ def test_dropped_message_is_described_by_address_type_tags_and_what_would_be_rig
 
 
 def test_dropped_message_of_a_pad_is_described_by_address_and_type_tags():
-    (dropped,) = read(OscReader(pads=Pads([XY])), encode("/1/xy", "fff", 0.5, 0.5, 0.5))
+    (dropped,) = read(OscReader(pads=Pads([XY])), encode("/1/xy", "f", 0.5))
     assert isinstance(dropped, Dropped)
+    takes = "two numbers, and a third that is 1 when it is touched, 0 when released"
     assert (dropped.reason, dropped.about) == (
         "wrong arguments",
-        "'/1/xy' fff; a pad takes two numbers",
+        f"'/1/xy' f; a pad takes {takes}",
     )
 
 
@@ -375,6 +378,7 @@ def test_address_that_no_pad_has_is_escaped_and_no_option_is_advised(address: st
     ("address", "tags", "args"),
     [
         ("/accxyz", "fff", (0.1, 0.2, 0.3)),
+        ("/ZIGSIM/phone/accel", "fff", (0.1, 0.2, 0.3)),
         ("/ping", "", ()),
         ("/battery", "f", (0.5,)),
         ("/1", "", ()),  # another page was opened

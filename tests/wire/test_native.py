@@ -130,7 +130,14 @@ def test_trigger_with_one_argument_is_a_button_that_is_pressed_unless_it_is_0(
     assert read(address, "ff", 1.0, 1.0) == Dropped("wrong arguments")
     if address != "/robojam/status":  # there text is an engine's answer
         assert read(address, "s", "go") == read(address, "s", "1") == pressed
-        assert read(address, "s", "0") is read(address, "s", "0.0") is native.RELEASED
+        for zero_text in ("0", "0.0", "false", "Off"):
+            assert read(address, "s", zero_text) is native.RELEASED
+
+
+def test_words_are_numbers_and_quotes_around_a_text_are_not_part_of_it() -> None:
+    for word, value in {"true": 1, "False": 0, "on": 1, "OFF": 0}.items():
+        assert read("/robojam/pause", "s", word) == Control("pause", value)
+    assert read("/robojam/mode", "s", '"duet"') == Control("mode", "duet")
 
 
 def test_every_address_says_what_it_takes() -> None:

@@ -300,6 +300,26 @@ def test_address_that_no_option_can_name_is_not_learnt(address):
     assert phone.learnt == []
 
 
+def test_touch_in_the_message_of_the_place_makes_strokes_without_slides_between_them():
+    phone = Phone(learning=True)
+    strokes = [
+        *[(0.1, 0.5, 1.0), (0.2, 0.5, 1.0), (0.2, 0.5, 0.0)],
+        *[(0.2, 0.5, 1.0), (0.9, 0.5, 1.0), (0.9, 0.5, 1.0), (0.8, 0.5, 0.0)],
+        *[(0.8, 0.5, 1.0), (0.8, 0.5, 0.0)],
+    ]
+    inputs = []
+    for numbers in strokes:
+        phone.now += 0.1
+        inputs += phone.send("/xy1", *numbers)
+    assert phases(inputs) == [
+        *[(DOWN, 0.1), (MOVE, 0.2), (UP, 0.0)],
+        *[(DOWN, 0.9), (MOVE, 0.8), (UP, 0.0)],
+        *[(DOWN, 0.8), (UP, 0.0)],
+    ]
+    assert phone.send("/xy1", 0.3, 0.5, 0.0) == [Dropped("absent finger")]
+    assert [learnt.address for learnt in phone.learnt] == ["/xy1"]
+
+
 def test_touch_of_a_pad_is_read_from_every_kind_of_argument():
     for tag, value, on in (("T", True, True), ("I", True, True), ("i", 1, True),
                            ("s", "1.0", True), ("F", False, False), ("N", None, False),

@@ -422,6 +422,19 @@ def test_truncated_bundle_gives_no_finger_and_the_next_frame_is_read(end):
     assert fingers == [Finger(DOWN, 2, 0.75, 0.75)]
 
 
+def test_tracker_that_never_sends_fseq_is_heard_a_frame_later():
+    reader = tuio.TuioReader()
+    heard = []
+    for i in range(6):
+        for message in decode(frame(1, (1, i / 8, 0.25)))[0][:-1]:
+            heard += [input_ for _, input_ in reader.read(message, HOST, i / 60)]
+    assert heard == [
+        *[Dropped("torn frame")] * 2,
+        *[Finger(DOWN, 1, 2 / 8, 0.25), Finger(MOVE, 1, 3 / 8, 0.25)],
+        Finger(MOVE, 1, 4 / 8, 0.25),
+    ]
+
+
 def test_frame_without_fseq_is_dropped_as_torn():
     reader = tuio.TuioReader()
     for message in decode(LANDED)[0][:3]:
