@@ -258,6 +258,5 @@ class _ControllerSurface:
         self.has_moves = False
 
 
-def make_reader(style: Style) -> MidiReader:
-    """Make the reader of a style."""
-    return MidiReader(style)
+#: Make the reader of a style.
+make_reader: Final = MidiReader

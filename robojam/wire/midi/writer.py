@@ -414,14 +414,5 @@ _VOICINGS: Final[Mapping[str, Callable[[Style, _Fingers, _Receiver], _Voicing]]]
     "mpe": _MpeVoicing, "notes": _NotesVoicing, "cc": _ControllerVoicing,
 }  # fmt: skip
 
-
-def make_writer(
-    style: Style,
-    *,
-    ranges: str = DEFAULT_RANGE,
-    eager: bool = False,
-    channels: tuple[int, ...] | None = None,
-    sets_zone: bool = True,
-) -> MidiWriter:
-    """Make the writer of a style; the arguments are those of MidiWriter."""
-    return MidiWriter(style, ranges=ranges, eager=eager, channels=channels, sets_zone=sets_zone)
+#: Make the writer of a style.
+make_writer: Final = MidiWriter
