@@ -195,6 +195,8 @@ class Engine:
         self._takes.close()
         for port in self._ports:
             port.close()
+        if self._setup is not None:
+            self._setup.close()
         self.endpoint.close()
 
     # -- takes -----------------------------------------------------------------------------

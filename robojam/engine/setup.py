@@ -46,6 +46,8 @@ MAX_ANSWER: Final = 9000 if sys.platform == "darwin" else 60_000
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 #: Seconds after which the devices of the machine are looked up again, and that this may take.
 _STALE, _PATIENCE = 3.0, 20.0
+#: Seconds that the ports which were taken out have to be closed when the jam ends.
+_CLOSING: Final = 2.0
 
 
 class PortGroup(NamedTuple):
@@ -80,6 +82,7 @@ class Setup:
         self._newest: dict[str, int] = {}  # the number of each group's last change
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
+        self._closed = False
 
     @property
     def outputs(self) -> tuple[OutputPort, ...]:
@@ -157,7 +160,7 @@ class Setup:
             ports, error = _NONE, ""
             try:
                 _close(old)
-                if number == self._newest[group]:
+                if number == self._newest[group] and not self._closed:
                     present = self.groups.get(group, _NONE)
                     ports = self._open_group[group](in_force, present)
             except (ValueError, OSError) as reason:
@@ -181,6 +184,14 @@ class Setup:
     def _work(self) -> None:
         while True:
             self._jobs.get()()
+
+    def close(self) -> None:
+        """Wait, for a short time, until the ports that were taken out are closed."""
+        self._closed = True
+        if self._worker is not None:
+            ended = threading.Event()
+            self._run(ended.set)
+            ended.wait(_CLOSING)
 
     # -- what there is ---------------------------------------------------------------------
 

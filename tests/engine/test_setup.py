@@ -3,6 +3,7 @@
 import json
 import queue
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -237,6 +238,22 @@ def test_answer_fits_in_a_packet_whatever_the_names_and_counts_what_is_left_out(
     listed = answer["available"]["midi-in"]
     assert listed == names[: len(listed)]
     assert sum(map(len, answer["available"].values())) + answer["left_out"] == 4 * len(names)
+
+
+def test_jam_that_ends_waits_for_a_port_that_is_being_closed(jam, monkeypatch):
+    old, ending = jam.made[0], threading.Event()
+    close = jam.setup.close
+
+    def end() -> None:
+        ending.set()
+        close()
+
+    monkeypatch.setattr(jam.setup, "close", end)
+    jam.setup._run(lambda: ending.wait(PATIENCE))  # a device that is slow
+    jam.change("midi-in", ["other"])
+    jam.engine.finish("SIGTERM")
+    assert old.closed
+    assert jam.opened.empty()  # and opens no other
 
 
 def test_of_two_quick_changes_the_last_stands_and_no_port_is_left_open(jam):
