@@ -54,6 +54,9 @@ _ASLEEP = 0.5
 #: Longest time of catching up, in seconds: an engine that cannot keep up (a timescale of
 #: 0.001) then handles the packets that have come.
 _BUDGET = 0.1
+#: Touches of a player beyond the surface after which that is logged. A pad whose range is
+#: learnt sends a few, and a tracker that is not calibrated well.
+_CLIPPED: Final = 8
 #: A hundredth of a semitone.
 _CENT = 0.01
 #: New recordings on request: a second, and in a burst.
@@ -294,6 +297,13 @@ class Engine:
             if known is None and touch.pitch_range is not None:
                 self._set_own(player, "range", str(touch.pitch_range), arrival)
             touch = self._place(touch, player)
+        elif touch.clipped:
+            player.clipped += 1
+            if player.clipped == _CLIPPED:
+                log.warning(
+                    "%s plays beyond the surface and is heard at its edge: x and y go from 0 "
+                    "to 1; it has sent %d such places", player.name, _CLIPPED,
+                )  # fmt: skip
         self._clipped += touch.clipped
         t, who = self._takes.t(arrival), player.name
         if isinstance(touch, native.PhaselessTouch):

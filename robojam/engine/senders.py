@@ -121,6 +121,7 @@ class Sender:
     #: Fingers that are down, by id; the one that has been silent longest is the first.
     fingers: dict[int, _Finger] = field(default_factory=dict)
     outside_range: bool = False  # it has played outside its range of pitch
+    clipped: int = 0  # its touches that were beyond the edge of the surface
     recent: _Recent = field(default_factory=lambda: _Recent(_MAX_RECENT))
     _lifts: dict[int, _Lift] = field(default_factory=dict)
 

@@ -121,7 +121,7 @@ def _with_details(dropped: Dropped, message: Message) -> Dropped:
         elif pad is not None:
             key, hint = pad, f"if that is a pad: --touchosc {shlex.quote(pad)}"
         elif message.args and not set(message.tags) - set("ihfd"):
-            hint = "a touch is /touch x y, with both numbers in one message"
+            hint = "a touch is /touch x y in one message; the README has the rest"
     elif dropped.about:
         hint = dropped.about
     elif takes := native.takes(message.address, INPUTS):

@@ -370,6 +370,15 @@ def test_coordinate_out_of_range_is_clipped_and_counted(driven):
     assert d.status()["clipped"] == 1
 
 
+def test_player_who_sends_pixels_is_named_once_in_the_log(driven, caplog):
+    d = driven(mode="listen")
+    for i in range(20):
+        d.send("/touch", "ff", 640.0 + i, 300.0)
+        d.wait(0.02)
+    (record,) = [r for r in caplog.records if "beyond the surface" in r.getMessage()]
+    assert record.getMessage().startswith("human plays beyond the surface")
+
+
 @pytest.mark.parametrize("tags", ["iff", "iii", "hdd", "fff", "dhh"])
 def test_down_with_numbers_of_any_type_is_a_finger(driven, tags):
     d = driven(mode="listen", record=False)
