@@ -89,6 +89,17 @@ class WindowProgram:
         """Send the window a status, as the engine does."""
         self._engine.sendto(encode("/robojam/status", "s", json.dumps(status)), self._address)
 
+    def send(self, address: str, tags: str = "", *args: object) -> None:
+        """Send the window a message, as the engine does."""
+        self._engine.sendto(encode(address, tags, *args), self._address)
+
+    def click(self, x: float, y: float) -> None:
+        """Click a place of the window, in pixels."""
+        left, top, _, _ = self.geometry()
+        self.run(
+            "xdotool", "mousemove", str(left + round(x)), str(top + round(y)), "click", "1"
+        )
+
     def sent(self) -> Message:
         """Return the next message of the window that is no request for the status."""
         end = time.monotonic() + PATIENCE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
@@ -12,10 +13,12 @@ from support.engine import stop
 from support.window import report_status
 
 from robojam.touch import MEMORIES
+from robojam.window.client.setup import parse_setup
 from robojam.window.client.state import WindowState
 from robojam.window.input.keys import POSITIONS
 from robojam.window.view.display import size_for
 from robojam.window.view.scene import Scene
+from robojam.window.view.setup_panel import panel_of
 
 missing = [tool for tool in ("Xvfb", "xdotool") if shutil.which(tool) is None]
 needs_display = pytest.mark.skipif(bool(missing), reason=f"not here: {', '.join(missing)}")
@@ -117,6 +120,41 @@ def test_real_wheel_turns_the_dial_under_the_pointer():
         message = window.sent()
     assert message.address == "/robojam/temperature"
     assert message.args[0] == pytest.approx(1.1, abs=0.01)
+
+
+@pytest.mark.peer
+@needs_display
+@needs_layouts
+@pytest.mark.usefixtures("fonts")
+@pytest.mark.parametrize("layout", ["us", "de"])
+def test_address_is_typed_on_a_real_keyboard(layout):
+    report = {"chosen": {"osc-out": []}, "available": {}}
+
+    def place_of(panel: str, action: str) -> tuple[int, int]:
+        state, scene = WindowState(), Scene()
+        report_status(state, 1.0, temperature=1.0)
+        state.setup, state.view.panel = parse_setup(json.dumps(report)), panel
+        scene.draw(pygame.Surface((640, 400)), state, 1.0, panel=panel_of(state, 0))
+        return pygame.Rect(next(b for b in scene.hit_boxes if b.action == action).box).center
+
+    with display("800x500") as environment:
+        subprocess.run(["setxkbmap", layout], env=environment, check=True, timeout=20)
+        with window_program(environment, "--size", "640x400") as window:
+            window.focus()
+            window.report(temperature=1.0)
+            window.keys("d")
+            assert window.sent().address == "/robojam/setup"
+            window.send("/robojam/setup", "s", json.dumps(report))
+            window.keys("p")
+            while window.sent().address != "/robojam/pause":
+                pass  # the answer is handled, too
+            window.click(*place_of("setup", "setup-open:osc-out"))
+            window.click(*place_of("setup:osc-out", "type-address"))
+            window.run("xdotool", "type", "--delay", "20", "[::1]:9000/tuiox")
+            window.keys("BackSpace", "Return")
+            while (message := window.sent()).tags != "ss":
+                pass  # it asks again and again
+    assert message.args == ("osc-out", '["[::1]:9000/tuio"]')
 
 
 @pytest.mark.peer
