@@ -37,6 +37,8 @@ REQUEST_TIMEOUT = 0.5
 PHRASE_ID = 2000
 #: Ranges of pitch that can be chosen, as MIDI notes: C2-C6, C3-C5, C4-C6 and C2-C4.
 RANGES = ("36-84", "48-72", "60-84", "36-60")
+#: Seconds for which it is explained why an action is not possible.
+EXPLAINED = 4.0
 #: Longest name of a recording, in characters.
 MAX_NAME = 80
 _Value = TypeVar("_Value", float, str)
@@ -86,6 +88,10 @@ class Actions:
                 send("/robojam/record", "i", 0 if state.recording else 1)
             case "back":
                 send("/robojam/back", "f", float(argument))
+            case "recall" if argument not in state.memories:
+                key = view.key_names[f"store:{argument}"]
+                how = f"press {key} or touch 'store {argument}' to do so"
+                state.notify(f"nothing has been stored as {argument}; {how}", now, EXPLAINED)
             case "mode" | "store" | "recall":
                 send(f"/robojam/{name}", "s", argument)
             case "undo_store":

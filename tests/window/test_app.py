@@ -317,8 +317,19 @@ def test_window_that_closes_lifts_the_fingers(app):
 )
 def test_key_sends_its_message(app, key, mod, packet):
     app.state.controls.update(temperature=1.0, spread=0.5, timescale=1.0, dwell=1.0)
-    app.state.texts["range"] = "36-84,human2=35-51"
+    app.state.texts["range"], app.state.memories = "36-84,human2=35-51", ("A", "B")
     assert press_key(app, key, mod=mod) == [packet]
+
+
+def test_memory_in_which_nothing_was_stored_is_not_recalled_and_the_window_says_how(app):
+    connected(app).memories = ()
+    assert press_key(app, pygame.K_a) == []
+    assert app.state.notice.endswith("press shift a or touch 'store A' to do so")
+
+
+def test_delete_key_in_the_list_of_recordings_resets_nothing(app):
+    connected(app).view.panel = "sessions"
+    assert press_key(app, pygame.K_DELETE) == []
 
 
 def test_toggle_key_reverses_the_reported_value(app):

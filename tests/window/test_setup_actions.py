@@ -5,8 +5,9 @@ import time
 
 import pygame
 import pytest
-from support.window import UTC_NOW, centre_of, connected
+from support.window import UTC_NOW, centre_of, connected, report_status
 
+from robojam.window.client.state import LOST_AFTER
 from robojam.window.view.setup_panel import panel_of
 from robojam.wire.osc import Message, decode, encode
 
@@ -149,6 +150,21 @@ def test_names_that_the_engine_left_out_are_counted(window):
     answer(window, left_out=3)
     panel = panel_of(window.state, window.actions.setup.page)
     assert any(cell.text.startswith("3 more") for row in panel.rows for cell in row)
+
+
+def test_setup_of_an_engine_that_is_lost_or_replaced_is_asked_again(window):
+    state = window.state
+    report_status(state, 100.0, started="2026-11-20T10:00:00")
+    answer(window)
+    report_status(state, 101.0, started="2026-11-20T10:00:00")
+    assert state.setup is not None
+    report_status(state, 102.0, started="2026-11-20T10:00:09")
+    assert state.setup is None
+    answer(window)
+    state.advance(time.monotonic() + 100 + LOST_AFTER + 1)
+    assert state.setup is None
+    assert press(window, "close") == []
+    assert state.view.panel == ""
 
 
 def test_replay_offers_no_setup(app):

@@ -260,7 +260,7 @@ class WindowState:
         if self.engine_state(now) is EngineState.LOST:
             self.strokes.lift_others(now)
             self.pending_touches.clear()
-            self.forecast = ()
+            self.forecast, self.setup = (), None
 
     def handle_message(self, message: Message, now: float, utc: datetime) -> None:
         """Apply a message from the engine. An invalid message changes nothing.
@@ -452,7 +452,7 @@ class WindowState:
             self.strokes.lift_others(now, still_for=1.0, machine=False)  # an up was lost
         started = plain(status.get("started", ""))
         if self._engine_started and started and started != self._engine_started:
-            self.restarted_at, self.silenced = now, False
+            self.restarted_at, self.silenced, self.setup = now, False, None
             self.strokes.lift_others(now)
         self._engine_started = started or self._engine_started
         self._has_status = True

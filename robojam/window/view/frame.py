@@ -100,7 +100,8 @@ def _status_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
     if state.engine_state(now) is EngineState.CONNECTED:  # else its last status does not hold
         late = f"plays {state.late_ms:.0f} ms late" if state.late_ms > LATE_MS else ""
         is_dropping = now - state.dropped_at < DROPS_SHOWN
-        dropped = f"{state.recently_dropped} messages ignored" if is_dropping else ""
+        messages = "message" if state.recently_dropped == 1 else "messages"
+        dropped = f"{state.recently_dropped} {messages} ignored" if is_dropping else ""
         if runs := tuple(TextRun(t, ColourRole.ALERT) for t in (late, dropped) if t):
             yield Label(runs, 2, right=True)
         if not state.recording:
@@ -195,11 +196,10 @@ def _dial_labels(state: WindowState) -> Iterator[Label]:
 
 def _problems(state: WindowState, now: float) -> list[str]:
     """Return a line for each thing that does not work, and that the frame does not say."""
-    lines = [*state.problems, *state.ports.lines(now)]
-    lost = state.engine_state(now) is EngineState.LOST
-    if lost and not THEMES[state.view.theme].has_text:
-        lines.insert(0, "the engine does not answer")
-    return lines
+    if state.engine_state(now) is EngineState.LOST:  # its last status does not hold
+        has_text = THEMES[state.view.theme].has_text
+        return [] if has_text else ["the engine does not answer"]
+    return [*state.problems, *state.ports.lines(now)]
 
 
 def _notices(state: WindowState, problems: list[str], now: float) -> TextRuns:

@@ -6,7 +6,7 @@ import pytest
 from support.window import report_status, shown_text
 
 from robojam.window.client.ports import MAX_ENTRIES
-from robojam.window.client.state import WindowState
+from robojam.window.client.state import LOST_AFTER, WindowState
 from robojam.window.view.frame import MAX_NOTICES, frame_text
 from robojam.window.view.text_fit import Icon
 
@@ -64,6 +64,13 @@ def test_port_that_fails_has_a_marked_light_and_a_line_until_it_works():
     assert port_icons(state, 61.0) == {"osc": "light"}
 
 
+def test_problems_of_an_engine_that_is_lost_are_not_shown():
+    state = WindowState()
+    report_status(state, 1.0, outputs=[{"address": "10.0.0.7:9000", "error": "no route"}])
+    assert "no route" in shown_text(state, 1.0)
+    assert "no route" not in shown_text(state, 1.0 + LOST_AFTER)
+
+
 def test_midi_ports_that_are_gone_or_missing_are_named():
     state = WindowState()
     gone = {"wanted": "LinnStrument", "connected": False, "problem": "it was unplugged"}
@@ -95,7 +102,8 @@ def test_echo_is_reported_with_its_delay_while_it_goes_on():
     report_status(state, 1.0, echo=[echo])
     line = "192.168.0.7 sends back what robojam plays after 102 ms: it is not heard"
     assert line in shown_text(state, 1.0)
-    report_status(state, 9.0, echo=[{**echo, "dropped": 8}])
+    for t in (9.0, 17.0):
+        report_status(state, t, echo=[{**echo, "dropped": 8}])
     assert line in shown_text(state, 18.0)
     report_status(state, 20.0, echo=[{**echo, "dropped": 8}])
     assert line not in shown_text(state, 20.0)
