@@ -46,6 +46,9 @@ _NO_SYSTEM: Final = "no MIDI system runs" + (
 #: heard. And what shows a loop of a longer delay.
 ECHO: Final = 0.06
 _MESSAGE: Final = Kind(least=5, slow=5, at_once=ECHO, alone=True)
+#: The same for controllers that end notes, which a person may send just after robojam has: one
+#: alone shows nothing.
+_ENDING: Final = Kind(least=5, slow=5)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +82,14 @@ def _echo_key(message: bytes) -> bytes:
     """
     kind = message[0] & 0xF0
     return bytes((kind, message[1])) if kind == stream.NOTE_ON else bytes((kind, *message[1:]))
+
+
+def _kind(message: bytes) -> Kind:
+    """Return what shows that a message is an echo."""
+    ends = (
+        message[0] & 0xF0 == stream.CONTROL and message[1] in stream.ENDING and message[2] < 64
+    )
+    return _ENDING if ends else _MESSAGE
 
 
 def _may_echo(message: bytes) -> bool:
@@ -188,7 +199,7 @@ class MidiPorts:
         inputs: list[tuple[str, Input]] = [(device.source, Dropped(r)) for r in dropped]
         for message in messages:
             if _may_echo(message) and self._echoes.is_echo(
-                device.source, _echo_key(message), now, kind=_MESSAGE, heard=message
+                device.source, _echo_key(message), now, kind=_kind(message), heard=message
             ):
                 ends = [*self._lift_heard(device), Dropped("echo")]
                 inputs += [(device.source, item) for item in ends]

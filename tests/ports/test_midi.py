@@ -237,6 +237,15 @@ def test_sent_note_that_returns_is_an_echo_for_a_moment(ports):
     assert ports.play(stream.note_off(3, 60))[0][1].phase is Phase.UP
 
 
+@pytest.mark.parametrize("release", ["b0 40 00", "b0 79 00", "b0 7b 00", "b0 78 00"])
+def test_what_ends_notes_is_heard_also_just_after_the_same_was_sent(ports, release):
+    ports.touch("down")
+    ports.play(bytes.fromhex("b0 40 7f  90 30 60  80 30 40"))  # the pedal holds the note
+    ports.midi.handle(ControlChanged(0.0, "mode", "solo"), ports.now)  # silences the output
+    ports.now += ECHO / 2
+    assert ports.play(bytes.fromhex(release)) == [("midi:board", Finger(Phase.UP, 0x30))]
+
+
 def test_loop_through_another_program_is_found_its_notes_are_lifted_and_others_are_heard(ports):
     came: list[list[Any]] = []
     for i in range(9):

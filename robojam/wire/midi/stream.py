@@ -19,6 +19,10 @@ BANK, DATA, DATA_FINE, HOLD, SOSTENUTO = 0, 6, 38, 64, 66
 INCREMENT, DECREMENT = 96, 97
 NRPN_FINE, NRPN, RPN_FINE, RPN = 98, 99, 100, 101
 SOUND_OFF, RESET_CONTROLLERS, NOTES_OFF = 120, 121, 123
+#: Controllers that end notes: pedals that are lifted, resets, all notes off, the modes.
+ENDING: Final = frozenset(
+    (HOLD, SOSTENUTO, SOUND_OFF, RESET_CONTROLLERS, *range(NOTES_OFF, 128))
+)
 BEND_RANGE, CONFIGURATION = 0, 6  # registered parameters
 CENTRE: Final = 8192
 #: Reasons for drops: a message that was not completed, data bytes without a status byte.
