@@ -54,7 +54,7 @@ def evaluate(
             if value is not None:
                 fail(f"--{name} goes with --play")
     if page is not None:  # refused before any work
-        from robojam.evaluation.report import KINDS
+        from robojam.export.figures import KINDS
 
         if page.suffix.lower() not in KINDS:
             fail(f"--page {page}: a page is {', '.join(KINDS)}")

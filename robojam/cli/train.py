@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +27,8 @@ from robojam.cli.arguments import (
     units,
     whole_number,
 )
-from robojam.cli.output import corpus_notes, count_performances, duration, fail, leave_out
+from robojam.cli.output import corpus_notes, count_performances, duration, fail, leave_out, warn
+from robojam.system.shell import printable
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
@@ -98,7 +99,7 @@ def _units_or_width(value: str) -> Units | float:
 @option("--machine", "train on what the machine played in recorded jams")
 @option("--units UNITS", _UNITS, _units_or_width)
 @option("--licence TEXT", "note on the licence, kept in the model file", default="")
-@option("--picture FILE.png", "picture of the run (default: beside MODEL)", PATH)
+@option("--picture FILE.png", "picture of the run (default: beside MODEL)", output_file)
 @option("--tensorboard FOLDER", "folder for TensorBoard, which shows the run", PATH)
 def train(**given: Any) -> int:
     """Train a model on performances, or with --from teach a model one player's style."""
@@ -127,12 +128,13 @@ def train(**given: Any) -> int:
 def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: WorkerGroup) -> int:
     if chosen.resume and chosen.size:
         fail("--resume goes on with the run as it was: without --size")
+    picture = _check_outputs(chosen)
     import torch
 
     from robojam.corpus.corpus import CorpusError
     from robojam.corpus.stored_rows import FileChangedError
     from robojam.model.file import ModelFileError
-    from robojam.training import checkpoint
+    from robojam.training import checkpoint, plots
     from robojam.training.distributed import WorkerError
     from robojam.training.trainer import NotFiniteError, TooLargeError
 
@@ -177,10 +179,35 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
         fail(f"{error}{best}", 1)
     except OSError as error:
         fail(f"{to} cannot be written: {error.strerror or error}", 1)
+    title = printable(f"{to.stem}: {trainer.corpus.name}")
+    try:
+        if not stopped:
+            plots.plot(run.history, picture, title=title)
+    except OSError as error:  # the model is written
+        warn(f"{picture} cannot be written: {error.strerror or error}")
     print(f"{to}: {trainer.best_score:.4f} nats per event on {trainer.held_out.name}")
     if stopped:
         print("the same command with --resume goes on")
     return 0
+
+
+def _check_outputs(chosen: TrainArguments) -> Path:
+    """Return the picture's path. Exit where outputs would replace one another or the data."""
+    from robojam.export.figures import KINDS
+    from robojam.training.checkpoint import checkpoint_path
+
+    to, run = chosen.to, checkpoint_path(chosen.to)
+    picture = chosen.picture or to.with_suffix(".png")
+    if to in (run, picture):
+        kind = "the run's, for --resume" if to == run else "the picture's"
+        fail(f"--to {to}: this name is {kind}; name the model {to.stem}.safetensors")
+    if picture.suffix.lower() not in KINDS:
+        fail(f"--picture {picture}: a picture is {', '.join(KINDS)}")
+    for data in (*chosen.paths, *chosen.val):
+        for output in (to, run, picture):
+            if data.is_file() and output.exists() and output.samefile(data):
+                fail(f"{output} is among the data and would be replaced: name another --to")
+    return picture
 
 
 @dataclass(slots=True)
@@ -189,6 +216,7 @@ class _Run:
     metadata: dict[str, Any]  # of the model's file, besides the run's own
     notes: list[str]  # lines on what was left out of the data
     start: ModelFile | None = None  # the model to go on from
+    history: list[Progress] = field(default_factory=list)
 
 
 def _prepare(chosen: TrainArguments) -> _Run:
@@ -220,7 +248,7 @@ def _prepare(chosen: TrainArguments) -> _Run:
     metadata = {
         "trained_on": tuple(DataFile(c.name, c.sha256) for c in corpora),
         "score_on": tuple(DataFile(c.name, c.sha256) for c in validation),
-        "licence": chosen.licence,
+        "licence": printable(chosen.licence),
     }
     given = chosen.settings
     if file is None:
@@ -233,7 +261,7 @@ def _prepare(chosen: TrainArguments) -> _Run:
         raise ValueError(f"--from: the sizes are that model's, without {', '.join(refused)}")
     start, description = load(file.path)
     metadata["trained_on"] = description.trained_on + metadata["trained_on"]
-    metadata["licence"] = chosen.licence or description.licence
+    metadata["licence"] = printable(chosen.licence) or description.licence
     metadata |= {"temperature": description.temperature, "spread": description.spread}
     settings = finetune.fine_tuning_settings(start, given, events=len(data.events))
     if data.columns != start.event.columns:
@@ -308,7 +336,6 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
     from robojam.training import checkpoint, plots
 
     trainer, to, workers = run.trainer, chosen.to, run.trainer.workers
-    history: list[Progress] = []
     checkpoint_path = checkpoint.checkpoint_path(to)
     console = Console()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
@@ -316,7 +343,9 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
         key: [msgspec.to_builtins(file) for file in value] if key in _DATA_FILES else value
         for key, value in run.metadata.items()
     }
-    plain["from"] = [str(run.start.path), run.start.sha256] if run.start else ["", ""]
+    plain["from"] = (
+        [printable(str(run.start.path)), run.start.sha256] if run.start else ["", ""]
+    )
     with (
         plots.tensorboard(chosen.tensorboard if workers.leads else None) as log_scalars,
         Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
@@ -327,7 +356,7 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
             """Show and keep the progress; return whether to stop."""
             text = _describe(now)
             bar.update(task, total=now.steps, completed=now.step, description=text)
-            history.append(now)
+            run.history.append(now)
             log_scalars(now)
             stop = interrupted()
             # A model that goes on from another is written at the end, moved back towards it.
@@ -353,8 +382,6 @@ def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) 
         print(f"its time was up, after {trainer.step} of {trainer.steps} steps")
     elif trainer.step < trainer.steps:
         print(f"nothing got better in {trainer.stale} scorings: it is over", file=sys.stderr)
-    picture = chosen.picture or to.with_suffix(".png")
-    plots.plot(history, picture, title=f"{to.stem}: {trainer.corpus.name}")
     return False
 
 

@@ -14,6 +14,7 @@ from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
 from robojam.player.player import ModelPlayer
 from robojam.sessions.session import ModelRef
+from robojam.system.shell import printable
 
 #: Function that is called with the result of loading a model.
 OnLoaded = Callable[[LoadedPlayer | Exception], None]
@@ -48,7 +49,7 @@ def load(path: Path, *, device: str, voices: int) -> LoadedPlayer:
     """Load a model for play on a device: cpu, cuda or mps. Raises ModelFileError."""
     file = modelfile.read(path)
     player = ModelPlayer(file, device=device, voices=voices)
-    ref = ModelRef(path.name, file.sha256)
+    ref = ModelRef(printable(path.name), file.sha256)
     return LoadedPlayer(player, ModelInfo(ref, device, build(device), str(path)))
 
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from robojam.evaluation import likeness
 from robojam.evaluation.likeness import Likeness
-from robojam.export.figures import make_figure
+from robojam.export.figures import make_figure, save_figure
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.model.file import ModelFile
-from robojam.system.atomic_file import atomic_write
+from robojam.system.shell import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 
-#: The file types of a page, by suffix.
-KINDS = (".png", ".svg", ".pdf")
 #: Number of openings shown, and of the machine's answers to each.
 _OPENINGS, _ANSWERS = 8, 2
 #: Number of answers whose landings are shown, one above the other.
@@ -69,11 +67,7 @@ def draw(
     # The machine answers from the middle of a performance, after a silence.
     silences = [(after.sum(0)[2] - opening.sum(0)[2]) / 2 for opening, after in pairs]
     _draw_times(figure, people, takes, silences)
-    kind = path.suffix[1:].lower()
-    # Without the program or date, so that the same page is the same file.
-    metadata = {{"png": "Software", "svg": "Date", "pdf": "CreationDate"}[kind]: None}
-    with atomic_write(path) as part:
-        figure.savefig(part, format=kind, facecolor=PAPER, metadata=metadata)
+    save_figure(figure, path, facecolor=PAPER)
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -94,7 +88,7 @@ def _draw_heading(figure: Figure, top: float, text: str, remark: str = "") -> No
 
 def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) -> None:
     x = _MARGIN / _WIDTH
-    name = f"How like people does {file.path.stem} play?"
+    name = f"How like people does {printable(file.path.stem)} play?"
     figure.text(x, 1 - 0.75 / _HEIGHT, name, color=INK, size=19, weight="light")
     openings = f"{result.performances} openings{f' of {data}' if data else ''}"
     subtitle = f"{openings}, {likeness.CONTINUATIONS} answers to each\n"

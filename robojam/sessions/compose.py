@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from robojam import __version__
 from robojam.model.file import ModelFile
 from robojam.sessions.session import EndEvent, Header, ModelRef, Session, SetEvent, TouchEvent
+from robojam.system.shell import printable
 from robojam.touch import LIFT_AFTER, Phase, Touch
 
 Rows = NDArray[np.float64]
@@ -43,7 +44,7 @@ def compose(
         human.append(TouchEvent(up, Touch(touch.x, touch.y, up - begin, Phase.UP, 0, "human")))
     header = Header(
         started=(started or datetime.now(UTC)).isoformat(),
-        model=ModelRef(file.path.name, file.sha256),
+        model=ModelRef(printable(file.path.name), file.sha256),
         device="cpu",
         build=f"robojam {__version__}, generated",
         seed=seed,

@@ -150,8 +150,8 @@ def _key(path: Path) -> str:
 
 def _plain(text: str) -> str:
     """Return text in one line, without control characters and lone surrogates."""
-    line = " ".join(text.split())
-    return "".join(letter for letter in line if is_printable(letter))
+    letters = (letter for letter in text if is_printable(letter) or letter.isspace())
+    return " ".join("".join(letters).split())
 
 
 @contextmanager

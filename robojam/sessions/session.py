@@ -276,6 +276,8 @@ def summarise(path: Path) -> Summary:
 
 def _bytes(path: Path) -> bytes:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # it may never end
+            raise SessionError(path, None, "is no regular file")
         return path.read_bytes()
     except OSError as error:
         raise SessionError(path, None, f"cannot be read: {error.strerror or error}") from error

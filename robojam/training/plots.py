@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from robojam.export.figures import make_figure
+from robojam.export.figures import make_figure, save_figure
 from robojam.training.trainer import Progress
 
 
@@ -36,7 +36,8 @@ def tensorboard(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
 def plot(history: Sequence[Progress], path: Path, *, title: str) -> None:
     """Plot the loss and the held-out scores of a run by step, in nats per event.
 
-    Without a step there is nothing to plot, and no file.
+    path ends in one of `figures.KINDS`. Without a step there is nothing to plot, and no
+    file. Raises OSError where it cannot be written.
     """
     trained = [progress for progress in history if math.isfinite(progress.loss)]
     if not trained:
@@ -59,4 +60,4 @@ def plot(history: Sequence[Progress], path: Path, *, title: str) -> None:
     axes.set(title=title, xlabel="step", ylabel="nats per event, lower is better")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.savefig(path, metadata={"Software": None})
+    save_figure(figure, path)

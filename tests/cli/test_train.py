@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from robojam.cli import train
 from robojam.evaluation.likelihood import Score, score
 from robojam.model import file as modelfile
 from robojam.model.mdrnn import load
-from robojam.training import finetune, trainer
+from robojam.training import finetune, plots, trainer
 
 SIZES = (
     "--units 8 --layers 1 --components 2 --hidden 8 --window 16 --batch 128 --passes 2".split()
@@ -298,6 +299,54 @@ def test_train_refuses_a_place_that_cannot_be_written(data, tmp_path, capsys, mo
     monkeypatch.setattr(os, "access", lambda *_: False)
     to = tmp_path / "m.safetensors"
     assert "can be written" in refusal(capsys, "train", data, "--to", to)
+
+
+@pytest.mark.parametrize(
+    ("to", "more", "reason"),
+    [
+        ("m.run", [], "--to m.run: this name is the run's, for --resume; name the model m.s"),
+        ("m.png", [], "--to m.png: this name is the picture's"),
+        ("some.npz", [], "some.npz is among the data and would be replaced"),
+        ("m", ["--picture", "m.txt"], "--picture m.txt: a picture is .png, .svg, .pdf"),
+        ("m", ["--picture", "none/m.png"], "none/m.png is not a file in a folder that can be"),
+    ],
+)
+def test_train_refuses_files_that_would_be_lost(to, more, reason, data, capsys, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    before = data.read_bytes()
+    assert reason in refusal(capsys, "train", data.name, "--to", to, *more)
+    assert data.read_bytes() == before
+    assert not Path(data.parent / "m.run").exists()
+
+
+def test_picture_that_cannot_be_written_is_named_and_the_model_kept(
+    data, val, tmp_path, capsys, monkeypatch
+):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(plots, "plot", fail)
+    to = tmp_path / "mine.safetensors"
+    status, out, err = run(capsys, "train", data, "--val", val, "--to", to, *SIZES)
+    assert (status, f"{to}: " in out) == (0, True)
+    assert err == f"robojam: {tmp_path}/mine.png cannot be written: No space left on device\n"
+    assert not to.with_suffix(".run").exists()
+    load(to)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_names_that_are_not_utf8_are_trained_continued_and_played(data, val, tmp_path, capsys):
+    first, second = (tmp_path / os.fsdecode(name) for name in (b"\xff.st", b"\xfe.st"))
+    last, note = ["--to", tmp_path / "jam.jsonl", "--seconds", "0.1"], os.fsdecode(b"CC \xff")
+    for command in (
+        ["train", data, "--val", val, "--to", first, "--licence", note, *SIZES],
+        ["train", data, "--val", val, "--from", first, "--to", second, "--passes", 1],
+        ["generate", "--model", second, *last],
+    ):
+        status, _, err = run(capsys, *command)
+        assert (status, err) == (0, "")
+    assert load(second)[1].licence == "CC \\udcff"
+    assert r'"file":"\\udcfe.st"' in (tmp_path / "jam.jsonl").read_text()
 
 
 def test_train_refuses_cuda_without_a_gpu(data, tmp_path, capsys, monkeypatch):

@@ -165,6 +165,7 @@ def test_names_and_notes_are_given_and_taken_away_and_recordings_untouched(folde
     status, out, _ = run(capsys, "sessions", folder)
     assert (status, "Évening (the good one)" in out) == (0, True)
     assert "duet" in out
+    assert library.annotate(path, note="a\n\x1b[31m\tb \udcff ").note == "a [31m b"
     assert run(capsys, "sessions", path, "--note", "")[0] == 0
     status, out, _ = run(capsys, "sessions", folder, "--json")
     (found,) = json.loads(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from contextlib import suppress
 from dataclasses import replace
@@ -203,6 +204,13 @@ def test_wrong_header_is_reported_with_its_reason(why: str) -> None:
     with pytest.raises(SessionError, match=why) as caught:
         parse(BAD_HEADS[why], Path("jam.jsonl"))
     assert str(caught.value).startswith("jam.jsonl")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_named_pipe_is_refused_without_reading(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(SessionError, match="is no regular file"):
+        read(tmp_path / "a.jsonl")
 
 
 def test_missing_file_is_reported_with_its_path(tmp_path: Path) -> None:
