@@ -160,7 +160,7 @@ class Engine:
         silent, until_silent = self._senders.expire(now)
         for who, finger in silent:
             self.jam.finger(self._takes.t(now), who, finger, Phase.UP)
-        wait = min(wait, until_silent, self._preview.advance(now))
+        wait = min(wait, until_silent, self._preview.advance(now), self.endpoint.advance(now))
         if self._monitors:
             progress, due = (self._counts.heard, self._counts.played), self._until_due()
             forecast = self.jam.forecast

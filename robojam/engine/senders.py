@@ -391,8 +391,8 @@ class Senders:
     def _make_room(self, host: str | None, now: float, *, is_local: bool) -> None:
         """Let the sender leave who has been silent longest, where there is no place.
 
-        A sender without a finger down leaves before one with fingers. Nobody of this machine
-        leaves for another machine.
+        A sender without a finger down leaves before one with fingers, and for another machine
+        one of other machines, if there is any.
         """
         everyone = list(self._present.values())
         full = len(everyone) >= MAX_PLAYERS
@@ -405,11 +405,12 @@ class Senders:
             elif full or len(others) >= MAX_PLAYERS - RESERVED:
                 leaving = others or everyone
         if leaving:
-            self._leave(min(leaving, key=lambda s: (s.count_fingers(now) > 0, s.heard_at)), now)
+            sender = min(leaving, key=lambda s: (s.count_fingers(now) > 0, s.heard_at))
+            self._leave(sender, now, "; all places are taken, and somebody else joins")
 
-    def _leave(self, sender: Sender, now: float) -> None:
-        log.info("%s left: %.80r is silent for %.0f s",
-                 sender.name, sender.source, now - sender.heard_at)  # fmt: skip
+    def _leave(self, sender: Sender, now: float, reason: str = "") -> None:
+        log.info("%s left: %.80r is silent for %.0f s%s",
+                 sender.name, sender.source, now - sender.heard_at, reason)  # fmt: skip
         del self._present[sender.source]
         self._on_leave(sender, now)
         self._names[sender.name] = self._names.pop(sender.name)  # the last to be used again

@@ -1,6 +1,7 @@
 """Listener of an engine: the sockets at which it receives, and from which it answers."""
 
 import logging
+import math
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -13,6 +14,8 @@ log = logging.getLogger("robojam")
 
 #: Attempts to find a port that is free in both families.
 _ATTEMPTS: Final = 10
+#: Seconds between looks for interfaces on which a group is to be joined.
+_LOOK: Final = 10.0
 
 
 class Listener:
@@ -43,6 +46,7 @@ class Listener:
         self._unanswered = 0
         self._endpoints = self.sockets
         self._beyond: dict[bool, Endpoint] = {}
+        self._look_at = -math.inf if is_group(host) else math.inf
         if is_group(host):  # not every system sends from a socket of a group
             self._beyond[":" in host] = Endpoint("::" if ":" in host else "0.0.0.0", 0)
             self._endpoints += tuple(self._beyond.values())
@@ -80,6 +84,16 @@ class Listener:
         )
         self._destinations = (*self.destinations, made)
         return made
+
+    def advance(self, now: float) -> float:
+        """Join the group on new interfaces when it is time; return the seconds until then.
+
+        An interface that has been unplugged and comes back is a new one.
+        """
+        if now >= self._look_at:
+            self._look_at = now + _LOOK
+            self.sockets[0].join_again()
+        return self._look_at - now
 
     def _senders(self) -> list[Endpoint | Destination]:
         return [*self._endpoints, *self._destinations]

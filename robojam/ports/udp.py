@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Final
 
@@ -94,7 +95,12 @@ class Endpoint:
         # Bound to the group, it hears nothing else; Windows cannot do that.
         any_host = "::" if ":" in host else "0.0.0.0"
         self._socket.bind(sockaddr((any_host if sys.platform == "win32" else host, port)))
-        _join(self._socket, host)
+        self._joined = _join(self._socket, host)
+
+    def join_again(self) -> None:
+        """Join the group on interfaces that have come, or come back, since it was joined."""
+        with suppress(OSError):  # there is none now
+            self._joined = _join(self._socket, self.address[0], self._joined)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
@@ -152,14 +158,18 @@ def _refusal(host: str, port: int, error: OSError) -> str:
     return reason
 
 
-def _join(joining: socket.socket, group: str) -> None:
-    """Join a group on every interface, or on the one it names. Raises OSError for none."""
+def _join(joining: socket.socket, group: str, joined: Collection[int] = ()) -> frozenset[int]:
+    """Join a group on every interface, or on the one it names, but those joined already.
+
+    Returns the indexes of the interfaces on which it is joined. Raises OSError for none.
+    """
     host, _, interface = group.partition("%")
     packed = socket.inet_pton(joining.family, host)
     found = socket.if_nameindex()
     chosen = [i for i, name in found if interface in ("", name, str(i))]
-    errors: list[OSError] = []
-    for index in chosen:
+    result = {index for index in chosen if index in joined}
+    failed: OSError | None = None
+    for index in set(chosen) - result:
         if joining.family == socket.AF_INET6:
             level, option = socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP
             request = packed + struct.pack("@I", index)
@@ -169,9 +179,12 @@ def _join(joining: socket.socket, group: str) -> None:
         try:
             joining.setsockopt(level, option, request)
         except OSError as error:  # one without an address, or one too many
-            errors.append(error)
-    if len(errors) == len(chosen):
-        raise errors[0] if errors else OSError(errno.ENODEV, "there is no network interface")
+            failed = error
+        else:
+            result.add(index)
+    if not result:
+        raise failed or OSError(errno.ENODEV, "there is no network interface")
+    return frozenset(result)
 
 
 def interface_request(index: int) -> bytes:

@@ -171,6 +171,19 @@ def test_groups_of_both_families_are_heard_from_a_second_host_and_answered(liste
                 other.bind(sockaddr((group, port)))
 
 
+def test_group_is_heard_on_an_interface_that_comes_later(listen):
+    listener = listen(GROUP)
+    assert listener.advance(100.0) == 10.0
+    assert listen("127.0.0.1").advance(100.0) == float("inf")
+    with second_host() as host:  # its interface has just come
+        for now, is_heard in ((109.9, False), (110.0, True), (130.0, True)):
+            listener.advance(now)
+            with host.socket() as sending:
+                sending.sendto(b"hello", (GROUP, listener.address[1]))
+            assert bool(select.select(listener.filenos(), [], [], 0.2)[0]) == is_heard
+            assert (listener.receive() is not None) == is_heard
+
+
 @pytest.mark.parametrize("to", [GROUP, pytest.param(GROUP6, marks=ipv6), "255.255.255.255"])
 def test_group_and_everybody_are_sent_to_by_every_interface(to):
     with second_host() as host, client(to) as joined:

@@ -79,6 +79,10 @@ class FakeEndpoint:
     def is_own(self, sender: tuple[str, int]) -> bool:
         return sender == self.address
 
+    def advance(self, now: float) -> float:
+        del now
+        return math.inf
+
     def is_here(self, host: str) -> bool:
         return is_loopback(host)
 
