@@ -12,7 +12,7 @@ import msgspec
 
 from robojam.config.addresses import PARSERS, quoted
 from robojam.config.options import BY_FIELD, BY_NAME, Option, Options
-from robojam.wire.midi.styles import parse_port, parse_styles
+from robojam.wire.midi.styles import MAX_PORTS, parse_port, parse_styles
 
 
 class OptionsError(ValueError):
@@ -33,7 +33,7 @@ def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
             with suppress(ValueError):  # a text that is no number is refused as such
                 value = option.kind(value)
         _set(chosen, option, value, "the command line")
-    _check_styles(chosen)
+    _check_ports(chosen)
     return Options(**chosen)
 
 
@@ -45,14 +45,18 @@ def change(options: Options, name: str, value: Any) -> Options:
         chosen[option.field] = None
     else:
         _set(chosen, option, value, "the setup")
-    _check_styles(chosen)
+    _check_ports(chosen)
     return Options(**chosen)
 
 
-def _check_styles(chosen: Mapping[str, Any]) -> None:
-    """Check the styles of the MIDI ports, which may stand in the TOML file."""
+def _check_ports(chosen: Mapping[str, Any]) -> None:
+    """Check the MIDI ports, whose styles may stand in the TOML file."""
     for name in ("midi_in", "midi_out"):
-        for port in chosen.get(name, ()):
+        ports = chosen.get(name, ())
+        if len(ports) > MAX_PORTS:
+            reason = f"{len(ports)} ports; allowed: up to {MAX_PORTS}"
+            raise OptionsError(f"{BY_FIELD[name].name}: {reason}")
+        for port in ports:
             try:
                 parse_port(port, chosen.get("midi", {}))
             except ValueError as error:

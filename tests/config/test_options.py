@@ -26,6 +26,7 @@ from robojam.config.addresses import (
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import OPTIONS, Options
 from robojam.controls import SETTINGS
+from robojam.wire.midi.styles import MAX_PORTS
 from robojam.wire.touchosc import Pad
 
 NUMBERS = [option for option in OPTIONS if option.kind in (int, float)]
@@ -369,3 +370,9 @@ def test_options_import_no_heavy_library():
     )
     heavy = {"torch", "numpy", "pygame", "rich", "asyncio", "tomllib", "difflib"}
     assert not heavy & set(ran.stdout.decode().split())
+
+
+def test_more_midi_ports_than_can_be_numbered_are_refused():
+    assert len(resolve({"midi_in": ("a",) * MAX_PORTS}, None).midi_in) == 64
+    with pytest.raises(OptionsError, match="midi-out: 65 ports; allowed: up to 64"):
+        resolve({"midi_out": ("a",) * 65}, None)

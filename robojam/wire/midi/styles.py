@@ -17,6 +17,9 @@ from msgspec.structs import force_setattr
 from robojam.music import DEFAULT_RANGE, PitchRange, parse_key, parse_range, parse_scale
 from robojam.wire.midi.bindings import parse_binding, parse_nrpn
 
+#: Most ports of one direction, by which the process that holds them numbers them.
+MAX_PORTS: Final = 64
+
 Byte = Annotated[int, Meta(ge=0, le=127)]
 
 
