@@ -8,7 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import click
@@ -84,19 +84,31 @@ def _asked(address: tuple[str, int], engine: str) -> Status:
 def ask(address: tuple[str, int], *, wait: float = _WAIT, times: int = _TIMES) -> Status | None:
     """Ask the engine at an address for its status; None when none answers.
 
-    wait is in seconds, for each of the times that it is asked.
+    A name is asked at all its addresses. wait is in seconds, for each of the times.
     """
-    try:
-        family, kind, _, _, to = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind) as asking:
-            asking.connect(to)
-            for _ in range(times):
-                asking.send(_REQUEST)
-                while select.select([asking], (), (), wait)[0]:
-                    if (found := _read(asking.recv(1 << 16))) is not None:
+    with ExitStack() as stack:
+        asking: list[socket.socket] = []
+        with suppress(OSError):  # no such host
+            for family, kind, _, _, to in socket.getaddrinfo(*address, type=socket.SOCK_DGRAM):
+                with suppress(OSError):  # no network leads there
+                    made = stack.enter_context(socket.socket(family, kind))
+                    made.connect(to)
+                    asking.append(made)
+        for _ in range(times):
+            for each in list(asking):
+                try:
+                    each.send(_REQUEST)
+                except OSError:  # nobody listens there
+                    asking.remove(each)
+            while ready := select.select(asking, (), (), wait)[0] if asking else ():
+                for each in ready:
+                    try:
+                        found = _read(each.recv(1 << 16))
+                    except OSError:
+                        asking.remove(each)
+                        continue
+                    if found is not None:
                         return found
-    except OSError:  # no such host, or nobody listens there
-        return None
     return None
 
 

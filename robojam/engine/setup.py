@@ -183,7 +183,10 @@ class Setup:
 
     def _work(self) -> None:
         while True:
-            self._jobs.get()()
+            try:
+                self._jobs.get()()
+            except Exception:  # the worker is needed for the next change
+                log.exception("a port could not be closed")
 
     def close(self) -> None:
         """Wait, for a short time, until the ports that were taken out are closed."""

@@ -5,11 +5,14 @@ import select
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.engine import MODEL, PATIENCE, command, run_program, serving, stop
+from support.network import ipv6
 
-from robojam.cli.status import describe
+from robojam.cli.status import ask, describe
+from robojam.wire import osc
 
 engine_needed = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 
@@ -87,6 +90,29 @@ def test_status_of_a_running_engine_is_printed_and_watched(tmp_path):
             assert watching.wait(PATIENCE) == 0
         finally:
             stop(watching)
+
+
+@ipv6
+@pytest.mark.parametrize("refuses", [False, True])
+def test_name_is_asked_at_all_its_addresses(refuses, monkeypatch):
+    """Ask localhost, which is ::1 first, where the engine listens by IPv4 alone."""
+    with (
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as engine,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        engine.bind(("127.0.0.1", 0))
+        engine.settimeout(PATIENCE)
+        port = engine.getsockname()[1]
+        if not refuses:
+            other.bind(("::1", port))
+        v4, v6 = (engine.family, ("127.0.0.1", port)), (other.family, ("::1", port, 0, 0))
+        entries = [(family, socket.SOCK_DGRAM, 17, "", to) for family, to in (v6, v4)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
+        answer = pool.submit(ask, ("localhost", port))
+        _, asking = engine.recvfrom(99)
+        engine.sendto(osc.encode("/robojam/status", "s", '{"heard": 7}'), asking)
+        assert answer.result(PATIENCE) == {"heard": 7}
 
 
 def test_where_no_engine_answers_the_command_says_so_with_status_1():

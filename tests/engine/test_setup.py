@@ -240,6 +240,17 @@ def test_answer_fits_in_a_packet_whatever_the_names_and_counts_what_is_left_out(
     assert sum(map(len, answer["available"].values())) + answer["left_out"] == 4 * len(names)
 
 
+def test_port_that_fails_when_it_is_closed_does_not_end_the_worker(jam, caplog):
+    def fail() -> None:
+        raise RuntimeError("the driver is gone")
+
+    jam.setup._run(fail)
+    jam.change("midi-in", ["other"])
+    jam.settle()
+    assert jam.opened.get(timeout=PATIENCE).midi_in == ("other",)
+    assert "a port could not be closed" in caplog.text
+
+
 def test_jam_that_ends_waits_for_a_port_that_is_being_closed(jam, monkeypatch):
     old, ending = jam.made[0], threading.Event()
     close = jam.setup.close
