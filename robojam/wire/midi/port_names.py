@@ -17,7 +17,8 @@ _UNIX: Final = (
     (re.compile(r" \d+:\d+$"), ""),  # ALSA: client and port
     (re.compile(r" \[\d+\](?= \((?:capture|playback)\))"), ""),  # a2jmidid: the ALSA client
     (re.compile(r"^(Midi-Bridge:.*)-\d{2,}$"), r"\1"),  # PipeWire: the serial of a second one
-    (re.compile(r" \(\d{3,}(?::\d+)?\)"), ""),  # FluidSynth: its process
+    (re.compile(r" \(\d{3,}(?::\d+)?\)(?=:|$)"), ""),  # FluidSynth: its process
+    (re.compile(r"^Client-\d+(?=:)"), "Client"),  # ALSA: a client without a name
 )
 #: The same on Windows: the place in rtmidi's list, and Windows' count of devices of one name.
 _WINDOWS: Final = ((re.compile(r" \d+$"), ""), (re.compile(r"(^|\()\d+ ?- (?=\S)"), r"\1"))

@@ -31,6 +31,7 @@ from robojam.wire.midi.port_names import matches, stable_name, unique_names
             "FLUID Synth (3471):Synth input port (3471:0) 130:0",
             "FLUID Synth:Synth input port",
         ),
+        ("linux", "Client-130:Virtual RawMIDI 130:0", "Client:Virtual RawMIDI"),
         # JACK: its own names stay; a2jmidid adds ALSA's client, PipeWire a serial.
         ("linux", "system:midi_capture_1", "system:midi_capture_1"),
         (
@@ -57,6 +58,7 @@ from robojam.wire.midi.port_names import matches, stable_name, unique_names
         ("win32", "MIDIIN2 (2- LPMiniMK3 MIDI) 5", "MIDIIN2 (LPMiniMK3 MIDI)"),
         # macOS adds nothing; a number belongs to the name.
         ("darwin", "IAC Driver Bus 1", "IAC Driver Bus 1"),
+        ("darwin", "Babyface (23718163) Port 1", "Babyface (23718163) Port 1"),
         ("darwin", "nanoKONTROL2 SLIDER/KNOB", "nanoKONTROL2 SLIDER/KNOB"),
     ],
 )
