@@ -22,6 +22,10 @@ def _merged(*tables: Table) -> Table:
 
 #: Address that makes the next pad that is touched a pad of the jam, and its input.
 LEARN: Final = "/robojam/learn"
+#: What to do where an engine's messages come from another one.
+_OF_AN_ENGINE: Final = (
+    "what robojam sends; another robojam plays along here by --osc-out HOST:PORT/tuio"
+)
 _LEARN_INPUT: Final = native.Control("learn", 1)
 INPUTS: Final = _merged(
     native.INPUTS, microjam.INPUTS, impsy.INPUTS, {LEARN: native.trigger(_LEARN_INPUT)}
@@ -108,7 +112,8 @@ def _is_harmless(input_: Input, message: Message) -> bool:
 def _with_details(dropped: Dropped, message: Message) -> Dropped:
     """Return a drop with the message's address and type tags, and what would be right."""
     if dropped.reason == "echo":
-        return dropped
+        is_engines = message.address.startswith(native.ENGINE_ADDRESSES)
+        return replace(dropped, about=_OF_AN_ENGINE) if is_engines else dropped
     about, hint, key = (
         f"{message.address!r:.80} {message.tags:.20}".rstrip(),
         "",

@@ -285,7 +285,7 @@ INPUTS: Final[Table] = {
     },
 }
 #: Addresses that only an engine sends: its own messages that come back through a loop.
-_ENGINE_ADDRESSES: Final = (
+ENGINE_ADDRESSES: Final = (
     "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast",
 )  # fmt: skip
 #: Kind of an argument in a table, by its type tag.
@@ -342,7 +342,7 @@ def read(message: Message, table: Table) -> Input:
     """Return the input that a message asks for, by a table of messages. Never raises."""
     forms = table.get(message.address)
     if forms is None:
-        own = message.address.startswith(_ENGINE_ADDRESSES)
+        own = message.address.startswith(ENGINE_ADDRESSES)
         return Dropped("echo" if own else "unknown address")
     form = forms.get("".join([_KINDS.get(tag, "?") for tag in message.tags]))
     try:

@@ -309,7 +309,9 @@ def test_touchosc_fingers_of_many_hosts_are_bounded():
 def test_native_messages_are_read_among_all_dialects():
     assert read_one("/robojam/down", "iff", 3, 0.5, 0.25) == [Finger(DOWN, 3, 0.5, 0.25)]
     assert read_one("/robojam/status") == [native.StatusRequest()]
-    assert read_one("/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.1) == [Dropped("echo")]
+    (echo,) = read_one("/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.1)
+    assert isinstance(echo, Dropped)
+    assert (echo.reason, "--osc-out HOST:PORT/tuio" in echo.about) == ("echo", True)
     assert set(native.INPUTS) <= set(dialects.INPUTS)
 
 
