@@ -121,7 +121,9 @@ def _with_details(dropped: Dropped, message: Message) -> Dropped:
     )
     if dropped.reason == "unknown address":
         similar, pad = _BY_NAME.get(_name(message.address)), touchosc.candidate(message)
-        if similar is not None:
+        if " " in message.address.strip():
+            hint = "what follows the space is part of the address; send it as arguments"
+        elif similar is not None:
             hint = f"did you mean {similar}?"
         elif pad is not None:
             key, hint = pad, f"if that is a pad: --touchosc {shlex.quote(pad)}"

@@ -111,7 +111,7 @@ def decode(packet: bytes) -> tuple[list[Message], list[Dropped]]:
             elements, truncated = _elements(data, _BUNDLE_HEAD)
             pending += [(element, depth + 1) for element in reversed(elements)]
             if truncated or len(data) < _BUNDLE_HEAD:
-                dropped.append(Dropped("malformed", "a bundle that is cut short"))
+                dropped.append(Dropped("malformed", f"a bundle cut short: {_begin(data)}"))
     return messages, dropped
 
 
@@ -262,7 +262,8 @@ def _unusual_message(data: bytes) -> Message:
     if data[:1] == b"/" and data[-1:] == _SLIP_END and len(data) % 4 == 1:
         return _message(_unescaped(data[:-1]))  # a frame with an end, and no beginning
     match = _ADDRESS.match(data)
-    if match is None:
+    is_text = b" " in data and _PRINTABLE.issuperset(data)
+    if match is None or is_text:
         raise MalformedError("malformed")
     address, zeros = match[1].decode(), match.end()
     padded_end = (match.end(1) + 4) & ~3
@@ -359,9 +360,9 @@ def _message_of_letters(address: str, data: bytes) -> Message:
 
 def _describe_dropped(data: bytes, reason: str) -> Dropped:
     """Return why bytes are dropped: what they are, if that is known, and how they begin."""
-    advice = ""
-    if reason == "malformed" and data and _PRINTABLE.issuperset(data[:_SHOWN]):
-        text, advice = data.strip(), "; what is needed is OSC in UDP packets"
+    advice, text = "", data.rstrip(b"\0").strip()
+    if reason == "malformed" and text and _PRINTABLE.issuperset(text[:_SHOWN]):
+        advice = "; what is needed is OSC in UDP packets"
         reason = "text, not OSC"
         if text.endswith(b";"):
             reason = "FUDI, not OSC"
@@ -372,8 +373,12 @@ def _describe_dropped(data: bytes, reason: str) -> Dropped:
             reason = "JSON, not OSC"
         elif b" HTTP/" in text[:1024]:
             reason = "HTTP, not OSC"
-    cut = "…" if len(data) > _SHOWN else ""
-    return Dropped(reason, f"{data[:_SHOWN]!r}{cut}{advice}")
+    return Dropped(reason, f"{_begin(data)}{advice}")
+
+
+def _begin(data: bytes) -> str:
+    """Return the first bytes of a packet, escaped."""
+    return f"{data[:_SHOWN]!r}{'…' if len(data) > _SHOWN else ''}"
 
 
 # -- out ---------------------------------------------------------------------------------

@@ -341,6 +341,7 @@ def test_button_press_is_a_control_and_its_release_is_ignored(name: str):
         ("/1/xy/z", "f", (1.0,), "unknown address", "a pad: --touchosc /1/xy"),
         ("/a;b/z", "f", (1.0,), "unknown address", "a pad: --touchosc '/a;b'"),
         ("/x", "f", (0.5,), "unknown address", "a touch is /touch x y in one message"),
+        ("/touch 0.5 0.5", "", (), "unknown address", "send it as arguments"),
         ("/multi", "ffff", (0.5,) * 4, "unknown address", "a touch is /touch x y"),
         ("/panic", "", (), "unknown address", "did you mean /robojam/panic?"),
         ("/Touch/", "ff", (0.5, 0.5), "unknown address", "did you mean /touch?"),

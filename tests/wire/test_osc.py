@@ -177,7 +177,9 @@ def nested(depth: int) -> bytes:
         (nested(1000), "nested"),
         (b"hello, world", "text, not OSC"),
         (b"/robojam/down 0 0.5 0.5\n", "text, not OSC"),
+        (b"/touch,ff 0.5 0.5", "text, not OSC"),
         (b"touch 0.5 0.5;\n", "FUDI, not OSC"),  # Pd's [netsend -u]
+        (b"touch 0.5 0.5;\n\0\0", "FUDI, not OSC"),
         (b'{"address": "/touch", "args": [0.5, 0.5]}', "JSON, not OSC"),
         (b" [0.5, 0.5]\n", "JSON, not OSC"),
         (b"GET /status HTTP/1.1\r\nHost: 10.0.0.2\r\n\r\n", "HTTP, not OSC"),
