@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from robojam.mixture import Covariance, MixtureLayer
+from robojam.mixture.checking import check_finite
 from robojam.model.event import MAX_SIZE
 from robojam.model.file import ModelFileError, write
 
@@ -73,8 +74,12 @@ def save(network: nn.Sequential, path: str | Path, *, note: str = "") -> None:
     """Write a network to a file, completely or not at all; note is free text.
 
     Raises ValueError for a layer that a file cannot hold, naming it and those that it can
-    hold, and OSError where the file cannot be written.
+    hold, for weights that are not finite, and OSError where the file cannot be written.
     """
+    if not isinstance(network, nn.Sequential):
+        raise ValueError(
+            f"a network is an nn.Sequential of layers, not {type(network).__name__}"
+        )
     kinds = {parameter.dtype for parameter in network.parameters()}
     if kinds - {torch.float32, torch.float64} or len(kinds) != 1:
         raise ValueError(f"a network is saved in float32 or float64, not {kinds or 'nothing'}")
@@ -84,7 +89,12 @@ def save(network: nn.Sequential, path: str | Path, *, note: str = "") -> None:
         dtype="float32" if kinds == {torch.float32} else "float64",
         note=note,
     )
-    write(path, description, {n: t.cpu().numpy() for n, t in chain.state_dict().items()})
+    weights = chain.state_dict()
+    if unknown := weights.keys() - _build_all(description).state_dict().keys():
+        raise ValueError(f"a network's file cannot hold {', '.join(sorted(unknown))}")
+    for name, weight in weights.items():
+        check_finite(name, weight)
+    write(path, description, {n: t.cpu().numpy() for n, t in weights.items()})
 
 
 def load(path: str | Path) -> nn.Sequential:
@@ -100,9 +110,7 @@ def load(path: str | Path) -> nn.Sequential:
         if made_for == FORMAT:
             description = msgspec.json.decode(text, type=NetworkDescription)
             dtype = getattr(torch, description.dtype)
-            # On the meta device nothing is allocated for a size that a file merely claims.
-            with torch.device("meta"):
-                network = nn.Sequential(*map(_build, description.layers)).to(dtype)
+            network = _build_all(description).to(dtype)
             network.load_state_dict(weights, assign=True)
     except (ValueError, RuntimeError, RecursionError) as error:
         wrong = f"does not hold what its description says: {error}"
@@ -118,7 +126,7 @@ def load(path: str | Path) -> nn.Sequential:
 
 def _describe(layer: nn.Module) -> _Layer:
     """Return a layer's description. Raises ValueError for one that a file cannot hold."""
-    if isinstance(layer, MixtureLayer):
+    if type(layer) is MixtureLayer:
         linear = layer.linear
         return _Mixture(linear.in_features, layer.dims, layer.components, layer.covariance)
     if type(layer) is nn.Linear:
@@ -140,6 +148,12 @@ def _describe(layer: nn.Module) -> _Layer:
         f"a network's file cannot hold {layer}: its layers are Linear, MixtureLayer, Dropout, "
         f"LayerNorm and {plain} without options"
     )
+
+
+def _build_all(description: NetworkDescription) -> nn.Sequential:
+    """Return the layers without weights: nothing is allocated for a size that a file claims."""
+    with torch.device("meta"):
+        return nn.Sequential(*map(_build, description.layers))
 
 
 def _build(layer: _Layer) -> nn.Module:

@@ -48,6 +48,22 @@ def test_unsupported_layer_is_named_with_the_supported_ones(tmp_path, layer):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_is_saved_that_cannot_be_loaded(tmp_path):
+    broken, marked = chain(), chain()
+    broken[-1].linear.bias.data[3] = torch.nan
+    marked[-1].register_buffer("mark", torch.zeros(2))
+    derived = nn.Sequential(type("Mine", (MixtureLayer,), {})(3, 2, 4))
+    for net, reason in (
+        (broken, r"4\.linear\.bias.*nan at \(3,\)"),
+        (marked, r"cannot hold 4\.mark"),
+        (derived, "cannot hold Mine"),
+        (MixtureLayer(3, 2, 4), "an nn.Sequential of layers, not MixtureLayer"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            sequential_file.save(net, tmp_path / "net.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_path_may_be_a_string(tmp_path):
     net, path = chain(), str(tmp_path / "net.safetensors")
     sequential_file.save(net, path)
