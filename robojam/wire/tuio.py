@@ -117,7 +117,7 @@ class _Source:
     """State of one source: its player, the port it sends from, its frames and cursors.
 
     frames counts those from this port. former are the ports it sent from before; settled: its
-    port does not change. machine are the cursors that are echoes of the machine's.
+    port does not change.
     """
 
     player: str
@@ -128,7 +128,6 @@ class _Source:
     settled: bool = False
     numbers: dict[str, _Numbering] = field(default_factory=dict)
     cursors: dict[_Cursor, Place] = field(default_factory=dict)
-    machine: dict[_Cursor, None] = field(default_factory=dict)
 
     def lift(self, cursor: _Cursor) -> tuple[str, Input]:
         """Remove a cursor; return its lift."""
@@ -376,8 +375,6 @@ class TuioReader:
         if alive is not None:
             for cursor in [c for c in source.cursors if c[0] == profile and c[1] not in alive]:
                 inputs.append(source.lift(cursor))
-            for cursor in [c for c in source.machine if c[0] == profile and c[1] not in alive]:
-                del source.machine[cursor]
         for session, place in frame.places.items():
             if alive is not None and session not in alive:
                 inputs.append((source.player, Dropped("absent finger")))
@@ -389,12 +386,12 @@ class TuioReader:
         self, source: _Source, cursor: _Cursor, place: Place, now: float
     ) -> list[tuple[str, Input]]:
         """Return the inputs of a cursor that is at a place."""
-        before = source.cursors.pop(cursor, None)
-        if before is None and self._echo.is_echo_place(source.player, place.x, place.y, now):
-            source.machine[cursor] = None
-            if len(source.machine) > _MAX_CURSORS:
-                del source.machine[next(iter(source.machine))]
-            return [(source.player, Dropped("echo"))]
+        before = source.cursors.get(cursor)
+        if before != place and self._echo.is_echo_place(source.player, *place[:2], now):
+            # A loop that rounds places is found when its cursor has been heard for a while.
+            lifts = [] if before is None else [source.lift(cursor)]
+            return [*lifts, (source.player, Dropped("echo"))]
+        source.cursors.pop(cursor, None)
         source.cursors[cursor] = place  # the last of the dictionary: the first is the oldest
         inputs: list[tuple[str, Input]] = []
         if before is None and len(source.cursors) > _MAX_CURSORS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from random import Random
 from typing import Any
 
 import pytest
@@ -380,6 +381,21 @@ def test_machine_s_frames_under_another_name_are_echoes_and_a_human_s_cursor_is_
         assert dropped == Dropped("echo")
     human = frame(30, (99, 0.25, 0.25), source="a bridge")
     assert read(reader, human, now=0.5)[0][1] == Finger(DOWN, 99, 0.25, 0.25)
+
+
+def test_loop_that_rounds_places_is_found_and_its_finger_lifted():
+    echo, random = EchoDetector(), Random(1)
+    reader = tuio.TuioReader("robojam:7@here", echo)
+    received: list[list[Input]] = []
+    for i in range(40):
+        x, y, t = random.random(), random.random(), i / 40
+        echo.sent_touch(Touch(x, y, 0.0, MOVE if i else DOWN, 0, "ai"), t)
+        packet = frame(i + 1, (1, round(x, 3), round(y, 3)), source="bridge")
+        messages = decode(packet)[0]
+        received.append([m for n in messages for _, m in reader.read(n, HOST, t + 0.02)])
+    found = received.index([Finger(UP, 1), Dropped("echo")])
+    assert found < 15
+    assert received[found + 1 :] == [[Dropped("echo")]] * (39 - found)
 
 
 def test_frame_of_the_engine_s_own_source_is_an_echo():
