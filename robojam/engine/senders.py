@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from robojam.controls import RefusedError
 from robojam.engine.metrics import RateLimiter
-from robojam.touch import LIFT_AFTER, MAX_FINGERS, Phase, nth
+from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 
 log = logging.getLogger("robojam")
@@ -194,10 +194,23 @@ class Sender:
         self.fingers[finger] = down
         return lifted
 
-    def take_plain(self, finger: int, place: _Place, now: float, port: int | None) -> list[int]:
-        """Note a touch without phases; return the fingers to be lifted before it."""
-        lifted = self._make_room(finger, now)
-        self.fingers[finger] = _Finger(*place, now, now, port, is_plain=True)
+    def take_plain(self, touch: PhaselessTouch, now: float, port: int | None) -> list[int]:
+        """Note a touch without phases; return the fingers to be lifted before it.
+
+        Raises RefusedError for a landing, by the sender's clock, that came late.
+        """
+        self.count_fingers(now)
+        down, place = self.fingers.get(touch.id), (touch.x, touch.y)
+        lands = touch.dt is not None and touch.dt > PAUSE_IS_DOWN
+        landed_at, by_move = now, not lands
+        if down is not None and down.is_plain:
+            lately = down.landed_by_move and now - down.landed_at < LATE
+            if lands and lately and _near(down, place):
+                raise RefusedError("late", _LATE)
+            if not lands:
+                landed_at, by_move = down.landed_at, down.landed_by_move
+        lifted = self._make_room(touch.id, now)
+        self.fingers[touch.id] = _Finger(*place, landed_at, now, port, by_move, is_plain=True)
         return lifted
 
     def take_alive(self, alive: Collection[int], now: float, port: int | None) -> list[int]:
@@ -320,9 +333,9 @@ class Senders:
         """
         if sender.is_lossy:
             sender.recent.add(touch, now)
-        place = (0.0, 0.0) if isinstance(touch, PitchedFinger) else (touch.x, touch.y)
         if isinstance(touch, PhaselessTouch):
-            return sender.take_plain(touch.id, place, now, port)
+            return sender.take_plain(touch, now, port)
+        place = (0.0, 0.0) if isinstance(touch, PitchedFinger) else (touch.x, touch.y)
         lifted = sender.take_touch(touch.id, touch.phase, place, now, port)
         self._search_at = min(self._search_at, now + sender.fingers[touch.id].limit)
         return lifted

@@ -241,6 +241,18 @@ def test_finger_without_phases_is_down_until_it_lifts_by_itself(senders):
     assert phone.take_up(0, 1.1) is True
 
 
+def test_landing_without_phases_that_its_first_move_has_overtaken_is_late(senders):
+    phone, move_ = senders.admit(PHONE, 0.0), PhaselessTouch(0.51, 0.5, 0.016)
+    near, far = PhaselessTouch(0.5, 0.5, 0.4), PhaselessTouch(0.9, 0.5, 0.4)
+    senders.take(phone, move_, 1.0)  # heard as a landing
+    with pytest.raises(RefusedError, match="late"):
+        senders.take(phone, near, 1.02)
+    assert senders.take(phone, near, 1.04) == []  # too late for a late packet
+    senders.take(phone, move_, 2.0)
+    assert senders.take(phone, far, 2.02) == []
+    assert senders.take(phone, near, 2.025) == []  # no move came before it
+
+
 def test_report_of_the_fingers_that_are_down_lifts_the_others_and_renews_those(senders):
     phone = senders.admit(PHONE, 0.0)
     for finger, port in ((1, 4000), (2, 4000), (3, 5000)):
