@@ -325,7 +325,9 @@ def test_pure_data_sounds_the_answer_to_what_it_plays(tmp_path):
         engine.out.until(lambda: any(m.name == "ai/up" for m in engine.out.received))
         sound, _ = data.stop()
         engine.end()
-    human = [t for t in recorded(tmp_path / "jams") if t.who == "human"]
+    # On a busy machine the finger may lift between two of them.
+    touches = recorded(tmp_path / "jams")
+    human = [t for t in touches if t.who == "human" and t.phase is not Phase.UP]
     assert [t.x for t in human[:10]] == pytest.approx([i / 47 for i in range(10, 20)], abs=1e-6)
     assert {t.y for t in human} == {0.25}
     assert np.abs(sound).max() > 0.05
