@@ -473,6 +473,16 @@ def test_close_silences_the_outputs(ports):
     assert ports.client.closed
 
 
+def test_close_releases_notes_and_leaves_the_echo_detector_to_the_engines_thread(ports):
+    ports.touch("down")
+    sent = len(ports.midi._echoes._order)
+    ports.midi.close()  # a change of the setup does so on its own thread
+    messages = ports.client.take()
+    assert messages[-1][:2] == b"\xb0\x78"
+    assert not left_on(messages)
+    assert len(ports.midi._echoes._order) == sent
+
+
 def test_note_that_a_panic_has_ended_does_not_come_back_by_a_bend(ports):
     ports.play(stream.note_on(0, 60, 9))  # its note-off was lost
     ports.midi.handle(ControlChanged(0.0, "panic", 1), ports.now)

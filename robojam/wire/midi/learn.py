@@ -36,8 +36,8 @@ def describe_source(source: Source) -> str:
 
 
 @dataclass(slots=True)
-class _Values:
-    """Values that a source has sent, 0 to 127."""
+class _Seen:
+    """What a source has sent: its least, greatest and last value, 0 to 127."""
 
     low: float
     high: float
@@ -68,7 +68,7 @@ class Learner:
     sources: dict[str, Source] = field(default_factory=dict)
     fine: set[Source] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
-    _seen: dict[Source, _Values] = field(default_factory=dict)
+    _seen: dict[Source, _Seen] = field(default_factory=dict)
     _parameters: dict[str, ParameterDecoder] = field(default_factory=dict)  # by port
     _values: dict[Source, FineValue] = field(default_factory=dict)
 
@@ -131,11 +131,9 @@ class Learner:
 
     def _is_turned(self, target: str, source: Source, value: float) -> bool:
         """Note the value of a source; return whether it has turned far enough for a target."""
-        seen = self._seen.get(source)
-        new = seen is None
-        if seen is None:
-            seen = self._seen[source] = _Values(value, value, value)
-        else:
+        new = source not in self._seen
+        seen = self._seen.setdefault(source, _Seen(value, value, value))
+        if not new:
             seen.add(value)
         # Of a value of 14 bits the coarse half comes again and again.
         seen.all_steps = seen.all_steps and value in _STEPS and source not in self.fine
