@@ -280,7 +280,7 @@ class EchoDetector:
             return False
         if last is not None and not known and now - last.t < _LEAST_INTERVAL:
             return False  # a flood: no time is spent on it
-        echo = self._is_echo(source, keys, now, _COARSE_PLACE, None)
+        echo = self._is_echo(source, keys, now, _COARSE_PLACE, (x, y))
         self._source(source).cell = _Cell(key, now, echo)
         return echo
 

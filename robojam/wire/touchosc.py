@@ -352,9 +352,10 @@ class Pads:
         return self._set_touched(key[1], finger, held[-1].level, now)
 
     def _doubt(self, key: _Key, finger: _PadFinger, echo: EchoDetector) -> list[native.Input]:
-        """Forget that a pad sends its touch, if only echoes have shown it."""
+        """Forget a finger, or that it sends its touch, if it was heard of a loop now known."""
         touches = finger.landings
-        if not touches or not all(echo.is_echo_landing(key[0], t.delays) for t in touches):
+        shown = touches and all(echo.is_echo_landing(key[0], t.delays) for t in touches)
+        if not (echo.take_heard(key[0]) or shown):
             return []
         del self._fingers[key]
         return [native.Finger(Phase.UP, key[1])] if finger.down else []

@@ -269,6 +269,25 @@ def test_places_on_the_edge_that_happen_to_be_the_machine_s_are_heard():
     assert heard(inputs) == [(None, 1.0, pytest.approx(0.3732))]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_finger_of_a_pad_that_a_loop_has_put_down_is_lifted_when_the_loop_is_known(seed):
+    phone, random = Phone(), Random(seed)
+    machine = list(strokes(random, "ai", 5.0, 10.0))
+    coming: list[tuple[float, int, Message | Touch]] = [(t, 0, m) for t, m in machine]
+    for t, played in machine:
+        for message in phone.messages(played):
+            rounded = tuple(round(number, 3) for number in message.args)  # type: ignore[arg-type]
+            coming.append((t + 0.2, 1, replace(message, args=rounded)))
+    inputs: list[Input] = []
+    for t, _, what in sorted(coming, key=lambda c: c[:2]):
+        if isinstance(what, Touch):
+            phone.reader.echo.sent_touch(what, t)
+        else:
+            inputs += [i for i in phone.read(what, t) if i != Dropped("echo")]
+    assert isinstance(inputs[-1], Finger)
+    assert inputs[-1].phase is UP
+
+
 def test_two_loops_of_one_host_are_both_recognised():
     phone, random = Phone(), Random(1)
     machine = list(strokes(random, "ai", 10.0, 10.0))
