@@ -5,10 +5,14 @@ import pytest
 from support.engine import DrivenEngine
 
 from robojam.export.midi_file import write
+from robojam.jam.events import Counters, TouchPlayed
+from robojam.sessions.playback import Playback, settings_of
+from robojam.sound import messages
 from robojam.touch import Phase
 from robojam.wire.midi.reader import make_reader
 from robojam.wire.midi.stream import MidiParser
 from robojam.wire.midi.styles import PRESETS
+from robojam.wire.midi.writer import make_writer
 
 
 class Keyboard:
@@ -36,6 +40,26 @@ def test_velocity_is_recorded_as_pressure_and_exported_as_velocity(tmp_path):
     write(session, tmp_path / "jam.mid")
     notes = [m for m in mido.MidiFile(tmp_path / "jam.mid") if m.type == "note_on"]
     assert [note.velocity for note in notes] == [1, 64, 127]
+
+
+def test_velocity_and_pressure_of_a_replay_go_out_by_midi_and_to_the_sound(tmp_path):
+    keyboard = Keyboard(tmp_path, mode="listen")
+    keyboard.play("90 3c 40  d0 7f  e0 00 50")
+    session = keyboard.jam.end()
+    played = []
+    replay = Playback(
+        session, settings_of(session), played.append, Counters(), on_end=lambda: None
+    )
+    replay.advance(60.0)
+    touches = [event for event in played if isinstance(event, TouchPlayed)]
+    assert [event.touch.pressure for event in touches] == [64 / 127, 1.0, None]
+    writer = make_writer(PRESETS["mpe"])
+    data = b"".join(writer.touch(event.t, event.touch) for event in touches)
+    sent = MidiParser().feed(data)[0]
+    assert [m[2] for m in sent if m[0] & 0xF0 == 0x90] == [64]
+    assert [m[1] for m in sent if m[0] & 0xF0 == 0xD0][-1] == 127
+    sounded = [messages.decode(messages.encode(event, event.t) or b"") for event in touches]
+    assert [one and one[0] for one in sounded] == touches
 
 
 def test_pedal_holds_a_note_which_is_silence_that_the_machine_answers(tmp_path):

@@ -99,7 +99,8 @@ class Learner:
             return self._learn(target, (port, "note", message[1], channel))
         if kind == stream.PROGRAM and target not in _AXES:
             return self._learn(target, (port, "program", message[1], channel))
-        if kind == stream.BEND and abs(message[2] - 64) >= TURNED:
+        is_fader = "x" not in self.sources or self.sources["x"][1] != "note"
+        if kind == stream.BEND and abs(message[2] - 64) >= TURNED and is_fader:
             self._refuse(f"the pitch bend on channel {channel + 1} of {port} cannot be bound")
         return None
 

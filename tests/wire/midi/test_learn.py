@@ -138,6 +138,14 @@ def test_fader_that_sends_pitch_bend_is_said():
     assert problem.startswith("the pitch bend on channel 3 of Desk cannot be bound; set the")
 
 
+def test_bend_of_an_mpe_controller_is_part_of_x():
+    learner = Learner(["x", "y"])
+    learner.read("Linn", stream.note_on(3, 60, 99))
+    for value in range(8192, 16384, 256):
+        learner.read("Linn", stream.bend(3, value))
+    assert (learner.target, learner.problems) == ("y", [])
+
+
 def test_one_controller_number_on_two_channels_is_not_both_axes():
     learner = Learner(["x", "y"])
     turn(learner, 7)
