@@ -32,6 +32,8 @@ _OVERSHOOT: Final = 0.01
 _SLOWEST_MOVES_S: Final = 1.0
 #: No surface reports moves faster than this, in seconds.
 _FASTEST_MOVES_S: Final = 1e-4
+#: Nor all but a tenth of them (fingers that move at once have one time) faster than this.
+_FASTEST_TENTH_S: Final = 4e-4
 #: Touches nearer than this to the one before, in screens, are taken for moves.
 _NEAR: Final = 0.05
 #: A time above this, in seconds, and so many times the median, is a pause.
@@ -291,7 +293,7 @@ def _guess_places(low: float, x_high: float, y_high: float) -> Units:
     if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:  # what is out of range is infinite
         return Units()
     if low < -_OVERSHOOT and high <= 1.25:
-        return Units((-1.0, 1.0), (-1.0, 1.0)) if low >= -1.25 else Units()
+        return Units((-1.0, 1.0), (-1.0, 1.0)) if -1.25 <= low < -0.2 else Units()
     if low < -0.05 * high:
         return Units()
     for edge in (100.0, 127.0):
@@ -328,7 +330,16 @@ def _check_times(
         places = np.where(np.isfinite(touches[:, :2]), touches[:, :2], np.nan)
         steps = np.hypot(*np.diff(places, axis=0, prepend=places[:1]).T)
         moves = ~first & (steps < _NEAR)
-    step = _median(touches[moves, 2])
+    times = touches[moves, 2]
+    known_times = times[np.isfinite(times)]
+    if len(known_times) >= _FEWEST_TIMES and units.second != 1.0:
+        interval = float(np.quantile(known_times, 0.9))
+        if 0 <= interval < _FASTEST_TENTH_S:
+            problem = f"a finger that slides is heard every {interval:.2g} s or less"
+            advice = "write them in seconds, or if they are right, say --units s"
+            reason = f"its times stand still, are rounded, or are no seconds ({advice})"
+            return f"{problem}, as no surface reports it: {reason}", Units()
+    step = _median(times)
     slow = int(moves.sum()) >= _FEWEST_MOVES and step >= _SLOWEST_MOVES_S
     out = dt.first is not None and dt.out >= _MOST_OUT * seen.total
     negative = dt.low < 0 and out and not slow
@@ -338,7 +349,6 @@ def _check_times(
     if slow:
         problem += f", and a finger that slides is heard every {step:g} s"
         second = next((s for s in _SECONDS.values() if s * step < _SLOWEST_MOVES_S), None)
-        times = touches[moves, 2]
         too_fast = (times > 0) & (times * (second or 1.0) < _FASTEST_MOVES_S)
         if np.mean(too_fast) >= _MOST_OUT:
             return f"{problem}, but others are in another unit of time", Units()

@@ -219,6 +219,16 @@ REFUSED: dict[str, tuple[str, Held, str]] = {
         b"dt,x,y\n" + b"0.02,0.5,0.5\n" * 10 + b"20,0.5,0.5\n" * 20,
         "is heard every 20 s, but others are in another unit of time. Are its",
     ),
+    "minutes": (
+        "a.csv",
+        b"dt,x,y\n" + b"0.0003,0.5,0.5\n" * 11,
+        "every 0.0003 s or less, as no surface reports it: its times stand still, are rounded",
+    ),
+    "a clock that stands still": (
+        "a.csv",
+        (HEAD + GOOD[:21] + "0.0,0.5,0.5,1,1\n" * 10).encode(),
+        "a finger that slides is heard every 0 s or less",
+    ),
     "decimal commas in quotes": (
         "a.csv",
         b'time,x,y\n"0,1","0,5","0,5"\n',
