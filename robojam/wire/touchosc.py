@@ -328,6 +328,8 @@ class Pads:
         finger, inputs = self._finger(key), list[native.Input]()
         if level <= 0 and not finger.touched and key not in self._held:
             return [Dropped("absent finger", "its third number says that nobody touches it")]
+        if level > 0 and not finger.touched and now - finger.released_at < _LATE:
+            return [Dropped("late")]
         if level > 0 and not finger.touched:
             inputs += self._hear_touched(key, level, now, echo)
         if place != finger.place:

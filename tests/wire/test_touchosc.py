@@ -318,6 +318,9 @@ def test_touch_in_the_message_of_the_place_makes_strokes_without_slides_between_
     ]
     assert phone.send("/xy1", 0.3, 0.5, 0.0) == [Dropped("absent finger")]
     assert [learnt.address for learnt in phone.learnt] == ["/xy1"]
+    phone.send("/xy1", 0.7, 0.5, 1.0)
+    phone.send("/xy1", 0.6, 0.5, 0.0)
+    assert phone.send("/xy1", 0.65, 0.5, 1.0) == [Dropped("late")]  # it was overtaken
 
 
 def test_touch_of_a_pad_is_read_from_every_kind_of_argument():
