@@ -88,7 +88,7 @@ class Actions:
                 send("/robojam/record", "i", 0 if state.recording else 1)
             case "back":
                 send("/robojam/back", "f", float(argument))
-            case "recall" if argument not in state.memories:
+            case "recall" if state.mode and argument not in state.memories:
                 key = view.key_names[f"store:{argument}"]
                 how = f"press {key} or touch 'store {argument}' to do so"
                 state.notify(f"nothing has been stored as {argument}; {how}", now, EXPLAINED)

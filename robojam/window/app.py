@@ -6,6 +6,7 @@ sent as soon as its event is read, each move on its own, and is drawn in the nex
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -54,6 +55,8 @@ from robojam.window.view.widgets import HitBox
 FRAME_INTERVAL = 1 / 60
 #: Longest wait while nothing moves, in seconds, so that clocks and status go on.
 IDLE_INTERVAL = 0.25
+#: Time for packets in one turn of the loop, in seconds: fingers come first, in a flood, too.
+RECEIVE_TIME = 0.03
 #: Delay of a held key's first repetition, and interval of the next, in milliseconds.
 REPEAT_AFTER, REPEAT_EVERY = 350, 60
 #: Share of a dial's way that a notch of the mouse wheel turns it, and with shift. After
@@ -217,12 +220,16 @@ class App:
 
     def _receive(self) -> None:
         """Apply the messages from the engine and from the list of recordings."""
-        utc = datetime.now(UTC)
-        for t, message in self.connection.receive():
-            self.state.handle_message(message, t, utc)
-            if message.address == "/robojam/panic" and self.actions.playback is not None:
-                self.actions.playback.hold()
-            self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
+        utc, until = datetime.now(UTC), time.monotonic() + RECEIVE_TIME
+        for t, messages in self.connection.receive():
+            for message in messages:
+                self.state.handle_message(message, t, utc)
+                if message.address == "/robojam/panic" and self.actions.playback is not None:
+                    self.actions.playback.hold()
+                self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
+            if time.monotonic() > until:
+                _wake()  # the others wait for the next turn of the loop
+                break
         while self.recordings.messages:
             self.state.notify(self.recordings.messages.pop(0), time.monotonic())
         connected = self.state.engine_state(time.monotonic()) is EngineState.CONNECTED
@@ -429,6 +436,8 @@ class App:
             return
         # Some systems turn shift and wheel into a horizontal wheel.
         notches = getattr(event, "precise_y", event.y) or getattr(event, "precise_x", event.x)
+        if not math.isfinite(notches):
+            return
         fine = bool(pygame.key.get_mods() & pygame.KMOD_SHIFT)
         step = (_FINE_NOTCH if fine else _NOTCH) * (-1 if event.flipped else 1)
         now = time.monotonic()

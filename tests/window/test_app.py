@@ -24,12 +24,13 @@ from support.window import (
     write_recording,
 )
 
+from robojam.window.app import RECEIVE_TIME
 from robojam.window.client.state import QUIT_AGAIN
 from robojam.window.input.fingers import MAX_FINGERS
 from robojam.window.input.keys import KEYS
 from robojam.window.view.frame import frame_text
 from robojam.window.view.theme import THEMES, Metrics
-from robojam.wire.osc import decode, encode
+from robojam.wire.osc import Message, decode, encode
 
 
 def test_mouse_press_drag_and_release_send_down_move_and_up(app):
@@ -191,6 +192,35 @@ def test_wheel_turns_the_dial_under_the_mouse(app, panel):
     assert value(turn_wheel(app, at, -3)) == pytest.approx(0.9, abs=0.01)
     assert value(turn_wheel(app, at, -1, flipped=True)) == pytest.approx(1.0, abs=0.01)
     assert app.state.notice.startswith("temperature: ")
+
+
+def test_flood_of_packets_leaves_time_for_fingers(app, monkeypatch):
+    state, clock = connected(app), [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    packets = list(range(100))
+
+    def receive():
+        while packets:
+            packets.pop(0)
+            clock[0] += RECEIVE_TIME / 8
+            yield clock[0], [Message("/robojam/temperature", "f", (0.5,))]
+
+    app.connection.receive = receive
+    app._receive()
+    assert state.controls["temperature"] == 0.5
+    assert len(packets) == 91
+    app._receive()
+    assert len(packets) == 82
+
+
+@pytest.mark.parametrize("notches", [float("nan"), float("inf"), -float("inf")])
+def test_wheel_that_turns_no_number_of_notches_does_nothing(app, notches):
+    connected(app)
+    at = centre_of(app, "slide:temperature")
+    event = {"x": 0, "y": 1, "precise_x": 0.0, "precise_y": notches, "flipped": False}
+    app._mouse = at
+    app.handle_event(pygame.event.Event(pygame.MOUSEWHEEL, **event))
+    assert app.connection.packets == []
 
 
 def test_wheel_turns_finely_with_shift_and_by_parts_of_a_notch(app):

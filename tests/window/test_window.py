@@ -124,7 +124,7 @@ def test_window_stays_connected_when_half_of_the_packets_are_lost(tmp_path):
                 wait = link.advance(time.monotonic()) - time.monotonic()
                 woken.wait(max(0.0, min(0.02, wait)))
                 woken.clear()
-                for t, message in link.receive():
+                for t, (message,) in link.receive():
                     state.handle_message(message, t, datetime.now(UTC))
                 state.advance(time.monotonic())
                 seen.add(state.engine_state(time.monotonic()))

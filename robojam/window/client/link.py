@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
@@ -29,19 +29,6 @@ MAX_WAITING = 8192
 
 _UP = "/robojam/up"
 _TOUCHES = ("/robojam/down", "/robojam/move", _UP)
-_STATUS = b"/robojam/status\0,s\0\0"
-
-
-def decode_packet(packet: bytes) -> list[Message]:
-    """Return the messages of a packet from the engine; none if it cannot be read.
-
-    A status is decoded here, because its JSON is longer than the strings that
-    `robojam.wire.osc.decode` accepts.
-    """
-    if packet.startswith(_STATUS):
-        text = packet[len(_STATUS) :].split(b"\0", 1)[0].decode("utf-8", "replace")
-        return [Message("/robojam/status", "s", (text,))]
-    return decode(packet)[0]
 
 
 class MessageSender(Protocol):
@@ -114,11 +101,12 @@ class EngineConnection:
         """Subscribe at the next call of `advance`: another engine may have started."""
         self._renew_at = float("-inf")
 
-    def receive(self) -> list[tuple[float, Message]]:
-        """Return the messages received since the last call, each with its time in seconds."""
+    def receive(self) -> Iterator[tuple[float, list[Message]]]:
+        """Yield the messages of each packet that waits, and its time of arrival in seconds."""
         self._woken = False  # first: a packet that comes from now on wakes again
-        arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
-        return [(t, message) for t, packet in arrived for message in decode_packet(packet)]
+        for _ in range(len(self._arrived)):
+            t, packet = self._arrived.popleft()
+            yield t, decode(packet)[0]
 
     def close(self) -> None:
         """Unsubscribe, stop the thread and close the socket."""

@@ -88,6 +88,11 @@ _LEVELS = tuple(
 )
 
 
+def _key(who: str, finger: int, *, own: bool) -> tuple[str, int]:
+    """Return the key of a finger; own fingers are one player's, whatever its name is."""
+    return ("" if own else who, finger)
+
+
 @dataclass(slots=True)
 class Strokes:
     """Strokes that are still visible, in the order of landing.
@@ -98,29 +103,32 @@ class Strokes:
     visible: list[Stroke] = field(default_factory=list)
     count: int = 0
     latest: int = 0
+    #: Strokes of fingers that are down; see `_key`.
+    _held: dict[tuple[str, int], Stroke] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Stroke]:
         return iter(self.visible)
 
     def held(self, who: str, finger: int, *, own: bool) -> Stroke | None:
         """Return the stroke that this finger is drawing, if the finger is down."""
-        for stroke in reversed(self.visible):
-            same = stroke.id == finger and stroke.own is own and (own or stroke.who == who)
-            if same and stroke.lifted is None:
-                return stroke
-        return None
+        return self._held.get(_key(who, finger, own=own))
 
     def down(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
         """Begin a stroke; a finger that was down is lifted first."""
         self.up(who, finger, now, own=own)
         point = Point(now, x, y, 0.0)
         self.latest += 1
-        self.visible.append(Stroke(who, finger, own, point, [point], serial=self.latest))
+        stroke = Stroke(who, finger, own, point, [point], serial=self.latest)
+        self.visible.append(stroke)
+        self._held[_key(who, finger, own=own)] = stroke
         self.count += 1
         if self.count > MAX_POINTS:
             self.fade(now)
-        while self.count > MAX_POINTS and len(self.visible) > 1:
-            self.count -= len(self.visible.pop(0).points)
+        if self.count > MAX_POINTS:  # half of them go, so that this is seldom done
+            while self.count > MAX_POINTS // 2 and len(self.visible) > 1:
+                oldest = self.visible.pop(0)
+                self.count -= len(oldest.points)
+                self._forget(oldest)
 
     def move(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
         """Extend a finger's stroke; a finger that was not down lands."""
@@ -140,9 +148,15 @@ class Strokes:
 
     def up(self, who: str, finger: int, now: float, *, own: bool) -> None:
         """Lift a finger; one that was not down is ignored."""
-        stroke = self.held(who, finger, own=own)
+        stroke = self._held.pop(_key(who, finger, own=own), None)
         if stroke is not None:
             stroke.lifted = now
+
+    def _forget(self, stroke: Stroke) -> None:
+        """Forget that a stroke's finger is down, if it is."""
+        key = _key(stroke.who, stroke.id, own=stroke.own)
+        if self._held.get(key) is stroke:
+            del self._held[key]
 
     def lift_others(
         self, now: float, *, still_for: float = 0.0, machine: bool = True, humans: bool = True
@@ -155,6 +169,7 @@ class Strokes:
             chosen = not stroke.own and (machine if is_machine(stroke.who) else humans)
             if chosen and stroke.lifted is None and now - stroke.last.t >= still_for:
                 stroke.lifted = now
+                self._forget(stroke)
 
     def fade(self, now: float) -> None:
         """Discard points and strokes that have faded."""
