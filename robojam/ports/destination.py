@@ -200,12 +200,17 @@ class Destination:
             return
 
         def work() -> None:
-            with suppress(ValueError):
-                self._found = tuple(look_up())
-            self._looking_up = False
+            try:
+                with suppress(ValueError):
+                    self._found = tuple(look_up())
+            finally:
+                self._looking_up = False
 
         self._looking_up, self._look_up_at = True, now + _LOOK
-        threading.Thread(target=work, name="look-up", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="look-up", daemon=True).start()
+        except RuntimeError:  # there are too many threads just now
+            self._looking_up = False
 
     def _use_found(self) -> None:
         """Send to the addresses that the last look-up found, where they are others."""
