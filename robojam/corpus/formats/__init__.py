@@ -135,8 +135,6 @@ def _parse(
     for magic, program in _COMPRESSED.items():
         if start.startswith(magic):
             raise CorpusError(path, f"is compressed by {program}: decompress it first")
-    if start.lstrip().startswith(b"["):
-        raise UnknownFormatError(path, f"is JSON, and no robojam session: {recorded.TO_CSV}")
     if not start.strip():
         raise CorpusError(path, "is empty: there is nothing to learn from in it")
     layout = tables.find_layout(path)

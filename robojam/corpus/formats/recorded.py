@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from robojam.corpus.corpus import PAUSES, TOUCH, Corpus, CorpusError, part_at_pauses
+from robojam.corpus.formats import tables
 from robojam.sessions import session
 from robojam.sessions.strokes import Row, model_stream, touch_row
 from robojam.touch import Phase, is_machine
-
-#: Advice for other programs' text.
-TO_CSV = "write its touches as a CSV whose first line is time,x,y,moving"
 
 
 def read_session(path: Path, *, machine: bool = False) -> Corpus:
@@ -21,7 +19,7 @@ def read_session(path: Path, *, machine: bool = False) -> Corpus:
         recorded = session.read(path)
     except session.SessionError as error:
         where = "" if error.line is None else f"line {error.line}: "
-        advice = f"; {TO_CSV}" if session.FOREIGN in error.why else ""
+        advice = f"; {tables.TO_CSV}" if session.FOREIGN in error.why else ""
         raise CorpusError(path, f"{where}{error.why}{advice}") from error
     if machine:
         voices: dict[str, list[Row]] = {}

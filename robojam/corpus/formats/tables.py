@@ -35,6 +35,9 @@ from robojam.corpus.corpus import (
 )
 from robojam.corpus.units import UNKNOWN, Units, choose_scaling
 
+#: Advice for other programs' JSON.
+TO_CSV: Final = "write its touches as a CSV whose first line is time,x,y,moving"
+
 Array = NDArray[np.float64]
 
 #: Size in bytes of the blocks in which a file is read, and of the start that shows its form.
@@ -196,6 +199,8 @@ def describe_unknown(path: Path) -> str:
             "is a log of Metatone's classifier, with messages of several kinds: give the file "
             "…-touches.csv that its ConvertMetatoneLogToCSVs.py makes of it"
         )
+    if lines and (lines[0].startswith((b"[{", b"[[")) or lines[0] == b"["):
+        return f"is JSON, and no robojam session: {TO_CSV}"
     table = "a CSV whose first line names x, y and time"
     reason = f"is neither arrays (.npz, .npy), {table}, an IMPSY log nor a robojam session"
     if not lines or not start.isascii():

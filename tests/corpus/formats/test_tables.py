@@ -48,6 +48,11 @@ def test_time_that_falls_begins_a_performance(tmp_path):
     assert found.places == {"repeated lines of names": "line 4"}
 
 
+def test_table_may_begin_with_a_line_in_brackets(tmp_path):
+    found = read(text(tmp_path, "[info] started\n" + HEAD + "0.1,0.1,0.1,1,0\n"))
+    assert len(found.events) == 1
+
+
 def test_repeated_names_part_a_table_of_dt(tmp_path):
     part = "dt,x,y\n0.5,0.1,0.1\n0.02,0.1,0.1\n"
     found = clean(read(text(tmp_path, part + part)))
