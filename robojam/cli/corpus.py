@@ -20,7 +20,7 @@ from robojam.cli.arguments import (
     paths_argument,
     units_option,
 )
-from robojam.cli.output import count_performances, duration, fail, warn
+from robojam.cli.output import count_performances, duration, fail, keep_data, warn
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 @json_option
 def corpus(*, paths: tuple[Path, ...], to: Path | None, **given: Any) -> int:
     """Show what is in performances from any program; --to joins and cleans them."""
+    if to is not None:
+        keep_data([to], paths)
     try:  # clean rows wait in a file beside --to: they need not fit into memory
         with nullcontext() if to is None else TemporaryFile(dir=to.parent) as rows:
             return _describe(paths, to, rows, **given)

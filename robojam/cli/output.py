@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 from robojam.system.shell import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robojam.corpus.corpus import Corpus
 
 
@@ -22,6 +24,15 @@ def warn(text: object) -> None:
     """Print a line to standard error, as robojam's."""
     line = printable(" ".join(str(text).split()))
     print(f"robojam: {line}", file=sys.stderr, flush=True)
+
+
+def keep_data(outputs: Iterable[Path], data: Iterable[Path]) -> None:
+    """Exit with a message if an output would replace one of the files that are read."""
+    existing = [path for path in outputs if path.is_file()]
+    for path in data:
+        for output in existing:
+            if path.is_file() and path.samefile(output):
+                fail(f"{output} is among the data and would be replaced: name another file")
 
 
 def leave_out(error: object) -> None:

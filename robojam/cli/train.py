@@ -27,7 +27,15 @@ from robojam.cli.arguments import (
     units,
     whole_number,
 )
-from robojam.cli.output import corpus_notes, count_performances, duration, fail, leave_out, warn
+from robojam.cli.output import (
+    corpus_notes,
+    count_performances,
+    duration,
+    fail,
+    keep_data,
+    leave_out,
+    warn,
+)
 from robojam.system.shell import printable
 
 if TYPE_CHECKING:
@@ -203,10 +211,7 @@ def _check_outputs(chosen: TrainArguments) -> Path:
         fail(f"--to {to}: this name is {kind}; name the model {to.stem}.safetensors")
     if picture.suffix.lower() not in KINDS:
         fail(f"--picture {picture}: a picture is {', '.join(KINDS)}")
-    for data in (*chosen.paths, *chosen.val):
-        for output in (to, run, picture):
-            if data.is_file() and output.exists() and output.samefile(data):
-                fail(f"{output} is among the data and would be replaced: name another --to")
+    keep_data((to, run, picture), (*chosen.paths, *chosen.val))
     return picture
 
 

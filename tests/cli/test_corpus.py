@@ -41,6 +41,16 @@ def test_corpus_describes_what_it_can_read_and_ends_with_status_2(data, tmp_path
     assert run(capsys, "corpus", kanji)[0] == 0
 
 
+def test_corpus_never_replaces_what_it_reads(data, tmp_path, capsys):
+    before, link = data.read_bytes(), tmp_path / "link.npz"
+    link.hardlink_to(data)
+    for to in (data, link):
+        assert "among the data and would be replaced" in refusal(
+            capsys, "corpus", data, "--to", to
+        )
+    assert data.read_bytes() == before
+
+
 def test_corpus_writes_nothing_when_a_named_file_cannot_be_read(data, tmp_path, capsys):
     to = tmp_path / "joined.npz"
     to.write_bytes(b"as before")
