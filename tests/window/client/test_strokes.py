@@ -46,6 +46,16 @@ def test_flood_of_touches_keeps_a_bounded_number_of_points():
             strokes.down("human3", i, 0.5, 0.5, i * 1e-4, own=False)
     strokes.fade(0.9)
     assert strokes.count <= MAX_POINTS + 10
+    for finger in range(3 * MAX_POINTS):  # each lands and is never lifted
+        strokes.down("ai", finger, 0.5, 0.5, 1.0, own=False)
+    down = [stroke for stroke in strokes if stroke.lifted is None]
+    assert len(down) <= MAX_POINTS
+    for stroke in down:
+        assert strokes.held(stroke.who, stroke.id, own=False) is stroke
+    strokes.move("ai", 0, 0.6, 0.5, 1.1, own=False)  # the first was forgotten: it lands again
+    assert strokes.visible[-1].id == 0
+    strokes.lift_others(1.2)
+    assert strokes.held("ai", 0, own=False) is None
 
 
 def test_speed_of_a_point_follows_the_slide():
