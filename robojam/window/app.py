@@ -107,6 +107,7 @@ def open_window(
         app = App(screen, connection, name=f"{engine[0]}:{engine[1]}", ends=ends)
         if fullscreen:
             app.toggle_full_screen()
+        app.state.remote = not connection.is_local
         view = app.state.view
         view.theme, view.quarter_turns, view.scale = theme, turn // 90 % 4, scale
         app.run()

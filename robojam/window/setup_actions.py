@@ -32,8 +32,11 @@ class SetupActions:
         return self.state.view.panel.partition(":")[0] == setup_panel.NAME
 
     def advance(self, now: float) -> float:
-        """Ask for the setup while its panel is open; return when to call again."""
-        if not self.is_open:
+        """Ask for the setup while its panel is open; return when to call again.
+
+        An engine answers to its own machine alone.
+        """
+        if not self.is_open or self.state.remote:
             return float("inf")
         if now - self._asked_at >= ASK_INTERVAL:
             self._asked_at = now

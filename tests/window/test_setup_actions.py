@@ -63,6 +63,14 @@ def test_open_panel_asks_the_engine_again_and_again(app):
     assert (asked, app.connection.packets.count(encode("/robojam/setup"))) == (1, 2)
 
 
+def test_window_on_another_machine_does_not_ask_and_says_where_devices_are_chosen(app):
+    connected(app).remote = True
+    app._perform("setup")
+    assert app.actions.setup.advance(time.monotonic() + 100) == float("inf")
+    assert encode("/robojam/setup") not in app.connection.packets
+    assert "own machine" in panel_of(app.state, 0).rows[0][0].text
+
+
 def test_port_is_chosen_left_and_given_another_style(window):
     press(window, "MIDI instruments that the machine plays")
     assert press(window, "synth 1") == [("midi-out", ["Surge XT", "synth 1"])]

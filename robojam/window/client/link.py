@@ -51,7 +51,8 @@ class EngineConnection:
         addresses.sort(key=lambda entry: entry[0] != socket.AF_INET)
         family, self._engine = addresses[0][0], addresses[0][4]
         self._engine_host = ipaddress.ip_address(str(self._engine[0]).partition("%")[0])
-        self._loopback = self._engine_host.is_loopback
+        #: Whether the engine is asked at an address of the loopback interface.
+        self.is_local = self._engine_host.is_loopback
         self._local_host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
         any_host = "::" if family == socket.AF_INET6 else "0.0.0.0"
         self._wake = wake
@@ -63,7 +64,7 @@ class EngineConnection:
         self._report_at = float("inf")
         self._received_at = time.monotonic()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.bind((self._local_host if self._loopback else any_host, 0))
+        self._socket.bind((self._local_host if self.is_local else any_host, 0))
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._listen, name="window-link", daemon=True)
         self._thread.start()
@@ -125,7 +126,7 @@ class EngineConnection:
         It may answer from another address than the one that it was asked at: on the loopback
         interface, and by IPv6, of which a machine has several addresses in one network.
         """
-        if self._loopback:
+        if self.is_local:
             return True
         source = ipaddress.ip_address(host.partition("%")[0])
         if source == self._engine_host:

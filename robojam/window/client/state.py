@@ -141,6 +141,7 @@ class WindowState:
     own_touches: OwnTouches = field(default_factory=OwnTouches)
     controls: dict[str, float] = field(default_factory=dict)
     silenced: bool = False  # by a panic
+    remote: bool = False  # the engine is not reached at the loopback interface
     replaying: bool = False  # the engine replays a recording
     texts: dict[str, str] = field(default_factory=dict)  # mode, model, device, scale …
     turn: str = ""

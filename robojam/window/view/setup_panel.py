@@ -34,8 +34,9 @@ def panel_of(state: WindowState, page: int) -> Panel | None:
     if panel != NAME:
         return None
     if setup is None:
-        lines = ("asking the engine …", "devices are chosen on the engine's own machine")
-        return Panel((*((PanelCell(line, role=ColourRole.MUTED),) for line in lines), (close,)))
+        own = "devices are chosen in a window on the engine's own machine"
+        text = own if state.remote else "asking the engine …"
+        return Panel(((PanelCell(text, role=ColourRole.MUTED),), (close,)))
     if name in TITLES:
         rows = _list_rows(setup, name, page, state.view.typed_name)
         close_row: Row = (PanelCell("back", f"{NAME}-open:"), close)
