@@ -25,7 +25,7 @@ Whatever does not fit is a person's, and is heard at once.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -129,6 +129,11 @@ class _Loop:
     def tolerance(self) -> float:
         """Most by which an echo's delay differs that is not known by itself, in seconds."""
         return min(_TOLERANCE, 0.002 + 4 * self.deviation)
+
+    @property
+    def pad_tolerance(self) -> float:
+        """The same for the touch and release of a pad, which people send less often."""
+        return min(_PLACE_TOLERANCE, 0.002 + 4 * self.deviation)
 
 
 @dataclass(slots=True, eq=False)
@@ -357,13 +362,16 @@ class EchoDetector:
         """Return the delays (s) at which the landing of a pad's finger may be an echo now."""
         return [now - event.t for event in self._returning((Phase.DOWN,), now)]
 
-    def is_echo_landing(self, source: str, delays: Iterable[float]) -> bool:
+    def is_echo_landing(self, source: str, delays: Sequence[float]) -> bool:
         """Return whether a landing with such delays is an echo of a loop that is known."""
         here = self._sources.get(source)
         if here is None:
             return False
-        loops = [_loop_at(here, delay) for delay in delays]
-        return any(loop is not None and loop.sure for loop in loops)
+        loops = [_loop_at(here, delay, _PLACE_TOLERANCE) for delay in delays]
+        return any(
+            loop is not None and loop.sure and abs(delay - loop.delay) <= loop.pad_tolerance
+            for loop, delay in zip(loops, delays, strict=True)
+        )
 
     def is_echo_lift(self, source: str, now: float, landings: Iterable[float]) -> bool:
         """Return whether the lift of a pad's finger is an echo.
@@ -375,8 +383,10 @@ class EchoDetector:
         here = self._sources.get(source)
         if here is not None:
             for event in events:
-                loop = _loop_at(here, now - event.t)
-                if loop is not None and loop.sure and self._fits(loop, event, source, now):
+                loop = _loop_at(here, now - event.t, _PLACE_TOLERANCE)
+                if loop is None or abs(now - event.t - loop.delay) > loop.pad_tolerance:
+                    continue
+                if loop.sure and self._fits(loop, event, source, now):
                     self._accept(here, source, event, now, loop, sure=True)
                     return True
         return any(

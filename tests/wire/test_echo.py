@@ -167,6 +167,21 @@ def test_on_a_pad_without_z_every_touch_is_heard_and_no_echo(seed, loop):
         assert has_landed(inputs) or touch.phase is MOVE
 
 
+def test_touches_on_a_pad_with_z_are_heard_where_the_loop_s_delay_varies():
+    lost = touches = of_loop = 0
+    for seed in range(8):
+        random = Random(seed)
+        machine = list(strokes(random, "ai", 10.0, 10.0))
+        human = list(strokes(random, "human", 10.0, 10.2))
+        came, echoes = jam(Phone(), machine, human, Loop(0.1, 0.04))  # a wireless network
+        of_loop += len(heard(echoes))
+        placed = [i for (_, touch), i in zip(human, came, strict=True) if touch.phase is not UP]
+        touches += len(placed)
+        lost += sum(not heard(inputs) for inputs in placed)
+    assert lost < 0.005 * touches
+    assert of_loop <= 2
+
+
 def touch(phase: Phase, x: float = 0.0, y: float = 0.0, who: str = "ai") -> Touch:
     return Touch(x, y, 0.0, phase, 0, who)
 
