@@ -21,7 +21,7 @@ from robojam.cli.arguments import (
     units_option,
     whole_number,
 )
-from robojam.cli.output import corpus_notes, count_performances, fail, leave_out
+from robojam.cli.output import corpus_notes, count_performances, fail, keep_data, leave_out
 from robojam.system.shell import printable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def generate(
     **given: Any,
 ) -> int:
     """Write performances by the machine to a file: from nothing, or continuing others."""
-    from robojam.export.writers import WRITERS, write_session
+    from robojam.export.writers import WRITERS, numbered, write_session
     from robojam.model.file import ModelFileError, find, read
     from robojam.player import generate as player
     from robojam.sessions.compose import compose
@@ -81,6 +81,8 @@ def generate(
     if len(beginnings) * count > _MOST:
         fail(f"{len(beginnings) * count:,} performances at once: {_MOST:,} are the most")
     beginnings *= count
+    if start is not None and suffix not in (".npz", ".png"):  # which are one file each
+        keep_data(numbered(to, len(beginnings)), [start])
     if seed is None:
         seed = secrets.randbits(63)
     chosen = sampling(file.description, given)

@@ -170,6 +170,11 @@ def test_generate_command_does_not_overwrite_its_input(tmp_path, capsys):
     assert status == 2
     assert "is what it goes on from" in err
     assert jam.read_bytes() == before
+    numbered = jam.rename(tmp_path / "jam-2.jsonl")
+    status, _, err = run(capsys, "generate", "--from", numbered, "--to", jam, "--count", 2)
+    assert status == 2
+    assert "jam-2.jsonl is among the data and would be replaced" in err
+    assert numbered.read_bytes() == before
 
 
 @is_trained
