@@ -120,7 +120,8 @@ def read_annotations(folder: Path) -> dict[str, Annotation]:
     except FileNotFoundError:
         return {}
     except msgspec.MsgspecError as error:
-        raise ValueError(f"{folder / NAMES} holds no names: {error}") from error
+        reason = f"{folder / NAMES} holds no names: {error}; mend it or move it away"
+        raise ValueError(reason) from error
     return {file: Annotation(_plain(a.name), _plain(a.note)) for file, a in stored.items()}
 
 
