@@ -25,7 +25,7 @@ Whatever does not fit is a person's, and is heard at once.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -129,11 +129,6 @@ class _Loop:
     def tolerance(self) -> float:
         """Most by which an echo's delay differs that is not known by itself, in seconds."""
         return min(_TOLERANCE, 0.002 + 4 * self.deviation)
-
-    @property
-    def pad_tolerance(self) -> float:
-        """The same for the touch and release of a pad, which people send less often."""
-        return min(_PLACE_TOLERANCE, 0.002 + 4 * self.deviation)
 
 
 @dataclass(slots=True, eq=False)
@@ -362,16 +357,13 @@ class EchoDetector:
         """Return the delays (s) at which the landing of a pad's finger may be an echo now."""
         return [now - event.t for event in self._returning((Phase.DOWN,), now)]
 
-    def is_echo_landing(self, source: str, delays: Sequence[float]) -> bool:
+    def is_echo_landing(self, source: str, delays: Iterable[float]) -> bool:
         """Return whether a landing with such delays is an echo of a loop that is known."""
         here = self._sources.get(source)
         if here is None:
             return False
-        loops = [_loop_at(here, delay, _PLACE_TOLERANCE) for delay in delays]
-        return any(
-            loop is not None and loop.sure and abs(delay - loop.delay) <= loop.pad_tolerance
-            for loop, delay in zip(loops, delays, strict=True)
-        )
+        loops = [_pad_loop_at(here, delay) for delay in delays]
+        return any(loop is not None and loop.sure for loop in loops)
 
     def is_echo_lift(self, source: str, now: float, landings: Iterable[float]) -> bool:
         """Return whether the lift of a pad's finger is an echo.
@@ -383,10 +375,8 @@ class EchoDetector:
         here = self._sources.get(source)
         if here is not None:
             for event in events:
-                loop = _loop_at(here, now - event.t, _PLACE_TOLERANCE)
-                if loop is None or abs(now - event.t - loop.delay) > loop.pad_tolerance:
-                    continue
-                if loop.sure and self._fits(loop, event, source, now):
+                loop = _pad_loop_at(here, now - event.t)
+                if loop is not None and loop.sure and self._fits(loop, event, source, now):
                     self._accept(here, source, event, now, loop, sure=True)
                     return True
         return any(
@@ -565,6 +555,13 @@ def _loop_at(source: _Source, delay: float, tolerance: float | None = None) -> _
     if loop is None or abs(delay - loop.delay) > (tolerance or loop.tolerance):
         return None
     return loop
+
+
+def _pad_loop_at(source: _Source, delay: float) -> _Loop | None:
+    """Return the loop that may send back a pad's touch or release, as people send few."""
+    loop = _loop_at(source, delay, _PLACE_TOLERANCE)
+    near = loop is not None and abs(delay - loop.delay) <= 0.002 + 4 * loop.deviation
+    return loop if near else None
 
 
 def _on_grid(value: float) -> int:
