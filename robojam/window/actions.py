@@ -91,7 +91,8 @@ class Actions:
             case "recall" if state.mode and argument not in state.memories:
                 key = view.key_names[f"store:{argument}"]
                 how = f"press {key} or touch 'store {argument}' to do so"
-                state.notify(f"nothing has been stored as {argument}; {how}", now, EXPLAINED)
+                text = f"nothing has been stored as {argument}; {how}"
+                state.notify(text, now, EXPLAINED, asks=True)
             case "mode" | "store" | "recall":
                 send(f"/robojam/{name}", "s", argument)
             case "undo_store":

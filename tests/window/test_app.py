@@ -355,6 +355,7 @@ def test_memory_in_which_nothing_was_stored_is_not_recalled_and_the_window_says_
     connected(app).memories = ()
     assert press_key(app, pygame.K_a) == []
     assert app.state.notice.endswith("press shift a or touch 'store A' to do so")
+    assert frame_text(app.state, time.monotonic()).asked  # in a theme without text, too
 
 
 def test_delete_key_in_the_list_of_recordings_resets_nothing(app):
