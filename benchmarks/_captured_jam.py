@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam.window.client.link import decode_packet
 from robojam.window.client.state import WindowState
-from robojam.wire.osc import encode
+from robojam.wire.osc import decode, encode
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus" / "microjam_val.npz"
@@ -95,7 +94,7 @@ class CapturedJam:
         while self._next < len(self.packets) and self.packets[self._next][0] <= t:
             at, packet = self.packets[self._next]
             self._next += 1
-            for message in decode_packet(packet):
+            for message in decode(packet)[0]:
                 self.state.handle_message(message, at, datetime.now(UTC))
         self.state.advance(t)
         return self.state
