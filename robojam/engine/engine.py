@@ -154,6 +154,7 @@ class Engine:
         now = self.clock()
         self._monitors.expire(now)
         self._catch_up(now)
+        self._reader.echo.settle()
         ended, wait = self._reader.expire(now)
         for source, message in ended:
             self._handle(message, source, now)

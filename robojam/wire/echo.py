@@ -65,6 +65,8 @@ _EVIDENCE: Final = 10.0
 _MAX_SENT, _MAX_SAME, _MAX_SOURCES, _MAX_LOOPS, _MAX_RUNS = 8192, 8, 64, 4, 32
 #: Most series, and events of each that are remembered as evidence, also after MAX_DELAY.
 _MAX_SERIES, _MAX_LAST = 256, 128
+#: Touches that wait to be entered: the deadlines of many voices come together.
+_MAX_UNSETTLED: Final = 256
 #: Echoes from which on a loop is reported, and seconds for which the status shows it.
 _REPORTED, _SHOWN = 3, 60.0
 
@@ -196,6 +198,7 @@ class EchoDetector:
     def __init__(self) -> None:
         self._sent: dict[Hashable, list[_Sent]] = {}  # by key
         self._order: deque[_Sent] = deque()
+        self._unsettled: list[tuple[Touch, float]] = []
         self._series: dict[Hashable, _Series] = {}
         self._sources: dict[str, _Source] = {}
         self._found: list[tuple[str, float]] = []
@@ -210,7 +213,18 @@ class EchoDetector:
         self._remember(key, now, self._series_of(series))
 
     def sent_touch(self, touch: Touch, now: float) -> None:
-        """Remember a touch that is sent."""
+        """Remember a touch that is sent; `settle` does the work, after a deadline."""
+        self._unsettled.append((touch, now))
+        if len(self._unsettled) >= _MAX_UNSETTLED:
+            self.settle()
+
+    def settle(self) -> None:
+        """Enter the touches that have been sent; what comes in does it, too."""
+        unsettled, self._unsettled = self._unsettled, []
+        for touch, at in unsettled:
+            self._settle(touch, at)
+
+    def _settle(self, touch: Touch, now: float) -> None:
         if touch.phase is not Phase.MOVE and touch.who == "ai":  # whose finger a pad shows
             self.sent(touch.phase, now, series=touch.phase)
         if touch.phase is Phase.UP:
@@ -421,6 +435,8 @@ class EchoDetector:
 
     def _returning(self, keys: Iterable[Hashable], now: float) -> list[_Sent]:
         """Return the events with one of the keys that may come back now."""
+        if self._unsettled:
+            self.settle()
         sent = (event for key in keys for event in self._sent.get(key, ()))
         return [event for event in sent if now - MAX_DELAY <= event.t <= now]
 
