@@ -52,7 +52,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 _ARRAY = np.zeros(1)
-#: What a pickle may call, by its module (numpy has renamed some of its own) and its name.
+#: Functions that a pickle may call, by module (numpy has renamed some of its own) and its name.
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,

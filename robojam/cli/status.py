@@ -36,7 +36,7 @@ Status = dict[str, Any]
     f"address at which the engine listens (default: {_ENGINE})",
     default=_ENGINE,
 )
-@option("--watch", "show it anew every second, until Ctrl-C")
+@option("--watch", "show it every second, until Ctrl-C")
 @json_option
 def status(*, engine: str, watch: bool, as_json: bool) -> int:
     """Show what a running engine does: players, ports, delays, what it dropped."""

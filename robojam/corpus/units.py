@@ -36,7 +36,7 @@ _FASTEST_MOVES_S: Final = 1e-4
 _FASTEST_TENTH_S: Final = 4e-4
 #: Touches nearer than this to the one before, in screens, are taken for moves.
 _NEAR: Final = 0.05
-#: A time above this, in seconds, and so many times the median, is a pause.
+#: A time above the first, in seconds, and above this multiple of the median, is a pause.
 _PAUSE_S, _PAUSE_RATIO = 30.0, 100.0
 #: Fewest moves, and fewest times in a row, from which something is concluded.
 _FEWEST_MOVES, _FEWEST_TIMES = 3, 10
@@ -73,7 +73,7 @@ class Units:
     x: Range | None = None
     y: Range | None = None
     second: float | None = None  # length of the unit of time, in seconds
-    #: What the column of times holds, whatever its name: the time since the start of the
+    #: Meaning of the column of times, whatever its name: the time since the start of the
     #: performance, or since the touch before. "" stands for what the file says.
     timing: Literal["", "time", "dt"] = ""
     flip_y: bool = False  # y counts from the bottom to the top
@@ -154,7 +154,7 @@ class Scaling:
 
 @dataclass(slots=True)
 class _Column:
-    """What was seen of one column."""
+    """Ranges and counts of the values of one column."""
 
     name: str
     out: int = 0  # touches out of range
@@ -185,7 +185,7 @@ class _Column:
 
 @dataclass(slots=True)
 class _Survey:
-    """What was seen of touches."""
+    """Ranges and counts of the columns of touches."""
 
     x: _Column = field(default_factory=lambda: _Column("x"))
     y: _Column = field(default_factory=lambda: _Column("y"))

@@ -82,7 +82,7 @@ class Models:
         ]
 
     def load(self, name: str, voices: int) -> LoadedPlayer:
-        """Load a model by its file's name, for so many voices. Raises ModelFileError."""
+        """Load a model by its file's name for a number of voices. Raises ModelFileError."""
         return load(self.find(name), device=self.device, voices=voices)
 
     def ask(self, name: str, voices: int, on_loaded: OnLoaded) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Suffixes of the files that figures are drawn to.
 KINDS = (".png", ".svg", ".pdf")
-#: What names the program or the date in such a file.
+#: Metadata that name the program or the date in such a file.
 _ORIGIN = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}
 
 

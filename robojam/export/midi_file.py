@@ -32,7 +32,7 @@ _PORTS: Final = 256
 
 
 class Part(NamedTuple):
-    """What a player has in a file: a port, and channels of it (from 0) that no other has."""
+    """Port of a player in a file, and its channels there (from 0), which no other has."""
 
     port: int
     channels: tuple[int, ...]

@@ -42,7 +42,7 @@ class History:
             maxlen=max(2, round(MAX_BACK / self.interval) + 1)
         )
         self.stored: dict[str, JamSnapshot] = {}
-        # What the last store under each name replaced; None: nothing was stored there.
+        # Snapshots that the last store under each name replaced; None: there was none.
         self._replaced: dict[str, JamSnapshot | None] = {}
 
     def wants(self, t: float) -> bool:

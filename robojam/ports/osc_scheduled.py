@@ -88,7 +88,7 @@ class ScheduledOscOutput:
         """Send to a destination, `ahead` seconds early; timescale is the one in force.
 
         clock is the engine's, in seconds; wall is the time since 1970, which machines share.
-        echo is told of touches when they leave: their echoes may come before they are due.
+        echo remembers touches when they leave: their echoes may come before they are due.
         """
         self._echo = echo or EchoDetector()
         self.destination, self._ahead = destination, ahead

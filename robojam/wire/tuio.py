@@ -137,7 +137,7 @@ class _Source:
     def goes_on(self, port: int, profile: str, number: int) -> bool:
         """Return whether a frame from another port is this source's, which changes its port.
 
-        Two trackers that were taken for one are told apart when the first port comes back
+        Two trackers that were taken for one become two sources when the first port comes back
         with a number that was there.
         """
         numbering = self.numbers.get(profile)
@@ -178,7 +178,7 @@ class _Frame:
 class TuioReader:
     """Reader of TUIO from any number of sources, each a player of its own.
 
-    A source is told by its host and name; two with the same name, or without one, by the port
+    A source is known by its host and name; two with the same name, or without one, by the port
     that they send from.
     """
 

@@ -84,7 +84,7 @@ _FLAGS: Final = {b"true": 1.0, b"false": 0.0}
 #: Times that fall by no more than this, in seconds, and not to the beginning of their
 #: performance, are out of order; others begin a performance.
 _JITTER_S: Final = 0.01
-#: A column of which more than this share falls, in so many lines, is no clock.
+#: A column of which more than this share falls, in at least this many lines, is no clock.
 _MOST_FALLS, _FEWEST_LINES = 0.25, 20
 
 
@@ -133,7 +133,7 @@ class Layout:
 
     @property
     def expected(self) -> str:
-        """What a line holds, in words."""
+        """Description of a line's columns, in words."""
         if self.is_log:
             return f"a time, a name and {len(self.names) - 2} numbers"
         return f"{len(self.names)} numbers"
@@ -582,7 +582,7 @@ def _intervals(
 ) -> tuple[NDArray[np.bool_], Array]:
     """Return which touches begin a performance (N,), and the time (N,) since the one before.
 
-    Times are in units of so many seconds, and so are the intervals. An interval continues
+    Times and intervals are in units of this many seconds. An interval continues
     over an unknown time.
     """
     begins = begins.copy()
