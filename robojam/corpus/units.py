@@ -239,7 +239,7 @@ def choose_scaling(
     low = min(x.low, y.low)
     places = seen.touches[:, :2]
     in_range = np.mean(((places > 0) & (places < 1)).all(1)) if total else 0.0
-    # Where a fifth and more are in range, no one unit explains all of them.
+    # No single unit explains a column of which a fifth or more is in range.
     if problems and (low < 0 or in_range < _MOST_OUT):
         guess = _guess_places(low, x.high, y.high)
     elif not problems and known.x[1] > 10 and low >= 0 and max(x.high, y.high) <= 1 and total:

@@ -402,7 +402,7 @@ class Senders:
         return sender
 
     def _make_room(self, host: str | None, now: float, *, is_local: bool) -> None:
-        """Let the sender leave who has been silent longest, where there is no place.
+        """Remove the sender that has been silent longest, if there is no place.
 
         A sender without a finger down leaves before one with fingers, and for another machine
         one of other machines, if there is any.

@@ -206,8 +206,8 @@ class MidiPorts:
                 continue
             items = device.reader.read(message)
             if any(isinstance(item, Control) for item in items):
-                # What moved before a control is heard before it: after a pedal that passes the
-                # turn, it would take the turn back.
+                # Moves from before a control are heard before it: after a pedal that passes
+                # the turn, they would take the turn back.
                 inputs += self._take_moves()
             inputs += [(device.source, item) for item in items]
         return inputs

@@ -40,7 +40,7 @@ _PROGRAM: Final = "robojam.ports.midi_process"
 _BURST = 256
 #: The last version of Python for which python-rtmidi is ready-made.
 _READY_MADE: Final = (3, 12)
-#: What it takes to build python-rtmidi, by system and family of Linux; the last is any other.
+#: Advice on building python-rtmidi, by system and family of Linux; the last is any other.
 _TO_BUILD: Final = {
     "debian": "first: sudo apt install g++ pkg-config python3-dev libasound2-dev "
     "libjack-jackd2-dev",

@@ -1,4 +1,4 @@
-"""How to install another package beside robojam, in the words of the tool that installed it."""
+"""Commands that install another package beside robojam, with the tool that installed it."""
 
 from __future__ import annotations
 

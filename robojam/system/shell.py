@@ -7,7 +7,7 @@ import subprocess
 
 #: Zero-width joiner and non-joiner: they shape letters, though they do not print.
 _JOINERS = "\u200c\u200d"
-#: What no shell of Windows takes for more than a text.
+#: Text without any character that is special to a shell of Windows.
 _PLAIN = re.compile(r"[\w./:\\+@-]+")
 
 

@@ -22,7 +22,7 @@ def _merged(*tables: Table) -> Table:
 
 #: Address that makes the next pad that is touched a pad of the jam, and its input.
 LEARN: Final = "/robojam/learn"
-#: What to do where an engine's messages come from another one.
+#: Advice to a musician whose engine receives the messages of another engine.
 _OF_AN_ENGINE: Final = (
     "what robojam sends; another robojam plays along here by --osc-out HOST:PORT/tuio"
 )

@@ -73,7 +73,7 @@ _REPORTED, _SHOWN = 3, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How many events in a row show a loop, for events that people send too.
+    """Number of events in a row that show a loop, for events that people send too.
 
     least is for delays below at_once, in seconds, and slow for the others. alone: below
     at_once a single event is an echo.

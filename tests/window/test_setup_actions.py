@@ -1,4 +1,4 @@
-"""The setup panel of the window: what is pressed there, and what the engine is told."""
+"""The setup panel of the window: cells that are pressed, and messages to the engine."""
 
 import json
 import time

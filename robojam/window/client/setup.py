@@ -36,7 +36,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class EngineSetup:
-    """What is chosen in the engine's setup, and what could be; names are not escaped.
+    """Values that are chosen in the engine's setup, and possible ones; names are not escaped.
 
     left_out is how many names the engine did not send.
     """

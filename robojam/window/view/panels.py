@@ -49,8 +49,8 @@ class Panel:
     at_bottom: bool = False
 
 
-#: What the help panel says of keys: the actions, and what they do. Dials have a page of
-#: their own.
+#: Rows of the help panel about keys: actions, and their effect. Dials have a page of their
+#: own.
 HELP: tuple[tuple[tuple[str, ...], str], ...] = (
     (("answer",), "the machine answers now"),
     (("mode:call-response", "mode:duet", "mode:solo", "mode:listen"), ", ".join(MODES)),
