@@ -21,15 +21,21 @@ Four kinds of factor:
 
 from __future__ import annotations
 
-import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 #: By how much a lattice's teeth are wider than the noise: recorded places are rounded.
 MARGIN = 4e-6
 #: The greatest size of a layer or a mixture: a file could ask for any.
 MAX_SIZE = 1 << 16
+#: The most columns and factors of an event, and the most lattices of a position.
+_MAX_COLUMNS, _MAX_LATTICES = 64, 1024
+#: The least and the greatest scale, and the greatest centre or noise: numbers that are divided
+#: or multiplied by these are still far from what 32 bits hold.
+_MIN_SCALE, _MAX_SCALE = 1e-6, 1e6
+_SCALES = f"from {_MIN_SCALE:g} to {_MAX_SCALE:g}"
 
 
 class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +52,7 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: str
     kind: Literal["flag", "duration", "position", "offset"]
-    columns: tuple[int, ...]
+    columns: Annotated[tuple[int, ...], Meta(max_length=_MAX_COLUMNS)]
     components: int = 0
     hidden: int = 32
     noise: float = 0.0
@@ -54,7 +60,7 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     scale: float = 1.0
     step: float = 1.0
     slides: int | None = None
-    lattices: tuple[tuple[int, float], ...] = ()
+    lattices: Annotated[tuple[tuple[int, float], ...], Meta(max_length=_MAX_LATTICES)] = ()
 
     @property
     def dims(self) -> int:
@@ -69,10 +75,10 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return f"1 to {MAX_SIZE} components, not {self.components}"
         if not 1 <= self.hidden <= MAX_SIZE:
             return f"a hidden layer of 1 to {MAX_SIZE}, not {self.hidden}"
-        if not (0 < min(self.scale, self.step) <= max(self.scale, self.step) < math.inf):
-            return "scales are numbers above zero"
-        if not (0 <= self.noise < math.inf and math.isfinite(self.centre)):
-            return "its noise is zero or more, and its centre a number"
+        if not all(_MIN_SCALE <= scale <= _MAX_SCALE for scale in (self.scale, self.step)):
+            return f"scales are numbers {_SCALES}"
+        if not (0 <= self.noise <= _MAX_SCALE and abs(self.centre) <= _MAX_SCALE):
+            return f"its noise and its centre are numbers up to {_MAX_SCALE:g}"
         if any(n < 1 or not share > 0 for n, share in self.lattices):
             return "a lattice has 1 line or more, and a share above zero"
         if self.lattices and (
@@ -92,8 +98,8 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     name: str
-    columns: tuple[str, ...]
-    factors: tuple[Factor, ...]
+    columns: Annotated[tuple[str, ...], Meta(max_length=_MAX_COLUMNS)]
+    factors: Annotated[tuple[Factor, ...], Meta(max_length=_MAX_COLUMNS)]
     duration: int | None = None
     speed: float = 1.0
 
@@ -111,8 +117,8 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             if problem:
                 raise ValueError(f"factor {factor.name!r}: {problem}")
             known.append(factor)
-        if not 0 < self.speed < math.inf:
-            raise ValueError(f"event {self.name!r}: its speed is a number above zero")
+        if not _MIN_SCALE <= self.speed <= _MAX_SCALE:
+            raise ValueError(f"event {self.name!r}: its speed is a number {_SCALES}")
 
     def _problem(self, factor: Factor, known: list[Factor]) -> str | None:
         """Return what is wrong with a factor after the earlier ones, or None."""

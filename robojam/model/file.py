@@ -1,31 +1,44 @@
 """Model files: safetensors, with everything needed to use a model as metadata.
 
-Read with numpy alone, so that play does not wait for torch. Nothing is unpickled. The default
-model's name and the folder of robojam's models are here too.
+Read with numpy alone, so that play does not wait for torch. Nothing is unpickled. What a
+file's header claims is checked before memory is allocated for it. The default model's name
+and the folder of robojam's models are here too.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from robojam.model import features
 from robojam.model.event import MAX_SIZE, EventSpec
 from robojam.system.atomic_file import atomic_write
+from robojam.system.shell import printable
 
 #: The model that plays unless another is named.
 DEFAULT = "touch.safetensors"
 FORMAT = 1
+#: Most bytes of a model's file, and of the header in it.
+MAX_BYTES, MAX_HEADER = 1 << 30, 1 << 22
 _KEY = "robojam"
+#: Numpy's names of the types that tensors may have, by those of safetensors.
+_TYPES: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+
+_FloatArray = NDArray[np.floating[Any]]
+#: Shape of a tensor.
+Shape = tuple[int, ...]
+_Description = TypeVar("_Description", bound=msgspec.Struct)
 
 
 class ModelFileError(ValueError):
@@ -112,51 +125,172 @@ def write(
 def read(path: str | Path) -> ModelFile:
     """Return a model file's content. Raises ModelFileError, which says what is wrong."""
     path = Path(path)
+    description: ModelDescription | None = None
+
+    def check(text: str) -> Mapping[str, Shape]:
+        nonlocal description
+        description = read_description(path, text, ModelDescription, FORMAT)
+        return shapes(description.event, description.units, description.layers)
+
+    tensors, sha256 = read_tensors(path, check)
+    assert description is not None
+    with np.errstate(over="ignore"):
+        weights = {n: array.astype(np.float32, copy=False) for n, array in tensors.items()}
+    for name, array in weights.items():
+        _finite_array(path, name, array)
+    return ModelFile(path, description, weights, sha256)
+
+
+class _Tensor(msgspec.Struct, frozen=True):
+    """Row of a header: type and shape of a tensor, and where its bytes begin and end."""
+
+    dtype: str
+    shape: tuple[Annotated[int, msgspec.Meta(ge=0)], ...]
+    data_offsets: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """Bytes that a tensor of this type and shape has."""
+        return math.prod(self.shape) * np.dtype(_TYPES[self.dtype]).itemsize
+
+
+def read_tensors(
+    path: Path, check: Callable[[str], Mapping[str, Shape]]
+) -> tuple[dict[str, _FloatArray], str]:
+    """Return the tensors in a file by name, all of them finite floats, and its SHA-256.
+
+    check is given the description in the file, and returns the shapes that it asks for.
+    Raises ModelFileError.
+    """
     try:
         if path.exists() and not path.is_file():  # reading a device might never end
             raise ModelFileError(f"{path} is no file, and so no model")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                most = f"a model has {MAX_BYTES:,} at most"
+                raise ModelFileError(f"{path} is too large: it has {size:,} bytes, and {most}")
+            start = file.read(8)
+            header_size = int.from_bytes(start, "little")
+            if not 2 <= header_size <= size - 8:
+                wrong = f"its header should have {header_size:,} bytes, and it has {size:,}"
+                raise ModelFileError(f"{path} is not a safetensors file: {wrong}")
+            if header_size > MAX_HEADER:
+                wrong = f"it has {header_size:,} bytes, and {MAX_HEADER:,} are the most"
+                raise ModelFileError(f"{path} has too large a header: {wrong}")
+            header = file.read(header_size)
+            rows = _read_header(path, header, size - 8 - header_size, check)
+            data = bytearray(size - 8 - header_size)
+            if file.readinto(data) < len(data):
+                raise ModelFileError(f"{path} became shorter while it was read")
     except FileNotFoundError:
         raise ModelFileError(f"there is no model file {path}") from None
     except OSError as error:
         raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
+    except MemoryError as error:
+        raise ModelFileError(f"{path} does not fit into this machine's memory") from error
+    digest = hashlib.sha256(start + header)
+    digest.update(data)
+    tensors = {name: _tensor(path, name, row, data) for name, row in rows.items()}
+    return tensors, digest.hexdigest()
+
+
+def _read_header(
+    path: Path, header: bytes, data_size: int, check: Callable[[str], Mapping[str, Shape]]
+) -> dict[str, _Tensor]:
+    """Return the rows of a header. Raises ModelFileError unless they are as check asks for."""
     try:
-        weights = load_tensors(data)
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{path} is not a safetensors file: {error}") from error
-    header = data[8 : 8 + int.from_bytes(data[:8], "little")]
-    text = (msgspec.json.decode(header).get("__metadata__") or {}).get(_KEY)
+        rows = decode_json(header.decode())
+        metadata = rows.pop("__metadata__", None)
+        tensors = msgspec.convert(rows, dict[str, _Tensor])
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a safetensors file: {_brief(error)}") from error
+    text = metadata.get(_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise ModelFileError(f"{path} holds a model of another kind, not one of robojam's")
-    try:
-        made_for = msgspec.json.decode(text, type=dict[str, Any]).get("format")
-        if made_for == FORMAT:
-            description = msgspec.json.decode(text, type=ModelDescription)
-    except (ValueError, RecursionError) as error:  # all of msgspec's errors are ValueErrors
-        raise ModelFileError(f"{path} has a damaged description: {error}") from error
-    if made_for != FORMAT:
-        reads = f"this robojam reads format {FORMAT}"
-        raise ModelFileError(f"{path} has model format {made_for!r}; {reads}")
-    wanted = shapes(description.event, description.units, description.layers)
-    for name in sorted(wanted.keys() | weights.keys()):
-        have = weights[name].shape if name in weights else "missing"
+    wanted = check(text)
+    for name in sorted(wanted.keys() | tensors.keys()):
+        have = tensors[name].shape if name in tensors else "missing"
         should = wanted.get(name, "missing")
         if have != should:
-            wrong = f"{name} is {have}, and should be {should}"
+            wrong = f"{printable(name):.80} is {have!s:.80}, and should be {should}"
             raise ModelFileError(f"{path} does not hold what its description says: {wrong}")
-        weights[name] = _floats(path, name, weights[name])
-    return ModelFile(path, description, weights, hashlib.sha256(data).hexdigest())
+        if tensors[name].dtype not in _TYPES:
+            wrong = f"{tensors[name].dtype!r:.20} and no floats ({', '.join(_TYPES)})"
+            raise ModelFileError(f"{path} holds {wrong}, in {name}")
+    end = 0
+    for name, row in sorted(tensors.items(), key=lambda item: item[1].data_offsets):
+        if row.data_offsets != (end, end + row.size):
+            wrong = f"the bytes of {name} are not where its header says"
+            raise ModelFileError(f"{path} is not a safetensors file: {wrong}")
+        end += row.size
+    if end != data_size:
+        wrong = f"{data_size:,} bytes follow its header, and should be {end:,}"
+        raise ModelFileError(f"{path} is not a safetensors file: {wrong}")
+    return tensors
 
 
-def _floats(path: Path, name: str, array: NDArray[Any]) -> features.Floats:
-    """Return weights as float32. Raises ModelFileError unless they are finite floats."""
-    if array.dtype.kind != "f":
-        raise ModelFileError(f"{path} holds {array.dtype} and no floats, in {name}")
-    with np.errstate(over="ignore"):
-        floats: features.Floats = array.astype(np.float32)
-    if not np.isfinite(floats).all():
+def _tensor(path: Path, name: str, row: _Tensor, data: bytearray) -> _FloatArray:
+    """Return a tensor, copied out of a file's data. Raises ModelFileError if not finite."""
+    start, _ = row.data_offsets
+    array = np.frombuffer(data, _TYPES[row.dtype], math.prod(row.shape), start)
+    return _finite_array(path, name, array.reshape(row.shape).copy())
+
+
+def _finite_array(path: Path, name: str, array: _FloatArray) -> _FloatArray:
+    if not np.isfinite(array).all():
         raise ModelFileError(f"{path} holds numbers that are not finite, in {name}")
-    return floats
+    return array
+
+
+def read_description(
+    path: Path, text: str, kind: type[_Description], made: object
+) -> _Description:
+    """Return the description in a model's file. Raises ModelFileError, also for other formats.
+
+    made is the format that this robojam reads.
+    """
+    try:
+        values = decode_json(text)
+        found = values.get("format")
+        if found == made:
+            return msgspec.convert(values, kind)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} has a damaged description: {_brief(error)}") from error
+    reads = f"this robojam reads format {made}"
+    raise ModelFileError(f"{path} has model format {found!r:.80}; {reads}")
+
+
+def decode_json(text: str) -> dict[str, Any]:
+    """Return an object of JSON in which no name is twice and every number is finite.
+
+    Raises ValueError, and RecursionError.
+    """
+    hooks: dict[str, Any] = {"parse_constant": _finite, "parse_float": _finite}
+    value = json.loads(text, object_pairs_hook=_object, **hooks)
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r:.40} is no JSON object")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"{name!r:.80} is in it twice")
+        values[name] = value
+    return values
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.80} is no finite number")
+    return number
+
+
+def _brief(error: Exception) -> str:
+    return f"{printable(str(error)):.200}"
 
 
 def folder() -> Path:

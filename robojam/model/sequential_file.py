@@ -8,17 +8,16 @@ robojam.model.mdrnn.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from robojam.mixture import Covariance, MixtureLayer
 from robojam.mixture.checking import check_finite
 from robojam.model.event import MAX_SIZE
-from robojam.model.file import ModelFileError, write
+from robojam.model.file import ModelFileError, Shape, read_description, read_tensors, write
 
 FORMAT = "network 1"
 Size = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIZE)]
@@ -45,7 +44,7 @@ class _Dropout(msgspec.Struct, tag="dropout", frozen=True, forbid_unknown_fields
 
 
 class _LayerNorm(msgspec.Struct, tag="layernorm", frozen=True, forbid_unknown_fields=True):
-    sizes: tuple[Size, ...]
+    sizes: Annotated[tuple[Size, ...], msgspec.Meta(max_length=8)]
     eps: Annotated[float, msgspec.Meta(ge=0, le=1)]
     affine: bool = True
     bias: bool = True
@@ -64,7 +63,7 @@ _Layer = _Linear | _Activation | _Dropout | _LayerNorm | _Mixture
 class NetworkDescription(msgspec.Struct, frozen=True, kw_only=True):
     """Metadata of a network's file: all that it holds beside the weights."""
 
-    layers: tuple[_Layer, ...]
+    layers: Annotated[tuple[_Layer, ...], msgspec.Meta(max_length=1024)]
     dtype: Literal["float32", "float64"] = "float32"
     format: str = FORMAT
     note: str = ""
@@ -99,28 +98,28 @@ def save(network: nn.Sequential, path: str | Path, *, note: str = "") -> None:
 
 def load(path: str | Path) -> nn.Sequential:
     """Return the network in a file. Raises ModelFileError, which says what is wrong."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("robojam", "")
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelFileError(f"cannot read the network {path}: {error}") from error
-    try:
-        made_for = msgspec.json.decode(text, type=dict[str, Any]).get("format")
-        if made_for == FORMAT:
-            description = msgspec.json.decode(text, type=NetworkDescription)
-            dtype = getattr(torch, description.dtype)
-            network = _build_all(description).to(dtype)
-            network.load_state_dict(weights, assign=True)
-    except (ValueError, RuntimeError, RecursionError) as error:
-        wrong = f"does not hold what its description says: {error}"
-        raise ModelFileError(f"{path} {wrong}") from error
-    if made_for != FORMAT:
-        wrong = f"has model format {made_for!r}, and a network has {FORMAT!r}"
-        raise ModelFileError(f"{path} {wrong}")
-    for name, weight in weights.items():
-        if weight.dtype != dtype or not bool(weight.isfinite().all()):
-            raise ModelFileError(f"{path}: {name} is not of finite {description.dtype}")
+    path = Path(path)
+    description: NetworkDescription | None = None
+    network = nn.Sequential()
+
+    def check(text: str) -> dict[str, Shape]:
+        nonlocal description, network
+        description = read_description(path, text, NetworkDescription, FORMAT)
+        try:
+            network = _build_all(description)
+        except (ValueError, RuntimeError, TypeError) as error:
+            wrong = f"does not hold what its description says: {' '.join(str(error).split())}"
+            raise ModelFileError(f"{path} {wrong:.300}") from error
+        return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+    tensors, _ = read_tensors(path, check)
+    assert description is not None
+    for name, tensor in tensors.items():
+        if tensor.dtype != description.dtype:
+            raise ModelFileError(f"{path}: {name} is {tensor.dtype}, not {description.dtype}")
+    network.load_state_dict(
+        {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, assign=True
+    )
     return network.requires_grad_().eval()
 
 

@@ -133,6 +133,88 @@ def test_bytes_that_are_not_safetensors_are_refused(path, data):
     assert "FILE is not a safetensors file" in refusal(path)
 
 
+def header_of(path: Path) -> tuple[dict[str, Any], bytes]:
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:end]), data[end:]
+
+
+def with_header(path: Path, header: bytes | dict[str, Any], data: bytes) -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"data_offsets": [0, 1 << 62]}, "are not where its header says"),
+        ({"data_offsets": [-64, 64]}, "are not where its header says"),
+        ({"data_offsets": [0, 0]}, "are not where its header says"),
+        ({"data_offsets": [0]}, "not a safetensors file"),
+        ({"shape": [2, 2, -8]}, "not a safetensors file"),
+        ({"shape": [2, 2, 10**400]}, "should be (2, 2, 8)"),
+        ({"shape": [0, 1 << 62]}, "should be (2, 2, 8)"),
+        ({"shape": []}, "should be (2, 2, 8)"),
+        ({"shape": "many"}, "not a safetensors file"),
+        ({"dtype": "O"}, "'O' and no floats"),
+        ({"dtype": "F64"}, "are not where its header says"),
+    ],
+)
+def test_header_that_does_not_fit_its_file_is_refused(path, changed, message):
+    header, data = header_of(path)
+    header["start"] |= changed
+    assert message in refusal(with_header(path, header, data))
+
+
+def test_tensors_that_share_their_bytes_are_refused(path):
+    """A file of one tensor's bytes could ask for the memory of hundreds."""
+    header, data = header_of(path)
+    header["head.2.bias"]["data_offsets"] = header["head.1.bias"]["data_offsets"]
+    assert refusal(with_header(path, header, data))
+    header, _ = header_of(rewritten(path))
+    assert "bytes follow its header" in refusal(with_header(path, header, data + bytes(4)))
+
+
+def test_name_that_stands_twice_is_refused(path):
+    header, data = header_of(path)
+    twice = json.dumps(header).replace("{", '{"start": [],', 1).encode()
+    assert "'start' is in it twice" in refusal(with_header(path, twice, data))
+    text = as_json().replace("{", '{"units": 9,', 1)
+    assert "damaged description: 'units' is in it twice" in refusal(rewritten(path, text))
+
+
+def test_header_beyond_the_limit_is_refused_before_it_is_read(path):
+    header, data = header_of(path)
+    header["__metadata__"]["more"] = "x" * modelfile.MAX_HEADER
+    assert "has too large a header" in refusal(with_header(path, header, data))
+
+
+def test_file_beyond_the_limit_is_refused_before_it_is_read(path):
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)  # sparse: it takes no room on the disk
+    assert "is too large" in refusal(path)
+
+
+def test_numbers_that_no_float_holds_and_deep_nesting_are_refused(path):
+    for text in (
+        as_json().replace('"temperature": 0.9', '"temperature": 1e999'),
+        as_json().replace('"temperature": 0.9', '"temperature": NaN'),
+        as_json().replace('"score": -12.83', '"score": Infinity'),
+        as_json().replace('"steps": 1234', f'"steps": {"9" * 20_000}'),
+        as_json(event={**EVENT, "speed": 1e308}),
+        as_json(event={**EVENT, "factors": [{**f, "scale": 1e308} for f in EVENT["factors"]]}),
+        as_json(event={**EVENT, "factors": [{**f, "step": 1e-308} for f in EVENT["factors"]]}),
+        as_json(event={**EVENT, "factors": [{**f, "noise": 1e300} for f in EVENT["factors"]]}),
+        as_json(event={**EVENT, "factors": EVENT["factors"] * 1000}),
+        as_json().replace('"steps"', '"more": ' + "[" * 50_000 + "]" * 50_000 + ', "steps"'),
+    ):
+        assert "damaged description" in refusal(rewritten(path, text)), text[:99]
+    _, data = header_of(path)
+    assert "not a safetensors file" in refusal(with_header(path, b"[" * 100_000, data))
+    assert "not a safetensors file" in refusal(with_header(path, b"\xff" * 100, data))
+
+
 class Trap:
     def __reduce__(self) -> Any:
         return (os.mkdir, ("trap",))
@@ -221,7 +303,7 @@ def test_damaged_description_is_refused(path, text):
         ({"more": np.zeros(3, np.float32)}, "more is (3,), and should be missing"),
         ({"start": np.zeros((2, 2, 9), np.float32)}, "start is (2, 2, 9)"),
         ({"start": np.zeros((2, 2, 8, 1), np.float32)}, "start is (2, 2, 8, 1)"),
-        ({"start": np.zeros((2, 2, 8), np.int64)}, "int64"),
+        ({"start": np.zeros((2, 2, 8), np.int64)}, "'I64' and no floats"),
         ({"start": np.full((2, 2, 8), np.nan, np.float32)}, "not finite, in start"),
         ({"trunk.bias": np.full(56, -np.inf, np.float32)}, "not finite, in trunk.bias"),
         ({"trunk.bias": np.full(56, 1e300)}, "not finite, in trunk.bias"),
