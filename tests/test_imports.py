@@ -31,6 +31,7 @@ class Row:
 
 PACKAGES = {
     "touch": Row(0),
+    "limits": Row(0),
     "music": Row(1),
     "system": Row(0, lazily="ctypes"),
     "controls": Row(2),
@@ -57,8 +58,8 @@ PACKAGES = {
 
 #: Modules that do no I/O, start no thread, and are given the time and their random numbers.
 PURE = (
-    "touch music controls mixture wire jam config model.event model.features model.lattice"
-    " player.reference player.cpu_single player.cpu_batch player.state_layout player.lookahead"
+    "touch limits music controls mixture wire jam config model.event model.features"
+    " model.lattice player.reference player.cpu_single player.cpu_batch player.state_layout player.lookahead"
     " sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"

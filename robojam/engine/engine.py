@@ -23,7 +23,7 @@ from robojam import music
 from robojam.config.addresses import format_address, player_host
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS, RefusedError, Settings, validate_control
-from robojam.engine.metrics import DropCounter, RateLimiter, memory_mb
+from robojam.engine.metrics import DropCounter, memory_mb
 from robojam.engine.monitors import Monitors
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
@@ -34,6 +34,7 @@ from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
 from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
+from robojam.limits import RateLimiter
 from robojam.music import range_of
 from robojam.ports import udp
 from robojam.ports.interface import InputPort, OutputPort, Port

@@ -1,4 +1,4 @@
-"""Metrics of the engine (drops, lateness, memory) and the limiter of rates."""
+"""Metrics of the engine: drops, lateness, memory."""
 
 import logging
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from robojam.config.addresses import format_address
 from robojam.jam.events import Counters
+from robojam.limits import RateLimiter
 
 log = logging.getLogger("robojam")
 
@@ -17,22 +18,6 @@ _QUIET = 60.0
 #: Most senders whose drops are known, most kinds of each in one minute, and warnings of all:
 #: a second, and in a burst. Beyond that drops are only counted.
 _SENDERS, _KINDS, _WARNINGS = 64, 32, (1, 64)
-
-
-class RateLimiter:
-    """Token bucket: allows rate requests a second, and a burst at once."""
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate, self._burst, self._left, self._at = rate, burst, burst, 0.0
-
-    def take(self, now: float) -> bool:
-        """Take one request at an instant (s); return whether it is allowed."""
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 class DropCounter(Counters):

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from robojam.controls import RefusedError
-from robojam.engine.metrics import RateLimiter
 from robojam.jam.events import TouchPreviewed
 from robojam.jam.fingers import FingerEvent, Fingers
+from robojam.limits import RateLimiter
 from robojam.touch import Phase
 from robojam.wire.native import PreviewTouch
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from robojam.controls import RefusedError
-from robojam.engine.metrics import RateLimiter
+from robojam.limits import RateLimiter
 from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 

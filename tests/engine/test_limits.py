@@ -6,8 +6,6 @@ import pytest
 from support.engine import DrivenEngine, recordings
 from support.players import ScriptedPlayer, land, slide
 
-from robojam.engine.metrics import RateLimiter
-
 
 class SlowPlayer(ScriptedPlayer):
     """Player that takes 5 ms of the engine's time for each touch that it samples."""
@@ -31,13 +29,6 @@ def driven(tmp_path):
     yield make
     for engine in made:
         engine.engine.finish("the end of the test")
-
-
-def test_rate_limiter_allows_a_burst_and_then_its_rate():
-    limiter = RateLimiter(10, 3)
-    assert [limiter.take(5.0) for _ in range(5)] == [True, True, True, False, False]
-    assert [limiter.take(5.15), limiter.take(5.15)] == [True, False]
-    assert [limiter.take(60.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_engine_that_cannot_keep_up_with_the_timescale_still_handles_input(driven):

@@ -1,0 +1,151 @@
+"""Limits on what a network may ask for: rates, and tables with a bound and an expiry. Pure.
+
+Every table that a network can fill is one of these, and so is every rate. Times are arguments,
+in seconds of one clock. Each operation takes constant time, but for the removal of what has
+expired, which is constant for each entry. docs/limits.md lists the numbers, with their reasons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class RateLimiter:
+    """Token bucket: allows rate requests a second, and a burst at once."""
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst, self._left, self._at = rate, burst, burst, -math.inf
+
+    def take(self, now: float, cost: float = 1.0) -> bool:
+        """Take a request at an instant (s), which counts as cost; return whether it is allowed.
+
+        One that is not allowed costs nothing.
+        """
+        if now > self._at:
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+            self._at = now
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
+
+
+class ExpiringTable(Generic[K, V]):
+    """Table of at most `most` entries (LRU), each for `life` seconds after its last use.
+
+    The order is that of the last use, the least recent first. Where a newcomer finds no room,
+    the first leaves.
+    """
+
+    __slots__ = ("_entries", "_on_leave", "life", "most")
+
+    def __init__(
+        self,
+        most: int,
+        life: float = math.inf,
+        *,
+        on_leave: Callable[[K, V], object] = lambda *_: None,
+    ) -> None:
+        """Start empty; on_leave is called with an entry that expires or gives up its place."""
+        self.most, self.life, self._on_leave = most, life, on_leave
+        self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return the number of entries, with those that `expire` would remove."""
+        return len(self._entries)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
+    def __iter__(self) -> Iterator[K]:
+        """Return the keys, the least recently used first."""
+        return iter(self._entries)
+
+    def values(self) -> Iterator[V]:
+        """Return the values, the least recently used first."""
+        return (value for value, _ in self._entries.values())
+
+    def get(self, key: K) -> V | None:
+        """Return the value of a key, which this does not use; None for none."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
+    def use(self, key: K, now: float = 0.0) -> V | None:
+        """Return the value of a key, whose life begins again; None for none."""
+        self.expire(now)
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries[key] = entry[0], now
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def put(self, key: K, value: V, now: float = 0.0) -> None:
+        """Set the value of a key, whose life begins again.
+
+        Where there is no room, the first entry leaves. A table without a life needs no times.
+        """
+        self.expire(now)
+        self._entries[key] = value, now
+        self._entries.move_to_end(key)
+        if len(self._entries) > self.most:
+            left, (old, _) = self._entries.popitem(last=False)
+            self._on_leave(left, old)
+
+    def pop(self, key: K) -> V | None:
+        """Remove a key; return its value, or None for none. Nobody is called."""
+        entry = self._entries.pop(key, None)
+        return None if entry is None else entry[0]
+
+    def expire(self, now: float) -> float:
+        """Remove what has not been used for its life; return the seconds until more expires.
+
+        These are infinite for an empty table.
+        """
+        while self._entries:
+            key, (value, used_at) = next(iter(self._entries.items()))
+            if used_at + self.life > now:
+                return used_at + self.life - now
+            del self._entries[key]
+            self._on_leave(key, value)
+        return math.inf
+
+    def clear(self) -> None:
+        """Remove all entries. Nobody is called."""
+        self._entries.clear()
+
+
+class HostLimiter:
+    """Rate limiters of hosts, each a token bucket of its own, and one of all hosts together.
+
+    A host is forgotten when its bucket is full again, or when `most` others came after it.
+    """
+
+    __slots__ = ("_all", "_limiters", "_rate")
+
+    def __init__(
+        self, rate: float, burst: float, most: int, *, of_all: RateLimiter | None = None
+    ) -> None:
+        """Allow each host rate requests a second and a burst at once; of_all limits all."""
+        self._rate, self._all = (rate, burst), of_all
+        self._limiters = ExpiringTable[str, RateLimiter](most, burst / rate)
+
+    def __len__(self) -> int:
+        """Return the number of hosts that are known."""
+        return len(self._limiters)
+
+    def take(self, host: str, now: float, cost: float = 1.0) -> bool:
+        """Take a request of a host, which counts as cost; return whether it is allowed."""
+        limiter = self._limiters.use(host, now)
+        if limiter is None:
+            limiter = RateLimiter(*self._rate)
+            self._limiters.put(host, limiter, now)
+        return limiter.take(now, cost) and (self._all is None or self._all.take(now, cost))
