@@ -59,8 +59,8 @@ PACKAGES = {
 #: Modules that do no I/O, start no thread, and are given the time and their random numbers.
 PURE = (
     "touch limits music controls mixture wire jam config model.event model.features"
-    " model.lattice player.reference player.cpu_single player.cpu_batch player.state_layout player.lookahead"
-    " sessions.session sessions.compose sessions.playback"
+    " model.lattice player.reference player.cpu_single player.cpu_batch player.state_layout"
+    " player.lookahead sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
     " corpus.split engine.preview engine.senders training.batches"
