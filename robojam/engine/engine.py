@@ -11,11 +11,12 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import msgspec
 
@@ -65,6 +66,11 @@ _RECORDINGS = (1, 10)
 #: Warnings that the engine was held up: a second, and in a burst. All times are counted.
 _WARNINGS = (0.1, 3)
 
+#: Seconds after which a machine that could not go on after an error tries again.
+_RETRY: Final = 2.0
+
+_Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
 #: Result of loading a model.
 Loaded = LoadedPlayer | Exception
 #: Function that returns the jam of a take, from the settings, a sink and counters.
@@ -111,14 +117,16 @@ class Engine:
         self._counts = DropCounter(clock)
         self._clipped = self._held_up = 0
         self.priority = ORDINARY
+        self._retry_at = math.inf
         self._started, self._started_at = datetime.now(UTC), clock()
         self.stopping: str | None = None
         self.calls = CallQueue()
         self._takes = Takes(options, on_trouble=self.calls.put)
         self._sessions = str(Path(options.sessions).resolve())  # asked once: the disk may die
         self._publisher = Publisher(
-            self._monitors, self._takes, self._reader.echo, lambda: self.info.model, clock
-        )
+            self._monitors, self._takes, self._reader.echo, lambda: self.info.model, clock,
+            failed=self._counts.error,
+        )  # fmt: skip
         self._collect_ports()
         self._preview = Preview(self._publisher.send_to_outputs)
         self.jam = self._new_jam()
@@ -143,6 +151,59 @@ class Engine:
         """Ask the loop to end, from any thread or signal handler."""
         self.calls.put(partial(setattr, self, "stopping", reason))
 
+    # -- errors that nobody foresaw --------------------------------------------------------
+
+    def attempt(
+        self, act: Callable[[*_Arguments], _Result], *arguments: *_Arguments
+    ) -> _Result | None:
+        """Do one act of the loop; return its result, or None where an exception ended it.
+
+        What the exception ended is dropped and counted, and the jam goes on.
+        """
+        try:
+            return act(*arguments)
+        except Exception as error:
+            self._counts.error(error)
+            if self.jam.incomplete:
+                self._recover()
+            return None
+
+    def _recover(self) -> None:
+        """Have the jam go on after an act that was cut short, with another player if needed.
+
+        Where that fails, the machine is silent, and it is tried again every _RETRY seconds.
+        """
+        now, self._retry_at = self.clock(), math.inf
+        t = self._takes.t(now)
+        try:
+            self.jam.recover(t)
+            if self.info.device != "cpu":
+                self.jam.forecast()  # waits for the device: it raises if that is lost
+        except Exception as error:
+            self._counts.error(error)
+            self._retry_at = now + _RETRY
+            with suppress(Exception):
+                self.jam.hold(t)
+            if self.info.device != "cpu":
+                with suppress(Exception):
+                    self._load_model(self.info.model.file, self.options.voices, self._move)
+
+    def _move(self, loaded: Loaded) -> None:
+        """Go on with the model that was loaded again, on a device that works."""
+        self._retry_at = math.inf
+        if isinstance(loaded, Exception) or loaded.info.model != self.info.model:
+            log.error("the model could not be loaded again; the machine is silent: %s", loaded)
+            return
+        lost, self.info = self.info.device, loaded.info
+        self._make_jam = partial(Jam, loaded.player)
+        memory = (
+            "with" if self.jam.move(self._takes.t(self.clock()), loaded.player) else "without"
+        )
+        log.warning(
+            "%s was lost: the machine plays on %s, %s what it has heard; its memories are gone",
+            lost, loaded.info.device, memory,
+        )  # fmt: skip
+
     # -- time ------------------------------------------------------------------------------
 
     def begin_if_alone(self) -> None:
@@ -153,6 +214,8 @@ class Engine:
     def advance(self) -> float:
         """Play what is due; return the seconds until there is more to do, or infinity."""
         now = self.clock()
+        if now >= self._retry_at:
+            self._recover()
         self._monitors.expire(now)
         self._catch_up(now)
         self._reader.echo.settle()
@@ -168,6 +231,7 @@ class Engine:
             forecast = self.jam.forecast
             again = self._monitors.send_forecast(progress, forecast, self.clock(), due)
             wait = min(wait, again)
+        wait = min(wait, self._retry_at - now)
         return min(wait, self._publisher.advance(), self._until_due())
 
     def _until_due(self) -> float:
@@ -194,14 +258,15 @@ class Engine:
 
     def finish(self, reason: str) -> None:
         """Lift every finger, close the recording and the ports."""
-        t = self._catch_up(self.clock())
-        self.jam.finish(t)
-        self._takes.end(t, reason, self._publisher.lateness)
-        self._takes.close()
+        self.attempt(self._catch_up, self.clock())
+        t = max(self.jam.t, self._takes.t(self.clock())) if self._takes.begun else 0.0
+        self.attempt(self.jam.finish, t)
+        self.attempt(self._takes.end, t, reason, self._publisher.lateness)
+        self.attempt(self._takes.close)
         for port in self._ports:
-            port.close()
+            self.attempt(port.close)
         if self._setup is not None:
-            self._setup.close()
+            self.attempt(self._setup.close)
         self.endpoint.close()
 
     # -- takes -----------------------------------------------------------------------------
@@ -233,10 +298,13 @@ class Engine:
     def receive(self, port: InputPort) -> None:
         """Handle what an input port has received."""
         for source, request in port.receive():
-            arrival = self.clock()
-            self._catch_up(arrival)
-            self._handle(request, source, arrival)
+            self.attempt(self._receive, source, request)
         self._report_loops()
+
+    def _receive(self, source: str, request: native.Input) -> None:
+        arrival = self.clock()
+        self._catch_up(arrival)
+        self._handle(request, source, arrival)
 
     def _report_loops(self) -> None:
         """Log the loops that were found."""

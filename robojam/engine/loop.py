@@ -1,6 +1,7 @@
 """Loop around an engine: it sleeps until the next packet or deadline, and wakes the engine.
 
-Nothing here polls.
+Nothing here polls. Each act of a turn is an `Engine.attempt`: an exception that nobody foresaw
+ends that act, and not the jam.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from robojam.engine.engine import Engine
+from robojam.engine.metrics import AFTER_ERROR
 from robojam.ports.interface import InputPort
 from robojam.ports.udp import Endpoint
 
@@ -19,38 +21,74 @@ _BURST = 32
 def run(engine: Engine) -> None:
     """Play until the engine is asked to stop; then finish it."""
     inputs: tuple[InputPort, ...] | None = None
-    engine.begin_if_alone()
+    resting: dict[int, float] = {}  # files whose handler has failed, until an instant
+    engine.attempt(engine.begin_if_alone)
     try:
         while engine.stopping is None:
-            wait = engine.advance()
+            wait = engine.attempt(engine.advance)
+            if wait is None:
+                wait = AFTER_ERROR
             if engine.inputs is not inputs:  # at first, and when ports have been replaced
                 inputs = engine.inputs
                 handlers = _handlers(engine)
                 files = list(handlers)
+            if resting:
+                now = engine.clock()
+                resting = {file: until for file, until in resting.items() if until > now}
+                files = [file for file in handlers if file not in resting]
+                wait = min(wait, AFTER_ERROR)
+            timeout = None if wait == math.inf else wait
             # Not epoll: it rounds deadlines up to whole milliseconds.
-            ready, _, _ = select.select(files, (), (), None if wait == math.inf else wait)
-            for file in ready:
-                handlers[file]()
+            ready: tuple[list[int], ...] | None
+            ready = engine.attempt(select.select, files, (), (), timeout)
+            if ready is None:  # a port has closed its file
+                files = [file for file in files if _is_open(file)]
+                continue
+            for file in ready[0]:
+                if engine.attempt(handlers[file]) is None:
+                    resting[file] = engine.clock() + AFTER_ERROR
     finally:
         engine.finish(engine.stopping or "error")
 
 
-def _handlers(engine: Engine) -> dict[int, Callable[[], None]]:
-    """Return what is called when a file can be read, by its descriptor."""
+def _handlers(engine: Engine) -> dict[int, Callable[[], bool]]:
+    """Return what is called when a file can be read, by its descriptor.
+
+    Each returns True; one that fails instead may have left what made its file readable.
+    """
     return {
-        engine.calls.fileno(): engine.calls.drain,
+        engine.calls.fileno(): partial(_make_calls, engine),
         **{each.fileno(): partial(_receive, engine, each) for each in engine.endpoint.sockets},
         **{
-            number: partial(engine.receive, port)
+            number: partial(_receive_from, engine, port)
             for port in engine.inputs
             for number in port.filenos()
         },
     }
 
 
-def _receive(engine: Engine, endpoint: Endpoint) -> None:
+def _make_calls(engine: Engine) -> bool:
+    engine.calls.drain(engine.attempt)
+    return True
+
+
+def _receive(engine: Engine, endpoint: Endpoint) -> bool:
     for _ in range(_BURST):
         packet = endpoint.receive()
         if packet is None:
-            return
-        engine.packet(*packet, engine.clock())
+            break
+        engine.attempt(engine.packet, *packet, engine.clock())
+    return True
+
+
+def _receive_from(engine: Engine, port: InputPort) -> bool:
+    engine.receive(port)
+    return True
+
+
+def _is_open(file: int) -> bool:
+    try:
+        select.select([file], (), (), 0)
+    except (OSError, ValueError):
+        return False
+    return True

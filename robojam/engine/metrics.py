@@ -2,12 +2,15 @@
 
 import logging
 import sys
+import traceback
 from array import array
 from collections.abc import Callable
+from typing import Final
 
 from robojam.config.addresses import format_address
 from robojam.jam.events import Counters
 from robojam.limits import RateLimiter
+from robojam.system.shell import printable
 
 log = logging.getLogger("robojam")
 
@@ -18,6 +21,11 @@ _QUIET = 60.0
 #: Most senders whose drops are known, most kinds of each in one minute, and warnings of all:
 #: a second, and in a burst. Beyond that drops are only counted.
 _SENDERS, _KINDS, _WARNINGS = 64, 32, (1, 64)
+#: Most kinds of errors that are logged, and the calls of each that are shown. Further ones are
+#: only counted.
+_ERRORS, _CALLS = 32, 12
+#: Seconds after which what has failed with an unforeseen error is tried again.
+AFTER_ERROR: Final = 0.1
 
 
 class DropCounter(Counters):
@@ -32,6 +40,7 @@ class DropCounter(Counters):
         self.sender: tuple[str, int] | str = ""
         self._clock = clock
         self._last: dict[str, dict[tuple[str, str], float]] = {}  # by host, by kind
+        self._errors: set[tuple[str, str, int]] = set()  # the kinds of those that were logged
         self._warnings = RateLimiter(*_WARNINGS)
 
     def drop(self, reason: str, about: str = "", key: str = "") -> None:
@@ -50,6 +59,30 @@ class DropCounter(Counters):
             "dropped%s: %s%s; %d so far (the next ones are only counted)",
             f" from {sender}" if sender else "", reason, f" ({about})" if about else "",
             self.dropped[reason], extra={"kind": f"drop {host} {reason} {key}"},
+        )  # fmt: skip
+
+    def error(self, error: BaseException) -> None:
+        """Count an act that an exception ended; log the first of each kind with its traceback.
+
+        The kind is the exception's type and the line that raised it.
+        """
+        super().drop("error")
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        code = None if place is None else place.tb_frame.f_code
+        file, line = (
+            ("", 0) if place is None or code is None else (code.co_filename, place.tb_lineno)
+        )
+        kind = type(error).__name__, file, line
+        if kind in self._errors or len(self._errors) >= _ERRORS:
+            return
+        self._errors.add(kind)
+        lines = "".join(traceback.format_exception(error, limit=-_CALLS)).splitlines()
+        log.error(
+            "an error that nobody foresaw: what caused it is dropped, and the jam goes on (the "
+            "next ones of its kind are only counted). Please report this:\n%s",
+            "\n".join(map(printable, lines)), extra={"kind": f"error {kind}"},
         )  # fmt: skip
 
     def _is_first(self, host: str, kind: tuple[str, str], now: float) -> bool:

@@ -1,5 +1,6 @@
 """Loading of models: from a name to a player that is ready, with its description."""
 
+import logging
 import platform
 import threading
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from robojam.model.file import ModelFileError
 from robojam.player.player import ModelPlayer
 from robojam.sessions.session import ModelRef
 from robojam.system.shell import printable
+
+log = logging.getLogger("robojam")
 
 #: Function that is called with the result of loading a model.
 OnLoaded = Callable[[LoadedPlayer | Exception], None]
@@ -82,8 +85,21 @@ class Models:
         ]
 
     def load(self, name: str, voices: int) -> LoadedPlayer:
-        """Load a model by its file's name for a number of voices. Raises ModelFileError."""
-        return load(self.find(name), device=self.device, voices=voices)
+        """Load a model by its file's name for a number of voices. Raises ModelFileError.
+
+        Where the device does not work any more, this and all later ones play on the CPU.
+        """
+        path = self.find(name)
+        if self.device != "cpu":
+            try:
+                return load(path, device=self.device, voices=voices)
+            except RuntimeError as error:  # torch raises it for a device, of whichever kind
+                reason = printable(str(error).partition("\n")[0])
+                log.warning(
+                    "%s does not work any more: %s; on with the CPU", self.device, reason
+                )
+                self.device = "cpu"
+        return load(path, device="cpu", voices=voices)
 
     def ask(self, name: str, voices: int, on_loaded: OnLoaded) -> None:
         """Load a model in a thread of its own, and call on_loaded with the result there.
@@ -92,9 +108,15 @@ class Models:
         """
         with self._lock:
             self._request = name, voices, on_loaded
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._work, name="model", daemon=True).start()
+            if self._busy:
+                return
+            self._busy = True
+        try:
+            threading.Thread(target=self._work, name="model", daemon=True).start()
+        except RuntimeError as error:  # there are too many threads just now
+            with self._lock:
+                self._request, self._busy = None, False
+            on_loaded(error)
 
     def _work(self) -> None:
         while True:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from robojam.engine.metrics import Lateness
+from robojam.engine.metrics import AFTER_ERROR, Lateness
 from robojam.engine.monitors import Monitors
 from robojam.engine.takes import Takes
 from robojam.jam.events import ControlChanged, Event, TouchPending, TouchPlayed, TurnChanged
@@ -29,15 +29,18 @@ class Publisher:
         echo: EchoDetector,
         model: Callable[[], ModelRef],
         clock: Callable[[], float],
+        *,
+        failed: Callable[[Exception], None],
     ) -> None:
         """Publish to these, and to `outputs` first; echo learns what the machine played.
 
-        model returns the reference that a recording holds of the model.
+        model returns the reference that a recording holds of the model. failed takes what an
+        output raises: the others, the monitors and the recording get the event all the same.
         """
         self.outputs: Sequence[OutputPort] = ()
         self.lateness = Lateness()
         self._monitors, self._takes, self._echo = monitors, takes, echo
-        self._model, self._clock = model, clock
+        self._model, self._clock, self._failed = model, clock, failed
 
     def handle(self, event: Event) -> None:
         """Publish an event; the jam's sink."""
@@ -69,8 +72,18 @@ class Publisher:
     def send_to_outputs(self, event: Event, at: float) -> None:
         """Send an event to the outputs alone; at is its instant of the clock (s)."""
         for output in self.outputs:
-            output.handle(event, at)
+            try:
+                output.handle(event, at)
+            except Exception as error:
+                self._failed(error)
 
     def advance(self) -> float:
         """Advance the outputs; return the seconds until one needs it again, or infinity."""
-        return min((output.advance(self._clock()) for output in self.outputs), default=math.inf)
+        wait = math.inf
+        for output in self.outputs:
+            try:
+                wait = min(wait, output.advance(self._clock()))
+            except Exception as error:
+                self._failed(error)
+                wait = min(wait, AFTER_ERROR)
+        return wait

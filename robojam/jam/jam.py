@@ -62,6 +62,8 @@ class Jam:
         self._fingers = Fingers()
         self._history = History(player.voices)
         self._fed_at: float | None = None  # time of the last touch that the model was fed
+        #: Whether an act has begun and not ended: an exception has cut it short, or it goes on.
+        self.incomplete = False
         # The next event that needs no input, while known: asked for several times a touch.
         self._upcoming: tuple[float, Callable[[], None]] | None = None
         self._actions: dict[str, Callable[[Value], bool]] = {
@@ -132,7 +134,9 @@ class Jam:
             when, act = due
             clock.t = max(clock.t, when)
             self._upcoming = None  # the sink may ask, before and after all that act does
+            self.incomplete = True
             act()
+            self.incomplete = False
             self._upcoming = None
         clock.t = max(clock.t, t)
 
@@ -147,7 +151,9 @@ class Jam:
         """Advance to t for a change, after which the next event may be another."""
         self.advance(t)
         self._upcoming = None
+        self.incomplete = True
         yield
+        self.incomplete = False
         self._upcoming = None
 
     def finger(
@@ -202,6 +208,41 @@ class Jam:
             self._apply_sampling()
             self._forget_fed()
             self._resample()
+
+    def recover(self, t: float) -> None:
+        """Go on at t after an exception has cut an act short: the machine draws again.
+
+        Raises what the player raises; `hold` then keeps the machine silent.
+        """
+        self.clock.t = max(self.clock.t, t)
+        self._upcoming = None
+        playing = self.mode.answering(self) or self.starts_alone
+        if self.begun:
+            self.voices.recover(also_dropped=playing)
+        self.incomplete, self._upcoming = False, None
+
+    def hold(self, t: float) -> None:
+        """Lift the machine's fingers, and play nothing of its own until `recover`."""
+        self.clock.t = max(self.clock.t, t)
+        self.voices.cancel()
+        self.voices.lift_all()
+        self.incomplete, self._upcoming = True, None
+
+    def move(self, t: float, player: Player) -> bool:
+        """Go on from t with another player of the same model.
+
+        Returns whether what was heard could be taken along; if not, that is a reset.
+        """
+        self.clock.t = max(self.clock.t, t)
+        taken = player.take_over(self.player)
+        self.voices.player = player
+        self._history.clear()  # its snapshots are of the other player
+        self._apply_sampling()
+        if not taken:
+            self.announce("reset")
+            self._forget_fed()
+        self.recover(t)
+        return taken
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""

@@ -48,6 +48,13 @@ class Player(Protocol):
     def continue_from(self, other: Any) -> None:
         """Go on with the random numbers of another player of the same kind."""
 
+    def take_over(self, other: Any) -> bool:
+        """Go on with the random numbers and, where it can be read, the state of another player.
+
+        The other plays the same model, maybe on a device that is lost. Returns whether its
+        state could be read.
+        """
+
     def snapshot(self) -> Any:
         """Return a copy of the state, with the position of the random numbers."""
 
@@ -65,9 +72,11 @@ class JamLike(Protocol):
     """Jam as the engine sees it: live, or the playback of a recording.
 
     Times are seconds since the beginning of the take. silenced: a panic holds the machine.
+    incomplete: an exception has cut an act short.
     """
 
     silenced: bool
+    incomplete: bool
 
     @property
     def t(self) -> float:
@@ -137,6 +146,18 @@ class JamLike(Protocol):
 
     def swap(self, t: float, player: Player, name: str) -> None:
         """Replace the player from t on; name is its model's file."""
+
+    def recover(self, t: float) -> None:
+        """Go on at t after an exception has cut an act short. Raises what the player raises."""
+
+    def hold(self, t: float) -> None:
+        """Lift the machine's fingers, and play nothing of its own until `recover`."""
+
+    def move(self, t: float, player: Player) -> bool:
+        """Go on from t with another player of the same model.
+
+        Returns whether what was heard could be taken along.
+        """
 
     def forecast(self) -> list[tuple[float, ...]]:
         """Return the mixture that the machine expects next, as `Player.forecast`."""

@@ -147,6 +147,16 @@ class Voices:
         """Sample the pending touches again; also_dropped: and those too late for the turn."""
         self._sample_touches([v for v in self.all if v.pending is not None or also_dropped])
 
+    def recover(self, *, also_dropped: bool) -> None:
+        """Sample again what is pending, after an act was cut short.
+
+        also_dropped: and the touches of voices without one, due their dt from now on.
+        """
+        for voice in self.all:
+            if voice.pending is None:
+                voice.base = self.clock.machine
+        self.resample(also_dropped=also_dropped)
+
     def cancel(self) -> None:
         """Cancel the pending touches."""
         self.announce_cancelled()

@@ -118,6 +118,27 @@ class ModelPlayer:
         self.seed(other._seed)
         self._counts = other._counts.copy()
 
+    def take_over(self, other: ModelPlayer) -> bool:
+        """Go on with the random numbers and, where it can be read, the state of another player.
+
+        The other plays the same model, maybe on a device that is lost. Returns whether its
+        state could be read.
+        """
+        self.continue_from(other)
+        state = other._stepper.state
+        try:
+            if self.device == "cpu":
+                hidden, cell = map(_to_numpy, state.hidden), map(_to_numpy, state.cell)
+                motion = state.position, state.velocity, state.previous_velocity
+                last = map(_to_numpy, (*motion, state.features))
+                state = RecurrentState(list(hidden), list(cell), *last)
+            self._stepper.state.write(slice(None), state)
+        except RuntimeError:  # torch raises it for a lost device, of whichever kind
+            self.reset()
+            return False
+        self._clear_lookahead()
+        return True
+
     def snapshot(self) -> Snapshot:
         """Return a copy of the state of every voice."""
         state = deepcopy(self._stepper.state)

@@ -70,7 +70,7 @@ class Playback:
     """
 
     replaying = True
-    silenced = False
+    silenced = incomplete = False
     starts_alone = True
     #: Unknown: a turn may have been cut short by what follows.
     turn_left: float | None = None
@@ -200,6 +200,18 @@ class Playback:
         self.counts.drop("replaying")
 
     plain = swap = finger
+
+    def recover(self, t: float) -> None:
+        """Go on at t with the event after the one that failed."""
+        self.t = max(self.t, t)
+
+    def hold(self, t: float) -> None:
+        """Lift every finger."""
+        self._lift_all(t)
+
+    def move(self, *_: object) -> bool:
+        """Do nothing: no model plays."""
+        return True
 
     def finish(self, t: float) -> None:
         """End: lift every finger."""

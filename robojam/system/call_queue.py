@@ -33,12 +33,12 @@ class CallQueue:
         except OSError:
             return  # the socket is full, so that the loop wakes anyway, or closed
 
-    def drain(self) -> None:
-        """Make all calls that wait."""
+    def drain(self, make: Callable[[Call], object] = lambda call: call()) -> None:
+        """Make all calls that wait; make is what makes each."""
         try:
             while self._woken.recv(4096):
                 pass
         except OSError:
             pass  # nothing is left to read
         while not self._calls.empty():
-            self._calls.get_nowait()()
+            make(self._calls.get_nowait())

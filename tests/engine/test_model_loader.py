@@ -96,3 +96,36 @@ def test_last_model_requested_during_a_load_is_loaded_next(models, monkeypatch):
     assert name == "none"
     assert isinstance(result, ModelFileError)
     assert loaded == ["a", "b"]
+
+
+def test_models_are_loaded_on_the_cpu_once_their_device_fails(models, monkeypatch, caplog):
+    asked = []
+
+    def loads(path, *, device, **_):
+        asked.append(device)
+        if device != "cpu":
+            raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors …")
+        return path.stem
+
+    monkeypatch.setattr(model_loader, "load", loads)
+    models.device = "cuda"
+    assert models.load("b", 1) == "b"
+    assert models.load("a", 1) == "a"
+    assert asked == ["cuda", "cpu", "cpu"]
+    assert caplog.messages == [
+        "cuda does not work any more: CUDA error: unspecified launch failure; on with the CPU"
+    ]
+
+
+def test_model_is_refused_while_no_thread_can_be_started_and_loaded_later(models, monkeypatch):
+    results: queue.Queue[object] = queue.Queue()
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        models.ask("a", 1, results.put)
+    assert isinstance(results.get_nowait(), RuntimeError)
+    models.ask("b", 1, results.put)
+    assert isinstance(results.get(timeout=PATIENCE), model_loader.LoadedPlayer)

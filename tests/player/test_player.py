@@ -148,6 +148,31 @@ def test_continue_from_takes_over_the_random_numbers():
     assert other.sample([0])[0] != one.sample([0])[0]
 
 
+@pytest.mark.parametrize("voices", [1, 9])
+def test_player_on_the_cpu_takes_over_from_one_of_torch(monkeypatch, voices):
+    lost = listened(on_torch(monkeypatch, seed=5, voices=voices))
+    phrase(lost, 3)
+    made = ModelPlayer(FILE, seed=9, voices=voices)
+    assert made.take_over(lost)
+    np.testing.assert_allclose(table(phrase(made, 10)), table(phrase(lost, 10)), atol=1e-4)
+
+
+def test_player_whose_device_is_lost_leaves_its_random_numbers(monkeypatch):
+    lost = listened(on_torch(monkeypatch, seed=5))
+    lost.skip(0)
+
+    class Lost:
+        def __getattr__(self, name):
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    lost._stepper = type("Stepper", (), {"state": Lost()})()
+    made = ModelPlayer(FILE, seed=9)
+    assert not made.take_over(lost)
+    fresh = ModelPlayer(FILE, seed=5)
+    fresh.skip(0)
+    assert made.sample([0]) == fresh.sample([0])
+
+
 @pytest.mark.parametrize(("temperature", "spread"), [(0, 0), (1, 1), (10, 10), (1e-9, 3)])
 def test_touches_are_finite_at_any_temperature_and_spread(temperature, spread):
     made = listened(ModelPlayer(FILE, seed=5))
