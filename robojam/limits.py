@@ -69,9 +69,9 @@ class ExpiringTable(Generic[K, V]):
         """Return the keys, the least recently used first."""
         return iter(self._entries)
 
-    def values(self) -> Iterator[V]:
-        """Return the values, the least recently used first."""
-        return (value for value, _ in self._entries.values())
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Return keys and values, the least recently used first."""
+        return ((key, value) for key, (value, _) in self._entries.items())
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, which this does not use; None for none."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from robojam.config.addresses import format_address
 from robojam.jam.events import Counters
-from robojam.limits import RateLimiter
+from robojam.limits import ExpiringTable, RateLimiter
 from robojam.system.shell import printable
 
 log = logging.getLogger("robojam")
@@ -18,9 +18,9 @@ log = logging.getLogger("robojam")
 _KEPT = 1024
 #: Seconds without a drop of its kind after which a drop is logged again.
 _QUIET = 60.0
-#: Most senders whose drops are known, most kinds of each in one minute, and warnings of all:
+#: Most hosts whose drops are known, most kinds of each in one minute, and warnings of all:
 #: a second, and in a burst. Beyond that drops are only counted.
-_SENDERS, _KINDS, _WARNINGS = 64, 32, (1, 64)
+_HOSTS, _KINDS, _WARNINGS = 64, 32, (1, 64)
 #: Most kinds of errors that are logged, and the calls of each that are shown. Further ones are
 #: only counted.
 _ERRORS, _CALLS = 32, 12
@@ -39,7 +39,7 @@ class DropCounter(Counters):
         super().__init__()
         self.sender: tuple[str, int] | str = ""
         self._clock = clock
-        self._last: dict[str, dict[tuple[str, str], float]] = {}  # by host, by kind
+        self._hosts = ExpiringTable[str, ExpiringTable[tuple[str, str], bool]](_HOSTS, _QUIET)
         self._errors: set[tuple[str, str, int]] = set()  # the kinds of those that were logged
         self._warnings = RateLimiter(*_WARNINGS)
 
@@ -87,18 +87,14 @@ class DropCounter(Counters):
 
     def _is_first(self, host: str, kind: tuple[str, str], now: float) -> bool:
         """Return whether a drop is the first of its kind from a host in the last minute."""
-        kinds = self._last.pop(host, None) or {}
-        self._last[host] = kinds  # the last: the first is the one that is forgotten
-        if len(self._last) > _SENDERS:
-            del self._last[next(iter(self._last))]
-        last = kinds.get(kind)
-        if last is None and len(kinds) >= _KINDS:
-            for other in [k for k, at in kinds.items() if now - at >= _QUIET]:
-                del kinds[other]
-            if len(kinds) >= _KINDS:
-                return False
-        kinds[kind] = now
-        return last is None or now - last >= _QUIET
+        kinds = self._hosts.use(host, now)
+        if kinds is None:
+            kinds = ExpiringTable(_KINDS, _QUIET)
+            self._hosts.put(host, kinds, now)
+        if kinds.use(kind, now) or len(kinds) >= _KINDS:
+            return False
+        kinds.put(kind, True, now)
+        return True
 
 
 def memory_mb() -> float | None:

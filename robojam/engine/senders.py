@@ -11,13 +11,12 @@ docs/limits.md lists the limits, with their reasons.
 
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from robojam.controls import RefusedError
-from robojam.limits import RateLimiter
+from robojam.limits import ExpiringTable, RateLimiter
 from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 
@@ -90,16 +89,14 @@ class _Recent:
     """The last messages, by which one that comes twice is known."""
 
     def __init__(self, most: int) -> None:
-        self._messages: deque[tuple[float, object]] = deque(maxlen=most)
+        self._messages = ExpiringTable[Hashable, bool](most, DOUBLED)
 
-    def add(self, message: object, now: float) -> None:
+    def add(self, message: Hashable, now: float) -> None:
         """Add a message. Raises RefusedError where the same one has just come."""
-        for at, earlier in reversed(self._messages):
-            if now - at >= DOUBLED:
-                break
-            if earlier == message:
-                raise RefusedError("doubled", _TWICE)
-        self._messages.append((now, message))
+        self._messages.expire(now)
+        if message in self._messages:
+            raise RefusedError("doubled", _TWICE)
+        self._messages.put(message, True, now)
 
 
 @dataclass(slots=True)
@@ -123,7 +120,9 @@ class Sender:
     outside_range: bool = False  # it has played outside its range of pitch
     clipped: int = 0  # its touches that were beyond the edge of the surface
     recent: _Recent = field(default_factory=lambda: _Recent(_MAX_RECENT))
-    _lifts: dict[int, _Lift] = field(default_factory=dict)
+    _lifts: ExpiringTable[int, _Lift] = field(
+        default_factory=lambda: ExpiringTable(MAX_FINGERS)
+    )
 
     def count_fingers(self, now: float) -> int:
         """Return how many fingers are down at an instant."""
@@ -135,10 +134,7 @@ class Sender:
     def lift(self, finger: int, how: Literal["up", "early", "silence"], now: float) -> None:
         """Note that a finger is no longer down."""
         down = self.fingers.pop(finger, None)
-        self._lifts.pop(finger, None)
-        self._lifts[finger] = _Lift(how, now, down.x, down.y) if down else _Lift(how, now)
-        if len(self._lifts) > MAX_FINGERS:
-            del self._lifts[next(iter(self._lifts))]
+        self._lifts.put(finger, _Lift(how, now, down.x, down.y) if down else _Lift(how, now))
 
     def lift_all(self, now: float) -> None:
         """Note that the jam has lifted every finger."""
@@ -151,7 +147,7 @@ class Sender:
             return True
         lift = self._lifts.get(finger)
         if lift is not None and lift.how == "silence":
-            del self._lifts[finger]
+            self._lifts.pop(finger)
             return False  # the jam has lifted it already
         if lift is not None and lift.how == "up" and now - lift.at < DOUBLED:
             raise RefusedError("doubled", _TWICE)
@@ -237,7 +233,7 @@ class Sender:
         the one that has been silent longest where there are too many.
         """
         self.fingers.pop(finger, None)
-        self._lifts.pop(finger, None)
+        self._lifts.pop(finger)
         self.count_fingers(now)
         lifted: list[int] = []
         if self.is_lossy:
@@ -284,7 +280,7 @@ class Senders:
         """
         self._is_local, self._on_leave = is_local, on_leave
         self._present: dict[str, Sender] = {}  # by source
-        self._past: dict[str, _Past] = {}  # by source, the last to leave at the end
+        self._past = ExpiringTable[str, _Past](_MAX_PAST)  # by source
         self._names: dict[str, str] = {}  # of this take, with the source that had each last
         self._next_name = 0
         self._acts = _Recent(_MAX_RECENT_ACTS)
@@ -392,7 +388,7 @@ class Senders:
         host = host_of(source)
         is_local = host is None or self._is_local(host)
         self._make_room(host, now, is_local=is_local)
-        past = self._past.pop(source, None)
+        past = self._past.pop(source)
         name = self._choose_name(source, past)
         own = past.own if past else {}
         sender = Sender(source, name, host, is_local, _is_lossy(source), now, own)
@@ -427,9 +423,7 @@ class Senders:
         del self._present[sender.source]
         self._on_leave(sender, now)
         self._names[sender.name] = self._names.pop(sender.name)  # the last to be used again
-        self._past[sender.source] = _Past(sender.name, sender.own)
-        if len(self._past) > _MAX_PAST:
-            del self._past[next(iter(self._past))]
+        self._past.put(sender.source, _Past(sender.name, sender.own))
 
     def _choose_name(self, source: str, past: _Past | None) -> str:
         """Return the name of a newcomer: the old one, the first that is new in this take.

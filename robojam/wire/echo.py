@@ -29,6 +29,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from robojam.limits import ExpiringTable
 from robojam.touch import Phase, Touch
 
 #: Longest delay of an echo, in seconds.
@@ -200,7 +201,7 @@ class EchoDetector:
         self._order: deque[_Sent] = deque()
         self._unsettled: list[tuple[Touch, float]] = []
         self._series: dict[Hashable, _Series] = {}
-        self._sources: dict[str, _Source] = {}
+        self._sources = ExpiringTable[str, _Source](_MAX_SOURCES)
         self._found: list[tuple[str, float]] = []
 
     # -- what is sent ------------------------------------------------------------------------
@@ -427,10 +428,10 @@ class EchoDetector:
     # -- evidence ----------------------------------------------------------------------------
 
     def _source(self, name: str) -> _Source:
-        source = self._sources.pop(name, None) or _Source()
-        self._sources[name] = source  # the last of the dictionary: the first is the oldest
-        if len(self._sources) > _MAX_SOURCES:
-            del self._sources[next(iter(self._sources))]
+        source = self._sources.use(name)
+        if source is None:
+            source = _Source()
+            self._sources.put(name, source)
         return source
 
     def _returning(self, keys: Iterable[Hashable], now: float) -> list[_Sent]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from robojam.limits import ExpiringTable
 from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch, is_machine
 from robojam.wire import native
 from robojam.wire.echo import EchoDetector
@@ -172,9 +173,9 @@ class Pads:
         self.pads = list(pads)
         self.learning = learning
         self._on_learnt = on_learnt
-        self._fingers: dict[_Key, _PadFinger] = {}
+        self._fingers = ExpiringTable[_Key, _PadFinger](_MAX_PADS * _FINGERS_PER_PAD)
         #: Touches that may be echoes, until the place that they belong to comes.
-        self._held: dict[_Key, list[_Held]] = {}
+        self._held = ExpiringTable[_Key, list[_Held]](_MAX_PADS)
         self._beyond: dict[str, int] = {}  # messages in a row beyond the range, by pad
         self._touched: _Candidate | None = None  # last touch (/z) of a pad not yet learnt
         self._placed: _Candidate | None = None  # last place of one with an unusual range
@@ -285,16 +286,13 @@ class Pads:
         A touch that may be one waits for the place that it belongs to.
         """
         host, id_ = key
-        finger, held = self._finger(key), self._held.get(key, [])
+        finger, held = self._finger(key), self._held.get(key) or []
         if level > 0 and id_ == _FIRST_ID and (delays := echo.landing_delays(now)):
             placed = finger.new_place or (finger.down and not finger.touched)
             if not placed:
-                self._held.pop(key, None)
-                if len(self._held) >= _MAX_PADS:
-                    del self._held[next(iter(self._held))]
-                self._held[key] = [*held, _Held(level, delays)][-_MAX_HELD:]
+                self._held.put(key, [*held, _Held(level, delays)][-_MAX_HELD:])
                 return []
-        self._held.pop(key, None)
+        self._held.pop(key)
         at = [delay for touch in held for delay in touch.delays]
         if level <= 0 and id_ == _FIRST_ID and echo.is_echo_lift(host, now, at):
             finger.perhaps_released = 2 if finger.sends_touch else 0
@@ -310,7 +308,7 @@ class Pads:
         finger = self._finger(key)
         if echo.is_echo_place(host, place.x, place.y, now):
             return [*self._doubt(key, finger, echo), Dropped("echo")]
-        held = self._held.pop(key, [])
+        held = self._held.pop(key) or []
         inputs = self._release_held(key, held, now, echo, placed=True)
         return inputs + self._set_place(id_, finger, place, now, lands=lands)
 
@@ -359,17 +357,17 @@ class Pads:
         shown = touches and all(echo.is_echo_landing(key[0], t.delays) for t in touches)
         if not (echo.take_heard(key[0]) or shown):
             return []
-        del self._fingers[key]
+        self._fingers.pop(key)
         return [native.Finger(Phase.UP, key[1])] if finger.down else []
 
     # -- fingers -----------------------------------------------------------------------------
 
     def _finger(self, key: _Key) -> _PadFinger:
         """Return the state of a finger. The one that is silent longest is forgotten."""
-        finger = self._fingers.pop(key, None) or _PadFinger()
-        self._fingers[key] = finger
-        if len(self._fingers) > _MAX_PADS * _FINGERS_PER_PAD:
-            del self._fingers[next(iter(self._fingers))]
+        finger = self._fingers.use(key)
+        if finger is None:
+            finger = _PadFinger()
+            self._fingers.put(key, finger)
         return finger
 
     def _set_touched(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from robojam.limits import ExpiringTable
 from robojam.touch import Phase, Touch
 from robojam.wire.echo import EchoDetector
 from robojam.wire.native import (
@@ -191,7 +192,7 @@ class TuioReader:
         self._echo = echo or EchoDetector()
         self._frames: dict[tuple[str, str, int], _Frame] = {}  # by host, profile and port
         self._sources: dict[str, list[_Source]] = {}  # by host and name
-        self._reported: dict[tuple[str, str], None] = {}
+        self._reported = ExpiringTable[tuple[str, str], bool](_MAX_REPORTED)
 
     def read(
         self, message: Message, host: str, now: float, port: int = 0
@@ -232,11 +233,9 @@ class TuioReader:
     def _report(self, message: Message, host: str) -> list[tuple[str, Input]]:
         """Report a message that plays nothing, once for each host and address."""
         key = host, message.address
-        if key in self._reported:
+        if self._reported.use(key):
             return []
-        if len(self._reported) >= _MAX_REPORTED:
-            del self._reported[next(iter(self._reported))]
-        self._reported[key] = None
+        self._reported.put(key, True)
         about = f"{message.address!r:.80}: this part of TUIO plays nothing"
         return [(host, Dropped("unknown address", about))]
 

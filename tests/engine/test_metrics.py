@@ -64,7 +64,7 @@ def test_warnings_of_a_flood_are_bounded_and_another_host_is_still_named(caplog)
         counter.sender = (f"10.1.{step // 250}.{step % 250}", 9000)
         counter.drop("malformed")
     assert len(caplog.records) < 100
-    assert len(counter._last) <= 64
+    assert len(counter._hosts) <= 64
 
 
 def test_p99_of_lateness_is_of_the_last_1024_touches():

@@ -436,4 +436,4 @@ def test_memory_is_bounded():
     assert len(echo._sent) <= 3 * 8192
     assert len(echo._series) <= 256
     assert len(echo._sources) <= 64
-    assert all(len(source.runs) <= 32 for source in echo._sources.values())
+    assert all(len(source.runs) <= 32 for _, source in echo._sources.items())
