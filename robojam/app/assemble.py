@@ -47,7 +47,7 @@ from robojam.ports.osc_out import make_outputs, tuio_source
 from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import PortError
 from robojam.sessions.playback import Playback, settings_of
-from robojam.sessions.regenerate import regenerate
+from robojam.sessions.regenerate import missing_parts, regenerate
 from robojam.sessions.session import Header, ModelRef, Session, is_selected
 from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
@@ -343,11 +343,12 @@ def regenerate_session(
     """Make the machine's part of a recording again from what the humans played.
 
     model and device are those of the recording unless they are named. Returns the new take,
-    and how model, device and build differ from the recording's. Raises AssemblyError.
+    and what keeps it from being the same: where model, device and build differ from the
+    recording's, and what the recording lacks. Raises AssemblyError.
     """
     model_loader.one_thread()
     header = session.header
-    differences: list[str] = []
+    differences = list(missing_parts(session))
 
     def compare(name: str, recorded: object, present: object) -> None:
         if recorded != present:

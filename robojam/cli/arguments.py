@@ -138,6 +138,9 @@ _UNITS_TEXT: Final = (
 #: Declares the parameter units: a Units, or None.
 units_option: Final = option("--units UNITS", _UNITS_TEXT, units)
 json_option: Final = option("--json", "print JSON, for programs", field="as_json")
+_STRICT: Final = "refuse a recorded jam with a damaged line (default: leave the line out)"
+#: Declares the parameter strict of a command that reads recorded jams.
+strict_option: Final = option("--strict", _STRICT)
 
 
 def sampling_options(function: CommandFunction) -> CommandFunction:

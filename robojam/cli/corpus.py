@@ -18,6 +18,7 @@ from robojam.cli.arguments import (
     option,
     output_file,
     paths_argument,
+    strict_option,
     units_option,
 )
 from robojam.cli.output import count_performances, duration, fail, keep_data, warn
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @option("--to FILE.npz", "file to write them to, clean and joined", output_file)
 @option("--machine", "read what the machine played in sessions and logs, not the humans")
 @units_option
+@strict_option
 @json_option
 def corpus(*, paths: tuple[Path, ...], to: Path | None, **given: Any) -> int:
     """Show what is in performances from any program; --to joins and cleans them."""
@@ -53,6 +55,7 @@ def _describe(
     *,
     machine: bool,
     units: Units | None,
+    strict: bool,
     as_json: bool,
 ) -> int:
     """Print what is in the files; write them to one file, over the temporary file rows.
@@ -73,7 +76,9 @@ def _describe(
     corpora, status = [], 0
     for path in data:
         try:
-            for corpus in read_all([path], machine=machine, units=units, on_error=refuse):
+            for corpus in read_all(
+                [path], machine=machine, units=units, strict=strict, on_error=refuse
+            ):
                 try:
                     corpora.append(clean(corpus, into=rows))
                 except ValueError as error:  # too large: go on with the others

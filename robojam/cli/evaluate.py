@@ -19,6 +19,7 @@ from robojam.cli.arguments import (
     paths_argument,
     sampling,
     sampling_options,
+    strict_option,
     units_option,
 )
 from robojam.cli.output import corpus_notes, fail, leave_out
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.argument("model", metavar="MODEL", help="a model file, or the name of a model")
 @paths_argument("DATA", "held-out performances")
 @units_option
+@strict_option
 @json_option
 @option("--play", "measure how like people it plays, not how well it predicts")
 @sampling_options
@@ -59,7 +61,7 @@ def evaluate(
         if page.suffix.lower() not in KINDS:
             fail(f"--page {page}: a page is {', '.join(KINDS)}")
     try:
-        path, corpora = find(model), _read(paths, given["units"])
+        path, corpora = find(model), _read(paths, given["units"], strict=given["strict"])
         if play:
             return _play(path, corpora, page, given)
         return _predict(path, corpora, as_json=given["as_json"])
@@ -67,12 +69,13 @@ def evaluate(
         fail(error)
 
 
-def _read(paths: tuple[Path, ...], units: Units | None) -> list[Corpus]:
+def _read(paths: tuple[Path, ...], units: Units | None, *, strict: bool) -> list[Corpus]:
     """Return the data, clean. Raises CorpusError."""
     from robojam.corpus.corpus import clean
     from robojam.corpus.formats import read_all
 
-    return [clean(c) for c in read_all(paths, units=units, on_error=leave_out)]
+    corpora = read_all(paths, units=units, strict=strict, on_error=leave_out)
+    return [clean(corpus) for corpus in corpora]
 
 
 def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:

@@ -18,6 +18,7 @@ from robojam.cli.arguments import (
     positive_number,
     sampling,
     sampling_options,
+    strict_option,
     units_option,
     whole_number,
 )
@@ -40,6 +41,7 @@ _SEED: Final = "where the random numbers start; the same seed plays the same (de
 @option("--from FILE", "performances to go on from", PATH, field="start")
 @option("--machine", "go on from what the machine played in them")
 @units_option
+@strict_option
 @option("--to FILE", f"file to write: {_FORMATS}", output_file, required=True)
 @option("--seconds N", _SECONDS, positive_number(3600), default=5.0)
 @option("--count N", "how many (default: 1)", whole_number(), default=1)
@@ -51,6 +53,7 @@ def generate(
     start: Path | None,
     machine: bool,
     units: Units | None,
+    strict: bool,
     to: Path,
     count: int,
     seed: int | None,
@@ -73,9 +76,11 @@ def generate(
         fail("--machine goes with --from: name a session too")
     if units is not None and start is None:
         fail("--units goes with --from: name a file too")
+    if strict and start is None:
+        fail("--strict goes with --from: name a session too")
     try:
         file = read(find(given["model"]))
-        beginnings, notes = _read_beginnings(start, machine=machine, units=units)
+        beginnings, notes = _read_beginnings(start, machine=machine, units=units, strict=strict)
     except ValueError as error:
         fail(error)
     if len(beginnings) * count > _MOST:
@@ -117,7 +122,7 @@ def generate(
 
 
 def _read_beginnings(
-    path: Path | None, *, machine: bool, units: Units | None
+    path: Path | None, *, machine: bool, units: Units | None, strict: bool
 ) -> tuple[list[NDArray[Any]], list[str]]:
     """Return the performances [T, 4] that the machine goes on from, and notes on them.
 
@@ -131,7 +136,7 @@ def _read_beginnings(
 
     if path is None:
         return [np.empty((0, len(TOUCH)))], []
-    read = read_all([path], machine=machine, units=units, on_error=leave_out)
+    read = read_all([path], machine=machine, units=units, strict=strict, on_error=leave_out)
     corpora = [clean(corpus) for corpus in read]
     if any(corpus.columns != TOUCH for corpus in corpora):
         raise CorpusError(path, "holds pen strokes: it plays on from touches")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robojam.cli.arguments import PATH, Command, option, positive_number
+from robojam.cli.arguments import PATH, Command, option, positive_number, strict_option
 from robojam.cli.output import fail, warn
 from robojam.system.shell import printable
 
@@ -40,12 +40,15 @@ _DEVICE = "auto, cpu, cuda or mps, with --regenerate (default: that of the recor
 @option("--to FILE", "file to write, with --regenerate", PATH)
 @option("--model FILE", "model to use with --regenerate (default: that of the recording)")
 @option("--device DEVICE", _DEVICE, click.Choice(["auto", "cpu", "cuda", "mps"]))
-def replay(*, session: Path, regenerate: bool, to: Path | None, **given: Any) -> int:
+@strict_option
+def replay(
+    *, session: Path, regenerate: bool, to: Path | None, strict: bool, **given: Any
+) -> int:
     """Play a recorded jam again, in time; or make the machine's part again in a file."""
     from robojam.sessions.session import SessionError, read
 
     try:
-        recording = read(session)
+        recording = read(session, strict=strict)
     except SessionError as error:
         fail(error)
     for warning in recording.warnings:

@@ -17,6 +17,7 @@ from robojam.cli.arguments import (
     option,
     output_file,
     paths_argument,
+    strict_option,
 )
 from robojam.cli.output import duration, fail, table_lines, warn
 from robojam.config.options import Options
@@ -43,8 +44,11 @@ _WHO = "only this player: human, ai, human2, …; can be repeated (default: all)
 )
 @option("--name TEXT", "name the one jam whose file is given")
 @option("--note TEXT", 'add a note to it; "" removes the note')
+@strict_option
 @json_option
-def sessions(*, path: Path, name: str | None, note: str | None, as_json: bool) -> int:
+def sessions(
+    *, path: Path, name: str | None, note: str | None, strict: bool, as_json: bool
+) -> int:
     """List the recorded jams: date, length, touches, modes and model."""
     from robojam.sessions import library
 
@@ -55,9 +59,10 @@ def sessions(*, path: Path, name: str | None, note: str | None, as_json: bool) -
                 fail(f"--name and --note want the file of one session{reason}")
             library.annotate(path, name=name, note=note)
         if path.is_file():
-            entries = [library.entry(path, library.read_annotations(path.parent))]
+            named = library.read_annotations(path.parent)
+            entries = [library.entry(path, named, strict=strict)]
         elif path.is_dir():
-            entries = library.entries(path)
+            entries = library.entries(path, strict=strict)
         else:
             fail(f"there is no {'file' if path.suffix else 'folder'} {path}")
     except ValueError as error:
@@ -101,6 +106,8 @@ def _rows(entries: list[LibraryEntry]) -> Sequence[tuple[str, ...]]:
             players[3:] = [f"and {len(players) - 3} more"]
         began, length = local_time(summary.started), duration(summary.seconds)
         modes = ", ".join(summary.modes) + ("" if summary.ended else " (cut off)")
+        if damaged := summary.damaged_lines:
+            modes += f" ({damaged:,} damaged line{'' if damaged == 1 else 's'})"
         model = summary.model.removesuffix(".safetensors")
         rows.append((entry.path.stem, began, length, ", ".join(players), modes, model, label))
     return rows
@@ -113,8 +120,9 @@ def _rows(entries: list[LibraryEntry]) -> Sequence[tuple[str, ...]]:
 @option("--to FILE", _FORMATS, output_file, required=True)
 @option("--who NAME", _WHO, multiple=True)
 @option("--style NAME", _STYLE)
+@strict_option
 def export(
-    *, paths: tuple[Path, ...], to: Path, who: tuple[str, ...], style: str | None
+    *, paths: tuple[Path, ...], to: Path, who: tuple[str, ...], style: str | None, strict: bool
 ) -> int:
     """Write recorded jams for other programs, as a picture or as sound."""
     from robojam.export.writers import WRITERS, midi_writer
@@ -131,7 +139,7 @@ def export(
     files, jams = list(chain.from_iterable(listed)), []
     for file in files:
         try:
-            session = read(file)
+            session = read(file, strict=strict)
         except SessionError as error:
             if len(files) == 1:
                 fail(error)

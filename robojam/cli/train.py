@@ -24,6 +24,7 @@ from robojam.cli.arguments import (
     output_file,
     paths_argument,
     positive_number,
+    strict_option,
     units,
     whole_number,
 )
@@ -70,6 +71,7 @@ class TrainArguments:
     threads: int | None
     machine: bool
     units: Units | None
+    strict: bool
     licence: str
     picture: Path | None
     tensorboard: Path | None
@@ -106,6 +108,7 @@ def _units_or_width(value: str) -> Units | float:
 @option("--device DEVICE", "cpu or cuda (default: cpu)", click.Choice(["cpu", "cuda"]))
 @option("--machine", "train on what the machine played in recorded jams")
 @option("--units UNITS", _UNITS, _units_or_width)
+@strict_option
 @option("--licence TEXT", "note on the licence, kept in the model file", default="")
 @option("--picture FILE.png", "picture of the run (default: beside MODEL)", output_file)
 @option("--tensorboard FOLDER", "folder for TensorBoard, which shows the run", PATH)
@@ -234,7 +237,9 @@ def _prepare(chosen: TrainArguments) -> _Run:
     from robojam.training import finetune
     from robojam.training.trainer import SIZES, Trainer, TrainingSettings
 
-    read_corpora = partial(read_all, units=chosen.units, on_error=leave_out)
+    read_corpora = partial(
+        read_all, units=chosen.units, strict=chosen.strict, on_error=leave_out
+    )
     corpora = [clean(c) for c in read_corpora(chosen.paths, machine=chosen.machine)]
     validation = [clean(c) for c in read_corpora(chosen.val)]
     notes = corpus_notes([*corpora, *validation])

@@ -74,11 +74,14 @@ def local_time(instant: datetime) -> str:
     return f"{instant.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
+def entries(
+    folder: Path, *, limit: int | None = None, strict: bool = False
+) -> list[LibraryEntry]:
     """List the sessions of a folder, the oldest first; at most limit, the last changed.
 
-    Only files that are new or have changed since the last time are read. Raises OSError for
-    a folder that cannot be read and ValueError for damaged names.
+    Only files that are new or have changed since the last time are read. With strict, one
+    with a damaged line counts as one that cannot be read. Raises OSError for a folder that
+    cannot be read and ValueError for damaged names.
     """
     named = read_annotations(folder)
     before = _read_cache(folder)
@@ -89,10 +92,14 @@ def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
     listed: list[LibraryEntry] = []
     for path, stat in files[:limit]:
         known = after.pop(key := keys[path], None)
-        if known is not None and known[:2] == (stat.st_size, stat.st_mtime_ns):
+        if (
+            known is not None
+            and known[:2] == (stat.st_size, stat.st_mtime_ns)
+            and not (strict and known[2].damaged_lines)
+        ):
             listed.append(LibraryEntry(path, named.get(key, Annotation()), known[2]))
         else:
-            listed.append(entry(path, named))
+            listed.append(entry(path, named, strict=strict))
         if (summary := listed[-1].summary) is not None:
             after[key] = (stat.st_size, stat.st_mtime_ns, summary)
     if after != before:
@@ -102,11 +109,11 @@ def entries(folder: Path, *, limit: int | None = None) -> list[LibraryEntry]:
     return sorted(listed, key=_age)
 
 
-def entry(path: Path, named: dict[str, Annotation]) -> LibraryEntry:
+def entry(path: Path, named: dict[str, Annotation], *, strict: bool = False) -> LibraryEntry:
     """Read the entry of one session; named are the annotations of its folder."""
     annotation = named.get(_key(path), Annotation())
     try:
-        return LibraryEntry(path, annotation, summarise(path))
+        return LibraryEntry(path, annotation, summarise(path, strict=strict))
     except SessionError as error:
         line = "" if error.line is None else f"line {error.line} "
         return LibraryEntry(path, annotation, None, line + error.why)

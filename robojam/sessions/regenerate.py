@@ -89,6 +89,21 @@ def regenerate(
         yield from made
 
 
+def missing_parts(session: Session) -> Iterator[str]:
+    """Yield what the recording lacks, so that the machine's part cannot be made as it was."""
+    if damaged := session.damaged:
+        lines = "line" if len(damaged) == 1 else "lines"
+        yield (
+            f"{len(damaged):,} damaged {lines} left out, the first is line {damaged[0]}: "
+            "what the machine played after it cannot be made again exactly"
+        )
+    if session.header.continues is not None:
+        yield (
+            f"the jam began in {session.header.continues!r:.80}: what the machine heard there "
+            "is missing, and its part cannot be made again exactly"
+        )
+
+
 def first_difference(session: Session, made: Sequence[SessionEvent]) -> Difference | None:
     """Return where a regenerated take differs from the recorded one; None if it does not.
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import le
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from robojam.controls import check_recorded
 from robojam.touch import Phase, Touch, is_machine, is_player
 
 #: Version of the format, the first field of every file.
@@ -25,6 +29,14 @@ VERSION = 1
 #: Part of the error message for a file of a later version.
 NEWER = "was made by a newer robojam"
 FOREIGN = "is not a robojam session"
+#: Part of the error message for a header that is not the first line.
+ANOTHER: Final = "another recording begins here, and a file holds one: cut the file in two"
+#: Longest line of a file, in bytes: a longer one is damaged.
+MAX_LINE: Final = 1 << 20
+#: Damaged lines of one file that warnings name; further ones are counted.
+MAX_WARNINGS: Final = 8
+#: Beginning of an event: behind a torn line that another follows without a newline.
+_BEGINNING = b'{"t":'
 
 _SECONDS = "a number of seconds, 0 or more"
 #: Allowed values of each field, as error messages state them.
@@ -36,6 +48,7 @@ _ALLOWED = {
     "build": "text",
     "seed": "a whole number",
     "options": "option names with their values",
+    "continues": "the name of a file",
     "t": _SECONDS,
     "who": "human, human2, … or ai, ai2, …",
     "phase": "down, move or up",
@@ -73,7 +86,11 @@ class ModelRef(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """Circumstances of a jam. ``started`` is the ISO-8601 instant of t = 0."""
+    """Circumstances of a jam. ``started`` is the ISO-8601 instant of t = 0.
+
+    continues is the name of the file that holds the beginning, where the disk let the
+    recorder write no further in that one.
+    """
 
     started: str
     model: ModelRef
@@ -81,6 +98,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     build: str
     seed: int
     options: dict[str, Any]
+    continues: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +157,10 @@ def encode_header(header: Header) -> bytes:
     """
     parse_time(header.started)
     check_finite(header.options)
-    return _encode({"robojam": VERSION, **msgspec.structs.asdict(header)})
+    fields = msgspec.structs.asdict(header)
+    if header.continues is None:
+        del fields["continues"]
+    return _encode({"robojam": VERSION, **fields})
 
 
 def encode(event: SessionEvent) -> bytes:
@@ -163,9 +184,12 @@ def encode(event: SessionEvent) -> bytes:
 
 def _encode(value: object) -> bytes:
     try:
-        return msgspec.json.encode(value) + b"\n"
+        line = msgspec.json.encode(value) + b"\n"
     except (TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"cannot be recorded: {error}") from error
+    if len(line) > MAX_LINE:
+        raise ValueError(f"cannot be recorded: {_too_long(line)}")
+    return line
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +202,7 @@ class Summary:
     modes: tuple[str, ...]  # those in force, in order
     model: str
     ended: str | None  # the reason of the end; None when the engine was killed
+    damaged_lines: int = 0  # which are left out; without a torn last line
 
 
 def is_selected(who: str, selection: Collection[str]) -> bool:
@@ -187,12 +212,18 @@ def is_selected(who: str, selection: Collection[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A recorded jam: its header and its events, in the order they were handled."""
+    """A recorded jam: its header and its events, in the order they were handled.
+
+    warnings name the lines that were left out. damaged are their numbers, without a last line
+    that is torn: without events from its middle, a jam cannot be made again as it was.
+    """
 
     header: Header
     events: tuple[SessionEvent, ...]
     path: Path | None = None
     warnings: tuple[str, ...] = ()
+    damaged: tuple[int, ...] = ()
+    torn: bool = False
 
     @property
     def started(self) -> datetime:
@@ -229,10 +260,12 @@ class Session:
 
     def summary(self) -> Summary:
         """Return the summary of this jam."""
-        return _summary(self.header, self.events)
+        return _summary(self.header, self.events, len(self.damaged))
 
 
-def _summary(header: Header, events: Iterable[SessionEvent | _Line]) -> Summary:
+def _summary(
+    header: Header, events: Iterable[SessionEvent | _Line], damaged_lines: int
+) -> Summary:
     players: list[str] = []
     modes = [header.options.get("mode")]
     event: SessionEvent | _Line | None = None
@@ -249,29 +282,34 @@ def _summary(header: Header, events: Iterable[SessionEvent | _Line]) -> Summary:
         modes=tuple(dict.fromkeys(mode for mode in modes if isinstance(mode, str))),
         model=header.model.file,
         ended=event.reason if isinstance(event, EndEvent) else None,
+        damaged_lines=damaged_lines,
     )
 
 
-def read(path: Path) -> Session:
+def read(path: Path, *, strict: bool = False) -> Session:
     """Read a session file.
 
-    A last line that is torn (the engine was killed while it wrote) is dropped and named
-    in ``warnings``; a missing end is no error. Unknown keys are ignored. Raises
-    SessionError for everything else that is wrong.
+    A line that is damaged (a power cut, a full disk or an editor can do that) is left out and
+    named in ``warnings``, and so is a last line that is torn because the engine was killed
+    while it wrote. A missing end is no error. Unknown keys are ignored. Raises SessionError
+    for a file that cannot be read, for a header that is wrong, and for a second header; with
+    strict also for the first damaged line.
     """
-    return parse(_bytes(path), path)
+    return parse(_bytes(path), path, strict=strict)
 
 
-def parse(data: bytes, path: Path | None = None) -> Session:
+def parse(data: bytes, path: Path | None = None, *, strict: bool = False) -> Session:
     """Read a session from the bytes of its file, as `read` does; path is for errors."""
-    header, lines, warnings = _split(data, path)
-    return Session(header, tuple(map(_event, _lines(lines, path))), path, warnings)
+    header, lines = _read(data, path, strict=strict)
+    events, warnings = tuple(map(_event, lines.kept)), lines.warnings(path)
+    torn = lines.torn is not None
+    return Session(header, events, path, warnings, lines.damaged, torn)
 
 
-def summarise(path: Path) -> Summary:
-    """Read a session's summary, without an object for every touch. Raises SessionError."""
-    header, lines, _ = _split(_bytes(path), path)
-    return _summary(header, _lines(lines, path))
+def summarise(path: Path, *, strict: bool = False) -> Summary:
+    """Read a session's summary, as `read` does. Raises SessionError."""
+    header, lines = _read(_bytes(path), path, strict=strict)
+    return _summary(header, lines.kept, len(lines.damaged))
 
 
 def _bytes(path: Path) -> bytes:
@@ -283,51 +321,136 @@ def _bytes(path: Path) -> bytes:
         raise SessionError(path, None, f"cannot be read: {error.strerror or error}") from error
 
 
-def _split(data: bytes, path: Path | None) -> tuple[Header, list[bytes], tuple[str, ...]]:
-    """Return the header, the lines after it without a torn one, and the warnings."""
+@dataclass(slots=True)
+class _Lines:
+    """Lines after a header: those that stand, with their numbers, and those left out."""
+
+    kept: list[_Line] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    left_out: list[tuple[int, str]] = field(default_factory=list)  # line, and why
+    torn: int | None = None  # the last line, if it is torn
+
+    @property
+    def damaged(self) -> tuple[int, ...]:
+        """Numbers of the lines left out, without a torn last line."""
+        return tuple(number for number, _ in self.left_out if number != self.torn)
+
+    def warnings(self, path: Path | None) -> tuple[str, ...]:
+        """Return a warning for each line that was left out, and for many one that counts."""
+        texts = []
+        for number, why in self.left_out:
+            text = "is torn, and left out" if number == self.torn else f"{why}; it is left out"
+            texts.append(str(SessionError(path, number, text)))
+        if len(texts) > MAX_WARNINGS:
+            more = f"{len(texts) - MAX_WARNINGS} more lines are damaged, and are left out"
+            texts[MAX_WARNINGS:] = [str(SessionError(path, None, more))]
+        return tuple(texts)
+
+
+def _read(data: bytes, path: Path | None, *, strict: bool) -> tuple[Header, _Lines]:
+    """Return the header of a file, and its lines. Raises SessionError."""
     if not data.strip():
         raise SessionError(path, None, "is empty: nothing was recorded in it")
-    lines = data.split(b"\n")
-    warnings: tuple[str, ...] = ()
-    if lines[-1].strip() and not is_json(lines[-1]):  # empty, in a complete file
-        if len(lines) == 1:
-            raise SessionError(path, 1, "is torn or not a robojam session: not JSON")
-        warnings = (str(SessionError(path, len(lines), "is torn, and left out")),)
-        lines.pop()
-    return _header(lines[0], path), lines[1:], warnings
+    first, *rest = data.split(b"\n")
+    if not rest and not is_json(first):
+        raise SessionError(path, 1, "is torn or not a robojam session: not JSON")
+    header = _header(first, path)
+    lines = _decode(rest, path)
+    _leave_out_unordered(lines)
+    lines.left_out.sort()
+    if strict:
+        for number, why in lines.left_out:
+            if number != lines.torn:
+                raise SessionError(path, number, why)
+    return header, lines
 
 
-def _lines(lines: list[bytes], path: Path | None) -> Iterator[_Line]:
-    """Yield the decoded and checked lines after the header. Raises SessionError."""
-    last = 0.0
-    ended = False
-    for number, data in enumerate(lines, start=2):
+def _decode(rest: Sequence[bytes], path: Path | None) -> _Lines:
+    """Decode the lines after the header, each by itself. Raises SessionError for a second one.
+
+    What stands behind a torn line, without a newline between, is an event of its own.
+    """
+    lines = _Lines()
+    for number, data in enumerate(rest, start=2):
         try:
-            line = _line(data)
-            if line.t < last:
-                raise ValueError(f"t is {line.t!r}, before the {last!r} of the line above")
-            if ended:
-                raise ValueError("comes after the end of the recording")
+            lines.kept.append(_line(data))
+            lines.numbers.append(number)
         except (ValueError, RecursionError) as error:
             if not data.strip():  # an editor's blank line
                 continue
-            raise SessionError(path, number, describe_error(error, data)) from error
-        last = line.t
-        ended = isinstance(line, EndEvent)
-        yield line
+            why = describe_error(error, data)
+            if why == ANOTHER:
+                raise SessionError(path, number, why) from error
+            lines.left_out.append((number, why))
+            # A complete file ends with a newline, so that what is behind the last one is b"".
+            if number == len(rest) + 1 and not is_json(data):
+                lines.torn = number
+            begins = data.rfind(_BEGINNING)
+            if begins > 0:
+                with suppress(ValueError, RecursionError):
+                    lines.kept.append(_line(data[begins:]))
+                    lines.numbers.append(number)
+    return lines
+
+
+def _leave_out_unordered(lines: _Lines) -> None:
+    """Leave out lines whose time goes back, as few as possible, and ends before the last line.
+
+    A damaged time may be too late as well as too early: what goes back may be what follows.
+    """
+    ordered = _longest_ordered([line.t for line in lines.kept])
+    standing = set(ordered)
+    kept: list[_Line] = []
+    for index, (number, line) in enumerate(zip(lines.numbers, lines.kept, strict=True)):
+        if index not in standing:
+            before = kept[-1].t if kept else 0.0
+            early = f"before the {before!r} of the line above"
+            beside = early if line.t < before else "after the times of the lines below"
+            lines.left_out.append((number, f"t is {line.t!r}, {beside}"))
+        elif isinstance(line, EndEvent) and index != ordered[-1]:
+            lines.left_out.append((number, "is an end, and the recording goes on after it"))
+        else:
+            kept.append(line)
+    lines.kept = kept
+
+
+def _longest_ordered(times: Sequence[float]) -> Sequence[int]:
+    """Return the places of the longest part of a sequence that never goes back (patience)."""
+    if all(map(le, times, times[1:])):
+        return range(len(times))
+    tops: list[float] = []  # the lowest time that ends an ordered part of each length
+    places: list[int] = []  # and its place
+    before: list[int] = []
+    for place, t in enumerate(times):
+        length = bisect_right(tops, t)
+        before.append(places[length - 1] if length else -1)
+        tops[length : length + 1] = [t]
+        places[length : length + 1] = [place]
+    chosen = []
+    place = places[-1]
+    while place >= 0:
+        chosen.append(place)
+        place = before[place]
+    return chosen[::-1]
 
 
 def _line(data: bytes) -> _Line:
     """Decode and check one line. Raises ValueError where it is no event."""
     line: _Line
+    if len(data) > MAX_LINE:
+        raise ValueError(_too_long(data))
     try:
         line = _TOUCHES.decode(data)
     except msgspec.ValidationError:
         value = msgspec.json.decode(data)
         if isinstance(value, dict) and "set" in value:
             line = msgspec.convert(value, SetEvent)
+            for name, setting in line.values.items():
+                check_recorded(name, setting)
         elif isinstance(value, dict) and "end" in value:
             line = msgspec.convert(value, EndEvent)
+        elif isinstance(value, dict) and "robojam" in value:
+            raise ValueError(ANOTHER) from None
         else:
             raise
     else:
@@ -345,6 +468,8 @@ def _event(line: _Line) -> SessionEvent:
 
 def _header(line: bytes, path: Path | None) -> Header:
     try:
+        if len(line) > MAX_LINE:
+            raise ValueError(_too_long(line))
         value = msgspec.json.decode(line)
         if not isinstance(value, dict) or "robojam" not in value:
             raise ValueError(f'{FOREIGN}: its first line has no "robojam"')
@@ -404,6 +529,10 @@ def is_json(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _too_long(line: bytes) -> str:
+    return f"has {len(line):,} bytes, and may have {MAX_LINE:,}"
 
 
 def not_allowed(field: str, value: object) -> str:

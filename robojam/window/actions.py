@@ -178,10 +178,14 @@ class Actions:
         if (entry := next(found, None)) is None:
             return
         try:
-            self.playback = RecordingPlayback(read(entry.path), entry.title)
+            session = read(entry.path)
         except SessionError as error:
             self.state.notify(f"{entry.path.name} {error.why}", now)
             return
+        if count := len(session.damaged):
+            lines = "1 damaged line is" if count == 1 else f"{count:,} damaged lines are"
+            self.state.notify(f"{entry.path.name}: {lines} left out", now)
+        self.playback = RecordingPlayback(session, entry.title)
         self.state.view.panel = "player"
         self.playback.play(now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,6 @@ def test_regeneration_names_model_and_device_that_differ():
     assert made.header.model.file == "small.safetensors"
     assert any(line.startswith("model differs: ") for line in differences)
     assert made.events
+    damaged = replace(session, damaged=(7,))
+    _, differences = regenerate_session(damaged, model="small", device="cpu")
+    assert "the first is line 7" in differences[0]

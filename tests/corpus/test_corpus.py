@@ -276,11 +276,14 @@ def test_session_without_human_touches_is_an_empty_corpus(tmp_path: Path) -> Non
     assert clean(corpus).events.shape == dequantised(clean(corpus)).shape == (0, 4)
 
 
-def test_session_error_names_its_line_and_a_torn_last_line_is_counted(tmp_path: Path) -> None:
+def test_damaged_lines_of_a_session_are_counted_with_their_place(tmp_path: Path) -> None:
     path = tmp_path / "jam.jsonl"
     path.write_bytes(recorded([down(0.0, 0)]) + b"more\n")
     with pytest.raises(CorpusError, match=r"jam\.jsonl: line 4: is not JSON"):
-        read(path)
+        read(path, strict=True)
+    corpus = read(path)
+    assert corpus.dropped == {"damaged lines": 1}
+    assert corpus.notes == ["damaged lines: 1 (line 4)"]
     path.write_bytes(recorded([down(0.0, 0)])[:-5])
     assert read(path).dropped == {"torn last line": 1}
 

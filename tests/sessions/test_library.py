@@ -37,7 +37,7 @@ def test_summary_read_from_lines_is_that_of_the_whole_session(folder):
     [
         (JAM + b"more", None),  # a torn last line: the rest stands
         (JAM[:-9], None),
-        (JAM + encode(EndEvent(10.0, "x")), "line 8 comes after the end"),
+        (JAM + encode(EndEvent(10.0, "x")), "line 7 is an end, and the recording goes on"),
         (JAM.replace(b'"x":0.1', b'"x":7.5'), "line 6 x is 7.5"),
         (HEAD + b"rubbish\n" + LINE, "line 2 is not JSON"),
         (HEAD + encode(EndEvent(9.0, "x"))[:-1].replace(b"9", b"-9") + b"\n", "line 2 t is -9"),
@@ -54,7 +54,7 @@ def test_summary_read_from_lines_is_that_of_the_whole_session(folder):
 def test_damaged_recording_is_listed_with_its_line_and_reason(held, message, folder):
     path = folder / f"{WHOLE}.jsonl"
     path.write_bytes(held)
-    found = library.entry(path, {})
+    found = library.entry(path, {}, strict=True)
     if message is None:
         assert found.summary is not None
         assert found.summary.touches["human"] == 2
@@ -63,12 +63,27 @@ def test_damaged_recording_is_listed_with_its_line_and_reason(held, message, fol
         assert message in found.error
 
 
+def test_damaged_lines_are_counted_in_the_list_and_strict_refuses_them(folder, capsys):
+    path = folder / f"{WHOLE}.jsonl"
+    path.write_bytes(JAM.replace(b'"x":0.1', b'"x":7.5'))
+    for _ in range(2):  # read, and then from the cache
+        (found,) = library.entries(folder)
+        assert found.summary is not None
+        assert (found.summary.damaged_lines, found.summary.touches) == (1, {"human": 2})
+        (refused,) = library.entries(folder, strict=True)
+        assert refused.error == "line 6 x is 7.5, and must be a number from 0 to 1"
+    assert "(1 damaged line)" in run(capsys, "sessions", folder)[1]
+    assert "line 6 x is 7.5" in run(capsys, "sessions", folder, "--strict")[1]
+
+
 def test_only_new_or_changed_recordings_are_read_again(folder, monkeypatch):
     first = library.entries(folder)
     looked: list[str] = []
     look = library.entry
     monkeypatch.setattr(
-        library, "entry", lambda path, named: (looked.append(path.name), look(path, named))[1]
+        library,
+        "entry",
+        lambda path, *a, **k: (looked.append(path.name), look(path, *a, **k))[1],
     )
     assert library.entries(folder) == first
     assert looked == []

@@ -8,7 +8,7 @@ import pytest
 from support.engine import MODEL, DrivenEngine, playing
 from support.players import RandomPlayer
 
-from robojam.sessions.regenerate import first_difference, regenerate
+from robojam.sessions.regenerate import first_difference, missing_parts, regenerate
 from robojam.sessions.session import (
     ModelRef,
     Session,
@@ -236,3 +236,22 @@ def test_take_of_the_default_model_is_regenerated(voices, tmp_path):
     session = scenario(tmp_path, 11 + voices, make=real, another=real, voices=voices)
     made = list(regenerate(session, real(), lambda ref: real()))
     assert first_difference(session, made) is None
+
+
+def test_recording_that_lacks_events_is_made_again_as_far_as_possible_and_says_so(tmp_path):
+    driven = DrivenEngine(tmp_path, mode="duet")
+    for i in range(20):
+        driven.send("/robojam/move", "iff", 1, i / 20, 0.5)
+        driven.wait(0.05)
+    complete = driven.end()
+    assert list(missing_parts(complete)) == []
+    lines = complete.path.read_bytes().splitlines(keepends=True)
+    lines[9] = lines[9][:20] + b"\0" + lines[9][21:]
+    damaged = parse(b"".join(lines))
+    (said,) = missing_parts(damaged)
+    assert said.startswith("1 damaged line left out, the first is line 10: ")
+    made = list(regenerate(damaged, RandomPlayer(), lambda _: RandomPlayer()))
+    assert made[:5] == list(complete.events[:5])
+    lines[0] = lines[0].replace(b"}}", b'},"continues":"a.jsonl"}')
+    _, said = missing_parts(parse(b"".join(lines)))
+    assert "the jam began in 'a.jsonl'" in said

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import struct
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from robojam.sessions.session import (
     is_selected,
     parse,
     read,
+    summarise,
 )
 from robojam.touch import Phase, Touch
 
@@ -46,9 +48,15 @@ touches = st.builds(
     who,
     st.none() | unit,
 )
-scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text()
-values = st.dictionaries(
-    st.text(), scalars | st.floats(allow_nan=False, allow_infinity=False), max_size=4
+values = st.fixed_dictionaries(
+    {},
+    optional={
+        "mode": st.sampled_from(["call-response", "duet", "solo", "listen"]),
+        "threshold": st.floats(0.02, 60),
+        "spread": st.floats(0, 10),
+        "seed": st.integers(0, 2**63 - 1),
+        "model": st.fixed_dictionaries({"file": st.text()}, optional={"sha256": st.text()}),
+    },
 )
 events = st.one_of(
     st.builds(TouchEvent, seconds, touches),
@@ -158,6 +166,9 @@ BAD_LINES = {
     "is without dt": changed(',"dt":0.0', ""),
     "is without t": b'{"end":"quit"}\n',
     "is neither a touch, nor a control": b'{"t":2}\n',
+    "there is no control 'mood'": b'{"t":2,"set":{"mood":"blue"}}\n',
+    "threshold = 0; allowed: a number from 0.02": b'{"t":2,"set":{"threshold":0}}\n',
+    "has 1,100,000 bytes, and may have 1,048,576": b"0" * 1_100_000 + b"\n",
     "set is 3, and must be control names": b'{"t":2,"set":3}\n',
     "end is 3, and must be text": b'{"t":2,"end":3}\n',
     "is not JSON": b"hello\n",
@@ -168,19 +179,102 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("why", BAD_LINES)
-def test_wrong_line_is_reported_with_its_number_and_reason(tmp_path: Path, why: str) -> None:
+def test_damaged_line_is_left_out_with_its_number_and_reason_and_strict_refuses_it(
+    tmp_path: Path, why: str
+) -> None:
     path = tmp_path / "jam.jsonl"
     later = LINE.replace(b'"t":0.0', b'"t":1.0')
-    path.write_bytes(HEAD + later + BAD_LINES[why] + later)
+    path.write_bytes(HEAD + later + later + BAD_LINES[why] + later)
+    session = read(path)
+    assert session.events == (replace(DOWN, t=1.0),) * 3
+    (warning,) = session.warnings
+    assert re.match(rf"{re.escape(str(path))}, line 4: .*{why}.*; it is left out", warning)
+    assert (session.damaged, session.torn) == ((4,), False)
+    assert summarise(path) == session.summary()
     with pytest.raises(SessionError, match=why) as caught:
-        read(path)
-    assert (caught.value.path, caught.value.line) == (path, 3)
-    assert str(caught.value).startswith(f"{path}, line 3: ")
+        read(path, strict=True)
+    assert (caught.value.path, caught.value.line) == (path, 4)
+    assert str(caught.value).startswith(f"{path}, line 4: ")
+    with pytest.raises(SessionError, match=why):
+        summarise(path, strict=True)
 
 
-def test_line_after_the_end_is_refused() -> None:
-    with pytest.raises(SessionError, match="line 3: comes after the end"):
-        parse(HEAD + encode(EndEvent(0, "quit")) + LINE)
+def test_time_that_is_too_late_costs_its_own_line_alone() -> None:
+    lines = [LINE.replace(b'"t":0.0', b'"t":%d.0' % t) for t in (1, 2, 90000, 3, 4, 4, 5)]
+    session = parse(HEAD + b"".join(lines))
+    assert [event.t for event in session.events] == [1, 2, 3, 4, 4, 5]
+    assert session.warnings == (
+        "session, line 4: t is 90000.0, after the times of the lines below; it is left out",
+    )
+
+
+def test_end_before_the_last_line_is_left_out() -> None:
+    session = parse(HEAD + encode(EndEvent(0, "quit")) + LINE)
+    assert session.events == (DOWN,)
+    assert "line 2: is an end, and the recording goes on after it" in session.warnings[0]
+
+
+def test_line_behind_a_torn_one_without_a_newline_between_stands() -> None:
+    for torn in (LINE[:30], b"\0" * 512):
+        session = parse(HEAD + LINE + torn + LINE + encode(EndEvent(1, "quit")))
+        assert session.events == (DOWN, DOWN, EndEvent(1, "quit"))
+        assert session.damaged == (3,)
+
+
+def test_two_recordings_in_one_file_are_never_mixed() -> None:
+    with pytest.raises(SessionError, match="line 3: another recording begins here"):
+        parse(HEAD + LINE + HEAD + LINE)
+
+
+def test_warnings_of_a_file_full_of_damage_are_few() -> None:
+    session = parse(HEAD + b"rubbish\n" * 1000 + LINE, Path("a"))
+    assert session.events == (DOWN,)
+    assert len(session.warnings) == 9
+    assert session.warnings[-1] == "a: 992 more lines are damaged, and are left out"
+    assert len(session.damaged) == 1000
+
+
+@given(st.lists(st.integers(0, 30), max_size=25))
+def test_as_few_lines_as_possible_are_left_out_for_their_times(times: list[int]) -> None:
+    lines = (LINE.replace(b'"t":0.0', b'"t":%d' % t) for t in times)
+    kept = [event.t for event in parse(HEAD + b"".join(lines)).events]
+    assert kept == sorted(kept)
+    best: list[int] = []  # the longest ordered part that ends at each line
+    for i, t in enumerate(times):
+        best.append(1 + max((best[j] for j in range(i) if times[j] <= t), default=0))
+    assert len(kept) == max(best, default=0)
+
+
+MANY = [
+    event
+    for i in range(12)
+    for event in (
+        TouchEvent(i, Touch(i / 12, 0.5, 0.25, Phase.MOVE, i)),
+        SetEvent(i, {"spread": i / 4}),
+    )
+]
+
+
+@given(
+    st.integers(0, sum(len(encode(event)) for event in MANY)),
+    st.integers(0, 150),
+    st.text("\0\n", min_size=1, max_size=60),
+)
+def test_what_stands_of_a_damaged_file_is_a_part_of_it(at: int, cut: int, noise: str) -> None:
+    """Zeros and newlines in the place of any bytes: what they do not touch stands."""
+    body = b"".join(map(encode, MANY))
+    damaged = body[:at] + noise.encode() + body[at + cut :]
+    try:
+        session = parse(HEAD + damaged)
+    except SessionError:
+        pytest.fail("the header stands, and so the file can be read")
+    events = iter(MANY)
+    assert all(event in events for event in session.events)  # in order
+    untouched = sum(
+        end <= at or start >= at + cut
+        for start, end in pairwise(accumulate((len(encode(e)) for e in MANY), initial=0))
+    )
+    assert len(session.events) >= untouched - 1 - (at + cut < len(body))
 
 
 BAD_HEADS = {

@@ -37,18 +37,19 @@ def read_all(
     split: str | None = None,
     machine: bool = False,
     units: Units | None = None,
+    strict: bool = False,
     on_error: Callable[[CorpusError], None] | None = None,
 ) -> Iterator[Corpus]:
     """Read files, and in each folder the files that hold performances, in order of names.
 
     on_error is called with the error of each file in a folder that cannot be read, and once
     for those of other kinds; without it such an error is raised. Raises CorpusError for a
-    named file that cannot be read and for a folder without one that can. split, machine and
-    units are as for `read`.
+    named file that cannot be read and for a folder without one that can. split, machine,
+    units and strict are as for `read`.
     """
     for path in paths:
         if not path.is_dir():
-            yield read(path, split=split, machine=machine, units=units)
+            yield read(path, split=split, machine=machine, units=units, strict=strict)
             continue
         files = sorted(
             p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES and not _is_note(p)
@@ -60,7 +61,7 @@ def read_all(
         others: list[str] = []
         for file in files:
             try:
-                corpus = read(file, split=split, machine=machine, units=units)
+                corpus = read(file, split=split, machine=machine, units=units, strict=strict)
             except CorpusError as error:
                 if on_error is None:
                     raise
@@ -94,20 +95,24 @@ def read(
     split: str | None = None,
     machine: bool = False,
     units: Units | None = None,
+    strict: bool = False,
 ) -> Corpus:
     """Read the performances of one file, uncleaned.
 
     split selects train, valid or test in a file that has them (default: train). machine
     reads from a session or a log what the machine played, each voice as a performance,
     instead of what the humans played. units are those of touches in arrays and text, where
-    they are not places from 0 to 1 and seconds. Raises CorpusError.
+    they are not places from 0 to 1 and seconds. strict refuses a session with a damaged line,
+    which is left out otherwise. Raises CorpusError.
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # it may never end
             raise CorpusError(path, "is no regular file: write what comes from it to one first")
         with path.open("rb") as file:
             start, known = file.read(512), units or UNKNOWN
-            corpus = _parse(path, start, split=split, machine=machine, units=known)
+            corpus = _parse(
+                path, start, split=split, machine=machine, units=known, strict=strict
+            )
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -120,7 +125,13 @@ def read(
 
 
 def _parse(
-    path: Path, start: bytes, *, split: str | None, machine: bool, units: Units
+    path: Path,
+    start: bytes,
+    *,
+    split: str | None,
+    machine: bool,
+    units: Units,
+    strict: bool,
 ) -> Corpus:
     """Read a file by its first bytes. Raises CorpusError where no reader knows them."""
     if start.startswith(b"PK"):
@@ -128,7 +139,7 @@ def _parse(
     if start.startswith(b"\x93NUMPY"):
         return arrays.read_npy(path, units=units)
     if start.startswith(b"{"):
-        return recorded.read_session(path, machine=machine)
+        return recorded.read_session(path, machine=machine, strict=strict)
     if start.startswith(b"\x80"):
         advice = arrays.pickle_advice("")
         raise CorpusError(path, f"is a pickle, which robojam never opens: {advice}")

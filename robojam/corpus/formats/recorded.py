@@ -6,17 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from robojam.corpus.corpus import PAUSES, TOUCH, Corpus, CorpusError, part_at_pauses
+from robojam.corpus.corpus import (
+    LINES,
+    PAUSES,
+    TOUCH,
+    Corpus,
+    CorpusError,
+    name_numbers,
+    part_at_pauses,
+)
 from robojam.corpus.formats import tables
 from robojam.sessions import session
 from robojam.sessions.strokes import Row, model_stream, touch_row
 from robojam.touch import Phase, is_machine
 
 
-def read_session(path: Path, *, machine: bool = False) -> Corpus:
-    """Read the humans' part, or with machine every voice of it. Raises CorpusError."""
+def read_session(path: Path, *, machine: bool = False, strict: bool = False) -> Corpus:
+    """Read the humans' part, or with machine every voice of it.
+
+    Damaged lines are left out. Raises CorpusError, with strict also for a damaged line.
+    """
     try:
-        recorded = session.read(path)
+        recorded = session.read(path, strict=strict)
     except session.SessionError as error:
         where = "" if error.line is None else f"line {error.line}: "
         advice = f"; {tables.TO_CSV}" if session.FOREIGN in error.why else ""
@@ -33,7 +44,12 @@ def read_session(path: Path, *, machine: bool = False) -> Corpus:
     rows = [row for part in parts for row in part]
     events = np.array(rows, dtype=np.float64).reshape(-1, len(TOUCH))
     lengths = np.array([len(part) for part in parts], dtype=np.int64)
-    dropped = {"torn last line": 1} if recorded.warnings else {}
+    dropped, places = {}, {}
+    if damaged := recorded.damaged:
+        dropped["damaged lines"] = len(damaged)
+        places["damaged lines"] = name_numbers(LINES, np.array(damaged))
+    if recorded.torn:
+        dropped["torn last line"] = 1
     lengths, after_pauses = part_at_pauses(events, lengths)
     if len(after_pauses):
         dropped[PAUSES] = len(after_pauses)
@@ -44,4 +60,6 @@ def read_session(path: Path, *, machine: bool = False) -> Corpus:
         how = "without" if machine else "with"
         dropped |= {f"touches, all by {whose} ({how} --machine they are read)": played}
         dropped = {reason: count for reason, count in dropped.items() if count}
-    return Corpus(events, lengths, TOUCH, path.name, source="session", dropped=dropped)
+    return Corpus(
+        events, lengths, TOUCH, path.name, source="session", dropped=dropped, places=places
+    )
