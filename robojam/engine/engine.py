@@ -626,6 +626,7 @@ class Engine:
             "played": self._counts.played,
             "heard": self._counts.heard,
             "replaced": self._counts.replaced,
+            "model_faults": self._counts.faults,
             "dropped": self._counts.dropped,
             "clipped": self._clipped,
             **self.endpoint.status(),

@@ -61,11 +61,16 @@ Event = TouchPlayed | TouchPreviewed | TurnChanged | ControlChanged | TouchPendi
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of touches so far, and of drops by reason."""
+    """Counts of touches so far, and of drops by reason.
+
+    faults counts touches of the machine that were replaced because the model's numbers
+    overflowed.
+    """
 
     played: int = 0
     heard: int = 0
     replaced: int = 0
+    faults: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str) -> None:

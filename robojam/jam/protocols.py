@@ -39,6 +39,9 @@ class Player(Protocol):
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
         """Return the next touch of each of these voices. Changes nothing."""
 
+    def take_faults(self) -> int:
+        """Return how many touches were replaced since the last call, as numbers overflowed."""
+
     def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Feed a voice the touch that it has played, and use up its random numbers."""
 

@@ -194,6 +194,7 @@ class Voices:
                 self.player.skip(index)
             for i, proposal in zip(rejected, self.player.sample(indices), strict=True):
                 proposals[i] = clipped(proposal)
+        self.counts.faults += self.player.take_faults()
         for voice, proposal in zip(voices, proposals, strict=True):
             at = voice.base + proposal.dt * scale
             x, y = voice.dwell.off_edges(at, proposal.x, proposal.y)

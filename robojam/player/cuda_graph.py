@@ -15,6 +15,7 @@ Without CUDA (on MPS, and in tests on the CPU) the same functions run uncaptured
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Unpack
 
@@ -47,10 +48,12 @@ class CudaGraphStepper:
         self._event_on_host = torch.zeros(self._event_and_mask.shape, pin_memory=pinned)
         self._random_on_host = torch.zeros(self._random.shape, pin_memory=pinned)
         prepare = _capture if device.type == "cuda" else _uncaptured
+        # Weak, so that the device's memory is free as soon as the stepper is.
+        stepper = weakref.proxy(self)
         with torch.inference_mode():
-            self._feed = prepare(self._feed_masked)
-            self._sample_warm = prepare(lambda: self._sample_at(self._sampling[0]))
-            self._sample_cold = prepare(lambda: self._sample_at(0.0))
+            self._feed = prepare(lambda: stepper._feed_masked())
+            self._sample_warm = prepare(lambda: stepper._sample_at(stepper._sampling[0]))
+            self._sample_cold = prepare(lambda: stepper._sample_at(0.0))
         self._last_sampling: Sampling = {"temperature": 1.0, "spread": 1.0}
         self.reset()
 

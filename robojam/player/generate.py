@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
-from robojam.model.file import ModelFile
+from robojam.model.file import ModelFile, ModelFileError
 from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
 from robojam.player.random_streams import RandomStreams
 from robojam.player.reference import Network, RecurrentState
@@ -68,7 +68,12 @@ def generate(
             numbers = random.rows(takes, np.full(len(takes), step))
         uniform, gauss = numbers[:, :factors], numbers[:, factors:]
         drawn: Floats
-        drawn = network.sample(state, uniform, gauss, temperature=temperature, spread=spread)
+        with np.errstate(over="ignore", invalid="ignore"):
+            drawn = network.sample(
+                state, uniform, gauss, temperature=temperature, spread=spread
+            )
+        if not np.isfinite(drawn).all():
+            raise ModelFileError(f"{file.path} cannot be played: its numbers overflow")
         return drawn
 
     steps: list[tuple[_Indices, Touches]] = []  # which takes, and their touches

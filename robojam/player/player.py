@@ -10,11 +10,12 @@ has played or skipped since seeding (robojam.player.random_streams), and on noth
 
 from __future__ import annotations
 
+import logging
 import math
+import weakref
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -27,7 +28,10 @@ from robojam.player.lookahead import Lookahead, NextTouch
 from robojam.player.random_streams import RandomStreams
 from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
 from robojam.player.stepper import Stepper
+from robojam.system.shell import printable
 from robojam.touch import MAX_DT, MIN_DT, clip
+
+log = logging.getLogger("robojam")
 
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
 #: The kind of factor that each column of a touch belongs to.
@@ -38,6 +42,24 @@ _MIN, _MAX = (0.0, 0.0, MIN_DT, 0.0), (1.0, 1.0, MAX_DT, 1.0)
 _MIN_LOOKAHEAD_VOICES = 8
 #: Components of a forecast with less weight than this are left out.
 _MIN_WEIGHT = 1e-3
+#: A model that samples a greater number has overflowed: 32 bits hold little more.
+_OVERFLOW = 1e30
+#: Touch that is played in the place of one that overflowed: in the middle, after a rest.
+_REPLACEMENT = (0.5, 0.5, 0.5, 0.0)
+
+
+#: Touches that a model is tried with, each as x, y, dt and moving, and the temperatures and
+#: spreads; and how many standard deviations the random numbers lie from their mean.
+_TRIED = (
+    (0.0, 0.0, 0.0, False),
+    (1.0, 1.0, MIN_DT, True),
+    (0.0, 1.0, MIN_DT, True),
+    (1.0, 0.0, MAX_DT, False),
+    (0.5, 0.5, 0.02, True),
+    (0.5, 0.5, MAX_DT, True),
+)
+_TRIED_SAMPLING = ((1.0, 1.0), (0.0, 0.0), (10.0, 10.0))
+_DEVIATIONS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +80,11 @@ class ModelPlayer:
     def __init__(
         self, file: ModelFile, *, device: str = "cpu", voices: int = 1, seed: int = 0
     ) -> None:
-        """Prepare a model for play. Raises ModelFileError if it is not a model of touches."""
+        """Prepare a model for play.
+
+        Raises ModelFileError if it is not a model of touches, and if its numbers overflow in
+        the first steps.
+        """
         kinds = {column: f.kind for f in file.event.factors for column in f.columns}
         column_kinds = tuple(kinds[column] for column in range(len(kinds)))
         if file.event.columns != TOUCH_COLUMNS or column_kinds != TOUCH_KINDS:
@@ -69,7 +95,8 @@ class ModelPlayer:
             )
         self.file, self.device, self.voices = file, device, voices
         xp, weights = _load_weights(file.weights, device)
-        self.network = Network(xp, file.event, weights)
+        with np.errstate(all="ignore"):  # _try_steps finds what overflows
+            self.network = Network(xp, file.event, weights)
         # The mean of the noise that the model was trained with.
         self._half_noise = np.asarray(file.event.noise, np.float32) / 2
         self._half_noises: list[float] = self._half_noise.tolist()
@@ -81,20 +108,57 @@ class ModelPlayer:
         if xp is np:
             self._stepper = stepper = SingleStepper(self.network, voices)
             if stepper.batch is not None and voices >= _MIN_LOOKAHEAD_VOICES:
+                # Weak, so that a player which is replaced is freed at once: a cycle of
+                # references waits for the garbage collector.
+                batch, player = stepper.batch, weakref.proxy(self)
                 self._lookahead = Lookahead(
-                    stepper.batch,
-                    sample=self._next_touches,
-                    sample_after=partial(self._touches_after, stepper.batch),
+                    batch,
+                    sample=lambda voices: player._next_touches(voices),
+                    sample_after=lambda rows, voices: player._touches_after(
+                        batch, rows, voices
+                    ),
                 )
         else:
             from robojam.player.cuda_graph import CudaGraphStepper
 
             self._stepper = CudaGraphStepper(self.network, voices)
+        self._faults = 0
+        self._faulty: set[int] = set()  # voices whose last sampled touch overflowed
         self.seed(seed)
-        self.commit(0, 0.5, 0.5, 0.0, moving=False)  # the first calls are slower than others
-        self.sample([0])
+        self._try_steps()
+
+    def _try_steps(self) -> None:
+        """Feed and sample extremes, as a jam may: its first steps are slower than others, too.
+
+        Raises ModelFileError where numbers overflow.
+        """
+        voices = [0, 1][: self.voices]
+        factors, columns = len(self.file.event.factors), len(TOUCH_COLUMNS)
+        with np.errstate(all="ignore"):
+            for step, event in enumerate((None, *_TRIED)):
+                if event is not None:
+                    self.commit(voices[-1], *event)
+                    self.feed(*event)
+                uniform = [(0.0, 1 - 2**-24)[step % 2]] * factors
+                random = [uniform + [z] * columns for z in (_DEVIATIONS, -_DEVIATIONS)]
+                for temperature, spread in _TRIED_SAMPLING:
+                    sampling: Sampling = {"temperature": temperature, "spread": spread}
+                    for tried in ([voices[0]], voices):
+                        drawn = self._sample(tried, random[: len(tried)], sampling)
+                        if not all(_is_finite(*row) for row in drawn):
+                            raise ModelFileError(
+                                f"{self.file.path} cannot be played: its numbers overflow "
+                                f"after {step} touches, at temperature {temperature:g} "
+                                f"and spread {spread:g}"
+                            )
+                self._draw(voices)
         self.reset()
-        self._counts[0] = 0
+        self._counts[:] = 0
+
+    def take_faults(self) -> int:
+        """Return how many touches were replaced, since the last call, as they overflowed."""
+        faults, self._faults = self._faults, 0
+        return faults
 
     def set_sampling(self, *, temperature: float, spread: float) -> None:
         """Set temperature and spread: see robojam.player.reference.Network.sample."""
@@ -154,6 +218,8 @@ class ModelPlayer:
 
     def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Feed a touch to every voice: x and y in screens, dt in seconds."""
+        for voice in list(self._faulty):
+            self._forget(voice)
         self._stepper.feed_all(self._model_input(x, y, dt, moving))
         self._clear_lookahead()
 
@@ -165,6 +231,8 @@ class ModelPlayer:
 
     def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Feed a voice the touch that it has played, and use up its random numbers."""
+        if voice in self._faulty:
+            self._forget(voice)
         lookahead = self._lookahead
         if lookahead is None or not lookahead.commit(voice, (x, y, dt, moving)):
             self._stepper.feed(voice, self._model_input(x, y, dt, moving))
@@ -225,15 +293,44 @@ class ModelPlayer:
         stretch = np.sqrt(1 + lower * lower)
         deviations = scale[:, 0], scale[:, 1] * stretch
         table = np.column_stack([weights, mean, *deviations, lower / stretch])
-        return [tuple(row) for row in table[weights > _MIN_WEIGHT].tolist()]
+        shown = (weights > _MIN_WEIGHT) & np.isfinite(table).all(1)
+        return [tuple(row) for row in table[shown].tolist()]
 
     def _draw(self, voices: Sequence[int]) -> list[Proposal]:
-        drawn = self._stepper.sample(voices, self._random_numbers(voices), **self._sampling)
+        drawn = self._sample(voices, self._random_numbers(voices), self._sampling)
         half_x, half_y, half_dt, _ = self._half_noises
-        return [
-            Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5)
-            for x, y, dt, moving in drawn
-        ]
+        proposals = []
+        for voice, (x, y, dt, moving) in zip(voices, drawn, strict=True):
+            if not _is_finite(x, y, dt, moving):
+                x, y, dt, moving = self._replaced(voice)
+            proposals.append(Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5))
+        return proposals
+
+    def _sample(
+        self, voices: Sequence[int], numbers: RandomNumbers, sampling: Sampling
+    ) -> list[list[float]]:
+        """Draw the next event (C) of N voices; NaN, or what is not finite, for an overflow."""
+        try:
+            return self._stepper.sample(voices, numbers, **sampling)
+        except (OverflowError, ValueError):  # of Python's numbers, in which one is stepped
+            return [[math.nan] * len(TOUCH_COLUMNS)] * len(voices)
+
+    def _replaced(self, voice: int) -> tuple[float, ...]:
+        """Return the touch that a voice plays in the place of one that overflowed."""
+        if voice not in self._faulty:
+            self._faulty.add(voice)
+            self._faults += 1
+            log.warning(
+                "the numbers of the model %s overflow: its touch is replaced, and the voice "
+                "forgets what it has heard", printable(self.file.path.name),
+            )  # fmt: skip
+        return _REPLACEMENT
+
+    def _forget(self, voice: int) -> None:
+        """Return a voice whose numbers overflowed to the state before its first event."""
+        self._faulty.discard(voice)
+        self._stepper.state.write([voice], self.network.initial(1))
+        self._clear_lookahead()
 
     def _next_touches(self, voices: Sequence[int]) -> list[NextTouch]:
         """Draw some voices' next touches as one batch: proposed, played and fed."""
@@ -250,6 +347,8 @@ class ModelPlayer:
         """Draw the touches after some voices' next ones, from rows that were fed these."""
         numbers = self._random_numbers(voices, later=1)
         drawn = stepper.sample_rows(rows, numbers, **self._sampling)
+        for row in np.flatnonzero(~(np.abs(drawn) < _OVERFLOW).all(1)).tolist():
+            drawn[row] = self._replaced(voices[row])
         proposed = drawn.astype(np.float64) - self._half_noises
         played = np.minimum(np.maximum(proposed, _MIN), _MAX)
         # A flag is 0 or 1, and has no noise.
@@ -275,6 +374,11 @@ class ModelPlayer:
     def _clear_lookahead(self) -> None:
         if self._lookahead is not None:
             self._lookahead.clear()
+
+
+def _is_finite(x: float, y: float, dt: float, moving: float) -> bool:
+    """Return whether the numbers of a sampled touch did not overflow."""
+    return abs(x) < _OVERFLOW and abs(y) < _OVERFLOW and dt < _OVERFLOW and moving < 2
 
 
 def _load_weights(

@@ -51,6 +51,9 @@ class ScriptedPlayer:
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
         return [self.choose(voice) for voice in voices]
 
+    def take_faults(self) -> int:
+        return 0
+
     def choose(self, voice: int) -> Proposal:
         return self.script[self.counts[voice] % len(self.script)]
 
