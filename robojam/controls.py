@@ -78,9 +78,10 @@ class ControlSpec:
     low and high bound a number; parse returns the canonical form of a text, given the text
     and the value in force, or raises ValueError with what is allowed. option: the control can
     be set before the jam starts, too. sound: it concerns the sound alone, so the machine plays
-    on as if nothing had changed. replay: a replay takes it. per_player: a player who sends it
-    sets it for itself. midi_range: from where to where a MIDI controller turns it; midi_words:
-    what may follow its name in a MIDI binding ("" is nothing).
+    on as if nothing had changed. replay: a replay takes it. per_player: a
+    player may have a value of its own; own_by_default: a value without a player's name that a
+    host sends is its own, too, instead of everyone's. midi_range: from where to where a MIDI
+    controller turns it; midi_words: what may follow its name in a MIDI binding ("" is nothing).
     """
 
     name: str
@@ -99,6 +100,7 @@ class ControlSpec:
     sound: bool = False
     replay: bool = False
     per_player: bool = False
+    own_by_default: bool = False
     midi_range: tuple[float, float] | None = None
     midi_words: tuple[str, ...] = ()
     dial: Dial | None = None
@@ -122,6 +124,10 @@ class ControlSpec:
             allowed = self.allowed or "text"
             raise ValueError(f"{self.name} = {value!r:.60}; allowed: {allowed}")
         return float(value) if self.kind is Kind.NUMBER else int(value)
+
+    def own_name(self, who: str) -> str:
+        """Return the name by which a value names one player alone."""
+        return music.alone(who) if self.own_by_default else who
 
     def has(self, value: float) -> bool:
         """Return whether a number is within the range. NaN and infinities never are."""
@@ -204,13 +210,14 @@ class Settings:
         f"the instrument of each player, of {_INSTRUMENTS}",
         music.DEFAULT_INSTRUMENTS, music.parse_instruments,
         metavar="WHO=INSTRUMENT,…", allowed=f"WHO=INSTRUMENT,… of {_INSTRUMENTS}",
-        sound=True, per_player=True)
+        sound=True, per_player=True, own_by_default=True)
     range: str = _text(
         "the pitches at the left and the right edge, as MIDI notes or names: C2-C6; "
         "a player may have its own: 36-84,human2=35-51",
         music.DEFAULT_RANGE, music.parse_ranges,
         metavar="[WHO=]LOW-HIGH,…",
-        allowed="[WHO=]LOW-HIGH,… as in 36-84 or C2-C6,human2=35-51", sound=True)
+        allowed="[WHO=]LOW-HIGH,… as in 36-84 or C2-C6,human2=35-51",
+        sound=True, per_player=True)
     scale: str = _text(
         "the scale on A that pitches are held to",
         "free", lambda text, _current: music.parse_scale(text),
@@ -272,8 +279,8 @@ CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
     """Return the checked value of a control from outside, in its canonical form.
 
-    who is the player who sent it, or None: a control that each player has, sent without a
-    player's name ("keys" instead of "human2=keys"), is set for that player. A number that has
+    who is the player for whom alone it is set, or None: a value without a player's name
+    ("keys" instead of "human2=keys") is that player's. A number that has
     lost digits in 32 bits is restored: to the nearest short decimal within the range, or to
     the value in force where both are the same in 32 bits. Raises RefusedError.
     """
@@ -285,7 +292,7 @@ def validate_control(name: str, value: Any, settings: Settings, who: str | None)
         if control.kind is Kind.NUMBER:
             return _restored(control, value, current)
         if control.per_player and who is not None and "=" not in value:
-            return control.check(f"{music.alone(who)}={value}", current)
+            return control.check(f"{control.own_name(who)}={value}", current)
         return control.check(value, current)
     except ValueError as error:
         reason = f"unknown {name}" if control.kind is Kind.TEXT else "out of range"

@@ -198,6 +198,9 @@ def _merge(
     those of players. Raises ValueError for a value that
     parse refuses, and for more players than `MAX_NAMED`.
     """
+    named = 1 + text.count(",")
+    if named > MAX_NAMED:  # a long text is not read
+        raise ValueError(f"{named} players are named; allowed: up to {MAX_NAMED}")
     merged: dict[str, str] = {}
     for part in f"{before},{text}".split(","):
         who, value = _split(part, also)
@@ -217,6 +220,11 @@ def _order(who: str) -> tuple[bool, int, str]:
 def alone(who: str) -> str:
     """Return the name by which an assignment of instruments names one player alone."""
     return FIRST_HUMAN if who == "human" else who
+
+
+def names(text: str) -> set[str]:
+    """Return the names in assignments, "" for a value without one. Raises ValueError."""
+    return {_split(part, FIRST_HUMAN)[0] for part in text.split(",")}
 
 
 def unassign(text: str, who: str) -> str:

@@ -16,15 +16,18 @@ from typing import Any, Final
 
 import msgspec
 
+from robojam.config import roles
 from robojam.config.addresses import (
     LEARN,
     format_address,
+    is_loopback,
     parse_address,
     parse_output,
     parse_pad,
     parse_tuio,
 )
 from robojam.config.load import OptionsError, resolve
+from robojam.config.networks import Network, parse_network
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.engine import loop, model_loader
@@ -140,6 +143,7 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
     name of a model that the engine plays to the value of --model that loads it. Raises
     AssemblyError.
     """
+    options = with_roles(options)
     with _assembling():
         path = model_file.find(options.model)
         model_file.read(path)
@@ -162,10 +166,38 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
     return msgspec.structs.replace(options, osc_in=format_address(*listener.address)), find
 
 
+def with_roles(options: Options) -> Options:
+    """Return options with the file of roles read, and names of hosts looked up.
+
+    An engine that is started again with them needs neither. Raises AssemblyError.
+    """
+    try:
+        if options.roles is None:
+            rules = None
+        else:
+            rules = options.role_rules or roles.read(options.roles)
+            found = {a: role for who, role in rules.address.items() for a in _hosts_of(who)}
+            rules = msgspec.structs.replace(rules, address=found)
+        control = tuple(host for text in options.control for host in _hosts_of(text))
+    except (PortError, ValueError) as error:
+        raise AssemblyError(str(error)) from error
+    return msgspec.structs.replace(options, control=control, role_rules=rules)
+
+
+def _hosts_of(text: str) -> tuple[str, ...]:
+    """Return a network as it is, or the addresses of a host's name. Raises PortError."""
+    network = parse_network(text)
+    if isinstance(network, Network):
+        return (text,)
+    found = [host for host, _ in udp.resolve(network, 1, to="give a role to")]
+    return tuple(host for host in found if not is_loopback(host))
+
+
 def assemble(options: Options) -> Assembly:
     """Make the engine of a live jam. Raises AssemblyError."""
     model_loader.one_thread()
     warnings: list[str] = []
+    options = with_roles(options)
     with _assembling():
         path = model_file.find(options.model)
         listener = Listener(*parse_address(options.osc_in))

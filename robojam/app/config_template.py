@@ -16,13 +16,20 @@ _HEADER: Final = """\
 # wins over the file.
 """
 #: Values that stand for a default that only the engine knows.
-_EXAMPLES: Final = {"model": "touch", "seed": 1, "sound_out": "USB", "log": "robojam.log"}
+_EXAMPLES: Final = {
+    "model": "touch",
+    "seed": 1,
+    "roles": "roles.toml",
+    "sound_out": "USB",
+    "log": "robojam.log",
+}
 #: Examples of two values for the options that can be repeated.
 _LISTS: Final = {
     "osc_out": ("127.0.0.1:5006", "192.168.0.23:9000/touchosc"),
     "midi_in": ("LinnStrument", "Foot/pedal"),
     "midi_out": ("Surge", "Minilogue/scale"),
     "touchosc": ("/1/xy", "/2/xy"),
+    "control": ("192.168.0.23", "10.0.0.0/24"),
 }
 #: Examples for the options that are tables. They end the file, as TOML requires.
 _TABLES: Final = {

@@ -49,7 +49,7 @@ def _parse_host(host: str, port: str) -> str:
                 f"[{address}%INTERFACE]:{port}"
             )
         return canonical_host(host[1:-1])
-    if not _is_host(host):
+    if not is_host(host):
         reason = f"{quoted(host)} is neither an IPv4 address nor the name of a host"
         if ":" in host:
             example = host if _ipv6(host) else "ADDRESS"
@@ -68,7 +68,8 @@ def _ipv6(host: str) -> IPv6Address | None:
         return None
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Return whether a text is an IPv4 address or may be the name of a host."""
     labels = host.split(".")
     if labels[-1].isdecimal():  # no name ends in a number: this must be an address
         return len(labels) == 4 and all(

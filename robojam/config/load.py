@@ -1,18 +1,21 @@
 """Resolution of options: the command line over a TOML file over the defaults."""
 
 import math
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from robojam.config.addresses import PARSERS, quoted
+from robojam.config.networks import parse_network
 from robojam.config.options import BY_FIELD, BY_NAME, Option, Options
+from robojam.config.toml_file import line_of, read_toml
 from robojam.wire.midi.styles import MAX_PORTS, parse_port, parse_styles
+
+#: Parsers of the options that are addresses or hosts: each raises ValueError for a wrong text.
+_PARSERS: Final = PARSERS | {"control": parse_network}
 
 
 class OptionsError(ValueError):
@@ -65,22 +68,13 @@ def _check_ports(chosen: Mapping[str, Any]) -> None:
 
 def _from_toml(path: str) -> dict[str, Any]:
     """Return the options in a TOML file by their fields in Options. Raises OptionsError."""
-    import tomllib
-
     try:
-        text = Path(path).read_text("utf-8-sig")  # Windows' Notepad writes a mark first
-        table = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise OptionsError(f"{path}: not UTF-8 text, from byte {error.start} on") from error
-    except OSError as error:
-        raise OptionsError(f"{path}: {error.strerror or error}") from error
-    except RecursionError as error:
-        raise OptionsError(f"{path}: not TOML: nested too deeply") from error
-    except ValueError as error:  # TOMLDecodeError, or a number of 5000 digits
-        raise OptionsError(f"{path}: not TOML: {error}") from error
+        table, text = read_toml(path)
+    except ValueError as error:
+        raise OptionsError(str(error)) from error
     chosen: dict[str, Any] = {}
     for name, value in table.items():
-        where = f"{path}, line {_line_of(name, text)}"
+        where = f"{path}, line {line_of(name, text)}"
         option = BY_NAME.get(name)
         if option is None:
             hint = f"allowed: {', '.join(BY_NAME)}"
@@ -89,13 +83,6 @@ def _from_toml(path: str) -> dict[str, Any]:
             raise OptionsError(f"{where}: no option is named {quoted(name)}; {hint}")
         _set(chosen, option, value, where)
     return chosen
-
-
-def _line_of(name: str, text: str) -> int:
-    """Return the number of the line, from 1, of a key of the top table or of its table."""
-    pattern = rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]"
-    match = re.search(pattern, text, re.MULTILINE)
-    return 1 + text.count("\n", 0, match.start() if match else 0)
 
 
 def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None:
@@ -110,7 +97,7 @@ def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None
         chosen[option.field] = checked = msgspec.convert(value, option.type)
         if option.kind is float and math.isnan(checked):
             raise msgspec.ValidationError  # msgspec's limits let NaN pass
-        parse = PARSERS.get(option.field)
+        parse = _PARSERS.get(option.field)
         if parse is not None:
             for text in checked if option.kind is tuple else [checked]:
                 parse(text)

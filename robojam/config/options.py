@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 import msgspec
 from msgspec import Meta, Struct
 
+from robojam.config.roles import RoleRules
 from robojam.controls import MAX_SEED, SETTINGS, ControlSpec, Kind, Settings
 from robojam.wire.midi.styles import PRESETS, Style
 
@@ -48,7 +49,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     """Options that a jam starts with; made by `resolve`, which has checked every field.
 
     None stands for what only the engine can know: the model's file or a drawn seed. controls
-    holds the values that were chosen for controls (robojam.controls), by name.
+    holds the values that were chosen for controls (robojam.controls), by name, and role_rules
+    what is in the file of roles, once it has been read.
     """
 
     # A table, one to four lines a row.
@@ -83,6 +85,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     touchosc: Annotated[tuple[str, ...], _list(
         "ADDRESS[=AXES][:LOW..HIGH]", "a pad of TouchOSC to receive touches from, or learn: "
         "the next one touched", " or learn")] = ()
+    control: Annotated[tuple[str, ...], _list(
+        "HOST[/MASK]", "a host or a network beyond this machine that may control the jam; "
+        "others may only play")] = ()
+    roles: Annotated[str, _path(
+        "FILE", "a file that says who is host, player or watcher", "none")] | None = None
     announce: Annotated[bool, _switch(
         "announce it on the network, where osc-in listens beyond this machine")] = True
     sound: Annotated[bool, _switch(
@@ -97,6 +104,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     verbose: Annotated[bool, _switch("log everything, each time")] = False
     # fmt: on
     controls: dict[str, float | int | str] = {}
+    role_rules: RoleRules | None = None
 
     def settings(self, **defaults: float) -> Settings:
         """Return the controls' values that the jam starts with.
@@ -162,7 +170,7 @@ def _table() -> tuple[Option, ...]:
     """Return all rows: the controls of the jam after device, those of the sound after its."""
     rows: list[Option] = []
     for info in msgspec.structs.fields(Options):
-        if info.name == "controls":
+        if info.name in ("controls", "role_rules"):
             continue
         rows.append(_field_row(info))
         if info.name in ("device", "sound_out"):

@@ -23,11 +23,13 @@ import msgspec
 from robojam import music
 from robojam.config.addresses import format_address, player_host
 from robojam.config.options import Options
+from robojam.config.roles import Role
 from robojam.controls import CONTROLS, SETTINGS, RefusedError, Settings, validate_control
 from robojam.engine.metrics import DropCounter, memory_mb
 from robojam.engine.monitors import Monitors
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
+from robojam.engine.roles import NOT_ALLOWED, Roles
 from robojam.engine.senders import Sender, Senders
 from robojam.engine.setup import Setup
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
@@ -35,7 +37,7 @@ from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
 from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
-from robojam.limits import RateLimiter
+from robojam.limits import HostLimiter, RateLimiter
 from robojam.music import range_of
 from robojam.ports import udp
 from robojam.ports.interface import InputPort, OutputPort, Port
@@ -43,7 +45,7 @@ from robojam.ports.listener import Listener
 from robojam.ports.udp import Address
 from robojam.system.call_queue import CallQueue
 from robojam.system.priority import ORDINARY
-from robojam.touch import Phase, clip
+from robojam.touch import Phase, clip, is_machine
 from robojam.wire import dialects, native, osc
 
 log = logging.getLogger("robojam")
@@ -63,6 +65,9 @@ _CLIPPED: Final = 8
 _CENT = 0.01
 #: New recordings on request: a second, and in a burst.
 _RECORDINGS = (1, 10)
+#: Settings of players of other machines for themselves, a second and in a burst: of one host,
+#: of which so many are remembered, and of all. Each change is recorded.
+_OWN, _OWN_HOSTS, _ALL_OWN = (1, 8), 256, (20, 64)
 #: Warnings that the engine was held up: a second, and in a burst. All times are counted.
 _WARNINGS = (0.1, 3)
 
@@ -111,8 +116,10 @@ class Engine:
         self._reader = reader or dialects.OscReader()
         is_local = lru_cache(maxsize=64)(udp.is_local)
         self._monitors = Monitors(endpoint.send, self._reader.echo, is_local=is_local)
+        self._roles = Roles(options.control, options.role_rules, is_here=endpoint.is_here)
         self._senders = Senders(is_local=is_local, on_leave=self._leave)
         self._recordings, self._warnings = RateLimiter(*_RECORDINGS), RateLimiter(*_WARNINGS)
+        self._own = HostLimiter(*_OWN, _OWN_HOSTS, of_all=RateLimiter(*_ALL_OWN))
         self._settings = settings
         self._counts = DropCounter(clock)
         self._clipped = self._held_up = 0
@@ -290,8 +297,9 @@ class Engine:
         messages, dropped = osc.decode(data)
         for part in dropped:
             self._handle(part, host, arrival, sender)
+        plays = self._roles.of(host, arrival) is not Role.WATCHER
         for message in messages:
-            for source, request in self._reader.read(message, host, arrival, port):
+            for source, request in self._reader.read(message, host, arrival, port, plays=plays):
                 self._handle(request, source, arrival, sender)
         self._report_loops()
 
@@ -320,15 +328,20 @@ class Engine:
     ) -> None:
         self._counts.sender = sender or source
         try:
+            known = self._senders.get(source)
+            name = None if known is None else known.name
+            role = self._roles.check(request, source, name, arrival)
             match request:
                 case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
                     self._touch(request, source, arrival, sender)
                 case native.Control():
-                    self._control(request.name, request.value, source, arrival)
+                    self._control(request, source, arrival, sender, role)
                 case native.Subscribe() if sender:
                     self._subscribe((sender[0], request.port), arrival, on=request.on)
                 case native.Alive() if sender:
                     self._alive(request.ids, source, arrival, sender[1])
+                case native.LearnPad():
+                    self._reader.learn_pad()
                 case native.PreviewTouch() if sender:
                     self._senders.take_act(source, request, arrival)
                     self._preview.handle(request, arrival)
@@ -343,6 +356,7 @@ class Engine:
                     self._counts.drop("wrong port")
         except RefusedError as refused:
             key = request.name if isinstance(request, native.Control) else ""
+            key = "" if refused.reason == NOT_ALLOWED else key  # one for each host
             self._counts.drop(refused.reason, refused.about, key)
         finally:
             self._counts.sender = ""
@@ -411,7 +425,8 @@ class Engine:
         player = self._senders.admit(source, arrival)
         if is_new:
             for name, value in player.own.items():  # it has returned
-                self._set_own(player, name, value, arrival)
+                if self._may_set(player, arrival):
+                    self._set_own(player, name, value, arrival)
         return player
 
     def _leave(self, player: Sender, now: float) -> None:
@@ -419,16 +434,21 @@ class Engine:
         player.count_fingers(now)
         self._lift(player, list(player.fingers), now)
         for name in player.own:
-            rest = music.unassign(getattr(self._settings, name), _assignee(name, player))
+            own_name = CONTROLS[name].own_name(player.name)
+            rest = music.unassign(getattr(self._settings, name), own_name)
             self.jam.control(self._takes.t(now), name, rest)
 
     def _lift(self, player: Sender, fingers: Sequence[int], now: float) -> None:
         for finger in fingers:
             self.jam.finger(self._takes.t(now), player.name, finger, Phase.UP)
 
+    def _may_set(self, player: Sender, now: float) -> bool:
+        """Return whether a player may set something for itself now."""
+        return player.is_local or self._own.take(str(player.host), now)
+
     def _set_own(self, player: Sender, name: str, value: str, arrival: float) -> None:
         """Set a control for one player alone, until it leaves; and again when it returns."""
-        text = f"{_assignee(name, player)}={value}"
+        text = f"{CONTROLS[name].own_name(player.name)}={value}"
         try:
             checked = CONTROLS[name].check(text, getattr(self._settings, name))
         except ValueError as error:  # the control names as many players as it may
@@ -470,18 +490,35 @@ class Engine:
 
     # -- controls ---------------------------------------------------------------------------
 
-    def _control(self, name: str, value: Any, source: str, arrival: float) -> None:
+    def _control(
+        self,
+        request: native.Control,
+        source: str,
+        arrival: float,
+        sender: Address | None,
+        role: Role,
+    ) -> None:
+        name, value = request.name, request.value
         if self.jam.replaying and not (name in CONTROLS and CONTROLS[name].replay):
             raise RefusedError("replaying")
-        player = self._senders.get(source)
-        checked = validate_control(name, value, self._settings, player.name if player else None)
+        own = _is_own(name, value, role)
+        if own:
+            value = str(value).rpartition("=")[2]
+        player = self._senders.get(source) if own else None
+        who = None if player is None else player.name
+        checked = validate_control(name, value, self._settings, who)
         if name not in SETTINGS:  # it acts, or costs something, each time
             self._senders.take_act(source, native.Control(name, checked), arrival)
         if self._monitors.is_echo(name, checked, source, arrival):
             raise RefusedError("echo")
-        if CONTROLS[name].per_player and "=" not in value:
-            self._set_own(self._admit(source, arrival), name, value, arrival)
+        if own:
+            player = self._admit(source, arrival)
+            if not self._may_set(player, arrival):
+                raise RefusedError("too fast", f"more than {_OWN[0]} settings a second")
+            self._set_own(player, name, str(value), arrival)
             return
+        if sender is not None and not self.endpoint.is_here(sender[0]):
+            self._check_names(name, checked)
         value = checked
         if name == "record":
             self._record(arrival, on=bool(value))
@@ -501,6 +538,20 @@ class Engine:
                     panic = ControlChanged(self.jam.t, name, value)
                     self._publisher.send_to_outputs(panic, arrival)
         self.begin_if_alone()
+
+    def _check_names(self, name: str, value: Any) -> None:
+        """Refuse a value that names a player who is not there. Raises RefusedError."""
+        if not CONTROLS[name].per_player:
+            return
+        for who in music.names(value) - music.names(getattr(self._settings, name)):
+            if not self._senders.has(who) and not self._is_voice(who):
+                raise RefusedError(
+                    "unknown player", f"{who!r:.40} does not play; a control from another "
+                    "machine names who does",
+                )  # fmt: skip
+
+    def _is_voice(self, who: str) -> bool:
+        return is_machine(who) and int(who.removeprefix("ai") or 1) <= self.options.voices
 
     def _record(self, arrival: float, *, on: bool) -> None:
         takes = self._takes
@@ -628,6 +679,7 @@ class Engine:
             "replaced": self._counts.replaced,
             "model_faults": self._counts.faults,
             "dropped": self._counts.dropped,
+            "refused": self._roles.status(),
             "clipped": self._clipped,
             **self.endpoint.status(),
             "late_ms_p99": 1000 * self._publisher.lateness.p99,
@@ -650,6 +702,9 @@ class Engine:
         return json.dumps(status)
 
 
-def _assignee(control: str, player: Sender) -> str:
-    """Return the name by which a control names one player alone."""
-    return music.alone(player.name) if control == "instrument" else player.name
+def _is_own(name: str, value: object, role: Role) -> bool:
+    """Return whether a control is set for its sender alone."""
+    if role is not Role.HOST:
+        return True  # it is not allowed more
+    own_by_default = name in CONTROLS and CONTROLS[name].own_by_default
+    return own_by_default and "=" not in str(value) and "," not in str(value)

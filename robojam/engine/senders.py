@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from robojam.controls import RefusedError
 from robojam.limits import ExpiringTable, RateLimiter
+from robojam.music import FIRST_HUMAN
 from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 
@@ -42,6 +43,9 @@ _NEAR: Final = 0.1
 #: Names in one take (`robojam.touch.is_player` allows no higher number), and most senders
 #: who have left and are remembered.
 _MAX_NAMES, _MAX_PAST = 9999, 256
+#: Newcomers from other machines who get the place of another player: a second, and in a burst,
+#: which is less than their places.
+_JOINS = (10, 32)
 #: Touches of one player that are handled: a second, and in a burst.
 _TOUCHES = (5000, 5000)
 #: Messages that are remembered to find those that come twice: touches of one player, and
@@ -52,6 +56,7 @@ _SEARCH_INTERVAL = 0.05
 
 _TWICE = "the same packet came twice: over a network bridge, or from two network cards"
 _LATE = "a packet that was overtaken by the next one"
+_TOO_MANY = f"all places are taken, and more than {_JOINS[0]} people a second want one"
 _TOO_FAST = f"more than {_TOUCHES[0]} touches a second"
 
 _Place = tuple[float, float]
@@ -283,6 +288,7 @@ class Senders:
         self._past = ExpiringTable[str, _Past](_MAX_PAST)  # by source
         self._names: dict[str, str] = {}  # of this take, with the source that had each last
         self._next_name = 0
+        self._joins = RateLimiter(*_JOINS)
         self._acts = _Recent(_MAX_RECENT_ACTS)
         self._search_at = math.inf
 
@@ -293,6 +299,12 @@ class Senders:
     def get(self, source: str) -> Sender | None:
         """Return the sender of a source; None where it is no player."""
         return self._present.get(source)
+
+    def has(self, name: str) -> bool:
+        """Return whether a player has a name now; the human and human1 are all or the first."""
+        return name in ("", "human", FIRST_HUMAN) or any(
+            sender.name == name for sender in self._present.values()
+        )
 
     def begin_take(self, now: float) -> None:
         """Begin a take: no finger is down, and names that nobody has now are free."""
@@ -401,7 +413,8 @@ class Senders:
         """Remove the sender that has been silent longest, if there is no place.
 
         A sender without a finger down leaves before one with fingers, and for another machine
-        one of other machines, if there is any.
+        one of other machines, if there is any. Raises RefusedError where newcomers come too
+        fast: who plays is not to lose a place between two touches.
         """
         everyone = list(self._present.values())
         full = len(everyone) >= MAX_PLAYERS
@@ -414,6 +427,8 @@ class Senders:
             elif full or len(others) >= MAX_PLAYERS - RESERVED:
                 leaving = others or everyone
         if leaving:
+            if not is_local and not self._joins.take(now):
+                raise RefusedError("too many players", _TOO_MANY)
             sender = min(leaving, key=lambda s: (s.count_fingers(now) > 0, s.heard_at))
             self._leave(sender, now, "; all places are taken, and somebody else joins")
 

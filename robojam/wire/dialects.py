@@ -26,9 +26,8 @@ LEARN: Final = "/robojam/learn"
 _OF_AN_ENGINE: Final = (
     "what robojam sends; another robojam plays along here by --osc-out HOST:PORT/tuio"
 )
-_LEARN_INPUT: Final = native.Control("learn", 1)
 INPUTS: Final = _merged(
-    native.INPUTS, microjam.INPUTS, impsy.INPUTS, {LEARN: native.trigger(_LEARN_INPUT)}
+    native.INPUTS, microjam.INPUTS, impsy.INPUTS, {LEARN: native.trigger(native.LearnPad())}
 )
 
 
@@ -56,23 +55,21 @@ class OscReader:
         self.tuio_reader = tuio_reader or tuio.TuioReader(echo=self.echo)
 
     def read(
-        self, message: Message, host: str, now: float, port: int = 0
+        self, message: Message, host: str, now: float, port: int = 0, *, plays: bool = True
     ) -> list[tuple[str, Input]]:
         """Return the inputs of a message that came from a host and port at an instant (s).
 
-        Each comes with its source, which stands for a player. Never raises.
+        Each comes with its source, which stands for a player. plays: the host may play, so its
+        messages may be those of a pad. Never raises.
         """
         if message.address.startswith(tuio.PREFIX):
             return self.tuio_reader.read(message, host, now, port)
-        inputs = self.pads.read(message, host, now, self.echo)
+        inputs = self.pads.read(message, host, now, self.echo) if plays else None
         if inputs is None:
             input_ = native.read(message, INPUTS)
             if input_ is native.RELEASED:
                 return []
-            if input_ is _LEARN_INPUT:
-                self.pads.learning = True
-                return []
-            inputs = [self._unless_echo(input_, message, host, now)]
+            inputs = [self._unless_echo(input_, message, host, now) if plays else input_]
         return [
             (host, _with_details(input_, message) if isinstance(input_, Dropped) else input_)
             for input_ in inputs
@@ -89,6 +86,10 @@ class OscReader:
         common = message.address not in native.INPUTS or message.tags.startswith("s")
         echo = self.echo.is_echo_place(host, input_.x, input_.y, now, common=common)
         return Dropped("echo") if echo else input_
+
+    def learn_pad(self) -> None:
+        """Make the next pad that is touched a pad of the jam."""
+        self.pads.learning = True
 
     def expire(self, now: float) -> tuple[list[tuple[str, Input]], float]:
         """Return the lifts of TUIO sources that are gone, and the seconds until the next."""

@@ -115,6 +115,11 @@ class StatusRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnPad:
+    """Request to make the next TouchOSC pad that is touched a pad of the jam."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetupRequest:
     """Request to send the sender what is chosen in the setup, and what could be."""
 
@@ -129,7 +134,7 @@ class SetupChange:
 
 TouchInput = Finger | PitchedFinger | PhaselessTouch
 Input = (
-    TouchInput | Alive | PreviewTouch | Control | Subscribe | StatusRequest
+    TouchInput | Alive | PreviewTouch | Control | LearnPad | Subscribe | StatusRequest
     | SetupRequest | SetupChange | Dropped
 )  # fmt: skip
 

@@ -50,7 +50,8 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
         "sound": False, "sound-out": "Headphones", "record": False, "sessions": "jams",
         "log": "log.txt", "verbose": True, "mode": "duet", "scale": "minor",
-        "instrument": "human=drums,ai=chirp",
+        "instrument": "human=drums,ai=chirp", "roles": "roles.toml",
+        "control": ["10.0.0.7", "fd00::/64", "ipad.local"],
     }  # fmt: skip
     for name, row in SETTINGS.items():
         if row.option and name not in given:

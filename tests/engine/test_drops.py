@@ -17,7 +17,9 @@ PHONE, OTHER = ("192.168.0.23", 9000), ("192.168.0.24", 9000)
 @pytest.fixture
 def engine(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    return DrivenEngine(tmp_path, touchosc=("/1/multixy1", "/1/xy"))
+    return DrivenEngine(
+        tmp_path, touchosc=("/1/multixy1", "/1/xy"), control=("192.168.0.0/24",)
+    )
 
 
 def said(caplog) -> list[str]:

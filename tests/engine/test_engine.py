@@ -314,7 +314,7 @@ def test_hostile_packets_are_counted_by_reason_and_change_no_event(driven, caplo
         for _ in range(3):
             d.raw(next(sent)[1], STRANGER)
 
-    d = driven()
+    d = driven(control=STRANGER[:1])  # so that its controls are read
     assert events_with(d, send_hostile) == undisturbed
     dropped: dict[str, int] = {}
     for reason, _packet in (packets * 10)[: 33 * 3]:

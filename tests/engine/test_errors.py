@@ -153,10 +153,10 @@ def test_packet_whose_handler_fails_is_dropped_and_the_next_is_heard(
     d = driven()
     read = d.engine._reader.read
 
-    def fail_once(message, *rest):
+    def fail_once(message, *rest, **more):
         if message.address == "/robojam/mode":
             raise KeyError("a\x1b[2Jb")
-        return read(message, *rest)
+        return read(message, *rest, **more)
 
     monkeypatch.setattr(d.engine._reader, "read", fail_once)
     bad = osc.encode("/robojam/mode", "s", "duet")

@@ -358,12 +358,12 @@ def test_tap_whose_lift_came_first_is_lifted_soon_unless_it_moves(senders):
 
 def test_what_a_network_can_fill_is_bounded(senders):
     for i in range(2000):
-        flood = senders.admit(f"10.0.{i // 100}.{i % 100}", i / 1e4)
-        senders.take_act(f"10.1.{i // 100}.{i % 100}", Control("seed", i), i / 1e4)
+        flood = senders.admit(f"10.0.{i // 100}.{i % 100}", i / 5)
+        senders.take_act(f"10.1.{i // 100}.{i % 100}", Control("seed", i), i / 5)
     for i in range(2000):
-        flood.take_up(-i, 1.0)
-        down(senders, flood, i, 1.0)
-        senders.take(flood, PhaselessTouch(i / 2000, 0.5, id=5000 + i), 1.0)
+        flood.take_up(-i, 400.0)
+        down(senders, flood, i, 400.0)
+        senders.take(flood, PhaselessTouch(i / 2000, 0.5, id=5000 + i), 400.0)
     sizes = {
         name: len(table)
         for owner in (senders, flood)
@@ -373,6 +373,26 @@ def test_what_a_network_can_fill_is_bounded(senders):
     assert {"_past", "_lifts", "fingers", "_present"} <= set(sizes)
     assert max(size for name, size in sizes.items() if name != "_names") <= 256
     assert sizes["_names"] == 2000  # up to 9999
+
+
+def test_newcomers_who_come_too_fast_do_not_take_the_places_of_who_plays(senders):
+    visitors = [f"10.0.0.{i}" for i in range(MAX_PLAYERS - RESERVED)]
+    for visitor in visitors:
+        senders.admit(visitor, 0.0)
+    refused = 0
+    for i in range(15_000):  # senders that are forged, in one second
+        now = 1 + i / 15_000
+        if i % 250 == 0:  # 60 touches a second
+            player = senders.admit("10.0.0.0", now)
+            assert player.name == "human"
+        try:
+            senders.admit(f"10.1.{i // 250}.{i % 250}", now)
+        except RefusedError as error:
+            refused += 1
+            assert error.reason == "too many players"
+    assert refused > 14_900
+    assert sum(senders.get(visitor) is not None for visitor in visitors) >= 12
+    assert senders.admit("127.0.0.1", 2.0)  # this machine has a place
 
 
 # -- in an engine ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from robojam.touch import Phase, Touch
 from robojam.wire import dialects, impsy, microjam, native, osc
 from robojam.wire.dialects import OscReader
-from robojam.wire.native import Control, Dropped, Finger, Input, PhaselessTouch
+from robojam.wire.native import Control, Dropped, Finger, Input, LearnPad, PhaselessTouch
 from robojam.wire.osc import Message, decode, encode
 from robojam.wire.touchosc import Pad, Pads
 
@@ -251,7 +251,9 @@ def test_touchosc_learning_takes_the_next_touched_pad_and_no_other_message():
     learnt: list[Pad] = []
     reader = OscReader(pads=Pads(on_learnt=learnt.append))
     assert read(reader, pad_place(0.5, 0.5))[0].reason == "unknown address"  # type: ignore[union-attr]
-    assert read(reader, encode(dialects.LEARN)) == []
+    assert read(reader, encode(dialects.LEARN)) == [LearnPad()]
+    assert reader.status() == {"pads": [], "learning": False}  # who asks may not be allowed to
+    reader.learn_pad()
     assert reader.status() == {"pads": [], "learning": True}
     for message in (
         encode("/1/fader", "f", 0.5),
@@ -271,7 +273,7 @@ def test_touchosc_learning_takes_the_next_touched_pad_and_no_other_message():
     (dropped,) = read(reader, pad_place(0.5, 0.5, "/2/xy"))
     assert dropped == Dropped("unknown address")
     assert dropped.about == "'/2/xy' ff; if that is a pad: --touchosc /2/xy"
-    read(reader, encode(dialects.LEARN))
+    reader.learn_pad()
     read(reader, pad_place(0.5, 0.5, "/2/multi/3"))
     assert learnt == [XY, Pad("/2/multi")]
 
@@ -399,10 +401,8 @@ def test_what_phones_send_besides_is_ignored_and_not_counted(
 
 
 def test_learning_begins_with_a_button_that_is_pressed():
-    for tags, args, learning in (("", (), True), ("f", (1.0,), True), ("f", (0.0,), False)):
-        reader = OscReader()
-        assert read(reader, encode(dialects.LEARN, tags, *args)) == []
-        assert reader.pads.learning is learning
+    for tags, args, asked in (("", (), True), ("f", (1.0,), True), ("f", (0.0,), False)):
+        assert read_one(dialects.LEARN, tags, *args) == ([LearnPad()] if asked else [])
     assert isinstance(read_one(dialects.LEARN, "ff", 1.0, 1.0)[0], Dropped)
 
 

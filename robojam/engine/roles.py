@@ -1,0 +1,157 @@
+"""Roles: what each sender may do. Pure.
+
+A sender is known by its source, as `robojam.engine.senders` knows it: a host, a source of TUIO
+or a MIDI connection. `_LEAST` is the one table of what each role may do.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from robojam.config.networks import Network, parse_network
+from robojam.config.roles import Role, RoleRules
+from robojam.controls import CONTROLS, RefusedError
+from robojam.limits import ExpiringTable
+from robojam.system.shell import printable, shell_quoted
+from robojam.wire import native
+from robojam.wire.midi.port_names import matches
+
+#: The lowest role that may send a request. A player may send a control, too, where it is its
+#: own: see `_is_own`. What is not in the table is for hosts.
+_LEAST: Final[Mapping[type, Role]] = {
+    native.StatusRequest: Role.WATCHER,
+    native.Subscribe: Role.WATCHER,
+    native.Finger: Role.PLAYER,
+    native.PitchedFinger: Role.PLAYER,
+    native.PhaselessTouch: Role.PLAYER,
+    native.Alive: Role.PLAYER,
+}
+#: Other requests, as a refusal names them.
+_WHAT: Final[Mapping[type, str]] = {
+    native.PreviewTouch: "a preview",
+    native.SetupRequest: "the setup",
+    native.SetupChange: "the setup",
+    native.LearnPad: "learning a pad",
+}
+#: Reason of a refusal.
+NOT_ALLOWED: Final = "not allowed"
+_RANK: Final = {Role.WATCHER: 0, Role.PLAYER: 1, Role.HOST: 2}
+#: Most sources whose roles are remembered, and for how many seconds: the addresses of this
+#: machine may change.
+_MAX_SOURCES, _MEMORY = 256, 10.0
+#: End of the player's name of the second TUIO source, or a further one, of one name.
+_NUMBERED: Final = re.compile(r" \(\d+\)$")
+
+
+class Roles:
+    """Roles of all senders; `refused` counts, by role, what a sender was not allowed."""
+
+    def __init__(
+        self,
+        control: Collection[str] = (),
+        rules: RoleRules | None = None,
+        *,
+        is_here: Callable[[str], bool],
+    ) -> None:
+        """Start with networks whose hosts may control, and rules for all others.
+
+        is_here says whether a host is this machine, for certain. Names of hosts have been
+        replaced by their addresses.
+        """
+        self._is_here, self._rules = is_here, rules or RoleRules()
+        named = [(who, role) for who, role in self._rules.address.items()]
+        networks = [
+            *((parse_network(who), Role.HOST) for who in control),
+            *sorted(((parse_network(who), role) for who, role in named), key=_size),
+        ]
+        self._networks = [(n, role) for n, role in networks if isinstance(n, Network)]
+        self._known = ExpiringTable[str, Role](_MAX_SOURCES, _MEMORY)
+        self.refused: Counter[Role] = Counter()
+
+    def of(self, source: str, now: float) -> Role:
+        """Return the role of a source at an instant (s)."""
+        self._known.expire(now)
+        role = self._known.get(source)
+        if role is None:
+            role = self._find(source)
+            self._known.put(source, role, now)
+        return role
+
+    def check(self, request: native.Input, source: str, name: str | None, now: float) -> Role:
+        """Return the role of a source that may send a request; name is its player's, if any.
+
+        Raises RefusedError, which says what to do.
+        """
+        if isinstance(request, native.Dropped):
+            return Role.WATCHER
+        role = self.of(source, now)
+        if role is Role.HOST:
+            return role
+        if _RANK[role] >= _RANK[_LEAST.get(type(request), Role.HOST)]:
+            return role
+        if role is Role.PLAYER and _is_own(request, name):
+            return role
+        self.refused[role] += 1
+        raise RefusedError(NOT_ALLOWED, self._advice(request, source, role))
+
+    def status(self) -> dict[str, int]:
+        """Return how many requests were refused, by role, as JSON values."""
+        return {role: self.refused[role] for role in (Role.PLAYER, Role.WATCHER)}
+
+    def _find(self, source: str) -> Role:
+        """Return the role of a source by the rules."""
+        kind, _, rest = source.partition(":")
+        if kind == "midi":
+            roles = [role for who, role in self._rules.midi.items() if matches(who, [rest])]
+            return roles[0] if roles else Role.HOST
+        if kind == "tuio":
+            rest = _NUMBERED.sub("", rest)
+            host, _, name = rest.partition("/")
+            role = self._rules.tuio.get(rest) or self._rules.tuio.get(name)
+            return role or self._of_host(host)
+        return self._of_host(source)
+
+    def _of_host(self, host: str) -> Role:
+        if self._is_here(host):
+            return Role.HOST
+        named = (role for network, role in self._networks if host in network)
+        return next(named, self._rules.others)
+
+    def _advice(self, request: native.Input, source: str, role: Role) -> str:
+        kind, _, rest = source.partition(":")
+        if kind in ("midi", "tuio"):
+            table, who = kind, rest
+        else:
+            table, who = "address", source
+        if role is Role.WATCHER:
+            needed = f'"{who}" = "player" under [{table}] in the file of roles'
+            return f"a watcher may only watch; to let it play: {printable(needed):.200}"
+        what = _WHAT.get(type(request), "this")
+        if isinstance(request, native.Control):
+            what = f"the {request.name} of all" if _is_per_player(request) else request.name
+        if table == "address":
+            needed = f"--control {shell_quoted(who)}"
+        else:
+            needed = printable(f'"{who}" = "host" under [{table}] in the file of roles')
+        return f"{what} is for hosts alone, and this is a player; to let it: {needed:.200}"
+
+
+def _size(rule: tuple[Network | str, Role]) -> float:
+    """Return the size of a rule's network: the smallest decides."""
+    network, _ = rule
+    return network.size if isinstance(network, Network) else math.inf
+
+
+def _is_per_player(request: native.Control) -> bool:
+    return request.name in CONTROLS and CONTROLS[request.name].per_player
+
+
+def _is_own(request: native.Input, name: str | None) -> bool:
+    """Return whether a request sets a control of the player of that name alone."""
+    if not isinstance(request, native.Control) or not _is_per_player(request):
+        return False
+    who, _, value = str(request.value).rpartition("=")
+    own = "" if name is None else CONTROLS[request.name].own_name(name)
+    return who.strip().lower() in ("", own) and "," not in value
