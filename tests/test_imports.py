@@ -40,7 +40,7 @@ PACKAGES = {
     "model": Row(3, "msgspec numpy safetensors torch"),
     "jam": Row(4),
     "config": Row(4, "msgspec"),
-    "player": Row(5, "numpy torch"),
+    "player": Row(5, "numba numpy torch"),
     "sound": Row(5, "msgspec numpy", lazily="miniaudio"),
     "sessions": Row(5, "msgspec numpy"),
     "ports": Row(6, lazily="ifaddr rtmidi zeroconf"),
@@ -59,7 +59,8 @@ PACKAGES = {
 #: Modules that do no I/O, start no thread, and are given the time and their random numbers.
 PURE = (
     "touch limits music controls mixture wire jam config model.event model.features"
-    " model.lattice player.reference player.cpu_single player.cpu_batch player.state_layout"
+    " model.lattice player.reference player.cpu_single player.cpu_batch player.cpu_compiled"
+    " player.kernels player.state_layout"
     " player.lookahead sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
@@ -77,8 +78,9 @@ WITHOUT = {
     "model.features": "safetensors torch",
     "model.lattice": "safetensors torch",
     "model.file": "torch",
-    "player.devices": "torch",
-    "player.player": "torch",
+    "player.cpu_single": "numba torch",
+    "player.devices": "numba torch",
+    "player.player": "numba torch",
     "player.reference": "torch",
     "sessions.session": "numpy",
     "sessions.recorder": "numpy",
@@ -217,8 +219,8 @@ def test_lazy_library_imported_at_the_top_of_a_module_is_reported(tmp_path, monk
     ("module", "heavy"),
     [
         ("robojam.cli", "torch numpy pygame rich safetensors pythonosc"),
-        ("robojam.engine.engine", "torch pygame"),
-        ("robojam.player.player", "torch pygame"),
+        ("robojam.engine.engine", "torch numba pygame"),
+        ("robojam.player.player", "torch numba pygame"),
         ("robojam.window.app", "torch numpy safetensors"),
     ],
 )

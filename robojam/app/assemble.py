@@ -32,9 +32,9 @@ from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.engine import loop, model_loader
 from robojam.engine.engine import READY, Engine
-from robojam.engine.model_loader import Models
+from robojam.engine.model_loader import Models, is_compiled
 from robojam.engine.setup import PortGroup, Setup
-from robojam.engine.takes import ModelInfo
+from robojam.engine.takes import LoadedPlayer, ModelInfo
 from robojam.jam.jam import Jam
 from robojam.jam.protocols import Player
 from robojam.model import file as model_file
@@ -88,7 +88,8 @@ class Assembly:
     """An engine that is ready to run, and what to print about it.
 
     ready is the line that says where it listens and plays to. warnings name what was asked
-    for and is missing, one line each.
+    for and is missing, one line each. speed_up is called when the engine listens; it returns
+    at once, and the engine is offered a faster player later, if there is one.
     """
 
     engine: Engine
@@ -96,6 +97,7 @@ class Assembly:
     ready: str
     warnings: tuple[str, ...] = ()
     announced: bool = False
+    speed_up: Callable[[], None] = lambda: None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -122,6 +124,7 @@ class Assembly:
             gc.freeze()  # later collections skip all that exists now
             self.engine.priority = raise_priority()
             on_ready()
+            self.speed_up()
             loop.run(self.engine)
 
 
@@ -237,7 +240,12 @@ def assemble(options: Options) -> Assembly:
     _warn_of_itself(listener, warnings)
     address, outputs = format_address(*listener.address), ", ".join(options.osc_out)
     ready = f"{READY}{address}, plays to {outputs}: {path.name} on {device}"
-    return Assembly(engine, options, ready, tuple(warnings), announced=announced)
+
+    def use_compiled(compiled: LoadedPlayer) -> None:
+        engine.offer(compiled, partial(setattr, models, "compiled", True))
+
+    speed_up = partial(models.load_compiled, path, options.voices, use_compiled)
+    return Assembly(engine, options, ready, tuple(warnings), announced, speed_up)
 
 
 def make_reader(options: Options) -> OscReader:
@@ -396,8 +404,9 @@ def regenerate_session(
             device = _device_of(header) if device is None else choose_device(device)
             path = _model_of(header) if model is None else model_file.find(model)
             voices = int(header.options.get("voices", 1))
-            loaded = model_loader.load(path, device=device, voices=voices)
+            loaded = _load_as_recorded(path, header, device=device, voices=voices)
             models = Models(path, device=device)
+            models.compiled = is_compiled(loaded.info.build)
             events = tuple(regenerate(session, loaded.player, load))
     except (ValueError, TypeError) as error:
         raise AssemblyError(f"{session.path}, {error}") from error
@@ -407,6 +416,14 @@ def regenerate_session(
     info = loaded.info
     header = msgspec.structs.replace(header, model=info.model, device=device, build=info.build)
     return Session(header, events), differences
+
+
+def _load_as_recorded(path: Path, header: Header, *, device: str, voices: int) -> LoadedPlayer:
+    """Load a model with the kind of steps that a recording was made with, if they are here."""
+    if is_compiled(header.build) and device == "cpu":
+        with suppress(ImportError):  # its build will differ, and that is said
+            return model_loader.load(path, device=device, voices=voices, compiled=True)
+    return model_loader.load(path, device=device, voices=voices)
 
 
 def _describe_model(model: ModelRef) -> str:

@@ -13,12 +13,15 @@ from robojam import __version__
 from robojam.engine.takes import LoadedPlayer, ModelInfo
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
+from robojam.player.devices import can_compile, load_compiler
 from robojam.player.player import ModelPlayer
 from robojam.sessions.session import ModelRef
 from robojam.system.shell import printable
 
 log = logging.getLogger("robojam")
 
+#: Beginning of the part of a build that names what steps the voices.
+_STEPS = "steps by "
 #: Function that is called with the result of loading a model.
 OnLoaded = Callable[[LoadedPlayer | Exception], None]
 
@@ -28,8 +31,11 @@ def one_thread() -> None:
     threadpoolctl.threadpool_limits(1)
 
 
-def build(device: str) -> str:
-    """Describe all software and hardware that may change the last bits of a sum."""
+def build(device: str, steps: str) -> str:
+    """Describe all software and hardware that may change the last bits of a sum.
+
+    steps is what steps the voices, as ModelPlayer names it.
+    """
     parts = [f"robojam {__version__}", f"{platform.system()} {platform.machine()}"]
     if device == "cpu":
         parts.append(f"numpy {np.__version__}")
@@ -45,15 +51,23 @@ def build(device: str) -> str:
         parts.append(f"torch {torch.__version__}")
         if device == "cuda":
             parts.append(torch.cuda.get_device_name())
-    return ", ".join(parts)
+    return ", ".join([*parts, f"{_STEPS}{steps}"])
 
 
-def load(path: Path, *, device: str, voices: int) -> LoadedPlayer:
-    """Load a model for play on a device: cpu, cuda or mps. Raises ModelFileError."""
+def is_compiled(build: str) -> bool:
+    """Return whether a build's steps are compiled."""
+    return f"{_STEPS}numba" in build
+
+
+def load(path: Path, *, device: str, voices: int, compiled: bool = False) -> LoadedPlayer:
+    """Load a model for play on a device: cpu, cuda or mps. Raises ModelFileError.
+
+    compiled: with compiled steps, as ModelPlayer has them. Raises ImportError without numba.
+    """
     file = modelfile.read(path)
-    player = ModelPlayer(file, device=device, voices=voices)
+    player = ModelPlayer(file, device=device, voices=voices, compiled=compiled)
     ref = ModelRef(printable(path.name), file.sha256)
-    return LoadedPlayer(player, ModelInfo(ref, device, build(device), str(path)))
+    return LoadedPlayer(player, ModelInfo(ref, device, build(device, player.steps), str(path)))
 
 
 class Models:
@@ -63,6 +77,8 @@ class Models:
         """Search beside the chosen model, then among the models that robojam brings."""
         self.folders = list(dict.fromkeys([chosen.parent.resolve(), modelfile.folder()]))
         self.device = device
+        #: Whether models are stepped by compiled functions on the CPU.
+        self.compiled = False
         self._lock = threading.Lock()
         self._request: tuple[str, int, OnLoaded] | None = None
         self._busy = False
@@ -99,7 +115,29 @@ class Models:
                     "%s does not work any more: %s; on with the CPU", self.device, reason
                 )
                 self.device = "cpu"
-        return load(path, device="cpu", voices=voices)
+        return load(path, device="cpu", voices=voices, compiled=self.compiled)
+
+    def load_compiled(
+        self, path: Path, voices: int, on_loaded: Callable[[LoadedPlayer], None]
+    ) -> None:
+        """Load a model with compiled steps in a thread of its own, where numba is installed.
+
+        Where that works, on_loaded is called there with the result.
+        """
+        if self.device != "cpu" or not can_compile():
+            return
+
+        def work() -> None:
+            try:
+                load_compiler()
+                loaded = load(path, device="cpu", voices=voices, compiled=True)
+            except Exception as error:  # of any kind: the jam goes on with the steps it has
+                reason = printable(str(error).partition("\n")[0])
+                log.warning("numba does not work here: %s; numpy steps the model", reason)
+            else:
+                on_loaded(loaded)
+
+        threading.Thread(target=work, name="compiler", daemon=True).start()
 
     def ask(self, name: str, voices: int, on_loaded: OnLoaded) -> None:
         """Load a model in a thread of its own, and call on_loaded with the result there.

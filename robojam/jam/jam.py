@@ -460,6 +460,7 @@ class Jam:
         self.counts.heard += 1
         self.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
         self.mode.human_fed(self)
+        self.voices.prepare()
 
     def _lift_humans(self, events: Iterator[FingerEvent]) -> None:
         for event in events:

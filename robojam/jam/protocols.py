@@ -48,6 +48,9 @@ class Player(Protocol):
     def skip(self, voice: int) -> None:
         """Use up the random numbers of a touch that the voice is not fed."""
 
+    def prepare(self) -> None:
+        """Compute ahead what the next touch needs, whatever it is. Changes no touch."""
+
     def continue_from(self, other: Any) -> None:
         """Go on with the random numbers of another player of the same kind."""
 

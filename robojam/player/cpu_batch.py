@@ -74,6 +74,9 @@ class BatchStepper:
         """Advance every voice by the same event (C)."""
         self.feed_rows(self.rows, np.array([event] * len(self.rows), np.float32))
 
+    def prepare(self) -> None:
+        """Compute nothing ahead: the products of a batch are taken whole."""
+
     def sample(
         self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:

@@ -4,6 +4,11 @@ The mathematics is that of robojam.player.reference, which is written for batche
 voice the products are small and most of the time goes into calls: so the few numbers are
 Python's own, and the rest is a product and a handful of numpy calls a layer, into arrays
 that exist already. A voice's state is a row (robojam.player.state_layout).
+
+Half of a step's weights multiply the last output of the layer that they belong to, which is
+known before the event. `prepare` computes those products ahead, between two events: then only
+the other half is read from memory while an event waits for its answer. The sum of the halves
+has the same bits, whenever they were computed.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from robojam.model.event import Factor
 from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION, Floats
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers, Sampling
-from robojam.player.state_layout import StateLayout
+from robojam.player.state_layout import LayerLayout, StateLayout
 
 _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.
@@ -32,19 +37,54 @@ _Row = list[float]
 class _SingleHead:
     """One factor's head, and the arrays that it computes in.
 
-    hidden is a view of all of hidden_and_one but the one at its end, which multiplies the
-    bias. context is what the factor's value adds to the part `later` of the trunk's output.
+    trunk and later are views of the trunk's output: the part that belongs to the head, and
+    that of the later heads, to which the factor's value adds context. hidden is a view of all
+    of hidden_and_one but the one at its end, which multiplies the bias.
     """
 
-    def __init__(self, network: Network, i: int) -> None:
+    def __init__(self, network: Network, i: int, trunk: Floats) -> None:
         head = network.heads[i]
-        self.factor, self.trunk, self.later = head.factor, head.trunk, head.later
-        self.component_index, self.parts = head.component_index, head.parts
-        self.context = head.later_context
+        self.factor, self.trunk, self.later = head.factor, trunk[head.trunk], trunk[head.later]
+        self.component_index: list[list[int]] = head.component_index.tolist()
+        self.parts, self.context = head.parts, head.later_context
+        self._added = np.zeros(len(self.later), np.float32)
         self.weight = np.concatenate([head.weight, head.bias[None]])
         self.hidden_and_one = np.ones(len(self.weight), np.float32)
         self.hidden = self.hidden_and_one[:-1]
         self.out = np.zeros(self.weight.shape[1], np.float32)
+
+    def output(self) -> list[float]:
+        """Return the head's output."""
+        np.tanh(self.trunk, out=self.hidden)
+        np.dot(self.hidden_and_one, self.weight, out=self.out)
+        numbers: list[float] = self.out.tolist()
+        return numbers
+
+    def add_context(self, unit: _Row) -> None:
+        """Add the factor's value to the trunk's output for the later heads."""
+        if self.context is None:
+            return
+        for value, row in zip(unit, self.context, strict=True):
+            np.multiply(row, value, out=self._added)
+            np.add(self.later, self._added, out=self.later)
+
+
+class _SingleLayer:
+    """One layer, its weights in two halves, and its product that is computed ahead."""
+
+    def __init__(self, layout: LayerLayout) -> None:
+        self.new_weight = layout.weight[: layout.new]
+        self._known_weight = layout.weight[layout.new :]
+        self._product = np.zeros(self.new_weight.shape[1], np.float32)
+        self._product_of = b""  # the layer's output by which it was computed
+
+    def known_product(self, known: Floats) -> Floats:
+        """Return the product of what is known before an event: 1, and the last output."""
+        output = known.tobytes()  # compared: to compute it takes a hundred times as long
+        if output != self._product_of:
+            np.dot(known, self._known_weight, out=self._product)
+            self._product_of = output
+        return self._product
 
 
 class SingleStepper:
@@ -63,20 +103,24 @@ class SingleStepper:
         self.state = layout.state(self.rows)
         self._initial = layout.initial(1)
         n = network.units
-        self._heads = [_SingleHead(network, i) for i in range(len(network.heads))]
         self._trunk_weight = layout.trunk
         self._trunk = np.zeros(layout.trunk.shape[1], np.float32)
+        self._heads = [_SingleHead(network, i, self._trunk) for i in range(len(network.heads))]
         self._z = z = np.zeros(4 * n, np.float32)
         self._opened = s = np.zeros(4 * n, np.float32)
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
         self._input_gate, self._forget_gate, self._output_gate = s[:n], s[n : 2 * n], s[3 * n :]
         self._dims = self.event.position.dims if self.event.position else 0
+        layers = [_SingleLayer(la) for la in layout.layers]
         # Views of each voice's row, made once: to make one costs as much as a small product.
         self._feature_views = [row[layout.features] for row in self.rows]
         self._motion_views = [row[layout.motion] for row in self.rows]
         self._head_inputs = [row[layout.head_input] for row in self.rows]
         self._layer_views = [
-            [(row[la.reads], row[la.cell], row[la.writes], la.weight) for la in layout.layers]
+            [
+                (layer, *np.split(row[la.reads], [la.new]), row[la.cell], row[la.writes])
+                for layer, la in zip(layers, layout.layers, strict=True)
+            ]
             for row in self.rows
         ]
 
@@ -95,8 +139,10 @@ class SingleStepper:
         """Advance one voice by an event (C)."""
         self._feature_views[voice][:] = self._features(self._motion_views[voice], event)
         z, s = self._z, self._opened
-        for reads, cell, writes, weight in self._layer_views[voice]:
-            np.dot(reads, weight, out=z)
+        for layer, new, known, cell, writes in self._layer_views[voice]:
+            product = layer.known_product(known)
+            np.dot(new, layer.new_weight, out=z)
+            np.add(z, product, out=z)
             np.tanh(z, out=z)
             np.multiply(z, _HALF, out=s)
             np.add(s, _HALF, out=s)
@@ -105,6 +151,12 @@ class SingleStepper:
             np.add(cell, self._candidate, out=cell)
             np.tanh(cell, out=self._scratch)
             np.multiply(self._scratch, self._output_gate, out=writes)
+
+    def prepare(self) -> None:
+        """Compute what the next event of a single voice needs and does not change."""
+        if self.batch is None:
+            for layer, _, known, _, _ in self._layer_views[0]:
+                layer.known_product(known)
 
     def _features(self, motion: Floats, values: Sequence[float]) -> list[float]:
         """Return an event's features, and move a voice's motion to the event."""
@@ -159,27 +211,22 @@ class SingleStepper:
     def _sample(
         self, voice: int, numbers: Sequence[float] | Floats, temperature: float, spread: float
     ) -> list[float]:
-        trunk = self._trunk
-        np.dot(self._head_inputs[voice], self._trunk_weight, out=trunk)
+        np.dot(self._head_inputs[voice], self._trunk_weight, out=self._trunk)
         motion = self._motion_views[voice].tolist()
         gauss = numbers[len(self._heads) :]
         values = [0.0] * len(gauss)
         for head, u in zip(self._heads, numbers, strict=False):
-            factor = head.factor
-            np.tanh(trunk[head.trunk], out=head.hidden)
-            np.dot(head.hidden_and_one, head.weight, out=head.out)
+            factor, out = head.factor, head.output()
             if factor.kind == "flag":
-                unit = [_flag(float(head.out[0]), u, temperature)]
+                unit = [_flag(out[0], u, temperature)]
                 values[factor.columns[0]] = unit[0]
             else:
-                component = _choose(head, u, temperature)
+                index = _choose(out[: factor.components], u, temperature)
+                component = [out[i] for i in head.component_index[index]]
                 z = [gauss[column] * spread for column in factor.columns]
                 unit = self._unit(head, component, z, values, motion)
                 _to_event(factor, unit, values, motion)
-            if head.context is not None:
-                later = trunk[head.later]
-                for value, row in zip(unit, head.context, strict=True):
-                    later += np.float32(value) * row
+            head.add_context(unit)
         return values
 
     def _unit(
@@ -211,19 +258,14 @@ def _flag(logit: float, u: float, temperature: float) -> float:
     return float(u < 0.5 + 0.5 * math.tanh(logit / (2 * temperature)))
 
 
-def _choose(head: _SingleHead, u: float, temperature: float) -> list[float]:
-    """Choose a component by its weight; return its numbers."""
-    k = head.factor.components
-    logits: list[float] = head.out[:k].tolist()
+def _choose(logits: list[float], u: float, temperature: float) -> int:
+    """Choose a component by its weight."""
     highest = max(logits)
     if temperature < COLD:
-        chosen = logits.index(highest)
-    else:
-        raised = [math.exp((logit - highest) / temperature) for logit in logits]
-        cumulative = list(accumulate(raised))
-        chosen = min(bisect_right(cumulative, u * cumulative[-1]), k - 1)
-    numbers: list[float] = head.out[head.component_index[chosen]].tolist()
-    return numbers
+        return logits.index(highest)
+    raised = [math.exp((logit - highest) / temperature) for logit in logits]
+    cumulative = list(accumulate(raised))
+    return min(bisect_right(cumulative, u * cumulative[-1]), len(logits) - 1)
 
 
 def _to_event(factor: Factor, unit: _Row, values: _Row, motion: _Row) -> None:

@@ -72,6 +72,9 @@ class CudaGraphStepper:
         self._event_on_host[:] = torch.tensor([*event, 1.0])
         self._feed_from_host()
 
+    def prepare(self) -> None:
+        """Compute nothing ahead: a step is launched whole."""
+
     def sample(
         self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
+import sys
+from importlib.util import find_spec
 
 
 class DeviceError(ValueError):
@@ -43,3 +46,27 @@ def may_have(device: str) -> bool:
         return bool(driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
     except (OSError, AttributeError):
         return False
+
+
+def can_compile() -> bool:
+    """Return whether compiled steps can be had (robojam.player.cpu_compiled): quickly."""
+    return find_spec("numba") is not None
+
+
+def load_compiler() -> None:
+    """Import the compiled steps, and compile them where that is not done yet.
+
+    For another thread than the one that plays: that one gets the interpreter back within half
+    a millisecond, and never waits for the garbage of the compiler to be collected. Raises
+    ImportError, or what the compiler raises.
+    """
+    interval, collects = sys.getswitchinterval(), gc.isenabled()
+    sys.setswitchinterval(0.0005)
+    gc.disable()
+    try:
+        import robojam.player.cpu_compiled  # noqa: F401
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+        sys.setswitchinterval(interval)

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +32,9 @@ from robojam.player.stepper import Stepper
 from robojam.system.shell import printable
 from robojam.touch import MAX_DT, MIN_DT, clip
 
+if TYPE_CHECKING:
+    from robojam.player.cpu_compiled import CompiledStepper
+
 log = logging.getLogger("robojam")
 
 TOUCH_COLUMNS = ("x", "y", "dt", "moving")
@@ -40,6 +44,8 @@ TOUCH_KINDS = ("position", "position", "duration", "flag")
 _MIN, _MAX = (0.0, 0.0, MIN_DT, 0.0), (1.0, 1.0, MAX_DT, 1.0)
 #: From this many voices on a CPU steps them in batches, ahead; fewer are stepped one by one.
 _MIN_LOOKAHEAD_VOICES = 8
+#: Name of the steps that numpy takes on a CPU; the number tells apart what differs in bits.
+STEPS = "numpy 2"
 #: Components of a forecast with less weight than this are left out.
 _MIN_WEIGHT = 1e-3
 #: A model that samples a greater number has overflowed: 32 bits hold little more.
@@ -78,12 +84,22 @@ class ModelPlayer:
     """
 
     def __init__(
-        self, file: ModelFile, *, device: str = "cpu", voices: int = 1, seed: int = 0
+        self,
+        file: ModelFile,
+        *,
+        device: str = "cpu",
+        voices: int = 1,
+        seed: int = 0,
+        compiled: bool = False,
     ) -> None:
         """Prepare a model for play.
 
         Raises ModelFileError if it is not a model of touches, and if its numbers overflow in
         the first steps.
+
+        compiled: step up to 7 voices on the CPU by compiled functions, which need numba; on
+        a machine that has not compiled them yet this waits some seconds. `steps` is what steps
+        the voices, by name: two of different names differ in the last bits.
         """
         kinds = {column: f.kind for f in file.event.factors for column in f.columns}
         column_kinds = tuple(kinds[column] for column in range(len(kinds)))
@@ -106,7 +122,9 @@ class ModelPlayer:
         self._stepper: Stepper
         self._lookahead: Lookahead | None = None
         if xp is np:
-            self._stepper = stepper = SingleStepper(self.network, voices)
+            compiled &= voices < _MIN_LOOKAHEAD_VOICES
+            stepper, self.steps = _make_cpu_stepper(self.network, voices, compiled=compiled)
+            self._stepper = stepper
             if stepper.batch is not None and voices >= _MIN_LOOKAHEAD_VOICES:
                 # Weak, so that a player which is replaced is freed at once: a cycle of
                 # references waits for the garbage collector.
@@ -121,6 +139,7 @@ class ModelPlayer:
         else:
             from robojam.player.cuda_graph import CudaGraphStepper
 
+            self.steps = "torch"
             self._stepper = CudaGraphStepper(self.network, voices)
         self._faults = 0
         self._faulty: set[int] = set()  # voices whose last sampled touch overflowed
@@ -243,6 +262,10 @@ class ModelPlayer:
         if self._lookahead is not None:
             self._lookahead.skip(voice)
         self._counts[voice] += 1
+
+    def prepare(self) -> None:
+        """Compute ahead what the next touch needs, whatever it is. Changes nothing."""
+        self._stepper.prepare()
 
     def forecast(self) -> list[tuple[float, ...]]:
         """Return what voice 0 expects next: weight, mean x, y, deviation x, y, correlation.
@@ -390,6 +413,18 @@ def _load_weights(
     import torch
 
     return torch, {name: torch.from_numpy(w).float().to(device) for name, w in weights.items()}
+
+
+def _make_cpu_stepper(
+    network: Network, voices: int, *, compiled: bool
+) -> tuple[SingleStepper | CompiledStepper, str]:
+    """Return a stepper, and the name of what steps."""
+    if not compiled:
+        return SingleStepper(network, voices), STEPS
+    from robojam.player.cpu_compiled import COMPILER, CompiledStepper
+
+    with np.errstate(all="ignore"):  # as for the network
+        return CompiledStepper(network, voices), COMPILER
 
 
 def _describe_columns(columns: tuple[str, ...], kinds: tuple[str, ...]) -> str:

@@ -34,12 +34,18 @@ def aligned(array: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class LayerLayout:
-    """Parts of a row that a layer reads and writes, its cells and its weights."""
+    """Parts of a row that a layer reads and writes, its cells and its weights.
+
+    The first `new` rows of the weight multiply what the event has changed: the event's
+    features, or the output of the layer below. The others multiply the layer's own last
+    output, which is there before the event.
+    """
 
     reads: slice
     writes: slice
     cell: slice
     weight: Floats
+    new: int
 
 
 class StateLayout:
@@ -66,6 +72,7 @@ class StateLayout:
                     writes=slice(out + 1, out + 1 + n),
                     cell=slice(cell, cell + n),
                     weight=aligned(np.concatenate(rows)),
+                    new=1 + n if i else f,
                 )
             )
             out, cell = out + 1 + n, cell + n

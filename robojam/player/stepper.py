@@ -34,6 +34,9 @@ class Stepper(Protocol):
     def feed_all(self, event: Sequence[float]) -> None:
         """Advance every voice by the same event (C)."""
 
+    def prepare(self) -> None:
+        """Compute ahead what the next event needs, whatever it is. Changes no result."""
+
     def sample(
         self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:

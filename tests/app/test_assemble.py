@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from support import ROOT
 from support.engine import MODEL
@@ -22,6 +23,8 @@ from robojam.app.assemble import (
     regenerate_session,
 )
 from robojam.config.options import Options
+from robojam.engine import model_loader
+from robojam.engine.model_loader import load
 from robojam.sessions.session import read
 from robojam.wire.osc import Message
 
@@ -132,3 +135,29 @@ def test_regeneration_names_model_and_device_that_differ():
     damaged = replace(session, damaged=(7,))
     _, differences = regenerate_session(damaged, model="small", device="cpu")
     assert "the first is line 7" in differences[0]
+
+
+@pytest.mark.parametrize("has_numba", [True, False])
+def test_take_of_compiled_steps_is_regenerated_by_them_or_the_difference_is_named(
+    has_numba, tmp_path, monkeypatch
+):
+    asked = []
+
+    def loads(path, *, device, voices, compiled=False):
+        asked.append(compiled)
+        if compiled and not has_numba:
+            raise ImportError("no numba")
+        loaded = load(path, device=device, voices=voices)
+        steps = "numba 1.2" if compiled else "numpy 2"
+        return replace(loaded, info=replace(loaded.info, build=f"x, steps by {steps}"))
+
+    monkeypatch.setattr(model_loader, "load", loads)
+    session = read(ROOT / "sessions" / "example-duet.jsonl")
+    header = msgspec.structs.replace(session.header, build="x, steps by numba 1.2")
+    _, differences = regenerate_session(
+        replace(session, header=header), model=str(MODEL), device="cpu"
+    )
+    assert asked == ([True] if has_numba else [True, False])
+    named = [text for text in differences if text.startswith("build differs")]
+    differs = "build differs: recorded with x, steps by numba 1.2, now x, steps by numpy 2"
+    assert named == ([] if has_numba else [differs])

@@ -871,3 +871,45 @@ def test_disk_that_hangs_delays_no_touch_and_loses_none(tmp_path, monkeypatch):
     sent = [m.address.split("/")[2:] for m in output(d)]
     assert [[e.touch.who, e.touch.phase] for e in session.touches()] == sent
     assert session.ended == "SIGTERM"
+
+
+def test_player_that_is_offered_before_the_first_touch_plays_the_take(driven):
+    slow, taken = driven(), []
+    faster = playing(RandomPlayer(), build="faster")
+    slow.engine.offer(faster, lambda: taken.append(slow.now))
+    slow.engine.calls.drain()
+    assert taken == [slow.now]
+    assert slow.status()["build"] == "faster"
+    play(slow)
+    assert faster.player.human_touches
+    assert not slow.loaded.player.human_touches
+    assert slow.end().header.build == "faster"
+
+
+def test_player_that_is_offered_during_a_take_plays_the_next_one(driven):
+    slow, taken = driven(), []
+    play(slow)
+    faster = playing(RandomPlayer(), build="faster")
+    slow.engine.offer(faster, lambda: taken.append(slow.now))
+    slow.engine.calls.drain()
+    play(slow)
+    assert not faster.player.human_touches
+    assert slow.status()["build"] == "a build"
+    assert not taken
+    slow.send("/robojam/record", "i", 1)
+    play(slow)
+    assert len(taken) == 1
+    slow.engine.finish("the end")
+    first, second = map(read, recordings(slow.folder))
+    assert (first.header.build, second.header.build) == ("a build", "faster")
+    assert faster.player.human_touches
+
+
+def test_player_that_is_offered_for_another_model_or_number_of_voices_does_not_play(driven):
+    for voices, name in ((1, "b.safetensors"), (2, "a.safetensors")):
+        slow = driven()
+        other = playing(RandomPlayer(voices=voices), name, build="faster")
+        slow.engine.offer(other, lambda: pytest.fail("it plays"))
+        slow.engine.calls.drain()
+        play(slow)
+        assert slow.end().header.build == "a build"

@@ -4,12 +4,15 @@ import hashlib
 import queue
 import shutil
 import threading
+from types import SimpleNamespace
 
 import pytest
 from support.engine import MODEL, PATIENCE
+from support.steppers import needs_numba
 
 from robojam.engine import model_loader
-from robojam.engine.model_loader import Models, load, one_thread
+from robojam.engine.model_loader import Models, is_compiled, load, one_thread
+from robojam.engine.takes import LoadedPlayer
 from robojam.model import file
 from robojam.model.file import ModelFileError
 
@@ -129,3 +132,46 @@ def test_model_is_refused_while_no_thread_can_be_started_and_loaded_later(models
     assert isinstance(results.get_nowait(), RuntimeError)
     models.ask("b", 1, results.put)
     assert isinstance(results.get(timeout=PATIENCE), model_loader.LoadedPlayer)
+
+
+def test_build_names_what_steps_the_voices():
+    assert load(MODEL, device="cpu", voices=1).info.build.endswith(", steps by numpy 2")
+
+
+@needs_numba
+def test_model_is_loaded_with_compiled_steps_on_a_thread_of_its_own(models):
+    results: queue.Queue[LoadedPlayer] = queue.Queue()
+    models.load_compiled(MODEL, 1, results.put)
+    loaded = results.get(timeout=PATIENCE)
+    assert is_compiled(loaded.info.build)
+    assert loaded.info.build != load(MODEL, device="cpu", voices=1).info.build
+    models.compiled = True
+    assert is_compiled(models.load("a", 1).info.build)
+    assert not is_compiled(models.load("a", 9).info.build)  # numpy steps many voices
+
+
+def test_numba_that_does_not_work_is_a_warning_and_numpy_steps_on(models, monkeypatch, caplog):
+    monkeypatch.setattr(model_loader, "can_compile", lambda: True)
+
+    def fail():
+        raise ImportError("Numba needs NumPy 1.0\nor less")
+
+    monkeypatch.setattr(model_loader, "load_compiler", fail)
+    at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target))
+    monkeypatch.setattr(model_loader, "threading", at_once)
+    models.load_compiled(MODEL, 1, lambda _: pytest.fail("it works"))
+    assert caplog.messages == [
+        "numba does not work here: Numba needs NumPy 1.0; numpy steps the model"
+    ]
+    assert not models.compiled
+
+
+def test_nothing_is_compiled_without_numba_or_on_a_gpu(models, monkeypatch):
+    monkeypatch.setattr(model_loader, "load_compiler", lambda: pytest.fail("it is loaded"))
+    at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target))
+    monkeypatch.setattr(model_loader, "threading", at_once)
+    monkeypatch.setattr(model_loader, "can_compile", lambda: False)
+    models.load_compiled(MODEL, 1, lambda _: pytest.fail("there is no numba"))
+    monkeypatch.setattr(model_loader, "can_compile", lambda: True)
+    models.device = "cuda"
+    models.load_compiled(MODEL, 1, lambda _: pytest.fail("a GPU steps by itself"))

@@ -1097,3 +1097,16 @@ def test_dwell_limit_in_force_bounds_how_long_the_finger_stays() -> None:
                 stays.append(last.t - since)
                 since = played.t
         assert max(stays) == pytest.approx(longest)
+
+
+def test_player_computes_ahead_when_the_touch_has_left_and_not_while_one_is_due_at_once() -> (
+    None
+):
+    take = Take(land(0.001), land(0.5), mode="duet")
+    take.down(0.0)
+    assert take.player.prepared == 0  # the answer is due at once, and would wait
+    take.until(0.002)
+    assert len(take.played()) == 1
+    assert take.player.prepared == 1
+    take.move(0.1)
+    assert take.player.prepared == 2  # the answer is not due yet

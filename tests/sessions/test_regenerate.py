@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.engine import MODEL, DrivenEngine, playing
 from support.players import RandomPlayer
+from support.steppers import needs_numba
 
 from robojam.sessions.regenerate import first_difference, missing_parts, regenerate
 from robojam.sessions.session import (
@@ -225,13 +226,14 @@ def test_second_take_is_regenerated_with_the_model_it_was_played_with(tmp_path):
 
 @pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 @pytest.mark.parametrize("voices", [1, 3, 9])
-def test_take_of_the_default_model_is_regenerated(voices, tmp_path):
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_numba)])
+def test_take_of_the_default_model_is_regenerated(compiled, voices, tmp_path):
     from robojam.engine.model_loader import load, one_thread
 
     one_thread()
 
     def real(voices=voices):
-        return load(MODEL, device="cpu", voices=voices).player
+        return load(MODEL, device="cpu", voices=voices, compiled=compiled).player
 
     session = scenario(tmp_path, 11 + voices, make=real, another=real, voices=voices)
     made = list(regenerate(session, real(), lambda ref: real()))

@@ -181,8 +181,10 @@ class DrivenEngine:
         return recording(self.folder)
 
 
-def playing(player: Any, name: str = "a.safetensors", sha256: str = "0a") -> LoadedPlayer:
-    info = ModelInfo(ModelRef(name, sha256), "cpu", "a build", f"/models/{name}")
+def playing(
+    player: Any, name: str = "a.safetensors", sha256: str = "0a", build: str = "a build"
+) -> LoadedPlayer:
+    info = ModelInfo(ModelRef(name, sha256), "cpu", build, f"/models/{name}")
     return LoadedPlayer(player, info)
 
 

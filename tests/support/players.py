@@ -32,6 +32,7 @@ class ScriptedPlayer:
         self.human_touches: list[Row] = []
         self.fed: list[list[Row]] = [[] for _ in range(voices)]
         self.sampling: tuple[float, float] | None = None
+        self.prepared = 0
         self.seed(0)
 
     def set_sampling(self, *, temperature: float, spread: float) -> None:
@@ -63,6 +64,9 @@ class ScriptedPlayer:
 
     def skip(self, voice: int) -> None:
         self.counts[voice] += 1
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def continue_from(self, other: ScriptedPlayer) -> None:
         self.seeded, self.counts = other.seeded, list(other.counts)

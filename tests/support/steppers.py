@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -15,6 +16,7 @@ from robojam.model.mdrnn import EventModel
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.cuda_graph import CudaGraphStepper
+from robojam.player.devices import can_compile
 from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
 from robojam.player.stepper import Stepper
 from support.models import STROKES, TOUCHES
@@ -45,6 +47,9 @@ LINE = EventSpec(
 
 SPECS = (TOUCHES, STROKES, SPACE, LINE)
 EVENTS = pytest.mark.parametrize("event", SPECS, ids=lambda event: event.name)
+
+
+needs_numba = pytest.mark.skipif(not can_compile(), reason="no numba (the extra fast)")
 
 
 def network(model: EventModel, xp: Any = np) -> Network:
@@ -94,6 +99,9 @@ class ReferenceStepper:
         events = np.array([event] * self._voices, np.float32)
         self.state = self._network.feed(self.state, events)
 
+    def prepare(self) -> None:
+        pass
+
     def sample(
         self, voices: Sequence[int], numbers: RandomNumbers, **sampling: Unpack[Sampling]
     ) -> list[list[float]]:
@@ -106,6 +114,30 @@ class ReferenceStepper:
         return drawn
 
 
+def _compiled(model: EventModel, voices: int) -> Stepper:
+    from robojam.player.cpu_compiled import CompiledStepper
+
+    return CompiledStepper(network(model), voices)
+
+
+def quantised(exact: Network) -> Network:
+    """Round a network's weights in place as the compiled steps do; return it."""
+    from robojam.player.cpu_compiled import quantise
+
+    def rounded(weight: Floats) -> Floats:
+        numbers, scale = quantise(weight)
+        return numbers * scale
+
+    n = exact.units
+    exact.gates = [
+        (np.concatenate([rounded(weight[:-n]), rounded(weight[-n:])]), bias)
+        for weight, bias in exact.gates
+    ]
+    exact.trunk = rounded(exact.trunk[0]), exact.trunk[1]
+    exact.heads = [replace(head, weight=rounded(head.weight)) for head in exact.heads]
+    return exact
+
+
 def _graph(device: str) -> Callable[[EventModel, int], Stepper]:
     return lambda model, voices: CudaGraphStepper(network(model.to(device), torch), voices)
 
@@ -113,7 +145,11 @@ def _graph(device: str) -> Callable[[EventModel, int], Stepper]:
 #: Steppers by name; without a GPU, the graph runs uncaptured, as plain torch.
 STEPPERS: dict[str, Callable[[EventModel, int], Stepper]] = {
     "reference": lambda model, voices: ReferenceStepper(network(model), voices),
+    "quantised reference": lambda model, voices: ReferenceStepper(
+        quantised(network(model)), voices
+    ),
     "single": lambda model, voices: SingleStepper(network(model), voices),
+    "compiled": _compiled,
     "batch": lambda model, voices: BatchStepper(network(model), voices),
     "graph": _graph("cpu"),
     "graph on a GPU": _graph("cuda"),
@@ -121,12 +157,10 @@ STEPPERS: dict[str, Callable[[EventModel, int], Stepper]] = {
 
 
 def stepper_parameters(*names: str) -> pytest.MarkDecorator:
-    """Run a test with each of the named steppers; on a GPU where there is one."""
+    """Run a test with each of the named steppers; on a GPU, or with numba, where it is."""
     no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+    marks = {"graph on a GPU": no_gpu, "compiled": needs_numba}
     return pytest.mark.parametrize(
         "make",
-        [
-            pytest.param(STEPPERS[name], id=name, marks=no_gpu if "GPU" in name else ())
-            for name in names
-        ],
+        [pytest.param(STEPPERS[name], id=name, marks=marks.get(name, ())) for name in names],
     )
