@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from robojam.config.addresses import format_address, parse_address, reachable
+from robojam.config.addresses import format_address, parse_address, reachable_here
 from robojam.config.load import change
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
@@ -65,7 +65,7 @@ class WindowOptions:
         ends names what ends when the window is closed.
         """
         return _start_program(
-            *("window", "--engine", format_address(*reachable(engine)), "--ends", ends),
+            *("window", "--engine", format_address(*reachable_here(engine)), "--ends", ends),
             *("--theme", self.theme, "--turn", str(self.turn)),
             *(["--size", f"{self.size[0]}x{self.size[1]}"] if self.size else []),
             *(["--fullscreen"] if self.fullscreen else []),
@@ -136,7 +136,7 @@ def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) 
     name of a model into a value of --model. Returns the exit status.
     """
     address = parse_address(options.osc_in)
-    supervisor = Supervisor(ControlMonitor(reachable(address), options, find=find))
+    supervisor = Supervisor(ControlMonitor(reachable_here(address), options, find=find))
     if has_display():
         supervisor.start_window(window, address)
     else:

@@ -123,6 +123,17 @@ def reachable(address: tuple[str, int]) -> tuple[str, int]:
     return ("127.0.0.1" if is_wildcard(host) or is_group(host) else host), port
 
 
+def reachable_here(address: tuple[str, int]) -> tuple[str, int]:
+    """Return the address at which the programs of an engine's own machine reach it.
+
+    It is one that no other machine can forge: an engine listens there, too.
+    """
+    host, port = reachable(address)
+    if is_loopback(host):
+        return host, port
+    return ("::1" if ":" in host else "127.0.0.1"), port
+
+
 class Output(NamedTuple):
     """Address that touches are sent to, and the dialect of OSC to send them in."""
 

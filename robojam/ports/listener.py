@@ -3,19 +3,27 @@
 import logging
 import math
 import socket
+import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from robojam.config.addresses import is_group, is_loopback, is_wildcard
 from robojam.ports.destination import Destination
-from robojam.ports.udp import Address, Endpoint, PortError, resolve
+from robojam.ports.udp import Address, Endpoint, PortError, is_local, resolve
 
 log = logging.getLogger("robojam")
 
 #: Attempts to find a port that is free in both families.
 _ATTEMPTS: Final = 10
-#: Seconds between looks for interfaces on which a group is to be joined.
+#: Seconds between looks for interfaces on which a group is to be joined, and after which this
+#: machine may have other addresses.
 _LOOK: Final = 10.0
+#: Whether the system drops what comes from another machine with an IPv4 address of this one as
+#: its sender. Linux does so, but not for IPv6; every system does so for loopback addresses.
+_DROPS_FORGED: Final = sys.platform == "linux"
+#: Most hosts of which it is remembered whether they are this machine.
+_MAX_HOSTS: Final = 256
 
 
 class Listener:
@@ -23,9 +31,9 @@ class Listener:
 
     127.0.0.1, localhost and 0.0.0.0 are listened at together with ::1, if there is one:
     localhost is either to programs on this machine. :: is listened at together with 0.0.0.0,
-    and a multicast group with this machine's own addresses, for its window. `address` is the
-    address that was asked for, with its port; `destinations` are the receivers of what is sent
-    otherwise than in answer.
+    and another address, or a multicast group, with 127.0.0.1 or ::1, for the own window.
+    `address` is the address that was asked for, with its port; `destinations` are the receivers
+    of what is sent otherwise than in answer.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -39,6 +47,8 @@ class Listener:
         elif is_group(host):
             required.append("127.0.0.1")
             optional = ["::1"]
+        elif not is_loopback(host):
+            required.append("::1" if ":" in host else "127.0.0.1")
         self.sockets = _open(required, optional, port)
         self.address = self.sockets[0].address
         self._destinations: tuple[Destination, ...] = ()
@@ -46,7 +56,8 @@ class Listener:
         self._unanswered = 0
         self._endpoints = self.sockets
         self._beyond: dict[bool, Endpoint] = {}
-        self._look_at = -math.inf if is_group(host) else math.inf
+        self._is_local = lru_cache(maxsize=_MAX_HOSTS)(is_local)
+        self._look_at = math.inf if is_loopback(host) else -math.inf
         if is_group(host):  # not every system sends from a socket of a group
             self._beyond[":" in host] = Endpoint("::" if ":" in host else "0.0.0.0", 0)
             self._endpoints += tuple(self._beyond.values())
@@ -86,13 +97,15 @@ class Listener:
         return made
 
     def advance(self, now: float) -> float:
-        """Join the group on new interfaces when it is time; return the seconds until then.
+        """Look at this machine's interfaces when it is time; return the seconds until then.
 
-        An interface that has been unplugged and comes back is a new one.
+        A group is joined on new ones: one that has been unplugged and comes back is new, too.
         """
         if now >= self._look_at:
             self._look_at = now + _LOOK
-            self.sockets[0].join_again()
+            self._is_local.cache_clear()
+            if is_group(self.address[0]):
+                self.sockets[0].join_again()
         return self._look_at - now
 
     def _senders(self) -> list[Endpoint | Destination]:
@@ -103,11 +116,10 @@ class Listener:
         return any(each.is_own(sender) for each in self._senders())
 
     def is_here(self, host: str) -> bool:
-        """Return whether a sender's host is this machine, for certain.
-
-        Its window has the address of this listener where that is the only one.
-        """
-        return is_loopback(host) or host == self.address[0]
+        """Return whether a sender's host is this machine, for certain: nobody can forge it."""
+        if is_loopback(host):
+            return True
+        return _DROPS_FORGED and ":" not in host and self._is_local(host)
 
     def receives(self, address: Address) -> bool:
         """Return whether what is sent to an address comes to the listener."""

@@ -22,6 +22,7 @@ from robojam.config.addresses import (
     parse_pad,
     parse_tuio,
     reachable,
+    reachable_here,
 )
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import OPTIONS, Options
@@ -214,6 +215,18 @@ def test_host_has_one_text(text, host):
 def test_engine_of_many_addresses_is_reached_at_loopback(host):
     assert reachable((host, 5005)) == ("127.0.0.1", 5005)
     assert reachable(("192.0.2.1", 5005)) == ("192.0.2.1", 5005)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        *((host, "127.0.0.1") for host in ("127.0.0.1", "0.0.0.0", "::", "192.0.2.1")),
+        *((host, "::1") for host in ("::1", "2001:db8::1", "fe80::1%eth0")),
+        ("239.1.2.3", "127.0.0.1"),
+    ],
+)
+def test_engine_is_reached_from_its_own_machine_at_loopback(host, here):
+    assert reachable_here((host, 5005)) == (here, 5005)
 
 
 def test_hosts_of_this_machine_and_groups_are_told_from_others():

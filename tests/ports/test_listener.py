@@ -13,6 +13,7 @@ from pythonosc.udp_client import SimpleUDPClient
 from support.engine import PATIENCE
 from support.network import ipv6, second_host
 
+from robojam.config.addresses import canonical_host
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address, PortError, sockaddr
 from robojam.wire import osc
@@ -125,13 +126,48 @@ def test_packets_of_all_own_sockets_are_recognised_and_no_others(listen):
     assert everywhere.destinations == ()
 
 
-def test_window_is_here_at_the_only_address_that_is_listened_at(listen):
+def test_own_programs_reach_a_listener_of_one_address_at_loopback_and_are_here(listen):
     with second_host() as host:
-        listener = listen(host.here)
-        assert listener.is_here(host.here)
-        assert not listener.is_here(host.address)
-    assert not listen("0.0.0.0").is_here(host.here)
+        for address, own in ((host.here, "127.0.0.1"), (host.here6, "::1")):
+            listener = listen(address)
+            heard_at = [each.address[0] for each in listener.sockets]
+            assert heard_at == [canonical_host(address), own]
+            with client(own) as asking:
+                asking.sendto(b"hello", (own, listener.address[1]))
+                _, sender = receive(listener)
+            assert listener.is_here(sender[0])
+            assert not listener.is_here(host.address)
+            assert not listener.is_here(host.address6)
     assert listen("127.0.0.1").is_here("::1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not known of other systems")
+def test_forged_sender_is_never_taken_for_this_machine(listen):
+    with second_host() as host:
+        for everywhere, here, forged in (
+            ("0.0.0.0", host.here, ("127.0.0.1", "127.0.0.9", host.here, host.address)),
+            ("::", host.here6, ("::1", host.here6, host.address6)),
+        ):
+            listener = listen(everywhere)
+            received = []
+            for sender in forged:
+                host.forge(sender, (here, listener.address[1]), b"hello")
+            while not received or received[-1] != forged[-1]:  # the last one is real
+                packet, (sender, _) = receive(listener)
+                assert packet == b"hello"
+                assert not listener.is_here(sender)
+                received.append(sender)
+        assert listen("0.0.0.0").is_here(host.here)  # no other machine can send from it
+
+
+def test_address_that_is_no_longer_this_machine_s_is_not_here(listen):
+    with second_host() as host:
+        listener = listen("0.0.0.0")
+        listener.advance(0.0)
+        assert listener.is_here(host.here) is (sys.platform == "linux")
+    assert listener.advance(5.0) == 5.0
+    listener.advance(10.0)
+    assert not listener.is_here(host.here)
 
 
 def test_status_has_each_output_and_all_that_was_not_sent(listen):

@@ -12,6 +12,7 @@ import random
 import select
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -125,6 +126,21 @@ class SecondHost:
         with ThreadPoolExecutor(1) as pool:  # the namespace is the thread's alone
             return pool.submit(make).result()
 
+    def forge(self, sender: str, receiver: tuple[str, int], data: bytes) -> None:
+        """Send us a UDP packet with another sender's address, as a program may that is root."""
+
+        def make() -> socket.socket:
+            with Path(f"/var/run/netns/{self._name}").open() as file:
+                ctypes.CDLL(None).setns(file.fileno(), _CLONE_NEWNET)
+            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+            raw.bind(("eth0", 0))
+            return raw
+
+        with ThreadPoolExecutor(1) as pool, pool.submit(make).result() as raw:
+            link = Path(f"/sys/class/net/{self._link}/address").read_text()
+            to, own = bytes.fromhex(link.strip().replace(":", "")), raw.getsockname()[4]
+            raw.send(to + own + _ip_packet(sender, receiver, data))
+
     def command(self, *words: str) -> list[str]:
         """Return the command that runs a program on the second host."""
         return ["ip", "netns", "exec", self._name, *words]
@@ -139,6 +155,29 @@ class SecondHost:
         subprocess.run(["ip", "link", "del", self._link], check=False, capture_output=True)
         route = ["ip", "route", "del", "unreachable", f"{self._net}.0/24"]
         subprocess.run(route, check=False, capture_output=True)
+
+
+def _ip_packet(sender: str, receiver: tuple[str, int], data: bytes) -> bytes:
+    """Return an Ethernet frame from its type on: a UDP packet from any sender."""
+    host, port = receiver
+    family = socket.AF_INET6 if ":" in sender else socket.AF_INET
+    addresses = socket.inet_pton(family, sender) + socket.inet_pton(family, host)
+    length = 8 + len(data)
+    ports = struct.pack("!HHH", 4000, port, length)
+    pseudo = addresses + struct.pack("!IxxxB", length, socket.IPPROTO_UDP)
+    udp = ports + _checksum(pseudo + ports + data) + data
+    if family == socket.AF_INET6:
+        return b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, length, 17, 64) + addresses + udp
+    header = struct.pack("!BxHxxxxBB", 0x45, 20 + length, 64, 17)
+    return b"\x08\0" + header + _checksum(header + addresses) + addresses + udp
+
+
+def _checksum(data: bytes) -> bytes:
+    """Return the checksum of the Internet protocols (RFC 1071)."""
+    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", ~total & 0xFFFF)
 
 
 @contextmanager
