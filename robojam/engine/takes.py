@@ -1,6 +1,7 @@
 """Takes, one after another: their beginnings, seeds and recordings."""
 
 import logging
+import queue
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -53,17 +54,31 @@ class Takes:
         self, options: Options, *, on_trouble: Callable[[Callable[[], None]], None]
     ) -> None:
         """Wait for the first take. on_trouble runs a function on the engine's thread."""
-        self.recording = options.record
+        self._recording = options.record
+        self._problems: queue.SimpleQueue[str] = queue.SimpleQueue()  # not reported yet
         self.seed = options.seed  # in force; None until one is drawn
         self.trouble: list[str] = []
         self.options, self._asked = options, options.seed
         self._origin: float | None = None
-        self._recorder = Recorder(
-            Path(options.sessions),
-            on_trouble=lambda text: on_trouble(lambda: self._report(text)),
-        )
+
+        def note(problem: str) -> None:
+            self._problems.put(problem)
+            on_trouble(self._report)
+
+        self._recorder = Recorder(Path(options.sessions), on_trouble=note)
         if options.record:
             self._recorder.check_folder()
+
+    @property
+    def recording(self) -> bool:
+        """Whether takes are recorded, this one or the next."""
+        return self._recording
+
+    @recording.setter
+    def recording(self, on: bool) -> None:
+        if on:  # before anybody plays, not with the first touch
+            self._recorder.check_folder()
+        self._recording = on
 
     @property
     def begun(self) -> bool:
@@ -110,8 +125,9 @@ class Takes:
         self._recorder.end(t, reason, None if late is None else late.take())
 
     def close(self) -> None:
-        """Write what is waiting, and end the recorder's thread."""
+        """Write what is waiting, end the recorder's threads, and report what is lost."""
         self._recorder.close()
+        self._report()
 
     @property
     def recorded(self) -> str:
@@ -133,7 +149,9 @@ class Takes:
             options=options | in_force,
         )
 
-    def _report(self, problem: str) -> None:
-        """Report a problem to the musician: in the log, the status, and so in the window."""
-        log.error("%s", problem)
-        self.trouble = [*self.trouble, problem][-_MAX_PROBLEMS:]
+    def _report(self) -> None:
+        """Report problems to the musician: in the log, the status, and so in the window."""
+        while not self._problems.empty():
+            problem = self._problems.get()
+            log.error("%s", problem)
+            self.trouble = [*self.trouble, problem][-_MAX_PROBLEMS:]

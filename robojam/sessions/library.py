@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from robojam import __version__
-from robojam.sessions.recorder import NAME_FORMAT
+from robojam.sessions.recording_file import NAME_FORMAT
 from robojam.sessions.session import SessionError, Summary, summarise
 from robojam.system.atomic_file import atomic_write
 from robojam.system.shell import is_printable, printable

@@ -2,40 +2,58 @@
 
 The engine puts events into a queue and goes on. The thread blocks until there is one, and
 writes all that wait with one unbuffered call to the system, so that they stand when the
-engine is killed. Nothing here polls.
+engine is killed. A second thread has the system put them on the disk, once a second, so that
+they stand after a power cut; it is another one because that may take seconds. Nothing here
+polls.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import queue
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
-from errno import EACCES, ENOTDIR
+from dataclasses import dataclass
+from errno import EACCES, EDQUOT, EIO, ENOSPC, ENOTDIR
 from io import FileIO
-from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from robojam.sessions import session
-from robojam.sessions.session import EndEvent, Header, SessionEvent, TouchEvent
+from robojam.sessions.recording_file import RecordingFile
+from robojam.sessions.session import EndEvent, Header, SessionEvent
 from robojam.system.priority import adopt_main_priority
 
-#: Format of the start of a recording in its file name.
-NAME_FORMAT = "%Y-%m-%dT%H-%M-%S"
 #: Most events that are written with one call, so that after a stall the first are soon safe.
 _BATCH = 1000
 #: Seconds for which the thread waits for more events once there is one: the touches of many
 #: voices are written together, and the thread does not interrupt the engine for each.
 _GATHER = 0.004
-#: Bytes of controls that wait for the first touch; with more, the file is made without one.
-_MAX_WAITING = 1 << 20
+#: Most events that wait for the thread; more are dropped.
+MAX_QUEUE: Final = 200_000
+#: Seconds that the end of a jam waits for a disk that is stuck.
+CLOSING: Final = 5.0
+#: Bytes that a folder must have room for before a jam.
+_ROOM = 1 << 16
+#: Errors by which a disk says that what it took before is lost. Others say that a file system
+#: cannot sync at all.
+_LOST = (EIO, ENOSPC, EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class _SyncError:
+    """The file at a path could not be put on the disk."""
+
+    path: Path
+    error: OSError
+
 
 #: A header begins a recording; events are of the one begun; a folder is checked.
-_Item = Header | Path | SessionEvent
+_Item = Header | Path | _SyncError | SessionEvent
 
 
 class Recorder:
@@ -44,12 +62,12 @@ class Recorder:
     `begin`, `write` and `end` are called by one thread, the engine's: they never block,
     write nothing themselves and never raise. ``on_trouble`` gets a message for the musician,
     once for each kind of failure and recording. It is called from the recorder's thread, or,
-    when that is stuck, from `write`: it must be quick, and safe to call from both. limit is
-    the most events that wait to be written; more are dropped.
+    when that is stuck, from `write` or `close`: it must be quick, and safe to call from both.
+    limit is the most events that wait for the thread; more are dropped.
     """
 
     def __init__(
-        self, directory: Path, *, on_trouble: Callable[[str], None], limit: int = 200_000
+        self, directory: Path, *, on_trouble: Callable[[str], None], limit: int = MAX_QUEUE
     ) -> None:
         self._directory = directory
         self._on_trouble = on_trouble
@@ -62,23 +80,30 @@ class Recorder:
         # By the recorder's:
         self._taken = 0
         self._refused = 0
-        self._file: _File | None = None
-        #: Reason why the recording has failed; None while it goes well.
-        self.failed: str | None = None
+        self._file: RecordingFile | None = None
+        self._ended = False  # the file has its end, which may still wait for the disk
         self._closed = False
+        self._syncer = _Syncer(lambda path, error: self._queue.put(_SyncError(path, error)))
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
     @property
     def path(self) -> Path | None:
-        """The file being written; None before its first touch, after its end or a failure."""
+        """The file being written; None before its first touch, and after its end."""
         file = self._file  # which the other thread may drop
-        return file.path if file is not None else None
+        return file.path if file is not None and not self._ended else None
+
+    @property
+    def failed(self) -> str | None:
+        """Reason why nothing can be written at the moment; None while it goes well."""
+        file = self._file
+        return file.failed if file is not None else None
 
     @property
     def dropped(self) -> int:
         """Number of events that were not written, since the recorder was made."""
-        return self._overflow + self._refused
+        file = self._file
+        return self._overflow + self._refused + (file.lost if file is not None else 0)
 
     def check_folder(self) -> None:
         """Report now if nothing could be written into the folder, as far as can be seen."""
@@ -111,15 +136,30 @@ class Recorder:
             self._put += 1
             self._queue.put(EndEvent(t, reason, late_ms))
 
-    def close(self, *, timeout: float = 5.0) -> None:
-        """Write the events that wait, close the file and end the thread.
+    def close(self, *, timeout: float = CLOSING) -> None:
+        """Write the events that wait, close the file and end the threads.
 
-        timeout is the longest wait for a disk that is stuck, in seconds.
+        timeout is the longest wait for a disk that is stuck, in seconds; what it has not taken
+        by then is reported as lost.
         """
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        by = time.monotonic() + timeout
         self._thread.join(timeout)
+        if self._thread.is_alive():
+            waiting = self._put - self._taken
+            self._report(
+                "the end of the recording is lost: the disk has not answered for "
+                f"{timeout:g} s, and {waiting:,} touches or controls wait for it"
+            )
+            return
+        if not self._syncer.close(max(0.0, by - time.monotonic())):
+            self._report("the end of the recording is not safe from a power cut yet")
+        while not self._queue.empty():
+            if isinstance(item := self._queue.get_nowait(), _SyncError):
+                self._report(_not_on_disk(item))
 
     def __enter__(self) -> Self:
         return self
@@ -130,64 +170,71 @@ class Recorder:
     # The methods below run in the recorder's own thread.
 
     def _run(self) -> None:
+        wait = math.inf
         running = True
         while running:
-            batch = [self._queue.get()]
-            if batch[0] is not None:
-                time.sleep(_GATHER)
-            with suppress(queue.Empty):
-                while len(batch) < _BATCH:
-                    batch.append(self._queue.get_nowait())
+            batch = self._collect(wait)
             for item in batch:
                 if item is None:
                     running = False
                     break
                 self._process(item)
-            self._flush()
-            self._taken += sum(not isinstance(item, Header | Path | None) for item in batch)
+            wait = self._advance()
+            self._taken += sum(
+                not isinstance(item, Header | Path | _SyncError | None) for item in batch
+            )
         self._finish()
 
-    def _process(self, item: _Item) -> None:
-        if isinstance(item, Path):
-            if why := _obstacle(item):
-                self._report(f"no recording can be written into {item}: {why}")
-            return
-        if isinstance(item, Header):
-            # Not earlier, because the engine raises its priority only when it runs.
-            adopt_main_priority()
-            self._finish()
-            self.failed = None
-            self._file = _File(self._directory, item, self._report)
-            return
-        if self._file is None:  # not begun, ended, or failed
-            self._refused += not isinstance(item, EndEvent)
-            return
-        self._file.add(item)
-        if isinstance(item, EndEvent):
-            self._finish()
+    def _collect(self, wait: float) -> list[_Item | None]:
+        """Return the items that come within a time in seconds, as soon as there is one."""
+        batch: list[_Item | None] = []
+        with suppress(queue.Empty):
+            batch.append(self._queue.get(timeout=None if wait == math.inf else max(wait, 0.0)))
+            if batch[0] is not None:
+                time.sleep(_GATHER)
+            while len(batch) < _BATCH:
+                batch.append(self._queue.get_nowait())
+        return batch
 
-    def _flush(self) -> None:
+    def _process(self, item: _Item) -> None:
+        match item:
+            case Path():
+                if why := _obstacle(item):
+                    self._report(f"no recording can be written into {item}: {why}")
+            case Header():
+                # Not earlier, because the engine raises its priority only when it runs.
+                adopt_main_priority()
+                self._finish()
+                sync = self._syncer.request
+                self._file = RecordingFile(self._directory, item, self._report, sync=sync)
+                self._ended = False
+            case _SyncError():
+                if self._file is not None and self._file.path == item.path:
+                    self._file.note_sync_error(item.error, time.monotonic())
+                else:
+                    self._report(_not_on_disk(item))
+            case _ if self._file is None or self._ended:  # not begun, or ended
+                self._refused += not isinstance(item, EndEvent)
+            case _:
+                self._file.add(item)
+                self._ended = isinstance(item, EndEvent)
+
+    def _advance(self) -> float:
+        """Write what waits; return the seconds until there is more to do, or infinity."""
         if self._file is None:
-            return
-        try:
-            self._file.flush()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
-            reason = f"{why}; what was written stands"
-            if not self._file.complete:
-                reason = f"nothing can be written into {self._directory}: {why}"
-            self.failed = f"recording stopped: {reason}"
-            self._drop_file(self._file)
-            self._report(self.failed)
+            return math.inf
+        wait = self._file.advance(time.monotonic())
+        if self._ended and self._file.is_written:
+            self._finish()
+            return math.inf
+        return wait
 
     def _finish(self) -> None:
-        self._flush()
-        if self._file is not None:
-            self._drop_file(self._file)
-
-    def _drop_file(self, file: _File) -> None:
-        self._file = None
-        self._refused += file.close()
+        """Close the file, if there is one, with what the disk takes now."""
+        if (file := self._file) is not None:
+            file.close(time.monotonic())
+            self._refused += file.lost
+            self._file = None
 
     def _report(self, message: str) -> None:
         # A callback that fails (its loop has closed) must not end the recording.
@@ -195,118 +242,95 @@ class Recorder:
             self._on_trouble(message)
 
 
-class _File:
-    """File of one recording, once it is made, and the lines that wait to be written to it."""
+class _Syncer:
+    """Thread that has the system put files on the disk: it waits, and the recorder does not."""
 
-    def __init__(self, directory: Path, header: Header, report: Callable[[str], None]) -> None:
-        self.path: Path | None = None
-        self._directory = directory
-        self._header = header
-        self._report = report
-        self._file: FileIO | None = None
-        self._waiting = bytearray()
-        self._has_touch = False  # the file is made with the first touch
-        self._size = 0  # bytes written
-        self.complete = 0  # bytes of them, up to the end of the last complete line
-        self._refused = 0
-        self._lost = False  # the file has vanished, and could not be written again so far
+    def __init__(self, on_error: Callable[[Path, OSError], None]) -> None:
+        """on_error is called, from the thread, where a disk has not kept what it took."""
+        self._on_error = on_error
+        self._changed = threading.Condition()
+        self._wanted: dict[Path, int] = {}  # descriptors of the thread's own
+        self._seen = 0  # inode of the last file, whose entry in its folder is safe
+        self._closed = False
+        self._thread: threading.Thread | None = None
 
-    def add(self, event: SessionEvent) -> None:
-        """Append an event to the lines that wait; report one that cannot be encoded."""
-        try:
-            self._waiting += session.encode(event)
-        except Exception as error:  # one wrong event must not stop the others
-            if not self._refused:
-                self._report(f"a touch or control was not recorded: {error}")
-            self._refused += 1
-        self._has_touch = self._has_touch or isinstance(event, TouchEvent)
+    def request(self, file: FileIO, path: Path) -> None:
+        """Ask for a file to be put on the disk soon, and do not wait."""
+        with self._changed:
+            if self._closed:
+                return
+            try:
+                if path in self._wanted:
+                    os.close(self._wanted.pop(path))  # which may be of a file that vanished
+                self._wanted[path] = os.dup(file.fileno())
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+                    self._thread.start()
+            except (OSError, RuntimeError):  # no more descriptors or threads: later, perhaps
+                return
+            self._changed.notify()
 
-    def flush(self) -> None:
-        """Write the lines that wait. Raises OSError or ValueError when that is not possible.
-
-        Lines that were written before then stand, up to the last complete one.
-        """
-        if not self._waiting or not (self._has_touch or len(self._waiting) > _MAX_WAITING):
-            return
-        if self._file is None:
-            header = session.encode_header(self._header)
-            self._file = self._create()
-            self._waiting[:0] = header
-        self._write(self._file)
-        if self._has_vanished(self._file):
-            self._write_again(self._file)
-
-    def close(self) -> int:
-        """Close the file, and return the number of its events that were not written."""
-        if self._file is not None:
-            if self._lost and os.fstat(self._file.fileno()).st_nlink == 0:
-                self._report("the recording is lost: its folder vanished")
-            with suppress(OSError):  # a network folder may refuse only now what it took before
-                self._file.close()
-        return self._refused + (self._waiting.count(b"\n") if self._has_touch else 0)
-
-    def _create(self) -> FileIO:
-        """Open a new file under the first name that is free, making the folder."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        started = datetime.fromisoformat(self._header.started)
-        for path in candidates(self._directory, started):
-            with suppress(FileExistsError):
-                # Readable too: the content can be copied if the file vanishes.
-                file = path.open("x+b", buffering=0)
-                self.path = path
-                return file
-        raise AssertionError("candidates are without end")
-
-    def _write(self, file: FileIO) -> None:
-        try:
-            while self._waiting:
-                written = file.write(self._waiting)  # less than all, where the disk fills up
-                last = self._waiting.rfind(b"\n", 0, written)
-                if last >= 0:
-                    self.complete = self._size + last + 1
-                self._size += written
-                del self._waiting[:written]
-        except OSError:
-            with suppress(OSError):
-                file.truncate(self.complete)
-                if self.complete == 0 and self.path is not None:
-                    self.path.unlink()  # not even the header was written
-            raise
-
-    def _has_vanished(self, file: FileIO) -> bool:
-        """Return whether the file is no longer at its path: deleted, moved or replaced."""
-        if os.name == "nt" or self.path is None:  # Windows does not let an open file vanish
-            return False
-        try:
-            return not os.path.samestat(self.path.stat(), os.fstat(file.fileno()))
-        except (FileNotFoundError, NotADirectoryError):
+    def close(self, timeout: float) -> bool:
+        """Sync what was asked for, and end the thread; return False if it is late."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is None:
             return True
-        except OSError:  # not known just now; the open file holds what was written
-            return False
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
-    def _write_again(self, vanished: FileIO) -> None:
-        """Make the folder and the file again, from the vanished file that is still open.
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._wanted or self._closed):
+                    self._changed.wait()
+                if not self._wanted:
+                    return
+                path = next(iter(self._wanted))
+                descriptor = self._wanted.pop(path)
+            try:
+                sync_file(descriptor)
+                if (inode := os.fstat(descriptor).st_ino) != self._seen:
+                    _sync_folders(path)
+                    self._seen = inode
+            except OSError as error:
+                if error.errno in _LOST:
+                    self._on_error(path, error)
+            finally:
+                os.close(descriptor)
 
-        While that is not possible, the open file is written to, and this is tried again with
-        every write.
-        """
-        try:
-            vanished.seek(0)
-            content = vanished.readall()
-            file = self._create()
-        except OSError as error:
-            why = error.strerror or error
-            vanished.seek(0, os.SEEK_END)
-            if not self._lost:
-                self._report(f"the recording vanished, and cannot be written again: {why}")
-            self._lost = True
+
+def sync_file(descriptor: int) -> None:
+    """Return when what was written to a file is on the disk. Raises OSError."""
+    if sys.platform == "darwin":  # where fsync only hands it to the disk, which may hold it
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
-        self._file, self._lost = file, False
-        self._size = self.complete = 0
-        self._waiting[:] = content
-        with vanished:
-            self._write(file)
-        self._report(f"the recording had vanished, and was written again: {self.path}")
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)
+
+
+def _sync_folders(path: Path) -> None:
+    """Put the entry of a new file on the disk, and that of its folder, which may be new too."""
+    if os.name == "nt":  # which opens no folders
+        return
+    for folder in (path.parent, path.parent.parent):
+        with suppress(OSError):  # a file system that cannot
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _not_on_disk(failure: _SyncError) -> str:
+    why = failure.error.strerror or failure.error
+    return f"{failure.path} is perhaps not complete: the disk has not taken it ({why})"
 
 
 def _obstacle(directory: Path) -> str | None:
@@ -314,23 +338,20 @@ def _obstacle(directory: Path) -> str | None:
     try:
         for folder in (directory.absolute(), *directory.absolute().parents):
             if folder.is_dir():
-                return None if os.access(folder, os.W_OK | os.X_OK) else os.strerror(EACCES)
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    return os.strerror(EACCES)
+                _try_to_write(folder)
+                return None
             if folder.exists():
                 return os.strerror(ENOTDIR)
-    except OSError as error:  # a name too long
-        return error.strerror
+    except OSError as error:  # a full disk, one that can only be read, a name too long
+        return error.strerror or str(error)
     return None
 
 
-def file_name(started: datetime) -> str:
-    """Return the file name of a recording: its start in UTC, also where it has no zone."""
-    zoned = started if started.tzinfo is not None else started.replace(tzinfo=UTC)
-    return f"{zoned.astimezone(UTC):{NAME_FORMAT}}.jsonl"
-
-
-def candidates(directory: Path, started: datetime) -> Iterator[Path]:
-    """Yield the paths that a recording may have, the best first: …, …-2, …-3, without end."""
-    first = directory / file_name(started)
-    yield first
-    for number in count(2):
-        yield first.with_name(f"{first.stem}-{number}{first.suffix}")
+def _try_to_write(folder: Path) -> None:
+    """Write a little into a file without a name. Raises OSError, as for a full disk."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        left = _ROOM
+        while left > 0:
+            left -= file.write(bytes(left)) or left

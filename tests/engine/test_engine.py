@@ -12,7 +12,7 @@ from support.engine import OUT, PATIENCE, DrivenEngine, playing, recordings
 from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
 from robojam.controls import Settings
-from robojam.sessions import recorder
+from robojam.sessions.recording_file import RecordingFile
 from robojam.sessions.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
 from robojam.wire import native, osc
@@ -852,14 +852,14 @@ def test_recorded_events_are_in_the_order_of_time(driven):
 
 def test_disk_that_hangs_delays_no_touch_and_loses_none(tmp_path, monkeypatch):
     """The disk takes its first line only when all has been played."""
-    hung, may_go_on, write = threading.Event(), threading.Event(), recorder._File._write
+    hung, may_go_on, write = threading.Event(), threading.Event(), RecordingFile._write
 
     def hang(self, file):
         hung.set()
         assert may_go_on.wait(PATIENCE)
         write(self, file)
 
-    monkeypatch.setattr(recorder._File, "_write", hang)
+    monkeypatch.setattr(RecordingFile, "_write", hang)
     d = DrivenEngine(tmp_path, voices=9, mode="solo")
     d.wait(0.5)
     assert hung.wait(PATIENCE)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EIO, ENOSPC
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from support import ROOT
 from support.recorder import HEADER, touch, wait_for
 
 from robojam.sessions import session
-from robojam.sessions.recorder import Recorder
+from robojam.sessions.recorder import Recorder, _sync_folders, sync_file
 from robojam.sessions.session import (
     EndEvent,
     SessionEvent,
@@ -107,28 +108,40 @@ def test_event_that_cannot_be_encoded_is_reported_and_the_rest_written(tmp_path:
     assert "nan" in messages[0]
 
 
-def test_folder_that_cannot_be_made_is_reported_and_tried_again_by_the_next_jam(
+def test_folder_that_cannot_be_made_is_reported_and_what_waits_is_written_once_it_can_be(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "sessions"
     folder.write_text("a file is in the way")
     with recording(folder) as (recorder, messages):
         recorder.begin(HEADER)
-        for number in range(5):
-            recorder.write(touch(float(number)))
+        recorder.write(touch(0.0))
         wait_for(lambda: messages)
-        assert messages[0].startswith(
-            f"recording stopped: nothing can be written into {folder}: "
-        )
-        assert (recorder.failed, recorder.path) == (messages[0], None)
-        recorder.end(9.0, "quit")
+        why = f"nothing can be written into {folder}: "
+        assert messages[0].startswith(f"recording interrupted: {why}")
+        assert recorder.path is None
+        assert recorder.failed is not None
+        assert recorder.failed.startswith(why)
         folder.unlink()
+        recorder.end(1.0, "quit")
+    assert messages[1:] == [f"the recording goes on, with what waited: {folder / NAME}.jsonl"]
+    assert played(folder / f"{NAME}.jsonl") == [touch(0.0), EndEvent(1.0, "quit")]
+    assert (recorder.dropped, recorder.failed) == (0, None)
+
+
+def test_recording_that_could_never_be_written_is_reported_as_lost_when_the_next_begins(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "sessions"
+    folder.write_text("a file is in the way")
+    with recording(folder) as (recorder, messages):
         recorder.begin(HEADER)
         recorder.write(touch(0.0))
-        wait_for(lambda: recorder.path)
-        assert recorder.failed is None
-    assert (len(messages), recorder.dropped) == (1, 5)
-    assert played(folder / f"{NAME}.jsonl") == [touch(0.0)]
+        recorder.end(1.0, "quit")
+        recorder.begin(HEADER)
+        wait_for(lambda: len(messages) == 2)
+    assert "the end of the recording is lost: 2 touches or controls (nothing" in messages[1]
+    assert recorder.dropped == 2
 
 
 @pytest.mark.parametrize("where", ["a file", "within a file", "too long", "no right"])
@@ -188,88 +201,6 @@ def test_recording_that_vanishes_is_written_again_completely(tmp_path: Path, how
     assert (len(messages), recorder.dropped) == (1, 0)
 
 
-@posix
-def test_vanished_recording_is_kept_until_it_can_be_written_again(tmp_path: Path) -> None:
-    folder = tmp_path / "sessions"
-    path = folder / f"{NAME}.jsonl"
-    with recording(folder) as (recorder, messages):
-        recorder.begin(HEADER)
-        recorder.write(touch(0.0))
-        wait_for(lambda: lines_in(path) == 2)
-        shutil.rmtree(folder)
-        folder.write_text("a file is in the way")
-        recorder.write(touch(1.0))
-        wait_for(lambda: messages)
-        recorder.write(touch(2.0))
-        folder.unlink()
-        recorder.write(touch(3.0))
-        wait_for(lambda: len(messages) == 2)
-    assert "cannot be written again" in messages[0]
-    assert "written again" in messages[1]
-    assert played(path) == [touch(float(n)) for n in range(4)]
-
-
-@posix
-def test_lost_recording_is_reported(tmp_path: Path) -> None:
-    folder = tmp_path / "sessions"
-    with recording(folder) as (recorder, messages):
-        recorder.begin(HEADER)
-        recorder.write(touch(0.0))
-        wait_for(lambda: lines_in(folder / f"{NAME}.jsonl") == 2)
-        shutil.rmtree(folder)
-        folder.write_text("a file is in the way")
-        recorder.end(1.0, "quit")
-    assert "cannot be written again" in messages[0]
-    assert messages[1:] == ["the recording is lost: its folder vanished"]
-
-
-FULL = """
-import resource, sys
-from pathlib import Path
-from robojam.sessions.recorder import Recorder
-from support.recorder import HEADER, touch, wait_for
-
-size = int(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-messages = []
-with Recorder(Path(sys.argv[1]), on_trouble=messages.append) as recorder:
-    recorder.begin(HEADER)
-    for number in range(100):
-        recorder.write(touch(float(number)))
-    wait_for(lambda: messages)
-    for number in range(100, 200):
-        recorder.write(touch(float(number)))
-print(recorder.dropped, len(messages), messages[0], sep="|")
-"""
-
-
-@posix
-@pytest.mark.parametrize("size", [10, 700, 1000])
-def test_recording_on_a_full_disk_keeps_what_was_written(tmp_path: Path, size: int) -> None:
-    """A limit of file size refuses to write beyond it, as a full disk does."""
-    run = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path), str(size)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT / "tests",
-        timeout=30,
-        check=True,
-    )
-    dropped, times, trouble = run.stdout.strip().split("|")
-    assert (times, trouble[:19]) == ("1", "recording stopped: ")
-    files = list(tmp_path.iterdir())
-    if size == 10:  # not even the header: no file is better than an empty one
-        assert files == []
-        return
-    data = files[0].read_bytes()
-    assert data.endswith(b"\n")
-    assert len(data) <= size < len(data) + 100
-    kept = session.read(files[0])
-    assert kept.warnings == ()
-    assert list(kept.events) == [touch(float(n)) for n in range(len(kept.events))]
-    assert int(dropped) == 200 - len(kept.events)
-
-
 PLAYING = """
 import sys, time
 from pathlib import Path
@@ -326,7 +257,7 @@ def test_write_never_waits_for_the_disk_and_gaps_are_reported_once(tmp_path: Pat
         assert time.monotonic() - start < 1.0
         gaps = recorder.dropped
         free.set()
-    assert gaps == 201  # the limit counts the one that is stuck
+    assert gaps == 202  # the limit counts the one that is stuck
     assert sum("gaps" in trouble for trouble in messages) == 1
     assert played(tmp_path / f"{NAME}.jsonl") == [touch(float(n)) for n in range(99)]
     assert recorder.dropped == 202
@@ -366,3 +297,152 @@ def test_thread_takes_the_priority_that_the_engine_got_after_it_began(
         asked.clear()  # what it asked for before the engine's thread was raised
         recorder.begin(HEADER)
     assert asked == ["recorder"]
+
+
+def full(_: Path) -> None:
+    raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+
+def test_full_disk_is_reported_before_the_first_touch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robojam.sessions.recorder._try_to_write", full)
+    with recording(tmp_path / "sessions") as (recorder, messages):
+        recorder.check_folder()
+        wait_for(lambda: messages)
+    assert messages == [
+        f"no recording can be written into {tmp_path / 'sessions'}: {os.strerror(ENOSPC)}"
+    ]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 64 KiB, where this user may."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True, timeout=10)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"no disk can be mounted here: {error}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=10)
+
+
+def test_disk_that_is_full_for_a_while_costs_no_touch(small_disk: Path) -> None:
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(1 << 16))
+    with recording(small_disk) as (recorder, messages):
+        recorder.check_folder()
+        wait_for(lambda: messages)
+        recorder.begin(HEADER)
+        for number in range(50):
+            recorder.write(touch(float(number)))
+        wait_for(lambda: len(messages) == 2)
+        filler.unlink()
+        recorder.end(50.0, "quit")
+    assert all(os.strerror(ENOSPC) in message for message in messages[:2])
+    (path,) = small_disk.iterdir()
+    expected = [*(touch(float(n)) for n in range(50)), EndEvent(50.0, "quit")]
+    assert played(path) == expected
+    assert recorder.dropped == 0
+
+
+def test_end_of_a_jam_says_what_a_stuck_disk_has_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, free = threading.Event(), threading.Event()
+
+    def write(*_: object) -> None:
+        stuck.set()
+        free.wait(10)
+
+    monkeypatch.setattr("robojam.sessions.recording_file.RecordingFile._write", write)
+    messages: list[str] = []
+    recorder = Recorder(tmp_path, on_trouble=messages.append)
+    recorder.begin(HEADER)
+    recorder.write(touch(0.0))
+    assert stuck.wait(10)
+    recorder.end(1.0, "quit")
+    recorder.close(timeout=0.01)
+    free.set()
+    assert messages == [
+        "the end of the recording is lost: the disk has not answered for 0.01 s, and 2 touches "
+        "or controls wait for it"
+    ]
+
+
+def test_recording_and_its_folder_are_put_on_the_disk_by_a_thread_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, int]] = []
+    free = threading.Event()
+
+    def sync(descriptor: int) -> None:
+        free.wait(10)  # a slow disk
+        synced.append((threading.current_thread().name, os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr("robojam.sessions.recorder.sync_file", sync)
+    monkeypatch.setattr(
+        "robojam.sessions.recorder._sync_folders", lambda path: synced.append((path.name, 0))
+    )
+    path = tmp_path / f"{NAME}.jsonl"
+    with recording(tmp_path) as (recorder, messages):
+        recorder.begin(HEADER)
+        for number in range(3):  # written while the disk syncs
+            recorder.write(touch(float(number)))
+            wait_for(lambda n=number: lines_in(path) == n + 2)
+        free.set()
+        recorder.end(9.0, "quit")
+    assert synced[1] == (path.name, 0)
+    assert {name for name, _ in synced} == {"sync", path.name}
+    assert synced[-1] == ("sync", path.stat().st_size)  # with the end
+    assert messages == []
+
+
+def test_recording_that_the_disk_did_not_keep_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync(descriptor: int) -> None:
+        if failures:
+            raise failures.pop()
+
+    failures = [OSError(EIO, os.strerror(EIO))]
+    monkeypatch.setattr("robojam.sessions.recorder.sync_file", sync)
+    with recording(tmp_path) as (recorder, messages):
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        wait_for(lambda: messages)
+        recorder.write(touch(1.0))
+        recorder.end(2.0, "quit")
+    assert "could not be put on the disk" in messages[1]
+    expected = [touch(0.0), touch(1.0), EndEvent(2.0, "quit")]
+    assert played(tmp_path / f"{NAME}-2.jsonl") == expected
+
+
+def test_failure_of_the_last_sync_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync(descriptor: int) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr("robojam.sessions.recorder.sync_file", sync)
+    with recording(tmp_path) as (recorder, messages):
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        recorder.end(1.0, "quit")
+    assert any("is perhaps not complete" in message for message in messages)
+
+
+@posix
+def test_real_sync_of_a_file_and_its_folders(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        sync_file(file.fileno())
+    _sync_folders(tmp_path / "a")
+    read_end, write_end = os.pipe()
+    try:
+        with pytest.raises(OSError, match=r"."):
+            sync_file(write_end)  # which no system can sync
+    finally:
+        os.close(read_end)
+        os.close(write_end)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.recordings import DOWN, HEAD, HEADER, LINE
 
-from robojam.sessions.recorder import candidates, file_name
+from robojam.sessions.recording_file import candidates, file_name
 from robojam.sessions.session import (
     EndEvent,
     Header,
