@@ -67,8 +67,8 @@ class Actions:
         """Perform an action: its name, and an argument after a colon. Others are ignored."""
         name, _, argument = action.partition(":")
         send, state, view = self.sender.send, self.state, self.state.view
-        if state.refuses(action):
-            state.notify("while a recording plays, use pause, panic and volume", now)
+        if reason := state.refuses(action):
+            state.notify(reason, now, EXPLAINED)
             return
         if self.setup.perform(name, argument, now):
             return

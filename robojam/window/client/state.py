@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from robojam.config.roles import Role
 from robojam.controls import CONTROLS, SETTINGS, Kind
 from robojam.jam.modes import MODES, Mode
 from robojam.touch import MEMORIES, Phase, clip, is_machine, is_player
@@ -143,6 +144,8 @@ class WindowState:
     silenced: bool = False  # by a panic
     remote: bool = False  # the engine is not reached at the loopback interface
     replaying: bool = False  # the engine replays a recording
+    role: Role = Role.HOST  # of this window, and its address, as the engine says
+    address: str = ""
     texts: dict[str, str] = field(default_factory=dict)  # mode, model, device, scale …
     turn: str = ""
     recording: str = ""
@@ -203,16 +206,21 @@ class WindowState:
             self.silenced and self.mode_rules.starts_alone
         )
 
-    def refuses(self, action: str) -> bool:
-        """Return whether the engine ignores an action because it replays a recording.
+    def refuses(self, action: str) -> str:
+        """Return why the engine refuses an action: it replays, or only a host may; else "".
 
         action is a name as in `robojam.window.actions`, such as ``mode:duet``.
         """
         name, _, argument = action.partition(":")
-        if name == "setup":
-            return self.replaying
         control = argument.partition(":")[0] if name in ("slide", "step") else name
-        return self.replaying and control in _LIVE_ONLY
+        if self.replaying and (name == "setup" or control in _LIVE_ONLY):
+            return "while a recording plays, use pause, panic and volume"
+        is_own = self.role == Role.PLAYER and control == "instrument" and argument != "ai"
+        if self.role == Role.HOST or is_own or control not in (*CONTROLS, "setup"):
+            return ""
+        may = "play" if self.role == Role.PLAYER else "watch"
+        address = self.address or "ADDRESS"
+        return f"this window may only {may}; start the engine with --control {address}"
 
     def machine_playing(self, now: float) -> bool:
         """Return whether a machine voice is down or has just played."""
@@ -429,6 +437,9 @@ class WindowState:
         for name in (*_TEXTS, *_NUMBERS):  # a packet that announced it may have been lost
             self._set_control(name, status.get(name))
         self.replaying = status.get("replaying") is True
+        role = status.get("role")
+        self.role = Role(role) if role in list(Role) else Role.HOST
+        self.address = plain(status.get("address", ""), 64)
         self._handle_turn(status.get("turn"), now)
         if "turn_left" in status:
             left = finite_number(status["turn_left"])

@@ -87,6 +87,29 @@ def test_other_actions_are_refused_in_a_replay_alone(action):
     assert not WindowState().refuses(action)
 
 
+@pytest.mark.parametrize(
+    ("role", "action", "refused"),
+    [
+        ("player", "mode:duet", "only play; start the engine with --control 10.0.0.9"),
+        ("player", "slide:volume", "only play"),
+        ("player", "setup", "only play"),
+        ("player", "instrument:ai", "only play"),
+        ("player", "instrument:", ""),
+        ("player", "sessions", ""),
+        ("watcher", "instrument:", "only watch; start the engine with --control 10.0.0.9"),
+        ("host", "mode:duet", ""),
+        (7, "mode:duet", ""),
+    ],
+)
+def test_window_says_what_its_role_does_not_allow_and_what_to_type(role, action, refused):
+    state = WindowState()
+    report_status(state, 1.0, mode="call-response", role=role, address="10.0.0.9")
+    assert refused in state.refuses(action)
+    assert bool(state.refuses(action)) is bool(refused)
+    report_status(state, 2.0, mode="call-response", role="host", address="10.0.0.9")
+    assert not state.refuses(action)
+
+
 def test_lost_engine_lifts_all_fingers_but_the_windows_own():
     state = WindowState()
     state.add_own_touch(Phase.DOWN, 1000, 0.2, 0.3, 1.0)
