@@ -100,28 +100,33 @@ def ask(address: tuple[str, int], *, wait: float = _WAIT, times: int = _TIMES) -
                     each.send(_REQUEST)
                 except OSError:  # nobody listens there
                     asking.remove(each)
-            while ready := select.select(asking, (), (), wait)[0] if asking else ():
-                for each in ready:
+            end = time.monotonic() + wait
+            while asking and (left := end - time.monotonic()) > 0:
+                for each in select.select(asking, (), (), left)[0]:
                     try:
-                        found = _read(each.recv(1 << 16))
+                        packet = each.recv(1 << 16)
+                        if packet.startswith(_COOKIE):  # it is asked from another machine
+                            each.send(_TEXT + packet[len(_COOKIE) :])
                     except OSError:
                         asking.remove(each)
                         continue
-                    if found is not None:
+                    if (found := _read(packet)) is not None:
                         return found
     return None
 
 
 _REQUEST: Final = b"/robojam/status\0,\0\0\0"
-_ANSWER: Final = b"/robojam/status\0,s\0\0"
+#: Beginning of an answer, and of a request with a cookie: a text follows. And of a cookie.
+_TEXT: Final = b"/robojam/status\0,s\0\0"
+_COOKIE: Final = b"/robojam/cookie\0,s\0\0"
 
 
 def _read(packet: bytes) -> Status | None:
     """Return the status in a packet; None for another packet."""
-    if not packet.startswith(_ANSWER):
+    if not packet.startswith(_TEXT):
         return None
     with suppress(ValueError, RecursionError):
-        found = json.loads(packet[len(_ANSWER) :].rstrip(b"\0"))
+        found = json.loads(packet[len(_TEXT) :].rstrip(b"\0"))
         return found if isinstance(found, dict) else None
     return None
 
@@ -158,6 +163,10 @@ def _rows(account: Status) -> Iterator[tuple[str, str]]:
         counted = sorted(dropped.items(), key=lambda item: -_number(item[1]))[:_LISTED]
         reasons = [f"{_count(count)} {_text(reason)}" for reason, count in counted]
         yield "dropped", ", ".join(reasons) or "nothing"
+    left_out = account.get("left_out")
+    if isinstance(left_out, dict):
+        missing = [f"{_count(n)} of {_text(name)}" for name, n in [*left_out.items()][:_LISTED]]
+        yield "no room for", ", ".join(missing)
     trouble = account.get("trouble")
     for i, text in enumerate(trouble if isinstance(trouble, list) else []):
         yield "" if i else "trouble", _text(text)

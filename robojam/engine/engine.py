@@ -6,7 +6,6 @@ recorder's queue. It never waits for a disk, a terminal, a network or a lock tha
 thread holds; it logs through a queue, and it stores nothing without a bound.
 """
 
-import json
 import logging
 import math
 import time
@@ -25,13 +24,15 @@ from robojam.config.addresses import format_address, player_host
 from robojam.config.options import Options
 from robojam.config.roles import Role
 from robojam.controls import CONTROLS, SETTINGS, RefusedError, Settings, validate_control
+from robojam.engine.answers import Answers
+from robojam.engine.fit_json import fit_json
 from robojam.engine.metrics import DropCounter, memory_mb
 from robojam.engine.monitors import Monitors
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
 from robojam.engine.roles import NOT_ALLOWED, Roles
 from robojam.engine.senders import Sender, Senders
-from robojam.engine.setup import Setup
+from robojam.engine.setup import MAX_ANSWER, Setup
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
 from robojam.jam.events import ControlChanged, Counters, Event
 from robojam.jam.jam import Jam
@@ -117,6 +118,7 @@ class Engine:
         is_local = lru_cache(maxsize=64)(udp.is_local)
         self._monitors = Monitors(endpoint.send, self._reader.echo, is_local=is_local)
         self._roles = Roles(options.control, options.role_rules, is_here=endpoint.is_here)
+        self._answers = Answers(endpoint.send, endpoint.is_here)
         self._senders = Senders(is_local=is_local, on_leave=self._leave)
         self._recordings, self._warnings = RateLimiter(*_RECORDINGS), RateLimiter(*_WARNINGS)
         self._own = HostLimiter(*_OWN, _OWN_HOSTS, of_all=RateLimiter(*_ALL_OWN))
@@ -359,7 +361,7 @@ class Engine:
                 case native.Control():
                     self._control(request, source, arrival, sender, role)
                 case native.Subscribe() if sender:
-                    self._subscribe((sender[0], request.port), arrival, on=request.on)
+                    self._subscribe(request, arrival, sender)
                 case native.Alive() if sender:
                     self._alive(request.ids, source, arrival, sender[1])
                 case native.LearnPad():
@@ -368,8 +370,7 @@ class Engine:
                     self._senders.take_act(source, request, arrival)
                     self._preview.handle(request, arrival)
                 case native.StatusRequest() if sender:
-                    answer = osc.encode("/robojam/status", "s", self.status())
-                    self.endpoint.send(answer, sender)
+                    self._answer_status(request, arrival, sender)
                 case native.SetupRequest() | native.SetupChange() if sender:
                     self._handle_setup(request, arrival, sender)
                 case osc.Dropped():
@@ -485,12 +486,20 @@ class Engine:
             player = self._admit(source, arrival)  # at its rate
             self._lift(player, player.take_alive(fingers, arrival, port), arrival)
 
-    def _subscribe(self, monitor: Address, arrival: float, *, on: bool) -> None:
-        if not on:
-            self._monitors.remove(monitor)
-            return
+    def _subscribe(self, request: native.Subscribe, arrival: float, sender: Address) -> None:
+        monitor = sender[0], request.port
         if self.endpoint.is_own(monitor):
             raise RefusedError("echo")
+        if not self._answers.is_confirmed(monitor, request.cookie, arrival):
+            if request.on and not self._monitors.renew(monitor, arrival):
+                log.info(
+                    "%s asks for all that happens at its port %d: it is to send its request "
+                    "again with the cookie that this port got (docs/monitors.md)", *monitor,
+                )  # fmt: skip
+            return
+        if not request.on:
+            self._monitors.remove(monitor)
+            return
         if self._monitors.add(monitor, arrival):
             log.info("new monitor at %s", format_address(*monitor))
             self.endpoint.send(native.encode_turn(self.jam.turn), monitor)
@@ -603,7 +612,7 @@ class Engine:
         self._take_offer()
         self.jam = self._new_jam()
         if self.jam.turn != turn:
-            self._monitors.send(native.encode_turn(self.jam.turn))
+            self._monitors.send(native.encode_turn(self.jam.turn), arrival)
 
     def _load_model(self, name: str, voices: int, use: Callable[[Loaded], None]) -> None:
         self._load(name, voices, lambda loaded: self.calls.put(lambda: use(loaded)))
@@ -684,8 +693,15 @@ class Engine:
 
     # -- status ----------------------------------------------------------------------------
 
-    def status(self) -> str:
-        """Return the engine's state and counts, as JSON."""
+    def _answer_status(
+        self, request: native.StatusRequest, arrival: float, sender: Address
+    ) -> None:
+        if self._answers.is_confirmed(sender, request.cookie, arrival):
+            answer = self._answers.status(self.status, sender[0], arrival)
+            self.endpoint.send(osc.encode("/robojam/status", "s", answer), sender)
+
+    def status(self, most: int = MAX_ANSWER) -> str:
+        """Return the engine's state and counts, as JSON of at most so many bytes."""
         status: dict[str, Any] = {
             **self._controls(),
             "device": self.info.device,
@@ -711,6 +727,7 @@ class Engine:
             "held_up": self._held_up,
             "priority": self.priority,
             "monitors": len(self._monitors),
+            "monitors_unsent": self._monitors.unsent,
             "started": self._started.isoformat(),
             "uptime_s": self.clock() - self._started_at,
             "cpu_s": time.process_time(),
@@ -723,7 +740,7 @@ class Engine:
         }
         for port in self._ports:
             status |= port.status()
-        return json.dumps(status)
+        return fit_json(status, most)
 
 
 def _is_own(name: str, value: object, role: Role) -> bool:

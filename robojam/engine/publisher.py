@@ -54,14 +54,15 @@ class Publisher:
                 if touch.phase is not Phase.UP:
                     self.lateness.add(now - at)
             if self._monitors:
-                self._monitors.send(native.encode_touch(touch, event.dt))
+                self._monitors.send(native.encode_touch(touch, event.dt), self._clock())
             self._takes.record(event)
         elif isinstance(event, TouchPending):
             p, wait = event.proposal, event.due - event.t
             if p is not None and self._monitors:
-                self._monitors.send(native.encode_pending(event.who, 0, p.x, p.y, wait))
+                pending = native.encode_pending(event.who, 0, p.x, p.y, wait)
+                self._monitors.send(pending, self._clock())
         elif isinstance(event, TurnChanged):
-            self._monitors.send(native.encode_turn(event.whose))
+            self._monitors.send(native.encode_turn(event.whose), self._clock())
         elif isinstance(event, ControlChanged):
             self._monitors.control(event.name, event.value, self._clock())
             is_model = event.name == "model"

@@ -103,15 +103,21 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Request to send the jam's events to a port of the sender's host, or to stop (not on)."""
+    """Request to send the jam's events to a port of the sender's host, or to stop (not on).
+
+    cookie is the one that this port got, or "" where it has none.
+    """
 
     port: int
     on: bool
+    cookie: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusRequest:
-    """Request to send the engine's status to the sender."""
+    """Request to send the engine's status to the sender, with the cookie that it got, or ""."""
+
+    cookie: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,20 @@ def trigger(result: Input) -> Mapping[str, Form]:
     return {"": Form(takes, lambda: result)} | dict.fromkeys("ns?", Form("", press))
 
 
+def _subscription(*, on: bool) -> Mapping[str, Form]:
+    """Return the forms of a request to subscribe (on), or to unsubscribe."""
+
+    def parse(port: float, cookie: str = "") -> Input:
+        return Subscribe(parse_integer(port, _PORTS), on, cookie)
+
+    return {"n": Form("port", parse), "ns": Form("port cookie", parse)}
+
+
+def _status_request(text: str) -> Input:
+    """Return a request for the status with a cookie, or a drop of an engine's answer."""
+    return Dropped("echo") if text.startswith("{") else StatusRequest(text)
+
+
 #: What some programs send around a text.
 _QUOTES: Final = "\"' \t\n"
 
@@ -265,12 +285,8 @@ INPUTS: Final[Table] = {
     "/robojam/alive": {"n*": Form("ids", lambda *ids: Alive(tuple(map(parse_integer, ids))))},
     "/touch": {"nn": Form("x y", parse_phaseless), "nnn": Form("x y dt", parse_phaseless)},
     **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
-    "/robojam/subscribe": {
-        "n": Form("port", lambda port: Subscribe(parse_integer(port, _PORTS), True))
-    },
-    "/robojam/unsubscribe": {
-        "n": Form("port", lambda port: Subscribe(parse_integer(port, _PORTS), False))
-    },
+    "/robojam/subscribe": _subscription(on=True),
+    "/robojam/unsubscribe": _subscription(on=False),
     "/robojam/audition": {
         "n": Form("0 or 1", lambda on: PreviewTouch(on=bool(parse_integer(on, range(2)))))
     },
@@ -279,19 +295,18 @@ INPUTS: Final[Table] = {
     "/robojam/audition/up": {
         "snn": Form("who id wait", lambda who, i, wait: _preview(Phase.UP)(who, i, 0, 0, wait))
     },
-    "/robojam/status": {
-        **trigger(StatusRequest()),
-        "s": Form("", lambda _: Dropped("echo")),  # an engine's answer
-    },
+    "/robojam/status": {**trigger(StatusRequest()), "s": Form("a cookie", _status_request)},
     "/robojam/setup": {
         "": Form("nothing", SetupRequest),
         "ss": Form("name value", SetupChange),
         "s": Form("", lambda _: Dropped("echo")),
     },
 }
+#: Address of the cookie with which a request is to be sent again.
+COOKIE: Final = "/robojam/cookie"
 #: Addresses that only an engine sends: its own messages that come back through a loop.
 ENGINE_ADDRESSES: Final = (
-    "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast",
+    "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast", COOKIE,
 )  # fmt: skip
 #: Kind of an argument in a table, by its type tag.
 _KINDS: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
@@ -384,6 +399,11 @@ def encode_control(name: str, value: float | int | str) -> bytes:
     """Return the message that a control took effect."""
     tags = CONTROLS[name].kind.value
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
+
+
+def encode_cookie(cookie: str) -> bytes:
+    """Return the message of a cookie, with which a request is to be sent again."""
+    return encode(COOKIE, "s", cookie)
 
 
 def encode_setup(name: str, encoded: str) -> bytes:

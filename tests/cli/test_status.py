@@ -30,7 +30,7 @@ ACCOUNT = {
     "sound": {"state": "playing", "name": "Speakers"},
     "echo": [{"source": "midi:DAW", "delay_ms": 98.7, "dropped": 12}],
     "dropped": {"malformed": 2, "echo": 30}, "late_ms_p99": 0.42, "late_ms_max": 3,
-    "held_up": 1, "monitors": 2, "trouble": ["no space left"],
+    "held_up": 1, "monitors": 2, "trouble": ["no space left"], "left_out": {"players": 32},
 }  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def test_account_names_players_outputs_ports_loops_and_drops():
         "windows 2",
         "loops midi:DAW sends back what robojam plays, after 99 ms; 12 dropped",
         "dropped 30 echo, 2 malformed",
+        "no room for 32 of players",
         "trouble no space left",
     ]
 
@@ -111,6 +112,22 @@ def test_name_is_asked_at_all_its_addresses(refuses, monkeypatch):
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
         answer = pool.submit(ask, ("localhost", port))
         _, asking = engine.recvfrom(99)
+        engine.sendto(osc.encode("/robojam/status", "s", '{"heard": 7}'), asking)
+        assert answer.result(PATIENCE) == {"heard": 7}
+
+
+def test_request_is_sent_again_with_the_cookie_of_an_engine_on_another_machine():
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as engine,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        engine.bind(("127.0.0.1", 0))
+        engine.settimeout(PATIENCE)
+        answer = pool.submit(ask, engine.getsockname(), wait=PATIENCE)
+        for cookie in ("abcdefg", "tuvwxyz"):  # the first one may have become too old
+            _, asking = engine.recvfrom(99)
+            engine.sendto(osc.encode("/robojam/cookie", "s", cookie), asking)
+        assert engine.recv(99) == osc.encode("/robojam/status", "s", "tuvwxyz")
         engine.sendto(osc.encode("/robojam/status", "s", '{"heard": 7}'), asking)
         assert answer.result(PATIENCE) == {"heard": 7}
 

@@ -512,7 +512,7 @@ def test_monitors_of_one_host_leave_places_to_others_and_to_this_machine(driven)
     d = driven()
     for host in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
         for port in range(7000, 7008):
-            d.send("/robojam/subscribe", "i", port, sender=(host, 1))
+            d.request("subscribe", "i", port, sender=(host, 1))
             d.now += 0.01
     assert d.status()["monitors"] == 6
     subscribe(d)
@@ -521,12 +521,12 @@ def test_monitors_of_one_host_leave_places_to_others_and_to_this_machine(driven)
     d.take()
     d.send("/robojam/volume", "f", 0.25)
     hosts = [m.to[0] for m in d.take() if m.name == "volume"]
-    assert sorted(hosts) == [*["10.0.0.2"] * 3, *["10.0.0.3"] * 3, MONITOR[0]]
+    assert sorted(hosts) == [*sorted(["10.0.0.1", "10.0.0.2", "10.0.0.3"] * 2), MONITOR[0]]
 
 
 def test_monitor_is_at_the_host_of_its_sender(driven):
     d = driven(mode="solo")
-    d.send("/robojam/subscribe", "i", 53, sender=STRANGER)
+    d.request("subscribe", "i", 53, sender=STRANGER)
     d.wait(1.0)
     assert {m.to for m in d.wire.sent} == {OUT, (STRANGER[0], 53)}
 
@@ -606,7 +606,7 @@ def test_status_has_the_keys_of_the_contract_and_is_sent_to_its_requester(driven
     keys = "model device mode turn paused recording fingers played heard dropped clipped"
     assert set(keys.split()) | {"late_ms_p99", "monitors"} <= set(status)
     assert status["recording"] == "armed"
-    d.send("/robojam/status", sender=("10.0.0.5", 1234))
+    d.request("status", "", sender=("10.0.0.5", 1234))
     answer = d.take()[-1]
     assert (answer.address, answer.tags, answer.to) == (
         "/robojam/status",

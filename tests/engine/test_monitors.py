@@ -1,6 +1,7 @@
 """Monitors: subscription, expiry, echoes of controls, forecasts."""
 
 import math
+from collections import Counter
 
 import pytest
 
@@ -25,7 +26,7 @@ def monitors(sent):
 def receivers(monitors, sent):
     """Return the hosts and ports of all monitors."""
     sent.clear()
-    monitors.send(b"x")
+    monitors.send(b"x", 0.0)
     return [to for _, to in sent]
 
 
@@ -33,9 +34,9 @@ def test_monitor_expires_after_ten_seconds_unless_renewed(monitors, sent):
     assert monitors.add(HERE, 0.0) is True
     assert monitors.add(HERE, 6.0) is False
     monitors.expire(15.9)
-    monitors.send(b"a")
+    monitors.send(b"a", 15.9)
     monitors.expire(16.0)
-    monitors.send(b"b")
+    monitors.send(b"b", 16.0)
     assert sent == [(b"a", HERE)]
     assert monitors.add(HERE, 17.0) is True
 
@@ -60,13 +61,52 @@ def test_other_hosts_have_six_monitors_and_three_of_each_and_never_the_newest_le
         monitor = (f"10.0.0.{i // 8}", i)
         assert monitors.add(monitor, i / 100) is True
         assert monitor in receivers(monitors, sent)
-    hosts = [host for host, _ in receivers(monitors, sent)]
-    assert len(hosts) == 6
-    assert hosts.count("10.0.0.2") == 3
+        places = Counter(host for host, _ in receivers(monitors, sent))
+        assert max(places.values()) <= 3
+    assert places == {"10.0.0.0": 2, "10.0.0.1": 2, "10.0.0.2": 2}
     for port in range(3):
         assert monitors.add((HERE[0], port), 1.0) is True
     assert len(monitors) == 8
     assert [host for host, _ in receivers(monitors, sent)].count(HERE[0]) == 3
+
+
+def test_one_monitor_of_a_host_keeps_its_place_whatever_a_host_with_several_does(
+    monitors, sent
+):
+    assert monitors.add(("10.0.0.9", 1), 0.0) is True
+    for i in range(40):
+        for host in ("10.0.0.1", "10.0.0.2"):
+            monitors.add((host, i), 1.0 + i / 100)
+    assert ("10.0.0.9", 1) in receivers(monitors, sent)
+
+
+def test_monitor_renews_without_a_cookie_for_a_short_time_only(monitors, sent):
+    far = ("10.0.0.1", 7000)
+    assert monitors.renew(far, 0.0) is False
+    assert len(monitors) == 0
+    monitors.add(far, 0.0)
+    for now in (9.0, 18.0, 27.0, 29.9):
+        assert monitors.renew(far, now) is True
+    assert monitors.renew(far, 30.0) is False
+    monitors.add(far, 40.0)  # its cookie has come
+    assert monitors.renew(far, 45.0) is True
+    monitors.expire(54.9)
+    assert receivers(monitors, sent) == [far]
+
+
+def test_monitor_beyond_this_machine_gets_a_bounded_number_of_bytes(monitors, sent):
+    far = ("10.0.0.1", 7000)
+    monitors.add(far, 0.0)
+    monitors.add(HERE, 0.0)
+    for _ in range(5000):
+        monitors.send(bytes(1000), 1.0)
+    assert sum(len(packet) for packet, to in sent if to == far) == 2_000_000
+    assert sum(to == HERE for _, to in sent) == 5000
+    assert monitors.unsent == 3000
+    sent.clear()
+    for _ in range(5000):
+        monitors.send(bytes(1000), 1.5)
+    assert sum(to == far for _, to in sent) == 1000
 
 
 def test_no_monitor_of_this_machine_leaves_for_another_machine(monitors, sent):

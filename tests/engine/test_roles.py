@@ -200,8 +200,8 @@ def test_watcher_is_not_heard_and_reaches_no_pad(driven):
     for x in (0.2, 200.0, 300.0):
         d.send("/1/xy", "ff", x, 0.5, sender=WATCHER)  # would widen the pad's range
         d.send("/2/xy", "ff", x, 0.5, sender=WATCHER)  # would be learnt
-    d.send("/robojam/status", sender=WATCHER)
-    assert [m.name for m in d.take() if m.to == WATCHER] == ["status"]
+    d.request("status", "", sender=WATCHER)
+    assert [m.name for m in d.take() if m.to == WATCHER] == ["cookie", "status"]
     status = d.status()
     assert (status["heard"], status["players"], status["learning"]) == (0, [], True)
     assert status["pads"] == ["/1/xy=x,-y"]

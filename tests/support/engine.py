@@ -152,6 +152,13 @@ class DrivenEngine:
     ) -> None:
         self.raw(osc.encode(address, tags, *args), sender)
 
+    def request(self, name: str, tags: str, *args: Any, sender: tuple[str, int]) -> None:
+        """Send a request from beyond this machine, and again with the cookie that it gets."""
+        self.send(f"/robojam/{name}", tags, *args, sender=sender)
+        to = (sender[0], args[0] if args else sender[1])
+        cookie = [m.args[0] for m in self.wire.sent if m.name == "cookie" and m.to == to][-1]
+        self.send(f"/robojam/{name}", tags + "s", *args, cookie, sender=sender)
+
     def raw(self, packet: bytes, sender: tuple[str, int] = HAND) -> None:
         self.engine.packet(packet, sender, self.now)
         self.engine.calls.drain()
@@ -261,6 +268,7 @@ class Client:
                 self.until(lambda: self.statuses, 2.0)
                 if condition(self.statuses[-1]):
                     return self.statuses[-1]
+            self.listen(0.01)  # the engine answers at a limited rate
         raise AssertionError(f"not in the status: {self.statuses}")
 
     def close(self) -> None:

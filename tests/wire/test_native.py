@@ -59,6 +59,8 @@ IN = [
     ("/robojam/recall", "s", ("B",), Control("recall", "B")),
     ("/robojam/subscribe", "i", (5007,), Subscribe(5007, on=True)),
     ("/robojam/unsubscribe", "i", (5007,), Subscribe(5007, on=False)),
+    ("/robojam/subscribe", "is", (5007, "abc"), Subscribe(5007, on=True, cookie="abc")),
+    ("/robojam/unsubscribe", "is", (5007, "abc"), Subscribe(5007, on=False, cookie="abc")),
     ("/robojam/status", "", (), StatusRequest()),
 ]
 
@@ -68,6 +70,11 @@ def test_message_of_the_table_gives_its_input(
     address: str, tags: str, args: tuple[Any, ...], expected: native.Input
 ) -> None:
     assert read(address, tags, *args) == expected
+
+
+def test_status_is_requested_with_a_cookie_or_without() -> None:
+    assert read("/robojam/status", "s", "abc") == StatusRequest("abc")
+    assert read("/robojam/status", "i", 1) == StatusRequest()
 
 
 @pytest.mark.parametrize(("address", "tags", "args", "expected"), IN)
@@ -217,6 +224,9 @@ def test_argument_of_nan_or_infinity_is_dropped(
         ("/robojam/turn", "s", ("ai",), "echo"),
         ("/robojam/forecast", "ffffff", (1, 0.5, 0.5, 0.1, 0.1, 0), "echo"),
         ("/robojam/status", "s", ("{}",), "echo"),
+        ("/robojam/cookie", "s", ("abc",), "echo"),
+        ("/robojam/subscribe", "is", (0, "abc"), "out of range"),
+        ("/robojam/subscribe", "ss", ("abc", "abc"), "wrong arguments"),
     ],
 )
 def test_dropped_message_has_the_reason(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from robojam.wire.native import COOKIE
 from robojam.wire.osc import Message, decode, encode
 
 #: Seconds between renewals of the subscription, which the engine ends after 10 s.
@@ -60,6 +61,7 @@ class EngineConnection:
         self._woken = False
         self._closed = threading.Event()
         self._renew_at = self._ask_at = float("-inf")
+        self._cookie: list[str] = []  # none, or the one that the engine sent last
         self._down: set[int] = set()
         self._report_at = float("inf")
         self._received_at = time.monotonic()
@@ -86,17 +88,21 @@ class EngineConnection:
         """
         if now >= self._renew_at:
             self._renew_at = now + RENEW_INTERVAL
-            self.send("/robojam/subscribe", "i", self.port)
+            self._request("/robojam/subscribe", "i", self.port)
         if now >= self._ask_at:
             is_quiet = now - self._received_at > QUIET_AFTER
             self._ask_at = now + (RETRY_INTERVAL if is_quiet else STATUS_INTERVAL)
-            self.send("/robojam/status")
+            self._request("/robojam/status")
         if self._down and self._report_at == float("inf"):
             self._report_at = now + ALIVE_INTERVAL
         if now >= self._report_at:
             self._report_at = now + ALIVE_INTERVAL if self._down else float("inf")
             self.send("/robojam/alive", "i" * len(self._down), *sorted(self._down))
         return min(self._renew_at, self._ask_at, self._report_at)
+
+    def _request(self, address: str, tags: str = "", *args: object) -> None:
+        """Send a request, with the cookie for which an engine beyond this machine asks."""
+        self.send(address, tags + "s" * len(self._cookie), *args, *self._cookie)
 
     def resubscribe(self) -> None:
         """Subscribe at the next call of `advance`: another engine may have started."""
@@ -107,13 +113,24 @@ class EngineConnection:
         self._woken = False  # first: a packet that comes from now on wakes again
         for _ in range(len(self._arrived)):
             t, packet = self._arrived.popleft()
-            yield t, decode(packet)[0]
+            messages = decode(packet)[0]
+            if messages and messages[0].address == COOKIE:
+                self._take_cookie(messages[0])
+                continue
+            yield t, messages
+
+    def _take_cookie(self, message: Message) -> None:
+        """Use a cookie from now on, and send the requests again at the next `advance`."""
+        cookie = [str(argument) for argument in message.args[:1]]
+        if cookie != self._cookie:
+            self._cookie = cookie
+            self._renew_at = self._ask_at = float("-inf")
 
     def close(self) -> None:
         """Unsubscribe, stop the thread and close the socket."""
         if self._closed.is_set():
             return
-        self.send("/robojam/unsubscribe", "i", self.port)
+        self._request("/robojam/unsubscribe", "i", self.port)
         self._closed.set()
         with suppress(OSError):
             self._socket.sendto(b"", (self._local_host, self.port))  # wakes the thread

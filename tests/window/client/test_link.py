@@ -153,6 +153,30 @@ def test_engine_that_answers_from_another_address_of_its_ipv6_network_is_heard(w
             link.close()
 
 
+def test_cookie_of_an_engine_on_another_machine_is_sent_with_each_request_from_then_on(
+    engine, link, woken
+):
+    def receive_requests() -> list[tuple[str, tuple[object, ...]]]:
+        requests = []
+        link.send("/robojam/answer")
+        while (message := receive_message(engine)[0]).address != "/robojam/answer":
+            requests.append((message.address.removeprefix("/robojam/"), message.args))
+        return requests
+
+    link.advance(100.0)
+    assert receive_requests() == [("subscribe", (link.port,)), ("status", ())]
+    for cookie in ("abc", "xyz"):
+        for now in (100.1, 100.2):  # the second one says nothing new
+            woken.clear()
+            engine.sendto(encode("/robojam/cookie", "s", cookie), ("127.0.0.1", link.port))
+            assert woken.wait(10)
+            assert list(link.receive()) == []  # it is no message for the window
+            link.advance(now)
+        assert receive_requests() == [("subscribe", (link.port, cookie)), ("status", (cookie,))]
+    link.close()
+    assert receive_message(engine)[0].args == (link.port, "xyz")  # it unsubscribes
+
+
 def test_closed_connection_has_unsubscribed_and_stopped_its_thread(engine, woken):
     link = EngineConnection(engine.getsockname(), wake=woken.set)
     link.close()
