@@ -8,12 +8,13 @@ expired, which is constant for each entry. docs/limits.md lists the numbers, wit
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+E = TypeVar("E")
 
 
 class RateLimiter:
@@ -121,6 +122,17 @@ class ExpiringTable(Generic[K, V]):
     def clear(self) -> None:
         """Remove all entries. Nobody is called."""
         self._entries.clear()
+
+
+def of_largest(entries: Iterable[tuple[E, Hashable]]) -> list[E]:
+    """Return the entries of the owners that have most of them; each is given with its owner.
+
+    Where one of these gives up its place, nobody can take the places of others who have fewer.
+    """
+    every = list(entries)
+    counts = Counter(owner for _, owner in every)
+    most = max(counts.values(), default=0)
+    return [entry for entry, owner in every if counts[owner] == most]
 
 
 class HostLimiter:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.limits import ExpiringTable, HostLimiter, RateLimiter
+from robojam.limits import ExpiringTable, HostLimiter, RateLimiter, of_largest
 
 
 def test_rate_limiter_allows_a_burst_and_then_its_rate():
@@ -109,3 +109,9 @@ def test_hosts_of_a_limiter_are_bounded_and_forgotten_when_their_bucket_is_full_
     assert not limiter.take("10.0.39.15", 0.5, 1.6)  # it is known: 1.5 are left
     limiter.take("10.0.0.1", 2.5)
     assert len(limiter) == 1
+
+
+def test_owner_of_most_entries_gives_up_a_place():
+    entries = [(1, "a"), (2, "b"), (3, "a"), (4, "c"), (5, "b")]
+    assert of_largest(entries) == [1, 2, 3, 5]
+    assert of_largest([]) == []

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from robojam.limits import ExpiringTable
+from robojam.limits import ExpiringTable, of_largest
 from robojam.touch import Phase, Touch
 from robojam.wire.echo import EchoDetector
 from robojam.wire.native import (
@@ -53,9 +53,10 @@ _MAX_FRAME_AGE, _MAX_REORDER = 100, 5
 _RISING, _RISING_NEAR = 2, 3
 #: Seconds after which a lower number is not that of a late packet.
 _MAX_LATENESS = 0.5
-#: Most sources and unfinished frames (the one longest silent leaves), most cursors of a source
-#: and of a frame, and most session ids that a frame says are there; more is a flood.
-_MAX_SOURCES, _MAX_CURSORS, _MAX_ALIVE = 64, 64, 1024
+#: Most sources and unfinished frames (one of the host with most of them leaves), sources of one
+#: host from which on those of others have precedence, most cursors of a source and of a frame,
+#: and most session ids that a frame says are there; more is a flood.
+_MAX_SOURCES, _MAX_OF_A_HOST, _MAX_CURSORS, _MAX_ALIVE = 64, 8, 64, 1024
 #: Seconds of silence after which a source is gone: sources repeat their state once a second.
 _SOURCE_TIMEOUT = 5.0
 #: Seconds of silence after which a frame from another port is of the same source, started
@@ -320,7 +321,7 @@ class TuioReader:
         """Begin a frame of a sender."""
         frame = self._frames[host, profile, port] = _Frame()
         if len(self._frames) > _MAX_SOURCES:
-            del self._frames[next(iter(self._frames))]
+            del self._frames[of_largest((key, key[0]) for key in self._frames)[0]]
         return frame
 
     def _open(self, host: str, profile: str, port: int, *, begun: bool = True) -> _Frame:
@@ -428,7 +429,7 @@ class TuioReader:
                 source.port, source.frames = port, 0
             source.frames += 1
             return source, []
-        lifts = self._make_room()
+        lifts = self._make_room(now)
         same = self._sources.setdefault(name, [])
         players = {s.player for s in same}
         number = 1
@@ -438,14 +439,22 @@ class TuioReader:
         same.append(source)
         return source, lifts
 
-    def _make_room(self) -> list[tuple[str, Input]]:
-        """Forget the source that is silent for longest, and lift its fingers, for a new one."""
-        if sum(map(len, self._sources.values())) < _MAX_SOURCES:
+    def _make_room(self, now: float) -> list[tuple[str, Input]]:
+        """Forget a source, and lift its fingers, where there is no place for a new one.
+
+        It is the one silent for longest, if it is no longer there; else one of a host that has
+        too many. Raises ArgumentError where there is neither.
+        """
+        every = [(name, source) for name, same in self._sources.items() for source in same]
+        if len(every) < _MAX_SOURCES:
             return []
-        name, source = min(
-            ((name, source) for name, same in self._sources.items() for source in same),
-            key=lambda pair: pair[1].received_at,
-        )
+        name, source = min(every, key=lambda pair: pair[1].received_at)
+        if now - source.received_at <= _PORT_TIMEOUT:
+            crowd = of_largest((pair, pair[0].partition("/")[0]) for pair in every)
+            hosts = {name.partition("/")[0] for name, _ in crowd}
+            if len(crowd) <= _MAX_OF_A_HOST * len(hosts):
+                raise ArgumentError("too many sources")
+            name, source = min(crowd, key=lambda pair: pair[1].received_at)
         self._sources[name].remove(source)
         if not self._sources[name]:
             del self._sources[name]

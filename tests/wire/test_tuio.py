@@ -663,3 +663,34 @@ def test_written_frames_are_read_back_as_the_same_touches(played):
             assert (fingers[-1].x, fingers[-1].y) == (x, y)  # type: ignore[union-attr]
         down.pop(who, None) if phase is UP else down.update({who: (x, y)})
         assert inputs(reader, writer.repeat(i * 0.01)) == []
+
+
+# -- strangers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_stranger_with_thousands_of_sources_lifts_no_finger_of_a_tracker(forged):
+    reader, refused = tuio.TuioReader(), 0
+    assert read(reader, frame(1, (1, 0.5, 0.5)), now=10.0)
+    for i in range(10_000):  # in a second
+        host = f"10.0.{i // 250}.{i % 250}" if forged else "10.0.0.9"
+        packet = frame(1, (1, 0.5, 0.5), source=f"s{i}")
+        got = read(reader, packet, host=host, now=10 + i / 10_000)
+        assert APP not in [player for player, _ in got]
+        refused += any("too many sources" in str(input_) for _, input_ in got)
+    assert bool(refused) is forged  # another host has places beside one that has too many
+    assert sum(map(len, reader._sources.values())) == 64
+    newcomer = read(reader, frame(1, (1, 0.5, 0.5)), host="10.1.0.1", now=10.99)
+    assert isinstance(newcomer[-1][1], Dropped if forged else Finger)
+    moved = read(reader, frame(2, (1, 0.6, 0.5)), now=11.0)
+    assert moved == [(APP, Finger(MOVE, 1, *place(0.6, 0.5)))]
+
+
+def test_stranger_with_thousands_of_unfinished_frames_tears_none_of_a_tracker():
+    reader = tuio.TuioReader()
+    parts = decode(frame(1, (1, 0.5, 0.5)))[0]
+    for part in parts[:-1]:
+        assert reader.read(part, HOST, 10.0, 3) == []
+    for port in range(10_000):
+        reader.read(Message("/tuio/2Dcur", "ss", ("source", "x")), "10.0.0.9", 10.0, port)
+    assert reader.read(parts[-1], HOST, 10.0, 3) == [(APP, Finger(DOWN, 1, 0.5, 0.5))]
