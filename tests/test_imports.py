@@ -64,7 +64,7 @@ PURE = (
     " player.lookahead sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
-    " corpus.split engine.preview engine.senders training.batches"
+    " corpus.split engine.preview engine.roles engine.senders training.batches"
 ).split()
 #: Standard modules that a pure module does not import.
 IMPURE = frozenset(
