@@ -201,7 +201,8 @@ def _player(player: Status) -> str:
     fingers = _number(player.get("fingers"))
     silent = _number(player.get("silent_s"))
     state = f"{fingers:.0f} down" if fingers else f"silent for {duration(silent)}"
-    return f"{_text(player.get('name'))} at {_text(player.get('source'))}: {state}"
+    source = _text(player.get("source"))  # another machine is not told
+    return f"{_text(player.get('name'))}{f' at {source}' if source else ''}: {state}"
 
 
 def _output(output: Status) -> str:

@@ -9,11 +9,13 @@ of the time, and is computed again to check it.
 
 import hashlib
 import hmac
+import json
 import secrets
 import string
 from collections.abc import Callable
 from typing import Final
 
+from robojam.config.roles import Role
 from robojam.controls import RefusedError
 from robojam.engine.setup import MAX_ANSWER
 from robojam.limits import HostLimiter, RateLimiter
@@ -34,6 +36,8 @@ _HOST, _MAX_HOSTS, _ALL_HOSTS = (30, 30), 64, (200, 60)
 #: Seconds for which a status that was made for another host is sent to all others, and its
 #: most bytes: in one packet on every system, and in few fragments on a network.
 _STATUS_LIFE, _STATUS_BYTES = 0.1, 9000
+#: Bytes of these for who has asked: its role and its address.
+_ASKER_BYTES: Final = 120
 
 
 class Cookies:
@@ -95,13 +99,20 @@ class Answers:
         self._send(native.encode_cookie(self._cookies.make(address, now)), address)
         return False
 
-    def status(self, make: Callable[[int], str], host: str, now: float) -> str:
-        """Return the status for a host; for one beyond this machine, one made a moment ago.
+    def status(
+        self, make: Callable[[int, bool], str], host: str, role: Role, now: float
+    ) -> str:
+        """Return the status for a host that has a role, with both in it.
 
-        make returns the status in at most that many bytes.
+        For one beyond this machine it is one made a moment ago. make returns a status, as JSON,
+        in at most that many bytes; it gets whether it is for this machine.
         """
+        asker = json.dumps({"role": role, "address": host})
         if self._is_here(host):
-            return make(MAX_ANSWER)
-        if now >= self._status_until:
-            self._status, self._status_until = make(_STATUS_BYTES), now + _STATUS_LIFE
-        return self._status
+            status = make(MAX_ANSWER - len(asker), True)
+        else:
+            if now >= self._status_until:
+                made = make(_STATUS_BYTES - _ASKER_BYTES, False)
+                self._status, self._status_until = made, now + _STATUS_LIFE
+            status = self._status
+        return f"{asker[:-1]}, {status[1:]}"

@@ -370,7 +370,7 @@ class Engine:
                     self._senders.take_act(source, request, arrival)
                     self._preview.handle(request, arrival)
                 case native.StatusRequest() if sender:
-                    self._answer_status(request, arrival, sender)
+                    self._answer_status(request, arrival, sender, role)
                 case native.SetupRequest() | native.SetupChange() if sender:
                     self._handle_setup(request, arrival, sender)
                 case osc.Dropped():
@@ -694,14 +694,17 @@ class Engine:
     # -- status ----------------------------------------------------------------------------
 
     def _answer_status(
-        self, request: native.StatusRequest, arrival: float, sender: Address
+        self, request: native.StatusRequest, arrival: float, sender: Address, role: Role
     ) -> None:
         if self._answers.is_confirmed(sender, request.cookie, arrival):
-            answer = self._answers.status(self.status, sender[0], arrival)
+            answer = self._answers.status(self.status, sender[0], role, arrival)
             self.endpoint.send(osc.encode("/robojam/status", "s", answer), sender)
 
-    def status(self, most: int = MAX_ANSWER) -> str:
-        """Return the engine's state and counts, as JSON of at most so many bytes."""
+    def status(self, most: int = MAX_ANSWER, here: bool = True) -> str:  # noqa: FBT001,FBT002
+        """Return the engine's state and counts, as JSON of at most so many bytes.
+
+        here: it is for this machine. Others get no path, and no address of who plays.
+        """
         status: dict[str, Any] = {
             **self._controls(),
             "device": self.info.device,
@@ -740,6 +743,12 @@ class Engine:
         }
         for port in self._ports:
             status |= port.status()
+        if not here:
+            del status["sessions"]
+            status["recording"] = Path(status["recording"]).name
+            status["trouble"] = ["a recording fails"] if status["trouble"] else []
+            for player in (*status["players"], *status["echo"]):
+                player["source"] = ""
         return fit_json(status, most)
 
 

@@ -16,6 +16,7 @@ from support.engine import MODEL, DrivenEngine, RunningEngine, serving, stop
 from support.network import SecondHost, receive_all, second_host
 from support.players import ScriptedPlayer, land
 
+from robojam.config.roles import Role
 from robojam.controls import RefusedError
 from robojam.engine.answers import COOKIE_LIFE, Answers, Cookies
 from robojam.wire import osc
@@ -113,17 +114,22 @@ def test_flood_from_many_forged_hosts_gets_a_bounded_number_of_cookies_and_is_no
 
 
 def test_status_for_other_hosts_is_made_at_most_ten_times_a_second(answers):
-    made: list[int] = []
+    made: list[tuple[int, bool]] = []
 
-    def make(most: int) -> str:
-        made.append(most)
-        return str(len(made))
+    def make(most: int, here: bool) -> str:
+        made.append((most, here))
+        return f'{{"number": {len(made)}}}'
 
     for i in range(1000):
-        answers.status(make, f"10.0.0.{i % 200}", i / 1000)
-    assert made == [9000] * 10
-    assert answers.status(make, HERE[0], 1.0) == "11"  # this machine's is always new
-    assert made[-1] > 9000 or sys.platform == "darwin"
+        host = f"10.0.0.{i % 200}"
+        status = json.loads(answers.status(make, host, Role.PLAYER, i / 1000))
+        assert (status["role"], status["address"]) == ("player", host)
+    assert made == [(8880, False)] * 10
+    here = json.loads(answers.status(make, HERE[0], Role.HOST, 1.0))
+    assert here == {"role": "host", "address": HERE[0], "number": 11}  # always a new one
+    most, is_here = made[-1]
+    assert is_here
+    assert most > 9000 or sys.platform == "darwin"
 
 
 # -- amplification ----------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Roles: who may do what, and what is said of what is refused."""
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 from support.engine import DrivenEngine
@@ -206,6 +208,25 @@ def test_watcher_is_not_heard_and_reaches_no_pad(driven):
     assert (status["heard"], status["players"], status["learning"]) == (0, [], True)
     assert status["pads"] == ["/1/xy=x,-y"]
     assert status["refused"] == {"player": 0, "watcher": 2}
+
+
+def test_status_tells_who_asks_its_role_and_other_machines_no_path_and_no_address(driven):
+    d = driven(mode="listen", control=["10.0.0.7"])
+    d.send("/touch", "ff", 0.5, 0.5, sender=("10.0.1.1", 9))
+    answers = {}
+    for sender in (HERE, PHONE, WATCHER):
+        if sender == HERE:
+            d.send("/robojam/status", sender=sender)
+        else:
+            d.request("status", "", sender=sender)
+        (packet,) = (m.args[0] for m in d.take() if m.name == "status")
+        answers[sender] = json.loads(packet)
+        for private in (str(d.folder.parent), "10.0.1.1"):
+            assert (private in packet) is (sender == HERE)
+    asked = [(answer["role"], answer["address"]) for answer in answers.values()]
+    assert asked == [("host", HERE[0]), ("host", PHONE[0]), ("player", WATCHER[0])]
+    (name,) = {Path(a["recording"]).name for a in answers.values()}
+    assert name.endswith(".jsonl")
 
 
 def test_refusal_is_logged_once_for_a_host_with_what_to_type(driven, caplog):
