@@ -21,10 +21,13 @@ from robojam.app.assemble import (
     make_reader,
     prepare_jam,
     regenerate_session,
+    with_roles,
 )
 from robojam.config.options import Options
+from robojam.config.roles import Role, RoleRules
 from robojam.engine import model_loader
 from robojam.engine.model_loader import load
+from robojam.ports import udp
 from robojam.sessions.session import read
 from robojam.wire.osc import Message
 
@@ -161,3 +164,32 @@ def test_take_of_compiled_steps_is_regenerated_by_them_or_the_difference_is_name
     named = [text for text in differences if text.startswith("build differs")]
     differs = "build differs: recorded with x, steps by numba 1.2, now x, steps by numpy 2"
     assert named == ([] if has_numba else [differs])
+
+
+# -- roles ------------------------------------------------------------------------------------
+
+
+def test_roles_are_read_and_names_looked_up_once(tmp_path, monkeypatch):
+    addresses = {"ipad.local": (("10.0.0.7", 1), ("fd00::7", 1))}
+    monkeypatch.setattr(udp, "resolve", lambda host, *_, **__: addresses[host])
+    path = tmp_path / "roles.toml"
+    path.write_text('others = "watcher"\n[address]\n"ipad.local" = "player"\n')
+    options = Options(control=("ipad.local", "10.0.1.0/24"), roles=str(path))
+    found = with_roles(options)
+    assert found.control == ("10.0.0.7", "fd00::7", "10.0.1.0/24")
+    assert found.role_rules == RoleRules(
+        others=Role.WATCHER, address={"10.0.0.7": Role.PLAYER, "fd00::7": Role.PLAYER}
+    )
+    path.unlink()
+    addresses.clear()  # an engine that is started again needs neither file nor name server
+    again = msgspec.json.decode(msgspec.json.encode(found), type=Options)
+    assert with_roles(again) == found
+
+
+def test_wrong_file_of_roles_and_unknown_host_are_errors_that_name_them(tmp_path):
+    path = tmp_path / "roles.toml"
+    path.write_text('others = "watcher"\n\nguests = "player"\n')
+    with pytest.raises(AssemblyError, match=r"roles\.toml, line 3: 'guests' is unknown"):
+        with_roles(Options(roles=str(path)))
+    with pytest.raises(AssemblyError, match=r"no host no\.such\.invalid to give a role to"):
+        with_roles(Options(control=("no.such.invalid",)))

@@ -151,3 +151,26 @@ def test_landings_over_a_link_that_loses_doubles_and_reorders_are_heard(host, en
         assert len(missed) <= 3, missed
         link.close()
         phone.close()
+
+
+def test_of_two_phones_the_one_of_control_controls_and_both_play(host, tmp_path):
+    (visitor,) = host.add_addresses(1)
+    options = ("--mode", "listen", "--control", f"{host.address}/32")
+    with serving(tmp_path, *options, osc_in="0.0.0.0:0") as running:
+        client, to = Client(running.address), (host.here, running.address[1])
+        with host.socket(visitor) as stranger, host.socket(host.address) as own:
+            for phone in (stranger, own):
+                phone.sendto(packet("down", 0, 0.5, 0.5), to)
+            for message in (
+                osc.encode("/robojam/mode", "s", "solo"),
+                osc.encode("/robojam/panic"),
+                osc.encode("/impsy/pause", "f", 1.0),
+            ):
+                stranger.sendto(message, to)
+            status = client.ask(lambda status: status["refused"]["player"] == 3)
+            assert (status["mode"], status["heard"], status["fingers"]) == ("listen", 2, 2)
+            own.sendto(osc.encode("/robojam/mode", "s", "duet"), to)
+            status = client.ask(lambda status: status["mode"] == "duet")
+            assert status["dropped"] == {"not allowed": 3}
+            assert status["role"] == "host"
+        client.close()
