@@ -52,6 +52,8 @@ _RANGES: Final[tuple[Range, ...]] = tuple(
 )
 #: Messages beyond its range in a row, from which a pad has a wider one: one may be a fault.
 _BEYOND = 2
+#: Seconds for which a pad belongs to the host that plays on it.
+_OWNED = 600.0
 #: Seconds in which the two messages come that show that a pad with an unusual range moves.
 _MOVES_WITHIN = 1.0
 #: Seconds around a touch or a release in which a message may be late or doubled.
@@ -176,6 +178,7 @@ class Pads:
         self._fingers = ExpiringTable[_Key, _PadFinger](_MAX_PADS * _FINGERS_PER_PAD)
         #: Touches that may be echoes, until the place that they belong to comes.
         self._held = ExpiringTable[_Key, list[_Held]](_MAX_PADS)
+        self._owners = ExpiringTable[str, str](_MAX_PADS, _OWNED)  # hosts by pad
         self._beyond: dict[str, int] = {}  # messages in a row beyond the range, by pad
         self._touched: _Candidate | None = None  # last touch (/z) of a pad not yet learnt
         self._placed: _Candidate | None = None  # last place of one with an unusual range
@@ -212,7 +215,7 @@ class Pads:
             numbers = [native.parse_number(arg) for arg in args]
             if base is not None:
                 return self._hear_touched(key, numbers[0], now, echo)
-            changed = self._fit_range(index, *numbers[:2])
+            changed = self._fit_range(index, host, now, *numbers[:2])
             place = native.parse_place(*self.pads[index].place(*numbers[:2]))
             if len(numbers) == 3:
                 return self._hear_both(key, place, numbers[2], now, echo, lands=changed)
@@ -260,11 +263,18 @@ class Pads:
             self._set_touched(finger_id, finger, touched.numbers[0], touched.at)
         return True
 
-    def _fit_range(self, index: int, *numbers: float) -> bool:
-        """Widen the range of a pad that sends numbers beyond it; return whether it did."""
+    def _fit_range(self, index: int, host: str, now: float, *numbers: float) -> bool:
+        """Widen the range of a pad that sends numbers beyond it; return whether it did.
+
+        Only the host that played on it first does so: a stranger is not to spoil it for others.
+        """
         pad = self.pads[index]
         if pad.fixed:
             return False
+        self._owners.expire(now)
+        if self._owners.get(pad.address) not in (None, host):
+            return False
+        self._owners.put(pad.address, host, now)
         if pad.has(*numbers):
             self._beyond.pop(pad.address, None)
             return False

@@ -333,3 +333,22 @@ def test_touch_of_a_pad_is_read_from_every_kind_of_argument():
         phone.now += 2
         assert bool(phone.z(0)) is on  # a tap where it was
     assert Phone(Pad(XY)).send(f"{XY}/z", math.nan) == [Dropped("not finite")]
+
+
+def test_stranger_does_not_widen_the_range_of_a_pad_that_another_host_plays():
+    pads = Pads([Pad("/1/xy")])
+
+    def read(host: str, value: float, now: float) -> list[Input]:
+        return pads.read(Message("/1/xy", "ff", (value, 0.5)), host, now) or []
+
+    read("10.0.0.7", 0.5, 0.0)
+    for now in (1.0, 2.0, 3.0):
+        (touch,) = read("10.0.0.9", 60_000.0, now)
+        assert touch.clipped
+    assert pads.pads == [Pad("/1/xy")]
+    for now in (4.0, 5.0):
+        read("10.0.0.7", 100.0, now)
+    assert pads.pads[0].ranges == ((0.0, 100.0), (0.0, 100.0))
+    for now in (700.0, 701.0):  # the first one is gone
+        read("10.0.0.9", 127.0, now)
+    assert pads.pads[0].ranges == ((0.0, 127.0), (0.0, 127.0))
