@@ -160,6 +160,7 @@ def _commands_to_type(report: dict[str, Any]) -> list[dict[str, str]]:
     hosts = _items(report["addresses"])
     if hosts:
         purpose = f"a phone or tablet that sends to {hosts[0]}, port {port}"
+        purpose += "; --control ITS-ADDRESS lets it control, too"
         add(f"--osc-in {_everywhere(hosts[0], port)} --touchosc learn", purpose)
     for receiver in _items(report.get("network")):
         name, address = receiver["name"], receiver["address"]

@@ -54,7 +54,7 @@ def test_lines_take_another_port_while_an_engine_has_the_first(monkeypatch, caps
     first, phone, pd = printed(capsys)
     assert shlex.split(first, comments=True)[2:] == ["--osc-in", "127.0.0.1:5015"]
     assert "'robojam: duet, \\x1b;rm.safetensors'" in first
-    assert phone.endswith("sends to 192.0.2.1, port 5015")
+    assert "sends to 192.0.2.1, port 5015; --control ITS-ADDRESS" in phone
     assert shlex.split(pd)[3] == "0.0.0.0:5015"
 
 
