@@ -274,6 +274,14 @@ SETTINGS: Final[dict[str, ControlSpec]] = {
 }
 #: All controls, by name.
 CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _ACTIONS}
+#: What the engine alone sets, to keep up with the machine that it runs on: the seconds by which
+#: the voices are delayed, and how many of them rest. Recordings hold it.
+_LOAD: Final = (
+    ControlSpec("held_up", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
+    ControlSpec("resting", Kind.INTEGER, low=0, high=4095, allowed="voices from 0 to 4095"),
+)
+#: All that a recording may hold the changes of, by name.
+RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {row.name: row for row in _LOAD}
 
 
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
@@ -313,7 +321,7 @@ def check_recorded(name: str, value: Any) -> Any:
 
     Raises ValueError with what is allowed.
     """
-    control = CONTROLS.get(name)
+    control = RECORDED.get(name)
     if control is None:
         raise ValueError(f"there is no control {name!r:.60}")
     if name == "model":

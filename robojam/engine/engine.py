@@ -9,7 +9,7 @@ thread holds; it logs through a queue, and it stores nothing without a bound.
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,6 +26,8 @@ from robojam.config.roles import Role
 from robojam.controls import CONTROLS, SETTINGS, RefusedError, Settings, validate_control
 from robojam.engine.answers import Answers
 from robojam.engine.fit_json import fit_json
+from robojam.engine.inbox import PIECE, Inbox, Packet
+from robojam.engine.load import Load
 from robojam.engine.metrics import DropCounter, memory_mb
 from robojam.engine.monitors import Monitors
 from robojam.engine.preview import Preview
@@ -41,7 +43,7 @@ from robojam.jam.protocols import JamLike
 from robojam.limits import HostLimiter, RateLimiter
 from robojam.music import range_of
 from robojam.ports import udp
-from robojam.ports.interface import InputPort, OutputPort, Port
+from robojam.ports.interface import DevicePort, InputPort, OutputPort, Port
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address
 from robojam.system.call_queue import CallQueue
@@ -56,9 +58,18 @@ READY: Final = "listening on udp://"
 #: Seconds of delay from which the engine was asleep (a closed lid, a stopped process): the
 #: touches that were due meanwhile are not played at once, and the machine goes on where it was.
 _ASLEEP = 0.5
-#: Longest time of catching up, in seconds: an engine that cannot keep up (a timescale of
-#: 0.001) then handles the packets that have come.
-_BUDGET = 0.1
+#: Seconds for which one turn of the loop handles what was received, and for which it then
+#: plays what is due: what is left of the one is handled in the next turn, and the machine is
+#: delayed by what is left of the other.
+_LISTENING, _PLAYING = 0.002, 0.003
+#: Seconds that one act may take; what it takes beyond is missing elsewhere.
+_ACT: Final = 0.005
+#: Packets of another host that are handled: a second, and in a burst.
+_PACKETS = (2000, 1000)
+#: Hosts whose rate is known.
+_MAX_HOSTS = 1024
+#: Work of one packet, in touches, of which the rest is dropped.
+_MAX_WORK = 128
 #: Touches of a player beyond the surface after which that is logged. A pad whose range is
 #: learnt sends a few, and a tracker that is not calibrated well.
 _CLIPPED: Final = 8
@@ -79,6 +90,8 @@ _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
 #: Result of loading a model.
 Loaded = LoadedPlayer | Exception
+#: Function that yields the inputs of a packet, given its bytes, sender and arrival.
+Read = Callable[[bytes, Address, float], Iterator[tuple[str, native.Input]]]
 #: Function that returns the jam of a take, from the settings, a sink and counters.
 MakeJam = Callable[[Settings, Callable[[Event], None], Counters], JamLike]
 
@@ -125,6 +138,12 @@ class Engine:
         self._settings = settings
         self._counts = DropCounter(clock)
         self._clipped = self._held_up = 0
+        self._inbox, self._load_of_machine = Inbox(), Load()
+        self._packets = HostLimiter(*_PACKETS, _MAX_HOSTS)
+        # Until when the present turn of the loop handles packets, and plays meanwhile; and the
+        # instant up to which everything has been handled.
+        self._listen_until = self._play_until = math.inf
+        self._handled_at = -math.inf
         self.priority = ORDINARY
         self._retry_at = math.inf
         self._started, self._started_at = datetime.now(UTC), clock()
@@ -237,6 +256,7 @@ class Engine:
             self._recover()
         self._monitors.expire(now)
         self._catch_up(now)
+        self._fit(now)
         self._reader.echo.settle()
         ended, wait = self._reader.expire(now)
         for source, message in ended:
@@ -259,21 +279,44 @@ class Engine:
         return math.inf if due is None else max(0.0, due - self._takes.t(self.clock()))
 
     def _catch_up(self, now: float) -> float:
-        """Play what is due at or before now; return the time of the take (0: none yet)."""
+        """Play what is due at or before now; return the time of the take (0: none yet).
+
+        Where the time of this turn is over, what is left is delayed.
+        """
+        self._handled_at = max(self._handled_at, now)
         if not self._takes.begun:
             return 0.0
-        t, began = self._takes.t(now), self.clock()
-        while (due := self.jam.due) is not None and due <= t:
-            late = t - due > _ASLEEP or self.clock() - began > _BUDGET
-            if late and not (self._settings.pause or self.jam.silenced):
+        jam, t = self.jam, self._takes.t(now)
+        play_until = min(self._play_until, self.clock() + _PLAYING)
+        while (due := jam.due) is not None and due <= t:
+            held = self._settings.pause or jam.silenced or jam.replaying
+            if t - due > _ASLEEP and not held:
                 self._held_up += 1
                 if self._warnings.take(self.clock()):
                     log.warning("held up for %.1f s; the jam goes on from there", t - due)
-                self.jam.control(due, "pause", 1)
-                self.jam.control(t, "pause", 0)
-            self.jam.advance(min(max(due, self.jam.t), t))
-        self.jam.advance(t)
+                jam.control(due, "pause", 1)
+                jam.control(t, "pause", 0)
+            elif self.clock() > play_until and not held:
+                self._held_up += 1
+                self._load_of_machine.miss(t - jam.t)
+                jam.control(jam.t, "held_up", t - jam.t)
+                break
+            jam.advance(min(max(due, jam.t), t))
+        jam.advance(t)
         return t
+
+    def _fit(self, now: float) -> None:
+        """Rest as many voices as the machine has no time for, or wake some."""
+        load, voices = self._load_of_machine, self.options.voices
+        if load.advance(now, voices) and self._takes.begun and not self.jam.replaying:
+            if load.resting:
+                log.warning(
+                    "there is more to play than this machine can: %d of %d voices rest",
+                    load.resting, voices,
+                )  # fmt: skip
+            else:
+                log.info("all voices play again")
+            self.jam.control(self._takes.t(now), "resting", load.resting)
 
     def finish(self, reason: str) -> None:
         """Lift every finger, close the recording and the ports."""
@@ -308,35 +351,87 @@ class Engine:
     def _begin(self, arrival: float) -> None:
         if not self._takes.begun:
             self.jam.begin(self._takes.begin(arrival, self.info, self._settings))
+            if self._load_of_machine.resting:
+                self.jam.control(0.0, "resting", self._load_of_machine.resting)
 
     # -- input -----------------------------------------------------------------------------
 
     def packet(self, data: bytes, sender: Address, arrival: float) -> None:
-        """Handle a packet that arrived at an instant of the clock."""
-        self._catch_up(arrival)
-        if self.endpoint.is_own(sender):
-            self._counts.drop("echo", "robojam's own packet")
-            return
+        """Handle a packet that arrived at an instant of the clock, at once."""
+        self.take_in(data, sender, arrival, self.read)
+        while self._inbox:
+            self._inbox.handle(self._handle_piece)
+        self._report_loops()
+
+    def read(
+        self, data: bytes, sender: Address, arrival: float
+    ) -> Iterator[tuple[str, native.Input]]:
+        """Yield the inputs of an OSC packet, each with its source."""
         host, port = player_host(sender[0]), sender[1]
-        messages, dropped = osc.decode(data)
-        for part in dropped:
-            self._handle(part, host, arrival, sender)
         plays = self._roles.of(host, arrival) is not Role.WATCHER
-        for message in messages:
-            for source, request in self._reader.read(message, host, arrival, port, plays=plays):
-                self._handle(request, source, arrival, sender)
-        self._report_loops()
+        for part in osc.parts(data):
+            if isinstance(part, osc.Dropped):
+                yield host, part
+            else:
+                yield from self._reader.read(part, host, arrival, port, plays=plays)
 
-    def receive(self, port: InputPort) -> None:
-        """Handle what an input port has received."""
-        for source, request in port.receive():
-            self.attempt(self._receive, source, request)
-        self._report_loops()
+    def take_in(self, data: bytes, sender: Address, arrival: float, read: Read) -> None:
+        """Put a packet that arrived at an instant into the inbox; read yields its inputs."""
+        self._counts.sender = sender
+        try:
+            if self.endpoint.is_own(sender):
+                self._counts.drop("echo", "robojam's own packet")
+                return
+            host, is_here = player_host(sender[0]), self.endpoint.is_here(sender[0])
+            allowed = is_here or self._packets.take(host, arrival)
+            packet = Packet(read(data, sender, arrival), sender, arrival)
+            key = sender if is_here else host
+            if not allowed or not self._inbox.add(key, packet, is_here=is_here):
+                self._counts.drop("flood", "more packets than are handled")
+        finally:
+            self._counts.sender = ""
 
-    def _receive(self, source: str, request: native.Input) -> None:
-        arrival = self.clock()
+    def receive(self, port: DevicePort) -> None:
+        """Put what a device's port has received into the inbox."""
+        if inputs := port.receive():
+            packet = Packet(iter(inputs), None, self.clock())
+            if not self._inbox.add(id(port), packet, is_here=True):
+                self._counts.drop("flood", "more MIDI messages than are handled")
+
+    def listen(self) -> bool:
+        """Handle what was received, for a short time; return whether something is left."""
+        self._listen_until = self.clock() + _LISTENING
+        self._play_until = self._listen_until + _PLAYING
+        while self._inbox and self.clock() < self._listen_until:
+            self.attempt(self._inbox.handle, self._handle_piece)
+        self._listen_until = self._play_until = math.inf
+        self._report_loops()
+        return bool(self._inbox)
+
+    def _handle_piece(self, packet: Packet) -> bool:
+        """Handle the next requests of a packet; return whether it is done."""
+        for number in range(PIECE):
+            if number and self.clock() >= self._listen_until:
+                return False
+            following = next(packet.requests, None)
+            if following is None:
+                return True
+            source, request = following
+            packet.work += _work(request)
+            if packet.work > _MAX_WORK and packet.sender is not None:
+                self._counts.sender = packet.sender
+                self._counts.drop("too much in one packet", f"{_MAX_WORK} touches at most")
+                self._counts.sender = ""
+                return True
+            self.attempt(self._handle_one, request, source, packet)
+        return False
+
+    def _handle_one(self, request: native.Input, source: str, packet: Packet) -> None:
+        began = self.clock()
+        arrival = max(packet.arrival, self._handled_at)
         self._catch_up(arrival)
-        self._handle(request, source, arrival)
+        self._handle(request, source, arrival, packet.sender)
+        self._load_of_machine.miss(max(0.0, self.clock() - began - _ACT))
 
     def _report_loops(self) -> None:
         """Log the loops that were found."""
@@ -728,6 +823,7 @@ class Engine:
             "late_ms_p99": 1000 * self._publisher.lateness.p99,
             "late_ms_max": 1000 * self._publisher.lateness.worst,
             "held_up": self._held_up,
+            "resting": self._load_of_machine.resting,
             "priority": self.priority,
             "monitors": len(self._monitors),
             "monitors_unsent": self._monitors.unsent,
@@ -758,3 +854,12 @@ def _is_own(name: str, value: object, role: Role) -> bool:
         return True  # it is not allowed more
     own_by_default = name in CONTROLS and CONTROLS[name].own_by_default
     return own_by_default and "=" not in str(value) and "," not in str(value)
+
+
+def _work(request: native.Input) -> int:
+    """Return how much work a request is, in touches: a lift is none, as none may be lost."""
+    if isinstance(request, native.Finger | native.PitchedFinger | native.PhaselessTouch):
+        return int(not isinstance(request, native.Finger) or request.phase is not Phase.UP)
+    if isinstance(request, native.Control):
+        return 2 if request.name in SETTINGS else 8
+    return 0 if isinstance(request, osc.Dropped) else 4

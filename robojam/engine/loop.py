@@ -1,5 +1,9 @@
 """Loop around an engine: it sleeps until the next packet or deadline, and wakes the engine.
 
+Each turn listens first: packets are read, then handled for a short time, then what is due is
+played, for a short time too. So the engine hears at any load; what the machine has no time to
+play is delayed, and voices rest (robojam.engine.load).
+
 Nothing here polls. Each act of a turn is an `Engine.attempt`: an exception that nobody foresaw
 ends that act, and not the jam.
 """
@@ -9,18 +13,19 @@ import select
 from collections.abc import Callable
 from functools import partial
 
-from robojam.engine.engine import Engine
+from robojam.engine.engine import Engine, Read
 from robojam.engine.metrics import AFTER_ERROR
-from robojam.ports.interface import InputPort
+from robojam.ports.interface import DevicePort, InputPort, PacketPort
 from robojam.ports.udp import Endpoint
 
-#: Packets that are read before what is due is looked at again.
-_BURST = 32
+#: Packets of one port that are read in one turn.
+_BURST = 128
 
 
 def run(engine: Engine) -> None:
     """Play until the engine is asked to stop; then finish it."""
     inputs: tuple[InputPort, ...] | None = None
+    waiting = False  # whether something is left that was received
     resting: dict[int, float] = {}  # files whose handler has failed, until an instant
     engine.attempt(engine.begin_if_alone)
     try:
@@ -37,7 +42,7 @@ def run(engine: Engine) -> None:
                 resting = {file: until for file, until in resting.items() if until > now}
                 files = [file for file in handlers if file not in resting]
                 wait = min(wait, AFTER_ERROR)
-            timeout = None if wait == math.inf else wait
+            timeout = 0.0 if waiting else None if wait == math.inf else wait
             # Not epoll: it rounds deadlines up to whole milliseconds.
             ready: tuple[list[int], ...] | None
             ready = engine.attempt(select.select, files, (), (), timeout)
@@ -47,6 +52,7 @@ def run(engine: Engine) -> None:
             for file in ready[0]:
                 if engine.attempt(handlers[file]) is None:
                     resting[file] = engine.clock() + AFTER_ERROR
+            waiting = bool(engine.attempt(engine.listen))
     finally:
         engine.finish(engine.stopping or "error")
 
@@ -58,9 +64,16 @@ def _handlers(engine: Engine) -> dict[int, Callable[[], bool]]:
     """
     return {
         engine.calls.fileno(): partial(_make_calls, engine),
-        **{each.fileno(): partial(_receive, engine, each) for each in engine.endpoint.sockets},
         **{
-            number: partial(_receive_from, engine, port)
+            each.fileno(): partial(_receive, engine, each, engine.read)
+            for each in engine.endpoint.sockets
+        },
+        **{
+            number: (
+                partial(_receive, engine, port, port.read)
+                if isinstance(port, PacketPort)
+                else partial(_receive_from, engine, port)
+            )
             for port in engine.inputs
             for number in port.filenos()
         },
@@ -72,16 +85,16 @@ def _make_calls(engine: Engine) -> bool:
     return True
 
 
-def _receive(engine: Engine, endpoint: Endpoint) -> bool:
+def _receive(engine: Engine, port: Endpoint | PacketPort, read: Read) -> bool:
     for _ in range(_BURST):
-        packet = endpoint.receive()
-        if packet is None:
+        received = port.receive()
+        if received is None:
             break
-        engine.attempt(engine.packet, *packet, engine.clock())
+        engine.take_in(*received, engine.clock(), read)
     return True
 
 
-def _receive_from(engine: Engine, port: InputPort) -> bool:
+def _receive_from(engine: Engine, port: DevicePort) -> bool:
     engine.receive(port)
     return True
 

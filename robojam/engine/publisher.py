@@ -64,7 +64,8 @@ class Publisher:
         elif isinstance(event, TurnChanged):
             self._monitors.send(native.encode_turn(event.whose), self._clock())
         elif isinstance(event, ControlChanged):
-            self._monitors.control(event.name, event.value, self._clock())
+            if event.name != "held_up":  # it comes often, and the status has it
+                self._monitors.control(event.name, event.value, self._clock())
             is_model = event.name == "model"
             value = msgspec.structs.asdict(self._model()) if is_model else event.value
             self._takes.record(event, value)

@@ -69,11 +69,13 @@ class Jam:
         self._actions: dict[str, Callable[[Value], bool]] = {
             "answer": self._answer,
             "back": self._back,
+            "held_up": self._hold_up,
             "mode": self._set_mode,
             "panic": self._panic,
             "pause": self._pause,
             "recall": self._recall,
             "reset": self._reset,
+            "resting": self._rest,
             "seed": self._seed,
             "store": self._store,
             "undo_store": self._undo_store,
@@ -121,6 +123,7 @@ class Jam:
 
     def begin(self, seed: int) -> None:
         """Begin the take, at t = 0, with the random numbers of a seed."""
+        self.player.rest(0)
         self.player.reset()
         self.player.seed(seed)
         self.begun = True
@@ -235,7 +238,7 @@ class Jam:
         """
         self.clock.t = max(self.clock.t, t)
         taken = player.take_over(self.player)
-        self.voices.player = player
+        self.voices.use(player)
         self._history.clear()  # its snapshots are of the other player
         self._apply_sampling()
         if not taken:
@@ -333,6 +336,16 @@ class Jam:
         self.voices.lift_all()
         self._lift_humans(self._fingers.lift_all(self.t))
         self.mode.panicked(self)
+        return True
+
+    def _hold_up(self, seconds: Value) -> bool:
+        self.announce("held_up", seconds)
+        self.voices.delay(float(seconds))
+        return True
+
+    def _rest(self, voices: Value) -> bool:
+        self.announce("resting", voices)
+        self.voices.rest(int(voices), plays=self.mode.answering(self) or self.starts_alone)
         return True
 
     def _apply_sampling(self) -> None:

@@ -33,6 +33,12 @@ class Player(Protocol):
     def reset(self) -> None:
         """Return to the state before the first touch."""
 
+    def rest(self, resting: int) -> None:
+        """Rest the last voices, so many: they are fed nothing, and never sampled.
+
+        A voice that comes back takes the first voice's state, with its own random numbers.
+        """
+
     def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Feed a human's touch to every voice."""
 

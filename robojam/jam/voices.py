@@ -90,6 +90,7 @@ class Voices:
         self.player, self.settings, self.clock = player, settings, clock
         self.sink, self.counts, self._turn_end = sink, counts, turn_end
         self.all = [Voice(i, nth("ai", i)) for i in range(player.voices)]
+        self._playing = self.all  # the others rest
         self._queue: list[tuple[float, bool, int, int]] = []
 
     @property
@@ -137,17 +138,49 @@ class Voices:
         for voice in self.all:
             voice.base = base
             voice.dwell.clear()
-        self._sample_touches(self.all, left=self._turn_end() - base)
+        self._sample_touches(self._playing, left=self._turn_end() - base)
 
     def resume(self, bases: Sequence[float]) -> None:
         """Sample the next touch of every voice, due its dt after its own base."""
         for voice, base in zip(self.all, bases, strict=True):
             voice.base = base
-        self._sample_touches(self.all)
+        self._sample_touches(self._playing)
 
     def resample(self, *, also_dropped: bool) -> None:
         """Sample the pending touches again; also_dropped: and those too late for the turn."""
-        self._sample_touches([v for v in self.all if v.pending is not None or also_dropped])
+        voices = [v for v in self._playing if v.pending is not None or also_dropped]
+        self._sample_touches(voices)
+
+    def delay(self, seconds: float) -> None:
+        """Delay all that is pending: the machine could not keep up."""
+        for voice in self._playing:
+            voice.base += seconds
+            if voice.pending is not None:
+                voice.due += seconds
+                self._enqueue(voice)
+                self.sink(TouchPending(self.clock.t, voice.who, voice.pending, voice.due))
+
+    def rest(self, resting: int, *, plays: bool) -> None:
+        """Rest the last voices, so many; the others play if the machine plays.
+
+        A voice that comes back goes on from what the first voice has heard and played.
+        """
+        playing = max(1, len(self.all) - resting)
+        resting_now, woken = self.all[playing:], self.all[len(self._playing) : playing]
+        for voice in resting_now:
+            if voice.pending is not None:
+                self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
+            voice.pending, voice.due = None, math.inf
+            self._enqueue(voice)
+            if voice.down:
+                self.lift(voice)
+        self._playing = self.all[:playing]
+        self.player.rest(len(self.all) - playing)
+        for voice in woken:
+            voice.base = self.clock.machine
+            voice.dwell.clear()
+        if plays and woken:
+            self._sample_touches(woken)
 
     def recover(self, *, also_dropped: bool) -> None:
         """Sample again what is pending, after an act was cut short.
@@ -278,4 +311,9 @@ class Voices:
     def change_player(self, player: Player) -> None:
         """Replace the player; each voice goes on from where it was."""
         player.continue_from(self.player)
+        self.use(player)
+
+    def use(self, player: Player) -> None:
+        """Use another player, which has taken over what it needs of this one."""
+        player.rest(len(self.all) - len(self._playing))
         self.player = player

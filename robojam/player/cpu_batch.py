@@ -70,9 +70,10 @@ class BatchStepper:
         """Advance one voice by an event (C)."""
         self.feed_rows(self.rows[voice : voice + 1], np.array([event], np.float32))
 
-    def feed_all(self, event: Sequence[float]) -> None:
-        """Advance every voice by the same event (C)."""
-        self.feed_rows(self.rows, np.array([event] * len(self.rows), np.float32))
+    def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
+        """Advance the first voices, or every one, by the same event (C)."""
+        rows = self.rows[:voices]
+        self.feed_rows(rows, np.array([event] * len(rows), np.float32))
 
     def prepare(self) -> None:
         """Compute nothing ahead: the products of a batch are taken whole."""

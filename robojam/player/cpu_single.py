@@ -128,12 +128,12 @@ class SingleStepper:
         """Return every voice to the state before its first event."""
         self.rows[:] = self._initial
 
-    def feed_all(self, event: Sequence[float]) -> None:
-        """Advance every voice by the same event (C)."""
+    def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
+        """Advance the first voices, or every one, by the same event (C)."""
         if self.batch is None:
             self.feed(0, event)
         else:
-            self.batch.feed_all(event)
+            self.batch.feed_all(event, voices)
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
         """Advance one voice by an event (C)."""

@@ -67,8 +67,9 @@ class CudaGraphStepper:
         self._event_on_host[voice] = torch.tensor([*event, 1.0])
         self._feed_from_host()
 
-    def feed_all(self, event: Sequence[float]) -> None:
-        """Advance every voice by the same event (C)."""
+    def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
+        """Advance the first voices by the same event (C): the others too, at the same cost."""
+        del voices
         self._event_on_host[:] = torch.tensor([*event, 1.0])
         self._feed_from_host()
 

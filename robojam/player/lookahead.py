@@ -57,13 +57,14 @@ class Lookahead:
         self._next: dict[int, NextTouch] = {}
         self._stepped_rows = np.empty_like(stepper.rows)
         self._following: dict[int, NextTouch] = {}  # of the voices whose step is computed
+        self._voices = range(len(self._rows))  # those that play
         self.clear()
 
     def clear(self) -> None:
         """Forget everything: the state of all voices, or how they are sampled, has changed."""
         self._next.clear()
         self._following.clear()
-        voices = range(len(self._rows))
+        voices = self._voices
         #: Voices whose step is not computed, in the order in which they last changed.
         self._unstepped = dict.fromkeys(voices)
         #: The voices whose next touches are drawn as one batch, and whether they are drawn.
@@ -71,6 +72,11 @@ class Lookahead:
         self._group = dict.fromkeys(voices)
         self._drawn = False
         self._skipping = False
+
+    def rest(self, resting: int) -> None:
+        """Compute nothing for the last voices, so many; and forget everything."""
+        self._voices = range(len(self._rows) - resting)
+        self.clear()
 
     def next_touches(self, voices: Sequence[int]) -> list[NextTouch]:
         """Return some voices' next touches."""

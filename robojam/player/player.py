@@ -110,6 +110,7 @@ class ModelPlayer:
                 f"touches, over ({_describe_columns(TOUCH_COLUMNS, TOUCH_KINDS)})"
             )
         self.file, self.device, self.voices = file, device, voices
+        self._playing = voices  # the others rest
         xp, weights = _load_weights(file.weights, device)
         with np.errstate(all="ignore"):  # _try_steps finds what overflows
             self.network = Network(xp, file.event, weights)
@@ -235,11 +236,25 @@ class ModelPlayer:
         self._counts = np.array(snapshot.counts, np.int64)
         self._clear_lookahead()
 
+    def rest(self, resting: int) -> None:
+        """Rest the last voices: they are fed nothing, and cost nothing.
+
+        A voice that comes back takes the first voice's state, with its own random numbers.
+        """
+        playing = self.voices - resting
+        if playing > self._playing:
+            state = self._stepper.state
+            state.write(slice(self._playing, playing), state.rows(slice(0, 1)))
+        if playing != self._playing:
+            self._playing = playing
+            if self._lookahead is not None:
+                self._lookahead.rest(resting)
+
     def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
-        """Feed a touch to every voice: x and y in screens, dt in seconds."""
+        """Feed a touch to every voice that plays: x and y in screens, dt in seconds."""
         for voice in list(self._faulty):
             self._forget(voice)
-        self._stepper.feed_all(self._model_input(x, y, dt, moving))
+        self._stepper.feed_all(self._model_input(x, y, dt, moving), self._playing)
         self._clear_lookahead()
 
     def sample(self, voices: Sequence[int]) -> list[Proposal]:

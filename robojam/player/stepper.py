@@ -31,8 +31,11 @@ class Stepper(Protocol):
     def feed(self, voice: int, event: Sequence[float]) -> None:
         """Advance one voice by an event (C)."""
 
-    def feed_all(self, event: Sequence[float]) -> None:
-        """Advance every voice by the same event (C)."""
+    def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
+        """Advance the first voices, or every one, by the same event (C).
+
+        The state of the others is undefined afterwards.
+        """
 
     def prepare(self) -> None:
         """Compute ahead what the next event needs, whatever it is. Changes no result."""

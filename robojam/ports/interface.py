@@ -1,9 +1,10 @@
 """Protocols of the engine's ports: inputs bring touches in, outputs take events."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 from robojam.jam.events import Event
+from robojam.ports.udp import Address
 from robojam.wire.native import Input
 
 
@@ -17,20 +18,40 @@ class Port(Protocol):
         """Silence what sounds at the port, and close it."""
 
 
-class InputPort(Port, Protocol):
-    """Port that brings in touches and controls. No method blocks or raises."""
+class _InputPort(Port, Protocol):
+    """Port that brings in touches and controls. No method blocks or raises.
+
+    Each source is a player of its own: human, human2, … in the order of the first touches.
+    """
 
     def filenos(self) -> Sequence[int]:
         """Return the descriptors of which one is readable when inputs wait."""
 
-    def receive(self) -> list[tuple[str, Input]]:
-        """Return the inputs since the last call, each with the name of its source.
-
-        Each source is a player of its own: human, human2, … in the order of the first touches.
-        """
-
     def lift_all(self) -> list[tuple[str, Input]]:
         """Return the ups of all fingers that are down: the port is about to be closed."""
+
+
+class DevicePort(_InputPort, Protocol):
+    """Input port of a device of this machine."""
+
+    def receive(self) -> list[tuple[str, Input]]:
+        """Return the inputs since the last call, each with the name of its source."""
+
+
+@runtime_checkable
+class PacketPort(_InputPort, Protocol):
+    """Input port of a network, from which anybody may send packets."""
+
+    def receive(self) -> tuple[bytes, Address] | None:
+        """Return the next packet and its sender's address, or None when none waits."""
+
+    def read(
+        self, packet: bytes, sender: Address, arrival: float
+    ) -> Iterator[tuple[str, Input]]:
+        """Yield the inputs of a packet that arrived at an instant, each with its source."""
+
+
+InputPort = DevicePort | PacketPort
 
 
 class OutputPort(Port, Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from robojam.controls import CONTROLS, ControlSpec, Kind
+from robojam.controls import CONTROLS, RECORDED, ControlSpec, Kind
 from robojam.music import PitchRange
 from robojam.touch import Phase, Touch, is_player
 from robojam.wire.osc import Dropped as Dropped
@@ -397,7 +397,7 @@ def encode_turn(whose: str) -> bytes:
 
 def encode_control(name: str, value: float | int | str) -> bytes:
     """Return the message that a control took effect."""
-    tags = CONTROLS[name].kind.value
+    tags = RECORDED[name].kind.value
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
 
 

@@ -13,7 +13,7 @@ size prefixes, which belong to streams. What remains is dropped, with its first 
 
 import re
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from struct import Struct
@@ -25,8 +25,8 @@ from pythonosc.parsing import osc_types
 #: Argument of a message.
 Argument = float | str | bool | None
 
-#: Deepest nesting of bundles; what is deeper is dropped.
-MAX_DEPTH = 8
+#: Most messages of a packet, of which the rest is dropped, and deepest nesting of bundles.
+MAX_MESSAGES, MAX_DEPTH = 1024, 8
 #: Longest address, in bytes; messages with a longer one are dropped.
 MAX_ADDRESS = 255
 #: Most arguments of a message; messages with more are dropped.
@@ -79,44 +79,66 @@ class MalformedError(ValueError):
     """Bytes are not OSC; the text is the reason for which they are dropped."""
 
 
-def decode(packet: bytes) -> tuple[list[Message], list[Dropped]]:
-    """Return the messages of a packet in order, and the reason for each part dropped.
+def parts(packet: bytes) -> Iterator[Message | Dropped]:
+    """Yield the messages of a packet in order, and the reason for each part dropped.
 
-    Never raises. Reasons are ``malformed``, ``nested``, ``unknown type`` (of an argument),
-    ``too many arguments``, and the name of what was sent in the place of OSC.
+    Each is read when it is asked for. Never raises. Reasons are ``malformed``, ``nested``,
+    ``unknown type`` (of an argument), ``too many arguments``, ``too many messages``, and the
+    name of what was sent in the place of OSC.
     """
-    messages: list[Message] = []
-    dropped: list[Dropped] = []
-    unusual = 0
-    parts = [packet] if packet[:1] in _FIRST_BYTES else _unframed(packet)
-    pending = [(part, 0) for part in reversed(parts)]
-    while pending and len(dropped) <= MAX_FAULTS:
+    read = faults = unusual = 0
+    framed = [packet] if packet[:1] in _FIRST_BYTES else _unframed(packet)
+    pending = [(part, 0) for part in reversed(framed)]
+    while pending and faults <= MAX_FAULTS:
         data, depth = pending.pop()
+        if read == MAX_MESSAGES:
+            yield Dropped("too many messages", f"a packet may have {MAX_MESSAGES}")
+            return
+        dropped: Dropped | None = None
         if not data.startswith(_BUNDLE):
+            read += 1
             try:
-                messages.append(_message(data))
+                yield _message(data)
+                continue
             except MalformedError as error:
                 reason = str(error)
-                unusual += 1
-                try:
-                    if unusual <= MAX_UNUSUAL:
-                        messages.append(_unusual_message(data))
-                        continue
-                except MalformedError as unusual_error:
-                    reason = str(unusual_error)
-                dropped.append(_describe_dropped(data, reason))
+            unusual += 1
+            try:
+                if unusual <= MAX_UNUSUAL:
+                    yield _unusual_message(data)
+                    continue
+            except MalformedError as unusual_error:
+                reason = str(unusual_error)
+            dropped = _describe_dropped(data, reason)
         elif depth == MAX_DEPTH:
-            dropped.append(Dropped("nested", f"bundles in bundles, more than {MAX_DEPTH}"))
+            dropped = Dropped("nested", f"bundles in bundles, more than {MAX_DEPTH}")
         else:
             elements, truncated = _elements(data, _BUNDLE_HEAD)
             pending += [(element, depth + 1) for element in reversed(elements)]
             if truncated or len(data) < _BUNDLE_HEAD:
-                dropped.append(Dropped("malformed", f"a bundle cut short: {_begin(data)}"))
+                dropped = Dropped("malformed", f"a bundle cut short: {_begin(data)}")
+        if dropped is not None:
+            faults += 1
+            yield dropped
+
+
+def decode(packet: bytes) -> tuple[list[Message], list[Dropped]]:
+    """Return the messages of a packet in order, and the parts dropped; see `parts`."""
+    messages: list[Message] = []
+    dropped: list[Dropped] = []
+    for part in parts(packet):
+        if isinstance(part, Message):
+            messages.append(part)
+        else:
+            dropped.append(part)
     return messages, dropped
 
 
 def _elements(data: bytes, at: int) -> tuple[list[bytes], bool]:
-    """Return the elements after their sizes, and whether the rest is cut short."""
+    """Return the elements after their sizes, and whether the rest is cut short.
+
+    One more than a packet may have messages, at most.
+    """
     elements: list[bytes] = []
     while at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big", signed=True)
@@ -125,6 +147,8 @@ def _elements(data: bytes, at: int) -> tuple[list[bytes], bool]:
             return elements, True
         elements.append(data[at : at + size])
         at += size
+        if len(elements) > MAX_MESSAGES:
+            return elements, False
     return elements, at < len(data)
 
 

@@ -34,7 +34,7 @@ def test_each_source_of_an_input_port_is_a_player_of_its_own(tmp_path):
     jam.send("/robojam/down", "iff", 1, 0.1, 0.1)
     port.put("midi:left", Finger(Phase.DOWN, 1, 0.5, 0.5))
     port.put("midi:right", Finger(Phase.DOWN, 1, 0.6, 0.5), Finger(Phase.UP, 1))
-    jam.engine.receive(port)
+    jam.receive(port)
     assert [touch[:2] for touch in port.touches] == [
         ("human", Phase.DOWN),
         ("human2", Phase.DOWN),
@@ -48,7 +48,7 @@ def test_control_from_a_port_takes_effect_and_invalid_input_is_counted(tmp_path)
     jam = driven(tmp_path, port)
     port.put("midi:a", Control("mode", "duet"), Dropped("torn"), StatusRequest())
     port.put("midi:a", Control("temperature", 1e9))
-    jam.engine.receive(port)
+    jam.receive(port)
     status = jam.status()
     assert status["mode"] == "duet"
     assert status["dropped"] == {"torn": 1, "wrong port": 1, "out of range": 1}

@@ -282,7 +282,7 @@ def test_jam_does_not_go_on_with_itself_through_a_loop(
     )
     client: FakeClient = midi._client  # type: ignore[assignment]
     client.waiting = [("o", 0, b"DAW"), ("o", OUTPUTS, b"DAW")]
-    jam.engine.receive(midi)
+    jam.receive(midi)
     jam.engine._publisher.outputs = (midi,)
     returning: list[tuple[float, bytes]] = []
     random = Random(3)
@@ -299,7 +299,7 @@ def test_jam_does_not_go_on_with_itself_through_a_loop(
         jam.wait(max(0.0, min(0.05, returning[0][0] - jam.now)) if returning else 0.05)
         while returning and returning[0][0] <= jam.now:
             client.waiting.append(("m", 0, returning.pop(0)[1]))
-            jam.engine.receive(midi)
+            jam.receive(midi)
     (loop,) = jam.status()["echo"]
     assert loop["source"] == "midi:daw"
     assert loop["delay_ms"] == pytest.approx(1000 * delay, abs=5)

@@ -25,6 +25,7 @@ from robojam.controls import SETTINGS
 from robojam.engine.engine import Engine
 from robojam.engine.takes import LoadedPlayer, ModelInfo
 from robojam.jam.jam import Jam
+from robojam.ports.interface import DevicePort
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import ModelRef, Session, read
 from robojam.wire import osc
@@ -162,6 +163,11 @@ class DrivenEngine:
     def raw(self, packet: bytes, sender: tuple[str, int] = HAND) -> None:
         self.engine.packet(packet, sender, self.now)
         self.engine.calls.drain()
+
+    def receive(self, port: DevicePort) -> None:
+        self.engine.receive(port)
+        while self.engine.listen():
+            pass
 
     def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:
         """Advance clock and engine; late returns the seconds by which the loop wakes late."""

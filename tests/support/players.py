@@ -44,6 +44,9 @@ class ScriptedPlayer:
     def reset(self) -> None:
         self.fed = [[] for _ in range(self.voices)]
 
+    def rest(self, resting: int) -> None:
+        self.resting = resting
+
     def feed(self, x: float, y: float, dt: float, moving: bool) -> None:
         self.human_touches.append((x, y, dt, moving))
         for fed in self.fed:

@@ -95,7 +95,7 @@ class ReferenceStepper:
         after = self._network.feed(self.state.rows(row), self._network.array([list(event)]))
         self.state.write(row, after)
 
-    def feed_all(self, event: Sequence[float]) -> None:
+    def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
         events = np.array([event] * self._voices, np.float32)
         self.state = self._network.feed(self.state, events)
 

@@ -1,0 +1,69 @@
+"""Load of the machine that an engine runs on: how many voices it can play in time. Pure.
+
+The rule: where more than a tenth of the time was missing, twice in a row, so many voices rest
+that the others fit into the time there was, the last ones first, and one always plays. When
+nothing has been missing for a while, an eighth of the voices that play come back; where that
+was too much, it waits twice as long before the next try.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+#: Seconds that are looked at together, and the share of them that may be missing.
+_SPAN: Final = 0.5
+_MISSING: Final = 0.1
+#: Spans in a row with too much to do after which voices rest.
+_SPANS: Final = 2
+#: Seconds without any missing after which voices come back: at first, and at most.
+_CALM, _LONGEST_CALM = 4.0, 256.0
+
+
+class Load:
+    """Time that was missing lately, and the number of voices that rest because of it."""
+
+    def __init__(self) -> None:
+        self.resting = 0
+        self._missing = 0.0  # seconds of this span
+        self._span_began = -math.inf
+        self._in_a_row = 0
+        self._calm = _CALM
+        self._calm_since = -math.inf
+        self._woke_at = -math.inf
+
+    def miss(self, seconds: float) -> None:
+        """Add seconds by which what was due, or heard, had to wait."""
+        self._missing += seconds
+
+    def advance(self, now: float, voices: int) -> bool:
+        """Look at the last span, if it is over; return whether `resting` has changed.
+
+        voices is the number of all voices.
+        """
+        elapsed = now - self._span_began
+        if elapsed < _SPAN:
+            return False
+        missing = self._missing / min(elapsed, 2 * _SPAN)
+        before, playing = self.resting, voices - self.resting
+        if missing > _MISSING:
+            self._calm_since = now
+            self._in_a_row += 1
+            if self._in_a_row >= _SPANS and playing > 1:
+                if now - self._woke_at < 4 * _SPAN:
+                    self._calm = min(2 * self._calm, _LONGEST_CALM)
+                fitting = int(playing * max(0.0, 1 - missing - _MISSING))
+                self.resting = voices - max(1, fitting)
+                self._in_a_row = 0
+        else:
+            self._in_a_row = 0
+            if self.resting and now - self._calm_since >= self._calm:
+                self.resting = max(0, self.resting - max(1, playing // 8))
+                self._calm_since = self._woke_at = now
+        self._missing, self._span_began = 0.0, now
+        return self.resting != before
+
+    def clear(self, voices: int) -> None:
+        """Begin again, as for another model; no more than voices - 1 rest."""
+        self.resting = min(self.resting, voices - 1)
+        self._missing, self._in_a_row = 0.0, 0
