@@ -427,9 +427,9 @@ class Engine:
         return False
 
     def _handle_one(self, request: native.Input, source: str, packet: Packet) -> None:
-        began = self.clock()
         arrival = max(packet.arrival, self._handled_at)
         self._catch_up(arrival)
+        began = self.clock()
         self._handle(request, source, arrival, packet.sender)
         self._load_of_machine.miss(max(0.0, self.clock() - began - _ACT))
 

@@ -1,9 +1,9 @@
 """Load of the machine that an engine runs on: how many voices it can play in time. Pure.
 
-The rule: where more than a tenth of the time was missing, twice in a row, so many voices rest
-that the others fit into the time there was, the last ones first, and one always plays. When
-nothing has been missing for a while, an eighth of the voices that play come back; where that
-was too much, it waits twice as long before the next try.
+The rule: where more than a tenth of the time was missing, twice in a row, voices rest, the last
+ones first, so that the others fit into the time there was: three of four voices at most, and
+never the first. When nothing has been missing for a while, an eighth of the voices that play
+come back; where that was too much, it waits twice as long before the next try.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Final
 #: Seconds that are looked at together, and the share of them that may be missing.
 _SPAN: Final = 0.5
 _MISSING: Final = 0.1
+#: Least share of the voices that play on when others rest: what is missing may be so for other
+#: reasons than they are.
+_LEAST: Final = 0.25
 #: Spans in a row with too much to do after which voices rest.
 _SPANS: Final = 2
 #: Seconds without any missing after which voices come back: at first, and at most.
@@ -52,8 +55,8 @@ class Load:
             if self._in_a_row >= _SPANS and playing > 1:
                 if now - self._woke_at < 4 * _SPAN:
                     self._calm = min(2 * self._calm, _LONGEST_CALM)
-                fitting = int(playing * max(0.0, 1 - missing - _MISSING))
-                self.resting = voices - max(1, fitting)
+                share = max(_LEAST, 1 - missing - _MISSING)
+                self.resting = voices - max(1, int(playing * share))
                 self._in_a_row = 0
         else:
             self._in_a_row = 0

@@ -152,13 +152,15 @@ class Voices:
         self._sample_touches(voices)
 
     def delay(self, seconds: float) -> None:
-        """Delay all that is pending: the machine could not keep up."""
+        """Delay all that is pending: the machine could not keep up.
+
+        Nothing is announced: that would take more time than there is.
+        """
         for voice in self._playing:
             voice.base += seconds
             if voice.pending is not None:
                 voice.due += seconds
                 self._enqueue(voice)
-                self.sink(TouchPending(self.clock.t, voice.who, voice.pending, voice.due))
 
     def rest(self, resting: int, *, plays: bool) -> None:
         """Rest the last voices, so many; the others play if the machine plays.

@@ -104,6 +104,9 @@ class ScheduledOscOutput:
             self._pending(event, at + (event.due - event.t))
         elif isinstance(event, ControlChanged) and event.name == "timescale":
             self._timescale = float(event.value)
+        elif isinstance(event, ControlChanged) and event.name == "held_up":
+            for voice in self._voices.values():  # what has been sent is in time there
+                voice.due += float(event.value)
 
     def advance(self, now: float) -> float:
         """Send what is due within the time ahead; return the seconds until the next."""
