@@ -43,6 +43,33 @@ def display(size: str, *options: str) -> Iterator[dict[str, str]]:
         stop(server)
 
 
+@contextmanager
+def window_manager(environment: dict[str, str], name: str) -> Iterator[None]:
+    """Run a window manager on a display, from when it manages new windows; "" is none.
+
+    Its start may take seconds (its fonts are searched), in which windows do without it.
+    """
+    if not name:
+        yield
+        return
+    process = subprocess.Popen([name], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: _is_managed(environment))
+        yield
+    finally:
+        stop(process)
+
+
+def _is_managed(environment: dict[str, str]) -> bool:
+    """Return whether a window manager has taken a display."""
+    name = "_NET_SUPPORTING_WM_CHECK"
+    found = subprocess.run(
+        ["xprop", "-root", name], env=environment, check=True, timeout=PATIENCE, text=True,
+        capture_output=True,
+    )  # fmt: skip
+    return "window id" in found.stdout
+
+
 class WindowProgram:
     """`robojam window` on a display, and a socket in the engine's place."""
 

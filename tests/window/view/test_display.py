@@ -8,8 +8,7 @@ import subprocess
 
 import pygame
 import pytest
-from support.display import display, wait_for, window_program
-from support.engine import stop
+from support.display import display, wait_for, window_manager, window_program
 from support.window import report_status
 
 from robojam.touch import MEMORIES
@@ -65,37 +64,32 @@ def test_size_that_is_given_is_exact_on_any_display():
 @pytest.mark.parametrize("manager", ["", "openbox"])
 @pytest.mark.parametrize("options", [[], ["--fullscreen"]], ids=["window", "full screen"])
 def test_window_has_its_size_and_place_again_after_full_screen(manager, options):
-    if manager and shutil.which(manager) is None:
-        pytest.skip(f"not here: {manager}")
-    with display("1600x1000") as environment:
-        processes = []
-        if manager:
-            processes = [
-                subprocess.Popen([manager], env=environment, stderr=subprocess.DEVNULL)
-            ]
-        try:
-            with window_program(environment, "--size", "640x400", *options) as window:
-                full = (0, 0, 1600, 1000)
-                if options:
-                    wait_for(lambda: window.geometry() == full)
-                    window.focus()
-                    window.keys("F11")
-                    wait_for(lambda: window.geometry()[2:] == (640, 400))
-                window.focus()
-                before = window.geometry()
-                assert before[2:] == (640, 400)
-                for _ in range(2):
-                    window.keys("F11")
-                    wait_for(lambda: window.geometry() == full)
-                    window.keys("F11")
-                    wait_for(lambda: window.geometry() == before)
-                window.keys("F11")
-                wait_for(lambda: window.geometry() == full)
-                window.keys("Escape")
-                wait_for(lambda: window.geometry() == before)
-        finally:
-            for process in processes:
-                stop(process)
+    needed = [manager, "xprop"] if manager else []
+    if missing_here := [tool for tool in needed if shutil.which(tool) is None]:
+        pytest.skip(f"not here: {', '.join(missing_here)}")
+    full = (0, 0, 1600, 1000)
+    with (
+        display("1600x1000") as environment,
+        window_manager(environment, manager),
+        window_program(environment, "--size", "640x400", *options) as window,
+    ):
+        if options:
+            wait_for(lambda: window.geometry() == full)
+            window.focus()
+            window.keys("F11")
+            wait_for(lambda: window.geometry()[2:] == (640, 400))
+        window.focus()
+        before = window.geometry()
+        assert before[2:] == (640, 400)
+        for _ in range(2):
+            window.keys("F11")
+            wait_for(lambda: window.geometry() == full)
+            window.keys("F11")
+            wait_for(lambda: window.geometry() == before)
+        window.keys("F11")
+        wait_for(lambda: window.geometry() == full)
+        window.keys("Escape")
+        wait_for(lambda: window.geometry() == before)
 
 
 @pytest.mark.peer
