@@ -92,12 +92,14 @@ def logging_to(handlers: list[logging.Handler], *, verbose: bool) -> Iterator[No
     if not verbose:
         queue_handler.addFilter(OncePerMinute())
     log.addHandler(queue_handler)
+    level = log.level
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     writer.start()
     try:
         yield
     finally:
         log.removeHandler(queue_handler)
+        log.setLevel(level)
         with suppress(queue.Full):
             records.put(None, timeout=_PATIENCE)
         writer.join(_PATIENCE)

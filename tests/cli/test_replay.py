@@ -119,7 +119,10 @@ def test_replay_without_such_a_player_or_recording_is_refused(jam, tmp_path):
         ([str(jam), "--who", "human7"], "nobody named human7 plays there; there is human, ai"),
         ([str(tmp_path / "none.jsonl")], "none.jsonl: cannot be read: No such file"),
         ([str(tmp_path / "empty.jsonl")], "empty.jsonl: is empty"),
-        ([str(tmp_path / "bad.jsonl")], "bad.jsonl, line 2: there is no control 'brightness'"),
+        (
+            [str(tmp_path / "bad.jsonl"), "--strict"],
+            "bad.jsonl, line 2: there is no control 'brightness'",
+        ),
         ([str(jam), "--speed", "0"], "'0' is not a number above 0"),
         ([str(jam), "--regenerate"], "--regenerate wants --to FILE"),
         ([str(jam), "--to", "x"], "--to goes with --regenerate"),

@@ -27,6 +27,12 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "made.safetensors"
 
 
+@pytest.fixture(autouse=True)
+def few_bootstraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have quickly measured, but wide, intervals: the page draws them all the same."""
+    monkeypatch.setattr(likeness, "_BOOTSTRAPS", 20)
+
+
 def evaluate(*arguments: object) -> int:
     with pytest.raises(SystemExit) as left:
         main(["evaluate", *map(str, arguments)])

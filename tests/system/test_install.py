@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from robojam.system.install import install_command
+from robojam.system.shell import quote
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_command_is_of_the_tool_that_made_the_environment(
     prefix.mkdir(parents=True)
     (prefix / file).write_text(text)
     found = install_command("some", prefix=str(prefix), has_pip=True, is_managed=False)
-    assert found == command.format(prefix)
+    assert found == command.format(quote(str(prefix)))  # a temporary folder may have spaces
 
 
 def test_environment_without_pip_is_left_to_uv(tmp_path):

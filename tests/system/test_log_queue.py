@@ -14,9 +14,11 @@ log = logging.getLogger("robojam")
 
 
 def test_warnings_go_to_standard_error_and_to_the_file(tmp_path, capfd):
+    level = log.level
     with logging_to(make_handlers(str(tmp_path / "log")), verbose=False):
         log.warning("a port is %s", "gone")
         log.debug("not this")
+    assert log.level == level
     assert capfd.readouterr().err == "robojam: a port is gone\n"
     assert (tmp_path / "log").read_text().endswith(" WARNING a port is gone\n")
     log.warning("after")
