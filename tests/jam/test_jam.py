@@ -871,6 +871,52 @@ def test_finish_plays_what_is_due_and_lifts_every_finger() -> None:
     assert take.played()[0] == ("down", 0.25)
 
 
+# -- a machine that cannot keep up ------------------------------------------------------------
+
+
+def test_what_is_pending_is_delayed_and_the_turn_is_not_longer() -> None:
+    take = Take(land(0.25), slide(0.25), threshold=0.5, response=1.1)
+    take.down(1.0)
+    take.until(1.8)  # the turn begins at 1.5
+    take.set(1.8, "held_up", 0.1)
+    take.until(5.0)
+    assert take.played()[:2] == [("down", 1.75), ("move", 2.1)]
+    assert take.played()[2:] == [("up", 2.25), ("down", 2.35), ("up", 2.5)]
+    assert take.turns == [("ai", 1.5), ("human", 2.6)]
+
+
+def test_voices_that_rest_lift_are_fed_nothing_and_come_back_with_the_first_one_s_memory() -> (
+    None
+):
+    take = Take(land(0.1), slide(0.1), voices=3, mode="solo")
+    take.until(0.25)
+    take.set(0.25, "resting", 2)
+    assert [who for who in ("ai2", "ai3") if take.played(who)[-1] == ("up", 0.25)] == [
+        "ai2",
+        "ai3",
+    ]
+    before = len(take.player.fed[2])
+    take.until(1.0)
+    assert len(take.player.fed[2]) == before
+    assert len(take.played()) > 8
+    take.set(1.0, "resting", 1)
+    assert take.player.fed[1] == take.player.fed[0]
+    take.until(2.0)
+    assert take.played("ai2")[-1][1] > 1.8
+    assert take.played("ai3")[-1] == ("up", 0.25)
+
+
+def test_voices_that_come_back_in_the_human_s_turn_wait_for_theirs() -> None:
+    take = Take(land(0.1), voices=2, threshold=0.5)
+    take.set(0.1, "resting", 1)
+    take.down(0.2)
+    take.set(0.3, "resting", 0)
+    take.until(0.69)
+    assert take.played("ai2") == []
+    take.until(1.0)
+    assert take.played("ai2")
+
+
 # -- any jam -----------------------------------------------------------
 
 whos = st.sampled_from(["human", "human2"])
@@ -891,6 +937,8 @@ controls = st.one_of(
     st.tuples(st.just("timescale"), st.sampled_from([0.2, 1.0, 3.0])),
     st.tuples(st.just("threshold"), st.sampled_from([0.05, 0.15, 0.5])),
     st.tuples(st.just("response"), st.sampled_from([0.0, 0.4, 2.0])),
+    st.tuples(st.just("held_up"), st.sampled_from([0.004, 0.3])),
+    st.tuples(st.just("resting"), st.integers(0, 1)),
 ).map(lambda named: ("control", *named))
 swaps = st.just(("swap",))
 gaps = st.sampled_from([0.0, 0.001, 0.02, 0.05, 0.1, 0.15, 0.3, 0.7, 1.5])

@@ -261,6 +261,22 @@ def test_committed_touch_does_not_reach_other_voices():
     assert made.sample([2])[0] == other.sample([2])[0]
 
 
+@pytest.mark.parametrize("voices", [2, 9])
+def test_voices_that_rest_change_nothing_for_the_others_and_come_back_as_the_first(voices):
+    all_play = listened(ModelPlayer(FILE, voices=voices))
+    some_rest = ModelPlayer(FILE, voices=voices)
+    some_rest.rest(1)
+    listened(some_rest)
+    playing = range(voices - 1)
+    expected = table(all_play.sample(playing))
+    assert table(some_rest.sample(playing)) == pytest.approx(expected, abs=1e-4)
+    some_rest.rest(0)
+    for array in some_rest._stepper.state.arrays():
+        assert (array[-1] == array[0]).all()
+    back, first = table(some_rest.sample([voices - 1])), table(some_rest.sample([0]))
+    assert (back != first).any()  # its random numbers are its own
+
+
 def test_snapshot_is_unchanged_by_later_touches():
     made = listened(ModelPlayer(FILE, voices=3, seed=5))
     kept = made.snapshot()

@@ -32,7 +32,7 @@ class ScriptedPlayer:
         self.human_touches: list[Row] = []
         self.fed: list[list[Row]] = [[] for _ in range(voices)]
         self.sampling: tuple[float, float] | None = None
-        self.prepared = 0
+        self.prepared = self.resting = 0
         self.seed(0)
 
     def set_sampling(self, *, temperature: float, spread: float) -> None:
@@ -45,14 +45,17 @@ class ScriptedPlayer:
         self.fed = [[] for _ in range(self.voices)]
 
     def rest(self, resting: int) -> None:
+        for voice in range(self.voices - self.resting, self.voices - resting):
+            self.fed[voice] = list(self.fed[0])
         self.resting = resting
 
     def feed(self, x: float, y: float, dt: float, moving: bool) -> None:
         self.human_touches.append((x, y, dt, moving))
-        for fed in self.fed:
+        for fed in self.fed[: self.voices - self.resting]:
             fed.append((x, y, dt, moving))
 
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
+        assert all(voice < self.voices - self.resting for voice in voices)
         return [self.choose(voice) for voice in voices]
 
     def take_faults(self) -> int:
