@@ -131,8 +131,9 @@ class ControlSpec:
 
     def has(self, value: float) -> bool:
         """Return whether a number is within the range. NaN and infinities never are."""
-        fits_kind = self.kind is Kind.NUMBER or value == value // 1
-        return bool(math.isfinite(value) and fits_kind and self.low <= value <= self.high)
+        if not self.low <= value <= self.high or not math.isfinite(value):
+            return False  # in this order: a whole number may be too large for a float
+        return self.kind is Kind.NUMBER or bool(value == value // 1)
 
 
 def _control(kind: Kind, about: str, default: Value, **row: Any) -> Any:

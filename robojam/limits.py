@@ -38,6 +38,11 @@ class RateLimiter:
         self._left -= cost
         return True
 
+    def wait(self, now: float) -> float:
+        """Return the seconds from an instant (s) until a request is allowed; 0 if it is now."""
+        left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
+        return max(0.0, 1 - left) / self._rate
+
 
 class ExpiringTable(Generic[K, V]):
     """Table of at most `most` entries (LRU), each for `life` seconds after its last use.

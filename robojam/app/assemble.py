@@ -26,7 +26,7 @@ from robojam.config.addresses import (
     parse_pad,
     parse_tuio,
 )
-from robojam.config.load import OptionsError, resolve
+from robojam.config.load import OptionsError, recorded, resolve
 from robojam.config.networks import Network, parse_network
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -51,7 +51,7 @@ from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import PortError
 from robojam.sessions.playback import Playback, settings_of
 from robojam.sessions.regenerate import missing_parts, regenerate
-from robojam.sessions.session import Header, ModelRef, Session, is_selected
+from robojam.sessions.session import Header, ModelRef, Session, file_name, is_selected
 from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import logging_to, make_handlers
@@ -158,7 +158,7 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
     listener.close()
     for handler in open_log(options):
         handler.close()
-    models = Models(path, device="cpu")
+    models = Models([path.parent], device="cpu")
 
     def find(name: str) -> str:
         try:
@@ -209,7 +209,7 @@ def assemble(options: Options) -> Assembly:
         assert isinstance(loaded.player, ModelPlayer)
         recommended = loaded.player.file.description
         reader = make_reader(options)
-        models = Models(path, device=device)
+        models = Models([path.parent], device=device)
         setup = Setup(
             options,
             {
@@ -395,17 +395,24 @@ def regenerate_session(
             differences.append(f"{name} differs: recorded with {recorded}, now {present}")
 
     def load(reference: dict[str, Any]) -> Player:
-        loaded = models.load(reference["file"], voices)
-        compare(f"model {reference['file']}", reference.get("sha256"), loaded.info.model.sha256)
+        wanted = ModelRef(file_name(reference["file"]), str(reference.get("sha256", "")))
+        found = models.find_recorded(wanted)
+        loaded = model_loader.load(
+            found, device=models.device, voices=voices, compiled=models.compiled
+        )
+        compare(f"model {wanted.file}", wanted.sha256, loaded.info.model.sha256)
         return loaded.player
 
     try:
         with _assembling():
+            voices = recorded(header.options, "voices")
             device = _device_of(header) if device is None else choose_device(device)
-            path = _model_of(header) if model is None else model_file.find(model)
-            voices = int(header.options.get("voices", 1))
+            # A path in a recording is not opened: whoever made it might name any file.
+            path = None if model is None else model_file.find(model)
+            folders = [Path("models"), Path()] if path is None else [path.parent]
+            models = Models(folders, device=device)
+            path = path or models.find_recorded(header.model)
             loaded = _load_as_recorded(path, header, device=device, voices=voices)
-            models = Models(path, device=device)
             models.compiled = is_compiled(loaded.info.build)
             events = tuple(regenerate(session, loaded.player, load))
     except (ValueError, TypeError) as error:
@@ -431,12 +438,8 @@ def _describe_model(model: ModelRef) -> str:
 
 
 def _device_of(header: Header) -> str:
-    with suppress(DeviceError):  # not if there is none such here
-        return choose_device(header.device)
+    """Return the device of a recording, or the CPU where there is none such here."""
+    with suppress(DeviceError):
+        if may_have(header.device):
+            return choose_device(header.device)
     return "cpu"
-
-
-def _model_of(header: Header) -> Path:
-    with suppress(ModelFileError, TypeError):  # not if it has moved
-        return model_file.find(header.options.get("model") or header.model.file)
-    return model_file.find(header.model.file)

@@ -52,6 +52,18 @@ def change(options: Options, name: str, value: Any) -> Options:
     return Options(**chosen)
 
 
+def recorded(options: Mapping[str, Any], name: str) -> Any:
+    """Return the option of that name as a recording's header holds it, checked.
+
+    Its default where the header is without it. Raises OptionsError.
+    """
+    option = BY_NAME[name]
+    chosen: dict[str, Any] = {}
+    if options.get(name) is not None:
+        _set(chosen, option, options[name], "line 1")
+    return chosen.get(option.field, getattr(Options(), option.field))
+
+
 def _check_ports(chosen: Mapping[str, Any]) -> None:
     """Check the MIDI ports, whose styles may stand in the TOML file."""
     for name in ("midi_in", "midi_out"):

@@ -1,9 +1,14 @@
 """Loading of models: from a name to a player that is ready, with its description."""
 
+import hashlib
 import logging
+import os
 import platform
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,7 @@ import threadpoolctl
 
 from robojam import __version__
 from robojam.engine.takes import LoadedPlayer, ModelInfo
+from robojam.limits import RateLimiter
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
 from robojam.player.devices import can_compile, load_compiler
@@ -22,6 +28,13 @@ log = logging.getLogger("robojam")
 
 #: Beginning of the part of a build that names what steps the voices.
 _STEPS = "steps by "
+#: Models that are loaded: a second, and in a burst.
+_LOADS = (0.2, 8)
+_LEAST_SLEEP = 0.01
+#: Most entries of a folder among which a model is looked for.
+_ENTRIES = 10_000
+_SUFFIX = ".safetensors"
+
 #: Function that is called with the result of loading a model.
 OnLoaded = Callable[[LoadedPlayer | Exception], None]
 
@@ -67,18 +80,27 @@ def load(path: Path, *, device: str, voices: int, compiled: bool = False) -> Loa
     file = modelfile.read(path)
     player = ModelPlayer(file, device=device, voices=voices, compiled=compiled)
     ref = ModelRef(printable(path.name), file.sha256)
-    return LoadedPlayer(player, ModelInfo(ref, device, build(device, player.steps), str(path)))
+    return LoadedPlayer(player, ModelInfo(ref, device, build(device, player.steps)))
 
 
 class Models:
     """Models folder as the network may use it: files are found by their names alone."""
 
-    def __init__(self, chosen: Path, *, device: str) -> None:
-        """Search beside the chosen model, then among the models that robojam brings."""
-        self.folders = list(dict.fromkeys([chosen.parent.resolve(), modelfile.folder()]))
+    def __init__(
+        self,
+        folders: Iterable[Path],
+        *,
+        device: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Search these folders, then the models that robojam brings."""
+        resolved = [folder.resolve() for folder in (*folders, modelfile.folder())]
+        self.folders = list(dict.fromkeys(resolved))
         self.device = device
         #: Whether models are stepped by compiled functions on the CPU.
         self.compiled = False
+        self._clock, self._sleep, self._limiter = clock, sleep, RateLimiter(*_LOADS)
         self._lock = threading.Lock()
         self._request: tuple[str, int, OnLoaded] | None = None
         self._busy = False
@@ -89,16 +111,30 @@ class Models:
             path = _within(folder, name)
             if path is not None:
                 return path
-        raise ModelFileError(f"there is no model {name!r} in the models folder")
+        raise ModelFileError(f"there is no model {name!r:.80} in the models folder")
+
+    def find_recorded(self, model: ModelRef) -> Path:
+        """Find the model of a recording, by its hash and name. Raises ModelFileError.
+
+        A file of that name is first, whatever its hash, unless another has the hash.
+        """
+        named = [path for f in self.folders if (path := _within(f, model.file)) is not None]
+        others = (folder / name for folder in self.folders for name in _names(folder))
+        for path in dict.fromkeys((*named, *others)):
+            if hash_of(path) == model.sha256:
+                return path
+        if named:
+            return named[0]
+        wanted = f"{model.file!r:.80} (sha256 {model.sha256!r:.20})"
+        searched = ", ".join(map(str, self.folders))
+        raise ModelFileError(
+            f"there is no model {wanted}, which the recording was made with, in {searched}; "
+            "--model FILE names another place"
+        )
 
     def names(self) -> list[str]:
         """Return the names of the files in the models folders that may be models."""
-        return [
-            path.name
-            for folder in self.folders
-            for path in sorted(folder.glob("*.safetensors"))
-            if _within(folder, path.name)
-        ]
+        return [name for folder in self.folders for name in _names(folder)]
 
     def load(self, name: str, voices: int) -> LoadedPlayer:
         """Load a model by its file's name for a number of voices. Raises ModelFileError.
@@ -142,7 +178,8 @@ class Models:
     def ask(self, name: str, voices: int, on_loaded: OnLoaded) -> None:
         """Load a model in a thread of its own, and call on_loaded with the result there.
 
-        One model is loaded at a time; of the requests during a load, the last is the next.
+        One model is loaded at a time, and so many a minute; of the requests meanwhile, the
+        last is the next.
         """
         with self._lock:
             self._request = name, voices, on_loaded
@@ -157,28 +194,63 @@ class Models:
             on_loaded(error)
 
     def _work(self) -> None:
-        while True:
+        while self._is_asked():
+            while wait := self._limiter.wait(self._clock()):
+                self._sleep(max(wait, _LEAST_SLEEP))
+            self._limiter.take(self._clock())
             with self._lock:
-                if self._request is None:
-                    self._busy = False
-                    return
-                (name, voices, on_loaded), self._request = self._request, None
-            try:
-                loaded: LoadedPlayer | Exception = self.load(name, voices)
-            except Exception as error:  # of any kind: the jam goes on with the model it has
-                loaded = error
-            on_loaded(loaded)
+                request, self._request = self._request, None
+            if request is not None:
+                self._load(*request)
+            del request  # which holds on to the jam, while the next one is awaited
+
+    def _is_asked(self) -> bool:
+        """Return whether there is a request; if there is none, the thread ends."""
+        with self._lock:
+            self._busy = self._request is not None
+            return self._busy
+
+    def _load(self, name: str, voices: int, on_loaded: OnLoaded) -> None:
+        try:
+            loaded: LoadedPlayer | Exception = self.load(name, voices)
+        except Exception as error:  # of any kind: the jam goes on with the model it has
+            loaded = error
+        on_loaded(loaded)
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of the files in a folder that may be models, sorted."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = sorted(e.name for e in islice(entries, _ENTRIES) if e.name.endswith(_SUFFIX))
+        return [name for name in names if _within(folder, name)]
+    return []
+
+
+def hash_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None for one that cannot be read, or is no model's."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > modelfile.MAX_BYTES:
+                return None
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _within(folder: Path, name: str) -> Path | None:
-    """Return the model of that name directly in a folder; None for a link that leads out."""
-    if name != Path(name).name or set(name) & set("\\:\0"):
-        return None
-    if not name.endswith(".safetensors"):
-        name += ".safetensors"
-    path = folder / name
+    """Return the model of that name directly in a folder; None for a link that leads out.
+
+    The name must be that of an entry of the folder, letter for letter: no path, and no other
+    spelling that some file systems take for the same name.
+    """
+    if not name.endswith(_SUFFIX):
+        name += _SUFFIX
     try:
-        inside = path.is_file() and path.resolve().parent == folder.resolve()
-    except (OSError, RuntimeError):  # a name too long, a link to itself
+        with os.scandir(folder) as entries:
+            if not any(entry.name == name for entry in islice(entries, _ENTRIES)):
+                return None
+        path = folder / name
+        inside = path.is_file() and path.resolve().parent == folder
+    except (OSError, RuntimeError):  # no such folder, a link to itself
         return None
     return path if inside else None

@@ -29,14 +29,12 @@ _MAX_PROBLEMS = 5
 class ModelInfo:
     """Description of a model at play, for the recording and the status.
 
-    build names everything else that may change the last bits of a touch; path is where the
-    model's file lies.
+    build names everything else that may change the last bits of a touch.
     """
 
     model: ModelRef
     device: str
     build: str
-    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ class Takes:
     def _header(self, info: ModelInfo, settings: Settings, seed: int) -> Header:
         options = msgspec.to_builtins(self.options)
         del options["controls"]  # the values in force stand in their place
-        in_force = asdict(settings) | {"seed": seed, "model": info.path}
+        in_force = asdict(settings) | {"seed": seed, "model": info.model.file}
         return Header(
             started=datetime.now(UTC).isoformat(),
             model=info.model,

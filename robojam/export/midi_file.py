@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from robojam.config.load import recorded
 from robojam.music import parse_ranges
 from robojam.sessions import strokes
 from robojam.sessions.playback import settings_of
 from robojam.sessions.session import Session, SetEvent, TouchEvent
 from robojam.touch import Phase
 from robojam.wire.midi import stream
-from robojam.wire.midi.styles import PRESETS, Style, parse_styles, unknown_style
+from robojam.wire.midi.styles import PRESETS, Style, unknown_style
 from robojam.wire.midi.writer import make_writer
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def style_named(session: Session, name: str) -> Style:
 
     Raises ValueError.
     """
-    own = parse_styles(session.header.options.get("midi", {}))
+    own: dict[str, Style] = recorded(session.header.options, "midi")
     if name not in PRESETS and name not in own:
         raise ValueError(unknown_style(name, own))
     return (PRESETS | own)[name]

@@ -36,6 +36,8 @@ def choose_device(name: str) -> str:
 
 def may_have(device: str) -> bool:
     """Return whether this machine may have a device, cuda or mps, without importing torch."""
+    if device not in ("cuda", "mps"):
+        return False
     if device == "mps":
         return platform.system() == "Darwin" and platform.machine() == "arm64"
     library = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"

@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import le
-from pathlib import Path
-from typing import Any, Final
+from pathlib import Path, PureWindowsPath
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from robojam.controls import check_recorded
+from robojam.controls import MAX_SEED, check_recorded
 from robojam.touch import Phase, Touch, is_machine, is_player
 
 #: Version of the format, the first field of every file.
@@ -33,6 +33,12 @@ FOREIGN = "is not a robojam session"
 ANOTHER: Final = "another recording begins here, and a file holds one: cut the file in two"
 #: Longest line of a file, in bytes: a longer one is damaged.
 MAX_LINE: Final = 1 << 20
+#: Letters of a text of a header, at most.
+MAX_TEXT: Final = 4096
+#: Options whose values are paths: a recording holds the names at their ends.
+_PATHS: Final = ("model", "sessions", "log")
+#: First and last year in which a recording may begin: not every system knows others.
+_YEARS: Final = (1970, 2999)
 #: Damaged lines of one file that warnings name; further ones are counted.
 MAX_WARNINGS: Final = 8
 #: Beginning of an event: behind a torn line that another follows without a newline.
@@ -46,7 +52,7 @@ _ALLOWED = {
     "model": "the model's file and sha256",
     "device": "text",
     "build": "text",
-    "seed": "a whole number",
+    "seed": f"a whole number from 0 to {MAX_SEED}",
     "options": "option names with their values",
     "continues": "the name of a file",
     "t": _SECONDS,
@@ -78,11 +84,14 @@ class SessionError(ValueError):
         self.why = why
 
 
+_Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+
+
 class ModelRef(msgspec.Struct, frozen=True):
     """A model: the name of its file and the SHA-256 of that file, in hex."""
 
-    file: str
-    sha256: str
+    file: _Text
+    sha256: _Text
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,11 +101,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     recorder write no further in that one.
     """
 
-    started: str
+    started: _Text
     model: ModelRef
-    device: str
-    build: str
-    seed: int
+    device: _Text
+    build: _Text
+    seed: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEED)]
     options: dict[str, Any]
     continues: str | None = None
 
@@ -152,9 +161,11 @@ _HEADERS = msgspec.json.Decoder(Header)
 def encode_header(header: Header) -> bytes:
     """Return the first line of a session file, with its newline.
 
-    Raises ValueError for values that cannot be written: NaN, infinities, values JSON has
-    no form for, and a ``started`` that is not ISO-8601.
+    Of paths it has the names alone: a recording may be shared. Raises ValueError for values
+    that cannot be written: NaN, infinities, values JSON has no form for, and a ``started``
+    that is not ISO-8601.
     """
+    header = _without_folders(header)
     parse_time(header.started)
     check_finite(header.options)
     fields = msgspec.structs.asdict(header)
@@ -445,8 +456,8 @@ def _line(data: bytes) -> _Line:
         value = msgspec.json.decode(data)
         if isinstance(value, dict) and "set" in value:
             line = msgspec.convert(value, SetEvent)
-            for name, setting in line.values.items():
-                check_recorded(name, setting)
+            checked = {n: check_recorded(n, value) for n, value in line.values.items()}
+            line = SetEvent(line.t, checked)
         elif isinstance(value, dict) and "end" in value:
             line = msgspec.convert(value, EndEvent)
         elif isinstance(value, dict) and "robojam" in value:
@@ -478,14 +489,31 @@ def _header(line: bytes, path: Path | None) -> Header:
             raise ValueError(f"{NEWER} (format {version}): update robojam")
         if type(version) is not int or version != VERSION:
             raise ValueError(not_allowed("robojam", version))
-        header = _HEADERS.decode(line)
-        parse_time(header.started)
+        header = _without_folders(_HEADERS.decode(line))
+        encode_header(header)  # what cannot be written again is refused now
     except (ValueError, RecursionError) as error:
         why = describe_error(error, line)
         if not is_json(line):
             why = f"{FOREIGN}: it {why}"
         raise SessionError(path, 1, why) from error
     return header
+
+
+def _without_folders(header: Header) -> Header:
+    """Return a header whose paths are names: it may be of any system, and of any time."""
+    options, model, before = header.options, header.model, header.continues
+    named = {n: file_name(options[n]) for n in _PATHS if isinstance(options.get(n), str)}
+    return msgspec.structs.replace(
+        header,
+        model=msgspec.structs.replace(model, file=file_name(model.file)),
+        options=options | named,
+        continues=None if before is None else file_name(before),
+    )
+
+
+def file_name(path: str) -> str:
+    """Return the name at the end of a path of any system."""
+    return PureWindowsPath(path).name  # which knows the separators of POSIX, too
 
 
 # -- rules for the fields, and errors that say which was broken -------------------------------
@@ -566,4 +594,6 @@ def parse_time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(not_allowed("started", text)) from error
+    if not _YEARS[0] <= time.year <= _YEARS[1]:
+        raise ValueError(not_allowed("started", text))
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -219,7 +219,7 @@ def test_second_take_is_regenerated_with_the_model_it_was_played_with(tmp_path):
     driven.wait(3.0)
     session = driven.end()
     assert session.header.model == ModelRef("b.safetensors", "0b")
-    assert session.header.options["model"] == "/models/b.safetensors"
+    assert session.header.options["model"] == "b.safetensors"
     made = list(regenerate(session, other(1), lambda ref: other(1)))
     assert first_difference(session, made) is None
 

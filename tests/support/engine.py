@@ -197,7 +197,7 @@ class DrivenEngine:
 def playing(
     player: Any, name: str = "a.safetensors", sha256: str = "0a", build: str = "a build"
 ) -> LoadedPlayer:
-    info = ModelInfo(ModelRef(name, sha256), "cpu", build, f"/models/{name}")
+    info = ModelInfo(ModelRef(name, sha256), "cpu", build)
     return LoadedPlayer(player, info)
 
 
