@@ -5,10 +5,13 @@ The size that a file declares is checked before memory is allocated for it.
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import struct
+import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -31,6 +34,7 @@ from robojam.corpus.corpus import (
 )
 from robojam.corpus.stored_rows import FileRows, Floats, Rows, float_dtype
 from robojam.corpus.units import UNKNOWN, Units, choose_scaling
+from robojam.system.shell import printable
 
 #: An array may unpack to no more bytes than this.
 _MOST_BYTES = 8 * 10**9
@@ -38,6 +42,10 @@ _MOST_BYTES = 8 * 10**9
 #: compress to about a half, kanji to a third.
 _LARGE_BYTES = 64 * 10**6
 _MOST_RATIO = 100
+#: An array's header may have no more bytes than this; numpy writes 128.
+_MOST_HEADER = 1 << 14
+#: An archive may have no more arrays than this.
+_MOST_ARRAYS = 1 << 16
 
 _TOUCHES = (
     "np.savez(file, touches=…, lengths=…) with touches float32 (N, 4): x, y, dt, moving, and "
@@ -71,7 +79,8 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
     except MemoryError as error:
         raise CorpusError(path, "does not fit into this machine's memory: split it") from error
     except Exception as error:  # a broken archive can make zipfile raise nearly anything
-        raise CorpusError(path, f"is damaged, or no {kind}: {error}") from error
+        why = printable(f"{error!s:.200}") or type(error).__name__
+        raise CorpusError(path, f"is damaged, or no {kind}: {why}") from error
 
 
 def read_npz(path: Path, *, split: str | None = None, units: Units = UNKNOWN) -> Corpus:
@@ -85,12 +94,16 @@ def read_npz(path: Path, *, split: str | None = None, units: Units = UNKNOWN) ->
 def _read_npz(path: Path, split: str | None, units: Units, opened: ExitStack) -> Corpus:
     with _reading(path, ".npz"), zipfile.ZipFile(path) as archive:
         keys, columns, name = _find_arrays(path, archive, split)
+        _check_unpacked(path, archive, keys)
         if columns is None:
             loaded = [(k, _read_array(path, archive, k)) for k in keys]
             return _join_performances(path, loaded, units)
         stored = _open_stored_rows(path, archive, keys[0], len(columns), opened)
         rows = _read_array(path, archive, keys[0]) if stored is None else stored
         declared = _read_array(path, archive, keys[1])
+    if isinstance(rows, np.ndarray) and rows.ndim != 2:
+        wanted = f"(N, {len(columns)}): {', '.join(columns)}"
+        raise CorpusError(path, f"{keys[0]} must be {wanted}; it is {rows.shape}")
     lengths = _check_lengths(path, keys, declared, len(rows))
     events: Rows
     if isinstance(rows, FileRows):
@@ -155,6 +168,11 @@ def _find_arrays(
     If the columns are None, each key is an array of performances.
     """
     names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    if len(names) > _MOST_ARRAYS:
+        raise CorpusError(path, f"holds {len(names):,} arrays; {_MOST_ARRAYS:,} are the most")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise CorpusError(path, f"holds {printable(twice)!s:.80} more than once")
     columns: tuple[str, ...]
     splits = sorted(n.removesuffix("_strokes") for n in names if n.endswith("_strokes"))
     if "touches" in names:
@@ -197,6 +215,8 @@ def _join_performances(
         if array.ndim not in (2, 3) or array.shape[-1] not in (3, 4):
             wanted = "(N, 4): x, y, dt, moving, or (N, 3)"
             raise CorpusError(path, f"{key} must be {wanted}; it is {array.shape}")
+        if not array.size:  # it may claim any number of performances of no touches
+            continue
         lengths += [array.shape[-2]] * (1 if array.ndim == 2 else len(array))
         rows = array.reshape(-1, array.shape[-1])
         has_phases = has_phases and rows.shape[1] == 4
@@ -212,15 +232,34 @@ def _join_performances(
     return _touches(path, touches, all_lengths, path.name, "RoboJam arrays", units)
 
 
+def _check_unpacked(path: Path, archive: zipfile.ZipFile, keys: list[str]) -> None:
+    """Raise CorpusError where arrays of these keys together are too large, or packed too well.
+
+    A large one that stays in its file is not packed.
+    """
+    members = [archive.getinfo(f"{key}.npy") for key in keys]
+    if sum(each.compress_size for each in members) > path.stat().st_size:
+        raise CorpusError(path, "is damaged: its arrays share their bytes")
+    packed = [each for each in members if each.compress_type != zipfile.ZIP_STORED]
+    size, least = sum(m.file_size for m in packed), sum(m.compress_size for m in packed)
+    what = f"{keys[0]} unpacks" if len(keys) < 3 else f"{len(keys)} arrays unpack"
+    if size > _LARGE_BYTES and size > _MOST_RATIO * max(least, 1):
+        ratio = f"{size // max(least, 1)} times its size; {_MOST_RATIO} times is the most"
+        raise CorpusError(path, f"{what} to {ratio}: is it a trap?")
+    if size > _MOST_BYTES:
+        raise CorpusError(path, f"{what} to {_too_much(size)}")
+
+
+def _too_much(size: int) -> str:
+    most = f"{_MOST_BYTES / 1e9:.0f} GB is the most"
+    return f"{size / 1e9:.1f} GB; {most}: split it, or do not pack it (np.savez)"
+
+
 def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
-    """Read one array, after checks that its declared size is plausible and it is no pickle."""
+    """Read one array, after checks of its declared size, and that it is no pickle."""
     info = archive.getinfo(f"{key}.npy")
-    size, packed = info.file_size, max(info.compress_size, 1)
-    if size > _LARGE_BYTES and size > _MOST_RATIO * packed:
-        ratio = f"{size // packed} times its size; {_MOST_RATIO} times is the most"
-        raise CorpusError(path, f"{key} unpacks to {ratio}: is it a trap?")
     with archive.open(info) as file:
-        return _read_npy(path, file, key, size)
+        return _read_npy(path, file, key, info.file_size)
 
 
 def _open_stored_rows(
@@ -251,9 +290,7 @@ def _open_stored_rows(
 def _read_npy(path: Path, file: IO[bytes], key: str, size: int) -> NDArray[Any]:
     """Read the array that begins at the file's position; size is that of the .npy in bytes."""
     if size > _MOST_BYTES:
-        most = f"{_MOST_BYTES / 1e9:.0f} GB is the most"
-        advice = "split it, or do not pack it (np.savez)"
-        raise CorpusError(path, f"{key} unpacks to {size / 1e9:.1f} GB; {most}: {advice}")
+        raise CorpusError(path, f"{key} unpacks to {_too_much(size)}")
     shape, fortran_order, dtype = _read_header(path, file, key)
     data_size = size - file.tell()
     _check_size(path, key, shape, dtype, data_size)
@@ -275,12 +312,16 @@ def _read_header(
     path: Path, file: IO[bytes], key: str
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read shape, Fortran order and dtype of an .npy. Raises CorpusError for a pickle."""
-    version = np.lib.format.read_magic(file)
+    start = io.BytesIO(file.read(_MOST_HEADER))  # it may claim to have 4 GB
+    formats = np.lib.format
+    version = formats.read_magic(start)
     if version not in ((1, 0), (2, 0)):
         raise CorpusError(path, f"{key} is in array format {version}, which is not known")
-    formats = np.lib.format
     read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
-    shape, fortran_order, dtype = read(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a header that is written oddly
+        shape, fortran_order, dtype = read(start)
+    file.seek(start.tell())
     if dtype.hasobject:
         reason = f"{key} is pickled, which robojam never opens: {pickle_advice(key)}"
         raise CorpusError(path, reason)
