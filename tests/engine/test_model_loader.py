@@ -4,6 +4,7 @@ import hashlib
 import queue
 import shutil
 import threading
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from robojam.engine.model_loader import Models, is_compiled, load, one_thread
 from robojam.engine.takes import LoadedPlayer
 from robojam.model import file
 from robojam.model.file import ModelFileError
+from robojam.sessions.session import ModelRef
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 
@@ -174,3 +176,91 @@ def test_nothing_is_compiled_without_numba_or_on_a_gpu(models, monkeypatch):
     monkeypatch.setattr(model_loader, "can_compile", lambda: True)
     models.device = "cuda"
     models.load_compiled(MODEL, 1, lambda _: pytest.fail("a GPU steps by itself"))
+
+
+@pytest.fixture
+def waited(monkeypatch):
+    """Models on a clock of their own: each wait is an event that the test ends."""
+    monkeypatch.setattr(model_loader, "load", lambda path, **_: path.stem)
+    now = [100.0]
+    waits: queue.Queue[float] = queue.Queue()
+    may_go_on = threading.Semaphore(0)
+
+    def sleep(seconds: float) -> None:
+        waits.put(seconds)
+        assert may_go_on.acquire(timeout=PATIENCE)
+        now[0] += seconds
+
+    models = Models([file.folder()], device="cpu", clock=lambda: now[0], sleep=sleep)
+    return models, waits, may_go_on
+
+
+def test_models_are_loaded_at_most_so_often_and_the_last_request_is_honoured(waited):
+    models, waits, may_go_on = waited
+    results: queue.Queue[tuple[int, object]] = queue.Queue()
+    rate, burst = model_loader._LOADS
+
+    def ask(number: int) -> None:
+        models.ask(file.DEFAULT, 1, lambda result: results.put((number, result)))
+
+    for number in range(burst):
+        ask(number)
+        assert results.get(timeout=PATIENCE) == (number, "touch")
+    for number in range(100, 1100):  # a flood, of which all but the last are dropped
+        ask(number)
+    assert waits.get(timeout=PATIENCE) == pytest.approx(1 / rate)
+    assert results.empty()
+    for number in range(2000, 3001):
+        ask(number)
+    may_go_on.release()
+    assert results.get(timeout=PATIENCE) == (3000, "touch")
+    ask(4000)
+    assert waits.get(timeout=PATIENCE) == pytest.approx(1 / rate)
+    may_go_on.release()
+    assert results.get(timeout=PATIENCE) == (4000, "touch")
+    assert waits.empty()
+
+
+def test_loader_holds_on_to_no_result_while_it_waits(waited):
+    models, waits, may_go_on = waited
+    alive: list[weakref.ref[object]] = []
+
+    class Result:
+        def __call__(self, _loaded: object) -> None:
+            done.release()
+
+    done = threading.Semaphore(0)
+    for _ in range(model_loader._LOADS[1]):
+        result = Result()
+        alive.append(weakref.ref(result))
+        models.ask(file.DEFAULT, 1, result)
+        assert done.acquire(timeout=PATIENCE)
+    models.ask(file.DEFAULT, 1, lambda _: done.release())
+    assert waits.get(timeout=PATIENCE)
+    del result
+    assert not any(each() for each in alive)
+    may_go_on.release()
+    assert done.acquire(timeout=PATIENCE)
+
+
+def test_model_of_a_recording_is_found_by_its_hash_then_by_its_name(models):
+    folder = models.folders[0]
+    other = folder / "small.safetensors"
+    shutil.copy(file.folder() / "small.safetensors", other)
+    sha256 = {p.stem: hashlib.sha256(p.read_bytes()).hexdigest() for p in (MODEL, other)}
+    # Renamed since, or another that has its name now: the hash decides.
+    for name in ("renamed.safetensors", "a.safetensors", "small", "../../x/small.safetensors"):
+        assert models.find_recorded(ModelRef(name, sha256["small"])) == other
+    assert models.find_recorded(ModelRef("b.safetensors", "0")) == folder / "b.safetensors"
+    assert models.find_recorded(ModelRef("b.safetensors", sha256["touch"])).stem == "b"
+    for name in ("../outside", "link", "sub/c", str(folder / "a.safetensors"), "none\n"):
+        with pytest.raises(ModelFileError, match=r"no model .* --model FILE") as caught:
+            models.find_recorded(ModelRef(name, "0"))
+        assert "\n" not in str(caught.value)
+
+
+def test_name_is_that_of_an_entry_letter_for_letter(models):
+    """Also where the file system takes other letters, or a dot at the end, for the same."""
+    for name in ("A", "B.SAFETENSORS", "b.safetensors.", "b.safetensors ", "./b", "b\u200d"):
+        with pytest.raises(ModelFileError):
+            models.find(name)
