@@ -127,6 +127,7 @@ class Engine:
         self._load, self._make_jam, self.clock = load, make_jam, clock
         self._fixed = tuple(outputs), tuple(inputs)
         self._setup, self._voices_asked = setup, options.voices
+        self._model_asked: str | None = None  # until it is used
         self._reader = reader or dialects.OscReader()
         is_local = lru_cache(maxsize=64)(udp.is_local)
         self._monitors = Monitors(endpoint.send, self._reader.echo, is_local=is_local)
@@ -649,6 +650,7 @@ class Engine:
         if name == "record":
             self._record(arrival, on=bool(value))
         elif name == "model":
+            self._model_asked = value
             use = partial(self._use_model, value)
             self._load_model(value, self.options.voices, use)
         else:
@@ -713,6 +715,8 @@ class Engine:
         self._load(name, voices, lambda loaded: self.calls.put(lambda: use(loaded)))
 
     def _use_model(self, name: str, loaded: Loaded) -> None:
+        if name == self._model_asked:
+            self._model_asked = None
         if isinstance(loaded, Exception):
             self._counts.drop("no such model", f"{name!r:.80}: {loaded}")
         elif loaded.player.voices != self.options.voices:  # their number was set meanwhile
@@ -722,6 +726,9 @@ class Engine:
             self.info = loaded.info
             self._make_jam = partial(Jam, loaded.player)
             self.jam.swap(t, loaded.player, loaded.info.model.file)
+        # Of the requests during a load only the last is answered.
+        if self._setup is not None and self._voices_asked != self.options.voices:
+            self._load_voices(self._setup)
 
     # -- setup -----------------------------------------------------------------------------
 
@@ -765,6 +772,7 @@ class Engine:
             return  # another number was asked for meanwhile
         if isinstance(loaded, Exception):
             self._counts.drop("no such model", f"{voices} voices: {loaded}")
+            self._voices_asked = self.options.voices
             return
         if loaded.info.model.file != self.info.model.file:  # another was chosen meanwhile
             self._load_voices(setup)
@@ -775,6 +783,9 @@ class Engine:
         self.jam = self._new_jam()
         self._use_setup(setup, "voices")
         self.begin_if_alone()
+        if self._model_asked is not None:
+            name = self._model_asked
+            self._load_model(name, voices, partial(self._use_model, name))
 
     def _use_setup(self, setup: Setup, name: str) -> None:
         """Use ports and options of the setup; tell the programs here of one that changed."""

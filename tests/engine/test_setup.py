@@ -201,6 +201,33 @@ def test_number_of_voices_that_is_taken_back_while_the_model_is_loaded_is_not_us
     assert jam.status()["voices"] == 3
 
 
+@pytest.mark.parametrize("voices_first", [True, False])
+def test_model_and_voices_that_are_asked_for_during_a_load_are_both_used(jam, voices_first):
+    """Of the requests during a load the loader answers the last alone."""
+    waiting: dict[str, Any] = {}
+    jam.engine._load = lambda name, voices, on_loaded: waiting.update(
+        a=(name, voices, on_loaded)
+    )
+
+    def load() -> None:
+        name, voices, on_loaded = waiting.pop("a")
+        on_loaded(playing(RandomPlayer(voices=voices), name, f"0{len(name)}"))
+        jam.engine.calls.drain()
+
+    def ask_voices() -> None:
+        jam.change("voices", 3)
+
+    def ask_model() -> None:
+        jam.send("/robojam/model", "s", "another.safetensors")
+
+    for ask in (ask_voices, ask_model) if voices_first else (ask_model, ask_voices):
+        ask()
+    while waiting:
+        load()
+    assert jam.status()["voices"] == 3
+    assert jam.status()["model"] == "another.safetensors"
+
+
 def test_opener_that_fails_unforeseen_is_said_and_the_next_change_opens(jam, caplog):
     jam.setup._open_group["sound"] = lambda *_: 1 / 0
     jam.change("sound-out", "speakers")
