@@ -272,7 +272,10 @@ class Engine:
             again = self._monitors.send_forecast(progress, forecast, self.clock(), due)
             wait = min(wait, again)
         wait = min(wait, self._retry_at - now)
-        return min(wait, self._publisher.advance(), self._until_due())
+        wait = min(wait, self._publisher.advance(), self._until_due())
+        if wait > 0.0 and self._takes.begun:
+            wait = min(wait, self.jam.prepare(self._takes.t(self.clock())))
+        return wait
 
     def _until_due(self) -> float:
         """Return the seconds until the jam's next event; infinity for none."""

@@ -23,6 +23,10 @@ from robojam.jam.protocols import Player
 from robojam.jam.voices import Clock, Voices
 from robojam.touch import MAX_DT, Phase, clip
 
+#: Seconds of rest after which the player computes ahead, and before a touch that is due. At
+#: once, the programs that have received a touch would wait for the processor.
+_REST = 0.001
+
 
 class Jam:
     """One take: the humans' fingers, the machine's voices, and whose turn it is."""
@@ -61,6 +65,7 @@ class Jam:
         self.turn_began = 0.0
         self._fingers = Fingers()
         self._history = History(player.voices)
+        self._prepare_at = math.inf
         self._fed_at: float | None = None  # time of the last touch that the model was fed
         #: Whether an act has begun and not ended: an exception has cut it short, or it goes on.
         self.incomplete = False
@@ -246,6 +251,23 @@ class Jam:
             self._forget_fed()
         self.recover(t)
         return taken
+
+    def prepare(self, t: float) -> float:
+        """Let the player compute ahead, once it has been fed and nothing more happens.
+
+        Returns the seconds until the next call, or infinity. What is played does not depend
+        on these calls.
+        """
+        if self._prepare_at == math.inf:
+            return math.inf
+        due = self.due
+        if due is not None and due < t + _REST:
+            return max(due - t, 0.0) + _REST
+        if t < self._prepare_at:
+            return self._prepare_at - t
+        self._prepare_at = math.inf
+        self.player.prepare()
+        return math.inf
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
@@ -473,7 +495,7 @@ class Jam:
         self.counts.heard += 1
         self.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
         self.mode.human_fed(self)
-        self.voices.prepare()
+        self._prepare_at = self.t + _REST
 
     def _lift_humans(self, events: Iterator[FingerEvent]) -> None:
         for event in events:

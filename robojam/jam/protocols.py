@@ -174,5 +174,8 @@ class JamLike(Protocol):
     def forecast(self) -> list[tuple[float, ...]]:
         """Return the mixture that the machine expects next, as `Player.forecast`."""
 
+    def prepare(self, t: float) -> float:
+        """Use a rest to compute ahead; return the seconds until the next call, or infinity."""
+
     def finish(self, t: float) -> None:
         """End the take, and lift every finger."""

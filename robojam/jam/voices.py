@@ -18,8 +18,6 @@ from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 #: The queue is cleared of outdated entries when it has more than this many a voice.
 _ENTRIES_PER_VOICE = 8
-#: Seconds within which a touch is due so soon that nothing is computed ahead before it.
-_SOON = 0.002
 
 
 @dataclass(slots=True)
@@ -278,18 +276,11 @@ class Voices:
         self.sink(TouchPlayed(t, touch, proposal.dt * self.settings.timescale))
         if not feed:
             self.player.skip(voice.index)
-            self.prepare()
             return
         self.player.commit(voice.index, proposal.x, proposal.y, proposal.dt, moving)
         voice.dwell.touch(t, proposal.x, proposal.y, moving=moving)
         voice.base = t
         self._sample_touches([voice])
-        self.prepare()
-
-    def prepare(self) -> None:
-        """Let the player compute ahead, unless a touch is due so soon that it would wait."""
-        if self.next()[0] > self.clock.machine + _SOON:
-            self.player.prepare()
 
     def lift(self, voice: Voice) -> None:
         """Lift a voice's finger."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -212,6 +213,10 @@ class Playback:
     def move(self, *_: object) -> bool:
         """Do nothing: no model plays."""
         return True
+
+    def prepare(self, _t: float) -> float:
+        """Compute nothing: no model plays."""
+        return math.inf
 
     def finish(self, t: float) -> None:
         """End: lift every finger."""

@@ -1152,9 +1152,15 @@ def test_player_computes_ahead_when_the_touch_has_left_and_not_while_one_is_due_
 ):
     take = Take(land(0.001), land(0.5), mode="duet")
     take.down(0.0)
-    assert take.player.prepared == 0  # the answer is due at once, and would wait
-    take.until(0.002)
+    assert take.jam.prepare(0.0005) == 0.0015  # an answer is due, and would wait
+    take.until(0.001)
     assert len(take.played()) == 1
+    assert take.player.prepared == 0
+    assert take.jam.prepare(0.002) == math.inf
+    assert take.player.prepared == 1
+    assert take.jam.prepare(0.003) == math.inf  # there is nothing new
     assert take.player.prepared == 1
     take.move(0.1)
-    assert take.player.prepared == 2  # the answer is not due yet
+    assert take.jam.prepare(0.1) == pytest.approx(0.001)
+    assert take.jam.prepare(0.1011) == math.inf  # the answer is not due yet
+    assert take.player.prepared == 2

@@ -126,6 +126,8 @@ def test_session_of_a_killed_engine_is_regenerated_as_far_as_it_goes(seed, tmp_p
     whole = scenario(tmp_path, seed)
     lines = whole.path.read_bytes().splitlines(keepends=True)
     for kept in (1, 2, len(lines) // 3, len(lines) // 2, len(lines) - 1):
+        while b'"who":"ai' in lines[kept - 1] and b'"up"' in lines[kept - 1]:
+            kept -= 1  # the human's touch that ended the machine's turn may be the next line
         killed = parse(b"".join(lines[:kept]) + lines[kept - 1][:9].strip())
         made = regenerated(killed)
         assert first_difference(killed, made) is None, kept
