@@ -12,7 +12,6 @@ depends on nothing but what came in until t, so a recording can be regenerated e
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from robojam.controls import SETTINGS, Settings, Value
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
@@ -154,13 +153,14 @@ class Jam:
         when = (self._upcoming or self._find_upcoming())[0]
         return None if when == math.inf else max(when, self.clock.t)
 
-    @contextmanager
-    def _changing(self, t: float) -> Iterator[None]:
+    def _begin_change(self, t: float) -> None:
         """Advance to t for a change, after which the next event may be another."""
         self.advance(t)
         self._upcoming = None
         self.incomplete = True
-        yield
+
+    def _end_change(self) -> None:
+        """End a change that was not cut short."""
         self.incomplete = False
         self._upcoming = None
 
@@ -180,11 +180,12 @@ class Jam:
 
         pressure is that of its touch, 0..1; None where it is not measured.
         """
-        with self._changing(t):
-            events = self._fingers.finger(
-                t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure
-            )
-            self._handle_fingers(events)
+        self._begin_change(t)
+        events = self._fingers.finger(
+            t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure
+        )
+        self._handle_fingers(events)
+        self._end_change()
 
     def plain(
         self,
@@ -197,25 +198,29 @@ class Jam:
         finger: int = 0,
     ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
-        with self._changing(t):
-            self._handle_fingers(self._fingers.plain(t, who, x, y, dt, finger))
+        self._begin_change(t)
+        self._handle_fingers(self._fingers.plain(t, who, x, y, dt, finger))
+        self._end_change()
 
     def control(self, t: float, name: str, value: Value = 1) -> bool:
         """Apply a checked control at t; return whether it had an effect."""
-        with self._changing(t):
-            act = self._actions.get(name)
-            return self._set(name, value) if act is None else act(value)
+        self._begin_change(t)
+        act = self._actions.get(name)
+        result = self._set(name, value) if act is None else act(value)
+        self._end_change()
+        return result
 
     def swap(self, t: float, player: Player, name: str) -> None:
         """Replace the player from t on; name is its model's file."""
-        with self._changing(t):
-            self.announce("model", name)
-            self.voices.lift_all()
-            self.voices.change_player(player)
-            self._history.clear()
-            self._apply_sampling()
-            self._forget_fed()
-            self._resample()
+        self._begin_change(t)
+        self.announce("model", name)
+        self.voices.lift_all()
+        self.voices.change_player(player)
+        self._history.clear()
+        self._apply_sampling()
+        self._forget_fed()
+        self._resample()
+        self._end_change()
 
     def recover(self, t: float) -> None:
         """Go on at t after an exception has cut an act short: the machine draws again.
@@ -271,10 +276,11 @@ class Jam:
 
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
-        with self._changing(t):
-            self.voices.cancel()
-            self._lift_humans(self._fingers.lift_all(self.t))
-            self.voices.lift_all()
+        self._begin_change(t)
+        self.voices.cancel()
+        self._lift_humans(self._fingers.lift_all(self.t))
+        self.voices.lift_all()
+        self._end_change()
 
     # -- controls ------------------------------------------------------------------------
 

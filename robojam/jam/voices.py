@@ -99,7 +99,10 @@ class Voices:
     @property
     def pending(self) -> int:
         """Number of voices that have a touch pending."""
-        return sum(voice.pending is not None for voice in self.all)
+        count = 0
+        for voice in self.all:
+            count += voice.pending is not None
+        return count
 
     def next(self) -> tuple[float, bool, Voice]:
         """Return the next event: its time, whether it is a touch (else a lift), and its voice.

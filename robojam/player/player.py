@@ -406,8 +406,8 @@ class ModelPlayer:
 
     def _model_input(self, x: float, y: float, dt: float, moving: bool) -> list[float]:  # noqa: FBT001
         """Return a touch as the model is fed it: with the mean of its training noise."""
-        touch = (x, y, dt, moving)
-        return [value + half for value, half in zip(touch, self._half_noises, strict=True)]
+        half_x, half_y, half_dt, half_moving = self._half_noises
+        return [x + half_x, y + half_y, dt + half_dt, moving + half_moving]
 
     def _clear_lookahead(self) -> None:
         if self._lookahead is not None:

@@ -215,6 +215,8 @@ Table = Mapping[str, Mapping[str, Form]]
 
 def _finger(phase: Phase) -> ArgumentParser:
     def parse(finger: float, x: float, y: float) -> Input:
+        if type(finger) is int and type(x) is type(y) is float and 0 <= x <= 1 and 0 <= y <= 1:
+            return Finger(phase, parse_integer(finger), x, y)  # as nearly all are
         return Finger(phase, parse_integer(finger), *parse_place(x, y))
 
     return parse
