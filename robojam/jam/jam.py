@@ -413,7 +413,7 @@ class Jam:
         return self._restore(snapshot, "recall", name)
 
     def _remember(self) -> None:
-        if self._history.wants(self.t):
+        if self._history.wants(self.clock.t):
             self._history.add(self._snapshot())
 
     def _snapshot(self) -> JamSnapshot:
@@ -499,7 +499,7 @@ class Jam:
         self._remember()
         self._fed_at = event.t
         self.counts.heard += 1
-        self.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
+        self.voices.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
         self.mode.human_fed(self)
         self._prepare_at = self.t + _REST
 

@@ -278,9 +278,10 @@ class EchoDetector:
         common: a place with few digits may be one.
         """
         events = self._returning(_near(x, y, _GRID, _ROUNDING), now)
-        unique = _bits(_on_grid(x)) + _bits(_on_grid(y)) >= _PLACE_BITS
-        if events and self._is_place(source, events, now, unique=unique, common=common):
-            return True
+        if events:
+            unique = _bits(_on_grid(x)) + _bits(_on_grid(y)) >= _PLACE_BITS
+            if self._is_place(source, events, now, unique=unique, common=common):
+                return True
         return self._is_coarse_echo(source, x, y, now)
 
     def _is_coarse_echo(self, source: str, x: float, y: float, now: float) -> bool:

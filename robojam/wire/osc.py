@@ -158,7 +158,10 @@ def _text(data: bytes, at: int, max_length: int = 65536) -> tuple[str, int]:
     end = (zero + 4) & ~3
     if zero < 0 or end > len(data):
         raise MalformedError("malformed")
-    return _utf8(data[at:zero]), end
+    try:
+        return data[at:zero].decode(), end
+    except UnicodeDecodeError as error:
+        raise MalformedError("malformed") from error
 
 
 def _utf8(data: bytes) -> str:
