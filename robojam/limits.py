@@ -30,9 +30,7 @@ class RateLimiter:
 
         One that is not allowed costs nothing.
         """
-        if now > self._at:
-            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-            self._at = now
+        self._refill(now)
         if self._left < cost:
             return False
         self._left -= cost
@@ -42,6 +40,16 @@ class RateLimiter:
         """Return the seconds from an instant (s) until a request is allowed; 0 if it is now."""
         left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
         return max(0.0, 1 - left) / self._rate
+
+    def charge(self, now: float, cost: float) -> None:
+        """Count a request that is made in any case; the debt is at most the burst."""
+        self._refill(now)
+        self._left = max(self._left - cost, -self._burst)
+
+    def _refill(self, now: float) -> None:
+        if now > self._at:
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+            self._at = now
 
 
 class ExpiringTable(Generic[K, V]):
@@ -161,8 +169,18 @@ class HostLimiter:
 
     def take(self, host: str, now: float, cost: float = 1.0) -> bool:
         """Take a request of a host, which counts as cost; return whether it is allowed."""
+        limiter = self._of(host, now)
+        return limiter.take(now, cost) and (self._all is None or self._all.take(now, cost))
+
+    def charge(self, host: str, now: float, cost: float) -> None:
+        """Count a request of a host that is made in any case."""
+        self._of(host, now).charge(now, cost)
+        if self._all is not None:
+            self._all.charge(now, cost)
+
+    def _of(self, host: str, now: float) -> RateLimiter:
         limiter = self._limiters.use(host, now)
         if limiter is None:
             limiter = RateLimiter(*self._rate)
             self._limiters.put(host, limiter, now)
-        return limiter.take(now, cost) and (self._all is None or self._all.take(now, cost))
+        return limiter

@@ -32,6 +32,7 @@ from robojam.engine.metrics import DropCounter, memory_mb
 from robojam.engine.monitors import Monitors
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
+from robojam.engine.quota import line_size
 from robojam.engine.roles import NOT_ALLOWED, Roles
 from robojam.engine.senders import Sender, Senders
 from robojam.engine.setup import MAX_ANSWER, Setup
@@ -80,6 +81,8 @@ _RECORDINGS = (1, 10)
 #: Settings of players of other machines for themselves, a second and in a burst: of one host,
 #: of which so many are remembered, and of all. Each change is recorded.
 _OWN, _OWN_HOSTS, _ALL_OWN = (1, 8), 256, (20, 64)
+#: Bytes of a setting's line in the recording, and of the part that a player adds to it.
+_SETTING = 100
 #: Warnings that the engine was held up: a second, and in a burst. All times are counted.
 _WARNINGS = (0.1, 3)
 
@@ -456,7 +459,7 @@ class Engine:
             role = self._roles.check(request, source, name, arrival)
             match request:
                 case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
-                    self._touch(request, source, arrival, sender)
+                    self._touch(request, source, arrival, sender, role)
                 case native.Control():
                     self._control(request, source, arrival, sender, role)
                 case native.Subscribe() if sender:
@@ -484,7 +487,12 @@ class Engine:
             self._counts.sender = ""
 
     def _touch(
-        self, touch: native.TouchInput, source: str, arrival: float, sender: Address | None
+        self,
+        touch: native.TouchInput,
+        source: str,
+        arrival: float,
+        sender: Address | None,
+        role: Role,
     ) -> None:
         if self.jam.replaying:
             raise RefusedError("replaying")
@@ -496,7 +504,15 @@ class Engine:
                 self.jam.finger(self._takes.t(arrival), known.name, touch.id, touch.phase)
             return
         player = self._admit(source, arrival)
+        paying = self._paying_host(player, role, arrival)
+        lands = player.lands(touch, arrival)
         silent = self._senders.take(player, touch, arrival, sender[1] if sender else None)
+        self._takes.quota.cause = None if self.jam.starts_alone else paying
+        if paying is not None and not isinstance(touch, native.PitchedFinger):
+            pressure = touch.pressure if isinstance(touch, native.Finger) else None
+            size = line_size(player.name, touch.id, touch.x, touch.y, pressure)
+            # A landing has a lift, which is never refused.
+            self._takes.quota.charge(paying, 2 * size if lands else size, arrival)
         self._lift(player, silent, arrival)
         self._begin(arrival)
         if isinstance(touch, native.PitchedFinger):
@@ -517,6 +533,16 @@ class Engine:
         else:
             place = touch.x, touch.y
             self.jam.finger(t, who, touch.id, touch.phase, *place, pressure=touch.pressure)
+
+    def _paying_host(self, player: Sender, role: Role, now: float) -> str | None:
+        """Return the host whose quota pays for what a player adds to the recording, if any.
+
+        Raises RefusedError where nothing of it is left.
+        """
+        if player.host is None or role is Role.HOST or not self._takes.recording:
+            return None
+        self._takes.quota.check(player.host, now)
+        return player.host
 
     def _place(self, finger: native.PitchedFinger, player: Sender) -> native.Finger:
         """Return a finger that has a pitch with its x, by the range of its player."""
@@ -547,7 +573,7 @@ class Engine:
         player = self._senders.admit(source, arrival)
         if is_new:
             for name, value in player.own.items():  # it has returned
-                if self._may_set(player, arrival):
+                if self._may_set(player, name, arrival):
                     self._set_own(player, name, value, arrival)
         return player
 
@@ -564,9 +590,17 @@ class Engine:
         for finger in fingers:
             self.jam.finger(self._takes.t(now), player.name, finger, Phase.UP)
 
-    def _may_set(self, player: Sender, now: float) -> bool:
-        """Return whether a player may set something for itself now."""
-        return player.is_local or self._own.take(str(player.host), now)
+    def _may_set(self, player: Sender, name: str, now: float) -> bool:
+        """Return whether a player may set a control for itself now."""
+        if player.is_local or player.host is None:
+            return True
+        if not self._own.take(player.host, now):
+            return False
+        paying = self._paying_host(player, self._roles.of(player.source, now), now)
+        if paying is not None:  # with those of all others, and again when it is removed
+            size = 2 * (len(getattr(self._settings, name)) + _SETTING)
+            self._takes.quota.charge(paying, size, now)
+        return True
 
     def _set_own(self, player: Sender, name: str, value: str, arrival: float) -> None:
         """Set a control for one player alone, until it leaves; and again when it returns."""
@@ -643,7 +677,7 @@ class Engine:
             raise RefusedError("echo")
         if own:
             player = self._admit(source, arrival)
-            if not self._may_set(player, arrival):
+            if not self._may_set(player, name, arrival):
                 raise RefusedError("too fast", f"more than {_OWN[0]} settings a second")
             self._set_own(player, name, str(value), arrival)
             return

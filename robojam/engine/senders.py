@@ -129,6 +129,17 @@ class Sender:
         default_factory=lambda: ExpiringTable(MAX_FINGERS)
     )
 
+    def lands(self, touch: TouchInput, now: float) -> bool:
+        """Return whether a down or a move begins a stroke."""
+        down = self.fingers.get(touch.id)
+        if down is None:
+            return True
+        if not isinstance(touch, PhaselessTouch):
+            return touch.phase is Phase.DOWN or down.is_plain
+        since = now - down.heard_at
+        own = since if touch.dt is None else touch.dt
+        return not down.is_plain or own > PAUSE_IS_DOWN or since >= LIFT_AFTER
+
     def count_fingers(self, now: float) -> int:
         """Return how many fingers are down at an instant."""
         for finger, state in list(self.fingers.items()):

@@ -14,6 +14,7 @@ import msgspec
 from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine.metrics import Lateness
+from robojam.engine.quota import RecordingQuota, line_size
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.jam.protocols import Player
 from robojam.sessions.recorder import Recorder
@@ -53,6 +54,7 @@ class Takes:
     ) -> None:
         """Wait for the first take. on_trouble runs a function on the engine's thread."""
         self._recording = options.record
+        self.quota = RecordingQuota()
         self._problems: queue.SimpleQueue[str] = queue.SimpleQueue()  # not reported yet
         self.seed = options.seed  # in force; None until one is drawn
         self.trouble: list[str] = []
@@ -115,6 +117,10 @@ class Takes:
             return
         if isinstance(event, TouchPlayed):
             self._recorder.write(TouchEvent(event.t, event.touch))
+            touch = event.touch
+            if touch.who == "ai":  # the number of voices is the host's choice
+                size = line_size(touch.who, touch.id, touch.x, touch.y)
+                self.quota.charge_answer(size, self.at(event.t))
         else:
             self._recorder.write(SetEvent(event.t, {event.name: value}))
 
