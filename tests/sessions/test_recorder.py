@@ -366,6 +366,8 @@ def test_end_of_a_jam_says_what_a_stuck_disk_has_not_taken(
     recorder.end(1.0, "quit")
     recorder.close(timeout=0.01)
     free.set()
+    recorder._thread.join(10)
+    assert recorder._syncer.close(10)  # so that nothing of it runs beside the next test
     assert messages == [
         "the end of the recording is lost: the disk has not answered for 0.01 s, and 2 touches "
         "or controls wait for it"
