@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EIO, ENOSPC
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from support.recorder import HEADER, touch, wait_for
 
 from robojam.sessions import session
 from robojam.sessions.recorder import Recorder, _sync_folders, sync_file
+from robojam.sessions.recording_file import RecordingFile
 from robojam.sessions.session import (
     EndEvent,
     SessionEvent,
@@ -351,13 +353,14 @@ def test_disk_that_is_full_for_a_while_costs_no_touch(small_disk: Path) -> None:
 def test_end_of_a_jam_says_what_a_stuck_disk_has_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stuck, free = threading.Event(), threading.Event()
+    stuck, free, write = threading.Event(), threading.Event(), RecordingFile._write
 
-    def write(*_: object) -> None:
+    def hang(self: RecordingFile, file: FileIO) -> None:
         stuck.set()
         free.wait(10)
+        write(self, file)
 
-    monkeypatch.setattr("robojam.sessions.recording_file.RecordingFile._write", write)
+    monkeypatch.setattr(RecordingFile, "_write", hang)
     messages: list[str] = []
     recorder = Recorder(tmp_path, on_trouble=messages.append)
     recorder.begin(HEADER)
