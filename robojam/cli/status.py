@@ -194,6 +194,8 @@ def _timing(account: Status) -> str:
     late, worst = (_number(account.get(f"late_ms_{part}")) for part in ("p99", "max"))
     held_up = _number(account.get("held_up"))
     more = f"; held up {held_up:.0f} times" if held_up else ""
+    if resting := _number(account.get("resting")):
+        more += f"; {resting:.0f} voices rest: there is more to play than this machine can"
     return f"99 of 100 touches at most {late:.2f} ms late, the latest {worst:.1f} ms{more}"
 
 

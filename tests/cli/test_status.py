@@ -30,7 +30,8 @@ ACCOUNT = {
     "sound": {"state": "playing", "name": "Speakers"},
     "echo": [{"source": "midi:DAW", "delay_ms": 98.7, "dropped": 12}],
     "dropped": {"malformed": 2, "echo": 30}, "late_ms_p99": 0.42, "late_ms_max": 3,
-    "held_up": 1, "monitors": 2, "trouble": ["no space left"], "left_out": {"players": 32},
+    "held_up": 1, "resting": 3, "monitors": 2, "trouble": ["no space left"],
+    "left_out": {"players": 32},
 }  # fmt: skip
 
 
@@ -46,7 +47,8 @@ def test_account_names_players_outputs_ports_loops_and_drops():
         "127.0.0.1:5006 (native): nobody listens there; 5 sent, 0 not",
         "MIDI in nano (keys): gone",
         "sound playing, Speakers",
-        "timing 99 of 100 touches at most 0.42 ms late, the latest 3.0 ms; held up 1 times",
+        "timing 99 of 100 touches at most 0.42 ms late, the latest 3.0 ms; held up 1 times; "
+        "3 voices rest: there is more to play than this machine can",
         "windows 2",
         "loops midi:DAW sends back what robojam plays, after 99 ms; 12 dropped",
         "dropped 30 echo, 2 malformed",

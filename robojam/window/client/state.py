@@ -458,6 +458,12 @@ class WindowState:
         troubles = status.get("trouble")
         troubles = troubles[:MAX_ENTRIES] if isinstance(troubles, list) else []
         self.problems = tuple(filter(None, map(plain, troubles)))
+        resting, voices = (finite_number(status.get(name)) for name in ("resting", "voices"))
+        if resting and voices:
+            text = (
+                f"{resting:.0f} of {voices:.0f} voices rest: the machine has no time for them"
+            )
+            self.problems += (text,)
         self.late_ms = clip(finite_number(status.get("late_ms_p99")) or 0.0, 0, 1e5)
         self._count_dropped(status.get("dropped"), now)
         if status.get("fingers") == 0:

@@ -234,3 +234,11 @@ def test_machine_finger_whose_up_was_lost_is_lifted_at_the_end_of_its_turn():
     report(state, 1.0, "/robojam/ai/down", "ifff", 0, 0.5, 0.5, 0.0)
     report(state, 1.5, "/robojam/turn", "s", "human")
     assert state.strokes.visible[0].lifted == 1.5
+
+
+def test_voices_that_rest_are_named() -> None:
+    state = WindowState()
+    report_status(state, 1.0, voices=64, resting=24)
+    assert state.problems == ("24 of 64 voices rest: the machine has no time for them",)
+    report_status(state, 2.0, voices=64, resting=0)
+    assert state.problems == ()
