@@ -15,14 +15,14 @@ from robojam.system.shell import quote
         ("opt/venvs/robo jam", "pipx_metadata.json", "{}", "pipx inject 'robo jam' some"),
         ("uv/tools/robojam", "uv-receipt.toml", "[tool]", "uv pip install some --python {}"),
         (".venv", "pyvenv.cfg", "home = /usr\nuv = 0.9.2\n", "uv pip install some --python {}"),
-        (".venv", "pyvenv.cfg", "home = /uv\n", "/opt/python -m pip install some"),
+        (".venv", "pyvenv.cfg", "home = /uv\n", "/usr/bin/py -m pip install some"),
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="quotes of another shell")
 def test_command_is_of_the_tool_that_made_the_environment(
     tmp_path, monkeypatch, folder, file, text, command
 ):
-    monkeypatch.setattr(sys, "executable", "/opt/python")
+    monkeypatch.setattr(sys, "executable", "/usr/bin/py")
     prefix = tmp_path / folder
     prefix.mkdir(parents=True)
     (prefix / file).write_text(text)
