@@ -308,6 +308,11 @@ def validate_control(name: str, value: Any, settings: Settings, who: str | None)
         raise RefusedError(reason, str(error)) from error
 
 
+def loses_digits(value: Value) -> bool:
+    """Return whether a control's value is another one in 32 bits, as OSC sends it."""
+    return isinstance(value, float) and struct.unpack(">f", _single(value))[0] != value
+
+
 def _restored(control: ControlSpec, value: float, current: float | None) -> float:
     """Return a number with the digits restored that it lost in 32 bits. Raises ValueError."""
     short = value if control.has(value) else float(f"{value:.{_DIGITS}g}")

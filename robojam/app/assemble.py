@@ -89,7 +89,8 @@ class Assembly:
 
     ready is the line that says where it listens and plays to. warnings name what was asked
     for and is missing, one line each. speed_up is called when the engine listens; it returns
-    at once, and the engine is offered a faster player later, if there is one.
+    at once, and the engine is offered a faster player later, if there is one. again: it
+    follows an engine that died, and plays on without what is missing now.
     """
 
     engine: Engine
@@ -98,6 +99,7 @@ class Assembly:
     warnings: tuple[str, ...] = ()
     announced: bool = False
     speed_up: Callable[[], None] = lambda: None
+    again: bool = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -115,7 +117,13 @@ class Assembly:
             self.engine.stop(signal.Signals(number).name)
 
         announced = discovery.announced(*self.address) if self.announced else nullcontext()
-        handlers = open_log(self.options)
+        try:
+            handlers = open_log(self.options)
+        except AssemblyError as error:
+            if not self.again:
+                raise
+            handlers = make_handlers(None)
+            log.warning("%s; going on without", error)
         with announced, logging_to(handlers, verbose=self.options.verbose):
             # A signal ends the loop's sleep by itself; the handler only says why.
             signal.set_wakeup_fd(self.engine.calls.wake_fd, warn_on_full_buffer=False)
@@ -196,25 +204,40 @@ def _hosts_of(text: str) -> tuple[str, ...]:
     return tuple(host for host in found if not is_loopback(host))
 
 
-def assemble(options: Options) -> Assembly:
-    """Make the engine of a live jam. Raises AssemblyError."""
+def assemble(options: Options, *, again: bool = False) -> Assembly:
+    """Make the engine of a live jam. Raises AssemblyError.
+
+    again: the jam goes on after its engine died. What the options name and is not there any
+    more is a warning, and does not end it.
+    """
     model_loader.one_thread()
     warnings: list[str] = []
     options = with_roles(options)
+    opening = again  # outputs whose names are not known now may be known later
+
+    def report(error: Exception) -> None:
+        warnings.append(f"{error}; going on without, and trying again")
+
     with _assembling():
-        path = model_file.find(options.model)
         listener = Listener(*parse_address(options.osc_in))
-        device = choose_device(options.device)
-        loaded = model_loader.load(path, device=device, voices=options.voices)
+        device = _device(options, warnings, again=again)
+        models, path, loaded = _load_model(options, device, warnings, again=again)
         assert isinstance(loaded.player, ModelPlayer)
         recommended = loaded.player.file.description
         reader = make_reader(options)
-        models = Models([path.parent], device=device)
         setup = Setup(
             options,
             {
                 "osc": lambda now, present: PortGroup(
-                    tuple(make_outputs(now, listener, reader, present=present.outputs))
+                    tuple(
+                        make_outputs(
+                            now,
+                            listener,
+                            reader,
+                            present=present.outputs,
+                            on_unknown=report if opening else None,
+                        )
+                    )
                 ),
                 "midi": lambda now, _: PortGroup(
                     ports := tuple(_midi_ports(now, reader.echo)), ports
@@ -223,6 +246,7 @@ def assemble(options: Options) -> Assembly:
             },
             models=models.names,
         )
+        opening = False
         engine = Engine(
             options,
             loaded.info,
@@ -239,13 +263,44 @@ def assemble(options: Options) -> Assembly:
     announced = _can_announce(options, listener, warnings)
     _warn_of_itself(listener, warnings)
     address, outputs = format_address(*listener.address), ", ".join(options.osc_out)
-    ready = f"{READY}{address}, plays to {outputs}: {path.name} on {device}"
+    ready = f"{READY}{address}, plays to {outputs}: {path.name} on {models.device}"
 
     def use_compiled(compiled: LoadedPlayer) -> None:
         engine.offer(compiled, partial(setattr, models, "compiled", True))
 
     speed_up = partial(models.load_compiled, path, options.voices, use_compiled)
-    return Assembly(engine, options, ready, tuple(warnings), announced, speed_up)
+    return Assembly(engine, options, ready, tuple(warnings), announced, speed_up, again)
+
+
+def _device(options: Options, warnings: list[str], *, again: bool) -> str:
+    """Return the device that plays; again: the CPU where the one that is asked for is gone."""
+    try:
+        return choose_device(options.device)
+    except DeviceError as error:
+        if not again:
+            raise
+        warnings.append(f"{error}; on with the CPU")
+        return "cpu"
+
+
+def _load_model(
+    options: Options, device: str, warnings: list[str], *, again: bool
+) -> tuple[Models, Path, LoadedPlayer]:
+    """Load the model that plays; again: robojam's own where that one cannot be loaded.
+
+    Returns the folder of models and the model's path, too. Raises ModelFileError.
+    """
+    try:
+        path = model_file.find(options.model)
+        models = Models([path.parent], device=device)
+        return models, path, models.load_file(path, options.voices)
+    except ModelFileError as error:
+        if not again:
+            raise
+        path = model_file.find(None)
+        models = Models([path.parent], device=device)
+        warnings.append(f"{error}; on with {path.name}")
+        return models, path, models.load_file(path, options.voices)
 
 
 def make_reader(options: Options) -> OscReader:

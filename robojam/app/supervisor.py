@@ -1,18 +1,24 @@
 """Supervisor of a jam's programs: it starts, watches and ends the engine and the window.
 
-An engine that dies is started again with the options then in force. The supervisor knows them
-because it is a monitor of the engine, like a window.
+A program that dies is started again: the engine with the options then in force, the window
+with its size and place. The supervisor knows the options because it is a monitor of the
+engine, like a window. Closing the window ends the jam; its death does not.
 """
 
 import json
+import math
 import os
 import selectors
 import signal
+import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -20,20 +26,26 @@ from robojam.config.addresses import format_address, parse_address, reachable_he
 from robojam.config.load import change
 from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
+from robojam.jam.modes import MODES
 from robojam.ports.udp import Endpoint
 from robojam.system.call_queue import CallQueue
 from robojam.system.child_process import NO_DISPLAY, ChildProcess, termination_signals
+from robojam.window import Look
 from robojam.wire import osc
 
-#: An engine that dies this many times in a row, each within this many seconds of its start,
-#: is not started again.
-_MOST_DEATHS, _EARLY_DEATH = 3, 10.0
+#: A program that dies this many times within this many seconds is not started again.
+_MOST_DEATHS, _WITHIN = 3, 30.0
+#: Seconds until an engine that could not start is started again: what it lacks, such as a
+#: port, may be there then.
+_RETRY: Final = 1.0
 #: Seconds between subscriptions: once the engine has answered, and until then.
 _RENEWAL, _FIRST_RENEWAL = 3.0, 0.2
+#: Packets that are read before the programs are looked at again.
+_BURST: Final = 64
 #: Seconds that a program has to end when it is asked to.
 _PATIENCE = 8.0
-#: Controls that are options under the same name.
-_OPTIONS = frozenset(name for name, row in CONTROLS.items() if row.option)
+#: Exit status of a program of which an option is wrong, or what it names is missing.
+_REFUSED: Final = 2
 
 
 def has_display() -> bool:
@@ -43,33 +55,91 @@ def has_display() -> bool:
     return True
 
 
-def _start_program(*arguments: str) -> ChildProcess:
-    return ChildProcess("robojam", *arguments, "--until-eof")
+class _Deaths:
+    """Deaths of one program, and whether it has died too often."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: deque[float] = deque(maxlen=_MOST_DEATHS)
+
+    def too_many(self) -> bool:
+        """Count a death; return whether the program should not be started again."""
+        now = self._clock()
+        self._times.append(now)
+        return len(self._times) == _MOST_DEATHS and now - self._times[0] <= _WITHIN
 
 
-@dataclass(frozen=True, slots=True)
-class WindowOptions:
-    """Options of the window: size in pixels, theme, and turn in degrees clockwise.
+class WindowProgram:
+    """The window of an engine as a program, which is started again when it dies.
 
-    size None: one that suits the display.
+    It is opened as it looked last. Where it dies too often, or there is no display any more,
+    the engine plays on without it; that is printed.
     """
 
-    size: tuple[int, int] | None = None
-    fullscreen: bool = False
-    theme: str = "dark"
-    turn: int = 0
+    def __init__(
+        self, engine: tuple[str, int], look: Look, *, ends: str, on_close: Callable[[], None]
+    ) -> None:
+        """Open a window that connects to the engine's address.
 
-    def start(self, engine: tuple[str, int], *, ends: str) -> ChildProcess:
-        """Start the window as a program that connects to the engine's address.
-
-        ends names what ends when the window is closed.
+        ends names what ends when the window is closed; on_close is called then, on another
+        thread.
         """
-        return _start_program(
-            *("window", "--engine", format_address(*reachable_here(engine)), "--ends", ends),
-            *("--theme", self.theme, "--turn", str(self.turn)),
-            *(["--size", f"{self.size[0]}x{self.size[1]}"] if self.size else []),
-            *(["--fullscreen"] if self.fullscreen else []),
+        self._engine, self._look, self._ends, self._on_close = engine, look, ends, on_close
+        self._lock, self._closing = threading.Lock(), False
+        self._deaths = _Deaths()
+        self._program: ChildProcess | None = None
+        self._start()
+
+    def _start(self) -> None:
+        look = self._look
+        arguments = (
+            *("window", "--engine", format_address(*reachable_here(self._engine))),
+            *("--ends", self._ends, "--report", "--until-eof"),
+            *("--theme", look.theme, "--turn", str(look.turn)),
+            *(["--size", f"{look.size[0]}x{look.size[1]}"] if look.size else []),
+            *(["--place", f"{look.place[0]},{look.place[1]}"] if look.place else []),
+            *(["--fullscreen"] if look.fullscreen else []),
         )
+        with self._lock:
+            if self._closing:
+                return
+            program = None
+            try:
+                program = ChildProcess("robojam", *arguments, stdout=subprocess.PIPE)
+                watch = partial(self._watch, program)
+                threading.Thread(target=watch, name="window", daemon=True).start()
+            except (OSError, RuntimeError) as error:  # no process or thread more just now
+                if program is not None:
+                    program.kill()
+                _warn(f"no window could be opened ({error}): the engine plays alone, over OSC")
+                return
+            self._program = program
+
+    def _watch(self, program: ChildProcess) -> None:
+        """Keep the look that a window reports, until it ends; then start another if it died."""
+        assert program.stdout is not None
+        for line in program.stdout:
+            with suppress(msgspec.DecodeError):
+                self._look = msgspec.json.decode(line, type=Look)
+        status = program.wait()
+        if self._closing:
+            return
+        if status == 0:
+            self._on_close()
+        elif status in (NO_DISPLAY, _REFUSED):
+            print("no window could be opened: the engine plays alone, over OSC", flush=True)
+        elif self._deaths.too_many():
+            _warn(f"the window died {_MOST_DEATHS} times in a row; the engine plays on alone")
+        else:
+            _warn("the window died; starting it again")
+            self._start()
+
+    def close(self) -> None:
+        """Close the window, for good."""
+        with self._lock:
+            self._closing = True
+        if self._program is not None:
+            self._program.end(_PATIENCE, terminate=True)
 
 
 class ControlMonitor:
@@ -80,7 +150,7 @@ class ControlMonitor:
     ) -> None:
         """Connect to the engine; find turns the name of a model into a value of --model."""
         self.options = options
-        self._find_model = find
+        self._find_model, self._silenced = find, False
         self._endpoint, self._engine = Endpoint(engine[0], 0), engine
         self.restart()
 
@@ -88,6 +158,15 @@ class ControlMonitor:
         """Subscribe again from the start: another engine is being started."""
         self._answered = False
         self._renewed_at = -_RENEWAL
+
+    def options_to_go_on(self) -> Options:
+        """Return the options with which another engine goes on as the last one was.
+
+        A machine that plays by itself and was silenced by a panic is paused.
+        """
+        if self._silenced and MODES[self.options.settings().mode].starts_alone:
+            self._keep("pause", 1)
+        return self.options
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
@@ -103,33 +182,54 @@ class ControlMonitor:
         return self._renewed_at + interval - now
 
     def receive(self) -> None:
-        """Read all packets that have come, and take the controls out of them."""
-        while waiting := self._endpoint.receive():
+        """Read the packets that have come, and take the controls out of them."""
+        for _ in range(_BURST):
+            waiting = self._endpoint.receive()
+            if waiting is None:
+                return
             packet, sender = waiting
             if sender != self._engine:
                 continue
             self._answered = True
             for message in osc.decode(packet)[0]:
-                name = message.address.removeprefix("/robojam/")
-                if name in _OPTIONS:
-                    self._set_option(name, message.args[0])
-                elif name == "setup" and message.tags == "ss":
-                    option, encoded = map(str, message.args)
-                    self.options = change(self.options, option, json.loads(encoded))
+                with suppress(ValueError, TypeError, LookupError, RecursionError):
+                    self._take(message)  # else it is of no engine of this version
 
-    def _set_option(self, name: str, value: object) -> None:
-        if isinstance(value, float):
-            value = float(f"{value:.7g}")  # the decimal number that 32 bits stand for
-        elif name == "record":
-            value = bool(value)
+    def _take(self, message: osc.Message) -> None:
+        """Keep what a message says of the options."""
+        name, args = message.address.removeprefix("/robojam/"), message.args
+        if name == "setup" and message.tags == "ss":
+            option, value = str(args[0]), json.loads(str(args[1]))
+            if option in CONTROLS:  # a number in full
+                self._keep(option, value)
+            else:
+                self.options = change(self.options, option, value)
         elif name == "model":
-            value = self._find_model(str(value))
-        if name in SETTINGS:
-            name, value = "controls", {**self.options.controls, name: value}
-        self.options = msgspec.structs.replace(self.options, **{name: value})
+            self._replace(model=self._find_model(str(args[0])))
+        elif name == "record":
+            self._replace(record=bool(args[0]))
+        elif name == "seed":
+            self._replace(seed=CONTROLS[name].check(args[0]))
+        elif name == "panic":
+            self._silenced = True
+        elif name in SETTINGS:
+            self._keep(name, args[0])  # a number that has lost digits so comes again in full
+            self._silenced = self._silenced and name != "pause"
+        elif name.startswith("human") and MODES[self.options.settings().mode].feeds_humans:
+            self._silenced = False  # by a touch
+
+    def _keep(self, name: str, value: object) -> None:
+        """Keep the value of a control, as the engine has it in force. Raises ValueError."""
+        checked = CONTROLS[name].check(value)
+        if isinstance(checked, str):  # it amends the default here: the engine's is whole
+            checked = value
+        self._replace(controls={**self.options.controls, name: checked})
+
+    def _replace(self, **fields: object) -> None:
+        self.options = msgspec.structs.replace(self.options, **fields)
 
 
-def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) -> int:
+def jam(options: Options, *, look: Look, find: Callable[[str], str]) -> int:
     """Run the engine and the window until the window closes or a signal asks to end.
 
     Without a display the engine plays alone, and a line of output says so. find turns the
@@ -138,7 +238,7 @@ def jam(options: Options, *, window: WindowOptions, find: Callable[[str], str]) 
     address = parse_address(options.osc_in)
     supervisor = Supervisor(ControlMonitor(reachable_here(address), options, find=find))
     if has_display():
-        supervisor.start_window(window, address)
+        supervisor.open_window(address, look)
     else:
         print("there is no display here: the engine plays alone, over OSC", flush=True)
     return supervisor.run()
@@ -150,9 +250,11 @@ class Supervisor:
     def __init__(self, monitor: ControlMonitor) -> None:
         """End the jam on a termination signal from now on; `run` begins it."""
         self._monitor = monitor
-        self._programs: list[ChildProcess] = []
-        self._engine_started = -_EARLY_DEATH
-        self._deaths = 0
+        self._engine: ChildProcess | None = None
+        self._window: WindowProgram | None = None
+        self._deaths = _Deaths()
+        self._again = False  # an engine has died
+        self._start_at = -math.inf  # when the engine is to be started; infinity: it runs
         self._status: int | None = None  # exit status; None while the jam goes on
         self._calls = CallQueue()
         signal.set_wakeup_fd(self._calls.wake_fd, warn_on_full_buffer=False)
@@ -162,83 +264,88 @@ class Supervisor:
     def _on_signal(self, *_: object) -> None:
         self._status = 0
 
-    def start_window(self, options: WindowOptions, engine: tuple[str, int]) -> None:
+    def open_window(self, engine: tuple[str, int], look: Look) -> None:
         """Open the window; closing it ends the jam."""
-        self._watch(options.start(engine, ends="jam"), self._window_ended)
 
-    def _start_engine(self) -> None:
-        self._engine_started = time.monotonic()
-        options = msgspec.json.encode(self._monitor.options).decode()
-        self._watch(_start_program("serve", "--options", options), self._engine_ended)
-        self._monitor.restart()
+        def end() -> None:
+            self._status = 0
 
-    def _watch(self, program: ChildProcess, on_end: Callable[[int], None]) -> None:
-        """Have the loop call on_end with the exit status when a program ends."""
-        self._programs.append(program)
-
-        def ended(status: int) -> None:
-            self._programs.remove(program)
-            if self._status is None:
-                on_end(status)
-
-        program.on_exit(lambda status: self._calls.put(lambda: ended(status)))
+        self._window = WindowProgram(
+            engine, look, ends="jam", on_close=lambda: self._calls.put(end)
+        )
 
     def run(self) -> int:
         """Keep the engine running until the jam ends; return the exit status."""
         try:
-            self._start_engine()
             with selectors.DefaultSelector() as selector:
                 selector.register(self._monitor, selectors.EVENT_READ)
                 selector.register(self._calls, selectors.EVENT_READ)
                 while self._status is None:
-                    selector.select(self._monitor.renew(time.monotonic()))
+                    now = time.monotonic()
+                    if now >= self._start_at:
+                        self._start_engine()
+                    selector.select(min(self._monitor.renew(now), self._start_at - now))
                     self._calls.drain()
                     self._monitor.receive()
         finally:
             signal.set_wakeup_fd(-1)
-            for program in self._programs:
-                program.end(_PATIENCE, terminate=True)
+            if self._window is not None:
+                self._window.close()
+            if self._engine is not None:
+                self._engine.end(_PATIENCE, terminate=True)
         return self._status or 0
 
-    def _window_ended(self, status: int) -> None:
-        if status != NO_DISPLAY:
-            self._status = 0
+    def _start_engine(self) -> None:
+        self._start_at = math.inf
+        options = msgspec.json.encode(self._monitor.options_to_go_on()).decode()
+        more = ["--again"] if self._again else []
+        engine = None
+        try:
+            engine = ChildProcess(
+                "robojam", "serve", "--options", options, *more, "--until-eof"
+            )
+            engine.on_exit(lambda status: self._calls.put(lambda: self._engine_ended(status)))
+        except (OSError, RuntimeError) as error:  # no process or thread more just now
+            if engine is not None:
+                engine.kill()
+            self._start_again(f"the engine could not be started ({error})", _RETRY)
             return
-        print("no window could be opened: the engine plays alone, over OSC", flush=True)
+        self._engine = engine
+        self._monitor.restart()
 
     def _engine_ended(self, status: int) -> None:
-        if status in (0, 2):  # it was asked to end, or an option is wrong
-            self._status = status
+        if self._status is not None:
             return
-        early = time.monotonic() - self._engine_started < _EARLY_DEATH
-        self._deaths = self._deaths + 1 if early else 1
-        if self._deaths >= _MOST_DEATHS:
-            _warn(f"the engine died {self._deaths} times in a row; giving up")
-            self._status = 1
+        if status == 0 or (status == _REFUSED and not self._again):
+            self._status = status  # it was asked to end, or an option is wrong
         else:
-            _warn("the engine died; starting it again")
-            self._start_engine()
+            self._start_again("the engine died", _RETRY if status == _REFUSED else 0.0)
+
+    def _start_again(self, why: str, wait: float) -> None:
+        if self._deaths.too_many():
+            _warn(f"{why} {_MOST_DEATHS} times in a row; giving up")
+            self._status = 1
+            return
+        _warn(f"{why}; starting it again")
+        self._again, self._start_at = True, time.monotonic() + wait
 
 
 def _warn(text: str) -> None:
-    print(f"robojam: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError, AttributeError):  # there is no terminal any more
+        print(f"robojam: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def window_beside(engine: tuple[str, int], on_close: Callable[[str], None]) -> Iterator[None]:
     """Keep a window open while the block runs.
 
-    on_close is called with a reason, on another thread, when the window closes before the
+    on_close is called with a reason, on another thread, when the window is closed before the
     block ends; not when no window could be opened.
     """
-    window = WindowOptions().start(engine, ends="replay")
-
-    def window_ended(status: int) -> None:
-        if status != NO_DISPLAY:
-            on_close("the window was closed")
-
-    window.on_exit(window_ended)
+    window = WindowProgram(
+        engine, Look(), ends="replay", on_close=lambda: on_close("the window was closed")
+    )
     try:
         yield
     finally:
-        window.end(_PATIENCE, terminate=True)
+        window.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Final
 
 import click
@@ -13,6 +16,7 @@ from robojam.cli.output import fail, warn
 from robojam.config.addresses import parse_address, reachable
 from robojam.config.options import Options
 from robojam.system.child_process import on_stdin_end, termination_signals
+from robojam.window import Look
 
 #: Address at which the window looks for an engine.
 _ENGINE: Final = "127.0.0.1:5005"
@@ -24,6 +28,11 @@ def _window_size(text: str) -> tuple[int, int]:
     if not all(0 < side < 20_000 for side in sides):
         raise ValueError(f"{text!r:.60} is not WIDTHxHEIGHT, as in 1280x800")
     return sides[0], sides[1]
+
+
+def _window_place(text: str) -> tuple[int, int]:
+    left, _, top = text.partition(",")
+    return int(left), int(top)
 
 
 def _window_options(function: CommandFunction) -> CommandFunction:
@@ -46,21 +55,23 @@ def jam(*, config: str | None, turn: str, **given: Any) -> int:
     _exit_on_signals()
     from robojam.app import assemble, supervisor
 
-    look = {name: given.pop(name) for name in ("size", "fullscreen", "theme")}
+    look = Look(turn=int(turn), **{n: given.pop(n) for n in ("size", "fullscreen", "theme")})
     options = load_options(given, config)
     try:  # nothing starts if any of this fails
         options, find = assemble.prepare_jam(options)
     except assemble.AssemblyError as error:
         fail(error)
-    window = supervisor.WindowOptions(**look, turn=int(turn))
-    return supervisor.jam(options, window=window, find=find)
+    return supervisor.jam(options, look=look, find=find)
 
 
 @click.command(cls=Command)
 @jam_options
 @option("--options JSON", "all options, from the supervisor", field="encoded", hidden=True)
+@option("--again", "play on without what is not there any more", hidden=True)
 @option("--until-eof", "end when standard input does", hidden=True)
-def serve(*, config: str | None, encoded: str | None, until_eof: bool, **given: Any) -> int:
+def serve(
+    *, config: str | None, encoded: str | None, again: bool, until_eof: bool, **given: Any
+) -> int:
     """Run the engine alone. Ctrl-C ends it."""
     _exit_on_signals()
     import msgspec
@@ -72,7 +83,7 @@ def serve(*, config: str | None, encoded: str | None, until_eof: bool, **given: 
     else:
         options = msgspec.json.decode(encoded, type=Options)
     try:
-        assembly = assemble.assemble(options)
+        assembly = assemble.assemble(options, again=again)
         for warning in assembly.warnings:
             warn(warning)
         if until_eof:
@@ -97,8 +108,12 @@ def _exit_on_signals() -> None:
 )
 @_window_options
 @option("--ends WHAT", "what ends when the window is closed", default="", hidden=True)
+@option(
+    "--place X,Y", "place of its upper left corner", _window_place, default=None, hidden=True
+)
+@option("--report", "print its size, place and the like when they change", hidden=True)
 @option("--until-eof", "end when standard input does", hidden=True)
-def window(*, engine: str, until_eof: bool, turn: str, **look: Any) -> int:
+def window(*, engine: str, until_eof: bool, turn: str, report: bool, **look: Any) -> int:
     """Open a window on an engine that runs already, here or on another machine."""
     from robojam.window import run
 
@@ -108,4 +123,11 @@ def window(*, engine: str, until_eof: bool, turn: str, **look: Any) -> int:
         fail(f"--engine: {error}")
     if until_eof:
         on_stdin_end(lambda: signal.raise_signal(signal.SIGTERM))
-    return run(engine=address, turn=int(turn), **look)
+    on_look = _print_look if report else None
+    return run(engine=address, turn=int(turn), on_look=on_look, **look)
+
+
+def _print_look(look: Look) -> None:
+    """Print a window's look in one line, for the supervisor, which may have ended."""
+    with suppress(OSError):
+        print(json.dumps(asdict(look)), flush=True)

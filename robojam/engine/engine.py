@@ -23,7 +23,14 @@ from robojam import music
 from robojam.config.addresses import format_address, player_host
 from robojam.config.options import Options
 from robojam.config.roles import Role
-from robojam.controls import CONTROLS, SETTINGS, RefusedError, Settings, validate_control
+from robojam.controls import (
+    CONTROLS,
+    SETTINGS,
+    RefusedError,
+    Settings,
+    loses_digits,
+    validate_control,
+)
 from robojam.engine.answers import Answers
 from robojam.engine.fit_json import fit_json
 from robojam.engine.inbox import PIECE, Inbox, Packet
@@ -640,7 +647,10 @@ class Engine:
                 if value is not None:
                     self.endpoint.send(native.encode_control(name, value), monitor)
             if self._setup is not None and self.endpoint.is_here(monitor[0]):
-                for name, encoded in self._setup.chosen().items():
+                chosen = {
+                    n: json.dumps(v) for n, v in self._controls().items() if loses_digits(v)
+                }
+                for name, encoded in (chosen | self._setup.chosen()).items():
                     self.endpoint.send(native.encode_setup(name, encoded), monitor)
 
     def _controls(self) -> dict[str, Any]:

@@ -137,19 +137,21 @@ class Models:
         return [name for folder in self.folders for name in _names(folder)]
 
     def load(self, name: str, voices: int) -> LoadedPlayer:
-        """Load a model by its file's name for a number of voices. Raises ModelFileError.
+        """Load a model by its file's name for a number of voices. Raises ModelFileError."""
+        return self.load_file(self.find(name), voices)
 
-        Where the device does not work any more, this and all later ones play on the CPU.
+    def load_file(self, path: Path, voices: int) -> LoadedPlayer:
+        """Load a model for a number of voices. Raises ModelFileError.
+
+        Where the device does not work, or not any more, this and all later ones play on the
+        CPU.
         """
-        path = self.find(name)
         if self.device != "cpu":
             try:
                 return load(path, device=self.device, voices=voices)
             except RuntimeError as error:  # torch raises it for a device, of whichever kind
                 reason = printable(str(error).partition("\n")[0])
-                log.warning(
-                    "%s does not work any more: %s; on with the CPU", self.device, reason
-                )
+                log.warning("%s does not work: %s; on with the CPU", self.device, reason)
                 self.device = "cpu"
         return load(path, device="cpu", voices=voices, compiled=self.compiled)
 
@@ -173,7 +175,8 @@ class Models:
             else:
                 on_loaded(loaded)
 
-        threading.Thread(target=work, name="compiler", daemon=True).start()
+        with suppress(RuntimeError):  # there are too many threads just now
+            threading.Thread(target=work, name="compiler", daemon=True).start()
 
     def ask(self, name: str, voices: int, on_loaded: OnLoaded) -> None:
         """Load a model in a thread of its own, and call on_loaded with the result there.

@@ -1,5 +1,6 @@
 """Monitors: subscribers to the jam's events, and controls that come back from them."""
 
+import json
 import logging
 import math
 from collections import Counter
@@ -7,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from robojam.config.addresses import format_address, player_host
-from robojam.controls import RefusedError
+from robojam.controls import RefusedError, loses_digits
 from robojam.limits import RateLimiter
 from robojam.ports.udp import Address, is_local
 from robojam.wire import native
@@ -173,9 +174,14 @@ class Monitors:
         return math.inf
 
     def control(self, name: str, value: float | int | str, now: float) -> None:
-        """Send a control that took effect to every monitor."""
+        """Send a control that took effect to every monitor.
+
+        A number that loses digits so goes to this machine's programs in full, too.
+        """
         packet = native.encode_control(name, value)
         self.send(packet, now)
+        if loses_digits(value):
+            self.send_where(native.encode_setup(name, json.dumps(value)), self._is_local)
         self._echo.sent(packet, now, series="control")
 
     def is_echo(self, name: str, value: float | int | str, host: str, now: float) -> bool:

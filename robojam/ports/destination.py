@@ -39,6 +39,7 @@ _REASONS: Final = {
     **dict.fromkeys(("ENETDOWN", "ENODEV", "ENXIO"), "the network is down"),
     **dict.fromkeys(("EACCES", "EPERM"), "the system forbids it; is it a firewall?"),
     "EMSGSIZE": "the packet is too long",
+    "EDESTADDRREQ": "its name is not known",
 }
 #: Options by which Linux tells a socket of hosts that do not answer, too; the module socket
 #: has no names for them.
@@ -65,7 +66,7 @@ class Destination:
         look_up: Callable[[], Sequence[Address]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Send to the first of these addresses that answers.
+        """Send to the first of these addresses that answers; without any, to those of look_up.
 
         name is the address as a person knows it. optional: that nobody listens there is no
         error. look_up returns the addresses that a name has now, or raises ValueError; it may
@@ -86,13 +87,16 @@ class Destination:
         self._sockets: dict[int, socket.socket] = {}  # by their interface
         self._everywhere, self._look_at = False, math.inf
         self._ports: dict[int, int] = {}  # of the sockets, by their interface
-        with suppress(OSError):  # said when there is something to send
+        try:
             self._open()
+        except OSError as error:  # others are said when there is something to send
+            if not addresses:
+                self._failed(error, answered=False)
 
     @property
     def address(self) -> Address:
-        """Host and port that packets are sent to now."""
-        return self._addresses[self._current]
+        """Host and port that packets are sent to now; ("", 0) while none is known."""
+        return self._addresses[self._current] if self._addresses else ("", 0)
 
     def is_own(self, sender: Address) -> bool:
         """Return whether a packet's sender is this destination's socket."""
@@ -183,7 +187,7 @@ class Destination:
             self._reason = _REASONS.get(_name(error), error.strerror or str(error))
         if len(self._addresses) > 1:
             self._disconnect()
-        self._current = (self._current + 1) % len(self._addresses)
+        self._current = (self._current + 1) % max(1, len(self._addresses))
         if self._current:
             return
         self._start_look_up()
@@ -231,6 +235,8 @@ class Destination:
 
     def _open(self) -> None:
         """Open the sockets that are missing. Raises OSError if there is none then."""
+        if not self._addresses:
+            raise OSError(errno.EDESTADDRREQ, _REASONS["EDESTADDRREQ"])
         host, _ = self.address
         self._everywhere = host == "255.255.255.255" or (is_group(host) and "%" not in host)
         self._look_at = self._clock() + _LOOK

@@ -15,7 +15,7 @@ from robojam.ports.destination import Destination
 from robojam.ports.interface import OutputPort
 from robojam.ports.listener import Listener
 from robojam.ports.osc_scheduled import ScheduledOscOutput
-from robojam.ports.udp import Address, resolve
+from robojam.ports.udp import Address, PortError, resolve
 from robojam.touch import Phase, is_machine
 from robojam.wire import dialects, impsy, microjam, native, tuio
 
@@ -100,12 +100,14 @@ def make_outputs(
     *,
     everyone: bool = False,
     present: Sequence[OutputPort] = (),
+    on_unknown: Callable[[PortError], None] | None = None,
 ) -> list[OutputPort]:
     """Return the outputs that --osc-out names. Raises PortError for an unknown host.
 
-    The listener recognises their packets as the engine's own. The machine plays on the pads of
-    reader. everyone: the humans' touches are sent too. An output that is present is not made
-    again.
+    With on_unknown, that is called instead, and the host is looked up again while there is
+    something to send. The listener recognises their packets as the engine's own. The machine
+    plays on the pads of reader. everyone: the humans' touches are sent too. An output that is
+    present is not made again.
     """
     reader = reader or dialects.OscReader()
     made = {
@@ -124,7 +126,7 @@ def make_outputs(
 
     def make(output: Output, addresses: Sequence[Address]) -> OutputPort:
         (host, port, dialect), name = output, _name(output)
-        is_name = host not in ("localhost", addresses[0][0])
+        is_name = host != "localhost" and host not in (known for known, _ in addresses[:1])
         destination = listener.open_destination(
             addresses,
             name=name,
@@ -141,10 +143,19 @@ def make_outputs(
             return TuioOutput(destination, tuio_source(), everyone=everyone)
         return OscOutput(destination, writers[dialect], everyone=everyone)
 
+    def addresses_of(output: Output) -> Sequence[Address]:
+        try:
+            return resolve(output.host, output.port)
+        except PortError as error:
+            if on_unknown is None:
+                raise
+            on_unknown(error)
+            return ()
+
     outputs = [parse_output(text) for text in options.osc_out]
     present_of = [made.get((_name(output), output.dialect)) for output in outputs]
     addresses = [
-        () if found else resolve(output.host, output.port)
+        () if found else addresses_of(output)
         for output, found in zip(outputs, present_of, strict=True)
     ]
     return [

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -21,6 +21,7 @@ import pygame
 from robojam.controls import SETTINGS
 from robojam.system.child_process import NO_DISPLAY
 from robojam.touch import Phase, clip
+from robojam.window import Look
 from robojam.window.actions import Actions
 from robojam.window.client.link import EngineConnection
 from robojam.window.client.state import EngineState, WindowState
@@ -80,8 +81,7 @@ _PHASES = {
 
 
 def open_window(
-    *, engine: tuple[str, int], size: tuple[int, int] | None, fullscreen: bool, theme: str,
-    turn: int, ends: str,
+    *, engine: tuple[str, int], look: Look, ends: str, on_look: Callable[[Look], None] | None
 ) -> int:  # fmt: skip
     """Open the window and run it; see `robojam.window.run`."""
     chosen_driver = os.environ.get("SDL_VIDEODRIVER", "")
@@ -92,7 +92,7 @@ def open_window(
             raise pygame.error("no video device")
         pygame.font.init()
         scale = display_scale()
-        screen = open_display(size, scale=scale)
+        screen = open_display(look.size, look.place, scale=scale)
     except pygame.error as error:
         pygame.quit()
         print(f"robojam: there is no display to open a window on ({error})", file=sys.stderr)
@@ -105,11 +105,13 @@ def open_window(
         return 2
     try:
         app = App(screen, connection, name=f"{engine[0]}:{engine[1]}", ends=ends)
-        if fullscreen:
+        app.on_look = on_look
+        app.look()  # before it covers the screen
+        if look.fullscreen:
             app.toggle_full_screen()
         app.state.remote = not connection.is_local
         view = app.state.view
-        view.theme, view.quarter_turns, view.scale = theme, turn // 90 % 4, scale
+        view.theme, view.quarter_turns, view.scale = look.theme, look.turn // 90 % 4, scale
         app.run()
     finally:
         connection.close()
@@ -160,6 +162,9 @@ class App:
         self._last_drawn: tuple[FrameText, Panel | None] | None = None
         self._drawn_at = float("-inf")
         self._last_engine = (False, float("-inf"))
+        #: What is called with the look when that has changed, and the last one.
+        self.on_look: Callable[[Look], None] | None = None
+        self._last_look: Look | None = None
 
     def run(self) -> None:
         """Run until the window is closed; SIGINT and SIGTERM close it."""
@@ -218,6 +223,19 @@ class App:
             pygame.display.flip()
             self._drawn_at, self._needs_redraw, self._last_drawn = now, False, (frame, panel)
         return self._drawn_at + FRAME_INTERVAL
+
+    def look(self) -> Look:
+        """Return size, place and the like, with which another window would be like this one."""
+        place, size = self.full_screen.returns_to()
+        view, full = self.state.view, self.full_screen.is_on
+        return Look(
+            size, place, fullscreen=full, theme=view.theme, turn=90 * view.quarter_turns
+        )
+
+    def _report_look(self) -> None:
+        if self.on_look is not None and (look := self.look()) != self._last_look:
+            self._last_look = look
+            self.on_look(look)
 
     def _receive(self) -> None:
         """Apply the messages from the engine and from the list of recordings."""
@@ -394,6 +412,7 @@ class App:
         """Lift the fingers that SDL no longer reports as down."""
         if now >= self._check_fingers_at:
             self._check_fingers_at = now + IDLE_INTERVAL
+            self._report_look()
             held = [*self.fingers.held, *self._presses, *self._waiting]
             for pointer in self._touch_devices.lost(held):
                 self._release(pointer)

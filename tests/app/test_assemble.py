@@ -13,6 +13,7 @@ import pytest
 from support import ROOT
 from support.engine import MODEL
 
+from robojam.app import assemble as module
 from robojam.app.assemble import (
     Assembly,
     AssemblyError,
@@ -27,7 +28,10 @@ from robojam.config.options import Options
 from robojam.config.roles import Role, RoleRules
 from robojam.engine import model_loader
 from robojam.engine.model_loader import load
+from robojam.engine.setup import PortGroup
+from robojam.player.devices import DeviceError
 from robojam.ports import udp
+from robojam.ports.udp import PortError
 from robojam.sessions.session import read
 from robojam.wire.osc import Message
 
@@ -112,6 +116,51 @@ def test_options_that_no_engine_can_have_are_refused(make, chosen, reason, tmp_p
     }
     with pytest.raises(AssemblyError, match=reason.format(busy_port=busy_port)):
         make(options(tmp_path, **filled))
+
+
+def test_jam_whose_engine_died_goes_on_without_what_is_missing_now(
+    tmp_path, caplog, monkeypatch
+):
+    def refuse(name):
+        raise DeviceError(f"this machine has no device {name}; it has cpu")
+
+    monkeypatch.setattr(module, "choose_device", refuse)
+    chosen = options(
+        tmp_path,
+        osc_out=("no.such.host.invalid:1", "127.0.0.1:9"),
+        model="no-such-model",
+        device="cuda",
+        log=str(tmp_path / "gone" / "jam.log"),
+    )
+    with pytest.raises(AssemblyError):
+        assemble(chosen)
+    assembly = assemble(chosen, again=True)
+    assembly.engine.stop("the test is over")
+    monkeypatch.setattr(module, "termination_signals", list)
+    monkeypatch.setattr(module, "raise_priority", lambda: "ordinary")
+    monkeypatch.setattr("signal.set_wakeup_fd", lambda *_, **__: -1)
+    assembly.run(on_ready=lambda: None)
+    device, model, host = assembly.warnings
+    assert device == "this machine has no device cuda; it has cpu; on with the CPU"
+    assert model == "there is no model file no-such-model; on with touch.safetensors"
+    assert host.startswith("there is no host no.such.host.invalid to send to: ")
+    assert host.endswith("; going on without, and trying again")
+    outputs = assembly.engine.endpoint.status()["outputs"]
+    assert assembly.engine.info.device == "cpu"
+    assert "jam.log" in caplog.text
+    assert isinstance(outputs, list)
+
+
+def test_output_that_is_chosen_later_must_be_known_after_a_restart_too(tmp_path):
+    assembly = assemble(options(tmp_path, osc_out=()), again=True)
+    try:
+        setup = assembly.engine._setup
+        with pytest.raises(PortError):
+            setup._open_group["osc"](
+                options(tmp_path, osc_out=("no.such.host.invalid:1",)), PortGroup()
+            )
+    finally:
+        close(assembly)
 
 
 def test_prepared_jam_has_a_free_port_and_finds_the_models_of_the_folder(tmp_path):

@@ -1,5 +1,6 @@
 """Supervisor of the engine and the window of a jam, and its monitor."""
 
+import json
 import os
 import select
 import shutil
@@ -9,12 +10,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from support.display import display
 from support.engine import (
     MODEL,
     PATIENCE,
@@ -26,11 +29,14 @@ from support.engine import (
     stop,
 )
 
+from robojam.app import supervisor
 from robojam.app.supervisor import ControlMonitor, has_display
 from robojam.config.options import Options
-from robojam.controls import Settings
+from robojam.controls import SETTINGS, Settings, loses_digits
 from robojam.sessions.session import read
-from robojam.wire import native
+from robojam.system.child_process import NO_DISPLAY, termination_signals
+from robojam.window import Look
+from robojam.wire import native, osc
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
@@ -57,7 +63,10 @@ def options_after(
     assert packet.startswith(b"/robojam/subscribe")
     assert native.read(_message(packet), native.INPUTS) == native.Subscribe(asker[1], on=True)
     for name, value in controls:
-        engine.sendto(native.encode_control(name, value), asker)
+        sent = native.encode_control(name, value), native.encode_setup(name, json.dumps(value))
+        for packet in sent[: 1 + loses_digits(value)]:  # as the engine's monitors get it
+            engine.sendto(packet, asker)
+            monitor.receive()
     engine.sendto(native.encode_turn("human"), asker)
     monitor.receive()
     return monitor.options
@@ -71,21 +80,25 @@ def _message(packet: bytes):
 
 def test_monitor_keeps_the_options_that_the_engine_reports(engine):
     options = Options(controls={"mode": "duet"}, seed=None)
-    now = options_after(
-        engine,
-        options,
-        *(("mode", "solo"), ("temperature", 0.7), ("threshold", 0.02), ("response", 0.0)),
-        *(("seed", 2**62), ("record", 0), ("model", "b.safetensors"), ("pause", 1)),
-        *(("reset", 1), ("timescale", 0.001), ("spread", 10.0)),
-    )
-    assert now.settings() == Settings(
+    in_force = Settings(
         mode="solo",
-        temperature=0.7,
-        threshold=0.02,
+        temperature=1 / 3,
+        threshold=0.30000001192092896,  # 0.3 in 32 bits
         response=0.0,
         timescale=0.001,
         spread=10.0,
+        pause=1,
+        instrument="human=keys,human2=strings,ai=keys",
+        range="36-84,human2=35-51",
+        volume=0.1,
     )
+    now = options_after(
+        engine,
+        options,
+        *(("seed", 2**62), ("record", 0), ("model", "b.safetensors"), ("reset", 1)),
+        *asdict(in_force).items(),
+    )
+    assert now.settings() == in_force
     assert now == msgspec.structs.replace(
         options,
         seed=2**62,
@@ -95,6 +108,70 @@ def test_monitor_keeps_the_options_that_the_engine_reports(engine):
     )
     # The next engine receives the options as JSON, unchanged.
     assert msgspec.json.decode(msgspec.json.encode(now), type=Options) == now
+
+
+@pytest.mark.parametrize(
+    ("events", "pause"),
+    [
+        (["panic"], 1),
+        (["panic", "human/down"], 1),  # a touch does not wake a machine that plays alone
+        (["panic", "pause"], 0),
+        ([], 0),
+    ],
+)
+def test_machine_that_plays_alone_stays_silent_after_a_panic(engine, events, pause):
+    monitor = ControlMonitor(engine.getsockname(), Options(controls={"mode": "solo"}), find=str)
+    monitor.renew(0.0)
+    _, asker = engine.recvfrom(100)
+    for name in events:
+        tags, *args = ("iff", 0, 0.5, 0.5) if "/" in name else ("i", 0)
+        engine.sendto(osc.encode(f"/robojam/{name}", tags, *args), asker)
+        monitor.receive()
+    assert monitor.options_to_go_on().settings().pause == pause
+
+
+def test_panic_that_a_touch_has_ended_does_not_pause_the_next_engine(engine):
+    monitor = ControlMonitor(engine.getsockname(), Options(), find=str)
+    monitor.renew(0.0)
+    _, asker = engine.recvfrom(100)
+    for packet in (
+        native.encode_control("panic", 1),
+        osc.encode("/robojam/human/down", "iff", 0, 0.5, 0.5),
+        native.encode_control("mode", "solo"),
+    ):
+        engine.sendto(packet, asker)
+        monitor.receive()
+    assert monitor.options_to_go_on().settings() == Settings(mode="solo")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("mode", ""),
+        ("mode", "f", 1.0),
+        ("temperature", "s", "hot"),
+        ("temperature", "f", float("nan")),
+        ("threshold", "f", 1e30),
+        ("record", ""),
+        ("model", ""),
+        ("seed", "s", "1"),
+        ("pause", "d", 1e300),
+        ("setup", "ss", "voices", "[" * 20_000),
+        ("setup", "ss", "voices", "0"),
+        ("setup", "ss", "temperature", '"hot"'),
+        ("setup", "ss", "no such option", "1"),
+        ("setup", "ss", "osc-out", "{}"),
+    ],
+)
+def test_message_that_no_engine_sends_changes_nothing(engine, message):
+    monitor = ControlMonitor(engine.getsockname(), Options(), find=str)
+    monitor.renew(0.0)
+    _, asker = engine.recvfrom(100)
+    name, tags, *args = message
+    engine.sendto(osc.encode(f"/robojam/{name}", tags, *args), asker)
+    monitor.receive()
+    assert monitor.options == Options()
+    monitor.options.settings()
 
 
 def test_monitor_ignores_packets_of_other_programs(engine):
@@ -144,6 +221,101 @@ def test_display_is_known_by_the_environment(monkeypatch):
             assert has_display()
     monkeypatch.setattr("sys.platform", "darwin")
     assert has_display()
+
+
+# -- programs that end, without any program ----------------------------------------------------
+
+
+class Program:
+    """Child process that ends with the next status of a list; the last ones run on."""
+
+    started: ClassVar[list[tuple[str, ...]]] = []
+    statuses: ClassVar[dict[str, list[int | OSError]]] = {}
+
+    def __init__(self, _module: str, name: str, *arguments: str, **_: Any) -> None:
+        self.started.append((name, *arguments))
+        self.status = next(iter(self.statuses[name]), None)
+        self.statuses[name] = self.statuses[name][1:]
+        if isinstance(self.status, OSError):
+            raise self.status
+        self.stdout = [b"no look", *self.looks] if name == "window" else None
+        self.ended = threading.Event()
+        if self.status is not None:
+            self.ended.set()
+
+    looks: ClassVar[list[bytes]] = []
+
+    def wait(self) -> int:
+        assert self.ended.wait(PATIENCE)
+        return self.status or 0
+
+    def on_exit(self, callback: Callable[[int], None]) -> None:
+        if self.status is not None:
+            callback(self.status)
+
+    def end(self, *_: object, **__: object) -> int:
+        self.ended.set()
+        return 0
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    handlers = {number: signal.getsignal(number) for number in termination_signals()}
+    Program.started, Program.statuses, Program.looks = [], {"serve": [], "window": []}, []
+    monkeypatch.setattr(supervisor, "ChildProcess", Program)
+    monkeypatch.setattr(supervisor, "_RETRY", 0.0)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    yield Program
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def run_jam(*, look: Look = Look()) -> int:  # noqa: B008
+    return supervisor.jam(Options(osc_in="127.0.0.1:9"), look=look, find=str)
+
+
+def test_engine_that_refuses_its_options_at_first_ends_the_jam(programs):
+    programs.statuses["serve"] = [2]
+    assert run_jam() == 2
+
+
+def test_engine_that_died_is_started_again_though_something_is_missing_for_a_while(programs):
+    programs.statuses["serve"] = [-9, 2, 0]
+    assert run_jam() == 0
+    serves = [arguments for name, *arguments in programs.started if name == "serve"]
+    assert ["--again" in arguments for arguments in serves] == [False, True, True]
+
+
+def test_engine_that_cannot_be_started_is_tried_again_and_then_given_up(programs, capsys):
+    programs.statuses["serve"] = [OSError(11, "Resource temporarily unavailable"), 0]
+    assert run_jam() == 0
+    programs.statuses["serve"] = [OSError(12, "Cannot allocate memory")] * 3
+    assert run_jam() == 1
+    assert "could not be started ([Errno 12] Cannot allocate memory)" in capsys.readouterr().err
+
+
+def test_window_that_died_is_opened_at_its_last_size_and_place(programs):
+    programs.statuses["window"] = [-11, 0]
+    look = Look((800, 600), (-40, 30), fullscreen=True, theme="stage", turn=270)
+    programs.looks = [json.dumps(asdict(look)).encode()]
+    assert run_jam(look=Look((640, 480))) == 0
+    windows = [" ".join(arguments) for name, *arguments in programs.started if name == "window"]
+    assert "--size 640x480" in windows[0]
+    assert "--place" not in windows[0]
+    assert windows[1].endswith(
+        "--theme stage --turn 270 --size 800x600 --place -40,30 --fullscreen"
+    )
+
+
+@pytest.mark.parametrize("status", [NO_DISPLAY, 2])
+def test_jam_goes_on_without_a_window_when_the_display_is_gone(programs, status, capsys):
+    programs.statuses["window"] = [1, status]
+    done = threading.Event()
+    window = supervisor.WindowProgram(("127.0.0.1", 9), Look(), ends="jam", on_close=done.set)
+    wait_for(lambda: "the engine plays alone" in capsys.readouterr().out)
+    assert not done.is_set()
+    assert len(programs.started) == 2
+    window.close()
 
 
 # -- whole jams ------------------------------------------------------------------------------
@@ -246,8 +418,8 @@ def test_killed_engine_is_restarted_with_the_options_in_force(tmp_path):
     with jamming(tmp_path / "s", *options, **WINDOW) as jam:
         client = jam.client
         for name, tags, value in (
-            ("temperature", "f", 0.7),
-            ("threshold", "f", 0.02),
+            ("temperature", "f", 0.3),
+            ("threshold", "d", 1 / 3),
             ("seed", "i", 9),
             ("model", "s", "b.safetensors"),
             ("mode", "s", "solo"),
@@ -256,15 +428,15 @@ def test_killed_engine_is_restarted_with_the_options_in_force(tmp_path):
         client.ask(lambda s: s["model"] == "b.safetensors" and s["recording"].endswith("jsonl"))
         # The supervisor watches, and so does the window: then all changes have reached both.
         client.ask(lambda s: s["monitors"] == 2)
+        in_force = client.ask()
         before = jam.programs()
         os.kill(before["serve"], signal.SIGKILL)
         jam.line("robojam: the engine died; starting it again")
         jam.ready()
         status = client.ask(lambda s: s["recording"].endswith("jsonl"))
-        in_force = ("mode", "temperature", "threshold", "seed", "model", "voices")
-        assert [status[name] for name in in_force] == [
-            *("solo", 0.7, 0.02, 9, "b.safetensors", 2)
-        ]
+        names = (*SETTINGS, "seed", "model", "voices")
+        assert {name: status[name] for name in names} == {n: in_force[n] for n in names}
+        assert in_force["threshold"] == 1 / 3
         after = jam.programs()
         assert after["window"] == before["window"]
         jam.process.send_signal(signal.SIGTERM)
@@ -296,6 +468,27 @@ def test_end_of_one_program_ends_all_and_closes_the_recording(who, tmp_path):
         wait_for(lambda: all(map(gone, programs.values())))
     assert recording(tmp_path).ended is not None
     assert [e.touch.phase for e in recording(tmp_path).touches("ai")][-1] == "up"
+
+
+@linux
+def test_window_that_is_killed_is_opened_again_as_it_was_and_the_jam_goes_on(tmp_path):
+    with jamming(tmp_path, "--size", "640x480", "--turn", "90", **WINDOW) as jam:
+        jam.client.ask(lambda s: s["monitors"] == 2)
+        engine, window = jam.programs()["serve"], jam.programs()["window"]
+        for number in (signal.SIGKILL, signal.SIGSEGV):
+            os.kill(window, number)
+            jam.line("robojam: the window died; starting it again")
+            wait_for(lambda last=window: jam.programs().get("window", last) != last)
+            window = jam.programs()["window"]
+            words = Path(f"/proc/{window}/cmdline").read_bytes().decode().split("\0")
+            assert words[words.index("--size") + 1] == "640x480"
+            assert words[words.index("--turn") + 1] == "90"
+        os.kill(window, signal.SIGKILL)
+        jam.line("robojam: the window died 3 times in a row; the engine plays on alone")
+        assert jam.programs() == {"serve": engine}
+        assert jam.client.ask()["mode"] == "call-response"
+        jam.process.send_signal(signal.SIGTERM)
+        assert jam.process.wait(PATIENCE) == 0
 
 
 @linux
@@ -355,30 +548,13 @@ def test_engine_that_dies_three_times_is_given_up(tmp_path):
 @pytest.mark.peer
 @linux
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no Xvfb here")
-def test_window_on_a_display_becomes_a_monitor(tmp_path):
-    read_end, write_end = os.pipe()
-    display = subprocess.Popen(
-        [
-            "Xvfb",
-            "-displayfd",
-            str(write_end),
-            "-screen",
-            "0",
-            "800x600x24",
-            "-nolisten",
-            "tcp",
-        ],
-        pass_fds=[write_end],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write_end)
-    try:
-        number = os.read(read_end, 16).decode().strip()
-        assert number, "Xvfb did not start"
-        with jamming(tmp_path, "--size", "640x480", DISPLAY=f":{number}") as jam:
+def test_jam_outlives_its_display(tmp_path):
+    with ExitStack() as server:
+        environment = server.enter_context(display("800x600"))
+        with jamming(tmp_path, "--size", "640x480", DISPLAY=environment["DISPLAY"]) as jam:
             jam.client.ask(lambda s: s["monitors"] == 2)
+            server.close()
+            jam.line("no window could be opened: the engine plays alone, over OSC")
+            assert jam.client.ask()["mode"] == "call-response"
             jam.process.send_signal(signal.SIGINT)
             assert jam.process.wait(PATIENCE) == 0
-    finally:
-        stop(display)
-        os.close(read_end)

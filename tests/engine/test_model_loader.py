@@ -117,7 +117,7 @@ def test_models_are_loaded_on_the_cpu_once_their_device_fails(models, monkeypatc
     assert models.load("a", 1) == "a"
     assert asked == ["cuda", "cpu", "cpu"]
     assert caplog.messages == [
-        "cuda does not work any more: CUDA error: unspecified launch failure; on with the CPU"
+        "cuda does not work: CUDA error: unspecified launch failure; on with the CPU"
     ]
 
 

@@ -258,6 +258,37 @@ def test_name_whose_host_has_another_address_is_looked_up_again(network, logged,
     assert logged[-1] == "sending to ipad.local:9 works again"
 
 
+def test_name_that_is_not_known_yet_is_looked_up_until_it_is(network, logged, monkeypatch):
+    looked_up: list[str] = []
+
+    class AtOnce:
+        def __init__(self, target: Callable[[], None], **_: object) -> None:
+            self.start = target
+
+    def look_up() -> list[Address]:
+        looked_up.append("")
+        if len(looked_up) < 3:
+            raise PortError("there is no host ipad.local to send to")
+        return [("192.0.2.8", 9)]
+
+    monkeypatch.setattr(module, "threading", SimpleNamespace(Thread=AtOnce))
+    network.state = {"192.0.2.8": "here"}
+    clock = Clock()
+    made = Destination([], name="ipad.local:9", look_up=look_up, clock=clock)
+    assert made.status()["error"] == "its name is not known"
+    assert logged == ["cannot send to ipad.local:9: its name is not known"]
+    assert not made.is_own(("127.0.0.1", 40000))
+    sent = 0
+    for _ in range(100):  # 25 s
+        clock.now += 0.25
+        sent += made.send(b"x")
+    assert len(looked_up) == 3
+    assert (sent, made.unsent) == (len(network.received), 100 - sent)
+    assert sent > 10
+    assert made.error is None
+    assert logged[-1] == "sending to ipad.local:9 works again"
+
+
 def test_socket_is_made_again_at_its_port_after_a_packet_could_not_leave():
     destination = Destination([NOBODY], name="discard")
     (before,) = destination._ports.values()

@@ -24,6 +24,7 @@ from support.window import (
     write_recording,
 )
 
+from robojam.window import Look
 from robojam.window.app import RECEIVE_TIME
 from robojam.window.client.state import QUIT_AGAIN
 from robojam.window.input.fingers import MAX_FINGERS
@@ -782,3 +783,27 @@ def test_open_recording_is_sent_to_be_heard_until_panic_holds_it(app, tmp_path):
     app._update(time.monotonic())
     assert not app.actions.playback.playing
     assert app.connection.packets[-1] == encode("/robojam/audition", "i", 0)
+
+
+def test_look_is_reported_when_it_has_changed_and_keeps_the_size_before_full_screen(
+    app, monkeypatch
+):
+    looks: list[Look] = []
+    app.on_look = looks.append
+    times = iter(range(100))
+
+    def turn_of_the_loop() -> None:
+        app._release_lost(float(next(times)))
+
+    turn_of_the_loop()
+    turn_of_the_loop()
+    (look,) = looks
+    assert look.size == app.screen.get_size()
+    app.actions.perform("theme", time.monotonic())
+    app.actions.perform("turn", time.monotonic())
+    turn_of_the_loop()
+    assert (looks[-1].theme, looks[-1].turn) == (app.state.view.theme, 90)
+    monkeypatch.setattr(pygame.display, "is_fullscreen", lambda: True)
+    monkeypatch.setattr("robojam.window.view.display._window", None)  # is not asked
+    turn_of_the_loop()
+    assert looks[-1] == replace(looks[0], fullscreen=True, theme=looks[1].theme, turn=90)

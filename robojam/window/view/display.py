@@ -40,10 +40,13 @@ def configure_sdl() -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
 
 
-def open_display(size: tuple[int, int] | None, *, scale: float) -> pygame.Surface:
+def open_display(
+    size: tuple[int, int] | None, place: tuple[int, int] | None = None, *, scale: float
+) -> pygame.Surface:
     """Open the window; return its surface.
 
-    size is in pixels, None for the one that suits a display of this scale.
+    size is in pixels, None for the one that suits a display of this scale; place is that of
+    its upper left corner, None for the system's choice.
     """
     pygame.display.set_caption("robojam")
     # The icon shows the two players, a disc and a diamond.
@@ -55,7 +58,17 @@ def open_display(size: tuple[int, int] | None, *, scale: float) -> pygame.Surfac
         picture.blit(shape, shape.get_rect(center=at))
     pygame.display.set_icon(picture)
     size = size or size_for(pygame.display.get_desktop_sizes()[0], scale)
-    return pygame.display.set_mode(size, pygame.RESIZABLE)
+    surface = pygame.display.set_mode(size, pygame.RESIZABLE)
+    if place is not None:
+        _window().position = place
+    return pygame.display.get_surface() or surface
+
+
+def _window() -> pygame.Window:
+    """Return the window that pygame.display has opened."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return pygame.Window.from_display_module()
 
 
 def size_for(desktop: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -88,6 +101,16 @@ class FullScreen:
     def __init__(self) -> None:
         #: Place and size before, while the window covers a screen without a window manager.
         self._before: tuple[tuple[int, int], tuple[int, int]] | None = None
+        #: Place and size when they were last looked at, but for those of the full screen.
+        self._last = (0, 0), SIZE
+
+    def returns_to(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return place and size of the window: in full screen, those that it returns to."""
+        if self._before is None and not self.is_on:
+            window = _window()
+            left, top = window.position
+            self._last = (left, top), (window.size[0], window.size[1])
+        return self._before or self._last
 
     @property
     def is_on(self) -> bool:
@@ -97,9 +120,7 @@ class FullScreen:
     def toggle(self) -> None:
         """Cover the full screen, or return. Raises pygame.error where that is not possible."""
         # pygame.display.set_mode does not leave the full screen of X11.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            window = pygame.Window.from_display_module()
+        window = _window()
         if self._before is not None:
             (window.position, window.size), self._before = self._before, None
         elif pygame.display.is_fullscreen():

@@ -61,6 +61,16 @@ def test_size_that_is_given_is_exact_on_any_display():
 
 @pytest.mark.peer
 @needs_display
+def test_window_opens_at_a_place():
+    with (
+        display("800x600") as environment,
+        window_program(environment, "--size", "500x300", "--place", "120,77") as window,
+    ):
+        wait_for(lambda: window.geometry() == (120, 77, 500, 300))
+
+
+@pytest.mark.peer
+@needs_display
 @pytest.mark.parametrize("manager", ["", "openbox"])
 @pytest.mark.parametrize("options", [[], ["--fullscreen"]], ids=["window", "full screen"])
 def test_window_has_its_size_and_place_again_after_full_screen(manager, options):
