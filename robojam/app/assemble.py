@@ -6,6 +6,7 @@ Nothing here prints or reads arguments. An `AssemblyError` says why there is no 
 
 import gc
 import logging
+import os
 import signal
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -174,7 +175,18 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
         except ModelFileError:  # deleted since: the engine that gets this name says so
             return name
 
-    return msgspec.structs.replace(options, osc_in=format_address(*listener.address)), find
+    def absolute(name: str | None) -> str | None:
+        return None if name is None else os.path.abspath(name)
+
+    # An engine that is started again may find the current folder gone.
+    options = msgspec.structs.replace(
+        options,
+        osc_in=format_address(*listener.address),
+        model=absolute(str(path)) if options.model is not None else None,
+        sessions=absolute(options.sessions),
+        log=absolute(options.log),
+    )
+    return options, find
 
 
 def with_roles(options: Options) -> Options:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Final, NoReturn
@@ -38,6 +39,16 @@ COMMANDS: Final = {
     "status": ("status", "show what a running engine does: players, ports, delays, drops"),
     "ports": ("ports", "show MIDI ports, devices and addresses, and what to type"),
 }
+
+
+#: Commands that import numpy, whose library for linear algebra ends the program where it finds
+#: no memory, and the memory in bytes below which it does.
+_NEED_NUMPY: Final = frozenset(
+    "jam serve replay export generate corpus train evaluate bench".split()
+)
+_LEAST_MEMORY: Final = 180_000_000
+#: What an import says when there is no memory.
+_NO_ROOM: Final = ("failed to map segment", "annot allocate memory")
 
 
 class _Commands(click.Group):
@@ -72,11 +83,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     arguments are those after the program's name; sys.argv has them when they are None.
     """
+    _open_standard_files()
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):  # consoles and pipes lack some letters
             output.reconfigure(errors="replace")
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        _check_surroundings(words)
         with robojam.make_context("robojam", list(words)) as context:
             status = robojam.invoke(context)
         sys.stdout.flush()  # Python's own flush, at the end, would print a traceback
@@ -92,6 +105,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         status = error.exit_code
     except KeyboardInterrupt:
         status = 130
+    except (MemoryError, ImportError) as error:  # a library that finds no room is not imported
+        reason = str(error) or "there is no more"
+        if isinstance(error, ImportError) and not any(map(reason.__contains__, _NO_ROOM)):
+            raise
+        print(f"robojam: not enough memory: {reason}", file=sys.stderr)
+        status = 2
     except BrokenPipeError:  # the reader of the output has gone, as in `robojam … | head`
         _discard_output()
         status = 0
@@ -103,6 +122,48 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         print(f"robojam: {place}{error.strerror or error}", file=sys.stderr)
         status = 1
     raise SystemExit(status)
+
+
+def _open_standard_files() -> None:
+    """Open what is closed of standard input, output and error, as a file that holds nothing.
+
+    Else the next socket would get such a number, and what is printed would be sent.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _check_surroundings(words: list[str]) -> None:
+    """Exit with status 2 where no command can work: in no folder, or with hardly any memory."""
+    try:
+        os.getcwd()
+    except OSError:
+        if "--until-eof" not in words:  # a child of a jam goes on without
+            _fail("the current folder is gone: change to one that exists, as with cd")
+        os.chdir(os.path.abspath(os.sep))
+    with suppress(ImportError):  # not on Windows
+        import resource
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if allowed == resource.RLIM_INFINITY:
+            return
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each thread takes some memory
+        if allowed < _LEAST_MEMORY and _NEED_NUMPY.intersection(words[:1]):
+            _fail(
+                f"a limit allows {allowed // 10**6} MB of memory (ulimit -v); {words[0]} needs "
+                f"{_LEAST_MEMORY // 10**6} MB"
+            )
+
+
+def _fail(reason: str) -> NoReturn:
+    print(f"robojam: {reason}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def _discard_output() -> None:

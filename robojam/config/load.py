@@ -78,6 +78,19 @@ def _check_ports(chosen: Mapping[str, Any]) -> None:
                 raise OptionsError(f"{BY_FIELD[name].name}: {error}") from error
 
 
+def _check_text(value: Any) -> None:
+    """Raise ValueError for a text, or one of a list, that is not UTF-8 on the command line.
+
+    It could not be written into a recording, nor sent.
+    """
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(text, str) and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{quoted(text)} is not text in UTF-8") from error
+
+
 def _from_toml(path: str) -> dict[str, Any]:
     """Return the options in a TOML file by their fields in Options. Raises OptionsError."""
     try:
@@ -106,6 +119,7 @@ def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None
         if option.field == "midi":
             chosen["midi"] = parse_styles(value)
             return
+        _check_text(value)
         chosen[option.field] = checked = msgspec.convert(value, option.type)
         if option.kind is float and math.isnan(checked):
             raise msgspec.ValidationError  # msgspec's limits let NaN pass

@@ -115,12 +115,27 @@ def _unbuffered(stream: TextIO) -> TextIO:
     return TextIOWrapper(raw, encoding, "backslashreplace", write_through=True)
 
 
+def _ignore(_record: logging.LogRecord) -> None:
+    pass
+
+
 def _write(
     records: queue.Queue[logging.LogRecord | None], handlers: list[logging.Handler]
 ) -> None:
+    said = False
+
+    def report(_record: logging.LogRecord) -> None:
+        """Report once, on standard error, that the file cannot be written."""
+        nonlocal said
+        if not said:
+            said = True
+            text = f"the log cannot be written ({sys.exc_info()[1]}); the jam goes on"
+            handlers[0].emit(logging.makeLogRecord({"msg": text}))
+
     for handler in handlers:
-        # A full disk or a closed terminal: there is no place to report it.
-        handler.handleError = lambda _: None  # type: ignore[assignment,method-assign]
+        # For standard error, a terminal that has gone, there is no place to report it.
+        is_file = isinstance(handler, logging.FileHandler)
+        setattr(handler, "handleError", report if is_file else _ignore)  # noqa: B010
     while (record := records.get()) is not None:
         for handler in handlers:
             handler.emit(record)  # not handle: the program's end would wait for its lock

@@ -25,6 +25,19 @@ def test_warnings_go_to_standard_error_and_to_the_file(tmp_path, capfd):
     assert capfd.readouterr().err in ("", "after\n")  # by Python's last resort, if at all
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_log_on_a_full_disk_is_said_once_on_standard_error(capfd):
+    with logging_to(make_handlers("/dev/full"), verbose=False):
+        log.warning("one")
+        log.warning("two %s", 2)
+    assert capfd.readouterr().err.splitlines() == [
+        "robojam: one",
+        "robojam: the log cannot be written ([Errno 28] No space left on device); "
+        "the jam goes on",
+        "robojam: two 2",
+    ]
+
+
 def test_verbose_log_holds_everything_each_time(capfd):
     with logging_to(make_handlers(None), verbose=True):
         for _ in range(2):
@@ -78,11 +91,3 @@ def test_stopped_terminal_blocks_no_thread_that_logs(monkeypatch):
     assert threading.active_count() <= threads + 1  # the thread that still waits to write
     KEPT_OPEN.append(sys.stderr)
     os.close(read_end)
-
-
-def test_log_file_on_a_full_disk_stops_neither_program_nor_terminal(tmp_path, capfd):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full here")
-    with logging_to(make_handlers("/dev/full"), verbose=False):
-        log.warning("to a full disk")
-    assert capfd.readouterr().err == "robojam: to a full disk\n"
