@@ -32,4 +32,8 @@ def main() -> NoReturn:
 
 
 if __name__ == "__main__":
+    # `python -m` puts the current folder first: a file random.py there is not to be imported.
+    # The package itself is found by its own path. torchrun starts it so, too.
+    if not sys.flags.safe_path:
+        del sys.path[0]
     main()

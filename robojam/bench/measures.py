@@ -245,6 +245,8 @@ def command_time(*arguments: str, best_of: int = 3) -> float:
     times = []
     for _ in range(best_of):
         began = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-P", *arguments], check=True, stdout=subprocess.DEVNULL
+        )
         times.append(time.perf_counter() - began)
     return min(times)

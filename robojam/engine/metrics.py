@@ -12,6 +12,9 @@ from robojam.jam.events import Counters
 from robojam.limits import ExpiringTable, RateLimiter
 from robojam.system.shell import printable
 
+if sys.platform != "win32":
+    import resource  # now, and not with the first status: there may be no descriptor then
+
 log = logging.getLogger("robojam")
 
 #: Touches of which the lateness is kept.
@@ -101,8 +104,6 @@ def memory_mb() -> float | None:
     """Return the most memory that this process had resident, in MB; None on Windows."""
     if sys.platform == "win32":
         return None
-    import resource
-
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (1e6 if sys.platform == "darwin" else 1e3)
 

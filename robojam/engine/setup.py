@@ -178,8 +178,9 @@ class Setup:
         """Do a job on the worker's thread, after those before it."""
         self._jobs.put(job)
         if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name="setup", daemon=True)
-            self._worker.start()
+            worker = threading.Thread(target=self._work, name="setup", daemon=True)
+            worker.start()  # raises where there are too many threads: the next job tries again
+            self._worker = worker
 
     def _work(self) -> None:
         while True:
@@ -202,7 +203,10 @@ class Setup:
         """Start to look which devices there are, unless that was done a moment ago."""
         if not self._looking and now - self._looked_at >= _STALE:
             self._looking, self._looked_at = True, now
-            threading.Thread(target=self._find_devices, name="devices", daemon=True).start()
+            try:
+                threading.Thread(target=self._find_devices, name="devices", daemon=True).start()
+            except RuntimeError:  # there are too many threads just now
+                self._looking = False
 
     def _find_devices(self) -> None:
         # The command looks in processes and threads of its own, and may load drivers.

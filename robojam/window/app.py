@@ -20,6 +20,7 @@ import pygame
 
 from robojam.controls import SETTINGS
 from robojam.system.child_process import NO_DISPLAY
+from robojam.system.shell import printable
 from robojam.touch import Phase, clip
 from robojam.window import Look
 from robojam.window.actions import Actions
@@ -67,6 +68,8 @@ _NOTCH, _FINE_NOTCH, _WHEEL_RESTS = 0.05, 0.01, 1.0
 DIAL_EXPLAINED = 3.0
 #: Places farther than this many sizes of the window from its corner are no places.
 _FAR = 100.0
+#: Kinds of unforeseen errors that are reported at most.
+_MAX_REPORTED = 16
 #: Pointers that are down without playing at most; the oldest is forgotten first.
 MAX_WAITING = 64
 _PACKET = pygame.event.custom_type()
@@ -162,6 +165,9 @@ class App:
         self._last_drawn: tuple[FrameText, Panel | None] | None = None
         self._drawn_at = float("-inf")
         self._last_engine = (False, float("-inf"))
+        #: Messages that were dropped for an error that nobody foresaw, and its kinds so far.
+        self.dropped_messages = 0
+        self._reported: set[str] = set()
         #: What is called with the look when that has changed, and the last one.
         self.on_look: Callable[[Look], None] | None = None
         self._last_look: Look | None = None
@@ -224,6 +230,15 @@ class App:
             self._drawn_at, self._needs_redraw, self._last_drawn = now, False, (frame, panel)
         return self._drawn_at + FRAME_INTERVAL
 
+    def _report_error(self, error: Exception, address: str) -> None:
+        """Report a message that has been dropped for an error: each kind of error once."""
+        self.dropped_messages += 1
+        kind = type(error).__name__
+        if kind not in self._reported and len(self._reported) < _MAX_REPORTED:
+            self._reported.add(kind)
+            reason = printable(f"{kind}: {error}"[:200])
+            print(f"robojam: the window drops {address!r:.80}: {reason}", file=sys.stderr)
+
     def look(self) -> Look:
         """Return size, place and the like, with which another window would be like this one."""
         place, size = self.full_screen.returns_to()
@@ -242,7 +257,10 @@ class App:
         utc, until = datetime.now(UTC), time.monotonic() + RECEIVE_TIME
         for t, messages in self.connection.receive():
             for message in messages:
-                self.state.handle_message(message, t, utc)
+                try:
+                    self.state.handle_message(message, t, utc)
+                except Exception as error:  # nobody foresaw it: the window stays open
+                    self._report_error(error, message.address)
                 if message.address == "/robojam/panic" and self.actions.playback is not None:
                     self.actions.playback.hold()
                 self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"

@@ -73,3 +73,16 @@ def test_text_that_is_not_utf8_is_refused_for_every_option_that_takes_one():
         str(refused.value).encode()  # it can be printed
     resolve({"sessions": "é/日本"}, None)
     assert json.loads(msgspec.json.encode(Options(sessions="é")))["sessions"] == "é"
+
+
+@pytest.mark.parametrize("safe", [[], ["-P"]])
+def test_files_of_the_current_folder_are_not_imported(tmp_path, safe):
+    for name in ("random", "msgspec", "click", "numpy", "socket", "sitecustomize", "pygame"):
+        (tmp_path / f"{name}.py").write_text("import os; os._exit(77)")
+    environment = {**os.environ, "PYTHONSTARTUP": str(tmp_path / "random.py")}
+    for arguments in (["sessions", "."], ["generate", "--seconds", "1", "--to", "a.csv"]):
+        done = subprocess.run(
+            [sys.executable, *safe, "-m", "robojam", *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert (done.returncode, lines(done)) == (0, [])

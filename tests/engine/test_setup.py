@@ -461,3 +461,18 @@ def test_midi_port_that_is_chosen_while_the_jam_goes_on_is_opened_and_left(tmp_p
         change(engine.out, "midi-out", [])
         engine.out.ask(lambda s: "midi" not in s)
         assert engine.end() == 0
+
+
+def test_setup_that_gets_no_thread_gets_one_the_next_time(jam, monkeypatch):
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        jam.setup.look(0.0)
+        with pytest.raises(RuntimeError):
+            jam.setup._run(lambda: None)
+    assert not jam.setup._looking
+    jam.setup._run(done.set)
+    assert done.wait(PATIENCE)

@@ -807,3 +807,22 @@ def test_look_is_reported_when_it_has_changed_and_keeps_the_size_before_full_scr
     monkeypatch.setattr("robojam.window.view.display._window", None)  # is not asked
     turn_of_the_loop()
     assert looks[-1] == replace(looks[0], fullscreen=True, theme=looks[1].theme, turn=90)
+
+
+def test_message_that_fails_is_dropped_and_the_next_is_shown(app, monkeypatch, capsys):
+    handle = app.state.handle_message
+
+    def fail(message: Message, *rest: object) -> None:
+        if message.address == "/robojam/turn":
+            raise OverflowError("int too large\x1b[2J")
+        handle(message, *rest)
+
+    monkeypatch.setattr(type(app.state), "handle_message", lambda _, *args: fail(*args))
+    bad, good = Message("/robojam/turn", "s", ("ai",)), Message("/robojam/mode", "s", ("duet",))
+    monkeypatch.setattr(app.connection, "receive", lambda: [(1.0, [bad, bad, good])])
+    app._receive()
+    assert app.state.mode == "duet"
+    assert app.dropped_messages == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("robojam: the window drops '/robojam/turn': OverflowError: int")
+    assert "\x1b" not in line
