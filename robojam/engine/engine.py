@@ -6,6 +6,7 @@ recorder's queue. It never waits for a disk, a terminal, a network or a lock tha
 thread holds; it logs through a queue, and it stores nothing without a bound.
 """
 
+import json
 import logging
 import math
 import time
