@@ -114,9 +114,10 @@ def _audio_devices() -> list[dict[str, str]]:
 
 def _compute_devices() -> list[dict[str, str]]:
     """Return the devices that a model can compute on, the default first."""
-    from robojam.player.devices import choose_device
+    from robojam.player.devices import can_compile, choose_device
 
-    devices = [{"device": "cpu", "name": f"{os.cpu_count()} cores"}]
+    steps = "numba" if can_compile() else "numpy"
+    devices = [{"device": "cpu", "name": f"{os.cpu_count()} cores, steps by {steps}"}]
     default = choose_device("auto")
     if default != "cpu":
         import torch
