@@ -65,6 +65,7 @@ _ALLOWED = {
     "pressure": "a number from 0 to 1",
     "set": "control names with their values",
     "end": "text",
+    "late_ms": "percentiles by name, in milliseconds",
 }
 #: The field and the missing field in the messages of msgspec.
 _FIELD = re.compile(r"at `\$\.(\w+)")

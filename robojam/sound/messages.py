@@ -35,6 +35,6 @@ def decode(data: bytes) -> tuple[TouchPlayed | ControlChanged, float] | None:
             at, name, value = msgspec.convert(fields, _CONTROL)
             return ControlChanged(at, name, value), at
         at, who, phase, finger, x, y, dt, pressure = msgspec.convert(fields, _TOUCH)
-    except (ValueError, TypeError):  # msgspec's errors are ValueErrors
+    except (ValueError, TypeError, RecursionError):  # msgspec's errors are ValueErrors
         return None
     return TouchPlayed(at, Touch(x, y, dt, phase, finger, who, pressure), dt), at

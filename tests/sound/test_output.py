@@ -66,6 +66,10 @@ def test_events_that_sound_are_encoded_and_others_are_not():
     assert encode(TouchPending(0.0, "ai", Proposal(0.0, 0.0, 0.1, True), 1.0), 1.0) is None
 
 
+def test_deeply_nested_bytes_are_no_event():
+    assert decode(b"\x91" * 5000 + b"\xc0") is None
+
+
 @given(st.binary(max_size=64))
 def test_any_bytes_decode_to_an_event_or_none(data):
     got = decode(data)

@@ -13,6 +13,7 @@ from typing import Final
 
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import parse_action, spell_number
+from robojam.wire.midi.styles import PRESETS
 from robojam.wire.midi.values import FineValue, ParameterDecoder
 
 #: Change of a value from which a knob counts as turned; a loose knob trembles by less.
@@ -156,9 +157,19 @@ class Learner:
             if other is not None and other[:3] == source[:3]:
                 self._refuse(f"x and y are both {source[1]} {spell_number(*source[1:3])}")
                 return None
+        if self._is_parameter_beside_notes(target, source):
+            name = f"nrpn {spell_number(*source[1:3])}"
+            self._refuse(f"{name} cannot be y where x is the note: y of notes is a CC")
+            return None
         self.sources[target] = source
         self._seen.clear()
         return source
+
+    def _is_parameter_beside_notes(self, target: str, source: Source) -> bool:
+        """Return whether x would be the notes of a port, and y a parameter of it."""
+        axes = {axis: s for axis, s in self.sources.items() if axis in _AXES} | {target: source}
+        kinds = [axes[axis][:2] for axis in ("x", "y") if axis in axes]
+        return kinds == [(source[0], "note"), (source[0], "nrpn")]
 
     def toml(self, name: str = "learnt") -> str:
         """Return the bindings as TOML: a table for each port."""
@@ -191,6 +202,13 @@ class Learner:
         channels = {channel for *_, channel in axes.values()}
         if notes:
             return lines
+        preset = PRESETS["cc"]
+        for axis, source in axes.items():
+            other, own, taken = (
+                ("y", preset.x, preset.y) if axis == "x" else ("x", preset.y, preset.x)
+            )
+            if other not in axes and source[1:3] == ("cc", taken):
+                lines.append(f"{other} = {own}")  # the preset's is the one that was learnt
         if len(channels) == 1:
             lines.append(f"channel = {channels.pop() + 1}")
         controllers = [source for source in axes.values() if source[1] == "cc"]

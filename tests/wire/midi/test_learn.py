@@ -155,6 +155,41 @@ def test_one_controller_number_on_two_channels_is_not_both_axes():
     assert learner.target is None
 
 
+def test_parameter_is_not_learnt_for_y_of_the_notes_of_its_port():
+    learner = Learner(["x", "y"])
+    learner.read("Desk", stream.note_on(0, 60, 99))
+    turn_parameter(learner)
+    (problem,) = learner.problems
+    assert problem.startswith("nrpn 1:2 cannot be y where x is the note")
+    turn_parameter(learner, port="Other")
+    assert learner.target is None
+    assert learnt(learner)[1]["learnt2"].y == "nrpn 1:2"
+
+
+def test_notes_are_not_learnt_for_x_beside_a_parameter_of_their_port():
+    learner = Learner(["y", "x"])
+    turn_parameter(learner)
+    assert learner.read("Desk", stream.note_on(0, 60, 99)) is None
+    assert len(learner.problems) == 1
+
+
+def turn_parameter(learner, port="Desk"):
+    for value in range(0, 128, 8):
+        for pair in ((99, 1), (98, 2), (6, value)):
+            learner.read(port, stream.control(0, *pair))
+
+
+@pytest.mark.parametrize(
+    ("axis", "number", "other"), [("x", 17, ("y", 16)), ("y", 16, ("x", 17))]
+)
+def test_axis_that_is_learnt_alone_never_has_the_number_of_the_other(axis, number, other):
+    learner = Learner([axis])
+    turn(learner, number)
+    style = learnt(learner)[1]["learnt"]
+    assert getattr(style, axis) == number
+    assert getattr(style, other[0]) == other[1]
+
+
 @pytest.mark.parametrize(
     ("targets", "error"),
     [
