@@ -37,7 +37,7 @@ class Axis(NamedTuple):
         number = parse_nrpn(value)
         if number is None:
             raise ValueError(
-                f"{name} is {value:.60}, and must be a controller, 0 to 127, or nrpn N:N"
+                f"{name} is {value!r:.60}, and must be a controller, 0 to 127, or nrpn N:N"
             )
         return cls("nrpn", number)
 

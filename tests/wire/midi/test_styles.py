@@ -61,12 +61,16 @@ def test_scale_has_the_same_spellings_in_a_style_and_at_the_top_level(spelling, 
         ('[midi.lead]\ny = "breath"', "lead: y = 'breath'"),
         ("[midi.lead]\nlow = 90", "low is 90, and must be below high, 84"),
         ('[midi.lead]\nlike = "cc14"\nx = 40', "14 bits are of controllers 0 to 31"),
-        ('[midi.lead]\nlike = "cc"\ny = "pressure"', "y is pressure, and must be a controller"),
+        (
+            '[midi.lead]\nlike = "cc"\ny = "pressure"',
+            "y is 'pressure', and must be a controller",
+        ),
+        ('[midi.lead]\nx = "\\n"', r"x is '\\n', and must be a controller"),
         ('[midi.lead]\nlike = "cc"\ny = 16', "x and y are both 16, and must differ"),
         ('[midi.lead]\nzone = "none"', "a channel must be named"),
         (
             '[midi.lead]\nlike = "cc"\nx = "nrpn 128:0"',
-            "x is nrpn 128:0, and must be a controller",
+            "x is 'nrpn 128:0', and must be a controller",
         ),
         (
             '[midi.lead]\ny = "nrpn 1:2"',
