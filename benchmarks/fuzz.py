@@ -20,6 +20,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -34,6 +36,9 @@ from support.fuzz import TARGETS, Meter, Target, TimeMeter, fault_of, shrink
 _ROUND, _ENDLESS = 5.0, 20.0
 #: Seconds in which the smallest input is looked for.
 _SHRINKING = 20.0
+
+#: Target, seed, seconds and limit of a round.
+Task = tuple[str, str, float, float]
 
 
 class EndlessError(Exception):
@@ -55,33 +60,37 @@ def _end(*_: object) -> None:
     raise EndlessError(f"more than {_ENDLESS:g} s")
 
 
+def _fault_of(target: Target, value: Any, meter: Meter) -> tuple[str, str] | None:
+    """Return the fault of a value, as `fault_of`; one that never ends is a fault, too."""
+    alarm = getattr(signal, "SIGALRM", None)
+    if alarm is None:
+        return fault_of(target, value, meter)
+    signal.signal(alarm, _end)
+    signal.setitimer(signal.ITIMER_REAL, _ENDLESS)
+    try:
+        return fault_of(target, value, meter)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _least_seconds(target: Target, value: Any) -> float:
     """Return the seconds that the slowest part of an input takes, the least of three runs."""
     least = float("inf")
     for _ in range(3):
         meter = TimeMeter()
-        fault_of(target, value, meter)
+        _fault_of(target, value, meter)
         least = min(least, meter.most)
     return least
 
 
-def run_round(
-    name: str, seed: str, seconds: float, limit: float, known: frozenset[str]
-) -> Report:
+def run_round(name: str, seed: str, seconds: float, limit: float) -> Report:
     """Check random inputs of a target for some seconds."""
     target, random, report = TARGETS[name], Random(seed), Report(name)
     began = time.perf_counter()
-    alarm = getattr(signal, "SIGALRM", None)
-    if alarm is not None:
-        signal.signal(alarm, _end)
     while time.perf_counter() - began < seconds:
         value = target.generate(random)
         meter = TimeMeter()
-        if alarm is not None:
-            signal.setitimer(signal.ITIMER_REAL, _ENDLESS)
-        fault = fault_of(target, value, meter)
-        if alarm is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        fault = _fault_of(target, value, meter)
         report.inputs += target.size(value)
         if fault is None and meter.most > limit:
             fault = _slow(target, value, limit)
@@ -89,8 +98,7 @@ def run_round(
             report.slowest = max(report.slowest, meter.most)
         if fault is not None and fault[0] not in report.faults:
             key, about = fault
-            small = value if key in known else _smallest(target, value, key, limit)
-            report.faults[key] = small, about
+            report.faults[key] = _smallest(target, value, key, limit), about
     report.seconds = time.perf_counter() - began
     return report
 
@@ -105,25 +113,19 @@ def _smallest(target: Target, value: Any, key: str, limit: float) -> Any:
     def fails(candidate: Any) -> bool:
         if key.startswith("slow"):
             return _least_seconds(target, candidate) > limit
-        fault = fault_of(target, candidate, Meter())
+        fault = _fault_of(target, candidate, Meter())
         return fault is not None and fault[0] == key
 
     return shrink(value, fails, seconds=_SHRINKING)
 
 
-def _rounds(
-    names: list[str], seed: int, until: float, limit: float
-) -> Iterator[tuple[Any, ...]]:
+def _rounds(names: list[str], seed: int, until: float, limit: float) -> Iterator[Task]:
     number = 0
     while time.monotonic() < until:
         for name in names:
             if time.monotonic() < until:
-                yield name, f"{seed} {name} {number}", _ROUND, limit, frozenset()
+                yield name, f"{seed} {name} {number}", _ROUND, limit
         number += 1
-
-
-def _run(task: tuple[Any, ...]) -> Report:
-    return run_round(*task)
 
 
 def _set_up() -> None:
@@ -151,17 +153,15 @@ def main() -> int:
     inputs, seconds, slowest = Counter[str](), Counter[str](), dict.fromkeys(names, 0.0)
     faults: set[str] = set()
     until = time.monotonic() + given.seconds
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(given.processes, _set_up) as pool:
-        tasks = _rounds(names, given.seed, until, given.limit)
-        for report in _in_parallel(pool, tasks, given.processes):
-            inputs[report.target] += report.inputs
-            seconds[report.target] += report.seconds
-            slowest[report.target] = max(slowest[report.target], report.slowest)
-            for key, (value, about) in report.faults.items():
-                if key not in faults:
-                    faults.add(key)
-                    print_fault(report.target, key, value, about)
+    tasks = _rounds(names, given.seed, until, given.limit)
+    for report in _in_parallel(tasks, given.processes):
+        inputs[report.target] += report.inputs
+        seconds[report.target] += report.seconds
+        slowest[report.target] = max(slowest[report.target], report.slowest)
+        for key, (value, about) in report.faults.items():
+            if key not in faults:
+                faults.add(key)
+                print_fault(report.target, key, value, about)
     for name in names:
         if seconds[name]:
             rate = inputs[name] / seconds[name]
@@ -171,17 +171,26 @@ def main() -> int:
     return int(bool(faults))
 
 
-def _in_parallel(
-    pool: Any, tasks: Iterator[tuple[Any, ...]], processes: int
-) -> Iterator[Report]:
-    """Run tasks in a pool, of which no more are taken than there are processes."""
-    running = []
-    for task in tasks:
-        running.append(pool.apply_async(_run, (task,)))
-        while len(running) >= processes:
-            yield running.pop(0).get()
-    for result in running:
-        yield result.get()
+def _in_parallel(tasks: Iterator[Task], processes: int) -> Iterator[Report]:
+    """Run tasks in processes, of which no more are taken than there are processes."""
+    context = multiprocessing.get_context("spawn")
+    while True:
+        running: dict[Future[Report], Task] = {}
+        with ProcessPoolExecutor(processes, context, initializer=_set_up) as pool:
+            try:
+                for task in tasks:
+                    running[pool.submit(run_round, *task)] = task
+                    while len(running) >= processes:
+                        for done in wait(running, return_when=FIRST_COMPLETED).done:
+                            yield done.result()
+                            del running[done]
+                for last in running:
+                    yield last.result()
+                return
+            except BrokenProcessPool:  # the interpreter itself died
+                seeds = ", ".join(repr(task[1]) for task in running.values())
+                yield Report(next(iter(running.values()))[0],
+                             faults={f"crash: {seeds}": (None, "a process died")})  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def test_scale_has_the_same_spellings_in_a_style_and_at_the_top_level(spelling, 
             '[midi.lead]\nlike = "cc"\ny = "pressure"',
             "y is 'pressure', and must be a controller",
         ),
-        ('[midi.lead]\nx = "\\n"', r"x is '\\n', and must be a controller"),
+        ('[midi.lead]\nx = "\\n"', r"x is '\n', and must be a controller"),
         ('[midi.lead]\nlike = "cc"\ny = 16', "x and y are both 16, and must differ"),
         ('[midi.lead]\nzone = "none"', "a channel must be named"),
         (
