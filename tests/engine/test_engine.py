@@ -546,6 +546,16 @@ def test_packet_from_the_engine_s_own_address_is_an_echo(driven):
     assert d2.status()["monitors"] == 0
 
 
+@pytest.mark.parametrize("address", ["/touch", "/impsy", "/1/xy"])
+def test_touch_from_the_engine_s_own_address_makes_no_player(driven, address):
+    d = driven(mode="listen", touchosc=("/1/xy",))
+    d.send(address, "ff", 0.25, 0.75, sender=d.wire.address)
+    d.send("/robojam/mode", "s", "solo", sender=d.wire.address)
+    status = d.status()
+    assert (status["players"], status["mode"]) == ([], "listen")
+    assert status["dropped"] == {"echo": 2}
+
+
 @pytest.mark.parametrize("mode", ["call-response", "duet", "solo"])
 def test_monitor_that_sends_every_packet_back_causes_no_endless_loop(driven, mode):
     d = driven(mode=mode)

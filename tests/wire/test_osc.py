@@ -357,6 +357,18 @@ def read_all(packet: bytes) -> None:
         assert isinstance(native.read(message, native.INPUTS), native.Input)
 
 
+@pytest.mark.parametrize("size", [0, -4, -(2**31)])
+def test_element_of_a_bundle_without_a_size_ends_the_bundle(size: int) -> None:
+    head = b"#bundle\0" + bytes(8)
+    sized = size.to_bytes(4, "big", signed=True)
+    after = len(MOVE).to_bytes(4, "big") + MOVE
+    messages, dropped = decode(head + after + sized + after)
+    assert messages == decode(MOVE)[0]
+    assert [(part.reason, part.about[:18]) for part in dropped] == [
+        ("malformed", "a bundle cut short")
+    ]
+
+
 @given(st.binary(max_size=200))
 @example(b"#bundle\0")
 def test_any_bytes_give_inputs_or_reasons(packet: bytes) -> None:
