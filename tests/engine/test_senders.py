@@ -12,6 +12,7 @@ from support.engine import DrivenEngine
 from support.players import ScriptedPlayer, land
 
 from robojam.controls import RefusedError
+from robojam.engine import senders as senders_module
 from robojam.engine.senders import (
     FORGET_AFTER,
     MAX_OF_A_HOST,
@@ -58,6 +59,40 @@ def move(
     senders: Senders, sender: Sender, finger: int, now: float, x: float = 0.5, **more: int
 ) -> list[int]:
     return senders.take(sender, Finger(MOVE, finger, x, 0.5), now, **more)
+
+
+@pytest.mark.parametrize("source", ["midi:Desk", "tuio:10.0.0.1/a"])
+def test_touch_that_a_device_or_a_tracker_repeats_at_once_is_heard(senders, source):
+    sender = senders.admit(source, 0.0)
+    down(senders, sender, 1, 0.0)
+    move(senders, sender, 1, 0.001, 0.6)
+    move(senders, sender, 1, 0.002, 0.6)  # it did not come twice: these packets are not lost
+    phone = senders.admit(PHONE, 0.0)
+    move(senders, phone, 1, 0.001)
+    with pytest.raises(RefusedError, match="doubled"):
+        move(senders, phone, 1, 0.002)
+
+
+def test_finger_that_lands_soon_after_its_own_lift_may_be_held_still(senders):
+    sender = senders.admit(PHONE, 0.0)
+    down(senders, sender, 1, 0.0)
+    assert sender.take_up(1, 1.0)
+    down(senders, sender, 1, 1.02)
+    assert senders.expire(1.02 + SILENCE - 0.1)[0] == []
+    assert senders.expire(1.02 + SILENCE + 0.1)[0] == [("human", 1)]
+
+
+def test_name_that_was_left_first_is_used_again_first(senders, monkeypatch):
+    monkeypatch.setattr(senders_module, "_MAX_NAMES", 3)
+    for number, host in enumerate(("10.0.0.1", "10.0.0.2", "10.0.0.3")):
+        senders.admit(host, float(number))
+    senders.admit("10.0.0.1", 300.0)
+    for now in (FORGET_AFTER + 10, FORGET_AFTER + 310):  # human leaves last
+        senders.expire(now)
+    assert len(senders) == 0
+    now = FORGET_AFTER + 311
+    newcomers = [senders.admit(f"10.0.1.{i}", now).name for i in range(3)]
+    assert newcomers == ["human2", "human3", "human"]
 
 
 # -- players ---------------------------------------------------------------------------------

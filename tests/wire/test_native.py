@@ -114,6 +114,26 @@ def test_true_and_impulse_are_one_and_false_and_nil_are_zero_where_a_number_stan
     assert constants("/robojam/audition", "F") == native.PreviewTouch(on=False)
 
 
+def test_numbers_as_text_beside_names_are_read() -> None:
+    packet = encode("/robojam/audition/up", "sss", "ai2", "3", "0.25")
+    expected = native.PreviewTouch(UP, "ai2", 3, wait=0.25)
+    assert native.read(decode(packet)[0][0], native.INPUTS) == expected
+
+
+@pytest.mark.parametrize(
+    ("who", "wait"), [("stranger", 0.5), ("ai0", 0.0), ("ai", -0.1), ("ai", 1.1), ("", 5.0)]
+)
+def test_preview_of_nobody_or_of_another_time_is_refused(who: str, wait: float) -> None:
+    (message,), _ = decode(encode("/robojam/audition/down", "siffd", who, 0, 0.5, 0.5, wait))
+    assert native.read(message, native.INPUTS) == Dropped("out of range")
+
+
+@pytest.mark.parametrize("value", [None, "1", b"1"])
+def test_what_is_no_number_is_a_wrong_argument(value: object) -> None:
+    with pytest.raises(native.ArgumentError, match="wrong arguments"):
+        native.parse_number(value)
+
+
 TRIGGERS = {f"/robojam/{name}": Control(name, 1) for name in ("answer", "reset", "panic")} | {
     "/robojam/status": StatusRequest()
 }

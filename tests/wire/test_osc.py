@@ -17,6 +17,7 @@ from pythonosc.parsing import osc_types
 from robojam.wire import native
 from robojam.wire.osc import (
     MAX_ADDRESS,
+    MAX_ARGUMENTS,
     MAX_DEPTH,
     MAX_FAULTS,
     MAX_UNUSUAL,
@@ -355,6 +356,19 @@ def read_all(packet: bytes) -> None:
         assert part.about.isprintable()
     for message in messages:
         assert isinstance(native.read(message, native.INPUTS), native.Input)
+
+
+@pytest.mark.parametrize("tag", ["T", "i"])
+def test_as_many_arguments_as_are_allowed_are_read_and_no_more(tag: str) -> None:
+    def message(count: int) -> bytes:
+        tags = "," + tag * count
+        values = b"" if tag == "T" else bytes(4 * count)
+        return b"/x\0\0" + tags.encode() + bytes(4 - len(tags) % 4) + values
+
+    (read,), dropped = decode(message(MAX_ARGUMENTS))
+    assert (len(read.args), dropped) == (MAX_ARGUMENTS, [])
+    read_beyond, dropped = decode(message(MAX_ARGUMENTS + 1))
+    assert (read_beyond, [part.reason for part in dropped]) == ([], ["too many arguments"])
 
 
 @pytest.mark.parametrize("size", [0, -4, -(2**31)])

@@ -56,15 +56,15 @@ class EngineSetup:
     def choices(self, name: str) -> tuple[Choice, ...]:
         """Return what can be chosen for an option of ports, chosen ones included."""
         available = self.available.get(name, ())
-        entries = self.ports.get(name, ())
+        meant = [(entry, self._meant(name, entry)) for entry in self.ports.get(name, ())]
         found: list[Choice] = []
         for port in available:
-            entry = next((e for e in entries if self._means(name, e, port)), None)
+            entry = next((entry for entry, ports in meant if port in ports), None)
             style = "" if entry is None else self._split(name, entry)[1]
             text = f"{self.names[port]} ({port})" if port in self.names else port
             found.append(Choice(printable(text), port, entry is not None, style))
-        for entry in entries:
-            if not any(self._means(name, entry, port) for port in available):
+        for entry, ports in meant:
+            if not ports:
                 base, style = self._split(name, entry)
                 missing = name != "osc-out" and not base.startswith("virtual:")
                 found.append(Choice(printable(base), entry, True, style, missing))
@@ -99,18 +99,23 @@ class EngineSetup:
         ]
 
     def _means(self, name: str, entry: str, port: str) -> bool:
-        """Return whether a chosen entry means a port: by its name, or by a part of it.
+        """Return whether a chosen entry means a port, which may not be available."""
+        if port not in self.available.get(name, ()):
+            return port == entry
+        return port in self._meant(name, entry)
+
+    def _meant(self, name: str, entry: str) -> set[str]:
+        """Return the available ports that a chosen entry means: by a name, or a part of it.
 
         An exact name means that port alone. Addresses are never meant by a part.
         """
         available = self.available.get(name, ())
-        if name == "osc-out" or port not in available:
-            return port == entry
         base = self._split(name, entry)[0]
-        if base in available:
-            return port == base
+        if name == "osc-out" or base in available:
+            return {base} & {*available}
         # An older file may name it with the numbers that it had then.
-        return base.lower() in port.lower() or stable_name(base) == port
+        part, stable = base.lower(), stable_name(base)
+        return {port for port in available if part in port.lower() or stable == port}
 
 
 def parse_setup(text: str) -> EngineSetup | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from robojam.controls import MODES
 from robojam.engine import monitors, senders
+from robojam.jam.jam import Jam
 from robojam.jam.protocols import Player
 from robojam.sessions.recorder import Recorder
 from robojam.sessions.regenerate import first_difference, regenerate
@@ -243,12 +244,15 @@ def _check_state(d: DrivenEngine, before: dict[str, int]) -> dict[str, int]:
 def largest_container(root: object) -> int:
     """Return the size of the largest container that can be reached from an engine.
 
-    The recorder's queue is left out, which a thread empties, and what is of tests.
+    The recorder's queue is left out, which a thread empties, the jam, whose snapshots are of
+    the player, and what is of tests.
     """
     largest, seen, pending = 0, set[int](), [root]
     while pending:
         value = pending.pop()
-        if id(value) in seen or isinstance(value, str | bytes | int | float | Recorder | type):
+        if id(value) in seen or isinstance(
+            value, str | bytes | int | float | Recorder | Jam | type
+        ):
             continue
         seen.add(id(value))
         if isinstance(value, dict):

@@ -201,7 +201,7 @@ def check_sound(packet: bytes, meter: Meter) -> None:
 
 TARGETS = (
     Target("window", reports, check_window, len, work=100_000),
-    Target("setup", setup_text, check_setup, work=200_000),
+    Target("setup", setup_text, check_setup, work=60_000),
     Target("status", status_packet, check_status),
     Target("sound", sound_message, check_sound),
 )
