@@ -3,10 +3,11 @@
     python benchmarks/fuzz.py --seconds 3600
     python benchmarks/fuzz.py --seconds 60 --target osc --target engine --seed 7
 
-Each fault is printed when it is found, with the smallest input that shows it as a test to be
-pasted, and so is the slowest input of each target that takes longer than --limit (seconds of
-one packet, or of one call of a parser, the least of three). Without --target the time is
-shared by all. --seed: the same inputs again. The status is 1 where a fault was found.
+The targets are those of tests/support/fuzz. Each fault is printed when it is found, with the
+smallest input that shows it as a test to be pasted, and so is an input that takes longer than
+--limit (seconds of one packet, or of one call of a parser, the least of three). Without
+--target the time is shared by all. --seed: the same inputs again. The status is 1 where a
+fault was found.
 """
 
 from __future__ import annotations
@@ -141,7 +142,9 @@ def print_fault(name: str, key: str, value: Any, about: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--target", action="append", choices=[*TARGETS], default=None)

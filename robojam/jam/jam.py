@@ -130,6 +130,7 @@ class Jam:
         self.player.rest(0)
         self.player.reset()
         self.player.seed(seed)
+        self._history.clear()  # a control before the take may have left one of another seed
         self.begun = True
         self.mode.play_on(self)
         self._upcoming = None

@@ -134,6 +134,18 @@ def test_session_of_a_killed_engine_is_regenerated_as_far_as_it_goes(seed, tmp_p
         assert made[: kept - 1] == list(killed.events)
 
 
+def test_going_back_to_before_the_take_is_going_back_to_its_beginning(tmp_path):
+    driven = DrivenEngine(tmp_path)
+    driven.send("/robojam/reset")  # the take has not begun, and its seed is not drawn
+    driven.send("/robojam/answer")
+    driven.send("/robojam/back", "f", 0.5)
+    driven.send("/robojam/mode", "s", "solo")
+    driven.wait(2.0)
+    session = driven.end()
+    assert len(session.events) > 5
+    assert first_difference(session, regenerated(session)) is None
+
+
 def test_altered_touch_changes_the_machines_part_after_it_only(tmp_path):
     driven = DrivenEngine(tmp_path)
     for i in range(40):
