@@ -154,10 +154,13 @@ class _View:
         self.down: set[tuple[str, int]] = set()
         self.engine = engine
         self.complete = True
+        self._renewing = False
 
     def sent(self, packet: bytes, to: tuple[str, int]) -> None:
         if to != MONITOR:
             return
+        # Only a new monitor is told the controls at once; nothing else changes meanwhile.
+        self.complete &= not (self._renewing and packet.startswith(b"/robojam/temperature\0"))
         for message in messages(packet, 0.0):
             match message.address.split("/")[2:]:
                 case [who, "up"]:
@@ -167,8 +170,9 @@ class _View:
 
     def renew(self) -> None:
         """Subscribe; a monitor that had lost its place has missed something."""
-        self.complete &= MONITOR in self.engine.engine._monitors._until
+        self._renewing = True
         self.engine.send("/robojam/subscribe", "i", MONITOR[1], sender=MONITOR)
+        self._renewing = False
 
 
 def _other(voices: int) -> RandomPlayer:
