@@ -228,7 +228,7 @@ def _play(d: DrivenEngine, ports: list[_MidiPort], each: Step) -> None:
             d.engine.advance()
         case ("midi", int(index), bytes(data)):
             ports[index % 2].data = data
-            d.engine.receive(ports[index % 2])  # type: ignore[arg-type]
+            d.receive(ports[index % 2])  # type: ignore[arg-type]
 
 
 def _wait(d: DrivenEngine, seconds: float) -> None:
