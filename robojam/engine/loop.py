@@ -90,7 +90,7 @@ def _receive(engine: Engine, port: Endpoint | PacketPort, read: Read) -> bool:
         received = port.receive()
         if received is None:
             break
-        engine.take_in(*received, engine.clock(), read)
+        engine.attempt(engine.take_in, *received, engine.clock(), read)
     return True
 
 
