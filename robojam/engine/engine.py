@@ -827,6 +827,7 @@ class Engine:
             return
         self._next_take(self.clock(), "another number of voices")
         setup.options = msgspec.structs.replace(setup.options, voices=voices)
+        self._load_of_machine.clear(voices)
         self.info, self._make_jam = loaded.info, partial(Jam, loaded.player)
         self.jam = self._new_jam()
         self._use_setup(setup, "voices")

@@ -67,6 +67,6 @@ class Load:
         return self.resting != before
 
     def clear(self, voices: int) -> None:
-        """Begin again, as for another model; no more than voices - 1 rest."""
+        """Begin again, with another number of voices, of which at most all but one rest."""
         self.resting = min(self.resting, voices - 1)
         self._missing, self._in_a_row = 0.0, 0

@@ -67,3 +67,10 @@ def test_tries_become_rarer_where_there_is_never_time():
     tries = sum(after < before for before, after in pairwise(rests))
     assert tries < 20
     assert machine.voices - machine.load.resting <= 45
+
+
+def test_fewer_voices_have_fewer_that_rest():
+    machine = Machine(capacity=1, voices=64)
+    machine.run(10)
+    machine.load.clear(4)
+    assert machine.load.resting == 3
