@@ -381,14 +381,15 @@ class Engine:
     def read(
         self, data: bytes, sender: Address, arrival: float
     ) -> Iterator[tuple[str, native.Input]]:
-        """Yield the inputs of an OSC packet, each with its source."""
+        """Yield the inputs of an OSC packet, as `PacketPort.read` does."""
         host, port = player_host(sender[0]), sender[1]
         plays = self._roles.of(host, arrival) is not Role.WATCHER
         for part in osc.parts(data):
             if isinstance(part, osc.Dropped):
                 yield host, part
             else:
-                yield from self._reader.read(part, host, arrival, port, plays=plays)
+                inputs = self._reader.read(part, host, arrival, port, plays=plays)
+                yield from inputs or ((host, native.NOTHING),)
 
     def take_in(self, data: bytes, sender: Address, arrival: float, read: Read) -> None:
         """Put a packet that arrived at an instant into the inbox; read yields its inputs."""
@@ -399,7 +400,7 @@ class Engine:
                 return
             host, is_here = player_host(sender[0]), self.endpoint.is_here(sender[0])
             allowed = is_here or self._packets.take(host, arrival)
-            packet = Packet(read(data, sender, arrival), sender, arrival)
+            packet = Packet(read(data, sender, arrival), sender, arrival, len(data))
             key = sender if is_here else host
             if not allowed or not self._inbox.add(key, packet, is_here=is_here):
                 self._counts.drop("flood", "more packets than are handled")
@@ -432,6 +433,8 @@ class Engine:
             if following is None:
                 return True
             source, request = following
+            if request is native.NOTHING:
+                continue
             packet.work += _work(request)
             if packet.work > _MAX_WORK and packet.sender is not None:
                 self._counts.sender = packet.sender

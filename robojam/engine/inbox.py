@@ -8,59 +8,82 @@ senders together have every second turn.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from robojam.limits import ExpiringTable
 from robojam.ports.udp import Address
 from robojam.wire.native import Input
 
-#: Most packets of one sender that wait, and most senders of this machine, and of others, whose
-#: packets wait.
+#: Most packets of one sender that wait, and their bytes.
 MAX_PACKETS: Final = 512
+MAX_BYTES: Final = 1 << 18
+#: Most senders of this machine, and of others, that have a queue of their own, and the seconds
+#: for which they keep it. Those who come when all have theirs share one.
 MAX_SENDERS: Final = 64
+PLACE_LIFE: Final = 60.0
 #: Requests of one packet that are handled before another sender's.
 PIECE: Final = 8
 
 
 @dataclass(slots=True)
 class Packet:
-    """Packet that was received at an instant: its requests, each with its source.
+    """Packet that was received at an instant (s): its requests, each with its source.
 
-    sender is None for a device. work is how much work its requests have been so far.
+    sender is None for a device. size is in bytes. work is how much work its requests have been
+    so far.
     """
 
     requests: Iterator[tuple[str, Input]]
     sender: Address | None
     arrival: float
+    size: int = 0
     work: int = 0
+
+
+@dataclass(slots=True)
+class _Queue:
+    packets: deque[Packet] = field(default_factory=deque)
+    size: int = 0  # bytes
+
+
+class _Group:
+    """Queues of the senders of this machine, or of all others; those that wait, by turns."""
+
+    def __init__(self) -> None:
+        self.places = ExpiringTable[Hashable, bool](MAX_SENDERS, PLACE_LIFE)
+        self.queues: OrderedDict[Hashable, _Queue] = OrderedDict()
 
 
 class Inbox:
     """Packets that wait, in a queue for each sender."""
 
     def __init__(self) -> None:
-        # Of this machine's senders, and of others.
-        self._queues: tuple[_Queues, _Queues] = OrderedDict(), OrderedDict()
+        self._here, self._others = self._groups = _Group(), _Group()
         self._next = 0
 
     def __bool__(self) -> bool:
         """Return whether a packet waits."""
-        return bool(self._queues[0] or self._queues[1])
+        return bool(self._here.queues or self._others.queues)
 
     def add(self, sender: Hashable, packet: Packet, *, is_here: bool) -> bool:
         """Add a packet to the queue of a sender; return whether there was place for it.
 
         is_here says whether the sender is on this machine.
         """
-        queues = self._queues[0 if is_here else 1]
-        queue = queues.get(sender)
+        group = self._here if is_here else self._others
+        if not group.places.use(sender, packet.arrival):
+            if len(group.places) < MAX_SENDERS:
+                group.places.put(sender, True, packet.arrival)
+            else:
+                sender = None
+        queue = group.queues.get(sender)
         if queue is None:
-            if len(queues) >= MAX_SENDERS:
-                return False
-            queue = queues[sender] = deque()
-        if len(queue) >= MAX_PACKETS:
+            queue = group.queues[sender] = _Queue()
+        if len(queue.packets) >= MAX_PACKETS or queue.size + packet.size > MAX_BYTES:
             return False
-        queue.append(packet)
+        queue.packets.append(packet)
+        queue.size += packet.size
         return True
 
     def handle(self, handle: Callable[[Packet], bool]) -> None:
@@ -68,17 +91,14 @@ class Inbox:
 
         handle returns whether the packet is done. If not, it goes on at its sender's next turn.
         """
-        queues = self._queues[self._next] or self._queues[1 - self._next]
+        queues = self._groups[self._next].queues or self._groups[1 - self._next].queues
         self._next = 1 - self._next
         sender, queue = queues.popitem(last=False)
         done = True
         try:
-            done = handle(queue[0])
+            done = handle(queue.packets[0])
         finally:
             if done:
-                queue.popleft()
-            if queue:
+                queue.size -= queue.packets.popleft().size
+            if queue.packets:
                 queues[sender] = queue
-
-
-_Queues = OrderedDict[Hashable, deque[Packet]]

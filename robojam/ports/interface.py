@@ -48,7 +48,10 @@ class PacketPort(_InputPort, Protocol):
     def read(
         self, packet: bytes, sender: Address, arrival: float
     ) -> Iterator[tuple[str, Input]]:
-        """Yield the inputs of a packet that arrived at an instant, each with its source."""
+        """Yield the inputs of a packet that arrived at an instant, each with its source.
+
+        A message that asks for nothing yields NOTHING: reading it takes time, too.
+        """
 
 
 InputPort = DevicePort | PacketPort

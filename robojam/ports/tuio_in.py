@@ -7,7 +7,7 @@ from robojam.config.addresses import format_address
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address
 from robojam.wire import osc, tuio
-from robojam.wire.native import Input
+from robojam.wire.native import NOTHING, Input
 
 
 class TuioInput:
@@ -28,13 +28,14 @@ class TuioInput:
     def read(
         self, packet: bytes, sender: Address, arrival: float
     ) -> Iterator[tuple[str, Input]]:
-        """Yield the inputs of a packet that arrived at an instant, each with its source."""
+        """Yield the inputs of a packet, as `PacketPort.read` does."""
         host, port = sender
         for part in osc.parts(packet):
             if isinstance(part, osc.Dropped):
                 yield format_address(host, port), part
             elif part.address.startswith(tuio.PREFIX):
-                yield from self._reader.read(part, host, arrival, port)
+                inputs = self._reader.read(part, host, arrival, port)
+                yield from inputs or ((host, NOTHING),)
             else:
                 about = f"{part.address!r:.80} at the port for TUIO"
                 drop = osc.Dropped("unknown address", about, part.address)

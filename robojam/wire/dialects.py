@@ -67,7 +67,7 @@ class OscReader:
         inputs = self.pads.read(message, host, now, self.echo) if plays else None
         if inputs is None:
             input_ = native.read(message, INPUTS)
-            if input_ is native.RELEASED:
+            if input_ is native.NOTHING:
                 return []
             inputs = [self._unless_echo(input_, message, host, now) if plays else input_]
         return [

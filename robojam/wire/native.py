@@ -145,8 +145,8 @@ Input = (
 )  # fmt: skip
 
 
-#: Input of a button that is released, which asks for nothing and is no fault.
-RELEASED: Final = Dropped("released")
+#: Input that asks for nothing and is no fault, as that of a button that is released.
+NOTHING: Final = Dropped("nothing")
 
 
 class ArgumentError(Exception):
@@ -241,7 +241,7 @@ def trigger(result: Input) -> Mapping[str, Form]:
 
     def press(value: object = True) -> Input:  # noqa: FBT002
         number = numeric(value)
-        return RELEASED if number is not None and not parse_number(number) else result
+        return NOTHING if number is not None and not parse_number(number) else result
 
     takes = "nothing, or the value of a button: not 0 when it is pressed, 0 when released"
     return {"": Form(takes, lambda: result)} | dict.fromkeys("ns?", Form("", press))

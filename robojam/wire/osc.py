@@ -25,7 +25,8 @@ from pythonosc.parsing import osc_types
 #: Argument of a message.
 Argument = float | str | bool | None
 
-#: Most messages of a packet, of which the rest is dropped, and deepest nesting of bundles.
+#: Most messages of a packet, and bundles in its bundles, of which the rest is dropped; and
+#: deepest nesting of bundles.
 MAX_MESSAGES, MAX_DEPTH = 1024, 8
 #: Longest address, in bytes; messages with a longer one are dropped.
 MAX_ADDRESS = 255
@@ -95,8 +96,9 @@ def parts(packet: bytes) -> Iterator[Message | Dropped]:
             yield Dropped("too many messages", f"a packet may have {MAX_MESSAGES}")
             return
         dropped: Dropped | None = None
-        if not data.startswith(_BUNDLE):
-            read += 1
+        is_bundle = data.startswith(_BUNDLE)
+        read += depth > 0 or not is_bundle
+        if not is_bundle:
             try:
                 yield _message(data)
                 continue

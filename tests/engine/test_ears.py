@@ -11,10 +11,12 @@ from support.players import RandomPlayer
 
 from robojam.controls import RefusedError, validate_control
 from robojam.engine.inbox import MAX_PACKETS
+from robojam.ports.tuio_in import TuioInput
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import SetEvent
 from robojam.touch import Phase
 from robojam.wire import osc
+from robojam.wire.tuio import TuioReader
 
 FAR = ("10.0.0.7", 4000)
 MONITOR = ("127.0.0.1", 4001)
@@ -203,3 +205,21 @@ def test_packet_that_waited_is_handled_at_its_turn_and_time_never_runs_back(slow
     touches = [e for e in driven.end().touches("human") if e.touch.phase is not Phase.UP]
     assert [e.t for e in touches] == sorted(e.t for e in touches)
     assert touches[-1].t == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        osc.encode("/ping"),
+        osc.encode("/robojam/panic", "i", 0),
+        osc.encode("/tuio/2Dcur", "ss", "source", "x"),
+    ],
+)
+def test_messages_that_ask_for_nothing_are_read_in_pieces(slow, message):
+    driven = slow(mode="listen")
+    packet = osc.bundle([message] * 1000)
+    for read in (driven.engine.read, TuioInput(None, TuioReader()).read):  # type: ignore[arg-type]
+        assert len(list(read(packet, FAR, driven.now))) == 1000
+    before = driven.status()["dropped"]
+    driven.raw(packet, sender=FAR)
+    assert driven.status()["dropped"] == before

@@ -11,9 +11,9 @@ from robojam.wire.native import Input
 from robojam.wire.osc import Dropped
 
 
-def packet(count: int = 1, name: str = "a") -> Packet:
+def packet(count: int = 1, name: str = "a", size: int = 0, arrival: float = 0.0) -> Packet:
     requests: Iterator[tuple[str, Input]] = ((name, Dropped("x")) for _ in range(count))
-    return Packet(requests, ("10.0.0.7", 1), 0.0)
+    return Packet(requests, ("10.0.0.7", 1), arrival, size)
 
 
 def handled(inbox: Inbox, at_once: int = PIECE) -> list[str]:
@@ -56,16 +56,35 @@ def test_this_machine_has_every_second_turn():
     assert handled(inbox)[:6].count("here") == 3
 
 
-def test_senders_and_their_packets_are_bounded_and_this_machine_has_its_own_places():
+def test_packets_of_a_sender_are_bounded_in_number_and_bytes():
     inbox = Inbox()
     assert all(inbox.add("a", packet(), is_here=False) for _ in range(MAX_PACKETS))
     assert not inbox.add("a", packet(), is_here=False)
-    for host in range(MAX_SENDERS - 1):
-        assert inbox.add(host, packet(), is_here=False)
-    assert not inbox.add("newcomer", packet(), is_here=False)
-    assert inbox.add("window", packet(), is_here=True)
-    assert len(handled(inbox)) == MAX_PACKETS + MAX_SENDERS
-    assert inbox.add("newcomer", packet(), is_here=False)
+    large = [inbox.add("b", packet(size=65_000), is_here=False) for _ in range(5)]
+    assert large == [True] * 4 + [False]
+    assert inbox.add("a", packet(), is_here=True)  # this machine has its own places
+    assert len(handled(inbox)) == MAX_PACKETS + 5
+    assert inbox.add("b", packet(size=65_000), is_here=False)
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_flood_from_many_senders_takes_no_place_of_one_that_is_known(is_here):
+    inbox = Inbox()
+    inbox.add("player", packet(), is_here=is_here)
+    handled(inbox)
+    added = [inbox.add(i, packet(1, "flood"), is_here=is_here) for i in range(2000)]
+    assert added.count(True) == MAX_SENDERS - 1 + MAX_PACKETS  # further ones share a queue
+    assert inbox.add("player", packet(1, "player"), is_here=is_here)
+    assert "player" in handled(inbox)[: MAX_SENDERS + 1]
+
+
+def test_senders_who_are_silent_give_up_their_places():
+    inbox = Inbox()
+    for i in range(MAX_SENDERS):
+        inbox.add(i, packet(), is_here=True)
+    for name in ("a", "b"):
+        full = [inbox.add(name, packet(arrival=60.0), is_here=True) for _ in range(600)]
+        assert full.count(True) == MAX_PACKETS  # each has a queue of its own
 
 
 def test_packet_whose_handling_fails_is_gone_and_its_sender_is_not():

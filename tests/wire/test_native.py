@@ -150,15 +150,15 @@ def test_trigger_with_one_argument_is_a_button_that_is_pressed_unless_it_is_0(
         assert constants(address, tag) == pressed
     for tag in "brmt":
         assert native.read(Message(address, tag, (None,)), native.INPUTS) == pressed
-    assert constants(address, "F") is native.RELEASED
+    assert constants(address, "F") is native.NOTHING
     for tag, zero in (("f", 0.0), ("i", 0), ("d", -0.0), ("h", 0)):
-        assert read(address, tag, zero) is native.RELEASED
+        assert read(address, tag, zero) is native.NOTHING
     assert read(address, "f", NAN) == Dropped("not finite")
     assert read(address, "ff", 1.0, 1.0) == Dropped("wrong arguments")
     if address != "/robojam/status":  # there text is an engine's answer
         assert read(address, "s", "go") == read(address, "s", "1") == pressed
         for zero_text in ("0", "0.0", "false", "Off"):
-            assert read(address, "s", zero_text) is native.RELEASED
+            assert read(address, "s", zero_text) is native.NOTHING
 
 
 def test_words_are_numbers_and_quotes_around_a_text_are_not_part_of_it() -> None:

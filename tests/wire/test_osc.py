@@ -427,3 +427,8 @@ def test_truncated_packet_gives_no_message_of_partial_arguments(packet: bytes) -
         assert len(messages) <= len(complete)
         for message in messages:  # none is made of part of a number
             assert message in complete or message.args == () or message.tags == "s"
+
+
+def test_bundles_in_a_packet_are_counted_as_its_messages_are() -> None:
+    many = bundle(*[bundle(*[bundle()] * 600)] * 5)
+    assert decode(many) == ([], [Dropped("too many messages")])
