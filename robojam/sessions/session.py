@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import le
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -41,6 +41,8 @@ _PATHS: Final = ("model", "sessions", "log")
 _YEARS: Final = (1970, 2999)
 #: Damaged lines of one file that warnings name; further ones are counted.
 MAX_WARNINGS: Final = 8
+#: Separator in a path of any system; what `robojam.system.shell.printable` escapes is none.
+_SEPARATOR: Final = re.compile(r"/|\\(?!x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 #: Beginning of an event: behind a torn line that another follows without a newline.
 _BEGINNING = b'{"t":'
 
@@ -513,8 +515,9 @@ def _without_folders(header: Header) -> Header:
 
 
 def file_name(path: str) -> str:
-    """Return the name at the end of a path of any system."""
-    return PureWindowsPath(path).name  # which knows the separators of POSIX, too
+    """Return the name at the end of a path of any system, or a name as it is."""
+    names = [name for name in _SEPARATOR.split(path) if name]
+    return names[-1] if names else ""
 
 
 # -- rules for the fields, and errors that say which was broken -------------------------------

@@ -219,7 +219,8 @@ def test_status_requests_in_bundles_get_a_bounded_number_of_answers(driven):
     dropped = driven.status()["dropped"]
     assert dropped["too many requests"] > 100
     assert dropped["too much in one packet"] == 5
-    driven.raw(osc.bundle([osc.encode("/robojam/status", "")] * 2500), HERE)
+    for _ in range(5):
+        driven.raw(osc.bundle([osc.encode("/robojam/status", "")] * 2500), HERE)
     assert sum(m.name == "status" for m in driven.take()) == 50
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from support.recordings import JAM
 
 from robojam.sessions import library
 from robojam.sessions.session import SessionError, encode_header, parse, read
+from robojam.system.shell import printable
 
 HEADER: dict[str, Any] = json.loads(JAM.partition(b"\n")[0])
 
@@ -35,6 +37,14 @@ def test_paths_in_a_header_are_read_as_names(path):
         "a.safetensors"
     ] * 3
     assert b"somebody" not in encode_header(header)
+
+
+def test_name_with_escapes_is_read_and_written_as_it_is():
+    name = printable(os.fsdecode(b"\xfe \x1b.safetensors"))
+    for file in (name, "/home/somebody/" + name, "D:\\somebody\\" + name):
+        header = parse(jam(model={"file": file, "sha256": "0"})).header
+        assert header.model.file == name == r"\udcfe \x1b.safetensors"
+        assert parse(encode_header(header)).header.model.file == name
 
 
 @pytest.mark.parametrize(

@@ -344,7 +344,7 @@ def test_any_bytes_are_a_session_or_a_session_error(noise: bytes) -> None:
 @pytest.mark.parametrize("late", [b"0", b'{"p50":null}'])
 def test_lateness_that_is_not_percentiles_is_refused_with_what_is_right(late: bytes) -> None:
     with pytest.raises(SessionError, match=r"line 2: late_ms is .*must be percentiles"):
-        parse(HEAD + b'{"t":1,"end":"SIGTERM","late_ms":%s}\n' % late)
+        parse(HEAD + b'{"t":1,"end":"SIGTERM","late_ms":%s}\n' % late, strict=True)
 
 
 def test_unknown_keys_and_blank_lines_are_ignored() -> None:
