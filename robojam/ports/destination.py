@@ -4,6 +4,7 @@ import errno
 import logging
 import math
 import socket
+import struct
 import sys
 import threading
 import time
@@ -290,7 +291,8 @@ def _choose_interface(made: socket.socket, host: str, index: int) -> None:
             request = bytes(4) + request
         made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
     elif sys.platform in _IP_UNICAST_IF:
-        value = index if sys.platform == "darwin" else socket.htonl(index)
+        # As bytes: in the network's order, an index from 128 on is more than an int may be.
+        value = struct.pack("@I" if sys.platform == "darwin" else "!I", index)
         made.setsockopt(socket.IPPROTO_IP, _IP_UNICAST_IF[sys.platform], value)
 
 

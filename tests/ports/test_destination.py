@@ -327,6 +327,17 @@ def test_localhost_is_the_address_at_which_somebody_listens(host, logged):
         destination.close()
 
 
+@pytest.mark.parametrize("host", ["255.255.255.255", "224.0.0.251", "ff02::fb"])
+@pytest.mark.parametrize("absent", [0x10_00_80, 0x10_00_FF])
+def test_interface_of_any_index_may_be_gone_when_it_is_sent_by(host, absent, monkeypatch):
+    """A machine that has had many networks, as of containers, has high indexes."""
+    monkeypatch.setattr(module, "interfaces", lambda: [absent])
+    destination = Destination([(host, 9000)], name="everybody")
+    assert not destination.send(b"1")
+    assert (destination.sent, destination.unsent) == (0, 1)
+    destination.close()
+
+
 def test_group_is_sent_to_by_the_interfaces_that_work_and_by_the_others_when_they_do(
     monkeypatch, logged
 ):
