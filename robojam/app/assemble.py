@@ -202,18 +202,21 @@ def with_roles(options: Options) -> Options:
             found = {a: role for who, role in rules.address.items() for a in _hosts_of(who)}
             rules = msgspec.structs.replace(rules, address=found)
         control = tuple(host for text in options.control for host in _hosts_of(text))
-    except (PortError, ValueError) as error:
+    except ValueError as error:
         raise AssemblyError(str(error)) from error
     return msgspec.structs.replace(options, control=control, role_rules=rules)
 
 
 def _hosts_of(text: str) -> tuple[str, ...]:
-    """Return a network as it is, or the addresses of a host's name. Raises PortError."""
+    """Return a network as it is, or the addresses of a host's name. Raises ValueError."""
     network = parse_network(text)
     if isinstance(network, Network):
         return (text,)
     found = [host for host, _ in udp.resolve(network, 1, to="give a role to")]
-    return tuple(host for host in found if not is_loopback(host))
+    beyond = [host for host in found if not is_loopback(host)]
+    for host in beyond:
+        parse_network(host)
+    return tuple(beyond)
 
 
 def assemble(options: Options, *, again: bool = False) -> Assembly:

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from robojam.config.addresses import quoted
-from robojam.config.networks import parse_network
+from robojam.config.addresses import canonical_host, quoted
+from robojam.config.networks import Network, parse_network
 from robojam.config.toml_file import line_of, read_toml
 
 
@@ -75,15 +75,26 @@ def _rule(name: str, value: object) -> Role | dict[str, Role]:
     if not isinstance(value, dict):
         allowed = f'a table: [{name}], and in each line "WHO" = "ROLE"'
         raise _WrongKeyError(name, f"{name} = {quoted(value)}; allowed: {allowed}")
-    for who in value:
-        if not who:
-            raise _WrongKeyError(who, f'"" in [{name}] names nobody; allowed: a name')
-        if name == "address":
-            try:
-                parse_network(who)
-            except ValueError as error:
-                raise _WrongKeyError(who, str(error)) from error
-    return {who: _role(who, role) for who, role in value.items()}
+    return {_who(name, who): _role(who, role) for who, role in value.items()}
+
+
+def _who(table: str, who: str) -> str:
+    """Return a name in a table as sources are written. Raises _WrongKeyError."""
+    if not who.strip():
+        raise _WrongKeyError(who, f"{quoted(who)} in [{table}] names nobody; allowed: a name")
+    if who == "others":  # it would leave everybody else what they may by default
+        raise _WrongKeyError(who, f"others stands above all tables, not in [{table}]")
+    host, slash, rest = who.partition("/")
+    try:
+        if table == "address":
+            parse_network(who)
+        elif table == "tuio" and slash:
+            if not isinstance(parse_network(host), Network):
+                raise ValueError(f"{quoted(who)}: HOST of HOST/NAME is an address, not a name")
+            return f"{canonical_host(host)}/{rest}"
+    except ValueError as error:
+        raise _WrongKeyError(who, str(error)) from error
+    return who
 
 
 def _role(who: str, value: object) -> Role:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -51,7 +51,6 @@ from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
 from robojam.limits import HostLimiter, RateLimiter
 from robojam.music import range_of
-from robojam.ports import udp
 from robojam.ports.interface import DevicePort, InputPort, OutputPort, Port
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address
@@ -140,11 +139,11 @@ class Engine:
         self._setup, self._voices_asked = setup, options.voices
         self._model_asked: str | None = None  # until it is used
         self._reader = reader or dialects.OscReader()
-        is_local = lru_cache(maxsize=64)(udp.is_local)
-        self._monitors = Monitors(endpoint.send, self._reader.echo, is_local=is_local)
-        self._roles = Roles(options.control, options.role_rules, is_here=endpoint.is_here)
-        self._answers = Answers(endpoint.send, endpoint.is_here)
-        self._senders = Senders(is_local=is_local, on_leave=self._leave)
+        is_here = endpoint.is_here
+        self._monitors = Monitors(endpoint.send, self._reader.echo, is_here=is_here)
+        self._roles = Roles(options.control, options.role_rules, is_here=is_here)
+        self._answers = Answers(endpoint.send, is_here)
+        self._senders = Senders(is_here=is_here, on_leave=self._leave)
         self._recordings, self._warnings = RateLimiter(*_RECORDINGS), RateLimiter(*_WARNINGS)
         self._own = HostLimiter(*_OWN, _OWN_HOSTS, of_all=RateLimiter(*_ALL_OWN))
         self._settings = settings
@@ -603,7 +602,7 @@ class Engine:
 
     def _may_set(self, player: Sender, name: str, now: float) -> bool:
         """Return whether a player may set a control for itself now."""
-        if player.is_local or player.host is None:
+        if player.is_here or player.host is None:
             return True
         if not self._own.take(player.host, now):
             return False

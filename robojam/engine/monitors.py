@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from robojam.config.addresses import format_address, player_host
 from robojam.controls import RefusedError, loses_digits
 from robojam.limits import RateLimiter
-from robojam.ports.udp import Address, is_local
+from robojam.ports.udp import Address
 from robojam.wire import native
 from robojam.wire.echo import EchoDetector, Kind
 
@@ -53,13 +53,13 @@ class Monitors:
         send: Callable[[bytes, Address], object],
         echo: EchoDetector | None = None,
         *,
-        is_local: Callable[[str], bool] = is_local,
+        is_here: Callable[[str], bool],
     ) -> None:
         """Start without any. echo knows the controls that were sent.
 
-        is_local says whether a host is this machine.
+        is_here says whether a host is this machine.
         """
-        self._send, self._is_local, self._echo = send, is_local, echo or EchoDetector()
+        self._send, self._is_here, self._echo = send, is_here, echo or EchoDetector()
         self._monitors: dict[Address, _Subscription] = {}
         self.unsent = 0
         self._forecast_of: object = None
@@ -81,7 +81,7 @@ class Monitors:
         if known is None:
             self._make_room(monitor[0])
             self._forecast_of = None
-            limiter = None if self._is_local(monitor[0]) else RateLimiter(*_BYTES)
+            limiter = None if self._is_here(monitor[0]) else RateLimiter(*_BYTES)
             known = self._monitors[monitor] = _Subscription(now, now, limiter)
         known.until, known.confirmed_until = now + MONITOR_LIFE, now + CONFIRMED_LIFE
         return is_new
@@ -105,10 +105,10 @@ class Monitors:
         """
         everyone = list(self._monitors)
         full = len(everyone) >= MAX_MONITORS
-        others = [monitor for monitor in everyone if not self._is_local(monitor[0])]
+        others = [monitor for monitor in everyone if not self._is_here(monitor[0])]
         of_host = [monitor for monitor in others if monitor[0] == host]
         leaving: list[Address] = []
-        if self._is_local(host):
+        if self._is_here(host):
             leaving = (others or everyone) if full else []
         elif len(of_host) >= MAX_OF_A_HOST:
             leaving = of_host
@@ -181,7 +181,7 @@ class Monitors:
         packet = native.encode_control(name, value)
         self.send(packet, now)
         if loses_digits(value):
-            self.send_where(native.encode_setup(name, json.dumps(value)), self._is_local)
+            self.send_where(native.encode_setup(name, json.dumps(value)), self._is_here)
         self._echo.sent(packet, now, series="control")
 
     def is_echo(self, name: str, value: float | int | str, host: str, now: float) -> bool:

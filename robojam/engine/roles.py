@@ -4,6 +4,7 @@ A sender is known by its source, as `robojam.engine.senders` knows it: a host, a
 or a MIDI connection. `_LEAST` is the one table of what each role may do.
 """
 
+import json
 import math
 import re
 from collections import Counter
@@ -14,7 +15,7 @@ from robojam.config.networks import Network, parse_network
 from robojam.config.roles import Role, RoleRules
 from robojam.controls import CONTROLS, RefusedError
 from robojam.limits import ExpiringTable
-from robojam.system.shell import printable, shell_quoted
+from robojam.system.shell import shell_quoted
 from robojam.wire import native
 from robojam.wire.midi.port_names import matches
 
@@ -109,7 +110,9 @@ class Roles:
         if kind == "tuio":
             rest = _NUMBERED.sub("", rest)
             host, _, name = rest.partition("/")
-            role = self._rules.tuio.get(rest) or self._rules.tuio.get(name)
+            tuio = self._rules.tuio
+            # A source may name itself HOST/NAME, as another one is named in the rules.
+            role = tuio.get(rest) or (None if "/" in name else tuio.get(name))
             return role or self._of_host(host)
         return self._of_host(source)
 
@@ -125,23 +128,21 @@ class Roles:
             table, who = kind, rest
         else:
             table, who = "address", source
+        line = f'{json.dumps(who)} = "%s" under [{table}] in the file of roles'
         if role is Role.WATCHER:
-            needed = f'"{who}" = "player" under [{table}] in the file of roles'
-            return f"a watcher may only watch; to let it play: {printable(needed):.200}"
+            return f"a watcher may only watch; to let it play: {line % Role.PLAYER:.200}"
         what = _WHAT.get(type(request), "this")
         if isinstance(request, native.Control):
             what = f"the {request.name} of all" if _is_per_player(request) else request.name
-        if table == "address":
-            needed = f"--control {shell_quoted(who)}"
-        else:
-            needed = printable(f'"{who}" = "host" under [{table}] in the file of roles')
+        is_host = table == "address"
+        needed = f"--control {shell_quoted(who)}" if is_host else line % Role.HOST
         return f"{what} is for hosts alone, and this is a player; to let it: {needed:.200}"
 
 
-def _size(rule: tuple[Network | str, Role]) -> float:
-    """Return the size of a rule's network: the smallest decides."""
-    network, _ = rule
-    return network.size if isinstance(network, Network) else math.inf
+def _size(rule: tuple[Network | str, Role]) -> tuple[float, int]:
+    """Return the size of a rule's network: the smallest decides; of one network, the least."""
+    network, role = rule
+    return network.size if isinstance(network, Network) else math.inf, _RANK[role]
 
 
 def _is_per_player(request: native.Control) -> bool:

@@ -115,7 +115,7 @@ class Sender:
     source: str
     name: str
     host: str | None
-    is_local: bool
+    is_here: bool
     is_lossy: bool
     heard_at: float
     own: dict[str, str]
@@ -286,15 +286,15 @@ class Senders:
     def __init__(
         self,
         *,
-        is_local: Callable[[str], bool],
+        is_here: Callable[[str], bool],
         on_leave: Callable[[Sender, float], None] = lambda *_: None,
     ) -> None:
         """Start with nobody.
 
-        is_local says whether a host is this machine. on_leave is called with a sender who
+        is_here says whether a host is this machine. on_leave is called with a sender who
         leaves, and the instant, before anybody else gets its place or name.
         """
-        self._is_local, self._on_leave = is_local, on_leave
+        self._is_here, self._on_leave = is_here, on_leave
         self._present: dict[str, Sender] = {}  # by source
         self._past = ExpiringTable[str, _Past](_MAX_PAST)  # by source
         self._names: dict[str, str] = {}  # of this take, with the source that had each last
@@ -409,18 +409,18 @@ class Senders:
 
     def _join(self, source: str, now: float) -> Sender:
         host = host_of(source)
-        is_local = host is None or self._is_local(host)
-        self._make_room(host, now, is_local=is_local)
+        is_here = host is None or self._is_here(host)
+        self._make_room(host, now, is_here=is_here)
         past = self._past.pop(source)
         name = self._choose_name(source, past)
         own = past.own if past else {}
-        sender = Sender(source, name, host, is_local, _is_lossy(source), now, own)
+        sender = Sender(source, name, host, is_here, _is_lossy(source), now, own)
         self._names[name] = source
         self._present[source] = sender
         log.info("%s joined, from %.80r", name, source)
         return sender
 
-    def _make_room(self, host: str | None, now: float, *, is_local: bool) -> None:
+    def _make_room(self, host: str | None, now: float, *, is_here: bool) -> None:
         """Remove the sender that has been silent longest, if there is no place.
 
         A sender without a finger down leaves before one with fingers, and for another machine
@@ -430,15 +430,15 @@ class Senders:
         everyone = list(self._present.values())
         full = len(everyone) >= MAX_PLAYERS
         leaving: list[Sender] = everyone if full else []
-        if not is_local:
-            others = [sender for sender in everyone if not sender.is_local]
+        if not is_here:
+            others = [sender for sender in everyone if not sender.is_here]
             of_host = [sender for sender in others if sender.host == host]
             if len(of_host) >= MAX_OF_A_HOST:
                 leaving = of_host
             elif full or len(others) >= MAX_PLAYERS - RESERVED:
                 leaving = others or everyone
         if leaving:
-            if not is_local and not self._joins.take(now):
+            if not is_here and not self._joins.take(now):
                 raise RefusedError("too many players", _TOO_MANY)
             sender = min(leaving, key=lambda s: (s.count_fingers(now) > 0, s.heard_at))
             self._leave(sender, now, "; all places are taken, and somebody else joins")

@@ -31,7 +31,8 @@ class Listener:
 
     127.0.0.1, localhost and 0.0.0.0 are listened at together with ::1, if there is one:
     localhost is either to programs on this machine. :: is listened at together with 0.0.0.0,
-    and another address, or a multicast group, with 127.0.0.1 or ::1, for the own window.
+    and another address, or a multicast group, with 127.0.0.1 or ::1, for the own window. What
+    comes to 127.0.0.1 and ::1 has a socket of its own: no flood from beyond fills its buffer.
     `address` is the address that was asked for, with its port; `destinations` are the receivers
     of what is sent otherwise than in answer.
     """
@@ -40,10 +41,11 @@ class Listener:
         """Listen at an address or a name; port 0 is a free one. Raises PortError."""
         ((host, _), *_) = resolve(host, port, to="listen at")
         required, optional = [host], []
-        if host in ("127.0.0.1", "0.0.0.0"):
+        if host == "127.0.0.1":
             optional = ["::1"]
-        elif host == "::":
-            required.append("0.0.0.0")
+        elif is_wildcard(host):
+            required = list(dict.fromkeys((host, "0.0.0.0")))
+            optional = ["127.0.0.1", "::1"]
         elif is_group(host):
             required.append("127.0.0.1")
             optional = ["::1"]
@@ -52,21 +54,20 @@ class Listener:
         self.sockets = _open(required, optional, port)
         self.address = self.sockets[0].address
         self._destinations: tuple[Destination, ...] = ()
-        self._answering = {":" in each.address[0]: each for each in self.sockets}
         self._unanswered = 0
         self._endpoints = self.sockets
-        self._beyond: dict[bool, Endpoint] = {}
         self._is_local = lru_cache(maxsize=_MAX_HOSTS)(is_local)
         self._look_at = math.inf if is_loopback(host) else -math.inf
         if is_group(host):  # not every system sends from a socket of a group
-            self._beyond[":" in host] = Endpoint("::" if ":" in host else "0.0.0.0", 0)
-            self._endpoints += tuple(self._beyond.values())
+            self._endpoints += (Endpoint("::" if ":" in host else "0.0.0.0", 0),)
         elif not is_wildcard(host) and _is_broadcast(host):
             self.close()
             raise PortError(
                 f"{host} reaches everybody in a network, and is no address to listen at: "
                 f"0.0.0.0:{port} hears what is sent to it"
             )
+        every = ((of_6, here) for of_6 in (False, True) for here in (False, True))
+        self._answering = {each: self._find_answering(*each) for each in every}
 
     @property
     def destinations(self) -> tuple[Destination, ...]:
@@ -144,13 +145,18 @@ class Listener:
         Returns whether it was sent; what was not is counted.
         """
         host, _ = to
-        answering = self._answering.get(":" in host)
-        if self._beyond and not is_loopback(host):
-            answering = self._beyond.get(":" in host)
+        answering = self._answering[":" in host, is_loopback(host)]
         if answering is None:  # nothing can have come from there
             self._unanswered += 1
             return False
         return answering.send(packet, to)
+
+    def _find_answering(self, of_6: bool, here: bool) -> Endpoint | None:  # noqa: FBT001
+        """Return the endpoint that answers hosts of a family, here or beyond; None for none."""
+        hosts = {each.address[0]: each for each in self._endpoints}
+        hosts = {h: e for h, e in hosts.items() if (":" in h) is of_6 and not is_group(h)}
+        best = min(hosts, key=lambda host: is_loopback(host) is not here, default=None)
+        return None if best is None else hosts[best]
 
     def status(self) -> dict[str, object]:
         """Return the outputs, and how many packets could not be sent, with those in answer."""
@@ -173,7 +179,10 @@ def _open(required: Sequence[str], optional: Sequence[str], port: int) -> tuple[
         sockets: list[Endpoint] = []
         for host in (*required, *optional):
             try:
-                sockets.append(Endpoint(host, sockets[0].address[1] if sockets else port))
+                wildcard = "::" if ":" in host else "0.0.0.0"
+                beside = next((s for s in sockets if s.address[0] == wildcard), None)
+                shared = sockets[0].address[1] if sockets else port
+                sockets.append(Endpoint(host, shared, beside=beside))
             except PortError as error:
                 if attempts and sockets:
                     break

@@ -59,11 +59,12 @@ class Endpoint:
     `address` is where it listens; `unsent` counts the packets that could not be sent.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, beside: "Endpoint | None" = None) -> None:
         """Listen at an address; port 0 is a free one. Raises PortError.
 
         The address of a multicast group is listened at on every interface, or on the one
-        that follows it; other programs may listen at it too.
+        that follows it; other programs may listen at it too. beside is an endpoint that
+        listens at this port of all addresses; it gets no more what is sent to this one.
         """
         self.unsent = 0
         try:
@@ -71,7 +72,7 @@ class Endpoint:
         except OSError as error:  # a system without IPv6
             raise PortError(_refusal(host, port, error)) from error
         try:
-            self._bind(host, port)
+            self._bind(host, port, beside)
         except OSError as error:
             self._socket.close()
             raise PortError(_refusal(host, port, error)) from error
@@ -83,11 +84,16 @@ class Endpoint:
         bound = self._socket.getsockname()
         self.address: Address = (host, bound[1]) if is_group(host) else _address(bound)
 
-    def _bind(self, host: str, port: int) -> None:
+    def _bind(self, host: str, port: int, beside: "Endpoint | None") -> None:
         if self._socket.family == socket.AF_INET6:
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if not is_group(host):
-            self._socket.bind(sockaddr((host, port)))
+            both = [] if beside is None else [beside._socket, self._socket]
+            _share(both, 1)
+            try:
+                self._socket.bind(sockaddr((host, port)))
+            finally:
+                _share(both, 0)  # with no other program
             return
         for option in ("SO_REUSEADDR", "SO_REUSEPORT"):  # each system has its own
             if hasattr(socket, option):
@@ -136,6 +142,12 @@ class Endpoint:
             self.unsent += 1
             return False
         return True
+
+
+def _share(sockets: Collection[socket.socket], value: int) -> None:
+    """Let sockets share a port (1), or not (0). Windows shares that of all addresses anyway."""
+    for each in sockets if sys.platform != "win32" else ():
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, value)
 
 
 def _refusal(host: str, port: int, error: OSError) -> str:

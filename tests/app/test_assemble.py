@@ -235,6 +235,13 @@ def test_roles_are_read_and_names_looked_up_once(tmp_path, monkeypatch):
     assert with_roles(again) == found
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.1"])
+def test_name_of_a_host_that_is_no_host_s_gets_no_role(monkeypatch, address):
+    monkeypatch.setattr(udp, "resolve", lambda *_, **__: ((address, 1),))
+    with pytest.raises(AssemblyError, match="nobody"):
+        with_roles(Options(control=("ipad.local",)))
+
+
 def test_wrong_file_of_roles_and_unknown_host_are_errors_that_name_them(tmp_path):
     path = tmp_path / "roles.toml"
     path.write_text('others = "watcher"\n\nguests = "player"\n')

@@ -105,6 +105,8 @@ def test_file_of_roles_is_read(path):
         ("10.0.0.7", "127.0.0.1", "line 3: .*this machine"),
         ('table = "player"', 'table = ["player"]', 'line 6: .*"host", "player", "watcher"'),
         ("[midi]", '[midi]\n"" = "host"', "names nobody"),
+        ("[midi]", '[midi]\nothers = "watcher"', "others stands above all tables"),
+        ("table =", '"ipad.local/table" =', "line 6: .*an address, not a name"),
         ("[midi]", "[midi", "not TOML"),
     ],
 )
@@ -114,6 +116,11 @@ def test_error_names_file_and_line_and_what_is_allowed(path, old, new, said):
         read(str(path))
     assert str(caught.value).startswith(str(path))
     assert str(caught.value).isprintable()
+
+
+def test_source_of_tuio_is_named_by_the_address_that_packets_have(path):
+    path.write_text('[tuio]\n"FD00:0::7/table" = "host"')
+    assert read(str(path)).tuio == {"fd00::7/table": Role.HOST}
 
 
 def test_file_that_is_not_there_is_named(path):

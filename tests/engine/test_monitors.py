@@ -19,7 +19,7 @@ def sent():
 @pytest.fixture
 def monitors(sent):
     return Monitors(
-        lambda packet, to: sent.append((packet, to)), is_local=lambda host: host == HERE[0]
+        lambda packet, to: sent.append((packet, to)), is_here=lambda host: host == HERE[0]
     )
 
 

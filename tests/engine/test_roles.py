@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tomllib
 
 import pytest
 from support.engine import DrivenEngine
@@ -64,6 +65,7 @@ def driven(tmp_path):
         ("tuio:10.0.9.9/table (2)", PLAYER),
         ("tuio:10.0.9.9/glass", PLAYER),
         ("tuio:10.0.9.8/glass", Role.WATCHER),
+        ("tuio:10.0.9.8/10.0.9.9/glass", Role.WATCHER),  # its name is that of another
         ("tuio:127.0.0.1/glass", HOST),
         ("midi:LinnStrument", PLAYER),
         ("midi:Foot", HOST),
@@ -72,6 +74,20 @@ def driven(tmp_path):
 def test_role_of_a_source_is_that_of_the_rules(source, role):
     roles = Roles(["192.168.7.0/255.255.255.0"], RULES, is_here=is_here)
     assert [roles.of(source, now) for now in (0.0, 5.0, 60.0)] == [role] * 3
+
+
+def test_of_two_rules_for_one_network_the_lower_role_decides():
+    address = {"10.0.0.7": HOST, "10.0.0.7/32": Role.WATCHER}
+    roles = Roles(rules=RoleRules(address=address), is_here=is_here)
+    assert roles.of("10.0.0.7", 0.0) is Role.WATCHER
+
+
+def test_advice_gives_no_more_than_is_said_whatever_the_source_s_name():
+    roles = Roles(rules=RoleRules(others=Role.WATCHER), is_here=is_here)
+    with pytest.raises(RefusedError) as caught:
+        roles.check(TOUCHES[0], 'tuio:10.0.0.7/a" = "host" #\n', None, 0.0)
+    line = caught.value.about.partition("play: ")[2].partition(" under")[0]
+    assert tomllib.loads(line) == {'10.0.0.7/a" = "host" #\n': "player"}
 
 
 def test_role_is_looked_up_again_when_an_address_is_no_longer_this_machine_s():

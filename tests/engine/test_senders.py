@@ -41,7 +41,7 @@ def left() -> list[str]:
 @pytest.fixture
 def senders(left: list[str]) -> Senders:
     return Senders(
-        is_local=lambda host: host == HERE, on_leave=lambda s, _: left.append(s.source)
+        is_here=lambda host: host == HERE, on_leave=lambda s, _: left.append(s.source)
     )
 
 
@@ -650,7 +650,7 @@ def check(packets: list[Packet], heard: list[tuple[float, str, int, Phase]]) -> 
 def test_every_landing_is_heard_over_a_network_that_loses_doubles_and_reorders(seed):
     rng = random.Random(seed)
     packets = performance(rng, hosts=1 + seed % 6, strokes=12)
-    senders = Senders(is_local=lambda host: False)
+    senders = Senders(is_here=lambda host: False)
     heard: list[tuple[float, str, int, Phase]] = []
     hosts_of: dict[str, str] = {}
     held: set[tuple[str, int]] = set()  # as the jam has them

@@ -141,6 +141,54 @@ def test_own_programs_reach_a_listener_of_one_address_at_loopback_and_are_here(l
     assert listen("127.0.0.1").is_here("::1")
 
 
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_second_host_and_own_programs_are_answered_each_from_where_they_sent_to(
+    listen, everywhere
+):
+    with second_host() as host:
+        for there, here, every in (
+            (host.address, host.here, "0.0.0.0"),
+            (host.address6, host.here6, "::"),
+        ):
+            listener = listen(every if everywhere else here)
+            port = listener.address[1]
+            own = "::1" if ":" in here else "127.0.0.1"
+            for asking, to in ((host.socket(there), here), (client(own), own)):
+                with asking:
+                    asking.connect((to, port))
+                    asking.send(b"hello")
+                    packet, sender = receive(listener)
+                    assert listener.send(packet, sender)
+                    assert asking.recv(9) == b"hello"
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
+def test_flood_from_beyond_takes_no_room_of_this_machine_s_packets(listen, everywhere):
+    listener = listen(everywhere)
+    port = listener.address[1]
+    with second_host() as host:
+        for there, here in ((host.address, host.here), (host.address6, host.here6)):
+            if ":" in here and everywhere == "0.0.0.0":
+                continue
+            with host.socket(there) as flooding:
+                for _ in range(200):
+                    flooding.sendto(bytes(60_000), (here, port))
+        for own in ("127.0.0.1", "::1"):
+            with client(own) as window:
+                window.sendto(b"window", (own, port))
+        received = iter(listener.receive, None)
+        assert [packet for packet, _ in received if packet == b"window"] == [b"window"] * 2
+
+
+def test_port_of_all_addresses_is_shared_with_no_other_program(listen):
+    port = listen("0.0.0.0").address[1]
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with client(host) as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind((host, port))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="not known of other systems")
 def test_forged_sender_is_never_taken_for_this_machine(listen):
     with second_host() as host:
