@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Final
 
 from robojam import music
-from robojam.touch import MAX_BACK, MEMORIES
+from robojam.touch import MAX_BACK, MEMORIES, is_machine, is_player
 
 Value = float | int | str
 
@@ -281,8 +281,22 @@ _LOAD: Final = (
     ControlSpec("held_up", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
     ControlSpec("resting", Kind.INTEGER, low=0, high=4095, allowed="voices from 0 to 4095"),
 )
+
+
+def _parse_human(name: str, _current: str) -> str:
+    if not is_player(name) or is_machine(name):
+        raise ValueError(f"{name!r:.60} is no human player: human, human2, …")
+    return name
+
+
+#: What the engine alone sets: from when on a player is a visitor, or a host, as all are at
+#: first. Turns depend on it, so recordings hold it.
+_WHO: Final = (
+    ControlSpec("visitor", Kind.TEXT, allowed="a human player", parse=_parse_human),
+    ControlSpec("host", Kind.TEXT, allowed="a human player", parse=_parse_human),
+)
 #: All that a recording may hold the changes of, by name.
-RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {row.name: row for row in _LOAD}
+RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {row.name: row for row in _LOAD + _WHO}
 
 
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:

@@ -203,6 +203,8 @@ def _player(player: Status) -> str:
     fingers = _number(player.get("fingers"))
     silent = _number(player.get("silent_s"))
     state = f"{fingers:.0f} down" if fingers else f"silent for {duration(silent)}"
+    if player.get("out"):
+        state += "; it has made others wait, and they are answered as if it did not play"
     source = _text(player.get("source"))  # another machine is not told
     return f"{_text(player.get('name'))}{f' at {source}' if source else ''}: {state}"
 

@@ -46,6 +46,7 @@ from robojam.engine.senders import Sender, Senders
 from robojam.engine.setup import MAX_ANSWER, Setup
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
 from robojam.jam.events import ControlChanged, Counters, Event
+from robojam.jam.fair_turns import PATIENCE, PAUSE
 from robojam.jam.jam import Jam
 from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
@@ -538,11 +539,26 @@ class Engine:
                 )  # fmt: skip
         self._clipped += touch.clipped
         t, who = self._takes.t(arrival), player.name
+        if (role is Role.PLAYER) != (who in self.jam.visitors):
+            self.jam.control(t, "visitor" if role is Role.PLAYER else "host", who)
         if isinstance(touch, native.PhaselessTouch):
             self.jam.plain(t, who, touch.x, touch.y, touch.dt, finger=touch.id)
         else:
             place = touch.x, touch.y
             self.jam.finger(t, who, touch.id, touch.phase, *place, pressure=touch.pressure)
+        if self.jam.is_out(who) != player.is_out:
+            player.is_out = not player.is_out
+            self._report_out(player)
+
+    def _report_out(self, player: Sender) -> None:
+        """Log that a visitor's touches no longer count for the turns, or do again."""
+        if player.is_out:
+            log.info(
+                "%s has made others wait for %.0f s: until it pauses for %.1f s, the machine "
+                "answers them as if it did not play", player.name, PATIENCE, PAUSE,
+            )  # fmt: skip
+        else:
+            log.info("%s has paused, and takes its turns again", player.name)
 
     def _paying_host(self, player: Sender, role: Role, now: float) -> str | None:
         """Return the host whose quota pays for what a player adds to the recording, if any.

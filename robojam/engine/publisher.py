@@ -18,6 +18,9 @@ from robojam.wire.echo import EchoDetector
 
 log = logging.getLogger("robojam")
 
+#: Changes that monitors are not sent: they come often, or concern few; the status has them.
+_IN_STATUS = ("held_up", "host", "visitor")
+
 
 class Publisher:
     """Receivers of jam events: outputs, monitors and the recording, in that order."""
@@ -64,7 +67,7 @@ class Publisher:
         elif isinstance(event, TurnChanged):
             self._monitors.send(native.encode_turn(event.whose), self._clock())
         elif isinstance(event, ControlChanged):
-            if event.name != "held_up":  # it comes often, and the status has it
+            if event.name not in _IN_STATUS:
                 self._monitors.control(event.name, event.value, self._clock())
             is_model = event.name == "model"
             value = msgspec.structs.asdict(self._model()) if is_model else event.value

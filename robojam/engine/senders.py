@@ -123,6 +123,7 @@ class Sender:
     #: Fingers that are down, by id; the one that has been silent longest is the first.
     fingers: dict[int, _Finger] = field(default_factory=dict)
     outside_range: bool = False  # it has played outside its range of pitch
+    is_out: bool = False  # of the jam: see `robojam.jam.fair_turns`
     clipped: int = 0  # its touches that were beyond the edge of the surface
     recent: _Recent = field(default_factory=lambda: _Recent(_MAX_RECENT))
     _lifts: ExpiringTable[int, _Lift] = field(
@@ -320,6 +321,8 @@ class Senders:
     def begin_take(self, now: float) -> None:
         """Begin a take: no finger is down, and names that nobody has now are free."""
         self.lift_all(now)
+        for sender in self._present.values():
+            sender.is_out = False
         self._names = {sender.name: source for source, sender in self._present.items()}
         self._next_name = 0
 
@@ -394,13 +397,14 @@ class Senders:
         return lifted, self._search_at - now
 
     def status(self, now: float) -> list[dict[str, object]]:
-        """Return the players as JSON values: name, source, seconds of silence, fingers."""
+        """Return the players as JSON values: name, source, seconds of silence, fingers, out."""
         return [
             {
                 "name": sender.name,
                 "source": f"{sender.source:.80}",
                 "silent_s": round(now - sender.heard_at, 1),
                 "fingers": sender.count_fingers(now),
+                "out": sender.is_out,
             }
             for sender in self._present.values()
         ]

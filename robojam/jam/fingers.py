@@ -39,7 +39,7 @@ class Fingers:
     """Fingers of all humans; `robojam.engine.senders` bounds how many a player has.
 
     The model is fed the finger that landed last; when it lifts, the most recent one still down,
-    from its next touch on, as a landing.
+    from its next touch on, as a landing. A touch that is not to be heard leaves that to others.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,15 @@ class Fingers:
             yield self._up(t, key)
 
     def plain(
-        self, t: float, who: str, x: float, y: float, dt: float | None, finger: int = 0
+        self,
+        t: float,
+        who: str,
+        x: float,
+        y: float,
+        dt: float | None,
+        finger: int = 0,
+        *,
+        heard: bool = True,
     ) -> list[FingerEvent] | str:
         """Handle a touch of a player without phases; dt is its own clock's, if it has one.
 
@@ -84,7 +92,7 @@ class Fingers:
         held = self._down.get(key)
         since = dt if dt is not None else t - held.t if held else 0.0
         phase = Phase.DOWN if held is None or since > PAUSE_IS_DOWN else Phase.MOVE
-        events = self.finger(t, who, finger, phase, x, y, own_dt=dt)
+        events = self.finger(t, who, finger, phase, x, y, own_dt=dt, heard=heard)
         self._lifts[key] = t + LIFT_AFTER
         return events
 
@@ -99,8 +107,11 @@ class Fingers:
         *,
         own_dt: float | None = None,
         pressure: float | None = None,
+        heard: bool = True,
     ) -> list[FingerEvent] | str:
         """Handle a finger that lands, slides or lifts; pressure is that of its touch.
+
+        heard: the model may be fed it.
 
         A move of an absent finger is a down; a down of a present one lifts it first; an up of
         an absent one is dropped. Returns the events in order, or the reason why the touch was
@@ -123,13 +134,20 @@ class Fingers:
         if held is None:
             phase = Phase.DOWN
             self._down[key] = _Finger(x, y, t)
-            self._fed, moving = key, False
+            moving = False
+            if heard:
+                self._fed = key
         else:
             held.x, held.y, held.t = x, y, t
             self._lifts.pop(key, None)
             moving = not self._feed_landing
+        if not heard and self._fed is not None and self._fed[0] == who:
+            others = (other for other in reversed(self._down) if other[0] != who)
+            self._fed, self._feed_landing = next(others, None), True
+        elif heard and self._fed is None:  # it was not heard when it landed
+            self._fed, moving = key, False
         fed_as_move = None
-        if key == self._fed:
+        if heard and key == self._fed:
             fed_as_move, self._feed_landing = moving, False
         touch = Touch(x, y, dt, phase, finger, who, pressure)
         events.append(FingerEvent(t, touch, fed_as_move, own))

@@ -11,10 +11,11 @@ depends on nothing but what came in until t, so a recording can be regenerated e
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from robojam.controls import SETTINGS, Settings, Value
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
+from robojam.jam.fair_turns import FairTurns
 from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
 from robojam.jam.modes import MODES, Mode
@@ -62,6 +63,9 @@ class Jam:
         self.human_at = -math.inf
         self.silent_since = math.inf
         self.turn_began = 0.0
+        self.fair = FairTurns()
+        #: Player whose touch a duet answers; "": nobody's.
+        self.partner = ""
         self._fingers = Fingers()
         self._history = History(player.voices)
         self._prepare_at = math.inf
@@ -74,6 +78,7 @@ class Jam:
             "answer": self._answer,
             "back": self._back,
             "held_up": self._hold_up,
+            "host": self._add_host,
             "mode": self._set_mode,
             "panic": self._panic,
             "pause": self._pause,
@@ -83,6 +88,7 @@ class Jam:
             "seed": self._seed,
             "store": self._store,
             "undo_store": self._undo_store,
+            "visitor": self._add_visitor,
         }
         self._apply_sampling()
 
@@ -107,6 +113,15 @@ class Jam:
     def fingers(self) -> int:
         """Number of fingers that are down, everyone's."""
         return len(self._fingers) + self.voices.down
+
+    @property
+    def visitors(self) -> Collection[str]:
+        """Names of the players who are visitors; all others are hosts."""
+        return self.fair.visitors
+
+    def is_out(self, who: str) -> bool:
+        """Return whether a visitor is out of the jam: see `robojam.jam.fair_turns`."""
+        return self.fair.is_out(who)
 
     @property
     def turn_left(self) -> float | None:
@@ -182,10 +197,11 @@ class Jam:
         pressure is that of its touch, 0..1; None where it is not measured.
         """
         self._begin_change(t)
+        counts = phase is Phase.UP or self._counts(who)
         events = self._fingers.finger(
-            t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure
+            t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure, heard=counts
         )
-        self._handle_fingers(events)
+        self._handle_fingers(events, counts=counts)
         self._end_change()
 
     def plain(
@@ -200,7 +216,9 @@ class Jam:
     ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
         self._begin_change(t)
-        self._handle_fingers(self._fingers.plain(t, who, x, y, dt, finger))
+        counts = self._counts(who)
+        events = self._fingers.plain(t, who, x, y, dt, finger, heard=counts)
+        self._handle_fingers(events, counts=counts)
         self._end_change()
 
     def control(self, t: float, name: str, value: Value = 1) -> bool:
@@ -313,6 +331,7 @@ class Jam:
         self.voices.cancel()
         self.voices.lift_all()
         self.silent_since = math.inf
+        self.fair.begin()
         self.pass_turn(self.mode.first_turn)
         self.mode.chosen(self)
         return True
@@ -334,6 +353,7 @@ class Jam:
             self.human_at += held
             self.silent_since += held
             self.turn_began += held
+            self.fair.shift(held)
             self.voices.shift(held)
             self._resample()
         if wakes:
@@ -361,6 +381,7 @@ class Jam:
         self.announce("panic")
         self.silenced = True
         self.silent_since = math.inf
+        self.fair.end_waiting()
         self.voices.cancel()
         self.voices.lift_all()
         self._lift_humans(self._fingers.lift_all(self.t))
@@ -375,6 +396,18 @@ class Jam:
     def _rest(self, voices: Value) -> bool:
         self.announce("resting", voices)
         self.voices.rest(int(voices), plays=self.mode.answering(self) or self.starts_alone)
+        return True
+
+    def _add_visitor(self, who: Value) -> bool:
+        if not self.fair.add_visitor(str(who)):
+            return False
+        self.announce("visitor", who)
+        return True
+
+    def _add_host(self, who: Value) -> bool:
+        if not self.fair.remove_visitor(str(who)):
+            return False
+        self.announce("host", who)
         return True
 
     def _apply_sampling(self) -> None:
@@ -440,7 +473,9 @@ class Jam:
         self._fingers.forget_fed()
         self._fed_at = None if snapshot.since_fed is None else self.t - snapshot.since_fed
         self.silent_since = math.inf
+        self.fair.end_waiting()
         if self.mode.restore(self, snapshot):
+            self.fair.host_touched(self.clock.machine)  # who has asked for it
             self.voices.resume([self.clock.machine - since for since in snapshot.since_bases])
         return True
 
@@ -475,12 +510,22 @@ class Jam:
 
     # -- humans --------------------------------------------------------------------------
 
-    def _handle_fingers(self, events: list[FingerEvent] | str) -> None:
+    def _counts(self, who: str) -> bool:
+        """Note a landing or slide; return whether it counts for the turns and the model.
+
+        After a panic a visitor's does not, where a host has played: a host is to end it.
+        """
+        held = self.silenced and self.mode.feeds_humans and self.fair.host_at > -math.inf
+        if held and who in self.fair.visitors:
+            return False
+        return self.mode.counts(self, who)
+
+    def _handle_fingers(self, events: list[FingerEvent] | str, *, counts: bool) -> None:
         if isinstance(events, str):
             self.counts.drop(events)
             return
         for event in events:
-            if event.touch.phase is not Phase.UP:
+            if counts and event.touch.phase is not Phase.UP:
                 self.human_at = self.clock.machine
                 if self.mode.feeds_humans:
                     self.silenced = False
@@ -501,7 +546,7 @@ class Jam:
         self._fed_at = event.t
         self.counts.heard += 1
         self.voices.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
-        self.mode.human_fed(self)
+        self.mode.human_fed(self, touch.who)
         self._prepare_at = self.t + _REST
 
     def _lift_humans(self, events: Iterator[FingerEvent]) -> None:
@@ -525,6 +570,8 @@ class Jam:
             self._upcoming = first, act
             return self._upcoming
         silence_over = self.silent_since + self.settings.threshold
+        if self.fair.visitors and silence_over < math.inf:
+            silence_over = min(silence_over, self.fair.answer_due(self.settings.threshold))
         if silence_over <= first:
             first, act = silence_over, self._answer_silence
         when, _, _ = self.voices.next()
@@ -532,12 +579,16 @@ class Jam:
             first, act = when, self._advance_voice
         end = self.mode.turn_end(self)
         if end <= first:
-            first, act = end, self.end_turn
+            first, act = end, self._end_answer
         self._upcoming = first, act
         return self._upcoming
 
     def _answer_silence(self) -> None:
         self.begin_turn(self.t)
+
+    def _end_answer(self) -> None:
+        self.fair.end_waiting()
+        self.end_turn()
 
     def _advance_voice(self) -> None:
         _, is_touch, voice = self.voices.next()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from robojam.jam.fair_turns import ANSWERED
+
 if TYPE_CHECKING:
     from robojam.jam.history import JamSnapshot
     from robojam.jam.jam import Jam
@@ -43,10 +45,16 @@ class Listen:
         """Play on request (the control answer); return whether the machine will."""
         return False
 
-    def human_touched(self, jam: Jam) -> None:
-        """React to a human's landing or slide."""
+    def counts(self, jam: Jam, who: str) -> bool:
+        """Note a player's landing or slide; return whether it counts (`jam.fair_turns`)."""
+        if who not in jam.visitors:
+            jam.fair.host_touched(jam.clock.machine)
+        return True
 
-    def human_fed(self, jam: Jam) -> None:
+    def human_touched(self, jam: Jam) -> None:
+        """React to a human's landing or slide that counts."""
+
+    def human_fed(self, jam: Jam, who: str) -> None:
         """React to a human's touch that the model was fed."""
 
     def panicked(self, jam: Jam) -> None:
@@ -82,8 +90,17 @@ class CallResponse(Listen):
         if jam.turn == "ai":
             return False
         jam.announce("answer")
+        jam.fair.host_touched(jam.clock.machine)
         jam.begin_turn(jam.clock.machine)
         return True
+
+    def counts(self, jam: Jam, who: str) -> bool:
+        """Return False for a visitor who has made others wait for their answer for long."""
+        now, settings, answered = jam.clock.machine, jam.settings, False
+        if jam.turn == "ai":
+            enough = min(ANSWERED, settings.response / 2) if settings.response else ANSWERED
+            answered = now - jam.turn_began >= enough
+        return jam.fair.touch(who, now, settings.threshold, answered=answered)
 
     def human_touched(self, jam: Jam) -> None:
         """Give the turn back, and wait for the next silence."""
@@ -114,7 +131,10 @@ class CallResponse(Listen):
 
 
 class Duet(Listen):
-    """The machine answers each fed touch with the touch that the model predicts next."""
+    """The machine answers each fed touch with the touch that the model predicts next.
+
+    A visitor's touch replaces no answer to somebody else.
+    """
 
     name = "duet"
     feeds_machine = False
@@ -122,11 +142,15 @@ class Duet(Listen):
     def answer(self, jam: Jam) -> bool:
         """Play one touch."""
         jam.announce("answer")
+        jam.partner = ""
         jam.voices.start(jam.clock.machine)
         return True
 
-    def human_fed(self, jam: Jam) -> None:
+    def human_fed(self, jam: Jam, who: str) -> None:
         """Replace what is pending by an answer to this touch."""
+        if who in jam.visitors and who != jam.partner and jam.voices.pending:
+            return
+        jam.partner = who
         jam.counts.replaced += jam.voices.pending
         jam.voices.start(jam.clock.machine)
 

@@ -1,6 +1,6 @@
 """Protocols of the jam: its player, and the jam itself as the engine sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -109,6 +109,13 @@ class JamLike(Protocol):
     @property
     def fingers(self) -> int:
         """Number of fingers that are down, everyone's."""
+
+    @property
+    def visitors(self) -> Collection[str]:
+        """Names of the players who are visitors; all others are hosts."""
+
+    def is_out(self, who: str) -> bool:
+        """Return whether a visitor is out of the jam: see `robojam.jam.fair_turns`."""
 
     @property
     def memories(self) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ class Playback:
     #: Unknown: a turn may have been cut short by what follows.
     turn_left: float | None = None
     memories: tuple[str, ...] = ()
+    visitors: Collection[str] = ()
 
     def __init__(
         self,
@@ -118,6 +119,10 @@ class Playback:
         if self._next == len(self._events):
             return self.t
         return self._lead + self._events[self._next][0].t / self._speed
+
+    def is_out(self, _who: str) -> bool:
+        """Return False: a recording has no rules of turns."""
+        return False
 
     def begin(self, seed: int) -> None:
         """Begin. A recording needs no seed."""
