@@ -30,6 +30,7 @@ from robojam.jam.modes import MODES
 from robojam.ports.udp import Endpoint
 from robojam.system.call_queue import CallQueue
 from robojam.system.child_process import NO_DISPLAY, ChildProcess, termination_signals
+from robojam.system.log_queue import print_line
 from robojam.window import Look
 from robojam.wire import osc
 
@@ -127,7 +128,7 @@ class WindowProgram:
         if status == 0:
             self._on_close()
         elif status in (NO_DISPLAY, _REFUSED):
-            print("no window could be opened: the engine plays alone, over OSC", flush=True)
+            _inform("no window could be opened: the engine plays alone, over OSC")
         elif self._deaths.too_many():
             _warn(f"the window died {_MOST_DEATHS} times in a row; the engine plays on alone")
         else:
@@ -240,7 +241,7 @@ def jam(options: Options, *, look: Look, find: Callable[[str], str]) -> int:
     if has_display():
         supervisor.open_window(address, look)
     else:
-        print("there is no display here: the engine plays alone, over OSC", flush=True)
+        _inform("there is no display here: the engine plays alone, over OSC")
     return supervisor.run()
 
 
@@ -331,8 +332,11 @@ class Supervisor:
 
 
 def _warn(text: str) -> None:
-    with suppress(OSError, AttributeError):  # there is no terminal any more
-        print(f"robojam: {text}", file=sys.stderr, flush=True)
+    print_line(f"robojam: {text}", sys.stderr)
+
+
+def _inform(text: str) -> None:
+    print_line(text, sys.stdout)
 
 
 @contextmanager

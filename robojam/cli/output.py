@@ -22,8 +22,12 @@ def fail(reason: object, status: int = 2) -> NoReturn:
 
 def warn(text: object) -> None:
     """Print a line to standard error, as robojam's."""
-    line = printable(" ".join(str(text).split()))
-    print(f"robojam: {line}", file=sys.stderr, flush=True)
+    print(warning_line(text), file=sys.stderr, flush=True)
+
+
+def warning_line(text: object) -> str:
+    """Return a text as the line of a warning."""
+    return f"robojam: {printable(' '.join(str(text).split()))}"
 
 
 def keep_data(outputs: Iterable[Path], data: Iterable[Path]) -> None:

@@ -12,10 +12,11 @@ from typing import Any, Final
 import click
 
 from robojam.cli.arguments import Command, CommandFunction, jam_options, load_options, option
-from robojam.cli.output import fail, warn
+from robojam.cli.output import fail, warning_line
 from robojam.config.addresses import parse_address, reachable
 from robojam.config.options import Options
 from robojam.system.child_process import on_stdin_end, termination_signals
+from robojam.system.log_queue import print_line
 from robojam.window import Look
 
 #: Address at which the window looks for an engine.
@@ -85,10 +86,10 @@ def serve(
     try:
         assembly = assemble.assemble(options, again=again)
         for warning in assembly.warnings:
-            warn(warning)
+            print_line(warning_line(warning), sys.stderr)
         if until_eof:
             on_stdin_end(lambda: assembly.engine.stop("what started it has ended"))
-        assembly.run(on_ready=lambda: print(assembly.ready, flush=True))
+        assembly.run(on_ready=lambda: print_line(assembly.ready, sys.stdout))
     except assemble.AssemblyError as error:
         fail(error)
     return 0

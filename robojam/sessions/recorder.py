@@ -19,10 +19,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import EACCES, EDQUOT, EIO, ENOSPC, ENOTDIR
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, ENOTDIR
+from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from robojam.sessions.recording_file import RecordingFile
 from robojam.sessions.session import EndEvent, Header, SessionEvent
@@ -37,6 +38,8 @@ _GATHER = 0.004
 MAX_QUEUE: Final = 200_000
 #: Seconds that the end of a jam waits for a disk that is stuck.
 CLOSING: Final = 5.0
+#: Seconds until the thread tries again after an error that nobody foresaw.
+_AFTER_ERROR = 1.0
 #: Bytes that a folder must have room for before a jam.
 _ROOM = 1 << 16
 #: Errors by which a disk says that what it took before is lost. Others say that a file system
@@ -51,6 +54,8 @@ class _SyncError:
     path: Path
     error: OSError
 
+
+_T = TypeVar("_T")
 
 #: A header begins a recording; events are of the one begun; a folder is checked.
 _Item = Header | Path | _SyncError | SessionEvent
@@ -82,6 +87,7 @@ class Recorder:
         self._refused = 0
         self._file: RecordingFile | None = None
         self._ended = False  # the file has its end, which may still wait for the disk
+        self._error_reported = False
         self._closed = False
         self._syncer = _Syncer(lambda path, error: self._queue.put(_SyncError(path, error)))
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -178,12 +184,27 @@ class Recorder:
                 if item is None:
                     running = False
                     break
-                self._process(item)
-            wait = self._advance()
+                self._attempt(partial(self._process, item))
+            tried = self._attempt(self._advance)
+            wait = _AFTER_ERROR if tried is None else tried
             self._taken += sum(
                 not isinstance(item, Header | Path | _SyncError | None) for item in batch
             )
-        self._finish()
+        self._attempt(self._finish)
+
+    def _attempt(self, act: Callable[[], _T]) -> _T | None:
+        """Return what an act returns; None, and a report, for an error that nobody foresaw."""
+        try:
+            return act()
+        except Exception as error:  # the thread must not end: the rest would be lost
+            if not self._error_reported:
+                self._error_reported = True
+                self._report(
+                    "an error in the recorder that nobody foresaw "
+                    f"({type(error).__name__}: {error}); the recording goes on. Please report "
+                    "this"
+                )
+            return None
 
     def _collect(self, wait: float) -> list[_Item | None]:
         """Return the items that come within a time in seconds, as soon as there is one."""
@@ -264,8 +285,9 @@ class _Syncer:
                     os.close(self._wanted.pop(path))  # which may be of a file that vanished
                 self._wanted[path] = os.dup(file.fileno())
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._run, name="sync", daemon=True)
+                    thread.start()
+                    self._thread = thread
             except (OSError, RuntimeError):  # no more descriptors or threads: later, perhaps
                 return
             self._changed.notify()
@@ -345,6 +367,8 @@ def _obstacle(directory: Path) -> str | None:
             if folder.exists():
                 return os.strerror(ENOTDIR)
     except OSError as error:  # a full disk, one that can only be read, a name too long
+        if error.errno == EFBIG:  # a limit for each file: a recording goes on in the next
+            return None
         return error.strerror or str(error)
     return None
 

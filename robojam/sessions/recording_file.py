@@ -89,6 +89,7 @@ class RecordingFile:
         self._is_synced = True
         self._sync_error: OSError | None = None
         self._new_file = False  # whether the next attempt is in a new file
+        self._too_long = False  # whether the last one made a file longer than it may be
         self._reported_refusal = self._reported_gaps = False
 
     def add(self, event: SessionEvent) -> None:
@@ -187,7 +188,7 @@ class RecordingFile:
             assert self._file is not None
             if self._waiting:
                 self._write(self._file)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # also one that nobody foresaw: there may be no memory
             self._postpone(error, now)
             return
         if self._failures:
@@ -196,20 +197,22 @@ class RecordingFile:
             self._new_file = False
             self._report(f"the recording goes on, with what waited: {self.path}")
 
-    def _postpone(self, error: OSError | ValueError, now: float) -> None:
+    def _postpone(self, error: Exception, now: float) -> None:
         """Plan the next attempt after one that failed."""
         self._failures += 1
         first, longest = RETRY
         self._retry_at = now + min(first * 2 ** min(self._failures - 1, 10), longest)
         number = error.errno if isinstance(error, OSError) else None
-        if number == EFBIG and not self._new_file:  # only a new file can be longer
+        self._too_long = number == EFBIG
+        if self._too_long:  # only a new file takes more
+            if self._size > _CHUNK and not self._new_file:
+                self._retry_at = now
             self._new_file = True
-            self._retry_at = now if self._size > _CHUNK else self._retry_at
         elif number in _FULL:
             self._new_file = False
         elif self._failures > 1:  # in turn: each of the two may be what fails
             self._new_file = not self._new_file
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if self.path is None:
             self.failed = f"nothing can be written into {self._directory}: {why}"
         else:
@@ -254,7 +257,7 @@ class RecordingFile:
         """
         assert self.path is not None
         old, header = self.path, self._header
-        if not self._copy.dropped_lines and self._failures > 1:
+        if not self._copy.dropped_lines and not self._too_long:
             self._make(header, self._copy.blocks())
             self._report(f"{old} cannot be written; the whole recording is in {self.path}")
             return
@@ -279,7 +282,7 @@ class RecordingFile:
             file.seek(self._size)
             while done < len(self._waiting):
                 done += _write_part(file, self._waiting, done)
-        except OSError:
+        except Exception:
             self._commit(self._waiting.rfind(b"\n", 0, done) + 1)
             with suppress(OSError):
                 file.truncate(self._size)  # rather than leave a part of a line

@@ -1,4 +1,4 @@
-"""Logging to standard error and a file from a thread of its own.
+"""Logging to standard error and a file, and lines of output, from threads of their own.
 
 A terminal that is stopped (Ctrl-S) or a full pipe blocks the thread that writes to it. The
 engine's loop only puts records on a queue.
@@ -20,6 +20,8 @@ from typing import TextIO
 _CAPACITY = 1000
 #: Seconds in which the waiting records must be written at the end.
 _PATIENCE = 1.0
+#: Seconds that a program waits for a line that it prints.
+_PRINTING = 0.3
 #: Seconds in which a record of one kind is let through once, the different texts of one kind
 #: that are let through in them, and the most kinds that are remembered.
 _MINUTE, _TEXTS, _KINDS = 60.0, 6, 256
@@ -103,6 +105,23 @@ def logging_to(handlers: list[logging.Handler], *, verbose: bool) -> Iterator[No
         with suppress(queue.Full):
             records.put(None, timeout=_PATIENCE)
         writer.join(_PATIENCE)
+
+
+def print_line(text: str, stream: TextIO | None) -> None:
+    """Print a line; one that cannot be printed soon, or at all, holds nobody up.
+
+    Lines stay in order unless they are late. None is a stream that is closed.
+    """
+
+    def write() -> None:
+        if stream is not None:
+            with suppress(OSError, ValueError):  # the reader or the terminal has gone
+                _unbuffered(stream).write(f"{text}\n")
+
+    thread = threading.Thread(target=write, name="print", daemon=True)
+    with suppress(RuntimeError):  # no more threads
+        thread.start()
+        thread.join(_PRINTING)
 
 
 def _unbuffered(stream: TextIO) -> TextIO:

@@ -20,6 +20,7 @@ import pygame
 
 from robojam.controls import SETTINGS
 from robojam.system.child_process import NO_DISPLAY
+from robojam.system.log_queue import print_line
 from robojam.system.shell import printable
 from robojam.touch import Phase, clip
 from robojam.window import Look
@@ -237,7 +238,7 @@ class App:
         if kind not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(kind)
             reason = printable(f"{kind}: {error}"[:200])
-            print(f"robojam: the window drops {address!r:.80}: {reason}", file=sys.stderr)
+            print_line(f"robojam: the window drops {address!r:.80}: {reason}", sys.stderr)
 
     def look(self) -> Look:
         """Return size, place and the like, with which another window would be like this one."""

@@ -318,18 +318,24 @@ def test_burst_of_packets_and_a_monitor_that_never_reads_delay_no_touch(tmp_path
             assert now.t - was.t == pytest.approx(now.touch.dt, abs=1e-6)
 
 
-def test_disk_that_takes_no_more_interrupts_the_recording_not_the_jam_and_is_reported(tmp_path):
+def test_recording_goes_on_in_further_files_where_a_limit_keeps_each_small(tmp_path):
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     more = {"preexec_fn": small_files, "stderr": subprocess.PIPE}
     with serving(tmp_path, *BUSY, **more) as engine:
-        status = engine.out.ask(lambda s: any("interrupted" in text for text in s["trouble"]))
+        status = engine.out.ask(lambda s: any("goes on in" in each for each in s["trouble"]))
+        assert "recording interrupted" in status["trouble"][0]
         engine.out.ask(lambda s: s["played"] > status["played"])
         assert engine.end() == 0
         assert engine.process.stderr is not None
-        assert "recording interrupted" in engine.process.stderr.read()
-    assert len(list(read(recordings(tmp_path)[0]).touches())) > 5  # what was written stands
+        assert "File too large" in engine.process.stderr.read()
+    files = recordings(tmp_path)
+    parts = [read(file) for file in files]
+    assert len(parts) > 1
+    assert [part.header.continues for part in parts] == [None, *(f.name for f in files[:-1])]
+    assert all(file.stat().st_size <= 4096 for file in files)
+    assert len(list(parts[0].touches())) > 5
 
 
 def test_deleted_sessions_folder_does_not_stop_the_jam_and_is_reported(tmp_path):

@@ -276,6 +276,46 @@ def test_callback_that_fails_does_not_end_the_recording(tmp_path: Path) -> None:
     assert played(tmp_path / f"{NAME}.jsonl") == [touch(1.0)]
 
 
+def test_error_that_nobody_foresaw_does_not_end_the_recorder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [MemoryError("no room")]
+    advance = RecordingFile.advance
+
+    def fail_once(file: RecordingFile, now: float) -> float:
+        if errors:
+            raise errors.pop()
+        return advance(file, now)
+
+    monkeypatch.setattr(RecordingFile, "advance", fail_once)
+    with recording(tmp_path) as (recorder, messages):
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        recorder.end(1.0, "quit")
+    assert len(messages) == 1
+    assert "(MemoryError: no room); the recording goes on" in messages[0]
+    assert played(tmp_path / f"{NAME}.jsonl") == [touch(0.0), EndEvent(1.0, "quit")]
+
+
+def test_thread_for_the_disk_that_cannot_be_started_is_started_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording(tmp_path) as (recorder, messages):
+        start = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", refuse_thread)
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        wait_for(lambda: lines_in(tmp_path / f"{NAME}.jsonl") == 2)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        recorder.end(1.0, "quit")
+    assert messages == []
+    assert played(tmp_path / f"{NAME}.jsonl") == [touch(0.0), EndEvent(1.0, "quit")]
+
+
+def refuse_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_closed_recorder_drops_events_and_raises_nothing(tmp_path: Path) -> None:
     with recording(tmp_path) as (recorder, messages):
         pass

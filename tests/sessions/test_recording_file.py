@@ -23,7 +23,7 @@ NAME = "2026-11-20T10-30-00"
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows keeps an open file in its place")
 
 #: Result of one call of write: an error, or the most bytes that it takes.
-Fault = OSError | int
+Fault = Exception | int
 
 
 def error(number: int) -> OSError:
@@ -55,7 +55,7 @@ class _File(FileIO):
         if room <= 0:
             raise error(EFBIG)
         fault = self._disk.faults.pop(0) if self._disk.faults else None
-        if isinstance(fault, OSError):
+        if isinstance(fault, Exception):
             raise fault
         return super().write(memoryview(data)[: min(room, room if fault is None else fault)])
 
@@ -94,6 +94,10 @@ class Recording:
     def wait(self, seconds: float) -> float:
         self.now += seconds
         return self.file.advance(self.now)
+
+    def files(self) -> list[Path]:
+        """Return the files, in the order in which they were made."""
+        return sorted(self.folder.iterdir(), key=lambda path: (len(path.name), path.name))
 
     def end(self) -> None:
         self.play(EndEvent(1e6, "quit"))
@@ -154,6 +158,17 @@ def test_error_in_the_middle_of_a_line_that_passes_costs_nothing(
     assert (recording.file.lost, len(list(recording.folder.iterdir()))) == (0, 1)
 
 
+def test_memory_that_is_short_for_a_while_costs_no_touch(recording: Recording) -> None:
+    recording.play(touch(0.0))
+    recording.disk.faults = [MemoryError()]
+    recording.play(touch(1.0))
+    assert "MemoryError" in recording.messages[0]
+    recording.wait(RETRY[0])
+    recording.end()
+    assert list(recording.read().events) == recording.events
+    assert recording.file.lost == 0
+
+
 def test_disk_that_stays_full_is_tried_again_more_and_more_rarely(recording: Recording) -> None:
     recording.play(touch(0.0))
     recording.disk.faults = [error(ENOSPC)] * 8
@@ -199,6 +214,21 @@ def test_file_that_may_not_grow_is_continued_in_another_that_loads_on_its_own(
     assert (second.header.seed, second.header.model) == (5, ModelRef("b", "cd"))
     assert second.header.options == {}
     assert recording.file.lost == 0
+
+
+def test_more_than_one_file_may_hold_is_continued_from_file_to_file(
+    recording: Recording,
+) -> None:
+    recording.disk.largest = 700
+    recording.play(*(touch(float(second)) for second in range(20)))
+    while recording.file.failed is not None:
+        recording.wait(RETRY[1])
+    recording.end()
+    names = [path.name for path in recording.files()]
+    parts = [recording.read(name.removesuffix(".jsonl")) for name in names]
+    assert len(parts) > 2
+    assert [part.header.continues for part in parts] == [None, *names[:-1]]
+    assert [event for part in parts for event in part.events] == recording.events
 
 
 def test_header_of_a_continuation_has_the_controls_in_force(

@@ -4,10 +4,11 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
-from robojam.system.log_queue import OncePerMinute, logging_to, make_handlers
+from robojam.system.log_queue import OncePerMinute, logging_to, make_handlers, print_line
 
 KEPT_OPEN: list[object] = []
 log = logging.getLogger("robojam")
@@ -91,3 +92,25 @@ def test_stopped_terminal_blocks_no_thread_that_logs(monkeypatch):
     assert threading.active_count() <= threads + 1  # the thread that still waits to write
     KEPT_OPEN.append(sys.stderr)
     os.close(read_end)
+
+
+def test_line_that_a_full_pipe_does_not_take_holds_nobody_up():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(1 << 16))
+    os.set_blocking(writer, True)
+    with open(writer, "w", encoding="utf-8") as full:
+        print_line("one", full)
+        os.close(reader)  # now it fails
+
+
+def test_line_for_a_reader_who_has_gone_or_a_closed_stream_is_no_error(capfd):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as broken:
+        print_line("one", broken)
+    print_line("one", None)
+    print_line("two", sys.stderr)
+    assert capfd.readouterr().err == "two\n"
