@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import CORPUS, ROOT
+from support.commands import refusal
 from support.engine import (
     MODEL,
     PATIENCE,
@@ -29,6 +30,7 @@ from support.engine import (
 )
 
 from robojam.sessions.session import SetEvent, read
+from robojam.system.child_process import termination_signals
 from robojam.touch import Phase
 from robojam.wire import osc
 
@@ -369,6 +371,15 @@ def taken():
         yield busy.getsockname()[1]
 
 
+@pytest.fixture
+def ordinary_signals():
+    """Leave the signals of the tests' process as they are: a command sets what they do."""
+    before = {number: signal.getsignal(number) for number in termination_signals()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("name", ["serve", "jam"])
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -396,7 +407,7 @@ def taken():
     ],
 )
 def test_wrong_option_or_file_is_refused_in_one_line_with_status_2(
-    name, options, message, tmp_path, taken
+    name, options, message, tmp_path, taken, capsys, ordinary_signals
 ):
     (tmp_path / "foreign.safetensors").write_bytes(b"PK\3\4 something else")
     (tmp_path / "bad.toml").write_text('mode = "solo"\ntempo = 3\n')
@@ -404,12 +415,16 @@ def test_wrong_option_or_file_is_refused_in_one_line_with_status_2(
     filled = [o.format(taken=taken, tmp=tmp_path) for o in options]
     before = set(tmp_path.rglob("*"))
     quiet = ("--tuio-in", "none", "--no-sound")  # which may have something to say of their own
-    ran = run_program(name, *free, *quiet, "--sessions", str(tmp_path / "s"), *filled)
-    assert ran.returncode == 2, ran
-    assert ran.stdout == ""
-    assert ran.stderr.count("\n") == 1, ran.stderr
-    assert message.format(taken=taken, tmp=tmp_path) in ran.stderr
+    said = refusal(capsys, name, *free, *quiet, "--sessions", tmp_path / "s", *filled)
+    assert message.format(taken=taken, tmp=tmp_path) in said
     assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["serve", "jam"])
+def test_program_that_is_refused_prints_one_line_and_ends_with_status_2(name):
+    ran = run_program(name, "--mode", "loud")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1), ran
+    assert "'loud'" in ran.stderr
 
 
 @pytest.mark.usefixtures("hangup")
