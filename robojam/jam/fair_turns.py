@@ -12,7 +12,8 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-#: Seconds for which visitors, all together, may delay an answer that is due to others.
+#: Seconds for which visitors, all together, may delay an answer that is due to others: the
+#: silences of those, beyond the threshold, until the answer has been given.
 PATIENCE = 10.0
 #: Seconds for which a visitor who is out must pause to be in the jam again; a threshold that
 #: is longer counts in its place.
@@ -41,6 +42,7 @@ class FairTurns:
         self.host_at = -math.inf
         self._host_waits = False
         self._waiting: dict[str, float] = {}  # visitors, by their last touch, with its time
+        self._delayed = 0.0  # seconds, until who waited played on
         self._visitors: dict[str, _Visitor] = {}
 
     @property
@@ -69,16 +71,21 @@ class FairTurns:
         """Note that a host has played, or has asked for an answer."""
         self.host_at, self._host_waits = now, True
 
-    def touch(self, who: str, now: float, threshold: float, *, answered: bool) -> bool:
+    def touch(
+        self, who: str, now: float, threshold: float, *, began: float = math.inf, enough: float
+    ) -> bool:
         """Note a player's landing or slide; return whether it counts for the turns.
 
-        threshold is the silence in seconds that an answer follows; answered: the present
-        answer has been given, and may be cut short.
+        threshold is the silence that an answer follows. began: when the present answer began,
+        if there is one; after enough seconds it has been given, and may be cut short.
         """
+        answered = now - began >= enough
         visitor = self._visitors.get(who)
         if visitor is None:
             if answered:
                 self.end_waiting()
+            elif self._host_waits:
+                self._add_delay(min(now, began) - self.host_at - threshold)
             self.host_touched(now)
             return True
         if now - visitor.touched_at >= max(PAUSE, threshold):
@@ -86,21 +93,31 @@ class FairTurns:
         visitor.touched_at = now
         since = self._waits_since(besides=who)
         if since is not None:
-            if not answered and now >= since + threshold + PATIENCE:
+            if not answered and now >= since + threshold + self._patience:
                 visitor.is_out = True
             if visitor.is_out:
                 self._waiting.pop(who, None)
                 return False
+        before = self._waiting.pop(who, None)
         if answered:
             self.end_waiting()
-        self._waiting.pop(who, None)
+        elif before is not None and not self._host_waits:
+            self._add_delay(min(now, began) - max(before, self.host_at) - threshold)
         self._waiting[who] = now
         return True
 
     def answer_due(self, threshold: float) -> float:
         """Return when an answer is due whatever visitors play; infinity if nobody waits."""
         since = self._waits_since()
-        return math.inf if since is None else since + threshold + PATIENCE
+        return math.inf if since is None else since + threshold + self._patience
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that are left of the time for which visitors may delay an answer."""
+        return max(0.0, PATIENCE - self._delayed)
+
+    def _add_delay(self, seconds: float) -> None:
+        self._delayed += max(0.0, seconds)
 
     def begin(self) -> None:
         """Begin turns in which nobody waits, and everybody is in the jam."""
@@ -111,6 +128,7 @@ class FairTurns:
     def end_waiting(self) -> None:
         """Note that nobody waits any more: the answer has been given."""
         self._host_waits = False
+        self._delayed = 0.0
         self._waiting.clear()
 
     def shift(self, seconds: float) -> None:

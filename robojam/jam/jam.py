@@ -66,6 +66,8 @@ class Jam:
         self.fair = FairTurns()
         #: Player whose touch a duet answers; "": nobody's.
         self.partner = ""
+        #: Whether that answer has replaced another to the same player.
+        self.partner_again = False
         self._fingers = Fingers()
         self._history = History(player.voices)
         self._prepare_at = math.inf

@@ -96,11 +96,14 @@ class CallResponse(Listen):
 
     def counts(self, jam: Jam, who: str) -> bool:
         """Return False for a visitor who has made others wait for their answer for long."""
-        now, settings, answered = jam.clock.machine, jam.settings, False
-        if jam.turn == "ai":
-            enough = min(ANSWERED, settings.response / 2) if settings.response else ANSWERED
-            answered = now - jam.turn_began >= enough
-        return jam.fair.touch(who, now, settings.threshold, answered=answered)
+        settings = jam.settings
+        return jam.fair.touch(
+            who,
+            jam.clock.machine,
+            settings.threshold,
+            began=jam.turn_began if jam.turn == "ai" else math.inf,
+            enough=min(ANSWERED, settings.response / 2) if settings.response else ANSWERED,
+        )
 
     def human_touched(self, jam: Jam) -> None:
         """Give the turn back, and wait for the next silence."""
@@ -133,7 +136,8 @@ class CallResponse(Listen):
 class Duet(Listen):
     """The machine answers each fed touch with the touch that the model predicts next.
 
-    A visitor's touch replaces no answer to somebody else.
+    A visitor's touch replaces no answer to a host, and none to another visitor, except where
+    that one has had its last answer replaced by its own next touch: it may play without end.
     """
 
     name = "duet"
@@ -142,16 +146,18 @@ class Duet(Listen):
     def answer(self, jam: Jam) -> bool:
         """Play one touch."""
         jam.announce("answer")
-        jam.partner = ""
+        jam.partner, jam.partner_again = "", False
         jam.voices.start(jam.clock.machine)
         return True
 
     def human_fed(self, jam: Jam, who: str) -> None:
         """Replace what is pending by an answer to this touch."""
-        if who in jam.visitors and who != jam.partner and jam.voices.pending:
+        pending, again = jam.voices.pending, who == jam.partner
+        may_replace = jam.partner in jam.visitors and jam.partner_again
+        if pending and not again and who in jam.visitors and not may_replace:
             return
-        jam.partner = who
-        jam.counts.replaced += jam.voices.pending
+        jam.partner, jam.partner_again = who, again and pending > 0
+        jam.counts.replaced += pending
         jam.voices.start(jam.clock.machine)
 
 

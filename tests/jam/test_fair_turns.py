@@ -50,6 +50,23 @@ def test_visitor_that_never_pauses_delays_the_first_answer_and_no_later_one() ->
     assert answers(take) == [(1.0 + 0.5 + PATIENCE, 5.0), (30.5, 5.0), (60.5, 5.0)]
 
 
+@pytest.mark.parametrize("who", [HOST, OTHER])
+def test_player_who_tries_again_every_few_seconds_is_answered_after_as_much_waiting(
+    who: str,
+) -> None:
+    take = take_with_visitors(VISITOR, OTHER)
+    play(take, *every(0.15, 0.0, 60.0), *every(3.0, 1.0, 60.0, who))
+    # 2.5 s beyond the threshold each time
+    assert next(begin for begin, _ in answers(take)) == pytest.approx(13.0, abs=0.5)
+    assert len([length for _, length in answers(take) if length >= ANSWERED]) > 12
+
+
+def test_host_who_cuts_its_own_answers_short_uses_up_nobody_s_time() -> None:
+    take = take_with_visitors(VISITOR)
+    play(take, *every(1.0, 1.0, 30.0, HOST), *every(0.15, 30.3, 38.0))
+    assert not take.jam.is_out(VISITOR)
+
+
 def test_answer_without_end_goes_on_until_the_host_plays() -> None:
     take = take_with_visitors(VISITOR, response=0)
     play(take, *every(0.15, 0.0, 80.0), (1.0, HOST), (60.0, HOST))
@@ -223,10 +240,17 @@ def test_finger_that_slides_without_end_is_heard_again_when_nobody_waits() -> No
 
 
 def test_duet_answers_a_host_between_a_visitor_s_touches() -> None:
-    take = take_with_visitors(VISITOR, mode="duet")
     take = Take(land(0.4), mode="duet")
     take.set(0.0, "visitor", VISITOR)
     play(take, *every(0.15, 0.0, 0.9), (1.0, HOST), *every(0.15, 1.1, 1.9))
+    assert [t for phase, t in take.played() if phase == "down"] == [1.4]
+
+
+def test_duet_answers_a_visitor_between_the_touches_of_one_that_never_pauses() -> None:
+    take = Take(land(0.4), mode="duet")
+    for who in (VISITOR, OTHER):
+        take.set(0.0, "visitor", who)
+    play(take, *every(0.15, 0.0, 1.9), (1.0, OTHER))
     assert [t for phase, t in take.played() if phase == "down"] == [1.4]
 
 

@@ -39,6 +39,8 @@ MAX_COMPONENTS = 12
 
 _TEXTS = ("model", *(name for name, row in SETTINGS.items() if row.kind is Kind.TEXT))
 _RESPONSE = CONTROLS["response"]
+#: Players who are out of the jam that are named, at most.
+_NAMED = 3
 _NUMBERS = frozenset(("seed", *SETTINGS)) - {*_TEXTS}
 #: Controls that an engine refuses while it plays a recording.
 _LIVE_ONLY = frozenset(name for name, row in CONTROLS.items() if not row.replay)
@@ -464,6 +466,8 @@ class WindowState:
                 f"{resting:.0f} of {voices:.0f} voices rest: the machine has no time for them"
             )
             self.problems += (text,)
+        if out := _players_out(status.get("players")):
+            self.problems += (f"{out} never pauses: the others are answered meanwhile",)
         self.late_ms = clip(finite_number(status.get("late_ms_p99")) or 0.0, 0, 1e5)
         self._count_dropped(status.get("dropped"), now)
         if status.get("fingers") == 0:
@@ -503,3 +507,10 @@ def _age(recording: str, utc: datetime) -> float:
         return 0.0
     age = (utc - began).total_seconds()
     return age if 0 <= age < 86400 else 0.0
+
+
+def _players_out(players: object) -> str:
+    """Return the names of the players who are out of the jam: see `robojam.jam.fair_turns`."""
+    entries = players[:MAX_ENTRIES] if isinstance(players, list) else []
+    out = [plain(p.get("name"), 12) for p in entries if isinstance(p, dict) and p.get("out")]
+    return ", ".join([*out[:_NAMED], *(["…"] if len(out) > _NAMED else [])])

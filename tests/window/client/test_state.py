@@ -236,6 +236,16 @@ def test_machine_finger_whose_up_was_lost_is_lifted_at_the_end_of_its_turn():
     assert state.strokes.visible[0].lifted == 1.5
 
 
+def test_players_who_are_not_waited_for_are_named() -> None:
+    state = WindowState()
+    players = [{"name": f"human{n}", "out": n % 2 == 0} for n in range(2, 12)]
+    report_status(state, 1.0, players=players)
+    said = "human2, human4, human6, … never pauses: the others are answered meanwhile"
+    assert state.problems == (said,)
+    report_status(state, 2.0, players=[{"name": "human2", "out": False}, 7])
+    assert state.problems == ()
+
+
 def test_voices_that_rest_are_named() -> None:
     state = WindowState()
     report_status(state, 1.0, voices=64, resting=24)
