@@ -53,6 +53,8 @@ def replay(
         fail(error)
     for warning in recording.warnings:
         warn(warning)
+    if (before := recording.header.continues) is not None and not regenerate:
+        warn(f"{session} is a later part of a jam: the part before it is {before!r:.80}")
     model, device = given.pop("model"), given.pop("device")
     if not regenerate:
         if to is not None:

@@ -326,6 +326,12 @@ def summarise(path: Path, *, strict: bool = False) -> Summary:
     return _summary(header, lines.kept, len(lines.damaged))
 
 
+def complete_lines(path: Path) -> frozenset[bytes]:
+    """Return the lines of events in a file that are not torn. Raises SessionError."""
+    lines = _bytes(path).split(b"\n")[:-1]
+    return frozenset(line for line in lines if line.startswith(_BEGINNING))
+
+
 def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # it may never end

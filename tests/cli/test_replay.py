@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.engine import (
     MODEL,
@@ -19,7 +20,7 @@ from support.engine import (
     stop,
 )
 
-from robojam.sessions.session import encode, encode_header, read
+from robojam.sessions.session import EndEvent, encode, encode_header, read
 from robojam.touch import is_machine
 
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
@@ -156,6 +157,17 @@ def test_regenerated_recording_is_the_same_to_the_byte_and_differences_are_named
     assert "build differs: recorded with another build, now robojam" in ran.stdout
     ran = run_program("replay", str(jam), "--regenerate", "--to", str(to), "--model", "none")
     assert (ran.returncode, ran.stderr) == (2, "robojam: there is no model file none\n")
+
+
+def test_second_part_of_a_jam_says_where_the_first_is(jam, tmp_path):
+    session = read(jam)
+    header = msgspec.structs.replace(session.header, continues="first.jsonl")
+    part = tmp_path / "part.jsonl"
+    part.write_bytes(encode_header(header) + encode(EndEvent(0.0, "quit")))
+    for how in ((), ("--regenerate", "--to", str(tmp_path / "again.jsonl"))):
+        ran = run_program("replay", str(part), "--no-window", "--no-sound", *how)
+        assert ran.returncode == 0, ran
+        assert "'first.jsonl'" in ran.stderr + ran.stdout
 
 
 def test_regeneration_with_one_touch_altered_gives_another_answer_from_there_on(jam, tmp_path):

@@ -42,6 +42,7 @@ def read_all(
 ) -> Iterator[Corpus]:
     """Read files, and in each folder the files that hold performances, in order of names.
 
+    A recording of which another in the folder has every line is left out, with an error.
     on_error is called with the error of each file in a folder that cannot be read, and once
     for those of other kinds; without it such an error is raised. Raises CorpusError for a
     named file that cannot be read and for a folder without one that can. split, machine,
@@ -58,6 +59,10 @@ def read_all(
         if not files:
             raise CorpusError(path, f"has no performances in it (no {kinds})")
         errors: list[CorpusError] = []
+        for file, other in recorded.find_contained(files).items():  # it would count twice
+            files.remove(file)
+            if on_error is not None:
+                on_error(CorpusError(file, f"all that it holds is in {other.name}, too"))
         others: list[str] = []
         for file in files:
             try:

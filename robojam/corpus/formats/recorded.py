@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +65,31 @@ def read_session(path: Path, *, machine: bool = False, strict: bool = False) -> 
     return Corpus(
         events, lengths, TOUCH, path.name, source="session", dropped=dropped, places=places
     )
+
+
+def find_contained(paths: Iterable[Path]) -> dict[Path, Path]:
+    """Return the recordings of which another has every line, each with that one.
+
+    The recorder leaves the beginning of a recording behind where it writes all of it again. Of
+    two that are the same, the first stays.
+    """
+    by_header: dict[bytes, list[Path]] = {}
+    for path in filter(Path.is_file, paths):
+        with suppress(OSError), path.open("rb") as file:
+            header = file.readline(session.MAX_LINE)
+            if header.startswith(b"{"):
+                by_header.setdefault(header, []).append(path)
+    contained: dict[Path, Path] = {}
+    for same in by_header.values():
+        if len(same) == 1:
+            continue
+        lines = {path: session.complete_lines(path) for path in same}
+        longest_first = sorted(same, key=lambda path: len(lines[path]), reverse=True)
+        kept: list[Path] = []
+        for path in longest_first:
+            container = next((other for other in kept if lines[path] <= lines[other]), None)
+            if container is None:
+                kept.append(path)
+            else:
+                contained[path] = container
+    return contained

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import CORPUS, has_corpus
+from support.recorder import HEADER, touch
 
 from robojam.corpus import infer_phase
 from robojam.corpus.corpus import TOUCH, CorpusError, clean, join, write
 from robojam.corpus.formats import read, read_all, tables
 from robojam.corpus.summary import summarise
 from robojam.corpus.units import Units, parse
+from robojam.sessions.session import encode, encode_header
 
 MICROJAM = "time, x, y, z, moving\n0.0, 0.5, 0.5, 38.2, 0\n0.25, 0.6, 0.5, 38.2, 1\n"
 IMPSY = (
@@ -177,6 +179,27 @@ def test_folder_is_read_without_notes_and_with_errors_reported(tmp_path):
     (tmp_path / "b.log").unlink()
     with pytest.raises(CorpusError, match="no performances in it"):
         list(read_all([tmp_path], on_error=lambda _: None))
+
+
+def test_recording_of_which_another_has_every_line_does_not_count_twice(tmp_path):
+    header = encode_header(HEADER)
+    lines = [encode(touch(float(second))) for second in range(4)]
+    whole = header + b"".join(lines)
+    for name, data in {
+        "whole.jsonl": whole,
+        "copy.jsonl": whole,
+        "first part, torn.jsonl": header + b"".join(lines[:2]) + lines[2][:20],
+        "spoilt by another program.jsonl": header + lines[0] + b"junk\n" + lines[1],
+        "more.jsonl": header + lines[0] + encode(touch(9.0)),
+        "another jam.jsonl": header.replace(b'"seed":1', b'"seed":2') + lines[0],
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    messages: list[str] = []
+    found = list(read_all([tmp_path], on_error=lambda error: messages.append(str(error))))
+    names = [corpus.name for corpus in found]
+    assert names == ["another jam.jsonl", "copy.jsonl", "more.jsonl"]
+    assert len(messages) == 3
+    assert all(message.endswith("is in copy.jsonl, too") for message in messages)
 
 
 def test_joined_corpus_survives_write_and_read(tmp_path):
