@@ -25,7 +25,7 @@ from typing import Any
 from robojam.bench import percentile
 from robojam.wire import osc
 
-#: Priorities at SCHED_FIFO, of the engine, the player and the watcher.
+#: Real-time priorities of the engine, the player and the watcher.
 _ENGINE, _PLAYER, _WATCHER = 20, 30, 50
 #: Touches a second of a stroke.
 RATE = 60.0
@@ -81,7 +81,7 @@ def running_engine(
 ) -> Iterator[RunningEngine]:
     """Run an engine during the block; its recordings are deleted afterwards.
 
-    realtime: at SCHED_FIFO, so that other programs take no time from it.
+    realtime: at a priority at which other programs take no time from it.
     """
     with tempfile.TemporaryDirectory() as folder:
         tuio = free_port()
@@ -102,7 +102,8 @@ def running_engine(
         if not line.startswith("listening on udp://"):
             raise SystemExit(f"the engine did not start: {log.read_text()[-500:]}")
         if realtime:
-            os.sched_setscheduler(process.pid, os.SCHED_FIFO, os.sched_param(_ENGINE))
+            policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK  # as its own: its threads follow
+            os.sched_setscheduler(process.pid, policy, os.sched_param(_ENGINE))
         port = int(line.split("//")[1].split(",")[0].split()[0].rpartition(":")[2])
         try:
             yield RunningEngine(process, port, tuio, Path(folder))

@@ -6,7 +6,7 @@
 A real engine, a real recording, a monitor on this machine (Linux). For each case: when the
 human was heard, when the status was answered, how late the machine was, what it did not play,
 and whether the recording regenerates bit for bit. --python measures the robojam of another
-Python. --realtime runs engine and player at SCHED_FIFO (as root).
+Python. --realtime runs engine and player before all other programs (as root).
 """
 
 from __future__ import annotations
