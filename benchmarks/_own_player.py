@@ -170,6 +170,9 @@ def stolen_times() -> Iterator[list[tuple[float, float]]]:
         )
         for processor in sorted(os.sched_getaffinity(0))
     ]  # fmt: skip
+    for watcher in watchers:
+        assert watcher.stdout is not None
+        watcher.stdout.readline()  # it is ready
     try:
         yield stolen
     finally:
@@ -184,8 +187,9 @@ def watch(processor: int) -> None:
         os.sched_setaffinity(0, {processor})
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_WATCHER))
     except OSError:
-        print("[]")
+        print("ready\n[]")
         return
+    print("ready", flush=True)
     due = time.time()
     while not select.select([sys.stdin], [], [], max(0.0, due - time.time()))[0]:
         now = time.time()
@@ -208,13 +212,13 @@ def play(
     Rests of 0 s are none. realtime: at SCHED_FIFO, above the engine.
     """
     policy = os.sched_getscheduler(0), os.sched_getparam(0)
-    if realtime:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PLAYER))
-    try:
-        with stolen_times() as stolen:
+    with stolen_times() as stolen:
+        try:
+            if realtime:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PLAYER))
             heard = _Playing(engine, stroke, rest).run(seconds)
-    finally:
-        os.sched_setscheduler(0, *policy)
+        finally:
+            os.sched_setscheduler(0, *policy)
     heard.stolen = stolen
     return heard
 

@@ -417,7 +417,7 @@ class Engine:
     def listen(self) -> bool:
         """Handle what was received, for a short time; return whether something is left."""
         self._listen_until = self.clock() + _LISTENING
-        self._play_until = self._listen_until + _PLAYING
+        self._play_until = self._listen_until  # what is due comes after what is heard
         while self._inbox and self.clock() < self._listen_until:
             self.attempt(self._inbox.handle, self._handle_piece)
         self._listen_until = self._play_until = math.inf

@@ -303,6 +303,7 @@ class _Syncer:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        adopt_main_priority()
         while True:
             with self._changed:
                 while not (self._wanted or self._closed):

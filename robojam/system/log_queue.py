@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from io import FileIO, TextIOWrapper
 from typing import TextIO
 
+from robojam.system.priority import adopt_main_priority
+
 #: Records that may wait to be written; more are dropped.
 _CAPACITY = 1000
 #: Seconds in which the waiting records must be written at the end.
@@ -156,6 +158,7 @@ def _write(
         is_file = isinstance(handler, logging.FileHandler)
         setattr(handler, "handleError", report if is_file else _ignore)  # noqa: B010
     while (record := records.get()) is not None:
+        adopt_main_priority()  # which may have been raised meanwhile
         for handler in handlers:
             handler.emit(record)  # not handle: the program's end would wait for its lock
     for handler in handlers:

@@ -45,6 +45,23 @@ def test_a_single_delay_rests_nobody():
     assert load.resting == 0
 
 
+def test_voices_rest_at_once_where_several_acts_in_a_row_took_too_long():
+    load = Load()
+    load.advance(0.0, 256)
+    for touch in range(4):
+        load.miss(0.018)
+        assert load.advance(0.03 * (touch + 1), 256) == (touch == 3)
+    assert load.resting > 128
+
+
+def test_a_single_act_that_was_held_up_for_long_rests_nobody():
+    load = Load()
+    load.advance(0.0, 256)
+    load.miss(0.2)
+    load.miss(0.01)
+    assert not load.advance(0.2, 256)
+
+
 def test_one_voice_always_plays():
     machine = Machine(capacity=0.01, voices=16)
     machine.run(30)
