@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from robojam.controls import RefusedError
+from robojam.jam.fair_turns import PAUSE
 from robojam.limits import ExpiringTable, RateLimiter
 from robojam.music import FIRST_HUMAN
 from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
@@ -404,7 +405,7 @@ class Senders:
                 "source": f"{sender.source:.80}",
                 "silent_s": round(now - sender.heard_at, 1),
                 "fingers": sender.count_fingers(now),
-                "out": sender.is_out,
+                "out": sender.is_out and now - sender.heard_at < PAUSE,
             }
             for sender in self._present.values()
         ]

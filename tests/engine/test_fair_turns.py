@@ -79,6 +79,7 @@ def test_musician_is_answered_beside_a_neighbour_that_never_pauses(
     assert said[0].startswith("human has made others wait for 10 s")
     assert [player["out"] for player in driven.status()["players"]] == [True, False]
     driven.wait(5.0)
+    assert [player["out"] for player in driven.status()["players"]] == [False, False]
     driven.send("/robojam/down", "iff", 0, 0.5, 0.5, sender=NEIGHBOUR)
     assert [player["out"] for player in driven.status()["players"]] == [False, False]
 
