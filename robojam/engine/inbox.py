@@ -17,7 +17,7 @@ from robojam.wire.native import Input
 
 #: Most packets of one sender that wait, and their bytes.
 MAX_PACKETS: Final = 512
-MAX_BYTES: Final = 1 << 18
+MAX_BYTES: Final = 1 << 17
 #: Most senders of this machine, and of others, that have a queue of their own, and the seconds
 #: for which they keep it. Those who come when all have theirs share one.
 MAX_SENDERS: Final = 64

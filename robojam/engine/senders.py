@@ -47,6 +47,8 @@ _MAX_NAMES, _MAX_PAST = 9999, 256
 #: Newcomers from other machines who get the place of another player: a second, and in a burst,
 #: which is less than their places.
 _JOINS = (10, 32)
+#: Seconds for which a player has played who keeps its place in a rest, and those of the rest.
+_PLAYED, _REST = 5.0, 20.0
 #: Touches of one player that are handled: a second, and in a burst.
 _TOUCHES = (5000, 5000)
 #: Messages that are remembered to find those that come twice: touches of one player, and
@@ -118,6 +120,7 @@ class Sender:
     host: str | None
     is_here: bool
     is_lossy: bool
+    joined_at: float
     heard_at: float
     own: dict[str, str]
     limiter: RateLimiter = field(default_factory=lambda: RateLimiter(*_TOUCHES))
@@ -141,6 +144,16 @@ class Sender:
         since = now - down.heard_at
         own = since if touch.dt is None else touch.dt
         return not down.is_plain or own > PAUSE_IS_DOWN or since >= LIFT_AFTER
+
+    def precedence(self, now: float) -> tuple[bool, bool, float]:
+        """Return by what this player keeps its place at an instant before one with less.
+
+        Those who have played for a while keep it in a rest: many newcomers who touch once, and
+        may be forged, take the places of each other. Then it is fingers, then the last touch.
+        """
+        has_played = self.heard_at - self.joined_at >= _PLAYED
+        rests = now - self.heard_at < _REST
+        return has_played and rests, self.count_fingers(now) > 0, self.heard_at
 
     def count_fingers(self, now: float) -> int:
         """Return how many fingers are down at an instant."""
@@ -337,7 +350,7 @@ class Senders:
     def admit(self, source: str, now: float) -> Sender:
         """Return the sender of a source, who becomes a player. Raises RefusedError.
 
-        Where there is no place, the one leaves who has been silent longest.
+        Where there is no place, the one of least precedence leaves.
         """
         sender = self._present.get(source) or self._join(source, now)
         sender.heard_at = now
@@ -419,18 +432,17 @@ class Senders:
         past = self._past.pop(source)
         name = self._choose_name(source, past)
         own = past.own if past else {}
-        sender = Sender(source, name, host, is_here, _is_lossy(source), now, own)
+        sender = Sender(source, name, host, is_here, _is_lossy(source), now, now, own)
         self._names[name] = source
         self._present[source] = sender
         log.info("%s joined, from %.80r", name, source)
         return sender
 
     def _make_room(self, host: str | None, now: float, *, is_here: bool) -> None:
-        """Remove the sender that has been silent longest, if there is no place.
+        """Remove the sender of least precedence, if there is no place.
 
-        A sender without a finger down leaves before one with fingers, and for another machine
-        one of other machines, if there is any. Raises RefusedError where newcomers come too
-        fast: who plays is not to lose a place between two touches.
+        For another machine it is one of other machines, if there is any. Raises RefusedError
+        where newcomers come too fast: who plays is not to lose a place between two touches.
         """
         everyone = list(self._present.values())
         full = len(everyone) >= MAX_PLAYERS
@@ -445,7 +457,7 @@ class Senders:
         if leaving:
             if not is_here and not self._joins.take(now):
                 raise RefusedError("too many players", _TOO_MANY)
-            sender = min(leaving, key=lambda s: (s.count_fingers(now) > 0, s.heard_at))
+            sender = min(leaving, key=lambda sender: sender.precedence(now))
             self._leave(sender, now, "; all places are taken, and somebody else joins")
 
     def _leave(self, sender: Sender, now: float, reason: str = "") -> None:

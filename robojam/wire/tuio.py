@@ -57,6 +57,8 @@ _MAX_LATENESS = 0.5
 #: host from which on those of others have precedence, most cursors of a source and of a frame,
 #: and most session ids that a frame says are there; more is a flood.
 _MAX_SOURCES, _MAX_OF_A_HOST, _MAX_CURSORS, _MAX_ALIVE = 64, 8, 64, 1024
+#: Places of sources that other machines never take.
+_RESERVED = 8
 #: Seconds of silence after which a source is gone: sources repeat their state once a second.
 _SOURCE_TIMEOUT = 5.0
 #: Seconds of silence after which a frame from another port is of the same source, started
@@ -116,13 +118,14 @@ def _step(before: int, number: int) -> int:
 
 @dataclass(slots=True)
 class _Source:
-    """State of one source: its player, the port it sends from, its frames and cursors.
+    """State of one source: its player, the host and port it sends from, frames and cursors.
 
     frames counts those from this port. former are the ports it sent from before; settled: its
     port does not change.
     """
 
     player: str
+    host: str
     port: int
     received_at: float
     frames: int = 0
@@ -429,29 +432,34 @@ class TuioReader:
                 source.port, source.frames = port, 0
             source.frames += 1
             return source, []
-        lifts = self._make_room(now)
+        lifts = self._make_room(host, now)
         same = self._sources.setdefault(name, [])
         players = {s.player for s in same}
         number = 1
         while (player := _nth(name, number)) in players:
             number += 1
-        source = _Source(player, port, now, frames=1)
+        source = _Source(player, host, port, now, frames=1)
         same.append(source)
         return source, lifts
 
-    def _make_room(self, now: float) -> list[tuple[str, Input]]:
-        """Forget a source, and lift its fingers, where there is no place for a new one.
+    def _make_room(self, host: str, now: float) -> list[tuple[str, Input]]:
+        """Forget a source, and lift its fingers, where there is no place for one of a host.
 
         It is the one silent for longest, if it is no longer there; else one of a host that has
         too many. Raises ArgumentError where there is neither.
         """
         every = [(name, source) for name, same in self._sources.items() for source in same]
-        if len(every) < _MAX_SOURCES:
+        full = len(every) >= _MAX_SOURCES
+        if not _is_here(host):
+            others = [pair for pair in every if not _is_here(pair[1].host)]
+            full = full or len(others) >= _MAX_SOURCES - _RESERVED
+            every = others or every
+        if not full:
             return []
         name, source = min(every, key=lambda pair: pair[1].received_at)
         if now - source.received_at <= _PORT_TIMEOUT:
-            crowd = of_largest((pair, pair[0].partition("/")[0]) for pair in every)
-            hosts = {name.partition("/")[0] for name, _ in crowd}
+            crowd = of_largest((pair, pair[1].host) for pair in every)
+            hosts = {source.host for _, source in crowd}
             if len(crowd) <= _MAX_OF_A_HOST * len(hosts):
                 raise ArgumentError("too many sources")
             name, source = min(crowd, key=lambda pair: pair[1].received_at)
@@ -459,6 +467,11 @@ class TuioReader:
         if not self._sources[name]:
             del self._sources[name]
         return [source.lift(cursor) for cursor in list(source.cursors)]
+
+
+def _is_here(host: str) -> bool:
+    """Return whether a host is this machine, by an address that no other can reach."""
+    return host == "::1" or host.startswith("127.")
 
 
 def _nth(name: str, number: int) -> str:

@@ -60,11 +60,11 @@ def test_packets_of_a_sender_are_bounded_in_number_and_bytes():
     inbox = Inbox()
     assert all(inbox.add("a", packet(), is_here=False) for _ in range(MAX_PACKETS))
     assert not inbox.add("a", packet(), is_here=False)
-    large = [inbox.add("b", packet(size=65_000), is_here=False) for _ in range(5)]
+    large = [inbox.add("b", packet(size=32_000), is_here=False) for _ in range(5)]
     assert large == [True] * 4 + [False]
     assert inbox.add("a", packet(), is_here=True)  # this machine has its own places
     assert len(handled(inbox)) == MAX_PACKETS + 5
-    assert inbox.add("b", packet(size=65_000), is_here=False)
+    assert inbox.add("b", packet(size=32_000), is_here=False)
 
 
 @pytest.mark.parametrize("is_here", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 from dataclasses import dataclass, field
@@ -428,6 +429,20 @@ def test_newcomers_who_come_too_fast_do_not_take_the_places_of_who_plays(senders
     assert refused > 14_900
     assert sum(senders.get(visitor) is not None for visitor in visitors) >= 12
     assert senders.admit("127.0.0.1", 2.0)  # this machine has a place
+
+
+def test_musician_keeps_the_place_in_a_rest_while_thousands_of_newcomers_land(senders):
+    for i in range(61):
+        senders.admit(PHONE, i / 10)  # plays for 6 s
+    for i in range(2000):
+        now = 6.0 + i / 100
+        with contextlib.suppress(RefusedError):
+            down(senders, senders.admit(f"10.1.{i // 250}.{i % 250}", now), 0, now)
+        assert (senders.get(PHONE) is not None) is (now < 26.0)
+    for i in range(2000, 3000):
+        with contextlib.suppress(RefusedError):
+            senders.admit(f"10.1.{i // 250}.{i % 250}", 6.0 + i / 100)
+    assert senders.get(PHONE) is None
 
 
 # -- in an engine ----------------------------------------------------------------------------

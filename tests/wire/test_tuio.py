@@ -489,7 +489,7 @@ def test_place_out_of_range_is_clipped_and_marked():
 
 def test_source_beyond_the_limit_takes_the_place_of_the_one_longest_silent():
     reader = tuio.TuioReader()
-    for i in range(64):
+    for i in range(56):
         read(reader, frame(1, (1, 0.5, 0.5), source=f"s{i}"), now=float(i == 0))
     read(reader, frame(2, (1, 0.25, 0.5), source="s1"), now=2.0)
     newcomer = read(reader, frame(1, (1, 0.5, 0.5), source="new"), now=3.0)
@@ -679,11 +679,20 @@ def test_stranger_with_thousands_of_sources_lifts_no_finger_of_a_tracker(forged)
         assert APP not in [player for player, _ in got]
         refused += any("too many sources" in str(input_) for _, input_ in got)
     assert bool(refused) is forged  # another host has places beside one that has too many
-    assert sum(map(len, reader._sources.values())) == 64
+    assert sum(map(len, reader._sources.values())) == 56 + (HOST == "127.0.0.1")
     newcomer = read(reader, frame(1, (1, 0.5, 0.5)), host="10.1.0.1", now=10.99)
     assert isinstance(newcomer[-1][1], Dropped if forged else Finger)
     moved = read(reader, frame(2, (1, 0.6, 0.5)), now=11.0)
     assert moved == [(APP, Finger(MOVE, 1, *place(0.6, 0.5)))]
+
+
+def test_tracker_of_this_machine_has_a_place_whoever_else_plays():
+    reader = tuio.TuioReader()
+    for i in range(100):
+        read(reader, frame(1, (1, 0.5, 0.5)), host=f"10.0.0.{i}", now=10.0)
+    for i in range(8):
+        here = read(reader, frame(1, (1, 0.5, 0.5), source=f"{i}"), host="127.0.0.1", now=10.0)
+        assert here == [(f"tuio:127.0.0.1/{i}", Finger(DOWN, 1, *place(0.5, 0.5)))]
 
 
 def test_stranger_with_thousands_of_unfinished_frames_tears_none_of_a_tracker():
