@@ -7,9 +7,9 @@ Needs Linux, root and the program `ip`: the neighbour is a network namespace wit
 The engine listens beyond this machine with the usual options and records; a player of this
 machine plays 60 touches a second in strokes with rests, subscribed as a monitor, and waits for
 an answer. Amplification is bytes that came to the neighbour's addresses, over bytes that it
-sent, both without the headers of UDP. Growth of memory and disk is beyond what they are when
-the neighbour begins; that of the disk is as if it went on for an hour. --python and --realtime
-are as for overload.py; with --realtime a kind should not take longer than 20 s.
+sent, both without the headers of UDP. Memory and disk are what they have grown by since the
+neighbour began. --python and --realtime are as for overload.py; with --realtime a kind should
+not take longer than 20 s.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def _figures(
         "packets/s": count / seconds,
         "amplification": (_bytes_to(host) - before["came"]) / size if size else "–",
         "memory, MB": engine.rss_mb - before["rss"],
-        "disk, MB/h": (engine.disk_mb - before["disk"]) / seconds * 3600,
+        "disk, MB": engine.disk_mb - before["disk"],
         **heard.figures(),
     }
 
