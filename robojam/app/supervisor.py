@@ -128,7 +128,10 @@ class WindowProgram:
         if status == 0:
             self._on_close()
         elif status in (NO_DISPLAY, _REFUSED):
-            _inform("no window could be opened: the engine plays alone, over OSC")
+            _inform(
+                "no window could be opened: the engine plays alone, over OSC; robojam window "
+                f"--engine {format_address(*reachable_here(self._engine))} opens one"
+            )
         elif self._deaths.too_many():
             _warn(f"the window died {_MOST_DEATHS} times in a row; the engine plays on alone")
         else:

@@ -85,7 +85,11 @@ def entries(
     """
     named = read_annotations(folder)
     before = _read_cache(folder)
-    files = [(path, path.stat()) for path in folder.glob("*.jsonl") if path.is_file()]
+    files: list[tuple[Path, os.stat_result]] = []
+    for path in folder.glob("*.jsonl"):
+        if path.is_file():
+            with suppress(FileNotFoundError):  # deleted just now
+                files.append((path, path.stat()))
     files.sort(key=lambda file: file[1].st_mtime_ns, reverse=True)
     keys = {path: _key(path) for path, _ in files}
     after = {key: before[key] for key in keys.values() if key in before}

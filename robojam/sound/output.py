@@ -20,9 +20,9 @@ from robojam.system.priority import adopt_main_priority
 
 log = logging.getLogger("robojam")
 
-#: A synthesiser that fails is started again, unless it fails within this many seconds of its
-#: start.
-_AT_ONCE = 10.0
+#: A synthesiser that fails is started again, unless it has failed this many times in a row
+#: within so many seconds of its start.
+_MOST_FAILURES, _AT_ONCE = 3, 10.0
 #: Seconds that the process has to fade the sound and end.
 _PATIENCE = 1.0
 
@@ -92,6 +92,7 @@ class SoundOutput:
     def _supervise(self) -> None:
         """Run the process, again where it fails, until `close` or until it cannot run."""
         adopt_main_priority()
+        failures = 0
         while not self._closing.is_set():
             began = time.monotonic()
             try:
@@ -101,7 +102,8 @@ class SoundOutput:
                 return
             if self._closing.is_set() or status == 0:
                 return
-            if time.monotonic() - began < _AT_ONCE:
+            failures = failures + 1 if time.monotonic() - began < _AT_ONCE else 0
+            if failures == _MOST_FAILURES:
                 self._trouble("the sound has failed; the jam goes on without")
                 return
             self._trouble("the sound has failed; it is started again")
@@ -132,7 +134,10 @@ class SoundOutput:
     def _listen(self, reports: IO[bytes]) -> None:
         """Read the reports of the process, lines of JSON, until it ends."""
         for line in reports:
-            report: dict[str, Any] = json.loads(line)
+            try:
+                report: dict[str, Any] = json.loads(line)
+            except ValueError:  # printed by a library of the system's
+                continue
             if "port" in report:
                 self._events.connect(("127.0.0.1", report["port"]))
                 self._state, self._ready = "playing", True
