@@ -524,7 +524,7 @@ def test_jam_without_a_display_runs_the_engine_alone(tmp_path):
 @linux
 def test_jam_whose_window_cannot_open_runs_the_engine_alone(tmp_path):
     with jamming(tmp_path, DISPLAY=":7931") as jam:
-        said = "no window could be opened: the engine plays alone, over OSC\n"
+        said = "no window could be opened: the engine plays alone, over OSC; robojam window"
         if said not in jam.output:
             jam.line(said)
         assert jam.client.ask()["mode"] == "call-response"
