@@ -525,7 +525,7 @@ def test_jam_without_a_display_runs_the_engine_alone(tmp_path):
 def test_jam_whose_window_cannot_open_runs_the_engine_alone(tmp_path):
     with jamming(tmp_path, DISPLAY=":7931") as jam:
         said = "no window could be opened: the engine plays alone, over OSC; robojam window"
-        if said not in jam.output:
+        if not any(line.startswith(said) for line in jam.output):
             jam.line(said)
         assert jam.client.ask()["mode"] == "call-response"
         jam.process.send_signal(signal.SIGTERM)
