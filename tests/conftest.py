@@ -7,11 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from support.jack_files import remove_stale_files
 
 # An example may take long on a busy machine: that is no fault of what is tested. Each run has
 # the same examples, so that a change fails where it is made; benchmarks/fuzz.py draws others.
 settings.register_profile("robojam", deadline=None, derandomize=True)
 settings.load_profile("robojam")
+
+
+def pytest_sessionstart() -> None:
+    remove_stale_files()  # of tests that were killed
 
 
 @pytest.fixture

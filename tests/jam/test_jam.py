@@ -1050,17 +1050,18 @@ def test_random_numbers_are_used_by_played_and_by_rejected_touches_alone(
 ) -> None:
     take = play(inputs, start)
     counts: dict[str, int] = {}
+    may_reject = False
     for event in take.out:
         if isinstance(event, ControlChanged) and event.name == "seed":
             counts = {}
         if isinstance(event, TouchPlayed) and event.touch.phase is not UP:
             counts[event.touch.who] = counts.get(event.touch.who, 0) + 1
+            may_reject |= is_machine(event.touch.who)  # a finger that stays there for too long
+        may_reject |= isinstance(event, TurnChanged)  # what would come after the turn
     played = [counts.get(who, 0) for who in ("ai", "ai2")[: start.get("voices", 1)]]
     used = take.jam.player.counts  # type: ignore[attr-defined]
     assert all(more >= least for more, least in zip(used, played, strict=True))
-    machines = [who for who in counts if is_machine(who)]
-    if not machines and not any(isinstance(event, TurnChanged) for event in take.out):
-        assert used == played  # nothing was played, so nothing was drawn again
+    assert may_reject or used == played
 
 
 @given(inputs, starts)

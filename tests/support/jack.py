@@ -18,6 +18,7 @@ import pytest
 
 from support import ROOT
 from support.engine import PATIENCE, stop
+from support.jack_files import remove_stale_files
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 
@@ -50,22 +51,6 @@ def until(condition: Callable[[], Any], what: str = "", seconds: float = PATIENC
     return value
 
 
-def _remove_stale_files() -> None:
-    """Remove JACK's metadata and its list of servers if no server runs.
-
-    The metadata are one file for all servers of a user. If a killed program left it half made,
-    every program waits for many seconds at it, and servers crash. The list has room for eight
-    servers, and killed ones of other names stay in it.
-    """
-    for comm in Path("/proc").glob("[0-9]*/comm"):
-        with suppress(OSError):
-            if comm.read_text().startswith("jackd"):  # or jackdbus
-                return
-    shutil.rmtree(f"/dev/shm/jack_db-{os.getuid()}", ignore_errors=True)
-    with suppress(OSError):  # there is none, or it is another user's
-        Path("/dev/shm/jack-shm-registry").unlink()
-
-
 class Jack:
     """JACK server without a sound card, under a name of its own."""
 
@@ -79,7 +64,7 @@ class Jack:
 
     def start(self) -> None:
         if self.process is None:  # else its programs have the list open
-            _remove_stale_files()
+            remove_stale_files()
         self.socket.unlink(missing_ok=True)
         with tempfile.TemporaryFile() as output:
             self.process = process = subprocess.Popen(
@@ -219,6 +204,7 @@ def running(monkeypatch: pytest.MonkeyPatch, period: int = 1024) -> Iterator[Jac
         yield server
     finally:
         server.end()
+        remove_stale_files()  # at which tests without a server would wait
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ class RandomPlayer(ScriptedPlayer):
 
     def choose(self, voice: int) -> Proposal:
         last = tuple(self.fed[voice][-3:])
-        state = (self.seeded, voice, self.counts[voice], self.sampling, last)
+        state = (self.seeded, voice, self.counts[voice], self.sampling or (), last)
         rng = random.Random(hash(state))  # of numbers alone, so the same in every run
         dt = rng.choice((0.0, 0.02, 0.1, 0.15, 0.3, 9.0)) * rng.uniform(0.9, 1.1)
         x, y = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 1.2)
