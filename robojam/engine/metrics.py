@@ -4,6 +4,7 @@ import logging
 import sys
 import traceback
 from array import array
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -43,7 +44,7 @@ class DropCounter(Counters):
         self.sender: tuple[str, int] | str = ""
         self._clock = clock
         self._hosts = ExpiringTable[str, ExpiringTable[tuple[str, str], bool]](_HOSTS, _QUIET)
-        self._errors: set[tuple[str, str, int]] = set()  # the kinds of those that were logged
+        self._errors: set[str] = set()  # the kinds of those that were logged
         self._warnings = RateLimiter(*_WARNINGS)
 
     def drop(self, reason: str, about: str = "", key: str = "") -> None:
@@ -70,14 +71,9 @@ class DropCounter(Counters):
         The kind is the exception's type and the line that raised it.
         """
         super().drop("error")
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        code = None if place is None else place.tb_frame.f_code
-        file, line = (
-            ("", 0) if place is None or code is None else (code.co_filename, place.tb_lineno)
-        )
-        kind = type(error).__name__, file, line
+        last = deque(traceback.walk_tb(error.__traceback__), maxlen=1)
+        place = [f"{frame.f_code.co_filename}:{line}" for frame, line in last]
+        kind = " ".join([type(error).__name__, *place])
         if kind in self._errors or len(self._errors) >= _ERRORS:
             return
         self._errors.add(kind)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from io import FileIO
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +76,7 @@ class RecordingFile:
         self._has_touch = False  # the file is made with the first touch
         self._waiting = bytearray()
         self._copy = RecordingCopy()
+        self._start = 0  # bytes of the header
         self._size = 0  # bytes of the file, up to the end of its last complete line
         self._expected = 0  # size that the file has, if nobody else writes to it
         # Controls that wait, each with the number of bytes that are written when it is; and
@@ -231,11 +232,10 @@ class RecordingFile:
             with suppress(FileExistsError):
                 file = open_file(path)
                 break
-        size = 0
         try:
-            for data in chain([session.encode_header(header)], lines):
-                _write_all(file, data)
-                size += len(data)
+            start = size = _write_all(file, session.encode_header(header))
+            for data in lines:
+                size += _write_all(file, data)
         except BaseException:
             with suppress(OSError):
                 file.close()
@@ -246,7 +246,7 @@ class RecordingFile:
             with suppress(OSError):
                 self._file.close()
         self._file, self.path, self._header = file, path, header
-        self._size = self._expected = size
+        self._start, self._size, self._expected = start, size, size
         self._is_synced, self._sync_at, self._sync_error = False, -math.inf, None
 
     def _change_file(self) -> None:
@@ -341,7 +341,7 @@ class RecordingFile:
         lost = self._copy.dropped_lines
         if lost and os.fstat(old.fileno()).st_size >= self._size and self._sync_error is None:
             lost = 0
-            self._make(self._header, _read_lines(old, self._size))
+            self._make(self._header, _read_lines(old, self._start, self._size))
         else:
             self._make(self._header, self._copy.blocks())
         beginning = f" without its first {lost:,} lines, which are lost" if lost else ""
@@ -392,22 +392,19 @@ def _write_part(file: FileIO, data: bytes | bytearray, start: int) -> int:
     return written
 
 
-def _write_all(file: FileIO, data: bytes) -> None:
+def _write_all(file: FileIO, data: bytes) -> int:
+    """Write data; return its size in bytes. Raises OSError."""
     done = 0
     while done < len(data):
         done += _write_part(file, data, done)
+    return done
 
 
-def _read_lines(file: FileIO, size: int) -> Iterator[bytes]:
-    """Yield the content of a recording's file behind its header, up to a size in bytes."""
-    file.seek(0)
-    read = 0
-    in_header = True
-    while read < size and (data := file.read(min(_CHUNK, size - read))):
-        read += len(data)
-        if in_header:
-            _, newline, data = data.partition(b"\n")
-            in_header = not newline
+def _read_lines(file: FileIO, start: int, end: int) -> Iterator[bytes]:
+    """Yield the content of a file between two places, in bytes."""
+    file.seek(start)
+    while start < end and (data := file.read(min(_CHUNK, end - start))):
+        start += len(data)
         yield data
 
 
