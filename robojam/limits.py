@@ -30,7 +30,9 @@ class RateLimiter:
 
         One that is not allowed costs nothing.
         """
-        self._refill(now)
+        if now > self._at:
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+            self._at = now
         if self._left < cost:
             return False
         self._left -= cost
@@ -43,13 +45,8 @@ class RateLimiter:
 
     def charge(self, now: float, cost: float) -> None:
         """Count a request that is made in any case; the debt is at most the burst."""
-        self._refill(now)
+        self.take(now, 0.0)  # what has been refilled until now
         self._left = max(self._left - cost, -self._burst)
-
-    def _refill(self, now: float) -> None:
-        if now > self._at:
-            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-            self._at = now
 
 
 class ExpiringTable(Generic[K, V]):
@@ -135,6 +132,35 @@ class ExpiringTable(Generic[K, V]):
     def clear(self) -> None:
         """Remove all entries. Nobody is called."""
         self._entries.clear()
+
+
+class RecentTable(Generic[K]):
+    """Keys of the last moments: at most `most`, each for `life` seconds.
+
+    As `ExpiringTable`, for the path of every touch: one look at a key instead of a search for
+    what has expired.
+    """
+
+    __slots__ = ("_added", "_life", "_most")
+
+    def __init__(self, most: int, life: float) -> None:
+        self._most, self._life = most, life
+        self._added: dict[K, float] = {}  # instants, the earliest first
+
+    def __len__(self) -> int:
+        """Return the number of keys, with those that have expired."""
+        return len(self._added)
+
+    def add(self, key: K, now: float) -> bool:
+        """Add a key; return False if it is there already, which then changes nothing."""
+        added_at = self._added.pop(key, None)
+        if added_at is not None and added_at + self._life > now:
+            self._added[key] = added_at
+            return False
+        self._added[key] = now
+        if len(self._added) > self._most:
+            del self._added[next(iter(self._added))]
+        return True
 
 
 def of_largest(entries: Iterable[tuple[E, Hashable]]) -> list[E]:

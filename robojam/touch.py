@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+
+from msgspec import Struct
 
 #: Shortest and longest time between two touches that a machine plays, in seconds.
 MIN_DT = 0.001
@@ -31,8 +32,7 @@ class Phase(StrEnum):
     UP = "up"
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(Struct, frozen=True):
     """One touch of one finger.
 
     x and y are in screen units, 0..1 from left to right and from top to bottom.

@@ -30,7 +30,7 @@ class Row:
 
 
 PACKAGES = {
-    "touch": Row(0),
+    "touch": Row(0, "msgspec"),
     "limits": Row(0),
     "music": Row(1),
     "system": Row(0, lazily="ctypes"),
@@ -38,12 +38,12 @@ PACKAGES = {
     "mixture": Row(1, "torch"),
     "wire": Row(3, "msgspec pythonosc"),
     "model": Row(3, "msgspec numpy safetensors torch"),
-    "jam": Row(4),
+    "jam": Row(4, "msgspec"),
     "config": Row(4, "msgspec"),
     "player": Row(5, "numba numpy torch"),
     "sound": Row(5, "msgspec numpy", lazily="miniaudio"),
     "sessions": Row(5, "msgspec numpy"),
-    "ports": Row(6, lazily="ifaddr rtmidi zeroconf"),
+    "ports": Row(6, "msgspec", lazily="ifaddr rtmidi zeroconf"),
     "corpus": Row(6, "numpy"),
     "window": Row(6, "pygame", lazily="send2trash"),
     "engine": Row(7, "msgspec numpy threadpoolctl", lazily="torch"),

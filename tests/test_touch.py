@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import math
 
 import pytest
@@ -31,8 +31,8 @@ def test_limits_and_phases_are_those_of_the_contract() -> None:
 def test_touch_is_compared_and_hashed_by_value_and_cannot_change() -> None:
     touch = Touch(0.5, 0.25, 0.1, Phase.MOVE)
     assert touch == Touch(0.5, 0.25, 0.1, Phase.MOVE, 0, "human")
-    assert hash(touch) == hash(dataclasses.replace(touch))
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    assert hash(touch) == hash(copy.copy(touch))
+    with pytest.raises(AttributeError, match="immutable"):
         touch.x = 0.0  # type: ignore[misc]
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
@@ -92,11 +93,13 @@ def canonical_host(host: str) -> str:
     return host if address is None else str(address.ipv4_mapped or address)
 
 
+@lru_cache(maxsize=256)
 def player_host(host: str) -> str:
     """Return the host that stands for a canonical one as a player: ::1 is 127.0.0.1."""
     return "127.0.0.1" if host == "::1" else host
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Return whether a canonical host is this machine by an address that no other can reach."""
     return host in ("127.0.0.1", "::1") or (

@@ -213,10 +213,14 @@ class Engine:
         try:
             return act(*arguments)
         except Exception as error:
-            self._counts.error(error)
-            if self.jam.incomplete:
-                self._recover()
+            self.failed(error)
             return None
+
+    def failed(self, error: Exception) -> None:
+        """Count and log what has ended an act; have the jam go on."""
+        self._counts.error(error)
+        if self.jam.incomplete:
+            self._recover()
 
     def _recover(self) -> None:
         """Have the jam go on after an act that was cut short, with another player if needed.
@@ -266,8 +270,9 @@ class Engine:
         now = self.clock()
         if now >= self._retry_at:
             self._recover()
-        self._monitors.expire(now)
         self._catch_up(now)
+        self._publisher.flush()  # what is due has been sent
+        self._monitors.expire(now)
         self._fit(now)
         self._reader.echo.settle()
         ended, wait = self._reader.expire(now)
@@ -302,8 +307,12 @@ class Engine:
         if not self._takes.begun:
             return 0.0
         jam, t = self.jam, self._takes.t(now)
+        due = jam.due
+        if due is None or due > t:
+            jam.advance(t)
+            return t
         play_until = min(self._play_until, self.clock() + _PLAYING)
-        while (due := jam.due) is not None and due <= t:
+        while due is not None and due <= t:
             held = self._settings.pause or jam.silenced or jam.replaying
             if t - due > _ASLEEP and not held:
                 self._held_up += 1
@@ -317,6 +326,7 @@ class Engine:
                 jam.control(jam.t, "held_up", t - jam.t)
                 break
             jam.advance(min(max(due, jam.t), t))
+            due = jam.due
         jam.advance(t)
         return t
 
@@ -338,6 +348,7 @@ class Engine:
         self.attempt(self._catch_up, self.clock())
         t = max(self.jam.t, self._takes.t(self.clock())) if self._takes.begun else 0.0
         self.attempt(self.jam.finish, t)
+        self.attempt(self._publisher.flush)
         self.attempt(self._takes.end, t, reason, self._publisher.lateness)
         self.attempt(self._takes.close)
         for port in self._ports:
@@ -374,16 +385,26 @@ class Engine:
     def packet(self, data: bytes, sender: Address, arrival: float) -> None:
         """Handle a packet that arrived at an instant of the clock, at once."""
         self.take_in(data, sender, arrival, self.read)
-        while self._inbox:
+        while self._inbox.waiting:
             self._inbox.handle(self._handle_piece)
+        self._publisher.flush()
         self._report_loops()
 
     def read(
         self, data: bytes, sender: Address, arrival: float
     ) -> Iterator[tuple[str, native.Input]]:
-        """Yield the inputs of an OSC packet, as `PacketPort.read` does."""
+        """Return the inputs of an OSC packet, as `PacketPort.read` does."""
         host, port = player_host(sender[0]), sender[1]
         plays = self._roles.of(host, arrival) is not Role.WATCHER
+        try:  # one message, as nearly all are: without generators
+            message = osc.decode_message(data)
+        except osc.MalformedError:
+            return self._read_parts(data, host, port, arrival, plays=plays)
+        return iter(self._reader.read(message, host, arrival, port, plays=plays))
+
+    def _read_parts(
+        self, data: bytes, host: str, port: int, arrival: float, *, plays: bool
+    ) -> Iterator[tuple[str, native.Input]]:
         for part in osc.parts(data):
             if isinstance(part, osc.Dropped):
                 yield host, part
@@ -398,9 +419,11 @@ class Engine:
             if self.endpoint.is_own(sender):
                 self._counts.drop("echo", "robojam's own packet")
                 return
-            host, is_here = player_host(sender[0]), self.endpoint.is_here(sender[0])
+            is_here = self.endpoint.is_here(sender[0])
+            host = player_host(sender[0])
             allowed = is_here or self._packets.take(host, arrival)
-            packet = Packet(read(data, sender, arrival), sender, arrival, len(data))
+            reading = partial(read, data, sender, arrival)
+            packet = Packet(reading, sender, arrival, len(data))
             key = sender if is_here else host
             if not allowed or not self._inbox.add(key, packet, is_here=is_here):
                 self._counts.drop("flood", "more packets than are handled")
@@ -410,7 +433,7 @@ class Engine:
     def receive(self, port: DevicePort) -> None:
         """Put what a device's port has received into the inbox."""
         if inputs := port.receive():
-            packet = Packet(iter(inputs), None, self.clock())
+            packet = Packet(partial(iter, inputs), None, self.clock())
             if not self._inbox.add(id(port), packet, is_here=True):
                 self._counts.drop("flood", "more MIDI messages than are handled")
 
@@ -418,18 +441,26 @@ class Engine:
         """Handle what was received, for a short time; return whether something is left."""
         self._listen_until = self.clock() + _LISTENING
         self._play_until = self._listen_until  # what is due comes after what is heard
-        while self._inbox and self.clock() < self._listen_until:
-            self.attempt(self._inbox.handle, self._handle_piece)
+        inbox = self._inbox
+        while inbox.waiting and self.clock() < self._listen_until:
+            try:
+                inbox.handle(self._handle_piece)
+            except Exception as error:
+                self.failed(error)
         self._listen_until = self._play_until = math.inf
-        self._report_loops()
-        return bool(self._inbox)
+        if self._reader.echo.found:
+            self._report_loops()
+        return inbox.waiting > 0
 
     def _handle_piece(self, packet: Packet) -> bool:
         """Handle the next requests of a packet; return whether it is done."""
+        requests = packet.requests
+        if requests is None:
+            requests = packet.requests = packet.read()
         for number in range(PIECE):
             if number and self.clock() >= self._listen_until:
                 return False
-            following = next(packet.requests, None)
+            following = next(requests, None)
             if following is None:
                 return True
             source, request = following
@@ -441,7 +472,10 @@ class Engine:
                 self._counts.drop("too much in one packet", f"{_MAX_WORK} touches at most")
                 self._counts.sender = ""
                 return True
-            self.attempt(self._handle_one, request, source, packet)
+            try:
+                self._handle_one(request, source, packet)
+            except Exception as error:
+                self.failed(error)
         return False
 
     def _handle_one(self, request: native.Input, source: str, packet: Packet) -> None:
@@ -449,7 +483,9 @@ class Engine:
         self._catch_up(arrival)
         began = self.clock()
         self._handle(request, source, arrival, packet.sender)
-        self._load_of_machine.miss(max(0.0, self.clock() - began - _ACT))
+        too_long = self.clock() - began - _ACT
+        if too_long > 0.0:
+            self._load_of_machine.miss(too_long)
 
     def _report_loops(self) -> None:
         """Log the loops that were found."""
@@ -470,7 +506,7 @@ class Engine:
             role = self._roles.check(request, source, name, arrival)
             match request:
                 case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
-                    self._touch(request, source, arrival, sender, role)
+                    self._touch(request, source, arrival, sender, role, known)
                 case native.Control():
                     self._control(request, source, arrival, sender, role)
                 case native.Subscribe() if sender:
@@ -504,28 +540,32 @@ class Engine:
         arrival: float,
         sender: Address | None,
         role: Role,
+        known: Sender | None,
     ) -> None:
         if self.jam.replaying:
             raise RefusedError("replaying")
-        known = self._senders.get(source)
         if isinstance(touch, native.Finger) and touch.phase is Phase.UP:
             if known is None:
                 raise RefusedError("absent finger")
             if known.take_up(touch.id, arrival):
                 self.jam.finger(self._takes.t(arrival), known.name, touch.id, touch.phase)
             return
-        player = self._admit(source, arrival)
-        paying = self._paying_host(player, role, arrival)
-        lands = player.lands(touch, arrival)
+        admit = self._admit if known is None else self._senders.admit
+        player = admit(source, arrival)
+        # A host pays for nothing.
+        paying = None if role is Role.HOST else self._paying_host(player, role, arrival)
+        lands = paying is not None and player.lands(touch, arrival)
         silent = self._senders.take(player, touch, arrival, sender[1] if sender else None)
-        self._takes.quota.cause = None if self.jam.starts_alone else paying
+        self._takes.quota.cause = None if paying is None or self.jam.starts_alone else paying
         if paying is not None and not isinstance(touch, native.PitchedFinger):
             pressure = touch.pressure if isinstance(touch, native.Finger) else None
             size = line_size(player.name, touch.id, touch.x, touch.y, pressure)
             # A landing has a lift, which is never refused.
             self._takes.quota.charge(paying, 2 * size if lands else size, arrival)
-        self._lift(player, silent, arrival)
-        self._begin(arrival)
+        if silent:
+            self._lift(player, silent, arrival)
+        if not self._takes.begun:
+            self._begin(arrival)
         if isinstance(touch, native.PitchedFinger):
             if known is None and touch.pitch_range is not None:
                 self._set_own(player, "range", str(touch.pitch_range), arrival)
@@ -656,6 +696,7 @@ class Engine:
                     "again with the cookie that this port got (docs/monitors.md)", *monitor,
                 )  # fmt: skip
             return
+        self._publisher.flush()  # what has happened before is not for a new one
         if not request.on:
             self._monitors.remove(monitor)
             return
@@ -769,6 +810,7 @@ class Engine:
             self._monitors.control("pause", 1, arrival)
         if takes.begun:
             self.jam.finish(t)
+        self._publisher.flush()
         takes.end(t, reason, self._publisher.lateness)
         takes.await_next()
         self._senders.begin_take(arrival)

@@ -8,8 +8,9 @@ senders together have every second turn.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from robojam.limits import ExpiringTable
 from robojam.ports.udp import Address
@@ -26,23 +27,23 @@ PLACE_LIFE: Final = 60.0
 PIECE: Final = 8
 
 
-@dataclass(slots=True)
-class Packet:
-    """Packet that was received at an instant (s): its requests, each with its source.
+class Packet(Struct):
+    """Packet that was received at an instant (s).
 
-    sender is None for a device. size is in bytes. work is how much work its requests have been
-    so far.
+    read returns its requests, each with its source, when it is its turn; from then on they
+    are `requests`. sender is None for a device. size is in bytes. work is how much work its
+    requests have been so far.
     """
 
-    requests: Iterator[tuple[str, Input]]
+    read: Callable[[], Iterator[tuple[str, Input]]]
     sender: Address | None
     arrival: float
     size: int = 0
+    requests: Iterator[tuple[str, Input]] | None = None
     work: int = 0
 
 
-@dataclass(slots=True)
-class _Queue:
+class _Queue(Struct):
     packets: deque[Packet] = field(default_factory=deque)
     size: int = 0  # bytes
 
@@ -56,15 +57,12 @@ class _Group:
 
 
 class Inbox:
-    """Packets that wait, in a queue for each sender."""
+    """Packets that wait, in a queue for each sender; `waiting` is their number."""
 
     def __init__(self) -> None:
         self._here, self._others = self._groups = _Group(), _Group()
         self._next = 0
-
-    def __bool__(self) -> bool:
-        """Return whether a packet waits."""
-        return bool(self._here.queues or self._others.queues)
+        self.waiting = 0
 
     def add(self, sender: Hashable, packet: Packet, *, is_here: bool) -> bool:
         """Add a packet to the queue of a sender; return whether there was place for it.
@@ -84,6 +82,7 @@ class Inbox:
             return False
         queue.packets.append(packet)
         queue.size += packet.size
+        self.waiting += 1
         return True
 
     def handle(self, handle: Callable[[Packet], bool]) -> None:
@@ -100,5 +99,6 @@ class Inbox:
         finally:
             if done:
                 queue.size -= queue.packets.popleft().size
+                self.waiting -= 1
             if queue.packets:
                 queues[sender] = queue

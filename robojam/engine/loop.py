@@ -4,8 +4,9 @@ Each turn listens first: packets are read, then handled for a short time, then w
 played, for a short time too. So the engine hears at any load; what the machine has no time to
 play is delayed, and voices rest (robojam.engine.load).
 
-Nothing here polls. Each act of a turn is an `Engine.attempt`: an exception that nobody foresaw
-ends that act, and not the jam.
+Nothing here polls. An exception that nobody foresaw ends one act of a turn, and not the jam:
+`Engine.failed` is given it. Each act has its try statement here, which costs nothing, where a
+call of `Engine.attempt` is in the path of every touch.
 """
 
 import math
@@ -15,7 +16,7 @@ from functools import partial
 
 from robojam.engine.engine import Engine, Read
 from robojam.engine.metrics import AFTER_ERROR
-from robojam.ports.interface import DevicePort, InputPort, PacketPort
+from robojam.ports.interface import InputPort, PacketPort
 from robojam.ports.udp import Endpoint
 
 #: Packets of one port that are read in one turn.
@@ -30,8 +31,10 @@ def run(engine: Engine) -> None:
     engine.attempt(engine.begin_if_alone)
     try:
         while engine.stopping is None:
-            wait = engine.attempt(engine.advance)
-            if wait is None:
+            try:
+                wait = engine.advance()
+            except Exception as error:
+                engine.failed(error)
                 wait = AFTER_ERROR
             if engine.inputs is not inputs:  # at first, and when ports have been replaced
                 inputs = engine.inputs
@@ -44,26 +47,34 @@ def run(engine: Engine) -> None:
                 wait = min(wait, AFTER_ERROR)
             timeout = 0.0 if waiting else None if wait == math.inf else wait
             # Not epoll: it rounds deadlines up to whole milliseconds.
-            ready: tuple[list[int], ...] | None
-            ready = engine.attempt(select.select, files, (), (), timeout)
-            if ready is None:  # a port has closed its file
+            try:
+                ready, _, _ = select.select(files, (), (), timeout)
+            except Exception as error:  # a port has closed its file
+                engine.failed(error)
                 files = [file for file in files if _is_open(file)]
                 continue
-            for file in ready[0]:
-                if engine.attempt(handlers[file]) is None:
+            for file in ready:
+                try:
+                    handlers[file]()
+                except Exception as error:
+                    engine.failed(error)
                     resting[file] = engine.clock() + AFTER_ERROR
-            waiting = bool(engine.attempt(engine.listen))
+            try:
+                waiting = engine.listen()
+            except Exception as error:
+                engine.failed(error)
+                waiting = False
     finally:
         engine.finish(engine.stopping or "error")
 
 
-def _handlers(engine: Engine) -> dict[int, Callable[[], bool]]:
+def _handlers(engine: Engine) -> dict[int, Callable[[], None]]:
     """Return what is called when a file can be read, by its descriptor.
 
-    Each returns True; one that fails instead may have left what made its file readable.
+    One that raises may have left what made its file readable.
     """
     return {
-        engine.calls.fileno(): partial(_make_calls, engine),
+        engine.calls.fileno(): partial(engine.calls.drain, engine.attempt),
         **{
             each.fileno(): partial(_receive, engine, each, engine.read)
             for each in engine.endpoint.sockets
@@ -72,7 +83,7 @@ def _handlers(engine: Engine) -> dict[int, Callable[[], bool]]:
             number: (
                 partial(_receive, engine, port, port.read)
                 if isinstance(port, PacketPort)
-                else partial(_receive_from, engine, port)
+                else partial(engine.receive, port)
             )
             for port in engine.inputs
             for number in port.filenos()
@@ -80,23 +91,16 @@ def _handlers(engine: Engine) -> dict[int, Callable[[], bool]]:
     }
 
 
-def _make_calls(engine: Engine) -> bool:
-    engine.calls.drain(engine.attempt)
-    return True
-
-
-def _receive(engine: Engine, port: Endpoint | PacketPort, read: Read) -> bool:
+def _receive(engine: Engine, port: Endpoint | PacketPort, read: Read) -> None:
     for _ in range(_BURST):
         received = port.receive()
         if received is None:
             break
-        engine.attempt(engine.take_in, *received, engine.clock(), read)
-    return True
-
-
-def _receive_from(engine: Engine, port: DevicePort) -> bool:
-    engine.receive(port)
-    return True
+        packet, sender = received
+        try:
+            engine.take_in(packet, sender, engine.clock(), read)
+        except Exception as error:
+            engine.failed(error)
 
 
 def _is_open(file: int) -> bool:

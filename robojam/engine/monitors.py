@@ -139,6 +139,8 @@ class Monitors:
     def send(self, packet: bytes, now: float) -> None:
         """Send a packet to every monitor at an instant (s)."""
         for monitor, known in self._monitors.items():
+            if known.until <= now:  # to be removed soon
+                continue
             if known.bytes is None or known.bytes.take(now, len(packet)):
                 self._send(packet, monitor)
             else:

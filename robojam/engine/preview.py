@@ -6,7 +6,8 @@ says how long before, so that a busy window or network does not make it unsteady
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from robojam.controls import RefusedError
 from robojam.jam.events import TouchPreviewed

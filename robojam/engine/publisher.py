@@ -1,8 +1,15 @@
-"""Publisher of jam events to outputs, monitors and the recording, in that order."""
+"""Publisher of jam events to outputs, monitors and the recording, in that order.
+
+Between a human's touch and the machine's answer nothing is done that can wait: what monitors
+and the recording are given of it, calls of the system and work of other threads, follows the
+answer, or the end of the turn of the engine's loop (`Publisher.flush`).
+"""
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -20,6 +27,8 @@ log = logging.getLogger("robojam")
 
 #: Changes that monitors are not sent: they come often, or concern few; the status has them.
 _IN_STATUS = ("held_up", "host", "visitor")
+#: Most events that wait for monitors and recording.
+_MAX_UNFLUSHED: Final = 256
 
 
 class Publisher:
@@ -44,20 +53,39 @@ class Publisher:
         self.lateness = Lateness()
         self._monitors, self._takes, self._echo = monitors, takes, echo
         self._model, self._clock, self._failed = model, clock, failed
+        self._unflushed: deque[TouchPlayed | TouchPending] = deque()
 
     def handle(self, event: Event) -> None:
-        """Publish an event; the jam's sink."""
-        at = self._takes.at(event.t) if self._takes.begun else self._clock()
+        """Publish an event; the jam's sink. Monitors and recording may get it at `flush`."""
+        takes = self._takes
+        at = event.t + takes.origin if takes.begun else self._clock()
         self.send_to_outputs(event, at)
+        if isinstance(event, TouchPlayed | TouchPending):
+            self._unflushed.append(event)
+            if isinstance(event, TouchPending) or not is_machine(event.touch.who):
+                if len(self._unflushed) >= _MAX_UNFLUSHED:
+                    self.flush()
+                return  # an answer may follow
+            now = self._clock()
+            self._echo.sent_touch(event.touch, now)
+            if event.touch.phase is Phase.UP:
+                return  # the next touch follows
+            self.lateness.add(now - at)
+        self.flush()
+        if not isinstance(event, TouchPlayed | TouchPending):
+            self._tell(event)
+
+    def flush(self) -> None:
+        """Give monitors and recording what they have not got yet."""
+        while self._unflushed:
+            self._tell(self._unflushed.popleft())
+
+    def _tell(self, event: Event) -> None:
+        """Give an event to the monitors and the recording."""
         if isinstance(event, TouchPlayed):
-            touch = event.touch
-            if is_machine(touch.who):
-                now = self._clock()
-                self._echo.sent_touch(touch, now)
-                if touch.phase is not Phase.UP:
-                    self.lateness.add(now - at)
             if self._monitors:
-                self._monitors.send(native.encode_touch(touch, event.dt), self._clock())
+                packet = native.encode_touch(event.touch, event.dt)
+                self._monitors.send(packet, self._clock())
             self._takes.record(event)
         elif isinstance(event, TouchPending):
             p, wait = event.proposal, event.due - event.t

@@ -9,12 +9,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 from robojam.config.networks import Network, parse_network
 from robojam.config.roles import Role, RoleRules
 from robojam.controls import CONTROLS, RefusedError
-from robojam.limits import ExpiringTable
 from robojam.system.shell import shell_quoted
 from robojam.wire import native
 from robojam.wire.midi.port_names import matches
@@ -68,17 +68,17 @@ class Roles:
             *sorted(((parse_network(who), role) for who, role in named), key=_size),
         ]
         self._networks = [(n, role) for n, role in networks if isinstance(n, Network)]
-        self._known = ExpiringTable[str, Role](_MAX_SOURCES, _MEMORY)
+        # Asked for twice for each packet.
+        self._known = lru_cache(maxsize=_MAX_SOURCES)(self._find)
+        self._forget_at = -math.inf
         self.refused: Counter[Role] = Counter()
 
     def of(self, source: str, now: float) -> Role:
         """Return the role of a source at an instant (s)."""
-        self._known.expire(now)
-        role = self._known.get(source)
-        if role is None:
-            role = self._find(source)
-            self._known.put(source, role, now)
-        return role
+        if now >= self._forget_at:
+            self._known.cache_clear()
+            self._forget_at = now + _MEMORY
+        return self._known(source)
 
     def check(self, request: native.Input, source: str, name: str | None, now: float) -> Role:
         """Return the role of a source that may send a request; name is its player's, if any.

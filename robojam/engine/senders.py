@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from robojam.controls import RefusedError
 from robojam.jam.fair_turns import PAUSE
-from robojam.limits import ExpiringTable, RateLimiter
+from robojam.limits import ExpiringTable, RateLimiter, RecentTable
 from robojam.music import FIRST_HUMAN
 from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
@@ -93,20 +93,6 @@ class _Lift:
     y: float = 0.0
 
 
-class _Recent:
-    """The last messages, by which one that comes twice is known."""
-
-    def __init__(self, most: int) -> None:
-        self._messages = ExpiringTable[Hashable, bool](most, DOUBLED)
-
-    def add(self, message: Hashable, now: float) -> None:
-        """Add a message. Raises RefusedError where the same one has just come."""
-        self._messages.expire(now)
-        if message in self._messages:
-            raise RefusedError("doubled", _TWICE)
-        self._messages.put(message, True, now)
-
-
 @dataclass(slots=True)
 class Sender:
     """Sender who is a player now.
@@ -129,7 +115,9 @@ class Sender:
     outside_range: bool = False  # it has played outside its range of pitch
     is_out: bool = False  # of the jam: see `robojam.jam.fair_turns`
     clipped: int = 0  # its touches that were beyond the edge of the surface
-    recent: _Recent = field(default_factory=lambda: _Recent(_MAX_RECENT))
+    recent: RecentTable[Hashable] = field(
+        default_factory=lambda: RecentTable(_MAX_RECENT, DOUBLED)
+    )
     _lifts: ExpiringTable[int, _Lift] = field(
         default_factory=lambda: ExpiringTable(MAX_FINGERS)
     )
@@ -212,6 +200,8 @@ class Sender:
             limit = math.inf
         elif late:
             raise RefusedError("late", _LATE)
+        if lift is not None:
+            self._lifts.pop(finger)
         lifted = self._make_room(finger, now)
         if down is None or lands:
             down = _Finger(*place, now, now, port, not lands, limit)
@@ -236,6 +226,7 @@ class Sender:
                 raise RefusedError("late", _LATE)
             if not lands:
                 landed_at, by_move = down.landed_at, down.landed_by_move
+        self._lifts.pop(touch.id)
         lifted = self._make_room(touch.id, now)
         self.fingers[touch.id] = _Finger(*place, landed_at, now, port, by_move, is_plain=True)
         return lifted
@@ -264,7 +255,8 @@ class Sender:
         the one that has been silent longest where there are too many.
         """
         self.fingers.pop(finger, None)
-        self._lifts.pop(finger)
+        if not self.fingers:
+            return []
         self.count_fingers(now)
         lifted: list[int] = []
         if self.is_lossy:
@@ -272,7 +264,8 @@ class Sender:
                 if now - down.heard_at < SILENCE_BESIDE_OTHERS:
                     break
                 lifted.append(other)
-        self._lift_silent(lifted, now)
+        if lifted:
+            self._lift_silent(lifted, now)
         if len(self.fingers) >= MAX_FINGERS:
             lifted.append(next(iter(self.fingers)))
             self._lift_silent(lifted[-1:], now)
@@ -315,7 +308,7 @@ class Senders:
         self._names: dict[str, str] = {}  # of this take, with the source that had each last
         self._next_name = 0
         self._joins = RateLimiter(*_JOINS)
-        self._acts = _Recent(_MAX_RECENT_ACTS)
+        self._acts = RecentTable[Hashable](_MAX_RECENT_ACTS, DOUBLED)
         self._search_at = math.inf
 
     def __len__(self) -> int:
@@ -367,8 +360,8 @@ class Senders:
         port is the UDP port that it came from. Raises RefusedError for a touch that came
         twice, or late.
         """
-        if sender.is_lossy:
-            sender.recent.add(touch, now)
+        if sender.is_lossy and not sender.recent.add(touch, now):
+            raise RefusedError("doubled", _TWICE)
         if isinstance(touch, PhaselessTouch):
             return sender.take_plain(touch, now, port)
         place = (0.0, 0.0) if isinstance(touch, PitchedFinger) else (touch.x, touch.y)
@@ -378,8 +371,8 @@ class Senders:
 
     def take_act(self, source: str, act: Control | PreviewTouch, now: float) -> None:
         """Note what acts each time it comes. Raises RefusedError for what came twice."""
-        if _is_lossy(source):
-            self._acts.add((source, act), now)
+        if _is_lossy(source) and not self._acts.add((source, act), now):
+            raise RefusedError("doubled", _TWICE)
 
     def expire(self, now: float) -> tuple[list[tuple[str, int]], float]:
         """Forget who and lift what has been silent for too long at an instant.

@@ -59,7 +59,9 @@ class Takes:
         self.seed = options.seed  # in force; None until one is drawn
         self.trouble: list[str] = []
         self.options, self._asked = options, options.seed
-        self._origin: float | None = None
+        #: Whether a take has begun, and the instant of its beginning (0 while it waits). No
+        #: properties: asked for several times a touch.
+        self.begun, self.origin = False, 0.0
 
         def note(problem: str) -> None:
             self._problems.put(problem)
@@ -80,22 +82,13 @@ class Takes:
             self._recorder.check_folder()
         self._recording = on
 
-    @property
-    def begun(self) -> bool:
-        """Whether a take has begun."""
-        return self._origin is not None
-
     def t(self, instant: float) -> float:
         """Seconds from the beginning of the take to an instant; 0 while it waits to begin."""
-        return 0.0 if self._origin is None else instant - self._origin
-
-    def at(self, t: float) -> float:
-        """Return the instant of t, in seconds from the beginning of the take."""
-        return t + (self._origin or 0.0)
+        return instant - self.origin if self.begun else 0.0
 
     def begin(self, instant: float, info: ModelInfo, settings: Settings) -> int:
         """Begin a take and its recording; return the seed of its random numbers."""
-        self._origin = instant
+        self.begun, self.origin = True, instant
         self.seed = secrets.randbits(63) if self._asked is None else self._asked
         if self.recording:
             self.trouble.clear()
@@ -104,7 +97,7 @@ class Takes:
 
     def await_next(self) -> None:
         """Wait for the first touch of the next take."""
-        self._origin = None
+        self.begun, self.origin = False, 0.0
         self.seed = self._asked
 
     def reseed(self, seed: int) -> None:
@@ -113,14 +106,14 @@ class Takes:
 
     def record(self, event: TouchPlayed | ControlChanged, value: Any = None) -> None:
         """Record a touch, or a control with its value."""
-        if not self.recording or self._origin is None:
+        if not self.recording or not self.begun:
             return
         if isinstance(event, TouchPlayed):
             self._recorder.write(TouchEvent(event.t, event.touch))
             touch = event.touch
             if touch.who == "ai":  # the number of voices is the host's choice
                 size = line_size(touch.who, touch.id, touch.x, touch.y)
-                self.quota.charge_answer(size, self.at(event.t))
+                self.quota.charge_answer(size, event.t + self.origin)
         else:
             self._recorder.write(SetEvent(event.t, {event.name: value}))
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from robojam.jam.protocols import Proposal
 from robojam.touch import Touch
 
 
-@dataclass(frozen=True, slots=True)
-class TouchPlayed:
+class TouchPlayed(Struct, frozen=True):
     """Touch of any player, at the instant it came or was due; dt in seconds as scheduled."""
 
     t: float
@@ -15,8 +16,7 @@ class TouchPlayed:
     dt: float
 
 
-@dataclass(frozen=True, slots=True)
-class TouchPreviewed:
+class TouchPreviewed(Struct, frozen=True):
     """Touch of a preview, which outputs of sound play, and which is no part of the jam."""
 
     t: float
@@ -41,8 +41,7 @@ class ControlChanged:
     value: float | int | str
 
 
-@dataclass(frozen=True, slots=True)
-class TouchPending:
+class TouchPending(Struct, frozen=True):
     """Touch that a voice plays next, sampled or cancelled.
 
     due is when it will sound, in seconds of the take. A proposal of None, with due infinite,

@@ -44,11 +44,8 @@ class FairTurns:
         self._waiting: dict[str, float] = {}  # visitors, by their last touch, with its time
         self._delayed = 0.0  # seconds, until who waited played on
         self._visitors: dict[str, _Visitor] = {}
-
-    @property
-    def visitors(self) -> Collection[str]:
-        """Names of the players who are visitors; all others are hosts."""
-        return self._visitors.keys()
+        #: Names of the players who are visitors, at any time; all others are hosts.
+        self.visitors: Collection[str] = self._visitors.keys()
 
     def is_out(self, who: str) -> bool:
         """Return whether a player is a visitor who is out of the jam."""

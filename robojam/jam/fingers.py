@@ -6,6 +6,8 @@ Pure: time is an argument, in seconds since the beginning of the take.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch
 
 Key = tuple[str, int]  # who, finger
@@ -20,8 +22,7 @@ class _Finger:
     t: float
 
 
-@dataclass(frozen=True, slots=True)
-class FingerEvent:
+class FingerEvent(Struct, frozen=True):
     """Touch of a human's finger, and how the model is fed it.
 
     fed_as_move is None for a touch that is no part of the stream that the model is fed, else

@@ -6,6 +6,7 @@ regenerated exactly. It is bounded.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,13 +46,10 @@ class History:
         # Snapshots that the last store under each name replaced; None: there was none.
         self._replaced: dict[str, JamSnapshot | None] = {}
 
-    def wants(self, t: float) -> bool:
-        """Return whether the last snapshot is old enough for another at t."""
-        return not self._snapshots or t - self._snapshots[-1].t >= self.interval
-
-    def add(self, snapshot: JamSnapshot) -> None:
-        """Add a snapshot; the oldest is dropped when there are too many."""
-        self._snapshots.append(snapshot)
+    def add_when_due(self, t: float, take: Callable[[], JamSnapshot]) -> None:
+        """Take a snapshot at t if the last one is old enough; the oldest is dropped."""
+        if not self._snapshots or t - self._snapshots[-1].t >= self.interval:
+            self._snapshots.append(take())
 
     def at(self, t: float) -> JamSnapshot:
         """Return the first snapshot at or after t, else the last. There must be one.

@@ -11,7 +11,7 @@ depends on nothing but what came in until t, so a recording can be regenerated e
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from robojam.controls import SETTINGS, Settings, Value
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
@@ -64,6 +64,8 @@ class Jam:
         self.silent_since = math.inf
         self.turn_began = 0.0
         self.fair = FairTurns()
+        #: Names of the players who are visitors, at any time; all others are hosts.
+        self.visitors = self.fair.visitors
         #: Player whose touch a duet answers; "": nobody's.
         self.partner = ""
         #: Whether that answer has replaced another to the same player.
@@ -115,11 +117,6 @@ class Jam:
     def fingers(self) -> int:
         """Number of fingers that are down, everyone's."""
         return len(self._fingers) + self.voices.down
-
-    @property
-    def visitors(self) -> Collection[str]:
-        """Names of the players who are visitors; all others are hosts."""
-        return self.fair.visitors
 
     def is_out(self, who: str) -> bool:
         """Return whether a visitor is out of the jam: see `robojam.jam.fair_turns`."""
@@ -364,7 +361,7 @@ class Jam:
         return True
 
     def _reset(self, _value: Value) -> bool:
-        self._remember()
+        self._history.add_when_due(self.clock.t, self._snapshot)
         self.announce("reset")
         self.player.reset()
         self._forget_fed()
@@ -422,7 +419,7 @@ class Jam:
         if not self.begun:
             self.counts.drop("nothing to go back to")
             return False
-        self._remember()
+        self._history.add_when_due(self.clock.t, self._snapshot)
         return self._restore(self._history.at(self.t - float(seconds)), "back", seconds)
 
     def _store(self, name: Value) -> bool:
@@ -445,12 +442,8 @@ class Jam:
         if snapshot is None:
             self.counts.drop("nothing stored there")
             return False
-        self._remember()
+        self._history.add_when_due(self.clock.t, self._snapshot)
         return self._restore(snapshot, "recall", name)
-
-    def _remember(self) -> None:
-        if self._history.wants(self.clock.t):
-            self._history.add(self._snapshot())
 
     def _snapshot(self) -> JamSnapshot:
         now = self.clock.machine
@@ -503,7 +496,7 @@ class Jam:
     def pass_turn(self, whose: str) -> None:
         """Pass the turn to human or ai, unless it is theirs already."""
         if self.turn != whose:
-            self._remember()
+            self._history.add_when_due(self.clock.t, self._snapshot)
             self.turn = whose
             self.sink(TurnChanged(self.t, whose))
 
@@ -544,12 +537,12 @@ class Jam:
         dt = 0.0 if self._fed_at is None else event.t - self._fed_at
         if event.own_dt is not None and self._fed_at is not None:
             dt = event.own_dt
-        self._remember()
+        self._history.add_when_due(self.clock.t, self._snapshot)
         self._fed_at = event.t
         self.counts.heard += 1
         self.voices.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
         self.mode.human_fed(self, touch.who)
-        self._prepare_at = self.t + _REST
+        self._prepare_at = self.clock.t + _REST
 
     def _lift_humans(self, events: Iterator[FingerEvent]) -> None:
         for event in events:
@@ -597,9 +590,9 @@ class Jam:
         if not is_touch:
             self.voices.lift(voice)
             return
-        self._remember()
+        self._history.add_when_due(self.clock.t, self._snapshot)
         if self.mode.feeds_machine:
-            self._fed_at = self.t
+            self._fed_at = self.clock.t
         self.voices.play(voice, feed=self.mode.feeds_machine)
 
     def _lift_due_humans(self) -> None:

@@ -1,14 +1,14 @@
 """Protocols of the jam: its player, and the jam itself as the engine sees it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from robojam.touch import Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """Touch that a player would play next: x, y in 0..1, dt in seconds, unscaled."""
 
     x: float

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
+from typing import Final
 
 from robojam.controls import Settings
 from robojam.jam.dwell import REDRAWS, DwellLimiter
@@ -16,6 +18,7 @@ from robojam.jam.events import Counters, Event, TouchPending, TouchPlayed
 from robojam.jam.protocols import Player, Proposal
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
+_INDEX: Final = attrgetter("index")
 #: The queue is cleared of outdated entries when it has more than this many a voice.
 _ENTRIES_PER_VOICE = 8
 
@@ -48,13 +51,6 @@ class Voice:
     touched: float = 0.0
     version: int = 0  # number of its changes: queue entries of older ones are outdated
     dwell: DwellLimiter = field(default_factory=DwellLimiter)
-
-    @property
-    def lift_due(self) -> float:
-        """Time at which the finger lifts, unless a touch comes first."""
-        if not self.down or (self.pending is not None and self.pending.moving):
-            return math.inf
-        return self.touched + LIFT_AFTER
 
 
 def clipped(proposal: Proposal) -> Proposal:
@@ -121,7 +117,9 @@ class Voices:
 
     def _enqueue(self, voice: Voice) -> None:
         voice.version += 1
-        lift, due = voice.lift_due, voice.due
+        lift, due = math.inf, voice.due
+        if voice.down and (voice.pending is None or not voice.pending.moving):
+            lift = voice.touched + LIFT_AFTER  # unless a touch comes first
         first = lift if lift <= due else due
         if first < math.inf:
             heappush(self._queue, (first, due < lift, voice.index, voice.version))
@@ -139,7 +137,7 @@ class Voices:
         for voice in self.all:
             voice.base = base
             voice.dwell.clear()
-        self._sample_touches(self._playing, left=self._turn_end() - base)
+        self._sample_touches(self._playing, began=base)
 
     def resume(self, bases: Sequence[float]) -> None:
         """Sample the next touch of every voice, due its dt after its own base."""
@@ -208,23 +206,26 @@ class Voices:
             if voice.pending is not None:
                 self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
 
-    def _sample_touches(self, voices: list[Voice], *, left: float = math.inf) -> None:
-        """Sample the next touches of these voices, as one batch, within left seconds.
+    def _sample_touches(self, voices: list[Voice], *, began: float | None = None) -> None:
+        """Sample the next touches of these voices, as one batch.
 
-        A touch that would come later, or keep the finger in its place for too long, is drawn
-        again, REDRAWS times at most.
+        A touch that would keep the finger in its place for too long is drawn again, REDRAWS
+        times at most; so is one after the end of the turn, if all began at an instant.
         """
+        # Loops and maps in the place of comprehensions, each of which is a call.
         for voice in voices:
             voice.dwell.limit = self.settings.dwell
-        sampled = self.player.sample([voice.index for voice in voices]) if voices else []
-        proposals = [clipped(proposal) for proposal in sampled]
-        scale = self.settings.timescale
+        sampled = self.player.sample(list(map(_INDEX, voices))) if voices else []
+        proposals = list(map(clipped, sampled))
+        scale, turn_end = self.settings.timescale, self._turn_end()
+        left = math.inf if began is None else turn_end - began
         for _ in range(REDRAWS):
-            rejected = [
-                i
-                for i, (voice, proposal) in enumerate(zip(voices, proposals, strict=True))
-                if proposal.dt * scale >= left or self._dwells(voice, proposal)
-            ]
+            rejected: list[int] = []
+            for i, voice in enumerate(voices):
+                p = proposals[i]
+                at = voice.base + p.dt * scale
+                if p.dt * scale >= left or voice.dwell.too_long(at, p.x, p.y, moving=p.moving):
+                    rejected.append(i)
             if not rejected:
                 break
             indices = [voices[i].index for i in rejected]
@@ -238,18 +239,14 @@ class Voices:
             x, y = voice.dwell.off_edges(at, proposal.x, proposal.y)
             if (x, y) != (proposal.x, proposal.y):
                 proposal = Proposal(x, y, proposal.dt, proposal.moving)
-            self._set_pending(voice, proposal)
+            self._set_pending(voice, proposal, turn_end)
 
-    def _dwells(self, voice: Voice, proposal: Proposal) -> bool:
-        at = voice.base + proposal.dt * self.settings.timescale
-        return voice.dwell.too_long(at, proposal.x, proposal.y, moving=proposal.moving)
-
-    def _set_pending(self, voice: Voice, proposal: Proposal) -> None:
+    def _set_pending(self, voice: Voice, proposal: Proposal, turn_end: float) -> None:
         """Make a touch pending, unless the turn ends before it is due."""
         now = self.clock.machine
         due = max(voice.base + proposal.dt * self.settings.timescale, now)
         t = self.clock.t
-        if due >= self._turn_end():
+        if due >= turn_end:
             if voice.pending is not None:
                 self.sink(TouchPending(t, voice.who, None, math.inf))
             voice.pending, voice.due = None, math.inf

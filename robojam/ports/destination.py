@@ -88,6 +88,7 @@ class Destination:
         self._sockets: dict[int, socket.socket] = {}  # by their interface
         self._everywhere, self._look_at = False, math.inf
         self._ports: dict[int, int] = {}  # of the sockets, by their interface
+        self.own_ports = self._ports.values()
         try:
             self._open()
         except OSError as error:  # others are said when there is something to send
@@ -102,7 +103,7 @@ class Destination:
     def is_own(self, sender: Address) -> bool:
         """Return whether a packet's sender is this destination's socket."""
         host, port = sender
-        return port in self._ports.values() and is_local(host)
+        return port in self.own_ports and is_local(host)
 
     def send(self, packet: bytes) -> bool:
         """Send a packet, or count it as unsent; return which."""
@@ -131,7 +132,8 @@ class Destination:
     def close(self) -> None:
         """Close the sockets, for good."""
         self._disconnect()
-        self._ports, self.closed = {}, True
+        self._ports.clear()
+        self.closed = True
 
     def _disconnect(self) -> None:
         """Close the sockets; the next packet opens them again."""

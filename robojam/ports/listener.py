@@ -114,11 +114,12 @@ class Listener:
 
     def is_own(self, sender: Address) -> bool:
         """Return whether a packet's sender is one of the engine's own sockets."""
-        for endpoint in self._endpoints:  # in the path of every packet: no list, no generator
-            if endpoint.is_own(sender):
+        port = sender[1]  # in the path of every packet: no call where it is another's
+        for endpoint in self._endpoints:
+            if port == endpoint.address[1] and endpoint.is_own(sender):
                 return True
-        for destination in self._destinations:  # noqa: SIM110
-            if destination.is_own(sender):
+        for destination in self._destinations:
+            if port in destination.own_ports and destination.is_own(sender):
                 return True
         return False
 

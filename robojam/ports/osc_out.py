@@ -4,9 +4,10 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from robojam.config.addresses import Output, format_address, parse_output
 from robojam.config.options import Options

@@ -113,8 +113,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     continues: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TouchEvent:
+class TouchEvent(msgspec.Struct, frozen=True):
     """A touch, at the instant it arrived (human) or was due (machine), in seconds."""
 
     t: float

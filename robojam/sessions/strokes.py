@@ -7,7 +7,8 @@ what it yields is complete all the same: every stroke is a down, moves and an up
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from robojam.sessions.session import EndEvent, Session, SessionEvent, TouchEvent
 from robojam.touch import Phase, Touch, is_machine

@@ -69,7 +69,11 @@ class OscReader:
             input_ = native.read(message, INPUTS)
             if input_ is native.NOTHING:
                 return []
-            inputs = [self._unless_echo(input_, message, host, now) if plays else input_]
+            if plays:
+                input_ = self._unless_echo(input_, message, host, now)
+            if not isinstance(input_, Dropped):
+                return [(host, input_)]
+            inputs = [input_]
         return [
             (host, _with_details(input_, message) if isinstance(input_, Dropped) else input_)
             for input_ in inputs

@@ -25,8 +25,9 @@ Whatever does not fit is a person's, and is heard at once.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Final
 
 from robojam.limits import ExpiringTable
@@ -202,7 +203,7 @@ class EchoDetector:
         self._unsettled: list[tuple[Touch, float]] = []
         self._series: dict[Hashable, _Series] = {}
         self._sources = ExpiringTable[str, _Source](_MAX_SOURCES)
-        self._found: list[tuple[str, float]] = []
+        self.found: list[tuple[str, float]] = []
 
     # -- what is sent ------------------------------------------------------------------------
 
@@ -347,7 +348,7 @@ class EchoDetector:
         return self._is_echo(source, (key,), now, kind, heard)
 
     def _is_echo(
-        self, source: str, keys: Iterable[Hashable], now: float, kind: Kind, heard: object
+        self, source: str, keys: Collection[Hashable], now: float, kind: Kind, heard: object
     ) -> bool:
         """Return whether an event that has one of the keys is an echo."""
         events = self._returning(keys, now)
@@ -411,7 +412,7 @@ class EchoDetector:
 
     def take_found(self) -> list[tuple[str, float]]:
         """Return the loops that were found since the last call: source and delay (s)."""
-        found, self._found = self._found, []
+        found, self.found = self.found, []
         return found
 
     def status(self, now: float) -> list[dict[str, object]]:
@@ -435,10 +436,12 @@ class EchoDetector:
             self._sources.put(name, source)
         return source
 
-    def _returning(self, keys: Iterable[Hashable], now: float) -> list[_Sent]:
+    def _returning(self, keys: Collection[Hashable], now: float) -> list[_Sent]:
         """Return the events with one of the keys that may come back now."""
         if self._unsettled:
             self.settle()
+        if self._sent.keys().isdisjoint(keys):
+            return []
         sent = (event for key in keys for event in self._sent.get(key, ()))
         return [event for event in sent if now - MAX_DELAY <= event.t <= now]
 
@@ -499,7 +502,7 @@ class EchoDetector:
         loop.sure = loop.sure or sure or loop.dropped >= _REPORTED
         if not loop.found and (found or loop.dropped >= _REPORTED):
             loop.found = True
-            self._found = [*self._found[1 - _MAX_SOURCES :], (source, loop.delay)]
+            self.found = [*self.found[1 - _MAX_SOURCES :], (source, loop.delay)]
 
     def _extend(
         self,
@@ -596,7 +599,7 @@ def _near(x: float, y: float, parts: int, rounding: float) -> list[Hashable]:
     """Return the places of a grid that are the same as one, which may have been rounded."""
     ys = range(round(y * parts - rounding), round(y * parts + rounding) + 1)
     xs = range(round(x * parts - rounding), round(x * parts + rounding) + 1)
-    return [(across, down, parts) for across in xs for down in ys]
+    return list(product(xs, ys, (parts,)))
 
 
 def _coarse(x: float, y: float) -> Hashable:

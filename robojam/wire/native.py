@@ -9,7 +9,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from robojam.controls import CONTROLS, RECORDED, ControlSpec, Kind
 from robojam.music import PitchRange
@@ -27,8 +30,7 @@ _MAX_OWN_DT = 1e9
 _MAX_PREVIEW_WAIT = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finger:
+class Finger(Struct, frozen=True):
     """Finger that lands, slides or lifts at x, y (0..1); clipped: these were out of range.
 
     pressure is 0..1 where it is measured, else None.
@@ -215,8 +217,14 @@ Table = Mapping[str, Mapping[str, Form]]
 
 def _finger(phase: Phase) -> ArgumentParser:
     def parse(finger: float, x: float, y: float) -> Input:
-        if type(finger) is int and type(x) is type(y) is float and 0 <= x <= 1 and 0 <= y <= 1:
-            return Finger(phase, parse_integer(finger), x, y)  # as nearly all are
+        if (  # as nearly all are
+            type(finger) is int
+            and type(x) is type(y) is float
+            and finger in INT32
+            and 0 <= x <= 1
+            and 0 <= y <= 1
+        ):
+            return Finger(phase, finger, x, y)
         return Finger(phase, parse_integer(finger), *parse_place(x, y))
 
     return parse
@@ -337,6 +345,12 @@ def numeric(value: object) -> float | int | None:
     return value if isinstance(value, int | float) else None
 
 
+@lru_cache(maxsize=256)
+def _kinds(tags: str) -> str:
+    """Return the kinds of arguments, as a table has them, by their type tags."""
+    return "".join([_KINDS.get(tag, "?") for tag in tags])
+
+
 def coerce(message: Message, kinds: str) -> Sequence[object] | None:
     """Return the arguments of a message as these kinds; None where they cannot be."""
     if kinds == "n*":
@@ -366,7 +380,7 @@ def read(message: Message, table: Table) -> Input:
     if forms is None:
         own = message.address.startswith(ENGINE_ADDRESSES)
         return Dropped("echo" if own else "unknown address")
-    form = forms.get("".join([_KINDS.get(tag, "?") for tag in message.tags]))
+    form = forms.get(_kinds(message.tags))
     try:
         if form is not None:
             return form.parse(*message.args)

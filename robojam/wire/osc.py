@@ -20,6 +20,7 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Any, Final
 
+import msgspec
 from pythonosc.parsing import osc_types
 
 #: Argument of a message.
@@ -35,6 +36,8 @@ MAX_ARGUMENTS = 512
 #: Most parts of a packet that cannot be read; then the rest of it is dropped, too. And most
 #: messages of a packet that depart from the specification; further ones cannot be read.
 MAX_FAULTS, MAX_UNUSUAL = 16, 128
+#: Longest address and type tags together that are remembered, in bytes.
+_LONGEST_HEAD = 320
 #: Bytes of a packet that are shown when it is dropped.
 _SHOWN = 32
 
@@ -51,8 +54,7 @@ _WRITE: dict[str, Callable[[Any], bytes]] = {tag: form.pack for tag, form in _NU
 _WRITE["s"] = osc_types.write_string
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One OSC message: its address, the type tag of each argument, the arguments.
 
     Arrays are flattened, symbols (S) and printable characters (c) are strings. An impulse (I)
@@ -100,7 +102,7 @@ def parts(packet: bytes) -> Iterator[Message | Dropped]:
         read += depth > 0 or not is_bundle
         if not is_bundle:
             try:
-                yield _message(data)
+                yield decode_message(data)
                 continue
             except MalformedError as error:
                 reason = str(error)
@@ -181,8 +183,30 @@ def _numbers(tags: str) -> Struct | None:
     return Struct(">" + tags.replace("h", "q"))
 
 
-def _message(data: bytes) -> Message:
-    """Return the message of bytes that follow the specification."""
+@lru_cache(maxsize=256)
+def _head(head: bytes) -> tuple[str, str, Struct] | None:
+    """Return address, type tags and format of a message of numbers, by its bytes before them.
+
+    None for other bytes. A program sends few different ones, and each again and again.
+    """
+    try:
+        address, at = _text(head, 0, MAX_ADDRESS)
+        tags, at = _text(head, at)
+    except MalformedError:
+        return None
+    numbers = _numbers(tags[1:])
+    if not address.startswith("/") or tags[:1] != "," or numbers is None or at != len(head):
+        return None
+    return address, tags[1:], numbers
+
+
+def decode_message(data: bytes) -> Message:
+    """Return the message of bytes that follow the specification. Raises MalformedError."""
+    comma = data.find(b"\0,", 0, MAX_ADDRESS + 4)  # most often that of the type tags
+    end = (data.find(b"\0", comma + 1) + 4) & ~3
+    known = _head(data[:end]) if 0 < comma < end <= _LONGEST_HEAD else None
+    if known is not None and len(data) - end >= known[2].size:
+        return Message(known[0], known[1], known[2].unpack_from(data, end))
     if not data.startswith(b"/"):
         raise MalformedError("malformed")
     address, at = _text(data, 0, MAX_ADDRESS)
@@ -289,7 +313,7 @@ def _unusual_message(data: bytes) -> Message:
     Raises MalformedError for all others.
     """
     if data[:1] == b"/" and data[-1:] == _SLIP_END and len(data) % 4 == 1:
-        return _message(_unescaped(data[:-1]))  # a frame with an end, and no beginning
+        return decode_message(_unescaped(data[:-1]))  # a frame with an end, and no beginning
     match = _ADDRESS.match(data)
     is_text = b" " in data and _PRINTABLE.issuperset(data)
     if match is None or is_text:

@@ -191,7 +191,7 @@ class Pads:
         None for any other message. echo knows what was sent. Never raises.
         """
         echo = echo or EchoDetector()
-        base = touch_base(message)
+        base = touch_base(message) if len(message.args) == 1 else None
         match = self._match(message.address if base is None else base)
         if match is None and self.learning:
             if base is not None:

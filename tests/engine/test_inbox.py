@@ -13,7 +13,7 @@ from robojam.wire.osc import Dropped
 
 def packet(count: int = 1, name: str = "a", size: int = 0, arrival: float = 0.0) -> Packet:
     requests: Iterator[tuple[str, Input]] = ((name, Dropped("x")) for _ in range(count))
-    return Packet(requests, ("10.0.0.7", 1), arrival, size)
+    return Packet(lambda: requests, ("10.0.0.7", 1), arrival, size)
 
 
 def handled(inbox: Inbox, at_once: int = PIECE) -> list[str]:
@@ -21,14 +21,15 @@ def handled(inbox: Inbox, at_once: int = PIECE) -> list[str]:
     sources: list[str] = []
 
     def handle(item: Packet) -> bool:
+        requests = item.read()
         for _ in range(at_once):
-            following = next(item.requests, None)
+            following = next(requests, None)
             if following is None:
                 return True
             sources.append(following[0])
         return False
 
-    while inbox:
+    while inbox.waiting:
         inbox.handle(handle)
     return sources
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from support.engine import MODEL, DrivenEngine, playing
 from support.players import RandomPlayer
 from support.steppers import needs_numba
@@ -158,7 +159,7 @@ def test_altered_touch_changes_the_machines_part_after_it_only(tmp_path):
               and e.touch.who == "human" and e.touch.phase is not Phase.UP]  # fmt: skip
     at = humans[28]
     was = session.events[at]
-    touched = replace(was.touch, x=0.9, y=0.1)
+    touched = structs.replace(was.touch, x=0.9, y=0.1)
     events = [*session.events[:at], TouchEvent(was.t, touched), *session.events[at + 1 :]]
     made = regenerated(replace(session, events=tuple(events)))
     assert made[:at] == list(session.events[:at])
@@ -193,7 +194,10 @@ def test_pressure_is_recorded_and_regenerated_and_has_no_effect_on_the_machine(t
         1.0,
         None,
     ]  # the last is the up
-    without = [replace(e, touch=replace(e.touch, pressure=None)) for e in pressed.touches()]
+    without = [
+        structs.replace(e, touch=structs.replace(e.touch, pressure=None))
+        for e in pressed.touches()
+    ]
     assert without == list(plain.touches())
 
 

@@ -8,11 +8,11 @@ import os
 import re
 import struct
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,7 +99,7 @@ def test_lines_have_the_form_of_the_contract() -> None:
     assert LINE == (
         b'{"t":0.0,"who":"human","phase":"down","id":0,"x":0.5,"y":0.25,"dt":0.0}\n'
     )
-    pressed = TouchEvent(0.0, replace(DOWN.touch, pressure=0.75))
+    pressed = TouchEvent(0.0, msgspec.structs.replace(DOWN.touch, pressure=0.75))
     assert encode(pressed) == LINE[:-2] + b',"pressure":0.75}\n'
     assert encode(SetEvent(1, {"mode": "duet"})) == b'{"t":1.0,"set":{"mode":"duet"}}\n'
     assert encode(EndEvent(2.5, "quit")) == b'{"t":2.5,"end":"quit"}\n'
@@ -186,7 +186,7 @@ def test_damaged_line_is_left_out_with_its_number_and_reason_and_strict_refuses_
     later = LINE.replace(b'"t":0.0', b'"t":1.0')
     path.write_bytes(HEAD + later + later + BAD_LINES[why] + later)
     session = read(path)
-    assert session.events == (replace(DOWN, t=1.0),) * 3
+    assert session.events == (msgspec.structs.replace(DOWN, t=1.0),) * 3
     (warning,) = session.warnings
     assert re.match(rf"{re.escape(str(path))}, line 4: .*{why}.*; it is left out", warning)
     assert (session.damaged, session.torn) == ((4,), False)

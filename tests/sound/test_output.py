@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 import wave
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support import ROOT
 from support.engine import PATIENCE
 from support.jack import running

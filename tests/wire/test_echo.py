@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from robojam.touch import Phase, Touch
 from robojam.wire.dialects import OscReader
@@ -89,7 +90,7 @@ class Phone:
 
     def played(self, touch: Touch) -> list[Message]:
         """Return what the pad sends for a human's touch."""
-        messages = self.messages(replace(touch, who="human"))
+        messages = self.messages(structs.replace(touch, who="human"))
         if self.place_first:
             messages.reverse()
         return [m for m in messages if self.z or not m.address.endswith("/z")]
@@ -292,7 +293,7 @@ def test_finger_of_a_pad_that_a_loop_has_put_down_is_lifted_when_the_loop_is_kno
     for t, played in machine:
         for message in phone.messages(played):
             rounded = tuple(round(number, 3) for number in message.args)  # type: ignore[arg-type]
-            coming.append((t + 0.2, 1, replace(message, args=rounded)))
+            coming.append((t + 0.2, 1, structs.replace(message, args=rounded)))
     inputs: list[Input] = []
     for t, _, what in sorted(coming, key=lambda c: c[:2]):
         if isinstance(what, Touch):

@@ -1,0 +1,95 @@
+"""Path of a touch: what stands between a human's touch and the machine's answer to it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import FrameType
+
+from support.engine import HAND, OUT, DrivenEngine
+from support.players import RandomPlayer
+
+from robojam.jam.protocols import Proposal
+from robojam.wire import osc
+
+MONITOR = ("127.0.0.1", 9400)
+#: Most calls of Python functions between a packet and the answer that is sent.
+MOST = 140
+
+
+class Answering(RandomPlayer):
+    """Player whose answers are due at once."""
+
+    def sample(self, voices):
+        return [Proposal(0.25, 0.75, 0.001, moving=True)] * len(voices)
+
+
+def duet(folder: Path) -> DrivenEngine:
+    """Return an engine with an output, a monitor and a recording, which answers at once."""
+    d = DrivenEngine(folder, Answering(), mode="duet", timescale=0.001, dwell=100)
+    d.send("/robojam/subscribe", "i", MONITOR[1])
+    d.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    d.wait(0.01)
+    return d
+
+
+def slide(d: DrivenEngine, x: float) -> None:
+    """Have the engine take in a slide as its loop does, and play the answer."""
+    packet = osc.encode("/robojam/move", "iff", 1, x, 0.5)
+    d.engine.take_in(packet, HAND, d.now, d.engine.read)
+    d.engine.listen()
+    d.now += 0.001
+    d.engine.advance()
+
+
+def test_touch_is_answered_within_a_bounded_number_of_calls(tmp_path, monkeypatch):
+    """The cost of a touch is that of its calls, which are counted instead of timed."""
+    d, calls, counts = duet(tmp_path), [], []
+    send = d.wire.send
+
+    def sent(packet: bytes, to: tuple[str, int]) -> None:
+        if packet.startswith(b"/robojam/ai/"):
+            sys.setprofile(None)
+            counts.append(len(calls))
+        send(packet, to)
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    monkeypatch.setattr(d.wire, "send", sent)
+    for i in range(20):
+        d.now += 0.01
+        calls.clear()
+        sys.setprofile(profile)
+        try:
+            slide(d, 0.3 + i / 100)
+        finally:
+            sys.setprofile(None)
+        d.engine.advance()
+    assert len(counts) == 20
+    assert sorted(counts)[10] <= MOST, calls
+
+
+def test_monitor_and_recording_have_touch_and_answer_in_order_after_the_output(tmp_path):
+    d = duet(tmp_path)
+    d.take()
+    d.now += 0.01
+    slide(d, 0.25)
+    sent = [(m.name, m.to) for m in d.take() if m.to in (OUT, MONITOR)]
+    assert sent == [
+        ("ai/move", OUT),
+        *((name, MONITOR) for name in ("human/move", "ai/next", "ai/move")),
+    ]
+    recorded = [(e.touch.who, e.touch.phase) for e in d.end().touches()]
+    answered = recorded.index(("human", "move"))
+    assert recorded[answered : answered + 2] == [("human", "move"), ("ai", "move")]
+
+
+def test_touch_without_an_answer_reaches_monitor_in_the_same_turn(tmp_path):
+    d = duet(tmp_path)
+    d.send("/robojam/mode", "s", "listen")
+    d.take()
+    d.now += 0.01
+    slide(d, 0.25)
+    assert [m.name for m in d.take() if m.to == MONITOR] == ["human/move"]
