@@ -270,8 +270,10 @@ class Engine:
         now = self.clock()
         if now >= self._retry_at:
             self._recover()
-        self._catch_up(now)
-        self._publisher.flush()  # what is due has been sent
+        try:
+            self._catch_up(now)
+        finally:  # what is due has been sent
+            self._publisher.flush()
         self._monitors.expire(now)
         self._fit(now)
         self._reader.echo.settle()

@@ -53,27 +53,25 @@ class Publisher:
         self.lateness = Lateness()
         self._monitors, self._takes, self._echo = monitors, takes, echo
         self._model, self._clock, self._failed = model, clock, failed
-        self._unflushed: deque[TouchPlayed | TouchPending] = deque()
+        self._unflushed: deque[Event] = deque()
 
     def handle(self, event: Event) -> None:
         """Publish an event; the jam's sink. Monitors and recording may get it at `flush`."""
         takes = self._takes
         at = event.t + takes.origin if takes.begun else self._clock()
         self.send_to_outputs(event, at)
-        if isinstance(event, TouchPlayed | TouchPending):
-            self._unflushed.append(event)
-            if isinstance(event, TouchPending) or not is_machine(event.touch.who):
-                if len(self._unflushed) >= _MAX_UNFLUSHED:
-                    self.flush()
-                return  # an answer may follow
-            now = self._clock()
-            self._echo.sent_touch(event.touch, now)
-            if event.touch.phase is Phase.UP:
-                return  # the next touch follows
-            self.lateness.add(now - at)
-        self.flush()
-        if not isinstance(event, TouchPlayed | TouchPending):
-            self._tell(event)
+        more_follows = isinstance(event, TouchPending)
+        if isinstance(event, TouchPlayed):
+            touch = event.touch
+            more_follows = touch.phase is Phase.UP or not is_machine(touch.who)
+            if is_machine(touch.who):
+                now = self._clock()
+                self._echo.sent_touch(touch, now)
+                if touch.phase is not Phase.UP:
+                    self.lateness.add(now - at)
+        self._unflushed.append(event)
+        if not more_follows or len(self._unflushed) >= _MAX_UNFLUSHED:
+            self.flush()
 
     def flush(self) -> None:
         """Give monitors and recording what they have not got yet."""
