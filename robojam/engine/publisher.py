@@ -76,9 +76,9 @@ class Publisher:
     def flush(self) -> None:
         """Give monitors and recording what they have not got yet."""
         while self._unflushed:
-            self._tell(self._unflushed.popleft())
+            self._pass_on(self._unflushed.popleft())
 
-    def _tell(self, event: Event) -> None:
+    def _pass_on(self, event: Event) -> None:
         """Give an event to the monitors and the recording."""
         if isinstance(event, TouchPlayed):
             if self._monitors:
