@@ -3,13 +3,12 @@
 import json
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from robojam.config.addresses import format_address, player_host
 from robojam.controls import RefusedError, loses_digits
-from robojam.limits import RateLimiter
+from robojam.limits import RateLimiter, of_largest
 from robojam.ports.udp import Address
 from robojam.wire import native
 from robojam.wire.echo import EchoDetector, Kind
@@ -119,9 +118,8 @@ class Monitors:
                     " all places; a place is free 10 s after one of them stops",
                 )  # fmt: skip
             # A host cannot take the places of others that have fewer.
-            places = Counter([host, *(of for of, _ in others)])
-            most = max(places.values())
-            leaving = [monitor for monitor in others if places[monitor[0]] == most]
+            crowd = of_largest((each, each[0]) for each in (*others, (host, 0)))
+            leaving = [monitor for monitor in crowd if monitor in self._monitors]
         if leaving:
             monitor = min(leaving, key=lambda each: self._monitors[each].until)
             self.remove(monitor)

@@ -484,7 +484,7 @@ def host_of(source: str) -> str | None:
         return None
     if kind != "tuio":
         return source
-    return rest.partition("/")[0].partition(" ")[0]  # "HOST (2)": a second one without a name
+    return rest.partition("/")[0]
 
 
 def _is_lossy(source: str) -> bool:

@@ -107,7 +107,7 @@ def test_name_that_was_left_first_is_used_again_first(senders, monkeypatch):
         ("tuio:10.0.0.1", "10.0.0.1"),
         ("tuio:10.0.0.1/a/b", "10.0.0.1"),
         ("tuio:fd00::1/name", "fd00::1"),
-        ("tuio:10.0.0.1 (2)", "10.0.0.1"),
+        ("tuio:10.0.0.1/(2)", "10.0.0.1"),
         ("midi:Seaboard", None),
     ],
 )
