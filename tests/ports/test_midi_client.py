@@ -20,7 +20,7 @@ from robojam.ports.midi_process import NO_PORT, OUTPUTS, packet
 from robojam.wire.midi.styles import PortRequest
 
 pytest.importorskip("rtmidi", reason="python-rtmidi is not installed")
-PATIENCE = 20.0
+PATIENCE = 60.0
 BOARD = PortRequest("no such board", "mpe", virtual=False)
 
 

@@ -39,7 +39,7 @@ STATUS = b"/robojam/status\0,s\0\0"
 #: Options of a machine that answers soon and without end.
 SOON = ("--threshold", "0.1", "--response", "0", "--timescale", "0.3", "--seed", "3")
 #: Longest time that a test waits, in seconds, even on a busy machine.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
