@@ -342,8 +342,8 @@ def check_recorded(name: str, value: Any) -> Any:
     Raises ValueError with what is allowed.
     """
     control = RECORDED.get(name)
-    if control is None:
-        raise ValueError(f"there is no control {name!r:.60}")
+    if control is None or name == "record":  # which changes nothing of a jam
+        raise ValueError(f"there is no control {name!r:.60} in a recording")
     if name == "model":
         if not isinstance(value, dict) or not isinstance(value.get("file"), str):
             raise ValueError(f"model cannot be {value!r:.60}")

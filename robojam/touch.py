@@ -6,6 +6,7 @@ import math
 import re
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from msgspec import Struct
 
@@ -19,6 +20,8 @@ LIFT_AFTER = 0.15
 PAUSE_IS_DOWN = 0.1
 #: Most fingers of one player, as many as the cursors of a TUIO frame.
 MAX_FINGERS = 64
+#: Ids of fingers: OSC sends them in 32 bits.
+FINGER_IDS: Final = range(-(2**31), 2**31)
 #: Longest time by which a jam can go back, in seconds, and the names of its stored snapshots.
 MAX_BACK = 60.0
 MEMORIES = "ABCDEFGH"

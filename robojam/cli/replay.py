@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robojam.cli.arguments import PATH, Command, option, positive_number, strict_option
-from robojam.cli.output import fail, warn
+from robojam.cli.output import duration, fail, warn
 from robojam.system.shell import printable
 
 if TYPE_CHECKING:
     from robojam.sessions.session import Session
 
+#: Seconds without a touch that a replay tells of: a stray time may be their cause.
+_LONG_PAUSE = 600.0
 # Texts of the options that need more than their line.
 _SPEED = "how many times faster it plays (default: 1)"
 _WHO = "play this player alone: human, ai, human2, …; can be repeated (default: all)"
@@ -74,6 +76,9 @@ def _play(
     from robojam.app import assemble
     from robojam.app.supervisor import has_display, window_beside
 
+    pause, since = session.longest_pause
+    if pause / speed > _LONG_PAUSE:
+        warn(f"nothing is played for {duration(pause)} from {duration(since)} on")
     if window is None:
         window = has_display()
     try:

@@ -105,10 +105,10 @@ def _rows(entries: list[LibraryEntry]) -> Sequence[tuple[str, ...]]:
         if len(players) > 4:
             players[3:] = [f"and {len(players) - 3} more"]
         began, length = local_time(summary.started), duration(summary.seconds)
-        modes = ", ".join(summary.modes) + ("" if summary.ended else " (cut off)")
+        modes = f"{', '.join(summary.modes):.80}" + ("" if summary.ended else " (cut off)")
         if damaged := summary.damaged_lines:
             modes += f" ({damaged:,} damaged line{'' if damaged == 1 else 's'})"
-        model = summary.model.removesuffix(".safetensors")
+        model = f"{summary.model.removesuffix('.safetensors'):.80}"
         rows.append((entry.path.stem, began, length, ", ".join(players), modes, model, label))
     return rows
 

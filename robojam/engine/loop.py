@@ -21,6 +21,8 @@ from robojam.ports.udp import Endpoint
 
 #: Packets of one port that are read in one turn.
 _BURST = 128
+#: Longest time to sleep at once, in seconds: the system refuses to sleep for years.
+_LONGEST_WAIT = 3600.0
 
 
 def run(engine: Engine) -> None:
@@ -45,7 +47,7 @@ def run(engine: Engine) -> None:
                 resting = {file: until for file, until in resting.items() if until > now}
                 files = [file for file in handlers if file not in resting]
                 wait = min(wait, AFTER_ERROR)
-            timeout = 0.0 if waiting else None if wait == math.inf else wait
+            timeout = 0.0 if waiting else None if wait == math.inf else min(wait, _LONGEST_WAIT)
             # Not epoll: it rounds deadlines up to whole milliseconds.
             try:
                 ready, _, _ = select.select(files, (), (), timeout)

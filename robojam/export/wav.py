@@ -22,6 +22,8 @@ from robojam.touch import Phase, is_machine
 
 #: Seconds for which sounds may ring on after the end of a recording.
 _TAIL = 3.0
+#: Most bytes of sound in a file, whose header counts them in 32 bits; a frame has four.
+_MOST_BYTES, _FRAME = 2**32 - 1 - 36, 4
 #: Amplitude below which a sample of 16 bits is 0.
 _SILENCE = 2.0**-16
 
@@ -64,10 +66,16 @@ def render(session: Session, *, rate: int = RATE) -> Iterator[Floats]:
 def write_wav(session: Session, path: Path, *, rate: int = RATE) -> float:
     """Write the sound of a recording as a WAV file, 16 bits, stereo; return its seconds.
 
-    Raises ValueError for a control of the recording that is not allowed, and OSError for a
-    file that cannot be written.
+    Raises ValueError for a control of the recording that is not allowed and for a recording
+    that is too long, and OSError for a file that cannot be written.
     """
     settings_of(session)  # raises before there is a file
+    longest = _MOST_BYTES / (_FRAME * rate) - _TAIL
+    if session.duration > longest:
+        raise ValueError(
+            f"the recording lasts {session.duration / 3600:,.1f} hours, and a .wav file holds "
+            f"{longest / 3600:.1f}: export a part of it, or another format"
+        )
     frames = 0
     random = np.random.default_rng(0)
     with path.open("wb") as file, wave.open(file, "wb") as out:

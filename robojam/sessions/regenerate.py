@@ -21,6 +21,10 @@ from robojam.sessions.session import (
 )
 from robojam.touch import Phase, is_machine
 
+#: Most events of the machine for each recorded one, and beside them. A recording of a jam holds
+#: what the machine played, so that only one that was written for it asks for more.
+_MOST_EACH, _MOST = 20, 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -38,13 +42,22 @@ def regenerate(
 
     player plays the model that the recording began with; it is reset and seeded here. load
     returns the player for the model that a control names. Raises ValueError for controls of
-    the recording that are not allowed.
+    the recording that are not allowed, and where the machine would play far more than was
+    recorded.
     """
     settings = settings_of(session)
     made: list[SessionEvent] = []
+    count, most = 0, _MOST + _MOST_EACH * len(session.events)
     loaded: dict[str, Any] = {}
 
     def sink(event: Event) -> None:
+        nonlocal count
+        count += 1
+        if count > most:
+            raise ValueError(
+                f"at {event.t:,.0f} s there are {most:,} events, and the recording has "
+                f"{len(session.events):,}: it would go on for too long"
+            )
         if isinstance(event, TouchPlayed):
             made.append(TouchEvent(event.t, event.touch))
         elif isinstance(event, ControlChanged):

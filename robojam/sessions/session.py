@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from operator import le
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -22,7 +23,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from robojam.controls import MAX_SEED, check_recorded
-from robojam.touch import Phase, Touch, is_machine, is_player
+from robojam.touch import FINGER_IDS, Phase, Touch, is_machine, is_player
 
 #: Version of the format, the first field of every file.
 VERSION = 1
@@ -33,6 +34,8 @@ FOREIGN = "is not a robojam session"
 ANOTHER: Final = "another recording begins here, and a file holds one: cut the file in two"
 #: Longest line of a file, in bytes: a longer one is damaged.
 MAX_LINE: Final = 1 << 20
+#: Longest time, in seconds, some 31 years: one beyond it is damaged.
+MAX_SECONDS: Final = 1e9
 #: Letters of a text of a header, at most.
 MAX_TEXT: Final = 4096
 #: Options whose values are paths: a recording holds the names at their ends.
@@ -46,7 +49,7 @@ _SEPARATOR: Final = re.compile(r"/|\\(?!x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
 #: Beginning of an event: behind a torn line that another follows without a newline.
 _BEGINNING = b'{"t":'
 
-_SECONDS = "a number of seconds, 0 or more"
+_SECONDS = f"a number of seconds from 0 to {MAX_SECONDS:,.0f}"
 #: Allowed values of each field, as error messages state them.
 _ALLOWED = {
     "robojam": "the whole number 1",
@@ -60,7 +63,7 @@ _ALLOWED = {
     "t": _SECONDS,
     "who": "human, human2, … or ai, ai2, …",
     "phase": "down, move or up",
-    "id": "a whole number",
+    "id": f"a whole number from {FINGER_IDS[0]} to {FINGER_IDS[-1]}",
     "x": "a number from 0 to 1",
     "y": "a number from 0 to 1",
     "dt": _SECONDS,
@@ -188,7 +191,7 @@ def encode(event: SessionEvent) -> bytes:
         x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
         pressure = None if touch.pressure is None else float(touch.pressure)
         check_touch(x, y, dt, touch.who, pressure)
-        finger = int(touch.id)  # a numpy integer is no int to msgspec
+        finger = check_finger(int(touch.id))  # a numpy integer is no int to msgspec
         phase = Phase(touch.phase)
         return _encode(_TouchLine(t, touch.who, phase, finger, x, y, dt, pressure))
     check_finite(event.values if isinstance(event, SetEvent) else event.late_ms)
@@ -247,6 +250,12 @@ class Session:
     def duration(self) -> float:
         """Seconds from the start to the last event; 0 where there is none."""
         return self.events[-1].t if self.events else 0.0
+
+    @property
+    def longest_pause(self) -> tuple[float, float]:
+        """Seconds of the longest time in which nothing happens, and its beginning."""
+        times = [0.0, *(event.t for event in self.events)]
+        return max(((t - before, before) for before, t in pairwise(times)), default=(0.0, 0.0))
 
     @property
     def ended(self) -> str | None:
@@ -474,6 +483,7 @@ def _line(data: bytes) -> _Line:
             raise
     else:
         check_touch(line.x, line.y, line.dt, line.who, line.pressure)
+        check_finger(line.id)
     check_seconds("t", line.t)
     return line
 
@@ -541,9 +551,16 @@ def check_touch(x: float, y: float, dt: float, who: str, pressure: float | None)
         raise ValueError(not_allowed("pressure", pressure))
 
 
+def check_finger(finger: int) -> int:
+    """Return a finger's id. Raises ValueError for one that OSC could not send."""
+    if finger not in FINGER_IDS:
+        raise ValueError(not_allowed("id", finger))
+    return finger
+
+
 def check_seconds(field: str, value: float) -> float:
-    """Return value, a time in seconds. Raises ValueError unless it is finite and 0 or more."""
-    if not 0.0 <= value < math.inf:
+    """Return value, a time in seconds. Raises ValueError unless it is 0 to `MAX_SECONDS`."""
+    if not 0.0 <= value <= MAX_SECONDS:  # false for NaN too
         raise ValueError(not_allowed(field, value))
     return value
 

@@ -16,12 +16,10 @@ from msgspec import Struct
 
 from robojam.controls import CONTROLS, RECORDED, ControlSpec, Kind
 from robojam.music import PitchRange
-from robojam.touch import Phase, Touch, is_player
+from robojam.touch import FINGER_IDS, Phase, Touch, is_player
 from robojam.wire.osc import Dropped as Dropped
 from robojam.wire.osc import Message, encode
 
-#: Range of finger ids, which OSC sends in 32 bits, and of ports.
-INT32: Final = range(-(2**31), 2**31)
 _PORTS = range(1, 2**16)
 #: Longest dt of a player's own clock, in seconds; more would not fit the 32 bits in which a
 #: dt is sent.
@@ -172,7 +170,7 @@ def parse_number(value: object) -> float:
     return float(value)
 
 
-def parse_integer(value: object, allowed: range = INT32) -> int:
+def parse_integer(value: object, allowed: range = FINGER_IDS) -> int:
     """Return a whole number, of whichever type it came in. Raises ArgumentError."""
     number = value if isinstance(value, int) else parse_number(value)
     if number != int(number):
@@ -220,7 +218,7 @@ def _finger(phase: Phase) -> ArgumentParser:
         if (  # as nearly all are
             type(finger) is int
             and type(x) is type(y) is float
-            and finger in INT32
+            and finger in FINGER_IDS
             and 0 <= x <= 1
             and 0 <= y <= 1
         ):

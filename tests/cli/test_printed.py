@@ -7,9 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from support import EXAMPLES, ROOT
+from support.commands import run
 from support.engine import command, run_program
+from support.recordings import HEADER, LINE
+
+from robojam.sessions.session import ModelRef, encode_header
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files need not be UTF-8 there")
@@ -39,6 +44,16 @@ def test_file_whose_name_is_not_utf_8_is_listed_escaped_named_and_written(tmp_pa
     assert missing.returncode == 2
     assert missing.stderr.isascii()
     assert "\x1b" not in missing.stderr
+
+
+def test_names_in_a_recording_that_fill_screens_are_cut_in_the_list(tmp_path, capsys):
+    options = {"mode": "m" * 5000}
+    model = ModelRef("n" * 4000, "ab12")
+    header = msgspec.structs.replace(HEADER, model=model, options=options)
+    (tmp_path / "jam.jsonl").write_bytes(encode_header(header) + LINE)
+    status, out, _ = run(capsys, "sessions", tmp_path)
+    assert status == 0
+    assert max(map(len, out.splitlines())) < 400
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

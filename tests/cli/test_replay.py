@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.commands import run
 from support.engine import (
     MODEL,
     PATIENCE,
@@ -19,6 +20,7 @@ from support.engine import (
     serving,
     stop,
 )
+from support.recordings import HEAD, LINE
 
 from robojam.sessions.session import EndEvent, encode, encode_header, read
 from robojam.touch import is_machine
@@ -135,6 +137,14 @@ def test_replay_without_such_a_player_or_recording_is_refused(jam, tmp_path):
         assert message in ran.stderr
         assert ran.stderr.count("\n") == 1, ran.stderr
     assert jam.read_bytes() == b"".join(lines)
+
+
+def test_replay_tells_of_a_long_time_without_a_touch(tmp_path, capsys):
+    path = tmp_path / "jam.jsonl"
+    path.write_bytes(HEAD + LINE + encode(EndEvent(1e9, "quit")))
+    words = ("replay", path, "--no-window", "--who", "human7")
+    assert "nothing is played for 277777:46:40 from 0:00 on" in run(capsys, *words)[2]
+    assert "nothing is played" not in run(capsys, *words, "--speed", "1e8")[2]
 
 
 def test_regenerated_recording_is_the_same_to_the_byte_and_differences_are_named(jam, tmp_path):

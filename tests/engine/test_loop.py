@@ -1,5 +1,6 @@
-"""The loop with a flood of packets at its socket."""
+"""The loop with a flood of packets at its socket, and with years until its next deadline."""
 
+import select
 import socket
 from collections.abc import Iterator
 
@@ -61,3 +62,21 @@ def test_flood_of_packets_does_not_keep_the_loop_from_what_is_due(flooded, monke
     assert engine.stopping == "enough"
     assert before_turn[-1] > 0
     assert before_turn[-1] <= 256 * _TURNS
+
+
+def test_loop_whose_next_deadline_is_years_away_sleeps_and_wakes(tmp_path, monkeypatch):
+    engine = DrivenEngine(tmp_path, mode="listen", record=False).engine
+    engine.endpoint.sockets = ()
+    timeouts = list[float]()
+    real = select.select
+
+    def select_at_once(*arguments):
+        *files, timeout = arguments
+        timeouts.append(timeout)
+        engine.stopping = "enough"
+        return real(*files, 0)
+
+    monkeypatch.setattr(select, "select", select_at_once)
+    monkeypatch.setattr(engine, "advance", lambda: 1e300)
+    loop.run(engine)
+    assert timeouts == [3600.0]

@@ -57,6 +57,13 @@ def test_events_are_in_order_with_scheduled_dt_and_end_lifted():
     assert (got[-1].t, got[-1].touch.phase, got[-1].touch.who) == (1.5, Phase.UP, "ai")
 
 
+def test_recording_that_no_wav_file_holds_is_refused_before_there_is_a_file(tmp_path):
+    long = session_of(*JAM[:3], EndEvent(30_000.0, "quit"))
+    with pytest.raises(ValueError, match=r"lasts 8\.3 hours, and a \.wav file holds 6\.8"):
+        write_wav(long, tmp_path / "jam.wav", rate=44100)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_file_holds_what_the_synthesiser_plays_live(tmp_path):
     path = tmp_path / "jam.wav"
     session = session_of(*JAM)

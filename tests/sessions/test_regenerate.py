@@ -4,14 +4,17 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import structs
 from support.engine import MODEL, DrivenEngine, playing
 from support.players import RandomPlayer
+from support.recordings import DOWN, HEADER
 from support.steppers import needs_numba
 
 from robojam.sessions.regenerate import first_difference, missing_parts, regenerate
 from robojam.sessions.session import (
+    EndEvent,
     ModelRef,
     Session,
     TouchEvent,
@@ -275,3 +278,11 @@ def test_recording_that_lacks_events_is_made_again_as_far_as_possible_and_says_s
     lines[0] = lines[0].replace(b"}}", b'},"continues":"a.jsonl"}')
     _, said = missing_parts(parse(b"".join(lines)))
     assert "the jam began in 'a.jsonl'" in said
+
+
+def test_recording_in_which_the_machine_would_play_for_years_is_refused() -> None:
+    header = msgspec.structs.replace(HEADER, options={"mode": "solo"})
+    session = Session(header, (DOWN, EndEvent(9e8, "quit")))
+    player = RandomPlayer(voices=1)
+    with pytest.raises(ValueError, match="the recording has 2: it would go on for too long"):
+        list(regenerate(session, player, lambda _: player))

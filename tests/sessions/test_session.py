@@ -22,6 +22,7 @@ from robojam.sessions.recording_file import candidates, file_name
 from robojam.sessions.session import (
     EndEvent,
     Header,
+    Session,
     SessionError,
     SessionEvent,
     SetEvent,
@@ -154,12 +155,19 @@ BAD_LINES = {
     "x is '0.5'": changed('"x":0.5', '"x":"0.5"'),
     "dt is -1.0": changed('"dt":0.0', '"dt":-1'),
     "t is -1.0": changed('"t":0.0', '"t":-1'),
+    "t is 1e\\+300, and must be a number of seconds from 0 to 1,000,000,000": changed(
+        '"t":0.0', '"t":1e300'
+    ),
+    "dt is 1e\\+300": changed('"dt":0.0', '"dt":1e300'),
     "t is 0.5, before the 1.0 of the line above": changed('"t":0.0', '"t":0.5'),
     "Number out of range": changed('"t":0.0', '"t":1e999'),
     "phase is 'jump', and must be down, move or up": changed("down", "jump"),
     "who is 'human1', and must be human, human2": changed("human", "human1"),
     "who is 'robot'": changed("human", "robot"),
     "id is 0.5, and must be a whole number": changed('"id":0', '"id":0.5'),
+    "id is 2147483648, and must be a whole number from -2147483648": changed(
+        '"id":0', '"id":2147483648'
+    ),
     "id is True": changed('"id":0', '"id":true'),
     "pressure is 1.5, and must be a number from 0 to 1": changed("}", ',"pressure":1.5}'),
     "pressure is 'hard'": changed("}", ',"pressure":"hard"}'),
@@ -167,6 +175,7 @@ BAD_LINES = {
     "is without t": b'{"end":"quit"}\n',
     "is neither a touch, nor a control": b'{"t":2}\n',
     "there is no control 'mood'": b'{"t":2,"set":{"mood":"blue"}}\n',
+    "there is no control 'record' in a recording": b'{"t":2,"set":{"record":1}}\n',
     "threshold = 0; allowed: a number from 0.02": b'{"t":2,"set":{"threshold":0}}\n',
     "has 1,100,000 bytes, and may have 1,048,576": b"0" * 1_100_000 + b"\n",
     "set is 3, and must be control names": b'{"t":2,"set":3}\n',
@@ -206,6 +215,13 @@ def test_time_that_is_too_late_costs_its_own_line_alone() -> None:
     assert session.warnings == (
         "session, line 4: t is 90000.0, after the times of the lines below; it is left out",
     )
+
+
+def test_longest_pause_is_the_first_or_between_two_events() -> None:
+    events = [msgspec.structs.replace(DOWN, t=t) for t in (2.0, 2.5, 9.0, 9.5)]
+    assert Session(HEADER, ()).longest_pause == (0.0, 0.0)
+    assert Session(HEADER, tuple(events)).longest_pause == (6.5, 2.5)
+    assert Session(HEADER, tuple(events[:2])).longest_pause == (2.0, 0.0)
 
 
 def test_end_before_the_last_line_is_left_out() -> None:

@@ -6,7 +6,7 @@ import math
 from random import Random
 from typing import Any
 
-from robojam.touch import Phase
+from robojam.touch import FINGER_IDS, Phase
 from robojam.wire import native, osc, tuio
 from robojam.wire.dialects import OscReader
 from robojam.wire.midi.learn import Learner
@@ -100,7 +100,7 @@ def check_input(read: Any) -> None:
         case Finger() | PhaselessTouch():
             assert 0 <= read.x <= 1
             assert 0 <= read.y <= 1
-            assert read.id in native.INT32
+            assert read.id in FINGER_IDS
             assert not isinstance(read, PhaselessTouch) or read.dt is None or read.dt >= 0
         case Control():
             assert isinstance(read.value, int | float | str)
