@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 from support.jack_files import remove_stale_files
 
+from robojam.system.child_process import termination_signals
+
 # An example may take long on a busy machine: that is no fault of what is tested. Each run has
 # the same examples, so that a change fails where it is made; benchmarks/fuzz.py draws others.
 settings.register_profile("robojam", deadline=None, derandomize=True)
@@ -17,6 +19,16 @@ settings.load_profile("robojam")
 
 def pytest_sessionstart() -> None:
     remove_stale_files()  # of tests that were killed
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_signals() -> Iterator[None]:
+    """Leave the signals of the tests' process as they are: a command sets what they do."""
+    before = {number: signal.getsignal(number) for number in termination_signals()}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from robojam.app.supervisor import ControlMonitor, has_display
 from robojam.config.options import Options
 from robojam.controls import SETTINGS, Settings, loses_digits
 from robojam.sessions.session import read
-from robojam.system.child_process import NO_DISPLAY, termination_signals
+from robojam.system.child_process import NO_DISPLAY
 from robojam.window import Look
 from robojam.wire import native, osc
 
@@ -260,14 +260,11 @@ class Program:
 
 @pytest.fixture
 def programs(monkeypatch):
-    handlers = {number: signal.getsignal(number) for number in termination_signals()}
     Program.started, Program.statuses, Program.looks = [], {"serve": [], "window": []}, []
     monkeypatch.setattr(supervisor, "ChildProcess", Program)
     monkeypatch.setattr(supervisor, "_RETRY", 0.0)
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    yield Program
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return Program
 
 
 def run_jam(*, look: Look = Look()) -> int:  # noqa: B008

@@ -30,7 +30,6 @@ from support.engine import (
 )
 
 from robojam.sessions.session import SetEvent, read
-from robojam.system.child_process import termination_signals
 from robojam.touch import Phase
 from robojam.wire import osc
 
@@ -371,15 +370,6 @@ def taken():
         yield busy.getsockname()[1]
 
 
-@pytest.fixture
-def ordinary_signals():
-    """Leave the signals of the tests' process as they are: a command sets what they do."""
-    before = {number: signal.getsignal(number) for number in termination_signals()}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("name", ["serve", "jam"])
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -407,7 +397,7 @@ def ordinary_signals():
     ],
 )
 def test_wrong_option_or_file_is_refused_in_one_line_with_status_2(
-    name, options, message, tmp_path, taken, capsys, ordinary_signals
+    name, options, message, tmp_path, taken, capsys
 ):
     (tmp_path / "foreign.safetensors").write_bytes(b"PK\3\4 something else")
     (tmp_path / "bad.toml").write_text('mode = "solo"\ntempo = 3\n')
