@@ -19,6 +19,9 @@ settings.load_profile("robojam")
 
 def pytest_sessionstart() -> None:
     remove_stale_files()  # of tests that were killed
+    # Programs that a shell starts in the background ignore SIGINT, and so would those of tests.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

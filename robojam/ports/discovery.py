@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
 
 SERVICE: Final = "_osc._udp.local."
+#: Port that an engine listens at unless told otherwise: it is not in its name.
+_USUAL_PORT: Final = 5005
 #: Seconds that browsing takes. A program that has answered by multicast answers again only
 #: after a second (RFC 6762, section 6): browsing twice for less than that would miss it.
 _BROWSING: Final = 1.5
@@ -99,7 +101,7 @@ def main(host: str, port: str) -> None:
     try:
         service = ServiceInfo(
             SERVICE,
-            f"robojam on {machine:.40}.{SERVICE}",
+            f"{_name(machine, int(port))}.{SERVICE}",
             port=int(port),
             parsed_addresses=_announced_addresses(host),
             properties={"program": "robojam", "version": __version__},
@@ -112,6 +114,14 @@ def main(host: str, port: str) -> None:
     except (OSError, Error, RuntimeError) as error:
         reason = str(error) or type(error).__name__
         print(f"robojam: not announced on the network: {reason}", file=sys.stderr)
+
+
+def _name(machine: str, port: int) -> str:
+    """Return the name of an engine, which no other on its machine has.
+
+    Names that are the same are changed by zeroconf, but not where both come at one instant.
+    """
+    return f"robojam on {machine:.40}" + ("" if port == _USUAL_PORT else f", port {port}")
 
 
 def _announced_addresses(host: str) -> list[str]:
