@@ -115,7 +115,7 @@ def running_engine(
 
 @dataclass
 class Heard:
-    """What the player met: lateness in ms of each touch that was heard, and the answers."""
+    """Result of the player: lateness in ms of each touch that was heard, and the answers."""
 
     sent: int = 0
     heard: list[tuple[float, float]] = field(default_factory=list)  # sent at, lateness in ms

@@ -38,7 +38,7 @@ SAMPLING: Sampling = {"temperature": 1.0, "spread": 1.0}
 EVENT = [0.5, 0.5, 0.017, 1.0]
 NUMBERS = [0.4, 0.5, 0.6, 0.1, -0.2, 0.3, 0.0]
 
-#: What a path does: hear, draw, and compute ahead in the rest before the next touch.
+#: Steps of a path: hear, draw, and compute ahead in the rest before the next touch.
 Path3 = tuple[Callable[[], object], Callable[[], object], Callable[[], object]]
 
 
@@ -195,7 +195,7 @@ PATHS: dict[str, Callable[[Network, int], Path3]] = {
     "onnxruntime, 2 threads": lambda n, v: onnx_steps(n, v, threads=2, int8=False),
     "onnxruntime, int8": lambda n, v: onnx_steps(n, v, threads=1, int8=True),
 }
-#: What a path imports, and the packages that are installed for it besides numpy.
+#: Modules that a path imports, and the packages that are installed for it besides numpy.
 NEEDS = {"numpy": (), "numba": ("numba", "llvmlite"), "onnxruntime": ("onnxruntime",)}
 
 

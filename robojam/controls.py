@@ -275,7 +275,7 @@ SETTINGS: Final[dict[str, ControlSpec]] = {
 }
 #: All controls, by name.
 CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _ACTIONS}
-#: What the engine alone sets, to keep up with the machine that it runs on: the seconds by which
+#: Controls that the engine alone sets, to keep up with the machine that it runs on: the seconds by which
 #: the voices are delayed, and how many of them rest. Recordings hold it.
 _LOAD: Final = (
     ControlSpec("held_up", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
@@ -289,7 +289,7 @@ def _parse_human(name: str, _current: str) -> str:
     return name
 
 
-#: What the engine alone sets: from when on a player is a visitor, or a host, as all are at
+#: Controls that the engine alone sets: from when on a player is a visitor, or a host, as all are at
 #: first. Turns depend on it, so recordings hold it.
 _WHO: Final = (
     ControlSpec("visitor", Kind.TEXT, allowed="a human player", parse=_parse_human),

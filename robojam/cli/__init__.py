@@ -47,7 +47,7 @@ _NEED_NUMPY: Final = frozenset(
     "jam serve replay export generate corpus train evaluate bench".split()
 )
 _LEAST_MEMORY: Final = 180_000_000
-#: What an import says when there is no memory.
+#: Texts of the errors of an import when there is no memory.
 _NO_ROOM: Final = ("failed to map segment", "annot allocate memory")
 
 

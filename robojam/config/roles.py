@@ -27,7 +27,7 @@ from robojam.config.toml_file import line_of, read_toml
 
 
 class Role(StrEnum):
-    """Role of who sends: a watcher may watch, a player play, too, and a host do everything."""
+    """Role of a sender: a watcher may watch, a player play, too, and a host do everything."""
 
     HOST = "host"
     PLAYER = "player"

@@ -87,7 +87,7 @@ _CENT = 0.01
 #: New recordings on request: a second, and in a burst.
 _RECORDINGS = (1, 10)
 #: Settings of players of other machines for themselves, a second and in a burst: of one host,
-#: of which so many are remembered, and of all. Each change is recorded.
+#: the most hosts that are remembered, and of all. Each change is recorded.
 _OWN, _OWN_HOSTS, _ALL_OWN = (1, 8), 256, (20, 64)
 #: Bytes of a setting's line in the recording, and of the part that a player adds to it.
 _SETTING = 100
@@ -918,9 +918,9 @@ class Engine:
             self.endpoint.send(osc.encode("/robojam/status", "s", answer), sender)
 
     def status(self, most: int = MAX_ANSWER, here: bool = True) -> str:  # noqa: FBT001,FBT002
-        """Return the engine's state and counts, as JSON of at most so many bytes.
+        """Return the engine's state and counts, as JSON of `most` bytes at most.
 
-        here: it is for this machine. Others get no path, and no address of who plays.
+        here: it is for this machine. Others get no path, and no address of a player.
         """
         status: dict[str, Any] = {
             **self._controls(),

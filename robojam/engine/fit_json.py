@@ -1,4 +1,4 @@
-"""JSON of at most so many bytes, for an answer that is one packet. Pure."""
+"""JSON of a bounded size, for an answer that is one packet. Pure."""
 
 import json
 from collections.abc import Iterator

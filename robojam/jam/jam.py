@@ -276,7 +276,7 @@ class Jam:
         return taken
 
     def prepare(self, t: float) -> float:
-        """Let the player compute ahead, once it has been fed and nothing more happens.
+        """Compute ahead, once it has been fed and nothing more happens.
 
         Returns the seconds until the next call, or infinity. What is played does not depend
         on these calls.

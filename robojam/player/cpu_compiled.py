@@ -89,7 +89,7 @@ def quantise(weight: Floats) -> tuple[NDArray[np.int16], Floats]:
 
 
 class _Plan:
-    """What robojam.player.kernels is given of a network: plan, floats and tiles."""
+    """Network as robojam.player.kernels is given it: plan, floats and tiles."""
 
     def __init__(self, network: Network, layout: StateLayout) -> None:
         event = network.event

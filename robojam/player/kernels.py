@@ -56,7 +56,7 @@ _P1, _P2, _P3, _P4, _P5, _P6 = (
 )
 _ONE, _TWO, _HALF = np.float32(1), np.float32(2), np.float32(0.5)
 
-#: What the compiled functions are given; numba's own types are in _SIGNATURES.
+#: Arguments of the compiled functions; numba's own types are in _SIGNATURES.
 _A = Any
 
 

@@ -145,7 +145,7 @@ class Endpoint:
 
 
 def _share(sockets: Collection[socket.socket], value: int) -> None:
-    """Let sockets share a port (1), or not (0). Windows shares that of all addresses anyway."""
+    """Share a port with other sockets (1), or not (0). Windows shares that of all addresses."""
     for each in sockets if sys.platform != "win32" else ():
         each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, value)
 

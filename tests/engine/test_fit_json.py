@@ -1,4 +1,4 @@
-"""Reports as JSON of at most so many bytes."""
+"""Reports as JSON of a bounded size."""
 
 import json
 
