@@ -275,8 +275,8 @@ SETTINGS: Final[dict[str, ControlSpec]] = {
 }
 #: All controls, by name.
 CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _ACTIONS}
-#: Controls that the engine alone sets, to keep up with the machine that it runs on: the seconds by which
-#: the voices are delayed, and how many of them rest. Recordings hold it.
+#: Controls that the engine alone sets, to keep up with the machine that it runs on: the seconds
+#: by which the voices are delayed, and how many of them rest. Recordings hold it.
 _LOAD: Final = (
     ControlSpec("held_up", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
     ControlSpec("resting", Kind.INTEGER, low=0, high=4095, allowed="voices from 0 to 4095"),
@@ -289,8 +289,8 @@ def _parse_human(name: str, _current: str) -> str:
     return name
 
 
-#: Controls that the engine alone sets: from when on a player is a visitor, or a host, as all are at
-#: first. Turns depend on it, so recordings hold it.
+#: Controls that the engine alone sets: since when a player is a visitor, or a host, as all are
+#: at first. Turns depend on it, so recordings hold it.
 _WHO: Final = (
     ControlSpec("visitor", Kind.TEXT, allowed="a human player", parse=_parse_human),
     ControlSpec("host", Kind.TEXT, allowed="a human player", parse=_parse_human),

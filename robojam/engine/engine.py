@@ -324,8 +324,8 @@ class Engine:
                 jam.control(t, "pause", 0)
             elif self.clock() > play_until and not held:
                 self._held_up += 1
-                self._load_of_machine.miss(t - jam.t)
-                jam.control(jam.t, "held_up", t - jam.t)
+                self._load_of_machine.miss(t - due)
+                jam.control(jam.t, "held_up", t - due)
                 break
             jam.advance(min(max(due, jam.t), t))
             due = jam.due

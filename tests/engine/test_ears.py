@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.engine import HAND, DrivenEngine
-from support.players import RandomPlayer
+from support.players import RandomPlayer, land
 
 from robojam.controls import RefusedError, validate_control
 from robojam.engine.inbox import MAX_PACKETS
@@ -223,3 +223,27 @@ def test_messages_that_ask_for_nothing_are_read_in_pieces(slow, message):
     before = driven.status()["dropped"]
     driven.raw(packet, sender=FAR)
     assert driven.status()["dropped"] == before
+
+
+def test_delay_is_the_time_that_was_missing_and_not_the_rest_before(slow):
+    driven = slow(mode="duet")
+    driven.loaded.player.choose = lambda _: land(5.0)
+    driven.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    driven.now += 5.001  # nothing was due meanwhile, so nobody woke the engine
+
+    def clock() -> float:
+        driven.now += 0.004  # the system takes the processor away again and again
+        return driven.now
+
+    driven.engine.clock = clock
+    for _ in range(3):
+        driven.engine.advance()
+    driven.engine.clock = lambda: driven.now
+    driven.wait(1.0)
+    delays = [
+        e.values["held_up"]
+        for e in driven.end().events
+        if isinstance(e, SetEvent) and "held_up" in e.values
+    ]
+    assert delays
+    assert max(delays) < 0.1
