@@ -75,11 +75,10 @@ class Inbox:
                 group.places.put(sender, True, packet.arrival)
             else:
                 sender = None
-        queue = group.queues.get(sender)
-        if queue is None:
-            queue = group.queues[sender] = _Queue()
+        queue = group.queues.get(sender) or _Queue()
         if len(queue.packets) >= MAX_PACKETS or queue.size + packet.size > MAX_BYTES:
             return False
+        group.queues[sender] = queue
         queue.packets.append(packet)
         queue.size += packet.size
         self.waiting += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from robojam.engine.inbox import MAX_PACKETS, MAX_SENDERS, PIECE, Inbox, Packet
+from robojam.engine.inbox import MAX_BYTES, MAX_PACKETS, MAX_SENDERS, PIECE, Inbox, Packet
 from robojam.wire.native import Input
 from robojam.wire.osc import Dropped
 
@@ -99,3 +99,13 @@ def test_packet_whose_handling_fails_is_gone_and_its_sender_is_not():
     with pytest.raises(ZeroDivisionError):
         inbox.handle(fail)
     assert handled(inbox) == ["second"]
+
+
+def test_packet_that_no_queue_has_room_for_leaves_nothing_behind():
+    inbox = Inbox()
+    large = packet()
+    large.size = MAX_BYTES + 1
+    assert not inbox.add("a", large, is_here=True)
+    assert not inbox.waiting
+    assert inbox.add("b", packet(1, "b"), is_here=True)
+    assert handled(inbox) == ["b"]

@@ -98,7 +98,7 @@ def check_control(value: tuple[str, Any, str], meter: Meter) -> None:
         return
     with suppress(RefusedError):
         assert validate_control(name, checked, settings, None) == checked
-    if name != "model":
+    if name not in ("model", "record"):  # a recording has them otherwise, or not
         check_recorded(name, checked)
 
 
