@@ -107,9 +107,8 @@ def test_call_response_with_a_real_performance_from_ready_line_to_recording(tmp_
     assert [str(e.touch.phase) for e in mine] == [
         m.address.rsplit("/")[-1] for m in out.received
     ]
-    assert [round(e.touch.x, 5) for e in mine if e.touch.phase is not Phase.UP] == [
-        round(m.args[1], 5) for m in check(out.received)
-    ]
+    places = [e.touch.x for e in mine if e.touch.phase is not Phase.UP]
+    assert [m.args[1] for m in check(out.received)] == pytest.approx(places, abs=1e-6)
 
 
 def test_duet_solo_and_listen_with_a_real_performance(tmp_path):
