@@ -181,7 +181,7 @@ class Models:
     def ask(self, name: str, voices: int, on_loaded: OnLoaded) -> None:
         """Load a model in a thread of its own, and call on_loaded with the result there.
 
-        One model is loaded at a time, and so many a minute; of the requests meanwhile, the
+        One model is loaded at a time, at a bounded rate; of the requests meanwhile, the
         last is the next.
         """
         with self._lock:

@@ -34,7 +34,7 @@ class Player(Protocol):
         """Return to the state before the first touch."""
 
     def rest(self, resting: int) -> None:
-        """Rest the last voices, so many: they are fed nothing, and never sampled.
+        """Rest the last `resting` voices: they are fed nothing, and never sampled.
 
         A voice that comes back takes the first voice's state, with its own random numbers.
         """

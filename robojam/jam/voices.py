@@ -162,7 +162,7 @@ class Voices:
                 self._enqueue(voice)
 
     def rest(self, resting: int, *, plays: bool) -> None:
-        """Rest the last voices, so many; the others play if the machine plays.
+        """Rest the last `resting` voices; the others play if the machine plays.
 
         A voice that comes back goes on from what the first voice has heard and played.
         """

@@ -74,7 +74,7 @@ class Lookahead:
         self._skipping = False
 
     def rest(self, resting: int) -> None:
-        """Compute nothing for the last voices, so many; and forget everything."""
+        """Compute nothing for the last `resting` voices, and forget everything."""
         self._voices = range(len(self._rows) - resting)
         self.clear()
 

@@ -21,7 +21,7 @@ from robojam.system.priority import adopt_main_priority
 log = logging.getLogger("robojam")
 
 #: A synthesiser that fails is started again, unless it has failed this many times in a row
-#: within so many seconds of its start.
+#: within this many seconds of its start.
 _MOST_FAILURES, _AT_ONCE = 3, 10.0
 #: Seconds that the process has to fade the sound and end.
 _PATIENCE = 1.0

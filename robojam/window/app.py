@@ -169,7 +169,7 @@ class App:
         #: Messages that were dropped for an error that nobody foresaw, and its kinds so far.
         self.dropped_messages = 0
         self._reported: set[str] = set()
-        #: What is called with the look when that has changed, and the last one.
+        #: Function called with the look when that has changed; the last look.
         self.on_look: Callable[[Look], None] | None = None
         self._last_look: Look | None = None
 

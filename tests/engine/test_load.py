@@ -8,7 +8,7 @@ from robojam.engine.load import Load
 
 
 class Machine:
-    """Machine that can play so many voices in time; more of them miss time in proportion."""
+    """Machine that can play `capacity` voices in time; more miss time in proportion."""
 
     def __init__(self, capacity: float, voices: int) -> None:
         self.load, self.capacity, self.voices, self.now = Load(), capacity, voices, 0.0

@@ -173,7 +173,7 @@ def test_echoing_synthesiser_is_not_taken_for_a_human(jack, tmp_path):
         status = engine.out.ask(lambda status: status["dropped"].get("echo", 0) >= 5)
         assert status["midi"]["in"][0]["messages"] >= 5
         engine.out.send("/robojam/subscribe", "i", engine.out.port)
-        # Where the machine is so busy that echoes vary as people do, some are heard at first.
+        # Echoes vary as people do on a very busy machine: then some are heard at first.
         engine.out.until(lambda: strokes_alone(engine.out.received) > 5)
         assert engine.end() == 0
 

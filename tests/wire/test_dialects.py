@@ -252,7 +252,7 @@ def test_touchosc_learning_takes_the_next_touched_pad_and_no_other_message():
     reader = OscReader(pads=Pads(on_learnt=learnt.append))
     assert read(reader, pad_place(0.5, 0.5))[0].reason == "unknown address"  # type: ignore[union-attr]
     assert read(reader, encode(dialects.LEARN)) == [LearnPad()]
-    assert reader.status() == {"pads": [], "learning": False}  # who asks may not be allowed to
+    assert reader.status() == {"pads": [], "learning": False}  # its sender may not do that
     reader.learn_pad()
     assert reader.status() == {"pads": [], "learning": True}
     for message in (

@@ -159,7 +159,7 @@ class _View:
     def sent(self, packet: bytes, to: tuple[str, int]) -> None:
         if to != MONITOR:
             return
-        # Only a new monitor is told the controls at once; nothing else changes meanwhile.
+        # Only a new monitor gets the controls at once; nothing else changes meanwhile.
         self.complete &= not (self._renewing and packet.startswith(b"/robojam/temperature\0"))
         for message in messages(packet, 0.0):
             match message.address.split("/")[2:]:
@@ -232,7 +232,7 @@ def _play(d: DrivenEngine, ports: list[_MidiPort], each: Step) -> None:
 
 
 def _wait(d: DrivenEngine, seconds: float) -> None:
-    """Let time pass; after some hundred touches at once, as for an engine that was asleep."""
+    """Pass time; after some hundred touches at once, as for an engine that was asleep."""
     end = d.now + seconds
     for _ in range(_MOST_DUE):
         due = math.nextafter(d.now + d.engine.advance(), math.inf)
