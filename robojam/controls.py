@@ -32,6 +32,10 @@ IMPSY_MODES: Final = {
 #: significant digits of a decimal that they hold faithfully.
 _single, _DIGITS = struct.Struct(">f").pack, 6
 MAX_SEED: Final = 2**63 - 1
+#: Default of `follow`: answers belong to their calls as much as people's do.
+FOLLOW: Final = 0.5
+#: Default of `memory`.
+MEMORY: Final = 0.5
 
 
 class RefusedError(ValueError):
@@ -82,6 +86,7 @@ class ControlSpec:
     player may have a value of its own; own_by_default: a value without a player's name that a
     host sends is its own, too, instead of everyone's. midi_range: from where to where a MIDI
     controller turns it; midi_words: what may follow its name in a MIDI binding ("" is nothing).
+    before: the value in recordings that are older than the control (None: the default).
     """
 
     name: str
@@ -104,6 +109,7 @@ class ControlSpec:
     midi_range: tuple[float, float] | None = None
     midi_words: tuple[str, ...] = ()
     dial: Dial | None = None
+    before: Value | None = None
 
     def check(self, value: Any, current: Any = None) -> Any:
         """Return a value in its canonical form.
@@ -200,6 +206,15 @@ class Settings:
         "longest answer of the machine, in seconds; 0 is without end", 5.0, 0, 3600,
         metavar="SECONDS", midi_range=(0.0, 20.0),
         dial=Dial("resp.", 0.5, 30, 1.25, " s", log=True, endless=True))
+    follow: float = _number(
+        "how much an answer belongs to its call: 1 as closely as it can, 0 as the model plays "
+        "by itself, -1 a contrast", FOLLOW, -1, 1,
+        metavar="F", midi_range=(-1.0, 1.0), before=0.0,
+        dial=Dial("follow", -1, 1, 0.05))
+    memory: float = _number(
+        "how much an answer brings back what was played minutes ago; 0 is not", MEMORY, 0, 1,
+        metavar="M", midi_range=(0.0, 1.0), before=0.0,
+        dial=Dial("mem.", 0, 1, 0.05))
     dwell: float = _number(
         "longest time that the machine's finger stays in one place, in seconds", 0.8, 0.1, 60,
         metavar="SECONDS", midi_range=(0.1, 5.0),

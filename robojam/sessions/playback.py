@@ -18,8 +18,12 @@ _LONGEST = 1e9
 
 
 def settings_of(session: Session) -> Settings:
-    """Return the initial settings. Raises ValueError for a control that is not valid."""
-    chosen = session.header.options
+    """Return the initial settings. Raises ValueError for a control that is not valid.
+
+    A control that is newer than the recording has the value that changes nothing.
+    """
+    older = {row.name: row.before for row in SETTINGS.values() if row.before is not None}
+    chosen = older | session.header.options
     known = _checked(1, {name: chosen[name] for name in SETTINGS if name in chosen})
     for line, event in enumerate(session.events, start=2):
         if isinstance(event, SetEvent):

@@ -71,6 +71,8 @@ def test_defaults_are_those_of_the_contract():
         "temperature": None,
         "spread": None,
         "timescale": 1.0,
+        "follow": 0.5,
+        "memory": 0.5,
         "dwell": 0.8,
         "voices": 1,
         "seed": None,
@@ -130,7 +132,7 @@ def test_command_line_wins_over_the_file_and_the_file_over_the_defaults(toml):
 
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1", '"1"', "true", "[1]"])
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-1.1", '"1"', "true", "[1]"])
 def test_toml_refuses_numbers_out_of_range_and_of_another_kind(option, text, toml):
     where = f"jam.toml, line 3: {option.name} = "
     assert where in refusal(toml(f"# one\n\n{option.name} = {text}\n"))

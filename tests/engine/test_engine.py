@@ -412,6 +412,8 @@ CONTROLS = {
     "temperature": "f",
     "spread": "f",
     "timescale": "f",
+    "follow": "f",
+    "memory": "f",
     "dwell": "f",
     "pause": "i",
     "record": "i",

@@ -217,6 +217,11 @@ def test_dt_that_is_too_long_for_32_bits_is_shortened():
 
 
 def test_settings_are_those_of_the_header_or_the_defaults():
-    assert settings_of(session_of(mode="duet", response=2)) == Settings(
-        mode="duet", response=2, timescale=2.0
+    assert settings_of(session_of(mode="duet", response=2, follow=0.25, memory=1)) == Settings(
+        mode="duet", response=2, timescale=2.0, follow=0.25, memory=1
     )
+
+
+def test_recording_older_than_follow_and_memory_is_played_without_them():
+    settings = settings_of(session_of())
+    assert (settings.follow, settings.memory) == (0.0, 0.0)

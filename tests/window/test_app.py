@@ -342,12 +342,17 @@ def test_window_that_closes_lifts_the_fingers(app):
         (pygame.K_LEFT, 0, encode("/robojam/spread", "f", 0.4)),
         (pygame.K_EQUALS, 0, encode("/robojam/timescale", "f", 1.1)),
         (pygame.K_MINUS, 0, encode("/robojam/timescale", "f", 0.9091)),
+        (pygame.K_w, pygame.KMOD_SHIFT, encode("/robojam/follow", "f", 0.05)),
+        (pygame.K_w, 0, encode("/robojam/follow", "f", -0.05)),
+        (pygame.K_e, pygame.KMOD_SHIFT, encode("/robojam/memory", "f", 0.55)),
+        (pygame.K_e, 0, encode("/robojam/memory", "f", 0.45)),
         (pygame.K_QUOTE, 0, encode("/robojam/dwell", "f", 1.25)),
         (pygame.K_g, 0, encode("/robojam/range", "s", "48-72")),
     ],
 )
 def test_key_sends_its_message(app, key, mod, packet):
     app.state.controls.update(temperature=1.0, spread=0.5, timescale=1.0, dwell=1.0)
+    app.state.controls.update(follow=0.0, memory=0.5)
     app.state.texts["range"], app.state.memories = "36-84,human2=35-51", ("A", "B")
     assert press_key(app, key, mod=mod) == [packet]
 

@@ -73,7 +73,9 @@ class DialControl:
 
     def _settled(self, value: float, rounded: float) -> float:
         """Return 1 for a factor that is nearly 1, else the rounded value."""
-        return 1.0 if self.dial.unit == "×" and abs(value - 1) < _NEAR_ONE else rounded
+        if self.dial.unit == "×" and abs(value - 1) < _NEAR_ONE:
+            return 1.0
+        return rounded + 0.0  # no zero has a sign
 
 
 #: The dials, in the order of the table of controls.

@@ -45,6 +45,8 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "step:timescale:-1": ("-", "keypad -"), "step:timescale:1": ("=", "keypad +"),
     "step:threshold:-1": ("[",), "step:threshold:1": ("]",),
     "step:response:-1": (",",), "step:response:1": (".",),
+    "step:follow:-1": ("w",), "step:follow:1": ("shift w",),
+    "step:memory:-1": ("e",), "step:memory:1": ("shift e",),
     "step:dwell:-1": (";",), "step:dwell:1": ("'",),
     "step:volume:-1": ("v",), "step:volume:1": ("shift v",),
     "instrument:human": ("i",), "instrument:ai": ("m",), "scale": ("k",), "range": ("g",),

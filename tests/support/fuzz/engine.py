@@ -38,10 +38,10 @@ HOSTS = ("127.0.0.1", "127.0.0.1", "::1", "10.0.0.2", "10.0.0.3")
 #: Messages of a player who plays: touches come more often than anything else.
 _PLAYED = ("/robojam/down", "/robojam/move", "/robojam/move", "/robojam/up", "/touch", "/touch")
 _STATEFUL = (
-    "mode", "mode", "timescale", "threshold", "response", "dwell", "pause", "answer", "reset",
-    "panic", "back", "store", "recall", "undo_store", "record", "seed", "model", "instrument",
-    "range", "subscribe", "unsubscribe", "alive", "audition", "audition/down", "audition/up",
-    "status", "setup", "learn",
+    "mode", "mode", "timescale", "threshold", "response", "follow", "memory", "dwell", "pause",
+    "answer", "reset", "panic", "back", "store", "recall", "undo_store", "record", "seed",
+    "model", "instrument", "range", "subscribe", "unsubscribe", "alive", "audition",
+    "audition/down", "audition/up", "status", "setup", "learn",
 )  # fmt: skip
 
 Step = tuple[Any, ...]
