@@ -6,6 +6,8 @@ robojam.player.generate). A finger that taps one place again and again does not 
 but at an edge it does, since there it taps places that it cannot reach.
 """
 
+from __future__ import annotations
+
 #: Distance in x and in y, in screens, within which two places are the same, or at an edge.
 NEAR = 1 / 1024
 #: Longest time, in seconds, that a finger of the machine stays in its place by default.
@@ -33,6 +35,12 @@ class DwellLimiter:
         # t, x, y within a square of side 2 NEAR; of those older than limit the last one only
         self._near: list[tuple[float, float, float]] = []
         self._edges: dict[int, tuple[float, float]] = {}  # the first and the last t at each
+
+    def copy(self) -> DwellLimiter:
+        """Return a limiter with the same record and limit."""
+        other = DwellLimiter()
+        other.limit, other._near, other._edges = self.limit, list(self._near), dict(self._edges)
+        return other
 
     def too_long(self, t: float, x: float, y: float, *, moving: bool) -> bool:
         """Return whether a touch at t (seconds) would make the finger stay for too long."""

@@ -23,6 +23,7 @@ from safetensors.numpy import save as save_tensors
 
 from robojam.model import features
 from robojam.model.event import MAX_SIZE, EventSpec
+from robojam.model.matcher import PREFIX, Matcher, MatcherDescription
 from robojam.system.atomic_file import atomic_write
 from robojam.system.shell import printable
 
@@ -56,7 +57,8 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """Metadata of a model's file: all that it holds beside the weights.
 
     score is in nats per event, lower is better, on score_on. temperature and
-    spread are those at which the model is best played.
+    spread are those at which the model is best played. matcher: what the matcher in the file
+    is made for, None where there is none.
     """
 
     event: EventSpec
@@ -71,16 +73,18 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     score_on: tuple[DataFile, ...] = ()
     made_with: str = ""
     licence: str = ""
+    matcher: MatcherDescription | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file's content: description, weights by name, and the file's SHA-256."""
+    """A model file's content: description, weights by name, the file's SHA-256, a matcher."""
 
     path: Path
     description: ModelDescription
     weights: dict[str, features.Floats]
     sha256: str
+    matcher: Matcher | None = None
 
     @property
     def event(self) -> EventSpec:
@@ -130,7 +134,8 @@ def read(path: str | Path) -> ModelFile:
     def check(text: str) -> Mapping[str, Shape]:
         nonlocal description
         description = read_description(path, text, ModelDescription, FORMAT)
-        return shapes(description.event, description.units, description.layers)
+        wanted = shapes(description.event, description.units, description.layers)
+        return wanted | (description.matcher.shapes() if description.matcher else {})
 
     tensors, sha256 = read_tensors(path, check)
     assert description is not None
@@ -138,7 +143,23 @@ def read(path: str | Path) -> ModelFile:
         weights = {n: array.astype(np.float32, copy=False) for n, array in tensors.items()}
     for name, array in weights.items():
         _finite_array(path, name, array)
-    return ModelFile(path, description, weights, sha256)
+    matcher = None
+    if description.matcher is not None:
+        matcher = Matcher.from_tensors(description.matcher, weights)
+        weights = {n: array for n, array in weights.items() if not n.startswith(PREFIX)}
+    return ModelFile(path, description, weights, sha256, matcher)
+
+
+def write_with_matcher(path: str | Path, matcher: Matcher | None) -> None:
+    """Write a matcher into a model's file, in the place of the one in it, or take it out.
+
+    Raises ModelFileError and OSError.
+    """
+    file = read(path)
+    description = msgspec.structs.replace(
+        file.description, matcher=None if matcher is None else matcher.description
+    )
+    write(path, description, file.weights | ({} if matcher is None else matcher.tensors()))
 
 
 class _Tensor(msgspec.Struct, frozen=True):

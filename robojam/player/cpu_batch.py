@@ -40,14 +40,14 @@ class BatchStepper:
     """A network stepped for several voices at once; a robojam.player.stepper.Stepper.
 
     rows holds the state, a row for each voice (robojam.player.state_layout). Rows that the
-    caller has copied can be stepped by `feed_rows` and `sample_rows`.
+    caller has copied can be stepped by `feed_rows` and `sample_rows`; layout is theirs.
     """
 
     def __init__(
         self, network: Network, voices: int, *, layout: StateLayout | None = None
     ) -> None:
         """Lay out the weights of a network made with numpy; layout is its own, if made."""
-        self._layout = layout = layout or StateLayout(network)
+        self.layout = layout = layout or StateLayout(network)
         self._columns = len(network.event.columns)
         self.rows = layout.initial(voices)
         self.state = layout.state(self.rows)
@@ -95,7 +95,7 @@ class BatchStepper:
             z = self._z[: len(x)]
             opened, candidate = z[:, : 3 * n], z[:, 3 * n :]
             input_gate, forget_gate, output_gate = (z[:, i * n : i * n + n] for i in range(3))
-            for layer, weight in zip(self._layout.layers, self._gates, strict=True):
+            for layer, weight in zip(self.layout.layers, self._gates, strict=True):
                 cell = x[:, layer.cell]
                 _product(x[:, layer.reads], weight, z)
                 np.tanh(z, out=z)
@@ -111,7 +111,7 @@ class BatchStepper:
         self, rows: Floats, numbers: RandomNumbers, *, temperature: float, spread: float
     ) -> Floats:
         """Draw the next event (N, C) of N rows, given random numbers (N, factors + C)."""
-        numbers, layout, split = np.asarray(numbers, np.float32), self._layout, len(self._heads)
+        numbers, layout, split = np.asarray(numbers, np.float32), self.layout, len(self._heads)
         drawn = np.empty((len(rows), self._columns), np.float32)
         for start in range(0, len(rows), MAX_BATCH):
             batch = slice(start, start + MAX_BATCH)

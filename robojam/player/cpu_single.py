@@ -97,7 +97,7 @@ class SingleStepper:
     def __init__(self, network: Network, voices: int) -> None:
         """Lay out the weights of a network made with numpy, for V voices."""
         self.event = network.event
-        layout = StateLayout(network)
+        self.layout = layout = StateLayout(network)
         self.batch = BatchStepper(network, voices, layout=layout) if voices > 1 else None
         self.rows = layout.initial(voices) if self.batch is None else self.batch.rows
         self.state = layout.state(self.rows)

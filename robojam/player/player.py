@@ -13,19 +13,32 @@ from __future__ import annotations
 import logging
 import math
 import weakref
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from robojam.jam.dwell import LONG
 from robojam.jam.protocols import Proposal
 from robojam.model.features import Array, ArrayModule, Components, Floats, components, normalise
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.cpu_single import SingleStepper
-from robojam.player.lookahead import Lookahead, NextTouch
+from robojam.player.descriptors import VERSION
+from robojam.player.lookahead import Lookahead, NextTouch, PlayedTouch
+from robojam.player.planner import (
+    CandidateStates,
+    CpuStates,
+    NetworkStates,
+    PhraseRequest,
+    Plan,
+    PlanSettings,
+    candidates_for,
+)
 from robojam.player.random_streams import RandomStreams
 from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
 from robojam.player.stepper import Stepper
@@ -52,6 +65,8 @@ _MIN_WEIGHT = 1e-3
 _OVERFLOW = 1e30
 #: Touch that is played in the place of one that overflowed: in the middle, after a rest.
 _REPLACEMENT = (0.5, 0.5, 0.5, 0.0)
+#: The present call: the last seconds of it, and this many touches at most.
+_CALL_SECONDS, _CALL_TOUCHES = 8.0, 1024
 
 
 #: Touches that a model is tried with, each as x, y, dt and moving, and the temperatures and
@@ -75,6 +90,8 @@ class Snapshot:
     state: RecurrentState
     seed: int
     counts: tuple[int, ...]
+    call: tuple[PlayedTouch, ...] = ()
+    answered: bool = False
 
 
 class ModelPlayer:
@@ -120,12 +137,20 @@ class ModelPlayer:
         self._sampling: Sampling = {"temperature": 1.0, "spread": 1.0}
         columns, factors = len(TOUCH_COLUMNS), len(file.event.factors)
         self._random = RandomStreams(voices, uniform=factors, normal=columns)
+        #: What humans have played since the machine's last touch, or before its answer to that.
+        self._call: deque[PlayedTouch] = deque(maxlen=_CALL_TOUCHES)
+        self._answered = False
         self._stepper: Stepper
+        #: For plans on a CPU; None where there are none.
+        self._batch: BatchStepper | None = None
         self._lookahead: Lookahead | None = None
         if xp is np:
             compiled &= voices < _MIN_LOOKAHEAD_VOICES
             stepper, self.steps = _make_cpu_stepper(self.network, voices, compiled=compiled)
             self._stepper = stepper
+            if self.plans:
+                one = BatchStepper(self.network, 1, layout=stepper.layout)
+                self._batch = stepper.batch or one
             if stepper.batch is not None and voices >= _MIN_LOOKAHEAD_VOICES:
                 # Weak, so that a player which is replaced is freed at once: a cycle of
                 # references waits for the garbage collector.
@@ -146,6 +171,66 @@ class ModelPlayer:
         self._faulty: set[int] = set()  # voices whose last sampled touch overflowed
         self.seed(seed)
         self._try_steps()
+
+    @property
+    def plans(self) -> bool:
+        """Whether it can plan its answers: its file has a matcher that it understands."""
+        matcher = self.file.matcher
+        return matcher is not None and matcher.version == VERSION
+
+    def plan(
+        self,
+        voices: Sequence[int],
+        *,
+        seconds: float,
+        follow: float,
+        memory: float,
+        lead: float = 0.0,
+        dwell: float = LONG,
+        down: Collection[int] = (),
+    ) -> Plan | None:
+        """Begin a plan of what some voices play next, from their present state.
+
+        Times are in the model's seconds. The phrases last up to `seconds`; follow, -1 to 1,
+        and memory, 0 to 1, are how much they follow the present call and what was heard
+        before; for the first `lead` seconds they are those of the ordinary draw. dwell is
+        that of ordinary play (robojam.jam.dwell), down are the voices whose finger is down.
+        Nothing of the player changes. None for a model without a matcher.
+        """
+        if not self.plans:
+            return None
+        call = self._present_call()
+        counts = [int(self._counts[voice]) for voice in voices]
+        requests = [
+            PhraseRequest(voice=voice, count=count, call=call, down=voice in down)
+            for voice, count in zip(voices, counts, strict=True)
+        ]
+        settings = PlanSettings(
+            seconds=seconds,
+            noise=self._half_noises,
+            follow=follow,
+            memory=memory,
+            lead=lead,
+            dwell=dwell,
+        )
+        planned, size = candidates_for(follow, memory, len(voices))
+        rows = [voice for voice in voices[:planned] for _ in range(size)]
+        return Plan(requests, settings, self._states(rows), self._random, self.file.matcher)
+
+    def _states(self, voices: list[int]) -> CandidateStates:
+        """Return copies of some voices' states, for candidates."""
+        state = self._stepper.state.rows(voices)
+        if self._batch is None:
+            return NetworkStates(self.network, state, self._sampling)
+        rows = np.ones((len(voices), self._batch.rows.shape[1]), np.float32)
+        self._batch.layout.state(rows).write(slice(None), state)
+        return CpuStates(self._batch, rows, self._sampling)
+
+    def _present_call(self) -> NDArray[np.float64]:
+        """Return the end of the present call, as touches (n, 4)."""
+        call = np.array(self._call, np.float64).reshape(-1, len(TOUCH_COLUMNS))
+        before_end = call[::-1, 2].cumsum()[::-1] - call[:, 2]
+        return call[before_end <= _CALL_SECONDS]
 
     def _try_steps(self) -> None:
         """Feed and sample extremes, as a jam may: its first steps are slower than others, too.
@@ -195,12 +280,14 @@ class ModelPlayer:
     def reset(self) -> None:
         """Forget all that the voices were fed. Their random numbers go on."""
         self._stepper.reset()
+        self._call.clear()
         self._clear_lookahead()
 
     def continue_from(self, other: ModelPlayer) -> None:
-        """Go on with the random numbers of another player."""
+        """Go on with the random numbers of another player, and with the call that it heard."""
         self.seed(other._seed)
         self._counts = other._counts.copy()
+        self._call, self._answered = other._call.copy(), other._answered
 
     def take_over(self, other: ModelPlayer) -> bool:
         """Go on with the random numbers and, where it can be read, the state of another player.
@@ -226,7 +313,8 @@ class ModelPlayer:
     def snapshot(self) -> Snapshot:
         """Return a copy of the state of every voice."""
         state = deepcopy(self._stepper.state)
-        return Snapshot(state, self._seed, tuple(self._counts.tolist()))
+        counts = tuple(self._counts.tolist())
+        return Snapshot(state, self._seed, counts, tuple(self._call), self._answered)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Return to the state of a snapshot, which can be restored again."""
@@ -234,6 +322,7 @@ class ModelPlayer:
         if snapshot.seed != self._seed:
             self.seed(snapshot.seed)
         self._counts = np.array(snapshot.counts, np.int64)
+        self._call, self._answered = deque(snapshot.call, _CALL_TOUCHES), snapshot.answered
         self._clear_lookahead()
 
     def rest(self, resting: int) -> None:
@@ -254,6 +343,10 @@ class ModelPlayer:
         """Feed a touch to every voice that plays: x and y in screens, dt in seconds."""
         for voice in list(self._faulty):
             self._forget(voice)
+        if self._answered:
+            self._call.clear()
+            self._answered = False
+        self._call.append((x, y, dt, moving))
         self._stepper.feed_all(self._model_input(x, y, dt, moving), self._playing)
         self._clear_lookahead()
 
@@ -271,6 +364,7 @@ class ModelPlayer:
         if lookahead is None or not lookahead.commit(voice, (x, y, dt, moving)):
             self._stepper.feed(voice, self._model_input(x, y, dt, moving))
         self._counts[voice] += 1
+        self._answered = True
 
     def skip(self, voice: int) -> None:
         """Use up the random numbers of a touch that is not fed: a duet's, or one withdrawn."""

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from robojam.model.features import Floats
 
 #: Touches of a voice whose random numbers are generated at once.
-_BLOCK = 64
+BLOCK = 64
+#: Added to the number of a candidate, so that its numbers are no others'.
+_CANDIDATES = 1 << 32
 
 
 class RandomStreams:
@@ -25,7 +27,7 @@ class RandomStreams:
 
     def __init__(self, voices: int, *, uniform: int, normal: int) -> None:
         """Allocate uniform and standard normal numbers for each touch; call `seed` next."""
-        self._table = np.zeros((voices, 2, _BLOCK, uniform + normal), np.float32)
+        self._table = np.zeros((voices, 2, BLOCK, uniform + normal), np.float32)
         self._block = np.full((voices, 2), -1, np.int64)  # which blocks of each voice are here
         self._bits = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._bits)
@@ -39,18 +41,18 @@ class RandomStreams:
 
     def rows(self, voices: NDArray[np.int64], counts: NDArray[np.int64]) -> Floats:
         """Return the numbers (N, uniform + normal) of N voices' touches, counted from 0."""
-        block, row = np.divmod(counts, _BLOCK)
+        block, row = np.divmod(counts, BLOCK)
         half = block & 1
         for i in np.flatnonzero(self._block[voices, half] != block).tolist():
             self._fill(int(voices[i]), int(block[i]))
-        for i in np.flatnonzero(row == voices % _BLOCK).tolist():
+        for i in np.flatnonzero(row == voices % BLOCK).tolist():
             self._fill(int(voices[i]), int(block[i]) + 1)
         numbers: Floats = self._table[voices, half, row]
         return numbers
 
     def row(self, voice: int, count: int) -> list[float]:
         """Return the numbers of one voice's touch, counted from 0."""
-        block, row = divmod(count, _BLOCK)
+        block, row = divmod(count, BLOCK)
         if self._block[voice, block & 1] != block:
             self._fill(voice, block)
         numbers: list[float] = self._table[voice, block & 1, row].tolist()
@@ -65,16 +67,32 @@ class RandomStreams:
             self._generator.standard_normal(out=row[self._split :], dtype=np.float32)
         return numbers
 
+    def block(self, voice: int, block: int) -> Floats:
+        """Return the numbers (BLOCK, ·) of a block of a voice's touches."""
+        return self._block_at(voice, (0, 0, block, 0))
+
+    def candidate_block(self, voice: int, count: int, candidate: int, block: int) -> Floats:
+        """Return numbers (BLOCK, ·) of a candidate for what a voice plays from touch count on.
+
+        candidate, from 1, says which; block, from 0, which numbers of it.
+        """
+        return self._block_at(voice, (0, count, block, _CANDIDATES + candidate))
+
+    def _block_at(self, voice: int, counter: tuple[int, int, int, int]) -> Floats:
+        numbers = np.empty((BLOCK, self._table.shape[-1]), np.float32)
+        self._seek(voice, counter)
+        uniform, normal = np.split(numbers, [self._split], axis=1)
+        uniform[:] = self._generator.random(uniform.shape, np.float32)
+        normal[:] = self._generator.standard_normal(normal.shape, np.float32)
+        return numbers
+
     def _fill(self, voice: int, block: int) -> None:
         """Generate a block of a voice's numbers, unless it is here."""
         half = block & 1
         if self._block[voice, half] == block:
             return
-        self._seek(voice, (0, 0, block, 0))
         self._block[voice, half] = block
-        uniform, normal = np.split(self._table[voice, half], [self._split], axis=1)
-        uniform[:] = self._generator.random(uniform.shape, np.float32)
-        normal[:] = self._generator.standard_normal(normal.shape, np.float32)
+        self._table[voice, half] = self._block_at(voice, (0, 0, block, 0))
 
     def _seek(self, voice: int, counter: tuple[int, int, int, int]) -> None:
         """Set the generator's state: it costs a sixth of making a generator."""

@@ -1,0 +1,448 @@
+"""Plan of an answer: several candidates of a phrase, of which the better ones are gone on with.
+
+The candidates of a phrase are drawn side by side from one state, each with random numbers of
+its own. At the end of each part of the phrase they are scored by what they have in common
+with the call (robojam.model.matcher), and drawn again from among themselves, by weights that
+grow with the score: so the good beginnings are continued several times, and the others not.
+At the end one of them is chosen. This is sequential Monte Carlo towards the model's own
+distribution of phrases times exp(weight x score), a twisted target (Doucet, de Freitas &
+Gordon 2001, chapter 1; Zhao et al. 2024 for language models): far fewer candidates are needed
+than where whole phrases are compared.
+
+A plan is made in steps of a millisecond at most. It changes nothing of the player, and its
+random numbers are counted: the same call, state and seed give the same phrase.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robojam.jam.dwell import LONG, REDRAWS, DwellLimiter
+from robojam.jam.protocols import Proposal
+from robojam.model.features import Floats
+from robojam.model.matcher import Floats as AnyFloats
+from robojam.model.matcher import Matcher
+from robojam.player.cpu_batch import BatchStepper
+from robojam.player.descriptors import describe
+from robojam.player.random_streams import BLOCK, RandomStreams
+from robojam.player.reference import Network, RecurrentState, Sampling
+from robojam.touch import MAX_DT, MIN_DT, clip
+
+Direction = tuple[AnyFloats, float]
+_Rows = list[int]
+
+#: A model that samples a greater number has overflowed.
+_OVERFLOW = 1e30
+#: Most candidates of all voices; those of a voice, in ordinary play and where it follows
+#: closest; fewest of a voice: voices beyond that many are not planned.
+MAX_CANDIDATES, CANDIDATES, MOST_CANDIDATES, FEWEST_CANDIDATES = 32, 8, 16, 4
+#: Parts of a phrase, at whose ends candidates are chosen.
+PARTS = 5
+#: Candidates that are stepped at once, at most.
+_BATCH = 8
+#: Longest phrase that is planned, in seconds, and most steps for each voice: a phrase of more
+#: touches ends earlier, and the ordinary draw goes on.
+MAX_SECONDS, MAX_STEPS = 10.0, 400
+#: Draws of a first touch, at most, that comes too early or too late.
+_TRIES = 256
+#: Weight of the score where `follow` is half; and the greatest.
+WEIGHT, MAX_WEIGHT = 1.0, 12.0
+#: Number of the stream of random numbers by which candidates are chosen.
+_CHOICE = 1 << 20
+
+
+def weight_of(follow: float) -> float:
+    """Return the weight of the matcher's score, by which nats are multiplied, for a `follow`.
+
+    It grows from 0 over WEIGHT at a half to MAX_WEIGHT at 1; it is negative below 0.
+    """
+    size = abs(follow)
+    weight = min(WEIGHT * size / max(1 - size, 1e-9), MAX_WEIGHT)
+    return math.copysign(weight, follow)
+
+
+def candidates_for(follow: float, memory: float, voices: int) -> tuple[int, int]:
+    """Return how many of some voices are planned, and how many candidates each of them has.
+
+    There are MAX_CANDIDATES in all: with more voices each has fewer candidates, down to
+    FEWEST_CANDIDATES, and the last voices are not planned.
+    """
+    if not follow and not memory:  # there is nothing to choose by
+        return min(voices, MAX_CANDIDATES), 1
+    wanted = CANDIDATES if abs(follow) <= 0.5 else MOST_CANDIDATES
+    size = max(FEWEST_CANDIDATES, min(wanted, MAX_CANDIDATES // max(voices, 1)))
+    return min(voices, MAX_CANDIDATES // size), size
+
+
+class CandidateStates(Protocol):
+    """States of R candidates, and the steps over some of them."""
+
+    def copy(self, sources: _Rows, targets: _Rows) -> None:
+        """Overwrite the states of candidates with those of others."""
+
+    def feed(self, rows: _Rows, events: Sequence[Sequence[float]]) -> None:
+        """Advance some candidates by an event (C) each."""
+
+    def sample(self, rows: _Rows, numbers: Floats) -> Floats:
+        """Draw the next event (N, C) of N candidates, given random numbers (N, factors + C)."""
+
+
+class CpuStates:
+    """CandidateStates as rows of a batch on a CPU."""
+
+    def __init__(self, stepper: BatchStepper, rows: Floats, sampling: Sampling) -> None:
+        """Step rows (R, ·), which are laid out as the stepper's own."""
+        self._stepper, self._rows, self._sampling = stepper, rows, sampling
+
+    def copy(self, sources: _Rows, targets: _Rows) -> None:
+        """Overwrite the states of candidates with those of others."""
+        self._rows[targets] = self._rows[sources]
+
+    def feed(self, rows: _Rows, events: Sequence[Sequence[float]]) -> None:
+        """Advance some candidates by an event (C) each."""
+        stepped = self._rows[rows]
+        self._stepper.feed_rows(stepped, np.array(events, np.float32))
+        self._rows[rows] = stepped
+
+    def sample(self, rows: _Rows, numbers: Floats) -> Floats:
+        """Draw the next event (N, C) of N candidates."""
+        return self._stepper.sample_rows(self._rows[rows], numbers, **self._sampling)
+
+
+class NetworkStates:
+    """CandidateStates of a network on any device."""
+
+    def __init__(self, network: Network, state: RecurrentState, sampling: Sampling) -> None:
+        """Step a state of a row for each candidate, which is overwritten."""
+        self._network, self._state, self._sampling = network, state, sampling
+        self._factors = len(network.event.factors)
+
+    def copy(self, sources: _Rows, targets: _Rows) -> None:
+        """Overwrite the states of candidates with those of others."""
+        self._state.write(targets, self._state.rows(sources))
+
+    def feed(self, rows: _Rows, events: Sequence[Sequence[float]]) -> None:
+        """Advance some candidates by an event (C) each."""
+        values = self._network.array([list(event) for event in events])
+        self._state.write(rows, self._network.feed(self._state.rows(rows), values))
+
+    def sample(self, rows: _Rows, numbers: Floats) -> Floats:
+        """Draw the next event (N, C) of N candidates."""
+        given = self._network.array(numbers.tolist())
+        uniform, normal = given[:, : self._factors], given[:, self._factors :]
+        drawn = self._network.sample(self._state.rows(rows), uniform, normal, **self._sampling)
+        values: Floats = drawn if isinstance(drawn, np.ndarray) else drawn.cpu().numpy()
+        return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseRequest:
+    """What is wanted of one voice's phrase.
+
+    voice, count: the voice, and how many touches it has played since seeding: they tell its
+    random numbers. call (n, 4): the touches to be answered; where there are none, nothing is
+    chosen. down: whether the voice's finger is down. earliest: the first touch comes after
+    this time (seconds).
+    """
+
+    voice: int
+    count: int
+    call: AnyFloats
+    down: bool = False
+    earliest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSettings:
+    """How phrases are planned.
+
+    seconds: how long they last, at most; all times are the model's, not stretched. follow:
+    -1 to 1, see `weight_of`. memory: 0 to 1, how much motifs count that were heard before.
+    lead: seconds that all candidates have in common. dwell: seconds that a finger may stay in
+    its place (robojam.jam.dwell). noise (4): half of the noise that the model was trained
+    with.
+    """
+
+    seconds: float
+    noise: Sequence[float]
+    follow: float = 0.0
+    memory: float = 0.0
+    lead: float = 0.0
+    dwell: float = LONG
+
+    @property
+    def horizon(self) -> float:
+        """Seconds that are planned."""
+        return min(self.seconds, MAX_SECONDS)
+
+
+class _Candidate:
+    """One candidate: its touches (x, y, dt, moving), and how long they last (seconds)."""
+
+    __slots__ = (
+        "_block",
+        "_numbers",
+        "_streams",
+        "down",
+        "drawn",
+        "dwell",
+        "lost",
+        "number",
+        "request",
+        "seconds",
+        "touches",
+        "tries",
+    )
+
+    def __init__(
+        self, number: int, request: PhraseRequest, streams: RandomStreams, dwell: float
+    ) -> None:
+        self.number, self.request, self._streams = number, request, streams
+        self.touches: list[list[float]] = []
+        self.seconds = 0.0
+        self.down = request.down
+        self.dwell = DwellLimiter()
+        self.dwell.limit = dwell
+        self.drawn = 0  # numbers of its stream that are used
+        self.tries = 0  # draws of the next touch that were refused
+        self.lost = False  # its numbers overflowed
+        self._block, self._numbers = -1, np.zeros((0, 0), np.float32)
+
+    def become(self, other: _Candidate) -> None:
+        """Take over another's phrase, and go on with its own random numbers."""
+        self.touches, self.seconds = list(other.touches), other.seconds
+        self.down, self.dwell = other.down, other.dwell.copy()
+        self.tries, self.lost = other.tries, other.lost
+
+    def next_numbers(self) -> Floats:
+        """Return the random numbers of its next draw; of candidate 0, the ordinary ones."""
+        first = 0 if self.number else self.request.count
+        block, row = divmod(first + self.drawn, BLOCK)
+        if block != self._block:
+            request, self._block = self.request, block
+            if self.number:
+                key = request.voice, request.count, self.number
+                self._numbers = self._streams.candidate_block(*key, block)
+            else:
+                self._numbers = self._streams.block(request.voice, block)
+        self.drawn += 1
+        numbers: Floats = self._numbers[row]
+        return numbers
+
+    def play(self, drawn: Sequence[float], settings: PlanSettings) -> list[float] | None:
+        """Play a drawn event (C); return it as it sounds (x, y, dt, moving).
+
+        None where ordinary play would draw it again, or where it is lost.
+        """
+        if not all(abs(value) < _OVERFLOW for value in drawn):
+            self.lost = True
+            return None
+        half_x, half_y, half_dt, _ = settings.noise
+        x, y = clip(drawn[0] - half_x, 0.0, 1.0), clip(drawn[1] - half_y, 0.0, 1.0)
+        dt = clip(drawn[2] - half_dt, MIN_DT, MAX_DT)
+        moving = drawn[3] > 0.5
+        first, at, earliest = not self.touches, self.seconds + dt, self.request.earliest
+        untimely = first and (dt < earliest or dt >= settings.seconds)
+        if self.tries < (_TRIES if untimely else REDRAWS) and (
+            untimely or self.dwell.too_long(at, x, y, moving=moving)
+        ):
+            self.tries += 1
+            return None
+        if first and dt < earliest:
+            dt = clip(dt + earliest, MIN_DT, MAX_DT)
+            at = dt
+        x, y = self.dwell.off_edges(at, x, y)
+        moving &= self.down
+        self.dwell.touch(at, x, y, moving=moving)
+        self.tries, self.seconds, self.down = 0, at, True
+        touch = [x, y, dt, float(moving)]
+        self.touches.append(touch)
+        return touch
+
+
+class _Phrase:
+    """The phrase of one voice while it is planned: its candidates, and the choice of them."""
+
+    def __init__(
+        self,
+        request: PhraseRequest,
+        settings: PlanSettings,
+        first_row: int,
+        candidates: list[_Candidate],
+        choices: Floats,
+        matcher: Matcher | None,
+    ) -> None:
+        """The candidates' states lie in rows from first_row; choices (PARTS) are uniform."""
+        self.candidates, self._settings, self._first_row = candidates, settings, first_row
+        self._choices, self._matcher = choices, matcher
+        self._weight = weight_of(settings.follow)
+        self._direction: Direction | None = None
+        if matcher is not None and self._weight and len(request.call):
+            self._direction = matcher.direction(describe([request.call])[0])
+        self._counted = np.zeros(len(candidates))  # of the scores, in the weights so far
+        self._part = 0 if settings.lead else 1  # part 0 is the lead, of candidate 0 alone
+        self.steps = 0
+        self.chosen: _Candidate | None = None
+
+    def active(self) -> list[tuple[float, int, _Candidate]]:
+        """Return the candidates that have not reached the end of this part.
+
+        In pairs with their rows, and the last of their touches' times before.
+        """
+        end, first = self._end, self._first_row
+        return [
+            (candidate.seconds, first + candidate.number, candidate)
+            for candidate in self.candidates[: None if self._part else 1]
+            if candidate.seconds < end and not candidate.lost
+        ]
+
+    @property
+    def _end(self) -> float:
+        """End of the part, in seconds."""
+        horizon, lead = self._settings.horizon, min(self._settings.lead, self._settings.horizon)
+        return lead + (horizon - lead) * self._part / PARTS
+
+    def choose(self, states: CandidateStates) -> None:
+        """End a part: draw the candidates that are gone on with, or at last the phrase."""
+        if self._part == 0:
+            others = self.candidates[1:]
+            for candidate in others:
+                candidate.become(self.candidates[0])
+            rows = [self._first_row + candidate.number for candidate in others]
+            states.copy([self._first_row] * len(rows), rows)
+            self._part = 1
+            return
+        over = self._part == PARTS or self.steps >= MAX_STEPS
+        scores = self._scores()
+        share = 1.0 if over else self._part / PARTS
+        lost = np.array([c.lost or not c.touches for c in self.candidates])
+        scores[lost] = 0.0
+        raised = np.where(lost, -math.inf, share * scores - self._counted)
+        raised -= raised.max() if not lost.all() else 0.0
+        weights = np.exp(raised) if not lost.all() else np.ones(len(raised))
+        cumulative = np.cumsum(weights / weights.sum())
+        u = float(self._choices[self._part - 1])
+        if over:
+            if abs(self._settings.follow) >= 1:
+                best = int(np.where(lost, -math.inf, scores).argmax())
+            else:
+                best = min(int(np.searchsorted(cumulative, u, "right")), len(cumulative) - 1)
+            self.chosen = self.candidates[best]
+            return
+        count = len(weights)
+        drawn = np.searchsorted(cumulative, (np.arange(count) + u) / count, "right")
+        copies = np.bincount(np.minimum(drawn, count - 1), minlength=count)
+        targets = np.flatnonzero(copies == 0).tolist()
+        sources = np.repeat(np.arange(count), np.maximum(copies - 1, 0)).tolist()
+        for source, target in zip(sources, targets, strict=True):
+            self.candidates[target].become(self.candidates[source])
+        states.copy(
+            [self._first_row + row for row in sources], [self._first_row + t for t in targets]
+        )
+        self._counted = share * scores
+        self._counted[targets] = self._counted[sources]
+        self._part += 1
+
+    def _scores(self) -> NDArray[np.float64]:
+        """Return how much each candidate (N) is wanted, in nats."""
+        scores = np.zeros(len(self.candidates))
+        if self._direction is None or self._matcher is None:
+            return scores
+        phrases = [np.array(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
+        scores += self._weight * self._matcher.score(self._direction, describe(phrases))
+        return scores
+
+
+class Plan:
+    """Phrases for some voices, planned in steps."""
+
+    def __init__(
+        self,
+        requests: Sequence[PhraseRequest],
+        settings: PlanSettings,
+        states: CandidateStates,
+        streams: RandomStreams,
+        matcher: Matcher | None,
+        *,
+        batch: int = _BATCH,
+    ) -> None:
+        """Plan a phrase for each request, or for the first ones (`candidates_for`).
+
+        states has the rows of the first voice's candidates, then those of the next, each
+        with the state of its voice. batch: how many candidates are stepped at once.
+        """
+        self._settings, self._states, self._batch = settings, states, batch
+        self._voices = len(requests)
+        planned, size = candidates_for(settings.follow, settings.memory, len(requests))
+        self._phrases = [
+            _Phrase(
+                request,
+                settings,
+                size * i,
+                [_Candidate(n, request, streams, settings.dwell) for n in range(size)],
+                streams.candidate_block(request.voice, request.count, _CHOICE, 0)[:PARTS, 0],
+                matcher,
+            )
+            for i, request in enumerate(requests[:planned])
+        ]
+        self._open = list(self._phrases)
+
+    def step(self) -> bool:
+        """Step some candidates, or choose among those of a voice; return whether it is over."""
+        if not self._open:
+            return True
+        active: list[tuple[float, int, _Candidate]] = []
+        for phrase in self._open:
+            running = phrase.active() if phrase.steps < MAX_STEPS else []
+            if not running:
+                phrase.choose(self._states)
+                if phrase.chosen is not None:
+                    self._open.remove(phrase)
+                return not self._open
+            phrase.steps += 1
+            active += running
+            if len(active) >= self._batch:
+                break
+        active.sort(key=_BY_TIME)
+        self._step(active[: self._batch])
+        return False
+
+    def _step(self, active: list[tuple[float, int, _Candidate]]) -> None:
+        """Draw the next touch of some candidates, and feed them what they play."""
+        rows = [row for _, row, _ in active]
+        numbers = np.stack([candidate.next_numbers() for _, _, candidate in active])
+        with np.errstate(all="ignore"):
+            drawn = self._states.sample(rows, numbers)
+        horizon, noise = self._settings.horizon, self._settings.noise
+        fed: _Rows = []
+        events: list[list[float]] = []
+        for (_, row, candidate), values in zip(active, drawn.tolist(), strict=True):
+            touch = candidate.play(values, self._settings)
+            if touch is not None and candidate.seconds < horizon:
+                fed.append(row)
+                events.append([value + half for value, half in zip(touch, noise, strict=True)])
+        if fed:
+            self._states.feed(fed, events)
+
+    def touches(self) -> list[list[Proposal]]:
+        """Return the phrase of each voice, in the order of the requests.
+
+        It begins with the lead. Its last touch may come after the end. Empty for a voice that
+        is not planned, and before `step` has returned True.
+        """
+        chosen = [phrase.chosen.touches if phrase.chosen else [] for phrase in self._phrases]
+        chosen += [[]] * (self._voices - len(chosen))
+        return [[Proposal(x, y, dt, on > 0.5) for x, y, dt, on in phrase] for phrase in chosen]
+
+
+def _time(entry: tuple[float, int, _Candidate]) -> tuple[float, int]:
+    return entry[:2]
+
+
+_BY_TIME: Final = _time
