@@ -59,9 +59,9 @@ PACKAGES = {
 #: Modules that do no I/O, start no thread, and are given the time and their random numbers.
 PURE = (
     "touch limits music controls mixture wire jam config model.event model.features"
-    " model.lattice model.matcher player.reference player.cpu_single player.cpu_batch player.cpu_compiled"
-    " player.kernels player.state_layout"
-    " player.descriptors player.lookahead player.planner sessions.session sessions.compose sessions.playback"
+    " model.lattice model.matcher player.reference player.cpu_single player.cpu_batch"
+    " player.cpu_compiled player.descriptors player.kernels player.state_layout"
+    " player.lookahead player.planner sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
     " corpus.split engine.preview engine.roles engine.senders training.batches"

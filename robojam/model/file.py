@@ -159,7 +159,8 @@ def write_with_matcher(path: str | Path, matcher: Matcher | None) -> None:
     description = msgspec.structs.replace(
         file.description, matcher=None if matcher is None else matcher.description
     )
-    write(path, description, file.weights | ({} if matcher is None else matcher.tensors()))
+    weights: dict[str, NDArray[Any]] = dict(file.weights)
+    write(path, description, weights | (matcher.tensors() if matcher else {}))
 
 
 class _Tensor(msgspec.Struct, frozen=True):

@@ -34,7 +34,6 @@ from robojam.player.random_streams import BLOCK, RandomStreams
 from robojam.player.reference import Network, RecurrentState, Sampling
 from robojam.touch import MAX_DT, MIN_DT, clip
 
-Direction = tuple[AnyFloats, float]
 _Rows = list[int]
 
 #: A model that samples a greater number has overflowed.
@@ -282,9 +281,9 @@ class _Phrase:
         self.candidates, self._settings, self._first_row = candidates, settings, first_row
         self._choices, self._matcher = choices, matcher
         self._weight = weight_of(settings.follow)
-        self._direction: Direction | None = None
+        self._place: AnyFloats | None = None  # of the call, in the matcher's space
         if matcher is not None and self._weight and len(request.call):
-            self._direction = matcher.direction(describe([request.call])[0])
+            self._place = matcher.place(describe([request.call])[0])
         self._counted = np.zeros(len(candidates))  # of the scores, in the weights so far
         self._part = 0 if settings.lead else 1  # part 0 is the lead, of candidate 0 alone
         self.steps = 0
@@ -352,10 +351,10 @@ class _Phrase:
     def _scores(self) -> NDArray[np.float64]:
         """Return how much each candidate (N) is wanted, in nats."""
         scores = np.zeros(len(self.candidates))
-        if self._direction is None or self._matcher is None:
+        if self._place is None or self._matcher is None:
             return scores
         phrases = [np.array(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
-        scores += self._weight * self._matcher.score(self._direction, describe(phrases))
+        scores += self._weight * self._matcher.score(self._place, describe(phrases))
         return scores
 
 

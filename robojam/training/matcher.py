@@ -1,8 +1,9 @@
 """Fit of a matcher (robojam.model.matcher) to people's performances.
 
-Each performance is cut at several instants: what comes before is a call, what comes after
-its answer. A ridge regression leads from the normal scores of a call's descriptors to those
-of its answer's; the covariance around it is shrunk towards its diagonal.
+Each performance is cut at several instants: what comes before is a call, what comes after its
+answer. A ridge regression leads from the descriptors of a call to those of its answer. The
+covariance around it is shrunk towards its diagonal; in units of it, the directions in which
+the answers to different calls differ most make the matcher's space.
 """
 
 from __future__ import annotations
@@ -11,43 +12,55 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robojam.model.matcher import Floats, Matcher, normal_scores
+from robojam.model.matcher import Floats, Matcher, standardise
 from robojam.player.descriptors import VERSION, describe
 
 #: Where performances are cut, as shares of their time.
 _CUTS = (0.35, 0.5, 0.65)
 #: Fewest touches of a call and of an answer, and shortest time of each (seconds).
 _TOUCHES, _SECONDS = 8, 0.5
-#: Fewest performances from which it is learnt.
-FEWEST = 100
-#: Number of quantiles of each descriptor.
-_QUANTILES = 33
-#: Weight of the ridge, as a share of the number of pairs; share of the covariance that is
-#: replaced by its diagonal.
-_RIDGE, _SHRINKAGE = 0.1, 0.1
+#: Fewest calls from which it is learnt.
+FEWEST = 300
+#: Weight of the ridge, as a share of the number of calls; share of the covariance that is
+#: replaced by its diagonal; dimensions of the space.
+_RIDGE, _SHRINKAGE, _DIMENSIONS = 0.1, 0.1, 20
+#: Share of the values of a descriptor, at either end, that are moved inwards for its centre
+#: and deviation; and the least deviation.
+_OUTLIERS, _LEAST = 0.02, 1e-3
 
 
 def fit(performances: Sequence[Floats]) -> Matcher | None:
     """Return a matcher learnt from clean performances (n, 4) of touches.
 
-    None where fewer than FEWEST of them can be cut.
+    None where they yield fewer than FEWEST calls.
     """
     calls, answers = cut(performances)
-    if len(calls) < FEWEST * len(_CUTS):
+    if len(calls) < FEWEST:
         return None
     call, answer = describe(calls), describe(answers)
-    levels = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    of_calls, of_answers = (np.quantile(v, levels, axis=0).T for v in (call, answer))
-    x, z = normal_scores(of_calls, call), normal_scores(of_answers, answer)
+    both = np.concatenate([call, answer])
+    both = np.clip(both, *np.quantile(both, [_OUTLIERS, 1 - _OUTLIERS], axis=0))
+    units = np.stack([both.mean(0), both.std(0) + _LEAST])
+    x, z = standardise(units, call), standardise(units, answer)
+    mean_x, mean_z = x.mean(0), z.mean(0)
+    x, z = x - mean_x, z - mean_z
     ridge = _RIDGE * len(x) * np.eye(x.shape[1])
     weight = np.linalg.solve(x.T @ x + ridge, x.T @ z)
     residual = z - x @ weight
     covariance = residual.T @ residual / len(z)
-    covariance *= 1 - _SHRINKAGE
-    covariance[np.diag_indices_from(covariance)] /= 1 - _SHRINKAGE
-    # A descriptor that is always the same says nothing.
-    covariance[np.diag_indices_from(covariance)] += 1e-3
-    return Matcher(VERSION, of_calls, of_answers, weight, np.linalg.inv(covariance))
+    diagonal = np.diag(np.diag(covariance) + _LEAST)
+    covariance += _SHRINKAGE * (diagonal - covariance)
+    # In these coordinates the residuals have variance 1, and no correlation.
+    whitening = np.linalg.inv(np.linalg.cholesky(covariance)).T
+    expected = x @ weight @ whitening
+    _, directions = np.linalg.eigh(expected.T @ expected)  # ascending
+    whitening = whitening @ directions[:, : -_DIMENSIONS - 1 : -1]
+    projections = weight @ whitening, whitening
+    of_calls, of_answers = (
+        np.concatenate([projection, [-mean @ projection]])
+        for projection, mean in zip(projections, (mean_x, mean_z), strict=True)
+    )
+    return Matcher(VERSION, units, of_calls, of_answers)
 
 
 def cut(performances: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:

@@ -16,10 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_tensors
+from support.matchers import alike
 from support.models import STROKES, TOUCHES, TRAINED, described, is_trained, small
 
 from robojam.model import file as modelfile
 from robojam.model.file import DataFile, ModelDescription, ModelFileError
+from robojam.model.mdrnn import load
 from robojam.player.player import ModelPlayer
 
 MODEL = small(TOUCHES)
@@ -422,3 +424,41 @@ def test_unknown_model_name_is_refused(name, tmp_path, monkeypatch):
     with pytest.raises(ModelFileError) as caught:
         modelfile.find(name)
     assert "\n" not in str(caught.value)
+
+
+def test_matcher_in_a_file_is_read_again_and_the_weights_stay(path):
+    before = modelfile.read(path)
+    assert before.matcher is None
+    modelfile.write_with_matcher(path, alike())
+    after = modelfile.read(path)
+    assert after.matcher is not None
+    for name, array in alike().tensors().items():
+        np.testing.assert_array_equal(after.matcher.tensors()[name], array)
+    assert after.weights.keys() == before.weights.keys()
+    assert all(np.array_equal(after.weights[n], before.weights[n]) for n in before.weights)
+    model, _ = load(path)  # as training does
+    assert model.state_dict().keys() == before.weights.keys()
+    modelfile.write_with_matcher(path, None)
+    assert modelfile.read(path).description == before.description
+
+
+@pytest.mark.parametrize(
+    "matcher",
+    [
+        {"version": 1, "descriptors": 0, "dimensions": 3},
+        {"version": 1, "descriptors": 5, "dimensions": 1 << 40},
+        {"version": "1", "descriptors": 5, "dimensions": 3},
+        {"version": 1, "descriptors": 5, "dimensions": 3},  # whose tensors are missing
+    ],
+)
+def test_file_that_claims_an_impossible_matcher_is_refused(path, matcher):
+    with pytest.raises(ModelFileError):
+        modelfile.read(rewritten(path, as_json(matcher=matcher)))
+
+
+def test_matcher_of_numbers_that_are_not_finite_is_refused(path):
+    matcher = alike()
+    matcher.units[0, 0] = np.nan
+    modelfile.write_with_matcher(path, matcher)
+    with pytest.raises(ModelFileError, match="not finite"):
+        modelfile.read(path)

@@ -101,8 +101,8 @@ def test_closer_following_scores_higher_and_contrast_lower():
             call = player._present_call()
             matcher = FILE.matcher
             assert matcher is not None
-            direction = matcher.direction(describe([call])[0])
-            total += float(matcher.score(direction, describe([answer]))[0])
+            place = matcher.place(describe([call])[0])
+            total += float(matcher.score(place, describe([answer]))[0])
         scores[follow] = total
     assert scores[-1.0] < scores[0.0] < scores[1.0]
 
@@ -123,7 +123,7 @@ def test_phrase_of_too_many_touches_ends_early(monkeypatch):
     assert 0 < len(phrase) <= 20
 
 
-@pytest.mark.parametrize("matcher", [None, alike(version=VERSION + 1, size=3)])
+@pytest.mark.parametrize("matcher", [None, alike(version=VERSION + 1, descriptors=3)])
 def test_model_without_a_matcher_that_fits_has_no_plan(matcher):
     assert heard(replace(FILE, matcher=matcher)).plan([0], **OPTIONS) is None
 

@@ -7,11 +7,9 @@ import numpy as np
 from robojam.model.matcher import Matcher
 from robojam.player.descriptors import NAMES, VERSION
 
-SIZE = len(NAMES)
 
-
-def alike(*, version: int = VERSION, size: int = SIZE) -> Matcher:
+def alike(*, version: int = VERSION, descriptors: int = len(NAMES)) -> Matcher:
     """Return a matcher for which an answer belongs that has its call's descriptors."""
-    table = np.linspace(-3.0, 3.0, 9)[None].repeat(size, 0).astype(np.float32)
-    square = np.eye(size, dtype=np.float32)
-    return Matcher(version, table, table, 0.6 * square, square)
+    units = np.stack([np.zeros(descriptors), np.ones(descriptors)]).astype(np.float32)
+    projection = np.eye(descriptors + 1, descriptors, dtype=np.float32)
+    return Matcher(version, units, 0.6 * projection, projection)
