@@ -25,6 +25,7 @@ from robojam.engine.engine import Engine
 from robojam.engine.model_loader import load, one_thread
 from robojam.engine.monitors import Monitors
 from robojam.engine.publisher import Publisher
+from robojam.engine.reception import Reception
 from robojam.engine.takes import Takes
 from robojam.jam.jam import Jam
 from robojam.jam.voices import Voices
@@ -41,8 +42,8 @@ TOUCHES = 2000
 #: The timed functions and their names, in the order in which a touch passes them.
 PARTS: list[tuple[Any, str, str]] = [
     (loop, "_receive", "receive from the socket (twice: until it is empty)"),
-    (Engine, "packet", "find the sender"),
-    (osc, "decode", "decode the OSC message"),
+    (Reception, "take_in", "find the sender"),
+    (osc, "decode_message", "decode the OSC message"),
     (OscReader, "read", "parse the message"),
     (Jam, "finger", "fingers and turns"),
     (ModelPlayer, "feed", "feed the model"),
@@ -119,15 +120,20 @@ def measure(model: str, folder: str) -> dict[str, tuple[float, float]]:
         load=lambda *_: None,
         outputs=make_outputs(options, listener),
     )
+
+    def receive() -> None:
+        loop._receive(engine, listener.sockets[0], engine.reception.read)
+        engine.reception.listen()
+
     client.sendto(osc.encode("/robojam/subscribe", "i", port), listener.address)
-    loop._receive(engine, listener.sockets[0])
+    receive()
     stopwatch.parts.clear()
     answered, played = [], []
     for i in range(TOUCHES):
         x = 0.3 + 0.4 * (i % 97) / 97
         client.sendto(osc.encode("/robojam/move", "iff", 1, x, 0.5), listener.address)
         began = time.perf_counter()
-        loop._receive(engine, listener.sockets[0])
+        receive()
         answered.append(1e6 * (time.perf_counter() - began))
         time.sleep(0.006)
         began = time.perf_counter()

@@ -14,8 +14,9 @@ import select
 from collections.abc import Callable
 from functools import partial
 
-from robojam.engine.engine import Engine, Read
+from robojam.engine.engine import Engine
 from robojam.engine.metrics import AFTER_ERROR
+from robojam.engine.reception import Read
 from robojam.ports.interface import InputPort, PacketPort
 from robojam.ports.udp import Endpoint
 
@@ -62,7 +63,7 @@ def run(engine: Engine) -> None:
                     engine.failed(error)
                     resting[file] = engine.clock() + AFTER_ERROR
             try:
-                waiting = engine.listen()
+                waiting = engine.reception.listen()
             except Exception as error:
                 engine.failed(error)
                 waiting = False
@@ -78,14 +79,14 @@ def _handlers(engine: Engine) -> dict[int, Callable[[], None]]:
     return {
         engine.calls.fileno(): partial(engine.calls.drain, engine.attempt),
         **{
-            each.fileno(): partial(_receive, engine, each, engine.read)
+            each.fileno(): partial(_receive, engine, each, engine.reception.read)
             for each in engine.endpoint.sockets
         },
         **{
             number: (
                 partial(_receive, engine, port, port.read)
                 if isinstance(port, PacketPort)
-                else partial(engine.receive, port)
+                else partial(engine.reception.receive, port)
             )
             for port in engine.inputs
             for number in port.filenos()
@@ -100,7 +101,7 @@ def _receive(engine: Engine, port: Endpoint | PacketPort, read: Read) -> None:
             break
         packet, sender = received
         try:
-            engine.take_in(packet, sender, engine.clock(), read)
+            engine.reception.take_in(packet, sender, engine.clock(), read)
         except Exception as error:
             engine.failed(error)
 

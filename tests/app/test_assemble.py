@@ -146,7 +146,7 @@ def test_jam_whose_engine_died_goes_on_without_what_is_missing_now(
     assert host.startswith("there is no host no.such.host.invalid to send to: ")
     assert host.endswith("; going on without, and trying again")
     outputs = assembly.engine.endpoint.status()["outputs"]
-    assert assembly.engine.info.device == "cpu"
+    assert assembly.engine.live.info.device == "cpu"
     assert "jam.log" in caplog.text
     assert isinstance(outputs, list)
 

@@ -57,8 +57,8 @@ def turn(driven: DrivenEngine, *packets: tuple[bytes, tuple[str, int]]) -> None:
     """One turn of the loop, in which packets have come."""
     driven.engine.advance()
     for packet, sender in packets:
-        driven.engine.take_in(packet, sender, driven.now, driven.engine.read)
-    driven.engine.listen()
+        driven.take_in(packet, sender)
+    driven.engine.reception.listen()
     driven.now += 0.0001
 
 
@@ -182,12 +182,12 @@ def test_lifts_in_a_long_packet_are_all_heard(slow):
 def test_flood_of_another_host_is_dropped_and_this_machine_is_heard(slow):
     driven = slow(mode="listen")
     for i in range(3 * MAX_PACKETS):
-        driven.engine.take_in(move(i / 2000, finger=2), FAR, driven.now, driven.engine.read)
-    driven.engine.take_in(move(0.5), HAND, driven.now, driven.engine.read)
+        driven.take_in(move(i / 2000, finger=2), FAR)
+    driven.take_in(move(0.5))
     driven.take()
     turn(driven)
     assert any(m.name == "human/down" or m.name == "human2/down" for m in driven.take())
-    while driven.engine.listen():
+    while driven.engine.reception.listen():
         driven.now += 0.001
     assert driven.status()["dropped"]["flood"] >= 3 * MAX_PACKETS - 1000
     assert len(driven.status()["players"]) == 2
@@ -197,9 +197,9 @@ def test_packet_that_waited_is_handled_at_its_turn_and_time_never_runs_back(slow
     driven = slow(mode="listen")
     driven.send("/robojam/down", "iff", 1, 0.1, 0.5)
     arrival = driven.now
-    driven.engine.take_in(move(0.2), HAND, arrival, driven.engine.read)
+    driven.take_in(move(0.2), arrival=arrival)
     driven.wait(0.5)  # the loop had no time for it
-    while driven.engine.listen():
+    while driven.engine.reception.listen():
         pass
     driven.wait(0.1)
     touches = [e for e in driven.end().touches("human") if e.touch.phase is not Phase.UP]
@@ -218,7 +218,7 @@ def test_packet_that_waited_is_handled_at_its_turn_and_time_never_runs_back(slow
 def test_messages_that_ask_for_nothing_are_read_in_pieces(slow, message):
     driven = slow(mode="listen")
     packet = osc.bundle([message] * 1000)
-    for read in (driven.engine.read, TuioInput(None, TuioReader()).read):  # type: ignore[arg-type]
+    for read in (driven.engine.reception.read, TuioInput(None, TuioReader()).read):  # type: ignore[arg-type]
         assert len(list(read(packet, FAR, driven.now))) == 1000
     before = driven.status()["dropped"]
     driven.raw(packet, sender=FAR)
@@ -231,14 +231,10 @@ def test_delay_is_the_time_that_was_missing_and_not_the_rest_before(slow):
     driven.send("/robojam/down", "iff", 1, 0.5, 0.5)
     driven.now += 5.001  # nothing was due meanwhile, so nobody woke the engine
 
-    def clock() -> float:
-        driven.now += 0.004  # the system takes the processor away again and again
-        return driven.now
-
-    driven.engine.clock = clock
+    driven.lost = 0.004  # the system takes the processor away again and again
     for _ in range(3):
         driven.engine.advance()
-    driven.engine.clock = lambda: driven.now
+    driven.lost = 0.0
     driven.wait(1.0)
     delays = [
         e.values["held_up"]

@@ -237,7 +237,7 @@ def test_jam_goes_on_on_the_cpu_when_its_device_is_lost(driven, mode, readable, 
     caplog.set_level(logging.INFO, "robojam")
     player = FailingPlayer(land(0.1), slide(0.1))
     d = driven(player, mode=mode, response=0.0)
-    d.engine.info = replace(d.engine.info, device="cuda")
+    d.engine.live.info = replace(d.engine.live.info, device="cuda")
     touch(d)
     turn(d, 2.0)
     heard = [list(fed) for fed in player.fed]

@@ -186,7 +186,7 @@ def test_port_that_could_not_be_opened_is_tried_again_when_it_is_chosen_again(ja
 
 def test_number_of_voices_that_is_taken_back_while_the_model_is_loaded_is_not_used(jam):
     waiting = []
-    jam.engine._load = lambda name, voices, on_loaded: waiting.append((voices, on_loaded))
+    jam.load = lambda name, voices, on_loaded: waiting.append((voices, on_loaded))
     for voices in (4, 1, 3):
         jam.change("voices", voices)
     assert [voices for voices, _ in waiting] == [4, 3]
@@ -205,9 +205,7 @@ def test_number_of_voices_that_is_taken_back_while_the_model_is_loaded_is_not_us
 def test_model_and_voices_that_are_asked_for_during_a_load_are_both_used(jam, voices_first):
     """Of the requests during a load the loader answers the last alone."""
     waiting: dict[str, Any] = {}
-    jam.engine._load = lambda name, voices, on_loaded: waiting.update(
-        a=(name, voices, on_loaded)
-    )
+    jam.load = lambda name, voices, on_loaded: waiting.update(a=(name, voices, on_loaded))
 
     def load() -> None:
         name, voices, on_loaded = waiting.pop("a")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from support.engine import HAND, OUT, DrivenEngine
+from support.engine import OUT, DrivenEngine
 from support.players import RandomPlayer
 
 from robojam.jam.protocols import Proposal
@@ -37,8 +37,8 @@ def duet(folder: Path) -> DrivenEngine:
 def slide(d: DrivenEngine, x: float) -> None:
     """Have the engine take in a slide as its loop does, and play the answer."""
     packet = osc.encode("/robojam/move", "iff", 1, x, 0.5)
-    d.engine.take_in(packet, HAND, d.now, d.engine.read)
-    d.engine.listen()
+    d.take_in(packet)
+    d.engine.reception.listen()
     d.now += 0.001
     d.engine.advance()
 

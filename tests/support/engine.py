@@ -121,7 +121,8 @@ class DrivenEngine:
     """Engine without sockets, on a clock that the test sets."""
 
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
-        self.now = 1000.0
+        #: Time of the clock, and the seconds that are lost each time it is read.
+        self.now, self.lost = 1000.0, 0.0
         self.wire = FakeEndpoint(lambda: self.now)
         self.folder = folder
         chosen = {"osc_out": ("127.0.0.1:9000",), "sessions": str(folder), "seed": 7, **options}
@@ -136,14 +137,19 @@ class DrivenEngine:
             partial(Jam, self.loaded.player),
             endpoint=self.wire,  # type: ignore[arg-type]
             settings=self.options.settings(),
-            load=self._load,
+            load=lambda *request: self.load(*request),
             outputs=make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
             reader=reader,
-            clock=lambda: self.now,
+            clock=self._clock,
         )
         self.engine.begin_if_alone()
 
-    def _load(self, name: str, voices: int, on_loaded: Callable[[Any], None]) -> None:
+    def _clock(self) -> float:
+        self.now += self.lost
+        return self.now
+
+    def load(self, name: str, voices: int, on_loaded: Callable[[Any], None]) -> None:
+        """Load a model of `models`."""
         del voices
         make = self.models.get(name)
         on_loaded(ValueError(f"there is no model {name!r}") if make is None else make())
@@ -164,9 +170,16 @@ class DrivenEngine:
         self.engine.packet(packet, sender, self.now)
         self.engine.calls.drain()
 
+    def take_in(
+        self, packet: bytes, sender: tuple[str, int] = HAND, arrival: float | None = None
+    ) -> None:
+        """Put a packet into the inbox, as the loop does."""
+        reception, at = self.engine.reception, self.now if arrival is None else arrival
+        reception.take_in(packet, sender, at, reception.read)
+
     def receive(self, port: DevicePort) -> None:
-        self.engine.receive(port)
-        while self.engine.listen():
+        self.engine.reception.receive(port)
+        while self.engine.reception.listen():
             pass
 
     def wait(self, seconds: float, late: Callable[[], float] = lambda: 0.0) -> None:

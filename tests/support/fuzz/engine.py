@@ -250,7 +250,7 @@ def _check_state(d: DrivenEngine, before: dict[str, int]) -> dict[str, int]:
     assert len(status["players"]) <= senders.MAX_PLAYERS
     assert len({player["name"] for player in status["players"]}) == len(status["players"])
     assert all(player["fingers"] <= MAX_FINGERS for player in status["players"])
-    remote = [p for p in d.engine._senders._present.values() if not p.is_here]
+    remote = [p for p in d.engine._humans.senders._present.values() if not p.is_here]
     assert len(remote) <= senders.MAX_PLAYERS - senders.RESERVED
     assert status["monitors"] <= monitors.MAX_MONITORS
     assert status["fingers"] <= (MAX_FINGERS + 1) * senders.MAX_PLAYERS + d.options.voices

@@ -1,0 +1,202 @@
+"""Jam at play: its takes, the model that plays, and what is due, in time. No I/O.
+
+Each take has a jam of its own, which `jam` is; between two takes it waits for the first touch.
+What the machine has no time to play is delayed, and voices rest (robojam.engine.load). After an
+exception that nobody foresaw it goes on.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from robojam.controls import Settings
+from robojam.engine.load import Load
+from robojam.engine.metrics import DropCounter
+from robojam.engine.publisher import Publisher
+from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
+from robojam.jam.events import Counters, Event
+from robojam.jam.jam import Jam
+from robojam.jam.protocols import JamLike
+from robojam.limits import RateLimiter
+
+log = logging.getLogger("robojam")
+
+#: Seconds of delay from which the engine was asleep (a closed lid, a stopped process): the
+#: touches that were due meanwhile are not played at once, and the machine goes on where it was.
+_ASLEEP = 0.5
+#: Seconds for which one turn of the loop plays what is due: the machine is delayed by what is
+#: left.
+_PLAYING = 0.003
+#: Warnings that the engine was held up: a second, and in a burst. All times are counted.
+_WARNINGS = (0.1, 3)
+#: Seconds after which a machine that could not go on after an error tries again.
+_RETRY: Final = 2.0
+
+#: Function that returns the jam of a take, from the settings, a sink and counters.
+MakeJam = Callable[[Settings, Callable[[Event], None], Counters], JamLike]
+
+
+class LiveJam:
+    """Jam of the present take, or of the one that waits to begin."""
+
+    def __init__(
+        self,
+        make_jam: MakeJam,
+        info: ModelInfo,
+        *,
+        settings: Settings,
+        takes: Takes,
+        publisher: Publisher,
+        counts: DropCounter,
+        clock: Callable[[], float],
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Prepare the jam of the first take.
+
+        make_jam returns the jam of each take; info describes the model that plays. on_lost is
+        called where the device that plays does not work any more.
+        """
+        self.info, self.settings, self.takes = info, settings, takes
+        self._make_jam, self._publisher, self._counts = make_jam, publisher, counts
+        self._clock, self._on_lost = clock, on_lost
+        self.load, self.held_up = Load(), 0
+        self._warnings = RateLimiter(*_WARNINGS)
+        #: Until when the present turn of the loop plays; and the instant up to which everything
+        #: has been handled.
+        self.play_until = math.inf
+        self.handled_at = -math.inf
+        #: When a machine that could not go on tries again.
+        self.retry_at = math.inf
+        self.jam = self._new_jam()
+
+    def _new_jam(self) -> JamLike:
+        return self._make_jam(self.settings, self._publisher.handle, self._counts)
+
+    # -- takes -----------------------------------------------------------------------------
+
+    def begin_if_alone(self) -> None:
+        """Begin the take if the machine plays by itself."""
+        if self.jam.starts_alone:
+            self.begin(self._clock())
+
+    def begin(self, arrival: float) -> None:
+        """Begin the take at an instant, unless it has begun."""
+        if not self.takes.begun:
+            self.jam.begin(self.takes.begin(arrival, self.info, self.settings))
+            if self.load.resting:
+                self.jam.control(0.0, "resting", self.load.resting)
+
+    def end_take(self, arrival: float, reason: str) -> None:
+        """End the take for a reason; `renew` makes the next."""
+        t = self.takes.t(arrival)
+        if self.takes.begun:
+            self.jam.finish(t)
+        self._publisher.flush()
+        self.takes.end(t, reason, self._publisher.lateness)
+        self.takes.await_next()
+
+    def renew(self) -> None:
+        """Make the jam of a take that waits to begin."""
+        self.jam = self._new_jam()
+
+    def use(self, loaded: LoadedPlayer) -> None:
+        """Use a player for the jams to come: `renew`, `swap` or `move` makes it play."""
+        self.info, self._make_jam = loaded.info, partial(Jam, loaded.player)
+
+    def swap(self, loaded: LoadedPlayer) -> None:
+        """Play with another model from now on."""
+        t = self.catch_up(self._clock())
+        self.use(loaded)
+        self.jam.swap(t, loaded.player, loaded.info.model.file)
+
+    def move(self, loaded: LoadedPlayer) -> None:
+        """Go on with the same model on another device, as the present one is lost."""
+        lost = self.info.device
+        self.use(loaded)
+        taken = self.jam.move(self.takes.t(self._clock()), loaded.player)
+        log.warning(
+            "%s was lost: the machine plays on %s, %s what it has heard; its memories are gone",
+            lost, loaded.info.device, "with" if taken else "without",
+        )  # fmt: skip
+
+    # -- time ------------------------------------------------------------------------------
+
+    def until_due(self) -> float:
+        """Return the seconds until the jam's next event; infinity for none."""
+        due = self.jam.due if self.takes.begun else None
+        return math.inf if due is None else max(0.0, due - self.takes.t(self._clock()))
+
+    def catch_up(self, now: float) -> float:
+        """Play what is due at or before now; return the time of the take (0: none yet).
+
+        Where the time of this turn is over, what is left is delayed.
+        """
+        self.handled_at = max(self.handled_at, now)
+        if not self.takes.begun:
+            return 0.0
+        jam, t, clock = self.jam, self.takes.t(now), self._clock
+        due = jam.due
+        if due is None or due > t:
+            jam.advance(t)
+            return t
+        play_until = min(self.play_until, clock() + _PLAYING)
+        while due is not None and due <= t:
+            held = self.settings.pause or jam.silenced or jam.replaying
+            if t - due > _ASLEEP and not held:
+                self.held_up += 1
+                if self._warnings.take(clock()):
+                    log.warning("held up for %.1f s; the jam goes on from there", t - due)
+                jam.control(due, "pause", 1)
+                jam.control(t, "pause", 0)
+            elif clock() > play_until and not held:
+                self.held_up += 1
+                self.load.miss(t - due)
+                jam.control(jam.t, "held_up", t - due)
+                break
+            jam.advance(min(max(due, jam.t), t))
+            due = jam.due
+        jam.advance(t)
+        return t
+
+    def fit(self, now: float) -> None:
+        """Rest as many voices as the machine has no time for, or wake some."""
+        load, voices = self.load, self.takes.options.voices
+        if load.advance(now, voices) and self.takes.begun and not self.jam.replaying:
+            if load.resting:
+                log.warning(
+                    "there is more to play than this machine can: %d of %d voices rest",
+                    load.resting, voices,
+                )  # fmt: skip
+            else:
+                log.info("all voices play again")
+            self.jam.control(self.takes.t(now), "resting", load.resting)
+
+    # -- errors that nobody foresaw --------------------------------------------------------
+
+    def recover_if_incomplete(self) -> None:
+        """Have the jam go on if an exception has cut an act short."""
+        if self.jam.incomplete:
+            self.recover()
+
+    def recover(self) -> None:
+        """Have the jam go on after an act that was cut short, with another player if needed.
+
+        Where that fails, the machine is silent, and it is tried again every _RETRY seconds.
+        """
+        now, self.retry_at = self._clock(), math.inf
+        t = self.takes.t(now)
+        try:
+            self.jam.recover(t)
+            if self.info.device != "cpu":
+                self.jam.forecast()  # waits for the device: it raises if that is lost
+        except Exception as error:
+            self._counts.error(error)
+            self.retry_at = now + _RETRY
+            with suppress(Exception):
+                self.jam.hold(t)
+            if self.info.device != "cpu":
+                with suppress(Exception):
+                    self._on_lost()
