@@ -290,11 +290,14 @@ SETTINGS: Final[dict[str, ControlSpec]] = {
 }
 #: All controls, by name.
 CONTROLS: Final[dict[str, ControlSpec]] = SETTINGS | {row.name: row for row in _ACTIONS}
-#: Controls that the engine alone sets, to keep up with the machine that it runs on: the seconds
-#: by which the voices are delayed, and how many of them rest. Recordings hold it.
+#: Controls that the engine alone sets, as they depend on the machine that it runs on: the
+#: seconds by which the voices are delayed, how many of them rest, and the plans that it had
+#: the time for (robojam.jam.phrases), by their lead in seconds. Recordings hold it.
 _LOAD: Final = (
     ControlSpec("held_up", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
     ControlSpec("resting", Kind.INTEGER, low=0, high=4095, allowed="voices from 0 to 4095"),
+    ControlSpec("planning", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
+    ControlSpec("planned", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
 )
 
 

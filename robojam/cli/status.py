@@ -185,9 +185,19 @@ def _machine(account: Status) -> str:
     voices = _number(account.get("voices"))
     several = f", {voices:.0f} voices" if voices > 1 else ""
     model, device = _text(account.get("model")), _text(account.get("device"))
-    return f"{model} on {device}{several}; heard {_count(account.get('heard'))}, played " + (
-        _count(account.get("played"))
-    )
+    played = f"heard {_count(account.get('heard'))}, played {_count(account.get('played'))}"
+    return f"{model} on {device}{several}; {played}{_phrases(account)}"
+
+
+def _phrases(account: Status) -> str:
+    """Return what became of the plans of phrases."""
+    counts = [_number(account.get(name)) for name in ("planned", "plans_late", "plans_dropped")]
+    if account.get("plans") is False or not any(counts):
+        return ""
+    planned, late, dropped = counts
+    more = f", {late:.0f} plans not in time" if late else ""
+    more += f", {dropped:.0f} dropped as there was no time" if dropped else ""
+    return f"; {planned:.0f} phrases planned{more}"
 
 
 def _timing(account: Status) -> str:

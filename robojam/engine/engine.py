@@ -226,8 +226,8 @@ class Engine:
             wait = min(wait, again)
         wait = min(wait, live.retry_at - now)
         wait = min(wait, self._publisher.advance(), live.until_due())
-        if wait > 0.0 and self._takes.begun:
-            wait = min(wait, live.jam.prepare(self._takes.t(self.clock())))
+        if wait > 0.0 and not self.reception.waiting:
+            wait = min(wait, live.prepare())
         return wait
 
     def finish(self, reason: str) -> None:

@@ -21,6 +21,7 @@ from robojam.jam.events import Counters, Event
 from robojam.jam.jam import Jam
 from robojam.jam.protocols import JamLike
 from robojam.limits import RateLimiter
+from robojam.system.shell import printable
 
 log = logging.getLogger("robojam")
 
@@ -68,6 +69,7 @@ class LiveJam:
         #: has been handled.
         self.play_until = math.inf
         self.handled_at = -math.inf
+        self._unable = ""  # name of the last model of which that was logged
         #: When a machine that could not go on tries again.
         self.retry_at = math.inf
         self.jam = self._new_jam()
@@ -160,6 +162,24 @@ class LiveJam:
             due = jam.due
         jam.advance(t)
         return t
+
+    def prepare(self) -> float:
+        """Compute ahead in an idle turn; return the seconds until there is more to compute."""
+        if not self.takes.begun:
+            return math.inf
+        if (self.settings.follow or self.settings.memory) and not self.jam.plans:
+            self._report_unable()
+        return self.jam.prepare(self.takes.t(self._clock()), plans=self.load.has_room)
+
+    def _report_unable(self) -> None:
+        """Log, once for a model, that it can plan no phrases."""
+        name = self.info.model.file
+        if name != self._unable and not self.jam.replaying:
+            self._unable = name
+            log.warning(
+                "the model %s has not learnt what belongs to a call: it plays as with follow "
+                "and memory at 0", printable(name),
+            )  # fmt: skip
 
     def fit(self, now: float) -> None:
         """Rest as many voices as the machine has no time for, or wake some."""

@@ -5,6 +5,8 @@ ones first, so that the others fit into the time there was: three of four voices
 never the first. Where it was more than half of the time, by several acts, they rest at once:
 what is heard waits meanwhile. When nothing has been missing for a while, an eighth of the
 voices that play come back; where that was too much, it waits twice as long before the next try.
+Before any voice rests, plans are dropped (robojam.jam.phrases): none is made while more than
+4 % of the time is missing, or voices rest.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import Final
 #: Seconds that are looked at together, and the share of them that may be missing.
 _SPAN: Final = 0.5
 _MISSING: Final = 0.1
+#: Share of a span that may be missing while phrases are planned: plans are dropped first.
+_PLANS_MISSING: Final = 0.04
 #: Least share of the voices that play on when others rest: what is missing may be so for other
 #: reasons than they are.
 _LEAST: Final = 0.25
@@ -32,7 +36,7 @@ class Load:
 
     def __init__(self) -> None:
         self.resting = 0
-        self._missing = 0.0  # seconds of this span
+        self._missing = self._missing_before = 0.0  # seconds of this span, and of the last
         # The same of the short span that began at an instant, and by how many acts.
         self._short_began, self._short_missing, self._acts = -math.inf, 0.0, 0
         self._span_began = -math.inf
@@ -40,6 +44,12 @@ class Load:
         self._calm = _CALM
         self._calm_since = -math.inf
         self._woke_at = -math.inf
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is time for what need not be: to plan phrases."""
+        missing = max(self._missing, self._missing_before)
+        return not self.resting and missing <= _PLANS_MISSING * _SPAN
 
     def miss(self, seconds: float) -> None:
         """Add seconds by which what was due, or heard, had to wait."""
@@ -73,7 +83,7 @@ class Load:
             if self.resting and now - self._calm_since >= self._calm:
                 self.resting = max(0, self.resting - max(1, playing // 8))
                 self._calm_since = self._woke_at = now
-        self._missing, self._span_began = 0.0, now
+        self._missing_before, self._missing, self._span_began = self._missing, 0.0, now
         return self.resting != before
 
     def _take_far_behind(self, now: float) -> float:
@@ -89,4 +99,4 @@ class Load:
     def clear(self, voices: int) -> None:
         """Begin again, with another number of voices, of which at most all but one rest."""
         self.resting = min(self.resting, voices - 1)
-        self._missing, self._in_a_row = 0.0, 0
+        self._missing, self._missing_before, self._in_a_row = 0.0, 0.0, 0

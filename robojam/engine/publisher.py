@@ -26,7 +26,7 @@ from robojam.wire.echo import EchoDetector
 log = logging.getLogger("robojam")
 
 #: Changes that monitors are not sent: they come often, or concern few; the status has them.
-_IN_STATUS = ("held_up", "host", "visitor")
+_IN_STATUS = ("held_up", "host", "planned", "planning", "visitor")
 #: Most events that wait for monitors and recording.
 _MAX_UNFLUSHED: Final = 256
 

@@ -63,13 +63,17 @@ class Counters:
     """Counts of touches so far, and of drops by reason.
 
     faults counts touches of the machine that were replaced because the model's numbers
-    overflowed.
+    overflowed. planned counts the phrases that were planned and played; plans_late the plans
+    that were not finished in time, plans_dropped those that there was no time for.
     """
 
     played: int = 0
     heard: int = 0
     replaced: int = 0
     faults: int = 0
+    planned: int = 0
+    plans_late: int = 0
+    plans_dropped: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from robojam.jam.voices import Phrases
 from robojam.touch import MAX_BACK
 
 #: Seconds between snapshots of a jam with up to _VOICES voices. With more voices snapshots are
@@ -23,7 +24,9 @@ class JamSnapshot:
 
     player is the player's snapshot; since_fed the seconds since the model was last fed (None:
     never); turn and turn_used whose turn it is and for how many seconds; since_bases, for
-    each voice, the seconds since the instant from which its next dt counts.
+    each voice, the seconds since the instant from which its next dt counts; phrases what is
+    left of planned phrases, and planned_by the controls that they were planned by; has_heard
+    whether the model remembers a human's touch.
     """
 
     t: float
@@ -32,6 +35,9 @@ class JamSnapshot:
     turn: str
     turn_used: float
     since_bases: tuple[float, ...]
+    phrases: Phrases = ()
+    planned_by: tuple[float, ...] = ()
+    has_heard: bool = False
 
 
 class History:

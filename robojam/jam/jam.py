@@ -19,6 +19,7 @@ from robojam.jam.fair_turns import FairTurns
 from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
 from robojam.jam.modes import MODES, Mode
+from robojam.jam.phrases import PHRASE, ROOM, Planning
 from robojam.jam.protocols import Player
 from robojam.jam.voices import Clock, Voices
 from robojam.touch import MAX_DT, Phase, clip
@@ -26,6 +27,8 @@ from robojam.touch import MAX_DT, Phase, clip
 #: Seconds of rest after which the player computes ahead, and before a touch that is due. At
 #: once, the programs that have received a touch would wait for the processor.
 _REST = 0.001
+#: Seconds after which a machine that has no time to plan phrases is asked again.
+_BUSY = 0.25
 
 
 class Jam:
@@ -73,7 +76,9 @@ class Jam:
         self._fingers = Fingers()
         self._history = History(player.voices)
         self._prepare_at = math.inf
+        self._planning = Planning(self.counts)
         self._fed_at: float | None = None  # time of the last touch that the model was fed
+        self._has_heard = False  # whether the model remembers a human's touch
         #: Whether an act has begun and not ended: an exception has cut it short, or it goes on.
         self.incomplete = False
         # The next event that needs no input, while known: asked for several times a touch.
@@ -86,6 +91,8 @@ class Jam:
             "mode": self._set_mode,
             "panic": self._panic,
             "pause": self._pause,
+            "planned": self._planned,
+            "planning": self._begin_plan,
             "recall": self._recall,
             "reset": self._reset,
             "resting": self._rest,
@@ -107,6 +114,11 @@ class Jam:
     def player(self) -> Player:
         """The player of the voices."""
         return self.voices.player
+
+    @property
+    def plans(self) -> bool:
+        """Whether the machine's phrases can be planned: see `Player.plans`."""
+        return self.player.plans
 
     @property
     def starts_alone(self) -> bool:
@@ -149,11 +161,16 @@ class Jam:
         self.mode.play_on(self)
         self._upcoming = None
 
-    def advance(self, t: float) -> None:
-        """Play everything that is due at or before t, each event at its own instant."""
+    def advance(self, t: float, *, until_answer: bool = False) -> None:
+        """Play everything that is due at or before t, each event at its own instant.
+
+        until_answer: but not what begins with the answer to a silence.
+        """
         clock = self.clock
         while (due := self._upcoming or self._find_upcoming())[0] <= t:
             when, act = due
+            if until_answer and act == self._answer_silence:
+                return
             clock.t = max(clock.t, when)
             self._upcoming = None  # the sink may ask, before and after all that act does
             self.incomplete = True
@@ -168,9 +185,9 @@ class Jam:
         when = (self._upcoming or self._find_upcoming())[0]
         return None if when == math.inf else max(when, self.clock.t)
 
-    def _begin_change(self, t: float) -> None:
+    def _begin_change(self, t: float, *, until_answer: bool = False) -> None:
         """Advance to t for a change, after which the next event may be another."""
-        self.advance(t)
+        self.advance(t, until_answer=until_answer)
         self._upcoming = None
         self.incomplete = True
 
@@ -222,7 +239,8 @@ class Jam:
 
     def control(self, t: float, name: str, value: Value = 1) -> bool:
         """Apply a checked control at t; return whether it had an effect."""
-        self._begin_change(t)
+        # A phrase that is planned in a silence is told just before the answer to it.
+        self._begin_change(t, until_answer=name == "planned" and not value)
         act = self._actions.get(name)
         result = self._set(name, value) if act is None else act(value)
         self._end_change()
@@ -247,6 +265,7 @@ class Jam:
         """
         self.clock.t = max(self.clock.t, t)
         self._upcoming = None
+        self._planning.drop()
         playing = self.mode.answering(self) or self.starts_alone
         if self.begun:
             self.voices.recover(also_dropped=playing)
@@ -255,6 +274,7 @@ class Jam:
     def hold(self, t: float) -> None:
         """Lift the machine's fingers, and play nothing of its own until `recover`."""
         self.clock.t = max(self.clock.t, t)
+        self._planning.drop()
         self.voices.cancel()
         self.voices.lift_all()
         self.incomplete, self._upcoming = True, None
@@ -272,15 +292,22 @@ class Jam:
         if not taken:
             self.announce("reset")
             self._forget_fed()
+            self._has_heard = False
         self.recover(t)
         return taken
 
-    def prepare(self, t: float) -> float:
-        """Compute ahead, once it has been fed and nothing more happens.
+    def prepare(self, t: float, *, plans: bool = True) -> float:
+        """Compute ahead, once it has been fed and nothing more happens; plan phrases.
 
-        Returns the seconds until the next call, or infinity. What is played does not depend
-        on these calls.
+        Returns the seconds until the next call, or infinity; 0 where there is more to do in
+        the next turn of the loop. What is played depends on these calls by the controls alone
+        that they announce. plans: there is time to plan.
         """
+        wait = self._prepare_player(t)
+        return min(wait, self._plan_ahead(t, plans=plans))
+
+    def _prepare_player(self, t: float) -> float:
+        """Have the player compute what its next touch needs, as `prepare`."""
         if self._prepare_at == math.inf:
             return math.inf
         due = self.due
@@ -295,6 +322,7 @@ class Jam:
     def finish(self, t: float) -> None:
         """End the take: play what is due, and lift every finger."""
         self._begin_change(t)
+        self._planning.drop()
         self.voices.cancel()
         self._lift_humans(self._fingers.lift_all(self.t))
         self.voices.lift_all()
@@ -327,6 +355,7 @@ class Jam:
         self.settings.mode = str(value)
         self.mode = MODES[self.settings.mode]
         self.announce("mode", value)
+        self._planning.drop()
         self.voices.cancel()
         self.voices.lift_all()
         self.silent_since = math.inf
@@ -354,7 +383,9 @@ class Jam:
             self.turn_began += held
             self.fair.shift(held)
             self.voices.shift(held)
-            self._resample()
+            self._planning.shift(held)
+            also_dropped = self.mode.answering(self)
+            self.voices.resample(also_dropped=also_dropped, keeps_phrases=True)
         if wakes:
             self.silenced = False
         self.mode.play_on(self)
@@ -365,6 +396,7 @@ class Jam:
         self.announce("reset")
         self.player.reset()
         self._forget_fed()
+        self._has_heard = False
         self._resample()
         return True
 
@@ -381,6 +413,7 @@ class Jam:
         self.silenced = True
         self.silent_since = math.inf
         self.fair.end_waiting()
+        self._planning.drop()
         self.voices.cancel()
         self.voices.lift_all()
         self._lift_humans(self._fingers.lift_all(self.t))
@@ -394,6 +427,7 @@ class Jam:
 
     def _rest(self, voices: Value) -> bool:
         self.announce("resting", voices)
+        self._planning.drop()
         self.voices.rest(int(voices), plays=self.mode.answering(self) or self.starts_alone)
         return True
 
@@ -412,6 +446,113 @@ class Jam:
     def _apply_sampling(self) -> None:
         settings = self.settings
         self.player.set_sampling(temperature=settings.temperature, spread=settings.spread)
+
+    # -- plans ---------------------------------------------------------------------------
+
+    @property
+    def _planned_by(self) -> tuple[float, ...]:
+        """The controls that a phrase is planned by."""
+        settings = self.settings
+        return settings.follow, settings.memory, settings.temperature, settings.spread
+
+    @property
+    def _is_playing(self) -> bool:
+        """Whether the machine plays, and each of its touches is followed by another."""
+        return self.mode.feeds_machine and (self.mode.answering(self) or self.starts_alone)
+
+    def _plan_ahead(self, t: float, *, plans: bool) -> float:
+        """Begin a plan, or make a step of one; return the seconds until the next call."""
+        settings, planning = self.settings, self._planning
+        held = settings.pause or self.incomplete or not self.begun
+        if held or not (settings.follow or settings.memory):
+            return math.inf
+        if planning.finished:
+            return math.inf  # it waits for the turn
+        if planning.plan is not None and not plans:
+            planning.lose(t)
+        elif planning.is_late(t):
+            planning.miss(t)
+        at, lead = (t, 0.0) if planning.plan is not None else self._plan_at(t)
+        if at > t or not plans:
+            return max(at - t, _REST if plans else _BUSY)
+        due = self.due
+        if due is not None and due < t + ROOM:
+            return max(due - t, 0.0) + _REST
+        if planning.plan is None:
+            if lead:
+                self.control(t, "planning", lead)
+            elif (plan := self.voices.plan(seconds=self._phrase_seconds)) is not None:
+                planning.begin(plan, t)
+            if planning.plan is None:
+                planning.put_off(t)
+            return 0.0
+        finished_lead = planning.step(t) and planning.lead
+        if finished_lead and not self.control(t, "planned", finished_lead):
+            planning.miss(t)
+        return 0.0
+
+    def _plan_at(self, now: float) -> tuple[float, float]:
+        """Return when the next plan is to begin (infinity: none), and its lead."""
+        if not (self._has_heard and self.mode.plans and self.plans):
+            return math.inf, 0.0
+        if not self._is_playing:
+            return self._planning.answer_at(self.silent_since, self.settings), 0.0
+        if self.voices.has_phrases:
+            return math.inf, 0.0
+        left = self.mode.turn_end(self) - now
+        return self._planning.lead_at(now, left, self.settings)
+
+    @property
+    def _phrase_seconds(self) -> float:
+        """Longest phrase that can be played from now on, in the model's seconds."""
+        settings = self.settings
+        left = settings.response or math.inf
+        if self._is_playing:
+            left = self.mode.turn_end(self) - self.clock.machine
+        return clip(left / settings.timescale, 0.0, PHRASE)
+
+    def _begin_plan(self, lead: Value) -> bool:
+        """Begin a plan of how to go on after a lead."""
+        if not self._is_playing:
+            return False
+        plan = self.voices.plan(seconds=self._phrase_seconds, lead=float(lead))
+        if plan is None:
+            return False
+        self.announce("planning", lead)
+        self._planning.begin(plan, self.clock.machine, float(lead))
+        return True
+
+    def _planned(self, lead: Value) -> bool:
+        """Play what is planned: after a lead, or, without one, in the answer that follows."""
+        planning = self._planning
+        if not lead:
+            planning.recorded = not self._is_playing
+            return planning.recorded
+        if planning.plan is None or planning.lead != lead:
+            return False
+        phrases = planning.finish()
+        planning.drop()
+        if not self.voices.adopt(phrases, playing=True):
+            return False
+        self.counts.planned += 1
+        self.announce("planned", lead)
+        return True
+
+    def take_plan(self) -> None:
+        """Play what is planned in the turn that begins now, if the plan is finished."""
+        planning = self._planning
+        if planning.recorded and planning.plan is None:
+            plan = self.voices.plan(seconds=self._phrase_seconds)
+            if plan is not None:
+                planning.begin(plan, self.clock.machine)
+                planning.finished = True  # when it is asked for its phrases
+        if planning.finished:
+            if self.voices.adopt(planning.finish(), playing=False):
+                self.counts.planned += 1
+                self.announce("planned", 0.0)
+        elif planning.plan is not None:
+            self.counts.plans_late += 1
+        planning.drop()
 
     # -- the past ------------------------------------------------------------------------
 
@@ -454,6 +595,9 @@ class Jam:
             self.turn,
             now - self.turn_began,
             tuple(now - voice.base for voice in self.voices.all),
+            self.voices.phrases,
+            self._planned_by,
+            self._has_heard,
         )
 
     def _restore(self, snapshot: JamSnapshot, name: str, value: Value) -> bool:
@@ -462,16 +606,20 @@ class Jam:
         Controls stay as they are now, and fingers that are down stay down.
         """
         self.announce(name, value)
+        self._planning.drop()
         self.voices.cancel()
         self.voices.lift_all()
         self.player.restore(snapshot.player)
         self._fingers.forget_fed()
         self._fed_at = None if snapshot.since_fed is None else self.t - snapshot.since_fed
+        self._has_heard = snapshot.has_heard
         self.silent_since = math.inf
         self.fair.end_waiting()
         if self.mode.restore(self, snapshot):
             self.fair.host_touched(self.clock.machine)  # who has asked for it
-            self.voices.resume([self.clock.machine - since for since in snapshot.since_bases])
+            bases = [self.clock.machine - since for since in snapshot.since_bases]
+            same = snapshot.planned_by == self._planned_by
+            self.voices.resume(bases, snapshot.phrases if same else ())
         return True
 
     def _forget_fed(self) -> None:
@@ -482,6 +630,7 @@ class Jam:
 
     def begin_turn(self, t: float) -> None:
         """Begin the machine's turn at t of its clock."""
+        self.take_plan()
         self.silent_since = math.inf
         self.turn_began = t
         self.pass_turn("ai")
@@ -489,6 +638,7 @@ class Jam:
 
     def end_turn(self) -> None:
         """End the machine's turn: cancel what is pending and lift its fingers."""
+        self._planning.drop()
         self.voices.cancel()
         self.voices.lift_all()
         self.pass_turn("human")
@@ -501,6 +651,8 @@ class Jam:
             self.sink(TurnChanged(self.t, whose))
 
     def _resample(self) -> None:
+        """Take back what is pending and planned, and sample again."""
+        self._planning.drop()
         self.voices.resample(also_dropped=self.mode.answering(self))
 
     # -- humans --------------------------------------------------------------------------
@@ -538,7 +690,8 @@ class Jam:
         if event.own_dt is not None and self._fed_at is not None:
             dt = event.own_dt
         self._history.add_when_due(self.clock.t, self._snapshot)
-        self._fed_at = event.t
+        self._planning.drop()
+        self._fed_at, self._has_heard = event.t, True
         self.counts.heard += 1
         self.voices.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
         self.mode.human_fed(self, touch.who)

@@ -31,6 +31,9 @@ class Listen:
     alternates: ClassVar[bool] = False
     #: Whether human touches are fed to the model, and end a silence after panic.
     feeds_humans: ClassVar[bool] = True
+    #: Whether phrases are planned (robojam.jam.phrases): what the machine plays depends on
+    #: nothing but what was heard before it.
+    plans: ClassVar[bool] = False
     #: Whether the machine's touches are fed to the model, each followed by another.
     feeds_machine: ClassVar[bool] = True
 
@@ -78,6 +81,7 @@ class CallResponse(Listen):
 
     name = "call-response"
     alternates = True
+    plans = True
 
     def chosen(self, jam: Jam) -> None:
         """Answer a silence that has not lasted long enough yet; not one that is over."""
@@ -89,6 +93,7 @@ class CallResponse(Listen):
         """Begin the machine's turn."""
         if jam.turn == "ai":
             return False
+        jam.take_plan()
         jam.announce("answer")
         jam.fair.host_touched(jam.clock.machine)
         jam.begin_turn(jam.clock.machine)
@@ -168,6 +173,7 @@ class Solo(Listen):
     first_turn = "ai"
     starts_alone = True
     feeds_humans = False
+    plans = True
 
     def play_on(self, jam: Jam) -> None:
         """Play, unless a panic or a pause holds the machine or a touch is pending already."""

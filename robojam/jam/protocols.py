@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from robojam.jam.dwell import LONG
 from robojam.touch import Phase
 
 
@@ -15,6 +16,16 @@ class Proposal(Struct, frozen=True):
     y: float
     dt: float
     moving: bool
+
+
+class Plan(Protocol):
+    """Phrases of some voices that are being planned."""
+
+    def step(self) -> bool:
+        """Make one step, of a millisecond at most; return whether the plan is finished."""
+
+    def touches(self) -> list[list[Proposal]]:
+        """Return the phrase of each voice, in order; empty for one that has none."""
 
 
 class Player(Protocol):
@@ -56,6 +67,28 @@ class Player(Protocol):
 
     def prepare(self) -> None:
         """Compute ahead what the next touch needs, whatever it is. Changes no touch."""
+
+    @property
+    def plans(self) -> bool:
+        """Whether it can plan phrases: its model has learnt what belongs to a call."""
+
+    def plan(
+        self,
+        voices: Sequence[int],
+        *,
+        seconds: float,
+        follow: float,
+        memory: float,
+        lead: float = 0.0,
+        dwell: float = LONG,
+        down: Collection[int] = (),
+    ) -> Plan | None:
+        """Begin a plan of what some voices play next; None if it cannot. Changes nothing.
+
+        Times are in unscaled seconds: the longest phrase, the beginning that is that of the
+        ordinary draw (lead), and how long a finger may stay in its place (dwell). down are
+        the voices whose finger is down.
+        """
 
     def continue_from(self, other: Any) -> None:
         """Go on with the random numbers of another player of the same kind."""
@@ -122,6 +155,10 @@ class JamLike(Protocol):
         """Names of the stored snapshots, sorted."""
 
     @property
+    def plans(self) -> bool:
+        """Whether the machine's phrases can be planned: see `Player.plans`."""
+
+    @property
     def replaying(self) -> bool:
         """Whether it plays a recording, which takes few controls and no touches."""
 
@@ -181,8 +218,11 @@ class JamLike(Protocol):
     def forecast(self) -> list[tuple[float, ...]]:
         """Return the mixture that the machine expects next, as `Player.forecast`."""
 
-    def prepare(self, t: float) -> float:
-        """Use a rest to compute ahead; return the seconds until the next call, or infinity."""
+    def prepare(self, t: float, *, plans: bool = True) -> float:
+        """Use a rest to compute ahead; return the seconds until the next call, or infinity.
+
+        plans: there is time to plan phrases, too.
+        """
 
     def finish(self, t: float) -> None:
         """End the take, and lift every finger."""

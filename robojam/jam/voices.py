@@ -3,9 +3,13 @@
 A touch is due at the previous due time plus its dt times the timescale, so a late wake-up
 moves no deadline. The machine is one touch ahead, and a proposal is no part of the player's
 state until it has been played: to cancel it is to drop it.
+
+A voice that has a planned phrase (robojam.jam.phrases) plays from it, until it is over or
+dropped; else each touch is the player's ordinary draw. Either is committed as it is played.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
@@ -15,12 +19,18 @@ from typing import Final
 from robojam.controls import Settings
 from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.jam.events import Counters, Event, TouchPending, TouchPlayed
-from robojam.jam.protocols import Player, Proposal
+from robojam.jam.protocols import Plan, Player, Proposal
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 _INDEX: Final = attrgetter("index")
 #: The queue is cleared of outdated entries when it has more than this many a voice.
 _ENTRIES_PER_VOICE = 8
+#: Distance, in screens and seconds, within which a planned touch is the one that is pending:
+#: the steps of a plan and those of a voice may differ in the last bits.
+_SAME: Final = 1e-3
+
+#: Remaining touches of planned phrases, by the voice: its pending one, and those that follow.
+Phrases = tuple[tuple[int, tuple[Proposal, ...]], ...]
 
 
 @dataclass(slots=True)
@@ -49,6 +59,7 @@ class Voice:
     x: float = 0.0
     y: float = 0.0
     touched: float = 0.0
+    commits: int = 0  # touches that it has been fed of its own
     version: int = 0  # number of its changes: queue entries of older ones are outdated
     dwell: DwellLimiter = field(default_factory=DwellLimiter)
 
@@ -60,6 +71,12 @@ def clipped(proposal: Proposal) -> Proposal:
         return p
     x, y = clip(p.x, 0.0, 1.0), clip(p.y, 0.0, 1.0)
     return Proposal(x, y, clip(p.dt, MIN_DT, MAX_DT), p.moving)
+
+
+def _same(a: Proposal, b: Proposal) -> bool:
+    """Return whether two touches are the same but for the last bits."""
+    near = max(abs(a.x - b.x), abs(a.y - b.y), abs(a.dt - b.dt)) < _SAME
+    return near and a.moving == b.moving
 
 
 class Voices:
@@ -86,6 +103,8 @@ class Voices:
         self.all = [Voice(i, nth("ai", i)) for i in range(player.voices)]
         self._playing = self.all  # the others rest
         self._queue: list[tuple[float, bool, int, int]] = []
+        self._phrases: dict[int, deque[Proposal]] = {}  # by the voice; none is empty
+        self._commits: list[int] = []  # of each voice, when the last plan began
 
     @property
     def down(self) -> int:
@@ -139,14 +158,24 @@ class Voices:
             voice.dwell.clear()
         self._sample_touches(self._playing, began=base)
 
-    def resume(self, bases: Sequence[float]) -> None:
-        """Sample the next touch of every voice, due its dt after its own base."""
+    def resume(self, bases: Sequence[float], phrases: Phrases = ()) -> None:
+        """Sample the next touch of every voice, due its dt after its own base.
+
+        phrases are those of a snapshot that the player has been restored to.
+        """
         for voice, base in zip(self.all, bases, strict=True):
             voice.base = base
+        playing = len(self._playing)
+        self._phrases = {index: deque(rest) for index, rest in phrases if index < playing}
         self._sample_touches(self._playing)
 
-    def resample(self, *, also_dropped: bool) -> None:
-        """Sample the pending touches again; also_dropped: and those too late for the turn."""
+    def resample(self, *, also_dropped: bool, keeps_phrases: bool = False) -> None:
+        """Sample the pending touches again; also_dropped: and those too late for the turn.
+
+        keeps_phrases: nothing has changed for the player, so planned phrases go on.
+        """
+        if not keeps_phrases:
+            self._phrases.clear()
         voices = [v for v in self._playing if v.pending is not None or also_dropped]
         self._sample_touches(voices)
 
@@ -161,14 +190,92 @@ class Voices:
                 voice.due += seconds
                 self._enqueue(voice)
 
+    # -- planned phrases -----------------------------------------------------------------
+
+    @property
+    def phrases(self) -> Phrases:
+        """Remaining touches of the planned phrases."""
+        return tuple((index, tuple(rest)) for index, rest in self._phrases.items())
+
+    @property
+    def has_phrases(self) -> bool:
+        """Whether a voice plays a planned phrase."""
+        return bool(self._phrases)
+
+    def plan(self, *, seconds: float, lead: float = 0.0) -> Plan | None:
+        """Begin a plan of what the voices play next; None if the player cannot plan.
+
+        seconds is the longest phrase, in the model's time; lead the beginning that is that of
+        the ordinary draw, in the machine's.
+        """
+        settings, playing = self.settings, self._playing
+        self._commits = [voice.commits for voice in self.all]
+        return self.player.plan(
+            [voice.index for voice in playing],
+            seconds=seconds,
+            follow=settings.follow,
+            memory=settings.memory,
+            lead=lead / settings.timescale,
+            dwell=settings.dwell / settings.timescale,
+            down=[voice.index for voice in playing if voice.down],
+        )
+
+    def adopt(self, phrases: Sequence[Sequence[Proposal]], *, playing: bool) -> bool:
+        """Play planned phrases from now on; return whether one of them was of use.
+
+        playing: the voices have played since the plan began. Then a phrase must go on as its
+        voice does: it is of no use once the voice has played more than the plan's lead.
+        """
+        self._phrases.clear()
+        for voice, phrase in zip(self._playing, phrases, strict=True):
+            rest = deque(map(clipped, phrase))
+            if playing:
+                for _ in range(min(voice.commits - self._commits[voice.index], len(rest))):
+                    rest.popleft()
+                if voice.pending is None or not rest or not _same(voice.pending, rest[0]):
+                    continue
+            if rest:
+                self._phrases[voice.index] = rest
+        return bool(self._phrases)
+
+    def _take_planned(self, voice: Voice, left: float, turn_end: float) -> bool:
+        """Make the next touch of a voice's phrase pending; return whether it has one.
+
+        A phrase ends where the ordinary draw would be drawn again: where the finger would
+        stay in its place for too long, or the first touch would come after left seconds.
+        """
+        phrase = self._phrases.get(voice.index)
+        if phrase is None:
+            return False
+        p, wait = phrase[0], phrase[0].dt * self.settings.timescale
+        at = voice.base + wait
+        if wait >= left or voice.dwell.too_long(at, p.x, p.y, moving=p.moving):
+            del self._phrases[voice.index]
+            return False
+        x, y = voice.dwell.off_edges(at, p.x, p.y)
+        self._set_pending(voice, Proposal(x, y, p.dt, p.moving), turn_end)
+        return True
+
+    def _advance_phrase(self, voice: Voice) -> None:
+        """Note that a voice has played a touch of its phrase, if it has one."""
+        phrase = self._phrases.get(voice.index)
+        if phrase is not None:
+            phrase.popleft()
+            if not phrase:
+                del self._phrases[voice.index]
+
+    # -- the voices together -------------------------------------------------------------
+
     def rest(self, resting: int, *, plays: bool) -> None:
         """Rest the last `resting` voices; the others play if the machine plays.
 
-        A voice that comes back goes on from what the first voice has heard and played.
+        A voice that comes back goes on from what the first voice has heard and played, without
+        a planned phrase.
         """
         playing = max(1, len(self.all) - resting)
         resting_now, woken = self.all[playing:], self.all[len(self._playing) : playing]
         for voice in resting_now:
+            self._phrases.pop(voice.index, None)
             if voice.pending is not None:
                 self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
             voice.pending, voice.due = None, math.inf
@@ -194,7 +301,8 @@ class Voices:
         self.resample(also_dropped=also_dropped)
 
     def cancel(self) -> None:
-        """Cancel the pending touches."""
+        """Cancel the pending touches, and drop what is planned."""
+        self._phrases.clear()
         self.announce_cancelled()
         for voice in self.all:
             voice.pending, voice.due = None, math.inf
@@ -207,7 +315,7 @@ class Voices:
                 self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
 
     def _sample_touches(self, voices: list[Voice], *, began: float | None = None) -> None:
-        """Sample the next touches of these voices, as one batch.
+        """Sample the next touches of these voices, as one batch, or take them from phrases.
 
         A touch that would keep the finger in its place for too long is drawn again, REDRAWS
         times at most; so is one after the end of the turn, if all began at an instant.
@@ -215,10 +323,12 @@ class Voices:
         # Loops and maps in the place of comprehensions, each of which is a call.
         for voice in voices:
             voice.dwell.limit = self.settings.dwell
-        sampled = self.player.sample(list(map(_INDEX, voices))) if voices else []
-        proposals = list(map(clipped, sampled))
         scale, turn_end = self.settings.timescale, self._turn_end()
         left = math.inf if began is None else turn_end - began
+        if self._phrases:
+            voices = [v for v in voices if not self._take_planned(v, left, turn_end)]
+        sampled = self.player.sample(list(map(_INDEX, voices))) if voices else []
+        proposals = list(map(clipped, sampled))
         for _ in range(REDRAWS):
             rejected: list[int] = []
             for i, voice in enumerate(voices):
@@ -278,6 +388,9 @@ class Voices:
             self.player.skip(voice.index)
             return
         self.player.commit(voice.index, proposal.x, proposal.y, proposal.dt, moving)
+        voice.commits += 1
+        if self._phrases:
+            self._advance_phrase(voice)
         voice.dwell.touch(t, proposal.x, proposal.y, moving=moving)
         voice.base = t
         self._sample_touches([voice])

@@ -75,6 +75,7 @@ class Playback:
     """
 
     replaying = True
+    plans = False
     silenced = incomplete = False
     starts_alone = True
     #: Unknown: a turn may have been cut short by what follows.
@@ -223,8 +224,9 @@ class Playback:
         """Do nothing: no model plays."""
         return True
 
-    def prepare(self, _t: float) -> float:
+    def prepare(self, _t: float, *, plans: bool = True) -> float:
         """Compute nothing: no model plays."""
+        del plans
         return math.inf
 
     def finish(self, t: float) -> None:

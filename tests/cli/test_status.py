@@ -146,3 +146,10 @@ def test_where_no_engine_answers_the_command_says_so_with_status_1():
     wrong = run_program("status", "--engine", "nowhere")
     assert wrong.returncode == 2
     assert "--engine" in wrong.stderr
+
+
+def test_account_counts_planned_phrases_and_plans_that_came_to_nothing():
+    counts = {"plans": True, "planned": 12, "plans_late": 2, "plans_dropped": 1}
+    lines = [" ".join(line.split()) for line in describe(ACCOUNT | counts)]
+    expected = "12 phrases planned, 2 plans not in time, 1 dropped as there was no time"
+    assert any(line.endswith(expected) for line in lines)

@@ -91,3 +91,16 @@ def test_fewer_voices_have_fewer_that_rest():
     machine.run(10)
     machine.load.clear(4)
     assert machine.load.resting == 3
+
+
+def test_plans_have_no_room_once_some_time_is_missing_and_while_voices_rest():
+    load = Load()
+    load.miss(0.005)
+    assert load.has_room
+    load.miss(0.02)
+    assert not load.has_room
+    for n in range(4):
+        load.advance(0.5 * n, 4)
+    assert load.has_room
+    load.resting = 1
+    assert not load.has_room

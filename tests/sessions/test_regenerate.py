@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import structs
 from support.engine import MODEL, DrivenEngine, playing
-from support.players import RandomPlayer
+from support.players import PlanningPlayer, RandomPlayer
 from support.recordings import DOWN, HEADER
 from support.steppers import needs_numba
 
@@ -17,6 +17,7 @@ from robojam.sessions.session import (
     EndEvent,
     ModelRef,
     Session,
+    SetEvent,
     TouchEvent,
     encode,
     encode_header,
@@ -71,6 +72,8 @@ CONTROLS = (
     ("timescale", "f", (0.5, 1.0, 2.0)),
     ("threshold", "f", (0.02, 0.15, 0.5, 1.0)),
     ("response", "f", (0.0, 0.5, 2.0)),
+    ("follow", "f", (0.0, 0.5, -1.0)),
+    ("memory", "f", (0.0, 1.0)),
     ("pause", "i", (0, 1, 0)),
     ("answer", "", ()),
     ("reset", "", ()),
@@ -90,7 +93,14 @@ def scenario(folder: Path, seed: int, *, make=RandomPlayer, another=other, voice
     """Play a random jam of about twenty seconds, on a loop that wakes late now and then."""
     chance = random.Random(seed)
     mode = chance.choice(MODES[:4])
-    driven = DrivenEngine(folder, make(voices=voices), mode=mode, voices=voices, threshold=0.15)
+    player = make(voices=voices)
+    driven = DrivenEngine(folder, player, mode=mode, voices=voices, threshold=0.15)
+    if isinstance(player, PlanningPlayer):
+
+        def take_time() -> None:
+            driven.now += chance.choice((0.0005, 0.001, 0.003, 0.01))
+
+        player.plan_steps, player.on_step = chance.choice((1, 5, 20, 60)), take_time
     driven.models = {
         "a.safetensors": lambda: playing(make(voices=voices)),
         "b.safetensors": lambda: playing(another(voices=voices), "b.safetensors", "0b"),
@@ -123,6 +133,44 @@ def test_regenerated_session_is_the_recorded_one_byte_for_byte(seed, tmp_path):
     lines = [encode_header(session.header), *map(encode, made)]
     assert b"".join(lines) == session.path.read_bytes()
     assert len(session.events) > 50
+
+
+def planning_other(voices: int) -> PlanningPlayer:
+    player = PlanningPlayer(voices=voices)
+    player.set_sampling(temperature=0.5, spread=0.5)
+    return player
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_session_with_planned_phrases_is_regenerated_whatever_there_was_time_for(
+    seed, tmp_path
+):
+    voices = 1 + 2 * (seed % 2)
+    session = scenario(
+        tmp_path, seed, make=PlanningPlayer, another=planning_other, voices=voices
+    )
+
+    def load(ref):
+        is_other = ref["file"] == "b.safetensors"
+        return (planning_other if is_other else PlanningPlayer)(voices=voices)
+
+    player = PlanningPlayer(voices=voices, plan_steps=1 + seed)
+    made = list(regenerate(session, player, load))
+    assert first_difference(session, made) is None
+    lines = [encode_header(session.header), *map(encode, made)]
+    assert b"".join(lines) == session.path.read_bytes()
+
+
+def test_random_sessions_hold_plans_of_both_kinds(tmp_path):
+    names = set()
+    for seed in range(12):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        session = scenario(folder, seed, make=PlanningPlayer, another=planning_other)
+        for event in session.events:
+            if isinstance(event, SetEvent):
+                names |= {(n, v > 0) for n, v in event.values.items() if n.startswith("plan")}
+    assert names == {("planning", True), ("planned", True), ("planned", False)}
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from robojam.jam.protocols import Proposal
+from robojam.touch import MAX_DT, MIN_DT, clip
 
 Row = tuple[float, float, float, bool]  # x, y, dt, moving
 
@@ -74,6 +76,11 @@ class ScriptedPlayer:
     def prepare(self) -> None:
         self.prepared += 1
 
+    plans = False
+
+    def plan(self, voices: Sequence[int], **wanted: Any) -> Any:
+        del voices, wanted
+
     def continue_from(self, other: ScriptedPlayer) -> None:
         self.seeded, self.counts = other.seeded, list(other.counts)
 
@@ -101,3 +108,62 @@ class RandomPlayer(ScriptedPlayer):
         dt = rng.choice((0.0, 0.02, 0.1, 0.15, 0.3, 9.0)) * rng.uniform(0.9, 1.1)
         x, y = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 1.2)
         return Proposal(x, y, dt, moving=rng.random() < 0.7)
+
+
+class ScriptedPlan:
+    """Plan that is finished after some steps, with phrases that are given."""
+
+    def __init__(
+        self,
+        phrases: list[list[Proposal]],
+        steps: int,
+        on_step: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.phrases, self.left, self._on_step = phrases, steps, on_step
+
+    def step(self) -> bool:
+        self._on_step()
+        self.left = max(0, self.left - 1)
+        return not self.left
+
+    def touches(self) -> list[list[Proposal]]:
+        assert not self.left, "the plan is not finished"
+        return self.phrases
+
+
+class PlanningPlayer(RandomPlayer):
+    """RandomPlayer that plans phrases, which follow from its state when the plan began.
+
+    A phrase is the ordinary draw during the lead, and another one after it. plan_steps: the
+    steps of a plan; on_step is called at each.
+    """
+
+    plans = True
+
+    def __init__(
+        self,
+        *script: Proposal,
+        voices: int = 1,
+        plan_steps: int = 5,
+        on_step: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(*script, voices=voices)
+        self.plan_steps, self.on_step = plan_steps, on_step
+
+    def plan(self, voices: Sequence[int], **wanted: Any) -> ScriptedPlan:
+        phrases = [self._phrase(voice, **wanted) for voice in voices]
+        return ScriptedPlan(phrases, self.plan_steps, self.on_step)
+
+    def _phrase(self, voice: int, *, seconds: float, lead: float = 0.0, **by: Any) -> list[Any]:
+        copy = type(self)(*self.script, voices=self.voices)
+        copy.restore(self.snapshot())  # type: ignore[arg-type]
+        copy.sampling = self.sampling
+        phrase: list[Proposal] = []
+        while sum(p.dt for p in phrase) < seconds and len(phrase) < 100:
+            if sum(p.dt for p in phrase) >= lead:
+                copy.seeded = hash((self.seeded, by["follow"], by["memory"]))
+            p = copy.choose(voice)
+            x, y, dt = clip(p.x, 0.0, 1.0), clip(p.y, 0.0, 1.0), clip(p.dt, MIN_DT, MAX_DT)
+            phrase.append(Proposal(x, y, dt, p.moving))
+            copy.commit(voice, x, y, dt, p.moving)
+        return phrase

@@ -179,6 +179,7 @@ class WindowState:
     _turn_left_at: float = 0.0
     _engine_started: str = ""
     _has_status: bool = False
+    _unable: str = ""  # name of the last model that was said to follow no call
 
     def engine_state(self, now: float) -> EngineState:
         """Return whether the engine answers at this time."""
@@ -439,6 +440,7 @@ class WindowState:
         for name in (*_TEXTS, *_NUMBERS):  # a packet that announced it may have been lost
             self._set_control(name, status.get(name))
         self.replaying = status.get("replaying") is True
+        self._tell_unable(status.get("plans"), now)
         role = status.get("role")
         self.role = Role(role) if role in list(Role) else Role.HOST
         self.address = plain(status.get("address", ""), 64)
@@ -478,6 +480,14 @@ class WindowState:
             self.strokes.lift_others(now)
         self._engine_started = started or self._engine_started
         self._has_status = True
+
+    def _tell_unable(self, plans: object, now: float) -> None:
+        """Say, once for a model, that `follow` and `memory` change nothing for it."""
+        asked = self.controls.get("follow") or self.controls.get("memory")
+        model = self.text("model")
+        if plans is False and asked and not self.replaying and model != self._unable:
+            self._unable = model
+            self.notify("this model follows no call: follow and memory change nothing", now)
 
     def _set_recording(self, value: object, now: float, utc: datetime) -> None:
         recording = plain(value, 1024) if isinstance(value, str) else "on" if value else ""

@@ -252,3 +252,16 @@ def test_voices_that_rest_are_named() -> None:
     assert state.problems == ("24 of 64 voices rest: the machine has no time for them",)
     report_status(state, 2.0, voices=64, resting=0)
     assert state.problems == ()
+
+
+def test_model_that_follows_no_call_is_said_once() -> None:
+    state = WindowState()
+    report_status(state, 1.0, plans=False, model="old.safetensors", follow=0.5)
+    assert "follow and memory change nothing" in state.notice
+    state.notify("", 2.0)
+    report_status(state, 3.0, plans=False, model="old.safetensors", follow=0.5)
+    assert state.notice == ""
+    report_status(state, 4.0, plans=False, model="older.safetensors", follow=0.0, memory=0.0)
+    assert state.notice == ""
+    report_status(state, 5.0, plans=False, model="older.safetensors", follow=-1.0)
+    assert "follow and memory change nothing" in state.notice
