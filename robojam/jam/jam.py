@@ -486,9 +486,8 @@ class Jam:
             if planning.plan is None:
                 planning.put_off(t)
             return 0.0
-        finished_lead = planning.step(t) and planning.lead
-        if finished_lead and not self.control(t, "planned", finished_lead):
-            planning.miss(t)
+        if planning.step(t) and planning.lead:
+            self.control(t, "planned", planning.lead)
         return 0.0
 
     def _plan_at(self, now: float) -> tuple[float, float]:
@@ -496,11 +495,11 @@ class Jam:
         if not (self._has_heard and self.mode.plans and self.plans):
             return math.inf, 0.0
         if not self._is_playing:
-            return self._planning.answer_at(self.silent_since, self.settings), 0.0
+            return self._planning.answer_at(self.silent_since, self.settings.threshold), 0.0
         if self.voices.has_phrases:
             return math.inf, 0.0
-        left = self.mode.turn_end(self) - now
-        return self._planning.lead_at(now, left, self.settings)
+        left = min(self.mode.turn_end(self) - now, PHRASE * self.settings.timescale)
+        return self._planning.lead_at(now, left)
 
     @property
     def _phrase_seconds(self) -> float:
@@ -530,11 +529,10 @@ class Jam:
             return planning.recorded
         if planning.plan is None or planning.lead != lead:
             return False
-        phrases = planning.finish()
-        planning.drop()
-        if not self.voices.adopt(phrases, playing=True):
+        if not self.voices.adopt(planning.phrases(), playing=True):
+            planning.miss(self.clock.machine)
             return False
-        self.counts.planned += 1
+        planning.succeed()
         self.announce("planned", lead)
         return True
 
@@ -546,13 +544,13 @@ class Jam:
             if plan is not None:
                 planning.begin(plan, self.clock.machine)
                 planning.finished = True  # when it is asked for its phrases
-        if planning.finished:
-            if self.voices.adopt(planning.finish(), playing=False):
-                self.counts.planned += 1
-                self.announce("planned", 0.0)
-        elif planning.plan is not None:
-            self.counts.plans_late += 1
-        planning.drop()
+        if planning.finished and self.voices.adopt(planning.phrases(), playing=False):
+            planning.succeed()
+            self.announce("planned", 0.0)
+        elif planning.plan is not None and not planning.finished:
+            planning.miss(self.clock.machine)
+        else:
+            planning.drop()
 
     # -- the past ------------------------------------------------------------------------
 

@@ -14,22 +14,25 @@ when it reads them, from the same state.
 import math
 from typing import Final
 
-from robojam.controls import Settings
 from robojam.jam.events import Counters
 from robojam.jam.protocols import Plan, Proposal
 from robojam.touch import clip
 
 #: Longest phrase that is planned, in seconds of the model.
 PHRASE: Final = 5.0
-#: Seconds of silence after which an answer is planned: half of the threshold, within these.
-#: The touches of a slide come every 0.02 s, and most landings within the longer one.
+#: Seconds of silence after which an answer is planned: twice what a plan takes before the
+#: threshold, but within these, and not after half of it. The touches of a slide come every
+#: 0.02 s, and a quarter of the landings within 0.1 s.
 _REST: Final = (0.05, 0.25)
 #: Least time to the next event in which a step is made, in seconds: a step may take half.
 ROOM: Final = 0.002
-#: Shortest and longest lead, in seconds.
+#: Shortest and longest lead, in seconds; else it is twice what a plan takes.
 _LEAD: Final = (0.3, 2.0)
-#: Seconds after a plan that came to nothing until the next one with a lead.
-_RETRY: Final = 1.0
+#: Seconds that a plan is expected to take before one has been made.
+_TAKES: Final = 0.1
+#: Seconds after a plan that came to nothing until the next one; for leads that are over too
+#: soon, twice as long each time, up to the longest.
+_RETRY, _LONGEST_RETRY = 1.0, 30.0
 
 
 class Planning:
@@ -47,8 +50,8 @@ class Planning:
         self.lead = 0.0
         #: Whether a recording says that the coming turn is planned.
         self.recorded = False
-        self._began = self._not_before = -math.inf
-        self._next_lead = _LEAD[0]
+        self._began = self._not_before = self._no_lead_before = -math.inf
+        self._takes, self._retry = _TAKES, _RETRY
 
     def begin(self, plan: Plan, now: float, lead: float = 0.0) -> None:
         """Begin a plan, in the place of any before it."""
@@ -59,16 +62,25 @@ class Planning:
         """Add a pause of the machine's clock to all times."""
         self._began += seconds
         self._not_before += seconds
+        self._no_lead_before += seconds
 
     def drop(self) -> None:
         """Give up the plan: what it starts from has changed, or the player has come back."""
         self.plan, self.finished, self.recorded = None, False, False
 
     def miss(self, now: float) -> None:
-        """Give up a plan that is not finished in time; the next lead is longer."""
+        """Give up a plan that is of no use any more: it was not finished in time."""
         self._counts.plans_late += 1
-        self._next_lead = min(2 * self._next_lead, _LEAD[1])
-        self.put_off(now)
+        self._takes = min(max(self._takes, now - self._began), _LEAD[1])
+        if self.lead:
+            self._no_lead_before = now + self._retry
+            self._retry = min(2 * self._retry, _LONGEST_RETRY)
+        self.drop()
+
+    def succeed(self) -> None:
+        """Note that the plan is played."""
+        self._counts.planned += 1
+        self._retry = _RETRY
         self.drop()
 
     def lose(self, now: float) -> None:
@@ -93,11 +105,11 @@ class Planning:
         self.finished = plan.step()
         self.plan, self._not_before = plan, -math.inf
         if self.finished:
-            self._next_lead = clip(2 * (now - self._began), *_LEAD)
+            self._takes = now - self._began
         return self.finished
 
-    def finish(self) -> list[list[Proposal]]:
-        """Make all steps that are left."""
+    def phrases(self) -> list[list[Proposal]]:
+        """Return the phrases of the plan, after all steps that are left."""
         plan = self.plan
         assert plan is not None
         while not plan.step():
@@ -108,18 +120,19 @@ class Planning:
         """Return whether the lead of the plan is over."""
         return self.plan is not None and 0 < self.lead <= now - self._began
 
-    def answer_at(self, silent_since: float, settings: Settings) -> float:
-        """Return when an answer to a silence is to be planned."""
-        at = silent_since + clip(settings.threshold / 2, *_REST)
+    def answer_at(self, silent_since: float, threshold: float) -> float:
+        """Return when the answer to a silence is to be planned: threshold is its length (s)."""
+        shortest, longest = _REST
+        latest = max(shortest, min(threshold / 2, longest))
+        at = silent_since + clip(threshold - 2 * self._takes, shortest, latest)
         return max(at, self._not_before)
 
-    def lead_at(self, now: float, left: float, settings: Settings) -> tuple[float, float]:
+    def lead_at(self, now: float, left: float) -> tuple[float, float]:
         """Return when a plan with a lead is to begin (infinity: never), and its lead.
 
-        left is the time that is left of the turn (s). A phrase that is not much longer than
-        the lead is not planned.
+        left is the time that the phrase may take (s): it must be much longer than the lead.
         """
-        lead = self._next_lead
-        if min(left, PHRASE * settings.timescale) < 2 * lead:
+        lead = clip(2 * self._takes, *_LEAD)
+        if left < 2 * lead:
             return math.inf, lead
-        return max(now, self._not_before), lead
+        return max(now, self._not_before, self._no_lead_before), lead

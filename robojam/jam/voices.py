@@ -26,8 +26,9 @@ _INDEX: Final = attrgetter("index")
 #: The queue is cleared of outdated entries when it has more than this many a voice.
 _ENTRIES_PER_VOICE = 8
 #: Distance, in screens and seconds, within which a planned touch is the one that is pending:
-#: the steps of a plan and those of a voice may differ in the last bits.
-_SAME: Final = 1e-3
+#: the steps of a plan and those of a voice may differ in the last bits, which adds up in a
+#: second of touches. A phrase that goes on so near is no leap in any case.
+_SAME: Final = 0.02
 
 #: Remaining touches of planned phrases, by the voice: its pending one, and those that follow.
 Phrases = tuple[tuple[int, tuple[Proposal, ...]], ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -107,12 +108,12 @@ def test_answer_planned_in_the_silence_is_played_and_announced_when_its_turn_beg
 
 
 @pytest.mark.parametrize(
-    ("threshold", "begins"), [(0.4, 1.2), (0.15, 1.075), (0.08, 1.05), (60.0, 1.25)]
+    ("threshold", "begins"), [(0.4, 1.2), (0.15, 1.05), (0.08, 1.05), (60.0, 1.25)]
 )
-def test_plan_begins_when_half_of_the_threshold_is_over_and_not_within_a_slide(
+def test_plan_begins_in_time_for_the_threshold_and_not_within_a_slide(
     threshold: float, begins: float
 ) -> None:
-    take = call(threshold=threshold)
+    take = call(threshold=threshold)  # a plan is expected to take 0.1 s
     assert idle(take, 1.02) == pytest.approx(begins - 1.02)
     assert take.player.asked == []
     idle(take, begins + 1e-9, turns=1)
@@ -240,14 +241,14 @@ def test_plan_with_a_lead_that_is_not_finished_in_time_is_dropped_and_the_next_i
     take = call(response=0.0)
     take.until(1.4)
     idle(take, 1.41, turns=2)
-    for i in range(1, 40):
-        take.until(1.41 + i * 0.1)
-    assert take.jam.prepare(5.4) > 0.0  # it rests for a while
+    take.until(1.72)
+    assert take.jam.prepare(1.72) == pytest.approx(1.0)  # when it tries again
     assert take.counts.plans_late == 1
     assert told(take) == [("planning", 0.3, 1.41)]
-    idle(take.until(6.45), 6.45)
-    assert told(take)[1][:2] == ("planning", 0.6)
-    assert told(take)[2][:2] == ("planned", 0.6)
+    take.until(2.75)
+    idle(take, 2.75)
+    assert told(take)[1] == ("planning", pytest.approx(0.62), 2.75)
+    assert told(take)[2] == ("planned", pytest.approx(0.62), 2.75)
 
 
 def test_plan_that_does_not_go_on_from_what_was_played_is_dropped() -> None:
@@ -270,6 +271,29 @@ def test_lead_of_a_slow_machine_is_twice_as_long_as_a_plan_took() -> None:
     take.until(1.795)
     idle(take, 1.8, turns=1)
     assert told(take)[-1][:2] == ("planning", pytest.approx(0.36))
+
+
+def test_machine_that_never_finishes_in_time_tries_more_and_more_rarely() -> None:
+    take = call(Planning(steps=10**9), mode="solo", response=0.0)
+    take.set(0.9, "mode", "listen")
+    take.down(1.0)
+    take.set(1.0, "mode", "solo")
+    t = 1.0
+    while t < 300:
+        t += 0.05
+        take.until(t)
+        take.jam.prepare(t + 0.003)
+    begun = [at for name, _, at in told(take) if name == "planning"]
+    assert 8 <= len(begun) <= 20
+    assert max(b - a for a, b in pairwise(begun)) == pytest.approx(32, abs=1)
+
+
+def test_plan_that_takes_long_is_begun_sooner_in_the_next_silence() -> None:
+    take = call()
+    idle(take, 1.2, turns=3)
+    idle(take, 1.37)  # 0.17 s for a plan
+    take.down(1.38)
+    assert idle(take, 1.39) == pytest.approx(1.38 + 0.06 - 1.39)
 
 
 def test_turn_that_is_short_or_time_that_is_fast_gets_no_plan_with_a_lead() -> None:
