@@ -75,9 +75,11 @@ def clipped(proposal: Proposal) -> Proposal:
 
 
 def _same(a: Proposal, b: Proposal) -> bool:
-    """Return whether two touches are the same but for the last bits."""
-    near = max(abs(a.x - b.x), abs(a.y - b.y), abs(a.dt - b.dt)) < _SAME
-    return near and a.moving == b.moving
+    """Return whether two touches are the same but for the last bits.
+
+    Not whether they are slides: a slide without a finger that is down is a landing.
+    """
+    return max(abs(a.x - b.x), abs(a.y - b.y), abs(a.dt - b.dt)) < _SAME
 
 
 class Voices:

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -89,6 +90,25 @@ CONTROLS = (
 )
 
 
+def slow_down(player: Any, driven: DrivenEngine, chance: random.Random) -> None:
+    """Have each step of a plan take some of the engine's time."""
+    begin_plan = player.plan
+
+    def plan(*voices: Any, **wanted: Any) -> Any:
+        begun = begin_plan(*voices, **wanted)
+        if begun is not None:
+            make_step = begun.step
+
+            def step() -> bool:
+                driven.now += chance.choice((0.0001, 0.0002, 0.0003, 0.0005))
+                return make_step()
+
+            begun.step = step
+        return begun
+
+    player.plan = plan
+
+
 def scenario(folder: Path, seed: int, *, make=RandomPlayer, another=other, voices=1) -> Session:
     """Play a random jam of about twenty seconds, on a loop that wakes late now and then."""
     chance = random.Random(seed)
@@ -96,11 +116,8 @@ def scenario(folder: Path, seed: int, *, make=RandomPlayer, another=other, voice
     player = make(voices=voices)
     driven = DrivenEngine(folder, player, mode=mode, voices=voices, threshold=0.15)
     if isinstance(player, PlanningPlayer):
-
-        def take_time() -> None:
-            driven.now += chance.choice((0.0005, 0.001, 0.003, 0.01))
-
-        player.plan_steps, player.on_step = chance.choice((1, 5, 20, 60)), take_time
+        player.plan_steps = chance.choice((1, 20, 100, 300))
+    slow_down(player, driven, chance)
     driven.models = {
         "a.safetensors": lambda: playing(make(voices=voices)),
         "b.safetensors": lambda: playing(another(voices=voices), "b.safetensors", "0b"),
@@ -306,6 +323,43 @@ def test_take_of_the_default_model_is_regenerated(compiled, voices, tmp_path):
 
     session = scenario(tmp_path, 11 + voices, make=real, another=real, voices=voices)
     made = list(regenerate(session, real(), lambda ref: real()))
+    assert first_difference(session, made) is None
+
+
+@pytest.mark.parametrize("voices", [1, 9])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_numba)])
+def test_answers_that_a_model_has_planned_are_regenerated(compiled, voices, tmp_path):
+    from robojam.engine.model_loader import load, one_thread
+
+    one_thread()
+
+    def real(_ref=None):
+        model = MODEL.with_name("small.safetensors")
+        return load(model, device="cpu", voices=voices, compiled=compiled).player
+
+    player, chance = real(), random.Random(voices)
+    driven = DrivenEngine(tmp_path, player, voices=voices, response=4.0)
+    slow_down(player, driven, chance)
+    acts = [
+        (), ("answer", ""), ("temperature", "f", 0.9), ("pause", "i", 1), ("pause", "i", 0),
+        ("follow", "f", -0.5), ("answer", ""), ("back", "f", 2.0), ("store", "s", "A"), (),
+        ("recall", "s", "A"), ("answer", ""),
+    ]  # fmt: skip
+    for act in acts:
+        for n in range(30):
+            x, y = chance.random(), chance.random()
+            driven.send(f"/robojam/{'move' if n % 9 else 'down'}", "iff", 0, x, y)
+            driven.wait(0.02)
+        driven.wait(chance.choice((0.1, 0.3, 1.0)))
+        if act:
+            driven.send(f"/robojam/{act[0]}", *act[1:])
+        driven.wait(chance.choice((1.5, 5.0)))
+    session = driven.end()
+    changes = [event.values for event in session.events if isinstance(event, SetEvent)]
+    leads = [values["planned"] for values in changes if "planned" in values]
+    assert len(leads) >= 6
+    assert min(leads) == 0 < max(leads)
+    made = list(regenerate(session, real(), real))
     assert first_difference(session, made) is None
 
 

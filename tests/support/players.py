@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from robojam.jam.protocols import Proposal
@@ -113,16 +113,10 @@ class RandomPlayer(ScriptedPlayer):
 class ScriptedPlan:
     """Plan that is finished after some steps, with phrases that are given."""
 
-    def __init__(
-        self,
-        phrases: list[list[Proposal]],
-        steps: int,
-        on_step: Callable[[], object] = lambda: None,
-    ) -> None:
-        self.phrases, self.left, self._on_step = phrases, steps, on_step
+    def __init__(self, phrases: list[list[Proposal]], steps: int) -> None:
+        self.phrases, self.left = phrases, steps
 
     def step(self) -> bool:
-        self._on_step()
         self.left = max(0, self.left - 1)
         return not self.left
 
@@ -135,24 +129,18 @@ class PlanningPlayer(RandomPlayer):
     """RandomPlayer that plans phrases, which follow from its state when the plan began.
 
     A phrase is the ordinary draw during the lead, and another one after it. plan_steps: the
-    steps of a plan; on_step is called at each.
+    steps of a plan.
     """
 
     plans = True
 
-    def __init__(
-        self,
-        *script: Proposal,
-        voices: int = 1,
-        plan_steps: int = 5,
-        on_step: Callable[[], object] = lambda: None,
-    ) -> None:
+    def __init__(self, *script: Proposal, voices: int = 1, plan_steps: int = 5) -> None:
         super().__init__(*script, voices=voices)
-        self.plan_steps, self.on_step = plan_steps, on_step
+        self.plan_steps = plan_steps
 
     def plan(self, voices: Sequence[int], **wanted: Any) -> ScriptedPlan:
         phrases = [self._phrase(voice, **wanted) for voice in voices]
-        return ScriptedPlan(phrases, self.plan_steps, self.on_step)
+        return ScriptedPlan(phrases, self.plan_steps)
 
     def _phrase(self, voice: int, *, seconds: float, lead: float = 0.0, **by: Any) -> list[Any]:
         copy = type(self)(*self.script, voices=self.voices)
