@@ -28,7 +28,7 @@ from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_corpus
 from robojam.engine.model_loader import one_thread
 from robojam.evaluation import likeness
-from robojam.model.file import find, read, write
+from robojam.model.file import ModelFile, find, read, write
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
@@ -37,6 +37,16 @@ def eligible(path: Path) -> list[Floats]:
     """Return the performances of a corpus that evaluate --play uses."""
     performances = clean(read_corpus(path)).performances()
     return [touches for touches in performances if likeness.split_in_half([touches])]
+
+
+def measure(
+    file: ModelFile, performances: list[Floats], *, seed: int, temperature: float, spread: float
+) -> likeness.Likeness:
+    """Return the likeness of a model at a temperature and a spread, without any choice."""
+    pairs = likeness.split_in_half(performances)
+    sampling = {"temperature": temperature, "spread": spread}
+    takes = likeness.continue_openings(file, pairs, seed=seed, **sampling)
+    return likeness.compare(pairs, takes, seed=seed, **sampling)
 
 
 def main() -> None:
@@ -62,7 +72,7 @@ def main() -> None:
     tried: list[dict[str, float]] = []
     for temperature, spread in product(args.temperatures, args.spreads):
         pair = {"temperature": temperature, "spread": spread}
-        results = [likeness.compare(file, half_a, seed=seed, **pair) for seed in args.seeds]
+        results = [measure(file, half_a, seed=seed, **pair) for seed in args.seeds]
         areas = [result.machine.auc for result in results]
         tried.append({**pair, "auc": round(float(np.mean(areas)), 4)})
         print(*tried[-1].values(), flush=True)
@@ -87,7 +97,7 @@ def main() -> None:
             "chosen": chosen,
         },
         "half B": {
-            name: [asdict(likeness.compare(file, half_b, seed=s, **pair)) for s in args.seeds]
+            name: [asdict(measure(file, half_b, seed=s, **pair)) for s in args.seeds]
             for name, pair in pairs.items()
         },
     }

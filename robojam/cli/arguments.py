@@ -144,8 +144,8 @@ strict_option: Final = option("--strict", _STRICT)
 
 
 def sampling_options(function: CommandFunction) -> CommandFunction:
-    """Add --temperature and --spread to a command; None stands for the model's own."""
-    for name in ("spread", "temperature"):
+    """Add --temperature, --spread, --follow and --memory to a command; None if not given."""
+    for name in ("memory", "follow", "spread", "temperature"):
         control = CONTROLS[name]
         value_type = number(float, control.has, control.allowed)
         function = _jam_option(BY_NAME[name], value_type)(function)
@@ -153,9 +153,18 @@ def sampling_options(function: CommandFunction) -> CommandFunction:
 
 
 def sampling(description: ModelDescription, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return temperature and spread as given, or as a model recommends where they are None."""
-    recommended = {"temperature": description.temperature, "spread": description.spread}
-    return {n: r if given[n] is None else given[n] for n, r in recommended.items()}
+    """Return temperature, spread, follow and memory as given, or as in a jam where None.
+
+    Temperature and spread are those that the model recommends. A model without a matcher
+    follows nothing, unless it is asked to.
+    """
+    defaults: dict[str, Any] = {
+        "temperature": description.temperature,
+        "spread": description.spread,
+    }
+    for name in ("follow", "memory"):
+        defaults[name] = CONTROLS[name].default if description.matcher else 0.0
+    return {n: default if given[n] is None else given[n] for n, default in defaults.items()}
 
 
 def jam_options(function: CommandFunction) -> CommandFunction:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from robojam.cli.arguments import (
+    PATH,
     SEED,
     Command,
     json_option,
@@ -27,6 +27,11 @@ from robojam.cli.output import corpus_notes, fail, leave_out
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
     from robojam.corpus.units import Units
+    from robojam.evaluation.play import PlayReport
+
+
+#: Options that go with --play.
+_OF_PLAY = ("temperature", "spread", "follow", "memory", "seed", "quick", "learnt")
 
 
 @click.command(cls=Command)
@@ -35,8 +40,16 @@ if TYPE_CHECKING:
 @units_option
 @strict_option
 @json_option
-@option("--play", "measure how like people it plays, not how well it predicts")
+@option("--play", "measure how it plays beside people, not how well it predicts")
 @sampling_options
+@option("--quick", "with --play: without what takes a minute or more")
+@option(
+    "--learnt DATA",
+    "with --play: other performances, from which the judge of belonging learns "
+    "(default: from DATA, in folds)",
+    PATH,
+    multiple=True,
+)
 @option("--seed N", "where the random numbers of --play start (default: 0)", SEED)
 @option("--page FILE", "with --play: draw the result, .png, .svg or .pdf", output_file)
 def evaluate(
@@ -44,16 +57,16 @@ def evaluate(
 ) -> int:
     """Measure how well a model predicts performances that it was not trained on.
 
-    The result is in nats per touch; lower is better. --temperature and --spread are those
-    of --play.
+    The result is in nats per touch; lower is better. --temperature, --spread, --follow and
+    --memory are those of --play, which is explained in docs/measure.md.
     """
     from robojam.corpus.corpus import CorpusError
     from robojam.model.file import ModelFileError, find
 
     if not play:
-        of_play = {"page": page, **{n: given[n] for n in ("temperature", "spread", "seed")}}
+        of_play = {"page": page, **{n: given[n] for n in _OF_PLAY}}
         for name, value in of_play.items():
-            if value is not None:
+            if value not in (None, False, ()):
                 fail(f"--{name} goes with --play")
     if page is not None:  # refused before any work
         from robojam.export.figures import KINDS
@@ -111,41 +124,86 @@ def _predict(path: Path, corpora: list[Corpus], *, as_json: bool) -> int:
 
 
 def _play(path: Path, corpora: list[Corpus], page: Path | None, given: dict[str, Any]) -> int:
-    """Print how like people a model plays. Raises ValueError where it cannot be measured."""
+    """Print how a model plays beside people. Raises ValueError where it cannot be measured."""
     from robojam.corpus.corpus import join
-    from robojam.evaluation import likeness
+    from robojam.evaluation import play
     from robojam.model.file import read
 
     file, seed = read(path), given["seed"] or 0
+    learnt = _read(given["learnt"], given["units"], strict=given["strict"])
     try:
         data = list(join(corpora).performances())
-        chosen = sampling(file.description, given)
-        result = likeness.compare(file, data, seed=seed, **chosen)
-    except ModuleNotFoundError:
-        fail("--play wants scikit-learn: pip install 'robojam[report]'")
+        report = play.measure(
+            file,
+            data,
+            **sampling(file.description, given),
+            learnt=list(join(learnt).performances()) if learnt else (),
+            seed=seed,
+            quick=given["quick"],
+        )
+    except ModuleNotFoundError as error:
+        missing = "robojam[train]" if error.name == "torch" else "robojam[report]"
+        fail(f"--play wants {error.name}: pip install '{missing}' (or --quick)")
     if page is not None:
-        from robojam.evaluation import report
+        from robojam.evaluation import report as page_report
 
         names = ", ".join(corpus.name for corpus in corpora)
         try:
-            report.draw(file, data, result, page, seed=seed, data=names)
+            page_report.draw(file, data, report, page, seed=seed, data=names)
         except OSError as error:
             fail(f"{page}: {error.strerror}")
     if given["as_json"]:
-        print(json.dumps(asdict(result)))
+        print(json.dumps(report.as_json()))
         return 0
-    answers = f"{likeness.CONTINUATIONS} answers each"
-    print(f"{path.name}: {result.performances} performances, {answers}")
-    print(f"at temperature {result.temperature:g}, spread {result.spread:g}")
+    _print_play(path, report)
+    print("".join(f"{note}\n" for note in corpus_notes(corpora)), end="")
+    return 0
+
+
+def _print_play(path: Path, report: PlayReport) -> None:
+    from robojam.evaluation.likeness import CONTINUATIONS
+
+    result = report.likeness
+    print(f"{path.name}: {result.performances} performances, {CONTINUATIONS} answers each")
+    dials = {
+        "temperature": result.temperature,
+        "spread": result.spread,
+        "follow": report.follow,
+        "memory": report.memory,
+    }
+    print("at " + ", ".join(f"{name} {value:g}" for name, value in dials.items()))
     print("told apart, 0.5 to 1 (nobody can, anybody can), with its 95 % interval:")
-    for pair, area in (
+    rows = [
         ("the machine from people", result.machine),
         ("people from other people", result.people),
         ("people from people 1.3 times as fast", result.sped_up),
-    ):
-        print(f"  {pair:37}{area.auc:.3f}  {area.low:.3f} to {area.high:.3f}")
+    ]
+    if report.listener is not None:
+        machine, people = report.listener
+        rows.append(("by a listener: the machine from people", machine))
+        rows.append(("by a listener: people from people", people))
+    for pair, area in rows:
+        print(f"  {pair:39}{area.auc:.3f}  {area.low:.3f} to {area.high:.3f}")
     print("what stands out, people and machine:")
-    for name, people, machine in result.stands_out:
-        print(f"  {name:37}{people:7.3f} {machine:7.3f}")
-    print("".join(f"{note}\n" for note in corpus_notes(corpora)), end="")
-    return 0
+    for name, of_people, of_machine in result.stands_out:
+        print(f"  {name:39}{of_people:7.3f} {of_machine:7.3f}")
+    if report.belonging is not None:
+        calls = report.belonging.calls
+        print(f"whether it belongs to its call, of {calls}:   first  in ten  mean rho")
+        for who in ("machine", "people", "shuffled"):
+            part = getattr(report.belonging, who)
+            name = {"machine": "the machine", "shuffled": "people, to other calls"}.get(
+                who, who
+            )
+            print(f"  {name:39}{part.first:7.2f} {part.first_ten:7.2f} {part.mean_rho:9.2f}")
+    if report.adaptation is not None:
+        part = report.adaptation
+        print(
+            f"follows a change of manner after {part.mean:.1f} answers; "
+            f"within two: {part.within_two:.0%} of {len(part.answers)}"
+        )
+    if report.motif is not None:
+        print(
+            f"comes closer to a motif than a random answer: {report.motif.closer:.0%} of "
+            f"{report.motif.trials}; copies: {report.motif.copies}"
+        )

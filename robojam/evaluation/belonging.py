@@ -31,6 +31,8 @@ Integers = NDArray[np.integer[Any]]
 
 #: An answer has found its call in the first ranks if it is among this many.
 FIRST_RANKS: Final = 10
+#: Fewest performances.
+FEWEST: Final = 20
 #: Folds of the judge, which never learns from the performance that it judges.
 _FOLDS = 10
 #: Ridge penalty of the judge's regression, for each performance; least variance that remains
@@ -79,11 +81,11 @@ def compare(
     pairs: as from `likeness.split_in_half`. takes (n, 4): a machine's answers, the same number
     to each opening, one opening after the other. learnt: pairs of other performances, from
     which the judge learns; without them it learns from pairs, in folds. Raises ValueError for
-    fewer than 20 openings, or to learn from.
+    fewer than FEWEST openings, or pairs to learn from.
     """
     fewest = min(len(pairs), len(learnt) or len(pairs))
-    if fewest < 2 * _FOLDS:
-        raise ValueError(f"belonging wants {2 * _FOLDS} performances, not {fewest}")
+    if fewest < FEWEST:
+        raise ValueError(f"belonging wants {FEWEST} performances, not {fewest}")
     rng = np.random.default_rng(seed)
     taught = [
         likeness.describe_all([pair[half] for pair in learnt], rng)

@@ -83,6 +83,8 @@ def continue_openings(
     seed: int,
     temperature: float,
     spread: float,
+    follow: float = 0.0,
+    memory: float = 0.0,
 ) -> list[Floats]:
     """Return CONTINUATIONS takes (n, 4) by a model for each opening, one after the other.
 
@@ -95,6 +97,7 @@ def continue_openings(
     openings = [opening for opening, _ in pairs]
     opening_seconds = [float(opening[:, 2].sum()) for opening in openings]
     options: dict[str, Any] = {"seed": seed, "temperature": temperature, "spread": spread}
+    options |= {"follow": follow, "memory": memory}
     silences = (np.array(seconds) - opening_seconds) / 2
     takes = generate(file, openings, seconds=max(seconds) + 1e-6, silences=silences, **options)
     limited = zip(takes, seconds, strict=True)
@@ -102,25 +105,25 @@ def continue_openings(
 
 
 def compare(
-    file: ModelFile,
-    performances: Sequence[Floats],
+    pairs: Sequence[tuple[Floats, Floats]],
+    takes: Sequence[Floats],
     *,
     temperature: float,
     spread: float,
     seed: int = 0,
 ) -> Likeness:
-    """Compare a model with people on clean performances (n, 4): x, y, dt, moving.
+    """Compare a machine's takes with what people played, after the same openings.
 
-    Raises ValueError if too few of the performances can be used, and ModuleNotFoundError
-    without scikit-learn.
+    pairs: as from `split_in_half`; takes: as from `continue_openings`, at a temperature and a
+    spread. Raises ValueError for too few pairs, and ModuleNotFoundError without scikit-learn.
     """
-    pairs = split_in_half(performances)
     if len(pairs) < 2 * _FOLDS:
-        usable = f"only {len(pairs)} of {len(performances)} performances have more than"
         limits = f"{_TOUCHES} touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s"
-        raise ValueError(f"{usable} {limits}; likeness wants {2 * _FOLDS} of them")
+        raise ValueError(
+            f"only {len(pairs)} of the performances have more than {limits}; "
+            f"likeness wants {2 * _FOLDS} of them"
+        )
     rng = np.random.default_rng(seed)
-    takes = continue_openings(file, pairs, seed=seed, temperature=temperature, spread=spread)
     people = describe_all([after for _, after in pairs], rng)
     machine = describe_all(takes, rng)
     faster = [after * [1, 1, 1 / _SPED_UP, 1] for _, after in pairs]
@@ -153,7 +156,6 @@ def _classify(rows: Floats, label: NDArray[np.bool_], groups: Integers, seed: in
     Rows of one group (N,) are always in the same fold, and in the same bootstrap sample.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import GroupKFold
 
     predictions = np.zeros(len(rows))
@@ -163,6 +165,18 @@ def _classify(rows: Floats, label: NDArray[np.bool_], groups: Integers, seed: in
         )
         model.fit(rows[train], label[train])
         predictions[test] = model.predict_proba(rows[test])[:, 1]
+    return area_with_interval(label, predictions, groups, seed)
+
+
+def area_with_interval(
+    label: NDArray[np.bool_], predictions: Floats, groups: Integers, seed: int
+) -> Area:
+    """Return the area under the curve of predictions (N) of a label (N).
+
+    The bootstrap keeps the rows of a group (N) together.
+    """
+    from sklearn.metrics import roc_auc_score
+
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     areas = []

@@ -1,7 +1,8 @@
 """Page of figures of `robojam evaluate --play`: people and the machine, side by side.
 
 It shows what people and the machine played after the same openings; histograms of the
-features that differ most; where on the surface both played; and when in time.
+features that differ most; where on the surface both played; when in time; and what answers
+have of their calls.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robojam.evaluation import likeness
-from robojam.evaluation.likeness import Likeness
+from robojam.evaluation.belonging import BelongingReport
+from robojam.evaluation.play import PlayReport
 from robojam.export.figures import make_figure, save_figure
 from robojam.export.poster import FAINT, INK, MACHINE, PAPER, PEOPLE
 from robojam.model.file import ModelFile
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating[Any]]
 
 #: Number of openings shown, and of the machine's answers to each.
-_OPENINGS, _ANSWERS = 8, 2
+_OPENINGS, _ANSWERS = 8, 3
 #: Number of answers whose landings are shown, one above the other.
 _RASTERS = 50
 #: Width in seconds of the intervals in which touches are counted.
@@ -35,30 +37,28 @@ _BIN = 0.1
 #: The surface is divided into this many cells each way.
 _CELLS = 16
 #: Width, height and margin of the page, in inches.
-_WIDTH, _HEIGHT, _MARGIN = 12.0, 16.9, 0.55
+_WIDTH, _HEIGHT, _MARGIN = 12.0, 21.9, 0.55
 
 
 def draw(
     file: ModelFile,
     performances: Sequence[Floats],
-    result: Likeness,
+    report: PlayReport,
     path: Path,
     *,
     seed: int = 0,
     data: str = "",
 ) -> None:
-    """Draw the result of `likeness.compare` for a model, performances and a seed.
+    """Draw how a model plays, measured by performances (robojam.evaluation.play).
 
     path ends in one of KINDS; data is the name of the performances. Raises OSError if the
     page cannot be written.
     """
     pairs = likeness.split_in_half(performances)
-    takes = likeness.continue_openings(
-        file, pairs, seed=seed, temperature=result.temperature, spread=result.spread
-    )
+    result, takes = report.likeness, report.takes
     people = [after for _, after in pairs]
     figure = make_figure(figsize=(_WIDTH, _HEIGHT), dpi=110, facecolor=PAPER)
-    _draw_title(figure, file, result, data)
+    _draw_title(figure, file, report, data)
     _draw_answers(figure, pairs, takes)
     rng = np.random.default_rng(seed)
     features = [likeness.describe_all(performances, rng) for performances in (people, takes)]
@@ -67,6 +67,8 @@ def draw(
     # The machine answers from the middle of a performance, after a silence.
     silences = [(after.sum(0)[2] - opening.sum(0)[2]) / 2 for opening, after in pairs]
     _draw_times(figure, people, takes, silences)
+    if report.belonging is not None:
+        _draw_belonging(figure, report.belonging)
     save_figure(figure, path, facecolor=PAPER)
 
 
@@ -86,13 +88,15 @@ def _draw_heading(figure: Figure, top: float, text: str, remark: str = "") -> No
     figure.text(1 - _MARGIN / _WIDTH, y, remark, color=INK, size=8, va="baseline", ha="right")
 
 
-def _draw_title(figure: Figure, file: ModelFile, result: Likeness, data: str) -> None:
+def _draw_title(figure: Figure, file: ModelFile, report: PlayReport, data: str) -> None:
+    result = report.likeness
     x = _MARGIN / _WIDTH
     name = f"How like people does {printable(file.path.stem)} play?"
     figure.text(x, 1 - 0.75 / _HEIGHT, name, color=INK, size=19, weight="light")
     openings = f"{result.performances} openings{f' of {data}' if data else ''}"
     subtitle = f"{openings}, {likeness.CONTINUATIONS} answers to each\n"
-    subtitle += f"temperature {result.temperature:g}, spread {result.spread:g}"
+    subtitle += f"temperature {result.temperature:g}, spread {result.spread:g}, "
+    subtitle += f"follow {report.follow:g}"
     figure.text(x, 1 - 0.92 / _HEIGHT, subtitle, color=INK, size=9, va="top", linespacing=1.5)
     x = _MARGIN
     for colours, who in ((PEOPLE, "people"), (MACHINE, "the machine")):
@@ -158,7 +162,7 @@ def draw_strokes(
 
 
 def _draw_histograms(figure: Figure, names: list[str], features: list[Floats]) -> None:
-    top, across, gap = 6.8, 4, 0.3
+    top, across, gap = 8.2, 4, 0.3
     width = (_WIDTH - 2 * _MARGIN - (across - 1) * gap) / across
     _draw_heading(
         figure, top, "What tells them apart", "shares of the answers; a line marks the median"
@@ -187,7 +191,7 @@ def _draw_surfaces(figure: Figure, people: Sequence[Floats], takes: Sequence[Flo
     """Draw the share of touches in each cell of the surface."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    top, side = 10.6, 2.75
+    top, side = 12.0, 2.75
     _draw_heading(figure, top, "Where on the surface")
     shares = []
     for performances in (people, takes):
@@ -212,7 +216,7 @@ def _draw_times(
     figure: Figure, people: Sequence[Floats], takes: Sequence[Floats], silences: Sequence[float]
 ) -> None:
     """Draw the rate of touches over time, and the landings of some answers."""
-    top, left = 10.6, _MARGIN + 2.75 + 0.75
+    top, left = 12.0, _MARGIN + 2.75 + 0.75
     width = _WIDTH - _MARGIN - left
     y = 1 - top / _HEIGHT
     figure.text(left / _WIDTH, y, "When in time", color=INK, size=12, va="baseline")
@@ -242,6 +246,35 @@ def _draw_times(
     rate_axes.set(xlim=(0, longest), ylim=(0, None))
     rate_axes.tick_params(labelbottom=False)
     axes.set_xlabel("seconds since the answer began, one answer a row", size=8, color=INK)
+
+
+def _draw_belonging(figure: Figure, belonging: BelongingReport) -> None:
+    """Draw rho of each descriptor, of people and of the machine, and the ranks of the call."""
+    top, columns = 18.5, 3
+    people, machine = belonging.people, belonging.machine
+    _draw_heading(
+        figure,
+        top,
+        "What the answer has of its call",
+        "Spearman's rho between call and answer; "
+        f"its own call is the first of {belonging.calls}: people {people.first:.2f}, "
+        f"the machine {machine.first:.2f}; among ten: {people.first_ten:.2f}, "
+        f"{machine.first_ten:.2f}",
+    )
+    names = sorted(people.rho.keys() & machine.rho.keys(), key=lambda name: -people.rho[name])
+    rows = -(-len(names) // columns)
+    width = (_WIDTH - 2 * _MARGIN) / columns
+    for column in range(columns):
+        part = names[column * rows : (column + 1) * rows]
+        left = _MARGIN + column * width + 1.6
+        axes = _axes(figure, left, top + 0.2, width - 1.8, 2.6)
+        axes.axvline(0, color=FAINT, linewidth=0.7, zorder=0)
+        for row, name in enumerate(part):
+            for rho, colours in ((people.rho, PEOPLE), (machine.rho, MACHINE)):
+                axes.plot(rho[name], row, "o", color=colours[1], ms=4, mew=0)
+        axes.set(xlim=(-0.5, 1), ylim=(rows - 0.5, -0.5), xticks=[0, 0.5, 1])
+        axes.set_yticks(range(len(part)), part, size=7)
+        axes.tick_params(axis="y", length=0)
 
 
 def touch_rates(times: Sequence[Floats], durations: Floats) -> tuple[Floats, Floats]:
