@@ -32,6 +32,8 @@ MARGIN = 4e-6
 MAX_SIZE = 1 << 16
 #: The most columns and factors of an event, and the most lattices of a position.
 _MAX_COLUMNS, _MAX_LATTICES = 64, 1024
+#: The most running means of one kind.
+_MAX_MEANS = 8
 #: The least and the greatest scale, and the greatest centre or noise: numbers that are divided
 #: or multiplied by these are still far from what 32 bits hold.
 _MIN_SCALE, _MAX_SCALE = 1e-6, 1e6
@@ -94,7 +96,9 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Description of an event: its columns, and its factors in the order of prediction.
 
     duration is the column of seconds by which velocities are computed, if any; speed is the
-    scale of a velocity, in units of position per second.
+    scale of a velocity, in units of position per second. move_means and landing_means are
+    the decays per move and per landing of the running means by which the model remembers
+    what was played (robojam.model.summary); none in files from before there were any.
     """
 
     name: str
@@ -102,6 +106,8 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     factors: Annotated[tuple[Factor, ...], Meta(max_length=_MAX_COLUMNS)]
     duration: int | None = None
     speed: float = 1.0
+    move_means: Annotated[tuple[float, ...], Meta(max_length=_MAX_MEANS)] = ()
+    landing_means: Annotated[tuple[float, ...], Meta(max_length=_MAX_MEANS)] = ()
 
     def __post_init__(self) -> None:
         """Check that a model can be over the event. Raises ValueError."""
@@ -119,6 +125,12 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             known.append(factor)
         if not _MIN_SCALE <= self.speed <= _MAX_SCALE:
             raise ValueError(f"event {self.name!r}: its speed is a number {_SCALES}")
+        if not self.summarises:
+            return
+        if self.duration is None or self.position is None or self.position.dims != 2:
+            raise ValueError(f"event {self.name!r}: means are of places in two dimensions")
+        if not all(0 <= decay < 1 for decay in (*self.move_means, *self.landing_means)):
+            raise ValueError(f"event {self.name!r}: a decay of means is from 0 to below 1")
 
     def _problem(self, factor: Factor, known: list[Factor]) -> str | None:
         """Return what is wrong with a factor after the earlier ones, or None."""
@@ -134,6 +146,11 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.duration is not None and kinds.get(self.duration) != "duration":
             return f"velocities need column {self.duration} to be an earlier duration"
         return None
+
+    @property
+    def summarises(self) -> bool:
+        """Whether the model is given running means of what was played."""
+        return bool(self.move_means or self.landing_means)
 
     @property
     def position(self) -> Factor | None:

@@ -32,6 +32,16 @@ FLOOR = -7.0
 MAX_SPEED = 12.0
 #: The least duration by which a velocity is computed, in seconds.
 MIN_DURATION = 1e-3
+#: Turns at this share of EventSpec.speed or less count little: they are noise.
+SLOW = 0.05
+#: Scale of the cosine and sine of turns, which are small.
+TURN = 4.0
+#: The logarithm of a usual rest before a landing, in units of the duration.
+REST = 3.0
+#: Seconds and screens that are much for a stroke.
+LONG = 0.25
+#: The least weight of a running mean that is divided by.
+LEAST_WEIGHT = 1e-6
 #: The least duration whose logarithm is taken, in seconds.
 LOG_EPSILON = 1e-7
 
@@ -62,8 +72,23 @@ def clipped(array: Array, low: float, high: float = math.inf) -> Array:
 
 
 def feature_count(event: EventSpec) -> int:
-    """Return the number of features of one event."""
+    """Return the number of features of one event, which the recurrent layers are given."""
     return sum(f.dims if f.slides is None else 4 * f.dims for f in event.factors)
+
+
+#: Numbers of a summary that describe the stroke so far, a move and a landing.
+STROKE_NUMBERS, MOVE_NUMBERS, LANDING_NUMBERS = 4, 12, 13
+#: Where a summary's means start; before them are the stroke, and a flag each for moves and
+#: landings.
+MEANS_START = STROKE_NUMBERS + 2
+
+
+def summary_count(event: EventSpec) -> int:
+    """Return how many numbers summarise what was played (`summarise`), for the heads."""
+    if not event.summarises:
+        return 0
+    moves = (1 + MOVE_NUMBERS) * len(event.move_means)
+    return MEANS_START + moves + (1 + LANDING_NUMBERS) * len(event.landing_means)
 
 
 def normalise(xp: ArrayModule, factor: Factor, values: Array) -> Array:
@@ -107,6 +132,139 @@ def features(
             velocities = [xp.arcsinh(speed / event.speed) for speed in (now, before)]
             parts += [xp.arcsinh(slid / factor.step), *velocities]
     return concat(xp, parts)
+
+
+def describe_moves(
+    xp: ArrayModule, event: EventSpec, values: Array, now: Array, before: Array
+) -> Array:
+    """Return the numbers of moves (…, MOVE_NUMBERS) of which a summary keeps means.
+
+    Of each: the logarithm of its dt, its speed, the cosine, the sine and the absolute sine of
+    its turn, its place and half of its square, half of the squares of the first two, and by
+    what share the speed changed.
+    """
+    place, duration = summarised(event)
+    length, length_before = _length(xp, now), _length(xp, before)
+    product = length * length_before + (SLOW * event.speed) ** 2
+    cosine = (now * before)[..., :1] + (now * before)[..., 1:]
+    sine = before[..., :1] * now[..., 1:] - before[..., 1:] * now[..., :1]
+    unit = normalise(xp, place, values)
+    turn = concat(xp, [cosine, sine, abs(sine)]) * (TURN / product)
+    dt, speed = normalise(xp, duration, values), xp.arcsinh(length / event.speed)
+    total = length + length_before + SLOW * event.speed
+    parts = [dt, speed, turn, unit, unit * unit / 2, dt * dt / 2, speed * speed / 2]
+    return concat(xp, [*parts, abs(length - length_before) / total])
+
+
+def describe_landings(
+    xp: ArrayModule, event: EventSpec, values: Array, last: Array, stroke: Array
+) -> Array:
+    """Return the numbers of landings (…, LANDING_NUMBERS) of which a summary keeps means.
+
+    last (…, 2) is the place before, stroke (…, STROKE_NUMBERS) describes the stroke before.
+    Of each: the logarithm of its dt, the way from the last place and its length, its place
+    and half of its square, how long the stroke before was in time, in its path and in its
+    chord, and half of the squares of dt and way.
+    """
+    place, duration = summarised(event)
+    unit = normalise(xp, place, values)
+    jump = (pick(values, place.columns) - last) / place.scale
+    rest = (normalise(xp, duration, values) - REST) / 2
+    way = _length(xp, jump)
+    parts = [rest, jump, way, unit, unit * unit / 2, stroke[..., :2]]
+    return concat(xp, [*parts, _length(xp, stroke[..., 2:]), rest * rest / 2, way * way / 2])
+
+
+def describe_stroke(xp: ArrayModule, event: EventSpec, sums: Array) -> Array:
+    """Return the numbers (…, STROKE_NUMBERS) of a stroke so far, given its sums.
+
+    sums (…, STROKE_NUMBERS) are its seconds, its path and its way from the landing.
+    """
+    place, _ = summarised(event)
+    return concat(xp, [xp.log1p(sums[..., :2] / LONG), sums[..., 2:] / place.scale])
+
+
+def stroke_sums(xp: ArrayModule, event: EventSpec, stroke: Array) -> Array:
+    """Return the sums of a stroke, given its numbers: the inverse of `describe_stroke`."""
+    place, _ = summarised(event)
+    return concat(xp, [xp.expm1(stroke[..., :2]) * LONG, stroke[..., 2:] * place.scale])
+
+
+class Motion(NamedTuple):
+    """How events moved, (…, P) each.
+
+    last is the place before an event, NaN before the first one; slid how far it slid; now and
+    before the velocities of it and of the event before.
+    """
+
+    last: Array
+    slid: Array
+    now: Array
+    before: Array
+
+
+def summarise(
+    xp: ArrayModule,
+    event: EventSpec,
+    values: Array,
+    motion: Motion,
+    summary: Array,
+    *,
+    heard: bool | Array = True,
+) -> Array:
+    """Return the summary (…, summary_count) after an event, given the one before it.
+
+    The numbers of the stroke so far; whether the means over moves, and those over landings,
+    are of the machine's own; then, for each decay of EventSpec.move_means and of
+    landing_means, the weight of a running mean and the mean itself. A mean of numbers with a
+    decay d is that of an exponential moving average, divided by its weight 1 - d ** n after n
+    numbers, so that it is a mean of what there is. All are 0 before the first event, which
+    only sets the place.
+
+    heard (…, 1) is 1 where a human played the event. Once a human has moved, the means over
+    moves are of humans' moves alone, so that the machine's own play does not take the place
+    of what it answers; until then they are of its own. The same holds for landings.
+    """
+    place, _ = summarised(event)
+    last, slid, now, before = motion
+    moving = pick(values, (place.slides or 0,))
+    follows = xp.where(xp.isnan(last[..., :1]), moving * 0, moving * 0 + 1)
+    last = xp.where(xp.isnan(last), pick(values, place.columns), last)
+    stroke = summary[..., :STROKE_NUMBERS]
+    seconds = pick(values, (event.duration or 0,))
+    sums = concat(xp, [seconds, _length(xp, slid), slid]) * follows
+    parts = [describe_stroke(xp, event, (stroke_sums(xp, event, stroke) + sums) * moving)]
+    moves = describe_moves(xp, event, values, now, before)
+    landings = describe_landings(xp, event, values, last, stroke)
+    at, own = MEANS_START, summary[..., STROKE_NUMBERS:MEANS_START]
+    means: list[Array] = []
+    for decays, weight, flag, numbers in (
+        (event.move_means, follows * moving, own[..., :1], moves),
+        (event.landing_means, follows * (1 - moving), own[..., 1:], landings),
+    ):
+        empty = (summary[..., at : at + 1] == 0) * (flag * 0 + 1) if decays else flag
+        weight = weight * (heard + (1 - heard) * clipped(flag + empty, 0, 1))
+        parts.append(flag + weight * (1 - heard - flag))
+        for decay in decays:
+            old = summary[..., at : at + 1]
+            mean = summary[..., at + 1 : at + 1 + numbers.shape[-1]]
+            at += 1 + numbers.shape[-1]
+            added = weight * (1 - decay)
+            new = old + added * (1 - old)
+            means += [new, mean + added / clipped(new, LEAST_WEIGHT) * (numbers - mean)]
+    return concat(xp, parts + means)
+
+
+def summarised(event: EventSpec) -> tuple[Factor, Factor]:
+    """Return the factors of the place and of the duration of an event that is summarised."""
+    place = event.position
+    assert place is not None
+    return place, next(f for f in event.factors if f.columns == (event.duration,))
+
+
+def _length(xp: ArrayModule, vector: Array) -> Array:
+    """Return the length (…, 1) of vectors (…, 2)."""
+    return xp.hypot(vector[..., :1], vector[..., 1:])
 
 
 def motion_terms(event: EventSpec, factor: Factor) -> int:

@@ -98,7 +98,7 @@ def shapes(event: EventSpec, units: int, layers: int) -> dict[str, tuple[int, ..
     hidden = [f.hidden for f in event.factors]
     weights: dict[str, tuple[int, ...]] = {
         "start": (2, layers, units),
-        "trunk.weight": (sum(hidden), layers * units + count),
+        "trunk.weight": (sum(hidden), layers * units + features.summary_count(event) + count),
         "trunk.bias": (sum(hidden),),
     }
     for layer in range(layers):

@@ -24,6 +24,7 @@ from robojam.mixture import Mixture
 from robojam.model import features
 from robojam.model.event import EventSpec, Factor
 from robojam.model.file import ModelDescription, read, write
+from robojam.model.summary import summarise_sequences
 
 #: Bits of a random number for one unit; four of them are drawn at once.
 _BITS = 16
@@ -72,8 +73,8 @@ class ModelState:
     """State of a model after some events, for a batch of B sequences.
 
     hidden and cell (layers, B, units); position (B, P), that of the last event (NaN before
-    the first one); velocity and previous_velocity (B, P), the last two; features (B, F), those
-    of the last event.
+    the first one); velocity and previous_velocity (B, P), the last two; features
+    (B, S + F), the summary of all events and the features of the last one.
     """
 
     hidden: Tensor
@@ -92,7 +93,7 @@ class EventModel(nn.Module):
     ):
         super().__init__()
         self.event, self.units, self.layers = event, units, layers
-        count = features.feature_count(event)
+        count, summary = features.feature_count(event), features.summary_count(event)
         self._dims = event.position.dims if event.position else 0
         self.rnn = nn.ModuleList(
             nn.LSTM(units if layer else count, units, batch_first=True)
@@ -100,7 +101,9 @@ class EventModel(nn.Module):
         )
         self.dropout = Dropout(dropout)
         self.start = nn.Parameter(torch.zeros(2, layers, units))
-        self.trunk = nn.Linear(layers * units + count, sum(f.hidden for f in event.factors))
+        self.trunk = nn.Linear(
+            layers * units + summary + count, sum(f.hidden for f in event.factors)
+        )
         self.context = nn.ModuleList()
         self.head = nn.ModuleList()
         known = 0
@@ -112,6 +115,7 @@ class EventModel(nn.Module):
             known += factor.dims
         # Forget gates begin open, motion continues, and the components' means lie apart.
         with torch.no_grad():
+            self.trunk.weight[:, layers * units :][:, :summary] = 0  # what is near comes first
             for rnn in self.rnn:
                 rnn.get_parameter("bias_ih_l0")[self.units : 2 * self.units] = 1.0
                 rnn.get_parameter("bias_hh_l0").zero_()
@@ -131,7 +135,8 @@ class EventModel(nn.Module):
         hidden = self.start[:, :, None].expand(2, self.layers, batch, self.units)
         nowhere = self.start.new_full((batch, self._dims), torch.nan)
         zero = torch.zeros_like(nowhere)
-        no_features = self.start.new_zeros((batch, features.feature_count(self.event)))
+        known = features.summary_count(self.event) + features.feature_count(self.event)
+        no_features = self.start.new_zeros((batch, known))
         return ModelState(hidden[0], hidden[1], nowhere, zero, zero, no_features)
 
     def listen(
@@ -139,7 +144,7 @@ class EventModel(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, ModelState]:
         """Read events (B, T, C): return the context *before* each, and the state after all.
 
-        Returns the trunk's input (B, T, layers * units + F); the last position and the last
+        Returns the trunk's input (B, T, layers * units + S + F); the last position and the last
         two velocities (B, T, P) from which each event is predicted; and the state.
         """
         batch, length, _ = values.shape
@@ -152,10 +157,14 @@ class EventModel(nn.Module):
             before = torch.cat([state.velocity[:, None], now[:, :-1]], 1)
         else:
             positions = last = slid = now = before = values.new_zeros((batch, length, 0))
-        event_features = features.features(torch, self.event, values, slid, now, before)
+        x = event_features = features.features(torch, self.event, values, slid, now, before)
+        if self.event.summarises:
+            summary = state.features[:, : features.summary_count(self.event)]
+            motion = features.Motion(last, slid, now, before)
+            summaries = summarise_sequences(self.event, values, motion, summary)
+            event_features = torch.cat([summaries, event_features], -1)
         context: list[Tensor] = []
         hidden, cell = [], []
-        x = event_features
         for layer, rnn in enumerate(self.rnn):
             h0, c0 = state.hidden[layer : layer + 1], state.cell[layer : layer + 1]
             y, (h, c) = rnn(self.dropout(x) if layer else x, (h0.contiguous(), c0.contiguous()))

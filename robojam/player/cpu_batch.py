@@ -21,7 +21,16 @@ from typing import Unpack
 import numpy as np
 
 from robojam.model.event import Factor
-from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION, Floats
+from robojam.model.features import (
+    FLOOR,
+    LOG_EPSILON,
+    MAX_SPEED,
+    MIN_DURATION,
+    Floats,
+    Motion,
+    summarise,
+    summary_count,
+)
 from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers, Sampling
 from robojam.player.state_layout import StateLayout, aligned
 
@@ -67,13 +76,13 @@ class BatchStepper:
         self.rows[:] = self._initial
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
-        """Advance one voice by an event (C)."""
+        """Advance one voice by an event (C) of its own."""
         self.feed_rows(self.rows[voice : voice + 1], np.array([event], np.float32))
 
     def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
         """Advance the first voices, or every one, by the same event (C)."""
         rows = self.rows[:voices]
-        self.feed_rows(rows, np.array([event] * len(rows), np.float32))
+        self.feed_rows(rows, np.array([event] * len(rows), np.float32), heard=True)
 
     def prepare(self) -> None:
         """Compute nothing ahead: the products of a batch are taken whole."""
@@ -86,12 +95,15 @@ class BatchStepper:
         drawn: list[list[float]] = self.sample_rows(rows, numbers, **sampling).tolist()
         return drawn
 
-    def feed_rows(self, rows: Floats, events: Floats) -> None:
-        """Advance N rows, in place, by an event (N, C) each."""
+    def feed_rows(self, rows: Floats, events: Floats, *, heard: bool = False) -> None:
+        """Advance N rows, in place, by an event (N, C) each.
+
+        heard is whether humans played them, and not the voices themselves.
+        """
         n = self._units
         for start in range(0, len(rows), MAX_BATCH):
             x = rows[start : start + MAX_BATCH]
-            self._features.feed(x, events[start : start + MAX_BATCH])
+            self._features.feed(x, events[start : start + MAX_BATCH], heard=heard)
             z = self._z[: len(x)]
             opened, candidate = z[:, : 3 * n], z[:, 3 * n :]
             input_gate, forget_gate, output_gate = (z[:, i * n : i * n + n] for i in range(3))
@@ -166,21 +178,29 @@ class _Features:
         self._centre = np.array(centres, np.float32)
         self._scale = np.array(scales, np.float32)
         self._limit = np.float32(MAX_SPEED * event.speed)
+        #: How many numbers summarise all events, before the features of the last one.
+        self._event, self._summary = event, summary_count(event)
+        self._features = slice(self._summary, layout.features.stop)
 
-    def feed(self, x: Floats, values: Floats) -> None:
+    def feed(self, x: Floats, values: Floats, *, heard: bool) -> None:
         """Move rows to an event each, and write the event's features into them."""
         f, position = values[:, self._columns], self._position
+        last = x[:, self._layout.position].copy() if self._summary else None
         for column in self._logs:
             seconds = f[:, column]
             np.maximum(seconds, LOG_EPSILON, out=seconds)
             np.log(seconds, out=seconds)
         if position is not None:
             self._move(x, values, position, f[:, self._motion])
+        if last is not None:
+            p, summary = last.shape[1], x[:, : self._summary]
+            motion = Motion(last, *np.split(f[:, self._motion], [p, 2 * p], axis=1))
+            summary[:] = summarise(np, self._event, values, motion, summary, heard=heard)
         f -= self._centre
         f /= self._scale
         for signed in self._signed:
             np.arcsinh(f[:, signed], out=f[:, signed])
-        x[:, self._layout.features] = f
+        x[:, self._features] = f
 
     def _move(self, x: Floats, values: Floats, position: Factor, motion: Floats) -> None:
         """Move rows to the next position; fill motion with the slide and two velocities."""

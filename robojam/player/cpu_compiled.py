@@ -14,7 +14,13 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robojam.model.features import Floats
+from robojam.model.features import (
+    LANDING_NUMBERS,
+    MOVE_NUMBERS,
+    Floats,
+    summarised,
+    summary_count,
+)
 from robojam.player import kernels as k
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import Network, RandomNumbers, Sampling
@@ -54,14 +60,15 @@ class CompiledStepper:
     def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
         """Advance every voice by the same event (C)."""
         if self.batch is None:
-            self.feed(0, event)
+            self._event[:] = event
+            k.feed(*self._network, self._row_views[0], self._event, 1)
         else:
             self.batch.feed_all(event, voices)
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
-        """Advance one voice by an event (C)."""
+        """Advance one voice by an event (C) of its own."""
         self._event[:] = event
-        k.feed(*self._network, self._row_views[voice], self._event)
+        k.feed(*self._network, self._row_views[voice], self._event, 0)
 
     def prepare(self) -> None:
         """Compute what the next event of a single voice needs and does not change."""
@@ -102,6 +109,12 @@ class _Plan:
         # The one before the first layer's output multiplies the bias.
         bias, trunk = layout.features.stop, layout.trunk.copy()
         trunk[bias] = 0
+        event_factors = [head.factor for head in network.heads]
+        plan_factors = self._append(chain(*factors))
+        of_summary = [0, 0]  # where the factors of place and dt stand in the plan
+        if event.summarises:
+            numbers = map(event_factors.index, summarised(event))
+            of_summary = [plan_factors + k.FACTOR_SIZE * number for number in numbers]
         places = {
             k.UNITS: network.units,
             k.LAYERS: len(layers),
@@ -113,7 +126,14 @@ class _Plan:
             k.SPEED_AT: self._place([event.speed]),
             k.TRUNK: self._product(trunk, layout.trunk[bias]),
             k.PLAN_LAYERS: self._append(chain(*layers)),
-            k.PLAN_FACTORS: self._append(chain(*factors)),
+            k.PLAN_FACTORS: plan_factors,
+            k.SUMMARY: summary_count(event),
+            k.MOVE_MEANS: len(event.move_means),
+            k.LANDING_MEANS: len(event.landing_means),
+            k.DECAYS_AT: self._place([*event.move_means, *event.landing_means]),
+            k.NUMBERS_AT: self._place(np.zeros(max(MOVE_NUMBERS, LANDING_NUMBERS))),
+            k.PLACE: of_summary[0],
+            k.TIME: of_summary[1],
             k.INPUT_AT: self._place(np.zeros(self._longest + k.TILE_ROWS)),
             k.SUM_AT: self._place(np.zeros(self._widest)),
             k.TRUNK_AT: self._place(np.zeros(self._widest)),

@@ -21,8 +21,24 @@ from typing import Unpack
 
 import numpy as np
 
-from robojam.model.event import Factor
-from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION, Floats
+from robojam.model.event import EventSpec, Factor
+from robojam.model.features import (
+    FLOOR,
+    LEAST_WEIGHT,
+    LOG_EPSILON,
+    LONG,
+    MAX_SPEED,
+    MEANS_START,
+    MIN_DURATION,
+    MOVE_NUMBERS,
+    REST,
+    SLOW,
+    STROKE_NUMBERS,
+    TURN,
+    Floats,
+    summarised,
+    summary_count,
+)
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers, Sampling
 from robojam.player.state_layout import LayerLayout, StateLayout
@@ -111,6 +127,7 @@ class SingleStepper:
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
         self._input_gate, self._forget_gate, self._output_gate = s[:n], s[n : 2 * n], s[3 * n :]
         self._dims = self.event.position.dims if self.event.position else 0
+        self._summary = SingleSummary(self.event) if self.event.summarises else None
         layers = [_SingleLayer(la) for la in layout.layers]
         # Views of each voice's row, made once: to make one costs as much as a small product.
         self._feature_views = [row[layout.features] for row in self.rows]
@@ -131,13 +148,23 @@ class SingleStepper:
     def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
         """Advance the first voices, or every one, by the same event (C)."""
         if self.batch is None:
-            self.feed(0, event)
+            self._feed(0, event, heard=True)
         else:
             self.batch.feed_all(event, voices)
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
-        """Advance one voice by an event (C)."""
-        self._feature_views[voice][:] = self._features(self._motion_views[voice], event)
+        """Advance one voice by an event (C) of its own."""
+        self._feed(voice, event, heard=False)
+
+    def _feed(self, voice: int, event: Sequence[float], *, heard: bool) -> None:
+        features = self._feature_views[voice]
+        if self._summary is None:
+            features[:] = self._features(self._motion_views[voice], event)
+        else:
+            old = features[: self._summary.count].tolist(), self._motion_views[voice].tolist()
+            new = self._features(self._motion_views[voice], event)
+            motion = self._motion_views[voice]
+            features[:] = self._summary.update(*old, motion, event, heard=heard) + new
         z, s = self._z, self._opened
         for layer, new, known, cell, writes in self._layer_views[voice]:
             product = layer.known_product(known)
@@ -250,6 +277,79 @@ class SingleStepper:
         for share, velocity in zip(shares, velocities, strict=True):
             unit = [x + share * scale * v for x, v in zip(unit, velocity, strict=True)]
         return unit
+
+
+class SingleSummary:
+    """Update of one summary: robojam.model.features.summarise, with Python's numbers."""
+
+    def __init__(self, event: EventSpec) -> None:
+        place, self._duration = summarised(event)
+        self._place, self._event = place, event
+        self.count = summary_count(event)
+        self._landings = MEANS_START + (1 + MOVE_NUMBERS) * len(event.move_means)
+
+    def update(
+        self,
+        summary: _Row,
+        before: _Row,
+        motion: Floats,
+        values: Sequence[float],
+        *,
+        heard: bool,
+    ) -> _Row:
+        """Return a summary after an event (C), given a voice's motion before and after it."""
+        assert self._place.slides is not None
+        if math.isnan(before[0]):  # the first event only sets the place
+            return summary
+        dt = values[self._duration.columns[0]]
+        x, y = (values[column] for column in self._place.columns)
+        slid = x - before[0], y - before[1]
+        rest = (math.log(max(dt, LOG_EPSILON)) - self._duration.centre) / self._duration.scale
+        unit = [(v - self._place.centre) / self._place.scale for v in (x, y)]
+        places = [*unit, unit[0] ** 2 / 2, unit[1] ** 2 / 2]
+        if values[self._place.slides] > 0.5:
+            scale = self._place.scale
+            ends = [
+                math.log1p((math.expm1(summary[0]) * LONG + dt) / LONG),
+                math.log1p((math.expm1(summary[1]) * LONG + math.hypot(*slid)) / LONG),
+                (summary[2] * scale + slid[0]) / scale,
+                (summary[3] * scale + slid[1]) / scale,
+            ]
+            speed, *turn, change = self._turn(motion.tolist())
+            numbers = [rest, speed, *turn, *places, rest * rest / 2, speed * speed / 2, change]
+            flag, at, decays = STROKE_NUMBERS, MEANS_START, self._event.move_means
+        else:
+            scale = self._place.scale
+            ends = [0.0] * STROKE_NUMBERS
+            jump = [distance / scale for distance in slid]
+            stroke = [*summary[:2], math.hypot(*summary[2:4])]
+            rest, way = (rest - REST) / 2, math.hypot(*jump)
+            squares = rest * rest / 2, way * way / 2
+            numbers = [rest, *jump, way, *places, *stroke, *squares]
+            flag, at, decays = STROKE_NUMBERS + 1, self._landings, self._event.landing_means
+        summary[:STROKE_NUMBERS] = ends
+        if not heard and not summary[flag] and decays and summary[at]:
+            return summary
+        summary[flag] = 0.0 if heard else 1.0
+        for decay in decays:
+            added = 1 - decay
+            summary[at] += added * (1 - summary[at])
+            share, at = added / max(summary[at], LEAST_WEIGHT), at + 1
+            stop = at + len(numbers)
+            means = zip(summary[at:stop], numbers, strict=True)
+            summary[at:stop] = [mean + share * (number - mean) for mean, number in means]
+            at = stop
+        return summary
+
+    def _turn(self, motion: _Row) -> _Row:
+        """Return a move's speed, the cosine, sine and its size of its turn, speed's change."""
+        vx, vy, ux, uy = motion[2:6]
+        full = self._event.speed
+        speed, before = math.hypot(vx, vy), math.hypot(ux, uy)
+        scale = TURN / (speed * before + (SLOW * full) ** 2)
+        cosine, sine = (vx * ux + vy * uy) * scale, (ux * vy - uy * vx) * scale
+        change = abs(speed - before) / (speed + before + SLOW * full)
+        return [math.asinh(speed / full), cosine, sine, abs(sine), change]
 
 
 def _flag(logit: float, u: float, temperature: float) -> float:

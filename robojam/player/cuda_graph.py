@@ -38,14 +38,15 @@ class CudaGraphStepper:
         self._initial = network.initial(voices)
         device, event = network.start.device, network.event
         columns, factors = len(event.columns), len(event.factors)
-        self._event_and_mask = torch.zeros(voices, columns + 1, device=device)
+        # Each voice's event, whether humans played it, and whether the voice is fed.
+        self._fed = torch.zeros(voices, columns + 2, device=device)
         self._random = torch.zeros(voices, factors + columns, device=device)
         self._sampling = torch.ones(2, device=device)  # temperature, spread
         self._out = torch.zeros(voices, columns, device=device)
         self._split = factors
         # In memory that a GPU reads by itself.
         pinned = device.type == "cuda"
-        self._event_on_host = torch.zeros(self._event_and_mask.shape, pin_memory=pinned)
+        self._event_on_host = torch.zeros(self._fed.shape, pin_memory=pinned)
         self._random_on_host = torch.zeros(self._random.shape, pin_memory=pinned)
         prepare = _capture if device.type == "cuda" else _uncaptured
         # Weak, so that the device's memory is free as soon as the stepper is.
@@ -62,15 +63,15 @@ class CudaGraphStepper:
         self.state.write(slice(None), self._initial)
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
-        """Advance one voice by an event (C)."""
+        """Advance one voice by an event (C) of its own."""
         self._event_on_host.zero_()
-        self._event_on_host[voice] = torch.tensor([*event, 1.0])
+        self._event_on_host[voice] = torch.tensor([*event, 0.0, 1.0])
         self._feed_from_host()
 
     def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
         """Advance the first voices by the same event (C): the others too, at the same cost."""
         del voices
-        self._event_on_host[:] = torch.tensor([*event, 1.0])
+        self._event_on_host[:] = torch.tensor([*event, 1.0, 1.0])
         self._feed_from_host()
 
     def prepare(self) -> None:
@@ -91,12 +92,13 @@ class CudaGraphStepper:
         return drawn
 
     def _feed_from_host(self) -> None:
-        self._event_and_mask.copy_(self._event_on_host, non_blocking=True)
+        self._fed.copy_(self._event_on_host, non_blocking=True)
         self._feed()
 
     def _feed_masked(self) -> None:
-        after = self._network.feed(self.state, self._event_and_mask[:, :-1])
-        self.state.write(slice(None), after, where=self._event_and_mask[:, -1:] > 0.5)
+        events, heard, fed = self._fed[:, :-2], self._fed[:, -2:-1], self._fed[:, -1:]
+        after = self._network.feed(self.state, events, heard=heard)
+        self.state.write(slice(None), after, where=fed > 0.5)
 
     def _sample_at(self, temperature: float | torch.Tensor) -> None:
         numbers = self._random[:, : self._split], self._random[:, self._split :]

@@ -104,7 +104,7 @@ def generate(
         landed[takes] = True
         steps.append((takes, touches))
         if len(takes):
-            state = network.feed(state, touches.astype(np.float32) + half)
+            state = network.feed(state, touches.astype(np.float32) + half, heard=False)
     return _by_take(steps, count)
 
 

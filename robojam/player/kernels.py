@@ -22,7 +22,21 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from robojam.model.features import FLOOR, LOG_EPSILON, MAX_SPEED, MIN_DURATION
+from robojam.model.features import (
+    FLOOR,
+    LANDING_NUMBERS,
+    LEAST_WEIGHT,
+    LOG_EPSILON,
+    LONG,
+    MAX_SPEED,
+    MEANS_START,
+    MIN_DURATION,
+    MOVE_NUMBERS,
+    REST,
+    SLOW,
+    STROKE_NUMBERS,
+    TURN,
+)
 from robojam.player.reference import COLD, LONGEST
 
 #: Rows and columns of a tile of weights.
@@ -31,7 +45,8 @@ TILE_COLUMNS: Final = 16
 
 # Places in a plan. Names that end in _AT are places in floats, those in _ROW in a row.
 UNITS, LAYERS, FACTORS, DIMS, FEATURES, DURATION, MOTION_ROW, HEAD_ROWS = range(8)
-SPEED_AT, INPUT_AT, SUM_AT, TRUNK_AT, TRUNK, PLAN_LAYERS, PLAN_FACTORS, HEADER = range(8, 16)
+SPEED_AT, INPUT_AT, SUM_AT, TRUNK_AT, TRUNK, PLAN_LAYERS, PLAN_FACTORS = range(8, 15)
+SUMMARY, MOVE_MEANS, LANDING_MEANS, DECAYS_AT, NUMBERS_AT, PLACE, TIME, HEADER = range(15, 23)
 # Of a layer, from its beginning in the plan. NEW, KNOWN, TRUNK and HEAD are products.
 NEW, KNOWN, NEW_ROW, NEW_ROWS, OUTPUT_ROW, CELL_ROW, AHEAD_AT, AHEAD_OF_AT = range(8)
 LAYER_SIZE: Final = 8
@@ -144,7 +159,7 @@ def _move(plan: _A, floats: _A, row: _A, event: _A) -> None:
     """Write an event's features to a row, and move its position and velocities there."""
     p, duration, speed = plan[DIMS], plan[DURATION], floats[plan[SPEED_AT]]
     motion = row[plan[MOTION_ROW] : plan[MOTION_ROW] + 3 * p]
-    f = 0
+    f = plan[SUMMARY]
     for i in range(plan[FACTORS]):
         factor = plan[PLAN_FACTORS] + i * FACTOR_SIZE
         kind, dims, at = plan[factor + KIND], plan[factor + FACTOR_DIMS], plan[factor + UNIT_AT]
@@ -172,6 +187,74 @@ def _move(plan: _A, floats: _A, row: _A, event: _A) -> None:
             row[f + p + d] = math.asinh(now / speed)
             row[f + 2 * p + d] = math.asinh(before / speed)
         f += 3 * p
+
+
+@njit(error_model="numpy")
+def _summarise(
+    plan: _A, floats: _A, row: _A, event: _A, last_x: _A, last_y: _A, heard: _A
+) -> None:
+    """Update a row's summary after an event, given the place before: features.summarise."""
+    if math.isnan(last_x):
+        return
+    place, time = plan[PLACE], plan[TIME]
+    unit, columns = plan[place + UNIT_AT], plan[place + COLUMNS]
+    centre, scale = floats[unit], floats[unit + 1]
+    x, y = event[plan[columns]], event[plan[columns + 1]]
+    slid_x, slid_y = x - last_x, y - last_y
+    dt = event[plan[DURATION]]
+    unit = plan[time + UNIT_AT]
+    rest = (math.log(max(dt, LOG_EPSILON)) - floats[unit]) / floats[unit + 1]
+    unit_x, unit_y = (x - centre) / scale, (y - centre) / scale
+    numbers = floats[plan[NUMBERS_AT] :]
+    if event[plan[place + SLIDES]] > 0.5:
+        count, means, decays = MOVE_NUMBERS, plan[MOVE_MEANS], plan[DECAYS_AT]
+        at, flag = MEANS_START, STROKE_NUMBERS
+        motion = row[plan[MOTION_ROW] + 2 : plan[MOTION_ROW] + 6]
+        now_x, now_y, before_x, before_y = motion[0], motion[1], motion[2], motion[3]
+        full, now = floats[plan[SPEED_AT]], math.hypot(now_x, now_y)
+        slow = (SLOW * full) * (SLOW * full)
+        turn = TURN / (now * math.hypot(before_x, before_y) + slow)
+        sine = (before_x * now_y - before_y * now_x) * turn
+        numbers[0], numbers[1] = rest, math.asinh(now / full)
+        numbers[2] = (now_x * before_x + now_y * before_y) * turn
+        numbers[3], numbers[4] = sine, abs(sine)
+        numbers[9], numbers[10] = rest * rest / 2, numbers[1] * numbers[1] / 2
+        then = math.hypot(before_x, before_y)
+        numbers[11] = abs(now - then) / (now + then + SLOW * full)
+        own = 5
+    else:
+        count, means = LANDING_NUMBERS, plan[LANDING_MEANS]
+        decays = plan[DECAYS_AT] + plan[MOVE_MEANS]
+        at, flag = MEANS_START + (1 + MOVE_NUMBERS) * plan[MOVE_MEANS], STROKE_NUMBERS + 1
+        jump_x, jump_y = slid_x / scale, slid_y / scale
+        numbers[0], numbers[1], numbers[2] = (rest - REST) / 2, jump_x, jump_y
+        numbers[3] = math.hypot(jump_x, jump_y)
+        numbers[8], numbers[9] = row[0], row[1]
+        numbers[10] = math.hypot(row[2], row[3])
+        numbers[11] = numbers[0] * numbers[0] / 2
+        numbers[12] = numbers[3] * numbers[3] / 2
+        own = 4
+    numbers[own], numbers[own + 1] = unit_x, unit_y
+    numbers[own + 2], numbers[own + 3] = unit_x * unit_x / 2, unit_y * unit_y / 2
+    if event[plan[place + SLIDES]] > 0.5:
+        row[0] = math.log1p((math.expm1(row[0]) * LONG + dt) / LONG)
+        way = math.hypot(slid_x, slid_y)
+        row[1] = math.log1p((math.expm1(row[1]) * LONG + way) / LONG)
+        row[2], row[3] = row[2] + slid_x / scale, row[3] + slid_y / scale
+    else:
+        row[:STROKE_NUMBERS] = 0
+    if heard == 0 and row[flag] == 0 and means > 0 and row[at] != 0:
+        return
+    row[flag] = 0 if heard else 1
+    for i in range(means):
+        added = 1 - floats[decays + i]
+        weight = row[at] + added * (1 - row[at])
+        row[at] = weight
+        share = added / max(weight, LEAST_WEIGHT)
+        for j in range(count):
+            mean = row[at + 1 + j]
+            row[at + 1 + j] = mean + share * (numbers[j] - mean)
+        at += 1 + count
 
 
 @njit(error_model="numpy", fastmath={"contract"})
@@ -266,12 +349,18 @@ def prepare(plan: _A, floats: _A, tiles: _A, row: _A) -> None:
 
 
 @njit(
-    "void(i8[::1],f4[::1],i2[::1],f4[::1],f8[::1])",
+    "void(i8[::1],f4[::1],i2[::1],f4[::1],f8[::1],i8)",
     nogil=True, cache=True, error_model="numpy",
 )  # fmt: skip
-def feed(plan: _A, floats: _A, tiles: _A, row: _A, event: _A) -> None:
-    """Advance a voice by an event (C)."""
-    _move(plan, floats, row, event)
+def feed(plan: _A, floats: _A, tiles: _A, row: _A, event: _A, heard: _A) -> None:
+    """Advance a voice by an event (C), heard or its own: 1 or 0."""
+    motion = plan[MOTION_ROW]
+    if plan[SUMMARY]:
+        last_x, last_y = row[motion], row[motion + 1]
+        _move(plan, floats, row, event)
+        _summarise(plan, floats, row, event, last_x, last_y, heard)
+    else:
+        _move(plan, floats, row, event)
     n, z_at = plan[UNITS], plan[SUM_AT]
     for i in range(plan[LAYERS]):
         layer = plan[PLAN_LAYERS] + i * LAYER_SIZE

@@ -129,7 +129,7 @@ class NetworkStates:
     def feed(self, rows: _Rows, events: Sequence[Sequence[float]]) -> None:
         """Advance some candidates by an event (C) each."""
         values = self._network.array([list(event) for event in events])
-        self._state.write(rows, self._network.feed(self._state.rows(rows), values))
+        self._state.write(rows, self._network.feed(self._state.rows(rows), values, heard=False))
 
     def sample(self, rows: _Rows, numbers: Floats) -> Floats:
         """Draw the next event (N, C) of N candidates."""

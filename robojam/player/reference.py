@@ -41,7 +41,7 @@ class RecurrentState:
 
     hidden and cell hold an array (V, units) for each layer. position (V, P) is the place of
     the last event (NaN before the first one), velocity and previous_velocity (V, P) the last
-    two velocities, features (V, F) the features of the last event.
+    two velocities, features (V, S + F) the summary of all events and the features of the last.
     """
 
     hidden: list[Array]
@@ -171,6 +171,7 @@ class Network:
         """Return the state of V voices before their first event."""
         xp, start = self.xp, self.start
         dims = self.position.dims if self.position else 0
+        known = features.summary_count(self.event) + features.feature_count(self.event)
         blank = xp.concatenate([start[0, 0, :1][None] * 0] * voices)  # (V, 1)
         zero = xp.concatenate([blank] * (dims + 1), -1)[:, 1:]  # (V, P)
         return RecurrentState(
@@ -179,11 +180,17 @@ class Network:
             position=zero + math.nan,
             velocity=zero + 0,
             previous_velocity=zero + 0,
-            features=xp.concatenate([blank] * features.feature_count(self.event), -1),
+            features=xp.concatenate([blank] * known, -1),
         )
 
-    def feed(self, state: RecurrentState, values: Array) -> RecurrentState:
-        """Return the state after one event (V, C) of each voice."""
+    def feed(
+        self, state: RecurrentState, values: Array, *, heard: bool | Array = True
+    ) -> RecurrentState:
+        """Return the state after one event (V, C) of each voice.
+
+        heard is whether humans played it, or (V, 1) with 1 where they did and 0 elsewhere
+        (robojam.model.features.summarise).
+        """
         xp, event = self.xp, self.event
         position = slid = state.position
         now, before = state.velocity, state.previous_velocity
@@ -193,6 +200,12 @@ class Network:
             slid = features.slide(self.position, values, last)
             now, before = features.velocity(event, values, slid), now
         x = event_features = features.features(xp, event, values, slid, now, before)
+        if event.summarises:
+            summary = state.features[:, : -x.shape[-1]]
+            motion = features.Motion(state.position, slid, now, before)
+            given = values, motion, summary
+            summary = features.summarise(xp, event, *given, heard=heard)
+            event_features = concat(xp, [summary, x])
         hidden: list[Array] = []
         cell: list[Array] = []
         n = self.units

@@ -1,10 +1,10 @@
 """Layout of a voice's state as one row of numbers, and the weights that fit it.
 
-For play on the CPU. A row holds the last event's features, then each layer's output with a
-one before each, then the cells, then the last position and the last two velocities. A layer
-reads its own part of the row in place, the heads read all that comes before the cells, and
-biases are rows of the weights, multiplied by the ones. To keep or restore a voice is to copy
-a row.
+For play on the CPU. A row holds the summary of all events and the last event's features, then
+each layer's output with a one before each, then the cells, then the last position and the
+last two velocities. A layer reads its own part of the row in place, the heads read all that
+comes before the cells, and biases are rows of the weights, multiplied by the ones. To keep or
+restore a voice is to copy a row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robojam.model.features import Floats, feature_count
+from robojam.model.features import Floats, feature_count, summary_count
 from robojam.player.reference import Network, RecurrentState
 
 #: Bytes of a cache line.
@@ -54,7 +54,8 @@ class StateLayout:
     def __init__(self, network: Network) -> None:
         """Lay out a network's weights to fit the rows."""
         event = network.event
-        n, f = network.units, feature_count(event)
+        n, s = network.units, summary_count(event)
+        f = s + feature_count(event)
         dims = event.position.dims if event.position else 0
         self.features = slice(0, f)
         self.head_input = slice(0, f + (1 + n) * len(network.gates))
@@ -68,11 +69,11 @@ class StateLayout:
                 rows = [bias[None], weight[:inputs], 0 * bias[None], weight[inputs:]]
             self.layers.append(
                 LayerLayout(
-                    reads=slice(out - n - 1 if i else 0, out + 1 + n),
+                    reads=slice(out - n - 1 if i else s, out + 1 + n),
                     writes=slice(out + 1, out + 1 + n),
                     cell=slice(cell, cell + n),
                     weight=aligned(np.concatenate(rows)),
-                    new=1 + n if i else f,
+                    new=1 + n if i else f - s,
                 )
             )
             out, cell = out + 1 + n, cell + n

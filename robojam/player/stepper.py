@@ -1,6 +1,8 @@
 """Protocol of a stepper: the state of V voices, and the steps over it.
 
-A step on one voice, on all voices or on a batch of them has the same result, up to rounding.
+A step on one voice, on all voices or on a batch of them has the same result, up to rounding,
+but for the means of a model with a summary (robojam.model.features.summarise): these are of
+what humans played.
 robojam.player.reference has the mathematics; robojam.player.cpu_single, cpu_batch and
 cuda_graph are the same mathematics made fast.
 """
@@ -29,10 +31,10 @@ class Stepper(Protocol):
         """Return every voice to the state before its first event."""
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
-        """Advance one voice by an event (C)."""
+        """Advance one voice by an event (C) that it has played itself."""
 
     def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
-        """Advance the first voices, or every one, by the same event (C).
+        """Advance the first voices, or every one, by the same event (C), which humans played.
 
         The state of the others is undefined afterwards.
         """

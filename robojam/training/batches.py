@@ -24,26 +24,33 @@ class Batch:
     events: Tensor  # (B, T, C)
     cell: Tensor  # (B, T), width of the cells in which the events' places are known to lie
     scored: Tensor  # (B, T), bool, the events that are predicted and count in the loss
+    context: int = 0  # events of every row that come before the first that is scored
 
     def select(self, rows: slice) -> Batch:
         """Return some rows of the batch."""
-        return Batch(self.events[rows], self.cell[rows], self.scored[rows])
+        return Batch(self.events[rows], self.cell[rows], self.scored[rows], self.context)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A window of one performance: rows start to end; opening: it begins the performance."""
+    """A window of one performance: rows start to end, the first `context` of them unscored.
+
+    Without context it begins the performance.
+    """
 
     start: int
     end: int
-    opening: bool
+    context: int
 
 
-def cut_windows(lengths: Integers, window: int, rng: np.random.Generator) -> list[Chunk]:
+def cut_windows(
+    lengths: Integers, window: int, rng: np.random.Generator, *, context: int = 1
+) -> list[Chunk]:
     """Cut performances of lengths (P,) into windows at random offsets.
 
-    Each window but a performance's first begins with the last event of the window before,
-    which is given to the model and not scored, so that every event is scored exactly once.
+    Before each window but a performance's first come the last events of the windows before,
+    which are given to the model and not scored: every event is scored exactly once. Of these
+    there are context, or its half, a quarter and so on where a window has fewer before it.
     """
     chunks: list[Chunk] = []
     start = 0
@@ -51,9 +58,12 @@ def cut_windows(lengths: Integers, window: int, rng: np.random.Generator) -> lis
         end = first = start + length
         if length > window:
             first = start + int(rng.integers(max(1, window // 2), max(2, window)))
-        chunks.append(Chunk(start, first, True))
+        chunks.append(Chunk(start, first, 0))
         for begin in range(first, end, window):
-            chunks.append(Chunk(begin - 1, min(begin + window, end), False))
+            size = context
+            while size > begin - start:
+                size //= 2
+            chunks.append(Chunk(begin - size, min(begin + window, end), size))
         start = end
     return chunks
 
@@ -61,16 +71,23 @@ def cut_windows(lengths: Integers, window: int, rng: np.random.Generator) -> lis
 def group_batches(
     chunks: list[Chunk], events: int, rng: np.random.Generator
 ) -> Iterator[list[Chunk]]:
-    """Group windows of similar length into batches of about `events` events, shuffled."""
+    """Group windows of similar length into batches of about `events` events, shuffled.
+
+    Context of more than one event is not counted, and is the same in a whole batch.
+    """
     order = rng.permutation(len(chunks))
-    sizes = np.array([chunks[i].end - chunks[i].start for i in order])
-    order = order[np.argsort(sizes, kind="stable")]
+    contexts = np.array([max(chunk.context, 1) for chunk in chunks])
+    sizes = np.array([chunk.end - chunk.start for chunk in chunks])
+    sizes -= np.where(contexts > 1, contexts, 0)
+    order = order[np.lexsort((sizes[order], contexts[order]))]
     groups: list[list[Chunk]] = [[]]
+    last = order[0]
     for i in order:
-        size = chunks[i].end - chunks[i].start
-        if groups[-1] and size * (len(groups[-1]) + 1) > events:
+        full = sizes[i] * (len(groups[-1]) + 1) > events or contexts[i] != contexts[last]
+        if groups[-1] and full:
             groups.append([])
         groups[-1].append(chunks[i])
+        last = i
     for i in rng.permutation(len(groups)):
         yield groups[i]
 
@@ -121,7 +138,7 @@ class WindowSampler:
         for row, chunk in enumerate(group):
             size = chunk.end - chunk.start
             events[row, :size] = self.corpus.events[chunk.start : chunk.end]
-            scored[row, 0 if chunk.opening else 1 : size] = True
+            scored[row, chunk.context : size] = True
             performance = np.searchsorted(self._ends, chunk.start, side="right")
             lattices[row, :size, 0] = self._lattices[performance]
         places = None if event.position is None else events[..., [*event.position.columns]]
@@ -137,4 +154,5 @@ class WindowSampler:
             cell = np.where(lattices > 0, 1 / lines, event.position.noise)[..., 0]
         if mirror:
             events = mirror_randomly(event, events, rng)
-        return Batch(*(torch.from_numpy(a.copy()).to(device) for a in (events, cell, scored)))
+        e, w, s = (torch.from_numpy(a.copy()).to(device) for a in (events, cell, scored))
+        return Batch(e, w, s, min(chunk.context for chunk in group))

@@ -57,7 +57,7 @@ class WorkerGroup:
         """
         return slice(self.rank, None, self.size) if self.rank < batch else slice(0, 1)
 
-    def forward(self, module: Module, *inputs: Tensor) -> Tensor:
+    def forward(self, module: Module, *inputs: Tensor | int) -> Tensor:
         """Apply a module. The gradients that `backward` then finds are means over workers."""
         if self.size > 1:
             from torch.nn.parallel import DistributedDataParallel

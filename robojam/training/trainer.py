@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from msgspec import structs
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -47,6 +48,7 @@ class TrainingSettings:
     dropout: float = 0.1  # share of the inputs of layers and heads dropped at each step
     passes: float = 80.0  # over the corpus
     window: int = 128  # events in a window of backpropagation
+    context: int = 256  # most events before a window from which its first state is computed
     batch: int = 1280  # events in a batch, about
     rate: float = 3e-3  # the highest learning rate of Adam
     warmup: int = 100  # steps until the rate is the highest
@@ -55,6 +57,7 @@ class TrainingSettings:
     mirror: bool = True  # whether windows are mirrored
     upright: float = 0.08  # but for this last share of the run, whose best weights are saved
     lattices: bool = True  # whether the model knows the lattices of the corpus's screens
+    summary: bool = True  # whether a new model of touches is given means of what was played
     score_every: int = 2  # passes from one scoring of the held-out data to the next
     patience: int = 10  # scorings without a better one that end the run; 0: never
     minutes: float = 0.0  # time that ends the run, and the schedule with it; 0: no limit
@@ -70,6 +73,10 @@ SIZES: dict[str, dict[str, Any]] = {
     "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
     "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
 }
+
+#: Decays per move and per landing of the means of a new model's summary: means over some 20
+#: and 100 moves; and the last landing, and means over some 3 and 20.
+MOVE_MEANS, LANDING_MEANS = (0.95, 0.99), (0.0, 0.6, 0.95)
 
 #: From this share of its minutes on, a run that is behind schedule follows the clock.
 _CLOCK_FROM = 0.25
@@ -105,12 +112,15 @@ def event_of(corpus: Corpus, settings: TrainingSettings) -> EventSpec:
         names = ", ".join(corpus.columns)
         raise ValueError(f"{corpus.name} holds ({names}), not touches or strokes")
     event = touch_event(components=components, hidden=hidden)
-    if not settings.lattices or event.position is None:
+    if settings.summary:
+        event = structs.replace(event, move_means=MOVE_MEANS, landing_means=LANDING_MEANS)
+    position = event.position
+    if not settings.lattices or position is None:
         return event
-    columns = list(event.position.columns)
-    places = (performance[:, columns] for performance in corpus.performances())
-    shares = lattice.shares(places, event.position.noise)
-    return touch_event(components=components, hidden=hidden, lattices=shares)
+    places = (touches[:, list(position.columns)] for touches in corpus.performances())
+    on = structs.replace(position, lattices=lattice.shares(places, position.noise))
+    factors = (on if factor is position else factor for factor in event.factors)
+    return structs.replace(event, factors=tuple(factors))
 
 
 class BatchLikelihood(nn.Module):
@@ -120,10 +130,18 @@ class BatchLikelihood(nn.Module):
         super().__init__()
         self.model, self._use_bfloat16 = model, bfloat16
 
-    def forward(self, events: Tensor, cell: Tensor, scored: Tensor) -> Tensor:
-        """Return the log densities (N, F) of the N scored events of a batch, in nats."""
+    def forward(self, events: Tensor, cell: Tensor, scored: Tensor, context: int = 0) -> Tensor:
+        """Return the log densities (N, F) of the N scored events of a batch, in nats.
+
+        None of the first `context` events of a row is scored. If there are several, the state
+        after them is computed without gradients.
+        """
         with torch.autocast(events.device.type, torch.bfloat16, enabled=self._use_bfloat16):
             start = self.model.initial(len(events))
+            if context > 1:
+                with torch.no_grad():
+                    *_, start = self.model.listen(events[:, :context], start)
+                events, cell, scored = (x[:, context:] for x in (events, cell, scored))
             seen, last, now, before, _ = self.model.listen(events, start)
             trunk = self.model.trunk(seen)
         # The heads compute in full precision, as a density depends on small differences,
@@ -186,7 +204,7 @@ class Trainer:
         weights, fused = self.model.parameters(), settings.device in ("cpu", "cuda")
         self.optimiser = torch.optim.Adam(weights, settings.rate, (0.9, 0.98), fused=fused)
         rng = np.random.default_rng(settings.seed)
-        chunks = cut_windows(corpus.lengths, settings.window, rng)
+        chunks = cut_windows(corpus.lengths, settings.window, rng, context=settings.context)
         batches_per_pass = sum(1 for _ in group_batches(chunks, settings.batch, rng))
         self.steps = max(1, round(settings.passes * batches_per_pass))
         self.upright = round(self.steps * (1 - settings.upright)) if settings.mirror else -1
@@ -264,8 +282,9 @@ class Trainer:
             rng.bit_generator.state = self.pass_rng_state
         else:
             self.pass_rng_state = copy.deepcopy(dict(rng.bit_generator.state))
-        chunks = cut_windows(self.corpus.lengths, self.settings.window, rng)
-        return list(group_batches(chunks, self.settings.batch, rng))
+        s = self.settings
+        chunks = cut_windows(self.corpus.lengths, s.window, rng, context=s.context)
+        return list(group_batches(chunks, s.batch, rng))
 
     def draw(self, group: list[Chunk]) -> Batch:
         """Return a batch of windows with fresh noise."""
@@ -276,8 +295,8 @@ class Trainer:
         """Take an optimiser step on a batch; return its mean loss in nats per event."""
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        rows = self.workers.rows(len(group))
-        self.model.dropout.batch, self.model.dropout.rows = len(group), rows
+        rows = self.workers.rows(len(batch.events))
+        self.model.dropout.batch, self.model.dropout.rows = len(batch.events), rows
         own, scored = batch.select(rows), int(batch.scored.sum())
         loss: list[Tensor] = []
 
@@ -293,7 +312,8 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean loss of a batch, and the log densities (N, F) of its events."""
-        parts = self.workers.forward(self.likelihood, batch.events, batch.cell, batch.scored)
+        inputs = batch.events, batch.cell, batch.scored, batch.context
+        parts = self.workers.forward(self.likelihood, *inputs)
         return -parts.sum(-1).mean(), parts
 
     def _weighted_loss(

@@ -214,7 +214,7 @@ def test_training_is_fed_cell_middles_and_scored_over_cells():
     settings = TrainingSettings(units=8, components=2, hidden=8, mirror=False, passes=1)
     trainer = Trainer(data, data, settings)
     assert trainer.model.event.lattices == ((500, 6 / 7),)
-    batch = trainer.draw([Chunk(0, 40, True)])
+    batch = trainer.draw([Chunk(0, 40, 0)])
     assert batch.events[0, :, :2].numpy() == pytest.approx(events[:40, :2] + 0.001, abs=1e-6)
     assert batch.cell.numpy() == pytest.approx(1 / 500)
     assert batch.cell.shape == batch.scored.shape

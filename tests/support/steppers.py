@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from robojam.model.event import EventSpec, Factor
 from robojam.model.features import Floats
@@ -45,7 +46,12 @@ LINE = EventSpec(
     ),
 )
 
-SPECS = (TOUCHES, STROKES, SPACE, LINE)
+#: Touches whose model is given running means.
+REMEMBERED = structs.replace(
+    TOUCHES, name="remembered", move_means=(0.95,), landing_means=(0.0, 0.6)
+)
+
+SPECS = (TOUCHES, STROKES, SPACE, LINE, REMEMBERED)
 EVENTS = pytest.mark.parametrize("event", SPECS, ids=lambda event: event.name)
 
 
@@ -92,7 +98,8 @@ class ReferenceStepper:
 
     def feed(self, voice: int, event: Sequence[float]) -> None:
         row = slice(voice, voice + 1)
-        after = self._network.feed(self.state.rows(row), self._network.array([list(event)]))
+        values = self._network.array([list(event)])
+        after = self._network.feed(self.state.rows(row), values, heard=False)
         self.state.write(row, after)
 
     def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:

@@ -59,10 +59,12 @@ def run(*, data: Corpus = DATA, held_out: Corpus = HELD_OUT, **how: Any) -> Trai
 @given(
     lengths=st.lists(st.integers(0, 200), min_size=1, max_size=20),
     window=st.integers(1, 64),
+    context=st.sampled_from([1, 2, 32, 100]),
     seed=st.integers(0, 99),
 )
-def test_windows_score_every_event_once(lengths, window, seed):
-    chunks = cut_windows(np.array(lengths), window, np.random.default_rng(seed))
+def test_windows_score_every_event_once(lengths, window, context, seed):
+    rng = np.random.default_rng(seed)
+    chunks = cut_windows(np.array(lengths), window, rng, context=context)
     scored = np.zeros(sum(lengths), int)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     whose = np.repeat(np.arange(len(lengths)), lengths)
@@ -70,10 +72,11 @@ def test_windows_score_every_event_once(lengths, window, seed):
         assert 0 <= chunk.start <= chunk.end <= sum(lengths)
         inside = whose[chunk.start : chunk.end]
         assert len(set(inside.tolist())) <= 1  # of one performance
-        assert chunk.end - chunk.start <= window + 1
-        if chunk.opening:
+        assert chunk.end - chunk.start <= window + chunk.context
+        assert chunk.context <= context
+        if not chunk.context:
             assert chunk.start in starts
-        scored[chunk.start + (not chunk.opening) : chunk.end] += 1
+        scored[chunk.start + chunk.context : chunk.end] += 1
     assert (scored == 1).all()
 
 
@@ -91,7 +94,7 @@ def test_windows_differ_from_pass_to_pass():
 )
 def test_batches_hold_every_window_once_within_the_wanted_size(sizes, events, seed):
     ends = np.cumsum(sizes).tolist()
-    chunks = [Chunk(e - s, e, True) for s, e in zip(sizes, ends, strict=True)]
+    chunks = [Chunk(e - s, e, 0) for s, e in zip(sizes, ends, strict=True)]
     groups = list(group_batches(chunks, events, np.random.default_rng(seed)))
     assert sorted(c.start for g in groups for c in g) == [c.start for c in chunks]
     for group in groups:
@@ -100,7 +103,7 @@ def test_batches_hold_every_window_once_within_the_wanted_size(sizes, events, se
 
 
 def test_batches_hold_windows_of_similar_length():
-    chunks = [Chunk(0, n, True) for n in [5, 50] * 20]
+    chunks = [Chunk(0, n, 0) for n in [5, 50] * 20]
     for group in group_batches(chunks, 250, np.random.default_rng(0)):
         assert len({c.end for c in group}) == 1
 
@@ -116,7 +119,7 @@ def test_one_pass_scores_every_event_once():
 
 def test_batch_holds_the_events_with_fresh_noise():
     trainer = Trainer(DATA, HELD_OUT, replace(SMALL, mirror=False))
-    group = [Chunk(0, 10, True), Chunk(49, 55, False)]
+    group = [Chunk(0, 10, 0), Chunk(49, 55, 1)]
     batch = trainer.draw(group)
     values, scored = batch.events.numpy(), batch.scored.numpy()
     assert (batch.cell.numpy() == np.float32(1 / 1024)).all()  # they lie on no lattice
@@ -156,7 +159,7 @@ def test_last_steps_are_not_mirrored_and_the_best_of_them_is_kept(monkeypatch):
 def test_stroke_offsets_get_noise_around_their_whole_numbers():
     data = corpus(STROKES, [400])
     trainer = Trainer(data, data, replace(SMALL, mirror=False))
-    values = trainer.draw([Chunk(0, 400, True)]).events.numpy()[0]
+    values = trainer.draw([Chunk(0, 400, 0)]).events.numpy()[0]
     noise = values - data.events
     assert np.abs(noise[:, :2]).max() <= 0.5 + 1e-5
     assert abs(noise[:, :2].mean()) < 0.05
