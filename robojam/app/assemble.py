@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -69,6 +70,12 @@ log = logging.getLogger("robojam")
 _AXES: Final = {"x": "right", "-x": "left", "y": "down", "-y": "up"}
 #: Seconds that a replay waits for its MIDI ports, so that none of its touches is missed.
 _MIDI_WAIT: Final = 3.0
+#: Collections of what is young before one of everything, which takes tens of milliseconds where
+#: many voices play. Hardly anything needs it: there are few cycles of references.
+_FULL_COLLECTION: Final = 1000
+#: Seconds after which a thread that holds the interpreter gives it to another that waits: the
+#: recorder has to write what it gets within 10 ms, and the loop waits for nobody.
+_SWITCH: Final = 0.0005
 
 
 class AssemblyError(Exception):
@@ -130,11 +137,19 @@ class Assembly:
             signal.set_wakeup_fd(self.engine.calls.wake_fd, warn_on_full_buffer=False)
             for number in termination_signals():
                 signal.signal(number, stop)
-            gc.freeze()  # later collections skip all that exists now
+            _keep_waits_short()
             self.engine.priority = raise_priority()
             on_ready()
             self.speed_up()
             loop.run(self.engine)
+
+
+def _keep_waits_short() -> None:
+    """Have neither the garbage collector nor another thread hold the loop for long."""
+    gc.freeze()  # later collections skip all that exists now
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, _FULL_COLLECTION)
+    sys.setswitchinterval(_SWITCH)
 
 
 def open_log(options: Options) -> list[logging.Handler]:

@@ -20,7 +20,7 @@ from robojam.limits import RateLimiter
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
 from robojam.player.devices import can_compile, load_compiler
-from robojam.player.player import ModelPlayer
+from robojam.player.player import MAX_COMPILED, ModelPlayer
 from robojam.sessions.session import ModelRef
 from robojam.system.shell import printable
 
@@ -160,9 +160,11 @@ class Models:
     ) -> None:
         """Load a model with compiled steps in a thread of its own, where numba is installed.
 
-        Where that works, on_loaded is called there with the result.
+        Where that works, on_loaded is called there with the result. More voices than are
+        stepped by compiled functions need no compiler: importing it holds the interpreter for
+        seconds, and who plays would wait for it.
         """
-        if self.device != "cpu" or not can_compile():
+        if self.device != "cpu" or voices > MAX_COMPILED or not can_compile():
             return
 
         def work() -> None:

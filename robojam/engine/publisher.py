@@ -2,7 +2,8 @@
 
 Between a human's touch and the machine's answer nothing is done that can wait: what monitors
 and the recording are given of it, calls of the system and work of other threads, follows the
-answer, or the end of the turn of the engine's loop (`Publisher.flush`).
+answer, or the end of the turn of the engine's loop (`Publisher.flush`). Many voices need more
+time for their answers than that takes: then it comes first.
 """
 
 import logging
@@ -27,6 +28,8 @@ log = logging.getLogger("robojam")
 
 #: Changes that monitors are not sent: they come often, or concern few; the status has them.
 _IN_STATUS = ("held_up", "host", "planned", "planning", "visitor")
+#: Voices from which on a human's touch goes to monitors and recording before the answers to it.
+_MANY_VOICES: Final = 8
 #: Most events that wait for monitors and recording.
 _MAX_UNFLUSHED: Final = 256
 
@@ -63,8 +66,10 @@ class Publisher:
         more_follows = isinstance(event, TouchPending)
         if isinstance(event, TouchPlayed):
             touch = event.touch
-            more_follows = touch.phase is Phase.UP or not is_machine(touch.who)
-            if is_machine(touch.who):
+            more_follows = touch.phase is Phase.UP
+            if not is_machine(touch.who):
+                more_follows |= takes.options.voices < _MANY_VOICES
+            else:
                 now = self._clock()
                 self._echo.sent_touch(touch, now)
                 if touch.phase is not Phase.UP:

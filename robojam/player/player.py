@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,10 @@ TOUCH_COLUMNS = ("x", "y", "dt", "moving")
 TOUCH_KINDS = ("position", "position", "duration", "flag")
 #: The least and the greatest value of each column.
 _MIN, _MAX = (0.0, 0.0, MIN_DT, 0.0), (1.0, 1.0, MAX_DT, 1.0)
-#: From this many voices on a CPU steps them in batches, ahead; fewer are stepped one by one.
+#: From this many voices on a CPU steps them in batches, ahead; fewer are stepped one by one,
+#: by compiled functions where there are any.
 _MIN_LOOKAHEAD_VOICES = 8
+MAX_COMPILED: Final = _MIN_LOOKAHEAD_VOICES - 1
 #: Name of the steps that numpy takes on a CPU; the number tells apart what differs in bits.
 STEPS = "numpy 2"
 #: Components of a forecast with less weight than this are left out.
@@ -145,7 +147,7 @@ class ModelPlayer:
         self._batch: BatchStepper | None = None
         self._lookahead: Lookahead | None = None
         if xp is np:
-            compiled &= voices < _MIN_LOOKAHEAD_VOICES
+            compiled &= voices <= MAX_COMPILED
             stepper, self.steps = _make_cpu_stepper(self.network, voices, compiled=compiled)
             self._stepper = stepper
             if self.plans:

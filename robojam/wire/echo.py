@@ -66,7 +66,7 @@ _EVIDENCE: Final = 10.0
 #: Most sent events, and of those with one key; most sources, loops and runs of one source.
 _MAX_SENT, _MAX_SAME, _MAX_SOURCES, _MAX_LOOPS, _MAX_RUNS = 8192, 8, 64, 4, 32
 #: Most series, and events of each that are remembered as evidence, also after MAX_DELAY.
-_MAX_SERIES, _MAX_LAST = 256, 128
+_MAX_SERIES, _MAX_LAST = 1024, 128
 #: Touches that wait to be entered: the deadlines of many voices come together.
 _MAX_UNSETTLED: Final = 256
 #: Echoes from which on a loop is reported, and seconds for which the status shows it.
@@ -243,7 +243,8 @@ class EchoDetector:
         series = self._series.get(name)
         if series is None:
             if len(self._series) >= _MAX_SERIES:
-                del self._series[next(iter(self._series))]
+                # Its events name it, and it them: cleared, it is freed at once.
+                self._series.pop(next(iter(self._series))).last.clear()
             series = self._series[name] = _Series()
         return series
 

@@ -167,13 +167,14 @@ def test_numba_that_does_not_work_is_a_warning_and_numpy_steps_on(models, monkey
     assert not models.compiled
 
 
-def test_nothing_is_compiled_without_numba_or_on_a_gpu(models, monkeypatch):
+def test_nothing_is_compiled_without_numba_or_for_many_voices_or_on_a_gpu(models, monkeypatch):
     monkeypatch.setattr(model_loader, "load_compiler", lambda: pytest.fail("it is loaded"))
     at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target))
     monkeypatch.setattr(model_loader, "threading", at_once)
     monkeypatch.setattr(model_loader, "can_compile", lambda: False)
     models.load_compiled(MODEL, 1, lambda _: pytest.fail("there is no numba"))
     monkeypatch.setattr(model_loader, "can_compile", lambda: True)
+    models.load_compiled(MODEL, 8, lambda _: pytest.fail("numpy steps many voices"))
     models.device = "cuda"
     models.load_compiled(MODEL, 1, lambda _: pytest.fail("a GPU steps by itself"))
 

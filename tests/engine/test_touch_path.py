@@ -94,3 +94,13 @@ def test_touch_without_an_answer_reaches_monitor_in_the_same_turn(tmp_path):
     d.now += 0.01
     slide(d, 0.25)
     assert [m.name for m in d.take() if m.to == MONITOR] == ["human/move"]
+
+
+def test_touch_reaches_monitor_before_many_voices_hear_it(tmp_path):
+    d = DrivenEngine(tmp_path, RandomPlayer(voices=8), mode="duet", voices=8)
+    d.send("/robojam/subscribe", "i", MONITOR[1])
+    d.take()
+    sent: list[list[str]] = []
+    d.loaded.player.feed = lambda *_: sent.append([m.name for m in d.take() if m.to == MONITOR])
+    d.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    assert sent == [["human/down"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
@@ -435,6 +436,16 @@ def test_memory_is_bounded():
         echo.is_echo(f"host{i % 300}", i, 10 + i / 1e6 + 1e-7, kind=NOTE)
     assert len(echo._order) <= 8192
     assert len(echo._sent) <= 3 * 8192
-    assert len(echo._series) <= 256
+    assert len(echo._series) <= 1024
     assert len(echo._sources) <= 64
     assert all(len(source.runs) <= 32 for _, source in echo._sources.items())
+
+
+def test_what_is_forgotten_of_many_voices_needs_no_garbage_collection():
+    detector = EchoDetector()
+    gc.collect()
+    for i in range(3000):
+        place = (i % 64) / 64
+        detector.sent_touch(Touch(place, place, 0.1, Phase.MOVE, 0, f"ai{i}"), i * 0.01)
+        detector.settle()
+    assert gc.collect() == 0
