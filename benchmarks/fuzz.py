@@ -5,7 +5,7 @@
 
 The targets are those of tests/support/fuzz. Each fault is printed when it is found, with the
 smallest input that shows it as a test to be pasted, and so is an input that takes longer than
---limit (seconds of one packet, or of one call of a parser, the least of three). Without
+--limit (the processor's seconds for one packet, or one call of a parser, the least of three). Without
 --target the time is shared by all. --seed: the same inputs again. The status is 1 where a
 fault was found.
 """
@@ -32,9 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.fuzz import TARGETS, Meter, Target, TimeMeter, fault_of, shrink
 
-#: Seconds that one process spends on one target before it reports, and after which an input
-#: counts as one that never ends.
-_ROUND, _ENDLESS = 5.0, 20.0
+#: Seconds that one process spends on one target before it reports.
+_ROUND = 5.0
+#: Seconds after which an input counts as one that never ends: of the processor, and by the clock.
+_ENDLESS, _STUCK = 20.0, 300.0
 #: Seconds in which the smallest input is looked for.
 _SHRINKING = 20.0
 
@@ -63,14 +64,16 @@ def _end(*_: object) -> None:
 
 def _fault_of(target: Target, value: Any, meter: Meter) -> tuple[str, str] | None:
     """Return the fault of a value, as `fault_of`; one that never ends is a fault, too."""
-    alarm = getattr(signal, "SIGALRM", None)
-    if alarm is None:
+    if not hasattr(signal, "setitimer"):
         return fault_of(target, value, meter)
-    signal.signal(alarm, _end)
-    signal.setitimer(signal.ITIMER_REAL, _ENDLESS)
+    signal.signal(signal.SIGVTALRM, _end)
+    signal.signal(signal.SIGALRM, _end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _ENDLESS)
+    signal.setitimer(signal.ITIMER_REAL, _STUCK)
     try:
         return fault_of(target, value, meter)
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
