@@ -5,9 +5,9 @@
 
 The targets are those of tests/support/fuzz. Each fault is printed when it is found, with the
 smallest input that shows it as a test to be pasted, and so is an input that takes longer than
---limit (the processor's seconds for one packet, or one call of a parser, the least of three). Without
---target the time is shared by all. --seed: the same inputs again. The status is 1 where a
-fault was found.
+--limit (the processor's seconds for one packet, or one call of a parser, the least of three).
+Without --target the time is shared by all. --seed: the same inputs again. The status is 1 where
+a fault was found.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from support.fuzz import TARGETS, Meter, Target, TimeMeter, fault_of, shrink
 
 #: Seconds that one process spends on one target before it reports.
 _ROUND = 5.0
-#: Seconds after which an input counts as one that never ends: of the processor, and by the clock.
+#: Seconds after which an input counts as one that never ends: the processor's, and the clock's.
 _ENDLESS, _STUCK = 20.0, 300.0
 #: Seconds in which the smallest input is looked for.
 _SHRINKING = 20.0
