@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile, ModelFileError
+from robojam.player.planner import PhraseRequest
 from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
 from robojam.player.random_streams import RandomStreams
-from robojam.player.reference import Network, RecurrentState
+from robojam.player.reference import Network, RecurrentState, Sampling
 from robojam.touch import MAX_DT, MIN_DT
 
 _Doubles = NDArray[np.float64]
@@ -29,6 +30,8 @@ _Draw = Callable[[RecurrentState, _Indices, int, int], Floats]
 
 #: Most draws of a first touch that would come too early or too late.
 _TRIES = 256
+#: Takes that are planned at once.
+_PLANNED = 32
 
 
 def generate(
@@ -40,6 +43,8 @@ def generate(
     temperature: float,
     spread: float,
     silences: _Doubles | None = None,
+    follow: float = 0.0,
+    memory: float = 0.0,
 ) -> list[Touches]:
     """Continue performances with a model; return a take for each.
 
@@ -49,12 +54,29 @@ def generate(
     the first touch may slide on from it. A take lasts less than seconds, but has one touch
     at least, if the model does not hold that for next to impossible. None dwells for too
     long (robojam.jam.dwell). silences (B,) are the seconds that have passed since the end
-    of each performance: the first touch comes after them. Raises ModelFileError for a model
-    that is not over touches.
+    of each performance: the first touch comes after them. follow, -1 to 1, and memory, 0 to
+    1: the takes are planned (robojam.player.planner) as answers to the performances, unless
+    both are 0. Raises ModelFileError for a model that is not over touches, and where a model
+    without a matcher is to follow.
     """
-    network = ModelPlayer(file).network
+    player = ModelPlayer(file)
+    network = player.network
     half: Floats = np.array(file.event.noise, np.float32)
     half /= 2
+    if follow or memory:
+        if not player.plans:
+            raise ModelFileError(
+                f"{file.path} has no matcher, which follow and memory need: "
+                "robojam train --matcher-only adds one"
+            )
+        sampling: Sampling = {"temperature": temperature, "spread": spread}
+        player.set_sampling(**sampling)
+        random = RandomStreams(
+            len(performances), uniform=len(file.event.factors), normal=len(TOUCH_COLUMNS)
+        )
+        random.seed(seed)
+        dials = {"seconds": seconds, "follow": follow, "memory": memory}
+        return _planned(player, performances, random, half, silences, **dials)
     state = listen(network, performances, half)
     count, factors = len(performances), len(file.event.factors)
     random = RandomStreams(count, uniform=factors, normal=len(TOUCH_COLUMNS))
@@ -106,6 +128,47 @@ def generate(
         if len(takes):
             state = network.feed(state, touches.astype(np.float32) + half, heard=False)
     return _by_take(steps, count)
+
+
+def _planned(
+    player: ModelPlayer,
+    performances: Sequence[NDArray[Any]],
+    random: RandomStreams,
+    half: Floats,
+    silences: _Doubles | None,
+    *,
+    seconds: float,
+    follow: float,
+    memory: float,
+) -> list[Touches]:
+    """Return takes that are planned, phrase by phrase where they are longer than a plan."""
+    takes: list[Touches] = [np.empty((0, len(TOUCH_COLUMNS))) for _ in performances]
+    left = dict.fromkeys(range(len(performances)), seconds)
+    while left:
+        chosen = list(left)[:_PLANNED]
+        heard = [np.concatenate([performances[i], takes[i]]) for i in chosen]
+        requests = [
+            PhraseRequest(
+                voice=i,
+                count=len(takes[i]),
+                call=performances[i],
+                down=len(heard[n]) > 0,
+                earliest=0.0 if silences is None or len(takes[i]) else float(silences[i]),
+                seconds=left[i],
+            )
+            for n, i in enumerate(chosen)
+        ]
+        state = listen(player.network, heard, half)
+        plan = player.plan_phrases(requests, state, random, follow=follow, memory=memory)
+        while not plan.step():
+            pass
+        for i, phrase in zip(chosen, plan.touches(), strict=True):
+            touches = np.array([[p.x, p.y, p.dt, p.moving] for p in phrase], np.float64)
+            takes[i] = np.concatenate([takes[i], touches.reshape(-1, len(TOUCH_COLUMNS))])
+            left[i] = seconds - float(takes[i][:, 2].sum())
+            if left[i] <= 0 or not len(touches):
+                del left[i]
+    return [take[take[:, 2].cumsum() < seconds] for take in takes]
 
 
 def _played(drawn: Floats, half: Floats) -> Touches:

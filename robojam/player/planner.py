@@ -69,7 +69,7 @@ def weight_of(follow: float) -> float:
 def candidates_for(follow: float, memory: float, voices: int) -> tuple[int, int]:
     """Return how many of some voices are planned, and how many candidates each of them has.
 
-    There are MAX_CANDIDATES in all: with more voices each has fewer candidates, down to
+    Voices have MAX_CANDIDATES in all: with more of them each has fewer, down to
     FEWEST_CANDIDATES, and the last voices are not planned.
     """
     if not follow and not memory:  # there is nothing to choose by
@@ -153,32 +153,31 @@ class PhraseRequest:
     voice: int
     count: int
     call: AnyFloats
+    seconds: float
     down: bool = False
     earliest: float = 0.0
+
+    @property
+    def horizon(self) -> float:
+        """Seconds that are planned."""
+        return min(self.seconds, MAX_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSettings:
     """How phrases are planned.
 
-    seconds: how long they last, at most; all times are the model's, not stretched. follow:
-    -1 to 1, see `weight_of`. memory: 0 to 1, how much motifs count that were heard before.
-    lead: seconds that all candidates have in common. dwell: seconds that a finger may stay in
-    its place (robojam.jam.dwell). noise (4): half of the noise that the model was trained
-    with.
+    noise (4): half of the noise that the model was trained with. follow: -1 to 1, see
+    `weight_of`. memory: 0 to 1, how much motifs count that were heard before. lead: seconds
+    that all candidates have in common. dwell: seconds that a finger may stay in its place
+    (robojam.jam.dwell). Times are the model's, not stretched.
     """
 
-    seconds: float
     noise: Sequence[float]
     follow: float = 0.0
     memory: float = 0.0
     lead: float = 0.0
     dwell: float = LONG
-
-    @property
-    def horizon(self) -> float:
-        """Seconds that are planned."""
-        return min(self.seconds, MAX_SECONDS)
 
 
 class _Candidate:
@@ -247,7 +246,7 @@ class _Candidate:
         dt = clip(drawn[2] - half_dt, MIN_DT, MAX_DT)
         moving = drawn[3] > 0.5
         first, at, earliest = not self.touches, self.seconds + dt, self.request.earliest
-        untimely = first and (dt < earliest or dt >= settings.seconds)
+        untimely = first and (dt < earliest or dt >= self.request.seconds)
         if self.tries < (_TRIES if untimely else REDRAWS) and (
             untimely or self.dwell.too_long(at, x, y, moving=moving)
         ):
@@ -279,6 +278,7 @@ class _Phrase:
     ) -> None:
         """The candidates' states lie in rows from first_row; choices (PARTS) are uniform."""
         self.candidates, self._settings, self._first_row = candidates, settings, first_row
+        self._request = request
         self._choices, self._matcher = choices, matcher
         self._weight = weight_of(settings.follow)
         self._place: AnyFloats | None = None  # of the call, in the matcher's space
@@ -304,7 +304,8 @@ class _Phrase:
     @property
     def _end(self) -> float:
         """End of the part, in seconds."""
-        horizon, lead = self._settings.horizon, min(self._settings.lead, self._settings.horizon)
+        horizon = self._request.horizon
+        lead = min(self._settings.lead, horizon)
         return lead + (horizon - lead) * self._part / PARTS
 
     def choose(self, states: CandidateStates) -> None:
@@ -369,16 +370,16 @@ class Plan:
         streams: RandomStreams,
         matcher: Matcher | None,
         *,
+        size: int,
         batch: int = _BATCH,
     ) -> None:
-        """Plan a phrase for each request, or for the first ones (`candidates_for`).
+        """Plan a phrase for each request.
 
-        states has the rows of the first voice's candidates, then those of the next, each
-        with the state of its voice. batch: how many candidates are stepped at once.
+        size: how many candidates each voice has. states has the rows of the first voice's
+        candidates, then those of the next, each with the state of its voice. batch: how many
+        candidates are stepped at once.
         """
         self._settings, self._states, self._batch = settings, states, batch
-        self._voices = len(requests)
-        planned, size = candidates_for(settings.follow, settings.memory, len(requests))
         self._phrases = [
             _Phrase(
                 request,
@@ -388,7 +389,7 @@ class Plan:
                 streams.candidate_block(request.voice, request.count, _CHOICE, 0)[:PARTS, 0],
                 matcher,
             )
-            for i, request in enumerate(requests[:planned])
+            for i, request in enumerate(requests)
         ]
         self._open = list(self._phrases)
 
@@ -418,12 +419,12 @@ class Plan:
         numbers = np.stack([candidate.next_numbers() for _, _, candidate in active])
         with np.errstate(all="ignore"):
             drawn = self._states.sample(rows, numbers)
-        horizon, noise = self._settings.horizon, self._settings.noise
+        noise = self._settings.noise
         fed: _Rows = []
         events: list[list[float]] = []
         for (_, row, candidate), values in zip(active, drawn.tolist(), strict=True):
             touch = candidate.play(values, self._settings)
-            if touch is not None and candidate.seconds < horizon:
+            if touch is not None and candidate.seconds < candidate.request.horizon:
                 fed.append(row)
                 events.append([value + half for value, half in zip(touch, noise, strict=True)])
         if fed:
@@ -432,11 +433,10 @@ class Plan:
     def touches(self) -> list[list[Proposal]]:
         """Return the phrase of each voice, in the order of the requests.
 
-        It begins with the lead. Its last touch may come after the end. Empty for a voice that
-        is not planned, and before `step` has returned True.
+        It begins with the lead. Its last touch may come after the end. Empty before `step`
+        has returned True.
         """
         chosen = [phrase.chosen.touches if phrase.chosen else [] for phrase in self._phrases]
-        chosen += [[]] * (self._voices - len(chosen))
         return [[Proposal(x, y, dt, on > 0.5) for x, y, dt, on in phrase] for phrase in chosen]
 
 

@@ -26,7 +26,7 @@ from robojam.jam.dwell import LONG
 from robojam.jam.protocols import Proposal
 from robojam.model.features import Array, ArrayModule, Components, Floats, components, normalise
 from robojam.model.file import ModelFile, ModelFileError
-from robojam.player.cpu_batch import BatchStepper
+from robojam.player.cpu_batch import MAX_BATCH, BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.descriptors import VERSION
 from robojam.player.lookahead import Lookahead, NextTouch, PlayedTouch
@@ -197,31 +197,51 @@ class ModelPlayer:
         and memory, 0 to 1, are how much they follow the present call and what was heard
         before; for the first `lead` seconds they are those of the ordinary draw. dwell is
         that of ordinary play (robojam.jam.dwell), down are the voices whose finger is down.
-        Nothing of the player changes. None for a model without a matcher.
+        Nothing of the player changes. With many voices the last ones are not planned: they
+        are left out of the phrases (robojam.player.planner.candidates_for). None for a model
+        without a matcher.
         """
         if not self.plans:
             return None
-        call = self._present_call()
-        counts = [int(self._counts[voice]) for voice in voices]
+        call, counts = self._present_call(), self._counts.tolist()
+        planned, size = candidates_for(follow, memory, len(voices))
         requests = [
-            PhraseRequest(voice=voice, count=count, call=call, down=voice in down)
-            for voice, count in zip(voices, counts, strict=True)
+            PhraseRequest(
+                voice=voice, count=counts[voice], call=call, seconds=seconds, down=voice in down
+            )
+            for voice in voices[:planned]
         ]
         settings = PlanSettings(
-            seconds=seconds,
-            noise=self._half_noises,
-            follow=follow,
-            memory=memory,
-            lead=lead,
-            dwell=dwell,
+            noise=self._half_noises, follow=follow, memory=memory, lead=lead, dwell=dwell
         )
-        planned, size = candidates_for(follow, memory, len(voices))
-        rows = [voice for voice in voices[:planned] for _ in range(size)]
-        return Plan(requests, settings, self._states(rows), self._random, self.file.matcher)
+        states = self._states(self._stepper.state, list(voices[:planned]), size)
+        return Plan(requests, settings, states, self._random, self.file.matcher, size=size)
 
-    def _states(self, voices: list[int]) -> CandidateStates:
-        """Return copies of some voices' states, for candidates."""
-        state = self._stepper.state.rows(voices)
+    def plan_phrases(
+        self,
+        requests: Sequence[PhraseRequest],
+        state: RecurrentState,
+        random: RandomStreams,
+        *,
+        follow: float,
+        memory: float,
+    ) -> Plan:
+        """Begin a plan of phrases that go on from a state, which has a row for each.
+
+        For offline use: as many at once as there are, with random numbers of their own.
+        """
+        _, size = candidates_for(follow, memory, 1)
+        settings = PlanSettings(noise=self._half_noises, follow=follow, memory=memory)
+        states = self._states(state, list(range(len(requests))), size)
+        matcher = self.file.matcher
+        return Plan(requests, settings, states, random, matcher, size=size, batch=MAX_BATCH)
+
+    def _states(
+        self, state: RecurrentState, voices: list[int], candidates: int
+    ) -> CandidateStates:
+        """Return copies of the rows of a state, for some candidates each."""
+        voices = [voice for voice in voices for _ in range(candidates)]
+        state = state.rows(voices)
         if self._batch is None:
             return NetworkStates(self.network, state, self._sampling)
         rows = np.ones((len(voices), self._batch.rows.shape[1]), np.float32)
