@@ -35,6 +35,8 @@ NAMES = (
     "dt within strokes",
     "dt within strokes, deviation",
     "longest dt within strokes",
+    "dt within strokes, harmonic mean",
+    "dt within strokes, weighted by itself",
     "speed",
     "speed, deviation",
     "speed, root mean square",
@@ -163,6 +165,8 @@ def describe(phrases: Sequence[Floats]) -> _Doubles:
     rows += [
         *moments(log_dt, slides, np.log(0.02)),
         np.log(np.maximum.reduceat(slid_time, starts) + 0.01),
+        np.log((moves + 1) / (total(slides / dt) + 1 / 0.02)),
+        np.log((total(slid_time * dt) + 0.02**2) / (stroke_time + 0.02)),
         *moments(log_speed, slides, np.log(0.3)),
         np.log(np.sqrt(total(slid * speed) / (stroke_time + 0.02)) + 0.02),
         total(slid_time * (speed < _STILL)) / (stroke_time + 0.05),

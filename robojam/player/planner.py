@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from robojam.jam.dwell import LONG, REDRAWS, DwellLimiter
 from robojam.jam.protocols import Proposal
 from robojam.model.features import Floats
+from robojam.model.matcher import CallPlace, Matcher
 from robojam.model.matcher import Floats as AnyFloats
-from robojam.model.matcher import Matcher
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.descriptors import describe
 from robojam.player.random_streams import BLOCK, RandomStreams
@@ -50,20 +50,42 @@ _BATCH = 8
 MAX_SECONDS, MAX_STEPS = 10.0, 400
 #: Draws of a first touch, at most, that comes too early or too late.
 _TRIES = 256
-#: Weight of the score where `follow` is half; and the greatest.
-WEIGHT, MAX_WEIGHT = 1.0, 12.0
+#: At `follow` of a half answers lie where people's do; they are drawn as close to their call,
+#: in units of people's precision, as these, one or the other: some people's answers are much
+#: closer than others.
+CLOSENESS = (1.0, 8.0)
+#: At `follow` of 1: how far from the middle they lie, where people's lie at 1, and how close.
+FURTHEST, CLOSEST = 1.5, 8.0
 #: Number of the stream of random numbers by which candidates are chosen.
 _CHOICE = 1 << 20
 
 
-def weight_of(follow: float) -> float:
-    """Return the weight of the matcher's score, by which nats are multiplied, for a `follow`.
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a `follow` asks of an answer: see robojam.model.matcher.Matcher.score.
 
-    It grows from 0 over WEIGHT at a half to MAX_WEIGHT at 1; it is negative below 0.
+    weight: of the score, in which the model's own play has weight 1.
     """
-    size = abs(follow)
-    weight = min(WEIGHT * size / max(1 - size, 1e-9), MAX_WEIGHT)
-    return math.copysign(weight, follow)
+
+    weight: float
+    towards: float
+    closeness: float
+
+    @classmethod
+    def of(cls, follow: float, uniform: float) -> Aim:
+        """Return the aim for a `follow`; uniform, in [0, 1), chooses how close.
+
+        From 0 to a half it leads from the model's own play to people's, from there to 1
+        further on; and from 0 to -1 to the other side of the middle.
+        """
+        if follow < 0:
+            return cls(-follow, -1.0, 1.0)
+        closeness = CLOSENESS[int(uniform * len(CLOSENESS))]
+        if follow <= 0.5:
+            return cls(2 * follow, 1.0, closeness)
+        share = 2 * follow - 1
+        towards = 1 + share * (FURTHEST - 1)
+        return cls(1.0, towards, closeness ** (1 - share) * CLOSEST**share)
 
 
 def candidates_for(follow: float, memory: float, voices: int) -> tuple[int, int]:
@@ -168,7 +190,7 @@ class PlanSettings:
     """How phrases are planned.
 
     noise (4): half of the noise that the model was trained with. follow: -1 to 1, see
-    `weight_of`. memory: 0 to 1, how much motifs count that were heard before. lead: seconds
+    `Aim`. memory: 0 to 1, how much motifs count that were heard before. lead: seconds
     that all candidates have in common. dwell: seconds that a finger may stay in its place
     (robojam.jam.dwell). Times are the model's, not stretched.
     """
@@ -276,13 +298,13 @@ class _Phrase:
         choices: Floats,
         matcher: Matcher | None,
     ) -> None:
-        """The candidates' states lie in rows from first_row; choices (PARTS) are uniform."""
+        """Plan with states in rows from first_row on; choices (PARTS + 1) are uniform."""
         self.candidates, self._settings, self._first_row = candidates, settings, first_row
         self._request = request
         self._choices, self._matcher = choices, matcher
-        self._weight = weight_of(settings.follow)
-        self._place: AnyFloats | None = None  # of the call, in the matcher's space
-        if matcher is not None and self._weight and len(request.call):
+        self._aim = Aim.of(settings.follow, float(choices[PARTS]))
+        self._place: CallPlace | None = None
+        if matcher is not None and settings.follow and len(request.call):
             self._place = matcher.place(describe([request.call])[0])
         self._counted = np.zeros(len(candidates))  # of the scores, in the weights so far
         self._part = 0 if settings.lead else 1  # part 0 is the lead, of candidate 0 alone
@@ -355,7 +377,11 @@ class _Phrase:
         if self._place is None or self._matcher is None:
             return scores
         phrases = [np.array(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
-        scores += self._weight * self._matcher.score(self._place, describe(phrases))
+        aim = self._aim
+        matches = self._matcher.score(
+            self._place, describe(phrases), towards=aim.towards, closeness=aim.closeness
+        )
+        scores += aim.weight * matches
         return scores
 
 
@@ -386,7 +412,9 @@ class Plan:
                 settings,
                 size * i,
                 [_Candidate(n, request, streams, settings.dwell) for n in range(size)],
-                streams.candidate_block(request.voice, request.count, _CHOICE, 0)[:PARTS, 0],
+                streams.candidate_block(request.voice, request.count, _CHOICE, 0)[
+                    : PARTS + 1, 0
+                ],
                 matcher,
             )
             for i, request in enumerate(requests)

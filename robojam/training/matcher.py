@@ -3,17 +3,22 @@
 Each performance is cut at several instants: what comes before is a call, what comes after its
 answer. A ridge regression leads from the descriptors of a call to those of its answer. The
 covariance around it is shrunk towards its diagonal; in units of it, the directions in which
-the answers to different calls differ most make the matcher's space.
+the answers to different calls differ most make the matcher's space. Then the model answers
+some of the calls, and a second regression says where its own answers lie.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from robojam.model.matcher import Floats, Matcher, standardise
+from robojam.evaluation.likeness import split_in_half
+from robojam.model.file import ModelFile
+from robojam.model.matcher import Floats, Matcher, project, standardise
 from robojam.player.descriptors import VERSION, describe
+from robojam.player.generate import generate
 
 #: Where performances are cut, as shares of their time.
 _CUTS = (0.35, 0.5, 0.65)
@@ -23,21 +28,29 @@ _TOUCHES, _SECONDS = 8, 0.5
 FEWEST = 300
 #: Weight of the ridge, as a share of the number of calls; share of the covariance that is
 #: replaced by its diagonal; dimensions of the space.
-_RIDGE, _SHRINKAGE, _DIMENSIONS = 0.1, 0.1, 20
+_RIDGE, _SHRINKAGE, _DIMENSIONS = 0.1, 0.1, 16
+#: Calls that the model answers, at most, and how often; weight of the ridge of that.
+_ANSWERED, _ANSWERS, _OWN_RIDGE = 700, 2, 0.02
 #: Share of the values of a descriptor, at either end, that are moved inwards for its centre
 #: and deviation; and the least deviation.
 _OUTLIERS, _LEAST = 0.02, 1e-3
 
 
-def fit(performances: Sequence[Floats]) -> Matcher | None:
-    """Return a matcher learnt from clean performances (n, 4) of touches.
+def fit(file: ModelFile, performances: Sequence[Floats]) -> Matcher | None:
+    """Return a matcher for a model, learnt from clean performances (n, 4) of touches.
 
-    None where they yield fewer than FEWEST calls.
+    None where they yield too few calls.
     """
     calls, answers = cut(performances)
-    if len(calls) < FEWEST:
+    pairs = split_in_half(performances)
+    if len(calls) < FEWEST or len(pairs) < FEWEST / len(_CUTS):
         return None
-    call, answer = describe(calls), describe(answers)
+    people = _fit_people(describe(calls), describe(answers))
+    return _fit_own(people, file, pairs)
+
+
+def _fit_people(call: Floats, answer: Floats) -> Matcher:
+    """Return a matcher of descriptors (N, D) of calls and answers, for no model yet."""
     both = np.concatenate([call, answer])
     both = np.clip(both, *np.quantile(both, [_OUTLIERS, 1 - _OUTLIERS], axis=0))
     units = np.stack([both.mean(0), both.std(0) + _LEAST])
@@ -60,7 +73,47 @@ def fit(performances: Sequence[Floats]) -> Matcher | None:
         np.concatenate([projection, [-mean @ projection]])
         for projection, mean in zip(projections, (mean_x, mean_z), strict=True)
     )
-    return Matcher(VERSION, units, of_calls, of_answers)
+    square = np.eye(_DIMENSIONS)
+    return Matcher(
+        VERSION, units, of_calls, of_answers, np.vstack([square, square[:1]]), square
+    )
+
+
+def _fit_own(
+    people: Matcher, file: ModelFile, pairs: Sequence[tuple[Floats, Floats]]
+) -> Matcher:
+    """Return the matcher of people's answers, with where the model's own lie."""
+    chosen = [pairs[i] for i in np.linspace(0, len(pairs) - 1, _ANSWERED).astype(int)]
+    if len(pairs) <= _ANSWERED:
+        chosen = list(pairs)
+    calls = [call for call, _ in chosen for _ in range(_ANSWERS)]
+    answers = [answer for _, answer in chosen for _ in range(_ANSWERS)]
+    seconds = np.array([float(answer[:, 2].sum()) for answer in answers])
+    silences = (seconds - [float(call[:, 2].sum()) for call in calls]) / 2
+    about = file.description
+    takes = generate(
+        file,
+        calls,
+        seconds=float(seconds.max()) + 1e-6,
+        seed=0,
+        temperature=about.temperature,
+        spread=about.spread,
+        silences=silences,
+    )
+    takes = [t[t[:, 2].cumsum() <= limit] for t, limit in zip(takes, seconds, strict=True)]
+    played = [i for i, take in enumerate(takes) if len(take)]
+    x, z = (
+        project(standardise(people.units, describe([rows[i] for i in played])), projection)
+        for rows, projection in ((calls, people.calls), (takes, people.answers))
+    )
+    ones = np.column_stack([x, np.ones(len(x))])
+    penalty = np.diag(np.append(np.full(x.shape[1], _OWN_RIDGE * len(x)), 0.0))
+    own = np.linalg.solve(ones.T @ ones + penalty, ones.T @ z)
+    residual = z - ones @ own
+    variances, directions = np.linalg.eigh(residual.T @ residual / len(z))
+    # Nowhere narrower than people's: no answer is better for lying further out.
+    precision = (directions / np.maximum(variances, 1.0)) @ directions.T
+    return replace(people, own=own, own_precision=precision)
 
 
 def cut(performances: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:

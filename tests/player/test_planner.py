@@ -102,7 +102,7 @@ def test_closer_following_scores_higher_and_contrast_lower():
             matcher = FILE.matcher
             assert matcher is not None
             place = matcher.place(describe([call])[0])
-            total += float(matcher.score(place, describe([answer]))[0])
+            total += float(matcher.score(place, describe([answer]), closeness=0.5)[0])
         scores[follow] = total
     assert scores[-1.0] < scores[0.0] < scores[1.0]
 

@@ -12,4 +12,6 @@ def alike(*, version: int = VERSION, descriptors: int = len(NAMES)) -> Matcher:
     """Return a matcher for which an answer belongs that has its call's descriptors."""
     units = np.stack([np.zeros(descriptors), np.ones(descriptors)]).astype(np.float32)
     projection = np.eye(descriptors + 1, descriptors, dtype=np.float32)
-    return Matcher(version, units, 0.6 * projection, projection)
+    own = np.zeros((descriptors + 1, descriptors), np.float32)
+    square = 0.5 * np.eye(descriptors, dtype=np.float32)
+    return Matcher(version, units, 0.6 * projection, projection, own, square)
