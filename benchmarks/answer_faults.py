@@ -156,6 +156,8 @@ def make_answers(
             seed=seed + at,
             temperature=temperature,
             spread=spread,
+            follow=0.0,
+            memory=0.0,
         )
     return answers
 

@@ -89,7 +89,8 @@ def main() -> None:
     for temperature in TEMPERATURES:
         for spread in SPREADS:
             pair = {"temperature": temperature, "spread": spread}
-            played = generate(file, heard, seconds=_SECONDS, seed=args.seed, **pair)
+            plain = {"follow": 0.0, "memory": 0.0, "seed": args.seed}
+            played = generate(file, heard, seconds=_SECONDS, **plain, **pair)
             features = summarise(played)
             answers[temperature, spread] = played[args.opening], features
             rows.append({**pair, **features})

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robojam.controls import CONTROLS
 from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile, ModelFileError
@@ -43,8 +44,8 @@ def generate(
     temperature: float,
     spread: float,
     silences: _Doubles | None = None,
-    follow: float = 0.0,
-    memory: float = 0.0,
+    follow: float | None = None,
+    memory: float | None = None,
 ) -> list[Touches]:
     """Continue performances with a model; return a take for each.
 
@@ -56,13 +57,16 @@ def generate(
     long (robojam.jam.dwell). silences (B,) are the seconds that have passed since the end
     of each performance: the first touch comes after them. follow, -1 to 1, and memory, 0 to
     1: the takes are planned (robojam.player.planner) as answers to the performances, unless
-    both are 0. Raises ModelFileError for a model that is not over touches, and where a model
-    without a matcher is to follow.
+    both are 0; None stands for what a jam has, or 0 where the model has no matcher. Raises
+    ModelFileError for a model that is not over touches, and where a model without a matcher
+    is to follow.
     """
     player = ModelPlayer(file)
     network = player.network
     half: Floats = np.array(file.event.noise, np.float32)
     half /= 2
+    follow = _dial("follow", follow, plans=player.plans)
+    memory = _dial("memory", memory, plans=player.plans)
     if follow or memory:
         if not player.plans:
             raise ModelFileError(
@@ -169,6 +173,13 @@ def _planned(
             if left[i] <= 0 or not len(touches):
                 del left[i]
     return [take[take[:, 2].cumsum() < seconds] for take in takes]
+
+
+def _dial(name: str, given: float | None, *, plans: bool) -> float:
+    """Return a control as given, or as in a jam; 0 for a model that cannot plan."""
+    default = CONTROLS[name].default if plans else 0.0
+    assert isinstance(default, float)
+    return default if given is None else given
 
 
 def _played(drawn: Floats, half: Floats) -> Touches:

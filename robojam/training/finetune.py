@@ -75,9 +75,8 @@ def generate_memory(file: ModelFile, *, seed: int) -> Corpus | None:
     if file.event.columns != TOUCH:
         return None
     openings = [np.empty((0, len(TOUCH)))] * _TAKES
-    takes = generate(
-        file, openings, seconds=_TAKE_SECONDS, seed=seed, temperature=1.0, spread=1.0
-    )
+    plain: dict[str, Any] = {"temperature": 1.0, "spread": 1.0, "follow": 0.0, "memory": 0.0}
+    takes = generate(file, openings, seconds=_TAKE_SECONDS, seed=seed, **plain)
     takes = [take for take in takes if len(take) >= 2]
     lengths = np.array([len(take) for take in takes], np.int64)
     return Corpus(np.concatenate(takes), lengths, TOUCH, "what it played")

@@ -99,6 +99,8 @@ def _fit_own(
         temperature=about.temperature,
         spread=about.spread,
         silences=silences,
+        follow=0.0,
+        memory=0.0,
     )
     takes = [t[t[:, 2].cumsum() <= limit] for t, limit in zip(takes, seconds, strict=True)]
     played = [i for i, take in enumerate(takes) if len(take)]
