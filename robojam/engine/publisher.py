@@ -17,7 +17,14 @@ import msgspec
 from robojam.engine.metrics import AFTER_ERROR, Lateness
 from robojam.engine.monitors import Monitors
 from robojam.engine.takes import Takes
-from robojam.jam.events import ControlChanged, Event, TouchPending, TouchPlayed, TurnChanged
+from robojam.jam.events import (
+    ControlChanged,
+    Event,
+    MotifReturned,
+    TouchPending,
+    TouchPlayed,
+    TurnChanged,
+)
 from robojam.ports.interface import OutputPort
 from robojam.sessions.session import ModelRef
 from robojam.touch import Phase, is_machine
@@ -63,7 +70,7 @@ class Publisher:
         takes = self._takes
         at = event.t + takes.origin if takes.begun else self._clock()
         self.send_to_outputs(event, at)
-        more_follows = isinstance(event, TouchPending)
+        more_follows = isinstance(event, TouchPending | MotifReturned)
         if isinstance(event, TouchPlayed):
             touch = event.touch
             more_follows = touch.phase is Phase.UP
@@ -95,6 +102,11 @@ class Publisher:
             if p is not None and self._monitors:
                 pending = native.encode_pending(event.who, 0, p.x, p.y, wait)
                 self._monitors.send(pending, self._clock())
+        elif isinstance(event, MotifReturned):
+            recall = event.recall
+            ago = event.t - recall.heard_at if recall.who else 0.0
+            motif = native.encode_motif(event.who, recall.who, ago, recall.path)
+            self._monitors.send(motif, self._clock())
         elif isinstance(event, TurnChanged):
             self._monitors.send(native.encode_turn(event.whose), self._clock())
         elif isinstance(event, ControlChanged):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from robojam.jam.protocols import Proposal
+from robojam.jam.protocols import Proposal, Recall
 from robojam.touch import Touch
 
 
@@ -55,7 +55,17 @@ class TouchPending(Struct, frozen=True):
     held: bool = False
 
 
-Event = TouchPlayed | TouchPreviewed | TurnChanged | ControlChanged | TouchPending
+class MotifReturned(Struct, frozen=True):
+    """Stroke that a voice begins, and that brings back what a human played before."""
+
+    t: float
+    who: str
+    recall: Recall
+
+
+Event = (
+    TouchPlayed | TouchPreviewed | TurnChanged | ControlChanged | TouchPending | MotifReturned
+)
 
 
 @dataclass(slots=True)

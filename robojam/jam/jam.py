@@ -11,7 +11,10 @@ depends on nothing but what came in until t, so a recording can be regenerated e
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
+
+from msgspec.structs import replace
 
 from robojam.controls import SETTINGS, Settings, Value
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
@@ -20,7 +23,7 @@ from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
 from robojam.jam.modes import MODES, Mode
 from robojam.jam.phrases import PHRASE, ROOM, Planning
-from robojam.jam.protocols import Player
+from robojam.jam.protocols import Player, Proposal
 from robojam.jam.voices import Clock, Voices
 from robojam.touch import MAX_DT, Phase, clip
 
@@ -29,6 +32,8 @@ from robojam.touch import MAX_DT, Phase, clip
 _REST = 0.001
 #: Seconds after which a machine that has no time to plan phrases is asked again.
 _BUSY = 0.25
+#: Landings of humans that are remembered, to say who played what comes back, and when.
+_LANDINGS = 4096
 
 
 class Jam:
@@ -79,6 +84,8 @@ class Jam:
         self._planning = Planning(self.counts)
         self._fed_at: float | None = None  # time of the last touch that the model was fed
         self._has_heard = False  # whether the model remembers a human's touch
+        #: When each landing came that the model was fed, and whose it was.
+        self._landings: deque[tuple[float, str]] = deque(maxlen=_LANDINGS)
         #: Whether an act has begun and not ended: an exception has cut it short, or it goes on.
         self.incomplete = False
         # The next event that needs no input, while known: asked for several times a touch.
@@ -529,12 +536,27 @@ class Jam:
             return planning.recorded
         if planning.plan is None or planning.lead != lead:
             return False
-        if not self.voices.adopt(planning.phrases(), playing=True):
+        if not self.voices.adopt(self._phrases(), playing=True):
             planning.miss(self.clock.machine)
             return False
         planning.succeed()
         self.announce("planned", lead)
         return True
+
+    def _phrases(self) -> list[list[Proposal]]:
+        """Return the phrases of the plan, with who played what comes back, and when.
+
+        Nothing has been fed since the plan began: that would have dropped it.
+        """
+        return [list(map(self._attribute, each)) for each in self._planning.phrases()]
+
+    def _attribute(self, proposal: Proposal) -> Proposal:
+        recall = proposal.recall
+        if recall is None or not 0 <= recall.landings_ago < len(self._landings):
+            return proposal
+        heard_at, who = self._landings[-1 - recall.landings_ago]
+        recall = replace(recall, who=who, heard_at=heard_at)
+        return replace(proposal, recall=recall)
 
     def take_plan(self) -> None:
         """Play what is planned in the turn that begins now, if the plan is finished."""
@@ -544,7 +566,7 @@ class Jam:
             if plan is not None:
                 planning.begin(plan, self.clock.machine)
                 planning.finished = True  # when it is asked for its phrases
-        if planning.finished and self.voices.adopt(planning.phrases(), playing=False):
+        if planning.finished and self.voices.adopt(self._phrases(), playing=False):
             planning.succeed()
             self.announce("planned", 0.0)
         elif planning.plan is not None and not planning.finished:
@@ -691,6 +713,8 @@ class Jam:
         self._planning.drop()
         self._fed_at, self._has_heard = event.t, True
         self.counts.heard += 1
+        if not moving:
+            self._landings.append((event.t, touch.who))
         self.voices.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
         self.mode.human_fed(self, touch.who)
         self._prepare_at = self.clock.t + _REST

@@ -9,13 +9,31 @@ from robojam.jam.dwell import LONG
 from robojam.touch import Phase
 
 
+class Recall(Struct, frozen=True):
+    """Stroke that a human played before, and that comes back.
+
+    path is where it was played, x and y in turn, in screens; landings_ago how many landings
+    the player had been fed since, that one included, when the touch was planned. who played
+    it, and when (seconds of the take), are for the jam to fill in; "" where it does not know.
+    """
+
+    path: tuple[float, ...]
+    landings_ago: int = 0
+    who: str = ""
+    heard_at: float = 0.0
+
+
 class Proposal(Struct, frozen=True):
-    """Touch that a player would play next: x, y in 0..1, dt in seconds, unscaled."""
+    """Touch that a player would play next: x, y in 0..1, dt in seconds, unscaled.
+
+    recall: what comes back with the stroke that it begins, if that is known.
+    """
 
     x: float
     y: float
     dt: float
     moving: bool
+    recall: Recall | None = None
 
 
 class Plan(Protocol):

@@ -18,7 +18,7 @@ from typing import Final
 
 from robojam.controls import Settings
 from robojam.jam.dwell import REDRAWS, DwellLimiter
-from robojam.jam.events import Counters, Event, TouchPending, TouchPlayed
+from robojam.jam.events import Counters, Event, MotifReturned, TouchPending, TouchPlayed
 from robojam.jam.protocols import Plan, Player, Proposal
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
@@ -71,7 +71,7 @@ def clipped(proposal: Proposal) -> Proposal:
     if 0.0 <= p.x <= 1.0 and 0.0 <= p.y <= 1.0 and MIN_DT <= p.dt <= MAX_DT:
         return p
     x, y = clip(p.x, 0.0, 1.0), clip(p.y, 0.0, 1.0)
-    return Proposal(x, y, clip(p.dt, MIN_DT, MAX_DT), p.moving)
+    return Proposal(x, y, clip(p.dt, MIN_DT, MAX_DT), p.moving, p.recall)
 
 
 def _same(a: Proposal, b: Proposal) -> bool:
@@ -256,7 +256,7 @@ class Voices:
             del self._phrases[voice.index]
             return False
         x, y = voice.dwell.off_edges(at, p.x, p.y)
-        self._set_pending(voice, Proposal(x, y, p.dt, p.moving), turn_end)
+        self._set_pending(voice, Proposal(x, y, p.dt, p.moving, p.recall), turn_end)
         return True
 
     def _advance_phrase(self, voice: Voice) -> None:
@@ -387,6 +387,8 @@ class Voices:
         self.counts.played += 1
         touch = Touch(proposal.x, proposal.y, proposal.dt, phase, 0, voice.who)
         self.sink(TouchPlayed(t, touch, proposal.dt * self.settings.timescale))
+        if proposal.recall is not None and not moving:
+            self.sink(MotifReturned(t, voice.who, proposal.recall))
         if not feed:
             self.player.skip(voice.index)
             return

@@ -17,6 +17,7 @@ from robojam.controls import CONTROLS
 from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile, ModelFileError
+from robojam.player.motifs import heard_in
 from robojam.player.planner import PhraseRequest
 from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
 from robojam.player.random_streams import RandomStreams
@@ -147,6 +148,7 @@ def _planned(
 ) -> list[Touches]:
     """Return takes that are planned, phrase by phrase where they are longer than a plan."""
     takes: list[Touches] = [np.empty((0, len(TOUCH_COLUMNS))) for _ in performances]
+    motifs = [heard_in(performance) for performance in performances] if memory else []
     left = dict.fromkeys(range(len(performances)), seconds)
     while left:
         chosen = list(left)[:_PLANNED]
@@ -159,6 +161,7 @@ def _planned(
                 down=len(heard[n]) > 0,
                 earliest=0.0 if silences is None or len(takes[i]) else float(silences[i]),
                 seconds=left[i],
+                motifs=motifs[i] if memory else None,
             )
             for n, i in enumerate(chosen)
         ]

@@ -30,6 +30,7 @@ from robojam.model.matcher import CallPlace, Matcher
 from robojam.model.matcher import Floats as AnyFloats
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.descriptors import describe
+from robojam.player.motifs import Motifs, Quotation
 from robojam.player.random_streams import BLOCK, RandomStreams
 from robojam.player.reference import Network, RecurrentState, Sampling
 from robojam.touch import MAX_DT, MIN_DT, clip
@@ -58,6 +59,15 @@ CLOSENESS = (1.0, 8.0)
 FURTHEST, CLOSEST = 1.5, 8.0
 #: Number of the stream of random numbers by which candidates are chosen.
 _CHOICE = 1 << 20
+#: Greatest weight of the score of motifs.
+_MAX_MEMORY_WEIGHT = 12.0
+#: Number of the stream by which motifs are chosen for candidates to carry.
+_QUOTATIONS = _CHOICE + 1
+#: Random numbers that choose a motif, and how it is carried.
+_NUMBERS = 4
+#: Index of the random number that chooses whether a touch slides: below its probability.
+_FLAG = 0
+_ALMOST_ONE = 1 - 2**-24
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,11 @@ class Aim:
         share = 2 * follow - 1
         towards = 1 + share * (FURTHEST - 1)
         return cls(1.0, towards, closeness ** (1 - share) * CLOSEST**share)
+
+
+def memory_weight(memory: float) -> float:
+    """Return the weight of the score of motifs for a `memory`, 0 to 1: 1 at a half."""
+    return min(memory / max(1 - memory, 1e-9), _MAX_MEMORY_WEIGHT)
 
 
 def candidates_for(follow: float, memory: float, voices: int) -> tuple[int, int]:
@@ -169,7 +184,7 @@ class PhraseRequest:
     voice, count: the voice, and how many touches it has played since seeding: they tell its
     random numbers. call (n, 4): the touches to be answered; where there are none, nothing is
     chosen. down: whether the voice's finger is down. earliest: the first touch comes after
-    this time (seconds).
+    this time (seconds). motifs: what is to come back, by memory.
     """
 
     voice: int
@@ -178,6 +193,7 @@ class PhraseRequest:
     seconds: float
     down: bool = False
     earliest: float = 0.0
+    motifs: Motifs | None = None
 
     @property
     def horizon(self) -> float:
@@ -214,6 +230,7 @@ class _Candidate:
         "dwell",
         "lost",
         "number",
+        "quotation",
         "request",
         "seconds",
         "touches",
@@ -232,6 +249,7 @@ class _Candidate:
         self.drawn = 0  # numbers of its stream that are used
         self.tries = 0  # draws of the next touch that were refused
         self.lost = False  # its numbers overflowed
+        self.quotation: Quotation | None = None
         self._block, self._numbers = -1, np.zeros((0, 0), np.float32)
 
     def become(self, other: _Candidate) -> None:
@@ -239,6 +257,7 @@ class _Candidate:
         self.touches, self.seconds = list(other.touches), other.seconds
         self.down, self.dwell = other.down, other.dwell.copy()
         self.tries, self.lost = other.tries, other.lost
+        self.quotation = None if other.quotation is None else other.quotation.copy()
 
     def next_numbers(self) -> Floats:
         """Return the random numbers of its next draw; of candidate 0, the ordinary ones."""
@@ -253,6 +272,10 @@ class _Candidate:
                 self._numbers = self._streams.block(request.voice, block)
         self.drawn += 1
         numbers: Floats = self._numbers[row]
+        moving = None if self.quotation is None else self.quotation.moving
+        if moving is not None:
+            numbers = numbers.copy()
+            numbers[_FLAG] = 0.0 if moving else _ALMOST_ONE
         return numbers
 
     def play(self, drawn: Sequence[float], settings: PlanSettings) -> list[float] | None:
@@ -267,6 +290,9 @@ class _Candidate:
         x, y = clip(drawn[0] - half_x, 0.0, 1.0), clip(drawn[1] - half_y, 0.0, 1.0)
         dt = clip(drawn[2] - half_dt, MIN_DT, MAX_DT)
         moving = drawn[3] > 0.5
+        if self.quotation is not None:
+            x, y, dt = self.quotation.steer(x, y, dt, moving=moving and self.down)
+            x, y, dt = clip(x, 0.0, 1.0), clip(y, 0.0, 1.0), clip(dt, MIN_DT, MAX_DT)
         first, at, earliest = not self.touches, self.seconds + dt, self.request.earliest
         untimely = first and (dt < earliest or dt >= self.request.seconds)
         if self.tries < (_TRIES if untimely else REDRAWS) and (
@@ -279,6 +305,8 @@ class _Candidate:
             at = dt
         x, y = self.dwell.off_edges(at, x, y)
         moving &= self.down
+        if self.quotation is not None:
+            self.quotation.played(x, y, dt, moving=moving)
         self.dwell.touch(at, x, y, moving=moving)
         self.tries, self.seconds, self.down = 0, at, True
         touch = [x, y, dt, float(moving)]
@@ -297,19 +325,37 @@ class _Phrase:
         candidates: list[_Candidate],
         choices: Floats,
         matcher: Matcher | None,
+        quotations: Floats,
     ) -> None:
-        """Plan with states in rows from first_row on; choices (PARTS + 1) are uniform."""
+        """Plan with states in rows from first_row on.
+
+        choices (PARTS + 1) and quotations (BLOCK) are uniform: they choose candidates, and
+        the motifs that these carry.
+        """
         self.candidates, self._settings, self._first_row = candidates, settings, first_row
         self._request = request
         self._choices, self._matcher = choices, matcher
         self._aim = Aim.of(settings.follow, float(choices[PARTS]))
+        self._memory_weight = memory_weight(settings.memory)
+        self._motifs = request.motifs if settings.memory else None
         self._place: CallPlace | None = None
         if matcher is not None and settings.follow and len(request.call):
             self._place = matcher.place(describe([request.call])[0])
         self._counted = np.zeros(len(candidates))  # of the scores, in the weights so far
         self._part = 0 if settings.lead else 1  # part 0 is the lead, of candidate 0 alone
+        self._quotations = quotations.reshape(-1, _NUMBERS).tolist()
+        if self._part:
+            self._quote()
         self.steps = 0
         self.chosen: _Candidate | None = None
+
+    def _quote(self) -> None:
+        """Have some candidates carry a motif: the more of them the greater `memory` is."""
+        if self._motifs:
+            carrying = round(self._settings.memory * (len(self.candidates) - 1))
+            for candidate in self.candidates[1 : 1 + carrying]:
+                numbers = self._quotations[candidate.number % len(self._quotations)]
+                candidate.quotation = self._motifs.quotation(numbers)
 
     def active(self) -> list[tuple[float, int, _Candidate]]:
         """Return the candidates that have not reached the end of this part.
@@ -339,6 +385,7 @@ class _Phrase:
             rows = [self._first_row + candidate.number for candidate in others]
             states.copy([self._first_row] * len(rows), rows)
             self._part = 1
+            self._quote()
             return
         over = self._part == PARTS or self.steps >= MAX_STEPS
         scores = self._scores()
@@ -374,15 +421,26 @@ class _Phrase:
     def _scores(self) -> NDArray[np.float64]:
         """Return how much each candidate (N) is wanted, in nats."""
         scores = np.zeros(len(self.candidates))
-        if self._place is None or self._matcher is None:
-            return scores
         phrases = [np.array(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
         aim = self._aim
-        matches = self._matcher.score(
-            self._place, describe(phrases), towards=aim.towards, closeness=aim.closeness
-        )
-        scores += aim.weight * matches
+        if self._place is not None and self._matcher is not None:
+            matches = self._matcher.score(
+                self._place, describe(phrases), towards=aim.towards, closeness=aim.closeness
+            )
+            scores += aim.weight * matches
+        if self._motifs:
+            scores += self._memory_weight * self._motifs.score(phrases)
         return scores
+
+    def proposals(self) -> list[Proposal]:
+        """Return the touches of what was chosen; empty before."""
+        touches = self.chosen.touches if self.chosen else []
+        phrase = [Proposal(x, y, dt, on > 0.5) for x, y, dt, on in touches]
+        if self._motifs and touches:
+            for first, recall in self._motifs.returns(np.array(touches)):
+                p = phrase[first]
+                phrase[first] = Proposal(p.x, p.y, p.dt, p.moving, recall)
+        return phrase
 
 
 class Plan:
@@ -416,6 +474,7 @@ class Plan:
                     : PARTS + 1, 0
                 ],
                 matcher,
+                streams.candidate_block(request.voice, request.count, _QUOTATIONS, 0)[:, 0],
             )
             for i, request in enumerate(requests)
         ]
@@ -464,8 +523,7 @@ class Plan:
         It begins with the lead. Its last touch may come after the end. Empty before `step`
         has returned True.
         """
-        chosen = [phrase.chosen.touches if phrase.chosen else [] for phrase in self._phrases]
-        return [[Proposal(x, y, dt, on > 0.5) for x, y, dt, on in phrase] for phrase in chosen]
+        return [phrase.proposals() for phrase in self._phrases]
 
 
 def _time(entry: tuple[float, int, _Candidate]) -> tuple[float, int]:

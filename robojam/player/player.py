@@ -30,6 +30,7 @@ from robojam.player.cpu_batch import MAX_BATCH, BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.descriptors import VERSION
 from robojam.player.lookahead import Lookahead, NextTouch, PlayedTouch
+from robojam.player.motifs import NOTHING, MemoryState, MotifMemory
 from robojam.player.planner import (
     CandidateStates,
     CpuStates,
@@ -94,6 +95,7 @@ class Snapshot:
     counts: tuple[int, ...]
     call: tuple[PlayedTouch, ...] = ()
     answered: bool = False
+    memory: MemoryState = NOTHING
 
 
 class ModelPlayer:
@@ -142,6 +144,8 @@ class ModelPlayer:
         #: What humans have played since the machine's last touch, or before its answer to that.
         self._call: deque[PlayedTouch] = deque(maxlen=_CALL_TOUCHES)
         self._answered = False
+        #: What humans have played in this take.
+        self._memory = MotifMemory()
         self._stepper: Stepper
         #: For plans on a CPU; None where there are none.
         self._batch: BatchStepper | None = None
@@ -204,10 +208,16 @@ class ModelPlayer:
         if not self.plans:
             return None
         call, counts = self._present_call(), self._counts.tolist()
+        motifs = self._memory.motifs() if memory else None
         planned, size = candidates_for(follow, memory, len(voices))
         requests = [
             PhraseRequest(
-                voice=voice, count=counts[voice], call=call, seconds=seconds, down=voice in down
+                voice=voice,
+                count=counts[voice],
+                call=call,
+                seconds=seconds,
+                down=voice in down,
+                motifs=motifs,
             )
             for voice in voices[:planned]
         ]
@@ -303,6 +313,7 @@ class ModelPlayer:
         """Forget all that the voices were fed. Their random numbers go on."""
         self._stepper.reset()
         self._call.clear()
+        self._memory.clear()
         self._clear_lookahead()
 
     def continue_from(self, other: ModelPlayer) -> None:
@@ -310,6 +321,7 @@ class ModelPlayer:
         self.seed(other._seed)
         self._counts = other._counts.copy()
         self._call, self._answered = other._call.copy(), other._answered
+        self._memory.continue_from(other._memory)
 
     def take_over(self, other: ModelPlayer) -> bool:
         """Go on with the random numbers and, where it can be read, the state of another player.
@@ -336,7 +348,8 @@ class ModelPlayer:
         """Return a copy of the state of every voice."""
         state = deepcopy(self._stepper.state)
         counts = tuple(self._counts.tolist())
-        return Snapshot(state, self._seed, counts, tuple(self._call), self._answered)
+        memory = self._memory.snapshot()
+        return Snapshot(state, self._seed, counts, tuple(self._call), self._answered, memory)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Return to the state of a snapshot, which can be restored again."""
@@ -345,6 +358,7 @@ class ModelPlayer:
             self.seed(snapshot.seed)
         self._counts = np.array(snapshot.counts, np.int64)
         self._call, self._answered = deque(snapshot.call, _CALL_TOUCHES), snapshot.answered
+        self._memory.restore(snapshot.memory)
         self._clear_lookahead()
 
     def rest(self, resting: int) -> None:
@@ -369,6 +383,7 @@ class ModelPlayer:
             self._call.clear()
             self._answered = False
         self._call.append((x, y, dt, moving))
+        self._memory.feed(x, y, dt, moving)
         self._stepper.feed_all(self._model_input(x, y, dt, moving), self._playing)
         self._clear_lookahead()
 
@@ -387,6 +402,8 @@ class ModelPlayer:
             self._stepper.feed(voice, self._model_input(x, y, dt, moving))
         self._counts[voice] += 1
         self._answered = True
+        if voice == 0:
+            self._memory.pass_time(dt)
 
     def skip(self, voice: int) -> None:
         """Use up the random numbers of a touch that is not fed: a duet's, or one withdrawn."""
@@ -397,6 +414,7 @@ class ModelPlayer:
     def prepare(self) -> None:
         """Compute ahead what the next touch needs, whatever it is. Changes nothing."""
         self._stepper.prepare()
+        self._memory.settle()
 
     def forecast(self) -> list[tuple[float, ...]]:
         """Return what voice 0 expects next: weight, mean x, y, deviation x, y, correlation.

@@ -314,7 +314,8 @@ INPUTS: Final[Table] = {
 COOKIE: Final = "/robojam/cookie"
 #: Addresses that only an engine sends: its own messages that come back through a loop.
 ENGINE_ADDRESSES: Final = (
-    "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast", COOKIE,
+    "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast",
+    "/robojam/motif", COOKIE,
 )  # fmt: skip
 #: Kind of an argument in a table, by its type tag.
 _KINDS: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
@@ -407,6 +408,15 @@ def encode_pending(who: str, finger: int, x: float, y: float, wait: float) -> by
 def encode_turn(whose: str) -> bytes:
     """Return the message that the turn is human or ai."""
     return encode("/robojam/turn", "s", whose)
+
+
+def encode_motif(who: str, whose: str, seconds_ago: float, path: Sequence[float]) -> bytes:
+    """Return the message that a voice begins a stroke that somebody played before.
+
+    whose is that player ("" if it is not known, as then the time is not), path where it was
+    played: x and y in turn.
+    """
+    return encode("/robojam/motif", "ssf" + "f" * len(path), who, whose, seconds_ago, *path)
 
 
 def encode_control(name: str, value: float | int | str) -> bytes:

@@ -12,6 +12,7 @@ from support.engine import OUT, PATIENCE, DrivenEngine, playing, recordings
 from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
 from robojam.controls import Settings
+from robojam.jam.protocols import Proposal, Recall
 from robojam.sessions.recording_file import RecordingFile
 from robojam.sessions.session import EndEvent, SetEvent, TouchEvent, read
 from robojam.touch import Phase
@@ -485,6 +486,18 @@ def test_monitor_gets_the_pending_touch_and_a_bounded_number_of_forecasts(driven
     play(d, 200, 0.005)
     d.wait(0.1)
     assert 20 <= len([m for m in monitored(d) if m.name == "forecast"]) <= 32  # in 1.1 s
+
+
+def test_monitor_is_told_what_comes_back_whose_it_was_and_how_long_ago(driven):
+    path = (0.25, 0.25, 0.5, 0.75)
+    d = driven(Proposal(0.5, 0.5, 0.2, moving=False, recall=Recall(path)), mode="solo")
+    subscribe(d)
+    d.wait(0.3)
+    names = [m.name for m in monitored(d)]
+    assert names[names.index("motif") - 1] == "ai/down"  # the touch goes first
+    motif = next(m for m in monitored(d) if m.name == "motif")
+    assert motif.tags == "ssf" + "f" * len(path)
+    assert motif.args == ("ai", "", 0.0, *path)  # nobody has played: whose is not known
 
 
 def test_monitor_expires_after_ten_seconds_without_renewal(driven):

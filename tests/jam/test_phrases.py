@@ -11,10 +11,10 @@ from support.players import PlanningPlayer, ScriptedPlan, ScriptedPlayer, land, 
 from support.takes import Take
 
 from robojam.controls import Settings
-from robojam.jam.events import ControlChanged
+from robojam.jam.events import ControlChanged, MotifReturned, TouchPlayed
 from robojam.jam.jam import Jam
 from robojam.jam.phrases import ROOM
-from robojam.jam.protocols import Proposal
+from robojam.jam.protocols import Proposal, Recall
 from robojam.touch import Phase
 
 #: A phrase of landings, every 0.25 s, and the ordinary draws, every 0.1 s.
@@ -45,7 +45,8 @@ class Planning(ScriptedPlayer):
         return self.begun[-1]
 
     def of(self, voice: int, touch: Proposal) -> Proposal:
-        return Proposal(touch.x, touch.y - voice / 8, touch.dt, touch.moving)
+        y = touch.y - voice / 8
+        return Proposal(touch.x, y, touch.dt, touch.moving, touch.recall)
 
     def take_over(self, other: ScriptedPlayer) -> bool:
         self.fed = [list(rows) for rows in other.fed]
@@ -633,3 +634,23 @@ def test_plan_of_a_recording_is_made_when_its_turn_begins_and_no_sooner() -> Non
 def test_take_that_has_not_begun_plans_nothing() -> None:
     jam = Jam(Planning(), Settings(mode="solo"), lambda _: None)
     assert jam.prepare(0.0) == math.inf
+
+
+# -- motifs that come back ---------------------------------------------------------------------
+
+
+def test_stroke_that_brings_a_motif_back_is_announced_with_who_played_it_and_when() -> None:
+    path = (0.2, 0.2, 0.4, 0.4)
+    known, unknown = Recall(path, landings_ago=1), Recall(path, landings_ago=9)
+    first, second = (Proposal(0.1, 0.9, 0.25, False, recall) for recall in (known, unknown))
+    take = Take(player=Planning([first, slide(0.1, 0.2, 0.9), second]), threshold=0.4, dwell=60)
+    take.down(0.5, who="human2")
+    take.up(0.6, who="human2")
+    take.down(1.0)
+    take.up(1.01)
+    planned(take).until(2.4)
+    motif, other = [event for event in take.out if isinstance(event, MotifReturned)]
+    assert motif == MotifReturned(1.65, "ai", Recall(path, 1, "human2", 0.5))
+    assert other.recall.who == ""
+    touches = [e for e in take.out if isinstance(e, TouchPlayed | MotifReturned)]
+    assert isinstance(touches[touches.index(motif) - 1], TouchPlayed)  # it has sounded

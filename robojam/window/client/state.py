@@ -34,6 +34,9 @@ PLAYING_HOLDS, DROPS_SHOWN = 0.6, 10.0
 #: The forecast is shown for this many seconds after its message. A pending touch is
 #: shown for this many seconds after it was due.
 FORECAST_SHOWN, PENDING_SHOWN = 3.0, 0.4
+#: A motif that comes back is shown for this many seconds; so many at once, at most; and
+#: points of its path, at most.
+RECALL_SHOWN, MAX_RECALLS, MAX_RECALL_POINTS = 4.0, 16, 64
 #: Components of the forecast that are drawn, the heaviest first.
 MAX_COMPONENTS = 12
 
@@ -66,6 +69,20 @@ class PendingTouch:
     y: float
     announced_at: float
     due: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledStroke:
+    """Stroke that a machine voice brings back from before.
+
+    whose: who played it ("": not known); path: where, in screen units; seconds_ago: how long
+    before at, the time of its return.
+    """
+
+    whose: str
+    path: tuple[tuple[float, float], ...]
+    seconds_ago: float
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +171,7 @@ class WindowState:
     recording_since: float = 0.0
     problems: tuple[str, ...] = ()
     pending_touches: dict[str, PendingTouch] = field(default_factory=dict)
+    recalled: tuple[RecalledStroke, ...] = ()
     forecast: tuple[ForecastComponent, ...] = ()
     forecast_at: float = -math.inf
     view: ViewSettings = field(default_factory=ViewSettings)
@@ -250,7 +268,8 @@ class WindowState:
     def is_animating(self, now: float) -> bool:
         """Return whether the surface changes with time alone, without a new message."""
         counting = self.turn_left(now) is not None and not self.paused
-        return bool(self.pending_touches) or counting or self.strokes.is_animating(now)
+        changes = self.pending_touches or self.recalled or counting
+        return bool(changes) or self.strokes.is_animating(now)
 
     def add_own_touch(self, phase: Phase, finger: int, x: float, y: float, now: float) -> None:
         """Add a touch of this window's own fingers; x, y in screen units."""
@@ -269,6 +288,7 @@ class WindowState:
         self.strokes.fade(now)
         pending = self.pending_touches.items()
         self.pending_touches = {who: p for who, p in pending if now < p.due + PENDING_SHOWN}
+        self.recalled = tuple(each for each in self.recalled if now - each.at < RECALL_SHOWN)
         if self.engine_state(now) is EngineState.LOST:
             self.strokes.lift_others(now)
             self.pending_touches.clear()
@@ -290,6 +310,8 @@ class WindowState:
                 self._handle_turn(message.args[0], now)
             case ["robojam", "forecast"]:
                 self._handle_forecast(message.args, now)
+            case ["robojam", "motif"]:
+                self._handle_motif(message.args, now)
             case ["robojam", name] if name in _EVENTS:
                 self.silenced = self.silenced or name == "panic"
                 paused = name == "panic" and self.paused
@@ -405,6 +427,17 @@ class WindowState:
         by_weight = sorted(components, key=lambda component: -component.weight)
         self.forecast = tuple(by_weight[:MAX_COMPONENTS])
         self.forecast_at = now
+
+    def _handle_motif(self, args: tuple[Any, ...], now: float) -> None:
+        numbers = _finite_numbers(args[2:])
+        if numbers is None or not 5 <= len(numbers) <= 1 + 2 * MAX_RECALL_POINTS:
+            return
+        seconds_ago, *path = numbers
+        places = [clip(value, 0.0, 1.0) for value in path]
+        points = tuple(zip(places[::2], places[1::2], strict=False))
+        whose = str(args[1]) if is_player(str(args[1])) else ""
+        recalled = RecalledStroke(whose, points, seconds_ago, now)
+        self.recalled = (*self.recalled, recalled)[-MAX_RECALLS:]
 
     def _handle_control(self, name: str, value: object) -> None:
         if self._set_control(name, value) and name == "pause":

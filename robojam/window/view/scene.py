@@ -11,7 +11,7 @@ from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.forecast_view import ForecastView
 from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel
-from robojam.window.view.strokes_view import StrokesView
+from robojam.window.view.strokes_view import StrokesView, draw_recalled
 from robojam.window.view.text import TextRenderer
 from robojam.window.view.text_fit import ColourRole, TextRuns, wrap_text
 from robojam.window.view.theme import THEMES, Colour, Metrics, Theme, mix, rotated_size
@@ -125,6 +125,7 @@ class Scene:
         if state.pending_touches and state.view.show_forecast:
             pending = state.pending_touches.values()
             self._strokes.draw_pending(surface, pending, now, metrics, theme)
+        draw_recalled(surface, state.recalled, now, metrics, theme)
         self._strokes.draw(surface, state.strokes, now, metrics, theme)
 
     def _draw_frame(self, screen: pygame.Surface, frame: FrameText) -> bool:

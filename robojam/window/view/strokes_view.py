@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import pygame
 
 from robojam.touch import is_machine
-from robojam.window.client.state import PendingTouch
+from robojam.window.client.state import RECALL_SHOWN, PendingTouch, RecalledStroke
 from robojam.window.client.strokes import LEVELS, RING, Strokes
 from robojam.window.view.sprites import (
     DIAMOND,
@@ -26,6 +26,8 @@ from robojam.window.view.theme import Colour, Metrics, Theme, inverse, mix
 
 #: A touch that is due sooner than this, in seconds, is not announced: slides would flicker.
 MIN_WAIT = 0.06
+#: Seconds in which a stroke that comes back appears, and its greatest brightness.
+RECALL_RISE, RECALL_SHARE = 0.6, 0.55
 #: Number of pictures of an opening ring.
 RING_STEPS = 33
 #: A layer is drawn in this many frames, and is shown for at most this many seconds.
@@ -150,6 +152,29 @@ class StrokesView:
             corners = diamond_corners(*metrics.from_surface(touch.x, touch.y), reach)
             for start, end in zip(corners, (*corners[1:], corners[0]), strict=True):
                 pygame.draw.aaline(surface, colour, start, end, width)
+
+
+def draw_recalled(
+    surface: pygame.Surface, strokes: Iterable[RecalledStroke], now: float, metrics: Metrics,
+    theme: Theme,
+) -> None:  # fmt: skip
+    """Draw each stroke that comes back as a string of beads, where it was played.
+
+    The beads light up one after the other, in the time of RECALL_RISE, and fade together.
+    """
+    for stroke in strokes:
+        colour = theme.player_colour(stroke.whose or "human")
+        age, last = now - stroke.at, len(stroke.path) - 1
+        fade = min(1.0, max(0.0, (RECALL_SHOWN - age) / (RECALL_SHOWN - RECALL_RISE)))
+        for i, (x, y) in enumerate(stroke.path):
+            lit = (age / RECALL_RISE - 0.8 * i / last) / 0.2
+            share = RECALL_SHARE * fade * min(1.0, max(0.0, lit))
+            step = round(share * LEVELS) / LEVELS
+            if not step:
+                continue
+            reach = metrics.finger_radius * (0.34 if 0 < i < last else 0.5)
+            bead = shape_sprite(mix(theme.surface, colour, step), reach, machine=False)
+            surface.blit(*_centred(bead, metrics.from_surface(x, y)))
 
 
 class TileLayer:

@@ -9,7 +9,12 @@ from support.window import UTC_NOW, report, report_status, shown_text
 
 from robojam.controls import CONTROLS
 from robojam.touch import Phase
-from robojam.window.client.state import WindowState
+from robojam.window.client.state import (
+    MAX_RECALLS,
+    RECALL_SHOWN,
+    RecalledStroke,
+    WindowState,
+)
 from robojam.window.view.frame import frame_text
 from robojam.wire.osc import Message
 
@@ -183,10 +188,31 @@ def test_forecast_is_bounded_and_expires():
     assert not state.current_forecast(10.0)
 
 
+def test_motif_that_comes_back_is_kept_for_a_while_and_bounded():
+    state = WindowState()
+    path = (0.25, 0.5, 0.75, 0.5)
+    for _ in range(99):
+        report(state, 1.0, "/robojam/motif", "ssf" + "f" * 4, "ai", "human2", 61.0, *path)
+    assert len(state.recalled) == MAX_RECALLS
+    assert state.recalled[0] == RecalledStroke("human2", ((0.25, 0.5), (0.75, 0.5)), 61.0, 1.0)
+    assert state.is_animating(1.1)
+    state.advance(1.0 + RECALL_SHOWN)
+    assert not state.recalled
+    for args in (
+        ("ai",),
+        ("ai", "human", 1.0),
+        ("ai", "human", 1.0, *[0.5] * 400),
+        (1, 2, "x"),
+    ):
+        state.handle_message(Message("/robojam/motif", "", args), 2.0, UTC_NOW)
+    assert not state.recalled
+
+
 ADDRESSES = ["/robojam/ai/down", "/robojam/ai2/move", "/robojam/human/up", "/robojam/ai/next",
              "/robojam/turn", "/robojam/forecast", "/robojam/mode", "/robojam/temperature",
              "/robojam/record", "/robojam/pause", "/robojam/panic", "/robojam/humanx/down",
-             "/robojam", "/", "/robojam/ai/down/x", "/robojam/status"]  # fmt: skip
+             "/robojam", "/", "/robojam/ai/down/x", "/robojam/status",
+             "/robojam/motif"]  # fmt: skip
 
 
 @given(

@@ -13,7 +13,12 @@ import pytest
 
 from robojam.touch import Phase
 from robojam.window.client.setup import parse_setup
-from robojam.window.client.state import ForecastComponent, PendingTouch, WindowState
+from robojam.window.client.state import (
+    ForecastComponent,
+    PendingTouch,
+    RecalledStroke,
+    WindowState,
+)
 from robojam.window.view import setup_panel
 from robojam.window.view.panels import panel_of
 from robojam.window.view.scene import Scene
@@ -175,6 +180,28 @@ def test_forecast_glows_at_its_mean_and_can_be_turned_off():
     for t in (1.6, 2.0, 4.0):
         scene.draw(screen, state, t)
     assert colour_at(screen, 0.3, 0.7) == DARK.surface
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_stroke_that_comes_back_is_seen_where_it_was_played_and_fades(theme):
+    scene, screen, state = Scene(), pygame.Surface((800, 600), depth=32), WindowState()
+    state.view.theme = theme
+    path = (0.25, 0.25), (0.5, 0.5), (0.75, 0.25)
+    state.recalled = (RecalledStroke("human", path, 60, 10),)
+
+    def contrasts(now: float) -> list[int]:
+        state.advance(now)
+        scene.draw(screen, state, now)
+        blank = colour_at(screen, 0.5, 0.9)
+        return [
+            sum(abs(a - b) for a, b in zip(colour_at(screen, x, y), blank, strict=True))
+            for x, y in path
+        ]
+
+    first, _, last = contrasts(10.2)
+    assert first > 0 == last  # the path lights up from its beginning
+    assert min(contrasts(11.0)) > max(contrasts(13.5)) > 0
+    assert max(contrasts(20.0)) == 0
 
 
 def test_stage_theme_is_black_with_one_mark_and_two_buttons():
