@@ -207,7 +207,8 @@ def play(
     rest: float = 1.5,
     realtime: bool = False,
 ) -> Heard:
-    """Play strokes with rests for some seconds; an answer is a machine's touch in a rest.
+    """Play strokes with rests for some seconds; an answer is a rest in which the machine's turn
+    begins: when it touches then is the model's choice.
 
     Rests of 0 s are none. realtime: at SCHED_FIFO, above the engine.
     """
@@ -302,9 +303,9 @@ class _Playing:
                     heard.heard.append((sent, 1000 * (_stamp(ancillary) - sent)))
             elif data.startswith((b"/robojam/ai", b"/robojam/ai1")) and b"/up\0" not in data:
                 address = data[: data.find(b"\0")]
-                if address.endswith((b"/down", b"/move")):
-                    heard.played += 1
-                    self._answered |= self._resting
+                heard.played += address.endswith((b"/down", b"/move"))
+            elif data.startswith(b"/robojam/turn\0"):
+                self._answered |= self._resting and b"\0ai\0" in data
             elif data.startswith(b"/robojam/status\0"):
                 heard.status_ms.append(1000 * (_stamp(ancillary) - self._asked_at))
                 (message,), _ = osc.decode(data)

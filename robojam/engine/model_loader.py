@@ -22,6 +22,7 @@ from robojam.model.file import ModelFileError
 from robojam.player.devices import can_compile, load_compiler
 from robojam.player.player import MAX_COMPILED, ModelPlayer
 from robojam.sessions.session import ModelRef
+from robojam.system.priority import adopt_main_priority
 from robojam.system.shell import printable
 
 log = logging.getLogger("robojam")
@@ -168,6 +169,7 @@ class Models:
             return
 
         def work() -> None:
+            adopt_main_priority()  # it holds the interpreter, for which the loop waits
             try:
                 load_compiler()
                 loaded = load(path, device="cpu", voices=voices, compiled=True)
