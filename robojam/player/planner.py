@@ -338,6 +338,7 @@ class _Phrase:
         self._aim = Aim.of(settings.follow, float(choices[PARTS]))
         self._memory_weight = memory_weight(settings.memory)
         self._motifs = request.motifs if settings.memory else None
+        self._motif_scores: NDArray[np.float64] | None = None
         self._place: CallPlace | None = None
         if matcher is not None and settings.follow and len(request.call):
             self._place = matcher.place(describe([request.call])[0])
@@ -387,6 +388,9 @@ class _Phrase:
             self._part = 1
             self._quote()
             return
+        if self._motifs and self._motif_scores is None:  # a step of its own
+            self._motif_scores = self._motifs.score(self._phrases)
+            return
         over = self._part == PARTS or self.steps >= MAX_STEPS
         scores = self._scores()
         share = 1.0 if over else self._part / PARTS
@@ -421,16 +425,23 @@ class _Phrase:
     def _scores(self) -> NDArray[np.float64]:
         """Return how much each candidate (N) is wanted, in nats."""
         scores = np.zeros(len(self.candidates))
-        phrases = [np.array(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
         aim = self._aim
         if self._place is not None and self._matcher is not None:
             matches = self._matcher.score(
-                self._place, describe(phrases), towards=aim.towards, closeness=aim.closeness
+                self._place,
+                describe(self._phrases),
+                towards=aim.towards,
+                closeness=aim.closeness,
             )
             scores += aim.weight * matches
-        if self._motifs:
-            scores += self._memory_weight * self._motifs.score(phrases)
+        if self._motif_scores is not None:
+            scores += self._memory_weight * self._motif_scores
+            self._motif_scores = None
         return scores
+
+    @property
+    def _phrases(self) -> list[AnyFloats]:
+        return [np.array(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
 
     def proposals(self) -> list[Proposal]:
         """Return the touches of what was chosen; empty before."""

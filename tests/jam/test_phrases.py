@@ -10,7 +10,7 @@ import pytest
 from support.players import PlanningPlayer, ScriptedPlan, ScriptedPlayer, land, slide
 from support.takes import Take
 
-from robojam.controls import Settings
+from robojam.controls import MEMORY, Settings
 from robojam.jam.events import ControlChanged, MotifReturned, TouchPlayed
 from robojam.jam.jam import Jam
 from robojam.jam.phrases import ROOM
@@ -120,7 +120,7 @@ def test_plan_begins_in_time_for_the_threshold_and_not_within_a_slide(
     idle(take, begins + 1e-9, turns=1)
     (asked,) = take.player.asked
     assert asked == {
-        "voices": [0], "seconds": 2.05, "follow": 0.5, "memory": 0.5, "lead": 0.0,
+        "voices": [0], "seconds": 2.05, "follow": 0.5, "memory": MEMORY, "lead": 0.0,
         "dwell": 60, "down": [],
     }  # fmt: skip
 

@@ -36,7 +36,7 @@ PLAYING_HOLDS, DROPS_SHOWN = 0.6, 10.0
 FORECAST_SHOWN, PENDING_SHOWN = 3.0, 0.4
 #: A motif that comes back is shown for this many seconds; so many at once, at most; and
 #: points of its path, at most.
-RECALL_SHOWN, MAX_RECALLS, MAX_RECALL_POINTS = 4.0, 16, 64
+RECALL_SHOWN, MAX_RECALLS, MAX_RECALL_POINTS = 4.0, 8, 32
 #: Components of the forecast that are drawn, the heaviest first.
 MAX_COMPONENTS = 12
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pygame
 
@@ -158,23 +159,25 @@ def draw_recalled(
     surface: pygame.Surface, strokes: Iterable[RecalledStroke], now: float, metrics: Metrics,
     theme: Theme,
 ) -> None:  # fmt: skip
-    """Draw each stroke that comes back as a string of beads, where it was played.
+    """Draw each stroke that comes back as a thin line of beads, where it was played.
 
-    The beads light up one after the other, in the time of RECALL_RISE, and fade together.
+    It appears from its beginning to its end, in the time of RECALL_RISE, and fades as a whole.
     """
+    width = max(2, round(metrics.finger_radius * 0.22))
     for stroke in strokes:
-        colour = theme.player_colour(stroke.whose or "human")
         age, last = now - stroke.at, len(stroke.path) - 1
         fade = min(1.0, max(0.0, (RECALL_SHOWN - age) / (RECALL_SHOWN - RECALL_RISE)))
-        for i, (x, y) in enumerate(stroke.path):
-            lit = (age / RECALL_RISE - 0.8 * i / last) / 0.2
-            share = RECALL_SHARE * fade * min(1.0, max(0.0, lit))
-            step = round(share * LEVELS) / LEVELS
-            if not step:
-                continue
-            reach = metrics.finger_radius * (0.34 if 0 < i < last else 0.5)
-            bead = shape_sprite(mix(theme.surface, colour, step), reach, machine=False)
-            surface.blit(*_centred(bead, metrics.from_surface(x, y)))
+        step = round(RECALL_SHARE * fade * LEVELS) / LEVELS
+        lit = min(last, int(age / RECALL_RISE * last))
+        if not step or lit < 0:
+            continue
+        colour = mix(theme.surface, theme.player_colour(stroke.whose or "human"), step)
+        places = [metrics.from_surface(x, y) for x, y in stroke.path[: lit + 1]]
+        for start, end in pairwise(places):
+            pygame.draw.aaline(surface, colour, start, end, width)
+        for i, place in enumerate(places):
+            reach = metrics.finger_radius * (0.6 if i in (0, last) else 0.25)
+            surface.blit(*_centred(shape_sprite(colour, reach, machine=False), place))
 
 
 class TileLayer:
