@@ -145,7 +145,7 @@ class MotifMemory:
             if len(self._waiting) >= MAX_WAITING:
                 self._analyse(self._waiting.pop(0))
             self._waiting.append(self._ended)
-        self.landings += 1
+        self.landings += not moving  # a slide without a landing comes after a reset
         self._position += 1
         self._began, self._landing, self._stroke = self._clock, self.landings, [(x, y, 0.0)]
 
