@@ -34,8 +34,8 @@ _single, _DIGITS = struct.Struct(">f").pack, 6
 MAX_SEED: Final = 2**63 - 1
 #: Default of `follow`: answers belong to their calls as much as people's do.
 FOLLOW: Final = 0.5
-#: Default of `memory`: a shape that was played three times comes back in nine answers of ten.
-MEMORY: Final = 0.3
+#: Default of `memory`: a shape that was played three times comes back in most answers.
+MEMORY: Final = 0.4
 
 
 class RefusedError(ValueError):

@@ -72,7 +72,7 @@ def test_defaults_are_those_of_the_contract():
         "spread": None,
         "timescale": 1.0,
         "follow": 0.5,
-        "memory": 0.3,
+        "memory": 0.4,
         "dwell": 0.8,
         "voices": 1,
         "seed": None,

@@ -55,7 +55,7 @@ def _like(random: Random, example: Any) -> Any:
 
 _STATUS: dict[str, Any] = {
     "mode": "duet", "temperature": 1.0, "spread": 1.0, "timescale": 1.0, "threshold": 0.5,
-    "response": 5.0, "follow": 0.5, "memory": 0.3, "dwell": 0.8, "pause": 0,
+    "response": 5.0, "follow": 0.5, "memory": 0.4, "dwell": 0.8, "pause": 0,
     "instrument": "human=keys,ai=keys", "range": "36-84",
     "scale": "free", "volume": 0.7, "record": 1, "model": "a.safetensors", "seed": 7,
     "device": "cpu", "turn": "ai", "turn_left": 2.5, "paused": False, "replaying": False,
