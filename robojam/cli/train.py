@@ -67,6 +67,7 @@ class TrainArguments:
     val: tuple[Path, ...]
     start: str | None
     resume: bool
+    matcher_only: bool
     size: str | None
     threads: int | None
     machine: bool
@@ -92,6 +93,7 @@ def _units_or_width(value: str) -> Units | float:
 @option("--val DATA", _VAL, PATH, multiple=True)
 @option("--from MODEL", "go on from a model: teach it one player's style", field="start")
 @option("--resume", "go on exactly where this run was stopped")
+@option("--matcher-only", "only fit the matcher in MODEL, by which answers follow their calls")
 @option("--size SIZE", _SIZE, click.Choice(["s", "m", "l"]))
 @option("--passes N", "passes over the data (default: 80; with --from 12)", positive_number())
 @option("--minutes N", _MINUTES, positive_number())
@@ -140,6 +142,8 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
     if chosen.resume and chosen.size:
         fail("--resume goes on with the run as it was: without --size")
     picture = _check_outputs(chosen)
+    if chosen.matcher_only:
+        return _fit_matcher_only(chosen)
     import torch
 
     from robojam.corpus.corpus import CorpusError
@@ -180,6 +184,7 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
         if run.start is not None:
             _limit_forgetting(run, run.start, seed=trainer.settings.seed)
         trainer.save(to, **run.metadata)  # again: Ctrl-C may have come while it was written
+        _add_matcher(run, to)
         if not stopped:  # until here, --resume goes on with a run that was killed
             checkpoint.checkpoint_path(to).unlink(missing_ok=True)
     except ModuleNotFoundError:
@@ -332,6 +337,56 @@ def _limit_forgetting(run: _Run, file: ModelFile, *, seed: int) -> None:
     )
     amount = "all" if share == 1 else f"{100 * share:.0f} %" if share else "nothing"
     print(f"{amount} of what it learnt is kept, so that it forgets little of what it knew")
+
+
+def _add_matcher(run: _Run, to: Path) -> None:
+    """Add a matcher to the model that was written: a new one, or that of the model before.
+
+    Raises OSError.
+    """
+    from robojam.corpus.corpus import TOUCH
+    from robojam.model.file import read, write_with_matcher
+    from robojam.training import matcher
+
+    corpus = run.trainer.corpus
+    if corpus.columns != TOUCH:
+        return
+    fitted = matcher.fit(read(to), list(corpus.performances()))
+    if fitted is None and run.start is not None:
+        fitted = run.start.matcher
+    if fitted is None:
+        print("too few performances to learn from how answers follow calls")
+    else:
+        write_with_matcher(to, fitted)
+
+
+def _fit_matcher_only(chosen: TrainArguments) -> int:
+    """Fit the matcher of a model that exists, and write it into its file."""
+    from robojam.corpus.corpus import TOUCH, clean, join
+    from robojam.corpus.formats import read_all
+    from robojam.model.file import find, read, write_with_matcher
+    from robojam.training import matcher
+
+    if chosen.resume or chosen.start or chosen.settings:
+        fail("--matcher-only takes DATA and --to, and no options of training")
+    try:
+        file = read(find(str(chosen.to)))
+        options: dict[str, Any] = {"units": chosen.units, "strict": chosen.strict}
+        options |= {"machine": chosen.machine, "on_error": leave_out}
+        data = join([clean(corpus) for corpus in read_all(chosen.paths, **options)])
+    except ValueError as error:
+        fail(error)
+    if data.columns != TOUCH or file.event.columns != TOUCH:
+        fail(f"{file.path} and {data.name}: a matcher is of touches")
+    fitted = matcher.fit(file, list(data.performances()))
+    if fitted is None:
+        fail(f"{data.name} has too few performances to learn from how answers follow calls")
+    try:
+        write_with_matcher(file.path, fitted)
+    except OSError as error:
+        fail(f"{file.path} cannot be written: {error.strerror or error}", 1)
+    print(f"{file.path}: its answers can follow calls")
+    return 0
 
 
 def _follow(run: _Run, chosen: TrainArguments, interrupted: Callable[[], bool]) -> bool:

@@ -99,9 +99,8 @@ def continue_openings(
     options: dict[str, Any] = {"seed": seed, "temperature": temperature, "spread": spread}
     options |= {"follow": follow, "memory": memory}
     silences = (np.array(seconds) - opening_seconds) / 2
-    takes = generate(file, openings, seconds=max(seconds) + 1e-6, silences=silences, **options)
-    limited = zip(takes, seconds, strict=True)
-    return [take[take[:, 2].cumsum() <= limit] for take, limit in limited]
+    limits = np.array(seconds) + 1e-6
+    return [*generate(file, openings, seconds=limits, silences=silences, **options)]
 
 
 def compare(

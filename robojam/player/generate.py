@@ -40,7 +40,7 @@ def generate(
     file: ModelFile,
     performances: Sequence[NDArray[Any]],
     *,
-    seconds: float,
+    seconds: float | _Doubles,
     seed: int,
     temperature: float,
     spread: float,
@@ -54,7 +54,8 @@ def generate(
     touches starts a take from nothing. Takes (n, 4) have the same form. The first dt of a
     take counts from the last touch of the performance, whose finger is still down, so that
     the first touch may slide on from it. A take lasts less than seconds, but has one touch
-    at least, if the model does not hold that for next to impossible. None dwells for too
+    at least, if the model does not hold that for next to impossible; seconds may be an array
+    (B,), with one length for each take. None dwells for too
     long (robojam.jam.dwell). silences (B,) are the seconds that have passed since the end
     of each performance: the first touch comes after them. follow, -1 to 1, and memory, 0 to
     1: the takes are planned (robojam.player.planner) as answers to the performances, unless
@@ -80,8 +81,10 @@ def generate(
             len(performances), uniform=len(file.event.factors), normal=len(TOUCH_COLUMNS)
         )
         random.seed(seed)
-        dials = {"seconds": seconds, "follow": follow, "memory": memory}
-        return _planned(player, performances, random, half, silences, **dials)
+        limits = np.broadcast_to(seconds, len(performances))
+        dials = {"follow": follow, "memory": memory}
+        return _planned(player, performances, random, half, silences, limits, **dials)
+    longest = float(np.max(seconds, initial=0.0))
     state = listen(network, performances, half)
     count, factors = len(performances), len(file.event.factors)
     random = RandomStreams(count, uniform=factors, normal=len(TOUCH_COLUMNS))
@@ -108,13 +111,13 @@ def generate(
     time = np.zeros(count)
     landed = np.array([len(part) > 0 for part in performances], bool)
     limiters = [DwellLimiter() for _ in performances]
-    for step in range(int(seconds / MIN_DT) + 1):  # no take has more
+    for step in range(int(longest / MIN_DT) + 1):  # no take has more
         if not len(takes):
             break
         drawn = draw(state, takes, step)
         if not step:
             earliest = half[2] + (np.zeros(count) if silences is None else silences)
-            _delay_first_touches(drawn, state, draw, earliest, seconds + half[2])
+            _delay_first_touches(drawn, state, draw, earliest, longest + half[2])
         touches = _played(drawn, half)
         for attempt in range(1, REDRAWS + 1):
             rows = _dwelling(limiters, takes, time, touches)
@@ -125,14 +128,15 @@ def generate(
         touches[:, 3] *= landed[takes]  # only a finger that is down slides
         time[takes] += touches[:, 2]
         _update_limiters(limiters, takes, time, touches)
-        on = time[takes] < seconds
+        on = time[takes] < longest
         if not on.all():
             takes, touches, state = takes[on], touches[on], state.rows(on)
         landed[takes] = True
         steps.append((takes, touches))
         if len(takes):
             state = network.feed(state, touches.astype(np.float32) + half, heard=False)
-    return _by_take(steps, count)
+    whole = _by_take(steps, count)
+    return whole if np.ndim(seconds) == 0 else _cut(whole, np.asarray(seconds))
 
 
 def _planned(
@@ -141,15 +145,15 @@ def _planned(
     random: RandomStreams,
     half: Floats,
     silences: _Doubles | None,
+    seconds: _Doubles,
     *,
-    seconds: float,
     follow: float,
     memory: float,
 ) -> list[Touches]:
     """Return takes that are planned, phrase by phrase where they are longer than a plan."""
     takes: list[Touches] = [np.empty((0, len(TOUCH_COLUMNS))) for _ in performances]
     motifs = [heard_in(performance) for performance in performances] if memory else []
-    left = dict.fromkeys(range(len(performances)), seconds)
+    left = dict(enumerate(seconds.tolist()))
     while left:
         chosen = list(left)[:_PLANNED]
         heard = [np.concatenate([performances[i], takes[i]]) for i in chosen]
@@ -172,10 +176,16 @@ def _planned(
         for i, phrase in zip(chosen, plan.touches(), strict=True):
             touches = np.array([[p.x, p.y, p.dt, p.moving] for p in phrase], np.float64)
             takes[i] = np.concatenate([takes[i], touches.reshape(-1, len(TOUCH_COLUMNS))])
-            left[i] = seconds - float(takes[i][:, 2].sum())
+            left[i] = float(seconds[i] - takes[i][:, 2].sum())
             if left[i] <= 0 or not len(touches):
                 del left[i]
-    return [take[take[:, 2].cumsum() < seconds] for take in takes]
+    return _cut(takes, seconds)
+
+
+def _cut(takes: list[Touches], seconds: _Doubles) -> list[Touches]:
+    """Return the beginnings of takes, each shorter than its length."""
+    pairs = zip(takes, seconds, strict=True)
+    return [take[take[:, 2].cumsum() < limit] for take, limit in pairs]
 
 
 def _dial(name: str, given: float | None, *, plans: bool) -> float:

@@ -33,7 +33,7 @@ from robojam.player.descriptors import describe
 from robojam.player.motifs import Motifs, Quotation
 from robojam.player.random_streams import BLOCK, RandomStreams
 from robojam.player.reference import Network, RecurrentState, Sampling
-from robojam.touch import MAX_DT, MIN_DT, clip
+from robojam.touch import MAX_DT, MIN_DT
 
 _Rows = list[int]
 
@@ -41,20 +41,22 @@ _Rows = list[int]
 _OVERFLOW = 1e30
 #: Most candidates of all voices; those of a voice, in ordinary play and where it follows
 #: closest; fewest of a voice: voices beyond that many are not planned.
-MAX_CANDIDATES, CANDIDATES, MOST_CANDIDATES, FEWEST_CANDIDATES = 32, 8, 16, 4
+MAX_CANDIDATES, CANDIDATES, MOST_CANDIDATES, FEWEST_CANDIDATES = 32, 4, 16, 2
 #: Parts of a phrase, at whose ends candidates are chosen.
 PARTS = 5
+#: A part ends when no more than this share of the candidates has not reached its end.
+LATE = 0.25
 #: Candidates that are stepped at once, at most.
 _BATCH = 8
 #: Longest phrase that is planned, in seconds, and most steps for each voice: a phrase of more
 #: touches ends earlier, and the ordinary draw goes on.
-MAX_SECONDS, MAX_STEPS = 10.0, 400
+MAX_SECONDS, MAX_STEPS = 10.0, 250
 #: Draws of a first touch, at most, that comes too early or too late.
 _TRIES = 256
 #: At `follow` of a half answers lie where people's do; they are drawn as close to their call,
 #: in units of people's precision, as these, one or the other: some people's answers are much
 #: closer than others.
-CLOSENESS = (1.0, 8.0)
+CLOSENESS = (2.0, 16.0)
 #: At `follow` of 1: how far from the middle they lie, where people's lie at 1, and how close.
 FURTHEST, CLOSEST = 1.5, 8.0
 #: Number of the stream of random numbers by which candidates are chosen.
@@ -283,16 +285,21 @@ class _Candidate:
 
         None where ordinary play would draw it again, or where it is lost.
         """
-        if not all(abs(value) < _OVERFLOW for value in drawn):
+        x, y, dt, on = drawn
+        if not (abs(x) < _OVERFLOW and abs(y) < _OVERFLOW and dt < _OVERFLOW and on < 2):
             self.lost = True
             return None
         half_x, half_y, half_dt, _ = settings.noise
-        x, y = clip(drawn[0] - half_x, 0.0, 1.0), clip(drawn[1] - half_y, 0.0, 1.0)
-        dt = clip(drawn[2] - half_dt, MIN_DT, MAX_DT)
-        moving = drawn[3] > 0.5
+        x, y = min(max(x - half_x, 0.0), 1.0), min(max(y - half_y, 0.0), 1.0)
+        dt = min(max(dt - half_dt, MIN_DT), MAX_DT)
+        moving = on > 0.5
         if self.quotation is not None:
             x, y, dt = self.quotation.steer(x, y, dt, moving=moving and self.down)
-            x, y, dt = clip(x, 0.0, 1.0), clip(y, 0.0, 1.0), clip(dt, MIN_DT, MAX_DT)
+            x, y, dt = (
+                min(max(x, 0.0), 1.0),
+                min(max(y, 0.0), 1.0),
+                min(max(dt, MIN_DT), MAX_DT),
+            )
         first, at, earliest = not self.touches, self.seconds + dt, self.request.earliest
         untimely = first and (dt < earliest or dt >= self.request.seconds)
         if self.tries < (_TRIES if untimely else REDRAWS) and (
@@ -301,8 +308,7 @@ class _Candidate:
             self.tries += 1
             return None
         if first and dt < earliest:
-            dt = clip(dt + earliest, MIN_DT, MAX_DT)
-            at = dt
+            at = dt = min(dt + earliest, MAX_DT)
         x, y = self.dwell.off_edges(at, x, y)
         moving &= self.down
         if self.quotation is not None:
@@ -359,16 +365,18 @@ class _Phrase:
                 candidate.quotation = self._motifs.quotation(numbers)
 
     def active(self) -> list[tuple[float, int, _Candidate]]:
-        """Return the candidates that have not reached the end of this part.
+        """Return the candidates to be stepped in this part: their seconds, rows, and they.
 
-        In pairs with their rows, and the last of their touches' times before.
+        None once enough have reached its end: the densest would take as long again.
         """
         end, first = self._end, self._first_row
-        return [
+        candidates = self.candidates if self._part else self.candidates[:1]
+        active = [
             (candidate.seconds, first + candidate.number, candidate)
-            for candidate in self.candidates[: None if self._part else 1]
+            for candidate in candidates
             if candidate.seconds < end and not candidate.lost
         ]
+        return active if len(active) > LATE * len(candidates) else []
 
     @property
     def _end(self) -> float:
@@ -466,15 +474,18 @@ class Plan:
         matcher: Matcher | None,
         *,
         size: int,
+        unplanned: int = 0,
         batch: int = _BATCH,
     ) -> None:
         """Plan a phrase for each request.
 
-        size: how many candidates each voice has. states has the rows of the first voice's
+        size: how many candidates each voice has; unplanned: how many more voices there are,
+        which are not planned. states has the rows of the first voice's
         candidates, then those of the next, each with the state of its voice. batch: how many
         candidates are stepped at once.
         """
         self._settings, self._states, self._batch = settings, states, batch
+        self._unplanned = unplanned
         self._phrases = [
             _Phrase(
                 request,
@@ -531,10 +542,12 @@ class Plan:
     def touches(self) -> list[list[Proposal]]:
         """Return the phrase of each voice, in the order of the requests.
 
-        It begins with the lead. Its last touch may come after the end. Empty before `step`
-        has returned True.
+        It begins with the lead. Its last touch may come after the end, and a phrase of many
+        touches may end before it. Then come the voices that are not planned, with nothing.
+        Call it when `step` has returned True.
         """
-        return [phrase.proposals() for phrase in self._phrases]
+        phrases = [phrase.proposals() for phrase in self._phrases]
+        return phrases + [[] for _ in range(self._unplanned)]
 
 
 def _time(entry: tuple[float, int, _Candidate]) -> tuple[float, int]:

@@ -201,9 +201,8 @@ class ModelPlayer:
         and memory, 0 to 1, are how much they follow the present call and what was heard
         before; for the first `lead` seconds they are those of the ordinary draw. dwell is
         that of ordinary play (robojam.jam.dwell), down are the voices whose finger is down.
-        Nothing of the player changes. With many voices the last ones are not planned: they
-        are left out of the phrases (robojam.player.planner.candidates_for). None for a model
-        without a matcher.
+        Nothing of the player changes. With many voices the last ones are not planned
+        (robojam.player.planner.candidates_for). None for a model without a matcher.
         """
         if not self.plans:
             return None
@@ -225,7 +224,15 @@ class ModelPlayer:
             noise=self._half_noises, follow=follow, memory=memory, lead=lead, dwell=dwell
         )
         states = self._states(self._stepper.state, list(voices[:planned]), size)
-        return Plan(requests, settings, states, self._random, self.file.matcher, size=size)
+        return Plan(
+            requests,
+            settings,
+            states,
+            self._random,
+            self.file.matcher,
+            size=size,
+            unplanned=len(voices) - planned,
+        )
 
     def plan_phrases(
         self,

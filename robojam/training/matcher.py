@@ -94,7 +94,7 @@ def _fit_own(
     takes = generate(
         file,
         calls,
-        seconds=float(seconds.max()) + 1e-6,
+        seconds=seconds,
         seed=0,
         temperature=about.temperature,
         spread=about.spread,
@@ -102,7 +102,6 @@ def _fit_own(
         follow=0.0,
         memory=0.0,
     )
-    takes = [t[t[:, 2].cumsum() <= limit] for t, limit in zip(takes, seconds, strict=True)]
     played = [i for i, take in enumerate(takes) if len(take)]
     x, z = (
         project(standardise(people.units, describe([rows[i] for i in played])), projection)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from support import CORPUS, ROOT, has_corpus
 from support.commands import run
+from support.matchers import alike
 from support.models import TOUCHES, TRAINED, filed, is_trained, rows, small
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_performances
 from robojam.jam.dwell import REDRAWS
-from robojam.model.file import ModelFile
+from robojam.model.file import ModelFile, ModelFileError
 from robojam.player import generate as offline
+from robojam.player import planner
 from robojam.player.generate import generate
 from robojam.player.player import ModelPlayer
 from robojam.sessions.compose import compose
@@ -243,3 +246,38 @@ def test_dwelling_touch_is_redrawn_as_often_as_in_a_jam(monkeypatch):
     )
     generate(FILE, [opening(5)], **OPTIONS)
     assert len(drawn) == len(kept) * (1 + REDRAWS) > 0
+
+
+def test_takes_may_have_a_length_each():
+    lengths = np.array([0.5, 2.0, 1.0])
+    takes = generate(FILE, [opening(5)] * 3, **{**OPTIONS, "seconds": lengths})
+    whole = generate(FILE, [opening(5)] * 3, **OPTIONS)
+    for take, other, length in zip(takes, whole, lengths, strict=True):
+        np.testing.assert_array_equal(take, other[other[:, 2].cumsum() < length])
+
+
+def test_takes_that_follow_are_planned_and_keep_the_limits_of_a_jam():
+    file = replace(FILE, matcher=alike())
+    before = [opening(9), NOTHING, opening(30)]
+    options = {**OPTIONS, "follow": 0.7}
+    takes = generate(file, before, **options, silences=np.array([0.05, 0.0, 0.05]))
+    for take, other in zip(takes, generate(file, before, **OPTIONS), strict=True):
+        assert take[:, 2].sum() < 2.0
+        assert ((take[:, :2] >= 0) & (take[:, :2] <= 1)).all()
+        assert ((take[:, 2] >= MIN_DT) & (take[:, 2] <= MAX_DT)).all()
+        assert not np.array_equal(take, other)
+    assert takes[0][0, 2] >= 0.05
+    assert takes[1][0, 3] == 0
+    again = generate(file, before, **options, silences=np.array([0.05, 0.0, 0.05]))
+    assert all(map(np.array_equal, takes, again))
+
+
+def test_take_longer_than_a_plan_goes_on(monkeypatch):
+    monkeypatch.setattr(planner, "MAX_SECONDS", 0.5)
+    (take,) = generate(replace(FILE, matcher=alike()), [opening(9)], **OPTIONS, follow=0.5)
+    assert 1.0 < take[:, 2].sum() < 2.0
+
+
+def test_following_without_a_matcher_is_refused():
+    with pytest.raises(ModelFileError, match="matcher"):
+        generate(FILE, [opening(9)], **OPTIONS, follow=0.5)
