@@ -45,8 +45,8 @@ _OF_PLAY = ("temperature", "spread", "follow", "memory", "seed", "quick", "learn
 @option("--quick", "with --play: without what takes a minute or more")
 @option(
     "--learnt DATA",
-    "with --play: other performances, from which the judge of belonging learns "
-    "(default: from DATA, in folds)",
+    "with --play: other performances, from which the judge of belonging and the listener "
+    "learn (default: from DATA, in parts)",
     PATH,
     multiple=True,
 )
@@ -66,7 +66,7 @@ def evaluate(
     if not play:
         of_play = {"page": page, **{n: given[n] for n in _OF_PLAY}}
         for name, value in of_play.items():
-            if value not in (None, False, ()):
+            if not (value is None or value is False or value == ()):  # 0 is a value
                 fail(f"--{name} goes with --play")
     if page is not None:  # refused before any work
         from robojam.export.figures import KINDS

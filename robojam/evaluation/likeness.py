@@ -85,14 +85,15 @@ def continue_openings(
     spread: float,
     follow: float = 0.0,
     memory: float = 0.0,
+    each: int = CONTINUATIONS,
 ) -> list[Floats]:
-    """Return CONTINUATIONS takes (n, 4) by a model for each opening, one after the other.
+    """Return `each` takes (n, 4) by a model for each opening, one after the other.
 
     Each lasts as long as what people played after the opening. The model continues from the
     middle of the performance: it is given the silence since the opening's last touch, which
     people's next touch also comes after.
     """
-    pairs = [pair for pair in pairs for _ in range(CONTINUATIONS)]
+    pairs = [pair for pair in pairs for _ in range(each)]
     seconds = [float(after[:, 2].sum()) for _, after in pairs]
     openings = [opening for opening, _ in pairs]
     opening_seconds = [float(opening[:, 2].sum()) for opening in openings]

@@ -2,9 +2,10 @@
 
 The features of robojam.evaluation.likeness sum up an answer by numbers; the listener is given
 the touches themselves, in order: a convolution over a few touches, then a recurrent layer in
-both directions (Schuster & Paliwal 1997), then the mean over the answer. It learns on one half
-of the performances and is tested on the other, in turn. Places are blurred by 1/256 of the
-screen and dt by 4 ms, so that no screen's lattice identifies people. Needs torch.
+both directions (Schuster & Paliwal 1997), then the mean over the answer. It learns on answers
+to other performances, or on one half of these and is tested on the other, in turn. Places are
+blurred by 1/256 of the screen and dt by 4 ms, so that no screen's lattice identifies people.
+Needs torch.
 
 It finds whatever a small network can learn from a few hundred answers, also what nobody would
 hear; and it does not find what needs more examples than there are.
@@ -35,29 +36,58 @@ _LISTENERS = 2
 
 
 def compare(
-    people: Sequence[Floats], takes: Sequence[Floats], *, seed: int = 0
+    people: Sequence[Floats],
+    takes: Sequence[Floats],
+    *,
+    learnt: tuple[Sequence[Floats], Sequence[Floats]] | None = None,
+    seed: int = 0,
 ) -> tuple[Area, Area]:
     """Return how well it tells a machine from people, and people from other people.
 
     people (n, 4): an answer to each of P calls. takes (n, 4): a machine's, the same number to
-    each call, one call after the other. The second figure is the control: half of the people
-    are given another label. Raises ModuleNotFoundError without torch or scikit-learn.
+    each call, one call after the other. learnt: people's and the machine's answers to the calls
+    of other performances, from which it learns. The second figure is the control: half of the
+    people are given another label. Raises ModuleNotFoundError without torch or scikit-learn.
     """
+    sets = [_label(people, takes)]
+    halves = [_label_half(people, seed)]
+    if learnt is not None:
+        sets.append(_label(*learnt))
+        halves.append(_label_half(learnt[0], seed))
+    return _tell_apart(sets, seed), _tell_apart(halves, seed)
+
+
+#: Answers (N), whether each has the label (N), and which call each is to (N).
+_Labelled = tuple[Sequence[Floats], NDArray[np.bool_], Integers]
+
+
+def _label(people: Sequence[Floats], takes: Sequence[Floats]) -> _Labelled:
+    """Label a machine's answers."""
     own = np.arange(len(people))
-    each = len(takes) // len(people)
-    groups = np.concatenate([own, own.repeat(each)])
-    machine = np.arange(len(groups)) >= len(people)
+    groups = np.concatenate([own, own.repeat(len(takes) // len(people))])
+    return [*people, *takes], np.arange(len(groups)) >= len(people), groups
+
+
+def _label_half(people: Sequence[Floats], seed: int) -> _Labelled:
+    """Label half of people's answers, which is chosen at random."""
     half = np.random.default_rng(seed).permutation(len(people)) % 2 == 0
-    return (
-        _tell_apart([*people, *takes], machine, groups, seed),
-        _tell_apart(people, half, own, seed),
-    )
+    return people, half, np.arange(len(people))
 
 
-def _tell_apart(
-    answers: Sequence[Floats], label: NDArray[np.bool_], groups: Integers, seed: int
-) -> Area:
-    """Return how well listeners tell the label (N) of answers, by those of other groups (N)."""
+def _tell_apart(sets: Sequence[_Labelled], seed: int) -> Area:
+    """Return how well listeners tell the label of the first set's answers.
+
+    They learn from the second set, or from the answers to the other half of the calls.
+    """
+    answers, label, groups = sets[0]
+    if len(sets) > 1:
+        count = len(answers)
+        all_answers, all_labels = [*answers, *sets[1][0]], np.concatenate([label, sets[1][1]])
+        learns = np.arange(len(all_answers)) >= count
+        judged = np.zeros(count)
+        for number in range(_LISTENERS):
+            judged += _listen(all_answers, all_labels, learns, seed=seed + number)
+        return area_with_interval(label, judged, groups, seed)
     judged = np.zeros(len(answers))
     for half in (0, 1):
         learns = groups % 2 == half

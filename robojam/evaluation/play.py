@@ -5,6 +5,7 @@ Each part answers one question; docs/measure.md says what each can and cannot se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -49,8 +50,11 @@ class PlayReport:
             "belonging": self.belonging and asdict(self.belonging),
             "listener": None,
             "adaptation": None,
-            "motif": self.motif and asdict(self.motif),
+            "motif": None,
         }
+        if self.motif is not None:  # JSON has no infinity
+            motif = asdict(self.motif).items()
+            parts["motif"] = {name: n if math.isfinite(n) else None for name, n in motif}
         if self.listener is not None:
             machine, people = self.listener
             parts["listener"] = {"machine": asdict(machine), "people": asdict(people)}
@@ -74,12 +78,12 @@ def measure(
 ) -> PlayReport:
     """Measure how a model plays, by clean performances (n, 4) of people.
 
-    learnt: other performances, from which the judge of belonging learns. quick: likeness and
-    belonging alone. Raises ValueError if too few of the performances can be used, and
+    learnt: other performances, from which the judge of belonging and the listener learn.
+    quick: likeness and belonging alone. Raises ValueError if too few of the performances can be used, and
     ModuleNotFoundError without scikit-learn, or without torch if not quick.
     """
     pairs = likeness.split_in_half(performances)
-    sampling = {"temperature": temperature, "spread": spread}
+    sampling: dict[str, Any] = {"temperature": temperature, "spread": spread}
     takes = likeness.continue_openings(
         file, pairs, seed=seed, follow=follow, memory=memory, **sampling
     )
@@ -90,7 +94,13 @@ def measure(
         belongs = belonging.compare(pairs, takes, learnt=taught, seed=seed)
     adaptation, motif, heard = None, None, None
     if not quick:
-        heard = listener.compare([after for _, after in pairs], takes, seed=seed)
+        known = None
+        if len(taught) >= belonging.FEWEST:
+            answers = likeness.continue_openings(
+                file, taught, seed=seed, follow=follow, memory=memory, each=1, **sampling
+            )
+            known = [after for _, after in taught], answers
+        heard = listener.compare([after for _, after in pairs], takes, learnt=known, seed=seed)
         player = ModelPlayer(file)
 
         def settings() -> Settings:  # a jam may change them

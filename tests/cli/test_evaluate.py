@@ -60,3 +60,37 @@ def test_evaluate_prints_only_the_result_to_standard_output(model, data):
     )
     assert (ran.returncode, ran.stderr) == (0, "")  # no warning either
     assert json.loads(ran.stdout)["touches"] == 39 + 29 + 24 + 11
+
+
+@pytest.fixture
+def people(tmp_path):
+    return npz(tmp_path / "people.npz", corpus(TOUCHES, [120] * 20))
+
+
+def test_quick_play_reports_likeness_and_belonging_alone(model, people, capsys):
+    dials = ["--follow", 0, "--memory", 0]
+    arguments = [model, people, "--play", "--quick", *dials]
+    status, out, _ = run(capsys, "evaluate", *arguments, "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert (found["follow"], found["memory"]) == (0, 0)
+    assert found["belonging"]["calls"] == 20
+    assert set(found["belonging"]) == {"calls", "machine", "people", "shuffled"}
+    assert found["adaptation"] is found["motif"] is found["listener"] is None
+
+
+def test_play_without_enough_performances_for_belonging_measures_the_rest(
+    model, tmp_path, capsys
+):
+    few = npz(tmp_path / "few.npz", corpus(TOUCHES, [120] * 12))
+    status, out, _ = run(capsys, "evaluate", model, few, "--play", "--quick", "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert found["belonging"] is None
+    assert found["performances"] == 12
+
+
+def test_options_of_play_are_refused_without_it(model, people, capsys):
+    for more in (["--follow", 0.5], ["--memory", 0], ["--quick"], ["--learnt", people]):
+        expected = f"{more[0]} goes with --play"
+        assert expected in refusal(capsys, "evaluate", model, people, *more)

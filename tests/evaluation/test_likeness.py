@@ -18,6 +18,9 @@ from robojam.corpus.formats import read
 from robojam.evaluation import likeness
 from robojam.evaluation.likeness import NAMES, describe, split_in_half
 
+#: As the model plays by itself.
+QUICK = ("--play", "--quick", "--follow", "0", "--memory", "0")
+
 
 def stroke(n: int, dt: float = 0.02, wobble: float = 0.0, seed: int = 0) -> Any:
     """A landing and a straight slide across the surface."""
@@ -99,13 +102,18 @@ def test_performance_is_never_on_both_sides_of_a_fold():
 def test_default_model_and_the_controls_are_in_their_ranges(capsys):
     val = CORPUS / "microjam_val.npz"
     with pytest.raises(SystemExit, match=r"^0$"):
-        main(["evaluate", str(TRAINED), str(val), "--play", "--json"])
+        main(["evaluate", str(TRAINED), str(val), *QUICK, "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["performances"] == len(split_in_half(list(clean(read(val)).performances())))
     assert found["performances"] > 90
     assert found["sped_up"]["auc"] > 0.9
     assert 0.25 < found["people"]["auc"] < 0.75
     assert 0.5 < found["machine"]["auc"] < 0.95
+    belonging = found["belonging"]
+    assert belonging["people"]["first"] > 0.05
+    assert belonging["people"]["mean_rho"] > 0.4
+    assert 0.25 < belonging["machine"]["mean_rho"] < belonging["people"]["mean_rho"]
+    assert abs(belonging["shuffled"]["mean_rho"]) < 0.1
 
 
 def test_likeness_on_too_few_performances_is_refused(capsys, tmp_path: Path):
@@ -114,4 +122,4 @@ def test_likeness_on_too_few_performances_is_refused(capsys, tmp_path: Path):
     np.savez(few, touches=rows, lengths=np.array([60], np.int32))
     with pytest.raises(SystemExit):
         main(["evaluate", str(TRAINED), str(few), "--play"])
-    assert "only 1 of 1 performances" in capsys.readouterr().err
+    assert "only 1 of the performances" in capsys.readouterr().err

@@ -37,3 +37,15 @@ def test_listener_cannot_tell_answers_of_one_kind_apart(monkeypatch):
     takes = [walk(rng, rising=True) for _ in range(60)]
     told, _ = listener.compare([*people[:-1], people[-1][:0]], takes)
     assert told.low < 0.5 < told.high
+
+
+def test_listener_that_has_learnt_from_others_answers_tells_these(monkeypatch):
+    monkeypatch.setattr(listener, "_PASSES", 12)
+    rng = np.random.default_rng(0)
+    people, others = ([walk(rng, rising=True) for _ in range(30)] for _ in range(2))
+    takes, learnt = ([walk(rng, rising=False) for _ in range(30)] for _ in range(2))
+    told, _ = listener.compare(people, takes, learnt=(others, learnt))
+    assert told.auc > 0.95
+    # It has learnt the wrong thing: that people play what the machine plays here.
+    told, _ = listener.compare(people, takes, learnt=(learnt, others))
+    assert told.auc < 0.05
