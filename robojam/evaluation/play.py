@@ -79,8 +79,8 @@ def measure(
     """Measure how a model plays, by clean performances (n, 4) of people.
 
     learnt: other performances, from which the judge of belonging and the listener learn.
-    quick: likeness and belonging alone. Raises ValueError if too few of the performances can be used, and
-    ModuleNotFoundError without scikit-learn, or without torch if not quick.
+    quick: likeness and belonging alone. Raises ValueError if too few of the performances can
+    be used, and ModuleNotFoundError without scikit-learn, or without torch if not quick.
     """
     pairs = likeness.split_in_half(performances)
     sampling: dict[str, Any] = {"temperature": temperature, "spread": spread}
