@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -148,18 +149,13 @@ class Judge:
 
     def normal_scores(self, rows: Floats) -> Floats:
         """Return descriptors (N, F) as normal scores of their ranks; 0 for NaN."""
-        from scipy.special import ndtri
-
         scores = np.zeros(rows.shape)
         for i, known in enumerate(self._scale):
             if not len(known):
                 continue
             column = rows[:, i]
-            rank = (
-                np.searchsorted(known, column, "left") + np.searchsorted(known, column, "right")
-            ) / 2
-            share = (rank + 0.5) / (len(known) + 1)
-            scores[:, i] = np.where(np.isnan(column), 0.0, ndtri(share))
+            share = (_ranks(known, column) + 0.5) / (len(known) + 1)
+            scores[:, i] = np.where(np.isnan(column), 0.0, _quantiles(share))
         return scores
 
     @staticmethod
@@ -202,12 +198,23 @@ def correlations(calls: Floats, answers: Floats) -> dict[str, float]:
     Only pairs in which both are defined count. A descriptor that has fewer than 10 of them, or
     that is the same in all, is left out.
     """
-    from scipy.stats import spearmanr
-
     rho: dict[str, float] = {}
     for name, x, y in zip(likeness.NAMES, calls.T, answers.T, strict=True):
         both = ~(np.isnan(x) | np.isnan(y))
         if both.sum() < _FEWEST or np.ptp(x[both]) == 0 or np.ptp(y[both]) == 0:
             continue
-        rho[name] = float(spearmanr(x[both], y[both]).statistic)
+        ranks = [_ranks(np.sort(values), values) for values in (x[both], y[both])]
+        centred = [values - values.mean() for values in ranks]
+        size = np.sqrt(np.prod([values @ values for values in centred]))
+        rho[name] = float(centred[0] @ centred[1] / size)
     return rho
+
+
+def _ranks(known: Floats, values: Floats) -> Floats:
+    """Return the ranks of values (N) among sorted others, in the middle of equal ones."""
+    left, right = np.searchsorted(known, values), np.searchsorted(known, values, "right")
+    return np.asarray((left + right) / 2)
+
+
+#: Quantiles of the normal distribution.
+_quantiles = np.vectorize(NormalDist().inv_cdf, otypes=[float])

@@ -94,3 +94,21 @@ def test_few_performances_are_refused(people: Any) -> None:
         belonging.compare(pairs[:19], [after for _, after in pairs[:19]])
     with pytest.raises(ValueError, match="20 performances, not 3"):
         belonging.compare(pairs, [after for _, after in pairs], learnt=pairs[:3])
+
+
+def test_correlation_is_spearmans_with_ties_and_undefined_values():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    count = len(belonging.likeness.NAMES)
+    calls = rng.integers(0, 6, (30, count)).astype(float)
+    answers = calls + rng.integers(0, 9, (30, count))
+    calls[3, 0] = answers[5, 0] = np.nan
+    answers[:, 1] = 2.0
+    rho = belonging.correlations(calls, answers)
+    names = belonging.likeness.NAMES
+    assert set(rho) == set(names) - {names[1]}
+    for i, name in enumerate(names):
+        known = ~np.isnan(calls[:, i] + answers[:, i])
+        if name in rho:
+            expected = stats.spearmanr(calls[known, i], answers[known, i]).statistic
+            assert rho[name] == pytest.approx(expected)
