@@ -102,13 +102,17 @@ VARIANTS: dict[str, Variant] = {
         f"window {n}": Variant(about=f"windows of {n} touches, not 128", settings={"window": n})
         for n in (64, 256, 512)
     },
-    "no summary": Variant(about="no means of what humans played", settings={"summary": False}),
-    "no context": Variant(
-        about="windows begin with the first state, and one event before them",
-        settings={"context": 1},
+    "context": Variant(
+        about="windows begin with the state after up to 256 events before them",
+        settings={"context": 256},
     ),
-    "neither": Variant(
-        about="no summary and no context, as before", settings={"summary": False, "context": 1}
+    "summary": Variant(
+        about="context, and means of what humans played",
+        settings={"context": 256, "summary": True},
+    ),
+    "s without a summary": Variant(
+        about="2 × 64 units, 8 components, no summary, no context",
+        settings=SIZES["s"] | {"summary": False, "context": 1},
     ),
     "half the batch": Variant(
         about="batches of 640 touches, not 1,280", settings={"batch": 640}

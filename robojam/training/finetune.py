@@ -51,6 +51,8 @@ def fine_tuning_settings(
     minutes = max(LEAST_SECONDS, SECONDS_PER_EVENT * events) / 60
     recipe = TrainingSettings(passes=12.0, window=128, batch=512, mirror=False, patience=3)
     recipe = replace(recipe, dropout=0.0, rate=1e-4, warmup=10, average=0.95, minutes=minutes)
+    if start.event.summarises:
+        recipe = replace(recipe, context=256)
     return replace(replace(recipe, **given), units=start.units, layers=start.layers)
 
 

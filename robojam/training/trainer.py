@@ -48,7 +48,7 @@ class TrainingSettings:
     dropout: float = 0.1  # share of the inputs of layers and heads dropped at each step
     passes: float = 80.0  # over the corpus
     window: int = 128  # events in a window of backpropagation
-    context: int = 256  # most events before a window from which its first state is computed
+    context: int = 1  # most events before a window from which its first state is computed
     batch: int = 1280  # events in a batch, about
     rate: float = 3e-3  # the highest learning rate of Adam
     warmup: int = 100  # steps until the rate is the highest
@@ -57,7 +57,7 @@ class TrainingSettings:
     mirror: bool = True  # whether windows are mirrored
     upright: float = 0.08  # but for this last share of the run, whose best weights are saved
     lattices: bool = True  # whether the model knows the lattices of the corpus's screens
-    summary: bool = True  # whether a new model of touches is given means of what was played
+    summary: bool = False  # whether a new model of touches is given means of what was played
     score_every: int = 2  # passes from one scoring of the held-out data to the next
     patience: int = 10  # scorings without a better one that end the run; 0: never
     minutes: float = 0.0  # time that ends the run, and the schedule with it; 0: no limit
@@ -67,9 +67,18 @@ class TrainingSettings:
 
 
 #: Settings of the sizes that have a name; m is the default model's. A small model has no
-#: capacity to spare, and is trained without dropout.
+#: capacity to spare, and is trained without dropout; and with a summary, which the larger
+#: ones use to tell the performances of a small corpus apart (benchmarks/README.md).
 SIZES: dict[str, dict[str, Any]] = {
-    "s": {"units": 64, "layers": 2, "components": 8, "hidden": 52, "dropout": 0.0},
+    "s": {
+        "units": 64,
+        "layers": 2,
+        "components": 8,
+        "hidden": 52,
+        "dropout": 0.0,
+        "summary": True,
+        "context": 256,
+    },
     "m": {"units": 256, "layers": 2, "components": 16, "hidden": 192},
     "l": {"units": 512, "layers": 2, "components": 24, "hidden": 320},
 }
