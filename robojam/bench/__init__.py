@@ -33,6 +33,8 @@ def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Re
     measures.duet(report, 60 if quick else 500, *options)
     yield "turns", report
     measures.turns(report, 3 if quick else 30, *options)
+    yield "plans of answers", report
+    measures.plans(report, 2 if quick else 8, *options)
     yield "solo", report
     touches = {"quick": 120, "": 1000, "long": 20_000}[length]
     measures.solo(report, touches, *(measures.FASTER if length else ()), *options)

@@ -81,13 +81,43 @@ def turns(report: Report, rounds: int, *options: str) -> None:
                 elif message.is_touch and message.at > back + 0.002:
                     late_touches += 1
             list(e.messages(time.perf_counter() + 0.01))
+        planned = e.status()["planned"]
     late = f"{late_touches} touches sounded later than 2 ms after"
     for name, times, note in (
-        ("silence to first answer, beyond threshold and dt", answered, "answers"),
+        (
+            "silence to first answer, beyond threshold and dt",
+            answered,
+            f"answers, {planned} of them planned",
+        ),
         ("human returns to finger lifted", stopped, f"times; {late}"),
     ):
         value, note = percentile(times, 0.99), f"{len(times)} {note}"
         report.add(f"{name}, p99", value, "ms", 2, note=note, kind="latency")
+
+
+def plans(report: Report, rounds: int, *options: str) -> None:
+    """Report the CPU time that the plan of an answer of 5 s takes: in the silence before it."""
+    spent = {"planned": 0.0, "plain": 0.0}
+    with engine("--threshold", "0.6", "--response", "5", *options) as e:
+        for kind in spent:
+            if kind == "plain":
+                planned = e.status()["planned"]
+                e.send("/robojam/follow", "f", 0.0)
+                e.send("/robojam/memory", "f", 0.0)
+            for _ in range(rounds):
+                for i in range(90):
+                    angle = i / 9
+                    x, y = 0.5 + 0.3 * math.cos(angle), 0.5 + 0.3 * math.sin(angle)
+                    e.send("/robojam/move", "iff", 1, x, y)
+                    list(e.messages(time.perf_counter() + 0.017))
+                e.send("/robojam/up", "i", 1)
+                before = e.status()["cpu_s"]
+                list(e.messages(time.perf_counter() + 0.5))
+                spent[kind] += (e.status()["cpu_s"] - before) / rounds
+                next((m for m in e.messages(time.perf_counter() + 5.0) if m.is_touch), None)
+    cost = 1000 * (spent["planned"] - spent["plain"])
+    note = f"{planned} of {rounds} were finished in the silence"
+    report.add("plan of an answer of 5 s", cost, "ms of a core", 60, note=note)
 
 
 def solo(report: Report, touches: int, *options: str, with_window: bool = False) -> None:
