@@ -177,8 +177,8 @@ class LiveJam:
         if name != self._unable and not self.jam.replaying:
             self._unable = name
             log.warning(
-                "the model %s has not learnt what belongs to a call: it plays as with follow "
-                "and memory at 0", printable(name),
+                "the model %s has not learnt what belongs to a call, and plays as with follow "
+                "and memory at 0 (robojam train --matcher-only adds it)", printable(name),
             )  # fmt: skip
 
     def fit(self, now: float) -> None:
