@@ -37,6 +37,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "answer": ("space", "enter", "keypad enter"),
     "mode:call-response": ("1", "keypad 1"), "mode:duet": ("2", "keypad 2"),
     "mode:solo": ("3", "keypad 3"), "mode:listen": ("4", "keypad 4"),
+    "mode:ensemble": ("5", "keypad 5"),
     "panic": ("0", "keypad 0"), "pause": ("p",), "reset": ("backspace",),
     "back:10": ("z",), "store:A": ("shift a",), "recall:A": ("a",), "store:B": ("shift b",),
     "recall:B": ("b",), "undo_store": ("u",),

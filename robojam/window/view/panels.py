@@ -53,7 +53,7 @@ class Panel:
 #: own.
 HELP: tuple[tuple[tuple[str, ...], str], ...] = (
     (("answer",), "the machine answers now"),
-    (("mode:call-response", "mode:duet", "mode:solo", "mode:listen"), ", ".join(MODES)),
+    (tuple(f"mode:{mode}" for mode in MODES), ", ".join(MODES)),
     (("panic", "pause"), "panic: silence everything; pause, and go on"),
     (("back:10",), "go back to ten seconds ago"),
     (("store:A", "store:B"), "store what the machine has heard, as A or B"),
