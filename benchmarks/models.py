@@ -114,11 +114,14 @@ def run(
 def measure_belonging(file: ModelFile, corpus: Corpus, held_out: Corpus) -> dict[str, Any]:
     """Return how much a model's answers belong to held-out calls (robojam.evaluation).
 
-    At temperature 1.05 and spread 0.95, five answers to each call, without a plan.
+    At temperature 1.05 and spread 0.95, five answers to each call, without a plan. Nothing is
+    returned for fewer performances than the judge wants.
     """
     learnt, pairs = (
         likeness.split_in_half(list(data.performances())) for data in (corpus, held_out)
     )
+    if min(len(learnt), len(pairs)) < belonging.FEWEST:
+        return {}
     options = {"temperature": 1.05, "spread": 0.95}
     takes = likeness.continue_openings(file, pairs, seed=0, **options)
     report = belonging.compare(pairs, takes, learnt=learnt)
