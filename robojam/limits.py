@@ -2,7 +2,10 @@
 
 Every table that a network can fill is one of these, and so is every rate. Times are arguments,
 in seconds of one clock. Each operation takes constant time, but for the removal of what has
-expired, which is constant for each entry. docs/limits.md lists the numbers, with their reasons.
+expired, which is constant for each entry, and for the search of an owner with many entries.
+docs/limits.md lists the numbers, with their reasons.
+
+Hosts count by their networks: see `network_of`.
 """
 
 from __future__ import annotations
@@ -10,11 +13,53 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Generic, TypeVar
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 E = TypeVar("E")
+
+#: First bits of an IPv6 address, which name a network: a machine may use any address in it.
+NETWORK_BITS: Final = 64
+
+
+@lru_cache(maxsize=256)
+def network_of(host: str) -> str:
+    """Return what a host counts as where hosts have limits: its own address, or its network.
+
+    A machine has one IPv4 address, or a few; of IPv6 it may take any of the 2^64 of its /64.
+    So 2001:db8::7 counts as 2001:db8::/64, as do all its neighbours, and fe80::7%eth0, of one
+    link, as fe80::%eth0/64. An IPv4 address, also one that is mapped into IPv6, and any other
+    text count as themselves.
+    """
+    if ":" not in host:
+        return host
+    address, percent, interface = host.partition("%")
+    try:
+        number = IPv6Address(address)
+    except AddressValueError:
+        return host
+    if number.ipv4_mapped is not None:
+        return str(number.ipv4_mapped)
+    beyond = 128 - NETWORK_BITS
+    return f"{IPv6Address(int(number) >> beyond << beyond)}{percent}{interface}/{NETWORK_BITS}"
+
+
+def host_of(source: str) -> str | None:
+    """Return the host of a source, as robojam.engine.senders names it; None for MIDI."""
+    kind, _, rest = source.partition(":")
+    if kind == "midi":
+        return None
+    if kind != "tuio":
+        return source
+    return rest.partition("/")[0]
+
+
+def source_network(source: str) -> str:
+    """Return the network of a source's host; "" for a MIDI connection."""
+    return network_of(host_of(source) or "")
 
 
 class RateLimiter:
@@ -53,10 +98,10 @@ class ExpiringTable(Generic[K, V]):
     """Table of at most `most` entries (LRU), each for `life` seconds after its last use.
 
     The order is that of the last use, the least recent first. Where a newcomer finds no room,
-    the first leaves.
+    the first leaves, of the owner that has most entries.
     """
 
-    __slots__ = ("_entries", "_on_leave", "life", "most")
+    __slots__ = ("_entries", "_on_leave", "_owned", "_owner_of", "life", "most")
 
     def __init__(
         self,
@@ -64,10 +109,17 @@ class ExpiringTable(Generic[K, V]):
         life: float = math.inf,
         *,
         on_leave: Callable[[K, V], object] = lambda *_: None,
+        owner_of: Callable[[K], Hashable] = lambda _: None,
     ) -> None:
-        """Start empty; on_leave is called with an entry that expires or gives up its place."""
-        self.most, self.life, self._on_leave = most, life, on_leave
-        self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()
+        """Start empty.
+
+        on_leave is called with an entry that expires or gives up its place. owner_of returns
+        whose a key is; by default all have one owner.
+        """
+        self.most, self.life = most, life
+        self._on_leave, self._owner_of = on_leave, owner_of
+        self._entries: OrderedDict[K, tuple[V, float, Hashable]] = OrderedDict()
+        self._owned = Counter[Hashable]()  # entries of each owner
 
     def __len__(self) -> int:
         """Return the number of entries, with those that `expire` would remove."""
@@ -82,7 +134,7 @@ class ExpiringTable(Generic[K, V]):
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Return keys and values, the least recently used first."""
-        return ((key, value) for key, (value, _) in self._entries.items())
+        return ((key, value) for key, (value, _, _) in self._entries.items())
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, which this does not use; None for none."""
@@ -95,26 +147,29 @@ class ExpiringTable(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        self._entries[key] = entry[0], now
+        value, _, owner = entry
+        self._entries[key] = value, now, owner
         self._entries.move_to_end(key)
-        return entry[0]
+        return value
 
     def put(self, key: K, value: V, now: float = 0.0) -> None:
         """Set the value of a key, whose life begins again.
 
-        Where there is no room, the first entry leaves. A table without a life needs no times.
+        Where there is no room, another entry leaves. A table without a life needs no times.
         """
         self.expire(now)
-        self._entries[key] = value, now
+        owner = self._owner_of(key)
+        if key not in self._entries:
+            self._owned[owner] += 1
+        self._entries[key] = value, now, owner
         self._entries.move_to_end(key)
         if len(self._entries) > self.most:
-            left, (old, _) = self._entries.popitem(last=False)
-            self._on_leave(left, old)
+            left = self._first_of_largest()
+            self._on_leave(left, self._remove(left))
 
     def pop(self, key: K) -> V | None:
         """Remove a key; return its value, or None for none. Nobody is called."""
-        entry = self._entries.pop(key, None)
-        return None if entry is None else entry[0]
+        return self._remove(key) if key in self._entries else None
 
     def expire(self, now: float) -> float:
         """Remove what has not been used for its life; return the seconds until more expires.
@@ -122,16 +177,31 @@ class ExpiringTable(Generic[K, V]):
         These are infinite for an empty table.
         """
         while self._entries:
-            key, (value, used_at) = next(iter(self._entries.items()))
+            key, (_, used_at, _) = next(iter(self._entries.items()))
             if used_at + self.life > now:
                 return used_at + self.life - now
-            del self._entries[key]
-            self._on_leave(key, value)
+            self._on_leave(key, self._remove(key))
         return math.inf
 
     def clear(self) -> None:
         """Remove all entries. Nobody is called."""
         self._entries.clear()
+        self._owned.clear()
+
+    def _remove(self, key: K) -> V:
+        value, _, owner = self._entries.pop(key)
+        self._owned[owner] -= 1
+        if not self._owned[owner]:
+            del self._owned[owner]
+        return value
+
+    def _first_of_largest(self) -> K:
+        """Return the least recently used key of the owner that has most."""
+        owned = self._owned
+        if len(owned) == 1:
+            return next(iter(self._entries))
+        most = max(owned.values())
+        return next(key for key, (_, _, owner) in self._entries.items() if owned[owner] == most)
 
 
 class RecentTable(Generic[K]):
@@ -177,7 +247,8 @@ def of_largest(entries: Iterable[tuple[E, Hashable]]) -> list[E]:
 class HostLimiter:
     """Rate limiters of hosts, each a token bucket of its own, and one of all hosts together.
 
-    A host is forgotten when its bucket is full again, or when `most` others came after it.
+    A host is `network_of` its address. It is forgotten when its bucket is full again, or when
+    `most` others came after it.
     """
 
     __slots__ = ("_all", "_limiters", "_rate")
@@ -205,8 +276,9 @@ class HostLimiter:
             self._all.charge(now, cost)
 
     def _of(self, host: str, now: float) -> RateLimiter:
-        limiter = self._limiters.use(host, now)
+        network = network_of(host)
+        limiter = self._limiters.use(network, now)
         if limiter is None:
             limiter = RateLimiter(*self._rate)
-            self._limiters.put(host, limiter, now)
+            self._limiters.put(network, limiter, now)
         return limiter

@@ -3,10 +3,96 @@
 import math
 from collections import OrderedDict
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.limits import ExpiringTable, HostLimiter, RateLimiter, of_largest
+from robojam.limits import (
+    ExpiringTable,
+    HostLimiter,
+    RateLimiter,
+    host_of,
+    network_of,
+    of_largest,
+    source_network,
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::6", "2001:db8:1:3::/64"),
+        ("fd00::1", "fd00::/64"),
+        ("fe80::1%eth0", "fe80::%eth0/64"),
+        ("fe80::2%eth1", "fe80::%eth1/64"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("::ffff:a00:7", "10.0.0.7"),
+        ("midi:Seaboard", "midi:Seaboard"),
+        ("", ""),
+    ],
+)
+def test_host_counts_as_its_address_of_ipv4_and_its_64_bits_of_ipv6(host, network):
+    assert network_of(host) == network
+
+
+@pytest.mark.parametrize(
+    ("source", "host", "network"),
+    [
+        ("10.0.0.1", "10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::1%eth0", "fe80::%eth0/64"),
+        ("tuio:10.0.0.1", "10.0.0.1", "10.0.0.1"),
+        ("tuio:10.0.0.1/a/b", "10.0.0.1", "10.0.0.1"),
+        ("tuio:fd00::1/name", "fd00::1", "fd00::/64"),
+        ("tuio:10.0.0.1/(2)", "10.0.0.1", "10.0.0.1"),
+        ("midi:Seaboard", None, ""),
+    ],
+)
+def test_source_names_its_host_and_network(source, host, network):
+    assert (host_of(source), source_network(source)) == (host, network)
+
+
+def test_host_limiter_counts_all_addresses_of_a_network_of_ipv6_as_one_host():
+    limiter = HostLimiter(10, 5, 100)
+    taken = [limiter.take(f"2001:db8::{i:x}", 1.0) for i in range(1000)]
+    assert taken == [True] * 5 + [False] * 995
+    assert len(limiter) == 1
+    assert limiter.take("2001:db8:0:1::1", 1.0)
+    limiter.charge("2001:db8:0:1::2", 1.0, 9)
+    assert not limiter.take("2001:db8:0:1::3", 1.4)
+
+
+def test_table_with_owners_removes_an_entry_of_the_one_that_has_most():
+    left = []
+    table = ExpiringTable[tuple[str, int], int](
+        4, on_leave=lambda key, _: left.append(key), owner_of=lambda key: key[0]
+    )
+    for key in (("a", 1), ("b", 1), ("b", 2), ("a", 2)):
+        table.put(key, 0)
+    assert table.use(("a", 1)) == 0
+    table.put(("b", 3), 0)
+    assert left == [("b", 1)]  # of b, the least recently used
+    table.put(("b", 4), 0)
+    table.put(("c", 1), 0)
+    assert left[1:] == [("b", 2), ("a", 2)]  # a and b had two each
+    assert table.pop(("b", 3)) == 0
+    table.clear()
+    for i in range(9):
+        table.put(("d", i), 0)
+    assert left[3:] == [("d", i) for i in range(5)]
+
+
+def test_table_with_owners_counts_what_expires_no_more():
+    left = []
+    table = ExpiringTable[str, int](
+        3, 10.0, on_leave=lambda key, _: left.append(key), owner_of=lambda key: key[0]
+    )
+    for key, now in (("a1", 0.0), ("a2", 0.0), ("b1", 5.0), ("b2", 11.0), ("a3", 12.0)):
+        table.put(key, 0, now)
+    table.put("c1", 0, 12.0)
+    assert left == ["a1", "a2", "b1"]
 
 
 def test_rate_limiter_allows_a_burst_and_then_its_rate():

@@ -10,7 +10,7 @@ from typing import Final
 
 from robojam.config.addresses import format_address
 from robojam.jam.events import Counters
-from robojam.limits import ExpiringTable, RateLimiter
+from robojam.limits import ExpiringTable, RateLimiter, network_of
 from robojam.system.shell import printable
 
 if sys.platform != "win32":
@@ -56,7 +56,7 @@ class DropCounter(Counters):
         now = self._clock()
         sender = self.sender if isinstance(self.sender, str) else format_address(*self.sender)
         host, _, port = sender.rpartition(":")
-        host = host if port.isdecimal() else sender
+        host = network_of(host.strip("[]")) if port.isdecimal() else sender
         if not self._is_first(host, (reason, key), now) or not self._warnings.take(now):
             return
         log.warning(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from robojam.config.addresses import format_address, player_host
 from robojam.controls import RefusedError, loses_digits
-from robojam.limits import RateLimiter, of_largest
+from robojam.limits import RateLimiter, network_of, of_largest
 from robojam.ports.udp import Address
 from robojam.wire import native
 from robojam.wire.echo import EchoDetector, Kind
@@ -105,7 +105,8 @@ class Monitors:
         everyone = list(self._monitors)
         full = len(everyone) >= MAX_MONITORS
         others = [monitor for monitor in everyone if not self._is_here(monitor[0])]
-        of_host = [monitor for monitor in others if monitor[0] == host]
+        network = network_of(host)
+        of_host = [monitor for monitor in others if network_of(monitor[0]) == network]
         leaving: list[Address] = []
         if self._is_here(host):
             leaving = (others or everyone) if full else []
@@ -118,7 +119,7 @@ class Monitors:
                     " all places; a place is free 10 s after one of them stops",
                 )  # fmt: skip
             # A host cannot take the places of others that have fewer.
-            crowd = of_largest((each, each[0]) for each in (*others, (host, 0)))
+            crowd = of_largest((each, network_of(each[0])) for each in (*others, (host, 0)))
             leaving = [monitor for monitor in crowd if monitor in self._monitors]
         if leaving:
             monitor = min(leaving, key=lambda each: self._monitors[each].until)

@@ -17,7 +17,7 @@ from robojam.engine.inbox import PIECE, Inbox, Packet
 from robojam.engine.live_jam import LiveJam
 from robojam.engine.metrics import DropCounter
 from robojam.engine.roles import Roles
-from robojam.limits import HostLimiter
+from robojam.limits import HostLimiter, network_of
 from robojam.ports.interface import DevicePort
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address
@@ -111,7 +111,7 @@ class Reception:
             allowed = is_here or self._packets.take(host, arrival)
             reading = partial(read, data, sender, arrival)
             packet = Packet(reading, sender, arrival, len(data))
-            key = sender if is_here else host
+            key = sender if is_here else network_of(host)
             if not allowed or not self._inbox.add(key, packet, is_here=is_here):
                 self._counts.drop("flood", "more packets than are handled")
         finally:

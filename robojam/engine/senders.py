@@ -17,18 +17,27 @@ from typing import Final, Literal
 
 from robojam.controls import RefusedError
 from robojam.jam.fair_turns import PAUSE
-from robojam.limits import ExpiringTable, RateLimiter, RecentTable
+from robojam.limits import (
+    ExpiringTable,
+    RateLimiter,
+    RecentTable,
+    host_of,
+    network_of,
+    source_network,
+)
 from robojam.music import FIRST_HUMAN
 from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 
 log = logging.getLogger("robojam")
 
-#: Most players at a time; how many of these places other machines never take; and most of
-#: one other machine (its OSC programs are one player, its TUIO sources one each).
+#: Most players at a time; how many of these places other machines never take; most of one
+#: other machine (its OSC programs are one player, its TUIO sources one each); and most of one
+#: network of IPv6, which may be one machine.
 MAX_PLAYERS: Final = 64
 RESERVED: Final = 8
 MAX_OF_A_HOST: Final = 8
+MAX_OF_A_NETWORK: Final = 28
 #: Seconds after which a player who holds no finger down and sends nothing is forgotten.
 FORGET_AFTER: Final = 600.0
 #: Seconds without news after which a finger is lifted: a little less than the ten in which
@@ -304,7 +313,8 @@ class Senders:
         """
         self._is_here, self._on_leave = is_here, on_leave
         self._present: dict[str, Sender] = {}  # by source
-        self._past = ExpiringTable[str, _Past](_MAX_PAST)  # by source
+        #: Those who have left, by source. No network forgets those of others, who have fewer.
+        self._past = ExpiringTable[str, _Past](_MAX_PAST, owner_of=source_network)
         self._names: dict[str, str] = {}  # of this take, with the source that had each last
         self._next_name = 0
         self._joins = RateLimiter(*_JOINS)
@@ -442,9 +452,13 @@ class Senders:
         leaving: list[Sender] = everyone if full else []
         if not is_here:
             others = [sender for sender in everyone if not sender.is_here]
-            of_host = [sender for sender in others if sender.host == host]
+            network = network_of(host or "")
+            of_network = [each for each in others if network_of(each.host or "") == network]
+            of_host = [sender for sender in of_network if sender.host == host]
             if len(of_host) >= MAX_OF_A_HOST:
                 leaving = of_host
+            elif len(of_network) >= MAX_OF_A_NETWORK:
+                leaving = of_network
             elif full or len(others) >= MAX_PLAYERS - RESERVED:
                 leaving = others or everyone
         if leaving:
@@ -475,16 +489,6 @@ class Senders:
             self._next_name += 1
         present = {sender.name for sender in self._present.values()}
         return next(name for name in self._names if name not in present)
-
-
-def host_of(source: str) -> str | None:
-    """Return the host of a source; None for a MIDI connection."""
-    kind, _, rest = source.partition(":")
-    if kind == "midi":
-        return None
-    if kind != "tuio":
-        return source
-    return rest.partition("/")[0]
 
 
 def _is_lossy(source: str) -> bool:

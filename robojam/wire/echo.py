@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Final
 
-from robojam.limits import ExpiringTable
+from robojam.limits import ExpiringTable, source_network
 from robojam.touch import Phase, Touch
 
 #: Longest delay of an echo, in seconds.
@@ -202,7 +202,7 @@ class EchoDetector:
         self._order: deque[_Sent] = deque()
         self._unsettled: list[tuple[Touch, float]] = []
         self._series: dict[Hashable, _Series] = {}
-        self._sources = ExpiringTable[str, _Source](_MAX_SOURCES)
+        self._sources = ExpiringTable[str, _Source](_MAX_SOURCES, owner_of=source_network)
         self.found: list[tuple[str, float]] = []
 
     # -- what is sent ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from robojam.limits import ExpiringTable
+from robojam.limits import ExpiringTable, network_of
 from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch, is_machine
 from robojam.wire import native
 from robojam.wire.echo import EchoDetector
@@ -158,6 +158,11 @@ class _Candidate:
     at: float
 
 
+def _network_of(key: _Key) -> str:
+    """Return the network of a finger's host."""
+    return network_of(key[0])
+
+
 class Pads:
     """Pads of the jam and the fingers on them. The machine plays on the first pad."""
 
@@ -175,9 +180,11 @@ class Pads:
         self.pads = list(pads)
         self.learning = learning
         self._on_learnt = on_learnt
-        self._fingers = ExpiringTable[_Key, _PadFinger](_MAX_PADS * _FINGERS_PER_PAD)
+        self._fingers = ExpiringTable[_Key, _PadFinger](
+            _MAX_PADS * _FINGERS_PER_PAD, owner_of=_network_of
+        )
         #: Touches that may be echoes, until the place that they belong to comes.
-        self._held = ExpiringTable[_Key, list[_Held]](_MAX_PADS)
+        self._held = ExpiringTable[_Key, list[_Held]](_MAX_PADS, owner_of=_network_of)
         self._owners = ExpiringTable[str, str](_MAX_PADS, _OWNED)  # hosts by pad
         self._beyond: dict[str, int] = {}  # messages in a row beyond the range, by pad
         self._touched: _Candidate | None = None  # last touch (/z) of a pad not yet learnt

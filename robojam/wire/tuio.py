@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from robojam.limits import ExpiringTable, of_largest
+from robojam.limits import ExpiringTable, network_of, of_largest
 from robojam.touch import Phase, Touch
 from robojam.wire.echo import EchoDetector
 from robojam.wire.native import (
@@ -324,7 +324,7 @@ class TuioReader:
         """Begin a frame of a sender."""
         frame = self._frames[host, profile, port] = _Frame()
         if len(self._frames) > _MAX_SOURCES:
-            del self._frames[of_largest((key, key[0]) for key in self._frames)[0]]
+            del self._frames[of_largest((key, network_of(key[0])) for key in self._frames)[0]]
         return frame
 
     def _open(self, host: str, profile: str, port: int, *, begun: bool = True) -> _Frame:
@@ -458,8 +458,8 @@ class TuioReader:
             return []
         name, source = min(every, key=lambda pair: pair[1].received_at)
         if now - source.received_at <= _PORT_TIMEOUT:
-            crowd = of_largest((pair, pair[1].host) for pair in every)
-            hosts = {source.host for _, source in crowd}
+            crowd = of_largest((pair, network_of(pair[1].host)) for pair in every)
+            hosts = {network_of(source.host) for _, source in crowd}
             if len(crowd) <= _MAX_OF_A_HOST * len(hosts):
                 raise ArgumentError("too many sources")
             name, source = min(crowd, key=lambda pair: pair[1].received_at)

@@ -6,6 +6,8 @@ import pytest
 from support.engine import DrivenEngine, recordings
 from support.players import ScriptedPlayer, land, slide
 
+from robojam.engine.senders import MAX_OF_A_NETWORK
+
 
 class SlowPlayer(ScriptedPlayer):
     """Player that takes 5 ms of the engine's time for each touch that it samples."""
@@ -58,6 +60,26 @@ def test_touches_of_one_host_are_limited_and_those_of_others_are_not(driven):
     d.wait(1.0)
     d.send("/robojam/down", "iff", 9, 0.5, 0.5)
     assert d.status()["heard"] == 5002
+
+
+def test_neighbour_with_a_network_of_ipv6_is_limited_as_one_host(driven):
+    d = driven(ScriptedPlayer(land(0.1)), mode="listen", osc_in="[::]:5005")
+    musician, visitor = ("2001:db8:0:1::1", 4000), ("10.0.0.7", 4000)
+    for sender in (musician, visitor):
+        d.send("/robojam/down", "iff", 0, 0.5, 0.5, sender=sender)
+    for i in range(20_000):  # in a second
+        sender = (f"2001:db8::{i:x}", 4000)
+        d.send("/robojam/down", "iff", 0, i / 20_000, 0.5, sender=sender)
+        d.now += 1 / 20_000
+    status = d.status()
+    sources = [player["source"] for player in status["players"]]
+    assert {musician[0], visitor[0]} <= set(sources)
+    assert len(sources) == 2 + MAX_OF_A_NETWORK
+    assert status["dropped"]["flood"] > 20_000 - 3100  # 1000 at once, then 2000 a second
+    for sender in (musician, visitor):
+        d.send("/robojam/down", "iff", 0, 0.6, 0.5, sender=sender)
+    assert d.status()["heard"] == status["heard"] + 2
+    assert [player["name"] for player in d.status()["players"]][:2] == ["human", "human2"]
 
 
 def test_this_machine_is_one_player_by_either_loopback_address(driven):

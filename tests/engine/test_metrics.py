@@ -57,6 +57,11 @@ def test_warnings_of_a_flood_are_bounded_and_another_host_is_still_named(caplog)
         counter.sender = ("10.0.0.2", 9000)
         counter.drop("unknown address", key=f"/{step}")
     assert len(caplog.records) <= 32
+    now[0] += 100
+    for step in range(5000):
+        counter.sender = (f"2001:db8::{step:x}", 9000)
+        counter.drop("unknown address", key="/a")
+    assert len(caplog.records) <= 33
     counter.sender = ("10.0.0.3", 9000)
     counter.drop("unknown address", key="/a")
     assert "from 10.0.0.3:9000" in caplog.records[-1].message

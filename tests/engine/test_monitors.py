@@ -80,6 +80,16 @@ def test_one_monitor_of_a_host_keeps_its_place_whatever_a_host_with_several_does
     assert ("10.0.0.9", 1) in receivers(monitors, sent)
 
 
+def test_neighbour_with_a_network_of_ipv6_has_the_monitors_of_one_host(monitors, sent):
+    for host in ("10.0.0.1", "10.0.0.2", "2001:db8:0:1::1"):
+        assert monitors.add((host, 1), 0.0) is True
+    for i in range(1000):
+        monitors.add((f"2001:db8::{i:x}", 4000), 1.0 + i / 1000)
+    hosts = [host for host, _ in receivers(monitors, sent)]
+    assert len(hosts) == 6
+    assert {"10.0.0.1", "10.0.0.2", "2001:db8:0:1::1", "2001:db8::3e7"} <= set(hosts)
+
+
 def test_monitor_renews_without_a_cookie_for_a_short_time_only(monitors, sent):
     far = ("10.0.0.1", 7000)
     assert monitors.renew(far, 0.0) is False

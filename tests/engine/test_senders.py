@@ -17,13 +17,13 @@ from robojam.engine import senders as senders_module
 from robojam.engine.senders import (
     FORGET_AFTER,
     MAX_OF_A_HOST,
+    MAX_OF_A_NETWORK,
     MAX_PLAYERS,
     RESERVED,
     SILENCE,
     SILENCE_BESIDE_OTHERS,
     Sender,
     Senders,
-    host_of,
 )
 from robojam.music import instrument_of, range_of
 from robojam.sessions.regenerate import first_difference, regenerate
@@ -99,22 +99,6 @@ def test_name_that_was_left_first_is_used_again_first(senders, monkeypatch):
 # -- players ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("source", "host"),
-    [
-        ("10.0.0.1", "10.0.0.1"),
-        ("fe80::1%eth0", "fe80::1%eth0"),
-        ("tuio:10.0.0.1", "10.0.0.1"),
-        ("tuio:10.0.0.1/a/b", "10.0.0.1"),
-        ("tuio:fd00::1/name", "fd00::1"),
-        ("tuio:10.0.0.1/(2)", "10.0.0.1"),
-        ("midi:Seaboard", None),
-    ],
-)
-def test_source_names_its_host(source, host):
-    assert host_of(source) == host
-
-
 def test_newcomer_takes_the_place_of_the_one_without_a_finger_who_is_silent_longest(
     senders, left
 ):
@@ -157,6 +141,32 @@ def test_one_host_takes_a_few_places_however_many_tuio_sources_it_names(senders,
     assert len(senders) == 1 + MAX_OF_A_HOST
     assert TABLET not in left
     assert f"tuio:{PHONE}/99" in names(senders)
+
+
+def test_neighbour_with_a_network_of_ipv6_leaves_places_and_names_to_others(senders, left):
+    senders.begin_take(0.0)
+    gone = senders.admit(PHONE, 0.0)
+    gone.own["instrument"] = "keys"
+    senders.admit(TABLET, 100.0)
+    senders.expire(FORGET_AFTER + 1.0)
+    assert left == [PHONE]
+    for i in range(3000):
+        senders.admit(f"2001:db8::{i:x}", 650.0 + i / 9)
+    assert len(senders) == 1 + MAX_OF_A_NETWORK
+    assert TABLET not in left
+    left.clear()
+    others = [f"10.0.1.{i}" for i in range(MAX_PLAYERS - RESERVED - 2 - MAX_OF_A_NETWORK)]
+    for other in others:
+        senders.admit(other, 1100.0)
+    returned = senders.admit(PHONE, 1100.0)
+    assert left == []
+    assert (returned.name, returned.own) == (gone.name, {"instrument": "keys"})
+
+
+def test_phones_of_a_room_that_play_by_ipv6_have_a_place_each(senders, left):
+    for i in range(MAX_OF_A_NETWORK):
+        senders.admit(f"fd00::{i:x}", float(i))
+    assert (len(senders), left) == (MAX_OF_A_NETWORK, [])
 
 
 def test_player_who_is_silent_for_ten_minutes_without_a_finger_is_forgotten(senders, left):

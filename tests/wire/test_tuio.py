@@ -668,12 +668,15 @@ def test_written_frames_are_read_back_as_the_same_touches(played):
 # -- strangers -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("forged", [False, True])
-def test_stranger_with_thousands_of_sources_lifts_no_finger_of_a_tracker(forged):
-    reader, refused = tuio.TuioReader(), 0
+FORGED, FROM_IPV6 = "10.0.{}.{}", "2001:db8::{:x}:{:x}"
+
+
+@pytest.mark.parametrize("hosts", ["10.0.0.9", FORGED, FROM_IPV6])
+def test_stranger_with_thousands_of_sources_lifts_no_finger_of_a_tracker(hosts):
+    reader, refused, forged = tuio.TuioReader(), 0, hosts == FORGED
     assert read(reader, frame(1, (1, 0.5, 0.5)), now=10.0)
     for i in range(10_000):  # in a second
-        host = f"10.0.{i // 250}.{i % 250}" if forged else "10.0.0.9"
+        host = hosts.format(i // 250, i % 250)
         packet = frame(1, (1, 0.5, 0.5), source=f"s{i}")
         got = read(reader, packet, host=host, now=10 + i / 10_000)
         assert APP not in [player for player, _ in got]
@@ -695,11 +698,13 @@ def test_tracker_of_this_machine_has_a_place_whoever_else_plays():
         assert here == [(f"tuio:127.0.0.1/{i}", Finger(DOWN, 1, *place(0.5, 0.5)))]
 
 
-def test_stranger_with_thousands_of_unfinished_frames_tears_none_of_a_tracker():
+@pytest.mark.parametrize("hosts", ["10.0.0.9", FROM_IPV6])
+def test_stranger_with_thousands_of_unfinished_frames_tears_none_of_a_tracker(hosts):
     reader = tuio.TuioReader()
     parts = decode(frame(1, (1, 0.5, 0.5)))[0]
     for part in parts[:-1]:
         assert reader.read(part, HOST, 10.0, 3) == []
     for port in range(10_000):
-        reader.read(Message("/tuio/2Dcur", "ss", ("source", "x")), "10.0.0.9", 10.0, port)
+        host = hosts.format(port // 250, port % 250)
+        reader.read(Message("/tuio/2Dcur", "ss", ("source", "x")), host, 10.0, port)
     assert reader.read(parts[-1], HOST, 10.0, 3) == [(APP, Finger(DOWN, 1, 0.5, 0.5))]
