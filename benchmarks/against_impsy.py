@@ -27,6 +27,7 @@ from _output import argument_parser, save
 
 from robojam.bench import percentile, processor
 from robojam.bench.client import EngineProcess
+from robojam.bench.measures import beyond_dt
 from robojam.wire import osc
 
 DT = 0.02
@@ -179,14 +180,7 @@ def robojam(touches: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         duet = EngineProcess("--mode", "duet", "--sessions", folder)
         first = duet.ready_s
-        beyond = []
-        duet.send("/robojam/down", "iff", 1, 0.5, 0.5)
-        for i in range(touches):
-            sent = duet.send("/robojam/move", "iff", 1, 0.3 + 0.01 * (i % 40), 0.5)
-            for message in duet.messages(sent + 0.1):
-                if message.is_touch:
-                    beyond.append(1000 * (message.at - sent - message.args[3]))
-                    break
+        beyond = beyond_dt(duet, touches)
         duet.close()
         waiting = EngineProcess("--sessions", folder)
         list(waiting.messages(time.perf_counter() + 0.5))

@@ -60,6 +60,7 @@ class Engine:
     def touch(self, x: float, y: float) -> float:
         """Send a touch; return the milliseconds until its answer, NaN for none."""
         packet = osc.encode("/robojam/move", "iff", 1, x, y)
+        self._drain()
         began = time.perf_counter()
         self._socket.sendto(packet, self._address)
         with suppress(TimeoutError):
@@ -67,8 +68,18 @@ class Engine:
                 answer = self._socket.recv(1 << 16)
                 ended = time.perf_counter()
                 if answer.startswith((b"/robojam/ai/down\0", b"/robojam/ai/move\0")):
+                    # The machine would play on. The next touch wakes it, and is a landing.
+                    self._socket.sendto(osc.encode("/robojam/panic"), self._address)
                     return 1000 * (ended - began)
         return math.nan
+
+    def _drain(self) -> None:
+        """Drop what the engine has sent until now."""
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.recv(1 << 16)
+        self._socket.settimeout(0.5)
 
     def close(self) -> None:
         """End the engine."""

@@ -20,7 +20,7 @@ from robojam.touch import MAX_BACK, MEMORIES, is_machine, is_player
 Value = float | int | str
 
 #: The modes of a jam. `robojam.jam.modes` has what each does.
-MODES: Final = ("call-response", "duet", "solo", "listen")
+MODES: Final = ("call-response", "duet", "solo", "listen", "ensemble")
 #: IMPSY's names for them.
 IMPSY_MODES: Final = {
     "callresponse": "call-response",

@@ -215,7 +215,7 @@ def test_recorded_control_of_another_kind_or_range_is_refused(name, value):
 
 def test_mode_is_parsed_from_robojam_s_and_from_impsy_s_names():
     assert [parse_mode(name) for name in MODES] == list(MODES)
-    assert [parse_mode(name) for name in IMPSY_MODES] == list(MODES)
+    assert [parse_mode(name) for name in IMPSY_MODES] == list(MODES[:4])
     with pytest.raises(ValueError, match=r"'jazz'.*call-response, duet, solo, listen"):
         parse_mode("jazz")
 

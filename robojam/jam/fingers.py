@@ -58,6 +58,10 @@ class Fingers:
         """Feed the next touch as a landing: the model has forgotten what it was fed."""
         self._feed_landing = True
 
+    def release_fed(self) -> None:
+        """Feed the finger that is heard next, wherever it landed, as a landing."""
+        self._fed, self._feed_landing = None, True
+
     @property
     def lift_due(self) -> float | None:
         """Time at which the next finger lifts by itself; None for never."""

@@ -12,7 +12,7 @@ depends on nothing but what came in until t, so a recording can be regenerated e
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -48,11 +48,17 @@ class Jam:
         settings: Settings,
         sink: Callable[[Event], None],
         counts: Counters | None = None,
+        *,
+        modes: Mapping[str, type[Mode]] = MODES,
     ) -> None:
-        """Prepare a take; `begin` starts it. settings may be changed by the jam alone."""
+        """Prepare a take; `begin` starts it. settings may be changed by the jam alone.
+
+        modes: the modes by name, of which earlier recordings have others.
+        """
         self.settings, self.sink = settings, sink
         self.counts = counts or Counters()
-        self.mode: Mode = MODES[settings.mode]
+        self._modes = modes
+        self.mode: Mode = modes[settings.mode]()
         self.turn = self.mode.first_turn
         self.clock = Clock(stopped_at=0.0 if settings.pause else None)
         self.voices = Voices(
@@ -61,7 +67,7 @@ class Jam:
             clock=self.clock,
             sink=sink,
             counts=self.counts,
-            turn_end=lambda: self.mode.turn_end(self),
+            last_due=lambda: self.mode.last_due(self),
         )
         self.begun = False
         self.silenced = False
@@ -74,15 +80,12 @@ class Jam:
         self.fair = FairTurns()
         #: Names of the players who are visitors, at any time; all others are hosts.
         self.visitors = self.fair.visitors
-        #: Player whose touch a duet answers; "": nobody's.
-        self.partner = ""
-        #: Whether that answer has replaced another to the same player.
-        self.partner_again = False
         self._fingers = Fingers()
         self._history = History(player.voices)
         self._prepare_at = math.inf
         self._planning = Planning(self.counts)
-        self._fed_at: float | None = None  # time of the last touch that the model was fed
+        #: Time of the last touch that the model was fed.
+        self.fed_at: float | None = None
         self._has_heard = False  # whether the model remembers a human's touch
         #: When each landing came that the model was fed, and whose it was.
         self._landings: deque[tuple[float, str]] = deque(maxlen=_LANDINGS)
@@ -221,8 +224,9 @@ class Jam:
         """
         self._begin_change(t)
         counts = phase is Phase.UP or self._counts(who)
+        heard = counts and self.mode.hears(self, who)
         events = self._fingers.finger(
-            t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure, heard=counts
+            t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure, heard=heard
         )
         self._handle_fingers(events, counts=counts)
         self._end_change()
@@ -240,7 +244,8 @@ class Jam:
         """Handle a touch of a player without phases; dt where it has its own clock."""
         self._begin_change(t)
         counts = self._counts(who)
-        events = self._fingers.plain(t, who, x, y, dt, finger, heard=counts)
+        heard = counts and self.mode.hears(self, who)
+        events = self._fingers.plain(t, who, x, y, dt, finger, heard=heard)
         self._handle_fingers(events, counts=counts)
         self._end_change()
 
@@ -360,7 +365,7 @@ class Jam:
         if self.settings.mode == value:
             return False
         self.settings.mode = str(value)
-        self.mode = MODES[self.settings.mode]
+        self.mode = self._modes[self.settings.mode]()
         self.announce("mode", value)
         self._planning.drop()
         self.voices.cancel()
@@ -389,6 +394,7 @@ class Jam:
             self.silent_since += held
             self.turn_began += held
             self.fair.shift(held)
+            self.mode.paused(self, held)
             self.voices.shift(held)
             self._planning.shift(held)
             also_dropped = self.mode.answering(self)
@@ -611,7 +617,7 @@ class Jam:
         return JamSnapshot(
             self.t,
             self.player.snapshot(),
-            None if self._fed_at is None else self.t - self._fed_at,
+            None if self.fed_at is None else self.t - self.fed_at,
             self.turn,
             now - self.turn_began,
             tuple(now - voice.base for voice in self.voices.all),
@@ -631,7 +637,8 @@ class Jam:
         self.voices.lift_all()
         self.player.restore(snapshot.player)
         self._fingers.forget_fed()
-        self._fed_at = None if snapshot.since_fed is None else self.t - snapshot.since_fed
+        self.fed_at = None if snapshot.since_fed is None else self.t - snapshot.since_fed
+        self.voices.set_fed(self.fed_at)
         self._has_heard = snapshot.has_heard
         self.silent_since = math.inf
         self.fair.end_waiting()
@@ -642,8 +649,13 @@ class Jam:
             self.voices.resume(bases, snapshot.phrases if same else ())
         return True
 
+    def release_fed(self) -> None:
+        """Feed the finger that is heard next as a landing, even if another is down."""
+        self._fingers.release_fed()
+
     def _forget_fed(self) -> None:
-        self._fed_at = None
+        self.fed_at = None
+        self.voices.set_fed(None)
         self._fingers.forget_fed()
 
     # -- turns ---------------------------------------------------------------------------
@@ -696,7 +708,7 @@ class Jam:
                 self.human_at = self.clock.machine
                 if self.mode.feeds_humans:
                     self.silenced = False
-                self.mode.human_touched(self)
+                self.mode.human_touched(self, event.touch)
             self._play_human(event)
             if event.fed_as_move is not None and self.mode.feeds_humans:
                 self._feed(event, moving=event.fed_as_move)
@@ -706,17 +718,17 @@ class Jam:
 
     def _feed(self, event: FingerEvent, *, moving: bool) -> None:
         touch = event.touch
-        dt = 0.0 if self._fed_at is None else event.t - self._fed_at
-        if event.own_dt is not None and self._fed_at is not None:
+        dt = 0.0 if self.fed_at is None else event.t - self.fed_at
+        if event.own_dt is not None and self.fed_at is not None:
             dt = event.own_dt
         self._history.add_when_due(self.clock.t, self._snapshot)
         self._planning.drop()
-        self._fed_at, self._has_heard = event.t, True
+        self.fed_at, self._has_heard = event.t, True
         self.counts.heard += 1
         if not moving:
             self._landings.append((event.t, touch.who))
-        self.voices.player.feed(touch.x, touch.y, clip(dt, 0.0, MAX_DT), moving)
-        self.mode.human_fed(self, touch.who)
+        self.mode.feed(self, event, clip(dt, 0.0, MAX_DT), moving=moving)
+        self.mode.human_fed(self, touch)
         self._prepare_at = self.clock.t + _REST
 
     def _lift_humans(self, events: Iterator[FingerEvent]) -> None:
@@ -744,6 +756,9 @@ class Jam:
             silence_over = min(silence_over, self.fair.answer_due(self.settings.threshold))
         if silence_over <= first:
             first, act = silence_over, self._answer_silence
+        wake = self.mode.wakes_at(self)
+        if wake <= first:
+            first, act = wake, self._wake_mode
         when, _, _ = self.voices.next()
         if when <= first:
             first, act = when, self._advance_voice
@@ -756,6 +771,9 @@ class Jam:
     def _answer_silence(self) -> None:
         self.begin_turn(self.t)
 
+    def _wake_mode(self) -> None:
+        self.mode.wake(self)
+
     def _end_answer(self) -> None:
         self.fair.end_waiting()
         self.end_turn()
@@ -767,8 +785,9 @@ class Jam:
             return
         self._history.add_when_due(self.clock.t, self._snapshot)
         if self.mode.feeds_machine:
-            self._fed_at = self.clock.t
+            self.fed_at = self.clock.t
         self.voices.play(voice, feed=self.mode.feeds_machine)
+        self.mode.machine_played(self, voice)
 
     def _lift_due_humans(self) -> None:
         self._lift_humans(self._fingers.lift(self.t))

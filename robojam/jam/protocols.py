@@ -1,6 +1,6 @@
 """Protocols of the jam: its player, and the jam itself as the engine sees it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -70,6 +70,9 @@ class Player(Protocol):
 
     def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Feed a human's touch to every voice."""
+
+    def feed_some(self, heard: Mapping[int, tuple[float, bool]], x: float, y: float) -> None:
+        """Feed a human's touch to some voices, each with its own dt and moving."""
 
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
         """Return the next touch of each of these voices. Changes nothing."""

@@ -62,6 +62,13 @@ class Voice:
     touched: float = 0.0
     commits: int = 0  # touches that it has been fed of its own
     version: int = 0  # number of its changes: queue entries of older ones are outdated
+    # Of a voice that is fed a stream of its own (hear): when it was fed last, whether that was
+    # a human's touch, dt and moving of the pending touch as the model drew it, and whether
+    # that belongs to the stroke of an answer.
+    fed_at: float | None = None
+    follows_human: bool = False
+    drawn: tuple[float, bool] | None = None
+    answering: bool = False
     dwell: DwellLimiter = field(default_factory=DwellLimiter)
 
 
@@ -98,11 +105,11 @@ class Voices:
         clock: Clock,
         sink: Callable[[Event], None],
         counts: Counters,
-        turn_end: Callable[[], float],
+        last_due: Callable[[], float],
     ) -> None:
-        """turn_end returns when the machine's turn ends: nothing is played from then on."""
+        """last_due returns from when on, by the machine's clock, nothing is played."""
         self.player, self.settings, self.clock = player, settings, clock
-        self.sink, self.counts, self._turn_end = sink, counts, turn_end
+        self.sink, self.counts, self._turn_end = sink, counts, last_due
         self.all = [Voice(i, nth("ai", i)) for i in range(player.voices)]
         self._playing = self.all  # the others rest
         self._queue: list[tuple[float, bool, int, int]] = []
@@ -181,6 +188,63 @@ class Voices:
             self._phrases.clear()
         voices = [v for v in self._playing if v.pending is not None or also_dropped]
         self._sample_touches(voices)
+
+    # -- a stream of its own for each voice ------------------------------------------------
+
+    @property
+    def answering(self) -> bool:
+        """Whether a voice plays the stroke of an answer, or will."""
+        return any(v.answering and v.pending is not None for v in self.all)
+
+    def set_fed(self, fed_at: float | None) -> None:
+        """Note when all voices were fed last, in seconds of the take: never if None."""
+        for voice in self.all:
+            voice.fed_at, voice.follows_human = fed_at, False
+
+    def hear(self, x: float, y: float, dt: float, *, moving: bool, interrupts: bool) -> None:
+        """Feed a human's touch, with its dt in seconds, to each idle voice, or to every one.
+
+        A voice is idle that has nothing pending and no finger down. A slide that follows a
+        touch of its own is fed as a landing, with the time since then. interrupts: what the
+        voices have pending is dropped, their fingers lift, and all are fed it.
+        """
+        t = self.clock.t
+        inputs: dict[int, tuple[float, bool]] = {}
+        for voice in self._playing:
+            if voice.down or voice.pending is not None:
+                if not interrupts:
+                    continue
+                if voice.down:
+                    self.lift(voice)
+            first = moving and not voice.follows_human
+            since = t - voice.fed_at if first and voice.fed_at is not None else dt
+            inputs[voice.index] = clip(since, 0.0, MAX_DT), moving and not first
+            voice.fed_at, voice.follows_human = t, True
+        if len(inputs) == len(self._playing) and len(set(inputs.values())) == 1:
+            self.player.feed(x, y, *inputs[0])
+        elif inputs:
+            self.player.feed_some(inputs, x, y)
+
+    def answer(self, base: float, *, within: float = math.inf, late: float = 0.0) -> None:
+        """Sample a landing for every voice, due its dt after base; drop what is pending.
+
+        One that would come `within` seconds or more after base comes `late` seconds after it.
+        """
+        for voice in self._playing:
+            if voice.down:
+                self.lift(voice)
+            voice.base, voice.answering = base, True
+            voice.dwell.clear()
+        self._sample_touches(self._playing, began=base, within=within, late=late)
+
+    def answer_idle(self, base: float) -> None:
+        """Sample a touch, due its dt after base, for each idle voice that follows a human."""
+        idle = [v for v in self._playing if v.pending is None and v.follows_human]
+        for voice in idle:
+            voice.base = base
+            voice.dwell.clear()
+        if idle:
+            self._sample_touches(idle, began=base)
 
     def delay(self, seconds: float) -> None:
         """Delay all that is pending: the machine could not keep up.
@@ -317,11 +381,19 @@ class Voices:
             if voice.pending is not None:
                 self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
 
-    def _sample_touches(self, voices: list[Voice], *, began: float | None = None) -> None:
+    def _sample_touches(
+        self,
+        voices: list[Voice],
+        *,
+        began: float | None = None,
+        within: float = math.inf,
+        late: float = 0.0,
+    ) -> None:
         """Sample the next touches of these voices, as one batch, or take them from phrases.
 
         A touch that would keep the finger in its place for too long is drawn again, REDRAWS
-        times at most; so is one after the end of the turn, if all began at an instant.
+        times at most; so is one after the end of the turn, if all began at an instant. One that
+        would come `within` seconds or more after that comes `late` seconds after it.
         """
         # Loops and maps in the place of comprehensions, each of which is a call.
         for voice in voices:
@@ -348,6 +420,10 @@ class Voices:
                 proposals[i] = clipped(proposal)
         self.counts.faults += self.player.take_faults()
         for voice, proposal in zip(voices, proposals, strict=True):
+            voice.drawn = proposal.dt, proposal.moving
+            if proposal.dt * scale >= within:
+                dt = clip(late / scale, MIN_DT, MAX_DT)
+                proposal = Proposal(proposal.x, proposal.y, dt, proposal.moving)
             at = voice.base + proposal.dt * scale
             x, y = voice.dwell.off_edges(at, proposal.x, proposal.y)
             if (x, y) != (proposal.x, proposal.y):
@@ -365,6 +441,8 @@ class Voices:
             voice.pending, voice.due = None, math.inf
             self._enqueue(voice)
             return
+        if voice.follows_human and proposal.moving:
+            proposal = Proposal(proposal.x, proposal.y, proposal.dt, moving=False)
         voice.pending, voice.due = proposal, due
         self._enqueue(voice)
         held = self.clock.stopped_at is not None
@@ -392,13 +470,18 @@ class Voices:
         if not feed:
             self.player.skip(voice.index)
             return
-        self.player.commit(voice.index, proposal.x, proposal.y, proposal.dt, moving)
+        dt, fed_as_move = proposal.dt, moving
+        if voice.follows_human and voice.drawn is not None:
+            dt, fed_as_move = voice.drawn
+        self.player.commit(voice.index, proposal.x, proposal.y, dt, fed_as_move)
         voice.commits += 1
+        voice.fed_at, voice.follows_human = t, False
         if self._phrases:
             self._advance_phrase(voice)
         voice.dwell.touch(t, proposal.x, proposal.y, moving=moving)
         voice.base = t
         self._sample_touches([voice])
+        voice.answering &= voice.pending is not None and voice.pending.moving
 
     def lift(self, voice: Voice) -> None:
         """Lift a voice's finger."""

@@ -84,6 +84,13 @@ class BatchStepper:
         rows = self.rows[:voices]
         self.feed_rows(rows, np.array([event] * len(rows), np.float32), heard=True)
 
+    def feed_some(self, voices: Sequence[int], events: Sequence[Sequence[float]]) -> None:
+        """Advance N voices by an event (C) each, which humans played."""
+        chosen = list(voices)
+        rows = self.rows[chosen]
+        self.feed_rows(rows, np.array(events, np.float32), heard=True)
+        self.rows[chosen] = rows
+
     def prepare(self) -> None:
         """Compute nothing ahead: the products of a batch are taken whole."""
 

@@ -70,6 +70,15 @@ class CompiledStepper:
         self._event[:] = event
         k.feed(*self._network, self._row_views[voice], self._event, 0)
 
+    def feed_some(self, voices: Sequence[int], events: Sequence[Sequence[float]]) -> None:
+        """Advance N voices by an event (C) each, which humans played."""
+        if self.batch is None or len(voices) == 1:
+            for voice, event in zip(voices, events, strict=True):
+                self._event[:] = event
+                k.feed(*self._network, self._row_views[voice], self._event, 1)
+        else:
+            self.batch.feed_some(voices, events)
+
     def prepare(self) -> None:
         """Compute what the next event of a single voice needs and does not change."""
         if self.batch is None:

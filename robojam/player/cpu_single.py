@@ -179,6 +179,14 @@ class SingleStepper:
             np.tanh(cell, out=self._scratch)
             np.multiply(self._scratch, self._output_gate, out=writes)
 
+    def feed_some(self, voices: Sequence[int], events: Sequence[Sequence[float]]) -> None:
+        """Advance N voices by an event (C) each, which humans played."""
+        if self.batch is None or len(voices) == 1:
+            for voice, event in zip(voices, events, strict=True):
+                self._feed(voice, event, heard=True)
+        else:
+            self.batch.feed_some(voices, events)
+
     def prepare(self) -> None:
         """Compute what the next event of a single voice needs and does not change."""
         if self.batch is None:

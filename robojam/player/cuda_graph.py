@@ -74,6 +74,14 @@ class CudaGraphStepper:
         self._event_on_host[:] = torch.tensor([*event, 1.0, 1.0])
         self._feed_from_host()
 
+    def feed_some(self, voices: Sequence[int], events: Sequence[Sequence[float]]) -> None:
+        """Advance N voices by an event (C) each, which humans played."""
+        self._event_on_host.zero_()
+        self._event_on_host[list(voices)] = torch.tensor(
+            [[*event, 1.0, 1.0] for event in events]
+        )
+        self._feed_from_host()
+
     def prepare(self) -> None:
         """Compute nothing ahead: a step is launched whole."""
 

@@ -14,7 +14,7 @@ import logging
 import math
 import weakref
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -386,13 +386,26 @@ class ModelPlayer:
         """Feed a touch to every voice that plays: x and y in screens, dt in seconds."""
         for voice in list(self._faulty):
             self._forget(voice)
+        self._remember(x, y, dt, moving)
+        self._stepper.feed_all(self._model_input(x, y, dt, moving), self._playing)
+        self._clear_lookahead()
+
+    def feed_some(self, heard: Mapping[int, tuple[float, bool]], x: float, y: float) -> None:
+        """Feed a human's touch to some voices, each with its own dt in seconds and moving."""
+        for voice in self._faulty.intersection(heard):
+            self._forget(voice)
+        self._remember(x, y, *next(iter(heard.values())))
+        inputs = [self._model_input(x, y, dt, moving) for dt, moving in heard.values()]
+        self._stepper.feed_some(list(heard), inputs)
+        self._clear_lookahead()
+
+    def _remember(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+        """Add a human's touch to the present call."""
         if self._answered:
             self._call.clear()
             self._answered = False
         self._call.append((x, y, dt, moving))
         self._memory.feed(x, y, dt, moving)
-        self._stepper.feed_all(self._model_input(x, y, dt, moving), self._playing)
-        self._clear_lookahead()
 
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
         """Return what some voices would play next, drawn as one batch. Changes nothing."""

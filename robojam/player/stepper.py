@@ -39,6 +39,9 @@ class Stepper(Protocol):
         The state of the others is undefined afterwards.
         """
 
+    def feed_some(self, voices: Sequence[int], events: Sequence[Sequence[float]]) -> None:
+        """Advance N voices by an event (C) each, which humans played."""
+
     def prepare(self) -> None:
         """Compute ahead what the next event needs, whatever it is. Changes no result."""
 

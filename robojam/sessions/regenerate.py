@@ -9,6 +9,7 @@ from typing import Any
 
 from robojam.jam.events import ControlChanged, Event, TouchPlayed
 from robojam.jam.jam import Jam
+from robojam.jam.modes import EARLIER_MODES, MODES
 from robojam.jam.protocols import Player
 from robojam.sessions.playback import settings_of
 from robojam.sessions.session import (
@@ -64,7 +65,8 @@ def regenerate(
             value = loaded if event.name == "model" else event.value
             made.append(SetEvent(event.t, {event.name: value}))
 
-    jam = Jam(player, settings, sink)
+    earlier = "follow" not in session.header.options
+    jam = Jam(player, settings, sink, modes=EARLIER_MODES if earlier else MODES)
     jam.begin(session.header.seed)
     last: dict[str, float] = {}
     for event in session.events:

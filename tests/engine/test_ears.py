@@ -226,9 +226,9 @@ def test_messages_that_ask_for_nothing_are_read_in_pieces(slow, message):
 
 
 def test_delay_is_the_time_that_was_missing_and_not_the_rest_before(slow):
-    driven = slow(mode="duet")
+    driven = slow(mode="call-response", response=0.0)
     driven.loaded.player.choose = lambda _: land(5.0)
-    driven.send("/robojam/down", "iff", 1, 0.5, 0.5)
+    driven.send("/robojam/answer")
     driven.now += 5.001  # nothing was due meanwhile, so nobody woke the engine
 
     driven.lost = 0.004  # the system takes the processor away again and again

@@ -114,7 +114,7 @@ def test_recorded_touches_are_those_that_were_sent(driven):
     assert session.ended == "SIGTERM"
 
 
-@pytest.mark.parametrize("mode", ["call-response", "duet", "solo", "listen"])
+@pytest.mark.parametrize("mode", ["call-response", "duet", "solo", "listen", "ensemble"])
 def test_output_of_every_mode_has_fingers_in_order_and_touches_in_range(driven, mode):
     d = driven(mode=mode, voices=3)
     for _ in range(3):
@@ -572,7 +572,7 @@ def test_touch_from_the_engine_s_own_address_makes_no_player(driven, address):
     assert status["dropped"] == {"echo": 2}
 
 
-@pytest.mark.parametrize("mode", ["call-response", "duet", "solo"])
+@pytest.mark.parametrize("mode", ["call-response", "duet", "solo", "ensemble"])
 def test_monitor_that_sends_every_packet_back_causes_no_endless_loop(driven, mode):
     d = driven(mode=mode)
     echoes: list[bytes] = []

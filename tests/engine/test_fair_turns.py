@@ -57,7 +57,7 @@ def settings_of(session: Session) -> list[dict[str, Any]]:
     return [event.values for event in session.events if isinstance(event, SetEvent)]
 
 
-@pytest.mark.parametrize("mode", ["call-response", "duet", "listen"])
+@pytest.mark.parametrize("mode", ["call-response", "duet", "listen", "ensemble"])
 def test_jam_beside_a_neighbour_that_never_pauses_regenerates(make: Make, mode: str) -> None:
     driven = make(mode=mode, threshold=0.5, response=2.0)
     flood(driven, 60.0, (1.0, 20.0, 40.0))

@@ -62,7 +62,7 @@ def size(driven: DrivenEngine) -> int:
     return sum(path.stat().st_size for path in recordings(driven.folder))
 
 
-@pytest.mark.parametrize("mode", ["call-response", "duet", "listen"])
+@pytest.mark.parametrize("mode", ["call-response", "duet", "listen", "ensemble"])
 def test_disk_that_a_stranger_fills_is_bounded_and_the_jam_regenerates(
     make: Make, mode: str
 ) -> None:

@@ -19,6 +19,7 @@ from support.takes import Take
 from robojam.controls import Settings
 from robojam.jam.events import ControlChanged, Event, TouchPending, TouchPlayed, TurnChanged
 from robojam.jam.jam import Jam
+from robojam.jam.modes import EARLIER_MODES
 from robojam.jam.protocols import Proposal
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import (
@@ -33,7 +34,7 @@ from robojam.sessions.session import (
 from robojam.touch import Phase, is_machine
 
 DOWN, MOVE, UP = Phase.DOWN, Phase.MOVE, Phase.UP
-MODES = ("call-response", "duet", "solo", "listen")
+MODES = ("call-response", "duet", "solo", "listen", "ensemble")
 
 
 # -- call-response --------------------------------------------------------------------------
@@ -211,11 +212,11 @@ def test_answer_passes_the_turn_before_the_threshold() -> None:
     assert take.order.count("answer 1") == 1
 
 
-# -- duet -----------------------------------------------------------------------------------
+# -- duet, as earlier recordings have it ------------------------------------------------------
 
 
-def test_duet_answers_every_fed_touch_its_dt_later() -> None:
-    take = Take(land(0.125), slide(0.25), mode="duet")
+def test_earlier_duet_answers_every_fed_touch_its_dt_later() -> None:
+    take = Take(land(0.125), slide(0.25), mode="duet", modes=EARLIER_MODES)
     take.down(1.0)
     take.move(1.5)
     take.until(10.0)
@@ -224,8 +225,8 @@ def test_duet_answers_every_fed_touch_its_dt_later() -> None:
     assert take.turns == []
 
 
-def test_duet_replaces_a_pending_answer_by_that_to_a_newer_touch() -> None:
-    take = Take(land(0.25), mode="duet")
+def test_earlier_duet_replaces_a_pending_answer_by_that_to_a_newer_touch() -> None:
+    take = Take(land(0.25), mode="duet", modes=EARLIER_MODES)
     for t in (1.0, 1.2, 1.4):
         take.move(t)
     assert take.until(10.0).played() == [("down", 1.65), ("up", 1.8)]
@@ -233,8 +234,8 @@ def test_duet_replaces_a_pending_answer_by_that_to_a_newer_touch() -> None:
     assert take.player.counts == [1]  # a replaced answer uses none
 
 
-def test_duet_answers_are_not_fed_and_use_random_numbers() -> None:
-    take = Take(land(0.25), slide(0.125), mode="duet")
+def test_earlier_duet_answers_are_not_fed_and_use_random_numbers() -> None:
+    take = Take(land(0.25), slide(0.125), mode="duet", modes=EARLIER_MODES)
     take.down(1.0)
     take.down(2.0)
     take.until(10.0)
@@ -243,8 +244,8 @@ def test_duet_answers_are_not_fed_and_use_random_numbers() -> None:
     assert take.player.counts == [2]
 
 
-def test_duet_does_not_answer_a_finger_that_is_not_fed() -> None:
-    take = Take(land(0.01), mode="duet")
+def test_earlier_duet_does_not_answer_a_finger_that_is_not_fed() -> None:
+    take = Take(land(0.01), mode="duet", modes=EARLIER_MODES)
     take.down(1.0, 1)
     take.down(2.0, 2)
     take.until(3.0)
@@ -255,16 +256,16 @@ def test_duet_does_not_answer_a_finger_that_is_not_fed() -> None:
     assert take.until(5.0).counts.played == 3
 
 
-def test_duet_answer_is_a_move_while_the_machine_s_finger_is_down() -> None:
-    take = Take(land(0.1), slide(0.1), slide(0.1), mode="duet")
+def test_earlier_duet_answer_is_a_move_while_the_machine_s_finger_is_down() -> None:
+    take = Take(land(0.1), slide(0.1), slide(0.1), mode="duet", modes=EARLIER_MODES)
     take.down(1.0)
     take.move(1.12)  # answered at 1.22, before the finger would lift by itself
     take.until(1.5)
     assert take.played() == [("down", 1.1), ("move", 1.22), ("up", 1.37)]
 
 
-def test_answer_in_duet_plays_one_touch_with_nothing_fed() -> None:
-    take = Take(land(0.25), mode="duet")
+def test_answer_in_an_earlier_duet_plays_one_touch_with_nothing_fed() -> None:
+    take = Take(land(0.25), mode="duet", modes=EARLIER_MODES)
     assert take.set(3.0, "answer")
     assert take.until(10.0).played() == [("down", 3.25), ("up", 3.4)]
 
@@ -353,8 +354,8 @@ def test_timescale_changes_deadlines_and_not_the_dt_that_is_fed(
     assert [row[2] for row in take.player.fed[0]] == [0.25, 0.5, 0.25, 0.5, 0.25]
 
 
-def test_timescale_changes_the_deadlines_of_a_duet() -> None:
-    take = Take(land(0.25), mode="duet", timescale=2.0)
+def test_timescale_changes_the_deadlines_of_an_earlier_duet() -> None:
+    take = Take(land(0.25), mode="duet", modes=EARLIER_MODES, timescale=2.0)
     take.down(1.0)
     assert take.until(5.0).played()[0] == ("down", 1.5)
     assert take.sounded[1].dt == 0.5
@@ -1084,7 +1085,7 @@ def test_recording_of_any_jam_is_regenerated_exactly(
         device="cpu",
         build="",
         seed=0,
-        options=start,
+        options={"follow": Settings().follow, **start},
     )
     session = Session(header, tuple(events))
     voices = start.get("voices", 1)
@@ -1125,7 +1126,7 @@ def test_reading_due_changes_nothing_and_is_never_out_of_date(mode: str) -> None
                 name = ("pause", "pause", "panic", "reset", "timescale", "answer", "mode")[
                     i % 7
                 ]
-                value = {"timescale": 0.5 + i / 60, "mode": MODES[i % 4]}.get(name, i % 2)
+                value = {"timescale": 0.5 + i / 60, "mode": MODES[i % 5]}.get(name, i % 2)
                 take.set(t, name, value)
             if take is asking[0]:
                 cached, _ = take.jam._upcoming or take.jam._find_upcoming()

@@ -325,7 +325,7 @@ def test_toggle_starts_from_the_value_in_force(monkeypatch):
         return control.value
 
     assert [press(1), press(1), press(1)] == [1, 0, 1]
-    assert [press(2), press(2), press(2)] == ["listen", "call-response", "duet"]
+    assert [press(2), press(2), press(2)] == ["listen", "ensemble", "call-response"]
     made.midi.handle(ControlChanged(0.0, "pause", 0), made.now)  # by another program
     assert press(1) == 1
 

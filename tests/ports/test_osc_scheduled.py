@@ -219,7 +219,10 @@ ACTS = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.004, 0.03, 0.06, 0.11, 0.3, 0.7, 1.9])),
     st.tuples(st.just("down"), st.integers(0, 2)),
     st.tuples(st.just("up"), st.integers(0, 2)),
-    st.tuples(st.just("mode"), st.sampled_from(["call-response", "duet", "solo", "listen"])),
+    st.tuples(
+        st.just("mode"),
+        st.sampled_from(["call-response", "duet", "solo", "listen", "ensemble"]),
+    ),
     st.tuples(st.just("answer"), st.none()),
     st.tuples(st.just("pause"), st.sampled_from([0, 1])),
     st.tuples(st.just("panic"), st.none()),

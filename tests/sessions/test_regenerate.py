@@ -29,7 +29,7 @@ from robojam.wire import osc
 from robojam.wire.native import PitchedFinger
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "10.0.0.3")
-MODES = ("call-response", "duet", "solo", "listen", "battle", "polyphony")
+MODES = ("call-response", "duet", "solo", "listen", "ensemble", "battle", "polyphony")
 
 
 def other(voices: int) -> RandomPlayer:
@@ -112,7 +112,7 @@ def slow_down(player: Any, driven: DrivenEngine, chance: random.Random) -> None:
 def scenario(folder: Path, seed: int, *, make=RandomPlayer, another=other, voices=1) -> Session:
     """Play a random jam of about twenty seconds, on a loop that wakes late now and then."""
     chance = random.Random(seed)
-    mode = chance.choice(MODES[:4])
+    mode = chance.choice(MODES[:5])
     player = make(voices=voices)
     driven = DrivenEngine(folder, player, mode=mode, voices=voices, threshold=0.15)
     if isinstance(player, PlanningPlayer):

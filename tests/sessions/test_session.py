@@ -52,7 +52,7 @@ touches = st.builds(
 values = st.fixed_dictionaries(
     {},
     optional={
-        "mode": st.sampled_from(["call-response", "duet", "solo", "listen"]),
+        "mode": st.sampled_from(["call-response", "duet", "solo", "listen", "ensemble"]),
         "threshold": st.floats(0.02, 60),
         "spread": st.floats(0, 10),
         "seed": st.integers(0, 2**63 - 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from robojam.jam.protocols import Proposal
@@ -55,6 +55,10 @@ class ScriptedPlayer:
         self.human_touches.append((x, y, dt, moving))
         for fed in self.fed[: self.voices - self.resting]:
             fed.append((x, y, dt, moving))
+
+    def feed_some(self, heard: Mapping[int, tuple[float, bool]], x: float, y: float) -> None:
+        for voice, (dt, moving) in heard.items():
+            self.fed[voice].append((x, y, dt, moving))
 
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
         assert all(voice < self.voices - self.resting for voice in voices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from robojam.controls import Settings
@@ -14,6 +15,7 @@ from robojam.jam.events import (
     TurnChanged,
 )
 from robojam.jam.jam import Jam
+from robojam.jam.modes import MODES, Mode
 from robojam.jam.protocols import Proposal
 from robojam.touch import Phase
 from support.players import ScriptedPlayer
@@ -29,13 +31,14 @@ class Take:
         *script: Proposal,
         player: ScriptedPlayer | None = None,
         voices: int = 1,
+        modes: Mapping[str, type[Mode]] = MODES,
         **options: Any,
     ) -> None:
         self.player = player or ScriptedPlayer(*script, voices=voices)
         self.settings = Settings(**options)
         self.counts = Counters()
         self.out: list[Event] = []
-        self.jam = Jam(self.player, self.settings, self.out.append, self.counts)
+        self.jam = Jam(self.player, self.settings, self.out.append, self.counts, modes=modes)
         self.jam.begin(0)
 
     def until(self, t: float) -> Take:

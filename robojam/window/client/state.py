@@ -216,7 +216,7 @@ class WindowState:
         return self.text("mode")
 
     @property
-    def mode_rules(self) -> Mode:
+    def mode_rules(self) -> type[Mode]:
         """Behaviour of the mode; call-response until the engine has reported one."""
         return MODES.get(self.mode, MODES["call-response"])
 

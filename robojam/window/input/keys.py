@@ -18,7 +18,7 @@ POSITIONS: Final[dict[str, int]] = {
     "[": 47, "]": 48, ";": 51, "'": 52, ",": 54, ".": 55, "F1": 58, "F11": 68, "home": 74,
     "delete": 76, "right": 79, "left": 80, "down": 81, "up": 82, "keypad -": 86,
     "keypad +": 87, "keypad enter": 88, "keypad 1": 89, "keypad 2": 90, "keypad 3": 91,
-    "keypad 4": 92, "keypad 0": 98,
+    "keypad 4": 92, "keypad 5": 93, "keypad 0": 98,
 }  # fmt: skip
 #: The key to the left of a key, for layouts in which the key itself has no name.
 LEFT_OF: Final = {
@@ -37,6 +37,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "answer": ("space", "enter", "keypad enter"),
     "mode:call-response": ("1", "keypad 1"), "mode:duet": ("2", "keypad 2"),
     "mode:solo": ("3", "keypad 3"), "mode:listen": ("4", "keypad 4"),
+    "mode:ensemble": ("5", "keypad 5"),
     "panic": ("0", "keypad 0"), "pause": ("p",), "reset": ("backspace",),
     "back:10": ("z",), "store:A": ("shift a",), "recall:A": ("a",), "store:B": ("shift b",),
     "recall:B": ("b",), "undo_store": ("u",),

@@ -187,8 +187,8 @@ def check_engine(value: tuple[int, int, int, int, list[Step]], meter: Meter) -> 
     voices = max(1, voices)
     with tempfile.TemporaryDirectory() as folder:
         d = DrivenEngine(
-            Path(folder), RandomPlayer(voices=voices), mode=MODES[mode % 4], voices=voices,
-            record=bool(recorded), touchosc=("/1/xy",),
+            Path(folder), RandomPlayer(voices=voices), mode=MODES[mode % len(MODES)],
+            voices=voices, record=bool(recorded), touchosc=("/1/xy",),
         )  # fmt: skip
         d.models = {
             "a.safetensors": lambda: playing(RandomPlayer(voices=voices)),
