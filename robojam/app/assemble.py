@@ -58,6 +58,7 @@ from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import logging_to, make_handlers
 from robojam.system.priority import raise_priority
+from robojam.system.service_manager import ServiceNotifier
 from robojam.system.shell import shell_quoted
 from robojam.wire.dialects import OscReader
 from robojam.wire.echo import EchoDetector
@@ -124,6 +125,7 @@ class Assembly:
         def stop(number: int, _frame: object) -> None:
             self.engine.stop(signal.Signals(number).name)
 
+        service = ServiceNotifier()
         announced = discovery.announced(*self.address) if self.announced else nullcontext()
         try:
             handlers = open_log(self.options)
@@ -140,8 +142,9 @@ class Assembly:
             _keep_waits_short()
             self.engine.priority = raise_priority()
             on_ready()
+            service.ready(self.ready)
             self.speed_up()
-            loop.run(self.engine)
+            loop.run(self.engine, service=service)
 
 
 def _keep_waits_short() -> None:

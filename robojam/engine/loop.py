@@ -19,6 +19,7 @@ from robojam.engine.metrics import AFTER_ERROR
 from robojam.engine.reception import Read
 from robojam.ports.interface import InputPort, PacketPort
 from robojam.ports.udp import Endpoint
+from robojam.system.service_manager import ServiceNotifier
 
 #: Packets of one port that are read in one turn.
 _BURST = 128
@@ -26,8 +27,12 @@ _BURST = 128
 _LONGEST_WAIT = 3600.0
 
 
-def run(engine: Engine) -> None:
-    """Play until the engine is asked to stop; then finish it."""
+def run(engine: Engine, *, service: ServiceNotifier | None = None) -> None:
+    """Play until the engine is asked to stop; then finish it.
+
+    service is told that the engine is alive, as long as it plays what is due without an error.
+    """
+    watchdog = service if service is not None and service.interval < math.inf else None
     inputs: tuple[InputPort, ...] | None = None
     waiting = False  # whether something is left that was received
     resting: dict[int, float] = {}  # files whose handler has failed, until an instant
@@ -36,6 +41,8 @@ def run(engine: Engine) -> None:
         while engine.stopping is None:
             try:
                 wait = engine.advance()
+                if watchdog is not None:
+                    wait = min(wait, watchdog.alive(engine.clock()))
             except Exception as error:
                 engine.failed(error)
                 wait = AFTER_ERROR
@@ -68,6 +75,8 @@ def run(engine: Engine) -> None:
                 engine.failed(error)
                 waiting = False
     finally:
+        if service is not None:
+            service.stopping()
         engine.finish(engine.stopping or "error")
 
 
