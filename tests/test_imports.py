@@ -52,6 +52,7 @@ PACKAGES = {
     "app": Row(8, "msgspec"),
     "training": Row(9, "msgspec numpy safetensors torch", lazily="matplotlib tensorboardX"),
     "bench": Row(9),
+    "doctor": Row(9, "msgspec", lazily="pygame"),
     "cli": Row(10, "click msgspec", lazily="numpy rich torch"),
     "__main__": Row(11),
 }
@@ -63,6 +64,7 @@ PURE = (
     " player.cpu_compiled player.descriptors player.kernels player.state_layout"
     " player.lookahead player.planner sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
+    " doctor.packet_filter doctor.firewall_parsers"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
     " corpus.split engine.preview engine.roles engine.senders training.batches"
 ).split()

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "bench": ("bench", "measure latency, timing and CPU use on this machine"),
     "init": ("init", "write a configuration file with comments for this machine"),
     "status": ("status", "show what a running engine does: players, ports, delays, drops"),
+    "doctor": ("doctor", "check this machine for a jam, and say what to do"),
     "ports": ("ports", "show MIDI ports, devices and addresses, and what to type"),
 }
 

@@ -85,7 +85,7 @@ def _osc_addresses() -> list[dict[str, Any]]:
 
 def _used_by(host: str, port: int) -> str | None:
     """Return mode and model of the engine at an address, or "another program"; None if free."""
-    from robojam.cli.status import ask
+    from robojam.ports.engine_status import ask
     from robojam.ports.udp import Endpoint, PortError
 
     try:

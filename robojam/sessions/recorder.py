@@ -220,7 +220,7 @@ class Recorder:
     def _process(self, item: _Item) -> None:
         match item:
             case Path():
-                if why := _obstacle(item):
+                if why := obstacle(item):
                     self._report(f"no recording can be written into {item}: {why}")
             case Header():
                 # Not earlier, because the engine raises its priority only when it runs.
@@ -356,7 +356,7 @@ def _not_on_disk(failure: _SyncError) -> str:
     return f"{failure.path} is perhaps not complete: the disk has not taken it ({why})"
 
 
-def _obstacle(directory: Path) -> str | None:
+def obstacle(directory: Path) -> str | None:
     """Return why nothing can be written into a folder, which may not exist yet; else None."""
     try:
         for folder in (directory.absolute(), *directory.absolute().parents):

@@ -1,0 +1,91 @@
+"""Checks of what computes: the model, and the GPU."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from typing import Final
+
+from robojam.config.options import Options
+from robojam.doctor.finding import Finding, ok, problem, warning
+from robojam.doctor.tools import run_tool
+from robojam.engine import model_loader
+from robojam.model import file as model_file
+from robojam.model.file import ModelFileError
+from robojam.player.devices import DeviceError, choose_device, may_have
+
+#: Touches that are played to time one, and the milliseconds that one may take.
+_TOUCHES: Final = 50
+_SLOW_MS: Final = 10.0
+
+
+def check_model(options: Options) -> Finding:
+    """Load the model that would play, and let each voice play some touches."""
+    model_loader.one_thread()
+    try:
+        device = choose_device(options.device)
+    except (DeviceError, ImportError):  # the check of the GPU says so
+        device = "cpu"
+    try:
+        path = model_file.find(options.model)
+        loaded = model_loader.load(path, device=device, voices=options.voices)
+    except ModelFileError as error:
+        if options.model is None:
+            return problem(str(error), "install robojam again: its model is part of it")
+        names = ", ".join(sorted(p.stem for p in model_file.folder().glob("*.safetensors")))
+        return problem(str(error), f"--model takes a file, or one of robojam's own: {names}")
+    player, voices = loaded.player, range(options.voices)
+    player.seed(1)
+    player.feed(0.5, 0.5, 0.0, False)
+    times: list[float] = []
+    for _ in range(_TOUCHES):
+        start = time.perf_counter()
+        for voice, touch in zip(voices, player.sample(voices), strict=True):
+            player.commit(voice, touch.x, touch.y, touch.dt, touch.moving)
+        player.prepare()
+        times.append(1000 * (time.perf_counter() - start))
+    several = f" of {options.voices} voices" if options.voices > 1 else ""
+    milliseconds = statistics.median(times)
+    found = f"{path.name} answers on {device}: {milliseconds:.2g} ms for a touch{several}"
+    if faults := player.take_faults():
+        return problem(f"{found}; {faults} touches overflowed", "choose another model: --model")
+    if milliseconds > _SLOW_MS:
+        return warning(
+            f"{found}, which may be too slow",
+            "close other programs, take fewer --voices, or --model small",
+        )
+    return ok(found)
+
+
+def check_gpu(options: Options) -> Finding:
+    """Check for a GPU, and for torch, which plays on it."""
+    wanted = options.device
+    likely = next(filter(may_have, ("cuda", "mps")), None)
+    try:
+        device = choose_device(wanted)
+    except (DeviceError, ImportError) as error:
+        if wanted != "auto":
+            return problem(
+                str(error), f"--device {wanted} needs it; --device auto does without"
+            )
+        device = "cpu"
+    name = ""
+    if likely == "cuda":
+        listed = run_tool("nvidia-smi", "-L")
+        name = ", ".join(gpu_names(listed.text if listed else "")) or "a GPU of NVIDIA"
+    elif likely == "mps":
+        name = "the GPU of Apple silicon"
+    if device != "cpu":
+        return ok(f"{name or device}: the model plays on it")
+    if likely is None:
+        return ok("none that robojam could use; the CPU plays, which is enough")
+    return ok(
+        f"{name}, not used: the CPU plays, which is enough for a few voices",
+        "" if wanted == "cpu" else "to play on it, install torch for it (the extra train)",
+    )
+
+
+def gpu_names(listed: str) -> list[str]:
+    """Return the names of the GPUs in what `nvidia-smi -L` prints."""
+    return re.findall(r"^GPU \d+: (.+?) \(UUID", listed, re.MULTILINE)

@@ -1,0 +1,41 @@
+"""Check of the disk on which sessions are recorded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from robojam.config.options import Options
+from robojam.doctor.finding import Finding, ok, problem, warning
+from robojam.sessions.recorder import obstacle
+
+#: Bytes that are free below which a warning is given; bytes of an hour of one player, at most.
+_LITTLE: Final = 500_000_000
+_HOUR: Final = 46_000_000
+
+
+def check_disk(options: Options) -> Finding:
+    """Try to write where sessions are recorded, and measure the space that is free."""
+    if not options.record:
+        return ok("nothing is recorded (--no-record)")
+    folder = Path(options.sessions).absolute()
+    shown = short_path(folder)
+    to_do = "name another folder with --sessions FOLDER"
+    if why := obstacle(folder):
+        return problem(f"nothing can be recorded in {shown}: {why}", f"make room, or {to_do}")
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    free = shutil.disk_usage(there).free
+    found = f"{free / 1e9:.3g} GB free for recordings in {shown}"
+    if free < _LITTLE:
+        hours = free / _HOUR
+        return warning(f"{found}: {hours:.1g} hours at least", f"make room, or {to_do}")
+    return ok(found)
+
+
+def short_path(path: Path) -> str:
+    """Return a path, with ~ for the home folder."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
