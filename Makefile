@@ -48,12 +48,16 @@ venv:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "This Python cannot make a virtual environment: its venv or pip is missing." >&2; \
 	  echo "On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
-	@echo "Setting up .venv. This is done once. PyTorch is large and takes a while to download."
+	@echo "Setting up .venv. This is done once."
 	@rm -rf .venv && mkdir .venv && touch .venv/.incomplete
 	@"$(PYTHON)" -m venv .venv
 
+# Only a GPU needs PyTorch.
+GPU_EXTRA = $$(.venv/bin/python -c "from robojam.player.devices import may_have; \
+	print('[train]' if may_have('cuda') or may_have('mps') else '')")
+
 .venv/.runtime: pyproject.toml constraints.txt $(if $(STALE),venv)
-	$(call install,.)
+	$(call install,.$(GPU_EXTRA))
 	@touch .venv/.runtime
 
 .venv/.dev: pyproject.toml constraints.txt $(if $(STALE),venv)
@@ -66,9 +70,10 @@ venv:
 # interrupted, they may not be, and .incomplete stays.
 define install
 	@touch .venv/.incomplete
-	@trap 'exit 130' INT TERM; \
+	@trap 'exit 130' INT TERM; what="$(1)"; \
+	if [ "$$what" != . ]; then echo "PyTorch is large and takes a while to download."; fi; \
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --editable '$(1)' || { \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --no-compile --editable "$$what" || { \
 	  rm -f .venv/.incomplete; \
 	  echo "robojam could not be set up; see the message of pip above, then run make again." >&2; exit 1; }
 	@pwd -P > .venv/.place

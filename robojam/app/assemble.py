@@ -41,7 +41,7 @@ from robojam.jam.jam import Jam
 from robojam.jam.protocols import Player
 from robojam.model import file as model_file
 from robojam.model.file import ModelFileError
-from robojam.player.devices import DeviceError, choose_device, may_have
+from robojam.player.devices import DeviceError, choose_device, has_torch, may_have
 from robojam.player.player import ModelPlayer
 from robojam.ports import discovery, udp
 from robojam.ports.interface import InputPort
@@ -177,7 +177,8 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
     with _assembling():
         path = model_file.find(options.model)
         model_file.read(path)
-        if options.device in ("cuda", "mps") and not may_have(options.device):
+        usable = has_torch() and may_have(options.device)
+        if options.device in ("cuda", "mps") and not usable:
             choose_device(options.device)  # its error names the devices of this machine
         for output in map(parse_output, options.osc_out):
             udp.resolve(output.host, output.port)

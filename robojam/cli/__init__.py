@@ -106,11 +106,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         status = error.exit_code
     except KeyboardInterrupt:
         status = 130
-    except (MemoryError, ImportError) as error:  # a library that finds no room is not imported
+    except (MemoryError, ImportError) as error:  # a library is missing, or finds no room
         reason = str(error) or "there is no more"
-        if isinstance(error, ImportError) and not any(map(reason.__contains__, _NO_ROOM)):
+        if isinstance(error, MemoryError) or any(map(reason.__contains__, _NO_ROOM)):
+            advice: str | None = f"not enough memory: {reason}"
+        else:
+            from robojam.system.install import missing_package
+
+            advice = missing_package(words[0], error.name)
+        if advice is None:
             raise
-        print(f"robojam: not enough memory: {reason}", file=sys.stderr)
+        print(f"robojam: {advice}", file=sys.stderr)
         status = 2
     except BrokenPipeError:  # the reader of the output has gone, as in `robojam … | head`
         _discard_output()

@@ -23,6 +23,7 @@ from robojam.cli.arguments import (
     units_option,
 )
 from robojam.cli.output import corpus_notes, fail, leave_out
+from robojam.system.install import require
 
 if TYPE_CHECKING:
     from robojam.corpus.corpus import Corpus
@@ -73,6 +74,9 @@ def evaluate(
 
         if page.suffix.lower() not in KINDS:
             fail(f"--page {page}: a page is {', '.join(KINDS)}")
+    needs = [] if play and given["quick"] else ["torch"]
+    needs += ["sklearn"] if play else []
+    require(*needs, *(["matplotlib"] if page is not None else []))
     try:
         path, corpora = find(model), _read(paths, given["units"], strict=given["strict"])
         if play:
@@ -131,19 +135,15 @@ def _play(path: Path, corpora: list[Corpus], page: Path | None, given: dict[str,
 
     file, seed = read(path), given["seed"] or 0
     learnt = _read(given["learnt"], given["units"], strict=given["strict"])
-    try:
-        data = list(join(corpora).performances())
-        report = play.measure(
-            file,
-            data,
-            **sampling(file.description, given),
-            learnt=list(join(learnt).performances()) if learnt else (),
-            seed=seed,
-            quick=given["quick"],
-        )
-    except ModuleNotFoundError as error:
-        missing = "robojam[train]" if error.name == "torch" else "robojam[report]"
-        fail(f"--play wants {error.name}: pip install '{missing}' (or --quick)")
+    data = list(join(corpora).performances())
+    report = play.measure(
+        file,
+        data,
+        **sampling(file.description, given),
+        learnt=list(join(learnt).performances()) if learnt else (),
+        seed=seed,
+        quick=given["quick"],
+    )
     if page is not None:
         from robojam.evaluation import report as page_report
 

@@ -37,6 +37,7 @@ from robojam.cli.output import (
     leave_out,
     warn,
 )
+from robojam.system.install import require
 from robojam.system.shell import printable
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def train(**given: Any) -> int:
     if width is not None:
         settings["units"] = width  # the name of the setting
     chosen = TrainArguments(**arguments, settings=settings)
+    require("torch", "matplotlib", *(["tensorboardX"] if chosen.tensorboard else []))
     from robojam.training.distributed import WorkerError, join_workers, limit_openmp_spinning
 
     limit_openmp_spinning()
@@ -187,8 +189,6 @@ def _run(chosen: TrainArguments, interrupted: Callable[[], bool], workers: Worke
         _add_matcher(run, to)
         if not stopped:  # until here, --resume goes on with a run that was killed
             checkpoint.checkpoint_path(to).unlink(missing_ok=True)
-    except ModuleNotFoundError:
-        fail("--tensorboard wants tensorboardX: pip install 'robojam[report]'")
     except (NotFiniteError, TooLargeError, WorkerError, FileChangedError) as error:
         written = trainer.best is not None and run.start is None
         best = f" The best until then is in {to}." if written else ""

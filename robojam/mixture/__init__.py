@@ -6,6 +6,14 @@ kinds (`robojam.mixture.layout`): spherical, diagonal, full, or in two dimension
 The layer's output is a `torch.distributions.Distribution`.
 """
 
+try:
+    import torch  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    advice = "robojam.mixture needs torch, which is not installed: pip install 'robojam[train]'"
+    raise ModuleNotFoundError(advice, name="torch") from None
+
 from robojam.mixture.checking import checked
 from robojam.mixture.clusters import Scaling
 from robojam.mixture.distribution import COLD, Mixture, Reduction

@@ -8,6 +8,8 @@ import platform
 import sys
 from importlib.util import find_spec
 
+from robojam.system.install import missing_package
+
 
 class DeviceError(ValueError):
     """A device that this machine does not have."""
@@ -16,12 +18,18 @@ class DeviceError(ValueError):
 def choose_device(name: str) -> str:
     """Return the device to play on: cpu, cuda or mps.
 
-    auto is cuda, mps or cpu, the first that this machine has. Raises DeviceError for a
-    device that it does not have. torch is asked only where a driver makes a GPU likely:
-    importing it takes a second.
+    auto is cuda, mps or cpu, the first that this machine has; without torch it is cpu. Raises
+    DeviceError for a device that it does not have, and for one that needs torch where that is
+    not installed. torch is asked only where a driver makes a GPU likely: importing it takes a
+    second.
     """
-    if name == "cpu" or (name == "auto" and not any(map(may_have, ("cuda", "mps")))):
+    if name == "cpu":
+        return name
+    if name == "auto" and not (has_torch() and any(map(may_have, ("cuda", "mps")))):
         return "cpu"
+    if not has_torch():
+        nothing = "" if may_have(name) else f"; and this machine seems to have no device {name}"
+        raise DeviceError(f"{missing_package(f'device {name}', 'torch')}{nothing}")
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -32,6 +40,11 @@ def choose_device(name: str) -> str:
         has = ", ".join(["cpu", *usable])
         raise DeviceError(f"this machine has no device {name}; it has {has}")
     return name
+
+
+def has_torch() -> bool:
+    """Return whether torch is installed, without importing it."""
+    return find_spec("torch") is not None
 
 
 def may_have(device: str) -> bool:

@@ -1,4 +1,4 @@
-"""Commands that install another package beside robojam, with the tool that installed it."""
+"""Packages that playing does without, and the commands that install them beside robojam."""
 
 from __future__ import annotations
 
@@ -6,8 +6,40 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from robojam.system.shell import quote
+
+#: The extra of robojam that brings each package, by the name under which it is imported.
+EXTRAS: Final = {
+    "matplotlib": "posters",
+    "sklearn": "report",
+    "tensorboardX": "report",
+    "torch": "train",
+}
+
+
+def require(*modules: str) -> None:
+    """Raise ModuleNotFoundError for the first of these modules that is not installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def missing_package(purpose: str, module: str | None) -> str | None:
+    """Return in one line what to type where a purpose needs a module that is not installed.
+
+    None for a module that no extra brings.
+    """
+    name = (module or "").partition(".")[0]
+    if name not in EXTRAS:
+        return None
+    text = f"{purpose} needs {name}, which is not installed"
+    extra = quote(f"robojam[{EXTRAS[name]}]")
+    command = install_command(extra)
+    if command is None:
+        return f"{text}: install {extra} in a virtual environment, with pipx or with uv"
+    return f"{text}: {command}"
 
 
 def install_command(
