@@ -27,13 +27,14 @@ _NOBODY: Final = frozenset({"root", "robojam", "administrator"})
 _SHORT: Final = 4
 
 #: Networks whose addresses are replaced by their name.
-_PRIVATE: Final = tuple(
+PRIVATE_NETWORKS: Final = tuple(
     map(ip_network, "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 100.64.0.0/10 "
         "224.0.0.0/4 fe80::/10 fc00::/7 ff00::/8".split())
 )  # fmt: skip
-_IPV4: Final = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
-_IPV6: Final = re.compile(
-    r"(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){2,8}(?:%[\w.-]+)?"
+#: What may be an address, of IPv6 (with its interface) or IPv4, and the mask of a network.
+_ADDRESS: Final = re.compile(
+    r"(?:(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,8}(?:(?:\.\d{1,3}){3})?(?!\w)"
+    r"(?:%[\w.-]+)?|(?<!\d)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\d))(?:/\d{1,3}\b)?"
 )
 _MAC: Final = re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5,}\b")
 _EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -61,8 +62,7 @@ class Private:
         text = _MOUNTED.sub(r"\1/USER", text)
         text = _EMAIL.sub("EMAIL", text)
         text = _MAC.sub("MAC", text)
-        text = _IPV6.sub(_mask, text)
-        text = _IPV4.sub(_mask, text)
+        text = _ADDRESS.sub(_mask, text)
         for pattern, instead in self._names:
             text = pattern.sub(instead, text)
         text = _LOCAL.sub("HOST", text)
@@ -101,20 +101,29 @@ def _anywhere(name: str) -> str:
 
 def _mask(match: re.Match[str]) -> str:
     """Return what stands for an address: its private network, or that it is a public one."""
-    text = match[0]
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return text
+    text, tail = match[0], ""
+    address = _parsed(text)
+    if address is None and text.endswith(":"):  # "fe80::1: no answer"
+        text, tail = text[:-1], ":"
+        address = _parsed(text)
+    if address is None:
+        return match[0]
     plain = str(address)
     if is_loopback(plain) or is_wildcard(plain):
-        return text
+        return match[0]
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    for network in _PRIVATE:
+    for network in PRIVATE_NETWORKS:
         if address in network:
-            return str(network)
-    return "PUBLIC-IPV4" if isinstance(address, IPv4Address) else "PUBLIC-IPV6"
+            return f"{network}{tail}"
+    return f"PUBLIC-IPV{address.version}{tail}"
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(re.split("[%/]", text)[0])
+    except ValueError:
+        return None
 
 
 def of_this_machine(options: Options, environment: Mapping[str, str] = os.environ) -> Private:
