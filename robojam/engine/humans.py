@@ -16,7 +16,7 @@ from robojam.engine.metrics import DropCounter
 from robojam.engine.quota import line_size
 from robojam.engine.roles import Roles
 from robojam.engine.senders import Sender, Senders
-from robojam.jam.fair_turns import PATIENCE, PAUSE
+from robojam.jam.fair_turns import PAUSE
 from robojam.limits import HostLimiter, RateLimiter
 from robojam.music import range_of
 from robojam.ports.udp import Address
@@ -125,8 +125,8 @@ class Humans:
         """Log that a visitor's touches no longer count for the turns, or do again."""
         if player.is_out:
             log.info(
-                "%s has made others wait for %.0f s: until it pauses for %.1f s, the machine "
-                "answers them as if it did not play", player.name, PATIENCE, PAUSE,
+                "%s has made others wait for too long: until it pauses for %.1f s, the machine "
+                "answers them as if it did not play", player.name, PAUSE,
             )  # fmt: skip
         else:
             log.info("%s has paused, and takes its turns again", player.name)

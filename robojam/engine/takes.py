@@ -16,6 +16,7 @@ from robojam.controls import Settings
 from robojam.engine.metrics import Lateness
 from robojam.engine.quota import RecordingQuota, line_size
 from robojam.jam.events import ControlChanged, TouchPlayed
+from robojam.jam.jam import RULES
 from robojam.jam.protocols import Player
 from robojam.sessions.recorder import Recorder
 from robojam.sessions.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
@@ -144,6 +145,7 @@ class Takes:
             build=info.build,
             seed=seed,
             options=options | in_force,
+            rules=RULES,
         )
 
     def _report(self) -> None:

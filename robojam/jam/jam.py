@@ -13,6 +13,7 @@ depends on nothing but what came in until t, so a recording can be regenerated e
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -34,6 +35,9 @@ _REST = 0.001
 _BUSY = 0.25
 #: Landings of humans that are remembered, to say who played what comes back, and when.
 _LANDINGS = 4096
+#: Version of the rules by which a jam is played. A recording holds it, and regenerates by its
+#: own. 1: what visitors delay an answer by is forgotten with each answer; 2: it is not.
+RULES: Final = 2
 
 
 class Jam:
@@ -50,10 +54,12 @@ class Jam:
         counts: Counters | None = None,
         *,
         modes: Mapping[str, type[Mode]] = MODES,
+        rules: int = RULES,
     ) -> None:
         """Prepare a take; `begin` starts it. settings may be changed by the jam alone.
 
-        modes: the modes by name, of which earlier recordings have others.
+        modes: the modes by name, of which earlier recordings have others. rules is the version
+        of the rules (RULES).
         """
         self.settings, self.sink = settings, sink
         self.counts = counts or Counters()
@@ -77,7 +83,7 @@ class Jam:
         self.human_at = -math.inf
         self.silent_since = math.inf
         self.turn_began = 0.0
-        self.fair = FairTurns()
+        self.fair = FairTurns(regains=rules >= 2)
         #: Names of the players who are visitors, at any time; all others are hosts.
         self.visitors = self.fair.visitors
         self._fingers = Fingers()
@@ -775,7 +781,7 @@ class Jam:
         self.mode.wake(self)
 
     def _end_answer(self) -> None:
-        self.fair.end_waiting()
+        self.fair.answered(self.turn_began, self.settings.threshold)
         self.end_turn()
 
     def _advance_voice(self) -> None:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from robojam.jam.events import ControlChanged, Event, TouchPlayed
-from robojam.jam.jam import Jam
+from robojam.jam.jam import RULES, Jam
 from robojam.jam.modes import EARLIER_MODES, MODES
 from robojam.jam.protocols import Player
 from robojam.sessions.playback import settings_of
@@ -66,7 +66,8 @@ def regenerate(
             made.append(SetEvent(event.t, {event.name: value}))
 
     earlier = "follow" not in session.header.options
-    jam = Jam(player, settings, sink, modes=EARLIER_MODES if earlier else MODES)
+    modes = EARLIER_MODES if earlier else MODES
+    jam = Jam(player, settings, sink, modes=modes, rules=session.header.rules)
     jam.begin(session.header.seed)
     last: dict[str, float] = {}
     for event in session.events:
@@ -111,6 +112,11 @@ def missing_parts(session: Session) -> Iterator[str]:
         yield (
             f"{len(damaged):,} damaged {lines} left out, the first is line {damaged[0]}: "
             "what the machine played after it cannot be made again exactly"
+        )
+    if session.header.rules > RULES:
+        yield (
+            "it was made by the rules of a newer robojam: the machine's part cannot be made "
+            "again exactly"
         )
     if session.header.continues is not None:
         yield (

@@ -76,7 +76,9 @@ def test_musician_is_answered_beside_a_neighbour_that_never_pauses(
     assert begun == pytest.approx([1.5 + PATIENCE, 20.5, 40.5], abs=0.4)
     said = [record.message for record in caplog.records if "made others wait" in record.message]
     assert len(said) == 1
-    assert said[0].startswith("human has made others wait for 10 s")
+    assert said[0].startswith(
+        "human has made others wait for too long: until it pauses for 2.5 s"
+    )
     assert [player["out"] for player in driven.status()["players"]] == [True, False]
     driven.wait(5.0)
     assert [player["out"] for player in driven.status()["players"]] == [False, False]

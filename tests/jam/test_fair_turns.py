@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.players import land, slide
 from support.takes import Take
 
-from robojam.jam.fair_turns import ANSWERED, PATIENCE
+from robojam.jam.fair_turns import ANSWERED, PATIENCE, REGAINED
 from robojam.jam.modes import EARLIER_MODES
 
 HOST, VISITOR, OTHER = "human", "human2", "human3"
@@ -57,8 +57,8 @@ def test_player_who_tries_again_every_few_seconds_is_answered_after_as_much_wait
 ) -> None:
     take = take_with_visitors(VISITOR, OTHER)
     play(take, *every(0.15, 0.0, 60.0), *every(3.0, 1.0, 60.0, who))
-    # 2.5 s beyond the threshold each time
-    assert next(begin for begin, _ in answers(take)) == pytest.approx(13.0, abs=0.5)
+    # Four times 2.5 s beyond the threshold, of which 2.5 s are regained, and what is left.
+    assert next(begin for begin, _ in answers(take)) == pytest.approx(15.5, abs=0.5)
     assert len([length for _, length in answers(take) if length >= ANSWERED]) > 12
 
 
@@ -89,6 +89,59 @@ def test_visitors_that_touch_once_each_delay_an_answer_for_a_while_and_do_not_en
     assert given[0] == (11.5, 2.6)
     assert [at for at, _ in given if 30.5 <= at <= 40.5]
     assert [at for at, _ in given if 11.5 < at <= 14.1 + 0.5 + PATIENCE]  # of the crowd itself
+
+
+def crowd(begin: float, end: float) -> list[tuple[float, str]]:
+    """Return touches every 0.15 s, each of another visitor: so each pauses for 45 s."""
+    times = every(0.15, begin, end)
+    return [(t, f"human{2 + i % 300}") for i, (t, _) in enumerate(times)]
+
+
+CROWD = sorted({who for _, who in crowd(0.0, 60.0)})
+
+
+def test_crowd_in_which_each_touches_once_delays_one_answer_and_then_a_share_of_the_time() -> (
+    None
+):
+    take = take_with_visitors(*CROWD)
+    # A host who plays one touch, and another after each answer.
+    asked, delays = 0.0, []
+    take.down(asked)
+    for t, who in crowd(0.1, 400.0):
+        take.down(t, 1, who)
+        given = [at for at, length in answers(take) if at > asked and length >= ANSWERED]
+        if given and take.jam.turn == "human":
+            delays.append(given[0] - asked - 0.5)
+            asked = t + 0.01
+            take.down(asked)
+    assert delays[0] == pytest.approx(PATIENCE)
+    assert max(delays[1:]) < PATIENCE / 4
+    assert sum(delays[1:]) < REGAINED * 400
+    assert len(delays) > 25
+
+
+def test_patience_with_visitors_comes_back_after_a_while() -> None:
+    take = take_with_visitors(VISITOR)
+    phrases = [(1.0, HOST), (30.0, HOST), (100.0, HOST)]
+    stays = [*every(0.15, 0.0, 12.0), *every(0.15, 29.0, 45.0), *every(0.15, 99.0, 112.0)]
+    play(take, *stays, *phrases)
+    begins = [at for at, length in answers(take.until(120.0)) if length >= ANSWERED]
+    regained = REGAINED * (30.0 - 11.5)
+    for begin in (11.5, 30.5 + regained, 110.5):
+        assert [at for at in begins if at == pytest.approx(begin)], begins
+
+
+def test_second_in_which_several_visitors_wait_counts_once() -> None:
+    crowd_of = [f"human{n}" for n in range(2, 30)]
+    take = take_with_visitors(*crowd_of)
+    # All wait for 4 s, for one who then pauses; each plays on.
+    play(take, *((1.0 + i / 100, who) for i, who in enumerate(crowd_of[1:])))
+    play(take, *every(0.15, 1.0, 5.8, crowd_of[0]), *((5.5, who) for who in crowd_of[1:]))
+    begin = take.until(6.3).turns[-1]
+    assert begin == ("ai", pytest.approx(6.3, abs=0.2))
+    play(take, (20.0, HOST), *every(0.15, 19.0, 40.0, crowd_of[0]))
+    waited = next(at for at, _ in answers(take) if at > 20.5) - 20.5
+    assert waited > 8.0
 
 
 def test_visitor_that_cuts_every_answer_short_does_so_for_a_while() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from support.players import PlanningPlayer, RandomPlayer
 from support.recordings import DOWN, HEADER
 from support.steppers import needs_numba
 
+from robojam.engine import live_jam, takes
+from robojam.jam.jam import RULES, Jam
 from robojam.sessions.regenerate import first_difference, missing_parts, regenerate
 from robojam.sessions.session import (
     EndEvent,
@@ -363,6 +366,34 @@ def test_answers_that_a_model_has_planned_are_regenerated(compiled, voices, tmp_
     assert first_difference(session, made) is None
 
 
+def test_recording_by_the_first_rules_of_turns_regenerates_and_by_newer_ones_says_so(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(live_jam, "Jam", partial(Jam, rules=1))
+    monkeypatch.setattr(takes, "RULES", 1)
+    driven = DrivenEngine(tmp_path, threshold=0.5, response=2.0)
+    driven.engine.live.use(driven.loaded)
+    driven.engine.live.renew()
+    for i in range(250):  # a crowd in which each touches once, beside a host's phrases
+        driven.send("/robojam/down", "iff", 0, i / 250, 0.5, sender=(f"10.0.0.{i}", 4000))
+        if i % 70 == 0:
+            driven.send("/robojam/down", "iff", 1, 0.5, 0.5)
+        driven.wait(0.15)
+    recorded = driven.end()
+    assert "rules" not in msgspec.json.decode(recorded.path.read_bytes().splitlines()[0])
+    assert sum("visitor" in e.values for e in recorded.events if isinstance(e, SetEvent)) > 99
+
+    def made(session: Session) -> list[Any]:
+        return list(regenerate(session, RandomPlayer(), lambda _: RandomPlayer()))
+
+    assert first_difference(recorded, made(recorded)) is None
+    assert list(missing_parts(recorded)) == []
+    newer = replace(recorded, header=structs.replace(recorded.header, rules=RULES))
+    assert first_difference(newer, made(newer)) is not None
+    newest = replace(recorded, header=structs.replace(recorded.header, rules=RULES + 1))
+    assert [line for line in missing_parts(newest) if "newer robojam" in line]
+
+
 def test_recording_that_lacks_events_is_made_again_as_far_as_possible_and_says_so(tmp_path):
     driven = DrivenEngine(tmp_path, mode="duet")
     for i in range(20):
@@ -377,7 +408,7 @@ def test_recording_that_lacks_events_is_made_again_as_far_as_possible_and_says_s
     assert said.startswith("1 damaged line left out, the first is line 10: ")
     made = list(regenerate(damaged, RandomPlayer(), lambda _: RandomPlayer()))
     assert made[:5] == list(complete.events[:5])
-    lines[0] = lines[0].replace(b"}}", b'},"continues":"a.jsonl"}')
+    lines[0] = lines[0].replace(b"}\n", b',"continues":"a.jsonl"}\n')
     _, said = missing_parts(parse(b"".join(lines)))
     assert "the jam began in 'a.jsonl'" in said
 
