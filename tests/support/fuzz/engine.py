@@ -33,6 +33,9 @@ MONITOR = ("127.0.0.1", 4999)
 LARGEST = 8192
 #: Times at which something is due, in one step.
 _MOST_DUE = 300
+#: Seconds that pass with each look at the clock: by a clock that stands still, the engine would
+#: never end a turn of the loop before all is played that is due.
+_LOST = 1e-5
 #: Hosts by index; further ones are made up.
 HOSTS = ("127.0.0.1", "127.0.0.1", "::1", "10.0.0.2", "10.0.0.3")
 #: Messages of a player who plays: touches come more often than anything else.
@@ -190,6 +193,7 @@ def check_engine(value: tuple[int, int, int, int, list[Step]], meter: Meter) -> 
             Path(folder), RandomPlayer(voices=voices), mode=MODES[mode % len(MODES)],
             voices=voices, record=bool(recorded), touchosc=("/1/xy",),
         )  # fmt: skip
+        d.lost = _LOST
         d.models = {
             "a.safetensors": lambda: playing(RandomPlayer(voices=voices)),
             "b.safetensors": lambda: playing(_other(voices), "b.safetensors", "0b"),
@@ -239,7 +243,7 @@ def _wait(d: DrivenEngine, seconds: float) -> None:
         if due > end:
             break
         d.now = due
-    d.now = end
+    d.now = max(d.now, end)
     d.engine.advance()
 
 
