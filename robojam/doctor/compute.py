@@ -13,7 +13,9 @@ from robojam.doctor.tools import run_tool
 from robojam.engine import model_loader
 from robojam.model import file as model_file
 from robojam.model.file import ModelFileError
-from robojam.player.devices import DeviceError, choose_device, may_have
+from robojam.player.devices import DeviceError, choose_device, has_torch, may_have
+from robojam.system.install import install_command
+from robojam.system.shell import quote
 
 #: Touches that are played to time one, and the milliseconds that one may take.
 _TOUCHES: Final = 50
@@ -25,7 +27,7 @@ def check_model(options: Options) -> Finding:
     model_loader.one_thread()
     try:
         device = choose_device(options.device)
-    except (DeviceError, ImportError):  # the check of the GPU says so
+    except DeviceError:  # the check of the GPU says so
         device = "cpu"
     try:
         path = model_file.find(options.model)
@@ -64,11 +66,9 @@ def check_gpu(options: Options) -> Finding:
     likely = next(filter(may_have, ("cuda", "mps")), None)
     try:
         device = choose_device(wanted)
-    except (DeviceError, ImportError) as error:
+    except DeviceError as error:
         if wanted != "auto":
-            return problem(
-                str(error), f"--device {wanted} needs it; --device auto does without"
-            )
+            return problem(str(error), "--device auto plays on the CPU")
         device = "cpu"
     name = ""
     if likely == "cuda":
@@ -80,10 +80,10 @@ def check_gpu(options: Options) -> Finding:
         return ok(f"{name or device}: the model plays on it")
     if likely is None:
         return ok("none that robojam could use; the CPU plays, which is enough")
-    return ok(
-        f"{name}, not used: the CPU plays, which is enough for a few voices",
-        "" if wanted == "cpu" else "to play on it, install torch for it (the extra train)",
-    )
+    found = f"{name}, not used: the CPU plays, which is enough for a few voices"
+    if wanted == "cpu" or has_torch():
+        return ok(found)
+    return ok(found, "to play on it:", install_command(quote("robojam[train]")) or "")
 
 
 def gpu_names(listed: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +25,8 @@ def check_disk(options: Options) -> Finding:
     shown = short_path(folder)
     to_do = "name another folder with --sessions FOLDER"
     if why := obstacle(folder):
-        return problem(f"nothing can be recorded in {shown}: {why}", f"make room, or {to_do}")
+        full = "make room, or " if why == os.strerror(ENOSPC) else ""
+        return problem(f"nothing can be recorded in {shown}: {why}", full + to_do)
     there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     free = shutil.disk_usage(there).free
     found = f"{free / 1e9:.3g} GB free for recordings in {shown}"

@@ -14,7 +14,7 @@ from robojam.doctor.tools import read_text
 from robojam.system.priority import ORDINARY, REAL_TIME, raise_priority
 
 _LIMITS: Final = "/etc/security/limits.d"
-_LOG_IN: Final = "then log out and in again:"
+_LOG_IN: Final = "type this, then log out and in again:"
 
 
 def check_real_time(_: Options) -> Finding:

@@ -22,6 +22,7 @@ _OLDEST_PYTHON: Final = (3, 11)
 _PURPOSES: Final = {
     "fast": "faster steps",
     "net": "programs on the network",
+    "posters": "pictures",
     "report": "report of evaluate",
     "sound": "built-in sound",
     "train": "training, GPU",

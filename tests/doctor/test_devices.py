@@ -5,6 +5,7 @@ import shutil
 import pytest
 from support.display import display
 from support.engine import MODEL
+from support.jack import missing, peer, running
 
 from robojam.config.options import Options
 from robojam.doctor import audio, compute, midi, network
@@ -40,8 +41,7 @@ def test_model_that_is_not_there_or_damaged_is_a_problem(tmp_path):
         ("auto", None, "cpu", "ok", "none that robojam could use"),
         ("auto", "cuda", "cuda", "ok", "NVIDIA H200: the model plays on it"),
         ("auto", "cuda", "cpu", "ok", "NVIDIA H200, not used"),
-        ("auto", "cuda", ImportError("no torch"), "ok", "NVIDIA H200, not used"),
-        ("cuda", "cuda", ImportError("no torch"), "problem", "no torch"),
+        ("cuda", "cuda", DeviceError("no torch"), "problem", "no torch"),
         ("cuda", None, DeviceError("has no device cuda"), "problem", "has no device cuda"),
         ("auto", "mps", "mps", "ok", "Apple silicon: the model plays on it"),
     ],
@@ -62,6 +62,18 @@ def test_gpu_is_used_or_not_needed_unless_it_is_asked_for(
     assert found.status == status
     assert text in found.found
     assert "secret" not in found.found
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_gpu_without_torch_is_told_how_to_be_used(monkeypatch, has_torch):
+    monkeypatch.setattr(compute, "may_have", lambda device: device == "cuda")
+    monkeypatch.setattr(compute, "choose_device", lambda _: "cpu")
+    monkeypatch.setattr(compute, "has_torch", lambda: has_torch)
+    monkeypatch.setattr(compute, "install_command", lambda package: f"install {package}")
+    monkeypatch.setattr(compute, "run_tool", lambda *_: None)
+    found = compute.check_gpu(Options())
+    assert (found.status, "a GPU of NVIDIA, not used" in found.found) == ("ok", True)
+    assert ("robojam[train]" in found.command) == (not has_torch)
 
 
 def sounding(monkeypatch, info):
@@ -174,3 +186,15 @@ def test_display_is_named_with_its_size(monkeypatch):
         names = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
         found = checked("display", monkeypatch, {n: environment.get(n) for n in names})
     assert (found.status, found.found) == ("ok", "1024x600 (x11)")
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(missing() is not None, reason=missing() or "")
+def test_jack_has_sound_and_midi_ports(monkeypatch):
+    with running(monkeypatch, period=256) as jack, peer(jack, "in", "Surge"):
+        sound = checked("audio", monkeypatch, {})
+        ports = checked("midi", monkeypatch, {})
+    assert sound.status == "ok", sound.found
+    assert "(JACK), 48 kHz, buffer" in sound.found
+    assert ports.status == "ok"
+    assert "Surge" in ports.found

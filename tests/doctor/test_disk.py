@@ -23,6 +23,7 @@ def test_file_in_the_place_of_the_folder_is_a_problem(tmp_path):
     (tmp_path / "sessions").write_text("")
     found = check_disk(Options(sessions=str(tmp_path / "sessions")))
     assert (found.status, "Not a directory" in found.found) == ("problem", True)
+    assert found.to_do == "name another folder with --sessions FOLDER"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
@@ -45,6 +46,7 @@ def test_full_disk_is_a_problem(monkeypatch, tmp_path):
     monkeypatch.setattr(disk, "obstacle", lambda _: "No space left on device")
     found = check_disk(Options(sessions=str(tmp_path)))
     assert (found.status, "No space left" in found.found) == ("problem", True)
+    assert found.to_do.startswith("make room")
     assert check_disk(Options(sessions=str(tmp_path), record=False)).status == "ok"
 
 
