@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Columns of the screen where there is no terminal, and at most; those before the texts.
 _WIDTH, _WIDEST, _INDENT = 80, 120, 19
 #: Colours of the words of a status, in a terminal.
-_COLOURS: Final = {"ok": "32", "warning": "33", "problem": "31;1"}
+_COLOURS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 @click.command(cls=Command)
@@ -56,7 +56,7 @@ def doctor(*, as_json: bool, bundle: Path | None, config: str | None, **given: A
         findings.append((name, found))
         if not as_json:
             for line in lines(name, found, width, colours=colours):
-                print(line, flush=True)
+                click.echo(line)  # which also colours on Windows
     if as_json:
         print(json.dumps(bundles.report(findings), indent=1))
     else:
@@ -73,12 +73,11 @@ def doctor(*, as_json: bool, bundle: Path | None, config: str | None, **given: A
 
 def lines(name: str, found: Finding, width: int, *, colours: bool = False) -> Iterator[str]:
     """Yield the lines of one check; a command to type has a line of its own, unbroken."""
-    head, indent = f"{found.status:<9}{name:<10}", " " * _INDENT
+    status, indent = f"{found.status:<9}", " " * _INDENT
     advice = f"→ {found.to_do}" if found.to_do else ""
     wrapped = [*_wrapped(found.found, width), *_wrapped(advice, width, hanging="  ")]
-    if colours:
-        head = f"\x1b[{_COLOURS[found.status]}m{head[:9]}\x1b[0m{head[9:]}"
-    for line, start in zip(wrapped, chain([head], repeat(indent))):  # noqa: B905
+    head = f"{click.style(status, fg=_COLOURS[found.status]) if colours else status}{name:<10}"
+    for line, start in zip(wrapped, chain([head], repeat(indent)), strict=False):
         yield start + line
     if found.command:
         yield f"{indent}  {printable(found.command)}"

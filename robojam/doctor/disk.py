@@ -31,8 +31,8 @@ def check_disk(options: Options) -> Finding:
     free = shutil.disk_usage(there).free
     found = f"{free / 1e9:.3g} GB free for recordings in {shown}"
     if free < _LITTLE:
-        hours = free / _HOUR
-        return warning(f"{found}: {hours:.1g} hours at least", f"make room, or {to_do}")
+        hours = f"{free // _HOUR:.0f} hours of one player at least"
+        return warning(f"{found}: {hours}", f"make room, or {to_do}")
     return ok(found)
 
 

@@ -151,4 +151,5 @@ def _windows(port: int) -> _State:
     )
     if "Private" in is_open:
         return _State("open", f"{name}, in {', '.join(is_open)} networks")
-    return _State("blocked", name, allow)
+    except_for = f", but for {' and '.join(is_open)} networks," if is_open else ""
+    return _State("blocked", name + except_for, allow)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -111,32 +112,36 @@ def iptables_chains(listed: str, port: int) -> dict[str, Chain]:
 
 
 def _iptables_rule(words: Sequence[str], port: int) -> Rule:
+    """Return what a rule does; an option's values go on to the next option."""
     matches: list[bool | None] = []
-    waiting, negated = iter(words), False
-    for word in waiting:
-        if word == "!":
+    waiting, negated = deque(words), False
+    while waiting:
+        option = waiting.popleft()
+        if option == "!":
             negated = True
             continue
-        value = next(waiting, "")
-        if word in ("-j", "-g"):
+        values = [waiting.popleft()] if option == "--comment" and waiting else []
+        while waiting and not waiting[0].startswith(("-", "!")):
+            values.append(waiting.popleft())
+        value = " ".join(values)
+        if option in ("-j", "-g"):
             end = _ENDS.get(value)
-            return Rule(_all(matches), end, value if end is None else None, word == "-g")
-        matched = _iptables_match(word, value, port)
+            return Rule(_all(matches), end, value if end is None else None, option == "-g")
+        matched = _iptables_match(option, value, port)
         matches.append(matched if matched is None else matched != negated)
         negated = False
     return Rule(_all(matches))
 
 
 def _iptables_match(option: str, value: str, port: int) -> bool | None:
+    """Return whether an option of a rule matches the packet."""
     match option:
         case "-p":
             return value in ("udp", "17", "all", "0")
         case "-i":
             return False if value == "lo" else None
         case "-m":
-            return (
-                True if value in _MODULES else (None if value not in ("tcp", "icmp") else False)
-            )
+            return True if value in _MODULES else None  # of tcp, -p says that it does not
         case "--comment":
             return True
         case "--dport" | "--dports":
@@ -247,7 +252,7 @@ class _Packet:
                 return "host"
             case {"ct": {"key": "state"}}:
                 return "new"
-            case {"fib": {"result": "type"}}:
+            case {"fib": {"result": "type", "flags": "daddr" | ["daddr"]}}:
                 return "local"
         return None
 

@@ -17,7 +17,6 @@ from robojam.config.options import Options
 from robojam.doctor.finding import Finding, ok, problem, warning
 from robojam.system.install import install_command
 
-_OLDEST_PYTHON: Final = (3, 11)
 #: What needs an extra, in words.
 _PURPOSES: Final = {
     "fast": "faster steps",
@@ -34,9 +33,6 @@ _NOT_FOR_USERS: Final = frozenset({"dev"})
 def check_versions(_: Options) -> Finding:
     """Check the versions of robojam and Python, and that Python has 64 bits."""
     found = f"robojam {__version__}, Python {platform.python_version()}, {system_name()}"
-    if sys.version_info < _OLDEST_PYTHON:
-        needed = "{}.{}".format(*_OLDEST_PYTHON)
-        return problem(found, f"robojam needs Python {needed} or newer")
     if sys.maxsize < 1 << 32:
         return warning(
             f"{found}, of 32 bits", "install a system or a Python of 64 bits: it plays faster"

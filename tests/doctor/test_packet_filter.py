@@ -24,6 +24,9 @@ IPTABLES = """\
 -A INPUT -p udp -m udp --dport 7002 -g logged
 -A INPUT -p udp -m udp --dport 7002 -j ACCEPT
 -A INPUT -p udp -m udp ! --dport 7003 -m limit --limit 3/min -j LOG --log-prefix "[no] "
+-A INPUT -p udp -m udp --dport 7004 -m comment --comment "-j DROP" -j ACCEPT
+-A INPUT -p udp -m udp --dport 7005 -m set --match-set friends src -j ACCEPT
+-A INPUT -p udp -m udp --dport 7005 -j REJECT --reject-with icmp-port-unreachable
 -A logged -j LOG --log-prefix "[x] -j ACCEPT"
 -A logged -m addrtype --dst-type BROADCAST -j ACCEPT
 -A logged -j RETURN
@@ -91,6 +94,8 @@ def nft(rules=NFT_RULES, *, policy="drop", family="inet"):
         (6000, "blocked"),  # the policy
         (7000, "unclear"),  # open for some hosts
         (7001, "open"),  # from any interface but lo
+        (7004, "open"),  # a comment is no target
+        (7005, "unclear"),  # open for a set of hosts
         (7002, "blocked"),  # a chain that is gone to returns to the policy
     ],
 )
