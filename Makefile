@@ -6,7 +6,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help jam test lint types bench clean venv
+.PHONY: help jam test lint types bench docs clean venv
 
 help:  ## show this list
 	@echo "robojam: a musical partner for a touch surface"
@@ -29,8 +29,12 @@ types: .venv/.dev  ## check the types
 bench: .venv/.runtime  ## measure latency, timing and CPU use on this machine
 	@exec .venv/bin/robojam bench $(ARGS)
 
+docs: .venv/.docs  ## build the site of the documentation in build/site
+	.venv/bin/python docs/stage.py build/pages
+	.venv/bin/zensical build --strict
+
 clean:  ## remove .venv, caches and built files
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv is made again when its setup was interrupted (.incomplete exists during the setup), when
@@ -63,6 +67,10 @@ GPU_EXTRA = $$(.venv/bin/python -c "from robojam.player.devices import may_have;
 .venv/.dev: pyproject.toml constraints.txt $(if $(STALE),venv)
 	$(call install,.[dev])
 	@touch .venv/.runtime .venv/.dev
+
+.venv/.docs: pyproject.toml constraints.txt $(if $(STALE),venv)
+	$(call install,.[docs])
+	@touch .venv/.docs
 
 # The two variables also pin the build backend: older versions of pip read the first, newer ones
 # the second. Their values must not contain spaces, so they are relative paths.

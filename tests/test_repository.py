@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import re
+import runpy
 import shutil
 import subprocess
 import tomllib
@@ -12,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import robojam
 from robojam.model import file
 
 ROOT = Path(__file__).parents[1]
@@ -153,8 +155,9 @@ def test_ci_script_is_executable_and_valid_bash():
 def documents() -> list[Path]:
     """Return the pages whose links and names must be correct."""
     folders = ("docs", "benchmarks", "examples", "models", "sessions")
-    pages = [path for folder in folders for path in (ROOT / folder).glob("*.md")]
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(pages)]
+    pages = [path for folder in folders for path in (ROOT / folder).rglob("*.md")]
+    first = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+    return [*(ROOT / name for name in first), *sorted(pages)]
 
 
 def anchors(page: Path) -> set[str]:
@@ -186,6 +189,26 @@ def test_page_links_lead_to_files_and_headings_that_exist(page: Path):
     assert not broken
 
 
+def test_site_has_every_page_of_the_documentation_and_all_that_it_links_to(tmp_path):
+    namespace = runpy.run_path(str(ROOT / "docs" / "stage.py"))
+    namespace["stage"](tmp_path)
+    missing = []
+    for page in documents():
+        copy = tmp_path / page.relative_to(ROOT)
+        targets = re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))
+        needed = [copy, *(copy.parent / target for target in targets if "://" not in target)]
+        missing += [str(path.relative_to(tmp_path)) for path in needed if not path.exists()]
+    assert not missing
+    entries = re.findall(r'= "([^"]+\.md)" }', (ROOT / "zensical.toml").read_text("utf-8"))
+    pages = {str(page.relative_to(ROOT)) for page in documents()}
+    assert sorted(pages - set(entries)) == [], "not in the navigation of zensical.toml"
+    assert sorted(set(entries) - pages) == []
+
+
+def test_version_of_the_citation_is_that_of_robojam():
+    assert f"\nversion: {robojam.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
 # Not the changelog, which may name what existed before.
 @pytest.mark.parametrize(
     "page",
@@ -202,7 +225,8 @@ def test_page_names_files_and_modules_that_exist(page: Path):
         if not (ROOT / name).exists() and not (page.parent / name).exists()
     ]
     modules = set(re.findall(r"\brobojam(?:\.[a-z_]+)+", text))
-    modules -= {"robojam.toml", "robojam.pd", "robojam.scd"}
+    files = "conf log pd scd service toml".split()
+    modules -= {f"robojam.{suffix}" for suffix in files}
     missing += [name for name in sorted(modules) if not names_something(name)]
     assert not missing
 
