@@ -35,7 +35,7 @@ SAMPLING: dict[str, Any] = {"temperature": 1.0, "spread": 1.0}
 #: Operations on a stepper; the numbers choose voices and seed what they are fed.
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["feed", "feed_all", "reset", "restore"]),
+        st.sampled_from(["feed", "feed_all", "feed_some", "reset", "restore"]),
         st.integers(0, 1000),
     ),
     max_size=16,
@@ -49,6 +49,11 @@ def feed_each(stepper: Stepper, values: Any) -> None:
         stepper.feed(voice, event)
 
 
+def some_of(voices: int, number: int) -> list[int]:
+    """Return one to all of a stepper's voices, in an order that begins anywhere."""
+    return [(number + i) % voices for i in range(1 + number % voices)]
+
+
 def apply(stepper: Stepper, operation: str, number: int, event: Any) -> None:
     """Apply an operation with its number to a stepper."""
     voices = len(stepper.state.position)
@@ -58,6 +63,9 @@ def apply(stepper: Stepper, operation: str, number: int, event: Any) -> None:
             stepper.feed(number % voices, values[0].tolist())
         case "feed_all":
             stepper.feed_all(values[0].tolist())
+        case "feed_some":
+            some = some_of(voices, number)
+            stepper.feed_some(some, values[some].tolist())
         case "reset":
             stepper.reset()
         case "restore":
@@ -94,7 +102,7 @@ def test_every_stepper_agrees_with_the_reference(
         for mine, its in zip(found, expected, strict=True):
             np.testing.assert_allclose(mine, its, rtol=0, atol=5e-5)
         numbers = [random_numbers(event, 1000 * i + voice) for voice in range(voices)]
-        some = [(number + j) % voices for j in range(1 + number % voices)]
+        some = some_of(voices, number)
         one, other = (
             stepper.sample(
                 some, [numbers[v] for v in some], temperature=temperature, spread=spread
@@ -117,6 +125,27 @@ def test_feeding_one_voice_leaves_the_others_unchanged(make, event):
     for old, new in zip(before, arrays(stepper.state), strict=True):
         np.testing.assert_array_equal(old[[0, 2]], new[[0, 2]])
         changed |= bool((old[1] != new[1]).any())
+    assert changed
+
+
+@EVERY
+@EVENTS
+@pytest.mark.parametrize("some", [[1], [4, 2], [0, 1, 2, 3, 4]])
+def test_some_voices_hear_as_all_do_and_the_others_stay_unchanged(make, event, some):
+    stepper, every = make(small(event), 5), make(small(event), 5)
+    before = arrays(stepper.state)
+    heard = events(event, 5, 1, seed=9)[:, 0]
+    stepper.feed_some(some, heard[some].tolist())
+    others = [voice for voice in range(5) if voice not in some]
+    for voice in some:
+        every.reset()
+        every.feed_all(heard[voice].tolist())
+        for mine, its in zip(arrays(stepper.state), arrays(every.state), strict=True):
+            np.testing.assert_allclose(mine[voice], its[voice], rtol=0, atol=5e-5)
+    changed = False
+    for old, new in zip(before, arrays(stepper.state), strict=True):
+        np.testing.assert_array_equal(old[others], new[others])
+        changed |= bool((old[some] != new[some]).any())
     assert changed
 
 

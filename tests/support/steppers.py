@@ -106,6 +106,11 @@ class ReferenceStepper:
         events = np.array([event] * self._voices, np.float32)
         self.state = self._network.feed(self.state, events)
 
+    def feed_some(self, voices: Sequence[int], events: Sequence[Sequence[float]]) -> None:
+        rows = list(voices)
+        values = self._network.array([list(event) for event in events])
+        self.state.write(rows, self._network.feed(self.state.rows(rows), values))
+
     def prepare(self) -> None:
         pass
 
