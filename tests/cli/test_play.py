@@ -113,13 +113,14 @@ def test_call_response_with_a_real_performance_from_ready_line_to_recording(tmp_
 
 def test_duet_solo_and_listen_with_a_real_performance(tmp_path):
     touches = performances()[5]
+    landings = 1 + sum(not moving for moving in touches[1:, 3])
     with serving(tmp_path, "--mode", "duet", "--seed", "3") as engine:
         out = engine.out
         perform(out, touches)
         out.until(lambda: out.received)
         status = out.ask()
-        answered = out.ask(lambda s: s["played"] + s["replaced"] >= len(touches) - 1)
-        assert answered["heard"] == len(touches)
+        answered = out.ask(lambda s: s["played"] + s["replaced"] >= landings)
+        assert landings <= answered["heard"] <= len(touches)
         assert status["mode"] == "duet"
         out.send("/robojam/mode", "s", "useronly")
         out.ask(lambda s: s["mode"] == "listen" and s["fingers"] == 0)
