@@ -2,9 +2,11 @@
 
 Duet: taps 0.3 to 1 s apart, a slide of 60 touches a second, and performances of people; how
 many landings are answered by a touch of the machine before the next one, touches a second,
-how long it plays on when the human stops, and its speed and places beside the human's.
+how long it plays on when the human stops, and its speed and places beside the human's and
+those of its answers in call-response.
 Ensemble: quartets of performances of people, each looped with rests; how densely the machine
-plays beside the mean of the four, and whether it enters when somebody stops.
+plays beside the mean of the four, and whether it enters when somebody stops. And four players
+who slide without a pause.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from robojam.jam.events import Event, TouchPlayed, TurnChanged
 from robojam.jam.jam import Jam
 from robojam.model.file import read
 from robojam.player.player import ModelPlayer
-from robojam.touch import Phase, is_machine
+from robojam.touch import Phase, is_machine, nth
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Time, who, phase, x, y.
@@ -66,12 +68,13 @@ def taps(
         t += rng.uniform(low, high)
 
 
-def slide(seconds: float, rate: float = 60.0) -> Iterator[Input]:
-    """Yield one slide along a curve."""
+def slide(seconds: float, rate: float = 60.0, player: int = 0) -> Iterator[Input]:
+    """Yield one slide of a player along a curve."""
+    who, began = nth("human", player), 0.5 + 0.003 * player
     for i in range(int(seconds * rate)):
-        x, y = 0.5 + 0.35 * math.sin(i / 40), 0.5 + 0.3 * math.sin(i / 53 + 1)
-        yield 0.5 + i / rate, "human", Phase.MOVE if i else Phase.DOWN, x, y
-    yield 0.5 + seconds, "human", Phase.UP, x, y
+        x, y = 0.5 + 0.35 * math.sin(i / 40 + player), 0.5 + 0.3 * math.sin(i / 53 + player + 1)
+        yield began + i / rate, who, Phase.MOVE if i else Phase.DOWN, x, y
+    yield began + seconds, who, Phase.UP, x, y
 
 
 def quartet(
@@ -79,8 +82,8 @@ def quartet(
 ) -> list[Input]:
     """Return performances of several players, each looped with rests of 0.5 to 12 s."""
     touches: list[Input] = []
-    for number in range(1, players + 1):
-        who = "human" if number == 1 else f"human{number}"
+    for number in range(players):
+        who = nth("human", number)
         own, t = rng.sample(people, 3), rng.uniform(0.2, 4.0)
         while t < seconds:
             part = list(as_input(rng.choice(own), t, who))
@@ -124,6 +127,13 @@ def ensemble(
         "plays_within_1s_of_any": answers(anywhere),
         "plays_on": max(0.0, machine[-1].t - humans[-1].t) if machine else 0.0,
     } | {"motion": motion(machine)}  # fmt: skip
+
+
+def without_pause(player: ModelPlayer, seed: int, rate: float) -> float:
+    """Return the machine's touches, by the mean of four players who slide for a minute."""
+    touches = [touch for number in range(4) for touch in slide(60.0, rate, number)]
+    humans, machine = split(play(player, touches, until=60.0, seed=seed, mode="ensemble"))
+    return len(machine) / (len(humans) / 4)
 
 
 def play(
@@ -202,6 +212,7 @@ def duet(player: ModelPlayer, people: list[NDArray[Any]], seed: int) -> dict[str
     seconds = 0.0
     mine: list[TouchPlayed] = []
     theirs: list[TouchPlayed] = []
+    turns: list[TouchPlayed] = []
     on = []
     for i, rows in enumerate(people):
         inputs = list(as_input(rows, 0.5, "human"))
@@ -212,11 +223,13 @@ def duet(player: ModelPlayer, people: list[NDArray[Any]], seed: int) -> dict[str
         seconds += humans[-1].t - humans[0].t
         mine += machine
         theirs += humans
+        options = {"mode": "call-response", "follow": 0.0, "memory": 0.0}
+        turns += split(play(player, inputs, until=until, seed=seed + i, **options))[1]
         on.append(max(0.0, machine[-1].t - humans[-1].t) if machine else 0.0)
     result["performances"] = {
         "answered": got, "of": of, "machine_per_second": count / seconds,
         "humans_per_second": len(theirs) / seconds, "plays_on_most": max(on),
-        "machine": motion(mine), "humans": motion(theirs),
+        "machine": motion(mine), "humans": motion(theirs), "call_response": motion(turns),
     }  # fmt: skip
     return result
 
@@ -242,6 +255,10 @@ def main() -> None:
     figures["other_sizes"] = {
         players: ensemble(player, people, arguments.seed, players=players)
         for players in (1, 2, 8)
+    }
+    figures["without_pause"] = {
+        rate: [without_pause(player, arguments.seed + i, rate) for i in range(4)]
+        for rate in (30.0, 60.0)
     }
     print_and_save(figures, arguments.json)
 

@@ -746,8 +746,8 @@ class Jam:
     def _find_upcoming(self) -> tuple[float, Callable[[], None]]:
         """Return the time of the next event that needs no input (or infinity), and its action.
 
-        Of events that are due at the same instant the turn's end comes first, then the voices'
-        lifts and touches, then the answer to a silence, and last a human's finger that lifts
+        Of events that are due at the same instant the turn's end comes first, then what voices
+        hear that others have heard, then the voices' lifts and touches, then the answer to a silence, and last a human's finger that lifts
         by itself, as an up in a packet would.
         """
         # Compared from the last rank to the first, for speed: in the path of every touch.
@@ -768,6 +768,9 @@ class Jam:
         when, _, _ = self.voices.next()
         if when <= first:
             first, act = when, self._advance_voice
+        when = self.voices.hears_at
+        if when <= first:
+            first, act = when, self._hear_next
         end = self.mode.turn_end(self)
         if end <= first:
             first, act = end, self._end_answer
@@ -794,6 +797,9 @@ class Jam:
             self.fed_at = self.clock.t
         self.voices.play(voice, feed=self.mode.feeds_machine)
         self.mode.machine_played(self, voice)
+
+    def _hear_next(self) -> None:
+        self.voices.hear_next()
 
     def _lift_due_humans(self) -> None:
         self._lift_humans(self._fingers.lift(self.t))

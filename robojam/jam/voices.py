@@ -29,6 +29,11 @@ _ENTRIES_PER_VOICE = 8
 #: the steps of a plan and those of a voice may differ in the last bits, which adds up in a
 #: second of touches. A phrase that goes on so near is no leap in any case.
 _SAME: Final = 0.02
+#: Most voices that hear a touch, and answer it, in one act of the loop; seconds of the jam
+#: until the next ones do; and most touches that wait for voices to hear them.
+_TOGETHER: Final = 32
+_APART: Final = 0.002
+_WAITING: Final = 8
 
 #: Remaining touches of planned phrases, by the voice: its pending one, and those that follow.
 Phrases = tuple[tuple[int, tuple[Proposal, ...]], ...]
@@ -70,6 +75,31 @@ class Voice:
     drawn: tuple[float, bool] | None = None
     answering: bool = False
     dwell: DwellLimiter = field(default_factory=DwellLimiter)
+
+
+@dataclass(slots=True)
+class HeardTouch:
+    """Human's touch at t (seconds of the take) that voices hear, those of lower index first.
+
+    base is its time by the machine's clock, dt the seconds since the last human's touch.
+    interrupts: what the voices have pending is dropped, their fingers lift, and all are fed
+    it; else those alone that have nothing pending and no finger down. answered: the voices
+    that it interrupts, or those without a pending touch, sample one, due its dt after base;
+    one that would come `within` seconds or more after base comes `late` seconds after it.
+    next is the index of the next voice to hear it.
+    """
+
+    t: float
+    base: float
+    x: float
+    y: float
+    dt: float
+    moving: bool
+    interrupts: bool = False
+    answered: bool = True
+    within: float = math.inf
+    late: float = 0.0
+    next: int = 0
 
 
 def clipped(proposal: Proposal) -> Proposal:
@@ -115,6 +145,9 @@ class Voices:
         self._queue: list[tuple[float, bool, int, int]] = []
         self._phrases: dict[int, deque[Proposal]] = {}  # by the voice; none is empty
         self._commits: list[int] = []  # of each voice, when the last plan began
+        self._heard: deque[HeardTouch] = deque()
+        #: When the next voices hear a touch that others have heard, by the machine's clock.
+        self.hears_at = math.inf
 
     @property
     def down(self) -> int:
@@ -197,54 +230,102 @@ class Voices:
         return any(v.answering and v.pending is not None for v in self.all)
 
     def set_fed(self, fed_at: float | None) -> None:
-        """Note when all voices were fed last, in seconds of the take: never if None."""
+        """Note when all voices were fed last, in seconds of the take: never if None.
+
+        What some of them have not heard yet they do not hear.
+        """
+        self._drop_heard()
         for voice in self.all:
             voice.fed_at, voice.follows_human = fed_at, False
 
-    def hear(self, x: float, y: float, dt: float, *, moving: bool, interrupts: bool) -> None:
-        """Feed a human's touch, with its dt in seconds, to each idle voice, or to every one.
+    def hear(self, touch: HeardTouch) -> None:
+        """Have the voices hear a human's touch: the first ones now, others a little later.
 
-        A voice is idle that has nothing pending and no finger down. A slide that follows a
-        touch of its own is fed as a landing, with the time since then. interrupts: what the
-        voices have pending is dropped, their fingers lift, and all are fed it.
+        So a thousand voices hold up nothing else. Touches are heard in their order.
         """
-        t = self.clock.t
+        self._heard.append(touch)
+        if len(self._heard) == 1:
+            self.hear_next()
+        elif len(self._heard) > _WAITING:
+            self._hear_by(len(self._playing))
+
+    def hear_next(self) -> None:
+        """Have the next voices hear the touch that waits, those that have anything to do."""
+        while self._heard and not self._hear_by(_TOGETHER):
+            pass
+
+    def _hear_by(self, count: int) -> bool:
+        """Have the next voices hear the oldest touch; return whether any had to act."""
+        touch = self._heard[0]
+        voices = self._playing[touch.next : touch.next + count]
+        touch.next += count
+        if touch.next >= len(self._playing):
+            self._heard.popleft()
+        self.hears_at = self.clock.machine + _APART if self._heard else math.inf
+        heard = self._feed_touch(voices, touch)
+        if touch.interrupts:
+            answering = voices
+        else:
+            answering = [v for v in voices if v.pending is None and v.follows_human]
+        if touch.answered and answering:
+            self.answer(
+                touch.base, answering,
+                stroke=touch.interrupts, within=touch.within, late=touch.late,
+            )  # fmt: skip
+        return heard or bool(touch.answered and answering)
+
+    def _feed_touch(self, voices: list[Voice], touch: HeardTouch) -> bool:
+        """Feed a touch to those of some voices that hear it; return whether any does.
+
+        A slide that follows a touch of the voice's own is fed as a landing, with the time since
+        then.
+        """
         inputs: dict[int, tuple[float, bool]] = {}
-        for voice in self._playing:
+        for voice in voices:
             if voice.down or voice.pending is not None:
-                if not interrupts:
+                if not touch.interrupts:
                     continue
+                self.counts.replaced += voice.pending is not None
                 if voice.down:
                     self.lift(voice)
-            first = moving and not voice.follows_human
-            since = t - voice.fed_at if first and voice.fed_at is not None else dt
-            inputs[voice.index] = clip(since, 0.0, MAX_DT), moving and not first
-            voice.fed_at, voice.follows_human = t, True
+            first = touch.moving and not voice.follows_human
+            since = touch.t - voice.fed_at if first and voice.fed_at is not None else touch.dt
+            inputs[voice.index] = clip(since, 0.0, MAX_DT), touch.moving and not first
+            voice.fed_at, voice.follows_human = touch.t, True
         if len(inputs) == len(self._playing) and len(set(inputs.values())) == 1:
-            self.player.feed(x, y, *inputs[0])
+            self.player.feed(touch.x, touch.y, *inputs[0])
         elif inputs:
-            self.player.feed_some(inputs, x, y)
+            self.player.feed_some(inputs, touch.x, touch.y)
+        return bool(inputs)
 
-    def answer(self, base: float, *, within: float = math.inf, late: float = 0.0) -> None:
-        """Sample a landing for every voice, due its dt after base; drop what is pending.
+    def _drop_heard(self) -> None:
+        """Drop the touches that some voices have not heard yet."""
+        self._heard.clear()
+        self.hears_at = math.inf
 
-        One that would come `within` seconds or more after base comes `late` seconds after it.
+    def answer(
+        self,
+        base: float,
+        voices: list[Voice] | None = None,
+        *,
+        stroke: bool = True,
+        within: float = math.inf,
+        late: float = 0.0,
+    ) -> None:
+        """Sample a landing, due its dt after base, for some voices, or for all that play.
+
+        What they have pending is dropped, and their fingers lift. stroke: the stroke that
+        begins is that of an answer. A landing that would come `within` seconds or more after
+        base comes `late` seconds after it.
         """
-        for voice in self._playing:
+        voices = self._playing if voices is None else voices
+        for voice in voices:
             if voice.down:
                 self.lift(voice)
-            voice.base, voice.answering = base, True
-            voice.dwell.clear()
-        self._sample_touches(self._playing, began=base, within=within, late=late)
-
-    def answer_idle(self, base: float) -> None:
-        """Sample a touch, due its dt after base, for each idle voice that follows a human."""
-        idle = [v for v in self._playing if v.pending is None and v.follows_human]
-        for voice in idle:
             voice.base = base
+            voice.answering |= stroke
             voice.dwell.clear()
-        if idle:
-            self._sample_touches(idle, began=base)
+        self._sample_touches(voices, began=base, within=within, late=late)
 
     def delay(self, seconds: float) -> None:
         """Delay all that is pending: the machine could not keep up.
@@ -256,6 +337,7 @@ class Voices:
             if voice.pending is not None:
                 voice.due += seconds
                 self._enqueue(voice)
+        self.hears_at += seconds
 
     # -- planned phrases -----------------------------------------------------------------
 
@@ -368,8 +450,9 @@ class Voices:
         self.resample(also_dropped=also_dropped)
 
     def cancel(self) -> None:
-        """Cancel the pending touches, and drop what is planned."""
+        """Cancel the pending touches, and drop what is planned, and what is not heard yet."""
         self._phrases.clear()
+        self._drop_heard()
         self.announce_cancelled()
         for voice in self.all:
             voice.pending, voice.due = None, math.inf
@@ -392,14 +475,15 @@ class Voices:
         """Sample the next touches of these voices, as one batch, or take them from phrases.
 
         A touch that would keep the finger in its place for too long is drawn again, REDRAWS
-        times at most; so is one after the end of the turn, if all began at an instant. One that
-        would come `within` seconds or more after that comes `late` seconds after it.
+        times at most; so is one after the end of the turn, if all began at an instant. With
+        within, one that would come so many seconds or more after that is not drawn again: it
+        comes `late` seconds after it.
         """
         # Loops and maps in the place of comprehensions, each of which is a call.
         for voice in voices:
             voice.dwell.limit = self.settings.dwell
         scale, turn_end = self.settings.timescale, self._turn_end()
-        left = math.inf if began is None else turn_end - began
+        left = math.inf if began is None or within < math.inf else turn_end - began
         if self._phrases:
             voices = [v for v in voices if not self._take_planned(v, left, turn_end)]
         sampled = self.player.sample(list(map(_INDEX, voices))) if voices else []
@@ -501,6 +585,9 @@ class Voices:
         """Add a pause's length to the instants from which dt counts, so no wait is lost."""
         for voice in self.all:
             voice.base += seconds
+        for touch in self._heard:
+            touch.base += seconds
+        self.hears_at += seconds
 
     def change_player(self, player: Player) -> None:
         """Replace the player; each voice goes on from where it was."""

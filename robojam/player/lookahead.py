@@ -9,7 +9,7 @@ ahead is dropped; it never was part of a voice's state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -35,9 +35,10 @@ class Lookahead:
     """The next touch of each voice, and the step after it where that is computed already.
 
     The bits of a touch depend on which voices are sampled in the same batch. These are fixed
-    by `clear`, `commit` and `skip`: after clear all voices; after consecutive skips the voices
-    skipped; else each voice alone. So it makes no difference when, how often and for which
-    voices `next_touches` is called, and a recording is regenerated bit for bit.
+    by `clear`, `forget`, `commit` and `skip`: after clear all voices; after forget those that
+    were forgotten; after consecutive skips the voices skipped; else each voice alone. So it
+    makes no difference when, how often and for which voices `next_touches` is called, and a
+    recording is regenerated bit for bit.
     """
 
     def __init__(
@@ -72,6 +73,15 @@ class Lookahead:
         self._group = dict.fromkeys(voices)
         self._drawn = False
         self._skipping = False
+
+    def forget(self, voices: Iterable[int]) -> None:
+        """Forget some voices, whose state is about to change."""
+        changing = dict.fromkeys(voices)
+        if not self._group.keys() <= changing.keys():
+            self._draw()
+        for voice in changing:
+            self._forget(voice)
+        self._group, self._drawn, self._skipping = changing, False, False
 
     def rest(self, resting: int) -> None:
         """Compute nothing for the last `resting` voices, and forget everything."""

@@ -391,13 +391,18 @@ class ModelPlayer:
         self._clear_lookahead()
 
     def feed_some(self, heard: Mapping[int, tuple[float, bool]], x: float, y: float) -> None:
-        """Feed a human's touch to some voices, each with its own dt in seconds and moving."""
+        """Feed a human's touch to some voices, each with its own dt in seconds and moving.
+
+        The present call is what the first voice hears.
+        """
         for voice in self._faulty.intersection(heard):
             self._forget(voice)
-        self._remember(x, y, *next(iter(heard.values())))
+        if 0 in heard:
+            self._remember(x, y, *heard[0])
         inputs = [self._model_input(x, y, dt, moving) for dt, moving in heard.values()]
+        if self._lookahead is not None:
+            self._lookahead.forget(heard)
         self._stepper.feed_some(list(heard), inputs)
-        self._clear_lookahead()
 
     def _remember(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
         """Add a human's touch to the present call."""

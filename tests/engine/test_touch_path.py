@@ -15,7 +15,7 @@ from robojam.wire import osc
 MONITOR = ("127.0.0.1", 9400)
 #: Most calls of Python functions between a packet and the answer that is sent, with a dozen of
 #: the test itself: its clock, player and sockets.
-MOST = 131
+MOST = 132
 #: Seconds after an answer in which the machine's finger has lifted.
 LIFTED = 0.2
 

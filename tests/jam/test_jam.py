@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -953,6 +955,13 @@ starts = st.fixed_dictionaries(
     optional={"response": st.sampled_from([0.0, 0.4, 2.0]), "voices": st.integers(1, 2)},
 )
 Input = tuple[float, tuple[Any, ...]]
+#: How many voices hear a touch at once.
+TOGETHER = st.sampled_from([1, 32])
+
+
+def voices_that_hear(together: int) -> AbstractContextManager[Any]:
+    """Have so many voices hear a touch at once, and the others later."""
+    return patch("robojam.jam.voices._TOGETHER", together)
 
 
 def play(inputs: list[Input], start: dict[str, Any], *, fine: bool = False) -> Take:
@@ -983,12 +992,13 @@ def play(inputs: list[Input], start: dict[str, Any], *, fine: bool = False) -> T
     return take
 
 
-@given(inputs, starts)
+@given(inputs, starts, TOGETHER)
 @settings(max_examples=200)
 def test_events_of_any_jam_obey_the_contract(
-    inputs: list[Input], start: dict[str, Any]
+    inputs: list[Input], start: dict[str, Any], together: int
 ) -> None:
-    take = play(inputs, start)
+    with voices_that_hear(together):
+        take = play(inputs, start)
     mode, pause, silenced, turn = start["mode"], 0, False, "human"
     if mode == "solo":
         turn = "ai"
@@ -1036,10 +1046,13 @@ def test_events_of_any_jam_obey_the_contract(
     assert take.counts.played == len(machine)
 
 
-@given(inputs, starts)
+@given(inputs, starts, TOGETHER)
 @settings(max_examples=150)
-def test_waking_more_often_changes_no_event(inputs: list[Input], start: dict[str, Any]) -> None:
-    coarse, fine = play(inputs, start), play(inputs, start, fine=True)
+def test_waking_more_often_changes_no_event(
+    inputs: list[Input], start: dict[str, Any], together: int
+) -> None:
+    with voices_that_hear(together):
+        coarse, fine = play(inputs, start), play(inputs, start, fine=True)
     assert coarse.out == fine.out
     assert coarse.counts == fine.counts
 
@@ -1065,12 +1078,13 @@ def test_random_numbers_are_used_by_played_and_by_rejected_touches_alone(
     assert may_reject or used == played
 
 
-@given(inputs, starts)
+@given(inputs, starts, TOGETHER)
 @settings(max_examples=150)
 def test_recording_of_any_jam_is_regenerated_exactly(
-    inputs: list[Input], start: dict[str, Any]
+    inputs: list[Input], start: dict[str, Any], together: int
 ) -> None:
-    take = play(inputs, start)
+    with voices_that_hear(together):
+        take = play(inputs, start)
     events: list[SessionEvent] = []
     for event in take.out:
         if isinstance(event, TouchPlayed):
@@ -1089,10 +1103,11 @@ def test_recording_of_any_jam_is_regenerated_exactly(
     )
     session = Session(header, tuple(events))
     voices = start.get("voices", 1)
-    regenerated = regenerate(
-        session, RandomPlayer(voices=voices), lambda _: RandomPlayer(voices=voices)
-    )
-    assert first_difference(session, list(regenerated)) is None
+    with voices_that_hear(together):
+        regenerated = regenerate(
+            session, RandomPlayer(voices=voices), lambda _: RandomPlayer(voices=voices)
+        )
+        assert first_difference(session, list(regenerated)) is None
 
 
 # -- the next event, which is cached --------------------------------------------

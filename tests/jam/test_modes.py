@@ -6,11 +6,22 @@ import pytest
 from support.players import ScriptedPlayer, land, slide
 from support.takes import Take
 
+from robojam.touch import Phase, is_machine, nth
+
 OTHER = "human2"
 
 
 def landings(take: Take) -> list[float]:
     return [t for phase, t in take.played() if phase == "down"]
+
+
+def first_landings(take: Take) -> dict[str, float]:
+    """Return when each voice landed first."""
+    first: dict[str, float] = {}
+    for event in take.sounded:
+        if is_machine(event.touch.who) and event.touch.phase is Phase.DOWN:
+            first.setdefault(event.touch.who, event.t)
+    return first
 
 
 # -- duet -------------------------------------------------------------------------------------
@@ -35,6 +46,15 @@ def test_duet_answer_that_would_come_after_the_next_landing_comes_before_it() ->
     assert all(
         any(0 < t - (1.0 + 0.4 * i) < 0.4 for t in answers) for i in range(7)
     )  # fmt: skip
+
+
+def test_duet_answer_that_is_drawn_much_too_late_is_not_drawn_again() -> None:
+    take = Take(land(3.0), land(0.125), mode="duet")  # none is played 1 s after the landing
+    take.down(1.0)
+    take.until(1.3)
+    assert landings(take) == [1.25]
+    assert take.player.counts == [1]
+    assert take.player.fed[0][1] == (0.25, 0.75, 3.0, False)  # as it was drawn
 
 
 def test_duet_slide_does_not_replace_the_machine_s_line() -> None:
@@ -78,6 +98,46 @@ def test_duet_finger_held_still_is_silence() -> None:
     take = Take(land(0.1), slide(0.1), mode="duet")
     take.down(1.0)
     assert max(t for _, t in take.until(600.0).played()) < 2.2
+
+
+def test_duet_of_many_voices_hears_and_answers_some_at_a_time() -> None:
+    take = Take(land(0.25), voices=70, mode="duet")
+    take.down(1.0)
+    assert [len(fed) for fed in take.player.fed] == [*[1] * 32, *[0] * 38]
+    take.until(1.003)
+    assert [len(fed) for fed in take.player.fed] == [*[1] * 64, *[0] * 6]
+    take.until(1.005)
+    assert take.player.fed == [[(0.5, 0.5, 0.0, False)]] * 70
+    take.until(1.25)
+    # Due their dt after the touch, whenever they heard it.
+    assert first_landings(take) == {nth("ai", voice): 1.25 for voice in range(70)}
+
+
+def test_duet_voices_that_hear_later_hear_all_touches_in_order() -> None:
+    take = Take(land(0.25), voices=70, mode="duet")
+    for i in range(20):  # more than may wait
+        take.jam.finger(1.0 + i / 1000, "human", i, Phase.DOWN, 0.5 + i / 64, 0.5)
+    take.until(1.2)
+    heard = [[row[0] for row in fed if row[0] >= 0.5] for fed in take.player.fed]
+    assert heard == [[0.5 + i / 64 for i in range(20)]] * 70
+    assert take.counts.replaced > 0
+
+
+def test_duet_voices_that_have_not_heard_a_touch_do_not_hear_it_after_a_reset() -> None:
+    take = Take(land(0.25), voices=70, mode="duet")
+    take.down(1.0)
+    take.set(1.001, "reset")
+    take.until(2.0)
+    assert not any(take.player.fed[69])
+
+
+def test_duet_pause_delays_the_voices_that_hear_later() -> None:
+    take = Take(land(0.25), voices=70, mode="duet")
+    take.down(1.0)
+    take.set(1.001, "pause", 1)
+    take.set(5.001, "pause", 0)
+    take.until(6.0)
+    assert first_landings(take) == {nth("ai", voice): 5.25 for voice in range(70)}
 
 
 # -- ensemble ---------------------------------------------------------------------------------

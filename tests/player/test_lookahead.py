@@ -74,7 +74,16 @@ def test_voices_play_the_same_again_to_the_bit():
 
 @pytest.mark.parametrize(
     "interruption",
-    ["feed", "set_sampling", "seed", "reset", "restore", "skip", "commit another touch"],
+    [
+        "feed",
+        "feed_some",
+        "set_sampling",
+        "seed",
+        "reset",
+        "restore",
+        "skip",
+        "commit another touch",
+    ],
 )
 def test_interruption_drops_what_was_computed_ahead(interruption):
     def interrupted(made: ModelPlayer) -> list[list[Proposal]]:
@@ -83,6 +92,7 @@ def test_interruption_drops_what_was_computed_ahead(interruption):
         play(made, 7, order=1)
         {
             "feed": lambda: made.feed(0.1, 0.9, 0.3, False),
+            "feed_some": lambda: made.feed_some({2: (0.3, False), 5: (0.2, True)}, 0.1, 0.9),
             "set_sampling": lambda: made.set_sampling(temperature=0.2, spread=0.5),
             "seed": lambda: made.seed(77),
             "reset": made.reset,
@@ -97,7 +107,7 @@ def test_interruption_drops_what_was_computed_ahead(interruption):
 
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["commit", "commit", "commit", "another", "skip", "feed", "restore"]),
+        st.sampled_from([*["commit"] * 3, "another", "skip", "feed", "feed_some", "restore"]),
         st.integers(0, VOICES - 1),
         st.sets(st.integers(0, VOICES - 1)),
     ),
@@ -126,6 +136,8 @@ def test_sample_changes_no_later_result_by_a_bit(operations):
                     made.skip(voice)
                 case "feed":
                     made.feed(0.1, 0.9, 0.3, False)
+                case "feed_some":
+                    made.feed_some({voice: (0.3, False), 4: (0.2, True)}, 0.1, 0.9)
                 case "restore":
                     made.restore(snapshot)
     assert asked.sample(range(VOICES)) == other.sample(range(VOICES))

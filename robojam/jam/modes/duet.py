@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from robojam.jam.fair_turns import ANSWERED
 from robojam.jam.modes.listen import Listen
+from robojam.jam.voices import HeardTouch
 from robojam.touch import Phase, clip
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Duet(Listen):
     3. From there the voice goes on by itself, each touch due its dt after the one before. A
        slide of a human replaces nothing. Where nothing is pending it is answered with the
        touch that the model expects next, which is a landing.
+       With many voices, these hear a touch and answer it in turn, some at a time, within
+       milliseconds: each answer is due its dt after the touch all the same.
     4. Nothing is played later than PLAYS_ON seconds after the last touch that was heard. So
        the line ends where the human stops, or holds a finger still.
 
@@ -82,7 +85,6 @@ class Duet(Listen):
         #: The player whose landing was answered last ("": nobody's), when, and whether that
         #: answer replaced another to the same player.
         self._partner, self._answered_at, self._again = "", -math.inf, False
-        self._answers = False  # whether the touch that is fed at present is answered
 
     def chosen(self, jam: Jam) -> None:
         """Begin with voices that have all heard the same."""
@@ -104,37 +106,28 @@ class Duet(Listen):
         self._touched_at = now
 
     def feed(self, jam: Jam, event: FingerEvent, dt: float, *, moving: bool) -> None:
-        """Feed a human's touch to the voices that hear it."""
-        touch = event.touch
-        if event.own_dt is None:
-            dt = self._since
-        visits = touch.who in jam.visitors
-        self._answers = touch.phase is Phase.DOWN and not (
-            visits and self._is_kept(jam, touch.who)
-        )
-        if self._answers:
-            self._again = touch.who == self._partner and jam.voices.answering
-        jam.voices.hear(
-            touch.x, touch.y, dt, moving=moving, interrupts=self._answers
-        )  # fmt: skip
-
-    def human_fed(self, jam: Jam, touch: Touch) -> None:
-        """Answer a landing; answer a slide where nothing is pending."""
-        now, voices = jam.clock.machine, jam.voices
+        """Have the voices hear a human's touch, and answer it."""
+        touch, now = event.touch, jam.clock.machine
+        dt = self._since if event.own_dt is None else dt
         self._heard_at = now
-        if touch.phase is not Phase.DOWN:
-            voices.answer_idle(now)
-            return
-        visits = touch.who in jam.visitors
+        heard = HeardTouch(jam.t, now, touch.x, touch.y, dt, moving)
+        if touch.phase is Phase.DOWN:
+            self._land(jam, touch.who, heard)
+        jam.voices.hear(heard)
+
+    def _land(self, jam: Jam, who: str, heard: HeardTouch) -> None:
+        """Set whether a landing is answered, and when at the latest."""
+        now, visits = heard.base, who in jam.visitors
+        answered = not (visits and self._is_kept(jam, who))
+        heard.interrupts = heard.answered = answered
         self._by_all.land(now)
         if not visits:
             self._by_hosts.land(now)
-        if not self._answers:
-            return
-        self._partner, self._answered_at = touch.who, now
-        jam.counts.replaced += voices.pending
-        expected = (self._by_all if visits else self._by_hosts).expected
-        voices.answer(now, within=expected * _WITHIN, late=expected * _ELSE)
+        if answered:
+            self._again = who == self._partner and jam.voices.answering
+            self._partner, self._answered_at = who, now
+            expected = (self._by_all if visits else self._by_hosts).expected
+            heard.within, heard.late = expected * _WITHIN, expected * _ELSE
 
     def _is_kept(self, jam: Jam, visitor: str) -> bool:
         """Return whether an answer is pending, or played, that a visitor does not replace."""
