@@ -747,8 +747,8 @@ class Jam:
         """Return the time of the next event that needs no input (or infinity), and its action.
 
         Of events that are due at the same instant the turn's end comes first, then what voices
-        hear that others have heard, then the voices' lifts and touches, then the answer to a silence, and last a human's finger that lifts
-        by itself, as an up in a packet would.
+        hear that others have heard, then the voices' lifts and touches, then the answer to a
+        silence, and last a human's finger that lifts by itself, as an up in a packet would.
         """
         # Compared from the last rank to the first, for speed: in the path of every touch.
         lift = self._fingers.lift_due
