@@ -19,6 +19,7 @@ from robojam.engine.takes import LoadedPlayer, ModelInfo
 from robojam.limits import RateLimiter
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
+from robojam.player.compiler import compile_apart
 from robojam.player.devices import can_compile, load_compiler
 from robojam.player.player import MAX_COMPILED, ModelPlayer
 from robojam.sessions.session import ModelRef
@@ -161,7 +162,8 @@ class Models:
     ) -> None:
         """Load a model with compiled steps in a thread of its own, where numba is installed.
 
-        Where that works, on_loaded is called there with the result. More voices than are
+        Where that works, on_loaded is called there with the result. What is not compiled yet
+        is compiled in another process, at a low priority. More voices than are
         stepped by compiled functions need no compiler: importing it holds the interpreter for
         seconds, and who plays would wait for it.
         """
@@ -169,8 +171,9 @@ class Models:
             return
 
         def work() -> None:
-            adopt_main_priority()  # it holds the interpreter, for which the loop waits
+            compile_apart()
             try:
+                adopt_main_priority()  # it holds the interpreter, for which the loop waits
                 load_compiler()
                 loaded = load(path, device="cpu", voices=voices, compiled=True)
             except Exception as error:  # of any kind: the jam goes on with the steps it has

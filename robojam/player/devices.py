@@ -69,7 +69,7 @@ def can_compile() -> bool:
 
 
 def load_compiler() -> None:
-    """Import the compiled steps, and compile them where that is not done yet.
+    """Import the compiled steps (robojam.player.compiler), or compile them here.
 
     For another thread than the one that plays: that one gets the interpreter back within half
     a millisecond, and never waits for the garbage of the compiler to be collected. Raises

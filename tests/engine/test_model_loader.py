@@ -157,6 +157,7 @@ def test_numba_that_does_not_work_is_a_warning_and_numpy_steps_on(models, monkey
     def fail():
         raise ImportError("Numba needs NumPy 1.0\nor less")
 
+    monkeypatch.setattr(model_loader, "compile_apart", lambda: None)
     monkeypatch.setattr(model_loader, "load_compiler", fail)
     at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target))
     monkeypatch.setattr(model_loader, "threading", at_once)
@@ -168,7 +169,8 @@ def test_numba_that_does_not_work_is_a_warning_and_numpy_steps_on(models, monkey
 
 
 def test_nothing_is_compiled_without_numba_or_for_many_voices_or_on_a_gpu(models, monkeypatch):
-    monkeypatch.setattr(model_loader, "load_compiler", lambda: pytest.fail("it is loaded"))
+    for name in ("compile_apart", "load_compiler"):
+        monkeypatch.setattr(model_loader, name, lambda: pytest.fail("it is loaded"))
     at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target))
     monkeypatch.setattr(model_loader, "threading", at_once)
     monkeypatch.setattr(model_loader, "can_compile", lambda: False)

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from robojam.cli import status
+from robojam.ports import engine_status
 from robojam.sound import messages as sound
 from robojam.window.client.setup import LISTS, parse_setup
 from robojam.window.client.state import WindowState
@@ -168,7 +169,7 @@ def status_packet(random: Random) -> bytes:
 
 def check_status(packet: bytes, meter: Meter) -> None:
     """Read a status as `robojam status` does: lines that a terminal can show."""
-    account = meter.measure(status._read, packet)
+    account = meter.measure(engine_status._read, packet)
     if account is None:
         return
     lines = meter.measure(status.describe, account)
