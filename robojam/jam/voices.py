@@ -478,6 +478,12 @@ class Voices:
         times at most; so is one after the end of the turn, if all began at an instant. With
         within, one that would come so many seconds or more after that is not drawn again: it
         comes `late` seconds after it.
+
+        A redraw uses up the random numbers of one more touch (`Player.skip`), also if the
+        touch is withdrawn later. Nothing depends on that but which of many draws comes next:
+        what is redrawn follows from the seed and the recorded events, so a jam regenerates;
+        plans count redraws alike (robojam.player.planner); the numbers of other voices do not
+        move; and the later numbers are independent of those that were refused.
         """
         # Loops and maps in the place of comprehensions, each of which is a call.
         for voice in voices:

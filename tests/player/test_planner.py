@@ -9,13 +9,16 @@ import pytest
 from support.matchers import alike
 from support.models import TOUCHES, filed, rows, small
 
+from robojam.controls import Settings
+from robojam.jam.events import Event, TouchPlayed
+from robojam.jam.jam import Jam
 from robojam.jam.protocols import Proposal
 from robojam.model.file import ModelFile
 from robojam.player import planner
 from robojam.player.descriptors import VERSION, describe
 from robojam.player.planner import MAX_CANDIDATES, Plan
 from robojam.player.player import ModelPlayer
-from robojam.touch import MAX_DT, MIN_DT
+from robojam.touch import MAX_DT, MIN_DT, Phase
 
 FILE = replace(filed(small(TOUCHES)), matcher=alike())
 OPTIONS = {"seconds": 1.5, "follow": 0.5, "memory": 0.0}
@@ -67,6 +70,35 @@ def test_plan_that_follows_nothing_is_the_ordinary_draw():
         assert touch.moving == other.moving
         assert (touch.x, touch.y) == pytest.approx((other.x, other.y), abs=1e-4)
         assert touch.dt == pytest.approx(other.dt, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lead_draws_again_what_an_ordinary_voice_does_with_the_same_numbers(seed):
+    played: list[Proposal] = []
+
+    def sink(event: Event) -> None:
+        if isinstance(event, TouchPlayed) and event.touch.phase is not Phase.UP:
+            touch = event.touch
+            played.append(Proposal(touch.x, touch.y, touch.dt, touch.phase is Phase.MOVE))
+
+    player, skipped = heard(), []
+    player.skip = lambda voice: skipped.append(ModelPlayer.skip(player, voice))  # type: ignore
+    player.reset()
+    jam = Jam(player, Settings(mode="solo", dwell=0.05, follow=0.0, memory=0.0), sink)
+    jam.begin(seed)
+    jam.advance(6.0)
+    assert skipped
+    other = heard()
+    other.reset()
+    other.seed(seed)
+    options = {"seconds": 7.0, "follow": 0.5, "memory": 0.0}
+    (phrase,) = made(other.plan([0], **options, lead=6.0, dwell=0.05))
+    assert sum(touch.dt for touch in phrase) >= 6.0
+    assert len(played) > 5
+    for touch, own in zip(phrase, played, strict=False):
+        assert touch.moving == own.moving
+        assert (touch.x, touch.y) == pytest.approx((own.x, own.y), abs=1e-4)
+        assert touch.dt == pytest.approx(own.dt, rel=1e-3)
 
 
 def test_lead_is_the_ordinary_draw():
