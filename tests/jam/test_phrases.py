@@ -343,6 +343,26 @@ def test_solo_plans_what_goes_on_from_a_call_and_nothing_before_one() -> None:
     assert len(take.player.asked) == 1  # the call is forgotten
 
 
+def test_ensemble_plans_how_its_phrase_goes_on_and_others_do_not_end_it() -> None:
+    take = Take(player=Planning(), mode="ensemble", threshold=0.4, response=4.0, dwell=60)
+    take.down(0.0)
+    for i in range(1, 30):
+        take.move(i / 30)
+        idle(take, i / 30)
+    take.up(1.0)
+    began = 29 / 30 + 0.4
+    take.until(began)
+    assert take.player.asked == []
+    idle(take, began + 0.01, turns=2)
+    take.down(began + 0.02, 0, "human2")
+    idle(take, began + 0.03)
+    at = [("planning", round(began + 0.01, 9)), ("planned", round(began + 0.03, 9))]
+    assert [(name, t) for name, _, t in told(take)] == at
+    take.until(began + 2.0)
+    assert len(places(take)) > 6
+    assert places(take)[3:] == IN_PHRASE[: len(places(take)) - 3]
+
+
 # -- what ends a plan and a phrase ------------------------------------------------------------
 
 

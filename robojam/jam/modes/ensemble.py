@@ -61,21 +61,23 @@ class Ensemble(Listen):
     it has taken over, when it is 2 s ahead. A stroke that goes on for 2 s beyond that is cut
     short. A phrase ends with a stroke, too, once it has lasted `response` seconds (5 s where
     that is 0) and is cut short 2 s later, however far behind the machine is. When nobody
-    plays, it ends that long after the last touch of a human, or after it
-    entered. It then rests for 1 s at least, except where it is asked to play.
+    plays, it ends that long after the last touch of a human, or after it entered. It then
+    rests for 1 s at least, except where it is asked to play.
 
     **What the model is fed.** One player at a time, the soloist, while the machine rests; and
     its own touches while it plays. The soloist is the first who lands or slides after the
     machine has played, until it stops; then the next who does. So the model hears what it has
-    learnt from: one player's phrase, and then its own continuation of it. The corpora have
-    single players alone: how several listen to each other, when to enter and when to leave
-    room cannot be learnt from them, and is what these rules decide.
+    learnt from: one player's phrase, and then its own continuation of it, which is planned
+    while it plays, with a lead (`robojam.jam.phrases`). The corpora have single players alone:
+    how several listen to each other, when to enter and when to leave room cannot be learnt
+    from them, and is what these rules decide.
 
     Visitors count as present only where no host is, and a host's landing takes the part of
     the soloist from a visitor.
     """
 
     name = "ensemble"
+    plans = True
 
     def __init__(self) -> None:
         self._hosts: dict[str, _Player] = {}
