@@ -27,7 +27,7 @@ _PURPOSES: Final = {
     "train": "training, GPU",
 }
 #: Extras that are for developers of robojam.
-_NOT_FOR_USERS: Final = frozenset({"dev"})
+_NOT_FOR_USERS: Final = frozenset({"dev", "docs"})
 
 
 def check_versions(_: Options) -> Finding:
