@@ -205,6 +205,17 @@ def test_site_has_every_page_of_the_documentation_and_all_that_it_links_to(tmp_p
     assert sorted(set(entries) - pages) == []
 
 
+def test_workflow_tests_every_python_that_the_project_names():
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8")
+    tested = {
+        version
+        for row in re.findall(r"^ +python: \[(.+)\]$", workflow, re.MULTILINE)
+        for version in re.findall(r'"(3\.\d+)"', row)
+    }
+    named = "\n".join(PROJECT["project"]["classifiers"])
+    assert tested == set(re.findall(r"Python :: (3\.\d+)", named))
+
+
 def test_version_of_the_citation_is_that_of_robojam():
     assert f"\nversion: {robojam.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
