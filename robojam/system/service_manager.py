@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+from robojam.system.shell import printable
+
 #: Messages in the time after which the service manager takes the process for hung: one of them
 #: may be late, or refused by a full socket.
 _MESSAGES: Final = 3
@@ -41,8 +43,8 @@ class ServiceNotifier:
         self._due = -math.inf
 
     def ready(self, status: str) -> None:
-        """Say that the process has started, and what it does, in one line."""
-        self._send(f"READY=1\nSTATUS={status}")
+        """Say that the process has started, and what it does: a text for people."""
+        self._send(f"READY=1\nSTATUS={printable(status)}")
 
     def stopping(self) -> None:
         """Say that the process is about to end."""

@@ -69,6 +69,14 @@ def test_ready_and_stopping_are_told_in_the_words_of_the_protocol(manager):
     ]  # fmt: skip
 
 
+def test_name_of_a_file_in_the_status_adds_no_line_to_the_message(manager):
+    service = ServiceNotifier(manager.environment())
+    service.ready("plays a\nMAINPID=1\udcff.safetensors")
+    service.close()
+    (message,) = manager.received()
+    assert message.splitlines()[1:] == [r"STATUS=plays a\nMAINPID=1\udcff.safetensors"]
+
+
 @linux
 def test_socket_without_a_file_is_reached():
     manager = Manager(f"@robojam-test-{os.getpid()}")
