@@ -43,9 +43,9 @@ _OVERFLOW = 1e30
 #: closest; fewest of a voice: voices beyond that many are not planned.
 MAX_CANDIDATES, CANDIDATES, MOST_CANDIDATES, FEWEST_CANDIDATES = 32, 8, 16, 2
 #: Parts of a phrase, at whose ends candidates are chosen.
-PARTS = 5
+PARTS = 3
 #: A part ends when no more than this share of the candidates has not reached its end.
-LATE = 0.25
+LATE = 0.4
 #: Candidates that are stepped at once, at most.
 _BATCH = 8
 #: Longest phrase that is planned, in seconds, and most steps for each voice: a phrase of more
@@ -53,10 +53,9 @@ _BATCH = 8
 MAX_SECONDS, MAX_STEPS = 10.0, 250
 #: Draws of a first touch, at most, that comes too early or too late.
 _TRIES = 256
-#: At `follow` of a half answers lie where people's do; they are drawn as close to their call,
-#: in units of people's precision, as these, one or the other: some people's answers are much
-#: closer than others.
-CLOSENESS = (2.0, 16.0)
+#: At `follow` of a half answers lie where people's do, drawn so much closer to their call (in
+#: units of people's precision): few candidates do not come as close as they are drawn.
+CLOSENESS = 2.0
 #: At `follow` of 1: how far from the middle they lie, where people's lie at 1, and how close.
 FURTHEST, CLOSEST = 1.5, 8.0
 #: Number of the stream of random numbers by which candidates are chosen.
@@ -84,20 +83,19 @@ class Aim:
     closeness: float
 
     @classmethod
-    def of(cls, follow: float, uniform: float) -> Aim:
-        """Return the aim for a `follow`; uniform, in [0, 1), chooses how close.
+    def of(cls, follow: float) -> Aim:
+        """Return the aim for a `follow`.
 
         From 0 to a half it leads from the model's own play to people's, from there to 1
         further on; and from 0 to -1 to the other side of the middle.
         """
         if follow < 0:
             return cls(-follow, -1.0, 1.0)
-        closeness = CLOSENESS[int(uniform * len(CLOSENESS))]
         if follow <= 0.5:
-            return cls(2 * follow, 1.0, closeness)
+            return cls(2 * follow, 1.0, CLOSENESS)
         share = 2 * follow - 1
         towards = 1 + share * (FURTHEST - 1)
-        return cls(1.0, towards, closeness ** (1 - share) * CLOSEST**share)
+        return cls(1.0, towards, CLOSENESS ** (1 - share) * CLOSEST**share)
 
 
 def memory_weight(memory: float) -> float:
@@ -335,13 +333,13 @@ class _Phrase:
     ) -> None:
         """Plan with states in rows from first_row on.
 
-        choices (PARTS + 1) and quotations (BLOCK) are uniform: they choose candidates, and
+        choices (PARTS) and quotations (BLOCK) are uniform: they choose candidates, and
         the motifs that these carry.
         """
         self.candidates, self._settings, self._first_row = candidates, settings, first_row
         self._request = request
         self._choices, self._matcher = choices, matcher
-        self._aim = Aim.of(settings.follow, float(choices[PARTS]))
+        self._aim = Aim.of(settings.follow)
         self._memory_weight = memory_weight(settings.memory)
         self._motifs = request.motifs if settings.memory else None
         self._motif_scores: NDArray[np.float64] | None = None
@@ -492,9 +490,7 @@ class Plan:
                 settings,
                 size * i,
                 [_Candidate(n, request, streams, settings.dwell) for n in range(size)],
-                streams.candidate_block(request.voice, request.count, _CHOICE, 0)[
-                    : PARTS + 1, 0
-                ],
+                streams.candidate_block(request.voice, request.count, _CHOICE, 0)[:PARTS, 0],
                 matcher,
                 streams.candidate_block(request.voice, request.count, _QUOTATIONS, 0)[:, 0],
             )

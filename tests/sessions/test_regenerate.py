@@ -93,8 +93,10 @@ CONTROLS = (
 )
 
 
-def slow_down(player: Any, driven: DrivenEngine, chance: random.Random) -> None:
-    """Have each step of a plan take some of the engine's time."""
+def slow_down(
+    player: Any, driven: DrivenEngine, chance: random.Random, *, unit: float = 0.0001
+) -> None:
+    """Have each step of a plan take one to five units (seconds) of the engine's time."""
     begin_plan = player.plan
 
     def plan(*voices: Any, **wanted: Any) -> Any:
@@ -103,7 +105,7 @@ def slow_down(player: Any, driven: DrivenEngine, chance: random.Random) -> None:
             make_step = begun.step
 
             def step() -> bool:
-                driven.now += chance.choice((0.0001, 0.0002, 0.0003, 0.0005))
+                driven.now += unit * chance.choice((1, 2, 3, 5))
                 return make_step()
 
             begun.step = step
@@ -342,7 +344,7 @@ def test_answers_that_a_model_has_planned_are_regenerated(compiled, voices, tmp_
 
     player, chance = real(), random.Random(voices)
     driven = DrivenEngine(tmp_path, player, voices=voices, response=4.0)
-    slow_down(player, driven, chance)
+    slow_down(player, driven, chance, unit=0.0003)
     acts = [
         (), ("answer", ""), ("temperature", "f", 0.9), ("pause", "i", 1), ("pause", "i", 0),
         ("follow", "f", -0.5), ("answer", ""), ("back", "f", 2.0), ("store", "s", "A"), (),
@@ -353,7 +355,8 @@ def test_answers_that_a_model_has_planned_are_regenerated(compiled, voices, tmp_
             x, y = chance.random(), chance.random()
             driven.send(f"/robojam/{'move' if n % 9 else 'down'}", "iff", 0, x, y)
             driven.wait(0.02)
-        driven.wait(chance.choice((0.1, 0.3, 1.0)))
+        # An answer that is asked for begins before its plan is finished.
+        driven.wait(0.05 if "answer" in act else chance.choice((0.1, 0.3, 1.0)))
         if act:
             driven.send(f"/robojam/{act[0]}", *act[1:])
         driven.wait(chance.choice((1.5, 5.0)))
