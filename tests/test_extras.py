@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 import pytest
 from support import ROOT
-from support.commands import refusal
+from support.commands import hide_packages, refusal
 from support.engine import MODEL, run_program, serving
 
 from robojam.player import devices
@@ -21,9 +20,7 @@ EXAMPLE = ROOT / "sessions" / "example.jsonl"
 @pytest.fixture
 def without_extras(monkeypatch):
     """Start programs as in an environment that has robojam without extras."""
-    paths = [str(ROOT / "tests" / "support" / "without"), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    monkeypatch.setenv("ROBOJAM_WITHOUT", " ".join([*EXTRAS, "numba", "zeroconf"]))
+    hide_packages(monkeypatch, *EXTRAS, "numba", "zeroconf")
 
 
 @pytest.fixture

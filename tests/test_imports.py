@@ -43,7 +43,7 @@ PACKAGES = {
     "player": Row(5, "numba numpy torch"),
     "sound": Row(5, "msgspec numpy", lazily="miniaudio"),
     "sessions": Row(5, "msgspec numpy"),
-    "ports": Row(6, "msgspec", lazily="ifaddr rtmidi zeroconf"),
+    "ports": Row(6, "msgspec", lazily="ifaddr rtmidi supriya_midi zeroconf"),
     "corpus": Row(6, "numpy"),
     "window": Row(6, "pygame", lazily="send2trash"),
     "engine": Row(7, "msgspec numpy threadpoolctl", lazily="torch"),

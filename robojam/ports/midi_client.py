@@ -6,15 +6,12 @@ No call waits for that process. It is watched: when it hangs or dies it is start
 import json
 import logging
 import math
-import os
-import platform
 import secrets
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Final
 
+from robojam.ports import midi_binding
 from robojam.ports.midi_process import (
     ALIVE,
     ERROR,
@@ -27,7 +24,6 @@ from robojam.ports.midi_process import (
 )
 from robojam.ports.udp import Address, Endpoint
 from robojam.system.child_process import ChildProcess, python_command
-from robojam.system.install import install_command
 from robojam.wire.midi.styles import PortRequest
 
 log = logging.getLogger("robojam")
@@ -38,61 +34,6 @@ _SILENCE, _RESTART_DELAY, _PATIENCE = 4.0, 1.0, 2.0
 _PROGRAM: Final = "robojam.ports.midi_process"
 #: Datagrams that one call of `receive` reads at most.
 _BURST = 256
-#: The last version of Python for which python-rtmidi is ready-made.
-_READY_MADE: Final = (3, 12)
-#: Advice on building python-rtmidi, by system and family of Linux; the last is any other.
-_TO_BUILD: Final = {
-    "debian": "first: sudo apt install g++ pkg-config python3-dev libasound2-dev "
-    "libjack-jackd2-dev",
-    "fedora": "first: sudo dnf install gcc-c++ pkgconf-pkg-config python3-devel alsa-lib-devel "
-    "pipewire-jack-audio-connection-kit-devel",
-    "arch": "first: sudo pacman -S --needed base-devel alsa-lib jack2",
-    "darwin": "with Xcode's command line tools (xcode-select --install)",
-    "win32": "with Visual Studio's C++ build tools",
-    "": "with a C++ compiler, pkg-config and the headers of Python, ALSA and JACK",
-}
-
-
-def rtmidi_advice(
-    command: str | None,
-    *,
-    version: tuple[int, int] = sys.version_info[:2],
-    families: Sequence[str] | None = None,
-    default_python: str = "/usr/bin/python3",
-) -> str:
-    """Return the error where python-rtmidi is not installed: what to type.
-
-    command installs it, or is None where the system allows none. families are the system and
-    its relatives, the closest first: of Linux, ID and ID_LIKE of os-release. default_python
-    is the file of the system's own Python.
-    """
-    advice = "MIDI needs python-rtmidi, which is not installed"
-    system = next((f for f in families or _families() if f in _TO_BUILD), "")
-    if command is None:
-        other = "or install robojam in a virtual environment, with pipx or with uv"
-        apt = "sudo apt install python3-rtmidi; " if system == "debian" else ""
-        return f"{advice}: {apt}{other}"
-    advice = f"{advice}: {command}"
-    if version <= _READY_MADE:
-        return advice
-    to_build, name = _TO_BUILD[system], "python{}.{}".format(*version)
-    of_system = version == sys.version_info[:2] and sys.base_prefix == "/usr"
-    if of_system and os.path.basename(os.path.realpath(default_python)) != name:
-        to_build = to_build.replace("python3-dev", f"{name}-dev")  # of another repository
-    return (
-        f"{advice}. From Python 3.13 on it is built here, {to_build}. For Python 3.12 "
-        "it is ready-made"
-    )
-
-
-def _families() -> list[str]:
-    if sys.platform != "linux":
-        return [sys.platform]
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        return []
-    return [release.get("ID", ""), *release.get("ID_LIKE", "").split()]
 
 
 class MidiError(ValueError):
@@ -112,9 +53,9 @@ class MidiClient:
         outputs: Sequence[PortRequest],
         clock: Callable[[], float],
     ) -> None:
-        """Start the process. Raises MidiError where python-rtmidi is missing."""
-        if find_spec("rtmidi") is None:
-            raise MidiError(rtmidi_advice(install_command("python-rtmidi")))
+        """Start the process. Raises MidiError where RtMidi's binding is missing."""
+        if not midi_binding.is_installed():
+            raise MidiError(midi_binding.advice())
         self._inputs, self._outputs, self._clock = inputs, outputs, clock
         self._endpoint = Endpoint("127.0.0.1", 0)
         self._process: ChildProcess | None = None
@@ -214,8 +155,8 @@ def list_ports() -> dict[str, list[str]]:
 
     Each is the name that asks for it, also after it was plugged in again.
     """
-    if find_spec("rtmidi") is None:
-        raise MidiError(rtmidi_advice(install_command("python-rtmidi")))
+    if not midi_binding.is_installed():
+        raise MidiError(midi_binding.advice())
     try:
         command, null = python_command(_PROGRAM, "list"), subprocess.DEVNULL
         names: dict[str, list[str]] = json.loads(

@@ -19,8 +19,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
+from robojam.ports import midi_binding
 from robojam.ports.midi_tracker import Listed, PortTracker, TrackedPort
 from robojam.ports.udp import Endpoint
 from robojam.system.child_process import on_stdin_end, read_first_line
@@ -59,18 +61,16 @@ def packet(letter: str, port: int = NO_PORT, data: bytes | str = b"") -> bytes:
 
 
 class MidiBackends:
-    """MIDI systems of this machine (ALSA, JACK, CoreMIDI, WinMM), by their rtmidi number.
+    """MIDI systems of this machine (ALSA, JACK, CoreMIDI, WinMM), by RtMidi's number.
 
-    Each has an rtmidi input and an output that list its ports. `errors` are the exceptions
-    that rtmidi raises.
+    Each has an input and an output that list its ports. `errors` are the exceptions that ports
+    raise; `listen` makes a port call a function with each message.
     """
 
     def __init__(self) -> None:
-        """Load rtmidi; raises ImportError where it cannot be loaded."""
-        import rtmidi
-
-        self._rtmidi: Any = rtmidi
-        self.errors = (rtmidi.RtMidiError, OSError, RuntimeError, SystemError, ValueError)
+        """Load the binding of RtMidi; raises ImportError where it cannot be loaded."""
+        self._binding = midi_binding.load()
+        self.errors, self.listen = self._binding.errors, self._binding.listen
         self._listers: dict[int, list[Any]] = {}
         self._jack_retry_at = 0.0
         self._jack = ""
@@ -79,25 +79,25 @@ class MidiBackends:
         """Add systems that have started; False when JACK, once there, has died."""
         if self._jack and _jack_server() != self._jack:
             return False
-        for api in self._rtmidi.get_compiled_api():
+        for api in self._binding.systems():
             if api in self._listers or not self._may_run(api, now):
                 continue
             with suppress(*self.errors):
                 self._listers[api] = [self._create(api, outputs=o) for o in (False, True)]
-                if api == self._rtmidi.API_UNIX_JACK:
+                if api == self._binding.jack:
                     self._jack = _jack_server()
         return True
 
     def _may_run(self, api: int, now: float) -> bool:
         # The libraries of an absent system are slow and print errors.
-        if api == self._rtmidi.API_LINUX_ALSA:
+        if api == self._binding.alsa:
             return os.path.exists("/dev/snd/seq")
-        if api == self._rtmidi.API_UNIX_JACK and sys.platform == "linux":
+        if api == self._binding.jack and sys.platform == "linux":
             if now < self._jack_retry_at or not _jack_server():
                 return False
             self._jack_retry_at = now + _JACK_RETRY
             return True
-        return bool(api != self._rtmidi.API_RTMIDI_DUMMY)
+        return api != self._binding.dummy
 
     @property
     def count(self) -> int:
@@ -115,7 +115,7 @@ class MidiBackends:
         return listed
 
     def open(self, port: TrackedPort, *, outputs: bool) -> Any:
-        """Open a port at its place; return the rtmidi port. Raises `errors`."""
+        """Open a port at its place; return the binding's port. Raises `errors`."""
         opened = self._create(port.api, outputs=outputs)
         try:
             # Most systems keep the place only until another port comes or goes.
@@ -136,7 +136,8 @@ class MidiBackends:
         return None
 
     def _create(self, api: int, *, outputs: bool) -> Any:
-        return (self._rtmidi.MidiOut if outputs else self._rtmidi.MidiIn)(api, CLIENT)
+        make = self._binding.make_output if outputs else self._binding.make_input
+        return make(api, CLIENT)
 
 
 def _jack_server() -> str:
@@ -157,8 +158,8 @@ def _jack_server() -> str:
 class ManagedPort:
     """One wanted port, open while a port of its name exists.
 
-    `open_port` is the rtmidi port, or None; `tracked` the port of the MIDI system that it is,
-    or None where it is virtual; `full_name` its name. `heard` is set by each message.
+    `open_port` is the binding's port, or None; `tracked` the port of the MIDI system that it
+    is, or None where it is virtual; `full_name` its name. `heard` is set by each message.
     """
 
     def __init__(self, number: int, name: str, *, virtual: bool) -> None:
@@ -266,7 +267,7 @@ class PortManager:
             if outputs:  # release the notes that sounded when it was pulled
                 port.send(port.sounding.release())
             else:
-                port.open_port.set_callback(self._received, port)
+                self._backends.listen(port.open_port, partial(self._received, port))
         except self._backends.errors as error:
             port.open_port = port.tracked = None
             if str(error) != port.last_error:  # reported once, however often it is tried
@@ -292,9 +293,9 @@ class PortManager:
                     return opened
             raise
 
-    def _received(self, message_and_delay: tuple[list[int], float], port: ManagedPort) -> None:
+    def _received(self, port: ManagedPort, message: bytes) -> None:
         port.heard = True
-        self._report(packet(MESSAGE, port.number, bytes(message_and_delay[0])))
+        self._report(packet(MESSAGE, port.number, message))
 
     def send(self, number: int, data: bytes) -> None:
         """Send MIDI messages to the port of a number, if it is open."""
@@ -342,8 +343,8 @@ def run() -> int:
     report(packet(ALIVE, data=wanted["token"]))
     try:
         backends = MidiBackends()
-    except ImportError as error:  # python-rtmidi lacks a library of the system
-        report(packet(ERROR, data=f"python-rtmidi cannot be used: {error}"))
+    except ImportError as error:  # the binding lacks a library of the system
+        report(packet(ERROR, data=f"MIDI cannot be used: {error}"))
         return HOPELESS
     numbered = [*enumerate(wanted["in"]), *enumerate(wanted["out"], start=OUTPUTS)]
     ports = [ManagedPort(n, name, virtual=virtual) for n, (name, virtual) in numbered]

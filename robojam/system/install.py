@@ -55,7 +55,11 @@ def install_command(
     system keeps it for its own packages (PEP 668); None: find out.
     """
     path = Path(prefix)
+    if path.parent.name == "archive-v0":  # of uvx, which makes another for each command
+        return f"uvx --with {package} robojam"
     in_pipx = "pipx" in path.parts and path.parent.name == "venvs"
+    if "pipx" in path.parts and path.parent.name == ".cache":  # of pipx run
+        return f"pipx run --with {package} robojam"
     if in_pipx or (path / "pipx_metadata.json").exists():  # PIPX_HOME may have any name
         return f"pipx inject {quote(path.name)} {package}"
     if (path / "uv-receipt.toml").exists() or _made_by_uv(path):

@@ -445,8 +445,8 @@ def test_status_names_what_is_wrong_with_each_port(monkeypatch, caplog):
     assert any("no style is named 'kyes'" in message for message in caplog.messages)
     made.report("s", 255, b"0")
     assert "no MIDI system runs" in problems()[0][1]
-    made.client.trouble = "python-rtmidi cannot be used: a reason"
-    assert problems()[0] == ("board", "python-rtmidi cannot be used: a reason")
+    made.client.trouble = "MIDI cannot be used: a reason"
+    assert problems()[0] == ("board", "MIDI cannot be used: a reason")
 
 
 def test_name_of_a_port_is_one_printable_line_in_the_log(monkeypatch, caplog):
@@ -461,7 +461,7 @@ def test_name_of_a_port_is_one_printable_line_in_the_log(monkeypatch, caplog):
 
 def test_missing_ports_are_not_logged_where_there_is_no_midi(monkeypatch, caplog):
     made = DrivenPorts(monkeypatch, midi_in=("board",))
-    made.client.trouble = "python-rtmidi cannot be used"
+    made.client.trouble = "MIDI cannot be used"
     made.midi.advance(made.now + 10.0)
     assert not caplog.messages
 

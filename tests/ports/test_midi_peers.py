@@ -1,16 +1,19 @@
-"""MIDI with other programs over JACK: mido's controllers and FluidSynth."""
+"""MIDI with other programs over JACK: controllers and FluidSynth, by each binding of RtMidi."""
 
 import os
 import signal
 import subprocess
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from support.commands import hide_packages
 from support.engine import Client, command, recordings, serving, stop
 from support.jack import SOUNDFONT, Peer, left_on, missing, peer, until
 
 from robojam.ports.midi import SILENCE
+from robojam.ports.midi_binding import BINDINGS
 from robojam.sessions.session import read
 from robojam.wire.midi import stream
 
@@ -19,6 +22,11 @@ pytestmark = [
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 QUICK = ("--threshold", "0.1", "--response", "1", "--seed", "5")
+
+
+@pytest.fixture(autouse=True, params=filter(find_spec, BINDINGS))
+def _binding(request, monkeypatch):
+    hide_packages(monkeypatch, *{*BINDINGS} - {request.param})
 
 
 def connected(client: Client, side: str = "out", *, there: bool = True):

@@ -1,4 +1,4 @@
-"""JACK server of a test, and programs with MIDI ports at it that use mido."""
+"""JACK server of a test, and programs with MIDI ports at it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from zlib import crc32
 
 import pytest
 
+from robojam.ports import midi_binding
 from support import ROOT
 from support.engine import PATIENCE, stop
 from support.jack_files import remove_stale_files
@@ -26,14 +27,11 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 def missing(*programs: str) -> str | None:
     """Return why MIDI cannot be tested here, or None."""
     try:
-        import mido  # noqa: F401
-        import rtmidi
+        binding = midi_binding.load()
     except ImportError as error:
         return f"{error.name} is not installed"
-    if not hasattr(rtmidi, "API_UNIX_JACK"):
-        return "this rtmidi knows no JACK"
-    if rtmidi.API_UNIX_JACK not in rtmidi.get_compiled_api():
-        return "this rtmidi knows no JACK"
+    if binding.jack not in binding.systems():
+        return "this binding of RtMidi knows no JACK"
     for program in ("jackd", *programs):
         if shutil.which(program) is None:
             return f"{program} is not installed (see .ci/run)"
@@ -106,28 +104,24 @@ class Jack:
 
 
 PEER = """
-import sys, threading, mido
-backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK")
+import sys
+from robojam.ports import midi_binding
+binding = midi_binding.load()
 kind, client, port = sys.argv[1:]
-if kind == "thru":
-    out = backend.open_output("out", client_name=client, virtual=True)
-    backend.open_input("in", client_name=client, virtual=True, callback=out.send)
-    print("ready", flush=True)
-    sys.stdin.read()
-elif kind == "in":
-    def print_message(message):
-        print(message.hex(""), flush=True)
-    backend.open_input(port, client_name=client, virtual=True, callback=print_message)
-    print("ready", flush=True)
-    sys.stdin.read()
-else:
-    out = backend.open_output(port, client_name=client, virtual=True)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        if line.startswith("raw "):
-            out._rt.send_message(bytes.fromhex(line[4:]))
-        else:
-            out.send(mido.Message.from_hex(line))
+if kind in ("thru", "out"):
+    out = binding.make_output(binding.jack, client)
+    out.open_virtual_port("out" if kind == "thru" else port)
+if kind in ("thru", "in"):
+    opened = binding.make_input(binding.jack, client)
+    opened.open_virtual_port("in" if kind == "thru" else port)
+    opened.ignore_types(False, False, True)
+    binding.listen(
+        opened,
+        out.send_message if kind == "thru" else lambda data: print(data.hex(), flush=True),
+    )
+print("ready", flush=True)
+for line in sys.stdin:
+    out.send_message(bytes.fromhex(line))
 """
 
 
@@ -156,9 +150,7 @@ class Peer:
 
     def raw(self, data: bytes) -> None:
         """Send bytes that need not be whole messages."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"raw " + data.hex().encode() + b"\n")
-        self.process.stdin.flush()
+        self.send(data)
 
     @property
     def received(self) -> list[bytes]:

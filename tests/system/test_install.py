@@ -13,6 +13,8 @@ from robojam.system.shell import quote
     [
         ("pipx/venvs/robojam", "pyvenv.cfg", "home = /usr/bin", "pipx inject robojam some"),
         ("opt/venvs/robo jam", "pipx_metadata.json", "{}", "pipx inject 'robo jam' some"),
+        ("pipx/.cache/0a1b2c3d", "pipx_metadata.json", "{}", "pipx run --with some robojam"),
+        ("uv/archive-v0/Ab3", "pyvenv.cfg", "uv = 0.9.2\n", "uvx --with some robojam"),
         ("uv/tools/robojam", "uv-receipt.toml", "[tool]", "uv pip install some --python {}"),
         (".venv", "pyvenv.cfg", "home = /usr\nuv = 0.9.2\n", "uv pip install some --python {}"),
         (".venv", "pyvenv.cfg", "home = /uv\n", "/usr/bin/py -m pip install some"),
