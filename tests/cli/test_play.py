@@ -10,6 +10,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,14 +181,18 @@ def test_hostile_packets_and_unreachable_outputs_do_no_harm(tmp_path):
     nobody = ("--osc-out", "127.0.0.1:9", "--osc-out", "255.255.255.255:5006")
     with serving(tmp_path, *nobody, *BUSY, stderr=subprocess.PIPE) as engine:
         noise = np.random.default_rng(1)
-        for size in noise.integers(0, 1200, 300):
-            engine.out.raw(noise.bytes(int(size)))
+        packets = [noise.bytes(int(size)) for size in noise.integers(0, 1200, 300)]
+        packets += [b"#bundle\0" + bytes(8) + noise.bytes(100) for _ in range(100)]
         for _ in range(100):
-            engine.out.raw(b"#bundle\0" + bytes(8) + noise.bytes(100))
-        for _ in range(100):
-            engine.out.raw(osc.encode("/touch", "ffd", 0.5, 0.5, 1e300))
-            engine.out.raw(osc.encode("/robojam/temperature", "d", -1e300))
-        status = engine.out.ask(lambda s: sum(s["dropped"].values()) >= 590)
+            packets.append(osc.encode("/touch", "ffd", 0.5, 0.5, 1e300))
+            packets.append(osc.encode("/robojam/temperature", "d", -1e300))
+        status: dict[str, Any] = {}
+        for number, packet in enumerate(packets, start=1):
+            engine.out.raw(packet)
+            if number % 20 == 0:  # more at once may overflow the socket of a busy machine
+                status = engine.out.ask(
+                    lambda s, n=number: sum(s["dropped"].values()) >= n - 10
+                )
         assert status["dropped"]["malformed"] >= 300
         assert status["dropped"]["out of range"] == 200
         played = status["played"]
