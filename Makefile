@@ -52,9 +52,15 @@ venv:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "This Python cannot make a virtual environment: its venv or pip is missing." >&2; \
 	  echo "On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.maxsize < 2**32)' || { \
+	  echo "robojam needs a 64-bit Python: there are no packages of numpy and others for this one." >&2; \
+	  exit 1; }
 	@echo "Setting up .venv. This is done once."
-	@rm -rf .venv && mkdir .venv && touch .venv/.incomplete
-	@"$(PYTHON)" -m venv .venv
+	@rm -rf .venv 2>/dev/null && mkdir .venv 2>/dev/null && touch .venv/.incomplete || { \
+	  echo "robojam cannot write in $$PWD: is it yours, and is there room on the disk?" >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv || { \
+	  echo "No environment could be made in $$PWD/.venv (is the disk full?); then run make again." >&2; \
+	  exit 1; }
 
 # Only a GPU needs PyTorch.
 GPU_EXTRA = $$(.venv/bin/python -c "from robojam.player.devices import may_have; \
@@ -74,15 +80,15 @@ GPU_EXTRA = $$(.venv/bin/python -c "from robojam.player.devices import may_have;
 
 # The two variables also pin the build backend: older versions of pip read the first, newer ones
 # the second. Their values must not contain spaces, so they are relative paths.
-# When pip fails by itself (no network), the old contents of .venv are still complete. When pip is
-# interrupted, they may not be, and .incomplete stays.
+# When pip fails by itself (no network), the contents of a .venv that worked before are still
+# complete. In a new one, and when pip is interrupted, they may not be, and .incomplete stays.
 define install
 	@touch .venv/.incomplete
 	@trap 'exit 130' INT TERM; what="$(1)"; \
 	if [ "$$what" != . ]; then echo "PyTorch is large and takes a while to download."; fi; \
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --no-compile --editable "$$what" || { \
-	  rm -f .venv/.incomplete; \
+	  if test -e .venv/.runtime; then rm -f .venv/.incomplete; fi; \
 	  echo "robojam could not be set up; see the message of pip above, then run make again." >&2; exit 1; }
 	@pwd -P > .venv/.place
 	@rm -f .venv/.incomplete
