@@ -56,7 +56,8 @@ _TRIES = 256
 #: At `follow` of a half answers lie where people's do, drawn so much closer to their call (in
 #: units of people's precision): few candidates do not come as close as they are drawn.
 CLOSENESS = 2.0
-#: At `follow` of 1: how far from the middle they lie, where people's lie at 1, and how close.
+#: At `follow` of 1 and -1: how far from the middle they lie, on either side, where people's lie
+#: at 1; and how close at 1.
 FURTHEST, CLOSEST = 1.5, 8.0
 #: Number of the stream of random numbers by which candidates are chosen.
 _CHOICE = 1 << 20
@@ -90,7 +91,7 @@ class Aim:
         further on; and from 0 to -1 to the other side of the middle.
         """
         if follow < 0:
-            return cls(-follow, -1.0, 1.0)
+            return cls(-follow, -FURTHEST, 1.0)
         if follow <= 0.5:
             return cls(2 * follow, 1.0, CLOSENESS)
         share = 2 * follow - 1
@@ -408,7 +409,7 @@ class _Phrase:
         cumulative = np.cumsum(weights / weights.sum())
         u = float(self._choices[self._part - 1])
         if over:
-            if abs(self._settings.follow) >= 1:
+            if self._settings.follow >= 1:
                 best = int(np.where(lost, -math.inf, scores).argmax())
             else:
                 best = min(int(np.searchsorted(cumulative, u, "right")), len(cumulative) - 1)
