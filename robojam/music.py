@@ -179,7 +179,7 @@ def _read_note(text: str) -> float:
 
 
 @lru_cache(maxsize=256)
-def _read_assignments(text: str) -> dict[str, str]:
+def read_assignments(text: str) -> dict[str, str]:
     """Return the values by player of a text that `_merge` has returned."""
     return dict(_split(part, FIRST_HUMAN) for part in text.split(","))
 
@@ -267,7 +267,7 @@ def _parse_instrument(value: str) -> str:
 
 def instrument_of(who: str, instruments: str) -> str:
     """Return the instrument of a player, from a text that `parse_instruments` has returned."""
-    assigned = _read_assignments(instruments)
+    assigned = read_assignments(instruments)
     return assigned.get(alone(who)) or assigned["ai" if is_machine(who) else "human"]
 
 
@@ -285,12 +285,12 @@ def parse_ranges(text: str, before: str = DEFAULT_RANGE) -> str:
 @lru_cache(maxsize=1024)
 def range_of(who: str, ranges: str) -> PitchRange:
     """Return the range of a player, from a text that `parse_ranges` has returned."""
-    assigned = _read_assignments(ranges)
+    assigned = read_assignments(ranges)
     group = "ai" if is_machine(who) else ""
     return parse_range(assigned.get(who) or assigned.get(group) or assigned[""])
 
 
 def widest_range(ranges: str) -> PitchRange:
     """Return the range from the lowest to the highest pitch of any player."""
-    every = [parse_range(text) for text in _read_assignments(ranges).values()]
+    every = [parse_range(text) for text in read_assignments(ranges).values()]
     return PitchRange(min(r.low for r in every), max(r.high for r in every))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from robojam.sessions.library import LibraryEntry
 
-_FORMATS = "file to write: .csv (MicroJam), .mid, .npz, .png or .wav"
+_FORMATS = "file to write: .csv (MicroJam), .html, .mid, .npz, .png or .wav"
 _STYLE = f"MIDI style of a .mid: {', '.join(PRESETS)}, or the jam's own (default: mpe)"
 _WHO = "only this player: human, ai, human2, …; can be repeated (default: all)"
 
@@ -124,7 +124,8 @@ def _rows(entries: list[LibraryEntry]) -> Sequence[tuple[str, ...]]:
 def export(
     *, paths: tuple[Path, ...], to: Path, who: tuple[str, ...], style: str | None, strict: bool
 ) -> int:
-    """Write recorded jams for other programs, as a picture or as sound."""
+    """Write recorded jams for other programs, as a picture, sound, or a page that plays."""
+    from robojam.export.html import LARGE
     from robojam.export.writers import WRITERS, midi_writer
     from robojam.sessions.session import SessionError, read
 
@@ -158,6 +159,9 @@ def export(
         fail(error)
     except OSError as error:
         fail(f"{to} cannot be written: {error.strerror or error}")
+    for file in written:
+        if file.suffix.lower() == ".html" and (size := file.stat().st_size) > LARGE:
+            warn(f"{file} has {size / 1e6:.1f} MB: a phone may take seconds to open it")
     rest = f" and {len(written) - 8} more" if len(written) > 8 else ""
     print(printable(", ".join(map(str, written[:8]))) + rest)
     return 0

@@ -1,3 +1,3 @@
-"""Recorded sessions written as other programs' files: CSV, MIDI, corpora, pictures, sound."""
+"""Recorded sessions as other files: CSV, MIDI, corpora, pictures, sound, a page that plays."""
 
-__all__ = ["figures", "midi_file", "poster", "wav", "writers"]
+__all__ = ["figures", "html", "midi_file", "poster", "rice", "wav", "writers"]

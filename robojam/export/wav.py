@@ -21,11 +21,11 @@ from robojam.sound.synth import RATE, Synth
 from robojam.touch import Phase, is_machine
 
 #: Seconds for which sounds may ring on after the end of a recording.
-_TAIL = 3.0
+TAIL = 3.0
 #: Most bytes of sound in a file, whose header counts them in 32 bits; a frame has four.
 _MOST_BYTES, _FRAME = 2**32 - 1 - 36, 4
 #: Amplitude below which a sample of 16 bits is 0.
-_SILENCE = 2.0**-16
+SILENCE = 2.0**-16
 
 
 def events(session: Session) -> Iterator[Event]:
@@ -55,11 +55,11 @@ def render(session: Session, *, rate: int = RATE) -> Iterator[Floats]:
     synth = Synth(rate, settings_of(session))
     for event in events(session):
         synth.handle(event, round(event.t * rate))
-    end, last = session.duration * rate, (session.duration + _TAIL) * rate
+    end, last = session.duration * rate, (session.duration + TAIL) * rate
     while synth.at < last:
         block = synth.render()
         yield block
-        if synth.at > end and float(np.abs(block).max()) < _SILENCE:
+        if synth.at > end and float(np.abs(block).max()) < SILENCE:
             return
 
 
@@ -70,7 +70,7 @@ def write_wav(session: Session, path: Path, *, rate: int = RATE) -> float:
     that is too long, and OSError for a file that cannot be written.
     """
     settings_of(session)  # raises before there is a file
-    longest = _MOST_BYTES / (_FRAME * rate) - _TAIL
+    longest = _MOST_BYTES / (_FRAME * rate) - TAIL
     if session.duration > longest:
         raise ValueError(
             f"the recording lasts {session.duration / 3600:,.1f} hours, and a .wav file holds "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from robojam.corpus.corpus import TOUCH, Corpus, write
-from robojam.export import midi_file, poster, wav
+from robojam.export import html, midi_file, poster, wav
 from robojam.sessions import library
 from robojam.sessions.session import Session, encode, encode_header
 from robojam.sessions.strokes import model_stream, touch_row
@@ -111,6 +111,10 @@ def numbered(path: Path, count: int) -> list[Path]:
     return [path.with_stem(f"{path.stem}-{i:0{digits}}") for i in range(1, count + 1)]
 
 
+def _write_page(session: Session, path: Path) -> None:
+    html.write(session, path, name=_name(session))
+
+
 def _write_lines(session: Session, path: Path) -> None:
     path.write_bytes(b"".join([encode_header(session.header), *map(encode, session.events)]))
 
@@ -133,6 +137,7 @@ write_session: Writer = partial(_write_each, _write_lines)
 #: raises OSError, and ValueError for sessions that have no such form.
 WRITERS: dict[str, Writer] = {
     ".csv": write_csv,
+    ".html": partial(_write_each, _write_page),
     ".mid": partial(_write_each, midi_file.write),
     ".npz": write_npz,
     ".png": write_png,

@@ -80,19 +80,19 @@ def _keys(v: VoiceParameters) -> Floats:
 
 # -- strings: a bowed section -------------------------------------------------------------
 
-_OWN, _OTHERS = 18, 14
-_DETUNE = np.where(np.arange(_OTHERS) % 2, 4.2, -3.4) + np.linspace(0.0, 1.3, _OTHERS)
+OWN, OTHERS = 18, 14
+_DETUNE = np.where(np.arange(OTHERS) % 2, 4.2, -3.4) + np.linspace(0.0, 1.3, OTHERS)
 _STRING_RATIOS = np.concatenate(
-    [_K[:_OWN], _K[:_OTHERS] * 2.0 ** (_DETUNE / 1200.0)], dtype=np.float32
+    [_K[:OWN], _K[:OTHERS] * 2.0 ** (_DETUNE / 1200.0)], dtype=np.float32
 )
 #: Resonances of the body: frequency in Hz, width in octaves, gain.
-_BODY = ((290.0, 0.5, 0.5), (480.0, 0.45, 0.7), (1150.0, 0.6, 0.5), (2700.0, 0.7, 0.9))
+BODY = ((290.0, 0.5, 0.5), (480.0, 0.45, 0.7), (1150.0, 0.6, 0.5), (2700.0, 0.7, 0.9))
 
 
 def _body(hz: Floats) -> Floats:
     gains = np.full_like(hz, 0.75)
     octave = np.log2(hz)
-    for centre, width, gain in _BODY:
+    for centre, width, gain in BODY:
         gains += gain * np.exp(-(((octave - np.float32(np.log2(centre))) / width) ** 2))
     return gains
 
@@ -100,10 +100,10 @@ def _body(hz: Floats) -> Floats:
 def _strings(v: VoiceParameters) -> Floats:
     slope = 2.3 - 0.95 * v.brightness - 0.25 * v.energy
     bowed = (0.50 + 0.5 * v.energy) * (0.75 + 0.25 * np.exp(-v.age / 0.3))
-    own = bowed * _K[:_OWN] ** -slope * _body(v.hz * _K[:_OWN])
+    own = bowed * _K[:OWN] ** -slope * _body(v.hz * _K[:OWN])
     # The other players of the section: each partial beats at a rate of its own.
     swell = 1.0 - np.exp(-v.age / np.float32(0.15))
-    both = np.concatenate([own, 0.4 * swell * own[:, :_OTHERS]], 1)
+    both = np.concatenate([own, 0.4 * swell * own[:, :OTHERS]], 1)
     return np.asarray(both * _level(v.hz), np.float32)
 
 

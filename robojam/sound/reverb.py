@@ -8,15 +8,15 @@ from robojam.sound.instruments import Floats
 
 #: Delays of the lines in seconds, without a common divisor, so that no echo is delayed as a
 #: pitch; each is longer than a tick.
-_DELAYS = tuple(
+DELAYS = tuple(
     0.001 * d
     for d in (17.3, 19.7, 22.1, 24.9, 27.7, 30.1, 33.9, 36.7, 39.1, 42.7, 45.1, 48.9,
               53.3, 57.1, 61.7, 66.1)
 )  # fmt: skip
 #: Seconds until the sound has fallen by 60 dB.
-_DECAY = 1.1
+DECAY = 1.1
 #: Seconds in which a panic fades the reverb: longer than any voice takes.
-_FADE = 0.04
+FADE = 0.04
 
 
 def _hadamard(size: int) -> Floats:
@@ -29,12 +29,12 @@ class Reverb:
 
     def __init__(self, rate: float, tick: int) -> None:
         self._tick = tick
-        delays = np.array([round(d * rate) for d in _DELAYS])
+        delays = np.array([round(d * rate) for d in DELAYS])
         count = len(delays)
         self._size = int(delays.max()) + tick + 2
         self._lines = np.zeros((count, self._size), np.float32)
         self._back = (np.arange(-2, tick)[None, :] - delays[:, None]) % self._size
-        self._left = (10 ** (-3 * delays / rate / _DECAY)).astype(np.float32)[:, None]
+        self._left = (10 ** (-3 * delays / rate / DECAY)).astype(np.float32)[:, None]
         self._mix = _hadamard(count)
         signs = _hadamard(count) * np.sqrt(np.float32(count))
         self._in = np.stack([signs[:, 1], signs[:, 2]], 1) / np.float32(count)
@@ -43,10 +43,10 @@ class Reverb:
         self._row = np.arange(count)[:, None]
         self._at = 0
         self._open, self._target = np.float32(1.0), np.float32(1.0)
-        self._step = np.float32(tick / rate / _FADE)
+        self._step = np.float32(tick / rate / FADE)
         self._ramp = np.arange(1, tick + 1, dtype=np.float32) / tick
         # Ticks without input, and the number of them after which nothing is left.
-        self._ring_ticks = int(2 * _DECAY * rate / tick)
+        self._ring_ticks = int(2 * DECAY * rate / tick)
         self._silent_ticks = self._ring_ticks + 1
 
     def fade_out(self) -> None:

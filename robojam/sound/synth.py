@@ -27,17 +27,19 @@ RATE = 48_000
 TICKS = 250
 #: The highest sample, where 1 is full scale: one decibel of headroom is left.
 CEILING = 10 ** (-1 / 20)
+#: Time constant, in seconds, with which the limiter lets go.
+RELEASE = 0.25
 #: Level of the reverb.
-_WET = 0.5
+WET = 0.5
 #: Places in the stereo field, -1..1: humans left, machine right, and the width of each from
 #: x = 0 to x = 1.
-_PAN, _WIDTH = 0.42, 0.3
+PAN, WIDTH = 0.42, 0.3
 #: Speeds, in screens a second, at which a slide and a landing have most of their effect.
-_FAST, _FAST_LANDING = 1.2, 2.5
+FAST, FAST_LANDING = 1.2, 2.5
 #: Level of a landing with the least pressure; with the greatest it is 1.
-_SOFTEST = 0.2
+SOFTEST = 0.2
 #: Time constant with which the volume follows its control, in seconds.
-_FADER = 0.03
+FADER = 0.03
 
 
 class Synth:
@@ -51,13 +53,13 @@ class Synth:
         self.rate, self.tick = rate, round(rate / TICKS)
         self.voices = VoicePool(rate, self.tick)
         self._reverb = Reverb(rate, self.tick)
-        self._limiter = Limiter(rate, self.tick, ceiling=CEILING, release=0.25)
+        self._limiter = Limiter(rate, self.tick, ceiling=CEILING, release=RELEASE)
         settings = settings or Settings()
         self._instruments = music.parse_instruments(settings.instrument)
         self._scale = music.parse_scale(settings.scale)
         self._ranges = music.parse_ranges(settings.range)
         self._gain = self._volume = settings.volume
-        self._fader = 1 - math.exp(-self.tick / rate / _FADER)
+        self._fader = 1 - math.exp(-self.tick / rate / FADER)
         self._scheduled: list[tuple[int, int, Event]] = []
         self._number = count()
         self._places: dict[tuple[str, int], int] = {}
@@ -90,7 +92,7 @@ class Synth:
         line = self._gain + (gain - self._gain) * self._ramp
         self._gain = gain
         # The fader's square is nearer to how loudness is heard.
-        mixed = (dry + _WET * self._reverb.render(dry)) * (line * line * 2)
+        mixed = (dry + WET * self._reverb.render(dry)) * (line * line * 2)
         self.at = end
         return self._limiter.render(np.asarray(mixed, np.float32)).T
 
@@ -99,7 +101,7 @@ class Synth:
         place = self._places.get(finger)
         speed = 0.0 if touch.phase is Phase.UP else self._speed(touch, dt)
         if touch.phase is Phase.MOVE and place is not None:
-            energy = max(1.0 - math.exp(-speed / _FAST), touch.pressure or 0.0)
+            energy = max(1.0 - math.exp(-speed / FAST), touch.pressure or 0.0)
             self.voices.slide(place, self._note(touch), self._brightness(touch, energy), energy)
             return
         if place is not None:
@@ -110,9 +112,9 @@ class Synth:
         machine = is_machine(touch.who)
         force = touch.pressure
         if force is None:
-            force, level = 1.0 - math.exp(-speed / _FAST_LANDING), 1.0
+            force, level = 1.0 - math.exp(-speed / FAST_LANDING), 1.0
         else:
-            level = _SOFTEST + (1.0 - _SOFTEST) * force
+            level = SOFTEST + (1.0 - SOFTEST) * force
         place = self.voices.land(
             instrument_of(touch.who, self._instruments),
             machine=machine,
@@ -120,7 +122,7 @@ class Synth:
             brightness=self._brightness(touch, 0.3 * force),
             velocity=0.55 + 0.45 * force,
             level=level,
-            pan=(_PAN if machine else -_PAN) + _WIDTH * (touch.x - 0.5),
+            pan=(PAN if machine else -PAN) + WIDTH * (touch.x - 0.5),
             offset=offset,
         )
         if place is not None:

@@ -19,26 +19,30 @@ _Indices = NDArray[np.intp]
 #: The most voices that sound at once; a further one steals the faintest.
 SOUNDING = 24
 #: Places for voices, with those for stolen ones that fade.
-_PLACES = 48
+PLACES = 48
 #: Time constant with which a stolen voice fades, in seconds, and the level at which it ends.
-_STOLEN_FADE, _ENDED = 0.003, 1e-4
+STOLEN_FADE, ENDED = 0.003, 1e-4
+#: Level of the even partials of the machine.
+HOLLOW = 0.35
 #: Time constants, in seconds: of pitch; of brightness and energy; and of the energy of a finger
 #: that has stopped.
-_GLIDE, _FOLLOW, _REST = 0.010, 0.020, 0.130
+GLIDE, FOLLOW, REST = 0.010, 0.020, 0.130
 #: Samples of noise, which are repeated without end.
-_NOISE = 1 << 16
+NOISE = 1 << 16
+#: Bands of noise, soft and bright: from and to these frequencies, in Hz.
+AIR = ((150.0, 2200.0), (700.0, 7000.0))
 
 
 def _air(rate: float) -> Floats:
     """Return two bands of noise, soft and bright, each of RMS 1 and without a seam."""
     rng = np.random.default_rng(1)
-    hz = np.fft.rfftfreq(_NOISE, 1 / rate)
+    hz = np.fft.rfftfreq(NOISE, 1 / rate)
     bands = []
-    for low, high in ((150.0, 2200.0), (700.0, 7000.0)):
+    for low, high in AIR:
         shape = 1 / (1 + (low / np.maximum(hz, 1)) ** 4) / (1 + (hz / high) ** 4)
         spectrum = shape * np.exp(2j * np.pi * rng.random(len(hz)))
         spectrum[0] = spectrum[-1] = 0
-        band = np.fft.irfft(spectrum, _NOISE)
+        band = np.fft.irfft(spectrum, NOISE)
         bands.append(band / np.sqrt(np.mean(band**2)))
     return np.asarray(bands, np.float32)
 
@@ -50,7 +54,7 @@ class VoicePool:
         self.rate, self.tick = rate, tick
         self.stolen = self.refused = 0
         self._started = 0
-        n, p = _PLACES, PARTIALS
+        n, p = PLACES, PARTIALS
         self._busy = np.zeros(n, bool)
         self._held = np.zeros(n, bool)  # a finger is on it
         self._stolen = np.zeros(n, bool)  # it fades at once
@@ -73,9 +77,9 @@ class VoicePool:
         self._now = 0
         self._ramp = np.arange(1, tick + 1, dtype=np.float32) / tick
         self._square = self._ramp * self._ramp
-        follow = np.exp(-tick / rate / np.array([_GLIDE, _FOLLOW, _FOLLOW]))
+        follow = np.exp(-tick / rate / np.array([GLIDE, FOLLOW, FOLLOW]))
         self._follow = np.asarray(1 - follow, np.float32)
-        self._rest = np.float32(np.exp(-tick / rate / _REST))
+        self._rest = np.float32(np.exp(-tick / rate / REST))
 
     @property
     def sounding(self) -> int:
@@ -123,7 +127,7 @@ class VoicePool:
         self._colour[place] = instrument.gain
         if machine:  # hollow, like a clarinet: even partials are faint
             even = np.round(self._ratios[place]) % 2 == 0
-            self._colour[place][even] *= 0.35
+            self._colour[place][even] *= HOLLOW
         # Partials that began in phase would make a spike of every landing.
         self._begin[place] = (0.381966 * np.arange(PARTIALS) ** 2) % 1.0
         self._begin[place, 0] = 0.0
@@ -229,12 +233,12 @@ class VoicePool:
     def _fades(self, here: _Indices) -> tuple[Floats, NDArray[np.bool_]]:
         """Fade lifted voices; return the level that each has left, and which have ended."""
         release = np.array([instrument.release for instrument in ALL])[self._kind[here]]
-        release = np.where(self._stolen[here], _STOLEN_FADE, release)
+        release = np.where(self._stolen[here], STOLEN_FADE, release)
         lifted = ~self._held[here]
         left = self._fade[here]
         left[lifted] *= np.exp(-self.tick / self.rate / release[lifted])
         self._fade[here] = left
-        return left, left < _ENDED
+        return left, left < ENDED
 
     def _waves(
         self, here: _Indices, before: _Doubles, hz: _Doubles, level: Floats, now: Floats
@@ -261,7 +265,7 @@ class VoicePool:
         places = here[noisy]
         kinds = np.array([instrument.air for instrument in ALL])[self._kind[places]]
         at = self._now + self._offset[places, None] + np.arange(self.tick)
-        air = self._air[kinds[:, None], at % _NOISE]
+        air = self._air[kinds[:, None], at % NOISE]
         sound[noisy] += air * (level[noisy] + (now[noisy] - level[noisy]) * self._ramp)
 
     def _attack(self, sound: Floats, here: _Indices) -> None:

@@ -55,7 +55,7 @@ def test_export_refuses_wrong_sessions_players_and_suffixes(tmp_path, capsys):
     quiet = tmp_path / "quiet.jsonl"
     quiet.write_bytes(EXAMPLES[0].read_bytes().partition(b"\n")[0] + b"\n")
     for arguments, message in [
-        ([EXAMPLES[0], "--to", tmp_path / "a.xyz"], ".csv, .mid, .npz, .png, .wav"),
+        ([EXAMPLES[0], "--to", tmp_path / "a.xyz"], ".csv, .html, .mid, .npz, .png, .wav"),
         ([torn, "--to", tmp_path / "a.csv"], "torn.jsonl"),
         ([tmp_path / "none.jsonl", "--to", tmp_path / "a.csv"], "cannot be read"),
         ([quiet, "--to", tmp_path / "a.png"], "nobody plays"),
@@ -66,7 +66,7 @@ def test_export_refuses_wrong_sessions_players_and_suffixes(tmp_path, capsys):
         assert status == 2
         assert message in err
     assert run(capsys, "export", torn, EXAMPLES[0], "--to", tmp_path / "b.npz")[0] == 0
-    assert set(WRITERS) == {".csv", ".mid", ".npz", ".png", ".wav"}
+    assert set(WRITERS) == {".csv", ".html", ".mid", ".npz", ".png", ".wav"}
 
 
 def test_midi_file_can_be_written_in_any_style(tmp_path, capsys):
