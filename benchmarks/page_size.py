@@ -3,6 +3,8 @@
 The jam is as dense as a duet can be: a human and the machine play 60 touches a second each, all
 the time. Their strokes are those of the two example recordings, one after the other, as slow or
 fast as this takes; each touch is moved by a little noise, so that nothing is repeated.
+
+    python benchmarks/page_size.py
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def played(*, machine: bool, seconds: float, rate: float) -> Iterator[TouchEvent
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument(
         "--rate", type=float, default=60, help="touches a second of each player"
