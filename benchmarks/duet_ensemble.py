@@ -7,6 +7,8 @@ those of its answers in call-response.
 Ensemble: quartets of performances of people, each looped with rests; how densely the machine
 plays beside the mean of the four, and whether it enters when somebody stops. And four players
 who slide without a pause.
+
+    python benchmarks/duet_ensemble.py microjam_val.npz --quartets 3
 """
 
 from __future__ import annotations

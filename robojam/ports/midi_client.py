@@ -28,9 +28,10 @@ from robojam.wire.midi.styles import PortRequest
 
 log = logging.getLogger("robojam")
 
-#: Seconds without a datagram after which the process is taken for hung, from its death to
-#: its next start, and that it has to end.
-_SILENCE, _RESTART_DELAY, _PATIENCE = 4.0, 1.0, 2.0
+#: Seconds without a datagram after which the process is taken for hung, once it runs and
+#: while it starts (a busy machine takes some to load it); from its death to its next start;
+#: and that it has to end.
+_SILENCE, _STARTING, _RESTART_DELAY, _PATIENCE = 4.0, 30.0, 1.0, 2.0
 _PROGRAM: Final = "robojam.ports.midi_process"
 #: Datagrams that one call of `receive` reads at most.
 _BURST = 256
@@ -95,8 +96,10 @@ class MidiClient:
             self._restart_at = math.inf
             self.restarts += 1
             self._start(now)
-        elif self._process is not None and (
-            self._process.poll() is not None or now - self._last_received > _SILENCE
+            return
+        longest = _STARTING if self._process_address is None else _SILENCE
+        if self._process is not None and (
+            self._process.poll() is not None or now - self._last_received > longest
         ):
             status = self._process.kill()
             self._process, self._process_address = None, None

@@ -96,6 +96,12 @@ def test_process_that_dies_is_restarted_and_its_ports_are_reported_gone(client, 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing there stops a process")
+def test_process_that_takes_long_to_start_on_a_busy_machine_is_not_started_again(client):
+    client.watch(time.monotonic() + 20)
+    until(client, lambda received: client.begun)
+    assert client.restarts == 0
+
+
 def test_process_that_hangs_is_restarted(client, monkeypatch):
     monkeypatch.setattr(midi_client, "_RESTART_DELAY", 0.05)
     until(client, lambda received: received)
