@@ -53,6 +53,7 @@ def test_machine_plays_and_records_without_extras(tmp_path, without_extras):
         ("generate", "--seconds", "2", "--to", "new.csv"),
         ("generate", "--from", EXAMPLE, "--seconds", "2", "--to", "new.mid"),
         ("export", EXAMPLE, "--to", "jam.csv"),
+        ("export", EXAMPLE, "--to", "jam.html"),
         ("export", EXAMPLE, "--to", "jam.mid"),
         ("export", EXAMPLE, "--to", "jam.npz"),
         ("export", EXAMPLE, "--to", "jam.wav"),

@@ -13,7 +13,9 @@ import json
 import re
 from array import array
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from html import escape
 from importlib import resources
 from itertools import pairwise
@@ -93,8 +95,9 @@ class Tracks:
     def __init__(self) -> None:
         self.players: dict[str, int] = {}
         self._tracks: dict[tuple[int, int], Track] = {}  # by player and slot
-        #: For each player, the slot of each finger that is down.
+        #: For each player, the slot of each finger that is down, and the slots that are free.
         self._slots: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        self._free: defaultdict[str, list[int]] = defaultdict(list)
         self._last = (0, -1, -1)  # step, player and slot
 
     @property
@@ -107,12 +110,12 @@ class Tracks:
         touch = event.touch
         player = self.players.setdefault(touch.who, len(self.players))
         slots = self._slots[touch.who]
+        free = self._free[touch.who]
         if touch.phase is Phase.DOWN:
-            taken = set(slots.values())
-            slots[touch.id] = next(n for n in range(len(taken) + 1) if n not in taken)
+            slots[touch.id] = heappop(free) if free else len(slots)
         slot = slots[touch.id]
         if touch.phase is Phase.UP:
-            del slots[touch.id]
+            heappush(free, slots.pop(touch.id))
         track = self._tracks.setdefault((player, slot), Track(player))
         track.add(self._step(event.t, player, slot), touch, event.dt)
 
@@ -173,7 +176,7 @@ def columns(tracks: list[Track]) -> dict[str, Integers]:
     }
 
 
-def _joined(parts: Any) -> Integers:
+def _joined(parts: Iterable[array[int]]) -> Integers:
     return np.concatenate([np.zeros(0, np.int64), *(np.frombuffer(p, np.int64) for p in parts)])
 
 
@@ -268,22 +271,33 @@ def _turns(session: Session, mode: str) -> tuple[str, Integers]:
 def _sound_change(event: Event, settings: Settings) -> dict[str, Any]:
     """Return a control that took effect as the page's synthesiser takes it; {} for others.
 
+    Of instruments and ranges, those that differ; None for a player that is no longer named.
     settings is brought up to date.
     """
     if not isinstance(event, ControlChanged):
         return {}
-    name, value = event.name, event.value
-    if name == "panic":
+    before, value = _all_settings(settings), event.value
+    if event.name == "panic":
         return {"panic": True}
-    if name == "instrument":
+    if event.name == "instrument":
         settings.instrument = music.parse_instruments(str(value), settings.instrument)
-    elif name == "range":
+    elif event.name == "range":
         settings.range = music.parse_ranges(str(value), settings.range)
-    elif name in ("scale", "volume"):
-        setattr(settings, name, value)
-    else:
-        return {}
-    return {name: _all_settings(settings)[name]}
+    elif event.name in before:
+        setattr(settings, event.name, value)
+    after = _all_settings(settings)
+    return {
+        name: _difference(before[name], now)
+        for name, now in after.items()
+        if before[name] != now
+    }
+
+
+def _difference(before: Any, after: Any) -> Any:
+    if not isinstance(after, dict):
+        return after
+    names = before | after
+    return {who: after.get(who) for who in names if before.get(who) != after.get(who)}
 
 
 def _all_settings(settings: Settings) -> dict[str, Any]:

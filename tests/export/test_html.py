@@ -76,7 +76,8 @@ CROWD = jam(
     slide("ai", 2.2, 1.5),
     slide("ai2", 2.4, 0.8, x=0.2)[:-1],
     [
-        SetEvent(1.0, {"instrument": "human2=chirp", "volume": 0.5}),
+        SetEvent(0.6, {"instrument": "human1=chirp,human2=chirp"}),
+        SetEvent(1.0, {"instrument": "keys", "volume": 0.5}),
         SetEvent(2.6, {"scale": "minor"}),
     ],
     [SetEvent(2.8, {"range": "48-72,ai2=30-50"}), SetEvent(5.0, {"mode": "solo"})],
@@ -168,6 +169,27 @@ def test_any_name_makes_one_page(name):
     page = html.page(session(*slide("human", 0.0, 0.1)), name=name)
     assert page.lower().count("<script") == page.lower().count("</script>") == 2
     page.encode()
+
+
+def test_changes_of_the_sound_are_as_long_as_what_changes():
+    everybody = ",".join(f"human{n}=keys" for n in range(2, 100))
+    changes = [SetEvent(0.1, {"instrument": everybody})]
+    for n in range(500):
+        name = ("chirp", "drums")[n % 2]
+        changes.append(SetEvent(0.2, {"instrument": f"human7={name}", "volume": n / 500}))
+    changes += [SetEvent(0.3, {"instrument": "human1=keys"}), SetEvent(0.4, {"mode": "duet"})]
+    changes.append(SetEvent(0.5, {"instrument": "strings", "range": "36-84"}))
+    data = data_of(html.page(jam(slide("human", 0.0, 1.0), changes)))
+    at = [change for _, change in data["changes"]]
+    assert len(json.dumps(at[1])) > 1500 > 100 > max(len(json.dumps(c)) for c in at[2:])
+    assert at[2] == {"instrument": {"human7": "chirp"}}
+    assert at[-2:] == [{"instrument": {"human1": "keys"}}, {"instrument": {"human1": None}}]
+
+
+def test_recording_of_many_fingers_and_players_is_written_in_little_time():
+    hostile = [touch(n * 1e-5, "down", f"human{2 + n % 9000}", finger=n) for n in range(40_000)]
+    data = data_of(html.page(session(*hostile, EndEvent(1.0, "quit"))))
+    assert data["columns"]["strokes"][0] == 40_000
 
 
 # -- the browser ------------------------------------------------------------------------------
@@ -488,6 +510,17 @@ class TestPage:
         one = "(t => { page.picture.draw(t); return page.surface.toDataURL(); })"
         assert page.run(f"{one}(5.0) === {one}(5.3)")
         page.call("Emulation.setEmulatedMedia", features=[])
+
+    def test_page_of_many_fingers_and_players_shows_and_plays(self, pages):
+        hostile = [
+            touch(n * 1e-4, "down", f"human{2 + n % 4000}", n % 97 / 97, finger=n)
+            for n in range(8000)
+        ]
+        page = pages(session(*hostile, EndEvent(2.0, "quit")))
+        page.press("End")
+        page.run("page.draw()")
+        assert np.isfinite(rendered(page, 0.1, start=1.0)).all()
+        assert page.complaints() == []
 
     def test_page_without_touches_is_empty_and_whole(self, pages):
         page = pages(session(EndEvent(0.0, "quit")))

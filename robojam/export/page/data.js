@@ -8,26 +8,28 @@ const TABLES = JSON.parse(document.getElementById("recording").textContent);
 /** Decode a column of count integers from its code in base64, as rice.py describes it. */
 function decodeColumn([count, text]) {
   const { block, escape, wide } = TABLES.rice;
-  const bytes = atob(text);
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const values = new Float64Array(count);
   let at = 0;
-  const bit = () => {
-    const value = (bytes.charCodeAt(at >> 3) >> (7 - (at & 7))) & 1;
-    at++;
-    return value;
+  /** The next 32 bits; zeros behind the end. */
+  const peek = () => {
+    const i = at >> 3;
+    const high = (bytes[i] << 24) | (bytes[i + 1] << 16) | (bytes[i + 2] << 8) | bytes[i + 3];
+    return (high << (at & 7)) | (bytes[i + 4] >> (8 - (at & 7)));
   };
   const number = (bits) => {
-    let value = 0;
-    while (bits-- > 0) value = value * 2 + bit();
+    if (bits > 24) return number(bits - 24) * 2 ** 24 + number(24);
+    const value = bits && peek() >>> (32 - bits);
+    at += bits;
     return value;
   };
   let last = 0;
   for (let start = 0; start < count; start += block) {
-    const order = bit();
+    const order = number(1);
     const k = number(5);
     for (let i = start; i < Math.min(count, start + block); i++) {
-      let zeros = 0;
-      while (!bit()) zeros++;
+      const zeros = Math.clz32(peek()); // an escape has 20
+      at += zeros + 1;
       const u = zeros === escape ? number(wide) : zeros * 2 ** k + number(k);
       const value = u % 2 ? -(u + 1) / 2 : u / 2;
       last = values[i] = order ? last + value : value;

@@ -2,9 +2,11 @@
 
 const LOOK = TABLES.look;
 
-/** Steps of brightness; points of strokes that are drawn at most; how far a diamond reaches. */
+/** Steps of brightness; strokes and their points that are drawn at most, the latest. */
 const LEVELS = 24;
+const MAX_STROKES = 1000;
 const MAX_POINTS = 6000;
+/** A diamond reaches this much further than the disc of the same radius. */
 const DIAMOND = 1.3;
 /** Steps of a line's width, of a finger's mark. */
 const WIDTHS = 12;
@@ -31,10 +33,15 @@ class Picture {
   setTheme(index) {
     this.theme = LOOK.themes[index];
     const blank = this.theme.light ? [255, 255, 255] : [0, 0, 0];
+    const made = new Map(); // by colour, which many players may share
     this.styles = this.recording.players.map(({ machine, colours }) => {
       const colour = colours[index];
-      const levels = Array.from({ length: LEVELS + 1 }, (_, n) => css(mix(blank, colour, n / LEVELS)));
-      return { machine, colour, levels, glow: this._glow(colour), middle: css(mix(colour, [255, 255, 255], 0.75)) };
+      if (!made.has(css(colour))) {
+        const levels = Array.from({ length: LEVELS + 1 }, (_, n) => css(mix(blank, colour, n / LEVELS)));
+        const middle = css(mix(colour, [255, 255, 255], 0.75));
+        made.set(css(colour), { machine, colour, levels, middle, glow: this._glow(colour) });
+      }
+      return made.get(css(colour));
     });
   }
 
@@ -91,7 +98,7 @@ class Picture {
     context.fillStyle = css(theme.surface);
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.lineCap = context.lineJoin = "round";
-    const strokes = recording.strokesAt(t, LOOK.fade + LOOK.head);
+    const strokes = recording.strokesAt(t, LOOK.fade + LOOK.head).slice(-MAX_STROKES);
     context.globalCompositeOperation = theme.light ? "darken" : "lighten";
     let points = 0;
     for (let n = strokes.length - 1; n >= 0 && points < MAX_POINTS; n--) points += this._line(strokes[n], t);

@@ -228,7 +228,7 @@ class Page {
       if (this.slider.hasPointerCapture(event.pointerId)) this._seekTo(event);
     };
     this.slider.onlostpointercapture = () => {
-      if (this.dragging) player.play();
+      if (this.dragging && player.held < this.recording.seconds) player.play();
       this.dragging = false;
     };
     document.onkeydown = (event) => this._key(event);
@@ -300,6 +300,7 @@ class Page {
     this.picture.resize();
     this.density.resize();
     this.last = {};
+    this.draw(); // a canvas of a new size is blank
   }
 
   draw() {

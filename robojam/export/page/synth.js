@@ -470,7 +470,7 @@ class Synth {
     const { recording, speed } = this;
     const second = (this.tick * speed) / this.rate; // seconds of the recording in a tick
     const held = recording.strokesAt(from, SOUND.decay * speed);
-    const landing = Math.min(from, ...held.map((s) => recording.t[recording.first[s]]));
+    const landing = held.length ? recording.t[recording.first[held[0]]] : from;
     const origin = Math.floor(Math.max(0, from - MAX_BEFORE * speed, landing - second) / second);
     this.origin = origin * second;
     this.at = (Math.round(from / second) - origin) * this.tick;
@@ -481,7 +481,7 @@ class Synth {
     }
     this.nextChange = 1;
     while (this.nextChange < recording.changes.length && recording.changes[this.nextChange][0] < this.origin) {
-      Object.assign(this.settings, recording.changes[this.nextChange++][1]);
+      this._set(recording.changes[this.nextChange++][1]);
     }
   }
 
@@ -524,8 +524,16 @@ class Synth {
     return wet;
   }
 
+  /** Set controls; of instruments and ranges, those of the players that are named. */
+  _set(values) {
+    for (const [name, value] of Object.entries(values)) {
+      const before = this.settings[name];
+      this.settings[name] = typeof value === "object" ? { ...before, ...value } : value;
+    }
+  }
+
   _change(values) {
-    Object.assign(this.settings, values);
+    this._set(values);
     if (values.panic) {
       this.voices.fadeOut();
       this.reverb.fadeOut();
