@@ -367,17 +367,25 @@ def _fit_matcher_only(chosen: TrainArguments) -> int:
     from robojam.model.file import find, read, write_with_matcher
     from robojam.training import matcher
 
-    if chosen.resume or chosen.start or chosen.settings:
+    of_training = (
+        chosen.settings, chosen.val, chosen.start, chosen.resume, chosen.size, chosen.threads,
+        chosen.licence, chosen.picture, chosen.tensorboard,
+    )  # fmt: skip
+    if any(of_training):
         fail("--matcher-only takes DATA and --to, and no options of training")
     try:
         file = read(find(str(chosen.to)))
         options: dict[str, Any] = {"units": chosen.units, "strict": chosen.strict}
         options |= {"machine": chosen.machine, "on_error": leave_out}
-        data = join([clean(corpus) for corpus in read_all(chosen.paths, **options)])
+        corpora = [clean(corpus) for corpus in read_all(chosen.paths, **options)]
+        data = join(corpora)
     except ValueError as error:
         fail(error)
     if data.columns != TOUCH or file.event.columns != TOUCH:
         fail(f"{file.path} and {data.name}: a matcher is of touches")
+    for note in corpus_notes(corpora):
+        print(note)
+    print(f"{data.name}: {count_performances(len(data.lengths))}, {len(data.events):,} events")
     fitted = matcher.fit(file, list(data.performances()))
     if fitted is None:
         fail(f"{data.name} has too few performances to learn from how answers follow calls")

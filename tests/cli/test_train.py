@@ -11,16 +11,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.commands import refusal, run
+from support.matchers import alike
 from support.models import STROKES, TOUCHES, corpus, npz
 
 from robojam.cli import train
 from robojam.evaluation.likelihood import Score, score
 from robojam.model import file as modelfile
 from robojam.model.mdrnn import load
-from robojam.training import finetune, plots, trainer
+from robojam.training import finetune, matcher, plots, trainer
 
 SIZES = (
     "--units 8 --layers 1 --components 2 --hidden 8 --window 16 --batch 128 --passes 2".split()
@@ -528,3 +530,70 @@ def test_tensorboard_option_without_the_library_says_what_to_install(
     to = tmp_path / "mine.safetensors"
     status, _, err = run(capsys, "train", data, "--to", to, *SIZES, "--tensorboard", "b")
     assert (status, "robojam[report]" in err) == (2, True)
+
+
+# A matcher for a model that exists
+
+
+def test_matcher_only_makes_a_model_follow_and_changes_nothing_else(model, tmp_path, capsys):
+    calls = npz(tmp_path / "calls.npz", corpus(TOUCHES, [150] * 120))
+    call = npz(tmp_path / "call.npz", corpus(TOUCHES, [30]))
+    play = ["generate", "--from", call, "--model", model, "--seconds", 0.3, "--follow", 1]
+    play += ["--to", tmp_path / "jam.jsonl"]
+    assert "has no matcher" in refusal(capsys, *play)
+    before = modelfile.read(model)
+    status, out, err = run(capsys, "train", calls, "--to", model, "--matcher-only")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "calls.npz: 120 performances, 18,000 events",
+        f"{model}: its answers can follow calls",
+    ]
+    after = modelfile.read(model)
+    assert (before.matcher, after.matcher is None) == (None, False)
+    assert before.weights.keys() == after.weights.keys()
+    for name, weight in before.weights.items():
+        np.testing.assert_array_equal(after.weights[name], weight)
+    assert not list(tmp_path.glob("*.p*"))  # no picture, and no file that is half written
+    status, _, err = run(capsys, *play)
+    assert (status, err) == (0, "")
+    assert (tmp_path / "jam.jsonl").exists()
+
+
+def test_matcher_only_that_cannot_be_fitted_says_why_and_leaves_the_model(
+    model, data, tmp_path, capsys
+):
+    before = model.read_bytes()
+    status, _, err = run(capsys, "train", data, "--to", model, "--matcher-only")
+    assert (status, "some.npz has too few performances" in err) == (2, True)
+    kanji = npz(tmp_path / "kanji.npz", corpus(STROKES, [30, 20, 25]))
+    text = tmp_path / "text.safetensors"
+    text.write_text("hello")
+    for to, arguments, message in [
+        (model, [kanji], "a matcher is of touches"),
+        (model, [tmp_path / "none.npz"], "none.npz: cannot be read"),
+        (model, [data, "--passes", 3], "no options of training"),
+        (model, [data, "--size", "s"], "no options of training"),
+        (model, [data, "--val", data], "no options of training"),
+        (tmp_path / "none.safetensors", [data], "there is no model file"),
+        (text, [data], "is not a safetensors file"),
+    ]:
+        command = ["train", *arguments, "--to", to, "--matcher-only"]
+        assert message in refusal(capsys, *command)
+    assert model.read_bytes() == before
+
+
+def test_matcher_only_on_a_full_disk_is_reported_and_leaves_the_model(
+    model, data, capsys, monkeypatch
+):
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = model.read_bytes()
+    monkeypatch.setattr(matcher, "fit", lambda *_: alike())
+    monkeypatch.setattr(modelfile, "write", full)
+    status, _, err = run(capsys, "train", data, "--to", model, "--matcher-only")
+    assert (status, err) == (
+        1,
+        f"robojam: {model} cannot be written: No space left on device\n",
+    )
+    assert model.read_bytes() == before
