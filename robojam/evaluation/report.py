@@ -96,7 +96,7 @@ def _draw_title(figure: Figure, file: ModelFile, report: PlayReport, data: str) 
     openings = f"{result.performances} openings{f' of {data}' if data else ''}"
     subtitle = f"{openings}, {likeness.CONTINUATIONS} answers to each\n"
     subtitle += f"temperature {result.temperature:g}, spread {result.spread:g}, "
-    subtitle += f"follow {report.follow:g}"
+    subtitle += f"follow {report.follow:g}, memory {report.memory:g}"
     figure.text(x, 1 - 0.92 / _HEIGHT, subtitle, color=INK, size=9, va="top", linespacing=1.5)
     x = _MARGIN
     for colours, who in ((PEOPLE, "people"), (MACHINE, "the machine")):
@@ -183,6 +183,7 @@ def _draw_histograms(figure: Figure, names: list[str], features: list[Floats]) -
             axes.hist(clipped, bins, weights=weights, color=colour, alpha=0.25)
             axes.hist(clipped, bins, weights=weights, color=colour, histtype="step")
             axes.axvline(float(np.median(values)), color=colour, linewidth=1)
+        axes.locator_params("x", nbins=5)  # long numbers have room, too
         axes.set_yticks([])
         axes.set_title(name, size=9, color=INK, loc="left", pad=4)
 
