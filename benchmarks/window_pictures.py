@@ -3,8 +3,8 @@
     python benchmarks/window_pictures.py
 
 Plays performances of the corpus to a real engine once, and captures what it sends to a window.
-Then draws the window at chosen times, and a short animation of a call and its answer. Needs
-ImageMagick.
+Then draws the window at chosen times, and a short animation of a call and its answer. In a
+second jam the machine brings back a stroke of an earlier call. Needs ImageMagick.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import os
 import pickle
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -25,16 +27,45 @@ from _captured_jam import CapturedJam, Packets, capture, lively, performances
 from robojam.model.file import find
 from robojam.model.file import read as read_model
 from robojam.sessions.session import read
+from robojam.window.client.setup import EngineSetup
 from robojam.window.client.state import WindowState
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.playback import RecordingPlayback
+from robojam.window.view import setup_panel
 from robojam.window.view.panels import panel_of
 from robojam.window.view.scene import Scene
+from robojam.wire.osc import decode
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: Times in the jam, in seconds, at which the human plays and the machine answers.
-CALL, ANSWER = 4.2, 7.2
+CALL, ANSWER = 4.2, 8.6
+#: Seconds from a stroke that comes back to its picture.
+AFTER_MOTIF = 1.2
+#: What the pictures of devices and ports show, instead of those of this machine.
+PROBLEMS = {
+    "osc": ("osc to 192.168.0.23:9000: No route to host",),
+    "midi": ("midi from LinnStrument: no port has this name",),
+}
+SETUP = EngineSetup(
+    ports={"midi-in": ("LinnStrument",), "osc-out": ("127.0.0.1:5006",)},
+    available={"midi-in": ("LinnStrument",)}, voices=1, model="touch.safetensors",
+)  # fmt: skip
 Size = tuple[int, int]
+
+
+def captured(folder: Path, calls: Sequence[Any], *options: str) -> Packets:
+    """Return the packets of a jam, which is played unless it has been before."""
+    path = folder / "packets.pickle"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(capture(folder, list(calls), *options)))
+    packets: Packets = pickle.loads(path.read_bytes())
+    return packets
+
+
+def is_motif(packet: bytes) -> bool:
+    """Return whether a packet says that a stroke brings back an earlier one."""
+    return any(message.address == "/robojam/motif" for message in decode(packet)[0])
 
 
 def settle(
@@ -55,16 +86,20 @@ def shot(
     size: Size = (1280, 800),
     recordings: RecordingsPanel,
     playback: RecordingPlayback | None = None,
+    problems: dict[str, tuple[str, ...]] | None = None,
     **view: object,
 ) -> None:
     """Save one picture of the window."""
     screen = pygame.display.set_mode(size)
     jam, picture = CapturedJam(packets), Scene()
+    jam.state.engine_name, jam.state.setup = "127.0.0.1:5005", SETUP
     for key, value in view.items():
         setattr(jam.state.view, key, value)
     settle(picture, screen, jam, t, playback=playback)
     state = jam.state
-    panel = panel_of(
+    if problems:
+        state.ports.problems.update(problems)
+    panel = setup_panel.panel_of(state, 0) or panel_of(
         state, entries=recordings.entries, page=0, playback=playback, full=False, busy=False
     )
     for _ in range(2):  # the second time with the size of the open panel known
@@ -98,18 +133,16 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     model = read_model(find(None)).sha256[:12]  # another model plays another jam
     folder = Path(tempfile.gettempdir()) / f"robojam_window_{model}"
-    folder.mkdir(exist_ok=True)
-    jam = folder / "packets.pickle"
-    if not jam.exists():
-        calls = lively(performances())
-        packets = capture(folder, [calls[3], calls[11]], "--seed", "12", "--response", "4")
-        jam.write_bytes(pickle.dumps(packets))
-    packets = pickle.loads(jam.read_bytes())
+    calls = lively(performances())
+    seed = ("--seed", "12", "--response", "4")
+    packets = captured(folder / "jam", [calls[3], calls[11]], *seed)
+    motif = [calls[3], calls[3], calls[11]]
+    recalling = captured(folder / "motif", motif, *seed, "--memory", "1")
     pygame.display.init()
     pygame.font.init()
     (DOCS / "window").mkdir(exist_ok=True)
     recordings = RecordingsPanel(wake=lambda: None)
-    recordings.folder = folder
+    recordings.folder = folder / "jam"
     recordings.read()
     entry = recordings.entries[0]
     playback = RecordingPlayback(read(entry.path), entry.title)
@@ -121,6 +154,9 @@ def main() -> None:
         ("stage", ANSWER, {"theme": "stage"}),
         ("controls", ANSWER, {"panel": "controls"}),
         ("keys", ANSWER, {"panel": "help"}),
+        ("dials", ANSWER, {"panel": "help", "help_page": 1}),
+        ("devices", 0.9, {"panel": "setup"}),
+        ("ports", ANSWER, {"problems": PROBLEMS}),
         ("sessions", 16.0, {"panel": "sessions"}),
         ("recording", 0.9, {"panel": "player", "playback": playback}),
         ("lost", packets[-1][0] + 3.0, {}),
@@ -130,6 +166,8 @@ def main() -> None:
         ("table", ANSWER, {"quarter_turns": 2, "size": (960, 600)}),
     ):
         shot(packets, name, t, recordings=recordings, **options)  # type: ignore[arg-type]
+    returned = max(t for t, packet in recalling if is_motif(packet))
+    shot(recalling, "motif", returned + AFTER_MOTIF, recordings=recordings)
     animation(packets, 1.0, 9.5)
 
 

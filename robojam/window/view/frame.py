@@ -30,6 +30,10 @@ LATE_MS = 5.0
 MAX_NOTICES = 4
 #: Seconds that the button in the frame goes back.
 BACK = 10.0
+#: Names of modes that are abbreviated where there is little room.
+_SHORT_MODES = {"call-response": "call", "ensemble": "ens."}
+#: Dials that are shown first where there is not room for all; then the others, in their order.
+_FIRST_DIALS = ("temperature", "spread", "follow")
 
 
 Row = tuple[Label, ...]
@@ -173,22 +177,25 @@ def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
 def _mode_buttons(state: WindowState) -> Iterator[Label]:
     if not state.mode:
         return
-    modes = MODES if state.mode in MODES else (state.mode,)
-    for rank, mode in enumerate(modes, start=5):
+    for mode in MODES if state.mode in MODES else (state.mode,):
         selected = mode == state.mode
-        run = _run(mode, ColourRole.TEXT if selected else ColourRole.MUTED)
-        yield Label(run, 1 if selected else rank, action=f"mode:{mode}", selected=selected)
+        role = ColourRole.TEXT if selected else ColourRole.MUTED
+        yield Label(
+            _run(mode, role), 1 if selected else 2, _run(_SHORT_MODES.get(mode, mode), role),
+            action=f"mode:{mode}", selected=selected,
+        )  # fmt: skip
 
 
 def _dial_labels(state: WindowState) -> Iterator[Label]:
-    for rank, (name, dial) in enumerate(DIALS.items(), start=3):
+    ranks = {n: i for i, n in enumerate(dict.fromkeys((*_FIRST_DIALS, *DIALS)), start=3)}
+    for name, dial in DIALS.items():
         is_volume = name == "volume"
         value = state.controls.get(name)
         if value is None or (is_volume and "sound" not in state.ports.problems):
             continue
         shown = (TextRun(dial.text(value)),)
         yield Label(
-            _run(name) + shown, 20 if is_volume else rank,  # modes come before it
+            _run(name) + shown, ranks[name],
             _run(dial.dial.short) + shown, right=True, action=f"slide:{name}",
             fill=dial.share(value), selected=state.view.grabbed_dial == name,
         )  # fmt: skip

@@ -151,7 +151,7 @@ def _help_rows(state: WindowState) -> tuple[Row, ...]:
     if view.help_page == 0:
         rows = [("mouse, pen, fingers", "play; touch the buttons and turn the dials")]
         rows += [("  ".join(names[key] for key in keys), about) for keys, about in HELP]
-        turn = PanelCell("dials", "help_page")
+        turn, share = PanelCell("dials", "help_page"), 2.4
     else:
         rows = [("mouse wheel", "turns the dial below the mouse, finely with shift")]
         for name in DIALS:
@@ -160,7 +160,7 @@ def _help_rows(state: WindowState) -> tuple[Row, ...]:
         model = PurePosixPath(state.text("model").replace("\\", "/")).stem
         engine = f"at {state.engine_name}, model {model}, computed on {state.text('device')}"
         rows.append(("engine", engine))
-        turn = PanelCell("keys", "help_page")
+        turn, share = PanelCell("keys", "help_page"), 5.0  # long lines beside short keys
     buttons = (
         turn, PanelCell("controls", "controls"), PanelCell("recordings", "sessions"),
         PanelCell("devices", "setup"),
@@ -168,7 +168,7 @@ def _help_rows(state: WindowState) -> tuple[Row, ...]:
     )  # fmt: skip
     muted = ColourRole.MUTED
     return (
-        *((PanelCell(keys), PanelCell(about, role=muted, width_share=2.4))
+        *((PanelCell(keys), PanelCell(about, role=muted, width_share=share))
           for keys, about in rows),
         buttons,
     )  # fmt: skip

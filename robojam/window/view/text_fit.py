@@ -53,8 +53,9 @@ def place_labels(
 ) -> list[PlacedLabel]:  # fmt: skip
     """Place labels between left and right (pixels) so that they do not overlap.
 
-    Labels of high rank are shortened first, then left out. The last one is kept even if it
-    is too long; the caller truncates it.
+    Labels of high rank are shortened first, then left out. Those of low rank are lengthened
+    again where there is room then. The last one is kept even if it is too long; the caller
+    truncates it.
     """
     shown = {label: label.runs for label in labels}
 
@@ -71,6 +72,11 @@ def place_labels(
     for label in by_rank:
         if too_long() and label in shown and len(shown) > 1:
             del shown[label]
+    for label in reversed(by_rank):
+        if (short := shown.get(label)) is not None:
+            shown[label] = label.runs
+            if too_long():
+                shown[label] = short
     placed = []
     for label, runs in shown.items():
         if not label.right:

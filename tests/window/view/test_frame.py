@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from support.window import report, report_status, shown_text
 
+from robojam.controls import MODES
 from robojam.window.client.state import EngineState, WindowState
 from robojam.window.input.keys import US_KEY_NAMES
 from robojam.window.view.frame import frame_text
+from robojam.window.view.text_fit import place_labels
 
 
 def test_frame_says_that_a_recording_plays_until_a_jam_goes_on():
@@ -175,3 +177,21 @@ def test_engine_that_is_lost_is_said_where_the_frame_has_no_text():
     frame = frame_text(state, 60.0)
     assert frame.trouble
     assert [notice.text for notice in frame.notices] == ["the engine does not answer"]
+
+
+@pytest.mark.parametrize(("width", "dials"), [(45, 1), (66, 3), (200, 8)])
+def test_every_mode_is_shown_at_any_width_and_follow_before_most_other_dials(width, dials):
+    state = WindowState()
+    report(state, 1.0, "/robojam/mode", "s", "ensemble")
+    names = ("temperature", "spread", "timescale", "threshold", "response", "follow")
+    for name in (*names, "memory", "dwell"):
+        report(state, 1.0, f"/robojam/{name}", "f", 0.5)
+    modes, values = frame_text(state, 1.0).bottom
+    placed = place_labels(
+        (*modes, *values), left=0, right=width, gap=2,
+        measure=lambda _, runs: sum(len(run.text) for run in runs),
+    )  # fmt: skip
+    shown = {label.action for label, *_ in placed}
+    assert {f"mode:{mode}" for mode in MODES} <= shown
+    assert len(shown) == len(MODES) + dials
+    assert ("slide:follow" in shown) == (dials >= 3)

@@ -31,6 +31,7 @@ def test_labels_of_high_rank_are_shortened_and_left_out_first():
 
     assert shown(30) == ["aaaaaaaaaa", "bbbb", "cccc"]
     assert shown(21) == ["aaaaaaaaaa", "bbbb", "c"]
+    assert shown(17) == ["aaa", "bbbb", "cccc"]  # shortened before "aaa" was
     assert shown(12) == ["aaa", "bbbb", "c"]
     assert shown(7) == ["aaa", "c"]
     assert shown(2) == ["aaa"]  # cut when it is drawn
